@@ -1,0 +1,1 @@
+"""Xuezu: directory, certification and reporting for learning organisations."""

@@ -1,0 +1,66 @@
+"""The one way in which a write leaves its trace."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import insert, literal, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit.tables import AuditEntry, OutgoingEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts, and from where: a user or a service client; neither is the service itself (a job)."""
+
+    user_id: UUID | None = None
+    client_id: str | None = None
+    address: str | None = None
+    request_id: str | None = None
+
+
+async def record(
+    db: AsyncConnection,
+    actor: Actor,
+    action: str,
+    *,
+    subject: tuple[str, UUID | None],
+    org_id: UUID | None = None,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the audit entry and the outgoing event of one write, in its transaction and in one statement.
+
+    `action` is `noun.past_participle` (`org.created`) and is the event's type too; `subject` is what it happened to.
+    `before` and `after` hold only what changed, JSON values, never a phone or ID number. The event carries ids alone:
+    who receives it asks for what they may see.
+    """
+    kind, subject_id = subject
+    entry = (
+        insert(AuditEntry)
+        .values(
+            org_id=org_id,
+            user_id=actor.user_id,
+            client_id=actor.client_id,
+            address=actor.address,
+            request_id=actor.request_id,
+            action=action,
+            subject_type=kind,
+            subject_id=subject_id,
+            before=before,
+            after=after,
+        )
+        .returning(AuditEntry.id)
+        .cte("entry")
+    )
+    columns = ("type", "org_id", "subject_type", "subject_id", "audit_entry_id")
+    values = select(
+        literal(action),
+        literal(org_id, OutgoingEvent.org_id.type),
+        literal(kind),
+        literal(subject_id, OutgoingEvent.subject_id.type),
+        entry.c.id,
+    )
+    await db.execute(insert(OutgoingEvent).from_select(columns, values))

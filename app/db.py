@@ -1,0 +1,108 @@
+"""The database as the rest of the service meets it: metadata, the engine, the request's transaction, named constraints.
+
+`Db` is the connection of the request's transaction (SQLAlchemy Core, no ORM session). A reading request (GET, HEAD)
+runs in autocommit: each of its statements is its own snapshot. Any other request is one transaction, opened by
+`TransactionalRoute`, committed before the answer is sent and rolled back by whatever is raised.
+"""
+
+import re
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
+from sqlalchemy import MetaData
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.orm import DeclarativeBase
+
+from app.settings import Settings
+
+
+class Table(DeclarativeBase):
+    """Declarative tables are the schema's description only: no session, no relationships."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+            "uq": "%(table_name)s_%(column_0_N_name)s_key",
+            "ck": "%(table_name)s_%(constraint_name)s_check",
+            "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+            "pk": "%(table_name)s_pkey",
+        }
+    )
+
+
+def create_engine(settings: Settings) -> AsyncEngine:
+    assert settings.database_url is not None
+    url = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+asyncpg://", settings.database_url.get_secret_value())
+    arguments: dict[str, Any] = {"server_settings": {"application_name": "xuezu", "timezone": "UTC"}}
+    if settings.transaction_pooler:
+        arguments |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+    return create_async_engine(
+        url,
+        connect_args=arguments,
+        pool_size=settings.database_pool,
+        max_overflow=0,
+        pool_timeout=10,
+    )
+
+
+class TransactionalRoute(APIRoute):
+    """The transaction is the request: it is committed when the whole answer stands and before a byte of it is sent.
+
+    The route holds the transaction, not a dependency, so that the finished answer can still be written in it
+    (`app.idempotency`). A problem that must leave a trace is returned as a response, so that it commits.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handler = super().get_route_handler()
+        reading = self.methods <= {"GET", "HEAD"}
+
+        async def transactional(request: Request) -> Response:
+            engine: AsyncEngine = request.app.state.engine
+            if reading:
+                async with engine.connect() as connection:
+                    await connection.execution_options(isolation_level="AUTOCOMMIT")
+                    request.state.db = connection
+                    return await handler(request)
+            async with engine.begin() as connection:
+                request.state.db = connection
+                response = await handler(request)
+                for finish in getattr(request.state, "before_commit", ()):
+                    await finish(response)
+                return response
+
+        return transactional
+
+
+def _db(request: Request) -> AsyncConnection:
+    connection: AsyncConnection = request.state.db
+    return connection
+
+
+Db = Annotated[AsyncConnection, Depends(_db)]
+
+
+def constraint_of(error: IntegrityError) -> str | None:
+    """The name of the constraint that was violated, whether PostgreSQL's own or named by one of our triggers."""
+    cause = getattr(error.orig, "__cause__", None)
+    name: str | None = getattr(cause, "constraint_name", None)
+    return name
+
+
+@contextmanager
+def on_constraint(*mapping: tuple[str, Callable[[], Exception]]) -> Iterator[None]:
+    """Turn a violation of a named constraint into the domain's error; the transaction is lost and rolled back.
+
+    >>> with on_constraint(("members_org_id_phone_index_key", PhoneExists)): ...
+    """
+    try:
+        yield
+    except IntegrityError as error:
+        violated = constraint_of(error)
+        for name, make in mapping:
+            if name == violated:
+                raise make() from error
+        raise

@@ -1,0 +1,168 @@
+"""Every setting of the service, read from `XUEZU_…` environment variables (README lists them; a test checks that)."""
+
+import base64
+import binascii
+import json
+import os
+import secrets
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Environment(StrEnum):
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class Provider(StrEnum):
+    """A provider that cannot be reached from everywhere; `simulated` behaves like the real one, delays included."""
+
+    SIMULATED = "simulated"
+    NONE = "none"
+
+
+class ConfigurationError(Exception):
+    """A setting is missing or unusable; the text names it and says what to do."""
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="XUEZU_", extra="ignore")
+
+    env: Annotated[
+        Environment, Field(description="`development` or `production`; production refuses development secrets.")
+    ] = Environment.DEVELOPMENT
+    host: Annotated[str, Field(description="Address to listen on.")] = "localhost"
+    port: Annotated[int, Field(ge=1, le=65535, description="Port to listen on.")] = 8000
+    data_dir: Annotated[
+        Path, Field(description="Folder of the embedded PostgreSQL and the development secrets.")
+    ] = Path(".data")
+    database_url: Annotated[
+        SecretStr | None,
+        Field(description="`postgresql://…` of a server of one's own (18+); unset: the embedded one."),
+    ] = None
+    public_url: Annotated[
+        str | None,
+        Field(description="The address that browsers and phones use; also the token issuer. Unset: http://localhost:PORT."),
+    ] = None
+    database_pool: Annotated[int, Field(ge=1, le=200, description="Connections a process keeps at most.")] = 20
+    transaction_pooler: Annotated[
+        bool,
+        Field(description="Set behind a transaction-pooling pgbouncer: turns the statement caches off."),
+    ] = False
+    data_keys: Annotated[
+        SecretStr | None,
+        Field(description="`id:base64key[,id:base64key…]`, 32-byte AES keys; the first encrypts, all decrypt."),
+    ] = None
+    index_key: Annotated[
+        SecretStr | None,
+        Field(description="Base64 of the 32-byte HMAC key of the blind indexes of phones and ID numbers."),
+    ] = None
+    sms_provider: Annotated[
+        Provider | None,
+        Field(description="SMS gateway: `simulated` or `none`. Unset: simulated in development, none in production."),
+    ] = None
+    alipay_provider: Annotated[
+        Provider | None,
+        Field(description="Alipay verification: `simulated` or `none`. Unset: as for SMS."),
+    ] = None
+    max_upload_mb: Annotated[int, Field(ge=1, le=200, description="Largest import sheet, in MB.")] = 20
+    log_format: Annotated[
+        str | None, Field(pattern="^(console|json)$", description="`console` or `json`. Unset: by the environment.")
+    ] = None
+
+    @model_validator(mode="after")
+    def _by_environment(self) -> Self:
+        default = Provider.SIMULATED if self.env is Environment.DEVELOPMENT else Provider.NONE
+        self.sms_provider = self.sms_provider or default
+        self.alipay_provider = self.alipay_provider or default
+        self.log_format = self.log_format or ("console" if self.env is Environment.DEVELOPMENT else "json")
+        self.public_url = (self.public_url or f"http://localhost:{self.port}").rstrip("/")
+        self.data_dir = self.data_dir.expanduser().absolute()
+        return self
+
+    @property
+    def development(self) -> bool:
+        return self.env is Environment.DEVELOPMENT
+
+    @property
+    def issuer(self) -> str:
+        """The OAuth issuer (RFC 8414), also the `iss` of every token."""
+        assert self.public_url is not None
+        return self.public_url
+
+    def with_secrets(self) -> Self:
+        """Give back the settings with both keys present and well formed.
+
+        In development missing keys are made once and kept in `data_dir/secrets.json`; in production they must
+        be given, and a key that came from such a file is refused by its `development-` id.
+        """
+        if self.development:
+            kept = _development_secrets(self.data_dir)
+            self.data_keys = self.data_keys or SecretStr(kept["data_keys"])
+            self.index_key = self.index_key or SecretStr(kept["index_key"])
+        missing = [name for name in ("data_keys", "index_key") if getattr(self, name) is None]
+        if missing:
+            names = " and ".join(f"XUEZU_{name.upper()}" for name in missing)
+            raise ConfigurationError(
+                f"XUEZU_ENV=production needs {names}: make the keys with `xuezu keys` and keep them in your secret store."
+            )
+        keys, index = self.parsed_data_keys(), self.parsed_index_key()
+        if not self.development and (
+            any(key_id.startswith("development") for key_id in keys) or index[:11] == b"development"
+        ):
+            raise ConfigurationError(
+                "XUEZU_ENV=production refuses development secrets: make keys of its own with `xuezu keys`."
+            )
+        return self
+
+    def parsed_data_keys(self) -> dict[str, bytes]:
+        assert self.data_keys is not None
+        keys: dict[str, bytes] = {}
+        for item in self.data_keys.get_secret_value().split(","):
+            key_id, _, encoded = item.strip().partition(":")
+            keys[key_id] = _key(encoded, "XUEZU_DATA_KEYS")
+            if not key_id or len(key_id) > 40:
+                raise ConfigurationError("XUEZU_DATA_KEYS: each key is written `id:base64`, the id 1 to 40 characters.")
+        return keys
+
+    def parsed_index_key(self) -> bytes:
+        assert self.index_key is not None
+        return _key(self.index_key.get_secret_value(), "XUEZU_INDEX_KEY")
+
+
+def _key(encoded: str, name: str) -> bytes:
+    try:
+        key = base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != 32:
+        raise ConfigurationError(f"{name} holds a key that is not the base64 of 32 bytes: make one with `xuezu keys`.")
+    return key
+
+
+def make_key(marked: bytes = b"") -> str:
+    """Base64 of 32 random bytes; `marked` takes the place of the first ones, to tell development keys."""
+    return base64.b64encode(marked + secrets.token_bytes(32 - len(marked))).decode()
+
+
+def _development_secrets(data_dir: Path) -> dict[str, str]:
+    path = data_dir / "secrets.json"
+    if not path.exists():
+        data_dir.mkdir(parents=True, exist_ok=True)
+        made = {"data_keys": f"development:{make_key()}", "index_key": make_key(b"development")}
+        # Written beside and linked in place: of two first starts at once, one's keys win for both.
+        draft = data_dir / f"secrets.{os.getpid()}.json"
+        draft.touch(mode=0o600)
+        draft.write_text(json.dumps(made))
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    loaded: dict[str, str] = json.loads(path.read_text())
+    return loaded
