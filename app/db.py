@@ -34,9 +34,14 @@ class Table(DeclarativeBase):
     )
 
 
+def engine_url(database_url: str) -> str:
+    """A plain `postgresql://…` address as SQLAlchemy's asyncpg dialect wants it."""
+    return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+asyncpg://", database_url)
+
+
 def create_engine(settings: Settings) -> AsyncEngine:
     assert settings.database_url is not None
-    url = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+asyncpg://", settings.database_url.get_secret_value())
+    url = engine_url(settings.database_url.get_secret_value())
     arguments: dict[str, Any] = {"server_settings": {"application_name": "xuezu", "timezone": "UTC"}}
     if settings.transaction_pooler:
         arguments |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}

@@ -86,7 +86,10 @@ class BodyTooLarge(Problem):
 class UnsupportedMediaType(Problem):
     status, slug = 415, "unsupported-media-type"
     zh, en = "不支持的内容类型", "Unsupported media type"
-    advice_zh, advice_en = "请使用文档所示的 Content-Type。", "Use the Content-Type that the documentation shows."
+    advice_zh, advice_en = (
+        "请使用文档所示的 Content-Type。",
+        "Use the Content-Type that the documentation shows.",
+    )
 
 
 class Invalid(Problem):
@@ -143,7 +146,8 @@ def problems(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
     declared: dict[int | str, dict[str, Any]] = {}
     for kind in kinds:
         entry = declared.setdefault(
-            kind.status, {"description": "", "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA, "examples": {}}}}
+            kind.status,
+            {"description": "", "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA, "examples": {}}}},
         )
         slugs = entry["content"][MEDIA_TYPE]["examples"]
         slugs[kind.slug] = {"summary": f"{kind.zh} · {kind.en}", "value": _example(kind)}
@@ -155,7 +159,12 @@ PROBLEM_SCHEMA = {"$ref": "#/components/schemas/ProblemOut"}
 
 
 def _example(kind: type[Problem]) -> dict[str, Any]:
-    return {"type": f"/problems/{kind.slug}", "title": kind.en, "status": kind.status, "detail": kind.advice_en}
+    return {
+        "type": f"/problems/{kind.slug}",
+        "title": kind.en,
+        "status": kind.status,
+        "detail": kind.advice_en,
+    }
 
 
 def english(request: Request) -> bool:
@@ -176,12 +185,22 @@ def problem_response(request: Request, problem: Problem) -> JSONResponse:
         **problem.extra,
     }
     body = {name: value for name, value in body.items() if value is not None}
-    return JSONResponse(body, problem.status, problem.headers | {"Content-Language": "en" if in_english else "zh"}, MEDIA_TYPE)
+    return JSONResponse(
+        body, problem.status, problem.headers | {"Content-Language": "en" if in_english else "zh"}, MEDIA_TYPE
+    )
 
 
 _BY_STATUS: dict[int, type[Problem]] = {
     kind.status: kind
-    for kind in (BadRequest, NotFound, MethodNotAllowed, BodyTooLarge, UnsupportedMediaType, Conflict, Forbidden)
+    for kind in (
+        BadRequest,
+        NotFound,
+        MethodNotAllowed,
+        BodyTooLarge,
+        UnsupportedMediaType,
+        Conflict,
+        Forbidden,
+    )
 }
 
 # SQLSTATEs that say "again", not "wrong": serialization, deadlock, too many connections, shutting down, not yet up.
@@ -194,13 +213,26 @@ def _field_errors(error: RequestValidationError) -> list[dict[str, str]]:
         place, *path = [str(part).replace("~", "~0").replace("/", "~1") for part in item["loc"]]
         pointer = "/" + "/".join(path) if place == "body" else "/".join([place, *path])
         # A name of a field that the caller invented is the caller's text: cut, and shown only as a place.
-        found.append({"pointer": pointer[:200].encode("utf-8", "replace").decode(), "code": item["type"], "detail": _said(item)})
+        found.append(
+            {
+                "pointer": pointer[:200].encode("utf-8", "replace").decode(),
+                "code": item["type"],
+                "detail": _said(item),
+            }
+        )
     return found
 
 
 def _said(item: Any) -> str:
     # pydantic's sentences for these quote the input; a phone or an ID number must not come back.
-    if item["type"] in {"json_invalid", "uuid_parsing", "value_error", "string_pattern_mismatch", "enum", "literal_error"}:
+    if item["type"] in {
+        "json_invalid",
+        "uuid_parsing",
+        "value_error",
+        "string_pattern_mismatch",
+        "enum",
+        "literal_error",
+    }:
         context = item.get("ctx") or {}
         if item["type"] in {"enum", "literal_error"}:
             return f"expected {context.get('expected')}"

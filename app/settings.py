@@ -33,20 +33,23 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="XUEZU_", extra="ignore")
 
     env: Annotated[
-        Environment, Field(description="`development` or `production`; production refuses development secrets.")
+        Environment,
+        Field(description="`development` or `production`; production refuses development secrets."),
     ] = Environment.DEVELOPMENT
     host: Annotated[str, Field(description="Address to listen on.")] = "localhost"
     port: Annotated[int, Field(ge=1, le=65535, description="Port to listen on.")] = 8000
-    data_dir: Annotated[
-        Path, Field(description="Folder of the embedded PostgreSQL and the development secrets.")
-    ] = Path(".data")
+    data_dir: Annotated[Path, Field(description="Folder of the embedded PostgreSQL and the development secrets.")] = (
+        Path(".data")
+    )
     database_url: Annotated[
         SecretStr | None,
         Field(description="`postgresql://…` of a server of one's own (18+); unset: the embedded one."),
     ] = None
     public_url: Annotated[
         str | None,
-        Field(description="The address that browsers and phones use; also the token issuer. Unset: http://localhost:PORT."),
+        Field(
+            description="The address that browsers and phones use; also the token issuer. Unset: http://localhost:PORT."
+        ),
     ] = None
     database_pool: Annotated[int, Field(ge=1, le=200, description="Connections a process keeps at most.")] = 20
     transaction_pooler: Annotated[
@@ -71,7 +74,8 @@ class Settings(BaseSettings):
     ] = None
     max_upload_mb: Annotated[int, Field(ge=1, le=200, description="Largest import sheet, in MB.")] = 20
     log_format: Annotated[
-        str | None, Field(pattern="^(console|json)$", description="`console` or `json`. Unset: by the environment.")
+        str | None,
+        Field(pattern="^(console|json)$", description="`console` or `json`. Unset: by the environment."),
     ] = None
 
     @model_validator(mode="after")
@@ -108,7 +112,7 @@ class Settings(BaseSettings):
         if missing:
             names = " and ".join(f"XUEZU_{name.upper()}" for name in missing)
             raise ConfigurationError(
-                f"XUEZU_ENV=production needs {names}: make the keys with `xuezu keys` and keep them in your secret store."
+                f"XUEZU_ENV=production needs {names}: make them with `xuezu keys` and keep them in your secret store."
             )
         keys, index = self.parsed_data_keys(), self.parsed_index_key()
         if not self.development and (

@@ -26,9 +26,7 @@ def _showable(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-Name = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_showable)
-]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_showable)]
 """A name of a person, unit or org: 1 to 100 characters."""
 
 PersonName = Annotated[

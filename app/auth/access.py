@@ -1,0 +1,385 @@
+"""Who may do what: the one mechanism through which every route is authorized.
+
+A route says what it needs as a parameter and gets a typed scope; an operation takes the scope and never a bare id:
+
+    scope: Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]    an org's people, by their role in it
+    scope: SignedIn                                              any signed-in user
+    scope: Annotated[ServiceScope, Service("point-events:write")]   a service client with that scope
+    dependencies=[Public]                                        nobody in particular, on purpose
+
+Roles are read from the database with the session and the org in one statement, never from a token's claims, so that
+an ended session, a disabled account or a removed admin is refused at the very next call.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from ipaddress import ip_address
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import Depends, Path, Request
+from fastapi.dependencies.models import Dependant
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from sqlalchemy import CompoundSelect, Select, and_, bindparam, case, exists, false, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.admins.tables import OrgAdmin
+from app.audit.operations import Actor
+from app.auth.tables import Session, User
+from app.auth.tokens import AccessToken, TokenVerifier
+from app.certification.tables import Certification
+from app.db import Db
+from app.errors import Conflict, Forbidden, NotFound, Unauthorized
+from app.idempotency import replay_or_claim
+from app.members.tables import Member
+from app.orgs import tree
+from app.orgs.tables import Org
+
+
+class Role(StrEnum):
+    """What a user is to an org."""
+
+    MAIN_ADMIN = "main_admin"
+    ADMIN = "admin"
+    MEMBER = "member"
+    SUPERIOR_ADMIN = "superior_admin"  # administers an org somewhere above
+
+
+class Permission(StrEnum):
+    ORG_READ = "org:read"
+    ORG_WRITE = "org:write"
+    UNITS_READ = "units:read"
+    UNITS_WRITE = "units:write"
+    ADMINS_READ = "admins:read"
+    ADMINS_WRITE = "admins:write"
+    MEMBERS_READ = "members:read"
+    MEMBERS_WRITE = "members:write"
+    CERTIFICATION_READ = "certification:read"
+    CERTIFICATION_WRITE = "certification:write"
+    REPORTS_READ = "reports:read"
+    RANKINGS_READ = "rankings:read"
+    AUDIT_READ = "audit:read"
+
+
+_ADMINS = frozenset({Role.MAIN_ADMIN, Role.ADMIN})
+_INSIDERS = _ADMINS | {Role.MEMBER}
+_VIEWERS = _INSIDERS | {Role.SUPERIOR_ADMIN}
+
+# permission: (who sees the thing at all: others get 404, who may do it: the remaining get 403)
+ROLES: dict[Permission, tuple[frozenset[Role], frozenset[Role]]] = {
+    Permission.ORG_READ: (_VIEWERS, _VIEWERS),
+    Permission.ORG_WRITE: (_VIEWERS, _ADMINS),
+    Permission.UNITS_READ: (_ADMINS, _ADMINS),
+    Permission.UNITS_WRITE: (_ADMINS, _ADMINS),
+    Permission.ADMINS_READ: (_ADMINS, _ADMINS),
+    Permission.ADMINS_WRITE: (_ADMINS, frozenset({Role.MAIN_ADMIN})),
+    Permission.MEMBERS_READ: (_ADMINS, _ADMINS),
+    Permission.MEMBERS_WRITE: (_ADMINS, _ADMINS),
+    Permission.CERTIFICATION_READ: (_ADMINS, _ADMINS),
+    Permission.CERTIFICATION_WRITE: (_VIEWERS, _ADMINS),
+    Permission.REPORTS_READ: (_VIEWERS, _ADMINS | {Role.SUPERIOR_ADMIN}),
+    Permission.RANKINGS_READ: (_INSIDERS, _INSIDERS),
+    Permission.AUDIT_READ: (_ADMINS, _ADMINS),
+}
+
+# What a closed org still allows: it is kept for history.
+_AFTER_CLOSING = frozenset({Permission.ORG_READ, Permission.AUDIT_READ, Permission.REPORTS_READ})
+
+
+class OrgClosed(Conflict):
+    slug = "org-closed"
+    zh, en = "该学习组织已关闭", "The organisation is closed"
+    advice_zh, advice_en = "已关闭的组织只可查看历史。", "A closed organisation can only be read."
+
+
+class RealNameRequired(Forbidden):
+    slug = "real-name-required"
+    zh, en = "需要先完成个人实名认证", "Real-name verification needed"
+    advice_zh = "请先在“我的信息—个人实名认证”完成认证(S1)。"
+    advice_en = "Verify your real name first: POST /v1/me/verifications (S1)."
+
+
+class ScopeMissing(Forbidden):
+    slug = "insufficient-scope"
+    zh, en = "服务没有此权限范围", "The service lacks the scope"
+    advice_zh, advice_en = (
+        "请平台管理员为该服务授予所需范围。",
+        "Have the platform operator grant the scope to the client.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class UserScope:
+    """A signed-in user."""
+
+    user_id: UUID
+    session_id: UUID
+    client_id: str
+    methods: tuple[str, ...]
+    verified_name: str | None
+    party_member: bool
+    actor: Actor
+
+    def require_real_name(self) -> str:
+        """The verified name; raises RealNameRequired without one (S1)."""
+        if self.verified_name is None:
+            raise RealNameRequired
+        return self.verified_name
+
+
+@dataclass(frozen=True, slots=True)
+class OrgCard:
+    """What everybody who sees an org sees of it."""
+
+    id: UUID
+    name: str
+    region_code: str
+    kind: str
+    status: str
+    version: int
+    created_at: datetime
+    closed_at: datetime | None
+    main_admin_id: UUID
+    superior_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class OrgScope:
+    """A signed-in user who holds a permission in this org."""
+
+    user: UserScope
+    org: OrgCard
+    roles: frozenset[Role]
+
+    @property
+    def org_id(self) -> UUID:
+        return self.org.id
+
+    @property
+    def actor(self) -> Actor:
+        return self.user.actor
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceScope:
+    """A service client that holds a scope."""
+
+    client_id: str
+    scopes: frozenset[str]
+    actor: Actor
+
+
+bearer = HTTPBearer(
+    scheme_name="bearer",
+    bearerFormat="JWT",
+    description="An access token of POST /oauth/token (RFC 6750). Paste one to try the calls here.",
+    auto_error=False,
+)
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+
+
+async def _token(request: Request, credentials: Credentials) -> AccessToken:
+    if credentials is None:
+        raise Unauthorized
+    verifier: TokenVerifier = request.app.state.tokens
+    return await verifier.verify(credentials.credentials)
+
+
+VerifiedToken = Annotated[AccessToken, Depends(_token)]
+
+
+def address_of(request: Request) -> str | None:
+    """The caller's address, as the server (behind its trusted proxy) sees it."""
+    try:
+        return str(ip_address(request.client.host)) if request.client else None
+    except ValueError:
+        return None
+
+
+def actor_of(request: Request, *, user_id: UUID | None = None, client_id: str | None = None) -> Actor:
+    return Actor(user_id, client_id, address_of(request), getattr(request.state, "request_id", None))
+
+
+_user_columns = (
+    User.id.label("user_id"),
+    User.verified_name,
+    User.party_member,
+    Session.methods,
+)
+_live_session = and_(
+    Session.id == bindparam("session_id"),
+    Session.ended_at.is_(None),
+    User.id == Session.user_id,
+    User.status == "active",
+)
+_session_statement = select(*_user_columns).select_from(Session).join(User, _live_session)
+
+
+def _org_statement() -> Select[Any] | CompoundSelect[Any]:
+    """The session's user, the org, and what the one is to the other: one row, or none where the session is dead."""
+    org_id = bindparam("org_id", type_=Org.id.type)
+    admin = exists().where(OrgAdmin.org_id == Org.id, OrgAdmin.user_id == User.id).correlate(Org, User)
+    member = (
+        exists()
+        .where(Member.org_id == Org.id, Member.user_id == User.id, Member.removed_at.is_(None))
+        .correlate(Org, User)
+    )
+    above = tree.ancestors(org_id)
+    above_admin = (
+        exists().where(above.c.distance > 0, OrgAdmin.org_id == above.c.id, OrgAdmin.user_id == User.id).correlate(User)
+    )
+    superior = (
+        select(Certification.superior_id)
+        .where(Certification.subordinate_id == Org.id, Certification.state == "certified")
+        .correlate(Org)
+        .scalar_subquery()
+    )
+    return (
+        select(
+            *_user_columns,
+            Org.id,
+            Org.name,
+            Org.region_code,
+            Org.kind,
+            Org.status,
+            Org.version,
+            Org.created_at,
+            Org.closed_at,
+            Org.main_admin_id,
+            superior.label("superior_id"),
+            (Org.main_admin_id == User.id).label(Role.MAIN_ADMIN),
+            admin.label(Role.ADMIN),
+            member.label(Role.MEMBER),
+            # An admin sees all that a superior's admin sees: the walk up is spared.
+            case((admin, false()), else_=above_admin).label(Role.SUPERIOR_ADMIN),
+        )
+        .select_from(Session)
+        .join(User, _live_session)
+        .outerjoin(Org, Org.id == org_id)
+    )
+
+
+_ORG_STATEMENT = _org_statement()
+
+
+def _user_scope(request: Request, token: AccessToken, row: Any) -> UserScope:
+    return UserScope(
+        user_id=row.user_id,
+        session_id=token.session_id,  # type: ignore[arg-type]  # a user's token always has one
+        client_id=token.client_id,
+        methods=tuple(row.methods),
+        verified_name=row.verified_name,
+        party_member=row.party_member,
+        actor=actor_of(request, user_id=row.user_id),
+    )
+
+
+async def _signed_in(request: Request, token: VerifiedToken, db: Db) -> UserScope:
+    if token.session_id is None:
+        raise Unauthorized
+    row = (await db.execute(_session_statement, {"session_id": token.session_id})).one_or_none()
+    if row is None:
+        raise Unauthorized
+    scope = _user_scope(request, token, row)
+    await replay_or_claim(request, db, f"user:{scope.user_id}")
+    return scope
+
+
+SignedIn = Annotated[UserScope, Depends(_signed_in)]
+
+
+async def resolve_org(
+    request: Request, token: AccessToken, db: AsyncConnection, org_id: UUID, permission: Permission
+) -> OrgScope:
+    """Decide on one org: the scope, or NotFound where the caller may not know of it, or Forbidden."""
+    if token.session_id is None:
+        raise Unauthorized
+    row = (await db.execute(_ORG_STATEMENT, {"session_id": token.session_id, "org_id": org_id})).one_or_none()
+    if row is None:
+        raise Unauthorized
+    mapping = row._mapping
+    roles = frozenset(role for role in Role if mapping[role])
+    sees, may = ROLES[permission]
+    if not roles & sees:
+        raise NotFound
+    if not roles & may:
+        raise Forbidden
+    if row.status == "closed" and permission not in _AFTER_CLOSING:
+        raise OrgClosed
+    card = OrgCard(
+        id=row.id,
+        name=row.name,
+        region_code=row.region_code,
+        kind=row.kind,
+        status=row.status,
+        version=row.version,
+        created_at=row.created_at,
+        closed_at=row.closed_at,
+        main_admin_id=row.main_admin_id,
+        superior_id=row.superior_id,
+    )
+    return OrgScope(user=_user_scope(request, token, row), org=card, roles=roles)
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Whom a route admits, read off its dependencies by the OpenAPI document and the tests that walk the routes."""
+
+    kind: Literal["public", "user", "org", "service"]
+    needs: str | None = None
+
+
+_ADMISSIONS: dict[Callable[..., Any], Admission] = {}
+
+
+def Can(permission: Permission) -> Any:  # noqa: N802 — reads as a sentence in a signature
+    """The caller may do this in the org of the path's `org_id`. Gives an OrgScope."""
+
+    async def can(
+        request: Request,
+        token: VerifiedToken,
+        db: Db,
+        org_id: Annotated[UUID, Path(description="The organisation.")],
+    ) -> OrgScope:
+        scope = await resolve_org(request, token, db, org_id, permission)
+        await replay_or_claim(request, db, f"user:{scope.user.user_id}")
+        return scope
+
+    _ADMISSIONS[can] = Admission("org", permission)
+    return Depends(can)
+
+
+def Service(scope: str) -> Any:  # noqa: N802
+    """The caller is a service client (client credentials) that holds this scope. Gives a ServiceScope."""
+
+    async def service(request: Request, token: VerifiedToken) -> ServiceScope:
+        if token.session_id is not None:
+            raise Forbidden
+        if scope not in token.scopes:
+            raise ScopeMissing
+        return ServiceScope(token.client_id, token.scopes, actor_of(request, client_id=token.client_id))
+
+    _ADMISSIONS[service] = Admission("service", scope)
+    return Depends(service)
+
+
+async def _public() -> None:
+    """Nobody is asked who they are."""
+
+
+Public = Depends(_public)
+
+
+_ADMISSIONS |= {_signed_in: Admission("user"), _public: Admission("public")}
+
+
+def admission_of(dependant: Dependant) -> Admission | None:
+    """What a route asks of its caller, found among its dependencies; None where it forgot to ask."""
+    for dependency in dependant.dependencies:
+        found = _ADMISSIONS.get(dependency.call) if dependency.call else None
+        found = found or admission_of(dependency)
+        if found is not None:
+            return found
+    return None

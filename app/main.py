@@ -1,0 +1,41 @@
+"""create_app(): lifespan, routers, handlers — wiring only."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
+
+from app import errors, idempotency
+from app.cipher import Cipher
+from app.db import create_engine
+from app.openapi import describe
+from app.settings import Settings
+
+MAX_BODY = 2 * 1024 * 1024
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service over the database that `settings.database_url` names, with its secrets present."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.engine = create_engine(settings)
+        try:
+            yield
+        finally:
+            await app.state.engine.dispose()
+
+    app = FastAPIOffline(
+        title="Xuezu 学组",
+        version="0.1.0",
+        lifespan=lifespan,
+        max_body_size=MAX_BODY,
+        openapi_url="/openapi.json",
+    )
+    app.state.settings = settings
+    app.state.cipher = Cipher(settings)
+    errors.install(app)
+    idempotency.install(app)
+    describe(app)
+    return app

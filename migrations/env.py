@@ -1,0 +1,66 @@
+"""Alembic's environment: the service's own settings and metadata, over asyncpg."""
+
+import asyncio
+import importlib
+import pkgutil
+
+from alembic import context
+from sqlalchemy import Connection
+from sqlalchemy.dialects.postgresql.base import ischema_names
+from sqlalchemy.ext.asyncio import create_async_engine
+
+import app
+from app.audit.tables import Xid8
+from app.db import Table, engine_url
+from app.settings import Settings
+
+ischema_names["xid8"] = Xid8
+
+for module in pkgutil.iter_modules(app.__path__, "app."):
+    if module.ispkg and any(
+        name == "tables" for _, name, _ in pkgutil.iter_modules([f"{app.__path__[0]}/{module.name[4:]}"])
+    ):
+        importlib.import_module(f"{module.name}.tables")
+importlib.import_module("app.idempotency")
+
+
+def is_ours(obj: object, name: str | None, kind: str, reflected: bool, compare_to: object) -> bool:
+    """Tables that another program makes and keeps (the queue's) are none of the metadata's business."""
+    return not (kind == "table" and reflected and compare_to is None and (name or "").startswith("pgqueuer"))
+
+
+def run(connection: Connection | None = None) -> None:
+    options = {
+        "target_metadata": Table.metadata,
+        "include_object": is_ours,
+        "transaction_per_migration": True,
+        "compare_server_default": False,
+    }
+    if connection is None:
+        context.configure(
+            dialect_name="postgresql", literal_binds=True, dialect_opts={"paramstyle": "named"}, **options
+        )
+    else:
+        context.configure(connection=connection, **options)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def online() -> None:
+    # A caller in this process (the command line, the tests) gives the address; otherwise it is the settings'.
+    given = context.config.attributes.get("database_url")
+    if given is None:
+        database_url = Settings().database_url
+        assert database_url is not None, "XUEZU_DATABASE_URL names the database to migrate"
+        given = database_url.get_secret_value()
+    engine = create_async_engine(engine_url(given))
+    async with engine.connect() as connection:
+        await connection.run_sync(run)
+        await connection.commit()
+    await engine.dispose()
+
+
+if context.is_offline_mode():
+    run()
+else:
+    asyncio.run(online())
