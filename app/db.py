@@ -8,6 +8,7 @@ runs in autocommit: each of its statements is its own snapshot. Any other reques
 import re
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, Request, Response
@@ -52,6 +53,16 @@ def create_engine(settings: Settings) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=10,
     )
+
+
+def migrate(database_url: str, revision: str = "head") -> None:
+    """Bring the schema of this database to a revision. Blocking: for start-up and the command line."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config(Path(__file__).parent.parent / "alembic.ini")
+    config.attributes["database_url"] = database_url
+    command.upgrade(config, revision)
 
 
 class TransactionalRoute(APIRoute):

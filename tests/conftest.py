@@ -1,0 +1,128 @@
+"""One embedded PostgreSQL for the whole run, one migrated database a worker, the service over it.
+
+Nothing is cleaned up between tests: each makes people and orgs of its own, with fresh phones.
+"""
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app import postgres
+from app.main import create_app
+from app.settings import Settings
+from tests.contract import Contract
+from tests.people import People
+
+_SERVER = pytest.StashKey[tuple[postgres.EmbeddedPostgres, Path]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput") and not config.option.collectonly:
+        folder = Path(tempfile.mkdtemp(prefix="xuezu-test-"))
+        server = postgres.start(folder / "postgresql", settings=postgres.THROWAWAY)
+        config.stash[_SERVER] = server, folder
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    server, _ = node.config.stash[_SERVER]
+    node.workerinput["server_url"] = server.url("postgres", postgres.SUPERUSER)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if _SERVER in config.stash:
+        server, folder = config.stash[_SERVER]
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def server_url(pytestconfig: pytest.Config) -> str:
+    """The superuser's address of the run's server."""
+    workerinput = getattr(pytestconfig, "workerinput", None)
+    if workerinput is not None:
+        return str(workerinput["server_url"])
+    server, _ = pytestconfig.stash[_SERVER]
+    return server.url("postgres", postgres.SUPERUSER)
+
+
+@pytest.fixture(scope="session")
+def database_url(server_url: str, worker_id: str) -> str:
+    """A migrated database of this worker's own."""
+    return migrated_database(server_url, f"xuezu_{worker_id}")
+
+
+def migrated_database(server_url: str, name: str) -> str:
+    """Make (again) a database of this name on the run's server, migrate it, and give its address."""
+    import asyncio
+
+    import asyncpg
+
+    from app.db import migrate
+
+    async def make() -> None:
+        connection = await asyncpg.connect(server_url)
+        try:
+            await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+            await connection.execute(f'CREATE DATABASE "{name}"')
+        finally:
+            await connection.close()
+
+    asyncio.run(make())
+    url = server_url.replace("/postgres?", f"/{name}?")
+    migrate(url)
+    return url
+
+
+@pytest.fixture(scope="session")
+def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(
+        database_url=SecretStr(database_url), data_dir=tmp_path_factory.mktemp("data"), database_pool=20
+    ).with_secrets()
+
+
+@pytest.fixture(scope="session")
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    application = create_app(settings)
+    async with application.router.lifespan_context(application):
+        yield application
+
+
+@pytest.fixture(scope="session")
+def engine(app: FastAPI) -> AsyncEngine:
+    found: AsyncEngine = app.state.engine
+    return found
+
+
+@pytest.fixture
+async def db(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection of the test's own, in autocommit: what it sees is what was committed."""
+    async with engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        yield connection
+
+
+@pytest.fixture(scope="session")
+async def api(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """The service over HTTP. Every answer is held against the OpenAPI document (`tests.contract`)."""
+    contract = Contract(app)
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app, client=("127.0.0.1", 50000)),
+        base_url=app.state.settings.public_url,
+        event_hooks={"response": [contract.check]},
+        headers={"Accept-Language": "en"},
+    ) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def people(api: httpx.AsyncClient) -> People:
+    return People(api)

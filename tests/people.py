@@ -1,0 +1,120 @@
+"""People for the tests: registered, verified and signed in over HTTP, as anybody would be."""
+
+import itertools
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+_SURNAMES = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗"
+_GIVEN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂英华玉兰"
+_serial = itertools.count(random.randrange(10_000_000, 80_000_000))
+
+
+def fresh_phone() -> str:
+    """A mobile number that no other test of this database uses."""
+    return f"139{next(_serial):08d}"
+
+
+def fresh_name() -> str:
+    return random.choice(_SURNAMES) + "".join(random.sample(_GIVEN, 2))
+
+
+def fresh_id_number() -> str:
+    """A resident ID number with a right checksum (GB 11643)."""
+    body = f"110101{random.randrange(1950, 2000)}{random.randrange(1, 13):02d}{random.randrange(1, 29):02d}"
+    body += f"{next(_serial) % 1000:03d}"
+    weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+    check = sum(int(digit) * weight for digit, weight in zip(body, weights, strict=True)) % 11
+    return body + "10X98765432"[check]
+
+
+@dataclass
+class Person:
+    """A registered user and their signed-in HTTP client."""
+
+    phone: str
+    name: str
+    user_id: str
+    api: httpx.AsyncClient
+    token: str
+    refresh_token: str = field(repr=False, default="")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+    async def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        headers = self.headers | options.pop("headers", {})
+        return await self.api.request(method, path, headers=headers, **options)
+
+    async def get(self, path: str, **options: Any) -> httpx.Response:
+        return await self.request("GET", path, **options)
+
+    async def post(self, path: str, **options: Any) -> httpx.Response:
+        return await self.request("POST", path, **options)
+
+    async def put(self, path: str, **options: Any) -> httpx.Response:
+        return await self.request("PUT", path, **options)
+
+    async def patch(self, path: str, **options: Any) -> httpx.Response:
+        return await self.request("PATCH", path, **options)
+
+    async def delete(self, path: str, **options: Any) -> httpx.Response:
+        return await self.request("DELETE", path, **options)
+
+    async def create_org(self, **body: Any) -> dict[str, Any]:
+        """An org of this person's, named uniquely unless told otherwise."""
+        created = await self.post("/v1/orgs", json={"name": fresh_org_name(), "region_code": "320102"} | body)
+        assert created.status_code == 201, created.text
+        org: dict[str, Any] = created.json()
+        return org
+
+
+def fresh_org_name() -> str:
+    return f"中共测试县{next(_serial)}委员会"
+
+
+class People:
+    def __init__(self, api: httpx.AsyncClient) -> None:
+        self.api = api
+
+    async def register(
+        self, *, phone: str | None = None, name: str | None = None, verified: bool = True, party: bool = True
+    ) -> Person:
+        """A new user, by phone code; verified through the Alipay test provider unless told otherwise."""
+        phone, name = phone or fresh_phone(), name or fresh_name()
+        asked = await self.api.post("/v1/phone-codes", json={"phone": phone})
+        assert asked.status_code == 202, asked.text
+        outbox = await self.api.get("/v1/simulator/sms", params={"phone": phone})
+        code = outbox.json()["items"][0]["code"]
+        granted = await self.api.post(
+            "/oauth/token",
+            data={
+                "grant_type": "urn:xuezu:params:oauth:grant-type:phone-code",
+                "client_id": "xuezu-app",
+                "phone": phone,
+                "code": code,
+            },
+        )
+        assert granted.status_code == 200, granted.text
+        tokens = granted.json()
+        person = Person(phone, name, "", self.api, tokens["access_token"], tokens["refresh_token"])
+        person.user_id = (await person.get("/v1/me")).json()["id"]
+        if verified:
+            await self.verify(person)
+        if party:
+            declared = await person.patch("/v1/me", json={"party_member": True})
+            assert declared.status_code == 200, declared.text
+        return person
+
+    async def verify(self, person: Person, id_number: str | None = None) -> None:
+        """Real-name verification by the Alipay test provider (S1)."""
+        begun = await person.post("/v1/me/verifications", json={"method": "alipay"})
+        assert begun.status_code == 201, begun.text
+        consented = await self.api.post(
+            begun.json()["redirect_url"],
+            json={"name": person.name, "id_number": id_number or fresh_id_number()},
+        )
+        assert consented.status_code < 400, consented.text
