@@ -25,7 +25,11 @@ class Provider(StrEnum):
     NONE = "none"
 
 
-class ConfigurationError(Exception):
+class CannotStart(Exception):  # noqa: N818 — a fact, not "…Error"
+    """Why a command cannot do its work: one plain sentence with the remedy, shown as it is."""
+
+
+class ConfigurationError(CannotStart):
     """A setting is missing or unusable; the text names it and says what to do."""
 
 
