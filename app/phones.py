@@ -1,0 +1,113 @@
+"""Chinese mobile numbers: one normal form, one mask, and a stable code for whatever is none.
+
+The normal form is the eleven national digits, `13800138000`. No error here carries what was given.
+"""
+
+import re
+import unicodedata
+from typing import Annotated
+
+import phonenumbers
+from phonenumbers import NumberParseException, PhoneMetadata, PhoneNumberType
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+
+class PhoneRefused(ValueError):  # noqa: N818 — a fact, as every refusal here
+    """Not a Chinese mobile number; `code` says in which way."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+# code: (Chinese, English); every way in which a text is not a mobile number.
+REFUSALS: dict[str, tuple[str, str]] = {
+    "phone-missing": ("缺少手机号码", "the phone number is missing"),
+    "phone-scientific": (
+        "手机号码已被表格软件改成科学计数法,数字已丢失",
+        "a spreadsheet turned the number into scientific notation; digits are lost",
+    ),
+    "phone-landline": ("这是固定电话,请填写手机号码", "a landline; a mobile number is needed"),
+    "phone-foreign": ("仅支持中国大陆手机号码", "not a number of mainland China"),
+    "phone-invalid": ("不是有效的手机号码", "not a valid mobile number"),
+}
+
+# The numbering plan is the library's; its full parser is left for what does not look like a mobile number at once.
+_MOBILE = re.compile(PhoneMetadata.metadata_for_region("CN").mobile.national_number_pattern)  # type: ignore[union-attr]
+_PLAIN = re.compile(r"1[0-9]{10}", re.ASCII)
+_PREFIXED = re.compile(r"(?:\+|00)?86(1[0-9]{10})", re.ASCII)
+_DIALLED = re.compile(r"\+?[0-9]{1,20}", re.ASCII)
+_EXCEL_FLOAT = re.compile(r"([0-9]{5,20})\.0+", re.ASCII)
+_SCIENTIFIC = re.compile(r"[0-9](?:\.[0-9]+)?[eE][+-]?[0-9]{1,3}", re.ASCII)
+_INVISIBLE = re.compile("[\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
+_SEPARATORS = re.compile(r"[\s()\-‐‑‒–—―−﹣－（）]")
+
+
+def normalize(text: str) -> str:
+    """The eleven digits of a Chinese mobile number, however it was typed.
+
+    Takes full-width and other decimal digits, +86 / 0086 / 86 / 0 before it, blanks, hyphens, parentheses and
+    invisible characters in it, an apostrophe before it, and Excel's `13800138000.0`. Raises PhoneRefused.
+    """
+    if _PLAIN.fullmatch(text) and _MOBILE.fullmatch(text):
+        return text
+    bare = _SEPARATORS.sub("", _INVISIBLE.sub("", text)).lstrip("'’‘＇")
+    if not bare:
+        raise PhoneRefused("phone-missing")
+    if len(bare) > 40:
+        raise PhoneRefused("phone-invalid")
+    bare = "".join(_ascii(character) for character in bare)
+    if _SCIENTIFIC.fullmatch(bare):
+        raise PhoneRefused("phone-scientific")
+    if float_form := _EXCEL_FLOAT.fullmatch(bare):
+        bare = float_form[1]
+    prefixed = _PREFIXED.fullmatch(bare)
+    national = prefixed[1] if prefixed else bare
+    if _MOBILE.fullmatch(national):
+        return national
+    return _parsed(bare)
+
+
+def _ascii(character: str) -> str:
+    if "！" <= character <= "～":  # the full-width forms
+        return chr(ord(character) - 0xFEE0)
+    value = unicodedata.decimal(character, None)
+    return character if value is None else str(value)
+
+
+def _parsed(bare: str) -> str:
+    if not _DIALLED.fullmatch(bare):
+        raise PhoneRefused("phone-invalid")
+    try:
+        number = phonenumbers.parse("+" + bare[2:] if bare.startswith("00") else bare, "CN")
+    except NumberParseException:
+        raise PhoneRefused("phone-invalid") from None
+    if not phonenumbers.is_valid_number(number):
+        raise PhoneRefused("phone-invalid")
+    if number.country_code != 86:
+        raise PhoneRefused("phone-foreign")
+    kind = phonenumbers.number_type(number)
+    if kind == PhoneNumberType.MOBILE:
+        return str(number.national_number)
+    raise PhoneRefused("phone-landline" if kind == PhoneNumberType.FIXED_LINE else "phone-invalid")
+
+
+def mask(phone: str) -> str:
+    """A number in its normal form as lists show it: `138****8000`."""
+    return f"{phone[:3]}****{phone[7:]}"
+
+
+def _in_body(text: str) -> str:
+    try:
+        return normalize(text)
+    except PhoneRefused as refused:
+        raise PydanticCustomError(refused.code, REFUSALS[refused.code][1]) from None  # type: ignore[arg-type]
+
+
+Phone = Annotated[
+    str,
+    AfterValidator(_in_body),
+    Field(max_length=60, description="A Chinese mobile number, as people type it.", examples=["13800138000"]),
+]
+"""A mobile number in a body; validates to its normal form. Errors never hold the value."""
