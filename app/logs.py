@@ -148,7 +148,8 @@ def _without_quotes(_logger: object, _name: str, event: EventDict) -> EventDict:
     elif isinstance(error, tuple):
         error = error[1]
     for name, value in event.items():
-        event[name] = value if name in {"request_id", "timestamp"} else blanked(value)
+        if not name.startswith("_") and name not in {"request_id", "timestamp"}:
+            event[name] = blanked(value)
     if isinstance(error, BaseException):
         event["exception"] = traceback_of(error)
     return event
