@@ -58,6 +58,7 @@ class Permission(StrEnum):
     MEMBERS_WRITE = "members:write"
     CERTIFICATION_READ = "certification:read"
     CERTIFICATION_WRITE = "certification:write"
+    SUBORDINATES_READ = "subordinates:read"
     REPORTS_READ = "reports:read"
     RANKINGS_READ = "rankings:read"
     AUDIT_READ = "audit:read"
@@ -79,13 +80,16 @@ ROLES: dict[Permission, tuple[frozenset[Role], frozenset[Role]]] = {
     Permission.MEMBERS_WRITE: (_ADMINS, _ADMINS),
     Permission.CERTIFICATION_READ: (_ADMINS, _ADMINS),
     Permission.CERTIFICATION_WRITE: (_VIEWERS, _ADMINS),
+    Permission.SUBORDINATES_READ: (_VIEWERS, _ADMINS | {Role.SUPERIOR_ADMIN}),
     Permission.REPORTS_READ: (_VIEWERS, _ADMINS | {Role.SUPERIOR_ADMIN}),
     Permission.RANKINGS_READ: (_INSIDERS, _INSIDERS),
     Permission.AUDIT_READ: (_ADMINS, _ADMINS),
 }
 
 # What a closed org still allows: it is kept for history.
-_AFTER_CLOSING = frozenset({Permission.ORG_READ, Permission.AUDIT_READ, Permission.REPORTS_READ})
+_AFTER_CLOSING = frozenset(
+    {Permission.ORG_READ, Permission.CERTIFICATION_READ, Permission.AUDIT_READ, Permission.REPORTS_READ}
+)
 
 
 class OrgClosed(Conflict):

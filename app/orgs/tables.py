@@ -30,7 +30,7 @@ class Org(Table):
         CheckConstraint("kind IN ('party', 'outside_party')", name="kind"),
         CheckConstraint("(status = 'closed') = (closed_at IS NOT NULL)", name="closed"),
         CheckConstraint("status IN ('live', 'closed')", name="status"),
-        CheckConstraint("region_code ~ '^[0-9]{6}$'", name="region_code"),
+        CheckConstraint("region_code ~ '^[0-9]{6}([0-9]{3}([0-9]{3})?)?$'", name="region_code"),
         ForeignKeyConstraint(
             ["id", "main_admin_id"],
             ["org_admins.org_id", "org_admins.user_id"],

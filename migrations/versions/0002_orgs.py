@@ -122,7 +122,7 @@ def upgrade() -> None:
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("(status = 'closed') = (closed_at IS NOT NULL)", name=op.f("orgs_closed_check")),
         sa.CheckConstraint("kind IN ('party', 'outside_party')", name=op.f("orgs_kind_check")),
-        sa.CheckConstraint("region_code ~ '^[0-9]{6}$'", name=op.f("orgs_region_code_check")),
+        sa.CheckConstraint("region_code ~ '^[0-9]{6}([0-9]{3}([0-9]{3})?)?$'", name=op.f("orgs_region_code_check")),
         sa.CheckConstraint("status IN ('live', 'closed')", name=op.f("orgs_status_check")),
         sa.ForeignKeyConstraint(["created_by"], ["users.id"], name=op.f("orgs_created_by_fkey")),
         sa.PrimaryKeyConstraint("id", name=op.f("orgs_pkey")),

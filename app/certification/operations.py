@@ -1,0 +1,199 @@
+"""Writes of invitations, applications and the edges of the hierarchy."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit.operations import record
+from app.auth.access import OrgScope
+from app.certification import queries
+from app.certification.errors import (
+    AlreadyCertified,
+    ApplicationDecided,
+    ApplicationOpen,
+    InvitationUsedUp,
+    SiblingNameTaken,
+    WouldCloseCircle,
+)
+from app.certification.schemas import ApplicationCreate, InvitationCreate
+from app.certification.tables import Certification, Invitation
+from app.cipher import Cipher, hash_secret, new_secret
+from app.db import on_constraint
+from app.errors import NotFound
+from app.orgs import tree
+from app.orgs.tables import Org
+
+
+async def create_invitation(db: AsyncConnection, cipher: Cipher, scope: OrgScope, body: InvitationCreate) -> Any:
+    """Invite subordinates to apply (S6). The token is kept by its hash, and encrypted to be shown again."""
+    token = new_secret()
+    invitation_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
+    row = (
+        await db.execute(
+            insert(Invitation)
+            .values(
+                id=invitation_id,
+                org_id=scope.org_id,
+                token_hash=hash_secret(token),
+                token_cipher=cipher.encrypt(token, invitation_id),
+                expires_at=func.now() + timedelta(hours=body.expires_in_hours),
+                max_uses=body.max_uses,
+                created_by=scope.user.user_id,
+            )
+            .returning(*queries.INVITATION_COLUMNS)
+        )
+    ).one()
+    after = {"expires_at": row.expires_at.isoformat(), "max_uses": row.max_uses}
+    subject = ("invitation", invitation_id)
+    await record(db, scope.actor, "invitation.created", org_id=scope.org_id, subject=subject, after=after)
+    return row
+
+
+async def revoke_invitation(db: AsyncConnection, scope: OrgScope, invitation_id: UUID) -> None:
+    """End an invitation; applications made with it stay. Revoking again changes nothing."""
+    revoked = await db.execute(
+        update(Invitation)
+        .where(Invitation.org_id == scope.org_id, Invitation.id == invitation_id, Invitation.revoked_at.is_(None))
+        .values(revoked_at=func.now())
+    )
+    if revoked.rowcount == 0:
+        await queries.get_invitation(db, scope.org_id, invitation_id)
+        return
+    subject = ("invitation", invitation_id)
+    await record(db, scope.actor, "invitation.revoked", org_id=scope.org_id, subject=subject)
+
+
+async def create_application(db: AsyncConnection, scope: OrgScope, body: ApplicationCreate) -> Any:
+    """Apply, for one's own org, to be certified under the org that invited (S6, S14).
+
+    Raises what `get_live_invitation` raises, AlreadyCertified, ApplicationOpen, WouldCloseCircle.
+    """
+    scope.user.require_real_name()
+    invitation = await queries.get_live_invitation(db, body.invitation_token)
+    if scope.org.superior_id is not None:
+        raise AlreadyCertified
+    # Told early; the trigger decides when the edge is made.
+    if await db.scalar(tree.is_at_or_below(invitation.org_id, scope.org_id)):
+        raise WouldCloseCircle
+    used = await db.execute(
+        update(Invitation)
+        .where(
+            Invitation.id == invitation.id,
+            Invitation.uses < Invitation.max_uses,
+            Invitation.revoked_at.is_(None),
+        )
+        .values(uses=Invitation.uses + 1)
+    )
+    if used.rowcount == 0:  # another application took the last use meanwhile
+        raise InvitationUsedUp
+    with on_constraint(("certifications_one_application_key", ApplicationOpen)):
+        row = (
+            await db.execute(
+                insert(Certification)
+                .values(
+                    superior_id=invitation.org_id,
+                    subordinate_id=scope.org_id,
+                    state="applied",
+                    invitation_id=invitation.id,
+                    applied_by=scope.user.user_id,
+                )
+                .returning(*queries.APPLICATION_COLUMNS)
+            )
+        ).one()
+    subject = ("application", row.id)
+    after = {"superior_id": str(row.superior_id), "subordinate_id": str(row.subordinate_id)}
+    for org_id in (row.subordinate_id, row.superior_id):
+        await record(db, scope.actor, "application.created", org_id=org_id, subject=subject, after=after)
+    return row
+
+
+async def withdraw_application(db: AsyncConnection, scope: OrgScope, application_id: UUID) -> None:
+    """Take back one's own org's application while it waits. Raises ApplicationDecided."""
+    mine = Certification.subordinate_id == scope.org_id
+    await _decide(db, scope, application_id, mine, "withdrawn", "application.withdrawn", None)
+
+
+async def refuse_application(db: AsyncConnection, scope: OrgScope, application_id: UUID, reason: str) -> Any:
+    """Refuse an application made to one's own org, with a reason. Raises ApplicationDecided."""
+    ours = Certification.superior_id == scope.org_id
+    return await _decide(db, scope, application_id, ours, "refused", "application.refused", reason)
+
+
+async def approve_application(db: AsyncConnection, scope: OrgScope, application_id: UUID) -> Any:
+    """Certify the applicant under one's own org: from here on the edge is live (S6).
+
+    Raises ApplicationDecided, AlreadyCertified, SiblingNameTaken, WouldCloseCircle; each holds also when two
+    approvals race, since the hierarchy's lock is taken first and the constraints decide.
+    """
+    await tree.lock_hierarchy(db)
+    ours = Certification.superior_id == scope.org_id
+    return await _decide(db, scope, application_id, ours, "certified", "certification.created", None)
+
+
+async def release_subordinate(db: AsyncConnection, scope: OrgScope, subordinate_id: UUID) -> None:
+    """End the certification of a direct subordinate; the edge stays in the history with its time range."""
+    await tree.lock_hierarchy(db)
+    released = (
+        await db.execute(
+            update(Certification)
+            .where(
+                Certification.superior_id == scope.org_id,
+                Certification.subordinate_id == subordinate_id,
+                Certification.state == "certified",
+            )
+            .values(state="released", subordinate_name=None, released_at=func.clock_timestamp())
+            .returning(Certification.id)
+        )
+    ).scalar_one_or_none()
+    if released is None:
+        raise NotFound
+    for org_id in (subordinate_id, scope.org_id):
+        await record(
+            db,
+            scope.actor,
+            "certification.released",
+            org_id=org_id,
+            subject=("certification", released),
+            before={"superior_id": str(scope.org_id), "subordinate_id": str(subordinate_id)},
+        )
+
+
+async def _decide(
+    db: AsyncConnection, scope: OrgScope, application_id: UUID, side: Any, state: str, action: str, reason: str | None
+) -> Any:
+    values: dict[str, Any] = {
+        "state": state,
+        "decided_by": scope.user.user_id,
+        "decided_at": func.clock_timestamp(),
+        "reason": reason,
+    }
+    if state == "certified":
+        name = select(Org.name).where(Org.id == Certification.subordinate_id).scalar_subquery()
+        # The statement's own time, not the transaction's: an edge begins after the lock was had.
+        values |= {"certified_at": text("clock_timestamp()"), "subordinate_name": name}
+    with on_constraint(
+        ("certifications_no_circle", WouldCloseCircle),
+        ("certifications_one_superior_key", AlreadyCertified),
+        ("certifications_sibling_name_key", SiblingNameTaken),
+    ):
+        row = (
+            await db.execute(
+                update(Certification)
+                .where(Certification.id == application_id, side, Certification.state == "applied")
+                .values(values)
+                .returning(*queries.APPLICATION_COLUMNS)
+            )
+        ).one_or_none()
+    if row is None:
+        if await db.scalar(select(Certification.id).where(Certification.id == application_id, side)):
+            raise ApplicationDecided
+        raise NotFound
+    after = {"superior_id": str(row.superior_id), "subordinate_id": str(row.subordinate_id)}
+    if reason is not None:
+        after["reason"] = reason
+    for org_id in (row.subordinate_id, row.superior_id):
+        await record(db, scope.actor, action, org_id=org_id, subject=("certification", row.id), after=after)
+    return row

@@ -1,0 +1,158 @@
+"""Reads of invitations, applications and the hierarchy around an org."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, literal, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.auth.tables import User
+from app.certification.errors import InvitationExpired, InvitationUnknown, InvitationUsedUp
+from app.certification.tables import Certification, Invitation
+from app.cipher import hash_secret
+from app.errors import NotFound
+from app.orgs import tree
+from app.orgs.tables import Org
+from app.paging import Paging
+
+INVITATION_COLUMNS = (
+    Invitation.id,
+    Invitation.token_cipher,
+    Invitation.expires_at,
+    Invitation.max_uses,
+    Invitation.uses,
+    Invitation.revoked_at,
+    Invitation.created_at,
+)
+APPLICATION_COLUMNS = (
+    Certification.id,
+    Certification.superior_id,
+    Certification.subordinate_id,
+    Certification.state,
+    Certification.applied_at,
+    Certification.decided_at,
+    Certification.reason,
+)
+
+
+async def list_invitations(db: AsyncConnection, org_id: UUID, paging: Paging) -> Sequence[Any]:
+    """The org's invitations, newest first."""
+    statement = (
+        select(*INVITATION_COLUMNS)
+        .where(Invitation.org_id == org_id)
+        .order_by(Invitation.id.desc())
+        .limit(paging.limit + 1)
+    )
+    if paging.after is not None:
+        statement = statement.where(Invitation.id < paging.after[0])
+    return (await db.execute(statement)).all()
+
+
+async def get_invitation(db: AsyncConnection, org_id: UUID, invitation_id: UUID) -> Any:
+    statement = select(*INVITATION_COLUMNS).where(Invitation.org_id == org_id, Invitation.id == invitation_id)
+    row = (await db.execute(statement)).one_or_none()
+    if row is None:
+        raise NotFound
+    return row
+
+
+async def get_live_invitation(db: AsyncConnection, token: str) -> Any:
+    """The invitation that a token names, with the card of its org.
+
+    Raises InvitationUnknown (never was, or revoked), InvitationExpired, InvitationUsedUp (S6).
+    """
+    statement = (
+        select(
+            Invitation.id,
+            Invitation.org_id,
+            Invitation.expires_at,
+            (Invitation.expires_at <= func.now()).label("expired"),
+            (Invitation.uses >= Invitation.max_uses).label("used_up"),
+            Org.name.label("org_name"),
+            Org.kind.label("org_kind"),
+            Org.region_code,
+        )
+        .join(Org, Org.id == Invitation.org_id)
+        .where(Invitation.token_hash == hash_secret(token), Invitation.revoked_at.is_(None), Org.status == "live")
+    )
+    row = (await db.execute(statement)).one_or_none()
+    if row is None:
+        raise InvitationUnknown
+    if row.expired:
+        raise InvitationExpired
+    if row.used_up:
+        raise InvitationUsedUp
+    return row
+
+
+async def list_received_applications(
+    db: AsyncConnection, org_id: UUID, state: str | None, paging: Paging
+) -> Sequence[Any]:
+    """The applications made to an org, newest first, with the name and verification state of who applies."""
+    statement = (
+        select(
+            *APPLICATION_COLUMNS,
+            Org.name.label("subordinate_name"),
+            Org.kind.label("subordinate_kind"),
+            Org.region_code.label("subordinate_region"),
+            User.verified_name.label("applicant_name"),
+            User.verified_at.is_not(None).label("applicant_verified"),
+        )
+        .join(Org, Org.id == Certification.subordinate_id)
+        .join(User, User.id == Certification.applied_by)
+        .where(Certification.superior_id == org_id)
+        .order_by(Certification.id.desc())
+        .limit(paging.limit + 1)
+    )
+    if state is not None:
+        statement = statement.where(Certification.state == state)
+    if paging.after is not None:
+        statement = statement.where(Certification.id < paging.after[0])
+    return (await db.execute(statement)).all()
+
+
+async def list_certifications(db: AsyncConnection, org_id: UUID, paging: Paging) -> Sequence[Any]:
+    """Every edge there was or is asked for above an org, newest first, with its time range."""
+    statement = (
+        select(
+            *APPLICATION_COLUMNS,
+            Org.name.label("superior_name"),
+            Certification.certified_at,
+            Certification.released_at,
+        )
+        .join(Org, Org.id == Certification.superior_id)
+        .where(Certification.subordinate_id == org_id)
+        .order_by(Certification.id.desc())
+        .limit(paging.limit + 1)
+    )
+    if paging.after is not None:
+        statement = statement.where(Certification.id < paging.after[0])
+    return (await db.execute(statement)).all()
+
+
+async def list_subordinates(db: AsyncConnection, org_id: UUID, paging: Paging) -> Sequence[Any]:
+    """The orgs certified directly under one, by name; one index serves any page of any org alike."""
+    statement = (
+        select(Org.id, Org.name, Org.kind, Org.region_code, Certification.certified_at)
+        .join(Org, Org.id == Certification.subordinate_id)
+        .where(Certification.superior_id == org_id, Certification.state == "certified")
+        .order_by(Certification.subordinate_name, Certification.subordinate_id)
+        .limit(paging.limit + 1)
+    )
+    if paging.after is not None:
+        key = tuple_(Certification.subordinate_name, Certification.subordinate_id)
+        statement = statement.where(key > tuple_(*map(literal, paging.after)))
+    return (await db.execute(statement)).all()
+
+
+async def list_superiors(db: AsyncConnection, org_id: UUID) -> Sequence[Any]:
+    """The chain above an org, the direct superior first."""
+    above = tree.ancestors(org_id)
+    statement = (
+        select(Org.id, Org.name, above.c.distance)
+        .join(above, above.c.id == Org.id)
+        .where(above.c.distance > 0)
+        .order_by(above.c.distance)
+    )
+    return (await db.execute(statement)).all()

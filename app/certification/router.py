@@ -1,0 +1,199 @@
+"""Invitations, applications, certifications and the hierarchy around an org, over HTTP."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from app.auth.access import Can, OrgScope, Permission, RealNameRequired, SignedIn
+from app.certification import operations, queries
+from app.certification.errors import (
+    AlreadyCertified,
+    ApplicationDecided,
+    ApplicationOpen,
+    InvitationExpired,
+    InvitationUnknown,
+    InvitationUsedUp,
+    SiblingNameTaken,
+    WouldCloseCircle,
+)
+from app.certification.schemas import (
+    ApplicationCreate,
+    ApplicationOut,
+    CertificationOut,
+    InvitationCard,
+    InvitationCreate,
+    InvitationOut,
+    ReceivedApplicationOut,
+    RefusalCreate,
+    SubordinateOut,
+    SuperiorOut,
+)
+from app.cipher import Cipher, CipherDep
+from app.db import Db, TransactionalRoute
+from app.errors import problems
+from app.orgs.names import Kind
+from app.orgs.regions import path_of
+from app.paging import Page, Paging, paged_by
+from app.qr import draw_svg
+from app.text import Token
+
+router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["certification"])
+
+Reader = Annotated[OrgScope, Can(Permission.CERTIFICATION_READ)]
+Writer = Annotated[OrgScope, Can(Permission.CERTIFICATION_WRITE)]
+InvitationProblems = problems(InvitationUnknown, InvitationExpired, InvitationUsedUp)
+
+
+@router.post("/orgs/{org_id}/invitations", status_code=201)
+async def create_invitation(
+    request: Request, scope: Writer, body: InvitationCreate, db: Db, cipher: CipherDep
+) -> InvitationOut:
+    """Invite subordinates to apply for certification: a link and a QR code (S6)."""
+    return _invitation_out(request, cipher, await operations.create_invitation(db, cipher, scope, body))
+
+
+@router.get("/orgs/{org_id}/invitations")
+async def list_invitations(
+    request: Request, scope: Reader, db: Db, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
+) -> Page[InvitationOut]:
+    """The org's invitations, newest first."""
+    rows = await queries.list_invitations(db, scope.org_id, paging)
+    page = Page[Any].of(rows, paging, lambda row: (row.id,), object)
+    items = [_invitation_out(request, cipher, row) for row in page.items]
+    return Page[InvitationOut](items=items, next_cursor=page.next_cursor)
+
+
+@router.get(
+    "/orgs/{org_id}/invitations/{invitation_id}/qr.svg",
+    response_class=Response,
+    responses={200: {"content": {"image/svg+xml": {}}, "description": "The QR code of the invitation's link."}},
+)
+async def draw_invitation(request: Request, scope: Reader, invitation_id: UUID, db: Db, cipher: CipherDep) -> Response:
+    """The invitation as a QR code, to be shown or printed."""
+    row = await queries.get_invitation(db, scope.org_id, invitation_id)
+    picture = await draw_svg(_invitation_out(request, cipher, row).link)
+    return Response(picture, media_type="image/svg+xml", headers={"Cache-Control": "no-store"})
+
+
+@router.delete("/orgs/{org_id}/invitations/{invitation_id}", status_code=204)
+async def revoke_invitation(scope: Writer, invitation_id: UUID, db: Db) -> None:
+    """Revoke an invitation: from now on its token names nothing."""
+    await operations.revoke_invitation(db, scope, invitation_id)
+
+
+@router.get("/invitations/{token}", responses=InvitationProblems)
+async def read_invitation(
+    _: SignedIn, token: Annotated[Token, Path(description="The token of an invitation's link.")], db: Db
+) -> InvitationCard:
+    """Who invites: the card of the org, for whoever holds a live invitation."""
+    row = await queries.get_live_invitation(db, token)
+    return InvitationCard(
+        org_id=row.org_id,
+        org_name=row.org_name,
+        org_kind=Kind(row.org_kind),
+        org_region=path_of(row.region_code),
+        expires_at=row.expires_at,
+    )
+
+
+@router.post(
+    "/orgs/{org_id}/applications",
+    status_code=201,
+    responses=problems(
+        RealNameRequired,
+        InvitationUnknown,
+        InvitationExpired,
+        InvitationUsedUp,
+        AlreadyCertified,
+        ApplicationOpen,
+        WouldCloseCircle,
+    ),
+)
+async def create_application(scope: Writer, body: ApplicationCreate, db: Db) -> ApplicationOut:
+    """Apply for this org, with an invitation, to be certified under the org that invited (S6, S14)."""
+    return ApplicationOut.model_validate(await operations.create_application(db, scope, body))
+
+
+@router.get("/orgs/{org_id}/applications")
+async def list_applications(
+    scope: Reader,
+    db: Db,
+    paging: Annotated[Paging, paged_by(UUID)],
+    state: Annotated[
+        str | None, Query(pattern="^(applied|certified|refused|withdrawn|released)$", description="Only this state.")
+    ] = None,
+) -> Page[ReceivedApplicationOut]:
+    """The applications made to this org, newest first; `applied` ones wait for a decision."""
+    rows = await queries.list_received_applications(db, scope.org_id, state, paging)
+    page = Page[ReceivedApplicationOut].of(rows, paging, lambda row: (row.id,), ReceivedApplicationOut)
+    for item in page.items:
+        item.subordinate_region = path_of(item.subordinate_region)
+    return page
+
+
+@router.delete("/orgs/{org_id}/applications/{application_id}", status_code=204, responses=problems(ApplicationDecided))
+async def withdraw_application(scope: Writer, application_id: UUID, db: Db) -> None:
+    """Withdraw this org's own application while it waits."""
+    await operations.withdraw_application(db, scope, application_id)
+
+
+@router.put(
+    "/orgs/{org_id}/applications/{application_id}/approval",
+    responses=problems(ApplicationDecided, AlreadyCertified, SiblingNameTaken, WouldCloseCircle),
+)
+async def approve_application(scope: Writer, application_id: UUID, db: Db) -> ApplicationOut:
+    """Certify the applicant under this org (S6)."""
+    return ApplicationOut.model_validate(await operations.approve_application(db, scope, application_id))
+
+
+@router.put("/orgs/{org_id}/applications/{application_id}/refusal", responses=problems(ApplicationDecided))
+async def refuse_application(scope: Writer, application_id: UUID, body: RefusalCreate, db: Db) -> ApplicationOut:
+    """Refuse the applicant, with a reason that its admins read."""
+    return ApplicationOut.model_validate(await operations.refuse_application(db, scope, application_id, body.reason))
+
+
+@router.get("/orgs/{org_id}/certifications")
+async def list_certifications(
+    scope: Reader, db: Db, paging: Annotated[Paging, paged_by(UUID)]
+) -> Page[CertificationOut]:
+    """What this org asked for, was granted and was released from, newest first, each with its time range."""
+    rows = await queries.list_certifications(db, scope.org_id, paging)
+    return Page[CertificationOut].of(rows, paging, lambda row: (row.id,), CertificationOut)
+
+
+@router.get("/orgs/{org_id}/subordinates")
+async def list_subordinates(
+    scope: Annotated[OrgScope, Can(Permission.SUBORDINATES_READ)],
+    db: Db,
+    paging: Annotated[Paging, paged_by(str, UUID)],
+) -> Page[SubordinateOut]:
+    """The orgs certified directly under this one, by name."""
+    rows = await queries.list_subordinates(db, scope.org_id, paging)
+    return Page[SubordinateOut].of(rows, paging, lambda row: (row.name, row.id), SubordinateOut)
+
+
+@router.delete("/orgs/{org_id}/subordinates/{subordinate_id}", status_code=204)
+async def release_subordinate(scope: Writer, subordinate_id: UUID, db: Db) -> None:
+    """Release a direct subordinate: it stands alone again, with everything under it."""
+    await operations.release_subordinate(db, scope, subordinate_id)
+
+
+@router.get("/orgs/{org_id}/superiors")
+async def list_superiors(scope: Annotated[OrgScope, Can(Permission.ORG_READ)], db: Db) -> list[SuperiorOut]:
+    """The chain above this org, the direct superior first."""
+    return [SuperiorOut.model_validate(row) for row in await queries.list_superiors(db, scope.org_id)]
+
+
+def _invitation_out(request: Request, cipher: Cipher, row: Any) -> InvitationOut:
+    token = cipher.decrypt_text(row.token_cipher, row.id)
+    return InvitationOut(
+        id=row.id,
+        token=token,
+        link=f"{request.app.state.settings.public_url}/phone/join?invitation={token}",
+        expires_at=row.expires_at,
+        max_uses=row.max_uses,
+        uses=row.uses,
+        revoked_at=row.revoked_at,
+        created_at=row.created_at,
+    )
