@@ -7,9 +7,12 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from app import errors, idempotency
+from app.audit.router import router as audit
+from app.certification.router import router as certification
 from app.cipher import Cipher
 from app.db import create_engine
 from app.openapi import describe
+from app.orgs.router import router as orgs
 from app.settings import Settings
 
 MAX_BODY = 2 * 1024 * 1024
@@ -37,5 +40,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.cipher = Cipher(settings)
     errors.install(app)
     idempotency.install(app)
+    for router in (orgs, certification, audit):
+        app.include_router(router)
     describe(app)
     return app

@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from app import errors
-from app.auth.access import admission_of
+from app.auth.access import AFTER_CLOSING, OrgClosed, admission_of
 from app.idempotency import HEADER, KeyInUse, KeyReused
 
 INTRODUCTION = """\
@@ -88,6 +88,8 @@ def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
     kinds: list[type[errors.Problem]] = [errors.Unavailable]
     if admission is not None and admission.kind != "public":
         kinds += [errors.Unauthorized, errors.Forbidden]
+    if admission is not None and admission.kind == "org" and admission.needs not in AFTER_CLOSING:
+        kinds += [OrgClosed]
     if route.dependant.path_params or "{org_id}" in route.path:
         kinds += [errors.NotFound]
     if admission is not None and admission.kind in ("user", "org") and method == "POST":

@@ -87,7 +87,7 @@ ROLES: dict[Permission, tuple[frozenset[Role], frozenset[Role]]] = {
 }
 
 # What a closed org still allows: it is kept for history.
-_AFTER_CLOSING = frozenset(
+AFTER_CLOSING = frozenset(
     {Permission.ORG_READ, Permission.CERTIFICATION_READ, Permission.AUDIT_READ, Permission.REPORTS_READ}
 )
 
@@ -310,7 +310,7 @@ async def resolve_org(
         raise NotFound
     if not roles & may:
         raise Forbidden
-    if row.status == "closed" and permission not in _AFTER_CLOSING:
+    if row.status == "closed" and permission not in AFTER_CLOSING:
         raise OrgClosed
     card = OrgCard(
         id=row.id,

@@ -22,7 +22,7 @@ from app.db import Table
 
 
 class Invitation(Table):
-    """A superior's invitation (S6): its token, in the link and QR code, is found by hash and shown again from its cipher."""
+    """A superior's invitation (S6): its token is found by hash and shown again from its cipher."""
 
     __tablename__ = "invitations"
     __table_args__ = (
