@@ -5,7 +5,7 @@ The normal form is the eleven national digits, `13800138000`. No error here carr
 
 import re
 import unicodedata
-from typing import Annotated
+from typing import Annotated, Any
 
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneMetadata, PhoneNumberType
@@ -34,7 +34,8 @@ REFUSALS: dict[str, tuple[str, str]] = {
 }
 
 # The numbering plan is the library's; its full parser is left for what does not look like a mobile number at once.
-_MOBILE = re.compile(PhoneMetadata.metadata_for_region("CN").mobile.national_number_pattern)  # type: ignore[union-attr]
+_CHINA: Any = PhoneMetadata.metadata_for_region("CN")
+_MOBILE = re.compile(_CHINA.mobile.national_number_pattern)
 _PLAIN = re.compile(r"1[0-9]{10}", re.ASCII)
 _PREFIXED = re.compile(r"(?:\+|00)?86(1[0-9]{10})", re.ASCII)
 _DIALLED = re.compile(r"\+?[0-9]{1,20}", re.ASCII)
@@ -102,7 +103,7 @@ def _in_body(text: str) -> str:
     try:
         return normalize(text)
     except PhoneRefused as refused:
-        raise PydanticCustomError(refused.code, REFUSALS[refused.code][1]) from None  # type: ignore[arg-type]
+        raise PydanticCustomError(refused.code, REFUSALS[refused.code][1]) from None
 
 
 Phone = Annotated[
