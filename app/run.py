@@ -1,0 +1,163 @@
+"""`xuezu run`: everything on one machine by one command: PostgreSQL, migrations, the worker and the API."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from asyncio.subprocess import PIPE, Process, create_subprocess_exec
+from collections.abc import AsyncIterator, Iterator
+from socket import socket
+from types import FrameType
+from typing import Self
+
+import uvloop
+from pydantic import SecretStr
+
+from app import logs, migration, postgres
+from app.data_dir import hold
+from app.main import create_app
+from app.serving import STOP_SIGNALS, Server, listen, raise_file_limit
+from app.settings import Settings
+
+WORKER_STOP_SECONDS = 10
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+STEADY_SECONDS = 60.0  # of a worker that lived this long, the end is taken for an accident
+
+
+class Stopped(BaseException):
+    """Somebody asked the run to stop before it was up."""
+
+
+def say(line: str) -> None:
+    """One plain line on stdout, unbuffered; a terminal that has gone away is no reason to fail."""
+    with contextlib.suppress(OSError):
+        os.write(1, f"{line}\n".encode())
+
+
+class Steps:
+    """Says each step before it is taken; a stop signal takes effect between two steps, a second one at once."""
+
+    def __init__(self) -> None:
+        self._stopping = False
+
+    def __call__(self, line: str) -> None:
+        if self._stopping:
+            raise Stopped
+        say(line)
+
+    def __enter__(self) -> Self:
+        for number in STOP_SIGNALS:
+            signal.signal(number, self._asked)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # What follows is cleaning up, which no further signal may cut short.
+        for number in STOP_SIGNALS:
+            signal.signal(number, lambda _number, _frame: None)
+
+    def _asked(self, _number: int, _frame: FrameType | None) -> None:
+        if self._stopping:
+            raise Stopped
+        self._stopping = True
+        say("Stopping after this step")
+
+
+def run(settings: Settings) -> None:
+    """Run the whole service until it is told to stop. Raises CannotStart."""
+    with contextlib.suppress(Stopped), contextlib.ExitStack() as held, Steps() as steps:
+        sockets = listen(settings.host, settings.port)
+        for opened in sockets:
+            held.callback(opened.close)
+        if settings.database_url is None:
+            held.enter_context(hold(settings.data_dir))
+            settings.database_url = SecretStr(held.enter_context(_embedded(settings, steps)).url())
+        steps("Looking at the database")
+        asyncio.run(migration.migrate_to_head(settings.database_url.get_secret_value(), say=steps))
+        steps("Starting the API and the worker")
+        logs.configure(settings.log_format or "console", process="api")
+        raise_file_limit()
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(settings, sockets))
+    say("Stopped.")
+
+
+@contextlib.contextmanager
+def _embedded(settings: Settings, steps: Steps) -> Iterator[postgres.EmbeddedPostgres]:
+    with postgres.running(settings.data_dir / "postgres", say=steps) as server:
+        try:
+            yield server
+        finally:
+            say("Stopping PostgreSQL")
+
+
+async def _serve(settings: Settings, sockets: list[socket]) -> None:
+    def ready() -> None:
+        here = settings.public_url
+        say("")
+        say("Xuezu is ready. 学组已就绪。")
+        say(f"  Docs explorer    {here}/docs")
+        say(f"  Console 管理后台 {here}/console/")
+        say(f"  Phone 手机模拟器 {here}/phone/")
+        say(f"Ctrl-C stops it. The data stays in {settings.data_dir}.")
+        say("")
+
+    async with _worker_kept_running(settings):
+        await Server(create_app(settings), ready).serve(sockets)
+        say("Stopping the worker")
+
+
+@contextlib.asynccontextmanager
+async def _worker_kept_running(settings: Settings) -> AsyncIterator[None]:
+    keeper = asyncio.create_task(_keep_worker_running(settings))
+    try:
+        yield
+    finally:
+        keeper.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeper
+
+
+async def _keep_worker_running(settings: Settings) -> None:
+    """Start the worker again whenever it ends, after a pause that grows while it keeps ending early."""
+    pause = FIRST_PAUSE
+    while True:
+        started = time.monotonic()
+        process = await _start_worker(settings)
+        try:
+            code = await process.wait()
+        except asyncio.CancelledError:
+            await _stop(process)
+            raise
+        if time.monotonic() - started > STEADY_SECONDS:
+            pause = FIRST_PAUSE
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        say(f"The worker {how}: starting it again in {pause:.0f} s")
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, LONGEST_PAUSE)
+
+
+async def _start_worker(settings: Settings) -> Process:
+    """The worker as a process of its own, out of reach of the terminal's Ctrl-C.
+
+    It watches its stdin: should this process die without a word, the pipe closes and the worker ends by itself.
+    """
+    assert settings.database_url is not None
+    return await create_subprocess_exec(
+        sys.executable,
+        *("-m", "app.cli", "worker", "--while-stdin-open"),
+        stdin=PIPE,
+        env=os.environ | {"XUEZU_DATABASE_URL": settings.database_url.get_secret_value()},
+        start_new_session=True,
+    )
+
+
+async def _stop(process: Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), WORKER_STOP_SECONDS)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
