@@ -20,6 +20,10 @@ class Actor:
     address: str | None = None
     request_id: str | None = None
 
+    def elsewhere(self) -> "Actor":
+        """What an org that the actor does not act for may keep of who acted: the request, and nobody's person."""
+        return Actor(request_id=self.request_id)
+
 
 async def record(
     db: AsyncConnection,

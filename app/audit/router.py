@@ -27,7 +27,7 @@ class AuditEntryOut(Out):
     subject_type: str
     subject_id: UUID | None
     user_id: UUID | None
-    user_name: str | None = Field(description="Verified name, where the entry is of one of the org's own admins.")
+    user_name: str | None = Field(description="Verified name of who acted for this org; absent where another org did.")
     client_id: str | None
     address: str | None
     request_id: str | None

@@ -105,8 +105,7 @@ async def create_application(db: AsyncConnection, scope: OrgScope, body: Applica
         ).one()
     subject = ("application", row.id)
     after = {"superior_id": str(row.superior_id), "subordinate_id": str(row.subordinate_id)}
-    for org_id in (row.subordinate_id, row.superior_id):
-        await record(db, scope.actor, "application.created", org_id=org_id, subject=subject, after=after)
+    await _record_on_both(db, scope, "application.created", row.superior_id, subject=subject, after=after)
     return row
 
 
@@ -150,15 +149,9 @@ async def release_subordinate(db: AsyncConnection, scope: OrgScope, subordinate_
     ).scalar_one_or_none()
     if released is None:
         raise NotFound
-    for org_id in (subordinate_id, scope.org_id):
-        await record(
-            db,
-            scope.actor,
-            "certification.released",
-            org_id=org_id,
-            subject=("certification", released),
-            before={"superior_id": str(scope.org_id), "subordinate_id": str(subordinate_id)},
-        )
+    before = {"superior_id": str(scope.org_id), "subordinate_id": str(subordinate_id)}
+    subject = ("certification", released)
+    await _record_on_both(db, scope, "certification.released", subordinate_id, subject=subject, before=before)
 
 
 async def _decide(
@@ -194,6 +187,21 @@ async def _decide(
     after = {"superior_id": str(row.superior_id), "subordinate_id": str(row.subordinate_id)}
     if reason is not None:
         after["reason"] = reason
-    for org_id in (row.subordinate_id, row.superior_id):
-        await record(db, scope.actor, action, org_id=org_id, subject=("certification", row.id), after=after)
+    other = row.superior_id if row.subordinate_id == scope.org_id else row.subordinate_id
+    await _record_on_both(db, scope, action, other, subject=("certification", row.id), after=after)
     return row
+
+
+async def _record_on_both(
+    db: AsyncConnection,
+    scope: OrgScope,
+    action: str,
+    other_id: UUID,
+    *,
+    subject: tuple[str, UUID],
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    """One act on two orgs: each has its entry, and only the actor's own org learns who acted."""
+    for org_id, actor in ((scope.org_id, scope.actor), (other_id, scope.actor.elsewhere())):
+        await record(db, actor, action, org_id=org_id, subject=subject, before=before, after=after)

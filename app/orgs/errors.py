@@ -14,7 +14,7 @@ class PartyMemberRequired(Forbidden):
     slug = "party-member-required"
     zh, en = "创建党组织的学习组织须为党员", "Only a party member creates a party organisation"
     advice_zh = "如为党员,请先在“我的”中声明党员身份;非党员请创建党外人士学习组织(S2、S17)。"
-    advice_en = "A party member first says so (PATCH /v1/me, party_member); others create an outside_party organisation (S2, S17)."
+    advice_en = "A party member first says so (PATCH /v1/me); others create an outside_party organisation (S2, S17)."
 
 
 class NameSuffixTyped(Problem):

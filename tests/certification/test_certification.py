@@ -1,0 +1,220 @@
+"""Invitation → application → decision → edge, over HTTP (S6, S14), and what is refused."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.people import People, Person
+
+
+async def invite(superior: Person, org: dict[str, Any], **body: Any) -> dict[str, Any]:
+    created = await superior.post(f"/v1/orgs/{org['id']}/invitations", json=body)
+    assert created.status_code == 201, created.text
+    invitation: dict[str, Any] = created.json()
+    return invitation
+
+
+async def apply(subordinate: Person, org: dict[str, Any], token: str) -> Any:
+    return await subordinate.post(f"/v1/orgs/{org['id']}/applications", json={"invitation_token": token})
+
+
+async def certify(
+    superior: Person, above: dict[str, Any], subordinate: Person, below: dict[str, Any]
+) -> dict[str, Any]:
+    """Invite, apply, approve."""
+    invitation = await invite(superior, above)
+    application = (await apply(subordinate, below, invitation["token"])).json()
+    approved = await superior.put(f"/v1/orgs/{above['id']}/applications/{application['id']}/approval")
+    assert approved.status_code == 200, approved.text
+    decided: dict[str, Any] = approved.json()
+    return decided
+
+
+async def test_the_whole_way(people: People) -> None:
+    superior, subordinate = await people.register(), await people.register()
+    above, below = await superior.create_org(region_code="320000"), await subordinate.create_org()
+    invitation = await invite(superior, above)
+    assert invitation["link"].endswith(f"/phone/join?invitation={invitation['token']}")
+    card = (await subordinate.get(f"/v1/invitations/{invitation['token']}")).json()
+    assert (card["org_id"], card["org_region"]) == (above["id"], "江苏省")
+
+    applied = await apply(subordinate, below, invitation["token"])
+    assert applied.status_code == 201
+    received = (await superior.get(f"/v1/orgs/{above['id']}/applications", params={"state": "applied"})).json()
+    assert [
+        (item["subordinate_name"], item["applicant_name"], item["applicant_verified"]) for item in received["items"]
+    ] == [(below["name"], subordinate.name, True)]
+
+    approved = await superior.put(f"/v1/orgs/{above['id']}/applications/{applied.json()['id']}/approval")
+    assert approved.json()["state"] == "certified"
+    listed = (await superior.get(f"/v1/orgs/{above['id']}/subordinates")).json()["items"]
+    assert [item["id"] for item in listed] == [below["id"]]
+    chain = (await subordinate.get(f"/v1/orgs/{below['id']}/superiors")).json()
+    assert chain == [{"id": above["id"], "name": above["name"], "distance": 1}]
+    # The superior sees the card, and not that the org has units.
+    assert (await superior.get(f"/v1/orgs/{below['id']}")).json()["superior_id"] == above["id"]
+    assert (await superior.get(f"/v1/orgs/{below['id']}/units")).status_code == 404
+
+
+async def test_the_invitation_as_a_qr_code_holds_the_link(people: People) -> None:
+    superior = await people.register()
+    above = await superior.create_org()
+    invitation = await invite(superior, above)
+    picture = await superior.get(f"/v1/orgs/{above['id']}/invitations/{invitation['id']}/qr.svg")
+    assert picture.headers["content-type"] == "image/svg+xml"
+    assert picture.text.startswith("<?xml")
+
+
+async def test_an_invitation_ends_by_use_time_and_revocation(people: People, engine: AsyncEngine) -> None:
+    superior, subordinate = await people.register(), await people.register()
+    above = await superior.create_org()
+    used = await invite(superior, above)
+    assert (await apply(subordinate, await subordinate.create_org(), used["token"])).status_code == 201
+    second = await subordinate.create_org()
+    answer = await apply(subordinate, second, used["token"])
+    assert (answer.status_code, answer.json()["type"]) == (409, "/problems/invitation-used-up")
+
+    revoked = await invite(superior, above)
+    assert (await superior.delete(f"/v1/orgs/{above['id']}/invitations/{revoked['id']}")).status_code == 204
+    answer = await apply(subordinate, second, revoked["token"])
+    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/invitation-unknown")
+
+    expired = await invite(superior, above)
+    async with engine.begin() as connection:
+        past = "UPDATE invitations SET expires_at = now() - interval '1 second' WHERE id = :id"
+        await connection.execute(text(past), {"id": expired["id"]})
+    answer = await apply(subordinate, second, expired["token"])
+    assert (answer.status_code, answer.json()["type"]) == (410, "/problems/invitation-expired")
+
+
+async def test_a_last_use_goes_to_exactly_one_of_ten(people: People) -> None:
+    superior = await people.register()
+    above = await superior.create_org()
+    subordinates = [await people.register() for _ in range(3)]
+    orgs = [(person, await person.create_org()) for person in subordinates for _ in range(3)]
+    invitation = await invite(superior, above)
+    answers = await asyncio.gather(*(apply(person, org, invitation["token"]) for person, org in orgs))
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 8
+
+
+async def test_one_person_certifies_one_of_their_orgs_under_another(people: People) -> None:
+    person = await people.register()
+    above, below = await person.create_org(), await person.create_org()
+    await certify(person, above, person, below)
+    back = await invite(person, below)
+    refused = await apply(person, above, back["token"])
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/would-close-circle")
+    itself = await apply(person, below, back["token"])
+    assert itself.json()["type"] == "/problems/already-certified"
+
+
+async def test_an_org_under_itself_is_a_circle(people: People) -> None:
+    person = await people.register()
+    org = await person.create_org()
+    refused = await apply(person, org, (await invite(person, org))["token"])
+    assert refused.json()["type"] == "/problems/would-close-circle"
+
+
+async def test_two_crossing_approvals_make_one_edge(people: People, engine: AsyncEngine) -> None:
+    for _ in range(5):
+        one, two = await people.register(), await people.register()
+        left, right = await one.create_org(), await two.create_org()
+        first = (await apply(two, right, (await invite(one, left))["token"])).json()
+        second = (await apply(one, left, (await invite(two, right))["token"])).json()
+        answers = await asyncio.gather(
+            one.put(f"/v1/orgs/{left['id']}/applications/{first['id']}/approval"),
+            two.put(f"/v1/orgs/{right['id']}/applications/{second['id']}/approval"),
+        )
+        assert sorted(answer.status_code for answer in answers) == [200, 409]
+        slugs = {answer.json().get("type") for answer in answers if answer.status_code == 409}
+        assert slugs == {"/problems/would-close-circle"}
+
+
+async def test_the_database_itself_refuses_a_circle(people: People, engine: AsyncEngine) -> None:
+    person = await people.register()
+    above, below = await person.create_org(), await person.create_org()
+    await certify(person, above, person, below)
+    edge = (
+        "INSERT INTO certifications (superior_id, subordinate_id, subordinate_name, state, applied_by, certified_at) "
+        "VALUES (:above, :below, :name, 'certified', :user, now())"
+    )
+    with pytest.raises(IntegrityError, match="circle"):
+        async with engine.begin() as connection:
+            values = {"above": below["id"], "below": above["id"], "name": above["name"], "user": person.user_id}
+            await connection.execute(text(edge), values)
+
+
+async def test_siblings_have_different_names(people: People) -> None:
+    person = await people.register()
+    above, first = await person.create_org(), await person.create_org()
+    twin = await person.create_org(name=first["name"])
+    await certify(person, above, person, first)
+    applied = await apply(person, twin, (await invite(person, above))["token"])
+    refused = await person.put(f"/v1/orgs/{above['id']}/applications/{applied.json()['id']}/approval")
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/sibling-name-taken")
+
+
+async def test_an_application_is_decided_once(people: People) -> None:
+    superior, subordinate = await people.register(), await people.register()
+    above, below = await superior.create_org(), await subordinate.create_org()
+    applied = (await apply(subordinate, below, (await invite(superior, above))["token"])).json()
+    path = f"/v1/orgs/{above['id']}/applications/{applied['id']}"
+    answers = await asyncio.gather(
+        superior.put(f"{path}/approval"),
+        superior.put(f"{path}/refusal", json={"reason": "材料不全"}),
+        subordinate.delete(f"/v1/orgs/{below['id']}/applications/{applied['id']}"),
+    )
+    assert sorted(answer.status_code for answer in answers)[1:] == [409, 409]
+    assert sorted(answer.status_code for answer in answers)[0] in (200, 204)
+
+
+async def test_refused_and_withdrawn_orgs_may_apply_again(people: People) -> None:
+    superior, subordinate = await people.register(), await people.register()
+    above, below = await superior.create_org(), await subordinate.create_org()
+    invitation = await invite(superior, above, max_uses=5)
+    applied = (await apply(subordinate, below, invitation["token"])).json()
+    waiting = await apply(subordinate, below, invitation["token"])
+    assert waiting.json()["type"] == "/problems/application-open"
+    await superior.put(f"/v1/orgs/{above['id']}/applications/{applied['id']}/refusal", json={"reason": "材料不全"})
+    again = (await apply(subordinate, below, invitation["token"])).json()
+    assert (await subordinate.delete(f"/v1/orgs/{below['id']}/applications/{again['id']}")).status_code == 204
+    history = (await subordinate.get(f"/v1/orgs/{below['id']}/certifications")).json()["items"]
+    assert [(item["state"], item["reason"]) for item in history] == [("withdrawn", None), ("refused", "材料不全")]
+
+
+async def test_a_released_subordinate_stands_alone_and_may_be_certified_again(people: People) -> None:
+    superior, subordinate = await people.register(), await people.register()
+    above, below = await superior.create_org(), await subordinate.create_org()
+    await certify(superior, above, subordinate, below)
+    assert (await superior.delete(f"/v1/orgs/{above['id']}/subordinates/{below['id']}")).status_code == 204
+    assert (await superior.get(f"/v1/orgs/{below['id']}")).status_code == 404
+    assert (await superior.delete(f"/v1/orgs/{above['id']}/subordinates/{below['id']}")).status_code == 404
+    await certify(superior, above, subordinate, below)
+    history = (await subordinate.get(f"/v1/orgs/{below['id']}/certifications")).json()["items"]
+    assert [item["state"] for item in history] == ["certified", "released"]
+
+
+async def test_only_the_superior_decides(people: People) -> None:
+    superior, subordinate, stranger = await people.register(), await people.register(), await people.register()
+    above, below = await superior.create_org(), await subordinate.create_org()
+    applied = (await apply(subordinate, below, (await invite(superior, above))["token"])).json()
+    path = f"/applications/{applied['id']}/approval"
+    assert (await subordinate.put(f"/v1/orgs/{above['id']}{path}")).status_code == 404
+    assert (await stranger.put(f"/v1/orgs/{above['id']}{path}")).status_code == 404
+    # An application of another org's is not found under one's own.
+    own = await stranger.create_org()
+    assert (await stranger.put(f"/v1/orgs/{own['id']}{path}")).status_code == 404
+
+
+async def test_neither_side_learns_who_acted_for_the_other(people: People) -> None:
+    superior, subordinate = await people.register(), await people.register()
+    above, below = await superior.create_org(), await subordinate.create_org()
+    await certify(superior, above, subordinate, below)
+    for person, org, other in ((superior, above, subordinate), (subordinate, below, superior)):
+        answer = await person.get(f"/v1/orgs/{org['id']}/audit")
+        assert other.user_id not in answer.text
+        assert other.name not in answer.text

@@ -1,0 +1,50 @@
+"""How orgs may be named (S3)."""
+
+import pytest
+
+from app.orgs import names
+from app.orgs.names import Kind
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "slugs"),
+    [
+        ("中共江苏省委宣传部机关委员会", Kind.PARTY, []),
+        ("江苏省党外人士学习组织", Kind.OUTSIDE_PARTY, []),
+        ("江苏省党外人士学习组织", Kind.PARTY, ["name-kind-mismatch"]),
+        ("江苏省统战部", Kind.OUTSIDE_PARTY, ["name-kind-mismatch"]),
+        ("党外人士学习组织", Kind.OUTSIDE_PARTY, ["name-kind-mismatch"]),  # of which administrative body?
+        ("中共南京市委学习管理组", Kind.PARTY, ["name-suffix-typed"]),
+        ("江苏省党外人士学习组织学习管理组", Kind.OUTSIDE_PARTY, ["name-suffix-typed"]),
+        ("学习管理组", Kind.PARTY, ["name-suffix-typed", "name-kind-mismatch"]),
+        ("中共南京\u202e市委", Kind.PARTY, ["name-unshowable"]),
+        ("中共南京\x00市委", Kind.PARTY, ["name-unshowable"]),
+        ("中共𠮷林县委🌟", Kind.PARTY, []),  # rare characters and emoji are kept
+    ],
+)
+def test_errors(name: str, kind: Kind, slugs: list[str]) -> None:
+    assert [error.slug for error in names.errors_of(name, kind)] == slugs
+
+
+def test_a_legacy_name_keeps_its_suffix() -> None:
+    legacy = "中共南京市委学习管理组"
+    assert names.errors_of(legacy, Kind.PARTY, kept=legacy) == []
+    assert [error.slug for error in names.errors_of("中共苏州市委学习管理组", Kind.PARTY, kept=legacy)] == [
+        "name-suffix-typed"
+    ]
+
+
+def test_twenty_characters_are_not_long() -> None:
+    assert names.advice_of("中" * 20) == []
+    assert [advice.code for advice in names.advice_of("中" * 21)] == ["name-long"]
+
+
+@pytest.mark.parametrize(
+    ("long", "short"),
+    [
+        ("中国共产党中国石化集团南京化学工业有限公司委员会", "中国石化集团南京化学工业有限公司党委"),
+        ("中" * 30, None),
+    ],
+)
+def test_a_long_name_is_shortened_as_the_faq_does_it(long: str, short: str | None) -> None:
+    assert names.shorten(long) == short

@@ -1,0 +1,128 @@
+"""Creating and reading orgs over HTTP (S2, S4, S19)."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from tests.people import People, fresh_org_name
+
+
+async def test_the_creator_is_the_main_admin_and_a_member(people: People, db: AsyncConnection) -> None:
+    founder = await people.register()
+    org = await founder.create_org(region_code="320102")
+    assert org["main_admin_id"] == founder.user_id
+    assert org["level"] == "county"
+    assert org["region"] == "江苏省南京市玄武区"
+    mine = (await founder.get("/v1/me/orgs")).json()
+    assert [(row["id"], set(row["roles"])) for row in mine] == [(org["id"], {"main_admin", "admin", "member"})]
+    audit = (await founder.get(f"/v1/orgs/{org['id']}/audit")).json()["items"]
+    created = [entry for entry in audit if entry["action"] == "org.created"]
+    assert [(entry["user_id"], entry["user_name"]) for entry in created] == [(founder.user_id, founder.name)]
+    events = await db.execute(text("SELECT type FROM outgoing_events WHERE org_id = :org"), {"org": org["id"]})
+    assert "org.created" in events.scalars().all()
+
+
+async def test_without_real_name_no_org(people: People) -> None:
+    stranger = await people.register(verified=False)
+    refused = await stranger.post("/v1/orgs", json={"name": fresh_org_name(), "region_code": "320102"})
+    assert refused.status_code == 403
+    assert refused.json()["type"] == "/problems/real-name-required"
+
+
+async def test_a_party_org_is_created_by_a_party_member_the_other_kind_by_anyone(people: People) -> None:
+    person = await people.register(party=False)
+    refused = await person.post("/v1/orgs", json={"name": fresh_org_name(), "region_code": "320102"})
+    assert refused.json()["type"] == "/problems/party-member-required"
+    await person.create_org(name=f"{fresh_org_name()[2:]}党外人士学习组织", kind="outside_party")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "slug"),
+    [
+        ({"region_code": "999999"}, 422, "unknown-region"),
+        ({"region_code": "32"}, 422, "invalid"),
+        ({"name": "中共南京市委学习管理组"}, 422, "name-suffix-typed"),
+        ({"name": "南京市党外人士学习组织"}, 422, "name-kind-mismatch"),
+        ({"name": "中共\u202e南京市委"}, 422, "name-unshowable"),
+        ({"name": "中共\x00南京市委"}, 422, "name-unshowable"),
+        ({"name": ""}, 422, "invalid"),
+        ({"owner": "somebody else"}, 422, "invalid"),
+    ],
+)
+async def test_refused_bodies_create_nothing(people: People, body: dict[str, str], status: int, slug: str) -> None:
+    founder = await people.register()
+    refused = await founder.post("/v1/orgs", json={"name": fresh_org_name(), "region_code": "320102"} | body)
+    assert (refused.status_code, refused.json()["type"]) == (status, f"/problems/{slug}")
+    assert (await founder.get("/v1/me/orgs")).json() == []
+
+
+async def test_a_name_that_exists_is_only_advice(people: People) -> None:
+    founder, other = await people.register(), await people.register()
+    org = await founder.create_org()
+    same = {"name": org["name"], "region_code": org["region_code"]}
+    checked = await other.post("/v1/name-checks", json=same)
+    assert (checked.json()["errors"], checked.json()["advice"][0]["code"]) == ([], "name-exists")
+    created = await other.create_org(**same)
+    assert [advice["code"] for advice in created["advice"]] == ["name-exists"]
+
+
+async def test_a_name_check_tells_errors_from_advice_and_creates_nothing(people: People) -> None:
+    founder = await people.register()
+    name = "中国共产党中国石化集团南京化学工业有限公司委员会"
+    checked = (await founder.post("/v1/name-checks", json={"name": name, "region_code": "320102"})).json()
+    assert checked["errors"] == []
+    assert checked["advice"][0]["proposed_name"] == "中国石化集团南京化学工业有限公司党委"
+    wrong = (await founder.post("/v1/name-checks", json={"name": name + "学习管理组", "region_code": "320102"})).json()
+    assert [error["code"] for error in wrong["errors"]] == ["name-suffix-typed"]
+    assert (await founder.get("/v1/me/orgs")).json() == []
+
+
+async def test_a_stranger_cannot_tell_that_an_org_exists(people: People) -> None:
+    founder, stranger = await people.register(), await people.register()
+    org = await founder.create_org()
+    nowhere = "00000000-0000-7000-8000-000000000000"
+    seen, unseen = await stranger.get(f"/v1/orgs/{org['id']}"), await stranger.get(f"/v1/orgs/{nowhere}")
+    assert seen.status_code == unseen.status_code == 404
+    assert seen.json() | {"request_id": None} == unseen.json() | {"request_id": None}
+
+
+async def test_an_idempotency_key_gives_the_stored_answer(people: People) -> None:
+    founder = await people.register()
+    body = {"name": fresh_org_name(), "region_code": "320102"}
+    headers = {"Idempotency-Key": "k-1"}
+    first = await founder.post("/v1/orgs", json=body, headers=headers)
+    again = await founder.post("/v1/orgs", json=body, headers=headers)
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert again.headers["Idempotent-Replayed"] == "true"
+    other = await founder.post("/v1/orgs", json=body | {"region_code": "320100"}, headers=headers)
+    assert other.json()["type"] == "/problems/idempotency-key-reused"
+    assert len((await founder.get("/v1/me/orgs")).json()) == 1
+
+
+async def test_one_key_ten_times_at_once_makes_one_org(people: People) -> None:
+    founder = await people.register()
+    body = {"name": fresh_org_name(), "region_code": "320102"}
+    answers = await asyncio.gather(
+        *(founder.post("/v1/orgs", json=body, headers={"Idempotency-Key": "k-1"}) for _ in range(10))
+    )
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert len({answer.json()["id"] for answer in answers if answer.status_code == 201}) == 1
+    assert len((await founder.get("/v1/me/orgs")).json()) == 1
+
+
+async def test_the_database_refuses_an_org_without_its_main_admin(people: People, engine: AsyncEngine) -> None:
+    founder = await people.register()
+    org = await founder.create_org()
+    with pytest.raises(IntegrityError, match="orgs_main_admin_fkey"):
+        async with engine.begin() as connection:
+            await connection.execute(text("DELETE FROM org_admins WHERE org_id = :org"), {"org": org["id"]})
+
+
+async def test_the_audit_cannot_be_rewritten(people: People, engine: AsyncEngine) -> None:
+    for statement in ("UPDATE audit_entries SET action = 'x'", "DELETE FROM audit_entries", "TRUNCATE audit_entries"):
+        with pytest.raises(IntegrityError, match="append-only"):
+            async with engine.begin() as connection:
+                await connection.execute(text(statement))

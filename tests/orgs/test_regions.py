@@ -1,0 +1,40 @@
+"""Regions by GB/T 2260."""
+
+import httpx
+import pytest
+
+from app.orgs.regions import Level, find_region, level_of, path_of
+
+
+@pytest.mark.parametrize(
+    ("code", "level", "path"),
+    [
+        ("000000", Level.NATIONAL, "全国"),
+        ("320000", Level.PROVINCIAL, "江苏省"),
+        ("320100", Level.CITY, "江苏省南京市"),
+        ("320102", Level.COUNTY, "江苏省南京市玄武区"),
+        ("110101", Level.COUNTY, "北京市东城区"),
+        ("429004", Level.COUNTY, "湖北省仙桃市"),
+        ("710000", Level.PROVINCIAL, "台湾省"),
+        ("110101001", Level.BELOW, "北京市东城区东华门街道"),
+    ],
+)
+def test_level_and_path(code: str, level: Level, path: str) -> None:
+    assert find_region(code) is not None
+    assert level_of(code) is level
+    assert path_of(code) == path
+
+
+async def test_the_tree_is_listed_level_by_level(api: httpx.AsyncClient) -> None:
+    provinces = (await api.get("/v1/regions")).json()
+    assert len(provinces) == 34
+    cities = (await api.get("/v1/regions", params={"parent": "320000"})).json()
+    assert {"code": "320100", "name": "南京市", "parent_code": "320000", "level": "city"} in cities
+    assert (await api.get("/v1/regions", params={"parent": "999999"})).json() == []
+
+
+async def test_search_by_name_and_code(api: httpx.AsyncClient) -> None:
+    by_name = (await api.get("/v1/regions", params={"q": "玄武"})).json()
+    assert by_name[0]["code"] == "320102"
+    by_code = (await api.get("/v1/regions", params={"q": "3201"})).json()
+    assert by_code[0]["code"] == "320100"
