@@ -8,6 +8,8 @@ from fastapi_offline import FastAPIOffline
 
 from app import errors, idempotency
 from app.audit.router import router as audit
+from app.auth.wiring import routers as auth_routers
+from app.auth.wiring import signing_in
 from app.certification.router import router as certification
 from app.cipher import Cipher
 from app.db import create_engine
@@ -25,7 +27,8 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.engine = create_engine(settings)
         try:
-            yield
+            async with signing_in(app):
+                yield
         finally:
             await app.state.engine.dispose()
 
@@ -40,7 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.cipher = Cipher(settings)
     errors.install(app)
     idempotency.install(app)
-    for router in (orgs, certification, audit):
+    for router in (*auth_routers(settings), orgs, certification, audit):
         app.include_router(router)
     describe(app)
     return app

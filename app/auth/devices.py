@@ -1,0 +1,45 @@
+"""What a person is shown of a device: the browser and system that its requests themselves name.
+
+Read by the service from the User-Agent header, never told by the caller in a field of its own: it is what the person
+who scans compares with the screen before them.
+"""
+
+import re
+
+from fastapi import Request
+
+# The first that matches names it: later ones are also claimed by the earlier.
+_BROWSERS = (
+    ("微信", r"MicroMessenger/(\d+)"),
+    ("360 浏览器", r"(?:QIHU|360SE|360EE)()"),
+    ("QQ 浏览器", r"QQBrowser/(\d+)"),
+    ("Edge", r"Edg(?:e|A|iOS)?/(\d+)"),
+    ("Opera", r"OPR/(\d+)"),
+    ("火狐 Firefox", r"(?:Firefox|FxiOS)/(\d+)"),
+    ("Chrome", r"(?:Chrome|CriOS)/(\d+)"),
+    ("Safari", r"Version/(\d+)[\d.]* (?:Mobile/\w+ )?Safari/"),
+    ("Internet Explorer", r"(?:MSIE |Trident/.*rv:)(\d+)"),
+)
+_SYSTEMS = (
+    ("鸿蒙 HarmonyOS", r"HarmonyOS|OpenHarmony"),
+    ("Android", r"Android"),
+    ("iPhone", r"iPhone"),
+    ("iPad", r"iPad"),
+    ("macOS", r"Mac OS X"),
+    ("Windows", r"Windows"),
+    ("Linux", r"Linux|X11"),
+)
+_PRODUCT = re.compile(r"^[A-Za-z][A-Za-z0-9_.-]{0,29}(?:/\d[\d.]{0,15})?")
+
+
+def device_of(request: Request) -> str:
+    """The browser and system of a request in a few words, such as `Chrome 131 · Windows`."""
+    agent = request.headers.get("user-agent", "")[:500]
+    browser = next(
+        (f"{name} {found[1]}".strip() for name, pattern in _BROWSERS if (found := re.search(pattern, agent))), None
+    )
+    system = next((name for name, pattern in _SYSTEMS if re.search(pattern, agent)), None)
+    if browser or system:
+        return " · ".join(part for part in (browser, system) if part)
+    product = _PRODUCT.match(agent)
+    return product[0].replace("/", " ") if product else "未知设备"

@@ -1,0 +1,55 @@
+"""What signing in and one's own account refuse."""
+
+from app.errors import BadRequest, Conflict, Forbidden, NotFound, Unavailable
+
+
+class PhoneCodesUnavailable(Unavailable):
+    slug = "phone-codes-unavailable"
+    zh, en = "短信服务未配置", "No SMS gateway is configured"
+    advice_zh = "请联系平台管理员配置短信服务(XUEZU_SMS_PROVIDER)。"
+    advice_en = "Have the platform's administrator configure one (XUEZU_SMS_PROVIDER)."
+
+
+class AlipayUnavailable(Unavailable):
+    slug = "alipay-unavailable"
+    zh, en = "支付宝认证暂不可用", "Verification by Alipay is not available"
+    advice_zh, advice_en = "请改用身份证认证。", "Verify by ID card instead."
+
+
+class AlreadyVerified(Conflict):
+    slug = "already-verified"
+    zh, en = "您已完成实名认证", "Your real name is verified already"
+    advice_zh, advice_en = "无需再次认证。", "Nothing more is needed."
+
+
+class VerificationOpen(Conflict):
+    slug = "verification-open"
+    zh, en = "您有一项认证正在审核", "A verification of yours is being reviewed"
+    advice_zh = "请等待审核结果;也可改用支付宝认证,立即完成。"
+    advice_en = "Wait for its result, or verify by Alipay, which is immediate."
+
+
+class IdNumberTaken(Conflict):
+    slug = "id-number-taken"
+    zh, en = "该身份证件已用于另一账号的实名认证", "This ID card has verified another account"
+    advice_zh = "一张身份证只能认证一个账号;请登录原账号,或先注销原账号。"
+    advice_en = "One ID card verifies one account: sign in to that one, or close it first."
+
+
+class BadSignature(BadRequest):
+    slug = "bad-signature"
+    zh, en = "通知签名无效", "The notification's signature is not valid"
+    advice_zh, advice_en = "请使用提供方的密钥签名。", "Sign it with the provider's key."
+
+
+class NoSuchSimulation(NotFound):
+    slug = "no-such-simulation"
+    zh, en = "没有这次模拟认证", "No such simulated verification"
+    advice_zh, advice_en = "请重新发起认证。", "Begin a new verification."
+
+
+class NotOnThisClient(Forbidden):
+    slug = "app-only"
+    zh, en = "只能在手机客户端上操作", "Only possible in the app on the phone"
+    advice_zh = "请用手机客户端扫码并确认。"
+    advice_en = "Scan and approve in the app, signed in by phone code."

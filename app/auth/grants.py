@@ -1,0 +1,112 @@
+"""The grants of the token endpoint: for what a client gets tokens."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from fastapi import Request, Response
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.responses import JSONResponse
+
+from app.audit.operations import Actor
+from app.auth.access import actor_of
+from app.auth.devices import device_of
+from app.auth.oauth import NO_STORE, Client, OAuthError, invalid_grant, invalid_request, require
+from app.auth.phone_codes import CodeCheck, Purpose, check_phone_code
+from app.auth.registration import find_or_register_user
+from app.auth.sessions import TokenOut, refresh_session, start_session
+from app.auth.tokens import TokenIssuer
+from app.cipher import Cipher
+from app.phones import Phone
+
+_PHONE: TypeAdapter[str] = TypeAdapter(Phone)
+
+
+class GrantType(StrEnum):
+    PHONE_CODE = "urn:xuezu:params:oauth:grant-type:phone-code"
+    DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+    REFRESH_TOKEN = "refresh_token"
+    CLIENT_CREDENTIALS = "client_credentials"
+
+
+GRANTS: dict[str, frozenset[GrantType]] = {
+    "app": frozenset({GrantType.PHONE_CODE, GrantType.REFRESH_TOKEN}),
+    "device": frozenset({GrantType.DEVICE_CODE, GrantType.REFRESH_TOKEN}),
+    "service": frozenset({GrantType.CLIENT_CREDENTIALS}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """One call of the token endpoint by an authenticated client."""
+
+    db: AsyncConnection
+    cipher: Cipher
+    issuer: TokenIssuer
+    client: Client
+    form: Mapping[str, str]
+    actor: Actor
+    device: str
+
+
+def token_request(request: Request, db: AsyncConnection, client: Client, form: Mapping[str, str]) -> TokenRequest:
+    state = request.app.state
+    actor = actor_of(request, client_id=client.id)
+    return TokenRequest(db, state.cipher, state.token_issuer, client, form, actor, device_of(request))
+
+
+async def grant(asked: TokenRequest) -> Response:
+    """Tokens by the grant type asked for, or an OAuth error, raised, or returned where its trace must stay."""
+    try:
+        kind = GrantType(require(asked.form, "grant_type"))
+    except ValueError:
+        raise OAuthError("unsupported_grant_type", "this grant type is not known") from None
+    if kind not in GRANTS[asked.client.kind]:
+        raise OAuthError("unauthorized_client", "this client may not use this grant type")
+    match kind:
+        case GrantType.PHONE_CODE:
+            outcome = await _by_phone_code(asked)
+        case GrantType.DEVICE_CODE:
+            raise OAuthError("unsupported_grant_type", "this grant type is not known")
+        case GrantType.REFRESH_TOKEN:
+            outcome = await refresh_session(
+                asked.db, asked.issuer, asked.actor, asked.client, require(asked.form, "refresh_token")
+            )
+        case GrantType.CLIENT_CREDENTIALS:
+            outcome = await _by_client_credentials(asked)
+    if isinstance(outcome, OAuthError):
+        return outcome.response()
+    return JSONResponse(outcome.model_dump(exclude_none=True), headers=NO_STORE)
+
+
+async def _by_phone_code(asked: TokenRequest) -> TokenOut | OAuthError:
+    try:
+        phone = _PHONE.validate_python(require(asked.form, "phone"))
+    except ValidationError:
+        raise invalid_request("phone is not a mobile number") from None
+    checked = await check_phone_code(
+        asked.db,
+        asked.cipher,
+        asked.actor,
+        phone=phone,
+        purpose=Purpose.SIGN_IN,
+        code=require(asked.form, "code"),
+    )
+    if checked is not CodeCheck.RIGHT:
+        return invalid_grant("the code is wrong, used or expired")
+    account = await find_or_register_user(asked.db, asked.cipher, asked.actor, phone)
+    if account.status != "active":
+        return invalid_grant("the account is disabled")
+    actor = replace(asked.actor, user_id=account.id)
+    return await start_session(
+        asked.db, asked.issuer, actor, asked.client, account.id, methods=["sms"], device=asked.device
+    )
+
+
+async def _by_client_credentials(asked: TokenRequest) -> TokenOut:
+    wanted = frozenset(asked.form.get("scope", "").split()) or asked.client.scopes
+    if not wanted <= asked.client.scopes:
+        raise OAuthError("invalid_scope", "the client does not hold this scope")
+    token = await asked.issuer.issue(asked.client.id, client_id=asked.client.id, scopes=wanted)
+    return TokenOut(access_token=token, scope=" ".join(sorted(wanted)))

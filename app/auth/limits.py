@@ -1,0 +1,71 @@
+"""Limits on how often something may be done, kept in PostgreSQL: one row and one statement a bucket.
+
+A token bucket needs only the time at which it will be full again (the generic cell rate algorithm): taking a token
+moves that time by one interval, and is refused where it would lie further ahead than the bucket is deep. One upsert
+does it exactly, for all processes at once and without a counter to reset. The `limits` package would need a storage
+of ours with the same statement inside, and its windows cost two statements and let through twice the rate at their
+edges.
+
+The taking is part of the request's transaction: what is refused and rolled back for another reason takes nothing.
+"""
+
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import ip_address
+
+from sqlalchemy import delete, extract, func, literal, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.auth.tables import RateLimit
+from app.errors import TooManyRequests
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """`burst` at once, and one more each `every`."""
+
+    name: str
+    burst: int
+    every: timedelta
+
+
+async def take(db: AsyncConnection, limit: Limit, who: str) -> None:
+    """Take one token of the bucket of `who`; raises TooManyRequests with the seconds to wait where it is empty."""
+    key = f"{limit.name}:{who}"
+    filled = func.greatest(RateLimit.full_at, func.now())
+    statement = (
+        insert(RateLimit)
+        .values(key=key, full_at=func.now() + limit.every)
+        .on_conflict_do_update(
+            index_elements=[RateLimit.key],
+            set_={"full_at": filled + limit.every},
+            where=filled + limit.every <= func.now() + limit.every * limit.burst,
+        )
+        .returning(literal(1))
+    )
+    if await db.scalar(statement) is None:
+        ahead = select(extract("epoch", RateLimit.full_at - func.now())).where(RateLimit.key == key)
+        seconds = float(await db.scalar(ahead) or 0) - (limit.every * (limit.burst - 1)).total_seconds()
+        raise TooManyRequests(math.ceil(seconds))
+
+
+async def take_by_address(db: AsyncConnection, limit: Limit, address: str | None) -> None:
+    """`take` for the caller's network: an IPv4 address, or the /64 of an IPv6 one.
+
+    The loopback is not limited: it is this machine, or a proxy in front that does not say for whom it asks, and then
+    the limit would be one bucket for everybody.
+    """
+    if address is None:
+        return
+    found = ip_address(address)
+    if found.is_loopback:
+        return
+    network = address if found.version == 4 else str(ip_address(int(found) >> 64 << 64))
+    await take(db, limit, network)
+
+
+async def delete_full_buckets(db: AsyncConnection) -> None:
+    """Forget the buckets that are full again: an absent row is a full bucket."""
+    await db.execute(delete(RateLimit).where(RateLimit.full_at < func.now()))

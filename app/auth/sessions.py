@@ -1,0 +1,165 @@
+"""Sessions: started by every way of signing in, carried on by refresh tokens, ended one by one or all at once.
+
+A session is the family of its refresh tokens. Each is used once; one that comes a second time has been copied, and
+ends the session for thief and owner alike (RFC 9700 §4.14).
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from pydantic import Field
+from sqlalchemy import exists, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit.operations import Actor, record
+from app.auth.oauth import Client, OAuthError, invalid_grant
+from app.auth.tables import RefreshToken, Session, User
+from app.auth.tokens import LIFETIME, TokenIssuer, TokenVerifier
+from app.cipher import hash_secret, new_secret
+from app.errors import Unauthorized
+from app.schemas import Out
+
+
+class TokenOut(Out):
+    """RFC 6749 §5.1."""
+
+    access_token: str
+    token_type: str = "Bearer"
+    expires_in: int = Field(default=LIFETIME, description="Seconds.")
+    refresh_token: str | None = Field(default=None, description="Good for one use; the answer holds the next.")
+    scope: str | None = None
+
+
+async def start_session(
+    db: AsyncConnection,
+    issuer: TokenIssuer,
+    actor: Actor,
+    client: Client,
+    user_id: UUID,
+    *,
+    methods: Sequence[str],
+    device: str,
+) -> TokenOut:
+    """A new session and its first tokens. Nothing that existed before signing in is carried into it."""
+    values = {
+        "user_id": user_id,
+        "client_id": client.id,
+        "methods": list(methods),
+        "device": device,
+        "address": actor.address,
+        "expires_at": func.now() + timedelta(seconds=client.session_seconds),
+    }
+    session_id = (await db.execute(insert(Session).values(values).returning(Session.id))).scalar_one()
+    await record(
+        db,
+        actor,
+        "session.started",
+        subject=("session", session_id),
+        after={"client": client.id, "device": device, "methods": list(methods)},
+    )
+    return await _tokens(db, issuer, client, user_id, session_id)
+
+
+async def _tokens(
+    db: AsyncConnection, issuer: TokenIssuer, client: Client, user_id: UUID, session_id: UUID
+) -> TokenOut:
+    refresh_token = new_secret()
+    idle_until = func.now() + timedelta(seconds=client.refresh_seconds)
+    session_ends = select(Session.expires_at).where(Session.id == session_id).scalar_subquery()
+    await db.execute(
+        insert(RefreshToken).values(
+            token_hash=hash_secret(refresh_token),
+            session_id=session_id,
+            expires_at=func.least(idle_until, session_ends),
+        )
+    )
+    access_token = await issuer.issue(user_id, client_id=client.id, session_id=session_id)
+    return TokenOut(access_token=access_token, refresh_token=refresh_token)
+
+
+async def refresh_session(
+    db: AsyncConnection, issuer: TokenIssuer, actor: Actor, client: Client, refresh_token: str
+) -> TokenOut | OAuthError:
+    """The next tokens of a session for its newest refresh token (RFC 6749 §6).
+
+    A used token that comes again ends the session: that refusal is given back, not raised, so that it commits.
+    """
+    digest = hash_secret(refresh_token)
+    of_client = exists().where(Session.id == RefreshToken.session_id, Session.client_id == client.id)
+    refused = invalid_grant("the refresh token is unknown, used, revoked or expired")
+    session_id = await db.scalar(
+        update(RefreshToken)
+        .where(RefreshToken.token_hash == digest, RefreshToken.used_at.is_(None), of_client)
+        .where(RefreshToken.expires_at > func.now())
+        .values(used_at=func.now())
+        .returning(RefreshToken.session_id)
+    )
+    if session_id is None:
+        used = select(RefreshToken.session_id).where(
+            RefreshToken.token_hash == digest, RefreshToken.used_at.is_not(None), of_client
+        )
+        copied = await db.scalar(used)
+        if copied is not None:
+            await end_session(db, actor, copied, reason="refresh-token-reused")
+        return refused
+    user_id = await db.scalar(
+        update(Session)
+        .where(Session.id == session_id, Session.ended_at.is_(None), Session.expires_at > func.now())
+        .where(User.id == Session.user_id, User.status == "active")
+        .values(refreshed_at=func.now(), address=actor.address)
+        .returning(Session.user_id)
+    )
+    if user_id is None:
+        return refused
+    return await _tokens(db, issuer, client, user_id, session_id)
+
+
+async def end_session(
+    db: AsyncConnection, actor: Actor, session_id: UUID, *, reason: str, of_user: UUID | None = None
+) -> bool:
+    """End a live session (of that user): its tokens are refused at their next use. False where there is none."""
+    ending = update(Session).where(Session.id == session_id, Session.ended_at.is_(None))
+    if of_user is not None:
+        ending = ending.where(Session.user_id == of_user)
+    ended = await db.scalar(ending.values(ended_at=func.now()).returning(Session.id))
+    if ended is None:
+        return False
+    await record(db, actor, "session.ended", subject=("session", session_id), after={"reason": reason})
+    return True
+
+
+async def end_sessions(
+    db: AsyncConnection, actor: Actor, user_id: UUID, *, reason: str, but: UUID | None = None
+) -> int:
+    """End all live sessions of a user (but one); how many there were."""
+    ending = update(Session).where(Session.user_id == user_id, Session.ended_at.is_(None))
+    if but is not None:
+        ending = ending.where(Session.id != but)
+    ended = (await db.scalars(ending.values(ended_at=func.now()).returning(Session.id))).all()
+    for session_id in ended:
+        await record(db, actor, "session.ended", subject=("session", session_id), after={"reason": reason})
+    return len(ended)
+
+
+async def revoke_token(db: AsyncConnection, verifier: TokenVerifier, actor: Actor, client: Client, token: str) -> None:
+    """End the session of one of the client's tokens (RFC 7009); a token of nobody's is no error.
+
+    A service's access token has no session: it ends by itself within minutes, or with the client at once.
+    """
+    if "." in token:
+        try:
+            access = await verifier.verify(token)
+        except Unauthorized:
+            return
+        if access.session_id is None:
+            raise OAuthError("unsupported_token_type", "a service's token cannot be revoked by itself")
+        session_id = access.session_id if access.client_id == client.id else None
+    else:
+        session_id = await db.scalar(
+            select(RefreshToken.session_id)
+            .join(Session, Session.id == RefreshToken.session_id)
+            .where(RefreshToken.token_hash == hash_secret(token), Session.client_id == client.id)
+        )
+    if session_id is not None:
+        await end_session(db, actor, session_id, reason="revoked")

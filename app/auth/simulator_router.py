@@ -1,0 +1,123 @@
+"""The simulated providers' own side: a phone's messages, Alipay's page. In development only; else not even a route."""
+
+import re
+from typing import Annotated
+from urllib.parse import quote
+
+import httpx
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import HTMLResponse
+from pydantic import ValidationError
+from sqlalchemy import exists, func, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.auth.access import Public
+from app.auth.alipay import SimulatedAlipay
+from app.auth.errors import NoSuchSimulation
+from app.auth.oauth import PlainForm
+from app.auth.schemas import SimulatedConsent, SimulatedConsentOut, SimulatedMessageOut, SimulatedMessages
+from app.auth.tables import SimulatedMessage, Verification
+from app.cipher import CipherDep
+from app.db import Db, TransactionalRoute
+from app.errors import problems
+from app.phones import Phone
+
+sms_router = APIRouter(route_class=TransactionalRoute, tags=["simulators"], dependencies=[Public])
+# Not a TransactionalRoute: it calls the callback, which has a transaction of its own.
+alipay_router = APIRouter(tags=["simulators"], dependencies=[Public])
+
+
+@sms_router.get("/v1/simulator/sms", summary="What a phone has received")
+async def list_messages(
+    db: Db, cipher: CipherDep, phone: Annotated[Phone, Query(description="The phone to look at.")]
+) -> SimulatedMessages:
+    """The messages that the simulated gateway has delivered to a phone.
+
+    Like a real gateway it delivers a moment after the request that sent the message: ask again where nothing is there
+    yet. Three numbers fail as any number sometimes does: to 19900000001 messages are lost, to 19900000002 they take
+    five seconds, and for 19900000003 the gateway refuses them.
+    """
+    statement = (
+        select(SimulatedMessage.id, SimulatedMessage.text_cipher, SimulatedMessage.arrives_at)
+        .where(SimulatedMessage.phone_index == cipher.phone_index(phone))
+        .where(SimulatedMessage.arrives_at <= func.now())
+        .order_by(SimulatedMessage.id.desc())
+        .limit(10)
+    )
+    items = []
+    for row in await db.execute(statement):
+        text = cipher.decrypt_text(row.text_cipher, row.id)
+        digits = re.search(r"\b\d{6}\b", text, re.ASCII)
+        items.append(SimulatedMessageOut(text=text, code=digits[0] if digits else None, arrived_at=row.arrives_at))
+    return SimulatedMessages(items=items)
+
+
+async def _see_that_it_is_open(request: Request, reference: str) -> None:
+    engine: AsyncEngine = request.app.state.engine
+    started = select(exists().where(Verification.reference == reference, Verification.state == "started"))
+    async with engine.connect() as db:
+        if not await db.scalar(started):
+            raise NoSuchSimulation
+
+
+async def _answer(request: Request, reference: str, consent: SimulatedConsent) -> SimulatedConsentOut:
+    """Tell the service, over its own HTTP interface and signed, as the real provider would."""
+    await _see_that_it_is_open(request, reference)
+    alipay: SimulatedAlipay = request.app.state.alipay
+    form = alipay.notification(reference, consent.name, consent.id_number)
+    transport = httpx.ASGITransport(request.app)
+    async with httpx.AsyncClient(transport=transport, base_url=request.app.state.settings.issuer) as us:
+        answered = await us.post("/v1/verifications/alipay-callback", data=form)
+    declined = form["passed"] == "F"
+    return SimulatedConsentOut(state="declined" if declined else "consented", notified=answered.is_success)
+
+
+Reference = Annotated[str, Path(min_length=1, max_length=100, description="Of the verification.")]
+
+
+@alipay_router.post(
+    "/simulator/alipay/{reference}",
+    summary="Consent on the Alipay test page",
+    responses=problems(NoSuchSimulation),
+)
+async def create_consent(request: Request, reference: Reference, body: SimulatedConsent) -> SimulatedConsentOut:
+    """The person consents with name and ID number, or declines by leaving them out; Alipay then calls us back."""
+    return await _answer(request, reference, body)
+
+
+@alipay_router.get(
+    "/simulator/alipay/{reference}",
+    summary="The Alipay test page",
+    response_class=HTMLResponse,
+    responses=problems(NoSuchSimulation),
+)
+async def read_consent_page(request: Request, reference: Reference) -> HTMLResponse:
+    """Where a browser is sent: a page on which the person consents or declines."""
+    await _see_that_it_is_open(request, reference)
+    return _page(_FORM_HTML.format(action=f"/simulator/alipay/{quote(reference, safe='')}/answers"))
+
+
+@alipay_router.post("/simulator/alipay/{reference}/answers", include_in_schema=False)
+async def create_consent_on_page(request: Request, reference: Reference, form: PlainForm) -> HTMLResponse:
+    """The same as the page's own form sends it."""
+    given = {} if "decline" in form else {name: form.get(name, "") for name in ("name", "id_number")}
+    try:
+        consent = SimulatedConsent.model_validate(given)
+    except ValidationError:
+        return _page("<p>姓名或身份证号码有误,请返回修改。</p>", 422)
+    await _answer(request, reference, consent)
+    return _page("<p>已完成,请返回学组。</p>")
+
+
+_FORM_HTML = """\
+<p>学组申请核实您的姓名与身份证号码。</p>
+<form method="post" action="{action}">
+  <p><label>姓名 <input name="name" autocomplete="name"></label></p>
+  <p><label>身份证号码 <input name="id_number" autocomplete="off"></label></p>
+  <p><button>同意</button> <button name="decline" value="1">拒绝</button></p>
+</form>"""
+
+
+def _page(content: str, status: int = 200) -> HTMLResponse:
+    head = '<!doctype html><html lang="zh-CN"><meta charset="utf-8"><title>支付宝(测试)</title>'
+    return HTMLResponse(f"{head}<h1>支付宝(测试环境)</h1>{content}</html>", status)
