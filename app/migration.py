@@ -45,13 +45,18 @@ async def migrate_to_head(database_url: str, *, say: Say = silent) -> None:
         try:
             await asyncio.to_thread(migrate, database_url)
         except Exception as error:
-            refusal = _refusal(error)
-            if refusal is None:
-                raise
-            raise CannotStart(
-                f"The database user may not make what the service needs in {_shown(database_url)} ({refusal}): "
-                "let it own the database (ALTER DATABASE … OWNER TO …)."
-            ) from error
+            shown = _shown(database_url)
+            if _comes_from(error, asyncpg.InsufficientPrivilegeError):
+                raise CannotStart(
+                    f"The database user may not make tables in {shown}: let it own the database "
+                    "(ALTER DATABASE … OWNER TO …)."
+                ) from error
+            if _comes_from(error, asyncpg.LockNotAvailableError):
+                raise CannotStart(
+                    f"A table of {shown} is locked by another session, and nothing was changed: try again when "
+                    "that session has ended."
+                ) from error
+            raise
     finally:
         await connection.close()
 
@@ -145,11 +150,8 @@ def _shown(database_url: str) -> str:
     return f"{host}{parts.path}"
 
 
-def _refusal(error: BaseException) -> str | None:
-    """PostgreSQL's words where it denied a privilege, else None."""
+def _comes_from(error: BaseException, kind: type[BaseException]) -> bool:
     seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, asyncpg.InsufficientPrivilegeError):
-            return str(seen)
+    while seen is not None and not isinstance(seen, kind):
         seen = seen.__cause__
-    return None
+    return seen is not None

@@ -24,6 +24,10 @@ for module in pkgutil.iter_modules(app.__path__, "app."):
 importlib.import_module("app.idempotency")
 
 
+# A migration that cannot have its lock gives up: waiting for it, it would hold up every request behind it.
+LOCK_TIMEOUT = "5s"
+
+
 def is_ours(obj: object, name: str | None, kind: str, reflected: bool, compare_to: object) -> bool:
     """Tables that another program makes and keeps (the queue's) are none of the metadata's business."""
     return not (kind == "table" and reflected and compare_to is None and (name or "").startswith("pgqueuer"))
@@ -40,6 +44,7 @@ def run(connection: Connection | None = None) -> None:
         context.configure(
             dialect_name="postgresql", literal_binds=True, dialect_opts={"paramstyle": "named"}, **options
         )
+        context.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
     else:
         context.configure(connection=connection, **options)
     with context.begin_transaction():
@@ -53,7 +58,7 @@ async def online() -> None:
         database_url = Settings().database_url
         assert database_url is not None, "XUEZU_DATABASE_URL names the database to migrate"
         given = database_url.get_secret_value()
-    engine = create_async_engine(engine_url(given))
+    engine = create_async_engine(engine_url(given), connect_args={"server_settings": {"lock_timeout": LOCK_TIMEOUT}})
     async with engine.connect() as connection:
         await connection.run_sync(run)
         await connection.commit()

@@ -1,0 +1,51 @@
+# Everything goes through bootstrap.py, which makes .venv as the lock says (only when something changed) and then
+# becomes the program named after it. PYTHON=… chooses another interpreter than python3.
+
+PYTHON ?= python3
+PYTEST_WORKERS ?= 2
+RUN := $(PYTHON) bootstrap.py
+DEV := $(PYTHON) bootstrap.py --dev
+
+ifeq ($(shell command -v $(PYTHON) 2>/dev/null),)
+$(error There is no $(PYTHON) here: install Python 3.11 or newer, or name one with PYTHON=/path/to/python)
+endif
+
+.PHONY: help run demo test check proof bench bench-quick format openapi lock
+.DEFAULT_GOAL := help
+
+help: ## What there is
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 14
+
+run: ## Run the service with a PostgreSQL of its own on http://localhost:8000
+	@$(RUN) xuezu run
+
+demo: ## Play the main job over HTTP (DEMO="--base-url … --file SHEET.xlsx")
+	@$(RUN) xuezu demo $(DEMO)
+
+test: ## Run the tests (PYTEST="tests/orgs -k name" for some of them)
+	@$(DEV) pytest -n $(PYTEST_WORKERS) $(PYTEST)
+
+proof: ## Run the tests at the full counts of their proofs; this takes long
+	@XUEZU_PROOF=1 $(DEV) pytest -n $(PYTEST_WORKERS) $(PYTEST)
+
+check: ## Format, lint, types, layers, schema, OpenAPI snapshot
+	@$(DEV) python checks.py
+
+format: ## Format the code
+	@$(DEV) ruff format
+	@$(DEV) ruff check --fix
+
+openapi: ## Write openapi/openapi.json anew
+	@$(DEV) xuezu openapi
+
+bench: ## Measure against the limits of PERFORMANCE.md, at full scale
+	@$(DEV) python -m bench $(BENCH)
+
+bench-quick: ## The same at 1/50 of the scale
+	@$(DEV) python -m bench --quick $(BENCH)
+
+lock: ## Resolve the dependencies of pyproject.toml (needs uv; UV=--upgrade takes newer ones)
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--quiet $(UV) --output-file requirements.lock pyproject.toml
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--quiet $(UV) --constraint requirements.lock --extra dev --output-file requirements-dev.lock pyproject.toml
