@@ -6,13 +6,14 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from app import errors, idempotency
+from app import errors, idempotency, logs
 from app.audit.router import router as audit
 from app.auth.wiring import routers as auth_routers
 from app.auth.wiring import signing_in
 from app.certification.router import router as certification
 from app.cipher import Cipher
 from app.db import create_engine
+from app.health import router as health
 from app.openapi import describe
 from app.orgs.router import router as orgs
 from app.settings import Settings
@@ -43,7 +44,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.cipher = Cipher(settings)
     errors.install(app)
     idempotency.install(app)
-    for router in (*auth_routers(settings), orgs, certification, audit):
+    for router in (*auth_routers(settings), orgs, certification, audit, health):
         app.include_router(router)
     describe(app)
+    logs.install(app)
     return app
