@@ -1,0 +1,84 @@
+"""Which account a member row is active through (S18).
+
+A row is active while a registered user holds its phone, unless that user's verified name is another: numbers are
+recycled, and then nothing is linked without an admin's consent. A consented link lasts until it is undone. The
+account and its points are never touched from here.
+"""
+
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+# Registering a phone and adding a row with it, at once, must not miss each other: both take the phone's lock before
+# they look for the other, so that whoever comes second sees what the first committed.
+_LOCK_PHONES = text("""
+SELECT pg_advisory_xact_lock(hashtextextended(encode(phone_index, 'hex'), 0))
+FROM (SELECT DISTINCT phone_index FROM unnest(CAST(:indexes AS bytea[])) AS given (phone_index)
+      ORDER BY phone_index) AS phones
+""")
+
+NAMES_AGREE = "(u.verified_name IS NULL OR name_key(u.verified_name) = name_key(m.name))"
+
+_UNLINK = """
+WITH ended AS (
+    UPDATE activations AS a SET until = now()
+    FROM members AS m, users AS u
+    WHERE {which} AND m.org_id = a.org_id AND m.id = a.member_id AND u.id = a.user_id AND a.until IS NULL
+      AND (u.status <> 'active'
+           OR a.consented_by IS NULL AND (m.phone_index IS DISTINCT FROM u.phone_index OR NOT {agree}))
+    RETURNING a.org_id, a.member_id
+)
+UPDATE members AS m SET user_id = NULL FROM ended WHERE m.org_id = ended.org_id AND m.id = ended.member_id
+"""
+
+_LINK = """
+WITH linked AS (
+    UPDATE members AS m SET user_id = u.id
+    FROM users AS u
+    WHERE {which} AND m.removed_at IS NULL AND m.user_id IS NULL
+      AND u.phone_index = m.phone_index AND u.status = 'active' AND {agree}
+      AND NOT EXISTS (SELECT FROM members AS o WHERE o.org_id = m.org_id AND o.user_id = u.id)
+    RETURNING m.org_id, m.id, m.user_id
+)
+INSERT INTO activations (org_id, member_id, user_id) SELECT org_id, id, user_id FROM linked
+"""
+
+_OF_USER = "u.id = :user_id"
+_OF_MEMBER = "m.org_id = :org_id AND m.id = :member_id"
+_UNLINK_USER = text(_UNLINK.format(which=_OF_USER, agree=NAMES_AGREE))
+_LINK_USER = text(_LINK.format(which=_OF_USER, agree=NAMES_AGREE))
+_UNLINK_MEMBER = text(_UNLINK.format(which=_OF_MEMBER, agree=NAMES_AGREE))
+_LINK_MEMBER = text(_LINK.format(which=_OF_MEMBER, agree=NAMES_AGREE))
+
+
+async def activate_user(db: AsyncConnection, user_id: UUID) -> None:
+    """Bring every org's rows in line with a user: call it when one registers, changes phone, is verified or leaves.
+
+    Rows with the user's phone turn active, those the user no longer stands behind turn inactive.
+    """
+    index = await db.scalar(text("SELECT phone_index FROM users WHERE id = :user_id"), {"user_id": user_id})
+    if index is not None:
+        await db.execute(_LOCK_PHONES, {"indexes": [index]})
+    await db.execute(_UNLINK_USER, {"user_id": user_id})
+    await db.execute(_LINK_USER, {"user_id": user_id})
+
+
+async def activate_member(db: AsyncConnection, org_id: UUID, member_id: UUID, phone_index: bytes) -> None:
+    """Bring one row in line with whoever holds its phone: call it when a row is added, restored or edited."""
+    await db.execute(_LOCK_PHONES, {"indexes": [phone_index]})
+    which = {"org_id": org_id, "member_id": member_id}
+    await db.execute(_UNLINK_MEMBER, which)
+    await db.execute(_LINK_MEMBER, which)
+
+
+async def deactivate_member(db: AsyncConnection, org_id: UUID, member_id: UUID) -> None:
+    """End the row's activation, whatever it rests on: the person leaves, or an admin undoes the link."""
+    which = {"org_id": org_id, "member_id": member_id}
+    await db.execute(
+        text(
+            "UPDATE activations SET until = now() WHERE org_id = :org_id AND member_id = :member_id AND until IS NULL"
+        ),
+        which,
+    )
+    await db.execute(text("UPDATE members SET user_id = NULL WHERE org_id = :org_id AND id = :member_id"), which)

@@ -1,0 +1,293 @@
+"""Writes of an org's directory: the rule, the SQL, the audit entry and the outgoing event, in one function each."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import exists, func, literal_column, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.admins.tables import OrgAdmin
+from app.audit.operations import record
+from app.auth.access import OrgScope
+from app.auth.tables import User
+from app.cipher import Cipher
+from app.db import on_constraint
+from app.errors import NotFound
+from app.etags import EditedMeanwhile
+from app.members import queries
+from app.members.activation import activate_member, deactivate_member
+from app.members.errors import MemberIsAdmin, PartyMembersOnly, PhoneExists
+from app.members.schemas import MemberCreate, MemberOut, MemberUpdate, PlacesUpdate
+from app.members.sealing import seal_phone
+from app.members.tables import Member, Place
+from app.orgs.errors import UnknownUnit
+from app.orgs.names import Kind
+from app.orgs.tables import Org
+from app.search import spell_person
+
+
+async def create_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, body: MemberCreate) -> MemberOut:
+    """Add a person by hand; active at once where a registered user holds the phone (S8, S17, S18).
+
+    Raises PhoneExists with who has the phone, PartyMembersOnly, UnknownUnit.
+    """
+    party = _party_flag(scope, body.party)
+    member_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
+    sealed = seal_phone(cipher, scope.org_id, member_id, body.phone)
+    added = await db.scalar(
+        insert(Member)
+        .values(org_id=scope.org_id, id=member_id, party=party, **_named(body.name), **sealed)
+        .on_conflict_do_nothing(
+            index_elements=[Member.org_id, Member.phone_index], index_where=Member.removed_at.is_(None)
+        )
+        .returning(Member.id)
+    )
+    if added is None:
+        raise await _phone_exists(db, cipher, scope.org_id, sealed["phone_index"])
+    await _place(db, scope.org_id, member_id, body.unit_ids or [None])
+    await activate_member(db, scope.org_id, member_id, sealed["phone_index"])
+    after = {"name": body.name, "party": party, "unit_ids": [str(unit) for unit in body.unit_ids]}
+    await record(db, scope.actor, "member.added", org_id=scope.org_id, subject=("member", member_id), after=after)
+    return await queries.get_member(db, cipher, scope.org_id, member_id)
+
+
+async def update_member(
+    db: AsyncConnection, cipher: Cipher, scope: OrgScope, member_id: UUID, body: MemberUpdate, version: int | None
+) -> MemberOut:
+    """Edit a row; the account and its points stay as they are (S20).
+
+    Raises NotFound, EditedMeanwhile, PhoneExists, PartyMembersOnly, MemberIsAdmin (an admin's phone is theirs).
+    """
+    before = await _lock(db, scope.org_id, member_id, version)
+    values: dict[str, Any] = {}
+    if body.name is not None and body.name != before.name:
+        values |= _named(body.name)
+    if body.party is not None and body.party != before.party:
+        values["party"] = _party_flag(scope, body.party)
+    index = before.phone_index
+    if body.phone is not None and cipher.phone_index(body.phone) != index:
+        await _refuse_admin(db, scope.org_id, before.user_id)
+        sealed = seal_phone(cipher, scope.org_id, member_id, body.phone)
+        index = sealed["phone_index"]
+        if await queries.find_member_by_phone(db, cipher, scope.org_id, index) is not None:
+            raise await _phone_exists(db, cipher, scope.org_id, index)
+        values |= sealed
+    if values:
+        with on_constraint(("members_org_id_phone_index_key", PhoneExists)):
+            await db.execute(
+                update(Member)
+                .where(Member.org_id == scope.org_id, Member.id == member_id)
+                .values(**values, version=Member.version + 1)
+            )
+        await activate_member(db, scope.org_id, member_id, index)
+        shown = {name: values[name] for name in ("name", "party") if name in values}
+        phone = {"phone": "changed"} if index != before.phone_index else {}
+        await record(
+            db,
+            scope.actor,
+            "member.edited",
+            org_id=scope.org_id,
+            subject=("member", member_id),
+            before={name: getattr(before, name) for name in shown},
+            after=shown | phone,
+        )
+    return await queries.get_member(db, cipher, scope.org_id, member_id)
+
+
+async def remove_member(db: AsyncConnection, scope: OrgScope, member_id: UUID, version: int | None) -> None:
+    """Take a person out of the directory; the account and its points stay (S20). Raises NotFound, MemberIsAdmin."""
+    before = await _lock(db, scope.org_id, member_id, version)
+    await _refuse_admin(db, scope.org_id, before.user_id)
+    await deactivate_member(db, scope.org_id, member_id)
+    await db.execute(
+        update(Place)
+        .where(Place.org_id == scope.org_id, Place.member_id == member_id, Place.until.is_(None))
+        .values(until=func.now())
+    )
+    await db.execute(
+        update(Member)
+        .where(Member.org_id == scope.org_id, Member.id == member_id)
+        .values(removed_at=func.now(), version=Member.version + 1)
+    )
+    subject = ("member", member_id)
+    await record(db, scope.actor, "member.removed", org_id=scope.org_id, subject=subject, before={"name": before.name})
+
+
+_SET_PLACES = text("""
+WITH wanted AS (SELECT unnest(CAST(:units AS uuid[])) AS unit_id),
+standing AS (
+    SELECT id, unit_id FROM places WHERE org_id = :org_id AND member_id = :member_id AND until IS NULL
+),
+ended AS (
+    UPDATE places AS p SET until = now() FROM standing AS s
+    WHERE p.org_id = :org_id AND p.id = s.id
+      AND NOT EXISTS (SELECT FROM wanted AS w WHERE w.unit_id IS NOT DISTINCT FROM s.unit_id)
+    RETURNING p.unit_id
+),
+begun AS (
+    INSERT INTO places (org_id, member_id, unit_id)
+    SELECT :org_id, :member_id, w.unit_id FROM wanted AS w
+    WHERE NOT EXISTS (SELECT FROM standing AS s WHERE s.unit_id IS NOT DISTINCT FROM w.unit_id)
+    RETURNING unit_id
+)
+SELECT (SELECT coalesce(array_agg(unit_id::text), '{}') FROM standing) AS before,
+       (SELECT count(*) FROM ended) + (SELECT count(*) FROM begun) AS changes
+""")
+
+
+async def set_places(
+    db: AsyncConnection, cipher: Cipher, scope: OrgScope, member_id: UUID, body: PlacesUpdate, version: int | None
+) -> MemberOut:
+    """Set where a person stands, in one call; an admin keeps the place at the org itself (S8).
+
+    Raises NotFound, EditedMeanwhile, UnknownUnit.
+    """
+    before = await _lock(db, scope.org_id, member_id, version)
+    at_org = body.at_org or not body.unit_ids or await _is_admin(db, scope.org_id, before.user_id)
+    units = [*body.unit_ids, *([None] if at_org else [])]
+    await _set_places(db, scope, member_id, units)
+    return await queries.get_member(db, cipher, scope.org_id, member_id)
+
+
+async def _set_places(db: AsyncConnection, scope: OrgScope, member_id: UUID, units: Sequence[UUID | None]) -> None:
+    parameters = {"org_id": scope.org_id, "member_id": member_id, "units": list(units)}
+    with on_constraint(("places_unit_fkey", UnknownUnit)):
+        done = (await db.execute(_SET_PLACES, parameters)).one()
+    if not done.changes:
+        return
+    await _touch(db, scope.org_id, member_id)
+    await record(
+        db,
+        scope.actor,
+        "member.moved",
+        org_id=scope.org_id,
+        subject=("member", member_id),
+        before={"unit_ids": done.before},
+        after={"unit_ids": [str(unit) if unit else None for unit in units]},
+    )
+
+
+async def copy_member(
+    db: AsyncConnection, cipher: Cipher, scope: OrgScope, member_id: UUID, unit_id: UUID
+) -> MemberOut:
+    """Let a person stand in one unit more (复制到本组织, S8). Copying again changes nothing.
+
+    Raises NotFound, UnknownUnit.
+    """
+    await _lock(db, scope.org_id, member_id, None)
+    if await _place(db, scope.org_id, member_id, [unit_id]):
+        await _touch(db, scope.org_id, member_id)
+        after = {"unit_id": str(unit_id)}
+        await record(db, scope.actor, "member.copied", org_id=scope.org_id, subject=("member", member_id), after=after)
+    return await queries.get_member(db, cipher, scope.org_id, member_id)
+
+
+async def disclose_phone(db: AsyncConnection, cipher: Cipher, scope: OrgScope, member_id: UUID) -> str:
+    """The whole phone number; that it was shown is audited in the same transaction. Raises NotFound."""
+    row = await _lock(db, scope.org_id, member_id, None)
+    subject = ("member", member_id)
+    await record(db, scope.actor, "member.phone_disclosed", org_id=scope.org_id, subject=subject)
+    return cipher.decrypt_text(row.phone_cipher, member_id)
+
+
+async def place_admin(db: AsyncConnection, cipher: Cipher, org_id: UUID, user_id: UUID) -> UUID:
+    """Give an admin their row in the directory, placed at the org itself and active (S8); gives the row's id.
+
+    A row with the admin's phone is taken for theirs: it gets their verified name, and whoever it was linked to
+    loses it, since the number has changed hands. Recorded by the operation that makes them an admin.
+    """
+    of_user = select(Member.id).where(Member.org_id == org_id, Member.user_id == user_id)
+    member_id: UUID | None = await db.scalar(of_user)
+    if member_id is None:
+        member_id = await _row_of_admin(db, cipher, org_id, user_id)
+    await _place(db, org_id, member_id, [None])
+    return member_id
+
+
+async def _row_of_admin(db: AsyncConnection, cipher: Cipher, org_id: UUID, user_id: UUID) -> UUID:
+    statement = select(User.phone_cipher, User.verified_name, User.party_member, Org.kind)
+    user = (await db.execute(statement.join(Org, Org.id == org_id).where(User.id == user_id))).one()
+    assert user.verified_name is not None, "only a verified person becomes an admin (S1)"
+    new_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
+    sealed = seal_phone(cipher, org_id, new_id, cipher.decrypt_text(user.phone_cipher, user_id))
+    named = _named(user.verified_name)
+    row: Any = (
+        await db.execute(
+            insert(Member)
+            .values(org_id=org_id, id=new_id, party=user.party_member or user.kind == Kind.PARTY, **named, **sealed)
+            .on_conflict_do_update(
+                index_elements=[Member.org_id, Member.phone_index],
+                index_where=Member.removed_at.is_(None),
+                set_={**named, "version": Member.version + 1},
+            )
+            .returning(Member.id, literal_column("old.user_id").label("user_before"))
+        )
+    ).one()
+    if row.user_before is not None:
+        await deactivate_member(db, org_id, row.id)
+    await activate_member(db, org_id, row.id, sealed["phone_index"])
+    member_id: UUID = row.id
+    return member_id
+
+
+def _named(name: str) -> dict[str, str]:
+    return {"name": name, **spell_person(name)._asdict()}
+
+
+def _party_flag(scope: OrgScope, given: bool | None) -> bool:
+    of_party = scope.org.kind == Kind.PARTY
+    if of_party and given is False:
+        raise PartyMembersOnly
+    return of_party if given is None else given
+
+
+async def _lock(db: AsyncConnection, org_id: UUID, member_id: UUID, version: int | None) -> Any:
+    """The live row, held until the transaction ends. Raises NotFound, EditedMeanwhile."""
+    row = (
+        await db.execute(
+            select(Member.name, Member.party, Member.user_id, Member.phone_index, Member.phone_cipher, Member.version)
+            .where(Member.org_id == org_id, Member.id == member_id, Member.removed_at.is_(None))
+            .with_for_update()
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFound
+    if version is not None and row.version != version:
+        raise EditedMeanwhile
+    return row
+
+
+async def _touch(db: AsyncConnection, org_id: UUID, member_id: UUID) -> None:
+    await db.execute(
+        update(Member).where(Member.org_id == org_id, Member.id == member_id).values(version=Member.version + 1)
+    )
+
+
+async def _place(db: AsyncConnection, org_id: UUID, member_id: UUID, units: Sequence[UUID | None]) -> int:
+    """Let a member stand in these units too (None: at the org itself); gives how many are new. Raises UnknownUnit."""
+    rows = [{"org_id": org_id, "member_id": member_id, "unit_id": unit} for unit in units]
+    with on_constraint(("places_unit_fkey", UnknownUnit)):
+        placed = await db.execute(insert(Place).values(rows).on_conflict_do_nothing())
+    return placed.rowcount
+
+
+async def _is_admin(db: AsyncConnection, org_id: UUID, user_id: UUID | None) -> bool:
+    if user_id is None:
+        return False
+    admin = exists().where(OrgAdmin.org_id == org_id, OrgAdmin.user_id == user_id)
+    return bool(await db.scalar(select(admin)))
+
+
+async def _refuse_admin(db: AsyncConnection, org_id: UUID, user_id: UUID | None) -> None:
+    if await _is_admin(db, org_id, user_id):
+        raise MemberIsAdmin
+
+
+async def _phone_exists(db: AsyncConnection, cipher: Cipher, org_id: UUID, phone_index: bytes) -> PhoneExists:
+    member = await queries.find_member_by_phone(db, cipher, org_id, phone_index)
+    if member is None:  # removed between the two statements
+        return PhoneExists()
+    copy = {"method": "POST", "href": f"/v1/orgs/{org_id}/members/{member.id}/copies", "body": {"unit_id": "…"}}
+    return PhoneExists(member=member.model_dump(mode="json"), copy=copy)

@@ -1,0 +1,155 @@
+"""Reads of an org's directory."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, case, exists, false, func, select
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
+
+from app.auth.tables import User
+from app.cipher import Cipher
+from app.errors import NotFound
+from app.members.schemas import InactiveReason, MemberOut
+from app.members.sealing import last4_index
+from app.members.tables import Member, Place
+from app.orgs import tree
+from app.orgs.tables import Unit
+from app.paging import Page, Paging
+from app.phones import mask
+from app.search import name_matches
+
+_Linked = aliased(User, name="linked")
+_Holder = aliased(User, name="holder")
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFilter:
+    """Which of the org's people are asked for; None: whatever it is."""
+
+    q: str | None = None
+    unit_id: UUID | None = None
+    units_below: bool = False
+    at_org: bool | None = None
+    active: bool | None = None
+    party: bool | None = None
+    verified: bool | None = None
+
+
+def _members(org_id: UUID) -> Select[Any]:
+    """The org's live rows as `member_out` wants them."""
+    standing = and_(Place.org_id == Member.org_id, Place.member_id == Member.id, Place.until.is_(None))
+    unit = func.jsonb_build_object("id", Unit.id, "name", Unit.name)
+    units = (
+        select(func.coalesce(func.jsonb_agg(aggregate_order_by(unit, Unit.name)), func.jsonb_build_array()))
+        .select_from(Place)
+        .join(Unit, and_(Unit.org_id == Place.org_id, Unit.id == Place.unit_id))
+        .where(standing)
+        .correlate(Member)
+        .scalar_subquery()
+    )
+    reason = case(
+        (Member.user_id.is_not(None), None),
+        (_Holder.id.is_(None), InactiveReason.NEVER_REGISTERED),
+        else_=InactiveReason.NAME_MISMATCH,
+    )
+    return (
+        select(
+            Member.id,
+            Member.name,
+            Member.phone_cipher,
+            Member.party,
+            Member.version,
+            Member.created_at,
+            Member.user_id.is_not(None).label("active"),
+            reason.label("inactive_reason"),
+            _Linked.verified_name.is_not(None).label("verified"),
+            units.cast(JSONB).label("units"),
+            exists().where(standing, Place.unit_id.is_(None)).correlate(Member).label("at_org"),
+        )
+        .select_from(Member)
+        .outerjoin(_Linked, _Linked.id == Member.user_id)
+        .outerjoin(
+            _Holder,
+            and_(Member.user_id.is_(None), _Holder.phone_index == Member.phone_index, _Holder.status == "active"),
+        )
+        .where(Member.org_id == org_id, Member.removed_at.is_(None))
+    )
+
+
+def member_out(cipher: Cipher, row: Any) -> MemberOut:
+    """A row of `_members` with its phone masked."""
+    return MemberOut(**(row._mapping | {"phone": mask(cipher.decrypt_text(row.phone_cipher, row.id))}))
+
+
+async def list_members(
+    db: AsyncConnection, cipher: Cipher, org_id: UUID, wanted: MemberFilter, paging: Paging
+) -> Page[MemberOut]:
+    """A page of the org's people, in the order in which they were added."""
+    statement = _members(org_id).order_by(Member.id).limit(paging.limit + 1)
+    if paging.after is not None:
+        statement = statement.where(Member.id > paging.after[0])
+    statement = statement.where(*_conditions(cipher, org_id, wanted))
+    rows = (await db.execute(statement)).all()
+    page = Page[Any].of(rows, paging, lambda row: (row.id,), object)
+    return Page[MemberOut](
+        items=[member_out(cipher, row) for row in page.items],
+        next_cursor=page.next_cursor,
+    )
+
+
+async def get_member(db: AsyncConnection, cipher: Cipher, org_id: UUID, member_id: UUID) -> MemberOut:
+    """One of the org's people; NotFound where they are not."""
+    row = (await db.execute(_members(org_id).where(Member.id == member_id))).one_or_none()
+    if row is None:
+        raise NotFound
+    return member_out(cipher, row)
+
+
+async def find_member_by_phone(
+    db: AsyncConnection, cipher: Cipher, org_id: UUID, phone_index: bytes
+) -> MemberOut | None:
+    row = (await db.execute(_members(org_id).where(Member.phone_index == phone_index))).one_or_none()
+    return None if row is None else member_out(cipher, row)
+
+
+def _conditions(cipher: Cipher, org_id: UUID, wanted: MemberFilter) -> Sequence[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if wanted.q is not None:
+        found.append(_matches(cipher, org_id, wanted.q))
+    if wanted.unit_id is not None:
+        found.append(_stands_in(org_id, wanted.unit_id, below=wanted.units_below))
+    if wanted.at_org is not None:
+        at_org = exists().where(
+            Place.org_id == org_id, Place.member_id == Member.id, Place.unit_id.is_(None), Place.until.is_(None)
+        )
+        found.append(at_org if wanted.at_org else ~at_org)
+    if wanted.active is not None:
+        found.append(Member.user_id.is_not(None) if wanted.active else Member.user_id.is_(None))
+    if wanted.party is not None:
+        found.append(Member.party.is_(wanted.party))
+    if wanted.verified is not None:
+        verified = _Linked.verified_name.is_not(None)
+        found.append(verified if wanted.verified else ~verified)
+    return found
+
+
+def _matches(cipher: Cipher, org_id: UUID, wanted: str) -> ColumnElement[bool]:
+    if wanted.isascii() and wanted.isdecimal():
+        # Four digits are the end of a phone; no other number finds anybody: addresses are written to logs.
+        by_phone = Member.phone_last4_index == last4_index(cipher, org_id, wanted)
+        return by_phone if len(wanted) == 4 else false()
+    return name_matches(
+        wanted, name=Member.name, grams=Member.name_grams, pinyin=Member.pinyin, initials=Member.initials
+    )
+
+
+def _stands_in(org_id: UUID, unit_id: UUID, *, below: bool) -> ColumnElement[bool]:
+    where = [Place.org_id == org_id, Place.member_id == Member.id, Place.until.is_(None)]
+    if not below:
+        return exists().where(*where, Place.unit_id == unit_id)
+    units = tree.units_below(org_id, unit_id)
+    return exists().where(*where, Place.unit_id.in_(select(units.c.id)))

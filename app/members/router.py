@@ -1,0 +1,128 @@
+"""An org's directory over HTTP."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from app.auth.access import Can, OrgScope, Permission
+from app.cipher import CipherDep
+from app.db import Db, TransactionalRoute
+from app.errors import problems
+from app.etags import EditedMeanwhile, IfMatch, etag
+from app.members import operations, queries
+from app.members.errors import MemberIsAdmin, PartyMembersOnly, PhoneExists
+from app.members.queries import MemberFilter
+from app.members.schemas import (
+    CopyCreate,
+    MemberCreate,
+    MemberOut,
+    MemberUpdate,
+    PhoneDisclosureOut,
+    PlacesUpdate,
+)
+from app.orgs.errors import UnknownUnit
+from app.paging import Page, Paging, paged_by
+from app.text import SearchText
+
+router = APIRouter(prefix="/v1/orgs/{org_id}/members", route_class=TransactionalRoute, tags=["members"])
+
+Reader = Annotated[OrgScope, Can(Permission.MEMBERS_READ)]
+Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
+
+
+def _filter(
+    q: Annotated[
+        SearchText | None,
+        Query(description="Characters of the name, its pinyin or initials, or the last four digits of the phone."),
+    ] = None,
+    unit_id: Annotated[UUID | None, Query(description="Standing in this unit.")] = None,
+    units_below: Annotated[bool, Query(description="With `unit_id`: or in a unit under it.")] = False,
+    at_org: Annotated[bool | None, Query(description="Standing at the org itself, or not.")] = None,
+    active: Annotated[bool | None, Query(description="Active, or 未激活 (S18).")] = None,
+    party: Annotated[bool | None, Query(description="In the party, or not (S17).")] = None,
+    verified: Annotated[bool | None, Query(description="Real name verified, or not (S1).")] = None,
+) -> MemberFilter:
+    return MemberFilter(q, unit_id, units_below, at_org, active, party, verified)
+
+
+@router.get("")
+async def list_members(
+    scope: Reader,
+    db: Db,
+    cipher: CipherDep,
+    wanted: Annotated[MemberFilter, Depends(_filter)],
+    paging: Annotated[Paging, paged_by(UUID)],
+) -> Page[MemberOut]:
+    """The org's people, phones masked, in the order in which they were added: edits never shift a page."""
+    return await queries.list_members(db, cipher, scope.org_id, wanted, paging)
+
+
+@router.post("", status_code=201, responses=problems(PhoneExists, PartyMembersOnly, UnknownUnit))
+async def create_member(scope: Writer, body: MemberCreate, db: Db, cipher: CipherDep, response: Response) -> MemberOut:
+    """Add a person by hand. A known phone is a 409 that carries the person and the copy action (S8)."""
+    member = await operations.create_member(db, cipher, scope, body)
+    response.headers["Location"] = f"/v1/orgs/{scope.org_id}/members/{member.id}"
+    return _tagged(response, member)
+
+
+@router.get("/{member_id}")
+async def read_member(scope: Reader, member_id: UUID, db: Db, cipher: CipherDep, response: Response) -> MemberOut:
+    """One person of the directory."""
+    return _tagged(response, await queries.get_member(db, cipher, scope.org_id, member_id))
+
+
+@router.patch("/{member_id}", responses=problems(PhoneExists, PartyMembersOnly, MemberIsAdmin, EditedMeanwhile))
+async def update_member(
+    scope: Writer,
+    member_id: UUID,
+    body: MemberUpdate,
+    version: IfMatch,
+    db: Db,
+    cipher: CipherDep,
+    response: Response,
+) -> MemberOut:
+    """Edit name, phone or party flag. The account and its points never change by it (S20)."""
+    return _tagged(response, await operations.update_member(db, cipher, scope, member_id, body, version))
+
+
+@router.delete("/{member_id}", status_code=204, responses=problems(MemberIsAdmin, EditedMeanwhile))
+async def remove_member(scope: Writer, member_id: UUID, version: IfMatch, db: Db) -> None:
+    """Take a person out of the directory. The account and its points stay (S20)."""
+    await operations.remove_member(db, scope, member_id, version)
+
+
+@router.put("/{member_id}/places", responses=problems(UnknownUnit, EditedMeanwhile))
+async def set_places(
+    scope: Writer,
+    member_id: UUID,
+    body: PlacesUpdate,
+    version: IfMatch,
+    db: Db,
+    cipher: CipherDep,
+    response: Response,
+) -> MemberOut:
+    """Set the units a person stands in, all in one call (S8)."""
+    return _tagged(response, await operations.set_places(db, cipher, scope, member_id, body, version))
+
+
+@router.post("/{member_id}/copies", status_code=201, responses=problems(UnknownUnit))
+async def copy_member(
+    scope: Writer, member_id: UUID, body: CopyCreate, db: Db, cipher: CipherDep, response: Response
+) -> MemberOut:
+    """Copy a person into one unit more (复制到本组织); where they stand stays as it is (S8)."""
+    return _tagged(response, await operations.copy_member(db, cipher, scope, member_id, body.unit_id))
+
+
+@router.post("/{member_id}/phone-disclosures", status_code=201)
+async def disclose_phone(
+    scope: Writer, member_id: UUID, db: Db, cipher: CipherDep, response: Response
+) -> PhoneDisclosureOut:
+    """Show a phone number whole. It is audited in the same transaction."""
+    response.headers["Cache-Control"] = "no-store"
+    return PhoneDisclosureOut(phone=await operations.disclose_phone(db, cipher, scope, member_id))
+
+
+def _tagged(response: Response, member: MemberOut) -> MemberOut:
+    response.headers["ETag"] = etag(member.version)
+    return member

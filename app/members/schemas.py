@@ -1,0 +1,91 @@
+"""Bodies of the calls about members."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, Field
+
+from app.members.names import MemberName
+from app.phones import Phone
+from app.schemas import Body, Out
+
+
+def _each_once(units: list[UUID]) -> list[UUID]:
+    return list(dict.fromkeys(units))
+
+
+UnitIds = Annotated[
+    list[UUID],
+    AfterValidator(_each_once),
+    Field(max_length=50, description="The units they stand in; none: at the org itself (S8)."),
+]
+
+
+class InactiveReason(StrEnum):
+    """Why a row is 未激活 (S18)."""
+
+    NEVER_REGISTERED = "never-registered"
+    NAME_MISMATCH = "name-mismatch"
+    PHONE_MISMATCH = "phone-mismatch"
+
+
+class MemberCreate(Body):
+    """A person to add by hand."""
+
+    name: MemberName
+    phone: Phone
+    unit_ids: UnitIds = Field(default_factory=list)
+    party: bool | None = Field(
+        default=None, description="Whether they are in the party; absent: as the org's kind says (S17)."
+    )
+
+
+class MemberUpdate(Body):
+    """What to change; what is absent stays."""
+
+    name: MemberName | None = None
+    phone: Phone | None = None
+    party: bool | None = None
+
+
+class PlacesUpdate(Body):
+    """Where the person stands from now on; an admin also keeps their place at the org itself (S8)."""
+
+    unit_ids: UnitIds
+    at_org: bool = Field(default=False, description="Also at the org itself; always so where `unit_ids` is empty.")
+
+
+class CopyCreate(Body):
+    """The unit to copy the person into (复制到本组织)."""
+
+    unit_id: UUID
+
+
+class MemberUnitOut(Out):
+    id: UUID
+    name: str
+
+
+class MemberOut(Out):
+    """A person's row in the directory. The phone is masked; showing it whole is a call of its own, and audited."""
+
+    id: UUID
+    name: str
+    phone: str = Field(description="Masked.", examples=["138****8000"])
+    party: bool
+    units: list[MemberUnitOut] = Field(description="The units they stand in.")
+    at_org: bool = Field(description="Whether they stand at the org itself: its management group (S8).")
+    active: bool = Field(description="Whether a registered user holds the phone (S18).")
+    inactive_reason: InactiveReason | None = Field(
+        description="`never-registered`; `name-mismatch`: who holds the phone is verified by another name; "
+        "`phone-mismatch`: somebody asks to be linked who holds another phone."
+    )
+    verified: bool = Field(description="Whether the active person's real name is verified (S1).")
+    version: int
+    created_at: datetime
+
+
+class PhoneDisclosureOut(Out):
+    phone: str = Field(description="The whole number. That it was shown is in the audit.", examples=["13800138000"])

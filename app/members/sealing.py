@@ -1,0 +1,31 @@
+"""A member's phone as it is stored: encrypted for its row, and two blind indexes to find it by."""
+
+from typing import TypedDict
+from uuid import UUID
+
+from app.cipher import Cipher
+
+
+class SealedPhone(TypedDict):
+    """The three columns of a phone; see `seal_phone`."""
+
+    phone_cipher: bytes
+    phone_index: bytes
+    phone_last4_index: bytes
+
+
+def seal_phone(cipher: Cipher, org_id: UUID, member_id: UUID, phone: str) -> SealedPhone:
+    """The columns for a phone in its normal form.
+
+    The cipher text is bound to the member's id, so that it can move to another org with its row; the index of the
+    last four digits is the org's own, so that equal ones in two orgs do not show.
+    """
+    return {
+        "phone_cipher": cipher.encrypt(phone, member_id),
+        "phone_index": cipher.phone_index(phone),
+        "phone_last4_index": last4_index(cipher, org_id, phone[-4:]),
+    }
+
+
+def last4_index(cipher: Cipher, org_id: UUID, last4: str) -> bytes:
+    return cipher.index("phone-last4", str(org_id), last4)
