@@ -1,0 +1,369 @@
+"""The service's main job, played over HTTP by the people whose job it is; nothing here knows the service from inside.
+
+Each step says who does what and is checked; the last line is a JSON summary. Against a running service it makes new
+people and new orgs beside what is there, so it can be played again and again.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import qrcode
+
+PHONE_CODE_GRANT = "urn:xuezu:params:oauth:grant-type:phone-code"
+DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
+SURNAMES = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗"
+GIVEN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂英华玉兰"
+
+
+class NotAsItShouldBe(Exception):  # noqa: N818
+    """The service answered otherwise than its rules say; the text tells how."""
+
+
+def expect(truth: bool, what: str) -> None:
+    if not truth:
+        raise NotAsItShouldBe(what)
+
+
+def answered(response: httpx.Response, status: int, slug: str | None = None) -> Any:
+    """The body of an answer that has this status (and is this problem)."""
+    said = response.text[:300] if response.is_error else ""
+    expect(
+        response.status_code == status,
+        f"{response.request.method} {response.request.url.path}: {response.status_code} instead of {status} {said}",
+    )
+    body = response.json() if response.content and "json" in response.headers.get("content-type", "") else None
+    if slug is not None:
+        expect(body["type"] == f"/problems/{slug}", f"{body['type']} instead of {slug}")
+    return body
+
+
+def fresh_phone() -> str:
+    return f"17{random.randrange(10**8, 10**9):09d}"
+
+
+def fresh_name() -> str:
+    return random.choice(SURNAMES) + "".join(random.sample(GIVEN, 2))
+
+
+def fresh_id_number() -> str:
+    """A made-up resident ID number with a right checksum (GB 11643)."""
+    day = f"{random.randrange(1955, 2000)}{random.randrange(1, 13):02d}{random.randrange(1, 29):02d}"
+    body = f"110101{day}{random.randrange(1000):03d}"
+    weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+    return body + "10X98765432"[sum(int(digit) * weight for digit, weight in zip(body, weights, strict=True)) % 11]
+
+
+@dataclass
+class Person:
+    """Somebody with a phone, and the app on it."""
+
+    service: httpx.Client
+    phone: str
+    name: str
+    token: str = field(default="", repr=False)
+
+    def call(self, method: str, path: str, status: int, **options: Any) -> Any:
+        headers = {"Authorization": f"Bearer {self.token}"} | options.pop("headers", {})
+        return answered(self.service.request(method, path, headers=headers, **options), status)
+
+    def refused(self, method: str, path: str, status: int, slug: str, **options: Any) -> None:
+        headers = {"Authorization": f"Bearer {self.token}"}
+        answered(self.service.request(method, path, headers=headers, **options), status, slug)
+
+    def register(self) -> None:
+        """Phone and code, as on the app's first screen; the code is read off the simulated gateway's outbox."""
+        answered(self.service.post("/v1/phone-codes", json={"phone": self.phone}), 202)
+        code = self._read_code()
+        form = {"grant_type": PHONE_CODE_GRANT, "client_id": "xuezu-app", "phone": self.phone, "code": code}
+        self.token = answered(self.service.post("/oauth/token", data=form), 200)["access_token"]
+
+    def _read_code(self) -> str:
+        for _ in range(50):
+            found = answered(self.service.get("/v1/simulator/sms", params={"phone": self.phone}), 200)["items"]
+            if found:
+                return str(found[0]["code"])
+            time.sleep(0.1)
+        raise NotAsItShouldBe("no message arrived within five seconds")
+
+    def verify(self) -> None:
+        """Real name by the Alipay test provider: open its page, consent, and be verified when it has called back."""
+        begun = self.call("POST", "/v1/me/verifications", 201, json={"method": "alipay"})
+        consent = {"name": self.name, "id_number": fresh_id_number()}
+        answered(self.service.post(begun["redirect_url"], json=consent), 200)
+        verified = self.call("GET", "/v1/me", 200)["verified_name"]
+        expect(verified == self.name, f"verified as {verified!r}")
+
+
+class Play:
+    """The steps, in their order. What one leaves for the next stands in attributes."""
+
+    def __init__(self, service: httpx.Client, sheet: Path | None) -> None:
+        self.service = service
+        self.sheet = sheet
+        self.log: list[dict[str, Any]] = []
+        self.first = Person(service, fresh_phone(), fresh_name())
+        self.second = Person(service, fresh_phone(), fresh_name())
+        self.console = ""
+        self.org: dict[str, Any] = {}
+        self.below: dict[str, Any] = {}
+        self.imported: list[Person] = []
+        self.serial = random.randrange(10_000, 100_000)
+
+    def run(self) -> bool:
+        """Play every step; stop at the first that is not as it should be."""
+        for name, step in (
+            ("register-and-verify", self.register_and_verify),
+            ("create-org", self.create_org),
+            ("sign-in-by-scan", self.sign_in_by_scan),
+            ("import-sheet", self.import_sheet),
+            ("certify", self.certify),
+            ("activate-and-count-points", self.activate_and_count_points),
+            ("read-reports", self.read_reports),
+        ):
+            began = time.perf_counter()
+            print(f"\n{len(self.log) + 1}. {name}")
+            try:
+                step()
+                ok, error = True, None
+            except (NotAsItShouldBe, httpx.HTTPError, KeyError, IndexError) as problem:
+                ok, error = False, f"{type(problem).__name__}: {problem}"
+                print(f"   ✗ {error}")
+            entry = {"name": name, "seconds": round(time.perf_counter() - began, 3), "ok": ok}
+            self.log.append(entry if error is None else entry | {"error": error})
+            if not ok:
+                return False
+        return True
+
+    def say(self, who: str, what: str) -> None:
+        print(f"   {who}: {what}", flush=True)
+
+    def register_and_verify(self) -> None:
+        self.first.register()
+        self.say("first administrator", "registers on the phone with a code by SMS")
+        self.first.call("PATCH", "/v1/me", 200, json={"party_member": True})
+        body = {"name": f"中共示范县委{self.serial}委员会", "region_code": "320102"}
+        self.first.refused("POST", "/v1/orgs", 403, "real-name-required", json=body)
+        self.say("service", "refuses an org before real-name verification (403 real-name-required)")
+        self.first.verify()
+        self.say("first administrator", f"verifies by Alipay: {self.first.name}")
+
+    def create_org(self) -> None:
+        long = f"中国共产党江苏省南京市玄武区示范街道第{self.serial}工作委员会"
+        checked = self.first.call("POST", "/v1/name-checks", 200, json={"name": long, "region_code": "320102"})
+        expect(checked["errors"] == [], str(checked))
+        proposed = checked["advice"][0]["proposed_name"]
+        self.say("first administrator", f"checks a name of {len(long)} characters; advised: {proposed}")
+        self.org = self.first.call("POST", "/v1/orgs", 201, json={"name": proposed, "region_code": "320102"})
+        mine = self.first.call("GET", "/v1/me/orgs", 200)
+        expect("main_admin" in next(org for org in mine if org["id"] == self.org["id"])["roles"], str(mine))
+        self.say("first administrator", f"creates {proposed} ({self.org['region']}) and is its main admin")
+
+    def sign_in_by_scan(self) -> None:
+        metadata = answered(self.service.get("/.well-known/oauth-authorization-server"), 200)
+        asked = self.service.post(metadata["device_authorization_endpoint"], data={"client_id": "xuezu-console"})
+        grant = answered(asked, 200)
+        self.say("console", "asks for a QR code (RFC 8628) and shows it:")
+        print(terminal_qr(grant["verification_uri_complete"]))
+        form = {"grant_type": DEVICE_GRANT, "client_id": "xuezu-console", "device_code": grant["device_code"]}
+        waiting = answered(self.service.post(metadata["token_endpoint"], data=form), 400)
+        expect(waiting["error"] == "authorization_pending", str(waiting))
+        scan = self.first.call("POST", "/v1/scans", 201, json={"code": grant["user_code"]})
+        self.say("phone", f"scans it, sees who asks: {scan['device']}, {scan['address']}")
+        number = {"number": grant["match_number"]}
+        self.say("phone", f"matches the number {grant['match_number']} on the screen and approves")
+        self.first.call("PUT", f"/v1/scans/{scan['id']}/approval", 200, json=number)
+        time.sleep(grant["interval"])
+        self.console = answered(self.service.post(metadata["token_endpoint"], data=form), 200)["access_token"]
+        self.say("console", "exchanges its secret for tokens and is signed in")
+
+    def import_sheet(self) -> None:
+        console = Person(self.service, "", "", self.console)
+        imports = f"/v1/orgs/{self.org['id']}/imports"
+        template = self.service.get(f"{imports}/template", headers={"Authorization": f"Bearer {self.console}"})
+        answered(template, 200)
+        name, content = (self.sheet.name, self.sheet.read_bytes()) if self.sheet else ("sample.xlsx", sample_sheet())
+        self.say("console", f"downloads the template ({len(template.content)} bytes) and uploads {name}")
+        uploaded = console.call("POST", imports, 201, files={"file": (name, content)}, data={"unknown_units": "create"})
+        preview = self._wait(console, f"{imports}/{uploaded['id']}", {"ready"})
+        self.say("console", f"sees the preview, with nothing written: {preview['counts']}")
+        people = f"/v1/orgs/{self.org['id']}/members"
+        expect(len(console.call("GET", people, 200)["items"]) == 1, "the preview wrote members")
+        console.call("PUT", f"{imports}/{uploaded['id']}/confirmation", 202)
+        done = self._wait(console, f"{imports}/{uploaded['id']}", {"done"})
+        expect(done["counts"]["added"] == preview["counts"]["added"] > 3, str(done))
+        self.say("worker", f"imports: {done['counts']}")
+        rows = console.call("GET", f"{imports}/{uploaded['id']}/rows", 200, params={"limit": 3})["items"]
+        self.say("console", f"reads the result of each row, such as {rows[0]['outcome']}")
+        units = console.call("GET", f"/v1/orgs/{self.org['id']}/units", 200)["items"]
+        expect(bool(units), "no units were made")
+        listed = console.call("GET", people, 200, params={"limit": 10})["items"]
+        expect(all("****" in member["phone"] for member in listed), "a phone is not masked in the list")
+        self.say(
+            "console", f"finds {len(units)} units and the people, masked: {listed[0]['name']} {listed[0]['phone']}"
+        )
+        for member in [member for member in listed if not member["active"]][:3]:
+            disclosed = console.call("POST", f"{people}/{member['id']}/phone-disclosures", 201)
+            self.imported.append(Person(self.service, disclosed["phone"], member["name"]))
+
+    def certify(self) -> None:
+        self.second.register()
+        self.second.call("PATCH", "/v1/me", 200, json={"party_member": True})
+        self.second.verify()
+        body = {"name": f"中共示范街道第{self.serial}支部委员会", "region_code": "320102"}
+        self.below = self.second.call("POST", "/v1/orgs", 201, json=body)
+        for _ in range(3):
+            person = {"name": fresh_name(), "phone": fresh_phone()}
+            self.second.call("POST", f"/v1/orgs/{self.below['id']}/members", 201, json=person)
+        self.say("second administrator", f"registers, creates {self.below['name']} and adds three people")
+        invited = self.first.call("POST", f"/v1/orgs/{self.org['id']}/invitations", 201, json={})
+        self.say("first administrator", f"invites by link and QR: {invited['link'][:40]}…")
+        token = {"invitation_token": invited["token"]}
+        applied = self.second.call("POST", f"/v1/orgs/{self.below['id']}/applications", 201, json=token)
+        approval = f"/v1/orgs/{self.org['id']}/applications/{applied['id']}/approval"
+        expect(self.first.call("PUT", approval, 200)["state"] == "certified", "not certified")
+        self.say("first administrator", "confirms the application: certified")
+        back = self.second.call("POST", f"/v1/orgs/{self.below['id']}/invitations", 201, json={})
+        circle = {"invitation_token": back["token"]}
+        path = f"/v1/orgs/{self.org['id']}/applications"
+        self.first.refused("POST", path, 409, "would-close-circle", json=circle)
+        self.say("service", "refuses the circle the other way round (409 would-close-circle)")
+
+    def activate_and_count_points(self) -> None:
+        for person in self.imported:
+            person.register()
+        active = self.first.call("GET", f"/v1/orgs/{self.org['id']}/members", 200, params={"active": "true"})["items"]
+        names = {member["name"] for member in active}
+        expect({person.name for person in self.imported} <= names, f"active are only {names}")
+        self.say("three imported people", "register and turn active: " + "、".join(p.name for p in self.imported))
+        service = answered(self.service.post("/v1/simulator/clients", json={"scopes": ["point-events:write"]}), 201)
+        form = {"grant_type": "client_credentials", "scope": "point-events:write"}
+        basic = (service["client_id"], service["client_secret"])
+        token = answered(self.service.post("/oauth/token", data=form, auth=basic), 200)["access_token"]
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        events = [
+            {
+                "event_id": f"demo-{index}",
+                "phone": person.phone,
+                "points": 10 * (index + 1),
+                "kind": "read",
+                "occurred_at": now,
+            }
+            for index, person in enumerate(self.imported)
+        ]
+        points = Person(self.service, "", "", token)
+        first = points.call("POST", "/v1/point-events", 200, json={"events": events})
+        again = points.call("POST", "/v1/point-events", 200, json={"events": events})
+        outcomes = [[item["outcome"] for item in answer["outcomes"]] for answer in (first, again)]
+        expect(outcomes == [["counted"] * 3, ["duplicate"] * 3], str(outcomes))
+        self.say("points service", "posts their point events twice with its own credentials: counted once")
+
+    def read_reports(self) -> None:
+        overview = self.first.call("GET", f"/v1/orgs/{self.org['id']}/reports/overview", 200, params={"period": "7d"})
+        subtree = overview["subtree"]
+        expect(subtree["points"] >= 60 and subtree["active"] >= 3, str(subtree))
+        below = [row for row in overview["subordinates"]["items"] if row["org_id"] == self.below["id"]]
+        expect(below[0]["members"] == 4, str(below))
+        self.say(
+            "first administrator",
+            f"reads the overview: {len(overview['units'])} units in full, "
+            f"{self.below['name']} as totals ({below[0]['members']} people), the subtree {subtree['members']} people",
+        )
+        self.first.refused("GET", f"/v1/orgs/{self.below['id']}/members", 404, "not-found")
+        self.say("service", "hides the subordinate's members from the superior (404)")
+        member = self.imported[-1]
+        for order in ("last-7-days", "total"):
+            ranking = member.call("GET", f"/v1/orgs/{self.org['id']}/rankings", 200, params={"by": order})
+            expect(ranking["mine"]["points"] >= 30, str(ranking["mine"]))
+            self.say(member.name, f"reads the ranking by {order}: place {ranking['mine']['rank']}")
+
+    def _wait(self, who: Person, path: str, states: set[str]) -> Any:
+        for _ in range(600):
+            found = who.call("GET", path, 200)
+            if found["state"] in states:
+                return found
+            expect(found["state"] not in {"failed", "cancelled"}, str(found))
+            time.sleep(0.1)
+        raise NotAsItShouldBe(f"{path} did not become {states} within a minute")
+
+
+def sample_sheet(people: int = 40) -> bytes:
+    """A filled-in template: made-up people in four units, two of them under a general branch."""
+    from app.members.sheets import write_sheet
+
+    units = ("第一党支部", "第二党支部", "机关党总支/老干部支部", "机关党总支/青年支部")
+    return write_sheet([(fresh_name(), fresh_phone(), units[index % len(units)]) for index in range(people)])
+
+
+@contextlib.contextmanager
+def _service() -> Iterator[str]:
+    """The service that runs on this machine's port, or one started for the occasion and stopped afterwards."""
+    base_url = f"http://localhost:{os.environ.get('XUEZU_PORT', '8000')}"
+    if _ready(base_url):
+        yield base_url
+        return
+    print("No service is running: starting one", flush=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "app.cli", "run"], stdout=sys.stderr, env=os.environ | {"XUEZU_LOG_FORMAT": "json"}
+    )
+    try:
+        for _ in range(600):
+            if process.poll() is not None:
+                raise SystemExit(process.returncode)  # it has said why
+            if _ready(base_url):
+                break
+            time.sleep(0.1)
+        yield base_url
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def _ready(base_url: str) -> bool:
+    with contextlib.suppress(httpx.HTTPError):
+        return httpx.get(f"{base_url}/readyz", timeout=2).status_code == 200
+    return False
+
+
+def terminal_qr(content: str) -> str:
+    code = qrcode.QRCode(border=2)
+    code.add_data(content)
+    drawn = io.StringIO()
+    code.print_ascii(out=drawn)
+    return drawn.getvalue()
+
+
+def main(arguments: list[str]) -> int:
+    """Play, and print the summary as the last line; 0 where everything was as it should be."""
+    options = _options(arguments)
+    if options.file is not None and not options.file.is_file():
+        print(f"xuezu: there is no sheet {options.file}", file=sys.stderr)
+        return 2
+    with contextlib.ExitStack() as stack:
+        base_url = options.base_url or stack.enter_context(_service())
+        print(f"Playing the main job against {base_url}")
+        service = stack.enter_context(
+            httpx.Client(base_url=base_url, timeout=30, headers={"Accept-Language": "en", "User-Agent": "xuezu-demo/1"})
+        )
+        play = Play(service, options.file)
+        ok = play.run()
+    print(json.dumps({"ok": ok, "steps": play.log}, ensure_ascii=False), flush=True)
+    return 0 if ok else 1
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="xuezu demo", description="Play the service's main job over HTTP.")
+    parser.add_argument("--file", type=Path, help="an import sheet (default: a sample made for the occasion)")
+    parser.add_argument("--base-url", help="a running service (default: the one on XUEZU_PORT, or one started here)")
+    return parser.parse_args(arguments)

@@ -1,0 +1,75 @@
+"""What must hold for every route, whoever writes the next one."""
+
+import re
+from collections.abc import Iterator
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from app.auth.access import admission_of
+from app.errors import Problem
+from app.openapi import TAGS
+
+
+def routes(app: FastAPI) -> Iterator[APIRoute]:
+    for route in app.routes:
+        if isinstance(route, APIRoute):
+            yield route
+
+
+def test_every_route_says_whom_it_admits(app: FastAPI) -> None:
+    for route in routes(app):
+        if route.path.startswith(("/docs", "/redoc")):
+            continue
+        assert admission_of(route.dependant) is not None, f"{route.path} has neither Can(…) nor another admission"
+
+
+def test_a_route_below_an_org_asks_for_a_permission_in_it(app: FastAPI) -> None:
+    for route in routes(app):
+        if "{org_id}" in route.path:
+            admission = admission_of(route.dependant)
+            assert admission is not None
+            assert admission.kind == "org", route.path
+
+
+def test_paths_are_nouns(app: FastAPI) -> None:
+    verbs = re.compile(r"/(approve|refuse|confirm|accept|cancel|revoke|create|delete|update|reset|move)(/|$)")
+    assert [route.path for route in routes(app) if verbs.search(route.path)] == []
+
+
+def test_every_operation_is_documented(app: FastAPI) -> None:
+    known = {name for name, _ in TAGS}
+    for path, methods in app.openapi()["paths"].items():
+        for method, operation in methods.items():
+            place = f"{method} {path}"
+            assert operation.get("description"), f"{place} has no description"
+            assert set(operation.get("tags", [])) <= known, f"{place} has a tag outside the mission's words"
+            assert operation.get("tags"), f"{place} stands in no group"
+            for status, answer in operation["responses"].items():
+                if status.startswith(("4", "5")) and not path.startswith(("/oauth/", "/.well-known/")):
+                    assert list(answer["content"]) == ["application/problem+json"], f"{place} {status}"
+
+
+def test_operation_ids_are_unique(app: FastAPI) -> None:
+    ids = [operation["operationId"] for methods in app.openapi()["paths"].values() for operation in methods.values()]
+    assert len(ids) == len(set(ids))
+
+
+def _kinds(kind: type[Problem]) -> Iterator[type[Problem]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from _kinds(child)
+
+
+def test_every_problem_has_its_slug_both_titles_and_says_what_to_do(app: FastAPI) -> None:
+    kinds = list(_kinds(Problem))
+    slugs: dict[str, type[Problem]] = {}
+    for kind in kinds:
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", kind.slug), kind
+        assert slugs.setdefault(kind.slug, kind) is kind, f"{kind} and {slugs[kind.slug]} share the slug {kind.slug}"
+        assert kind.zh, kind
+        assert kind.en, kind
+        assert kind.advice_zh, f"{kind} does not say what to do instead"
+        assert kind.advice_en, f"{kind} does not say what to do instead"
+        assert re.search("[\u4e00-\u9fff]", kind.zh), kind
+        assert not re.search("[\u4e00-\u9fff]", kind.en.replace("学习管理组", "")), kind
