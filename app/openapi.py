@@ -4,11 +4,12 @@ What every route of a kind can answer is added here by what the route is (signed
 that no route can forget it; what only some can answer is declared on the route with `errors.problems(…)`.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.routing import APIRoute
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
 from app import errors
 from app.auth.access import AFTER_CLOSING, OrgClosed, admission_of
@@ -70,19 +71,26 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas |= problem.pop("$defs", {}) | {"ProblemOut": problem}
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    for route in app.routes:
-        if isinstance(route, APIRoute) and route.include_in_schema:
-            for method in route.methods:
-                _complete(document["paths"][route.path_format][method.lower()], route, method)
+    for path, route in api_routes(app):
+        if route.include_in_schema:
+            for method in route.methods or ():
+                _complete(document["paths"][path][method.lower()], path, route, method)
     return document
 
 
-def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
+def api_routes(app: FastAPI) -> Iterator[tuple[str, RouteContext]]:
+    """Every route of the API by its path, with what its routers add to it."""
+    for route in iter_route_contexts(app.routes):
+        if isinstance(route.original_route, APIRoute) and route.path_format is not None:
+            yield route.path_format, route
+
+
+def _complete(operation: dict[str, Any], path: str, route: RouteContext, method: str) -> None:
     """Add to an operation what follows from the route's kind: its general errors and the idempotency header."""
     responses = operation["responses"]
     # FastAPI declares its own 422 body; ours is a problem. OAuth endpoints declare all their answers themselves.
     had_invalid = responses.pop("422", None)
-    if route.path.startswith(("/oauth/", "/.well-known/")):
+    if path.startswith(("/oauth/", "/.well-known/")):
         return
     admission = admission_of(route.dependant)
     kinds: list[type[errors.Problem]] = [errors.Unavailable]
@@ -90,7 +98,7 @@ def _complete(operation: dict[str, Any], route: APIRoute, method: str) -> None:
         kinds += [errors.Unauthorized, errors.Forbidden]
     if admission is not None and admission.kind == "org" and admission.needs not in AFTER_CLOSING:
         kinds += [OrgClosed]
-    if route.dependant.path_params or "{org_id}" in route.path:
+    if route.dependant.path_params or "{org_id}" in path:
         kinds += [errors.NotFound]
     if admission is not None and admission.kind in ("user", "org") and method == "POST":
         kinds += [KeyInUse, errors.Invalid, KeyReused]
