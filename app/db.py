@@ -40,6 +40,11 @@ def engine_url(database_url: str) -> str:
     return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+asyncpg://", database_url)
 
 
+def plain_url(database_url: str) -> str:
+    """The same address as asyncpg itself, and every PostgreSQL program, takes it."""
+    return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", database_url)
+
+
 def create_engine(settings: Settings) -> AsyncEngine:
     assert settings.database_url is not None
     url = engine_url(settings.database_url.get_secret_value())

@@ -1,6 +1,6 @@
 """What signing in and one's own account refuse."""
 
-from app.errors import BadRequest, Conflict, Forbidden, NotFound, Unavailable
+from app.errors import BadRequest, Conflict, Forbidden, NotFound, Problem, Unavailable
 
 
 class PhoneCodesUnavailable(Unavailable):
@@ -53,3 +53,34 @@ class NotOnThisClient(Forbidden):
     zh, en = "只能在手机客户端上操作", "Only possible in the app on the phone"
     advice_zh = "请用手机客户端扫码并确认。"
     advice_en = "Scan and approve in the app, signed in by phone code."
+
+
+class AlreadyScanned(Conflict):
+    slug = "already-scanned"
+    zh, en = "该二维码已被扫描", "The code has been scanned already"
+    advice_zh, advice_en = "请在电脑上刷新二维码后重新扫描。", "Renew the code on the computer and scan the new one."
+
+
+class ScanDecided(Conflict):
+    slug = "scan-decided"
+    zh, en = "该登录请求已处理", "The sign-in has been decided already"
+    advice_zh, advice_en = "如需登录,请在电脑上刷新二维码。", "To sign in, renew the code on the computer."
+
+
+class CodeExpired(Problem):
+    status, slug = 410, "code-expired"
+    zh, en = "二维码已过期", "The code has expired"
+    advice_zh, advice_en = "请在电脑上刷新二维码后重新扫描。", "Renew the code on the computer and scan the new one."
+
+
+class WrongNumber(Conflict):
+    slug = "wrong-number"
+    zh, en = "数字与电脑上显示的不一致", "Not the number that the computer shows"
+    advice_zh = "请核对您面前的电脑上显示的两位数字;三次不一致,登录请求即被拒绝。"
+    advice_en = "Read the two digits off the computer before you; the third wrong number refuses the sign-in."
+
+
+class ForeignOrigin(Forbidden):
+    slug = "foreign-origin"
+    zh, en = "拒绝来自其他网站的请求", "Requests of other sites are refused"
+    advice_zh, advice_en = "请在本服务的页面上操作。", "Use this service's own pages."

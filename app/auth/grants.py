@@ -1,23 +1,18 @@
 """The grants of the token endpoint: for what a client gets tokens."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
-from fastapi import Request, Response
+from fastapi import Response
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import JSONResponse
 
-from app.audit.operations import Actor
-from app.auth.access import actor_of
-from app.auth.devices import device_of
-from app.auth.oauth import NO_STORE, Client, OAuthError, invalid_grant, invalid_request, require
+from app.auth.device_authorizations import redeem_device_code
+from app.auth.oauth import NO_STORE, OAuthError, invalid_grant, invalid_request, require
 from app.auth.phone_codes import CodeCheck, Purpose, check_phone_code
 from app.auth.registration import find_or_register_user
 from app.auth.sessions import TokenOut, refresh_session, start_session
-from app.auth.tokens import TokenIssuer
-from app.cipher import Cipher
+from app.auth.token_requests import TokenRequest
 from app.phones import Phone
 
 _PHONE: TypeAdapter[str] = TypeAdapter(Phone)
@@ -37,25 +32,6 @@ GRANTS: dict[str, frozenset[GrantType]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRequest:
-    """One call of the token endpoint by an authenticated client."""
-
-    db: AsyncConnection
-    cipher: Cipher
-    issuer: TokenIssuer
-    client: Client
-    form: Mapping[str, str]
-    actor: Actor
-    device: str
-
-
-def token_request(request: Request, db: AsyncConnection, client: Client, form: Mapping[str, str]) -> TokenRequest:
-    state = request.app.state
-    actor = actor_of(request, client_id=client.id)
-    return TokenRequest(db, state.cipher, state.token_issuer, client, form, actor, device_of(request))
-
-
 async def grant(asked: TokenRequest) -> Response:
     """Tokens by the grant type asked for, or an OAuth error, raised, or returned where its trace must stay."""
     try:
@@ -68,7 +44,7 @@ async def grant(asked: TokenRequest) -> Response:
         case GrantType.PHONE_CODE:
             outcome = await _by_phone_code(asked)
         case GrantType.DEVICE_CODE:
-            raise OAuthError("unsupported_grant_type", "this grant type is not known")
+            outcome = await redeem_device_code(asked)
         case GrantType.REFRESH_TOKEN:
             outcome = await refresh_session(
                 asked.db, asked.issuer, asked.actor, asked.client, require(asked.form, "refresh_token")

@@ -9,7 +9,7 @@ import binascii
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
-from urllib.parse import parse_qsl, unquote_plus, urlsplit
+from urllib.parse import parse_qsl, unquote_plus
 
 from fastapi import Depends, Request, Response
 from pydantic import Field
@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from app.auth.origin import is_foreign_origin
 from app.auth.tables import ClientSecret, OAuthClient
 from app.cipher import hash_secret
 from app.db import TransactionalRoute
@@ -31,27 +32,34 @@ _FORM = "application/x-www-form-urlencoded"
 
 
 class OAuthErrorOut(Out):
-    """RFC 6749 §5.2; `number` only while a scanned sign-in waits for its approval."""
+    """RFC 6749 §5.2; `match_number` only while a scanned sign-in waits for its approval."""
 
     error: str = Field(description="Stable code.", examples=["invalid_grant"])
     error_description: str = Field(description="For the developer, in English.")
-    number: str | None = Field(default=None, description="The number to show: the phone asks for it.")
+    match_number: str | None = Field(default=None, description="Show it: the phone asks for it.")
 
 
 class OAuthError(Exception):
     """A refusal of an OAuth endpoint. Raise it to roll back; return `response()` where a trace must stay."""
 
     def __init__(
-        self, error: str, description: str, *, status: int = 400, headers: Mapping[str, str] | None = None
+        self,
+        error: str,
+        description: str,
+        *,
+        status: int = 400,
+        headers: Mapping[str, str] | None = None,
+        extra: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(error)
         self.error = error
         self.description = description
         self.status = status
         self.headers = dict(headers or {})
+        self.extra = dict(extra or {})
 
-    def response(self, **extra: str) -> JSONResponse:
-        body = {"error": self.error, "error_description": self.description, **extra}
+    def response(self) -> JSONResponse:
+        body = {"error": self.error, "error_description": self.description, **self.extra}
         return JSONResponse(body, self.status, NO_STORE | self.headers)
 
 
@@ -209,7 +217,5 @@ def _basic(authorization: str) -> tuple[str, str]:
 
 def refuse_foreign_origin(request: Request) -> None:
     """A browser's cross-origin request is refused: no other site has business at these endpoints."""
-    origin = request.headers.get("origin")
-    ours = {urlsplit(request.app.state.settings.issuer).netloc, request.headers.get("host")}
-    if origin is not None and origin.partition("://")[2] not in ours:
+    if is_foreign_origin(request):
         raise invalid_request("requests of other origins are refused")

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from app.auth.access import Public, actor_of
-from app.auth.grants import GRANTS, GrantType, grant, token_request
+from app.auth.grants import GRANTS, GrantType, grant
 from app.auth.oauth import (
     Form,
     OAuthRoute,
@@ -16,6 +16,7 @@ from app.auth.oauth import (
     require,
 )
 from app.auth.sessions import TokenOut, revoke_token
+from app.auth.token_requests import token_request
 from app.auth.tokens import KeyRing
 from app.db import Db
 

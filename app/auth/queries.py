@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.auth.access import UserScope
-from app.auth.schemas import MeOut, SessionOut, VerificationOut, VerifiedOut
+from app.auth.schemas import MeOut, SessionOut, VerificationOut
 from app.auth.tables import OAuthClient, Session, User, Verification
 from app.auth.verifications import COLUMNS
 from app.cipher import Cipher
@@ -27,13 +27,12 @@ async def get_me(db: AsyncConnection, cipher: Cipher, scope: UserScope) -> MeOut
     row = (await db.execute(statement)).one()
     if row.phone_cipher is None:  # closed since the caller was let in
         raise Unauthorized
-    verified = None
-    if row.verified_at is not None:
-        verified = VerifiedOut(name=row.verified_name, method=row.verification_method, at=row.verified_at)
     return MeOut(
         id=row.id,
         phone=cipher.decrypt_text(row.phone_cipher, row.id),
-        verified=verified,
+        verified_name=row.verified_name,
+        verified_at=row.verified_at,
+        verification_method=row.verification_method,
         party_member=row.party_member,
         created_at=row.created_at,
     )

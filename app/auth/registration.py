@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit.operations import Actor, record
 from app.auth.tables import User
 from app.cipher import Cipher
+from app.members.activation import activate_user
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,4 +40,5 @@ async def find_or_register_user(db: AsyncConnection, cipher: Cipher, actor: Acto
         found = (await db.execute(held)).one()
         return Account(found.id, found.status)
     await record(db, replace(actor, user_id=user_id), "user.registered", subject=("user", user_id))
+    await activate_user(db, user_id)
     return Account(user_id, "active")

@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints
 from app.auth.resident_id import IdNumber
 from app.phones import Phone
 from app.schemas import Body, Out
-from app.text import PersonName
+from app.text import PersonName, Token
 
 Code = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$"), Field(description="Six digits.", examples=["123456"])]
 
@@ -26,16 +26,12 @@ class PhoneCodeOut(Out):
     tries: int = Field(description="Wrong tries the code bears.")
 
 
-class VerifiedOut(Out):
-    name: str
-    method: Literal["alipay", "id-card"]
-    at: datetime
-
-
 class MeOut(Out):
     id: UUID
     phone: str
-    verified: VerifiedOut | None = Field(description="Absent until the real name is verified (S1).")
+    verified_name: str | None = Field(description="None until the real name is verified (S1).")
+    verified_at: datetime | None
+    verification_method: Literal["alipay", "id-card"] | None
     party_member: bool = Field(description="As the user declared.")
     created_at: datetime
 
@@ -80,6 +76,49 @@ class VerificationOut(Out):
     redirect_url: str | None = Field(
         default=None, description="Alipay, in the answer that begins it: open this for the person."
     )
+
+
+class DeviceAuthorizationOut(Out):
+    """RFC 8628 §3.2."""
+
+    device_code: str = Field(description="The console's secret: never show it, never put it into an address.")
+    user_code: str = Field(examples=["WDJB-MJHT"])
+    verification_uri: str
+    verification_uri_complete: str = Field(description="What the QR code says.")
+    expires_in: int
+    interval: int = Field(description="Seconds between polls.")
+
+
+class TicketCreate(Body):
+    device_code: Token
+
+
+class WaitOut(Out):
+    state: Literal["pending", "scanned", "approved", "refused", "redeemed", "expired"]
+    match_number: int | None = Field(default=None, description="While scanned: show it, the phone asks for it.")
+    expires_at: datetime
+
+
+class ScanCreate(Body):
+    code: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(
+        description="The public code, from the QR's address or typed.", examples=["WDJB-MJHT"]
+    )
+
+
+class ScanOut(Out):
+    """Who asks to be let in, as the service itself saw it."""
+
+    id: UUID
+    state: Literal["scanned", "approved", "refused", "redeemed"]
+    client: str = Field(description="The program.", examples=["学组管理后台"])
+    device: str | None = Field(description="Browser and system.", examples=["Chrome 131 · Windows"])
+    address: IPv4Address | IPv6Address | None
+    created_at: datetime = Field(description="When the console asked.")
+    expires_at: datetime
+
+
+class ApprovalPut(Body):
+    number: Annotated[int, Field(strict=True, ge=10, le=99)] = Field(description="Shown by the console.")
 
 
 class SimulatedMessageOut(Out):

@@ -16,6 +16,7 @@ from app.auth.limits import Limit, take
 from app.auth.tables import User, Verification
 from app.cipher import Cipher, new_secret
 from app.db import on_constraint
+from app.members.activation import activate_user
 
 ALIPAY_LIFETIME = timedelta(minutes=30)
 # An ID number that is already used is told (S1): nobody asks after many.
@@ -129,6 +130,7 @@ async def verify_user(db: AsyncConnection, cipher: Cipher, user_id: UUID, person
     with on_constraint(("users_id_number_index_key", IdNumberTaken)):
         if await db.scalar(statement) is None:
             raise AlreadyVerified
+    await activate_user(db, user_id)
 
 
 async def reject(db: AsyncConnection, actor: Actor, verification_id: UUID, reason: str) -> None:

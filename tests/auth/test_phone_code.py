@@ -7,5 +7,5 @@ async def test_a_new_phone_registers_and_signs_in(people: People) -> None:
     person = await people.register()
     me = (await person.get("/v1/me")).json()
     assert me["phone"] == person.phone
-    assert me["verified"]["name"] == person.name
+    assert me["verified_name"] == person.name
     assert me["party_member"] is True

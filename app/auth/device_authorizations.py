@@ -1,0 +1,249 @@
+"""The QR scan: the device flow (RFC 8628), as safe as cross-device flows can be made (RFC 10027, BCP 247).
+
+Three secrets are kept apart. The `user_code` in the QR is public: whoever photographs it can scan, nothing more. The
+`device_code` is the console's alone: kept as a hash, sent in bodies only, good for one redemption. The approval
+belongs to the user and the session (the phone) that scanned: nobody else can give it. The number that is matched
+appears on the console after the scan, so that a code sent to a stranger does not carry it along.
+
+Every step is one statement whose condition is the state before it: of many at once, one wins.
+"""
+
+import json
+import secrets
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, case, exists, func, insert, literal, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit.operations import Actor, record
+from app.auth.access import UserScope
+from app.auth.errors import AlreadyScanned, CodeExpired, NotOnThisClient, ScanDecided, WrongNumber
+from app.auth.limits import Limit, take, take_by_address
+from app.auth.oauth import Client, OAuthError, invalid_grant, require
+from app.auth.sessions import TokenOut, start_session
+from app.auth.tables import DeviceAuthorization, OAuthClient
+from app.auth.token_requests import TokenRequest
+from app.auth.waiting import CHANNEL
+from app.cipher import hash_secret, new_secret
+from app.errors import NotFound, Problem
+
+LIFETIME = timedelta(minutes=3)
+INTERVAL = 5
+WRONG_NUMBERS = 3
+_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels, nothing alike (RFC 8628 §6.1)
+
+PER_ADDRESS = Limit("device-address", burst=120, every=timedelta(seconds=1))
+PER_SCANNER = Limit("scan-user", burst=20, every=timedelta(seconds=30))
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    id: UUID
+    device_code: str
+    user_code: str
+    expires_in: int
+    interval: int
+
+
+def normal_user_code(given: str) -> str:
+    """A user code as it is kept, however it was typed: `wdjb mjht` is `WDJB-MJHT`."""
+    letters = "".join(letter for letter in given.upper() if letter in _LETTERS)
+    return f"{letters[:4]}-{letters[4:]}"
+
+
+async def start_device_authorization(db: AsyncConnection, actor: Actor, client: Client, device: str) -> Started:
+    """A new code to be scanned, for a client that may use the device flow."""
+    await take_by_address(db, PER_ADDRESS, actor.address)
+    device_code = new_secret()
+    user_code = normal_user_code("".join(secrets.choice(_LETTERS) for _ in range(8)))
+    values = {
+        "client_id": client.id,
+        "device_code_hash": hash_secret(device_code),
+        "user_code": user_code,
+        "device": device,
+        "address": actor.address,
+        "number": 10 + secrets.randbelow(90),
+        "interval_seconds": INTERVAL,
+        "expires_at": func.now() + LIFETIME,
+    }
+    made = insert(DeviceAuthorization).values(values).returning(DeviceAuthorization.id)
+    authorization_id = (await db.execute(made)).scalar_one()
+    subject = ("device_authorization", authorization_id)
+    await record(db, actor, "device_authorization.started", subject=subject)
+    return Started(authorization_id, device_code, user_code, int(LIFETIME.total_seconds()), INTERVAL)
+
+
+SCAN_COLUMNS = (
+    DeviceAuthorization.id,
+    DeviceAuthorization.state,
+    DeviceAuthorization.device,
+    DeviceAuthorization.address,
+    DeviceAuthorization.created_at,
+    DeviceAuthorization.expires_at,
+    select(OAuthClient.name).where(OAuthClient.id == DeviceAuthorization.client_id).scalar_subquery().label("client"),
+)
+
+
+async def scan(db: AsyncConnection, scope: UserScope, code: str) -> Row[Any]:
+    """Bind a pending code to the scanning user and session. Scanned again by the same, it is told again.
+
+    Raises NotFound, CodeExpired, AlreadyScanned (by another), NotOnThisClient where the session is no app's.
+    """
+    await take(db, PER_SCANNER, str(scope.user_id))
+    app = select(exists().where(OAuthClient.id == scope.client_id, OAuthClient.kind == "app"))
+    if not await db.scalar(app):
+        raise NotOnThisClient
+    user_code = normal_user_code(code)
+    claim = (
+        update(DeviceAuthorization)
+        .where(DeviceAuthorization.user_code == user_code, DeviceAuthorization.state == "pending")
+        .where(DeviceAuthorization.expires_at > func.now())
+        .values(state="scanned", user_id=scope.user_id, scanned_session_id=scope.session_id)
+        .returning(*SCAN_COLUMNS, DeviceAuthorization.number)
+    )
+    row = (await db.execute(claim)).one_or_none()
+    if row is not None:
+        await _tell(db, row.id, "scanned", str(row.number))
+        await record(db, scope.actor, "device_authorization.scanned", subject=("device_authorization", row.id))
+        return row
+    again = select(
+        *SCAN_COLUMNS,
+        DeviceAuthorization.scanned_session_id,
+        (DeviceAuthorization.expires_at <= func.now()).label("expired"),
+    ).where(DeviceAuthorization.user_code == user_code)
+    found = (await db.execute(again)).one_or_none()
+    if found is None:
+        raise NotFound
+    if found.expired:
+        raise CodeExpired
+    if found.scanned_session_id != scope.session_id:
+        raise AlreadyScanned
+    return found
+
+
+async def approve(db: AsyncConnection, scope: UserScope, scan_id: UUID, number: int) -> Problem | None:
+    """Let the console in, by whoever scanned it, with the number that it shows.
+
+    A wrong number is counted, and the third refuses the scan: that refusal is given back, so that it commits.
+    """
+    right = DeviceAuthorization.number == number
+    last_try = DeviceAuthorization.wrong_numbers + 1 >= WRONG_NUMBERS
+    decide = (
+        _decide(scope, scan_id)
+        .values(
+            state=case((right, "approved"), (last_try, "refused"), else_=DeviceAuthorization.state),
+            wrong_numbers=DeviceAuthorization.wrong_numbers + case((right, 0), else_=1),
+        )
+        .returning(DeviceAuthorization.state)
+    )
+    state = await db.scalar(decide)
+    if state is None:
+        raise await _why_undecidable(db, scope, scan_id)
+    if state != "scanned":
+        await _tell(db, scan_id, state)
+    if state == "approved":
+        await _record_decision(db, scope, scan_id, "approved")
+        return None
+    await _record_decision(db, scope, scan_id, "refused", reason="wrong-number", state=state)
+    return WrongNumber()
+
+
+async def refuse(db: AsyncConnection, scope: UserScope, scan_id: UUID) -> None:
+    """Turn the console away, by whoever scanned it."""
+    decided = await db.scalar(_decide(scope, scan_id).values(state="refused").returning(literal(1)))
+    if decided is None:
+        raise await _why_undecidable(db, scope, scan_id)
+    await _tell(db, scan_id, "refused")
+    await _record_decision(db, scope, scan_id, "refused")
+
+
+def _decide(scope: UserScope, scan_id: UUID) -> Any:
+    return (
+        update(DeviceAuthorization)
+        .where(DeviceAuthorization.id == scan_id, DeviceAuthorization.state == "scanned")
+        .where(DeviceAuthorization.user_id == scope.user_id)
+        .where(DeviceAuthorization.scanned_session_id == scope.session_id)
+        .where(DeviceAuthorization.expires_at > func.now())
+    )
+
+
+async def _why_undecidable(db: AsyncConnection, scope: UserScope, scan_id: UUID) -> Problem:
+    row = await find_scan(db, scope, scan_id)
+    if row is None:
+        return NotFound()
+    return CodeExpired() if row.state == "scanned" else ScanDecided()
+
+
+async def find_scan(db: AsyncConnection, scope: UserScope, scan_id: UUID) -> Row[Any] | None:
+    """A scan by this very session; another's is not there."""
+    statement = select(*SCAN_COLUMNS).where(
+        DeviceAuthorization.id == scan_id, DeviceAuthorization.scanned_session_id == scope.session_id
+    )
+    return (await db.execute(statement)).one_or_none()
+
+
+async def _record_decision(db: AsyncConnection, scope: UserScope, scan_id: UUID, decision: str, **after: str) -> None:
+    await record(
+        db,
+        scope.actor,
+        f"device_authorization.{decision}",
+        subject=("device_authorization", scan_id),
+        after=after or None,
+    )
+
+
+async def _tell(db: AsyncConnection, authorization_id: UUID, state: str, number: str | None = None) -> None:
+    """Tell whoever waits, when this transaction commits."""
+    payload = json.dumps({"id": str(authorization_id), "state": state, "number": number})
+    await db.execute(select(func.pg_notify(CHANNEL, payload)))
+
+
+# One statement polls and redeems: only the one that turns `approved` into `redeemed` sees it do so. An approval
+# whose user or phone was signed out meanwhile is refused for good.
+_POLL = text("""
+UPDATE device_authorizations AS d
+SET polled_at = now(),
+    interval_seconds = CASE
+        WHEN d.polled_at > now() - make_interval(secs => d.interval_seconds - 0.5)
+            THEN least(d.interval_seconds + 5, 60)
+        ELSE d.interval_seconds END,
+    state = CASE
+        WHEN d.state <> 'approved' OR d.expires_at <= now() THEN d.state
+        WHEN EXISTS (SELECT FROM sessions AS s JOIN users AS u ON u.id = s.user_id
+                     WHERE s.id = d.scanned_session_id AND s.ended_at IS NULL AND u.status = 'active')
+            THEN 'redeemed'
+        ELSE 'refused' END
+WHERE d.device_code_hash = :device_code_hash AND d.client_id = :client_id
+RETURNING new.id, old.state AS before, new.state, new.user_id, new.number, new.expires_at <= now() AS expired,
+          new.interval_seconds > old.interval_seconds OR new.interval_seconds = 60 AS too_fast
+""")
+
+
+async def redeem_device_code(asked: TokenRequest) -> TokenOut | OAuthError:
+    """Tokens for an approved scan, once; else what RFC 8628 §3.5 has for it, given back so that the poll counts."""
+    given = {"device_code_hash": hash_secret(require(asked.form, "device_code")), "client_id": asked.client.id}
+    row = (await asked.db.execute(_POLL, given)).one_or_none()
+    if row is None or row.before == "redeemed":
+        return invalid_grant("the device code is unknown or used")
+    if row.state == "redeemed":
+        actor = replace(asked.actor, user_id=row.user_id)
+        tokens = await start_session(
+            asked.db, asked.issuer, actor, asked.client, row.user_id, methods=["mca"], device=asked.device
+        )
+        await record(asked.db, actor, "device_authorization.redeemed", subject=("device_authorization", row.id))
+        return tokens
+    if row.state == "refused":
+        if row.before == "approved":
+            subject = ("device_authorization", row.id)
+            await record(asked.db, asked.actor, "device_authorization.refused", subject=subject)
+        return OAuthError("access_denied", "refused on the phone")
+    if row.expired:
+        return OAuthError("expired_token", "not approved in time; ask for a new code")
+    extra = {"match_number": str(row.number)} if row.state == "scanned" else {}
+    said = f"scanned; the phone asks for the number {row.number}" if extra else "not scanned yet"
+    if row.too_fast:
+        return OAuthError("slow_down", f"{said}; wait five seconds more between polls", extra=extra)
+    return OAuthError("authorization_pending", said, extra=extra)

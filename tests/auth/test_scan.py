@@ -1,0 +1,61 @@
+"""The QR scan (S12, RFC 8628): from the code on the screen to the console's tokens, and all that is refused."""
+
+import io
+
+import zxingcpp
+from PIL import Image
+
+from tests.auth.scanning import Console, approve, scan, sign_in_console
+from tests.people import People
+
+
+async def test_a_console_is_let_in_by_a_scan(people: People) -> None:
+    person = await people.register(verified=False)
+    console = await Console.ask(people.api)
+    assert await console.error() == "authorization_pending"
+    scanned = await scan(person, console)
+    assert scanned["device"] == "Chrome 131 · Windows"
+    assert scanned["address"] == "127.0.0.1"
+    assert scanned["client"] == "学组管理后台"
+    approved = await approve(person, scanned["id"], await console.match_number())
+    assert approved.status_code == 200
+    assert approved.json()["state"] == "approved"
+    granted = await console.poll()
+    assert granted.status_code == 200
+    assert granted.headers["cache-control"] == "no-store"
+    headers = {"Authorization": f"Bearer {granted.json()['access_token']}"}
+    me = await people.api.get("/v1/me", headers=headers)
+    assert me.json()["id"] == person.user_id
+    sessions = (await people.api.get("/v1/me/sessions", headers=headers)).json()["items"]
+    assert (sessions[0]["device"], sessions[0]["current"]) == ("Chrome 131 · Windows", True)
+
+
+async def test_the_picture_says_what_the_phone_opens(people: People) -> None:
+    console = await Console.ask(people.api)
+    png = await people.api.get(f"/v1/device-authorizations/{console.user_code}/qr.png")
+    read = zxingcpp.read_barcodes(Image.open(io.BytesIO(png.content)))
+    assert [code.text for code in read] == [console.given["verification_uri_complete"]]
+    svg = await people.api.get(f"/v1/device-authorizations/{console.user_code}/qr.svg")
+    assert svg.headers["content-type"] == "image/svg+xml"
+
+
+async def test_a_code_is_redeemed_once(people: People) -> None:
+    person = await people.register(verified=False)
+    console = await Console.ask(people.api)
+    scanned = await scan(person, console)
+    await approve(person, scanned["id"], await console.match_number())
+    assert (await console.poll()).status_code == 200
+    again = await console.poll()
+    assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
+
+
+async def test_the_tokens_are_of_a_session_of_their_own(people: People) -> None:
+    person = await people.register(verified=False)
+    tokens = await sign_in_console(person)
+    mine = (await person.get("/v1/me/sessions")).json()["items"]
+    assert len(mine) == 2
+    current = next(item for item in mine if item["current"])
+    await person.delete(f"/v1/me/sessions/{current['id']}")
+    assert (await person.get("/v1/me")).status_code == 401
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    assert (await people.api.get("/v1/me", headers=headers)).status_code == 200
