@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app import postgres
+from app import logs, postgres
 from app.main import create_app
 from app.settings import Settings
 from tests.contract import Contract
@@ -87,6 +87,12 @@ def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Set
     return Settings(
         database_url=SecretStr(database_url), data_dir=tmp_path_factory.mktemp("data"), database_pool=20
     ).with_secrets()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _logs() -> None:
+    """As in production: a failing test shows what was logged, and nothing personal with it."""
+    logs.configure("json", process="test")
 
 
 @pytest.fixture(scope="session")

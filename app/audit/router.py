@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query
 from pydantic import Field
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app.audit.tables import AuditEntry
 from app.auth.access import Can, OrgScope, Permission
@@ -44,7 +44,11 @@ async def list_audit_entries(
 ) -> Page[AuditEntryOut]:
     """Who did what to this org, when and from where; newest first. The entries themselves never change."""
     statement = (
-        select(AuditEntry, User.verified_name.label("user_name"))
+        select(
+            *(column for column in AuditEntry.__table__.columns if column.key != "address"),
+            func.host(AuditEntry.address).label("address"),
+            User.verified_name.label("user_name"),
+        )
         .outerjoin(User, User.id == AuditEntry.user_id)
         .where(AuditEntry.org_id == scope.org_id)
         .order_by(AuditEntry.id.desc())

@@ -14,9 +14,11 @@ from app.orgs.tables import Org, Unit
 from app.paging import Paging
 
 
-async def org_name_exists(db: AsyncConnection, name: str, region_code: str) -> bool:
-    """Whether a live org of this name is in this region."""
+async def org_name_exists(db: AsyncConnection, name: str, region_code: str, but: UUID | None = None) -> bool:
+    """Whether a live org of this name, other than `but`, is in this region."""
     same = exists().where(Org.region_code == region_code, Org.name == name, Org.status == "live")
+    if but is not None:
+        same = same.where(Org.id != but)
     return bool(await db.scalar(select(same)))
 
 

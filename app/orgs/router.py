@@ -90,8 +90,8 @@ async def create_org(
     request: Request, response: Response, user: SignedIn, body: OrgCreate, db: Db, cipher: CipherDep
 ) -> OrgCreated:
     """Create an org of one's own; the caller becomes its main admin (S2, S4, S19)."""
-    advice = await _advice(db, body.name, body.region_code)
     card = await operations.create_org(db, cipher, user, body)
+    advice = await _advice(db, body.name, body.region_code, but=card.id)
     response.headers["Location"] = f"/v1/orgs/{card.id}"
     return OrgCreated(**_org_fields(card), advice=_advice_out(request, advice))
 
@@ -145,9 +145,9 @@ def _org_fields(card: OrgCard) -> dict[str, object]:
     }
 
 
-async def _advice(db: Db, name: str, region_code: str) -> list[Advice]:
+async def _advice(db: Db, name: str, region_code: str, but: UUID | None = None) -> list[Advice]:
     advice = names.advice_of(name)
-    if await queries.org_name_exists(db, name, region_code):
+    if await queries.org_name_exists(db, name, region_code, but):
         advice.append(NAME_EXISTS)
     return advice
 

@@ -7,7 +7,7 @@ subtree of any size is one row. CYCLE is a net under the trigger: a walk ends ev
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CTE, ColumnElement, exists, literal, select, text
+from sqlalchemy import CTE, ColumnElement, Uuid, exists, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.certification.tables import Certification
@@ -28,7 +28,7 @@ async def lock_hierarchy(db: AsyncConnection) -> None:
 
 def ancestors(org_id: UUID | ColumnElement[UUID], name: str = "ancestors") -> CTE:
     """The org (distance 0) and every org above it, nearest first by `distance`. Columns: id, distance."""
-    seed = literal(org_id) if isinstance(org_id, UUID) else org_id
+    seed = literal(org_id, Uuid()) if isinstance(org_id, UUID) else org_id
     walk = select(seed.label("id"), literal(0).label("distance")).cte(name, recursive=True)
     step = select(Certification.superior_id, walk.c.distance + 1).where(
         Certification.subordinate_id == walk.c.id, Certification.state == "certified"
@@ -38,7 +38,7 @@ def ancestors(org_id: UUID | ColumnElement[UUID], name: str = "ancestors") -> CT
 
 def subtree(org_id: UUID | ColumnElement[UUID], name: str = "subtree") -> CTE:
     """The org (distance 0) and every org below it. Columns: id, distance."""
-    seed = literal(org_id) if isinstance(org_id, UUID) else org_id
+    seed = literal(org_id, Uuid()) if isinstance(org_id, UUID) else org_id
     walk = select(seed.label("id"), literal(0).label("distance")).cte(name, recursive=True)
     step = select(Certification.subordinate_id, walk.c.distance + 1).where(
         Certification.superior_id == walk.c.id, Certification.state == "certified"
@@ -48,7 +48,7 @@ def subtree(org_id: UUID | ColumnElement[UUID], name: str = "subtree") -> CTE:
 
 def units_below(org_id: UUID, unit_id: UUID, name: str = "units_below") -> CTE:
     """The unit and every unit under it, in its own org. Columns: id, distance."""
-    walk = select(literal(unit_id).label("id"), literal(0).label("distance")).cte(name, recursive=True)
+    walk = select(literal(unit_id, Uuid()).label("id"), literal(0).label("distance")).cte(name, recursive=True)
     step = select(Unit.id, walk.c.distance + 1).where(Unit.org_id == org_id, Unit.parent_id == walk.c.id)
     return _net(walk.union_all(step))
 
@@ -68,7 +68,7 @@ def unit_paths(org_id: UUID, name: str = "unit_paths") -> CTE:
 def is_at_or_below(org_id: UUID, other_id: UUID) -> Any:
     """Whether `org_id` is `other_id` or stands somewhere under it, as a selectable boolean."""
     above = ancestors(org_id)
-    return select(exists(select(above.c.id).where(above.c.id == other_id)))
+    return select(exists(select(above.c.id).where(above.c.id == literal(other_id, Uuid()))))
 
 
 def _net(walk: CTE) -> CTE:
