@@ -20,6 +20,7 @@ from pydantic import SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from app import postgres
+from app.auth import commands
 from app.data_dir import unwritable
 from app.settings import CannotStart, ConfigurationError, Settings, make_key
 
@@ -31,6 +32,8 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     help="Xuezu 学组: directory, certification and reporting for learning organisations.",
 )
+
+cli.add_typer(commands.clients, name="clients")
 
 
 def main() -> NoReturn:
@@ -48,17 +51,19 @@ def main() -> NoReturn:
 @cli.command()
 def run() -> None:
     """Run everything: PostgreSQL (the embedded one, unless XUEZU_DATABASE_URL is set), migrations, worker and API."""
+    settings = read_settings()
     from app.run import run as run_everything
 
-    run_everything(read_settings())
+    run_everything(settings)
 
 
 @cli.command()
 def serve() -> None:
     """Serve the API alone, over a database that is migrated; a worker runs beside it."""
+    settings = with_database(read_settings())
     from app.serving import serve as serve_api
 
-    serve_api(with_database(read_settings()))
+    serve_api(settings)
 
 
 @cli.command()
@@ -66,16 +71,16 @@ def worker(
     while_stdin_open: Annotated[bool, typer.Option(hidden=True, help="End when stdin closes.")] = False,
 ) -> None:
     """Run the jobs: imports, totals, deliveries."""
+    if while_stdin_open:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
+    settings = with_database(read_settings())
+    assert settings.database_url is not None
     import uvloop
 
     from app import logs, migration
     from app.jobs.worker import run_worker
 
-    settings = with_database(read_settings())
-    assert settings.database_url is not None
     logs.configure(settings.log_format or "console", process="worker")
-    if while_stdin_open:
-        threading.Thread(target=_end_with_stdin, daemon=True).start()
     asyncio.run(migration.require_head(settings.database_url.get_secret_value()))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_until_stopped(run_worker(settings)))

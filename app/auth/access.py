@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.tables import OrgAdmin
 from app.audit.operations import Actor
-from app.auth.tables import Session, User
+from app.auth.tables import OAuthClient, Session, User
 from app.auth.tokens import AccessToken, TokenVerifier
 from app.certification.tables import Certification
 from app.db import Db
@@ -218,6 +218,9 @@ _live_session = and_(
     User.id == Session.user_id,
     User.status == "active",
 )
+_client_statement = select(OAuthClient.scopes).where(
+    OAuthClient.id == bindparam("client_id"), OAuthClient.revoked_at.is_(None)
+)
 _session_statement = select(*_user_columns).select_from(Session).join(User, _live_session)
 
 
@@ -358,12 +361,17 @@ def Can(permission: Permission) -> Any:  # noqa: N802 — reads as a sentence in
 def Service(scope: str) -> Any:  # noqa: N802
     """The caller is a service client (client credentials) that holds this scope. Gives a ServiceScope."""
 
-    async def service(request: Request, token: VerifiedToken) -> ServiceScope:
+    async def service(request: Request, token: VerifiedToken, db: Db) -> ServiceScope:
         if token.session_id is not None:
             raise Forbidden
-        if scope not in token.scopes:
+        held = await db.scalar(_client_statement, {"client_id": token.client_id})
+        if held is None:
+            raise Unauthorized
+        # The token can hold fewer scopes than the client, never more than it holds now.
+        scopes = token.scopes & frozenset(held)
+        if scope not in scopes:
             raise ScopeMissing
-        return ServiceScope(token.client_id, token.scopes, actor_of(request, client_id=token.client_id))
+        return ServiceScope(token.client_id, scopes, actor_of(request, client_id=token.client_id))
 
     _ADMISSIONS[service] = Admission("service", scope)
     return Depends(service)

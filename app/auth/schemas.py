@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints
 from app.auth.resident_id import IdNumber
 from app.phones import Phone
 from app.schemas import Body, Out
-from app.text import PersonName, Token
+from app.text import Name, PersonName, Token
 
 Code = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$"), Field(description="Six digits.", examples=["123456"])]
 
@@ -141,3 +141,13 @@ class SimulatedConsent(Body):
 class SimulatedConsentOut(Out):
     state: Literal["consented", "declined"]
     notified: bool = Field(description="Whether the callback took the notification.")
+
+
+class SimulatedClientCreate(Body):
+    name: Name = "demo"
+    scopes: list[Literal["point-events:write"]] = Field(min_length=1, max_length=10)
+
+
+class SimulatedClientOut(Out):
+    client_id: str
+    client_secret: str = Field(description="Shown now and never again.")

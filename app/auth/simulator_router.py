@@ -11,11 +11,19 @@ from pydantic import ValidationError
 from sqlalchemy import exists, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.auth.access import Public
+from app.auth.access import Public, actor_of
 from app.auth.alipay import SimulatedAlipay
+from app.auth.clients import create_client
 from app.auth.errors import NoSuchSimulation
 from app.auth.oauth import PlainForm
-from app.auth.schemas import SimulatedConsent, SimulatedConsentOut, SimulatedMessageOut, SimulatedMessages
+from app.auth.schemas import (
+    SimulatedClientCreate,
+    SimulatedClientOut,
+    SimulatedConsent,
+    SimulatedConsentOut,
+    SimulatedMessageOut,
+    SimulatedMessages,
+)
 from app.auth.tables import SimulatedMessage, Verification
 from app.cipher import CipherDep
 from app.db import Db, TransactionalRoute
@@ -23,6 +31,7 @@ from app.errors import problems
 from app.phones import Phone
 
 sms_router = APIRouter(route_class=TransactionalRoute, tags=["simulators"], dependencies=[Public])
+clients_router = APIRouter(route_class=TransactionalRoute, tags=["simulators"], dependencies=[Public])
 # Not a TransactionalRoute: it calls the callback, which has a transaction of its own.
 alipay_router = APIRouter(tags=["simulators"], dependencies=[Public])
 
@@ -50,6 +59,13 @@ async def list_messages(
         digits = re.search(r"\b\d{6}\b", text, re.ASCII)
         items.append(SimulatedMessageOut(text=text, code=digits[0] if digits else None, arrived_at=row.arrives_at))
     return SimulatedMessages(items=items)
+
+
+@clients_router.post("/v1/simulator/clients", status_code=201, summary="Make a service client")
+async def create_service_client(request: Request, db: Db, body: SimulatedClientCreate) -> SimulatedClientOut:
+    """A service client with its secret, for trying things out. The operator's way is `xuezu clients create`."""
+    made = await create_client(db, actor_of(request), name=body.name, scopes=body.scopes)
+    return SimulatedClientOut(client_id=made.client_id, client_secret=made.secret or "")
 
 
 async def _see_that_it_is_open(request: Request, reference: str) -> None:

@@ -36,6 +36,8 @@ def routers(settings: Settings) -> list[APIRouter]:
         phone_codes_router.router,
         me_router.router,
     ]
+    if settings.development:
+        found.append(simulator_router.clients_router)
     if settings.development and settings.sms_provider is Provider.SIMULATED:
         found.append(simulator_router.sms_router)
     if settings.development and settings.alipay_provider is Provider.SIMULATED:

@@ -1,0 +1,115 @@
+"""The programs that may ask for tokens: made, given new secrets, revoked. By the platform operator (`xuezu clients`).
+
+A secret is shown once and kept as a hash. Rotating gives a new one and lets the old ones live on for a while, so that
+a service is never without one.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+from sqlalchemy import Row, and_, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit.operations import Actor, record
+from app.auth.scopes import SCOPES
+from app.auth.tables import ClientSecret, OAuthClient, Session
+from app.cipher import hash_secret, new_secret
+
+OVERLAP = timedelta(days=1)
+_DAY = 86_400
+# A desktop program stays signed in for a month of use, as its users expect.
+_DEVICE_LIFETIMES = {"refresh_seconds": 30 * _DAY, "session_seconds": 365 * _DAY}
+
+
+class NoSuchClient(Exception):  # noqa: N818
+    """No live client has this id."""
+
+
+class UnknownScope(Exception):  # noqa: N818
+    """A scope that the service does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewClient:
+    """`secret` is None for a public client; it is shown now and never again."""
+
+    client_id: str
+    secret: str | None
+
+
+async def create_client(
+    db: AsyncConnection,
+    actor: Actor,
+    *,
+    name: str,
+    kind: Literal["device", "service"] = "service",
+    scopes: Sequence[str] = (),
+) -> NewClient:
+    """A new client: a service with its first secret, or a public program that signs in by scan. Raises UnknownScope."""
+    if unknown := sorted(set(scopes) - SCOPES.keys()):
+        raise UnknownScope(" ".join(unknown))
+    client_id = f"{kind}-{secrets.token_hex(6)}"
+    values = {"id": client_id, "name": name, "kind": kind, "scopes": sorted(set(scopes))}
+    lifetimes = _DEVICE_LIFETIMES if kind == "device" else {}
+    await db.execute(insert(OAuthClient).values(values | lifetimes))
+    secret = await _add_secret(db, client_id) if kind == "service" else None
+    await record(
+        db, actor, "client.created", subject=("client", None), after={"client": client_id, "scopes": values["scopes"]}
+    )
+    return NewClient(client_id, secret)
+
+
+async def rotate_secret(db: AsyncConnection, actor: Actor, client_id: str, *, overlap: timedelta = OVERLAP) -> str:
+    """A new secret for a service; its others are good for `overlap` more. Raises NoSuchClient."""
+    live = and_(OAuthClient.id == client_id, OAuthClient.kind == "service", OAuthClient.revoked_at.is_(None))
+    # Locked, so that of two rotations at once each sees the other's secret or is seen.
+    if await db.scalar(select(OAuthClient.id).where(live).with_for_update()) is None:
+        raise NoSuchClient(client_id)
+    ending = func.now() + overlap
+    await db.execute(
+        update(ClientSecret)
+        .where(ClientSecret.client_id == client_id)
+        .where(or_(ClientSecret.expires_at.is_(None), ClientSecret.expires_at > ending))
+        .values(expires_at=ending)
+    )
+    secret = await _add_secret(db, client_id)
+    await record(db, actor, "client.secret_rotated", subject=("client", None), after={"client": client_id})
+    return secret
+
+
+async def revoke_client(db: AsyncConnection, actor: Actor, client_id: str) -> None:
+    """End a client at once: its secrets, its tokens and the sessions people have in it. Raises NoSuchClient."""
+    revoked = await db.scalar(
+        update(OAuthClient)
+        .where(OAuthClient.id == client_id, OAuthClient.revoked_at.is_(None))
+        .values(revoked_at=func.now())
+        .returning(OAuthClient.id)
+    )
+    if revoked is None:
+        raise NoSuchClient(client_id)
+    await db.execute(
+        update(Session).where(Session.client_id == client_id, Session.ended_at.is_(None)).values(ended_at=func.now())
+    )
+    await record(db, actor, "client.revoked", subject=("client", None), after={"client": client_id})
+
+
+async def list_clients(db: AsyncConnection) -> Sequence[Row[Any]]:
+    """All clients with the number of their live secrets, the oldest first."""
+    held = (
+        select(func.count())
+        .where(ClientSecret.client_id == OAuthClient.id)
+        .where(or_(ClientSecret.expires_at.is_(None), ClientSecret.expires_at > func.now()))
+        .scalar_subquery()
+    )
+    columns = (OAuthClient.id, OAuthClient.name, OAuthClient.kind, OAuthClient.scopes, OAuthClient.created_at)
+    statement = select(*columns, OAuthClient.revoked_at, held.label("secrets")).order_by(OAuthClient.created_at)
+    return (await db.execute(statement)).all()
+
+
+async def _add_secret(db: AsyncConnection, client_id: str) -> str:
+    secret = new_secret()
+    await db.execute(insert(ClientSecret).values(client_id=client_id, secret_hash=hash_secret(secret)))
+    return secret

@@ -1,0 +1,116 @@
+"""`xuezu clients …`: what is done by whoever runs the platform, with the database at hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from app.auth.scopes import SCOPES
+from app.settings import CannotStart
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from app.audit.operations import Actor
+    from app.cipher import Cipher
+
+T = TypeVar("T")
+
+clients = typer.Typer(no_args_is_help=True, help="Programs that may ask for tokens.")
+
+
+class Kind(StrEnum):
+    SERVICE = "service"
+    DEVICE = "device"
+
+
+def in_transaction(work: Callable[[AsyncConnection, Cipher], Awaitable[T]]) -> T:
+    """Do this in one transaction on the settings' database. Raises CannotStart."""
+    from app.cipher import Cipher
+    from app.cli import read_settings, with_database
+    from app.db import create_engine
+
+    settings = with_database(read_settings())
+
+    async def run() -> T:
+        engine = create_engine(settings)
+        try:
+            async with engine.begin() as db:
+                return await work(db, Cipher(settings))
+        finally:
+            await engine.dispose()
+
+    return asyncio.run(run())
+
+
+def actor() -> Actor:
+    """Who acts here: the command line, by whoever has it."""
+    from app.audit.operations import Actor
+
+    return Actor(client_id="command-line")
+
+
+@clients.command("create")
+def create_client(
+    name: Annotated[str, typer.Argument(help="What people are shown of it.")],
+    kind: Annotated[Kind, typer.Option(help="`device`: a public program that signs in by scan.")] = Kind.SERVICE,
+    scope: Annotated[list[str] | None, typer.Option(help=f"One of: {', '.join(SCOPES)}.")] = None,
+) -> None:
+    """Make a client; a service's secret is shown once."""
+    from app.auth import clients as operations
+
+    try:
+        made = in_transaction(
+            lambda db, _: operations.create_client(db, actor(), name=name, kind=kind.value, scopes=scope or ())
+        )
+    except operations.UnknownScope as unknown:
+        raise CannotStart(f"Unknown scope {unknown}: there are {', '.join(SCOPES)}.") from None
+    typer.echo(f"client_id={made.client_id}")
+    if made.secret is not None:
+        typer.echo(f"client_secret={made.secret}")
+
+
+@clients.command("rotate")
+def rotate_secret(
+    client_id: str,
+    overlap_hours: Annotated[float, typer.Option(min=0, max=24 * 90, help="How long the old secrets live on.")] = 24,
+) -> None:
+    """Make a new secret for a service; the old ones live on for a while."""
+    from app.auth import clients as operations
+
+    overlap = timedelta(hours=overlap_hours)
+    secret = _of_client(client_id, lambda db, _: operations.rotate_secret(db, actor(), client_id, overlap=overlap))
+    typer.echo(f"client_secret={secret}")
+
+
+@clients.command("revoke")
+def revoke_client(client_id: str) -> None:
+    """End a client at once, with its tokens and sessions."""
+    from app.auth import clients as operations
+
+    _of_client(client_id, lambda db, _: operations.revoke_client(db, actor(), client_id))
+    typer.echo(f"{client_id} is revoked.")
+
+
+@clients.command("list")
+def list_clients() -> None:
+    """Show all clients."""
+    from app.auth import clients as operations
+
+    for row in in_transaction(lambda db, _: operations.list_clients(db)):
+        state = "revoked" if row.revoked_at else f"{row.secrets} secrets" if row.kind == "service" else "public"
+        typer.echo(f"{row.id}  {row.kind}  {row.name}  {' '.join(row.scopes) or '-'}  {state}")
+
+
+def _of_client(client_id: str, work: Callable[[AsyncConnection, Cipher], Awaitable[T]]) -> T:
+    from app.auth.clients import NoSuchClient
+
+    try:
+        return in_transaction(work)
+    except NoSuchClient:
+        raise CannotStart(f"There is no live client {client_id} to do this with: see `xuezu clients list`.") from None
