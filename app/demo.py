@@ -181,10 +181,10 @@ class Play:
         expect(waiting["error"] == "authorization_pending", str(waiting))
         scan = self.first.call("POST", "/v1/scans", 201, json={"code": grant["user_code"]})
         self.say("phone", f"scans it, sees who asks: {scan['device']}, {scan['address']}")
-        number = {"number": grant["match_number"]}
-        self.say("phone", f"matches the number {grant['match_number']} on the screen and approves")
+        shown = answered(self.service.post(metadata["token_endpoint"], data=form), 400)["match_number"]
+        number = {"number": shown}
+        self.say("phone", f"matches the number {shown} on the screen and approves")
         self.first.call("PUT", f"/v1/scans/{scan['id']}/approval", 200, json=number)
-        time.sleep(grant["interval"])
         self.console = answered(self.service.post(metadata["token_endpoint"], data=form), 200)["access_token"]
         self.say("console", "exchanges its secret for tokens and is signed in")
 

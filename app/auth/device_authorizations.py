@@ -106,7 +106,7 @@ async def scan(db: AsyncConnection, scope: UserScope, code: str) -> Row[Any]:
     )
     row = (await db.execute(claim)).one_or_none()
     if row is not None:
-        await _tell(db, row.id, "scanned", str(row.number))
+        await _tell(db, row.id, "scanned", row.number)
         await record(db, scope.actor, "device_authorization.scanned", subject=("device_authorization", row.id))
         return row
     again = select(
@@ -195,7 +195,7 @@ async def _record_decision(db: AsyncConnection, scope: UserScope, scan_id: UUID,
     )
 
 
-async def _tell(db: AsyncConnection, authorization_id: UUID, state: str, number: str | None = None) -> None:
+async def _tell(db: AsyncConnection, authorization_id: UUID, state: str, number: int | None = None) -> None:
     """Tell whoever waits, when this transaction commits."""
     payload = json.dumps({"id": str(authorization_id), "state": state, "number": number})
     await db.execute(select(func.pg_notify(CHANNEL, payload)))
@@ -242,7 +242,7 @@ async def redeem_device_code(asked: TokenRequest) -> TokenOut | OAuthError:
         return OAuthError("access_denied", "refused on the phone")
     if row.expired:
         return OAuthError("expired_token", "not approved in time; ask for a new code")
-    extra = {"match_number": str(row.number)} if row.state == "scanned" else {}
+    extra = {"match_number": row.number} if row.state == "scanned" else {}
     said = f"scanned; the phone asks for the number {row.number}" if extra else "not scanned yet"
     if row.too_fast:
         return OAuthError("slow_down", f"{said}; wait five seconds more between polls", extra=extra)

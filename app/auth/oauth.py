@@ -36,7 +36,7 @@ class OAuthErrorOut(Out):
 
     error: str = Field(description="Stable code.", examples=["invalid_grant"])
     error_description: str = Field(description="For the developer, in English.")
-    match_number: str | None = Field(default=None, description="Show it: the phone asks for it.")
+    match_number: int | None = Field(default=None, description="Show it: the phone asks for it.")
 
 
 class OAuthError(Exception):
@@ -49,7 +49,7 @@ class OAuthError(Exception):
         *,
         status: int = 400,
         headers: Mapping[str, str] | None = None,
-        extra: Mapping[str, str] | None = None,
+        extra: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__(error)
         self.error = error

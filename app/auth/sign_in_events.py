@@ -51,8 +51,7 @@ async def _look(engine: AsyncEngine, authorization_id: UUID) -> tuple[Step, floa
         row = (await db.execute(statement)).one_or_none()
     if row is None:
         return Step("expired"), 0.0
-    number = None if row.match_number is None else str(row.match_number)
-    return Step(row.state, number), row.expires_at.timestamp() - time.time()
+    return Step(row.state, row.match_number), row.expires_at.timestamp() - time.time()
 
 
 def _event(step: Step) -> ServerSentEvent:

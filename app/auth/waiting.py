@@ -27,7 +27,7 @@ class Step:
     """What became of a device authorization."""
 
     state: str
-    number: str | None = None
+    number: int | None = None
 
 
 class Waiter:

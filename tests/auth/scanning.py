@@ -43,7 +43,8 @@ class Console:
 
     async def match_number(self) -> int:
         """The number it shows once it is scanned."""
-        return int((await self.poll()).json()["match_number"])
+        number: int = (await self.poll()).json()["match_number"]
+        return number
 
 
 async def scan(person: Person, console: Console) -> dict[str, Any]:
