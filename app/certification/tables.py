@@ -1,4 +1,4 @@
-"""Invitations to be certified, and certifications: one row an edge of the hierarchy, with its time range."""
+"""Invitations, certifications (one row an edge of the hierarchy, with its time range), and transfers of orgs."""
 
 from datetime import datetime
 from uuid import UUID
@@ -46,7 +46,7 @@ class Invitation(Table):
 class Certification(Table):
     """One edge: applied → certified → released, or applied → refused or withdrawn. A live edge is `certified`.
 
-    A trigger takes the hierarchy lock and refuses a circle whatever wrote the edge. `subordinate_name` is kept only
+    A trigger takes the hierarchy lock and refuses a circle, and a closed org, whatever wrote the edge. `subordinate_name` is kept only
     while the edge is live, follows the org's name by its reference, and makes siblings' names unique (S2).
     """
 
@@ -84,6 +84,8 @@ class Certification(Table):
             postgresql_where=text("state = 'applied'"),
         ),
         Index("certifications_received_idx", "superior_id", "id"),
+        Index("certifications_waiting_idx", "superior_id", "id", postgresql_where=text("state = 'applied'")),
+        Index(None, "subordinate_id", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
@@ -99,3 +101,43 @@ class Certification(Table):
     reason: Mapped[str | None] = mapped_column(Text)
     certified_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     released_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class Transfer(Table):
+    """An org on its way from one superior to another (S20): asked → released → done, or ended by one of the three.
+
+    `certification_id` is the edge it leaves: where that has ended, the transfer has lapsed.
+    """
+
+    __tablename__ = "transfers"
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('asked', 'released', 'done', 'refused', 'withdrawn', 'lapsed')",
+            name="state",
+        ),
+        CheckConstraint("(state IN ('asked', 'released')) = (decided_at IS NULL)", name="decided"),
+        Index(
+            "transfers_one_open_key",
+            "org_id",
+            unique=True,
+            postgresql_where=text("state IN ('asked', 'released')"),
+        ),
+        Index(None, "org_id", "id"),
+        Index(None, "from_id", "id"),
+        Index(None, "to_id", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
+    org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
+    from_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
+    to_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
+    certification_id: Mapped[UUID] = mapped_column(ForeignKey("certifications.id"))
+    invitation_id: Mapped[UUID] = mapped_column(ForeignKey("invitations.id"))
+    state: Mapped[str] = mapped_column(Text, server_default="asked")
+    asked_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    asked_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    released_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    released_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    decided_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    decided_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    reason: Mapped[str | None] = mapped_column(Text)

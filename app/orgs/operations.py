@@ -17,6 +17,7 @@ from app.orgs.names import Kind
 from app.orgs.regions import find_region
 from app.orgs.schemas import OrgCreate, UnitCreate
 from app.orgs.tables import Org, Unit
+from app.search import spell
 
 
 async def create_org(db: AsyncConnection, cipher: Cipher, user: UserScope, body: OrgCreate) -> OrgCard:
@@ -36,6 +37,7 @@ async def create_org(db: AsyncConnection, cipher: Cipher, user: UserScope, body:
             insert(Org)
             .values(
                 name=body.name,
+                **spell(body.name)._asdict(),
                 region_code=body.region_code,
                 kind=body.kind,
                 main_admin_id=user.user_id,
