@@ -3,25 +3,31 @@
 import asyncio
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import asyncpg
-from alembic.config import Config
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 
 from app.db import migrate
 from app.postgres_programs import Say, silent
 from app.settings import CannotStart
 
+if TYPE_CHECKING:  # alembic takes half a second to import, and not every process comes to use it
+    from alembic.script import ScriptDirectory
+
 OLDEST_POSTGRES = 18
 CONNECT_SECONDS = 10
 # One migration at a time, whoever starts it: an arbitrary number that is ours.
 _MIGRATION_LOCK = 0x7875657A75
+# A migration that cannot have its lock gives up: waiting for it, it would hold up every request behind it.
+LOCK_TIMEOUT = "5s"
 
 
 @cache
-def _revisions() -> ScriptDirectory:
+def _revisions() -> "ScriptDirectory":
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
     return ScriptDirectory.from_config(Config(Path(__file__).parent.parent / "alembic.ini"))
 
 
@@ -38,25 +44,23 @@ async def migrate_to_head(database_url: str, *, say: Say = silent) -> None:
     connection = await _connect(database_url)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK)
+        await connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
         present = await _known_revision(connection, database_url)
-        if present == head():
-            return
-        say(f"Migrating the database from {present or 'nothing'} to {head()}")
-        try:
+        if present != head():
+            say(f"Migrating the database from {present or 'nothing'} to {head()}")
             await asyncio.to_thread(migrate, database_url)
-        except Exception as error:
-            shown = _shown(database_url)
-            if _comes_from(error, asyncpg.InsufficientPrivilegeError):
-                raise CannotStart(
-                    f"The database user may not make tables in {shown}: let it own the database "
-                    "(ALTER DATABASE … OWNER TO …)."
-                ) from error
-            if _comes_from(error, asyncpg.LockNotAvailableError):
-                raise CannotStart(
-                    f"A table of {shown} is locked by another session, and nothing was changed: try again when "
-                    "that session has ended."
-                ) from error
-            raise
+    except Exception as error:
+        shown = _shown(database_url)
+        if _comes_from(error, asyncpg.InsufficientPrivilegeError):
+            raise CannotStart(
+                f"The database user may not make tables in {shown}: let it own the database "
+                "(ALTER DATABASE … OWNER TO …)."
+            ) from error
+        if _comes_from(error, asyncpg.LockNotAvailableError):
+            raise CannotStart(
+                f"A table of {shown} is locked by another session: try again when that session has ended."
+            ) from error
+        raise
     finally:
         await connection.close()
 
@@ -82,6 +86,8 @@ async def _connect(database_url: str) -> asyncpg.Connection:
         connection = await asyncpg.connect(_dsn(database_url), timeout=CONNECT_SECONDS)
     except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
         raise CannotStart(f"The database {shown} refused the user or the password in XUEZU_DATABASE_URL.") from error
+    except (asyncpg.exceptions.ClientConfigurationError, ValueError) as error:
+        raise CannotStart("XUEZU_DATABASE_URL is no address: write postgresql://user@host:5432/database.") from error
     except asyncpg.InvalidCatalogNameError as error:
         raise CannotStart(
             f"The database {shown} does not exist: make it with CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8' "
@@ -95,16 +101,12 @@ async def _connect(database_url: str) -> asyncpg.Connection:
             f"The database {shown} cannot be reached{reason}: start it, or mend XUEZU_DATABASE_URL; "
             "without that setting `make run` brings a PostgreSQL of its own."
         ) from error
-    except ValueError as error:
-        raise CannotStart(
-            "XUEZU_DATABASE_URL is not an address: write postgresql://user@host:5432/database."
-        ) from error
     try:
         version = connection.get_server_version()
         encoding = connection.get_settings().server_encoding
         if version.major < OLDEST_POSTGRES:
             raise CannotStart(
-                f"The database {shown} is PostgreSQL {version.major}.{version.minor} and Xuezu needs "
+                f"The database {shown} is PostgreSQL {version.major}.{version.micro} and Xuezu needs "
                 f"{OLDEST_POSTGRES} or newer: upgrade it, or name another in XUEZU_DATABASE_URL."
             )
         if encoding != "UTF8":
@@ -123,6 +125,8 @@ async def _known_revision(connection: asyncpg.Connection, database_url: str) -> 
         return None
     present: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
     if present is not None:
+        from alembic.util import CommandError
+
         try:
             _revisions().get_revision(present)
         except CommandError as error:

@@ -17,7 +17,6 @@ from pydantic import SecretStr
 
 from app import logs, migration, postgres
 from app.data_dir import hold
-from app.main import create_app
 from app.serving import STOP_SIGNALS, Server, listen, raise_file_limit
 from app.settings import Settings
 
@@ -93,6 +92,9 @@ def _embedded(settings: Settings, steps: Steps) -> Iterator[postgres.EmbeddedPos
 
 
 async def _serve(settings: Settings, sockets: list[socket]) -> None:
+    # After the refusals: importing the whole service takes longer than all of them.
+    from app.main import create_app
+
     def ready() -> None:
         here = settings.public_url
         say("")

@@ -15,7 +15,6 @@ import uvloop
 from starlette.types import ASGIApp
 
 from app import logs, migration
-from app.main import create_app
 from app.settings import CannotStart, Settings
 
 log = structlog.get_logger()
@@ -27,15 +26,19 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
-    """Listen on every address that `host` stands for: `localhost` is 127.0.0.1 and, where there is one, ::1.
+    """Listen on every address that `host` stands for: `localhost` is 127.0.0.1 and, where there is IPv6, ::1.
 
     Who connects before the service is ready waits. Raises CannotStart.
     """
+    # Browsers take localhost for both, whatever the machine's hosts file says.
+    names = ["127.0.0.1", "::1"] if host == "localhost" else [host]
+    addresses: list[tuple[socket.AddressFamily, tuple[object, ...]]] = []
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for name in names:
+            for kind, _, _, _, place in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM):
+                addresses.append((kind, place))
     except (OSError, UnicodeError) as error:
         raise CannotStart(f"XUEZU_HOST={host} is no address of this machine: use localhost or 0.0.0.0.") from error
-    addresses = list(dict.fromkeys((family, address) for family, _, _, _, address in found))
     sockets: list[socket.socket] = []
     refused: OSError | None = None
     try:
@@ -121,6 +124,9 @@ def serve(settings: Settings) -> None:
     asyncio.run(migration.require_head(settings.database_url.get_secret_value()))
     logs.configure(settings.log_format or "json", process="api")
     raise_file_limit()
+    # After the refusals: importing the whole service takes longer than all of them.
+    from app.main import create_app
+
     server = Server(create_app(settings), lambda: log.info("ready", address=settings.public_url))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(server.serve(sockets))

@@ -5,13 +5,14 @@ import importlib
 import pkgutil
 
 from alembic import context
-from sqlalchemy import Connection
+from sqlalchemy import Connection, NullPool
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.ext.asyncio import create_async_engine
 
 import app
 from app.audit.tables import Xid8
 from app.db import Table, engine_url
+from app.migration import LOCK_TIMEOUT
 from app.settings import Settings
 
 ischema_names["xid8"] = Xid8
@@ -22,10 +23,6 @@ for module in pkgutil.iter_modules(app.__path__, "app."):
     ):
         importlib.import_module(f"{module.name}.tables")
 importlib.import_module("app.idempotency")
-
-
-# A migration that cannot have its lock gives up: waiting for it, it would hold up every request behind it.
-LOCK_TIMEOUT = "5s"
 
 
 def is_ours(obj: object, name: str | None, kind: str, reflected: bool, compare_to: object) -> bool:
@@ -58,11 +55,14 @@ async def online() -> None:
         database_url = Settings().database_url
         assert database_url is not None, "XUEZU_DATABASE_URL names the database to migrate"
         given = database_url.get_secret_value()
-    engine = create_async_engine(engine_url(given), connect_args={"server_settings": {"lock_timeout": LOCK_TIMEOUT}})
+    engine = create_async_engine(
+        engine_url(given),
+        poolclass=NullPool,
+        connect_args={"server_settings": {"lock_timeout": LOCK_TIMEOUT}},
+    )
     async with engine.connect() as connection:
         await connection.run_sync(run)
         await connection.commit()
-    await engine.dispose()
 
 
 if context.is_offline_mode():

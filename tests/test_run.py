@@ -1,0 +1,175 @@
+"""`xuezu run` as a process: it serves, it stops, what it keeps is still there, and it says why when it cannot."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from app import postgres
+from tests.processes import Program, free_port, gone, program, refusal, until
+
+RUN = (sys.executable, "-m", "app.cli", "run")
+READY = "Xuezu is ready"
+
+
+def worker_of(running: Program) -> psutil.Process:
+    (worker,) = [child for child in running.children() if "worker" in child.cmdline()]
+    return worker
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as tried:
+            tried.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+def test_it_runs_stops_and_finds_its_data_again(tmp_path: Path) -> None:
+    data, port = tmp_path / "data", free_port()
+    settings = {"XUEZU_DATA_DIR": data, "XUEZU_PORT": port}
+    with program(*RUN, **settings) as first:
+        first.wait_to_say(READY)
+        for address in ("127.0.0.1", "[::1]") if has_ipv6() else ("127.0.0.1",):
+            assert httpx.get(f"http://{address}:{port}/readyz").json()["status"] == "ready"
+        for place in ("/docs", "/console/", "/phone/"):
+            assert f"http://localhost:{port}{place}" in first.said
+        server = postgres.find_running(data / "postgres")
+        assert server is not None
+        server.execute("CREATE TABLE kept AS SELECT 'still here' AS word", database=postgres.DATABASE)
+
+        # Another run, of the same folder on another port, or of another folder on the same port, is told so at once.
+        assert f"is in use by another run (process {first.process.pid})" in refusal(
+            "run", XUEZU_DATA_DIR=data, XUEZU_PORT=free_port()
+        )
+        other = tmp_path / "other"
+        assert f"XUEZU_PORT={port + 1}" in refusal("run", XUEZU_DATA_DIR=other, XUEZU_PORT=port)
+        assert not (other / "postgres").exists()
+
+        until(lambda: len(first.children()) > 0)
+        worker = worker_of(first)
+        assert first.stop(signal.SIGTERM) == 0
+        assert first.said.endswith("Stopping PostgreSQL\nStopped.\n")
+        assert gone(worker.pid)
+        until(lambda: gone(server.pid))
+
+    with program(*RUN, **settings) as second:
+        second.wait_to_say(READY)
+        assert "Making a new PostgreSQL" not in second.said
+        again = postgres.find_running(data / "postgres")
+        assert again is not None
+        assert again.execute("SELECT word FROM kept", database=postgres.DATABASE) == "still here"
+        assert second.stop(signal.SIGINT) == 0
+    assert postgres.find_running(data / "postgres") is None
+
+
+def test_it_survives_the_death_of_its_parts(tmp_path: Path) -> None:
+    data, port = tmp_path / "data", free_port()
+    settings = {"XUEZU_DATA_DIR": data, "XUEZU_PORT": port}
+    with program(*RUN, **settings) as first:
+        first.wait_to_say(READY)
+        until(lambda: len(first.children()) > 0)
+        worker_of(first).kill()
+        first.wait_to_say("The worker was killed by signal 9: starting it again in 1 s")
+        until(lambda: len(first.children()) > 0)
+        worker = worker_of(first)
+        first.stop(signal.SIGKILL)
+        until(lambda: gone(worker.pid))
+    left_behind = postgres.find_running(data / "postgres")
+    assert left_behind is not None
+    with program(*RUN, **settings) as second:
+        second.wait_to_say(READY)
+        assert f"still running from before (process {left_behind.pid})" in second.said
+        assert second.stop(signal.SIGHUP) == 0
+    until(lambda: gone(left_behind.pid))
+
+
+def test_a_stop_signal_while_it_starts_leaves_nothing_running(tmp_path: Path) -> None:
+    with program(*RUN, XUEZU_DATA_DIR=tmp_path, XUEZU_PORT=free_port()) as starting:
+        starting.wait_to_say("Making a new PostgreSQL")
+        assert starting.stop(signal.SIGINT) == 0
+    assert READY not in starting.said
+    assert starting.said.endswith("Stopped.\n")
+    assert postgres.find_running(tmp_path / "postgres") is None
+
+
+def test_an_open_stream_does_not_keep_it_from_stopping(tmp_path: Path) -> None:
+    """The server of `xuezu run` and `serve`, with a stream that never ends by itself nor when it is told to."""
+    port = free_port()
+    endless = f"""
+import asyncio
+from starlette.applications import Starlette
+from starlette.responses import StreamingResponse
+from starlette.routing import Route
+from app.serving import Server, listen
+
+async def ticks():
+    while True:
+        yield b"data: tick\\n\\n"
+        await asyncio.sleep(0.1)
+
+app = Starlette(routes=[Route("/", lambda _: StreamingResponse(ticks(), media_type="text/event-stream"))])
+asyncio.run(Server(app, lambda: print("up", flush=True)).serve(listen("127.0.0.1", {port})))
+print("cleaned up", flush=True)
+"""
+    with program(sys.executable, "-c", endless) as serving:
+        serving.wait_to_say("up")
+        with httpx.stream("GET", f"http://127.0.0.1:{port}/") as stream:
+            assert next(stream.iter_bytes()) == b"data: tick\n\n"
+            serving.process.send_signal(signal.SIGTERM)
+            assert serving.process.wait(8) == 0
+    serving.wait_to_say("cleaned up")
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"XUEZU_PORT": "eight"}, "XUEZU_PORT: input should be a valid integer"),
+        ({"XUEZU_PORT": "70000"}, "XUEZU_PORT: input should be less than or equal to 65535"),
+        ({"XUEZU_ENV": "prod"}, "XUEZU_ENV: input should be 'development' or 'production'"),
+        ({"XUEZU_HOST": "no.such.host.invalid"}, "XUEZU_HOST=no.such.host.invalid is no address of this machine"),
+        ({"XUEZU_HOST": "192.0.2.1"}, "XUEZU_HOST=192.0.2.1 cannot be listened on"),
+        ({"XUEZU_ENV": "production"}, "XUEZU_ENV=production needs XUEZU_DATA_KEYS and XUEZU_INDEX_KEY"),
+        ({"XUEZU_DATA_KEYS": "mine:c2hvcnQ="}, "XUEZU_DATA_KEYS holds a key that is not the base64 of 32 bytes"),
+    ],
+)
+def test_settings_that_cannot_be_used(tmp_path: Path, settings: dict[str, str], sentence: str) -> None:
+    said = refusal("run", **{"XUEZU_DATA_DIR": tmp_path, "XUEZU_PORT": free_port()} | settings)
+    assert sentence in said
+    assert settings.get("XUEZU_DATA_KEYS", "never") not in said
+
+
+def test_production_refuses_the_secrets_of_development(tmp_path: Path) -> None:
+    from app.settings import Settings
+
+    Settings(data_dir=tmp_path).with_secrets()
+    kept = json.loads((tmp_path / "secrets.json").read_text())
+    production = {"XUEZU_DATA_DIR": tmp_path, "XUEZU_ENV": "production"}
+    keys = subprocess.run([*RUN[:-1], "keys"], capture_output=True, text=True, check=True).stdout.split()
+    made = dict(line.split("=", 1) for line in keys)
+    for name, old in (("XUEZU_DATA_KEYS", kept["data_keys"]), ("XUEZU_INDEX_KEY", kept["index_key"])):
+        said = refusal("run", **production | made | {name: old})
+        assert "refuses development secrets" in said
+        assert old not in said
+    # With the keys that `xuezu keys` made it gets as far as the database.
+    assert "No database" in refusal("serve", **production | made)
+
+
+@pytest.mark.parametrize("below", ["a-file/data", "a-file"])
+def test_a_data_folder_that_cannot_be_written(tmp_path: Path, below: str) -> None:
+    (tmp_path / "a-file").touch()
+    said = refusal("run", XUEZU_DATA_DIR=tmp_path / below, XUEZU_PORT=free_port())
+    assert f"The data folder {tmp_path / below} cannot be written" in said
+
+
+def test_damaged_secrets_are_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "secrets.json").write_text("{")
+    assert "secrets.json are damaged" in refusal("run", XUEZU_DATA_DIR=tmp_path, XUEZU_PORT=free_port())
+    assert (tmp_path / "secrets.json").read_text() == "{"
