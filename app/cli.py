@@ -78,10 +78,11 @@ def worker(
     import uvloop
 
     from app import logs, migration
+
+    asyncio.run(migration.require_head(settings.database_url.get_secret_value()))
+    logs.configure(settings.log_format or "console", process="worker")
     from app.jobs.worker import run_worker
 
-    logs.configure(settings.log_format or "console", process="worker")
-    asyncio.run(migration.require_head(settings.database_url.get_secret_value()))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_until_stopped(run_worker(settings)))
 
