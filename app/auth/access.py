@@ -54,6 +54,12 @@ class Permission(StrEnum):
     UNITS_WRITE = "units:write"
     ADMINS_READ = "admins:read"
     ADMINS_WRITE = "admins:write"
+    ADMINS_RESIGN = "admins:resign"
+    CHANGES_READ = "changes:read"
+    CHANGES_WRITE = "changes:write"
+    TRANSFERS_READ = "transfers:read"
+    TRANSFERS_ASK = "transfers:ask"
+    TRANSFERS_DECIDE = "transfers:decide"
     MEMBERS_READ = "members:read"
     MEMBERS_WRITE = "members:write"
     CERTIFICATION_READ = "certification:read"
@@ -76,6 +82,12 @@ ROLES: dict[Permission, tuple[frozenset[Role], frozenset[Role]]] = {
     Permission.UNITS_WRITE: (_ADMINS, _ADMINS),
     Permission.ADMINS_READ: (_ADMINS, _ADMINS),
     Permission.ADMINS_WRITE: (_ADMINS, frozenset({Role.MAIN_ADMIN})),
+    Permission.ADMINS_RESIGN: (_ADMINS, _ADMINS),
+    Permission.CHANGES_READ: (_ADMINS, _ADMINS),
+    Permission.CHANGES_WRITE: (_ADMINS, _ADMINS),
+    Permission.TRANSFERS_READ: (_ADMINS, _ADMINS),
+    Permission.TRANSFERS_ASK: (_ADMINS, frozenset({Role.MAIN_ADMIN})),
+    Permission.TRANSFERS_DECIDE: (_ADMINS, _ADMINS),
     Permission.MEMBERS_READ: (_ADMINS, _ADMINS),
     Permission.MEMBERS_WRITE: (_ADMINS, _ADMINS),
     Permission.CERTIFICATION_READ: (_ADMINS, _ADMINS),
@@ -88,7 +100,16 @@ ROLES: dict[Permission, tuple[frozenset[Role], frozenset[Role]]] = {
 
 # What a closed org still allows: it is kept for history.
 AFTER_CLOSING = frozenset(
-    {Permission.ORG_READ, Permission.CERTIFICATION_READ, Permission.AUDIT_READ, Permission.REPORTS_READ}
+    {
+        Permission.ORG_READ,
+        Permission.UNITS_READ,
+        Permission.ADMINS_READ,
+        Permission.CHANGES_READ,
+        Permission.CERTIFICATION_READ,
+        Permission.TRANSFERS_READ,
+        Permission.AUDIT_READ,
+        Permission.REPORTS_READ,
+    }
 )
 
 
