@@ -87,10 +87,11 @@ SCAN_COLUMNS = (
 )
 
 
-async def scan(db: AsyncConnection, scope: UserScope, code: str) -> Row[Any]:
+async def scan(db: AsyncConnection, scope: UserScope, code: str) -> Row[Any] | Problem:
     """Bind a pending code to the scanning user and session. Scanned again by the same, it is told again.
 
-    Raises NotFound, CodeExpired, AlreadyScanned (by another), NotOnThisClient where the session is no app's.
+    NotFound, CodeExpired and AlreadyScanned (by another) are given back, so that a guess commits and counts. Raises
+    NotOnThisClient where the session is no app's.
     """
     await take(db, PER_SCANNER, str(scope.user_id))
     app = select(exists().where(OAuthClient.id == scope.client_id, OAuthClient.kind == "app"))
@@ -116,11 +117,11 @@ async def scan(db: AsyncConnection, scope: UserScope, code: str) -> Row[Any]:
     ).where(DeviceAuthorization.user_code == user_code)
     found = (await db.execute(again)).one_or_none()
     if found is None:
-        raise NotFound
+        return NotFound()
     if found.expired:
-        raise CodeExpired
+        return CodeExpired()
     if found.scanned_session_id != scope.session_id:
-        raise AlreadyScanned
+        return AlreadyScanned()
     return found
 
 

@@ -9,6 +9,7 @@ from app.auth.access import Public, actor_of
 from app.auth.device_authorizations import start_device_authorization
 from app.auth.device_tickets import find_by_ticket, find_user_code, open_ticket
 from app.auth.devices import device_of
+from app.auth.errors import ForeignOrigin
 from app.auth.grants import GRANTS, GrantType
 from app.auth.oauth import (
     NO_STORE,
@@ -95,7 +96,7 @@ async def read_qr_png(request: Request, db: Db, user_code: UserCode) -> Response
     status_code=204,
     summary="Open the waiting stream",
     dependencies=[SameOrigin],
-    responses=problems(NotFound),
+    responses=problems(NotFound, ForeignOrigin),
 )
 async def put_ticket(request: Request, response: Response, db: Db, user_code: UserCode, body: TicketCreate) -> None:
     """For the secret of the same authorization: an HttpOnly cookie that the stream is opened with.

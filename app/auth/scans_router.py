@@ -8,11 +8,11 @@ from fastapi.responses import JSONResponse
 
 from app.auth.access import SignedIn
 from app.auth.device_authorizations import approve, find_scan, refuse, scan
-from app.auth.errors import AlreadyScanned, CodeExpired, NotOnThisClient, ScanDecided, WrongNumber
+from app.auth.errors import AlreadyScanned, CodeExpired, ForeignOrigin, NotOnThisClient, ScanDecided, WrongNumber
 from app.auth.origin import SameOrigin
 from app.auth.schemas import ApprovalPut, ScanCreate, ScanOut
 from app.db import Db, TransactionalRoute
-from app.errors import NotFound, TooManyRequests, problem_response, problems
+from app.errors import NotFound, Problem, TooManyRequests, problem_response, problems
 
 router = APIRouter(route_class=TransactionalRoute, tags=["sign-in"], dependencies=[SameOrigin])
 
@@ -23,17 +23,19 @@ ScanId = Annotated[UUID, Path(description="The scan.")]
     "/v1/scans",
     status_code=201,
     summary="Scan a console's code",
-    responses=problems(NotFound, AlreadyScanned, CodeExpired, NotOnThisClient, TooManyRequests),
+    response_model=ScanOut,
+    responses=problems(NotFound, AlreadyScanned, CodeExpired, NotOnThisClient, ForeignOrigin, TooManyRequests),
 )
-async def create_scan(db: Db, scope: SignedIn, body: ScanCreate) -> ScanOut:
+async def create_scan(request: Request, db: Db, scope: SignedIn, body: ScanCreate) -> ScanOut | JSONResponse:
     """Who asks to be let in, as the service saw it: browser, address, time. Compare it with the screen before you.
 
     From here on the code is bound to this user and this phone; the console shows the number to match.
     """
-    return ScanOut.model_validate(await scan(db, scope, body.code))
+    found = await scan(db, scope, body.code)
+    return problem_response(request, found) if isinstance(found, Problem) else ScanOut.model_validate(found)
 
 
-@router.get("/v1/scans/{scan_id}", summary="A scan of this phone")
+@router.get("/v1/scans/{scan_id}", summary="A scan of this phone", responses=problems(ForeignOrigin))
 async def read_scan(db: Db, scope: SignedIn, scan_id: ScanId) -> ScanOut:
     """Its state; a scan by another phone is not there."""
     return await _shown(db, scope, scan_id)
@@ -43,7 +45,7 @@ async def read_scan(db: Db, scope: SignedIn, scan_id: ScanId) -> ScanOut:
     "/v1/scans/{scan_id}/approval",
     summary="Let the console in",
     response_model=ScanOut,
-    responses=problems(NotFound, CodeExpired, ScanDecided, WrongNumber),
+    responses=problems(NotFound, CodeExpired, ForeignOrigin, ScanDecided, WrongNumber),
 )
 async def put_approval(
     request: Request, db: Db, scope: SignedIn, scan_id: ScanId, body: ApprovalPut
@@ -58,7 +60,7 @@ async def put_approval(
 @router.put(
     "/v1/scans/{scan_id}/refusal",
     summary="Turn the console away",
-    responses=problems(NotFound, CodeExpired, ScanDecided),
+    responses=problems(NotFound, CodeExpired, ForeignOrigin, ScanDecided),
 )
 async def put_refusal(db: Db, scope: SignedIn, scan_id: ScanId) -> ScanOut:
     """The console is told at once, and its code is good for nothing."""
