@@ -14,8 +14,11 @@ from app.certification.router import router as certification
 from app.cipher import Cipher
 from app.db import create_engine
 from app.health import router as health
+from app.members.imports.router import router as imports
+from app.members.router import router as members
 from app.openapi import describe
 from app.orgs.router import router as orgs
+from app.points.router import router as points
 from app.settings import Settings
 
 MAX_BODY = 2 * 1024 * 1024
@@ -44,7 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.cipher = Cipher(settings)
     errors.install(app)
     idempotency.install(app)
-    for router in (*auth_routers(settings), orgs, certification, audit, health):
+    for router in (*auth_routers(settings), orgs, certification, points, audit, health):
         app.include_router(router)
     describe(app)
     logs.install(app)

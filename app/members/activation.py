@@ -5,6 +5,8 @@ recycled, and then nothing is linked without an admin's consent. A consented lin
 account and its points are never touched from here.
 """
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
@@ -12,11 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 # Registering a phone and adding a row with it, at once, must not miss each other: both take the phone's lock before
 # they look for the other, so that whoever comes second sees what the first committed.
-_LOCK_PHONES = text("""
-SELECT pg_advisory_xact_lock(hashtextextended(encode(phone_index, 'hex'), 0))
-FROM (SELECT DISTINCT phone_index FROM unnest(CAST(:indexes AS bytea[])) AS given (phone_index)
-      ORDER BY phone_index) AS phones
-""")
+_LOCK_PHONE = text("SELECT pg_advisory_xact_lock(hashtextextended(encode(CAST(:phone_index AS bytea), 'hex'), 0))")
 
 NAMES_AGREE = "(u.verified_name IS NULL OR name_key(u.verified_name) = name_key(m.name))"
 
@@ -44,13 +42,6 @@ WITH linked AS (
 INSERT INTO activations (org_id, member_id, user_id) SELECT org_id, id, user_id FROM linked
 """
 
-_OF_USER = "u.id = :user_id"
-_OF_MEMBER = "m.org_id = :org_id AND m.id = :member_id"
-_UNLINK_USER = text(_UNLINK.format(which=_OF_USER, agree=NAMES_AGREE))
-_LINK_USER = text(_LINK.format(which=_OF_USER, agree=NAMES_AGREE))
-_UNLINK_MEMBER = text(_UNLINK.format(which=_OF_MEMBER, agree=NAMES_AGREE))
-_LINK_MEMBER = text(_LINK.format(which=_OF_MEMBER, agree=NAMES_AGREE))
-
 
 async def activate_user(db: AsyncConnection, user_id: UUID) -> None:
     """Bring every org's rows in line with a user: call it when one registers, changes phone, is verified or leaves.
@@ -59,17 +50,24 @@ async def activate_user(db: AsyncConnection, user_id: UUID) -> None:
     """
     index = await db.scalar(text("SELECT phone_index FROM users WHERE id = :user_id"), {"user_id": user_id})
     if index is not None:
-        await db.execute(_LOCK_PHONES, {"indexes": [index]})
-    await db.execute(_UNLINK_USER, {"user_id": user_id})
-    await db.execute(_LINK_USER, {"user_id": user_id})
+        await db.execute(_LOCK_PHONE, {"phone_index": index})
+    await activate_where(db, "u.id = :user_id", {"user_id": user_id})
 
 
 async def activate_member(db: AsyncConnection, org_id: UUID, member_id: UUID, phone_index: bytes) -> None:
     """Bring one row in line with whoever holds its phone: call it when a row is added, restored or edited."""
-    await db.execute(_LOCK_PHONES, {"indexes": [phone_index]})
+    await db.execute(_LOCK_PHONE, {"phone_index": phone_index})
     which = {"org_id": org_id, "member_id": member_id}
-    await db.execute(_UNLINK_MEMBER, which)
-    await db.execute(_LINK_MEMBER, which)
+    await activate_where(db, "m.org_id = :org_id AND m.id = :member_id", which)
+
+
+async def activate_where(db: AsyncConnection, which: str, parameters: Mapping[str, Any]) -> None:
+    """Bring the rows for which `which` holds (SQL over `members AS m` and `users AS u`) in line with their holders.
+
+    Takes no lock: who brings in many rows at once calls it again after having committed.
+    """
+    for statement in (_UNLINK, _LINK):
+        await db.execute(text(statement.format(which=which, agree=NAMES_AGREE)), parameters)
 
 
 async def deactivate_member(db: AsyncConnection, org_id: UUID, member_id: UUID) -> None:

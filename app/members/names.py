@@ -19,7 +19,7 @@ _HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _BLANK = re.compile("[ \t\r\n\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+")
 _BLANK_IN_HAN = re.compile(rf"(?<=[{_HAN}]) (?=[{_HAN}])")
 # What a spreadsheet would calculate; no name begins so.
-_FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
 class NameRefused(ValueError):  # noqa: N818 — a fact, as every refusal here
@@ -48,7 +48,7 @@ def tidy(text: str) -> str:
         raise NameRefused("name-too-long")
     if has_unshowable(name):
         raise NameRefused("name-unshowable")
-    if name.startswith(_FORMULA):
+    if name.startswith(FORMULA):
         raise NameRefused("name-formula")
     return name
 

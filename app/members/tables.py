@@ -5,6 +5,7 @@ as it was; a row's last state is never overwritten by where the person stands ne
 """
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -22,7 +23,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Table
@@ -148,7 +149,7 @@ class Import(Table):
     unknown_units: Mapped[str] = mapped_column(Text)
     format: Mapped[str] = mapped_column(Text)
     file_name: Mapped[str] = mapped_column(Text)
-    refusal: Mapped[str | None] = mapped_column(Text)
+    refusal: Mapped[Any] = mapped_column(JSONB, nullable=True, comment="the code and what it is about")
     rows_total: Mapped[int] = mapped_column(Integer, server_default="0")
     rows_done: Mapped[int] = mapped_column(Integer, server_default="0")
     added: Mapped[int] = mapped_column(Integer, server_default="0")
@@ -157,8 +158,8 @@ class Import(Table):
     leaving: Mapped[int] = mapped_column(Integer, server_default="0")
     unchanged: Mapped[int] = mapped_column(Integer, server_default="0")
     refused: Mapped[int] = mapped_column(Integer, server_default="0")
-    new_units: Mapped[int] = mapped_column(Integer, server_default="0")
-    people_before: Mapped[int] = mapped_column(Integer, server_default="0")
+    new_units: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    people: Mapped[int] = mapped_column(Integer, server_default="0", comment="in the directory when it was checked")
     accepted_leaving: Mapped[int | None] = mapped_column(Integer)
     created_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
@@ -215,7 +216,7 @@ class ImportRow(Table):
     cells_cipher: Mapped[bytes | None] = mapped_column(
         LargeBinary, comment="the cells as typed, where they could not be read into the columns above"
     )
-    outcome: Mapped[str | None] = mapped_column(Text)
+    outcome: Mapped[str] = mapped_column(Text)
     problems: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     warnings: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     related_rows: Mapped[list[int]] = mapped_column(ARRAY(Integer), server_default="{}")

@@ -1,0 +1,213 @@
+"""The two jobs of an import: checking a sheet into rows that can be shown, and merging what was confirmed.
+
+Either can be killed at any point and run again: checking begins anew, merging is one transaction. One org's imports
+take turns, so that they neither interleave nor crowd out another org's.
+"""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, BinaryIO
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.audit.operations import Actor, record
+from app.jobs.queue import Busy, Job, Payload, Worker
+from app.members.activation import activate_where
+from app.members.imports import merge, staging
+from app.members.imports.errors import SheetRefused, TooManyNewUnits
+from app.members.imports.files import unseal_file
+from app.members.imports.reader import SheetRow, read_sheet
+from app.members.imports.rows import StagedRow, stage_rows
+from app.members.tables import Import, ImportFile
+from app.orgs.names import Kind
+from app.orgs.tables import Org
+
+CHECK = "check_import"
+MERGE = "merge_import"
+
+BATCH = 2000
+# Replacing stops and asks where more people would leave than this many, or than this share of all.
+BRAKE_PEOPLE = 50
+BRAKE_SHARE = 0.2
+
+
+class Cancelled(Exception):  # noqa: N818
+    """Somebody cancelled the import meanwhile; what was done for it is undone."""
+
+
+def needs_consent(leaving: int, people: int) -> bool:
+    """Whether so many of so many may only be removed where somebody has said that number."""
+    return leaving > BRAKE_PEOPLE or leaving > people * BRAKE_SHARE
+
+
+async def check_import(worker: Worker, payload: Payload) -> None:
+    """Read an uploaded sheet and keep its rows with what would become of each; the directory is only read."""
+    org_id, import_id = UUID(payload["org_id"]), UUID(payload["import_id"])
+    async with _turn(worker.engine, org_id):
+        async with worker.engine.begin() as db:
+            begun = await _advance(db, org_id, import_id, ("uploaded", "checking"), state="checking", rows_done=0)
+        if begun is None:
+            return
+        with suppress(Cancelled):
+            try:
+                values = await _check(worker, org_id, begun)
+            except SheetRefused as refused:
+                values = {"state": "refused", "refusal": {"code": refused.slug, **refused.extra}}
+            async with worker.engine.begin() as db:
+                await _advance(db, org_id, import_id, ("checking",), **values)
+                await _forget_file(db, org_id, import_id)
+
+
+async def _check(worker: Worker, org_id: UUID, begun: Any) -> dict[str, Any]:
+    async with worker.engine.begin() as db:
+        kind = await db.scalar(select(Org.kind).where(Org.id == org_id))
+        with _anonymous_file() as file:
+            async for part in unseal_file(db, worker.cipher, org_id, begun.id):
+                file.write(part)
+            file.flush()
+            file.seek(0)
+            batches = _staged(worker, org_id, begun, file.fileno(), party_org=kind == Kind.PARTY)
+            await staging.stage(db, batches)
+        await staging.resolve_units(db, org_id, create_units=begun.unknown_units == "create")
+        await staging.judge_people(db, org_id)
+        counts = await staging.count_outcomes(db, org_id, begun.mode)
+        if len(counts["new_units"]) > staging.MAX_NEW_UNITS:
+            raise TooManyNewUnits(limit=staging.MAX_NEW_UNITS)
+        await staging.keep_rows(db, org_id, begun.id)
+    return {"state": "ready", "rows_done": counts["rows_total"], **counts}
+
+
+async def _staged(
+    worker: Worker, org_id: UUID, begun: Any, file: int, *, party_org: bool
+) -> AsyncIterator[Sequence[StagedRow]]:
+    """The sheet's rows as records, made in a thread; what was done so far is shown as it grows."""
+    done = 0
+    async for rows in _in_larger_batches(read_sheet(begun.format, file)):
+        async with worker.engine.begin() as db:
+            ids = (await db.scalars(_NEW_IDS, {"count": len(rows)})).all()
+            done += len(rows)
+            if await _advance(db, org_id, begun.id, ("checking",), rows_done=done) is None:
+                raise Cancelled
+        yield await asyncio.to_thread(stage_rows, worker.cipher, org_id, party_org, rows, ids)
+
+
+async def _in_larger_batches(batches: AsyncIterator[list[SheetRow]]) -> AsyncIterator[list[SheetRow]]:
+    waiting: list[SheetRow] = []
+    async for rows in batches:
+        waiting += rows
+        if len(waiting) >= BATCH:
+            yield waiting
+            waiting = []
+    if waiting:
+        yield waiting
+
+
+_NEW_IDS = text("SELECT uuidv7() FROM generate_series(1, :count)")
+
+
+async def merge_import(worker: Worker, payload: Payload) -> None:
+    """Write a confirmed import into the directory, all of it or nothing.
+
+    Where a replacement would by now remove more people than was consented to, it goes back to be asked about.
+    """
+    org_id, import_id = UUID(payload["org_id"]), UUID(payload["import_id"])
+    async with _turn(worker.engine, org_id):
+        async with worker.engine.begin() as db:
+            begun = await _advance(db, org_id, import_id, ("confirmed", "merging"), state="merging")
+        if begun is None:
+            return
+        with suppress(Cancelled):
+            async with worker.engine.begin() as db:
+                await _merge(db, org_id, begun)
+            # Who registered while the rows were being written could not see them, nor be seen.
+            async with worker.engine.begin() as db:
+                await activate_where(db, _IMPORTED, {"org_id": org_id, "import_id": import_id})
+
+
+_IMPORTED = """
+    m.org_id = :org_id AND m.user_id IS NULL AND m.id IN (
+        SELECT member_id FROM import_rows
+        WHERE org_id = :org_id AND import_id = :import_id AND outcome IN ('added', 'changed'))
+"""
+
+
+async def _merge(db: AsyncConnection, org_id: UUID, begun: Any) -> None:
+    if not await merge.lock_org(db, org_id):
+        await _finish(db, org_id, begun.id, {"state": "canceled"})
+        return
+    create, replace_all = begun.unknown_units == "create", begun.mode == "replace-all"
+    await staging.stage_again(db, org_id, begun.id)
+    await staging.resolve_units(db, org_id, create_units=create)
+    await staging.judge_people(db, org_id)
+    counts = await staging.count_outcomes(db, org_id, begun.mode)
+    if needs_consent(counts["leaving"], counts["people"]) and counts["leaving"] > (begun.accepted_leaving or 0):
+        await _finish(db, org_id, begun.id, {"state": "ready", "accepted_leaving": None, **counts})
+        return
+    if create and await merge.create_units(db, org_id):
+        await staging.judge_people(db, org_id)
+    kind = await db.scalar(select(Org.kind).where(Org.id == org_id))
+    await merge.merge_people(db, org_id, party_org=kind == Kind.PARTY, replace_all=replace_all)
+    await staging.amend_rows(db, org_id, begun.id)
+    await _finish(db, org_id, begun.id, {"state": "done", "finished_at": func.now(), **counts})
+    shown = ("added", "changed", "moved", "leaving", "unchanged", "refused", "new_units")
+    after = {"mode": begun.mode, **{name: counts[name] for name in shown}}
+    actor = Actor(user_id=begun.created_by)
+    await record(db, actor, "import.merged", org_id=org_id, subject=("import", begun.id), after=after)
+
+
+async def give_up(worker: Worker, payload: Payload) -> None:
+    """The job has failed too often: say so, and keep nothing of the file."""
+    org_id, import_id = UUID(payload["org_id"]), UUID(payload["import_id"])
+    async with worker.engine.begin() as db:
+        states = ("uploaded", "checking", "confirmed", "merging")
+        await _advance(db, org_id, import_id, states, state="failed", finished_at=func.now())
+        await _forget_file(db, org_id, import_id)
+
+
+async def _finish(db: AsyncConnection, org_id: UUID, import_id: UUID, values: dict[str, Any]) -> None:
+    if await _advance(db, org_id, import_id, ("merging",), **values) is None:
+        raise Cancelled  # and the transaction rolls back
+
+
+async def _advance(
+    db: AsyncConnection, org_id: UUID, import_id: UUID, states: Sequence[str], **values: Any
+) -> Any | None:
+    """Set columns of an import that is in one of these states; gives it, or None where it is not."""
+    statement = (
+        update(Import)
+        .where(Import.org_id == org_id, Import.id == import_id, Import.state.in_(states))
+        .values(**values)
+        .returning(
+            Import.id, Import.mode, Import.unknown_units, Import.format, Import.accepted_leaving, Import.created_by
+        )
+    )
+    return (await db.execute(statement)).one_or_none()
+
+
+async def _forget_file(db: AsyncConnection, org_id: UUID, import_id: UUID) -> None:
+    await db.execute(delete(ImportFile).where(ImportFile.org_id == org_id, ImportFile.import_id == import_id))
+
+
+@asynccontextmanager
+async def _turn(engine: AsyncEngine, org_id: UUID) -> AsyncIterator[None]:
+    """The org's turn: one of its imports at a time. Raises Busy where another has it."""
+    async with engine.begin() as held:
+        mine = "SELECT pg_try_advisory_xact_lock(hashtextextended('imports of ' || CAST(:org_id AS text), 0))"
+        if not await held.scalar(text(mine), {"org_id": str(org_id)}):
+            raise Busy
+        yield
+
+
+def _anonymous_file() -> BinaryIO:
+    """A file without a name: in memory where the system has that, so that no sheet lies on a disk unencrypted."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("sheet"), "w+b")
+    return tempfile.TemporaryFile()
+
+
+JOBS: Mapping[str, Job] = {CHECK: Job(check_import, give_up), MERGE: Job(merge_import, give_up)}

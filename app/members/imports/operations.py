@@ -1,0 +1,107 @@
+"""Writes of imports over HTTP: upload, confirm, cancel."""
+
+import asyncio
+from typing import BinaryIO
+from uuid import UUID
+
+from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit.operations import record
+from app.auth.access import OrgScope
+from app.cipher import Cipher
+from app.errors import NotFound
+from app.jobs.queue import enqueue
+from app.members.imports.errors import ImportNotReady, ImportSettled, RemovalsNeedConsent
+from app.members.imports.files import seal_file
+from app.members.imports.jobs import CHECK, MERGE, needs_consent
+from app.members.imports.schemas import SETTLED, ImportMode, UnknownUnits
+from app.members.imports.uploads import inspect_upload
+from app.members.tables import Import, ImportFile
+
+
+async def create_import(
+    db: AsyncConnection,
+    cipher: Cipher,
+    scope: OrgScope,
+    *,
+    file: BinaryIO,
+    file_name: str,
+    mode: ImportMode,
+    unknown_units: UnknownUnits,
+) -> UUID:
+    """Store a sheet, encrypted, and have it checked; gives the import's id. Raises a SheetRefused."""
+    kind = await asyncio.to_thread(inspect_upload, file_name, file)
+    import_id: UUID = (
+        await db.execute(
+            insert(Import)
+            .values(
+                org_id=scope.org_id,
+                mode=mode,
+                unknown_units=unknown_units,
+                format=kind,
+                file_name=file_name,
+                created_by=scope.user.user_id,
+            )
+            .returning(Import.id)
+        )
+    ).scalar_one()
+    await seal_file(db, cipher, scope.org_id, import_id, file)
+    await enqueue(db, CHECK, _payload(scope, import_id))
+    after = {"mode": mode, "unknown_units": unknown_units, "format": kind}
+    await record(db, scope.actor, "import.uploaded", org_id=scope.org_id, subject=("import", import_id), after=after)
+    return import_id
+
+
+async def confirm_import(db: AsyncConnection, scope: OrgScope, import_id: UUID, leaving: int | None) -> None:
+    """Have a checked import merged. Raises NotFound, ImportNotReady, RemovalsNeedConsent.
+
+    Confirming again what is confirmed changes nothing.
+    """
+    found = (
+        await db.execute(
+            select(Import.state, Import.leaving, Import.people)
+            .where(Import.org_id == scope.org_id, Import.id == import_id)
+            .with_for_update()
+        )
+    ).one_or_none()
+    if found is None:
+        raise NotFound
+    if found.state in {"confirmed", "merging", "done"}:
+        return
+    if found.state != "ready":
+        raise ImportNotReady(state=found.state)
+    if needs_consent(found.leaving, found.people) and (leaving is None or leaving < found.leaving):
+        raise RemovalsNeedConsent(leaving=found.leaving, people=found.people)
+    await db.execute(
+        update(Import)
+        .where(Import.org_id == scope.org_id, Import.id == import_id)
+        .values(state="confirmed", accepted_leaving=leaving)
+    )
+    await enqueue(db, MERGE, _payload(scope, import_id))
+    after = {"leaving": leaving} if leaving is not None else None
+    await record(db, scope.actor, "import.confirmed", org_id=scope.org_id, subject=("import", import_id), after=after)
+
+
+async def cancel_import(db: AsyncConnection, scope: OrgScope, import_id: UUID) -> None:
+    """Cancel an import, also while it is merged: then all of it is undone. Raises NotFound, ImportSettled."""
+    canceled = await db.scalar(
+        update(Import)
+        .where(Import.org_id == scope.org_id, Import.id == import_id, Import.state.not_in(SETTLED))
+        .values(state="canceled", finished_at=func.now())
+        .returning(Import.id)
+    )
+    if canceled is None:
+        state = await db.scalar(select(Import.state).where(Import.org_id == scope.org_id, Import.id == import_id))
+        if state is None:
+            raise NotFound
+        if state == "canceled":
+            return
+        raise ImportSettled(state=state)
+    await db.execute(delete(ImportFile).where(ImportFile.org_id == scope.org_id, ImportFile.import_id == import_id))
+    subject = ("import", import_id)
+    await record(db, scope.actor, "import.canceled", org_id=scope.org_id, subject=subject)
+
+
+def _payload(scope: OrgScope, import_id: UUID) -> dict[str, str]:
+    return {"org_id": str(scope.org_id), "import_id": str(import_id)}

@@ -1,0 +1,40 @@
+"""An import followed as it goes on: looked at again every half second, on no connection held between two looks."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from sqlalchemy import exists, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.admins.tables import OrgAdmin
+from app.auth.access import OrgScope
+from app.auth.tables import Session
+from app.members.imports.queries import get_import
+from app.members.imports.schemas import AWAITING_PEOPLE, ImportOut
+
+PAUSE = 0.5
+
+
+async def follow_import(
+    engine: AsyncEngine, scope: OrgScope, first: ImportOut, *, english: bool
+) -> AsyncIterator[ImportOut]:
+    """The import at first and whenever it has changed, until it waits for a person or is over.
+
+    Ends as well where the caller's session has ended or they no longer administer the org.
+    """
+    yield first
+    seen = first
+    allowed = select(
+        exists().where(Session.id == scope.user.session_id, Session.ended_at.is_(None))
+        & exists().where(OrgAdmin.org_id == scope.org_id, OrgAdmin.user_id == scope.user.user_id)
+    )
+    while seen.state not in AWAITING_PEOPLE:
+        await asyncio.sleep(PAUSE)
+        async with engine.connect() as db:
+            await db.execution_options(isolation_level="AUTOCOMMIT")
+            if not await db.scalar(allowed):
+                return
+            found = await get_import(db, scope.org_id, first.id, english=english)
+        if found != seen:
+            seen = found
+            yield seen

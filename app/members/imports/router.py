@@ -1,0 +1,239 @@
+"""Bulk import over HTTP (S9): template, upload, preview, confirmation, progress, rows, refused rows, cancellation."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import TypeAdapter, ValidationError
+from sse_starlette import EventSourceResponse
+from starlette.datastructures import UploadFile
+
+from app.auth.access import Can, OrgScope, Permission
+from app.cipher import CipherDep
+from app.db import Db, TransactionalRoute
+from app.errors import BadRequest, BodyTooLarge, Invalid, UnsupportedMediaType, english, problems
+from app.members.imports import operations, queries
+from app.members.imports.errors import (
+    FileBomb,
+    FileDamaged,
+    FileEmpty,
+    FileEncrypted,
+    FileRenamed,
+    FileTypeUnknown,
+    ImportNotReady,
+    ImportSettled,
+    RemovalsNeedConsent,
+)
+from app.members.imports.progress import follow_import
+from app.members.imports.schemas import (
+    ConfirmationUpdate,
+    ImportMode,
+    ImportOut,
+    ImportRowOut,
+    RowOutcome,
+    UnknownUnits,
+)
+from app.members.queries import list_unit_paths
+from app.members.sheets import XLSX, draw_refused_rows, draw_template
+from app.paging import Page, Paging, paged_by
+from app.text import has_unshowable
+
+LARGEST_UPLOAD = 201 << 20  # `max_upload_mb` at its most, with the form around it
+
+router = APIRouter(prefix="/v1/orgs/{org_id}/imports", route_class=TransactionalRoute, tags=["imports"])
+
+Reader = Annotated[OrgScope, Can(Permission.MEMBERS_READ)]
+Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
+UploadProblems = problems(
+    BadRequest,
+    BodyTooLarge,
+    UnsupportedMediaType,
+    Invalid,
+    FileEmpty,
+    FileTypeUnknown,
+    FileRenamed,
+    FileEncrypted,
+    FileDamaged,
+    FileBomb,
+)
+
+
+def _file_response(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
+    schema = {"type": "string", "format": "binary"}
+    return {200: {"content": {media_type: {"schema": schema}}, "description": description}}
+
+
+def _download(content: bytes, name: str) -> Response:
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    return Response(content, media_type=XLSX, headers=headers)
+
+
+@router.get("/template", response_class=Response, responses=_file_response(XLSX, "The template."))
+async def read_template(scope: Reader, db: Db) -> Response:
+    """The xlsx template: the org's units as a drop-down, an example row, a guide in Chinese."""
+    return _download(await draw_template(await list_unit_paths(db, scope.org_id)), "members-template.xlsx")
+
+
+@router.post(
+    "",
+    status_code=202,
+    max_body_size=LARGEST_UPLOAD,
+    responses=UploadProblems,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["file"],
+                        "properties": {
+                            "file": {
+                                "type": "string",
+                                "format": "binary",
+                                "description": "xlsx, xls, ods or csv (UTF-8 or GB18030), with the template's columns.",
+                            },
+                            "mode": {
+                                "type": "string",
+                                "enum": list(ImportMode),
+                                "default": ImportMode.ADD_AND_UPDATE,
+                                "description": "`replace-all`: who is not in the file leaves.",
+                            },
+                            "unknown_units": {
+                                "type": "string",
+                                "enum": list(UnknownUnits),
+                                "default": UnknownUnits.REFUSE,
+                                "description": "Units that the org does not have: refuse the row, or make the unit.",
+                            },
+                        },
+                    }
+                }
+            },
+        }
+    },
+)
+async def create_import(request: Request, scope: Writer, db: Db, cipher: CipherDep, response: Response) -> ImportOut:
+    """Upload a sheet. It is stored encrypted and checked by a job; nothing is written before it is confirmed."""
+    form = await _read_form(request)
+    import_id = await operations.create_import(db, cipher, scope, **form)
+    response.headers["Location"] = f"/v1/orgs/{scope.org_id}/imports/{import_id}"
+    return await queries.get_import(db, scope.org_id, import_id, english=english(request))
+
+
+@router.get("")
+async def list_imports(
+    request: Request, scope: Reader, db: Db, paging: Annotated[Paging, paged_by(UUID)]
+) -> Page[ImportOut]:
+    """The org's imports, newest first."""
+    return await queries.list_imports(db, scope.org_id, paging, english=english(request))
+
+
+@router.get("/{import_id}")
+async def read_import(request: Request, scope: Reader, import_id: UUID, db: Db) -> ImportOut:
+    """How far an import is, and what it would do or has done."""
+    return await queries.get_import(db, scope.org_id, import_id, english=english(request))
+
+
+@router.get(
+    "/{import_id}/progress",
+    response_class=EventSourceResponse,
+    responses={
+        200: {
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "description": "Events `progress`, each the import as JSON, until it waits for a person or is over.",
+        }
+    },
+)
+async def stream_progress(request: Request, scope: Reader, import_id: UUID, db: Db) -> EventSourceResponse:
+    """The import as it goes on, as server-sent events, until it is checked, done or over."""
+    first = await queries.get_import(db, scope.org_id, import_id, english=english(request))
+
+    async def events() -> AsyncIterator[dict[str, str]]:
+        async for seen in follow_import(request.app.state.engine, scope, first, english=english(request)):
+            yield {"event": "progress", "data": orjson.dumps(seen.model_dump(mode="json")).decode()}
+
+    return EventSourceResponse(events(), ping=15)
+
+
+@router.put("/{import_id}/confirmation", status_code=202, responses=problems(ImportNotReady, RemovalsNeedConsent))
+async def confirm_import(
+    request: Request, scope: Writer, import_id: UUID, body: ConfirmationUpdate, db: Db
+) -> ImportOut:
+    """Go on: a job merges the rows into the directory, all of them or none. Confirming again changes nothing."""
+    await operations.confirm_import(db, scope, import_id, body.leaving)
+    return await queries.get_import(db, scope.org_id, import_id, english=english(request))
+
+
+@router.get("/{import_id}/rows")
+async def list_rows(
+    request: Request,
+    scope: Reader,
+    import_id: UUID,
+    db: Db,
+    cipher: CipherDep,
+    paging: Annotated[Paging, paged_by(int)],
+    outcome: Annotated[RowOutcome | None, Query(description="Only rows with this outcome.")] = None,
+) -> Page[ImportRowOut]:
+    """What becomes of each row of the sheet, in its order, with stable codes."""
+    await queries.get_import(db, scope.org_id, import_id, english=True)
+    return await queries.list_rows(db, cipher, scope.org_id, import_id, outcome, paging, english=english(request))
+
+
+@router.get(
+    "/{import_id}/failed-rows.xlsx",
+    response_class=Response,
+    responses=_file_response(XLSX, "The refused rows as they were typed, with the reasons."),
+)
+async def read_failed_rows(request: Request, scope: Writer, import_id: UUID, db: Db, cipher: CipherDep) -> Response:
+    """Only the refused rows, as they were typed, with the reasons: to be mended and uploaded again."""
+    await queries.get_import(db, scope.org_id, import_id, english=True)
+    in_english = english(request)
+    rows = queries.stream_refused_rows(db, cipher, scope.org_id, import_id, english=in_english)
+    units = await list_unit_paths(db, scope.org_id)
+    return _download(await draw_refused_rows(units, rows, english=in_english), "failed-rows.xlsx")
+
+
+@router.delete("/{import_id}", status_code=204, responses=problems(ImportSettled))
+async def cancel_import(scope: Writer, import_id: UUID, db: Db) -> None:
+    """Cancel an import that is not over; one that is being merged is undone whole."""
+    await operations.cancel_import(db, scope, import_id)
+
+
+_MODE, _UNKNOWN_UNITS = TypeAdapter(ImportMode), TypeAdapter(UnknownUnits)
+
+
+async def _read_form(request: Request) -> dict[str, Any]:
+    """The form's parts. Read here and not by the framework, so that nobody uploads before they are known."""
+    most = request.app.state.settings.max_upload_mb << 20
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > most + (1 << 20):
+        raise BodyTooLarge
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        raise UnsupportedMediaType
+    form = await request.form(max_files=1, max_fields=10)
+    wrong: list[dict[str, str]] = []
+    found: dict[str, Any] = {}
+    file = form.get("file")
+    if not isinstance(file, UploadFile):
+        wrong.append({"pointer": "/file", "code": "missing", "detail": "a file is needed"})
+    elif file.size is not None and file.size > most:
+        raise BodyTooLarge
+    else:
+        name = (file.filename or "").replace("\\", "/").rpartition("/")[2][-200:]
+        found |= {"file": file.file, "file_name": name if not has_unshowable(name) else "…"}
+    choices: tuple[tuple[str, TypeAdapter[Any], str], ...] = (
+        ("mode", _MODE, ImportMode.ADD_AND_UPDATE),
+        ("unknown_units", _UNKNOWN_UNITS, UnknownUnits.REFUSE),
+    )
+    for name, adapter, default in choices:
+        try:
+            found[name] = adapter.validate_python(form.get(name, default))
+        except ValidationError:
+            wrong.append({"pointer": f"/{name}", "code": "enum", "detail": "not one of the declared values"})
+    for extra in sorted(set(form) - {"file", "mode", "unknown_units"})[:10]:
+        wrong.append({"pointer": f"/{extra[:100]}", "code": "extra_forbidden", "detail": "not a field of this form"})
+    if wrong:
+        raise Invalid(errors=wrong)
+    return found

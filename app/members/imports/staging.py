@@ -1,0 +1,223 @@
+# ruff: noqa: S608 — put together from constants alone
+"""What a sheet's rows would do to the directory: decided for all of them at once, in the database.
+
+The rows lie in a temporary table, `staged`, in the shape of `import_rows`; it is analyzed, so that the planner knows
+what a moment ago was not there. From it come `resolved` (each path of units, found or not) and `people` (one row a
+person: a phone), with what becomes of each. A person is taken whole or not at all: where one row of theirs is
+refused, so are the others.
+"""
+
+from collections.abc import AsyncIterable, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Column, MetaData, Table, Text, Uuid, insert, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.members.imports.rows import StagedRow
+from app.orgs import tree
+
+MAX_NEW_UNITS = 1000
+
+# Made once a transaction and seen by it alone.
+_PATHS = Table("paths", MetaData(), Column("unit_id", Uuid), Column("path", Text))
+
+_CREATE = (
+    "CREATE TEMPORARY TABLE staged (LIKE import_rows) ON COMMIT DROP",
+    "ALTER TABLE staged ALTER outcome DROP NOT NULL, ALTER problems DROP NOT NULL,"
+    " ALTER warnings DROP NOT NULL, ALTER related_rows DROP NOT NULL,"
+    " ALTER org_id DROP NOT NULL, ALTER import_id DROP NOT NULL",
+)
+
+
+async def stage(db: AsyncConnection, batches: AsyncIterable[Sequence[StagedRow]]) -> None:
+    """Bring rows into `staged` by COPY, as they come."""
+    for statement in _CREATE:
+        await db.execute(text(statement))
+    driver: Any = (await db.get_raw_connection()).driver_connection
+    async for batch in batches:
+        await driver.copy_records_to_table("staged", records=batch, columns=StagedRow._fields)
+    await db.execute(text("ANALYZE staged"))
+
+
+async def stage_again(db: AsyncConnection, org_id: UUID, import_id: UUID) -> None:
+    """Bring the kept rows of a checked import into `staged`."""
+    await db.execute(
+        text(
+            "CREATE TEMPORARY TABLE staged ON COMMIT DROP AS"
+            " SELECT * FROM import_rows WHERE org_id = :org_id AND import_id = :import_id"
+        ),
+        {"org_id": org_id, "import_id": import_id},
+    )
+    await db.execute(text("ANALYZE staged"))
+
+
+_RESOLVE = """
+CREATE TEMPORARY TABLE resolved ON COMMIT DROP AS
+SELECT given.unit_path,
+       coalesce(whole.unit_id, one.unit_id) AS unit_id,
+       CASE WHEN coalesce(whole.unit_id, one.unit_id) IS NOT NULL THEN NULL
+            WHEN one.many THEN 'unit-ambiguous'
+            WHEN NOT CAST(:create_units AS boolean) THEN 'unit-unknown' END AS problem
+FROM (SELECT DISTINCT unit_path FROM staged WHERE unit_path IS NOT NULL) AS given
+LEFT JOIN paths AS whole ON whole.path = given.unit_path
+-- A name alone will do where only one unit of the org has it.
+LEFT JOIN (
+    SELECT regexp_replace(path, '^.*/', '') AS name, count(*) > 1 AS many,
+           CASE WHEN count(*) = 1 THEN (array_agg(unit_id))[1] END AS unit_id
+    FROM paths GROUP BY 1
+) AS one ON one.name = given.unit_path AND whole.unit_id IS NULL
+"""
+
+
+async def resolve_units(db: AsyncConnection, org_id: UUID, *, create_units: bool) -> None:
+    """Find every path of `staged` among the org's units as they are now; gives `resolved`."""
+    for statement in (
+        "DROP TABLE IF EXISTS paths, resolved",
+        "CREATE TEMPORARY TABLE paths (unit_id uuid, path text) ON COMMIT DROP",
+    ):
+        await db.execute(text(statement))
+    walk = tree.unit_paths(org_id)
+    await db.execute(insert(_PATHS).from_select(["unit_id", "path"], select(walk.c.id, walk.c.path)))
+    await db.execute(text(_RESOLVE), {"create_units": create_units})
+
+
+_PEOPLE = """
+CREATE TEMPORARY TABLE people ON COMMIT DROP AS
+WITH grouped AS (
+    SELECT s.phone_index,
+           array_agg(s.row_no ORDER BY s.row_no) AS rows,
+           min(name_key(s.name)) <> max(name_key(s.name)) AS two_names,
+           bool_or(s.party) <> bool_and(s.party) AS two_flags,
+           bool_or(s.party) AS party,
+           bool_or(s.cells_cipher IS NOT NULL OR r.problem IS NOT NULL) AS refused,
+           bool_or(r.unit_id IS NULL) AS new_unit,
+           coalesce(array_agg(DISTINCT r.unit_id) FILTER (WHERE r.unit_id IS NOT NULL), '{}') AS unit_ids
+    FROM staged AS s LEFT JOIN resolved AS r ON r.unit_path = s.unit_path
+    WHERE s.phone_index IS NOT NULL
+    GROUP BY s.phone_index
+),
+judged AS (
+    SELECT g.*, f.name, f.new_member_id, m.id AS known_id,
+           m.name AS known_name, m.party AS known_party,
+           CASE WHEN g.two_names THEN 'phone-has-two-names'
+                WHEN g.two_flags THEN 'party-contradiction'
+                WHEN g.refused THEN 'other-row-refused' END AS problem
+    FROM grouped AS g
+    JOIN staged AS f ON f.row_no = g.rows[1]
+    LEFT JOIN members AS m ON m.org_id = :org_id AND m.phone_index = g.phone_index AND m.removed_at IS NULL
+)
+SELECT j.phone_index, j.rows, j.rows[1] AS first_row, j.party, j.problem, j.new_unit, j.unit_ids,
+       coalesce(j.known_id, j.new_member_id) AS member_id,
+       CASE WHEN j.problem IS NOT NULL THEN 'refused'
+            WHEN j.known_id IS NULL THEN 'added'
+            WHEN j.known_name <> j.name OR j.known_party <> j.party THEN 'changed'
+            WHEN j.new_unit OR j.unit_ids <> ARRAY(
+                SELECT p.unit_id FROM places AS p
+                WHERE p.org_id = :org_id AND p.member_id = j.known_id AND p.until IS NULL AND p.unit_id IS NOT NULL
+                ORDER BY p.unit_id) THEN 'moved'
+            ELSE 'unchanged' END AS outcome
+FROM judged AS j
+"""
+
+
+async def judge_people(db: AsyncConnection, org_id: UUID) -> None:
+    """Decide what becomes of every person of `staged`; gives `people`."""
+    await db.execute(text("DROP TABLE IF EXISTS people"))
+    await db.execute(text(_PEOPLE), {"org_id": org_id})
+    await db.execute(text("ANALYZE people"))
+
+
+# What each row is told. Of a phone that stands in very many rows, only the first of the others are named.
+_VERDICTS = """
+SELECT s.row_no,
+       CASE WHEN s.cells_cipher IS NOT NULL OR r.problem IS NOT NULL THEN 'refused' ELSE p.outcome END AS outcome,
+       CASE WHEN s.cells_cipher IS NOT NULL THEN s.problems
+            ELSE array_remove(ARRAY[r.problem, CASE WHEN r.problem IS NULL THEN p.problem END], NULL) END AS problems,
+       array_remove(s.warnings, 'row-repeated')
+           || CASE WHEN cardinality(p.rows) > 1 AND s.row_no > min(s.row_no) OVER same
+                   THEN ARRAY['row-repeated'] ELSE '{}' END AS warnings,
+       CASE WHEN p.problem IS NOT NULL THEN array_remove(p.rows[1:20], s.row_no) ELSE '{}' END AS related_rows,
+       CASE WHEN p.problem IS NULL THEN p.member_id END AS member_id,
+       r.unit_id
+FROM staged AS s
+LEFT JOIN people AS p ON p.phone_index = s.phone_index
+LEFT JOIN resolved AS r ON r.unit_path = s.unit_path
+WINDOW same AS (PARTITION BY s.phone_index, s.unit_path)
+"""
+
+_KEEP = f"""
+INSERT INTO import_rows (org_id, import_id, row_no, new_member_id, name, pinyin, initials, phone_cipher, phone_index,
+                         phone_last4_index, unit_path, party, cells_cipher, outcome, problems, warnings,
+                         related_rows, member_id, unit_id)
+SELECT :org_id, :import_id, row_no, s.new_member_id, s.name, s.pinyin, s.initials, s.phone_cipher, s.phone_index,
+       s.phone_last4_index, s.unit_path, s.party, s.cells_cipher, v.outcome, v.problems, v.warnings,
+       v.related_rows, v.member_id, v.unit_id
+FROM staged AS s JOIN ({_VERDICTS}) AS v USING (row_no)
+"""
+
+_AMEND = f"""
+UPDATE import_rows AS i
+SET outcome = v.outcome, problems = v.problems, warnings = v.warnings, related_rows = v.related_rows,
+    member_id = v.member_id, unit_id = v.unit_id
+FROM ({_VERDICTS}) AS v
+WHERE i.org_id = :org_id AND i.import_id = :import_id AND i.row_no = v.row_no
+  AND (i.outcome, i.problems, i.warnings, i.related_rows, i.member_id, i.unit_id)
+      IS DISTINCT FROM (v.outcome, v.problems, v.warnings, v.related_rows, v.member_id, v.unit_id)
+"""
+
+
+async def keep_rows(db: AsyncConnection, org_id: UUID, import_id: UUID) -> None:
+    """Write `staged` and what becomes of each row to `import_rows`."""
+    await db.execute(text(_KEEP), {"org_id": org_id, "import_id": import_id})
+
+
+async def amend_rows(db: AsyncConnection, org_id: UUID, import_id: UUID) -> None:
+    """Bring the kept rows in line with what has become of them since they were shown."""
+    await db.execute(text(_AMEND), {"org_id": org_id, "import_id": import_id})
+
+
+_COUNT = """
+SELECT (SELECT count(*) FROM members WHERE org_id = :org_id AND removed_at IS NULL) AS people,
+       count(*) FILTER (WHERE outcome = 'added') AS added,
+       count(*) FILTER (WHERE outcome = 'changed') AS changed,
+       count(*) FILTER (WHERE outcome = 'moved') AS moved,
+       count(*) FILTER (WHERE outcome = 'unchanged') AS unchanged,
+       (SELECT count(*) FROM staged AS s LEFT JOIN people AS p USING (phone_index)
+        WHERE s.cells_cipher IS NOT NULL OR p.problem IS NOT NULL) AS refused,
+       (SELECT count(*) FROM staged) AS rows_total
+FROM people
+"""
+
+# Who is not in the file leaves, but for those at the org itself (its management group) and those whose row is refused.
+LEAVING = """
+FROM members AS m
+WHERE m.org_id = :org_id AND m.removed_at IS NULL
+  AND NOT EXISTS (SELECT FROM people AS p WHERE p.phone_index = m.phone_index)
+  AND NOT EXISTS (SELECT FROM places AS p
+                  WHERE p.org_id = :org_id AND p.member_id = m.id AND p.unit_id IS NULL AND p.until IS NULL)
+"""
+
+_NEW_UNITS = """
+SELECT DISTINCT r.unit_path FROM resolved AS r JOIN staged AS s ON s.unit_path = r.unit_path
+JOIN people AS p ON p.phone_index = s.phone_index
+WHERE r.unit_id IS NULL AND r.problem IS NULL AND p.problem IS NULL
+ORDER BY r.unit_path LIMIT :most
+"""
+
+
+async def count_outcomes(db: AsyncConnection, org_id: UUID, mode: str) -> dict[str, Any]:
+    """The counts of an import as its columns want them: people, but rows where they are refused."""
+    counted = (await db.execute(text(_COUNT), {"org_id": org_id})).one()
+    found: dict[str, Any] = dict(counted._mapping)
+    found["leaving"] = 0
+    if mode == "replace-all":
+        found["leaving"] = await db.scalar(text(f"SELECT count(*) {LEAVING}"), {"org_id": org_id})
+    found["new_units"] = await list_new_units(db)
+    return found
+
+
+async def list_new_units(db: AsyncConnection) -> list[str]:
+    """The paths that are wanted and not there, at most one more than may be made."""
+    paths: Sequence[str] = (await db.scalars(text(_NEW_UNITS), {"most": MAX_NEW_UNITS + 1})).all()
+    return list(paths)

@@ -1,0 +1,119 @@
+"""What is seen of an upload from outside, before it is stored: its size, its kind, and a zip's own directory.
+
+Nothing is unpacked or parsed here; that is for a child process (`parse_sheet`).
+"""
+
+import struct
+from enum import StrEnum
+from pathlib import PurePath
+from typing import BinaryIO
+
+from app.members.imports.errors import (
+    FileBomb,
+    FileDamaged,
+    FileEmpty,
+    FileEncrypted,
+    FileRenamed,
+    FileTypeUnknown,
+)
+
+MAX_ENTRIES = 1000
+MAX_UNPACKED = 400 << 20
+MAX_RATIO = 200
+# Small parts pack well and hurt nobody: the ratio counts from here on.
+RATIO_FROM = 16 << 20
+
+_ZIP = b"PK\x03\x04"
+_EMPTY_ZIP = b"PK\x05\x06"
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_OLD_XLS = (b"\x09\x08", b"\x09\x04", b"\x09\x02", b"\x09\x00")
+_ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
+_END = struct.Struct("<4s4H2LH")
+_ENTRY = struct.Struct("<4s6H3L5H2L")
+
+
+class SheetFormat(StrEnum):
+    XLSX = "xlsx"
+    XLS = "xls"
+    ODS = "ods"
+    CSV = "csv"
+
+
+def inspect_upload(name: str, file: BinaryIO) -> SheetFormat:
+    """The format of an uploaded sheet. Raises a SheetRefused where its outside shows that it cannot be read."""
+    try:
+        kind = SheetFormat(PurePath(name).suffix.lower().removeprefix("."))
+    except ValueError:
+        raise FileTypeUnknown from None
+    file.seek(0)
+    beginning = file.read(8)
+    if not beginning:
+        raise FileEmpty
+    if beginning.startswith(_OLE):
+        _inspect_ole(kind, file)
+    elif beginning.startswith((_ZIP, _EMPTY_ZIP)):
+        if kind not in {SheetFormat.XLSX, SheetFormat.ODS}:
+            raise FileRenamed
+        _inspect_zip(kind, file)
+    elif kind is SheetFormat.XLS:
+        if not beginning.startswith(_OLD_XLS):
+            raise FileRenamed
+    elif kind is not SheetFormat.CSV or beginning.startswith((b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"{\\rtf")):
+        raise FileRenamed
+    file.seek(0)
+    return kind
+
+
+def _inspect_ole(kind: SheetFormat, file: BinaryIO) -> None:
+    if kind is SheetFormat.XLS:
+        return
+    file.seek(0)
+    rest = b""
+    while chunk := file.read(1 << 20):
+        if _ENCRYPTED_PACKAGE in rest + chunk:
+            raise FileEncrypted
+        rest = chunk[-64:]
+    raise FileRenamed
+
+
+def _inspect_zip(kind: SheetFormat, file: BinaryIO) -> None:
+    size = file.seek(0, 2)
+    entries = _directory(file, size)
+    names = {name for name, _, _ in entries}
+    workbook = "xl/workbook.xml" if kind is SheetFormat.XLSX else "content.xml"
+    if workbook not in names:
+        raise FileRenamed
+    unpacked = sum(length for _, _, length in entries)
+    if unpacked > MAX_UNPACKED or (unpacked > RATIO_FROM and unpacked > MAX_RATIO * size):
+        raise FileBomb
+
+
+def _directory(file: BinaryIO, size: int) -> list[tuple[str, int, int]]:
+    """Name, packed and unpacked length of every part, from the directory at the end; bounded whatever it claims."""
+    tail_at = max(0, size - (1 << 16) - _END.size)
+    file.seek(tail_at)
+    tail = file.read()
+    at = tail.rfind(b"PK\x05\x06")
+    if at < 0 or len(tail) - at < _END.size:
+        raise FileDamaged
+    _, _, _, _, count, length, offset, _ = _END.unpack_from(tail, at)
+    if count > MAX_ENTRIES or length > MAX_ENTRIES * 512:
+        raise FileBomb
+    file.seek(min(offset, size))
+    directory = file.read(length)
+    found, position = [], 0
+    for _ in range(count):
+        if position + _ENTRY.size > len(directory):
+            raise FileDamaged
+        fields = _ENTRY.unpack_from(directory, position)
+        if fields[0] != b"PK\x01\x02":
+            raise FileDamaged
+        flags, packed, unpacked = fields[3], fields[8], fields[9]
+        if flags & 1:
+            raise FileEncrypted
+        name_length, extra_length, comment_length = fields[10:13]
+        start = position + _ENTRY.size
+        name = directory[start : start + name_length].decode("utf-8", "replace")
+        found.append((name, packed, unpacked))
+        position = start + name_length + extra_length + comment_length
+    return found
