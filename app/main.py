@@ -47,7 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.cipher = Cipher(settings)
     errors.install(app)
     idempotency.install(app)
-    for router in (*auth_routers(settings), orgs, certification, points, audit, health):
+    for router in (*auth_routers(settings), orgs, members, imports, certification, points, audit, health):
         app.include_router(router)
     describe(app)
     logs.install(app)
