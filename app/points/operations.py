@@ -1,0 +1,113 @@
+"""Writing points: one statement a batch."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit.operations import record
+from app.auth.access import ServiceScope
+from app.cipher import Cipher
+from app.points.schemas import Outcome, PointEventCreate, PointEventOut, PointEventsOut
+
+DAYS_BACK = 30
+
+# Times beyond these are refused as well as these are, and fit into every calendar and zone.
+_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
+_FAR_AHEAD = datetime(2999, 1, 1, tzinfo=UTC)
+
+# Days of which events can be taken always have their partition: the first event of a day makes it.
+_MAKE_PARTITIONS = text("""
+SELECT make_partition('point_events', day::date, day::date + 1)
+FROM generate_series(
+    greatest(day_of(CAST(:first AS timestamptz)), day_of(now()) - CAST(:days_back AS int)),
+    least(day_of(CAST(:last AS timestamptz)), day_of(now()) + 1),
+    interval '1 day'
+) AS day
+""")
+
+# Of events with one id in a batch the first that can be counted is. Keys are taken in the order of the ids, so that
+# batches that share some wait for each other and never in a circle. A refused event that had been counted before is
+# called what it is: a duplicate.
+_RECORD = text("""
+WITH sent AS MATERIALIZED (
+    SELECT s.n, s.event_id, s.points, s.kind, s.at, day_of(s.at) AS day,
+        coalesce(by_id.id, by_phone.id) AS user_id,
+        CASE
+            WHEN s.at > now() + interval '5 minutes' THEN 'in-the-future'
+            WHEN day_of(s.at) < day_of(now()) - CAST(:days_back AS int) THEN 'too-old'
+            WHEN coalesce(by_id.id, by_phone.id) IS NULL THEN 'unknown-user'
+            WHEN by_id.status = 'closed' THEN 'closed-account'
+        END AS refusal
+    FROM unnest(
+        CAST(:event_ids AS text[]), CAST(:user_ids AS uuid[]), CAST(:phones AS bytea[]),
+        CAST(:points AS int[]), CAST(:kinds AS text[]), CAST(:ats AS timestamptz[])
+    ) WITH ORDINALITY AS s (event_id, user_id, phone_index, points, kind, at, n)
+    LEFT JOIN users AS by_id ON by_id.id = s.user_id
+    LEFT JOIN users AS by_phone ON by_phone.phone_index = s.phone_index
+),
+countable AS MATERIALIZED (
+    SELECT DISTINCT ON (event_id) n, event_id, user_id, day, points, kind, at
+    FROM sent WHERE refusal IS NULL ORDER BY event_id, n
+),
+keyed AS (
+    INSERT INTO point_event_keys (source, event_id) SELECT :source, event_id FROM countable
+    ON CONFLICT DO NOTHING RETURNING event_id
+),
+counted AS MATERIALIZED (SELECT c.* FROM countable AS c JOIN keyed USING (event_id)),
+written AS (
+    INSERT INTO point_events (user_id, day, source, event_id, points, kind, occurred_at)
+    SELECT user_id, day, :source, event_id, points, kind, at FROM counted
+),
+facts AS (
+    INSERT INTO point_facts (user_ids, days, points)
+    SELECT array_agg(user_id), array_agg(day), array_agg(points) FROM counted HAVING count(*) > 0
+)
+SELECT array_agg(
+    CASE
+        WHEN c.n IS NOT NULL THEN 'counted'
+        WHEN s.refusal IS NULL THEN 'duplicate'
+        WHEN EXISTS (SELECT FROM point_event_keys AS k WHERE k.source = :source AND k.event_id = s.event_id)
+        THEN 'duplicate'
+        ELSE s.refusal
+    END
+    ORDER BY s.n
+)
+FROM sent AS s LEFT JOIN counted AS c USING (n)
+""")
+
+
+async def record_point_events(
+    db: AsyncConnection, cipher: Cipher, scope: ServiceScope, events: list[PointEventCreate]
+) -> PointEventsOut:
+    """Count a batch of events: those that can be are, each is told what became of it.
+
+    The source is the client itself, so that no service can use up another's ids. Ledger, key and the fact that the
+    totals are folded from are one statement's and commit together.
+    """
+    times = [min(max(event.occurred_at, _LONG_AGO), _FAR_AHEAD) for event in events]
+    await db.execute(_MAKE_PARTITIONS, {"first": min(times), "last": max(times), "days_back": DAYS_BACK})
+    outcomes: list[str] = (
+        await db.execute(
+            _RECORD,
+            {
+                "source": scope.client_id,
+                "days_back": DAYS_BACK,
+                "event_ids": [event.event_id for event in events],
+                "user_ids": [event.user_id for event in events],
+                "phones": [None if event.phone is None else cipher.phone_index(event.phone) for event in events],
+                "points": [event.points for event in events],
+                "kinds": [event.kind for event in events],
+                "ats": times,
+            },
+        )
+    ).scalar_one()
+    counted = outcomes.count(Outcome.COUNTED)
+    if counted:
+        after = {"counted": counted, "sent": len(events)}
+        await record(db, scope.actor, "point_events.counted", subject=("point_events", None), after=after)
+    results = [
+        PointEventOut(event_id=event.event_id, outcome=Outcome(outcome))
+        for event, outcome in zip(events, outcomes, strict=True)
+    ]
+    return PointEventsOut(counted=counted, results=results)

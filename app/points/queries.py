@@ -1,0 +1,42 @@
+"""A learner's own points, exact to the moment: the ledger itself, and of all time the day rows with what waits."""
+
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.points.schemas import DayPointsOut, MyPointsOut
+
+_BY_DAY_AND_KIND = text("""
+SELECT day, sum(points)::int AS points, sum(events)::int AS events, jsonb_object_agg(kind, points) AS kinds
+FROM (
+    SELECT day, kind, sum(points) AS points, count(*) AS events FROM point_events
+    WHERE user_id = :user_id AND day BETWEEN :first AND :last GROUP BY day, kind
+) AS by_kind
+GROUP BY day ORDER BY day DESC
+""")
+
+_SUMS = text("""
+SELECT coalesce(sum(points), 0)::bigint AS total,
+    coalesce(sum(points) FILTER (WHERE day > CAST(:today AS date) - 7 AND day <= :today), 0)::bigint AS last_7_days
+FROM (
+    SELECT day, points FROM user_days WHERE user_id = :user_id
+    UNION ALL
+    SELECT waiting.day, waiting.points
+    FROM point_facts AS f, unnest(f.user_ids, f.days, f.points) AS waiting (user_id, day, points)
+    WHERE waiting.user_id = :user_id
+) AS days
+""")
+
+
+async def get_my_points(db: AsyncConnection, user_id: UUID, today: date, first: date, last: date) -> MyPointsOut:
+    """A user's points: all of them, the last seven days', and of the days asked for by day and kind."""
+    sums: Any = (await db.execute(_SUMS, {"user_id": user_id, "today": today})).one()
+    days = await db.execute(_BY_DAY_AND_KIND, {"user_id": user_id, "first": first, "last": last})
+    return MyPointsOut(
+        total=sums.total,
+        last_7_days=sums.last_7_days,
+        days=[DayPointsOut.model_validate(row) for row in days],
+    )

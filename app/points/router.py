@@ -1,0 +1,42 @@
+"""Points over HTTP: the ledger for services, one's own points for learners."""
+
+from datetime import date, timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from app.auth.access import ScopeMissing, Service, ServiceScope, SignedIn
+from app.cipher import CipherDep
+from app.db import Db, TransactionalRoute
+from app.errors import problems
+from app.points import operations, queries
+from app.points.days import today
+from app.points.schemas import MyPointsOut, PointEventsCreate, PointEventsOut
+
+router = APIRouter(prefix="/v1", route_class=TransactionalRoute)
+
+
+@router.post("/point-events", tags=["points"], responses=problems(ScopeMissing))
+async def record_point_events(
+    scope: Annotated[ServiceScope, Service("point-events:write")], body: PointEventsCreate, db: Db, cipher: CipherDep
+) -> PointEventsOut:
+    """Count up to 1,000 events, each once per calling service and `event_id`, and say what became of each.
+
+    Send a batch again whenever its answer was lost: what was counted is then a `duplicate`. The ledger is
+    append-only; an event is corrected by another one. Events of up to 30 days ago count on their own day.
+    """
+    return await operations.record_point_events(db, cipher, scope, body.events)
+
+
+@router.get("/me/points", tags=["me"])
+async def read_my_points(
+    user: SignedIn,
+    db: Db,
+    until: Annotated[date | None, Query(description="The last day shown; today unless given.")] = None,
+    days: Annotated[int, Query(ge=1, le=92, description="How many days are shown.")] = 30,
+) -> MyPointsOut:
+    """The caller's own points: the total, the last seven days, and day by day by kind."""
+    now = today()
+    last = min(until or now, now)
+    first = max(last, date.min + timedelta(days=days)) - timedelta(days=days - 1)
+    return await queries.get_my_points(db, user.user_id, now, first, last)

@@ -1,0 +1,119 @@
+"""Bodies of the points calls."""
+
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, Self
+from uuid import UUID
+
+from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from app.phones import Phone
+from app.schemas import Body, Out
+
+MAX_POINTS = 100_000
+MAX_BATCH = 1000
+
+
+def _as_text(value: object) -> object:
+    # Left to itself, pydantic takes a number for seconds since 1970.
+    if not isinstance(value, str):
+        raise PydanticCustomError("datetime_type", "a time of RFC 3339 as a string")
+    return value
+
+
+EventId = Annotated[
+    str,
+    StringConstraints(pattern=r"^[\x21-\x7e]{1,64}$"),
+    Field(description="The source's own id of the event: 1 to 64 visible ASCII characters.", examples=["read-81f0c2"]),
+]
+PointKind = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$"),
+    Field(description="What the points are for, in the source's words.", examples=["article"]),
+]
+
+
+class PointEventCreate(Body):
+    """One event. It counts once per source and `event_id`, whatever is sent again under that id."""
+
+    event_id: EventId
+    user_id: UUID | None = Field(default=None, description="Whose points: the user's id; or give `phone`.")
+    phone: Phone | None = Field(default=None, description="Whose points: the phone the user holds now.")
+    points: Annotated[
+        int,
+        Field(
+            strict=True,
+            ge=-MAX_POINTS,
+            le=MAX_POINTS,
+            description="Whole and not zero. An event is corrected by another one, with negative points.",
+            examples=[5],
+        ),
+    ]
+    kind: PointKind
+    occurred_at: Annotated[
+        AwareDatetime,
+        BeforeValidator(_as_text, json_schema_input_type=str),
+        Field(
+            description="When it was earned, with zone; its day in Asia/Shanghai is the day that it counts on.",
+            json_schema_extra={"format": "date-time"},
+        ),
+    ]
+
+    @model_validator(mode="after")
+    def _says_whose_and_how_many(self) -> Self:
+        if (self.user_id is None) == (self.phone is None):
+            raise PydanticCustomError("whose", "either user_id or phone, and not both")
+        if self.points == 0:
+            raise PydanticCustomError("points_zero", "an event of no points is none")
+        return self
+
+
+class PointEventsCreate(Body):
+    """A batch. One malformed event refuses the whole of it; otherwise each event is told what became of it."""
+
+    events: Annotated[list[PointEventCreate], Field(min_length=1, max_length=MAX_BATCH)]
+
+
+class Outcome(StrEnum):
+    """What became of one event."""
+
+    COUNTED = "counted"
+    DUPLICATE = "duplicate"
+    UNKNOWN_USER = "unknown-user"
+    CLOSED_ACCOUNT = "closed-account"
+    TOO_OLD = "too-old"
+    IN_THE_FUTURE = "in-the-future"
+
+
+class PointEventOut(Out):
+    event_id: str
+    outcome: Outcome = Field(
+        description="`counted`: in the ledger, once and for ever. `duplicate`: this id was counted before (or earlier "
+        "in this batch), whatever it says now. `unknown-user`: nobody has this id or holds this phone. "
+        "`closed-account`: the account is closed. `too-old`: of a day more than 30 days ago. `in-the-future`: more "
+        "than five minutes ahead of the service's clock. Only a counted event uses up its id: the others can be sent "
+        "again, mended or later."
+    )
+
+
+class PointEventsOut(Out):
+    """What became of each event, in the order of the batch."""
+
+    counted: int = Field(description="How many were counted by this call.")
+    results: list[PointEventOut]
+
+
+class DayPointsOut(Out):
+    day: date
+    points: int
+    events: int
+    kinds: dict[str, int] = Field(description="The day's points by kind.", examples=[{"article": 6, "video": 4}])
+
+
+class MyPointsOut(Out):
+    """A learner's own points."""
+
+    total: int = Field(description="All points ever.")
+    last_7_days: int = Field(description="Of today and the six days before it (Asia/Shanghai).")
+    days: list[DayPointsOut] = Field(description="The days asked for that have events, newest first.")

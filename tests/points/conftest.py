@@ -1,0 +1,10 @@
+import httpx
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.points.services import PointsService, sign_in_service
+
+
+@pytest.fixture(scope="session")
+async def service(api: httpx.AsyncClient, engine: AsyncEngine) -> PointsService:
+    return await sign_in_service(api, engine)

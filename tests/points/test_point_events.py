@@ -1,0 +1,273 @@
+"""The ledger over HTTP: what counts, what is refused, and that nothing counts twice."""
+
+import asyncio
+import random
+from collections import defaultdict
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.points.days import SHANGHAI
+from tests.people import People, Person, fresh_phone
+from tests.points.services import PointsService, event, sign_in_service
+
+
+async def _learner(people: People) -> Person:
+    return await people.register(verified=False, party=False)
+
+
+async def _points(person: Person, **params: Any) -> dict[str, Any]:
+    answer = await person.get("/v1/me/points", params=params)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def test_events_count_for_a_user_by_id_or_by_phone(people: People, service: PointsService) -> None:
+    person = await _learner(people)
+    outcomes = await service.outcomes(
+        event(person.user_id, points=3), event(phone=f"+86 {person.phone}", points=4, kind="video")
+    )
+    assert outcomes == ["counted", "counted"]
+    mine = await _points(person)
+    assert (mine["total"], mine["last_7_days"]) == (7, 7)
+    assert [day["kinds"] for day in mine["days"]] == [{"article": 3, "video": 4}]
+    assert mine["days"][0]["points"] == 7
+    assert mine["days"][0]["events"] == 2
+
+
+async def test_an_event_sent_again_counts_once_whatever_it_says_now(people: People, service: PointsService) -> None:
+    person, other = await _learner(people), await _learner(people)
+    first = event(person.user_id, points=3)
+    assert await service.outcomes(first) == ["counted"]
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    long_ago = (datetime.now(UTC) - timedelta(days=100)).isoformat()
+    again = [
+        first,
+        first | {"points": 50},
+        first | {"user_id": other.user_id},
+        first | {"occurred_at": yesterday},
+        first | {"occurred_at": long_ago},
+    ]
+    for retry in again:
+        assert await service.outcomes(retry) == ["duplicate"]
+    assert (await _points(person))["total"] == 3
+    assert (await _points(other))["total"] == 0
+
+
+async def test_one_id_twice_in_a_batch_counts_once(people: People, service: PointsService) -> None:
+    person = await _learner(people)
+    once = event(person.user_id, points=3)
+    unknown = once | {"user_id": "00000000-0000-7000-8000-000000000000"}
+    batch = [unknown, once, once | {"points": 9}]
+    assert await service.outcomes(*batch) == ["unknown-user", "counted", "duplicate"]
+    assert await service.outcomes(*batch) == ["duplicate", "duplicate", "duplicate"]
+    assert (await _points(person))["total"] == 3
+
+
+async def test_two_services_ids_do_not_meet(
+    people: People, service: PointsService, api: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    person = await _learner(people)
+    other = await sign_in_service(api, engine)
+    sent = event(person.user_id, points=2)
+    assert await service.outcomes(sent) == ["counted"]
+    assert await other.outcomes(sent) == ["counted"]
+    assert (await _points(person))["total"] == 4
+
+
+async def test_a_refused_event_has_no_effect_and_can_be_sent_again(people: People, service: PointsService) -> None:
+    phone = fresh_phone()
+    early = event(phone=phone)
+    assert await service.outcomes(early) == ["unknown-user"]
+    person = await people.register(phone=phone, verified=False, party=False)
+    assert await service.outcomes(early) == ["counted"]
+    assert (await _points(person))["total"] == 5
+
+
+async def test_events_of_a_closed_account_do_not_count(
+    people: People, service: PointsService, db: AsyncConnection
+) -> None:
+    person = await _learner(people)
+    assert await service.outcomes(event(person.user_id)) == ["counted"]
+    closing = "UPDATE users SET status = 'closed', phone_index = NULL, phone_cipher = NULL WHERE id = :id"
+    await db.execute(text(closing), {"id": person.user_id})
+    assert await service.outcomes(event(person.user_id)) == ["closed-account"]
+    assert await service.outcomes(event(phone=person.phone)) == ["unknown-user"]
+    kept = await db.scalar(text("SELECT sum(points) FROM point_events WHERE user_id = :id"), {"id": person.user_id})
+    assert kept == 5
+
+
+async def test_clocks_that_are_off(people: People, service: PointsService) -> None:
+    person = await _learner(people)
+    now = datetime.now(SHANGHAI)
+    earliest = datetime.combine(now.date() - timedelta(days=30), datetime.min.time(), SHANGHAI)
+    times = {
+        now + timedelta(minutes=4): "counted",
+        now + timedelta(minutes=6): "in-the-future",
+        now + timedelta(days=3650): "in-the-future",
+        earliest: "counted",
+        earliest - timedelta(microseconds=1): "too-old",
+        now - timedelta(days=3650): "too-old",
+    }
+    sent = [event(person.user_id, occurred_at=at.isoformat()) for at in times]
+    sent.append(event(person.user_id, occurred_at="0001-01-01T00:00:00+14:00"))
+    sent.append(event(person.user_id, occurred_at="9999-12-31T23:59:59-12:00"))
+    assert await service.outcomes(*sent) == [*times.values(), "too-old", "in-the-future"]
+    assert await service.outcomes(sent[-1]) == ["in-the-future"]
+    assert await service.outcomes(sent[-2]) == ["too-old"]
+
+
+async def test_a_day_is_a_day_in_shanghai(people: People, service: PointsService) -> None:
+    person = await _learner(people)
+    day = datetime.now(SHANGHAI).date() - timedelta(days=3)
+    sent = {f"{day}T00:00:00+08:00": day, f"{day}T15:59:59Z": day, f"{day}T16:00:00Z": day + timedelta(days=1)}
+    await service.outcomes(*(event(person.user_id, occurred_at=at) for at in sent))
+    shown = {date.fromisoformat(row["day"]): row["events"] for row in (await _points(person))["days"]}
+    assert shown == {day: 2, day + timedelta(days=1): 1}
+    assert (await _points(person, until=str(day), days=1))["days"][0]["points"] == 10
+    assert (await _points(person, until="0001-01-05", days=92))["days"] == []
+
+
+async def test_corrections_are_events(people: People, service: PointsService) -> None:
+    person = await _learner(people)
+    await service.outcomes(event(person.user_id, points=30), event(person.user_id, points=-45))
+    assert (await _points(person))["total"] == -15
+
+
+_GOOD = event("00000000-0000-7000-8000-000000000000")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        _GOOD | {"points": 0},
+        _GOOD | {"points": 1.5},
+        _GOOD | {"points": 1.0},
+        _GOOD | {"points": "5"},
+        _GOOD | {"points": True},
+        _GOOD | {"points": 100_001},
+        _GOOD | {"points": 10**400},
+        _GOOD | {"phone": "13800138000"},
+        {name: value for name, value in _GOOD.items() if name != "user_id"},
+        _GOOD | {"user_id": None, "phone": "12345"},
+        _GOOD | {"event_id": ""},
+        _GOOD | {"event_id": "a b"},
+        _GOOD | {"event_id": "x" * 65},
+        _GOOD | {"event_id": "a\x00b"},
+        _GOOD | {"kind": "Article"},
+        _GOOD | {"kind": ""},
+        _GOOD | {"occurred_at": "2026-11-23T10:00:00"},
+        _GOOD | {"occurred_at": 1_700_000_000},
+        _GOOD | {"occurred_at": "yesterday"},
+        _GOOD | {"note": "?"},
+    ],
+)
+async def test_a_malformed_event_refuses_the_whole_batch(
+    people: People, service: PointsService, wrong: dict[str, Any]
+) -> None:
+    person = await _learner(people)
+    answer = await service.post(event(person.user_id), wrong)
+    assert answer.status_code == 422
+    assert all(error["pointer"].startswith("/events/1") for error in answer.json()["errors"])
+    assert (await _points(person))["total"] == 0
+
+
+async def test_numbers_that_are_none(service: PointsService, api: httpx.AsyncClient) -> None:
+    for points in ("NaN", "1e400", "-Infinity", "9" * 5000):
+        body = (
+            '{"events": [{"event_id": "e", "phone": "13800138000", "kind": "k", '
+            f'"occurred_at": "2026-01-01T00:00:00Z", "points": {points}}}]}}'
+        )
+        headers = service.headers | {"Content-Type": "application/json"}
+        answer = await api.post("/v1/point-events", content=body, headers=headers)
+        assert answer.status_code in {400, 422}, points
+
+
+async def test_batches_have_a_size(service: PointsService) -> None:
+    assert (await service.post()).status_code == 422
+    unknown = "00000000-0000-7000-8000-000000000000"
+    assert (await service.post(*(event(unknown) for _ in range(1001)))).status_code == 422
+    assert set(await service.outcomes(*(event(unknown) for _ in range(1000)))) == {"unknown-user"}
+
+
+async def test_only_services_with_the_scope_may_post(
+    people: People, api: httpx.AsyncClient, engine: AsyncEngine
+) -> None:
+    person = await _learner(people)
+    sent = event(person.user_id)
+    assert (await person.post("/v1/point-events", json={"events": [sent]})).status_code == 403
+    assert (await api.post("/v1/point-events", json={"events": [sent]})).status_code == 401
+    without = await sign_in_service(api, engine, scopes=())
+    refused = await without.post(sent)
+    assert (refused.status_code, refused.json()["type"]) == (403, "/problems/insufficient-scope")
+
+
+async def test_the_same_batch_ten_times_at_once_counts_once(people: People, service: PointsService) -> None:
+    person = await _learner(people)
+    batch = [event(person.user_id, points=1) for _ in range(200)]
+
+    async def shuffled() -> list[str]:
+        return await service.outcomes(*random.sample(batch, len(batch)))
+
+    answers = await asyncio.gather(*(shuffled() for _ in range(10)))
+    counted = sum(outcomes.count("counted") for outcomes in answers)
+    assert counted == 200
+    assert {outcome for outcomes in answers for outcome in outcomes} == {"counted", "duplicate"}
+    assert (await _points(person))["total"] == 200
+
+
+async def test_any_mixture_of_events_equals_a_naive_count(people: People, service: PointsService) -> None:
+    chance = random.Random(8)
+    persons = [await _learner(people) for _ in range(4)]
+    now = datetime.now(SHANGHAI)
+    counted: dict[str, dict[str, Any]] = {}
+    ids = [event()["event_id"] for _ in range(150)]
+    for _ in range(40):
+        batch = [
+            event(
+                chance.choice(persons).user_id,
+                event_id=chance.choice(ids),
+                points=chance.choice([-3, 1, 2, 8]),
+                kind=chance.choice(["article", "video", "quiz"]),
+                occurred_at=(now - timedelta(hours=chance.randrange(0, 24 * 34))).isoformat(),
+            )
+            for _ in range(chance.randrange(1, 12))
+        ]
+        before = set(counted)
+        expected = []
+        for sent in batch:
+            day = datetime.fromisoformat(sent["occurred_at"]).astimezone(SHANGHAI).date()
+            fits = day >= now.date() - timedelta(days=30)
+            if fits and sent["event_id"] not in counted:
+                counted[sent["event_id"]] = sent | {"day": day}
+                expected.append("counted")
+            else:
+                expected.append("duplicate" if fits or sent["event_id"] in before else "too-old")
+        assert await service.outcomes(*batch) == expected
+    for person in persons:
+        mine = [sent for sent in counted.values() if sent["user_id"] == person.user_id]
+        by_day: dict[date, dict[str, int]] = defaultdict(dict)
+        for sent in mine:
+            by_day[sent["day"]][sent["kind"]] = by_day[sent["day"]].get(sent["kind"], 0) + sent["points"]
+        shown = await _points(person, days=40)
+        assert {date.fromisoformat(row["day"]): row["kinds"] for row in shown["days"]} == by_day
+        assert shown["total"] == sum(sent["points"] for sent in mine)
+
+
+@pytest.mark.parametrize("statement", ["UPDATE {} SET points = 1", "DELETE FROM {}", "TRUNCATE {}"])
+async def test_the_ledger_is_append_only_in_the_database(
+    people: People, service: PointsService, db: AsyncConnection, statement: str
+) -> None:
+    person = await _learner(people)
+    await service.outcomes(event(person.user_id))
+    today = datetime.now(SHANGHAI).strftime("%Y%m%d")
+    for table in ("point_events", f"partitions.point_events_{today}"):
+        with pytest.raises(IntegrityError):
+            await db.execute(text(statement.format(table)))
+    assert (await _points(person))["total"] == 5
