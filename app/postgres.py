@@ -12,6 +12,7 @@ import shutil
 import signal
 import stat
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ DATABASE = "xuezu"
 OWNER = "xuezu"
 SUPERUSER = "postgres"
 PORT = 5432
+NOBODYS_PID = 2**31 - 1
+ORPHANS_SECONDS = 30
 LONGEST_SOCKET_PATH = 100  # of the 103 (macOS) or 107 (Linux) bytes that a socket's address has room for
 
 SETTINGS = {
@@ -97,7 +100,7 @@ def start(folder: Path, *, say: Say = silent, settings: Mapping[str, str] | None
         say(f"PostgreSQL is still running from before (process {server.pid}): using it")
     else:
         say("Starting PostgreSQL")
-        server = _start(folder, SETTINGS | dict(settings or {}))
+        server = _start(folder, SETTINGS | dict(settings or {}), say)
     try:
         _make_database(server)
     except BaseException:
@@ -180,6 +183,12 @@ def _last(output: str) -> str:
     return output.strip().splitlines()[-1] if output.strip() else "it said nothing"
 
 
+def _reason(log: str) -> str:
+    """The last complaint in a server's log, or its last line."""
+    complaints = [line for line in log.splitlines() if "FATAL:" in line or "PANIC:" in line]
+    return complaints[-1].partition("  ")[2] if complaints else _last(log)
+
+
 def _check_version(folder: Path) -> None:
     made_by = (folder / "PG_VERSION").read_text().strip()
     ours = run("postgres", "--version").stdout.split()[-1].split(".")[0]
@@ -207,22 +216,39 @@ def _socket_folder(folder: Path) -> Path:
     return sockets
 
 
-def _start(folder: Path, settings: Mapping[str, str]) -> EmbeddedPostgres:
+def _start(folder: Path, settings: Mapping[str, str], say: Say) -> EmbeddedPostgres:
     if _postmaster(folder) is not None:  # there, but not taking connections: its socket is lost, or it hangs
         run("pg_ctl", "stop", "-D", str(folder), "-m", "immediate", "-w", "-t", "10")
-    # A pid file whose process is no server on this folder: PostgreSQL would wait for that stranger to end.
-    (folder / "postmaster.pid").unlink(missing_ok=True)
     sockets = _socket_folder(folder)
+    for lock in (folder / "postmaster.pid", sockets / f".s.PGSQL.{PORT}.lock"):
+        _disown(lock)
     given = {"unix_socket_directories": str(sockets), "port": str(PORT), **settings}
     options = " ".join(f"-c {name}={shlex.quote(value)}" for name, value in given.items())
     log = folder / "server.log"
-    # Recovery after a crash can take long and goes on after a Ctrl-C of ours: `running` stops it.
-    done = run("pg_ctl", "start", "-D", str(folder), "-l", str(log), "-o", options, "-w", "-t", "300")
-    server = _postmaster(folder)
-    if done.returncode or server is None:
-        said = log.read_text(errors="replace") if log.exists() else done.stdout
-        raise CannotStart(f"PostgreSQL did not start; the end of {log} says why: {_last(said)}.")
-    return server
+    deadline = time.monotonic() + ORPHANS_SECONDS
+    while True:
+        before = log.stat().st_size if log.exists() else 0
+        # Recovery after a crash can take long.
+        done = run("pg_ctl", "start", "-D", str(folder), "-l", str(log), "-o", options, "-w", "-t", "300")
+        server = _postmaster(folder)
+        if done.returncode == 0 and server is not None:
+            return server
+        said = log.read_bytes()[before:].decode(errors="replace") if log.exists() else done.stdout
+        if "is still in use" not in said or time.monotonic() > deadline:
+            raise CannotStart(f"PostgreSQL did not start; the end of {log} says why: {_reason(said)}.")
+        say("Waiting for the last processes of a killed PostgreSQL to end")
+        time.sleep(1)
+
+
+def _disown(lock: Path) -> None:
+    """Where the pid in a lock file is no server's, put one that nobody has.
+
+    PostgreSQL would wait for that stranger to end. The rest of the file stays: by it PostgreSQL sees for itself
+    whether processes of the old server still use its memory.
+    """
+    if lock.exists():
+        _, newline, rest = lock.read_text().partition("\n")
+        lock.write_text(f"{NOBODYS_PID}{newline}{rest}")
 
 
 def _postmaster(folder: Path) -> EmbeddedPostgres | None:

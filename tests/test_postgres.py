@@ -1,0 +1,106 @@
+"""The embedded PostgreSQL in folders that went through something."""
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from app import postgres
+from app.data_dir import hold
+from app.postgres_programs import account
+from app.settings import CannotStart
+
+
+def test_a_server_comes_back_after_a_crash_and_a_stale_pid_file(tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
+    with postgres.running(folder) as server:
+        server.execute("CREATE TABLE kept AS SELECT 42 AS answer", database=postgres.DATABASE)
+        os.kill(server.pid, signal.SIGKILL)
+    # After a restart of the machine the old pid may be anybody's, and PostgreSQL waits for one of its own user's.
+    user = account()
+    with subprocess.Popen(["sleep", "60"], user=user.pw_uid if user else None) as stranger:
+        for lock in (folder / "postmaster.pid", folder / ".s.PGSQL.5432.lock"):
+            _, *lines = lock.read_text().splitlines()
+            lock.write_text("\n".join([str(stranger.pid), *lines]) + "\n")
+        assert postgres.find_running(folder) is None
+        with postgres.running(folder) as server:
+            assert server.execute("SELECT answer FROM kept", database=postgres.DATABASE) == "42"
+            assert postgres.find_running(folder) == server
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_a_half_made_folder_is_made_again(tmp_path: Path) -> None:
+    draft = tmp_path / "postgres.new"
+    draft.mkdir()
+    (draft / "PG_VERSION").write_text("18\n")
+    with postgres.running(tmp_path / "postgres", settings=postgres.THROWAWAY) as server:
+        assert server.execute("SHOW fsync") == "off"
+    assert not draft.exists()
+
+
+def test_paths_with_spaces_quotes_chinese_and_no_end(tmp_path: Path) -> None:
+    folder = tmp_path / "it's 学组" / ("long" * 20) / "postgres"
+    with postgres.running(folder, settings=postgres.THROWAWAY) as server:
+        assert server.execute("SELECT lower('ÀÉ') || current_setting('server_encoding')") == "àéUTF8"
+        assert server.sockets != folder
+        assert stat.S_IMODE(server.sockets.stat().st_mode) == 0o700
+    shutil.rmtree(server.sockets)
+
+
+def test_its_log_quotes_nobody(tmp_path: Path) -> None:
+    with postgres.running(tmp_path / "postgres", settings=postgres.THROWAWAY) as server:
+        server.execute("CREATE TABLE people (phone text PRIMARY KEY)")
+        for _ in range(2):
+            try:
+                server.execute("INSERT INTO people VALUES ('13800138000')")
+            except CannotStart:
+                break
+        else:
+            pytest.fail("the second insert passed")
+    log = (tmp_path / "postgres" / "server.log").read_text()
+    assert "people_pkey" in log
+    assert "13800138000" not in log
+
+
+def test_only_its_user_reaches_it(tmp_path: Path) -> None:
+    with postgres.running(tmp_path / "postgres", settings=postgres.THROWAWAY) as server:
+        assert stat.S_IMODE(server.sockets.stat().st_mode) == 0o700
+        assert server.execute("SHOW listen_addresses") == ""
+
+
+def test_data_of_another_major_version_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
+    folder.mkdir()
+    (folder / "PG_VERSION").write_text("17\n")
+    with pytest.raises(CannotStart, match=r"was written by PostgreSQL 17, and this is PostgreSQL 18: carry it over"):
+        postgres.start(folder)
+    assert [path.name for path in folder.iterdir()] == ["PG_VERSION"]
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "postgres"
+    folder.mkdir()
+    (folder / "thesis.txt").write_text("mine")
+    with pytest.raises(CannotStart, match="holds something else than PostgreSQL's data: move it away"):
+        postgres.start(folder)
+    assert (folder / "thesis.txt").read_text() == "mine"
+
+
+def test_settings_that_postgres_refuses_are_told_with_its_own_words(tmp_path: Path) -> None:
+    with pytest.raises(CannotStart, match=r"did not start; the end of .*server\.log says why: .*max_connections"):
+        postgres.start(tmp_path / "postgres", settings={"max_connections": "many"})
+    assert postgres.find_running(tmp_path / "postgres") is None
+
+
+def test_a_hold_ends_with_its_holder(tmp_path: Path) -> None:
+    with hold(tmp_path):
+        second = hold(tmp_path)
+        with pytest.raises(CannotStart, match=rf"in use by another run \(process {os.getpid()}\): .*XUEZU_DATA_DIR"):
+            second.__enter__()
+    with hold(tmp_path):
+        pass
