@@ -1,0 +1,105 @@
+"""A load client that costs little: raw keep-alive HTTP/1.1 over asyncio, in a process of its own."""
+
+import asyncio
+import multiprocessing
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from typing import cast
+from urllib.parse import urlsplit
+
+import uvloop
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a run of requests showed."""
+
+    per_second: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    failed: int
+
+
+class _Caller(asyncio.Protocol):
+    """One connection that sends the same request again as soon as it was answered."""
+
+    def __init__(self, request: bytes, until: float, latencies: list[float], failed: list[int]) -> None:
+        self._request = request
+        self._until = until
+        self._latencies = latencies
+        self._failed = failed
+        self._read = b""
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.WriteTransport, transport)
+        self._send()
+
+    def _send(self) -> None:
+        self._sent = time.perf_counter()
+        self._transport.write(self._request)
+
+    def data_received(self, data: bytes) -> None:
+        self._read += data
+        head, separator, body = self._read.partition(b"\r\n\r\n")
+        if not separator:
+            return
+        length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
+        if len(body) < length:
+            return
+        self._read = b""
+        now = time.perf_counter()
+        self._latencies.append(now - self._sent)
+        if b" 200 " not in head[:16]:
+            self._failed[0] += 1
+        if now < self._until:
+            self._send()
+        elif not self.done.done():
+            self.done.set_result(None)
+            self._transport.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.done.done():
+            self.done.set_exception(error or ConnectionError("closed"))
+
+
+async def _run(url: str, headers: dict[str, str], connections: int, seconds: float) -> Load:
+    parts = urlsplit(url)
+    target = parts.path + (f"?{parts.query}" if parts.query else "")
+    lines = [
+        f"GET {target} HTTP/1.1",
+        f"Host: {parts.netloc}",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
+    request = ("\r\n".join(lines) + "\r\n\r\n").encode()
+    latencies: list[float] = []
+    failed = [0]
+    loop = asyncio.get_running_loop()
+    began = time.perf_counter()
+    callers = []
+    for _ in range(connections):
+        _, caller = await loop.create_connection(
+            lambda: _Caller(request, began + seconds, latencies, failed), parts.hostname, parts.port
+        )
+        callers.append(caller)
+    await asyncio.gather(*(caller.done for caller in callers))
+    took = time.perf_counter() - began
+    ordered = sorted(latencies)
+
+    def percentile(share: float) -> float:
+        return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000
+
+    return Load(len(ordered) / took, percentile(0.5), percentile(0.95), percentile(0.99), failed[0])
+
+
+def _in_process(url: str, headers: dict[str, str], connections: int, seconds: float) -> Load:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(url, headers, connections, seconds))
+
+
+def get(url: str, headers: dict[str, str], *, connections: int = 16, seconds: float = 4.0) -> Load:
+    """GET the same address over and over from `connections` connections for `seconds`."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
+        return process.submit(_in_process, url, headers, connections, seconds).result(seconds + 30)
