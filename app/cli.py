@@ -112,7 +112,6 @@ def openapi(
     """Write the OpenAPI document to openapi/openapi.json."""
     document = openapi_document()
     if not check:
-        SNAPSHOT.parent.mkdir(exist_ok=True)
         SNAPSHOT.write_text(document)
         print(f"Wrote {SNAPSHOT}.")
     elif not SNAPSHOT.exists() or SNAPSHOT.read_text() != document:

@@ -1,0 +1,61 @@
+"""The smaller commands of `xuezu`."""
+
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app import cli
+from app.settings import CannotStart
+from tests.processes import ROOT, environment, refusal
+
+
+def xuezu(*arguments: str, **settings: object) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "app.cli", *arguments],
+        cwd=ROOT,
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_keys_are_whole_and_new_each_time() -> None:
+    first, second = xuezu("keys"), xuezu("keys")
+    assert not set(first.split()) & set(second.split())
+    data, index = first.splitlines()
+    key_id, _, key = data.removeprefix("XUEZU_DATA_KEYS=").partition(":")
+    assert key_id
+    assert len(base64.b64decode(key, validate=True)) == 32
+    assert len(base64.b64decode(index.removeprefix("XUEZU_INDEX_KEY="), validate=True)) == 32
+
+
+def test_the_snapshot_is_current_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XUEZU_PUBLIC_URL", "https://xuezu.example")
+    monkeypatch.setenv("XUEZU_ENV", "production")
+    cli.openapi(check=True)
+    assert {"/livez", "/readyz"} <= set(json.loads(cli.SNAPSHOT.read_text())["paths"])
+
+
+def test_a_lagging_snapshot_is_told_and_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cli, "SNAPSHOT", tmp_path / "openapi.json")
+    with pytest.raises(CannotStart, match="lags behind the code: run `make openapi`"):
+        cli.openapi(check=True)
+    cli.openapi(check=False)
+    cli.openapi(check=True)
+    cli.SNAPSHOT.write_text(cli.SNAPSHOT.read_text().replace("/livez", "/alive"))
+    with pytest.raises(CannotStart, match="lags behind the code"):
+        cli.openapi(check=True)
+
+
+def test_commands_without_a_database_say_where_one_comes_from(tmp_path: Path) -> None:
+    for command in ("serve", "worker", "migrate"):
+        said = refusal(command, XUEZU_DATA_DIR=tmp_path)
+        assert said.startswith("No database: set XUEZU_DATABASE_URL, or start everything with `make run`")

@@ -1,0 +1,59 @@
+"""/livez and /readyz, as a supervisor and a load balancer see them."""
+
+import asyncio
+
+import asyncpg
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from app import migration, postgres
+from app.main import create_app
+from app.settings import Settings
+
+
+async def test_alive_and_ready(api: httpx.AsyncClient) -> None:
+    assert (await api.get("/livez")).json() == {"status": "alive"}
+    assert (await api.get("/readyz")).json() == {"status": "ready", "revision": migration.head()}
+
+
+async def test_not_ready_while_the_database_is_away_or_not_migrated(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A server of the test's own goes away and comes back under a running service."""
+    folder = tmp_path_factory.mktemp("health")
+    server = await asyncio.to_thread(postgres.start, folder / "postgres", settings=postgres.THROWAWAY)
+    try:
+        await migration.migrate_to_head(server.url())
+        settings = Settings(database_url=SecretStr(server.url()), data_dir=folder, database_pool=2).with_secrets()
+        app = create_app(settings)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
+        ):
+
+            async def readyz() -> int:
+                response = await client.get("/readyz", headers={"Accept-Language": "en"})
+                if response.status_code == 503:
+                    assert response.json()["type"] == "/problems/not-ready"
+                    assert int(response.headers["Retry-After"]) > 0
+                return response.status_code
+
+            assert await readyz() == 200
+            await execute(server.url(), "UPDATE alembic_version SET version_num = '0001'")
+            assert await readyz() == 503
+            await execute(server.url(), f"UPDATE alembic_version SET version_num = '{migration.head()}'")
+            assert await readyz() == 200
+
+            await asyncio.to_thread(server.stop)
+            assert await readyz() == 503
+            assert (await client.get("/livez")).status_code == 200
+
+            await asyncio.to_thread(postgres.start, folder / "postgres", settings=postgres.THROWAWAY)
+            assert await readyz() == 200
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute(statement)
+    await connection.close()
