@@ -5,8 +5,6 @@ import subprocess
 import sys
 from typing import Any
 
-import pytest
-
 from tests.processes import ROOT, environment
 
 PHONE, RESIDENT_ID = "13800138000", "11010519491231002X"
@@ -55,7 +53,8 @@ async def main() -> None:
         for line in sys.stdin:
             path, _, request_id = line.rstrip("\\n").partition(" ")
             try:
-                response = await client.get(path, headers=[(b"X-Request-Id", request_id.encode())] if request_id else [])
+                headers = [(b"X-Request-Id", request_id.encode())] if request_id else []
+                response = await client.get(path, headers=headers)
                 said = [response.status_code, response.headers["x-request-id"], response.text]
             except ValueError:
                 said = "torn"
@@ -134,13 +133,15 @@ def test_an_answer_torn_in_the_middle_is_still_logged() -> None:
     assert json.loads(logged.splitlines()[-1])["path"] == "/torn"
 
 
-@pytest.mark.parametrize("given", ["a" * 65, "a b", "a\tb", "ä", "<script>", "a,b", PHONE, RESIDENT_ID])
-def test_an_id_that_is_no_token_or_somebodys_number_is_replaced(given: str) -> None:
-    [(status, request_id, _)], logged = serve(f"/people/x {given}")
-    assert status == 200
-    assert request_id != given
-    assert request_id.isalnum()
-    assert given not in logged
+def test_an_id_that_is_no_token_or_somebodys_number_is_replaced() -> None:
+    given = ["a" * 65, "a b", "a\tb", "ä", "<script>", "a,b", PHONE, RESIDENT_ID]
+    answers, logged = serve(*(f"/people/x {request_id}" for request_id in given))
+    for refused, (status, request_id, _) in zip(given, answers, strict=True):
+        assert status == 200
+        assert request_id != refused
+        assert len(request_id) == 16
+        assert f'"request_id":"{refused}"' not in logged
+    assert len({request_id for _, request_id, _ in answers}) == len(given)
 
 
 def test_the_console_form_says_the_same_to_people() -> None:
