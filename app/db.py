@@ -6,14 +6,16 @@ runs in autocommit: each of its statements is its own snapshot. Any other reques
 """
 
 import re
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID, uuid4
 
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
-from sqlalchemy import MetaData
+from sqlalchemy import Dialect, MetaData, Select
+from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
@@ -75,21 +77,16 @@ class TransactionalRoute(APIRoute):
 
     The route holds the transaction, not a dependency, so that the finished answer can still be written in it
     (`app.idempotency`). A problem that must leave a trace is returned as a response, so that it commits.
+    It opens when `Db` is first asked for, which is after the body was read: a caller who sends slowly holds nothing.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
-        reading = self.methods <= {"GET", "HEAD"}
+        request_db = _reading if (self.methods or set()) <= {"GET", "HEAD"} else _writing
 
         async def transactional(request: Request) -> Response:
-            engine: AsyncEngine = request.app.state.engine
-            if reading:
-                async with engine.connect() as connection:
-                    await connection.execution_options(isolation_level="AUTOCOMMIT")
-                    request.state.db = connection
-                    return await handler(request)
-            async with engine.begin() as connection:
-                request.state.db = connection
+            async with AsyncExitStack() as held:
+                request.state.open_db = lambda: held.enter_async_context(request_db(request.app.state.engine))
                 response = await handler(request)
                 for finish in getattr(request.state, "before_commit", ()):
                     await finish(response)
@@ -98,12 +95,50 @@ class TransactionalRoute(APIRoute):
         return transactional
 
 
-def _db(request: Request) -> AsyncConnection:
-    connection: AsyncConnection = request.state.db
+@asynccontextmanager
+async def _reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    async with engine.connect() as connection:
+        yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+
+
+@asynccontextmanager
+async def _writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    async with engine.begin() as connection:
+        yield connection
+
+
+async def _db(request: Request) -> AsyncConnection:
+    connection: AsyncConnection = await request.state.open_db()
     return connection
 
 
 Db = Annotated[AsyncConnection, Depends(_db)]
+
+
+class DriverStatement:
+    """A statement for the hottest reads, compiled once and run on the driver's own connection.
+
+    Its constants are written into its text: PostgreSQL can then keep one plan for it, which it cannot for
+    `state = $1` over an index that is partial by `state = 'certified'`. (Measured: 0.7 ms → 0.1 ms, which was all
+    planning.) It runs before the request's transaction begins, with a snapshot of its own, as every statement has
+    under READ COMMITTED.
+    """
+
+    def __init__(self, statement: Select[*tuple[Any, ...]], *parameters: str) -> None:
+        """`parameters` name the statement's bound parameters, all of them UUIDs."""
+        standing = {name: uuid4() for name in parameters}
+        dialect: Dialect = asyncpg.dialect()  # type: ignore[no-untyped-call]
+        written = statement.params(standing).compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+        self.sql = str(written)
+        self._parameters = parameters
+        for position, name in enumerate(parameters, 1):
+            self.sql = re.sub(f"'{standing[name].hex}'|'{standing[name]}'", f"${position}::uuid", self.sql)
+            assert f"${position}::uuid" in self.sql, name
+
+    async def fetch_row(self, db: AsyncConnection, **given: UUID) -> Any:
+        """The first row, or None; columns by name: `row["id"]`."""
+        connection: Any = (await db.get_raw_connection()).driver_connection
+        return await connection.fetchrow(self.sql, *(given[name] for name in self._parameters))
 
 
 def constraint_of(error: IntegrityError) -> str | None:

@@ -50,7 +50,7 @@ def answered(response: httpx.Response, status: int, slug: str | None = None) -> 
 
 
 def fresh_phone() -> str:
-    return f"17{random.randrange(10**8, 10**9):09d}"
+    return f"{random.choice((135, 138, 150, 159, 186, 189))}{random.randrange(10**8):08d}"
 
 
 def fresh_name() -> str:

@@ -7,6 +7,7 @@ title and advice in both languages. Routers declare what they raise with `proble
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import asyncpg
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -207,6 +208,9 @@ _BY_STATUS: dict[int, type[Problem]] = {
 _RETRY_STATES = {"40001", "40P01", "53300", "57P01", "57P03", "55P03", "08006", "08001"}
 
 
+_GONE = (InterfaceError, asyncpg.InterfaceError, PoolTimeout, OSError)
+
+
 def _field_errors(error: RequestValidationError) -> list[dict[str, str]]:
     found = []
     for item in error.errors():
@@ -263,8 +267,9 @@ def install(app: FastAPI) -> None:
         return problem_response(request, kind(headers=error.headers))
 
     async def on_database(request: Request, error: Exception) -> Response:
-        state = getattr(getattr(error, "orig", None), "sqlstate", None)
-        if state in _RETRY_STATES or isinstance(error, (InterfaceError, PoolTimeout, OSError)):
+        # SQLAlchemy wraps the driver's error; a DriverStatement raises it bare.
+        state = getattr(getattr(error, "orig", error), "sqlstate", None)
+        if state in _RETRY_STATES or isinstance(error, _GONE):
             log.warning("database_unavailable", sqlstate=state, error=type(error).__name__)
             return problem_response(request, Unavailable())
         # The statement and its parameters hold personal data: only the state and the class are logged.
@@ -278,11 +283,12 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http)
-    for kind in (DBAPIError, PoolTimeout, ConnectionError):
+    for kind in (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, PoolTimeout, ConnectionError):
         app.add_exception_handler(kind, on_database)
     app.add_exception_handler(Exception, on_anything)
 
 
 def _bare(error: Exception) -> Exception:
     """The same error without its text (which may quote data), with its traceback."""
-    return type("Hidden" + type(error).__name__, (Exception,), {})().with_traceback(error.__traceback__)
+    hidden: Exception = type("Hidden" + type(error).__name__, (Exception,), {})()
+    return hidden.with_traceback(error.__traceback__)

@@ -58,7 +58,7 @@ def paged_by(*key: type) -> Any:
     """
     adapter: TypeAdapter[Any] = TypeAdapter(tuple[key])  # type: ignore[valid-type]
 
-    def paging(
+    async def paging(
         limit: Annotated[int, Query(ge=1, le=MAXIMUM, description="Rows a page.")] = 50,
         cursor: Annotated[str | None, Query(max_length=1000, description="`next_cursor` of the page before.")] = None,
     ) -> Paging:

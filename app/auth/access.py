@@ -22,7 +22,7 @@ from uuid import UUID
 from fastapi import Depends, Path, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from sqlalchemy import CompoundSelect, Select, and_, bindparam, case, exists, false, select
+from sqlalchemy import Select, and_, bindparam, case, exists, false, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.tables import OrgAdmin
@@ -30,7 +30,7 @@ from app.audit.operations import Actor
 from app.auth.tables import OAuthClient, Session, User
 from app.auth.tokens import AccessToken, TokenVerifier
 from app.certification.tables import Certification
-from app.db import Db
+from app.db import Db, DriverStatement
 from app.errors import Conflict, Forbidden, NotFound, Unauthorized
 from app.idempotency import replay_or_claim
 from app.members.tables import Member
@@ -73,6 +73,8 @@ class Permission(StrEnum):
 _ADMINS = frozenset({Role.MAIN_ADMIN, Role.ADMIN})
 _INSIDERS = _ADMINS | {Role.MEMBER}
 _VIEWERS = _INSIDERS | {Role.SUPERIOR_ADMIN}
+
+_ALL_ROLES = tuple(Role)
 
 # permission: (who sees the thing at all: others get 404, who may do it: the remaining get 403)
 ROLES: dict[Permission, tuple[frozenset[Role], frozenset[Role]]] = {
@@ -242,10 +244,12 @@ _live_session = and_(
 _client_statement = select(OAuthClient.scopes).where(
     OAuthClient.id == bindparam("client_id"), OAuthClient.revoked_at.is_(None)
 )
-_session_statement = select(*_user_columns).select_from(Session).join(User, _live_session)
+_SESSION_STATEMENT = DriverStatement(
+    select(*_user_columns).select_from(Session).join(User, _live_session), "session_id"
+)
 
 
-def _org_statement() -> Select[Any] | CompoundSelect[Any]:
+def _org_statement() -> Select[*tuple[Any, ...]]:
     """The session's user, the org, and what the one is to the other: one row, or none where the session is dead."""
     org_id = bindparam("org_id", type_=Org.id.type)
     admin = exists().where(OrgAdmin.org_id == Org.id, OrgAdmin.user_id == User.id).correlate(Org, User)
@@ -289,25 +293,25 @@ def _org_statement() -> Select[Any] | CompoundSelect[Any]:
     )
 
 
-_ORG_STATEMENT = _org_statement()
+_ORG_STATEMENT = DriverStatement(_org_statement(), "session_id", "org_id")
 
 
 def _user_scope(request: Request, token: AccessToken, row: Any) -> UserScope:
     return UserScope(
-        user_id=row.user_id,
+        user_id=row["user_id"],
         session_id=token.session_id,  # type: ignore[arg-type]  # a user's token always has one
         client_id=token.client_id,
-        methods=tuple(row.methods),
-        verified_name=row.verified_name,
-        party_member=row.party_member,
-        actor=actor_of(request, user_id=row.user_id),
+        methods=tuple(row["methods"]),
+        verified_name=row["verified_name"],
+        party_member=row["party_member"],
+        actor=actor_of(request, user_id=row["user_id"]),
     )
 
 
 async def _signed_in(request: Request, token: VerifiedToken, db: Db) -> UserScope:
     if token.session_id is None:
         raise Unauthorized
-    row = (await db.execute(_session_statement, {"session_id": token.session_id})).one_or_none()
+    row = await _SESSION_STATEMENT.fetch_row(db, session_id=token.session_id)
     if row is None:
         raise Unauthorized
     scope = _user_scope(request, token, row)
@@ -324,29 +328,28 @@ async def resolve_org(
     """Decide on one org: the scope, or NotFound where the caller may not know of it, or Forbidden."""
     if token.session_id is None:
         raise Unauthorized
-    row = (await db.execute(_ORG_STATEMENT, {"session_id": token.session_id, "org_id": org_id})).one_or_none()
+    row = await _ORG_STATEMENT.fetch_row(db, session_id=token.session_id, org_id=org_id)
     if row is None:
         raise Unauthorized
-    mapping = row._mapping
-    roles = frozenset(role for role in Role if mapping[role])
+    roles = frozenset(role for role in _ALL_ROLES if row[role])
     sees, may = ROLES[permission]
     if not roles & sees:
         raise NotFound
     if not roles & may:
         raise Forbidden
-    if row.status == "closed" and permission not in AFTER_CLOSING:
+    if row["status"] == "closed" and permission not in AFTER_CLOSING:
         raise OrgClosed
     card = OrgCard(
-        id=row.id,
-        name=row.name,
-        region_code=row.region_code,
-        kind=row.kind,
-        status=row.status,
-        version=row.version,
-        created_at=row.created_at,
-        closed_at=row.closed_at,
-        main_admin_id=row.main_admin_id,
-        superior_id=row.superior_id,
+        id=row["id"],
+        name=row["name"],
+        region_code=row["region_code"],
+        kind=row["kind"],
+        status=row["status"],
+        version=row["version"],
+        created_at=row["created_at"],
+        closed_at=row["closed_at"],
+        main_admin_id=row["main_admin_id"],
+        superior_id=row["superior_id"],
     )
     return OrgScope(user=_user_scope(request, token, row), org=card, roles=roles)
 
