@@ -84,3 +84,65 @@ class ForeignOrigin(Forbidden):
     slug = "foreign-origin"
     zh, en = "拒绝来自其他网站的请求", "Requests of other sites are refused"
     advice_zh, advice_en = "请在本服务的页面上操作。", "Use this service's own pages."
+
+
+class StepUpNeeded(Problem):
+    """RFC 9470: the caller is who they are, but has to prove it more strongly, or again."""
+
+    status, slug = 401, "security-key-needed"
+    zh, en = "需要使用安全密钥确认身份", "A security key is needed"
+    advice_zh = "请插入安全密钥完成验证:POST /v1/me/security-key-challenges,然后 PUT /v1/me/security-key-check(S16)。"
+    advice_en = (
+        "Prove a security key in this session: POST /v1/me/security-key-challenges, "
+        "then PUT /v1/me/security-key-check (S16)."
+    )
+
+    def __init__(self, max_age: int) -> None:
+        challenge = (
+            'Bearer error="insufficient_user_authentication", '
+            'error_description="a security key is needed", '
+            f'acr_values="{SECURITY_KEY_ACR}", max_age="{max_age}"'
+        )
+        super().__init__(headers={"WWW-Authenticate": challenge})
+
+
+SECURITY_KEY_ACR = "urn:xuezu:acr:security-key"
+
+
+class FreshSignInNeeded(Problem):
+    """RFC 9470 again: the sign-in of this session is too long ago for what is asked."""
+
+    status, slug = 401, "fresh-sign-in-needed"
+    zh, en = "请重新登录后再操作", "Sign in anew first"
+    advice_zh, advice_en = "请重新登录,并在 15 分钟内完成此操作。", "Sign in again and do this within 15 minutes."
+
+    def __init__(self, max_age: int) -> None:
+        challenge = f'Bearer error="insufficient_user_authentication", max_age="{max_age}"'
+        super().__init__(headers={"WWW-Authenticate": challenge})
+
+
+class SecurityKeyRefused(Forbidden):
+    slug = "security-key-refused"
+    zh, en = "安全密钥验证未通过", "The security key was not accepted"
+    advice_zh, advice_en = "请重新获取挑战并使用已登记的密钥。", "Get a new challenge and use a registered key."
+
+
+class SecurityKeyTaken(Conflict):
+    slug = "security-key-taken"
+    zh, en = "该安全密钥已登记", "This security key is registered already"
+    advice_zh, advice_en = "请使用另一把密钥。", "Use another key."
+
+
+class NoSecurityKey(Conflict):
+    slug = "no-security-key"
+    zh, en = "您还没有登记安全密钥", "You have no security key yet"
+    advice_zh, advice_en = "请先登记:POST /v1/me/security-keys。", "Register one first: POST /v1/me/security-keys."
+
+
+class EnrolmentNeeded(Forbidden):
+    slug = "enrolment-needed"
+    zh, en = "平台管理员的首把密钥需要登记码", "An operator's first key needs the enrolment code"
+    advice_zh, advice_en = (
+        "请使用 `xuezu operators` 给出的一次性登记码。",
+        "Use the code that `xuezu operators` printed.",
+    )

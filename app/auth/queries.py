@@ -6,8 +6,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.auth.access import UserScope
-from app.auth.schemas import MeOut, SessionOut, VerificationOut
-from app.auth.tables import OAuthClient, Session, User, Verification
+from app.auth.schemas import MeOut, SecurityKeyOut, SessionOut, VerificationOut
+from app.auth.security_keys import KEY_COLUMNS
+from app.auth.tables import OAuthClient, SecurityKey, Session, User, Verification
 from app.auth.verifications import COLUMNS
 from app.cipher import Cipher
 from app.errors import NotFound, Unauthorized
@@ -79,3 +80,16 @@ async def get_verification(db: AsyncConnection, scope: UserScope, verification_i
     if row is None:
         raise NotFound
     return VerificationOut.model_validate(row)
+
+
+async def list_security_keys(db: AsyncConnection, scope: UserScope, paging: Paging) -> Page[SecurityKeyOut]:
+    statement = (
+        select(*KEY_COLUMNS)
+        .where(SecurityKey.user_id == scope.user_id)
+        .order_by(SecurityKey.id)
+        .limit(paging.limit + 1)
+    )
+    if paging.after is not None:
+        statement = statement.where(SecurityKey.id > paging.after[0])
+    rows = (await db.execute(statement)).all()
+    return Page[SecurityKeyOut].of(rows, paging, lambda row: (row.id,), SecurityKeyOut)

@@ -14,6 +14,7 @@ from app.auth import (
     oauth_router,
     phone_codes_router,
     scans_router,
+    security_keys_router,
     simulator_router,
 )
 from app.auth.alipay import alipay_provider
@@ -35,6 +36,7 @@ def routers(settings: Settings) -> list[APIRouter]:
         scans_router.router,
         phone_codes_router.router,
         me_router.router,
+        security_keys_router.router,
     ]
     if settings.development:
         found.append(simulator_router.clients_router)

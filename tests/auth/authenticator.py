@@ -1,0 +1,109 @@
+"""A security key in software, for the tests: makes and answers WebAuthn challenges as a USB key would."""
+
+import base64
+import hashlib
+import json
+import os
+import struct
+from dataclasses import dataclass, field
+from typing import Any
+
+import cbor2
+import httpx
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.people import Person
+
+ORIGIN = "http://localhost:8000"
+
+
+def encoded(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+@dataclass
+class SoftKey:
+    """One key. `origin` and `counter` can be set wrongly."""
+
+    origin: str = ORIGIN
+    counter: int = 0
+    credential_id: bytes = field(default_factory=lambda: os.urandom(32))
+    private: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
+
+    def create(self, options: dict[str, Any]) -> dict[str, Any]:
+        """What `navigator.credentials.create` gives for these options."""
+        numbers = self.private.public_key().public_numbers()
+        public_key = cbor2.dumps(
+            {1: 2, 3: -7, -1: 1, -2: numbers.x.to_bytes(32, "big"), -3: numbers.y.to_bytes(32, "big")}
+        )
+        attested = bytes(16) + struct.pack(">H", len(self.credential_id)) + self.credential_id + public_key
+        data = self._authenticator_data(options["rp"]["id"], 0x41) + attested
+        attestation = cbor2.dumps({"fmt": "none", "attStmt": {}, "authData": data})
+        client_data = self._client_data("webauthn.create", options["challenge"])
+        return self._credential(
+            {
+                "clientDataJSON": encoded(client_data),
+                "attestationObject": encoded(attestation),
+                "transports": ["usb"],
+            }
+        )
+
+    def get(self, options: dict[str, Any]) -> dict[str, Any]:
+        """What `navigator.credentials.get` gives for these options."""
+        self.counter += 1
+        data = self._authenticator_data(options["rpId"], 0x01)
+        client_data = self._client_data("webauthn.get", options["challenge"])
+        signed = data + hashlib.sha256(client_data).digest()
+        return self._credential(
+            {
+                "clientDataJSON": encoded(client_data),
+                "authenticatorData": encoded(data),
+                "signature": encoded(self.private.sign(signed, ec.ECDSA(hashes.SHA256()))),
+            }
+        )
+
+    def _authenticator_data(self, rp_id: str, flags: int) -> bytes:
+        return hashlib.sha256(rp_id.encode()).digest() + struct.pack(">BI", flags, self.counter)
+
+    def _client_data(self, kind: str, challenge: str) -> bytes:
+        return json.dumps({"type": kind, "challenge": challenge, "origin": self.origin}).encode()
+
+    def _credential(self, response: dict[str, Any]) -> dict[str, Any]:
+        name = encoded(self.credential_id)
+        return {"id": name, "rawId": name, "type": "public-key", "response": response, "clientExtensionResults": {}}
+
+
+async def challenge(person: Person, purpose: str) -> dict[str, Any]:
+    asked = await person.post("/v1/me/security-key-challenges", json={"purpose": purpose})
+    assert asked.status_code == 201, asked.text
+    found: dict[str, Any] = asked.json()
+    return found
+
+
+async def try_registering(person: Person, key: SoftKey, **body: Any) -> httpx.Response:
+    asked = await challenge(person, "registration")
+    given = {"challenge_id": asked["id"], "name": "测试钥匙", "credential": key.create(asked["options"])}
+    return await person.post("/v1/me/security-keys", json=given | body)
+
+
+async def try_proving(person: Person, key: SoftKey) -> httpx.Response:
+    asked = await challenge(person, "check")
+    given = {"challenge_id": asked["id"], "credential": key.get(asked["options"])}
+    return await person.put("/v1/me/security-key-check", json=given)
+
+
+async def register_key(person: Person, **body: Any) -> SoftKey:
+    """A key of this person's own."""
+    key = SoftKey()
+    made = await try_registering(person, key, **body)
+    assert made.status_code == 201, made.text
+    return key
+
+
+async def prove_key(person: Person, key: SoftKey | None = None) -> SoftKey:
+    """Step up this person's session, with a key registered now where none is given."""
+    key = key or await register_key(person)
+    proved = await try_proving(person, key)
+    assert proved.status_code == 200, proved.text
+    return key

@@ -1,0 +1,169 @@
+"""Security keys (S16): registered, named, proved in a session; and every answer that is none."""
+
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tests.auth.authenticator import SoftKey, challenge, prove_key, register_key, try_proving, try_registering
+from tests.people import People, Person
+
+
+@pytest.fixture
+async def person(people: People) -> Person:
+    return await people.register(verified=False, party=False)
+
+
+def refused(answer: httpx.Response, status: int, slug: str) -> bool:
+    found: dict[str, Any] = answer.json()
+    return (answer.status_code, found["type"]) == (status, f"/problems/{slug}")
+
+
+async def age_session(db: AsyncConnection, person: Person, by: timedelta) -> None:
+    await db.execute(
+        text(
+            "UPDATE sessions SET created_at = created_at - CAST(:by AS interval),"
+            " key_checked_at = key_checked_at - CAST(:by AS interval) WHERE user_id = :id"
+        ),
+        {"by": by, "id": person.user_id},
+    )
+
+
+async def test_a_key_is_registered_proved_renamed_and_removed(person: Person) -> None:
+    key = await register_key(person)
+    listed = (await person.get("/v1/me/security-keys")).json()["items"]
+    assert [(item["name"], item["used_at"]) for item in listed] == [("测试钥匙", None)]
+    proved = await try_proving(person, key)
+    assert proved.status_code == 200
+    one = f"/v1/me/security-keys/{listed[0]['id']}"
+    assert (await person.patch(one, json={"name": "家里的钥匙"})).json()["name"] == "家里的钥匙"
+    assert (await person.delete(one)).status_code == 204
+    assert (await person.get("/v1/me/security-keys")).json()["items"] == []
+
+
+async def test_the_first_key_needs_a_fresh_sign_in(person: Person, db: AsyncConnection) -> None:
+    await age_session(db, person, timedelta(minutes=16))
+    answer = await try_registering(person, SoftKey())
+    assert refused(answer, 401, "fresh-sign-in-needed")
+    assert 'error="insufficient_user_authentication"' in answer.headers["www-authenticate"]
+    assert 'max_age="900"' in answer.headers["www-authenticate"]
+
+
+async def test_another_key_needs_a_fresh_proof_of_one(person: Person, db: AsyncConnection) -> None:
+    first = await register_key(person)
+    answer = await try_registering(person, SoftKey())
+    assert refused(answer, 401, "security-key-needed")
+    assert 'acr_values="urn:xuezu:acr:security-key"' in answer.headers["www-authenticate"]
+    await prove_key(person, first)
+    second = await register_key(person)
+    await age_session(db, person, timedelta(minutes=16))
+    assert refused(await try_registering(person, SoftKey()), 401, "security-key-needed")
+    await prove_key(person, second)
+    assert (await try_registering(person, SoftKey())).status_code == 201
+
+
+async def test_removing_a_key_needs_a_fresh_proof(person: Person) -> None:
+    await register_key(person)
+    one = (await person.get("/v1/me/security-keys")).json()["items"][0]["id"]
+    assert refused(await person.delete(f"/v1/me/security-keys/{one}"), 401, "security-key-needed")
+
+
+async def test_what_is_proved_is_this_sessions_alone(people: People, person: Person) -> None:
+    key = await prove_key(person)
+    elsewhere = await people.register(phone=person.phone, verified=False, party=False)
+    assert refused(await try_registering(elsewhere, SoftKey()), 401, "security-key-needed")
+    await prove_key(elsewhere, key)
+
+
+async def test_a_check_without_any_key_is_told(person: Person) -> None:
+    answer = await person.post("/v1/me/security-key-challenges", json={"purpose": "check"})
+    assert refused(answer, 409, "no-security-key")
+
+
+async def test_a_challenge_is_answered_once(person: Person) -> None:
+    key = await register_key(person)
+    asked = await challenge(person, "check")
+    for status in (200, 403):
+        given = {"challenge_id": asked["id"], "credential": key.get(asked["options"])}
+        assert (await person.put("/v1/me/security-key-check", json=given)).status_code == status
+
+
+async def test_a_wrong_answer_uses_its_challenge_up(person: Person) -> None:
+    key = await register_key(person)
+    asked = await challenge(person, "check")
+    wrong = SoftKey(credential_id=key.credential_id)
+    for answering in (wrong, key):
+        given = {"challenge_id": asked["id"], "credential": answering.get(asked["options"])}
+        answer = await person.put("/v1/me/security-key-check", json=given)
+        assert refused(answer, 403, "security-key-refused")
+
+
+async def test_a_challenge_is_for_its_purpose_session_and_time(
+    people: People, person: Person, db: AsyncConnection
+) -> None:
+    key = await register_key(person)
+    asked = await challenge(person, "registration")
+    given = {"challenge_id": asked["id"], "credential": key.get(asked["options"] | {"rpId": "localhost"})}
+    assert refused(await person.put("/v1/me/security-key-check", json=given), 403, "security-key-refused")
+    elsewhere = await people.register(phone=person.phone, verified=False, party=False)
+    asked = await challenge(elsewhere, "check")
+    given = {"challenge_id": asked["id"], "credential": key.get(asked["options"])}
+    assert refused(await person.put("/v1/me/security-key-check", json=given), 403, "security-key-refused")
+    asked = await challenge(person, "check")
+    await db.execute(text("UPDATE security_key_challenges SET expires_at = now() WHERE id = :id"), {"id": asked["id"]})
+    given = {"challenge_id": asked["id"], "credential": key.get(asked["options"])}
+    assert refused(await person.put("/v1/me/security-key-check", json=given), 403, "security-key-refused")
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://127.0.0.1:8000", "https://localhost:8000"])
+async def test_another_origin_is_refused(person: Person, origin: str) -> None:
+    key = SoftKey(origin=origin)
+    assert refused(await try_registering(person, key), 403, "security-key-refused")
+    key.origin = "http://localhost:8000"
+    assert (await try_registering(person, key)).status_code == 201
+    key.origin = origin
+    assert refused(await try_proving(person, key), 403, "security-key-refused")
+
+
+async def test_a_counter_gone_back_is_refused(person: Person) -> None:
+    key = await prove_key(person, await register_key(person))
+    key.counter -= 1
+    assert refused(await try_proving(person, key), 403, "security-key-refused")
+    assert (await try_proving(person, key)).status_code == 200
+
+
+async def test_another_users_key_is_refused(people: People, person: Person) -> None:
+    other = await people.register(verified=False, party=False)
+    theirs = await register_key(other)
+    mine = await register_key(person)
+    assert refused(await try_proving(person, theirs), 403, "security-key-refused")
+    await prove_key(person, mine)
+    assert refused(await try_registering(person, theirs), 409, "security-key-taken")
+    one = (await other.get("/v1/me/security-keys")).json()["items"][0]["id"]
+    assert (await person.patch(f"/v1/me/security-keys/{one}", json={"name": "x"})).status_code == 404
+    assert (await person.delete(f"/v1/me/security-keys/{one}")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"id": "AAAA"},
+        {"rawId": "AAAA"},
+        {"type": "password"},
+        {"response": {}},
+        {"response": {"clientDataJSON": "e30", "attestationObject": "oA"}},
+        {"response": {"clientDataJSON": "AAAA", "attestationObject": "AAAA"}},
+        {"response": {"clientDataJSON": "W1tbW1tb", "attestationObject": "n5-fn5-f"}},
+        {"response": {"clientDataJSON": "!", "attestationObject": "!"}},
+        {"response": {"clientDataJSON": "A" * 30000, "attestationObject": "A"}},
+    ],
+    ids=lambda change: str(change)[:50],
+)
+async def test_what_is_no_credential_is_refused(person: Person, change: dict[str, Any]) -> None:
+    asked = await challenge(person, "registration")
+    credential = SoftKey().create(asked["options"]) | change
+    given = {"challenge_id": asked["id"], "name": "x", "credential": credential}
+    assert (await person.post("/v1/me/security-keys", json=given)).status_code in {403, 422}
