@@ -1,0 +1,33 @@
+"""The service behind a real socket, for clients that are not ours: in a thread with an event loop of its own."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from app.main import create_app
+from app.settings import Settings
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[str]:
+    """Serve these settings on a free port of localhost; gives the address. The issuer is that address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        url = f"http://localhost:{port}"
+        app = create_app(settings.model_copy(update={"port": port, "public_url": url}))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)
+        thread.start()
+        try:
+            while not server.started:
+                if not thread.is_alive():
+                    raise RuntimeError("the server did not start")
+                threading.Event().wait(0.01)
+            yield url
+        finally:
+            server.should_exit = True
+            thread.join(10)
