@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from pydantic import SecretStr, ValidationError
+from pydantic import SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from app import postgres
 from app.auth import commands
-from app.data_dir import unwritable
-from app.settings import CannotStart, ConfigurationError, Settings, make_key
+from app.configuration import configured, with_database
+from app.settings import CannotStart, Settings, make_key
 
 SNAPSHOT = Path(__file__).parent.parent / "openapi" / "openapi.json"
 
@@ -92,7 +91,7 @@ def migrate() -> None:
     """Bring the database to this version's revision."""
     from app import migration
 
-    settings = with_database(_settings())
+    settings = with_database(configured())
     assert settings.database_url is not None
     asyncio.run(migration.migrate_to_head(settings.database_url.get_secret_value(), say=print))
     print(f"The database is at revision {migration.head()}.")
@@ -152,44 +151,6 @@ def openapi_document() -> str:
     settings = _DefaultSettings(data_keys=SecretStr(f"snapshot:{make_key()}"), index_key=SecretStr(make_key()))
     document = create_app(settings).openapi()
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
-
-
-def _settings() -> Settings:
-    try:
-        return Settings()
-    except ValidationError as error:
-        # The value itself may be a secret: only the setting's name and the rule are told.
-        found = error.errors(include_url=False, include_input=False, include_context=False)
-        wrong = "; ".join(
-            f"XUEZU_{str(item['loc'][0]).upper()}: {item['msg'][0].lower()}{item['msg'][1:]}" for item in found
-        )
-        raise ConfigurationError(f"A setting cannot be used: {wrong} (README.md lists what each may be).") from error
-
-
-def read_settings() -> Settings:
-    """The settings of the environment with their secrets. Raises CannotStart."""
-    settings = _settings()
-    try:
-        return settings.with_secrets()
-    except OSError as error:
-        raise unwritable(settings.data_dir, error) from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConfigurationError(
-            f"The development secrets in {settings.data_dir / 'secrets.json'} are damaged: put the file back, or "
-            "remove the data folder to begin anew (without these secrets its data cannot be read)."
-        ) from error
-
-
-def with_database(settings: Settings) -> Settings:
-    """The settings naming a database: the embedded server's where none is set and a run has it up."""
-    if settings.database_url is None:
-        server = postgres.find_running(settings.data_dir / "postgres")
-        if server is None:
-            raise CannotStart(
-                "No database: set XUEZU_DATABASE_URL, or start everything with `make run`, whose database this finds."
-            )
-        settings.database_url = SecretStr(server.url())
-    return settings
 
 
 async def _until_stopped(work: Coroutine[None, None, None]) -> None:

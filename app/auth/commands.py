@@ -32,7 +32,7 @@ class Kind(StrEnum):
 def in_transaction(work: Callable[[AsyncConnection, Cipher], Awaitable[T]]) -> T:
     """Do this in one transaction on the settings' database. Raises CannotStart."""
     from app.cipher import Cipher
-    from app.cli import read_settings, with_database
+    from app.configuration import read_settings, with_database
     from app.db import create_engine
 
     settings = with_database(read_settings())
