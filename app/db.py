@@ -86,6 +86,7 @@ class TransactionalRoute(APIRoute):
 
         async def transactional(request: Request) -> Response:
             async with AsyncExitStack() as held:
+                held.push_async_callback(request.close)  # of an uploaded form's files
                 request.state.open_db = lambda: held.enter_async_context(request_db(request.app.state.engine))
                 response = await handler(request)
                 for finish in getattr(request.state, "before_commit", ()):

@@ -349,7 +349,7 @@ def _ready(base_url: str) -> bool:
 
 
 def terminal_qr(content: str) -> str:
-    code: Any = qrcode.main.QRCode(border=2)  # type: ignore[no-untyped-call]
+    code: Any = qrcode.main.QRCode(border=2)
     code.add_data(content)
     drawn = io.StringIO()
     code.print_ascii(out=drawn)
