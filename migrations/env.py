@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 import app
 from app.audit.tables import Xid8
+from app.configuration import configured, with_database
 from app.db import Table, engine_url
 from app.migration import LOCK_TIMEOUT
-from app.settings import Settings
 
 ischema_names["xid8"] = Xid8
 
@@ -52,8 +52,8 @@ async def online() -> None:
     # A caller in this process (the command line, the tests) gives the address; otherwise it is the settings'.
     given = context.config.attributes.get("database_url")
     if given is None:
-        database_url = Settings().database_url
-        assert database_url is not None, "XUEZU_DATABASE_URL names the database to migrate"
+        database_url = with_database(configured()).database_url
+        assert database_url is not None
         given = database_url.get_secret_value()
     engine = create_async_engine(
         engine_url(given),

@@ -1,0 +1,44 @@
+"""The image's recipe names what is there. `.ci/image` does its steps for real, which takes longer than a test may."""
+
+import json
+import re
+from typing import Any
+
+import yaml
+
+from tests.processes import ROOT
+
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+
+
+def test_what_the_image_copies_is_there_and_reaches_it() -> None:
+    let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text().split() if line.startswith("!")}
+    copied: list[str] = []
+    for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE):
+        copied += line.split()[:-1]
+    assert {"app", "migrations", "alembic.ini", "requirements.lock", "pyproject.toml"} <= set(copied) == let_through
+    assert all((ROOT / name).exists() for name in copied)
+
+
+def test_the_image_is_pinned_unprivileged_and_asks_its_own_readiness() -> None:
+    assert "--require-hashes" in DOCKERFILE
+    assert re.search(r"^USER [1-9]\d*$", DOCKERFILE, re.MULTILINE)
+    (health,) = re.findall(r"^HEALTHCHECK .*CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)
+    python, option, code = json.loads(health)
+    compile(code, "HEALTHCHECK", "exec")
+    assert (python, option) == ("python", "-c")
+    assert "/readyz" in code
+
+
+def test_the_compose_file_starts_what_the_command_line_has() -> None:
+    from app.cli import cli
+
+    commands = {command.name or getattr(command.callback, "__name__", "") for command in cli.registered_commands}
+    services: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
+    assert services["database"]["image"] == "postgres:18"
+    for name in ("migrate", "worker"):
+        program, command = services[name]["command"]
+        assert program == "xuezu"
+        assert command in commands
+    for name in ("api", "worker"):
+        assert services[name]["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
