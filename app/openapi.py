@@ -13,6 +13,7 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
 from app import errors
 from app.auth.access import AFTER_CLOSING, OrgClosed, admission_of
+from app.auth.errors import StepUpNeeded
 from app.idempotency import HEADER, KeyInUse, KeyReused
 
 INTRODUCTION = """\
@@ -100,7 +101,9 @@ def _complete(operation: dict[str, Any], path: str, route: RouteContext, method:
         kinds += [OrgClosed]
     if route.dependant.path_params or "{org_id}" in path:
         kinds += [errors.NotFound]
-    if admission is not None and admission.kind in ("user", "org") and method == "POST":
+    if admission is not None and admission.kind in ("org", "operator"):
+        kinds += [StepUpNeeded]
+    if admission is not None and admission.kind in ("user", "org", "operator") and method == "POST":
         kinds += [KeyInUse, errors.Invalid, KeyReused]
         operation.setdefault("parameters", []).append(IDEMPOTENCY_PARAMETER)
     if route.body_field is not None:

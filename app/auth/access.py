@@ -4,11 +4,13 @@ A route says what it needs as a parameter and gets a typed scope; an operation t
 
     scope: Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]    an org's people, by their role in it
     scope: SignedIn                                              any signed-in user
+    scope: AsOperator                                            a platform operator, with a security key
     scope: Annotated[ServiceScope, Service("point-events:write")]   a service client with that scope
     dependencies=[Public]                                        nobody in particular, on purpose
 
 Roles are read from the database with the session and the org in one statement, never from a token's claims, so that
-an ended session, a disabled account or a removed admin is refused at the very next call.
+an ended session, a disabled account or a removed admin is refused at the very next call. A role in an org of a whole
+province or the nation counts only while a security key is proved in the session (S16).
 """
 
 from collections.abc import Callable
@@ -22,12 +24,15 @@ from uuid import UUID
 from fastapi import Depends, Path, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from sqlalchemy import Select, and_, bindparam, case, exists, false, select
+from sqlalchemy import Select, and_, bindparam, case, exists, func, null, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
 
 from app.admins.tables import OrgAdmin
 from app.audit.operations import Actor
-from app.auth.tables import OAuthClient, Session, User
+from app.auth.errors import StepUpNeeded
+from app.auth.step_up import KEY_LASTS, demands_key
+from app.auth.tables import OAuthClient, Operator, Session, User
 from app.auth.tokens import AccessToken, TokenVerifier
 from app.certification.tables import Certification
 from app.db import Db, DriverStatement
@@ -74,7 +79,7 @@ _ADMINS = frozenset({Role.MAIN_ADMIN, Role.ADMIN})
 _INSIDERS = _ADMINS | {Role.MEMBER}
 _VIEWERS = _INSIDERS | {Role.SUPERIOR_ADMIN}
 
-_ALL_ROLES = tuple(Role)
+_OWN_ROLES = (Role.MAIN_ADMIN, Role.ADMIN, Role.MEMBER)
 
 # permission: (who sees the thing at all: others get 404, who may do it: the remaining get 403)
 ROLES: dict[Permission, tuple[frozenset[Role], frozenset[Role]]] = {
@@ -157,6 +162,17 @@ class UserScope:
 
 
 @dataclass(frozen=True, slots=True)
+class OperatorScope:
+    """A platform operator who has proved a security key in this session."""
+
+    user: UserScope
+
+    @property
+    def actor(self) -> Actor:
+        return self.user.actor
+
+
+@dataclass(frozen=True, slots=True)
 class OrgCard:
     """What everybody who sees an org sees of it."""
 
@@ -234,6 +250,7 @@ _user_columns = (
     User.verified_name,
     User.party_member,
     Session.methods,
+    (Session.key_checked_at > func.now() - text(f"interval '{int(KEY_LASTS.total_seconds())} seconds'")).label("keyed"),
 )
 _live_session = and_(
     Session.id == bindparam("session_id"),
@@ -247,6 +264,12 @@ _client_statement = select(OAuthClient.scopes).where(
 _SESSION_STATEMENT = DriverStatement(
     select(*_user_columns).select_from(Session).join(User, _live_session), "session_id"
 )
+_OPERATOR_STATEMENT = DriverStatement(
+    select(*_user_columns, exists().where(Operator.user_id == User.id, Operator.removed_at.is_(None)).label("operator"))
+    .select_from(Session)
+    .join(User, _live_session),
+    "session_id",
+)
 
 
 def _org_statement() -> Select[*tuple[Any, ...]]:
@@ -259,8 +282,16 @@ def _org_statement() -> Select[*tuple[Any, ...]]:
         .correlate(Org, User)
     )
     above = tree.ancestors(org_id)
-    above_admin = (
-        exists().where(above.c.distance > 0, OrgAdmin.org_id == above.c.id, OrgAdmin.user_id == User.id).correlate(User)
+    # Whether one of the orgs above that the user administers demands no key; null where they administer none.
+    higher = aliased(Org)
+    keyless_above = (
+        select(func.bool_or(func.right(higher.region_code, 4) != "0000"))
+        .select_from(above)
+        .join(OrgAdmin, and_(OrgAdmin.org_id == above.c.id, OrgAdmin.user_id == User.id))
+        .join(higher, higher.id == above.c.id)
+        .where(above.c.distance > 0)
+        .correlate(User)
+        .scalar_subquery()
     )
     superior = (
         select(Certification.superior_id)
@@ -285,7 +316,7 @@ def _org_statement() -> Select[*tuple[Any, ...]]:
             admin.label(Role.ADMIN),
             member.label(Role.MEMBER),
             # An admin sees all that a superior's admin sees: the walk up is spared.
-            case((admin, false()), else_=above_admin).label(Role.SUPERIOR_ADMIN),
+            case((admin, null()), else_=keyless_above).label("keyless_above"),
         )
         .select_from(Session)
         .join(User, _live_session)
@@ -322,6 +353,12 @@ async def _signed_in(request: Request, token: VerifiedToken, db: Db) -> UserScop
 SignedIn = Annotated[UserScope, Depends(_signed_in)]
 
 
+def _roles_by_key(row: Any) -> frozenset[Role]:
+    """The roles that count only while a security key is proved."""
+    own = _ADMINS if demands_key(row["region_code"]) else frozenset()
+    return own if row["keyless_above"] in (None, True) else own | {Role.SUPERIOR_ADMIN}
+
+
 async def resolve_org(
     request: Request, token: AccessToken, db: AsyncConnection, org_id: UUID, permission: Permission
 ) -> OrgScope:
@@ -331,12 +368,18 @@ async def resolve_org(
     row = await _ORG_STATEMENT.fetch_row(db, session_id=token.session_id, org_id=org_id)
     if row is None:
         raise Unauthorized
-    roles = frozenset(role for role in _ALL_ROLES if row[role])
+    roles = frozenset(role for role in _OWN_ROLES if row[role])
+    if row["keyless_above"] is not None:
+        roles |= {Role.SUPERIOR_ADMIN}
     sees, may = ROLES[permission]
     if not roles & sees:
         raise NotFound
     if not roles & may:
         raise Forbidden
+    if not row["keyed"]:
+        roles -= _roles_by_key(row)
+        if not (roles & sees and roles & may):
+            raise StepUpNeeded(KEY_LASTS)
     if row["status"] == "closed" and permission not in AFTER_CLOSING:
         raise OrgClosed
     card = OrgCard(
@@ -354,11 +397,29 @@ async def resolve_org(
     return OrgScope(user=_user_scope(request, token, row), org=card, roles=roles)
 
 
+async def _as_operator(request: Request, token: VerifiedToken, db: Db) -> OperatorScope:
+    if token.session_id is None:
+        raise NotFound
+    row = await _OPERATOR_STATEMENT.fetch_row(db, session_id=token.session_id)
+    if row is None:
+        raise Unauthorized
+    if not row["operator"]:
+        raise NotFound
+    if not row["keyed"]:
+        raise StepUpNeeded(KEY_LASTS)
+    scope = _user_scope(request, token, row)
+    await replay_or_claim(request, db, f"user:{scope.user_id}")
+    return OperatorScope(scope)
+
+
+AsOperator = Annotated[OperatorScope, Depends(_as_operator)]
+
+
 @dataclass(frozen=True, slots=True)
 class Admission:
     """Whom a route admits, read off its dependencies by the OpenAPI document and the tests that walk the routes."""
 
-    kind: Literal["public", "user", "org", "service"]
+    kind: Literal["public", "user", "org", "operator", "service"]
     needs: str | None = None
 
 
@@ -408,7 +469,11 @@ async def _public() -> None:
 Public = Depends(_public)
 
 
-_ADMISSIONS |= {_signed_in: Admission("user"), _public: Admission("public")}
+_ADMISSIONS |= {
+    _signed_in: Admission("user"),
+    _as_operator: Admission("operator"),
+    _public: Admission("public"),
+}
 
 
 def admission_of(dependant: Dependant) -> Admission | None:

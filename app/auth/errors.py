@@ -1,5 +1,7 @@
 """What signing in and one's own account refuse."""
 
+from datetime import timedelta
+
 from app.errors import BadRequest, Conflict, Forbidden, NotFound, Problem, Unavailable
 
 
@@ -97,11 +99,11 @@ class StepUpNeeded(Problem):
         "then PUT /v1/me/security-key-check (S16)."
     )
 
-    def __init__(self, max_age: int) -> None:
+    def __init__(self, max_age: timedelta) -> None:
         challenge = (
             'Bearer error="insufficient_user_authentication", '
             'error_description="a security key is needed", '
-            f'acr_values="{SECURITY_KEY_ACR}", max_age="{max_age}"'
+            f'acr_values="{SECURITY_KEY_ACR}", max_age="{int(max_age.total_seconds())}"'
         )
         super().__init__(headers={"WWW-Authenticate": challenge})
 
@@ -116,8 +118,8 @@ class FreshSignInNeeded(Problem):
     zh, en = "请重新登录后再操作", "Sign in anew first"
     advice_zh, advice_en = "请重新登录,并在 15 分钟内完成此操作。", "Sign in again and do this within 15 minutes."
 
-    def __init__(self, max_age: int) -> None:
-        challenge = f'Bearer error="insufficient_user_authentication", max_age="{max_age}"'
+    def __init__(self, max_age: timedelta) -> None:
+        challenge = f'Bearer error="insufficient_user_authentication", max_age="{int(max_age.total_seconds())}"'
         super().__init__(headers={"WWW-Authenticate": challenge})
 
 

@@ -183,17 +183,16 @@ async def _see_that_keys_may_change(db: AsyncConnection, scope: UserScope, enrol
         exists().where(Operator.user_id == scope.user_id, Operator.removed_at.is_(None)).label("is_operator"),
     ).where(Session.id == scope.session_id)
     row = (await db.execute(statement)).one()
-    seconds = int(FRESH.total_seconds())
     if row.has_keys:
         if not row.key_is_fresh:
-            raise StepUpNeeded(seconds)
+            raise StepUpNeeded(FRESH)
         return
     if row.is_operator:
         if row.enrolment_hash is None or hash_secret(enrolment_code or "") != row.enrolment_hash:
             raise EnrolmentNeeded
         await db.execute(update(Operator).where(Operator.user_id == scope.user_id).values(enrolment_hash=None))
     if not row.sign_in_is_fresh:
-        raise FreshSignInNeeded(seconds)
+        raise FreshSignInNeeded(FRESH)
 
 
 async def check_key(

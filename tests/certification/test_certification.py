@@ -36,11 +36,11 @@ async def certify(
 
 async def test_the_whole_way(people: People) -> None:
     superior, subordinate = await people.register(), await people.register()
-    above, below = await superior.create_org(region_code="320000"), await subordinate.create_org()
+    above, below = await superior.create_org(region_code="320100"), await subordinate.create_org()
     invitation = await invite(superior, above)
     assert invitation["link"].endswith(f"/phone/join?invitation={invitation['token']}")
     card = (await subordinate.get(f"/v1/invitations/{invitation['token']}")).json()
-    assert (card["org_id"], card["org_region"]) == (above["id"], "江苏省")
+    assert (card["org_id"], card["org_region"]) == (above["id"], "江苏省南京市")
 
     applied = await apply(subordinate, below, invitation["token"])
     assert applied.status_code == 201
