@@ -1,0 +1,27 @@
+"""What the README promises: every setting, and examples that parse."""
+
+import ast
+import re
+from pathlib import Path
+
+from app.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_every_setting_is_documented_and_nothing_else() -> None:
+    documented = set(re.findall(r"^\| `(XUEZU_[A-Z_]+)`", README, re.MULTILINE))
+    assert documented == {f"XUEZU_{name.upper()}" for name in Settings.model_fields}
+
+
+def test_its_python_parses() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) >= 2
+    for block in blocks:
+        ast.parse(block)
+
+
+def test_its_links_lead_somewhere() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
