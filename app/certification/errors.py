@@ -51,3 +51,42 @@ class SiblingNameTaken(Conflict):
     slug = "sibling-name-taken"
     zh, en = "同一上级下已有同名组织", "The superior has a subordinate of this name already"
     advice_zh, advice_en = "请其中一个组织先改名(S2)。", "Have one of the two renamed first (S2)."
+
+
+class NoSuperior(Conflict):
+    slug = "no-superior"
+    zh, en = "该组织没有上级组织", "The organisation has no superior"
+    advice_zh = "没有上级的组织无需转移:请凭邀请直接申请认证(S6)。"
+    advice_en = "There is nothing to be released from: apply with the invitation instead (S6)."
+
+
+class SameSuperior(Conflict):
+    slug = "same-superior"
+    zh, en = "该组织已在此上级之下", "The organisation stands under this superior already"
+    advice_zh, advice_en = "请核对邀请来自哪个组织。", "Check which organisation the invitation is from."
+
+
+class TransferOpen(Conflict):
+    slug = "transfer-open"
+    zh, en = "已有进行中的整体转移", "A transfer is under way already"
+    advice_zh = "一个组织同一时间只能办理一项转移:请等待完成,或先撤回(S20)。"
+    advice_en = "An organisation has one transfer at a time: wait for it, or withdraw it first (S20)."
+
+
+class TransferDecided(Conflict):
+    slug = "transfer-decided"
+    zh, en = "该转移已办结、撤回或失效", "The transfer is done, ended or has lapsed"
+    advice_zh, advice_en = "请刷新后查看。", "Read it again."
+
+
+class TransferNotReleased(Conflict):
+    slug = "transfer-not-released"
+    zh, en = "现上级尚未同意转出", "The present superior has not released it yet"
+    advice_zh, advice_en = "请等待现上级组织同意(S20)。", "Wait until the present superior releases it (S20)."
+
+
+class PreviewStale(Conflict):
+    slug = "preview-stale"
+    zh, en = "预览已过时:上下级关系已变化", "The preview is stale: the hierarchy around it has changed"
+    advice_zh = "请重新查看转移预览后再确认(S20)。"
+    advice_en = "Read the transfer's preview again, then decide (S20)."

@@ -10,25 +10,28 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit.operations import record
 from app.auth.access import OrgScope
 from app.certification import queries
+from app.certification.edges import REFUSALS, end_edge, touch_card
 from app.certification.errors import (
     AlreadyCertified,
     ApplicationDecided,
     ApplicationOpen,
     InvitationUsedUp,
-    SiblingNameTaken,
     WouldCloseCircle,
 )
 from app.certification.schemas import ApplicationCreate, InvitationCreate
 from app.certification.tables import Certification, Invitation
+from app.certification.trace import record_on_each
 from app.cipher import Cipher, hash_secret, new_secret
 from app.db import on_constraint
 from app.errors import NotFound
 from app.orgs import tree
+from app.orgs.locking import find_superior_id, hold
 from app.orgs.tables import Org
 
 
 async def create_invitation(db: AsyncConnection, cipher: Cipher, scope: OrgScope, body: InvitationCreate) -> Any:
     """Invite subordinates to apply (S6). The token is kept by its hash, and encrypted to be shown again."""
+    await hold(db, scope)
     token = new_secret()
     invitation_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
     row = (
@@ -73,22 +76,13 @@ async def create_application(db: AsyncConnection, scope: OrgScope, body: Applica
     """
     scope.user.require_real_name()
     invitation = await queries.get_live_invitation(db, body.invitation_token)
-    if scope.org.superior_id is not None:
+    await hold(db, scope, invitation.org_id)
+    if await find_superior_id(db, scope.org_id) is not None:
         raise AlreadyCertified
     # Told early; the trigger decides when the edge is made.
     if await db.scalar(tree.is_at_or_below(invitation.org_id, scope.org_id)):
         raise WouldCloseCircle
-    used = await db.execute(
-        update(Invitation)
-        .where(
-            Invitation.id == invitation.id,
-            Invitation.uses < Invitation.max_uses,
-            Invitation.revoked_at.is_(None),
-        )
-        .values(uses=Invitation.uses + 1)
-    )
-    if used.rowcount == 0:  # another application took the last use meanwhile
-        raise InvitationUsedUp
+    await use_invitation(db, invitation.id)
     with on_constraint(("certifications_one_application_key", ApplicationOpen)):
         row = (
             await db.execute(
@@ -105,8 +99,23 @@ async def create_application(db: AsyncConnection, scope: OrgScope, body: Applica
         ).one()
     subject = ("application", row.id)
     after = {"superior_id": str(row.superior_id), "subordinate_id": str(row.subordinate_id)}
-    await _record_on_both(db, scope, "application.created", row.superior_id, subject=subject, after=after)
+    await record_on_each(db, scope, "application.created", row.superior_id, subject=subject, after=after)
     return row
+
+
+async def use_invitation(db: AsyncConnection, invitation_id: UUID) -> None:
+    """Take one use of an invitation. Raises InvitationUsedUp where another took the last one meanwhile."""
+    used = await db.execute(
+        update(Invitation)
+        .where(
+            Invitation.id == invitation_id,
+            Invitation.uses < Invitation.max_uses,
+            Invitation.revoked_at.is_(None),
+        )
+        .values(uses=Invitation.uses + 1)
+    )
+    if used.rowcount == 0:
+        raise InvitationUsedUp
 
 
 async def withdraw_application(db: AsyncConnection, scope: OrgScope, application_id: UUID) -> None:
@@ -124,34 +133,34 @@ async def refuse_application(db: AsyncConnection, scope: OrgScope, application_i
 async def approve_application(db: AsyncConnection, scope: OrgScope, application_id: UUID) -> Any:
     """Certify the applicant under one's own org: from here on the edge is live (S6).
 
-    Raises ApplicationDecided, AlreadyCertified, SiblingNameTaken, WouldCloseCircle; each holds also when two
-    approvals race, since the hierarchy's lock is taken first and the constraints decide.
+    Raises ApplicationDecided, AlreadyCertified, SiblingNameTaken, WouldCloseCircle, OrgClosed; each holds also when
+    two approvals race, since the hierarchy's lock is taken first and the constraints decide.
     """
     await tree.lock_hierarchy(db)
     ours = Certification.superior_id == scope.org_id
-    return await _decide(db, scope, application_id, ours, "certified", "certification.created", None)
+    applicant: UUID | None = await db.scalar(
+        select(Certification.subordinate_id).where(Certification.id == application_id, ours)
+    )
+    if applicant is None:
+        raise NotFound
+    await hold(db, scope, applicant)
+    row = await _decide(db, scope, application_id, ours, "certified", "certification.created", None)
+    await touch_card(db, applicant)
+    return row
 
 
 async def release_subordinate(db: AsyncConnection, scope: OrgScope, subordinate_id: UUID) -> None:
     """End the certification of a direct subordinate; the edge stays in the history with its time range."""
     await tree.lock_hierarchy(db)
-    released = (
-        await db.execute(
-            update(Certification)
-            .where(
-                Certification.superior_id == scope.org_id,
-                Certification.subordinate_id == subordinate_id,
-                Certification.state == "certified",
-            )
-            .values(state="released", subordinate_name=None, released_at=func.clock_timestamp())
-            .returning(Certification.id)
-        )
-    ).scalar_one_or_none()
+    if await find_superior_id(db, subordinate_id) != scope.org_id:
+        raise NotFound
+    await hold(db, scope, subordinate_id)
+    released = await end_edge(db, subordinate_id, superior_id=scope.org_id)
     if released is None:
         raise NotFound
     before = {"superior_id": str(scope.org_id), "subordinate_id": str(subordinate_id)}
     subject = ("certification", released)
-    await _record_on_both(db, scope, "certification.released", subordinate_id, subject=subject, before=before)
+    await record_on_each(db, scope, "certification.released", subordinate_id, subject=subject, before=before)
 
 
 async def _decide(
@@ -167,11 +176,7 @@ async def _decide(
         name = select(Org.name).where(Org.id == Certification.subordinate_id).scalar_subquery()
         # The statement's own time, not the transaction's: an edge begins after the lock was had.
         values |= {"certified_at": text("clock_timestamp()"), "subordinate_name": name}
-    with on_constraint(
-        ("certifications_no_circle", WouldCloseCircle),
-        ("certifications_one_superior_key", AlreadyCertified),
-        ("certifications_sibling_name_key", SiblingNameTaken),
-    ):
+    with on_constraint(*REFUSALS):
         row = (
             await db.execute(
                 update(Certification)
@@ -188,20 +193,5 @@ async def _decide(
     if reason is not None:
         after["reason"] = reason
     other = row.superior_id if row.subordinate_id == scope.org_id else row.subordinate_id
-    await _record_on_both(db, scope, action, other, subject=("certification", row.id), after=after)
+    await record_on_each(db, scope, action, other, subject=("certification", row.id), after=after)
     return row
-
-
-async def _record_on_both(
-    db: AsyncConnection,
-    scope: OrgScope,
-    action: str,
-    other_id: UUID,
-    *,
-    subject: tuple[str, UUID],
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-) -> None:
-    """One act on two orgs: each has its entry, and only the actor's own org learns who acted."""
-    for org_id, actor in ((scope.org_id, scope.actor), (other_id, scope.actor.elsewhere())):
-        await record(db, actor, action, org_id=org_id, subject=subject, before=before, after=after)

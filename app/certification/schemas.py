@@ -1,9 +1,10 @@
-"""Bodies of the certification calls."""
+"""Bodies of the calls about certification and transfers."""
 
 from datetime import datetime
+from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from app.orgs.names import Kind
 from app.schemas import Body, Out
@@ -88,3 +89,50 @@ class SuperiorOut(Out):
     id: UUID
     name: str
     distance: int = Field(description="1 for the direct superior.")
+
+
+class TransferCreate(Body):
+    """Ask to go under the org whose invitation this is, with everything below (S20)."""
+
+    invitation_token: Token
+
+
+class TransferDecision(Body):
+    """The preview that the decision rests on."""
+
+    preview: Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")] = Field(
+        description="`preview.version` of the transfer as it was read; 409 `preview-stale` where it has changed."
+    )
+
+
+class TransferOut(Out):
+    """A transfer, as the three orgs that it concerns see it."""
+
+    id: UUID
+    org_id: UUID
+    org_name: str
+    from_id: UUID
+    from_name: str
+    to_id: UUID
+    to_name: str
+    state: Literal["asked", "released", "done", "refused", "withdrawn", "lapsed"]
+    asked_by: str | None = Field(description="Verified name of the main admin who asked.")
+    asked_at: datetime
+    released_at: datetime | None
+    decided_at: datetime | None
+    reason: str | None = Field(description="Why it was refused.")
+
+
+class TransferPreviewOut(Out):
+    """What moves, and the hierarchy around it. Figures may grow while it is read; the version changes only with the
+    hierarchy: the edge that ends, or either superior's chain."""
+
+    version: str = Field(description="Give it back with the release or the acceptance.")
+    orgs: int = Field(description="The org and all below it.")
+    people: int = Field(description="Their people, each counted once.")
+    from_chain: list[str] = Field(description="Names from the present superior up.")
+    to_chain: list[str] = Field(description="Names from the new superior up.")
+
+
+class TransferDetailOut(TransferOut):
+    preview: TransferPreviewOut | None = Field(description="While it is open.")

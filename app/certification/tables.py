@@ -46,8 +46,9 @@ class Invitation(Table):
 class Certification(Table):
     """One edge: applied → certified → released, or applied → refused or withdrawn. A live edge is `certified`.
 
-    A trigger takes the hierarchy lock and refuses a circle, and a closed org, whatever wrote the edge. `subordinate_name` is kept only
-    while the edge is live, follows the org's name by its reference, and makes siblings' names unique (S2).
+    A trigger takes the hierarchy lock and refuses a circle, and a closed org, whatever wrote the edge.
+    `subordinate_name` is kept only while the edge is live, follows the org's name by its reference, and makes
+    siblings' names unique (S2).
     """
 
     __tablename__ = "certifications"

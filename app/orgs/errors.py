@@ -12,7 +12,7 @@ class UnknownRegion(Problem):
 
 class PartyMemberRequired(Forbidden):
     slug = "party-member-required"
-    zh, en = "创建党组织的学习组织须为党员", "Only a party member creates a party organisation"
+    zh, en = "党组织的学习组织须由党员管理", "Only a party member administers a party organisation"
     advice_zh = "如为党员,请先在“我的”中声明党员身份;非党员请创建党外人士学习组织(S2、S17)。"
     advice_en = "A party member first says so (PATCH /v1/me); others create an outside_party organisation (S2, S17)."
 
@@ -38,6 +38,13 @@ class NameUnshowable(Problem):
     advice_zh, advice_en = "请删除这些字符后重新输入。", "Type the name again without them."
 
 
+class OrgHasSubordinates(Conflict):
+    slug = "org-has-subordinates"
+    zh, en = "该组织还有下级组织", "The organisation still has subordinates"
+    advice_zh = "请先解除下级组织的认证,或将它们转移到其他上级(S20)。"
+    advice_en = "Release its subordinates first, or have them transferred to another superior (S20)."
+
+
 class UnitNameTaken(Conflict):
     slug = "unit-name-taken"
     zh, en = "同级已有同名支部", "A unit of this name is already there"
@@ -50,6 +57,32 @@ class UnknownUnit(Problem):
     advice_zh, advice_en = "请用 GET …/units 查看本组织的支部。", "See the organisation's units at GET …/units."
 
 
+class UnitUnderItself(Conflict):
+    slug = "unit-under-itself"
+    zh, en = "支部不能移到自己或自己的下级之下", "A unit cannot stand under itself"
+    advice_zh = "请选择另一个上级支部;如要对调,请先把下面的支部移出。"
+    advice_en = "Choose another unit to move it under; to swap two, first move the lower one out."
+
+
+class UnitTooDeep(Conflict):
+    slug = "unit-too-deep"
+    zh, en = "支部层级过多", "Units nest too deep"
+    advice_zh, advice_en = "请移到更高的层级。", "Move it further up."
+
+
+class UnitHasUnits(Conflict):
+    slug = "unit-has-units"
+    zh, en = "该支部下还有支部", "Other units stand under this one"
+    advice_zh, advice_en = "请先移走或删除下面的支部。", "Move or remove the units under it first."
+
+
+class UnitHasPeople(Conflict):
+    slug = "unit-has-people"
+    zh, en = "该支部还有人员", "People still stand in this unit"
+    advice_zh = "请先移走人员,或用 ?move_people_to= 指定他们移入的支部。"
+    advice_en = "Move them first, or name the unit that they move to with ?move_people_to=."
+
+
 class UnitHasNoAdmins(Conflict):
     slug = "unit-has-no-admins"
     zh, en = "支部不能设管理员", "A unit has no admins"
@@ -57,3 +90,21 @@ class UnitHasNoAdmins(Conflict):
     advice_en = (
         "Only organisations have admins: add them to the organisation, or turn the unit into one of its own (S11)."
     )
+
+
+class PromotionOpen(Conflict):
+    slug = "promotion-open"
+    zh, en = "该支部已有待接受的改设", "The unit is offered to somebody already"
+    advice_zh, advice_en = "请等待对方答复,或先撤回。", "Wait for their answer, or withdraw the offer first."
+
+
+class PromotionDecided(Conflict):
+    slug = "promotion-decided"
+    zh, en = "该改设已答复或已撤回", "The offer was answered or withdrawn already"
+    advice_zh, advice_en = "请刷新后查看。", "Read it again."
+
+
+class PromotionExpired(Problem):
+    status, slug = 410, "promotion-expired"
+    zh, en = "该改设已过期", "The offer has expired"
+    advice_zh, advice_en = "请组织管理员重新发出。", "Ask the organisation's admin to offer it again."

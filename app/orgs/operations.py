@@ -1,26 +1,28 @@
-"""Writes of orgs and units: the rule, the SQL, the audit entry and the outgoing event, in one function each."""
+"""Writes of orgs: the rule, the SQL, the audit entry and the outgoing event, in one function each."""
 
-from typing import Any
+from uuid import UUID
 
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.admins import change_requests
 from app.admins.tables import OrgAdmin
 from app.audit.operations import record
-from app.auth.access import OrgCard, OrgScope, UserScope
+from app.auth.access import OrgScope, UserScope
 from app.cipher import Cipher
-from app.db import on_constraint
+from app.etags import EditedMeanwhile
 from app.members.operations import place_admin
 from app.orgs import names
-from app.orgs.errors import PartyMemberRequired, UnitNameTaken, UnknownRegion, UnknownUnit
+from app.orgs.errors import PartyMemberRequired, UnknownRegion
+from app.orgs.locking import hold
 from app.orgs.names import Kind
 from app.orgs.regions import find_region
-from app.orgs.schemas import OrgCreate, UnitCreate
-from app.orgs.tables import Org, Unit
+from app.orgs.schemas import OrgCreate, OrgUpdate
+from app.orgs.tables import Org
 from app.search import spell
 
 
-async def create_org(db: AsyncConnection, cipher: Cipher, user: UserScope, body: OrgCreate) -> OrgCard:
+async def create_org(db: AsyncConnection, cipher: Cipher, user: UserScope, body: OrgCreate) -> UUID:
     """Make an org whose main admin is its creator, with a member row placed at the org itself (S2, S4, S8, S19).
 
     Raises RealNameRequired, PartyMemberRequired, UnknownRegion, or the first of the name's errors (S3).
@@ -32,48 +34,58 @@ async def create_org(db: AsyncConnection, cipher: Cipher, user: UserScope, body:
         raise UnknownRegion
     for error in names.errors_of(body.name, body.kind):
         raise error
-    row = (
+    org_id = await insert_org(db, user, name=body.name, region_code=body.region_code, kind=body.kind)
+    await place_admin(db, cipher, org_id, user.user_id)
+    return org_id
+
+
+async def insert_org(db: AsyncConnection, user: UserScope, *, name: str, region_code: str, kind: Kind) -> UUID:
+    """The rows of an org and its main admin, whose creating is recorded; the caller has seen that it may be."""
+    org_id: UUID = (
         await db.execute(
             insert(Org)
             .values(
-                name=body.name,
-                **spell(body.name)._asdict(),
-                region_code=body.region_code,
-                kind=body.kind,
+                name=name,
+                **spell(name)._asdict(),
+                region_code=region_code,
+                kind=kind,
                 main_admin_id=user.user_id,
                 created_by=user.user_id,
             )
-            .returning(Org.id, Org.version, Org.status, Org.created_at)
+            .returning(Org.id)
         )
-    ).one()
-    await db.execute(insert(OrgAdmin).values(org_id=row.id, user_id=user.user_id))
-    await place_admin(db, cipher, row.id, user.user_id)
-    after = {"name": body.name, "region_code": body.region_code, "kind": body.kind}
-    await record(db, user.actor, "org.created", org_id=row.id, subject=("org", row.id), after=after)
-    return OrgCard(
-        id=row.id,
-        name=body.name,
-        region_code=body.region_code,
-        kind=body.kind,
-        status=row.status,
-        version=row.version,
-        created_at=row.created_at,
-        closed_at=None,
-        main_admin_id=user.user_id,
-        superior_id=None,
-    )
+    ).scalar_one()
+    await db.execute(insert(OrgAdmin).values(org_id=org_id, user_id=user.user_id))
+    after = {"name": name, "region_code": region_code, "kind": kind}
+    await record(db, user.actor, "org.created", org_id=org_id, subject=("org", org_id), after=after)
+    return org_id
 
 
-async def create_unit(db: AsyncConnection, scope: OrgScope, body: UnitCreate) -> Any:
-    """Make a unit in the org's own tree (S7, S10). Raises UnitNameTaken, UnknownUnit (the parent)."""
-    with on_constraint(("units_org_id_parent_id_name_key", UnitNameTaken), ("units_parent_fkey", UnknownUnit)):
-        row = (
-            await db.execute(
-                insert(Unit)
-                .values(org_id=scope.org_id, parent_id=body.parent_id, name=body.name, kind=body.kind)
-                .returning(Unit.id, Unit.parent_id, Unit.name, Unit.kind)
-            )
-        ).one()
-    after = {"name": row.name, "kind": row.kind, "parent_id": str(row.parent_id) if row.parent_id else None}
-    await record(db, scope.actor, "unit.created", org_id=scope.org_id, subject=("unit", row.id), after=after)
-    return row
+async def update_org(db: AsyncConnection, scope: OrgScope, body: OrgUpdate, version: int | None) -> UUID | None:
+    """Edit the org's card. A new name holds at once only where there is no superior; otherwise it becomes a change
+    request, whose id is given (S5).
+
+    Raises EditedMeanwhile, UnknownRegion, the first of the name's errors (S3), SiblingNameTaken, ChangeRequestOpen.
+    """
+    org = (await hold(db, scope))[scope.org_id]
+    if version is not None and org.version != version:
+        raise EditedMeanwhile
+    if body.region_code is not None and body.region_code != org.region_code:
+        if find_region(body.region_code) is None:
+            raise UnknownRegion
+        await db.execute(
+            update(Org).where(Org.id == scope.org_id).values(region_code=body.region_code, version=Org.version + 1)
+        )
+        await record(
+            db,
+            scope.actor,
+            "org.updated",
+            org_id=scope.org_id,
+            subject=("org", scope.org_id),
+            before={"region_code": org.region_code},
+            after={"region_code": body.region_code},
+        )
+    if body.name is None or body.name == org.name:
+        return None
+    request = await change_requests.request_rename(db, scope, org, body.name)
+    return request.id if request.state == "asked" else None

@@ -1,17 +1,47 @@
 """Reads of orgs and units."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, func, literal, select, tuple_, union_all
+from sqlalchemy import ColumnElement, exists, func, literal, select, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
 
 from app.admins.tables import OrgAdmin
+from app.auth.access import OrgCard
+from app.certification.tables import Certification
+from app.errors import NotFound
 from app.members.tables import Member
 from app.orgs import tree
+from app.orgs.regions import NATION
 from app.orgs.tables import Org, Unit
 from app.paging import Paging
+from app.search import name_matches
+
+
+async def get_card(db: AsyncConnection, org_id: UUID) -> OrgCard:
+    """An org's card, read anew after it was written."""
+    superior = (
+        select(Certification.superior_id)
+        .where(Certification.subordinate_id == Org.id, Certification.state == "certified")
+        .correlate(Org)
+        .scalar_subquery()
+    )
+    statement = select(
+        Org.id,
+        Org.name,
+        Org.region_code,
+        Org.kind,
+        Org.status,
+        Org.version,
+        Org.created_at,
+        Org.closed_at,
+        Org.main_admin_id,
+        superior.label("superior_id"),
+    ).where(Org.id == org_id)
+    return OrgCard(**(await db.execute(statement)).one()._mapping)
 
 
 async def org_name_exists(db: AsyncConnection, name: str, region_code: str, but: UUID | None = None) -> bool:
@@ -20,6 +50,17 @@ async def org_name_exists(db: AsyncConnection, name: str, region_code: str, but:
     if but is not None:
         same = same.where(Org.id != but)
     return bool(await db.scalar(select(same)))
+
+
+async def list_administered_regions(db: AsyncConnection, user_id: UUID) -> Sequence[str]:
+    """The regions of the live orgs that the user administers."""
+    statement = (
+        select(Org.region_code)
+        .join(OrgAdmin, OrgAdmin.org_id == Org.id)
+        .where(OrgAdmin.user_id == user_id, Org.status == "live")
+        .distinct()
+    )
+    return (await db.scalars(statement)).all()
 
 
 async def list_my_orgs(db: AsyncConnection, user_id: UUID) -> Sequence[Any]:
@@ -38,21 +79,108 @@ async def list_my_orgs(db: AsyncConnection, user_id: UUID) -> Sequence[Any]:
     return (await db.execute(statement)).all()
 
 
-async def list_units(db: AsyncConnection, org_id: UUID, paging: Paging) -> Sequence[Any]:
-    """A page of the org's units with their paths, in the order of the paths: each before the units under it."""
-    paths = tree.unit_paths(org_id)
+@dataclass(frozen=True, slots=True)
+class OrgFilter:
+    """Which of the orgs that a user may see are asked for; None: whatever it is."""
+
+    q: str | None = None
+    region_code: str | None = None
+    kind: str | None = None
+    status: str | None = None
+
+
+# Up to here the orgs that a user sees are walked first; above, the orgs that match are, and each is looked up from.
+FEW = 2_000
+
+_Superior = aliased(Org, name="superior")
+
+
+async def search_orgs(db: AsyncConnection, user_id: UUID, wanted: OrgFilter, paging: Paging) -> Sequence[Any]:
+    """A page of the orgs that the user may see, by name: those they administer with all below, and those they are
+    a member of. Nobody finds another."""
+    administered = select(OrgAdmin.org_id).where(OrgAdmin.user_id == user_id)
+    below = tree.subtrees(administered)
+    some = select(below.c.id).limit(FEW + 1).subquery()
+    few = (await db.execute(select(func.count()).select_from(some))).scalar_one() <= FEW
+    member = Org.id.in_(select(Member.org_id).where(Member.user_id == user_id, Member.removed_at.is_(None)))
+    seen: ColumnElement[bool] = Org.id.in_(select(below.c.id))
+    if not few:
+        above = tree.ancestors(Org.__table__.c.id)
+        seen = exists(select(above.c.id).where(above.c.id.in_(administered))).correlate(Org)
+    edge = aliased(Certification)
     statement = (
-        select(Unit.id, Unit.parent_id, Unit.name, Unit.kind, paths.c.path)
-        .join(paths, paths.c.id == Unit.id)
-        .where(Unit.org_id == org_id)
-        .order_by(paths.c.path, Unit.id)
+        select(
+            Org.id,
+            Org.name,
+            Org.kind,
+            Org.status,
+            Org.region_code,
+            _Superior.id.label("superior_id"),
+            _Superior.name.label("superior_name"),
+        )
+        .outerjoin(edge, (edge.subordinate_id == Org.id) & (edge.state == "certified"))
+        .outerjoin(_Superior, _Superior.id == edge.superior_id)
+        .where(seen | member, *_conditions(wanted))
+        .order_by(Org.name, Org.id)
         .limit(paging.limit + 1)
     )
     if paging.after is not None:
-        statement = statement.where(tuple_(paths.c.path, Unit.id) > tuple_(*map(literal, paging.after)))
+        statement = statement.where(tuple_(Org.name, Org.id) > tuple_(*map(literal, paging.after)))
     return (await db.execute(statement)).all()
 
 
-async def get_unit_path(db: AsyncConnection, org_id: UUID, unit_id: UUID) -> str:
+def _conditions(wanted: OrgFilter) -> Sequence[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if wanted.q is not None:
+        found.append(
+            name_matches(wanted.q, name=Org.name, grams=Org.name_grams, pinyin=Org.pinyin, initials=Org.initials)
+        )
+    if wanted.region_code is not None:
+        found.append(_lies_in(wanted.region_code))
+    if wanted.kind is not None:
+        found.append(Org.kind == wanted.kind)
+    if wanted.status is not None:
+        found.append(Org.status == wanted.status)
+    return found
+
+
+def _lies_in(region_code: str) -> ColumnElement[bool]:
+    """In the region or one under it: a code begins with that of what it lies in, zeros at its end apart."""
+    if region_code == NATION:
+        return literal(True)
+    begin = region_code
+    while begin.endswith("00") and len(begin) <= 6:
+        begin = begin[:-2]
+    return (Org.region_code >= begin) & (Org.region_code < begin + ":")  # the character after 9
+
+
+async def list_units(db: AsyncConnection, org_id: UUID, paging: Paging) -> Sequence[Any]:
+    """A page of the org's units with their paths, each before the units under it, siblings by position."""
     paths = tree.unit_paths(org_id)
-    return (await db.execute(select(paths.c.path).where(paths.c.id == unit_id))).scalar_one()
+    statement = (
+        select(*_UNIT_COLUMNS, paths.c.path, paths.c.sort)
+        .join(paths, paths.c.id == Unit.id)
+        .where(Unit.org_id == org_id)
+        .order_by(paths.c.sort, Unit.id)
+        .limit(paging.limit + 1)
+    )
+    if paging.after is not None:
+        statement = statement.where(tuple_(paths.c.sort, Unit.id) > tuple_(*map(literal, paging.after)))
+    return (await db.execute(statement)).all()
+
+
+_UNIT_COLUMNS = (Unit.id, Unit.parent_id, Unit.name, Unit.kind, Unit.position, Unit.version)
+
+
+async def get_unit(db: AsyncConnection, org_id: UUID, unit_id: UUID) -> Any:
+    """A live unit of the org with its path. Raises NotFound."""
+    paths = tree.unit_paths(org_id)
+    statement = (
+        select(*_UNIT_COLUMNS, paths.c.path)
+        .join(paths, paths.c.id == Unit.id)
+        .where(Unit.org_id == org_id, Unit.id == unit_id)
+    )
+    row = (await db.execute(statement)).one_or_none()
+    if row is None:
+        raise NotFound
+    return row

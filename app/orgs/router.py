@@ -1,50 +1,50 @@
-"""Orgs, units, regions and name checks over HTTP."""
+"""Orgs, regions and name checks over HTTP."""
 
-from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
-from app.auth.access import Can, OrgCard, OrgScope, Permission, Public, RealNameRequired, SignedIn
+from app.admins.errors import ChangeRequestOpen, ChangeRequestStale
+from app.auth.access import Can, OrgScope, Permission, Public, RealNameRequired, SignedIn
+from app.certification.errors import SiblingNameTaken
 from app.cipher import CipherDep
 from app.db import Db, TransactionalRoute
 from app.errors import english, problems
-from app.orgs import names, operations, queries
+from app.etags import EditedMeanwhile, IfMatch, etag
+from app.orgs import closing, names, operations, queries
+from app.orgs.advice import advice_out, levels_advice, name_advice
 from app.orgs.errors import (
     NameKindMismatch,
     NameSuffixTyped,
     NameUnshowable,
+    OrgHasSubordinates,
     PartyMemberRequired,
-    UnitNameTaken,
     UnknownRegion,
-    UnknownUnit,
 )
-from app.orgs.names import Advice, Kind
+from app.orgs.names import Kind
+from app.orgs.queries import OrgFilter
 from app.orgs.regions import NATION, find_region, level_of, list_regions_under, path_of, search_regions
 from app.orgs.schemas import (
-    AdviceOut,
     MyOrgOut,
     NameCheckCreate,
     NameCheckOut,
     NameErrorOut,
     OrgCreate,
     OrgCreated,
+    OrgFoundOut,
     OrgOut,
+    OrgUpdate,
+    OrgUpdated,
+    RegionCode,
     RegionOut,
-    UnitCreate,
-    UnitOut,
 )
 from app.paging import Page, Paging, paged_by
 from app.text import SearchText
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute)
 
-NAME_EXISTS = Advice(
-    "name-exists",
-    "该地区已有同名学习组织:如为同一组织,请联系其管理员加入。",
-    "An organisation of this name is in this region: if it is yours, ask its admin to let you in.",
-)
+Writer = Annotated[OrgScope, Can(Permission.ORG_WRITE)]
 
 
 @router.get("/regions", tags=["orgs"], dependencies=[Public])
@@ -74,8 +74,8 @@ async def check_name(request: Request, user: SignedIn, body: NameCheckCreate, db
         )
         for error in names.errors_of(body.name, body.kind)
     ]
-    advice = await _advice(db, body.name, body.region_code) if not errors else []
-    return NameCheckOut(errors=errors, advice=_advice_out(request, advice))
+    advice = await name_advice(db, body.name, body.region_code) if not errors else []
+    return NameCheckOut(errors=errors, advice=advice_out(request, advice))
 
 
 @router.post(
@@ -90,71 +90,99 @@ async def create_org(
     request: Request, response: Response, user: SignedIn, body: OrgCreate, db: Db, cipher: CipherDep
 ) -> OrgCreated:
     """Create an org of one's own; the caller becomes its main admin (S2, S4, S19)."""
-    card = await operations.create_org(db, cipher, user, body)
-    advice = await _advice(db, body.name, body.region_code, but=card.id)
-    response.headers["Location"] = f"/v1/orgs/{card.id}"
-    return OrgCreated(**_org_fields(card), advice=_advice_out(request, advice))
+    org_id = await operations.create_org(db, cipher, user, body)
+    advice = await name_advice(db, body.name, body.region_code, but=org_id)
+    advice += await levels_advice(db, user.user_id)
+    card = await queries.get_card(db, org_id)
+    response.headers["Location"] = f"/v1/orgs/{org_id}"
+    response.headers["ETag"] = etag(card.version)
+    return OrgCreated.of(card, advice=advice_out(request, advice))
+
+
+def _filter(
+    q: Annotated[
+        SearchText | None, Query(description="Characters of the name, or its pinyin or initials from their beginning.")
+    ] = None,
+    region_code: Annotated[RegionCode | None, Query(description="In this region or one under it.")] = None,
+    kind: Annotated[Kind | None, Query(description="`party` or `outside_party`.")] = None,
+    status: Annotated[Literal["live", "closed"], Query(description="`live` or `closed`.")] = "live",
+) -> OrgFilter:
+    return OrgFilter(q, region_code, kind, status)
+
+
+@router.get("/orgs", tags=["orgs"])
+async def search_orgs(
+    user: SignedIn,
+    db: Db,
+    wanted: Annotated[OrgFilter, Depends(_filter)],
+    paging: Annotated[Paging, paged_by(str, UUID)],
+) -> Page[OrgFoundOut]:
+    """Find orgs by name, pinyin, initials or region, among those the caller may see: their own, those they administer,
+    and all orgs below these. By name."""
+    rows = await queries.search_orgs(db, user.user_id, wanted, paging)
+    shown = [
+        OrgFoundOut.model_validate(
+            dict(row._mapping) | {"region": path_of(row.region_code), "level": level_of(row.region_code)}
+        )
+        for row in rows
+    ]
+    return Page[OrgFoundOut].of(shown, paging, lambda org: (org.name, org.id), OrgFoundOut)
 
 
 @router.get("/orgs/{org_id}", tags=["orgs"])
 async def read_org(scope: Annotated[OrgScope, Can(Permission.ORG_READ)], response: Response) -> OrgOut:
     """An org's card: for its people, its admins and the admins of the orgs above it."""
-    response.headers["ETag"] = f'"{scope.org.version}"'
-    return OrgOut(**_org_fields(scope.org))
+    response.headers["ETag"] = etag(scope.org.version)
+    return OrgOut.of(scope.org)
+
+
+WAITS: dict[int | str, dict[str, Any]] = {
+    202: {"model": OrgUpdated, "description": "The new name waits for the superior's consent."}
+}
+
+
+@router.patch(
+    "/orgs/{org_id}",
+    tags=["orgs"],
+    responses=WAITS
+    | problems(
+        EditedMeanwhile,
+        UnknownRegion,
+        NameSuffixTyped,
+        NameKindMismatch,
+        NameUnshowable,
+        SiblingNameTaken,
+        ChangeRequestOpen,
+        ChangeRequestStale,
+    ),
+)
+async def update_org(
+    request: Request, response: Response, scope: Writer, body: OrgUpdate, version: IfMatch, db: Db
+) -> OrgUpdated:
+    """Edit the org's card. A new name holds at once (200) where there is no superior; otherwise it becomes a change
+    request that the superior decides on (202), and the name stays until then (S5)."""
+    waiting = await operations.update_org(db, scope, body, version)
+    if waiting is not None:
+        response.status_code = 202
+    card = await queries.get_card(db, scope.org_id)
+    name = body.name or card.name
+    advice = await name_advice(db, name, card.region_code, but=scope.org_id) if body.name is not None else []
+    advice += await levels_advice(db, scope.user.user_id) if body.region_code is not None else []
+    response.headers["ETag"] = etag(card.version)
+    return OrgUpdated.of(card, advice=advice_out(request, advice), change_request_id=waiting)
+
+
+@router.put("/orgs/{org_id}/closure", tags=["orgs"], responses=problems(EditedMeanwhile, OrgHasSubordinates))
+async def close_org(response: Response, scope: Writer, version: IfMatch, db: Db) -> OrgOut:
+    """Close the org for good, once no org stands under it. It leaves its superior, whatever waits for it ends, and
+    its history can still be read."""
+    await closing.close_org(db, scope, version)
+    card = await queries.get_card(db, scope.org_id)
+    response.headers["ETag"] = etag(card.version)
+    return OrgOut.of(card)
 
 
 @router.get("/me/orgs", tags=["me"])
 async def list_my_orgs(user: SignedIn, db: Db) -> list[MyOrgOut]:
     """The orgs the caller administers or belongs to, with what they are there (S8, S14)."""
     return [MyOrgOut.model_validate(row) for row in await queries.list_my_orgs(db, user.user_id)]
-
-
-@router.get("/orgs/{org_id}/units", tags=["units"])
-async def list_units(
-    scope: Annotated[OrgScope, Can(Permission.UNITS_READ)],
-    db: Db,
-    paging: Annotated[Paging, paged_by(str, UUID)],
-) -> Page[UnitOut]:
-    """The units of the org's own tree, each before those under it."""
-    rows = await queries.list_units(db, scope.org_id, paging)
-    return Page[UnitOut].of(rows, paging, lambda row: (row.path, row.id), UnitOut)
-
-
-@router.post("/orgs/{org_id}/units", status_code=201, tags=["units"], responses=problems(UnitNameTaken, UnknownUnit))
-async def create_unit(scope: Annotated[OrgScope, Can(Permission.UNITS_WRITE)], body: UnitCreate, db: Db) -> UnitOut:
-    """Add a unit (党总支, 党支部, 部门) to the org's own tree (S7, S10)."""
-    row = await operations.create_unit(db, scope, body)
-    path = await queries.get_unit_path(db, scope.org_id, row.id)
-    return UnitOut(id=row.id, parent_id=row.parent_id, name=row.name, kind=row.kind, path=path)
-
-
-def _org_fields(card: OrgCard) -> dict[str, object]:
-    return {
-        "id": card.id,
-        "name": card.name,
-        "region_code": card.region_code,
-        "kind": Kind(card.kind),
-        "status": card.status,
-        "version": card.version,
-        "created_at": card.created_at,
-        "closed_at": card.closed_at,
-        "main_admin_id": card.main_admin_id,
-        "superior_id": card.superior_id,
-        "level": level_of(card.region_code),
-        "region": path_of(card.region_code),
-    }
-
-
-async def _advice(db: Db, name: str, region_code: str, but: UUID | None = None) -> list[Advice]:
-    advice = names.advice_of(name)
-    if await queries.org_name_exists(db, name, region_code, but):
-        advice.append(NAME_EXISTS)
-    return advice
-
-
-def _advice_out(request: Request, advice: Sequence[Advice]) -> list[AdviceOut]:
-    in_english = english(request)
-    return [
-        AdviceOut(code=item.code, title=item.en if in_english else item.zh, proposed_name=item.proposed_name)
-        for item in advice
-    ]

@@ -1,15 +1,15 @@
-"""Bodies of the orgs, units, regions and name-check calls."""
+"""Bodies of the orgs, regions and name-check calls."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
+from app.auth.access import OrgCard
 from app.orgs.names import Kind
-from app.orgs.regions import Level
+from app.orgs.regions import Level, level_of, path_of
 from app.schemas import Body, Out
-from app.text import Name
 
 RegionCode = Annotated[
     str,
@@ -25,11 +25,6 @@ OrgName = Annotated[
         description="The party organisation's full name, without 学习管理组 (S3).",
         examples=["中共江苏省委宣传部机关委员会"],
     ),
-]
-UnitKind = Annotated[
-    str,
-    StringConstraints(pattern="^(branch|general_branch|department)$"),
-    Field(description="`branch` 党支部, `general_branch` 党总支, `department` 部门.", examples=["branch"]),
 ]
 
 
@@ -79,6 +74,13 @@ class OrgCreate(Body):
     kind: Kind = Field(default=Kind.PARTY, description="`outside_party` for people outside the party (S17).")
 
 
+class OrgUpdate(Body):
+    """What to change; what is absent stays. A name that the org has is kept as it is, its suffix included (S3)."""
+
+    name: OrgName | None = None
+    region_code: RegionCode | None = None
+
+
 class OrgOut(Out):
     """An org's card."""
 
@@ -95,9 +97,39 @@ class OrgOut(Out):
     level: Level
     region: str = Field(description="The region's names from the province down.", examples=["江苏省南京市玄武区"])
 
+    @classmethod
+    def of(cls, card: OrgCard, **more: object) -> Self:
+        fields = {name: getattr(card, name) for name in OrgCard.__slots__}
+        return cls.model_validate(
+            fields | {"level": level_of(card.region_code), "region": path_of(card.region_code)} | more
+        )
+
 
 class OrgCreated(OrgOut):
     advice: list[AdviceOut]
+
+
+class OrgUpdated(OrgOut):
+    """The org as it is now. Where it has a superior, a new name waits for that one's consent (S5)."""
+
+    advice: list[AdviceOut]
+    change_request_id: UUID | None = Field(
+        default=None, description="The change request that the new name has become; absent where it holds already."
+    )
+
+
+class OrgFoundOut(Out):
+    """An org that the caller may see, as a search finds it."""
+
+    id: UUID
+    name: str
+    kind: Kind
+    status: str
+    region_code: str
+    region: str = Field(description="The region's names from the province down.", examples=["江苏省南京市玄武区"])
+    level: Level
+    superior_id: UUID | None
+    superior_name: str | None
 
 
 class MyOrgOut(Out):
@@ -108,19 +140,3 @@ class MyOrgOut(Out):
     kind: Kind
     status: str
     roles: list[str] = Field(description="`main_admin`, `admin`, `member`.")
-
-
-class UnitCreate(Body):
-    """A unit of the org's own tree; short names will do (S10)."""
-
-    name: Name
-    kind: UnitKind = "branch"
-    parent_id: UUID | None = Field(default=None, description="The unit it goes under; absent: directly under the org.")
-
-
-class UnitOut(Out):
-    id: UUID
-    parent_id: UUID | None
-    name: str
-    kind: str
-    path: str = Field(description="Names from the top down, joined by `/`.", examples=["机关党总支/第一党支部"])

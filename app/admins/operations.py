@@ -1,0 +1,186 @@
+"""Writes of who administers an org: the rule, the SQL, the audit entry and the outgoing event, in one function each."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, exists, func, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.admins.errors import (
+    AdminInvitationDecided,
+    AdminInvitationExpired,
+    AdminInvitationOpen,
+    AlreadyAdmin,
+    MainAdminStays,
+)
+from app.admins.invitees import Invitee, phone_index_of, phone_of_invitee
+from app.admins.tables import AdminInvitation, ChangeRequest, OrgAdmin
+from app.audit.operations import record
+from app.auth.access import OrgClosed, OrgScope, UserScope
+from app.auth.tables import User
+from app.cipher import Cipher
+from app.db import on_constraint
+from app.errors import NotFound
+from app.members.operations import place_admin
+from app.orgs.errors import PartyMemberRequired
+from app.orgs.locking import hold, lock_orgs
+from app.orgs.names import Kind
+
+LIFETIME = timedelta(days=14)
+
+
+async def invite_admin(db: AsyncConnection, cipher: Cipher, scope: OrgScope, invitee: Invitee) -> UUID:
+    """Ask somebody, by phone, to be an admin (S4); gives the invitation's id. Whether anybody holds the phone, and
+    whether they are verified, shows in nothing.
+
+    Raises Forbidden (not the main admin), UnknownMember, AlreadyAdmin, AdminInvitationOpen.
+    """
+    await hold(db, scope, main_admin=True)
+    phone = await phone_of_invitee(db, cipher, scope.org_id, invitee)
+    index = cipher.phone_index(phone)
+    admin = exists().where(OrgAdmin.org_id == scope.org_id, User.id == OrgAdmin.user_id, User.phone_index == index)
+    if await db.scalar(select(admin)):
+        raise AlreadyAdmin
+    await db.execute(
+        update(AdminInvitation)
+        .where(AdminInvitation.org_id == scope.org_id, AdminInvitation.phone_index == index)
+        .where(AdminInvitation.state == "invited", AdminInvitation.expires_at <= func.now())
+        .values(state="expired", phone_cipher=None, decided_at=AdminInvitation.expires_at)
+    )
+    invitation_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
+    with on_constraint(("admin_invitations_one_open_key", AdminInvitationOpen)):
+        await db.execute(
+            insert(AdminInvitation).values(
+                id=invitation_id,
+                org_id=scope.org_id,
+                phone_index=index,
+                phone_cipher=cipher.encrypt(phone, invitation_id),
+                invited_by=scope.user.user_id,
+                expires_at=func.now() + LIFETIME,
+            )
+        )
+    subject = ("admin_invitation", invitation_id)
+    await record(db, scope.actor, "admin_invitation.created", org_id=scope.org_id, subject=subject)
+    return invitation_id
+
+
+async def withdraw_admin_invitation(db: AsyncConnection, scope: OrgScope, invitation_id: UUID) -> None:
+    """Take an invitation back. Raises Forbidden, NotFound, AdminInvitationDecided."""
+    await hold(db, scope, main_admin=True)
+    if not await _end(db, invitation_id, "withdrawn", AdminInvitation.org_id == scope.org_id):
+        known = select(AdminInvitation.id).where(
+            AdminInvitation.id == invitation_id, AdminInvitation.org_id == scope.org_id
+        )
+        raise NotFound if await db.scalar(known) is None else AdminInvitationDecided
+    subject = ("admin_invitation", invitation_id)
+    await record(db, scope.actor, "admin_invitation.withdrawn", org_id=scope.org_id, subject=subject)
+
+
+async def accept_admin_invitation(db: AsyncConnection, cipher: Cipher, user: UserScope, invitation_id: UUID) -> Any:
+    """Become an admin, with a place at the org itself (S4, S8); gives the org. Verification is checked here.
+
+    Raises NotFound, RealNameRequired, PartyMemberRequired, OrgClosed, AdminInvitationDecided,
+    AdminInvitationExpired, AlreadyAdmin.
+    """
+    org_id = (await _find_mine(db, user, invitation_id)).org_id
+    user.require_real_name()
+    org = (await lock_orgs(db, org_id))[org_id]
+    if org.status == "closed":
+        raise OrgClosed
+    if org.kind == Kind.PARTY and not user.party_member:
+        raise PartyMemberRequired
+    invitation = await _find_mine(db, user, invitation_id)
+    if invitation.state != "invited":
+        raise AdminInvitationDecided
+    if invitation.expired:
+        raise AdminInvitationExpired
+    with on_constraint(("org_admins_pkey", AlreadyAdmin)):
+        await db.execute(insert(OrgAdmin).values(org_id=org_id, user_id=user.user_id))
+    await place_admin(db, cipher, org_id, user.user_id)
+    await _end(db, invitation_id, "accepted", user_id=user.user_id)
+    after = {"user_id": str(user.user_id), "admin_invitation_id": str(invitation_id)}
+    await record(db, user.actor, "admin.added", org_id=org_id, subject=("admin", user.user_id), after=after)
+    return org
+
+
+async def refuse_admin_invitation(db: AsyncConnection, user: UserScope, invitation_id: UUID) -> None:
+    """Decline an invitation made to one's own phone. Raises NotFound, AdminInvitationDecided."""
+    org_id = (await _find_mine(db, user, invitation_id)).org_id
+    if not await _end(db, invitation_id, "refused"):
+        raise AdminInvitationDecided
+    subject = ("admin_invitation", invitation_id)
+    await record(db, user.actor.elsewhere(), "admin_invitation.refused", org_id=org_id, subject=subject)
+
+
+async def remove_admin(db: AsyncConnection, scope: OrgScope, user_id: UUID) -> None:
+    """Take an admin's office away; as a member they stay (S4). Raises Forbidden, MainAdminStays, NotFound."""
+    await hold(db, scope, main_admin=True)
+    if user_id == scope.user.user_id:
+        raise MainAdminStays
+    await _leave_office(db, scope, user_id, "admin.removed")
+
+
+async def resign(db: AsyncConnection, scope: OrgScope) -> None:
+    """Give up one's own office; the main admin hands over first (S4). Raises MainAdminStays."""
+    org = (await hold(db, scope))[scope.org_id]
+    if org.main_admin_id == scope.user.user_id:
+        raise MainAdminStays
+    await _leave_office(db, scope, scope.user.user_id, "admin.resigned")
+
+
+# The management group is left where the person also stands in a unit; nobody is left standing nowhere.
+_LEAVE_MANAGEMENT_GROUP = text("""
+WITH held AS (
+    SELECT id FROM members WHERE org_id = :org_id AND user_id = :user_id FOR UPDATE
+), ended AS (
+    UPDATE places AS p SET until = clock_timestamp() FROM held
+    WHERE p.org_id = :org_id AND p.member_id = held.id AND p.unit_id IS NULL AND p.until IS NULL AND EXISTS (
+        SELECT FROM places AS o
+        WHERE o.org_id = :org_id AND o.member_id = held.id AND o.unit_id IS NOT NULL AND o.until IS NULL
+    ) RETURNING p.member_id
+)
+UPDATE members AS m SET version = version + 1 FROM ended WHERE m.org_id = :org_id AND m.id = ended.member_id
+""")
+
+
+async def _leave_office(db: AsyncConnection, scope: OrgScope, user_id: UUID, action: str) -> None:
+    where = (OrgAdmin.org_id == scope.org_id, OrgAdmin.user_id == user_id)
+    left = await db.execute(delete(OrgAdmin).where(*where))
+    if left.rowcount == 0:
+        raise NotFound
+    await db.execute(_LEAVE_MANAGEMENT_GROUP, {"org_id": scope.org_id, "user_id": user_id})
+    # A request that names them can never be granted any more.
+    await db.execute(
+        update(ChangeRequest)
+        .where(ChangeRequest.org_id == scope.org_id, ChangeRequest.main_admin_after == user_id)
+        .where(ChangeRequest.state == "asked")
+        .values(state="stale", decided_at=func.clock_timestamp())
+    )
+    before = {"user_id": str(user_id)}
+    await record(db, scope.actor, action, org_id=scope.org_id, subject=("admin", user_id), before=before)
+
+
+async def _find_mine(db: AsyncConnection, user: UserScope, invitation_id: UUID) -> Any:
+    """The invitation, where it was made to the phone that the user holds. Raises NotFound."""
+    statement = select(
+        AdminInvitation.org_id,
+        AdminInvitation.state,
+        (AdminInvitation.expires_at <= func.now()).label("expired"),
+    ).where(
+        AdminInvitation.id == invitation_id,
+        AdminInvitation.phone_index == await phone_index_of(db, user.user_id),
+    )
+    row = (await db.execute(statement)).one_or_none()
+    if row is None:
+        raise NotFound
+    return row
+
+
+async def _end(db: AsyncConnection, invitation_id: UUID, state: str, *which: Any, user_id: UUID | None = None) -> bool:
+    ended = await db.execute(
+        update(AdminInvitation)
+        .where(AdminInvitation.id == invitation_id, AdminInvitation.state == "invited", *which)
+        .values(state=state, user_id=user_id, phone_cipher=None, decided_at=func.clock_timestamp())
+    )
+    return ended.rowcount > 0

@@ -1,0 +1,112 @@
+"""Who administers an org, over HTTP (S4, S11)."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request
+
+from app.admins import operations, queries
+from app.admins.errors import (
+    AdminInvitationDecided,
+    AdminInvitationExpired,
+    AdminInvitationOpen,
+    AlreadyAdmin,
+    MainAdminStays,
+    UnknownMember,
+)
+from app.admins.invitees import Invitee
+from app.admins.schemas import AdminInvitationOut, AdminOut, AdminshipOut, ReceivedAdminInvitationOut
+from app.auth.access import Can, OrgClosed, OrgScope, Permission, RealNameRequired, SignedIn
+from app.cipher import CipherDep
+from app.db import Db, TransactionalRoute
+from app.errors import problems
+from app.orgs.advice import advice_out, levels_advice
+from app.orgs.errors import PartyMemberRequired
+from app.paging import Page, Paging, paged_by
+
+router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["admins"])
+
+Reader = Annotated[OrgScope, Can(Permission.ADMINS_READ)]
+MainAdmin = Annotated[OrgScope, Can(Permission.ADMINS_WRITE)]
+Resigning = Annotated[OrgScope, Can(Permission.ADMINS_RESIGN)]
+
+
+@router.get("/orgs/{org_id}/admins")
+async def list_admins(scope: Reader, db: Db) -> list[AdminOut]:
+    """The org's admins, the main one first (S4)."""
+    return [AdminOut.model_validate(row) for row in await queries.list_admins(db, scope.org_id)]
+
+
+@router.delete("/orgs/{org_id}/admins/me", status_code=204, responses=problems(MainAdminStays))
+async def resign(scope: Resigning, db: Db) -> None:
+    """Give up one's own office. The main admin first hands over (S4)."""
+    await operations.resign(db, scope)
+
+
+@router.delete("/orgs/{org_id}/admins/{user_id}", status_code=204, responses=problems(MainAdminStays))
+async def remove_admin(scope: MainAdmin, user_id: UUID, db: Db) -> None:
+    """Remove an admin; only the main admin does (S4). As a member they stay."""
+    await operations.remove_admin(db, scope, user_id)
+
+
+@router.post(
+    "/orgs/{org_id}/admin-invitations",
+    status_code=201,
+    responses=problems(UnknownMember, AlreadyAdmin, AdminInvitationOpen),
+)
+async def create_admin_invitation(scope: MainAdmin, body: Invitee, db: Db, cipher: CipherDep) -> AdminInvitationOut:
+    """Invite somebody, by phone, to be an admin (S4). The answer is the same whoever holds the phone, if anybody does;
+    verification is checked when they accept."""
+    invitation_id = await operations.invite_admin(db, cipher, scope, body)
+    return await queries.get_admin_invitation(db, cipher, invitation_id)
+
+
+@router.get("/orgs/{org_id}/admin-invitations")
+async def list_admin_invitations(
+    scope: Reader, db: Db, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
+) -> Page[AdminInvitationOut]:
+    """The org's invitations to be an admin, newest first."""
+    rows = await queries.list_admin_invitations(db, cipher, scope.org_id, paging)
+    return Page[AdminInvitationOut].of(rows, paging, lambda row: (row.id,), AdminInvitationOut)
+
+
+@router.delete(
+    "/orgs/{org_id}/admin-invitations/{invitation_id}", status_code=204, responses=problems(AdminInvitationDecided)
+)
+async def withdraw_admin_invitation(scope: MainAdmin, invitation_id: UUID, db: Db) -> None:
+    """Withdraw an invitation while it waits."""
+    await operations.withdraw_admin_invitation(db, scope, invitation_id)
+
+
+@router.get("/me/admin-invitations/{invitation_id}")
+async def read_admin_invitation(user: SignedIn, invitation_id: UUID, db: Db) -> ReceivedAdminInvitationOut:
+    """An invitation to be an admin that waits for the caller; the inbox names it."""
+    return await queries.get_received_admin_invitation(db, user.user_id, invitation_id)
+
+
+@router.put(
+    "/me/admin-invitations/{invitation_id}/acceptance",
+    responses=problems(
+        RealNameRequired,
+        PartyMemberRequired,
+        OrgClosed,
+        AdminInvitationDecided,
+        AdminInvitationExpired,
+        AlreadyAdmin,
+    ),
+)
+async def accept_admin_invitation(
+    request: Request, user: SignedIn, invitation_id: UUID, db: Db, cipher: CipherDep
+) -> AdminshipOut:
+    """Become an admin of the org that invites. The caller's real name must be verified by now (S1, S4)."""
+    org: Any = await operations.accept_admin_invitation(db, cipher, user, invitation_id)
+    advice = advice_out(request, await levels_advice(db, user.user_id))
+    return AdminshipOut(org_id=org.id, org_name=org.name, advice=advice)
+
+
+@router.put(
+    "/me/admin-invitations/{invitation_id}/refusal", status_code=204, responses=problems(AdminInvitationDecided)
+)
+async def refuse_admin_invitation(user: SignedIn, invitation_id: UUID, db: Db) -> None:
+    """Decline. The org is told that its invitation was refused, and no more."""
+    await operations.refuse_admin_invitation(db, user, invitation_id)

@@ -1,0 +1,107 @@
+"""Bodies of the calls about admins and change requests."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from app.orgs.schemas import AdviceOut, OrgName
+from app.schemas import Body, Out
+from app.text import Reason
+
+
+class AdminOut(Out):
+    """A learning administrator of the org."""
+
+    user_id: UUID
+    name: str | None = Field(description="Verified name.")
+    main: bool = Field(description="Whether they are the main admin.")
+    since: datetime
+
+
+class AdminInvitationOut(Out):
+    """An invitation as the org's admins see it. It says nothing about who holds the phone."""
+
+    id: UUID
+    phone: str | None = Field(description="Masked; kept only while the answer waits.", examples=["138****8000"])
+    state: Literal["invited", "accepted", "refused", "withdrawn", "expired"]
+    invited_by: str | None = Field(description="Verified name of the main admin who invited.")
+    invited_at: datetime
+    expires_at: datetime
+    decided_at: datetime | None
+
+
+class ReceivedAdminInvitationOut(Out):
+    """An invitation as the person sees it to whom it was made."""
+
+    id: UUID
+    org_id: UUID
+    org_name: str
+    region: str
+    invited_by: str | None = Field(description="Verified name of the main admin who invites.")
+    expires_at: datetime
+
+
+class AdminshipOut(Out):
+    """What accepting has made of the caller."""
+
+    org_id: UUID
+    org_name: str
+    advice: list[AdviceOut]
+
+
+class RenameCreate(Body):
+    kind: Literal["rename"]
+    name: OrgName
+    reason: Reason | None = None
+
+
+class HandOverCreate(Body):
+    """Hand the main admin's office to another admin; the main admin alone asks (S5)."""
+
+    kind: Literal["hand-over"]
+    main_admin_id: UUID = Field(description="The `user_id` of an admin of this org.")
+    reason: Reason | None = None
+
+
+class RecoveryCreate(Body):
+    """Replace a main admin who is gone; any other admin asks (S4)."""
+
+    kind: Literal["recovery"]
+    main_admin_id: UUID | None = Field(default=None, description="The `user_id` of an admin; absent: the caller.")
+    reason: Reason | None = None
+
+
+ChangeRequestCreate = Annotated[RenameCreate | HandOverCreate | RecoveryCreate, Field(discriminator="kind")]
+
+
+class NamedAdminOut(Out):
+    """An admin named in a request: that much of them its decider sees, and no more."""
+
+    name: str | None = Field(description="Verified name.")
+    verified: bool
+
+
+class ChangeRequestOut(Out):
+    """A change asked for, as the org that asks and the superior that decides see it."""
+
+    id: UUID
+    org_id: UUID
+    org_name: str
+    kind: Literal["rename", "hand-over", "recovery"]
+    state: Literal["asked", "approved", "refused", "withdrawn", "expired", "stale"]
+    name_before: str | None
+    name_after: str | None
+    main_admin_before: NamedAdminOut | None
+    main_admin_after: NamedAdminOut | None
+    asked_by: NamedAdminOut
+    reason: str | None
+    asked_at: datetime
+    expires_at: datetime
+    decided_at: datetime | None
+    refusal: str | None = Field(description="Why it was refused.")
+
+
+class ChangeRefusalCreate(Body):
+    reason: Reason

@@ -1,0 +1,87 @@
+"""The one place where an edge of the hierarchy begins and ends.
+
+The caller holds the hierarchy's lock and both orgs' rows, in this order; the trigger and the indexes decide.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.auth.access import OrgClosed
+from app.certification.errors import AlreadyCertified, SiblingNameTaken, WouldCloseCircle
+from app.certification.tables import Certification, Transfer
+from app.db import on_constraint
+from app.orgs.tables import Org
+
+REFUSALS = (
+    ("certifications_no_circle", WouldCloseCircle),
+    ("certifications_live_orgs", OrgClosed),
+    ("certifications_one_superior_key", AlreadyCertified),
+    ("certifications_sibling_name_key", SiblingNameTaken),
+)
+
+
+async def begin_edge(
+    db: AsyncConnection,
+    superior_id: UUID,
+    subordinate_id: UUID,
+    *,
+    asked_by: UUID,
+    decided_by: UUID,
+    invitation_id: UUID | None = None,
+    at: datetime | None = None,
+) -> UUID:
+    """Certify without an application of its own: a transfer or a promotion; gives the certification's id.
+
+    Raises WouldCloseCircle, AlreadyCertified, SiblingNameTaken, OrgClosed.
+    """
+    instant = func.clock_timestamp() if at is None else at
+    values: dict[str, Any] = {
+        "superior_id": superior_id,
+        "subordinate_id": subordinate_id,
+        "subordinate_name": select(Org.name).where(Org.id == subordinate_id).scalar_subquery(),
+        "state": "certified",
+        "invitation_id": invitation_id,
+        "applied_by": asked_by,
+        "decided_by": decided_by,
+        "decided_at": instant,
+        "certified_at": instant,
+    }
+    with on_constraint(*REFUSALS):
+        begun: UUID = (await db.execute(insert(Certification).values(values).returning(Certification.id))).scalar_one()
+    await touch_card(db, subordinate_id)
+    return begun
+
+
+async def end_edge(
+    db: AsyncConnection, subordinate_id: UUID, *, superior_id: UUID | None = None, at: datetime | None = None
+) -> UUID | None:
+    """Release the org from its superior (or from this one); gives the certification's id, None where it had none.
+
+    A transfer that was to leave by this edge has lapsed.
+    """
+    live = [Certification.subordinate_id == subordinate_id, Certification.state == "certified"]
+    if superior_id is not None:
+        live.append(Certification.superior_id == superior_id)
+    ended: UUID | None = await db.scalar(
+        update(Certification)
+        .where(*live)
+        .values(state="released", subordinate_name=None, released_at=func.clock_timestamp() if at is None else at)
+        .returning(Certification.id)
+    )
+    if ended is not None:
+        await touch_card(db, subordinate_id)
+        await db.execute(
+            update(Transfer)
+            .where(Transfer.certification_id == ended, Transfer.state.in_(("asked", "released")))
+            .values(state="lapsed", decided_at=func.clock_timestamp())
+        )
+    return ended
+
+
+async def touch_card(db: AsyncConnection, org_id: UUID) -> None:
+    """The card shows the superior: an edge is a new version of it."""
+    await db.execute(update(Org).where(Org.id == org_id).values(version=Org.version + 1))

@@ -1,0 +1,192 @@
+"""An org moves from one superior to another, with everything under it (S20).
+
+Its main admin asks, any admin of the present superior releases, any admin of the new one accepts; at the acceptance
+one edge ends and another begins, at one instant. Nothing under the org is touched: the hierarchy is adjacency. Where
+the org leaves its superior in another way, the transfer lapses with the edge (`edges.end_edge`).
+"""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.auth.access import OrgScope
+from app.certification import queries
+from app.certification.edges import begin_edge, end_edge
+from app.certification.errors import (
+    AlreadyCertified,
+    NoSuperior,
+    PreviewStale,
+    SameSuperior,
+    SiblingNameTaken,
+    TransferDecided,
+    TransferNotReleased,
+    TransferOpen,
+    WouldCloseCircle,
+)
+from app.certification.operations import use_invitation
+from app.certification.previews import preview_version
+from app.certification.tables import Certification, Transfer
+from app.certification.trace import record_on_each
+from app.db import on_constraint
+from app.errors import NotFound
+from app.orgs import tree
+from app.orgs.locking import hold
+
+_COLUMNS = (
+    Transfer.id,
+    Transfer.org_id,
+    Transfer.from_id,
+    Transfer.to_id,
+    Transfer.certification_id,
+    Transfer.invitation_id,
+    Transfer.state,
+    Transfer.asked_by,
+)
+
+
+async def create_transfer(db: AsyncConnection, scope: OrgScope, invitation_token: str) -> UUID:
+    """Ask, for one's own org, to go under the org that invited; gives the transfer's id.
+
+    Raises what `get_live_invitation` raises, NoSuperior, SameSuperior, WouldCloseCircle, SiblingNameTaken,
+    TransferOpen.
+    """
+    scope.user.require_real_name()
+    invitation = await queries.get_live_invitation(db, invitation_token)
+    orgs = await hold(db, scope, invitation.org_id, main_admin=True)
+    edge = (
+        await db.execute(
+            select(Certification.id, Certification.superior_id).where(
+                Certification.subordinate_id == scope.org_id, Certification.state == "certified"
+            )
+        )
+    ).one_or_none()
+    if edge is None:
+        raise NoSuperior
+    if edge.superior_id == invitation.org_id:
+        raise SameSuperior
+    # Told early; the trigger and the index decide when the edge is made.
+    if await db.scalar(tree.is_at_or_below(invitation.org_id, scope.org_id)):
+        raise WouldCloseCircle
+    sibling = select(Certification.id).where(
+        Certification.superior_id == invitation.org_id,
+        Certification.subordinate_name == orgs[scope.org_id].name,
+        Certification.state == "certified",
+    )
+    if await db.scalar(sibling) is not None:
+        raise SiblingNameTaken
+    await use_invitation(db, invitation.id)
+    with on_constraint(("transfers_one_open_key", TransferOpen)):
+        transfer = (
+            await db.execute(
+                insert(Transfer)
+                .values(
+                    org_id=scope.org_id,
+                    from_id=edge.superior_id,
+                    to_id=invitation.org_id,
+                    certification_id=edge.id,
+                    invitation_id=invitation.id,
+                    asked_by=scope.user.user_id,
+                )
+                .returning(*_COLUMNS)
+            )
+        ).one()
+    await _record(db, scope, transfer, "transfer.created")
+    transfer_id: UUID = transfer.id
+    return transfer_id
+
+
+async def withdraw_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUID) -> None:
+    """Take back what one's own org asked. Raises NotFound, TransferDecided."""
+    await hold(db, scope, main_admin=True)
+    transfer = await _get(db, transfer_id, Transfer.org_id == scope.org_id)
+    await _end(db, transfer, "withdrawn", scope.user.user_id)
+    await _record(db, scope, transfer, "transfer.withdrawn")
+
+
+async def refuse_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUID, reason: str) -> None:
+    """Refuse, as either superior, with a reason. Raises NotFound, TransferDecided."""
+    transfer = await _get(db, transfer_id, _concerns_superior(scope.org_id))
+    await hold(db, scope, transfer.org_id)
+    await _end(db, transfer, "refused", scope.user.user_id, reason)
+    await _record(db, scope, transfer, "transfer.refused", reason=reason)
+
+
+async def release_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUID, preview: str) -> None:
+    """Let the org go, as its present superior, on the strength of a preview.
+
+    Raises NotFound, PreviewStale, TransferDecided.
+    """
+    transfer = await _get(db, transfer_id, Transfer.from_id == scope.org_id)
+    await hold(db, scope, transfer.org_id)
+    if await preview_version(db, transfer) != preview:
+        raise PreviewStale
+    released = await db.execute(
+        update(Transfer)
+        .where(Transfer.id == transfer.id, Transfer.state == "asked")
+        .values(state="released", released_by=scope.user.user_id, released_at=func.clock_timestamp())
+    )
+    if released.rowcount == 0:
+        raise TransferDecided
+    await _record(db, scope, transfer, "transfer.released")
+
+
+async def accept_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUID, preview: str) -> None:
+    """Take the org in, as its new superior: it moves in this transaction, with everything under it.
+
+    Raises NotFound, TransferNotReleased, TransferDecided, PreviewStale, WouldCloseCircle, SiblingNameTaken,
+    OrgClosed.
+    """
+    await tree.lock_hierarchy(db)
+    transfer = await _get(db, transfer_id, Transfer.to_id == scope.org_id)
+    await hold(db, scope, transfer.org_id)
+    transfer = await _get(db, transfer_id, Transfer.to_id == scope.org_id)
+    if transfer.state == "asked":
+        raise TransferNotReleased
+    await _end(db, transfer, "done", scope.user.user_id)
+    if await preview_version(db, transfer) != preview:
+        raise PreviewStale
+    instant = await db.scalar(select(func.clock_timestamp()))
+    if await end_edge(db, transfer.org_id, superior_id=transfer.from_id, at=instant) is None:
+        raise AlreadyCertified  # not while the org is held
+    await begin_edge(
+        db,
+        scope.org_id,
+        transfer.org_id,
+        asked_by=transfer.asked_by,
+        decided_by=scope.user.user_id,
+        invitation_id=transfer.invitation_id,
+        at=instant,
+    )
+    await _record(db, scope, transfer, "transfer.accepted")
+
+
+def _concerns_superior(org_id: UUID) -> Any:
+    return or_(Transfer.from_id == org_id, Transfer.to_id == org_id)
+
+
+async def _get(db: AsyncConnection, transfer_id: UUID, which: Any) -> Any:
+    row = (await db.execute(select(*_COLUMNS).where(Transfer.id == transfer_id, which))).one_or_none()
+    if row is None:
+        raise NotFound
+    return row
+
+
+async def _end(db: AsyncConnection, transfer: Any, state: str, user_id: UUID | None, reason: str | None = None) -> None:
+    ended = await db.execute(
+        update(Transfer)
+        .where(Transfer.id == transfer.id, Transfer.state.in_(("asked", "released")))
+        .values(state=state, decided_by=user_id, decided_at=func.clock_timestamp(), reason=reason)
+    )
+    if ended.rowcount == 0:
+        raise TransferDecided
+
+
+async def _record(db: AsyncConnection, scope: OrgScope, transfer: Any, action: str, reason: str | None = None) -> None:
+    """On all three orgs."""
+    after = {"org_id": str(transfer.org_id), "from_id": str(transfer.from_id), "to_id": str(transfer.to_id)}
+    if reason is not None:
+        after["reason"] = reason
+    sides = (transfer.org_id, transfer.from_id, transfer.to_id)
+    await record_on_each(db, scope, action, *sides, subject=("transfer", transfer.id), after=after)

@@ -1,0 +1,215 @@
+"""Writes of the units inside an org: the rule, the SQL, the audit entry and the outgoing event, in one function each.
+
+Every edit holds the org's row, so that two edits of one tree never cross; the database's own triggers repeat it.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit.operations import record
+from app.auth.access import OrgScope
+from app.db import on_constraint
+from app.errors import NotFound
+from app.etags import EditedMeanwhile
+from app.orgs import tree
+from app.orgs.errors import UnitHasPeople, UnitHasUnits, UnitNameTaken, UnitTooDeep, UnitUnderItself, UnknownUnit
+from app.orgs.locking import hold
+from app.orgs.tables import Promotion, Unit
+from app.orgs.unit_schemas import UnitCreate, UnitUpdate
+
+_REFUSALS = (
+    ("units_org_id_parent_id_name_key", UnitNameTaken),
+    ("units_parent_fkey", UnknownUnit),
+    ("units_parent_check", UnitUnderItself),
+    ("units_no_circle", UnitUnderItself),
+)
+
+
+async def create_unit(db: AsyncConnection, scope: OrgScope, body: UnitCreate) -> UUID:
+    """Make a unit in the org's own tree, behind its siblings (S7, S10); gives its id.
+
+    Raises UnitNameTaken, UnknownUnit (the parent), UnitTooDeep.
+    """
+    await hold(db, scope)
+    if body.parent_id is not None:
+        await _refuse_deep(db, scope.org_id, body.parent_id, height=1)
+    with on_constraint(*_REFUSALS):
+        unit_id: UUID = (
+            await db.execute(
+                insert(Unit)
+                .values(org_id=scope.org_id, parent_id=body.parent_id, name=body.name, kind=body.kind)
+                .returning(Unit.id)
+            )
+        ).scalar_one()
+    after = {"name": body.name, "kind": body.kind, "parent_id": _text(body.parent_id)}
+    await record(db, scope.actor, "unit.created", org_id=scope.org_id, subject=("unit", unit_id), after=after)
+    return unit_id
+
+
+async def update_unit(
+    db: AsyncConnection, scope: OrgScope, unit_id: UUID, body: UnitUpdate, version: int | None
+) -> None:
+    """Rename a unit, move it with all that is under it, or put it elsewhere among its siblings (S7, S10).
+
+    Raises NotFound, EditedMeanwhile, UnitNameTaken, UnknownUnit (the parent), UnitUnderItself, UnitTooDeep.
+    """
+    await hold(db, scope)
+    before = await _get_live(db, scope.org_id, unit_id, version)
+    changed: dict[str, Any] = {}
+    if body.name is not None and body.name != before.name:
+        changed["name"] = body.name
+    if body.kind is not None and body.kind != before.kind:
+        changed["kind"] = body.kind
+    if body.moves and body.parent_id != before.parent_id:
+        changed["parent_id"] = body.parent_id
+    parent_id = changed.get("parent_id", before.parent_id)
+    if "parent_id" in changed and parent_id is not None:
+        below = tree.units_below(scope.org_id, unit_id)
+        height = await db.scalar(select(func.max(below.c.distance) + 1))
+        await _refuse_deep(db, scope.org_id, parent_id, height or 1)
+    if changed:
+        with on_constraint(*_REFUSALS):
+            await db.execute(
+                update(Unit)
+                .where(Unit.org_id == scope.org_id, Unit.id == unit_id)
+                .values(**changed, version=Unit.version + 1)
+            )
+    if "parent_id" in changed or body.position is not None:
+        position = await _put_among_siblings(db, scope.org_id, parent_id, unit_id, body.position)
+        if "parent_id" not in changed and position != before.position:
+            changed["position"] = position
+    if not changed:
+        return
+    await record(
+        db,
+        scope.actor,
+        "unit.updated",
+        org_id=scope.org_id,
+        subject=("unit", unit_id),
+        before={name: _shown(getattr(before, name)) for name in changed},
+        after={name: _shown(value) for name, value in changed.items()},
+    )
+
+
+_ORDER = text("""
+WITH siblings AS (
+    SELECT id, row_number() OVER (ORDER BY position, id) - 1 AS place FROM units
+    WHERE org_id = :org_id AND parent_id IS NOT DISTINCT FROM CAST(:parent_id AS uuid) AND id <> :unit_id
+      AND removed_at IS NULL
+), wanted AS (
+    SELECT least(coalesce(CAST(:position AS int), count(*)), count(*)) AS place FROM siblings
+), ordered AS (
+    SELECT s.id, CASE WHEN s.place < w.place THEN s.place ELSE s.place + 1 END AS place FROM siblings s, wanted w
+    UNION ALL SELECT CAST(:unit_id AS uuid), place FROM wanted
+), moved AS (
+    UPDATE units SET position = ordered.place, version = version + 1 FROM ordered
+    WHERE units.org_id = :org_id AND units.id = ordered.id AND units.position <> ordered.place
+)
+SELECT place FROM wanted
+""")
+
+
+async def _put_among_siblings(
+    db: AsyncConnection, org_id: UUID, parent_id: UUID | None, unit_id: UUID, position: int | None
+) -> int:
+    """Number the siblings from 0 with the unit at its position (None, or one too large: behind all)."""
+    where = {"org_id": org_id, "parent_id": parent_id, "unit_id": unit_id, "position": position}
+    place: int = (await db.execute(_ORDER, where)).scalar_one()
+    return place
+
+
+# Members before their places, as everywhere.
+_HOLD_PEOPLE = text("""
+SELECT FROM members WHERE org_id = :org_id AND id IN (
+    SELECT member_id FROM places WHERE org_id = :org_id AND unit_id = :unit_id AND until IS NULL
+) ORDER BY id FOR UPDATE
+""")
+_MOVE_PEOPLE = text("""
+WITH ended AS (
+    UPDATE places SET until = clock_timestamp()
+    WHERE org_id = :org_id AND unit_id = :unit_id AND until IS NULL RETURNING member_id
+), begun AS (
+    INSERT INTO places (org_id, member_id, unit_id, since)
+    SELECT :org_id, member_id, :target_id, clock_timestamp() FROM ended
+    ON CONFLICT DO NOTHING
+), touched AS (
+    UPDATE members AS m SET version = version + 1 FROM ended WHERE m.org_id = :org_id AND m.id = ended.member_id
+)
+SELECT count(*) FROM ended
+""")
+
+
+async def remove_unit(
+    db: AsyncConnection, scope: OrgScope, unit_id: UUID, move_people_to: UUID | None, version: int | None
+) -> None:
+    """Take a unit out of the tree; its row stays for the places of past days (S7).
+
+    Its people are moved to another unit where one is named. Raises NotFound, EditedMeanwhile, UnitHasUnits,
+    UnitHasPeople, UnknownUnit (where they are to move).
+    """
+    await hold(db, scope)
+    before = await _get_live(db, scope.org_id, unit_id, version)
+    moved = 0
+    if move_people_to is not None:
+        if move_people_to == unit_id:
+            raise UnknownUnit
+        # Whoever is just being placed here holds the unit by reference: wait for them, then move them too.
+        await db.execute(select(Unit.id).where(Unit.org_id == scope.org_id, Unit.id == unit_id).with_for_update())
+        where = {"org_id": scope.org_id, "unit_id": unit_id}
+        await db.execute(_HOLD_PEOPLE, where)
+        with on_constraint(("places_unit_fkey", UnknownUnit)):
+            moved = (await db.execute(_MOVE_PEOPLE, where | {"target_id": move_people_to})).scalar_one()
+    with on_constraint(("units_removed_leaf", UnitHasUnits), ("units_removed_empty", UnitHasPeople)):
+        await db.execute(
+            update(Unit)
+            .where(Unit.org_id == scope.org_id, Unit.id == unit_id)
+            .values(removed_at=func.clock_timestamp(), version=Unit.version + 1)
+        )
+    await db.execute(
+        update(Promotion)
+        .where(Promotion.org_id == scope.org_id, Promotion.unit_id == unit_id, Promotion.state == "offered")
+        .values(state="withdrawn", phone_cipher=None, decided_at=func.clock_timestamp())
+    )
+    await record(
+        db,
+        scope.actor,
+        "unit.removed",
+        org_id=scope.org_id,
+        subject=("unit", unit_id),
+        before={"name": before.name, "kind": before.kind, "parent_id": _text(before.parent_id)},
+        after={"people_moved_to": str(move_people_to), "people": moved} if moved else None,
+    )
+
+
+async def _get_live(db: AsyncConnection, org_id: UUID, unit_id: UUID, version: int | None) -> Any:
+    row = (
+        await db.execute(
+            select(Unit.name, Unit.kind, Unit.parent_id, Unit.position, Unit.version).where(
+                Unit.org_id == org_id, Unit.id == unit_id, Unit.removed_at.is_(None)
+            )
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFound
+    if version is not None and row.version != version:
+        raise EditedMeanwhile
+    return row
+
+
+async def _refuse_deep(db: AsyncConnection, org_id: UUID, parent_id: UUID, height: int) -> None:
+    """Raise UnitTooDeep where units of this height under the parent would nest too deep."""
+    paths = tree.unit_paths(org_id)
+    depth = await db.scalar(select(paths.c.distance + 1).where(paths.c.id == parent_id))
+    if depth is not None and depth + height > tree.UNIT_DEPTH:
+        raise UnitTooDeep
+
+
+def _text(identity: UUID | None) -> str | None:
+    return None if identity is None else str(identity)
+
+
+def _shown(value: Any) -> Any:
+    return str(value) if isinstance(value, UUID) else value
