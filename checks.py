@@ -74,7 +74,7 @@ def migrations() -> str:
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as sql:
         sql.write(tool("alembic", "upgrade", "head", "--sql"))
         sql.flush()
-        return tool("squawk", "--config", str(ROOT / ".squawk.toml"), sql.name)
+        return tool("squawk", "--reporter", "gcc", "--config", str(ROOT / ".squawk.toml"), sql.name)
 
 
 if __name__ == "__main__":

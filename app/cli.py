@@ -33,6 +33,8 @@ cli = typer.Typer(
 )
 
 cli.add_typer(commands.clients, name="clients")
+cli.add_typer(commands.operators, name="operators")
+cli.add_typer(commands.signing_keys, name="signing-keys")
 
 
 def main() -> NoReturn:
@@ -111,6 +113,7 @@ def openapi(
     """Write the OpenAPI document to openapi/openapi.json."""
     document = openapi_document()
     if not check:
+        SNAPSHOT.parent.mkdir(exist_ok=True)
         SNAPSHOT.write_text(document)
         print(f"Wrote {SNAPSHOT}.")
     elif not SNAPSHOT.exists() or SNAPSHOT.read_text() != document:
