@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 from pypinyin import lazy_pinyin
 from sqlalchemy import ColumnElement, and_, or_
-from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.orm import InstrumentedAttribute
 
 
@@ -78,7 +77,7 @@ def name_matches(
     if letters.isascii() and letters.isalpha():
         return or_(_begins(pinyin, letters), _begins(initials, letters))
     pairs = [text[i : i + 2] for i in range(len(text) - 1)] or [text]
-    found = grams.contains(array(pairs))
+    found = grams.contains(pairs)
     # Pairs may stand apart in a name of many characters: the whole text decides.
     return found if len(text) <= 2 else and_(found, name.icontains(text, autoescape=True))
 

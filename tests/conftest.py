@@ -5,7 +5,7 @@ Nothing is cleaned up between tests: each makes people and orgs of its own, with
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app import logs, postgres
+from app.jobs.worker import run_worker
 from app.main import create_app
 from app.settings import Settings
 from tests.contract import Contract
@@ -127,6 +128,12 @@ async def api(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
         headers={"Accept-Language": "en"},
     ) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def worker(settings: Settings) -> Callable[[], Awaitable[None]]:
+    """`await worker()` runs every job that is waiting, as the worker process would, and returns when none is left."""
+    return lambda: run_worker(settings, until_idle=True)
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,8 @@ JOBS: Mapping[str, Job] = {**members.JOBS}
 
 AT_ONCE = 4
 ATTEMPTS = 5
+LOOK_AGAIN = timedelta(seconds=5)
+"""The queue tells of new jobs at once; of one that is to be tried again it does not."""
 BUSY_PAUSE = timedelta(seconds=1)
 SILENCE = timedelta(seconds=20)
 """A job whose heartbeat has been silent for so long is taken for dead."""
@@ -50,6 +52,7 @@ async def run_worker(settings: Settings, *, until_idle: bool = False, silence: t
                 mode=QueueExecutionMode.drain if until_idle else QueueExecutionMode.continuous,
                 shutdown_on_listener_failure=True,
                 heartbeat_timeout=silence,
+                dequeue_timeout=LOOK_AGAIN,
             )
         )
         try:

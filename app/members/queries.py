@@ -82,7 +82,7 @@ def _members(org_id: UUID) -> Select[Any]:
 
 def member_out(cipher: Cipher, row: Any) -> MemberOut:
     """A row of `_members` with its phone masked."""
-    return MemberOut(**(row._mapping | {"phone": mask(cipher.decrypt_text(row.phone_cipher, row.id))}))
+    return MemberOut(**{**row._mapping, "phone": mask(cipher.decrypt_text(row.phone_cipher, row.id))})
 
 
 async def list_members(

@@ -137,7 +137,8 @@ _IMPORTED = """
 
 
 async def _merge(db: AsyncConnection, org_id: UUID, begun: Any) -> None:
-    if not await merge.lock_org(db, org_id):
+    kind = await merge.lock_org(db, org_id)
+    if kind is None:
         await _finish(db, org_id, begun.id, {"state": "canceled"})
         return
     create, replace_all = begun.unknown_units == "create", begun.mode == "replace-all"
@@ -150,7 +151,6 @@ async def _merge(db: AsyncConnection, org_id: UUID, begun: Any) -> None:
         return
     if create and await merge.create_units(db, org_id):
         await staging.judge_people(db, org_id)
-    kind = await db.scalar(select(Org.kind).where(Org.id == org_id))
     await merge.merge_people(db, org_id, party_org=kind == Kind.PARTY, replace_all=replace_all)
     await staging.amend_rows(db, org_id, begun.id)
     await _finish(db, org_id, begun.id, {"state": "done", "finished_at": func.now(), **counts})

@@ -14,7 +14,7 @@ from app.members.activation import NAMES_AGREE, activate_where
 from app.members.imports.row_problems import UNIT_DEPTH
 from app.members.imports.staging import LEAVING, resolve_units
 
-_LOCK_ORG = text("SELECT FROM orgs WHERE id = :org_id AND status = 'live' FOR NO KEY UPDATE")
+_LOCK_ORG = text("SELECT kind FROM orgs WHERE id = :org_id AND status = 'live' FOR NO KEY UPDATE")
 
 # The missing units of one depth; those above are there by now.
 _CREATE_UNITS = text("""
@@ -100,9 +100,10 @@ FROM leaving AS l WHERE m.org_id = :org_id AND m.id = l.id
 """)
 
 
-async def lock_org(db: AsyncConnection, org_id: UUID) -> bool:
-    """Hold the org against edits of its units and other merges; False where it has been closed."""
-    return (await db.execute(_LOCK_ORG, {"org_id": org_id})).one_or_none() is not None
+async def lock_org(db: AsyncConnection, org_id: UUID) -> str | None:
+    """Hold the org against edits of its units and other merges; gives its kind, None where it has been closed."""
+    kind: str | None = await db.scalar(_LOCK_ORG, {"org_id": org_id})
+    return kind
 
 
 async def create_units(db: AsyncConnection, org_id: UUID) -> int:

@@ -1,0 +1,290 @@
+"""The directory by hand: adding, editing, places, copies, disclosure (S8, S17, S18, S20)."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tests.members.sheets import members_of
+from tests.people import People, Person, fresh_name, fresh_phone
+
+
+@pytest.fixture(scope="module")
+async def admin(people: People) -> Person:
+    return await people.register()
+
+
+@pytest.fixture(scope="module")
+async def org(admin: Person) -> dict[str, Any]:
+    return await admin.create_org()
+
+
+async def add(admin: Person, org_id: str, **body: Any) -> dict[str, Any]:
+    added = await admin.post(f"/v1/orgs/{org_id}/members", json={"name": fresh_name(), "phone": fresh_phone()} | body)
+    assert added.status_code == 201, added.text
+    member: dict[str, Any] = added.json()
+    return member
+
+
+async def unit(admin: Person, org_id: str, name: str, **body: Any) -> str:
+    made = await admin.post(f"/v1/orgs/{org_id}/units", json={"name": name} | body)
+    assert made.status_code == 201, made.text
+    return str(made.json()["id"])
+
+
+async def test_a_person_added_by_hand_is_in_the_directory_with_a_masked_phone(
+    admin: Person, org: dict[str, Any]
+) -> None:
+    phone = fresh_phone()
+    branch = await unit(admin, org["id"], "第一支部")
+    member = await add(admin, org["id"], name="解晓东", phone=f"+86 {phone}", unit_ids=[branch])
+    assert member["phone"] == f"{phone[:3]}****{phone[7:]}"
+    assert member["units"] == [{"id": branch, "name": "第一支部"}]
+    assert (member["party"], member["at_org"], member["active"]) == (True, False, False)
+    assert member["inactive_reason"] == "never-registered"
+    read = await admin.get(f"/v1/orgs/{org['id']}/members/{member['id']}")
+    assert read.json() == member
+    assert phone not in read.text
+    assert member in await members_of(admin, org["id"], q="晓东")
+
+
+async def test_the_orgs_admin_stands_at_the_org_itself_and_is_active(people: People) -> None:
+    admin = await people.register()
+    org = await admin.create_org()
+    (row,) = await members_of(admin, org["id"])
+    assert (row["name"], row["at_org"], row["active"], row["verified"]) == (admin.name, True, True, True)
+
+
+async def test_a_known_phone_is_told_with_its_holder_and_the_copy_action(admin: Person, org: dict[str, Any]) -> None:
+    phone = fresh_phone()
+    first = await unit(admin, org["id"], "甲支部")
+    second = await unit(admin, org["id"], "乙支部")
+    member = await add(admin, org["id"], phone=phone, unit_ids=[first])
+    again = await admin.post(
+        f"/v1/orgs/{org['id']}/members", json={"name": "另一人", "phone": phone, "unit_ids": [second]}
+    )
+    assert again.status_code == 409
+    problem = again.json()
+    assert problem["type"] == "/problems/phone-exists"
+    assert problem["member"]["id"] == member["id"]
+    copied = await admin.request(problem["copy"]["method"], problem["copy"]["href"], json={"unit_id": second})
+    assert copied.status_code == 201
+    assert [unit["id"] for unit in copied.json()["units"]] == sorted([first, second]) or len(
+        copied.json()["units"]
+    ) == 2
+    # Copying again changes nothing.
+    once_more = await admin.post(problem["copy"]["href"], json={"unit_id": second})
+    assert once_more.json() == copied.json()
+
+
+async def test_one_phone_is_one_row_however_many_add_it_at_once(
+    admin: Person, org: dict[str, Any], db: AsyncConnection
+) -> None:
+    phone = fresh_phone()
+    body = {"name": fresh_name(), "phone": phone}
+    answers = await asyncio.gather(*(admin.post(f"/v1/orgs/{org['id']}/members", json=body) for _ in range(8)))
+    assert sorted(answer.status_code for answer in answers) == [201] + [409] * 7
+    assert len(await members_of(admin, org["id"], q=body["name"])) == 1
+
+
+async def test_people_outside_the_party_belong_elsewhere(admin: Person, org: dict[str, Any], people: People) -> None:
+    body = {"name": fresh_name(), "phone": fresh_phone(), "party": False}
+    refused = await admin.post(f"/v1/orgs/{org['id']}/members", json=body)
+    assert refused.status_code == 409
+    assert refused.json()["type"] == "/problems/party-members-only"
+    assert refused.json()["org_kind"] == "outside_party"
+    other = await people.register(party=False)
+    outside = await other.create_org(name=f"测试市{body['phone']}党外人士学习组织", kind="outside_party")
+    added = await other.post(f"/v1/orgs/{outside['id']}/members", json=body | {"party": None})
+    assert added.status_code == 201
+    assert added.json()["party"] is False
+
+
+async def test_places_are_set_in_one_call_and_past_ones_are_kept(
+    admin: Person, org: dict[str, Any], db: AsyncConnection
+) -> None:
+    one, two, three = [await unit(admin, org["id"], f"位置{number}") for number in "一二三"]
+    member = await add(admin, org["id"], unit_ids=[one, two])
+    path = f"/v1/orgs/{org['id']}/members/{member['id']}"
+    moved = await admin.put(f"{path}/places", json={"unit_ids": [two, three]})
+    assert {unit["id"] for unit in moved.json()["units"]} == {two, three}
+    assert moved.json()["at_org"] is False
+    nowhere = await admin.put(f"{path}/places", json={"unit_ids": []})
+    assert (nowhere.json()["units"], nowhere.json()["at_org"]) == ([], True)
+    unknown = await admin.put(f"{path}/places", json={"unit_ids": [org["id"]]})
+    assert (unknown.status_code, unknown.json()["type"]) == (422, "/problems/unknown-unit")
+    ended = await db.scalar(
+        text("SELECT count(*) FROM places WHERE member_id = :id AND until IS NOT NULL"), {"id": member["id"]}
+    )
+    assert ended == 3
+
+
+async def test_an_admin_keeps_the_place_at_the_org_itself(people: People) -> None:
+    admin = await people.register()
+    org = await admin.create_org()
+    branch = await unit(admin, org["id"], "机关支部")
+    (row,) = await members_of(admin, org["id"])
+    path = f"/v1/orgs/{org['id']}/members/{row['id']}"
+    moved = await admin.put(f"{path}/places", json={"unit_ids": [branch]})
+    assert (moved.json()["units"][0]["id"], moved.json()["at_org"]) == (branch, True)
+    removed = await admin.delete(path)
+    assert (removed.status_code, removed.json()["type"]) == (409, "/problems/member-is-admin")
+    phone = await admin.patch(path, json={"phone": fresh_phone()})
+    assert (phone.status_code, phone.json()["type"]) == (409, "/problems/member-is-admin")
+
+
+async def test_two_who_edit_at_once_do_not_overwrite_each_other(admin: Person, org: dict[str, Any]) -> None:
+    member = await add(admin, org["id"])
+    path = f"/v1/orgs/{org['id']}/members/{member['id']}"
+    etag = (await admin.get(path)).headers["etag"]
+    first = await admin.patch(path, json={"name": "甲改名"}, headers={"If-Match": etag})
+    assert (first.status_code, first.json()["name"]) == (200, "甲改名")
+    second = await admin.patch(path, json={"name": "乙改名"}, headers={"If-Match": etag})
+    assert (second.status_code, second.json()["type"]) == (412, "/problems/edited-meanwhile")
+    assert (await admin.patch(path, json={"name": "丙改名"})).json()["name"] == "丙改名"
+
+
+async def test_a_phone_is_disclosed_by_a_call_of_its_own_that_is_audited(admin: Person, org: dict[str, Any]) -> None:
+    phone = fresh_phone()
+    member = await add(admin, org["id"], phone=phone)
+    shown = await admin.post(f"/v1/orgs/{org['id']}/members/{member['id']}/phone-disclosures")
+    assert (shown.status_code, shown.json()) == (201, {"phone": phone})
+    assert shown.headers["cache-control"] == "no-store"
+    audit = await admin.get(f"/v1/orgs/{org['id']}/audit", params={"limit": 200})
+    entries = [entry for entry in audit.json()["items"] if entry["subject_id"] == member["id"]]
+    assert {entry["action"] for entry in entries} == {"member.added", "member.phone_disclosed"}
+    assert phone not in audit.text
+
+
+async def test_a_removed_person_is_gone_and_the_phone_is_free_again(admin: Person, org: dict[str, Any]) -> None:
+    phone = fresh_phone()
+    member = await add(admin, org["id"], phone=phone)
+    path = f"/v1/orgs/{org['id']}/members/{member['id']}"
+    assert (await admin.delete(path)).status_code == 204
+    assert (await admin.get(path)).status_code == 404
+    again = await add(admin, org["id"], phone=phone)
+    assert again["id"] != member["id"]
+
+
+async def test_registering_activates_and_leaving_takes_nothing_from_the_account(
+    admin: Person, org: dict[str, Any], people: People
+) -> None:
+    phone, name = fresh_phone(), fresh_name()
+    member = await add(admin, org["id"], phone=phone, name=name)
+    person = await people.register(phone=phone, name=name)
+    path = f"/v1/orgs/{org['id']}/members/{member['id']}"
+    active = (await admin.get(path)).json()
+    assert (active["active"], active["verified"], active["inactive_reason"]) == (True, True, None)
+    before = (await person.get("/v1/me")).json()
+    assert (await admin.delete(path)).status_code == 204
+    assert (await person.get("/v1/me")).json() == before
+    # Added again, the row is active at once.
+    assert (await add(admin, org["id"], phone=phone, name=name))["active"] is True
+
+
+async def test_a_recycled_number_links_nobody(admin: Person, org: dict[str, Any], people: People) -> None:
+    phone = fresh_phone()
+    member = await add(admin, org["id"], phone=phone, name="前机主")
+    await people.register(phone=phone, name="新机主")
+    path = f"/v1/orgs/{org['id']}/members/{member['id']}"
+    found = (await admin.get(path)).json()
+    assert (found["active"], found["inactive_reason"]) == (False, "name-mismatch")
+    # The row was the new holder's after all: named so, it is theirs; named otherwise, no longer.
+    assert (await admin.patch(path, json={"name": "新 机主"})).json()["active"] is True
+    assert (await admin.patch(path, json={"name": "前机主"})).json()["active"] is False
+
+
+async def test_nobody_else_sees_the_directory(admin: Person, org: dict[str, Any], people: People) -> None:
+    member = await add(admin, org["id"])
+    stranger = await people.register()
+    await stranger.create_org()
+    for method, path in (
+        ("GET", f"/v1/orgs/{org['id']}/members"),
+        ("GET", f"/v1/orgs/{org['id']}/members/{member['id']}"),
+        ("DELETE", f"/v1/orgs/{org['id']}/members/{member['id']}"),
+        ("POST", f"/v1/orgs/{org['id']}/members/{member['id']}/phone-disclosures"),
+        ("GET", f"/v1/orgs/{org['id']}/imports/template"),
+    ):
+        assert (await stranger.request(method, path)).status_code == 404
+
+
+@pytest.mark.parametrize("query", ["晓", "晓明", "王晓明", "wangxiao", "wxm", "WXM"])
+async def test_search_finds_by_characters_pinyin_and_initials(admin: Person, org: dict[str, Any], query: str) -> None:
+    if not await members_of(admin, org["id"], q="王晓明"):
+        await add(admin, org["id"], name="王晓明")
+    found = await members_of(admin, org["id"], q=query)
+    assert "王晓明" in {member["name"] for member in found}
+    assert len(found) < len(await members_of(admin, org["id"]))
+
+
+async def test_search_finds_by_the_last_four_digits(admin: Person, org: dict[str, Any]) -> None:
+    phone = fresh_phone()
+    member = await add(admin, org["id"], phone=phone)
+    assert member in await members_of(admin, org["id"], q=phone[-4:])
+    assert await members_of(admin, org["id"], q=phone) == []
+    assert await members_of(admin, org["id"], q=phone[-3:]) == []
+
+
+async def test_filters(people: People) -> None:
+    admin = await people.register()
+    org = await admin.create_org()
+    top = await unit(admin, org["id"], "总支", kind="general_branch")
+    below = await unit(admin, org["id"], "下属支部", parent_id=top)
+    above_member = await add(admin, org["id"], unit_ids=[top])
+    below_member = await add(admin, org["id"], unit_ids=[below])
+
+    async def ids(**query: Any) -> set[str]:
+        return {member["id"] for member in await members_of(admin, org["id"], **query)}
+
+    both = {above_member["id"], below_member["id"]}
+    assert await ids(unit_id=top) == {above_member["id"]}
+    assert await ids(unit_id=top, units_below=True) == both
+    assert await ids(at_org=False) == both
+    assert await ids(active=False) == both
+    assert not await ids(active=True) & both
+    assert len(await ids(active=True)) == 1
+    assert len(await ids(verified=True)) == 1
+    assert len(await ids(party=True)) == 3
+    assert await ids(party=False) == set()
+
+
+async def test_pages_are_stable_while_rows_come_and_go(people: People) -> None:
+    admin = await people.register()
+    org = await admin.create_org()
+    added = [await add(admin, org["id"]) for _ in range(6)]
+    first = (await admin.get(f"/v1/orgs/{org['id']}/members", params={"limit": 4})).json()
+    # What was shown is renamed and removed, and somebody is added, before the next page is asked for.
+    await admin.patch(f"/v1/orgs/{org['id']}/members/{first['items'][2]['id']}", json={"name": "阿改名"})
+    await admin.delete(f"/v1/orgs/{org['id']}/members/{first['items'][3]['id']}")
+    late = await add(admin, org["id"])
+    rest = (
+        await admin.get(f"/v1/orgs/{org['id']}/members", params={"cursor": first["next_cursor"], "limit": 50})
+    ).json()
+    seen = [item["id"] for item in first["items"] + rest["items"]]
+    assert len(seen) == len(set(seen))
+    assert {member["id"] for member in added} | {late["id"]} <= set(seen)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"name": "张三"},
+        {"name": "", "phone": "13800138000"},
+        {"name": "张" * 51, "phone": "13800138000"},
+        {"name": "张\x00三", "phone": "13800138000"},
+        {"name": "张\u202e三", "phone": "13800138000"},
+        {"name": "=1+1", "phone": "13800138000"},
+        {"name": "张三", "phone": "02584567890"},
+        {"name": "张三", "phone": "1.38E+10"},
+        {"name": "张三", "phone": 13800138000},
+        {"name": "张三", "phone": "13800138000", "unit_ids": ["x"]},
+        {"name": "张三", "phone": "13800138000", "role": "admin"},
+    ],
+)
+async def test_bad_bodies_are_refused_without_echo(admin: Person, org: dict[str, Any], body: dict[str, Any]) -> None:
+    refused = await admin.post(f"/v1/orgs/{org['id']}/members", json=body)
+    assert refused.status_code == 422
+    assert "13800138000" not in refused.text
+    assert "84567890" not in refused.text
