@@ -7,17 +7,22 @@ from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
 from app import errors, idempotency, logs
+from app.admins.change_router import router as change_requests
+from app.admins.router import router as admins
 from app.audit.router import router as audit
 from app.auth.wiring import routers as auth_routers
 from app.auth.wiring import signing_in
 from app.certification.router import router as certification
+from app.certification.transfer_router import router as transfers
 from app.cipher import Cipher
 from app.db import create_engine
 from app.health import router as health
 from app.members.imports.router import router as imports
 from app.members.router import router as members
 from app.openapi import describe
+from app.orgs.promotion_router import router as promotions
 from app.orgs.router import router as orgs
+from app.orgs.unit_router import router as units
 from app.points.router import router as points
 from app.settings import Settings
 
@@ -47,7 +52,14 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.cipher = Cipher(settings)
     errors.install(app)
     idempotency.install(app)
-    for router in (*auth_routers(settings), orgs, members, imports, certification, points, audit, health):
+    feature_routers = (
+        *(orgs, units, promotions, admins, change_requests),
+        *(members, imports),
+        *(certification, transfers),
+        *(points,),
+        *(audit, health),
+    )
+    for router in (*auth_routers(settings), *feature_routers):
         app.include_router(router)
     describe(app)
     logs.install(app)
