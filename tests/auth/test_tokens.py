@@ -104,7 +104,7 @@ async def test_a_missing_claim_is_refused(api: httpx.AsyncClient, forge: Forge, 
         {"scope": ["a"]},
         {"nbf": int(time.time()) + 600},
     ],
-    ids=str,
+    ids=lambda claims: "-".join(f"{name}-{type(value).__name__}" for name, value in claims.items()),
 )
 async def test_a_wrong_claim_is_refused(api: httpx.AsyncClient, forge: Forge, claims: dict[str, Any]) -> None:
     assert await status(api, forge.signed(claims=claims)) == 401
