@@ -24,6 +24,7 @@ from app.orgs.promotion_router import router as promotions
 from app.orgs.router import router as orgs
 from app.orgs.unit_router import router as units
 from app.points.router import router as points
+from app.reports.router import router as reports
 from app.settings import Settings
 
 MAX_BODY = 2 * 1024 * 1024
@@ -56,7 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
         *(orgs, units, promotions, admins, change_requests),
         *(members, imports),
         *(certification, transfers),
-        *(points,),
+        *(points, reports),
         *(audit, health),
     )
     for router in (*auth_routers(settings), *feature_routers):

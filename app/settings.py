@@ -77,6 +77,10 @@ class Settings(BaseSettings):
         Field(description="Alipay verification: `simulated` or `none`. Unset: as for SMS."),
     ] = None
     max_upload_mb: Annotated[int, Field(ge=1, le=200, description="Largest import sheet, in MB.")] = 20
+    withhold_below: Annotated[
+        int,
+        Field(ge=1, le=1000, description="Report totals of fewer people than this are withheld; 1 withholds none."),
+    ] = 3
     log_format: Annotated[
         str | None,
         Field(pattern="^(console|json)$", description="`console` or `json`. Unset: by the environment."),

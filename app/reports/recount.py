@@ -1,0 +1,132 @@
+"""The figures counted from the sources: people, places and activations as they stood, the hierarchy, the day rows.
+
+This is what the kept totals must equal. It costs what it counts: at the top of the nation half a minute.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    FromClause,
+    Select,
+    Uuid,
+    and_,
+    cast,
+    column,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    union,
+    union_all,
+)
+
+from app.members.tables import Activation, Member, Place
+from app.orgs import tree
+from app.points.tables import PointFact, UserDay
+from app.reports.periods import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Where a report reads from.
+
+    `figures` has a row for the org itself (scope `own`), for its whole subtree (`subtree`) and for each direct
+    subordinate with all below it (`branch`), where there are people: scope, id, members, activated, active, points.
+    `branches` has the id of every direct subordinate.
+    """
+
+    figures: FromClause
+    branches: FromClause
+
+
+def recounted(org_id: UUID, span: Span, name: str = "recounted") -> Figures:
+    """The figures of an org's subtree, with the hierarchy and the people of the end of the span's last day.
+
+    `name` begins the names of its parts: one statement can hold several.
+    """
+    walked = tree.branches(org_id, span.end, f"{name}_orgs")
+    people = standings(span.end)
+    placed = (
+        select(walked.c.id, walked.c.branch, people.c.person, people.c.user_id)
+        .join(people, people.c.org_id == walked.c.id)
+        .cte(f"{name}_placed")
+    )
+    who = (placed.c.person, placed.c.user_id)
+    # UNION leaves one row of equal ones: in each scope a person counts once.
+    scoped = union(
+        select(literal("subtree").label("scope"), literal(org_id, Uuid()).label("id"), *who),
+        select(literal("own"), placed.c.id, *who).where(placed.c.branch.is_(None)),
+        select(literal("branch"), placed.c.branch, *who).where(placed.c.branch.is_not(None)),
+    ).subquery(f"{name}_scoped")
+    figures = summed(scoped, (scoped.c.scope, scoped.c.id), span).cte(f"{name}_figures")
+    return Figures(figures, select(walked.c.id).where(walked.c.id == walked.c.branch).subquery(f"{name}_branches"))
+
+
+def summed(people: FromClause, keys: tuple[ColumnElement[Any], ...], span: Span) -> Select[Any]:
+    """The figures of distinct people (`person`, `user_id`) by these keys of theirs."""
+    earned = points_in(span).subquery("earned")
+    return (
+        select(
+            *keys,
+            func.count().label("members"),
+            func.count(people.c.user_id).label("activated"),
+            func.count(earned.c.user_id).label("active"),
+            func.coalesce(func.sum(earned.c.points), 0).label("points"),
+        )
+        .select_from(people.outerjoin(earned, earned.c.user_id == people.c.user_id))
+        .group_by(*keys)
+    )
+
+
+def standings(at: datetime) -> FromClause:
+    """Who stood where right before an instant, a row a place: org_id, member_id, unit_id, user_id, person.
+
+    A person is a user where the row was active, and else the phone, by its blind index (as a uuid, for its 16 bytes).
+    """
+    phone = cast(func.encode(Member.phone_index, "hex"), Uuid())
+    active = and_(Activation.org_id == Place.org_id, Activation.member_id == Place.member_id, _stood(Activation, at))
+    return (
+        select(
+            Place.org_id,
+            Place.member_id,
+            Place.unit_id,
+            Activation.user_id,
+            func.coalesce(Activation.user_id, phone).label("person"),
+        )
+        .join(Member, and_(Member.org_id == Place.org_id, Member.id == Place.member_id))
+        .outerjoin(Activation, active)
+        .where(_stood(Place, at))
+        .subquery("standings")
+    )
+
+
+def points_in(span: Span) -> Select[Any]:
+    """The users with events in a span and their points: user_id, points."""
+    days = day_rows(span.since, span.until).subquery("days")
+    return select(days.c.user_id, func.sum(days.c.points).label("points")).group_by(days.c.user_id)
+
+
+def day_rows(since: date, until: date) -> Any:
+    """The points of users by day, to the moment: the day rows and the facts that wait to be folded into them."""
+    waiting = (
+        func.unnest(PointFact.user_ids, PointFact.days, PointFact.points)
+        .table_valued(column("user_id", Uuid()), column("day", Date()), column("points"))
+        .render_derived(name="waiting")
+    )
+    return union_all(
+        select(UserDay.user_id, UserDay.day, UserDay.points).where(UserDay.day.between(since, until)),
+        select(waiting.c.user_id, waiting.c.day, waiting.c.points)
+        .select_from(PointFact)
+        .join(waiting, text("true"))
+        .where(waiting.c.day.between(since, until)),
+    )
+
+
+def _stood(table: type[Place | Activation], at: datetime) -> ColumnElement[bool]:
+    return and_(table.since < at, or_(table.until.is_(None), table.until >= at))

@@ -1,0 +1,166 @@
+"""What reports and rankings answer with."""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from pydantic import Field
+
+from app.paging import Page
+from app.reports.periods import Period
+from app.schemas import Out
+
+
+class FiguresOut(Out):
+    """Figures about a set of people, each of whom counts once however many units and orgs they stand in."""
+
+    withheld: bool = Field(
+        description="The figures are of too few people (or would give away those of too few) and are not told."
+    )
+    members: int | None = Field(description="People in the directory.")
+    activated: int | None = Field(description="Of them, those who are registered users (S18).")
+    active: int | None = Field(description="Of them, those with at least one point event in the period.")
+    points: int | None = Field(description="Points of these people in the period.")
+    points_per_head: float | None = Field(
+        description="Points ÷ members, the inactive ones included; to two decimals; null of nobody.", examples=[12.5]
+    )
+    participation: float | None = Field(
+        description="Active ÷ members, to four decimals; null of nobody.", examples=[0.3]
+    )
+
+
+class SubordinateFiguresOut(Out):
+    """A direct subordinate with everything below it, as totals only."""
+
+    id: UUID
+    name: str
+    figures: FiguresOut
+
+
+class UnitFiguresOut(Out):
+    """A unit with the units under it."""
+
+    id: UUID
+    parent_id: UUID | None
+    name: str
+    kind: str
+    figures: FiguresOut
+
+
+class ComparisonOut(Out):
+    """The same figures for the period before: with the people and the hierarchy of that period's last day."""
+
+    since: date
+    until: date
+    org: FiguresOut
+    subtree: FiguresOut
+
+
+class ReportOut(Out):
+    """What a report states about itself."""
+
+    as_of: datetime = Field(
+        description="Everything written before this instant is counted, with the hierarchy as it stood then."
+    )
+    period: Period
+    since: date = Field(description="The first day of the period (Asia/Shanghai).")
+    until: date = Field(description="Its last day: people and hierarchy are those of its end, or of `as_of`.")
+    withheld_below: int = Field(description="Totals of fewer people than this are withheld.")
+
+
+class OverviewOut(ReportOut):
+    org: FiguresOut = Field(description="The org itself, with its units.")
+    subtree: FiguresOut = Field(description="The org and everything below it.")
+    previous: ComparisonOut
+    subordinates: Page[SubordinateFiguresOut] = Field(
+        description="The direct subordinates, each with everything below it; the next pages at `reports/subordinates`."
+    )
+
+
+class SubordinatesOut(ReportOut):
+    subordinates: Page[SubordinateFiguresOut]
+
+
+class UnitsOut(ReportOut):
+    units: list[UnitFiguresOut]
+
+
+class TrendPointOut(Out):
+    """One day, with the people and the hierarchy of that day's end."""
+
+    day: date
+    org: FiguresOut
+    subtree: FiguresOut
+
+
+class TrendOut(Out):
+    as_of: datetime
+    withheld_below: int
+    days: list[TrendPointOut]
+
+
+class Sort(StrEnum):
+    NAME = "name"
+    MEMBERS = "members"
+    ACTIVATED = "activated"
+    ACTIVE = "active"
+    POINTS = "points"
+    POINTS_PER_HEAD = "points_per_head"
+    PARTICIPATION = "participation"
+
+
+class RankBy(StrEnum):
+    LAST_7_DAYS = "last-7-days"
+    TOTAL = "total"
+
+
+class RankOut(Out):
+    """A place in the ranking: equal points share a rank, and the ranks after them are skipped (1, 2, 2, 4)."""
+
+    rank: int
+    member_id: UUID
+    name: str
+    points: int
+    me: bool
+
+
+class MyRankOut(RankOut):
+    around: list[RankOut] = Field(description="The five places before the caller's, theirs, and the five after it.")
+
+
+class RankingOut(Out):
+    """The activated people of an org (or of one of its units) by points. Who has none ranks with 0."""
+
+    as_of: datetime
+    by: RankBy
+    people: int = Field(description="How many are ranked: those whose row is activated.")
+    me: MyRankOut | None = Field(description="Null where the caller is not among those ranked.")
+    ranking: Page[RankOut]
+
+
+def figures_of(row: Any, prefix: str = "", *, withheld: bool = False) -> FiguresOut:
+    """The figures in a row's `members`, `activated`, `active`, `points` (their names behind a prefix)."""
+    if withheld:
+        return FiguresOut(
+            withheld=True,
+            members=None,
+            activated=None,
+            active=None,
+            points=None,
+            points_per_head=None,
+            participation=None,
+        )
+    found = row._mapping
+    members, activated, active, points = (
+        int(found[f"{prefix}{name}"] or 0) for name in ("members", "activated", "active", "points")
+    )
+    return FiguresOut(
+        withheld=False,
+        members=members,
+        activated=activated,
+        active=active,
+        points=points,
+        points_per_head=round(points / members, 2) if members else None,
+        participation=round(active / members, 4) if members else None,
+    )

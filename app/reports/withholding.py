@@ -1,0 +1,43 @@
+"""Totals of too few people are withheld, and where they could be had by subtraction the next smallest too.
+
+An org's total is the sum of its parts: the org itself and each direct subordinate with all below it. Of the parts
+that hold fewer people than the threshold none is told; and as long as the parts that are not told are one alone, or
+together hold fewer people than the threshold, the next smallest is not told either. Who administers the org knows
+its own people, so that for them the parts are the subordinates, and where these cannot hide each other the total of
+the subtree is withheld as well.
+
+Someone above an org that was withheld is told nothing of what is below it, or the parts would add up to it.
+"""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, Select, and_, case, func, literal, or_, select
+
+
+def hidden_parts(parts: FromClause, threshold: int) -> Select[Any]:
+    """Of `parts` (id, members), those that are withheld. Columns: id, members."""
+    order = (parts.c.members, parts.c.id)
+    before = func.sum(parts.c.members).over(order_by=order, rows=(None, 0)) - parts.c.members
+    ranked = (
+        select(
+            parts.c.id,
+            parts.c.members,
+            func.row_number().over(order_by=order).label("place"),
+            before.label("before"),
+            func.min(parts.c.members).over().label("smallest"),
+        )
+        .where(parts.c.members > 0)
+        .subquery("ranked")
+    )
+    needed = or_(ranked.c.members < threshold, ranked.c.place <= 2, ranked.c.before < threshold)
+    return select(ranked.c.id, ranked.c.members).where(ranked.c.smallest < threshold, needed)
+
+
+def exposed(hidden: FromClause, threshold: int) -> ColumnElement[bool]:
+    """Whether the withheld parts could be had by subtracting the others from the whole."""
+    few = or_(func.count() == 1, func.sum(hidden.c.members) < threshold)
+    return select(and_(func.count() > 0, few)).select_from(hidden).scalar_subquery()
+
+
+def too_few(members: ColumnElement[int], threshold: int) -> ColumnElement[bool]:
+    return case((members == 0, literal(False)), else_=members < threshold)

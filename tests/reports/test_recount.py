@@ -1,0 +1,75 @@
+"""Reports over HTTP against a naive count, for random histories: every figure, of every kind, of past days too."""
+
+import random
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.points.days import today
+from tests.people import People, Person
+from tests.points.services import PointsService, event
+from tests.reports.world import World, make_world, write_world
+
+DAYS = {"day": 1, "7d": 7, "30d": 30}
+
+
+async def send_events(service: PointsService, world: World) -> None:
+    sent = [event(str(user), points=points, occurred_at=f"{day}T00:00:01+08:00") for user, day, points in world.events]
+    for start in range(0, len(sent), 1000):
+        assert set(await service.outcomes(*sent[start : start + 1000])) == {"counted"}
+
+
+async def report(viewer: Person, org: UUID, name: str, **params: Any) -> dict[str, Any]:
+    answer = await viewer.get(f"/v1/orgs/{org}/{name}", params=params)
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def check_overview(viewer: Person, world: World, org: UUID, day: date, period: str) -> None:
+    found = await report(viewer, org, "reports/overview", period=period, day=str(day), limit=200)
+    days = DAYS[period]
+    below = world.below(org, day)
+    assert found["org"] == world.count({org}, day, days)
+    assert found["subtree"] == world.count(below, day, days)
+    then = day - timedelta(days=days)
+    assert found["previous"]["org"] == world.count({org}, then, days)
+    assert found["previous"]["subtree"] == world.count(world.below(org, then), then, days)
+    assert {UUID(row["id"]): row["figures"] for row in found["subordinates"]["items"]} == {
+        subordinate: world.count(world.below(subordinate, day), day, days)
+        for subordinate in world.subordinates(org, day)
+    }
+
+
+@pytest.mark.usefixtures("nothing_withheld")
+@pytest.mark.parametrize("seed", range(3))
+async def test_every_report_equals_a_naive_count(
+    people: People, service: PointsService, engine: AsyncEngine, seed: int
+) -> None:
+    chance = random.Random(seed)
+    viewer = await people.register()
+    world = make_world(chance, UUID(viewer.user_id), orgs=12, people=40)
+    await write_world(engine, world)
+    await send_events(service, world)
+    now = today()
+    for org in world.orgs:
+        for day in {now, now - timedelta(days=chance.randrange(1, 40)), now - timedelta(days=60)}:
+            await check_overview(viewer, world, org, day, chance.choice(list(DAYS)))
+    for org in world.orgs[:3]:
+        day = now - timedelta(days=chance.randrange(0, 20))
+        trend = await report(viewer, org, "reports/trend", day=str(day), days=9)
+        assert [point["day"] for point in trend["days"]] == [str(day - timedelta(days=ago)) for ago in range(8, -1, -1)]
+        for point in trend["days"]:
+            on = date.fromisoformat(point["day"])
+            assert point["org"] == world.count({org}, on, 1)
+            assert point["subtree"] == world.count(world.below(org, on), on, 1)
+        units = await report(viewer, org, "reports/units", period="7d", day=str(day))
+        top, below, other = (unit for unit, _ in world.units[org])
+        assert {UUID(row["id"]): row["figures"] for row in units["units"]} == {
+            top: world.count({org}, day, 7, {top, below}),
+            below: world.count({org}, day, 7, {below}),
+            other: world.count({org}, day, 7, {other}),
+        }

@@ -1,0 +1,227 @@
+"""Worlds of orgs, people and points for the reports' tests: written with their histories, and counted naively.
+
+The count is the definition put into loops: walk the edges of that day's end, gather who stands where, count each
+person once, add up their events. Nothing of the service's SQL is in it.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.admins.tables import OrgAdmin
+from app.auth.tables import User
+from app.certification.tables import Certification
+from app.members.tables import Activation, Member, Place
+from app.orgs.tables import Org, Unit
+from app.points.days import SHANGHAI
+from app.reports.periods import end_of
+from tests.people import fresh_org_name
+
+
+@dataclass
+class Range:
+    """From when until when; of None, still."""
+
+    since: datetime
+    until: datetime | None
+
+    def holds(self, day: date) -> bool:
+        """Whether it held at the end of a day."""
+        end = end_of(day)
+        return self.since < end and (self.until is None or self.until >= end)
+
+
+@dataclass
+class Row:
+    """A member row: where it stood when, and who it was when."""
+
+    org: UUID
+    id: UUID
+    phone: bytes
+    places: list[tuple[UUID | None, Range]]
+    activations: list[tuple[UUID, Range]]
+
+    def person(self, day: date) -> UUID | bytes:
+        return self.user(day) or self.phone
+
+    def user(self, day: date) -> UUID | None:
+        return next((user for user, when in self.activations if when.holds(day)), None)
+
+    def stands(self, day: date, units: set[UUID] | None = None) -> bool:
+        return any(when.holds(day) and (units is None or unit in units) for unit, when in self.places)
+
+
+@dataclass
+class World:
+    viewer: UUID
+    orgs: list[UUID] = field(default_factory=list)
+    names: dict[UUID, str] = field(default_factory=dict)
+    units: dict[UUID, list[tuple[UUID, UUID | None]]] = field(default_factory=dict)
+    edges: list[tuple[UUID, UUID, Range]] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+    users: list[UUID] = field(default_factory=list)
+    events: list[tuple[UUID, date, int]] = field(default_factory=list)
+
+    def add_org(self, org: UUID) -> None:
+        self.orgs.append(org)
+        self.names[org] = fresh_org_name()
+        upper, lower, other = uuid4(), uuid4(), uuid4()
+        self.units[org] = [(upper, None), (lower, upper), (other, None)]
+
+    def below(self, org: UUID, day: date) -> set[UUID]:
+        found = {org}
+        waiting = [org]
+        while waiting:
+            above = waiting.pop()
+            for superior, subordinate, when in self.edges:
+                if superior == above and when.holds(day) and subordinate not in found:
+                    found.add(subordinate)
+                    waiting.append(subordinate)
+        return found
+
+    def subordinates(self, org: UUID, day: date) -> set[UUID]:
+        return {subordinate for superior, subordinate, when in self.edges if superior == org and when.holds(day)}
+
+    def count(self, orgs: set[UUID], day: date, days: int, units: set[UUID] | None = None) -> dict[str, Any]:
+        """The figures of whoever stood in these orgs (or these units of them) at the day's end."""
+        standing = [row for row in self.rows if row.org in orgs and row.stands(day, units)]
+        people = {row.person(day) for row in standing}
+        users = {user for row in standing if (user := row.user(day)) is not None}
+        earned = [
+            (user, points)
+            for user, on, points in self.events
+            if user in users and day - timedelta(days=days) < on <= day
+        ]
+        members, active = len(people), len({user for user, _ in earned})
+        points = sum(points for _, points in earned)
+        return {
+            "withheld": False,
+            "members": members,
+            "activated": len(users),
+            "active": active,
+            "points": points,
+            "points_per_head": round(points / members, 2) if members else None,
+            "participation": round(active / members, 4) if members else None,
+        }
+
+
+def start_of_histories() -> datetime:
+    return datetime.now(SHANGHAI) - timedelta(days=40)
+
+
+def make_world(chance: random.Random, viewer: UUID, *, orgs: int, people: int) -> World:
+    """A random tree whose edges, places and activations changed over the last forty days, until now."""
+    world = World(viewer)
+    now = datetime.now(SHANGHAI) - timedelta(seconds=5)
+    start = start_of_histories()
+
+    def ranges() -> Iterator[Range]:
+        """One to three ranges that follow each other, some of a moment, some at midnight, the last perhaps open."""
+        cuts = sorted(_moment(chance, start, now) for _ in range(chance.randrange(1, 7)))
+        for since, until in zip(cuts[::2], [*cuts[1::2], None], strict=False):
+            yield Range(since, until)
+
+    for _ in range(orgs):
+        world.add_org(uuid4())
+    for index, org in enumerate(world.orgs[1:], start=1):
+        for when in [Range(start, None)] if chance.random() < 0.5 else ranges():
+            # Only towards the front of the list: no circle at any time.
+            superior = world.orgs[max(0, index - chance.randrange(1, 6))]
+            world.edges.append((superior, org, when))
+    world.users = [uuid4() for _ in range(people)]
+    for user in world.users:
+        phone = chance.randbytes(16)
+        for org in chance.sample(world.orgs, chance.choice([1, 1, 1, 2, 3])):
+            units = [None, *(unit for unit, _ in world.units[org])]
+            places = [(unit, when) for unit in chance.sample(units, chance.choice([1, 1, 2])) for when in ranges()]
+            activations = [(user, when) for when in ranges()] if chance.random() < 0.8 else []
+            world.rows.append(Row(org, uuid4(), phone, places, activations))
+    for user in world.users:
+        for _ in range(chance.choice([0, 1, 4, 12])):
+            day = now.date() - timedelta(days=chance.randrange(0, 31))
+            world.events.append((user, day, chance.choice([-4, 1, 2, 3, 5, 8])))
+    return world
+
+
+def _moment(chance: random.Random, start: datetime, end: datetime) -> datetime:
+    at = start + (end - start) * chance.random()
+    if chance.random() < 0.2:
+        return at.replace(hour=0, minute=0, second=0, microsecond=0)
+    return at
+
+
+async def write_world(engine: AsyncEngine, world: World) -> None:
+    """Write the orgs, people and histories of a world; its events are for a points service to send."""
+    async with engine.begin() as db:
+        await db.execute(
+            insert(User), [{"id": user, "phone_cipher": b"-", "phone_index": uuid4().bytes} for user in world.users]
+        )
+        for org in world.orgs:
+            await db.execute(
+                insert(Org).values(
+                    id=org,
+                    name=world.names[org],
+                    pinyin="",
+                    initials="",
+                    region_code="320102",
+                    kind="party",
+                    main_admin_id=world.viewer,
+                    created_by=world.viewer,
+                )
+            )
+            await db.execute(insert(OrgAdmin).values(org_id=org, user_id=world.viewer))
+            for unit, parent in world.units[org]:
+                created = datetime.now(SHANGHAI) - timedelta(days=500)
+                values = {"org_id": org, "id": unit, "parent_id": parent, "name": str(unit), "kind": "branch"}
+                await db.execute(insert(Unit).values(**values, created_at=created))
+        for superior, subordinate, when in world.edges:
+            live = when.until is None
+            await db.execute(
+                insert(Certification).values(
+                    superior_id=superior,
+                    subordinate_id=subordinate,
+                    subordinate_name=world.names[subordinate] if live else None,
+                    state="certified" if live else "released",
+                    applied_by=world.viewer,
+                    certified_at=when.since,
+                    released_at=when.until,
+                )
+            )
+        for row in world.rows:
+            await write_row(db, row)
+
+
+async def write_row(db: Any, row: Row) -> None:
+    live = any(when.until is None for _, when in row.places)
+    user = next((user for user, when in row.activations if when.until is None), None)
+    if user is not None and not live:
+        row.activations = [(user, Range(when.since, when.until or when.since)) for user, when in row.activations]
+        user = None
+    last = max((when.until for _, when in row.places if when.until), default=None)
+    await db.execute(
+        insert(Member).values(
+            org_id=row.org,
+            id=row.id,
+            user_id=user,
+            name="王伟",
+            pinyin="wangwei",
+            initials="ww",
+            phone_cipher=b"-",
+            phone_index=row.phone,
+            phone_last4_index=b"-",
+            party=True,
+            removed_at=None if live else last,
+        )
+    )
+    for unit, when in row.places:
+        values = {"org_id": row.org, "member_id": row.id, "unit_id": unit}
+        await db.execute(insert(Place).values(**values, since=when.since, until=when.until))
+    for holder, when in row.activations:
+        values = {"org_id": row.org, "member_id": row.id, "user_id": holder}
+        await db.execute(insert(Activation).values(**values, since=when.since, until=when.until))
