@@ -31,6 +31,7 @@ from sqlalchemy.orm import aliased
 from app.admins.tables import OrgAdmin
 from app.audit.operations import Actor
 from app.auth.errors import StepUpNeeded
+from app.auth.session_cookies import accepts_session_cookie, token_of_cookie
 from app.auth.step_up import KEY_LASTS, demands_key
 from app.auth.tables import OAuthClient, Operator, Session, User
 from app.auth.tokens import AccessToken, TokenVerifier
@@ -224,6 +225,8 @@ Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
 
 async def _token(request: Request, credentials: Credentials) -> AccessToken:
+    if accepts_session_cookie(request):
+        return token_of_cookie(request)
     if credentials is None:
         raise Unauthorized
     verifier: TokenVerifier = request.app.state.tokens

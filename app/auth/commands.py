@@ -1,4 +1,4 @@
-"""`xuezu clients …`: what is done by whoever runs the platform, with the database at hand."""
+"""`xuezu clients | operators | signing-keys …`: done by whoever runs the platform, with the database at hand."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 clients = typer.Typer(no_args_is_help=True, help="Programs that may ask for tokens.")
+operators = typer.Typer(no_args_is_help=True, help="Platform operators.")
+signing_keys = typer.Typer(no_args_is_help=True, help="The keys of the access tokens.")
 
 
 class Kind(StrEnum):
@@ -105,6 +107,69 @@ def list_clients() -> None:
     for row in in_transaction(lambda db, _: operations.list_clients(db)):
         state = "revoked" if row.revoked_at else f"{row.secrets} secrets" if row.kind == "service" else "public"
         typer.echo(f"{row.id}  {row.kind}  {row.name}  {' '.join(row.scopes) or '-'}  {state}")
+
+
+@operators.command("add")
+def add_operator(
+    phone: str, name: Annotated[str, typer.Argument(help="Who they are, for the list of operators.")]
+) -> None:
+    """Make a phone's holder an operator, or recover one whose keys are lost; prints a one-time enrolment code."""
+    from app.auth import operators as operations
+
+    number = _phone(phone)
+    code = in_transaction(lambda db, cipher: operations.add_operator(db, cipher, actor(), number, name))
+    typer.echo(f"enrolment_code={code}")
+    typer.echo("Sign in by phone code and register the first security key with this code (POST /v1/me/security-keys).")
+
+
+@operators.command("remove")
+def remove_operator(phone: str) -> None:
+    """Take an operator's rights away."""
+    from app.auth import operators as operations
+
+    number = _phone(phone)
+    try:
+        in_transaction(lambda db, cipher: operations.remove_operator(db, cipher, actor(), number))
+    except operations.NoSuchOperator:
+        raise CannotStart("Nobody with this phone is an operator: see `xuezu operators list`.") from None
+    typer.echo("The operator is removed.")
+
+
+@operators.command("list")
+def list_operators() -> None:
+    """Show the operators."""
+    from app.auth import operators as operations
+
+    for row in in_transaction(lambda db, _: operations.list_operators(db)):
+        typer.echo(f"{row.user_id}  {row.name}  {row.keys} keys")
+
+
+@signing_keys.command("rotate")
+def rotate_signing_key() -> None:
+    """Make the next key of the access tokens; nobody is signed out."""
+    from app.auth import signing_keys as operations
+
+    kid = in_transaction(lambda db, cipher: operations.rotate_signing_key(db, cipher, actor()))
+    typer.echo(f"{kid} signs from {operations.LEAD.total_seconds():.0f} seconds on.")
+
+
+@signing_keys.command("drop")
+def drop_signing_key(kid: str) -> None:
+    """Drop a key that has leaked, with all access tokens it signed; refresh tokens are not touched."""
+    from app.auth import signing_keys as operations
+
+    if not in_transaction(lambda db, _: operations.drop_signing_key(db, actor(), kid)):
+        raise CannotStart(f"There is no signing key {kid}: see /oauth/jwks.")
+    typer.echo(f"{kid} is dropped.")
+
+
+def _phone(given: str) -> str:
+    from app.phones import PhoneRefused, normalize
+
+    try:
+        return normalize(given)
+    except PhoneRefused as refused:
+        raise CannotStart(f"That is not a Chinese mobile number ({refused.code}).") from None
 
 
 def _of_client(client_id: str, work: Callable[[AsyncConnection, Cipher], Awaitable[T]]) -> T:

@@ -148,3 +148,22 @@ class EnrolmentNeeded(Forbidden):
         "请使用 `xuezu operators` 给出的一次性登记码。",
         "Use the code that `xuezu operators` printed.",
     )
+
+
+class NotYourReview(Conflict):
+    slug = "not-your-review"
+    zh, en = "该认证不在您的审核中", "You are not reviewing this verification"
+    advice_zh = "请先开始审核:PUT …/review;他人开始审核后由他人决定。"
+    advice_en = "Begin the review first (PUT …/review); whoever began it last decides."
+
+
+class OwnVerification(Forbidden):
+    slug = "own-verification"
+    zh, en = "不能审核自己的认证", "Nobody reviews their own verification"
+    advice_zh, advice_en = "请由另一位平台管理员审核。", "Another operator has to."
+
+
+class IsOperator(Conflict):
+    slug = "is-operator"
+    zh, en = "该账号是平台管理员", "The account is a platform operator's"
+    advice_zh, advice_en = "请使用 `xuezu operators` 处理。", "Use `xuezu operators` for it."

@@ -42,7 +42,7 @@ async def grant(asked: TokenRequest) -> Response:
         raise OAuthError("unauthorized_client", "this client may not use this grant type")
     match kind:
         case GrantType.PHONE_CODE:
-            outcome = await _by_phone_code(asked)
+            outcome = await redeem_phone_code(asked)
         case GrantType.DEVICE_CODE:
             outcome = await redeem_device_code(asked)
         case GrantType.REFRESH_TOKEN:
@@ -56,7 +56,8 @@ async def grant(asked: TokenRequest) -> Response:
     return JSONResponse(outcome.model_dump(exclude_none=True), headers=NO_STORE)
 
 
-async def _by_phone_code(asked: TokenRequest) -> TokenOut | OAuthError:
+async def redeem_phone_code(asked: TokenRequest) -> TokenOut | OAuthError:
+    """Tokens for a phone's code, which the first time registers it. A refusal is given back, so that it counts."""
     try:
         phone = _PHONE.validate_python(require(asked.form, "phone"))
     except ValidationError:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.audit.operations import Actor, record
 from app.auth.tables import SigningKey
 from app.auth.tokens import LIFETIME, KeyRing, StoredKey, make_key
+from app.auth.waiting import KEYS_CHANNEL
 from app.cipher import Cipher, Undecryptable
 
 LEAD = timedelta(minutes=2)
@@ -59,6 +60,7 @@ async def rotate_signing_key(db: AsyncConnection, cipher: Cipher, actor: Actor, 
         select(func.max(SigningKey.active_from)).where(SigningKey.active_from < func.now() - KEPT).scalar_subquery()
     )
     await db.execute(delete(SigningKey).where(SigningKey.active_from < superseded))
+    await _tell(db)
     await record(db, actor, "signing_key.rotated", subject=("signing_key", None), after={"kid": key.kid})
     return key.kid
 
@@ -68,5 +70,11 @@ async def drop_signing_key(db: AsyncConnection, actor: Actor, kid: str) -> bool:
     dropped = await db.scalar(delete(SigningKey).where(SigningKey.kid == kid).returning(SigningKey.kid))
     if dropped is None:
         return False
+    await _tell(db)
     await record(db, actor, "signing_key.dropped", subject=("signing_key", None), before={"kid": kid})
     return True
+
+
+async def _tell(db: AsyncConnection) -> None:
+    """Have every process load the keys again, when this transaction commits."""
+    await db.execute(select(func.pg_notify(KEYS_CHANNEL, "")))

@@ -1,6 +1,5 @@
 """The simulated providers' own side: a phone's messages, Alipay's page. In development only; else not even a route."""
 
-import re
 from typing import Annotated
 from urllib.parse import quote
 
@@ -8,7 +7,7 @@ import httpx
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
-from sqlalchemy import exists, func, select
+from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.auth.access import Public, actor_of
@@ -21,10 +20,10 @@ from app.auth.schemas import (
     SimulatedClientOut,
     SimulatedConsent,
     SimulatedConsentOut,
-    SimulatedMessageOut,
     SimulatedMessages,
 )
-from app.auth.tables import SimulatedMessage, Verification
+from app.auth.sms import list_simulated_messages
+from app.auth.tables import Verification
 from app.cipher import CipherDep
 from app.db import Db, TransactionalRoute
 from app.errors import problems
@@ -46,19 +45,7 @@ async def list_messages(
     yet. Three numbers fail as any number sometimes does: to 19900000001 messages are lost, to 19900000002 they take
     five seconds, and for 19900000003 the gateway refuses them.
     """
-    statement = (
-        select(SimulatedMessage.id, SimulatedMessage.text_cipher, SimulatedMessage.arrives_at)
-        .where(SimulatedMessage.phone_index == cipher.phone_index(phone))
-        .where(SimulatedMessage.arrives_at <= func.now())
-        .order_by(SimulatedMessage.id.desc())
-        .limit(10)
-    )
-    items = []
-    for row in await db.execute(statement):
-        text = cipher.decrypt_text(row.text_cipher, row.id)
-        digits = re.search(r"\b\d{6}\b", text, re.ASCII)
-        items.append(SimulatedMessageOut(text=text, code=digits[0] if digits else None, arrived_at=row.arrives_at))
-    return SimulatedMessages(items=items)
+    return SimulatedMessages(items=await list_simulated_messages(db, cipher, phone))
 
 
 @clients_router.post("/v1/simulator/clients", status_code=201, summary="Make a service client")

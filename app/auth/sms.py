@@ -5,13 +5,15 @@ transaction waits for it. A message that is lost is asked for again; nothing els
 """
 
 import asyncio
+import re
 from datetime import timedelta
 from typing import Protocol
 
 import structlog
 from sqlalchemy import Uuid, func, insert, select
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.auth.schemas import SimulatedMessageOut
 from app.auth.tables import SimulatedMessage
 from app.cipher import Cipher
 from app.settings import Provider, Settings
@@ -57,6 +59,23 @@ class SimulatedGateway:
                 "arrives_at": func.now() + delay,
             }
             await db.execute(insert(SimulatedMessage).values(row))
+
+
+async def list_simulated_messages(db: AsyncConnection, cipher: Cipher, phone: str) -> list[SimulatedMessageOut]:
+    """The messages that have arrived at a phone, newest first."""
+    statement = (
+        select(SimulatedMessage.id, SimulatedMessage.text_cipher, SimulatedMessage.arrives_at)
+        .where(SimulatedMessage.phone_index == cipher.phone_index(phone))
+        .where(SimulatedMessage.arrives_at <= func.now())
+        .order_by(SimulatedMessage.id.desc())
+        .limit(10)
+    )
+    items = []
+    for row in await db.execute(statement):
+        text = cipher.decrypt_text(row.text_cipher, row.id)
+        digits = re.search(r"\b\d{6}\b", text, re.ASCII)
+        items.append(SimulatedMessageOut(text=text, code=digits[0] if digits else None, arrived_at=row.arrives_at))
+    return items
 
 
 def sms_gateway(settings: Settings, engine: AsyncEngine, cipher: Cipher) -> SmsGateway | None:

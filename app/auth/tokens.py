@@ -110,12 +110,14 @@ class KeyRing:
         async with self._loading:
             if self._loaded_at > asked_at - older_than:
                 return
+            began_at = time.monotonic()
             loaded = [_LoadedKey(stored) for stored in await self._load()]
             keys = {key.header: key for key in loaded}
             if keys.keys() != self._by_header.keys():
                 self._by_header = keys
                 self.generation += 1
-            self._loaded_at = time.monotonic()
+            # What was asked for meanwhile is not answered by what was read before.
+            self._loaded_at = began_at
 
     async def verifying(self, header: str) -> Key | None:
         """The public key whose tokens carry exactly this header."""

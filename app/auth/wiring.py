@@ -12,6 +12,7 @@ from app.auth import (
     device_router,
     me_router,
     oauth_router,
+    operator_router,
     phone_codes_router,
     scans_router,
     security_keys_router,
@@ -37,6 +38,7 @@ def routers(settings: Settings) -> list[APIRouter]:
         phone_codes_router.router,
         me_router.router,
         security_keys_router.router,
+        operator_router.router,
     ]
     if settings.development:
         found.append(simulator_router.clients_router)
