@@ -164,9 +164,13 @@ class Progress:
                 print("  %d of %d" % (self.seen, self.wanted))
             sys.stdout.flush()
         elif line.startswith("Installing collected packages"):
-            if self.terminal:
-                print("\r", end="")
+            self.end()
             say("  fetched; unpacking")
+
+    def end(self):
+        if self.terminal and self.seen:
+            self.seen = 0
+            print()
 
 
 def run(command, failure, progress=None):
@@ -188,6 +192,8 @@ def run(command, failure, progress=None):
             if progress:
                 progress(line)
         code = process.wait()
+        if progress:
+            progress.end()
     except BaseException:
         process.terminate()
         process.wait()

@@ -60,7 +60,13 @@ async def migrate_to_head(database_url: str, *, say: Say = silent) -> None:
             raise CannotStart(
                 f"A table of {shown} is locked by another session: try again when that session has ended."
             ) from error
-        raise
+        refusal = _comes_from(error, asyncpg.PostgresError)
+        if refusal is None:
+            raise
+        raise CannotStart(
+            f"Migrating {shown} failed ({str(refusal).splitlines()[0]}) and it stays at the last revision that it "
+            "reached: where an unreleased version made it, begin anew with another database or data folder."
+        ) from error
     finally:
         await connection.close()
 
@@ -154,8 +160,9 @@ def _shown(database_url: str) -> str:
     return f"{host}{parts.path}"
 
 
-def _comes_from(error: BaseException, kind: type[BaseException]) -> bool:
+def _comes_from(error: BaseException, kind: type[BaseException]) -> BaseException | None:
+    """The error of this kind among an error and its causes."""
     seen: BaseException | None = error
     while seen is not None and not isinstance(seen, kind):
         seen = seen.__cause__
-    return seen is not None
+    return seen

@@ -85,6 +85,12 @@ async def test_a_table_that_somebody_holds(database: str, monkeypatch: pytest.Mo
     await holder.close()
 
 
+async def test_a_database_that_an_unreleased_version_made(database: str) -> None:
+    await execute(database, "CREATE TABLE users (mine text)")
+    with pytest.raises(CannotStart, match=r'failed \(relation "users" already exists\) and it stays at the last'):
+        await migration.migrate_to_head(database)
+
+
 async def test_a_database_that_cannot_be_reached(server_url: str) -> None:
     address = f"postgresql://boss:s3cret@127.0.0.1:{free_port()}/xuezu"
     said = await refused("run", XUEZU_DATABASE_URL=address, XUEZU_PORT=free_port())
