@@ -274,14 +274,15 @@ class Play:
         self.say("points service", "posts their point events twice with its own credentials: counted once")
 
     def read_reports(self) -> None:
-        overview = self.first.call("GET", f"/v1/orgs/{self.org['id']}/reports/overview", 200, params={"period": "7d"})
+        overview = self._overview_with(points=60)
         subtree = overview["subtree"]
         expect(subtree["points"] >= 60 and subtree["active"] >= 3, str(subtree))
-        below = [row for row in overview["subordinates"]["items"] if row["org_id"] == self.below["id"]]
+        below = [row["figures"] for row in overview["subordinates"]["items"] if row["id"] == self.below["id"]]
         expect(below[0]["members"] == 4, str(below))
+        units = self.first.call("GET", f"/v1/orgs/{self.org['id']}/reports/units", 200)["units"]
         self.say(
             "first administrator",
-            f"reads the overview: {len(overview['units'])} units in full, "
+            f"reads the overview: {len(units)} units in full, "
             f"{self.below['name']} as totals ({below[0]['members']} people), the subtree {subtree['members']} people",
         )
         self.first.refused("GET", f"/v1/orgs/{self.below['id']}/members", 404, "not-found")
@@ -289,8 +290,17 @@ class Play:
         member = self.imported[-1]
         for order in ("last-7-days", "total"):
             ranking = member.call("GET", f"/v1/orgs/{self.org['id']}/rankings", 200, params={"by": order})
-            expect(ranking["mine"]["points"] >= 30, str(ranking["mine"]))
-            self.say(member.name, f"reads the ranking by {order}: place {ranking['mine']['rank']}")
+            expect(ranking["me"]["points"] >= 30, str(ranking["me"]))
+            self.say(member.name, f"reads the ranking by {order}: place {ranking['me']['rank']}")
+
+    def _overview_with(self, points: int) -> Any:
+        """The overview of the subtree; totals follow what was written within seconds."""
+        for _ in range(600):
+            found = self.first.call("GET", f"/v1/orgs/{self.org['id']}/reports/overview", 200, params={"period": "7d"})
+            if found["subtree"]["points"] >= points:
+                break
+            time.sleep(0.1)
+        return found
 
     def _wait(self, who: Person, path: str, states: set[str]) -> Any:
         for _ in range(600):

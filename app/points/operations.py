@@ -87,7 +87,7 @@ async def record_point_events(
     """
     times = [min(max(event.occurred_at, _LONG_AGO), _FAR_AHEAD) for event in events]
     await db.execute(_MAKE_PARTITIONS, {"first": min(times), "last": max(times), "days_back": DAYS_BACK})
-    outcomes: list[str] = (
+    said: list[str] = (
         await db.execute(
             _RECORD,
             {
@@ -102,12 +102,12 @@ async def record_point_events(
             },
         )
     ).scalar_one()
-    counted = outcomes.count(Outcome.COUNTED)
+    counted = said.count(Outcome.COUNTED)
     if counted:
         after = {"counted": counted, "sent": len(events)}
         await record(db, scope.actor, "point_events.counted", subject=("point_events", None), after=after)
-    results = [
+    outcomes = [
         PointEventOut(event_id=event.event_id, outcome=Outcome(outcome))
-        for event, outcome in zip(events, outcomes, strict=True)
+        for event, outcome in zip(events, said, strict=True)
     ]
-    return PointEventsOut(counted=counted, results=results)
+    return PointEventsOut(counted=counted, outcomes=outcomes)

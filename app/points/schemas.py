@@ -101,7 +101,7 @@ class PointEventsOut(Out):
     """What became of each event, in the order of the batch."""
 
     counted: int = Field(description="How many were counted by this call.")
-    results: list[PointEventOut]
+    outcomes: list[PointEventOut]
 
 
 class DayPointsOut(Out):

@@ -28,7 +28,7 @@ class PointsService:
         """Post a batch that is taken, and give what became of each event."""
         answer = await self.post(*events)
         assert answer.status_code == 200, answer.text
-        results = answer.json()["results"]
+        results = answer.json()["outcomes"]
         assert [result["event_id"] for result in results] == [event["event_id"] for event in events]
         assert answer.json()["counted"] == [result["outcome"] for result in results].count("counted")
         return [result["outcome"] for result in results]
