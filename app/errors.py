@@ -169,7 +169,10 @@ def _example(kind: type[Problem]) -> dict[str, Any]:
 
 
 def english(request: Request) -> bool:
-    """Whether the caller prefers English; Chinese is the default."""
+    """Whether the caller prefers English; Chinese is the default. On a page it is what they chose there."""
+    chosen: str | None = getattr(request.state, "language", None)
+    if chosen is not None:
+        return chosen == "en"
     preferred = request.headers.get("accept-language", "").lower().lstrip()
     return preferred.startswith("en")
 
@@ -246,46 +249,43 @@ def _said(item: Any) -> str:
     return str(item["msg"])
 
 
-def install(app: FastAPI) -> None:
-    """Register the handlers: every error of the service leaves as a problem."""
-
-    async def on_problem(request: Request, error: Exception) -> Response:
-        assert isinstance(error, Problem)
-        return problem_response(request, error)
-
-    async def on_invalid(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
+def problem_of(error: Exception) -> Problem:
+    """What an exception is to the caller; what nobody expected is logged, without what it may quote."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, RequestValidationError):
         if any(item["type"] == "json_invalid" for item in error.errors()):
-            return problem_response(request, BadRequest())
-        return problem_response(request, Invalid(errors=_field_errors(error)))
-
-    async def on_http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
+            return BadRequest()
+        return Invalid(errors=_field_errors(error))
+    if isinstance(error, HTTPException):
         kind = _BY_STATUS.get(error.status_code)
         if kind is None:
-            return problem_response(request, ServerError() if error.status_code >= 500 else BadRequest())
-        return problem_response(request, kind(headers=error.headers))
-
-    async def on_database(request: Request, error: Exception) -> Response:
+            return ServerError() if error.status_code >= 500 else BadRequest()
+        return kind(headers=error.headers)
+    if isinstance(error, _OF_THE_DATABASE):
         # SQLAlchemy wraps the driver's error; a DriverStatement raises it bare.
         state = getattr(getattr(error, "orig", error), "sqlstate", None)
         if state in _RETRY_STATES or isinstance(error, _GONE):
             log.warning("database_unavailable", sqlstate=state, error=type(error).__name__)
-            return problem_response(request, Unavailable())
+            return Unavailable()
         # The statement and its parameters hold personal data: only the state and the class are logged.
         log.error("database_error", sqlstate=state, error=type(error).__name__, exc_info=_bare(error))
-        return problem_response(request, ServerError())
+        return ServerError()
+    log.error("unexpected_error", error=type(error).__name__, exc_info=_bare(error))
+    return ServerError()
 
-    async def on_anything(request: Request, error: Exception) -> Response:
-        log.error("unexpected_error", error=type(error).__name__, exc_info=_bare(error))
-        return problem_response(request, ServerError())
 
-    app.add_exception_handler(Problem, on_problem)
-    app.add_exception_handler(RequestValidationError, on_invalid)
-    app.add_exception_handler(HTTPException, on_http)
-    for kind in (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, PoolTimeout, ConnectionError):
-        app.add_exception_handler(kind, on_database)
-    app.add_exception_handler(Exception, on_anything)
+_OF_THE_DATABASE = (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, PoolTimeout, ConnectionError)
+
+
+def install(app: FastAPI) -> None:
+    """Register the handler: every error of the service leaves as a problem."""
+
+    async def on_error(request: Request, error: Exception) -> Response:
+        return problem_response(request, problem_of(error))
+
+    for kind in (Problem, RequestValidationError, HTTPException, *_OF_THE_DATABASE, Exception):
+        app.add_exception_handler(kind, on_error)
 
 
 def _bare(error: Exception) -> Exception:
