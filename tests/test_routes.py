@@ -55,7 +55,9 @@ def _kinds(kind: type[Problem]) -> Iterator[type[Problem]]:
 
 
 def test_every_problem_has_its_slug_both_titles_and_says_what_to_do(app: FastAPI) -> None:
-    kinds = list(_kinds(Problem))
+    # A kind without a slug of its own is only a family of kinds.
+    kinds = [kind for kind in _kinds(Problem) if hasattr(kind, "slug")]
+    assert len(kinds) > 50
     slugs: dict[str, type[Problem]] = {}
     for kind in kinds:
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", kind.slug), kind
