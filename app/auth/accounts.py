@@ -1,11 +1,29 @@
-"""What a user does with their own account."""
+"""What a user does with their own account: declare, change the phone, close it (注销, S20)."""
 
-from sqlalchemy import update
+from uuid import UUID
+
+from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.operations import record
 from app.auth.access import UserScope
-from app.auth.tables import User
+from app.auth.errors import CodeRefused, IsOperator, PhoneTaken, StepUpNeeded, StillAdmin
+from app.auth.phone_codes import CodeCheck, Purpose, check_phone_code
+from app.auth.security_keys import FRESH
+from app.auth.sessions import end_sessions
+from app.auth.tables import (
+    Operator,
+    PhoneCode,
+    RefreshToken,
+    SecurityKey,
+    SecurityKeyChallenge,
+    Session,
+    User,
+    Verification,
+)
+from app.cipher import Cipher
+from app.db import on_constraint
+from app.members.activation import activate_user
 
 
 async def declare_party_member(db: AsyncConnection, scope: UserScope, party_member: bool) -> None:
@@ -25,3 +43,90 @@ async def declare_party_member(db: AsyncConnection, scope: UserScope, party_memb
             before={"party_member": not party_member},
             after={"party_member": party_member},
         )
+
+
+async def phone_of(db: AsyncConnection, cipher: Cipher, user_id: UUID) -> str:
+    """The phone of a live account."""
+    sealed = (await db.execute(select(User.phone_cipher).where(User.id == user_id))).scalar_one()
+    assert sealed is not None
+    return cipher.decrypt_text(sealed, user_id)
+
+
+async def _see_that_key_is_fresh(db: AsyncConnection, scope: UserScope) -> None:
+    """Who has a security key has to have just proved it. Raises StepUpNeeded."""
+    lacking = (
+        exists()
+        .where(SecurityKey.user_id == scope.user_id)
+        .where(~exists().where(Session.id == scope.session_id, Session.key_checked_at > func.now() - FRESH))
+    )
+    if await db.scalar(select(lacking)):
+        raise StepUpNeeded(FRESH)
+
+
+async def change_phone(
+    db: AsyncConnection, cipher: Cipher, scope: UserScope, *, phone: str, code: str
+) -> CodeRefused | None:
+    """Move the account to a phone proved by its code; every session ends, this one too.
+
+    A wrong code is counted: that refusal is given back, so that it commits. Raises StepUpNeeded, PhoneTaken.
+    """
+    await _see_that_key_is_fresh(db, scope)
+    purpose = Purpose.CHANGE_PHONE
+    bound_to = str(scope.user_id)
+    checked = await check_phone_code(
+        db, cipher, scope.actor, phone=phone, purpose=purpose, code=code, bound_to=bound_to
+    )
+    if checked is not CodeCheck.RIGHT:
+        return CodeRefused()
+    moved = update(User).where(User.id == scope.user_id)
+    with on_constraint(("users_phone_index_key", PhoneTaken)):
+        await db.execute(
+            moved.values(phone_index=cipher.phone_index(phone), phone_cipher=cipher.encrypt(phone, scope.user_id))
+        )
+    await end_sessions(db, scope.actor, scope.user_id, reason="phone-changed")
+    await activate_user(db, scope.user_id)
+    await record(db, scope.actor, "user.phone_changed", subject=("user", scope.user_id))
+    return None
+
+
+async def close_account(db: AsyncConnection, cipher: Cipher, scope: UserScope, *, code: str) -> CodeRefused | None:
+    """Erase what identifies the person; the ledger of points stays, under a number that nothing here resolves (S20).
+
+    Rows in the directories of orgs are the orgs' own and turn inactive. The phone and the ID card are free for a new
+    account. A wrong code is given back as for `change_phone`. Raises StepUpNeeded, IsOperator, StillAdmin.
+    """
+    await _see_that_key_is_fresh(db, scope)
+    if await db.scalar(select(exists().where(Operator.user_id == scope.user_id, Operator.removed_at.is_(None)))):
+        raise IsOperator
+    phone = await phone_of(db, cipher, scope.user_id)
+    purpose = Purpose.CLOSE_ACCOUNT
+    if await check_phone_code(db, cipher, scope.actor, phone=phone, purpose=purpose, code=code) is not CodeCheck.RIGHT:
+        return CodeRefused()
+    await end_sessions(db, scope.actor, scope.user_id, reason="account-closed")
+    erased = {
+        "status": "closed",
+        "phone_index": None,
+        "phone_cipher": None,
+        "verified_name": None,
+        "verified_at": None,
+        "verification_method": None,
+        "id_number_index": None,
+        "party_member": False,
+    }
+    # An admin cannot be closed, nor one who is closed be made an admin: the database sees to both.
+    with on_constraint(("users_admin_verified", StillAdmin)):
+        await db.execute(update(User).where(User.id == scope.user_id).values(erased))
+    await activate_user(db, scope.user_id)
+    await _erase_traces(db, scope.user_id, cipher.phone_index(phone))
+    await record(db, scope.actor, "user.closed", subject=("user", scope.user_id))
+    return None
+
+
+async def _erase_traces(db: AsyncConnection, user_id: UUID, phone_index: bytes) -> None:
+    sessions = select(Session.id).where(Session.user_id == user_id)
+    await db.execute(delete(RefreshToken).where(RefreshToken.session_id.in_(sessions)))
+    await db.execute(delete(SecurityKeyChallenge).where(SecurityKeyChallenge.session_id.in_(sessions)))
+    await db.execute(delete(SecurityKey).where(SecurityKey.user_id == user_id))
+    await db.execute(delete(Verification).where(Verification.user_id == user_id))
+    await db.execute(delete(PhoneCode).where(PhoneCode.phone_index == phone_index))
+    await db.execute(update(Session).where(Session.user_id == user_id).values(device=None, address=None))

@@ -7,7 +7,7 @@ from sqlalchemy import Integer, Row, case, cast, extract, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.auth.device_authorizations import normal_user_code
-from app.auth.tables import DeviceAuthorization
+from app.auth.tables import DeviceAuthorization, User
 from app.cipher import hash_secret, new_secret
 from app.errors import NotFound
 
@@ -56,6 +56,15 @@ async def open_ticket(db: AsyncConnection, user_code: str, device_code: str) -> 
     if row is None:
         raise NotFound
     return OpenedTicket(ticket, row.user_code, row.expires_in)
+
+
+async def find_waiting(db: AsyncConnection, device_code: str) -> Row[Any] | None:
+    """What became of the authorization whose secret this is, and the verified name of who scanned it."""
+    scanner = select(User.verified_name).where(User.id == DeviceAuthorization.user_id).scalar_subquery()
+    statement = select(*WAIT_COLUMNS, DeviceAuthorization.user_code, scanner.label("scanner")).where(
+        DeviceAuthorization.device_code_hash == hash_secret(device_code)
+    )
+    return (await db.execute(statement)).one_or_none()
 
 
 async def find_by_ticket(db: AsyncConnection, user_code: str, ticket: str | None) -> Row[Any]:

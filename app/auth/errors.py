@@ -167,3 +167,23 @@ class IsOperator(Conflict):
     slug = "is-operator"
     zh, en = "该账号是平台管理员", "The account is a platform operator's"
     advice_zh, advice_en = "请使用 `xuezu operators` 处理。", "Use `xuezu operators` for it."
+
+
+class CodeRefused(Forbidden):
+    slug = "code-refused"
+    zh, en = "验证码错误、已使用或已过期", "The code is wrong, used or expired"
+    advice_zh, advice_en = "请核对短信中的验证码,或重新获取。", "Check the code in the message, or ask for a new one."
+
+
+class PhoneTaken(Conflict):
+    slug = "phone-taken"
+    zh, en = "该手机号已注册其他账号", "The phone has an account of its own"
+    advice_zh = "请先注销该手机号上的账号,或更换为其他手机号。"
+    advice_en = "Close the account on that phone first, or take another phone."
+
+
+class StillAdmin(Conflict):
+    slug = "still-admin"
+    zh, en = "您仍是学习组织的管理员", "You are still an admin"
+    advice_zh = "请先移交主管理员、辞去管理员,再注销账号(S4、S5)。"
+    advice_en = "Hand over as main admin and resign as admin of every organisation first (S4, S5)."

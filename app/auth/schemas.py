@@ -26,6 +26,15 @@ class PhoneCodeOut(Out):
     tries: int = Field(description="Wrong tries the code bears.")
 
 
+class PhonePut(Body):
+    phone: Phone
+    code: Code
+
+
+class ClosurePut(Body):
+    code: Code
+
+
 class MeOut(Out):
     id: UUID
     phone: str

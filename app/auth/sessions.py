@@ -115,6 +115,17 @@ async def refresh_session(
     return await _tokens(db, issuer, client, user_id, session_id)
 
 
+async def touch_session(db: AsyncConnection, session_id: UUID, address: str | None) -> bool:
+    """Note that a live session is in use, and from where; False where it has ended."""
+    touched = await db.scalar(
+        update(Session)
+        .where(Session.id == session_id, Session.ended_at.is_(None), Session.expires_at > func.now())
+        .values(refreshed_at=func.now(), address=address)
+        .returning(Session.id)
+    )
+    return touched is not None
+
+
 async def end_session(
     db: AsyncConnection, actor: Actor, session_id: UUID, *, reason: str, of_user: UUID | None = None
 ) -> bool:

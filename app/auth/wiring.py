@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from app.auth import (
+    account_router,
     device_router,
     me_router,
     oauth_router,
@@ -37,6 +38,7 @@ def routers(settings: Settings) -> list[APIRouter]:
         scans_router.router,
         phone_codes_router.router,
         me_router.router,
+        account_router.router,
         security_keys_router.router,
         operator_router.router,
     ]
