@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
+import asyncpg as driver
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 from sqlalchemy import Dialect, MetaData, Select
@@ -21,6 +22,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.orm import DeclarativeBase
 
 from app.settings import Settings
+
+CONNECT_SECONDS = 10
 
 
 class Table(DeclarativeBase):
@@ -49,13 +52,28 @@ def plain_url(database_url: str) -> str:
 
 def create_engine(settings: Settings) -> AsyncEngine:
     assert settings.database_url is not None
-    url = engine_url(settings.database_url.get_secret_value())
-    arguments: dict[str, Any] = {"server_settings": {"application_name": "xuezu", "timezone": "UTC"}}
-    if settings.transaction_pooler:
-        arguments |= {"statement_cache_size": 0, "prepared_statement_cache_size": 0}
+    address = plain_url(settings.database_url.get_secret_value())
+    caches = {"statement_cache_size": 0} if settings.transaction_pooler else {}
+
+    async def connect(**_: Any) -> Any:
+        # The driver reads the address itself, so that it means here what it means to libpq (`sslmode=`, several hosts).
+        try:
+            return await driver.connect(
+                address,
+                server_settings={"application_name": "xuezu", "timezone": "UTC"},
+                timeout=CONNECT_SECONDS,
+                **caches,
+            )
+        except OSError as error:
+            # While a server restarts its socket's file is missing, its host does not resolve: all the same as refused.
+            raise ConnectionError(str(error)) from error
+
     return create_async_engine(
-        url,
-        connect_args=arguments,
+        "postgresql+asyncpg://",
+        connect_args={
+            "async_creator_fn": connect,
+            "prepared_statement_cache_size": 0 if settings.transaction_pooler else 100,
+        },
         pool_size=settings.database_pool,
         max_overflow=0,
         pool_timeout=10,

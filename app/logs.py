@@ -35,21 +35,7 @@ _QUIET = {"/livez", "/readyz"}
 
 def configure(log_format: str, *, process: str) -> None:
     """Send this process's logs, those of libraries included, to stdout as `console` or `json` lines."""
-    console = log_format == "console"
-    shared: list[Processor] = [
-        merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper("%H:%M:%S" if console else "iso", utc=not console),
-        lambda _logger, _name, event: {"process": process, **event},
-        _without_quotes,
-    ]
-    render: Processor
-    if console:
-        render = structlog.dev.ConsoleRenderer(
-            colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback
-        )
-    else:
-        render = structlog.processors.JSONRenderer(serializer=_json)
+    shared, render = _processors(log_format == "console", process)
     structlog.configure(
         processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -68,11 +54,29 @@ def configure(log_format: str, *, process: str) -> None:
     root.setLevel(logging.WARNING)
 
 
+def _processors(console: bool, process: str) -> tuple[list[Processor], Processor]:
+    shared: list[Processor] = [
+        merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper("%H:%M:%S" if console else "iso", utc=not console),
+        lambda _logger, _name, event: {"process": process, **event},
+        _without_quotes,
+    ]
+    if console:
+        colors, plain = sys.stdout.isatty(), structlog.dev.plain_traceback
+        return shared, structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)
+    return shared, structlog.processors.JSONRenderer(serializer=_json)
+
+
 def install(app: FastAPI) -> None:
     """Wrap the finished app, error handling included, so that every answer and every line carries its request id.
 
     The last thing to be done to an app: a middleware cannot be added to it afterwards.
     """
+    if not structlog.is_configured():
+        # In somebody else's process (a test, a script) nothing is set up but what is kept out of every line.
+        shared, render = _processors(console=True, process="app")
+        structlog.configure(processors=[*shared, render])
     app.middleware_stack = RequestLog(app.build_middleware_stack())
 
 
