@@ -245,7 +245,7 @@ def _said(item: Any) -> str:
             return f"expected {context.get('expected')}"
         if item["type"] == "value_error":
             return str(context.get("error", "not acceptable"))
-        return item["type"].replace("_", " ")
+        return str(item["type"]).replace("_", " ")
     return str(item["msg"])
 
 

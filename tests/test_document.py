@@ -15,6 +15,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
+from schemathesis import Case
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -85,7 +86,7 @@ def test_every_operation(method: str, path: str, document: Any, callers: Callers
         derandomize=not os.environ.get("XUEZU_PROOF"),
         database=None,
     )
-    def call(case: schemathesis.Case) -> None:
+    def call(case: Case[Any]) -> None:
         if "org_id" in case.path_parameters:
             case.path_parameters["org_id"] = callers.org_id
         case.call_and_validate(headers={"Authorization": f"Bearer {callers.token}"}, checks=list(CHECKS), timeout=30)
