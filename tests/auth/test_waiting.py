@@ -1,0 +1,127 @@
+"""The console's waiting stream: opened by a ticket, told of each step at once, ended with the last."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tests.auth.live import served
+from tests.auth.scanning import Console, approve, scan
+from tests.people import People, Person
+
+
+@pytest.fixture(scope="module")
+async def live(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser at the served app: with a cookie jar, over a socket."""
+    async with served(app) as url, httpx.AsyncClient(base_url=url, timeout=20) as client:
+        yield client
+
+
+@pytest.fixture
+async def person(people: People) -> Person:
+    return await people.register(verified=False, party=False)
+
+
+async def open_ticket(live: httpx.AsyncClient, console: Console) -> str:
+    """Exchange the console's secret for the cookie; the address that it opens."""
+    one = f"/v1/device-authorizations/{console.user_code}"
+    opened = await live.put(f"{one}/ticket", json={"device_code": console.device_code})
+    assert opened.status_code == 204, opened.text
+    cookie = opened.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert f"Path={one}" in cookie
+    return one
+
+
+async def events(live: httpx.AsyncClient, one: str) -> AsyncIterator[dict[str, Any]]:
+    async with live.stream("GET", f"{one}/events") as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        assert stream.headers["cache-control"] == "no-store"
+        async for line in stream.aiter_lines():
+            if line.startswith("data:"):
+                yield json.loads(line.removeprefix("data:"))
+
+
+async def test_each_step_is_told_at_once(live: httpx.AsyncClient, person: Person) -> None:
+    console = await Console.ask(person.api)
+    stream = events(live, await open_ticket(live, console))
+    assert await anext(stream) == {"state": "pending"}
+    scanned = await scan(person, console)
+    told = await asyncio.wait_for(anext(stream), 1)
+    assert told["state"] == "scanned"
+    began = time.perf_counter()
+    assert (await approve(person, scanned["id"], told["match_number"])).status_code == 200
+    assert await asyncio.wait_for(anext(stream), 1) == {"state": "approved"}
+    assert time.perf_counter() - began < 1
+    assert [event async for event in stream] == []
+    assert (await console.poll()).status_code == 200
+
+
+async def test_a_refusal_is_told_and_ends_the_stream(live: httpx.AsyncClient, person: Person) -> None:
+    console = await Console.ask(person.api)
+    scanned = await scan(person, console)
+    stream = events(live, await open_ticket(live, console))
+    assert (await anext(stream))["state"] == "scanned"
+    await person.put(f"/v1/scans/{scanned['id']}/refusal")
+    assert [event["state"] async for event in stream] == ["refused"]
+
+
+async def test_what_expires_is_told(live: httpx.AsyncClient, person: Person, db: AsyncConnection) -> None:
+    console = await Console.ask(person.api)
+    one = await open_ticket(live, console)
+    await db.execute(
+        text("UPDATE device_authorizations SET expires_at = now() + interval '1 second' WHERE user_code = :code"),
+        {"code": console.user_code},
+    )
+    assert [event["state"] async for event in events(live, one)] == ["pending", "expired"]
+    assert [event["state"] async for event in events(live, one)] == ["expired"]
+
+
+async def test_a_lost_connection_is_made_up_for(app: FastAPI, live: httpx.AsyncClient, person: Person) -> None:
+    """The database ends the one that listens; what happens meanwhile is found out, not missed."""
+    console = await Console.ask(person.api)
+    stream = events(live, await open_ticket(live, console))
+    assert (await anext(stream))["state"] == "pending"
+    async with app.state.engine.begin() as db:
+        ended = await db.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+                " AND datname = current_database()"
+            )
+        )
+        assert ended.all()
+    await scan(person, console)
+    assert (await asyncio.wait_for(anext(stream), 5))["state"] == "scanned"
+    await stream.aclose()  # type: ignore[attr-defined]
+
+
+async def test_the_state_is_for_the_ticket_alone(live: httpx.AsyncClient, person: Person) -> None:
+    console, other = await Console.ask(person.api), await Console.ask(person.api)
+    one = await open_ticket(live, console)
+    assert (await live.get(one)).json()["state"] == "pending"
+    live.cookies.clear()
+    for path in (one, f"{one}/events"):
+        assert (await live.get(path)).status_code == 404
+        assert (await live.get(path, headers={"Cookie": f"xuezu_ticket={console.user_code}"})).status_code == 404
+        assert (await live.get(path, headers={"Cookie": f"xuezu_ticket={console.device_code}"})).status_code == 404
+    wrong = await live.put(f"{one}/ticket", json={"device_code": other.device_code})
+    assert wrong.status_code == 404
+
+
+async def test_a_waiting_stream_holds_no_connection(app: FastAPI, live: httpx.AsyncClient, people: People) -> None:
+    """More consoles wait than the pool has connections."""
+    consoles = [await Console.ask(people.api) for _ in range(40)]
+    streams = [events(live, await open_ticket(live, console)) for console in consoles]
+    firsts = await asyncio.gather(*(anext(stream) for stream in streams))
+    assert {first["state"] for first in firsts} == {"pending"}
+    assert app.state.engine.pool.checkedout() == 0
+    for stream in streams:
+        await stream.aclose()  # type: ignore[attr-defined]
