@@ -8,6 +8,9 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 from fastapi import FastAPI
 
+from app.main import create_app
+from app.settings import Settings
+
 
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
@@ -16,9 +19,9 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def served(app: FastAPI) -> AsyncIterator[str]:
-    """Serve the app, whose lifespan is already on, on a free port; its address, under the host of its public URL."""
-    listening = socket.create_server(("127.0.0.1", 0))
+async def served(app: FastAPI, port: int = 0) -> AsyncIterator[str]:
+    """Serve the app, whose lifespan is already on, on this port or any free one; its address."""
+    listening = socket.create_server(("127.0.0.1", port))
     server = _Server(uvicorn.Config(app, lifespan="off", log_config=None, ws="none", timeout_graceful_shutdown=2))
     serving = asyncio.create_task(server.serve([listening]))
     try:
@@ -29,3 +32,14 @@ async def served(app: FastAPI) -> AsyncIterator[str]:
         server.should_exit = True
         await serving
         listening.close()
+
+
+@contextlib.asynccontextmanager
+async def served_at_its_own_address(settings: Settings) -> AsyncIterator[FastAPI]:
+    """A service of its own over the same database, whose public URL, and so its issuer, is where it is served."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    url = f"http://localhost:{listening.getsockname()[1]}"
+    listening.close()
+    app = create_app(settings.model_copy(update={"public_url": url}))
+    async with app.router.lifespan_context(app), served(app, int(url.rpartition(":")[2])):
+        yield app

@@ -1,0 +1,126 @@
+"""OAuth clients that nobody here wrote: discovery, device flow, refresh, revocation, by the standards alone."""
+
+import asyncio
+import json
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from authlib.integrations.base_client import OAuthError
+from authlib.integrations.httpx_client import AsyncOAuth2Client as UntypedClient
+from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
+from fastapi import FastAPI
+
+from app.settings import Settings
+from tests.auth.live import served_at_its_own_address
+from tests.people import People, Person
+
+AsyncOAuth2Client: Any = UntypedClient
+OAUTH4WEBAPI = "oauth4webapi@3.8.8"
+NPM_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    async with served_at_its_own_address(settings) as application:
+        yield application
+
+
+@pytest.fixture(scope="module")
+def url(app: FastAPI) -> str:
+    address: str = app.state.settings.issuer
+    return address
+
+
+@pytest.fixture
+async def person(app: FastAPI, url: str) -> AsyncIterator[Person]:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=url) as phone:
+        yield await People(phone).register(verified=False, party=False)
+
+
+async def scan(person: Person, user_code: str) -> str:
+    scanned = await person.post("/v1/scans", json={"code": user_code})
+    assert scanned.status_code == 201, scanned.text
+    return str(scanned.json()["id"])
+
+
+async def approve(person: Person, scan_id: str, number: int) -> None:
+    approved = await person.put(f"/v1/scans/{scan_id}/approval", json={"number": number})
+    assert approved.status_code == 200, approved.text
+
+
+async def test_authlib(url: str, person: Person) -> None:
+    found = (await person.api.get("/.well-known/oauth-authorization-server")).json()
+    server = AuthorizationServerMetadata(found)
+    assert server.issuer == url
+    async with AsyncOAuth2Client("xuezu-console", token_endpoint_auth_method="none") as console:
+        form = {"client_id": "xuezu-console"}
+        asked = await console.request("POST", found["device_authorization_endpoint"], data=form, withhold_token=True)
+        device = asked.json()
+        scan_id = await scan(person, device["user_code"])
+
+        async def poll() -> Any:
+            return await console.fetch_token(
+                found["token_endpoint"],
+                grant_type="urn:ietf:params:oauth:grant-type:device_code",
+                device_code=device["device_code"],
+            )
+
+        with pytest.raises(OAuthError) as pending:
+            await poll()
+        assert pending.value.error == "authorization_pending"
+        number = int(str(pending.value.description).rpartition(" ")[2])
+        await approve(person, scan_id, number)
+        tokens = await poll()
+        assert (await console.get(f"{url}/v1/me")).json()["id"] == person.user_id
+        refreshed = await console.refresh_token(found["token_endpoint"], tokens["refresh_token"])
+        assert refreshed["refresh_token"] != tokens["refresh_token"]
+        assert (await console.get(f"{url}/v1/me")).status_code == 200
+        revoked = await console.revoke_token(found["revocation_endpoint"], refreshed["refresh_token"])
+        assert revoked.status_code == 200
+        assert (await console.get(f"{url}/v1/me")).status_code == 401
+
+
+@pytest.fixture(scope="session")
+def oauth4webapi(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the package in it, and the script that uses it."""
+    npm, node = shutil.which("npm"), shutil.which("node")
+    if npm is None or node is None:
+        pytest.skip("needs Node and npm")
+    folder = tmp_path_factory.mktemp("node")
+    flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-save", "--prefix", str(folder)]
+    try:
+        subprocess.run([npm, "install", *flags, OAUTH4WEBAPI], check=True, capture_output=True, timeout=NPM_SECONDS)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+        pytest.skip("npm could not install oauth4webapi")
+    shutil.copy(Path(__file__).with_name("oauth_client.mjs"), folder)
+    return folder
+
+
+async def test_oauth4webapi(url: str, person: Person, oauth4webapi: Path) -> None:
+    node = shutil.which("node")
+    assert node is not None
+    console = await asyncio.create_subprocess_exec(
+        node,
+        str(oauth4webapi / "oauth_client.mjs"),
+        url,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert console.stdout is not None
+    said: list[dict[str, Any]] = []
+    scan_id = ""
+    async with asyncio.timeout(60):
+        async for line in console.stdout:
+            said.append(json.loads(line))
+            if "user_code" in said[-1]:
+                scan_id = await scan(person, said[-1]["user_code"])
+            if said[-1].get("match_number"):
+                await approve(person, scan_id, said[-1]["match_number"])
+        _, errors = await console.communicate()
+    assert console.returncode == 0, errors.decode()
+    assert said[-3:] == [{"granted": 200, "subject": person.user_id}, {"refreshed": 200}, {"revoked": 401}]
