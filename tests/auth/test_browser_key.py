@@ -1,0 +1,79 @@
+"""A browser's own WebAuthn: Chromium with a virtual authenticator registers a security key and proves it."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Page, async_playwright
+
+from app.settings import Settings
+from tests.auth.live import served_at_its_own_address
+from tests.people import People, Person
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+# The page's own calls: the options as the service gave them, the credential as the browser writes it.
+CREATE = """async (options) => (await navigator.credentials.create({
+    publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options)
+})).toJSON()"""
+GET = """async (options) => (await navigator.credentials.get({
+    publicKey: PublicKeyCredential.parseRequestOptionsFromJSON(options)
+})).toJSON()"""
+
+
+@pytest.fixture(scope="module")
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    async with served_at_its_own_address(settings) as application:
+        yield application
+
+
+@pytest.fixture
+async def person(app: FastAPI) -> AsyncIterator[Person]:
+    url: str = app.state.settings.issuer
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=url) as phone:
+        yield await People(phone).register()
+
+
+@pytest.fixture
+async def page(app: FastAPI) -> AsyncIterator[Page]:
+    """A page of the service's origin, in a browser with a USB key plugged in."""
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI has to have Chromium")
+        pytest.skip("needs Chromium")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        try:
+            opened = await browser.new_page()
+            devices = await opened.context.new_cdp_session(opened)
+            await devices.send("WebAuthn.enable")
+            key = {"protocol": "ctap2", "transport": "usb", "automaticPresenceSimulation": True}
+            await devices.send("WebAuthn.addVirtualAuthenticator", {"options": key})
+            await opened.goto(f"{app.state.settings.issuer}/livez")
+            yield opened
+        finally:
+            await browser.close()
+
+
+async def test_a_browser_registers_and_proves_a_key(page: Page, person: Person) -> None:
+    org = await person.create_org(region_code="320000")
+    units = f"/v1/orgs/{org['id']}/units"
+    assert (await person.get(units)).status_code == 401
+
+    async def challenged(purpose: str, script: str) -> dict[str, Any]:
+        asked = (await person.post("/v1/me/security-key-challenges", json={"purpose": purpose})).json()
+        return {"challenge_id": asked["id"], "credential": await page.evaluate(script, asked["options"])}
+
+    body = await challenged("registration", CREATE) | {"name": "USB-KEY"}
+    made = await person.post("/v1/me/security-keys", json=body)
+    assert made.status_code == 201, made.text
+    for _ in range(2):
+        proved = await person.put("/v1/me/security-key-check", json=await challenged("check", GET))
+        assert proved.status_code == 200, proved.text
+    assert (await person.get(units)).status_code == 200
