@@ -1,37 +1,14 @@
 """Invitation → application → decision → edge, over HTTP (S6, S14), and what is refused."""
 
 import asyncio
-from typing import Any
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.people import People, Person
-
-
-async def invite(superior: Person, org: dict[str, Any], **body: Any) -> dict[str, Any]:
-    created = await superior.post(f"/v1/orgs/{org['id']}/invitations", json=body)
-    assert created.status_code == 201, created.text
-    invitation: dict[str, Any] = created.json()
-    return invitation
-
-
-async def apply(subordinate: Person, org: dict[str, Any], token: str) -> Any:
-    return await subordinate.post(f"/v1/orgs/{org['id']}/applications", json={"invitation_token": token})
-
-
-async def certify(
-    superior: Person, above: dict[str, Any], subordinate: Person, below: dict[str, Any]
-) -> dict[str, Any]:
-    """Invite, apply, approve."""
-    invitation = await invite(superior, above)
-    application = (await apply(subordinate, below, invitation["token"])).json()
-    approved = await superior.put(f"/v1/orgs/{above['id']}/applications/{application['id']}/approval")
-    assert approved.status_code == 200, approved.text
-    decided: dict[str, Any] = approved.json()
-    return decided
+from tests.acts import apply, certify, invite
+from tests.people import People
 
 
 async def test_the_whole_way(people: People) -> None:

@@ -1,0 +1,86 @@
+"""What people do to orgs in many tests, over HTTP; each act succeeds or fails its test."""
+
+from typing import Any
+
+import httpx
+
+from tests.people import Person, fresh_phone
+
+Json = dict[str, Any]
+
+
+def done(response: httpx.Response, status: int = 200) -> Any:
+    """The body of an answer that must have this status."""
+    assert response.status_code == status, response.text
+    return response.json() if response.content else None
+
+
+def refusal(response: httpx.Response) -> tuple[int, str]:
+    """How a call was refused: its status and the slug of its problem."""
+    return response.status_code, response.json()["type"].removeprefix("/problems/")
+
+
+async def invite(superior: Person, above: Json, **body: Any) -> Json:
+    """An invitation to be certified."""
+    invitation: Json = done(await superior.post(f"/v1/orgs/{above['id']}/invitations", json=body), 201)
+    return invitation
+
+
+async def apply(subordinate: Person, below: Json, token: str) -> httpx.Response:
+    return await subordinate.post(f"/v1/orgs/{below['id']}/applications", json={"invitation_token": token})
+
+
+async def certify(superior: Person, above: Json, subordinate: Person, below: Json) -> Json:
+    """Invite, apply, approve."""
+    application = done(await apply(subordinate, below, (await invite(superior, above))["token"]), 201)
+    path = f"/v1/orgs/{above['id']}/applications/{application['id']}/approval"
+    approved: Json = done(await superior.put(path))
+    return approved
+
+
+async def invite_admin(main_admin: Person, org: Json, person: Person) -> Json:
+    path = f"/v1/orgs/{org['id']}/admin-invitations"
+    invitation: Json = done(await main_admin.post(path, json={"phone": person.phone}), 201)
+    return invitation
+
+
+async def add_admin(main_admin: Person, org: Json, person: Person) -> Json:
+    """Invite and accept."""
+    invitation = await invite_admin(main_admin, org, person)
+    accepted: Json = done(await person.put(f"/v1/me/admin-invitations/{invitation['id']}/acceptance"))
+    return accepted
+
+
+async def ask(person: Person, org: Json, **body: Any) -> httpx.Response:
+    """Ask for a change."""
+    return await person.post(f"/v1/orgs/{org['id']}/change-requests", json=body)
+
+
+async def add_unit(admin: Person, org: Json, name: str, parent: Json | None = None, **body: Any) -> Json:
+    fields = {"name": name, "parent_id": parent["id"] if parent else None} | body
+    unit: Json = done(await admin.post(f"/v1/orgs/{org['id']}/units", json=fields), 201)
+    return unit
+
+
+async def add_member(admin: Person, org: Json, *units: Json, **body: Any) -> Json:
+    """A person in the directory, standing in these units (none: at the org itself)."""
+    fields = {"name": "王小明", "phone": fresh_phone(), "unit_ids": [unit["id"] for unit in units]} | body
+    member: Json = done(await admin.post(f"/v1/orgs/{org['id']}/members", json=fields), 201)
+    return member
+
+
+async def list_all(person: Person, path: str, **params: Any) -> list[Json]:
+    """Every item of a list, page by page."""
+    items: list[Json] = []
+    cursor = None
+    while True:
+        page = done(await person.get(path, params=params | ({"cursor": cursor} if cursor else {})))
+        items += page["items"]
+        cursor = page.get("next_cursor")
+        if cursor is None:
+            return items
+
+
+async def actions(person: Person, org: Json) -> list[str]:
+    """What the org's audit says was done, newest first."""
+    return [entry["action"] for entry in await list_all(person, f"/v1/orgs/{org['id']}/audit")]

@@ -1,0 +1,224 @@
+"""The main admin and the admins of an org (S4, S8, S14)."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.acts import actions, add_admin, add_member, add_unit, certify, done, invite_admin, list_all, refusal
+from tests.people import People, fresh_org_name, fresh_phone
+
+
+async def test_an_invited_person_accepts_and_administers(people: People) -> None:
+    founder, second = await people.register(), await people.register()
+    org = await founder.create_org()
+    invitation = await invite_admin(founder, org, second)
+    assert second.phone not in str(invitation)
+    assert (await second.get(f"/v1/orgs/{org['id']}")).status_code == 404  # not before they accept
+    shown = done(await second.get(f"/v1/me/admin-invitations/{invitation['id']}"))
+    assert (shown["org_name"], shown["invited_by"]) == (org["name"], founder.name)
+    accepted = done(await second.put(f"/v1/me/admin-invitations/{invitation['id']}/acceptance"))
+    assert accepted == {"org_id": org["id"], "org_name": org["name"], "advice": []}
+    admins = done(await second.get(f"/v1/orgs/{org['id']}/admins"))
+    assert [(admin["user_id"], admin["main"]) for admin in admins] == [
+        (founder.user_id, True),
+        (second.user_id, False),
+    ]
+    members = await list_all(founder, f"/v1/orgs/{org['id']}/members", at_org=True)
+    assert {member["name"] for member in members} == {founder.name, second.name}
+    assert {"admin_invitation.created", "admin.added"} <= set(await actions(founder, org))
+    states = [item["state"] for item in await list_all(founder, f"/v1/orgs/{org['id']}/admin-invitations")]
+    assert states == ["accepted"]
+
+
+async def test_an_admin_does_everything_but_appoint(people: People) -> None:
+    founder, second = await people.register(), await people.register()
+    org = await founder.create_org()
+    await add_admin(founder, org, second)
+    path = f"/v1/orgs/{org['id']}"
+    done(await second.patch(path, json={"name": fresh_org_name()}))
+    await add_unit(second, org, "第一支部")
+    assert refusal(await second.post(f"{path}/admin-invitations", json={"phone": fresh_phone()})) == (403, "forbidden")
+    assert refusal(await second.delete(f"{path}/admins/{founder.user_id}")) == (403, "forbidden")
+    waiting = await invite_admin(founder, org, await people.register())
+    assert refusal(await second.delete(f"{path}/admin-invitations/{waiting['id']}")) == (403, "forbidden")
+    hand_over = {"kind": "hand-over", "main_admin_id": second.user_id}
+    assert refusal(await second.post(f"{path}/change-requests", json=hand_over)) == (403, "main-admin-only")
+
+
+async def test_an_invitation_tells_nothing_about_a_stranger(people: People) -> None:
+    founder = await people.register()
+    org = await founder.create_org()
+    verified, unverified = await people.register(), await people.register(verified=False, party=False)
+    answers = [
+        await founder.post(f"/v1/orgs/{org['id']}/admin-invitations", json={"phone": phone})
+        for phone in (verified.phone, unverified.phone, fresh_phone())
+    ]
+    told = [
+        {name: value for name, value in answer.json().items() if name in ("state", "invited_by", "decided_at")}
+        for answer in answers
+    ]
+    assert {answer.status_code for answer in answers} == {201}
+    assert told[0] == told[1] == told[2]
+    again = [
+        await founder.post(f"/v1/orgs/{org['id']}/admin-invitations", json={"phone": phone})
+        for phone in (verified.phone, unverified.phone)
+    ]
+    assert [refusal(answer) for answer in again] == [(409, "admin-invitation-open")] * 2
+
+
+async def test_verification_is_checked_when_they_accept(people: People) -> None:
+    founder = await people.register()
+    org = await founder.create_org()
+    person = await people.register(verified=False, party=False)
+    invitation = await invite_admin(founder, org, person)
+    path = f"/v1/me/admin-invitations/{invitation['id']}/acceptance"
+    assert refusal(await person.put(path)) == (403, "real-name-required")
+    await people.verify(person)
+    assert refusal(await person.put(path)) == (403, "party-member-required")
+    done(await person.patch("/v1/me", json={"party_member": True}))
+    done(await person.put(path))
+
+
+async def test_party_members_and_others_administer_an_outside_party_org(people: People) -> None:
+    founder, other = await people.register(party=False), await people.register(party=False)
+    org = await founder.create_org(name=f"{fresh_org_name()[2:]}党外人士学习组织", kind="outside_party")
+    await add_admin(founder, org, other)
+    await add_admin(founder, org, await people.register(party=True))
+    assert len(done(await other.get(f"/v1/orgs/{org['id']}/admins"))) == 3
+
+
+async def test_an_invitation_is_the_phone_s_and_no_other_s(people: People) -> None:
+    founder, invited, stranger = [await people.register() for _ in range(3)]
+    org = await founder.create_org()
+    invitation = await invite_admin(founder, org, invited)
+    path = f"/v1/me/admin-invitations/{invitation['id']}"
+    for person in (stranger, founder):
+        for answer in (
+            await person.get(path),
+            await person.put(f"{path}/acceptance"),
+            await person.put(f"{path}/refusal"),
+        ):
+            assert refusal(answer) == (404, "not-found")
+
+
+async def test_an_invitation_ends_by_refusal_withdrawal_and_time(people: People, engine: AsyncEngine) -> None:
+    founder, invited = await people.register(), await people.register()
+    org = await founder.create_org()
+
+    async def accept(invitation: dict[str, str]) -> tuple[int, str]:
+        return refusal(await invited.put(f"/v1/me/admin-invitations/{invitation['id']}/acceptance"))
+
+    first = await invite_admin(founder, org, invited)
+    done(await invited.put(f"/v1/me/admin-invitations/{first['id']}/refusal"), 204)
+    assert await accept(first) == (409, "admin-invitation-decided")
+    second = await invite_admin(founder, org, invited)
+    path = f"/v1/orgs/{org['id']}/admin-invitations/{second['id']}"
+    done(await founder.delete(path), 204)
+    assert refusal(await founder.delete(path)) == (409, "admin-invitation-decided")
+    assert await accept(second) == (409, "admin-invitation-decided")
+    third = await invite_admin(founder, org, invited)
+    async with engine.begin() as connection:
+        past = "UPDATE admin_invitations SET expires_at = now() - interval '1 second' WHERE id = :id"
+        await connection.execute(text(past), {"id": third["id"]})
+    assert await accept(third) == (410, "admin-invitation-expired")
+    await add_admin(founder, org, invited)
+    states = [item["state"] for item in await list_all(founder, f"/v1/orgs/{org['id']}/admin-invitations")]
+    assert states == ["accepted", "expired", "withdrawn", "refused"]
+    # A stranger's org has no such invitation to withdraw.
+    other = await invited.create_org()
+    assert refusal(await invited.delete(f"/v1/orgs/{other['id']}/admin-invitations/{second['id']}"))[0] == 404
+
+
+async def test_a_known_member_is_invited_by_their_row(people: People) -> None:
+    founder, person = await people.register(), await people.register()
+    org = await founder.create_org()
+    unit = await add_unit(founder, org, "第一支部")
+    member = await add_member(founder, org, unit, phone=person.phone, name=person.name)
+    path = f"/v1/orgs/{org['id']}/admin-invitations"
+    invitation = done(await founder.post(path, json={"member_id": member["id"]}), 201)
+    done(await person.put(f"/v1/me/admin-invitations/{invitation['id']}/acceptance"))
+    placed = done(await founder.get(f"/v1/orgs/{org['id']}/members/{member['id']}"))
+    assert (placed["at_org"], [item["id"] for item in placed["units"]]) == (True, [unit["id"]])
+    assert refusal(await founder.post(path, json={"phone": person.phone})) == (409, "already-admin")
+    assert refusal(await founder.post(path, json={"member_id": org["id"]})) == (422, "unknown-member")
+    assert refusal(await founder.post(path, json={"member_id": member["id"], "phone": person.phone}))[0] == 422
+    # Removed, they leave the management group and stay where else they stood.
+    done(await founder.delete(f"/v1/orgs/{org['id']}/admins/{person.user_id}"), 204)
+    placed = done(await founder.get(f"/v1/orgs/{org['id']}/members/{member['id']}"))
+    assert (placed["at_org"], [item["id"] for item in placed["units"]]) == (False, [unit["id"]])
+
+
+async def test_a_removed_admin_s_next_call_is_refused(people: People) -> None:
+    founder, second = await people.register(), await people.register()
+    org = await founder.create_org()
+    await add_admin(founder, org, second)
+    path = f"/v1/orgs/{org['id']}"
+    done(await founder.delete(f"{path}/admins/{second.user_id}"), 204)
+    assert refusal(await second.patch(path, json={"region_code": "320100"})) == (403, "forbidden")  # a member still
+    assert refusal(await second.get(f"{path}/admins")) == (404, "not-found")
+    assert refusal(await founder.delete(f"{path}/admins/{second.user_id}")) == (404, "not-found")
+
+
+async def test_anyone_resigns_but_the_main_admin(people: People) -> None:
+    founder, second = await people.register(), await people.register()
+    org = await founder.create_org()
+    await add_admin(founder, org, second)
+    path = f"/v1/orgs/{org['id']}/admins"
+    assert refusal(await founder.delete(f"{path}/me")) == (409, "main-admin-stays")
+    assert refusal(await founder.delete(f"{path}/{founder.user_id}")) == (409, "main-admin-stays")
+    done(await second.delete(f"{path}/me"), 204)
+    assert [admin["user_id"] for admin in done(await founder.get(path))] == [founder.user_id]
+    assert "admin.resigned" in await actions(founder, org)
+
+
+async def test_different_levels_are_advised_against(people: People) -> None:
+    founder, person = await people.register(), await people.register()
+    county = await person.create_org(region_code="320102")
+    assert county["advice"] == []
+    assert (await person.create_org(region_code="110101"))["advice"] == []
+    city = await founder.create_org(region_code="320100")
+    accepted = await add_admin(founder, city, person)
+    assert [advice["code"] for advice in accepted["advice"]] == ["levels-differ"]
+    assert [advice["code"] for advice in (await person.create_org())["advice"]] == ["levels-differ"]
+
+
+async def test_nobody_above_names_the_admins_of_an_org(people: People) -> None:
+    superior, founder = await people.register(), await people.register()
+    above, org = await superior.create_org(), await founder.create_org()
+    await certify(superior, above, founder, org)
+    for path in ("admins", "admin-invitations", "change-requests", "promotions"):
+        assert refusal(await superior.get(f"/v1/orgs/{org['id']}/{path}")) == (404, "not-found")
+    assert refusal(await superior.delete(f"/v1/orgs/{org['id']}/admins/{founder.user_id}")) == (404, "not-found")
+
+
+async def test_the_database_lets_no_unverified_person_administer(people: People, engine: AsyncEngine) -> None:
+    founder, person = await people.register(), await people.register(verified=False)
+    org = await founder.create_org()
+    refused = (
+        ("INSERT INTO org_admins (org_id, user_id) VALUES (:org, :other)", "verified person"),
+        ("UPDATE users SET verified_at = NULL WHERE id = :founder", "user is an admin"),
+        ("UPDATE orgs SET main_admin_id = :other WHERE id = :org", "orgs_main_admin_fkey"),
+        ("UPDATE orgs SET main_admin_id = NULL WHERE id = :org", "main_admin_id"),
+    )
+    values = {"org": org["id"], "founder": founder.user_id, "other": person.user_id}
+    for statement, said in refused:
+        with pytest.raises(IntegrityError, match=said):
+            async with engine.begin() as connection:
+                await connection.execute(text(statement), values)
+
+
+async def test_an_invitation_accepted_while_it_is_withdrawn_is_one_or_the_other(people: People) -> None:
+    founder, person = await people.register(), await people.register()
+    for _ in range(5):
+        org = await founder.create_org()
+        invitation = await invite_admin(founder, org, person)
+        accepted, withdrawn = await asyncio.gather(
+            person.put(f"/v1/me/admin-invitations/{invitation['id']}/acceptance"),
+            founder.delete(f"/v1/orgs/{org['id']}/admin-invitations/{invitation['id']}"),
+        )
+        assert (accepted.status_code, withdrawn.status_code) in ((200, 409), (409, 204))
+        admins = done(await founder.get(f"/v1/orgs/{org['id']}/admins"))
+        assert (len(admins) == 2) == (accepted.status_code == 200)

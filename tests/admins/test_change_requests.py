@@ -1,0 +1,263 @@
+"""Rename, hand-over and recovery: at once without a superior, by its consent with one (S4, S5)."""
+
+import asyncio
+
+import httpx
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.acts import Json, actions, add_admin, ask, certify, done, invite, list_all, refusal
+from tests.people import People, Person, fresh_org_name
+
+
+async def received(superior: Person, above: Json) -> list[Json]:
+    return await list_all(superior, f"/v1/orgs/{above['id']}/change-requests", side="received")
+
+
+async def decide(superior: Person, above: Json, request: Json, how: str = "approval", **body: str) -> httpx.Response:
+    path = f"/v1/orgs/{above['id']}/change-requests/{request['id']}/{how}"
+    return await superior.put(path, json=body or None)
+
+
+class Pair:
+    """A superior and a certified org with two admins."""
+
+    def __init__(self, superior: Person, above: Json, founder: Person, second: Person, org: Json) -> None:
+        self.superior, self.above, self.founder, self.second, self.org = superior, above, founder, second, org
+
+    @classmethod
+    async def make(cls, people: People) -> "Pair":
+        superior, founder, second = [await people.register() for _ in range(3)]
+        above, org = await superior.create_org(), await founder.create_org()
+        await add_admin(founder, org, second)
+        await certify(superior, above, founder, org)
+        return cls(superior, above, founder, second, org)
+
+    async def hand_over(self) -> Json:
+        body = {"kind": "hand-over", "main_admin_id": self.second.user_id, "reason": "调离"}
+        asked: Json = done(await ask(self.founder, self.org, **body), 201)
+        return asked
+
+    async def main_admin(self) -> str:
+        card = done(await self.founder.get(f"/v1/orgs/{self.org['id']}"))
+        return str(card["main_admin_id"])
+
+
+async def test_without_a_superior_a_hand_over_takes_effect_at_once(people: People) -> None:
+    founder, second = await people.register(), await people.register()
+    org = await founder.create_org()
+    await add_admin(founder, org, second)
+    asked = done(await ask(founder, org, kind="hand-over", main_admin_id=second.user_id), 201)
+    assert asked["state"] == "approved"
+    assert asked["main_admin_after"] == {"name": second.name, "verified": True}
+    assert done(await founder.get(f"/v1/orgs/{org['id']}"))["main_admin_id"] == second.user_id
+    # From here on the old main admin is an admin like any other, and may resign.
+    back = {"kind": "hand-over", "main_admin_id": founder.user_id}
+    assert refusal(await ask(founder, org, **back)) == (403, "main-admin-only")
+    done(await founder.delete(f"/v1/orgs/{org['id']}/admins/me"), 204)
+    assert {"org.handed_over", "change_request.created"} <= set(await actions(second, org))
+
+
+async def test_who_takes_over_is_an_admin_already(people: People) -> None:
+    founder, second, stranger = [await people.register() for _ in range(3)]
+    org = await founder.create_org()
+    alone = await ask(founder, org, kind="hand-over", main_admin_id=second.user_id)
+    assert refusal(alone) == (409, "sole-admin")
+    await add_admin(founder, org, second)
+    for user_id, slug in ((stranger.user_id, "not-an-admin"), (founder.user_id, "already-main-admin")):
+        assert refusal(await ask(founder, org, kind="hand-over", main_admin_id=user_id)) == (409, slug)
+
+
+async def test_the_superior_consents_to_a_hand_over_knowing_names_and_no_more(people: People) -> None:
+    pair = await Pair.make(people)
+    asked = await pair.hand_over()
+    assert asked["state"] == "asked"
+    assert await pair.main_admin() == pair.founder.user_id
+    seen = (await received(pair.superior, pair.above))[0]
+    assert seen["main_admin_before"] == {"name": pair.founder.name, "verified": True}
+    assert seen["main_admin_after"] == {"name": pair.second.name, "verified": True}
+    assert (seen["asked_by"]["name"], seen["reason"]) == (pair.founder.name, "调离")
+    for secret in (pair.founder.user_id, pair.second.user_id, pair.founder.phone, pair.second.phone):
+        assert secret not in str(seen)
+    approved = done(await decide(pair.superior, pair.above, asked))
+    assert approved["state"] == "approved"
+    assert await pair.main_admin() == pair.second.user_id
+    assert await received(pair.superior, pair.above) == []
+    audit = (await pair.superior.get(f"/v1/orgs/{pair.above['id']}/audit")).text
+    for person in (pair.founder, pair.second):
+        assert person.user_id not in audit
+        assert person.name not in audit
+    assert pair.superior.user_id not in (await pair.second.get(f"/v1/orgs/{pair.org['id']}/audit")).text
+
+
+async def test_a_refusal_comes_with_its_reason(people: People) -> None:
+    pair = await Pair.make(people)
+    asked = await pair.hand_over()
+    refused = done(await decide(pair.superior, pair.above, asked, "refusal", reason="请先完成交接"))
+    assert (refused["state"], refused["refusal"]) == ("refused", "请先完成交接")
+    read = done(await pair.founder.get(f"/v1/orgs/{pair.org['id']}/change-requests/{asked['id']}"))
+    assert (read["state"], read["refusal"]) == ("refused", "请先完成交接")
+    assert await pair.main_admin() == pair.founder.user_id
+    for how, body in (("approval", {}), ("refusal", {"reason": "再次"})):
+        assert refusal(await decide(pair.superior, pair.above, asked, how, **body)) == (409, "change-request-decided")
+
+
+async def test_one_request_of_a_kind_waits_at_a_time(people: People) -> None:
+    pair = await Pair.make(people)
+    first = done(await ask(pair.founder, pair.org, kind="rename", name=fresh_org_name()), 201)
+    again = await ask(pair.second, pair.org, kind="rename", name=fresh_org_name())
+    assert refusal(again) == (409, "change-request-open")
+    path = f"/v1/orgs/{pair.org['id']}/change-requests/{first['id']}"
+    done(await pair.second.delete(path), 204)  # any admin may, of a rename
+    assert refusal(await pair.founder.delete(path)) == (409, "change-request-decided")
+    assert refusal(await decide(pair.superior, pair.above, first)) == (409, "change-request-decided")
+    done(await ask(pair.second, pair.org, kind="rename", name=fresh_org_name()), 201)
+    assert refusal(await ask(pair.founder, pair.org, kind="rename", name=pair.org["name"])) == (409, "name-unchanged")
+
+
+async def test_a_hand_over_is_withdrawn_by_the_main_admin_alone(people: People) -> None:
+    pair = await Pair.make(people)
+    asked = await pair.hand_over()
+    path = f"/v1/orgs/{pair.org['id']}/change-requests/{asked['id']}"
+    assert refusal(await pair.second.delete(path)) == (403, "main-admin-only")
+    assert refusal(await pair.superior.delete(f"/v1/orgs/{pair.above['id']}/change-requests/{asked['id']}"))[0] == 404
+    done(await pair.founder.delete(path), 204)
+
+
+async def test_a_request_expires(people: People, engine: AsyncEngine) -> None:
+    pair = await Pair.make(people)
+    asked = await pair.hand_over()
+    async with engine.begin() as connection:
+        past = "UPDATE change_requests SET expires_at = now() - interval '1 second' WHERE id = :id"
+        await connection.execute(text(past), {"id": asked["id"]})
+    path = f"/v1/orgs/{pair.org['id']}/change-requests/{asked['id']}"
+    assert done(await pair.founder.get(path))["state"] == "expired"
+    assert await received(pair.superior, pair.above) == []
+    assert refusal(await decide(pair.superior, pair.above, asked)) == (410, "change-request-expired")
+    assert refusal(await decide(pair.superior, pair.above, asked)) == (409, "change-request-decided")
+    assert await pair.main_admin() == pair.founder.user_id
+    await pair.hand_over()  # it is no longer in the way
+
+
+@pytest.mark.parametrize("meanwhile", ["removed", "resigned"])
+async def test_a_request_that_names_a_former_admin_is_stale(people: People, meanwhile: str) -> None:
+    pair = await Pair.make(people)
+    asked = await pair.hand_over()
+    path = f"/v1/orgs/{pair.org['id']}/admins"
+    if meanwhile == "removed":
+        done(await pair.founder.delete(f"{path}/{pair.second.user_id}"), 204)
+    else:
+        done(await pair.second.delete(f"{path}/me"), 204)
+    await add_admin(pair.founder, pair.org, pair.second)  # being one again does not bring it back
+    assert refusal(await decide(pair.superior, pair.above, asked)) == (409, "change-request-decided")
+    request = f"/v1/orgs/{pair.org['id']}/change-requests/{asked['id']}"
+    assert done(await pair.founder.get(request))["state"] == "stale"
+    assert await pair.main_admin() == pair.founder.user_id
+
+
+async def test_what_changed_meanwhile_makes_a_request_stale(people: People, engine: AsyncEngine) -> None:
+    pair = await Pair.make(people)
+    third = await people.register()
+    await add_admin(pair.founder, pair.org, third)
+    hand_over = await pair.hand_over()
+    rescue = done(await ask(third, pair.org, kind="recovery"), 201)
+    done(await decide(pair.superior, pair.above, rescue))
+    assert await pair.main_admin() == third.user_id
+    assert refusal(await decide(pair.superior, pair.above, hand_over)) == (409, "change-request-stale")
+    assert refusal(await decide(pair.superior, pair.above, hand_over)) == (409, "change-request-decided")
+    assert await pair.main_admin() == third.user_id
+
+    rename = done(await ask(third, pair.org, kind="rename", name=fresh_org_name()), 201)
+    async with engine.begin() as connection:
+        loaded = "UPDATE orgs SET name = :name WHERE id = :id"
+        await connection.execute(text(loaded), {"name": fresh_org_name(), "id": pair.org["id"]})
+    assert refusal(await decide(pair.superior, pair.above, rename)) == (409, "change-request-stale")
+
+
+async def test_a_request_goes_to_the_superior_of_the_moment(people: People) -> None:
+    pair = await Pair.make(people)
+    next_superior = await people.register()
+    next_above = await next_superior.create_org()
+    asked = await pair.hand_over()
+    token = (await invite(next_superior, next_above))["token"]
+    path = f"/v1/orgs/{pair.org['id']}/transfers"
+    transfer = done(await pair.founder.post(path, json={"invitation_token": token}), 201)
+    preview = {"preview": transfer["preview"]["version"]}
+    for person, org, step in ((pair.superior, pair.above, "release"), (next_superior, next_above, "acceptance")):
+        done(await person.put(f"/v1/orgs/{org['id']}/transfers/{transfer['id']}/{step}", json=preview))
+    assert await received(pair.superior, pair.above) == []
+    assert refusal(await decide(pair.superior, pair.above, asked)) == (404, "not-found")
+    assert [item["id"] for item in await received(next_superior, next_above)] == [asked["id"]]
+    done(await decide(next_superior, next_above, asked))
+    assert await pair.main_admin() == pair.second.user_id
+
+
+async def test_an_org_that_is_released_needs_nobody_s_consent(people: People) -> None:
+    pair = await Pair.make(people)
+    waiting = await pair.hand_over()
+    done(await pair.superior.delete(f"/v1/orgs/{pair.above['id']}/subordinates/{pair.org['id']}"), 204)
+    assert refusal(await decide(pair.superior, pair.above, waiting)) == (404, "not-found")
+    assert (await pair.hand_over())["state"] == "approved"
+    assert await pair.main_admin() == pair.second.user_id
+    states = [item["state"] for item in await list_all(pair.founder, f"/v1/orgs/{pair.org['id']}/change-requests")]
+    assert states == ["approved", "withdrawn"]
+
+
+async def test_nobody_but_the_superior_decides(people: People) -> None:
+    pair = await Pair.make(people)
+    top_admin, below_admin = await people.register(), await people.register()
+    top, below = await top_admin.create_org(), await below_admin.create_org()
+    await certify(top_admin, top, pair.superior, pair.above)
+    await certify(pair.founder, pair.org, below_admin, below)
+    asked = await pair.hand_over()
+    for person, org in ((top_admin, top), (below_admin, below), (pair.founder, pair.org)):
+        assert refusal(await decide(person, org, asked)) == (404, "not-found")
+        assert refusal(await decide(person, org, asked, "refusal", reason="越级")) == (404, "not-found")
+    assert refusal(await top_admin.get(f"/v1/orgs/{top['id']}/change-requests/{asked['id']}")) == (404, "not-found")
+    assert await received(top_admin, top) == []
+
+
+async def test_a_main_admin_who_is_gone_is_replaced_with_the_superior_s_consent(people: People) -> None:
+    pair = await Pair.make(people)
+    assert refusal(await ask(pair.founder, pair.org, kind="recovery")) == (409, "main-admin-stays")
+    asked = done(await ask(pair.second, pair.org, kind="recovery", reason="主管理员已离职"), 201)
+    assert (asked["kind"], asked["state"], asked["main_admin_after"]["name"]) == (
+        "recovery",
+        "asked",
+        pair.second.name,
+    )
+    done(await decide(pair.superior, pair.above, asked))
+    assert await pair.main_admin() == pair.second.user_id
+    assert "org.recovered" in await actions(pair.second, pair.org)
+
+
+async def test_a_main_admin_who_is_not_gone_withdraws_the_recovery(people: People) -> None:
+    pair = await Pair.make(people)
+    asked = done(await ask(pair.second, pair.org, kind="recovery"), 201)
+    done(await pair.founder.delete(f"/v1/orgs/{pair.org['id']}/change-requests/{asked['id']}"), 204)
+    assert refusal(await decide(pair.superior, pair.above, asked)) == (409, "change-request-decided")
+    assert await pair.main_admin() == pair.founder.user_id
+
+
+async def test_without_a_superior_a_recovery_waits_for_the_platform_operator(people: People) -> None:
+    founder, second = await people.register(), await people.register()
+    org = await founder.create_org()
+    await add_admin(founder, org, second)
+    asked = done(await ask(second, org, kind="recovery"), 201)
+    assert asked["state"] == "asked"
+    assert done(await founder.get(f"/v1/orgs/{org['id']}"))["main_admin_id"] == founder.user_id
+
+
+async def test_an_approval_crosses_a_removal(people: People) -> None:
+    for _ in range(5):
+        pair = await Pair.make(people)
+        asked = await pair.hand_over()
+        approved, removed = await asyncio.gather(
+            decide(pair.superior, pair.above, asked),
+            pair.founder.delete(f"/v1/orgs/{pair.org['id']}/admins/{pair.second.user_id}"),
+        )
+        # Approved first, the founder is no longer the main admin; removed first, the request is stale.
+        codes = (approved.status_code, removed.status_code)
+        assert codes in ((200, 403), (200, 409), (409, 204))
+        assert await pair.main_admin() == (pair.second if codes[0] == 200 else pair.founder).user_id

@@ -1,0 +1,278 @@
+"""An org moves to another superior with everything under it (S20)."""
+
+import asyncio
+from dataclasses import dataclass
+
+import httpx
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tests.acts import (
+    Json,
+    actions,
+    add_admin,
+    add_member,
+    apply,
+    certify,
+    done,
+    invite,
+    list_all,
+    refusal,
+)
+from tests.people import People, Person, fresh_phone
+
+
+@dataclass
+class Scene:
+    """`org` stands under `old` and wants to go under `new`; `below` stands under `org`."""
+
+    old_admin: Person
+    old: Json
+    new_admin: Person
+    new: Json
+    founder: Person
+    org: Json
+    below_admin: Person
+    below: Json
+
+    @classmethod
+    async def make(cls, people: People) -> "Scene":
+        admins = [await people.register() for _ in range(4)]
+        orgs = [await admin.create_org() for admin in admins]
+        await certify(admins[0], orgs[0], admins[2], orgs[2])
+        await certify(admins[2], orgs[2], admins[3], orgs[3])
+        (old_admin, new_admin, founder, below_admin), (old, new, org, below) = admins, orgs
+        return cls(old_admin, old, new_admin, new, founder, org, below_admin, below)
+
+    async def ask(self) -> httpx.Response:
+        token = (await invite(self.new_admin, self.new))["token"]
+        return await self.founder.post(f"/v1/orgs/{self.org['id']}/transfers", json={"invitation_token": token})
+
+    async def asked(self) -> Json:
+        transfer: Json = done(await self.ask(), 201)
+        return transfer
+
+    async def read(self, person: Person, org: Json, transfer: Json) -> Json:
+        found: Json = done(await person.get(f"/v1/orgs/{org['id']}/transfers/{transfer['id']}"))
+        return found
+
+    async def release(self, transfer: Json, preview: str | None = None) -> httpx.Response:
+        return await self._decide(self.old_admin, self.old, transfer, "release", preview)
+
+    async def accept(self, transfer: Json, preview: str | None = None) -> httpx.Response:
+        return await self._decide(self.new_admin, self.new, transfer, "acceptance", preview)
+
+    async def _decide(
+        self, person: Person, org: Json, transfer: Json, step: str, preview: str | None
+    ) -> httpx.Response:
+        version = preview or transfer["preview"]["version"]
+        path = f"/v1/orgs/{org['id']}/transfers/{transfer['id']}/{step}"
+        return await person.put(path, json={"preview": version})
+
+    async def superior(self) -> str | None:
+        card = done(await self.founder.get(f"/v1/orgs/{self.org['id']}"))
+        return None if card["superior_id"] is None else str(card["superior_id"])
+
+
+async def test_asked_released_accepted_and_everything_below_is_there(people: People, db: AsyncConnection) -> None:
+    scene = await Scene.make(people)
+    top_admin = await people.register()
+    top = await top_admin.create_org()
+    await certify(top_admin, top, scene.new_admin, scene.new)
+    shared = fresh_phone()
+    for person, org in ((scene.founder, scene.org), (scene.below_admin, scene.below)):
+        await add_member(person, org, phone=shared)
+        await add_member(person, org)
+    transfer = await scene.asked()
+    preview = transfer["preview"]
+    # Two orgs; their two admins, two people of one org each, and one who is in both.
+    assert (transfer["state"], preview["orgs"], preview["people"]) == ("asked", 2, 5)
+    assert preview["from_chain"] == [scene.old["name"]]
+    assert preview["to_chain"] == [scene.new["name"], top["name"]]
+    assert refusal(await scene.accept(transfer)) == (409, "transfer-not-released")
+    released = done(await scene.release(transfer))
+    assert (released["state"], await scene.superior()) == ("released", scene.old["id"])
+    accepted = done(await scene.accept(transfer))
+    assert (accepted["state"], accepted["preview"]) == ("done", None)
+    assert await scene.superior() == scene.new["id"]
+
+    chain = done(await scene.below_admin.get(f"/v1/orgs/{scene.below['id']}/superiors"))
+    assert [above["id"] for above in chain] == [scene.org["id"], scene.new["id"], top["id"]]
+    assert (await scene.old_admin.get(f"/v1/orgs/{scene.below['id']}")).status_code == 404
+    done(await top_admin.get(f"/v1/orgs/{scene.below['id']}"))
+    # The edge that ended and the one that began meet: no instant without a superior, none with two.
+    seam = (
+        "SELECT count(*) FROM certifications o JOIN certifications n ON n.certified_at = o.released_at "
+        "WHERE o.superior_id = :old AND n.superior_id = :new AND n.state = 'certified' AND n.subordinate_id = :org"
+    )
+    ids = {"old": scene.old["id"], "new": scene.new["id"], "org": scene.org["id"]}
+    assert await db.scalar(text(seam), ids) == 1
+    history = await list_all(scene.founder, f"/v1/orgs/{scene.org['id']}/certifications")
+    assert [(item["superior_id"], item["state"]) for item in history] == [
+        (scene.new["id"], "certified"),
+        (scene.old["id"], "released"),
+    ]
+    for person, org in ((scene.founder, scene.org), (scene.old_admin, scene.old), (scene.new_admin, scene.new)):
+        assert {"transfer.created", "transfer.released", "transfer.accepted"} <= set(await actions(person, org))
+        audit = (await person.get(f"/v1/orgs/{org['id']}/audit")).text
+        others = {scene.founder.user_id, scene.old_admin.user_id, scene.new_admin.user_id} - {person.user_id}
+        assert [user_id for user_id in others if user_id in audit] == []
+    assert refusal(await scene.accept(transfer)) == (409, "transfer-decided")
+
+
+async def test_any_admin_of_the_present_superior_releases_and_only_the_main_admin_asks(people: People) -> None:
+    scene = await Scene.make(people)
+    helper = await people.register()
+    await add_admin(scene.old_admin, scene.old, helper)
+    await add_admin(scene.founder, scene.org, helper)
+    token = (await invite(scene.new_admin, scene.new))["token"]
+    path = f"/v1/orgs/{scene.org['id']}/transfers"
+    assert refusal(await helper.post(path, json={"invitation_token": token})) == (403, "forbidden")
+    transfer = await scene.asked()
+    assert refusal(await helper.delete(f"{path}/{transfer['id']}")) == (403, "forbidden")
+    body = {"preview": transfer["preview"]["version"]}
+    done(await helper.put(f"/v1/orgs/{scene.old['id']}/transfers/{transfer['id']}/release", json=body))
+
+
+async def test_one_transfer_at_a_time(people: People) -> None:
+    scene = await Scene.make(people)
+    transfer = await scene.asked()
+    assert refusal(await scene.ask()) == (409, "transfer-open")
+    done(await scene.founder.delete(f"/v1/orgs/{scene.org['id']}/transfers/{transfer['id']}"), 204)
+    assert refusal(await scene.release(transfer)) == (409, "transfer-decided")
+    assert refusal(await scene.accept(transfer)) == (409, "transfer-decided")
+    again = await scene.asked()
+    assert [item["state"] for item in await list_all(scene.founder, f"/v1/orgs/{scene.org['id']}/transfers")] == [
+        "asked",
+        "withdrawn",
+    ]
+    assert again["id"] != transfer["id"]
+
+
+async def test_either_superior_refuses(people: People) -> None:
+    scene = await Scene.make(people)
+    for person, org in ((scene.old_admin, scene.old), (scene.new_admin, scene.new)):
+        transfer = await scene.asked()
+        path = f"/v1/orgs/{org['id']}/transfers/{transfer['id']}/refusal"
+        refused = done(await person.put(path, json={"reason": "不同意"}))
+        assert (refused["state"], refused["reason"]) == ("refused", "不同意")
+        seen = await scene.read(scene.founder, scene.org, transfer)
+        assert (seen["state"], seen["reason"]) == ("refused", "不同意")
+    transfer = await scene.asked()
+    path = f"/v1/orgs/{scene.org['id']}/transfers/{transfer['id']}"
+    assert refusal(await scene.founder.put(f"{path}/refusal", json={"reason": "撤回"})) == (404, "not-found")
+
+
+async def test_a_preview_is_stale_where_the_hierarchy_changed_and_not_where_heads_did(people: People) -> None:
+    scene = await Scene.make(people)
+    transfer = await scene.asked()
+    await add_member(scene.founder, scene.org)
+    await certify(scene.founder, scene.org, scene.founder, await scene.founder.create_org())
+    done(await scene.release(transfer))  # more people, more orgs below: as good as before
+    top_admin = await people.register()
+    top = await top_admin.create_org()
+    await certify(top_admin, top, scene.new_admin, scene.new)
+    assert refusal(await scene.accept(transfer)) == (409, "preview-stale")
+    assert await scene.superior() == scene.old["id"]
+    fresh = (await scene.read(scene.new_admin, scene.new, transfer))["preview"]
+    assert (fresh["to_chain"], fresh["orgs"]) == ([scene.new["name"], top["name"]], 3)
+    done(await scene.accept(transfer, fresh["version"]))
+    assert await scene.superior() == scene.new["id"]
+
+
+async def test_a_transfer_lapses_where_the_org_leaves_otherwise(people: People) -> None:
+    scene = await Scene.make(people)
+    transfer = await scene.asked()
+    done(await scene.release(transfer))
+    done(await scene.old_admin.delete(f"/v1/orgs/{scene.old['id']}/subordinates/{scene.org['id']}"), 204)
+    assert (await scene.read(scene.founder, scene.org, transfer))["state"] == "lapsed"
+    assert refusal(await scene.accept(transfer)) == (409, "transfer-decided")
+    assert await scene.superior() is None
+    assert refusal(await scene.ask()) == (409, "no-superior")
+    # Certified again under the same superior: what was asked before is not revived.
+    await certify(scene.old_admin, scene.old, scene.founder, scene.org)
+    assert refusal(await scene.accept(transfer)) == (409, "transfer-decided")
+    await scene.asked()
+
+
+async def test_a_closed_new_superior_takes_nobody_in(people: People) -> None:
+    scene = await Scene.make(people)
+    transfer = await scene.asked()
+    done(await scene.release(transfer))
+    done(await scene.new_admin.put(f"/v1/orgs/{scene.new['id']}/closure"))
+    assert (await scene.read(scene.founder, scene.org, transfer))["state"] == "lapsed"
+    assert refusal(await scene.accept(transfer)) == (409, "org-closed")
+
+
+async def test_circles_and_the_same_superior_are_refused(people: People) -> None:
+    scene = await Scene.make(people)
+
+    async def ask_for(person: Person, org: Json) -> tuple[int, str]:
+        token = (await invite(person, org))["token"]
+        path = f"/v1/orgs/{scene.org['id']}/transfers"
+        return refusal(await scene.founder.post(path, json={"invitation_token": token}))
+
+    assert await ask_for(scene.below_admin, scene.below) == (409, "would-close-circle")
+    assert await ask_for(scene.founder, scene.org) == (409, "would-close-circle")
+    assert await ask_for(scene.old_admin, scene.old) == (409, "same-superior")
+    path = f"/v1/orgs/{scene.org['id']}/transfers"
+    assert refusal(await scene.founder.post(path, json={"invitation_token": "nobody-knows-it"}))[1] == (
+        "invitation-unknown"
+    )
+
+
+async def test_a_sibling_of_that_name_is_refused_early_and_late(people: People) -> None:
+    scene = await Scene.make(people)
+    transfer = await scene.asked()
+    done(await scene.release(transfer))
+    twin = await scene.founder.create_org(name=scene.org["name"])
+    await certify(scene.new_admin, scene.new, scene.founder, twin)
+    assert refusal(await scene.accept(transfer)) == (409, "sibling-name-taken")
+    assert await scene.superior() == scene.old["id"]
+    assert (await scene.read(scene.founder, scene.org, transfer))["state"] == "released"
+    done(await scene.founder.delete(f"/v1/orgs/{scene.org['id']}/transfers/{transfer['id']}"), 204)
+    assert refusal(await scene.ask()) == (409, "sibling-name-taken")
+
+
+async def test_crossing_transfers_never_make_a_circle(people: People) -> None:
+    for _ in range(3):
+        # a and b stand under root; a asks to go under b while b asks to go under a.
+        admin = await people.register()
+        root, a, b = [await admin.create_org() for _ in range(3)]
+        for org in (a, b):
+            await certify(admin, root, admin, org)
+        transfers = []
+        for org, to in ((a, b), (b, a)):
+            token = (await invite(admin, to))["token"]
+            asked = done(await admin.post(f"/v1/orgs/{org['id']}/transfers", json={"invitation_token": token}), 201)
+            body = {"preview": asked["preview"]["version"]}
+            done(await admin.put(f"/v1/orgs/{root['id']}/transfers/{asked['id']}/release", json=body))
+            transfers.append((to, asked, body))
+        answers = await asyncio.gather(
+            *(
+                admin.put(f"/v1/orgs/{to['id']}/transfers/{asked['id']}/acceptance", json=body)
+                for to, asked, body in transfers
+            )
+        )
+        assert sorted(answer.status_code for answer in answers) == [200, 409]
+        refused = next(answer for answer in answers if answer.status_code == 409)
+        assert refusal(refused) in ((409, "preview-stale"), (409, "would-close-circle"))
+
+
+async def test_a_transfer_is_nobody_else_s_business(people: People) -> None:
+    scene = await Scene.make(people)
+    stranger = await people.register()
+    elsewhere = await stranger.create_org()
+    transfer = await scene.asked()
+    for person, org in ((stranger, elsewhere), (scene.below_admin, scene.below)):
+        path = f"/v1/orgs/{org['id']}/transfers/{transfer['id']}"
+        body = {"preview": transfer["preview"]["version"]}
+        for answer in (
+            await person.get(path),
+            await person.put(f"{path}/release", json=body),
+            await person.put(f"{path}/acceptance", json=body),
+            await person.put(f"{path}/refusal", json={"reason": "无关"}),
+            await person.delete(path),
+        ):
+            assert refusal(answer) == (404, "not-found")
+    assert refusal(await apply(stranger, elsewhere, "nobody-knows-it")) == (404, "invitation-unknown")

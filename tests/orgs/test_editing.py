@@ -1,0 +1,242 @@
+"""Editing, closing and finding orgs over HTTP (S2, S3, S5)."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.acts import actions, add_admin, apply, certify, done, invite, list_all, refusal
+from tests.people import People, fresh_org_name
+
+
+async def test_without_a_superior_a_new_name_holds_at_once(people: People) -> None:
+    founder = await people.register()
+    org = await founder.create_org()
+    name = fresh_org_name()
+    answer = await founder.patch(f"/v1/orgs/{org['id']}", json={"name": name, "region_code": "320100"})
+    edited = done(answer)
+    assert (edited["name"], edited["region_code"], edited["level"]) == (name, "320100", "city")
+    assert "change_request_id" in edited
+    assert edited["change_request_id"] is None
+    assert answer.headers["ETag"] == f'"{edited["version"]}"'
+    assert done(await founder.get(f"/v1/orgs/{org['id']}"))["name"] == name
+    assert {"org.renamed", "org.updated"} <= set(await actions(founder, org))
+
+
+async def test_under_a_superior_a_new_name_waits_and_the_rest_holds(people: People) -> None:
+    superior, founder = await people.register(), await people.register()
+    above, org = await superior.create_org(), await founder.create_org()
+    await certify(superior, above, founder, org)
+    name = fresh_org_name()
+    answer = await founder.patch(f"/v1/orgs/{org['id']}", json={"name": name, "region_code": "320100"})
+    waiting = done(answer, 202)
+    assert (waiting["name"], waiting["region_code"]) == (org["name"], "320100")
+    received = (await list_all(superior, f"/v1/orgs/{above['id']}/change-requests", side="received"))[0]
+    assert (received["id"], received["name_after"]) == (waiting["change_request_id"], name)
+    done(await superior.put(f"/v1/orgs/{above['id']}/change-requests/{received['id']}/approval"))
+    assert done(await founder.get(f"/v1/orgs/{org['id']}"))["name"] == name
+    assert [item["name"] for item in await list_all(superior, f"/v1/orgs/{above['id']}/subordinates")] == [name]
+
+
+async def test_an_edit_of_what_was_edited_meanwhile_is_refused(people: People) -> None:
+    founder, other = await people.register(), await people.register()
+    org = await founder.create_org()
+    await add_admin(founder, org, other)
+    path = f"/v1/orgs/{org['id']}"
+    tag = (await founder.get(path)).headers["ETag"]
+    done(await other.patch(path, json={"region_code": "320100"}, headers={"If-Match": tag}))
+    stale = await founder.patch(path, json={"region_code": "320000"}, headers={"If-Match": tag})
+    assert refusal(stale) == (412, "edited-meanwhile")
+    assert done(await founder.get(path))["region_code"] == "320100"
+    assert refusal(await founder.put(f"{path}/closure", headers={"If-Match": tag})) == (412, "edited-meanwhile")
+
+
+async def test_of_ten_edits_of_one_version_one_holds(people: People) -> None:
+    founder = await people.register()
+    org = await founder.create_org()
+    names = [fresh_org_name() for _ in range(10)]
+    headers = {"If-Match": f'"{org["version"]}"'}
+    answers = await asyncio.gather(
+        *(founder.patch(f"/v1/orgs/{org['id']}", json={"name": name}, headers=headers) for name in names)
+    )
+    assert sorted(answer.status_code for answer in answers) == [200] + [412] * 9
+    held = next(name for name, answer in zip(names, answers, strict=True) if answer.status_code == 200)
+    assert done(await founder.get(f"/v1/orgs/{org['id']}"))["name"] == held
+
+
+async def test_an_edge_is_an_edit_of_the_card(people: People) -> None:
+    superior, founder = await people.register(), await people.register()
+    above, org = await superior.create_org(), await founder.create_org()
+    tag = (await founder.get(f"/v1/orgs/{org['id']}")).headers["ETag"]
+    await certify(superior, above, founder, org)
+    stale = await founder.patch(f"/v1/orgs/{org['id']}", json={"name": fresh_org_name()}, headers={"If-Match": tag})
+    assert refusal(stale) == (412, "edited-meanwhile")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "slug"),
+    [
+        ({"name": "中共南京市委学习管理组"}, 422, "name-suffix-typed"),
+        ({"name": "南京市党外人士学习组织"}, 422, "name-kind-mismatch"),
+        ({"name": "中共\u202e南京市委"}, 422, "name-unshowable"),
+        ({"region_code": "999999"}, 422, "unknown-region"),
+        ({"kind": "outside_party"}, 422, "invalid"),
+    ],
+)
+async def test_refused_edits_change_nothing(people: People, body: dict[str, str], status: int, slug: str) -> None:
+    founder = await people.register()
+    org = await founder.create_org()
+    assert refusal(await founder.patch(f"/v1/orgs/{org['id']}", json=body)) == (status, slug)
+    assert done(await founder.get(f"/v1/orgs/{org['id']}"))["version"] == org["version"]
+
+
+async def test_a_legacy_org_keeps_its_suffix_until_it_is_renamed(people: People, engine: AsyncEngine) -> None:
+    founder = await people.register()
+    org = await founder.create_org()
+    legacy = f"{org['name']}学习管理组"
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE orgs SET name = :name WHERE id = :id"), {"name": legacy, "id": org["id"]})
+    path = f"/v1/orgs/{org['id']}"
+    kept = done(await founder.patch(path, json={"name": legacy, "region_code": "320100"}))
+    assert (kept["name"], kept["region_code"]) == (legacy, "320100")
+    other = await founder.patch(path, json={"name": f"{fresh_org_name()}学习管理组"})
+    assert refusal(other) == (422, "name-suffix-typed")
+    assert done(await founder.patch(path, json={"name": org["name"]}))["name"] == org["name"]
+
+
+async def test_a_sibling_s_name_is_refused_when_asked_and_when_approved(people: People) -> None:
+    superior, founder = await people.register(), await people.register()
+    above = await superior.create_org()
+    first, second = await founder.create_org(), await founder.create_org()
+    for org in (first, second):
+        await certify(superior, above, founder, org)
+    taken = await founder.patch(f"/v1/orgs/{second['id']}", json={"name": first["name"]})
+    assert refusal(taken) == (409, "sibling-name-taken")
+    # Free when asked, taken by the time it is approved.
+    name = fresh_org_name()
+    requests = [done(await founder.patch(f"/v1/orgs/{org['id']}", json={"name": name}), 202) for org in (first, second)]
+    answers = await asyncio.gather(
+        *(
+            superior.put(f"/v1/orgs/{above['id']}/change-requests/{request['change_request_id']}/approval")
+            for request in requests
+        )
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, 409]
+    assert {refusal(answer) for answer in answers if answer.status_code == 409} == {(409, "sibling-name-taken")}
+
+
+async def test_closing_keeps_the_history_and_nothing_else(people: People) -> None:
+    superior, founder, applicant = [await people.register() for _ in range(3)]
+    above, org, below = await superior.create_org(), await founder.create_org(), await applicant.create_org()
+    await certify(superior, above, founder, org)
+    waiting = done(await apply(applicant, below, (await invite(founder, org))["token"]), 201)
+    live = await invite(founder, org)
+    path = f"/v1/orgs/{org['id']}"
+    closed = done(await founder.put(f"{path}/closure"))
+    assert (closed["status"], closed["superior_id"]) == ("closed", None)
+    assert closed["closed_at"] is not None
+
+    assert await list_all(superior, f"/v1/orgs/{above['id']}/subordinates") == []
+    history = await list_all(founder, f"{path}/certifications")
+    assert [item["state"] for item in history] == ["released"]
+    refused = (await list_all(applicant, f"/v1/orgs/{below['id']}/certifications"))[0]
+    assert (refused["id"], refused["state"]) == (waiting["id"], "refused")
+    assert refusal(await apply(applicant, below, live["token"])) == (404, "invitation-unknown")
+    for method, place, body in (
+        ("PATCH", "", {"region_code": "320100"}),
+        ("PUT", "/closure", None),
+        ("POST", "/units", {"name": "第一支部"}),
+        ("POST", "/invitations", {}),
+        ("POST", "/change-requests", {"kind": "rename", "name": fresh_org_name()}),
+        ("DELETE", "/admins/me", None),
+    ):
+        answer = await founder.request(method, path + place, json=body)
+        assert refusal(answer) == (409, "org-closed"), place
+    for place in ("", "/units", "/admins", "/audit", "/certifications", "/change-requests", "/transfers"):
+        done(await founder.get(path + place))
+    assert "org.closed" in await actions(founder, org)
+
+
+async def test_an_org_with_subordinates_stays_open(people: People, engine: AsyncEngine) -> None:
+    superior, founder = await people.register(), await people.register()
+    above, org = await superior.create_org(), await founder.create_org()
+    await certify(superior, above, founder, org)
+    assert refusal(await superior.put(f"/v1/orgs/{above['id']}/closure")) == (409, "org-has-subordinates")
+    with pytest.raises(IntegrityError, match="no edges"):
+        async with engine.begin() as connection:
+            closing = "UPDATE orgs SET status = 'closed', closed_at = now() WHERE id = :id"
+            await connection.execute(text(closing), {"id": above["id"]})
+
+
+async def test_closing_crosses_an_approval(people: People) -> None:
+    for _ in range(5):
+        superior, founder = await people.register(), await people.register()
+        above, org = await superior.create_org(), await founder.create_org()
+        application = done(await apply(founder, org, (await invite(superior, above))["token"]), 201)
+        approved, closed = await asyncio.gather(
+            superior.put(f"/v1/orgs/{above['id']}/applications/{application['id']}/approval"),
+            superior.put(f"/v1/orgs/{above['id']}/closure"),
+        )
+        assert sorted((approved.status_code, closed.status_code)) == [200, 409]
+        card = done(await founder.get(f"/v1/orgs/{org['id']}"))
+        assert (card["superior_id"] is not None) == (approved.status_code == 200)
+
+
+async def test_nobody_finds_an_org_that_is_not_theirs_to_see(people: People) -> None:
+    superior, founder, stranger = [await people.register() for _ in range(3)]
+    above, org = await superior.create_org(), await founder.create_org()
+    await certify(superior, above, founder, org)
+
+    async def found(person: object, **params: str) -> set[str]:
+        return {item["id"] for item in await list_all(person, "/v1/orgs", **params)}  # type: ignore[arg-type]
+
+    middle = org["name"][4:-3]  # the characters that are this org's alone
+    assert await found(superior) == {above["id"], org["id"]}
+    assert await found(superior, q=middle) == {org["id"]}
+    assert await found(founder, q=middle) == {org["id"]}
+    assert await found(founder) == {org["id"]}
+    assert await found(stranger, q=middle) == set()
+    assert await found(stranger) == set()
+    done(await superior.delete(f"/v1/orgs/{above['id']}/subordinates/{org['id']}"), 204)
+    assert await found(superior, q=middle) == set()
+
+
+async def test_finding_by_name_pinyin_initials_region_kind_and_status(people: People) -> None:
+    founder = await people.register()
+    party = await founder.create_org(name="中共重庆市涪陵区委宣传部委员会", region_code="500102")
+    outside = await founder.create_org(name="南京市玄武区党外人士学习组织", region_code="320102", kind="outside_party")
+
+    async def found(**params: str) -> list[str]:
+        return [item["id"] for item in await list_all(founder, "/v1/orgs", **params)]
+
+    for text_, ids in (
+        ("涪", [party["id"]]),
+        ("涪陵", [party["id"]]),
+        ("区委宣传", [party["id"]]),
+        ("zhonggongchongqing", [party["id"]]),
+        ("zgcq", [party["id"]]),
+        ("njsxwq", [outside["id"]]),
+        ("陵涪", []),
+        ("fuling", []),  # pinyin is matched from its beginning
+    ):
+        assert await found(q=text_) == ids, text_
+    assert await found(region_code="500000") == [party["id"]]
+    assert await found(region_code="320100") == [outside["id"]]
+    assert await found(region_code="320102") == [outside["id"]]
+    assert await found(region_code="320104") == []
+    assert set(await found(region_code="000000")) == {party["id"], outside["id"]}
+    assert await found(kind="outside_party") == [outside["id"]]
+    assert await found(status="closed") == []
+    done(await founder.put(f"/v1/orgs/{party['id']}/closure"))
+    assert await found(status="closed") == [party["id"]]
+    assert await found() == [outside["id"]]
+
+
+async def test_pages_of_a_search_hold_each_org_once(people: People) -> None:
+    founder = await people.register()
+    orgs = [(await founder.create_org())["id"] for _ in range(7)]
+    items = await list_all(founder, "/v1/orgs", limit=3)
+    assert sorted(item["id"] for item in items) == sorted(orgs)
+    assert [item["name"] for item in items] == sorted(item["name"] for item in items)
