@@ -59,7 +59,7 @@ def _admin_invitations() -> Select[*tuple[Any, ...]]:
 def _admin_invitation_out(cipher: Cipher, row: Any) -> AdminInvitationOut:
     sealed = row.phone_cipher
     phone = None if sealed is None else mask(cipher.decrypt_text(sealed, row.id))
-    return AdminInvitationOut(**(row._mapping | {"phone": phone}))
+    return AdminInvitationOut(**(dict(row._mapping) | {"phone": phone}))
 
 
 async def list_admin_invitations(

@@ -40,7 +40,7 @@ def _promotions() -> Select[*tuple[Any, ...]]:
 def _promotion_out(cipher: Cipher, row: Any) -> PromotionOut:
     sealed = row.phone_cipher
     phone = None if sealed is None else mask(cipher.decrypt_text(sealed, row.id))
-    return PromotionOut(**(row._mapping | {"phone": phone}))
+    return PromotionOut(**(dict(row._mapping) | {"phone": phone}))
 
 
 async def list_promotions(db: AsyncConnection, cipher: Cipher, org_id: UUID, paging: Paging) -> Sequence[PromotionOut]:
