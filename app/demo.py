@@ -133,6 +133,7 @@ class Play:
             ("certify", self.certify),
             ("activate-and-count-points", self.activate_and_count_points),
             ("read-reports", self.read_reports),
+            ("leave-unfinished", self.leave_unfinished),
         ):
             began = time.perf_counter()
             print(f"\n{len(self.log) + 1}. {name}")
@@ -292,6 +293,12 @@ class Play:
             ranking = member.call("GET", f"/v1/orgs/{self.org['id']}/rankings", 200, params={"by": order})
             expect(ranking["me"]["points"] >= 30, str(ranking["me"]))
             self.say(member.name, f"reads the ranking by {order}: place {ranking['me']['rank']}")
+
+    def leave_unfinished(self) -> None:
+        from app.demo_unfinished import Unfinished
+
+        Unfinished(self).leave()
+        self.say("docs explorer", f"has something to act on: sign in as the first administrator, {self.first.phone}")
 
     def _overview_with(self, points: int) -> Any:
         """The overview of the subtree; totals follow what was written within seconds."""

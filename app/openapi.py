@@ -14,6 +14,8 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from app import errors
 from app.auth.access import AFTER_CLOSING, OrgClosed, admission_of
 from app.auth.errors import StepUpNeeded
+from app.explorer.examples import write_examples
+from app.explorer.served import serve_living_examples
 from app.idempotency import HEADER, KeyInUse, KeyReused
 
 INTRODUCTION = """\
@@ -58,6 +60,8 @@ def describe(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
+    if app.state.settings.development:
+        serve_living_examples(app)
 
 
 def _document(app: FastAPI) -> dict[str, Any]:
@@ -77,7 +81,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         if route.include_in_schema:
             for method in route.methods or ():
                 _complete(document["paths"][path][method.lower()], path, route, method)
-    return document
+    return write_examples(document, {})
 
 
 def api_routes(app: FastAPI) -> Iterator[tuple[str, RouteContext]]:

@@ -1,0 +1,135 @@
+"""What the demo leaves unfinished, so that every call of the docs explorer has something to act on.
+
+Applications, change requests, transfers and offers wait for the first administrator; some of their own wait to be
+taken back. Over HTTP like the rest of the demo, by the people whose job it is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from app.demo import Person, answered, fresh_name, fresh_phone, sample_sheet
+
+if TYPE_CHECKING:
+    from app.demo import Play
+
+Org = dict[str, Any]
+
+
+class Unfinished:
+    """The matters, each left by a method of its own. `first` and `second` are the demo's two administrators."""
+
+    def __init__(self, play: Play) -> None:
+        self.first, self.second, self.third = play.first, play.second, Person(play.service, fresh_phone(), fresh_name())
+        self.org, self.below = play.org, play.below
+        self.serial = play.serial
+        self.invitations: dict[str, str] = {}
+
+    def leave(self) -> None:
+        elsewhere = self._made(self.second, "东风")
+        self._matters_of_units()
+        self._matters_of_admins(elsewhere)
+        self._matters_of_certification(elsewhere)
+        self._matters_of_transfers(elsewhere)
+        self._change_requests()
+        self._verification()
+        self._upload()
+
+    def _made(self, admin: Person, name: str) -> Org:
+        body = {"name": f"中共示范街道{self.serial}号{name}支部委员会", "region_code": "320102"}
+        made: Org = admin.call("POST", "/v1/orgs", 201, json=body)
+        return made
+
+    def _invited_by(self, admin: Person, org: Org) -> str:
+        if org["id"] not in self.invitations:
+            path = f"/v1/orgs/{org['id']}/invitations"
+            made = admin.call("POST", path, 201, json={"max_uses": 20, "expires_in_hours": 24 * 90})
+            self.invitations[org["id"]] = made["token"]
+        return self.invitations[org["id"]]
+
+    def _applied(self, admin: Person, org: Org, host: Person, superior: Org) -> str:
+        token = {"invitation_token": self._invited_by(host, superior)}
+        return str(admin.call("POST", f"/v1/orgs/{org['id']}/applications", 201, json=token)["id"])
+
+    def _certified(self, admin: Person, org: Org, host: Person, superior: Org) -> Org:
+        applied = self._applied(admin, org, host, superior)
+        host.call("PUT", f"/v1/orgs/{superior['id']}/applications/{applied}/approval", 200)
+        return org
+
+    def _matters_of_units(self) -> None:
+        """Two offers to the first administrator to promote a unit; one of theirs; and an empty unit."""
+        units = f"/v1/orgs/{self.below['id']}/units"
+        for name in ("先锋支部", "红旗支部"):
+            unit = self.second.call("POST", units, 201, json={"name": name})
+            offer = {"unit_id": unit["id"], "to": {"phone": self.first.phone}, "name": f"{self.below['name']}{name}"}
+            self.second.call("POST", f"/v1/orgs/{self.below['id']}/promotions", 201, json=offer)
+        units = f"/v1/orgs/{self.org['id']}/units"
+        offered = self.first.call("POST", units, 201, json={"name": "流动党员支部"})
+        offer = {"unit_id": offered["id"], "to": {"phone": self.second.phone}, "name": f"{self.org['name']}流动党支部"}
+        self.first.call("POST", f"/v1/orgs/{self.org['id']}/promotions", 201, json=offer)
+        self.first.call("POST", units, 201, json={"name": "宣传部", "kind": "department"})
+
+    def _matters_of_admins(self, elsewhere: Org) -> None:
+        """Two invitations to the first administrator, one of theirs; another admin here, and an office elsewhere."""
+        other = self._made(self.second, "前进")
+        for org in (elsewhere, other):
+            self._asked_to_be_admin(self.second, org, self.first.phone)
+        self._asked_to_be_admin(self.first, self.org, fresh_phone())
+        for host, org, guest in (
+            (self.first, self.org, self.second),
+            (self.second, self._made(self.second, "团结"), self.first),
+        ):
+            invited = self._asked_to_be_admin(host, org, guest.phone)
+            guest.call("PUT", f"/v1/me/admin-invitations/{invited}/acceptance", 200)
+
+    @staticmethod
+    def _asked_to_be_admin(host: Person, org: Org, phone: str) -> str:
+        made = host.call("POST", f"/v1/orgs/{org['id']}/admin-invitations", 201, json={"phone": phone})
+        return str(made["id"])
+
+    def _matters_of_certification(self, elsewhere: Org) -> None:
+        """Two applications to decide, one to take back, and an org that nothing hinders from closing."""
+        for name in ("光明", "和平"):
+            self._applied(self.second, self._made(self.second, name), self.first, self.org)
+        self._applied(self.first, self._made(self.first, "朝阳"), self.second, elsewhere)
+        self._made(self.first, "晨曦")
+
+    def _matters_of_transfers(self, elsewhere: Org) -> None:
+        """One to release, one to refuse, one that has been released to come here, one to take back."""
+        going = [self._made(self.second, name) for name in ("长江", "黄河")]
+        mine = self._made(self.first, "泰山")
+        for admin, org in ((self.second, going[0]), (self.second, going[1]), (self.first, mine)):
+            self._certified(admin, org, self.first, self.org)
+            self._asked_to_move(admin, org, self._invited_by(self.second, elsewhere))
+        origin = self._made(self.second, "昆仑")
+        coming = self._certified(self.second, self._made(self.second, "天山"), self.second, origin)
+        moving = self._asked_to_move(self.second, coming, self._invited_by(self.first, self.org))
+        path = f"/v1/orgs/{origin['id']}/transfers/{moving}"
+        preview = {"preview": self.second.call("GET", path, 200)["preview"]["version"]}
+        self.second.call("PUT", f"{path}/release", 200, json=preview)
+
+    @staticmethod
+    def _asked_to_move(admin: Person, org: Org, token: str) -> str:
+        made = admin.call("POST", f"/v1/orgs/{org['id']}/transfers", 201, json={"invitation_token": token})
+        return str(made["id"])
+
+    def _change_requests(self) -> None:
+        """Two renames to decide and one to take back."""
+        for admin, name in ((self.second, "松花江"), (self.second, "珠江"), (self.first, "华山")):
+            org = self._certified(admin, self._made(admin, name), self.first, self.org)
+            body = {"kind": "rename", "name": f"{org['name']}(新)", "reason": "街道合并"}
+            admin.call("POST", f"/v1/orgs/{org['id']}/change-requests", 201, json=body)
+
+    def _verification(self) -> None:
+        """Somebody has come as far as Alipay's page."""
+        self.third.register()
+        self.third.call("POST", "/v1/me/verifications", 201, json={"method": "alipay"})
+
+    def _upload(self) -> None:
+        """A sheet that waits to be looked at."""
+        imports = f"/v1/orgs/{self.org['id']}/imports"
+        headers = {"Authorization": f"Bearer {self.first.token}"}
+        template = self.first.service.get(f"{imports}/template", headers=headers)
+        answered(template, 200)
+        files = {"file": ("waiting.xlsx", sample_sheet(template.content, 3))}
+        self.first.call("POST", imports, 202, files=files, data={"unknown_units": "create"})

@@ -1,0 +1,144 @@
+"""What the database holds for the examples to name: the org that the newest demo made, and what waits in it.
+
+The examples are the calls of that org's main admin. Where there is a choice, what is decided one way is the newest
+of its kind and what is decided the other way the oldest, so that both examples run.
+"""
+
+import random
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.certification.previews import preview_version
+
+PLACEHOLDERS = {
+    "phone": "13800138000",
+    "new_phone": "13800138001",
+    "guest_phone": "13800138002",
+    "invited_phone": "13800138003",
+    "now": "2026-01-05T08:30:00Z",
+    "to_release_preview": "0" * 32,
+    "to_accept_preview": "0" * 32,
+    "reference": "3b1hZ0l8m0S9d2vQe6yXcg",
+}
+"""What stands in the committed document for what only a database can tell."""
+PLACEHOLDER_ID = "01900000-0000-7000-8000-000000000000"
+"""… and for an id."""
+
+_ORG = """
+WITH demo AS (
+    SELECT o.id, o.main_admin_id AS admin, u.phone_index
+    FROM imports AS i JOIN orgs AS o ON o.id = i.org_id JOIN users AS u ON u.id = o.main_admin_id
+    WHERE i.state = 'done' AND o.status = 'live'
+      AND EXISTS (SELECT FROM units WHERE org_id = o.id AND removed_at IS NULL)
+    ORDER BY i.id DESC LIMIT 1
+), leaf AS (
+    SELECT u.id, EXISTS (SELECT FROM places WHERE org_id = u.org_id AND unit_id = u.id AND until IS NULL) AS peopled,
+        EXISTS (SELECT FROM promotions WHERE org_id = u.org_id AND unit_id = u.id AND state = 'offered') AS offered
+    FROM units AS u JOIN demo ON demo.id = u.org_id
+    WHERE u.removed_at IS NULL
+      AND NOT EXISTS (SELECT FROM units WHERE org_id = u.org_id AND parent_id = u.id AND removed_at IS NULL)
+), person AS (
+    SELECT m.id, row_number() OVER (ORDER BY m.id DESC) AS place FROM members AS m JOIN demo ON demo.id = m.org_id
+    WHERE m.removed_at IS NULL AND m.user_id IS NULL
+    ORDER BY m.id DESC LIMIT 2
+), mine AS (
+    SELECT o.id, edge.superior_id, edge.state FROM demo JOIN orgs AS o ON o.main_admin_id = demo.admin
+    LEFT JOIN certifications AS edge ON edge.subordinate_id = o.id AND edge.state IN ('applied', 'certified')
+    WHERE o.id <> demo.id AND o.status = 'live'
+), below AS (
+    SELECT edge.subordinate_id AS id FROM demo JOIN certifications AS edge ON edge.superior_id = demo.id
+    JOIN orgs AS o ON o.id = edge.subordinate_id
+    WHERE edge.state = 'certified' AND o.main_admin_id <> demo.admin
+)
+SELECT demo.id AS org, demo.admin AS user, {columns} FROM demo
+"""
+
+# What waits for the demo's main admin: a source, and by which row of it one decides this or that way.
+_PERSON = "FROM person WHERE place = "
+_REQUESTS = "FROM change_requests AS r JOIN below ON below.id = r.org_id WHERE r.state = 'asked' ORDER BY r.id"
+_MY_REQUEST = "FROM change_requests AS r JOIN mine ON mine.id = r.org_id WHERE r.state = 'asked' ORDER BY r.id DESC"
+_APPLICATIONS = "FROM certifications AS c WHERE c.superior_id = demo.id AND c.state = 'applied' ORDER BY c.id"
+_MY_APPLICATION = (
+    "FROM certifications AS c JOIN mine ON mine.id = c.subordinate_id WHERE c.state = 'applied' ORDER BY c.id DESC"
+)
+_LEAVING = (
+    "FROM transfers AS t JOIN below ON below.id = t.org_id "
+    "WHERE t.from_id = demo.id AND t.state = 'asked' ORDER BY t.id"
+)
+_COMING = "FROM transfers AS t WHERE t.to_id = demo.id AND t.state = 'released' ORDER BY t.id DESC"
+_MY_TRANSFER = (
+    "FROM transfers AS t JOIN mine ON mine.id = t.org_id WHERE t.state IN ('asked', 'released') ORDER BY t.id DESC"
+)
+_INVITED_ME = "FROM admin_invitations AS i WHERE i.phone_index = demo.phone_index AND i.state = 'invited' ORDER BY i.id"
+_OFFERED_ME = "FROM promotions AS p WHERE p.phone_index = demo.phone_index AND p.state = 'offered' ORDER BY p.id"
+
+_THINGS = {
+    "unit": "id FROM leaf ORDER BY peopled, offered, id DESC",
+    "peopled_unit": "id FROM leaf ORDER BY peopled DESC, id",
+    "other_unit": "id FROM leaf WHERE NOT EXISTS (SELECT FROM places AS p JOIN person ON person.id = p.member_id "
+    "AND person.place = 1 WHERE p.unit_id = leaf.id AND p.until IS NULL) ORDER BY peopled DESC, id",
+    "member": f"id {_PERSON} 1",
+    "leaving_member": f"id {_PERSON} 2",
+    "import": "i.id FROM imports AS i WHERE i.org_id = demo.id AND i.state = 'done' ORDER BY i.id DESC",
+    "open_import": "i.id FROM imports AS i WHERE i.org_id = demo.id AND i.state NOT IN ('done', 'refused', 'failed') "
+    "ORDER BY i.id DESC",
+    "closing_org": "id FROM mine WHERE state IS NULL AND NOT EXISTS (SELECT FROM certifications AS c "
+    "WHERE c.superior_id = mine.id AND c.state = 'certified') ORDER BY id DESC",
+    "subordinate": "below.id FROM below WHERE NOT EXISTS (SELECT FROM transfers AS t WHERE t.org_id = below.id "
+    "AND t.state IN ('asked', 'released')) ORDER BY below.id",
+    "resigning_org": "a.org_id FROM org_admins AS a JOIN orgs AS o ON o.id = a.org_id WHERE a.user_id = demo.admin "
+    "AND o.main_admin_id <> demo.admin AND o.status = 'live' ORDER BY a.since DESC",
+    "other_admin": "a.user_id FROM org_admins AS a WHERE a.org_id = demo.id AND a.user_id <> demo.admin",
+    "sent_admin_invitation": "i.id FROM admin_invitations AS i WHERE i.org_id = demo.id AND i.state = 'invited' "
+    "ORDER BY i.id DESC",
+    "admin_invitation_to_accept": f"i.id {_INVITED_ME} DESC",
+    "admin_invitation_to_refuse": f"i.id {_INVITED_ME}",
+    "sent_promotion": "p.id FROM promotions AS p WHERE p.org_id = demo.id AND p.state = 'offered' ORDER BY p.id DESC",
+    "promotion_to_accept": f"p.id {_OFFERED_ME} DESC",
+    "promotion_to_refuse": f"p.id {_OFFERED_ME}",
+    "request_to_approve": f"r.id {_REQUESTS} DESC",
+    "request_to_refuse": f"r.id {_REQUESTS}",
+    "my_request": f"r.id {_MY_REQUEST}",
+    "my_request_org": f"r.org_id {_MY_REQUEST}",
+    "application_to_approve": f"c.id {_APPLICATIONS} DESC",
+    "application_to_refuse": f"c.id {_APPLICATIONS}",
+    "my_application": f"c.id {_MY_APPLICATION}",
+    "my_application_org": f"c.subordinate_id {_MY_APPLICATION}",
+    "transfer_to_release": f"t.id {_LEAVING} DESC",
+    "transfer_to_refuse": f"t.id {_LEAVING}",
+    "transfer_to_accept": f"t.id {_COMING}",
+    "my_transfer": f"t.id {_MY_TRANSFER}",
+    "my_transfer_org": f"t.org_id {_MY_TRANSFER}",
+    "invitation": "i.id FROM invitations AS i WHERE i.org_id = demo.id AND i.revoked_at IS NULL ORDER BY i.id DESC",
+    "session": "s.id FROM sessions AS s WHERE s.user_id = demo.admin AND s.ended_at IS NULL "
+    "ORDER BY s.client_id = 'xuezu-console' DESC, s.id",
+    "verification": "v.id FROM verifications AS v WHERE v.user_id = demo.admin ORDER BY v.id DESC",
+    "reference": "v.reference FROM verifications AS v WHERE v.state = 'started' AND v.expires_at > now() "
+    "ORDER BY v.id DESC",
+}
+_STATEMENT = text(
+    _ORG.format(columns=", ".join(f'(SELECT {source} LIMIT 1) AS "{name}"' for name, source in _THINGS.items()))
+)
+_TRANSFERS = text("SELECT id, certification_id, from_id, to_id FROM transfers WHERE id = ANY (:ids)")
+
+
+async def find_things(db: AsyncConnection) -> dict[str, str]:
+    """What the examples can name, by its name here; what there is none of is absent."""
+    row = (await db.execute(_STATEMENT)).one_or_none()
+    found: dict[str, Any] = {} if row is None else {name: thing for name, thing in row._mapping.items() if thing}
+    names = {found.get(name): name for name in ("transfer_to_release", "transfer_to_accept")}
+    for transfer in (await db.execute(_TRANSFERS, {"ids": [one for one in names if one is not None]})).all():
+        name = names[transfer.id].removeprefix("transfer_")
+        found[f"{name}_preview"] = await preview_version(db, transfer)
+    return {name: str(thing) for name, thing in found.items()} | _fresh()
+
+
+def _fresh() -> dict[str, str]:
+    """What must be new each time: phones that nobody holds yet, and the time."""
+    digits = random.sample(range(10_000), 4)
+    names = ("phone", "new_phone", "guest_phone", "invited_phone")
+    phones = {name: f"1380013{number:04d}" for name, number in zip(names, digits, strict=True)}
+    return phones | {"now": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}

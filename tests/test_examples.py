@@ -1,0 +1,182 @@
+"""The docs explorer's examples run as they stand: each sent once, against what a demo has just left behind."""
+
+import asyncio
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import httpx
+import pytest
+
+from app import demo
+from app.jobs.worker import run_worker
+from app.settings import Settings
+from tests.live import serving
+
+ONE_TIME = "needs a secret or a code that is told once"
+KEY = "needs a security key"
+EXEMPT = {
+    "POST /oauth/token": ONE_TIME,
+    "GET /v1/device-authorizations/{user_code}": ONE_TIME,
+    "GET /v1/device-authorizations/{user_code}/qr.svg": ONE_TIME,
+    "GET /v1/device-authorizations/{user_code}/qr.png": ONE_TIME,
+    "GET /v1/device-authorizations/{user_code}/events": ONE_TIME,
+    "PUT /v1/device-authorizations/{user_code}/ticket": ONE_TIME,
+    "POST /v1/scans": ONE_TIME,
+    "GET /v1/scans/{scan_id}": ONE_TIME,
+    "PUT /v1/scans/{scan_id}/approval": ONE_TIME,
+    "PUT /v1/scans/{scan_id}/refusal": ONE_TIME,
+    "PUT /v1/me/phone": ONE_TIME,
+    "PUT /v1/me/closure": ONE_TIME,
+    "POST /v1/verifications/alipay-callback": "needs the provider's signature",
+    "GET /v1/invitations/{token}": ONE_TIME,
+    "POST /v1/orgs/{org_id}/applications": ONE_TIME,
+    "POST /v1/orgs/{org_id}/transfers": ONE_TIME,
+    "POST /v1/me/security-keys": KEY,
+    "PATCH /v1/me/security-keys/{key_id}": KEY,
+    "DELETE /v1/me/security-keys/{key_id}": KEY,
+    "PUT /v1/me/security-key-check": KEY,
+    "GET /v1/operator/verifications": KEY,
+    "PUT /v1/operator/verifications/{verification_id}/review": KEY,
+    "PUT /v1/operator/verifications/{verification_id}/approval": KEY,
+    "PUT /v1/operator/verifications/{verification_id}/rejection": KEY,
+    "POST /v1/operator/key-recoveries": KEY,
+    "POST /v1/operator/suspensions": KEY,
+    "DELETE /v1/operator/suspensions/{user_id}": KEY,
+    "GET /v1/operator/clients": KEY,
+    "POST /v1/operator/clients": KEY,
+    "POST /v1/operator/clients/{client_id}/secrets": KEY,
+    "DELETE /v1/operator/clients/{client_id}": KEY,
+    "POST /v1/orgs/{org_id}/imports": "takes an upload",
+    "POST /v1/me/verifications": "the demo's administrators are verified, which is done once (S1)",
+    "POST /v1/orgs/{org_id}/units/{unit_id}/admins": "always refused: a unit has no admins (S11)",
+}
+AS_SERVICE = {"POST /v1/point-events"}
+METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
+
+
+@dataclass
+class Played:
+    url: str
+    said: str
+
+    @property
+    def first_administrators_phone(self) -> str:
+        found = re.search(r"first administrator, (\d{11})", self.said)
+        assert found, self.said
+        return found[1]
+
+
+@contextmanager
+def _working(settings: Settings) -> Iterator[None]:
+    """A worker beside the service, in a thread with an event loop of its own."""
+    stop: list[Callable[[], object]] = []
+
+    async def work() -> None:
+        working = asyncio.create_task(run_worker(settings))
+        stop.append(partial(asyncio.get_running_loop().call_soon_threadsafe, working.cancel))
+        with suppress(asyncio.CancelledError):
+            await working
+
+    thread = threading.Thread(target=lambda: asyncio.run(work()), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop[0]()
+        thread.join(15)
+
+
+@pytest.fixture(scope="module")
+def played(settings: Settings) -> Iterator[Played]:
+    """A service on which the demo has just been played."""
+    capture = pytest.MonkeyPatch()
+    said: list[str] = []
+    capture.setattr("builtins.print", lambda *words, **_: said.append(" ".join(map(str, words))))
+    with serving(settings) as url, _working(settings):
+        try:
+            failed = demo.main(["--base-url", url])
+        finally:
+            capture.undo()
+        assert not failed, "\n".join(said)
+        yield Played(url, "\n".join(said))
+
+
+@pytest.fixture
+def client(played: Played) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=played.url, timeout=30, headers={"Accept-Language": "en"}) as made:
+        yield made
+
+
+def _sign_in(client: httpx.Client, phone: str) -> str:
+    """In the three calls that the introduction tells."""
+    client.post("/v1/phone-codes", json={"phone": phone}).raise_for_status()
+    for _ in range(100):
+        messages = client.get("/v1/simulator/sms", params={"phone": phone}).raise_for_status().json()["items"]
+        grant = {"grant_type": demo.PHONE_CODE_GRANT, "client_id": "xuezu-app", "phone": phone}
+        if messages:
+            answer = client.post("/oauth/token", data=grant | {"code": messages[0]["code"]})
+            if answer.is_success:
+                return str(answer.json()["access_token"])
+        threading.Event().wait(0.05)
+    raise AssertionError("no code that signs in arrived")
+
+
+def _service_token(client: httpx.Client) -> str:
+    made = client.post("/v1/simulator/clients", json={"scopes": ["point-events:write"]}).raise_for_status().json()
+    form = {"grant_type": "client_credentials", "scope": "point-events:write"}
+    answer = client.post("/oauth/token", data=form, auth=(made["client_id"], made["client_secret"]))
+    return str(answer.raise_for_status().json()["access_token"])
+
+
+def _given(parameter: dict[str, Any]) -> Any:
+    """What the explorer fills in: the parameter's example, or its schema's, or its default."""
+    schema = parameter["schema"]
+    if "example" in parameter:
+        return parameter["example"]
+    return schema["examples"][0] if "examples" in schema else schema.get("default")
+
+
+def _send(client: httpx.Client, method: str, path: str, operation: dict[str, Any], token: str) -> httpx.Response:
+    """The operation's example as it stands, with the token pasted under Authorize."""
+    headers = {"Authorization": f"Bearer {token}"} if operation.get("security") else {}
+    query: dict[str, Any] = {}
+    for parameter in operation.get("parameters", ()):
+        given = _given(parameter)
+        if parameter["in"] == "path":
+            assert given is not None, f"{method} {path}: {parameter['name']} has no example"
+            path = path.replace(f"{{{parameter['name']}}}", str(given))
+        elif parameter["in"] == "query" and given is not None:
+            query[parameter["name"]] = str(given).lower() if isinstance(given, bool) else given
+        else:
+            assert given is None
+    content = operation.get("requestBody", {}).get("content", {})
+    body: dict[str, Any] = {}
+    for media_type, described in content.items():
+        form = media_type == "application/x-www-form-urlencoded"
+        assert "example" in described, f"{method} {path} has no example of its body"
+        body = {"data" if form else "json": described["example"]}
+    return client.request(method, path, params=query, headers=headers, **body)
+
+
+def test_every_example_runs_as_it_stands(played: Played, client: httpx.Client) -> None:
+    document = client.get("/openapi.json").raise_for_status().json()
+    tokens = {True: _service_token(client), False: _sign_in(client, played.first_administrators_phone)}
+    operations = {
+        f"{method.upper()} {path}": (method.upper(), path, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+    assert not set(EXEMPT) - set(operations), "exempt, but gone"
+    failed = []
+    # Reads before writes, what ends something last, and of two ends the more particular one first.
+    for call in sorted(operations, key=lambda name: (METHODS.index(operations[name][0]), -len(name))):
+        if call not in EXEMPT:
+            answer = _send(client, *operations[call], tokens[call in AS_SERVICE])
+            if answer.is_error:
+                failed.append(f"{call}: {answer.status_code} {answer.text[:300]}")
+    assert not failed, "\n".join(failed)
