@@ -21,6 +21,7 @@ from pgqueuer.domain.types import QueueExecutionMode
 
 from app.cipher import Cipher
 from app.db import create_engine
+from app.jobs.expiry import forgetting
 from app.jobs.queue import Busy, Job, Payload, Worker, enqueue
 from app.members import jobs as members
 from app.settings import Settings
@@ -78,7 +79,8 @@ async def _queue(settings: Settings) -> AsyncIterator[PgQueuer]:
             queue = PgQueuer.from_asyncpg_pool(pool)
             for name, job in JOBS.items():
                 queue.entrypoint(name, accepts_context=False)(_entrypoint(worker, name, job))
-            yield queue
+            async with forgetting(worker.engine):
+                yield queue
     finally:
         await worker.engine.dispose()
 
