@@ -29,6 +29,8 @@ DATABASE = "xuezu"
 OWNER = "xuezu"
 SUPERUSER = "postgres"
 PORT = 5432
+READY, STARTING = 0, 1  # what pg_isready answers
+ANSWER_SECONDS = 30
 NOBODYS_PID = 2**31 - 1
 ORPHANS_SECONDS = 30
 LONGEST_SOCKET_PATH = 100  # of the 103 (macOS) or 107 (Linux) bytes that a socket's address has room for
@@ -122,13 +124,18 @@ def running(
 
 
 def find_running(folder: Path) -> EmbeddedPostgres | None:
-    """The server that runs on `folder` and takes connections, waiting for one that is still starting."""
+    """The server that runs on `folder` and takes connections, waiting for one that is starting or slow to answer."""
     folder = folder.absolute()
-    found = _postmaster(folder)
-    if found is None:
-        return None
-    arguments = ["-q", "-t", "5", "-h", str(found.sockets), "-p", str(PORT), "-U", SUPERUSER, "-d", "postgres"]
-    return found if run("pg_isready", *arguments).returncode == 0 else None
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while (found := _postmaster(folder)) is not None:
+        arguments = ["-q", "-t", "5", "-h", str(found.sockets), "-p", str(PORT), "-U", SUPERUSER, "-d", "postgres"]
+        answer = run("pg_isready", *arguments).returncode
+        if answer == READY:
+            return found
+        if answer != STARTING and time.monotonic() > deadline:
+            return None
+        time.sleep(0.2)
+    return None
 
 
 def _see_that_it_is_ours(folder: Path) -> None:

@@ -15,10 +15,12 @@ from app.postgres_programs import account
 from app.settings import CannotStart
 
 
-def test_a_server_comes_back_after_a_crash_and_a_stale_pid_file(tmp_path: Path) -> None:
+def test_a_server_keeps_its_data_and_comes_back_after_a_crash_whoever_has_its_pid(tmp_path: Path) -> None:
     folder = tmp_path / "postgres"
     with postgres.running(folder) as server:
         server.execute("CREATE TABLE kept AS SELECT 42 AS answer", database=postgres.DATABASE)
+    with postgres.running(folder) as server:
+        assert server.execute("SELECT answer FROM kept", database=postgres.DATABASE) == "42"
         os.kill(server.pid, signal.SIGKILL)
     # After a restart of the machine the old pid may be anybody's, and PostgreSQL waits for one of its own user's.
     user = account()

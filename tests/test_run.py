@@ -3,7 +3,6 @@
 import json
 import signal
 import socket
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,9 @@ import psutil
 import pytest
 
 from app import postgres
+from app.configuration import read_settings
+from app.serving import listen
+from app.settings import CannotStart, Settings, make_key
 from tests.processes import Program, free_port, gone, program, refusal, until
 
 RUN = (sys.executable, "-m", "app.cli", "run")
@@ -19,6 +21,7 @@ READY = "Xuezu is ready"
 
 
 def worker_of(running: Program) -> psutil.Process:
+    until(lambda: any("worker" in child.cmdline() for child in running.children()))
     (worker,) = [child for child in running.children() if "worker" in child.cmdline()]
     return worker
 
@@ -32,7 +35,8 @@ def has_ipv6() -> bool:
     return True
 
 
-def test_it_runs_stops_and_finds_its_data_again(tmp_path: Path) -> None:
+def test_a_run_with_all_that_may_befall_it(tmp_path: Path) -> None:
+    """One long story, since each start of the whole service costs seconds."""
     data, port = tmp_path / "data", free_port()
     settings = {"XUEZU_DATA_DIR": data, "XUEZU_PORT": port}
     with program(*RUN, **settings) as first:
@@ -46,49 +50,30 @@ def test_it_runs_stops_and_finds_its_data_again(tmp_path: Path) -> None:
         server.execute("CREATE TABLE kept AS SELECT 'still here' AS word", database=postgres.DATABASE)
 
         # Another run, of the same folder on another port, or of another folder on the same port, is told so at once.
-        assert f"is in use by another run (process {first.process.pid})" in refusal(
-            "run", XUEZU_DATA_DIR=data, XUEZU_PORT=free_port()
-        )
+        held = refusal("run", XUEZU_DATA_DIR=data, XUEZU_PORT=free_port())
+        assert f"is in use by another run (process {first.process.pid})" in held
         other = tmp_path / "other"
         assert f"XUEZU_PORT={port + 1}" in refusal("run", XUEZU_DATA_DIR=other, XUEZU_PORT=port)
         assert not (other / "postgres").exists()
 
-        until(lambda: len(first.children()) > 0)
-        worker = worker_of(first)
-        assert first.stop(signal.SIGTERM) == 0
-        assert first.said.endswith("Stopping PostgreSQL\nStopped.\n")
-        assert gone(worker.pid)
-        until(lambda: gone(server.pid))
-
-    with program(*RUN, **settings) as second:
-        second.wait_to_say(READY)
-        assert "Making a new PostgreSQL" not in second.said
-        again = postgres.find_running(data / "postgres")
-        assert again is not None
-        assert again.execute("SELECT word FROM kept", database=postgres.DATABASE) == "still here"
-        assert second.stop(signal.SIGINT) == 0
-    assert postgres.find_running(data / "postgres") is None
-
-
-def test_it_survives_the_death_of_its_parts(tmp_path: Path) -> None:
-    data, port = tmp_path / "data", free_port()
-    settings = {"XUEZU_DATA_DIR": data, "XUEZU_PORT": port}
-    with program(*RUN, **settings) as first:
-        first.wait_to_say(READY)
-        until(lambda: len(first.children()) > 0)
+        # A worker that dies is started again; one whose parent dies ends by itself.
         worker_of(first).kill()
         first.wait_to_say("The worker was killed by signal 9: starting it again in 1 s")
-        until(lambda: len(first.children()) > 0)
         worker = worker_of(first)
         first.stop(signal.SIGKILL)
         until(lambda: gone(worker.pid))
-    left_behind = postgres.find_running(data / "postgres")
-    assert left_behind is not None
+
+    # PostgreSQL was left behind: the next run takes it over, and stops all of it.
+    assert postgres.find_running(data / "postgres") == server
     with program(*RUN, **settings) as second:
         second.wait_to_say(READY)
-        assert f"still running from before (process {left_behind.pid})" in second.said
-        assert second.stop(signal.SIGHUP) == 0
-    until(lambda: gone(left_behind.pid))
+        assert f"still running from before (process {server.pid})" in second.said
+        assert server.execute("SELECT word FROM kept", database=postgres.DATABASE) == "still here"
+        worker = worker_of(second)
+        assert second.stop(signal.SIGTERM) == 0
+    assert second.said.endswith("Stopping PostgreSQL\nStopped.\n")
+    assert gone(worker.pid)
+    until(lambda: gone(server.pid))
 
 
 def test_a_stop_signal_while_it_starts_leaves_nothing_running(tmp_path: Path) -> None:
@@ -128,38 +113,48 @@ print("cleaned up", flush=True)
     serving.wait_to_say("cleaned up")
 
 
+def test_a_setting_that_cannot_be_used_and_its_value_is_not_repeated(tmp_path: Path) -> None:
+    said = refusal("run", XUEZU_DATA_DIR=tmp_path, XUEZU_PORT="13800138000")
+    assert "XUEZU_PORT: input should be less than or equal to 65535" in said
+    assert "13800138000" not in said
+
+
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
         ({"XUEZU_PORT": "eight"}, "XUEZU_PORT: input should be a valid integer"),
-        ({"XUEZU_PORT": "70000"}, "XUEZU_PORT: input should be less than or equal to 65535"),
         ({"XUEZU_ENV": "prod"}, "XUEZU_ENV: input should be 'development' or 'production'"),
+        ({"XUEZU_PORT": "0", "XUEZU_DATABASE_POOL": "0"}, "XUEZU_PORT: .*; XUEZU_DATABASE_POOL: "),
         ({"XUEZU_HOST": "no.such.host.invalid"}, "XUEZU_HOST=no.such.host.invalid is no address of this machine"),
         ({"XUEZU_HOST": "192.0.2.1"}, "XUEZU_HOST=192.0.2.1 cannot be listened on"),
-        ({"XUEZU_ENV": "production"}, "XUEZU_ENV=production needs XUEZU_DATA_KEYS and XUEZU_INDEX_KEY"),
         ({"XUEZU_DATA_KEYS": "mine:c2hvcnQ="}, "XUEZU_DATA_KEYS holds a key that is not the base64 of 32 bytes"),
     ],
 )
-def test_settings_that_cannot_be_used(tmp_path: Path, settings: dict[str, str], sentence: str) -> None:
-    said = refusal("run", **{"XUEZU_DATA_DIR": tmp_path, "XUEZU_PORT": free_port()} | settings)
-    assert sentence in said
-    assert settings.get("XUEZU_DATA_KEYS", "never") not in said
+def test_settings_that_cannot_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], sentence: str
+) -> None:
+    for name, value in ({"XUEZU_DATA_DIR": str(tmp_path)} | settings).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(CannotStart, match=sentence):
+        usable = read_settings()
+        listen(usable.host, usable.port)
 
 
-def test_production_refuses_the_secrets_of_development(tmp_path: Path) -> None:
-    from app.settings import Settings
-
+def test_production_refuses_missing_secrets_and_those_of_development(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Settings(data_dir=tmp_path).with_secrets()
     kept = json.loads((tmp_path / "secrets.json").read_text())
-    production = {"XUEZU_DATA_DIR": tmp_path, "XUEZU_ENV": "production"}
-    keys = subprocess.run([*RUN[:-1], "keys"], capture_output=True, text=True, check=True).stdout.split()
-    made = dict(line.split("=", 1) for line in keys)
+    production = {"XUEZU_DATA_DIR": str(tmp_path), "XUEZU_ENV": "production"}
+    assert "needs XUEZU_DATA_KEYS and XUEZU_INDEX_KEY: make them with `xuezu keys`" in refusal("run", **production)
+    for name, value in (production | {"XUEZU_DATA_KEYS": f"k1:{make_key()}", "XUEZU_INDEX_KEY": make_key()}).items():
+        monkeypatch.setenv(name, value)
+    assert read_settings().env == "production"
     for name, old in (("XUEZU_DATA_KEYS", kept["data_keys"]), ("XUEZU_INDEX_KEY", kept["index_key"])):
-        said = refusal("run", **production | made | {name: old})
-        assert "refuses development secrets" in said
-        assert old not in said
-    # With the keys that `xuezu keys` made it gets as far as the database.
-    assert "No database" in refusal("serve", **production | made)
+        with monkeypatch.context() as mixed, pytest.raises(CannotStart, match="refuses development secrets") as refused:
+            mixed.setenv(name, old)
+            read_settings()
+        assert old not in str(refused.value)
 
 
 @pytest.mark.parametrize("below", ["a-file/data", "a-file"])
