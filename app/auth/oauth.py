@@ -201,6 +201,22 @@ async def authenticate_client(db: AsyncConnection, request: Request, form: Mappi
     return Client(row.id, row.name, row.kind, frozenset(row.scopes), row.refresh_seconds, row.session_seconds)
 
 
+async def get_public_client(db: AsyncConnection, client_id: str) -> Client:
+    """A client without a secret, by its name. Raises OAuthError."""
+    statement = select(
+        OAuthClient.id,
+        OAuthClient.name,
+        OAuthClient.kind,
+        OAuthClient.scopes,
+        OAuthClient.refresh_seconds,
+        OAuthClient.session_seconds,
+    ).where(OAuthClient.id == client_id, OAuthClient.kind != "service", OAuthClient.revoked_at.is_(None))
+    row = (await db.execute(statement)).one_or_none()
+    if row is None:
+        raise OAuthError("invalid_client", "the client is not known by this name", status=401)
+    return Client(row.id, row.name, row.kind, frozenset(row.scopes), row.refresh_seconds, row.session_seconds)
+
+
 def _basic(authorization: str) -> tuple[str, str]:
     scheme, _, encoded = authorization.partition(" ")
     try:

@@ -109,7 +109,7 @@ async def create_consent_on_page(request: Request, reference: Reference, form: P
     except ValidationError:
         return _page("<p>姓名或身份证号码有误,请返回修改。</p>", 422)
     await _answer(request, reference, consent)
-    return _page("<p>已完成,请返回学组。</p>")
+    return _page('<p>已完成,请返回学组。</p><p><a href="/phone/">返回学组</a></p>')
 
 
 _FORM_HTML = """\
@@ -122,5 +122,16 @@ _FORM_HTML = """\
 
 
 def _page(content: str, status: int = 200) -> HTMLResponse:
-    head = '<!doctype html><html lang="zh-CN"><meta charset="utf-8"><title>支付宝(测试)</title>'
-    return HTMLResponse(f"{head}<h1>支付宝(测试环境)</h1>{content}</html>", status)
+    return HTMLResponse(f"{_HEAD_HTML}<main><h1>支付宝(测试环境)</h1>{content}</main></html>", status)
+
+
+_HEAD_HTML = """\
+<!doctype html><html lang="zh-CN"><meta charset="utf-8"><title>支付宝(测试)</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
+<style>
+  body { margin: 0; background: #eef3fb; color: #1c2430; font: 16px/1.6 "PingFang SC", "Noto Sans CJK SC", sans-serif }
+  main { max-width: 24rem; margin: 0 auto; padding: 2rem 1.25rem } h1 { font-size: 1.25rem; color: #0b57c0 }
+  input, button { font: inherit; width: 100%; box-sizing: border-box; padding: .6rem; border: 1px solid #7d8aa0 }
+  button { width: auto; padding: .5rem 1.5rem; border-radius: 6px; background: #fff; border-color: #0b57c0 }
+  button:not([name]) { background: #0b57c0; color: #fff }
+</style>"""
