@@ -30,6 +30,7 @@ from app.members.tables import Activation, Member, Place
 from app.orgs import tree
 from app.points.tables import PointFact, UserDay
 from app.reports.periods import Span
+from app.reports.tables import MemberPhone
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,15 @@ def standings(at: datetime) -> FromClause:
 
     A person is a user where the row was active, and else the phone, by its blind index (as a uuid, for its 16 bytes).
     """
-    phone = cast(func.encode(Member.phone_index, "hex"), Uuid())
+    former = (
+        select(MemberPhone.phone_index)
+        .where(MemberPhone.org_id == Place.org_id, MemberPhone.member_id == Place.member_id, MemberPhone.until >= at)
+        .order_by(MemberPhone.until)
+        .limit(1)
+        .correlate(Place)
+        .scalar_subquery()
+    )
+    phone = cast(func.encode(func.coalesce(former, Member.phone_index), "hex"), Uuid())
     active = and_(Activation.org_id == Place.org_id, Activation.member_id == Place.member_id, _stood(Activation, at))
     return (
         select(

@@ -1,0 +1,118 @@
+"""Keeping days: their totals and scores built anew from the folded state, in one pass over the day rows."""
+
+from datetime import date, timedelta
+
+import asyncpg
+
+from app.reports.folding.scratch import SUMS, listed, quoted
+from app.reports.folding.spread import climb
+
+_MEMORY = "SET LOCAL work_mem = '256MB'"
+
+_HOLDS = "since <= {day} AND before > {day}"
+
+_EARNED = """
+CREATE TEMP TABLE build_earned ON COMMIT DROP AS
+SELECT user_id, bool_or(day = {day})::int AS active_1, bool_or(day > {day} - 7)::int AS active_7, 1 AS active_30,
+    coalesce(sum(points) FILTER (WHERE day = {day}), 0)::bigint AS points_1,
+    coalesce(sum(points) FILTER (WHERE day > {day} - 7), 0)::bigint AS points_7,
+    sum(points)::bigint AS points_30
+FROM user_days WHERE day BETWEEN {day} - 29 AND {day} GROUP BY user_id
+"""
+_EARNINGS = ("active_1", "active_7", "active_30", *SUMS)
+
+_OWN = f"""
+CREATE TEMP TABLE build_own ON COMMIT DROP AS
+SELECT s.org_id, count(*)::int AS members, (count(*) FILTER (WHERE s.activated))::int AS activated,
+    {listed("coalesce(sum(e.{}), 0)::bigint AS {}", _EARNINGS)}
+FROM standings AS s LEFT JOIN build_earned AS e ON e.user_id = s.person WHERE {_HOLDS} GROUP BY s.org_id
+"""
+
+_CLIMB = f"""
+CREATE TEMP TABLE build_climb ON COMMIT DROP AS SELECT 0 AS level, org_id, {listed("{}")} FROM build_own
+"""
+_CLIMB_ON = f"""
+INSERT INTO build_climb
+SELECT %(next)s, e.superior_id, {listed("sum(c.{})")}
+FROM build_climb AS c JOIN tree_edges AS e ON e.subordinate_id = c.org_id AND {_HOLDS}
+WHERE c.level = %(level)s GROUP BY e.superior_id
+"""
+
+# Who stands in several orgs was added up at an org as often as ways lead to it; but once, that is too often.
+_SEVERAL = f"""
+CREATE TEMP TABLE build_reach ON COMMIT DROP AS
+SELECT 0 AS level, s.person, s.org_id
+FROM standings AS s
+JOIN (SELECT person FROM standings WHERE {_HOLDS} GROUP BY person HAVING count(*) > 1) AS several USING (person)
+WHERE {_HOLDS}
+"""
+_SEVERAL_ON = f"""
+INSERT INTO build_reach
+SELECT %(next)s, r.person, e.superior_id
+FROM build_reach AS r JOIN tree_edges AS e ON e.subordinate_id = r.org_id AND {_HOLDS} WHERE r.level = %(level)s
+"""
+_TOO_OFTEN = f"""
+CREATE TEMP TABLE build_too_often ON COMMIT DROP AS
+SELECT r.org_id, sum(r.times) AS members, sum(CASE WHEN s.activated THEN r.times ELSE 0 END) AS activated,
+    {listed("coalesce(sum(r.times * e.{}), 0) AS {}", _EARNINGS)}
+FROM (SELECT org_id, person, count(*) - 1 AS times FROM build_reach GROUP BY org_id, person HAVING count(*) > 1) AS r
+JOIN LATERAL (
+    SELECT activated FROM standings AS s WHERE s.person = r.person AND {_HOLDS} LIMIT 1
+) AS s ON true
+LEFT JOIN build_earned AS e ON e.user_id = r.person
+GROUP BY r.org_id
+"""
+
+_WRITE = f"""
+INSERT INTO org_totals (org_id, day, {listed("own_{}")}, {listed("{}")})
+SELECT org_id, {{day}}, {listed("coalesce(max(own.{}), 0)")}, {listed("sum(part.{})")}
+FROM (
+    SELECT org_id, {listed("{}")} FROM build_climb
+    UNION ALL SELECT org_id, {listed("-{}")} FROM build_too_often
+) AS part
+LEFT JOIN build_own AS own USING (org_id)
+GROUP BY org_id ORDER BY org_id
+"""
+
+_SCORES = f"""
+INSERT INTO org_scores (org_id, member_id, day, user_id, last_7, total)
+SELECT s.org_id, s.member_id, {{day}}, s.person, coalesce(e.points_7, 0), coalesce(t.total, 0)
+FROM standings AS s
+LEFT JOIN build_earned AS e ON e.user_id = s.person
+LEFT JOIN (SELECT user_id, sum(points) AS total FROM user_days WHERE day <= {{day}} GROUP BY user_id) AS t
+    ON t.user_id = s.person
+WHERE s.activated AND {_HOLDS} ORDER BY s.org_id, s.member_id
+"""
+
+_BUILD_TABLES = ("build_earned", "build_own", "build_climb", "build_reach", "build_too_often")
+
+
+async def keep_day(connection: asyncpg.Connection, day: date, *, scored: bool) -> None:
+    """Build the totals (and with `scored` the scores) of a day from the folded state, and keep them from now on."""
+    following = day + timedelta(days=1)
+    for table in ("org_totals", "org_scores") if scored else ("org_totals",):
+        await connection.execute("SELECT make_partition($1, $2, $3)", table, day, following)
+    await build_day(connection, day, scored=scored)
+    await connection.execute(
+        "INSERT INTO kept_days (day, scored) VALUES ($1, $2) ON CONFLICT (day) DO UPDATE SET scored = excluded.scored",
+        day,
+        scored,
+    )
+
+
+async def build_day(connection: asyncpg.Connection, day: date, *, scored: bool = False) -> None:
+    """Write a kept day's totals anew; with `scored` its scores too."""
+    at = {"day": quoted(day)}
+    await connection.execute(_MEMORY)
+    await connection.execute(_EARNED.format(**at))
+    await connection.execute("ANALYZE build_earned")
+    await connection.execute(_OWN.format(**at))
+    await climb(connection, _CLIMB.format(**at), _CLIMB_ON.format(**at))
+    await climb(connection, _SEVERAL.format(**at), _SEVERAL_ON.format(**at))
+    await connection.execute(_TOO_OFTEN.format(**at))
+    await connection.execute(f"DELETE FROM org_totals WHERE day = {at['day']}")
+    await connection.execute(_WRITE.format(**at))
+    if scored:
+        await connection.execute(f"DELETE FROM org_scores WHERE day = {at['day']}")
+        await connection.execute(_SCORES.format(**at))
+    await connection.execute(f"DROP TABLE {', '.join(_BUILD_TABLES)}")
