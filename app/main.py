@@ -15,6 +15,7 @@ from app.auth.wiring import signing_in
 from app.certification.router import router as certification
 from app.certification.transfer_router import router as transfers
 from app.cipher import Cipher
+from app.console.site import routers as console_routers
 from app.db import create_engine
 from app.health import router as health
 from app.members.imports.router import router as imports
@@ -60,7 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
         *(points, reports),
         *(audit, health),
     )
-    for router in (*auth_routers(settings), *feature_routers):
+    for router in (*auth_routers(settings), *feature_routers, *console_routers(settings)):
         app.include_router(router)
     describe(app)
     logs.install(app)

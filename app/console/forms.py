@@ -1,0 +1,68 @@
+"""What a page's form sends, checked by the same schemas as the API's bodies, and given back where it is wrong."""
+
+from collections.abc import Awaitable, Mapping
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Request
+from pydantic import BaseModel, ValidationError
+
+from app.db import Db
+from app.errors import BadRequest, Problem, UnsupportedMediaType
+
+T = TypeVar("T")
+Model = TypeVar("Model", bound=BaseModel)
+
+Wrong = Mapping[str, str]
+"""What is wrong with each field, by its name and for the person who typed it."""
+
+
+class Form(dict[str, str]):
+    """The fields of a form, each once; `all` gives those that are ticked more than once."""
+
+    def __init__(self, pairs: list[tuple[str, str]]) -> None:
+        super().__init__(pairs)
+        self._pairs = pairs
+
+    def all(self, name: str) -> list[str]:
+        return [value for field, value in self._pairs if field == name]
+
+    def given(self, *names: str) -> dict[str, str]:
+        """These fields, those left empty apart."""
+        return {name: self[name] for name in names if self.get(name, "").strip()}
+
+
+async def _form(request: Request) -> Form:
+    kind = request.headers.get("content-type", "").partition(";")[0]
+    if kind not in {"application/x-www-form-urlencoded", "multipart/form-data"}:
+        if not await request.body():
+            return Form([])
+        raise UnsupportedMediaType
+    read = await request.form(max_files=0, max_fields=1000)
+    pairs = [(name, value) for name, value in read.multi_items() if isinstance(value, str)]
+    if any("\x00" in text or any("\ud800" <= letter <= "\udfff" for letter in text) for pair in pairs for text in pair):
+        raise BadRequest
+    return Form(pairs)
+
+
+PageForm = Annotated[Form, Depends(_form)]
+
+
+def checked(model: type[Model], fields: Mapping[str, Any]) -> Model | ValidationError:
+    """The fields as the model, or what is wrong with them."""
+    try:
+        return model.model_validate(fields)
+    except ValidationError as wrong:
+        return wrong
+
+
+def fields_of(wrong: ValidationError) -> set[str]:
+    return {str(error["loc"][0]) for error in wrong.errors() if error["loc"]}
+
+
+async def refusal_of(db: Db, done: Awaitable[T]) -> T | Problem:
+    """What an operation gives, or why it refused; refused, it has changed nothing and the transaction goes on."""
+    try:
+        async with db.begin_nested():
+            return await done
+    except Problem as problem:
+        return problem

@@ -1,0 +1,98 @@
+"""An administrator's org on the phone: creating it, joining a superior by invitation; and everybody's ranking in it."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import ValidationError
+
+from app.auth.access import Can, OrgScope, Permission, SignedIn
+from app.certification.operations import create_application
+from app.certification.queries import get_live_invitation
+from app.certification.schemas import ApplicationCreate
+from app.cipher import CipherDep
+from app.console.forms import PageForm, checked, refusal_of
+from app.console.phone.sign_in import PhoneRoute
+from app.console.rendering import page
+from app.db import Db
+from app.errors import NotFound, Problem
+from app.orgs.operations import create_org
+from app.orgs.queries import list_my_orgs
+from app.orgs.regions import search_regions
+from app.orgs.schemas import OrgCreate
+from app.paging import Paging
+from app.reports.router import read_rankings
+from app.reports.schemas import RankBy
+
+router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=False)
+
+
+@router.get("/regions")
+async def find_regions(
+    request: Request, scope: SignedIn, region: Annotated[str, Query(max_length=50)] = ""
+) -> Response:
+    """Regions to choose from, as they are typed."""
+    found = search_regions(region.strip(), 12) if region.strip() else []
+    return page(request, "phone/regions.html", regions=found, chosen="")
+
+
+@router.get("/orgs/new")
+async def show_new_org(request: Request, scope: SignedIn) -> Response:
+    """The form of a new org."""
+    return page(request, "phone/new_org.html", form={}, wrong={}, problem=None, regions=[], chosen="")
+
+
+@router.post("/orgs")
+async def make_org(request: Request, db: Db, cipher: CipherDep, scope: SignedIn, form: PageForm) -> Response:
+    """An org of one's own (S2)."""
+    body = checked(OrgCreate, form.given("name", "region_code", "kind"))
+    outcome = body if isinstance(body, ValidationError) else await refusal_of(db, create_org(db, cipher, scope, body))
+    if isinstance(outcome, ValidationError | Problem):
+        region = form.get("region", "").strip()
+        shown: dict[str, Any] = {
+            "form": form,
+            "wrong": outcome if isinstance(outcome, ValidationError) else {},
+            "problem": outcome if isinstance(outcome, Problem) else None,
+            "regions": search_regions(region, 12) if region else [],
+            "chosen": form.get("region_code", ""),
+        }
+        return page(request, "phone/new_org.html", outcome.status if isinstance(outcome, Problem) else 422, **shown)
+    return Response(status_code=303, headers={"Location": PhoneRoute.home})
+
+
+@router.get("/join")
+async def show_invitation(
+    request: Request, db: Db, scope: SignedIn, invitation: Annotated[str, Query(max_length=200)] = ""
+) -> Response:
+    """Who invites, and which of my orgs may apply."""
+    mine = [org for org in await list_my_orgs(db, scope.user_id) if set(org.roles) & {"main_admin", "admin"}]
+    try:
+        found = await get_live_invitation(db, invitation)
+    except Problem as problem:
+        return page(request, "phone/join.html", problem.status, card=None, mine=mine, token="", problem=problem)
+    return page(request, "phone/join.html", card=found, mine=mine, token=invitation, problem=None)
+
+
+@router.post("/orgs/{org_id}/applications")
+async def apply(
+    request: Request, db: Db, scope: Annotated[OrgScope, Can(Permission.CERTIFICATION_WRITE)], form: PageForm
+) -> Response:
+    """Asks for this org to be certified under the one that invited."""
+    body = checked(ApplicationCreate, {"invitation_token": form.get("invitation_token", "")})
+    if isinstance(body, ValidationError):
+        raise NotFound
+    outcome = await refusal_of(db, create_application(db, scope, body))
+    problem = outcome if isinstance(outcome, Problem) else None
+    status = 200 if problem is None else problem.status
+    return page(request, "phone/applied.html", status, org=scope.org, problem=problem)
+
+
+@router.get("/orgs/{org_id}/ranking")
+async def show_ranking(
+    request: Request,
+    db: Db,
+    scope: Annotated[OrgScope, Can(Permission.RANKINGS_READ)],
+    by: RankBy = RankBy.LAST_7_DAYS,
+) -> Response:
+    """The org's people by points, with my own place (S13)."""
+    ranking = await read_rankings(scope, db, Paging(50, None), by)
+    return page(request, "phone/ranking.html", org=scope.org, ranking=ranking, by=by)

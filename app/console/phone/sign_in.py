@@ -1,0 +1,92 @@
+"""Signing in on the phone: a code by the simulated SMS gateway, shown beside the form."""
+
+from fastapi import APIRouter, BackgroundTasks, Request, Response
+
+from app.auth.access import Public, SignedIn, actor_of
+from app.auth.grants import redeem_phone_code
+from app.auth.oauth import OAuthError, get_public_client
+from app.auth.phone_codes import Purpose, make_phone_code
+from app.auth.phone_codes_router import gateway_of
+from app.auth.schemas import PhoneCodeCreate
+from app.auth.session_cookies import clear_session_cookie, set_session_cookie
+from app.auth.sessions import end_session
+from app.auth.sms import deliver, list_simulated_messages
+from app.auth.token_requests import token_request
+from app.cipher import CipherDep
+from app.console.forms import Form, PageForm, checked
+from app.console.page_route import PageRoute
+from app.console.rendering import page
+from app.console.sign_in import carried
+from app.db import Db
+from app.errors import Invalid
+
+CLIENT = "xuezu-app"
+
+
+class PhoneRoute(PageRoute):
+    cookie = "xuezu-phone"
+    home = "/phone/"
+
+    @staticmethod
+    async def sign_in(request: Request) -> Response:
+        query = f"?{request.url.query}" if request.url.query else ""
+        return page(request, "phone/sign_in.html", back=f"{request.url.path}{query}", phone="", wrong=None)
+
+
+router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=False, dependencies=[Public])
+signed_in_router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=False)
+
+
+@router.post("/codes")
+async def send_code(request: Request, db: Db, cipher: CipherDep, form: PageForm, tasks: BackgroundTasks) -> Response:
+    """Sends a code, and shows the form for it with what the phone has received."""
+    asked = checked(PhoneCodeCreate, {"phone": form.get("phone", "")})
+    shown = {"back": form.get("back", ""), "phone": form.get("phone", "")}
+    if not isinstance(asked, PhoneCodeCreate):
+        return page(request, "phone/sign_in.html", 422, **shown, wrong="phone")
+    gateway = gateway_of(request)
+    message = await make_phone_code(db, cipher, actor_of(request), phone=asked.phone, purpose=Purpose.SIGN_IN)
+    tasks.add_task(deliver, gateway, asked.phone, message)
+    return page(request, "phone/code.html", **shown, wrong=False)
+
+
+@router.post("/outbox")
+async def show_outbox(request: Request, db: Db, cipher: CipherDep, form: PageForm) -> Response:
+    """What has arrived at the phone; asked for again until something has."""
+    messages = await list_simulated_messages(db, cipher, _phone(form))
+    return page(request, "phone/outbox.html", messages=messages[:1], phone=_phone(form))
+
+
+@router.post("/session")
+async def begin_session(request: Request, db: Db, form: PageForm) -> Response:
+    """Signs the phone in; the first time it is registered."""
+    asked = {"client_id": CLIENT, "phone": _phone(form), "code": form.get("code", "").strip()}
+    client = await get_public_client(db, CLIENT)
+    outcome = await redeem_phone_code(token_request(request, db, client, asked)) if asked["code"] else None
+    if outcome is None or isinstance(outcome, OAuthError):
+        shown = {"back": form.get("back", ""), "phone": asked["phone"]}
+        return page(request, "phone/code.html", 422, **shown, wrong=True)
+    response = Response(status_code=303, headers={"Location": _back(form)})
+    set_session_cookie(request, response, PhoneRoute.cookie, await carried(request, client, outcome))
+    return response
+
+
+@signed_in_router.post("/sign-out")
+async def end_my_session(request: Request, db: Db, scope: SignedIn) -> Response:
+    """Ends the session itself, and takes the cookie along."""
+    await end_session(db, scope.actor, scope.session_id, reason="signed-out", of_user=scope.user_id)
+    response = Response(status_code=303, headers={"Location": PhoneRoute.home})
+    clear_session_cookie(request, response, PhoneRoute.cookie)
+    return response
+
+
+def _phone(form: Form) -> str:
+    asked = checked(PhoneCodeCreate, {"phone": form.get("phone", "")})
+    if not isinstance(asked, PhoneCodeCreate):
+        raise Invalid
+    return asked.phone
+
+
+def _back(form: Form) -> str:
+    back = form.get("back", "")
+    return back if back.startswith("/phone/") and back.isascii() and "\\" not in back else PhoneRoute.home

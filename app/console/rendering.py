@@ -1,0 +1,105 @@
+"""Templates: their words in two languages, times and numbers as the reader writes them, everything escaped."""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from importlib.resources import files
+from typing import Any
+
+import orjson
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from app.console.assets import asset_url
+from app.errors import english
+from app.orgs.regions import path_of
+from app.points.days import SHANGHAI
+
+LANGUAGE = "xuezu-language"
+ENGLISH: dict[str, str] = orjson.loads(files("app.console").joinpath("english.json").read_bytes())
+
+
+class Words:
+    """Says things in the reader's language. The Chinese words are the key; `english.json` has the others."""
+
+    def __init__(self, *, in_english: bool) -> None:
+        self.in_english = in_english
+        self.language = "en" if in_english else "zh-CN"
+
+    def __call__(self, chinese: str, **values: object) -> str:
+        said = ENGLISH.get(chinese, chinese) if self.in_english else chinese
+        return said.format(**{name: self._shown(value) for name, value in values.items()}) if values else said
+
+    def _shown(self, value: object) -> str:
+        return self.number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+
+    def number(self, value: float | None, digits: int | None = None) -> str:
+        """With thousands set apart; `—` for none."""
+        if value is None:
+            return "—"
+        if digits is None:
+            digits = 0 if float(value).is_integer() else 2
+        return f"{value:,.{digits}f}"
+
+    def percent(self, share: float | None) -> str:
+        return "—" if share is None else f"{share:.1%}"
+
+    def day(self, value: date | None) -> Markup:
+        if value is None:
+            return Markup("—")
+        shown = (
+            f"{value.day} {value:%b} {value.year}" if self.in_english else f"{value.year}年{value.month}月{value.day}日"
+        )
+        return Markup('<time datetime="{}">{}</time>').format(value.isoformat(), shown)
+
+    def time(self, value: datetime | None) -> Markup:
+        """To the minute, in Asia/Shanghai."""
+        if value is None:
+            return Markup("—")
+        local = value.astimezone(SHANGHAI)
+        day = (
+            f"{local.day} {local:%b} {local.year}, "
+            if self.in_english
+            else f"{local.year}年{local.month}月{local.day}日 "
+        )
+        return Markup('<time datetime="{}">{}</time>').format(value.isoformat(), f"{day}{local:%H:%M}")
+
+
+_environment = Environment(
+    loader=PackageLoader("app.console"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_environment.globals |= {"asset_url": asset_url, "region": path_of}
+
+
+def words_of(request: Request) -> Words:
+    return Words(in_english=english(request))
+
+
+def render(request: Request, template: str, **context: Any) -> Markup:
+    """A template's text, escaped already."""
+    words = words_of(request)
+    standing: Mapping[str, Any] = {
+        "t": words,
+        "number": words.number,
+        "percent": words.percent,
+        "day": words.day,
+        "time": words.time,
+        "request": request,
+        "path": request.url.path,
+    }
+    return Markup(_environment.get_template(template).render({**standing, **context}))  # noqa: S704 — autoescaped
+
+
+def page(request: Request, template: str, status: int = 200, /, **context: Any) -> HTMLResponse:
+    """A template as the answer."""
+    return HTMLResponse(render(request, template, **context), status)
+
+
+def is_partial(request: Request) -> bool:
+    """Whether htmx asks for a part of the page that is shown (going back in the history it asks for all of it)."""
+    return "hx-request" in request.headers and "hx-history-restore-request" not in request.headers

@@ -1,0 +1,109 @@
+"""A real browser for the tests: Chromium, watched for console errors and for requests to any other host."""
+
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, async_playwright
+
+ARGUMENTS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+DESK = {"width": 1280, "height": 800}
+HAND = {"width": 390, "height": 844}
+PATIENCE = 30_000
+
+
+def find_chromium() -> str:
+    """The path of Chromium; without one the test is skipped, or fails where a browser is required."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found is None:
+        if os.environ.get("XUEZU_REQUIRE_BROWSER") == "1":
+            pytest.fail("XUEZU_REQUIRE_BROWSER=1, and there is no Chromium here")
+        pytest.skip("no Chromium here: install it to run the browser tests")
+    return found
+
+
+@asynccontextmanager
+async def chromium() -> AsyncIterator[Browser]:
+    path = find_chromium()
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@dataclass
+class Watched:
+    """What a browser did that no page of ours may make it do."""
+
+    site: str
+    wrongs: list[str] = field(default_factory=list)
+    expected: list[str] = field(default_factory=list)
+
+    def expect(self, status: int) -> None:
+        """A refusal is part of the test: the browser notes it in its console."""
+        self.expected.append(f"the server responded with a status of {status}")
+
+    def of(self, page: Page) -> None:
+        page.on("console", self._said)
+        page.on("pageerror", lambda error: self.wrongs.append(f"script error: {error}"))
+        page.on("request", self._asked)
+        page.on("dialog", lambda dialog: self.wrongs.append(f"a script's dialog: {dialog.message}"))
+
+    def _said(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"} and not any(part in message.text for part in self.expected):
+            self.wrongs.append(f"{message.type}: {message.text} ({message.location.get('url')})")
+
+    def _asked(self, request: Request) -> None:
+        address = urlsplit(request.url)
+        if address.scheme in {"http", "https", "ws", "wss"} and not request.url.startswith(f"{self.site}/"):
+            self.wrongs.append(f"a request to another host: {request.url}")
+
+
+@dataclass
+class Screen:
+    """A page in a browser of its own."""
+
+    page: Page
+    context: BrowserContext
+    watched: Watched
+
+    async def go(self, path: str) -> int:
+        answer = await self.page.goto(self.watched.site + path)
+        assert answer is not None
+        return answer.status
+
+    async def text(self, selector: str = "body") -> str:
+        return re.sub(r"\s+", " ", await self.page.inner_text(selector))
+
+
+@asynccontextmanager
+async def screen(browser: Browser, site: str, size: dict[str, int] = DESK) -> AsyncIterator[Screen]:
+    """A browser of nobody's, at a size; whatever it did that it may not fails the test at the end."""
+    context = await browser.new_context(
+        viewport={"width": size["width"], "height": size["height"]}, locale="zh-CN", base_url=site
+    )
+    context.set_default_timeout(PATIENCE)
+    watched = Watched(site)
+    context.on("page", watched.of)
+    page = await context.new_page()
+    try:
+        yield Screen(page, context, watched)
+        assert watched.wrongs == []
+    finally:
+        await context.close()

@@ -1,0 +1,77 @@
+"""The pages under test: over ASGI for what needs no browser, over a real socket in Chromium for the rest."""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from playwright.async_api import Browser
+
+from app.settings import Settings
+from tests.browser import Screen, chromium, screen
+from tests.live import serving
+from tests.people import Person
+
+ORIGIN = {"Origin": "http://localhost:8000"}
+
+
+@pytest.fixture(scope="session")
+def live(settings: Settings) -> Iterator[str]:
+    """The service behind a real socket, over this worker's database; gives its address."""
+    with serving(settings) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as started:
+        yield started
+
+
+OpenScreen = Callable[..., AbstractAsyncContextManager[Screen]]
+
+
+@pytest.fixture
+def open_screen(browser: Browser, live: str) -> OpenScreen:
+    return partial(screen, browser, live)
+
+
+@pytest.fixture
+async def visitor(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    """A browser without scripts: it keeps cookies and follows no redirect."""
+    transport = httpx.ASGITransport(app, client=("127.0.0.1", 50001))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000") as client:
+        yield client
+
+
+async def let_in(visitor: httpx.AsyncClient, person: Person) -> None:
+    """Sign a visitor in to the console as this person, who scans with the app."""
+    shown = await visitor.get("/console/")
+    code = re.search(r'data-stream="/console/sign-in/([A-Z-]+)/events"', shown.text)
+    assert code is not None
+    scanned = await person.post("/v1/scans", json={"code": code[1]})
+    assert scanned.status_code == 201, scanned.text
+    card = await visitor.get(f"/console/sign-in/{code[1]}")
+    number = re.search(r'class="match">(\d\d)<', card.text)
+    assert number is not None, card.text
+    approved = await person.put(f"/v1/scans/{scanned.json()['id']}/approval", json={"number": int(number[1])})
+    assert approved.status_code == 200, approved.text
+    origin = {"Origin": str(visitor.base_url).rstrip("/")}
+    entered = await visitor.post(f"/console/sign-in/{code[1]}", headers=origin)
+    assert entered.status_code == 204, entered.text
+
+
+@pytest.fixture
+def signed_in(live: str) -> Callable[[Screen, Person], Awaitable[None]]:
+    """Give a browser the session of a person: signed in by scan, over HTTP."""
+
+    async def sign_in(shown: Screen, person: Person) -> None:
+        async with httpx.AsyncClient(base_url=live) as visitor:
+            await let_in(visitor, person)
+            value = visitor.cookies["xuezu-console"]
+        await shown.context.add_cookies([{"name": "xuezu-console", "value": value, "url": live}])
+
+    return sign_in

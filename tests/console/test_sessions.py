@@ -1,0 +1,148 @@
+"""The console's session: carried by a cookie that only pages look at, safe from other sites, ended when it ends."""
+
+import base64
+
+import httpx
+import pytest
+
+from app.console.page_route import HEADERS
+from tests.console.conftest import ORIGIN, let_in
+from tests.people import People
+
+
+async def test_the_first_page_is_the_sign_in_itself(visitor: httpx.AsyncClient) -> None:
+    shown = await visitor.get("/console/")
+    assert shown.status_code == 200
+    assert "用手机扫码登录" in shown.text
+    for name, value in HEADERS.items():
+        assert shown.headers[name] == value
+    assert "unsafe" not in shown.headers["Content-Security-Policy"]
+    assert "style=" not in shown.text
+    assert "<script>" not in shown.text
+    (secret,) = [line for line in shown.headers.get_list("set-cookie") if line.startswith("xuezu-console-wait=")]
+    assert "HttpOnly" in secret
+    assert "SameSite=strict" in secret
+    assert "Path=/console/sign-in/" in secret
+
+
+async def test_a_session_is_had_by_the_cookie(visitor: httpx.AsyncClient, people: People) -> None:
+    person = await people.register()
+    await person.create_org(name="中共测试县直属机关委员会")
+    await let_in(visitor, person)
+    shown = await visitor.get("/console/")
+    assert "中共测试县直属机关委员会" in shown.text
+    assert person.name in shown.text
+    sessions = (await person.get("/v1/me/sessions")).json()["items"]
+    assert sorted(session["client"] for session in sessions) == sorted(["学组", "学组管理后台"])
+
+
+async def test_the_api_knows_no_cookie(visitor: httpx.AsyncClient, people: People) -> None:
+    await let_in(visitor, await people.register())
+    assert (await visitor.get("/v1/me")).status_code == 401
+
+
+async def test_pages_know_no_token(visitor: httpx.AsyncClient, people: People) -> None:
+    person = await people.register()
+    shown = await visitor.get("/console/", headers=person.headers)
+    assert "用手机扫码登录" in shown.text
+
+
+async def test_signing_out_ends_the_session_itself(visitor: httpx.AsyncClient, people: People) -> None:
+    person = await people.register()
+    await let_in(visitor, person)
+    kept = visitor.cookies["xuezu-console"]
+    left = await visitor.post("/console/sign-out", headers=ORIGIN)
+    assert left.status_code == 303
+    assert "xuezu-console" not in visitor.cookies
+    visitor.cookies.set("xuezu-console", kept, domain="localhost.local", path="/")
+    assert "用手机扫码登录" in (await visitor.get("/console/", cookies={"xuezu-console": kept})).text
+    assert len((await person.get("/v1/me/sessions")).json()["items"]) == 1
+
+
+async def test_a_session_ended_elsewhere_is_over_at_once(visitor: httpx.AsyncClient, people: People) -> None:
+    person = await people.register()
+    await let_in(visitor, person)
+    await person.delete("/v1/me/sessions", params={"keep_current": True})
+    assert "用手机扫码登录" in (await visitor.get("/console/")).text
+    part = await visitor.get("/console/", headers={"HX-Request": "true"})
+    assert (part.status_code, part.headers["HX-Refresh"]) == (204, "true")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site", "Origin": "http://localhost:8000"},
+    ],
+)
+async def test_other_sites_cannot_send_a_form(
+    visitor: httpx.AsyncClient, people: People, headers: dict[str, str]
+) -> None:
+    person = await people.register()
+    await let_in(visitor, person)
+    assert (await visitor.post("/console/sign-out", headers=headers)).status_code == 403
+    assert person.name in (await visitor.get("/console/")).text
+
+
+@pytest.mark.parametrize("change", ["cut", "flip", "other", "long", "text"])
+async def test_a_cookie_that_is_not_ours_is_nobody(visitor: httpx.AsyncClient, people: People, change: str) -> None:
+    await let_in(visitor, await people.register())
+    good = visitor.cookies["xuezu-console"]
+    raw = bytearray(base64.urlsafe_b64decode(good + "=" * (-len(good) % 4)))
+    raw[-1] ^= 1
+    wait = visitor.cookies.get("xuezu-console-wait") or "AAAA"
+    forged = {
+        "cut": good[:-5],
+        "flip": base64.urlsafe_b64encode(bytes(raw)).decode(),
+        "other": wait,
+        "long": "A" * 5000,
+        "text": "%00%ff",
+    }[change]
+    visitor.cookies.clear()
+    shown = await visitor.get("/console/", headers={"Cookie": f"xuezu-console={forged}"})
+    assert shown.status_code == 200
+    assert "用手机扫码登录" in shown.text
+
+
+async def test_another_browsers_code_cannot_be_redeemed(visitor: httpx.AsyncClient, people: People) -> None:
+    shown = await visitor.get("/console/")
+    code = shown.text.partition("/console/sign-in/")[2][:9]
+    visitor.cookies.clear()
+    assert (await visitor.get(f"/console/sign-in/{code}")).status_code == 404
+    assert (await visitor.post(f"/console/sign-in/{code}", headers=ORIGIN)).status_code == 404
+    assert (await visitor.get(f"/console/sign-in/{code}/events")).status_code == 404
+
+
+async def test_what_is_not_there_and_what_is_not_allowed_are_pages(visitor: httpx.AsyncClient, people: People) -> None:
+    main, member = await people.register(), await people.register()
+    org = await main.create_org()
+    added = await main.post(
+        f"/v1/orgs/{org['id']}/members", json={"name": member.name, "phone": member.phone, "party": True}
+    )
+    assert added.status_code == 201
+    await let_in(visitor, member)
+    for path, status in (
+        ("/console/nowhere", 404),
+        (f"/console/orgs/{org['id']}/members", 404),
+        (f"/console/orgs/{org['id']}", 403),
+        ("/console/orgs/none", 422),
+    ):
+        shown = await visitor.get(path)
+        assert shown.status_code == status, path
+        assert shown.headers["content-type"].startswith("text/html")
+        assert "返回首页" in shown.text
+    part = await visitor.get(f"/console/orgs/{org['id']}/members", headers={"HX-Request": "true"})
+    assert (part.status_code, part.headers["HX-Retarget"]) == (404, "#notices")
+
+
+async def test_the_language_is_chosen_and_kept(visitor: httpx.AsyncClient) -> None:
+    chosen = await visitor.post("/console/language", data={"language": "en", "back": "/console/"}, headers=ORIGIN)
+    assert (chosen.status_code, chosen.headers["location"]) == (303, "/console/")
+    shown = await visitor.get("/console/")
+    assert 'lang="en"' in shown.text
+    assert "Scan with your phone to sign in" in shown.text
+    away = {"language": "zh", "back": "//evil.example/console/"}
+    assert (await visitor.post("/console/language", data=away, headers=ORIGIN)).headers["location"] == "/console/"

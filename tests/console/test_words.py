@@ -1,0 +1,36 @@
+"""Everything the pages say is said in both languages."""
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+from app.console.rendering import ENGLISH
+
+_ROOT = Path(str(files("app.console")))
+_SAID = re.compile(r"""\b(?:t|words)\(\s*(['"])((?:(?!\1).)*)\1""")
+_TEXT = re.compile(r"[\u4e00-\u9fff]")
+
+
+def said() -> dict[str, str]:
+    """The words of all templates and modules, each with a file that says it."""
+    sources = [*_ROOT.rglob("*.html"), *_ROOT.rglob("*.py")]
+    return {found[1]: source.name for source in sources for found in _SAID.findall(source.read_text())}
+
+
+def test_every_word_has_its_english() -> None:
+    assert {words: place for words, place in said().items() if words not in ENGLISH} == {}
+
+
+def test_nothing_is_translated_that_nobody_says() -> None:
+    assert set(ENGLISH) - set(said()) == set()
+
+
+def test_both_languages_name_the_same_values() -> None:
+    for chinese, english in ENGLISH.items():
+        assert sorted(re.findall(r"\{(\w+)\}", chinese)) == sorted(re.findall(r"\{(\w+)\}", english)), chinese
+
+
+def test_templates_say_nothing_in_one_language_alone() -> None:
+    for source in _ROOT.rglob("*.html"):
+        bare = re.sub(r"\{[{%#].*?[}%#]\}", "", source.read_text(), flags=re.DOTALL).replace("中文", "")
+        assert not _TEXT.search(bare), f"{source.name}: {_TEXT.search(bare)}"
