@@ -8,6 +8,7 @@ from fastapi_offline import FastAPIOffline
 
 from app import errors, idempotency, logs
 from app.admins.change_router import router as change_requests
+from app.admins.recovery_router import router as recoveries
 from app.admins.router import router as admins
 from app.audit.router import router as audit
 from app.auth.wiring import routers as auth_routers
@@ -18,6 +19,7 @@ from app.cipher import Cipher
 from app.console.site import routers as console_routers
 from app.db import create_engine
 from app.health import router as health
+from app.inbox.router import router as inbox
 from app.members.imports.router import router as imports
 from app.members.router import router as members
 from app.openapi import describe
@@ -55,11 +57,11 @@ def create_app(settings: Settings) -> FastAPI:
     errors.install(app)
     idempotency.install(app)
     feature_routers = (
-        *(orgs, units, promotions, admins, change_requests),
+        *(orgs, units, promotions, admins, change_requests, recoveries),
         *(members, imports),
         *(certification, transfers),
         *(points, reports),
-        *(audit, health),
+        *(inbox, audit, health),
     )
     for router in (*auth_routers(settings), *feature_routers, *console_routers(settings)):
         app.include_router(router)

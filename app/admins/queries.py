@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, case, func, or_, select
+from sqlalchemy import Select, and_, case, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
@@ -180,6 +180,21 @@ async def list_received_change_requests(db: AsyncConnection, org_id: UUID, pagin
     )
     if paging.after is not None:
         statement = statement.where(ChangeRequest.id < paging.after[0])
+    return (await db.execute(statement)).all()
+
+
+async def list_orphan_recoveries(db: AsyncConnection, paging: Paging) -> Sequence[Any]:
+    """The recoveries that no superior decides on, oldest first: the platform operator does."""
+    edge = exists().where(Certification.subordinate_id == ChangeRequest.org_id, Certification.state == "certified")
+    statement = (
+        _change_requests()
+        .where(ChangeRequest.kind == "recovery", ChangeRequest.state == "asked")
+        .where(ChangeRequest.expires_at > func.now(), ~edge)
+        .order_by(ChangeRequest.id)
+        .limit(paging.limit + 1)
+    )
+    if paging.after is not None:
+        statement = statement.where(ChangeRequest.id > paging.after[0])
     return (await db.execute(statement)).all()
 
 

@@ -4,11 +4,15 @@ import asyncio
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.audit.operations import Actor
+from app.auth.operators import add_operator
 from tests.acts import Json, actions, add_admin, ask, certify, done, invite, list_all, refusal
-from tests.people import People, Person, fresh_org_name
+from tests.auth.authenticator import prove_key, register_key
+from tests.people import People, Person, fresh_org_name, fresh_phone
 
 
 async def received(superior: Person, above: Json) -> list[Json]:
@@ -240,13 +244,52 @@ async def test_a_main_admin_who_is_not_gone_withdraws_the_recovery(people: Peopl
     assert await pair.main_admin() == pair.founder.user_id
 
 
-async def test_without_a_superior_a_recovery_waits_for_the_platform_operator(people: People) -> None:
+@pytest.fixture(scope="module")
+async def operator(app: FastAPI, people: People) -> Person:
+    phone = fresh_phone()
+    async with app.state.engine.begin() as db:
+        code = await add_operator(db, app.state.cipher, Actor(), phone, "张审核")
+    person = await people.register(phone=phone, verified=False, party=False)
+    await prove_key(person, await register_key(person, enrolment_code=code))
+    return person
+
+
+async def test_without_a_superior_the_platform_operator_consents_to_a_recovery(
+    people: People, operator: Person
+) -> None:
     founder, second = await people.register(), await people.register()
     org = await founder.create_org()
     await add_admin(founder, org, second)
+    recoveries = "/v1/operator/recoveries"
+
+    async def main_admin() -> str:
+        return str(done(await founder.get(f"/v1/orgs/{org['id']}"))["main_admin_id"])
+
+    async def waiting() -> set[str]:
+        return {item["id"] for item in await list_all(operator, recoveries)}
+
     asked = done(await ask(second, org, kind="recovery"), 201)
-    assert asked["state"] == "asked"
-    assert done(await founder.get(f"/v1/orgs/{org['id']}"))["main_admin_id"] == founder.user_id
+    assert (asked["state"], await main_admin()) == ("asked", founder.user_id)
+    assert asked["id"] in await waiting()
+    assert refusal(await second.put(f"{recoveries}/{asked['id']}/approval")) == (404, "not-found")
+    done(await operator.put(f"{recoveries}/{asked['id']}/refusal", json={"reason": "主管理员仍在"}), 204)
+    assert asked["id"] not in await waiting()
+
+    again = done(await ask(second, org, kind="recovery"), 201)
+    done(await operator.put(f"{recoveries}/{again['id']}/approval"), 204)
+    assert await main_admin() == second.user_id
+    assert refusal(await operator.put(f"{recoveries}/{again['id']}/approval")) == (409, "change-request-decided")
+    assert {"org.recovered", "change_request.approved"} <= set(await actions(second, org))
+
+
+async def test_the_operator_decides_where_no_superior_does_and_nothing_else(people: People, operator: Person) -> None:
+    pair = await Pair.make(people)
+    asked = done(await ask(pair.second, pair.org, kind="recovery"), 201)
+    hand_over = await pair.hand_over()
+    for request in (asked, hand_over):
+        answer = await operator.put(f"/v1/operator/recoveries/{request['id']}/approval")
+        assert refusal(answer) == (404, "not-found")
+    assert asked["id"] not in {item["id"] for item in await list_all(operator, "/v1/operator/recoveries")}
 
 
 async def test_an_approval_crosses_a_removal(people: People) -> None:

@@ -1,0 +1,56 @@
+"""Recoveries of orgs without a superior, decided by the platform operator (S4)."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+
+from app.admins import change_decisions, queries
+from app.admins.errors import ChangeRequestDecided, ChangeRequestExpired, ChangeRequestStale
+from app.admins.schemas import ChangeRefusalCreate, ChangeRequestOut
+from app.auth.access import AsOperator
+from app.db import Db, TransactionalRoute
+from app.errors import NotFound, Problem, problem_response, problems
+from app.paging import Page, Paging, paged_by
+
+router = APIRouter(
+    prefix="/v1/operator/recoveries",
+    route_class=TransactionalRoute,
+    tags=["operator"],
+    responses=problems(NotFound),
+)
+
+
+@router.get("", summary="Main admins said to be gone")
+async def list_recoveries(_: AsOperator, db: Db, paging: Annotated[Paging, paged_by(UUID)]) -> Page[ChangeRequestOut]:
+    """The recoveries that wait and that no superior decides on, oldest first."""
+    rows = await queries.list_orphan_recoveries(db, paging)
+    page = Page[Any].of(rows, paging, lambda row: (row.id,), object)
+    items = [queries.change_request_out(row) for row in page.items]
+    return Page[ChangeRequestOut](items=items, next_cursor=page.next_cursor)
+
+
+@router.put(
+    "/{request_id}/approval",
+    status_code=204,
+    response_model=None,
+    summary="Replace the main admin",
+    responses=problems(ChangeRequestDecided, ChangeRequestExpired, ChangeRequestStale),
+)
+async def approve_recovery(request: Request, scope: AsOperator, request_id: UUID, db: Db) -> Response | None:
+    """The admin named in the request is the main admin from now on; the former one stays an admin."""
+    outcome = await change_decisions.approve_recovery(db, scope.actor, request_id)
+    if isinstance(outcome, Problem):  # answered, not raised: that the request has ended must be kept
+        return problem_response(request, outcome)
+    return None
+
+
+@router.put(
+    "/{request_id}/refusal",
+    status_code=204,
+    summary="Leave the main admin",
+    responses=problems(ChangeRequestDecided),
+)
+async def refuse_recovery(scope: AsOperator, request_id: UUID, body: ChangeRefusalCreate, db: Db) -> None:
+    """With a reason that the org's admins read."""
+    await change_decisions.refuse_recovery(db, scope.actor, request_id, body.reason)

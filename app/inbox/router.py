@@ -1,0 +1,70 @@
+"""The inbox: one list of what waits for the caller, each entry with the calls that answer it."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from app.auth.access import SignedIn
+from app.db import Db, TransactionalRoute
+from app.inbox import queries
+from app.inbox.schemas import ActionOut, InboxEntryOut, InboxOut
+from app.paging import Page, Paging, paged_by
+
+router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["me"])
+
+# Where an entry is read, by kind; its answers are nouns under it.
+_PLACES = {
+    "application": "/v1/orgs/{org_id}/applications",
+    "change-request": "/v1/orgs/{org_id}/change-requests/{id}",
+    "recovery": "/v1/orgs/{org_id}/change-requests/{id}",
+    "transfer": "/v1/orgs/{org_id}/transfers/{id}",
+    "admin-invitation": "/v1/me/admin-invitations/{id}",
+    "promotion": "/v1/me/promotions/{id}",
+}
+
+
+@router.get("/inbox")
+async def read_inbox(user: SignedIn, db: Db, paging: Annotated[Paging, paged_by(UUID)]) -> InboxOut:
+    """What waits for the caller, newest first: applications, change requests and transfers to decide on for their
+    orgs, invitations and offers made to their own phone."""
+    rows = await queries.list_waiting(db, user.user_id, paging)
+    page = Page[Any].of(rows, paging, lambda row: (row.id,), object)
+    counts = await queries.count_waiting(db, user.user_id)
+    return InboxOut(
+        items=[_entry(row) for row in page.items],
+        next_cursor=page.next_cursor,
+        counts=counts,
+        total=sum(counts.values()),
+    )
+
+
+def _entry(row: Any) -> InboxEntryOut:
+    place = _PLACES[row.kind].format(org_id=row.org_id, id=row.id)
+    return InboxEntryOut(
+        kind=row.kind,
+        id=row.id,
+        org_id=row.org_id,
+        org_name=row.org_name,
+        subject=row.subject,
+        detail=row.detail,
+        at=row.at,
+        href=place,
+        actions=_actions(row, place),
+    )
+
+
+def _actions(row: Any, place: str) -> dict[str, ActionOut]:
+    match row.kind:
+        case "recovery":
+            return {"withdrawal": ActionOut(method="DELETE", href=place)}
+        case "transfer":
+            answers = [row.step, "refusal"]
+        case "admin-invitation" | "promotion":
+            answers = ["acceptance", "refusal"]
+        case "application":
+            place = f"{place}/{row.id}"
+            answers = ["approval", "refusal"]
+        case _:
+            answers = ["approval", "refusal"]
+    return {answer: ActionOut(method="PUT", href=f"{place}/{answer}") for answer in answers}

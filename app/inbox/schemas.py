@@ -1,0 +1,42 @@
+"""Bodies of the inbox."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from app.paging import Page
+from app.schemas import Out
+
+Kind = Literal["application", "change-request", "recovery", "transfer", "admin-invitation", "promotion"]
+
+
+class ActionOut(Out):
+    """A call that answers an entry."""
+
+    method: Literal["PUT", "DELETE"]
+    href: str
+
+
+class InboxEntryOut(Out):
+    """Something that waits for the caller's answer."""
+
+    kind: Kind = Field(
+        description="`recovery`: another admin asks to replace the caller as main admin; withdrawing it objects."
+    )
+    id: UUID
+    org_id: UUID | None = Field(description="The org that the caller acts for; absent where it is about themself.")
+    org_name: str | None
+    subject: str = Field(description="Whom it is from: the name of the org that asks or invites.")
+    detail: str | None = Field(description="What is asked: the new name, the kind of change, the unit.")
+    at: datetime
+    href: str = Field(description="Where it is read.")
+    actions: dict[str, ActionOut] = Field(description="What can be answered, by name.")
+
+
+class InboxOut(Page[InboxEntryOut]):
+    """What waits for the caller, newest first, and how much of each kind."""
+
+    counts: dict[Kind, int] = Field(description="How many wait, by kind; a kind of which none does is absent.")
+    total: int = Field(description="How many wait in all.")
