@@ -15,7 +15,9 @@ from app import errors
 from app.auth.access import AFTER_CLOSING, OrgClosed, admission_of
 from app.auth.errors import StepUpNeeded
 from app.explorer.examples import write_examples
+from app.explorer.pages import arrange_pages
 from app.explorer.served import serve_living_examples
+from app.explorer.words import describe_parameters
 from app.idempotency import HEADER, KeyInUse, KeyReused
 
 INTRODUCTION = """\
@@ -23,7 +25,16 @@ INTRODUCTION = """\
 
 **Sign in**: the app by phone code, the console and desktop clients by QR scan (RFC 8628), services by client
 credentials; all at `POST /oauth/token`, discovered at `/.well-known/oauth-authorization-server`.
-Paste an access token under *Authorize* to try the calls here.
+
+**Try the calls here** with a token, got in three calls (in development, where the SMS gateway is simulated):
+
+1. `POST /v1/phone-codes` with a phone. `make demo` prints its first administrator's: the examples here are theirs.
+2. `GET /v1/simulator/sms?phone=…` shows the code that the phone has received.
+3. `POST /oauth/token` with `grant_type=urn:xuezu:params:oauth:grant-type:phone-code`, `client_id=xuezu-app`,
+   `phone` and `code` gives an `access_token`: paste it under *Authorize*.
+
+After `make demo` the examples run as they stand: they name what the newest demo has left. Reload the page for fresh
+ones. A few need what is told only once (a code, an invitation's token), a file or a security key.
 
 **Errors** are RFC 9457 problems (`application/problem+json`): program against `type`, show `title` and `detail`
 (Chinese, or English by `Accept-Language`). The OAuth endpoints answer in OAuth's own form (RFC 6749 §5.2).
@@ -60,7 +71,9 @@ def describe(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
-    if app.state.settings.development:
+    development: bool = app.state.settings.development
+    arrange_pages(app, development=development)
+    if development:
         serve_living_examples(app)
 
 
@@ -93,6 +106,10 @@ def api_routes(app: FastAPI) -> Iterator[tuple[str, RouteContext]]:
 
 def _complete(operation: dict[str, Any], path: str, route: RouteContext, method: str) -> None:
     """Add to an operation what follows from the route's kind: its general errors and the idempotency header."""
+    describe_parameters(operation)
+    # FastAPI's own summary is the function's name with a capital on each word.
+    if operation["summary"] == str(route.name).replace("_", " ").title():
+        operation["summary"] = operation["summary"].capitalize()
     responses = operation["responses"]
     # FastAPI declares its own 422 body; ours is a problem. OAuth endpoints declare all their answers themselves.
     had_invalid = responses.pop("422", None)

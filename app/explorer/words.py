@@ -1,0 +1,31 @@
+"""What the parameters of many routes mean, told once. What a route says itself about one of its own goes first."""
+
+from collections.abc import Mapping
+from typing import Any
+
+PARAMETERS: Mapping[str, str] = {
+    "org_id": "The organisation.",
+    "unit_id": "A unit of the organisation.",
+    "member_id": "A person's row in the organisation's directory.",
+    "user_id": "The user: an account.",
+    "session_id": "A session of one's own, as `GET /v1/me/sessions` lists them.",
+    "verification_id": "An attempt at real-name verification (S1).",
+    "import_id": "An import of this organisation (S9).",
+    "export_id": "An export of this organisation.",
+    "invitation_id": "The invitation (S4 of an admin, S6 of a subordinate).",
+    "application_id": "An application to be certified (S6).",
+    "subordinate_id": "An organisation certified directly under this one.",
+    "transfer_id": "The transfer (S20).",
+    "promotion_id": "The offer that a unit become an organisation of its own (S7).",
+    "request_id": "The change request (S5) or link request (S18).",
+    "limit": "Rows a page.",
+    "cursor": "`next_cursor` of the page before.",
+    "order": "`asc` or `desc`.",
+}
+
+
+def describe_parameters(operation: dict[str, Any]) -> None:
+    """Give each parameter that says nothing of itself what its name means everywhere."""
+    for parameter in operation.get("parameters", ()):
+        if not parameter.get("description") and parameter["name"] in PARAMETERS:
+            parameter["description"] = PARAMETERS[parameter["name"]]

@@ -1,0 +1,63 @@
+"""The docs explorer in a real browser: offline, grouped, and of use with a token pasted under Authorize."""
+
+import re
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import pytest
+from playwright.async_api import Browser
+
+from app.openapi import TAGS
+from app.settings import Settings
+from tests.browser import chromium, screen
+from tests.live import serving
+from tests.people import People
+
+
+@pytest.fixture(scope="module")
+def site(settings: Settings) -> Iterator[str]:
+    with serving(settings) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as started:
+        yield started
+
+
+async def test_swagger_signs_in_with_a_pasted_token_and_runs_an_example(browser: Browser, site: str) -> None:
+    async with httpx.AsyncClient(base_url=site) as client, screen(browser, site) as shown:
+        token = (await People(client).register()).token
+        await shown.go("/docs")
+        page = shown.page
+        for tag, _ in TAGS:
+            await page.wait_for_selector(f"#operations-tag-{tag}")
+        await page.click(".auth-wrapper .authorize")
+        await page.fill(".modal-ux input", token)
+        await page.click(".modal-ux .modal-btn.authorize")
+        await page.click(".modal-ux .btn-done")
+        await page.click("#operations-tag-me .expand-operation")
+        await page.click("#operations-me-read_me_v1_me_get .opblock-summary-control")
+        await page.click("#operations-me-read_me_v1_me_get .execute")
+        answered = page.locator("#operations-me-read_me_v1_me_get .live-responses-table .response-col_status")
+        await answered.filter(has_text="200").wait_for()
+        assert re.search("Xuezu", await page.title())
+
+
+async def test_redoc_shows_the_manual_and_asks_no_other_host(browser: Browser, site: str) -> None:
+    async with screen(browser, site) as shown:
+        await shown.go("/redoc")
+        await shown.page.get_by_text("Errors are RFC 9457 problems").wait_for()
+        await shown.page.get_by_text("API docs by Redocly").wait_for()
+        await shown.page.wait_for_load_state("networkidle")
+
+
+async def test_in_production_the_document_is_the_snapshot(settings: Settings) -> None:
+    production = settings.model_copy(update={"env": "production"})
+    assert not production.development
+    from app.main import create_app
+
+    app = create_app(production)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost:8000") as client:
+        assert (await client.get("/openapi.json")).json() == app.openapi()
