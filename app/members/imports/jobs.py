@@ -17,7 +17,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit.operations import Actor, record
 from app.jobs.queue import Busy, Job, Payload, Worker
-from app.members.activation import activate_where
 from app.members.imports import merge, staging
 from app.members.imports.errors import SheetRefused, TooManyNewUnits
 from app.members.imports.files import unseal_file
@@ -124,16 +123,8 @@ async def merge_import(worker: Worker, payload: Payload) -> None:
         with suppress(Cancelled):
             async with worker.engine.begin() as db:
                 await _merge(db, org_id, begun)
-            # Who registered while the rows were being written could not see them, nor be seen.
             async with worker.engine.begin() as db:
-                await activate_where(db, _IMPORTED, {"org_id": org_id, "import_id": import_id})
-
-
-_IMPORTED = """
-    m.org_id = :org_id AND m.user_id IS NULL AND m.id IN (
-        SELECT member_id FROM import_rows
-        WHERE org_id = :org_id AND import_id = :import_id AND outcome IN ('added', 'changed'))
-"""
+                await merge.activate_late(db, org_id, import_id)
 
 
 async def _merge(db: AsyncConnection, org_id: UUID, begun: Any) -> None:

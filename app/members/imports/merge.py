@@ -130,3 +130,19 @@ async def merge_people(db: AsyncConnection, org_id: UUID, *, party_org: bool, re
         await db.execute(statement, {"org_id": org_id})
     changed = "m.org_id = :org_id AND m.id IN (SELECT member_id FROM people WHERE outcome = 'changed')"
     await activate_where(db, changed, {"org_id": org_id})
+
+
+_LATE = """
+CREATE TEMPORARY TABLE late ON COMMIT DROP AS
+SELECT DISTINCT i.member_id FROM import_rows AS i
+WHERE i.org_id = :org_id AND i.import_id = :import_id AND i.outcome IN ('added', 'changed')
+"""
+
+
+async def activate_late(db: AsyncConnection, org_id: UUID, import_id: UUID) -> None:
+    """Look once more for who holds the phones: who registered during the merge could not see its rows, nor be seen."""
+    await db.execute(text(_LATE), {"org_id": org_id, "import_id": import_id})
+    for statement in ("CREATE INDEX ON late (member_id)", "ANALYZE late"):
+        await db.execute(text(statement))
+    which = "m.org_id = :org_id AND m.user_id IS NULL AND m.id IN (SELECT member_id FROM late)"
+    await activate_where(db, which, {"org_id": org_id})
