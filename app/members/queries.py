@@ -101,6 +101,17 @@ async def list_members(
     )
 
 
+async def count_members(db: AsyncConnection, cipher: Cipher, org_id: UUID, wanted: MemberFilter) -> int:
+    """How many of the org's people are asked for."""
+    statement = (
+        select(func.count())
+        .select_from(Member)
+        .outerjoin(_Linked, _Linked.id == Member.user_id)
+        .where(Member.org_id == org_id, Member.removed_at.is_(None), *_conditions(cipher, org_id, wanted))
+    )
+    return (await db.execute(statement)).scalar_one()
+
+
 async def get_member(db: AsyncConnection, cipher: Cipher, org_id: UUID, member_id: UUID) -> MemberOut:
     """One of the org's people; NotFound where they are not."""
     row = (await db.execute(_members(org_id).where(Member.id == member_id))).one_or_none()

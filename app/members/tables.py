@@ -211,7 +211,6 @@ class ImportRow(Table):
     phone_index: Mapped[bytes | None] = mapped_column(LargeBinary)
     phone_last4_index: Mapped[bytes | None] = mapped_column(LargeBinary)
     unit_path: Mapped[str | None] = mapped_column(Text)
-    unit_id: Mapped[UUID | None] = mapped_column(Uuid)
     party: Mapped[bool | None] = mapped_column(Boolean)
     cells_cipher: Mapped[bytes | None] = mapped_column(
         LargeBinary, comment="the cells as typed, where they could not be read into the columns above"

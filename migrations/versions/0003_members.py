@@ -197,7 +197,6 @@ def upgrade() -> None:
         sa.Column("phone_index", sa.LargeBinary(), nullable=True),
         sa.Column("phone_last4_index", sa.LargeBinary(), nullable=True),
         sa.Column("unit_path", sa.Text(), nullable=True),
-        sa.Column("unit_id", sa.Uuid(), nullable=True),
         sa.Column("party", sa.Boolean(), nullable=True),
         sa.Column(
             "cells_cipher",

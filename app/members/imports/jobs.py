@@ -86,13 +86,24 @@ async def _staged(
 ) -> AsyncIterator[Sequence[StagedRow]]:
     """The sheet's rows as records, made in a thread; what was done so far is shown as it grows."""
     done = 0
-    async for rows in _in_larger_batches(read_sheet(begun.format, file)):
-        async with worker.engine.begin() as db:
-            ids = (await db.scalars(_NEW_IDS, {"count": len(rows)})).all()
-            done += len(rows)
-            if await _advance(db, org_id, begun.id, ("checking",), rows_done=done) is None:
-                raise Cancelled
-        yield await asyncio.to_thread(stage_rows, worker.cipher, org_id, party_org, rows, ids)
+    making: asyncio.Task[list[StagedRow]] | None = None
+    try:
+        async for rows in _in_larger_batches(read_sheet(begun.format, file)):
+            async with worker.engine.begin() as db:
+                ids = (await db.scalars(_NEW_IDS, {"count": len(rows)})).all()
+                done += len(rows)
+                if await _advance(db, org_id, begun.id, ("checking",), rows_done=done) is None:
+                    raise Cancelled
+            # One batch is read, one is made and one is written at the same time.
+            before = making
+            making = asyncio.create_task(asyncio.to_thread(stage_rows, worker.cipher, org_id, party_org, rows, ids))
+            if before is not None:
+                yield await before
+        if making is not None:
+            yield await making
+    finally:
+        if making is not None:
+            await asyncio.wait({making})
 
 
 async def _in_larger_batches(batches: AsyncIterator[list[SheetRow]]) -> AsyncIterator[list[SheetRow]]:

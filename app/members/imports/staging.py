@@ -146,8 +146,7 @@ SELECT s.row_no,
            || CASE WHEN cardinality(p.rows) > 1 AND s.row_no > min(s.row_no) OVER same
                    THEN ARRAY['row-repeated'] ELSE '{}' END AS warnings,
        CASE WHEN p.problem IS NOT NULL THEN array_remove(p.rows[1:20], s.row_no) ELSE '{}' END AS related_rows,
-       CASE WHEN p.problem IS NULL THEN p.member_id END AS member_id,
-       r.unit_id
+       CASE WHEN p.problem IS NULL THEN p.member_id END AS member_id
 FROM staged AS s
 LEFT JOIN people AS p ON p.phone_index = s.phone_index
 LEFT JOIN resolved AS r ON r.unit_path = s.unit_path
@@ -157,21 +156,21 @@ WINDOW same AS (PARTITION BY s.phone_index, s.unit_path)
 _KEEP = f"""
 INSERT INTO import_rows (org_id, import_id, row_no, new_member_id, name, pinyin, initials, phone_cipher, phone_index,
                          phone_last4_index, unit_path, party, cells_cipher, outcome, problems, warnings,
-                         related_rows, member_id, unit_id)
+                         related_rows, member_id)
 SELECT :org_id, :import_id, row_no, s.new_member_id, s.name, s.pinyin, s.initials, s.phone_cipher, s.phone_index,
        s.phone_last4_index, s.unit_path, s.party, s.cells_cipher, v.outcome, v.problems, v.warnings,
-       v.related_rows, v.member_id, v.unit_id
+       v.related_rows, v.member_id
 FROM staged AS s JOIN ({_VERDICTS}) AS v USING (row_no)
 """
 
 _AMEND = f"""
 UPDATE import_rows AS i
 SET outcome = v.outcome, problems = v.problems, warnings = v.warnings, related_rows = v.related_rows,
-    member_id = v.member_id, unit_id = v.unit_id
+    member_id = v.member_id
 FROM ({_VERDICTS}) AS v
 WHERE i.org_id = :org_id AND i.import_id = :import_id AND i.row_no = v.row_no
-  AND (i.outcome, i.problems, i.warnings, i.related_rows, i.member_id, i.unit_id)
-      IS DISTINCT FROM (v.outcome, v.problems, v.warnings, v.related_rows, v.member_id, v.unit_id)
+  AND (i.outcome, i.problems, i.warnings, i.related_rows, i.member_id)
+      IS DISTINCT FROM (v.outcome, v.problems, v.warnings, v.related_rows, v.member_id)
 """
 
 
