@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Cookie, Path, Request, Response
-from sse_starlette import EventSourceResponse
 
 from app.auth.access import Public, actor_of
 from app.auth.device_authorizations import start_device_authorization
@@ -23,7 +22,7 @@ from app.auth.oauth import (
 )
 from app.auth.origin import SameOrigin
 from app.auth.schemas import DeviceAuthorizationOut, TicketCreate, WaitOut
-from app.auth.sign_in_events import sign_in_events
+from app.auth.sign_in_events import SignInStream, sign_in_events
 from app.db import Db, TransactionalRoute
 from app.errors import NotFound, problems
 from app.qr import draw_png, draw_svg
@@ -123,8 +122,9 @@ async def read_device_authorization(db: Db, user_code: UserCode, ticket: Ticket 
 
 @router.get(
     f"{_PATH}/events",
+    status_code=200,
     summary="Wait for the scan (SSE)",
-    response_class=EventSourceResponse,
+    response_class=SignInStream,
     responses={
         200: {
             "content": {"text/event-stream": {}},
@@ -134,7 +134,7 @@ async def read_device_authorization(db: Db, user_code: UserCode, ticket: Ticket 
 )
 async def stream_device_authorization(
     request: Request, db: Db, user_code: UserCode, ticket: Ticket = None
-) -> EventSourceResponse:
+) -> SignInStream:
     """Events for the holder of the ticket, each with the data of the state; the stream ends with the last one.
 
     When `approved` comes, redeem the secret at `POST /oauth/token`.
