@@ -1,111 +1,19 @@
-"""The service's main job, played over HTTP by the people whose job it is; nothing here knows the service from inside.
+"""The steps of the main job, each said, played and checked."""
 
-Each step says who does what and is checked; the last line is a JSON summary. Against a running service it makes new
-people and new orgs beside what is there, so it can be played again and again.
-"""
-
-import argparse
-import contextlib
 import io
-import json
-import os
 import random
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
 import qrcode.main
-import xlsxwriter
-from python_calamine import CalamineWorkbook
 
-PHONE_CODE_GRANT = "urn:xuezu:params:oauth:grant-type:phone-code"
+from app.demo.people import NotAsItShouldBe, Person, answered, expect, fresh_name, fresh_phone
+from app.demo.sheet import sample_sheet
+from app.demo.unfinished import Unfinished
+
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
-SURNAMES = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗"
-GIVEN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂英华玉兰"
-
-
-class NotAsItShouldBe(Exception):  # noqa: N818
-    """The service answered otherwise than its rules say; the text tells how."""
-
-
-def expect(truth: bool, what: str) -> None:
-    if not truth:
-        raise NotAsItShouldBe(what)
-
-
-def answered(response: httpx.Response, status: int, slug: str | None = None) -> Any:
-    """The body of an answer that has this status (and is this problem)."""
-    said = response.text[:300] if response.is_error else ""
-    expect(
-        response.status_code == status,
-        f"{response.request.method} {response.request.url.path}: {response.status_code} instead of {status} {said}",
-    )
-    body: Any = response.json() if response.content and "json" in response.headers.get("content-type", "") else None
-    if slug is not None:
-        expect(body["type"] == f"/problems/{slug}", f"{body['type']} instead of {slug}")
-    return body
-
-
-def fresh_phone() -> str:
-    return f"{random.choice((135, 138, 150, 159, 186, 189))}{random.randrange(10**8):08d}"
-
-
-def fresh_name() -> str:
-    return random.choice(SURNAMES) + "".join(random.sample(GIVEN, 2))
-
-
-def fresh_id_number() -> str:
-    """A made-up resident ID number with a right checksum (GB 11643)."""
-    day = f"{random.randrange(1955, 2000)}{random.randrange(1, 13):02d}{random.randrange(1, 29):02d}"
-    body = f"110101{day}{random.randrange(1000):03d}"
-    weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
-    return body + "10X98765432"[sum(int(digit) * weight for digit, weight in zip(body, weights, strict=True)) % 11]
-
-
-@dataclass
-class Person:
-    """Somebody with a phone, and the app on it."""
-
-    service: httpx.Client
-    phone: str
-    name: str
-    token: str = field(default="", repr=False)
-
-    def call(self, method: str, path: str, status: int, **options: Any) -> Any:
-        headers = {"Authorization": f"Bearer {self.token}"} | options.pop("headers", {})
-        return answered(self.service.request(method, path, headers=headers, **options), status)
-
-    def refused(self, method: str, path: str, status: int, slug: str, **options: Any) -> None:
-        headers = {"Authorization": f"Bearer {self.token}"}
-        answered(self.service.request(method, path, headers=headers, **options), status, slug)
-
-    def register(self) -> None:
-        """Phone and code, as on the app's first screen; the code is read off the simulated gateway's outbox."""
-        answered(self.service.post("/v1/phone-codes", json={"phone": self.phone}), 202)
-        code = self._read_code()
-        form = {"grant_type": PHONE_CODE_GRANT, "client_id": "xuezu-app", "phone": self.phone, "code": code}
-        self.token = answered(self.service.post("/oauth/token", data=form), 200)["access_token"]
-
-    def _read_code(self) -> str:
-        for _ in range(50):
-            found = answered(self.service.get("/v1/simulator/sms", params={"phone": self.phone}), 200)["items"]
-            if found:
-                return str(found[0]["code"])
-            time.sleep(0.1)
-        raise NotAsItShouldBe("no message arrived within five seconds")
-
-    def verify(self) -> None:
-        """Real name by the Alipay test provider: open its page, consent, and be verified when it has called back."""
-        begun = self.call("POST", "/v1/me/verifications", 201, json={"method": "alipay"})
-        consent = {"name": self.name, "id_number": fresh_id_number()}
-        answered(self.service.post(begun["redirect_url"], json=consent), 200)
-        verified = self.call("GET", "/v1/me", 200)["verified_name"]
-        expect(verified == self.name, f"verified as {verified!r}")
 
 
 class Play:
@@ -295,9 +203,7 @@ class Play:
             self.say(member.name, f"reads the ranking by {order}: place {ranking['me']['rank']}")
 
     def leave_unfinished(self) -> None:
-        from app.demo_unfinished import Unfinished
-
-        Unfinished(self).leave()
+        Unfinished(self.first, self.second, self.org, self.below, self.serial).leave()
         self.say("docs explorer", f"has something to act on: sign in as the first administrator, {self.first.phone}")
 
     def _overview_with(self, points: int) -> Any:
@@ -319,80 +225,9 @@ class Play:
         raise NotAsItShouldBe(f"{path} did not become {states} within a minute")
 
 
-def sample_sheet(template: bytes, people: int = 40) -> bytes:
-    """The service's own template, filled in: made-up people in four units, two of them under a general branch."""
-    workbook = CalamineWorkbook.from_filelike(io.BytesIO(template))
-    headings = [str(cell) for cell in workbook.get_sheet_by_index(0).to_python()[0]]
-    units = ("第一党支部", "第二党支部", "机关党总支/老干部支部", "机关党总支/青年支部")
-    filled = io.BytesIO()
-    with xlsxwriter.Workbook(filled, {"strings_to_formulas": False}) as book:
-        sheet = book.add_worksheet(workbook.sheet_names[0])
-        sheet.write_row(0, 0, headings)
-        for index in range(people):
-            given = {"姓名": fresh_name(), "手机": fresh_phone(), "支部": units[index % len(units)]}
-            for column, heading in enumerate(headings):
-                sheet.write(index + 1, column, next((text for part, text in given.items() if part in heading), ""))
-    return filled.getvalue()
-
-
-@contextlib.contextmanager
-def _service() -> Iterator[str]:
-    """The service that runs on this machine's port, or one started for the occasion and stopped afterwards."""
-    base_url = f"http://localhost:{os.environ.get('XUEZU_PORT', '8000')}"
-    if _ready(base_url):
-        yield base_url
-        return
-    print("No service is running: starting one", flush=True)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "app.cli", "run"], stdout=sys.stderr, env=os.environ | {"XUEZU_LOG_FORMAT": "json"}
-    )
-    try:
-        for _ in range(600):
-            if process.poll() is not None:
-                raise SystemExit(process.returncode)  # it has said why
-            if _ready(base_url):
-                break
-            time.sleep(0.1)
-        yield base_url
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _ready(base_url: str) -> bool:
-    with contextlib.suppress(httpx.HTTPError):
-        return httpx.get(f"{base_url}/readyz", timeout=2).status_code == 200
-    return False
-
-
 def terminal_qr(content: str) -> str:
     code: Any = qrcode.main.QRCode(border=2)
     code.add_data(content)
     drawn = io.StringIO()
     code.print_ascii(out=drawn)
     return drawn.getvalue()
-
-
-def main(arguments: list[str]) -> int:
-    """Play, and print the summary as the last line; 0 where everything was as it should be."""
-    options = _options(arguments)
-    if options.file is not None and not options.file.is_file():
-        print(f"xuezu: there is no sheet {options.file}", file=sys.stderr)
-        return 2
-    with contextlib.ExitStack() as stack:
-        base_url = options.base_url or stack.enter_context(_service())
-        print(f"Playing the main job against {base_url}")
-        service = stack.enter_context(
-            httpx.Client(base_url=base_url, timeout=30, headers={"Accept-Language": "en", "User-Agent": "xuezu-demo/1"})
-        )
-        play = Play(service, options.file)
-        ok = play.run()
-    print(json.dumps({"ok": ok, "steps": play.log}, ensure_ascii=False), flush=True)
-    return 0 if ok else 1
-
-
-def _options(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="xuezu demo", description="Play the service's main job over HTTP.")
-    parser.add_argument("--file", type=Path, help="an import sheet (default: a sample made for the occasion)")
-    parser.add_argument("--base-url", help="a running service (default: the one on XUEZU_PORT, or one started here)")
-    return parser.parse_args(arguments)

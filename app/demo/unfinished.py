@@ -4,14 +4,10 @@ Applications, change requests, transfers and offers wait for the first administr
 taken back. Over HTTP like the rest of the demo, by the people whose job it is.
 """
 
-from __future__ import annotations
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
-
-from app.demo import Person, answered, fresh_name, fresh_phone, sample_sheet
-
-if TYPE_CHECKING:
-    from app.demo import Play
+from app.demo.people import Person, answered, fresh_name, fresh_phone
+from app.demo.sheet import sample_sheet
 
 Org = dict[str, Any]
 
@@ -19,10 +15,10 @@ Org = dict[str, Any]
 class Unfinished:
     """The matters, each left by a method of its own. `first` and `second` are the demo's two administrators."""
 
-    def __init__(self, play: Play) -> None:
-        self.first, self.second, self.third = play.first, play.second, Person(play.service, fresh_phone(), fresh_name())
-        self.org, self.below = play.org, play.below
-        self.serial = play.serial
+    def __init__(self, first: Person, second: Person, org: Org, below: Org, serial: int) -> None:
+        self.first, self.second, self.third = first, second, Person(first.service, fresh_phone(), fresh_name())
+        self.org, self.below = org, below
+        self.serial = serial
         self.invitations: dict[str, str] = {}
 
     def leave(self) -> None:

@@ -1,0 +1,91 @@
+"""The people of the demo, made up for the occasion, and what they expect of the service."""
+
+import random
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+PHONE_CODE_GRANT = "urn:xuezu:params:oauth:grant-type:phone-code"
+SURNAMES = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗"
+GIVEN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂英华玉兰"
+
+
+class NotAsItShouldBe(Exception):  # noqa: N818
+    """The service answered otherwise than its rules say; the text tells how."""
+
+
+def expect(truth: bool, what: str) -> None:
+    if not truth:
+        raise NotAsItShouldBe(what)
+
+
+def answered(response: httpx.Response, status: int, slug: str | None = None) -> Any:
+    """The body of an answer that has this status (and is this problem)."""
+    said = response.text[:300] if response.is_error else ""
+    expect(
+        response.status_code == status,
+        f"{response.request.method} {response.request.url.path}: {response.status_code} instead of {status} {said}",
+    )
+    body: Any = response.json() if response.content and "json" in response.headers.get("content-type", "") else None
+    if slug is not None:
+        expect(body["type"] == f"/problems/{slug}", f"{body['type']} instead of {slug}")
+    return body
+
+
+def fresh_phone() -> str:
+    return f"{random.choice((135, 138, 150, 159, 186, 189))}{random.randrange(10**8):08d}"
+
+
+def fresh_name() -> str:
+    return random.choice(SURNAMES) + "".join(random.sample(GIVEN, 2))
+
+
+def fresh_id_number() -> str:
+    """A made-up resident ID number with a right checksum (GB 11643)."""
+    day = f"{random.randrange(1955, 2000)}{random.randrange(1, 13):02d}{random.randrange(1, 29):02d}"
+    body = f"110101{day}{random.randrange(1000):03d}"
+    weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+    return body + "10X98765432"[sum(int(digit) * weight for digit, weight in zip(body, weights, strict=True)) % 11]
+
+
+@dataclass
+class Person:
+    """Somebody with a phone, and the app on it."""
+
+    service: httpx.Client
+    phone: str
+    name: str
+    token: str = field(default="", repr=False)
+
+    def call(self, method: str, path: str, status: int, **options: Any) -> Any:
+        headers = {"Authorization": f"Bearer {self.token}"} | options.pop("headers", {})
+        return answered(self.service.request(method, path, headers=headers, **options), status)
+
+    def refused(self, method: str, path: str, status: int, slug: str, **options: Any) -> None:
+        headers = {"Authorization": f"Bearer {self.token}"}
+        answered(self.service.request(method, path, headers=headers, **options), status, slug)
+
+    def register(self) -> None:
+        """Phone and code, as on the app's first screen; the code is read off the simulated gateway's outbox."""
+        answered(self.service.post("/v1/phone-codes", json={"phone": self.phone}), 202)
+        code = self._read_code()
+        form = {"grant_type": PHONE_CODE_GRANT, "client_id": "xuezu-app", "phone": self.phone, "code": code}
+        self.token = answered(self.service.post("/oauth/token", data=form), 200)["access_token"]
+
+    def _read_code(self) -> str:
+        for _ in range(50):
+            found = answered(self.service.get("/v1/simulator/sms", params={"phone": self.phone}), 200)["items"]
+            if found:
+                return str(found[0]["code"])
+            time.sleep(0.1)
+        raise NotAsItShouldBe("no message arrived within five seconds")
+
+    def verify(self) -> None:
+        """Real name by the Alipay test provider: open its page, consent, and be verified when it has called back."""
+        begun = self.call("POST", "/v1/me/verifications", 201, json={"method": "alipay"})
+        consent = {"name": self.name, "id_number": fresh_id_number()}
+        answered(self.service.post(begun["redirect_url"], json=consent), 200)
+        verified = self.call("GET", "/v1/me", 200)["verified_name"]
+        expect(verified == self.name, f"verified as {verified!r}")
