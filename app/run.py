@@ -39,10 +39,10 @@ class Steps:
     """Says each step before it is taken; a stop signal takes effect between two steps, a second one at once."""
 
     def __init__(self) -> None:
-        self._stopping = False
+        self.stopping = False
 
     def __call__(self, line: str) -> None:
-        if self._stopping:
+        if self.stopping:
             raise Stopped
         say(line)
 
@@ -57,9 +57,9 @@ class Steps:
             signal.signal(number, lambda _number, _frame: None)
 
     def _asked(self, _number: int, _frame: FrameType | None) -> None:
-        if self._stopping:
+        if self.stopping:
             raise Stopped
-        self._stopping = True
+        self.stopping = True
         say("Stopping after this step")
 
 
@@ -78,7 +78,7 @@ def run(settings: Settings) -> None:
         logs.configure(settings.log_format or "console", process="api")
         raise_file_limit()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, sockets))
+            runner.run(_serve(settings, sockets, steps))
     say("Stopped.")
 
 
@@ -91,11 +91,14 @@ def _embedded(settings: Settings, steps: Steps) -> Iterator[postgres.EmbeddedPos
             say("Stopping PostgreSQL")
 
 
-async def _serve(settings: Settings, sockets: list[socket]) -> None:
+async def _serve(settings: Settings, sockets: list[socket], steps: Steps) -> None:
     # After the refusals: importing the whole service takes longer than all of them.
     from app.main import create_app
 
     def ready() -> None:
+        if steps.stopping:  # asked to before the server listened to signals itself
+            server.should_exit = True
+            return
         here = settings.public_url
         say("")
         say("Xuezu is ready. 学组已就绪。")
@@ -106,7 +109,8 @@ async def _serve(settings: Settings, sockets: list[socket]) -> None:
         say("")
 
     async with _worker_kept_running(settings):
-        await Server(create_app(settings), ready).serve(sockets)
+        server = Server(create_app(settings), ready)
+        await server.serve(sockets)
         say("Stopping the worker")
 
 

@@ -76,9 +76,10 @@ def test_a_run_with_all_that_may_befall_it(tmp_path: Path) -> None:
     until(lambda: gone(server.pid))
 
 
-def test_a_stop_signal_while_it_starts_leaves_nothing_running(tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", ["Making a new PostgreSQL", "Starting the API"])
+def test_a_stop_signal_while_it_starts_leaves_nothing_running(tmp_path: Path, step: str) -> None:
     with program(*RUN, XUEZU_DATA_DIR=tmp_path, XUEZU_PORT=free_port()) as starting:
-        starting.wait_to_say("Making a new PostgreSQL")
+        starting.wait_to_say(step)
         assert starting.stop(signal.SIGINT) == 0
     assert READY not in starting.said
     assert starting.said.endswith("Stopped.\n")
