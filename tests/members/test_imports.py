@@ -1,10 +1,13 @@
 """Bulk import, carried through over HTTP with the real worker (S9)."""
 
 import io
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from app.jobs import worker as working
+from app.members.imports import staging
 from tests.members.sheets import Work, check, members_of, merge, open_xlsx, read, rows_of, upload, xlsx
 from tests.people import People, Person, fresh_name, fresh_phone
 
@@ -342,3 +345,63 @@ async def test_sent_again_with_its_key_an_upload_is_one_import(admin: Person, or
     ]
     assert [answer.status_code for answer in answers] == [202, 202]
     assert answers[0].json()["id"] == answers[1].json()["id"]
+
+
+async def test_two_imports_of_one_org_take_turns(admin: Person, org_id: str, worker: Work) -> None:
+    people_ = [(fresh_name(), fresh_phone(), f"第{number % 5}支部") for number in range(40)]
+    ids = []
+    for sheet in (xlsx(people_), xlsx(people_[::-1]), xlsx(people_[:20])):
+        uploaded = await upload(admin, org_id, sheet, unknown_units="create")
+        ids.append(uploaded.json()["id"])
+    await worker()
+    for import_id in ids:
+        confirmed = await admin.put(f"/v1/orgs/{org_id}/imports/{import_id}/confirmation", json={})
+        assert confirmed.status_code == 202
+    await worker()
+    outcomes = [(await read(admin, org_id, import_id))["counts"] for import_id in ids]
+    # Whoever came first added them all, or the short one its part: nobody twice, nothing lost.
+    assert sum(outcome["added"] for outcome in outcomes) == 40
+    assert all(outcome["changed"] == outcome["moved"] == outcome["refused"] == 0 for outcome in outcomes)
+    assert len(await members_of(admin, org_id)) == 41
+
+
+async def test_a_merge_that_died_is_done_again_whole(
+    admin: Person, org_id: str, worker: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = await check(admin, org_id, worker, xlsx([(fresh_name(), fresh_phone(), "甲")]), unknown_units="create")
+    await admin.put(f"/v1/orgs/{org_id}/imports/{checked['id']}/confirmation", json={})
+    deaths = iter([True, False])
+    amend_rows = staging.amend_rows
+
+    async def dies_once(*arguments: Any) -> None:
+        await amend_rows(*arguments)
+        if next(deaths):
+            raise ConnectionError("the worker is gone, with everything written and nothing committed")
+
+    monkeypatch.setattr(staging, "amend_rows", dies_once)
+    monkeypatch.setattr(working, "LOOK_AGAIN", timedelta(milliseconds=200))
+    await worker()
+    assert next(deaths, None) is None
+    done = await read(admin, org_id, checked["id"])
+    assert (done["state"], done["counts"]) == ("done", counts(added=1))
+    assert len(await members_of(admin, org_id)) == 2
+
+
+async def test_an_import_cancelled_while_it_is_merged_is_undone_whole(
+    admin: Person, org_id: str, worker: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked = await check(admin, org_id, worker, xlsx([(fresh_name(), fresh_phone(), "甲")]), unknown_units="create")
+    path = f"/v1/orgs/{org_id}/imports/{checked['id']}"
+    await admin.put(f"{path}/confirmation", json={})
+    amend_rows = staging.amend_rows
+
+    async def cancelled_meanwhile(*arguments: Any) -> None:
+        await amend_rows(*arguments)
+        assert (await admin.get(path)).json()["state"] == "merging"
+        assert (await admin.delete(path)).status_code == 204
+
+    monkeypatch.setattr(staging, "amend_rows", cancelled_meanwhile)
+    await worker()
+    assert (await read(admin, org_id, checked["id"]))["state"] == "canceled"
+    assert len(await members_of(admin, org_id)) == 1
+    assert (await admin.get(f"/v1/orgs/{org_id}/units")).json()["items"] == []
