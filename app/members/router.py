@@ -10,7 +10,7 @@ from app.cipher import CipherDep
 from app.db import Db, TransactionalRoute
 from app.errors import problems
 from app.etags import EditedMeanwhile, IfMatch, etag
-from app.members import operations, queries
+from app.members import operations, queries, restoring
 from app.members.errors import MemberIsAdmin, PartyMembersOnly, PhoneExists
 from app.members.queries import MemberFilter
 from app.members.schemas import (
@@ -20,6 +20,7 @@ from app.members.schemas import (
     MemberUpdate,
     PhoneDisclosureOut,
     PlacesUpdate,
+    RemovedMemberOut,
 )
 from app.orgs.errors import UnknownUnit
 from app.paging import Page, Paging, paged_by
@@ -66,6 +67,14 @@ async def create_member(scope: Writer, body: MemberCreate, db: Db, cipher: Ciphe
     return _tagged(response, member)
 
 
+@router.get("/removed")
+async def list_removed_members(
+    scope: Reader, db: Db, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
+) -> Page[RemovedMemberOut]:
+    """Who was removed in the last thirty days and can be brought back."""
+    return await restoring.list_removed_members(db, cipher, scope.org_id, paging)
+
+
 @router.get("/{member_id}")
 async def read_member(scope: Reader, member_id: UUID, db: Db, cipher: CipherDep, response: Response) -> MemberOut:
     """One person of the directory."""
@@ -90,6 +99,12 @@ async def update_member(
 async def remove_member(scope: Writer, member_id: UUID, version: IfMatch, db: Db) -> None:
     """Take a person out of the directory. The account and its points stay (S20)."""
     await operations.remove_member(db, scope, member_id, version)
+
+
+@router.post("/{member_id}/restorations", status_code=201, responses=problems(PhoneExists))
+async def restore_member(scope: Writer, member_id: UUID, db: Db, cipher: CipherDep, response: Response) -> MemberOut:
+    """Bring back a person who was removed less than thirty days ago, to where they stood."""
+    return _tagged(response, await restoring.restore_member(db, cipher, scope, member_id))
 
 
 @router.put("/{member_id}/places", responses=problems(UnknownUnit, EditedMeanwhile))

@@ -87,5 +87,14 @@ class MemberOut(Out):
     created_at: datetime
 
 
+class RemovedMemberOut(Out):
+    """Somebody who was removed less than thirty days ago and can be brought back."""
+
+    id: UUID
+    name: str
+    phone: str = Field(description="Masked.", examples=["138****8000"])
+    removed_at: datetime
+
+
 class PhoneDisclosureOut(Out):
     phone: str = Field(description="The whole number. That it was shown is in the audit.", examples=["13800138000"])

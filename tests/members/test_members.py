@@ -168,6 +168,30 @@ async def test_a_removed_person_is_gone_and_the_phone_is_free_again(admin: Perso
     assert again["id"] != member["id"]
 
 
+async def test_a_removed_person_is_brought_back_where_they_stood(
+    admin: Person, org: dict[str, Any], people: People
+) -> None:
+    person = await people.register()
+    first, second = await unit(admin, org["id"], "来处"), await unit(admin, org["id"], "旧处")
+    member = await add(admin, org["id"], name=person.name, phone=person.phone, unit_ids=[second])
+    path = f"/v1/orgs/{org['id']}/members/{member['id']}"
+    await admin.put(f"{path}/places", json={"unit_ids": [first]})
+    before = (await admin.get(path)).json()
+    assert (await admin.post(f"{path}/restorations")).status_code == 404
+    await admin.delete(path)
+    removed = (await admin.get(f"/v1/orgs/{org['id']}/members/removed", params={"limit": 200})).json()["items"]
+    assert (member["id"], person.name) in {(item["id"], item["name"]) for item in removed}
+    restored = await admin.post(f"{path}/restorations")
+    assert restored.status_code == 201
+    assert {**restored.json(), "version": before["version"]} == before
+    assert restored.json()["active"] is True
+    # Once the phone is in the directory again, the old row stays where it is.
+    await admin.delete(path)
+    await add(admin, org["id"], phone=person.phone)
+    refused = await admin.post(f"{path}/restorations")
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/phone-exists")
+
+
 async def test_registering_activates_and_leaving_takes_nothing_from_the_account(
     admin: Person, org: dict[str, Any], people: People
 ) -> None:

@@ -1,0 +1,91 @@
+"""Bringing a removed person back within thirty days: the row, where they stood, and the account if still theirs."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, literal_column, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit.operations import record
+from app.auth.access import OrgScope
+from app.cipher import Cipher
+from app.db import on_constraint
+from app.errors import NotFound
+from app.members import queries
+from app.members.activation import activate_member
+from app.members.errors import PhoneExists
+from app.members.schemas import MemberOut, RemovedMemberOut
+from app.members.tables import Member
+from app.paging import Page, Paging
+from app.phones import mask
+
+_RECENTLY = Member.removed_at > func.now() - literal_column("interval '30 days'")
+
+# Removing ends every place at one moment: those are the ones to go back to, as far as their units are still there.
+_PLACE_AGAIN = text("""
+WITH stood AS (
+    SELECT DISTINCT p.unit_id FROM places AS p LEFT JOIN units AS u ON u.org_id = p.org_id AND u.id = p.unit_id
+    WHERE p.org_id = :org_id AND p.member_id = :member_id AND p.until = CAST(:removed_at AS timestamptz)
+      AND (p.unit_id IS NULL OR u.removed_at IS NULL)
+)
+INSERT INTO places (org_id, member_id, unit_id)
+SELECT :org_id, :member_id, unit_id FROM stood
+UNION ALL
+SELECT :org_id, :member_id, NULL WHERE NOT EXISTS (SELECT FROM stood)
+ON CONFLICT DO NOTHING
+""")
+
+
+async def list_removed_members(
+    db: AsyncConnection, cipher: Cipher, org_id: UUID, paging: Paging
+) -> Page[RemovedMemberOut]:
+    """A page of the people who were removed and can still be brought back."""
+    statement = (
+        select(Member.id, Member.name, Member.phone_cipher, Member.removed_at)
+        .where(Member.org_id == org_id, _RECENTLY)
+        .order_by(Member.id)
+        .limit(paging.limit + 1)
+    )
+    if paging.after is not None:
+        statement = statement.where(Member.id > paging.after[0])
+    rows: Sequence[Any] = (await db.execute(statement)).all()
+    page = Page[Any].of(rows, paging, lambda row: (row.id,), object)
+    items = [
+        RemovedMemberOut(
+            id=row.id,
+            name=row.name,
+            phone=mask(cipher.decrypt_text(row.phone_cipher, row.id)),
+            removed_at=row.removed_at,
+        )
+        for row in page.items
+    ]
+    return Page[RemovedMemberOut](items=items, next_cursor=page.next_cursor)
+
+
+async def restore_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, member_id: UUID) -> MemberOut:
+    """Bring a person back where they stood; at the org itself where their units are gone.
+
+    Raises NotFound (also after thirty days), PhoneExists where the phone is in the directory again.
+    """
+    removed = (
+        await db.execute(
+            select(Member.name, Member.phone_index, Member.removed_at)
+            .where(Member.org_id == scope.org_id, Member.id == member_id, _RECENTLY)
+            .with_for_update()
+        )
+    ).one_or_none()
+    if removed is None:
+        raise NotFound
+    with on_constraint(("members_org_id_phone_index_key", PhoneExists)):
+        await db.execute(
+            update(Member)
+            .where(Member.org_id == scope.org_id, Member.id == member_id)
+            .values(removed_at=None, version=Member.version + 1)
+        )
+    which = {"org_id": scope.org_id, "member_id": member_id, "removed_at": removed.removed_at}
+    await db.execute(_PLACE_AGAIN, which)
+    await activate_member(db, scope.org_id, member_id, removed.phone_index)
+    subject, after = ("member", member_id), {"name": removed.name}
+    await record(db, scope.actor, "member.restored", org_id=scope.org_id, subject=subject, after=after)
+    return await queries.get_member(db, cipher, scope.org_id, member_id)
