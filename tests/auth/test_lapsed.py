@@ -1,0 +1,75 @@
+"""What has lapsed is deleted, and nothing that still counts."""
+
+from datetime import timedelta
+
+import httpx
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.auth.lapsed import delete_lapsed
+from tests.auth.scanning import Console
+from tests.people import People, Person
+
+
+@pytest.fixture
+async def person(people: People) -> Person:
+    return await people.register(verified=False, party=False)
+
+
+async def sweep(engine: AsyncEngine) -> None:
+    async with engine.begin() as db:
+        assert await delete_lapsed(db)
+
+
+async def refresh(api: httpx.AsyncClient, token: str) -> httpx.Response:
+    form = {"grant_type": "refresh_token", "client_id": "xuezu-app", "refresh_token": token}
+    return await api.post("/oauth/token", data=form)
+
+
+async def test_what_lives_is_kept(engine: AsyncEngine, person: Person) -> None:
+    console = await Console.ask(person.api)
+    tokens = (await refresh(person.api, person.refresh_token)).json()
+    await sweep(engine)
+    assert await console.error() == "authorization_pending"
+    assert (await person.get("/v1/me")).status_code == 200
+    assert (await refresh(person.api, person.refresh_token)).status_code == 400
+    assert (await person.get("/v1/me")).status_code == 401, "the replay is still known"
+    assert (await refresh(person.api, tokens["refresh_token"])).status_code == 400
+
+
+async def test_an_old_scan_goes_a_day_after_it_expired(
+    engine: AsyncEngine, person: Person, db: AsyncConnection
+) -> None:
+    consoles = [await Console.ask(person.api) for _ in range(2)]
+    for console, hours in zip(consoles, (23, 25), strict=True):
+        await db.execute(
+            text(
+                "UPDATE device_authorizations SET expires_at = now() - CAST(:ago AS interval) WHERE user_code = :code"
+            ),
+            {"ago": timedelta(hours=hours), "code": console.user_code},
+        )
+    await sweep(engine)
+    assert [(await console.poll()).json()["error"] for console in consoles] == ["expired_token", "invalid_grant"]
+
+
+async def test_an_old_used_refresh_token_is_just_unknown(
+    engine: AsyncEngine, person: Person, db: AsyncConnection
+) -> None:
+    tokens = (await refresh(person.api, person.refresh_token)).json()
+    await db.execute(
+        text(
+            "UPDATE refresh_tokens SET used_at = used_at - interval '8 days' FROM sessions"
+            " WHERE sessions.id = session_id AND user_id = :id"
+        ),
+        {"id": person.user_id},
+    )
+    await sweep(engine)
+    assert (await refresh(person.api, person.refresh_token)).status_code == 400
+    assert (await refresh(person.api, tokens["refresh_token"])).status_code == 200
+
+
+async def test_one_process_sweeps_at_a_time(engine: AsyncEngine) -> None:
+    async with engine.begin() as first, engine.begin() as second:
+        assert await delete_lapsed(first)
+        assert not await delete_lapsed(second)
