@@ -1,0 +1,68 @@
+"""What must always be true, asked of the database itself (MISSION, invariants 1, 2 and 6)."""
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+BROKEN = {
+    "an org whose main admin is not one of its admins, or not verified": """
+        SELECT o.id FROM orgs o WHERE NOT EXISTS (
+            SELECT FROM org_admins a JOIN users u ON u.id = a.user_id
+            WHERE a.org_id = o.id AND a.user_id = o.main_admin_id AND u.verified_at IS NOT NULL)
+    """,
+    "an org with two superiors": """
+        SELECT subordinate_id FROM certifications WHERE state = 'certified' GROUP BY 1 HAVING count(*) > 1
+    """,
+    "an org that stands under itself": """
+        WITH RECURSIVE walk (start, id) AS (
+            SELECT subordinate_id, superior_id FROM certifications WHERE state = 'certified'
+            UNION
+            SELECT w.start, c.superior_id FROM walk w JOIN certifications c ON c.subordinate_id = w.id
+            WHERE c.state = 'certified'
+        ) SELECT start FROM walk WHERE start = id
+    """,
+    "a unit that stands under itself": """
+        WITH RECURSIVE walk (org_id, start, id) AS (
+            SELECT org_id, id, parent_id FROM units WHERE parent_id IS NOT NULL AND removed_at IS NULL
+            UNION
+            SELECT w.org_id, w.start, u.parent_id FROM walk w JOIN units u ON u.org_id = w.org_id AND u.id = w.id
+            WHERE u.parent_id IS NOT NULL
+        ) SELECT start FROM walk WHERE start = id
+    """,
+    "a closed org with an edge": """
+        SELECT o.id FROM orgs o JOIN certifications c ON o.id IN (c.superior_id, c.subordinate_id)
+        WHERE o.status = 'closed' AND c.state = 'certified'
+    """,
+    "two siblings of one name": """
+        SELECT c.superior_id FROM certifications c JOIN orgs o ON o.id = c.subordinate_id
+        WHERE c.state = 'certified' GROUP BY c.superior_id, o.name HAVING count(*) > 1
+    """,
+    "an edge that began before the one above ended": """
+        SELECT a.id FROM certifications a JOIN certifications b ON b.subordinate_id = a.subordinate_id AND b.id <> a.id
+        WHERE a.certified_at < b.certified_at AND coalesce(a.released_at, 'infinity') > b.certified_at
+    """,
+    "a person in a removed unit": """
+        SELECT p.member_id FROM places p JOIN units u ON u.org_id = p.org_id AND u.id = p.unit_id
+        WHERE p.until IS NULL AND u.removed_at IS NOT NULL
+    """,
+    "an admin without a place at the org itself": """
+        SELECT a.user_id FROM org_admins a JOIN orgs o ON o.id = a.org_id WHERE NOT EXISTS (
+            SELECT FROM members m JOIN places p ON p.org_id = m.org_id AND p.member_id = m.id
+            WHERE m.org_id = a.org_id AND m.user_id = a.user_id AND p.unit_id IS NULL AND p.until IS NULL)
+    """,
+    "an edge whose beginning is not in the audit of both orgs": """
+        SELECT c.id FROM certifications c WHERE c.state IN ('certified', 'released') AND 2 > (
+            SELECT count(DISTINCT e.org_id) FROM audit_entries e
+            WHERE e.org_id IN (c.superior_id, c.subordinate_id) AND (
+                (e.subject_id = c.id AND e.action = 'certification.created') OR e.action = 'transfer.accepted'))
+    """,
+    "an audit entry without its event, or the reverse": """
+        SELECT e.id FROM audit_entries e FULL JOIN outgoing_events o ON o.audit_entry_id = e.id
+        WHERE o.id IS NULL OR e.id IS NULL
+    """,
+}
+
+
+async def assert_invariants(db: AsyncConnection) -> None:
+    for what, statement in BROKEN.items():
+        found = (await db.execute(text(statement))).scalars().all()
+        assert found == [], f"{what}: {found[:5]}"
