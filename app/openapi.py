@@ -111,6 +111,12 @@ def _complete(operation: dict[str, Any], path: str, route: RouteContext, method:
     if operation["summary"] == str(route.name).replace("_", " ").title():
         operation["summary"] = operation["summary"].capitalize()
     responses = operation["responses"]
+    for ending, media_type in PICTURES.items():
+        if path.endswith(ending):
+            responses["200"]["content"] = {media_type: {}}
+    for media_type, shown in responses.get("200", {}).get("content", {}).items():
+        if media_type != "application/json":
+            shown.setdefault("schema", {"type": "string"})
     # FastAPI declares its own 422 body; ours is a problem. OAuth endpoints declare all their answers themselves.
     had_invalid = responses.pop("422", None)
     if path.startswith(("/oauth/", "/.well-known/")):
@@ -145,6 +151,7 @@ def _complete(operation: dict[str, Any], path: str, route: RouteContext, method:
     operation["responses"] = dict(sorted(responses.items()))
 
 
+PICTURES = {".svg": "image/svg+xml", ".png": "image/png"}
 IDEMPOTENCY_PARAMETER = {
     "name": HEADER,
     "in": "header",

@@ -5,13 +5,15 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from playwright.async_api import Browser
 
+from app.demo.people import Person, fresh_name, fresh_phone
+from app.main import create_app
 from app.openapi import TAGS
 from app.settings import Settings
 from tests.browser import chromium, screen
 from tests.live import serving
-from tests.people import People
 
 
 @pytest.fixture(scope="module")
@@ -27,14 +29,16 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 async def test_swagger_signs_in_with_a_pasted_token_and_runs_an_example(browser: Browser, site: str) -> None:
-    async with httpx.AsyncClient(base_url=site) as client, screen(browser, site) as shown:
-        token = (await People(client).register()).token
+    with httpx.Client(base_url=site) as client:
+        person = Person(client, fresh_phone(), fresh_name())
+        person.register()
+    async with screen(browser, site) as shown:
         await shown.go("/docs")
         page = shown.page
         for tag, _ in TAGS:
             await page.wait_for_selector(f"#operations-tag-{tag}")
         await page.click(".auth-wrapper .authorize")
-        await page.fill(".modal-ux input", token)
+        await page.fill(".modal-ux input", person.token)
         await page.click(".modal-ux .modal-btn.authorize")
         await page.click(".modal-ux .btn-done")
         await page.click("#operations-tag-me .expand-operation")
@@ -53,11 +57,33 @@ async def test_redoc_shows_the_manual_and_asks_no_other_host(browser: Browser, s
         await shown.page.wait_for_load_state("networkidle")
 
 
+def test_the_manual_is_whole(app: FastAPI) -> None:
+    missing = []
+    for path, methods in app.openapi()["paths"].items():
+        for method, operation in methods.items():
+            call = f"{method.upper()} {path}"
+            missing += [
+                f"{call}: {parameter['name']} is not described"
+                for parameter in operation.get("parameters", ())
+                if not parameter.get("description")
+            ]
+            missing += [
+                f"{call}: no example of its body"
+                for shown in operation.get("requestBody", {}).get("content", {}).values()
+                if "example" not in shown
+            ]
+            if "200" in operation["responses"]:
+                content = operation["responses"]["200"].get("content", {})
+                if not content or not all("schema" in shown for shown in content.values()):
+                    missing.append(f"{call}: its answer has no schema")
+            if re.search("[a-z] [A-Z][a-z]+$", operation["summary"]) and operation["summary"].istitle():
+                missing.append(f"{call}: {operation['summary']} is a function's name")
+    assert not missing, "\n".join(missing)
+
+
 async def test_in_production_the_document_is_the_snapshot(settings: Settings) -> None:
     production = settings.model_copy(update={"env": "production"})
     assert not production.development
-    from app.main import create_app
-
     app = create_app(production)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost:8000") as client:
         assert (await client.get("/openapi.json")).json() == app.openapi()

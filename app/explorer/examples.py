@@ -104,6 +104,7 @@ SIGN_IN: Mapping[str, Example] = {
 
 OPERATORS: Mapping[str, Example] = {
     "PUT /v1/operator/verifications/{verification_id}/rejection": Example({"reason": "unreadable"}),
+    "PUT /v1/operator/recoveries/{request_id}/refusal": Example({"reason": "主管理员仍在任"}),
     "POST /v1/operator/key-recoveries": Example({"phone": Thing("phone"), "reason": "lost"}),
     "POST /v1/operator/suspensions": Example({"phone": Thing("phone"), "reason": "security"}),
     "POST /v1/operator/clients": Example({"name": "积分系统", "kind": "service", "scopes": ["point-events:write"]}),
