@@ -28,6 +28,7 @@ class Unfinished:
         self._matters_of_certification(elsewhere)
         self._matters_of_transfers(elsewhere)
         self._change_requests()
+        self._removed_member()
         self._verification()
         self._upload()
 
@@ -115,6 +116,12 @@ class Unfinished:
             org = self._certified(admin, self._made(admin, name), self.first, self.org)
             body = {"kind": "rename", "name": f"{org['name']}(新)", "reason": "街道合并"}
             admin.call("POST", f"/v1/orgs/{org['id']}/change-requests", 201, json=body)
+
+    def _removed_member(self) -> None:
+        """Somebody was taken out of the directory by mistake."""
+        people = f"/v1/orgs/{self.org['id']}/members"
+        added = self.first.call("POST", people, 201, json={"name": fresh_name(), "phone": fresh_phone()})
+        self.first.call("DELETE", f"{people}/{added['id']}", 204)
 
     def _verification(self) -> None:
         """Somebody has come as far as Alipay's page."""

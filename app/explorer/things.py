@@ -82,6 +82,8 @@ _THINGS = {
     "AND person.place = 1 WHERE p.unit_id = leaf.id AND p.until IS NULL) ORDER BY peopled DESC, id",
     "member": f"id {_PERSON} 1",
     "leaving_member": f"id {_PERSON} 2",
+    "removed_member": "m.id FROM members AS m WHERE m.org_id = demo.id AND m.removed_at IS NOT NULL "
+    "ORDER BY m.removed_at DESC",
     "import": "i.id FROM imports AS i WHERE i.org_id = demo.id AND i.state = 'done' ORDER BY i.id DESC",
     "open_import": "i.id FROM imports AS i WHERE i.org_id = demo.id AND i.state NOT IN ('done', 'refused', 'failed') "
     "ORDER BY i.id DESC",

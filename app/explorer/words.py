@@ -18,6 +18,8 @@ PARAMETERS: Mapping[str, str] = {
     "transfer_id": "The transfer (S20).",
     "promotion_id": "The offer that a unit become an organisation of its own (S7).",
     "request_id": "The change request (S5) or link request (S18).",
+    "key_id": "A security key of one's own (S16).",
+    "scan_id": "The scan.",
     "limit": "Rows a page.",
     "cursor": "`next_cursor` of the page before.",
     "order": "`asc` or `desc`.",
