@@ -1,22 +1,19 @@
 """A browser's own WebAuthn: Chromium with a virtual authenticator registers a security key and proves it."""
 
-import os
-import shutil
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page
 
 from app.settings import Settings
 from tests.auth.live import served_at_its_own_address
+from tests.browser import chromium
 from tests.people import People, Person
 
 pytestmark = pytest.mark.browser
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 # The page's own calls: the options as the service gave them, the credential as the browser writes it.
 CREATE = """async (options) => (await navigator.credentials.create({
@@ -43,22 +40,14 @@ async def person(app: FastAPI) -> AsyncIterator[Person]:
 @pytest.fixture
 async def page(app: FastAPI) -> AsyncIterator[Page]:
     """A page of the service's origin, in a browser with a USB key plugged in."""
-    if CHROMIUM is None:
-        if os.environ.get("XUEZU_REQUIRE_BROWSER"):
-            pytest.fail("Chromium is to be there")
-        pytest.skip("needs Chromium")
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        try:
-            opened = await browser.new_page()
-            devices = await opened.context.new_cdp_session(opened)
-            await devices.send("WebAuthn.enable")
-            key = {"protocol": "ctap2", "transport": "usb", "automaticPresenceSimulation": True}
-            await devices.send("WebAuthn.addVirtualAuthenticator", {"options": key})
-            await opened.goto(f"{app.state.settings.issuer}/livez")
-            yield opened
-        finally:
-            await browser.close()
+    async with chromium() as browser:
+        opened = await browser.new_page()
+        devices = await opened.context.new_cdp_session(opened)
+        await devices.send("WebAuthn.enable")
+        key = {"protocol": "ctap2", "transport": "usb", "automaticPresenceSimulation": True}
+        await devices.send("WebAuthn.addVirtualAuthenticator", {"options": key})
+        await opened.goto(f"{app.state.settings.issuer}/livez")
+        yield opened
 
 
 async def test_a_browser_registers_and_proves_a_key(page: Page, person: Person) -> None:
