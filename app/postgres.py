@@ -7,6 +7,7 @@ on one unix socket inside its 0700 folder, so that reaching it takes being the u
 
 import hashlib
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -177,7 +178,7 @@ def _initialise(folder: Path) -> None:
     )
     if done.returncode:
         shutil.rmtree(draft, ignore_errors=True)
-        raise CannotStart(f"PostgreSQL could not make its data folder {folder}: {_last(done.stdout)}.")
+        raise CannotStart(f"PostgreSQL could not make its data folder {folder}: {_reason(done.stdout, first=True)}.")
     if folder.exists() and not any(folder.iterdir()):
         folder.rmdir()
     try:
@@ -190,10 +191,10 @@ def _last(output: str) -> str:
     return output.strip().splitlines()[-1] if output.strip() else "it said nothing"
 
 
-def _reason(log: str) -> str:
-    """The last complaint in a server's log, or its last line."""
-    complaints = [line for line in log.splitlines() if "FATAL:" in line or "PANIC:" in line]
-    return complaints[-1].partition("  ")[2] if complaints else _last(log)
+def _reason(said: str, *, first: bool = False) -> str:
+    """The last (or first) complaint in what a program said, or its last line."""
+    complaints = re.findall(r"(?:FATAL|PANIC|error): *(.+)", said)
+    return str(complaints[0 if first else -1]) if complaints else _last(said)
 
 
 def _check_version(folder: Path) -> None:

@@ -5,7 +5,7 @@ Nothing is cleaned up between tests: each makes people and orgs of its own, with
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,17 @@ def migrated_database(server_url: str, name: str) -> str:
     url = server_url.replace("/postgres?", f"/{name}?")
     migrate(url)
     return url
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A temporary folder for a server of the test's own.
+
+    Not `tmp_path`: run by root, PostgreSQL is another user, and each pytest of this machine that begins closes the
+    folder above all `tmp_path`s to others again.
+    """
+    with tempfile.TemporaryDirectory(prefix="xuezu-test-") as made:
+        yield Path(made)
 
 
 @pytest.fixture(scope="session")

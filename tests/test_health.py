@@ -1,6 +1,7 @@
 """/livez and /readyz, as a supervisor and a load balancer see them."""
 
 import asyncio
+from pathlib import Path
 
 import asyncpg
 import httpx
@@ -18,9 +19,8 @@ async def test_alive_and_ready(api: httpx.AsyncClient) -> None:
     assert (await api.get("/readyz")).json() == {"status": "ready", "revision": migration.head()}
 
 
-async def test_not_ready_while_the_database_is_away_or_not_migrated(tmp_path_factory: pytest.TempPathFactory) -> None:
+async def test_not_ready_while_the_database_is_away_or_not_migrated(folder: Path) -> None:
     """A server of the test's own goes away and comes back under a running service."""
-    folder = tmp_path_factory.mktemp("health")
     server = await asyncio.to_thread(postgres.start, folder / "postgres", settings=postgres.THROWAWAY)
     try:
         await migration.migrate_to_head(server.url())

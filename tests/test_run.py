@@ -35,9 +35,9 @@ def has_ipv6() -> bool:
     return True
 
 
-def test_a_run_with_all_that_may_befall_it(tmp_path: Path) -> None:
+def test_a_run_with_all_that_may_befall_it(folder: Path) -> None:
     """One long story, since each start of the whole service costs seconds."""
-    data, port = tmp_path / "data", free_port()
+    data, port = folder / "data", free_port()
     settings = {"XUEZU_DATA_DIR": data, "XUEZU_PORT": port}
     with program(*RUN, **settings) as first:
         first.wait_to_say(READY)
@@ -52,7 +52,7 @@ def test_a_run_with_all_that_may_befall_it(tmp_path: Path) -> None:
         # Another run, of the same folder on another port, or of another folder on the same port, is told so at once.
         held = refusal("run", XUEZU_DATA_DIR=data, XUEZU_PORT=free_port())
         assert f"is in use by another run (process {first.process.pid})" in held
-        other = tmp_path / "other"
+        other = folder / "other"
         assert f"XUEZU_PORT={port + 1}" in refusal("run", XUEZU_DATA_DIR=other, XUEZU_PORT=port)
         assert not (other / "postgres").exists()
 
@@ -77,16 +77,16 @@ def test_a_run_with_all_that_may_befall_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("step", ["Making a new PostgreSQL", "Starting the API"])
-def test_a_stop_signal_while_it_starts_leaves_nothing_running(tmp_path: Path, step: str) -> None:
-    with program(*RUN, XUEZU_DATA_DIR=tmp_path, XUEZU_PORT=free_port()) as starting:
+def test_a_stop_signal_while_it_starts_leaves_nothing_running(folder: Path, step: str) -> None:
+    with program(*RUN, XUEZU_DATA_DIR=folder, XUEZU_PORT=free_port()) as starting:
         starting.wait_to_say(step)
         assert starting.stop(signal.SIGINT) == 0
     assert READY not in starting.said
     assert starting.said.endswith("Stopped.\n")
-    assert postgres.find_running(tmp_path / "postgres") is None
+    assert postgres.find_running(folder / "postgres") is None
 
 
-def test_an_open_stream_does_not_keep_it_from_stopping(tmp_path: Path) -> None:
+def test_an_open_stream_does_not_keep_it_from_stopping(folder: Path) -> None:
     """The server of `xuezu run` and `serve`, with a stream that never ends by itself nor when it is told to."""
     port = free_port()
     endless = f"""
@@ -114,8 +114,8 @@ print("cleaned up", flush=True)
     serving.wait_to_say("cleaned up")
 
 
-def test_a_setting_that_cannot_be_used_and_its_value_is_not_repeated(tmp_path: Path) -> None:
-    said = refusal("run", XUEZU_DATA_DIR=tmp_path, XUEZU_PORT="13800138000")
+def test_a_setting_that_cannot_be_used_and_its_value_is_not_repeated(folder: Path) -> None:
+    said = refusal("run", XUEZU_DATA_DIR=folder, XUEZU_PORT="13800138000")
     assert "XUEZU_PORT: input should be less than or equal to 65535" in said
     assert "13800138000" not in said
 
@@ -132,9 +132,9 @@ def test_a_setting_that_cannot_be_used_and_its_value_is_not_repeated(tmp_path: P
     ],
 )
 def test_settings_that_cannot_be_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], sentence: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], sentence: str
 ) -> None:
-    for name, value in ({"XUEZU_DATA_DIR": str(tmp_path)} | settings).items():
+    for name, value in ({"XUEZU_DATA_DIR": str(folder)} | settings).items():
         monkeypatch.setenv(name, value)
     with pytest.raises(CannotStart, match=sentence):
         usable = read_settings()
@@ -142,11 +142,11 @@ def test_settings_that_cannot_be_used(
 
 
 def test_production_refuses_missing_secrets_and_those_of_development(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Settings(data_dir=tmp_path).with_secrets()
-    kept = json.loads((tmp_path / "secrets.json").read_text())
-    production = {"XUEZU_DATA_DIR": str(tmp_path), "XUEZU_ENV": "production"}
+    Settings(data_dir=folder).with_secrets()
+    kept = json.loads((folder / "secrets.json").read_text())
+    production = {"XUEZU_DATA_DIR": str(folder), "XUEZU_ENV": "production"}
     assert "needs XUEZU_DATA_KEYS and XUEZU_INDEX_KEY: make them with `xuezu keys`" in refusal("run", **production)
     for name, value in (production | {"XUEZU_DATA_KEYS": f"k1:{make_key()}", "XUEZU_INDEX_KEY": make_key()}).items():
         monkeypatch.setenv(name, value)
@@ -159,13 +159,13 @@ def test_production_refuses_missing_secrets_and_those_of_development(
 
 
 @pytest.mark.parametrize("below", ["a-file/data", "a-file"])
-def test_a_data_folder_that_cannot_be_written(tmp_path: Path, below: str) -> None:
-    (tmp_path / "a-file").touch()
-    said = refusal("run", XUEZU_DATA_DIR=tmp_path / below, XUEZU_PORT=free_port())
-    assert f"The data folder {tmp_path / below} cannot be written" in said
+def test_a_data_folder_that_cannot_be_written(folder: Path, below: str) -> None:
+    (folder / "a-file").touch()
+    said = refusal("run", XUEZU_DATA_DIR=folder / below, XUEZU_PORT=free_port())
+    assert f"The data folder {folder / below} cannot be written" in said
 
 
-def test_damaged_secrets_are_not_replaced(tmp_path: Path) -> None:
-    (tmp_path / "secrets.json").write_text("{")
-    assert "secrets.json are damaged" in refusal("run", XUEZU_DATA_DIR=tmp_path, XUEZU_PORT=free_port())
-    assert (tmp_path / "secrets.json").read_text() == "{"
+def test_damaged_secrets_are_not_replaced(folder: Path) -> None:
+    (folder / "secrets.json").write_text("{")
+    assert "secrets.json are damaged" in refusal("run", XUEZU_DATA_DIR=folder, XUEZU_PORT=free_port())
+    assert (folder / "secrets.json").read_text() == "{"
