@@ -51,7 +51,9 @@ async def run_worker(settings: Settings, *, until_idle: bool = False, silence: t
                 batch_size=AT_ONCE // 2,  # the queue's least for so many at once
                 max_concurrent_tasks=AT_ONCE,
                 mode=QueueExecutionMode.drain if until_idle else QueueExecutionMode.continuous,
-                shutdown_on_listener_failure=True,
+                # The queue's first probe of its listener is sent before it listens, and is always lost. Without
+                # the listener jobs are found all the same, every LOOK_AGAIN.
+                shutdown_on_listener_failure=False,
                 heartbeat_timeout=silence,
                 dequeue_timeout=LOOK_AGAIN,
             )

@@ -130,7 +130,7 @@ async def find_member_by_phone(
 async def list_unit_paths(db: AsyncConnection, org_id: UUID) -> list[str]:
     """The org's units as sheets name them, `党总支/支部`, in their order."""
     paths = tree.unit_paths(org_id)
-    return list((await db.scalars(select(paths.c.path).order_by(paths.c.path))).all())
+    return list((await db.scalars(select(paths.c.path).order_by(paths.c.sort))).all())
 
 
 def _conditions(cipher: Cipher, org_id: UUID, wanted: MemberFilter) -> Sequence[ColumnElement[bool]]:

@@ -7,8 +7,12 @@ import sys
 from asyncio.subprocess import DEVNULL, create_subprocess_exec
 from datetime import timedelta
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
+from pgqueuer.core import listeners
+from pgqueuer.core.qm import QueueManager
+from pgqueuer.domain.errors import FailingListenerError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -96,6 +100,27 @@ async def test_a_job_that_never_succeeds_is_given_up(
         await enqueue(connection, "hopeless", {"text": "no"})
     await run_worker(settings, until_idle=True)
     assert ran == ["gave up"]
+
+
+async def test_a_worker_whose_listener_is_deaf_finds_its_jobs_and_stops_when_told(
+    engine: AsyncEngine, settings: Settings, ran: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def deaf(*_: object, **__: object) -> None:
+        raise FailingListenerError
+
+    monkeypatch.setattr(QueueManager, "listener_healthy", deaf)
+    monkeypatch.setattr(listeners, "initialize_notice_event_listener", AsyncMock())
+    working_on = asyncio.create_task(run_worker(settings))
+    await asyncio.sleep(0.5)
+    async with engine.begin() as connection:
+        await enqueue(connection, "note", {"text": "found"})
+    async with asyncio.timeout(20):
+        while not ran:  # noqa: ASYNC110 — the job tells nobody
+            await asyncio.sleep(0.05)
+    working_on.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working_on
+    assert ran == ["found"]
 
 
 PROGRAM = """
