@@ -79,9 +79,15 @@ BEGIN
 END $$
 """,
     """
-CREATE TRIGGER certifications_hierarchy
-    BEFORE INSERT OR UPDATE OF state, superior_id, subordinate_id ON certifications
+CREATE TRIGGER certifications_begun BEFORE INSERT ON certifications
     FOR EACH ROW WHEN (NEW.state = 'certified') EXECUTE FUNCTION certifications_hierarchy()
+""",
+    # A rename writes the row too, by its reference, and holds the org by then: it must not ask for the hierarchy.
+    """
+CREATE TRIGGER certifications_changed BEFORE UPDATE ON certifications
+    FOR EACH ROW WHEN (NEW.state = 'certified' AND (OLD.state, OLD.superior_id, OLD.subordinate_id)
+        IS DISTINCT FROM (NEW.state, NEW.superior_id, NEW.subordinate_id))
+    EXECUTE FUNCTION certifications_hierarchy()
 """,
     """
 CREATE FUNCTION orgs_closing() RETURNS trigger LANGUAGE plpgsql AS $$
