@@ -239,7 +239,8 @@ VerifiedToken = Annotated[AccessToken, Depends(_token)]
 def address_of(request: Request) -> str | None:
     """The caller's address, as the server (behind its trusted proxy) sees it."""
     try:
-        return str(ip_address(request.client.host)) if request.client else None
+        # Without an IPv6 zone (`fe80::1%eth0`), which PostgreSQL's inet does not know.
+        return str(ip_address(request.client.host.partition("%")[0])) if request.client else None
     except ValueError:
         return None
 

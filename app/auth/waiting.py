@@ -88,7 +88,9 @@ class SignInWatch:
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _listen(self) -> None:
-        connection = await asyncpg.connect(self._url, timeout=10)
+        connection = await asyncpg.connect(
+            self._url, timeout=10, server_settings={"application_name": "xuezu listening"}
+        )
         self._lost.clear()
         try:
             connection.add_termination_listener(lambda _: self._lost.set())

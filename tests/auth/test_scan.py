@@ -2,7 +2,9 @@
 
 import io
 
+import httpx
 import zxingcpp
+from fastapi import FastAPI
 from PIL import Image
 
 from tests.auth.scanning import Console, approve, scan, sign_in_console
@@ -59,3 +61,9 @@ async def test_the_tokens_are_of_a_session_of_their_own(people: People) -> None:
     assert (await person.get("/v1/me")).status_code == 401
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
     assert (await people.api.get("/v1/me", headers=headers)).status_code == 200
+
+
+async def test_an_address_with_a_zone_is_an_address(app: FastAPI) -> None:
+    transport = httpx.ASGITransport(app, client=("fe80::1%eth0", 5))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000") as neighbour:
+        assert (await Console.ask(neighbour)).user_code

@@ -93,7 +93,7 @@ async def test_a_lost_connection_is_made_up_for(app: FastAPI, live: httpx.AsyncC
     async with app.state.engine.begin() as db:
         ended = await db.execute(
             text(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'xuezu listening'"
                 " AND datname = current_database()"
             )
         )
