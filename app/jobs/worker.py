@@ -8,7 +8,7 @@ the queue's own tables learn the kind of error only.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 import asyncpg
@@ -24,6 +24,7 @@ from app.db import create_engine
 from app.jobs.expiry import forgetting
 from app.jobs.queue import Busy, Job, Payload, Worker, enqueue
 from app.members import jobs as members
+from app.reports.folding.loop import keep_folding
 from app.settings import Settings
 
 log = structlog.get_logger()
@@ -58,12 +59,19 @@ async def run_worker(settings: Settings, *, until_idle: bool = False, silence: t
                 dequeue_timeout=LOOK_AGAIN,
             )
         )
+        # Draining is for tests, which look at figures counted to the moment.
+        folding = None if until_idle else asyncio.create_task(keep_folding(settings))
         try:
             await asyncio.shield(running)
         except asyncio.CancelledError:
             queue.shutdown.set()
             await running
             raise
+        finally:
+            if folding is not None:
+                folding.cancel()
+                with suppress(asyncio.CancelledError):
+                    await folding
 
 
 @asynccontextmanager

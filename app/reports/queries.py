@@ -1,8 +1,8 @@
 """Reads of reports. One statement each, so that all figures of an answer are of one instant."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -29,6 +29,7 @@ from app.errors import Invalid
 from app.orgs import tree
 from app.orgs.tables import Org, Unit
 from app.paging import Paging
+from app.reports.kept import as_of, find_kept, kept
 from app.reports.periods import Span, end_of
 from app.reports.recount import Figures, recounted, standings, summed
 from app.reports.schemas import Sort
@@ -59,25 +60,48 @@ class Listing:
         return f"{self.sort}{'-' if self.descending else '+'}"
 
 
-async def read_overview(
-    db: AsyncConnection, org_id: UUID, span: Span, viewer: Viewer, listing: Listing
-) -> Sequence[Row[Any]]:
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a report's figures come from, and what instant they are of."""
+
+    figures: Callable[[UUID, Span, str], Figures]
+    as_of: ColumnElement[Any]
+
+
+KEPT = Source(kept, as_of())
+RECOUNT = Source(recounted, func.now())
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Rows of `read_overview`; `compared` says whether the span before is told."""
+
+    rows: Sequence[Row[Any]]
+    compared: bool
+
+
+async def read_overview(db: AsyncConnection, org_id: UUID, span: Span, viewer: Viewer, listing: Listing) -> Overview:
     """The org's figures, those of the span before, and a page of its subordinates: one row each, at least one row.
 
     Columns: as_of; own_…, sub_… with own_withheld, sub_withheld; the same behind prev_; and of a subordinate (id is
     null where there is none) id, name, the counts, withheld, sort_group, sort_key.
+    A day that is not kept is counted from the sources; but it is not counted only to compare a kept one with it.
     """
-    now, then = recounted(org_id, span, "now"), recounted(org_id, span.before, "then")
+    days = await find_kept(db, [span.until, span.before.until])
+    source = KEPT if span.until in days else RECOUNT
+    now, then = source.figures(org_id, span, "now"), source.figures(org_id, span.before, "then")
     hidden = _hidden(org_id, now, viewer, "now")
     totals = _totals(org_id, now, hidden, viewer).cte("totals")
     previous = _totals(org_id, then, _hidden(org_id, then, viewer, "then"), viewer).cte("previous")
     page = _page(now, hidden, listing).subquery("page")
     statement = (
-        select(func.now().label("as_of"), totals, *(column.label(f"prev_{column.name}") for column in previous.c), page)
+        select(
+            source.as_of.label("as_of"), totals, *(column.label(f"prev_{column.name}") for column in previous.c), page
+        )
         .select_from(totals.join(previous, true()).outerjoin(page, true()))
         .order_by(page.c.sort_group, _directed(page.c.sort_key, listing), page.c.id)
     )
-    return (await db.execute(statement)).all()
+    return Overview((await db.execute(statement)).all(), source is RECOUNT or span.before.until in days)
 
 
 def _hidden(org_id: UUID, figures: Figures, viewer: Viewer, name: str) -> CTE:
@@ -199,15 +223,24 @@ async def read_units(db: AsyncConnection, org_id: UUID, span: Span) -> UnitRepor
     return UnitReport(as_of, (await db.execute(statement)).all())
 
 
+async def list_trend_days(db: AsyncConnection, first: date, last: date) -> list[date]:
+    """The days of a trend, oldest first: those that are kept, or where none is, all."""
+    days = [first + timedelta(days=ahead) for ahead in range((last - first).days + 1)]
+    found = await find_kept(db, days)
+    return [day for day in days if day in found] if found else days
+
+
 async def read_day(db: AsyncConnection, org_id: UUID, day: date, viewer: Viewer) -> Any:
     """The org's own and its subtree's figures of one day: own_…, sub_…, own_withheld, sub_withheld, as_of."""
-    figures = recounted(org_id, Span(day, 1))
+    source = await _source_of(db, day)
+    figures = source.figures(org_id, Span(day, 1), "day")
     totals = _totals(org_id, figures, _hidden(org_id, figures, viewer, "day"), viewer).cte("totals")
-    return (await db.execute(select(func.now().label("as_of"), totals))).one()
+    return (await db.execute(select(source.as_of.label("as_of"), totals))).one()
 
 
 async def is_withheld_above(db: AsyncConnection, org_id: UUID, user_id: UUID, day: date, threshold: int) -> bool:
     """Whether an org, or one between it and the nearest org above it that the user administers, is withheld there."""
+    source = await _source_of(db, day)
     chain = tree.ancestors_at(org_id, end_of(day))
     administers = select(OrgAdmin.org_id).where(OrgAdmin.org_id == chain.c.id, OrgAdmin.user_id == user_id).exists()
     above = await db.execute(select(chain.c.id, administers.label("inside")).order_by(chain.c.distance))
@@ -215,7 +248,7 @@ async def is_withheld_above(db: AsyncConnection, org_id: UUID, user_id: UUID, da
     for superior in above.all():
         if below is not None:
             viewer = Viewer(superior.inside, threshold)
-            figures = recounted(superior.id, Span(day, 1))
+            figures = source.figures(superior.id, Span(day, 1), "part")
             hidden = _hidden(superior.id, figures, viewer, "part")
             if await db.scalar(select(select(hidden.c.id).where(hidden.c.id == below).exists())):
                 return True
@@ -223,3 +256,7 @@ async def is_withheld_above(db: AsyncConnection, org_id: UUID, user_id: UUID, da
             return False
         below = superior.id
     return False
+
+
+async def _source_of(db: AsyncConnection, day: date) -> Source:
+    return KEPT if await find_kept(db, [day]) else RECOUNT

@@ -83,20 +83,22 @@ async def read_overview(request: Request, scope: Reader, db: Db, span: SpanAsked
     person in them once.
     """
     viewer, hidden = await _viewer(request, scope, db, span.until)
-    rows = await queries.read_overview(db, scope.org_id, span, viewer, listing)
-    totals = rows[0]
-    previous = ComparisonOut(
-        since=span.before.since,
-        until=span.before.until,
-        org=figures_of(totals, "prev_own_", withheld=hidden or totals.prev_own_withheld),
-        subtree=figures_of(totals, "prev_sub_", withheld=hidden or totals.prev_sub_withheld),
-    )
+    found = await queries.read_overview(db, scope.org_id, span, viewer, listing)
+    totals = found.rows[0]
+    previous = None
+    if found.compared:
+        previous = ComparisonOut(
+            since=span.before.since,
+            until=span.before.until,
+            org=figures_of(totals, "prev_own_", withheld=hidden or totals.prev_own_withheld),
+            subtree=figures_of(totals, "prev_sub_", withheld=hidden or totals.prev_sub_withheld),
+        )
     return OverviewOut(
         **_stated(totals.as_of, span, viewer.threshold),
         org=figures_of(totals, "own_", withheld=hidden or totals.own_withheld),
         subtree=figures_of(totals, "sub_", withheld=hidden or totals.sub_withheld),
         previous=previous,
-        subordinates=_subordinates(rows, listing, hidden=hidden),
+        subordinates=_subordinates(found.rows, listing, hidden=hidden),
     )
 
 
@@ -106,7 +108,7 @@ async def list_subordinates(
 ) -> SubordinatesOut:
     """A page of the direct subordinates, each with everything below it, sorted by any column."""
     viewer, hidden = await _viewer(request, scope, db, span.until)
-    rows = await queries.read_overview(db, scope.org_id, span, viewer, listing)
+    rows = (await queries.read_overview(db, scope.org_id, span, viewer, listing)).rows
     return SubordinatesOut(
         **_stated(rows[0].as_of, span, viewer.threshold), subordinates=_subordinates(rows, listing, hidden=hidden)
     )
@@ -133,11 +135,13 @@ async def read_trend(
     until: Day,
     days: Annotated[int, Query(ge=1, le=DAYS_KEPT, description="How many days, ending with `day`.")] = 30,
 ) -> TrendOut:
-    """Day by day, oldest first: each point is of its own day, with that day's people and hierarchy."""
+    """Day by day, oldest first: each point is of its own day, with that day's people and hierarchy.
+
+    Days from before totals were kept are left out.
+    """
     first = max(until - timedelta(days=days - 1), first_day_kept())
     points = []
-    for ago in range((until - first).days, -1, -1):
-        day = until - timedelta(days=ago)
+    for day in await queries.list_trend_days(db, first, until):
         viewer, hidden = await _viewer(request, scope, db, day)
         row = await queries.read_day(db, scope.org_id, day, viewer)
         points.append(

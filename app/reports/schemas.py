@@ -72,7 +72,7 @@ class ReportOut(Out):
 class OverviewOut(ReportOut):
     org: FiguresOut = Field(description="The org itself, with its units.")
     subtree: FiguresOut = Field(description="The org and everything below it.")
-    previous: ComparisonOut
+    previous: ComparisonOut | None = Field(description="Null where that period ends on a day that is not kept.")
     subordinates: Page[SubordinateFiguresOut] = Field(
         description="The direct subordinates, each with everything below it; the next pages at `reports/subordinates`."
     )

@@ -26,7 +26,8 @@ BEGIN
         RETURN;
     END IF;
     PERFORM pg_advisory_xact_lock(hashtextextended('partitions.' || partition, 0));
-    IF to_regclass('partitions.' || partition) IS NOT NULL THEN
+    -- The catalog itself is asked now: the look-up before may be answered from what this session remembers.
+    IF EXISTS (SELECT FROM pg_class WHERE relnamespace = 'partitions'::regnamespace AND relname = partition) THEN
         RETURN;
     END IF;
     EXECUTE format('CREATE TABLE partitions.%I (LIKE %I INCLUDING ALL)', partition, parent);

@@ -222,6 +222,20 @@ async def test_the_same_batch_ten_times_at_once_counts_once(people: People, serv
     assert (await _points(person))["total"] == 200
 
 
+async def test_the_first_events_of_a_day_may_come_all_at_once(people: People, service: PointsService) -> None:
+    """Each makes the day's partition where there is none; whoever comes second finds it made."""
+    person = await _learner(people)
+    now = datetime.now(SHANGHAI)
+    days = [now - timedelta(days=ago) for ago in range(12, 24)]
+    batches = [
+        [event(person.user_id, points=1, occurred_at=day.isoformat()) for day in random.sample(days, len(days))]
+        for _ in range(8)
+    ]
+    answers = await asyncio.gather(*(service.outcomes(*batch) for batch in batches))
+    assert {outcome for outcomes in answers for outcome in outcomes} == {"counted"}
+    assert (await _points(person))["total"] == 8 * len(days)
+
+
 async def test_any_mixture_of_events_equals_a_naive_count(people: People, service: PointsService) -> None:
     chance = random.Random(8)
     persons = [await _learner(people) for _ in range(4)]

@@ -1,0 +1,146 @@
+"""Reports over HTTP where totals are kept: the same figures as the naive count, of the instant they state."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.main import create_app
+from app.points.days import today
+from app.reports.folding.cycle import fold, keep_days
+from app.reports.folding.loop import keep_folding
+from app.settings import Settings
+from tests.conftest import migrated_database
+from tests.contract import Contract
+from tests.people import People
+from tests.points.services import PointsService, event, sign_in_service
+from tests.reports.test_overview import admin_of, settled_world
+from tests.reports.test_recount import DAYS, check_overview, report, send_events
+from tests.reports.world import make_world, write_world
+
+
+@pytest.fixture(scope="module")
+def kept_settings(server_url: str, worker_id: str, settings: Settings) -> Settings:
+    """A database of this module's own: where days are kept, reports no longer follow by themselves."""
+    url = migrated_database(server_url, f"xuezu_{worker_id}_kept")
+    return settings.model_copy(update={"database_url": SecretStr(url), "withhold_below": 1})
+
+
+@pytest.fixture(scope="module")
+async def kept_app(kept_settings: Settings) -> AsyncIterator[FastAPI]:
+    application = create_app(kept_settings)
+    async with application.router.lifespan_context(application):
+        yield application
+
+
+@pytest.fixture(scope="module")
+async def kept_people(kept_app: FastAPI) -> AsyncIterator[People]:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(kept_app, client=("127.0.0.1", 50000)),
+        base_url=kept_app.state.settings.public_url,
+        event_hooks={"response": [Contract(kept_app).check]},
+    ) as client:
+        yield People(client)
+
+
+@pytest.fixture(scope="module")
+async def kept_service(kept_people: People, kept_app: FastAPI) -> PointsService:
+    return await sign_in_service(kept_people.api, kept_app.state.engine)
+
+
+@pytest.fixture
+async def folder(kept_settings: Settings) -> AsyncIterator[asyncpg.Connection]:
+    assert kept_settings.database_url is not None
+    connection = await asyncpg.connect(kept_settings.database_url.get_secret_value())
+    yield connection
+    await connection.close()
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_kept_reports_equal_a_naive_count(
+    kept_people: People, kept_service: PointsService, kept_app: FastAPI, folder: asyncpg.Connection, seed: int
+) -> None:
+    chance = random.Random(40 + seed)
+    viewer = await kept_people.register()
+    world = make_world(chance, UUID(viewer.user_id), orgs=10, people=30)
+    await write_world(kept_app.state.engine, world)
+    await send_events(kept_service, world)
+    while await fold(folder):
+        pass
+    await keep_days(folder, today(), tomorrow=True)
+    kept_since = await folder.fetchval("SELECT min(day) FROM kept_days")
+    for org in world.orgs:
+        for day in (today(), today() - timedelta(days=chance.randrange(1, 20))):
+            await check_overview(viewer, world, org, day, chance.choice(list(DAYS)), kept_since)
+    trend = await report(viewer, world.orgs[0], "reports/trend", days=30)
+    assert len(trend["days"]) == 30
+    for point in trend["days"][::7]:
+        on = datetime.fromisoformat(point["day"]).date()
+        assert point["subtree"] == world.count(world.below(world.orgs[0], on), on, 1)
+
+
+async def test_a_report_says_what_instant_it_is_of(
+    kept_people: People, kept_service: PointsService, kept_app: FastAPI, folder: asyncpg.Connection
+) -> None:
+    owner = await kept_people.register()
+    world = settled_world(UUID(owner.user_id), random.Random(1), [3, 3], [None, 0])
+    await write_world(kept_app.state.engine, world)
+    while await fold(folder):
+        pass
+    await keep_days(folder, today(), tomorrow=False)
+    before = await report(owner, world.orgs[0], "reports/overview")
+    assert await kept_service.outcomes(event(str(world.users[0]), points=7)) == ["counted"]
+    waiting = await report(owner, world.orgs[0], "reports/overview")
+    assert waiting["subtree"] == before["subtree"]
+    again = await report(owner, world.orgs[0], "reports/overview")
+    assert waiting["as_of"] == again["as_of"], "it stands still while something waits"
+    await fold(folder)
+    after = await report(owner, world.orgs[0], "reports/overview")
+    assert after["subtree"]["points"] == 7
+    assert after["as_of"] > waiting["as_of"]
+
+
+async def test_kept_totals_of_too_few_are_withheld(
+    kept_people: People, kept_app: FastAPI, folder: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept_app.state.settings, "withhold_below", 3)
+    engine: AsyncEngine = kept_app.state.engine
+    owner = await kept_people.register()
+    world = settled_world(UUID(owner.user_id), random.Random(6), [9, 2, 0, 3, 4, 9], [None, 0, 0, 2, 2, 0])
+    await write_world(engine, world)
+    above = await admin_of(kept_people, engine, world.orgs[0])
+    while await fold(folder):
+        pass
+    await keep_days(folder, today(), tomorrow=False)
+    seen = await report(above, world.orgs[0], "reports/overview", sort="points", order="desc")
+    assert [UUID(row["id"]) for row in seen["subordinates"]["items"] if row["figures"]["withheld"]] == sorted(
+        world.orgs[1:3]
+    )
+    assert (await report(above, world.orgs[3], "reports/overview"))["subtree"]["withheld"]
+
+
+async def test_the_worker_keeps_the_days_and_folds_what_comes(
+    kept_people: People, kept_service: PointsService, kept_settings: Settings
+) -> None:
+    owner = await kept_people.register()
+    org = UUID((await owner.create_org())["id"])
+    folding = asyncio.create_task(keep_folding(kept_settings))
+    try:
+        await kept_service.outcomes(event(owner.user_id, points=9))
+        for _ in range(200):
+            seen = await report(owner, org, "reports/overview", period="day")
+            if seen["subtree"]["points"] == 9:
+                break
+            await asyncio.sleep(0.05)
+        assert (seen["org"]["members"], seen["org"]["active"], seen["org"]["points"]) == (1, 1, 9)
+    finally:
+        folding.cancel()
+        await asyncio.gather(folding, return_exceptions=True)
