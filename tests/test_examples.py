@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx
 import pytest
-from pgqueuer.domain.errors import FailingListenerError
 
 from app import demo
 from app.demo.people import PHONE_CODE_GRANT
@@ -76,20 +75,13 @@ class Played:
         return found[1]
 
 
-async def _worker_that_is_begun_again(settings: Settings) -> None:
-    """On a busy machine the queue may not hear itself in time, and ends the worker so that it is begun again."""
-    while True:
-        with suppress(FailingListenerError):
-            await run_worker(settings)
-
-
 @contextmanager
 def _working(settings: Settings) -> Iterator[None]:
     """A worker beside the service, in a thread with an event loop of its own."""
     stop: list[Callable[[], object]] = []
 
     async def work() -> None:
-        working = asyncio.create_task(_worker_that_is_begun_again(settings))
+        working = asyncio.create_task(run_worker(settings))
         stop.append(partial(asyncio.get_running_loop().call_soon_threadsafe, working.cancel))
         with suppress(asyncio.CancelledError):
             await working
