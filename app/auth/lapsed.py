@@ -1,11 +1,9 @@
-"""What signing in leaves behind and nobody needs any more: deleted once an hour by one of the processes."""
+"""What signing in leaves behind and nobody needs any more: what `app.jobs.expiry` deletes every hour."""
 
-import asyncio
 from datetime import timedelta
 
-import structlog
 from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.auth.limits import delete_full_buckets
 from app.auth.tables import (
@@ -18,9 +16,6 @@ from app.auth.tables import (
     SimulatedMessage,
 )
 
-log = structlog.get_logger()
-
-EVERY_SECONDS = 3600
 KEPT = timedelta(days=1)
 REPLAY_KNOWN_FOR = timedelta(days=7)
 """How long a used refresh token is remembered, to end its family where it comes again; later it is just unknown."""
@@ -48,14 +43,3 @@ async def delete_lapsed(db: AsyncConnection) -> bool:
         await db.execute(delete(table).where(condition))
     await delete_full_buckets(db)
     return True
-
-
-async def keep_deleting_lapsed(engine: AsyncEngine) -> None:
-    """`delete_lapsed` once an hour, until cancelled; what fails is tried again an hour later."""
-    while True:
-        await asyncio.sleep(EVERY_SECONDS)
-        try:
-            async with engine.begin() as db:
-                await delete_lapsed(db)
-        except Exception as error:
-            log.warning("lapsed_rows_kept", error=type(error).__name__)

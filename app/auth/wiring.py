@@ -20,7 +20,6 @@ from app.auth import (
     simulator_router,
 )
 from app.auth.alipay import alipay_provider
-from app.auth.lapsed import keep_deleting_lapsed
 from app.auth.signing_keys import key_ring
 from app.auth.sms import sms_gateway
 from app.auth.tokens import TokenIssuer, TokenVerifier
@@ -68,15 +67,11 @@ async def signing_in(app: FastAPI) -> AsyncIterator[None]:
     app.state.alipay = alipay_provider(settings, cipher)
     database_url = settings.database_url.get_secret_value()
     app.state.sign_in_watch = SignInWatch(plain_url(database_url), keys.refresh)
-    beside = [
-        asyncio.create_task(app.state.sign_in_watch.run()),
-        asyncio.create_task(keep_deleting_lapsed(app.state.engine)),
-    ]
+    watching = asyncio.create_task(app.state.sign_in_watch.run())
     try:
         yield
     finally:
-        for task in beside:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
         await aside.dispose()
