@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, literal, select, tuple_
+from sqlalchemy import exists, func, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
 
 from app.auth.tables import User
 from app.certification.errors import InvitationExpired, InvitationUnknown, InvitationUsedUp
@@ -136,6 +137,23 @@ async def list_subordinates(db: AsyncConnection, org_id: UUID, paging: Paging) -
     statement = (
         select(Org.id, Org.name, Org.kind, Org.region_code, Certification.certified_at)
         .join(Org, Org.id == Certification.subordinate_id)
+        .where(Certification.superior_id == org_id, Certification.state == "certified")
+        .order_by(Certification.subordinate_name, Certification.subordinate_id)
+        .limit(paging.limit + 1)
+    )
+    if paging.after is not None:
+        key = tuple_(Certification.subordinate_name, Certification.subordinate_id)
+        statement = statement.where(key > tuple_(*map(literal, paging.after)))
+    return (await db.execute(statement)).all()
+
+
+async def list_subordinate_nodes(db: AsyncConnection, org_id: UUID, paging: Paging) -> Sequence[Any]:
+    """The same as the branches of a tree: each with whether orgs are certified under it in turn."""
+    below = aliased(Certification, name="below")
+    has_subordinates = exists().where(below.superior_id == Org.id, below.state == "certified").correlate(Org)
+    statement = (
+        select(Org.id, Org.name, has_subordinates.label("has_subordinates"))
+        .join(Certification, Certification.subordinate_id == Org.id)
         .where(Certification.superior_id == org_id, Certification.state == "certified")
         .order_by(Certification.subordinate_name, Certification.subordinate_id)
         .limit(paging.limit + 1)

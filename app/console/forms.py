@@ -2,9 +2,10 @@
 
 from collections.abc import Awaitable, Mapping
 from typing import Annotated, Any, TypeVar
+from uuid import UUID
 
 from fastapi import Depends, Request
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from app.db import Db
 from app.errors import BadRequest, Problem, UnsupportedMediaType
@@ -12,8 +13,8 @@ from app.errors import BadRequest, Problem, UnsupportedMediaType
 T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
 
-Wrong = Mapping[str, str]
-"""What is wrong with each field, by its name and for the person who typed it."""
+MaybeId = Annotated[UUID | None, BeforeValidator(lambda given: given or None)]
+"""An id in an address; left empty it is none."""
 
 
 class Form(dict[str, str]):

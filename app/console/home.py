@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.auth.access import Can, OrgScope, Permission, SignedIn
 from app.console.rendering import page
-from app.console.sign_in import ConsoleRoute
+from app.console.route import ConsoleRoute
 from app.console.standing import at_home, in_org
 from app.db import Db
 from app.orgs.queries import list_my_orgs

@@ -12,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from app.console.assets import asset_url
-from app.errors import english
+from app.errors import NotFound, english
 from app.orgs.regions import path_of
 from app.points.days import SHANGHAI
 
@@ -98,6 +98,13 @@ def render(request: Request, template: str, **context: Any) -> Markup:
 def page(request: Request, template: str, status: int = 200, /, **context: Any) -> HTMLResponse:
     """A template as the answer."""
     return HTMLResponse(render(request, template, **context), status)
+
+
+def part(request: Request, template: str, status: int = 200, /, **context: Any) -> HTMLResponse:
+    """A template that is no page by itself, for the page that is shown. Raises NotFound where none is."""
+    if request.method in {"GET", "HEAD"} and not is_partial(request):
+        raise NotFound
+    return page(request, template, status, **context)
 
 
 def is_partial(request: Request) -> bool:

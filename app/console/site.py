@@ -4,13 +4,13 @@ from fastapi import APIRouter, Request, Response
 
 from app.auth.access import Public
 from app.auth.session_cookies import is_secure
-from app.console import assets, home, members, sign_in
+from app.console import assets, directory, hierarchy, home, people, selection, sign_in, units
 from app.console.forms import PageForm
 from app.console.phone import me, orgs, scans
 from app.console.phone import sign_in as phone_sign_in
 from app.console.phone.sign_in import PhoneRoute
 from app.console.rendering import LANGUAGE
-from app.console.sign_in import ConsoleRoute
+from app.console.route import ConsoleRoute
 from app.errors import NotFound
 from app.settings import Settings
 
@@ -47,7 +47,8 @@ async def find_nothing_on_the_phone(path: str) -> Response:
 
 def routers(settings: Settings) -> list[APIRouter]:
     """The console's routes, and in development the phone's; what matches nothing comes last."""
-    found = [assets.router, sign_in.router, sign_in.signed_in_router, home.router, members.router, rest]
+    found = [assets.router, sign_in.router, sign_in.signed_in_router, home.router]
+    found += [directory.router, people.router, selection.router, units.router, hierarchy.router, rest]
     if settings.development:
         found += [phone_sign_in.router, phone_sign_in.signed_in_router, me.router, scans.router, orgs.router]
         found += [phone_rest]

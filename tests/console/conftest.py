@@ -64,8 +64,11 @@ async def let_in(visitor: httpx.AsyncClient, person: Person) -> None:
     assert entered.status_code == 204, entered.text
 
 
+SignIn = Callable[[Screen, Person], Awaitable[None]]
+
+
 @pytest.fixture
-def signed_in(live: str) -> Callable[[Screen, Person], Awaitable[None]]:
+def signed_in(live: str) -> SignIn:
     """Give a browser the session of a person: signed in by scan, over HTTP."""
 
     async def sign_in(shown: Screen, person: Person) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from app.console.rendering import ENGLISH
 
 _ROOT = Path(str(files("app.console")))
-_SAID = re.compile(r"""\b(?:t|words)\(\s*(['"])((?:(?!\1).)*)\1""")
+_SAID = re.compile(r"""\b(?:t|words|words_of\(request\))\(\s*(['"])((?:(?!\1).)*)\1""")
 _TEXT = re.compile(r"[\u4e00-\u9fff]")
 
 

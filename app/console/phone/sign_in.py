@@ -1,5 +1,7 @@
 """Signing in on the phone: a code by the simulated SMS gateway, shown beside the form."""
 
+import time
+
 from fastapi import APIRouter, BackgroundTasks, Request, Response
 
 from app.auth.access import Public, SignedIn, actor_of
@@ -47,14 +49,16 @@ async def send_code(request: Request, db: Db, cipher: CipherDep, form: PageForm,
     gateway = gateway_of(request)
     message = await make_phone_code(db, cipher, actor_of(request), phone=asked.phone, purpose=Purpose.SIGN_IN)
     tasks.add_task(deliver, gateway, asked.phone, message)
-    return page(request, "phone/code.html", **shown, wrong=False)
+    return page(request, "phone/code.html", **shown, since=int(time.time()), wrong=False)
 
 
 @router.post("/outbox")
 async def show_outbox(request: Request, db: Db, cipher: CipherDep, form: PageForm) -> Response:
     """What has arrived at the phone; asked for again until something has."""
+    since = int(form["since"]) if form.get("since", "").isdecimal() and len(form["since"]) < 12 else 0
     messages = await list_simulated_messages(db, cipher, _phone(form))
-    return page(request, "phone/outbox.html", messages=messages[:1], phone=_phone(form))
+    fresh = [message for message in messages[:1] if message.arrived_at.timestamp() >= since]
+    return page(request, "phone/outbox.html", messages=fresh, phone=_phone(form), since=since)
 
 
 @router.post("/session")
@@ -65,7 +69,7 @@ async def begin_session(request: Request, db: Db, form: PageForm) -> Response:
     outcome = await redeem_phone_code(token_request(request, db, client, asked)) if asked["code"] else None
     if outcome is None or isinstance(outcome, OAuthError):
         shown = {"back": form.get("back", ""), "phone": asked["phone"]}
-        return page(request, "phone/code.html", 422, **shown, wrong=True)
+        return page(request, "phone/code.html", 422, **shown, since=0, wrong=True)
     response = Response(status_code=303, headers={"Location": _back(form)})
     set_session_cookie(request, response, PhoneRoute.cookie, await carried(request, client, outcome))
     return response

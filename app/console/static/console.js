@@ -1,4 +1,4 @@
-// What htmx does not do by itself: the stream of the sign-in, notices that go, and no more.
+// What htmx does not do by itself: the stream of a wait, dialogs, ticks in a table, and no more.
 
 const streams = new WeakMap();
 
@@ -22,18 +22,82 @@ function prepare(root) {
   for (const element of root.querySelectorAll("[data-stream]")) follow(element);
 }
 
+/** Say how many rows are ticked, and offer what can be done with them. */
+function count(form) {
+  const ticks = [...form.querySelectorAll("[name=member_id]")];
+  const ticked = ticks.filter((tick) => tick.checked).length;
+  form.querySelector("[data-count]").textContent = ticked;
+  form.querySelector("[data-some]").hidden = ticked === 0;
+  form.querySelector("[data-none]").hidden = ticked > 0;
+  const all = form.querySelector("[data-all]");
+  all.checked = ticked > 0 && ticked === ticks.length;
+  all.indeterminate = ticked > 0 && ticked < ticks.length;
+}
+
+/** Show the dialog around what was loaded, named by its title. */
+function show(body) {
+  const dialog = body.closest("dialog");
+  const title = body.querySelector("[data-title]");
+  if (title) title.id = dialog.getAttribute("aria-labelledby");
+  if (!dialog.open) dialog.showModal();
+  (body.querySelector("[aria-invalid=true]") ?? body.querySelector("[autofocus]") ?? title)?.focus();
+}
+
+function closeAll() {
+  for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+}
+
 document.addEventListener("htmx:load", (event) => prepare(event.detail.elt));
 document.addEventListener("htmx:beforeCleanupElement", (event) => streams.get(event.detail.elt)?.close());
+document.addEventListener("htmx:afterSettle", (event) => {
+  if (event.detail.target.id === "dialog-body" || event.detail.target.id === "drawer-body") show(event.detail.target);
+  for (const form of document.querySelectorAll("[data-selection]")) count(form);
+});
+document.addEventListener("close-dialogs", closeAll);
+document.addEventListener("close", (event) => {
+  if (event.target.matches("dialog")) event.target.firstElementChild.replaceChildren();
+}, true);
 addEventListener("pagehide", () => {
   for (const element of document.querySelectorAll("[data-stream]")) streams.get(element)?.close();
 });
 
 document.addEventListener("click", (event) => {
-  const dismiss = event.target.closest("[data-dismiss]");
-  if (dismiss) dismiss.closest(dismiss.dataset.dismiss).remove();
-  const opens = event.target.closest("[data-opens]");
+  const at = (selector) => event.target.closest(selector);
+  const dismissed = at("[data-dismiss]");
+  if (dismissed) dismissed.closest(dismissed.dataset.dismiss).remove();
+  const opens = at("[data-opens]");
   if (opens) {
     const open = document.getElementById(opens.dataset.opens).classList.toggle("open");
     opens.setAttribute("aria-expanded", String(open));
+  }
+  const expands = at("[data-expands]");
+  if (expands) {
+    const open = expands.getAttribute("aria-expanded") !== "true";
+    expands.setAttribute("aria-expanded", String(open));
+    expands.parentElement.querySelector(":scope > ul").hidden = !open;
+  }
+  if (at("[data-close]") || event.target.matches("dialog")) event.target.closest("dialog").close();
+  const choice = at("[data-choice] a");
+  if (choice) {
+    for (const other of document.querySelectorAll("[data-choice] a[aria-current]")) other.removeAttribute("aria-current");
+    choice.setAttribute("aria-current", "true");
+  }
+});
+
+document.addEventListener("change", (event) => {
+  const form = event.target.closest("[data-selection]");
+  if (!form) return;
+  if (event.target.matches("[data-all]")) {
+    for (const tick of form.querySelectorAll("[name=member_id]")) tick.checked = event.target.checked;
+  }
+  count(form);
+});
+
+document.addEventListener("input", (event) => {
+  const wanted = event.target.dataset?.filters;
+  if (!wanted) return;
+  const text = event.target.value.trim().toLowerCase();
+  for (const row of document.querySelectorAll(`${wanted} > [data-text]`)) {
+    row.hidden = !row.dataset.text.toLowerCase().includes(text);
   }
 });

@@ -1,0 +1,25 @@
+"""What a page is told when something was done: a notice, and which parts of it are to be read anew."""
+
+import orjson
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+
+from app.console.rendering import page
+from app.errors import Problem, english
+
+
+def done(request: Request, said: str, *changed: str) -> HTMLResponse:
+    """A notice that it is done; the dialog closes, and parts that show what `changed` load themselves again."""
+    response = page(request, "done.html", said=said)
+    triggers = orjson.dumps(dict.fromkeys(("close-dialogs", *changed))).decode()
+    response.headers.update({"HX-Retarget": "#notices", "HX-Reswap": "afterbegin", "HX-Trigger": triggers})
+    return response
+
+
+def title_of(request: Request, problem: Problem) -> str:
+    """A refusal's title and advice in the reader's language, for a form that is shown again."""
+    return problem.en if english(request) else problem.zh
+
+
+def advice_of(request: Request, problem: Problem) -> str:
+    return problem.advice_en if english(request) else problem.advice_zh

@@ -1,0 +1,134 @@
+"""Several people at once: moved, copied, given units (选择组织), removed. Each is done or refused on their own."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from pydantic import TypeAdapter, ValidationError
+
+from app.auth.access import Can, OrgScope, Permission
+from app.cipher import Cipher, CipherDep
+from app.console.forms import Form, PageForm, refusal_of
+from app.console.notices import title_of
+from app.console.people import CHANGED, UNITS
+from app.console.rendering import part
+from app.console.route import ConsoleRoute
+from app.console.standing import in_org
+from app.db import Db
+from app.errors import Invalid, Problem
+from app.members.operations import copy_member, remove_member, set_places
+from app.members.queries import get_member
+from app.members.schemas import MemberOut, PlacesUpdate
+from app.orgs.unit_queries import list_units_by_path
+
+router = APIRouter(prefix="/console/orgs/{org_id}/selection", route_class=ConsoleRoute, include_in_schema=False)
+
+Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
+Act = Literal["move", "copy", "places", "removal"]
+MOST = 500
+_Ids = TypeAdapter(list[UUID])
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Whom and where to."""
+
+    members: list[UUID]
+    units: list[UUID]
+    at_org: bool
+    viewed: UUID | None
+
+    @classmethod
+    def of(cls, form: Form) -> "Chosen":
+        try:
+            members = list(dict.fromkeys(_Ids.validate_python(form.all("member_id"))))[:MOST]
+            viewed = _Ids.validate_python([form["viewed"]])[0] if form.get("viewed") else None
+            return cls(members, _Ids.validate_python(form.all("unit_id")), "at_org" in form, viewed)
+        except ValidationError:
+            raise Invalid from None
+
+
+@router.post("")
+async def show_act(request: Request, db: Db, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
+    """What is to be done with those who are ticked: what it will do, and the choice it needs."""
+    act = _act(form)
+    chosen = Chosen.of(form)
+    first = [await get_member(db, cipher, scope.org_id, member) for member in chosen.members[:5]]
+    units = [] if act == "removal" else await list_units_by_path(db, scope.org_id, "", UNITS)
+    return part(request, "selection.html", **_shown(scope, act, chosen), first=first, units=units, wrong=False)
+
+
+@router.post("/{act}")
+async def do_act(request: Request, db: Db, cipher: CipherDep, scope: Writer, act: Act, form: PageForm) -> Response:
+    """Does it for each; those refused are told with the reason, the others are done."""
+    chosen = Chosen.of(form)
+    if not _is_whole(act, chosen, form):
+        first = [await get_member(db, cipher, scope.org_id, member) for member in chosen.members[:5]]
+        units = [] if act == "removal" else await list_units_by_path(db, scope.org_id, "", UNITS)
+        return part(request, "selection.html", 422, **_shown(scope, act, chosen), first=first, units=units, wrong=True)
+    refused: list[tuple[str, str]] = []
+    for member_id in chosen.members:
+        outcome = await refusal_of(db, _ACTS[act](db, cipher, scope, member_id, chosen))
+        if isinstance(outcome, Problem):
+            member = await refusal_of(db, get_member(db, cipher, scope.org_id, member_id))
+            refused.append((member.name if isinstance(member, MemberOut) else "—", title_of(request, outcome)))
+    count = len(chosen.members) - len(refused)
+    response = part(request, "selection_done.html", act=act, count=count, refused=refused)
+    response.headers["HX-Trigger"] = CHANGED
+    return response
+
+
+def _act(form: Form) -> Act:
+    match form.get("act"):
+        case "move":
+            return "move"
+        case "copy":
+            return "copy"
+        case "places":
+            return "places"
+        case "removal":
+            return "removal"
+        case _:
+            raise Invalid
+
+
+def _is_whole(act: Act, chosen: Chosen, form: Form) -> bool:
+    """Whether all that the act needs was chosen; a removal is confirmed by the number of people."""
+    if act == "removal":
+        return form.get("count", "").strip() == str(len(chosen.members))
+    return bool(chosen.units) or (act == "places" and chosen.at_org)
+
+
+def _shown(scope: OrgScope, act: Act, chosen: Chosen) -> dict[str, Any]:
+    return {**in_org(scope, "members"), "act": act, "chosen": chosen}
+
+
+async def _move(db: Db, cipher: Cipher, scope: OrgScope, member_id: UUID, chosen: Chosen) -> None:
+    """Out of the unit that is looked at (without one: out of all) into another."""
+    member = await get_member(db, cipher, scope.org_id, member_id)
+    stay = [unit.id for unit in member.units if chosen.viewed is not None and unit.id != chosen.viewed]
+    body = PlacesUpdate(unit_ids=[*stay, *chosen.units], at_org=False)
+    await set_places(db, cipher, scope, member_id, body, None)
+
+
+async def _copy(db: Db, cipher: Cipher, scope: OrgScope, member_id: UUID, chosen: Chosen) -> None:
+    for unit in chosen.units:
+        await copy_member(db, cipher, scope, member_id, unit)
+
+
+async def _choose(db: Db, cipher: Cipher, scope: OrgScope, member_id: UUID, chosen: Chosen) -> None:
+    await set_places(db, cipher, scope, member_id, PlacesUpdate(unit_ids=chosen.units, at_org=chosen.at_org), None)
+
+
+async def _remove(db: Db, _: Cipher, scope: OrgScope, member_id: UUID, __: Chosen) -> None:
+    await remove_member(db, scope, member_id, None)
+
+
+_ACTS: dict[Act, Callable[[Db, Cipher, OrgScope, UUID, Chosen], Awaitable[None]]] = {
+    "move": _move,
+    "copy": _copy,
+    "places": _choose,
+    "removal": _remove,
+}

@@ -1,0 +1,116 @@
+"""The units of the org's own tree: added, renamed, moved, removed (S7, S10)."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import ValidationError
+
+from app.auth.access import Can, OrgScope, Permission
+from app.console.forms import Form, MaybeId, PageForm, checked, refusal_of
+from app.console.notices import done
+from app.console.people import UNITS
+from app.console.rendering import part, words_of
+from app.console.route import ConsoleRoute
+from app.console.standing import in_org
+from app.db import Db
+from app.errors import Problem
+from app.orgs import units as operations
+from app.orgs.queries import get_unit
+from app.orgs.unit_queries import list_units_by_path
+from app.orgs.unit_schemas import UnitCreate, UnitUpdate
+
+router = APIRouter(prefix="/console/orgs/{org_id}/units", route_class=ConsoleRoute, include_in_schema=False)
+
+Writer = Annotated[OrgScope, Can(Permission.UNITS_WRITE)]
+UnitId = Annotated[UUID, Path()]
+CHANGED = "units-changed"
+
+
+@router.get("/new")
+async def show_new_unit(request: Request, db: Db, scope: Writer, parent: MaybeId = None) -> Response:
+    """The form of a new unit, under another or directly under the org."""
+    return await _show_form(request, db, scope, None, Form([("parent_id", str(parent))] if parent else []), None)
+
+
+@router.post("")
+async def add_unit(request: Request, db: Db, scope: Writer, form: PageForm) -> Response:
+    """Adds a unit."""
+    body = checked(UnitCreate, form.given("name", "kind", "parent_id"))
+    if isinstance(body, ValidationError):
+        return await _show_form(request, db, scope, None, form, body)
+    outcome = await refusal_of(db, operations.create_unit(db, scope, body))
+    if isinstance(outcome, Problem):
+        return await _show_form(request, db, scope, None, form, outcome)
+    return done(request, words_of(request)("已添加“{name}”", name=body.name), CHANGED)
+
+
+@router.get("/{unit_id}/form")
+async def show_edit(request: Request, db: Db, scope: Writer, unit_id: UnitId) -> Response:
+    """The form of a unit: its name, its kind, what it stands under."""
+    unit = await get_unit(db, scope.org_id, unit_id)
+    given = {"name": unit.name, "kind": unit.kind, "parent_id": str(unit.parent_id or ""), "version": str(unit.version)}
+    return await _show_form(request, db, scope, unit, Form(list(given.items())), None)
+
+
+@router.post("/{unit_id}")
+async def edit_unit(request: Request, db: Db, scope: Writer, unit_id: UnitId, form: PageForm) -> Response:
+    """Renames a unit, or moves it with all that is under it."""
+    unit = await get_unit(db, scope.org_id, unit_id)
+    fields: dict[str, Any] = {**form.given("name", "kind"), "parent_id": form.get("parent_id") or None}
+    body = checked(UnitUpdate, fields)
+    if isinstance(body, ValidationError) or not form.given("name"):
+        return await _show_form(request, db, scope, unit, form, body)
+    version = int(form["version"]) if form.get("version", "").isdecimal() and len(form["version"]) < 10 else None
+    outcome = await refusal_of(db, operations.update_unit(db, scope, unit_id, body, version))
+    if isinstance(outcome, Problem):
+        return await _show_form(request, db, scope, unit, form, outcome)
+    return done(request, words_of(request)("已保存“{name}”", name=body.name), CHANGED, "members-changed")
+
+
+@router.get("/{unit_id}/removal")
+async def show_removal(request: Request, db: Db, scope: Writer, unit_id: UnitId) -> Response:
+    """What removing a unit does, and where its people go."""
+    return await _show_removal(request, db, scope, unit_id, Form([]), None)
+
+
+@router.post("/{unit_id}/removal")
+async def remove_unit(request: Request, db: Db, scope: Writer, unit_id: UnitId, form: PageForm) -> Response:
+    """Removes a unit, its name having been typed; its people move where they are told to."""
+    unit = await get_unit(db, scope.org_id, unit_id)
+    if form.get("name", "").strip() != unit.name:
+        return await _show_removal(request, db, scope, unit_id, form, None, status=422)
+    target = form.get("move_people_to", "")
+    to = UUID(target) if _is_uuid(target) else None
+    outcome = await refusal_of(db, operations.remove_unit(db, scope, unit_id, to, None))
+    if isinstance(outcome, Problem):
+        return await _show_removal(request, db, scope, unit_id, form, outcome, status=outcome.status)
+    response = done(request, words_of(request)("已删除“{name}”", name=unit.name))
+    response.headers["HX-Location"] = f"/console/orgs/{scope.org_id}/members"
+    return response
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+async def _show_form(request: Request, db: Db, scope: OrgScope, unit: Any, form: Form, outcome: Any) -> Response:
+    units = await list_units_by_path(db, scope.org_id, "", UNITS)
+    problem = outcome if isinstance(outcome, Problem) else None
+    shown = {**in_org(scope, "members"), "unit": unit, "units": units, "form": form, "problem": problem}
+    wrong = outcome is not None and problem is None
+    status = problem.status if problem else 422 if wrong else 200
+    return part(request, "unit_form.html", status, **shown, wrong=wrong)
+
+
+async def _show_removal(
+    request: Request, db: Db, scope: OrgScope, unit_id: UUID, form: Form, problem: Problem | None, status: int = 200
+) -> Response:
+    unit = await get_unit(db, scope.org_id, unit_id)
+    others = [one for one in await list_units_by_path(db, scope.org_id, "", UNITS) if one.id != unit_id]
+    shown = {**in_org(scope, "members"), "unit": unit, "units": others, "form": form, "problem": problem}
+    return part(request, "unit_removal.html", status, **shown, wrong=status == 422 and problem is None)

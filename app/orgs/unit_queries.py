@@ -1,0 +1,51 @@
+"""Reads of the units of one org level by level, for whoever opens its tree a branch at a time."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import exists, func, literal, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import aliased
+
+from app.orgs import tree
+from app.orgs.tables import Unit
+
+_Below = aliased(Unit, name="below")
+
+
+async def list_child_units(db: AsyncConnection, org_id: UUID, parent_id: UUID | None, limit: int) -> Sequence[Any]:
+    """The units directly under one (None: under the org itself) by position, each with whether units are under it."""
+    has_units = exists().where(_Below.org_id == org_id, _Below.parent_id == Unit.id, _Below.removed_at.is_(None))
+    statement = (
+        select(Unit.id, Unit.parent_id, Unit.name, Unit.kind, Unit.version, has_units.label("has_units"))
+        .where(Unit.org_id == org_id, Unit.removed_at.is_(None))
+        .where(Unit.parent_id.is_(None) if parent_id is None else Unit.parent_id == parent_id)
+        .order_by(Unit.position, Unit.id)
+        .limit(limit)
+    )
+    return (await db.execute(statement)).all()
+
+
+async def list_unit_chain(db: AsyncConnection, org_id: UUID, unit_id: UUID) -> Sequence[UUID]:
+    """The unit and the units that it stands under, from the top down; none where the org has no such unit."""
+    paths = tree.unit_paths(org_id)
+    target = select(paths.c.path).where(paths.c.id == unit_id).scalar_subquery()
+    on_the_way = func.starts_with(target + "/", paths.c.path + "/")
+    statement = select(paths.c.id).where(on_the_way).order_by(paths.c.distance)
+    return (await db.scalars(statement)).all()
+
+
+async def list_units_by_path(db: AsyncConnection, org_id: UUID, wanted: str, limit: int) -> Sequence[Any]:
+    """The units whose path holds `wanted` (all of them for an empty text), in the order of the tree."""
+    paths = tree.unit_paths(org_id)
+    statement = (
+        select(Unit.id, Unit.name, Unit.kind, paths.c.path, paths.c.distance)
+        .join(paths, paths.c.id == Unit.id)
+        .where(Unit.org_id == org_id)
+        .order_by(paths.c.sort)
+        .limit(limit)
+    )
+    if wanted:
+        statement = statement.where(func.strpos(func.lower(paths.c.path), literal(wanted.lower())) > 0)
+    return (await db.execute(statement)).all()
