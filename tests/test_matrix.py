@@ -45,6 +45,7 @@ ROWS = {
         PUT /change-requests/{}/approval, PUT /change-requests/{}/refusal,
         GET /members, POST /members, GET /members/{}, PATCH /members/{}, DELETE /members/{}, PUT /members/{}/places,
         POST /members/{}/copies, POST /members/{}/phone-disclosures,
+        GET /members/removed, POST /members/{}/restorations,
         GET /imports/template, POST /imports, GET /imports, GET /imports/{}, GET /imports/{}/progress,
         PUT /imports/{}/confirmation, GET /imports/{}/rows, GET /imports/{}/failed-rows.xlsx, DELETE /imports/{},
         GET /invitations, GET /invitations/{}/qr.svg, GET /applications, GET /certifications,
