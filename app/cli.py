@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from app.auth import commands
 from app.configuration import configured, read_settings, with_database
+from app.reports.commands import totals
 from app.settings import CannotStart, Settings, make_key
 
 SNAPSHOT = Path(__file__).parent.parent / "openapi" / "openapi.json"
@@ -35,6 +36,7 @@ cli = typer.Typer(
 cli.add_typer(commands.clients, name="clients")
 cli.add_typer(commands.operators, name="operators")
 cli.add_typer(commands.signing_keys, name="signing-keys")
+cli.add_typer(totals, name="totals")
 
 
 def main() -> NoReturn:

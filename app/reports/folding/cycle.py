@@ -17,7 +17,7 @@ FEW = 100_000
 
 # Of two folders one waits for the other. Taken before anything is looked at: a statement that looks would fix the
 # transaction's snapshot, and the lock could come with a snapshot from before what the other folder committed.
-_ALONE = "LOCK TABLE kept_days IN EXCLUSIVE MODE"
+ALONE = "LOCK TABLE kept_days IN EXCLUSIVE MODE"
 
 _WAITING = """
 SELECT EXISTS (SELECT FROM point_facts) OR EXISTS (SELECT FROM place_facts) OR EXISTS (SELECT FROM edge_facts)
@@ -30,7 +30,7 @@ async def fold(connection: asyncpg.Connection) -> bool:
         return False
     await make_scratch(connection)
     async with connection.transaction(isolation="repeatable_read"):
-        await connection.execute(_ALONE)
+        await connection.execute(ALONE)
         earned = await fold_points(connection)
         changed = await fold_people(connection)
         if earned or changed:
@@ -47,7 +47,7 @@ async def keep_days(connection: asyncpg.Connection, today: date, *, tomorrow: bo
     last = today + timedelta(days=1) if tomorrow else today
     await make_scratch(connection)
     async with connection.transaction(isolation="repeatable_read"):
-        await connection.execute(_ALONE)
+        await connection.execute(ALONE)
         for day in await _missing(connection, today, last):
             await keep_day(connection, day, scored=day >= today)
         await connection.execute("UPDATE kept_days SET scored = false WHERE scored AND day < $1", today)

@@ -1,0 +1,126 @@
+"""Verifying names every difference and nothing else, while facts wait; rebuilding mends what was damaged."""
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import asyncpg
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from app.db import engine_url
+from app.points.days import today
+from app.reports.folding import edges
+from app.reports.folding.cycle import fold, keep_days
+from app.reports.folding.rebuild import rebuild
+from app.reports.folding.verify import differences
+from tests.conftest import migrated_database
+from tests.reports.test_folding import History, check_totals, earn, fold_all, viewer_of
+from tests.reports.world import World, make_world, write_world
+
+
+@pytest.fixture(scope="module")
+def verified_url(server_url: str, worker_id: str) -> str:
+    return migrated_database(server_url, f"xuezu_{worker_id}_verify")
+
+
+@pytest.fixture
+async def own_engine(verified_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine(engine_url(verified_url))
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def folder(verified_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(verified_url)
+    yield connection
+    await connection.close()
+
+
+async def lived_world(engine: AsyncEngine, folder: asyncpg.Connection, chance: random.Random) -> tuple[World, History]:
+    world = make_world(chance, await viewer_of(engine), orgs=10, people=25)
+    events, world.events = world.events, []
+    await write_world(engine, world)
+    async with engine.begin() as db:
+        await earn(db, world, events)
+    await fold_all(folder)
+    await keep_days(folder, today(), tomorrow=True)
+    return world, History(chance, world)
+
+
+async def found(folder: asyncpg.Connection) -> list[str]:
+    return [difference.what async for difference in differences(folder)]
+
+
+async def test_nothing_differs_whether_facts_wait_or_not(own_engine: AsyncEngine, folder: asyncpg.Connection) -> None:
+    _, history = await lived_world(own_engine, folder, random.Random(3))
+    for _ in range(4):
+        for _ in range(6):
+            async with own_engine.begin() as db:
+                await history.step(db)
+        # This history writes facts without a ledger, so that the day rows have nothing to be compared with.
+        assert await found(folder) == []
+        await fold(folder)
+    assert await found(folder) == []
+
+
+DAMAGES = {
+    "total": "UPDATE org_totals SET points_7 = points_7 + 1 WHERE (org_id, day) = (SELECT org_id, day FROM org_totals "
+    "WHERE members > 0 LIMIT 1)",
+    "score": "UPDATE org_scores SET total = total - 1 WHERE (org_id, member_id, day) = "
+    "(SELECT org_id, member_id, day FROM org_scores LIMIT 1)",
+    "standing": "UPDATE standings SET person = uuidv7() WHERE (org_id, member_id, since) = "
+    "(SELECT org_id, member_id, since FROM standings WHERE before = 'infinity' LIMIT 1)",
+    "edge": "DELETE FROM tree_edges WHERE (subordinate_id, since) = "
+    "(SELECT subordinate_id, since FROM tree_edges LIMIT 1)",
+}
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+async def test_damage_is_named_and_mended(own_engine: AsyncEngine, folder: asyncpg.Connection, what: str) -> None:
+    world, _ = await lived_world(own_engine, folder, random.Random(4))
+    assert await found(folder) == []
+    await folder.execute(DAMAGES[what])
+    assert what in await found(folder)
+    await rebuild(folder)
+    assert await found(folder) == []
+    await check_totals(folder, world, [today()])
+
+
+async def test_many_moves_at_once_are_built_and_not_shifted(
+    own_engine: AsyncEngine, folder: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edges, "MOVES", 0)
+    world, history = await lived_world(own_engine, folder, random.Random(5))
+    for _ in range(8):
+        async with own_engine.begin() as db:
+            await history.release(db)
+            await history.certify(db)
+    await fold_all(folder)
+    await check_totals(folder, world, [today()])
+    assert await found(folder) == []
+
+
+def test_the_command_exits_by_what_it_finds(verified_url: str) -> None:
+    environment = os.environ | {"XUEZU_DATABASE_URL": verified_url}
+    command = [sys.executable, "-m", "app.cli", "totals", "verify", "--since", str(today())]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, "What is kept equals a recount."), done.stderr
+
+
+async def test_day_rows_are_compared_with_the_ledger(own_engine: AsyncEngine, folder: asyncpg.Connection) -> None:
+    viewer: UUID = await viewer_of(own_engine)
+    await folder.execute("SELECT make_partition('point_events', $1, $1::date + 1)", today())
+    await folder.execute(
+        "INSERT INTO point_events (user_id, day, source, event_id, points, kind, occurred_at) "
+        "VALUES ($1, $2, 'test', 'lost', 5, 'article', now())",
+        viewer,
+        today(),
+    )
+    assert "day row" in await found(folder)
+    await rebuild(folder, day_rows=True)
+    assert await found(folder) == []
