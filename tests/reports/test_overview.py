@@ -16,6 +16,8 @@ from tests.points.services import PointsService
 from tests.reports.test_recount import report, send_events
 from tests.reports.world import Range, Row, World, make_world, start_of_histories, write_world
 
+pytestmark = pytest.mark.usefixtures("nothing_kept")
+
 THRESHOLD = 3
 
 

@@ -13,6 +13,8 @@ from tests.people import People, Person
 from tests.points.services import PointsService, event
 from tests.reports.world import World, make_world, write_world
 
+pytestmark = pytest.mark.usefixtures("nothing_kept")
+
 DAYS = {"day": 1, "7d": 7, "30d": 30}
 
 
