@@ -89,6 +89,7 @@ async def test_a_person_is_added_copied_edited_shown_and_removed(
         assert "第一党支部" in await desk.text("tr:has-text('曾国藩')")
 
         await page.click("button.name:text-is('曾国藩')")
+        await page.wait_for_selector("#drawer h2:text-is('曾国藩')")
         assert "从未注册" in await desk.text("#drawer")
         assert phone not in await desk.text("#drawer")
         await page.click("text=显示完整号码")

@@ -101,3 +101,26 @@ document.addEventListener("input", (event) => {
     row.hidden = !row.dataset.text.toLowerCase().includes(text);
   }
 });
+
+for (const kind of ["dragenter", "dragover", "dragleave", "drop"]) {
+  document.addEventListener(kind, (event) => {
+    const drop = event.target.closest?.("[data-drop]");
+    drop?.classList.toggle("over", kind === "dragenter" || kind === "dragover");
+  });
+}
+
+document.addEventListener("change", (event) => {
+  const drop = event.target.closest("[data-drop]");
+  if (drop && event.target.files.length) drop.querySelector("[data-file-name]").textContent = event.target.files[0].name;
+});
+
+document.addEventListener("submit", (event) => {
+  // Sent twice by an impatient hand, a form is sent once.
+  if (event.target.matches("form[method=post]")) {
+    for (const button of event.target.querySelectorAll("button[type=submit]")) setTimeout(() => (button.disabled = true));
+  }
+});
+
+addEventListener("pageshow", () => {
+  for (const button of document.querySelectorAll("form[method=post] button[type=submit]:disabled")) button.disabled = false;
+});

@@ -1,0 +1,117 @@
+"""The import wizard (批量导入, S9): template, upload, preview that changes nothing, confirmation, progress, result."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import ValidationError
+
+from app.auth.access import Can, OrgScope, Permission
+from app.cipher import CipherDep
+from app.console.forms import PageForm, checked, refusal_of
+from app.console.rendering import is_partial, page, part
+from app.console.route import ConsoleRoute
+from app.console.standing import in_org
+from app.db import Db
+from app.errors import Problem, english
+from app.members.imports import router as calls
+from app.members.imports.operations import cancel_import, confirm_import
+from app.members.imports.queries import get_import, list_imports, list_rows
+from app.members.imports.schemas import AWAITING_PEOPLE, ConfirmationUpdate, ImportState, RowOutcome
+from app.paging import Paging, paged_by
+
+router = APIRouter(prefix="/console/orgs/{org_id}/imports", route_class=ConsoleRoute, include_in_schema=False)
+
+Reader = Annotated[OrgScope, Can(Permission.MEMBERS_READ)]
+Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
+ImportId = Annotated[UUID, Path()]
+RowPaging = Annotated[Paging, paged_by(int)]
+Outcome = Annotated[RowOutcome | None, Query()]
+
+
+@router.get("")
+async def show_imports(request: Request, db: Db, scope: Writer) -> Response:
+    """The first step, and what was imported before."""
+    return await _show_upload(request, db, scope, None)
+
+
+@router.get("/template")
+async def read_template(scope: Reader, db: Db) -> Response:
+    """The template to fill in, with the org's units to choose from."""
+    return await calls.read_template(scope, db)
+
+
+@router.post("", max_body_size=calls.LARGEST_UPLOAD)
+async def upload(request: Request, scope: Writer, db: Db, cipher: CipherDep) -> Response:
+    """Stores the sheet and has it checked."""
+    outcome = await refusal_of(db, calls.create_import(request, scope, db, cipher, Response()))
+    if isinstance(outcome, Problem):
+        return await _show_upload(request, db, scope, outcome)
+    return Response(status_code=303, headers={"Location": f"/console/orgs/{scope.org_id}/imports/{outcome.id}"})
+
+
+@router.get("/{import_id}")
+async def show_import(request: Request, db: Db, scope: Reader, import_id: ImportId) -> Response:
+    """Where it stands: being checked, the preview, being merged, the result."""
+    return await _show_import(request, db, scope, import_id, None)
+
+
+@router.get("/{import_id}/rows")
+async def show_rows(
+    request: Request,
+    db: Db,
+    cipher: CipherDep,
+    scope: Reader,
+    import_id: ImportId,
+    paging: RowPaging,
+    outcome: Outcome = None,
+) -> Response:
+    """What becomes of the rows, those of one outcome or all."""
+    in_english = english(request)
+    rows = await list_rows(db, cipher, scope.org_id, import_id, outcome, paging, english=in_english)
+    template = "import_rows.html" if paging.after is None else "import_more_rows.html"
+    shown = {**in_org(scope, "members"), "rows": rows, "outcome": outcome, "import_id": import_id}
+    return part(request, template, **shown)
+
+
+@router.get("/{import_id}/failed-rows.xlsx")
+async def read_failed_rows(request: Request, scope: Writer, import_id: ImportId, db: Db, cipher: CipherDep) -> Response:
+    """The refused rows, to be mended and uploaded again."""
+    return await calls.read_failed_rows(request, scope, import_id, db, cipher)
+
+
+@router.post("/{import_id}/confirmation")
+async def confirm(request: Request, db: Db, scope: Writer, import_id: ImportId, form: PageForm) -> Response:
+    """Goes on with what the preview shows; many removals are confirmed by their number."""
+    body = checked(ConfirmationUpdate, form.given("leaving"))
+    if isinstance(body, ValidationError):
+        body = ConfirmationUpdate()
+    outcome = await refusal_of(db, confirm_import(db, scope, import_id, body.leaving))
+    return await _show_import(request, db, scope, import_id, outcome)
+
+
+@router.post("/{import_id}/cancellation")
+async def cancel(request: Request, db: Db, scope: Writer, import_id: ImportId) -> Response:
+    """Ends it; what was being merged is undone whole."""
+    outcome = await refusal_of(db, cancel_import(db, scope, import_id))
+    return await _show_import(request, db, scope, import_id, outcome)
+
+
+async def _show_upload(request: Request, db: Db, scope: OrgScope, problem: Problem | None) -> Response:
+    earlier = await list_imports(db, scope.org_id, Paging(10, None), english=english(request))
+    most = request.app.state.settings.max_upload_mb
+    shown = {**in_org(scope, "members"), "earlier": earlier, "problem": problem, "most": most}
+    return page(request, "imports.html", 200 if problem is None else problem.status, **shown)
+
+
+async def _show_import(request: Request, db: Db, scope: OrgScope, import_id: UUID, problem: Problem | None) -> Response:
+    found = await get_import(db, scope.org_id, import_id, english=english(request))
+    shown = {
+        **in_org(scope, "members"),
+        "one": found,
+        "problem": problem,
+        "waits": found.state in AWAITING_PEOPLE,
+        "merging": found.state in {ImportState.CONFIRMED, ImportState.MERGING, ImportState.DONE},
+    }
+    template = "import_state.html" if is_partial(request) else "import.html"
+    return page(request, template, 200 if problem is None else problem.status, **shown)

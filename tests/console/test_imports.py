@@ -1,0 +1,75 @@
+"""The import wizard in a real browser, with a sheet dropped on it."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.console.conftest import OpenScreen, SignIn
+from tests.members.sheets import xlsx
+from tests.people import People, fresh_phone
+
+pytestmark = pytest.mark.browser
+
+_DROP = """
+async ([selector, name, bytes]) => {
+  const input = document.querySelector(selector);
+  const transfer = new DataTransfer();
+  transfer.items.add(new File([new Uint8Array(bytes)], name));
+  input.closest("[data-drop]").dispatchEvent(new DragEvent("dragover", {bubbles: true, dataTransfer: transfer}));
+  input.files = transfer.files;
+  input.dispatchEvent(new Event("change", {bubbles: true}));
+}
+"""
+
+
+async def test_a_sheet_is_dropped_looked_at_and_imported(
+    people: People, open_screen: OpenScreen, signed_in: SignIn, worker: Callable[[], Awaitable[None]]
+) -> None:
+    admin = await people.register()
+    org_id = (await admin.create_org())["id"]
+    sheet = xlsx(
+        [
+            ["解晓东", fresh_phone(), "第一党支部"],
+            ["<script>alert(1)</script>", fresh_phone(), "第一党支部"],
+            ["单田芳", "025-83212345", "第一党支部"],
+        ]
+    )
+    async with open_screen() as desk:
+        page = desk.page
+        await signed_in(desk, admin)
+        await desk.go(f"/console/orgs/{org_id}/imports")
+        async with page.expect_download() as template:
+            await page.click("a:has-text('下载模板')")
+        assert (await template.value).suggested_filename.endswith(".xlsx")
+        await page.evaluate(_DROP, ["[name=file]", "党员.xlsx", list(sheet)])
+        assert "党员.xlsx" in await desk.text("[data-drop]")
+        await page.check("[value=create]")
+        await page.click("text=上传并检查")
+        await page.wait_for_selector("progress")
+        await worker()
+        await page.wait_for_selector("text=确认后将会")
+        await page.wait_for_selector("text=固定电话")
+        assert "新增 2" in await desk.text("dl.figures")
+        async with page.expect_download() as refused:
+            await page.click("a:has-text('下载未通过的行')")
+        assert (await refused.value).suggested_filename == "failed-rows.xlsx"
+        await page.click("button:text-is('确认导入')")
+        await page.wait_for_selector("progress")
+        await worker()
+        await page.wait_for_selector("text=导入完成")
+        await page.click("text=查看通讯录")
+        await page.wait_for_selector("button.name:text-is('<script>alert(1)</script>')")
+
+
+async def test_a_file_that_is_no_sheet_says_why(people: People, open_screen: OpenScreen, signed_in: SignIn) -> None:
+    admin = await people.register()
+    org_id = (await admin.create_org())["id"]
+    async with open_screen() as desk:
+        page = desk.page
+        await signed_in(desk, admin)
+        await desk.go(f"/console/orgs/{org_id}/imports")
+        await page.set_input_files("[name=file]", {"name": "a.xlsx", "mimeType": "", "buffer": b"%PDF-1.7"})
+        desk.watched.expect(422)
+        desk.watched.expect(415)
+        await page.click("text=上传并检查")
+        await page.wait_for_selector(".notice.bad")
