@@ -2,7 +2,7 @@
 # becomes the program named after it. PYTHON=… chooses another interpreter than python3.
 
 PYTHON ?= python3
-PYTEST_WORKERS ?= 2
+PYTEST_WORKERS ?= 3
 RUN := $(PYTHON) bootstrap.py
 DEV := $(PYTHON) bootstrap.py --dev
 

@@ -67,6 +67,8 @@ class _Caller(asyncio.Protocol):
 
 async def _run(url: str, headers: dict[str, str], connections: int, seconds: float) -> Load:
     parts = urlsplit(url)
+    assert parts.hostname is not None
+    assert parts.port is not None
     target = parts.path + (f"?{parts.query}" if parts.query else "")
     lines = [
         f"GET {target} HTTP/1.1",
