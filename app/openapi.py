@@ -12,8 +12,9 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
 from app import errors
-from app.auth.access import AFTER_CLOSING, OrgClosed, admission_of
-from app.auth.errors import StepUpNeeded
+from app.auth.access import admission_of
+from app.auth.errors import OrgClosed, StepUpNeeded
+from app.auth.permissions import AFTER_CLOSING
 from app.explorer.examples import write_examples
 from app.explorer.pages import arrange_pages
 from app.explorer.served import serve_living_examples

@@ -20,7 +20,8 @@ from app.admins.errors import (
     SoleAdmin,
 )
 from app.admins.schemas import ChangeRefusalCreate, ChangeRequestCreate, ChangeRequestOut
-from app.auth.access import Can, OrgScope, Permission
+from app.auth.access import Can, OrgScope
+from app.auth.permissions import Permission
 from app.certification.errors import SiblingNameTaken
 from app.db import Db, TransactionalRoute
 from app.errors import Problem, problem_response, problems

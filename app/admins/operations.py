@@ -17,7 +17,8 @@ from app.admins.errors import (
 from app.admins.invitees import Invitee, phone_index_of, phone_of_invitee
 from app.admins.tables import AdminInvitation, ChangeRequest, OrgAdmin
 from app.audit.operations import record
-from app.auth.access import OrgClosed, OrgScope, UserScope
+from app.auth.access import OrgScope, UserScope
+from app.auth.errors import OrgClosed
 from app.auth.tables import User
 from app.cipher import Cipher
 from app.db import on_constraint

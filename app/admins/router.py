@@ -16,7 +16,9 @@ from app.admins.errors import (
 )
 from app.admins.invitees import Invitee
 from app.admins.schemas import AdminInvitationOut, AdminOut, AdminshipOut, ReceivedAdminInvitationOut
-from app.auth.access import Can, OrgClosed, OrgScope, Permission, RealNameRequired, SignedIn
+from app.auth.access import Can, OrgScope, SignedIn
+from app.auth.errors import OrgClosed, RealNameRequired
+from app.auth.permissions import Permission
 from app.cipher import CipherDep
 from app.db import Db, TransactionalRoute
 from app.errors import problems

@@ -9,7 +9,8 @@ from pydantic import Field
 from sqlalchemy import func, select
 
 from app.audit.tables import AuditEntry
-from app.auth.access import Can, OrgScope, Permission
+from app.auth.access import Can, OrgScope
+from app.auth.permissions import Permission
 from app.auth.tables import User
 from app.db import Db, TransactionalRoute
 from app.paging import Page, Paging, paged_by

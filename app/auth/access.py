@@ -16,7 +16,6 @@ province or the nation counts only while a security key is proved in the session
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -30,117 +29,19 @@ from sqlalchemy.orm import aliased
 
 from app.admins.tables import OrgAdmin
 from app.audit.operations import Actor
-from app.auth.errors import StepUpNeeded
+from app.auth.errors import OrgClosed, RealNameRequired, ScopeMissing, StepUpNeeded
+from app.auth.permissions import ADMINS, AFTER_CLOSING, OWN_ROLES, ROLES, Permission, Role
 from app.auth.session_cookies import accepts_session_cookie, token_of_cookie
 from app.auth.step_up import KEY_LASTS, demands_key
 from app.auth.tables import OAuthClient, Operator, Session, User
 from app.auth.tokens import AccessToken, TokenVerifier
 from app.certification.tables import Certification
 from app.db import Db, DriverStatement
-from app.errors import Conflict, Forbidden, NotFound, Unauthorized
+from app.errors import Forbidden, NotFound, Unauthorized
 from app.idempotency import replay_or_claim
 from app.members.tables import Member
 from app.orgs import tree
 from app.orgs.tables import Org
-
-
-class Role(StrEnum):
-    """What a user is to an org."""
-
-    MAIN_ADMIN = "main_admin"
-    ADMIN = "admin"
-    MEMBER = "member"
-    SUPERIOR_ADMIN = "superior_admin"  # administers an org somewhere above
-
-
-class Permission(StrEnum):
-    ORG_READ = "org:read"
-    ORG_WRITE = "org:write"
-    UNITS_READ = "units:read"
-    UNITS_WRITE = "units:write"
-    ADMINS_READ = "admins:read"
-    ADMINS_WRITE = "admins:write"
-    ADMINS_RESIGN = "admins:resign"
-    CHANGES_READ = "changes:read"
-    CHANGES_WRITE = "changes:write"
-    TRANSFERS_READ = "transfers:read"
-    TRANSFERS_ASK = "transfers:ask"
-    TRANSFERS_DECIDE = "transfers:decide"
-    MEMBERS_READ = "members:read"
-    MEMBERS_WRITE = "members:write"
-    CERTIFICATION_READ = "certification:read"
-    CERTIFICATION_WRITE = "certification:write"
-    SUBORDINATES_READ = "subordinates:read"
-    REPORTS_READ = "reports:read"
-    RANKINGS_READ = "rankings:read"
-    AUDIT_READ = "audit:read"
-
-
-_ADMINS = frozenset({Role.MAIN_ADMIN, Role.ADMIN})
-_INSIDERS = _ADMINS | {Role.MEMBER}
-_VIEWERS = _INSIDERS | {Role.SUPERIOR_ADMIN}
-
-_OWN_ROLES = (Role.MAIN_ADMIN, Role.ADMIN, Role.MEMBER)
-
-# permission: (who sees the thing at all: others get 404, who may do it: the remaining get 403)
-ROLES: dict[Permission, tuple[frozenset[Role], frozenset[Role]]] = {
-    Permission.ORG_READ: (_VIEWERS, _VIEWERS),
-    Permission.ORG_WRITE: (_VIEWERS, _ADMINS),
-    Permission.UNITS_READ: (_ADMINS, _ADMINS),
-    Permission.UNITS_WRITE: (_ADMINS, _ADMINS),
-    Permission.ADMINS_READ: (_ADMINS, _ADMINS),
-    Permission.ADMINS_WRITE: (_ADMINS, frozenset({Role.MAIN_ADMIN})),
-    Permission.ADMINS_RESIGN: (_ADMINS, _ADMINS),
-    Permission.CHANGES_READ: (_ADMINS, _ADMINS),
-    Permission.CHANGES_WRITE: (_ADMINS, _ADMINS),
-    Permission.TRANSFERS_READ: (_ADMINS, _ADMINS),
-    Permission.TRANSFERS_ASK: (_ADMINS, frozenset({Role.MAIN_ADMIN})),
-    Permission.TRANSFERS_DECIDE: (_ADMINS, _ADMINS),
-    Permission.MEMBERS_READ: (_ADMINS, _ADMINS),
-    Permission.MEMBERS_WRITE: (_ADMINS, _ADMINS),
-    Permission.CERTIFICATION_READ: (_ADMINS, _ADMINS),
-    Permission.CERTIFICATION_WRITE: (_VIEWERS, _ADMINS),
-    Permission.SUBORDINATES_READ: (_VIEWERS, _ADMINS | {Role.SUPERIOR_ADMIN}),
-    Permission.REPORTS_READ: (_VIEWERS, _ADMINS | {Role.SUPERIOR_ADMIN}),
-    Permission.RANKINGS_READ: (_INSIDERS, _INSIDERS),
-    Permission.AUDIT_READ: (_ADMINS, _ADMINS),
-}
-
-# What a closed org still allows: it is kept for history.
-AFTER_CLOSING = frozenset(
-    {
-        Permission.ORG_READ,
-        Permission.UNITS_READ,
-        Permission.ADMINS_READ,
-        Permission.CHANGES_READ,
-        Permission.CERTIFICATION_READ,
-        Permission.TRANSFERS_READ,
-        Permission.AUDIT_READ,
-        Permission.REPORTS_READ,
-    }
-)
-
-
-class OrgClosed(Conflict):
-    slug = "org-closed"
-    zh, en = "该学习组织已关闭", "The organisation is closed"
-    advice_zh, advice_en = "已关闭的组织只可查看历史。", "A closed organisation can only be read."
-
-
-class RealNameRequired(Forbidden):
-    slug = "real-name-required"
-    zh, en = "需要先完成个人实名认证", "Real-name verification needed"
-    advice_zh = "请先在“我的信息—个人实名认证”完成认证(S1)。"
-    advice_en = "Verify your real name first: POST /v1/me/verifications (S1)."
-
-
-class ScopeMissing(Forbidden):
-    slug = "insufficient-scope"
-    zh, en = "服务没有此权限范围", "The service lacks the scope"
-    advice_zh, advice_en = (
-        "请平台管理员为该服务授予所需范围。",
-        "Have the platform operator grant the scope to the client.",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,7 +260,7 @@ SignedIn = Annotated[UserScope, Depends(_signed_in)]
 
 def _roles_by_key(row: Any) -> frozenset[Role]:
     """The roles that count only while a security key is proved."""
-    own = _ADMINS if demands_key(row["region_code"]) else frozenset()
+    own = ADMINS if demands_key(row["region_code"]) else frozenset()
     return own if row["keyless_above"] in (None, True) else own | {Role.SUPERIOR_ADMIN}
 
 
@@ -372,7 +273,7 @@ async def resolve_org(
     row = await _ORG_STATEMENT.fetch_row(db, session_id=token.session_id, org_id=org_id)
     if row is None:
         raise Unauthorized
-    roles = frozenset(role for role in _OWN_ROLES if row[role])
+    roles = frozenset(role for role in OWN_ROLES if row[role])
     if row["keyless_above"] is not None:
         roles |= {Role.SUPERIOR_ADMIN}
     sees, may = ROLES[permission]

@@ -187,3 +187,25 @@ class StillAdmin(Conflict):
     zh, en = "您仍是学习组织的管理员", "You are still an admin"
     advice_zh = "请先移交主管理员、辞去管理员,再注销账号(S4、S5)。"
     advice_en = "Hand over as main admin and resign as admin of every organisation first (S4, S5)."
+
+
+class OrgClosed(Conflict):
+    slug = "org-closed"
+    zh, en = "该学习组织已关闭", "The organisation is closed"
+    advice_zh, advice_en = "已关闭的组织只可查看历史。", "A closed organisation can only be read."
+
+
+class RealNameRequired(Forbidden):
+    slug = "real-name-required"
+    zh, en = "需要先完成个人实名认证", "Real-name verification needed"
+    advice_zh = "请先在“我的信息—个人实名认证”完成认证(S1)。"
+    advice_en = "Verify your real name first: POST /v1/me/verifications (S1)."
+
+
+class ScopeMissing(Forbidden):
+    slug = "insufficient-scope"
+    zh, en = "服务没有此权限范围", "The service lacks the scope"
+    advice_zh, advice_en = (
+        "请平台管理员为该服务授予所需范围。",
+        "Have the platform operator grant the scope to the client.",
+    )

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.auth.access import OrgClosed
+from app.auth.errors import OrgClosed
 from app.certification.errors import AlreadyCertified, SiblingNameTaken, WouldCloseCircle
 from app.certification.tables import Certification, Transfer
 from app.db import on_constraint

@@ -5,7 +5,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from app.auth.access import Can, OrgScope, Permission, RealNameRequired, SignedIn
+from app.auth.access import Can, OrgScope, SignedIn
+from app.auth.errors import RealNameRequired
+from app.auth.permissions import Permission
 from app.certification import operations, queries
 from app.certification.errors import (
     AlreadyCertified,

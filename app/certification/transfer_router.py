@@ -5,7 +5,9 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from app.auth.access import Can, OrgClosed, OrgScope, Permission, RealNameRequired
+from app.auth.access import Can, OrgScope
+from app.auth.errors import OrgClosed, RealNameRequired
+from app.auth.permissions import Permission
 from app.certification import transfer_queries, transfers
 from app.certification.errors import (
     AlreadyCertified,

@@ -5,7 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
-from app.auth.access import Can, OrgScope, Permission
+from app.auth.access import Can, OrgScope
+from app.auth.permissions import Permission
 from app.certification.queries import list_subordinate_nodes
 from app.console.rendering import is_partial, page
 from app.console.route import ConsoleRoute

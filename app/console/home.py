@@ -4,7 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
 
-from app.auth.access import Can, OrgScope, Permission, SignedIn
+from app.auth.access import Can, OrgScope, SignedIn
+from app.auth.permissions import Permission
 from app.console.rendering import page
 from app.console.route import ConsoleRoute
 from app.console.standing import at_home, in_org

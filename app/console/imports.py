@@ -6,7 +6,8 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import ValidationError
 
-from app.auth.access import Can, OrgScope, Permission
+from app.auth.access import Can, OrgScope
+from app.auth.permissions import Permission
 from app.cipher import CipherDep
 from app.console.forms import PageForm, checked, refusal_of
 from app.console.rendering import is_partial, page, part

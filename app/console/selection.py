@@ -8,7 +8,8 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from pydantic import TypeAdapter, ValidationError
 
-from app.auth.access import Can, OrgScope, Permission
+from app.auth.access import Can, OrgScope
+from app.auth.permissions import Permission
 from app.cipher import Cipher, CipherDep
 from app.console.forms import Form, PageForm, refusal_of
 from app.console.notices import title_of

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from app.auth.access import OrgScope, Role, UserScope
+from app.auth.access import OrgScope, UserScope
+from app.auth.permissions import Role
 
 _ADMINS = {Role.MAIN_ADMIN, Role.ADMIN}
 

@@ -6,7 +6,8 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import ValidationError
 
-from app.auth.access import Can, OrgScope, Permission
+from app.auth.access import Can, OrgScope
+from app.auth.permissions import Permission
 from app.console.forms import Form, MaybeId, PageForm, checked, refusal_of
 from app.console.notices import done
 from app.console.people import UNITS

@@ -12,7 +12,8 @@ from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.tables import OrgAdmin
-from app.auth.access import OrgClosed, OrgScope
+from app.auth.access import OrgScope
+from app.auth.errors import OrgClosed
 from app.certification.tables import Certification
 from app.errors import Forbidden
 from app.orgs.tables import Org

@@ -6,7 +6,9 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 
 from app.admins.errors import UnknownMember
-from app.auth.access import Can, OrgClosed, OrgScope, Permission, RealNameRequired, SignedIn
+from app.auth.access import Can, OrgScope, SignedIn
+from app.auth.errors import OrgClosed, RealNameRequired
+from app.auth.permissions import Permission
 from app.certification.errors import SiblingNameTaken
 from app.cipher import CipherDep
 from app.db import Db, TransactionalRoute

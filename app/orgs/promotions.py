@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.invitees import phone_index_of, phone_of_invitee
 from app.audit.operations import record
-from app.auth.access import OrgClosed, OrgScope, UserScope
+from app.auth.access import OrgScope, UserScope
+from app.auth.errors import OrgClosed
 from app.certification.edges import begin_edge
 from app.certification.errors import SiblingNameTaken
 from app.certification.tables import Certification

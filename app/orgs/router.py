@@ -6,7 +6,9 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.admins.errors import ChangeRequestOpen, ChangeRequestStale
-from app.auth.access import Can, OrgScope, Permission, Public, RealNameRequired, SignedIn
+from app.auth.access import Can, OrgScope, Public, SignedIn
+from app.auth.errors import RealNameRequired
+from app.auth.permissions import Permission
 from app.certification.errors import SiblingNameTaken
 from app.cipher import CipherDep
 from app.db import Db, TransactionalRoute

@@ -5,7 +5,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from app.auth.access import Can, OrgScope, Permission
+from app.auth.access import Can, OrgScope
+from app.auth.permissions import Permission
 from app.db import Db, TransactionalRoute
 from app.errors import problems
 from app.etags import EditedMeanwhile, IfMatch, etag

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from app.auth.access import ScopeMissing, Service, ServiceScope, SignedIn
+from app.auth.access import Service, ServiceScope, SignedIn
+from app.auth.errors import ScopeMissing
 from app.cipher import CipherDep
 from app.db import Db, TransactionalRoute
 from app.errors import problems

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from app.auth.access import Can, OrgScope, Permission, Role
+from app.auth.access import Can, OrgScope
+from app.auth.permissions import Permission, Role
 from app.db import Db, TransactionalRoute
 from app.errors import Invalid
 from app.paging import Page, Paging, encode_cursor, paged_by

@@ -5,7 +5,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import ValidationError
 
-from app.auth.access import Can, OrgScope, Permission, SignedIn
+from app.auth.access import Can, OrgScope, SignedIn
+from app.auth.permissions import Permission
 from app.certification.operations import create_application
 from app.certification.queries import get_live_invitation
 from app.certification.schemas import ApplicationCreate

@@ -10,7 +10,8 @@ from pydantic import TypeAdapter, ValidationError
 from sse_starlette import EventSourceResponse
 from starlette.datastructures import UploadFile
 
-from app.auth.access import Can, OrgScope, Permission
+from app.auth.access import Can, OrgScope
+from app.auth.permissions import Permission
 from app.cipher import CipherDep
 from app.db import Db, TransactionalRoute
 from app.errors import BadRequest, BodyTooLarge, Invalid, UnsupportedMediaType, english, problems

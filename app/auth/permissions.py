@@ -1,0 +1,80 @@
+"""What can be done in an org, and by whom: one table of permissions and roles."""
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a user is to an org."""
+
+    MAIN_ADMIN = "main_admin"
+    ADMIN = "admin"
+    MEMBER = "member"
+    SUPERIOR_ADMIN = "superior_admin"  # administers an org somewhere above
+
+
+class Permission(StrEnum):
+    ORG_READ = "org:read"
+    ORG_WRITE = "org:write"
+    UNITS_READ = "units:read"
+    UNITS_WRITE = "units:write"
+    ADMINS_READ = "admins:read"
+    ADMINS_WRITE = "admins:write"
+    ADMINS_RESIGN = "admins:resign"
+    CHANGES_READ = "changes:read"
+    CHANGES_WRITE = "changes:write"
+    TRANSFERS_READ = "transfers:read"
+    TRANSFERS_ASK = "transfers:ask"
+    TRANSFERS_DECIDE = "transfers:decide"
+    MEMBERS_READ = "members:read"
+    MEMBERS_WRITE = "members:write"
+    CERTIFICATION_READ = "certification:read"
+    CERTIFICATION_WRITE = "certification:write"
+    SUBORDINATES_READ = "subordinates:read"
+    REPORTS_READ = "reports:read"
+    RANKINGS_READ = "rankings:read"
+    AUDIT_READ = "audit:read"
+
+
+ADMINS = frozenset({Role.MAIN_ADMIN, Role.ADMIN})
+_INSIDERS = ADMINS | {Role.MEMBER}
+_VIEWERS = _INSIDERS | {Role.SUPERIOR_ADMIN}
+
+OWN_ROLES = (Role.MAIN_ADMIN, Role.ADMIN, Role.MEMBER)
+
+# permission: (who sees the thing at all: others get 404, who may do it: the remaining get 403)
+ROLES: dict[Permission, tuple[frozenset[Role], frozenset[Role]]] = {
+    Permission.ORG_READ: (_VIEWERS, _VIEWERS),
+    Permission.ORG_WRITE: (_VIEWERS, ADMINS),
+    Permission.UNITS_READ: (ADMINS, ADMINS),
+    Permission.UNITS_WRITE: (ADMINS, ADMINS),
+    Permission.ADMINS_READ: (ADMINS, ADMINS),
+    Permission.ADMINS_WRITE: (ADMINS, frozenset({Role.MAIN_ADMIN})),
+    Permission.ADMINS_RESIGN: (ADMINS, ADMINS),
+    Permission.CHANGES_READ: (ADMINS, ADMINS),
+    Permission.CHANGES_WRITE: (ADMINS, ADMINS),
+    Permission.TRANSFERS_READ: (ADMINS, ADMINS),
+    Permission.TRANSFERS_ASK: (ADMINS, frozenset({Role.MAIN_ADMIN})),
+    Permission.TRANSFERS_DECIDE: (ADMINS, ADMINS),
+    Permission.MEMBERS_READ: (ADMINS, ADMINS),
+    Permission.MEMBERS_WRITE: (ADMINS, ADMINS),
+    Permission.CERTIFICATION_READ: (ADMINS, ADMINS),
+    Permission.CERTIFICATION_WRITE: (_VIEWERS, ADMINS),
+    Permission.SUBORDINATES_READ: (_VIEWERS, ADMINS | {Role.SUPERIOR_ADMIN}),
+    Permission.REPORTS_READ: (_VIEWERS, ADMINS | {Role.SUPERIOR_ADMIN}),
+    Permission.RANKINGS_READ: (_INSIDERS, _INSIDERS),
+    Permission.AUDIT_READ: (ADMINS, ADMINS),
+}
+
+# What a closed org still allows: it is kept for history.
+AFTER_CLOSING = frozenset(
+    {
+        Permission.ORG_READ,
+        Permission.UNITS_READ,
+        Permission.ADMINS_READ,
+        Permission.CHANGES_READ,
+        Permission.CERTIFICATION_READ,
+        Permission.TRANSFERS_READ,
+        Permission.AUDIT_READ,
+        Permission.REPORTS_READ,
+    }
+)
