@@ -70,8 +70,15 @@ def paged_by(*key: type) -> Any:
         except (ValidationError, binascii.Error, ValueError):
             wrong = {"pointer": "query/cursor", "code": "cursor", "detail": "not a cursor of this list"}
             raise Invalid(errors=[wrong]) from None
-        if any(isinstance(part, str) and "\x00" in part for part in after):
+        if not all(_fits(part) for part in after):
             raise Invalid(errors=[{"pointer": "query/cursor", "code": "cursor", "detail": "not a cursor of this list"}])
         return Paging(limit, after)
 
     return Depends(paging)
+
+
+def _fits(part: object) -> bool:
+    """Whether PostgreSQL has such a value: text without NUL, numbers of 64 bits."""
+    if isinstance(part, str):
+        return "\x00" not in part
+    return not isinstance(part, int) or -(2**63) <= part < 2**63

@@ -159,7 +159,7 @@ def _page(figures: Figures, hidden: CTE, listing: Listing) -> Select[Any]:
     )
     if listing.paging.after is not None:
         order, after_group, after_key, after_id = listing.paging.after
-        if order != listing.order:
+        if order != listing.order or isinstance(after_key, str) != (listing.sort is Sort.NAME):
             wrong = {"pointer": "query/cursor", "code": "cursor", "detail": "a cursor of another order"}
             raise Invalid(errors=[wrong])
         bound = literal(after_key)

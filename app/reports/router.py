@@ -12,7 +12,7 @@ from app.auth.permissions import Permission, Role
 from app.db import Db, TransactionalRoute
 from app.errors import Invalid
 from app.paging import Page, Paging, encode_cursor, paged_by
-from app.points.days import SHANGHAI, today
+from app.points.days import today
 from app.reports import queries
 from app.reports.periods import DAYS_KEPT, Period, Span, first_day_kept
 from app.reports.queries import Listing, Viewer
@@ -170,16 +170,15 @@ async def read_rankings(
     Standard competition ranking: equal points share a rank. Ranked are those whose row is activated; points belong
     to an account, and who has none in the period ranks with 0.
     """
-    rows = await read_ranking(db, Ranked(scope.org_id, by, unit_id), scope.user.user_id, paging)
-    page = [row for row in rows if row.part == "page"]
-    around = [RankOut.model_validate(row) for row in rows if row.part == "around"]
+    found = await read_ranking(db, Ranked(scope.org_id, by, unit_id), scope.user.user_id, paging)
+    around = [RankOut.model_validate(row) for row in found.around]
     me = next((MyRankOut(**rank.model_dump(), around=around) for rank in around if rank.me), None)
     return RankingOut(
-        as_of=rows[0].as_of if rows else datetime.now(SHANGHAI),
+        as_of=found.as_of,
         by=by,
-        people=rows[0].people if rows else 0,
+        people=found.people,
         me=me,
-        ranking=Page[RankOut].of(page, paging, lambda row: (row.points, row.member_id), RankOut),
+        ranking=Page[RankOut].of(found.page, paging, lambda row: (row.points, row.member_id), RankOut),
     )
 
 

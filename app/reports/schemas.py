@@ -132,7 +132,7 @@ class MyRankOut(RankOut):
 class RankingOut(Out):
     """The activated people of an org (or of one of its units) by points. Who has none ranks with 0."""
 
-    as_of: datetime
+    as_of: datetime = Field(description="All points written before this instant are counted.")
     by: RankBy
     people: int = Field(description="How many are ranked: those whose row is activated.")
     me: MyRankOut | None = Field(description="Null where the caller is not among those ranked.")

@@ -1,9 +1,18 @@
+from collections.abc import AsyncIterator
+
+import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
+from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.main import create_app
+from app.settings import Settings
+from tests.conftest import migrated_database
+from tests.contract import Contract
+from tests.people import People
 from tests.points.services import PointsService, sign_in_service
 
 
@@ -23,3 +32,41 @@ async def nothing_kept(engine: AsyncEngine) -> None:
 @pytest.fixture
 def nothing_withheld(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(app.state.settings, "withhold_below", 1)
+
+
+@pytest.fixture(scope="session")
+def kept_settings(server_url: str, worker_id: str, settings: Settings) -> Settings:
+    """A database of these tests' own: where days are kept, reports no longer follow by themselves."""
+    url = migrated_database(server_url, f"xuezu_{worker_id}_kept")
+    return settings.model_copy(update={"database_url": SecretStr(url), "withhold_below": 1})
+
+
+@pytest.fixture(scope="session")
+async def kept_app(kept_settings: Settings) -> AsyncIterator[FastAPI]:
+    application = create_app(kept_settings)
+    async with application.router.lifespan_context(application):
+        yield application
+
+
+@pytest.fixture(scope="session")
+async def kept_people(kept_app: FastAPI) -> AsyncIterator[People]:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(kept_app, client=("127.0.0.1", 50000)),
+        base_url=kept_app.state.settings.public_url,
+        event_hooks={"response": [Contract(kept_app).check]},
+    ) as client:
+        yield People(client)
+
+
+@pytest.fixture(scope="session")
+async def kept_service(kept_people: People, kept_app: FastAPI) -> PointsService:
+    return await sign_in_service(kept_people.api, kept_app.state.engine)
+
+
+@pytest.fixture
+async def folder(kept_settings: Settings) -> AsyncIterator[asyncpg.Connection]:
+    """The folder's connection to the kept database: what is written there is in no total until it is folded."""
+    assert kept_settings.database_url is not None
+    connection = await asyncpg.connect(kept_settings.database_url.get_secret_value())
+    yield connection
+    await connection.close()

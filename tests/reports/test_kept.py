@@ -2,66 +2,23 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import asyncpg
-import httpx
 import pytest
 from fastapi import FastAPI
-from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.main import create_app
 from app.points.days import today
 from app.reports.folding.cycle import fold, keep_days
 from app.reports.folding.loop import keep_folding
 from app.settings import Settings
-from tests.conftest import migrated_database
-from tests.contract import Contract
 from tests.people import People
-from tests.points.services import PointsService, event, sign_in_service
+from tests.points.services import PointsService, event
 from tests.reports.test_overview import admin_of, settled_world
 from tests.reports.test_recount import DAYS, check_overview, report, send_events
 from tests.reports.world import make_world, write_world
-
-
-@pytest.fixture(scope="module")
-def kept_settings(server_url: str, worker_id: str, settings: Settings) -> Settings:
-    """A database of this module's own: where days are kept, reports no longer follow by themselves."""
-    url = migrated_database(server_url, f"xuezu_{worker_id}_kept")
-    return settings.model_copy(update={"database_url": SecretStr(url), "withhold_below": 1})
-
-
-@pytest.fixture(scope="module")
-async def kept_app(kept_settings: Settings) -> AsyncIterator[FastAPI]:
-    application = create_app(kept_settings)
-    async with application.router.lifespan_context(application):
-        yield application
-
-
-@pytest.fixture(scope="module")
-async def kept_people(kept_app: FastAPI) -> AsyncIterator[People]:
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(kept_app, client=("127.0.0.1", 50000)),
-        base_url=kept_app.state.settings.public_url,
-        event_hooks={"response": [Contract(kept_app).check]},
-    ) as client:
-        yield People(client)
-
-
-@pytest.fixture(scope="module")
-async def kept_service(kept_people: People, kept_app: FastAPI) -> PointsService:
-    return await sign_in_service(kept_people.api, kept_app.state.engine)
-
-
-@pytest.fixture
-async def folder(kept_settings: Settings) -> AsyncIterator[asyncpg.Connection]:
-    assert kept_settings.database_url is not None
-    connection = await asyncpg.connect(kept_settings.database_url.get_secret_value())
-    yield connection
-    await connection.close()
 
 
 @pytest.mark.parametrize("seed", range(2))

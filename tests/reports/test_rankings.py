@@ -1,32 +1,73 @@
-"""Rankings over HTTP: for the people of an org, by points, against a naive ranking."""
+"""Rankings: for the people of an org, by points, against a naive ranking; from kept scores and from the sources."""
 
 import random
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
-from sqlalchemy import update
+from fastapi import FastAPI
+from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.members.tables import Member
+from app.members.tables import Member, Place
+from app.paging import Paging, encode_cursor
 from app.points.days import today
+from app.reports.folding.cycle import fold, keep_days
+from app.reports.rankings import AROUND, Ranked, read_ranking
+from app.reports.schemas import RankBy
 from tests.people import People, Person
 from tests.points.services import PointsService, event
 from tests.reports.test_recount import report, send_events
 from tests.reports.world import Range, Row, World, start_of_histories, write_world
 
 
-async def ranked_world(people: People, service: PointsService, engine: AsyncEngine, seed: int) -> tuple[World, Person]:
+@dataclass
+class Scene:
+    """Where a ranking is read: with `folder`, from the scores kept of today, once what was written is folded."""
+
+    people: People
+    service: PointsService
+    engine: AsyncEngine
+    folder: asyncpg.Connection | None
+
+    async def settle(self) -> None:
+        if self.folder is not None:
+            while await fold(self.folder):
+                pass
+            await keep_days(self.folder, today(), tomorrow=True)
+
+
+@pytest.fixture
+async def counted_scene(people: People, service: PointsService, engine: AsyncEngine, nothing_kept: None) -> Scene:
+    return Scene(people, service, engine, None)
+
+
+@pytest.fixture
+async def kept_scene(
+    kept_people: People, kept_service: PointsService, kept_app: FastAPI, folder: asyncpg.Connection
+) -> Scene:
+    return Scene(kept_people, kept_service, kept_app.state.engine, folder)
+
+
+@pytest.fixture(params=["kept", "counted"])
+def scene(request: pytest.FixtureRequest) -> Scene:
+    found: Scene = request.getfixturevalue(f"{request.param}_scene")
+    return found
+
+
+async def ranked_world(scene: Scene, seed: int, size: int = 25) -> tuple[World, Person]:
     """One org of 25 people, 22 of them activated, with many ties; the caller is one of them."""
     chance = random.Random(seed)
-    caller = await people.register()
+    caller = await scene.people.register()
     world = World(UUID(caller.user_id))
     org = uuid4()
     world.add_org(org)
     always = Range(start_of_histories(), None)
     units = [None, *(unit for unit, _ in world.units[org])]
-    for index in range(25):
+    for index in range(size):
         user = UUID(caller.user_id) if index == 0 else uuid4()
         if index:
             world.users.append(user)
@@ -35,8 +76,9 @@ async def ranked_world(people: People, service: PointsService, engine: AsyncEngi
         world.rows.append(Row(org, uuid4(), chance.randbytes(16), places, activations))
         for _ in range(chance.choice([0, 1, 2])):
             world.events.append((user, today() - timedelta(days=chance.randrange(0, 12)), chance.choice([-2, 1, 2, 3])))
-    await write_world(engine, world)
-    await send_events(service, world)
+    await write_world(scene.engine, world)
+    await send_events(scene.service, world)
+    await scene.settle()
     return world, caller
 
 
@@ -69,10 +111,8 @@ async def pages(caller: Person, org: UUID, **params: Any) -> list[dict[str, Any]
 
 @pytest.mark.parametrize("by", ["last-7-days", "total"])
 @pytest.mark.parametrize("in_unit", [False, True])
-async def test_the_ranking_equals_a_naive_one(
-    people: People, service: PointsService, engine: AsyncEngine, by: str, in_unit: bool
-) -> None:
-    world, caller = await ranked_world(people, service, engine, seed=in_unit)
+async def test_the_ranking_equals_a_naive_one(scene: Scene, by: str, in_unit: bool) -> None:
+    world, caller = await ranked_world(scene, seed=in_unit)
     org = world.orgs[0]
     upper, lower, _ = (unit for unit, _ in world.units[org])
     params = {"by": by} | ({"unit_id": str(upper)} if in_unit else {})
@@ -90,35 +130,100 @@ async def test_the_ranking_equals_a_naive_one(
         assert found["me"] is None
 
 
-async def test_only_the_people_of_the_org_see_its_ranking(people: People) -> None:
-    owner, stranger = await people.register(), await people.register()
+async def test_every_place_and_page_equals_a_naive_one(kept_scene: Scene) -> None:
+    """For each of the people, wherever they stand among ties, and for pages that begin anywhere."""
+    world, _ = await ranked_world(kept_scene, 10, size=35)
+    org = world.orgs[0]
+    upper, lower, _ = (unit for unit, _ in world.units[org])
+    async with kept_scene.engine.connect() as db:
+        for by, days in ((RankBy.LAST_7_DAYS, 7), (RankBy.TOTAL, None)):
+            for unit, units in ((None, None), (upper, {upper, lower})):
+                expected = naive_ranking(world, days, units)
+                for row in world.rows:
+                    user = row.user(today())
+                    start = random.Random(row.id.bytes).randrange(len(expected))
+                    after = None if start == 0 else (expected[start - 1][2], UUID(expected[start - 1][1]))
+                    found = await read_ranking(db, Ranked(org, by, unit), user or uuid4(), Paging(9, after))
+                    seen = [(shown.rank, str(shown.member_id), shown.points) for shown in found.page]
+                    assert seen == expected[start : start + 10]
+                    place = next((at for at, (_, member, _) in enumerate(expected) if member == str(row.id)), None)
+                    around = [(shown.rank, str(shown.member_id), shown.points) for shown in found.around]
+                    if user is None or place is None:
+                        assert around == []
+                    else:
+                        assert around == expected[max(0, place - AROUND) : place + AROUND + 1]
+                        assert [str(shown.member_id) for shown in found.around if shown.me] == [str(row.id)]
+
+
+async def test_a_kept_ranking_says_what_instant_it_is_of(kept_scene: Scene, folder: asyncpg.Connection) -> None:
+    world, caller = await ranked_world(kept_scene, seed=3)
+    org = world.orgs[0]
+    before = await report(caller, org, "rankings")
+    assert await kept_scene.service.outcomes(event(caller.user_id, points=500)) == ["counted"]
+    waiting = await report(caller, org, "rankings")
+    assert waiting["me"] == before["me"]
+    assert datetime.fromisoformat(waiting["as_of"]) <= datetime.fromisoformat(
+        (await report(caller, org, "rankings"))["as_of"]
+    )
+    await kept_scene.settle()
+    after = await report(caller, org, "rankings")
+    assert after["me"]["points"] == before["me"]["points"] + 500
+    assert after["me"]["rank"] == 1
+    assert after["as_of"] > waiting["as_of"]
+    await folder.execute("UPDATE org_scores SET last_7 = last_7 + 7 WHERE org_id = $1", org)
+    assert (await report(caller, org, "rankings"))["me"]["points"] == after["me"]["points"] + 7, (
+        "it is read, not counted"
+    )
+
+
+async def test_only_the_people_of_the_org_see_its_ranking(scene: Scene) -> None:
+    owner, stranger = await scene.people.register(), await scene.people.register()
     org = (await owner.create_org())["id"]
-    assert (await report(owner, UUID(org), "rankings"))["me"]["rank"] == 1
+    await scene.settle()
+    found = await report(owner, UUID(org), "rankings")
+    assert (found["me"]["rank"], found["people"]) == (1, 1)
     assert (await stranger.get(f"/v1/orgs/{org}/rankings")).status_code == 404
     assert (await owner.get(f"/v1/orgs/{org}/rankings", params={"unit_id": str(uuid4())})).status_code == 404
 
 
-async def test_who_left_is_not_ranked_and_points_go_along(
-    people: People, service: PointsService, engine: AsyncEngine
-) -> None:
-    world, caller = await ranked_world(people, service, engine, seed=4)
+async def test_who_left_is_not_ranked_and_points_go_along(scene: Scene) -> None:
+    world, caller = await ranked_world(scene, seed=4)
     org = world.orgs[0]
     leaver = world.rows[10]
     user = leaver.user(today())
-    await service.outcomes(event(str(user), points=1000))
+    await scene.service.outcomes(event(str(user), points=1000))
+    await scene.settle()
     before = await report(caller, org, "rankings")
     assert before["ranking"]["items"][0]["points"] >= 999
-    async with engine.begin() as db:
+    async with scene.engine.begin() as db:
         gone = {"user_id": None, "removed_at": start_of_histories()}
+        of_leaver = {"org_id": org, "member_id": leaver.id}
         await db.execute(update(Member).where(Member.org_id == org, Member.id == leaver.id).values(gone))
+        await db.execute(update(Place).filter_by(**of_leaver).values(until=text("now()")))
+    await scene.settle()
     after = await report(caller, org, "rankings")
     assert after["people"] == before["people"] - 1
     assert str(leaver.id) not in [row["member_id"] for row in await pages(caller, org)]
 
 
-@pytest.mark.parametrize("cursor", ["x", "WzFd", "WyJhIiwgImIiXQ", "W251bGwsIG51bGxd"])
+async def test_an_org_of_nobody_activated_ranks_nobody(kept_scene: Scene, folder: asyncpg.Connection) -> None:
+    world, caller = await ranked_world(kept_scene, seed=6, size=2)
+    await folder.execute("UPDATE activations SET until = now() WHERE org_id = $1", world.orgs[0])
+    await kept_scene.settle()
+    found = await report(caller, world.orgs[0], "rankings")
+    assert (found["people"], found["me"], found["ranking"]["items"]) == (0, None, [])
+
+
+# Shaped as ours are, with what cannot be in them.
+HUGE = encode_cursor((10**30, UUID(int=1)))
+WORDS = encode_cursor(("points+", False, "many", UUID(int=1)))
+NUMBER = encode_cursor(("name+", False, 1.5, UUID(int=1)))
+
+
+@pytest.mark.parametrize("cursor", ["x", "WzFd", "WyJhIiwgImIiXQ", "W251bGwsIG51bGxd", HUGE, WORDS, NUMBER])
 async def test_a_cursor_of_another_list_is_refused(people: People, cursor: str) -> None:
     owner = await people.register()
     org = (await owner.create_org())["id"]
     for name in ("rankings", "reports/subordinates", "reports/overview"):
-        assert (await owner.get(f"/v1/orgs/{org}/{name}", params={"cursor": cursor})).status_code == 422
+        params = {"cursor": cursor} | ({"sort": "points"} if name != "rankings" and cursor == WORDS else {})
+        assert (await owner.get(f"/v1/orgs/{org}/{name}", params=params)).status_code == 422
