@@ -8,7 +8,7 @@ from app.auth.access import Can, OrgScope, SignedIn
 from app.auth.permissions import Permission
 from app.console.rendering import page
 from app.console.route import ConsoleRoute
-from app.console.standing import at_home, in_org
+from app.console.standing import at_home, over_org
 from app.db import Db
 from app.orgs.queries import list_my_orgs
 from app.paging import Paging
@@ -35,4 +35,4 @@ async def show_overview(request: Request, db: Db, scope: Annotated[OrgScope, Can
     """An org's figures at a glance."""
     listing = Listing(Sort.NAME, descending=False, paging=Paging(1, None))
     report = await read_overview(request, scope, db, Span(today(), 7), listing)
-    return page(request, "overview.html", **in_org(scope, "overview"), report=report)
+    return page(request, "overview.html", **await over_org(db, scope, "overview"), report=report, today=today())

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -9,7 +10,7 @@ import orjson
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from app.console.assets import asset_url
 from app.errors import NotFound, english
@@ -29,10 +30,16 @@ class Words:
 
     def __call__(self, chinese: str, **values: object) -> str:
         said = ENGLISH.get(chinese, chinese) if self.in_english else chinese
-        return said.format(**{name: self._shown(value) for name, value in values.items()}) if values else said
+        if not values:
+            return said
+        if any(isinstance(value, Markup) for value in values.values()):
+            said = escape(said)
+        return said.format(**{name: self._shown(value) for name, value in values.items()})
 
     def _shown(self, value: object) -> str:
-        return self.number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return self.number(value)
+        return value if isinstance(value, str) else str(value)
 
     def number(self, value: float | None, digits: int | None = None) -> str:
         """With thousands set apart; `—` for none."""
@@ -52,6 +59,10 @@ class Words:
             f"{value.day} {value:%b} {value.year}" if self.in_english else f"{value.year}年{value.month}月{value.day}日"
         )
         return Markup('<time datetime="{}">{}</time>').format(value.isoformat(), shown)
+
+    def month_day(self, value: date) -> str:
+        """A day of a year that is known."""
+        return f"{value.day} {value:%b}" if self.in_english else f"{value.month}月{value.day}日"
 
     def time(self, value: datetime | None) -> Markup:
         """To the minute, in Asia/Shanghai."""
@@ -86,8 +97,10 @@ def render(request: Request, template: str, **context: Any) -> Markup:
     standing: Mapping[str, Any] = {
         "t": words,
         "number": words.number,
+        "number2": partial(words.number, digits=2),
         "percent": words.percent,
         "day": words.day,
+        "month_day": words.month_day,
         "time": words.time,
         "request": request,
         "path": request.url.path,

@@ -71,7 +71,7 @@ async def list_my_orgs(db: AsyncConnection, user_id: UUID) -> Sequence[Any]:
         select(Member.org_id, literal("member")).where(Member.user_id == user_id, Member.removed_at.is_(None)),
     ).subquery()
     statement = (
-        select(Org.id, Org.name, Org.kind, Org.status, func.array_agg(standing.c.role).label("roles"))
+        select(Org.id, Org.name, Org.kind, Org.status, Org.region_code, func.array_agg(standing.c.role).label("roles"))
         .join(standing, standing.c.org_id == Org.id)
         .group_by(Org.id)
         .order_by(Org.id)

@@ -1,0 +1,121 @@
+"""Reports (学习报表, S12): an org's figures beside those of the period before, their trend, and those of what is below.
+
+The orgs below are gone down level by level: of each there are totals, and nothing about a person.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from typing import Annotated, Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.auth.access import Can, OrgScope
+from app.auth.permissions import Permission
+from app.console.charts import Chart, draw
+from app.console.rendering import is_partial, page, part, words_of
+from app.console.route import ConsoleRoute
+from app.console.standing import in_org, over_org
+from app.db import Db
+from app.points.days import today
+from app.reports import router as calls
+from app.reports.periods import DAYS_KEPT, Span
+from app.reports.queries import Listing
+from app.reports.schemas import Sort, TrendPointOut, UnitFiguresOut
+
+router = APIRouter(prefix="/console/orgs/{org_id}/reports", route_class=ConsoleRoute, include_in_schema=False)
+
+Reader = Annotated[OrgScope, Can(Permission.REPORTS_READ)]
+_DEEPEST = 5
+
+
+@router.get("")
+async def show_report(
+    request: Request, db: Db, scope: Reader, span: calls.SpanAsked, listing: calls.ListingAsked
+) -> Response:
+    """The whole page; for a part: the subordinates in another order, or the next ones."""
+    shown: dict[str, Any] = {"span": span, "listing": listing, "query": _query_of(span, listing)}
+    if is_partial(request):
+        found = await calls.list_subordinates(request, scope, db, span, listing)
+        template = "report_rows.html" if listing.paging.after else "report_table.html"
+        return page(request, template, **shown, subject=scope.org, subordinates=found.subordinates, report=found)
+    report = await calls.read_overview(request, scope, db, span, listing)
+    now = today()
+    shown |= {"report": report, "subordinates": report.subordinates, "own": not _from_above(scope)}
+    shown |= {"today": now, "first_day": now - timedelta(days=DAYS_KEPT - 1)}
+    return page(request, "report.html", **await over_org(db, scope, "reports"), **shown)
+
+
+@router.get("/trend")
+async def show_trend(
+    request: Request, db: Db, scope: Reader, until: calls.Day, days: Annotated[int, Query(ge=7, le=30)] = 30
+) -> Response:
+    """Charts of the days up to one, each of its own day's people and hierarchy."""
+    trend = await calls.read_trend(request, scope, db, until, days)
+    asked = [until - timedelta(days=back) for back in range(days - 1, -1, -1)]
+    charts = _charts(request, asked, {point.day: point for point in trend.days})
+    shown = {"charts": charts, "subject": scope.org, "until": until, "days": days, "asked": asked}
+    return part(request, "report_trend.html", **shown, complete=len(trend.days) == days)
+
+
+@router.get("/units")
+async def show_units(
+    request: Request, db: Db, scope: Annotated[OrgScope, Can(Permission.UNITS_READ)], span: calls.SpanAsked
+) -> Response:
+    """The org's own units, for its own admins."""
+    report = await calls.list_unit_figures(request, scope, db, span)
+    return part(request, "report_units.html", **in_org(scope, "reports"), report=report, rows=_nested(report.units))
+
+
+def _from_above(scope: OrgScope) -> bool:
+    return all(role == "superior_admin" for role in scope.roles)
+
+
+def _query_of(span: Span, listing: Listing) -> Any:
+    """The address's query of this report, with whatever is asked for otherwise."""
+    asked = {
+        "period": str(span.period),
+        "day": "" if span.until == today() else span.until.isoformat(),
+        "sort": "" if listing.sort is Sort.NAME else str(listing.sort),
+        "order": "desc" if listing.descending else "",
+    }
+
+    def query(**otherwise: str) -> str:
+        return urlencode({name: value for name, value in {**asked, **otherwise}.items() if value})
+
+    return query
+
+
+def _charts(request: Request, asked: Sequence[date], points: Mapping[date, TrendPointOut]) -> list[Chart]:
+    """One of each measure; days that are not kept leave a gap."""
+    words = words_of(request)
+    measures: Sequence[tuple[str, str, Any, bool]] = (
+        ("active", words("活跃学员"), words.number, True),
+        ("points_per_head", words("人均积分"), lambda value: words.number(value, 2), False),
+        ("participation", words("参与率"), words.percent, False),
+        ("members", words("学员总数"), words.number, False),
+    )
+
+    def told(day: date, slug: str) -> float | None:
+        value: float | None = getattr(points[day].subtree, slug) if day in points else None
+        return value
+
+    return [
+        draw(slug, name, [(day, told(day, slug)) for day in asked], shown, bars=bars)
+        for slug, name, shown, bars in measures
+    ]
+
+
+def _nested(units: Sequence[UnitFiguresOut]) -> list[tuple[int, UnitFiguresOut]]:
+    """Each unit with how deep it stands, and after it those that stand under it."""
+    below: dict[UUID | None, list[UnitFiguresOut]] = {}
+    for unit in units:
+        below.setdefault(unit.parent_id, []).append(unit)
+    waiting = [(0, unit) for unit in reversed(below.get(None, []))]
+    nested = []
+    while waiting:
+        depth, unit = waiting.pop()
+        nested.append((min(depth, _DEEPEST), unit))
+        waiting += [(depth + 1, lower) for lower in reversed(below.get(unit.id, []))]
+    return nested

@@ -1,0 +1,101 @@
+"""The reports' pages: figures and their trend, drilled down level by level, sorted, and silent about people below."""
+
+import re
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from tests.acts import Json, add_member, add_unit, certify
+from tests.console.conftest import let_in
+from tests.people import People, Person
+
+PART = {"HX-Request": "true"}
+
+
+@dataclass
+class Scene:
+    """`top` has a unit and two subordinates; under `middle` stands `bottom`, whose admin is nobody above."""
+
+    visitor: httpx.AsyncClient
+    top: Json
+    middle: Json
+    bottom: Json
+    lone: Json
+    below: Person
+
+
+@pytest.fixture
+async def scene(visitor: httpx.AsyncClient, people: People) -> Scene:
+    main, below = await people.register(), await people.register()
+    top, middle, lone = await main.create_org(), await below.create_org(), await below.create_org()
+    bottom = await below.create_org()
+    unit = await add_unit(main, top, "机关第一党支部")
+    for name in ("甲", "乙", "丙"):
+        await add_member(main, top, unit, name=f"上级{name}")
+        await add_member(below, middle, name=f"中级{name}")
+        await add_member(below, bottom, name=f"下级{name}")
+    await certify(main, top, below, middle)
+    await certify(below, middle, below, bottom)
+    await certify(main, top, below, lone)
+    await let_in(visitor, main)
+    return Scene(visitor, top, middle, bottom, lone, below)
+
+
+async def read(scene: Scene, org: Json, path: str = "", *, headers: dict[str, str] | None = None) -> str:
+    shown = await scene.visitor.get(f"/console/orgs/{org['id']}/reports{path}", headers=headers)
+    assert shown.status_code == 200, shown.text
+    return re.sub(r"\s+", " ", shown.text)
+
+
+async def test_figures_are_read_level_by_level_and_nobody_below_is_named(scene: Scene) -> None:
+    text = await read(scene, scene.top, "?period=30d")
+    assert text.index("本组织及全部下级") < text.index("<dd>11")
+    assert scene.middle["name"] in text
+    assert scene.bottom["name"] not in text
+    # The lone org has one person; the other is hidden with it, since the two could be told apart by subtraction.
+    assert text.count("人数过少，不显示") == 2
+    assert "不足 3 人的组织" in text
+    lower = await read(scene, scene.middle)
+    assert scene.bottom["name"] in lower
+    for part in (lower, await read(scene, scene.bottom), await read(scene, scene.middle, "/trend", headers=PART)):
+        assert not re.search("中级|下级[甲乙丙]", part)
+        assert scene.below.name not in part
+    # The way back leads to one's own, whose name stays in the frame.
+    assert f'<li><a href="/console/orgs/{scene.top["id"]}/reports' in lower
+    assert f"<strong>{scene.top['name']}</strong>" in lower
+
+
+async def test_any_column_sorts_both_ways_and_pages_go_on(scene: Scene) -> None:
+    for column in ("name", "members", "activated", "active", "participation", "points", "points_per_head"):
+        text = await read(scene, scene.middle, f"?sort={column}&order=desc")
+        assert re.search(rf'aria-sort="descending"><a class="sort" href="[^"]*(?:sort={column}&amp;)?order=asc', text)
+    part = await read(scene, scene.top, "?limit=1&sort=members&order=desc", headers=PART)
+    assert part.lstrip().startswith('<div id="report-table">')
+    more = re.search(r'hx-get="/console/orgs/[^"]+reports\?([^"]+cursor=[^"]+)"', part)
+    assert more is not None
+    rest = await read(scene, scene.top, f"?{more[1].replace('&amp;', '&')}&limit=1", headers=PART)
+    assert "<table" not in rest
+    assert "<tr><th" in rest
+
+
+async def test_charts_are_told_to_who_does_not_see_them(scene: Scene) -> None:
+    text = await read(scene, scene.top, "/trend?days=7", headers=PART)
+    assert text.count('role="img"') == text.count("<title id=") == text.count("<desc id=") == 4
+    assert "style=" not in text
+    (table,) = re.findall(r"<table>.*</table>", text)
+    assert table.count("<tr>") == 8
+    assert (await scene.visitor.get(f"/console/orgs/{scene.top['id']}/reports/trend")).status_code == 404
+
+
+async def test_units_are_for_the_own_admins(scene: Scene) -> None:
+    assert "机关第一党支部" in await read(scene, scene.top, "/units", headers=PART)
+    assert "reports/units" not in await read(scene, scene.middle)
+    refused = await scene.visitor.get(f"/console/orgs/{scene.middle['id']}/reports/units", headers=PART)
+    assert refused.status_code == 404
+
+
+async def test_a_day_that_is_not_kept_is_refused_in_a_page(scene: Scene) -> None:
+    for day in ("1999-01-01", "2999-01-01", "x"):
+        shown = await scene.visitor.get(f"/console/orgs/{scene.top['id']}/reports?day={day}")
+        assert (shown.status_code, "返回首页" in shown.text) == (422, True)
