@@ -1,35 +1,38 @@
-"""`read_org`: a signed-in, authorized read of one org over HTTP, beside a bare handler of the same row."""
+"""Reads over HTTP, signed in and authorized, beside a bare handler of the same rows."""
 
-import httpx
+from uuid import UUID
 
-from app.demo.people import Person, fresh_name, fresh_phone
 from bench import load
 from bench.rows import Row
 from bench.service import Measured
 
-GOAL = 0.40
-ROUNDS = 3
+
+def read_org(measured: Measured) -> Row:
+    """A county's card, read by its main admin."""
+    return _read(measured, "read_org", measured.world.county, "", 0.40)
 
 
-def read_org(measured: Measured, seconds: float) -> Row:
-    """Requests a second, the medians of rounds taken in turn, since the machine's speed drifts."""
-    with httpx.Client(base_url=measured.ours, timeout=30) as service:
-        reader = Person(service, fresh_phone(), fresh_name())
-        reader.register()
-        reader.verify()
-        reader.call("PATCH", "/v1/me", 200, json={"party_member": True})
-        org = reader.call("POST", "/v1/orgs", 201, json={"name": "中共测量县委员会", "region_code": "320102"})
-    path = f"/v1/orgs/{org['id']}"
-    headers = {"Authorization": f"Bearer {reader.token}"}
-    ours, bare = [], []
-    for _ in range(ROUNDS):
-        ours.append(load.get(measured.ours + path, headers, seconds=seconds))
-        bare.append(load.get(measured.reference + path, {}, seconds=seconds))
-    failed = sum(run.failed for run in (*ours, *bare))
-    if failed:
-        raise RuntimeError(f"{failed} requests failed")
-    return Row("read_org", _median(ours), _median(bare), GOAL)
+def read_overview(measured: Measured) -> Row:
+    """The root's overview: itself, its subtree, the week before, the first page of its subordinates."""
+    return _read(measured, "read_overview", measured.world.root, "/reports/overview", 0.35)
 
 
-def _median(runs: list[load.Load]) -> float:
-    return sorted(run.per_second for run in runs)[len(runs) // 2]
+def _read(measured: Measured, name: str, org_id: UUID, under: str, goal: float) -> Row:
+    path = f"/v1/orgs/{org_id}{under}"
+    runs: dict[str, list[load.Load]] = {"serve": [], "reference": []}
+    used = dict.fromkeys(runs, 0.0)
+    headers = {"serve": measured.sign_in(measured.main_admin(org_id)), "reference": {}}
+    for _ in range(measured.scale.rounds):
+        for process, taken in runs.items():
+            before = measured.cpu_seconds(process)
+            taken.append(load.get(measured.addresses[process] + path, headers[process], seconds=measured.scale.seconds))
+            used[process] += measured.cpu_seconds(process) - before
+    each = {process: 1e6 * used[process] / sum(run.answered for run in taken) for process, taken in runs.items()}
+    return Row.of(
+        name,
+        [run.per_second for run in runs["serve"]],
+        [run.per_second for run in runs["reference"]],
+        goal,
+        note=f"requests/s; processor time a request {each['serve']:.0f} µs beside {each['reference']:.0f} µs "
+        f"({each['reference'] / each['serve']:.2f})",
+    )

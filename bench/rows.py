@@ -1,33 +1,63 @@
 """What a bench prints and keeps: one row a figure, each a ratio to a limit or a peer measured in the same run."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
+from typing import Self
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`ratio` is ours / reference; `met` where it is at least the goal."""
+    """One figure. `ratio` is ours / reference, the median over rounds taken in turn; what has no peer is held against
+    one unit (a second, a kilobyte). `note` tells the unit and what else was seen."""
 
     name: str
     ours: float
     reference: float
+    ratio: float
     goal: float
-
-    @property
-    def ratio(self) -> float:
-        return self.ours / self.reference
+    at_most: bool = False
+    note: str = ""
 
     @property
     def met(self) -> bool:
-        return self.ratio >= self.goal
+        return self.ratio <= self.goal if self.at_most else self.ratio >= self.goal
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        ours: Sequence[float],
+        reference: Sequence[float],
+        goal: float,
+        *,
+        at_most: bool = False,
+        note: str,
+    ) -> Self:
+        """The row of rounds: each of ours stands beside the reference taken right after it."""
+        ratio = median(one / other for one, other in zip(ours, reference, strict=True))
+        return cls(name, median(ours), median(reference), ratio, goal, at_most, note)
+
+    @classmethod
+    def alone(cls, name: str, ours: float, goal: float, *, note: str) -> Self:
+        """The row of a figure that is to be at most so many units."""
+        return cls(name, ours, 1.0, ours, goal, at_most=True, note=note)
+
+    def __str__(self) -> str:
+        sign = "≤" if self.at_most else "≥"
+        verdict = "met" if self.met else "short"
+        figures = f"{self.name:<22}{self.ours:>12,.4g}{self.reference:>12,.4g}{self.ratio:>9.3g} {sign} {self.goal:<8g}"
+        return f"{figures}{verdict:<7}{self.note}"
 
 
-def report(rows: list[Row], kept_in: Path) -> None:
-    """Print the rows as a table and keep them as JSON."""
-    print(f"{'name':<14}{'ours':>12}{'reference':>12}{'ratio':>8}{'goal':>8}  met|short")
-    for row in rows:
-        verdict = "met" if row.met else "short"
-        print(f"{row.name:<14}{row.ours:>12.1f}{row.reference:>12.1f}{row.ratio:>8.2f}{row.goal:>8.2f}  {verdict}")
-    kept_in.parent.mkdir(parents=True, exist_ok=True)
-    kept_in.write_text(json.dumps([asdict(row) | {"ratio": row.ratio, "met": row.met} for row in rows], indent=2))
+HEAD = f"{'name':<22}{'ours':>12}{'reference':>12}{'ratio':>9}   {'goal':<8}met|short"
+
+
+def keep(rows: Sequence[Row], path: Path) -> None:
+    """Keep the rows as JSON."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    told = ("name", "ours", "reference", "ratio", "goal")
+    kept = [{name: asdict(row)[name] for name in told} | {"met": row.met} for row in rows]
+    path.write_text(json.dumps(kept, indent=2) + "\n")

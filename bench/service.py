@@ -1,56 +1,245 @@
-"""The service under measurement: one API process, and beside it the bare reference over the same database."""
+"""What is measured: an embedded server with the world in it, the API as one process, and the references beside it."""
 
 import asyncio
+import json
 import os
+import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import UUID
 
+import asyncpg
 import httpx
+import psutil
+from pydantic import SecretStr
+from sqlalchemy import func, update
 
 from app import postgres
+from app.audit.operations import Actor
+from app.auth.clients import create_client
+from app.auth.oauth import Client
+from app.auth.sessions import start_session
+from app.auth.signing_keys import key_ring
+from app.auth.tables import Session
+from app.auth.tokens import TokenIssuer
+from app.cipher import Cipher
+from app.db import create_engine
 from app.migration import migrate_to_head
+from app.points.days import today
+from app.settings import Settings
+from bench.tree import make_tree
+from bench.world import Stopwatch, World, find_world, keep_totals, make_world
 
-OURS, REFERENCE = 8801, 8802
 UP_WITHIN = 60.0
+PUBLIC_URL = "http://localhost:9999"  # only the issuer of tokens: the ports are whichever are free
+# While the world is written a crash may lose it; nothing of it needs to be replayed.
+WRITING = postgres.THROWAWAY | {"wal_level": "minimal", "max_wal_senders": "0"}
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """Where the two processes listen."""
+class Scale:
+    """How much is measured: 1/`divisor` of the world, `seconds` a run, `rounds` taken in turn with the reference."""
 
-    ours: str = f"http://localhost:{OURS}"
-    reference: str = f"http://localhost:{REFERENCE}"
+    divisor: int
+    seconds: float
+    rounds: int
+    file: Path | None = None
+
+    @property
+    def server(self) -> Mapping[str, str]:
+        """What the server is given, for a machine of 16 GB and more."""
+        full = self.divisor == 1
+        return {
+            "shared_buffers": "3GB" if full else "512MB",
+            "effective_cache_size": "10GB" if full else "2GB",
+            "maintenance_work_mem": "1GB" if full else "128MB",
+            "max_wal_size": "8GB",
+            "checkpoint_timeout": "15min",
+        }
+
+
+@dataclass(slots=True)
+class Measured:
+    """Where everything is. `pids` are of the processes started, by name."""
+
+    scale: Scale
+    folder: Path
+    url: str
+    superuser_url: str
+    settings: Settings
+    world: World
+    rebuilt_in: float = 0.0
+    pids: dict[str, int] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def ours(self) -> str:
+        return self.addresses["serve"]
+
+    @property
+    def reference(self) -> str:
+        return self.addresses["reference"]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return os.environ | {
+            "XUEZU_DATABASE_URL": self.url,
+            "XUEZU_DATA_DIR": str(self.folder / "data"),
+            "XUEZU_PUBLIC_URL": PUBLIC_URL,
+            "XUEZU_LOG_FORMAT": "json",
+        }
+
+    def cpu_seconds(self, name: str) -> float:
+        """The processor time that a process has used so far."""
+        used = psutil.Process(self.pids[name]).cpu_times()
+        return float(used.user + used.system)
+
+    @contextmanager
+    def process(self, name: str, arguments: Sequence[str], ready: str | None, status: int = 200) -> Iterator[None]:
+        """Run a Python program beside, listening on a free port of its own (`{port}`) where `ready` is a path."""
+        with (self.folder / f"{name}.log").open("ab") as log:
+            port = free_port()
+            said = [argument.replace("{port}", str(port)) for argument in arguments]
+            environment = self.environment | {"XUEZU_PORT": str(port)}
+            process = subprocess.Popen([sys.executable, *said], env=environment, stdout=log, stderr=log)
+            self.pids[name], self.addresses[name] = process.pid, f"http://127.0.0.1:{port}"
+            try:
+                if ready is not None:
+                    wait_for(f"{self.addresses[name]}{ready}", status, process)
+                yield
+            finally:
+                del self.pids[name], self.addresses[name]
+                _end(process)
+
+    @contextmanager
+    def worker(self) -> Iterator[None]:
+        """With the worker beside: imports, folding."""
+        with self.process("worker", ("-m", "app.cli", "worker"), None):
+            yield
+
+    def sign_in(self, user_id: UUID, *, keyed: bool = True) -> dict[str, str]:
+        """The header of a new session of a user of the world, with (or without) a security key proved in it."""
+        return asyncio.run(self._sign_in(user_id, keyed=keyed))
+
+    async def _sign_in(self, user_id: UUID, *, keyed: bool) -> dict[str, str]:
+        engine = create_engine(self.settings)
+        try:
+            issuer = TokenIssuer(key_ring(engine, Cipher(self.settings)), self.settings.issuer)
+            client = Client("xuezu-app", "app", "app", frozenset(), 3600, 86_400)
+            async with engine.begin() as db:
+                tokens = await start_session(db, issuer, Actor(), client, user_id, methods=("otp",), device="bench")
+                if keyed:
+                    live = (Session.user_id == user_id, Session.ended_at.is_(None))
+                    await db.execute(update(Session).where(*live).values(key_checked_at=func.now()))
+        finally:
+            await engine.dispose()
+        return {"Authorization": f"Bearer {tokens.access_token}"}
+
+    def main_admin(self, org_id: UUID) -> UUID:
+        return UUID(str(self.sql("SELECT main_admin_id FROM orgs WHERE id = $1", org_id)))
+
+    def sql(self, statement: str, *arguments: object) -> object:
+        """One value out of the database, as the superuser."""
+
+        async def ask() -> object:
+            connection = await asyncpg.connect(self.superuser_url)
+            try:
+                return await connection.fetchval(statement, *arguments)
+            finally:
+                await connection.close()
+
+        return asyncio.run(ask())
+
+    def sign_in_service(self, *scopes: str) -> dict[str, str]:
+        """The header of a new service client that holds these scopes."""
+
+        async def create() -> tuple[str, str]:
+            engine = create_engine(self.settings)
+            try:
+                async with engine.begin() as db:
+                    client = await create_client(db, Actor(), name="bench", scopes=scopes)
+            finally:
+                await engine.dispose()
+            assert client.secret is not None
+            return client.client_id, client.secret
+
+        granted = httpx.post(
+            f"{self.ours}/oauth/token", data={"grant_type": "client_credentials"}, auth=asyncio.run(create())
+        )
+        granted.raise_for_status()
+        return {"Authorization": f"Bearer {granted.json()['access_token']}"}
 
 
 @contextmanager
-def running() -> Iterator[Measured]:
-    """Both processes over a fresh, migrated database of an embedded server; all of it gone afterwards."""
-    measured = Measured()
+def running(scale: Scale, keep: Path | None = None) -> Iterator[Measured]:
+    """The world, the API and the bare reference over it. The world is thrown away, or kept in the folder `keep`,
+    where a later run of the same day and scale finds it again."""
     with ExitStack() as held:
-        folder = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="xuezu-bench-")))
+        if keep is None:
+            keep = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="xuezu-bench-")))
+        folder = keep.absolute()
+        folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o711)
-        server = held.enter_context(postgres.running(folder / "postgres", settings=postgres.THROWAWAY))
-        asyncio.run(migrate_to_head(server.url()))
-        environment = os.environ | {
-            "XUEZU_DATABASE_URL": server.url(),
-            "XUEZU_DATA_DIR": str(folder / "data"),
-            "XUEZU_PORT": str(OURS),
-            "XUEZU_LOG_FORMAT": "json",
-        }
-        log = held.enter_context((folder / "serve.log").open("w"))
-        uvicorn = ("-m", "uvicorn", "bench.reference:app", "--port", str(REFERENCE), "--no-access-log")
-        for arguments in (("-m", "app.cli", "serve"), (*uvicorn, "--log-level", "error", "--loop", "uvloop")):
-            process = subprocess.Popen([sys.executable, *arguments], env=environment, stdout=log, stderr=log)
-            held.callback(_end, process)
-        _wait(f"{measured.ours}/readyz", 200)
-        _wait(f"{measured.reference}/nothing", 404)
+        measured = held.enter_context(_over_the_world(scale, folder))
+        held.enter_context(measured.process("serve", ("-m", "app.cli", "serve"), "/readyz"))
+        bare = ("-m", "uvicorn", "bench.reference:app", "--port", "{port}", "--no-access-log", "--log-level", "error")
+        held.enter_context(measured.process("reference", (*bare, "--loop", "uvloop"), "/nothing", 404))
         yield measured
+
+
+@contextmanager
+def _over_the_world(scale: Scale, folder: Path) -> Iterator[Measured]:
+    made = folder / "world.json"
+    wanted = {"day": str(today()), "divisor": scale.divisor, "file": str(scale.file) if scale.file else None}
+    kept = json.loads(made.read_text()) if made.exists() else {}
+    settings = Settings(data_dir=folder / "data", public_url=PUBLIC_URL).with_secrets()
+    if {name: kept.get(name) for name in wanted} != wanted:
+        shutil.rmtree(folder / "postgres", ignore_errors=True)
+        print(f"Writing the world at 1/{scale.divisor}" if scale.divisor > 1 else "Writing the world", flush=True)
+        with postgres.running(folder / "postgres", settings=WRITING | dict(scale.server)) as server:
+            kept = wanted | {"rebuilt_in": _write(server, settings, scale)}
+        os.sync()
+        made.write_text(json.dumps(kept))
+    with postgres.running(folder / "postgres", settings=scale.server) as server:
+        settings.database_url = SecretStr(server.url())
+        superuser_url = server.url(user=postgres.SUPERUSER)
+        world = asyncio.run(_find(superuser_url))
+        yield Measured(scale, folder, server.url(), superuser_url, settings, world, kept["rebuilt_in"])
+
+
+def _write(server: postgres.EmbeddedPostgres, settings: Settings, scale: Scale) -> float:
+    said = Stopwatch()
+    asyncio.run(migrate_to_head(server.url()))
+    said("migrations")
+    tree = make_tree(scale.divisor, scale.file)
+    said("the tree's shape")
+    asyncio.run(make_world(server.url(user=postgres.SUPERUSER), Cipher(settings), tree))
+    said = Stopwatch()
+    rebuilt_in = asyncio.run(keep_totals(server.url()))
+    said("what is kept: the service's own rebuild")
+    return rebuilt_in
+
+
+async def _find(superuser_url: str) -> World:
+    connection = await asyncpg.connect(superuser_url)
+    try:
+        return await find_world(connection)
+    finally:
+        await connection.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -61,9 +250,10 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.kill()
 
 
-def _wait(url: str, status: int) -> None:
+def wait_for(url: str, status: int, process: subprocess.Popen[bytes]) -> None:
+    """Wait until the address answers so; a process that ends before that is an error."""
     until = time.monotonic() + UP_WITHIN
-    while time.monotonic() < until:
+    while time.monotonic() < until and process.poll() is None:
         try:
             if httpx.get(url, timeout=2).status_code == status:
                 return

@@ -1,0 +1,352 @@
+"""The world that is measured on: the tree's orgs, their people and thirty days of points, written set by set.
+
+It is what the service itself would have written: every person has a phone, most are activated through an account, each
+org has its main admin among its people, one person in 33 stands in two orgs or more. What is kept from these sources
+(standings, totals, scores) is left to the service's own rebuild.
+
+Of everybody but the people of the groups the phone is made up to its blind index: nobody can look at it or be found by
+it. Day rows stand without a ledger, as they do once its old partitions have been put away.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from app.cipher import Cipher
+from app.members.sealing import seal_phone
+from app.points.days import today
+from app.reports.folding.cycle import keep_days
+from app.reports.folding.rebuild import rebuild
+from bench.tree import THIRD, Tree, rows
+
+DAYS = 30
+ACTIVE_EVERY = 3
+"""An activated person has points on one day in three, so that 30 % of all people are active on a day."""
+
+SURNAMES, SURNAMES_READ = "王李张刘陈杨赵黄周吴", "wang li zhang liu chen yang zhao huang zhou wu"
+GIVEN, GIVEN_READ = "伟芳娜敏静丽强磊军洋", "wei fang na min jing li qiang lei jun yang"
+
+# The id of the nth org, user or member row; as if made one after the other, long ago.
+_IDS = """
+CREATE SCHEMA bench;
+CREATE FUNCTION bench.id(kind int, n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ('01900000-0000-7' || lpad(kind::text, 3, '0') || '-8000-' || lpad(to_hex(n), 12, '0'))::uuid;
+CREATE TABLE bench.orgs (
+    n int PRIMARY KEY, level int, parent int, region_code text, name text, pinyin text, initials text,
+    first bigint, people int, below int
+);
+"""
+ORG, USER, MEMBER, SECOND, THIRD_ROW, PLACE, ACTIVATION = range(7)
+
+
+def org_id(n: int) -> UUID:
+    return UUID(f"01900000-0000-7{ORG:03d}-8000-{n:012x}")
+
+
+def user_id(n: int) -> UUID:
+    return UUID(f"01900000-0000-7{USER:03d}-8000-{n:012x}")
+
+
+# The first person of each org is its main admin; of the others one in ten never registered.
+_ACTIVATED = "(p % 10 <> 0 OR p = o.first)"
+
+_SPELLED = f"""
+substr('{SURNAMES}', 1 + (p % 10)::int, 1) || substr('{GIVEN}', 1 + (p / 10 % 10)::int, 1)
+    || substr('{GIVEN}', 1 + (p / 100 % 10)::int, 1) AS name,
+split_part('{SURNAMES_READ}', ' ', 1 + (p % 10)::int) || split_part('{GIVEN_READ}', ' ', 1 + (p / 10 % 10)::int)
+    || split_part('{GIVEN_READ}', ' ', 1 + (p / 100 % 10)::int) AS pinyin,
+left(split_part('{SURNAMES_READ}', ' ', 1 + (p % 10)::int), 1)
+    || left(split_part('{GIVEN_READ}', ' ', 1 + (p / 10 % 10)::int), 1)
+    || left(split_part('{GIVEN_READ}', ' ', 1 + (p / 100 % 10)::int), 1) AS initials
+"""
+
+_USERS = f"""
+INSERT INTO users (id, phone_cipher, phone_index, verified_name, verified_at, verification_method, party_member,
+    created_at)
+SELECT bench.id({USER}, p), '\\x00', decode(md5('phone' || p), 'hex'), name, now() - interval '90 days', 'alipay', true,
+    now() - interval '90 days'
+FROM (
+    SELECT p, {_SPELLED} FROM bench.orgs AS o, generate_series(o.first, o.first + o.people - 1) AS p
+    WHERE {_ACTIVATED} AND o.n % 2 = {{half}} ORDER BY o.n, p
+) AS people
+"""
+
+_MEMBERS = f"""
+INSERT INTO members (org_id, id, user_id, name, pinyin, initials, phone_cipher, phone_index, phone_last4_index, party,
+    created_at)
+SELECT org_id, id, CASE WHEN activated THEN bench.id({USER}, p) END, name, pinyin, initials, '\\x00',
+    decode(md5('phone' || p), 'hex'), decode(md5('last4' || p % 10000 || org_id), 'hex'), true,
+    now() - interval '90 days'
+FROM (
+    SELECT bench.id({ORG}, o.n) AS org_id, bench.id({{kind}}, p) AS id, {_ACTIVATED.replace("o.first", "o.mine")}
+        AS activated, p, {_SPELLED}
+    FROM ({{who}}) AS o
+) AS people
+ORDER BY org_id, id
+"""
+_FIRST_ROWS = """
+SELECT n, first AS mine, p FROM bench.orgs, generate_series(first, first + people - 1) AS p WHERE n % 2 = {half}
+"""
+# A second row stands in the org above the first one, or anywhere; a third one anywhere else.
+_ELSEWHERE = """
+SELECT n, mine, p FROM (
+    SELECT CASE WHEN {which} = 2 AND p % 2 = 0 THEN coalesce(o.parent, o.n)
+        ELSE abs(hashint8(p * {which})::bigint) % (SELECT count(*) FROM bench.orgs) END AS n, o.n AS home,
+        o.parent AS above, o.first AS mine, p
+    FROM bench.orgs AS o, generate_series(o.first, o.first + o.people - 1) AS p WHERE p % {every} = 0
+) AS found WHERE n <> home AND ({which} = 2 OR n <> coalesce(above, -1)
+    AND n <> abs(hashint8(p * 2)::bigint) % (SELECT count(*) FROM bench.orgs))
+"""
+
+_ORGS = (
+    f"""
+INSERT INTO orgs (id, name, pinyin, initials, region_code, kind, main_admin_id, created_by, created_at)
+SELECT bench.id({ORG}, n), name, pinyin, initials, region_code, 'party', bench.id({USER}, first),
+    bench.id({USER}, first), now() - interval '90 days'
+FROM bench.orgs ORDER BY n
+""",
+    f"""
+INSERT INTO org_admins (org_id, user_id, since)
+SELECT bench.id({ORG}, n), bench.id({USER}, first), now() - interval '90 days' FROM bench.orgs ORDER BY n
+""",
+    f"""
+INSERT INTO certifications (superior_id, subordinate_id, subordinate_name, state, applied_by, applied_at, decided_by,
+    decided_at, certified_at)
+SELECT bench.id({ORG}, o.parent), bench.id({ORG}, o.n), o.name, 'certified', bench.id({USER}, o.first), at,
+    bench.id({USER}, above.first), at, at
+FROM bench.orgs AS o JOIN bench.orgs AS above ON above.n = o.parent, (SELECT now() - interval '89 days') AS times (at)
+ORDER BY o.n
+""",
+)
+
+# The groups have a unit for every hundred people, ten in each general branch; one in ten people stand at the org.
+_UNITS = f"""
+INSERT INTO units (org_id, id, parent_id, name, kind, position, created_at)
+SELECT bench.id({ORG}, n), bench.id({ORG}, n::bigint * 10000 + u),
+    CASE WHEN u % 10 <> 0 THEN bench.id({ORG}, n::bigint * 10000 + u - u % 10) END,
+    CASE WHEN u % 10 = 0 THEN '第' || u / 10 + 1 || '党总支' ELSE '第' || u || '党支部' END,
+    CASE WHEN u % 10 = 0 THEN 'general_branch' ELSE 'branch' END, u, now() - interval '90 days'
+FROM bench.orgs, generate_series(0, people / 100) AS u WHERE n = ANY ($1)
+"""
+_PLACES = f"""
+INSERT INTO places (org_id, id, member_id, unit_id, since)
+SELECT m.org_id, bench.id({PLACE}, row_number() OVER ()), m.id, u.id, now() - interval '90 days'
+FROM members AS m
+LEFT JOIN bench.orgs AS o ON o.n = ANY ($1) AND bench.id({ORG}, o.n) = m.org_id
+LEFT JOIN units AS u ON u.org_id = m.org_id AND right(m.id::text, 1) <> '0'
+    AND u.id = bench.id({ORG}, o.n::bigint * 10000 + (hashtext(m.id::text) & 65535) % (o.people / 100 + 1))
+ORDER BY m.org_id, m.id
+"""
+_ACTIVATIONS = f"""
+INSERT INTO activations (org_id, id, member_id, user_id, since)
+SELECT m.org_id, bench.id({ACTIVATION}, row_number() OVER ()), m.id, user_id, now() - interval '89 days'
+FROM members AS m WHERE user_id IS NOT NULL ORDER BY m.org_id, m.id
+"""
+
+# Ten of the thirty days, one of each three.
+_EARNED = f"""
+INSERT INTO bench.{{table}} (user_id, day, points, events)
+SELECT * FROM (
+    SELECT bench.id({USER}, p),
+        $1::date - {DAYS - 1} + t * {ACTIVE_EVERY} + (hashint8(p * 16 + t) & 1023) % {ACTIVE_EVERY} AS day,
+        1 + (hashint8(p * 16 + t) & 31), 1 + (p + t)::int % 4
+    FROM bench.orgs AS o, generate_series(o.first, o.first + o.people - 1) AS p,
+        generate_series(0, {DAYS // ACTIVE_EVERY - 1}) AS t
+    WHERE {_ACTIVATED}
+) AS earned WHERE day >= $2::date AND day < $3::date
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What stands where, for the rows of the bench."""
+
+    orgs: int
+    members: int
+    root: UUID
+    county: UUID
+    groups: dict[int, UUID]
+
+
+class Stopwatch:
+    """Says each step with its seconds."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+
+    def __call__(self, step: str) -> None:
+        now = time.monotonic()
+        print(f"  {step:<46}{now - self._began:>8.1f} s", flush=True)
+        self._began = now
+
+
+async def make_world(superuser_url: str, cipher: Cipher, tree: Tree) -> World:
+    """Write the world into a migrated, empty database."""
+    said = Stopwatch()
+    async with asyncpg.create_pool(superuser_url, min_size=2, max_size=2, setup=_unchecked) as pool:
+        async with pool.acquire() as db:
+            await db.execute(_IDS)
+            names = ("n", "level", "parent", "region_code", "name", "pinyin", "initials", "first", "people", "below")
+            await db.copy_records_to_table("orgs", schema_name="bench", records=rows(tree), columns=names)
+            await db.execute(
+                "GRANT USAGE ON SCHEMA bench TO xuezu; GRANT SELECT ON bench.orgs TO xuezu; ANALYZE bench.orgs"
+            )
+        said("the tree")
+        groups = list(tree.groups.values())
+        written = ("orgs", "users", "members", "org_admins", "certifications", "units", "places", "activations")
+        async with _without_indexes(pool, written):
+            await _both(pool, *(_USERS.format(half=half) for half in (0, 1)))
+            said("users")
+            first = (_MEMBERS.format(kind=MEMBER, who=_FIRST_ROWS.format(half=half)) for half in (0, 1))
+            await _both(pool, *first)
+            more = ((SECOND, 2, 33), (THIRD_ROW, 3, round(1 / THIRD)))
+            await _both(
+                pool,
+                *(
+                    _MEMBERS.format(kind=kind, who=_ELSEWHERE.format(which=which, every=every))
+                    for kind, which, every in more
+                ),
+            )
+            said("members")
+            await _both(pool, *_ORGS)
+            said("orgs, admins, certifications")
+            await pool.execute(_UNITS, groups)
+            await asyncio.gather(pool.execute(_PLACES, groups), pool.execute(_ACTIVATIONS))
+            said("units, places, activations")
+        said("their indexes")
+        await _seal_groups(pool, cipher, groups)
+        said("phones of the groups")
+        await _write_days(pool, today())
+        said("day rows")
+        await pool.execute("VACUUM ANALYZE")
+        said("vacuum, analyze")
+        return await find_world(pool)
+
+
+async def keep_totals(url: str) -> float:
+    """Let the service build what it keeps, of today and of the day a week ago; the seconds its rebuild took."""
+    connection = await asyncpg.connect(url)
+    try:
+        await keep_days(connection, today() - timedelta(days=7), tomorrow=False)
+        await connection.execute("UPDATE kept_days SET scored = false")
+        day = (today(), today() + timedelta(days=1))
+        await connection.execute("SELECT make_partition('org_totals', $1, $2)", *day)
+        await connection.execute("SELECT make_partition('org_scores', $1, $2)", *day)
+        await connection.execute("INSERT INTO kept_days (day, scored) VALUES ($1, true)", today())
+        began = time.monotonic()
+        await rebuild(connection)
+        took = time.monotonic() - began
+        await connection.execute("ANALYZE standings, tree_edges, org_totals, org_scores")
+        return took
+    finally:
+        await connection.close()
+
+
+async def find_world(db: Any) -> World:
+    """The world that stands in the database."""
+    county = await db.fetchval("SELECT n FROM bench.orgs WHERE level = 3 ORDER BY abs(below - 220), n LIMIT 1")
+    groups = await db.fetch("SELECT org_id, count(DISTINCT id) AS units FROM units GROUP BY org_id")
+    sizes = await db.fetch(
+        f"SELECT n, people FROM bench.orgs WHERE bench.id({ORG}, n) = ANY ($1) ORDER BY people",
+        [row["org_id"] for row in groups],
+    )
+    return World(
+        orgs=await db.fetchval("SELECT count(*) FROM bench.orgs"),
+        members=await db.fetchval("SELECT count(*) FROM members"),
+        root=org_id(0),
+        county=org_id(county),
+        groups={row["people"]: org_id(row["n"]) for row in sizes},
+    )
+
+
+async def _unchecked(connection: asyncpg.Connection) -> None:
+    # No trigger and no reference is looked at: what is written is right by its making.
+    await connection.execute(
+        "SET session_replication_role = replica; SET maintenance_work_mem = '1GB'; SET work_mem = '256MB';"
+        "SET synchronous_commit = off; SET jit = off"
+    )
+
+
+async def _both(pool: Any, *statements: str) -> None:
+    await asyncio.gather(*(pool.execute(statement) for statement in statements))
+
+
+@asynccontextmanager
+async def _without_indexes(pool: Any, tables: Sequence[str]) -> AsyncIterator[None]:
+    """Without the indexes of these tables that no constraint needs; they are made again, two at a time."""
+    found = await pool.fetch(
+        """
+        SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS made_by FROM pg_index
+        WHERE indrelid = ANY ($1::text[]::regclass[])
+          AND NOT EXISTS (SELECT FROM pg_constraint AS c WHERE c.conindid = indexrelid)
+        ORDER BY indrelid, indexrelid
+        """,
+        list(tables),
+    )
+    for index in found:
+        await pool.execute(f"DROP INDEX {index['name']}")
+    yield
+    await _both(pool, *(index["made_by"] for index in found))
+
+
+async def _seal_groups(pool: Any, cipher: Cipher, groups: list[int]) -> None:
+    """Give the people of the groups phones that can be read, and found by."""
+    async with pool.acquire() as db, db.transaction():
+        await db.execute(
+            "CREATE TEMP TABLE sealed (org_id uuid, id uuid, user_id uuid, phone_cipher bytea, phone_index bytea, "
+            "last4 bytea, user_cipher bytea) ON COMMIT DROP"
+        )
+        found = await db.fetch(
+            f"SELECT org_id, id, user_id FROM members WHERE org_id = ANY (SELECT bench.id({ORG}, n) FROM bench.orgs "
+            "WHERE n = ANY ($1))",
+            groups,
+        )
+        sealed = []
+        for row in found:
+            phone = f"199{row['id'].int % 2**48 % 10**8:08d}"
+            columns = seal_phone(cipher, row["org_id"], row["id"], phone)
+            of_user = cipher.encrypt(phone, row["user_id"]) if row["user_id"] else None
+            sealed.append((*row, *columns.values(), of_user))
+        await db.copy_records_to_table("sealed", records=sealed)
+        await db.execute(
+            "UPDATE members AS m SET phone_cipher = s.phone_cipher, phone_index = s.phone_index, "
+            "phone_last4_index = s.last4 FROM sealed AS s WHERE m.org_id = s.org_id AND m.id = s.id"
+        )
+        # Whoever stands in several orgs holds one phone: their rows elsewhere follow.
+        await db.execute(
+            "UPDATE users AS u SET phone_cipher = s.user_cipher, phone_index = s.phone_index FROM sealed AS s "
+            "WHERE u.id = s.user_id"
+        )
+        await db.execute(
+            "UPDATE members AS m SET phone_index = u.phone_index FROM sealed AS s JOIN users AS u ON u.id = s.user_id "
+            "WHERE m.user_id = u.id AND m.phone_index <> u.phone_index"
+        )
+
+
+async def _write_days(pool: Any, last: date) -> None:
+    """The day rows, month by month, each written before its table becomes a partition."""
+    months: list[date] = [(last - timedelta(days=DAYS - 1)).replace(day=1)]
+    while (following := (months[-1] + timedelta(days=31)).replace(day=1)) <= last:
+        months.append(following)
+
+    async def write(since: date) -> None:
+        before = (since + timedelta(days=31)).replace(day=1)
+        table = f"user_days_{since:%Y%m%d}"
+        async with pool.acquire() as db, db.transaction():
+            await db.execute(f"CREATE TABLE bench.{table} (LIKE user_days INCLUDING DEFAULTS)")
+            await db.execute(_EARNED.format(table=table), last, since, before)
+            await db.execute(f"ALTER TABLE bench.{table} ADD PRIMARY KEY (user_id, day)")
+            await db.execute(f"ALTER TABLE bench.{table} OWNER TO xuezu")
+            await db.execute(f"ALTER TABLE bench.{table} SET SCHEMA partitions")
+            await db.execute(
+                f"ALTER TABLE user_days ATTACH PARTITION partitions.{table} FOR VALUES FROM ('{since}') TO ('{before}')"
+            )
+
+    await asyncio.gather(*(write(month) for month in months))
