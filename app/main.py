@@ -18,6 +18,7 @@ from app.certification.transfer_router import router as transfers
 from app.cipher import Cipher
 from app.console.site import routers as console_routers
 from app.db import create_engine
+from app.exports.router import router as exports
 from app.health import router as health
 from app.inbox.router import router as inbox
 from app.members.imports.router import router as imports
@@ -58,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     idempotency.install(app)
     feature_routers = (
         *(orgs, units, promotions, admins, change_requests, recoveries),
-        *(members, imports),
+        *(members, imports, exports),
         *(certification, transfers),
         *(points, reports),
         *(inbox, audit, health),

@@ -46,6 +46,7 @@ ROWS = {
         GET /members, POST /members, GET /members/{}, PATCH /members/{}, DELETE /members/{}, PUT /members/{}/places,
         POST /members/{}/copies, POST /members/{}/phone-disclosures,
         GET /members/removed, POST /members/{}/restorations,
+        POST /members/exports,
         GET /imports/template, POST /imports, GET /imports, GET /imports/{}, GET /imports/{}/progress,
         PUT /imports/{}/confirmation, GET /imports/{}/rows, GET /imports/{}/failed-rows.xlsx, DELETE /imports/{},
         GET /invitations, GET /invitations/{}/qr.svg, GET /applications, GET /certifications,
@@ -53,7 +54,8 @@ ROWS = {
         PUT /transfers/{}/refusal, GET /reports/units, GET /audit""",
     "main": """DELETE /admins/{}, POST /admin-invitations, DELETE /admin-invitations/{}, POST /transfers,
         DELETE /transfers/{}""",
-    "overview": """GET /subordinates, GET /reports/overview, GET /reports/subordinates, GET /reports/trend""",
+    "overview": """GET /subordinates, GET /reports/overview, GET /reports/subordinates, GET /reports/trend,
+        GET /exports, GET /exports/{}, GET /exports/{}/content, DELETE /exports/{}""",
     "people": "GET /rankings",
 }
 # Written where a route is not below an org: who gets in at all.

@@ -33,6 +33,7 @@ class Permission(StrEnum):
     REPORTS_READ = "reports:read"
     RANKINGS_READ = "rankings:read"
     AUDIT_READ = "audit:read"
+    EXPORTS_READ = "exports:read"  # one's own; each also asks for what it holds
 
 
 ADMINS = frozenset({Role.MAIN_ADMIN, Role.ADMIN})
@@ -63,7 +64,14 @@ ROLES: dict[Permission, tuple[frozenset[Role], frozenset[Role]]] = {
     Permission.REPORTS_READ: (_VIEWERS, ADMINS | {Role.SUPERIOR_ADMIN}),
     Permission.RANKINGS_READ: (_INSIDERS, _INSIDERS),
     Permission.AUDIT_READ: (ADMINS, ADMINS),
+    Permission.EXPORTS_READ: (_VIEWERS, ADMINS | {Role.SUPERIOR_ADMIN}),
 }
+
+
+def held_by(roles: frozenset[Role]) -> list[Permission]:
+    """What these roles together may do."""
+    return [permission for permission, (_, may) in ROLES.items() if roles & may]
+
 
 # What a closed org still allows: it is kept for history.
 AFTER_CLOSING = frozenset(

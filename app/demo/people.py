@@ -67,6 +67,16 @@ class Person:
         headers = {"Authorization": f"Bearer {self.token}"}
         answered(self.service.request(method, path, headers=headers, **options), status, slug)
 
+    def wait(self, path: str, states: set[str]) -> Any:
+        """Read it until it has one of these states; gives it."""
+        for _ in range(600):
+            found = self.call("GET", path, 200)
+            if found["state"] in states:
+                return found
+            expect(found["state"] not in {"failed", "canceled", "refused"}, str(found))
+            time.sleep(0.1)
+        raise NotAsItShouldBe(f"{path} did not become {states} within a minute")
+
     def register(self) -> None:
         """Phone and code, as on the app's first screen; the code is read off the simulated gateway's outbox."""
         answered(self.service.post("/v1/phone-codes", json={"phone": self.phone}), 202)

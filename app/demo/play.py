@@ -109,12 +109,12 @@ class Play:
             name, content = self.sheet.name, self.sheet.read_bytes()
         self.say("console", f"downloads the template ({len(template.content)} bytes) and uploads {name}")
         uploaded = console.call("POST", imports, 202, files={"file": (name, content)}, data={"unknown_units": "create"})
-        preview = self._wait(console, f"{imports}/{uploaded['id']}", {"ready"})
+        preview = console.wait(f"{imports}/{uploaded['id']}", {"ready"})
         self.say("console", f"sees the preview, with nothing written: {preview['counts']}")
         people = f"/v1/orgs/{self.org['id']}/members"
         expect(len(console.call("GET", people, 200)["items"]) == 1, "the preview wrote members")
         console.call("PUT", f"{imports}/{uploaded['id']}/confirmation", 202, json={})
-        done = self._wait(console, f"{imports}/{uploaded['id']}", {"done"})
+        done = console.wait(f"{imports}/{uploaded['id']}", {"done"})
         expect(done["counts"]["added"] == preview["counts"]["added"] > 3, str(done))
         self.say("worker", f"imports: {done['counts']}")
         rows = console.call("GET", f"{imports}/{uploaded['id']}/rows", 200, params={"limit": 3})["items"]
@@ -214,15 +214,6 @@ class Play:
                 break
             time.sleep(0.1)
         return found
-
-    def _wait(self, who: Person, path: str, states: set[str]) -> Any:
-        for _ in range(600):
-            found = who.call("GET", path, 200)
-            if found["state"] in states:
-                return found
-            expect(found["state"] not in {"failed", "canceled", "refused"}, str(found))
-            time.sleep(0.1)
-        raise NotAsItShouldBe(f"{path} did not become {states} within a minute")
 
 
 def terminal_qr(content: str) -> str:

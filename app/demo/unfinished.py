@@ -31,6 +31,7 @@ class Unfinished:
         self._removed_member()
         self._verification()
         self._upload()
+        self._exports()
 
     def _made(self, admin: Person, name: str) -> Org:
         body = {"name": f"中共示范街道{self.serial}号{name}支部委员会", "region_code": "320102"}
@@ -136,3 +137,10 @@ class Unfinished:
         answered(template, 200)
         files = {"file": ("waiting.xlsx", sample_sheet(template.content, 3))}
         self.first.call("POST", imports, 202, files=files, data={"unknown_units": "create"})
+
+    def _exports(self) -> None:
+        """Two files to fetch; one of them can be deleted."""
+        path = f"/v1/orgs/{self.org['id']}"
+        for form in ("csv", "xlsx"):
+            asked = self.first.call("POST", f"{path}/members/exports", 202, json={"format": form})
+            self.first.wait(f"{path}/exports/{asked['id']}", {"done"})

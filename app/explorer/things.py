@@ -74,6 +74,7 @@ _MY_TRANSFER = (
 )
 _INVITED_ME = "FROM admin_invitations AS i WHERE i.phone_index = demo.phone_index AND i.state = 'invited' ORDER BY i.id"
 _OFFERED_ME = "FROM promotions AS p WHERE p.phone_index = demo.phone_index AND p.state = 'offered' ORDER BY p.id"
+_EXPORTS = "FROM exports AS e WHERE e.org_id = demo.id AND e.created_by = demo.admin AND e.state = 'done' ORDER BY e.id"
 
 _THINGS = {
     "unit": "id FROM leaf ORDER BY peopled, offered, id DESC",
@@ -87,6 +88,8 @@ _THINGS = {
     "import": "i.id FROM imports AS i WHERE i.org_id = demo.id AND i.state = 'done' ORDER BY i.id DESC",
     "open_import": "i.id FROM imports AS i WHERE i.org_id = demo.id AND i.state NOT IN ('done', 'refused', 'failed') "
     "ORDER BY i.id DESC",
+    "export": f"e.id {_EXPORTS} DESC",
+    "export_to_delete": f"e.id {_EXPORTS}",
     "closing_org": "id FROM mine WHERE state IS NULL AND NOT EXISTS (SELECT FROM certifications AS c "
     "WHERE c.superior_id = mine.id AND c.state = 'certified') ORDER BY id DESC",
     "subordinate": "below.id FROM below WHERE NOT EXISTS (SELECT FROM transfers AS t WHERE t.org_id = below.id "

@@ -11,7 +11,7 @@ PARAMETERS: Mapping[str, str] = {
     "session_id": "A session of one's own, as `GET /v1/me/sessions` lists them.",
     "verification_id": "An attempt at real-name verification (S1).",
     "import_id": "An import of this organisation (S9).",
-    "export_id": "An export of this organisation.",
+    "export_id": "An export of this organisation, of one's own.",
     "invitation_id": "The invitation (S4 of an admin, S6 of a subordinate).",
     "application_id": "An application to be certified (S6).",
     "subordinate_id": "An organisation certified directly under this one.",

@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.auth.lapsed import delete_lapsed
+from app.exports.operations import delete_expired_exports
 from app.idempotency import IdempotencyKey
 
 log = structlog.get_logger()
@@ -18,7 +19,7 @@ EVERY_SECONDS = 3600.0
 
 
 async def forget_expired(engine: AsyncEngine) -> bool:
-    """Delete the answers stored more than a day ago (`Idempotency-Key`) and what signing in left behind.
+    """Delete the answers stored more than a day ago (`Idempotency-Key`), what signing in left behind, expired exports.
 
     False where another worker is at it.
     """
@@ -28,6 +29,7 @@ async def forget_expired(engine: AsyncEngine) -> bool:
         await db.execute(
             delete(IdempotencyKey).where(IdempotencyKey.created_at < func.now() - text("interval '1 day'"))
         )
+        await delete_expired_exports(db)
         return True
 
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
+from app.exports.jobs import export_job
 from app.jobs.queue import Job
+from app.members.exporting import MEMBERS
 from app.members.imports import jobs as imports
 
-JOBS: Mapping[str, Job] = {**imports.JOBS}
+JOBS: Mapping[str, Job] = {**imports.JOBS, **export_job(MEMBERS)}

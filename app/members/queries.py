@@ -1,6 +1,6 @@
 """Reads of an org's directory."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -101,6 +101,17 @@ async def list_members(
     )
 
 
+async def stream_members(
+    db: AsyncConnection, cipher: Cipher, org_id: UUID, wanted: MemberFilter, batch: int
+) -> AsyncIterator[Sequence[Any]]:
+    """All the people asked for, some at a time, as rows of `_members` with their phones encrypted."""
+    statement = _members(org_id).where(*_conditions(cipher, org_id, wanted)).order_by(Member.id).limit(batch)
+    rows: Sequence[Any] = (await db.execute(statement)).all()
+    while rows:
+        yield rows
+        rows = (await db.execute(statement.where(Member.id > rows[-1].id))).all()
+
+
 async def count_members(db: AsyncConnection, cipher: Cipher, org_id: UUID, wanted: MemberFilter) -> int:
     """How many of the org's people are asked for."""
     statement = (
@@ -131,6 +142,12 @@ async def list_unit_paths(db: AsyncConnection, org_id: UUID) -> list[str]:
     """The org's units as sheets name them, `党总支/支部`, in their order."""
     paths = tree.unit_paths(org_id)
     return list((await db.scalars(select(paths.c.path).order_by(paths.c.sort))).all())
+
+
+async def list_unit_paths_by_id(db: AsyncConnection, org_id: UUID) -> dict[UUID, str]:
+    """The same by the unit's id."""
+    paths = tree.unit_paths(org_id)
+    return {row.id: row.path for row in (await db.execute(select(paths.c.id, paths.c.path))).all()}
 
 
 def _conditions(cipher: Cipher, org_id: UUID, wanted: MemberFilter) -> Sequence[ColumnElement[bool]]:

@@ -3,20 +3,23 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.auth.access import Can, OrgScope
 from app.auth.permissions import Permission
 from app.cipher import CipherDep
 from app.db import Db, TransactionalRoute
-from app.errors import problems
+from app.errors import english, problems
 from app.etags import EditedMeanwhile, IfMatch, etag
-from app.members import operations, queries, restoring
+from app.exports.errors import TooManyExports
+from app.exports.schemas import ExportOut
+from app.members import exporting, operations, queries, restoring
 from app.members.errors import MemberIsAdmin, PartyMembersOnly, PhoneExists
 from app.members.queries import MemberFilter
 from app.members.schemas import (
     CopyCreate,
     MemberCreate,
+    MemberExportCreate,
     MemberOut,
     MemberUpdate,
     PhoneDisclosureOut,
@@ -74,6 +77,18 @@ async def list_removed_members(
 ) -> Page[RemovedMemberOut]:
     """Who was removed in the last thirty days and can be brought back."""
     return await restoring.list_removed_members(db, cipher, scope.org_id, paging)
+
+
+@router.post("/exports", status_code=202, responses=problems(TooManyExports))
+async def create_member_export(
+    request: Request, scope: Writer, body: MemberExportCreate, db: Db, cipher: CipherDep, response: Response
+) -> ExportOut:
+    """Have the directory, or some of it, made into a file by a job; `Location` says where to ask how far it is.
+
+    Phones are masked; whole ones are audited in the same transaction, as one shown by itself is."""
+    made = await exporting.create_member_export(db, cipher, scope, body, english=english(request))
+    response.headers["Location"] = f"/v1/orgs/{scope.org_id}/exports/{made.id}"
+    return made
 
 
 @router.get("/{member_id}")

@@ -2,14 +2,16 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
+from app.exports.schemas import ExportFormat
 from app.members.names import MemberName
 from app.phones import Phone
 from app.schemas import Body, Out
+from app.text import SearchText
 
 
 def _each_once(units: list[UUID]) -> list[UUID]:
@@ -61,6 +63,22 @@ class CopyCreate(Body):
     """The unit to copy the person into (复制到本组织)."""
 
     unit_id: UUID
+
+
+class MemberExportCreate(Body):
+    """Which people to export, by the filters of the list, and how."""
+
+    format: ExportFormat = ExportFormat.XLSX
+    phones: Literal["masked", "full"] = Field(
+        default="masked", description="`full`: whole numbers. That they were asked for is in the audit."
+    )
+    q: SearchText | None = None
+    unit_id: UUID | None = None
+    units_below: bool = False
+    at_org: bool | None = None
+    active: bool | None = None
+    party: bool | None = None
+    verified: bool | None = None
 
 
 class MemberUnitOut(Out):

@@ -1,0 +1,82 @@
+"""Writes of exports: asking for a file, deleting it (which also cancels one that is being made), expiry."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import orjson
+from sqlalchemy import delete, func, insert, literal, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit.operations import record
+from app.auth.access import OrgScope
+from app.cipher import Cipher
+from app.errors import NotFound
+from app.exports.errors import TooManyExports
+from app.exports.kinds import ExportKind
+from app.exports.queries import get_export, mine
+from app.exports.schemas import ExportFormat, ExportOut
+from app.exports.tables import Export
+from app.jobs.queue import enqueue
+
+KEPT = timedelta(days=1)
+MOST = 20
+"""Exports that one person may have in one org at a time."""
+
+
+async def create_export(
+    db: AsyncConnection,
+    cipher: Cipher,
+    scope: OrgScope,
+    kind: ExportKind,
+    form: ExportFormat,
+    question: Mapping[str, Any],
+    *,
+    english: bool,
+    audited: Mapping[str, Any] | None = None,
+) -> ExportOut:
+    """Have a file made by a job. `question` goes to the kind as JSON; `audited` is added to the audit entry.
+
+    Raises TooManyExports.
+    """
+    export_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
+    values = {
+        Export.org_id: scope.org_id,
+        Export.id: export_id,
+        Export.kind: kind.name,
+        Export.permission: kind.permission,
+        Export.format: form,
+        Export.english: english,
+        Export.question_cipher: cipher.encrypt(orjson.dumps(question), export_id),
+        Export.created_by: scope.user.user_id,
+    }
+    few = select(func.count() < MOST).select_from(Export).where(*mine(scope), Export.expires_at > func.now())
+    added = await db.execute(
+        insert(Export).from_select(
+            [*(column.key for column in values), "expires_at"],
+            select(
+                *(literal(value, column.type) for column, value in values.items()),
+                (func.now() + KEPT),
+            ).where(few.scalar_subquery()),
+        )
+    )
+    if added.rowcount == 0:
+        raise TooManyExports
+    await enqueue(db, kind.job, {"org_id": str(scope.org_id), "export_id": str(export_id)})
+    after = {"kind": kind.name, "format": form, **(audited or {})}
+    await record(db, scope.actor, "export.created", org_id=scope.org_id, subject=("export", export_id), after=after)
+    return await get_export(db, scope, export_id)
+
+
+async def delete_export(db: AsyncConnection, scope: OrgScope, export_id: UUID) -> None:
+    """Delete a file; one that is still being made is given up. Raises NotFound."""
+    gone = await db.execute(delete(Export).where(*mine(scope), Export.id == export_id))
+    if gone.rowcount == 0:
+        raise NotFound
+    await record(db, scope.actor, "export.deleted", org_id=scope.org_id, subject=("export", export_id))
+
+
+async def delete_expired_exports(db: AsyncConnection) -> None:
+    """Delete the files whose day is over, with their rows."""
+    await db.execute(delete(Export).where(Export.expires_at <= func.now()))

@@ -1,0 +1,95 @@
+"""Reads of exports: each is its asker's alone, for as long as they may see what it holds."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.auth.access import OrgScope
+from app.auth.permissions import held_by
+from app.cipher import Cipher
+from app.errors import NotFound
+from app.exports.errors import ExportExpired, ExportNotReady
+from app.exports.schemas import ExportOut
+from app.exports.tables import Export, ExportPart
+from app.paging import Page, Paging
+from app.points.days import SHANGHAI
+
+_COLUMNS = (
+    Export.org_id,
+    Export.id,
+    Export.kind,
+    Export.format,
+    Export.state,
+    Export.failure,
+    Export.rows_total,
+    Export.rows_done,
+    Export.size,
+    Export.created_at,
+    Export.finished_at,
+    Export.expires_at,
+)
+
+
+def mine(scope: OrgScope) -> tuple[ColumnElement[bool], ...]:
+    """The caller's own exports of this org, of what they may still see."""
+    return (
+        Export.org_id == scope.org_id,
+        Export.created_by == scope.user.user_id,
+        Export.permission.in_(held_by(scope.roles)),
+    )
+
+
+async def list_exports(db: AsyncConnection, scope: OrgScope, paging: Paging) -> Page[ExportOut]:
+    """A page of the caller's exports, newest first."""
+    statement = select(*_COLUMNS).where(*mine(scope), Export.expires_at > func.now())
+    if paging.after is not None:
+        statement = statement.where(Export.id < paging.after[0])
+    rows = (await db.execute(statement.order_by(Export.id.desc()).limit(paging.limit + 1))).all()
+    page = Page[Any].of(rows, paging, lambda row: (row.id,), object)
+    return Page[ExportOut](items=[_export_out(row) for row in page.items], next_cursor=page.next_cursor)
+
+
+async def get_export(db: AsyncConnection, scope: OrgScope, export_id: UUID) -> ExportOut:
+    """One of the caller's exports. Raises NotFound, ExportExpired."""
+    statement = select(*_COLUMNS, (Export.expires_at <= func.now()).label("expired"))
+    row = (await db.execute(statement.where(*mine(scope), Export.id == export_id))).one_or_none()
+    if row is None:
+        raise NotFound
+    if row.expired:
+        raise ExportExpired
+    return _export_out(row)
+
+
+async def get_finished_export(db: AsyncConnection, scope: OrgScope, export_id: UUID) -> ExportOut:
+    """The same where its file is there. Raises ExportNotReady too."""
+    found = await get_export(db, scope, export_id)
+    if found.state != "done":
+        raise ExportNotReady(state=found.state)
+    return found
+
+
+async def stream_content(engine: AsyncEngine, cipher: Cipher, org_id: UUID, export_id: UUID) -> AsyncIterator[bytes]:
+    """The file, a part at a time; no connection is held while a slow reader reads."""
+    number = 0
+    part = select(ExportPart.content_cipher).where(ExportPart.org_id == org_id, ExportPart.export_id == export_id)
+    while True:
+        async with engine.connect() as db:
+            await db.execution_options(isolation_level="AUTOCOMMIT")
+            sealed = await db.scalar(part.where(ExportPart.part == number))
+        if sealed is None:
+            return
+        yield cipher.decrypt(sealed, f"{export_id}/{number}")
+        number += 1
+
+
+def _export_out(row: Any) -> ExportOut:
+    day = row.created_at.astimezone(SHANGHAI)
+    done = row.state == "done"
+    return ExportOut(
+        file_name=f"{row.kind}-{day:%Y%m%d}.{row.format}",
+        content=f"/v1/orgs/{row.org_id}/exports/{row.id}/content" if done else None,
+        **{column.key: getattr(row, column.key) for column in _COLUMNS if column.key != "org_id"},
+    )

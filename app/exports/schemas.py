@@ -1,0 +1,35 @@
+"""Bodies of the calls about exports."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from app.schemas import Out
+
+
+class ExportFormat(StrEnum):
+    XLSX = "xlsx"
+    CSV = "csv"
+
+
+class ExportOut(Out):
+    """A file on its way: ask again until `state` is `done`, then read it at `content`."""
+
+    id: UUID
+    kind: str = Field(description="What is exported.", examples=["members"])
+    format: ExportFormat
+    state: Literal["waiting", "running", "done", "failed"]
+    failure: Literal["failed", "too-many-rows"] | None = Field(
+        description="`too-many-rows`: more than an xlsx holds; ask for csv. `failed`: ask again."
+    )
+    rows_total: int | None = Field(description="How many rows it will have; unknown while it waits.")
+    rows_done: int
+    size: int | None = Field(description="Bytes, once it is done.")
+    file_name: str = Field(examples=["members-20261126.xlsx"])
+    content: str | None = Field(description="Where the file is, once it is done: for whoever asked, nobody else.")
+    created_at: datetime
+    finished_at: datetime | None
+    expires_at: datetime = Field(description="When it is deleted, a day after it is done; DELETE does it at once.")
