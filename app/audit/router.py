@@ -4,14 +4,12 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query
-from pydantic import Field
-from sqlalchemy import func, select
+from fastapi import APIRouter, Depends, Query
+from pydantic import AfterValidator, AwareDatetime, Field
 
-from app.audit.tables import AuditEntry
+from app.audit.queries import AuditFilter, list_entries
 from app.auth.access import Can, OrgScope
 from app.auth.permissions import Permission
-from app.auth.tables import User
 from app.db import Db, TransactionalRoute
 from app.paging import Page, Paging, paged_by
 from app.schemas import Out
@@ -36,28 +34,34 @@ class AuditEntryOut(Out):
     after: dict[str, Any] | None
 
 
+def _within_reach(at: datetime) -> datetime:
+    if not 2000 <= at.year < 3000:
+        raise ValueError("a year from 2000 to 2999")
+    return at
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_within_reach)]
+
+
+def _asked(
+    action: Annotated[str | None, Query(max_length=60, pattern=r"^[a-z_.-]+$", description="Only this action.")] = None,
+    subject_type: Annotated[
+        str | None, Query(max_length=40, pattern=r"^[a-z_]+$", description="Only what was done to this kind of thing.")
+    ] = None,
+    user_id: Annotated[UUID | None, Query(description="Only what this user did.")] = None,
+    since: Annotated[Instant | None, Query(description="Only from this time on.")] = None,
+    until: Annotated[Instant | None, Query(description="Only before this time.")] = None,
+) -> AuditFilter:
+    return AuditFilter(action, subject_type, user_id, since, until)
+
+
 @router.get("/orgs/{org_id}/audit")
 async def list_audit_entries(
     scope: Annotated[OrgScope, Can(Permission.AUDIT_READ)],
     db: Db,
     paging: Annotated[Paging, paged_by(UUID)],
-    action: Annotated[str | None, Query(max_length=60, pattern=r"^[a-z_.-]+$", description="Only this action.")] = None,
+    asked: Annotated[AuditFilter, Depends(_asked)],
 ) -> Page[AuditEntryOut]:
     """Who did what to this org, when and from where; newest first. The entries themselves never change."""
-    statement = (
-        select(
-            *(column for column in AuditEntry.__table__.columns if column.key != "address"),
-            func.host(AuditEntry.address).label("address"),
-            User.verified_name.label("user_name"),
-        )
-        .outerjoin(User, User.id == AuditEntry.user_id)
-        .where(AuditEntry.org_id == scope.org_id)
-        .order_by(AuditEntry.id.desc())
-        .limit(paging.limit + 1)
-    )
-    if action is not None:
-        statement = statement.where(AuditEntry.action == action)
-    if paging.after is not None:
-        statement = statement.where(AuditEntry.id < paging.after[0])
-    rows = (await db.execute(statement)).all()
+    rows = await list_entries(db, scope.org_id, asked, paging)
     return Page[AuditEntryOut].of(rows, paging, lambda row: (row.id,), AuditEntryOut)

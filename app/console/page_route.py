@@ -11,7 +11,7 @@ from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 
 from app.auth.access import address_of
-from app.auth.errors import ForeignOrigin
+from app.auth.errors import ForeignOrigin, StepUpNeeded
 from app.auth.session_cookies import (
     accept_session_cookie,
     carried_session,
@@ -51,6 +51,11 @@ class PageRoute(TransactionalRoute):
     async def sign_in(request: Request) -> Response:
         raise NotImplementedError
 
+    @staticmethod
+    async def step_up(request: Request) -> Response | None:
+        """What asks for the security key; None where the site has no page for that."""
+        return None
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
 
@@ -83,6 +88,8 @@ class PageRoute(TransactionalRoute):
     async def _refusal(self, request: Request, problem: Problem) -> Response:
         if isinstance(problem, Unauthorized):
             return await self._signed_out(request)
+        if isinstance(problem, StepUpNeeded) and (shown := await self.step_up(request)):
+            return shown
         if is_partial(request):
             return notice(request, problem)
         status = 403 if problem.status == 401 else problem.status

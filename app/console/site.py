@@ -4,7 +4,20 @@ from fastapi import APIRouter, Request, Response
 
 from app.auth.access import Public
 from app.auth.session_cookies import is_secure
-from app.console import assets, directory, hierarchy, home, imports, people, reports, selection, sign_in, units
+from app.console import (
+    assets,
+    audit,
+    directory,
+    hierarchy,
+    home,
+    imports,
+    people,
+    reports,
+    security,
+    selection,
+    sign_in,
+    units,
+)
 from app.console.forms import PageForm
 from app.console.phone import me, orgs, scans
 from app.console.phone import sign_in as phone_sign_in
@@ -47,17 +60,9 @@ async def find_nothing_on_the_phone(path: str) -> Response:
 
 def routers(settings: Settings) -> list[APIRouter]:
     """The console's routes, and in development the phone's; what matches nothing comes last."""
-    found = [assets.router, sign_in.router, sign_in.signed_in_router, home.router]
-    found += [
-        directory.router,
-        people.router,
-        selection.router,
-        units.router,
-        hierarchy.router,
-        imports.router,
-        reports.router,
-    ]
-    found += [rest]
+    found = [assets.router, sign_in.router, sign_in.signed_in_router, home.router, security.router]
+    found += [directory.router, people.router, selection.router, units.router, hierarchy.router, imports.router]
+    found += [reports.router, audit.router, rest]
     if settings.development:
         found += [phone_sign_in.router, phone_sign_in.signed_in_router, me.router, scans.router, orgs.router]
         found += [phone_rest]

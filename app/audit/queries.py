@@ -1,0 +1,95 @@
+"""Reads of an org's audit."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CompoundSelect, func, select, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit.tables import AuditEntry
+from app.auth.tables import User
+from app.members.tables import Member
+from app.orgs.tables import Org, Unit
+from app.paging import Paging
+
+# An entry's id is made within its transaction, its time is when that began; none lasts this long.
+_LONGEST = timedelta(hours=1)
+_ACTORS_AMONG = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which entries are asked for; None: whatever it is. `until` is no longer part of the time asked for."""
+
+    action: str | None = None
+    subject_type: str | None = None
+    user_id: UUID | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+async def list_entries(db: AsyncConnection, org_id: UUID, asked: AuditFilter, paging: Paging) -> Sequence[Any]:
+    """A page of an org's entries, newest first: all columns and `user_name`."""
+    statement = (
+        select(
+            *(column for column in AuditEntry.__table__.columns if column.key != "address"),
+            func.host(AuditEntry.address).label("address"),
+            User.verified_name.label("user_name"),
+        )
+        .outerjoin(User, User.id == AuditEntry.user_id)
+        .where(AuditEntry.org_id == org_id)
+        .order_by(AuditEntry.id.desc())
+        .limit(paging.limit + 1)
+    )
+    if asked.action is not None:
+        statement = statement.where(AuditEntry.action == asked.action)
+    if asked.subject_type is not None:
+        statement = statement.where(AuditEntry.subject_type == asked.subject_type)
+    if asked.user_id is not None:
+        statement = statement.where(AuditEntry.user_id == asked.user_id)
+    # The index is by id, and an id begins with its time: a bound on it spares what lies outside.
+    if asked.since is not None:
+        statement = statement.where(AuditEntry.at >= asked.since, AuditEntry.id >= _first_id(asked.since))
+    if asked.until is not None:
+        statement = statement.where(AuditEntry.at < asked.until, AuditEntry.id < _first_id(asked.until + _LONGEST))
+    if paging.after is not None:
+        statement = statement.where(AuditEntry.id < paging.after[0])
+    return (await db.execute(statement)).all()
+
+
+def _first_id(at: datetime) -> UUID:
+    """The lowest UUIDv7 of an instant."""
+    return UUID(int=max(int(at.timestamp() * 1000), 0) << 80)
+
+
+async def list_actors(db: AsyncConnection, org_id: UUID) -> Sequence[Any]:
+    """Who acted for the org lately: id and verified name, by name."""
+    lately = (
+        select(AuditEntry.user_id)
+        .where(AuditEntry.org_id == org_id)
+        .order_by(AuditEntry.id.desc())
+        .limit(_ACTORS_AMONG)
+        .subquery("lately")
+    )
+    statement = (
+        select(User.id, User.verified_name.label("name"))
+        .where(User.id.in_(select(lately.c.user_id)), User.verified_name.is_not(None))
+        .order_by(User.verified_name, User.id)
+    )
+    return (await db.execute(statement)).all()
+
+
+async def read_names(db: AsyncConnection, org_id: UUID, ids: Collection[UUID]) -> dict[UUID, str]:
+    """The names behind ids that an org's entries mention: its own people and units (removed ones too), and orgs."""
+    if not ids:
+        return {}
+    statement: CompoundSelect[Any] = union_all(
+        select(Org.id, Org.name).where(Org.id.in_(ids)),
+        select(Unit.id, Unit.name).where(Unit.org_id == org_id, Unit.id.in_(ids)),
+        select(Member.user_id, Member.name).where(Member.org_id == org_id, Member.user_id.in_(ids)),
+        select(Member.id, Member.name).where(Member.org_id == org_id, Member.id.in_(ids)),
+    )
+    return {row[0]: row[1] for row in await db.execute(statement)}

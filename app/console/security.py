@@ -1,0 +1,150 @@
+"""Where one is signed in, and one's security keys (S16): sessions ended, keys registered, named, proved, removed."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter, Path, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+
+from app.auth.access import SignedIn, UserScope
+from app.auth.queries import get_me, list_security_keys, list_sessions
+from app.auth.schemas import (
+    SecurityKeyChallengeCreate,
+    SecurityKeyCheckPut,
+    SecurityKeyCreate,
+    SecurityKeyUpdate,
+)
+from app.auth.security_keys import (
+    KeyAnswer,
+    RelyingParty,
+    check_key,
+    make_challenge,
+    register_key,
+    remove_key,
+    rename_key,
+)
+from app.auth.session_cookies import clear_session_cookie
+from app.auth.sessions import end_session, end_sessions
+from app.cipher import CipherDep
+from app.console.forms import Form, PageForm, checked
+from app.console.rendering import page
+from app.console.route import ConsoleRoute
+from app.console.standing import at_home
+from app.db import Db
+from app.errors import Invalid, NotFound, Problem
+from app.paging import Paging
+from app.phones import mask
+
+router = APIRouter(prefix="/console/security", route_class=ConsoleRoute, include_in_schema=False)
+
+KeyId = Annotated[UUID, Path()]
+HOME = "/console/security"
+_ALL = Paging(200, None)
+
+
+@router.get("")
+async def show_security(request: Request, db: Db, scope: SignedIn) -> Response:
+    """My sessions and my keys."""
+    return await _show(request, db, scope, None)
+
+
+@router.post("/sessions/{session_id}/end")
+async def end_one(request: Request, db: Db, scope: SignedIn, session_id: Annotated[UUID, Path()]) -> Response:
+    """Signs one device out; it may be this one."""
+    if not await end_session(db, scope.actor, session_id, reason="signed-out", of_user=scope.user_id):
+        raise NotFound
+    return _back(request, signed_out=session_id == scope.session_id)
+
+
+@router.post("/sessions/end-others")
+async def end_others(request: Request, db: Db, scope: SignedIn) -> Response:
+    """Signs all other devices out."""
+    await end_sessions(db, scope.actor, scope.user_id, reason="signed-out", but=scope.session_id)
+    return _back(request, signed_out=False)
+
+
+@router.post("/challenges")
+async def begin_challenge(request: Request, db: Db, cipher: CipherDep, scope: SignedIn, form: PageForm) -> Response:
+    """What the browser asks the key, as its own script wants it."""
+    body = checked(SecurityKeyChallengeCreate, form)
+    if isinstance(body, ValidationError):
+        raise Invalid
+    me = await get_me(db, cipher, scope)
+    challenge = await make_challenge(db, scope, _party(request), body.purpose, mask(me.phone))
+    return JSONResponse({"id": str(challenge.id), "options": challenge.options})
+
+
+@router.post("/keys")
+async def add_key(request: Request, db: Db, scope: SignedIn, form: PageForm) -> Response:
+    """Registers the key that answered."""
+    body = checked(SecurityKeyCreate, _answer_in(form, "name", "enrolment_code"))
+    if isinstance(body, ValidationError):
+        return await _show(request, db, scope, Invalid())
+    answer = KeyAnswer(body.challenge_id, body.credential.model_dump())
+    made = await register_key(db, scope, _party(request), answer, name=body.name, enrolment_code=body.enrolment_code)
+    return await _show(request, db, scope, made) if isinstance(made, Problem) else _back(request, signed_out=False)
+
+
+@router.post("/check")
+async def prove_key(request: Request, db: Db, scope: SignedIn, form: PageForm) -> Response:
+    """Proves a key in this session, and goes on to the page that needed it."""
+    back = form.get("back", "")
+    back = back if back.startswith("/console/") and back.isascii() and "\\" not in back else HOME
+    body = checked(SecurityKeyCheckPut, _answer_in(form))
+    outcome: Any = Invalid()
+    if not isinstance(body, ValidationError):
+        outcome = await check_key(
+            db, scope, _party(request), KeyAnswer(body.challenge_id, body.credential.model_dump())
+        )
+    if isinstance(outcome, Problem):
+        return page(request, "step_up.html", outcome.status, back=back, problem=outcome)
+    return Response(status_code=303, headers={"Location": back})
+
+
+@router.post("/keys/{key_id}/name")
+async def name_key(request: Request, db: Db, scope: SignedIn, key_id: KeyId, form: PageForm) -> Response:
+    """Gives a key another name."""
+    body = checked(SecurityKeyUpdate, {"name": form.get("name", "")})
+    if isinstance(body, ValidationError):
+        return await _show(request, db, scope, Invalid())
+    await rename_key(db, scope, key_id, body.name)
+    return _back(request, signed_out=False)
+
+
+@router.post("/keys/{key_id}/removal")
+async def forget_key(request: Request, db: Db, scope: SignedIn, key_id: KeyId) -> Response:
+    """Removes a key, where one was proved a short while ago."""
+    await remove_key(db, scope, key_id)
+    return _back(request, signed_out=False)
+
+
+def _party(request: Request) -> RelyingParty:
+    return RelyingParty.of(request.app.state.settings.issuer)
+
+
+def _answer_in(form: Form, *names: str) -> dict[str, Any]:
+    """What the key answered, as the page's script wrote it into the form."""
+    try:
+        credential = orjson.loads(form.get("credential", ""))
+    except orjson.JSONDecodeError:
+        credential = None
+    return {"challenge_id": form.get("challenge_id", ""), "credential": credential, **form.given(*names)}
+
+
+def _back(request: Request, *, signed_out: bool) -> Response:
+    response = Response(status_code=303, headers={"Location": HOME})
+    if signed_out:
+        clear_session_cookie(request, response, ConsoleRoute.cookie)
+    return response
+
+
+async def _show(request: Request, db: Db, scope: UserScope, problem: Problem | None) -> Response:
+    shown = {
+        **at_home(scope, "security"),
+        "sessions": (await list_sessions(db, scope, _ALL)).items,
+        "keys": (await list_security_keys(db, scope, _ALL)).items,
+        "problem": problem,
+    }
+    return page(request, "security.html", 200 if problem is None else problem.status, **shown)
