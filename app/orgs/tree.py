@@ -28,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.certification.tables import Certification
 from app.orgs.tables import Unit
+from app.reports.tables import TreeEdge
 
 # The key of the advisory lock that every edit of the hierarchy takes before it looks at anything.
 HIERARCHY_LOCK = 0x7875657A75
@@ -93,6 +94,28 @@ def ancestors_at(org_id: UUID, at: datetime, name: str = "ancestors_at") -> CTE:
     return _net(walk.union_all(step))
 
 
+def superiors_on(org_id: ColumnElement[UUID], days: ColumnElement[Any], name: str = "superiors_on") -> CTE:
+    """Every org above one, on each of the days (an array), in the tree that the kept totals were folded with.
+
+    Columns: day, id, below (the org right under it that is this one or stands above it), distance.
+    """
+    on = select(func.unnest(days).label("day")).subquery("on_days")
+    walk = (
+        select(
+            on.c.day,
+            TreeEdge.superior_id.label("id"),
+            TreeEdge.subordinate_id.label("below"),
+            literal(1).label("distance"),
+        )
+        .where(TreeEdge.subordinate_id == org_id, TreeEdge.since <= on.c.day, TreeEdge.before > on.c.day)
+        .cte(name, recursive=True)
+    )
+    step = select(walk.c.day, TreeEdge.superior_id, TreeEdge.subordinate_id, walk.c.distance + 1).where(
+        TreeEdge.subordinate_id == walk.c.id, TreeEdge.since <= walk.c.day, TreeEdge.before > walk.c.day
+    )
+    return walk.union_all(step).suffix_with(text("CYCLE day, id SET is_circle USING walked"))
+
+
 def stood_at(at: datetime) -> ColumnElement[bool]:
     """Whether a certification was an edge of the hierarchy right before an instant."""
     return and_(
@@ -100,9 +123,11 @@ def stood_at(at: datetime) -> ColumnElement[bool]:
     )
 
 
-def units_below(org_id: UUID, unit_id: UUID, name: str = "units_below") -> CTE:
+def units_below(
+    org_id: UUID | ColumnElement[UUID], unit_id: UUID | ColumnElement[UUID], name: str = "units_below"
+) -> CTE:
     """The unit and every live unit under it, in its own org. Columns: id, distance."""
-    walk = select(literal(unit_id, Uuid()).label("id"), literal(0).label("distance")).cte(name, recursive=True)
+    walk = select(_seed(unit_id).label("id"), literal(0).label("distance")).cte(name, recursive=True)
     step = select(Unit.id, walk.c.distance + 1).where(
         Unit.org_id == org_id, Unit.parent_id == walk.c.id, Unit.removed_at.is_(None)
     )

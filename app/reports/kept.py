@@ -2,38 +2,56 @@
 
 from collections.abc import Sequence
 from datetime import date
-from uuid import UUID
+from typing import Any
 
-from sqlalchemy import ColumnElement, Uuid, func, literal, select, union_all
+from sqlalchemy import ColumnElement, Date, FromClause, and_, any_, bindparam, func, literal, select, union_all
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.db import DriverStatement
 from app.points.tables import PointFact
-from app.reports.periods import Span
-from app.reports.recount import Figures
+from app.reports.recount import COUNTS, Figures
 from app.reports.tables import EdgeFact, KeptDay, OrgTotal, PlaceFact, TreeEdge
 
+DAYS: ColumnElement[Any] = bindparam("days", type_=ARRAY(Date))
 
-def kept(org_id: UUID, span: Span, name: str = "kept") -> Figures:
-    """The kept figures of an org, with the tree as it was folded into them; `name` begins the names of its parts."""
-    active, points = f"active_{span.days}", f"points_{span.days}"
-    subtree = [getattr(OrgTotal, column) for column in ("members", "activated", active, points)]
-    own = [getattr(OrgTotal, f"own_{column}") for column in ("members", "activated", active, points)]
-    here = (OrgTotal.org_id == literal(org_id, Uuid()), OrgTotal.day == span.until)
-    below = (TreeEdge.superior_id == org_id, TreeEdge.since <= span.until, TreeEdge.before > span.until)
+
+def kept(asked: FromClause, days: ColumnElement[Any], window: int) -> Figures:
+    """The kept figures of orgs on days, with the tree as it was folded into them.
+
+    `asked` has their day and org_id; `days` is an array of all of these days, by which PostgreSQL finds the few
+    partitions that are needed while it plans. `window` is of how many days the figures are.
+    """
+    active, points = f"active_{window}", f"points_{window}"
+    subtree = [getattr(OrgTotal, name) for name in ("members", "activated", active, points)]
+    own = [getattr(OrgTotal, f"own_{name}") for name in ("members", "activated", active, points)]
+    of_day = and_(OrgTotal.day == asked.c.day, OrgTotal.day == any_(days))
+    below = and_(TreeEdge.superior_id == asked.c.org_id, TreeEdge.since <= asked.c.day, TreeEdge.before > asked.c.day)
+
+    def read(scope: str, columns: Sequence[ColumnElement[int]]) -> Any:
+        named = (column.label(name) for column, name in zip(columns, COUNTS, strict=True))
+        return select(
+            asked.c.day, asked.c.org_id, literal(scope).label("scope"), OrgTotal.org_id.label("id"), *named
+        ).select_from(asked)
+
+    here = and_(OrgTotal.org_id == asked.c.org_id, of_day)
     figures = union_all(
-        select(literal("subtree"), OrgTotal.org_id, *subtree).where(*here),
-        select(literal("own"), OrgTotal.org_id, *own).where(*here),
-        select(literal("branch"), OrgTotal.org_id, *subtree)
-        .join(TreeEdge, TreeEdge.subordinate_id == OrgTotal.org_id)
-        .where(*below, OrgTotal.day == span.until),
-    ).cte(f"{name}_figures")
-    names = ("scope", "id", "members", "activated", "active", "points")
-    named = select(*(column.label(label) for column, label in zip(figures.c, names, strict=True))).cte(f"{name}_named")
-    branches = select(TreeEdge.subordinate_id.label("id")).where(*below).subquery(f"{name}_branches")
-    return Figures(named, branches)
+        read("subtree", subtree).join(OrgTotal, here),
+        read("own", own).join(OrgTotal, here),
+        read("branch", subtree)
+        .join(TreeEdge, below)
+        .join(OrgTotal, and_(OrgTotal.org_id == TreeEdge.subordinate_id, of_day)),
+    ).cte("figures")
+    branches = (
+        select(asked.c.day, asked.c.org_id, TreeEdge.subordinate_id.label("id"))
+        .select_from(asked)
+        .join(TreeEdge, below)
+        .subquery("branches")
+    )
+    return Figures(figures, branches)
 
 
-def as_of() -> ColumnElement[object]:
+def as_of() -> ColumnElement[Any]:
     """The instant before which all that was written is in the kept figures: the oldest waiting fact's, or now."""
     oldest = (
         select(facts.at).order_by(facts.id).limit(1).scalar_subquery() for facts in (PointFact, PlaceFact, EdgeFact)
@@ -41,6 +59,9 @@ def as_of() -> ColumnElement[object]:
     return func.least(func.now(), *oldest)
 
 
+_KEPT = DriverStatement(select(KeptDay.day).where(KeptDay.day == any_(DAYS)), "days")
+
+
 async def find_kept(db: AsyncConnection, days: Sequence[date]) -> set[date]:
     """Those of the days whose totals are kept."""
-    return set(await db.scalars(select(KeptDay.day).where(KeptDay.day.in_(days))))
+    return {row["day"] for row in await _KEPT.fetch(db, days=days)}

@@ -1,19 +1,29 @@
-"""Reads of reports. One statement each, so that all figures of an answer are of one instant."""
+"""Reads of overviews and trends. One statement each, so that all figures of an answer are of one instant.
 
-from collections.abc import Callable, Sequence
+What is kept is read by statements that are built once for each way of asking; what is not kept is counted.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     CTE,
+    Boolean,
     ColumnElement,
+    Date,
     Float,
-    Row,
+    FromClause,
+    Integer,
     Select,
     Subquery,
+    Text,
+    Uuid,
     and_,
+    bindparam,
     case,
     cast,
     func,
@@ -21,21 +31,27 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    union_all,
 )
+from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.admins.tables import OrgAdmin
+from app.db import DriverStatement
 from app.errors import Invalid
-from app.orgs import tree
-from app.orgs.tables import Org, Unit
+from app.orgs.tables import Org
 from app.paging import Paging
-from app.reports.kept import as_of, find_kept, kept
-from app.reports.periods import Span, end_of
-from app.reports.recount import Figures, recounted, standings, summed
+from app.reports.kept import DAYS, as_of, find_kept, kept
+from app.reports.periods import Span
+from app.reports.recount import COUNTS, Figures, recounted
 from app.reports.schemas import Sort
-from app.reports.withholding import exposed, hidden_parts, too_few
+from app.reports.withholding import exposed, hidden_parts, parts_of, too_few
 
-_COUNTS = ("members", "activated", "active", "points")
+Rows = Sequence[Any]
+"""Rows whose values are had by name: `row["members"]`."""
+
+ORG: ColumnElement[UUID] = bindparam("org_id", type_=Uuid())
+UNTIL: ColumnElement[date] = bindparam("until", type_=Date())
+BEFORE: ColumnElement[date] = bindparam("before", type_=Date())
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,24 +75,23 @@ class Listing:
         """What a cursor of this listing begins with: it is of no use to a listing in another order."""
         return f"{self.sort}{'-' if self.descending else '+'}"
 
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where a report's figures come from, and what instant they are of."""
-
-    figures: Callable[[UUID, Span, str], Figures]
-    as_of: ColumnElement[Any]
-
-
-KEPT = Source(kept, as_of())
-RECOUNT = Source(recounted, func.now())
+    def parameters(self) -> dict[str, Any]:
+        """The page's place as parameters of the statement. Raises Invalid for a cursor of another order."""
+        given = {"limit": self.paging.limit + 1}
+        if self.paging.after is None:
+            return given
+        order, after_group, after_key, after_id = self.paging.after
+        if order != self.order or isinstance(after_key, str) != (self.sort is Sort.NAME):
+            wrong = {"pointer": "query/cursor", "code": "cursor", "detail": "a cursor of another order"}
+            raise Invalid(errors=[wrong])
+        return given | {"after_group": after_group, "after_key": after_key, "after_id": after_id}
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
     """Rows of `read_overview`; `compared` says whether the span before is told."""
 
-    rows: Sequence[Row[Any]]
+    rows: Rows
     compared: bool
 
 
@@ -87,89 +102,116 @@ async def read_overview(db: AsyncConnection, org_id: UUID, span: Span, viewer: V
     null where there is none) id, name, the counts, withheld, sort_group, sort_key.
     A day that is not kept is counted from the sources; but it is not counted only to compare a kept one with it.
     """
+    given = {"org_id": org_id, "until": span.until, "before": span.before.until} | listing.parameters()
     days = await find_kept(db, [span.until, span.before.until])
-    source = KEPT if span.until in days else RECOUNT
-    now, then = source.figures(org_id, span, "now"), source.figures(org_id, span.before, "then")
-    hidden = _hidden(org_id, now, viewer, "now")
-    totals = _totals(org_id, now, hidden, viewer).cte("totals")
-    previous = _totals(org_id, then, _hidden(org_id, then, viewer, "then"), viewer).cte("previous")
-    page = _page(now, hidden, listing).subquery("page")
-    statement = (
+    further = listing.paging.after is not None
+    if span.until in days:
+        statement = _kept_overview(span.days, viewer, listing.sort, listing.descending, further)
+        return Overview(await statement.fetch(db, **given), span.before.until in days)
+    now, then = recounted(org_id, span, "now"), recounted(org_id, span.before, "then")
+    both = Figures(union_all(select(now.figures), select(then.figures)).cte("figures"), now.branches)
+    counted = _overview(both, func.now(), viewer, listing.sort, listing.descending, further)
+    return Overview((await db.execute(counted, given)).mappings().all(), True)
+
+
+@cache
+def _kept_overview(window: int, viewer: Viewer, sort: Sort, descending: bool, further: bool) -> DriverStatement:
+    figures = kept(_asked(array([UNTIL, BEFORE])), array([UNTIL, BEFORE]), window)
+    statement = _overview(figures, as_of(), viewer, sort, descending, further)
+    page = ("limit", "after_group", "after_key", "after_id") if further else ("limit",)
+    return DriverStatement(statement, "org_id", "until", "before", *page)
+
+
+def _asked(days: ColumnElement[Any]) -> Subquery:
+    """The org on each of the days: day, org_id."""
+    return select(func.unnest(days).label("day"), ORG.label("org_id")).subquery("asked")
+
+
+def _overview(
+    figures: Figures, as_of: ColumnElement[Any], viewer: Viewer, sort: Sort, descending: bool, further: bool
+) -> Select[Any]:
+    """Parameters: org_id, until, before, limit; of a page `further` down also after_group, after_key, after_id."""
+    hidden = hidden_parts(parts_of(figures, inside=viewer.inside), viewer.threshold).cte("hidden")
+    totals = _totals(_asked(array([UNTIL, BEFORE])), figures, hidden, viewer).cte("totals")
+    now, then = totals.alias("now"), totals.alias("previous")
+    page = _page(figures, hidden, sort, descending, further).subquery("page")
+    return (
         select(
-            source.as_of.label("as_of"), totals, *(column.label(f"prev_{column.name}") for column in previous.c), page
+            as_of.label("as_of"),
+            *(column for column in now.c if column.name != "day"),
+            *(column.label(f"prev_{column.name}") for column in then.c if column.name != "day"),
+            page,
         )
-        .select_from(totals.join(previous, true()).outerjoin(page, true()))
-        .order_by(page.c.sort_group, _directed(page.c.sort_key, listing), page.c.id)
+        .select_from(now.join(then, and_(now.c.day == UNTIL, then.c.day == BEFORE)).outerjoin(page, true()))
+        .order_by(page.c.sort_group, _directed(page.c.sort_key, descending), page.c.id)
     )
-    return Overview((await db.execute(statement)).all(), source is RECOUNT or span.before.until in days)
 
 
-def _hidden(org_id: UUID, figures: Figures, viewer: Viewer, name: str) -> CTE:
-    """The parts of the org that are withheld from the viewer."""
+def _totals(asked: FromClause, figures: Figures, hidden: CTE, viewer: Viewer) -> Select[Any]:
+    """Of each day asked for: day; own_…, sub_… with own_withheld, sub_withheld."""
     counted = figures.figures
-    scopes = ["branch"] if viewer.inside else ["branch", "own"]
-    parts = select(counted.c.id, counted.c.members).where(counted.c.scope.in_(scopes)).subquery()
-    return hidden_parts(parts, viewer.threshold).cte(f"{name}_hidden")
-
-
-def _totals(org_id: UUID, figures: Figures, hidden: CTE, viewer: Viewer) -> Select[Any]:
-    counted = figures.figures
+    here = and_(counted.c.day == asked.c.day, counted.c.org_id == asked.c.org_id)
 
     def of(scope: str, count: str) -> ColumnElement[int]:
         return func.coalesce(func.max(counted.c[count]).filter(counted.c.scope == scope), 0)
 
-    own_withheld: ColumnElement[bool] = select(hidden.c.id).where(hidden.c.id == org_id).exists()
+    own_hidden = select(hidden.c.id).where(hidden.c.day == asked.c.day, hidden.c.id == asked.c.org_id)
+    own_withheld: ColumnElement[bool] = own_hidden.correlate(asked).exists()
     sub_withheld = too_few(of("subtree", "members"), viewer.threshold)
     if viewer.inside:
-        own_withheld, sub_withheld = literal(value=False), exposed(hidden, viewer.threshold)
+        own_withheld, sub_withheld = literal(value=False), exposed(hidden, asked, viewer.threshold)
     columns: list[ColumnElement[Any]] = [
         of(scope, count).label(f"{prefix}_{count}")
         for prefix, scope in (("own", "own"), ("sub", "subtree"))
-        for count in _COUNTS
+        for count in COUNTS
     ]
     withheld = (own_withheld.label("own_withheld"), sub_withheld.label("sub_withheld"))
-    return select(*columns, *withheld).select_from(counted)
+    return (
+        select(asked.c.day, *columns, *withheld)
+        .select_from(asked.outerjoin(counted, here))
+        .group_by(asked.c.day, asked.c.org_id)
+    )
 
 
-def _page(figures: Figures, hidden: CTE, listing: Listing) -> Select[Any]:
+def _page(figures: Figures, hidden: CTE, sort: Sort, descending: bool, further: bool) -> Select[Any]:
     counted, branches = figures.figures, figures.branches
+    of_branch = and_(counted.c.scope == "branch", counted.c.id == branches.c.id, counted.c.day == branches.c.day)
     rows = (
         select(
             branches.c.id,
             Org.name,
-            *(func.coalesce(counted.c[count], 0).label(count) for count in _COUNTS),
+            *(func.coalesce(counted.c[count], 0).label(count) for count in COUNTS),
             hidden.c.id.is_not(None).label("withheld"),
         )
         .join(Org, Org.id == branches.c.id)
-        .outerjoin(counted, and_(counted.c.scope == "branch", counted.c.id == branches.c.id))
-        .outerjoin(hidden, hidden.c.id == branches.c.id)
+        .outerjoin(counted, of_branch)
+        .outerjoin(hidden, and_(hidden.c.id == branches.c.id, hidden.c.day == branches.c.day))
+        .where(branches.c.day == UNTIL)
         .subquery("rows")
     )
     key: ColumnElement[Any] = rows.c.name
     group: ColumnElement[bool] = literal(value=False)
-    if listing.sort is not Sort.NAME:
+    if sort is not Sort.NAME:
         # What is withheld comes last whatever the order, so that its place tells nothing.
         group = rows.c.withheld
-        key = case((rows.c.withheld, 0.0), else_=_sorted_by(rows, listing.sort))
+        key = case((rows.c.withheld, 0.0), else_=_sorted_by(rows, sort))
     keyed = select(rows, group.label("sort_group"), key.label("sort_key")).subquery("keyed")
     statement = (
         select(keyed)
-        .order_by(keyed.c.sort_group, _directed(keyed.c.sort_key, listing), keyed.c.id)
-        .limit(listing.paging.limit + 1)
+        .order_by(keyed.c.sort_group, _directed(keyed.c.sort_key, descending), keyed.c.id)
+        .limit(bindparam("limit", type_=Integer()))
     )
-    if listing.paging.after is not None:
-        order, after_group, after_key, after_id = listing.paging.after
-        if order != listing.order or isinstance(after_key, str) != (listing.sort is Sort.NAME):
-            wrong = {"pointer": "query/cursor", "code": "cursor", "detail": "a cursor of another order"}
-            raise Invalid(errors=[wrong])
-        bound = literal(after_key)
-        behind = keyed.c.sort_key < bound if listing.descending else keyed.c.sort_key > bound
+    if further:
+        after_group: ColumnElement[bool] = bindparam("after_group", type_=Boolean())
+        after_key: ColumnElement[Any] = bindparam("after_key", type_=Text() if sort is Sort.NAME else Float())
+        after_id: ColumnElement[UUID] = bindparam("after_id", type_=Uuid())
+        behind = keyed.c.sort_key < after_key if descending else keyed.c.sort_key > after_key
         statement = statement.where(
             or_(
-                keyed.c.sort_group > literal(after_group),
+                keyed.c.sort_group > after_group,
                 and_(
-                    keyed.c.sort_group == literal(after_group),
-                    or_(behind, and_(keyed.c.sort_key == bound, keyed.c.id > after_id)),
+                    keyed.c.sort_group == after_group,
+                    or_(behind, and_(keyed.c.sort_key == after_key, keyed.c.id > after_id)),
                 ),
             )
         )
@@ -189,74 +231,32 @@ def _sorted_by(rows: Subquery, sort: Sort) -> ColumnElement[float]:
     return cast(by[sort], Float)
 
 
-def _directed(key: ColumnElement[Any], listing: Listing) -> ColumnElement[Any]:
-    return key.desc() if listing.descending else key.asc()
+def _directed(key: ColumnElement[Any], descending: bool) -> ColumnElement[Any]:
+    return key.desc() if descending else key.asc()
 
 
-@dataclass(frozen=True, slots=True)
-class UnitReport:
-    as_of: datetime
-    rows: Sequence[Row[Any]]
+async def read_trend(db: AsyncConnection, org_id: UUID, days: Sequence[date], viewer: Viewer) -> Rows:
+    """The org's figures of those of the days that are kept, or where none is, of all; in their order.
 
-
-async def read_units(db: AsyncConnection, org_id: UUID, span: Span) -> UnitReport:
-    """The figures of every unit the org had at the end of the span, each with the units under it; in tree order."""
-    reaches = tree.unit_reaches(org_id, span.end)
-    people = standings(span.end)
-    standing = (
-        select(reaches.c.top, people.c.person, people.c.user_id)
-        .join(people, and_(people.c.org_id == org_id, people.c.unit_id == reaches.c.id))
-        .distinct()
-        .subquery("standing")
-    )
-    counted = summed(standing, (standing.c.top,), span).subquery("counted")
-    units = select(reaches.c.top).distinct().subquery("tops")
-    columns: list[ColumnElement[Any]] = [func.coalesce(counted.c[count], 0).label(count) for count in _COUNTS]
-    statement = (
-        select(Unit.id, Unit.parent_id, Unit.name, Unit.kind, *columns)
-        .join(units, units.c.top == Unit.id)
-        .outerjoin(counted, counted.c.top == Unit.id)
-        .where(Unit.org_id == org_id)
-        .order_by(Unit.position, Unit.id)
-    )
-    as_of = (await db.execute(select(func.now()))).scalar_one()
-    return UnitReport(as_of, (await db.execute(statement)).all())
-
-
-async def list_trend_days(db: AsyncConnection, first: date, last: date) -> list[date]:
-    """The days of a trend, oldest first: those that are kept, or where none is, all."""
-    days = [first + timedelta(days=ahead) for ahead in range((last - first).days + 1)]
+    Columns: day, own_…, sub_…, own_withheld, sub_withheld, as_of.
+    """
     found = await find_kept(db, days)
-    return [day for day in days if day in found] if found else days
+    if found:
+        asked = [day for day in days if day in found]
+        return await _kept_trend(viewer).fetch(db, org_id=org_id, days=asked)
+    rows: list[Any] = []
+    for day in days:
+        counted = _trend(array([literal(day, Date())]), recounted(org_id, Span(day, 1)), func.now(), viewer)
+        rows += (await db.execute(counted, {"org_id": org_id})).mappings().all()
+    return rows
 
 
-async def read_day(db: AsyncConnection, org_id: UUID, day: date, viewer: Viewer) -> Any:
-    """The org's own and its subtree's figures of one day: own_…, sub_…, own_withheld, sub_withheld, as_of."""
-    source = await _source_of(db, day)
-    figures = source.figures(org_id, Span(day, 1), "day")
-    totals = _totals(org_id, figures, _hidden(org_id, figures, viewer, "day"), viewer).cte("totals")
-    return (await db.execute(select(source.as_of.label("as_of"), totals))).one()
+@cache
+def _kept_trend(viewer: Viewer) -> DriverStatement:
+    return DriverStatement(_trend(DAYS, kept(_asked(DAYS), DAYS, 1), as_of(), viewer), "org_id", "days")
 
 
-async def is_withheld_above(db: AsyncConnection, org_id: UUID, user_id: UUID, day: date, threshold: int) -> bool:
-    """Whether an org, or one between it and the nearest org above it that the user administers, is withheld there."""
-    source = await _source_of(db, day)
-    chain = tree.ancestors_at(org_id, end_of(day))
-    administers = select(OrgAdmin.org_id).where(OrgAdmin.org_id == chain.c.id, OrgAdmin.user_id == user_id).exists()
-    above = await db.execute(select(chain.c.id, administers.label("inside")).order_by(chain.c.distance))
-    below: UUID | None = None
-    for superior in above.all():
-        if below is not None:
-            viewer = Viewer(superior.inside, threshold)
-            figures = source.figures(superior.id, Span(day, 1), "part")
-            hidden = _hidden(superior.id, figures, viewer, "part")
-            if await db.scalar(select(select(hidden.c.id).where(hidden.c.id == below).exists())):
-                return True
-        if superior.inside:
-            return False
-        below = superior.id
-    return False
-
-
-async def _source_of(db: AsyncConnection, day: date) -> Source:
-    return KEPT if await find_kept(db, [day]) else RECOUNT
+def _trend(days: ColumnElement[Any], figures: Figures, as_of: ColumnElement[Any], viewer: Viewer) -> Select[Any]:
+    hidden = hidden_parts(parts_of(figures, inside=viewer.inside), viewer.threshold).cte("hidden")
+    totals = _totals(_asked(days), figures, hidden, viewer).cte("totals")
+    return select(as_of.label("as_of"), totals).order_by(totals.c.day)

@@ -5,20 +5,25 @@ hundred thousand: rows come off an index in their order, and a rank is a count i
 not kept they are counted from the sources.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cache, partial
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     CTE,
+    BigInteger,
     ColumnElement,
+    Date,
     FromClause,
-    Row,
+    Integer,
     ScalarSelect,
     Select,
+    Uuid,
     and_,
+    bindparam,
     case,
     func,
     literal,
@@ -28,6 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.db import DriverStatement
 from app.errors import NotFound
 from app.members.tables import Member, Place
 from app.orgs import tree
@@ -37,10 +43,17 @@ from app.points.days import today
 from app.reports.kept import as_of
 from app.reports.periods import Span
 from app.reports.recount import day_rows
-from app.reports.schemas import RankBy
+from app.reports.schemas import RankBy, RankOut, rank_of
+from app.reports.score_steps import better
 from app.reports.tables import KeptDay, OrgScore, OrgTotal, Standing
 
 AROUND = 5
+
+
+ORG: ColumnElement[UUID] = bindparam("org_id", type_=Uuid())
+UNIT: ColumnElement[UUID] = bindparam("unit_id", type_=Uuid())
+USER: ColumnElement[UUID] = bindparam("user_id", type_=Uuid())
+DAY: ColumnElement[date] = bindparam("day", type_=Date())
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +67,26 @@ class Ranked:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """A page and the places around the caller's: rows of rank, member_id, name, points, me."""
+    """A page and the places around the caller's."""
 
     as_of: datetime
     people: int
-    page: Sequence[Row[Any]]
-    around: Sequence[Row[Any]]
+    page: list[RankOut]
+    around: list[RankOut]
 
 
 @dataclass(frozen=True, slots=True)
 class _Scores:
-    """What is ranked: `rows` of member_id, points; who of them the caller is; how many there are; as of when."""
+    """What is ranked: `rows` of member_id, points; who of them the caller is; how many there are; as of when.
+
+    `better` counts those with more points than these.
+    """
 
     rows: FromClause
     mine: ScalarSelect[UUID]
     people: ScalarSelect[int]
     as_of: ColumnElement[Any]
+    better: Callable[[ColumnElement[Any]], ColumnElement[int]]
 
 
 async def read_ranking(db: AsyncConnection, ranked: Ranked, user_id: UUID, paging: Paging) -> Ranking:
@@ -80,65 +97,81 @@ async def read_ranking(db: AsyncConnection, ranked: Ranked, user_id: UUID, pagin
     """
     if ranked.unit_id is not None:
         await _require_unit(db, ranked.org_id, ranked.unit_id)
-    now = today()
-    kept = await db.scalar(select(KeptDay.scored).where(KeptDay.day == now))
-    scores = (_kept if kept else _recounted)(ranked, user_id, now)
-    mine = (
-        select(scores.rows.c.member_id, scores.rows.c.points).where(scores.rows.c.member_id == scores.mine).cte("mine")
+    day = today()
+    in_unit, further = ranked.unit_id is not None, paging.after is not None
+    given = {"org_id": ranked.org_id, "user_id": user_id, "day": day, "limit": paging.limit + 1}
+    if ranked.unit_id is not None:
+        given["unit_id"] = ranked.unit_id
+    if paging.after is not None:
+        given["after_points"], given["after_id"] = paging.after
+    rows: Sequence[Any]
+    if await _SCORED.fetch_row(db, day=day) is not None:
+        rows = await _kept_ranking(ranked.by, in_unit, further).fetch(db, **given)
+    else:
+        counted = _ranking(_recounted(ranked.by, day, in_unit=in_unit), further=further)
+        rows = (await db.execute(counted, given)).mappings().all()
+    return Ranking(
+        as_of=rows[0]["as_of"],
+        people=rows[0]["people"],
+        page=[rank_of(row) for row in rows if row["part"] == "page"],
+        around=[rank_of(row) for row in rows if row["part"] == "around"],
     )
-    page, around = _page(scores.rows, paging).cte("page"), _around(scores.rows, mine).cte("around")
-    shown = union_all(_placed("page", page, scores.rows), _placed("around", around, scores.rows)).subquery("shown")
+
+
+_SCORED = DriverStatement(select(KeptDay.day).where(KeptDay.day == DAY, KeptDay.scored), "day")
+
+
+@cache
+def _kept_ranking(by: RankBy, in_unit: bool, further: bool) -> DriverStatement:
+    parameters = ["org_id", "user_id", "day", "limit"]
+    parameters += ["unit_id"] if in_unit else []
+    parameters += ["after_points", "after_id"] if further else []
+    return DriverStatement(_ranking(_kept(by, in_unit=in_unit), further=further), *parameters)
+
+
+def _ranking(scores: _Scores, *, further: bool) -> Select[Any]:
+    rows = scores.rows
+    mine = select(rows.c.member_id, rows.c.points).where(rows.c.member_id == scores.mine).cte("mine")
+    page, around = _page(rows, further=further).cte("page"), _around(rows, mine).cte("around")
+    shown = union_all(_placed("page", page, scores), _placed("around", around, scores)).subquery("shown")
     head = select(scores.as_of.label("as_of"), scores.people.label("people")).subquery("head")
-    statement = (
-        select(
-            head,
-            shown,
-            Member.name,
-            func.coalesce(shown.c.member_id == select(mine.c.member_id).scalar_subquery(), False).label("me"),
-        )
+    me = func.coalesce(shown.c.member_id == select(mine.c.member_id).scalar_subquery(), False)
+    return (
+        select(head, shown, Member.name, me.label("me"))
         .select_from(head.outerjoin(shown, true()))
-        .outerjoin(Member, and_(Member.org_id == ranked.org_id, Member.id == shown.c.member_id))
+        .outerjoin(Member, and_(Member.org_id == ORG, Member.id == shown.c.member_id))
         .order_by(shown.c.points.desc(), shown.c.member_id)
     )
-    rows = (await db.execute(statement)).all()
-    return Ranking(
-        as_of=rows[0].as_of,
-        people=rows[0].people,
-        page=[row for row in rows if row.part == "page"],
-        around=[row for row in rows if row.part == "around"],
-    )
 
 
-def _kept(ranked: Ranked, user_id: UUID, day: date) -> _Scores:
+def _kept(by: RankBy, *, in_unit: bool) -> _Scores:
     """The scores kept of a day. In a unit: of whoever stands there now."""
-    points = OrgScore.last_7 if ranked.by is RankBy.LAST_7_DAYS else OrgScore.total
-    here = (OrgScore.org_id == ranked.org_id, OrgScore.day == day)
-    scored = select(OrgScore.member_id, points.label("points")).where(*here)
-    counted = select(OrgTotal.own_activated).where(OrgTotal.org_id == ranked.org_id, OrgTotal.day == day)
-    rows: FromClause = scored.subquery("scores")
-    people = select(func.coalesce(counted.scalar_subquery(), 0))
-    if ranked.unit_id is not None:
-        rows = scored.where(OrgScore.member_id.in_(_standing(ranked.org_id, ranked.unit_id))).cte("scores")
-        people = select(func.count()).select_from(rows)
+    points = OrgScore.last_7 if by is RankBy.LAST_7_DAYS else OrgScore.total
+    scored = select(OrgScore.member_id, points.label("points")).where(OrgScore.org_id == ORG, OrgScore.day == DAY)
     standing = select(Standing.member_id).where(
-        Standing.person == user_id,
+        Standing.person == USER,
         Standing.activated,
-        Standing.org_id == ranked.org_id,
-        Standing.since <= day,
-        Standing.before > day,
+        Standing.org_id == ORG,
+        Standing.since <= DAY,
+        Standing.before > DAY,
     )
-    return _Scores(rows, standing.scalar_subquery(), people.scalar_subquery(), as_of())
+    if in_unit:
+        return _counted(scored.where(OrgScore.member_id.in_(_standing())).cte("scores"), standing, as_of())
+    counted = select(OrgTotal.own_activated).where(OrgTotal.org_id == ORG, OrgTotal.day == DAY)
+    people = select(func.coalesce(counted.scalar_subquery(), 0)).scalar_subquery()
+    rows = scored.subquery("scores")
+    return _Scores(rows, standing.scalar_subquery(), people, as_of(), partial(better, by, rows, ORG, DAY))
 
 
-def _recounted(ranked: Ranked, user_id: UUID, day: date) -> _Scores:
+def _recounted(by: RankBy, day: date, *, in_unit: bool) -> _Scores:
     """The scores of today counted from the day rows."""
-    span = Span(day, 7) if ranked.by is RankBy.LAST_7_DAYS else Span(day, (day - date(2000, 1, 1)).days)
+    span = Span(day, 7) if by is RankBy.LAST_7_DAYS else Span(day, (day - date(2000, 1, 1)).days)
     days = day_rows(span.since, span.until).subquery("days")
     people = select(Member.id, Member.user_id).where(
-        Member.org_id == ranked.org_id, Member.removed_at.is_(None), Member.user_id.is_not(None)
+        Member.org_id == ORG, Member.removed_at.is_(None), Member.user_id.is_not(None)
     )
-    if ranked.unit_id is not None:
-        people = people.where(Member.id.in_(_standing(ranked.org_id, ranked.unit_id)))
+    if in_unit:
+        people = people.where(Member.id.in_(_standing()))
     found = people.subquery("people")
     rows = (
         select(found.c.id.label("member_id"), func.coalesce(func.sum(days.c.points), 0).label("points"))
@@ -146,24 +179,32 @@ def _recounted(ranked: Ranked, user_id: UUID, day: date) -> _Scores:
         .group_by(found.c.id)
         .cte("scores")
     )
-    mine = select(Member.id).where(Member.org_id == ranked.org_id, Member.user_id == user_id)
-    counted = select(func.count()).select_from(rows)
-    return _Scores(rows, mine.scalar_subquery(), counted.scalar_subquery(), func.now())
+    return _counted(rows, select(Member.id).where(Member.org_id == ORG, Member.user_id == USER), func.now())
 
 
-def _standing(org_id: UUID, unit_id: UUID) -> Select[UUID]:
-    below = tree.units_below(org_id, unit_id)
+def _counted(rows: CTE, mine: Select[Any], as_of: ColumnElement[Any]) -> _Scores:
+    """Scores without an index: they are few, and counted."""
+
+    def better(points: ColumnElement[Any]) -> ColumnElement[int]:
+        return select(func.count()).select_from(rows).where(rows.c.points > points).scalar_subquery()
+
+    people = select(func.count()).select_from(rows).scalar_subquery()
+    return _Scores(rows, mine.scalar_subquery(), people, as_of, better)
+
+
+def _standing() -> Select[Any]:
+    below = tree.units_below(ORG, UNIT)
     return select(Place.member_id).where(
-        Place.org_id == org_id, Place.until.is_(None), Place.unit_id.in_(select(below.c.id))
+        Place.org_id == ORG, Place.until.is_(None), Place.unit_id.in_(select(below.c.id))
     )
 
 
-def _page(scores: FromClause, paging: Paging) -> Select[Any]:
-    limit = paging.limit + 1
-    if paging.after is None:
-        return _first(scores, limit)
-    points, member_id = (literal(part) for part in paging.after)
-    return _behind(scores, points, member_id, limit)
+def _page(scores: FromClause, *, further: bool) -> Select[Any]:
+    limit: Any = bindparam("limit", type_=Integer())
+    if further:
+        points: ColumnElement[Any] = bindparam("after_points", type_=BigInteger())
+        return _behind(scores, points, bindparam("after_id", type_=Uuid()), limit)
+    return select(scores.c.member_id, scores.c.points).order_by(scores.c.points.desc(), scores.c.member_id).limit(limit)
 
 
 def _around(scores: FromClause, mine: CTE) -> Select[Any]:
@@ -171,10 +212,6 @@ def _around(scores: FromClause, mine: CTE) -> Select[Any]:
     before = _before(scores, points, member_id, AROUND).subquery("before")
     behind = _behind(scores, points, member_id, AROUND).subquery("behind")
     return select(union_all(select(before), select(mine), select(behind)).subquery("around"))
-
-
-def _first(scores: FromClause, limit: int) -> Select[Any]:
-    return select(scores.c.member_id, scores.c.points).order_by(scores.c.points.desc(), scores.c.member_id).limit(limit)
 
 
 def _behind(scores: FromClause, points: ColumnElement[Any], member_id: ColumnElement[Any], limit: int) -> Select[Any]:
@@ -199,7 +236,7 @@ def _before(scores: FromClause, points: ColumnElement[Any], member_id: ColumnEle
     return select(both).order_by(both.c.points, both.c.member_id.desc()).limit(limit)
 
 
-def _placed(part: str, shown: CTE, scores: FromClause) -> Select[Any]:
+def _placed(part: str, shown: CTE, scores: _Scores) -> Select[Any]:
     """Rows that follow each other, with their ranks: part, rank, member_id, points.
 
     The rank of the first is counted, one more than have more points. Who has fewer than the first is as many ranks
@@ -207,11 +244,11 @@ def _placed(part: str, shown: CTE, scores: FromClause) -> Select[Any]:
     """
     first = select(shown).order_by(shown.c.points.desc(), shown.c.member_id).limit(1).cte(f"{part}_first")
     points, member_id = (select(first.c[name]).scalar_subquery() for name in ("points", "member_id"))
-    more = select(func.count()).select_from(scores).where(scores.c.points > points).scalar_subquery()
+    more = scores.better(points)
     equal_before = (
         select(func.count())
-        .select_from(scores)
-        .where(scores.c.points == points, scores.c.member_id < member_id)
+        .select_from(scores.rows)
+        .where(scores.rows.c.points == points, scores.rows.c.member_id < member_id)
         .scalar_subquery()
     )
     behind_first = func.rank().over(order_by=shown.c.points.desc())

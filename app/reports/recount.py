@@ -32,14 +32,16 @@ from app.points.tables import PointFact, UserDay
 from app.reports.periods import Span
 from app.reports.tables import MemberPhone
 
+COUNTS = ("members", "activated", "active", "points")
+
 
 @dataclass(frozen=True, slots=True)
 class Figures:
     """Where a report reads from.
 
-    `figures` has a row for the org itself (scope `own`), for its whole subtree (`subtree`) and for each direct
-    subordinate with all below it (`branch`), where there are people: scope, id, members, activated, active, points.
-    `branches` has the id of every direct subordinate.
+    `figures` has of an org on a day a row for the org itself (scope `own`), for its whole subtree (`subtree`) and for
+    each direct subordinate with all below it (`branch`), where there are people: day, org_id, scope, id (of whom the
+    figures are), members, activated, active, points. `branches` has every direct subordinate: day, org_id, id.
     """
 
     figures: FromClause
@@ -47,10 +49,11 @@ class Figures:
 
 
 def recounted(org_id: UUID, span: Span, name: str = "recounted") -> Figures:
-    """The figures of an org's subtree, with the hierarchy and the people of the end of the span's last day.
+    """The figures of an org, with the hierarchy and the people of the end of the span's last day.
 
     `name` begins the names of its parts: one statement can hold several.
     """
+    org = (literal(span.until, Date()).label("day"), literal(org_id, Uuid()).label("org_id"))
     walked = tree.branches(org_id, span.end, f"{name}_orgs")
     people = standings(span.end)
     placed = (
@@ -65,8 +68,10 @@ def recounted(org_id: UUID, span: Span, name: str = "recounted") -> Figures:
         select(literal("own"), placed.c.id, *who).where(placed.c.branch.is_(None)),
         select(literal("branch"), placed.c.branch, *who).where(placed.c.branch.is_not(None)),
     ).subquery(f"{name}_scoped")
-    figures = summed(scoped, (scoped.c.scope, scoped.c.id), span).cte(f"{name}_figures")
-    return Figures(figures, select(walked.c.id).where(walked.c.id == walked.c.branch).subquery(f"{name}_branches"))
+    counted = summed(scoped, (scoped.c.scope, scoped.c.id), span).subquery(f"{name}_counted")
+    figures = select(*org, *counted.c).cte(f"{name}_figures")
+    branches = select(*org, walked.c.id).where(walked.c.id == walked.c.branch)
+    return Figures(figures, branches.subquery(f"{name}_branches"))
 
 
 def summed(people: FromClause, keys: tuple[ColumnElement[Any], ...], span: Span) -> Select[Any]:

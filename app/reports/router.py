@@ -14,8 +14,9 @@ from app.errors import Invalid
 from app.paging import Page, Paging, encode_cursor, paged_by
 from app.points.days import today
 from app.reports import queries
+from app.reports.above import days_withheld_above
 from app.reports.periods import DAYS_KEPT, Period, Span, first_day_kept
-from app.reports.queries import Listing, Viewer
+from app.reports.queries import Listing, Rows, Viewer
 from app.reports.rankings import Ranked, read_ranking
 from app.reports.schemas import (
     ComparisonOut,
@@ -33,6 +34,7 @@ from app.reports.schemas import (
     UnitsOut,
     figures_of,
 )
+from app.reports.units import read_units
 from app.settings import Settings
 
 router = APIRouter(prefix="/v1/orgs/{org_id}", route_class=TransactionalRoute, tags=["reports"])
@@ -83,21 +85,21 @@ async def read_overview(request: Request, scope: Reader, db: Db, span: SpanAsked
     For the org's admins and those of the orgs above it: of what is below an org everybody sees totals only, each
     person in them once.
     """
-    viewer, hidden = await _viewer(request, scope, db, span.until)
+    viewer, withheld = await _viewer(request, scope, db, [span.until])
     found = await queries.read_overview(db, scope.org_id, span, viewer, listing)
-    totals = found.rows[0]
+    totals, hidden = found.rows[0], bool(withheld)
     previous = None
     if found.compared:
         previous = ComparisonOut(
             since=span.before.since,
             until=span.before.until,
-            org=figures_of(totals, "prev_own_", withheld=hidden or totals.prev_own_withheld),
-            subtree=figures_of(totals, "prev_sub_", withheld=hidden or totals.prev_sub_withheld),
+            org=figures_of(totals, "prev_own_", withheld=hidden or totals["prev_own_withheld"]),
+            subtree=figures_of(totals, "prev_sub_", withheld=hidden or totals["prev_sub_withheld"]),
         )
     return OverviewOut(
-        **_stated(totals.as_of, span, viewer.threshold),
-        org=figures_of(totals, "own_", withheld=hidden or totals.own_withheld),
-        subtree=figures_of(totals, "sub_", withheld=hidden or totals.sub_withheld),
+        **_stated(totals["as_of"], span, viewer.threshold),
+        org=figures_of(totals, "own_", withheld=hidden or totals["own_withheld"]),
+        subtree=figures_of(totals, "sub_", withheld=hidden or totals["sub_withheld"]),
         previous=previous,
         subordinates=_subordinates(found.rows, listing, hidden=hidden),
     )
@@ -108,10 +110,11 @@ async def list_subordinates(
     request: Request, scope: Reader, db: Db, span: SpanAsked, listing: ListingAsked
 ) -> SubordinatesOut:
     """A page of the direct subordinates, each with everything below it, sorted by any column."""
-    viewer, hidden = await _viewer(request, scope, db, span.until)
+    viewer, withheld = await _viewer(request, scope, db, [span.until])
     rows = (await queries.read_overview(db, scope.org_id, span, viewer, listing)).rows
     return SubordinatesOut(
-        **_stated(rows[0].as_of, span, viewer.threshold), subordinates=_subordinates(rows, listing, hidden=hidden)
+        **_stated(rows[0]["as_of"], span, viewer.threshold),
+        subordinates=_subordinates(rows, listing, hidden=bool(withheld)),
     )
 
 
@@ -120,9 +123,11 @@ async def list_unit_figures(
     request: Request, scope: Annotated[OrgScope, Can(Permission.UNITS_READ)], db: Db, span: SpanAsked
 ) -> UnitsOut:
     """Every unit with the units under it, for the own admins: the people of the day, the units as they nest now."""
-    report = await queries.read_units(db, scope.org_id, span)
+    report = await read_units(db, scope.org_id, span)
     units = [
-        UnitFiguresOut(id=row.id, parent_id=row.parent_id, name=row.name, kind=row.kind, figures=figures_of(row))
+        UnitFiguresOut(
+            id=row["id"], parent_id=row["parent_id"], name=row["name"], kind=row["kind"], figures=figures_of(row)
+        )
         for row in report.rows
     ]
     return UnitsOut(**_stated(report.as_of, span, _threshold(request)), units=units)
@@ -141,18 +146,18 @@ async def read_trend(
     Days from before totals were kept are left out.
     """
     first = max(until - timedelta(days=days - 1), first_day_kept())
-    points = []
-    for day in await queries.list_trend_days(db, first, until):
-        viewer, hidden = await _viewer(request, scope, db, day)
-        row = await queries.read_day(db, scope.org_id, day, viewer)
-        points.append(
-            TrendPointOut(
-                day=day,
-                org=figures_of(row, "own_", withheld=hidden or row.own_withheld),
-                subtree=figures_of(row, "sub_", withheld=hidden or row.sub_withheld),
-            )
+    asked = [first + timedelta(days=ahead) for ahead in range((until - first).days + 1)]
+    viewer, withheld = await _viewer(request, scope, db, asked)
+    rows = await queries.read_trend(db, scope.org_id, asked, viewer)
+    points = [
+        TrendPointOut(
+            day=row["day"],
+            org=figures_of(row, "own_", withheld=row["day"] in withheld or row["own_withheld"]),
+            subtree=figures_of(row, "sub_", withheld=row["day"] in withheld or row["sub_withheld"]),
         )
-    return TrendOut(as_of=row.as_of, withheld_below=_threshold(request), days=points)
+        for row in rows
+    ]
+    return TrendOut(as_of=rows[-1]["as_of"], withheld_below=viewer.threshold, days=points)
 
 
 @router.get("/rankings")
@@ -171,23 +176,23 @@ async def read_rankings(
     to an account, and who has none in the period ranks with 0.
     """
     found = await read_ranking(db, Ranked(scope.org_id, by, unit_id), scope.user.user_id, paging)
-    around = [RankOut.model_validate(row) for row in found.around]
-    me = next((MyRankOut(**rank.model_dump(), around=around) for rank in around if rank.me), None)
+    me = next((MyRankOut(**rank.model_dump(), around=found.around) for rank in found.around if rank.me), None)
     return RankingOut(
         as_of=found.as_of,
         by=by,
         people=found.people,
         me=me,
-        ranking=Page[RankOut].of(found.page, paging, lambda row: (row.points, row.member_id), RankOut),
+        ranking=Page[RankOut].of(found.page, paging, lambda rank: (rank.points, rank.member_id), RankOut),
     )
 
 
-async def _viewer(request: Request, scope: OrgScope, db: Db, day: date) -> tuple[Viewer, bool]:
-    """How the caller sees the org, and whether all of it is withheld from them, from above."""
+async def _viewer(request: Request, scope: OrgScope, db: Db, days: Sequence[date]) -> tuple[Viewer, set[date]]:
+    """How the caller sees the org, and on which of the days all of it is withheld from them, from above."""
     threshold = _threshold(request)
-    inside = not scope.roles.isdisjoint({Role.MAIN_ADMIN, Role.ADMIN})
-    hidden = not inside and await queries.is_withheld_above(db, scope.org_id, scope.user.user_id, day, threshold)
-    return Viewer(inside, threshold), hidden
+    if not scope.roles.isdisjoint({Role.MAIN_ADMIN, Role.ADMIN}):
+        return Viewer(True, threshold), set()
+    withheld = await days_withheld_above(db, scope.org_id, scope.user.user_id, days, threshold)
+    return Viewer(False, threshold), withheld
 
 
 def _threshold(request: Request) -> int:
@@ -205,15 +210,17 @@ def _stated(as_of: datetime, span: Span, threshold: int) -> dict[str, Any]:
     }
 
 
-def _subordinates(rows: Sequence[Any], listing: Listing, *, hidden: bool) -> Page[SubordinateFiguresOut]:
-    found = [row for row in rows if row.id is not None]
+def _subordinates(rows: Rows, listing: Listing, *, hidden: bool) -> Page[SubordinateFiguresOut]:
+    found = [row for row in rows if row["id"] is not None]
     shown = found[: listing.paging.limit]
     cursor = None
     if len(found) > len(shown):
         last = shown[-1]
-        cursor = encode_cursor((listing.order, last.sort_group, last.sort_key, last.id))
+        cursor = encode_cursor((listing.order, last["sort_group"], last["sort_key"], last["id"]))
     items = [
-        SubordinateFiguresOut(id=row.id, name=row.name, figures=figures_of(row, withheld=hidden or row.withheld))
+        SubordinateFiguresOut(
+            id=row["id"], name=row["name"], figures=figures_of(row, withheld=hidden or row["withheld"])
+        )
         for row in shown
     ]
     return Page[SubordinateFiguresOut](items=items, next_cursor=cursor)

@@ -140,7 +140,7 @@ class RankingOut(Out):
 
 
 def figures_of(row: Any, prefix: str = "", *, withheld: bool = False) -> FiguresOut:
-    """The figures in a row's `members`, `activated`, `active`, `points` (their names behind a prefix)."""
+    """The figures in a row's `members`, `activated`, `active`, `points` (by name, perhaps behind a prefix)."""
     if withheld:
         return FiguresOut(
             withheld=True,
@@ -151,9 +151,8 @@ def figures_of(row: Any, prefix: str = "", *, withheld: bool = False) -> Figures
             points_per_head=None,
             participation=None,
         )
-    found = row._mapping
     members, activated, active, points = (
-        int(found[f"{prefix}{name}"] or 0) for name in ("members", "activated", "active", "points")
+        int(row[f"{prefix}{name}"] or 0) for name in ("members", "activated", "active", "points")
     )
     return FiguresOut(
         withheld=False,
@@ -164,3 +163,8 @@ def figures_of(row: Any, prefix: str = "", *, withheld: bool = False) -> Figures
         points_per_head=round(points / members, 2) if members else None,
         participation=round(active / members, 4) if members else None,
     )
+
+
+def rank_of(row: Any) -> RankOut:
+    """A row of a ranking."""
+    return RankOut(rank=row["rank"], member_id=row["member_id"], name=row["name"], points=row["points"], me=row["me"])

@@ -11,7 +11,20 @@ no longer did, so that all that happened within one day leaves what stood at its
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Boolean, Date, DateTime, Identity, Index, Integer, LargeBinary, Uuid, func, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Date,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Uuid,
+    func,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.db import Table
@@ -122,8 +135,9 @@ class OrgScore(Table):
 
     __tablename__ = "org_scores"
     __table_args__ = (
-        Index("org_scores_last_7_idx", "org_id", text("last_7 DESC"), "member_id"),
-        Index("org_scores_total_idx", "org_id", text("total DESC"), "member_id"),
+        # With the day, although a partition has but one: else no rank can be counted in the index alone.
+        Index("org_scores_day_last_7_idx", "org_id", "day", text("last_7 DESC"), "member_id"),
+        Index("org_scores_day_total_idx", "org_id", "day", text("total DESC"), "member_id"),
         {"postgresql_partition_by": "RANGE (day)"},
     )
 
@@ -133,3 +147,15 @@ class OrgScore(Table):
     user_id: Mapped[UUID] = mapped_column(Uuid)
     last_7: Mapped[int] = mapped_column(BigInteger)
     total: Mapped[int] = mapped_column(BigInteger)
+
+
+class ScoreStep(Table):
+    """How many people of a large group have points of which step, on a day (`app.reports.score_steps`)."""
+
+    __tablename__ = "score_steps"
+
+    org_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    kind: Mapped[int] = mapped_column(SmallInteger, primary_key=True, comment="0: of seven days, 1: of all")
+    step: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    people: Mapped[int] = mapped_column(Integer)

@@ -11,32 +11,45 @@ Someone above an org that was withheld is told nothing of what is below it, or t
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, and_, case, func, literal, or_, select
+from sqlalchemy import CTE, ColumnElement, FromClause, Select, and_, case, func, literal, or_, select
+
+from app.reports.recount import Figures
+
+
+def parts_of(figures: Figures, *, inside: bool) -> FromClause:
+    """The parts of orgs that have figures; `inside`: as own admins see them. Columns: day, org_id, id, members."""
+    counted = figures.figures
+    scopes = ["branch"] if inside else ["branch", "own"]
+    parts = select(counted.c.day, counted.c.org_id, counted.c.id, counted.c.members)
+    return parts.where(counted.c.scope.in_(scopes)).subquery("parts")
 
 
 def hidden_parts(parts: FromClause, threshold: int) -> Select[Any]:
-    """Of `parts` (id, members), those that are withheld. Columns: id, members."""
+    """Of the `parts` of orgs on days, those that are withheld. Columns: day, org_id, id, members."""
+    whole = (parts.c.day, parts.c.org_id)
     order = (parts.c.members, parts.c.id)
-    before = func.sum(parts.c.members).over(order_by=order, rows=(None, 0)) - parts.c.members
+    before = func.sum(parts.c.members).over(partition_by=whole, order_by=order, rows=(None, 0)) - parts.c.members
     ranked = (
         select(
-            parts.c.id,
-            parts.c.members,
-            func.row_number().over(order_by=order).label("place"),
+            *parts.c,
+            func.row_number().over(partition_by=whole, order_by=order).label("place"),
             before.label("before"),
-            func.min(parts.c.members).over().label("smallest"),
+            func.min(parts.c.members).over(partition_by=whole).label("smallest"),
         )
         .where(parts.c.members > 0)
         .subquery("ranked")
     )
     needed = or_(ranked.c.members < threshold, ranked.c.place <= 2, ranked.c.before < threshold)
-    return select(ranked.c.id, ranked.c.members).where(ranked.c.smallest < threshold, needed)
+    return select(ranked.c.day, ranked.c.org_id, ranked.c.id, ranked.c.members).where(
+        ranked.c.smallest < threshold, needed
+    )
 
 
-def exposed(hidden: FromClause, threshold: int) -> ColumnElement[bool]:
-    """Whether the withheld parts could be had by subtracting the others from the whole."""
+def exposed(hidden: CTE, of: FromClause, threshold: int) -> ColumnElement[bool]:
+    """Whether the withheld parts of an org (`of`: day, org_id) could be had by subtracting the others."""
     few = or_(func.count() == 1, func.sum(hidden.c.members) < threshold)
-    return select(and_(func.count() > 0, few)).select_from(hidden).scalar_subquery()
+    found = select(and_(func.count() > 0, few)).select_from(hidden)
+    return found.where(hidden.c.day == of.c.day, hidden.c.org_id == of.c.org_id).correlate(of).scalar_subquery()
 
 
 def too_few(members: ColumnElement[int], threshold: int) -> ColumnElement[bool]:

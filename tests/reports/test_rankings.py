@@ -15,7 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.members.tables import Member, Place
 from app.paging import Paging, encode_cursor
 from app.points.days import today
+from app.reports.folding import score_steps
 from app.reports.folding.cycle import fold, keep_days
+from app.reports.folding.verify import differences
 from app.reports.rankings import AROUND, Ranked, read_ranking
 from app.reports.schemas import RankBy
 from tests.people import People, Person
@@ -130,9 +132,24 @@ async def test_the_ranking_equals_a_naive_one(scene: Scene, by: str, in_unit: bo
         assert found["me"] is None
 
 
-async def test_every_place_and_page_equals_a_naive_one(kept_scene: Scene) -> None:
+@pytest.mark.parametrize("stepped", [False, True])
+async def test_every_place_and_page_equals_a_naive_one(
+    kept_scene: Scene, folder: asyncpg.Connection, stepped: bool
+) -> None:
     """For each of the people, wherever they stand among ties, and for pages that begin anywhere."""
-    world, _ = await ranked_world(kept_scene, 10, size=35)
+    world, _ = await ranked_world(kept_scene, 10, size=30)
+    if stepped:
+        # What a large group has from the first build of the day on, kept while events go on coming.
+        at = {"day": f"DATE '{today()}'"}
+        await folder.execute("DELETE FROM score_steps")
+        await folder.execute(score_steps.BUILD.replace(f">= {score_steps.LARGE}", ">= 1").format(**at))
+        chance = random.Random(1)
+        late = [(chance.choice(world.users), today() - timedelta(days=back), 70) for back in (0, 1, 3, 6, 7, 20)]
+        world.events, earlier = late, world.events
+        await send_events(kept_scene.service, world)
+        world.events = earlier + late
+        await kept_scene.settle()
+        assert [found async for found in differences(folder)] == []
     org = world.orgs[0]
     upper, lower, _ = (unit for unit, _ in world.units[org])
     async with kept_scene.engine.connect() as db:

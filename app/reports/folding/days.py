@@ -4,6 +4,7 @@ from datetime import date, timedelta
 
 import asyncpg
 
+from app.reports.folding.score_steps import BUILD
 from app.reports.folding.scratch import SUMS, listed, quoted
 from app.reports.folding.spread import climb
 
@@ -115,4 +116,6 @@ async def build_day(connection: asyncpg.Connection, day: date, *, scored: bool =
     if scored:
         await connection.execute(f"DELETE FROM org_scores WHERE day = {at['day']}")
         await connection.execute(_SCORES.format(**at))
+        await connection.execute(f"DELETE FROM score_steps WHERE day = {at['day']}")
+        await connection.execute(BUILD.format(**at))
     await connection.execute(f"DROP TABLE {', '.join(_BUILD_TABLES)}")

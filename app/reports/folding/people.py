@@ -3,6 +3,7 @@
 import asyncpg
 
 from app.reports.folding import sources
+from app.reports.folding.score_steps import stepping
 from app.reports.folding.scratch import ARRIVING, LEAVING, count
 
 _TAKE = """
@@ -65,12 +66,13 @@ WHERE s.org_id = g.org_id AND s.member_id = g.member_id AND s.since = g.since
 """
 _ADD = f"INSERT INTO standings ({_COLUMNS}) SELECT {_COLUMNS} FROM fold_came"
 
-_SCORES_GONE = """
+_SCORES_GONE = stepping("""
 DELETE FROM org_scores AS o USING fold_gone AS g, kept_days AS k
 WHERE g.activated AND k.scored AND k.day >= g.since AND k.day < g.before
   AND o.org_id = g.org_id AND o.member_id = g.member_id AND o.day = k.day
-"""
-_SCORES_CAME = """
+RETURNING o.org_id, o.day, o.last_7 AS was_7, o.total AS was_total, NULL::bigint AS now_7, NULL::bigint AS now_total
+""")
+_SCORES_CAME = stepping("""
 INSERT INTO org_scores (org_id, member_id, day, user_id, last_7, total)
 SELECT c.org_id, c.member_id, k.day, c.person,
     coalesce(sum(d.points) FILTER (WHERE d.day > k.day - 7), 0), coalesce(sum(d.points), 0)
@@ -78,7 +80,8 @@ FROM fold_came AS c
 JOIN kept_days AS k ON k.scored AND k.day >= c.since AND k.day < c.before
 LEFT JOIN user_days AS d ON d.user_id = c.person AND d.day <= k.day
 WHERE c.activated GROUP BY c.org_id, c.member_id, k.day, c.person
-"""
+RETURNING org_id, day, NULL::bigint AS was_7, NULL::bigint AS was_total, last_7 AS now_7, total AS now_total
+""")
 
 
 async def fold_people(connection: asyncpg.Connection) -> bool:

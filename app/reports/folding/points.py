@@ -4,6 +4,7 @@ from datetime import date
 
 import asyncpg
 
+from app.reports.folding.score_steps import stepping
 from app.reports.folding.scratch import EARNED, count
 
 # So many batches at most in one fold: it stays short, and what is left is folded next.
@@ -55,7 +56,7 @@ INSERT INTO user_days AS d (user_id, day, points, events) SELECT user_id, day, p
 ON CONFLICT (user_id, day) DO UPDATE SET points = d.points + excluded.points, events = d.events + excluded.events
 """
 
-_SCORES = """
+_SCORES = stepping("""
 UPDATE org_scores AS o SET last_7 = o.last_7 + earned.last_7, total = o.total + earned.total
 FROM (
     SELECT k.day, f.user_id, sum(f.points) AS total,
@@ -65,7 +66,8 @@ FROM (
 ) AS earned
 JOIN standings AS s ON s.person = earned.user_id AND s.since <= earned.day AND s.before > earned.day
 WHERE o.org_id = s.org_id AND o.member_id = s.member_id AND o.day = earned.day
-"""
+RETURNING o.org_id, o.day, OLD.last_7 AS was_7, OLD.total AS was_total, NEW.last_7 AS now_7, NEW.total AS now_total
+""")
 
 
 async def fold_points(connection: asyncpg.Connection) -> bool:

@@ -11,7 +11,7 @@ from datetime import date
 
 import asyncpg
 
-from app.reports.folding import sources
+from app.reports.folding import score_steps, sources
 from app.reports.folding.scratch import COUNTS, SUMS, WEIGHTS, listed, quoted
 from app.reports.folding.spread import climb
 
@@ -162,5 +162,6 @@ async def differences(connection: asyncpg.Connection, since: date | None = None)
                 yield Difference(*row)
             await connection.execute("DROP TABLE verify_up, verify_people")
             if kept["scored"]:
-                async for row in connection.cursor(_SCORES.format(**at)):
-                    yield Difference(*row)
+                for statement in (_SCORES, score_steps.DIFFERENT):
+                    async for row in connection.cursor(statement.format(**at)):
+                        yield Difference(*row)
