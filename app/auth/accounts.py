@@ -102,7 +102,8 @@ async def close_account(db: AsyncConnection, cipher: Cipher, scope: UserScope, *
     purpose = Purpose.CLOSE_ACCOUNT
     if await check_phone_code(db, cipher, scope.actor, phone=phone, purpose=purpose, code=code) is not CodeCheck.RIGHT:
         return CodeRefused()
-    await end_sessions(db, scope.actor, scope.user_id, reason="account-closed")
+    # Before the user's row is held: a sign-in holds its code first, and the user then.
+    await db.execute(delete(PhoneCode).where(PhoneCode.phone_index == cipher.phone_index(phone)))
     erased = {
         "status": "closed",
         "phone_index": None,
@@ -116,17 +117,17 @@ async def close_account(db: AsyncConnection, cipher: Cipher, scope: UserScope, *
     # An admin cannot be closed, nor one who is closed be made an admin: the database sees to both.
     with on_constraint(("users_admin_verified", StillAdmin)):
         await db.execute(update(User).where(User.id == scope.user_id).values(erased))
+    await end_sessions(db, scope.actor, scope.user_id, reason="account-closed")
     await activate_user(db, scope.user_id)
-    await _erase_traces(db, scope.user_id, cipher.phone_index(phone))
+    await _erase_traces(db, scope.user_id)
     await record(db, scope.actor, "user.closed", subject=("user", scope.user_id))
     return None
 
 
-async def _erase_traces(db: AsyncConnection, user_id: UUID, phone_index: bytes) -> None:
+async def _erase_traces(db: AsyncConnection, user_id: UUID) -> None:
     sessions = select(Session.id).where(Session.user_id == user_id)
     await db.execute(delete(RefreshToken).where(RefreshToken.session_id.in_(sessions)))
     await db.execute(delete(SecurityKeyChallenge).where(SecurityKeyChallenge.session_id.in_(sessions)))
     await db.execute(delete(SecurityKey).where(SecurityKey.user_id == user_id))
     await db.execute(delete(Verification).where(Verification.user_id == user_id))
-    await db.execute(delete(PhoneCode).where(PhoneCode.phone_index == phone_index))
     await db.execute(update(Session).where(Session.user_id == user_id).values(device=None, address=None))

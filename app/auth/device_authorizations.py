@@ -24,7 +24,7 @@ from app.auth.errors import AlreadyScanned, CodeExpired, NotOnThisClient, ScanDe
 from app.auth.limits import Limit, take, take_by_address
 from app.auth.oauth import Client, OAuthError, invalid_grant, require
 from app.auth.sessions import TokenOut, start_session
-from app.auth.tables import DeviceAuthorization, OAuthClient
+from app.auth.tables import DeviceAuthorization, OAuthClient, Session, User
 from app.auth.token_requests import TokenRequest
 from app.auth.waiting import CHANNEL
 from app.cipher import hash_secret, new_secret
@@ -202,8 +202,7 @@ async def _tell(db: AsyncConnection, authorization_id: UUID, state: str, number:
     await db.execute(select(func.pg_notify(CHANNEL, payload)))
 
 
-# One statement polls and redeems: only the one that turns `approved` into `redeemed` sees it do so. An approval
-# whose user or phone was signed out meanwhile is refused for good.
+# One statement polls and redeems: only the one that turns `approved` into `redeemed` sees it do so.
 _POLL = text("""
 UPDATE device_authorizations AS d
 SET polled_at = now(),
@@ -211,14 +210,10 @@ SET polled_at = now(),
         WHEN d.polled_at > now() - make_interval(secs => d.interval_seconds - 0.5)
             THEN least(d.interval_seconds + 5, 60)
         ELSE d.interval_seconds END,
-    state = CASE
-        WHEN d.state <> 'approved' OR d.expires_at <= now() THEN d.state
-        WHEN EXISTS (SELECT FROM sessions AS s JOIN users AS u ON u.id = s.user_id
-                     WHERE s.id = d.scanned_session_id AND s.ended_at IS NULL AND u.status = 'active')
-            THEN 'redeemed'
-        ELSE 'refused' END
+    state = CASE WHEN d.state = 'approved' AND d.expires_at > now() THEN 'redeemed' ELSE d.state END
 WHERE d.device_code_hash = :device_code_hash AND d.client_id = :client_id
-RETURNING new.id, old.state AS before, new.state, new.user_id, new.number, new.expires_at <= now() AS expired,
+RETURNING new.id, old.state AS before, new.state, new.user_id, new.scanned_session_id, new.number,
+          new.expires_at <= now() AS expired,
           new.interval_seconds > old.interval_seconds OR new.interval_seconds = 60 AS too_fast
 """)
 
@@ -229,18 +224,22 @@ async def redeem_device_code(asked: TokenRequest) -> TokenOut | OAuthError:
     row = (await asked.db.execute(_POLL, given)).one_or_none()
     if row is None or row.before == "redeemed":
         return invalid_grant("the device code is unknown or used")
+    denied = OAuthError("access_denied", "refused on the phone")
+    subject = ("device_authorization", row.id)
     if row.state == "redeemed":
+        if not await _is_still_there(asked.db, row.user_id, row.scanned_session_id):
+            refused = update(DeviceAuthorization).where(DeviceAuthorization.id == row.id).values(state="refused")
+            await asked.db.execute(refused)
+            await record(asked.db, asked.actor, "device_authorization.refused", subject=subject)
+            return denied
         actor = replace(asked.actor, user_id=row.user_id)
         tokens = await start_session(
             asked.db, asked.issuer, actor, asked.client, row.user_id, methods=["mca"], device=asked.device
         )
-        await record(asked.db, actor, "device_authorization.redeemed", subject=("device_authorization", row.id))
+        await record(asked.db, actor, "device_authorization.redeemed", subject=subject)
         return tokens
     if row.state == "refused":
-        if row.before == "approved":
-            subject = ("device_authorization", row.id)
-            await record(asked.db, asked.actor, "device_authorization.refused", subject=subject)
-        return OAuthError("access_denied", "refused on the phone")
+        return denied
     if row.expired:
         return OAuthError("expired_token", "not approved in time; ask for a new code")
     extra = {"match_number": row.number} if row.state == "scanned" else {}
@@ -248,3 +247,18 @@ async def redeem_device_code(asked: TokenRequest) -> TokenOut | OAuthError:
     if row.too_fast:
         return OAuthError("slow_down", f"{said}; wait five seconds more between polls", extra=extra)
     return OAuthError("authorization_pending", said, extra=extra)
+
+
+async def _is_still_there(db: AsyncConnection, user_id: UUID, session_id: UUID) -> bool:
+    """Whether who approved may still sign in, by a phone that is still signed in: an approval dies with either.
+
+    Both are held until the new session stands, so that whoever suspends the user or signs them out comes before it, or
+    finds it.
+    """
+    statement = (
+        select(Session.id)
+        .join(User, User.id == Session.user_id)
+        .where(Session.id == session_id, Session.ended_at.is_(None), User.id == user_id, User.status == "active")
+        .with_for_update(key_share=True, of=[User, Session])
+    )
+    return await db.scalar(statement) is not None

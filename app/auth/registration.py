@@ -22,10 +22,12 @@ class Account:
 async def find_or_register_user(db: AsyncConnection, cipher: Cipher, actor: Actor, phone: str) -> Account:
     """The account that holds the phone, registered now where there is none.
 
-    The caller has proved the phone. Of many first sign-ins at once one registers, and all get its account.
+    The caller has proved the phone. Of many first sign-ins at once one registers, and all get its account. It is
+    held until the caller commits: whoever suspends it, closes it or gives it another phone comes before, or finds the
+    session that is started now.
     """
     index = cipher.phone_index(phone)
-    held = select(User.id, User.status).where(User.phone_index == index)
+    held = select(User.id, User.status).where(User.phone_index == index).with_for_update(key_share=True)
     found = (await db.execute(held)).one_or_none()
     if found is not None:
         return Account(found.id, found.status)

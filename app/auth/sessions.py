@@ -41,7 +41,10 @@ async def start_session(
     methods: Sequence[str],
     device: str,
 ) -> TokenOut:
-    """A new session and its first tokens. Nothing that existed before signing in is carried into it."""
+    """A new session and its first tokens. Nothing that existed before signing in is carried into it.
+
+    The caller holds the user's row, as `end_sessions` does, so that no session is started beside one that ends all.
+    """
     values = {
         "user_id": user_id,
         "client_id": client.id,
@@ -143,7 +146,8 @@ async def end_session(
 async def end_sessions(
     db: AsyncConnection, actor: Actor, user_id: UUID, *, reason: str, but: UUID | None = None
 ) -> int:
-    """End all live sessions of a user (but one); how many there were."""
+    """End all live sessions of a user (but one), those included that are being started; how many there were."""
+    await db.execute(select(User.id).where(User.id == user_id).with_for_update(key_share=True))
     ending = update(Session).where(Session.user_id == user_id, Session.ended_at.is_(None))
     if but is not None:
         ending = ending.where(Session.id != but)

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.auth.authenticator import prove_key, register_key
+from tests.auth.operating import enrolled_operator
 from tests.people import People, Person, fresh_id_number, fresh_phone
 
 
@@ -157,14 +158,7 @@ async def test_an_admin_resigns_first(people: People) -> None:
 
 
 async def test_an_operator_is_removed_first(app: FastAPI, people: People) -> None:
-    from app.audit.operations import Actor
-    from app.auth.operators import add_operator
-
-    phone = fresh_phone()
-    async with app.state.engine.begin() as connection:
-        code = await add_operator(connection, app.state.cipher, Actor(), phone, "张审核")
-    person = await people.register(phone=phone, verified=False, party=False)
-    await prove_key(person, await register_key(person, enrolment_code=code))
+    person = await enrolled_operator(app, people)
     answer = await person.put("/v1/me/closure", json={"code": await closing_code(person)})
     assert refused(answer, 409, "is-operator")
 

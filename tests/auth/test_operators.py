@@ -9,8 +9,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit.operations import Actor
-from app.auth.operators import add_operator, remove_operator
+from app.auth.operators import remove_operator
 from tests.auth.authenticator import SoftKey, prove_key, register_key, try_registering
+from tests.auth.operating import enrol, enrolled_operator
 from tests.people import People, Person, fresh_id_number, fresh_name, fresh_phone
 
 
@@ -19,18 +20,9 @@ def refused(answer: httpx.Response, status: int, slug: str) -> bool:
     return (answer.status_code, found["type"]) == (status, f"/problems/{slug}")
 
 
-async def enrol(app: FastAPI, phone: str) -> str:
-    async with app.state.engine.begin() as db:
-        return await add_operator(db, app.state.cipher, Actor(), phone, "张审核")
-
-
 @pytest.fixture(scope="module")
 async def operator(app: FastAPI, people: People) -> Person:
-    phone = fresh_phone()
-    code = await enrol(app, phone)
-    person = await people.register(phone=phone, verified=False, party=False)
-    await prove_key(person, await register_key(person, enrolment_code=code))
-    return person
+    return await enrolled_operator(app, people)
 
 
 @pytest.fixture
@@ -80,13 +72,10 @@ async def test_the_first_key_needs_the_enrolment_code_once(app: FastAPI, people:
 
 
 async def test_a_removed_operators_next_call_is_refused(app: FastAPI, people: People) -> None:
-    phone = fresh_phone()
-    code = await enrol(app, phone)
-    person = await people.register(phone=phone, verified=False, party=False)
-    await prove_key(person, await register_key(person, enrolment_code=code))
+    person = await enrolled_operator(app, people)
     assert (await person.get("/v1/operator/clients")).status_code == 200
     async with app.state.engine.begin() as db:
-        await remove_operator(db, app.state.cipher, Actor(), phone)
+        await remove_operator(db, app.state.cipher, Actor(), person.phone)
     assert (await person.get("/v1/operator/clients")).status_code == 404
 
 
@@ -123,10 +112,7 @@ async def test_a_rejected_card_can_be_tried_again(operator: Person, applicant: P
 
 
 async def test_only_the_reviewer_decides(app: FastAPI, people: People, operator: Person, applicant: Person) -> None:
-    phone = fresh_phone()
-    code = await enrol(app, phone)
-    second = await people.register(phone=phone, verified=False, party=False)
-    await prove_key(second, await register_key(second, enrolment_code=code))
+    second = await enrolled_operator(app, people)
     one = await submit(applicant)
     approval = f"/v1/operator/verifications/{one}/approval"
     assert refused(await operator.put(approval), 409, "not-your-review")

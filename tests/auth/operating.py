@@ -1,0 +1,23 @@
+"""A platform operator, for the tests: enrolled as on the command line, with a security key proved over HTTP."""
+
+from fastapi import FastAPI
+
+from app.audit.operations import Actor
+from app.auth.operators import add_operator
+from tests.auth.authenticator import prove_key, register_key
+from tests.people import People, Person, fresh_phone
+
+
+async def enrol(app: FastAPI, phone: str) -> str:
+    """Make the phone's holder an operator; the code for their first key."""
+    async with app.state.engine.begin() as db:
+        return await add_operator(db, app.state.cipher, Actor(), phone, "张审核")
+
+
+async def enrolled_operator(app: FastAPI, people: People) -> Person:
+    """Somebody new, whose session has a proved key."""
+    phone = fresh_phone()
+    code = await enrol(app, phone)
+    person = await people.register(phone=phone, verified=False, party=False)
+    await prove_key(person, await register_key(person, enrolment_code=code))
+    return person
