@@ -22,6 +22,7 @@ from app.exports.router import router as exports
 from app.health import router as health
 from app.inbox.router import router as inbox
 from app.members.imports.router import router as imports
+from app.members.links.router import router as links
 from app.members.router import router as members
 from app.openapi import describe
 from app.orgs.promotion_router import router as promotions
@@ -59,7 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
     idempotency.install(app)
     feature_routers = (
         *(orgs, units, promotions, admins, change_requests, recoveries),
-        *(members, imports, exports),
+        *(members, links, imports, exports),
         *(certification, transfers),
         *(points, reports),
         *(inbox, audit, health),

@@ -24,6 +24,7 @@ from app.auth.tables import (
 from app.cipher import Cipher
 from app.db import on_constraint
 from app.members.activation import activate_user
+from app.members.links.operations import forget_link_requests
 
 
 async def declare_party_member(db: AsyncConnection, scope: UserScope, party_member: bool) -> None:
@@ -119,6 +120,7 @@ async def close_account(db: AsyncConnection, cipher: Cipher, scope: UserScope, *
         await db.execute(update(User).where(User.id == scope.user_id).values(erased))
     await end_sessions(db, scope.actor, scope.user_id, reason="account-closed")
     await activate_user(db, scope.user_id)
+    await forget_link_requests(db, scope.user_id)
     await _erase_traces(db, scope.user_id)
     await record(db, scope.actor, "user.closed", subject=("user", scope.user_id))
     return None

@@ -29,6 +29,7 @@ class Unfinished:
         self._matters_of_transfers(elsewhere)
         self._change_requests()
         self._removed_member()
+        self._link_requests(elsewhere)
         self._verification()
         self._upload()
         self._exports()
@@ -123,6 +124,17 @@ class Unfinished:
         people = f"/v1/orgs/{self.org['id']}/members"
         added = self.first.call("POST", people, 201, json={"name": fresh_name(), "phone": fresh_phone()})
         self.first.call("DELETE", f"{people}/{added['id']}", 204)
+
+    def _link_requests(self, elsewhere: Org) -> None:
+        """Two people stand in the directory with another phone than their own; and so may the first administrator."""
+        for _ in range(2):
+            asker = Person(self.first.service, fresh_phone(), fresh_name())
+            row = {"name": asker.name, "phone": fresh_phone()}
+            self.first.call("POST", f"/v1/orgs/{self.org['id']}/members", 201, json=row)
+            asker.register()
+            asker.verify()
+            asker.call("POST", "/v1/me/link-requests", 201, json={"org_id": self.org["id"]})
+        self.first.call("POST", "/v1/me/link-requests", 201, json={"org_id": elsewhere["id"]})
 
     def _verification(self) -> None:
         """Somebody has come as far as Alipay's page."""

@@ -161,6 +161,14 @@ MEMBERS: Mapping[str, Example] = {
     f"POST {_ORG}/members/{{member_id}}/restorations": Example(values={"member_id": Thing("removed_member")}),
     f"PUT {_ORG}/members/{{member_id}}/places": Example({"unit_ids": [Thing("peopled_unit")], "at_org": True}),
     f"POST {_ORG}/members/{{member_id}}/copies": Example({"unit_id": Thing("other_unit")}),
+    "POST /v1/me/link-requests": Example({"org_id": Thing("org_to_link")}),
+    "DELETE /v1/me/link-requests/{request_id}": Example(values={"request_id": Thing("my_link_request")}),
+    f"GET {_ORG}/link-requests/{{request_id}}": Example(values={"request_id": Thing("link_to_accept")}),
+    f"PUT {_ORG}/link-requests/{{request_id}}/acceptance": Example({}, values={"request_id": Thing("link_to_accept")}),
+    f"PUT {_ORG}/link-requests/{{request_id}}/refusal": Example(
+        {"reason": "请先到支部登记"}, values={"request_id": Thing("link_to_refuse")}
+    ),
+    f"DELETE {_ORG}/members/{{member_id}}/activation": Example(values={"member_id": Thing("active_member")}),
     f"POST {_ORG}/members/exports": Example({"format": "xlsx", "active": False}),
     f"DELETE {_ORG}/exports/{{export_id}}": Example(values={"export_id": Thing("export_to_delete")}),
     f"POST {_ORG}/imports": Example({"mode": "add-and-update", "unknown_units": "create"}),

@@ -43,6 +43,7 @@ WITH demo AS (
 ), person AS (
     SELECT m.id, row_number() OVER (ORDER BY m.id DESC) AS place FROM members AS m JOIN demo ON demo.id = m.org_id
     WHERE m.removed_at IS NULL AND m.user_id IS NULL
+      AND NOT EXISTS (SELECT FROM link_requests WHERE org_id = m.org_id AND name_key = name_key(m.name))
     ORDER BY m.id DESC LIMIT 2
 ), mine AS (
     SELECT o.id, edge.superior_id, edge.state FROM demo JOIN orgs AS o ON o.main_admin_id = demo.admin
@@ -74,6 +75,7 @@ _MY_TRANSFER = (
 )
 _INVITED_ME = "FROM admin_invitations AS i WHERE i.phone_index = demo.phone_index AND i.state = 'invited' ORDER BY i.id"
 _OFFERED_ME = "FROM promotions AS p WHERE p.phone_index = demo.phone_index AND p.state = 'offered' ORDER BY p.id"
+_LINKS = "FROM link_requests AS r WHERE r.org_id = demo.id AND r.state = 'asked' ORDER BY r.id"
 _EXPORTS = "FROM exports AS e WHERE e.org_id = demo.id AND e.created_by = demo.admin AND e.state = 'done' ORDER BY e.id"
 
 _THINGS = {
@@ -88,6 +90,14 @@ _THINGS = {
     "import": "i.id FROM imports AS i WHERE i.org_id = demo.id AND i.state = 'done' ORDER BY i.id DESC",
     "open_import": "i.id FROM imports AS i WHERE i.org_id = demo.id AND i.state NOT IN ('done', 'refused', 'failed') "
     "ORDER BY i.id DESC",
+    "active_member": "m.id FROM members AS m WHERE m.org_id = demo.id AND m.user_id IS NOT NULL "
+    "AND NOT EXISTS (SELECT FROM org_admins AS a WHERE a.org_id = m.org_id AND a.user_id = m.user_id) ORDER BY m.id",
+    "org_to_link": "o.id FROM orgs AS o WHERE o.status = 'live' AND NOT EXISTS "
+    "(SELECT FROM members AS m WHERE m.org_id = o.id AND m.user_id = demo.admin) AND NOT EXISTS (SELECT FROM "
+    "link_requests AS r WHERE r.org_id = o.id AND r.user_id = demo.admin AND r.state = 'asked') ORDER BY o.id DESC",
+    "my_link_request": "r.id FROM link_requests AS r WHERE r.user_id = demo.admin AND r.state = 'asked' ORDER BY r.id",
+    "link_to_accept": f"r.id {_LINKS} DESC",
+    "link_to_refuse": f"r.id {_LINKS}",
     "export": f"e.id {_EXPORTS} DESC",
     "export_to_delete": f"e.id {_EXPORTS}",
     "closing_org": "id FROM mine WHERE state IS NULL AND NOT EXISTS (SELECT FROM certifications AS c "

@@ -42,6 +42,14 @@ WITH mine AS (
     FROM mine JOIN transfers t ON t.to_id = mine.id AND t.state = 'released'
     JOIN orgs s ON s.id = t.org_id JOIN orgs other ON other.id = t.from_id
   UNION ALL
+    SELECT 'link-request', r.id, mine.id, mine.name, u.verified_name, NULL, r.asked_at, NULL
+    FROM mine JOIN link_requests r ON r.org_id = mine.id AND r.state = 'asked' AND r.expires_at > now()
+    JOIN users u ON u.id = r.user_id AND u.status = 'active'
+    WHERE EXISTS (
+        SELECT FROM members m WHERE m.org_id = r.org_id AND m.removed_at IS NULL AND m.user_id IS NULL
+        AND (m.pinyin = r.pinyin AND name_key(m.name) = r.name_key OR m.phone_index = u.phone_index)
+    )
+  UNION ALL
     SELECT 'admin-invitation', i.id, NULL, NULL, s.name, NULL, i.invited_at, NULL
     FROM me JOIN admin_invitations i ON i.phone_index = me.phone_index AND i.state = 'invited'
     JOIN orgs s ON s.id = i.org_id WHERE i.expires_at > now()

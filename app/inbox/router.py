@@ -19,6 +19,7 @@ _PLACES = {
     "change-request": "/v1/orgs/{org_id}/change-requests/{id}",
     "recovery": "/v1/orgs/{org_id}/change-requests/{id}",
     "transfer": "/v1/orgs/{org_id}/transfers/{id}",
+    "link-request": "/v1/orgs/{org_id}/link-requests/{id}",
     "admin-invitation": "/v1/me/admin-invitations/{id}",
     "promotion": "/v1/me/promotions/{id}",
 }
@@ -60,7 +61,7 @@ def _actions(row: Any, place: str) -> dict[str, ActionOut]:
             return {"withdrawal": ActionOut(method="DELETE", href=place)}
         case "transfer":
             answers = [row.step, "refusal"]
-        case "admin-invitation" | "promotion":
+        case "admin-invitation" | "promotion" | "link-request":
             answers = ["acceptance", "refusal"]
         case "application":
             place = f"{place}/{row.id}"

@@ -9,7 +9,7 @@ from pydantic import Field
 from app.paging import Page
 from app.schemas import Out
 
-Kind = Literal["application", "change-request", "recovery", "transfer", "admin-invitation", "promotion"]
+Kind = Literal["application", "change-request", "recovery", "transfer", "admin-invitation", "promotion", "link-request"]
 
 
 class ActionOut(Out):
@@ -28,7 +28,9 @@ class InboxEntryOut(Out):
     id: UUID
     org_id: UUID | None = Field(description="The org that the caller acts for; absent where it is about themself.")
     org_name: str | None
-    subject: str = Field(description="Whom it is from: the name of the org that asks or invites.")
+    subject: str = Field(
+        description="Whom it is from: the name of the org or, for a link request, of the person that asks."
+    )
     detail: str | None = Field(description="What is asked: the new name, the kind of change, the unit.")
     at: datetime
     href: str = Field(description="Where it is read.")

@@ -9,11 +9,16 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import LargeBinary, Uuid, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 # Registering a phone and adding a row with it, at once, must not miss each other: both take the phone's lock before
-# they look for the other, so that whoever comes second sees what the first committed.
+# they look for the other, so that whoever comes second sees what the first committed. An account that changes is held
+# by its change: who works on a row holds its phone's account against that, first of all, and then the phone.
+_HOLD_ACCOUNTS = text("SELECT FROM users WHERE phone_index = ANY (:indexes) ORDER BY id FOR SHARE").bindparams(
+    bindparam("indexes", type_=ARRAY(LargeBinary))
+)
 _LOCK_PHONE = text("SELECT pg_advisory_xact_lock(hashtextextended(encode(CAST(:phone_index AS bytea), 'hex'), 0))")
 
 NAMES_AGREE = "(u.verified_name IS NULL OR name_key(u.verified_name) = name_key(m.name))"
@@ -37,10 +42,23 @@ WITH linked AS (
     WHERE {which} AND m.removed_at IS NULL AND m.user_id IS NULL
       AND u.phone_index = m.phone_index AND u.status = 'active' AND {agree}
       AND NOT EXISTS (SELECT FROM members AS o WHERE o.org_id = m.org_id AND o.user_id = u.id)
+      AND NOT EXISTS (
+          SELECT FROM activations AS undone WHERE undone.org_id = m.org_id AND undone.member_id = m.id
+              AND undone.user_id = u.id AND undone.undone_by IS NOT NULL
+      )
     RETURNING m.org_id, m.id, m.user_id
 )
 INSERT INTO activations (org_id, member_id, user_id) SELECT org_id, id, user_id FROM linked
 """
+
+
+_DEACTIVATE = text("""
+WITH ended AS (
+    UPDATE activations SET until = now(), undone_by = :undone_by
+    WHERE org_id = :org_id AND member_id = :member_id AND until IS NULL
+)
+UPDATE members SET user_id = NULL WHERE org_id = :org_id AND id = :member_id AND user_id IS NOT NULL
+""").bindparams(bindparam("undone_by", type_=Uuid()))
 
 
 async def activate_user(db: AsyncConnection, user_id: UUID) -> None:
@@ -54,9 +72,18 @@ async def activate_user(db: AsyncConnection, user_id: UUID) -> None:
     await activate_where(db, "u.id = :user_id", {"user_id": user_id})
 
 
-async def activate_member(db: AsyncConnection, org_id: UUID, member_id: UUID, phone_index: bytes) -> None:
-    """Bring one row in line with whoever holds its phone: call it when a row is added, restored or edited."""
-    await db.execute(_LOCK_PHONE, {"phone_index": phone_index})
+async def hold_phones(db: AsyncConnection, *phone_indexes: bytes) -> None:
+    """Hold these phones, and the accounts that have them, until the transaction ends: before the rows are held."""
+    await db.execute(_HOLD_ACCOUNTS, {"indexes": list(phone_indexes)})
+    for index in sorted(set(phone_indexes)):
+        await db.execute(_LOCK_PHONE, {"phone_index": index})
+
+
+async def activate_member(db: AsyncConnection, org_id: UUID, member_id: UUID) -> None:
+    """Bring one row in line with whoever holds its phone: call it when a row is added, restored or edited.
+
+    The caller holds the phone (`hold_phones`).
+    """
     which = {"org_id": org_id, "member_id": member_id}
     await activate_where(db, "m.org_id = :org_id AND m.id = :member_id", which)
 
@@ -70,13 +97,11 @@ async def activate_where(db: AsyncConnection, which: str, parameters: Mapping[st
         await db.execute(text(statement.format(which=which, agree=NAMES_AGREE)), parameters)
 
 
-async def deactivate_member(db: AsyncConnection, org_id: UUID, member_id: UUID) -> None:
-    """End the row's activation, whatever it rests on: the person leaves, or an admin undoes the link."""
-    which = {"org_id": org_id, "member_id": member_id}
-    await db.execute(
-        text(
-            "UPDATE activations SET until = now() WHERE org_id = :org_id AND member_id = :member_id AND until IS NULL"
-        ),
-        which,
-    )
-    await db.execute(text("UPDATE members SET user_id = NULL WHERE org_id = :org_id AND id = :member_id"), which)
+async def deactivate_member(db: AsyncConnection, org_id: UUID, member_id: UUID, undone_by: UUID | None = None) -> bool:
+    """End the row's activation, whatever it rests on; gives whether there was one.
+
+    The person leaves; or an admin undoes the link (`undone_by`), and then the account is not linked to the row again
+    without an admin's consent.
+    """
+    which = {"org_id": org_id, "member_id": member_id, "undone_by": undone_by}
+    return (await db.execute(_DEACTIVATE, which)).rowcount > 0

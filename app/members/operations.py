@@ -17,7 +17,7 @@ from app.db import on_constraint
 from app.errors import NotFound
 from app.etags import EditedMeanwhile
 from app.members import queries
-from app.members.activation import activate_member, deactivate_member
+from app.members.activation import activate_member, deactivate_member, hold_phones
 from app.members.errors import MemberIsAdmin, PartyMembersOnly, PhoneExists
 from app.members.schemas import MemberCreate, MemberOut, MemberUpdate, PlacesUpdate
 from app.members.sealing import seal_phone
@@ -36,6 +36,7 @@ async def create_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, bo
     party = _party_flag(scope, body.party)
     member_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
     sealed = seal_phone(cipher, scope.org_id, member_id, body.phone)
+    await hold_phones(db, sealed["phone_index"])
     added = await db.scalar(
         insert(Member)
         .values(org_id=scope.org_id, id=member_id, party=party, **_named(body.name), **sealed)
@@ -47,7 +48,7 @@ async def create_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, bo
     if added is None:
         raise await _phone_exists(db, cipher, scope.org_id, sealed["phone_index"])
     await _place(db, scope.org_id, member_id, body.unit_ids or [None])
-    await activate_member(db, scope.org_id, member_id, sealed["phone_index"])
+    await activate_member(db, scope.org_id, member_id)
     after = {"name": body.name, "party": party, "unit_ids": [str(unit) for unit in body.unit_ids]}
     await record(db, scope.actor, "member.added", org_id=scope.org_id, subject=("member", member_id), after=after)
     return await queries.get_member(db, cipher, scope.org_id, member_id)
@@ -60,7 +61,10 @@ async def update_member(
 
     Raises NotFound, EditedMeanwhile, PhoneExists, PartyMembersOnly, MemberIsAdmin (an admin's phone is theirs).
     """
+    held = await _hold_phones_of(db, cipher, scope.org_id, member_id, body.phone)
     before = await _lock(db, scope.org_id, member_id, version)
+    if before.phone_index not in held:  # changed between the two
+        await hold_phones(db, before.phone_index)
     values: dict[str, Any] = {}
     if body.name is not None and body.name != before.name:
         values |= _named(body.name)
@@ -81,7 +85,7 @@ async def update_member(
                 .where(Member.org_id == scope.org_id, Member.id == member_id)
                 .values(**values, version=Member.version + 1)
             )
-        await activate_member(db, scope.org_id, member_id, index)
+        await activate_member(db, scope.org_id, member_id)
         shown = {name: values[name] for name in ("name", "party") if name in values}
         phone = {"phone": "changed"} if index != before.phone_index else {}
         await record(
@@ -212,6 +216,7 @@ async def _row_of_admin(db: AsyncConnection, cipher: Cipher, org_id: UUID, user_
     assert user.verified_name is not None, "only a verified person becomes an admin (S1)"
     new_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
     sealed = seal_phone(cipher, org_id, new_id, cipher.decrypt_text(user.phone_cipher, user_id))
+    await hold_phones(db, sealed["phone_index"])
     named = _named(user.verified_name)
     row: Any = (
         await db.execute(
@@ -227,7 +232,7 @@ async def _row_of_admin(db: AsyncConnection, cipher: Cipher, org_id: UUID, user_
     ).one()
     if row.user_before is not None:
         await deactivate_member(db, org_id, row.id)
-    await activate_member(db, org_id, row.id, sealed["phone_index"])
+    await activate_member(db, org_id, row.id)
     member_id: UUID = row.id
     return member_id
 
@@ -241,6 +246,17 @@ def _party_flag(scope: OrgScope, given: bool | None) -> bool:
     if of_party and given is False:
         raise PartyMembersOnly
     return of_party if given is None else given
+
+
+async def _hold_phones_of(
+    db: AsyncConnection, cipher: Cipher, org_id: UUID, member_id: UUID, new_phone: str | None
+) -> list[bytes]:
+    """Hold the row's phone and the one that it is to have, before the row itself, as who registers does; gives them."""
+    indexes = [] if new_phone is None else [cipher.phone_index(new_phone)]
+    before = select(Member.phone_index).where(Member.org_id == org_id, Member.id == member_id)
+    indexes += (await db.scalars(before)).all()
+    await hold_phones(db, *indexes)
+    return indexes
 
 
 async def _lock(db: AsyncConnection, org_id: UUID, member_id: UUID, version: int | None) -> Any:

@@ -1,12 +1,25 @@
 """Reads of an org's directory."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, false, func, select
-from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    exists,
+    false,
+    func,
+    or_,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
@@ -15,7 +28,7 @@ from app.cipher import Cipher
 from app.errors import NotFound
 from app.members.schemas import InactiveReason, MemberOut
 from app.members.sealing import last4_index
-from app.members.tables import Member, Place
+from app.members.tables import Activation, LinkRequest, Member, Place
 from app.orgs import tree
 from app.orgs.tables import Unit
 from app.paging import Page, Paging
@@ -51,9 +64,18 @@ def _members(org_id: UUID) -> Select[Any]:
         .correlate(Member)
         .scalar_subquery()
     )
+    asked = _link_request()
+    undone = exists().where(
+        Activation.org_id == Member.org_id,
+        Activation.member_id == Member.id,
+        Activation.user_id == _Holder.id,
+        Activation.undone_by.is_not(None),
+    )
     reason = case(
         (Member.user_id.is_not(None), None),
+        (asked.is_not(None), InactiveReason.PHONE_MISMATCH),
         (_Holder.id.is_(None), InactiveReason.NEVER_REGISTERED),
+        (undone, InactiveReason.UNLINKED),
         else_=InactiveReason.NAME_MISMATCH,
     )
     return (
@@ -66,6 +88,7 @@ def _members(org_id: UUID) -> Select[Any]:
             Member.created_at,
             Member.user_id.is_not(None).label("active"),
             reason.label("inactive_reason"),
+            case((Member.user_id.is_(None), asked)).label("link_request_id"),
             _Linked.verified_name.is_not(None).label("verified"),
             units.cast(JSONB).label("units"),
             exists().where(standing, Place.unit_id.is_(None)).correlate(Member).label("at_org"),
@@ -77,6 +100,23 @@ def _members(org_id: UUID) -> Select[Any]:
             and_(Member.user_id.is_(None), _Holder.phone_index == Member.phone_index, _Holder.status == "active"),
         )
         .where(Member.org_id == org_id, Member.removed_at.is_(None))
+    )
+
+
+def _link_request() -> ScalarSelect[Any]:
+    """The oldest waiting request that fits the row: of its name, or by who holds its phone (S18)."""
+    return (
+        select(LinkRequest.id)
+        .where(
+            LinkRequest.org_id == Member.org_id,
+            LinkRequest.state == "asked",
+            LinkRequest.expires_at > func.now(),
+            or_(LinkRequest.name_key == func.name_key(Member.name), LinkRequest.user_id == _Holder.id),
+        )
+        .order_by(LinkRequest.id)
+        .limit(1)
+        .correlate(Member, _Holder)
+        .scalar_subquery()
     )
 
 
@@ -129,6 +169,14 @@ async def get_member(db: AsyncConnection, cipher: Cipher, org_id: UUID, member_i
     if row is None:
         raise NotFound
     return member_out(cipher, row)
+
+
+async def list_members_by_id(
+    db: AsyncConnection, cipher: Cipher, org_id: UUID, member_ids: Collection[UUID]
+) -> dict[UUID, MemberOut]:
+    """These of the org's people, by id."""
+    wanted = Member.id == func.any(bindparam("member_ids", list(member_ids), type_=ARRAY(Uuid)))
+    return {row.id: member_out(cipher, row) for row in (await db.execute(_members(org_id).where(wanted))).all()}
 
 
 async def find_member_by_phone(

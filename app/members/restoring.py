@@ -13,7 +13,7 @@ from app.cipher import Cipher
 from app.db import on_constraint
 from app.errors import NotFound
 from app.members import queries
-from app.members.activation import activate_member
+from app.members.activation import activate_member, hold_phones
 from app.members.errors import PhoneExists
 from app.members.schemas import MemberOut, RemovedMemberOut
 from app.members.tables import Member
@@ -68,9 +68,12 @@ async def restore_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, m
 
     Raises NotFound (also after thirty days), PhoneExists where the phone is in the directory again.
     """
+    index = await db.scalar(select(Member.phone_index).where(Member.org_id == scope.org_id, Member.id == member_id))
+    if index is not None:
+        await hold_phones(db, index)
     removed = (
         await db.execute(
-            select(Member.name, Member.phone_index, Member.removed_at)
+            select(Member.name, Member.removed_at)
             .where(Member.org_id == scope.org_id, Member.id == member_id, _RECENTLY)
             .with_for_update()
         )
@@ -85,7 +88,7 @@ async def restore_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, m
         )
     which = {"org_id": scope.org_id, "member_id": member_id, "removed_at": removed.removed_at}
     await db.execute(_PLACE_AGAIN, which)
-    await activate_member(db, scope.org_id, member_id, removed.phone_index)
+    await activate_member(db, scope.org_id, member_id)
     subject, after = ("member", member_id), {"name": removed.name}
     await record(db, scope.actor, "member.restored", org_id=scope.org_id, subject=subject, after=after)
     return await queries.get_member(db, cipher, scope.org_id, member_id)

@@ -31,6 +31,7 @@ class InactiveReason(StrEnum):
     NEVER_REGISTERED = "never-registered"
     NAME_MISMATCH = "name-mismatch"
     PHONE_MISMATCH = "phone-mismatch"
+    UNLINKED = "unlinked"
 
 
 class MemberCreate(Body):
@@ -98,8 +99,9 @@ class MemberOut(Out):
     active: bool = Field(description="Whether a registered user holds the phone (S18).")
     inactive_reason: InactiveReason | None = Field(
         description="`never-registered`; `name-mismatch`: who holds the phone is verified by another name; "
-        "`phone-mismatch`: somebody asks to be linked who holds another phone."
+        "`phone-mismatch`: somebody asks to be linked who holds another phone; `unlinked`: an admin undid the link."
     )
+    link_request_id: UUID | None = Field(description="A request to be linked that waits and fits (S18).")
     verified: bool = Field(description="Whether the active person's real name is verified (S1).")
     version: int
     created_at: datetime

@@ -1,0 +1,213 @@
+"""“That is me” (S18): asked by a verified user, decided by an admin of the org; and undoing a link.
+
+What is linked is the org's row. The account, its phone and its points never change by anything here, and neither side
+learns a phone of the other's. What the asker is answered does not depend on what the directory holds.
+"""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import exists, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.admins.tables import OrgAdmin
+from app.audit.operations import record
+from app.auth.access import OrgScope, UserScope
+from app.auth.tables import User
+from app.db import on_constraint
+from app.errors import NotFound
+from app.members.activation import deactivate_member
+from app.members.errors import MemberIsAdmin
+from app.members.links.errors import (
+    AlreadyInDirectory,
+    LinkRequestDecided,
+    LinkRequestOpen,
+    NoCandidate,
+    SeveralCandidates,
+    TooManyLinkRequests,
+    UnknownOrg,
+)
+from app.members.links.queries import FITS, WAITS
+from app.members.links.schemas import LinkRequestCreate
+from app.members.tables import Activation, LinkRequest, Member
+from app.orgs.locking import hold
+from app.orgs.tables import Org
+from app.search import spell_person
+
+LIFETIME = timedelta(days=30)
+MOST = 10
+"""Requests of one user that may wait at a time."""
+
+
+async def create_link_request(db: AsyncConnection, user: UserScope, body: LinkRequestCreate) -> UUID:
+    """Ask an org to link a row of its directory to one's account; gives the request's id.
+
+    Raises RealNameRequired, UnknownOrg, AlreadyInDirectory (one sees the org then), LinkRequestOpen,
+    TooManyLinkRequests.
+    """
+    name = user.require_real_name()
+    key: str = (await db.execute(select(func.name_key(name)))).scalar_one()
+    pinyin = spell_person("".join(name.split())).pinyin
+    org_id = await _org_asked(db, body, key, pinyin)
+    standing = exists().where(Member.org_id == org_id, Member.user_id == user.user_id)
+    if await db.scalar(select(standing)):
+        raise AlreadyInDirectory
+    mine = (LinkRequest.user_id == user.user_id, LinkRequest.state == "asked")
+    await _end(db, *mine, LinkRequest.expires_at <= func.now(), state="expired", decided_at=LinkRequest.expires_at)
+    if (await db.execute(select(func.count()).select_from(LinkRequest).where(*mine))).scalar_one() >= MOST:
+        raise TooManyLinkRequests
+    with on_constraint(("link_requests_one_open_key", LinkRequestOpen)):
+        request_id: UUID = (
+            await db.execute(
+                insert(LinkRequest)
+                .values(
+                    org_id=org_id,
+                    user_id=user.user_id,
+                    name_key=key,
+                    pinyin=pinyin,
+                    expires_at=func.now() + LIFETIME,
+                )
+                .returning(LinkRequest.id)
+            )
+        ).scalar_one()
+    await record(db, user.actor, "link_request.created", subject=("link_request", request_id))
+    return request_id
+
+
+async def _org_asked(db: AsyncConnection, body: LinkRequestCreate, key: str, pinyin: str) -> UUID:
+    """The live org that is meant; of several of one name the one where the asker could be meant."""
+    named = Org.name == body.org_name, Org.region_code == body.region_code
+    which = (Org.id == body.org_id,) if body.org_id is not None else named
+    fits = exists().where(
+        Member.org_id == Org.id,
+        Member.removed_at.is_(None),
+        Member.pinyin == pinyin,
+        func.name_key(Member.name) == key,
+    )
+    order = (fits.desc(), Org.id) if body.org_id is None else (Org.id,)
+    org_id: UUID | None = await db.scalar(select(Org.id).where(*which, Org.status == "live").order_by(*order).limit(1))
+    if org_id is None:
+        raise UnknownOrg
+    return org_id
+
+
+async def withdraw_link_request(db: AsyncConnection, user: UserScope, request_id: UUID) -> None:
+    """Take back one's own request. Raises NotFound, LinkRequestDecided."""
+    mine = (LinkRequest.id == request_id, LinkRequest.user_id == user.user_id)
+    if not await _end(db, *mine, state="withdrawn", decided_by=user.user_id):
+        if await db.scalar(select(LinkRequest.id).where(*mine)) is None:
+            raise NotFound
+        raise LinkRequestDecided
+    await record(db, user.actor, "link_request.withdrawn", subject=("link_request", request_id))
+
+
+async def forget_link_requests(db: AsyncConnection, user_id: UUID) -> None:
+    """End what a user asked for, with the name that it was asked by: their account is being closed."""
+    await _end(db, LinkRequest.user_id == user_id, state="withdrawn")
+
+
+async def accept_link_request(db: AsyncConnection, scope: OrgScope, request_id: UUID, member_id: UUID | None) -> UUID:
+    """Consent: link the row to the asker's account, until it is undone; gives the row's id.
+
+    Raises NotFound, LinkRequestDecided, NoCandidate, SeveralCandidates, AlreadyInDirectory.
+    """
+    await hold(db, scope)  # no import brings the account in by another row meanwhile
+    asked = await _get(db, scope.org_id, request_id)
+    # Nor does a change of the account's phone, or somebody who adds that phone by hand.
+    await db.execute(select(User.id).where(User.id == asked.user_id).with_for_update(key_share=True))
+    member_id = await _candidate(db, scope.org_id, request_id, member_id)
+    held = select(Member.user_id).where(Member.org_id == scope.org_id, Member.id == member_id).with_for_update()
+    await db.execute(held)
+    await _candidate(db, scope.org_id, request_id, member_id)  # still, now that it is held
+    accepted = {"state": "accepted", "member_id": member_id, "decided_by": scope.user.user_id}
+    if not await _end(db, LinkRequest.org_id == scope.org_id, LinkRequest.id == request_id, WAITS, **accepted):
+        raise LinkRequestDecided
+    with on_constraint(("members_org_id_user_id_key", AlreadyInDirectory)):
+        await db.execute(
+            update(Member)
+            .where(Member.org_id == scope.org_id, Member.id == member_id)
+            .values(user_id=asked.user_id, version=Member.version + 1)
+        )
+    linked = {"org_id": scope.org_id, "member_id": member_id, "user_id": asked.user_id}
+    await db.execute(insert(Activation).values(**linked, consented_by=scope.user.user_id))
+    after = {"member_id": str(member_id)}
+    subject = ("link_request", request_id)
+    await record(db, scope.actor, "link_request.accepted", org_id=scope.org_id, subject=subject, after=after)
+    return member_id
+
+
+async def refuse_link_request(db: AsyncConnection, scope: OrgScope, request_id: UUID, reason: str) -> None:
+    """Refuse, with a reason that the asker reads. Raises NotFound, LinkRequestDecided."""
+    await _get(db, scope.org_id, request_id)
+    refused = {"state": "refused", "decided_by": scope.user.user_id, "reason": reason}
+    if not await _end(db, LinkRequest.org_id == scope.org_id, LinkRequest.id == request_id, **refused):
+        raise LinkRequestDecided
+    subject = ("link_request", request_id)
+    await record(db, scope.actor, "link_request.refused", org_id=scope.org_id, subject=subject)
+
+
+async def undo_link(db: AsyncConnection, scope: OrgScope, member_id: UUID) -> None:
+    """Unlink a row from the account that it is active through; they are not linked again without consent.
+
+    Raises NotFound (also where it is inactive), MemberIsAdmin.
+    """
+    row = (
+        await db.execute(
+            select(Member.user_id)
+            .where(Member.org_id == scope.org_id, Member.id == member_id, Member.user_id.is_not(None))
+            .with_for_update()
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFound
+    admin = exists().where(OrgAdmin.org_id == scope.org_id, OrgAdmin.user_id == row.user_id)
+    if await db.scalar(select(admin)):
+        raise MemberIsAdmin
+    await deactivate_member(db, scope.org_id, member_id, undone_by=scope.user.user_id)
+    touched = update(Member).where(Member.org_id == scope.org_id, Member.id == member_id)
+    await db.execute(touched.values(version=Member.version + 1))
+    await record(db, scope.actor, "member.unlinked", org_id=scope.org_id, subject=("member", member_id))
+
+
+async def _get(db: AsyncConnection, org_id: UUID, request_id: UUID) -> Any:
+    """A request that the org's admins see: it fits a row, or they decided it. Raises NotFound, LinkRequestDecided."""
+    fits = select(Member.id).where(FITS).correlate(LinkRequest, User).exists()
+    shown = or_(LinkRequest.decided_by != LinkRequest.user_id, fits)
+    statement = (
+        select(LinkRequest.user_id, WAITS.label("waits"))
+        .join(User, User.id == LinkRequest.user_id)
+        .where(LinkRequest.org_id == org_id, LinkRequest.id == request_id, shown)
+    )
+    row = (await db.execute(statement)).one_or_none()
+    if row is None:
+        raise NotFound
+    if not row.waits:
+        raise LinkRequestDecided
+    return row
+
+
+async def _candidate(db: AsyncConnection, org_id: UUID, request_id: UUID, member_id: UUID | None) -> UUID:
+    """The row that the request can be meant for. Raises NoCandidate, SeveralCandidates."""
+    statement = (
+        select(Member.id)
+        .select_from(LinkRequest)
+        .join(User, User.id == LinkRequest.user_id)
+        .join(Member, FITS)
+        .where(LinkRequest.org_id == org_id, LinkRequest.id == request_id)
+        .order_by(Member.id)
+    )
+    if member_id is not None:
+        statement = statement.where(Member.id == member_id)
+    found = list((await db.scalars(statement)).all())
+    if not found:
+        raise NoCandidate
+    if len(found) > 1:
+        raise SeveralCandidates(member_ids=[str(one) for one in found])
+    return found[0]
+
+
+async def _end(db: AsyncConnection, *which: Any, **values: Any) -> bool:
+    ended = {"name_key": None, "pinyin": None, "decided_at": func.now()} | values
+    done = await db.execute(update(LinkRequest).where(*which, LinkRequest.state == "asked").values(ended))
+    return done.rowcount > 0
