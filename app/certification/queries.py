@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, func, literal, select, tuple_
+from sqlalchemy import Select, exists, func, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
@@ -16,6 +16,7 @@ from app.errors import NotFound
 from app.orgs import tree
 from app.orgs.tables import Org
 from app.paging import Paging
+from app.search import name_matches
 
 INVITATION_COLUMNS = (
     Invitation.id,
@@ -87,11 +88,9 @@ async def get_live_invitation(db: AsyncConnection, token: str) -> Any:
     return row
 
 
-async def list_received_applications(
-    db: AsyncConnection, org_id: UUID, state: str | None, paging: Paging
-) -> Sequence[Any]:
-    """The applications made to an org, newest first, with the name and verification state of who applies."""
-    statement = (
+def _received_applications(org_id: UUID) -> Select[*tuple[Any, ...]]:
+    """Applications made to an org, with the name and verification state of who applies."""
+    return (
         select(
             *APPLICATION_COLUMNS,
             Org.name.label("subordinate_name"),
@@ -103,14 +102,27 @@ async def list_received_applications(
         .join(Org, Org.id == Certification.subordinate_id)
         .join(User, User.id == Certification.applied_by)
         .where(Certification.superior_id == org_id)
-        .order_by(Certification.id.desc())
-        .limit(paging.limit + 1)
     )
+
+
+async def list_received_applications(
+    db: AsyncConnection, org_id: UUID, state: str | None, paging: Paging
+) -> Sequence[Any]:
+    """The applications made to an org, newest first."""
+    statement = _received_applications(org_id).order_by(Certification.id.desc()).limit(paging.limit + 1)
     if state is not None:
         statement = statement.where(Certification.state == state)
     if paging.after is not None:
         statement = statement.where(Certification.id < paging.after[0])
     return (await db.execute(statement)).all()
+
+
+async def get_received_application(db: AsyncConnection, org_id: UUID, application_id: UUID) -> Any:
+    """One application made to an org. Raises NotFound."""
+    row = (await db.execute(_received_applications(org_id).where(Certification.id == application_id))).one_or_none()
+    if row is None:
+        raise NotFound
+    return row
 
 
 async def list_certifications(db: AsyncConnection, org_id: UUID, paging: Paging) -> Sequence[Any]:
@@ -132,8 +144,11 @@ async def list_certifications(db: AsyncConnection, org_id: UUID, paging: Paging)
     return (await db.execute(statement)).all()
 
 
-async def list_subordinates(db: AsyncConnection, org_id: UUID, paging: Paging) -> Sequence[Any]:
-    """The orgs certified directly under one, by name; one index serves any page of any org alike."""
+async def list_subordinates(
+    db: AsyncConnection, org_id: UUID, paging: Paging, wanted: str | None = None
+) -> Sequence[Any]:
+    """The orgs certified directly under one, by name; one index serves any page of any org alike. `wanted` finds them
+    by characters of the name, by pinyin or initials."""
     statement = (
         select(Org.id, Org.name, Org.kind, Org.region_code, Certification.certified_at)
         .join(Org, Org.id == Certification.subordinate_id)
@@ -141,10 +156,27 @@ async def list_subordinates(db: AsyncConnection, org_id: UUID, paging: Paging) -
         .order_by(Certification.subordinate_name, Certification.subordinate_id)
         .limit(paging.limit + 1)
     )
+    if wanted is not None:
+        statement = statement.where(
+            name_matches(wanted, name=Org.name, grams=Org.name_grams, pinyin=Org.pinyin, initials=Org.initials)
+        )
     if paging.after is not None:
         key = tuple_(Certification.subordinate_name, Certification.subordinate_id)
         statement = statement.where(key > tuple_(*map(literal, paging.after)))
     return (await db.execute(statement)).all()
+
+
+async def get_subordinate(db: AsyncConnection, org_id: UUID, subordinate_id: UUID) -> Any:
+    """One org certified directly under another. Raises NotFound."""
+    statement = (
+        select(Org.id, Org.name, Org.kind, Org.region_code, Certification.certified_at)
+        .join(Org, Org.id == Certification.subordinate_id)
+        .where(Certification.superior_id == org_id, Certification.state == "certified", Org.id == subordinate_id)
+    )
+    row = (await db.execute(statement)).one_or_none()
+    if row is None:
+        raise NotFound
+    return row
 
 
 async def list_subordinate_nodes(db: AsyncConnection, org_id: UUID, paging: Paging) -> Sequence[Any]:

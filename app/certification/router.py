@@ -52,7 +52,7 @@ async def create_invitation(
     request: Request, scope: Writer, body: InvitationCreate, db: Db, cipher: CipherDep
 ) -> InvitationOut:
     """Invite subordinates to apply for certification: a link and a QR code (S6)."""
-    return _invitation_out(request, cipher, await operations.create_invitation(db, cipher, scope, body))
+    return invitation_out(request, cipher, await operations.create_invitation(db, cipher, scope, body))
 
 
 @router.get("/orgs/{org_id}/invitations")
@@ -62,7 +62,7 @@ async def list_invitations(
     """The org's invitations, newest first."""
     rows = await queries.list_invitations(db, scope.org_id, paging)
     page = Page[Any].of(rows, paging, lambda row: (row.id,), object)
-    items = [_invitation_out(request, cipher, row) for row in page.items]
+    items = [invitation_out(request, cipher, row) for row in page.items]
     return Page[InvitationOut](items=items, next_cursor=page.next_cursor)
 
 
@@ -74,7 +74,7 @@ async def list_invitations(
 async def draw_invitation(request: Request, scope: Reader, invitation_id: UUID, db: Db, cipher: CipherDep) -> Response:
     """The invitation as a QR code, to be shown or printed."""
     row = await queries.get_invitation(db, scope.org_id, invitation_id)
-    picture = await draw_svg(_invitation_out(request, cipher, row).link)
+    picture = await draw_svg(invitation_out(request, cipher, row).link)
     return Response(picture, media_type="image/svg+xml", headers={"Cache-Control": "no-store"})
 
 
@@ -187,7 +187,7 @@ async def list_superiors(scope: Annotated[OrgScope, Can(Permission.ORG_READ)], d
     return [SuperiorOut.model_validate(row) for row in await queries.list_superiors(db, scope.org_id)]
 
 
-def _invitation_out(request: Request, cipher: Cipher, row: Any) -> InvitationOut:
+def invitation_out(request: Request, cipher: Cipher, row: Any) -> InvitationOut:
     token = cipher.decrypt_text(row.token_cipher, row.id)
     return InvitationOut(
         id=row.id,

@@ -1,17 +1,21 @@
 """The first page, and the first page of an org."""
 
-from typing import Annotated
+from dataclasses import replace
+from functools import partial
+from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
 from app.auth.access import Can, OrgScope, SignedIn
 from app.auth.permissions import Permission
-from app.console.rendering import page
+from app.console.rendering import Words, page, words_of
 from app.console.route import ConsoleRoute
 from app.console.standing import at_home, over_org
 from app.db import Db
+from app.inbox.queries import count_waiting, list_waiting
 from app.orgs.queries import list_my_orgs
-from app.paging import Paging
+from app.paging import Page, Paging, paged_by
 from app.points.days import today
 from app.reports.periods import Span
 from app.reports.queries import Listing
@@ -20,14 +24,72 @@ from app.reports.schemas import Sort
 
 router = APIRouter(prefix="/console", route_class=ConsoleRoute, include_in_schema=False)
 
+_WAITING = 8
+
+
+# Where each kind that waits is answered.
+_PLACES = {
+    "application": "/console/orgs/{org_id}/certification/applications",
+    "change-request": "/console/orgs/{org_id}/settings/received",
+    "recovery": "/console/orgs/{org_id}/settings",
+    "transfer": "/console/orgs/{org_id}/certification/transfers/{id}",
+    "admin-invitation": "/console/offers/admin-invitations/{id}",
+    "promotion": "/console/offers/promotions/{id}",
+}
+
+
+def _place_of(one: Any) -> str:
+    return _PLACES[one.kind].format(org_id=one.org_id, id=one.id)
+
 
 @router.get("/")
-async def show_home(request: Request, db: Db, scope: SignedIn) -> Response:
-    """My orgs."""
+async def show_home(request: Request, db: Db, scope: SignedIn, paging: Annotated[Paging, paged_by(UUID)]) -> Response:
+    """What waits for me, and my orgs."""
+    waiting = await list_waiting(db, scope.user_id, replace(paging, limit=_WAITING))
+    inbox = Page[Any].of(waiting, replace(paging, limit=_WAITING), lambda row: (row.id,), object)
+    total = sum((await count_waiting(db, scope.user_id)).values()) if waiting else 0
     mine = await list_my_orgs(db, scope.user_id)
     administered = [org for org in mine if set(org.roles) & {"main_admin", "admin"}]
     belonging = [org for org in mine if org not in administered]
-    return page(request, "home.html", **at_home(scope), administered=administered, belonging=belonging)
+    words = words_of(request)
+    shown = {
+        "administered": administered,
+        "belonging": belonging,
+        "inbox": inbox,
+        "total": total,
+        "link_of": _place_of,
+        "kinds": _kinds(words),
+        "details": partial(_detail_of, words),
+    }
+    return page(request, "home.html", **at_home(scope), **shown)
+
+
+def _detail_of(words: Words, one: Any) -> str:
+    """What is asked, as a reader says it."""
+    match one.kind, one.step or one.detail:
+        case "change-request", "hand-over":
+            return words("移交主管理员")
+        case "change-request", "recovery":
+            return words("替换主管理员")
+        case "change-request", _:
+            return words("改名为“{name}”", name=one.detail)
+        case "transfer", "release":
+            return words("申请转到“{name}”", name=one.detail)
+        case "transfer", _:
+            return words("从“{name}”转来", name=one.detail)
+        case _:
+            return str(one.detail)
+
+
+def _kinds(words: Words) -> dict[str, str]:
+    return {
+        "application": words("认证申请"),
+        "change-request": words("变更申请"),
+        "recovery": words("申请替换您"),
+        "transfer": words("整体转移"),
+        "admin-invitation": words("管理员邀请"),
+        "promotion": words("支部改设"),
+    }
 
 
 @router.get("/orgs/{org_id}")

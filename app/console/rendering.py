@@ -1,5 +1,6 @@
 """Templates: their words in two languages, times and numbers as the reader writes them, everything escaped."""
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from functools import partial
@@ -55,6 +56,8 @@ class Words:
     def day(self, value: date | None) -> Markup:
         if value is None:
             return Markup("—")
+        if isinstance(value, datetime):
+            value = value.astimezone(SHANGHAI).date()
         shown = (
             f"{value.day} {value:%b} {value.year}" if self.in_english else f"{value.year}年{value.month}月{value.day}日"
         )
@@ -77,6 +80,8 @@ class Words:
         return Markup('<time datetime="{}">{}</time>').format(value.isoformat(), f"{day}{local:%H:%M}")
 
 
+# The rule that an advice of the API names at its end; people at a page do not know it by number.
+_RULE = re.compile(r" ?\(S\d+(?:[,、] ?S\d+)*\)")
 _environment = Environment(
     loader=PackageLoader("app.console"),
     autoescape=True,
@@ -84,6 +89,7 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_environment.filters["plain"] = lambda advice: _RULE.sub("", advice)
 _environment.globals |= {"asset_url": asset_url, "region": path_of}
 
 

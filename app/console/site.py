@@ -5,17 +5,28 @@ from fastapi import APIRouter, Request, Response
 from app.auth.access import Public
 from app.auth.session_cookies import is_secure
 from app.console import (
+    admins,
+    applications,
     assets,
     audit,
+    changes,
+    decisions,
     directory,
     hierarchy,
     home,
     imports,
+    invitations,
+    invited,
+    naming,
     people,
+    promotions,
     reports,
     security,
     selection,
     sign_in,
+    subordinates,
+    superiors,
+    transfers,
     units,
 )
 from app.console.forms import PageForm
@@ -62,7 +73,9 @@ def routers(settings: Settings) -> list[APIRouter]:
     """The console's routes, and in development the phone's; what matches nothing comes last."""
     found = [assets.router, sign_in.router, sign_in.signed_in_router, home.router, security.router]
     found += [directory.router, people.router, selection.router, units.router, hierarchy.router, imports.router]
-    found += [reports.router, audit.router, rest]
+    found += [reports.router, audit.router]
+    found += [changes.router, admins.router, decisions.router, naming.router, promotions.router, invited.router]
+    found += [superiors.router, applications.router, invitations.router, subordinates.router, transfers.router, rest]
     if settings.development:
         found += [phone_sign_in.router, phone_sign_in.signed_in_router, me.router, scans.router, orgs.router]
         found += [phone_rest]

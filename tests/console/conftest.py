@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -14,6 +15,9 @@ from app.settings import Settings
 from tests.browser import Screen, chromium, screen
 from tests.live import serving
 from tests.people import Person
+
+if TYPE_CHECKING:
+    from tests.console.desk import Desk
 
 ORIGIN = {"Origin": "http://localhost:8000"}
 
@@ -78,3 +82,18 @@ def signed_in(live: str) -> SignIn:
         await shown.context.add_cookies([{"name": "xuezu-console", "value": value, "url": live}])
 
     return sign_in
+
+
+@pytest.fixture
+async def desk_of(app: FastAPI) -> AsyncIterator[Callable[[Person], Awaitable["Desk"]]]:
+    """Sit a person down at the console."""
+    from tests.console.desk import Desk
+
+    async with AsyncExitStack() as stack:
+
+        async def sit(person: Person) -> "Desk":
+            desk = await Desk.of(app, person)
+            stack.push_async_callback(desk.visitor.aclose)
+            return desk
+
+        yield sit

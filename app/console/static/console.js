@@ -77,6 +77,16 @@ document.addEventListener("click", (event) => {
     expands.parentElement.querySelector(":scope > ul").hidden = !open;
   }
   if (at("[data-close]") || event.target.matches("dialog")) event.target.closest("dialog").close();
+  const fills = at("[data-fills]");
+  if (fills) {
+    const field = document.querySelector(fills.dataset.fills);
+    field.value = fills.dataset.value;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    field.focus();
+  }
+  const copies = at("[data-copies]");
+  if (copies) copy(copies);
+  if (at("[data-prints]")) print();
   const choice = at("[data-choice] a");
   if (choice) {
     for (const other of document.querySelectorAll("[data-choice] a[aria-current]")) other.removeAttribute("aria-current");
@@ -121,6 +131,23 @@ document.addEventListener("submit", (event) => {
   }
 });
 
+for (const tab of document.querySelectorAll(".tabs [aria-current]")) {
+  // The tab that is open shows, where they are more than a phone is wide.
+  tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.offsetLeft - 40;
+}
+
 addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll("form[method=post] button[type=submit]:disabled")) button.disabled = false;
 });
+
+/** Put a link where it can be pasted from; without a secure context the old way. */
+async function copy(button) {
+  const field = document.querySelector(button.dataset.copies);
+  field.select();
+  try {
+    await navigator.clipboard.writeText(field.value);
+  } catch {
+    document.execCommand("copy");
+  }
+  button.nextElementSibling.textContent = button.dataset.copied;
+}

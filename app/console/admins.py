@@ -1,0 +1,150 @@
+"""Who administers the org (设置, S4): invited by phone, removed, resigned."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import ValidationError
+
+from app.admins import operations, queries
+from app.admins.invitees import Invitee
+from app.admins.schemas import AdminInvitationOut
+from app.auth.access import Can, OrgScope
+from app.auth.permissions import Permission
+from app.cipher import CipherDep
+from app.console.confirmations import PAGE_CHANGED, Confirmation, ask, confirm
+from app.console.forms import Form, PageForm, checked, refusal_of
+from app.console.notices import done
+from app.console.rendering import page, part, words_of
+from app.console.route import ConsoleRoute
+from app.console.standing import in_org
+from app.db import Db
+from app.errors import NotFound, Problem
+from app.paging import Page, Paging, paged_by
+
+router = APIRouter(prefix="/console/orgs/{org_id}/settings", route_class=ConsoleRoute, include_in_schema=False)
+
+Reader = Annotated[OrgScope, Can(Permission.ADMINS_READ)]
+MainAdmin = Annotated[OrgScope, Can(Permission.ADMINS_WRITE)]
+Resigning = Annotated[OrgScope, Can(Permission.ADMINS_RESIGN)]
+
+
+@router.get("/admins")
+async def show_admins(
+    request: Request, db: Db, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
+) -> Response:
+    """The admins, and who was invited."""
+    rows = await queries.list_admin_invitations(db, cipher, scope.org_id, paging)
+    invitations = Page[AdminInvitationOut].of(rows, paging, lambda row: (row.id,), AdminInvitationOut)
+    admins = await queries.list_admins(db, scope.org_id)
+    return page(request, "settings/admins.html", **in_org(scope, "settings"), admins=admins, invitations=invitations)
+
+
+@router.get("/admin-invitations/new")
+async def show_new_admin(request: Request, scope: MainAdmin) -> Response:
+    """The form to invite somebody by phone."""
+    return part(
+        request, "settings/new_admin.html", **in_org(scope, "settings"), form=Form([]), wrong=False, problem=None
+    )
+
+
+@router.post("/admin-invitations")
+async def invite(request: Request, db: Db, cipher: CipherDep, scope: MainAdmin, form: PageForm) -> Response:
+    """Invites them; the answer is the same whoever holds the phone."""
+    body: Any = checked(Invitee, {"phone": form.get("phone", "")})
+    outcome = body
+    if not isinstance(body, ValidationError):
+        outcome = await refusal_of(db, operations.invite_admin(db, cipher, scope, body))
+    if isinstance(outcome, ValidationError | Problem):
+        problem = outcome if isinstance(outcome, Problem) else None
+        shown = {**in_org(scope, "settings"), "form": form, "problem": problem, "wrong": problem is None}
+        return part(request, "settings/new_admin.html", problem.status if problem else 422, **shown)
+    return done(request, words_of(request)("已发出邀请，等待对方答复"), PAGE_CHANGED)
+
+
+@router.get("/admin-invitations/{invitation_id}/withdrawal")
+async def show_withdrawal(request: Request, scope: MainAdmin, invitation_id: Annotated[UUID, Path()]) -> Response:
+    """What withdrawing does."""
+    return ask(request, _withdrawal(request, scope, invitation_id))
+
+
+@router.post("/admin-invitations/{invitation_id}/withdrawal")
+async def withdraw(
+    request: Request, db: Db, scope: MainAdmin, invitation_id: Annotated[UUID, Path()], form: PageForm
+) -> Response:
+    """Takes an invitation back."""
+    asked = _withdrawal(request, scope, invitation_id)
+    said = words_of(request)("邀请已撤回")
+    return await confirm(
+        request, db, asked, form, lambda _: operations.withdraw_admin_invitation(db, scope, invitation_id), said
+    )
+
+
+@router.get("/admins/me/resignation")
+async def show_resignation(request: Request, scope: Resigning) -> Response:
+    """What resigning does, to be confirmed by the org's name."""
+    return ask(request, _resignation(request, scope))
+
+
+@router.post("/admins/me/resignation")
+async def resign(request: Request, db: Db, scope: Resigning, form: PageForm) -> Response:
+    """Gives up one's own office; the org is no longer theirs to see from here."""
+    asked = _resignation(request, scope)
+    said = words_of(request)("您已退出“{name}”的管理组", name=scope.org.name)
+    response = await confirm(request, db, asked, form, lambda _: operations.resign(db, scope), said)
+    if response.status_code == 200:
+        del response.headers["HX-Trigger"]
+        response.headers["HX-Redirect"] = "/console/"
+    return response
+
+
+@router.get("/admins/{user_id}/removal")
+async def show_removal(request: Request, db: Db, scope: MainAdmin, user_id: Annotated[UUID, Path()]) -> Response:
+    """What removing an admin does, to be confirmed by their name."""
+    return ask(request, await _removal(request, db, scope, user_id))
+
+
+@router.post("/admins/{user_id}/removal")
+async def remove(
+    request: Request, db: Db, scope: MainAdmin, user_id: Annotated[UUID, Path()], form: PageForm
+) -> Response:
+    """Takes an admin's office away."""
+    asked = await _removal(request, db, scope, user_id)
+    said = words_of(request)("{name} 不再是管理员", name=asked.name or "")
+    return await confirm(request, db, asked, form, lambda _: operations.remove_admin(db, scope, user_id), said)
+
+
+def _withdrawal(request: Request, scope: OrgScope, invitation_id: UUID) -> Confirmation:
+    words = words_of(request)
+    return Confirmation(
+        title=words("撤回邀请"),
+        says=words("撤回后对方不能再接受；需要时可以重新邀请。"),
+        button=words("撤回"),
+        to=f"/console/orgs/{scope.org_id}/settings/admin-invitations/{invitation_id}/withdrawal",
+        danger=False,
+    )
+
+
+def _resignation(request: Request, scope: OrgScope) -> Confirmation:
+    words = words_of(request)
+    return Confirmation(
+        title=words("退出管理组"),
+        says=words("退出后您不能再管理“{name}”；要回来需由主管理员再次添加。您仍在通讯录中。", name=scope.org.name),
+        button=words("退出管理组"),
+        to=f"/console/orgs/{scope.org_id}/settings/admins/me/resignation",
+        name=scope.org.name,
+    )
+
+
+async def _removal(request: Request, db: Db, scope: OrgScope, user_id: UUID) -> Confirmation:
+    admin = next((one for one in await queries.list_admins(db, scope.org_id) if one.user_id == user_id), None)
+    if admin is None:
+        raise NotFound
+    words = words_of(request)
+    return Confirmation(
+        title=words("移除管理员 {name}", name=admin.name or ""),
+        says=words("{name} 将不能再管理本组织，但仍在通讯录中；需要时可以再次添加。", name=admin.name or ""),
+        button=words("移除"),
+        to=f"/console/orgs/{scope.org_id}/settings/admins/{user_id}/removal",
+        name=admin.name,
+    )

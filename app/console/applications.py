@@ -1,0 +1,97 @@
+"""Applications to be certified under this org (认证, S6): confirmed, or refused with a reason."""
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Request, Response
+
+from app.auth.access import Can, OrgScope
+from app.auth.permissions import Permission
+from app.certification import queries
+from app.certification.operations import approve_application, refuse_application
+from app.console.confirmations import Confirmation, ask, confirm
+from app.console.forms import PageForm
+from app.console.rendering import page, words_of
+from app.console.route import ConsoleRoute
+from app.console.standing import in_org
+from app.db import Db
+from app.paging import Page, Paging, paged_by
+
+router = APIRouter(
+    prefix="/console/orgs/{org_id}/certification/applications", route_class=ConsoleRoute, include_in_schema=False
+)
+
+Reader = Annotated[OrgScope, Can(Permission.CERTIFICATION_READ)]
+Writer = Annotated[OrgScope, Can(Permission.CERTIFICATION_WRITE)]
+ApplicationId = Annotated[UUID, Path()]
+
+
+@router.get("")
+async def show_applications(
+    request: Request,
+    db: Db,
+    scope: Reader,
+    paging: Annotated[Paging, paged_by(UUID)],
+    state: Literal["applied", "certified", "refused", "all"] = "applied",
+) -> Response:
+    """Those that wait, or the others."""
+    rows = await queries.list_received_applications(db, scope.org_id, None if state == "all" else state, paging)
+    applications = Page[Any].of(rows, paging, lambda row: (row.id,), object)
+    shown = {**in_org(scope, "certification"), "applications": applications, "chosen": state}
+    return page(request, "certification/applications.html", **shown)
+
+
+@router.get("/{application_id}/approval")
+async def show_approval(request: Request, db: Db, scope: Writer, application_id: ApplicationId) -> Response:
+    """What confirming does."""
+    return ask(request, await _approval(request, db, scope, application_id))
+
+
+@router.post("/{application_id}/approval")
+async def approve(request: Request, db: Db, scope: Writer, application_id: ApplicationId, form: PageForm) -> Response:
+    """Certifies the applicant under this org."""
+    asked = await _approval(request, db, scope, application_id)
+    said = words_of(request)("认证已通过")
+    return await confirm(request, db, asked, form, lambda _: approve_application(db, scope, application_id), said)
+
+
+@router.get("/{application_id}/refusal")
+async def show_refusal(request: Request, db: Db, scope: Writer, application_id: ApplicationId) -> Response:
+    """Asks for the reason."""
+    return ask(request, await _refusal(request, db, scope, application_id))
+
+
+@router.post("/{application_id}/refusal")
+async def refuse(request: Request, db: Db, scope: Writer, application_id: ApplicationId, form: PageForm) -> Response:
+    """Refuses the applicant."""
+    asked = await _refusal(request, db, scope, application_id)
+    said = words_of(request)("已拒绝，理由已告知对方")
+    return await confirm(
+        request, db, asked, form, lambda reason: refuse_application(db, scope, application_id, reason), said
+    )
+
+
+async def _approval(request: Request, db: Db, scope: OrgScope, application_id: UUID) -> Confirmation:
+    one, words = await queries.get_received_application(db, scope.org_id, application_id), words_of(request)
+    return Confirmation(
+        title=words("通过认证"),
+        says=words(
+            "“{below}”将成为“{above}”的下级：您可以看到它和它全部下级的概况，看不到人员名单。之后可以解除。",
+            below=one.subordinate_name,
+            above=scope.org.name,
+        ),
+        button=words("通过"),
+        to=f"/console/orgs/{scope.org_id}/certification/applications/{application_id}/approval",
+        danger=False,
+    )
+
+
+async def _refusal(request: Request, db: Db, scope: OrgScope, application_id: UUID) -> Confirmation:
+    one, words = await queries.get_received_application(db, scope.org_id, application_id), words_of(request)
+    return Confirmation(
+        title=words("拒绝“{name}”的申请", name=one.subordinate_name),
+        says=words("对方的管理员会看到理由，并可以重新申请。"),
+        button=words("拒绝"),
+        to=f"/console/orgs/{scope.org_id}/certification/applications/{application_id}/refusal",
+        reason=words("拒绝的理由"),
+    )

@@ -1,0 +1,100 @@
+"""A unit that has grown is offered to be an org of its own (认证, S7, S19)."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import ValidationError
+
+from app.auth.access import Can, OrgScope
+from app.auth.permissions import Permission
+from app.cipher import CipherDep
+from app.console.confirmations import PAGE_CHANGED, Confirmation, ask, confirm
+from app.console.forms import Form, MaybeId, PageForm, checked, fields_of, refusal_of
+from app.console.notices import done
+from app.console.people import UNITS
+from app.console.rendering import page, part, words_of
+from app.console.route import ConsoleRoute
+from app.console.standing import in_org
+from app.db import Db
+from app.errors import Problem
+from app.orgs import promotion_queries
+from app.orgs.promotions import create_promotion, withdraw_promotion
+from app.orgs.unit_queries import list_units_by_path
+from app.orgs.unit_schemas import PromotionCreate, PromotionOut
+from app.paging import Page, Paging, paged_by
+
+router = APIRouter(
+    prefix="/console/orgs/{org_id}/certification/promotions", route_class=ConsoleRoute, include_in_schema=False
+)
+
+Reader = Annotated[OrgScope, Can(Permission.UNITS_READ)]
+Writer = Annotated[OrgScope, Can(Permission.UNITS_WRITE)]
+PromotionId = Annotated[UUID, Path()]
+
+
+@router.get("")
+async def show_promotions(
+    request: Request, db: Db, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
+) -> Response:
+    """The offers, newest first."""
+    rows = await promotion_queries.list_promotions(db, cipher, scope.org_id, paging)
+    promotions = Page[PromotionOut].of(rows, paging, lambda row: (row.id,), PromotionOut)
+    return page(request, "certification/promotions.html", **in_org(scope, "certification"), promotions=promotions)
+
+
+@router.get("/new")
+async def show_new_promotion(request: Request, db: Db, scope: Writer, unit: MaybeId = None) -> Response:
+    """Which unit, under what name, and whose it will be."""
+    form = Form([("unit_id", str(unit))] if unit else [])
+    return await _show_form(request, db, scope, form, None)
+
+
+@router.post("")
+async def offer(request: Request, db: Db, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
+    """Offers it; nothing changes before it is accepted."""
+    fields = {**form.given("unit_id"), "name": form.get("new_name", ""), "to": {"phone": form.get("phone", "")}}
+    body = checked(PromotionCreate, fields)
+    outcome: Any = body
+    if not isinstance(body, ValidationError):
+        outcome = await refusal_of(db, create_promotion(db, cipher, scope, body))
+    if isinstance(outcome, ValidationError | Problem):
+        return await _show_form(request, db, scope, form, outcome)
+    return done(request, words_of(request)("已发出，等待对方答复"), PAGE_CHANGED)
+
+
+@router.get("/{promotion_id}/withdrawal")
+async def show_withdrawal(request: Request, scope: Writer, promotion_id: PromotionId) -> Response:
+    """What withdrawing does."""
+    return ask(request, _withdrawal(request, scope, promotion_id))
+
+
+@router.post("/{promotion_id}/withdrawal")
+async def withdraw(request: Request, db: Db, scope: Writer, promotion_id: PromotionId, form: PageForm) -> Response:
+    """Takes the offer back."""
+    asked = _withdrawal(request, scope, promotion_id)
+    said = words_of(request)("改设已撤回")
+    return await confirm(request, db, asked, form, lambda _: withdraw_promotion(db, scope, promotion_id), said)
+
+
+def _withdrawal(request: Request, scope: OrgScope, promotion_id: UUID) -> Confirmation:
+    words = words_of(request)
+    return Confirmation(
+        title=words("撤回改设"),
+        says=words("撤回后支部保持不变，对方不能再接受；需要时可以重新发出。"),
+        button=words("撤回"),
+        to=f"/console/orgs/{scope.org_id}/certification/promotions/{promotion_id}/withdrawal",
+        danger=False,
+    )
+
+
+async def _show_form(
+    request: Request, db: Db, scope: OrgScope, form: Form, outcome: ValidationError | Problem | None
+) -> Response:
+    problem = outcome if isinstance(outcome, Problem) else None
+    wrong = fields_of(outcome) if isinstance(outcome, ValidationError) else set()
+    units = await list_units_by_path(db, scope.org_id, "", UNITS)
+    shown = {**in_org(scope, "certification"), "units": units, "form": form, "problem": problem, "wrong": wrong}
+    return part(
+        request, "certification/new_promotion.html", problem.status if problem else 422 if wrong else 200, **shown
+    )

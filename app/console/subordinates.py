@@ -1,0 +1,73 @@
+"""The orgs certified directly under this one (认证): found by name, released."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from app.auth.access import Can, OrgScope
+from app.auth.permissions import Permission
+from app.certification import queries
+from app.certification.operations import release_subordinate
+from app.console.confirmations import Confirmation, ask, confirm
+from app.console.forms import PageForm
+from app.console.rendering import page, words_of
+from app.console.route import ConsoleRoute
+from app.console.standing import in_org
+from app.db import Db
+from app.paging import Page, Paging, paged_by
+from app.text import has_unshowable
+
+router = APIRouter(
+    prefix="/console/orgs/{org_id}/certification/subordinates", route_class=ConsoleRoute, include_in_schema=False
+)
+
+Reader = Annotated[OrgScope, Can(Permission.CERTIFICATION_READ)]
+Writer = Annotated[OrgScope, Can(Permission.CERTIFICATION_WRITE)]
+SubordinateId = Annotated[UUID, Path()]
+
+
+@router.get("")
+async def show_subordinates(
+    request: Request,
+    db: Db,
+    scope: Reader,
+    paging: Annotated[Paging, paged_by(str, UUID)],
+    wanted: Annotated[str, Query(max_length=50)] = "",
+) -> Response:
+    """All of them by name, or those that are searched for."""
+    wanted = wanted.strip()
+    rows: Any = []
+    if not has_unshowable(wanted):
+        rows = await queries.list_subordinates(db, scope.org_id, paging, wanted or None)
+    found = Page[Any].of(rows, paging, lambda row: (row.name, row.id), object)
+    shown = {**in_org(scope, "certification"), "subordinates": found, "wanted": wanted}
+    return page(request, "certification/subordinates.html", **shown)
+
+
+@router.get("/{subordinate_id}/release")
+async def show_release(request: Request, db: Db, scope: Writer, subordinate_id: SubordinateId) -> Response:
+    """What releasing does, to be confirmed by the org's name."""
+    return ask(request, await _release(request, db, scope, subordinate_id))
+
+
+@router.post("/{subordinate_id}/release")
+async def release(request: Request, db: Db, scope: Writer, subordinate_id: SubordinateId, form: PageForm) -> Response:
+    """Ends the certification."""
+    asked = await _release(request, db, scope, subordinate_id)
+    said = words_of(request)("已解除“{name}”的认证", name=asked.name or "")
+    return await confirm(request, db, asked, form, lambda _: release_subordinate(db, scope, subordinate_id), said)
+
+
+async def _release(request: Request, db: Db, scope: OrgScope, subordinate_id: UUID) -> Confirmation:
+    one, words = await queries.get_subordinate(db, scope.org_id, subordinate_id), words_of(request)
+    return Confirmation(
+        title=words("解除认证"),
+        says=words(
+            "“{name}”连同它的全部下级不再在本组织之下，您看不到它们的概况；过去的记录不变。要恢复需重新邀请、申请和确认。",
+            name=one.name,
+        ),
+        button=words("解除认证"),
+        to=f"/console/orgs/{scope.org_id}/certification/subordinates/{subordinate_id}/release",
+        name=one.name,
+    )

@@ -1,0 +1,182 @@
+"""An org goes to another superior with all below it (认证, S20): asked, released, accepted, refused, withdrawn."""
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import ValidationError
+
+from app.auth.access import Can, OrgScope
+from app.auth.permissions import Permission, Role
+from app.certification import transfer_queries
+from app.certification.schemas import TransferDecision, TransferDetailOut, TransferOut
+from app.certification.transfers import accept_transfer, refuse_transfer, release_transfer, withdraw_transfer
+from app.console.confirmations import PAGE_CHANGED, Confirmation, ask, confirm
+from app.console.forms import Form, PageForm, checked, refusal_of
+from app.console.notices import done
+from app.console.rendering import page, part, words_of
+from app.console.route import ConsoleRoute
+from app.console.standing import in_org
+from app.console.superiors import send, show_direction, show_link_form
+from app.db import Db
+from app.errors import NotFound, Problem
+from app.paging import Page, Paging, paged_by
+
+router = APIRouter(
+    prefix="/console/orgs/{org_id}/certification/transfers", route_class=ConsoleRoute, include_in_schema=False
+)
+
+Reader = Annotated[OrgScope, Can(Permission.TRANSFERS_READ)]
+Asker = Annotated[OrgScope, Can(Permission.TRANSFERS_ASK)]
+Decider = Annotated[OrgScope, Can(Permission.TRANSFERS_DECIDE)]
+TransferId = Annotated[UUID, Path()]
+Act = Literal["release", "acceptance"]
+
+
+@router.get("")
+async def show_transfers(
+    request: Request, db: Db, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
+) -> Response:
+    """The transfers of this org, those that leave it and those that arrive."""
+    rows = await transfer_queries.list_transfers(db, scope.org_id, paging)
+    transfers = Page[TransferOut].of(rows, paging, lambda row: (row.id,), TransferOut)
+    return page(request, "certification/transfers.html", **in_org(scope, "certification"), transfers=transfers)
+
+
+@router.get("/new")
+async def show_new_transfer(request: Request, db: Db, scope: Asker) -> Response:
+    """Where the new superior's invitation is put in."""
+    return await show_link_form(request, db, scope, "transfers", Form([]), None)
+
+
+@router.post("/check")
+async def check_transfer(request: Request, db: Db, scope: Asker, form: PageForm) -> Response:
+    """Where the org would go, and what would go along."""
+    return await show_direction(request, db, scope, "transfers", form)
+
+
+@router.post("")
+async def ask_transfer(request: Request, db: Db, scope: Asker, form: PageForm) -> Response:
+    """Asks for it."""
+    return await send(request, db, scope, "transfers", form)
+
+
+@router.get("/{transfer_id}")
+async def show_transfer(request: Request, db: Db, scope: Reader, transfer_id: TransferId) -> Response:
+    """How far it is, what moves, and what this org can do about it."""
+    one = await transfer_queries.get_transfer(db, scope.org_id, transfer_id)
+    is_open = one.state in transfer_queries.OPEN
+    shown = {
+        **in_org(scope, "certification"),
+        "one": one,
+        "may_release": one.state == "asked" and one.from_id == scope.org_id,
+        "may_accept": one.state == "released" and one.to_id == scope.org_id,
+        "may_refuse": is_open and scope.org_id in {one.from_id, one.to_id},
+        "may_withdraw": is_open and one.org_id == scope.org_id and Role.MAIN_ADMIN in scope.roles,
+        "waits_for": _waits_for(request, scope, one),
+    }
+    return page(request, "certification/transfer.html", **shown)
+
+
+def _waits_for(request: Request, scope: OrgScope, one: TransferDetailOut) -> str:
+    waits = {"asked": (one.from_id, one.from_name), "released": (one.to_id, one.to_name)}.get(one.state)
+    if waits is None or waits[0] == scope.org_id:
+        return ""
+    return words_of(request)("等待“{name}”处理。", name=waits[1])
+
+
+@router.get("/{transfer_id}/refusal")
+async def show_refusal(request: Request, db: Db, scope: Decider, transfer_id: TransferId) -> Response:
+    """Asks for the reason."""
+    return ask(request, await _refusal(request, db, scope, transfer_id))
+
+
+@router.post("/{transfer_id}/refusal")
+async def refuse(request: Request, db: Db, scope: Decider, transfer_id: TransferId, form: PageForm) -> Response:
+    """Refuses, as either superior."""
+    asked = await _refusal(request, db, scope, transfer_id)
+    said = words_of(request)("已拒绝，理由已告知对方")
+    return await confirm(request, db, asked, form, lambda reason: refuse_transfer(db, scope, transfer_id, reason), said)
+
+
+@router.get("/{transfer_id}/withdrawal")
+async def show_withdrawal(request: Request, db: Db, scope: Asker, transfer_id: TransferId) -> Response:
+    """What withdrawing does."""
+    return ask(request, await _withdrawal(request, db, scope, transfer_id))
+
+
+@router.post("/{transfer_id}/withdrawal")
+async def withdraw(request: Request, db: Db, scope: Asker, transfer_id: TransferId, form: PageForm) -> Response:
+    """Takes back what this org asked."""
+    asked = await _withdrawal(request, db, scope, transfer_id)
+    said = words_of(request)("申请已撤回")
+    return await confirm(request, db, asked, form, lambda _: withdraw_transfer(db, scope, transfer_id), said)
+
+
+@router.get("/{transfer_id}/{act}")
+async def show_decision(request: Request, db: Db, scope: Decider, transfer_id: TransferId, act: Act) -> Response:
+    """What moves, read once more before it is let go or taken in."""
+    return await _show_decision(request, db, scope, transfer_id, act, Form([]))
+
+
+@router.post("/{transfer_id}/{act}")
+async def decide(
+    request: Request, db: Db, scope: Decider, transfer_id: TransferId, act: Act, form: PageForm
+) -> Response:
+    """Lets the org go, or takes it in, on the strength of the preview that was shown."""
+    one = await transfer_queries.get_transfer(db, scope.org_id, transfer_id)
+    body = checked(TransferDecision, {"preview": form.get("preview", "")})
+    if isinstance(body, ValidationError) or form.get("name", "").strip() != one.org_name:
+        return await _show_decision(request, db, scope, transfer_id, act, form, wrong=True)
+    doing = release_transfer if act == "release" else accept_transfer
+    outcome = await refusal_of(db, doing(db, scope, transfer_id, body.preview))
+    if isinstance(outcome, Problem):
+        return await _show_decision(request, db, scope, transfer_id, act, form, problem=outcome)
+    words = words_of(request)
+    said = words("已同意转出，等待新上级接收") if act == "release" else words("“{name}”已转入", name=one.org_name)
+    return done(request, said, PAGE_CHANGED)
+
+
+async def _show_decision(
+    request: Request,
+    db: Db,
+    scope: OrgScope,
+    transfer_id: UUID,
+    act: Act,
+    form: Form,
+    *,
+    problem: Problem | None = None,
+    wrong: bool = False,
+) -> Response:
+    one = await transfer_queries.get_transfer(db, scope.org_id, transfer_id)
+    if scope.org_id != (one.from_id if act == "release" else one.to_id):
+        raise NotFound
+    shown: dict[str, Any] = {"one": one, "act": act, "form": form, "problem": problem, "wrong": wrong}
+    status = problem.status if problem else 422 if wrong else 200
+    return part(request, "certification/transfer_decision.html", status, **in_org(scope, "certification"), **shown)
+
+
+async def _refusal(request: Request, db: Db, scope: OrgScope, transfer_id: UUID) -> Confirmation:
+    one, words = await transfer_queries.get_transfer(db, scope.org_id, transfer_id), words_of(request)
+    if one.org_id == scope.org_id:
+        raise NotFound
+    return Confirmation(
+        title=words("拒绝转移"),
+        says=words("“{name}”留在现在的上级之下。对方的管理员会看到理由，并可以重新申请。", name=one.org_name),
+        button=words("拒绝"),
+        to=f"/console/orgs/{scope.org_id}/certification/transfers/{transfer_id}/refusal",
+        reason=words("拒绝的理由"),
+    )
+
+
+async def _withdrawal(request: Request, db: Db, scope: OrgScope, transfer_id: UUID) -> Confirmation:
+    one, words = await transfer_queries.get_transfer(db, scope.org_id, transfer_id), words_of(request)
+    if one.org_id != scope.org_id:
+        raise NotFound
+    return Confirmation(
+        title=words("撤回申请"),
+        says=words("撤回后一切保持不变；需要时可以重新申请。"),
+        button=words("撤回"),
+        to=f"/console/orgs/{scope.org_id}/certification/transfers/{transfer_id}/withdrawal",
+        danger=False,
+    )

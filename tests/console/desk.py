@@ -1,0 +1,77 @@
+"""An administrator's desk without a browser: the pages over HTTP, and forms sent as the pages' script sends them."""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from html import unescape
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from tests.console.conftest import ORIGIN, let_in
+from tests.people import Person
+
+HOSTILE = "<script>alert(1)</script>\"onx='1"
+"""A name that is allowed, and that no page may take for markup."""
+
+_PART = {"HX-Request": "true"}
+
+
+@dataclass
+class Desk:
+    """Signed in to the console as a person."""
+
+    person: Person
+    visitor: httpx.AsyncClient
+
+    @classmethod
+    async def of(cls, app: FastAPI, person: Person) -> "Desk":
+        transport = httpx.ASGITransport(app, client=("127.0.0.1", 50002))
+        visitor = httpx.AsyncClient(transport=transport, base_url="http://localhost:8000")
+        await let_in(visitor, person)
+        return cls(person, visitor)
+
+    async def page(self, path: str, status: int = 200) -> str:
+        """A page's text, a designed page also where it refuses."""
+        shown = await self.visitor.get(path)
+        assert shown.status_code == status, (path, shown.status_code, shown.text[-900:])
+        assert shown.text.startswith("<!doctype html>")
+        assert "<script>alert" not in shown.text
+        return said(shown.text)
+
+    async def part(self, path: str, status: int = 200) -> str:
+        """A dialog or another part of a page."""
+        shown = await self.visitor.get(path, headers=_PART)
+        assert shown.status_code == status, (path, shown.status_code, shown.text[-900:])
+        assert "<script>alert" not in shown.text
+        return said(shown.text)
+
+    async def send(self, path: str, status: int = 200, /, **form: Any) -> str:
+        """Send a dialog's form; where it was done the page is told to read itself anew."""
+        sent = await self.visitor.post(path, data=form, headers=ORIGIN | _PART)
+        assert sent.status_code == status, (path, sent.status_code, sent.text[-900:])
+        assert "<script>alert" not in sent.text
+        if status == 200:
+            assert sent.headers["HX-Retarget"] == "#notices"
+        return said(sent.text)
+
+    async def next(self, path: str, /, **form: Any) -> str:
+        """Send a step's form that leads to the next step."""
+        sent = await self.visitor.post(path, data=form, headers=ORIGIN | _PART)
+        assert sent.status_code == 200, sent.text[-900:]
+        assert "HX-Retarget" not in sent.headers
+        assert "<script>alert" not in sent.text
+        return said(sent.text)
+
+    async def post(self, path: str, **form: Any) -> httpx.Response:
+        """Send a page's own form."""
+        return await self.visitor.post(path, data=form, headers=ORIGIN)
+
+
+def said(markup: str) -> str:
+    """A page's words and addresses as a reader finds them: entities resolved, white space as one."""
+    return re.sub(r"\s+", " ", unescape(markup))
+
+
+SitDown = Callable[[Person], Awaitable[Desk]]

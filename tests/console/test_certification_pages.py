@@ -1,0 +1,210 @@
+"""Certification over HTTP as a browser sends it: invitations, applications, transfers, promotions (S6, S14, S20)."""
+
+import io
+import re
+
+import zxingcpp
+from PIL import Image
+
+from tests.acts import add_admin, add_unit, certify, done, invite
+from tests.console.desk import HOSTILE, Desk, SitDown
+from tests.people import People, fresh_org_name, fresh_phone
+
+
+async def make_invitation(desk: Desk, org_id: str, **form: str) -> str:
+    """An invitation made at its page; gives the page's address."""
+    at = f"/console/orgs/{org_id}/certification/invitations"
+    made = await desk.post(at, **form)
+    assert made.status_code == 204, made.text
+    address: str = made.headers["HX-Redirect"]
+    return address
+
+
+async def link_on(desk: Desk, address: str) -> str:
+    found = re.search(r'id="link" value="([^"]+)"', await desk.page(address))
+    assert found is not None
+    return found[1]
+
+
+async def test_an_org_is_invited_applies_is_confirmed_found_and_released(people: People, desk_of: SitDown) -> None:
+    chief, clerk = await people.register(), await people.register()
+    above = await chief.create_org(name=f"{fresh_org_name()}{HOSTILE}")
+    below = await clerk.create_org(name=f"{fresh_org_name()}{HOSTILE}")
+    theirs, mine = await desk_of(chief), await desk_of(clerk)
+    top, at = (f"/console/orgs/{org['id']}/certification" for org in (above, below))
+    assert "还没有邀请" in await theirs.page(f"{top}/invitations")
+    wrong = await theirs.send(f"{top}/invitations", 422, max_uses="0", expires_in_hours="24")
+    assert "请填写 1 至 10000 的整数" in wrong
+    assert 'value="24" selected' in wrong
+    spare = await make_invitation(theirs, above["id"], max_uses="3", expires_in_hours="24")
+    address = await make_invitation(theirs, above["id"], max_uses="1")
+    link = await link_on(theirs, address)
+    picture = await theirs.visitor.get(f"{address}/qr.png")
+    assert "attachment" in picture.headers["content-disposition"]
+    (code,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(picture.content)))
+    assert code.text == link
+    assert "邀请已撤销" in await theirs.send(f"{spare}/revocation")
+    assert "已撤销" in await theirs.page(spare)
+
+    for given, told in (
+        ("x", "邀请不存在或已撤销"),
+        (await link_on(theirs, spare), "邀请不存在或已撤销"),
+        (HOSTILE, "邀请"),
+    ):
+        refused = await mine.send(f"{at}/applications/check", 404, link=given)
+        assert told in refused
+        assert given in refused
+    checked = await mine.next(f"{at}/applications/check", link=link)
+    assert "上级（认证方）" in checked
+    assert "您同时管理" not in checked
+    assert "申请已提交" in await mine.send(f"{at}/applications", link=link)
+    shown = await mine.page(at)
+    assert f"已向“{above['name']}”申请认证" in shown
+    assert "次数已用完" in await mine.send(f"{at}/applications", 409, link=link)
+    (withdrawal,) = re.findall(r'hx-get="([^"]+/withdrawal)"', shown)
+    assert "申请已撤回" in await mine.send(withdrawal)
+    assert "该申请已处理或已撤回" in await mine.send(withdrawal, 409)
+    await mine.send(f"{at}/applications", link=await link_on(theirs, await make_invitation(theirs, above["id"])))
+
+    assert f'href="{top}/applications"' in await theirs.page("/console/")
+    shown = await theirs.page(f"{top}/applications")
+    assert below["name"] in shown
+    (approval,) = re.findall(r'hx-get="([^"]+/approval)"', shown)
+    refusal = approval.replace("/approval", "/refusal")
+    assert "请填写 1 至 200 个字符" in await theirs.send(refusal, 422, reason="")
+    assert HOSTILE in await theirs.part(approval)
+    assert "认证已通过" in await theirs.send(approval)
+    assert "该申请已处理或已撤回" in await theirs.send(refusal, 409, reason="晚了")
+    assert "没有等待确认的申请" in await theirs.page(f"{top}/applications")
+    assert below["name"] in await theirs.page(f"{top}/applications?state=certified")
+    shown = await mine.page(at)
+    assert "直接上级" in shown
+    assert "至今" in shown
+
+    found = await theirs.page(f"{top}/subordinates?wanted={below['name'][4:10]}")
+    assert below["name"] in found
+    assert "没有找到组织" in await theirs.page(f"{top}/subordinates?wanted=无此组织")
+    release = f"{top}/subordinates/{below['id']}/release"
+    assert "与名称不一致" in await theirs.send(release, 422, name="x")
+    assert "已解除" in await theirs.send(release, name=below["name"])
+    await theirs.send(release, 404, name=below["name"])
+    assert "已解除" in await mine.page(at)
+
+
+async def test_the_wrong_direction_is_pointed_out_and_a_circle_refused(people: People, desk_of: SitDown) -> None:
+    one = await people.register()
+    city = await one.create_org(region_code="320100")
+    county = await one.create_org(region_code="320102")
+    desk = await desk_of(one)
+    down = (await invite(one, county))["link"]
+    at = f"/console/orgs/{city['id']}/certification/applications"
+    assert "您还管理其他组织" in await desk.part(f"{at}/new")
+    refused = await desk.send(at, 422, link=down)
+    for words in ("您同时管理这两个组织", "方向可能反了", "与名称不一致"):
+        assert words in refused
+    up = (await invite(one, city))["link"]
+    at = f"/console/orgs/{county['id']}/certification/applications"
+    refused = await desk.send(at, 422, link=up, name="x")
+    assert "您同时管理这两个组织" in refused
+    assert "方向可能反了" not in refused
+    assert "申请已提交" in await desk.send(at, link=up, name=city["name"])
+    shown = await desk.page(f"/console/orgs/{city['id']}/certification/applications")
+    (approval,) = re.findall(r'hx-get="([^"]+/approval)"', shown)
+    await desk.send(approval)
+    circle = await desk.send(
+        f"/console/orgs/{city['id']}/certification/applications", 409, link=down, name=county["name"]
+    )
+    assert "上级组织不能同时是自己的下级" in circle
+
+
+async def test_an_org_moves_to_another_superior_through_the_whole_dialogue(people: People, desk_of: SitDown) -> None:
+    old, new, clerk, helper = [await people.register() for _ in range(4)]
+    origin, target = await old.create_org(), await new.create_org(name=f"{fresh_org_name()}{HOSTILE}")
+    root = await old.create_org()
+    moving, under = await clerk.create_org(name=f"{fresh_org_name()}{HOSTILE}"), await clerk.create_org()
+    await certify(old, origin, clerk, moving)
+    await certify(clerk, moving, clerk, under)
+    await add_admin(clerk, moving, helper)
+    mine, theirs, yonder = await desk_of(clerk), await desk_of(old), await desk_of(new)
+    at, left, came = (f"/console/orgs/{org['id']}/certification/transfers" for org in (moving, origin, target))
+    link = (await invite(new, target, max_uses=9))["link"]
+    assert "由主管理员申请" in await (await desk_of(helper)).page(at)
+    checked = await mine.next(f"{at}/check", link=link)
+    assert "一同转移的组织</dt><dd>2</dd>" in checked
+    assert "申请已提交" in await mine.send(at, link=link)
+    assert "已有进行中的整体转移" in await mine.send(at, 409, link=link)
+    (address,) = set(re.findall(rf'href="({at}/[0-9a-f-]+)"', await mine.page(at)))
+    transfer = address.rpartition("/")[2]
+    shown = await mine.page(address)
+    assert f"等待“{origin['name']}”处理" in shown
+    assert "撤回申请" in shown
+    assert "同意转出</button>" not in shown
+
+    # The present superior reads the preview; meanwhile it comes under another org itself: the preview is stale.
+    assert f'href="{left}/{transfer}"' in await theirs.page("/console/")
+    form = await theirs.part(f"{left}/{transfer}/release")
+    preview = re.search(r'name="preview" value="([0-9a-f]+)"', form)
+    assert preview is not None
+    await theirs.part(f"{left}/{transfer}/acceptance", 404)
+    await certify(old, root, old, origin)
+    sent = {"preview": preview[1], "name": moving["name"]}
+    stale = await theirs.send(f"{left}/{transfer}/release", 409, **sent)
+    assert "预览已过时" in stale
+    assert root["name"] in stale
+    fresh = re.search(r'name="preview" value="([0-9a-f]+)"', stale)
+    assert fresh is not None
+    assert fresh[1] != preview[1]
+    assert "与名称不一致" in await theirs.send(f"{left}/{transfer}/release", 422, preview=fresh[1], name="x")
+    assert "现上级尚未同意转出" in await yonder.send(
+        f"{came}/{transfer}/acceptance", 409, preview=fresh[1], name=moving["name"]
+    )
+    assert "已同意转出" in await theirs.send(f"{left}/{transfer}/release", preview=fresh[1], name=moving["name"])
+
+    assert f'href="{came}/{transfer}"' in await yonder.page("/console/")
+    assert "接收</button>" in await yonder.page(f"{came}/{transfer}")
+    assert "已转入" in await yonder.send(f"{came}/{transfer}/acceptance", preview=fresh[1], name=moving["name"])
+    assert "该转移已办结" in await theirs.send(f"{left}/{transfer}/refusal", 409, reason="晚了")
+    assert "已完成" in await mine.page(address)
+    assert target["name"] in await mine.page(f"/console/orgs/{moving['id']}/certification")
+
+    # Back again: refused with a reason; asked once more and withdrawn.
+    back = (await invite(old, origin, max_uses=9))["link"]
+    await mine.send(at, link=back)
+    second = re.findall(rf'href="{at}/([0-9a-f-]+)"', await mine.page(at))[0]
+    assert "已拒绝" in await yonder.send(f"{came}/{second}/refusal", reason=f"不同意{HOSTILE}")
+    assert HOSTILE in await mine.page(f"{at}/{second}")
+    await mine.send(at, link=back)
+    third = re.findall(rf'href="{at}/([0-9a-f-]+)"', await mine.page(at))[0]
+    assert "申请已撤回" in await mine.send(f"{at}/{third}/withdrawal")
+    await theirs.send(f"{left}/{third}/withdrawal", 404)
+    await yonder.page(f"{came}/{'0' * 8}-0000-7000-8000-{'0' * 12}", 404)
+
+
+async def test_a_unit_is_offered_and_becomes_an_org(people: People, desk_of: SitDown) -> None:
+    main, heir = await people.register(), await people.register()
+    org = await main.create_org()
+    unit = await add_unit(main, org, f"第一{HOSTILE.replace('/', '')}支部")
+    mine, theirs = await desk_of(main), await desk_of(heir)
+    at = f"/console/orgs/{org['id']}/certification/promotions"
+    form = await mine.part(f"{at}/new?unit={unit['id']}")
+    assert f'value="{unit["id"]}" selected' in form
+    named = f"{fresh_org_name()}{HOSTILE}"
+    wrong = await mine.send(at, 422, new_name=named, phone="1")
+    for words in ("请选择支部", "请输入中国大陆手机号码", f'value="{named}"'):
+        assert words in wrong
+    fields = {"unit_id": unit["id"], "new_name": named}
+    assert "名称不需要加" in await mine.send(at, 422, unit_id=unit["id"], new_name="某学习管理组", phone=heir.phone)
+    assert "已发出" in await mine.send(at, **fields, phone=fresh_phone())
+    (withdrawal,) = re.findall(r'hx-get="([^"]+/withdrawal)"', await mine.page(at))
+    assert "已有待接受的改设" in await mine.send(at, 409, **fields, phone=heir.phone)
+    assert "改设已撤回" in await mine.send(withdrawal)
+    await mine.send(at, **fields, phone=heir.phone)
+    (offer,) = re.findall(r'href="(/console/offers/promotions/[^"]+)"', await theirs.page("/console/"))
+    shown = await theirs.page(offer)
+    assert named in shown
+    assert unit["name"] in shown
+    accepted = await theirs.post(f"{offer}/acceptance")
+    assert accepted.status_code == 303
+    assert named in await theirs.page(accepted.headers["location"])
+    assert named in await mine.page(f"/console/orgs/{org['id']}/certification/subordinates")
+    done(await main.get(f"/v1/orgs/{org['id']}/units"))

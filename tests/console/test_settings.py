@@ -1,0 +1,196 @@
+"""Settings over HTTP as a browser sends them: renaming, handing over, recovery, admins, closing (S3, S4, S5)."""
+
+import re
+
+import pytest
+
+from tests.acts import add_admin, ask, certify, done
+from tests.console.desk import HOSTILE, SitDown
+from tests.people import People, fresh_org_name, fresh_phone
+
+
+async def test_a_rename_is_helped_asked_refused_and_granted(people: People, desk_of: SitDown) -> None:
+    chief, clerk = await people.register(), await people.register()
+    above = await chief.create_org(name=f"{fresh_org_name()}{HOSTILE}")
+    below = await clerk.create_org(name=f"{fresh_org_name()}{HOSTILE}")
+    await certify(chief, above, clerk, below)
+    mine, theirs = await desk_of(clerk), await desk_of(chief)
+    at, received = f"/console/orgs/{below['id']}", f"/console/orgs/{above['id']}/settings/received"
+    assert "修改名称" in await mine.page(f"{at}/settings")
+    form = await mine.part(f"{at}/settings/renames/new")
+    assert f"提交后由上级“{above['name']}”同意才生效" in form
+
+    # What is typed is judged as it is typed: errors refuse, advice does not.
+    for typed, told in (
+        ("中共测试县委员会学习管理组", "名称不需要加"),
+        ("测试县党外人士学习组织", "名称与组织类型不一致"),
+        ("中国共产党江苏省南京市玄武区示范街道第一社区工作委员会", "改用“"),
+        ("中共测试县第九委员会", "名称符合要求"),
+        (below["name"], "建议"),
+    ):
+        helped = await mine.part(f"{at}/name-check?new_name={typed.replace('&', '')}")
+        assert told in helped, (typed, helped)
+        assert "(S3)" not in helped
+
+    named = f"{fresh_org_name()}{HOSTILE}"
+    for wrong, told, status in (
+        ("中共某县委员会学习管理组", "名称不需要加", 422),
+        ("名" * 500, "名称为 1 至 100 个字符", 422),
+        ("中共\u202e县委员会", "名称含有", 422),
+        ("", "名称为 1 至 100 个字符", 422),
+        (below["name"], "名称没有变化", 409),
+    ):
+        refused = await mine.send(f"{at}/settings/renames", status, new_name=wrong, reason="街道合并")
+        assert told in refused
+        assert 'value="街道合并"' in refused
+        assert wrong in refused
+    assert "申请已提交" in await mine.send(f"{at}/settings/renames", new_name=named, reason=HOSTILE)
+    assert "已有同类申请等待上级处理" in await mine.send(f"{at}/settings/renames", 409, new_name=fresh_org_name())
+    shown = await mine.page(f"{at}/settings")
+    for words in (named, "等待处理", HOSTILE, above["name"], "有效期至"):
+        assert words in shown
+
+    inbox = await theirs.page("/console/")
+    assert f'href="{received}"' in inbox
+    assert f"改名为“{named}”" in inbox
+    shown = await theirs.page(received)
+    assert HOSTILE in shown
+    (request_id,) = re.findall(rf"{received}/([0-9a-f-]+)/refusal", shown)
+    assert "请填写 1 至 200 个字符" in await theirs.send(f"{received}/{request_id}/refusal", 422, reason=" ")
+    too_long = await theirs.send(f"{received}/{request_id}/refusal", 422, reason="理" * 201)
+    assert "理" * 201 in too_long
+    assert "已拒绝" in await theirs.send(f"{received}/{request_id}/refusal", reason="名称过长")
+    # A page that was left open is told that it is too late.
+    assert "该申请已处理或已撤回" in await theirs.send(f"{received}/{request_id}/approval", 409)
+    assert "名称过长" in await mine.page(f"{at}/settings")
+
+    again = done(await ask(clerk, below, kind="rename", name=named), 201)
+    assert f"立即改名为“{named}”" in await theirs.part(f"{received}/{again['id']}/approval")
+    assert "已同意" in await theirs.send(f"{received}/{again['id']}/approval")
+    assert f'<h1>设置</h1> <p id="main-org">{named}</p>' in await mine.page(f"{at}/settings")
+    assert "没有等待处理的申请" in await theirs.page(received)
+
+
+async def test_the_main_admin_hands_over_and_one_who_is_gone_is_replaced(people: People, desk_of: SitDown) -> None:
+    main, other = await people.register(), await people.register(name="解晓东")
+    org = await main.create_org()
+    at = f"/console/orgs/{org['id']}/settings"
+    mine = await desk_of(main)
+    assert "管理组中仅有主管理员一人" in await mine.part(f"{at}/hand-overs/new")
+    await add_admin(main, org, other)
+    theirs = await desk_of(other)
+    assert "解晓东" in await mine.part(f"{at}/hand-overs/new")
+    kept = await mine.send(f"{at}/hand-overs", 422, reason="退休")
+    assert "请选择接任者" in kept
+    assert 'value="退休"' in kept
+    assert "只有主管理员可以移交" in await theirs.send(f"{at}/hand-overs", 403, main_admin_id=other.user_id)
+
+    # Another asks for a main admin to be replaced who is not gone at all.
+    shown = await theirs.page(at)
+    assert "主管理员无法履职" in shown
+    assert "移交主管理员</button>" not in shown
+    assert "申请已提交" in await theirs.send(f"{at}/recoveries", main_admin_id=other.user_id, reason="联系不上")
+    assert "平台运营人员" in await theirs.page(at)
+    shown = await mine.page(at)
+    assert "有管理员申请替换您" in shown
+    assert "申请替换您" in await mine.page("/console/")
+    (withdrawal,) = re.findall(r'hx-get="([^"]+/withdrawal)"', shown)
+    assert "申请已撤回" in await mine.send(withdrawal)
+    assert "该申请已处理或已撤回" in await theirs.send(withdrawal, 409)
+
+    # Without a superior it holds at once.
+    assert "已生效" in await mine.send(f"{at}/hand-overs", main_admin_id=other.user_id)
+    assert "主管理员无法履职" in await mine.page(at)
+    assert "移交主管理员</button>" in await theirs.page(at)
+
+
+async def test_admins_are_invited_accept_resign_and_are_removed(people: People, desk_of: SitDown) -> None:
+    main, other = await people.register(), await people.register(name=f"解{HOSTILE}")
+    org = await main.create_org(name=f"{fresh_org_name()}{HOSTILE}")
+    at = f"/console/orgs/{org['id']}/settings"
+    mine, theirs = await desk_of(main), await desk_of(other)
+    wrong = await mine.send(f"{at}/admin-invitations", 422, phone="12345")
+    assert "请输入中国大陆手机号码" in wrong
+    assert 'value="12345"' in wrong
+    stranger = fresh_phone()
+    assert "已发出邀请" in await mine.send(f"{at}/admin-invitations", phone=stranger)
+    assert "已邀请该手机号码" in await mine.send(f"{at}/admin-invitations", 409, phone=stranger)
+    shown = await mine.page(f"{at}/admins")
+    assert stranger not in shown
+    assert f"{stranger[:3]}****{stranger[-4:]}" in shown
+    (withdrawal,) = re.findall(r'hx-get="([^"]+/withdrawal)"', shown)
+    assert "邀请已撤回" in await mine.send(withdrawal)
+    assert "该邀请已答复或已撤回" in await mine.send(withdrawal, 409)
+
+    assert "已发出邀请" in await mine.send(f"{at}/admin-invitations", phone=other.phone)
+    (offer,) = re.findall(r'href="(/console/offers/[^"]+)"', await theirs.page("/console/"))
+    assert org["name"] in await theirs.page(offer)
+    await mine.page(offer, 404)
+    accepted = await theirs.post(f"{offer}/acceptance")
+    assert (accepted.status_code, accepted.headers["location"]) == (303, f"/console/orgs/{org['id']}")
+    await theirs.page(offer, 404)
+    shown = await theirs.page(f"{at}/admins")
+    assert "退出管理组" in shown
+    assert "添加管理员" not in shown
+    await theirs.part(f"{at}/admin-invitations/new", 403)
+
+    removal = f"{at}/admins/{other.user_id}/removal"
+    assert other.name in await mine.part(removal)
+    assert "与名称不一致" in await mine.send(removal, 422, name="解")
+    assert "不再是管理员" in await mine.send(removal, name=other.name)
+    await mine.send(removal, 404, name=other.name)
+    await theirs.page(f"{at}/admins", 404)
+
+    await add_admin(main, org, other)
+    resignation = f"{at}/admins/me/resignation"
+    assert "与名称不一致" in await theirs.send(resignation, 422, name="")
+    assert "您已退出" in await theirs.send(resignation, name=org["name"])
+    assert "主管理员不能退出" in await mine.send(resignation, 409, name=org["name"])
+
+
+async def test_an_offer_is_declined_and_the_unverified_are_told(people: People, desk_of: SitDown) -> None:
+    main, other = await people.register(), await people.register(verified=False)
+    org = await main.create_org()
+    invited = done(await main.post(f"/v1/orgs/{org['id']}/admin-invitations", json={"phone": other.phone}), 201)
+    theirs = await desk_of(other)
+    offer = f"/console/offers/admin-invitations/{invited['id']}"
+    assert "您还没有实名认证" in await theirs.page(offer)
+    refused = await theirs.post(f"{offer}/acceptance")
+    assert refused.status_code == 403
+    assert "实名认证" in refused.text
+    assert (await theirs.post(f"{offer}/refusal")).headers["location"] == "/console/"
+    assert (await theirs.post(f"{offer}/refusal")).status_code == 409
+    assert "没有等待您处理的事项" in await theirs.page("/console/")
+
+
+async def test_an_org_is_closed_by_its_name_and_can_still_be_read(people: People, desk_of: SitDown) -> None:
+    main, under = await people.register(), await people.register()
+    org, below = await main.create_org(name=f"{fresh_org_name()}{HOSTILE}"), await under.create_org()
+    await certify(main, org, under, below)
+    mine = await desk_of(main)
+    at = f"/console/orgs/{org['id']}/settings"
+    assert HOSTILE in await mine.part(f"{at}/closure")
+    assert "与名称不一致" in await mine.send(f"{at}/closure", 422, name="x")
+    refused = await mine.send(f"{at}/closure", 409, name=org["name"])
+    assert "下级" in refused
+    done(await main.delete(f"/v1/orgs/{org['id']}/subordinates/{below['id']}"), 204)
+    assert "已关闭" in await mine.send(f"{at}/closure", name=org["name"])
+    shown = await mine.page(at)
+    assert "关闭时间" in shown
+    assert "修改名称" not in shown
+    for tab in ("/admins", "/received"):
+        assert f'hx-get="/console/orgs/{org["id"]}/settings/admin-invitations' not in await mine.page(f"{at}{tab}")
+    await mine.send(f"{at}/renames", 409, new_name=fresh_org_name())
+
+
+@pytest.mark.parametrize(
+    "path", ["settings", "settings/admins", "settings/received", "certification", "certification/transfers"]
+)
+async def test_whoever_does_not_administer_the_org_sees_nothing(people: People, desk_of: SitDown, path: str) -> None:
+    chief, clerk, member = [await people.register() for _ in range(3)]
+    above, below = await chief.create_org(), await clerk.create_org()
+    await certify(chief, above, clerk, below)
+    added = {"name": member.name, "phone": member.phone, "party": True}
+    done(await clerk.post(f"/v1/orgs/{below['id']}/members", json=added), 201)
+    for person in (chief, member):
+        assert "未找到" in await (await desk_of(person)).page(f"/console/orgs/{below['id']}/{path}", 404)
