@@ -13,6 +13,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app import logs, postgres
@@ -126,6 +127,14 @@ async def db(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     async with engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
         yield connection
+
+
+@pytest.fixture
+async def nothing_kept(engine: AsyncEngine) -> None:
+    """Reports count from the sources, also where another test's worker has kept totals in this database."""
+    async with engine.begin() as db:
+        for table in ("kept_days", "org_totals", "org_scores"):
+            await db.execute(text(f"DELETE FROM {table}"))
 
 
 @pytest.fixture(scope="session")

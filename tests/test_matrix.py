@@ -50,7 +50,7 @@ ROWS = {
         GET /link-requests, GET /link-requests/{}, PUT /link-requests/{}/acceptance, PUT /link-requests/{}/refusal,
         GET /imports/template, POST /imports, GET /imports, GET /imports/{}, GET /imports/{}/progress,
         PUT /imports/{}/confirmation, GET /imports/{}/rows, GET /imports/{}/failed-rows.xlsx, DELETE /imports/{},
-        GET /invitations, GET /invitations/{}/qr.svg, GET /applications, GET /certifications,
+        GET /invitations, GET /invitations/{}/qr.svg, GET /applications, GET /applications/{}, GET /certifications,
         GET /transfers, GET /transfers/{}, PUT /transfers/{}/release, PUT /transfers/{}/acceptance,
         PUT /transfers/{}/refusal, GET /reports/units, GET /audit""",
     "main": """DELETE /admins/{}, POST /admin-invitations, DELETE /admin-invitations/{}, POST /transfers,

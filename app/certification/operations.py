@@ -57,6 +57,7 @@ async def create_invitation(db: AsyncConnection, cipher: Cipher, scope: OrgScope
 
 async def revoke_invitation(db: AsyncConnection, scope: OrgScope, invitation_id: UUID) -> None:
     """End an invitation; applications made with it stay. Revoking again changes nothing."""
+    await hold(db, scope)
     revoked = await db.execute(
         update(Invitation)
         .where(Invitation.org_id == scope.org_id, Invitation.id == invitation_id, Invitation.revoked_at.is_(None))
@@ -120,12 +121,14 @@ async def use_invitation(db: AsyncConnection, invitation_id: UUID) -> None:
 
 async def withdraw_application(db: AsyncConnection, scope: OrgScope, application_id: UUID) -> None:
     """Take back one's own org's application while it waits. Raises ApplicationDecided."""
+    await hold(db, scope)
     mine = Certification.subordinate_id == scope.org_id
     await _decide(db, scope, application_id, mine, "withdrawn", "application.withdrawn", None)
 
 
 async def refuse_application(db: AsyncConnection, scope: OrgScope, application_id: UUID, reason: str) -> Any:
     """Refuse an application made to one's own org, with a reason. Raises ApplicationDecided."""
+    await hold(db, scope)
     ours = Certification.superior_id == scope.org_id
     return await _decide(db, scope, application_id, ours, "refused", "application.refused", reason)
 

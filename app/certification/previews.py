@@ -11,20 +11,26 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import distinct, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.members.tables import Member
 from app.orgs import tree
 from app.orgs.tables import Org
+from app.points.days import today
+from app.reports.kept import find_kept
+from app.reports.periods import Period, Span
+from app.reports.recount import recounted
+from app.reports.tables import OrgTotal
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """How much moves: the org and all below it, and their people, each counted once."""
+class Moving:
+    """How much moves: the org and all below it, their people, each counted once, and these people's points of the last
+    30 days, which the reports of the new superior have from then on (an account keeps its points, wherever it is)."""
 
     orgs: int
     people: int
+    points: int
 
 
 async def preview_version(db: AsyncConnection, transfer: Any) -> str:
@@ -43,14 +49,16 @@ async def list_chain(db: AsyncConnection, org_id: UUID) -> Sequence[Any]:
     return (await db.execute(statement)).all()
 
 
-async def count_what_moves(db: AsyncConnection, org_id: UUID) -> Figures:
-    """Recounted from the sources, for one org that is about to move."""
+async def count_what_moves(db: AsyncConnection, org_id: UUID) -> Moving:
+    """As the reports have it: off the kept totals, a few seconds old, or recounted where today's are not kept."""
+    span = Span(today(), Period.MONTH.days)
+    if await find_kept(db, [span.until]):
+        here = (OrgTotal.org_id == org_id, OrgTotal.day == span.until)
+        figures = select(OrgTotal.members, OrgTotal.points_30.label("points")).where(*here).subquery()
+    else:
+        counted = recounted(org_id, span).figures
+        figures = select(counted.c.members, counted.c.points).where(counted.c.scope == "subtree").subquery()
     below = tree.subtree(org_id)
-    person = func.coalesce(func.uuid_send(Member.user_id), Member.phone_index)
-    statement = (
-        select(func.count(distinct(below.c.id)), func.count(distinct(person)))
-        .select_from(below)
-        .outerjoin(Member, (Member.org_id == below.c.id) & Member.removed_at.is_(None))
-    )
-    orgs, people = (await db.execute(statement)).one()
-    return Figures(orgs, people)
+    orgs = select(func.count()).select_from(below).scalar_subquery()
+    people, points = (func.coalesce(func.sum(column), 0) for column in figures.c)  # an org of nobody has no row
+    return Moving(*(await db.execute(select(orgs, people, points))).one())

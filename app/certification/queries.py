@@ -1,10 +1,12 @@
 """Reads of invitations, applications and the hierarchy around an org."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, exists, func, literal, select, tuple_
+from sqlalchemy import Select, case, exists, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
@@ -125,8 +127,19 @@ async def get_received_application(db: AsyncConnection, org_id: UUID, applicatio
     return row
 
 
-async def list_certifications(db: AsyncConnection, org_id: UUID, paging: Paging) -> Sequence[Any]:
-    """Every edge there was or is asked for above an org, newest first, with its time range."""
+@dataclass(frozen=True, slots=True)
+class TimeRange:
+    """From `since` on, before `until`; None: without end on that side."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+async def list_certifications(
+    db: AsyncConnection, org_id: UUID, paging: Paging, during: TimeRange = TimeRange()
+) -> Sequence[Any]:
+    """Every edge there was or is asked for above an org, newest first, with its time range: of those that held or
+    waited at some time of `during`."""
     statement = (
         select(
             *APPLICATION_COLUMNS,
@@ -139,6 +152,11 @@ async def list_certifications(db: AsyncConnection, org_id: UUID, paging: Paging)
         .order_by(Certification.id.desc())
         .limit(paging.limit + 1)
     )
+    if during.since is not None:
+        ended = case((Certification.certified_at.is_(None), Certification.decided_at), else_=Certification.released_at)
+        statement = statement.where(or_(ended.is_(None), ended >= during.since))
+    if during.until is not None:
+        statement = statement.where(Certification.applied_at < during.until)
     if paging.after is not None:
         statement = statement.where(Certification.id < paging.after[0])
     return (await db.execute(statement)).all()

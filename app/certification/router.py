@@ -4,6 +4,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import AwareDatetime
 
 from app.auth.access import Can, OrgScope, SignedIn
 from app.auth.errors import RealNameRequired
@@ -134,6 +135,14 @@ async def list_applications(
     return page
 
 
+@router.get("/orgs/{org_id}/applications/{application_id}")
+async def read_application(scope: Reader, application_id: UUID, db: Db) -> ReceivedApplicationOut:
+    """An application made to this org; the inbox names it."""
+    row = await queries.get_received_application(db, scope.org_id, application_id)
+    found = ReceivedApplicationOut.model_validate(row)
+    return found.model_copy(update={"subordinate_region": path_of(found.subordinate_region)})
+
+
 @router.delete("/orgs/{org_id}/applications/{application_id}", status_code=204, responses=problems(ApplicationDecided))
 async def withdraw_application(scope: Writer, application_id: UUID, db: Db) -> None:
     """Withdraw this org's own application while it waits."""
@@ -157,10 +166,14 @@ async def refuse_application(scope: Writer, application_id: UUID, body: RefusalC
 
 @router.get("/orgs/{org_id}/certifications")
 async def list_certifications(
-    scope: Reader, db: Db, paging: Annotated[Paging, paged_by(UUID)]
+    scope: Reader,
+    db: Db,
+    paging: Annotated[Paging, paged_by(UUID)],
+    since: Annotated[AwareDatetime | None, Query(description="Only what still held or waited then or later.")] = None,
+    until: Annotated[AwareDatetime | None, Query(description="Only what was applied for before then.")] = None,
 ) -> Page[CertificationOut]:
     """What this org asked for, was granted and was released from, newest first, each with its time range."""
-    rows = await queries.list_certifications(db, scope.org_id, paging)
+    rows = await queries.list_certifications(db, scope.org_id, paging, queries.TimeRange(since, until))
     return Page[CertificationOut].of(rows, paging, lambda row: (row.id,), CertificationOut)
 
 

@@ -130,6 +130,9 @@ class TransferPreviewOut(Out):
     version: str = Field(description="Give it back with the release or the acceptance.")
     orgs: int = Field(description="The org and all below it.")
     people: int = Field(description="Their people, each counted once.")
+    points: int | None = Field(
+        description="What these people earned in the last 30 days, as reports count it; null for too few people."
+    )
     from_chain: list[str] = Field(description="Names from the present superior up.")
     to_chain: list[str] = Field(description="Names from the new superior up.")
 

@@ -58,19 +58,23 @@ async def list_transfers(db: AsyncConnection, org_id: UUID, paging: Paging) -> S
     return (await db.execute(statement)).all()
 
 
-async def get_transfer(db: AsyncConnection, org_id: UUID, transfer_id: UUID) -> TransferDetailOut:
-    """One that concerns the org, with what moves while it is open. Raises NotFound."""
+async def get_transfer(
+    db: AsyncConnection, org_id: UUID, transfer_id: UUID, *, withhold_below: int = 3
+) -> TransferDetailOut:
+    """One that concerns the org, with what moves while it is open; the points of fewer people than `withhold_below`
+    are not told, as in reports. Raises NotFound."""
     statement = _transfers().where(Transfer.id == transfer_id, _concern(org_id))
     row = (await db.execute(statement)).one_or_none()
     if row is None:
         raise NotFound
     preview = None
     if row.state in OPEN:
-        figures = await count_what_moves(db, row.org_id)
+        moving = await count_what_moves(db, row.org_id)
         preview = TransferPreviewOut(
             version=await preview_version(db, row),
-            orgs=figures.orgs,
-            people=figures.people,
+            orgs=moving.orgs,
+            people=moving.people,
+            points=moving.points if moving.people >= withhold_below else None,
             from_chain=[above.name for above in await list_chain(db, row.from_id)],
             to_chain=[above.name for above in await list_chain(db, row.to_id)],
         )

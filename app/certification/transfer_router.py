@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from app.auth.access import Can, OrgScope
 from app.auth.errors import OrgClosed, RealNameRequired
@@ -56,10 +56,10 @@ Decider = Annotated[OrgScope, Can(Permission.TRANSFERS_DECIDE)]
         TransferOpen,
     ),
 )
-async def create_transfer(scope: Asker, body: TransferCreate, db: Db) -> TransferDetailOut:
+async def create_transfer(request: Request, scope: Asker, body: TransferCreate, db: Db) -> TransferDetailOut:
     """Ask that this org, with everything under it, go under the org whose invitation is given (S20)."""
     transfer_id = await transfers.create_transfer(db, scope, body.invitation_token)
-    return await transfer_queries.get_transfer(db, scope.org_id, transfer_id)
+    return await _read(request, db, scope, transfer_id)
 
 
 @router.get("")
@@ -70,9 +70,9 @@ async def list_transfers(scope: Reader, db: Db, paging: Annotated[Paging, paged_
 
 
 @router.get("/{transfer_id}")
-async def read_transfer(scope: Reader, transfer_id: UUID, db: Db) -> TransferDetailOut:
+async def read_transfer(request: Request, scope: Reader, transfer_id: UUID, db: Db) -> TransferDetailOut:
     """One transfer, and while it is open the preview of what moves: a decision gives its version back."""
-    return await transfer_queries.get_transfer(db, scope.org_id, transfer_id)
+    return await _read(request, db, scope, transfer_id)
 
 
 @router.delete("/{transfer_id}", status_code=204, responses=problems(TransferDecided))
@@ -82,10 +82,12 @@ async def withdraw_transfer(scope: Asker, transfer_id: UUID, db: Db) -> None:
 
 
 @router.put("/{transfer_id}/release", responses=problems(TransferDecided, PreviewStale))
-async def release_transfer(scope: Decider, transfer_id: UUID, body: TransferDecision, db: Db) -> TransferDetailOut:
+async def release_transfer(
+    request: Request, scope: Decider, transfer_id: UUID, body: TransferDecision, db: Db
+) -> TransferDetailOut:
     """Let the org go, as its present superior; any of its admins does. It stays until the new superior accepts."""
     await transfers.release_transfer(db, scope, transfer_id, body.preview)
-    return await transfer_queries.get_transfer(db, scope.org_id, transfer_id)
+    return await _read(request, db, scope, transfer_id)
 
 
 @router.put(
@@ -100,14 +102,23 @@ async def release_transfer(scope: Decider, transfer_id: UUID, body: TransferDeci
         OrgClosed,
     ),
 )
-async def accept_transfer(scope: Decider, transfer_id: UUID, body: TransferDecision, db: Db) -> TransferDetailOut:
+async def accept_transfer(
+    request: Request, scope: Decider, transfer_id: UUID, body: TransferDecision, db: Db
+) -> TransferDetailOut:
     """Take the org in, as its new superior: it moves now, with everything under it, in one transaction."""
     await transfers.accept_transfer(db, scope, transfer_id, body.preview)
-    return await transfer_queries.get_transfer(db, scope.org_id, transfer_id)
+    return await _read(request, db, scope, transfer_id)
 
 
 @router.put("/{transfer_id}/refusal", responses=problems(TransferDecided))
-async def refuse_transfer(scope: Decider, transfer_id: UUID, body: RefusalCreate, db: Db) -> TransferDetailOut:
+async def refuse_transfer(
+    request: Request, scope: Decider, transfer_id: UUID, body: RefusalCreate, db: Db
+) -> TransferDetailOut:
     """Refuse, as the present or the new superior, with a reason that the org's admins read."""
     await transfers.refuse_transfer(db, scope, transfer_id, body.reason)
-    return await transfer_queries.get_transfer(db, scope.org_id, transfer_id)
+    return await _read(request, db, scope, transfer_id)
+
+
+async def _read(request: Request, db: Db, scope: OrgScope, transfer_id: UUID) -> TransferDetailOut:
+    below = request.app.state.settings.withhold_below
+    return await transfer_queries.get_transfer(db, scope.org_id, transfer_id, withhold_below=below)

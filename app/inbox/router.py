@@ -15,7 +15,7 @@ router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["me"])
 
 # Where an entry is read, by kind; its answers are nouns under it.
 _PLACES = {
-    "application": "/v1/orgs/{org_id}/applications",
+    "application": "/v1/orgs/{org_id}/applications/{id}",
     "change-request": "/v1/orgs/{org_id}/change-requests/{id}",
     "recovery": "/v1/orgs/{org_id}/change-requests/{id}",
     "transfer": "/v1/orgs/{org_id}/transfers/{id}",
@@ -63,9 +63,6 @@ def _actions(row: Any, place: str) -> dict[str, ActionOut]:
             answers = [row.step, "refusal"]
         case "admin-invitation" | "promotion" | "link-request":
             answers = ["acceptance", "refusal"]
-        case "application":
-            place = f"{place}/{row.id}"
-            answers = ["approval", "refusal"]
         case _:
             answers = ["approval", "refusal"]
     return {answer: ActionOut(method="PUT", href=f"{place}/{answer}") for answer in answers}

@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.acts import apply, certify, invite
+from tests.acts import apply, certify, done, invite, list_all
 from tests.people import People
 
 
@@ -173,6 +173,28 @@ async def test_a_released_subordinate_stands_alone_and_may_be_certified_again(pe
     await certify(superior, above, subordinate, below)
     history = (await subordinate.get(f"/v1/orgs/{below['id']}/certifications")).json()["items"]
     assert [item["state"] for item in history] == ["certified", "released"]
+
+
+async def test_the_history_is_asked_for_by_time(people: People) -> None:
+    superior, subordinate = await people.register(), await people.register()
+    above, below = await superior.create_org(), await subordinate.create_org()
+    path = f"/v1/orgs/{below['id']}/certifications"
+    first = done(await apply(subordinate, below, (await invite(superior, above))["token"]), 201)
+    done(await superior.put(f"/v1/orgs/{above['id']}/applications/{first['id']}/refusal", json={"reason": "材料不全"}))
+    await certify(superior, above, subordinate, below)
+    done(await superior.delete(f"/v1/orgs/{above['id']}/subordinates/{below['id']}"), 204)
+    await certify(superior, above, subordinate, below)
+    last, middle, refused = done(await subordinate.get(path))["items"]
+
+    async def during(**params: str) -> list[str]:
+        return [item["id"] for item in await list_all(subordinate, path, **params)]
+
+    assert await during(until=refused["decided_at"]) == [refused["id"]]
+    assert await during(since=middle["certified_at"]) == [last["id"], middle["id"]]
+    assert await during(since=middle["certified_at"], until=middle["released_at"]) == [middle["id"]]
+    assert await during(since=last["certified_at"]) == [last["id"]]
+    assert (await subordinate.get(path, params={"since": "2026-11-26T00:00:00"})).status_code == 422  # no zone
+    assert (await subordinate.get(path, params={"since": "99999-01-01T00:00:00Z"})).status_code == 422
 
 
 async def test_only_the_superior_decides(people: People) -> None:

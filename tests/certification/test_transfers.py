@@ -4,8 +4,9 @@ import asyncio
 from dataclasses import dataclass
 
 import httpx
+import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tests.acts import (
     Json,
@@ -20,6 +21,7 @@ from tests.acts import (
     refusal,
 )
 from tests.people import People, Person, fresh_phone
+from tests.points.services import event, sign_in_service
 
 
 @dataclass
@@ -74,7 +76,10 @@ class Scene:
         return None if card["superior_id"] is None else str(card["superior_id"])
 
 
-async def test_asked_released_accepted_and_everything_below_is_there(people: People, db: AsyncConnection) -> None:
+@pytest.mark.usefixtures("nothing_kept")
+async def test_asked_released_accepted_and_everything_below_is_there(
+    people: People, db: AsyncConnection, engine: AsyncEngine
+) -> None:
     scene = await Scene.make(people)
     top_admin = await people.register()
     top = await top_admin.create_org()
@@ -83,10 +88,13 @@ async def test_asked_released_accepted_and_everything_below_is_there(people: Peo
     for person, org in ((scene.founder, scene.org), (scene.below_admin, scene.below)):
         await add_member(person, org, phone=shared)
         await add_member(person, org)
+    service = await sign_in_service(people.api, engine)
+    earned = [event(person.user_id, points=7) for person in (scene.founder, scene.below_admin, scene.old_admin)]
+    assert await service.outcomes(*earned) == ["counted"] * 3
     transfer = await scene.asked()
     preview = transfer["preview"]
     # Two orgs; their two admins, two people of one org each, and one who is in both.
-    assert (transfer["state"], preview["orgs"], preview["people"]) == ("asked", 2, 5)
+    assert (transfer["state"], preview["orgs"], preview["people"], preview["points"]) == ("asked", 2, 5, 14)
     assert preview["from_chain"] == [scene.old["name"]]
     assert preview["to_chain"] == [scene.new["name"], top["name"]]
     assert refusal(await scene.accept(transfer)) == (409, "transfer-not-released")
@@ -163,6 +171,16 @@ async def test_either_superior_refuses(people: People) -> None:
     assert refusal(await scene.founder.put(f"{path}/refusal", json={"reason": "撤回"})) == (404, "not-found")
 
 
+@pytest.mark.usefixtures("nothing_kept")
+async def test_the_points_of_two_people_are_not_told(people: People, engine: AsyncEngine) -> None:
+    scene = await Scene.make(people)
+    service = await sign_in_service(people.api, engine)
+    await service.outcomes(event(scene.founder.user_id))
+    preview = (await scene.asked())["preview"]
+    assert (preview["people"], preview["points"]) == (2, None)
+
+
+@pytest.mark.usefixtures("nothing_kept")
 async def test_a_preview_is_stale_where_the_hierarchy_changed_and_not_where_heads_did(people: People) -> None:
     scene = await Scene.make(people)
     transfer = await scene.asked()

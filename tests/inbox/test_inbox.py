@@ -26,8 +26,12 @@ async def test_everything_that_waits_is_there_once_and_its_action_answers_it(peo
         ("application", application["id"], org["name"])
     ]
     assert (waiting["counts"], waiting["total"]) == ({"application": 1}, 1)
-    listed = await list_all(superior, waiting["items"][0]["href"], state="applied")
-    assert [item["id"] for item in listed] == [application["id"]]
+    read = done(await superior.get(waiting["items"][0]["href"]))
+    assert (read["id"], read["subordinate_name"], read["applicant_name"]) == (
+        application["id"],
+        org["name"],
+        founder.name,
+    )
     await answer(superior, waiting["items"][0], "approval")
     assert (await inbox(superior))["total"] == 0
 

@@ -10,7 +10,7 @@ import httpx
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tests.acts import Json, invite
+from tests.acts import Json, done, invite
 from tests.people import People, Person, fresh_org_name
 from tests.proofs.invariants import assert_invariants
 
@@ -55,6 +55,7 @@ class Worker:
     async def count(self, asked: Any) -> httpx.Response:
         answer: httpx.Response = await asked
         assert answer.status_code < 500, answer.text
+        assert answer.status_code != 401, answer.text
         self.answers[answer.status_code] += 1
         if answer.is_success and answer.request.method != "GET":
             self.made.append(answer.headers["X-Request-Id"])
@@ -89,6 +90,15 @@ class Worker:
             await self.count(person.request(action["method"], action["href"], json=body))
 
 
+async def keep_signed_in(persons: list[Person]) -> None:
+    while True:
+        await asyncio.sleep(240)
+        for person in persons:
+            form = {"grant_type": "refresh_token", "client_id": "xuezu-app", "refresh_token": person.refresh_token}
+            tokens = done(await person.api.post("/oauth/token", data=form))
+            person.token, person.refresh_token = tokens["access_token"], tokens["refresh_token"]
+
+
 async def test_random_edits_break_nothing(people: People, db: AsyncConnection) -> None:
     persons = [await people.register() for _ in range(6)]
     orgs = [await person.create_org() for person in persons for _ in range(3)]
@@ -103,7 +113,9 @@ async def test_random_edits_break_nothing(people: People, db: AsyncConnection) -
         while worker.answers.total() < EDITS // WORKERS:
             await worker.edit()
 
+    signing_in = asyncio.create_task(keep_signed_in(persons))
     await asyncio.gather(*(work(worker) for worker in workers))
+    signing_in.cancel()
     await assert_invariants(db)
     made = [request_id for worker in workers for request_id in worker.made]
     lost = """

@@ -10,6 +10,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.certification.previews import count_what_moves
 from app.points.days import today
 from app.reports.folding.cycle import fold, keep_days
 from app.reports.folding.loop import keep_folding
@@ -37,6 +38,11 @@ async def test_kept_reports_equal_a_naive_count(
     for org in world.orgs:
         for day in (today(), today() - timedelta(days=chance.randrange(1, 20))):
             await check_overview(viewer, world, org, day, chance.choice(list(DAYS)), kept_since)
+    async with kept_app.state.engine.connect() as db:
+        for org in world.orgs:
+            moving, counted = await count_what_moves(db, org), world.count(world.below(org, today()), today(), 30)
+            assert (moving.orgs, moving.people) == (len(world.below(org, today())), counted["members"])
+            assert moving.points == counted["points"]
     trend = await report(viewer, world.orgs[0], "reports/trend", days=30)
     assert len(trend["days"]) == 30
     for point in trend["days"][::7]:
