@@ -15,6 +15,7 @@ ROOT = "/console/assets"
 _SOURCES = {
     "console.css": ("app.console", "static/console.css", "text/css; charset=utf-8"),
     "console.js": ("app.console", "static/console.js", "text/javascript; charset=utf-8"),
+    "camera.js": ("app.console", "static/camera.js", "text/javascript; charset=utf-8"),
     "keys.js": ("app.console", "static/keys.js", "text/javascript; charset=utf-8"),
     "icon.svg": ("app.console", "static/icon.svg", "image/svg+xml"),
     "htmx.js": ("js_lib_htmx", "static/htmx/htmx.min.js", "text/javascript; charset=utf-8"),

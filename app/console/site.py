@@ -30,7 +30,8 @@ from app.console import (
     units,
 )
 from app.console.forms import PageForm
-from app.console.phone import me, orgs, scans
+from app.console.phone import inbox as phone_inbox
+from app.console.phone import me, orgs, pictures, scans
 from app.console.phone import sign_in as phone_sign_in
 from app.console.phone.sign_in import PhoneRoute
 from app.console.rendering import LANGUAGE
@@ -78,5 +79,6 @@ def routers(settings: Settings) -> list[APIRouter]:
     found += [superiors.router, applications.router, invitations.router, subordinates.router, transfers.router, rest]
     if settings.development:
         found += [phone_sign_in.router, phone_sign_in.signed_in_router, me.router, scans.router, orgs.router]
+        found += [phone_inbox.router, pictures.router]
         found += [phone_rest]
     return found

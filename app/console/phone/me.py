@@ -3,19 +3,24 @@
 from datetime import timedelta
 
 from fastapi import APIRouter, Request, Response
+from pydantic import ValidationError
 
 from app.auth.access import SignedIn
 from app.auth.accounts import declare_party_member
 from app.auth.alipay import AlipayProvider
 from app.auth.errors import AlipayUnavailable
-from app.auth.queries import get_me
-from app.auth.verifications import begin_alipay_verification
+from app.auth.queries import get_me, list_verifications
+from app.auth.schemas import IdCardVerificationCreate
+from app.auth.verifications import VerifiedPerson, begin_alipay_verification, submit_id_card
 from app.cipher import CipherDep
-from app.console.forms import PageForm
+from app.console.forms import PageForm, checked, fields_of, refusal_of
 from app.console.phone.sign_in import PhoneRoute
 from app.console.rendering import page
 from app.db import Db
+from app.errors import Problem
+from app.inbox.queries import count_waiting
 from app.orgs.queries import list_my_orgs
+from app.paging import Paging
 from app.points.days import today
 from app.points.queries import get_my_points
 
@@ -25,8 +30,13 @@ router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=Fa
 @router.get("/")
 async def show_me(request: Request, db: Db, cipher: CipherDep, scope: SignedIn) -> Response:
     """The first page."""
-    me = await get_me(db, cipher, scope)
-    return page(request, "phone/me.html", me=me, orgs=await list_my_orgs(db, scope.user_id))
+    shown = {
+        "me": await get_me(db, cipher, scope),
+        "orgs": await list_my_orgs(db, scope.user_id),
+        "waiting": sum((await count_waiting(db, scope.user_id)).values()),
+        "verification": next(iter((await list_verifications(db, scope, Paging(1, None))).items), None),
+    }
+    return page(request, "phone/me.html", **shown)
 
 
 @router.post("/verification")
@@ -37,6 +47,29 @@ async def begin_verification(request: Request, db: Db, scope: SignedIn) -> Respo
         raise AlipayUnavailable
     _, reference = await begin_alipay_verification(db, scope)
     return Response(status_code=303, headers={"Location": provider.redirect_url(reference)})
+
+
+@router.get("/verification/id-card")
+async def show_id_card(request: Request, scope: SignedIn) -> Response:
+    """The form of the slow way: an operator reviews what is handed in."""
+    return page(request, "phone/id_card.html", form={}, wrong=set(), problem=None)
+
+
+@router.post("/verification/id-card")
+async def hand_in_id_card(request: Request, db: Db, cipher: CipherDep, scope: SignedIn, form: PageForm) -> Response:
+    """Hands in name and ID number (S1). What was typed of the number is not shown again."""
+    fields = {"method": "id-card", "name": form.get("name", ""), "id_number": form.get("id_number", "")}
+    body = checked(IdCardVerificationCreate, fields)
+    problem: Problem | None = None
+    if not isinstance(body, ValidationError):
+        person = VerifiedPerson(body.name, body.id_number)
+        outcome = await refusal_of(db, submit_id_card(db, cipher, scope, person))
+        if not isinstance(outcome, Problem):
+            return Response(status_code=303, headers={"Location": PhoneRoute.home})
+        problem = outcome
+    wrong = fields_of(body) if isinstance(body, ValidationError) else set()
+    status = problem.status if problem else 422
+    return page(request, "phone/id_card.html", status, form=form, wrong=wrong, problem=problem)
 
 
 @router.post("/party-membership")

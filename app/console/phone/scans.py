@@ -29,6 +29,9 @@ async def show_scanner(request: Request, scope: SignedIn, code: Annotated[str, Q
 async def begin_scan(request: Request, db: Db, scope: SignedIn, form: PageForm) -> Response:
     """Binds the code to this phone."""
     given = form.get("code", "").strip()[:500]
+    address = urlsplit(given)
+    if address.path == "/phone/join":
+        return Response(status_code=303, headers={"Location": f"/phone/join?{address.query}"})
     outcome = await refusal_of(db, scan(db, scope, _code_in(given)))
     if isinstance(outcome, Problem):
         return page(request, "phone/scan.html", outcome.status, code=given, problem=outcome)

@@ -7,6 +7,10 @@ function follow(element) {
   if (streams.has(element)) return;
   const source = new EventSource(element.dataset.stream);
   streams.set(element, source);
+  source.addEventListener("error", () => {
+    // Refused, not merely interrupted: the browser does not try again, so the page begins anew.
+    if (source.readyState === EventSource.CLOSED && element.isConnected) setTimeout(() => location.reload(), 3000);
+  });
   for (const state of element.dataset.states.split(" ")) {
     source.addEventListener(state, () => {
       if (!element.isConnected) return source.close();

@@ -1,0 +1,36 @@
+"""What a QR code in a picture says: the browser sends how bright each point is, and the code is read here."""
+
+import asyncio
+from typing import Annotated
+
+import zxingcpp
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+
+from app.auth.access import SignedIn
+from app.console.phone.sign_in import PhoneRoute
+from app.errors import Invalid
+
+router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=False)
+
+SIDE = 1280
+"""The longest side of a picture, in points: the browser makes larger ones smaller."""
+
+Side = Annotated[int, Query(ge=16, le=SIDE)]
+
+
+@router.post("/pictures", max_body_size=SIDE * SIDE)
+async def read_picture(request: Request, scope: SignedIn, width: Side, height: Side) -> Response:
+    """The text of the code in a picture of width × height points, a byte each, row by row; 204 where there is none."""
+    points = await request.body()
+    if len(points) != width * height:
+        raise Invalid
+    text = await asyncio.to_thread(_text_in, points, width, height)
+    return Response(status_code=204) if text is None else JSONResponse({"text": text})
+
+
+def _text_in(points: bytes, width: int, height: int) -> str | None:
+    found = zxingcpp.read_barcodes(
+        memoryview(points).cast("B", (height, width)), formats=zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode])
+    )
+    return found[0].text if found else None

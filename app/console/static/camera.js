@@ -1,0 +1,74 @@
+// The phone's scanner: a code off the camera or out of a picture, read by the service, and put into the form.
+
+const SIDE = 1280;
+const form = document.querySelector("[data-scanner]");
+const said = form.querySelector("[data-said]");
+const video = form.querySelector("video");
+let stream = null;
+
+/** What the code in a picture says; null where there is none. */
+async function read(picture, width, height) {
+  const scale = Math.min(1, SIDE / Math.max(width, height));
+  const canvas = Object.assign(document.createElement("canvas"), { width: Math.round(width * scale), height: Math.round(height * scale) });
+  const context = canvas.getContext("2d");
+  context.drawImage(picture, 0, 0, canvas.width, canvas.height);
+  const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+  const points = new Uint8Array(canvas.width * canvas.height);
+  for (let at = 0; at < points.length; at += 1) points[at] = (data[4 * at] * 3 + data[4 * at + 1] * 6 + data[4 * at + 2]) / 10;
+  const answer = await fetch(`/phone/pictures?width=${canvas.width}&height=${canvas.height}`, {
+    method: "POST", body: points, headers: { "Content-Type": "application/octet-stream" },
+  });
+  return answer.status === 200 ? (await answer.json()).text : null;
+}
+
+function go(text) {
+  stop();
+  form.elements.code.value = text;
+  form.submit();
+}
+
+function stop() {
+  for (const track of stream?.getTracks() ?? []) track.stop();
+  stream = null;
+  video.hidden = true;
+}
+
+async function look() {
+  if (stream === null) return;
+  const text = video.videoWidth ? await read(video, video.videoWidth, video.videoHeight) : null;
+  if (stream === null) return;
+  if (text !== null) go(text);
+  else setTimeout(look, 250);
+}
+
+form.querySelector("[data-camera]").addEventListener("click", async () => {
+  if (stream !== null) return stop();
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+    video.srcObject = stream;
+    video.hidden = false;
+    said.textContent = form.dataset.looking;
+    await video.play();
+    look();
+  } catch {
+    stop();
+    said.textContent = form.dataset.noCamera;
+  }
+});
+
+form.querySelector("[data-picture]").addEventListener("change", async (event) => {
+  const file = event.target.files[0];
+  event.target.value = "";
+  if (!file) return;
+  said.textContent = form.dataset.looking;
+  try {
+    const picture = await createImageBitmap(file);
+    const text = await read(picture, picture.width, picture.height);
+    if (text !== null) go(text);
+    else said.textContent = form.dataset.noCode;
+  } catch {
+    said.textContent = form.dataset.noPicture;
+  }
+});
+
+addEventListener("pagehide", stop);

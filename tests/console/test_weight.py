@@ -1,0 +1,65 @@
+"""What the first page costs, and what every page promises of itself, without a browser."""
+
+import re
+
+import httpx
+from fastapi import FastAPI
+
+from app.console.site import routers
+from app.settings import Settings
+from tests.console.conftest import let_in
+from tests.people import People
+
+_LIMIT = 100_000
+
+
+async def weight(visitor: httpx.AsyncClient, path: str) -> int:
+    """Bytes on the wire of a page and of all it names, as they are served; it comes without a detour."""
+    shown = await visitor.get(path)
+    assert shown.status_code == 200, f"{path} is answered in one round trip"
+    assets = set(re.findall(r'(?:src|href)="(/console/assets/[^"]+)"', shown.text))
+    assert len(assets) >= 4
+    total = 0
+    for address in (path, *assets):
+        async with visitor.stream("GET", address, headers={"Accept-Encoding": "gzip"}) as answer:
+            assert answer.status_code == 200
+            total += sum([len(chunk) async for chunk in answer.aiter_raw()])
+            total += sum(len(name) + len(value) + 4 for name, value in answer.headers.raw)
+    return total
+
+
+async def test_the_first_pages_weigh_less_than_100_kb(visitor: httpx.AsyncClient, people: People) -> None:
+    person = await people.register()
+    for _ in range(12):
+        org = await person.create_org()
+    assert await weight(visitor, "/console/") < _LIMIT
+    await let_in(visitor, person)
+    for path in ("/console/", f"/console/orgs/{org['id']}", f"/console/orgs/{org['id']}/members"):
+        assert await weight(visitor, path) < _LIMIT, path
+
+
+async def test_no_page_holds_a_script_or_a_style_of_its_own(app: FastAPI) -> None:
+    """The policy forbids them; a template that tried would be broken without a word."""
+    from app.console.page_route import HEADERS
+    from app.console.rendering import _environment
+
+    policy = HEADERS["Content-Security-Policy"]
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert policy.startswith("default-src 'none'")
+    loader = _environment.loader
+    assert loader is not None
+    for name in loader.list_templates():
+        source = loader.get_source(_environment, name)[0]
+        assert not re.search(r"<script(?![^>]*\ssrc=)|<style|\sstyle=|\son[a-z]+=|hx-on|javascript:", source), name
+        assert not re.search(r"""(?:src|href|action)=["']?(?:https?:)?//""", source), name
+
+
+async def test_every_page_is_a_page_of_its_site(settings: Settings) -> None:
+    """Whatever is added goes through the sites' route class, which keeps session, policy and refusals."""
+    from app.console.page_route import PageRoute
+
+    for router in routers(settings):
+        for route in router.routes:
+            path = route.path  # type: ignore[attr-defined]
+            assert isinstance(route, PageRoute) or path.startswith("/console/assets/"), path
