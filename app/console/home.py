@@ -35,6 +35,7 @@ _PLACES = {
     "transfer": "/console/orgs/{org_id}/certification/transfers/{id}",
     "admin-invitation": "/console/offers/admin-invitations/{id}",
     "promotion": "/console/offers/promotions/{id}",
+    "link-request": "/console/orgs/{org_id}/link-requests",
 }
 
 
@@ -89,6 +90,7 @@ def _kinds(words: Words) -> dict[str, str]:
         "transfer": words("整体转移"),
         "admin-invitation": words("管理员邀请"),
         "promotion": words("支部改设"),
+        "link-request": words("关联申请"),
     }
 
 

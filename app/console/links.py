@@ -1,0 +1,146 @@
+"""“That is me” (S18): who asks to be linked to a row of the directory, accepted or refused; and undoing a link."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import ValidationError
+
+from app.auth.access import Can, OrgScope
+from app.auth.permissions import Permission
+from app.cipher import Cipher, CipherDep
+from app.console.confirmations import PAGE_CHANGED, Confirmation, ask, confirm
+from app.console.forms import Form, PageForm, checked, refusal_of
+from app.console.notices import done
+from app.console.people import CHANGED
+from app.console.rendering import page, part, words_of
+from app.console.route import ConsoleRoute
+from app.console.standing import in_org
+from app.db import Db
+from app.errors import Problem
+from app.members.links.operations import accept_link_request, refuse_link_request, undo_link
+from app.members.links.queries import get_received, list_received
+from app.members.links.schemas import LinkAcceptance
+from app.members.queries import get_member
+from app.paging import Paging, paged_by
+
+router = APIRouter(prefix="/console/orgs/{org_id}", route_class=ConsoleRoute, include_in_schema=False)
+
+Reader = Annotated[OrgScope, Can(Permission.MEMBERS_READ)]
+Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
+RequestId = Annotated[UUID, Path()]
+MemberId = Annotated[UUID, Path()]
+
+
+@router.get("/link-requests")
+async def show_link_requests(
+    request: Request, db: Db, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
+) -> Response:
+    """Who asks, and whom of the directory it can be."""
+    requests = await list_received(db, cipher, scope.org_id, paging)
+    return page(request, "links.html", **in_org(scope, "links"), requests=requests)
+
+
+@router.get("/link-requests/{request_id}/acceptance")
+async def show_acceptance(
+    request: Request, db: Db, cipher: CipherDep, scope: Writer, request_id: RequestId
+) -> Response:
+    """What linking does, and which row it is."""
+    return await _show_acceptance(request, db, cipher, scope, request_id, Form([]))
+
+
+@router.post("/link-requests/{request_id}/acceptance")
+async def accept(
+    request: Request, db: Db, cipher: CipherDep, scope: Writer, request_id: RequestId, form: PageForm
+) -> Response:
+    """Links the row to the asker's account."""
+    body = checked(LinkAcceptance, form.given("member_id"))
+    if isinstance(body, ValidationError) or body.member_id is None:
+        return await _show_acceptance(request, db, cipher, scope, request_id, form, wrong=True)
+    outcome = await refusal_of(db, accept_link_request(db, scope, request_id, body.member_id))
+    if isinstance(outcome, Problem):
+        return await _show_acceptance(request, db, cipher, scope, request_id, form, problem=outcome)
+    return done(request, words_of(request)("已关联，此人现为已激活"), PAGE_CHANGED)
+
+
+@router.get("/link-requests/{request_id}/refusal")
+async def show_refusal(request: Request, db: Db, cipher: CipherDep, scope: Writer, request_id: RequestId) -> Response:
+    """Asks for the reason."""
+    await get_received(db, cipher, scope.org_id, request_id)
+    return ask(request, _refusal(request, scope, request_id))
+
+
+@router.post("/link-requests/{request_id}/refusal")
+async def refuse(request: Request, db: Db, scope: Writer, request_id: RequestId, form: PageForm) -> Response:
+    """Refuses, with a reason that the asker reads."""
+    asked = _refusal(request, scope, request_id)
+    said = words_of(request)("已拒绝，理由已告知对方")
+    return await confirm(
+        request, db, asked, form, lambda reason: refuse_link_request(db, scope, request_id, reason), said
+    )
+
+
+@router.get("/members/{member_id}/unlinking")
+async def show_unlinking(request: Request, db: Db, cipher: CipherDep, scope: Writer, member_id: MemberId) -> Response:
+    """What undoing a link does, to be confirmed by the person's name."""
+    return ask(request, await _unlinking(request, db, cipher, scope, member_id))
+
+
+@router.post("/members/{member_id}/unlinking")
+async def unlink(
+    request: Request, db: Db, cipher: CipherDep, scope: Writer, member_id: MemberId, form: PageForm
+) -> Response:
+    """Unlinks a row from the account that it is active through."""
+    asked = await _unlinking(request, db, cipher, scope, member_id)
+    said = words_of(request)("已解除关联")
+    response = await confirm(request, db, asked, form, lambda _: undo_link(db, scope, member_id), said)
+    if response.status_code == 200:
+        response.headers["HX-Trigger"] = response.headers["HX-Trigger"].replace(PAGE_CHANGED, CHANGED)
+    return response
+
+
+async def _show_acceptance(
+    request: Request,
+    db: Db,
+    cipher: Cipher,
+    scope: OrgScope,
+    request_id: UUID,
+    form: Form,
+    *,
+    problem: Problem | None = None,
+    wrong: bool = False,
+) -> Response:
+    try:
+        one = await get_received(db, cipher, scope.org_id, request_id)
+    except Problem:  # decided meanwhile: there is nothing left to choose
+        if problem is not None:
+            raise problem from None
+        raise
+    shown: dict[str, Any] = {"one": one, "form": form, "problem": problem, "wrong": wrong}
+    status = problem.status if problem else 422 if wrong else 200
+    return part(request, "link_acceptance.html", status, **in_org(scope, "links"), **shown)
+
+
+def _refusal(request: Request, scope: OrgScope, request_id: UUID) -> Confirmation:
+    words = words_of(request)
+    return Confirmation(
+        title=words("拒绝关联"),
+        says=words("申请人会看到理由；通讯录保持不变。"),
+        button=words("拒绝"),
+        to=f"/console/orgs/{scope.org_id}/link-requests/{request_id}/refusal",
+        reason=words("拒绝的理由"),
+    )
+
+
+async def _unlinking(request: Request, db: Db, cipher: Cipher, scope: OrgScope, member_id: UUID) -> Confirmation:
+    member, words = await get_member(db, cipher, scope.org_id, member_id), words_of(request)
+    return Confirmation(
+        title=words("解除 {name} 的关联", name=member.name),
+        says=words(
+            "{name} 变为未激活，本人的账号和积分不受影响。以后只有本人申请并经管理员接受才会再次关联。",
+            name=member.name,
+        ),
+        button=words("解除关联"),
+        to=f"/console/orgs/{scope.org_id}/members/{member_id}/unlinking",
+        name=member.name,
+    )

@@ -1,0 +1,41 @@
+"""Who was removed from the directory in the last thirty days, brought back where it was a mistake."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Request, Response
+
+from app.auth.access import Can, OrgScope
+from app.auth.permissions import Permission
+from app.cipher import CipherDep
+from app.console.confirmations import PAGE_CHANGED
+from app.console.notices import done
+from app.console.rendering import page, words_of
+from app.console.route import ConsoleRoute
+from app.console.standing import in_org
+from app.db import Db
+from app.members.restoring import list_removed_members, restore_member
+from app.paging import Paging, paged_by
+
+router = APIRouter(prefix="/console/orgs/{org_id}/removed", route_class=ConsoleRoute, include_in_schema=False)
+
+Reader = Annotated[OrgScope, Can(Permission.MEMBERS_READ)]
+Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
+
+
+@router.get("")
+async def show_removed(
+    request: Request, db: Db, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
+) -> Response:
+    """Those who can still be brought back."""
+    removed = await list_removed_members(db, cipher, scope.org_id, paging)
+    return page(request, "removed.html", **in_org(scope, "removed"), removed=removed)
+
+
+@router.post("/{member_id}/restoration")
+async def restore(
+    request: Request, db: Db, cipher: CipherDep, scope: Writer, member_id: Annotated[UUID, Path()]
+) -> Response:
+    """Brings a person back to where they stood."""
+    member = await restore_member(db, cipher, scope, member_id)
+    return done(request, words_of(request)("已恢复 {name}", name=member.name), PAGE_CHANGED)

@@ -1,0 +1,135 @@
+"""The directory over HTTP as a browser sends it: links, those removed, exports, hostile names, inbox entries."""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import get_args
+
+from app.console import home
+from app.console.rendering import Words
+from app.inbox.schemas import Kind
+from tests.acts import actions, add_member, add_unit, done
+from tests.console.desk import HOSTILE, SitDown
+from tests.people import People, fresh_org_name, fresh_phone
+
+
+async def test_a_link_request_is_found_accepted_and_undone(people: People, desk_of: SitDown) -> None:
+    admin, learner, other = await people.register(), await people.register(name="欧阳修"), await people.register()
+    org = await admin.create_org()
+    branch = await add_unit(admin, org, "第一党支部")
+    row = await add_member(admin, org, branch, name="欧阳修")
+    for person in (learner, other):
+        done(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
+    desk = await desk_of(admin)
+    at = f"/console/orgs/{org['id']}"
+    assert f'href="{at}/link-requests"' in await desk.page("/console/")
+    shown = await desk.page(f"{at}/link-requests")
+    assert "欧阳修 说这是自己" in shown
+    assert other.name not in shown
+    assert learner.phone not in shown
+    drawer = await desk.part(f"{at}/members/{row['id']}")
+    assert "本人用另一个号码注册了" in drawer
+    assert "查看关联申请" in drawer
+    (acceptance,) = re.findall(r'hx-get="([^"]+/acceptance)"', shown)
+    refusal = acceptance.replace("acceptance", "refusal")
+    assert "请填写 1 至 200 个字符" in await desk.send(refusal, 422, reason="")
+    assert "请选择人员" in await desk.send(acceptance, 422)
+    stranger = await add_member(admin, org, name="王安石")
+    assert "该成员不符合此申请" in await desk.send(acceptance, 409, member_id=stranger["id"])
+    assert "已关联" in await desk.send(acceptance, member_id=row["id"])
+    assert "没有等待处理的关联申请" in await desk.page(f"{at}/link-requests")
+    assert "该申请已处理" in await desk.send(refusal, 409, reason="晚了")
+    unlinking = f"{at}/members/{row['id']}/unlinking"
+    assert "与名称不一致" in await desk.send(unlinking, 422, name="x")
+    assert "已解除关联" in await desk.send(unlinking, name="欧阳修")
+    assert "未激活" in await desk.part(f"{at}/members/{row['id']}")
+
+
+async def test_who_was_removed_is_brought_back(people: People, desk_of: SitDown) -> None:
+    admin = await people.register()
+    org = await admin.create_org()
+    branch = await add_unit(admin, org, "第一党支部")
+    row = await add_member(admin, org, branch, name=f"解{HOSTILE}")
+    desk = await desk_of(admin)
+    at = f"/console/orgs/{org['id']}"
+    assert "最近没有移除过人员" in await desk.page(f"{at}/removed")
+    assert "30 天内可以在“最近移除”中恢复" in await desk.part(f"{at}/members/{row['id']}/removal")
+    assert "已移除" in await desk.send(f"{at}/members/{row['id']}/removal", name=row["name"])
+    shown = await desk.page(f"{at}/removed")
+    assert row["name"] in shown
+    assert "已恢复" in await desk.send(f"{at}/removed/{row['id']}/restoration")
+    assert "第一党支部" in await desk.part(f"{at}/members/{row['id']}")
+    await desk.send(f"{at}/removed/{row['id']}/restoration", 404)
+
+
+async def test_the_people_that_are_shown_are_exported(
+    people: People, desk_of: SitDown, worker: Callable[[], Awaitable[None]]
+) -> None:
+    admin = await people.register()
+    org = await admin.create_org()
+    branch = await add_unit(admin, org, "第一党支部")
+    phone = fresh_phone()
+    await add_member(admin, org, branch, name="欧阳修", phone=phone)
+    await add_member(admin, org, name="王安石")
+    desk = await desk_of(admin)
+    at = f"/console/orgs/{org['id']}/exports"
+    assert "导出全部 3 人" in await desk.part(f"{at}/new?unit=&q=")
+    form = await desk.part(f"{at}/new?unit={branch['id']}&active=no")
+    assert "导出现在筛选出的 1 人" in form
+    kept = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form))
+    assert kept == {"unit_id": branch["id"], "units_below": "True", "active": "False"}
+    sent = await desk.visitor.post(
+        at, data=kept | {"format": "csv", "phones": "full"}, headers={"Origin": "http://localhost:8000"}
+    )
+    assert (sent.status_code, sent.headers["HX-Redirect"]) == (204, at)
+    assert "every 2s" in await desk.page(at)
+    await worker()
+    shown = await desk.page(at)
+    assert "every 2s" not in shown
+    assert "共 1 行" in shown
+    (content,) = re.findall(r'href="([^"]+/content)"', shown)
+    file = await desk.visitor.get(content)
+    assert phone in file.text
+    assert "王安石" not in file.text
+    assert "member.phones_disclosed" in await actions(admin, org)
+    deletion = content.replace("/content", "/deletion")
+    assert "导出已删除" in await desk.send(deletion)
+    assert "还没有导出" in await desk.page(at)
+    await desk.send(deletion, 404)
+
+
+async def test_hostile_names_are_shown_as_they_are(people: People, desk_of: SitDown) -> None:
+    admin = await people.register(name=f"王{HOSTILE}")
+    org = await admin.create_org(name=f"{fresh_org_name()}{HOSTILE}")
+    unit = await add_unit(admin, org, f"支部{HOSTILE.replace('/', '')}")
+    await add_member(admin, org, unit, name=f"解{HOSTILE}")
+    desk = await desk_of(admin)
+    at = f"/console/orgs/{org['id']}"
+    for path in (
+        "/console/",
+        at,
+        f"{at}/members",
+        f"{at}/members?unit={unit['id']}",
+        f"{at}/members?q=解",
+        f"{at}/subordinates",
+        f"{at}/removed",
+        f"{at}/exports",
+        f"{at}/link-requests",
+        f"{at}/imports",
+        *(f"{at}/certification{tab}" for tab in ("", "/invitations", "/applications", "/subordinates", "/transfers")),
+        f"{at}/certification/promotions",
+        *(f"{at}/settings{tab}" for tab in ("", "/admins", "/received")),
+    ):
+        assert HOSTILE in await desk.page(path), path
+    added = f"{at}/members"
+    for name, told in (("名" * 500, "姓名为 1 至 50 个字符"), ("\u202e解晓东", "姓名为 1 至 50 个字符")):
+        refused = await desk.send(added, 422, name=name, phone=fresh_phone())
+        assert told in refused
+        assert name in refused
+    for name in ("支" * 500, "支部\u202e"):
+        refused = await desk.send(f"{at}/units", 422, name=name, kind="branch")
+        assert "名称为 1 至 100 个字符" in refused
+        assert name in refused
+
+
+def test_everything_that_waits_has_a_page_and_a_word() -> None:
+    assert set(home._PLACES) == set(get_args(Kind)) == set(home._kinds(Words(in_english=False)))
