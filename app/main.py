@@ -29,6 +29,7 @@ from app.orgs.promotion_router import router as promotions
 from app.orgs.router import router as orgs
 from app.orgs.unit_router import router as units
 from app.points.router import router as points
+from app.reports.export_router import router as report_exports
 from app.reports.router import router as reports
 from app.settings import Settings
 
@@ -62,7 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
         *(orgs, units, promotions, admins, change_requests, recoveries),
         *(members, links, imports, exports),
         *(certification, transfers),
-        *(points, reports),
+        *(points, reports, report_exports),
         *(inbox, audit, health),
     )
     for router in (*auth_routers(settings), *feature_routers, *console_routers(settings)):

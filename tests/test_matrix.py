@@ -34,7 +34,8 @@ WHO = {
     "people": (MAY, MAY, MAY, 404),
 }
 ROWS = {
-    "card": "GET /, GET /superiors",
+    "card": """GET /, GET /superiors,
+        GET /exports, GET /exports/{}, GET /exports/{}/content, DELETE /exports/{}""",
     "edit": """PATCH /, PUT /closure, POST /invitations, DELETE /invitations/{}, POST /applications,
         DELETE /applications/{}, PUT /applications/{}/approval, PUT /applications/{}/refusal,
         DELETE /subordinates/{}""",
@@ -52,12 +53,12 @@ ROWS = {
         PUT /imports/{}/confirmation, GET /imports/{}/rows, GET /imports/{}/failed-rows.xlsx, DELETE /imports/{},
         GET /invitations, GET /invitations/{}/qr.svg, GET /applications, GET /applications/{}, GET /certifications,
         GET /transfers, GET /transfers/{}, PUT /transfers/{}/release, PUT /transfers/{}/acceptance,
-        PUT /transfers/{}/refusal, GET /reports/units, GET /audit""",
+        PUT /transfers/{}/refusal, GET /reports/units, POST /reports/units/exports, GET /audit""",
     "main": """DELETE /admins/{}, POST /admin-invitations, DELETE /admin-invitations/{}, POST /transfers,
         DELETE /transfers/{}""",
     "overview": """GET /subordinates, GET /reports/overview, GET /reports/subordinates, GET /reports/trend,
-        GET /exports, GET /exports/{}, GET /exports/{}/content, DELETE /exports/{}""",
-    "people": "GET /rankings",
+        POST /reports/overview/exports, POST /reports/trend/exports""",
+    "people": "GET /rankings, POST /rankings/exports",
 }
 # Written where a route is not below an org: who gets in at all.
 ELSEWHERE = ("public", "user", "operator", "service")

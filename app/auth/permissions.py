@@ -64,7 +64,7 @@ ROLES: dict[Permission, tuple[frozenset[Role], frozenset[Role]]] = {
     Permission.REPORTS_READ: (_VIEWERS, ADMINS | {Role.SUPERIOR_ADMIN}),
     Permission.RANKINGS_READ: (_INSIDERS, _INSIDERS),
     Permission.AUDIT_READ: (ADMINS, ADMINS),
-    Permission.EXPORTS_READ: (_VIEWERS, ADMINS | {Role.SUPERIOR_ADMIN}),
+    Permission.EXPORTS_READ: (_VIEWERS, _VIEWERS),
 }
 
 

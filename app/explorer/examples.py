@@ -170,6 +170,12 @@ MEMBERS: Mapping[str, Example] = {
     ),
     f"DELETE {_ORG}/members/{{member_id}}/activation": Example(values={"member_id": Thing("active_member")}),
     f"POST {_ORG}/members/exports": Example({"format": "xlsx", "active": False}),
+    f"POST {_ORG}/reports/overview/exports": Example(
+        {"format": "xlsx", "period": "30d", "sort": "points", "order": "desc"}
+    ),
+    f"POST {_ORG}/reports/trend/exports": Example({"format": "xlsx", "days": 30}),
+    f"POST {_ORG}/reports/units/exports": Example({"format": "csv", "period": "7d"}),
+    f"POST {_ORG}/rankings/exports": Example({"format": "xlsx", "by": "total"}),
     f"DELETE {_ORG}/exports/{{export_id}}": Example(values={"export_id": Thing("export_to_delete")}),
     f"POST {_ORG}/imports": Example({"mode": "add-and-update", "unknown_units": "create"}),
     f"PUT {_ORG}/imports/{{import_id}}/confirmation": Example({}),

@@ -24,12 +24,13 @@ from app.db import create_engine
 from app.jobs.expiry import forgetting
 from app.jobs.queue import Busy, Job, Payload, Worker, enqueue
 from app.members import jobs as members
+from app.reports import jobs as reports
 from app.reports.folding.loop import keep_folding
 from app.settings import Settings
 
 log = structlog.get_logger()
 
-JOBS: Mapping[str, Job] = {**members.JOBS}
+JOBS: Mapping[str, Job] = {**members.JOBS, **reports.JOBS}
 
 AT_ONCE = 4
 ATTEMPTS = 5

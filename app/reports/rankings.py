@@ -96,7 +96,7 @@ async def read_ranking(db: AsyncConnection, ranked: Ranked, user_id: UUID, pagin
     the org does not have.
     """
     if ranked.unit_id is not None:
-        await _require_unit(db, ranked.org_id, ranked.unit_id)
+        await require_unit(db, ranked.org_id, ranked.unit_id)
     day = today()
     in_unit, further = ranked.unit_id is not None, paging.after is not None
     given = {"org_id": ranked.org_id, "user_id": user_id, "day": day, "limit": paging.limit + 1}
@@ -256,7 +256,7 @@ def _placed(part: str, shown: CTE, scores: _Scores) -> Select[Any]:
     return select(literal(part).label("part"), rank.label("rank"), shown.c.member_id, shown.c.points)
 
 
-async def _require_unit(db: AsyncConnection, org_id: UUID, unit_id: UUID) -> None:
+async def require_unit(db: AsyncConnection, org_id: UUID, unit_id: UUID) -> None:
     there = select(Unit.id).where(Unit.org_id == org_id, Unit.id == unit_id, Unit.removed_at.is_(None))
     if await db.scalar(there) is None:
         raise NotFound

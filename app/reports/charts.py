@@ -1,0 +1,56 @@
+"""The charts of reports' xlsx files, beside their rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.exports.kinds import Column
+
+MOST_BARS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """A bar for each value of each row, of the first fifty rows behind those that are `skipped`.
+
+    `names` is the column that says what a row is about, `values` are columns by their English headings.
+    """
+
+    columns: Sequence[Column]
+    names: int
+    values: tuple[str, ...] = ("members", "active")
+    skipped: int = 0
+
+    def __call__(self, book: Any, sheet: Any, rows: int) -> None:
+        if rows > self.skipped:
+            _draw(self, book, sheet, "column", 1 + self.skipped, min(rows, self.skipped + MOST_BARS))
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line for each value, through the first `shown` rows; the last value has an axis of its own."""
+
+    columns: Sequence[Column]
+    names: int
+    shown: int
+    values: tuple[str, ...] = ("active", "points per head")
+
+    def __call__(self, book: Any, sheet: Any, rows: int) -> None:
+        if rows and self.shown:
+            _draw(self, book, sheet, "line", 1, min(rows, self.shown))
+
+
+def _draw(chart: Bars | Line, book: Any, sheet: Any, kind: str, first: int, last: int) -> None:
+    drawn = book.add_chart({"type": kind})
+    name = sheet.get_name()
+    for number, column in enumerate(chart.columns):
+        if column.en in chart.values:
+            series = {
+                "name": [name, 0, number],
+                "categories": [name, first, chart.names, last, chart.names],
+                "values": [name, first, number, last, number],
+            }
+            drawn.add_series(series | ({"y2_axis": True} if kind == "line" and column.en == chart.values[-1] else {}))
+    drawn.set_title({"name": name})
+    drawn.set_size({"width": 720, "height": 360})
+    sheet.insert_chart(1, len(chart.columns) + 1, drawn)

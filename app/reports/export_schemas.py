@@ -1,0 +1,61 @@
+"""Which report is to be a file, and how."""
+
+from datetime import date
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from app.exports.schemas import ExportFormat
+from app.points.days import today
+from app.reports.periods import DAYS_KEPT, Period, first_day_kept
+from app.reports.schemas import RankBy, Sort
+from app.schemas import Body
+
+
+class ReportExport(Body):
+    """An xlsx has a chart beside its rows."""
+
+    format: ExportFormat = ExportFormat.XLSX
+
+
+class DayReportExport(ReportExport):
+    day: date = Field(
+        default_factory=today,
+        description=f"The last day of the period: today unless given, at most {DAYS_KEPT} ago.",
+    )
+
+    @field_validator("day")
+    @classmethod
+    def _is_kept(cls, day: date) -> date:
+        if not first_day_kept() <= day <= today():
+            raise PydanticCustomError("day", "not one of the last days that are kept")
+        return day
+
+
+class OverviewExport(DayReportExport):
+    """The org itself, its subtree, the period before, and every direct subordinate."""
+
+    period: Period = Period.WEEK
+    sort: Sort = Sort.NAME
+    order: Literal["asc", "desc"] = "asc"
+
+
+class UnitsExport(DayReportExport):
+    """Every unit with the units under it."""
+
+    period: Period = Period.WEEK
+
+
+class TrendExport(DayReportExport):
+    """Day by day: of the whole subtree, then of the org itself."""
+
+    days: int = Field(default=30, ge=1, le=DAYS_KEPT, description="How many days, ending with `day`.")
+
+
+class RankingExport(ReportExport):
+    """The whole ranking. Of more than a thousand people the xlsx has no chart."""
+
+    by: RankBy = RankBy.LAST_7_DAYS
+    unit_id: UUID | None = Field(default=None, description="Only who stands in this unit or in one under it.")

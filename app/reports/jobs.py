@@ -1,0 +1,11 @@
+"""The jobs of this feature, as the worker knows them."""
+
+from collections.abc import Mapping
+
+from app.exports.jobs import export_job
+from app.jobs.queue import Job
+from app.reports.exporting import OVERVIEW, OWN_OVERVIEW, OWN_TREND, RANKING, TREND, UNITS
+
+_KINDS = (OVERVIEW, OWN_OVERVIEW, TREND, OWN_TREND, UNITS, RANKING)
+
+JOBS: Mapping[str, Job] = {name: job for kind in _KINDS for name, job in export_job(kind).items()}

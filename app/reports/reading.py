@@ -1,0 +1,129 @@
+"""Reports as they are answered with, on a screen or in a file: figures, and what of them the asker is told."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.paging import Page, encode_cursor
+from app.reports import queries
+from app.reports.above import days_withheld_above
+from app.reports.periods import Span, first_day_kept
+from app.reports.queries import Listing, Rows, Viewer
+from app.reports.schemas import (
+    ComparisonOut,
+    OverviewOut,
+    SubordinateFiguresOut,
+    SubordinatesOut,
+    TrendOut,
+    TrendPointOut,
+    UnitFiguresOut,
+    UnitsOut,
+    figures_of,
+)
+from app.reports.units import read_units
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks about which org; `inside` are its own admins. Totals of fewer people than `threshold` are withheld."""
+
+    org_id: UUID
+    user_id: UUID
+    inside: bool
+    threshold: int
+
+    @property
+    def viewer(self) -> Viewer:
+        return Viewer(self.inside, self.threshold)
+
+    async def days_withheld(self, db: AsyncConnection, days: Sequence[date]) -> set[date]:
+        """On which of the days all of the org is withheld from the asker, from above."""
+        if self.inside:
+            return set()
+        return await days_withheld_above(db, self.org_id, self.user_id, days, self.threshold)
+
+
+async def get_overview(db: AsyncConnection, asker: Asker, span: Span, listing: Listing) -> OverviewOut:
+    hidden = bool(await asker.days_withheld(db, [span.until]))
+    found = await queries.read_overview(db, asker.org_id, span, asker.viewer, listing)
+    totals = found.rows[0]
+    previous = None
+    if found.compared:
+        previous = ComparisonOut(
+            since=span.before.since,
+            until=span.before.until,
+            org=figures_of(totals, "prev_own_", withheld=hidden or totals["prev_own_withheld"]),
+            subtree=figures_of(totals, "prev_sub_", withheld=hidden or totals["prev_sub_withheld"]),
+        )
+    return OverviewOut(
+        **_stated(totals["as_of"], span, asker),
+        org=figures_of(totals, "own_", withheld=hidden or totals["own_withheld"]),
+        subtree=figures_of(totals, "sub_", withheld=hidden or totals["sub_withheld"]),
+        previous=previous,
+        subordinates=_subordinates(found.rows, listing, hidden=hidden),
+    )
+
+
+async def list_subordinates(db: AsyncConnection, asker: Asker, span: Span, listing: Listing) -> SubordinatesOut:
+    hidden = bool(await asker.days_withheld(db, [span.until]))
+    rows = (await queries.read_overview(db, asker.org_id, span, asker.viewer, listing)).rows
+    return SubordinatesOut(
+        **_stated(rows[0]["as_of"], span, asker), subordinates=_subordinates(rows, listing, hidden=hidden)
+    )
+
+
+async def list_units(db: AsyncConnection, asker: Asker, span: Span) -> UnitsOut:
+    report = await read_units(db, asker.org_id, span)
+    units = [
+        UnitFiguresOut(
+            id=row["id"], parent_id=row["parent_id"], name=row["name"], kind=row["kind"], figures=figures_of(row)
+        )
+        for row in report.rows
+    ]
+    return UnitsOut(**_stated(report.as_of, span, asker), units=units)
+
+
+async def get_trend(db: AsyncConnection, asker: Asker, until: date, days: int) -> TrendOut:
+    first = max(until - timedelta(days=days - 1), first_day_kept())
+    asked = [first + timedelta(days=ahead) for ahead in range((until - first).days + 1)]
+    withheld = await asker.days_withheld(db, asked)
+    rows = await queries.read_trend(db, asker.org_id, asked, asker.viewer)
+    points = [
+        TrendPointOut(
+            day=row["day"],
+            org=figures_of(row, "own_", withheld=row["day"] in withheld or row["own_withheld"]),
+            subtree=figures_of(row, "sub_", withheld=row["day"] in withheld or row["sub_withheld"]),
+        )
+        for row in rows
+    ]
+    return TrendOut(as_of=rows[-1]["as_of"], withheld_below=asker.threshold, days=points)
+
+
+def _stated(as_of: datetime, span: Span, asker: Asker) -> dict[str, Any]:
+    return {
+        "as_of": as_of,
+        "period": span.period,
+        "since": span.since,
+        "until": span.until,
+        "withheld_below": asker.threshold,
+    }
+
+
+def _subordinates(rows: Rows, listing: Listing, *, hidden: bool) -> Page[SubordinateFiguresOut]:
+    found = [row for row in rows if row["id"] is not None]
+    shown = found[: listing.paging.limit]
+    cursor = None
+    if len(found) > len(shown):
+        last = shown[-1]
+        cursor = encode_cursor((listing.order, last["sort_group"], last["sort_key"], last["id"]))
+    items = [
+        SubordinateFiguresOut(
+            id=row["id"], name=row["name"], figures=figures_of(row, withheld=hidden or row["withheld"])
+        )
+        for row in shown
+    ]
+    return Page[SubordinateFiguresOut](items=items, next_cursor=cursor)
