@@ -6,24 +6,22 @@ runs in autocommit: each of its statements is its own snapshot. Any other reques
 """
 
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
-import asyncpg as driver
 from fastapi import Depends, Request, Response
-from fastapi.routing import APIRoute
-from sqlalchemy import BindParameter, Dialect, MetaData, Select, literal_column
-from sqlalchemy.dialects.postgresql import asyncpg
+from fastapi.routing import APIRoute, _effective_route_context_var
+from sqlalchemy import MetaData
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
-from sqlalchemy.sql import visitors
 
+from app import driver
+from app.driver import Drivers
+from app.planning import Handler, handler_of, plan_of
 from app.settings import Settings
-
-CONNECT_SECONDS = 10
 
 
 class Table(DeclarativeBase):
@@ -50,34 +48,28 @@ def plain_url(database_url: str) -> str:
     return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", database_url)
 
 
-def create_engine(settings: Settings) -> AsyncEngine:
-    assert settings.database_url is not None
-    address = plain_url(settings.database_url.get_secret_value())
-    caches = {"statement_cache_size": 0} if settings.transaction_pooler else {}
+def create_engine(settings: Settings, *, but: int = 0) -> AsyncEngine:
+    """The engine with the process's connections, `but` so many."""
 
-    async def connect(**_: Any) -> Any:
-        # The driver reads the address itself, so that it means here what it means to libpq (`sslmode=`, several hosts).
-        try:
-            return await driver.connect(
-                address,
-                server_settings={"application_name": "xuezu", "timezone": "UTC"},
-                timeout=CONNECT_SECONDS,
-                **caches,
-            )
-        except OSError as error:
-            # While a server restarts its socket's file is missing, its host does not resolve: all the same as refused.
-            raise ConnectionError(str(error)) from error
+    async def open_connection(**_: Any) -> Any:
+        return await driver.connect(settings)
 
     return create_async_engine(
         "postgresql+asyncpg://",
         connect_args={
-            "async_creator_fn": connect,
+            "async_creator_fn": open_connection,
             "prepared_statement_cache_size": 0 if settings.transaction_pooler else 100,
         },
-        pool_size=settings.database_pool,
+        pool_size=settings.database_pool - but,
         max_overflow=0,
         pool_timeout=10,
     )
+
+
+def create_pools(settings: Settings) -> tuple[AsyncEngine, Drivers]:
+    """The engine and, beside it, the driver's own connections; together no more than the settings allow."""
+    aside = max(1, settings.database_pool // driver.SHARE)
+    return create_engine(settings, but=aside), Drivers(lambda: driver.connect(settings), aside)
 
 
 def migrate(database_url: str, revision: str = "head") -> None:
@@ -96,16 +88,36 @@ class TransactionalRoute(APIRoute):
     The route holds the transaction, not a dependency, so that the finished answer can still be written in it
     (`app.idempotency`). A problem that must leave a trace is returned as a response, so that it commits.
     It opens when `Db` is first asked for, which is after the body was read: a caller who sends slowly holds nothing.
+
+    `planned` is what answers a request by planned steps (`app.planning`), which need nothing of FastAPI's middleware.
     """
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handler = super().get_route_handler()
+    planned: Handler | None = None
+
+    def get_route_handler(self) -> Handler:
+        included = _effective_route_context_var.get()  # the route with what its router adds: prefix, dependencies
+        route: Any = self if included is None or included.original_route is not self else included
+        steps = None if route.body_field else plan_of(route.dependant)
+        handler = self.around(super().get_route_handler() if steps is None else handler_of(route, steps))
+        self.planned = handler if steps is not None else None
+        return handler
+
+    def around(self, handler: Handler) -> Handler:
+        """What is done around a handler; a kind of route adds to it what is its own."""
         request_db = _reading if (self.methods or set()) <= {"GET", "HEAD"} else _writing
 
         async def transactional(request: Request) -> Response:
             async with AsyncExitStack() as held:
+                opened: AsyncConnection | None = None
+
+                async def open_db() -> AsyncConnection:
+                    nonlocal opened
+                    if opened is None:
+                        opened = await held.enter_async_context(request_db(request.app.state.engine))
+                    return opened
+
                 held.push_async_callback(request.close)  # of an uploaded form's files
-                request.state.open_db = lambda: held.enter_async_context(request_db(request.app.state.engine))
+                request.state.open_db = open_db
                 response = await handler(request)
                 for finish in getattr(request.state, "before_commit", ()):
                     await finish(response)
@@ -126,45 +138,13 @@ async def _writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         yield connection
 
 
-async def _db(request: Request) -> AsyncConnection:
+async def db_of(request: Request) -> AsyncConnection:
+    """The connection of the request, opened when it is first asked for."""
     connection: AsyncConnection = await request.state.open_db()
     return connection
 
 
-Db = Annotated[AsyncConnection, Depends(_db)]
-
-
-class DriverStatement:
-    """A statement for the hottest reads, compiled once and run on the driver's own connection.
-
-    Its constants are written into its text: PostgreSQL can then keep one plan for it, which it cannot for
-    `state = $1` over an index that is partial by `state = 'certified'`. (Measured: 0.7 ms → 0.1 ms, which was all
-    planning; and building a report's statement anew for each call costs ten times what PostgreSQL needs for it.) It
-    runs before the request's transaction begins, with a snapshot of its own, as every statement has under READ
-    COMMITTED.
-    """
-
-    def __init__(self, statement: Select[*tuple[Any, ...]], *parameters: str) -> None:
-        """`parameters` name the statement's typed `bindparam`s, all of them."""
-        dialect: Dialect = asyncpg.dialect()  # type: ignore[no-untyped-call]
-        found = set()
-
-        def placed(element: Any, **_: Any) -> Any:
-            if isinstance(element, BindParameter) and element.key in parameters:
-                found.add(element.key)
-                position = parameters.index(element.key) + 1
-                return literal_column(f"${position}::{element.type.compile(dialect=dialect)}", element.type)
-            return None
-
-        written: Any = visitors.replacement_traverse(statement, {}, placed)
-        self.sql = str(written.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
-        self._parameters = parameters
-        assert found == set(parameters), set(parameters) - found
-
-    async def fetch_row(self, db: AsyncConnection, **given: Any) -> Any:
-        """The first row, or None; columns by name: `row["id"]`."""
-        connection: Any = (await db.get_raw_connection()).driver_connection
-        return await connection.fetchrow(self.sql, *(given[name] for name in self._parameters))
+Db = Annotated[AsyncConnection, Depends(db_of)]
 
     async def fetch(self, db: AsyncConnection, **given: Any) -> list[Any]:
         """All rows."""

@@ -12,12 +12,11 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Request, Response
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 from sqlalchemy import DateTime, Integer, LargeBinary, Text, func, insert, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import Mapped, mapped_column
 from starlette.datastructures import UploadFile
 
 from app.cipher import Cipher
-from app.db import Table
+from app.db import Table, db_of
 from app.errors import Conflict, Invalid, Problem
 
 HEADER = "Idempotency-Key"
@@ -58,7 +57,7 @@ class _Answered(Exception):  # noqa: N818 — carries the stored answer out of t
         self.response = response
 
 
-async def replay_or_claim(request: Request, db: AsyncConnection, principal: str) -> None:
+async def replay_or_claim(request: Request, principal: str) -> None:
     """Answer from the store, or claim the key until this transaction ends and store its answer at commit."""
     given = request.headers.get(HEADER)
     if given is None or request.method != "POST":
@@ -75,6 +74,7 @@ async def replay_or_claim(request: Request, db: AsyncConnection, principal: str)
     digest = hashlib.sha256(f"{principal}\n{key}".encode()).digest()
     asked = await _request_hash(request)
     lock = int.from_bytes(digest[:8], "big", signed=True)
+    db = await db_of(request)
     if not await db.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": lock}):
         raise KeyInUse
     cipher: Cipher = request.app.state.cipher

@@ -21,6 +21,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.typing import EventDict, Processor
 
+from app.dispatch import Dispatch
+
 log = structlog.get_logger()
 
 BLANK = "▒"
@@ -77,7 +79,7 @@ def install(app: FastAPI) -> None:
         # In somebody else's process (a test, a script) nothing is set up but what is kept out of every line.
         shared, render = _processors(console=True, process="app")
         structlog.configure(processors=[*shared, render])
-    app.middleware_stack = RequestLog(app.build_middleware_stack())
+    app.middleware_stack = RequestLog(Dispatch(app, app.build_middleware_stack()))
 
 
 class RequestLog:

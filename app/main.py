@@ -17,7 +17,7 @@ from app.certification.router import router as certification
 from app.certification.transfer_router import router as transfers
 from app.cipher import Cipher
 from app.console.site import routers as console_routers
-from app.db import create_engine
+from app.db import create_pools
 from app.exports.router import router as exports
 from app.health import router as health
 from app.inbox.router import router as inbox
@@ -26,6 +26,7 @@ from app.members.links.router import router as links
 from app.members.router import router as members
 from app.openapi import describe
 from app.orgs.promotion_router import router as promotions
+from app.orgs.regions import regions
 from app.orgs.router import router as orgs
 from app.orgs.unit_router import router as units
 from app.points.router import router as points
@@ -41,11 +42,13 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.engine = create_engine(settings)
+        regions()  # read once, before anybody waits for it
+        app.state.engine, app.state.drivers = create_pools(settings)
         try:
             async with signing_in(app):
                 yield
         finally:
+            await app.state.drivers.close()
             await app.state.engine.dispose()
 
     app = FastAPIOffline(

@@ -1,7 +1,6 @@
 """`python -m bench`: measure, print each row with its goal, keep them in .data/bench.json."""
 
 import argparse
-import contextlib
 import signal
 from pathlib import Path
 
@@ -44,8 +43,9 @@ def serve(measured: service.Measured) -> None:
         bearer = measured.sign_in(measured.main_admin(org))["Authorization"]
         print(f"  {name}: {org}\n    its main admin, for ten minutes: -H 'Authorization: {bearer}'")
     print("Ctrl-C ends it.", flush=True)
-    with contextlib.suppress(KeyboardInterrupt):
-        signal.pause()
+    ends = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # both, also where a shell in the background ignores Ctrl-C
+    signal.sigwait(ends)
 
 
 if __name__ == "__main__":

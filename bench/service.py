@@ -210,6 +210,7 @@ def _over_the_world(scale: Scale, folder: Path) -> Iterator[Measured]:
     with postgres.running(folder / "postgres", settings=scale.server) as server:
         settings.database_url = SecretStr(server.url())
         superuser_url = server.url(user=postgres.SUPERUSER)
+        asyncio.run(migrate_to_head(server.url()))  # where the code has moved on since the world was written
         world = asyncio.run(_find(superuser_url))
         yield Measured(scale, folder, server.url(), superuser_url, settings, world, kept["rebuilt_in"])
 

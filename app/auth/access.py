@@ -16,6 +16,7 @@ province or the nation counts only while a security key is proved in the session
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -24,7 +25,6 @@ from fastapi import Depends, Path, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from sqlalchemy import Select, and_, bindparam, case, exists, func, null, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from app.admins.tables import OrgAdmin
@@ -36,7 +36,8 @@ from app.auth.step_up import KEY_LASTS, demands_key
 from app.auth.tables import OAuthClient, Operator, Session, User
 from app.auth.tokens import AccessToken, TokenVerifier
 from app.certification.tables import Certification
-from app.db import Db, DriverStatement
+from app.db import Db
+from app.driver import DriverStatement
 from app.errors import Forbidden, NotFound, Unauthorized
 from app.idempotency import replay_or_claim
 from app.members.tables import Member
@@ -139,9 +140,15 @@ VerifiedToken = Annotated[AccessToken, Depends(_token)]
 
 def address_of(request: Request) -> str | None:
     """The caller's address, as the server (behind its trusted proxy) sees it."""
+    client = request.client
+    return _address(client.host) if client else None
+
+
+@lru_cache(maxsize=4096)
+def _address(host: str) -> str | None:
     try:
         # Without an IPv6 zone (`fe80::1%eth0`), which PostgreSQL's inet does not know.
-        return str(ip_address(request.client.host.partition("%")[0])) if request.client else None
+        return str(ip_address(host.partition("%")[0]))
     except ValueError:
         return None
 
@@ -244,14 +251,14 @@ def _user_scope(request: Request, token: AccessToken, row: Any) -> UserScope:
     )
 
 
-async def _signed_in(request: Request, token: VerifiedToken, db: Db) -> UserScope:
+async def _signed_in(request: Request, token: VerifiedToken) -> UserScope:
     if token.session_id is None:
         raise Unauthorized
-    row = await _SESSION_STATEMENT.fetch_row(db, session_id=token.session_id)
+    row = await _SESSION_STATEMENT.fetch_row(request.app.state.drivers, session_id=token.session_id)
     if row is None:
         raise Unauthorized
     scope = _user_scope(request, token, row)
-    await replay_or_claim(request, db, f"user:{scope.user_id}")
+    await replay_or_claim(request, f"user:{scope.user_id}")
     return scope
 
 
@@ -264,13 +271,11 @@ def _roles_by_key(row: Any) -> frozenset[Role]:
     return own if row["keyless_above"] in (None, True) else own | {Role.SUPERIOR_ADMIN}
 
 
-async def resolve_org(
-    request: Request, token: AccessToken, db: AsyncConnection, org_id: UUID, permission: Permission
-) -> OrgScope:
+async def resolve_org(request: Request, token: AccessToken, org_id: UUID, permission: Permission) -> OrgScope:
     """Decide on one org: the scope, or NotFound where the caller may not know of it, or Forbidden."""
     if token.session_id is None:
         raise Unauthorized
-    row = await _ORG_STATEMENT.fetch_row(db, session_id=token.session_id, org_id=org_id)
+    row = await _ORG_STATEMENT.fetch_row(request.app.state.drivers, session_id=token.session_id, org_id=org_id)
     if row is None:
         raise Unauthorized
     roles = frozenset(role for role in OWN_ROLES if row[role])
@@ -302,10 +307,10 @@ async def resolve_org(
     return OrgScope(user=_user_scope(request, token, row), org=card, roles=roles)
 
 
-async def _as_operator(request: Request, token: VerifiedToken, db: Db) -> OperatorScope:
+async def _as_operator(request: Request, token: VerifiedToken) -> OperatorScope:
     if token.session_id is None:
         raise NotFound
-    row = await _OPERATOR_STATEMENT.fetch_row(db, session_id=token.session_id)
+    row = await _OPERATOR_STATEMENT.fetch_row(request.app.state.drivers, session_id=token.session_id)
     if row is None:
         raise Unauthorized
     if not row["operator"]:
@@ -313,7 +318,7 @@ async def _as_operator(request: Request, token: VerifiedToken, db: Db) -> Operat
     if not row["keyed"]:
         raise StepUpNeeded(KEY_LASTS)
     scope = _user_scope(request, token, row)
-    await replay_or_claim(request, db, f"user:{scope.user_id}")
+    await replay_or_claim(request, f"user:{scope.user_id}")
     return OperatorScope(scope)
 
 
@@ -337,11 +342,10 @@ def Can(permission: Permission) -> Any:  # noqa: N802 — reads as a sentence in
     async def can(
         request: Request,
         token: VerifiedToken,
-        db: Db,
         org_id: Annotated[UUID, Path(description="The organisation.")],
     ) -> OrgScope:
-        scope = await resolve_org(request, token, db, org_id, permission)
-        await replay_or_claim(request, db, f"user:{scope.user.user_id}")
+        scope = await resolve_org(request, token, org_id, permission)
+        await replay_or_claim(request, f"user:{scope.user.user_id}")
         return scope
 
     _ADMISSIONS[can] = Admission("org", permission)

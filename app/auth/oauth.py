@@ -6,7 +6,7 @@ Standard clients refuse problem+json here: an error is `{"error", "error_descrip
 
 import base64
 import binascii
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, unquote_plus
@@ -23,6 +23,7 @@ from app.auth.tables import ClientSecret, OAuthClient
 from app.cipher import hash_secret
 from app.db import TransactionalRoute
 from app.errors import BadRequest, Problem
+from app.planning import Handler
 from app.schemas import Out
 from app.text import has_unshowable
 
@@ -74,8 +75,8 @@ def invalid_grant(description: str) -> OAuthError:
 class OAuthRoute(TransactionalRoute):
     """A route whose refusals leave in OAuth's form, whoever raised them."""
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handler = super().get_route_handler()
+    def around(self, handler: Handler) -> Handler:
+        handler = super().around(handler)
 
         async def in_oauth_form(request: Request) -> Response:
             try:

@@ -4,8 +4,7 @@ What an API route answers with a problem, a page's route answers with a page tha
 nobody is signed in, a designed page for what is not there or not allowed, a notice where a part was asked for.
 """
 
-from collections.abc import Callable, Coroutine
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
@@ -24,6 +23,7 @@ from app.auth.sessions import touch_session
 from app.console.rendering import LANGUAGE, is_partial, page
 from app.db import TransactionalRoute
 from app.errors import Problem, Unauthorized, english, problem_of
+from app.planning import Handler
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -56,8 +56,8 @@ class PageRoute(TransactionalRoute):
         """What asks for the security key; None where the site has no page for that."""
         return None
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handler = super().get_route_handler()
+    def around(self, handler: Handler) -> Handler:
+        handler = super().around(handler)
 
         async def answer(request: Request) -> Response:
             request.state.language = "en" if request.cookies.get(LANGUAGE) == "en" else "zh"

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Uuid, and_, bindparam, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.tables import OrgAdmin
-from app.db import DriverStatement
+from app.driver import DriverStatement
 from app.orgs import tree
 from app.reports.kept import DAYS, find_kept, kept
 from app.reports.periods import Span, end_of

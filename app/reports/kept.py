@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Date, FromClause, and_, any_, bindparam, f
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db import DriverStatement
+from app.driver import DriverStatement
 from app.points.tables import PointFact
 from app.reports.recount import COUNTS, Figures
 from app.reports.tables import EdgeFact, KeptDay, OrgTotal, PlaceFact, TreeEdge

@@ -36,7 +36,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db import DriverStatement
+from app.driver import DriverStatement
 from app.errors import Invalid
 from app.orgs.tables import Org
 from app.paging import Paging

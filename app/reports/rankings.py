@@ -33,7 +33,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.db import DriverStatement
+from app.driver import DriverStatement
 from app.errors import NotFound
 from app.members.tables import Member, Place
 from app.orgs import tree
