@@ -6,10 +6,10 @@ runs in autocommit: each of its statements is its own snapshot. Any other reques
 """
 
 import re
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute, _effective_route_context_var
@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.orm import DeclarativeBase
 
 from app import driver
-from app.driver import Drivers
+from app.driver import Drivers, OnDrivers
 from app.planning import Handler, handler_of, plan_of
 from app.settings import Settings
 
@@ -113,7 +113,7 @@ class TransactionalRoute(APIRoute):
                 async def open_db() -> AsyncConnection:
                     nonlocal opened
                     if opened is None:
-                        opened = await held.enter_async_context(request_db(request.app.state.engine))
+                        opened = await held.enter_async_context(request_db(request, held))
                     return opened
 
                 held.push_async_callback(request.close)  # of an uploaded form's files
@@ -126,16 +126,43 @@ class TransactionalRoute(APIRoute):
         return transactional
 
 
-@asynccontextmanager
-async def _reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    async with engine.connect() as connection:
-        yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+class Reading(OnDrivers):
+    """The `Db` of a reading request: a connection of the engine in autocommit, borrowed when the first statement of
+    Core is run. A `DriverStatement` needs none: it runs on the driver's own connections.
+
+    It does what reads do with an AsyncConnection, and nothing else.
+    """
+
+    def __init__(self, drivers: Drivers, engine: AsyncEngine, held: AsyncExitStack) -> None:
+        self.drivers = drivers
+        self._engine = engine
+        self._held = held
+        self._connection: AsyncConnection | None = None
+
+    async def execute(self, *statement: Any, **options: Any) -> Any:
+        return await (await self._opened()).execute(*statement, **options)
+
+    async def scalar(self, *statement: Any, **options: Any) -> Any:
+        return await (await self._opened()).scalar(*statement, **options)
+
+    async def scalars(self, *statement: Any, **options: Any) -> Any:
+        return await (await self._opened()).scalars(*statement, **options)
+
+    async def _opened(self) -> AsyncConnection:
+        if self._connection is None:
+            connection = await self._held.enter_async_context(self._engine.connect())
+            self._connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
+        return self._connection
 
 
-@asynccontextmanager
-async def _writing(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    async with engine.begin() as connection:
-        yield connection
+def _reading(request: Request, held: AsyncExitStack) -> AbstractAsyncContextManager[AsyncConnection]:
+    state = request.app.state
+    return nullcontext(cast("AsyncConnection", Reading(state.drivers, state.engine, held)))
+
+
+def _writing(request: Request, _: AsyncExitStack) -> AbstractAsyncContextManager[AsyncConnection]:
+    engine: AsyncEngine = request.app.state.engine
+    return engine.begin()
 
 
 async def db_of(request: Request) -> AsyncConnection:
@@ -145,12 +172,6 @@ async def db_of(request: Request) -> AsyncConnection:
 
 
 Db = Annotated[AsyncConnection, Depends(db_of)]
-
-    async def fetch(self, db: AsyncConnection, **given: Any) -> list[Any]:
-        """All rows."""
-        connection: Any = (await db.get_raw_connection()).driver_connection
-        rows: list[Any] = await connection.fetch(self.sql, *(given[name] for name in self._parameters))
-        return rows
 
 
 def constraint_of(error: IntegrityError) -> str | None:

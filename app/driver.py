@@ -79,6 +79,12 @@ class Drivers:
             await self._free.pop().close()
 
 
+class OnDrivers:
+    """Something to read with that has the driver's connections at hand."""
+
+    drivers: Drivers
+
+
 class DriverStatement:
     """A statement for the hottest reads, compiled once and run on the driver's own connection.
 
@@ -114,8 +120,9 @@ class DriverStatement:
     async def fetch(self, source: Drivers | AsyncConnection, **given: Any) -> list[Any]:
         """All rows; on a connection of the driver's own, or on the one under a `Db` that is there anyway."""
         arguments = [given[name] for name in self._parameters]
-        if isinstance(source, Drivers):
-            return await source.fetch(self.sql, *arguments)
+        if isinstance(source, (Drivers, OnDrivers)):
+            drivers = source if isinstance(source, Drivers) else source.drivers
+            return await drivers.fetch(self.sql, *arguments)
         connection: Any = (await source.get_raw_connection()).driver_connection
         rows: list[Any] = await connection.fetch(self.sql, *arguments)
         return rows

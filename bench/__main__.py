@@ -2,13 +2,42 @@
 
 import argparse
 import signal
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from app.settings import Settings
 from bench import service
+from bench.events import ingest, totals_fresh
+from bench.flat import members_flat, overview_flat, overview_vs_recount, pages, rank_flat
+from bench.memory import memory
+from bench.moves import move_50k, totals_fresh_transfer
+from bench.peer import vs_django
 from bench.reads import read_org, read_overview
-from bench.rows import HEAD, keep
-from bench.service import Scale
+from bench.rows import HEAD, Row, keep
+from bench.service import Measured, Scale
+from bench.totals import recount_equal, totals_rebuild
+from bench.waiting import qr_waiters
+
+# In this order: what changes much comes late, and what the process takes last.
+MEASURES: tuple[Callable[[Measured], list[Row]], ...] = (
+    read_org,
+    read_overview,
+    vs_django,
+    overview_flat,
+    rank_flat,
+    members_flat,
+    pages,
+    totals_rebuild,
+    ingest,
+    totals_fresh,
+    move_50k,
+    totals_fresh_transfer,
+    overview_vs_recount,
+    recount_equal,
+    qr_waiters,
+    memory,
+)
 
 
 def main() -> None:
@@ -20,17 +49,27 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", metavar="NAME", help="only these rows")
     options = parser.parse_args()
     scale = Scale(50, 1.0, 3, options.tree) if options.quick else Scale(1, 4.0, 5, options.tree)
+    failed: list[str] = []
     with service.running(scale, options.keep) as measured:
         if options.serve:
             serve(measured)
             return
         print(HEAD)
-        rows = []
-        for measure in (read_org, read_overview):
-            if not options.only or measure.__name__ in options.only:
-                rows.append(measure(measured))
-                print(rows[-1], flush=True)
+        rows: list[Row] = []
+        for measure in MEASURES:
+            if options.only and measure.__name__ not in options.only:
+                continue
+            try:
+                found = measure(measured)
+            except Exception as error:  # the others are still worth knowing
+                print(f"{measure.__name__:<22}could not be measured: {error!r}"[:300], flush=True)
+                failed.append(measure.__name__)
+                continue
+            rows += found
+            print(*found, sep="\n", flush=True)
     keep(rows, Path(Settings().data_dir) / "bench.json")
+    if failed:
+        sys.exit(f"Not measured: {', '.join(failed)}.")
 
 
 def serve(measured: service.Measured) -> None:

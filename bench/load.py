@@ -3,6 +3,7 @@
 import asyncio
 import multiprocessing
 import time
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -24,11 +25,10 @@ class Load:
 
 
 class _Caller(asyncio.Protocol):
-    """One connection that sends the same request again as soon as it was answered."""
+    """One connection that sends the next request as soon as the one before was answered, until there is none."""
 
-    def __init__(self, request: bytes, until: float, latencies: list[float], failed: list[int]) -> None:
-        self._request = request
-        self._until = until
+    def __init__(self, requests: Iterator[bytes], latencies: list[float], failed: list[int]) -> None:
+        self._requests = requests
         self._latencies = latencies
         self._failed = failed
         self._read = b""
@@ -39,8 +39,13 @@ class _Caller(asyncio.Protocol):
         self._send()
 
     def _send(self) -> None:
-        self._sent = time.perf_counter()
-        self._transport.write(self._request)
+        request = next(self._requests, None)
+        if request is not None:
+            self._sent = time.perf_counter()
+            self._transport.write(request)
+        elif not self.done.done():
+            self.done.set_result(None)
+            self._transport.close()
 
     def data_received(self, data: bytes) -> None:
         self._read += data
@@ -51,32 +56,37 @@ class _Caller(asyncio.Protocol):
         if len(body) < length:
             return
         self._read = b""
-        now = time.perf_counter()
-        self._latencies.append(now - self._sent)
+        self._latencies.append(time.perf_counter() - self._sent)
         if b" 200 " not in head[:16]:
             self._failed[0] += 1
-        if now < self._until:
-            self._send()
-        elif not self.done.done():
-            self.done.set_result(None)
-            self._transport.close()
+        self._send()
 
     def connection_lost(self, error: Exception | None) -> None:
         if not self.done.done():
             self.done.set_exception(error or ConnectionError("closed"))
 
 
-async def _run(url: str, headers: dict[str, str], connections: int, seconds: float) -> Load:
+def _head(method: str, url: str, headers: dict[str, str]) -> str:
+    parts = urlsplit(url)
+    target = parts.path + (f"?{parts.query}" if parts.query else "")
+    lines = (
+        f"{method} {target} HTTP/1.1",
+        f"Host: {parts.netloc}",
+        *(f"{name}: {said}" for name, said in headers.items()),
+    )
+    return "\r\n".join(lines) + "\r\n"
+
+
+def _again_and_again(request: bytes, seconds: float) -> Iterator[bytes]:
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        yield request
+
+
+async def _run(url: str, requests: Iterator[bytes], connections: int) -> Load:
     parts = urlsplit(url)
     assert parts.hostname is not None
     assert parts.port is not None
-    target = parts.path + (f"?{parts.query}" if parts.query else "")
-    lines = [
-        f"GET {target} HTTP/1.1",
-        f"Host: {parts.netloc}",
-        *(f"{name}: {value}" for name, value in headers.items()),
-    ]
-    request = ("\r\n".join(lines) + "\r\n\r\n").encode()
     latencies: list[float] = []
     failed = [0]
     loop = asyncio.get_running_loop()
@@ -84,7 +94,7 @@ async def _run(url: str, headers: dict[str, str], connections: int, seconds: flo
     callers = []
     for _ in range(connections):
         _, caller = await loop.create_connection(
-            lambda: _Caller(request, began + seconds, latencies, failed), parts.hostname, parts.port
+            lambda: _Caller(requests, latencies, failed), parts.hostname, parts.port
         )
         callers.append(caller)
     await asyncio.gather(*(caller.done for caller in callers))
@@ -95,18 +105,34 @@ async def _run(url: str, headers: dict[str, str], connections: int, seconds: flo
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000
 
     if failed[0]:
-        raise RuntimeError(f"{failed[0]} of {len(ordered)} requests for {target} failed")
+        raise RuntimeError(f"{failed[0]} of {len(ordered)} requests for {parts.path} failed")
     return Load(len(ordered), len(ordered) / took, percentile(0.5), percentile(0.95), percentile(0.99))
 
 
-def _in_process(url: str, headers: dict[str, str], connections: int, seconds: float) -> Load:
+def _get(url: str, headers: dict[str, str], connections: int, seconds: float) -> Load:
+    request = f"{_head('GET', url, headers)}\r\n".encode()
+    return _in_a_loop(_run(url, _again_and_again(request, seconds), connections))
+
+
+def _post(url: str, headers: dict[str, str], bodies: list[bytes], connections: int) -> Load:
+    head = _head("POST", url, headers | {"Content-Type": "application/json"}).encode()
+    requests = iter([b"%sContent-Length: %d\r\n\r\n%s" % (head, len(body), body) for body in bodies])
+    return _in_a_loop(_run(url, requests, connections))
+
+
+def _in_a_loop(run: Coroutine[None, None, Load]) -> Load:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(url, headers, connections, seconds))
+        return runner.run(run)
 
 
 def get(url: str, headers: dict[str, str], *, connections: int = 16, seconds: float = 4.0) -> Load:
     """GET the same address over and over from `connections` connections for `seconds`."""
-    return _process().submit(_in_process, url, headers, connections, seconds).result(seconds + 60)
+    return _process().submit(_get, url, headers, connections, seconds).result(seconds + 120)
+
+
+def post(url: str, headers: dict[str, str], bodies: list[bytes], *, connections: int) -> Load:
+    """POST each of the bodies once, from `connections` connections."""
+    return _process().submit(_post, url, headers, bodies, connections).result(600)
 
 
 @cache

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -75,7 +76,8 @@ class Measured:
     superuser_url: str
     settings: Settings
     world: World
-    rebuilt_in: float = 0.0
+    rebuilt_in: tuple[float, float] = (0.0, 1.0)
+    resident_first: int = 0
     pids: dict[str, int] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
 
@@ -116,7 +118,7 @@ class Measured:
                 yield
             finally:
                 del self.pids[name], self.addresses[name]
-                _end(process)
+                stop(process)
 
     @contextmanager
     def worker(self) -> Iterator[None]:
@@ -142,20 +144,29 @@ class Measured:
             await engine.dispose()
         return {"Authorization": f"Bearer {tokens.access_token}"}
 
+    async def signed_in(self, user_id: UUID) -> dict[str, str]:
+        """`sign_in`, while other calls are under way."""
+        return await self._sign_in(user_id, keyed=True)
+
+    @property
+    def first_of_largest(self) -> int:
+        """The number that the phones of the largest group begin with."""
+        return int(str(self.sql("SELECT first FROM bench.orgs ORDER BY people DESC LIMIT 1")))
+
     def main_admin(self, org_id: UUID) -> UUID:
         return UUID(str(self.sql("SELECT main_admin_id FROM orgs WHERE id = $1", org_id)))
 
     def sql(self, statement: str, *arguments: object) -> object:
         """One value out of the database, as the superuser."""
+        return asyncio.run(self.ask(statement, *arguments))
 
-        async def ask() -> object:
-            connection = await asyncpg.connect(self.superuser_url)
-            try:
-                return await connection.fetchval(statement, *arguments)
-            finally:
-                await connection.close()
-
-        return asyncio.run(ask())
+    async def ask(self, statement: str, *arguments: object) -> Any:
+        """`sql`, while other calls are under way."""
+        connection = await asyncpg.connect(self.superuser_url)
+        try:
+            return await connection.fetchval(statement, *arguments)
+        finally:
+            await connection.close()
 
     def sign_in_service(self, *scopes: str) -> dict[str, str]:
         """The header of a new service client that holds these scopes."""
@@ -189,6 +200,7 @@ def running(scale: Scale, keep: Path | None = None) -> Iterator[Measured]:
         folder.chmod(0o711)
         measured = held.enter_context(_over_the_world(scale, folder))
         held.enter_context(measured.process("serve", ("-m", "app.cli", "serve"), "/readyz"))
+        measured.resident_first = psutil.Process(measured.pids["serve"]).memory_info().rss
         bare = ("-m", "uvicorn", "bench.reference:app", "--port", "{port}", "--no-access-log", "--log-level", "error")
         held.enter_context(measured.process("reference", (*bare, "--loop", "uvloop"), "/nothing", 404))
         yield measured
@@ -212,10 +224,10 @@ def _over_the_world(scale: Scale, folder: Path) -> Iterator[Measured]:
         superuser_url = server.url(user=postgres.SUPERUSER)
         asyncio.run(migrate_to_head(server.url()))  # where the code has moved on since the world was written
         world = asyncio.run(_find(superuser_url))
-        yield Measured(scale, folder, server.url(), superuser_url, settings, world, kept["rebuilt_in"])
+        yield Measured(scale, folder, server.url(), superuser_url, settings, world, tuple(kept["rebuilt_in"]))
 
 
-def _write(server: postgres.EmbeddedPostgres, settings: Settings, scale: Scale) -> float:
+def _write(server: postgres.EmbeddedPostgres, settings: Settings, scale: Scale) -> tuple[float, float]:
     said = Stopwatch()
     asyncio.run(migrate_to_head(server.url()))
     said("migrations")
@@ -243,7 +255,7 @@ def free_port() -> int:
         return port
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def stop(process: subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
         process.wait(15)

@@ -1,0 +1,15 @@
+"""What the API process takes."""
+
+from pathlib import Path
+
+from bench.rows import Row
+from bench.service import Measured
+
+
+def memory(measured: Measured) -> list[Row]:
+    """The most that the API process was resident with over all the rows before, beside what it was when it had started
+    and answered its first request."""
+    status = Path(f"/proc/{measured.pids['serve']}/status").read_text()
+    peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+    first = measured.resident_first / 1024
+    return [Row("memory", peak / 1024, first / 1024, peak / first, 3, at_most=True, note="MB")]

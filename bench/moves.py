@@ -1,0 +1,104 @@
+"""Whole orgs that move: what the transaction costs, how soon the totals follow, and whether they are still right."""
+
+import time
+from datetime import datetime
+from uuid import UUID
+
+import httpx
+
+from bench.rows import Row
+from bench.service import Measured
+from bench.tree import MOVED
+from bench.world import org_id
+
+
+def move_50k(measured: Measured) -> list[Row]:
+    """The acceptance of a transfer of an org with 55,000 below, there and back, beside that of one with none."""
+    large, small = Move.of_large(measured), Move.of_village(measured)
+    ours, reference = [], []
+    for _ in range(max(2, measured.scale.rounds // 2)):
+        for _there_and_back in range(2):
+            ours.append(large.go() * 1000)
+            reference.append(small.go() * 1000)
+    return [Row.of("move_50k", ours, reference, 3, at_most=True, note=f"ms; {large.below:,} orgs below and none")]
+
+
+def totals_fresh_transfer(measured: Measured) -> list[Row]:
+    """From the acceptance of such a transfer until the root's overview is of a later instant."""
+    move = Move.of_large(measured)
+    root = measured.world.root
+    reader = measured.sign_in(measured.main_admin(root))
+    with measured.worker():
+        waited = []
+        _wait(measured, root, reader)
+        for _there_and_back in range(2):
+            move.go()
+            waited.append(_wait(measured, root, reader))
+    note = f"s, the worse of two; {move.below:,} orgs below, 3 % of people in several orgs"
+    return [Row.alone("totals_fresh_transfer", max(waited), 60, note=note)]
+
+
+def _wait(measured: Measured, org: UUID, reader: dict[str, str]) -> float:
+    """The seconds until what was written before now is in the totals."""
+    began = time.time()
+    while time.time() < began + 900:
+        answer = httpx.get(f"{measured.ours}/v1/orgs/{org}/reports/overview", headers=reader, timeout=60)
+        if datetime.fromisoformat(answer.raise_for_status().json()["as_of"]).timestamp() >= began:
+            return time.time() - began
+        time.sleep(0.1)
+    return time.time() - began
+
+
+class Move:
+    """An org that goes to and fro between two superiors, by invitation, request, release and acceptance."""
+
+    def __init__(self, measured: Measured, org: int, here: int, there: int, below: int) -> None:
+        self.below = below
+        self._org = org_id(org)
+        self._at, self._next = org_id(here), org_id(there)
+        admins = (self._org, self._at, self._next)
+        self._headers = {each: measured.sign_in(measured.main_admin(each)) for each in admins}
+        self._base = f"{measured.ours}/v1/orgs"
+
+    @classmethod
+    def of_large(cls, measured: Measured) -> "Move":
+        """The org with the number of orgs below that is nearest to 55,000, and another beside its superior."""
+        wanted = MOVED // measured.scale.divisor
+        return cls._of(measured, f"level > 0 ORDER BY abs(below - {wanted}), n")
+
+    @classmethod
+    def of_village(cls, measured: Measured) -> "Move":
+        return cls._of(measured, "level = 5 ORDER BY n DESC")
+
+    @classmethod
+    def _of(cls, measured: Measured, which: str) -> "Move":
+        org = int(str(measured.sql(f"SELECT n FROM bench.orgs WHERE {which} LIMIT 1")))
+        here = int(str(measured.sql("SELECT parent FROM bench.orgs WHERE n = $1", org)))
+        below = int(str(measured.sql("SELECT below FROM bench.orgs WHERE n = $1", org)))
+        # A sibling, or for what stands below the second level a sibling of its superior.
+        other = measured.sql(
+            "SELECT s.n FROM bench.orgs AS o JOIN bench.orgs AS s ON s.level = greatest(o.level - 1, 1) "
+            "WHERE o.n = $1 AND s.n NOT IN (o.n, o.parent) ORDER BY s.n DESC LIMIT 1",
+            org,
+        )
+        return cls(measured, org, here, int(str(other)), below)
+
+    def go(self) -> float:
+        """Move to the other superior; the seconds of the acceptance."""
+        with httpx.Client(timeout=120) as api:
+
+            def call(method: str, org: UUID, path: str, **body: object) -> dict[str, object]:
+                answer = api.request(method, f"{self._base}/{org}{path}", json=body or None, headers=self._headers[org])
+                answer.raise_for_status()
+                said: dict[str, object] = answer.json()
+                return said
+
+            token = call("POST", self._next, "/invitations", max_uses=1)["token"]
+            asked = call("POST", self._org, "/transfers", invitation_token=token)
+            version = asked["preview"]["version"]  # type: ignore[index]
+            call("PUT", self._at, f"/transfers/{asked['id']}/release", preview=version)
+            began = time.perf_counter()
+            call("PUT", self._next, f"/transfers/{asked['id']}/acceptance", preview=version)
+            took = time.perf_counter() - began
+        self._at, self._next = self._next, self._at
+        return took

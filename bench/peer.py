@@ -1,0 +1,73 @@
+"""`vs_django`: the same read by Django + DRF, one worker each; installed by its own lock into a place of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from bench import load
+from bench.rows import Row
+from bench.service import Measured, free_port, stop, wait_for
+
+HERE = Path(__file__).parent
+LOCK = HERE / "django_reference" / "requirements.lock"
+PLACE = Path(".data") / "bench-django"
+
+
+def vs_django(measured: Measured) -> list[Row]:
+    """A county's card, read by its main admin."""
+    org = measured.world.county
+    headers = measured.sign_in(measured.main_admin(org))
+    ours: list[float] = []
+    theirs: list[float] = []
+    with _served(measured) as django:
+        for _ in range(measured.scale.rounds):
+            for url, taken in ((measured.ours, ours), (django, theirs)):
+                run = load.get(f"{url}/v1/orgs/{org}", headers, connections=8, seconds=measured.scale.seconds)
+                taken.append(run.per_second)
+    return [Row.of("vs_django", ours, theirs, 4, note="requests/s; gunicorn, one worker of eight threads")]
+
+
+def _interpreter() -> Path:
+    """The Python that has what the lock names, installed at the first use."""
+    python = PLACE.absolute() / "bin" / "python"
+    done = PLACE / "installed.lock"
+    if not done.exists() or done.read_text() != LOCK.read_text():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(PLACE)], check=True)
+        install = (
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--require-hashes",
+            "--disable-pip-version-check",
+            "-r",
+            str(LOCK),
+        )
+        subprocess.run([str(python), *install], check=True)
+        done.write_text(LOCK.read_text())
+    return python
+
+
+@contextmanager
+def _served(measured: Measured) -> Iterator[str]:
+    keys = httpx.get(f"{measured.ours}/oauth/jwks").raise_for_status().text
+    port = free_port()
+    arguments = ("--workers", "1", "--threads", "8", "--keep-alive", "60", "--log-level", "error")
+    with (measured.folder / "django.log").open("ab") as log:
+        process = subprocess.Popen(
+            [str(_interpreter()), "-m", "gunicorn", *arguments, "--bind", f"127.0.0.1:{port}", "django_reference.site"],
+            cwd=HERE,
+            env=measured.environment | {"BENCH_JWKS": keys, "PYTHONPATH": str(HERE), "PATH": os.environ["PATH"]},
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            wait_for(f"http://127.0.0.1:{port}/nothing", 404, process)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            stop(process)

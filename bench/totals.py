@@ -1,0 +1,123 @@
+"""The totals as a whole: how long they take to rebuild, and whether they are right after much has happened."""
+
+import asyncio
+import random
+import time
+from uuid import UUID
+
+import asyncpg
+import httpx
+
+from app.reports.folding.verify import differences
+from bench.rows import Row
+from bench.service import Measured
+from bench.world import org_id
+
+EDITS = 1000
+AT_ONCE = 8
+ADMINS = 40
+
+
+def totals_rebuild(measured: Measured) -> list[Row]:
+    """The service's own full rebuild, when the world was written, beside a bare GROUP BY of its day rows."""
+    rebuilt, scanned = measured.rebuilt_in
+    return [
+        Row("totals_rebuild", rebuilt, scanned, rebuilt / scanned, 2, at_most=True, note="s; two kept days, scores")
+    ]
+
+
+def recount_equal(measured: Measured) -> list[Row]:
+    """A thousand random edits by many admins over HTTP, transfers of orgs among them, folded meanwhile; then every
+    difference between what is kept and a recount."""
+    rng = random.Random(7)
+    count = measured.world.orgs
+    orgs = [org_id(n) for n in rng.sample(range(count // 10, count), ADMINS)]
+    headers = {org: measured.sign_in(measured.main_admin(org)) for org in orgs}
+    with measured.worker():
+        done = asyncio.run(_edit(measured, orgs, headers, rng))
+        asyncio.run(_drained(measured))
+    found, seconds = asyncio.run(_count_differences(measured))
+    return [Row("recount_equal", found, 1, found, 0, at_most=True, note=f"differences after {done}; {seconds:.0f} s")]
+
+
+async def _edit(measured: Measured, orgs: list[UUID], headers: dict[UUID, dict[str, str]], rng: random.Random) -> str:
+    done = {"added": 0, "removed": 0, "transfers": 0, "refused": 0}
+    members: dict[UUID, list[str]] = {org: [] for org in orgs}
+    left = EDITS
+
+    async def call(api: httpx.AsyncClient, method: str, org: UUID, path: str, **body: object) -> httpx.Response:
+        return await api.request(method, f"/v1/orgs/{org}{path}", json=body or None, headers=headers[org])
+
+    async def one(api: httpx.AsyncClient) -> None:
+        org = rng.choice(orgs)
+        what = rng.random()
+        if what < 0.02:
+            told = await _transfer(call, api, measured, org, rng.choice(orgs), headers)
+            done["transfers" if told else "refused"] += 1
+        elif what < 0.35 and members[org]:
+            answer = await call(api, "DELETE", org, f"/members/{members[org].pop()}")
+            done["removed" if answer.status_code == 204 else "refused"] += 1
+        else:
+            # The phone of somebody in the largest group, or of nobody.
+            people = max(measured.world.groups)
+            first = measured.first_of_largest
+            number = first + rng.randrange(people) if what < 0.7 else 90_000_000 + rng.randrange(9_999_999)
+            person = {"name": "王伟伟", "phone": f"199{number % 10**8:08d}", "party": True}
+            answer = await call(api, "POST", org, "/members", **person)
+            done["added" if answer.status_code == 201 else "refused"] += 1
+            if answer.status_code == 201:
+                members[org].append(answer.json()["id"])
+
+    async def work(api: httpx.AsyncClient) -> None:
+        nonlocal left
+        while left > 0:
+            left -= 1
+            await one(api)
+
+    async with httpx.AsyncClient(base_url=measured.ours, timeout=120) as api:
+        await asyncio.gather(*(work(api) for _ in range(AT_ONCE)))
+    return ", ".join(f"{number} {name}" for name, number in done.items())
+
+
+async def _transfer(call, api, measured, org: UUID, to: UUID, headers) -> bool:  # type: ignore[no-untyped-def]
+    """Ask, release, accept; refused where the one stands under the other already."""
+    if org == to:
+        return False
+    here = await measured.ask(
+        "SELECT superior_id FROM certifications WHERE subordinate_id = $1 AND state = 'certified'", org
+    )
+    if here not in headers:
+        headers[here] = await measured.signed_in(
+            await measured.ask("SELECT main_admin_id FROM orgs WHERE id = $1", here)
+        )
+    token = (await call(api, "POST", to, "/invitations", max_uses=1)).json()["token"]
+    asked = await call(api, "POST", org, "/transfers", invitation_token=token)
+    if asked.status_code != 201:
+        return False
+    path, preview = f"/transfers/{asked.json()['id']}", asked.json()["preview"]["version"]
+    released = await call(api, "PUT", here, f"{path}/release", preview=preview)
+    accepted = await call(api, "PUT", to, f"{path}/acceptance", preview=preview)
+    return bool(released.status_code == 200 and accepted.status_code == 200)
+
+
+async def _drained(measured: Measured) -> None:
+    waiting = (
+        "SELECT EXISTS (SELECT FROM point_facts) OR EXISTS (SELECT FROM place_facts) OR EXISTS (SELECT FROM edge_facts)"
+    )
+    until = time.monotonic() + 1800
+    while await measured.ask(waiting) and time.monotonic() < until:
+        await asyncio.sleep(0.5)
+
+
+async def _count_differences(measured: Measured) -> tuple[int, float]:
+    connection = await asyncpg.connect(measured.url, server_settings={"jit": "off"})
+    began = time.monotonic()
+    try:
+        found = 0
+        async for difference in differences(connection):
+            found += 1
+            if found <= 10:
+                print(f"    {difference.what} {difference.key}: {difference.kept} / {difference.recounted}", flush=True)
+        return found, time.monotonic() - began
+    finally:
+        await connection.close()
