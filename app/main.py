@@ -24,6 +24,7 @@ from app.inbox.router import router as inbox
 from app.members.imports.router import router as imports
 from app.members.links.router import router as links
 from app.members.router import router as members
+from app.members.transfers.router import router as person_transfers
 from app.openapi import describe
 from app.orgs.promotion_router import router as promotions
 from app.orgs.regions import regions
@@ -64,7 +65,7 @@ def create_app(settings: Settings) -> FastAPI:
     idempotency.install(app)
     feature_routers = (
         *(orgs, units, promotions, admins, change_requests, recoveries),
-        *(members, links, imports, exports),
+        *(members, links, person_transfers, imports, exports),
         *(certification, transfers),
         *(points, reports, report_exports),
         *(inbox, audit, health),

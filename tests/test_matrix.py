@@ -48,6 +48,8 @@ ROWS = {
         POST /members/{}/copies, POST /members/{}/phone-disclosures,
         GET /members/removed, POST /members/{}/restorations,
         POST /members/exports, DELETE /members/{}/activation,
+        POST /members/{}/transfers, GET /person-transfers, GET /person-transfers/{}, DELETE /person-transfers/{},
+        PUT /person-transfers/{}/acceptance, PUT /person-transfers/{}/refusal, POST /moves,
         GET /link-requests, GET /link-requests/{}, PUT /link-requests/{}/acceptance, PUT /link-requests/{}/refusal,
         GET /imports/template, POST /imports, GET /imports, GET /imports/{}, GET /imports/{}/progress,
         PUT /imports/{}/confirmation, GET /imports/{}/rows, GET /imports/{}/failed-rows.xlsx, DELETE /imports/{},

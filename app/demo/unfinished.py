@@ -30,6 +30,7 @@ class Unfinished:
         self._change_requests()
         self._removed_member()
         self._link_requests(elsewhere)
+        self._people_on_their_way(elsewhere)
         self._verification()
         self._upload()
         self._exports()
@@ -135,6 +136,13 @@ class Unfinished:
             asker.verify()
             asker.call("POST", "/v1/me/link-requests", 201, json={"org_id": self.org["id"]})
         self.first.call("POST", "/v1/me/link-requests", 201, json={"org_id": elsewhere["id"]})
+
+    def _people_on_their_way(self, elsewhere: Org) -> None:
+        """Two people to take in, or not; and one who may be kept after all."""
+        for admin, org, to in ((self.second, elsewhere, self.org),) * 2 + ((self.first, self.org, elsewhere),):
+            people = f"/v1/orgs/{org['id']}/members"
+            member = admin.call("POST", people, 201, json={"name": fresh_name(), "phone": fresh_phone()})
+            admin.call("POST", f"{people}/{member['id']}/transfers", 201, json={"org_id": to["id"]})
 
     def _verification(self) -> None:
         """Somebody has come as far as Alipay's page."""

@@ -161,6 +161,16 @@ MEMBERS: Mapping[str, Example] = {
     f"POST {_ORG}/members/{{member_id}}/restorations": Example(values={"member_id": Thing("removed_member")}),
     f"PUT {_ORG}/members/{{member_id}}/places": Example({"unit_ids": [Thing("peopled_unit")], "at_org": True}),
     f"POST {_ORG}/members/{{member_id}}/copies": Example({"unit_id": Thing("other_unit")}),
+    f"POST {_ORG}/moves": Example({"from_unit_id": Thing("peopled_unit"), "to_unit_id": Thing("other_unit")}),
+    f"POST {_ORG}/members/{{member_id}}/transfers": Example({"org_id": Thing("subordinate")}),
+    f"GET {_ORG}/person-transfers/{{transfer_id}}": Example(values={"transfer_id": Thing("coming_person")}),
+    f"DELETE {_ORG}/person-transfers/{{transfer_id}}": Example(values={"transfer_id": Thing("leaving_person")}),
+    f"PUT {_ORG}/person-transfers/{{transfer_id}}/acceptance": Example(
+        {"unit_ids": [Thing("peopled_unit")]}, values={"transfer_id": Thing("coming_person")}
+    ),
+    f"PUT {_ORG}/person-transfers/{{transfer_id}}/refusal": Example(
+        {"reason": "编制已满"}, values={"transfer_id": Thing("person_to_refuse")}
+    ),
     "POST /v1/me/link-requests": Example({"org_id": Thing("org_to_link")}),
     "DELETE /v1/me/link-requests/{request_id}": Example(values={"request_id": Thing("my_link_request")}),
     f"GET {_ORG}/link-requests/{{request_id}}": Example(values={"request_id": Thing("link_to_accept")}),

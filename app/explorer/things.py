@@ -44,6 +44,7 @@ WITH demo AS (
     SELECT m.id, row_number() OVER (ORDER BY m.id DESC) AS place FROM members AS m JOIN demo ON demo.id = m.org_id
     WHERE m.removed_at IS NULL AND m.user_id IS NULL
       AND NOT EXISTS (SELECT FROM link_requests WHERE org_id = m.org_id AND name_key = name_key(m.name))
+      AND NOT EXISTS (SELECT FROM person_transfers WHERE org_id = m.org_id AND member_id = m.id AND state = 'asked')
     ORDER BY m.id DESC LIMIT 2
 ), mine AS (
     SELECT o.id, edge.superior_id, edge.state FROM demo JOIN orgs AS o ON o.main_admin_id = demo.admin
@@ -76,6 +77,7 @@ _MY_TRANSFER = (
 _INVITED_ME = "FROM admin_invitations AS i WHERE i.phone_index = demo.phone_index AND i.state = 'invited' ORDER BY i.id"
 _OFFERED_ME = "FROM promotions AS p WHERE p.phone_index = demo.phone_index AND p.state = 'offered' ORDER BY p.id"
 _LINKS = "FROM link_requests AS r WHERE r.org_id = demo.id AND r.state = 'asked' ORDER BY r.id"
+_COMING_PEOPLE = "FROM person_transfers AS t WHERE t.to_id = demo.id AND t.state = 'asked' ORDER BY t.id"
 _EXPORTS = "FROM exports AS e WHERE e.org_id = demo.id AND e.created_by = demo.admin AND e.state = 'done' ORDER BY e.id"
 
 _THINGS = {
@@ -90,6 +92,9 @@ _THINGS = {
     "import": "i.id FROM imports AS i WHERE i.org_id = demo.id AND i.state = 'done' ORDER BY i.id DESC",
     "open_import": "i.id FROM imports AS i WHERE i.org_id = demo.id AND i.state NOT IN ('done', 'refused', 'failed') "
     "ORDER BY i.id DESC",
+    "coming_person": f"t.id {_COMING_PEOPLE} DESC",
+    "person_to_refuse": f"t.id {_COMING_PEOPLE}",
+    "leaving_person": "t.id FROM person_transfers AS t WHERE t.org_id = demo.id AND t.state = 'asked' ORDER BY t.id",
     "active_member": "m.id FROM members AS m WHERE m.org_id = demo.id AND m.user_id IS NOT NULL "
     "AND NOT EXISTS (SELECT FROM org_admins AS a WHERE a.org_id = m.org_id AND a.user_id = m.user_id) ORDER BY m.id",
     "org_to_link": "o.id FROM orgs AS o WHERE o.status = 'live' AND NOT EXISTS "

@@ -15,7 +15,7 @@ PARAMETERS: Mapping[str, str] = {
     "invitation_id": "The invitation (S4 of an admin, S6 of a subordinate).",
     "application_id": "An application to be certified (S6).",
     "subordinate_id": "An organisation certified directly under this one.",
-    "transfer_id": "The transfer (S20).",
+    "transfer_id": "The transfer, of an organisation or of a person (S20).",
     "promotion_id": "The offer that a unit become an organisation of its own (S7).",
     "request_id": "The change request (S5) or link request (S18).",
     "key_id": "A security key of one's own (S16).",

@@ -50,6 +50,11 @@ WITH mine AS (
         AND (m.pinyin = r.pinyin AND name_key(m.name) = r.name_key OR m.phone_index = u.phone_index)
     )
   UNION ALL
+    SELECT 'person-transfer', t.id, mine.id, mine.name, s.name, m.name, t.asked_at, NULL
+    FROM mine JOIN person_transfers t ON t.to_id = mine.id AND t.state = 'asked' AND t.expires_at > now()
+    JOIN members m ON m.org_id = t.org_id AND m.id = t.member_id AND m.removed_at IS NULL
+    JOIN orgs s ON s.id = t.org_id
+  UNION ALL
     SELECT 'admin-invitation', i.id, NULL, NULL, s.name, NULL, i.invited_at, NULL
     FROM me JOIN admin_invitations i ON i.phone_index = me.phone_index AND i.state = 'invited'
     JOIN orgs s ON s.id = i.org_id WHERE i.expires_at > now()

@@ -20,6 +20,7 @@ _PLACES = {
     "recovery": "/v1/orgs/{org_id}/change-requests/{id}",
     "transfer": "/v1/orgs/{org_id}/transfers/{id}",
     "link-request": "/v1/orgs/{org_id}/link-requests/{id}",
+    "person-transfer": "/v1/orgs/{org_id}/person-transfers/{id}",
     "admin-invitation": "/v1/me/admin-invitations/{id}",
     "promotion": "/v1/me/promotions/{id}",
 }
@@ -61,7 +62,7 @@ def _actions(row: Any, place: str) -> dict[str, ActionOut]:
             return {"withdrawal": ActionOut(method="DELETE", href=place)}
         case "transfer":
             answers = [row.step, "refusal"]
-        case "admin-invitation" | "promotion" | "link-request":
+        case "admin-invitation" | "promotion" | "link-request" | "person-transfer":
             answers = ["acceptance", "refusal"]
         case _:
             answers = ["approval", "refusal"]

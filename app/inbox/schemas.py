@@ -9,7 +9,16 @@ from pydantic import Field
 from app.paging import Page
 from app.schemas import Out
 
-Kind = Literal["application", "change-request", "recovery", "transfer", "admin-invitation", "promotion", "link-request"]
+Kind = Literal[
+    "application",
+    "change-request",
+    "recovery",
+    "transfer",
+    "admin-invitation",
+    "promotion",
+    "link-request",
+    "person-transfer",
+]
 
 
 class ActionOut(Out):

@@ -34,6 +34,8 @@ _END_WAITING = tuple(
             "WHERE org_id = :org_id AND state = 'offered'",
             "UPDATE link_requests SET state = 'expired', decided_at = clock_timestamp(), name_key = NULL, "
             "pinyin = NULL WHERE org_id = :org_id AND state = 'asked'",
+            "UPDATE person_transfers SET state = 'lapsed', decided_at = clock_timestamp() "
+            "WHERE (org_id = :org_id OR to_id = :org_id) AND state = 'asked'",
             "UPDATE transfers SET state = 'lapsed', decided_at = clock_timestamp() "
             "WHERE to_id = :org_id AND state IN ('asked', 'released')",
         ),

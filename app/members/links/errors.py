@@ -5,9 +5,9 @@ from app.errors import Conflict, Problem
 
 class UnknownOrg(Problem):
     status, slug = 422, "unknown-org"
-    zh, en = "没有这个学习组织", "No organisation is called so"
-    advice_zh = "请向学习管理员核对组织全称和所在地区,或使用其提供的链接。"
-    advice_en = "Ask its admin for the full name and the region, or use the link they give."
+    zh, en = "没有这个学习组织,或有重名", "No organisation is called so, or more than one"
+    advice_zh = "请向其学习管理员核对组织全称和所在地区;如有重名,请使用组织的 id。"
+    advice_en = "Ask its admin for the full name and the region; where several are called so, give the id."
 
 
 class AlreadyInDirectory(Conflict):

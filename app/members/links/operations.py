@@ -29,7 +29,7 @@ from app.members.links.errors import (
     UnknownOrg,
 )
 from app.members.links.queries import FITS, WAITS
-from app.members.links.schemas import LinkRequestCreate
+from app.members.links.schemas import LinkRequestCreate, NamedOrg
 from app.members.tables import Activation, LinkRequest, Member
 from app.orgs.locking import hold
 from app.orgs.tables import Org
@@ -49,7 +49,7 @@ async def create_link_request(db: AsyncConnection, user: UserScope, body: LinkRe
     name = user.require_real_name()
     key: str = (await db.execute(select(func.name_key(name)))).scalar_one()
     pinyin = spell_person("".join(name.split())).pinyin
-    org_id = await _org_asked(db, body, key, pinyin)
+    org_id: UUID = (await find_named_org(db, body)).id
     standing = exists().where(Member.org_id == org_id, Member.user_id == user.user_id)
     if await db.scalar(select(standing)):
         raise AlreadyInDirectory
@@ -75,21 +75,14 @@ async def create_link_request(db: AsyncConnection, user: UserScope, body: LinkRe
     return request_id
 
 
-async def _org_asked(db: AsyncConnection, body: LinkRequestCreate, key: str, pinyin: str) -> UUID:
-    """The live org that is meant; of several of one name the one where the asker could be meant."""
+async def find_named_org(db: AsyncConnection, body: NamedOrg) -> Any:
+    """The live org that is meant: its id and kind. Raises UnknownOrg, also where several are called so."""
     named = Org.name == body.org_name, Org.region_code == body.region_code
     which = (Org.id == body.org_id,) if body.org_id is not None else named
-    fits = exists().where(
-        Member.org_id == Org.id,
-        Member.removed_at.is_(None),
-        Member.pinyin == pinyin,
-        func.name_key(Member.name) == key,
-    )
-    order = (fits.desc(), Org.id) if body.org_id is None else (Org.id,)
-    org_id: UUID | None = await db.scalar(select(Org.id).where(*which, Org.status == "live").order_by(*order).limit(1))
-    if org_id is None:
+    found = (await db.execute(select(Org.id, Org.kind).where(*which, Org.status == "live").limit(2))).all()
+    if len(found) != 1:
         raise UnknownOrg
-    return org_id
+    return found[0]
 
 
 async def withdraw_link_request(db: AsyncConnection, user: UserScope, request_id: UUID) -> None:

@@ -14,8 +14,8 @@ from app.text import Name, Reason
 State = Literal["asked", "accepted", "refused", "withdrawn", "expired"]
 
 
-class LinkRequestCreate(Body):
-    """The org that the caller belongs to: by its id, or by its full name and region as its admin tells them."""
+class NamedOrg(Body):
+    """An org that the caller need not see: by its id, or by its full name and region as its admin tells them."""
 
     org_id: UUID | None = None
     org_name: Name | None = None
@@ -27,6 +27,10 @@ class LinkRequestCreate(Body):
         if (self.org_id is None) != named or (self.org_name is None) != (self.region_code is None):
             raise ValueError("give either org_id or both org_name and region_code")
         return self
+
+
+class LinkRequestCreate(NamedOrg):
+    """The org in whose directory the caller is."""
 
 
 class LinkRequestOut(Out):

@@ -1,0 +1,72 @@
+"""Everybody of a unit moves to another unit of the org, in one statement (S20)."""
+
+from typing import Any
+
+from sqlalchemy import DateTime, TextClause, Uuid, bindparam, func, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import TypeEngine
+
+from app.audit.operations import record
+from app.auth.access import OrgScope
+from app.db import on_constraint
+from app.members.transfers.schemas import MoveCreate
+from app.orgs import tree
+from app.orgs.errors import UnknownUnit
+from app.orgs.locking import hold
+from app.orgs.tables import Unit
+
+_TYPES: dict[str, TypeEngine[Any]] = {
+    "org_id": Uuid(),
+    "to_id": Uuid(),
+    "units": ARRAY(Uuid),
+    "now": DateTime(timezone=True),
+}
+
+
+def _sql(statement: str) -> TextClause:
+    clause = text(statement)
+    return clause.bindparams(*(bindparam(name, type_=_TYPES[name]) for name in clause.compile().params))
+
+
+# Members are held by id before their places are touched, as everywhere.
+_HOLD_PEOPLE = _sql("""
+SELECT id FROM members WHERE org_id = :org_id AND id IN (
+    SELECT member_id FROM places WHERE org_id = :org_id AND unit_id = ANY (:units) AND until IS NULL
+) ORDER BY id FOR UPDATE
+""")
+_MOVE = _sql("""
+WITH ended AS (
+    UPDATE places SET until = :now WHERE org_id = :org_id AND unit_id = ANY (:units) AND until IS NULL
+    RETURNING member_id
+), people AS (
+    SELECT DISTINCT member_id FROM ended
+), begun AS (
+    INSERT INTO places (org_id, member_id, unit_id, since) SELECT :org_id, member_id, :to_id, :now FROM people
+    ON CONFLICT DO NOTHING
+)
+UPDATE members AS m SET version = version + 1 FROM people WHERE m.org_id = :org_id AND m.id = people.member_id
+""")
+
+
+async def move_people(db: AsyncConnection, scope: OrgScope, body: MoveCreate) -> int:
+    """Move a unit's people; gives how many moved. Their other places stay as they are. Raises UnknownUnit."""
+    await hold(db, scope)
+    wanted = [body.from_unit_id, *([body.to_unit_id] if body.to_unit_id is not None else [])]
+    live = select(func.count()).where(Unit.org_id == scope.org_id, Unit.id.in_(wanted), Unit.removed_at.is_(None))
+    if (await db.execute(live)).scalar_one() != len(set(wanted)):
+        raise UnknownUnit
+    units = {body.from_unit_id}
+    if body.units_below:
+        below = tree.units_below(scope.org_id, body.from_unit_id)
+        units |= set((await db.scalars(select(below.c.id))).all())
+    where = {"org_id": scope.org_id, "to_id": body.to_unit_id, "units": list(units - {body.to_unit_id})}
+    await db.execute(_HOLD_PEOPLE, {name: where[name] for name in ("org_id", "units")})
+    now = await db.scalar(select(func.clock_timestamp()))
+    with on_constraint(("places_unit_fkey", UnknownUnit)):
+        moved = (await db.execute(_MOVE, where | {"now": now})).rowcount
+    if moved:
+        after = {"to_unit_id": str(body.to_unit_id) if body.to_unit_id else None, "people": moved}
+        subject = ("unit", body.from_unit_id)
+        await record(db, scope.actor, "unit.people_moved", org_id=scope.org_id, subject=subject, after=after)
+    return moved

@@ -1,0 +1,206 @@
+"""A person goes from one org to another (S20): asked by an admin of the org they are in, accepted by one of the other.
+
+The asking side is the one that knows the person, so that nobody can find out by asking who is in which directory.
+Until it is accepted the other side sees a name and nothing else. At the acceptance the old row, its places and its
+activation end and the new ones begin, at one instant: the past stays where it was, the account and its points are not
+touched, and whoever counts people counts this one as before.
+"""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import DateTime, Uuid, and_, bindparam, exists, func, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.admins.tables import OrgAdmin
+from app.audit.operations import record
+from app.auth.access import OrgScope
+from app.cipher import Cipher
+from app.db import on_constraint
+from app.errors import NotFound
+from app.members.activation import hold_phones
+from app.members.errors import MemberIsAdmin, PartyMembersOnly
+from app.members.links.operations import find_named_org
+from app.members.sealing import seal_phone
+from app.members.tables import Activation, Member, Place
+from app.members.transfers.errors import PersonIsHere, PersonTransferDecided, PersonTransferOpen, SameOrg
+from app.members.transfers.queries import WAITS
+from app.members.transfers.schemas import PersonTransferCreate
+from app.members.transfers.tables import PersonTransfer
+from app.orgs.errors import UnknownUnit
+from app.orgs.locking import hold
+from app.orgs.names import Kind
+
+LIFETIME = timedelta(days=30)
+
+
+async def create_person_transfer(
+    db: AsyncConnection, scope: OrgScope, member_id: UUID, body: PersonTransferCreate
+) -> UUID:
+    """Ask that another org take a person; gives the transfer's id.
+
+    Raises NotFound, UnknownOrg, SameOrg, MemberIsAdmin, PartyMembersOnly, PersonTransferOpen.
+    """
+    to = await find_named_org(db, body)
+    if to.id == scope.org_id:
+        raise SameOrg
+    member = (
+        await db.execute(
+            select(Member.user_id, Member.party)
+            .where(Member.org_id == scope.org_id, Member.id == member_id, Member.removed_at.is_(None))
+            .with_for_update(read=True)
+        )
+    ).one_or_none()
+    if member is None:
+        raise NotFound
+    await _refuse_admin(db, scope.org_id, member.user_id)
+    if to.kind == Kind.PARTY and not member.party:
+        raise PartyMembersOnly
+    mine = (PersonTransfer.org_id == scope.org_id, PersonTransfer.member_id == member_id)
+    await _end(db, *mine, PersonTransfer.expires_at <= func.now(), state="lapsed")
+    with on_constraint(("person_transfers_one_open_key", PersonTransferOpen)):
+        transfer_id: UUID = (
+            await db.execute(
+                insert(PersonTransfer)
+                .values(
+                    org_id=scope.org_id,
+                    member_id=member_id,
+                    to_id=to.id,
+                    asked_by=scope.user.user_id,
+                    expires_at=func.now() + LIFETIME,
+                )
+                .returning(PersonTransfer.id)
+            )
+        ).scalar_one()
+    await _record(db, scope, "person_transfer.created", transfer_id, scope.org_id, to.id)
+    return transfer_id
+
+
+async def withdraw_person_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUID) -> None:
+    """Take back what one's own org asked. Raises NotFound, PersonTransferDecided."""
+    mine = and_(PersonTransfer.id == transfer_id, PersonTransfer.org_id == scope.org_id)
+    transfer = await _get(db, mine)
+    if not await _end(db, mine, state="withdrawn", decided_by=scope.user.user_id):
+        raise PersonTransferDecided
+    await _record(db, scope, "person_transfer.withdrawn", transfer_id, scope.org_id, transfer.to_id)
+
+
+async def refuse_person_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUID, reason: str) -> None:
+    """Refuse, with a reason that the other org's admins read. Raises NotFound, PersonTransferDecided."""
+    ours = and_(PersonTransfer.id == transfer_id, PersonTransfer.to_id == scope.org_id)
+    transfer = await _get(db, ours)
+    if not await _end(db, ours, WAITS, state="refused", decided_by=scope.user.user_id, reason=reason):
+        raise PersonTransferDecided
+    await _record(db, scope, "person_transfer.refused", transfer_id, scope.org_id, transfer.org_id)
+
+
+async def accept_person_transfer(
+    db: AsyncConnection, cipher: Cipher, scope: OrgScope, transfer_id: UUID, unit_ids: list[UUID]
+) -> UUID:
+    """Take the person in: out of the one org and into this one in this transaction; gives the new row's id.
+
+    Raises NotFound, PersonTransferDecided (also where the person has left meanwhile), MemberIsAdmin,
+    PartyMembersOnly, PersonIsHere, UnknownUnit, OrgClosed.
+    """
+    ours = and_(PersonTransfer.id == transfer_id, PersonTransfer.to_id == scope.org_id)
+    transfer = await _get(db, ours)
+    orgs = await hold(db, scope, transfer.org_id)
+    member = await _hold_member(db, transfer)
+    await _refuse_admin(db, transfer.org_id, member.user_id)
+    if orgs[scope.org_id].kind == Kind.PARTY and not member.party:
+        raise PartyMembersOnly
+    new_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
+    accepted = {"state": "accepted", "decided_by": scope.user.user_id, "new_member_id": new_id}
+    with on_constraint(
+        ("members_org_id_phone_index_key", PersonIsHere),
+        ("members_org_id_user_id_key", PersonIsHere),
+        ("places_unit_fkey", UnknownUnit),
+    ):
+        now = await db.scalar(select(func.clock_timestamp()))
+        await _bring_in(db, cipher, scope.org_id, new_id, member, unit_ids or [None], now)
+    await db.execute(_LEAVE, {"org_id": transfer.org_id, "member_id": transfer.member_id, "now": now})
+    if not await _end(db, ours, WAITS, **accepted):
+        raise PersonTransferDecided
+    await _record(db, scope, "person_transfer.accepted", transfer_id, scope.org_id, transfer.org_id)
+    return new_id
+
+
+async def _hold_member(db: AsyncConnection, transfer: Any) -> Any:
+    """The person's row, held, with what it is active through. Raises PersonTransferDecided where they have left."""
+    there = (Member.org_id == transfer.org_id, Member.id == transfer.member_id, Member.removed_at.is_(None))
+    index = await db.scalar(select(Member.phone_index).where(*there))
+    if index is not None:
+        await hold_phones(db, index)
+    columns = (Member.user_id, Member.name, Member.pinyin, Member.initials, Member.phone_cipher, Member.party)
+    held = (await db.execute(select(Member.id, *columns).where(*there).with_for_update())).one_or_none()
+    if held is None:
+        raise PersonTransferDecided
+    return held
+
+
+async def _bring_in(
+    db: AsyncConnection,
+    cipher: Cipher,
+    org_id: UUID,
+    new_id: UUID,
+    member: Any,
+    units: list[UUID] | list[None],
+    now: Any,
+) -> None:
+    phone = cipher.decrypt_text(member.phone_cipher, member.id)
+    copied = {name: getattr(member, name) for name in ("user_id", "name", "pinyin", "initials", "party")}
+    sealed = seal_phone(cipher, org_id, new_id, phone)
+    await db.execute(insert(Member).values(org_id=org_id, id=new_id, **copied, **sealed))
+    # A link that rested on consent rests on it still: the same account is behind the same person.
+    consent = select(Activation.consented_by).where(Activation.member_id == member.id, Activation.until.is_(None))
+    if member.user_id is not None:
+        consented_by = await db.scalar(consent.where(Activation.user_id == member.user_id))
+        linked = {"org_id": org_id, "member_id": new_id, "user_id": member.user_id, "since": now}
+        await db.execute(insert(Activation).values(**linked, consented_by=consented_by))
+    places = [{"org_id": org_id, "member_id": new_id, "unit_id": unit, "since": now} for unit in units]
+    await db.execute(insert(Place).values(places))
+
+
+_LEAVE = text("""
+WITH ended AS (
+    UPDATE activations SET until = :now WHERE org_id = :org_id AND member_id = :member_id AND until IS NULL
+), left_places AS (
+    UPDATE places SET until = :now WHERE org_id = :org_id AND member_id = :member_id AND until IS NULL
+)
+UPDATE members SET removed_at = :now, user_id = NULL, version = version + 1
+WHERE org_id = :org_id AND id = :member_id
+""").bindparams(
+    bindparam("org_id", type_=Uuid()),
+    bindparam("member_id", type_=Uuid()),
+    bindparam("now", type_=DateTime(timezone=True)),
+)
+
+
+async def _refuse_admin(db: AsyncConnection, org_id: UUID, user_id: UUID | None) -> None:
+    admin = exists().where(OrgAdmin.org_id == org_id, OrgAdmin.user_id == user_id)
+    if user_id is not None and await db.scalar(select(admin)):
+        raise MemberIsAdmin
+
+
+async def _get(db: AsyncConnection, which: Any) -> Any:
+    columns = (PersonTransfer.org_id, PersonTransfer.member_id, PersonTransfer.to_id, WAITS.label("waits"))
+    row = (await db.execute(select(*columns).where(which))).one_or_none()
+    if row is None:
+        raise NotFound
+    if not row.waits:
+        raise PersonTransferDecided
+    return row
+
+
+async def _end(db: AsyncConnection, *which: Any, **values: Any) -> bool:
+    ended = update(PersonTransfer).where(*which, PersonTransfer.state == "asked")
+    return (await db.execute(ended.values({"decided_at": func.now()} | values))).rowcount > 0
+
+
+async def _record(
+    db: AsyncConnection, scope: OrgScope, action: str, transfer_id: UUID, own_id: UUID, other_id: UUID
+) -> None:
+    """On both orgs; only the actor's own learns who acted, and neither entry holds a row of the other's."""
+    for org_id, actor in ((own_id, scope.actor), (other_id, scope.actor.elsewhere())):
+        await record(db, actor, action, org_id=org_id, subject=("person_transfer", transfer_id))

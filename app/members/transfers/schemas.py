@@ -1,0 +1,59 @@
+"""Bodies of the calls about transfers of people, and about moving a unit's people."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from app.members.links.schemas import NamedOrg
+from app.members.schemas import UnitIds
+from app.schemas import Body, Out
+from app.text import Reason
+
+State = Literal["asked", "accepted", "refused", "withdrawn", "lapsed"]
+
+
+class PersonTransferCreate(NamedOrg):
+    """The org that the person goes to: by its id, or by its full name and region."""
+
+
+class PersonTransferOut(Out):
+    """A person on their way from one org to another. The org they come from tells their name and whether they are in
+    the party, which is what the other consents to; their phone comes along only once that has accepted."""
+
+    id: UUID
+    direction: Literal["out", "in"] = Field(description="Whether the person leaves the org that asks, or comes to it.")
+    from_name: str
+    to_name: str
+    name: str | None = Field(description="The person's name, while it waits.")
+    party: bool | None = Field(description="Whether they are in the party, while it waits.")
+    member_id: UUID | None = Field(description="Their row in the directory of the org that asks, where they have one.")
+    state: State
+    asked_by: str = Field(description="The admin who asked.")
+    asked_at: datetime
+    expires_at: datetime
+    decided_at: datetime | None
+    reason: str | None = Field(description="Why it was refused.")
+
+
+class PersonTransferAcceptance(Body):
+    """Where the person stands from now on."""
+
+    unit_ids: UnitIds = Field(default_factory=list)
+
+
+class PersonTransferRefusal(Body):
+    reason: Reason
+
+
+class MoveCreate(Body):
+    """Everybody who stands in one unit stands in another from now on; their other places stay."""
+
+    from_unit_id: UUID
+    units_below: bool = Field(default=False, description="Also those who stand in units under it.")
+    to_unit_id: UUID | None = Field(description="null: at the org itself.")
+
+
+class MoveOut(Out):
+    people: int = Field(description="How many people moved.")
