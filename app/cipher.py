@@ -32,11 +32,16 @@ class Cipher:
         self._keys = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self._index_key = settings.parsed_index_key()
 
+    @property
+    def mark(self) -> bytes:
+        """How a cipher text of the first key begins."""
+        key_id = self.primary.encode()
+        return bytes([len(key_id)]) + key_id
+
     def encrypt(self, plain: str | bytes, row: UUID | str) -> bytes:
         nonce = os.urandom(_NONCE)
         text = plain.encode() if isinstance(plain, str) else plain
-        key_id = self.primary.encode()
-        return bytes([len(key_id)]) + key_id + nonce + self._keys[self.primary].encrypt(nonce, text, str(row).encode())
+        return self.mark + nonce + self._keys[self.primary].encrypt(nonce, text, str(row).encode())
 
     def decrypt(self, sealed: bytes, row: UUID | str) -> bytes:
         end = 1 + sealed[0]

@@ -6,7 +6,6 @@ A command that cannot do its work says why in one sentence on stderr and exits w
 import asyncio
 import contextlib
 import os
-import secrets
 import signal
 import sys
 import threading
@@ -21,6 +20,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from app.auth import commands
 from app.configuration import configured, read_settings, with_database
+from app.keys.commands import keys
 from app.reports.commands import totals
 from app.settings import CannotStart, Settings, make_key
 
@@ -37,6 +37,7 @@ cli.add_typer(commands.clients, name="clients")
 cli.add_typer(commands.operators, name="operators")
 cli.add_typer(commands.signing_keys, name="signing-keys")
 cli.add_typer(totals, name="totals")
+cli.add_typer(keys, name="keys")
 
 
 def main() -> NoReturn:
@@ -99,13 +100,6 @@ def migrate() -> None:
     assert settings.database_url is not None
     asyncio.run(migration.migrate_to_head(settings.database_url.get_secret_value(), say=print))
     print(f"The database is at revision {migration.head()}.")
-
-
-@cli.command()
-def keys() -> None:
-    """Make the two secrets of an installation, ready for its secret store."""
-    print(f"XUEZU_DATA_KEYS=k{secrets.token_hex(4)}:{make_key()}")
-    print(f"XUEZU_INDEX_KEY={make_key()}")
 
 
 @cli.command()

@@ -79,7 +79,10 @@ async def test_a_person_goes_over_with_both_consents_and_keeps_account_and_past(
     assert (await scene.giver.get(f"/v1/orgs/{scene.old['id']}/members/{member['id']}")).status_code == 404
     assert await rows_of(db, member) == [(scene.old["id"], False, False), (scene.new["id"], True, True)]
     # The past is where it was, and the old places end at the instant at which the new ones begin.
-    ended = "SELECT count(*) AS ended, count(DISTINCT until) AS instants, max(until) AS last FROM places WHERE member_id = :id AND until IS NOT NULL"
+    ended = """
+        SELECT count(*) AS ended, count(DISTINCT until) AS instants, max(until) AS last
+        FROM places WHERE member_id = :id AND until IS NOT NULL
+    """
     old = (await db.execute(text(ended), member)).one()
     begun = await db.scalar(text("SELECT min(since) FROM places WHERE member_id = :id"), taken)
     assert (old.ended, old.instants, old.last) == (2, 1, begun)
