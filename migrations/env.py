@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib
-import pkgutil
+from pathlib import Path
 
 from alembic import context
 from sqlalchemy import Connection, NullPool
@@ -17,11 +17,8 @@ from app.migration import LOCK_TIMEOUT
 
 ischema_names["xid8"] = Xid8
 
-for module in pkgutil.iter_modules(app.__path__, "app."):
-    if module.ispkg and any(
-        name == "tables" for _, name, _ in pkgutil.iter_modules([f"{app.__path__[0]}/{module.name[4:]}"])
-    ):
-        importlib.import_module(f"{module.name}.tables")
+for path in sorted(Path(app.__path__[0]).rglob("tables.py")):
+    importlib.import_module(".".join(("app", *path.relative_to(app.__path__[0]).with_suffix("").parts)))
 importlib.import_module("app.idempotency")
 
 
