@@ -5,8 +5,9 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, computed_field
 
+from app.auth.places import place_of
 from app.auth.resident_id import IdNumber
 from app.phones import Phone
 from app.schemas import Body, Out
@@ -49,11 +50,20 @@ class MeUpdate(Body):
     party_member: bool = Field(description="Whether you are a member of the party (S2, S17).")
 
 
-class SessionOut(Out):
+class _Seen(Out):
+    """A program as the service itself saw it."""
+
+    device: str | None = Field(description="Browser and system.", examples=["Chrome 131 · Windows"])
+    address: IPv4Address | IPv6Address | None = Field(description="From where it was last seen.")
+
+    @computed_field(description="Where the address is: the country it was given out in, `内网` or `本机`.")
+    def place(self) -> str | None:
+        return place_of(self.address)
+
+
+class SessionOut(_Seen):
     id: UUID
     client: str = Field(description="The program that is signed in.", examples=["学组管理后台"])
-    device: str | None = Field(description="Browser and system.", examples=["Chrome 131 · Windows"])
-    address: IPv4Address | IPv6Address | None = Field(description="From where it was last refreshed.")
     created_at: datetime
     refreshed_at: datetime
     current: bool = Field(description="The session of this call.")
@@ -114,14 +124,12 @@ class ScanCreate(Body):
     )
 
 
-class ScanOut(Out):
+class ScanOut(_Seen):
     """Who asks to be let in, as the service itself saw it."""
 
     id: UUID
     state: Literal["scanned", "approved", "refused", "redeemed"]
     client: str = Field(description="The program.", examples=["学组管理后台"])
-    device: str | None = Field(description="Browser and system.", examples=["Chrome 131 · Windows"])
-    address: IPv4Address | IPv6Address | None
     created_at: datetime = Field(description="When the console asked.")
     expires_at: datetime
 

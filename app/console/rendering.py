@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from app.auth.places import place_of
 from app.console.assets import asset_url
 from app.errors import NotFound, english
 from app.orgs.regions import path_of
@@ -67,6 +68,11 @@ class Words:
         """A day of a year that is known."""
         return f"{value.day} {value:%b}" if self.in_english else f"{value.month}月{value.day}日"
 
+    def place(self, address: Any) -> str:
+        """Where an address is, and which it is; `—` for none."""
+        shown = (place_of(address, in_english=self.in_english), address)
+        return " ".join(str(part) for part in shown if part is not None) or "—"
+
     def time(self, value: datetime | None) -> Markup:
         """To the minute, in Asia/Shanghai."""
         if value is None:
@@ -108,6 +114,7 @@ def render(request: Request, template: str, **context: Any) -> Markup:
         "day": words.day,
         "month_day": words.month_day,
         "time": words.time,
+        "place": words.place,
         "request": request,
         "path": request.url.path,
     }

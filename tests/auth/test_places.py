@@ -1,0 +1,58 @@
+"""Where a device is, as far as its address tells: without any network, and never wrong about inner ones."""
+
+import socket
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.auth.places import place_of
+from tests.auth.scanning import Console, scan
+from tests.people import People
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("127.0.0.1", ("本机", "This machine")),
+        ("::1", ("本机", "This machine")),
+        ("::ffff:127.0.0.1", ("本机", "This machine")),
+        ("10.3.4.5", ("内网", "Inner network")),
+        ("192.168.1.9", ("内网", "Inner network")),
+        ("100.64.0.1", ("内网", "Inner network")),
+        ("fe80::1", ("内网", "Inner network")),
+        ("fd00::7", ("内网", "Inner network")),
+        ("::ffff:10.0.0.1", ("内网", "Inner network")),
+        ("203.0.113.9", ("内网", "Inner network")),
+        ("114.114.114.114", ("中国", "China")),
+        ("240e::1", ("中国", "China")),
+        ("8.8.8.8", ("美国", "United States")),
+        ("203.80.96.10", ("中国香港", "Hong Kong, China")),
+        ("168.95.1.1", ("中国台湾", "Taiwan, China")),
+        ("202.175.3.3", ("中国澳门", "Macao, China")),
+        ("2003::1", ("德国", "Germany")),
+    ],
+)
+def test_an_address_is_somewhere(monkeypatch: pytest.MonkeyPatch, address: str, place: tuple[str, str]) -> None:
+    def no_network(*_: Any, **__: Any) -> None:
+        raise AssertionError("the network was asked")
+
+    monkeypatch.setattr(socket, "socket", no_network)
+    monkeypatch.setattr(socket, "getaddrinfo", no_network)
+    assert (place_of(address), place_of(address, in_english=True)) == place
+
+
+def test_of_nothing_nothing_is_known() -> None:
+    assert place_of(None) is None
+    assert place_of("224.0.0.251") in {None, "内网"}
+
+
+async def test_who_scans_sees_where_the_console_is(app: FastAPI, people: People) -> None:
+    """And who looks at their sessions, where each is."""
+    person = await people.register(verified=False, party=False)
+    transport = httpx.ASGITransport(app, client=("8.8.8.8", 50000))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000") as far:
+        scanned = await scan(person, await Console.ask(far))
+    assert (scanned["address"], scanned["place"]) == ("8.8.8.8", "美国")
+    assert (await person.get("/v1/me/sessions")).json()["items"][0]["place"] == "本机"
