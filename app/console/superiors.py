@@ -2,12 +2,13 @@
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Request, Response
-from pydantic import ValidationError
+from pydantic import AfterValidator, BeforeValidator, ValidationError
 
 from app.auth.access import Can, OrgScope
 from app.auth.permissions import Permission
@@ -28,6 +29,7 @@ from app.errors import Problem
 from app.orgs.queries import list_my_orgs
 from app.orgs.regions import Level, level_of
 from app.paging import Page, Paging, paged_by
+from app.points.days import SHANGHAI
 
 router = APIRouter(prefix="/console/orgs/{org_id}/certification", route_class=ConsoleRoute, include_in_schema=False)
 
@@ -35,19 +37,38 @@ Reader = Annotated[OrgScope, Can(Permission.CERTIFICATION_READ)]
 Writer = Annotated[OrgScope, Can(Permission.CERTIFICATION_WRITE)]
 Act = Literal["applications", "transfers"]
 ApplicationId = Annotated[UUID, Path()]
+MaybeDay = Annotated[
+    date | None,
+    BeforeValidator(lambda given: given or None),
+    AfterValidator(lambda day: day if day is None or 1900 < day.year < 9000 else None),
+]
+
+
+def _midnight(day: date | None, after: int = 0) -> datetime | None:
+    """When the day begins in Shanghai, or one so many days after it."""
+    return None if day is None else datetime.combine(day, time.min, SHANGHAI) + timedelta(days=after)
 
 
 @router.get("")
 async def show_superiors(
-    request: Request, db: Db, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
+    request: Request,
+    db: Db,
+    scope: Reader,
+    paging: Annotated[Paging, paged_by(UUID)],
+    since: MaybeDay = None,
+    until: MaybeDay = None,
 ) -> Response:
-    """The chain above, the application that waits, and every edge there was with its time range."""
-    rows = await queries.list_certifications(db, scope.org_id, paging)
+    """The chain above, the application that waits, and every edge there was, or of some days, with its time range."""
+    during = queries.TimeRange(_midnight(since), _midnight(until, after=1))
+    rows = await queries.list_certifications(db, scope.org_id, paging, during)
     history = Page[CertificationOut].of(rows, paging, lambda row: (row.id,), CertificationOut)
+    newest = rows if during == queries.TimeRange() else await queries.list_certifications(db, scope.org_id, paging)
     shown = {
         "chain": await queries.list_superiors(db, scope.org_id),
-        "waiting": next((one for one in history.items if one.state == "applied"), None),
+        "waiting": next((one for one in newest if one.state == "applied"), None),
         "history": history,
+        "since": since,
+        "until": until,
     }
     return page(request, "certification/above.html", **in_org(scope, "certification"), **shown)
 
@@ -162,7 +183,7 @@ async def show_direction(
         "card": found.card,
         "mine": found.mine,
         "lower": found.lower,
-        "preview": await _preview(db, scope) if act == "transfers" else None,
+        "preview": await _preview(request, db, scope) if act == "transfers" else None,
     }
     return part(
         request, "certification/apply_check.html", problem.status if problem else 422 if wrong else 200, **shown
@@ -188,12 +209,14 @@ async def send(request: Request, db: Db, scope: OrgScope, act: Act, form: Form) 
     return done(request, words_of(request)("申请已提交"), PAGE_CHANGED)
 
 
-async def _preview(db: Db, scope: OrgScope) -> dict[str, Any] | None:
+async def _preview(request: Request, db: Db, scope: OrgScope) -> dict[str, Any] | None:
     above = await queries.list_superiors(db, scope.org_id)
     if not above:
         return None
-    figures = await count_what_moves(db, scope.org_id)
-    return {"orgs": figures.orgs, "people": figures.people, "from_name": above[0].name}
+    moving = await count_what_moves(db, scope.org_id)
+    told = moving.people >= request.app.state.settings.withhold_below
+    points = moving.points if told else None
+    return {"orgs": moving.orgs, "people": moving.people, "points": points, "from_name": above[0].name}
 
 
 def _at(scope: OrgScope, act: Act) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from app.auth.access import Can, OrgScope
 from app.auth.permissions import Permission, Role
 from app.certification import transfer_queries
+from app.certification import transfer_router as calls
 from app.certification.schemas import TransferDecision, TransferDetailOut, TransferOut
 from app.certification.transfers import accept_transfer, refuse_transfer, release_transfer, withdraw_transfer
 from app.console.confirmations import PAGE_CHANGED, Confirmation, ask, confirm
@@ -64,7 +65,7 @@ async def ask_transfer(request: Request, db: Db, scope: Asker, form: PageForm) -
 @router.get("/{transfer_id}")
 async def show_transfer(request: Request, db: Db, scope: Reader, transfer_id: TransferId) -> Response:
     """How far it is, what moves, and what this org can do about it."""
-    one = await transfer_queries.get_transfer(db, scope.org_id, transfer_id)
+    one = await calls.read_transfer(request, scope, transfer_id, db)
     is_open = one.state in transfer_queries.OPEN
     shown = {
         **in_org(scope, "certification"),
@@ -148,7 +149,7 @@ async def _show_decision(
     problem: Problem | None = None,
     wrong: bool = False,
 ) -> Response:
-    one = await transfer_queries.get_transfer(db, scope.org_id, transfer_id)
+    one = await calls.read_transfer(request, scope, transfer_id, db)
     if scope.org_id != (one.from_id if act == "release" else one.to_id):
         raise NotFound
     shown: dict[str, Any] = {"one": one, "act": act, "form": form, "problem": problem, "wrong": wrong}

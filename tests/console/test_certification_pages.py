@@ -80,6 +80,9 @@ async def test_an_org_is_invited_applies_is_confirmed_found_and_released(people:
     shown = await mine.page(at)
     assert "直接上级" in shown
     assert "至今" in shown
+    assert "这段时间没有认证记录" in await mine.page(f"{at}?since=&until=2020-01-01")
+    assert "至今" in await mine.page(f"{at}?since=2020-01-01&until=")
+    await mine.page(f"{at}?since=yesterday", 422)
 
     found = await theirs.page(f"{top}/subordinates?wanted={below['name'][4:10]}")
     assert below["name"] in found

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from tests.acts import add_admin, ask, certify, done
+from tests.console.conftest import OpenScreen, SignIn
 from tests.console.desk import HOSTILE, SitDown
 from tests.people import People, fresh_org_name, fresh_phone
 
@@ -194,3 +195,42 @@ async def test_whoever_does_not_administer_the_org_sees_nothing(people: People, 
     done(await clerk.post(f"/v1/orgs/{below['id']}/members", json=added), 201)
     for person in (chief, member):
         assert "未找到" in await (await desk_of(person)).page(f"/console/orgs/{below['id']}/{path}", 404)
+
+
+@pytest.mark.browser
+async def test_a_name_is_mended_while_it_is_typed_and_the_page_follows(
+    people: People, open_screen: OpenScreen, signed_in: SignIn
+) -> None:
+    main = await people.register()
+    org = await main.create_org()
+    async with open_screen() as desk:
+        page = desk.page
+        await signed_in(desk, main)
+        await desk.go(f"/console/orgs/{org['id']}/settings")
+        await page.focus("#ask-rename")
+        await page.keyboard.press("Enter")
+        await page.wait_for_selector("#new-name:focus")
+        await page.keyboard.press("Escape")
+        await page.wait_for_selector("#ask-rename:focus")
+        await page.keyboard.press("Enter")
+        await page.fill("#new-name", "中共江苏省南京市玄武区新街口街道公园路社区委员会学习管理组")
+        await page.wait_for_selector("#name-help .wrong")
+        await page.fill("#new-name", "中共江苏省南京市玄武区新街口街道公园路社区委员会")
+        await page.click("#name-help button")
+        shorter = await page.input_value("#new-name")
+        assert "党委" in shorter
+        await page.click("dialog button[type=submit]")
+        await page.wait_for_selector(f"#side-org:has-text('{shorter}')")
+        assert await page.inner_text("#main-org") == shorter
+        await page.wait_for_selector("#notices >> text=已生效")
+        await page.wait_for_selector(f"#live tbody >> text={shorter}")
+
+        await desk.go(f"/console/orgs/{org['id']}/certification/invitations")
+        await page.click("text=创建邀请")
+        await page.click("dialog button[type=submit]")
+        await page.wait_for_selector(".invitation .qr svg")
+        await page.click("text=复制链接")
+        await page.wait_for_selector("[role=status]:text-is('已复制')")
+        await page.emulate_media(media="print")
+        assert not await page.is_visible("nav")
+        assert await page.is_visible(".qr")
