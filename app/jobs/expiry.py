@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.auth.lapsed import delete_lapsed
 from app.exports.operations import delete_expired_exports
 from app.idempotency import IdempotencyKey
+from app.members.imports.forgetting import forget_old_imports
 
 log = structlog.get_logger()
 
@@ -19,7 +20,8 @@ EVERY_SECONDS = 3600.0
 
 
 async def forget_expired(engine: AsyncEngine) -> bool:
-    """Delete the answers stored more than a day ago (`Idempotency-Key`), what signing in left behind, expired exports.
+    """Delete the answers stored more than a day ago (`Idempotency-Key`), what signing in left behind, expired exports,
+    the rows of old imports.
 
     False where another worker is at it.
     """
@@ -30,6 +32,7 @@ async def forget_expired(engine: AsyncEngine) -> bool:
             delete(IdempotencyKey).where(IdempotencyKey.created_at < func.now() - text("interval '1 day'"))
         )
         await delete_expired_exports(db)
+        await forget_old_imports(db)
         return True
 
 

@@ -31,11 +31,13 @@ class Worker:
 class Job:
     """A kind of work. It may be run again at any point of it (a worker was killed), and more than once.
 
-    `run` does it; `give_up` is told when it has failed for the last time.
+    `run` does it; `give_up` is told when it has failed for the last time. `at_once` is how many of the kind may run
+    at the same time, in all workers together; 0 is as many as there is room for.
     """
 
     run: Callable[[Worker, Payload], Awaitable[None]]
     give_up: Callable[[Worker, Payload], Awaitable[None]] | None = None
+    at_once: int = 0
 
 
 class Busy(Exception):  # noqa: N818

@@ -32,7 +32,8 @@ log = structlog.get_logger()
 
 JOBS: Mapping[str, Job] = {**members.JOBS, **reports.JOBS}
 
-AT_ONCE = 4
+AT_ONCE = 6
+"""How many run at once. Kinds that take long are limited (`Job.at_once`), which leaves room for a short one."""
 ATTEMPTS = 5
 LOOK_AGAIN = timedelta(seconds=5)
 """The queue tells of new jobs at once; of one that is to be tried again it does not."""
@@ -89,7 +90,9 @@ async def _queue(settings: Settings) -> AsyncIterator[PgQueuer]:
         ) as pool:
             queue = PgQueuer.from_asyncpg_pool(pool)
             for name, job in JOBS.items():
-                queue.entrypoint(name, accepts_context=False)(_entrypoint(worker, name, job))
+                queue.entrypoint(name, accepts_context=False, concurrency_limit=job.at_once)(
+                    _entrypoint(worker, name, job)
+                )
             async with forgetting(worker.engine):
                 yield queue
     finally:

@@ -200,6 +200,7 @@ class Import(Table):
     created_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    rows_forgotten_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 class ImportFile(Table):

@@ -118,14 +118,16 @@ def ods_row(attributes: str = "") -> str:
     return f"<table:table-row {attributes}>{''.join(map(ods_cell, ROW))}</table:table-row>"
 
 
-def xls(rows: Sequence[Sequence[str]] = (HEADER, ROW)) -> bytes:
-    """A BIFF8 workbook in a compound file, as small as the format allows."""
+def xls(rows: Sequence[Sequence[str]] = (HEADER, ROW), hide: int | None = None) -> bytes:
+    """A BIFF8 workbook in a compound file, as small as the format allows; with the row of this index hidden."""
 
     def record(kind: int, data: bytes) -> bytes:
         return struct.pack("<HH", kind, len(data)) + data
 
     begin = struct.pack("<HHHHLL", 0x0600, 0x0005, 0x0DBB, 0x07CC, 0, 6)
     sheet = record(0x0809, begin[:2] + struct.pack("<H", 0x0010) + begin[4:])
+    if hide is not None:
+        sheet += record(0x0208, struct.pack("<HHHHLL", hide, 0, 3, 255, 0, 0x120))
     for row_no, row in enumerate(rows):
         for column, text in enumerate(row):
             body = struct.pack("<HHHHB", row_no, column, 0, len(text), 1) + text.encode("utf-16-le")
@@ -168,6 +170,14 @@ def lying(unpacked: int) -> bytes:
     content = bytearray(part("xl/media/image1.png")(lambda _: b"x"))
     at = content.rfind(b"PK\x01\x02")
     struct.pack_into("<L", content, at + 24, unpacked)
+    return bytes(content)
+
+
+def unpacking_to_more(than: int) -> bytes:
+    """A workbook whose directory says that a large part unpacks to so few bytes."""
+    content = bytearray(part("xl/media/image1.png")(lambda _: bytes(1 << 20)))
+    at = content.rfind(b"PK\x01\x02")
+    struct.pack_into("<L", content, at + 24, than)
     return bytes(content)
 
 
@@ -235,6 +245,13 @@ BY_CHECK = [
         lambda: sheet_of(one_row() + f'<row r="1048576">{text_cell("XFD1048576", "x")}</row>'),
         "file-exhausting",
     ),
+    Case(
+        "a million rows",
+        "a.xlsx",
+        lambda: sheet_of("".join(f'<row r="{n}"><c r="A{n}"><v>{n * 7919}</v></c></row>' for n in range(2, 1_000_002))),
+        "too-many-rows",
+    ),
+    Case("unpacks to more than it says", "a.xlsx", lambda: unpacking_to_more(100), "file-damaged"),
     Case("too many rows", "a.csv", lambda: csv_of([ROW]) + b"\r\n,1,\r\n" * 200_001, "too-many-rows"),
     Case(
         "ods row a million times",
@@ -367,8 +384,54 @@ BY_ROW = [
         ),
         "ok",
     ),
-    Case("zero-width in phone", "a.csv", lambda: csv_of([("王伟", f"\u200b{PHONE}\ufeff", "甲")]), "ok"),
+    Case(
+        "phones as people type them",
+        "a.csv",
+        lambda: csv_of(
+            [
+                (f"王{number}", typed, "甲")
+                for number, typed in enumerate(
+                    (
+                        f"\u200b{PHONE}\ufeff",
+                        "１３９１２３４５６７８",
+                        "+86 137-1234-5678",
+                        "008613612345678",
+                        "8613512345678",
+                        "013412345678",
+                        "  15012345678 \u3000\t",
+                        "15112345678.0",
+                        "'15212345678",
+                        "(+86)15312345678",
+                        "１５９ 1234 5678",
+                    )
+                )
+            ]
+        ),
+        "ok",
+    ),
+    Case(
+        "what is no phone",
+        "a.csv",
+        lambda: csv_of(
+            [
+                ("王伟", typed, "甲")
+                for typed in (
+                    "1.38E+10",
+                    "02584567890",
+                    "+1 650 253 0000",
+                    "1381234567",
+                    "一三八",
+                    "12812345678",
+                    "1" * 500,
+                )
+            ]
+        ),
+        ["phone-scientific", "phone-landline", "phone-foreign", *["phone-invalid"] * 4],
+    ),
     Case("hidden row", "a.xlsx", lambda: sheet_of(one_row(attributes='hidden="1"')), "ok"),
+    Case("hidden row in ods", "a.ods", lambda: ods(ods_row('table:visibility="collapse"')), "ok"),
+    Case("row filtered away in ods", "a.ods", lambda: ods(ods_row('table:visibility="filter"')), "ok"),
+    Case("hidden row in xls", "a.xls", lambda: xls(hide=1), "ok"),
     Case("short rows", "a.csv", lambda: csv_of([("王伟",), (), ("王伟", PHONE)]), ["phone-missing", "unit-missing"]),
     Case("one name, one phone, two units", "a.csv", lambda: csv_of([ROW, ("王　伟", PHONE, "乙")]), "ok"),
     Case("one phone, two names", "a.csv", lambda: csv_of([ROW, ("李娜", PHONE, "乙")]), ["phone-has-two-names"] * 2),

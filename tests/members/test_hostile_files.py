@@ -1,6 +1,9 @@
 """Every hostile, broken or odd file gets its answer, has no partial effect, and the service goes on answering (S9)."""
 
 import asyncio
+import io
+import socket
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +11,7 @@ import pytest
 
 from app.members.imports.errors import FileExhausting, SheetRefused
 from app.members.imports.reader import read_sheet
-from tests.members.hostile import AT_UPLOAD, BY_CHECK, BY_ROW, Case, csv_of, one_row, sheet_of
+from tests.members.hostile import AT_UPLOAD, BY_CHECK, BY_ROW, Case, csv_of, ods, ods_row, one_row, sheet_of, zipped
 from tests.members.sheets import Work, members_of, read, rows_of, upload, xlsx
 from tests.people import People, Person
 
@@ -71,9 +74,11 @@ async def test_taken_or_refused_by_row(
 async def test_a_hidden_row_is_imported_with_a_warning(
     admin: Person, checked: dict[str, tuple[str, dict[str, Any]]]
 ) -> None:
-    org_id, found = checked["hidden row"]
-    (row,) = await rows_of(admin, org_id, found["id"])
-    assert [warning["code"] for warning in row["warnings"]] == ["row-hidden"]
+    hidden = ("hidden row", "hidden row in ods", "row filtered away in ods", "hidden row in xls")
+    for label, codes in (*((label, ["row-hidden"]) for label in hidden), ("xls", []), ("ods", [])):
+        org_id, found = checked[label]
+        (row,) = await rows_of(admin, org_id, found["id"])
+        assert [warning["code"] for warning in row["warnings"]] == codes, label
 
 
 async def test_the_numbers_of_rows_are_those_of_the_sheet(
@@ -82,6 +87,33 @@ async def test_the_numbers_of_rows_are_those_of_the_sheet(
     for label, number in (("row 1048576", 1048576), ("title above the header", 4), ("plain", 2)):
         org_id, found = checked[label]
         assert [row["row_no"] for row in await rows_of(admin, org_id, found["id"])] == [number]
+
+
+async def test_what_a_sheet_refers_to_is_neither_fetched_nor_run(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(0.05)
+        address = "http://{}:{}/".format(*listening.getsockname())
+        link = (
+            '<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">'
+            f'<Relationship Id="rId1" Type="http://x/externalLinkPath" Target="{address}" TargetMode="External"/>'
+            "</Relationships>"
+        ).encode()
+        formula = f'<row r="3"><c r="A3" t="str"><f>WEBSERVICE("{address}")</f><v>李娜</v></c></row>'
+        sheet = zipfile.ZipFile(io.BytesIO(sheet_of(one_row() + formula)))
+        sheets = {
+            "xlsx": zipped(
+                [
+                    *((name, sheet.read(name)) for name in sheet.namelist()),
+                    ("xl/worksheets/_rels/sheet1.xml.rels", link),
+                    ("xl/externalLinks/_rels/externalLink1.xml.rels", link),
+                ]
+            ),
+            "ods": ods(f"<table:table-source xlink:href='{address}' xmlns:xlink='x'/>" + ods_row()),
+        }
+        for kind, content in sheets.items():
+            assert isinstance(await outcome(tmp_path, content, kind), int)
+        with pytest.raises(TimeoutError):
+            listening.accept()
 
 
 async def test_too_large(admin: Person, org_id: str) -> None:

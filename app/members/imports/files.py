@@ -13,9 +13,9 @@ from app.members.tables import ImportFile
 PART = 1 << 20
 
 
-async def seal_file(db: AsyncConnection, cipher: Cipher, org_id: UUID, import_id: UUID, file: BinaryIO) -> None:
-    """Store a file that lies in memory or on a disk at hand, a part at a time."""
-    number = 0
+async def seal_file(db: AsyncConnection, cipher: Cipher, org_id: UUID, import_id: UUID, file: BinaryIO) -> int:
+    """Store a file that lies in memory or on a disk at hand, a part at a time; gives its length."""
+    number = size = 0
     while part := file.read(PART):
         await db.execute(
             insert(ImportFile).values(
@@ -26,6 +26,8 @@ async def seal_file(db: AsyncConnection, cipher: Cipher, org_id: UUID, import_id
             )
         )
         number += 1
+        size += len(part)
+    return size
 
 
 async def unseal_file(db: AsyncConnection, cipher: Cipher, org_id: UUID, import_id: UUID) -> AsyncIterator[bytes]:

@@ -16,6 +16,7 @@ from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit.operations import Actor, record
+from app.db import on_constraint
 from app.jobs.queue import Busy, Job, Payload, Worker
 from app.members.imports import merge, staging
 from app.members.imports.errors import SheetRefused, TooManyNewUnits
@@ -26,8 +27,11 @@ from app.members.tables import Import, ImportFile
 from app.orgs.names import Kind
 from app.orgs.tables import Org
 
-CHECK = "check_import"
-MERGE = "merge_import"
+CHECK, CHECK_LARGE = "check_import", "check_large_import"
+MERGE, MERGE_LARGE = "merge_import", "merge_large_import"
+# From so many bytes or rows on an import is a large one, and takes its turn with the large ones of other orgs.
+LARGE_BYTES = 256 << 10
+LARGE_ROWS = 5000
 
 BATCH = 2000
 # Replacing stops and asks where more people would leave than this many, or than this share of all.
@@ -132,8 +136,10 @@ async def merge_import(worker: Worker, payload: Payload) -> None:
         if begun is None:
             return
         with suppress(Cancelled):
-            async with worker.engine.begin() as db:
-                await _merge(db, org_id, begun)
+            # Who was added by hand since the merge looked is found when it looks again.
+            with on_constraint(("members_org_id_phone_index_key", Busy)):
+                async with worker.engine.begin() as db:
+                    await _merge(db, org_id, begun)
             async with worker.engine.begin() as db:
                 await merge.activate_late(db, org_id, import_id)
 
@@ -212,4 +218,10 @@ def _anonymous_file() -> BinaryIO:
     return tempfile.TemporaryFile()
 
 
-JOBS: Mapping[str, Job] = {CHECK: Job(check_import, give_up), MERGE: Job(merge_import, give_up)}
+# Large ones leave room in every worker, so that an import of fifty rows does not wait behind one of a hundred thousand.
+JOBS: Mapping[str, Job] = {
+    CHECK: Job(check_import, give_up),
+    CHECK_LARGE: Job(check_import, give_up, at_once=2),
+    MERGE: Job(merge_import, give_up),
+    MERGE_LARGE: Job(merge_import, give_up, at_once=1),
+}

@@ -14,7 +14,15 @@ from app.errors import NotFound
 from app.jobs.queue import enqueue
 from app.members.imports.errors import ImportNotReady, ImportSettled, RemovalsNeedConsent
 from app.members.imports.files import seal_file
-from app.members.imports.jobs import CHECK, MERGE, needs_consent
+from app.members.imports.jobs import (
+    CHECK,
+    CHECK_LARGE,
+    LARGE_BYTES,
+    LARGE_ROWS,
+    MERGE,
+    MERGE_LARGE,
+    needs_consent,
+)
 from app.members.imports.schemas import SETTLED, ImportMode, UnknownUnits
 from app.members.imports.uploads import inspect_upload
 from app.members.tables import Import, ImportFile
@@ -46,8 +54,8 @@ async def create_import(
             .returning(Import.id)
         )
     ).scalar_one()
-    await seal_file(db, cipher, scope.org_id, import_id, file)
-    await enqueue(db, CHECK, _payload(scope, import_id))
+    size = await seal_file(db, cipher, scope.org_id, import_id, file)
+    await enqueue(db, CHECK_LARGE if size >= LARGE_BYTES else CHECK, _payload(scope, import_id))
     after = {"mode": mode, "unknown_units": unknown_units, "format": kind}
     await record(db, scope.actor, "import.uploaded", org_id=scope.org_id, subject=("import", import_id), after=after)
     return import_id
@@ -60,7 +68,7 @@ async def confirm_import(db: AsyncConnection, scope: OrgScope, import_id: UUID, 
     """
     found = (
         await db.execute(
-            select(Import.state, Import.leaving, Import.people)
+            select(Import.state, Import.leaving, Import.people, Import.rows_total)
             .where(Import.org_id == scope.org_id, Import.id == import_id)
             .with_for_update()
         )
@@ -78,7 +86,7 @@ async def confirm_import(db: AsyncConnection, scope: OrgScope, import_id: UUID, 
         .where(Import.org_id == scope.org_id, Import.id == import_id)
         .values(state="confirmed", accepted_leaving=leaving)
     )
-    await enqueue(db, MERGE, _payload(scope, import_id))
+    await enqueue(db, MERGE_LARGE if found.rows_total >= LARGE_ROWS else MERGE, _payload(scope, import_id))
     after = {"leaving": leaving} if leaving is not None else None
     await record(db, scope.actor, "import.confirmed", org_id=scope.org_id, subject=("import", import_id), after=after)
 

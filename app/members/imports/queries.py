@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.cipher import Cipher
 from app.errors import NotFound
 from app.members.imports.errors import SHEET_REFUSALS
+from app.members.imports.forgetting import KEPT
 from app.members.imports.jobs import needs_consent
 from app.members.imports.row_problems import PROBLEMS, WARNINGS
 from app.members.imports.rows import open_cells
@@ -165,5 +166,6 @@ def _import_out(row: Any, english: bool) -> ImportOut:
         **{name: fields.pop(name) for name in ("added", "changed", "moved", "unchanged", "refused")},
     )
     asks = row.state == ImportState.READY and needs_consent(row.leaving, row.people)
+    fields["rows_kept_until"] = row.created_at + KEPT
     fields |= {"refusal": refusal, "counts": counts, "leaving_needs_consent": asks}
     return ImportOut(**fields)

@@ -37,8 +37,8 @@ class StagedRow(NamedTuple):
     party: bool | None
     cells_cipher: bytes | None
     outcome: str | None
-    problems: list[str]
-    warnings: list[str]
+    problems: list[str] | None
+    warnings: list[str] | None
 
 
 class UnitRefused(ValueError):  # noqa: N818
@@ -98,8 +98,8 @@ def _stage(cipher: Cipher, org_id: UUID, party_org: bool, row: SheetRow, new_id:
         party=party,
         cells_cipher=seal_cells(cipher, new_id, row) if problems else None,
         outcome="refused" if problems else None,
-        problems=problems,
-        warnings=["row-hidden"] if row.hidden else [],
+        problems=problems or None,
+        warnings=["row-hidden"] if row.hidden else None,
     )
 
 

@@ -87,6 +87,9 @@ class ImportOut(Out):
     )
     created_at: datetime
     finished_at: datetime | None
+    rows_kept_until: datetime = Field(
+        description="Then its rows are forgotten; the counts stay. Not confirmed by then, it is cancelled."
+    )
 
 
 class ConfirmationUpdate(Body):

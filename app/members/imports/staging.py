@@ -142,8 +142,9 @@ SELECT s.row_no,
        CASE WHEN s.cells_cipher IS NOT NULL OR r.problem IS NOT NULL THEN 'refused' ELSE p.outcome END AS outcome,
        CASE WHEN s.cells_cipher IS NOT NULL THEN s.problems
             ELSE array_remove(ARRAY[r.problem, CASE WHEN r.problem IS NULL THEN p.problem END], NULL) END AS problems,
-       array_remove(s.warnings, 'row-repeated')
+       array_remove(coalesce(s.warnings, '{}'), 'row-repeated')
            || CASE WHEN cardinality(p.rows) > 1 AND s.row_no > min(s.row_no) OVER same
+                        AND p.problem IS DISTINCT FROM 'phone-has-two-names'
                    THEN ARRAY['row-repeated'] ELSE '{}' END AS warnings,
        CASE WHEN p.problem IS NOT NULL THEN array_remove(p.rows[1:20], s.row_no) ELSE '{}' END AS related_rows,
        CASE WHEN p.problem IS NULL THEN p.member_id END AS member_id

@@ -1,0 +1,133 @@
+"""Files one or a few edits away from good ones, the same ones every time; and the reading program run over many."""
+
+import io
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from app.members.imports.reader import CPU_SECONDS, MAX_ROWS, MEMORY_MB, PROGRAM
+from app.members.imports.uploads import MAX_UNPACKED
+
+_TOKENS = [
+    *(b"\0", b"\xff", b"&#xD800;", b"<!DOCTYPE x>", b"]]>", b"<", b'"', b"-1", b"999999999999", b"1048577", b"=1+1"),
+    *("\u202e".encode(), "﻿".encode(), "𠮷".encode(), b"PK\x01\x02", b"_x0000_", b"\xd0\xcf\x11\xe0", b"true", b"s"),
+]
+
+
+class Mutant(NamedTuple):
+    kind: str
+    content: bytes
+
+
+def mutants(seeds: list[Mutant], count: int, seed: int = 9) -> Iterator[Mutant]:
+    chance = random.Random(seed)
+    for number in range(count):
+        kind, content = seeds[number % len(seeds)]
+        inside = kind in {"xlsx", "ods"} and chance.random() < 0.6
+        yield Mutant(kind, _part_edited(content, chance) if inside else _edited(content, chance))
+
+
+def _edited(content: bytes, chance: random.Random) -> bytes:
+    edited = bytearray(content)
+    for _ in range(chance.choice((1, 1, 2, 5, 30))):
+        at = chance.randrange(len(edited) + 1)
+        match chance.randrange(6):
+            case 0 if at < len(edited):
+                edited[at] ^= 1 << chance.randrange(8)
+            case 1:
+                edited[at : at + 1] = chance.randbytes(1)
+            case 2:
+                edited[at:at] = chance.choice(_TOKENS)
+            case 3:
+                token = chance.choice(_TOKENS)
+                edited[at : at + len(token)] = token
+            case 4:
+                del edited[at : at + chance.randrange(1, 40)]
+            case _:
+                upto = at + chance.randrange(1, 200)
+                edited[at:at] = edited[at:upto]
+    if chance.random() < 0.1:
+        del edited[chance.randrange(len(edited) + 1) :]
+    return bytes(edited)
+
+
+def _part_edited(content: bytes, chance: random.Random) -> bytes:
+    """With one part changed, left out or doubled, and a directory that is right again."""
+    source = zipfile.ZipFile(io.BytesIO(content))
+    names = source.namelist()
+    chosen, way = chance.choice(names), chance.randrange(10)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as target:
+        for name in names:
+            part = source.read(name)
+            if name == chosen:
+                if way == 0:
+                    continue
+                part = source.read(chance.choice(names)) if way == 1 else _edited(part, chance)
+            target.writestr(name, part)
+    return packed.getvalue()
+
+
+class Reading(NamedTuple):
+    """What the reading program made of a file: its rows, its last answer if it gave one, and how it ended."""
+
+    rows: list[list[Any]]
+    answer: dict[str, Any] | None
+    ended: int
+
+
+def read_all(files: list[Mutant]) -> list[Reading]:
+    """Run the reading program over each, as the worker does but from one interpreter that forks: starting one for
+    each takes forty times as long."""
+    with tempfile.TemporaryFile() as stored:
+        for kind, content in files:
+            stored.write(f"{kind} {len(content)}\n".encode() + content)
+        stored.seek(0)
+        forked = subprocess.run(
+            [sys.executable, "-I", "-c", _FORKER, str(PROGRAM), *_LIMITS],
+            stdin=stored,
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+    return [_reading(line) for line in forked.stdout.splitlines()]
+
+
+def _reading(line: bytes) -> Reading:
+    said, ended = json.loads(line)
+    answers = [json.loads(one) for one in said.splitlines() if one]
+    last = answers.pop() if answers and isinstance(answers[-1], dict) else None
+    return Reading([row for batch in answers for row in batch], last, ended)
+
+
+_LIMITS = [str(number) for number in (MAX_ROWS, MEMORY_MB, CPU_SECONDS, MAX_UNPACKED >> 20)]
+_FORKER = """
+import json, os, runpy, sys, tempfile
+import python_calamine
+program, *limits = sys.argv[1:]
+main = runpy.run_path(program)["main"]
+while header := sys.stdin.buffer.readline():
+    kind, length = header.decode().split()
+    with tempfile.TemporaryFile() as sheet:
+        sheet.write(sys.stdin.buffer.read(int(length)))
+        sheet.seek(0)
+        answer, give = os.pipe()
+        child = os.fork()
+        if not child:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+            sys.stdin, sys.stdout = open(sheet.fileno(), closefd=False), open(give, "w", closefd=False)
+            sys.argv = [program, kind, *limits]
+            try:
+                main()
+                os._exit(0)
+            except BaseException:
+                os._exit(1)
+        os.close(give)
+        with open(answer) as pipe:
+            said = pipe.read()
+        print(json.dumps([said, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])]), flush=True)
+"""

@@ -1,0 +1,120 @@
+"""The brake of a replacement at both its edges, party flags, and what is kept of an import (S9, S17)."""
+
+from fractions import Fraction
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.jobs.expiry import forget_expired
+from app.members.imports.jobs import needs_consent
+from tests.members.sheets import Work, check, members_of, merge, open_xlsx, read, rows_of, xlsx
+from tests.people import People, Person, fresh_name, fresh_phone
+
+
+@pytest.fixture
+async def admin(people: People) -> Person:
+    return await people.register()
+
+
+@pytest.fixture
+async def org_id(admin: Person) -> str:
+    return str((await admin.create_org())["id"])
+
+
+def test_the_brake_holds_from_more_than_a_fifth_or_more_than_fifty() -> None:
+    for people in range(600):
+        for leaving in range(min(people, 130) + 1):
+            assert needs_consent(leaving, people) == (leaving > 50 or leaving > Fraction(people, 5))
+
+
+async def test_the_brake_at_fifty_people_and_at_a_fifth(admin: Person, org_id: str, worker: Work) -> None:
+    people = [(fresh_name(), fresh_phone(), "甲") for _ in range(299)]  # with their admin 300
+    await merge(admin, org_id, worker, xlsx(people), unknown_units="create")
+    seen = []
+    for leaving in (50, 51):
+        checked = await check(admin, org_id, worker, xlsx(people[leaving:]), mode="replace-all")
+        seen.append((checked["counts"]["left"], checked["people"], checked["leaving_needs_consent"]))
+    assert seen == [(50, 300, False), (51, 300, True)]
+    left = await merge(admin, org_id, worker, xlsx(people[50:]), mode="replace-all")
+    assert (left["counts"]["left"], left["people"]) == (50, 300)
+    few = people[50:]
+    await merge(admin, org_id, worker, xlsx(few[-99:]), mode="replace-all", leaving=150)
+    seen = []
+    for leaving in (20, 21):  # of a hundred
+        checked = await check(admin, org_id, worker, xlsx(few[-99 + leaving :]), mode="replace-all")
+        seen.append((checked["counts"]["left"], checked["people"], checked["leaving_needs_consent"]))
+    assert seen == [(20, 100, False), (21, 100, True)]
+
+
+async def test_party_flags_follow_the_orgs_kind_and_what_the_sheet_says(admin: Person, worker: Work) -> None:
+    body = {"kind": "outside_party", "name": f"测试区{fresh_phone()}街道党外人士学习组织"}
+    outside = str((await admin.create_org(**body))["id"])
+    silent, no, yes = [(fresh_name(), fresh_phone()) for _ in range(3)]
+    header = ("姓名", "手机号码", "支部名称", "是否党员")
+    sheet = xlsx([(*silent, "甲", ""), (*no, "甲", "否"), (*yes, "甲", "是")], header)
+    await merge(admin, outside, worker, sheet, unknown_units="create")
+    flags = {member["name"]: member["party"] for member in await members_of(admin, outside)}
+    assert (flags[silent[0]], flags[no[0]], flags[yes[0]]) == (False, False, True)
+    # A sheet that says nothing of it changes no flag; one that does is a change.
+    again = await merge(
+        admin, outside, worker, xlsx([(*silent, "甲", ""), (*no, "甲", "是"), (*yes, "甲", "")], header)
+    )
+    assert (again["counts"]["changed"], again["counts"]["unchanged"]) == (1, 2)
+    checked = await check(admin, outside, worker, xlsx([(*no, "甲", "是"), (*no, "乙", "否")], header))
+    codes = [[code["code"] for code in row["problems"]] for row in await rows_of(admin, outside, checked["id"])]
+    assert codes == [["party-contradiction"], ["unit-unknown"]]
+
+
+async def test_nothing_of_a_phone_is_kept_in_the_clear(
+    admin: Person, org_id: str, worker: Work, engine: AsyncEngine
+) -> None:
+    good, bad = fresh_phone(), "0258" + fresh_phone()[:7]
+    sheet = xlsx([(fresh_name(), good, "甲"), (fresh_name(), bad, "甲"), ("=HYPERLINK(1)", fresh_phone(), "甲")])
+    done = await merge(admin, org_id, worker, sheet, unknown_units="create")
+    assert (done["counts"]["added"], done["counts"]["refused"]) == (1, 2)
+    failed = await admin.get(f"/v1/orgs/{org_id}/imports/{done['id']}/failed-rows.xlsx")
+    cells = [cell for row in open_xlsx(failed.content).worksheets[0].iter_rows(min_row=2) for cell in row]
+    assert {cell.data_type for cell in cells} <= {"s", "n"}
+    assert [cell.value for cell in cells if str(cell.value).startswith("=")] == ["=HYPERLINK(1)"]
+    async with engine.connect() as db:
+        kept = [
+            str(row)
+            for table in ("imports", "import_rows", "import_files", "audit_entries", "outgoing_events")
+            for row in (await db.execute(text(f"SELECT * FROM {table} WHERE org_id = :org"), {"org": org_id})).all()
+        ]
+        for table in ("pgqueuer", "pgqueuer_log"):
+            kept += [str(row) for row in (await db.execute(text(f"SELECT * FROM {table}"))).all()]
+    assert len(kept) > 5
+    for phone in (good, bad):
+        assert not [row for row in kept if phone in row or phone.encode().hex() in row]
+
+
+async def test_rows_are_forgotten_after_thirty_days_and_not_before(
+    admin: Person, org_id: str, worker: Work, engine: AsyncEngine
+) -> None:
+    sheet = xlsx([(fresh_name(), fresh_phone(), "甲"), (fresh_name(), "", "甲")])
+    done = await merge(admin, org_id, worker, sheet, unknown_units="create")
+    ready = await check(admin, org_id, worker, sheet)
+    young = await check(admin, org_id, worker, sheet)
+
+    async def age(days: int) -> None:
+        async with engine.begin() as db:
+            await db.execute(
+                text("UPDATE imports SET created_at = now() - make_interval(days => :days) WHERE id = ANY(:ids)"),
+                {"days": days, "ids": [done["id"], ready["id"]]},
+            )
+        assert await forget_expired(engine)
+
+    await age(29)
+    assert len(await rows_of(admin, org_id, done["id"])) == len(await rows_of(admin, org_id, ready["id"])) == 2
+    await age(31)
+    for import_id, state in ((done["id"], "done"), (ready["id"], "canceled")):
+        found = await read(admin, org_id, import_id)
+        assert (found["state"], found["rows_total"]) == (state, 2)
+        assert await rows_of(admin, org_id, import_id) == []
+        failed = await admin.get(f"/v1/orgs/{org_id}/imports/{import_id}/failed-rows.xlsx")
+        assert open_xlsx(failed.content).worksheets[0].max_row == 1
+    assert len(await rows_of(admin, org_id, young["id"])) == 2
+    path = f"/v1/orgs/{org_id}/imports/{ready['id']}/confirmation"
+    assert (await admin.put(path, json={})).status_code == 409
