@@ -93,10 +93,13 @@ async def _freshness(
 def _batches(measured: Measured, kind: str) -> Iterator[bytes]:
     """Bodies of new events of users at random, ready to be sent."""
     people = int(str(measured.sql("SELECT max(first + people - 1) FROM bench.orgs")))
-    run, rng = uuid4().hex[:12], random.Random(1)
+    rng = random.Random(1)
     activated = [n for n in rng.sample(range(1, people), min(people - 1, 50_000)) if n % 10]
-    ids = [str(user_id(n)) for n in activated]
-    serial = count()
+    return _made([str(user_id(n)) for n in activated], kind, rng)
+
+
+def _made(ids: list[str], kind: str, rng: random.Random) -> Iterator[bytes]:
+    run, serial = uuid4().hex[:12], count()
     while True:
         now = datetime.now(UTC).isoformat()
         events = [

@@ -11,18 +11,20 @@ from typing import Self
 @dataclass(frozen=True, slots=True)
 class Row:
     """One figure. `ratio` is ours / reference, the median over rounds taken in turn; what has no peer is held against
-    one unit (a second, a kilobyte). `note` tells the unit and what else was seen."""
+    one unit (a second, a kilobyte). What has no goal is only told. `note` tells the unit and what else was seen."""
 
     name: str
     ours: float
     reference: float
     ratio: float
-    goal: float
+    goal: float | None
     at_most: bool = False
     note: str = ""
 
     @property
     def met(self) -> bool:
+        if self.goal is None:
+            return True
         return self.ratio <= self.goal if self.at_most else self.ratio >= self.goal
 
     @classmethod
@@ -31,7 +33,7 @@ class Row:
         name: str,
         ours: Sequence[float],
         reference: Sequence[float],
-        goal: float,
+        goal: float | None,
         *,
         at_most: bool = False,
         note: str,
@@ -46,9 +48,10 @@ class Row:
         return cls(name, ours, 1.0, ours, goal, at_most=True, note=note)
 
     def __str__(self) -> str:
-        sign = "≤" if self.at_most else "≥"
+        sign = ("≤" if self.at_most else "≥") if self.goal is not None else " "
+        goal = "" if self.goal is None else f"{self.goal:g}"
         verdict = "met" if self.met else "short"
-        figures = f"{self.name:<22}{self.ours:>12,.4g}{self.reference:>12,.4g}{self.ratio:>9.3g} {sign} {self.goal:<8g}"
+        figures = f"{self.name:<22}{self.ours:>12,.4g}{self.reference:>12,.4g}{self.ratio:>9.3g} {sign} {goal:<8}"
         return f"{figures}{verdict:<7}{self.note}"
 
 

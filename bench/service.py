@@ -148,11 +148,6 @@ class Measured:
         """`sign_in`, while other calls are under way."""
         return await self._sign_in(user_id, keyed=True)
 
-    @property
-    def first_of_largest(self) -> int:
-        """The number that the phones of the largest group begin with."""
-        return int(str(self.sql("SELECT first FROM bench.orgs ORDER BY people DESC LIMIT 1")))
-
     def main_admin(self, org_id: UUID) -> UUID:
         return UUID(str(self.sql("SELECT main_admin_id FROM orgs WHERE id = $1", org_id)))
 

@@ -14,6 +14,7 @@ from bench.service import Measured
 from bench.world import org_id
 
 EDITS = 1000
+FIRST_OF_LARGEST = "SELECT first FROM bench.orgs ORDER BY people DESC LIMIT 1"
 AT_ONCE = 8
 ADMINS = 40
 
@@ -41,6 +42,7 @@ def recount_equal(measured: Measured) -> list[Row]:
 
 
 async def _edit(measured: Measured, orgs: list[UUID], headers: dict[UUID, dict[str, str]], rng: random.Random) -> str:
+    people, first = max(measured.world.groups), await measured.ask(FIRST_OF_LARGEST)
     done = {"added": 0, "removed": 0, "transfers": 0, "refused": 0}
     members: dict[UUID, list[str]] = {org: [] for org in orgs}
     left = EDITS
@@ -59,8 +61,6 @@ async def _edit(measured: Measured, orgs: list[UUID], headers: dict[UUID, dict[s
             done["removed" if answer.status_code == 204 else "refused"] += 1
         else:
             # The phone of somebody in the largest group, or of nobody.
-            people = max(measured.world.groups)
-            first = measured.first_of_largest
             number = first + rng.randrange(people) if what < 0.7 else 90_000_000 + rng.randrange(9_999_999)
             person = {"name": "王伟伟", "phone": f"199{number % 10**8:08d}", "party": True}
             answer = await call(api, "POST", org, "/members", **person)
