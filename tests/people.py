@@ -1,7 +1,10 @@
 """People for the tests: registered, verified and signed in over HTTP, as anybody would be."""
 
+import asyncio
 import itertools
 import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +67,13 @@ class Person:
     async def delete(self, path: str, **options: Any) -> httpx.Response:
         return await self.request("DELETE", path, **options)
 
+    async def refresh(self) -> None:
+        """New tokens for this session."""
+        form = {"grant_type": "refresh_token", "client_id": "xuezu-app", "refresh_token": self.refresh_token}
+        granted = await self.api.post("/oauth/token", data=form)
+        assert granted.status_code == 200, granted.text
+        self.token, self.refresh_token = granted.json()["access_token"], granted.json()["refresh_token"]
+
     async def create_org(self, **body: Any) -> dict[str, Any]:
         """An org of this person's, named uniquely unless told otherwise."""
         created = await self.post("/v1/orgs", json={"name": fresh_org_name(), "region_code": "320102"} | body)
@@ -74,6 +84,23 @@ class Person:
 
 def fresh_org_name() -> str:
     return f"中共测试县{next(_serial)}委员会"
+
+
+@asynccontextmanager
+async def staying_signed_in(persons: Sequence[Person]) -> AsyncIterator[None]:
+    """For what takes longer than an access token lasts."""
+
+    async def refresh() -> None:
+        while True:
+            await asyncio.sleep(240)
+            for person in persons:
+                await person.refresh()
+
+    task = asyncio.create_task(refresh())
+    try:
+        yield
+    finally:
+        task.cancel()
 
 
 class People:

@@ -1,8 +1,11 @@
-"""Every operation by every kind of caller, on their own, another's and a released org.
+"""Every operation by every kind of caller, on their own, a certified, a released, another's and a closed org.
 
 The rows are written by hand, from the rules; the operations are read off the app. An operation without a row, or a
 row without an operation, fails. What is tried is who is let in: a caller who may gets past authorization to the
 check of what they sent, which is wrong on purpose, so that nothing is changed.
+
+On the own org every operation is tried by everybody. On the others one operation of each permission is, since a
+permission decides alike for all that ask for it (`tests/test_routes.py` holds that each route does).
 """
 
 from collections.abc import Iterator
@@ -18,6 +21,7 @@ from app.audit.operations import Actor
 from app.auth.access import admission_of
 from app.auth.clients import create_client
 from app.auth.operators import add_operator
+from app.auth.permissions import AFTER_CLOSING
 from app.openapi import api_routes
 from tests.acts import Json, add_admin, add_member, certify, done
 from tests.auth.authenticator import prove_key, register_key
@@ -65,10 +69,8 @@ ROWS = {
 # Written where a route is not below an org: who gets in at all.
 ELSEWHERE = ("public", "user", "operator", "service")
 
-# Every caller is tried on the own org; on the others those whom a mistake could let in.
-ASKED = {"released": ("superior", "top", "main", "released-main"), "other": ("main", "superior", "member", "stranger")}
-
 ORG = "/v1/orgs/{org_id}"
+RESIGNING = "DELETE /admins/me"
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class Operation:
     method: str
     path: str
     kind: str
+    needs: str | None = None
 
     @property
     def row(self) -> str:
@@ -97,7 +100,20 @@ def operations(app: FastAPI) -> Iterator[Operation]:
             continue
         for method in sorted(route.methods or ()):
             if method != "HEAD":
-                yield Operation(method, path, admission.kind)
+                yield Operation(method, path, admission.kind, admission.needs)
+
+
+def one_of_each_permission(app: FastAPI) -> Iterator[Operation]:
+    """Where one permission serves reads and writes, one of each."""
+    found = {(operation.needs, operation.method == "GET"): operation for operation in org_operations(app)}
+    yield from found.values()
+
+
+def org_operations(app: FastAPI) -> Iterator[Operation]:
+    """All below an org but resigning, which has nothing to get wrong and is tried by itself."""
+    for operation in operations(app):
+        if operation.kind == "org" and operation.row != RESIGNING:
+            yield operation
 
 
 def expected_rows() -> dict[str, str]:
@@ -114,11 +130,14 @@ def test_every_operation_has_its_row_and_every_row_its_operation(app: FastAPI) -
 
 @dataclass
 class Scene:
-    """`own` is certified under `above`, under `top`; `below` under it; `released` was under `above`; `other` alone."""
+    """`own` is certified under `above`, under `top`; `certified` under it; `released` was under `above`; `other` stands
+    alone; `closed` is the main admin's."""
 
     own: Json
+    certified: Json
     released: Json
     other: Json
+    closed: Json
     callers: dict[str, Person | None]
 
 
@@ -130,12 +149,15 @@ async def scene(app: FastAPI, engine: AsyncEngine, api: httpx.AsyncClient, peopl
     operator_phone = fresh_phone()
     async with engine.begin() as db:
         code = await add_operator(db, app.state.cipher, Actor(), operator_phone, "张审核")
-        client = await create_client(db, Actor(), name="matrix", scopes=["point-events:write"])
+        clients = [
+            await create_client(db, Actor(), name="matrix", scopes=scopes) for scopes in (["point-events:write"], [])
+        ]
     operator = await people.register(phone=operator_phone, verified=False, party=False)
     await prove_key(operator, await register_key(operator, enrolment_code=code))
-    form = {"grant_type": "client_credentials", "client_id": client.client_id, "client_secret": client.secret}
-    token = done(await api.post("/oauth/token", data=form))["access_token"]
-    service = Person("", "", "", api, token)
+    services = []
+    for client in clients:
+        form = {"grant_type": "client_credentials", "client_id": client.client_id, "client_secret": client.secret}
+        services.append(Person("", "", "", api, done(await api.post("/oauth/token", data=form))["access_token"]))
 
     owners = ("main", "released-main", "stranger", "superior", "top", "subordinate")
     own, released, other, above, top, below = [await persons[name].create_org() for name in owners]
@@ -149,47 +171,52 @@ async def scene(app: FastAPI, engine: AsyncEngine, api: httpx.AsyncClient, peopl
     done(await persons["main"].delete(f"/v1/orgs/{own['id']}/admins/{persons['removed'].user_id}"), 204)
     member = persons["member"]
     await add_member(persons["main"], own, phone=member.phone, name=member.name)
-    callers: dict[str, Person | None] = {"nobody": None, "learner": learner, "operator": operator, "service": service}
+    closed = await persons["main"].create_org()
+    done(await persons["main"].put(f"/v1/orgs/{closed['id']}/closure"))
+    callers: dict[str, Person | None] = {"nobody": None, "learner": learner, "operator": operator}
+    callers |= {"service": services[0], "scopeless service": services[1]}
     callers.update(persons)
-    return Scene(own, released, other, callers)
+    return Scene(own, below, released, other, closed, callers)
 
 
 async def verdict(api: httpx.AsyncClient, person: Person | None, operation: Operation, org: Json | None) -> int:
     """The refusal's status, or MAY."""
+    answer = await ask(api, person, operation, org)
+    return answer.status_code if answer.status_code in (401, 403, 404) else MAY
+
+
+async def ask(api: httpx.AsyncClient, person: Person | None, operation: Operation, org: Json | None) -> httpx.Response:
     options: dict[str, Any] = {"headers": {"If-Match": "no-version"}}
     if person is not None:
         options["headers"] |= person.headers
     if operation.method in ("POST", "PUT", "PATCH"):
         options["json"] = {"no-such-field": 1}
-    if operation.row == "DELETE /admins/me":
+    if operation.row == RESIGNING:
         options["params"] = {"cursor": "x"}
     answer = await api.request(operation.method, operation.at(org), **options)
     assert answer.status_code < 500, answer.text
-    return answer.status_code if answer.status_code in (401, 403, 404) else MAY
+    return answer
 
 
 def expected(group: str, caller: str, org: str) -> int:
-    if caller in ("nobody", "service"):
+    if caller in ("nobody", "service", "scopeless service"):
         return 401
     standing = {
         "own": {"main": 0, "admin": 1, "member": 2, "removed": 2, "superior": 3, "top": 3},
+        "certified": {"subordinate": 0, "main": 3, "admin": 3, "superior": 3, "top": 3},
         "released": {"released-main": 0},
         "other": {"stranger": 0},
     }[org]
     return WHO[group][standing[caller]] if caller in standing else 404
 
 
-@pytest.mark.parametrize("org", ["own", "released", "other"])
+@pytest.mark.parametrize("org", ["own", "certified", "released", "other"])
 async def test_who_is_let_in_to_an_org(app: FastAPI, api: httpx.AsyncClient, scene: Scene, org: str) -> None:
     rows = expected_rows()
     found: Json = getattr(scene, org)
     wrong = []
-    for operation in operations(app):
-        if operation.kind != "org" or operation.row == "DELETE /admins/me":
-            continue
+    for operation in org_operations(app) if org == "own" else one_of_each_permission(app):
         for caller, person in scene.callers.items():
-            if caller not in ASKED.get(org, scene.callers):
-                continue
             got = await verdict(api, person, operation, found)
             wanted = expected(rows[operation.row], caller, org)
             if got != wanted:
@@ -197,18 +224,30 @@ async def test_who_is_let_in_to_an_org(app: FastAPI, api: httpx.AsyncClient, sce
     assert wrong == []
 
 
+async def test_a_closed_org_is_read_and_nothing_else(app: FastAPI, api: httpx.AsyncClient, scene: Scene) -> None:
+    wrong = []
+    for operation in one_of_each_permission(app):
+        answer = await ask(api, scene.callers["main"], operation, scene.closed)
+        refused = answer.status_code == 409 and answer.json()["type"] == "/problems/org-closed"
+        if refused is (operation.needs in AFTER_CLOSING):
+            wrong.append(f"{operation.method} {operation.path}: {answer.status_code}")
+        assert await verdict(api, scene.callers["stranger"], operation, scene.closed) == 404
+    assert wrong == []
+
+
 async def test_who_may_resign(api: httpx.AsyncClient, scene: Scene) -> None:
     """The one operation without anything to get wrong is done for real, the admin last."""
     operation = Operation("DELETE", f"{ORG}/admins/me", "org")
+    assert operation.row == RESIGNING
     for caller, person in sorted(scene.callers.items(), key=lambda item: item[0] == "admin"):
         assert await verdict(api, person, operation, scene.own) == expected("inside", caller, "own"), caller
 
 
 async def test_who_is_let_in_elsewhere(app: FastAPI, api: httpx.AsyncClient, scene: Scene) -> None:
     wanted = {
-        "user": {"nobody": 401, "service": 401},
+        "user": {"nobody": 401, "service": 401, "scopeless service": 401},
         "operator": {"nobody": 401, "service": 404, "main": 404, "learner": 404, "superior": 404, "operator": MAY},
-        "service": {"nobody": 401, "main": 403, "operator": 403},
+        "service": {"nobody": 401, "scopeless service": 403, "main": 403, "operator": 403, "service": MAY},
     }
     wrong = []
     for operation in operations(app):
@@ -219,17 +258,3 @@ async def test_who_is_let_in_elsewhere(app: FastAPI, api: httpx.AsyncClient, sce
             if got != status:
                 wrong.append(f"{caller}: {operation.method} {operation.path}: {got}, not {status}")
     assert wrong == []
-
-
-async def test_a_service_without_the_scope_is_told_so(
-    app: FastAPI, engine: AsyncEngine, api: httpx.AsyncClient
-) -> None:
-    async with engine.begin() as db:
-        client = await create_client(db, Actor(), name="scopeless", scopes=[])
-    form = {"grant_type": "client_credentials", "client_id": client.client_id, "client_secret": client.secret}
-    token = done(await api.post("/oauth/token", data=form))["access_token"]
-    service = Person("", "", "", api, token)
-    found = [operation for operation in operations(app) if operation.kind == "service"]
-    assert found
-    for operation in found:
-        assert await verdict(api, service, operation, None) == 403

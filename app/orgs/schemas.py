@@ -1,10 +1,11 @@
 """Bodies of the orgs, regions and name-check calls."""
 
+import unicodedata
 from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from app.auth.access import OrgCard
 from app.orgs.names import Kind
@@ -21,6 +22,8 @@ RegionCode = Annotated[
 OrgName = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
+    # One name is one text, however it was typed; what cannot be shown has an error of its own (`names.errors_of`).
+    AfterValidator(lambda name: unicodedata.normalize("NFC", name)),
     Field(
         description="The party organisation's full name, without 学习管理组 (S3).",
         examples=["中共江苏省委宣传部机关委员会"],

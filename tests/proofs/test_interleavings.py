@@ -5,7 +5,7 @@ import os
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from tests.people import People
+from tests.people import People, staying_signed_in
 from tests.proofs.scenes import NAMES, Scenes
 from tests.proofs.stepping import interleave
 
@@ -15,6 +15,8 @@ SAMPLE = None if PROOF else 3
 
 @pytest.mark.parametrize("name", NAMES)
 async def test_in_every_order(people: People, engine: AsyncEngine, db: AsyncConnection, name: str) -> None:
-    scenes = Scenes(await people.register(), await people.register(), db)
-    played = await interleave(engine, getattr(scenes, name), sample=SAMPLE)
+    persons = [await people.register() for _ in range(2)]
+    scenes = Scenes(persons[0], persons[1], db)
+    async with staying_signed_in(persons):
+        played = await interleave(engine, getattr(scenes, name), sample=SAMPLE)
     assert played >= (SAMPLE or 10)

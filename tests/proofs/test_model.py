@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tests.people import People, Person
+from tests.people import People, Person, staying_signed_in
 from tests.proofs.domain import Domain
 from tests.proofs.invariants import assert_invariants
 from tests.proofs.model import Application
@@ -120,5 +120,6 @@ class Machine(RuleBasedStateMachine):
 async def test_every_act_is_answered_as_the_model_says(people: People, db: AsyncConnection) -> None:
     Machine.persons = [await people.register() for _ in range(4)]
     Machine.db, Machine.loop, Machine.seen = db, asyncio.get_running_loop(), collections.Counter()
-    await asyncio.to_thread(run_state_machine_as_test, Machine, settings=SETTINGS)
+    async with staying_signed_in(Machine.persons):
+        await asyncio.to_thread(run_state_machine_as_test, Machine, settings=SETTINGS)
     assert len(Machine.seen) > 20, Machine.seen  # ways to be answered, among them those of each kind of act

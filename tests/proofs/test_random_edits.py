@@ -10,8 +10,8 @@ import httpx
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tests.acts import Json, done, invite
-from tests.people import People, Person, fresh_org_name
+from tests.acts import Json, invite
+from tests.people import People, Person, fresh_org_name, staying_signed_in
 from tests.proofs.invariants import assert_invariants
 
 EDITS = 100_000 if os.environ.get("XUEZU_PROOF") == "1" else 1_000
@@ -90,15 +90,6 @@ class Worker:
             await self.count(person.request(action["method"], action["href"], json=body))
 
 
-async def keep_signed_in(persons: list[Person]) -> None:
-    while True:
-        await asyncio.sleep(240)
-        for person in persons:
-            form = {"grant_type": "refresh_token", "client_id": "xuezu-app", "refresh_token": person.refresh_token}
-            tokens = done(await person.api.post("/oauth/token", data=form))
-            person.token, person.refresh_token = tokens["access_token"], tokens["refresh_token"]
-
-
 async def test_random_edits_break_nothing(people: People, db: AsyncConnection) -> None:
     persons = [await people.register() for _ in range(6)]
     orgs = [await person.create_org() for person in persons for _ in range(3)]
@@ -113,9 +104,8 @@ async def test_random_edits_break_nothing(people: People, db: AsyncConnection) -
         while worker.answers.total() < EDITS // WORKERS:
             await worker.edit()
 
-    signing_in = asyncio.create_task(keep_signed_in(persons))
-    await asyncio.gather(*(work(worker) for worker in workers))
-    signing_in.cancel()
+    async with staying_signed_in(persons):
+        await asyncio.gather(*(work(worker) for worker in workers))
     await assert_invariants(db)
     made = [request_id for worker in workers for request_id in worker.made]
     lost = """

@@ -1,0 +1,113 @@
+"""A server killed between a request and its answer: all of a write is there or nothing of it, and asking again is safe.
+
+Both moments are held open from outside: by an org's row before the write, by a lock asked for within COMMIT after it.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.settings import Settings
+from tests.acts import Json, actions, certify, done, invite
+from tests.people import People, fresh_org_name
+from tests.processes import PATIENCE, free_port, program
+
+_WAITING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock' AND query ILIKE :query
+"""
+_SLOW_COMMIT = (
+    "CREATE FUNCTION wait_within_commit() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$ BEGIN PERFORM pg_advisory_xact_lock(4711); RETURN NULL; END $$",
+    "CREATE CONSTRAINT TRIGGER wait_within_commit AFTER INSERT ON orgs DEFERRABLE INITIALLY DEFERRED "
+    "FOR EACH ROW WHEN (NEW.name LIKE '%慢%') EXECUTE FUNCTION wait_within_commit()",
+)
+
+
+@asynccontextmanager
+async def another_server(settings: Settings) -> AsyncIterator[tuple[httpx.AsyncClient, Callable[[], None]]]:
+    """A server of its own process over the same database and secrets, and what kills it."""
+    assert settings.database_url is not None
+    port = free_port()
+    environment = {
+        "XUEZU_DATABASE_URL": settings.database_url.get_secret_value(),
+        "XUEZU_DATA_DIR": settings.data_dir,
+        "XUEZU_PUBLIC_URL": settings.public_url,
+        "XUEZU_PORT": port,
+    }
+    with program(sys.executable, "-m", "app.cli", "serve", **environment) as server:
+        async with httpx.AsyncClient(base_url=f"http://localhost:{port}", timeout=PATIENCE) as client:
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    try:
+                        done(await client.get("/readyz"))
+                        break
+                    except httpx.TransportError:
+                        assert server.process.poll() is None, server.said
+                        await asyncio.sleep(0.1)
+            yield client, lambda: server.process.send_signal(signal.SIGKILL)
+
+
+async def waits(db: AsyncConnection, query: str, request: asyncio.Future[httpx.Response]) -> None:
+    """Until the request waits for a lock within a statement like `query`."""
+    async with asyncio.timeout(PATIENCE):
+        while not await db.scalar(text(_WAITING), {"query": query}):
+            assert not request.done(), request.result().text
+            await asyncio.sleep(0.02)
+
+
+async def nobody_waits(db: AsyncConnection) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while await db.scalar(text(_WAITING), {"query": "%"}):  # noqa: ASYNC110 — the database has no event for it
+            await asyncio.sleep(0.02)
+
+
+async def test_killed_before_and_after_its_commit(
+    people: People, settings: Settings, engine: AsyncEngine, db: AsyncConnection
+) -> None:
+    founder = await people.register()
+    old, org, new = [await founder.create_org() for _ in range(3)]
+    await certify(founder, old, founder, org)
+    token = (await invite(founder, new))["token"]
+    asked = done(await founder.post(f"/v1/orgs/{org['id']}/transfers", json={"invitation_token": token}), 201)
+    body = {"preview": asked["preview"]["version"]}
+    done(await founder.put(f"/v1/orgs/{old['id']}/transfers/{asked['id']}/release", json=body))
+    path = f"/v1/orgs/{new['id']}/transfers/{asked['id']}/acceptance"
+    wanted = {"name": fresh_org_name().replace("委员会", "慢委员会"), "region_code": "320102"}
+    headers = founder.headers | {"Idempotency-Key": f"killed-{founder.user_id}"}
+
+    for statement in _SLOW_COMMIT:
+        await db.exec_driver_sql(statement)
+    try:
+        async with another_server(settings) as (client, kill), engine.begin() as holder:
+            await holder.execute(text("SELECT FROM orgs WHERE id = :id FOR UPDATE"), {"id": org["id"]})
+            await holder.execute(text("SELECT pg_advisory_xact_lock(4711)"))
+            acceptance = asyncio.ensure_future(client.put(path, json=body, headers=founder.headers))
+            creation = asyncio.ensure_future(client.post("/v1/orgs", json=wanted, headers=headers))
+            await waits(db, "%FROM orgs%", acceptance)
+            await waits(db, "%COMMIT%", creation)
+            kill()
+            for request in (acceptance, creation):
+                with pytest.raises(httpx.TransportError):
+                    await request
+        await nobody_waits(db)  # a commit that has begun goes on without its server
+    finally:
+        await db.exec_driver_sql("DROP TRIGGER wait_within_commit ON orgs")
+        await db.exec_driver_sql("DROP FUNCTION wait_within_commit")
+
+    card: Json = done(await founder.get(f"/v1/orgs/{org['id']}"))
+    assert (card["superior_id"], "transfer.accepted" in await actions(founder, org)) == (old["id"], False)
+    assert done(await founder.put(path, json=body))["state"] == "done"  # no lock of the dead is in the way
+    assert done(await founder.get(f"/v1/orgs/{org['id']}"))["superior_id"] == new["id"]
+
+    made = done(await founder.post("/v1/orgs", json=wanted, headers=headers), 201)
+    found = (await db.execute(text("SELECT id::text FROM orgs WHERE name = :name"), wanted)).scalars().all()
+    assert found == [made["id"]]
+    assert await actions(founder, made) == ["org.created"]
