@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, exists, func, literal, select, tuple_, union_all
+from sqlalchemy import ColumnElement, FromClause, exists, func, literal, or_, select, tuple_, union, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
@@ -89,8 +89,9 @@ class OrgFilter:
     status: str | None = None
 
 
-# Up to here the orgs that a user sees are walked first; above, the orgs that match are, and each is looked up from.
-FEW = 2_000
+# Up to here the orgs that a user sees are walked, and those that match are found among them; above, the orgs that
+# match are gone through by name, and each is looked up from: of so many that are seen, a page is soon full.
+FEW = 50_000
 
 _Superior = aliased(Org, name="superior")
 
@@ -99,14 +100,23 @@ async def search_orgs(db: AsyncConnection, user_id: UUID, wanted: OrgFilter, pag
     """A page of the orgs that the user may see, by name: those they administer with all below, and those they are
     a member of. Nobody finds another."""
     administered = select(OrgAdmin.org_id).where(OrgAdmin.user_id == user_id)
+    mine = select(Member.org_id).where(Member.user_id == user_id, Member.removed_at.is_(None))
     below = tree.subtrees(administered)
     some = select(below.c.id).limit(FEW + 1).subquery()
-    few = (await db.execute(select(func.count()).select_from(some))).scalar_one() <= FEW
-    member = Org.id.in_(select(Member.org_id).where(Member.user_id == user_id, Member.removed_at.is_(None)))
-    seen: ColumnElement[bool] = Org.id.in_(select(below.c.id))
-    if not few:
-        above = tree.ancestors(Org.__table__.c.id)
-        seen = exists(select(above.c.id).where(above.c.id.in_(administered))).correlate(Org)
+    if (await db.execute(select(func.count()).select_from(some))).scalar_one() <= FEW:
+        seen = union(select(below.c.id), mine).subquery("seen")
+        found = select(Org.id, Org.name).join(seen, seen.c.id == Org.id).where(*_conditions(wanted))
+        # A fence: the planner knows nothing of how many are seen, and would rather go through all orgs by name.
+        matching: FromClause = found.offset(0).subquery("matching")
+        listed = select(matching.c.id)
+    else:
+        matching = Org.__table__
+        listed = select(matching.c.id).where(*_conditions(wanted))
+        listed = listed.where(or_(tree.is_under_one_of(Org, administered), matching.c.id.in_(mine)))
+    key = (matching.c.name, matching.c.id)
+    if paging.after is not None:
+        listed = listed.where(tuple_(*key) > tuple_(*map(literal, paging.after)))
+    page = listed.order_by(*key).limit(paging.limit + 1).subquery("page")
     edge = aliased(Certification)
     statement = (
         select(
@@ -118,14 +128,11 @@ async def search_orgs(db: AsyncConnection, user_id: UUID, wanted: OrgFilter, pag
             _Superior.id.label("superior_id"),
             _Superior.name.label("superior_name"),
         )
+        .join(page, page.c.id == Org.id)
         .outerjoin(edge, (edge.subordinate_id == Org.id) & (edge.state == "certified"))
         .outerjoin(_Superior, _Superior.id == edge.superior_id)
-        .where(seen | member, *_conditions(wanted))
         .order_by(Org.name, Org.id)
-        .limit(paging.limit + 1)
     )
-    if paging.after is not None:
-        statement = statement.where(tuple_(Org.name, Org.id) > tuple_(*map(literal, paging.after)))
     return (await db.execute(statement)).all()
 
 

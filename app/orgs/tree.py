@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     CTE,
+    BindParameter,
     ColumnElement,
     Select,
     Text,
@@ -27,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.certification.tables import Certification
-from app.orgs.tables import Unit
+from app.orgs.tables import Org, Unit
 from app.reports.tables import TreeEdge
 
 # The key of the advisory lock that every edit of the hierarchy takes before it looks at anything.
@@ -46,7 +47,7 @@ async def lock_hierarchy(db: AsyncConnection) -> None:
     await db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": HIERARCHY_LOCK})
 
 
-def ancestors(org_id: UUID | ColumnElement[UUID], name: str = "ancestors") -> CTE:
+def ancestors(org_id: UUID | BindParameter[UUID], name: str = "ancestors") -> CTE:
     """The org (distance 0) and every org above it, nearest first by `distance`. Columns: id, distance."""
     walk = select(_seed(org_id).label("id"), literal(0).label("distance")).cte(name, recursive=True)
     step = select(Certification.superior_id, walk.c.distance + 1).where(
@@ -55,7 +56,18 @@ def ancestors(org_id: UUID | ColumnElement[UUID], name: str = "ancestors") -> CT
     return _net(walk.union_all(step))
 
 
-def subtree(org_id: UUID | ColumnElement[UUID], name: str = "subtree") -> CTE:
+def is_under_one_of(org: type[Org], roots: Select[UUID]) -> ColumnElement[bool]:
+    """Whether the org of a row, or one above it, is among `roots`: for the rows of a statement over `org`."""
+    # Nested, so that it is seeded at the row that is asked about; one that is not would begin at every org.
+    walk = select(org.id.label("id")).correlate(org).cte("above", recursive=True, nesting=True)
+    step = select(Certification.superior_id).where(
+        Certification.subordinate_id == walk.c.id, Certification.state == "certified"
+    )
+    above = _net(walk.union_all(step))
+    return exists(select(above.c.id).where(above.c.id.in_(roots))).correlate(org)
+
+
+def subtree(org_id: UUID | BindParameter[UUID], name: str = "subtree") -> CTE:
     """The org (distance 0) and every org below it. Columns: id, distance."""
     return subtrees(select(_seed(org_id)), name)
 
@@ -166,6 +178,7 @@ def is_at_or_below(org_id: UUID, other_id: UUID) -> Any:
 
 
 def _seed(org_id: UUID | ColumnElement[UUID]) -> ColumnElement[UUID]:
+    """A column is a bound parameter or the like: that of a table would begin the walk at all of its rows."""
     return literal(org_id, Uuid()) if isinstance(org_id, UUID) else org_id
 
 

@@ -7,6 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.orgs import queries
 from tests.acts import actions, add_admin, apply, certify, done, invite, list_all, refusal
 from tests.people import People, fresh_org_name
 
@@ -184,6 +185,13 @@ async def test_closing_crosses_an_approval(people: People) -> None:
         assert (card["superior_id"] is not None) == (approved.status_code == 200)
 
 
+@pytest.fixture(params=[queries.FEW, 0])
+def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Orgs are found among the few that are seen, and among all by looking up from each."""
+    monkeypatch.setattr(queries, "FEW", request.param)
+
+
+@pytest.mark.usefixtures("either_way")
 async def test_nobody_finds_an_org_that_is_not_theirs_to_see(people: People) -> None:
     superior, founder, stranger = [await people.register() for _ in range(3)]
     above, org = await superior.create_org(), await founder.create_org()
@@ -203,6 +211,7 @@ async def test_nobody_finds_an_org_that_is_not_theirs_to_see(people: People) -> 
     assert await found(superior, q=middle) == set()
 
 
+@pytest.mark.usefixtures("either_way")
 async def test_finding_by_name_pinyin_initials_region_kind_and_status(people: People) -> None:
     founder = await people.register()
     party = await founder.create_org(name="中共重庆市涪陵区委宣传部委员会", region_code="500102")
@@ -234,6 +243,7 @@ async def test_finding_by_name_pinyin_initials_region_kind_and_status(people: Pe
     assert await found() == [outside["id"]]
 
 
+@pytest.mark.usefixtures("either_way")
 async def test_pages_of_a_search_hold_each_org_once(people: People) -> None:
     founder = await people.register()
     orgs = [(await founder.create_org())["id"] for _ in range(7)]
