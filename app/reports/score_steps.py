@@ -1,6 +1,6 @@
 """How many people of a large group have how many points, so that a rank in it needs no count of the people.
 
-Points are taken in steps, of 1 for those of seven days and of 64 for all. Who has more points than somebody is whoever
+Points are taken in steps, of 1 for those of seven days and of 8 for all. Who has more points than somebody is whoever
 stands on a higher step, which is a sum over a few hundred rows, and those further up on the same step, who are
 counted in the index of the scores. Groups of fewer people have no steps: there all are counted.
 """
@@ -14,7 +14,7 @@ from app.reports.tables import ScoreStep
 
 LAST_7, TOTAL = 0, 1
 """The kinds of steps."""
-BITS = {LAST_7: 0, TOTAL: 6}
+BITS = {LAST_7: 0, TOTAL: 3}
 """A step is the points without so many of their last bits."""
 
 

@@ -5,16 +5,44 @@ day it is empty and nothing is left.
 """
 
 
+# Nearly everybody has had one place, at most one activation, and no other phone: their days are had by comparing.
+_PLAIN = """
+SELECT p.org_id, p.member_id, v.since, v.before, v.person, v.activated
+FROM places AS p {only}
+JOIN members AS m ON m.org_id = p.org_id AND m.id = p.member_id
+LEFT JOIN activations AS a
+    ON a.org_id = p.org_id AND a.member_id = p.member_id AND (a.until IS NULL OR day_of(a.since) < day_of(a.until)),
+LATERAL (
+    SELECT day_of(p.since) AS came, coalesce(day_of(p.until), 'infinity') AS went,
+        coalesce(day_of(a.since), 'infinity') AS linked, coalesce(day_of(a.until), 'infinity') AS unlinked
+) AS d,
+LATERAL (VALUES
+    (d.came, least(d.went, d.linked), encode(m.phone_index, 'hex')::uuid, false),
+    (greatest(d.came, d.linked), least(d.went, d.unlinked), a.user_id, true),
+    (greatest(d.came, d.unlinked), d.went, encode(m.phone_index, 'hex')::uuid, false)
+) AS v (since, before, person, activated)
+WHERE v.since < v.before AND NOT EXISTS (
+    SELECT FROM several AS s WHERE s.org_id = p.org_id AND s.member_id = p.member_id
+)
+"""
+
+
 def standings(only: str = "") -> str:
     """The rows of `standings` as the sources have them; `only` (`JOIN some USING (org_id, member_id)`) says of whom."""
+    of_several = "JOIN several USING (org_id, member_id)"
     return f"""
-WITH placed AS (
+WITH several AS MATERIALIZED (
+    SELECT org_id, member_id FROM places AS p {only} GROUP BY org_id, member_id HAVING count(*) > 1
+    UNION SELECT org_id, member_id FROM activations AS a {only} GROUP BY org_id, member_id HAVING count(*) > 1
+    UNION SELECT org_id, member_id FROM member_phones AS h {only}
+),
+placed AS (
     SELECT p.org_id, p.member_id, range_agg(daterange(day_of(p.since), day_of(p.until))) AS days
-    FROM places AS p {only} GROUP BY p.org_id, p.member_id
+    FROM places AS p {of_several} GROUP BY p.org_id, p.member_id
 ),
 activated AS (
     SELECT a.org_id, a.member_id, a.user_id, range_agg(daterange(day_of(a.since), day_of(a.until))) AS days
-    FROM activations AS a {only} GROUP BY a.org_id, a.member_id, a.user_id
+    FROM activations AS a {of_several} GROUP BY a.org_id, a.member_id, a.user_id
 ),
 active AS (
     SELECT org_id, member_id, range_agg(days) AS days FROM activated GROUP BY org_id, member_id
@@ -22,7 +50,7 @@ active AS (
 former AS (
     SELECT h.org_id, h.member_id, h.phone_index,
         daterange(lag(day_of(h.until)) OVER rows_of_member, day_of(h.until)) AS days
-    FROM member_phones AS h {only} WINDOW rows_of_member AS (PARTITION BY h.org_id, h.member_id ORDER BY h.until)
+    FROM member_phones AS h {of_several} WINDOW rows_of_member AS (PARTITION BY h.org_id, h.member_id ORDER BY h.until)
 ),
 latest AS (
     SELECT m.org_id, m.id AS member_id, m.phone_index, daterange(max(upper(f.days)), NULL) AS days
@@ -44,6 +72,8 @@ found AS (
 )
 SELECT org_id, member_id, lower(days) AS since, coalesce(upper(days), 'infinity') AS before, person, activated
 FROM found
+UNION ALL
+{_PLAIN.format(only=only)}
 """
 
 
