@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from app.auth import commands
 from app.configuration import configured, read_settings, with_database
 from app.keys.commands import keys
+from app.points.commands import points
 from app.reports.commands import totals
 from app.settings import CannotStart, Settings, make_key
 
@@ -38,6 +39,7 @@ cli.add_typer(commands.operators, name="operators")
 cli.add_typer(commands.signing_keys, name="signing-keys")
 cli.add_typer(totals, name="totals")
 cli.add_typer(keys, name="keys")
+cli.add_typer(points, name="points")
 
 
 def main() -> NoReturn:

@@ -16,7 +16,7 @@ DAYS_BACK = 30
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 _FAR_AHEAD = datetime(2999, 1, 1, tzinfo=UTC)
 
-# Days of which events can be taken always have their partition: the first event of a day makes it.
+# The worker makes the partitions of days ahead; where none runs, the first event of a day makes that day's.
 _MAKE_PARTITIONS = text("""
 SELECT make_partition('point_events', day::date, day::date + 1)
 FROM generate_series(

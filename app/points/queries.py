@@ -9,13 +9,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.points.schemas import DayPointsOut, MyPointsOut
 
+# Of a day whose events have been archived the sum is still known.
 _BY_DAY_AND_KIND = text("""
-SELECT day, sum(points)::int AS points, sum(events)::int AS events, jsonb_object_agg(kind, points) AS kinds
+SELECT day, coalesce(l.points, d.points)::bigint AS points, coalesce(l.events, d.events)::int AS events,
+    coalesce(l.kinds, '{}') AS kinds
 FROM (
-    SELECT day, kind, sum(points) AS points, count(*) AS events FROM point_events
-    WHERE user_id = :user_id AND day BETWEEN :first AND :last GROUP BY day, kind
-) AS by_kind
-GROUP BY day ORDER BY day DESC
+    SELECT day, sum(points) AS points, sum(events) AS events, jsonb_object_agg(kind, points) AS kinds
+    FROM (
+        SELECT day, kind, sum(points) AS points, count(*) AS events FROM point_events
+        WHERE user_id = :user_id AND day BETWEEN :first AND :last GROUP BY day, kind
+    ) AS by_kind
+    GROUP BY day
+) AS l
+FULL JOIN (
+    SELECT day, points, events FROM user_days WHERE user_id = :user_id AND day BETWEEN :first AND :last
+) AS d USING (day)
+ORDER BY day DESC
 """)
 
 _SUMS = text("""

@@ -108,7 +108,10 @@ class DayPointsOut(Out):
     day: date
     points: int
     events: int
-    kinds: dict[str, int] = Field(description="The day's points by kind.", examples=[{"article": 6, "video": 4}])
+    kinds: dict[str, int] = Field(
+        description="The day's points by kind; empty of a day long ago whose events are archived.",
+        examples=[{"article": 6, "video": 4}],
+    )
 
 
 class MyPointsOut(Out):

@@ -13,6 +13,7 @@ from tests.conftest import migrated_database
 from tests.contract import Contract
 from tests.people import People
 from tests.points.services import PointsService, sign_in_service
+from tests.reports.scene import Scene
 
 
 @pytest.fixture(scope="session")
@@ -61,3 +62,21 @@ async def folder(kept_settings: Settings) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(kept_settings.database_url.get_secret_value())
     yield connection
     await connection.close()
+
+
+@pytest.fixture
+async def counted_scene(people: People, service: PointsService, engine: AsyncEngine, nothing_kept: None) -> Scene:
+    return Scene(people, service, engine, None)
+
+
+@pytest.fixture
+async def kept_scene(
+    kept_people: People, kept_service: PointsService, kept_app: FastAPI, folder: asyncpg.Connection
+) -> Scene:
+    return Scene(kept_people, kept_service, kept_app.state.engine, folder)
+
+
+@pytest.fixture(params=["kept", "counted"])
+def scene(request: pytest.FixtureRequest) -> Scene:
+    found: Scene = request.getfixturevalue(f"{request.param}_scene")
+    return found

@@ -14,8 +14,9 @@ from tests.exports.test_exports import content_of, rows_of_csv, rows_of_xlsx
 from tests.members.sheets import Work, open_xlsx
 from tests.people import People, Person
 from tests.points.services import PointsService
+from tests.reports.scene import Scene
 from tests.reports.test_overview import admin_of, settled_world
-from tests.reports.test_rankings import Scene, ranked_world
+from tests.reports.test_rankings import ranked_world
 from tests.reports.test_recount import report, send_events
 from tests.reports.world import World, write_world
 

@@ -1,63 +1,26 @@
 """Rankings: for the people of an org, by points, against a naive ranking; from kept scores and from the sources."""
 
 import random
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
-from fastapi import FastAPI
 from sqlalchemy import text, update
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.members.tables import Member, Place
 from app.paging import Paging, encode_cursor
 from app.points.days import today
 from app.reports.folding import score_steps
-from app.reports.folding.cycle import fold, keep_days
 from app.reports.folding.verify import differences
 from app.reports.rankings import AROUND, Ranked, read_ranking
 from app.reports.schemas import RankBy
 from tests.people import People, Person
-from tests.points.services import PointsService, event
+from tests.points.services import event
+from tests.reports.scene import Scene
 from tests.reports.test_recount import report, send_events
 from tests.reports.world import Range, Row, World, start_of_histories, write_world
-
-
-@dataclass
-class Scene:
-    """Where a ranking is read: with `folder`, from the scores kept of today, once what was written is folded."""
-
-    people: People
-    service: PointsService
-    engine: AsyncEngine
-    folder: asyncpg.Connection | None
-
-    async def settle(self) -> None:
-        if self.folder is not None:
-            while await fold(self.folder):
-                pass
-            await keep_days(self.folder, today(), tomorrow=True)
-
-
-@pytest.fixture
-async def counted_scene(people: People, service: PointsService, engine: AsyncEngine, nothing_kept: None) -> Scene:
-    return Scene(people, service, engine, None)
-
-
-@pytest.fixture
-async def kept_scene(
-    kept_people: People, kept_service: PointsService, kept_app: FastAPI, folder: asyncpg.Connection
-) -> Scene:
-    return Scene(kept_people, kept_service, kept_app.state.engine, folder)
-
-
-@pytest.fixture(params=["kept", "counted"])
-def scene(request: pytest.FixtureRequest) -> Scene:
-    found: Scene = request.getfixturevalue(f"{request.param}_scene")
-    return found
 
 
 async def ranked_world(scene: Scene, seed: int, size: int = 25) -> tuple[World, Person]:

@@ -8,6 +8,7 @@ import structlog
 
 from app.points.days import SHANGHAI
 from app.reports.folding.cycle import fold, keep_days
+from app.reports.folding.retention import drop_past_days, make_days_ahead
 from app.settings import Settings
 
 log = structlog.get_logger()
@@ -52,7 +53,9 @@ async def _fold_on(connection: asyncpg.Connection) -> None:
         if wanted != kept:
             while await fold(connection):
                 pass
+            await make_days_ahead(connection, now.date())
             await keep_days(connection, now.date(), tomorrow=wanted[1])
+            await drop_past_days(connection, now.date())
             kept = wanted
             log.info("days_kept", until=str(now.date() + timedelta(days=wanted[1])))
         await asyncio.sleep(min(max(loop.time() - began, 0.02), LONGEST_PAUSE) if folded else IDLE_SECONDS)

@@ -4,7 +4,6 @@
 day it is empty and nothing is left.
 """
 
-
 # Nearly everybody has had one place, at most one activation, and no other phone: their days are had by comparing.
 _PLAIN = """
 SELECT p.org_id, p.member_id, v.since, v.before, v.person, v.activated
@@ -15,6 +14,7 @@ LEFT JOIN activations AS a
 LATERAL (
     SELECT day_of(p.since) AS came, coalesce(day_of(p.until), 'infinity') AS went,
         coalesce(day_of(a.since), 'infinity') AS linked, coalesce(day_of(a.until), 'infinity') AS unlinked
+    OFFSET 0 -- or each would be worked out wherever it is named
 ) AS d,
 LATERAL (VALUES
     (d.came, least(d.went, d.linked), encode(m.phone_index, 'hex')::uuid, false),

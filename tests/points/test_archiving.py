@@ -1,0 +1,104 @@
+"""Old days of the ledger are put away whole, one by one, and nothing is counted twice or forgotten for it."""
+
+from collections.abc import AsyncIterator
+from datetime import date, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from app.points.archiving import KEEP_DAYS, NotAsKept, archive
+from app.points.days import today
+from tests.acts import done
+from tests.people import People, Person
+from tests.points.services import PointsService, event
+
+
+@pytest.fixture
+async def ledger(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(database_url)
+    yield connection
+    await connection.close()
+
+
+async def earned_long_ago(ledger: asyncpg.Connection, service: PointsService, person: Person, day: date) -> str:
+    """An event of a day that was today once, as it was written and folded then; gives its id."""
+    event_id = f"long-ago-{person.user_id}-{day}"
+    await ledger.execute("SELECT make_partition('point_events', $1, $1::date + 1)", day)
+    month = day.replace(day=1)
+    await ledger.execute("SELECT make_partition('user_days', $1, ($1::date + interval '1 month')::date)", month)
+    await ledger.execute(
+        "INSERT INTO point_events (user_id, day, source, event_id, points, kind, occurred_at) "
+        "VALUES ($1, $2, $3, $4, 7, 'article', $2::date::timestamptz)",
+        person.user_id,
+        day,
+        service.source,
+        event_id,
+    )
+    await ledger.execute("INSERT INTO point_event_keys VALUES ($1, $2)", service.source, event_id)
+    await ledger.execute("INSERT INTO user_days VALUES ($1, $2, 7, 1)", person.user_id, day)
+    return event_id
+
+
+async def put_away(ledger: asyncpg.Connection, **options: Any) -> list[tuple[date, int, int]]:
+    return [(each.day, each.events, each.points) async for each in archive(ledger, today(), **options)]
+
+
+async def test_old_days_are_archived_and_their_events_count_for_ever(
+    people: People, service: PointsService, ledger: asyncpg.Connection
+) -> None:
+    person = await people.register(verified=False, party=False)
+    old, older = today() - timedelta(days=KEEP_DAYS + 1), today() - timedelta(days=KEEP_DAYS + 9)
+    ids = [await earned_long_ago(ledger, service, person, day) for day in (old, older)]
+    assert await service.outcomes(event(person.user_id, points=1)) == ["counted"]
+    assert await put_away(ledger, before=old) == [(older, 1, 7)]
+    assert await put_away(ledger) == [(old, 1, 7)], "what is younger stays"
+    assert await put_away(ledger) == []
+    assert await ledger.fetchval(f"SELECT sum(points) FROM archive.point_events_{old:%Y%m%d}") == 7
+    with pytest.raises(asyncpg.PostgresError, match="point_events"):
+        await ledger.execute(f"DELETE FROM archive.point_events_{old:%Y%m%d}")
+    for event_id in ids:
+        assert await service.outcomes(event(person.user_id) | {"event_id": event_id}) == ["duplicate"]
+    mine = done(await person.get("/v1/me/points", params={"until": str(old), "days": 92}))
+    assert mine["total"] == 15
+    assert [(each["day"], each["points"], each["kinds"]) for each in mine["days"]] == [
+        (str(old), 7, {}),
+        (str(older), 7, {}),
+    ]
+
+
+async def test_a_day_that_is_not_kept_elsewhere_stays(
+    people: People, service: PointsService, ledger: asyncpg.Connection
+) -> None:
+    person = await people.register(verified=False, party=False)
+    day = today() - timedelta(days=KEEP_DAYS + 20)
+    await earned_long_ago(ledger, service, person, day)
+    for damage in ("UPDATE user_days SET points = 8 WHERE user_id = $1", "DELETE FROM user_days WHERE user_id = $1"):
+        await ledger.execute(damage, person.user_id)
+        with pytest.raises(NotAsKept, match=f"{day}: 1 user"):
+            await put_away(ledger)
+    assert await ledger.fetchval("SELECT count(*) FROM point_events WHERE user_id = $1", person.user_id) == 1
+    await ledger.execute("INSERT INTO user_days VALUES ($1, $2, 7, 1)", person.user_id, day)
+    assert await put_away(ledger) == [(day, 1, 7)]
+
+
+async def test_an_event_without_its_key_stays_and_a_kill_half_way_is_mended(
+    people: People, service: PointsService, ledger: asyncpg.Connection
+) -> None:
+    person = await people.register(verified=False, party=False)
+    day = today() - timedelta(days=KEEP_DAYS + 30)
+    await earned_long_ago(ledger, service, person, day)
+    name = f"point_events_{day:%Y%m%d}"
+    await ledger.execute(
+        f"INSERT INTO partitions.{name} (user_id, day, source, event_id, points, kind, occurred_at) "
+        "VALUES ($1, $2, 'nobody', 'keyless', 1, 'article', now())",
+        person.user_id,
+        day,
+    )
+    await ledger.execute("UPDATE user_days SET points = 8, events = 2 WHERE user_id = $1", person.user_id)
+    with pytest.raises(NotAsKept, match="1 event"):
+        await put_away(ledger)
+    # As if it had been killed between detaching and moving.
+    await ledger.execute(f"ALTER TABLE point_events DETACH PARTITION partitions.{name} CONCURRENTLY")
+    assert await put_away(ledger) == []
+    assert await ledger.fetchval(f"SELECT count(*) FROM archive.{name}") == 2

@@ -1,0 +1,69 @@
+"""Midnight in Shanghai, by a clock of the test's: every window moves at once, and nothing waits for it."""
+
+from datetime import date, datetime, time, timedelta, tzinfo
+from typing import Any
+
+import asyncpg
+import pytest
+
+from app.points import days
+from app.points.days import SHANGHAI, today
+from app.reports.folding.cycle import fold, keep_days
+from app.reports.folding.retention import drop_past_days, make_days_ahead
+from tests.points.services import event
+from tests.reports.scene import Scene
+from tests.reports.test_folding import earn
+from tests.reports.test_rankings import naive_ranking, pages, ranked_world
+from tests.reports.test_recount import report
+
+
+def set_clock(monkeypatch: pytest.MonkeyPatch, at: datetime) -> None:
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Any:
+            return at.astimezone(tz)
+
+    monkeypatch.setattr(days, "datetime", Clock)
+
+
+async def test_at_midnight_every_window_moves_at_once(
+    kept_scene: Scene, folder: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, caller = await ranked_world(kept_scene, seed=5)
+    (org,), eve = world.orgs, today()
+    morning = eve + timedelta(days=1)
+    # Tomorrow is prepared; what comes before midnight feeds both days.
+    await kept_scene.service.outcomes(event(str(world.users[3]), points=90))
+    world.events.append((world.users[3], eve, 90))
+    await kept_scene.settle()
+
+    async def seen(day: date) -> None:
+        shown = await pages(caller, org)
+        assert [(row["rank"], row["member_id"], row["points"]) for row in shown] == naive_ranking(world, 7)
+        for period, width in (("day", 1), ("7d", 7), ("30d", 30)):
+            overview = await report(caller, org, "reports/overview", period=period)
+            assert overview["until"] == str(day)
+            assert overview["subtree"] == world.count({org}, day, width)
+            assert overview["previous"] is None or overview["previous"]["until"] == str(day - timedelta(days=width))
+
+    midnight = datetime.combine(morning, time(), SHANGHAI)
+    try:
+        set_clock(monkeypatch, midnight - timedelta(microseconds=1))
+        await seen(eve)
+        set_clock(monkeypatch, midnight)
+        await seen(morning)
+        await make_days_ahead(folder, morning)
+        assert await folder.fetchval("SELECT to_regclass($1)", f"partitions.point_events_{morning:%Y%m%d}")
+        async with kept_scene.engine.begin() as db:
+            await earn(db, world, [(world.users[5], morning, 40), (world.users[6], eve, 30)])
+        while await fold(folder):
+            pass
+        await seen(morning)
+        # Only now the folder notices: it keeps the new day alone, and the scores of days before yesterday go.
+        await folder.execute("SELECT make_partition('org_scores', $1, $1::date + 1)", eve - timedelta(days=1))
+        await keep_days(folder, morning, tomorrow=False)
+        assert await drop_past_days(folder, morning) == 1
+        assert await folder.fetchval("SELECT count(*) FROM org_scores WHERE day = $1", eve) > 0
+        await seen(morning)
+    finally:
+        await folder.execute("UPDATE kept_days SET scored = true WHERE day >= $1", eve)
