@@ -25,7 +25,7 @@ NAMES_AGREE = "(u.verified_name IS NULL OR name_key(u.verified_name) = name_key(
 
 _UNLINK = """
 WITH ended AS (
-    UPDATE activations AS a SET until = now()
+    UPDATE activations AS a SET until = clock_timestamp()
     FROM members AS m, users AS u
     WHERE {which} AND m.org_id = a.org_id AND m.id = a.member_id AND u.id = a.user_id AND a.until IS NULL
       AND (u.status <> 'active'
@@ -54,7 +54,7 @@ INSERT INTO activations (org_id, member_id, user_id) SELECT org_id, id, user_id 
 
 _DEACTIVATE = text("""
 WITH ended AS (
-    UPDATE activations SET until = now(), undone_by = :undone_by
+    UPDATE activations SET until = clock_timestamp(), undone_by = :undone_by
     WHERE org_id = :org_id AND member_id = :member_id AND until IS NULL
 )
 UPDATE members SET user_id = NULL WHERE org_id = :org_id AND id = :member_id AND user_id IS NOT NULL

@@ -105,15 +105,17 @@ async def remove_member(db: AsyncConnection, scope: OrgScope, member_id: UUID, v
     before = await _lock(db, scope.org_id, member_id, version)
     await _refuse_admin(db, scope.org_id, before.user_id)
     await deactivate_member(db, scope.org_id, member_id)
+    # Now that the row is held: whoever had it before may have placed the person after this transaction began.
+    now = await db.scalar(select(func.clock_timestamp()))
     await db.execute(
         update(Place)
         .where(Place.org_id == scope.org_id, Place.member_id == member_id, Place.until.is_(None))
-        .values(until=func.now())
+        .values(until=now)
     )
     await db.execute(
         update(Member)
         .where(Member.org_id == scope.org_id, Member.id == member_id)
-        .values(removed_at=func.now(), version=Member.version + 1)
+        .values(removed_at=now, version=Member.version + 1)
     )
     subject = ("member", member_id)
     await record(db, scope.actor, "member.removed", org_id=scope.org_id, subject=subject, before={"name": before.name})
@@ -125,7 +127,7 @@ standing AS (
     SELECT id, unit_id FROM places WHERE org_id = :org_id AND member_id = :member_id AND until IS NULL
 ),
 ended AS (
-    UPDATE places AS p SET until = now() FROM standing AS s
+    UPDATE places AS p SET until = clock_timestamp() FROM standing AS s
     WHERE p.org_id = :org_id AND p.id = s.id
       AND NOT EXISTS (SELECT FROM wanted AS w WHERE w.unit_id IS NOT DISTINCT FROM s.unit_id)
     RETURNING p.unit_id

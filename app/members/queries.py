@@ -18,6 +18,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -132,7 +133,10 @@ async def list_members(
     statement = _members(org_id).order_by(Member.id).limit(paging.limit + 1)
     if paging.after is not None:
         statement = statement.where(Member.id > paging.after[0])
-    statement = statement.where(*_conditions(cipher, org_id, wanted))
+    if wanted.unit_id is not None and wanted == MemberFilter(unit_id=wanted.unit_id, units_below=True):
+        statement = statement.where(Member.id.in_(_first_below(org_id, wanted.unit_id, paging)))
+    else:
+        statement = statement.where(*_conditions(cipher, org_id, wanted))
     rows = (await db.execute(statement)).all()
     page = Page[Any].of(rows, paging, lambda row: (row.id,), object)
     return Page[MemberOut](
@@ -154,11 +158,11 @@ async def stream_members(
 
 async def count_members(db: AsyncConnection, cipher: Cipher, org_id: UUID, wanted: MemberFilter) -> int:
     """How many of the org's people are asked for."""
-    statement = (
-        select(func.count())
-        .select_from(Member)
-        .outerjoin(_Linked, _Linked.id == Member.user_id)
-        .where(Member.org_id == org_id, Member.removed_at.is_(None), *_conditions(cipher, org_id, wanted))
+    statement = select(func.count()).select_from(Member)
+    if wanted.verified is not None:
+        statement = statement.outerjoin(_Linked, _Linked.id == Member.user_id)
+    statement = statement.where(
+        Member.org_id == org_id, Member.removed_at.is_(None), *_conditions(cipher, org_id, wanted)
     )
     return (await db.execute(statement)).scalar_one()
 
@@ -233,5 +237,18 @@ def _stands_in(org_id: UUID, unit_id: UUID, *, below: bool) -> ColumnElement[boo
     where = [Place.org_id == org_id, Place.member_id == Member.id, Place.until.is_(None)]
     if not below:
         return exists().where(*where, Place.unit_id == unit_id)
+    units = select(tree.units_below(org_id, unit_id).c.id)
+    # As an array it is made once, not looked through again for every person.
+    return exists().where(*where, Place.unit_id == func.any(func.array(units.scalar_subquery())))
+
+
+def _first_below(org_id: UUID, unit_id: UUID, paging: Paging) -> Select[UUID]:
+    """The page's people of a unit and those under it: of each unit as many as the page could take, and the first of
+    all these. So it costs the same however many people the org has, and however many of them stand there."""
     units = tree.units_below(org_id, unit_id)
-    return exists().where(*where, Place.unit_id.in_(select(units.c.id)))
+    standing = select(Place.member_id).where(Place.org_id == org_id, Place.unit_id == units.c.id, Place.until.is_(None))
+    if paging.after is not None:
+        standing = standing.where(Place.member_id > paging.after[0])
+    some = standing.order_by(Place.member_id).limit(paging.limit + 1).lateral("some")
+    first = select(some.c.member_id).select_from(units).join(some, true()).distinct()
+    return first.order_by(some.c.member_id).limit(paging.limit + 1)

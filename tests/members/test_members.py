@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tests.acts import list_all
 from tests.members.sheets import members_of
 from tests.people import People, Person, fresh_name, fresh_phone
 
@@ -265,6 +266,13 @@ async def test_filters(people: People) -> None:
     both = {above_member["id"], below_member["id"]}
     assert await ids(unit_id=top) == {above_member["id"]}
     assert await ids(unit_id=top, units_below=True) == both
+    # Who stands in several of the units is one, in the order of the list, however small the pages.
+    everywhere = await add(admin, org["id"], unit_ids=[top, below])
+    path = f"/v1/orgs/{org['id']}/members"
+    paged = await list_all(admin, path, unit_id=top, units_below=True, limit=1)
+    assert [member["id"] for member in paged] == [above_member["id"], below_member["id"], everywhere["id"]]
+    assert await ids(unit_id=top, units_below=True, party=True) == both | {everywhere["id"]}
+    await admin.delete(f"{path}/{everywhere['id']}")
     assert await ids(at_org=False) == both
     assert await ids(active=False) == both
     assert not await ids(active=True) & both

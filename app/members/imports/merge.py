@@ -66,7 +66,7 @@ WHERE p.outcome = 'changed' AND m.org_id = :org_id AND m.id = p.member_id
 """)
 
 _END_PLACES = text("""
-UPDATE places AS old SET until = now()
+UPDATE places AS old SET until = greatest(now(), old.since)
 FROM people AS p
 WHERE p.outcome IN ('changed', 'moved') AND old.org_id = :org_id AND old.member_id = p.member_id
   AND old.until IS NULL AND old.unit_id IS NOT NULL AND old.unit_id <> ALL (p.unit_ids)
@@ -88,11 +88,11 @@ WHERE p.outcome = 'moved' AND m.org_id = :org_id AND m.id = p.member_id
 _REMOVE = text(f"""
 WITH leaving AS (SELECT m.id {LEAVING}),
 ended AS (
-    UPDATE activations AS a SET until = now() FROM leaving AS l
+    UPDATE activations AS a SET until = greatest(now(), a.since) FROM leaving AS l
     WHERE a.org_id = :org_id AND a.member_id = l.id AND a.until IS NULL
 ),
 left_places AS (
-    UPDATE places AS p SET until = now() FROM leaving AS l
+    UPDATE places AS p SET until = greatest(now(), p.since) FROM leaving AS l
     WHERE p.org_id = :org_id AND p.member_id = l.id AND p.until IS NULL
 )
 UPDATE members AS m SET removed_at = now(), user_id = NULL, version = m.version + 1
