@@ -36,6 +36,7 @@ _PLACES = {
     "admin-invitation": "/console/offers/admin-invitations/{id}",
     "promotion": "/console/offers/promotions/{id}",
     "link-request": "/console/orgs/{org_id}/link-requests",
+    "person-transfer": "/console/orgs/{org_id}/person-transfers",
 }
 
 
@@ -78,6 +79,8 @@ def _detail_of(words: Words, one: Any) -> str:
             return words("申请转到“{name}”", name=one.detail)
         case "transfer", _:
             return words("从“{name}”转来", name=one.detail)
+        case "person-transfer", _:
+            return words("申请把 {name} 转入", name=one.detail)
         case _:
             return str(one.detail)
 
@@ -91,6 +94,7 @@ def _kinds(words: Words) -> dict[str, str]:
         "admin-invitation": words("管理员邀请"),
         "promotion": words("支部改设"),
         "link-request": words("关联申请"),
+        "person-transfer": words("人员转移"),
     }
 
 

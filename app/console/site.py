@@ -21,6 +21,7 @@ from app.console import (
     links,
     naming,
     people,
+    person_transfers,
     promotions,
     removed,
     reports,
@@ -78,7 +79,7 @@ def routers(settings: Settings) -> list[APIRouter]:
     found = [assets.router, sign_in.router, sign_in.signed_in_router, home.router, security.router]
     found += [directory.router, people.router, selection.router, units.router, hierarchy.router, imports.router]
     found += [reports.router, audit.router]
-    found += [links.router, removed.router, exports.router]
+    found += [person_transfers.router, links.router, removed.router, exports.router]
     found += [changes.router, admins.router, decisions.router, naming.router, promotions.router, invited.router]
     found += [superiors.router, applications.router, invitations.router, subordinates.router, transfers.router, rest]
     if settings.development:

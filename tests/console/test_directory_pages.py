@@ -97,6 +97,41 @@ async def test_the_people_that_are_shown_are_exported(
     await desk.send(deletion, 404)
 
 
+async def test_a_person_goes_to_another_org_once_it_accepts(people: People, desk_of: SitDown) -> None:
+    admin, chief = await people.register(), await people.register()
+    org, other = await admin.create_org(), await chief.create_org(name=f"{fresh_org_name()}{HOSTILE}")
+    branch = await add_unit(chief, other, "第一党支部")
+    row = await add_member(admin, org, name=f"解{HOSTILE}")
+    mine, theirs = await desk_of(admin), await desk_of(chief)
+    at, there = (f"/console/orgs/{one['id']}/person-transfers" for one in (org, other))
+    ask = f"/console/orgs/{org['id']}/members/{row['id']}/transfers"
+    assert row["name"] in await mine.part(f"{ask}/new")
+    assert "江苏省南京市玄武区" in await mine.part(f"{at}/regions?region=玄武区")
+    kept = await mine.send(ask, 422, org_name=other["name"], region="玄武区")
+    for words in ("请填写名称并选择地区", other["name"], "江苏省南京市玄武区"):
+        assert words in kept
+    where = {"region_code": "320102", "region": "玄武区"}
+    assert "没有这个学习组织" in await mine.send(ask, 422, org_name="中共无此委员会", **where)
+    assert "已提出" in await mine.send(ask, org_name=other["name"], **where)
+    (withdrawal,) = re.findall(r'hx-get="([^"]+/withdrawal)"', await mine.page(at))
+    assert "申请已撤回" in await mine.send(withdrawal)
+    await mine.send(ask, org_name=other["name"], **where)
+
+    inbox = await theirs.page("/console/")
+    assert f'href="{there}"' in inbox
+    assert f"申请把 {row['name']} 转入" in inbox
+    (acceptance,) = re.findall(r'hx-get="([^"]+/acceptance)"', await theirs.page(there))
+    await theirs.part(acceptance.replace("acceptance", "withdrawal"), 404)
+    refusal = acceptance.replace("acceptance", "refusal")
+    assert "请填写 1 至 200 个字符" in await theirs.send(refusal, 422, reason="")
+    assert "第一党支部" in await theirs.part(acceptance)
+    assert "已接收" in await theirs.send(acceptance, unit_id=branch["id"])
+    await theirs.send(refusal, 409, reason="晚了")
+    assert row["name"] in await theirs.page(f"/console/orgs/{other['id']}/members?unit={branch['id']}")
+    assert row["name"] not in await mine.page(f"/console/orgs/{org['id']}/members")
+    assert "已完成" in await mine.page(at)
+
+
 async def test_hostile_names_are_shown_as_they_are(people: People, desk_of: SitDown) -> None:
     admin = await people.register(name=f"王{HOSTILE}")
     org = await admin.create_org(name=f"{fresh_org_name()}{HOSTILE}")
@@ -114,6 +149,7 @@ async def test_hostile_names_are_shown_as_they_are(people: People, desk_of: SitD
         f"{at}/removed",
         f"{at}/exports",
         f"{at}/link-requests",
+        f"{at}/person-transfers",
         f"{at}/imports",
         *(f"{at}/certification{tab}" for tab in ("", "/invitations", "/applications", "/subordinates", "/transfers")),
         f"{at}/certification/promotions",
