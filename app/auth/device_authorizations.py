@@ -117,18 +117,18 @@ async def scan(db: AsyncConnection, scope: UserScope, code: str) -> Row[Any] | P
     ).where(DeviceAuthorization.user_code == user_code)
     found = (await db.execute(again)).one_or_none()
     if found is None:
-        return NotFound()
+        return await _refused(db, scope, "scan_refused", None, NotFound())
     if found.expired:
-        return CodeExpired()
+        return await _refused(db, scope, "scan_refused", found.id, CodeExpired())
     if found.scanned_session_id != scope.session_id:
-        return AlreadyScanned()
+        return await _refused(db, scope, "scan_refused", found.id, AlreadyScanned())
     return found
 
 
 async def approve(db: AsyncConnection, scope: UserScope, scan_id: UUID, number: int) -> Problem | None:
     """Let the console in, by whoever scanned it, with the number that it shows.
 
-    A wrong number is counted, and the third refuses the scan: that refusal is given back, so that it commits.
+    A wrong number is counted, and the third refuses the scan. Refusals are given back, so that they commit.
     """
     right = DeviceAuthorization.number == number
     last_try = DeviceAuthorization.wrong_numbers + 1 >= WRONG_NUMBERS
@@ -142,7 +142,7 @@ async def approve(db: AsyncConnection, scope: UserScope, scan_id: UUID, number: 
     )
     state = await db.scalar(decide)
     if state is None:
-        raise await _why_undecidable(db, scope, scan_id)
+        return await _refused(db, scope, "decision_refused", scan_id, await _why_undecidable(db, scope, scan_id))
     if state != "scanned":
         await _tell(db, scan_id, state)
     if state == "approved":
@@ -152,13 +152,14 @@ async def approve(db: AsyncConnection, scope: UserScope, scan_id: UUID, number: 
     return WrongNumber()
 
 
-async def refuse(db: AsyncConnection, scope: UserScope, scan_id: UUID) -> None:
-    """Turn the console away, by whoever scanned it."""
+async def refuse(db: AsyncConnection, scope: UserScope, scan_id: UUID) -> Problem | None:
+    """Turn the console away, by whoever scanned it; a refusal of that is given back, so that it commits."""
     decided = await db.scalar(_decide(scope, scan_id).values(state="refused").returning(literal(1)))
     if decided is None:
-        raise await _why_undecidable(db, scope, scan_id)
+        return await _refused(db, scope, "decision_refused", scan_id, await _why_undecidable(db, scope, scan_id))
     await _tell(db, scan_id, "refused")
     await _record_decision(db, scope, scan_id, "refused")
+    return None
 
 
 def _decide(scope: UserScope, scan_id: UUID) -> Any:
@@ -194,6 +195,12 @@ async def _record_decision(db: AsyncConnection, scope: UserScope, scan_id: UUID,
         subject=("device_authorization", scan_id),
         after=after or None,
     )
+
+
+async def _refused(db: AsyncConnection, scope: UserScope, what: str, subject_id: UUID | None, why: Problem) -> Problem:
+    subject = ("device_authorization", subject_id)
+    await record(db, scope.actor, f"device_authorization.{what}", subject=subject, after={"reason": why.slug})
+    return why
 
 
 async def _tell(db: AsyncConnection, authorization_id: UUID, state: str, number: int | None = None) -> None:

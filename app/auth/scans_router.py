@@ -60,11 +60,14 @@ async def put_approval(
 @router.put(
     "/v1/scans/{scan_id}/refusal",
     summary="Turn the console away",
+    response_model=ScanOut,
     responses=problems(NotFound, CodeExpired, ForeignOrigin, ScanDecided),
 )
-async def put_refusal(db: Db, scope: SignedIn, scan_id: ScanId) -> ScanOut:
+async def put_refusal(request: Request, db: Db, scope: SignedIn, scan_id: ScanId) -> ScanOut | JSONResponse:
     """The console is told at once, and its code is good for nothing."""
-    await refuse(db, scope, scan_id)
+    undecidable = await refuse(db, scope, scan_id)
+    if undecidable is not None:
+        return problem_response(request, undecidable)
     return await _shown(db, scope, scan_id)
 
 

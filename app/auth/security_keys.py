@@ -139,6 +139,7 @@ async def register_key(
     await _see_that_keys_may_change(db, scope, enrolment_code)
     challenge = await _use_up(db, scope, "registration", answer.challenge_id)
     if challenge is None:
+        await _record_refusal(db, scope, "registration")
         return SecurityKeyRefused()
     try:
         verified = webauthn.verify_registration_response(
@@ -201,10 +202,8 @@ async def check_key(
     """Prove one of the user's keys in this session; when that was. A refusal is given back, so that it commits."""
     challenge = await _use_up(db, scope, "check", answer.challenge_id)
     key = await _find_key(db, scope, answer.credential)
-    if challenge is None:
-        return SecurityKeyRefused()
-    if key is None:
-        await _record_refusal(db, scope, "check")
+    if challenge is None or key is None:
+        await _record_refusal(db, scope, "check", key.id if key else None)
         return SecurityKeyRefused()
     try:
         verified = webauthn.verify_authentication_response(

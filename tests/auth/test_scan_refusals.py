@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tests.acts import apply, invite
 from tests.auth.scanning import Console, approve, scan, sign_in_console
 from tests.people import People, Person
 
@@ -291,3 +292,52 @@ async def test_every_step_is_audited(person: Person, console: Console, db: Async
         ("device_authorization.approved", person.user_id, None),
         ("device_authorization.redeemed", person.user_id, "xuezu-console"),
     ]
+
+
+async def test_every_refused_step_is_audited(
+    person: Person, stranger: Person, console: Console, db: AsyncConnection
+) -> None:
+    await stranger.post("/v1/scans", json={"code": "XXXX-XXXX"})
+    scan_id = await approved(person, console)
+    await stranger.post("/v1/scans", json={"code": console.user_code})
+    await approve(stranger, scan_id, 10)
+    await stranger.put(f"/v1/scans/{scan_id}/refusal")
+    await approve(person, scan_id, 10)
+    await expire(db, console)
+    await stranger.post("/v1/scans", json={"code": console.user_code})
+    rows = await db.execute(
+        text(
+            "SELECT user_id, action, subject_id, after->>'reason' FROM audit_entries"
+            " WHERE action LIKE 'device\\_authorization.%\\_refused' AND user_id = ANY(:who) ORDER BY id"
+        ),
+        {"who": [person.user_id, stranger.user_id]},
+    )
+    found = [
+        (str(user), action.partition(".")[2], subject and str(subject), why) for user, action, subject, why in rows
+    ]
+    assert found == [
+        (stranger.user_id, "scan_refused", None, "not-found"),
+        (stranger.user_id, "scan_refused", scan_id, "already-scanned"),
+        (stranger.user_id, "decision_refused", scan_id, "not-found"),
+        (stranger.user_id, "decision_refused", scan_id, "not-found"),
+        (person.user_id, "decision_refused", scan_id, "scan-decided"),
+        (stranger.user_id, "scan_refused", scan_id, "code-expired"),
+    ]
+
+
+# Codes of other purposes
+
+
+async def test_an_invitation_signs_nobody_in_and_a_login_code_invites_nobody(people: People, console: Console) -> None:
+    admin, other = await people.register(), await people.register()
+    above, below = await admin.create_org(), await other.create_org()
+    invitation = await invite(admin, above)
+    for code in (invitation["token"], invitation["link"]):
+        assert refused(await other.post("/v1/scans", json={"code": code[:200]}), 404, "not-found")
+        answer = await console.poll(code)
+        assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
+    for code in (console.user_code, console.device_code, console.given["verification_uri_complete"]):
+        answer = await apply(other, below, code)
+        assert answer.status_code in {404, 422}, answer.text
+        assert code not in answer.text
+    assert await console.error() in {"authorization_pending", "slow_down"}

@@ -83,12 +83,18 @@ async def test_a_check_without_any_key_is_told(person: Person) -> None:
     assert refused(answer, 409, "no-security-key")
 
 
-async def test_a_challenge_is_answered_once(person: Person) -> None:
+async def test_a_challenge_is_answered_once(person: Person, db: AsyncConnection) -> None:
     key = await register_key(person)
     asked = await challenge(person, "check")
     for status in (200, 403):
         given = {"challenge_id": asked["id"], "credential": key.get(asked["options"])}
         assert (await person.put("/v1/me/security-key-check", json=given)).status_code == status
+    rows = await db.execute(
+        text("SELECT action FROM audit_entries WHERE user_id = :id AND action LIKE 'security%' ORDER BY id"),
+        {"id": person.user_id},
+    )
+    said = [row.action for row in rows]
+    assert said == ["security_key.registered", "security_key.proved", "security_key.refused"]
 
 
 async def test_a_wrong_answer_uses_its_challenge_up(person: Person) -> None:

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import json
+import socket
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -137,6 +138,19 @@ async def test_a_header_not_ours_is_refused(api: httpx.AsyncClient, forge: Forge
     assert await status(api, forge.signed(header=header)) == 401
 
 
+async def test_a_hostile_header_makes_no_call(api: httpx.AsyncClient, forge: Forge) -> None:
+    """Neither while it is refused nor after: nobody comes to where it points."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.setblocking(False)
+        there = f"http://127.0.0.1:{listening.getsockname()[1]}/keys"
+        for name in ("jku", "x5u", "kid", "iss", "typ"):
+            assert await status(api, forge.signed(header={name: there})) == 401
+        assert await status(api, forge.signed(claims={"iss": there})) == 401
+        await asyncio.sleep(0.05)
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+
+
 async def test_a_session_of_somebody_else_is_not_taken_over(api: httpx.AsyncClient, forge: Forge) -> None:
     assert await status(api, forge.signed(claims={"sid": str(uuid4())})) == 401
 
@@ -160,6 +174,11 @@ async def test_hs256_with_the_public_key_in_any_encoding_is_refused(api: httpx.A
         json.dumps(public.to_dict()).encode(),
         (await api.get("/oauth/jwks")).content,
     ]
+    der = known.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    point = known.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
+    openssh = known.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    secrets += [public.to_pem().replace(b"\n", b"\r\n"), base64.b64encode(der), der.hex().encode(), openssh]
+    secrets += [point[1:], point[1:33], point.hex().encode(), *public.to_dict()["x"].encode().splitlines(), b""]
     for secret in secrets:
         signing_input = f"{part(forge.header | {'alg': 'HS256'})}.{part(forge.claims)}"
         mac = hmac.digest(secret, signing_input.encode(), hashlib.sha256)
