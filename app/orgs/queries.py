@@ -108,10 +108,10 @@ async def search_orgs(db: AsyncConnection, user_id: UUID, wanted: OrgFilter, pag
         found = select(Org.id, Org.name).join(seen, seen.c.id == Org.id).where(*_conditions(wanted))
         # A fence: the planner knows nothing of how many are seen, and would rather go through all orgs by name.
         matching: FromClause = found.offset(0).subquery("matching")
-        listed = select(matching.c.id)
+        listed = select(matching.c.id, matching.c.name)
     else:
         matching = Org.__table__
-        listed = select(matching.c.id).where(*_conditions(wanted))
+        listed = select(matching.c.id, matching.c.name).where(*_conditions(wanted))
         listed = listed.where(or_(tree.is_under_one_of(Org, administered), matching.c.id.in_(mine)))
     key = (matching.c.name, matching.c.id)
     if paging.after is not None:
@@ -131,7 +131,7 @@ async def search_orgs(db: AsyncConnection, user_id: UUID, wanted: OrgFilter, pag
         .join(page, page.c.id == Org.id)
         .outerjoin(edge, (edge.subordinate_id == Org.id) & (edge.state == "certified"))
         .outerjoin(_Superior, _Superior.id == edge.superior_id)
-        .order_by(Org.name, Org.id)
+        .order_by(page.c.name, page.c.id)
     )
     return (await db.execute(statement)).all()
 

@@ -121,8 +121,9 @@ async def test_the_database_refuses_an_org_without_its_main_admin(people: People
             await connection.execute(text("DELETE FROM org_admins WHERE org_id = :org"), {"org": org["id"]})
 
 
-async def test_the_audit_cannot_be_rewritten(people: People, engine: AsyncEngine) -> None:
-    for statement in ("UPDATE audit_entries SET action = 'x'", "DELETE FROM audit_entries", "TRUNCATE audit_entries"):
+@pytest.mark.parametrize("table", ["audit_entries", "outgoing_events"])
+async def test_the_audit_cannot_be_rewritten_by_its_owner(engine: AsyncEngine, table: str) -> None:
+    for statement in (f"UPDATE {table} SET subject_type = 'x'", f"DELETE FROM {table}", f"TRUNCATE {table}"):
         with pytest.raises(IntegrityError, match="append-only"):
             async with engine.begin() as connection:
                 await connection.execute(text(statement))

@@ -19,10 +19,10 @@ class Scenes:
     """Every public method is a scene. `admin` administers all orgs; `second` is somebody else."""
 
     def __init__(self, admin: Person, second: Person, db: AsyncConnection) -> None:
-        self._admin, self._second, self._db = admin, second, db
+        self.admin, self._second, self._db = admin, second, db
 
     async def _orgs(self, count: int) -> list[Json]:
-        return [await self._admin.create_org() for _ in range(count)]
+        return [await self.admin.create_org() for _ in range(count)]
 
     def _exactly(self, *statuses: Sequence[int], in_order: bool = False) -> Check:
         """Nothing is broken, and the answers are one of these (of the requests in some order, unless `in_order`)."""
@@ -37,23 +37,23 @@ class Scenes:
 
     async def _approval(self, above: Json, below: Json) -> Request:
         """An approval that waits to be sent."""
-        application = done(await apply(self._admin, below, (await invite(self._admin, above))["token"]), 201)
+        application = done(await apply(self.admin, below, (await invite(self.admin, above))["token"]), 201)
         path = f"/v1/orgs/{above['id']}/applications/{application['id']}/approval"
-        return lambda: self._admin.put(path)
+        return lambda: self.admin.put(path)
 
     async def _transfer(self, org: Json, old: Json, new: Json) -> tuple[Json, Request]:
         """A transfer that was asked and released, and its acceptance that waits to be sent."""
-        token = (await invite(self._admin, new))["token"]
-        asked = done(await self._admin.post(f"/v1/orgs/{org['id']}/transfers", json={"invitation_token": token}), 201)
+        token = (await invite(self.admin, new))["token"]
+        asked = done(await self.admin.post(f"/v1/orgs/{org['id']}/transfers", json={"invitation_token": token}), 201)
         body = {"preview": asked["preview"]["version"]}
-        done(await self._admin.put(f"/v1/orgs/{old['id']}/transfers/{asked['id']}/release", json=body))
+        done(await self.admin.put(f"/v1/orgs/{old['id']}/transfers/{asked['id']}/release", json=body))
         path = f"/v1/orgs/{new['id']}/transfers/{asked['id']}/acceptance"
-        return asked, lambda: self._admin.put(path, json=body)
+        return asked, lambda: self.admin.put(path, json=body)
 
     async def _promotion(self, org: Json, unit: Json) -> Request:
         """An offer, and its acceptance by `second` that waits to be sent."""
         body = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"phone": self._second.phone}}
-        offer = done(await self._admin.post(f"/v1/orgs/{org['id']}/promotions", json=body), 201)
+        offer = done(await self.admin.post(f"/v1/orgs/{org['id']}/promotions", json=body), 201)
         return lambda: self._second.put(f"/v1/me/promotions/{offer['id']}/acceptance")
 
     # Edges
@@ -66,7 +66,7 @@ class Scenes:
         """Each top is to go under the other's bottom: the two have no org in common, whose row could hold one up."""
         tops, bottoms = await self._orgs(2), await self._orgs(2)
         for top, bottom in zip(tops, bottoms, strict=True):
-            await certify(self._admin, top, self._admin, bottom)
+            await certify(self.admin, top, self.admin, bottom)
         requests = [await self._approval(bottoms[0], tops[1]), await self._approval(bottoms[1], tops[0])]
         return requests, self._exactly([200, 409])
 
@@ -77,66 +77,66 @@ class Scenes:
 
     async def approval_and_transfer(self) -> Scene:
         root, org, other = await self._orgs(3)
-        await certify(self._admin, root, self._admin, org)
+        await certify(self.admin, root, self.admin, org)
         _, acceptance = await self._transfer(org, root, other)
         return [await self._approval(org, other), acceptance], self._exactly([200, 409])
 
     async def transfers_crossing(self) -> Scene:
         root, a, b = await self._orgs(3)
         for org in (a, b):
-            await certify(self._admin, root, self._admin, org)
+            await certify(self.admin, root, self.admin, org)
         requests = [(await self._transfer(org, root, to))[1] for org, to in ((a, b), (b, a))]
         return requests, self._exactly([200, 409])
 
     async def transfers_in_a_ring_of_three(self) -> Scene:
         root, a, b, c = await self._orgs(4)
         for org in (a, b, c):
-            await certify(self._admin, root, self._admin, org)
+            await certify(self.admin, root, self.admin, org)
         requests = [(await self._transfer(org, root, to))[1] for org, to in ((a, b), (b, c), (c, a))]
         return requests, self._exactly([200, 200, 409])
 
     async def transfer_and_release_and_withdrawal(self) -> Scene:
         old, org, new = await self._orgs(3)
-        await certify(self._admin, old, self._admin, org)
+        await certify(self.admin, old, self.admin, org)
         asked, acceptance = await self._transfer(org, old, new)
         released = f"/v1/orgs/{old['id']}/subordinates/{org['id']}"
         withdrawn = f"/v1/orgs/{org['id']}/transfers/{asked['id']}"
-        requests = [acceptance, lambda: self._admin.delete(released), lambda: self._admin.delete(withdrawn)]
+        requests = [acceptance, lambda: self.admin.delete(released), lambda: self.admin.delete(withdrawn)]
         return requests, self._exactly([200, 404, 409], [409, 204, 409], [409, 204, 204], in_order=True)
 
     async def approval_and_closure_above(self) -> Scene:
         a, b = await self._orgs(2)
         closure = f"/v1/orgs/{a['id']}/closure"
-        return [await self._approval(a, b), lambda: self._admin.put(closure)], self._exactly([200, 409])
+        return [await self._approval(a, b), lambda: self.admin.put(closure)], self._exactly([200, 409])
 
     async def approval_and_closure_below(self) -> Scene:
         a, b = await self._orgs(2)
         closure = f"/v1/orgs/{b['id']}/closure"
-        requests = [await self._approval(a, b), lambda: self._admin.put(closure)]
+        requests = [await self._approval(a, b), lambda: self.admin.put(closure)]
         return requests, self._exactly([200, 200], [409, 200], in_order=True)
 
     async def approval_and_rename(self) -> Scene:
         """The new name is that of a sibling to be."""
         a, b, sibling = await self._orgs(3)
-        await certify(self._admin, a, self._admin, sibling)
+        await certify(self.admin, a, self.admin, sibling)
         path, body = f"/v1/orgs/{b['id']}", {"name": sibling["name"]}
-        requests = [await self._approval(a, b), lambda: self._admin.patch(path, json=body)]
+        requests = [await self._approval(a, b), lambda: self.admin.patch(path, json=body)]
         return requests, self._exactly([200, 409])
 
     # Who administers
 
     async def hand_over_and_resignation_and_removal(self) -> Scene:
         above, org = await self._orgs(2)
-        await add_admin(self._admin, org, self._second)
-        await certify(self._admin, above, self._admin, org)
-        asked = done(await ask(self._admin, org, kind="hand-over", main_admin_id=self._second.user_id), 201)
+        await add_admin(self.admin, org, self._second)
+        await certify(self.admin, above, self.admin, org)
+        asked = done(await ask(self.admin, org, kind="hand-over", main_admin_id=self._second.user_id), 201)
         decision = f"/v1/orgs/{above['id']}/change-requests/{asked['id']}/approval"
         resignation = f"/v1/orgs/{org['id']}/admins/me"
         removal = f"/v1/orgs/{org['id']}/admins/{self._second.user_id}"
         requests: list[Request] = [
-            lambda: self._admin.put(decision),
+            lambda: self.admin.put(decision),
             lambda: self._second.delete(resignation),
-            lambda: self._admin.delete(removal),
+            lambda: self.admin.delete(removal),
         ]
         # Who was let in before they were removed is told 403 under the lock, afterwards 404.
         left = [[409, 204, 404], [409, 404, 204], [409, 403, 204]]
@@ -144,50 +144,50 @@ class Scenes:
 
     async def hand_over_and_removal(self) -> Scene:
         above, org = await self._orgs(2)
-        await add_admin(self._admin, org, self._second)
-        await certify(self._admin, above, self._admin, org)
-        asked = done(await ask(self._admin, org, kind="hand-over", main_admin_id=self._second.user_id), 201)
+        await add_admin(self.admin, org, self._second)
+        await certify(self.admin, above, self.admin, org)
+        asked = done(await ask(self.admin, org, kind="hand-over", main_admin_id=self._second.user_id), 201)
         decision = f"/v1/orgs/{above['id']}/change-requests/{asked['id']}/approval"
         removal = f"/v1/orgs/{org['id']}/admins/{self._second.user_id}"
-        requests: list[Request] = [lambda: self._admin.put(decision), lambda: self._admin.delete(removal)]
+        requests: list[Request] = [lambda: self.admin.put(decision), lambda: self.admin.delete(removal)]
         return requests, self._exactly([200, 403], [409, 204], in_order=True)
 
     async def hand_over_and_recovery(self) -> Scene:
         above, org = await self._orgs(2)
-        await add_admin(self._admin, org, self._second)
-        await certify(self._admin, above, self._admin, org)
+        await add_admin(self.admin, org, self._second)
+        await certify(self.admin, above, self.admin, org)
         asked = [
             done(await ask(person, org, kind=kind, main_admin_id=self._second.user_id), 201)
-            for person, kind in ((self._admin, "hand-over"), (self._second, "recovery"))
+            for person, kind in ((self.admin, "hand-over"), (self._second, "recovery"))
         ]
         paths = [f"/v1/orgs/{above['id']}/change-requests/{one['id']}/approval" for one in asked]
-        return [lambda: self._admin.put(paths[0]), lambda: self._admin.put(paths[1])], self._exactly([200, 409])
+        return [lambda: self.admin.put(paths[0]), lambda: self.admin.put(paths[1])], self._exactly([200, 409])
 
     async def admin_invited_and_org_closed(self) -> Scene:
         (org,) = await self._orgs(1)
-        invitation = await invite_admin(self._admin, org, self._second)
+        invitation = await invite_admin(self.admin, org, self._second)
         accepted = f"/v1/me/admin-invitations/{invitation['id']}/acceptance"
         closure = f"/v1/orgs/{org['id']}/closure"
-        requests: list[Request] = [lambda: self._second.put(accepted), lambda: self._admin.put(closure)]
+        requests: list[Request] = [lambda: self._second.put(accepted), lambda: self.admin.put(closure)]
         return requests, self._exactly([200, 200], [409, 200], in_order=True)
 
     # Units
 
     async def unit_moves_crossing(self) -> Scene:
         (org,) = await self._orgs(1)
-        one, two = [await add_unit(self._admin, org, name) for name in ("甲", "乙")]
+        one, two = [await add_unit(self.admin, org, name) for name in ("甲", "乙")]
         return [self._move(org, one, two), self._move(org, two, one)], self._exactly([200, 409])
 
     async def unit_moves_in_a_ring_of_three(self) -> Scene:
         (org,) = await self._orgs(1)
-        a, b, c = [await add_unit(self._admin, org, name) for name in ("甲", "乙", "丙")]
+        a, b, c = [await add_unit(self.admin, org, name) for name in ("甲", "乙", "丙")]
         requests = [self._move(org, unit, to) for unit, to in ((a, b), (b, c), (c, a))]
         return requests, self._exactly([200, 200, 409])
 
     async def promotion_and_unit_moves(self) -> Scene:
         """One unit goes under the promoted one, which itself goes elsewhere."""
         (org,) = await self._orgs(1)
-        promoted, other, third = [await add_unit(self._admin, org, name) for name in ("甲", "乙", "丙")]
+        promoted, other, third = [await add_unit(self.admin, org, name) for name in ("甲", "乙", "丙")]
         requests = [
             await self._promotion(org, promoted),
             self._move(org, other, promoted),
@@ -199,14 +199,14 @@ class Scenes:
 
     async def promotion_and_removal_and_placing(self) -> Scene:
         (org,) = await self._orgs(1)
-        unit = await add_unit(self._admin, org, "甲")
-        member = await add_member(self._admin, org)
+        unit = await add_unit(self.admin, org, "甲")
+        member = await add_member(self.admin, org)
         removal = f"/v1/orgs/{org['id']}/units/{unit['id']}"
         copies, body = f"/v1/orgs/{org['id']}/members/{member['id']}/copies", {"unit_id": unit["id"]}
         requests = [
             await self._promotion(org, unit),
-            lambda: self._admin.delete(removal),
-            lambda: self._admin.post(copies, json=body),
+            lambda: self.admin.delete(removal),
+            lambda: self.admin.post(copies, json=body),
         ]
         # The unit goes one way or the other; whoever is placed in it in time goes along or keeps it.
         outcomes = [[200, 404, 201], [200, 404, 422], [409, 204, 422], [200, 409, 201]]
@@ -214,13 +214,13 @@ class Scenes:
 
     async def promotion_and_closure(self) -> Scene:
         (org,) = await self._orgs(1)
-        unit = await add_unit(self._admin, org, "甲")
+        unit = await add_unit(self.admin, org, "甲")
         closure = f"/v1/orgs/{org['id']}/closure"
-        return [await self._promotion(org, unit), lambda: self._admin.put(closure)], self._exactly([200, 409])
+        return [await self._promotion(org, unit), lambda: self.admin.put(closure)], self._exactly([200, 409])
 
     def _move(self, org: Json, unit: Json, to: Json) -> Request:
         path = f"/v1/orgs/{org['id']}/units/{unit['id']}"
-        return lambda: self._admin.patch(path, json={"parent_id": to["id"]})
+        return lambda: self.admin.patch(path, json={"parent_id": to["id"]})
 
 
 NAMES = [name for name in vars(Scenes) if not name.startswith("_")]

@@ -2,6 +2,7 @@
 crossing requests then break what must always be true. Where one of two that say the same is left, nothing breaks.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.main import create_app
 from app.settings import Settings
+from tests.acts import done
 from tests.conftest import migrated_database
 from tests.people import People
 from tests.proofs.scenes import Scenes
@@ -144,3 +146,16 @@ async def test_one_of_two_is_enough(weakened: tuple[AsyncEngine, AsyncConnection
     scene, taken = HOLDS[without]
     async with taken_away(engine, db, taken):
         assert await interleave(engine, getattr(scenes, scene), sample=4) == 4
+
+
+async def test_every_walk_ends_also_in_a_broken_tree(weakened: tuple[AsyncEngine, AsyncConnection, Scenes]) -> None:
+    """CYCLE is the net under the trigger."""
+    engine, db, scenes = weakened
+    async with taken_away(engine, db, Taken(dropped=CIRCLE_CHECK)):
+        requests, _ = await scenes.approvals_crossing()
+        edges = [done(await request()) for request in requests]
+        assert edges[0]["superior_id"] == edges[1]["subordinate_id"]
+        async with asyncio.timeout(30):
+            for path in ("", "/superiors", "/subordinates", "/reports/overview"):
+                done(await scenes.admin.get(f"/v1/orgs/{edges[0]['superior_id']}{path}"))
+            done(await scenes.admin.get("/v1/orgs"))
