@@ -48,6 +48,7 @@ def totals_fresh(measured: Measured) -> list[Row]:
     reader = measured.sign_in(measured.main_admin(measured.world.root))
     seconds = 10 if measured.scale.divisor > 1 else 60
     with measured.worker():
+        asyncio.run(measured.drained())  # of what was taken before at full speed
         waited = asyncio.run(
             _freshness(f"{measured.ours}/v1/point-events", headers, _batches(measured, "fresh"), root, reader, seconds)
         )

@@ -1,5 +1,6 @@
 """Whole orgs that move: what the transaction costs, how soon the totals follow, and whether they are still right."""
 
+import asyncio
 import time
 from datetime import datetime
 from uuid import UUID
@@ -30,7 +31,7 @@ def totals_fresh_transfer(measured: Measured) -> list[Row]:
     reader = measured.sign_in(measured.main_admin(root))
     with measured.worker():
         waited = []
-        _wait(measured, root, reader)
+        asyncio.run(measured.drained())
         for _there_and_back in range(2):
             move.go()
             waited.append(_wait(measured, root, reader))

@@ -163,6 +163,14 @@ class Measured:
         finally:
             await connection.close()
 
+    async def drained(self, seconds: float = 1800) -> None:
+        """Wait until the worker has folded all that was written so far, and longer than that never."""
+        until = time.monotonic() + seconds
+        facts = ("point_facts", "place_facts", "edge_facts")
+        waiting = f"SELECT {' OR '.join(f'EXISTS (SELECT FROM {table})' for table in facts)}"
+        while await self.ask(waiting) and time.monotonic() < until:
+            await asyncio.sleep(0.5)
+
     def sign_in_service(self, *scopes: str) -> dict[str, str]:
         """The header of a new service client that holds these scopes."""
 

@@ -36,7 +36,7 @@ def recount_equal(measured: Measured) -> list[Row]:
     headers = {org: measured.sign_in(measured.main_admin(org)) for org in orgs}
     with measured.worker():
         done = asyncio.run(_edit(measured, orgs, headers, rng))
-        asyncio.run(_drained(measured))
+        asyncio.run(measured.drained())
     found, seconds = asyncio.run(_count_differences(measured))
     return [Row("recount_equal", found, 1, found, 0, at_most=True, note=f"differences after {done}; {seconds:.0f} s")]
 
@@ -98,15 +98,6 @@ async def _transfer(call, api, measured, org: UUID, to: UUID, headers) -> bool: 
     released = await call(api, "PUT", here, f"{path}/release", preview=preview)
     accepted = await call(api, "PUT", to, f"{path}/acceptance", preview=preview)
     return bool(released.status_code == 200 and accepted.status_code == 200)
-
-
-async def _drained(measured: Measured) -> None:
-    waiting = (
-        "SELECT EXISTS (SELECT FROM point_facts) OR EXISTS (SELECT FROM place_facts) OR EXISTS (SELECT FROM edge_facts)"
-    )
-    until = time.monotonic() + 1800
-    while await measured.ask(waiting) and time.monotonic() < until:
-        await asyncio.sleep(0.5)
 
 
 async def _count_differences(measured: Measured) -> tuple[int, float]:

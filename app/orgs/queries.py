@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, exists, func, literal, or_, select, tuple_, union, union_all
+from sqlalchemy import ColumnElement, FromClause, and_, exists, func, literal, or_, select, tuple_, union, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
@@ -66,7 +66,10 @@ async def list_administered_regions(db: AsyncConnection, user_id: UUID) -> Seque
 async def list_my_orgs(db: AsyncConnection, user_id: UUID) -> Sequence[Any]:
     """The orgs a user administers or is a live member of, each with what the user is there; oldest first."""
     standing = union_all(
-        select(Org.id.label("org_id"), literal("main_admin").label("role")).where(Org.main_admin_id == user_id),
+        # By the admin's row: of all orgs nobody knows by an index whose main admin somebody is.
+        select(OrgAdmin.org_id.label("org_id"), literal("main_admin").label("role"))
+        .join(Org, and_(Org.id == OrgAdmin.org_id, Org.main_admin_id == OrgAdmin.user_id))
+        .where(OrgAdmin.user_id == user_id),
         select(OrgAdmin.org_id, literal("admin")).where(OrgAdmin.user_id == user_id),
         select(Member.org_id, literal("member")).where(Member.user_id == user_id, Member.removed_at.is_(None)),
     ).subquery()
