@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--serve", action="store_true", help="only keep the world and the service up, until Ctrl-C")
     parser.add_argument("--only", nargs="*", metavar="NAME", help="only these rows")
     options = parser.parse_args()
-    scale = Scale(50, 1.0, 3, options.tree) if options.quick else Scale(1, 3.0, 5, options.tree)
+    scale = Scale(50, 0.3, 3, options.tree) if options.quick else Scale(1, 3.0, 5, options.tree)
     # Ended from outside, it still ends what it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended."))
     failed: list[str] = []

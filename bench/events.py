@@ -28,7 +28,7 @@ def ingest(measured: Measured) -> list[Row]:
     the same table (in a transaction that is rolled back)."""
     headers = measured.sign_in_service("point-events:write")
     rounds = measured.scale.rounds
-    batches = 20 if measured.scale.divisor > 1 else 60
+    batches = 8 if measured.scale.divisor > 1 else 60
     made = _batches(measured, "article")
     ours, copied = [], []
     with measured.worker():
@@ -46,7 +46,7 @@ def totals_fresh(measured: Measured) -> list[Row]:
     headers = measured.sign_in_service("point-events:write")
     root = f"{measured.ours}/v1/orgs/{measured.world.root}/reports/overview"
     reader = measured.sign_in(measured.main_admin(measured.world.root))
-    seconds = 10 if measured.scale.divisor > 1 else 60
+    seconds = 5 if measured.scale.divisor > 1 else 60
     with measured.worker():
         asyncio.run(measured.drained())  # of what was taken before at full speed
         waited = asyncio.run(
