@@ -10,16 +10,22 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import ValidationError
 
 from app.auth.access import Can, OrgScope
 from app.auth.permissions import Permission
+from app.cipher import CipherDep
 from app.console.charts import Chart, draw
+from app.console.forms import PageForm, checked
 from app.console.rendering import is_partial, page, part, words_of
 from app.console.route import ConsoleRoute
 from app.console.standing import in_org, over_org
 from app.db import Db
+from app.errors import Invalid
 from app.points.days import today
+from app.reports import export_router as exports
 from app.reports import router as calls
+from app.reports.export_schemas import OverviewExport, ReportExport, TrendExport, UnitsExport
 from app.reports.periods import DAYS_KEPT, Span
 from app.reports.queries import Listing
 from app.reports.schemas import Sort, TrendPointOut, UnitFiguresOut
@@ -27,7 +33,14 @@ from app.reports.schemas import Sort, TrendPointOut, UnitFiguresOut
 router = APIRouter(prefix="/console/orgs/{org_id}/reports", route_class=ConsoleRoute, include_in_schema=False)
 
 Reader = Annotated[OrgScope, Can(Permission.REPORTS_READ)]
+Owner = Annotated[OrgScope, Can(Permission.UNITS_READ)]
 _DEEPEST = 5
+# What can be made into a file: its body, what makes it, and the form's fields that it takes.
+_EXPORTS: Mapping[str, tuple[type[ReportExport], Any, Sequence[str]]] = {
+    "overview": (OverviewExport, exports.create_overview_export, ("format", "period", "day", "sort", "order")),
+    "units": (UnitsExport, exports.create_units_export, ("format", "period", "day")),
+    "trend": (TrendExport, exports.create_trend_export, ("format", "day", "days")),
+}
 
 
 @router.get("")
@@ -60,12 +73,36 @@ async def show_trend(
 
 
 @router.get("/units")
-async def show_units(
-    request: Request, db: Db, scope: Annotated[OrgScope, Can(Permission.UNITS_READ)], span: calls.SpanAsked
-) -> Response:
+async def show_units(request: Request, db: Db, scope: Owner, span: calls.SpanAsked) -> Response:
     """The org's own units, for its own admins."""
     report = await calls.list_unit_figures(request, scope, db, span)
     return part(request, "report_units.html", **in_org(scope, "reports"), report=report, rows=_nested(report.units))
+
+
+@router.get("/exports/new")
+async def show_new_export(
+    request: Request, scope: Owner, span: calls.SpanAsked, listing: calls.ListingAsked
+) -> Response:
+    """Which part of the report is to be a file, and in which format."""
+    kept = {
+        "period": str(span.period),
+        "day": span.until.isoformat(),
+        "days": str(7 if span.days == 7 else 30),
+        "sort": str(listing.sort),
+        "order": "desc" if listing.descending else "asc",
+    }
+    return part(request, "report_export.html", **in_org(scope, "reports"), kept=kept)
+
+
+@router.post("/exports")
+async def export(request: Request, db: Db, cipher: CipherDep, scope: Owner, form: PageForm) -> Response:
+    """Has it made, and goes to where the file will be."""
+    model, create, fields = _EXPORTS.get(form.get("what", ""), _EXPORTS["overview"])
+    body = checked(model, form.given(*fields))
+    if isinstance(body, ValidationError):
+        raise Invalid
+    await create(request, scope, body, db, cipher, Response())
+    return Response(status_code=204, headers={"HX-Redirect": f"/console/orgs/{scope.org_id}/exports"})
 
 
 def _from_above(scope: OrgScope) -> bool:

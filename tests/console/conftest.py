@@ -1,5 +1,6 @@
 """The pages under test: over ASGI for what needs no browser, over a real socket in Chromium for the rest."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -68,6 +69,26 @@ async def let_in(visitor: httpx.AsyncClient, person: Person) -> None:
     assert entered.status_code == 204, entered.text
 
 
+async def pick_up(phone: httpx.AsyncClient, person: Person) -> None:
+    """Sign the simulated phone in as this person."""
+    origin = {"Origin": str(phone.base_url).rstrip("/")}
+
+    async def arrived() -> list[str]:
+        outbox = await person.api.get("/v1/simulator/sms", params={"phone": person.phone})
+        return [message["code"] for message in outbox.json()["items"]]
+
+    before = await arrived()
+    sent = await phone.post("/phone/codes", data={"phone": person.phone}, headers=origin)
+    assert sent.status_code == 200, sent.text
+    for _ in range(500):
+        codes = await arrived()
+        if codes != before:
+            break
+        await asyncio.sleep(0.02)
+    form = {"phone": person.phone, "code": codes[0]}
+    assert (await phone.post("/phone/session", data=form, headers=origin)).status_code == 303
+
+
 SignIn = Callable[[Screen, Person], Awaitable[None]]
 
 
@@ -97,3 +118,16 @@ async def desk_of(app: FastAPI) -> AsyncIterator[Callable[[Person], Awaitable["D
             return desk
 
         yield sit
+
+
+@pytest.fixture
+def signed_in_phone(live: str) -> SignIn:
+    """Give a browser's phone simulator the session of a person, by phone code over HTTP."""
+
+    async def sign_in(shown: Screen, person: Person) -> None:
+        async with httpx.AsyncClient(base_url=live) as carrier:
+            await pick_up(carrier, person)
+            value = carrier.cookies["xuezu-phone"]
+        await shown.context.add_cookies([{"name": "xuezu-phone", "value": value, "url": live}])
+
+    return sign_in

@@ -5,7 +5,6 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import httpx
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
@@ -13,7 +12,6 @@ from playwright.async_api import expect
 from tests.acts import add_member, add_unit, apply, certify, done, invite, invite_admin
 from tests.browser import HAND, Screen
 from tests.console.conftest import OpenScreen, SignIn
-from tests.console.test_phone import pick_up
 from tests.people import People, Person
 
 pytestmark = pytest.mark.browser
@@ -109,13 +107,10 @@ async def test_the_console(hostile: Person, open_screen: OpenScreen, signed_in: 
         assert seen.count("<b onx=1>") > 10
 
 
-async def test_the_phone(hostile: Person, open_screen: OpenScreen, live: str) -> None:
+async def test_the_phone(hostile: Person, open_screen: OpenScreen, signed_in_phone: SignIn) -> None:
     async with open_screen(HAND) as phone:
         finds = await axe_of(phone, "/phone/")
-        async with httpx.AsyncClient(base_url=live) as carrier:
-            await pick_up(carrier, hostile)
-            value = carrier.cookies["xuezu-phone"]
-        await phone.context.add_cookies([{"name": "xuezu-phone", "value": value, "url": live}])
+        await signed_in_phone(phone, hostile)
         seen = ""
         for path in await crawl(phone, "/phone/"):
             seen += await look_at(phone, path)

@@ -1,17 +1,23 @@
-"""The main job through pages, in two real browsers: the console on the desk and the phone in the hand."""
+"""The main job through pages, in real browsers: the console on the desk and phones in two hands."""
 
 import io
 import re
+from collections.abc import Awaitable, Callable
 
 import pytest
 import zxingcpp
 from PIL import Image
+from playwright.async_api import FilePayload
 
+from tests.acts import add_admin, done
 from tests.browser import HAND, Screen
-from tests.console.conftest import OpenScreen
-from tests.people import fresh_id_number, fresh_name, fresh_org_name, fresh_phone
+from tests.console.conftest import OpenScreen, SignIn
+from tests.members.sheets import xlsx
+from tests.people import People, fresh_id_number, fresh_name, fresh_org_name, fresh_phone
 
 pytestmark = pytest.mark.browser
+
+Worker = Callable[[], Awaitable[None]]
 
 
 async def read_qr(shown: Screen) -> str:
@@ -52,6 +58,18 @@ async def create_org(phone: Screen, name: str) -> None:
     await page.wait_for_selector(f"text={name}")
 
 
+async def come_in(console: Screen, phone: Screen, name: str) -> None:
+    """Sign in to the console by the phone: the code read off the screen, the number matched."""
+    await console.go("/console/")
+    await scan(phone, await read_qr(console))
+    await console.page.wait_for_selector(f"text={name[0]}** 已扫码")
+    assert "Linux" in await phone.text("main")
+    await phone.page.fill("#number", await console.page.inner_text(".match"))
+    await phone.page.click("text=确认登录")
+    await phone.page.wait_for_selector("text=已确认")
+    await console.page.wait_for_selector("text=您好")
+
+
 async def scan(phone: Screen, link: str) -> None:
     await phone.go("/phone/scan")
     await phone.page.fill("#code", link)
@@ -59,22 +77,73 @@ async def scan(phone: Screen, link: str) -> None:
     await phone.page.wait_for_selector("#number")
 
 
-async def test_an_administrator_comes_in_by_scan(open_screen: OpenScreen) -> None:
-    async with open_screen() as console, open_screen(HAND) as phone:
-        name, org = fresh_name(), fresh_org_name()
+async def import_sheet(console: Screen, worker: Worker, names: list[str]) -> None:
+    """A real sheet through the wizard: uploaded, looked at, confirmed."""
+    page = console.page
+    await page.click("nav >> text=通讯录")
+    await page.click("text=批量导入")
+    content = xlsx([[name, fresh_phone(), "第一党支部"] for name in names])
+    sheet = FilePayload(name="党员.xlsx", mimeType="application/octet-stream", buffer=content)
+    await page.set_input_files("[name=file]", files=sheet)
+    await page.check("text=创建这些支部")
+    await page.click("text=上传并检查")
+    await page.wait_for_url("**/imports/*")
+    await worker()
+    await page.click("text=确认导入")
+    await page.wait_for_selector("text=正在导入")
+    await worker()
+    await page.wait_for_selector("text=导入完成")
+    await page.click("text=查看通讯录")
+    table = await console.text("table.people")
+    assert all(name in table for name in names)
+
+
+async def certify(console: Screen, phone: Screen, below: str) -> None:
+    """The console shows an invitation, another's phone takes a picture of it and applies, the console approves."""
+    page = console.page
+    await page.click("nav >> text=认证")
+    await page.click("nav.tabs >> text=邀请")
+    await page.click("text=创建邀请")
+    await page.click("#dialog button[type=submit]")
+    await page.wait_for_selector(".qr")
+    picture = FilePayload(name="码.png", mimeType="image/png", buffer=await page.screenshot())
+    await phone.go("/phone/scan")
+    await phone.page.set_input_files("[data-picture]", files=picture)
+    await phone.page.click(f"li:has-text('{below}') >> button")
+    await phone.page.wait_for_selector("text=申请已提交")
+    await page.click("nav.tabs >> text=申请")
+    await page.click(f"tr:has-text('{below}') >> text=通过")
+    await page.click("#dialog button[type=submit]")
+    await page.wait_for_selector("text=没有等待确认的申请")
+
+
+async def test_the_main_job(open_screen: OpenScreen, worker: Worker, nothing_kept: None) -> None:
+    async with open_screen() as console, open_screen(HAND) as phone, open_screen(HAND) as other:
+        name, org, below = fresh_name(), fresh_org_name(), fresh_org_name()
+        learner, second = fresh_name(), fresh_name()
         await register(phone, name=name)
         await create_org(phone, org)
-        await console.go("/console/")
-        await scan(phone, await read_qr(console))
-        await console.page.wait_for_selector(f"text={name[0]}** 已扫码")
-        assert "Linux" in await phone.text("main")
-        await phone.page.fill("#number", await console.page.inner_text(".match"))
-        await phone.page.click("text=确认登录")
-        await phone.page.wait_for_selector("text=已确认")
-        await console.page.click(f"text={org}")
-        await console.page.wait_for_selector(".figures")
-        await console.page.click("text=通讯录")
-        assert name in await console.text("table")
+        await come_in(console, phone, name)
+        await console.page.click(f".org-card:has-text('{org}')")
+        await import_sheet(console, worker, [learner, fresh_name()])
+        await register(other, name=second)
+        await create_org(other, below)
+        await certify(console, other, below)
+
+        await console.page.click("nav >> text=学习报表")
+        await console.page.wait_for_selector(".chart svg")
+        assert "学员总数 3" in await console.text("main")  # the two of the sheet, and their main admin
+        assert f"{below} 人数过少，不显示" in await console.text("#subordinates")
+        await console.page.click(f"#subordinates >> text={below}")
+        await console.page.wait_for_selector(f".crumbs >> text={org}")
+        assert second not in await console.text()
+        await phone.go("/phone/")
+        await phone.page.click("text=组内排名")
+        await phone.page.wait_for_selector("text=我的名次：第 1 名")
+        assert name in await phone.text("table")
+        await console.page.click("nav >> text=操作记录")
+        assert "完成导入" in await console.text("table")
+
         await console.page.click("text=退出登录")
         await console.page.wait_for_selector(".qr")
         await console.page.go_back()
@@ -82,9 +151,11 @@ async def test_an_administrator_comes_in_by_scan(open_screen: OpenScreen) -> Non
         assert name not in await console.text()
 
 
-async def test_a_refused_scan_is_told_and_can_be_tried_again(open_screen: OpenScreen) -> None:
+async def test_a_refused_scan_is_told_and_can_be_tried_again(
+    open_screen: OpenScreen, signed_in_phone: SignIn, people: People
+) -> None:
     async with open_screen() as console, open_screen(HAND) as phone:
-        await register(phone, name=fresh_name())
+        await signed_in_phone(phone, await people.register())
         await console.go("/console/")
         first = await read_qr(console)
         await scan(phone, first)
@@ -93,3 +164,49 @@ async def test_a_refused_scan_is_told_and_can_be_tried_again(open_screen: OpenSc
         await console.page.click("button:text-is('换一个二维码')")
         await console.page.wait_for_selector(".qr")
         assert await read_qr(console) != first
+
+
+async def test_who_is_shut_out_in_mid_session_is_told(
+    open_screen: OpenScreen, signed_in: SignIn, people: People
+) -> None:
+    main, other = await people.register(), await people.register()
+    org = await main.create_org()
+    await add_admin(main, org, other)
+    async with open_screen() as console:
+        await signed_in(console, other)
+        await console.go(f"/console/orgs/{org['id']}/members")
+        done(await main.delete(f"/v1/orgs/{org['id']}/admins/{other.user_id}"), 204)
+        console.watched.expect(404)
+        await console.page.fill("#q", "王")
+        await console.page.wait_for_selector("#notices >> text=未找到")
+        await console.go("/console/")
+        assert org["name"] not in await console.text(".grid, .empty")
+        await other.delete("/v1/me/sessions")
+        await console.page.click("text=登录与密钥")
+        await console.page.wait_for_selector(".qr")
+
+
+async def test_a_province_asks_for_the_security_key(open_screen: OpenScreen, signed_in: SignIn, people: People) -> None:
+    person = await people.register()
+    org = await person.create_org(region_code="320000")
+    async with open_screen() as console:
+        page = console.page
+        devices = await console.context.new_cdp_session(page)
+        await devices.send("WebAuthn.enable")
+        key = {"protocol": "ctap2", "transport": "usb", "automaticPresenceSimulation": True}
+        await devices.send("WebAuthn.addVirtualAuthenticator", {"options": key})
+        await signed_in(console, person)
+        console.watched.expect(403)
+        assert await console.go(f"/console/orgs/{org['id']}/members") == 403
+        await page.click("text=去登记")
+        await page.fill("#key-name", "办公室的钥匙")
+        await page.click("button:text-is('登记安全密钥')")
+        await page.wait_for_selector(".entries >> text=办公室的钥匙")
+        await console.go(f"/console/orgs/{org['id']}/members")
+        await page.click("button:text-is('使用安全密钥')")
+        await page.wait_for_selector("#people")
+        assert page.url.endswith(f"/console/orgs/{org['id']}/members")
+        await page.click("text=登录与密钥")
+        await page.click("summary:has-text('删除')")
+        await page.click("text=确认删除“办公室的钥匙”")
+        await page.wait_for_selector("text=还没有安全密钥")

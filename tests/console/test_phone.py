@@ -1,6 +1,5 @@
 """The phone simulator: ID card, inbox, and codes read out of pictures; over HTTP."""
 
-import asyncio
 import io
 import re
 from urllib.parse import parse_qs, urlsplit
@@ -12,28 +11,8 @@ from app.console.site import routers
 from app.qr import draw_png
 from app.settings import Environment, Settings
 from tests.acts import add_member, add_unit, apply, done, invite, invite_admin
-from tests.console.conftest import ORIGIN
-from tests.people import People, Person, fresh_id_number
-
-
-async def pick_up(phone: httpx.AsyncClient, person: Person) -> None:
-    """Sign the simulated phone in as this person."""
-    origin = {"Origin": str(phone.base_url).rstrip("/")}
-
-    async def arrived() -> list[str]:
-        outbox = await person.api.get("/v1/simulator/sms", params={"phone": person.phone})
-        return [message["code"] for message in outbox.json()["items"]]
-
-    before = await arrived()
-    sent = await phone.post("/phone/codes", data={"phone": person.phone}, headers=origin)
-    assert sent.status_code == 200, sent.text
-    for _ in range(500):
-        codes = await arrived()
-        if codes != before:
-            break
-        await asyncio.sleep(0.02)
-    form = {"phone": person.phone, "code": codes[0]}
-    assert (await phone.post("/phone/session", data=form, headers=origin)).status_code == 303
+from tests.console.conftest import ORIGIN, pick_up
+from tests.people import People, fresh_id_number
 
 
 async def test_an_id_card_is_handed_in_and_waits(visitor: httpx.AsyncClient, people: People) -> None:

@@ -1,13 +1,14 @@
 """The reports' pages: figures and their trend, drilled down level by level, sorted, and silent about people below."""
 
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import httpx
 import pytest
 
 from tests.acts import Json, add_member, add_unit, certify
-from tests.console.conftest import let_in
+from tests.console.conftest import ORIGIN, let_in
 from tests.people import People, Person
 
 PART = {"HX-Request": "true"}
@@ -48,6 +49,7 @@ async def read(scene: Scene, org: Json, path: str = "", *, headers: dict[str, st
     return re.sub(r"\s+", " ", shown.text)
 
 
+@pytest.mark.usefixtures("nothing_kept")
 async def test_figures_are_read_level_by_level_and_nobody_below_is_named(scene: Scene) -> None:
     text = await read(scene, scene.top, "?period=30d")
     assert text.index("本组织及全部下级") < text.index("<dd>11")
@@ -99,3 +101,23 @@ async def test_a_day_that_is_not_kept_is_refused_in_a_page(scene: Scene) -> None
     for day in ("1999-01-01", "2999-01-01", "x"):
         shown = await scene.visitor.get(f"/console/orgs/{scene.top['id']}/reports?day={day}")
         assert (shown.status_code, "返回首页" in shown.text) == (422, True)
+
+
+async def test_a_report_is_made_into_a_file(scene: Scene, worker: Callable[[], Awaitable[None]]) -> None:
+    at = f"/console/orgs/{scene.top['id']}"
+    dialog = await read(scene, scene.top, "/exports/new?period=30d&sort=points&order=desc", headers=PART)
+    kept = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', dialog))
+    assert (kept["period"], kept["sort"], kept["order"]) == ("30d", "points", "desc")
+    for what in ("overview", "units", "trend"):
+        form = kept | {"what": what, "format": "csv"}
+        made = await scene.visitor.post(f"{at}/reports/exports", data=form, headers=PART | ORIGIN)
+        assert (made.status_code, made.headers.get("HX-Redirect")) == (204, f"{at}/exports"), made.text
+    await worker()
+    files = re.findall(rf'href="({at}/exports/[^"]+/content)"', (await scene.visitor.get(f"{at}/exports")).text)
+    assert len(files) == 3
+    contents = [(await scene.visitor.get(file)).text for file in files]
+    assert any(scene.middle["name"] in content for content in contents)
+    wrong = await scene.visitor.post(f"{at}/reports/exports", data=kept | {"day": "1999-01-01"}, headers=PART | ORIGIN)
+    assert wrong.status_code == 422
+    below = f"/console/orgs/{scene.middle['id']}/reports/exports"
+    assert (await scene.visitor.post(below, data=kept, headers=PART | ORIGIN)).status_code == 404

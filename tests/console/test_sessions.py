@@ -6,6 +6,8 @@ import httpx
 import pytest
 
 from app.console.page_route import HEADERS
+from app.main import create_app
+from app.settings import Settings
 from tests.console.conftest import ORIGIN, let_in
 from tests.people import People
 
@@ -146,3 +148,35 @@ async def test_the_language_is_chosen_and_kept(visitor: httpx.AsyncClient) -> No
     assert "Scan with your phone to sign in" in shown.text
     away = {"language": "zh", "back": "//evil.example/console/"}
     assert (await visitor.post("/console/language", data=away, headers=ORIGIN)).headers["location"] == "/console/"
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        "Mozilla/5.0 (Windows NT 10.0; WOW64; Trident/7.0; rv:11.0) like Gecko",
+        "Mozilla/4.0 (compatible; MSIE 8.0; Windows NT 6.1)",
+        "Mozilla/5.0 (Windows NT 6.1; WOW64; Trident/7.0; 360SE) like Gecko",
+    ],
+)
+async def test_a_browser_that_cannot_is_told_plainly(visitor: httpx.AsyncClient, agent: str) -> None:
+    shown = await visitor.get("/console/", headers={"User-Agent": agent})
+    assert "此浏览器无法使用管理后台" in shown.text
+    assert "极速模式" in shown.text
+    assert 'class="qr"' not in shown.text
+
+
+async def test_behind_https_the_cookies_are_of_this_host_alone(settings: Settings, people: People) -> None:
+    person = await people.register()
+    secure = create_app(settings.model_copy(update={"public_url": "https://xuezu.example"}))
+    transport = httpx.ASGITransport(secure, client=("127.0.0.1", 50002))
+    async with (
+        secure.router.lifespan_context(secure),
+        httpx.AsyncClient(transport=transport, base_url="https://xuezu.example") as visitor,
+    ):
+        await let_in(visitor, person)
+        (line,) = [cookie for cookie in visitor.cookies.jar if cookie.name == "__Host-xuezu-console"]
+        assert (line.secure, line.path, line.domain_specified) == (True, "/", False)
+        assert "xuezu-console" not in visitor.cookies
+        left = await visitor.post("/console/sign-out", headers={"Origin": "https://xuezu.example"})
+        assert left.status_code == 303
+        assert "__Host-xuezu-console" not in visitor.cookies
