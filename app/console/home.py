@@ -9,7 +9,9 @@ from fastapi import APIRouter, Request, Response
 
 from app.auth.access import Can, OrgScope, SignedIn
 from app.auth.permissions import Permission
-from app.console.rendering import Words, page, words_of
+from app.auth.step_up import demands_key
+from app.console.charts import draw
+from app.console.rendering import Words, page, part, words_of
 from app.console.route import ConsoleRoute
 from app.console.standing import at_home, over_org
 from app.db import Db
@@ -19,12 +21,15 @@ from app.paging import Page, Paging, paged_by
 from app.points.days import today
 from app.reports.periods import Span
 from app.reports.queries import Listing
-from app.reports.router import read_overview
+from app.reports.router import read_overview, read_trend
 from app.reports.schemas import Sort
 
 router = APIRouter(prefix="/console", route_class=ConsoleRoute, include_in_schema=False)
 
+Reader = Annotated[OrgScope, Can(Permission.REPORTS_READ)]
 _WAITING = 8
+_GLANCES = 6
+_ONE = Listing(Sort.NAME, descending=False, paging=Paging(1, None))
 
 
 # Where each kind that waits is answered.
@@ -57,6 +62,8 @@ async def show_home(request: Request, db: Db, scope: SignedIn, paging: Annotated
     shown = {
         "administered": administered,
         "belonging": belonging,
+        # Not where a key may be asked for: this page needs none.
+        "glances": {org.id for org in administered[:_GLANCES] if not demands_key(org.region_code)},
         "inbox": inbox,
         "total": total,
         "link_of": _place_of,
@@ -98,9 +105,19 @@ def _kinds(words: Words) -> dict[str, str]:
     }
 
 
+@router.get("/orgs/{org_id}/glance")
+async def show_glance(request: Request, db: Db, scope: Reader) -> Response:
+    """An org's week on its card: its figures with all below it, and how many were active day by day."""
+    report = await read_overview(request, scope, db, Span(today(), 7), _ONE)
+    trend = await read_trend(request, scope, db, today(), 7)
+    words = words_of(request)
+    values = [(point.day, point.subtree.active) for point in trend.days]
+    chart = draw(f"glance-{scope.org_id}", words("近 7 日活跃学员"), values, words.number, bars=True)
+    return part(request, "glance.html", figures=report.subtree, chart=chart)
+
+
 @router.get("/orgs/{org_id}")
-async def show_overview(request: Request, db: Db, scope: Annotated[OrgScope, Can(Permission.REPORTS_READ)]) -> Response:
+async def show_overview(request: Request, db: Db, scope: Reader) -> Response:
     """An org's figures at a glance."""
-    listing = Listing(Sort.NAME, descending=False, paging=Paging(1, None))
-    report = await read_overview(request, scope, db, Span(today(), 7), listing)
+    report = await read_overview(request, scope, db, Span(today(), 7), _ONE)
     return page(request, "overview.html", **await over_org(db, scope, "overview"), report=report, today=today())

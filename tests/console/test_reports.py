@@ -121,3 +121,17 @@ async def test_a_report_is_made_into_a_file(scene: Scene, worker: Callable[[], A
     assert wrong.status_code == 422
     below = f"/console/orgs/{scene.middle['id']}/reports/exports"
     assert (await scene.visitor.post(below, data=kept, headers=PART | ORIGIN)).status_code == 404
+
+
+async def test_the_first_page_shows_the_week_of_each_org_that_needs_no_key(scene: Scene, people: People) -> None:
+    home = (await scene.visitor.get("/console/")).text
+    (at,) = re.findall(r'hx-get="(/console/orgs/[^"]+/glance)"', home)
+    assert scene.top["id"] in at
+    glance = await scene.visitor.get(at, headers=PART)
+    assert (glance.status_code, "人均积分" in glance.text) == (200, True)
+    assert (await scene.visitor.get(at)).status_code == 404
+    await scene.visitor.post("/console/sign-out", headers=ORIGIN)
+    person = await people.register()
+    await person.create_org(region_code="320000")
+    await let_in(scene.visitor, person)
+    assert "/glance" not in (await scene.visitor.get("/console/")).text
