@@ -61,6 +61,7 @@ def draw(
     values: Sequence[tuple[date, float | None]],
     shown: Callable[[float | None], str],
     *,
+    tick: Callable[[float | None], str] | None = None,
     bars: bool = False,
 ) -> Chart:
     """The chart of these days, oldest first; the scale begins at nothing, so that heights compare."""
@@ -75,7 +76,7 @@ def draw(
         )
         for place, (day, value) in enumerate(values)
     ]
-    ticks = [Tick(round(_TOP + height * (1 - part), 1), shown(top * part)) for part in (0, 0.5, 1)]
+    ticks = [Tick(round(_TOP + height * (1 - part), 1), (tick or shown)(top * part)) for part in (0, 0.5, 1)]
     return Chart(
         slug, name, bars, marks, [] if bars else _lines(marks), round(room * 0.64, 1), ticks, _named(marks), shown
     )

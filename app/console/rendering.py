@@ -51,6 +51,14 @@ class Words:
             digits = 0 if float(value).is_integer() else 2
         return f"{value:,.{digits}f}"
 
+    def short(self, value: float | None) -> str:
+        """A round number in little room: `40万`, `400k`."""
+        if value is None or abs(value) < 10_000:
+            return self.number(value)
+        if not self.in_english:
+            return f"{value / 10_000:,.4g}万"
+        return f"{value / 1_000:,.4g}k" if abs(value) < 1_000_000 else f"{value / 1_000_000:,.4g}M"
+
     def percent(self, share: float | None) -> str:
         return "—" if share is None else f"{share:.1%}"
 

@@ -139,7 +139,14 @@ def _charts(request: Request, asked: Sequence[date], points: Mapping[date, Trend
         return value
 
     return [
-        draw(slug, name, [(day, told(day, slug)) for day in asked], shown, bars=bars)
+        draw(
+            slug,
+            name,
+            [(day, told(day, slug)) for day in asked],
+            shown,
+            tick=words.short if shown == words.number else None,
+            bars=bars,
+        )
         for slug, name, shown, bars in measures
     ]
 

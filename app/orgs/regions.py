@@ -77,9 +77,12 @@ def list_regions_under(code: str) -> Sequence[Region]:
 
 
 def path_of(code: str) -> str:
-    """A region's names from the province down (`江苏省南京市玄武区`); the nation's own name for the nation."""
+    """A region's names from the province down (`江苏省南京市玄武区`); the nation's own name for the nation.
+
+    Of a village (twelve digits) they are its township's, and of a township that is not listed its county's.
+    """
     names: list[str] = []
-    region = find_region(code)
+    region = find_region(code) or find_region(code[:9]) or find_region(code[:6])
     while region is not None and region.code != NATION:
         names.insert(0, region.name)
         region = find_region(region.parent_code or NATION)

@@ -4,7 +4,7 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
-from app.console.rendering import ENGLISH
+from app.console.rendering import ENGLISH, Words
 
 _ROOT = Path(str(files("app.console")))
 _SAID = re.compile(r"""\b(?:t|words|words_of\(request\))\(\s*(['"])((?:(?!\1).)*)\1""")
@@ -34,3 +34,16 @@ def test_templates_say_nothing_in_one_language_alone() -> None:
     for source in _ROOT.rglob("*.html"):
         bare = re.sub(r"\{[{%#].*?[}%#]\}", "", source.read_text(), flags=re.DOTALL).replace("中文", "")
         assert not _TEXT.search(bare), f"{source.name}: {_TEXT.search(bare)}"
+
+
+def test_numbers_are_written_as_their_reader_writes_them() -> None:
+    chinese, english = Words(in_english=False), Words(in_english=True)
+    assert [chinese.short(value) for value in (None, 0.5, 9_999, 400_000, 5_000_000)] == [
+        "—",
+        "0.50",
+        "9,999",
+        "40万",
+        "500万",
+    ]
+    assert [english.short(value) for value in (400_000, 5_000_000)] == ["400k", "5M"]
+    assert (chinese.number(1234567), chinese.number(2.5), chinese.percent(0.3456)) == ("1,234,567", "2.50", "34.6%")

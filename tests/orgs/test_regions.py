@@ -25,6 +25,11 @@ def test_level_and_path(code: str, level: Level, path: str) -> None:
     assert path_of(code) == path
 
 
+def test_a_village_is_named_by_what_it_lies_in() -> None:
+    assert path_of("110101001001") == "北京市东城区东华门街道"
+    assert path_of("110101999001") == "北京市东城区"
+
+
 async def test_the_tree_is_listed_level_by_level(api: httpx.AsyncClient) -> None:
     provinces = (await api.get("/v1/regions")).json()
     assert len(provinces) == 34
