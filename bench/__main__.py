@@ -10,6 +10,7 @@ from app.settings import Settings
 from bench import service
 from bench.events import ingest, totals_fresh
 from bench.flat import members_flat, overview_flat, overview_vs_recount, pages, rank_flat
+from bench.imports import import_100k
 from bench.memory import memory
 from bench.moves import move_50k, totals_fresh_transfer
 from bench.peer import vs_django
@@ -29,6 +30,7 @@ MEASURES: tuple[Callable[[Measured], list[Row]], ...] = (
     members_flat,
     pages,
     totals_rebuild,
+    import_100k,
     ingest,
     totals_fresh,
     move_50k,

@@ -1,0 +1,211 @@
+"""`import_100k`: a sheet of 100,000 people from its upload until it is done, beside a bare COPY and merge of them."""
+
+import asyncio
+import io
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+import psutil
+import xlsxwriter
+
+from app.cipher import Cipher
+from app.demo.people import Person, fresh_name, fresh_phone
+from app.members.imports.reader import SheetRow, read_sheet
+from app.members.imports.rows import StagedRow, stage_rows
+from bench.rows import Row
+from bench.service import Measured
+from bench.watched import stall_ms
+
+UNITS = 300
+SAMPLE = 2000  # rows that are written one by one
+
+
+def import_100k(measured: Measured) -> list[Row]:
+    """Rounds in turn with the reference, each into an org of its own; and what the API process took meanwhile."""
+    count = 100_000 // measured.scale.divisor
+    bench = _Imports(measured)
+    ours, reference, one_by_one = [], [], []
+    with measured.worker(), bench.watched_api() as api:
+        bench.upload(api, _sheet(50))  # the first costs what is compiled once
+        before = api.resident()
+        for _ in range(max(2, measured.scale.rounds // 2)):
+            sheet = _sheet(count)
+            ours.append(bench.upload(api, sheet))
+            reading, staged = asyncio.run(bench.read(sheet))
+            reference.append(bench.timed(_copy_and_merge, staged))
+            one_by_one.append(bench.timed(_one_by_one, staged[:SAMPLE]) * count / min(SAMPLE, count))
+        grown, stalled = api.peak() - before, stall_ms(api.lines)
+    total = sorted(ours)[len(ours) // 2]
+    rows = f"{count:,} rows"
+    return [
+        Row.of("import_100k", ours, reference, 3, at_most=True, note=f"s, {rows}; / COPY and the bare merge"),
+        Row.of("import_one_by_one", one_by_one, ours, 5, note="s; a row a statement, committed together"),
+        Row("import_reading", reading, total, reading / total, 0.1, at_most=True, note="s; the child's processor time"),
+        Row.alone("import_api_stall", stalled, 50, note="ms, the longest that its event loop stood still"),
+        Row.alone("import_api_growth", grown, 64, note="MB, over what it was resident with before"),
+    ]
+
+
+class _Api(NamedTuple):
+    address: str
+    pid: int
+    lines: Path
+
+    def resident(self) -> float:
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")  # the peak is counted from here
+        self.lines.write_text("")
+        return float(psutil.Process(self.pid).memory_info().rss) / (1 << 20)
+
+    def peak(self) -> float:
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
+
+
+class _Imports:
+    def __init__(self, measured: Measured) -> None:
+        self._measured = measured
+
+    @contextmanager
+    def watched_api(self) -> Iterator[_Api]:
+        lines = self._measured.folder / "watched.txt"
+        lines.touch()
+        with self._measured.process("watched", ("-m", "bench.watched", str(lines)), "/readyz"):
+            yield _Api(self._measured.addresses["watched"], self._measured.pids["watched"], lines)
+
+    def _org(self) -> tuple[str, dict[str, str]]:
+        """A new org with its units, and the header of its main admin, who has registered for it."""
+        with httpx.Client(base_url=self._measured.ours, timeout=30) as service:
+            person = Person(service, fresh_phone(), fresh_name())
+            person.register()
+            user = UUID(person.call("GET", "/v1/me", 200)["id"])
+            self._measured.sql(_VERIFY, user, person.name)
+            body = {"name": f"中共基准县{person.phone}委员会", "region_code": "320102", "kind": "party"}
+            org = str(person.call("POST", "/v1/orgs", 201, json=body)["id"])
+        self._measured.sql(_UNITS, UUID(org), UNITS - 1)
+        return org, {"Authorization": f"Bearer {person.token}"}
+
+    def upload(self, api: _Api, sheet: bytes) -> float:
+        """The seconds from the upload's first byte until the import is done, confirmed as soon as it can be."""
+        org, headers = self._org()
+        with httpx.Client(base_url=api.address, headers=headers, timeout=60) as client:
+            began = time.perf_counter()
+            taken = client.post(f"/v1/orgs/{org}/imports", files={"file": ("a.xlsx", sheet)}).raise_for_status()
+            path = f"/v1/orgs/{org}/imports/{taken.json()['id']}"
+            for wanted in ("ready", "done"):
+                while (found := client.get(path).raise_for_status().json())["state"] != wanted:
+                    assert found["state"] in {"uploaded", "checking", "confirmed", "merging"}, found["state"]
+                    time.sleep(0.05)
+                if wanted == "ready":
+                    client.put(f"{path}/confirmation", json={}).raise_for_status()
+            took = time.perf_counter() - began
+        assert found["counts"]["refused"] == 0, found["counts"]
+        return took
+
+    async def read(self, sheet: bytes) -> tuple[float, list[StagedRow]]:
+        """What the reading child uses, and the rows as records, which the reference is given ready-made."""
+        file = self._measured.folder / "sheet.xlsx"
+        file.write_bytes(sheet)
+        rows: list[SheetRow] = []
+        with file.open("rb") as opened:
+            before = _children()
+            async for batch in read_sheet("xlsx", opened.fileno()):
+                rows += batch
+            reading = _children() - before
+        cipher = Cipher(self._measured.settings)
+        return reading, stage_rows(cipher, uuid4(), True, rows, [uuid4() for _ in rows])
+
+    def timed(
+        self, write: Callable[[asyncpg.Connection, UUID, Sequence[StagedRow]], Any], rows: list[StagedRow]
+    ) -> float:
+        """The seconds in which these records are written into a new org, in one transaction."""
+        org, _ = self._org()
+
+        async def run() -> float:
+            db = await asyncpg.connect(self._measured.superuser_url)
+            try:
+                began = time.perf_counter()
+                async with db.transaction():
+                    await write(db, UUID(org), rows)
+                return time.perf_counter() - began
+            finally:
+                await db.close()
+
+        return asyncio.run(run())
+
+
+async def _copy_and_merge(db: asyncpg.Connection, org: UUID, staged: Sequence[StagedRow]) -> None:
+    """The same people from ready-made records: COPY into a bare table, one merge into members, one into places."""
+    await db.execute(f"CREATE TEMPORARY TABLE bare ({_BARE}) ON COMMIT DROP")
+    await db.copy_records_to_table("bare", records=[_bare(row) for row in staged])
+    await db.execute("ANALYZE bare")
+    await db.execute(_MERGE_MEMBERS, org)
+    await db.execute(_MERGE_PLACES, org)
+
+
+async def _one_by_one(db: asyncpg.Connection, org: UUID, staged: Sequence[StagedRow]) -> None:
+    """The same, by a prepared statement a row and table."""
+    member, place = await db.prepare(_ONE_MEMBER), await db.prepare(_ONE_PLACE)
+    for row in staged:
+        found = await member.fetchval(org, *_bare(row)[:-1])
+        await place.fetch(org, found, row.unit_path)
+
+
+_VERIFY = """
+UPDATE users SET verified_name = $2, verified_at = now(), verification_method = 'alipay', party_member = true
+WHERE id = $1
+"""
+_UNITS = """
+INSERT INTO units (org_id, name, kind)
+SELECT $1, '第' || n || '党支部', 'branch' FROM generate_series(0, $2::int) AS n
+"""
+_BARE = "id uuid, name text, pinyin text, initials text, cipher bytea, index bytea, last4 bytea, unit text"
+_COLUMNS = "org_id, id, name, pinyin, initials, phone_cipher, phone_index, phone_last4_index, party"
+_KNOWN = "(org_id, phone_index) WHERE removed_at IS NULL DO UPDATE SET name = excluded.name"
+_MERGE_MEMBERS = f"""
+INSERT INTO members ({_COLUMNS})
+SELECT $1, id, name, pinyin, initials, cipher, index, last4, true FROM bare ON CONFLICT {_KNOWN}
+"""
+_MERGE_PLACES = """
+INSERT INTO places (org_id, member_id, unit_id)
+SELECT $1, m.id, u.id FROM bare AS b
+JOIN members AS m ON m.org_id = $1 AND m.phone_index = b.index AND m.removed_at IS NULL
+JOIN units AS u ON u.org_id = $1 AND u.name = b.unit
+ON CONFLICT DO NOTHING
+"""
+_ONE_MEMBER = f"""
+INSERT INTO members ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, true) ON CONFLICT {_KNOWN} RETURNING id
+"""
+_ONE_PLACE = """
+INSERT INTO places (org_id, member_id, unit_id)
+SELECT $1, $2, u.id FROM units AS u WHERE u.org_id = $1 AND u.name = $3 ON CONFLICT DO NOTHING
+"""
+
+
+def _bare(row: StagedRow) -> tuple[Any, ...]:
+    phone = (row.phone_cipher, row.phone_index, row.phone_last4_index)
+    return (row.new_member_id, row.name, row.pinyin, row.initials, *phone, row.unit_path)
+
+
+def _children() -> float:
+    used = psutil.Process().cpu_times()
+    return float(used.children_user + used.children_system)
+
+
+def _sheet(count: int) -> bytes:
+    """People with fresh phones in the units, as xlsx."""
+    content = io.BytesIO()
+    book = xlsxwriter.Workbook(content, {"constant_memory": True})
+    sheet = book.add_worksheet()
+    sheet.write_row(0, 0, ("姓名", "手机号码", "支部名称"))
+    chance = random.Random()
+    for number, phone in enumerate(chance.sample(range(10**8), count)):
+        sheet.write_row(number + 1, 0, (fresh_name(), f"199{phone:08d}", f"第{number % UNITS}党支部"))
+    book.close()
+    return content.getvalue()

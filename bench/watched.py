@@ -1,0 +1,50 @@
+"""The API as one process that watches its own event loop: `python -m bench.watched FILE`.
+
+A task wakes every two milliseconds. Where it was late, FILE gets a line `wall_ms cpu_ms`: how long the loop turned
+nothing, and how long this process computed meanwhile. The smaller of the two is the loop's own fault; the rest of the
+wall is the machine's, which had other work.
+"""
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+from typing import TextIO
+
+from app import serving
+from app.settings import Settings
+
+EVERY = 0.002
+WORTH_A_LINE_MS = 5.0
+
+
+async def _watch(file: TextIO) -> None:
+    wall, cpu = time.perf_counter(), time.process_time()
+    while True:
+        await asyncio.sleep(EVERY)
+        now, used = time.perf_counter(), time.process_time()
+        late_ms, used_ms = (now - wall - EVERY) * 1000, (used - cpu) * 1000
+        if min(late_ms, used_ms) > WORTH_A_LINE_MS:
+            file.write(f"{late_ms:.1f} {used_ms:.1f}\n")
+        wall, cpu = now, used
+
+
+def stall_ms(file: Path) -> float:
+    """The longest time for which the process kept its loop from turning."""
+    return max((min(map(float, line.split())) for line in file.read_text().splitlines()), default=0.0)
+
+
+def main() -> None:
+    lines = Path(sys.argv[1]).open("a", buffering=1)  # noqa: SIM115 — for as long as the process lives
+
+    class Watched(serving.Server):
+        async def startup(self, sockets: object = None) -> None:
+            await super().startup(sockets)  # type: ignore[arg-type]
+            self.watching = asyncio.create_task(_watch(lines))
+
+    serving.Server = Watched  # type: ignore[misc]
+    serving.serve(Settings().with_secrets())
+
+
+if __name__ == "__main__":
+    main()
