@@ -223,7 +223,8 @@ async def make_world(superuser_url: str, cipher: Cipher, tree: Tree) -> World:
         said("their indexes")
         await _seal_groups(pool, cipher, groups)
         said("phones of the groups")
-        await _write_days(pool, today())
+        # Up to yesterday: what comes today comes through the ledger, and a recount looks for it there.
+        await _write_days(pool, today() - timedelta(days=1))
         said("day rows")
         await pool.execute("VACUUM ANALYZE")
         said("vacuum, analyze")
