@@ -38,6 +38,7 @@ ATTEMPTS = 5
 LOOK_AGAIN = timedelta(seconds=5)
 """The queue tells of new jobs at once; of one that is to be tried again it does not."""
 BUSY_PAUSE = timedelta(seconds=1)
+AFTER_FAILURE = 2.0
 SILENCE = timedelta(seconds=20)
 """A job whose heartbeat has been silent for so long is taken for dead."""
 
@@ -47,7 +48,31 @@ class GaveUp(Exception):  # noqa: N818
 
 
 async def run_worker(settings: Settings, *, until_idle: bool = False, silence: timedelta = SILENCE) -> None:
-    """Run jobs until cancelled, then finish those at hand; with `until_idle` end when there are none left."""
+    """Run jobs until cancelled, then finish those at hand; with `until_idle` end when there are none left.
+
+    A database that goes away is waited for: the queue does not always outlive it, and is begun anew.
+    """
+    # Draining is for tests, which look at figures counted to the moment.
+    folding = None if until_idle else asyncio.create_task(keep_folding(settings))
+    try:
+        while True:
+            try:
+                await _run_jobs(settings, until_idle=until_idle, silence=silence)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                if until_idle:
+                    raise
+                log.error("queue_failed", error=type(error).__name__, sqlstate=getattr(error, "sqlstate", None))
+                await asyncio.sleep(AFTER_FAILURE)
+            else:
+                return
+    finally:
+        if folding is not None:
+            folding.cancel()
+            with suppress(asyncio.CancelledError):
+                await folding
+
+
+async def _run_jobs(settings: Settings, *, until_idle: bool, silence: timedelta) -> None:
     async with _queue(settings) as queue:
         running = asyncio.create_task(
             queue.qm.run(
@@ -61,19 +86,12 @@ async def run_worker(settings: Settings, *, until_idle: bool = False, silence: t
                 dequeue_timeout=LOOK_AGAIN,
             )
         )
-        # Draining is for tests, which look at figures counted to the moment.
-        folding = None if until_idle else asyncio.create_task(keep_folding(settings))
         try:
             await asyncio.shield(running)
         except asyncio.CancelledError:
             queue.shutdown.set()
             await running
             raise
-        finally:
-            if folding is not None:
-                folding.cancel()
-                with suppress(asyncio.CancelledError):
-                    await folding
 
 
 @asynccontextmanager

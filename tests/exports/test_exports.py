@@ -309,6 +309,8 @@ async def test_a_part_of_one_export_is_no_part_of_another(
     content = stream_content(engine, app.state.cipher, UUID(org["id"]), UUID(two["id"]))
     with pytest.raises(Undecryptable):
         await anext(content)
+    # What nothing decrypts would be in the way of a rotation of the keys.
+    assert (await admin.delete(f"/v1/orgs/{org['id']}/exports/{two['id']}")).status_code == 204
 
 
 async def test_what_failed_too_often_says_so(admin: Person, org: Json, at_work: Worker, worker: Work) -> None:

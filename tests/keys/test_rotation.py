@@ -94,19 +94,21 @@ async def test_a_rotation_in_the_middle_of_writes_loses_nothing(
     service._keys |= both._keys
     writer = asyncio.create_task(write())
     small = Sealed(MEMBERS.column, MEMBERS.bound, batch=3)
-    for _ in range(2):
-        under_way = asyncio.Event()
-        begun = partial(_set, under_way)
-        killed = asyncio.create_task(rotation._rotate(engine, both, small, begun))
-        await under_way.wait()
-        killed.cancel()
-        await asyncio.gather(killed, return_exceptions=True)
-    service.primary = both.primary  # restarted
     told: list[tuple[str, int, int]] = []
-    assert await rotation.rotate_data_keys(engine, both, Actor(), lambda *step: told.append(step)) == {}
-    await asyncio.gather(*(rotation.rotate_data_keys(engine, both, Actor(), lambda *_: None) for _ in range(2)))
-    writing = False
-    await writer
+    try:
+        for _ in range(2):
+            under_way = asyncio.Event()
+            begun = partial(_set, under_way)
+            killed = asyncio.create_task(rotation._rotate(engine, both, small, begun))
+            await under_way.wait()
+            killed.cancel()
+            await asyncio.gather(killed, return_exceptions=True)
+        service.primary = both.primary  # restarted
+        assert await rotation.rotate_data_keys(engine, both, Actor(), lambda *step: told.append(step)) == {}
+        await asyncio.gather(*(rotation.rotate_data_keys(engine, both, Actor(), lambda *_: None) for _ in range(2)))
+    finally:
+        writing = False
+        await writer
     try:
         assert {column for column, _, _ in told} >= {"members.phone_cipher", "users.phone_cipher"}
         alone = Cipher(settings)
