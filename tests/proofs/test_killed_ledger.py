@@ -79,6 +79,13 @@ class Service:
         postmaster.kill()
         psutil.wait_procs([postmaster, *backends], PATIENCE)
 
+    def supervise(self) -> None:
+        """What ended by itself, because it was starting when PostgreSQL was killed, is started again."""
+        for part, program in list(self.programs.items()):
+            if program.process.poll() is not None:
+                program.close()
+                self.start(part)
+
     def end(self) -> None:
         for part in list(self.programs):
             self.kill(part)
@@ -146,6 +153,7 @@ async def test_no_event_is_lost_or_doubled_whatever_is_killed(folder: Path) -> N
                 # Load goes on before the next kill.
                 while len(load.acknowledged) < done + 2 * BATCH:
                     assert not any(task.done() for task in posting)
+                    await asyncio.to_thread(service.supervise)
                     await asyncio.sleep(0.02)
             await asyncio.sleep(dice.random())
             part = parts[number] if len(parts) == KILLS else dice.choice(parts)
@@ -164,7 +172,8 @@ async def check(service: Service, load: Load) -> None:
     connection = await asyncpg.connect(service.url)
     try:
         async with asyncio.timeout(2 * PATIENCE):
-            while await connection.fetchval(_NOT_YET_FOLDED):  # noqa: ASYNC110 — the database has no event for it
+            while await connection.fetchval(_NOT_YET_FOLDED):
+                await asyncio.to_thread(service.supervise)
                 await asyncio.sleep(0.1)
         rows = await connection.fetch("SELECT event_id, user_id, points FROM point_events")
         assert len(rows) == len(load.acknowledged)
