@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    CTE,
     ColumnElement,
     Date,
     FromClause,
@@ -21,7 +22,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    text,
+    true,
     union,
     union_all,
 )
@@ -68,15 +69,15 @@ def recounted(org_id: UUID, span: Span, name: str = "recounted") -> Figures:
         select(literal("own"), placed.c.id, *who).where(placed.c.branch.is_(None)),
         select(literal("branch"), placed.c.branch, *who).where(placed.c.branch.is_not(None)),
     ).subquery(f"{name}_scoped")
-    counted = summed(scoped, (scoped.c.scope, scoped.c.id), span).subquery(f"{name}_counted")
+    earned = points_in(span).subquery(f"{name}_earned")
+    counted = summed(scoped, (scoped.c.scope, scoped.c.id), earned).subquery(f"{name}_counted")
     figures = select(*org, *counted.c).cte(f"{name}_figures")
     branches = select(*org, walked.c.id).where(walked.c.id == walked.c.branch)
     return Figures(figures, branches.subquery(f"{name}_branches"))
 
 
-def summed(people: FromClause, keys: tuple[ColumnElement[Any], ...], span: Span) -> Select[Any]:
-    """The figures of distinct people (`person`, `user_id`) by these keys of theirs."""
-    earned = points_in(span).subquery("earned")
+def summed(people: FromClause, keys: tuple[ColumnElement[Any], ...], earned: FromClause) -> Select[Any]:
+    """The figures of distinct people (`person`, `user_id`) by these keys of theirs; `earned`: user_id, points."""
     return (
         select(
             *keys,
@@ -126,19 +127,44 @@ def points_in(span: Span) -> Select[Any]:
     return select(days.c.user_id, func.sum(days.c.points).label("points")).group_by(days.c.user_id)
 
 
+def points_of(users: CTE, span: Span) -> Select[Any]:
+    """The same of these users alone (`user_id`), whose day rows are looked up one user after the other.
+
+    A nation's day rows are thousands of times as many as an org's: with `points_in` all of them would be added up.
+    """
+    folded = (
+        select(func.sum(UserDay.points).label("points"))
+        .where(UserDay.user_id == users.c.user_id, UserDay.day.between(span.since, span.until))
+        .having(func.count() > 0)
+        .lateral("folded")
+    )
+    late = _waiting(span.since, span.until).subquery("late")
+    days = union_all(
+        select(users.c.user_id, folded.c.points).select_from(users.join(folded, true())),
+        select(late.c.user_id, late.c.points).where(late.c.user_id.in_(select(users.c.user_id))),
+    ).subquery("days_of")
+    return select(days.c.user_id, func.sum(days.c.points).label("points")).group_by(days.c.user_id)
+
+
 def day_rows(since: date, until: date) -> Any:
     """The points of users by day, to the moment: the day rows and the facts that wait to be folded into them."""
+    return union_all(
+        select(UserDay.user_id, UserDay.day, UserDay.points).where(UserDay.day.between(since, until)),
+        _waiting(since, until),
+    )
+
+
+def _waiting(since: date, until: date) -> Select[Any]:
     waiting = (
         func.unnest(PointFact.user_ids, PointFact.days, PointFact.points)
         .table_valued(column("user_id", Uuid()), column("day", Date()), column("points"))
         .render_derived(name="waiting")
     )
-    return union_all(
-        select(UserDay.user_id, UserDay.day, UserDay.points).where(UserDay.day.between(since, until)),
+    return (
         select(waiting.c.user_id, waiting.c.day, waiting.c.points)
         .select_from(PointFact)
-        .join(waiting, text("true"))
-        .where(waiting.c.day.between(since, until)),
+        .join(waiting, true())
+        .where(waiting.c.day.between(since, until))
     )
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.orgs import tree
 from app.orgs.tables import Unit
 from app.reports.periods import Span
-from app.reports.recount import COUNTS, standings, summed
+from app.reports.recount import COUNTS, points_of, standings, summed
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,10 @@ async def read_units(db: AsyncConnection, org_id: UUID, span: Span) -> UnitRepor
         select(reaches.c.top, people.c.person, people.c.user_id)
         .join(people, and_(people.c.org_id == org_id, people.c.unit_id == reaches.c.id))
         .distinct()
-        .subquery("standing")
+        .cte("standing")
     )
-    counted = summed(standing, (standing.c.top,), span).subquery("counted")
+    users = select(standing.c.user_id).where(standing.c.user_id.is_not(None)).distinct().cte("users")
+    counted = summed(standing, (standing.c.top,), points_of(users, span).subquery("earned")).subquery("counted")
     units = select(reaches.c.top).distinct().subquery("tops")
     columns: list[ColumnElement[Any]] = [func.coalesce(counted.c[count], 0).label(count) for count in COUNTS]
     statement = (
