@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 from unittest.mock import AsyncMock
 
+import asyncpg
 import pytest
 from pgqueuer.core import listeners
 from pgqueuer.core.qm import QueueManager
@@ -164,3 +165,35 @@ async def test_the_job_of_a_killed_worker_is_taken_up(
     with pytest.raises(asyncio.CancelledError):
         await stopping
     assert ran == ["taken up"]
+
+
+async def test_a_worker_whose_queue_falls_with_its_database_begins_anew(
+    settings: Settings, ran: list[str], engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The queue ends so, when its server is away for some seconds: its listener's connection cannot be given back."""
+    falls = iter([asyncpg.InterfaceError("released back to the pool"), ConnectionRefusedError()])
+    run = QueueManager.run
+
+    async def fall(manager: QueueManager, **options: Any) -> None:
+        if (error := next(falls, None)) is not None:
+            raise error
+        await run(manager, **options)
+
+    async def no_folding(_: Settings) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(QueueManager, "run", fall)
+    monkeypatch.setattr(working, "keep_folding", no_folding)
+    monkeypatch.setattr(working, "AFTER_FAILURE", 0.05)
+    async with engine.begin() as db:
+        await enqueue(db, "note", {"text": "after the fall"})
+    at_work = asyncio.create_task(run_worker(settings))
+    try:
+        async with asyncio.timeout(30):
+            while ran != ["after the fall"]:
+                assert not at_work.done(), "it has ended"
+                await asyncio.sleep(0.05)
+    finally:
+        at_work.cancel()
+        await asyncio.gather(at_work, return_exceptions=True)
+    assert next(falls, None) is None
