@@ -12,10 +12,10 @@ from app.admins.schemas import AdminInvitationOut
 from app.auth.access import Can, OrgScope
 from app.auth.permissions import Permission
 from app.cipher import CipherDep
-from app.console.confirmations import PAGE_CHANGED, Confirmation, ask, confirm
-from app.console.forms import Form, PageForm, checked, refusal_of
+from app.console.confirmations import PAGE_CHANGED, Confirmation, confirmed
+from app.console.forms import Form, PageForm, checked, refusal_of, show_form
 from app.console.notices import done
-from app.console.rendering import page, part, words_of
+from app.console.rendering import page, words_of
 from app.console.route import ConsoleRoute
 from app.console.standing import in_org
 from app.db import Db
@@ -43,9 +43,7 @@ async def show_admins(
 @router.get("/admin-invitations/new")
 async def show_new_admin(request: Request, scope: MainAdmin) -> Response:
     """The form to invite somebody by phone."""
-    return part(
-        request, "settings/new_admin.html", **in_org(scope, "settings"), form=Form([]), wrong=False, problem=None
-    )
+    return show_form(request, "settings/new_admin.html", Form([]), **in_org(scope, "settings"))
 
 
 @router.post("/admin-invitations")
@@ -56,87 +54,42 @@ async def invite(request: Request, db: Db, cipher: CipherDep, scope: MainAdmin, 
     if not isinstance(body, ValidationError):
         outcome = await refusal_of(db, operations.invite_admin(db, cipher, scope, body))
     if isinstance(outcome, ValidationError | Problem):
-        problem = outcome if isinstance(outcome, Problem) else None
-        shown = {**in_org(scope, "settings"), "form": form, "problem": problem, "wrong": problem is None}
-        return part(request, "settings/new_admin.html", problem.status if problem else 422, **shown)
+        return show_form(request, "settings/new_admin.html", form, outcome, **in_org(scope, "settings"))
     return done(request, words_of(request)("已发出邀请，等待对方答复"), PAGE_CHANGED)
 
 
-@router.get("/admin-invitations/{invitation_id}/withdrawal")
-async def show_withdrawal(request: Request, scope: MainAdmin, invitation_id: Annotated[UUID, Path()]) -> Response:
-    """What withdrawing does."""
-    return ask(request, _withdrawal(request, scope, invitation_id))
-
-
-@router.post("/admin-invitations/{invitation_id}/withdrawal")
-async def withdraw(
-    request: Request, db: Db, scope: MainAdmin, invitation_id: Annotated[UUID, Path()], form: PageForm
-) -> Response:
+@confirmed(router, "/admin-invitations/{invitation_id}/withdrawal")
+def withdraw(request: Request, db: Db, scope: MainAdmin, invitation_id: Annotated[UUID, Path()]) -> Confirmation:
     """Takes an invitation back."""
-    asked = _withdrawal(request, scope, invitation_id)
-    said = words_of(request)("邀请已撤回")
-    return await confirm(
-        request, db, asked, form, lambda _: operations.withdraw_admin_invitation(db, scope, invitation_id), said
-    )
-
-
-@router.get("/admins/me/resignation")
-async def show_resignation(request: Request, scope: Resigning) -> Response:
-    """What resigning does, to be confirmed by the org's name."""
-    return ask(request, _resignation(request, scope))
-
-
-@router.post("/admins/me/resignation")
-async def resign(request: Request, db: Db, scope: Resigning, form: PageForm) -> Response:
-    """Gives up one's own office; the org is no longer theirs to see from here."""
-    asked = _resignation(request, scope)
-    said = words_of(request)("您已退出“{name}”的管理组", name=scope.org.name)
-    response = await confirm(request, db, asked, form, lambda _: operations.resign(db, scope), said)
-    if response.status_code == 200:
-        del response.headers["HX-Trigger"]
-        response.headers["HX-Redirect"] = "/console/"
-    return response
-
-
-@router.get("/admins/{user_id}/removal")
-async def show_removal(request: Request, db: Db, scope: MainAdmin, user_id: Annotated[UUID, Path()]) -> Response:
-    """What removing an admin does, to be confirmed by their name."""
-    return ask(request, await _removal(request, db, scope, user_id))
-
-
-@router.post("/admins/{user_id}/removal")
-async def remove(
-    request: Request, db: Db, scope: MainAdmin, user_id: Annotated[UUID, Path()], form: PageForm
-) -> Response:
-    """Takes an admin's office away."""
-    asked = await _removal(request, db, scope, user_id)
-    said = words_of(request)("{name} 不再是管理员", name=asked.name or "")
-    return await confirm(request, db, asked, form, lambda _: operations.remove_admin(db, scope, user_id), said)
-
-
-def _withdrawal(request: Request, scope: OrgScope, invitation_id: UUID) -> Confirmation:
     words = words_of(request)
     return Confirmation(
         title=words("撤回邀请"),
         says=words("撤回后对方不能再接受；需要时可以重新邀请。"),
         button=words("撤回"),
-        to=f"/console/orgs/{scope.org_id}/settings/admin-invitations/{invitation_id}/withdrawal",
+        act=lambda _: operations.withdraw_admin_invitation(db, scope, invitation_id),
+        said=words("邀请已撤回"),
         danger=False,
     )
 
 
-def _resignation(request: Request, scope: OrgScope) -> Confirmation:
+@confirmed(router, "/admins/me/resignation")
+def resign(request: Request, db: Db, scope: Resigning) -> Confirmation:
+    """Gives up one's own office; the org is no longer theirs to see from here."""
     words = words_of(request)
     return Confirmation(
         title=words("退出管理组"),
         says=words("退出后您不能再管理“{name}”；要回来需由主管理员再次添加。您仍在通讯录中。", name=scope.org.name),
         button=words("退出管理组"),
-        to=f"/console/orgs/{scope.org_id}/settings/admins/me/resignation",
+        act=lambda _: operations.resign(db, scope),
+        said=words("您已退出“{name}”的管理组", name=scope.org.name),
         name=scope.org.name,
+        leads_to="/console/",
     )
 
 
-async def _removal(request: Request, db: Db, scope: OrgScope, user_id: UUID) -> Confirmation:
+@confirmed(router, "/admins/{user_id}/removal")
+async def remove(request: Request, db: Db, scope: MainAdmin, user_id: Annotated[UUID, Path()]) -> Confirmation:
+    """Takes an admin's office away, their name having been typed."""
     admin = next((one for one in await queries.list_admins(db, scope.org_id) if one.user_id == user_id), None)
     if admin is None:
         raise NotFound
@@ -145,6 +98,7 @@ async def _removal(request: Request, db: Db, scope: OrgScope, user_id: UUID) -> 
         title=words("移除管理员 {name}", name=admin.name or ""),
         says=words("{name} 将不能再管理本组织，但仍在通讯录中；需要时可以再次添加。", name=admin.name or ""),
         button=words("移除"),
-        to=f"/console/orgs/{scope.org_id}/settings/admins/{user_id}/removal",
+        act=lambda _: operations.remove_admin(db, scope, user_id),
+        said=words("{name} 不再是管理员", name=admin.name or ""),
         name=admin.name,
     )

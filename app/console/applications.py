@@ -9,8 +9,7 @@ from app.auth.access import Can, OrgScope
 from app.auth.permissions import Permission
 from app.certification import queries
 from app.certification.operations import approve_application, refuse_application
-from app.console.confirmations import Confirmation, ask, confirm
-from app.console.forms import PageForm
+from app.console.confirmations import Confirmation, confirmed
 from app.console.rendering import page, words_of
 from app.console.route import ConsoleRoute
 from app.console.standing import in_org
@@ -41,37 +40,9 @@ async def show_applications(
     return page(request, "certification/applications.html", **shown)
 
 
-@router.get("/{application_id}/approval")
-async def show_approval(request: Request, db: Db, scope: Writer, application_id: ApplicationId) -> Response:
-    """What confirming does."""
-    return ask(request, await _approval(request, db, scope, application_id))
-
-
-@router.post("/{application_id}/approval")
-async def approve(request: Request, db: Db, scope: Writer, application_id: ApplicationId, form: PageForm) -> Response:
+@confirmed(router, "/{application_id}/approval")
+async def approve(request: Request, db: Db, scope: Writer, application_id: ApplicationId) -> Confirmation:
     """Certifies the applicant under this org."""
-    asked = await _approval(request, db, scope, application_id)
-    said = words_of(request)("认证已通过")
-    return await confirm(request, db, asked, form, lambda _: approve_application(db, scope, application_id), said)
-
-
-@router.get("/{application_id}/refusal")
-async def show_refusal(request: Request, db: Db, scope: Writer, application_id: ApplicationId) -> Response:
-    """Asks for the reason."""
-    return ask(request, await _refusal(request, db, scope, application_id))
-
-
-@router.post("/{application_id}/refusal")
-async def refuse(request: Request, db: Db, scope: Writer, application_id: ApplicationId, form: PageForm) -> Response:
-    """Refuses the applicant."""
-    asked = await _refusal(request, db, scope, application_id)
-    said = words_of(request)("已拒绝，理由已告知对方")
-    return await confirm(
-        request, db, asked, form, lambda reason: refuse_application(db, scope, application_id, reason), said
-    )
-
-
-async def _approval(request: Request, db: Db, scope: OrgScope, application_id: UUID) -> Confirmation:
     one, words = await queries.get_received_application(db, scope.org_id, application_id), words_of(request)
     return Confirmation(
         title=words("通过认证"),
@@ -81,17 +52,21 @@ async def _approval(request: Request, db: Db, scope: OrgScope, application_id: U
             above=scope.org.name,
         ),
         button=words("通过"),
-        to=f"/console/orgs/{scope.org_id}/certification/applications/{application_id}/approval",
+        act=lambda _: approve_application(db, scope, application_id),
+        said=words("认证已通过"),
         danger=False,
     )
 
 
-async def _refusal(request: Request, db: Db, scope: OrgScope, application_id: UUID) -> Confirmation:
+@confirmed(router, "/{application_id}/refusal")
+async def refuse(request: Request, db: Db, scope: Writer, application_id: ApplicationId) -> Confirmation:
+    """Refuses the applicant."""
     one, words = await queries.get_received_application(db, scope.org_id, application_id), words_of(request)
     return Confirmation(
         title=words("拒绝“{name}”的申请", name=one.subordinate_name),
         says=words("对方的管理员会看到理由，并可以重新申请。"),
         button=words("拒绝"),
-        to=f"/console/orgs/{scope.org_id}/certification/applications/{application_id}/refusal",
+        act=lambda reason: refuse_application(db, scope, application_id, reason),
+        said=words("已拒绝，理由已告知对方"),
         reason=words("拒绝的理由"),
     )

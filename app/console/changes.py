@@ -12,10 +12,10 @@ from app.admins.schemas import ChangeRequestOut, HandOverCreate, RecoveryCreate,
 from app.auth.access import Can, OrgScope
 from app.auth.permissions import Permission
 from app.certification.queries import list_superiors
-from app.console.confirmations import PAGE_CHANGED, Confirmation, ask, confirm
-from app.console.forms import Form, PageForm, checked, fields_of, refusal_of
+from app.console.confirmations import PAGE_CHANGED, Confirmation, confirmed
+from app.console.forms import Form, Outcome, PageForm, checked, refusal_of, show_form
 from app.console.notices import done
-from app.console.rendering import page, part, words_of
+from app.console.rendering import page, words_of
 from app.console.route import ConsoleRoute
 from app.console.standing import in_org
 from app.db import Db
@@ -51,7 +51,7 @@ async def show_settings(request: Request, db: Db, scope: Reader, paging: Annotat
 @router.get("/renames/new")
 async def show_rename(request: Request, db: Db, scope: Writer) -> Response:
     """The form of a new name."""
-    return await _show_form(request, db, scope, "renames", Form([]), None)
+    return await _show_form(request, db, scope, "renames", Form([]))
 
 
 @router.post("/renames")
@@ -64,7 +64,7 @@ async def ask_rename(request: Request, db: Db, scope: Writer, form: PageForm) ->
 @router.get("/hand-overs/new")
 async def show_hand_over(request: Request, db: Db, scope: Writer) -> Response:
     """To whom the main admin hands over."""
-    return await _show_form(request, db, scope, "hand-overs", Form([]), None)
+    return await _show_form(request, db, scope, "hand-overs", Form([]))
 
 
 @router.post("/hand-overs")
@@ -77,7 +77,7 @@ async def ask_hand_over(request: Request, db: Db, scope: Writer, form: PageForm)
 @router.get("/recoveries/new")
 async def show_recovery(request: Request, db: Db, scope: Writer) -> Response:
     """Who is to follow a main admin who is gone."""
-    return await _show_form(request, db, scope, "recoveries", Form([]), None)
+    return await _show_form(request, db, scope, "recoveries", Form([]))
 
 
 @router.post("/recoveries")
@@ -87,21 +87,9 @@ async def ask_recovery(request: Request, db: Db, scope: Writer, form: PageForm) 
     return await _ask(request, db, scope, "recoveries", form, body)
 
 
-@router.get("/change-requests/{request_id}/withdrawal")
-async def show_withdrawal(request: Request, db: Db, scope: Writer, request_id: RequestId) -> Response:
-    """What withdrawing does."""
-    return ask(request, await _withdrawal(request, db, scope, request_id))
-
-
-@router.post("/change-requests/{request_id}/withdrawal")
-async def withdraw(request: Request, db: Db, scope: Writer, request_id: RequestId, form: PageForm) -> Response:
+@confirmed(router, "/change-requests/{request_id}/withdrawal")
+async def withdraw(request: Request, db: Db, scope: Writer, request_id: RequestId) -> Confirmation:
     """Takes back what the org asked."""
-    asked = await _withdrawal(request, db, scope, request_id)
-    said = words_of(request)("申请已撤回")
-    return await confirm(request, db, asked, form, lambda _: withdraw_change_request(db, scope, request_id), said)
-
-
-async def _withdrawal(request: Request, db: Db, scope: OrgScope, request_id: UUID) -> Confirmation:
     one: ChangeRequestOut = await queries.get_change_request(db, scope.org_id, request_id)
     if one.org_id != scope.org_id:
         raise NotFound
@@ -110,26 +98,15 @@ async def _withdrawal(request: Request, db: Db, scope: OrgScope, request_id: UUI
         title=words("撤回申请"),
         says=words("撤回后一切保持不变；需要时可以重新申请。"),
         button=words("撤回"),
-        to=f"/console/orgs/{scope.org_id}/settings/change-requests/{request_id}/withdrawal",
+        act=lambda _: withdraw_change_request(db, scope, request_id),
+        said=words("申请已撤回"),
         danger=False,
     )
 
 
-@router.get("/closure")
-async def show_closure(request: Request, scope: Closer) -> Response:
-    """What closing does, to be confirmed by the org's name."""
-    return ask(request, _closure(request, scope))
-
-
-@router.post("/closure")
-async def close(request: Request, db: Db, scope: Closer, form: PageForm) -> Response:
+@confirmed(router, "/closure")
+def close(request: Request, db: Db, scope: Closer) -> Confirmation:
     """Closes the org for good, its name having been typed."""
-    said = words_of(request)("“{name}”已关闭", name=scope.org.name)
-    asked = _closure(request, scope)
-    return await confirm(request, db, asked, form, lambda _: close_org(db, scope, None), said)
-
-
-def _closure(request: Request, scope: OrgScope) -> Confirmation:
     words = words_of(request)
     return Confirmation(
         title=words("关闭本组织"),
@@ -137,7 +114,8 @@ def _closure(request: Request, scope: OrgScope) -> Confirmation:
             "关闭后不能恢复：本组织离开上级，等待中的邀请和申请都会结束，历史记录仍可查看。下面还有下级组织时不能关闭。"
         ),
         button=words("关闭本组织"),
-        to=f"/console/orgs/{scope.org_id}/settings/closure",
+        act=lambda _: close_org(db, scope, None),
+        said=words("“{name}”已关闭", name=scope.org.name),
         name=scope.org.name,
     )
 
@@ -163,20 +141,11 @@ async def _ask(request: Request, db: Db, scope: OrgScope, act: str, form: Form, 
 
 
 async def _show_form(
-    request: Request, db: Db, scope: OrgScope, act: str, form: Form, outcome: ValidationError | Problem | None
+    request: Request, db: Db, scope: OrgScope, act: str, form: Form, outcome: Outcome = None
 ) -> Response:
-    problem = outcome if isinstance(outcome, Problem) else None
-    wrong = fields_of(outcome) if isinstance(outcome, ValidationError) else set()
     admins = [] if act == "renames" else await queries.list_admins(db, scope.org_id)
-    shown = {
-        **await _standing(db, scope),
-        "act": act,
-        "form": form,
-        "problem": problem,
-        "wrong": wrong,
-        "others": [admin for admin in admins if not admin.main],
-    }
-    return part(request, _FORMS[act], problem.status if problem else 422 if wrong else 200, **shown)
+    shown = {**await _standing(db, scope), "act": act, "others": [admin for admin in admins if not admin.main]}
+    return show_form(request, _FORMS[act], form, outcome, **shown)
 
 
 async def _standing(db: Db, scope: OrgScope) -> dict[str, Any]:

@@ -1,14 +1,14 @@
 """What an act will do, said before it is done: in a dialog, confirmed by a name or given a reason where it must be."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
 
-from fastapi import Request
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
 from pydantic import TypeAdapter, ValidationError
 
-from app.console.forms import Form, refusal_of
+from app.console.forms import Form, PageForm, refusal_of
 from app.console.notices import done
 from app.console.rendering import part
 from app.db import Db
@@ -21,35 +21,50 @@ _reason: TypeAdapter[str] = TypeAdapter(Reason)
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """A question with all that its dialog shows, in the reader's language already."""
+    """A question with all that its dialog shows, in the reader's language already; and what is done on a yes."""
 
     title: str
     says: str
     button: str
-    to: str
+    act: Callable[[str], Awaitable[Any]]
+    """Does it; it is given the reason, or an empty text where none is asked for."""
+    said: str
+    """What is said when it is done."""
     name: str | None = None
     """What has to be typed before it is done."""
     reason: str | None = None
     """The label of the reason that has to be given."""
     danger: bool = True
-    kept: Mapping[str, str] = field(default_factory=dict)
-    """Fields that go along unseen."""
+    changed: str = PAGE_CHANGED
+    """The parts of the page that show what is different now."""
+    leads_to: str | None = None
+    """The page that is shown when it is done, where it is another."""
 
 
-def ask(request: Request, asked: Confirmation) -> HTMLResponse:
-    """The dialog."""
-    return _show(request, asked, Form([]), 200)
+Question = TypeVar("Question", bound=Callable[..., Confirmation | Awaitable[Confirmation]])
 
 
-async def confirm(
-    request: Request,
-    db: Db,
-    asked: Confirmation,
-    form: Form,
-    act: Callable[[str], Awaitable[Any]],
-    said: str,
-) -> HTMLResponse:
-    """Does it (`act` is given the reason, or an empty text) and says so; or asks again, with what was wrong."""
+def confirmed(router: APIRouter, path: str) -> Callable[[Question], Question]:
+    """Makes two routes of a question, which is written as a dependency: reading the path asks it, posting does it."""
+
+    def routes_of(question: Question) -> Question:
+        @router.get(path)
+        async def ask(request: Request, asked: Annotated[Confirmation, Depends(question)]) -> Response:
+            return _show(request, asked, Form([]), 200)
+
+        @router.post(path)
+        async def act(
+            request: Request, db: Db, asked: Annotated[Confirmation, Depends(question)], form: PageForm
+        ) -> Response:
+            return await _confirm(request, db, asked, form)
+
+        return question
+
+    return routes_of
+
+
+async def _confirm(request: Request, db: Db, asked: Confirmation, form: Form) -> HTMLResponse:
+    """Does it and says so; or asks again, with what was wrong."""
     wrong = set()
     if asked.name is not None and form.get("name", "").strip() != asked.name:
         wrong.add("name")
@@ -61,10 +76,13 @@ async def confirm(
             wrong.add("reason")
     if wrong:
         return _show(request, asked, form, 422, wrong=wrong)
-    outcome = await refusal_of(db, act(reason))
+    outcome = await refusal_of(db, asked.act(reason))
     if isinstance(outcome, Problem):
         return _show(request, asked, form, outcome.status, problem=outcome)
-    return done(request, said, PAGE_CHANGED)
+    response = done(request, asked.said, asked.changed)
+    if asked.leads_to is not None:
+        response.headers["HX-Redirect"] = asked.leads_to
+    return response
 
 
 def _show(

@@ -10,8 +10,7 @@ from app.admins.change_decisions import approve_change_request, refuse_change_re
 from app.admins.schemas import ChangeRequestOut
 from app.auth.access import Can, OrgScope
 from app.auth.permissions import Permission
-from app.console.confirmations import Confirmation, ask, confirm
-from app.console.forms import PageForm
+from app.console.confirmations import Confirmation, confirmed
 from app.console.rendering import page, words_of
 from app.console.route import ConsoleRoute
 from app.console.standing import in_org
@@ -36,44 +35,9 @@ async def show_received(request: Request, db: Db, scope: Reader, paging: Annotat
     return page(request, "settings/received.html", **in_org(scope, "settings"), requests=requests)
 
 
-@router.get("/{request_id}/approval")
-async def show_approval(request: Request, db: Db, scope: Writer, request_id: RequestId) -> Response:
-    """What consenting changes."""
-    return ask(request, await _approval(request, db, scope, request_id))
-
-
-@router.post("/{request_id}/approval")
-async def approve(request: Request, db: Db, scope: Writer, request_id: RequestId, form: PageForm) -> Response:
+@confirmed(router, "/{request_id}/approval")
+async def approve(request: Request, db: Db, scope: Writer, request_id: RequestId) -> Confirmation:
     """Consents: the change is made now."""
-    asked = await _approval(request, db, scope, request_id)
-    said = words_of(request)("已同意，变更已生效")
-    return await confirm(request, db, asked, form, lambda _: approve_change_request(db, scope, request_id), said)
-
-
-@router.get("/{request_id}/refusal")
-async def show_refusal(request: Request, db: Db, scope: Writer, request_id: RequestId) -> Response:
-    """Asks for the reason."""
-    return ask(request, await _refusal(request, db, scope, request_id))
-
-
-@router.post("/{request_id}/refusal")
-async def refuse(request: Request, db: Db, scope: Writer, request_id: RequestId, form: PageForm) -> Response:
-    """Refuses, with a reason that the org's admins read."""
-    asked = await _refusal(request, db, scope, request_id)
-    said = words_of(request)("已拒绝，理由已告知对方")
-    return await confirm(
-        request, db, asked, form, lambda reason: refuse_change_request(db, scope, request_id, reason), said
-    )
-
-
-async def _received(db: Db, scope: OrgScope, request_id: UUID) -> ChangeRequestOut:
-    one = await queries.get_change_request(db, scope.org_id, request_id)
-    if one.org_id == scope.org_id:
-        raise NotFound
-    return one
-
-
-async def _approval(request: Request, db: Db, scope: OrgScope, request_id: UUID) -> Confirmation:
     one, words = await _received(db, scope, request_id), words_of(request)
     if one.kind == "rename":
         says = words("“{before}”立即改名为“{after}”。", before=one.name_before or "", after=one.name_after or "")
@@ -84,17 +48,28 @@ async def _approval(request: Request, db: Db, scope: OrgScope, request_id: UUID)
         title=words("同意“{name}”的申请", name=one.org_name),
         says=says,
         button=words("同意"),
-        to=f"/console/orgs/{scope.org_id}/settings/received/{request_id}/approval",
+        act=lambda _: approve_change_request(db, scope, request_id),
+        said=words("已同意，变更已生效"),
         danger=False,
     )
 
 
-async def _refusal(request: Request, db: Db, scope: OrgScope, request_id: UUID) -> Confirmation:
+@confirmed(router, "/{request_id}/refusal")
+async def refuse(request: Request, db: Db, scope: Writer, request_id: RequestId) -> Confirmation:
+    """Refuses, with a reason that the org's admins read."""
     one, words = await _received(db, scope, request_id), words_of(request)
     return Confirmation(
         title=words("拒绝“{name}”的申请", name=one.org_name),
         says=words("对方的管理员会看到理由，并可以重新申请。"),
         button=words("拒绝"),
-        to=f"/console/orgs/{scope.org_id}/settings/received/{request_id}/refusal",
+        act=lambda reason: refuse_change_request(db, scope, request_id, reason),
+        said=words("已拒绝，理由已告知对方"),
         reason=words("拒绝的理由"),
     )
+
+
+async def _received(db: Db, scope: OrgScope, request_id: UUID) -> ChangeRequestOut:
+    one = await queries.get_change_request(db, scope.org_id, request_id)
+    if one.org_id == scope.org_id:
+        raise NotFound
+    return one

@@ -9,10 +9,10 @@ from pydantic import ValidationError
 from app.auth.access import Can, OrgScope
 from app.auth.permissions import Permission
 from app.cipher import Cipher, CipherDep
-from app.console.confirmations import Confirmation, ask, confirm
+from app.console.confirmations import Confirmation, confirmed
 from app.console.directory import AskedFor
-from app.console.forms import Form, PageForm, checked, refusal_of
-from app.console.rendering import page, part, words_of
+from app.console.forms import Form, PageForm, checked, refusal_of, show_form
+from app.console.rendering import page, words_of
 from app.console.route import ConsoleRoute
 from app.console.standing import in_org
 from app.db import Db
@@ -71,28 +71,17 @@ async def read_content(request: Request, db: Db, cipher: CipherDep, scope: Reade
     return await calls.read_export_content(request, scope, export_id, db, cipher)
 
 
-@router.get("/{export_id}/deletion")
-async def show_deletion(request: Request, db: Db, scope: Reader, export_id: ExportId) -> Response:
-    """What deleting does."""
-    await get_export(db, scope, export_id)
-    return ask(request, _deletion(request, scope, export_id))
-
-
-@router.post("/{export_id}/deletion")
-async def delete(request: Request, db: Db, scope: Reader, export_id: ExportId, form: PageForm) -> Response:
+@confirmed(router, "/{export_id}/deletion")
+async def delete(request: Request, db: Db, scope: Reader, export_id: ExportId) -> Confirmation:
     """Deletes the file; one that is being made is cancelled."""
-    asked = _deletion(request, scope, export_id)
-    said = words_of(request)("导出已删除")
-    return await confirm(request, db, asked, form, lambda _: delete_export(db, scope, export_id), said)
-
-
-def _deletion(request: Request, scope: OrgScope, export_id: UUID) -> Confirmation:
+    await get_export(db, scope, export_id)
     words = words_of(request)
     return Confirmation(
         title=words("删除导出"),
         says=words("文件立即删除；需要时可以重新导出。通讯录不受影响。"),
         button=words("删除"),
-        to=f"/console/orgs/{scope.org_id}/exports/{export_id}/deletion",
+        act=lambda _: delete_export(db, scope, export_id),
+        said=words("导出已删除"),
     )
 
 
@@ -103,11 +92,5 @@ async def _show_form(
     if isinstance(body, ValidationError):
         raise Invalid
     wanted = MemberFilter(**body.model_dump(include=set(_FILTERS)))
-    shown = {
-        **in_org(scope, "exports"),
-        "form": form,
-        "problem": problem,
-        "kept": form.given(*_FILTERS),
-        "count": await count_members(db, cipher, scope.org_id, wanted),
-    }
-    return part(request, "new_export.html", problem.status if problem else 200, **shown)
+    shown = {"kept": form.given(*_FILTERS), "count": await count_members(db, cipher, scope.org_id, wanted)}
+    return show_form(request, "new_export.html", form, problem, **in_org(scope, "exports"), **shown)

@@ -1,12 +1,14 @@
 """What a page's form sends, checked by the same schemas as the API's bodies, and given back where it is wrong."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Set
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Request
+from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
+from app.console.rendering import part
 from app.db import Db
 from app.errors import BadRequest, Problem, UnsupportedMediaType
 
@@ -58,6 +60,23 @@ def checked(model: type[Model], fields: Mapping[str, Any]) -> Model | Validation
 
 def fields_of(wrong: ValidationError) -> set[str]:
     return {str(error["loc"][0]) for error in wrong.errors() if error["loc"]}
+
+
+Outcome = ValidationError | Problem | Set[str] | None
+"""Why a form is shown: what is wrong with it (or the names of the fields that are), what refused it, or for the first
+time."""
+
+
+def show_form(request: Request, template: str, form: Form, outcome: Outcome = None, **shown: Any) -> HTMLResponse:
+    """A dialog's form with what was typed, and what is wrong with it: `wrong` and `problem` of the template."""
+    problem = outcome if isinstance(outcome, Problem) else None
+    wrong: Set[str] = set()
+    if isinstance(outcome, ValidationError):
+        wrong = fields_of(outcome) or {"form"}
+    elif isinstance(outcome, Set):
+        wrong = outcome
+    status = problem.status if problem else 422 if wrong else 200
+    return part(request, template, status, form=form, wrong=wrong, problem=problem, **shown)
 
 
 async def refusal_of(db: Db, done: Awaitable[T]) -> T | Problem:

@@ -15,9 +15,9 @@ from app.certification import router as calls
 from app.certification.operations import create_invitation, revoke_invitation
 from app.certification.schemas import InvitationCreate, InvitationOut
 from app.cipher import CipherDep
-from app.console.confirmations import Confirmation, ask, confirm
-from app.console.forms import Form, PageForm, checked, refusal_of
-from app.console.rendering import page, part, words_of
+from app.console.confirmations import Confirmation, confirmed
+from app.console.forms import Form, PageForm, checked, refusal_of, show_form
+from app.console.rendering import page, words_of
 from app.console.route import ConsoleRoute
 from app.console.standing import in_org
 from app.db import Db
@@ -32,6 +32,7 @@ router = APIRouter(
 Reader = Annotated[OrgScope, Can(Permission.CERTIFICATION_READ)]
 Writer = Annotated[OrgScope, Can(Permission.CERTIFICATION_WRITE)]
 InvitationId = Annotated[UUID, Path()]
+_FORM = "certification/new_invitation.html"
 
 
 def state_of(one: InvitationOut) -> str:
@@ -56,7 +57,7 @@ async def show_invitations(
 @router.get("/new")
 async def show_new_invitation(request: Request, scope: Writer) -> Response:
     """How long it holds, and for how many."""
-    return _show_form(request, scope, Form([]), None)
+    return show_form(request, _FORM, Form([]), **in_org(scope, "certification"))
 
 
 @router.post("")
@@ -64,10 +65,10 @@ async def invite(request: Request, db: Db, cipher: CipherDep, scope: Writer, for
     """Makes an invitation, and goes to its page."""
     body = checked(InvitationCreate, form.given("expires_in_hours", "max_uses"))
     if isinstance(body, ValidationError):
-        return _show_form(request, scope, form, body)
+        return show_form(request, _FORM, form, body, **in_org(scope, "certification"))
     made = await refusal_of(db, create_invitation(db, cipher, scope, body))
     if isinstance(made, Problem):
-        return _show_form(request, scope, form, made)
+        return show_form(request, _FORM, form, made, **in_org(scope, "certification"))
     return Response(
         status_code=204, headers={"HX-Redirect": f"/console/orgs/{scope.org_id}/certification/invitations/{made.id}"}
     )
@@ -96,35 +97,15 @@ async def read_picture(
     return Response(picture, media_type="image/png", headers=headers)
 
 
-@router.get("/{invitation_id}/revocation")
-async def show_revocation(request: Request, db: Db, scope: Writer, invitation_id: InvitationId) -> Response:
-    """What revoking does."""
-    await queries.get_invitation(db, scope.org_id, invitation_id)
-    return ask(request, _revocation(request, scope, invitation_id))
-
-
-@router.post("/{invitation_id}/revocation")
-async def revoke(request: Request, db: Db, scope: Writer, invitation_id: InvitationId, form: PageForm) -> Response:
+@confirmed(router, "/{invitation_id}/revocation")
+async def revoke(request: Request, db: Db, scope: Writer, invitation_id: InvitationId) -> Confirmation:
     """Ends an invitation."""
-    asked = _revocation(request, scope, invitation_id)
-    said = words_of(request)("邀请已撤销")
-    return await confirm(request, db, asked, form, lambda _: revoke_invitation(db, scope, invitation_id), said)
-
-
-def _revocation(request: Request, scope: OrgScope, invitation_id: UUID) -> Confirmation:
+    await queries.get_invitation(db, scope.org_id, invitation_id)
     words = words_of(request)
     return Confirmation(
         title=words("撤销邀请"),
         says=words("链接和二维码立即失效，不能恢复，需要时可以重新创建；已经提交的申请不受影响。"),
         button=words("撤销"),
-        to=f"/console/orgs/{scope.org_id}/certification/invitations/{invitation_id}/revocation",
-    )
-
-
-def _show_form(request: Request, scope: OrgScope, form: Form, outcome: ValidationError | Problem | None) -> Response:
-    problem = outcome if isinstance(outcome, Problem) else None
-    wrong = isinstance(outcome, ValidationError)
-    shown = {**in_org(scope, "certification"), "form": form, "problem": problem, "wrong": wrong}
-    return part(
-        request, "certification/new_invitation.html", problem.status if problem else 422 if wrong else 200, **shown
+        act=lambda _: revoke_invitation(db, scope, invitation_id),
+        said=words("邀请已撤销"),
     )

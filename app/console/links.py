@@ -1,6 +1,6 @@
 """“That is me” (S18): who asks to be linked to a row of the directory, accepted or refused; and undoing a link."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Request, Response
@@ -9,11 +9,11 @@ from pydantic import ValidationError
 from app.auth.access import Can, OrgScope
 from app.auth.permissions import Permission
 from app.cipher import Cipher, CipherDep
-from app.console.confirmations import PAGE_CHANGED, Confirmation, ask, confirm
-from app.console.forms import Form, PageForm, checked, refusal_of
+from app.console.confirmations import PAGE_CHANGED, Confirmation, confirmed
+from app.console.forms import Form, Outcome, PageForm, checked, refusal_of, show_form
 from app.console.notices import done
 from app.console.people import CHANGED
-from app.console.rendering import page, part, words_of
+from app.console.rendering import page, words_of
 from app.console.route import ConsoleRoute
 from app.console.standing import in_org
 from app.db import Db
@@ -56,83 +56,30 @@ async def accept(
     """Links the row to the asker's account."""
     body = checked(LinkAcceptance, form.given("member_id"))
     if isinstance(body, ValidationError) or body.member_id is None:
-        return await _show_acceptance(request, db, cipher, scope, request_id, form, wrong=True)
+        return await _show_acceptance(request, db, cipher, scope, request_id, form, {"member_id"})
     outcome = await refusal_of(db, accept_link_request(db, scope, request_id, body.member_id))
     if isinstance(outcome, Problem):
-        return await _show_acceptance(request, db, cipher, scope, request_id, form, problem=outcome)
+        return await _show_acceptance(request, db, cipher, scope, request_id, form, outcome)
     return done(request, words_of(request)("已关联，此人现为已激活"), PAGE_CHANGED)
 
 
-@router.get("/link-requests/{request_id}/refusal")
-async def show_refusal(request: Request, db: Db, cipher: CipherDep, scope: Writer, request_id: RequestId) -> Response:
-    """Asks for the reason."""
-    await get_received(db, cipher, scope.org_id, request_id)
-    return ask(request, _refusal(request, scope, request_id))
-
-
-@router.post("/link-requests/{request_id}/refusal")
-async def refuse(request: Request, db: Db, scope: Writer, request_id: RequestId, form: PageForm) -> Response:
+@confirmed(router, "/link-requests/{request_id}/refusal")
+def refuse(request: Request, db: Db, scope: Writer, request_id: RequestId) -> Confirmation:
     """Refuses, with a reason that the asker reads."""
-    asked = _refusal(request, scope, request_id)
-    said = words_of(request)("已拒绝，理由已告知对方")
-    return await confirm(
-        request, db, asked, form, lambda reason: refuse_link_request(db, scope, request_id, reason), said
-    )
-
-
-@router.get("/members/{member_id}/unlinking")
-async def show_unlinking(request: Request, db: Db, cipher: CipherDep, scope: Writer, member_id: MemberId) -> Response:
-    """What undoing a link does, to be confirmed by the person's name."""
-    return ask(request, await _unlinking(request, db, cipher, scope, member_id))
-
-
-@router.post("/members/{member_id}/unlinking")
-async def unlink(
-    request: Request, db: Db, cipher: CipherDep, scope: Writer, member_id: MemberId, form: PageForm
-) -> Response:
-    """Unlinks a row from the account that it is active through."""
-    asked = await _unlinking(request, db, cipher, scope, member_id)
-    said = words_of(request)("已解除关联")
-    response = await confirm(request, db, asked, form, lambda _: undo_link(db, scope, member_id), said)
-    if response.status_code == 200:
-        response.headers["HX-Trigger"] = response.headers["HX-Trigger"].replace(PAGE_CHANGED, CHANGED)
-    return response
-
-
-async def _show_acceptance(
-    request: Request,
-    db: Db,
-    cipher: Cipher,
-    scope: OrgScope,
-    request_id: UUID,
-    form: Form,
-    *,
-    problem: Problem | None = None,
-    wrong: bool = False,
-) -> Response:
-    try:
-        one = await get_received(db, cipher, scope.org_id, request_id)
-    except Problem:  # decided meanwhile: there is nothing left to choose
-        if problem is not None:
-            raise problem from None
-        raise
-    shown: dict[str, Any] = {"one": one, "form": form, "problem": problem, "wrong": wrong}
-    status = problem.status if problem else 422 if wrong else 200
-    return part(request, "link_acceptance.html", status, **in_org(scope, "links"), **shown)
-
-
-def _refusal(request: Request, scope: OrgScope, request_id: UUID) -> Confirmation:
     words = words_of(request)
     return Confirmation(
         title=words("拒绝关联"),
         says=words("申请人会看到理由；通讯录保持不变。"),
         button=words("拒绝"),
-        to=f"/console/orgs/{scope.org_id}/link-requests/{request_id}/refusal",
+        act=lambda reason: refuse_link_request(db, scope, request_id, reason),
+        said=words("已拒绝，理由已告知对方"),
         reason=words("拒绝的理由"),
     )
 
 
-async def _unlinking(request: Request, db: Db, cipher: Cipher, scope: OrgScope, member_id: UUID) -> Confirmation:
+@confirmed(router, "/members/{member_id}/unlinking")
+async def unlink(request: Request, db: Db, cipher: CipherDep, scope: Writer, member_id: MemberId) -> Confirmation:
+    """Unlinks a row from the account that it is active through, the person's name having been typed."""
     member, words = await get_member(db, cipher, scope.org_id, member_id), words_of(request)
     return Confirmation(
         title=words("解除 {name} 的关联", name=member.name),
@@ -141,6 +88,20 @@ async def _unlinking(request: Request, db: Db, cipher: Cipher, scope: OrgScope, 
             name=member.name,
         ),
         button=words("解除关联"),
-        to=f"/console/orgs/{scope.org_id}/members/{member_id}/unlinking",
+        act=lambda _: undo_link(db, scope, member_id),
+        said=words("已解除关联"),
         name=member.name,
+        changed=CHANGED,
     )
+
+
+async def _show_acceptance(
+    request: Request, db: Db, cipher: Cipher, scope: OrgScope, request_id: UUID, form: Form, outcome: Outcome = None
+) -> Response:
+    try:
+        one = await get_received(db, cipher, scope.org_id, request_id)
+    except Problem:  # decided meanwhile: there is nothing left to choose
+        if isinstance(outcome, Problem):
+            raise outcome from None
+        raise
+    return show_form(request, "link_acceptance.html", form, outcome, **in_org(scope, "links"), one=one)

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from app.auth.access import Can, OrgScope
 from app.auth.permissions import Permission
 from app.cipher import CipherDep
-from app.console.forms import Form, MaybeId, PageForm, checked, fields_of, refusal_of
+from app.console.confirmations import Confirmation, confirmed
+from app.console.forms import Form, MaybeId, Outcome, PageForm, checked, refusal_of, show_form
 from app.console.notices import done
 from app.console.rendering import part, words_of
 from app.console.route import ConsoleRoute
@@ -34,8 +35,7 @@ CHANGED = "members-changed"
 @router.get("/new")
 async def show_new_member(request: Request, db: Db, scope: Writer, unit: MaybeId = None) -> Response:
     """The form to add a person by hand, in a unit or at the org itself."""
-    form = Form([("unit_id", str(unit))] if unit else [])
-    return await _show_form(request, db, scope, form, 200)
+    return await _show_form(request, db, scope, Form([("unit_id", str(unit))] if unit else []))
 
 
 @router.post("")
@@ -45,7 +45,7 @@ async def add_member(request: Request, db: Db, cipher: CipherDep, scope: Writer,
     fields |= {"unit_ids": form.all("unit_id"), "party": form.get("party") == "yes"}
     body = checked(MemberCreate, fields)
     if isinstance(body, ValidationError):
-        return await _show_form(request, db, scope, form, 422, wrong=fields_of(body))
+        return await _show_form(request, db, scope, form, body)
     added = await refusal_of(db, create_member(db, cipher, scope, body))
     if isinstance(added, PhoneExists):
         units = await list_units_by_path(db, scope.org_id, "", UNITS)
@@ -53,7 +53,7 @@ async def add_member(request: Request, db: Db, cipher: CipherDep, scope: Writer,
         shown = {**in_org(scope, "members"), "member": added.extra.get("member"), "units": there}
         return part(request, "phone_exists.html", 409, **shown)
     if isinstance(added, Problem):
-        return await _show_form(request, db, scope, form, added.status, problem=added)
+        return await _show_form(request, db, scope, form, added)
     return done(request, words_of(request)("已添加 {name}", name=added.name), CHANGED)
 
 
@@ -80,8 +80,7 @@ async def show_member(request: Request, db: Db, cipher: CipherDep, scope: Reader
 async def show_edit(request: Request, db: Db, cipher: CipherDep, scope: Writer, member_id: MemberId) -> Response:
     """The drawer with name, phone and party flag to be edited."""
     member = await get_member(db, cipher, scope.org_id, member_id)
-    shown = {**in_org(scope, "members"), "member": member, "form": Form([]), "wrong": (), "problem": None}
-    return part(request, "member_form.html", **shown)
+    return show_form(request, "member_form.html", Form([]), **in_org(scope, "members"), member=member)
 
 
 @router.post("/{member_id}")
@@ -95,14 +94,8 @@ async def edit_member(
     if isinstance(body, MemberUpdate):
         outcome = await refusal_of(db, update_member(db, cipher, scope, member_id, body, _version(form)))
     if isinstance(outcome, ValidationError | Problem):
-        shown = {
-            **in_org(scope, "members"),
-            "member": await get_member(db, cipher, scope.org_id, member_id),
-            "form": form,
-            "wrong": fields_of(outcome) if isinstance(outcome, ValidationError) else (),
-            "problem": outcome if isinstance(outcome, Problem) else None,
-        }
-        return part(request, "member_form.html", outcome.status if isinstance(outcome, Problem) else 422, **shown)
+        member = await get_member(db, cipher, scope.org_id, member_id)
+        return show_form(request, "member_form.html", form, outcome, **in_org(scope, "members"), member=member)
     return _changed(await _show_member(request, db, cipher, scope, member_id))
 
 
@@ -133,42 +126,27 @@ async def show_phone(request: Request, db: Db, cipher: CipherDep, scope: Writer,
     return part(request, "member_phone.html", phone=phone)
 
 
-@router.get("/{member_id}/removal")
-async def show_removal(request: Request, db: Db, cipher: CipherDep, scope: Writer, member_id: MemberId) -> Response:
-    """What removing does, to be confirmed by the person's name."""
-    member = await get_member(db, cipher, scope.org_id, member_id)
-    return part(request, "member_removal.html", **in_org(scope, "members"), member=member, problem=None, typed="")
-
-
-@router.post("/{member_id}/removal")
-async def remove(
-    request: Request, db: Db, cipher: CipherDep, scope: Writer, member_id: MemberId, form: PageForm
-) -> Response:
+@confirmed(router, "/{member_id}/removal")
+async def remove(request: Request, db: Db, cipher: CipherDep, scope: Writer, member_id: MemberId) -> Confirmation:
     """Takes a person out of the directory, their name having been typed."""
-    member = await get_member(db, cipher, scope.org_id, member_id)
-    typed = form.get("name", "").strip()
-    outcome = None
-    if typed == member.name:
-        outcome = await refusal_of(db, remove_member(db, scope, member_id, None))
-        if outcome is None:
-            return done(request, words_of(request)("已移除 {name}", name=member.name), CHANGED)
-    shown = {**in_org(scope, "members"), "member": member, "problem": outcome, "typed": typed}
-    return part(request, "member_removal.html", 422 if outcome is None else outcome.status, **shown)
+    member, words = await get_member(db, cipher, scope.org_id, member_id), words_of(request)
+    return Confirmation(
+        title=words("移除 {name}", name=member.name),
+        says=words(
+            "{name} 将从本组织及其所有支部中移除。本人的账号和积分不受影响。30 天内可以在“最近移除”中恢复。",
+            name=member.name,
+        ),
+        button=words("移除"),
+        act=lambda _: remove_member(db, scope, member_id, None),
+        said=words("已移除 {name}", name=member.name),
+        name=member.name,
+        changed=CHANGED,
+    )
 
 
-async def _show_form(
-    request: Request,
-    db: Db,
-    scope: OrgScope,
-    form: Form,
-    status: int,
-    *,
-    wrong: set[str] | None = None,
-    problem: Problem | None = None,
-) -> Response:
+async def _show_form(request: Request, db: Db, scope: OrgScope, form: Form, outcome: Outcome = None) -> Response:
     units = await list_units_by_path(db, scope.org_id, "", UNITS)
-    shown = {**in_org(scope, "members"), "units": units, "form": form, "wrong": wrong or set(), "problem": problem}
-    return part(request, "new_member.html", status, **shown)
+    return show_form(request, "new_member.html", form, outcome, **in_org(scope, "members"), units=units)
 
 
 async def _show_member(request: Request, db: Db, cipher: CipherDep, scope: OrgScope, member_id: UUID) -> Response:

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from app.auth.access import Can, OrgScope
 from app.auth.permissions import Permission
 from app.cipher import Cipher, CipherDep
-from app.console.confirmations import PAGE_CHANGED, Confirmation, ask, confirm
-from app.console.forms import Form, PageForm, checked, refusal_of
+from app.console.confirmations import PAGE_CHANGED, Confirmation, confirmed
+from app.console.forms import Form, Outcome, PageForm, checked, refusal_of, show_form
 from app.console.notices import done
 from app.console.people import UNITS
 from app.console.rendering import page, part, words_of
@@ -65,17 +65,17 @@ async def ask_transfer(
     """Asks the other org to take them."""
     body = checked(PersonTransferCreate, form.given("org_name", "region_code"))
     if isinstance(body, ValidationError):
-        return await _show_form(request, db, cipher, scope, member_id, form, wrong=True)
+        return await _show_form(request, db, cipher, scope, member_id, form, body)
     outcome = await refusal_of(db, operations.create_person_transfer(db, scope, member_id, body))
     if isinstance(outcome, Problem):
-        return await _show_form(request, db, cipher, scope, member_id, form, problem=outcome)
+        return await _show_form(request, db, cipher, scope, member_id, form, outcome)
     return done(request, words_of(request)("已提出，等待对方接受"), PAGE_CHANGED)
 
 
 @router.get("/person-transfers/{transfer_id}/acceptance")
 async def show_acceptance(request: Request, db: Db, scope: Writer, transfer_id: TransferId) -> Response:
     """Where they will stand."""
-    return await _show_acceptance(request, db, scope, transfer_id, Form([]), None)
+    return await _show_acceptance(request, db, scope, transfer_id, Form([]))
 
 
 @router.post("/person-transfers/{transfer_id}/acceptance")
@@ -93,37 +93,33 @@ async def accept(
     return done(request, words_of(request)("已接收，此人现在本组织的通讯录中"), PAGE_CHANGED)
 
 
-@router.get("/person-transfers/{transfer_id}/refusal")
-async def show_refusal(request: Request, db: Db, scope: Writer, transfer_id: TransferId) -> Response:
-    """Asks for the reason."""
-    await _of_direction(db, scope, transfer_id, "in")
-    return ask(request, _refusal(request, scope, transfer_id))
-
-
-@router.post("/person-transfers/{transfer_id}/refusal")
-async def refuse(request: Request, db: Db, scope: Writer, transfer_id: TransferId, form: PageForm) -> Response:
+@confirmed(router, "/person-transfers/{transfer_id}/refusal")
+async def refuse(request: Request, db: Db, scope: Writer, transfer_id: TransferId) -> Confirmation:
     """Refuses, with a reason that the other org's admins read."""
-    asked = _refusal(request, scope, transfer_id)
-    said = words_of(request)("已拒绝，理由已告知对方")
-    return await confirm(
-        request, db, asked, form, lambda reason: operations.refuse_person_transfer(db, scope, transfer_id, reason), said
+    await _of_direction(db, scope, transfer_id, "in")
+    words = words_of(request)
+    return Confirmation(
+        title=words("拒绝接收"),
+        says=words("此人留在原来的组织。对方的管理员会看到理由，并可以重新申请。"),
+        button=words("拒绝"),
+        act=lambda reason: operations.refuse_person_transfer(db, scope, transfer_id, reason),
+        said=words("已拒绝，理由已告知对方"),
+        reason=words("拒绝的理由"),
     )
 
 
-@router.get("/person-transfers/{transfer_id}/withdrawal")
-async def show_withdrawal(request: Request, db: Db, scope: Writer, transfer_id: TransferId) -> Response:
-    """What withdrawing does."""
-    await _of_direction(db, scope, transfer_id, "out")
-    return ask(request, _withdrawal(request, scope, transfer_id))
-
-
-@router.post("/person-transfers/{transfer_id}/withdrawal")
-async def withdraw(request: Request, db: Db, scope: Writer, transfer_id: TransferId, form: PageForm) -> Response:
+@confirmed(router, "/person-transfers/{transfer_id}/withdrawal")
+async def withdraw(request: Request, db: Db, scope: Writer, transfer_id: TransferId) -> Confirmation:
     """Takes back what this org asked."""
-    asked = _withdrawal(request, scope, transfer_id)
-    said = words_of(request)("申请已撤回")
-    return await confirm(
-        request, db, asked, form, lambda _: operations.withdraw_person_transfer(db, scope, transfer_id), said
+    await _of_direction(db, scope, transfer_id, "out")
+    words = words_of(request)
+    return Confirmation(
+        title=words("撤回申请"),
+        says=words("撤回后一切保持不变；需要时可以重新申请。"),
+        button=words("撤回"),
+        act=lambda _: operations.withdraw_person_transfer(db, scope, transfer_id),
+        said=words("申请已撤回"),
+        danger=False,
     )
 
 
@@ -135,56 +131,22 @@ async def _of_direction(db: Db, scope: OrgScope, transfer_id: UUID, direction: s
 
 
 async def _show_form(
-    request: Request,
-    db: Db,
-    cipher: Cipher,
-    scope: OrgScope,
-    member_id: UUID,
-    form: Form,
-    *,
-    problem: Problem | None = None,
-    wrong: bool = False,
+    request: Request, db: Db, cipher: Cipher, scope: OrgScope, member_id: UUID, form: Form, outcome: Outcome = None
 ) -> Response:
     region = form.get("region", "").strip()
     shown: dict[str, Any] = {
         **in_org(scope, "members"),
         "member": await get_member(db, cipher, scope.org_id, member_id),
-        "form": form,
-        "problem": problem,
-        "wrong": wrong,
         "regions": search_regions(region, _REGIONS) if region else [],
         "chosen": form.get("region_code", ""),
     }
-    status = problem.status if problem else 422 if wrong else 200
-    return part(request, "new_person_transfer.html", status, **shown)
+    return show_form(request, "new_person_transfer.html", form, outcome, **shown)
 
 
 async def _show_acceptance(
-    request: Request, db: Db, scope: OrgScope, transfer_id: UUID, form: Form, problem: Problem | None
+    request: Request, db: Db, scope: OrgScope, transfer_id: UUID, form: Form, outcome: Outcome = None
 ) -> Response:
     one = await _of_direction(db, scope, transfer_id, "in")
     units = await list_units_by_path(db, scope.org_id, "", UNITS)
-    shown = {**in_org(scope, "person-transfers"), "one": one, "units": units, "form": form, "problem": problem}
-    return part(request, "person_transfer_acceptance.html", problem.status if problem else 200, **shown)
-
-
-def _refusal(request: Request, scope: OrgScope, transfer_id: UUID) -> Confirmation:
-    words = words_of(request)
-    return Confirmation(
-        title=words("拒绝接收"),
-        says=words("此人留在原来的组织。对方的管理员会看到理由，并可以重新申请。"),
-        button=words("拒绝"),
-        to=f"/console/orgs/{scope.org_id}/person-transfers/{transfer_id}/refusal",
-        reason=words("拒绝的理由"),
-    )
-
-
-def _withdrawal(request: Request, scope: OrgScope, transfer_id: UUID) -> Confirmation:
-    words = words_of(request)
-    return Confirmation(
-        title=words("撤回申请"),
-        says=words("撤回后一切保持不变；需要时可以重新申请。"),
-        button=words("撤回"),
-        to=f"/console/orgs/{scope.org_id}/person-transfers/{transfer_id}/withdrawal",
-        danger=False,
-    )
+    shown = {**in_org(scope, "person-transfers"), "one": one, "units": units}
+    return show_form(request, "person_transfer_acceptance.html", form, outcome, **shown)

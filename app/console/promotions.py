@@ -9,11 +9,11 @@ from pydantic import ValidationError
 from app.auth.access import Can, OrgScope
 from app.auth.permissions import Permission
 from app.cipher import CipherDep
-from app.console.confirmations import PAGE_CHANGED, Confirmation, ask, confirm
-from app.console.forms import Form, MaybeId, PageForm, checked, fields_of, refusal_of
+from app.console.confirmations import PAGE_CHANGED, Confirmation, confirmed
+from app.console.forms import Form, MaybeId, Outcome, PageForm, checked, refusal_of, show_form
 from app.console.notices import done
 from app.console.people import UNITS
-from app.console.rendering import page, part, words_of
+from app.console.rendering import page, words_of
 from app.console.route import ConsoleRoute
 from app.console.standing import in_org
 from app.db import Db
@@ -47,7 +47,7 @@ async def show_promotions(
 async def show_new_promotion(request: Request, db: Db, scope: Writer, unit: MaybeId = None) -> Response:
     """Which unit, under what name, and whose it will be."""
     form = Form([("unit_id", str(unit))] if unit else [])
-    return await _show_form(request, db, scope, form, None)
+    return await _show_form(request, db, scope, form)
 
 
 @router.post("")
@@ -63,38 +63,21 @@ async def offer(request: Request, db: Db, cipher: CipherDep, scope: Writer, form
     return done(request, words_of(request)("已发出，等待对方答复"), PAGE_CHANGED)
 
 
-@router.get("/{promotion_id}/withdrawal")
-async def show_withdrawal(request: Request, scope: Writer, promotion_id: PromotionId) -> Response:
-    """What withdrawing does."""
-    return ask(request, _withdrawal(request, scope, promotion_id))
-
-
-@router.post("/{promotion_id}/withdrawal")
-async def withdraw(request: Request, db: Db, scope: Writer, promotion_id: PromotionId, form: PageForm) -> Response:
+@confirmed(router, "/{promotion_id}/withdrawal")
+def withdraw(request: Request, db: Db, scope: Writer, promotion_id: PromotionId) -> Confirmation:
     """Takes the offer back."""
-    asked = _withdrawal(request, scope, promotion_id)
-    said = words_of(request)("改设已撤回")
-    return await confirm(request, db, asked, form, lambda _: withdraw_promotion(db, scope, promotion_id), said)
-
-
-def _withdrawal(request: Request, scope: OrgScope, promotion_id: UUID) -> Confirmation:
     words = words_of(request)
     return Confirmation(
         title=words("撤回改设"),
         says=words("撤回后支部保持不变，对方不能再接受；需要时可以重新发出。"),
         button=words("撤回"),
-        to=f"/console/orgs/{scope.org_id}/certification/promotions/{promotion_id}/withdrawal",
+        act=lambda _: withdraw_promotion(db, scope, promotion_id),
+        said=words("改设已撤回"),
         danger=False,
     )
 
 
-async def _show_form(
-    request: Request, db: Db, scope: OrgScope, form: Form, outcome: ValidationError | Problem | None
-) -> Response:
-    problem = outcome if isinstance(outcome, Problem) else None
-    wrong = fields_of(outcome) if isinstance(outcome, ValidationError) else set()
+async def _show_form(request: Request, db: Db, scope: OrgScope, form: Form, outcome: Outcome = None) -> Response:
     units = await list_units_by_path(db, scope.org_id, "", UNITS)
-    shown = {**in_org(scope, "certification"), "units": units, "form": form, "problem": problem, "wrong": wrong}
-    return part(
-        request, "certification/new_promotion.html", problem.status if problem else 422 if wrong else 200, **shown
-    )
+    shown = {**in_org(scope, "certification"), "units": units}
+    return show_form(request, "certification/new_promotion.html", form, outcome, **shown)

@@ -9,8 +9,7 @@ from app.auth.access import Can, OrgScope
 from app.auth.permissions import Permission
 from app.certification import queries
 from app.certification.operations import release_subordinate
-from app.console.confirmations import Confirmation, ask, confirm
-from app.console.forms import PageForm
+from app.console.confirmations import Confirmation, confirmed
 from app.console.rendering import page, words_of
 from app.console.route import ConsoleRoute
 from app.console.standing import in_org
@@ -45,21 +44,9 @@ async def show_subordinates(
     return page(request, "certification/subordinates.html", **shown)
 
 
-@router.get("/{subordinate_id}/release")
-async def show_release(request: Request, db: Db, scope: Writer, subordinate_id: SubordinateId) -> Response:
-    """What releasing does, to be confirmed by the org's name."""
-    return ask(request, await _release(request, db, scope, subordinate_id))
-
-
-@router.post("/{subordinate_id}/release")
-async def release(request: Request, db: Db, scope: Writer, subordinate_id: SubordinateId, form: PageForm) -> Response:
-    """Ends the certification."""
-    asked = await _release(request, db, scope, subordinate_id)
-    said = words_of(request)("已解除“{name}”的认证", name=asked.name or "")
-    return await confirm(request, db, asked, form, lambda _: release_subordinate(db, scope, subordinate_id), said)
-
-
-async def _release(request: Request, db: Db, scope: OrgScope, subordinate_id: UUID) -> Confirmation:
+@confirmed(router, "/{subordinate_id}/release")
+async def release(request: Request, db: Db, scope: Writer, subordinate_id: SubordinateId) -> Confirmation:
+    """Ends the certification, the org's name having been typed."""
     one, words = await queries.get_subordinate(db, scope.org_id, subordinate_id), words_of(request)
     return Confirmation(
         title=words("解除认证"),
@@ -68,6 +55,7 @@ async def _release(request: Request, db: Db, scope: OrgScope, subordinate_id: UU
             name=one.name,
         ),
         button=words("解除认证"),
-        to=f"/console/orgs/{scope.org_id}/certification/subordinates/{subordinate_id}/release",
+        act=lambda _: release_subordinate(db, scope, subordinate_id),
+        said=words("已解除“{name}”的认证", name=one.name),
         name=one.name,
     )

@@ -18,10 +18,10 @@ from app.certification.operations import create_application, withdraw_applicatio
 from app.certification.previews import count_what_moves
 from app.certification.schemas import ApplicationCreate, CertificationOut
 from app.certification.transfers import create_transfer
-from app.console.confirmations import PAGE_CHANGED, Confirmation, ask, confirm
-from app.console.forms import Form, PageForm, checked, refusal_of
+from app.console.confirmations import PAGE_CHANGED, Confirmation, confirmed
+from app.console.forms import Form, Outcome, PageForm, checked, refusal_of, show_form
 from app.console.notices import done
-from app.console.rendering import page, part, words_of
+from app.console.rendering import page, words_of
 from app.console.route import ConsoleRoute
 from app.console.standing import in_org
 from app.db import Db
@@ -76,7 +76,7 @@ async def show_superiors(
 @router.get("/applications/new")
 async def show_new_application(request: Request, db: Db, scope: Writer) -> Response:
     """Where the invitation's link is put in."""
-    return await show_link_form(request, db, scope, "applications", Form([]), None)
+    return await show_link_form(request, db, scope, "applications", Form([]))
 
 
 @router.post("/applications/check")
@@ -91,27 +91,16 @@ async def apply(request: Request, db: Db, scope: Writer, form: PageForm) -> Resp
     return await send(request, db, scope, "applications", form)
 
 
-@router.get("/applications/{application_id}/withdrawal")
-async def show_withdrawal(request: Request, scope: Writer, application_id: ApplicationId) -> Response:
-    """What withdrawing does."""
-    return ask(request, _withdrawal(request, scope, application_id))
-
-
-@router.post("/applications/{application_id}/withdrawal")
-async def withdraw(request: Request, db: Db, scope: Writer, application_id: ApplicationId, form: PageForm) -> Response:
+@confirmed(router, "/applications/{application_id}/withdrawal")
+def withdraw(request: Request, db: Db, scope: Writer, application_id: ApplicationId) -> Confirmation:
     """Takes the application back."""
-    asked = _withdrawal(request, scope, application_id)
-    said = words_of(request)("申请已撤回")
-    return await confirm(request, db, asked, form, lambda _: withdraw_application(db, scope, application_id), said)
-
-
-def _withdrawal(request: Request, scope: OrgScope, application_id: UUID) -> Confirmation:
     words = words_of(request)
     return Confirmation(
         title=words("撤回申请"),
         says=words("撤回后一切保持不变；需要时可以重新申请。"),
         button=words("撤回"),
-        to=f"/console/orgs/{scope.org_id}/certification/applications/{application_id}/withdrawal",
+        act=lambda _: withdraw_application(db, scope, application_id),
+        said=words("申请已撤回"),
         danger=False,
     )
 
@@ -153,23 +142,15 @@ async def _direction(db: Db, scope: OrgScope, form: Form) -> Direction | Problem
 
 
 async def show_link_form(
-    request: Request, db: Db, scope: OrgScope, act: Act, form: Form, problem: Problem | None
+    request: Request, db: Db, scope: OrgScope, act: Act, form: Form, outcome: Outcome = None
 ) -> Response:
     """The first step: an invitation's link."""
     also = len([org for org in await list_my_orgs(db, scope.user.user_id) if "admin" in org.roles]) > 1
-    shown = {**_at(scope, act), "form": form, "problem": problem, "also": also}
-    return part(request, "certification/apply.html", problem.status if problem else 200, **shown)
+    return show_form(request, "certification/apply.html", form, outcome, **_at(scope, act), also=also)
 
 
 async def show_direction(
-    request: Request,
-    db: Db,
-    scope: OrgScope,
-    act: Act,
-    form: Form,
-    *,
-    problem: Problem | None = None,
-    wrong: bool = False,
+    request: Request, db: Db, scope: OrgScope, act: Act, form: Form, outcome: Outcome = None
 ) -> Response:
     """The second step: both orgs, the one above the other."""
     found = await _direction(db, scope, form)
@@ -177,17 +158,12 @@ async def show_direction(
         return await show_link_form(request, db, scope, act, form, found)
     shown = {
         **_at(scope, act),
-        "form": form,
-        "problem": problem,
-        "wrong": wrong,
         "card": found.card,
         "mine": found.mine,
         "lower": found.lower,
         "preview": await _preview(request, db, scope) if act == "transfers" else None,
     }
-    return part(
-        request, "certification/apply_check.html", problem.status if problem else 422 if wrong else 200, **shown
-    )
+    return show_form(request, "certification/apply_check.html", form, outcome, **shown)
 
 
 async def send(request: Request, db: Db, scope: OrgScope, act: Act, form: Form) -> Response:
@@ -196,7 +172,7 @@ async def send(request: Request, db: Db, scope: OrgScope, act: Act, form: Form) 
     if isinstance(found, Problem):
         return await show_link_form(request, db, scope, act, form, found)
     if not found.is_confirmed(form):
-        return await show_direction(request, db, scope, act, form, wrong=True)
+        return await show_direction(request, db, scope, act, form, {"name"})
     body = ApplicationCreate(invitation_token=token_in(form["link"]))
     asked: Awaitable[Any]
     if act == "transfers":
@@ -205,7 +181,7 @@ async def send(request: Request, db: Db, scope: OrgScope, act: Act, form: Form) 
         asked = create_application(db, scope, body)
     outcome = await refusal_of(db, asked)
     if isinstance(outcome, Problem):
-        return await show_direction(request, db, scope, act, form, problem=outcome)
+        return await show_direction(request, db, scope, act, form, outcome)
     return done(request, words_of(request)("申请已提交"), PAGE_CHANGED)
 
 

@@ -1,6 +1,6 @@
 """An org goes to another superior with all below it (认证, S20): asked, released, accepted, refused, withdrawn."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Request, Response
@@ -12,10 +12,10 @@ from app.certification import transfer_queries
 from app.certification import transfer_router as calls
 from app.certification.schemas import TransferDecision, TransferDetailOut, TransferOut
 from app.certification.transfers import accept_transfer, refuse_transfer, release_transfer, withdraw_transfer
-from app.console.confirmations import PAGE_CHANGED, Confirmation, ask, confirm
-from app.console.forms import Form, PageForm, checked, refusal_of
+from app.console.confirmations import PAGE_CHANGED, Confirmation, confirmed
+from app.console.forms import Form, Outcome, PageForm, checked, refusal_of, show_form
 from app.console.notices import done
-from app.console.rendering import page, part, words_of
+from app.console.rendering import page, words_of
 from app.console.route import ConsoleRoute
 from app.console.standing import in_org
 from app.console.superiors import send, show_direction, show_link_form
@@ -47,7 +47,7 @@ async def show_transfers(
 @router.get("/new")
 async def show_new_transfer(request: Request, db: Db, scope: Asker) -> Response:
     """Where the new superior's invitation is put in."""
-    return await show_link_form(request, db, scope, "transfers", Form([]), None)
+    return await show_link_form(request, db, scope, "transfers", Form([]))
 
 
 @router.post("/check")
@@ -86,32 +86,36 @@ def _waits_for(request: Request, scope: OrgScope, one: TransferDetailOut) -> str
     return words_of(request)("等待“{name}”处理。", name=waits[1])
 
 
-@router.get("/{transfer_id}/refusal")
-async def show_refusal(request: Request, db: Db, scope: Decider, transfer_id: TransferId) -> Response:
-    """Asks for the reason."""
-    return ask(request, await _refusal(request, db, scope, transfer_id))
-
-
-@router.post("/{transfer_id}/refusal")
-async def refuse(request: Request, db: Db, scope: Decider, transfer_id: TransferId, form: PageForm) -> Response:
+@confirmed(router, "/{transfer_id}/refusal")
+async def refuse(request: Request, db: Db, scope: Decider, transfer_id: TransferId) -> Confirmation:
     """Refuses, as either superior."""
-    asked = await _refusal(request, db, scope, transfer_id)
-    said = words_of(request)("已拒绝，理由已告知对方")
-    return await confirm(request, db, asked, form, lambda reason: refuse_transfer(db, scope, transfer_id, reason), said)
+    one, words = await transfer_queries.get_transfer(db, scope.org_id, transfer_id), words_of(request)
+    if one.org_id == scope.org_id:
+        raise NotFound
+    return Confirmation(
+        title=words("拒绝转移"),
+        says=words("“{name}”留在现在的上级之下。对方的管理员会看到理由，并可以重新申请。", name=one.org_name),
+        button=words("拒绝"),
+        act=lambda reason: refuse_transfer(db, scope, transfer_id, reason),
+        said=words("已拒绝，理由已告知对方"),
+        reason=words("拒绝的理由"),
+    )
 
 
-@router.get("/{transfer_id}/withdrawal")
-async def show_withdrawal(request: Request, db: Db, scope: Asker, transfer_id: TransferId) -> Response:
-    """What withdrawing does."""
-    return ask(request, await _withdrawal(request, db, scope, transfer_id))
-
-
-@router.post("/{transfer_id}/withdrawal")
-async def withdraw(request: Request, db: Db, scope: Asker, transfer_id: TransferId, form: PageForm) -> Response:
+@confirmed(router, "/{transfer_id}/withdrawal")
+async def withdraw(request: Request, db: Db, scope: Asker, transfer_id: TransferId) -> Confirmation:
     """Takes back what this org asked."""
-    asked = await _withdrawal(request, db, scope, transfer_id)
-    said = words_of(request)("申请已撤回")
-    return await confirm(request, db, asked, form, lambda _: withdraw_transfer(db, scope, transfer_id), said)
+    one, words = await transfer_queries.get_transfer(db, scope.org_id, transfer_id), words_of(request)
+    if one.org_id != scope.org_id:
+        raise NotFound
+    return Confirmation(
+        title=words("撤回申请"),
+        says=words("撤回后一切保持不变；需要时可以重新申请。"),
+        button=words("撤回"),
+        act=lambda _: withdraw_transfer(db, scope, transfer_id),
+        said=words("申请已撤回"),
+        danger=False,
+    )
 
 
 @router.get("/{transfer_id}/{act}")
@@ -128,56 +132,21 @@ async def decide(
     one = await transfer_queries.get_transfer(db, scope.org_id, transfer_id)
     body = checked(TransferDecision, {"preview": form.get("preview", "")})
     if isinstance(body, ValidationError) or form.get("name", "").strip() != one.org_name:
-        return await _show_decision(request, db, scope, transfer_id, act, form, wrong=True)
+        return await _show_decision(request, db, scope, transfer_id, act, form, {"name"})
     doing = release_transfer if act == "release" else accept_transfer
     outcome = await refusal_of(db, doing(db, scope, transfer_id, body.preview))
     if isinstance(outcome, Problem):
-        return await _show_decision(request, db, scope, transfer_id, act, form, problem=outcome)
+        return await _show_decision(request, db, scope, transfer_id, act, form, outcome)
     words = words_of(request)
     said = words("已同意转出，等待新上级接收") if act == "release" else words("“{name}”已转入", name=one.org_name)
     return done(request, said, PAGE_CHANGED)
 
 
 async def _show_decision(
-    request: Request,
-    db: Db,
-    scope: OrgScope,
-    transfer_id: UUID,
-    act: Act,
-    form: Form,
-    *,
-    problem: Problem | None = None,
-    wrong: bool = False,
+    request: Request, db: Db, scope: OrgScope, transfer_id: UUID, act: Act, form: Form, outcome: Outcome = None
 ) -> Response:
     one = await calls.read_transfer(request, scope, transfer_id, db)
     if scope.org_id != (one.from_id if act == "release" else one.to_id):
         raise NotFound
-    shown: dict[str, Any] = {"one": one, "act": act, "form": form, "problem": problem, "wrong": wrong}
-    status = problem.status if problem else 422 if wrong else 200
-    return part(request, "certification/transfer_decision.html", status, **in_org(scope, "certification"), **shown)
-
-
-async def _refusal(request: Request, db: Db, scope: OrgScope, transfer_id: UUID) -> Confirmation:
-    one, words = await transfer_queries.get_transfer(db, scope.org_id, transfer_id), words_of(request)
-    if one.org_id == scope.org_id:
-        raise NotFound
-    return Confirmation(
-        title=words("拒绝转移"),
-        says=words("“{name}”留在现在的上级之下。对方的管理员会看到理由，并可以重新申请。", name=one.org_name),
-        button=words("拒绝"),
-        to=f"/console/orgs/{scope.org_id}/certification/transfers/{transfer_id}/refusal",
-        reason=words("拒绝的理由"),
-    )
-
-
-async def _withdrawal(request: Request, db: Db, scope: OrgScope, transfer_id: UUID) -> Confirmation:
-    one, words = await transfer_queries.get_transfer(db, scope.org_id, transfer_id), words_of(request)
-    if one.org_id != scope.org_id:
-        raise NotFound
-    return Confirmation(
-        title=words("撤回申请"),
-        says=words("撤回后一切保持不变；需要时可以重新申请。"),
-        button=words("撤回"),
-        to=f"/console/orgs/{scope.org_id}/certification/transfers/{transfer_id}/withdrawal",
-        danger=False,
-    )
+    shown = {**in_org(scope, "certification"), "one": one, "act": act}
+    return show_form(request, "certification/transfer_decision.html", form, outcome, **shown)

@@ -8,10 +8,10 @@ from pydantic import ValidationError
 
 from app.auth.access import Can, OrgScope
 from app.auth.permissions import Permission
-from app.console.forms import Form, MaybeId, PageForm, checked, refusal_of
+from app.console.forms import Form, MaybeId, Outcome, PageForm, checked, refusal_of, show_form
 from app.console.notices import done
 from app.console.people import UNITS
-from app.console.rendering import part, words_of
+from app.console.rendering import words_of
 from app.console.route import ConsoleRoute
 from app.console.standing import in_org
 from app.db import Db
@@ -31,7 +31,7 @@ CHANGED = "units-changed"
 @router.get("/new")
 async def show_new_unit(request: Request, db: Db, scope: Writer, parent: MaybeId = None) -> Response:
     """The form of a new unit, under another or directly under the org."""
-    return await _show_form(request, db, scope, None, Form([("parent_id", str(parent))] if parent else []), None)
+    return await _show_form(request, db, scope, None, Form([("parent_id", str(parent))] if parent else []))
 
 
 @router.post("")
@@ -51,7 +51,7 @@ async def show_edit(request: Request, db: Db, scope: Writer, unit_id: UnitId) ->
     """The form of a unit: its name, its kind, what it stands under."""
     unit = await get_unit(db, scope.org_id, unit_id)
     given = {"name": unit.name, "kind": unit.kind, "parent_id": str(unit.parent_id or ""), "version": str(unit.version)}
-    return await _show_form(request, db, scope, unit, Form(list(given.items())), None)
+    return await _show_form(request, db, scope, unit, Form(list(given.items())))
 
 
 @router.post("/{unit_id}")
@@ -61,7 +61,7 @@ async def edit_unit(request: Request, db: Db, scope: Writer, unit_id: UnitId, fo
     fields: dict[str, Any] = {**form.given("name", "kind"), "parent_id": form.get("parent_id") or None}
     body = checked(UnitUpdate, fields)
     if isinstance(body, ValidationError) or not form.given("name"):
-        return await _show_form(request, db, scope, unit, form, body)
+        return await _show_form(request, db, scope, unit, form, {"name"})
     version = int(form["version"]) if form.get("version", "").isdecimal() and len(form["version"]) < 10 else None
     outcome = await refusal_of(db, operations.update_unit(db, scope, unit_id, body, version))
     if isinstance(outcome, Problem):
@@ -72,7 +72,7 @@ async def edit_unit(request: Request, db: Db, scope: Writer, unit_id: UnitId, fo
 @router.get("/{unit_id}/removal")
 async def show_removal(request: Request, db: Db, scope: Writer, unit_id: UnitId) -> Response:
     """What removing a unit does, and where its people go."""
-    return await _show_removal(request, db, scope, unit_id, Form([]), None)
+    return await _show_removal(request, db, scope, unit_id, Form([]))
 
 
 @router.post("/{unit_id}/removal")
@@ -80,12 +80,12 @@ async def remove_unit(request: Request, db: Db, scope: Writer, unit_id: UnitId, 
     """Removes a unit, its name having been typed; its people move where they are told to."""
     unit = await get_unit(db, scope.org_id, unit_id)
     if form.get("name", "").strip() != unit.name:
-        return await _show_removal(request, db, scope, unit_id, form, None, status=422)
+        return await _show_removal(request, db, scope, unit_id, form, {"name"})
     target = form.get("move_people_to", "")
     to = UUID(target) if _is_uuid(target) else None
     outcome = await refusal_of(db, operations.remove_unit(db, scope, unit_id, to, None))
     if isinstance(outcome, Problem):
-        return await _show_removal(request, db, scope, unit_id, form, outcome, status=outcome.status)
+        return await _show_removal(request, db, scope, unit_id, form, outcome)
     response = done(request, words_of(request)("已删除“{name}”", name=unit.name))
     response.headers["HX-Location"] = f"/console/orgs/{scope.org_id}/members"
     return response
@@ -99,19 +99,16 @@ def _is_uuid(text: str) -> bool:
     return True
 
 
-async def _show_form(request: Request, db: Db, scope: OrgScope, unit: Any, form: Form, outcome: Any) -> Response:
+async def _show_form(
+    request: Request, db: Db, scope: OrgScope, unit: Any, form: Form, outcome: Outcome = None
+) -> Response:
     units = await list_units_by_path(db, scope.org_id, "", UNITS)
-    problem = outcome if isinstance(outcome, Problem) else None
-    shown = {**in_org(scope, "members"), "unit": unit, "units": units, "form": form, "problem": problem}
-    wrong = outcome is not None and problem is None
-    status = problem.status if problem else 422 if wrong else 200
-    return part(request, "unit_form.html", status, **shown, wrong=wrong)
+    return show_form(request, "unit_form.html", form, outcome, **in_org(scope, "members"), unit=unit, units=units)
 
 
 async def _show_removal(
-    request: Request, db: Db, scope: OrgScope, unit_id: UUID, form: Form, problem: Problem | None, status: int = 200
+    request: Request, db: Db, scope: OrgScope, unit_id: UUID, form: Form, outcome: Outcome = None
 ) -> Response:
     unit = await get_unit(db, scope.org_id, unit_id)
     others = [one for one in await list_units_by_path(db, scope.org_id, "", UNITS) if one.id != unit_id]
-    shown = {**in_org(scope, "members"), "unit": unit, "units": others, "form": form, "problem": problem}
-    return part(request, "unit_removal.html", status, **shown, wrong=status == 422 and problem is None)
+    return show_form(request, "unit_removal.html", form, outcome, **in_org(scope, "members"), unit=unit, units=others)
