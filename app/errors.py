@@ -177,8 +177,18 @@ def english(request: Request) -> bool:
     return preferred.startswith("en")
 
 
+_REFUSALS = {401, 403, 404, 429}
+
+
+def note_refusal(request: Request, problem: Problem) -> None:
+    """Leave on the request that it was refused for want of a right, for the audit (`app.audit.refusals`)."""
+    if problem.status in _REFUSALS:
+        request.state.refusal = problem.slug
+
+
 def problem_response(request: Request, problem: Problem) -> JSONResponse:
     """A problem as a response; return it instead of raising where the transaction must commit."""
+    note_refusal(request, problem)
     in_english = english(request)
     body: dict[str, Any] = {
         "type": f"/problems/{problem.slug}",

@@ -70,16 +70,17 @@ def _processors(console: bool, process: str) -> tuple[list[Processor], Processor
     return shared, structlog.processors.JSONRenderer(serializer=_json)
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI) -> ASGIApp:
     """Wrap the finished app, error handling included, so that every answer and every line carries its request id.
 
-    The last thing to be done to an app: a middleware cannot be added to it afterwards.
+    Gives what the app now answers with. A middleware cannot be added to it afterwards.
     """
     if not structlog.is_configured():
         # In somebody else's process (a test, a script) nothing is set up but what is kept out of every line.
         shared, render = _processors(console=True, process="app")
         structlog.configure(processors=[*shared, render])
     app.middleware_stack = RequestLog(Dispatch(app, app.build_middleware_stack()))
+    return app.middleware_stack
 
 
 class RequestLog:

@@ -10,6 +10,7 @@ from app import errors, idempotency, logs
 from app.admins.change_router import router as change_requests
 from app.admins.recovery_router import router as recoveries
 from app.admins.router import router as admins
+from app.audit.refusals import Refusals
 from app.audit.router import router as audit
 from app.auth.wiring import routers as auth_routers
 from app.auth.wiring import signing_in
@@ -46,7 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
         regions()  # read once, before anybody waits for it
         app.state.engine, app.state.drivers = create_pools(settings)
         try:
-            async with signing_in(app):
+            async with signing_in(app), refusals.written(app.state.engine):
                 yield
         finally:
             await app.state.drivers.close()
@@ -73,5 +74,6 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (*auth_routers(settings), *feature_routers, *console_routers(settings)):
         app.include_router(router)
     describe(app)
-    logs.install(app)
+    refusals = app.state.refusals = Refusals(logs.install(app))
+    app.middleware_stack = refusals
     return app

@@ -16,8 +16,6 @@ province or the nation counts only while a security key is proved in the session
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
-from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -41,6 +39,7 @@ from app.driver import DriverStatement
 from app.errors import Forbidden, NotFound, Unauthorized
 from app.idempotency import replay_or_claim
 from app.members.tables import Member
+from app.networks import address_of_host
 from app.orgs import tree
 from app.orgs.tables import Org
 
@@ -141,16 +140,7 @@ VerifiedToken = Annotated[AccessToken, Depends(_token)]
 def address_of(request: Request) -> str | None:
     """The caller's address, as the server (behind its trusted proxy) sees it."""
     client = request.client
-    return _address(client.host) if client else None
-
-
-@lru_cache(maxsize=4096)
-def _address(host: str) -> str | None:
-    try:
-        # Without an IPv6 zone (`fe80::1%eth0`), which PostgreSQL's inet does not know.
-        return str(ip_address(host.partition("%")[0]))
-    except ValueError:
-        return None
+    return address_of_host(client.host) if client else None
 
 
 def actor_of(request: Request, *, user_id: UUID | None = None, client_id: str | None = None) -> Actor:
@@ -258,6 +248,7 @@ async def _signed_in(request: Request, token: VerifiedToken) -> UserScope:
     if row is None:
         raise Unauthorized
     scope = _user_scope(request, token, row)
+    request.state.user_id = scope.user_id
     await replay_or_claim(request, f"user:{scope.user_id}")
     return scope
 
@@ -278,6 +269,7 @@ async def resolve_org(request: Request, token: AccessToken, org_id: UUID, permis
     row = await _ORG_STATEMENT.fetch_row(request.app.state.drivers, session_id=token.session_id, org_id=org_id)
     if row is None:
         raise Unauthorized
+    request.state.user_id = row["user_id"]
     roles = frozenset(role for role in OWN_ROLES if row[role])
     if row["keyless_above"] is not None:
         roles |= {Role.SUPERIOR_ADMIN}
@@ -313,6 +305,7 @@ async def _as_operator(request: Request, token: VerifiedToken) -> OperatorScope:
     row = await _OPERATOR_STATEMENT.fetch_row(request.app.state.drivers, session_id=token.session_id)
     if row is None:
         raise Unauthorized
+    request.state.user_id = row["user_id"]
     if not row["operator"]:
         raise NotFound
     if not row["keyed"]:

@@ -80,6 +80,16 @@ async def rotate_secret(db: AsyncConnection, actor: Actor, client_id: str, *, ov
     return secret
 
 
+async def count_sessions(db: AsyncConnection, client_id: str) -> int:
+    """How many live sessions people have in a live client. Raises NoSuchClient."""
+    live = and_(OAuthClient.id == client_id, OAuthClient.revoked_at.is_(None))
+    sessions = select(func.count()).where(Session.client_id == OAuthClient.id, Session.ended_at.is_(None))
+    found = await db.scalar(select(sessions.scalar_subquery()).where(live))
+    if found is None:
+        raise NoSuchClient(client_id)
+    return int(found)
+
+
 async def revoke_client(db: AsyncConnection, actor: Actor, client_id: str) -> None:
     """End a client at once: its secrets, its tokens and the sessions people have in it. Raises NoSuchClient."""
     revoked = await db.scalar(

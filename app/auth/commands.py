@@ -91,10 +91,16 @@ def rotate_secret(
 
 
 @clients.command("revoke")
-def revoke_client(client_id: str) -> None:
-    """End a client at once, with its tokens and sessions."""
+def revoke_client(
+    client_id: str, yes: Annotated[bool, typer.Option("--yes", help="Do not ask; there is no way back.")] = False
+) -> None:
+    """End a client at once, with its tokens and sessions, for good."""
     from app.auth import clients as operations
 
+    if not yes:
+        sessions = _of_client(client_id, lambda db, _: operations.count_sessions(db, client_id))
+        typer.echo(f"This signs out {sessions} sessions and cannot be undone.")
+        typer.confirm(f"Revoke {client_id}?", abort=True)
     _of_client(client_id, lambda db, _: operations.revoke_client(db, actor(), client_id))
     typer.echo(f"{client_id} is revoked.")
 

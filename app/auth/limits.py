@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.auth.tables import RateLimit
 from app.errors import TooManyRequests
+from app.networks import network_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +60,8 @@ async def take_by_address(db: AsyncConnection, limit: Limit, address: str | None
     """
     if address is None:
         return
-    found = ip_address(address)
-    if found.is_loopback:
-        return
-    network = address if found.version == 4 else str(ip_address(int(found) >> 64 << 64))
-    await take(db, limit, network)
+    if not ip_address(address).is_loopback:
+        await take(db, limit, network_of(address))
 
 
 async def delete_full_buckets(db: AsyncConnection) -> None:

@@ -30,6 +30,7 @@ from app.text import has_unshowable
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _MAXIMUM = 16_384
 _FORM = "application/x-www-form-urlencoded"
+_NOT_YET = {"authorization_pending", "slow_down"}  # no refusals: whoever waits is told so
 
 
 class OAuthErrorOut(Out):
@@ -59,9 +60,17 @@ class OAuthError(Exception):
         self.headers = dict(headers or {})
         self.extra = dict(extra or {})
 
-    def response(self) -> JSONResponse:
-        body = {"error": self.error, "error_description": self.description, **self.extra}
-        return JSONResponse(body, self.status, NO_STORE | self.headers)
+    def response(self) -> "OAuthErrorResponse":
+        return OAuthErrorResponse(self)
+
+
+class OAuthErrorResponse(JSONResponse):
+    """An OAuthError on its way out, which still says which it is."""
+
+    def __init__(self, error: OAuthError) -> None:
+        body = {"error": error.error, "error_description": error.description, **error.extra}
+        super().__init__(body, error.status, NO_STORE | error.headers)
+        self.error = error.error
 
 
 def invalid_request(description: str) -> OAuthError:
@@ -80,14 +89,17 @@ class OAuthRoute(TransactionalRoute):
 
         async def in_oauth_form(request: Request) -> Response:
             try:
-                return await handler(request)
+                response: Response = await handler(request)
             except OAuthError as error:
-                return error.response()
+                response = error.response()
             except Problem as problem:
                 code = "temporarily_unavailable" if problem.status in (429, 503) else "invalid_request"
-                return OAuthError(code, problem.en, status=problem.status, headers=problem.headers).response()
+                response = OAuthError(code, problem.en, status=problem.status, headers=problem.headers).response()
             except HTTPException as error:
-                return OAuthError("invalid_request", "unreadable", status=error.status_code).response()
+                response = OAuthError("invalid_request", "unreadable", status=error.status_code).response()
+            if isinstance(response, OAuthErrorResponse) and response.error not in _NOT_YET:
+                request.state.refusal = response.error
+            return response
 
         return in_oauth_form
 

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.operations import Actor, record
 from app.auth.oauth import Client, OAuthError, invalid_grant
-from app.auth.tables import RefreshToken, Session, User
+from app.auth.tables import OAuthClient, RefreshToken, Session, User
 from app.auth.tokens import LIFETIME, TokenIssuer, TokenVerifier
 from app.cipher import hash_secret, new_secret
 from app.errors import Unauthorized
@@ -44,7 +44,11 @@ async def start_session(
     """A new session and its first tokens. Nothing that existed before signing in is carried into it.
 
     The caller holds the user's row, as `end_sessions` does, so that no session is started beside one that ends all.
+    The client's is shared here, so that one that is being revoked is waited for. Raises OAuthError (invalid_client).
     """
+    live = select(OAuthClient.id).where(OAuthClient.id == client.id, OAuthClient.revoked_at.is_(None))
+    if await db.scalar(live.with_for_update(read=True)) is None:
+        raise OAuthError("invalid_client", "the client was revoked", status=401)
     values = {
         "user_id": user_id,
         "client_id": client.id,

@@ -22,7 +22,7 @@ from app.auth.session_cookies import (
 from app.auth.sessions import touch_session
 from app.console.rendering import LANGUAGE, is_partial, page
 from app.db import TransactionalRoute
-from app.errors import Problem, Unauthorized, english, problem_of
+from app.errors import Problem, Unauthorized, english, note_refusal, problem_of
 from app.planning import Handler
 
 _POLICY = (
@@ -86,6 +86,7 @@ class PageRoute(TransactionalRoute):
                 set_session_cookie(request, response, self.cookie, carried)
 
     async def _refusal(self, request: Request, problem: Problem) -> Response:
+        note_refusal(request, problem)
         if isinstance(problem, Unauthorized):
             return await self._signed_out(request)
         if isinstance(problem, StepUpNeeded) and (shown := await self.step_up(request)):

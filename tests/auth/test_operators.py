@@ -1,5 +1,6 @@
 """Platform operators: enrolled by code and key; reviews, recoveries, suspensions, clients; everything audited."""
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -7,9 +8,13 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from typer.testing import CliRunner
 
 from app.audit.operations import Actor
+from app.auth.clients import create_client, list_clients
+from app.auth.commands import clients
 from app.auth.operators import remove_operator
+from app.settings import Settings
 from tests.auth.authenticator import SoftKey, prove_key, register_key, try_registering
 from tests.auth.operating import enrol, enrolled_operator
 from tests.people import People, Person, fresh_id_number, fresh_name, fresh_phone
@@ -231,3 +236,25 @@ async def test_a_desktop_program_signs_in_by_scan(people: People, operator: Pers
     assert (await people.api.get("/v1/me", headers=headers)).status_code == 200
     await operator.delete(f"/v1/operator/clients/{made['client_id']}")
     assert (await people.api.get("/v1/me", headers=headers)).status_code == 401
+
+
+async def test_the_command_line_asks_before_a_client_ends(engine: AsyncEngine, settings: Settings) -> None:
+    async with engine.begin() as db:
+        made = await create_client(db, Actor(), name=fresh_name(), kind="device")
+    assert settings.database_url is not None
+    given = {"XUEZU_DATABASE_URL": settings.database_url.get_secret_value(), "XUEZU_DATA_DIR": str(settings.data_dir)}
+
+    async def answered(said: str, *arguments: str) -> tuple[int, str]:
+        runner = CliRunner(env=given)
+        asked = await asyncio.to_thread(runner.invoke, clients, ["revoke", made.client_id, *arguments], said)
+        return asked.exit_code, asked.output
+
+    async def lives() -> bool:
+        async with engine.connect() as db:
+            return any(row.id == made.client_id and row.revoked_at is None for row in await list_clients(db))
+
+    code, said = await answered("n\n")
+    assert (code, "This signs out 0 sessions and cannot be undone." in said) == (1, True)
+    assert await lives()
+    assert (await answered("", "--yes"))[0] == 0
+    assert not await lives()

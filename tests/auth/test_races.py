@@ -236,6 +236,36 @@ async def test_who_is_shut_out_while_their_approval_is_redeemed_is_out(
         await forget_consoles(scanned.db, person)
 
 
+async def test_a_revoked_program_is_left_no_session(
+    app: FastAPI, people: People, person: Person, anybody: Caller, db: AsyncConnection
+) -> None:
+    """Nine redeem while their client is revoked: no session in it is left, the newest included."""
+    operator = Caller(app, (await enrolled_operator(app, people)).token)
+    body = {"name": "桌面程序", "kind": "device", "scopes": []}
+    client_id = (await operator.post("/v1/operator/clients", body)).json()["client_id"]
+    console = await Console.ask(person.api, client_id)
+    await scan(person, console)
+    asked = {"client_id": client_id, "device_code": console.device_code}
+    live = text("SELECT count(*) FROM sessions WHERE client_id = :client AND ended_at IS NULL")
+    again = text(
+        "WITH back AS (UPDATE oauth_clients SET revoked_at = NULL WHERE id = :client),"
+        " gone AS (DELETE FROM sessions WHERE client_id = :client)"
+        " UPDATE device_authorizations SET state = 'approved', expires_at = now() + interval '3 minutes'"
+        " WHERE client_id = :client"
+    )
+    which = {"client": client_id}
+    for round_ in range(ROUNDS):
+        await db.execute(again, which)
+        place = round_ % AT_ONCE
+        calls = [anybody.form("/oauth/token", grant_type=DEVICE_GRANT, **asked) for _ in range(AT_ONCE - 1)]
+        calls.insert(place, operator.delete(f"/v1/operator/clients/{client_id}"))
+        answers = await asyncio.gather(*calls)
+        assert answers.pop(place).status == 204
+        assert Counter(answer.status for answer in answers)[200] <= 1
+        assert {answer.status for answer in answers} <= {200, 400, 401}
+        assert await db.scalar(live, which) == 0
+
+
 # Sessions
 
 
