@@ -8,8 +8,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import HTMLResponse
 from pydantic import TypeAdapter, ValidationError
 
-from app.console.forms import Form, PageForm, refusal_of
-from app.console.notices import done
+from app.console.forms import Form, PageForm, refusal_of, typed
+from app.console.notices import Undo, done
 from app.console.rendering import part
 from app.db import Db
 from app.errors import Problem
@@ -39,6 +39,8 @@ class Confirmation:
     """The parts of the page that show what is different now."""
     leads_to: str | None = None
     """The page that is shown when it is done, where it is another."""
+    undo: Undo | None = None
+    """How it is taken back, offered at once."""
 
 
 Question = TypeVar("Question", bound=Callable[..., Confirmation | Awaitable[Confirmation]])
@@ -66,7 +68,7 @@ def confirmed(router: APIRouter, path: str) -> Callable[[Question], Question]:
 async def _confirm(request: Request, db: Db, asked: Confirmation, form: Form) -> HTMLResponse:
     """Does it and says so; or asks again, with what was wrong."""
     wrong = set()
-    if asked.name is not None and form.get("name", "").strip() != asked.name:
+    if asked.name is not None and typed(form) != asked.name:
         wrong.add("name")
     reason = ""
     if asked.reason is not None:
@@ -79,7 +81,7 @@ async def _confirm(request: Request, db: Db, asked: Confirmation, form: Form) ->
     outcome = await refusal_of(db, asked.act(reason))
     if isinstance(outcome, Problem):
         return _show(request, asked, form, outcome.status, problem=outcome)
-    response = done(request, asked.said, asked.changed)
+    response = done(request, asked.said, asked.changed, undo=asked.undo)
     if asked.leads_to is not None:
         response.headers["HX-Redirect"] = asked.leads_to
     return response

@@ -6,12 +6,13 @@ from uuid import UUID
 
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
 
 from app.console.rendering import part
 from app.db import Db
-from app.errors import BadRequest, Problem, UnsupportedMediaType
+from app.errors import BadRequest, Invalid, Problem, UnsupportedMediaType
 
+_MOST = 500
 T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -62,6 +63,17 @@ def fields_of(wrong: ValidationError) -> set[str]:
     return {str(error["loc"][0]) for error in wrong.errors() if error["loc"]}
 
 
+_Ids = TypeAdapter(list[UUID])
+
+
+def ids_of(form: Form, name: str) -> list[UUID]:
+    """The ids that a field holds, each once, 500 at most. Raises Invalid where one is none."""
+    try:
+        return list(dict.fromkeys(_Ids.validate_python(form.all(name))))[:_MOST]
+    except ValidationError:
+        raise Invalid from None
+
+
 Outcome = ValidationError | Problem | Set[str] | None
 """Why a form is shown: what is wrong with it (or the names of the fields that are), what refused it, or for the first
 time."""
@@ -77,6 +89,11 @@ def show_form(request: Request, template: str, form: Form, outcome: Outcome = No
         wrong = outcome
     status = problem.status if problem else 422 if wrong else 200
     return part(request, template, status, form=form, wrong=wrong, problem=problem, **shown)
+
+
+def typed(form: Form) -> str:
+    """The name that was typed to confirm an act, without the isolates that a copied one may bring along."""
+    return form.get("name", "").strip("\u2068\u2069 \t\n")
 
 
 async def refusal_of(db: Db, done: Awaitable[T]) -> T | Problem:

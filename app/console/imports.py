@@ -1,6 +1,7 @@
 """The import wizard (批量导入, S9): template, upload, preview that changes nothing, confirmation, progress, result."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -14,7 +15,7 @@ from app.console.rendering import is_partial, page, part
 from app.console.route import ConsoleRoute
 from app.console.standing import in_org
 from app.db import Db
-from app.errors import Problem, english
+from app.errors import BodyTooLarge, Problem, english
 from app.members.imports import router as calls
 from app.members.imports.operations import cancel_import, confirm_import
 from app.members.imports.queries import get_import, list_imports, list_rows
@@ -33,7 +34,7 @@ Outcome = Annotated[RowOutcome | None, Query()]
 @router.get("")
 async def show_imports(request: Request, db: Db, scope: Writer) -> Response:
     """The first step, and what was imported before."""
-    return await _show_upload(request, db, scope, None)
+    return await _show_upload(request, db, scope, None, {})
 
 
 @router.get("/template")
@@ -47,7 +48,9 @@ async def upload(request: Request, scope: Writer, db: Db, cipher: CipherDep) -> 
     """Stores the sheet and has it checked."""
     outcome = await refusal_of(db, calls.create_import(request, scope, db, cipher, Response()))
     if isinstance(outcome, Problem):
-        return await _show_upload(request, db, scope, outcome)
+        # What was chosen is kept; a file no page can choose.
+        given = {} if isinstance(outcome, BodyTooLarge) else await request.form()
+        return await _show_upload(request, db, scope, outcome, given)
     return Response(status_code=303, headers={"Location": f"/console/orgs/{scope.org_id}/imports/{outcome.id}"})
 
 
@@ -98,10 +101,12 @@ async def cancel(request: Request, db: Db, scope: Writer, import_id: ImportId) -
     return await _show_import(request, db, scope, import_id, outcome)
 
 
-async def _show_upload(request: Request, db: Db, scope: OrgScope, problem: Problem | None) -> Response:
+async def _show_upload(
+    request: Request, db: Db, scope: OrgScope, problem: Problem | None, form: Mapping[str, Any]
+) -> Response:
     earlier = await list_imports(db, scope.org_id, Paging(10, None), english=english(request))
     most = request.app.state.settings.max_upload_mb
-    shown = {**in_org(scope, "members"), "earlier": earlier, "problem": problem, "most": most}
+    shown = {**in_org(scope, "members"), "earlier": earlier, "problem": problem, "most": most, "form": form}
     return page(request, "imports.html", 200 if problem is None else problem.status, **shown)
 
 

@@ -11,7 +11,7 @@ from app.auth.permissions import Permission
 from app.cipher import CipherDep
 from app.console.confirmations import Confirmation, confirmed
 from app.console.forms import Form, MaybeId, Outcome, PageForm, checked, refusal_of, show_form
-from app.console.notices import done
+from app.console.notices import Undo, done
 from app.console.rendering import part, words_of
 from app.console.route import ConsoleRoute
 from app.console.standing import in_org
@@ -141,6 +141,7 @@ async def remove(request: Request, db: Db, cipher: CipherDep, scope: Writer, mem
         said=words("已移除 {name}", name=member.name),
         name=member.name,
         changed=CHANGED,
+        undo=Undo(f"/console/orgs/{scope.org_id}/removed/{member_id}/restoration"),
     )
 
 

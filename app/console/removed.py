@@ -9,11 +9,14 @@ from app.auth.access import Can, OrgScope
 from app.auth.permissions import Permission
 from app.cipher import CipherDep
 from app.console.confirmations import PAGE_CHANGED
+from app.console.forms import PageForm, ids_of, refusal_of
 from app.console.notices import done
+from app.console.people import CHANGED
 from app.console.rendering import page, words_of
 from app.console.route import ConsoleRoute
 from app.console.standing import in_org
 from app.db import Db
+from app.errors import Problem
 from app.members.restoring import list_removed_members, restore_member
 from app.paging import Paging, paged_by
 
@@ -38,4 +41,21 @@ async def restore(
 ) -> Response:
     """Brings a person back to where they stood."""
     member = await restore_member(db, cipher, scope, member_id)
-    return done(request, words_of(request)("已恢复 {name}", name=member.name), PAGE_CHANGED)
+    return done(request, words_of(request)("已恢复 {name}", name=member.name), PAGE_CHANGED, CHANGED)
+
+
+@router.post("/restorations")
+async def restore_several(request: Request, db: Db, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
+    """Brings several back, those whom it can."""
+    members = ids_of(form, "member_id")
+    outcomes = [await refusal_of(db, restore_member(db, cipher, scope, member)) for member in members]
+    count = sum(not isinstance(outcome, Problem) for outcome in outcomes)
+    words = words_of(request)
+    said = words("已恢复 {count} 人", count=count)
+    if count < len(outcomes):
+        said = words(
+            "已恢复 {count} 人，{left} 人未能恢复：可能已恢复，或号码又在通讯录中",
+            count=count,
+            left=len(outcomes) - count,
+        )
+    return done(request, said, PAGE_CHANGED, CHANGED)

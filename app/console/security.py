@@ -1,5 +1,7 @@
 """Where one is signed in, and one's security keys (S16): sessions ended, keys registered, named, proved, removed."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -25,11 +27,11 @@ from app.auth.security_keys import (
     remove_key,
     rename_key,
 )
-from app.auth.session_cookies import clear_session_cookie
 from app.auth.sessions import end_session, end_sessions
 from app.cipher import CipherDep
-from app.console.forms import Form, PageForm, checked
-from app.console.rendering import page
+from app.console.confirmations import Confirmation, confirmed
+from app.console.forms import Form, PageForm, checked, typed
+from app.console.rendering import page, words_of
 from app.console.route import ConsoleRoute
 from app.console.standing import at_home
 from app.db import Db
@@ -50,19 +52,37 @@ async def show_security(request: Request, db: Db, scope: SignedIn) -> Response:
     return await _show(request, db, scope, None)
 
 
-@router.post("/sessions/{session_id}/end")
-async def end_one(request: Request, db: Db, scope: SignedIn, session_id: Annotated[UUID, Path()]) -> Response:
-    """Signs one device out; it may be this one."""
-    if not await end_session(db, scope.actor, session_id, reason="signed-out", of_user=scope.user_id):
-        raise NotFound
-    return _back(request, signed_out=session_id == scope.session_id)
-
-
-@router.post("/sessions/end-others")
-async def end_others(request: Request, db: Db, scope: SignedIn) -> Response:
+@confirmed(router, "/sessions/end-others")
+def end_others(request: Request, db: Db, scope: SignedIn) -> Confirmation:
     """Signs all other devices out."""
-    await end_sessions(db, scope.actor, scope.user_id, reason="signed-out", but=scope.session_id)
-    return _back(request, signed_out=False)
+    words = words_of(request)
+    return Confirmation(
+        title=words("退出其他所有设备"),
+        says=words("除当前设备外，手机和电脑上的登录都立即失效，没有提交的内容会丢失；再用时要重新扫码或收取验证码。"),
+        button=words("全部退出"),
+        act=lambda _: end_sessions(db, scope.actor, scope.user_id, reason="signed-out", but=scope.session_id),
+        said=words("其他设备都已退出登录"),
+    )
+
+
+@confirmed(router, "/sessions/{session_id}/end")
+async def end_one(request: Request, db: Db, scope: SignedIn, session_id: Annotated[UUID, Path()]) -> Confirmation:
+    """Signs one device out; it may be this one."""
+    one = next((one for one in (await list_sessions(db, scope, _ALL)).items if one.id == session_id), None)
+    if one is None:
+        raise NotFound
+    words = words_of(request)
+    here = session_id == scope.session_id
+    return Confirmation(
+        title=words("退出登录：{device}", device=one.device or words("未知设备")),
+        says=words("这就是您现在用的设备；再用时要重新扫码。")
+        if here
+        else words("那台设备上的登录立即失效；再用时要重新扫码或收取验证码。"),
+        button=words("退出登录"),
+        act=lambda _: end_session(db, scope.actor, session_id, reason="signed-out", of_user=scope.user_id),
+        said=words("已退出登录"),
+        leads_to=ConsoleRoute.home if here else None,
+    )
 
 
 @router.post("/challenges")
@@ -81,10 +101,10 @@ async def add_key(request: Request, db: Db, scope: SignedIn, form: PageForm) -> 
     """Registers the key that answered."""
     body = checked(SecurityKeyCreate, _answer_in(form, "name", "enrolment_code"))
     if isinstance(body, ValidationError):
-        return await _show(request, db, scope, Invalid())
+        return await _show(request, db, scope, Invalid(), form)
     answer = KeyAnswer(body.challenge_id, body.credential.model_dump())
     made = await register_key(db, scope, _party(request), answer, name=body.name, enrolment_code=body.enrolment_code)
-    return await _show(request, db, scope, made) if isinstance(made, Problem) else _back(request, signed_out=False)
+    return await _show(request, db, scope, made, form) if isinstance(made, Problem) else _back()
 
 
 @router.post("/check")
@@ -110,14 +130,17 @@ async def name_key(request: Request, db: Db, scope: SignedIn, key_id: KeyId, for
     if isinstance(body, ValidationError):
         return await _show(request, db, scope, Invalid())
     await rename_key(db, scope, key_id, body.name)
-    return _back(request, signed_out=False)
+    return _back()
 
 
 @router.post("/keys/{key_id}/removal")
-async def forget_key(request: Request, db: Db, scope: SignedIn, key_id: KeyId) -> Response:
-    """Removes a key, where one was proved a short while ago."""
+async def forget_key(request: Request, db: Db, scope: SignedIn, key_id: KeyId, form: PageForm) -> Response:
+    """Removes a key, its name having been typed, where one was proved a short while ago."""
+    keys = (await list_security_keys(db, scope, _ALL)).items
+    if any(key.id == key_id and typed(form) != key.name for key in keys):
+        return await _show(request, db, scope, None, form, misnamed=key_id)
     await remove_key(db, scope, key_id)
-    return _back(request, signed_out=False)
+    return _back()
 
 
 def _party(request: Request) -> RelyingParty:
@@ -133,18 +156,25 @@ def _answer_in(form: Form, *names: str) -> dict[str, Any]:
     return {"challenge_id": form.get("challenge_id", ""), "credential": credential, **form.given(*names)}
 
 
-def _back(request: Request, *, signed_out: bool) -> Response:
-    response = Response(status_code=303, headers={"Location": HOME})
-    if signed_out:
-        clear_session_cookie(request, response, ConsoleRoute.cookie)
-    return response
+def _back() -> Response:
+    return Response(status_code=303, headers={"Location": HOME})
 
 
-async def _show(request: Request, db: Db, scope: UserScope, problem: Problem | None) -> Response:
+async def _show(
+    request: Request,
+    db: Db,
+    scope: UserScope,
+    problem: Problem | None,
+    form: Mapping[str, str] = MappingProxyType({}),
+    *,
+    misnamed: UUID | None = None,
+) -> Response:
     shown = {
         **at_home(scope, "security"),
         "sessions": (await list_sessions(db, scope, _ALL)).items,
         "keys": (await list_security_keys(db, scope, _ALL)).items,
         "problem": problem,
+        "form": form,
+        "misnamed": misnamed,
     }
-    return page(request, "security.html", 200 if problem is None else problem.status, **shown)
+    return page(request, "security.html", problem.status if problem else 422 if misnamed else 200, **shown)

@@ -2,17 +2,16 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
-from pydantic import TypeAdapter, ValidationError
 
 from app.auth.access import Can, OrgScope
 from app.auth.permissions import Permission
 from app.cipher import Cipher, CipherDep
-from app.console.forms import Form, PageForm, refusal_of
-from app.console.notices import title_of
+from app.console.forms import Form, Outcome, PageForm, ids_of, refusal_of, show_form
+from app.console.notices import Undo, title_of
 from app.console.people import CHANGED, UNITS
 from app.console.rendering import part
 from app.console.route import ConsoleRoute
@@ -20,7 +19,7 @@ from app.console.standing import in_org
 from app.db import Db
 from app.errors import Invalid, Problem
 from app.members.operations import copy_member, remove_member, set_places
-from app.members.queries import get_member
+from app.members.queries import get_member, list_members_by_id
 from app.members.schemas import MemberOut, PlacesUpdate
 from app.orgs.unit_queries import list_units_by_path
 
@@ -28,8 +27,6 @@ router = APIRouter(prefix="/console/orgs/{org_id}/selection", route_class=Consol
 
 Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
 Act = Literal["move", "copy", "places", "removal"]
-MOST = 500
-_Ids = TypeAdapter(list[UUID])
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +40,14 @@ class Chosen:
 
     @classmethod
     def of(cls, form: Form) -> "Chosen":
-        try:
-            members = list(dict.fromkeys(_Ids.validate_python(form.all("member_id"))))[:MOST]
-            viewed = _Ids.validate_python([form["viewed"]])[0] if form.get("viewed") else None
-            return cls(members, _Ids.validate_python(form.all("unit_id")), "at_org" in form, viewed)
-        except ValidationError:
-            raise Invalid from None
+        viewed = ids_of(form, "viewed")[0] if form.get("viewed") else None
+        return cls(ids_of(form, "member_id"), ids_of(form, "unit_id"), "at_org" in form, viewed)
 
 
 @router.post("")
 async def show_act(request: Request, db: Db, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
     """What is to be done with those who are ticked: what it will do, and the choice it needs."""
-    act = _act(form)
-    chosen = Chosen.of(form)
-    first = [await get_member(db, cipher, scope.org_id, member) for member in chosen.members[:5]]
-    units = [] if act == "removal" else await list_units_by_path(db, scope.org_id, "", UNITS)
-    return part(request, "selection.html", **_shown(scope, act, chosen), first=first, units=units, wrong=False)
+    return await _show(request, db, cipher, scope, _act(form), form)
 
 
 @router.post("/{act}")
@@ -66,17 +55,19 @@ async def do_act(request: Request, db: Db, cipher: CipherDep, scope: Writer, act
     """Does it for each; those refused are told with the reason, the others are done."""
     chosen = Chosen.of(form)
     if not _is_whole(act, chosen, form):
-        first = [await get_member(db, cipher, scope.org_id, member) for member in chosen.members[:5]]
-        units = [] if act == "removal" else await list_units_by_path(db, scope.org_id, "", UNITS)
-        return part(request, "selection.html", 422, **_shown(scope, act, chosen), first=first, units=units, wrong=True)
+        return await _show(request, db, cipher, scope, act, form, {"choice"})
     refused: list[tuple[str, str]] = []
+    removed: list[tuple[str, str]] = []
     for member_id in chosen.members:
         outcome = await refusal_of(db, _ACTS[act](db, cipher, scope, member_id, chosen))
         if isinstance(outcome, Problem):
             member = await refusal_of(db, get_member(db, cipher, scope.org_id, member_id))
             refused.append((member.name if isinstance(member, MemberOut) else "—", title_of(request, outcome)))
+        elif act == "removal":
+            removed.append(("member_id", str(member_id)))
+    undo = Undo(f"/console/orgs/{scope.org_id}/removed/restorations", removed) if removed else None
     count = len(chosen.members) - len(refused)
-    response = part(request, "selection_done.html", act=act, count=count, refused=refused)
+    response = part(request, "selection_done.html", act=act, count=count, refused=refused, undo=undo)
     response.headers["HX-Trigger"] = CHANGED
     return response
 
@@ -102,8 +93,19 @@ def _is_whole(act: Act, chosen: Chosen, form: Form) -> bool:
     return bool(chosen.units) or (act == "places" and chosen.at_org)
 
 
-def _shown(scope: OrgScope, act: Act, chosen: Chosen) -> dict[str, Any]:
-    return {**in_org(scope, "members"), "act": act, "chosen": chosen}
+async def _show(
+    request: Request, db: Db, cipher: Cipher, scope: OrgScope, act: Act, form: Form, outcome: Outcome = None
+) -> Response:
+    chosen = Chosen.of(form)
+    found = await list_members_by_id(db, cipher, scope.org_id, chosen.members)
+    shown = {
+        **in_org(scope, "members"),
+        "act": act,
+        "chosen": chosen,
+        "names": [found[member].name for member in chosen.members if member in found],
+        "units": [] if act == "removal" else await list_units_by_path(db, scope.org_id, "", UNITS),
+    }
+    return show_form(request, "selection.html", form, outcome, **shown)
 
 
 async def _move(db: Db, cipher: Cipher, scope: OrgScope, member_id: UUID, chosen: Chosen) -> None:

@@ -19,6 +19,7 @@ from app.console import (
     invitations,
     invited,
     links,
+    moves,
     naming,
     people,
     person_transfers,
@@ -77,7 +78,15 @@ async def find_nothing_on_the_phone(path: str) -> Response:
 def routers(settings: Settings) -> list[APIRouter]:
     """The console's routes, and in development the phone's; what matches nothing comes last."""
     found = [assets.router, sign_in.router, sign_in.signed_in_router, home.router, security.router]
-    found += [directory.router, people.router, selection.router, units.router, hierarchy.router, imports.router]
+    found += [
+        directory.router,
+        people.router,
+        selection.router,
+        units.router,
+        moves.router,
+        hierarchy.router,
+        imports.router,
+    ]
     found += [reports.router, audit.router]
     found += [person_transfers.router, links.router, removed.router, exports.router]
     found += [changes.router, admins.router, decisions.router, naming.router, promotions.router, invited.router]

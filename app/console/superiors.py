@@ -19,7 +19,7 @@ from app.certification.previews import count_what_moves
 from app.certification.schemas import ApplicationCreate, CertificationOut
 from app.certification.transfers import create_transfer
 from app.console.confirmations import PAGE_CHANGED, Confirmation, confirmed
-from app.console.forms import Form, Outcome, PageForm, checked, refusal_of, show_form
+from app.console.forms import Form, Outcome, PageForm, checked, refusal_of, show_form, typed
 from app.console.notices import done
 from app.console.rendering import page, words_of
 from app.console.route import ConsoleRoute
@@ -123,7 +123,7 @@ class Direction:
     lower: bool
 
     def is_confirmed(self, form: Form) -> bool:
-        return not (self.mine or self.lower) or form.get("name", "").strip() == self.card.org_name
+        return not (self.mine or self.lower) or typed(form) == self.card.org_name
 
 
 async def _direction(db: Db, scope: OrgScope, form: Form) -> Direction | Problem:

@@ -13,7 +13,7 @@ from app.certification import transfer_router as calls
 from app.certification.schemas import TransferDecision, TransferDetailOut, TransferOut
 from app.certification.transfers import accept_transfer, refuse_transfer, release_transfer, withdraw_transfer
 from app.console.confirmations import PAGE_CHANGED, Confirmation, confirmed
-from app.console.forms import Form, Outcome, PageForm, checked, refusal_of, show_form
+from app.console.forms import Form, Outcome, PageForm, checked, refusal_of, show_form, typed
 from app.console.notices import done
 from app.console.rendering import page, words_of
 from app.console.route import ConsoleRoute
@@ -131,7 +131,7 @@ async def decide(
     """Lets the org go, or takes it in, on the strength of the preview that was shown."""
     one = await transfer_queries.get_transfer(db, scope.org_id, transfer_id)
     body = checked(TransferDecision, {"preview": form.get("preview", "")})
-    if isinstance(body, ValidationError) or form.get("name", "").strip() != one.org_name:
+    if isinstance(body, ValidationError) or typed(form) != one.org_name:
         return await _show_decision(request, db, scope, transfer_id, act, form, {"name"})
     doing = release_transfer if act == "release" else accept_transfer
     outcome = await refusal_of(db, doing(db, scope, transfer_id, body.preview))

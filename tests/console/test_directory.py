@@ -109,6 +109,10 @@ async def test_a_person_is_added_copied_edited_shown_and_removed(
         await page.click("#drawer button:text-is('移除')")
         await page.wait_for_selector("text=已移除 曾文正")
         await page.wait_for_selector("button.name:text-is('曾文正')", state="detached")
+        await page.click("#notices >> text=撤销移除")
+        await page.wait_for_selector("#notices >> text=已恢复 曾文正")
+        await page.wait_for_selector("button.name:text-is('曾文正')")
+        await page.wait_for_selector("#notices >> text=撤销移除", state="detached")
 
 
 async def test_several_people_are_given_units_at_once(
@@ -139,9 +143,21 @@ async def test_several_people_are_given_units_at_once(
         await page.click("dialog button:text-is('移除')")
         await page.wait_for_selector("text=已移除 3 人")
         assert "该成员是本组织的管理员" in await desk.text("dialog")
-        await page.click("dialog button:text-is('完成')")
-        await page.wait_for_selector("text=共 1 人")
+        await page.wait_for_selector("#members >> text=共 1 人")
         assert await rows(desk) == ["王建国"]
+        await page.click("dialog button:text-is('撤销移除')")
+        await page.wait_for_selector("#notices >> text=已恢复 3 人")
+        await page.wait_for_selector("#members >> text=共 4 人")
+
+        # Everybody of a unit at once.
+        await page.click("#units a:text-is('机关党总支')")
+        await page.click("#people >> text=移动全部人员")
+        await page.click("dialog button:text-is('移动')")
+        assert await page.eval_on_selector("#move-all-to", "field => field.matches(':invalid')")
+        await page.select_option("#move-all-to", label="管理组")
+        await page.click("dialog button:text-is('移动')")
+        await page.wait_for_selector("#notices >> text=已从“机关党总支”移动")
+        await page.wait_for_selector("#people >> text=还没有人员")
 
 
 async def test_units_are_made_renamed_and_removed(people: People, open_screen: OpenScreen, signed_in: SignIn) -> None:

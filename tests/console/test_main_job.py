@@ -208,5 +208,6 @@ async def test_a_province_asks_for_the_security_key(open_screen: OpenScreen, sig
         assert page.url.endswith(f"/console/orgs/{org['id']}/members")
         await page.click("text=登录与密钥")
         await page.click("summary:has-text('删除')")
-        await page.click("text=确认删除“办公室的钥匙”")
+        await page.fill("details[open] [name=name]", "办公室的钥匙")
+        await page.click("details[open] >> text=删除密钥")
         await page.wait_for_selector("text=还没有安全密钥")

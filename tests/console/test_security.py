@@ -10,6 +10,7 @@ from tests.console.conftest import ORIGIN, let_in
 from tests.people import People
 
 PAGE = "/console/security"
+PART = {"HX-Request": "true"}
 
 
 async def challenged(visitor: httpx.AsyncClient, key: SoftKey, purpose: str) -> dict[str, str]:
@@ -27,13 +28,18 @@ async def test_devices_are_signed_out_one_by_one_or_all(visitor: httpx.AsyncClie
     assert shown.count("/end") == 3  # the app, the console, and all others
     assert shown.count("当前设备") == 1
     app = re.findall(rf"{PAGE}/sessions/([0-9a-f-]+)/end", shown.partition("当前设备")[2])[-1]
-    assert (await visitor.post(f"{PAGE}/sessions/{app}/end", headers=ORIGIN)).status_code == 303
+    asked = await visitor.get(f"{PAGE}/sessions/{app}/end", headers=PART)
+    assert "那台设备上的登录立即失效" in asked.text
+    assert (await person.get("/v1/me")).status_code == 200
+    assert (await visitor.post(f"{PAGE}/sessions/{app}/end", headers=ORIGIN)).status_code == 200
     assert (await person.get("/v1/me")).status_code == 401
     assert (await visitor.post(f"{PAGE}/sessions/{app}/end", headers=ORIGIN)).status_code == 404
     left = await visitor.get(PAGE)
     assert "end-others" not in left.text
     (mine,) = re.findall(rf"{PAGE}/sessions/([0-9a-f-]+)/end", left.text)
-    await visitor.post(f"{PAGE}/sessions/{mine}/end", headers=ORIGIN)
+    assert "您现在用的设备" in (await visitor.get(f"{PAGE}/sessions/{mine}/end", headers=PART)).text
+    ended = await visitor.post(f"{PAGE}/sessions/{mine}/end", headers=ORIGIN)
+    assert ended.headers["HX-Redirect"] == "/console/"
     assert "用手机扫码登录" in (await visitor.get(PAGE)).text
 
 
@@ -42,6 +48,8 @@ async def test_all_other_devices_at_once_and_never_another_persons(visitor: http
     await let_in(visitor, person)
     theirs = (await other.get("/v1/me/sessions")).json()["items"][0]["id"]
     assert (await visitor.post(f"{PAGE}/sessions/{theirs}/end", headers=ORIGIN)).status_code == 404
+    assert "都立即失效" in (await visitor.get(f"{PAGE}/sessions/end-others", headers=PART)).text
+    assert (await person.get("/v1/me")).status_code == 200
     await visitor.post(f"{PAGE}/sessions/end-others", headers=ORIGIN)
     assert (await person.get("/v1/me")).status_code == 401
     assert (await other.get("/v1/me")).status_code == 200
@@ -63,9 +71,12 @@ async def test_a_province_is_opened_by_the_key_and_goes_on_where_it_was_asked(
 
     key = SoftKey()
     registration = await challenged(visitor, key, "registration")
-    wrong = await visitor.post(f"{PAGE}/keys", data=registration | {"credential": "{"}, headers=ORIGIN)
-    assert wrong.status_code == 422
-    added = await visitor.post(f"{PAGE}/keys", data=registration | {"name": "办公室的钥匙"}, headers=ORIGIN)
+    named = {"name": "办公室的钥匙"}
+    for broken in ({"credential": "{"}, {"challenge_id": "01900000-0000-7000-8000-000000000000"}):
+        wrong = await visitor.post(f"{PAGE}/keys", data=registration | named | broken, headers=ORIGIN)
+        assert wrong.status_code in {403, 409, 422}, wrong.text
+        assert 'value="办公室的钥匙"' in wrong.text
+    added = await visitor.post(f"{PAGE}/keys", data=registration | named, headers=ORIGIN)
     assert added.status_code == 303, added.text
     assert "办公室的钥匙" in (await visitor.get(PAGE)).text
 
@@ -85,7 +96,9 @@ async def test_a_province_is_opened_by_the_key_and_goes_on_where_it_was_asked(
     (at,) = re.findall(rf"{PAGE}/keys/[0-9a-f-]+/removal", (await visitor.get(PAGE)).text)
     await visitor.post(at.replace("removal", "name"), data={"name": "备用钥匙"}, headers=ORIGIN)
     assert "备用钥匙" in (await visitor.get(PAGE)).text
-    assert (await visitor.post(at, headers=ORIGIN)).status_code == 303
+    misnamed = await visitor.post(at, data=named, headers=ORIGIN)
+    assert (misnamed.status_code, "与名称不一致" in misnamed.text) == (422, True)
+    assert (await visitor.post(at, data={"name": "备用钥匙"}, headers=ORIGIN)).status_code == 303
     assert "还没有安全密钥" in (await visitor.get(PAGE)).text
 
 
@@ -95,6 +108,6 @@ async def test_removing_a_key_asks_for_one(visitor: httpx.AsyncClient, people: P
     registration = await challenged(visitor, SoftKey(), "registration") | {"name": "钥匙"}
     await visitor.post(f"{PAGE}/keys", data=registration, headers=ORIGIN)
     (at,) = re.findall(rf"{PAGE}/keys/[0-9a-f-]+/removal", (await visitor.get(PAGE)).text)
-    asked = await visitor.post(at, headers=ORIGIN)
+    asked = await visitor.post(at, data={"name": "钥匙"}, headers=ORIGIN)
     assert (asked.status_code, f'value="{PAGE}"' in asked.text) == (403, True)
     assert "钥匙" in (await visitor.get(PAGE)).text

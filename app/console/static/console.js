@@ -57,6 +57,11 @@ document.addEventListener("htmx:afterSettle", (event) => {
   if (event.detail.target.id === "dialog-body" || event.detail.target.id === "drawer-body") show(event.detail.target);
   for (const form of document.querySelectorAll("[data-selection]")) count(form);
 });
+document.addEventListener("htmx:afterRequest", (event) => {
+  // Taken back, what was done is no news any more.
+  const undoes = event.target.closest?.("[data-undoes]");
+  if (undoes && event.detail.successful) undoes.closest(undoes.dataset.undoes)?.remove();
+});
 document.addEventListener("close-dialogs", closeAll);
 document.addEventListener("close", (event) => {
   if (event.target.matches("dialog")) event.target.firstElementChild.replaceChildren();
