@@ -208,6 +208,9 @@ def become(program):
     folder = os.path.join(VENV, "bin")
     os.environ["PATH"] = folder + os.pathsep + os.environ.get("PATH", "")
     os.environ["VIRTUAL_ENV"] = VENV
+    # Kept in .venv, whatever the environment says: else each process compiles thousands of modules anew.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = os.path.join(VENV, "bytecode")
     path = os.path.join(folder, program[0])
     os.execv(path, [path] + program[1:])
 

@@ -97,3 +97,13 @@ def test_the_locks_hold_hashes_and_no_addresses_and_agree() -> None:
     for lock in (runtime, dev):
         entries = re.split(r"\n(?=\S)", lock.strip())
         assert all("--hash=sha256:" in entry for entry in entries)
+
+
+def test_what_is_compiled_is_kept_whatever_the_environment_says(clone: Path) -> None:
+    program = clone / ".venv" / "bin" / "told"
+    program.parent.mkdir(parents=True)
+    program.write_text('#!/bin/sh\necho "$PYTHONDONTWRITEBYTECODE,$PYTHONPYCACHEPREFIX"\n')
+    program.chmod(0o755)
+    become = "import bootstrap; bootstrap.become(['told'])"
+    done = run(clone, sys.executable, "-c", become, PYTHONDONTWRITEBYTECODE="1")
+    assert done.stdout == f",{clone}/.venv/bytecode\n"
