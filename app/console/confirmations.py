@@ -1,16 +1,14 @@
 """What an act will do, said before it is done: in a dialog, confirmed by a name or given a reason where it must be."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Set
+from dataclasses import dataclass, field
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import HTMLResponse
 from pydantic import TypeAdapter, ValidationError
 
-from app.console.forms import Form, PageForm, refusal_of, typed
+from app.console.forms import Form, PageForm, refusal_of, show_form, typed
 from app.console.notices import Undo, done
-from app.console.rendering import part
 from app.db import Db
 from app.errors import Problem
 from app.text import Reason
@@ -39,6 +37,8 @@ class Confirmation:
     """The parts of the page that show what is different now."""
     leads_to: str | None = None
     """The page that is shown when it is done, where it is another."""
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """Fields that go along unseen."""
     undo: Undo | None = None
     """How it is taken back, offered at once."""
 
@@ -52,7 +52,7 @@ def confirmed(router: APIRouter, path: str) -> Callable[[Question], Question]:
     def routes_of(question: Question) -> Question:
         @router.get(path)
         async def ask(request: Request, asked: Annotated[Confirmation, Depends(question)]) -> Response:
-            return _show(request, asked, Form([]), 200)
+            return show_form(request, "confirmation.html", Form([]), asked=asked)
 
         @router.post(path)
         async def act(
@@ -65,8 +65,8 @@ def confirmed(router: APIRouter, path: str) -> Callable[[Question], Question]:
     return routes_of
 
 
-async def _confirm(request: Request, db: Db, asked: Confirmation, form: Form) -> HTMLResponse:
-    """Does it and says so; or asks again, with what was wrong."""
+async def outcome_of(db: Db, asked: Confirmation, form: Form) -> Problem | Set[str]:
+    """Does it, and gives nothing; or why it was refused, or the names of the fields that are wrong."""
     wrong = set()
     if asked.name is not None and typed(form) != asked.name:
         wrong.add("name")
@@ -77,24 +77,17 @@ async def _confirm(request: Request, db: Db, asked: Confirmation, form: Form) ->
         except ValidationError:
             wrong.add("reason")
     if wrong:
-        return _show(request, asked, form, 422, wrong=wrong)
+        return wrong
     outcome = await refusal_of(db, asked.act(reason))
-    if isinstance(outcome, Problem):
-        return _show(request, asked, form, outcome.status, problem=outcome)
+    return outcome if isinstance(outcome, Problem) else wrong
+
+
+async def _confirm(request: Request, db: Db, asked: Confirmation, form: Form) -> Response:
+    """Does it and says so; or asks again, with what was wrong."""
+    outcome = await outcome_of(db, asked, form)
+    if outcome:
+        return show_form(request, "confirmation.html", form, outcome, asked=asked)
     response = done(request, asked.said, asked.changed, undo=asked.undo)
     if asked.leads_to is not None:
         response.headers["HX-Redirect"] = asked.leads_to
     return response
-
-
-def _show(
-    request: Request,
-    asked: Confirmation,
-    form: Form,
-    status: int,
-    *,
-    wrong: set[str] | None = None,
-    problem: Problem | None = None,
-) -> HTMLResponse:
-    shown = {"asked": asked, "form": form, "wrong": wrong or set(), "problem": problem}
-    return part(request, "confirmation.html", status, **shown)

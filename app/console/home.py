@@ -9,7 +9,6 @@ from fastapi import APIRouter, Request, Response
 
 from app.auth.access import Can, OrgScope, SignedIn
 from app.auth.permissions import Permission
-from app.auth.step_up import demands_key
 from app.console.charts import draw
 from app.console.rendering import Words, page, part, words_of
 from app.console.route import ConsoleRoute
@@ -24,7 +23,17 @@ from app.reports.queries import Listing
 from app.reports.router import read_overview, read_trend
 from app.reports.schemas import Sort
 
+
+class GlanceRoute(ConsoleRoute):
+    """A part of a page that needs no key itself: where one is asked for, it says so in its place (S16)."""
+
+    @staticmethod
+    async def step_up(request: Request) -> Response:
+        return page(request, "glance_locked.html")
+
+
 router = APIRouter(prefix="/console", route_class=ConsoleRoute, include_in_schema=False)
+glance_router = APIRouter(prefix="/console", route_class=GlanceRoute, include_in_schema=False)
 
 Reader = Annotated[OrgScope, Can(Permission.REPORTS_READ)]
 _WAITING = 8
@@ -62,18 +71,17 @@ async def show_home(request: Request, db: Db, scope: SignedIn, paging: Annotated
     shown = {
         "administered": administered,
         "belonging": belonging,
-        # Not where a key may be asked for: this page needs none.
-        "glances": {org.id for org in administered[:_GLANCES] if not demands_key(org.region_code)},
+        "glances": {org.id for org in administered[:_GLANCES]},
         "inbox": inbox,
         "total": total,
         "link_of": _place_of,
-        "kinds": _kinds(words),
-        "details": partial(_detail_of, words),
+        "kinds": kinds_of(words),
+        "details": partial(detail_of, words),
     }
     return page(request, "home.html", **at_home(scope), **shown)
 
 
-def _detail_of(words: Words, one: Any) -> str:
+def detail_of(words: Words, one: Any) -> str:
     """What is asked, as a reader says it."""
     match one.kind, one.step or one.detail:
         case "change-request", "hand-over":
@@ -92,7 +100,7 @@ def _detail_of(words: Words, one: Any) -> str:
             return str(one.detail)
 
 
-def _kinds(words: Words) -> dict[str, str]:
+def kinds_of(words: Words) -> dict[str, str]:
     return {
         "application": words("认证申请"),
         "change-request": words("变更申请"),
@@ -105,7 +113,7 @@ def _kinds(words: Words) -> dict[str, str]:
     }
 
 
-@router.get("/orgs/{org_id}/glance")
+@glance_router.get("/orgs/{org_id}/glance")
 async def show_glance(request: Request, db: Db, scope: Reader) -> Response:
     """An org's week on its card: its figures with all below it, and how many were active day by day."""
     report = await read_overview(request, scope, db, Span(today(), 7), _ONE)

@@ -21,7 +21,7 @@ from app.console.rendering import is_partial, page, part, words_of
 from app.console.route import ConsoleRoute
 from app.console.standing import in_org, over_org
 from app.db import Db
-from app.errors import Invalid
+from app.errors import Invalid, NotFound
 from app.points.days import today
 from app.reports import export_router as exports
 from app.reports import router as calls
@@ -81,9 +81,9 @@ async def show_units(request: Request, db: Db, scope: Owner, span: calls.SpanAsk
 
 @router.get("/exports/new")
 async def show_new_export(
-    request: Request, scope: Owner, span: calls.SpanAsked, listing: calls.ListingAsked
+    request: Request, scope: Reader, span: calls.SpanAsked, listing: calls.ListingAsked
 ) -> Response:
-    """Which part of the report is to be a file, and in which format."""
+    """Which part of the report is to be a file, and in which format; of an org below there are no units to take."""
     kept = {
         "period": str(span.period),
         "day": span.until.isoformat(),
@@ -91,12 +91,14 @@ async def show_new_export(
         "sort": str(listing.sort),
         "order": "desc" if listing.descending else "asc",
     }
-    return part(request, "report_export.html", **in_org(scope, "reports"), kept=kept)
+    return part(request, "report_export.html", **in_org(scope, "reports"), kept=kept, own=not _from_above(scope))
 
 
 @router.post("/exports")
-async def export(request: Request, db: Db, cipher: CipherDep, scope: Owner, form: PageForm) -> Response:
+async def export(request: Request, db: Db, cipher: CipherDep, scope: Reader, form: PageForm) -> Response:
     """Has it made, and goes to where the file will be."""
+    if form.get("what") == "units" and _from_above(scope):
+        raise NotFound
     model, create, fields = _EXPORTS.get(form.get("what", ""), _EXPORTS["overview"])
     body = checked(model, form.given(*fields))
     if isinstance(body, ValidationError):

@@ -35,6 +35,7 @@ from app.console import (
     units,
 )
 from app.console.forms import PageForm
+from app.console.phone import decisions as phone_decisions
 from app.console.phone import inbox as phone_inbox
 from app.console.phone import me, orgs, pictures, scans
 from app.console.phone import sign_in as phone_sign_in
@@ -77,7 +78,8 @@ async def find_nothing_on_the_phone(path: str) -> Response:
 
 def routers(settings: Settings) -> list[APIRouter]:
     """The console's routes, and in development the phone's; what matches nothing comes last."""
-    found = [assets.router, sign_in.router, sign_in.signed_in_router, home.router, security.router]
+    found = [assets.router, sign_in.router, sign_in.signed_in_router, home.router, home.glance_router]
+    found += [security.router]
     found += [
         directory.router,
         people.router,
@@ -93,6 +95,6 @@ def routers(settings: Settings) -> list[APIRouter]:
     found += [superiors.router, applications.router, invitations.router, subordinates.router, transfers.router, rest]
     if settings.development:
         found += [phone_sign_in.router, phone_sign_in.signed_in_router, me.router, scans.router, orgs.router]
-        found += [phone_inbox.router, pictures.router]
+        found += [phone_inbox.router, phone_decisions.router, pictures.router]
         found += [phone_rest]
     return found

@@ -10,9 +10,9 @@ from PIL import Image
 from app.console.site import routers
 from app.qr import draw_png
 from app.settings import Environment, Settings
-from tests.acts import add_member, add_unit, apply, done, invite, invite_admin
+from tests.acts import add_admin, add_member, add_unit, apply, ask, certify, done, invite, invite_admin, list_all
 from tests.console.conftest import ORIGIN, pick_up
-from tests.people import People, fresh_id_number
+from tests.people import People, fresh_id_number, fresh_org_name
 
 
 async def test_an_id_card_is_handed_in_and_waits(visitor: httpx.AsyncClient, people: People) -> None:
@@ -48,9 +48,11 @@ async def test_the_inbox_is_answered_on_the_phone(visitor: httpx.AsyncClient, pe
     shown = (await visitor.get("/phone/inbox")).text
     for name in (org["name"], "第九党支部", below["name"]):
         assert name in shown
-    forms = re.findall(r'action="(/phone/inbox/[^"]+/(?:acceptance|approval))"', shown)
-    assert len(forms) == 3
-    for form in forms:
+    (application,) = re.findall(r'href="(/phone/inbox/application/[^"]+)"', shown)
+    assert "将成为" in (await visitor.get(application)).text
+    forms = re.findall(r'action="(/phone/inbox/[^"]+/acceptance)"', shown)
+    assert len(forms) == 2
+    for form in [*forms, f"{application}/approval"]:
         answered = await visitor.post(form, headers=ORIGIN)
         assert answered.status_code == 303, answered.text
     assert "没有要处理的消息" in (await visitor.get("/phone/inbox")).text
@@ -58,6 +60,90 @@ async def test_the_inbox_is_answered_on_the_phone(visitor: httpx.AsyncClient, pe
     assert again.status_code in {404, 409}
     administered = {one["name"] for one in done(await person.get("/v1/me/orgs"))}
     assert {org["name"], offer["name"]} <= administered
+
+
+async def test_what_waits_for_my_org_is_decided_on_the_phone(visitor: httpx.AsyncClient, people: People) -> None:
+    """Each kind that the API lets an admin answer: asked on a page of its own, with a reason where it is refused."""
+    chief, clerk = await people.register(), await people.register()
+    above, below = await chief.create_org(), await clerk.create_org()
+    await certify(chief, above, clerk, below)
+    renamed = f"{fresh_org_name()}新名"
+    done(await ask(clerk, below, kind="rename", name=renamed), 201)
+    for _ in range(2):
+        applicant = await people.register()
+        done(await apply(applicant, await applicant.create_org(), (await invite(chief, above))["token"]), 201)
+    learner = await people.register(name="欧阳修")
+    row = await add_member(chief, above, name="欧阳修")
+    done(await learner.post("/v1/me/link-requests", json={"org_id": above["id"]}), 201)
+    leaving = await add_member(clerk, below, name="王安石")
+    to = {"org_name": above["name"], "region_code": "320102"}
+    done(await clerk.post(f"/v1/orgs/{below['id']}/members/{leaving['id']}/transfers", json=to), 201)
+    other = await people.register()
+    elsewhere = await other.create_org()
+    token = (await invite(other, elsewhere))["token"]
+    done(await clerk.post(f"/v1/orgs/{below['id']}/transfers", json={"invitation_token": token}), 201)
+
+    await pick_up(visitor, chief)
+
+    async def waiting() -> dict[str, str]:
+        links = re.findall(r'href="(/phone/inbox/([a-z-]+)/[^"]+)"', (await visitor.get("/phone/inbox")).text)
+        return {kind: link for link, kind in links}
+
+    async def answer(link: str, name: str, status: int = 303, /, **form: str) -> str:
+        sent = await visitor.post(f"{link}/{name}", data=form, headers=ORIGIN)
+        assert sent.status_code == status, sent.text
+        return sent.text
+
+    links = await waiting()
+    assert set(links) == {"application", "change-request", "link-request", "person-transfer", "transfer"}
+    kept = await answer(links["application"], "refusal", 422, reason="理" * 201)
+    assert "理" * 201 in kept
+    await answer(links["application"], "refusal", reason="不在本系统")
+    assert (await waiting())["application"] != links["application"]
+    await answer((await waiting())["application"], "approval")
+
+    shown = (await visitor.get(links["link-request"])).text
+    assert learner.phone not in shown
+    await answer(links["link-request"], row["id"])
+    shown = (await visitor.get(links["person-transfer"])).text
+    assert "王安石" in shown
+    await answer(links["person-transfer"], "acceptance")
+    assert renamed in (await visitor.get(links["change-request"])).text
+    await answer(links["change-request"], "approval")
+    preview = re.findall(r'name="preview" value="([0-9a-f]{32})"', (await visitor.get(links["transfer"])).text)
+    assert len(preview) == 1
+    assert "与名称不一致" in await answer(links["transfer"], "release", 422, preview=preview[0], name="x")
+    assert "409" not in await answer(links["transfer"], "release", 409, preview="0" * 32, name=renamed)
+    await answer(links["transfer"], "release", preview=preview[0], name=renamed)
+    await answer(links["transfer"], "acceptance", 404, preview=preview[0], name=renamed)
+    assert await waiting() == {}
+    active = [one for one in await list_all(chief, f"/v1/orgs/{above['id']}/members") if one["name"] == "欧阳修"]
+    assert [one["active"] for one in active] == [True]
+
+    await pick_up(visitor, other)
+    arriving = (await waiting())["transfer"]
+    (preview_there,) = re.findall(r'name="preview" value="([0-9a-f]{32})"', (await visitor.get(arriving)).text)
+    await answer(arriving, "acceptance", preview=preview_there, name=renamed)
+    found = await list_all(other, f"/v1/orgs/{elsewhere['id']}/subordinates")
+    assert [one["name"] for one in found] == [renamed]
+
+
+async def test_a_main_admin_who_is_not_gone_says_so_and_a_province_sends_to_the_desk(
+    visitor: httpx.AsyncClient, people: People
+) -> None:
+    main, clerk = await people.register(), await people.register()
+    org = await main.create_org()
+    await add_admin(main, org, clerk)
+    recovery = {"kind": "recovery", "main_admin_id": clerk.user_id, "reason": "联系不上"}
+    done(await ask(clerk, org, **recovery), 201)
+    await pick_up(visitor, main)
+    (link,) = re.findall(r'href="(/phone/inbox/recovery/[^"]+)"', (await visitor.get("/phone/inbox")).text)
+    assert "撤回" in (await visitor.get(link)).text
+    assert (await visitor.post(f"{link}/withdrawal", headers=ORIGIN)).status_code == 303
+    assert "没有要处理的消息" in (await visitor.get("/phone/inbox")).text
+    province = await main.create_org(region_code="320000")
+    shown = await visitor.get(f"/phone/inbox/application/{province['id']}/{org['id']}")
+    assert (shown.status_code, "请在电脑端处理" in shown.text) == (403, True)
 
 
 async def points_of(text: str) -> tuple[bytes, dict[str, int]]:

@@ -119,11 +119,21 @@ async def test_a_report_is_made_into_a_file(scene: Scene, worker: Callable[[], A
     assert any(scene.middle["name"] in content for content in contents)
     wrong = await scene.visitor.post(f"{at}/reports/exports", data=kept | {"day": "1999-01-01"}, headers=PART | ORIGIN)
     assert wrong.status_code == 422
-    below = f"/console/orgs/{scene.middle['id']}/reports/exports"
-    assert (await scene.visitor.post(below, data=kept, headers=PART | ORIGIN)).status_code == 404
+
+    # Of an org below its totals are to be had, and never its units.
+    below = f"/console/orgs/{scene.middle['id']}"
+    dialog = await read(scene, scene.middle, "/exports/new", headers=PART)
+    assert ('value="overview"' in dialog, 'value="units"' in dialog) == (True, False)
+    refused = await scene.visitor.post(f"{below}/reports/exports", data=kept | {"what": "units"}, headers=PART | ORIGIN)
+    assert refused.status_code == 404
+    made = await scene.visitor.post(f"{below}/reports/exports", data=kept, headers=PART | ORIGIN)
+    assert made.headers.get("HX-Redirect") == f"{below}/exports", made.text
+    await worker()
+    (file,) = re.findall(rf'href="({below}/exports/[^"]+/content)"', (await scene.visitor.get(f"{below}/exports")).text)
+    assert (await scene.visitor.get(file)).status_code == 200
 
 
-async def test_the_first_page_shows_the_week_of_each_org_that_needs_no_key(scene: Scene, people: People) -> None:
+async def test_the_first_page_shows_the_week_of_each_org_or_that_a_key_is_needed(scene: Scene, people: People) -> None:
     home = (await scene.visitor.get("/console/")).text
     (at,) = re.findall(r'hx-get="(/console/orgs/[^"]+/glance)"', home)
     assert scene.top["id"] in at
@@ -134,4 +144,7 @@ async def test_the_first_page_shows_the_week_of_each_org_that_needs_no_key(scene
     person = await people.register()
     await person.create_org(region_code="320000")
     await let_in(scene.visitor, person)
-    assert "/glance" not in (await scene.visitor.get("/console/")).text
+    (at,) = re.findall(r'hx-get="(/console/orgs/[^"]+/glance)"', (await scene.visitor.get("/console/")).text)
+    locked = await scene.visitor.get(at, headers=PART)
+    assert (locked.status_code, "HX-Refresh" in locked.headers) == (200, False)
+    assert "安全密钥" in locked.text

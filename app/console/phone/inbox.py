@@ -1,19 +1,19 @@
-"""The inbox on the phone: what was offered to my own phone, and who asks to be certified under an org of mine."""
+"""The inbox on the phone: all that waits for me, and the answers to what was offered to my own phone."""
 
 from collections.abc import Awaitable
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Request, Response
 
 from app.admins.operations import accept_admin_invitation, refuse_admin_invitation
-from app.auth.access import Can, OrgScope, SignedIn, UserScope
-from app.auth.permissions import Permission
-from app.certification.operations import approve_application
+from app.auth.access import SignedIn, UserScope
 from app.cipher import CipherDep
 from app.console.forms import refusal_of
+from app.console.home import detail_of, kinds_of
 from app.console.phone.sign_in import PhoneRoute
-from app.console.rendering import page
+from app.console.rendering import page, words_of
 from app.db import Db
 from app.errors import Problem
 from app.inbox.queries import list_waiting
@@ -31,17 +31,6 @@ _SHOWN = 50
 async def show_inbox(request: Request, db: Db, scope: SignedIn) -> Response:
     """What waits for me, newest first."""
     return await _show(request, db, scope, None)
-
-
-@router.post("/applications/{org_id}/{application_id}/approval")
-async def approve(
-    request: Request,
-    db: Db,
-    scope: Annotated[OrgScope, Can(Permission.CERTIFICATION_WRITE)],
-    application_id: Annotated[UUID, Path()],
-) -> Response:
-    """Certifies the org that applied (S6)."""
-    return await _show(request, db, scope.user, await refusal_of(db, approve_application(db, scope, application_id)))
 
 
 @router.post("/{kind}/{offer_id}/acceptance")
@@ -69,6 +58,6 @@ async def _show(request: Request, db: Db, scope: UserScope, outcome: Any) -> Res
     if request.method == "POST" and problem is None:
         return Response(status_code=303, headers={"Location": "/phone/inbox"})
     waiting = await list_waiting(db, scope.user_id, Paging(_SHOWN, None))
-    return page(
-        request, "phone/inbox.html", problem.status if problem else 200, waiting=waiting[:_SHOWN], problem=problem
-    )
+    words = words_of(request)
+    shown = {"kinds": kinds_of(words), "details": partial(detail_of, words), "problem": problem}
+    return page(request, "phone/inbox.html", problem.status if problem else 200, waiting=waiting[:_SHOWN], **shown)

@@ -34,6 +34,11 @@ class PhoneRoute(PageRoute):
         query = f"?{request.url.query}" if request.url.query else ""
         return page(request, "phone/sign_in.html", back=f"{request.url.path}{query}", phone="", wrong=None)
 
+    @staticmethod
+    async def step_up(request: Request) -> Response:
+        """The phone has no security key: the desk has."""
+        return page(request, "phone/needs_key.html", 403)
+
 
 router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=False, dependencies=[Public])
 signed_in_router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=False)

@@ -1,0 +1,183 @@
+"""What waits for an org of mine is decided on the phone: the console's own questions, each on a page."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Request, Response
+
+from app.auth.access import Can, OrgScope
+from app.auth.permissions import Permission
+from app.certification import transfer_router as calls
+from app.certification.transfers import accept_transfer, release_transfer
+from app.cipher import Cipher, CipherDep
+from app.console import applications, changes, decisions, links, person_transfers, transfers
+from app.console.confirmations import Confirmation, outcome_of
+from app.console.forms import Form, PageForm
+from app.console.phone.sign_in import PhoneRoute
+from app.console.rendering import page, words_of
+from app.db import Db
+from app.errors import NotFound, Problem
+from app.members.links.operations import accept_link_request
+from app.members.links.queries import get_received
+from app.members.transfers.operations import accept_person_transfer
+from app.members.transfers.queries import get_person_transfer
+
+router = APIRouter(prefix="/phone/inbox", route_class=PhoneRoute, include_in_schema=False)
+
+INBOX = "/phone/inbox"
+RequestId = Annotated[UUID, Path()]
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Which request it is, and who looks at it."""
+
+    request: Request
+    db: Db
+    cipher: Cipher
+    scope: OrgScope
+    id: UUID
+    form: Form
+
+    @property
+    def where(self) -> tuple[Request, Db, OrgScope, UUID]:
+        return self.request, self.db, self.scope, self.id
+
+
+Answers = Mapping[str, Confirmation]
+
+
+def decided(kind: str, permission: Permission) -> Callable[[Callable[[Asking], Awaitable[Answers]]], object]:
+    """Makes the routes of one kind: a page that shows the answers there are, and each of them, by its name."""
+
+    def routes_of(answers_to: Callable[[Asking], Awaitable[Answers]]) -> object:
+        @router.get(f"/{kind}/{{org_id}}/{{request_id}}")
+        async def show(
+            request: Request,
+            db: Db,
+            cipher: CipherDep,
+            scope: Annotated[OrgScope, Can(permission)],
+            request_id: RequestId,
+        ) -> Response:
+            answers = await answers_to(Asking(request, db, cipher, scope, request_id, Form([])))
+            shown = {"answers": answers, "given": "", "form": Form([]), "wrong": (), "problem": None}
+            return page(request, "phone/decision.html", org=scope.org, to=request.url.path, **shown)
+
+        @router.post(f"/{kind}/{{org_id}}/{{request_id}}/{{answer}}")
+        async def give(
+            request: Request,
+            db: Db,
+            cipher: CipherDep,
+            scope: Annotated[OrgScope, Can(permission)],
+            request_id: RequestId,
+            answer: str,
+            form: PageForm,
+        ) -> Response:
+            answers = await answers_to(Asking(request, db, cipher, scope, request_id, form))
+            if answer not in answers:
+                raise NotFound
+            outcome = await outcome_of(db, answers[answer], form)
+            if not outcome:
+                return Response(status_code=303, headers={"Location": INBOX})
+            problem = outcome if isinstance(outcome, Problem) else None
+            wrong = () if problem else outcome
+            shown = {"answers": answers, "given": answer, "form": form, "wrong": wrong, "problem": problem}
+            to = request.url.path.rpartition("/")[0]
+            status = problem.status if problem else 422
+            return page(request, "phone/decision.html", status, org=scope.org, to=to, **shown)
+
+        return answers_to
+
+    return routes_of
+
+
+@decided("application", Permission.CERTIFICATION_WRITE)
+async def answer_application(one: Asking) -> Answers:
+    """Under this org, or not (S6)."""
+    return {"approval": await applications.approve(*one.where), "refusal": await applications.refuse(*one.where)}
+
+
+@decided("change-request", Permission.CHANGES_WRITE)
+async def answer_change_request(one: Asking) -> Answers:
+    """Another name or main admin of an org below, or not (S5)."""
+    return {"approval": await decisions.approve(*one.where), "refusal": await decisions.refuse(*one.where)}
+
+
+@decided("recovery", Permission.CHANGES_WRITE)
+async def answer_recovery(one: Asking) -> Answers:
+    """The main admin is not gone at all (S4)."""
+    return {"withdrawal": await changes.withdraw(*one.where)}
+
+
+@decided("transfer", Permission.TRANSFERS_DECIDE)
+async def answer_transfer(one: Asking) -> Answers:
+    """An org goes, or comes, with all below it, on the strength of what was shown of it (S20)."""
+    found = await calls.read_transfer(one.request, one.scope, one.id, one.db)
+    words = words_of(one.request)
+    refusal = await transfers.refuse(*one.where)
+    release = found.state == "asked" and found.from_id == one.scope.org_id
+    if found.preview is None or not (release or (found.state == "released" and found.to_id == one.scope.org_id)):
+        return {"refusal": refusal}
+    preview = one.form.get("preview") or found.preview.version
+    says = (
+        words("您同意“{name}”离开本组织。新上级接收之前它仍在本组织之下。", name=found.org_name)
+        if release
+        else words("“{name}”连同全部下级立即转到本组织之下。", name=found.org_name)
+    )
+    moves = words(
+        "一同转移 {orgs} 个组织、{people} 人。", orgs=found.preview.orgs, people=words.number(found.preview.people)
+    )
+    act = release_transfer if release else accept_transfer
+    acceptance = Confirmation(
+        title=words("同意转出") if release else words("接收“{name}”", name=found.org_name),
+        says=f"{says}{moves}",
+        button=words("同意转出") if release else words("接收"),
+        act=lambda _: act(one.db, one.scope, one.id, preview),
+        said="",
+        name=found.org_name,
+        kept={"preview": preview},
+    )
+    return {"release" if release else "acceptance": acceptance, "refusal": refusal}
+
+
+@decided("link-request", Permission.MEMBERS_WRITE)
+async def answer_link_request(one: Asking) -> Answers:
+    """Which row of the directory the asker is, or none (S18)."""
+    found, words = await get_received(one.db, one.cipher, one.scope.org_id, one.id), words_of(one.request)
+    rows = {
+        str(member.id): Confirmation(
+            title=words("{name} 说这是自己", name=found.name),
+            says=words(
+                "请先与本人核对。关联后此人变为已激活，通讯录中的号码不变，也不会显示对方的号码；以后可以解除关联。"
+            ),
+            button=words("关联到 {name} {phone}", name=member.name, phone=member.phone),
+            act=lambda _, row=member.id: accept_link_request(one.db, one.scope, one.id, row),  # type: ignore[misc]
+            said="",
+            danger=False,
+        )
+        for member in found.candidates
+    }
+    return {**rows, "refusal": links.refuse(*one.where)}
+
+
+@decided("person-transfer", Permission.MEMBERS_WRITE)
+async def answer_person_transfer(one: Asking) -> Answers:
+    """A person comes into the directory, or stays where they are (S20)."""
+    refusal = await person_transfers.refuse(*one.where)
+    found, words = await get_person_transfer(one.db, one.scope.org_id, one.id), words_of(one.request)
+    acceptance = Confirmation(
+        title=words("接收 {name}", name=found.name or ""),
+        says=words(
+            "{name} 立即离开“{org}”，进入本组织的通讯录；账号和积分不受影响，过去的记录不变。",
+            name=found.name or "",
+            org=found.from_name,
+        )
+        + words("先在管理组，以后可以在电脑端选择支部。"),
+        button=words("接受"),
+        act=lambda _: accept_person_transfer(one.db, one.cipher, one.scope, one.id, []),
+        said="",
+        danger=False,
+    )
+    return {"acceptance": acceptance, "refusal": refusal}
