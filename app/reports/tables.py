@@ -101,6 +101,16 @@ class KeptDay(Table):
     kept_since: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
+class PreparedDay(Table):
+    """A day whose totals and scores are being prepared, how far (`app.reports.folding.coming`); null: to the end."""
+
+    __tablename__ = "prepared_days"
+
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    people_before: Mapped[UUID | None] = mapped_column(Uuid)
+    orgs_before: Mapped[UUID | None] = mapped_column(Uuid)
+
+
 class OrgTotal(Table):
     """The figures of an org (`own_…`) and of its whole subtree, for windows of 1, 7 and 30 days that end with a day.
 

@@ -105,7 +105,7 @@ async def test_every_place_and_page_equals_a_naive_one(
         # What a large group has from the first build of the day on, kept while events go on coming.
         at = {"day": f"DATE '{today()}'"}
         await folder.execute("DELETE FROM score_steps")
-        await folder.execute(score_steps.BUILD.replace(f">= {score_steps.LARGE}", ">= 1").format(**at))
+        await folder.execute(score_steps.building().replace(f">= {score_steps.LARGE}", ">= 1").format(**at))
         chance = random.Random(1)
         late = [(chance.choice(world.users), today() - timedelta(days=back), 70) for back in (0, 1, 3, 6, 7, 20)]
         world.events, earlier = late, world.events

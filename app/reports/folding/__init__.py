@@ -11,9 +11,9 @@ In any subtree a person counts once: what is added for a person goes to the *set
 of the places they have. Who stands in one org only, as nearly all do, is added up per org first and climbs as a sum.
 
 **Days.** Totals are kept per day, of that day's end; a place, an activation or an edge holds from day to day. A fact
-therefore touches exactly the kept days on which it changed something: today, tomorrow once it is prepared, and past
-days where an event came late or a transaction straddled midnight. Nothing is rewritten at midnight: readers choose
-the day by the date.
+therefore touches exactly the kept days on which it changed something: today, tomorrow as far as it is prepared
+(`coming`: in slices, between which folding goes on), and past days where an event came late or a transaction straddled
+midnight. Nothing is rewritten at midnight: readers choose the day by the date.
 
 **Order within a fold.** Points first, at the standings and the tree as folded so far; then people, with the day rows
 that now hold those points; then edges, with the people that now stand. Each step leaves the totals exact.

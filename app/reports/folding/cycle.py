@@ -1,14 +1,16 @@
 """One fold: everything that waits, in one transaction; and the days that are to be kept."""
 
+from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
 
 import asyncpg
 
+from app.reports.folding.coming import prepare
 from app.reports.folding.days import keep_day
 from app.reports.folding.edges import fold_edges
 from app.reports.folding.people import fold_people
 from app.reports.folding.points import fold_points
-from app.reports.folding.scratch import make_scratch
+from app.reports.folding.scratch import make_scratch, note_days
 from app.reports.folding.spread import spread
 from app.reports.periods import DAYS_KEPT
 
@@ -31,6 +33,7 @@ async def fold(connection: asyncpg.Connection) -> bool:
     await make_scratch(connection)
     async with connection.transaction(isolation="repeatable_read"):
         await connection.execute(ALONE)
+        await note_days(connection)
         earned = await fold_points(connection)
         changed = await fold_people(connection)
         if earned or changed:
@@ -39,18 +42,42 @@ async def fold(connection: asyncpg.Connection) -> bool:
     return True
 
 
-async def keep_days(connection: asyncpg.Connection, today: date, *, tomorrow: bool) -> None:
+async def _nothing() -> None:
+    pass
+
+
+async def keep_days(
+    connection: asyncpg.Connection,
+    today: date,
+    *,
+    tomorrow: bool,
+    meanwhile: Callable[[], Awaitable[object]] = _nothing,
+) -> None:
     """Keep every day from the last one kept up to today, or up to tomorrow; from today on with scores.
 
-    Where no day is kept yet it begins today, and in a small installation with the first day that has people.
+    Where no day is kept yet it begins today, and in a small installation with the first day that has people. Each day
+    is a transaction and tomorrow many, between which `meanwhile` is called: folding is not held up.
     """
     last = today + timedelta(days=1) if tomorrow else today
     await make_scratch(connection)
+    while await _keep_on(connection, today, last):
+        await meanwhile()
+
+
+async def _keep_on(connection: asyncpg.Connection, today: date, last: date) -> bool:
+    """Keep the next day that is missing, or a slice of it; gives whether there was one."""
     async with connection.transaction(isolation="repeatable_read"):
         await connection.execute(ALONE)
-        for day in await _missing(connection, today, last):
+        missing = await _missing(connection, today, last)
+        if not missing:
+            await connection.execute("UPDATE kept_days SET scored = false WHERE scored AND day < $1", today)
+            return False
+        await note_days(connection)
+        day = missing[0]
+        begun = await connection.fetchval("SELECT EXISTS (SELECT FROM prepared_days WHERE day = $1)", day)
+        if not ((begun or day > today) and await prepare(connection, day)):
             await keep_day(connection, day, scored=day >= today)
-        await connection.execute("UPDATE kept_days SET scored = false WHERE scored AND day < $1", today)
+    return True
 
 
 async def _missing(connection: asyncpg.Connection, today: date, last: date) -> list[date]:

@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import asyncpg
 
-from app.reports.folding.score_steps import BUILD
+from app.reports.folding.score_steps import building
 from app.reports.folding.scratch import SUMS, listed, quoted
 from app.reports.folding.spread import climb
 
@@ -94,6 +94,7 @@ async def keep_day(connection: asyncpg.Connection, day: date, *, scored: bool) -
     for table in ("org_totals", "org_scores") if scored else ("org_totals",):
         await connection.execute("SELECT make_partition($1, $2, $3)", table, day, following)
     await build_day(connection, day, scored=scored)
+    await connection.execute("DELETE FROM prepared_days WHERE day = $1", day)
     await connection.execute(
         "INSERT INTO kept_days (day, scored) VALUES ($1, $2) ON CONFLICT (day) DO UPDATE SET scored = excluded.scored",
         day,
@@ -117,5 +118,5 @@ async def build_day(connection: asyncpg.Connection, day: date, *, scored: bool =
         await connection.execute(f"DELETE FROM org_scores WHERE day = {at['day']}")
         await connection.execute(_SCORES.format(**at))
         await connection.execute(f"DELETE FROM score_steps WHERE day = {at['day']}")
-        await connection.execute(BUILD.format(**at))
+        await connection.execute(building().format(**at))
     await connection.execute(f"DROP TABLE {', '.join(_BUILD_TABLES)}")

@@ -12,7 +12,7 @@ import asyncpg
 
 from app.reports.folding import sources
 from app.reports.folding.days import build_day
-from app.reports.folding.scratch import WEIGHTS, count, listed, quoted
+from app.reports.folding.scratch import WEIGHTS, count, last_day, listed, quoted
 from app.reports.folding.spread import climb
 
 # With more moves than this in one fold it is cheaper to build the days anew.
@@ -27,7 +27,7 @@ INSERT INTO fold_edges {sources.edges("AND c.subordinate_id IN (SELECT org_id FR
 
 _MOVED = """
 SELECT k.day, o.org_id, held.superior_id AS old, comes.superior_id AS new
-FROM fold_orgs AS o CROSS JOIN kept_days AS k
+FROM fold_orgs AS o CROSS JOIN fold_days AS k
 LEFT JOIN tree_edges AS held ON held.subordinate_id = o.org_id AND held.since <= k.day AND held.before > k.day
 LEFT JOIN fold_edges AS comes ON comes.subordinate_id = o.org_id AND comes.since <= k.day AND comes.before > k.day
 WHERE held.superior_id IS DISTINCT FROM comes.superior_id
@@ -71,16 +71,19 @@ _SHIFT = f"""
 WITH weighed AS (
     SELECT o.person, 1 AS members,
         max(s.activated::int) AS activated,
-        max((d.day = {{day}})::int) AS active_1, max((d.day > {{day}} - 7)::int) AS active_7,
+        max((d.day = {{day}})::int) AS active_1, max((d.day > o.last - 7)::int) AS active_7,
         max((d.day IS NOT NULL)::int) AS active_30,
         sum(d.points) FILTER (WHERE d.day = {{day}}) AS points_1,
-        sum(d.points) FILTER (WHERE d.day > {{day}} - 7) AS points_7, sum(d.points) AS points_30
-    FROM (SELECT DISTINCT person FROM fold_outside) AS o
+        sum(d.points) FILTER (WHERE d.day > o.last - 7) AS points_7, sum(d.points) AS points_30
+    FROM (
+        SELECT DISTINCT x.person, {last_day("x.person")} AS last
+        FROM fold_outside AS x JOIN fold_days AS k ON k.day = {{day}}
+    ) AS o
     JOIN LATERAL (
         SELECT s.activated FROM standings AS s WHERE s.person = o.person AND s.since <= {{day}} AND s.before > {{day}}
         LIMIT 1
     ) AS s ON true
-    LEFT JOIN user_days AS d ON s.activated AND d.user_id = o.person AND d.day BETWEEN {{day}} - 29 AND {{day}}
+    LEFT JOIN user_days AS d ON s.activated AND d.user_id = o.person AND d.day BETWEEN o.last - 29 AND o.last
     GROUP BY o.person
 ),
 counted AS (
@@ -106,6 +109,7 @@ async def fold_edges(connection: asyncpg.Connection) -> bool:
         await _replace(connection)
         for day in sorted({row["day"] for row in moved}):
             await build_day(connection, day)
+            await connection.execute("UPDATE prepared_days SET people_before = NULL WHERE day = $1", day)
         return True
     # Every edge that goes is cut before any comes, so that what stands in between is a tree at every moment.
     for row in moved:

@@ -41,6 +41,14 @@ async def keep_folding(settings: Settings) -> None:
             await asyncio.sleep(AFTER_FAILURE)
 
 
+async def _fold_between(connection: asyncpg.Connection) -> None:
+    """Fold what came during a slice, with the pause that a fold has after it."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await fold(connection)
+    await asyncio.sleep(min(max(loop.time() - began, 0.02), LONGEST_PAUSE))
+
+
 async def _fold_on(connection: asyncpg.Connection) -> None:
     loop = asyncio.get_running_loop()
     kept = None
@@ -54,7 +62,7 @@ async def _fold_on(connection: asyncpg.Connection) -> None:
             while await fold(connection):
                 pass
             await make_days_ahead(connection, now.date())
-            await keep_days(connection, now.date(), tomorrow=wanted[1])
+            await keep_days(connection, now.date(), tomorrow=wanted[1], meanwhile=lambda: _fold_between(connection))
             await drop_past_days(connection, now.date())
             kept = wanted
             log.info("days_kept", until=str(now.date() + timedelta(days=wanted[1])))

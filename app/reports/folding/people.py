@@ -4,7 +4,7 @@ import asyncpg
 
 from app.reports.folding import sources
 from app.reports.folding.score_steps import stepping
-from app.reports.folding.scratch import ARRIVING, LEAVING, count
+from app.reports.folding.scratch import ARRIVING, LEAVING, count, last_day
 
 _TAKE = """
 WITH taken AS (DELETE FROM place_facts RETURNING org_id, member_id)
@@ -29,20 +29,20 @@ WHERE ({", ".join(f"c.{name}" for name in _COLUMNS.split(", "))})
 # they weigh, and put on where they stand: what did not change cancels out.
 _WEIGHTS = f"""
 WITH touched AS (
-    SELECT DISTINCT k.day, r.person, r.activated
+    SELECT DISTINCT k.day, {last_day("r.person")} AS last, r.person, r.activated
     FROM (SELECT * FROM fold_gone UNION ALL SELECT * FROM fold_came) AS r
-    JOIN kept_days AS k ON k.day >= r.since AND k.day < r.before
+    JOIN fold_days AS k ON k.day >= r.since AND k.day < r.before
 ),
 weighed AS (
     SELECT t.day, t.person, 1 AS members, t.activated::int AS activated,
         count(*) FILTER (WHERE d.day = t.day) AS active_1,
-        least(count(*) FILTER (WHERE d.day > t.day - 7), 1) AS active_7,
+        least(count(*) FILTER (WHERE d.day > t.last - 7), 1) AS active_7,
         least(count(d.day), 1) AS active_30,
         coalesce(sum(d.points) FILTER (WHERE d.day = t.day), 0) AS points_1,
-        coalesce(sum(d.points) FILTER (WHERE d.day > t.day - 7), 0) AS points_7,
+        coalesce(sum(d.points) FILTER (WHERE d.day > t.last - 7), 0) AS points_7,
         coalesce(sum(d.points), 0) AS points_30
     FROM touched AS t
-    LEFT JOIN user_days AS d ON t.activated AND d.user_id = t.person AND d.day BETWEEN t.day - 29 AND t.day
+    LEFT JOIN user_days AS d ON t.activated AND d.user_id = t.person AND d.day BETWEEN t.last - 29 AND t.last
     GROUP BY t.day, t.person, t.activated
 )
 INSERT INTO fold_weights
@@ -67,7 +67,7 @@ WHERE s.org_id = g.org_id AND s.member_id = g.member_id AND s.since = g.since
 _ADD = f"INSERT INTO standings ({_COLUMNS}) SELECT {_COLUMNS} FROM fold_came"
 
 _SCORES_GONE = stepping("""
-DELETE FROM org_scores AS o USING fold_gone AS g, kept_days AS k
+DELETE FROM org_scores AS o USING fold_gone AS g, fold_days AS k
 WHERE g.activated AND k.scored AND k.day >= g.since AND k.day < g.before
   AND o.org_id = g.org_id AND o.member_id = g.member_id AND o.day = k.day
 RETURNING o.org_id, o.day, o.last_7 AS was_7, o.total AS was_total, NULL::bigint AS now_7, NULL::bigint AS now_total
@@ -77,7 +77,8 @@ INSERT INTO org_scores (org_id, member_id, day, user_id, last_7, total)
 SELECT c.org_id, c.member_id, k.day, c.person,
     coalesce(sum(d.points) FILTER (WHERE d.day > k.day - 7), 0), coalesce(sum(d.points), 0)
 FROM fold_came AS c
-JOIN kept_days AS k ON k.scored AND k.day >= c.since AND k.day < c.before
+JOIN fold_days AS k ON k.scored AND k.day >= c.since AND k.day < c.before
+    AND (k.orgs_before IS NULL OR c.org_id < k.orgs_before)
 LEFT JOIN user_days AS d ON d.user_id = c.person AND d.day <= k.day
 WHERE c.activated GROUP BY c.org_id, c.member_id, k.day, c.person
 RETURNING org_id, day, NULL::bigint AS was_7, NULL::bigint AS was_total, last_7 AS now_7, total AS now_total

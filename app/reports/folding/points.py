@@ -5,7 +5,7 @@ from datetime import date
 import asyncpg
 
 from app.reports.folding.score_steps import stepping
-from app.reports.folding.scratch import EARNED, count
+from app.reports.folding.scratch import EARNED, count, last_day
 
 # So many batches at most in one fold: it stays short, and what is left is folded next.
 BATCHES = 200
@@ -26,25 +26,27 @@ _WEIGHTS = f"""
 INSERT INTO fold_weights
 SELECT earned.kept, {EARNED}, earned.user_id, 0, 0,
     (earned.on_1 AND (former.day IS NULL OR former.day < earned.kept))::int,
-    (earned.on_7 AND (former.day IS NULL OR former.day <= earned.kept - 7))::int,
+    (earned.on_7 AND (former.day IS NULL OR former.day <= earned.last - 7))::int,
     (former.day IS NULL)::int,
     earned.points_1, earned.points_7, earned.points_30
 FROM (
-    SELECT k.day AS kept, f.user_id, bool_or(f.day = k.day) AS on_1, bool_or(f.day > k.day - 7) AS on_7,
+    SELECT k.day AS kept, w.last, f.user_id, bool_or(f.day = k.day) AS on_1, bool_or(f.day > w.last - 7) AS on_7,
         coalesce(sum(f.points) FILTER (WHERE f.day = k.day), 0) AS points_1,
-        coalesce(sum(f.points) FILTER (WHERE f.day > k.day - 7), 0) AS points_7,
+        coalesce(sum(f.points) FILTER (WHERE f.day > w.last - 7), 0) AS points_7,
         sum(f.points) AS points_30
-    FROM fold_points AS f JOIN kept_days AS k ON k.day BETWEEN f.day AND f.day + 29
-    GROUP BY k.day, f.user_id
+    FROM fold_points AS f JOIN fold_days AS k ON k.day BETWEEN f.day AND f.day + 30,
+    LATERAL (SELECT {last_day("f.user_id")}) AS w (last)
+    WHERE f.day BETWEEN w.last - 29 AND w.last
+    GROUP BY k.day, w.last, f.user_id
 ) AS earned
 LEFT JOIN LATERAL (
     SELECT d.day FROM user_days AS d
-    WHERE d.user_id = earned.user_id AND d.day BETWEEN earned.kept - 29 AND earned.kept
+    WHERE d.user_id = earned.user_id AND d.day BETWEEN earned.last - 29 AND earned.last
     ORDER BY d.day DESC LIMIT 1
 ) AS former ON true
 """
 
-_SPOTS = f"""
+SPOTS = f"""
 INSERT INTO fold_spots
 SELECT DISTINCT w.day, w.side, w.person, s.org_id
 FROM fold_weights AS w JOIN standings AS s ON s.person = w.person AND s.since <= w.day AND s.before > w.day
@@ -61,7 +63,7 @@ UPDATE org_scores AS o SET last_7 = o.last_7 + earned.last_7, total = o.total + 
 FROM (
     SELECT k.day, f.user_id, sum(f.points) AS total,
         coalesce(sum(f.points) FILTER (WHERE f.day > k.day - 7), 0) AS last_7
-    FROM fold_points AS f JOIN kept_days AS k ON k.scored AND k.day >= f.day
+    FROM fold_points AS f JOIN fold_days AS k ON k.scored AND k.day >= f.day
     GROUP BY k.day, f.user_id
 ) AS earned
 JOIN standings AS s ON s.person = earned.user_id AND s.since <= earned.day AND s.before > earned.day
@@ -76,7 +78,7 @@ async def fold_points(connection: asyncpg.Connection) -> bool:
         return False
     await make_months(connection)
     await connection.execute(_WEIGHTS)
-    await connection.execute(_SPOTS)
+    await connection.execute(SPOTS)
     await connection.execute(_DAY_ROWS)
     await connection.execute(_SCORES)
     return True

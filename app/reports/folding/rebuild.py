@@ -26,6 +26,7 @@ FROM (SELECT DISTINCT date_trunc('month', day)::date AS month FROM point_events)
 _STATE = (
     "DELETE FROM place_facts",
     "DELETE FROM edge_facts",
+    "DELETE FROM prepared_days",
     "DELETE FROM standings",
     f"INSERT INTO standings (org_id, member_id, since, before, person, activated) {sources.standings()}",
     "DELETE FROM tree_edges",

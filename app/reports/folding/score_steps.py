@@ -27,18 +27,21 @@ ON CONFLICT (org_id, day, kind, step) DO UPDATE SET people = s.people + excluded
 """
 
 
-BUILD = f"""
+def building(only: str = "") -> str:
+    """A statement that makes the steps of a `{day}` from its scores; `only` (a condition on `org_id`) says of which."""
+    return f"""
 INSERT INTO score_steps (org_id, day, kind, step, people)
 SELECT s.org_id, s.day, v.kind, v.step, count(*)
 FROM org_scores AS s
 JOIN (
-    SELECT org_id FROM org_scores WHERE day = {{day}} GROUP BY org_id HAVING count(*) >= {LARGE}
+    SELECT org_id FROM org_scores WHERE day = {{day}} {only} GROUP BY org_id HAVING count(*) >= {LARGE}
 ) AS large USING (org_id),
 LATERAL (VALUES
     ({LAST_7}, s.last_7 >> {BITS[LAST_7]}), ({TOTAL}, s.total >> {BITS[TOTAL]})
 ) AS v (kind, step)
 WHERE s.day = {{day}} GROUP BY s.org_id, s.day, v.kind, v.step
 """
+
 
 DIFFERENT = f"""
 SELECT 'score step' AS what, concat_ws(' ', org_id, {{day}}, kind, step) AS key, k.people::text AS kept,

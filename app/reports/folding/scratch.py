@@ -15,6 +15,8 @@ _STANDING = "org_id uuid, member_id uuid, since date, before date, person uuid, 
 _EDGE = "subordinate_id uuid, since date, before date, superior_id uuid"
 
 _TABLES = {
+    # The days that are folded to: those kept, and the one that is being prepared (`app.reports.folding.coming`).
+    "fold_days": "day date, scored bool, people_before uuid, orgs_before uuid",
     # What the facts say.
     "fold_points": "user_id uuid, day date, points bigint, events int",
     "fold_members": "org_id uuid, member_id uuid",
@@ -43,6 +45,26 @@ async def make_scratch(connection: asyncpg.Connection) -> None:
     """Make the session's scratch tables."""
     for name, columns in _TABLES.items():
         await connection.execute(f"CREATE TEMP TABLE IF NOT EXISTS {name} ({columns}) ON COMMIT DELETE ROWS")
+
+
+_DAYS = """
+INSERT INTO fold_days
+SELECT day, scored, NULL, NULL FROM kept_days
+UNION ALL SELECT day, true, people_before, orgs_before FROM prepared_days
+"""
+
+
+async def note_days(connection: asyncpg.Connection) -> None:
+    """Note which days are folded to in this transaction."""
+    await connection.execute(_DAYS)
+
+
+def last_day(person: str) -> str:
+    """The last day of a person's windows on a day `k` of `fold_days`.
+
+    It is the day itself, but on a day that is being prepared, of whom it has not come to yet, the day before.
+    """
+    return f"k.day - coalesce({person} >= k.people_before, false)::int"
 
 
 def listed(form: str, names: Iterable[str] = WEIGHTS, separator: str = ", ") -> str:

@@ -1,0 +1,110 @@
+"""Tomorrow is prepared in slices while everything goes on: with the last one it equals a naive count."""
+
+import random
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from app.db import engine_url
+from app.points.days import SHANGHAI, today
+from app.reports.folding import coming, cycle, score_steps
+from app.reports.folding.cycle import fold, keep_days
+from app.reports.folding.verify import differences
+from tests.conftest import migrated_database
+from tests.reports.test_folding import History, check_scores, check_totals, earn, fold_all, viewer_of
+from tests.reports.world import Range, Row, World, make_world, start_of_histories, write_world
+
+TOMORROW_TOO = 2
+"""With this seed some of what happens is of tomorrow already, as where it is prepared up to midnight."""
+
+
+@pytest.fixture(scope="module")
+def coming_url(server_url: str, worker_id: str) -> str:
+    return migrated_database(server_url, f"xuezu_{worker_id}_coming")
+
+
+@pytest.fixture
+async def own_engine(coming_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine(engine_url(coming_url))
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def folder(coming_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(coming_url)
+    yield connection
+    await connection.close()
+
+
+class Moves(History):
+    """A history in which orgs move often."""
+
+    async def step(self, db: AsyncConnection) -> None:
+        await self.chance.choice([self.release, self.certify, super().step])(db)
+
+
+class Eve(Moves):
+    """A history that goes on past midnight."""
+
+    def moment(self) -> datetime:
+        return datetime.now(SHANGHAI) + timedelta(days=1) if self.chance.random() < 0.3 else super().moment()
+
+    async def earn(self, db: AsyncConnection) -> None:
+        await super().earn(db)
+        await earn(db, self.world, [(self.chance.choice(self.world.users), today() + timedelta(days=1), 7)])
+
+
+def stay_in_several_orgs(world: World, chance: random.Random) -> None:
+    """Add people who stand in two orgs all the time, so that moved subtrees have people outside of them as well."""
+    always = Range(start_of_histories(), None)
+    for user in (uuid4() for _ in range(8)):
+        world.users.append(user)
+        phone = chance.randbytes(16)
+        for org in chance.sample(world.orgs, 2):
+            world.rows.append(Row(org, uuid4(), phone, [(None, always)], [(user, always)]))
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_tomorrow_equals_a_naive_count_whatever_comes_between_its_slices(
+    folder: asyncpg.Connection, own_engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    sizes = ((coming, "PEOPLE", 6), (coming, "SCORES", 8), (score_steps, "LARGE", 3), (cycle, "FEW", 0))
+    for module, name, size in sizes:
+        monkeypatch.setattr(module, name, size)
+    chance = random.Random(200 + seed)
+    world = make_world(chance, await viewer_of(own_engine), orgs=12, people=24)
+    stay_in_several_orgs(world, chance)
+    events, world.events = world.events, []
+    await write_world(own_engine, world)
+    history = (Eve if seed == TOMORROW_TOO else Moves)(chance, world)
+    async with own_engine.begin() as db:
+        # Of every day that leaves a window, and of the days beside it.
+        days = [today() - timedelta(days=ago) for ago in (5, 6, 7, 28, 29, 30)]
+        await earn(db, world, events + [(user, chance.choice(days), 3) for user in world.users for _ in range(2)])
+    await fold_all(folder)
+    await keep_days(folder, today(), tomorrow=False)
+    await folder.execute("DELETE FROM kept_days WHERE day > $1", today())
+    slices = 0
+
+    async def meanwhile() -> None:
+        nonlocal slices
+        slices += 1
+        for _ in range(chance.randrange(4)):
+            async with own_engine.begin() as db:
+                await history.step(db)
+        if chance.random() < 0.8:
+            await fold(folder)
+
+    await keep_days(folder, today(), tomorrow=True, meanwhile=meanwhile)
+    assert slices > 12, "it was not built at once"
+    await fold_all(folder)
+    days = [today(), today() + timedelta(days=1)]
+    await check_totals(folder, world, days)
+    for day in days:
+        await check_scores(folder, world, day)
+    assert [found async for found in differences(folder, today())] == []
