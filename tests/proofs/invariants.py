@@ -55,9 +55,10 @@ BROKEN = {
             WHERE e.org_id IN (c.superior_id, c.subordinate_id) AND (
                 (e.subject_id = c.id AND e.action = 'certification.created') OR e.action = 'transfer.accepted'))
     """,
+    # What was refused is no write, and tells nobody.
     "an audit entry without its event, or the reverse": """
         SELECT e.id FROM audit_entries e FULL JOIN outgoing_events o ON o.audit_entry_id = e.id
-        WHERE o.id IS NULL OR e.id IS NULL
+        WHERE (o.id IS NULL AND e.action <> 'request.refused') OR e.id IS NULL
     """,
 }
 

@@ -18,8 +18,10 @@ Scene = tuple[Sequence[Request], Check]
 class Scenes:
     """Every public method is a scene. `admin` administers all orgs; `second` is somebody else."""
 
-    def __init__(self, admin: Person, second: Person, db: AsyncConnection) -> None:
-        self.admin, self._second, self._db = admin, second, db
+    def __init__(self, admin: Person, second: Person, operator: Person, db: AsyncConnection) -> None:
+        self.persons = (admin, second, operator)
+        self.admin, self._second, self._operator = self.persons
+        self._db = db
 
     async def _orgs(self, count: int) -> list[Json]:
         return [await self.admin.create_org() for _ in range(count)]
@@ -31,7 +33,8 @@ class Scenes:
             await assert_invariants(self._db)
             got = [answer.status_code for answer in answers]
             wanted = [list(one) if in_order else sorted(one) for one in statuses]
-            assert (got if in_order else sorted(got)) in wanted, [answer.text for answer in answers]
+            said = [answer.text for answer in answers]
+            assert (got if in_order else sorted(got)) in wanted, f"answered {got}, which none of {wanted} is: {said}"
 
         return check
 
@@ -50,11 +53,18 @@ class Scenes:
         path = f"/v1/orgs/{new['id']}/transfers/{asked['id']}/acceptance"
         return asked, lambda: self.admin.put(path, json=body)
 
-    async def _promotion(self, org: Json, unit: Json) -> Request:
+    async def _promotion(self, org: Json, unit: Json, name: str | None = None) -> tuple[Json, Request]:
         """An offer, and its acceptance by `second` that waits to be sent."""
-        body = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"phone": self._second.phone}}
+        body = {"unit_id": unit["id"], "name": name or fresh_org_name(), "to": {"phone": self._second.phone}}
         offer = done(await self.admin.post(f"/v1/orgs/{org['id']}/promotions", json=body), 201)
-        return lambda: self._second.put(f"/v1/me/promotions/{offer['id']}/acceptance")
+        return offer, lambda: self._second.put(f"/v1/me/promotions/{offer['id']}/acceptance")
+
+    async def _recovery(self) -> tuple[Json, Request]:
+        """An org without a superior, whose second admin asked to be its main admin, and the operator's consent."""
+        (org,) = await self._orgs(1)
+        await add_admin(self.admin, org, self._second)
+        asked = done(await ask(self._second, org, kind="recovery"), 201)
+        return org, lambda: self._operator.put(f"/v1/operator/recoveries/{asked['id']}/approval")
 
     # Edges
 
@@ -103,6 +113,33 @@ class Scenes:
         withdrawn = f"/v1/orgs/{org['id']}/transfers/{asked['id']}"
         requests = [acceptance, lambda: self.admin.delete(released), lambda: self.admin.delete(withdrawn)]
         return requests, self._exactly([200, 404, 409], [409, 204, 409], [409, 204, 204], in_order=True)
+
+    async def transfer_and_withdrawal(self) -> Scene:
+        old, org, new = await self._orgs(3)
+        await certify(self.admin, old, self.admin, org)
+        asked, acceptance = await self._transfer(org, old, new)
+        withdrawal = f"/v1/orgs/{org['id']}/transfers/{asked['id']}"
+        requests = [acceptance, lambda: self.admin.delete(withdrawal)]
+        return requests, self._exactly([200, 409], [409, 204], in_order=True)
+
+    async def transfers_asked_twice(self) -> Scene:
+        old, org, *new = await self._orgs(4)
+        await certify(self.admin, old, self.admin, org)
+        path = f"/v1/orgs/{org['id']}/transfers"
+        bodies = [{"invitation_token": (await invite(self.admin, to))["token"]} for to in new]
+        requests: list[Request] = [
+            lambda: self.admin.post(path, json=bodies[0]),
+            lambda: self.admin.post(path, json=bodies[1]),
+        ]
+        return requests, self._exactly([201, 409])
+
+    async def approval_and_withdrawal(self) -> Scene:
+        above, below = await self._orgs(2)
+        application = done(await apply(self.admin, below, (await invite(self.admin, above))["token"]), 201)
+        approval = f"/v1/orgs/{above['id']}/applications/{application['id']}/approval"
+        withdrawal = f"/v1/orgs/{below['id']}/applications/{application['id']}"
+        requests: list[Request] = [lambda: self.admin.put(approval), lambda: self.admin.delete(withdrawal)]
+        return requests, self._exactly([200, 409], [409, 204], in_order=True)
 
     async def approval_and_closure_above(self) -> Scene:
         a, b = await self._orgs(2)
@@ -163,6 +200,35 @@ class Scenes:
         paths = [f"/v1/orgs/{above['id']}/change-requests/{one['id']}/approval" for one in asked]
         return [lambda: self.admin.put(paths[0]), lambda: self.admin.put(paths[1])], self._exactly([200, 409])
 
+    async def rename_approved_and_withdrawn(self) -> Scene:
+        above, org = await self._orgs(2)
+        await certify(self.admin, above, self.admin, org)
+        asked = done(await ask(self.admin, org, kind="rename", name=fresh_org_name()), 201)
+        approval = f"/v1/orgs/{above['id']}/change-requests/{asked['id']}/approval"
+        withdrawal = f"/v1/orgs/{org['id']}/change-requests/{asked['id']}"
+        requests: list[Request] = [lambda: self.admin.put(approval), lambda: self.admin.delete(withdrawal)]
+        return requests, self._exactly([200, 409], [409, 204], in_order=True)
+
+    async def recovery_by_operator_and_hand_over(self) -> Scene:
+        org, consent = await self._recovery()
+        path, body = f"/v1/orgs/{org['id']}/change-requests", {"kind": "hand-over"}
+        body["main_admin_id"] = self._second.user_id
+        requests: list[Request] = [consent, lambda: self.admin.post(path, json=body)]
+        return requests, self._exactly([204, 403], [409, 201], in_order=True)
+
+    async def recovery_by_operator_and_removal(self) -> Scene:
+        org, consent = await self._recovery()
+        removal = f"/v1/orgs/{org['id']}/admins/{self._second.user_id}"
+        requests: list[Request] = [consent, lambda: self.admin.delete(removal)]
+        return requests, self._exactly([204, 403], [409, 204], in_order=True)
+
+    async def recovery_by_operator_and_certification(self) -> Scene:
+        """As soon as there is a superior, it is the superior who consents."""
+        org, consent = await self._recovery()
+        (above,) = await self._orgs(1)
+        requests = [consent, await self._approval(above, org)]
+        return requests, self._exactly([204, 200], [404, 200], in_order=True)
+
     async def admin_invited_and_org_closed(self) -> Scene:
         (org,) = await self._orgs(1)
         invitation = await invite_admin(self.admin, org, self._second)
@@ -189,7 +255,7 @@ class Scenes:
         (org,) = await self._orgs(1)
         promoted, other, third = [await add_unit(self.admin, org, name) for name in ("甲", "乙", "丙")]
         requests = [
-            await self._promotion(org, promoted),
+            (await self._promotion(org, promoted))[1],
             self._move(org, other, promoted),
             self._move(org, promoted, third),
         ]
@@ -204,7 +270,7 @@ class Scenes:
         removal = f"/v1/orgs/{org['id']}/units/{unit['id']}"
         copies, body = f"/v1/orgs/{org['id']}/members/{member['id']}/copies", {"unit_id": unit["id"]}
         requests = [
-            await self._promotion(org, unit),
+            (await self._promotion(org, unit))[1],
             lambda: self.admin.delete(removal),
             lambda: self.admin.post(copies, json=body),
         ]
@@ -216,7 +282,30 @@ class Scenes:
         (org,) = await self._orgs(1)
         unit = await add_unit(self.admin, org, "甲")
         closure = f"/v1/orgs/{org['id']}/closure"
-        return [await self._promotion(org, unit), lambda: self.admin.put(closure)], self._exactly([200, 409])
+        _, acceptance = await self._promotion(org, unit)
+        return [acceptance, lambda: self.admin.put(closure)], self._exactly([200, 409])
+
+    async def promotion_and_withdrawal(self) -> Scene:
+        (org,) = await self._orgs(1)
+        offer, acceptance = await self._promotion(org, await add_unit(self.admin, org, "甲"))
+        withdrawal = f"/v1/orgs/{org['id']}/promotions/{offer['id']}"
+        requests = [acceptance, lambda: self.admin.delete(withdrawal)]
+        return requests, self._exactly([200, 409], [409, 204], in_order=True)
+
+    async def promotion_and_approval_of_one_name(self) -> Scene:
+        """Two siblings to be, one of them made of a unit."""
+        above, below = await self._orgs(2)
+        _, acceptance = await self._promotion(above, await add_unit(self.admin, above, "甲"), below["name"])
+        return [acceptance, await self._approval(above, below)], self._exactly([200, 409])
+
+    async def removal_and_placing(self) -> Scene:
+        (org,) = await self._orgs(1)
+        unit = await add_unit(self.admin, org, "甲")
+        member = await add_member(self.admin, org)
+        removal = f"/v1/orgs/{org['id']}/units/{unit['id']}"
+        copies, body = f"/v1/orgs/{org['id']}/members/{member['id']}/copies", {"unit_id": unit["id"]}
+        requests: list[Request] = [lambda: self.admin.delete(removal), lambda: self.admin.post(copies, json=body)]
+        return requests, self._exactly([204, 422], [409, 201], in_order=True)
 
     def _move(self, org: Json, unit: Json, to: Json) -> Request:
         path = f"/v1/orgs/{org['id']}/units/{unit['id']}"
