@@ -37,10 +37,10 @@ def find_chromium() -> str:
 
 
 @asynccontextmanager
-async def chromium() -> AsyncIterator[Browser]:
+async def chromium(*arguments: str) -> AsyncIterator[Browser]:
     path = find_chromium()
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        browser = await playwright.chromium.launch(executable_path=path, args=[*ARGUMENTS, *arguments])
         try:
             yield browser
         finally:
@@ -93,10 +93,12 @@ class Screen:
 
 
 @asynccontextmanager
-async def screen(browser: Browser, site: str, size: dict[str, int] = DESK) -> AsyncIterator[Screen]:
-    """A browser of nobody's, at a size; whatever it did that it may not fails the test at the end."""
+async def screen(
+    browser: Browser, site: str, size: dict[str, int] = DESK, zone: str = "Asia/Shanghai"
+) -> AsyncIterator[Screen]:
+    """A browser of nobody's, at a size, in a time zone; whatever it did that it may not fails the test at the end."""
     context = await browser.new_context(
-        viewport={"width": size["width"], "height": size["height"]}, locale="zh-CN", base_url=site
+        viewport={"width": size["width"], "height": size["height"]}, locale="zh-CN", timezone_id=zone, base_url=site
     )
     context.set_default_timeout(PATIENCE)
     watched = Watched(site)

@@ -1,11 +1,13 @@
 """Templates: their words in two languages, times and numbers as the reader writes them, everything escaped."""
 
 import re
+import unicodedata
 from collections.abc import Mapping
-from datetime import date, datetime
-from functools import partial
+from datetime import date, datetime, timedelta
+from functools import lru_cache, partial
 from importlib.resources import files
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 from fastapi import Request
@@ -20,14 +22,17 @@ from app.orgs.regions import path_of
 from app.points.days import SHANGHAI
 
 LANGUAGE = "xuezu-language"
+ZONE = "xuezu-zone"
+"""The cookie in which the pages' script says the reader's time zone."""
 ENGLISH: dict[str, str] = orjson.loads(files("app.console").joinpath("english.json").read_bytes())
 
 
 class Words:
     """Says things in the reader's language. The Chinese words are the key; `english.json` has the others."""
 
-    def __init__(self, *, in_english: bool) -> None:
+    def __init__(self, *, in_english: bool, zone: ZoneInfo = SHANGHAI) -> None:
         self.in_english = in_english
+        self.zone = zone
         self.language = "en" if in_english else "zh-CN"
 
     def __call__(self, chinese: str, **values: object) -> str:
@@ -41,7 +46,7 @@ class Words:
     def _shown(self, value: object) -> str:
         if isinstance(value, int | float) and not isinstance(value, bool):
             return self.number(value)
-        return value if isinstance(value, str) else str(value)
+        return _isolated(value) if isinstance(value, str) else str(value)
 
     def number(self, value: float | None, digits: int | None = None) -> str:
         """With thousands set apart; `—` for none."""
@@ -63,6 +68,7 @@ class Words:
         return "—" if share is None else f"{share:.1%}"
 
     def day(self, value: date | None) -> Markup:
+        """A day, which is one in Asia/Shanghai for everybody."""
         if value is None:
             return Markup("—")
         if isinstance(value, datetime):
@@ -82,16 +88,40 @@ class Words:
         return " ".join(str(part) for part in shown if part is not None) or "—"
 
     def time(self, value: datetime | None) -> Markup:
-        """To the minute, in Asia/Shanghai."""
+        """A moment to the minute, in the reader's zone, which is said where it is not China's."""
         if value is None:
             return Markup("—")
-        local = value.astimezone(SHANGHAI)
+        local = value.astimezone(self.zone)
         day = (
             f"{local.day} {local:%b} {local.year}, "
             if self.in_english
             else f"{local.year}年{local.month}月{local.day}日 "
         )
-        return Markup('<time datetime="{}">{}</time>').format(value.isoformat(), f"{day}{local:%H:%M}")
+        zone = "" if local.utcoffset() == value.astimezone(SHANGHAI).utcoffset() else f" {_offset_of(local)}"
+        return Markup('<time datetime="{}">{}</time>').format(value.isoformat(), f"{day}{local:%H:%M}{zone}")
+
+
+def _offset_of(local: datetime) -> str:
+    """`UTC+1`, `UTC-3:30`."""
+    minutes = (local.utcoffset() or timedelta()) // timedelta(minutes=1)
+    hours, rest = divmod(abs(minutes), 60)
+    return f"UTC{'-' if minutes < 0 else '+'}{hours}{f':{rest:02}' if rest else ''}"
+
+
+def _isolated(text: str) -> str:
+    """A value that is read from right to left, kept from turning the sentence around it."""
+    if any(unicodedata.bidirectional(letter) in {"R", "AL"} for letter in text):
+        return f"\u2068{text}\u2069"
+    return text
+
+
+@lru_cache(maxsize=600)
+def _zone_named(name: str) -> ZoneInfo:
+    """A time zone by its name in a cookie; China's for what names none."""
+    try:
+        return ZoneInfo(name) if len(name) < 50 else SHANGHAI
+    except (ValueError, OSError, KeyError):  # no name of a zone at all; a folder of zones; one that there is not
+        return SHANGHAI
 
 
 # The rule that an advice of the API names at its end; people at a page do not know it by number.
@@ -108,7 +138,8 @@ _environment.globals |= {"asset_url": asset_url, "region": path_of}
 
 
 def words_of(request: Request) -> Words:
-    return Words(in_english=english(request))
+    zone = _zone_named(request.cookies.get(ZONE, "Asia/Shanghai"))
+    return Words(in_english=english(request), zone=zone)
 
 
 def render(request: Request, template: str, **context: Any) -> Markup:

@@ -1,10 +1,12 @@
 """Everything the pages say is said in both languages."""
 
 import re
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
-from app.console.rendering import ENGLISH, Words
+from app.console.rendering import ENGLISH, Words, _zone_named
 
 _ROOT = Path(str(files("app.console")))
 _SAID = re.compile(r"""\b(?:t|words|words_of\(request\))\(\s*(['"])((?:(?!\1).)*)\1""")
@@ -47,3 +49,26 @@ def test_numbers_are_written_as_their_reader_writes_them() -> None:
     ]
     assert [english.short(value) for value in (400_000, 5_000_000)] == ["400k", "5M"]
     assert (chinese.number(1234567), chinese.number(2.5), chinese.percent(0.3456)) == ("1,234,567", "2.50", "34.6%")
+
+
+def test_a_moment_is_told_by_the_readers_clock_and_a_day_by_beijings() -> None:
+    moment = datetime(2026, 11, 25, 16, 30, tzinfo=UTC)
+    told = {
+        "Asia/Shanghai": "2026年11月26日 00:30",
+        "Asia/Singapore": "2026年11月26日 00:30",
+        "Europe/Berlin": "2026年11月25日 17:30 UTC+1",
+        "America/St_Johns": "2026年11月25日 13:00 UTC-3:30",
+    }
+    for zone, shown in told.items():
+        words = Words(in_english=False, zone=ZoneInfo(zone))
+        assert words.time(moment).striptags() == shown
+        assert 'datetime="2026-11-25T16:30:00+00:00"' in words.time(moment)
+        assert words.day(moment).striptags() == "2026年11月26日"
+    for wrong in ("", "Asia", "Nowhere/Here", "../../etc/passwd", "/etc/passwd", "A" * 5000, "\x00", "Asia/Shanghai\n"):
+        assert _zone_named(wrong).key == "Asia/Shanghai", wrong
+
+
+def test_a_name_from_right_to_left_turns_no_sentence_around() -> None:
+    words = Words(in_english=False)
+    assert words("{name}，您好", name="مريم") == "\u2068مريم\u2069，您好"
+    assert words("{name}，您好", name="解晓东") == "解晓东，您好"

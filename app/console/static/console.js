@@ -1,5 +1,8 @@
 // What htmx does not do by itself: the stream of a wait, dialogs, ticks in a table, and no more.
 
+// Moments are written as this reader's clock says them: the pages are told which zone that is.
+document.cookie = `xuezu-zone=${Intl.DateTimeFormat().resolvedOptions().timeZone}; path=/; max-age=31536000; samesite=lax`;
+
 const streams = new WeakMap();
 
 /** Follow a stream: at each state that is not the one shown, the element is swapped for how things stand now. */
@@ -38,12 +41,32 @@ function count(form) {
   all.indeterminate = ticked > 0 && ticked < ticks.length;
 }
 
+let opener = null;
+
+/** After a dialog the focus is on what opened it, or on what stands in its place now, and never nowhere. */
+function giveBack() {
+  if (opener === null || document.activeElement !== document.body || document.querySelector("dialog[open]")) return;
+  const asked = opener.getAttribute("hx-get");
+  const again = asked && document.querySelector(`[hx-get="${CSS.escape(asked)}"]`);
+  (opener.isConnected ? opener : again ?? document.getElementById("main")).focus({ preventScroll: true });
+}
+
+for (const kind of ["pointerdown", "keydown"]) {
+  // Who goes on elsewhere is not called back.
+  document.addEventListener(kind, () => {
+    if (!document.querySelector("dialog[open]")) opener = null;
+  }, true);
+}
+
 /** Show the dialog around what was loaded, named by its title. */
 function show(body) {
   const dialog = body.closest("dialog");
   const title = body.querySelector("[data-title]");
   if (title) title.id = dialog.getAttribute("aria-labelledby");
-  if (!dialog.open) dialog.showModal();
+  if (!dialog.open) {
+    opener = document.activeElement;
+    dialog.showModal();
+  }
   (body.querySelector("[aria-invalid=true]") ?? body.querySelector("[autofocus]") ?? title)?.focus();
 }
 
@@ -56,6 +79,7 @@ document.addEventListener("htmx:beforeCleanupElement", (event) => streams.get(ev
 document.addEventListener("htmx:afterSettle", (event) => {
   if (event.detail.target.id === "dialog-body" || event.detail.target.id === "drawer-body") show(event.detail.target);
   for (const form of document.querySelectorAll("[data-selection]")) count(form);
+  giveBack();
 });
 document.addEventListener("htmx:afterRequest", (event) => {
   // Taken back, what was done is no news any more.
@@ -64,7 +88,9 @@ document.addEventListener("htmx:afterRequest", (event) => {
 });
 document.addEventListener("close-dialogs", closeAll);
 document.addEventListener("close", (event) => {
-  if (event.target.matches("dialog")) event.target.firstElementChild.replaceChildren();
+  if (!event.target.matches("dialog")) return;
+  event.target.firstElementChild.replaceChildren();
+  giveBack();
 }, true);
 addEventListener("pagehide", () => {
   for (const element of document.querySelectorAll("[data-stream]")) streams.get(element)?.close();

@@ -1,0 +1,96 @@
+"""What lapses in front of a person: a code that nobody scanned, and a session in the middle of its use."""
+
+import base64
+import io
+import time
+
+import pytest
+import zxingcpp
+from PIL import Image
+from playwright.async_api import Route, expect
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.auth.session_cookies import CarriedSession
+from app.cipher import Cipher
+from app.settings import Settings
+from tests.browser import Screen
+from tests.console.conftest import OpenScreen, SignIn
+from tests.people import People, fresh_org_name
+
+pytestmark = pytest.mark.browser
+
+_EXPIRES = text("UPDATE device_authorizations SET expires_at = now() + interval '1 second' WHERE user_code = :code")
+
+
+async def code_on(shown: Screen) -> str:
+    await expect(shown.page.locator(".qr svg")).to_be_visible()
+    (found,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(await shown.page.screenshot())))
+    return found.text
+
+
+async def test_a_code_that_nobody_scanned_is_followed_by_a_new_one(
+    open_screen: OpenScreen, people: People, db: AsyncConnection
+) -> None:
+    person = await people.register()
+    async with open_screen() as console:
+
+        async def shorten(route: Route) -> None:
+            """The first code expires a second after its page begins to wait."""
+            await db.execute(_EXPIRES, {"code": route.request.url.split("/")[-2]})
+            await route.continue_()
+
+        await console.page.route("**/console/sign-in/*/events", shorten, times=1)
+        await console.go("/console/")
+        first = await code_on(console)
+        await console.page.wait_for_selector("text=二维码已过期")
+        second = await code_on(console)
+        assert second != first
+        # The old one is of no use any more, the new one is.
+        refused = await person.post("/v1/scans", json={"code": first.rpartition("=")[2]})
+        assert refused.status_code in {404, 410}, refused.text
+        scanned = await person.post("/v1/scans", json={"code": second.rpartition("=")[2]})
+        assert scanned.status_code == 201, scanned.text
+        await console.page.wait_for_selector(f"text={person.name[0]}")
+        await console.page.wait_for_selector("text=已扫码")
+
+
+async def lapse(shown: Screen, settings: Settings) -> None:
+    """The session's time is over from now on: what the cookie carries says so."""
+    (kept,) = [one for one in await shown.context.cookies() if one["name"] == "xuezu-console"]
+    cipher, value = Cipher(settings), kept["value"]
+    raw = cipher.decrypt(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)), "xuezu-console")
+    carried = CarriedSession.model_validate_json(raw).model_copy(update={"ends_at": int(time.time()) - 1})
+    sealed = base64.urlsafe_b64encode(cipher.encrypt(carried.model_dump_json(), "xuezu-console")).rstrip(b"=")
+    await shown.context.add_cookies([{"name": "xuezu-console", "value": sealed.decode(), "url": shown.watched.site}])
+
+
+async def test_a_session_that_lapses_in_use_leads_to_the_sign_in_and_back(
+    open_screen: OpenScreen, signed_in: SignIn, people: People, settings: Settings
+) -> None:
+    person = await people.register()
+    org = await person.create_org()
+    at = f"/console/orgs/{org['id']}/settings"
+    async with open_screen() as console:
+        page = console.page
+        await signed_in(console, person)
+        # In a dialog that is being filled in: nothing is written, and the sign-in stands in the page's place.
+        await console.go(at)
+        await page.click("#ask-rename")
+        wanted = fresh_org_name()
+        await page.fill("#new-name", wanted)
+        await page.wait_for_selector("#name-help .good, #name-help .hint")
+        await lapse(console, settings)
+        await page.click("dialog button[type=submit]")
+        await page.wait_for_selector(".qr svg")
+        assert org["name"] not in await console.text()
+        await page.go_back()
+        assert org["name"] not in await console.text()
+        # Signed in again, the page that stood there is there.
+        await signed_in(console, person)
+        await console.go(at)
+        assert await page.inner_text("#main-org") == org["name"]
+        # By a link, and by a part that the page loads itself.
+        await lapse(console, settings)
+        await page.click("nav >> text=学习报表")
+        await page.wait_for_selector(".qr svg")
