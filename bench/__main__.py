@@ -54,6 +54,7 @@ def main() -> None:
     # Ended from outside, it still ends what it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended."))
     failed: list[str] = []
+    kept = Path(Settings().data_dir) / "bench.json"
     with service.running(scale, options.keep) as measured:
         if options.serve:
             serve(measured)
@@ -68,10 +69,10 @@ def main() -> None:
             except Exception as error:  # the others are still worth knowing
                 print(f"{measure.__name__:<22}could not be measured: {error!r}"[:300], flush=True)
                 failed.append(measure.__name__)
-                continue
+                found = []
             rows += found
-            print(*found, sep="\n", flush=True)
-    keep(rows, Path(Settings().data_dir) / "bench.json")
+            print(*found, sep="\n", end="\n" if found else "", flush=True)
+            keep(rows, failed, kept)  # after each: whatever ends the run, what was measured stays
     if failed:
         sys.exit(f"Not measured: {', '.join(failed)}.")
 

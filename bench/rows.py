@@ -58,9 +58,10 @@ class Row:
 HEAD = f"{'name':<22}{'ours':>12}{'reference':>12}{'ratio':>9}   {'goal':<8}met|short"
 
 
-def keep(rows: Sequence[Row], path: Path) -> None:
-    """Keep the rows as JSON."""
+def keep(rows: Sequence[Row], failed: Sequence[str], path: Path) -> None:
+    """Keep the rows as JSON; of what could not be measured the name, without figures and not met."""
     path.parent.mkdir(parents=True, exist_ok=True)
     told = ("name", "ours", "reference", "ratio", "goal")
     kept = [{name: asdict(row)[name] for name in told} | {"met": row.met} for row in rows]
+    kept += [dict.fromkeys(told) | {"name": name, "met": False} for name in failed]
     path.write_text(json.dumps(kept, indent=2) + "\n")

@@ -28,17 +28,20 @@ def kept(asked: FromClause, days: ColumnElement[Any], window: int) -> Figures:
     of_day = and_(OrgTotal.day == asked.c.day, OrgTotal.day == any_(days))
     below = and_(TreeEdge.superior_id == asked.c.org_id, TreeEdge.since <= asked.c.day, TreeEdge.before > asked.c.day)
 
-    def read(scope: str, columns: Sequence[ColumnElement[int]]) -> Any:
+    def read(scope: str, of: Any, org_id: Any, columns: Sequence[ColumnElement[int]]) -> Any:
         named = (column.label(name) for column, name in zip(columns, COUNTS, strict=True))
-        return select(
-            asked.c.day, asked.c.org_id, literal(scope).label("scope"), OrgTotal.org_id.label("id"), *named
-        ).select_from(asked)
+        return select(of.c.day, of.c.org_id, literal(scope).label("scope"), org_id.label("id"), *named).select_from(of)
 
-    here = and_(OrgTotal.org_id == asked.c.org_id, of_day)
+    # The org's own row is looked up once for both of its scopes.
+    here = (
+        select(asked.c.day, asked.c.org_id, *subtree, *own)
+        .join(OrgTotal, and_(OrgTotal.org_id == asked.c.org_id, of_day))
+        .cte("here")
+    )
     figures = union_all(
-        read("subtree", subtree).join(OrgTotal, here),
-        read("own", own).join(OrgTotal, here),
-        read("branch", subtree)
+        read("subtree", here, here.c.org_id, [here.c[column.name] for column in subtree]),
+        read("own", here, here.c.org_id, [here.c[column.name] for column in own]),
+        read("branch", asked, OrgTotal.org_id, subtree)
         .join(TreeEdge, below)
         .join(OrgTotal, and_(OrgTotal.org_id == TreeEdge.subordinate_id, of_day)),
     ).cte("figures")
@@ -57,6 +60,11 @@ def as_of() -> ColumnElement[Any]:
         select(facts.at).order_by(facts.id).limit(1).scalar_subquery() for facts in (PointFact, PlaceFact, EdgeFact)
     )
     return func.least(func.now(), *oldest)
+
+
+def is_kept(day: ColumnElement[date]) -> ColumnElement[bool]:
+    """Whether the totals of a day are kept."""
+    return select(KeptDay.day).where(KeptDay.day == day).exists()
 
 
 _KEPT = DriverStatement(select(KeptDay.day).where(KeptDay.day == any_(DAYS)), "days")

@@ -40,7 +40,7 @@ from app.driver import DriverStatement
 from app.errors import Invalid
 from app.orgs.tables import Org
 from app.paging import Paging
-from app.reports.kept import DAYS, as_of, find_kept, kept
+from app.reports.kept import DAYS, as_of, find_kept, is_kept, kept
 from app.reports.periods import Span
 from app.reports.recount import COUNTS, Figures, recounted
 from app.reports.schemas import Sort
@@ -103,11 +103,11 @@ async def read_overview(db: AsyncConnection, org_id: UUID, span: Span, viewer: V
     A day that is not kept is counted from the sources; but it is not counted only to compare a kept one with it.
     """
     given = {"org_id": org_id, "until": span.until, "before": span.before.until} | listing.parameters()
-    days = await find_kept(db, [span.until, span.before.until])
     further = listing.paging.after is not None
-    if span.until in days:
-        statement = _kept_overview(span.days, viewer, listing.sort, listing.descending, further)
-        return Overview(await statement.fetch(db, **given), span.before.until in days)
+    statement = _kept_overview(span.days, viewer, listing.sort, listing.descending, further)
+    rows = await statement.fetch(db, **given)
+    if rows[0]["kept"]:
+        return Overview(rows, rows[0]["prev_kept"])
     now, then = recounted(org_id, span, "now"), recounted(org_id, span.before, "then")
     both = Figures(union_all(select(now.figures), select(then.figures)).cte("figures"), now.branches)
     counted = _overview(both, func.now(), viewer, listing.sort, listing.descending, further)
@@ -117,7 +117,8 @@ async def read_overview(db: AsyncConnection, org_id: UUID, span: Span, viewer: V
 @cache
 def _kept_overview(window: int, viewer: Viewer, sort: Sort, descending: bool, further: bool) -> DriverStatement:
     figures = kept(_asked(array([UNTIL, BEFORE])), array([UNTIL, BEFORE]), window)
-    statement = _overview(figures, as_of(), viewer, sort, descending, further)
+    told = (is_kept(UNTIL).label("kept"), is_kept(BEFORE).label("prev_kept"))
+    statement = _overview(figures, as_of(), viewer, sort, descending, further).add_columns(*told)
     page = ("limit", "after_group", "after_key", "after_id") if further else ("limit",)
     return DriverStatement(statement, "org_id", "until", "before", *page)
 
