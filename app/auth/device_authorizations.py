@@ -166,7 +166,6 @@ def _decide(scope: UserScope, scan_id: UUID) -> Any:
     return (
         update(DeviceAuthorization)
         .where(DeviceAuthorization.id == scan_id, DeviceAuthorization.state == "scanned")
-        .where(DeviceAuthorization.user_id == scope.user_id)
         .where(DeviceAuthorization.scanned_session_id == scope.session_id)
         .where(DeviceAuthorization.expires_at > func.now())
     )
