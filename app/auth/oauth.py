@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote_plus
 
 from fastapi import Depends, Request, Response
 from pydantic import Field
-from sqlalchemy import func, literal, or_, select
+from sqlalchemy import bindparam, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
@@ -177,6 +177,31 @@ class Client:
     session_seconds: int
 
 
+_proved = exists().where(
+    ClientSecret.client_id == OAuthClient.id,
+    ClientSecret.secret_hash == bindparam("secret_hash"),
+    or_(ClientSecret.expires_at.is_(None), ClientSecret.expires_at > func.now()),
+)
+_LIVE_CLIENT = select(
+    OAuthClient.id,
+    OAuthClient.name,
+    OAuthClient.kind,
+    OAuthClient.scopes,
+    OAuthClient.refresh_seconds,
+    OAuthClient.session_seconds,
+    _proved.label("proved"),
+).where(OAuthClient.id == bindparam("client_id"), OAuthClient.revoked_at.is_(None))
+
+
+async def _find_client(db: AsyncConnection, client_id: str, secret: str | None) -> Client | None:
+    given = {"client_id": client_id, "secret_hash": hash_secret(secret or "")}
+    row = (await db.execute(_LIVE_CLIENT, given)).one_or_none()
+    # A public client has no secret, and one that sends some is mistaken for another.
+    if row is None or row.proved != (row.kind == "service") or (row.kind != "service" and secret):
+        return None
+    return Client(row.id, row.name, row.kind, frozenset(row.scopes), row.refresh_seconds, row.session_seconds)
+
+
 async def authenticate_client(db: AsyncConnection, request: Request, form: Mapping[str, str]) -> Client:
     """The client of the request: `client_id` alone (public), or with its secret in Basic or in the body (§2.3.1)."""
     authorization = request.headers.get("authorization")
@@ -191,43 +216,20 @@ async def authenticate_client(db: AsyncConnection, request: Request, form: Mappi
             raise invalid_request("two client ids")
     else:
         client_id, secret = require(form, "client_id"), form.get("client_secret")
-    held = select(literal(1)).where(
-        ClientSecret.client_id == OAuthClient.id,
-        ClientSecret.secret_hash == hash_secret(secret or ""),
-        or_(ClientSecret.expires_at.is_(None), ClientSecret.expires_at > func.now()),
-    )
-    statement = select(
-        OAuthClient.id,
-        OAuthClient.name,
-        OAuthClient.kind,
-        OAuthClient.scopes,
-        OAuthClient.refresh_seconds,
-        OAuthClient.session_seconds,
-        held.exists().label("proved"),
-    ).where(OAuthClient.id == client_id, OAuthClient.revoked_at.is_(None))
-    row = (await db.execute(statement)).one_or_none()
-    # A public client has no secret, and one that sends some is mistaken for another.
-    if row is None or row.proved != (row.kind == "service") or (row.kind != "service" and secret):
+    client = await _find_client(db, client_id, secret)
+    if client is None:
         raise OAuthError(
             "invalid_client", "the client is not known by this name and secret", status=401, headers=headers
         )
-    return Client(row.id, row.name, row.kind, frozenset(row.scopes), row.refresh_seconds, row.session_seconds)
+    return client
 
 
 async def get_public_client(db: AsyncConnection, client_id: str) -> Client:
     """A client without a secret, by its name. Raises OAuthError."""
-    statement = select(
-        OAuthClient.id,
-        OAuthClient.name,
-        OAuthClient.kind,
-        OAuthClient.scopes,
-        OAuthClient.refresh_seconds,
-        OAuthClient.session_seconds,
-    ).where(OAuthClient.id == client_id, OAuthClient.kind != "service", OAuthClient.revoked_at.is_(None))
-    row = (await db.execute(statement)).one_or_none()
-    if row is None:
+    client = await _find_client(db, client_id, None)
+    if client is None:
         raise OAuthError("invalid_client", "the client is not known by this name", status=401)
-    return Client(row.id, row.name, row.kind, frozenset(row.scopes), row.refresh_seconds, row.session_seconds)
+    return client
 
 
 def _basic(authorization: str) -> tuple[str, str]:
