@@ -32,14 +32,14 @@ def hidden_parts(parts: FromClause, threshold: int) -> Select[Any]:
     ranked = (
         select(
             *parts.c,
-            func.row_number().over(partition_by=whole, order_by=order).label("place"),
             before.label("before"),
             func.min(parts.c.members).over(partition_by=whole).label("smallest"),
         )
         .where(parts.c.members > 0)
         .subquery("ranked")
     )
-    needed = or_(ranked.c.members < threshold, ranked.c.place <= 2, ranked.c.before < threshold)
+    # Where the smallest is withheld so is the one after it: only the smallest is before it.
+    needed = or_(ranked.c.members < threshold, ranked.c.before < threshold)
     return select(ranked.c.day, ranked.c.org_id, ranked.c.id, ranked.c.members).where(
         ranked.c.smallest < threshold, needed
     )

@@ -8,17 +8,19 @@ from app.reports.folding.score_steps import building
 from app.reports.folding.scratch import SUMS, listed, quoted
 from app.reports.folding.spread import climb
 
-_MEMORY = "SET LOCAL work_mem = '256MB'"
+MEMORY = "SET LOCAL work_mem = '256MB'"
 
 _HOLDS = "since <= {day} AND before > {day}"
 
 _EARNED = """
 CREATE TEMP TABLE build_earned ON COMMIT DROP AS
-SELECT user_id, bool_or(day = {day})::int AS active_1, bool_or(day > {day} - 7)::int AS active_7, 1 AS active_30,
+SELECT user_id, bool_or(day = {day})::int AS active_1, bool_or(day > {day} - 7)::int AS active_7,
+    bool_or(day > {day} - 30)::int AS active_30,
     coalesce(sum(points) FILTER (WHERE day = {day}), 0)::bigint AS points_1,
     coalesce(sum(points) FILTER (WHERE day > {day} - 7), 0)::bigint AS points_7,
-    sum(points)::bigint AS points_30
-FROM user_days WHERE day BETWEEN {day} - 29 AND {day} GROUP BY user_id
+    coalesce(sum(points) FILTER (WHERE day > {day} - 30), 0)::bigint AS points_30,
+    sum(points)::bigint AS total
+FROM user_days WHERE day > {after} AND day <= {day} GROUP BY user_id
 """
 _EARNINGS = ("active_1", "active_7", "active_30", *SUMS)
 
@@ -77,11 +79,8 @@ GROUP BY org_id ORDER BY org_id
 
 _SCORES = f"""
 INSERT INTO org_scores (org_id, member_id, day, user_id, last_7, total)
-SELECT s.org_id, s.member_id, {{day}}, s.person, coalesce(e.points_7, 0), coalesce(t.total, 0)
-FROM standings AS s
-LEFT JOIN build_earned AS e ON e.user_id = s.person
-LEFT JOIN (SELECT user_id, sum(points) AS total FROM user_days WHERE day <= {{day}} GROUP BY user_id) AS t
-    ON t.user_id = s.person
+SELECT s.org_id, s.member_id, {{day}}, s.person, coalesce(e.points_7, 0), coalesce(e.total, 0)
+FROM standings AS s LEFT JOIN build_earned AS e ON e.user_id = s.person
 WHERE s.activated AND {_HOLDS} ORDER BY s.org_id, s.member_id
 """
 
@@ -105,8 +104,9 @@ async def keep_day(connection: asyncpg.Connection, day: date, *, scored: bool) -
 async def build_day(connection: asyncpg.Connection, day: date, *, scored: bool = False) -> None:
     """Write a kept day's totals anew; with `scored` its scores too."""
     at = {"day": quoted(day)}
-    await connection.execute(_MEMORY)
-    await connection.execute(_EARNED.format(**at))
+    await connection.execute(MEMORY)
+    # Scores need the points of all days: one pass over the day rows is for both.
+    await connection.execute(_EARNED.format(**at, after="'-infinity'" if scored else f"{at['day']} - 30"))
     await connection.execute("ANALYZE build_earned")
     await connection.execute(_OWN.format(**at))
     await climb(connection, _CLIMB.format(**at), _CLIMB_ON.format(**at))

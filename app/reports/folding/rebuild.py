@@ -7,7 +7,7 @@ import asyncpg
 
 from app.reports.folding import sources
 from app.reports.folding.cycle import ALONE, fold
-from app.reports.folding.days import build_day
+from app.reports.folding.days import MEMORY, build_day
 
 _DAY_ROWS = (
     "DELETE FROM user_days WHERE day >= (SELECT min(day) FROM point_events)",
@@ -46,6 +46,7 @@ async def rebuild(
         pass
     async with connection.transaction(isolation="repeatable_read"):
         await connection.execute(ALONE)
+        await connection.execute(MEMORY)
         if day_rows:
             await connection.execute(_MONTHS)
         for statement in (*(_DAY_ROWS if day_rows else ()), *_STATE):

@@ -6,25 +6,25 @@ day it is empty and nothing is left.
 
 # Nearly everybody has had one place, at most one activation, and no other phone: their days are had by comparing.
 _PLAIN = """
-SELECT p.org_id, p.member_id, v.since, v.before, v.person, v.activated
-FROM places AS p {only}
-JOIN members AS m ON m.org_id = p.org_id AND m.id = p.member_id
-LEFT JOIN activations AS a
-    ON a.org_id = p.org_id AND a.member_id = p.member_id AND (a.until IS NULL OR day_of(a.since) < day_of(a.until)),
-LATERAL (
-    SELECT day_of(p.since) AS came, coalesce(day_of(p.until), 'infinity') AS went,
+    SELECT p.org_id, p.member_id, m.phone_index, a.user_id,
+        day_of(p.since) AS came, coalesce(day_of(p.until), 'infinity') AS went,
         coalesce(day_of(a.since), 'infinity') AS linked, coalesce(day_of(a.until), 'infinity') AS unlinked
-    OFFSET 0 -- or each would be worked out wherever it is named
-) AS d,
-LATERAL (VALUES
-    (d.came, least(d.went, d.linked), encode(m.phone_index, 'hex')::uuid, false),
-    (greatest(d.came, d.linked), least(d.went, d.unlinked), a.user_id, true),
-    (greatest(d.came, d.unlinked), d.went, encode(m.phone_index, 'hex')::uuid, false)
-) AS v (since, before, person, activated)
-WHERE v.since < v.before AND NOT EXISTS (
-    SELECT FROM several AS s WHERE s.org_id = p.org_id AND s.member_id = p.member_id
-)
+    FROM places AS p {only}
+    JOIN members AS m ON m.org_id = p.org_id AND m.id = p.member_id
+    LEFT JOIN activations AS a
+        ON a.org_id = p.org_id AND a.member_id = p.member_id AND (a.until IS NULL OR day_of(a.since) < day_of(a.until))
+    WHERE NOT EXISTS (SELECT FROM several AS s WHERE s.org_id = p.org_id AND s.member_id = p.member_id)
 """
+# What each of them may be: not yet linked, linked, no longer linked. One pass each over what was worked out once.
+_PARTS = (
+    ("came", "least(went, linked)", "encode(phone_index, 'hex')::uuid", "false"),
+    ("greatest(came, linked)", "least(went, unlinked)", "user_id", "true"),
+    ("greatest(came, unlinked)", "went", "encode(phone_index, 'hex')::uuid", "false"),
+)
+_OF_PLAIN = "\nUNION ALL ".join(
+    f"SELECT org_id, member_id, {since}, {before}, {person}, {activated} FROM plain WHERE {since} < {before}"
+    for since, before, person, activated in _PARTS
+)
 
 
 def standings(only: str = "") -> str:
@@ -62,6 +62,7 @@ phones AS (
     SELECT org_id, member_id, phone_index, days FROM former
     UNION ALL SELECT org_id, member_id, phone_index, days FROM latest
 ),
+plain AS MATERIALIZED ({_PLAIN.format(only=only)}),
 found AS (
     SELECT p.org_id, p.member_id, a.user_id AS person, true AS activated, unnest(p.days * a.days) AS days
     FROM placed AS p JOIN activated AS a USING (org_id, member_id)
@@ -72,8 +73,7 @@ found AS (
 )
 SELECT org_id, member_id, lower(days) AS since, coalesce(upper(days), 'infinity') AS before, person, activated
 FROM found
-UNION ALL
-{_PLAIN.format(only=only)}
+UNION ALL {_OF_PLAIN}
 """
 
 
