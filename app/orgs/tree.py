@@ -85,12 +85,12 @@ def subtrees(roots: Select[UUID], name: str = "subtrees") -> CTE:
     return _net(walk.union_all(step))
 
 
-def branches(org_id: UUID, at: datetime, name: str = "branches") -> CTE:
+def branches(org_id: UUID | BindParameter[UUID], at: datetime | BindParameter[datetime], name: str = "branches") -> CTE:
     """The org and every org below it as the hierarchy stood right before an instant.
 
     Columns: id, branch (the direct subordinate that it is or stands under; null for the org itself).
     """
-    walk = select(literal(org_id, Uuid()).label("id"), null().cast(Uuid()).label("branch")).cte(name, recursive=True)
+    walk = select(_seed(org_id).label("id"), null().cast(Uuid()).label("branch")).cte(name, recursive=True)
     step = select(
         Certification.subordinate_id, func.coalesce(walk.c.branch, Certification.subordinate_id).label("branch")
     ).where(Certification.superior_id == walk.c.id, stood_at(at))
@@ -128,7 +128,7 @@ def superiors_on(org_id: ColumnElement[UUID], days: ColumnElement[Any], name: st
     return walk.union_all(step).suffix_with(text("CYCLE day, id SET is_circle USING walked"))
 
 
-def stood_at(at: datetime) -> ColumnElement[bool]:
+def stood_at(at: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
     """Whether a certification was an edge of the hierarchy right before an instant."""
     return and_(
         Certification.certified_at < at, or_(Certification.released_at.is_(None), Certification.released_at >= at)

@@ -12,9 +12,11 @@ from uuid import UUID
 
 from sqlalchemy import (
     CTE,
+    BindParameter,
     Boolean,
     ColumnElement,
     Date,
+    DateTime,
     Float,
     FromClause,
     Integer,
@@ -41,16 +43,16 @@ from app.errors import Invalid
 from app.orgs.tables import Org
 from app.paging import Paging
 from app.reports.kept import DAYS, as_of, find_kept, is_kept, kept
-from app.reports.periods import Span
-from app.reports.recount import COUNTS, Figures, recounted
+from app.reports.periods import Span, end_of
+from app.reports.recount import COUNTS, Figures, SpanAsked, recounted
 from app.reports.schemas import Sort
 from app.reports.withholding import exposed, hidden_parts, parts_of, too_few
 
 Rows = Sequence[Any]
 """Rows whose values are had by name: `row["members"]`."""
 
-ORG: ColumnElement[UUID] = bindparam("org_id", type_=Uuid())
-UNTIL: ColumnElement[date] = bindparam("until", type_=Date())
+ORG: BindParameter[UUID] = bindparam("org_id", type_=Uuid())
+UNTIL: BindParameter[date] = bindparam("until", type_=Date())
 BEFORE: ColumnElement[date] = bindparam("before", type_=Date())
 
 
@@ -245,11 +247,15 @@ async def read_trend(db: AsyncConnection, org_id: UUID, days: Sequence[date], vi
     if found:
         asked = [day for day in days if day in found]
         return await _kept_trend(viewer).fetch(db, org_id=org_id, days=asked)
-    rows: list[Any] = []
-    for day in days:
-        counted = _trend(array([literal(day, Date())]), recounted(org_id, Span(day, 1)), func.now(), viewer)
-        rows += (await db.execute(counted, {"org_id": org_id})).mappings().all()
-    return rows
+    counted = _counted_trend(viewer)
+    return [await counted.fetch_row(db, org_id=org_id, until=day, end=end_of(day)) for day in days]
+
+
+@cache
+def _counted_trend(viewer: Viewer) -> DriverStatement:
+    span = SpanAsked(since=UNTIL, until=UNTIL, end=bindparam("end", type_=DateTime(timezone=True)))
+    statement = _trend(array([UNTIL]), recounted(ORG, span), func.now(), viewer)
+    return DriverStatement(statement, "org_id", "until", "end")
 
 
 @cache

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     CTE,
+    BindParameter,
     ColumnElement,
     Date,
     FromClause,
@@ -49,12 +50,23 @@ class Figures:
     branches: FromClause
 
 
-def recounted(org_id: UUID, span: Span, name: str = "recounted") -> Figures:
+@dataclass(frozen=True, slots=True)
+class SpanAsked:
+    """A span whose days, and the instant at which the last of them ends, are parameters of the statement."""
+
+    since: BindParameter[date]
+    until: BindParameter[date]
+    end: BindParameter[datetime]
+
+
+def recounted(org_id: UUID | BindParameter[UUID], span: Span | SpanAsked, name: str = "recounted") -> Figures:
     """The figures of an org, with the hierarchy and the people of the end of the span's last day.
 
     `name` begins the names of its parts: one statement can hold several.
     """
-    org = (literal(span.until, Date()).label("day"), literal(org_id, Uuid()).label("org_id"))
+    day = span.until if isinstance(span, SpanAsked) else literal(span.until, Date())
+    asked = literal(org_id, Uuid()) if isinstance(org_id, UUID) else org_id
+    org = (day.label("day"), asked.label("org_id"))
     walked = tree.branches(org_id, span.end, f"{name}_orgs")
     people = standings(span.end)
     placed = (
@@ -65,7 +77,7 @@ def recounted(org_id: UUID, span: Span, name: str = "recounted") -> Figures:
     who = (placed.c.person, placed.c.user_id)
     # UNION leaves one row of equal ones: in each scope a person counts once.
     scoped = union(
-        select(literal("subtree").label("scope"), literal(org_id, Uuid()).label("id"), *who),
+        select(literal("subtree").label("scope"), asked.label("id"), *who),
         select(literal("own"), placed.c.id, *who).where(placed.c.branch.is_(None)),
         select(literal("branch"), placed.c.branch, *who).where(placed.c.branch.is_not(None)),
     ).subquery(f"{name}_scoped")
@@ -91,7 +103,7 @@ def summed(people: FromClause, keys: tuple[ColumnElement[Any], ...], earned: Fro
     )
 
 
-def standings(at: datetime) -> FromClause:
+def standings(at: datetime | BindParameter[datetime]) -> FromClause:
     """Who stood where right before an instant, a row a place: org_id, member_id, unit_id, user_id, person.
 
     A person is a user where the row was active, and else the phone, by its blind index (as a uuid, for its 16 bytes).
@@ -121,7 +133,7 @@ def standings(at: datetime) -> FromClause:
     )
 
 
-def points_in(span: Span) -> Select[Any]:
+def points_in(span: Span | SpanAsked) -> Select[Any]:
     """The users with events in a span and their points: user_id, points."""
     days = day_rows(span.since, span.until).subquery("days")
     return select(days.c.user_id, func.sum(days.c.points).label("points")).group_by(days.c.user_id)
@@ -146,7 +158,7 @@ def points_of(users: CTE, span: Span) -> Select[Any]:
     return select(days.c.user_id, func.sum(days.c.points).label("points")).group_by(days.c.user_id)
 
 
-def day_rows(since: date, until: date) -> Any:
+def day_rows(since: date | BindParameter[date], until: date | BindParameter[date]) -> Any:
     """The points of users by day, to the moment: the day rows and the facts that wait to be folded into them."""
     return union_all(
         select(UserDay.user_id, UserDay.day, UserDay.points).where(UserDay.day.between(since, until)),
@@ -154,7 +166,7 @@ def day_rows(since: date, until: date) -> Any:
     )
 
 
-def _waiting(since: date, until: date) -> Select[Any]:
+def _waiting(since: date | BindParameter[date], until: date | BindParameter[date]) -> Select[Any]:
     waiting = (
         func.unnest(PointFact.user_ids, PointFact.days, PointFact.points)
         .table_valued(column("user_id", Uuid()), column("day", Date()), column("points"))
@@ -168,5 +180,5 @@ def _waiting(since: date, until: date) -> Select[Any]:
     )
 
 
-def _stood(table: type[Place | Activation], at: datetime) -> ColumnElement[bool]:
+def _stood(table: type[Place | Activation], at: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
     return and_(table.since < at, or_(table.until.is_(None), table.until >= at))

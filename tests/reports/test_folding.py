@@ -116,7 +116,8 @@ async def test_days_built_at_once_equal_a_naive_count(
     kept = [row["day"] for row in await folder.fetch("SELECT day FROM kept_days ORDER BY day")]
     assert kept[-1] == today() + timedelta(days=1)
     assert len(kept) > 30
-    await check_totals(folder, world, random.Random(seed).sample(kept, 8) + kept[-2:])
+    # One of the worlds on every day; the others on some.
+    await check_totals(folder, world, kept if seed == 0 else random.Random(seed).sample(kept, 8) + kept[-2:])
     for day in kept[-2:]:
         await check_scores(folder, world, day)
 
@@ -265,6 +266,6 @@ async def test_totals_folded_step_by_step_equal_a_naive_count(
         await fold(folder)
     await fold_all(folder)
     kept = [row["day"] for row in await folder.fetch("SELECT day FROM kept_days ORDER BY day")]
-    await check_totals(folder, world, [*kept[-12:], kept[max(0, len(kept) - 31)]])
+    await check_totals(folder, world, kept if seed == 0 else [*kept[-12:], kept[max(0, len(kept) - 31)]])
     for row in await folder.fetch("SELECT day FROM kept_days WHERE scored"):
         await check_scores(folder, world, row["day"])
