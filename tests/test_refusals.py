@@ -10,11 +10,14 @@ from app.errors import MEDIA_TYPE
 ORG = "/v1/orgs/{org_id}"
 APPLY = f"POST {ORG}/applications"
 CHANGES = f"POST {ORG}/change-requests"
+ACCEPT_PROMOTION = "PUT /v1/me/promotions/{promotion_id}/acceptance"
+ACCEPT_LINK = f"PUT {ORG}/link-requests/{{request_id}}/acceptance"
 # row: what is refused with which status, and by which operations
 REFUSED = {
     "S1": [
         (403, "real-name-required", ["POST /v1/orgs", "PUT /v1/me/admin-invitations/{invitation_id}/acceptance"]),
         (403, "real-name-required", ["PUT /v1/me/promotions/{promotion_id}/acceptance"]),
+        (422, "invalid", ["POST /v1/me/verifications"]),  # the checksum or the date of an ID number
         (409, "id-number-taken", ["POST /v1/me/verifications"]),
     ],
     "S2": [
@@ -40,19 +43,59 @@ REFUSED = {
         (404, "invitation-unknown", [APPLY]),
         (409, "invitation-used-up", [APPLY]),
     ],
+    "S7": [
+        (409, "sibling-name-taken", [f"POST {ORG}/promotions", ACCEPT_PROMOTION]),
+        (409, "promotion-open", [f"POST {ORG}/promotions"]),
+        (409, "promotion-decided", [ACCEPT_PROMOTION, f"DELETE {ORG}/promotions/{{promotion_id}}"]),
+        (410, "promotion-expired", [ACCEPT_PROMOTION]),
+        (422, "unknown-unit", [f"POST {ORG}/promotions", f"POST {ORG}/units"]),
+        (409, "unit-under-itself", [f"PATCH {ORG}/units/{{unit_id}}"]),
+        (409, "unit-too-deep", [f"POST {ORG}/units", f"PATCH {ORG}/units/{{unit_id}}"]),
+        (409, "unit-has-units", [f"DELETE {ORG}/units/{{unit_id}}"]),
+        (409, "unit-has-people", [f"DELETE {ORG}/units/{{unit_id}}"]),
+    ],
     "S8": [(409, "phone-exists", [f"POST {ORG}/members"])],
+    "S9": [
+        (422, slug, [f"POST {ORG}/imports"])
+        for slug in ("file-empty", "file-type-unknown", "file-renamed", "file-encrypted", "file-damaged", "file-bomb")
+    ]
+    + [
+        (413, "body-too-large", [f"POST {ORG}/imports"]),
+        (409, "import-not-ready", [f"PUT {ORG}/imports/{{import_id}}/confirmation"]),
+        (409, "removals-need-consent", [f"PUT {ORG}/imports/{{import_id}}/confirmation"]),
+    ],
+    "S10": [(409, "unit-name-taken", [f"POST {ORG}/units", f"PATCH {ORG}/units/{{unit_id}}"])],
     "S11": [(409, "unit-has-no-admins", [f"POST {ORG}/units/{{unit_id}}/admins"])],
     "S12": [(404, "not-found", [f"GET {ORG}/members", f"GET {ORG}/members/{{member_id}}"])],
     "S13": [(404, "not-found", [f"GET {ORG}/rankings"])],
     "S14": [(409, "would-close-circle", [APPLY, f"PUT {ORG}/applications/{{application_id}}/approval"])],
     "S16": [(401, "security-key-needed", [f"GET {ORG}", f"PATCH {ORG}", f"GET {ORG}/reports/overview"])],
     "S17": [(409, "party-members-only", [f"POST {ORG}/members"])],
+    "S18": [
+        (403, "real-name-required", ["POST /v1/me/link-requests"]),
+        (409, "no-candidate", [ACCEPT_LINK]),
+        (409, "several-candidates", [ACCEPT_LINK]),
+        (409, "already-in-directory", ["POST /v1/me/link-requests", ACCEPT_LINK]),
+        (409, "link-request-decided", [ACCEPT_LINK, f"PUT {ORG}/link-requests/{{request_id}}/refusal"]),
+    ],
+    # Nobody makes an org for somebody else: there is nothing to name them by.
+    "S19": [(422, "invalid", ["POST /v1/orgs"])],
     "S20": [
         (409, slug, [f"PUT {ORG}/transfers/{{transfer_id}}/acceptance"])
         for slug in ("would-close-circle", "preview-stale")
     ]
-    + [(409, "transfer-open", [f"POST {ORG}/transfers"])],
+    + [
+        (409, "transfer-open", [f"POST {ORG}/transfers"]),
+        (409, "person-transfer-open", [f"POST {ORG}/members/{{member_id}}/transfers"]),
+        (409, "member-is-admin", [f"POST {ORG}/members/{{member_id}}/transfers"]),
+    ],
 }
+# A desktop client that is not registered is refused in OAuth's own form, which is no problem document.
+NO_PROBLEM = {"S15"}
+
+
+def test_no_row_of_the_table_is_left_out() -> None:
+    assert {*REFUSED, *NO_PROBLEM} == {f"S{number}" for number in range(1, 21)}
 
 
 @pytest.mark.parametrize("row", REFUSED)

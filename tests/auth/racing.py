@@ -14,11 +14,14 @@ from urllib.parse import urlencode
 
 from fastapi import FastAPI
 
+_HEADERS = [(b"host", b"localhost:8000"), (b"user-agent", b"Mozilla/5.0 (Windows NT 10.0) Firefox/140.0")]
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     status: int
     content: bytes
+    request_id: str = ""
 
     def json(self) -> Any:
         return json.loads(self.content)
@@ -33,32 +36,30 @@ class Caller:
 
     def __init__(self, app: FastAPI, token: str | None = None) -> None:
         self._app = app
-        self._headers = [(b"host", b"localhost:8000"), (b"user-agent", b"Mozilla/5.0 (Windows NT 10.0) Firefox/140.0")]
-        if token is not None:
-            self._headers.append((b"authorization", b"Bearer " + token.encode()))
+        self.token = token
 
     async def get(self, path: str) -> Answer:
-        return await self._call("GET", path)
+        return await self.call("GET", path)
 
     async def post(self, path: str, body: Any = None) -> Answer:
-        return await self._call("POST", path, body)
+        return await self.call("POST", path, body)
 
     async def put(self, path: str, body: Any = None) -> Answer:
-        return await self._call("PUT", path, body)
+        return await self.call("PUT", path, body)
 
     async def delete(self, path: str) -> Answer:
-        return await self._call("DELETE", path)
+        return await self.call("DELETE", path)
 
     async def form(self, path: str, **fields: str) -> Answer:
         return await self._sent("POST", path, urlencode(fields).encode(), b"application/x-www-form-urlencoded")
 
-    async def _call(self, method: str, path: str, body: Any = None) -> Answer:
+    async def call(self, method: str, path: str, body: Any = None) -> Answer:
         content = b"" if body is None else json.dumps(body).encode()
         return await self._sent(method, path, content, b"application/json")
 
     async def _sent(self, method: str, path: str, content: bytes, kind: bytes) -> Answer:
         told: list[dict[str, Any]] = [{"type": "http.request", "body": content, "more_body": False}]
-        status, parts = 0, []
+        status, parts, request_id = 0, [], ""
 
         async def receive() -> dict[str, Any]:
             if told:
@@ -66,23 +67,27 @@ class Caller:
             return await asyncio.Event().wait()  # type: ignore[return-value]  # nobody hangs up
 
         async def send(message: Any) -> None:
-            nonlocal status
+            nonlocal status, request_id
             if message["type"] == "http.response.start":
                 status = message["status"]
+                request_id = dict(message["headers"]).get(b"x-request-id", b"").decode()
             else:
                 parts.append(message.get("body", b""))
 
-        headers = [*self._headers, (b"content-length", str(len(content)).encode())]
+        headers = [*_HEADERS, (b"content-length", str(len(content)).encode())]
+        if self.token is not None:
+            headers.append((b"authorization", b"Bearer " + self.token.encode()))
         if content:
             headers.append((b"content-type", kind))
+        bare, _, query = path.partition("?")
         scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
             "http_version": "1.1",
             "method": method,
-            "path": path,
-            "raw_path": path.encode(),
-            "query_string": b"",
+            "path": bare,
+            "raw_path": bare.encode(),
+            "query_string": query.encode(),
             "root_path": "",
             "headers": headers,
             "scheme": "http",
@@ -90,7 +95,7 @@ class Caller:
             "client": ("127.0.0.1", 50000),
         }
         await self._app(scope, receive, send)
-        return Answer(status, b"".join(parts))
+        return Answer(status, b"".join(parts), request_id)
 
 
 async def together(calls: Iterable[Awaitable[Answer]]) -> Counter[int]:

@@ -2,17 +2,21 @@
 
 import asyncio
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.points.days import SHANGHAI
 from tests.acts import (
     Json,
     actions,
     add_admin,
     add_member,
+    add_unit,
     apply,
     certify,
     done,
@@ -126,6 +130,62 @@ async def test_asked_released_accepted_and_everything_below_is_there(
         others = {scene.founder.user_id, scene.old_admin.user_id, scene.new_admin.user_id} - {person.user_id}
         assert [user_id for user_id in others if user_id in audit] == []
     assert refusal(await scene.accept(transfer)) == (409, "transfer-decided")
+
+
+_THREE_DAYS_AGO = [
+    f"UPDATE {table} SET {column} = {column} - interval '3 days' WHERE {org} = ANY (CAST(:orgs AS uuid[]))"
+    for table, column, org in (
+        ("orgs", "created_at", "id"),
+        ("units", "created_at", "org_id"),
+        ("places", "since", "org_id"),
+        ("activations", "since", "org_id"),
+        ("certifications", "certified_at", "subordinate_id"),
+    )
+]
+
+
+@pytest.mark.usefixtures("nothing_kept")
+async def test_past_days_are_after_a_transfer_as_they_were_before(people: People, engine: AsyncEngine) -> None:
+    """Hierarchy and places of yesterday, and what was earned then, stay where they were; today's are elsewhere."""
+    scene = await Scene.make(people)
+    for person, org in ((scene.founder, scene.org), (scene.below_admin, scene.below)):
+        unit = await add_unit(person, org, "第一支部")
+        for _ in range(4):
+            await add_member(person, org, unit)
+    service = await sign_in_service(people.api, engine)
+    yesterday = datetime.now(SHANGHAI) - timedelta(days=1)
+    earned = [
+        event(person.user_id, points=7, occurred_at=yesterday.replace(hour=12).isoformat())
+        for person in (scene.founder, scene.below_admin)
+    ]
+    assert await service.outcomes(*earned) == ["counted"] * 2
+    orgs = {"orgs": [org["id"] for org in (scene.old, scene.new, scene.org, scene.below)]}
+    async with engine.begin() as db:  # all of it began three days ago
+        for statement in _THREE_DAYS_AGO:
+            await db.execute(text(statement), orgs)
+    viewers = (
+        (scene.old_admin, scene.old),
+        (scene.new_admin, scene.new),
+        (scene.founder, scene.org),
+        (scene.below_admin, scene.below),
+    )
+    reads = ("overview", "overview?period=day", "subordinates", "trend?days=3", "units")
+
+    async def of(day: date) -> list[Any]:
+        told = []
+        for person, org in viewers:
+            for read in reads:
+                path = f"/v1/orgs/{org['id']}/reports/{read}{'&' if '?' in read else '?'}day={day}"
+                answer = done(await person.get(path))
+                told.append({key: value for key, value in answer.items() if key != "as_of"})
+        return told
+
+    before, now = await of(yesterday.date()), await of(datetime.now(SHANGHAI).date())
+    transfer = await scene.asked()
+    done(await scene.release(transfer))
+    done(await scene.accept(transfer))
+    assert await of(yesterday.date()) == before
+    assert await of(datetime.now(SHANGHAI).date()) != now
 
 
 async def test_any_admin_of_the_present_superior_releases_and_only_the_main_admin_asks(people: People) -> None:

@@ -35,6 +35,9 @@ async def test_the_tree_is_listed_level_by_level(api: httpx.AsyncClient) -> None
     assert len(provinces) == 34
     cities = (await api.get("/v1/regions", params={"parent": "320000"})).json()
     assert {"code": "320100", "name": "南京市", "parent_code": "320000", "level": "city"} in cities
+    townships = (await api.get("/v1/regions", params={"parent": "110101"})).json()
+    assert {"code": "110101001", "name": "东华门街道", "parent_code": "110101", "level": "below"} in townships
+    assert (await api.get("/v1/regions", params={"parent": "110101001"})).json() == []  # villages are not listed
     assert (await api.get("/v1/regions", params={"parent": "999999"})).json() == []
 
 
@@ -43,3 +46,5 @@ async def test_search_by_name_and_code(api: httpx.AsyncClient) -> None:
     assert by_name[0]["code"] == "320102"
     by_code = (await api.get("/v1/regions", params={"q": "3201"})).json()
     assert by_code[0]["code"] == "320100"
+    township = (await api.get("/v1/regions", params={"q": "东华门"})).json()
+    assert township[0]["code"] == "110101001"
