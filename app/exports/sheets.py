@@ -11,6 +11,7 @@ import re
 import zipfile
 from collections.abc import Sequence
 from datetime import date
+from functools import lru_cache
 from itertools import count
 from typing import Protocol
 from xml.sax.saxutils import escape
@@ -27,7 +28,9 @@ MOST_ROWS = 1_048_575
 """What an xlsx holds below its headings."""
 
 _CALCULATED = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# What XML cannot hold is written out in four digits; what looks as if it were that, with its underscore written out.
 _NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+_WRITTEN_OUT = re.compile("_x[0-9A-Fa-f]{4}_")
 _FIRST_DAY = date(1899, 12, 30)
 _NO_FILE_NAME = re.compile(r"[\[\]:*?/\\']")
 
@@ -139,7 +142,6 @@ class _Xlsx:
             f'{_XML}<workbook xmlns="{_MAIN}" xmlns:r="{_DOCUMENT}">'
             f'<sheets><sheet name="{title}" sheetId="1" r:id="rId1"/></sheets></workbook>',
         )
-        self._letters = [_letters(number) for number in range(len(sheet.columns))]
         self._numbers = count(1)
         self._part = self._zip.open("xl/worksheets/sheet1.xml", "w", force_zip64=True)
         widths = "".join(
@@ -151,10 +153,10 @@ class _Xlsx:
             '<pane ySplit="1" topLeftCell="A2" activePane="bottomLeft" state="frozen"/></sheetView></sheetViews>'
             f"<cols>{widths}</cols><sheetData>"
         )
-        self._write(self._row(_headings(sheet, english), style=2))
+        self._write(row_xml(next(self._numbers), _headings(sheet, english), style=2))
 
     def write(self, rows: Sequence[Sequence[Cell]]) -> None:
-        self._write("".join([self._row(row) for row in rows]))
+        self._write("".join([row_xml(next(self._numbers), row) for row in rows]))
 
     def finish(self) -> None:
         self._write("</sheetData></worksheet>")
@@ -164,10 +166,11 @@ class _Xlsx:
     def _write(self, text: str) -> None:
         self._part.write(text.encode())
 
-    def _row(self, row: Sequence[Cell], style: int = 1) -> str:
-        number = next(self._numbers)
-        cells = [_cell(f"{letters}{number}", cell, style) for letters, cell in zip(self._letters, row, strict=True)]
-        return f'<row r="{number}">{"".join(cells)}</row>'
+
+def row_xml(number: int, row: Sequence[Cell], style: int = 1) -> str:
+    """A row of a sheet's XML; `style`: the workbook's number of that of texts."""
+    cells = [_cell(f"{_letters(column)}{number}", cell, style) for column, cell in enumerate(row)]
+    return f'<row r="{number}">{"".join(cells)}</row>'
 
 
 def _cell(place: str, cell: Cell, style: int) -> str:
@@ -175,7 +178,7 @@ def _cell(place: str, cell: Cell, style: int) -> str:
         case None | "":
             return ""
         case str():
-            text = escape(_NO_XML.sub("", cell))
+            text = escape(_NO_XML.sub(_written_out, _WRITTEN_OUT.sub("_x005F\\g<0>", cell)))
             return f'<c r="{place}" s="{style}" t="inlineStr"><is><t xml:space="preserve">{text}</t></is></c>'
         case date():
             return f'<c r="{place}" s="3"><v>{_serial(cell)}</v></c>'
@@ -230,5 +233,10 @@ def _title(sheet: Sheet, english: bool) -> str:
     return _NO_FILE_NAME.sub(" ", sheet.en if english else sheet.zh)[:31]
 
 
+def _written_out(character: re.Match[str]) -> str:
+    return f"_x{ord(character[0]):04X}_"
+
+
+@lru_cache(maxsize=100)
 def _letters(number: int) -> str:
     return (_letters(number // 26 - 1) if number >= 26 else "") + chr(ord("A") + number % 26)

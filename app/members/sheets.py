@@ -6,10 +6,15 @@ that somebody typed is ever a formula or a link.
 
 import asyncio
 import io
+import re
+import zipfile
 from collections.abc import AsyncIterator, Sequence
+from itertools import count
 from typing import Any
 
 import xlsxwriter
+
+from app.exports.sheets import row_xml
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
@@ -37,59 +42,72 @@ _ENTERABLE = 100_000
 _BATCH = 1000
 
 
+_ROWS_END = b"</sheetData>"
+_FIRST_SHEET = "xl/worksheets/sheet1.xml"
+# Only says how large the sheet is, which is not known before it is written; a program that wants to know looks.
+_DIMENSION = re.compile(rb"<dimension [^>]*/>")
+_TEXT_STYLE = re.compile(rb'<col min="1" max="1" [^>]*style="(\d+)"')
+
+
+def _empty(units: Sequence[str], more: Sequence[str] = ()) -> bytes:
+    """A workbook whose first sheet has the import's columns and no rows, with the org's units to choose from."""
+    content = io.BytesIO()
+    # Its parts are made in memory, which holds the units at most: what is not goes through files.
+    book = xlsxwriter.Workbook(content, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
+    head = book.add_format({"bold": True, "bg_color": "#C00000", "font_color": "#FFFFFF", "border": 1})
+    text = book.add_format({"num_format": "@"})
+    sheet = book.add_worksheet("人员")
+    sheet.freeze_panes(1, 0)
+    for column, (width, comment) in enumerate(zip(_WIDTHS, _COMMENTS, strict=True)):
+        sheet.set_column(column, column, width, text)
+        sheet.write_comment(0, column, comment)
+    if more:
+        sheet.set_column(len(COLUMNS), len(COLUMNS) + len(more) - 1, 30)
+    offered: dict[int, dict[str, Any]] = {3: {"validate": "list", "source": ["是", "否"]}}
+    if units:
+        listed_units = f"=支部!$A$1:$A${len(units)}"
+        offered[2] = {"validate": "list", "source": listed_units, "error_type": "information"}
+    for column, options in sorted(offered.items()):
+        sheet.data_validation(1, column, _ENTERABLE, column, options)
+    sheet.write_row(0, 0, [*COLUMNS, *more], head)
+    guide = book.add_worksheet("填写说明")
+    guide.set_column(0, 0, 90)
+    guide.write_column(0, 0, _GUIDE)
+    listed = book.add_worksheet("支部")
+    listed.hide()
+    for row, unit in enumerate(units):
+        listed.write_string(row, 0, unit)
+    book.close()
+    return content.getvalue()
+
+
 class _PeopleSheet:
-    """A workbook whose first sheet has the import's columns, with the org's units to choose from."""
+    """The empty workbook written again with rows in its first sheet, straight through the zip: people's phones are in
+    no file on the way, and no more of them in memory than is written at a time."""
 
     def __init__(self, units: Sequence[str], more: Sequence[str] = ()) -> None:
         self._content = io.BytesIO()
-        self._book = xlsxwriter.Workbook(
-            self._content,
-            {
-                "constant_memory": True,
-                "strings_to_formulas": False,
-                "strings_to_urls": False,
-                "strings_to_numbers": False,
-                "default_date_format": "yyyy-mm-dd",
-            },
-        )
-        head = self._book.add_format({"bold": True, "bg_color": "#C00000", "font_color": "#FFFFFF", "border": 1})
-        self._text = self._book.add_format({"num_format": "@"})
-        sheet = self._sheet = self._book.add_worksheet("人员")
-        sheet.freeze_panes(1, 0)
-        for column, (width, comment) in enumerate(zip(_WIDTHS, _COMMENTS, strict=True)):
-            sheet.set_column(column, column, width, self._text)
-            sheet.write_comment(0, column, comment)
-        if more:
-            sheet.set_column(len(COLUMNS), len(COLUMNS) + len(more) - 1, 30)
-        if units:
-            self._offer(2, {"validate": "list", "source": f"=支部!$A$1:$A${len(units)}", "error_type": "information"})
-        self._offer(3, {"validate": "list", "source": ["是", "否"]})
-        sheet.write_row(0, 0, [*COLUMNS, *more], head)
-        self._next_row = 1
-        self._units = units
-
-    def _offer(self, column: int, options: dict[str, Any]) -> None:
-        self._sheet.data_validation(1, column, _ENTERABLE, column, options)
+        self._zip = zipfile.ZipFile(self._content, "w", zipfile.ZIP_DEFLATED)
+        with zipfile.ZipFile(io.BytesIO(_empty(units, more))) as empty:
+            for entry in empty.namelist():
+                if entry != _FIRST_SHEET:
+                    self._zip.writestr(entry, empty.read(entry))
+            sheet = _DIMENSION.sub(b"", empty.read(_FIRST_SHEET))
+        style = _TEXT_STYLE.search(sheet)
+        assert style is not None
+        self._style = int(style[1])
+        before, self._after = sheet.split(_ROWS_END)
+        self._part = self._zip.open(_FIRST_SHEET, "w", force_zip64=True)
+        self._part.write(before)
+        self._numbers = count(2)
 
     def write(self, rows: Sequence[Sequence[str | int]]) -> None:
-        for row in rows:
-            for column, value in enumerate(row):
-                if isinstance(value, int):
-                    self._sheet.write_number(self._next_row, column, value)
-                else:
-                    self._sheet.write_string(self._next_row, column, value, self._text)
-            self._next_row += 1
+        self._part.write("".join([row_xml(next(self._numbers), row, self._style) for row in rows]).encode())
 
     def finish(self) -> bytes:
-        guide = self._book.add_worksheet("填写说明")
-        guide.set_column(0, 0, 90)
-        for row, line in enumerate(_GUIDE):
-            guide.write_string(row, 0, line)
-        listed = self._book.add_worksheet("支部")
-        listed.hide()
-        for row, unit in enumerate(self._units):
-            listed.write_string(row, 0, unit)
-        self._book.close()
+        self._part.write(_ROWS_END + self._after)
+        self._part.close()
+        self._zip.close()
         return self._content.getvalue()
 
 

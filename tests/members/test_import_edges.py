@@ -1,6 +1,9 @@
 """The brake of a replacement at both its edges, party flags, and what is kept of an import (S9, S17)."""
 
+import os
+import sys
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -66,14 +69,29 @@ async def test_party_flags_follow_the_orgs_kind_and_what_the_sheet_says(admin: P
     assert codes == [["party-contradiction"], ["unit-unknown"]]
 
 
+@pytest.fixture(scope="session")
+def opened() -> list[str]:
+    """The files that this process opens for writing, from here on."""
+    found: list[str] = []
+
+    def see(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR):
+            found.append(str(arguments[0]))
+
+    sys.addaudithook(see)
+    return found
+
+
 async def test_nothing_of_a_phone_is_kept_in_the_clear(
-    admin: Person, org_id: str, worker: Work, engine: AsyncEngine
+    admin: Person, org_id: str, worker: Work, engine: AsyncEngine, opened: list[str]
 ) -> None:
     good, bad = fresh_phone(), "0258" + fresh_phone()[:7]
     sheet = xlsx([(fresh_name(), good, "甲"), (fresh_name(), bad, "甲"), ("=HYPERLINK(1)", fresh_phone(), "甲")])
     done = await merge(admin, org_id, worker, sheet, unknown_units="create")
     assert (done["counts"]["added"], done["counts"]["refused"]) == (1, 2)
+    opened.clear()
     failed = await admin.get(f"/v1/orgs/{org_id}/imports/{done['id']}/failed-rows.xlsx")
+    assert opened == []  # the sheet with its phones is made in no file
     cells = [cell for row in open_xlsx(failed.content).worksheets[0].iter_rows(min_row=2) for cell in row]
     assert {cell.data_type for cell in cells} <= {"s", "n"}
     assert [cell.value for cell in cells if str(cell.value).startswith("=")] == ["=HYPERLINK(1)"]
