@@ -37,6 +37,10 @@ def _place(file: UUID, part: int) -> str:
     return f"{file}/{part}"
 
 
+def _cells(new_member: UUID) -> str:
+    return f"{new_member}/cells"
+
+
 PART_BATCH = 4  # of up to a megabyte each
 
 SEALED = (
@@ -49,7 +53,7 @@ SEALED = (
     Sealed(Promotion.phone_cipher, [Promotion.id]),
     Sealed(Invitation.token_cipher, [Invitation.id]),
     Sealed(ImportRow.phone_cipher, [ImportRow.new_member_id]),
-    Sealed(ImportRow.cells_cipher, [ImportRow.new_member_id]),
+    Sealed(ImportRow.cells_cipher, [ImportRow.new_member_id], _cells),
     Sealed(ImportFile.content_cipher, [ImportFile.import_id, ImportFile.part], _place, PART_BATCH),
     Sealed(Export.question_cipher, [Export.id]),
     Sealed(ExportPart.content_cipher, [ExportPart.export_id, ExportPart.part], _place, PART_BATCH),

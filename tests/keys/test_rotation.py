@@ -20,7 +20,7 @@ from app.keys.sealed import SEALED, Sealed
 from app.members.tables import Member
 from app.settings import Settings, make_key
 from tests.acts import Json, add_member, done, list_all
-from tests.members.sheets import Work
+from tests.members.sheets import Work, check, open_xlsx, xlsx
 from tests.people import People, fresh_phone
 
 MEMBERS = next(sealed for sealed in SEALED if sealed.name == "members.phone_cipher")
@@ -75,7 +75,7 @@ async def test_a_rotation_in_the_middle_of_writes_loses_nothing(
 
     members = [await add() for _ in range(20)]
     done(await admin.post(f"/v1/orgs/{org['id']}/members/exports", json={}), 202)
-    await worker()
+    refused = await check(admin, org["id"], worker, xlsx([("无号", "1", "无此支部")]))
     writing = True
 
     async def write() -> None:
@@ -132,6 +132,9 @@ async def test_a_rotation_in_the_middle_of_writes_loses_nothing(
     # By the old key again, the file that was made before is whole.
     (export,) = await list_all(admin, f"/v1/orgs/{org['id']}/exports")
     assert (await admin.get(export["content"])).status_code == 200
+    # So are the cells of a row that was refused.
+    sheet = await admin.get(f"/v1/orgs/{org['id']}/imports/{refused['id']}/failed-rows.xlsx")
+    assert open_xlsx(sheet.content).active["A2"].value == "无号"
 
 
 async def test_a_row_that_somebody_holds_is_come_back_to(
