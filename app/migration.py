@@ -43,7 +43,9 @@ async def migrate_to_head(database_url: str, *, say: Say = silent) -> None:
     """Bring the database to `head()`, alone: a second caller waits and finds it done. Raises CannotStart."""
     connection = await _connect(database_url)
     try:
-        await connection.execute("SELECT pg_advisory_lock($1)", _MIGRATION_LOCK)
+        # Not waited for in a statement: its snapshot would hold up the other's CREATE INDEX CONCURRENTLY.
+        while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _MIGRATION_LOCK):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
         await connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
         present = await _known_revision(connection, database_url)
         if present != head():
