@@ -1,8 +1,14 @@
 """Encryption at rest, blind indexes and secret hashes: the one place that holds the data keys.
 
 A cipher text is `length of key id | key id | nonce | AES-256-GCM`, bound to the id of its row as associated data, so
-that a value copied onto another row does not decrypt. An index is an HMAC: equal values have equal indexes, and
-without the key nobody can try phone numbers against it.
+that a value copied onto another row does not decrypt.
+
+An index is an HMAC: equal values have equal indexes, and without the key nobody can try phone numbers against it. It
+is `16 bytes of HMAC-SHA-256 | generation`: the first key's have no generation behind them; those of a key that came
+after are the HMAC, by it, of the index by the keys before it. So a key can follow another without the value being
+known: of ID numbers, and of phones that people once had, nothing is kept but the index, and nothing more ought to be.
+The price is that every index key stays in XUEZU_INDEX_KEY; but of a chain the last key is what nobody may have, and
+one that has leaked is of no use to anybody once another has followed.
 """
 
 import hashlib
@@ -30,7 +36,8 @@ class Cipher:
         keys = settings.parsed_data_keys()
         self.primary = next(iter(keys))
         self._keys = {key_id: AESGCM(key) for key_id, key in keys.items()}
-        self._index_key = settings.parsed_index_key()
+        self._index_keys = settings.parsed_index_keys()[::-1]  # in the order of their generations
+        self._next_index_key = settings.parsed_next_index_key()
 
     @property
     def mark(self) -> bytes:
@@ -57,12 +64,72 @@ class Cipher:
         return self.decrypt(sealed, row).decode()
 
     def index(self, *parts: str) -> bytes:
-        """Blind index of a value: 16 bytes of HMAC-SHA-256 over `parts` (a purpose first, then the value)."""
-        return hmac.digest(self._index_key, "\x1f".join(parts).encode(), "sha256")[:16]
+        """Blind index of a value: 16 bytes, and the generation, over `parts` (a purpose first, then the value)."""
+        index = _hmac(self._index_keys[0], "\x1f".join(parts).encode())
+        for generation, key in enumerate(self._index_keys[1:], 1):
+            index = _hmac(key, index) + _mark(generation)
+        return index
 
     def phone_index(self, phone: str) -> bytes:
         """The blind index of a whole phone number in its normal form, the same for users and members."""
         return self.index("phone", phone)
+
+    @property
+    def generation(self) -> int:
+        """Of the newest key of XUEZU_INDEX_KEY; the first key's is 0."""
+        return len(self._index_keys) - 1
+
+    @property
+    def rotating(self) -> bool:
+        """Whether another index key is given that is to follow."""
+        return self._next_index_key is not None
+
+    def indexes(self, *parts: str) -> list[bytes]:
+        """All that a value may be indexed by at the moment: one, or two while the index key is rotated."""
+        index = self.index(*parts)
+        return [index, self.reindex(index)] if self.rotating else [index]
+
+    def phone_indexes(self, phone: str) -> list[bytes]:
+        return self.indexes("phone", phone)
+
+    def reindex(self, index: bytes) -> bytes:
+        """An index by the keys until now as it is by the next."""
+        assert self._next_index_key is not None
+        return _hmac(self._next_index_key, index) + _mark(self.generation + 1)
+
+    def is_settled(self, index: bytes) -> bool:
+        """Whether an index is by the keys until now, and not by the next."""
+        return index[_INDEX:] == self.settled_mark
+
+    @property
+    def settled_mark(self) -> bytes:
+        """How an index by the keys until now ends, behind its 16 bytes."""
+        return _mark(self.generation) if self.generation else b""
+
+    @property
+    def key_check(self) -> bytes:
+        return key_check(self._index_keys[-1])
+
+    @property
+    def next_key_check(self) -> bytes:
+        assert self._next_index_key is not None
+        return key_check(self._next_index_key)
+
+
+_INDEX = 16
+
+
+def _hmac(key: bytes, value: bytes) -> bytes:
+    return hmac.digest(key, value, "sha256")[:_INDEX]
+
+
+def key_check(key: bytes) -> bytes:
+    """What tells an index key from any other, and nothing of it."""
+    return _hmac(key, b"which key is this")
+
+
+def _mark(generation: int) -> bytes:
+    return bytes([generation])
 
 
 def new_secret() -> str:

@@ -84,8 +84,10 @@ def worker(
     import uvloop
 
     from app import logs, migration
+    from app.keys.indexing import require_index_keys
 
     asyncio.run(migration.require_head(settings.database_url.get_secret_value()))
+    asyncio.run(require_index_keys(settings))
     logs.configure(settings.log_format or "console", process="worker")
     from app.jobs.worker import run_worker
 

@@ -15,12 +15,19 @@ from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import visitors
 
+from app.cipher import key_check
 from app.settings import Settings
 
 CONNECT_SECONDS = 10
 WAIT_SECONDS = 10
 SHARE = 4
 """One in so many of a process's connections is the driver's own: each serves thousands of statements a second."""
+
+
+def application_name(settings: Settings) -> str:
+    """What a process's connections are called at the server: one sees which processes know the next index key."""
+    key = settings.parsed_next_index_key()
+    return "xuezu" if key is None else f"xuezu, next index key {key_check(key).hex()[:16]}"
 
 
 async def connect(settings: Settings) -> Any:
@@ -32,7 +39,7 @@ async def connect(settings: Settings) -> Any:
     try:
         return await driver.connect(
             address,
-            server_settings={"application_name": "xuezu", "timezone": "UTC"},
+            server_settings={"application_name": application_name(settings), "timezone": "UTC"},
             timeout=CONNECT_SECONDS,
             **caches,
         )

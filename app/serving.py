@@ -124,8 +124,11 @@ def serve(settings: Settings) -> None:
     asyncio.run(migration.require_head(settings.database_url.get_secret_value()))
     logs.configure(settings.log_format or "json", process="api")
     raise_file_limit()
-    # After the refusals: importing the whole service takes longer than all of them.
+    # After the other refusals: importing the whole service takes longer than all of them.
+    from app.keys.indexing import require_index_keys
     from app.main import create_app
+
+    asyncio.run(require_index_keys(settings))
 
     server = Server(create_app(settings), lambda: log.info("ready", address=settings.public_url))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -66,7 +66,11 @@ class Settings(BaseSettings):
     ] = None
     index_key: Annotated[
         SecretStr | None,
-        Field(description="Base64 of the 32-byte HMAC key of the blind indexes of phones and ID numbers."),
+        Field(description="`base64[,base64…]`: HMAC keys by which phones and ID numbers are found, newest first."),
+    ] = None
+    next_index_key: Annotated[
+        SecretStr | None,
+        Field(description="The index key that is to follow: set while `xuezu keys rotate-index` is under way."),
     ] = None
     sms_provider: Annotated[
         Provider | None,
@@ -122,9 +126,10 @@ class Settings(BaseSettings):
             raise ConfigurationError(
                 f"XUEZU_ENV=production needs {names}: make them with `xuezu keys` and keep them in your secret store."
             )
-        keys, index = self.parsed_data_keys(), self.parsed_index_key()
+        keys, index_keys = self.parsed_data_keys(), [*self.parsed_index_keys(), self.parsed_next_index_key() or b""]
         if not self.development and (
-            any(key_id.startswith("development") for key_id in keys) or index[:11] == b"development"
+            any(key_id.startswith("development") for key_id in keys)
+            or any(key.startswith(b"development") for key in index_keys)
         ):
             raise ConfigurationError(
                 "XUEZU_ENV=production refuses development secrets: make keys of its own with `xuezu keys`."
@@ -141,9 +146,14 @@ class Settings(BaseSettings):
                 raise ConfigurationError("XUEZU_DATA_KEYS: each key is written `id:base64`, the id 1 to 40 characters.")
         return keys
 
-    def parsed_index_key(self) -> bytes:
+    def parsed_index_keys(self) -> list[bytes]:
+        """Every index key there has been, newest first."""
         assert self.index_key is not None
-        return _key(self.index_key.get_secret_value(), "XUEZU_INDEX_KEY")
+        return [_key(item.strip(), "XUEZU_INDEX_KEY") for item in self.index_key.get_secret_value().split(",")]
+
+    def parsed_next_index_key(self) -> bytes | None:
+        given = self.next_index_key
+        return None if given is None else _key(given.get_secret_value().strip(), "XUEZU_NEXT_INDEX_KEY")
 
 
 def _key(encoded: str, name: str) -> bytes:

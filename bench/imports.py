@@ -14,11 +14,20 @@ import asyncpg
 import httpx
 import psutil
 import xlsxwriter
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.audit.operations import Actor
+from app.auth.access import OrgCard, OrgScope, UserScope
 from app.cipher import Cipher
+from app.db import create_engine
 from app.demo.people import Person, fresh_name, fresh_phone
+from app.keys.indexing import Indexing
 from app.members.imports.reader import SheetRow, read_sheet
 from app.members.imports.rows import StagedRow, stage_rows
+from app.members.operations import create_member
+from app.members.schemas import MemberCreate
+from app.orgs.tables import Org, Unit
 from bench.rows import Row
 from bench.service import Measured
 from bench.watched import stall_ms
@@ -31,22 +40,26 @@ def import_100k(measured: Measured) -> list[Row]:
     """Rounds in turn with the reference, each into an org of its own; and what the API process took meanwhile."""
     count = 100_000 // measured.scale.divisor
     bench = _Imports(measured)
-    ours, reference, one_by_one = [], [], []
+    fewer = count // 10
+    ours, ours_fewer, reference, one_by_one = [], [], [], []
     with measured.worker(), bench.watched_api() as api:
         bench.upload(api, _sheet(50))  # the first costs what is compiled once
         before = api.resident()
         for _ in range(max(2, measured.scale.rounds // 2)):
             sheet = _sheet(count)
             ours.append(bench.upload(api, sheet))
-            reading, staged = asyncio.run(bench.read(sheet))
+            reading, rows, staged = asyncio.run(bench.read(sheet))
             reference.append(bench.timed(_copy_and_merge, staged))
-            one_by_one.append(bench.timed(_one_by_one, staged[:SAMPLE]) * count / min(SAMPLE, count))
+            one_by_one.append(bench.one_by_one(rows[:SAMPLE]) / min(SAMPLE, count))
+            ours_fewer.append(bench.upload(api, _sheet(fewer)))
         grown, stalled = api.peak() - before, stall_ms(api.lines)
     total = sorted(ours)[len(ours) // 2]
-    rows = f"{count:,} rows"
+    many = f"{count:,} rows"
+    singly = "s, {:,} rows; each as POST …/members adds it, in a transaction of its own"
     return [
-        Row.of("import_100k", ours, reference, 3, at_most=True, note=f"s, {rows}; / COPY and the bare merge"),
-        Row.of("import_one_by_one", one_by_one, ours, 5, note="s; a row a statement, committed together"),
+        Row.of("import_100k", ours, reference, 3, at_most=True, note=f"s, {many}; / COPY and the bare merge"),
+        Row.of("import_one_by_one", [one * count for one in one_by_one], ours, 5, note=singly.format(count)),
+        Row.of("import_tenth", [one * fewer for one in one_by_one], ours_fewer, 5, note=singly.format(fewer)),
         Row("import_reading", reading, total, reading / total, 0.1, at_most=True, note="s; the child's processor time"),
         Row.alone("import_api_stall", stalled, 50, note="ms, the longest that its event loop stood still"),
         Row.alone("import_api_growth", grown, 64, note="MB, over what it was resident with before"),
@@ -108,8 +121,8 @@ class _Imports:
         assert found["counts"]["refused"] == 0, found["counts"]
         return took
 
-    async def read(self, sheet: bytes) -> tuple[float, list[StagedRow]]:
-        """What the reading child uses, and the rows as records, which the reference is given ready-made."""
+    async def read(self, sheet: bytes) -> tuple[float, list[SheetRow], list[StagedRow]]:
+        """What the reading child uses, the rows as typed, and as records, which the bare reference gets ready-made."""
         file = self._measured.folder / "sheet.xlsx"
         file.write_bytes(sheet)
         rows: list[SheetRow] = []
@@ -119,7 +132,7 @@ class _Imports:
                 rows += batch
             reading = _children() - before
         cipher = Cipher(self._measured.settings)
-        return reading, stage_rows(cipher, uuid4(), True, rows, [uuid4() for _ in rows])
+        return reading, rows, stage_rows(Indexing(cipher), uuid4(), True, rows, [uuid4() for _ in rows])
 
     def timed(
         self, write: Callable[[asyncpg.Connection, UUID, Sequence[StagedRow]], Any], rows: list[StagedRow]
@@ -139,6 +152,41 @@ class _Imports:
 
         return asyncio.run(run())
 
+    def one_by_one(self, rows: Sequence[SheetRow]) -> float:
+        """The seconds in which these rows, read already, are added to a new org one after the other.
+
+        Each by the operation that adds a person by hand and in a transaction of its own, without HTTP: its unit looked
+        up, the phone checked, encrypted and indexed, the holder looked for, audit entry and facts written.
+        """
+        org = UUID(self._org()[0])
+
+        async def run() -> float:
+            engine = create_engine(self._measured.settings)
+            cipher = Cipher(self._measured.settings)
+            try:
+                async with engine.connect() as db:
+                    scope = await _scope(db, org)
+                began = time.perf_counter()
+                for row in rows:
+                    async with engine.begin() as db:
+                        unit = await db.scalar(select(Unit.id).where(Unit.org_id == org, Unit.name == row.unit))
+                        body = MemberCreate(name=row.name, phone=row.phone, unit_ids=[unit])
+                        await create_member(db, cipher, scope, body)
+                return time.perf_counter() - began
+            finally:
+                await engine.dispose()
+
+        return asyncio.run(run())
+
+
+async def _scope(db: AsyncConnection, org_id: UUID) -> OrgScope:
+    """What the org's main admin may do in it."""
+    columns = (Org.id, Org.name, Org.region_code, Org.kind, Org.status, Org.version, Org.created_at, Org.closed_at)
+    card: Any = (await db.execute(select(*columns, Org.main_admin_id).where(Org.id == org_id))).one()
+    *shown, admin = card
+    user = UserScope(admin, uuid4(), "bench", (), "王伟", True, Actor(user_id=admin))
+    return OrgScope(user, OrgCard(*shown), frozenset())
+
 
 async def _copy_and_merge(db: asyncpg.Connection, org: UUID, staged: Sequence[StagedRow]) -> None:
     """The same people from ready-made records: COPY into a bare table, one merge into members, one into places."""
@@ -147,14 +195,6 @@ async def _copy_and_merge(db: asyncpg.Connection, org: UUID, staged: Sequence[St
     await db.execute("ANALYZE bare")
     await db.execute(_MERGE_MEMBERS, org)
     await db.execute(_MERGE_PLACES, org)
-
-
-async def _one_by_one(db: asyncpg.Connection, org: UUID, staged: Sequence[StagedRow]) -> None:
-    """The same, by a prepared statement a row and table."""
-    member, place = await db.prepare(_ONE_MEMBER), await db.prepare(_ONE_PLACE)
-    for row in staged:
-        found = await member.fetchval(org, *_bare(row)[:-1])
-        await place.fetch(org, found, row.unit_path)
 
 
 _VERIFY = """
@@ -178,13 +218,6 @@ SELECT $1, m.id, u.id FROM bare AS b
 JOIN members AS m ON m.org_id = $1 AND m.phone_index = b.index AND m.removed_at IS NULL
 JOIN units AS u ON u.org_id = $1 AND u.name = b.unit
 ON CONFLICT DO NOTHING
-"""
-_ONE_MEMBER = f"""
-INSERT INTO members ({_COLUMNS}) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, true) ON CONFLICT {_KNOWN} RETURNING id
-"""
-_ONE_PLACE = """
-INSERT INTO places (org_id, member_id, unit_id)
-SELECT $1, $2, u.id FROM units AS u WHERE u.org_id = $1 AND u.name = $3 ON CONFLICT DO NOTHING
 """
 
 

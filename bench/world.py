@@ -20,6 +20,7 @@ from uuid import UUID
 import asyncpg
 
 from app.cipher import Cipher
+from app.keys.indexing import Indexing
 from app.members.sealing import seal_phone
 from app.points.days import today
 from app.reports.folding.cycle import keep_days
@@ -324,7 +325,7 @@ async def _seal_groups(pool: Any, cipher: Cipher, groups: list[int]) -> None:
         sealed = []
         for row in found:
             phone = f"199{row['id'].int % 2**48 % 10**8:08d}"
-            columns = seal_phone(cipher, row["org_id"], row["id"], phone)
+            columns = seal_phone(Indexing(cipher), row["org_id"], row["id"], phone)
             of_user = cipher.encrypt(phone, row["user_id"]) if row["user_id"] else None
             sealed.append((*row, *columns.values(), of_user))
         await db.copy_records_to_table("sealed", records=sealed)

@@ -8,7 +8,7 @@ from typing import Self
 from uuid import UUID
 
 from pydantic import model_validator
-from sqlalchemy import select
+from sqlalchemy import ScalarSelect, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.errors import UnknownMember
@@ -48,7 +48,7 @@ async def phone_of_invitee(db: AsyncConnection, cipher: Cipher, org_id: UUID, in
     return cipher.decrypt_text(row.phone_cipher, row.id)
 
 
-async def phone_index_of(db: AsyncConnection, user_id: UUID) -> bytes | None:
-    """By what a user finds the things that wait for them; None once the account is closed."""
-    index: bytes | None = await db.scalar(select(User.phone_index).where(User.id == user_id))
-    return index
+def phone_index_of(user_id: UUID) -> ScalarSelect[bytes | None]:
+    """By what a user finds the things that wait for them, inside the statement that looks for them; none once the
+    account is closed."""
+    return select(User.phone_index).where(User.id == user_id).scalar_subquery()

@@ -23,6 +23,7 @@ from app.auth.tables import User
 from app.cipher import Cipher
 from app.db import on_constraint
 from app.errors import NotFound
+from app.keys.indexing import hold_indexes
 from app.members.operations import place_admin
 from app.orgs.errors import PartyMemberRequired
 from app.orgs.locking import hold, lock_orgs
@@ -39,7 +40,7 @@ async def invite_admin(db: AsyncConnection, cipher: Cipher, scope: OrgScope, inv
     """
     await hold(db, scope, main_admin=True)
     phone = await phone_of_invitee(db, cipher, scope.org_id, invitee)
-    index = cipher.phone_index(phone)
+    index = (await hold_indexes(db, cipher)).phone(phone)
     admin = exists().where(OrgAdmin.org_id == scope.org_id, User.id == OrgAdmin.user_id, User.phone_index == index)
     if await db.scalar(select(admin)):
         raise AlreadyAdmin
@@ -170,7 +171,7 @@ async def _find_mine(db: AsyncConnection, user: UserScope, invitation_id: UUID) 
         (AdminInvitation.expires_at <= func.now()).label("expired"),
     ).where(
         AdminInvitation.id == invitation_id,
-        AdminInvitation.phone_index == await phone_index_of(db, user.user_id),
+        AdminInvitation.phone_index == phone_index_of(user.user_id),
     )
     row = (await db.execute(statement)).one_or_none()
     if row is None:

@@ -98,7 +98,7 @@ async def get_received_admin_invitation(
         .join(Org, Org.id == AdminInvitation.org_id)
         .join(User, User.id == AdminInvitation.invited_by)
         .where(AdminInvitation.id == invitation_id, AdminInvitation.state == "invited")
-        .where(AdminInvitation.phone_index == await phone_index_of(db, user_id))
+        .where(AdminInvitation.phone_index == phone_index_of(user_id))
     )
     row = (await db.execute(statement)).one_or_none()
     if row is None:

@@ -43,6 +43,7 @@ class AdminInvitation(Table):
             unique=True,
             postgresql_where=text("state = 'invited'"),
         ),
+        Index(None, "phone_index"),
     )
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))

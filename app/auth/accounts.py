@@ -23,6 +23,7 @@ from app.auth.tables import (
 )
 from app.cipher import Cipher
 from app.db import on_constraint
+from app.keys.indexing import hold_indexes
 from app.members.activation import activate_user
 from app.members.links.operations import forget_link_requests
 
@@ -79,13 +80,14 @@ async def change_phone(
     )
     if checked is not CodeCheck.RIGHT:
         return CodeRefused()
+    indexing = await hold_indexes(db, cipher)
     moved = update(User).where(User.id == scope.user_id)
     with on_constraint(("users_phone_index_key", PhoneTaken)):
         await db.execute(
-            moved.values(phone_index=cipher.phone_index(phone), phone_cipher=cipher.encrypt(phone, scope.user_id))
+            moved.values(phone_index=indexing.phone(phone), phone_cipher=cipher.encrypt(phone, scope.user_id))
         )
     await end_sessions(db, scope.actor, scope.user_id, reason="phone-changed")
-    await activate_user(db, scope.user_id)
+    await activate_user(db, cipher, scope.user_id)
     await record(db, scope.actor, "user.phone_changed", subject=("user", scope.user_id))
     return None
 
@@ -104,7 +106,7 @@ async def close_account(db: AsyncConnection, cipher: Cipher, scope: UserScope, *
     if await check_phone_code(db, cipher, scope.actor, phone=phone, purpose=purpose, code=code) is not CodeCheck.RIGHT:
         return CodeRefused()
     # Before the user's row is held: a sign-in holds its code first, and the user then.
-    await db.execute(delete(PhoneCode).where(PhoneCode.phone_index == cipher.phone_index(phone)))
+    await db.execute(delete(PhoneCode).where(PhoneCode.phone_index.in_(cipher.phone_indexes(phone))))
     erased = {
         "status": "closed",
         "phone_index": None,
@@ -119,7 +121,7 @@ async def close_account(db: AsyncConnection, cipher: Cipher, scope: UserScope, *
     with on_constraint(("users_admin_verified", StillAdmin)):
         await db.execute(update(User).where(User.id == scope.user_id).values(erased))
     await end_sessions(db, scope.actor, scope.user_id, reason="account-closed")
-    await activate_user(db, scope.user_id)
+    await activate_user(db, cipher, scope.user_id)
     await forget_link_requests(db, scope.user_id)
     await _erase_traces(db, scope.user_id)
     await record(db, scope.actor, "user.closed", subject=("user", scope.user_id))

@@ -91,9 +91,11 @@ async def create_suspension(db: Db, cipher: CipherDep, scope: AsOperator, body: 
 
 
 @router.delete("/suspensions/{user_id}", status_code=204, summary="Let a suspended user in again")
-async def delete_suspension(db: Db, scope: AsOperator, user_id: Annotated[UUID, Path(description="The user.")]) -> None:
+async def delete_suspension(
+    db: Db, cipher: CipherDep, scope: AsOperator, user_id: Annotated[UUID, Path(description="The user.")]
+) -> None:
     """They sign in anew: suspending ended their sessions."""
-    await operators.restore_user(db, scope, user_id)
+    await operators.restore_user(db, cipher, scope, user_id)
 
 
 @router.get("/clients", summary="Programs that may ask for tokens")

@@ -52,7 +52,7 @@ async def add_operator(db: AsyncConnection, cipher: Cipher, actor: Actor, phone:
 
 async def remove_operator(db: AsyncConnection, cipher: Cipher, actor: Actor, phone: str) -> None:
     """Take an operator's rights away, from the next call on. Raises NoSuchOperator."""
-    holder = select(User.id).where(User.phone_index == cipher.phone_index(phone)).scalar_subquery()
+    holder = select(User.id).where(User.phone_index.in_(cipher.phone_indexes(phone))).scalar_subquery()
     removed = await db.scalar(
         update(Operator)
         .where(Operator.user_id == holder, Operator.removed_at.is_(None))
@@ -82,7 +82,7 @@ async def _remove_keys(db: AsyncConnection, user_id: UUID) -> int:
 
 async def _user_to_act_on(db: AsyncConnection, cipher: Cipher, phone: str) -> UUID:
     """The user who holds a phone, locked. Raises NotFound, IsOperator."""
-    statement = select(User.id).where(User.phone_index == cipher.phone_index(phone)).with_for_update()
+    statement = select(User.id).where(User.phone_index.in_(cipher.phone_indexes(phone))).with_for_update()
     user_id: UUID | None = await db.scalar(statement)
     if user_id is None:
         raise NotFound
@@ -113,15 +113,15 @@ async def suspend_user(db: AsyncConnection, cipher: Cipher, scope: OperatorScope
     user_id = await _user_to_act_on(db, cipher, phone)
     await db.execute(update(User).where(User.id == user_id).values(status="disabled"))
     await end_sessions(db, scope.actor, user_id, reason="suspended")
-    await activate_user(db, user_id)
+    await activate_user(db, cipher, user_id)
     await record(db, scope.actor, "user.suspended", subject=("user", user_id), after={"reason": reason})
     return user_id
 
 
-async def restore_user(db: AsyncConnection, scope: OperatorScope, user_id: UUID) -> None:
+async def restore_user(db: AsyncConnection, cipher: Cipher, scope: OperatorScope, user_id: UUID) -> None:
     """Let a suspended user in again. Raises NotFound."""
     suspended = update(User).where(User.id == user_id, User.status == "disabled")
     if await db.scalar(suspended.values(status="active").returning(User.id)) is None:
         raise NotFound
-    await activate_user(db, user_id)
+    await activate_user(db, cipher, user_id)
     await record(db, scope.actor, "user.restored", subject=("user", user_id))

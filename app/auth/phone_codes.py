@@ -12,6 +12,7 @@ from app.audit.operations import Actor, record
 from app.auth.limits import Limit, take, take_by_address
 from app.auth.tables import PhoneCode
 from app.cipher import Cipher
+from app.keys.indexing import hold_indexes
 
 LIFETIME = timedelta(minutes=5)
 TRIES = 5
@@ -53,13 +54,13 @@ async def make_phone_code(
     `bound_to` ties the code to who asked. Raises TooManyRequests by phone, by address and overall; whether the phone
     belongs to somebody plays no part.
     """
-    index = cipher.phone_index(phone)
-    await take(db, PER_PHONE, index.hex())
+    await take(db, PER_PHONE, cipher.phone_index(phone).hex())
     await take_by_address(db, PER_ADDRESS, actor.address)
     await take(db, OVERALL, "all")
+    indexing = await hold_indexes(db, cipher)
     code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
     fresh = {
-        "code_hash": _hash(cipher, phone, purpose, bound_to, code),
+        "code_hash": indexing.index(*_parts(phone, purpose, bound_to, code)),
         "tries": 0,
         "created_at": func.now(),
         "expires_at": func.now() + LIFETIME,
@@ -67,7 +68,7 @@ async def make_phone_code(
     }
     await db.execute(
         insert(PhoneCode)
-        .values(phone_index=index, purpose=purpose, **fresh)
+        .values(phone_index=indexing.phone(phone), purpose=purpose, **fresh)
         .on_conflict_do_update(index_elements=[PhoneCode.phone_index, PhoneCode.purpose], set_=fresh)
     )
     await record(db, actor, "phone_code.sent", subject=("phone_code", None), after={"purpose": purpose})
@@ -85,11 +86,11 @@ async def check_phone_code(
     bound_to: str = "",
 ) -> CodeCheck:
     """Use up the phone's live code, or count a wrong try, in one statement: of many at once exactly one is right."""
-    right = PhoneCode.code_hash == _hash(cipher, phone, purpose, bound_to, code)
+    right = PhoneCode.code_hash.in_(cipher.indexes(*_parts(phone, purpose, bound_to, code)))
     statement = (
         update(PhoneCode)
         .where(
-            PhoneCode.phone_index == cipher.phone_index(phone),
+            PhoneCode.phone_index.in_(cipher.phone_indexes(phone)),
             PhoneCode.purpose == purpose,
             PhoneCode.used_at.is_(None),
             PhoneCode.expires_at > func.now(),
@@ -107,6 +108,6 @@ async def check_phone_code(
     return CodeCheck.WRONG
 
 
-def _hash(cipher: Cipher, phone: str, purpose: str, bound_to: str, code: str) -> bytes:
-    # Keyed: without the key, nobody who reads the table can try the million codes.
-    return cipher.index("phone-code", purpose, phone, bound_to, code)
+def _parts(phone: str, purpose: str, bound_to: str, code: str) -> tuple[str, ...]:
+    # Of an index: keyed, so that without the key nobody who reads the table can try the million codes.
+    return ("phone-code", purpose, phone, bound_to, code)

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit.operations import Actor, record
 from app.auth.tables import User
 from app.cipher import Cipher
+from app.keys.indexing import hold_indexes
 from app.members.activation import activate_user
 
 
@@ -26,7 +27,7 @@ async def find_or_register_user(db: AsyncConnection, cipher: Cipher, actor: Acto
     held until the caller commits: whoever suspends it, closes it or gives it another phone comes before, or finds the
     session that is started now.
     """
-    index = cipher.phone_index(phone)
+    index = (await hold_indexes(db, cipher)).phone(phone)
     held = select(User.id, User.status).where(User.phone_index == index).with_for_update(key_share=True)
     found = (await db.execute(held)).one_or_none()
     if found is not None:
@@ -42,5 +43,5 @@ async def find_or_register_user(db: AsyncConnection, cipher: Cipher, actor: Acto
         found = (await db.execute(held)).one()
         return Account(found.id, found.status)
     await record(db, replace(actor, user_id=user_id), "user.registered", subject=("user", user_id))
-    await activate_user(db, user_id)
+    await activate_user(db, cipher, user_id)
     return Account(user_id, "active")

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.auth.schemas import SimulatedMessageOut
 from app.auth.tables import SimulatedMessage
 from app.cipher import Cipher
+from app.keys.indexing import hold_indexes
 from app.settings import Provider, Settings
 
 log = structlog.get_logger()
@@ -51,10 +52,11 @@ class SimulatedGateway:
             return
         delay = LATE_BY if phone == LATE_NUMBER else timedelta()
         async with self._engine.begin() as db:
+            indexing = await hold_indexes(db, self._cipher)
             message_id = (await db.execute(select(func.uuidv7(type_=Uuid())))).scalar_one()
             row = {
                 "id": message_id,
-                "phone_index": self._cipher.phone_index(phone),
+                "phone_index": indexing.phone(phone),
                 "text_cipher": self._cipher.encrypt(message, message_id),
                 "arrives_at": func.now() + delay,
             }
@@ -65,7 +67,7 @@ async def list_simulated_messages(db: AsyncConnection, cipher: Cipher, phone: st
     """The messages that have arrived at a phone, newest first."""
     statement = (
         select(SimulatedMessage.id, SimulatedMessage.text_cipher, SimulatedMessage.arrives_at)
-        .where(SimulatedMessage.phone_index == cipher.phone_index(phone))
+        .where(SimulatedMessage.phone_index.in_(cipher.phone_indexes(phone)))
         .where(SimulatedMessage.arrives_at <= func.now())
         .order_by(SimulatedMessage.id.desc())
         .limit(10)

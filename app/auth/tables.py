@@ -216,6 +216,7 @@ class Verification(Table):
         ),
         Index(None, "user_id", "id"),
         Index(None, "state", "id"),
+        Index(None, "id_number_index"),
     )
 
     id: Mapped[UUID] = _id()

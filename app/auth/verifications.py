@@ -16,6 +16,7 @@ from app.auth.limits import Limit, take
 from app.auth.tables import User, Verification
 from app.cipher import Cipher, new_secret
 from app.db import on_constraint
+from app.keys.indexing import Indexing, hold_indexes
 from app.members.activation import activate_user
 
 ALIPAY_LIFETIME = timedelta(minutes=30)
@@ -38,8 +39,8 @@ class VerifiedPerson:
     id_number: str
 
 
-def id_number_index(cipher: Cipher, id_number: str) -> bytes:
-    return cipher.index("id-number", id_number)
+def id_number_index(indexing: Indexing, id_number: str) -> bytes:
+    return indexing.index("id-number", id_number)
 
 
 async def _see_that_it_may_begin(db: AsyncConnection, scope: UserScope) -> None:
@@ -67,7 +68,7 @@ async def begin_alipay_verification(db: AsyncConnection, scope: UserScope) -> tu
 async def submit_id_card(db: AsyncConnection, cipher: Cipher, scope: UserScope, person: VerifiedPerson) -> Any:
     """Hand in name and ID number for an operator's review. One at a time; a card of another account is refused."""
     await _see_that_it_may_begin(db, scope)
-    index = id_number_index(cipher, person.id_number)
+    index = id_number_index(await hold_indexes(db, cipher), person.id_number)
     # Told now as a courtesy; what decides is the unique index, at the approval.
     if await db.scalar(select(exists().where(User.id_number_index == index))):
         raise IdNumberTaken
@@ -116,6 +117,7 @@ async def complete_alipay_verification(db: AsyncConnection, cipher: Cipher, acto
 
 async def verify_user(db: AsyncConnection, cipher: Cipher, user_id: UUID, person: VerifiedPerson, method: str) -> None:
     """Make the user a verified person. Raises AlreadyVerified, or IdNumberTaken by the unique index."""
+    index = id_number_index(await hold_indexes(db, cipher), person.id_number)
     statement = (
         update(User)
         .where(User.id == user_id, User.status == "active", User.verified_at.is_(None))
@@ -123,14 +125,14 @@ async def verify_user(db: AsyncConnection, cipher: Cipher, user_id: UUID, person
             verified_name=person.name,
             verified_at=func.now(),
             verification_method=method,
-            id_number_index=id_number_index(cipher, person.id_number),
+            id_number_index=index,
         )
         .returning(User.id)
     )
     with on_constraint(("users_id_number_index_key", IdNumberTaken)):
         if await db.scalar(statement) is None:
             raise AlreadyVerified
-    await activate_user(db, user_id)
+    await activate_user(db, cipher, user_id)
 
 
 async def reject(db: AsyncConnection, actor: Actor, verification_id: UUID, reason: str) -> None:

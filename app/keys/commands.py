@@ -1,4 +1,4 @@
-"""`xuezu keys …`: making an installation's secrets, and rotating the data keys."""
+"""`xuezu keys …`: making an installation's secrets, and rotating its keys."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
-from app.settings import CannotStart, make_key
+from app.settings import CannotStart, Settings, make_key
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
-
-    from app.cipher import Cipher
 
 T = TypeVar("T")
 
@@ -36,6 +34,7 @@ def rotate() -> None:
     Put the new key before the old in XUEZU_DATA_KEYS, restart every process, run this, then drop the old key.
     """
     from app.auth.commands import actor
+    from app.cipher import Cipher
     from app.keys.rotation import StillHeld, rotate_data_keys
 
     shown: dict[str, int] = {}
@@ -45,9 +44,10 @@ def rotate() -> None:
             shown[column] = done
             typer.echo(f"{column}: {done} of {total}")
 
-    async def work(engine: AsyncEngine, cipher: Cipher) -> dict[str, int]:
+    async def work(engine: AsyncEngine, settings: Settings) -> tuple[str, dict[str, int]]:
+        cipher = Cipher(settings)
         try:
-            return await rotate_data_keys(engine, cipher, actor(), told)
+            return cipher.primary, await rotate_data_keys(engine, cipher, actor(), told)
         except StillHeld as held:
             raise CannotStart(f"others hold rows of {held} for long: run this again later.") from None
 
@@ -59,15 +59,53 @@ def rotate() -> None:
     typer.echo(f"Everything is encrypted by {primary}; the other data keys are no longer needed.")
 
 
-async def _over_database(work: Callable[[AsyncEngine, Cipher], Awaitable[T]]) -> tuple[str, T]:
-    """Do this with the settings' database and keys; gives the first key's id and what it gave. Raises CannotStart."""
-    from app.cipher import Cipher
+@keys.command("rotate-index")
+def rotate_index() -> None:
+    """Have every phone and ID number found by XUEZU_NEXT_INDEX_KEY; the service may go on meanwhile.
+
+    Give every process the new key as XUEZU_NEXT_INDEX_KEY and restart it, run this, then put the new key in front of
+    the others in XUEZU_INDEX_KEY (`new,old`: all of them stay), unset XUEZU_NEXT_INDEX_KEY and restart every process.
+    """
+    from app.auth.commands import actor
+    from app.keys.indexing import WrongIndexKey
+    from app.keys.reindexing import NotEverywhere, rotate_index_key
+    from app.keys.rotation import StillHeld
+
+    shown = 0
+
+    def told(share: float) -> None:
+        nonlocal shown
+        if int(share * 20) > shown:
+            shown = int(share * 20)
+            typer.echo(f"{shown * 5} % of the values")
+
+    async def work(engine: AsyncEngine, settings: Settings) -> None:
+        if settings.next_index_key is None:
+            raise CannotStart("XUEZU_NEXT_INDEX_KEY names no key to go over to: make one with `xuezu keys`.")
+        try:
+            await rotate_index_key(engine, settings, actor(), told)
+        except NotEverywhere as found:
+            raise CannotStart(
+                f"{found} connections are of processes without this XUEZU_NEXT_INDEX_KEY, who would not find what has "
+                "gone over to it: restart them with it first."
+            ) from None
+        except WrongIndexKey:
+            raise CannotStart("a rotation to another key is under way: give that one and finish it.") from None
+        except StillHeld as held:
+            raise CannotStart(f"others hold {held} for long: run this again later, it goes on where it was.") from None
+
+    asyncio.run(_over_database(work))
+    typer.echo("Everything is found by the next index key: put it in XUEZU_INDEX_KEY before the others, which stay.")
+
+
+async def _over_database(work: Callable[[AsyncEngine, Settings], Awaitable[T]]) -> T:
+    """Do this with the settings' database and keys. Raises CannotStart."""
     from app.configuration import read_settings, with_database
     from app.db import create_engine
 
     settings = with_database(read_settings())
-    engine, cipher = create_engine(settings), Cipher(settings)
+    engine = create_engine(settings)
     try:
-        return cipher.primary, await work(engine, cipher)
+        return await work(engine, settings)
     finally:
         await engine.dispose()

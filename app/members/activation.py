@@ -13,6 +13,9 @@ from sqlalchemy import LargeBinary, Uuid, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.cipher import Cipher
+from app.keys.indexing import hold_indexes
+
 # Registering a phone and adding a row with it, at once, must not miss each other: both take the phone's lock before
 # they look for the other, so that whoever comes second sees what the first committed. An account that changes is held
 # by its change: who works on a row holds its phone's account against that, first of all, and then the phone.
@@ -61,11 +64,12 @@ UPDATE members SET user_id = NULL WHERE org_id = :org_id AND id = :member_id AND
 """).bindparams(bindparam("undone_by", type_=Uuid()))
 
 
-async def activate_user(db: AsyncConnection, user_id: UUID) -> None:
+async def activate_user(db: AsyncConnection, cipher: Cipher, user_id: UUID) -> None:
     """Bring every org's rows in line with a user: call it when one registers, changes phone, is verified or leaves.
 
     Rows with the user's phone turn active, those the user no longer stands behind turn inactive.
     """
+    await hold_indexes(db, cipher)
     index = await db.scalar(text("SELECT phone_index FROM users WHERE id = :user_id"), {"user_id": user_id})
     if index is not None:
         await db.execute(_LOCK_PHONE, {"phone_index": index})
@@ -73,7 +77,10 @@ async def activate_user(db: AsyncConnection, user_id: UUID) -> None:
 
 
 async def hold_phones(db: AsyncConnection, *phone_indexes: bytes) -> None:
-    """Hold these phones, and the accounts that have them, until the transaction ends: before the rows are held."""
+    """Hold these phones, and the accounts that have them, until the transaction ends: before the rows are held.
+
+    By the indexes that the phones have now: the caller holds the rotation (`hold_indexes`).
+    """
     await db.execute(_HOLD_ACCOUNTS, {"indexes": list(phone_indexes)})
     for index in sorted(set(phone_indexes)):
         await db.execute(_LOCK_PHONE, {"phone_index": index})
@@ -82,7 +89,7 @@ async def hold_phones(db: AsyncConnection, *phone_indexes: bytes) -> None:
 async def activate_member(db: AsyncConnection, org_id: UUID, member_id: UUID) -> None:
     """Bring one row in line with whoever holds its phone: call it when a row is added, restored or edited.
 
-    The caller holds the phone (`hold_phones`).
+    The caller holds the phone (`hold_phones`), and with it the rotation of indexes.
     """
     which = {"org_id": org_id, "member_id": member_id}
     await activate_where(db, "m.org_id = :org_id AND m.id = :member_id", which)
@@ -91,7 +98,8 @@ async def activate_member(db: AsyncConnection, org_id: UUID, member_id: UUID) ->
 async def activate_where(db: AsyncConnection, which: str, parameters: Mapping[str, Any]) -> None:
     """Bring the rows for which `which` holds (SQL over `members AS m` and `users AS u`) in line with their holders.
 
-    Takes no lock: who brings in many rows at once calls it again after having committed.
+    Takes no lock but needs the rotation held (`hold_indexes`), as it compares indexes of two rows while it waits for
+    one of them. Who brings in many rows at once calls it again after having committed.
     """
     for statement in (_UNLINK, _LINK):
         await db.execute(text(statement.format(which=which, agree=NAMES_AGREE)), parameters)

@@ -38,6 +38,10 @@ _ACTIVE, _INACTIVE = ("已激活", "yes"), ("未激活", "no")
 _REASONS = {
     InactiveReason.NEVER_REGISTERED: ("未注册", "never registered"),
     InactiveReason.NAME_MISMATCH: ("手机号持有人实名不符", "the phone's holder has another verified name"),
+    InactiveReason.HERE_ALREADY: (
+        "手机号持有人已在本通讯录另一行激活",
+        "the phone's holder is active through another row here",
+    ),
     InactiveReason.UNLINKED: ("管理员已解除关联", "unlinked by an admin"),
     InactiveReason.PHONE_MISMATCH: ("手机号与注册号码不一致", "registered with another phone"),
 }

@@ -16,6 +16,7 @@ from app.cipher import Cipher
 from app.db import on_constraint
 from app.errors import NotFound
 from app.etags import EditedMeanwhile
+from app.keys.indexing import Indexing, hold_indexes
 from app.members import queries
 from app.members.activation import activate_member, deactivate_member, hold_phones
 from app.members.errors import MemberIsAdmin, PartyMembersOnly, PhoneExists
@@ -35,7 +36,7 @@ async def create_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, bo
     """
     party = _party_flag(scope, body.party)
     member_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
-    sealed = seal_phone(cipher, scope.org_id, member_id, body.phone)
+    sealed = seal_phone(await hold_indexes(db, cipher), scope.org_id, member_id, body.phone)
     await hold_phones(db, sealed["phone_index"])
     added = await db.scalar(
         insert(Member)
@@ -61,7 +62,8 @@ async def update_member(
 
     Raises NotFound, EditedMeanwhile, PhoneExists, PartyMembersOnly, MemberIsAdmin (an admin's phone is theirs).
     """
-    held = await _hold_phones_of(db, cipher, scope.org_id, member_id, body.phone)
+    indexing = await hold_indexes(db, cipher)
+    held = await _hold_phones_of(db, indexing, scope.org_id, member_id, body.phone)
     before = await _lock(db, scope.org_id, member_id, version)
     if before.phone_index not in held:  # changed between the two
         await hold_phones(db, before.phone_index)
@@ -71,9 +73,9 @@ async def update_member(
     if body.party is not None and body.party != before.party:
         values["party"] = _party_flag(scope, body.party)
     index = before.phone_index
-    if body.phone is not None and cipher.phone_index(body.phone) != index:
+    if body.phone is not None and indexing.phone(body.phone) != index:
         await _refuse_admin(db, scope.org_id, before.user_id)
-        sealed = seal_phone(cipher, scope.org_id, member_id, body.phone)
+        sealed = seal_phone(indexing, scope.org_id, member_id, body.phone)
         index = sealed["phone_index"]
         if await queries.find_member_by_phone(db, cipher, scope.org_id, index) is not None:
             raise await _phone_exists(db, cipher, scope.org_id, index)
@@ -217,7 +219,8 @@ async def _row_of_admin(db: AsyncConnection, cipher: Cipher, org_id: UUID, user_
     user = (await db.execute(statement.join(Org, Org.id == org_id).where(User.id == user_id))).one()
     assert user.verified_name is not None, "only a verified person becomes an admin (S1)"
     new_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
-    sealed = seal_phone(cipher, org_id, new_id, cipher.decrypt_text(user.phone_cipher, user_id))
+    indexing = await hold_indexes(db, cipher)
+    sealed = seal_phone(indexing, org_id, new_id, cipher.decrypt_text(user.phone_cipher, user_id))
     await hold_phones(db, sealed["phone_index"])
     named = _named(user.verified_name)
     row: Any = (
@@ -251,10 +254,10 @@ def _party_flag(scope: OrgScope, given: bool | None) -> bool:
 
 
 async def _hold_phones_of(
-    db: AsyncConnection, cipher: Cipher, org_id: UUID, member_id: UUID, new_phone: str | None
+    db: AsyncConnection, indexing: Indexing, org_id: UUID, member_id: UUID, new_phone: str | None
 ) -> list[bytes]:
     """Hold the row's phone and the one that it is to have, before the row itself, as who registers does; gives them."""
-    indexes = [] if new_phone is None else [cipher.phone_index(new_phone)]
+    indexes = [] if new_phone is None else [indexing.phone(new_phone)]
     before = select(Member.phone_index).where(Member.org_id == org_id, Member.id == member_id)
     indexes += (await db.scalars(before)).all()
     await hold_phones(db, *indexes)

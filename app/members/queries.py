@@ -16,6 +16,7 @@ from sqlalchemy import (
     exists,
     false,
     func,
+    literal,
     or_,
     select,
     true,
@@ -27,8 +28,8 @@ from sqlalchemy.orm import aliased
 from app.auth.tables import User
 from app.cipher import Cipher
 from app.errors import NotFound
+from app.keys.indexing import last4_parts
 from app.members.schemas import InactiveReason, MemberOut
-from app.members.sealing import last4_index
 from app.members.tables import Activation, LinkRequest, Member, Place
 from app.orgs import tree
 from app.orgs.tables import Unit
@@ -38,6 +39,7 @@ from app.search import name_matches
 
 _Linked = aliased(User, name="linked")
 _Holder = aliased(User, name="holder")
+_Other = aliased(Member, name="other")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +74,12 @@ def _members(org_id: UUID) -> Select[Any]:
         Activation.user_id == _Holder.id,
         Activation.undone_by.is_not(None),
     )
+    here_already = exists().where(_Other.org_id == Member.org_id, _Other.user_id == _Holder.id)
     reason = case(
         (Member.user_id.is_not(None), None),
         (asked.is_not(None), InactiveReason.PHONE_MISMATCH),
         (_Holder.id.is_(None), InactiveReason.NEVER_REGISTERED),
+        (here_already, InactiveReason.HERE_ALREADY),
         (undone, InactiveReason.UNLINKED),
         else_=InactiveReason.NAME_MISMATCH,
     )
@@ -156,15 +160,22 @@ async def stream_members(
         rows = (await db.execute(statement.where(Member.id > rows[-1].id))).all()
 
 
-async def count_members(db: AsyncConnection, cipher: Cipher, org_id: UUID, wanted: MemberFilter) -> int:
-    """How many of the org's people are asked for."""
-    statement = select(func.count()).select_from(Member)
+async def count_members(
+    db: AsyncConnection, cipher: Cipher, org_id: UUID, wanted: MemberFilter, *, most: int | None = None
+) -> int:
+    """How many of the org's people are asked for; where it is more than `most`, only that: one more.
+
+    What is counted has to be looked at: without `most` it costs what the org has people.
+    """
+    statement = select(literal(1).label("one")).select_from(Member)
     if wanted.verified is not None:
         statement = statement.outerjoin(_Linked, _Linked.id == Member.user_id)
     statement = statement.where(
         Member.org_id == org_id, Member.removed_at.is_(None), *_conditions(cipher, org_id, wanted)
     )
-    return (await db.execute(statement)).scalar_one()
+    if most is not None:
+        statement = statement.limit(most + 1)
+    return (await db.execute(select(func.count()).select_from(statement.subquery()))).scalar_one()
 
 
 async def get_member(db: AsyncConnection, cipher: Cipher, org_id: UUID, member_id: UUID) -> MemberOut:
@@ -226,7 +237,7 @@ def _conditions(cipher: Cipher, org_id: UUID, wanted: MemberFilter) -> Sequence[
 def _matches(cipher: Cipher, org_id: UUID, wanted: str) -> ColumnElement[bool]:
     if wanted.isascii() and wanted.isdecimal():
         # Four digits are the end of a phone; no other number finds anybody: addresses are written to logs.
-        by_phone = Member.phone_last4_index == last4_index(cipher, org_id, wanted)
+        by_phone = Member.phone_last4_index.in_(cipher.indexes(*last4_parts(org_id, wanted)))
         return by_phone if len(wanted) == 4 else false()
     return name_matches(
         wanted, name=Member.name, grams=Member.name_grams, pinyin=Member.pinyin, initials=Member.initials

@@ -12,6 +12,7 @@ from app.auth.access import OrgScope
 from app.cipher import Cipher
 from app.db import on_constraint
 from app.errors import NotFound
+from app.keys.indexing import hold_indexes
 from app.members import queries
 from app.members.activation import activate_member, hold_phones
 from app.members.errors import PhoneExists
@@ -68,6 +69,7 @@ async def restore_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, m
 
     Raises NotFound (also after thirty days), PhoneExists where the phone is in the directory again.
     """
+    await hold_indexes(db, cipher)
     index = await db.scalar(select(Member.phone_index).where(Member.org_id == scope.org_id, Member.id == member_id))
     if index is not None:
         await hold_phones(db, index)

@@ -32,6 +32,7 @@ class InactiveReason(StrEnum):
     NAME_MISMATCH = "name-mismatch"
     PHONE_MISMATCH = "phone-mismatch"
     UNLINKED = "unlinked"
+    HERE_ALREADY = "already-in-directory"
 
 
 class MemberCreate(Body):
@@ -99,7 +100,8 @@ class MemberOut(Out):
     active: bool = Field(description="Whether a registered user holds the phone (S18).")
     inactive_reason: InactiveReason | None = Field(
         description="`never-registered`; `name-mismatch`: who holds the phone is verified by another name; "
-        "`phone-mismatch`: somebody asks to be linked who holds another phone; `unlinked`: an admin undid the link."
+        "`phone-mismatch`: somebody asks to be linked who holds another phone; `unlinked`: an admin undid the link; "
+        "`already-in-directory`: who holds the phone is active through another row of this directory."
     )
     link_request_id: UUID | None = Field(description="A request to be linked that waits and fits (S18).")
     verified: bool = Field(description="Whether the active person's real name is verified (S1).")

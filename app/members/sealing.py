@@ -3,7 +3,7 @@
 from typing import TypedDict
 from uuid import UUID
 
-from app.cipher import Cipher
+from app.keys.indexing import Indexing
 
 
 class SealedPhone(TypedDict):
@@ -14,18 +14,14 @@ class SealedPhone(TypedDict):
     phone_last4_index: bytes
 
 
-def seal_phone(cipher: Cipher, org_id: UUID, member_id: UUID, phone: str) -> SealedPhone:
+def seal_phone(indexing: Indexing, org_id: UUID, member_id: UUID, phone: str) -> SealedPhone:
     """The columns for a phone in its normal form.
 
     The cipher text is bound to the member's id, so that it can move to another org with its row; the index of the
     last four digits is the org's own, so that equal ones in two orgs do not show.
     """
     return {
-        "phone_cipher": cipher.encrypt(phone, member_id),
-        "phone_index": cipher.phone_index(phone),
-        "phone_last4_index": last4_index(cipher, org_id, phone[-4:]),
+        "phone_cipher": indexing.cipher.encrypt(phone, member_id),
+        "phone_index": indexing.phone(phone),
+        "phone_last4_index": indexing.last4(org_id, phone),
     }
-
-
-def last4_index(cipher: Cipher, org_id: UUID, last4: str) -> bytes:
-    return cipher.index("phone-last4", str(org_id), last4)

@@ -48,6 +48,7 @@ class Member(Table):
         ),
         # Found by phone alone when somebody registers: the person may stand in any org.
         Index("members_phone_index_idx", "phone_index", postgresql_where=_LIVE),
+        Index("members_removed_phone_index_idx", "phone_index", postgresql_where=text("removed_at IS NOT NULL")),
         Index("members_user_id_idx", "user_id", postgresql_where=text("user_id IS NOT NULL")),
         Index("members_org_id_phone_last4_index_idx", "org_id", "phone_last4_index", postgresql_where=_LIVE),
         Index("members_org_id_pinyin_idx", "org_id", "pinyin", postgresql_where=_LIVE),

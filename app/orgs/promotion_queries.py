@@ -74,7 +74,7 @@ async def get_offered_promotion(db: AsyncConnection, user_id: UUID, promotion_id
         .join(Unit, and_(Unit.org_id == Promotion.org_id, Unit.id == Promotion.unit_id))
         .join(User, User.id == Promotion.offered_by)
         .where(Promotion.id == promotion_id, Promotion.state == "offered")
-        .where(Promotion.phone_index == await phone_index_of(db, user_id))
+        .where(Promotion.phone_index == phone_index_of(user_id))
     )
     row = (await db.execute(statement)).one_or_none()
     if row is None:

@@ -18,6 +18,7 @@ from app.certification.tables import Certification
 from app.cipher import Cipher
 from app.db import on_constraint
 from app.errors import NotFound
+from app.keys.indexing import hold_indexes
 from app.members.operations import place_admin
 from app.orgs import names, operations, tree
 from app.orgs.errors import (
@@ -61,6 +62,7 @@ async def create_promotion(db: AsyncConnection, cipher: Cipher, scope: OrgScope,
     if await db.scalar(sibling) is not None:
         raise SiblingNameTaken
     phone = await phone_of_invitee(db, cipher, scope.org_id, body.to)
+    indexing = await hold_indexes(db, cipher)
     open_offer = (Promotion.org_id == scope.org_id, Promotion.unit_id == body.unit_id, Promotion.state == "offered")
     await db.execute(
         update(Promotion)
@@ -76,7 +78,7 @@ async def create_promotion(db: AsyncConnection, cipher: Cipher, scope: OrgScope,
                 unit_id=body.unit_id,
                 name=body.name,
                 region_code=region_code,
-                phone_index=cipher.phone_index(phone),
+                phone_index=indexing.phone(phone),
                 phone_cipher=cipher.encrypt(phone, promotion_id),
                 offered_by=scope.user.user_id,
                 expires_at=func.now() + LIFETIME,
@@ -174,7 +176,7 @@ async def _find_mine(db: AsyncConnection, user: UserScope, promotion_id: UUID) -
         Promotion.state,
         Promotion.offered_by,
         (Promotion.expires_at <= func.now()).label("expired"),
-    ).where(Promotion.id == promotion_id, Promotion.phone_index == await phone_index_of(db, user.user_id))
+    ).where(Promotion.id == promotion_id, Promotion.phone_index == phone_index_of(user.user_id))
     row = (await db.execute(statement)).one_or_none()
     if row is None:
         raise NotFound

@@ -125,6 +125,7 @@ class Promotion(Table):
             postgresql_where=text("state = 'offered'"),
         ),
         Index("promotions_phone_index_idx", "phone_index", postgresql_where=text("state = 'offered'")),
+        Index("promotions_any_phone_index_idx", "phone_index"),
     )
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))

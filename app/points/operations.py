@@ -29,7 +29,7 @@ FROM generate_series(
 # Of events with one id in a batch the first that can be counted is. Keys are taken in the order of the ids, so that
 # batches that share some wait for each other and never in a circle. A refused event that had been counted before is
 # called what it is: a duplicate.
-_RECORD = text("""
+_SQL = """
 WITH sent AS MATERIALIZED (
     SELECT s.n, s.event_id, s.points, s.kind, s.at, day_of(s.at) AS day,
         coalesce(by_id.id, by_phone.id) AS user_id,
@@ -74,7 +74,16 @@ SELECT array_agg(
     ORDER BY s.n
 )
 FROM sent AS s LEFT JOIN counted AS c USING (n)
-""")
+"""
+_RECORD = text(_SQL)
+# While the index key is rotated a phone is found by either key.
+_RECORD_BY_EITHER = text(
+    _SQL.replace(
+        "by_phone.phone_index = s.phone_index", "by_phone.phone_index = ANY (ARRAY[s.phone_index, s.next_index])"
+    )
+    .replace("s (event_id, user_id, phone_index,", "s (event_id, user_id, phone_index, next_index,")
+    .replace("CAST(:phones AS bytea[]),", "CAST(:phones AS bytea[]), CAST(:next_phones AS bytea[]),")
+)
 
 
 async def record_point_events(
@@ -87,15 +96,21 @@ async def record_point_events(
     """
     times = [min(max(event.occurred_at, _LONG_AGO), _FAR_AHEAD) for event in events]
     await db.execute(_MAKE_PARTITIONS, {"first": min(times), "last": max(times), "days_back": DAYS_BACK})
+    phones = [None if event.phone is None else cipher.phone_index(event.phone) for event in events]
+    statement, either = _RECORD, {}
+    if cipher.rotating:
+        statement = _RECORD_BY_EITHER
+        either = {"next_phones": [phone and cipher.reindex(phone) for phone in phones]}
     said: list[str] = (
         await db.execute(
-            _RECORD,
-            {
+            statement,
+            either
+            | {
                 "source": scope.client_id,
                 "days_back": DAYS_BACK,
                 "event_ids": [event.event_id for event in events],
                 "user_ids": [event.user_id for event in events],
-                "phones": [None if event.phone is None else cipher.phone_index(event.phone) for event in events],
+                "phones": phones,
                 "points": [event.points for event in events],
                 "kinds": [event.kind for event in events],
                 "ats": times,

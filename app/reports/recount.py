@@ -116,7 +116,7 @@ def standings(at: datetime | BindParameter[datetime]) -> FromClause:
         .correlate(Place)
         .scalar_subquery()
     )
-    phone = cast(func.encode(func.coalesce(former, Member.phone_index), "hex"), Uuid())
+    phone = cast(func.encode(func.substring(func.coalesce(former, Member.phone_index), 1, 16), "hex"), Uuid())
     active = and_(Activation.org_id == Place.org_id, Activation.member_id == Place.member_id, _stood(Activation, at))
     return (
         select(

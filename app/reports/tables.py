@@ -55,6 +55,7 @@ class MemberPhone(Table):
     """A phone that a member row no longer has, by its blind index: who an inactive row was on a past day."""
 
     __tablename__ = "member_phones"
+    __table_args__ = (Index(None, "phone_index"),)
 
     org_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     member_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.audit.operations import Actor, record
 from app.db import on_constraint
 from app.jobs.queue import Busy, Job, Payload, Worker
+from app.keys.indexing import Indexing, hold_indexes
 from app.members.imports import merge, staging
 from app.members.imports.errors import SheetRefused, TooManyNewUnits
 from app.members.imports.files import unseal_file
@@ -68,13 +69,14 @@ async def check_import(worker: Worker, payload: Payload) -> None:
 
 async def _check(worker: Worker, org_id: UUID, begun: Any) -> dict[str, Any]:
     async with worker.engine.begin() as db:
+        indexing = await hold_indexes(db, worker.cipher)
         kind = await db.scalar(select(Org.kind).where(Org.id == org_id))
         with _anonymous_file() as file:
             async for part in unseal_file(db, worker.cipher, org_id, begun.id):
                 file.write(part)
             file.flush()
             file.seek(0)
-            batches = _staged(worker, org_id, begun, file.fileno(), party_org=kind == Kind.PARTY)
+            batches = _staged(worker, indexing, org_id, begun, file.fileno(), party_org=kind == Kind.PARTY)
             await staging.stage(db, batches)
         await staging.resolve_units(db, org_id, create_units=begun.unknown_units == "create")
         await staging.judge_people(db, org_id)
@@ -86,7 +88,7 @@ async def _check(worker: Worker, org_id: UUID, begun: Any) -> dict[str, Any]:
 
 
 async def _staged(
-    worker: Worker, org_id: UUID, begun: Any, file: int, *, party_org: bool
+    worker: Worker, indexing: Indexing, org_id: UUID, begun: Any, file: int, *, party_org: bool
 ) -> AsyncIterator[Sequence[StagedRow]]:
     """The sheet's rows as records, made in a thread; what was done so far is shown as it grows."""
     done = 0
@@ -100,7 +102,7 @@ async def _staged(
                     raise Cancelled
             # One batch is read, one is made and one is written at the same time.
             before = making
-            making = asyncio.create_task(asyncio.to_thread(stage_rows, worker.cipher, org_id, party_org, rows, ids))
+            making = asyncio.create_task(asyncio.to_thread(stage_rows, indexing, org_id, party_org, rows, ids))
             if before is not None:
                 yield await before
         if making is not None:
@@ -139,18 +141,19 @@ async def merge_import(worker: Worker, payload: Payload) -> None:
             # Who was added by hand since the merge looked is found when it looks again.
             with on_constraint(("members_org_id_phone_index_key", Busy)):
                 async with worker.engine.begin() as db:
-                    await _merge(db, org_id, begun)
+                    await _merge(db, await hold_indexes(db, worker.cipher), org_id, begun)
             async with worker.engine.begin() as db:
+                await hold_indexes(db, worker.cipher)
                 await merge.activate_late(db, org_id, import_id)
 
 
-async def _merge(db: AsyncConnection, org_id: UUID, begun: Any) -> None:
+async def _merge(db: AsyncConnection, indexing: Indexing, org_id: UUID, begun: Any) -> None:
     kind = await merge.lock_org(db, org_id)
     if kind is None:
         await _finish(db, org_id, begun.id, {"state": "canceled"})
         return
     create, replace_all = begun.unknown_units == "create", begun.mode == "replace-all"
-    await staging.stage_again(db, org_id, begun.id)
+    await staging.stage_again(db, indexing, org_id, begun.id)
     await staging.resolve_units(db, org_id, create_units=create)
     await staging.judge_people(db, org_id)
     counts = await staging.count_outcomes(db, org_id, begun.mode)

@@ -13,6 +13,7 @@ from uuid import UUID
 import orjson
 
 from app.cipher import Cipher
+from app.keys.indexing import Indexing
 from app.members.imports.reader import SheetRow
 from app.members.imports.row_problems import UNIT_DEPTH, UNIT_LONGEST
 from app.members.names import FORMULA, NameRefused, tidy
@@ -57,13 +58,13 @@ _PARTY = {
 
 
 def stage_rows(
-    cipher: Cipher, org_id: UUID, party_org: bool, rows: Iterable[SheetRow], ids: Iterable[UUID]
+    indexing: Indexing, org_id: UUID, party_org: bool, rows: Iterable[SheetRow], ids: Iterable[UUID]
 ) -> list[StagedRow]:
     """The rows as records; each gets the next of `ids`, which its cipher texts are bound to."""
-    return [_stage(cipher, org_id, party_org, row, new_id) for row, new_id in zip(rows, ids, strict=False)]
+    return [_stage(indexing, org_id, party_org, row, new_id) for row, new_id in zip(rows, ids, strict=False)]
 
 
-def _stage(cipher: Cipher, org_id: UUID, party_org: bool, row: SheetRow, new_id: UUID) -> StagedRow:
+def _stage(indexing: Indexing, org_id: UUID, party_org: bool, row: SheetRow, new_id: UUID) -> StagedRow:
     problems: list[str] = []
     name = phone = path = None
     try:
@@ -84,7 +85,7 @@ def _stage(cipher: Cipher, org_id: UUID, party_org: bool, row: SheetRow, new_id:
     if party_org and party is False:
         problems.append("party-members-only")
     spelling = spell_person(name) if name else None
-    sealed = seal_phone(cipher, org_id, new_id, phone) if phone else None
+    sealed = seal_phone(indexing, org_id, new_id, phone) if phone else None
     return StagedRow(
         row_no=row.row_no,
         new_member_id=new_id,
@@ -96,7 +97,7 @@ def _stage(cipher: Cipher, org_id: UUID, party_org: bool, row: SheetRow, new_id:
         phone_last4_index=sealed and sealed["phone_last4_index"],
         unit_path=path,
         party=party,
-        cells_cipher=seal_cells(cipher, new_id, row) if problems else None,
+        cells_cipher=seal_cells(indexing.cipher, new_id, row) if problems else None,
         outcome="refused" if problems else None,
         problems=problems or None,
         warnings=["row-hidden"] if row.hidden else None,

@@ -7,13 +7,16 @@ person: a phone), with what becomes of each. A person is taken whole or not at a
 refused, so are the others.
 """
 
+import asyncio
 from collections.abc import AsyncIterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Column, MetaData, Table, Text, Uuid, insert, select, text
+from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, Text, Uuid, bindparam, insert, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.keys.indexing import Indexing
 from app.members.imports.rows import StagedRow
 from app.orgs import tree
 
@@ -40,7 +43,7 @@ async def stage(db: AsyncConnection, batches: AsyncIterable[Sequence[StagedRow]]
     await _settle(db)
 
 
-async def stage_again(db: AsyncConnection, org_id: UUID, import_id: UUID) -> None:
+async def stage_again(db: AsyncConnection, indexing: Indexing, org_id: UUID, import_id: UUID) -> None:
     """Bring the kept rows of a checked import into `staged`."""
     await db.execute(
         text(
@@ -49,7 +52,35 @@ async def stage_again(db: AsyncConnection, org_id: UUID, import_id: UUID) -> Non
         ),
         {"org_id": org_id, "import_id": import_id},
     )
+    if indexing.cipher.rotating:
+        await _reindex(db, indexing)
     await _settle(db)
+
+
+_INDEXED = text("SELECT row_no, phone_index, phone_last4_index FROM staged WHERE phone_index IS NOT NULL")
+_REINDEX = text("""
+UPDATE staged AS s SET phone_index = given.phone, phone_last4_index = given.last4
+FROM unnest(:rows, :phones, :last4s) AS given (row_no, phone, last4) WHERE s.row_no = given.row_no
+""").bindparams(
+    bindparam("rows", type_=ARRAY(Integer)),
+    bindparam("phones", type_=ARRAY(LargeBinary)),
+    bindparam("last4s", type_=ARRAY(LargeBinary)),
+)
+
+
+async def _reindex(db: AsyncConnection, indexing: Indexing) -> None:
+    """Bring phones that a rotation of the index key has passed since the rows were kept to their new indexes."""
+
+    def passed(rows: Sequence[Any]) -> dict[str, list[Any]]:
+        of = [(row, index) for row in rows if (index := indexing.moved(row.phone_index)) != row.phone_index]
+        return {
+            "rows": [row.row_no for row, _ in of],
+            "phones": [index for _, index in of],
+            "last4s": [indexing.cipher.reindex(row.phone_last4_index) for row, _ in of],
+        }
+
+    found = (await db.execute(_INDEXED)).all()
+    await db.execute(_REINDEX, await asyncio.to_thread(passed, found))
 
 
 async def _settle(db: AsyncConnection) -> None:

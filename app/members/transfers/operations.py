@@ -19,6 +19,7 @@ from app.auth.access import OrgScope
 from app.cipher import Cipher
 from app.db import on_constraint
 from app.errors import NotFound
+from app.keys.indexing import Indexing, hold_indexes
 from app.members.activation import hold_phones
 from app.members.errors import MemberIsAdmin, PartyMembersOnly
 from app.members.links.operations import find_named_org
@@ -106,6 +107,7 @@ async def accept_person_transfer(
     ours = and_(PersonTransfer.id == transfer_id, PersonTransfer.to_id == scope.org_id)
     transfer = await _get(db, ours)
     orgs = await hold(db, scope, transfer.org_id)
+    indexing = await hold_indexes(db, cipher)
     member = await _hold_member(db, transfer)
     await _refuse_admin(db, transfer.org_id, member.user_id)
     if orgs[scope.org_id].kind == Kind.PARTY and not member.party:
@@ -118,7 +120,7 @@ async def accept_person_transfer(
         ("places_unit_fkey", UnknownUnit),
     ):
         now = await db.scalar(select(func.clock_timestamp()))
-        await _bring_in(db, cipher, scope.org_id, new_id, member, unit_ids or [None], now)
+        await _bring_in(db, indexing, scope.org_id, new_id, member, unit_ids or [None], now)
     await db.execute(_LEAVE, {"org_id": transfer.org_id, "member_id": transfer.member_id, "now": now})
     if not await _end(db, ours, WAITS, **accepted):
         raise PersonTransferDecided
@@ -141,16 +143,16 @@ async def _hold_member(db: AsyncConnection, transfer: Any) -> Any:
 
 async def _bring_in(
     db: AsyncConnection,
-    cipher: Cipher,
+    indexing: Indexing,
     org_id: UUID,
     new_id: UUID,
     member: Any,
     units: list[UUID] | list[None],
     now: Any,
 ) -> None:
-    phone = cipher.decrypt_text(member.phone_cipher, member.id)
+    phone = indexing.cipher.decrypt_text(member.phone_cipher, member.id)
     copied = {name: getattr(member, name) for name in ("user_id", "name", "pinyin", "initials", "party")}
-    sealed = seal_phone(cipher, org_id, new_id, phone)
+    sealed = seal_phone(indexing, org_id, new_id, phone)
     await db.execute(insert(Member).values(org_id=org_id, id=new_id, **copied, **sealed))
     # A link that rested on consent rests on it still: the same account is behind the same person.
     consent = select(Activation.consented_by).where(Activation.member_id == member.id, Activation.until.is_(None))

@@ -17,9 +17,9 @@ _PLAIN = """
 """
 # What each of them may be: not yet linked, linked, no longer linked. One pass each over what was worked out once.
 _PARTS = (
-    ("came", "least(went, linked)", "encode(phone_index, 'hex')::uuid", "false"),
+    ("came", "least(went, linked)", "encode(substring(phone_index, 1, 16), 'hex')::uuid", "false"),
     ("greatest(came, linked)", "least(went, unlinked)", "user_id", "true"),
-    ("greatest(came, unlinked)", "went", "encode(phone_index, 'hex')::uuid", "false"),
+    ("greatest(came, unlinked)", "went", "encode(substring(phone_index, 1, 16), 'hex')::uuid", "false"),
 )
 _OF_PLAIN = "\nUNION ALL ".join(
     f"SELECT org_id, member_id, {since}, {before}, {person}, {activated} FROM plain WHERE {since} < {before}"
@@ -67,7 +67,7 @@ found AS (
     SELECT p.org_id, p.member_id, a.user_id AS person, true AS activated, unnest(p.days * a.days) AS days
     FROM placed AS p JOIN activated AS a USING (org_id, member_id)
     UNION ALL
-    SELECT p.org_id, p.member_id, encode(h.phone_index, 'hex')::uuid, false,
+    SELECT p.org_id, p.member_id, encode(substring(h.phone_index, 1, 16), 'hex')::uuid, false,
         unnest((p.days - coalesce(a.days, '{{}}')) * datemultirange(h.days))
     FROM placed AS p JOIN phones AS h USING (org_id, member_id) LEFT JOIN active AS a USING (org_id, member_id)
 )

@@ -1,0 +1,35 @@
+"""What a rotation of the index key goes through in the order of its values"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0013"
+down_revision = "0012"
+branch_labels = None
+depends_on = None
+
+INDEXES = (
+    ("members_removed_phone_index_idx", "members", "phone_index", "removed_at IS NOT NULL"),
+    ("member_phones_phone_index_idx", "member_phones", "phone_index", None),
+    ("verifications_id_number_index_idx", "verifications", "id_number_index", None),
+    ("admin_invitations_phone_index_idx", "admin_invitations", "phone_index", None),
+    ("promotions_any_phone_index_idx", "promotions", "phone_index", None),
+)
+
+
+def upgrade() -> None:
+    with op.get_context().autocommit_block():
+        for name, table, column, where in INDEXES:
+            op.create_index(
+                name,
+                table,
+                [column],
+                postgresql_where=sa.text(where) if where else None,
+                postgresql_concurrently=True,
+                if_not_exists=True,
+            )
+
+
+def downgrade() -> None:
+    for name, table, _, _ in INDEXES:
+        op.drop_index(name, table_name=table)
