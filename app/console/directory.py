@@ -88,6 +88,16 @@ def _truth(choice: Choice) -> bool | None:
     return None if not choice else choice == "yes"
 
 
+COUNTED = 10_000
+
+
+async def _count(db: Db, cipher: CipherDep, scope: OrgScope, wanted: MemberFilter) -> int | str:
+    """How many people are asked for; of a filter exactly up to COUNTED, so that a page costs what it shows."""
+    everybody = wanted == MemberFilter()
+    count = await count_members(db, cipher, scope.org_id, wanted, most=None if everybody else COUNTED)
+    return count if everybody or count <= COUNTED else f"{COUNTED:,}+"
+
+
 @router.get("/members")
 async def show_directory(
     request: Request,
@@ -103,7 +113,7 @@ async def show_directory(
     if not has_unshowable(asked.q):
         people = {
             "members": await list_members(db, cipher, scope.org_id, asked.filter, paging),
-            "count": await count_members(db, cipher, scope.org_id, asked.filter) if paging.after is None else 0,
+            "count": await _count(db, cipher, scope, asked.filter) if paging.after is None else 0,
         }
     shown = {**in_org(scope, "members"), **people, "asked": asked, "unit": unit}
     if not is_partial(request):

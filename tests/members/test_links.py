@@ -7,6 +7,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.audit.operations import record
+from app.members.links import operations
 from tests.acts import Json, add_admin, add_member, done, list_all, refusal
 from tests.auth.test_accounts import close
 from tests.people import People, Person, fresh_name, fresh_phone
@@ -252,6 +254,34 @@ async def test_accepting_races_whatever_links_the_account_otherwise(people: Peop
         assert added.json()["active"] is (accepted.status_code == 409)
         links = "SELECT count(*) FROM members WHERE org_id = :org AND user_id = :user"
         assert await db.scalar(text(links), {"org": org["id"], "user": person.user_id}) == 1
+
+
+async def test_an_account_that_is_being_linked_is_held_until_it_is(
+    people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who adds the account's phone by hand meanwhile waits, and finds the account linked."""
+    admin, person = await people.register(), await people.register()
+    org = await admin.create_org()
+    row = await add_member(admin, org, name=person.name, phone=fresh_phone())
+    asked = await ask(person, org)
+    about_to_commit, go_on = asyncio.Event(), asyncio.Event()
+
+    async def stopped(*arguments: Any, **options: Any) -> None:
+        await record(*arguments, **options)
+        about_to_commit.set()
+        await go_on.wait()
+
+    monkeypatch.setattr(operations, "record", stopped)
+    accepting = asyncio.create_task(admin.put(at(org, asked, "/acceptance"), json={"member_id": row["id"]}))
+    await about_to_commit.wait()
+    body = {"name": person.name, "phone": person.phone}
+    adding = asyncio.create_task(admin.post(f"/v1/orgs/{org['id']}/members", json=body))
+    await asyncio.wait({adding}, timeout=0.3)
+    assert not adding.done()
+    go_on.set()
+    linked, added = done(await accepting), done(await adding, 201)
+    assert (linked["active"], added["active"]) == (True, False)
+    assert added["inactive_reason"] == "already-in-directory"
 
 
 async def test_closing_the_account_ends_the_request_and_forgets_the_name(
