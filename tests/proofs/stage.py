@@ -62,6 +62,7 @@ class Rows:
 class Stage:
     engine: AsyncEngine
     db: AsyncConnection
+    people: People
     scenes: Scenes
 
     @asynccontextmanager
@@ -98,4 +99,5 @@ async def stage(url: str, data_dir: Path) -> AsyncIterator[Stage]:
             await db.execution_options(isolation_level="AUTOCOMMIT")
             people = People(api)
             admin, second = await people.register(), await people.register()
-            yield Stage(app.state.engine, db, Scenes(admin, second, await enrolled_operator(app, people), db))
+            scenes = Scenes(admin, second, await enrolled_operator(app, people), db)
+            yield Stage(app.state.engine, db, people, scenes)
