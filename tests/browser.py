@@ -98,7 +98,11 @@ async def screen(
 ) -> AsyncIterator[Screen]:
     """A browser of nobody's, at a size, in a time zone; whatever it did that it may not fails the test at the end."""
     context = await browser.new_context(
-        viewport={"width": size["width"], "height": size["height"]}, locale="zh-CN", timezone_id=zone, base_url=site
+        viewport={"width": size["width"], "height": size["height"]},
+        locale="zh-CN",
+        timezone_id=zone,
+        reduced_motion="reduce",
+        base_url=site,
     )
     context.set_default_timeout(PATIENCE)
     watched = Watched(site)

@@ -1,5 +1,5 @@
-"""Every page that a link leads to, in a real browser: usable by all (axe), as wide as its screen, and unmoved by
-hostile names wherever one is shown."""
+"""Every page that a link leads to and every dialog that a button opens, in a real browser: usable by all (axe), as wide
+as its screen, nothing cut off, nothing that jumps while it loads, unmoved by hostile names wherever one is shown."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -7,124 +7,230 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tests.acts import add_member, add_unit, apply, certify, done, invite, invite_admin
-from tests.browser import HAND, Screen
+from tests.acts import add_member, add_unit, apply, ask, certify, done, invite, invite_admin
+from tests.browser import DESK, HAND, Screen
 from tests.console.conftest import OpenScreen, SignIn
 from tests.people import People, Person
 
 pytestmark = pytest.mark.browser
 
 HOSTILE = "<img src=x onerror=alert(1)>\"onx=1 '<script>alert(2)"
-SHORT = "<b onx=1>甲\"'"
+SHORT = "<b onx=1>甲\"'مريم"
+UNBROKEN = "W" * 30
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
+_KEY = text(
+    "INSERT INTO security_keys (user_id, name, credential_id, public_key, sign_count) "
+    "VALUES (:user_id, :name, uuid_send(uuidv7()), '\\x00', 0)"
+)
+_CUT = """() => [...document.querySelectorAll("input, select, textarea, button, a, h1, h2")].filter((one) => {
+  const box = one.getBoundingClientRect();
+  const scrolls = one.closest(".table, .tabs, .skip, .hidden-text");
+  return !scrolls && box.width > 1 && (box.right > innerWidth + 1 || box.x < -1);
+}).map((one) => one.outerHTML.slice(0, 150))"""
+_WATCH = """
+window.jumps = [];
+new PerformanceObserver((list) => {
+  for (const one of list.getEntries()) {
+    const moved = one.sources.map((source) => source.node?.outerHTML?.slice(0, 150));
+    if (!one.hadRecentInput) window.jumps.push([one.value, moved]);
+  }
+}).observe({ type: "layout-shift", buffered: true });
+"""
+_AXE = """async (within) => {
+  const options = { resultTypes: ["violations"], iframes: false, preload: false };
+  const { violations } = await axe.run(within ?? document, options);
+  return violations.map((one) => [one.id, one.impact, one.nodes[0].html]);
+}"""
+_PAINTED = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+_LOADS = re.compile(r'hx-get="([^"?]+)[^"]*" hx-trigger="load"')
 
 
-async def crawl(shown: Screen, first: str) -> list[str]:
+class Found:
+    """What links and buttons lead to: an address of every kind of page and of every kind of dialog."""
+
+    def __init__(self) -> None:
+        self.pages: list[str] = []
+        self.dialogs: list[str] = []
+        self.loading: set[str] = set()
+        """The pages that load parts of themselves."""
+
+
+async def crawl(shown: Screen, first: str) -> Found:
     """One address of every kind that links lead to, found as a reader would; parts are read too, and all are clean."""
-    found, waiting = {}, [first]
+    found, seen, waiting = Found(), set(), [first]
     site = first.split("/")[1]
     while waiting:
         path = waiting.pop()
-        kind = (_ID.sub("*", path.partition("?")[0]), path.startswith("part:"))
-        if kind in found:
-            continue
         part = path.startswith("part:")
         address = path.removeprefix("part:")
+        kind = (_ID.sub("*", address.partition("?")[0]), part)
+        if kind in seen:
+            continue
+        seen.add(kind)
         answer = await shown.context.request.get(
             shown.watched.site + address, headers={"HX-Request": "true"} if part else {}
         )
         assert answer.status in {200, 204}, f"{address}: {answer.status}"
-        kept = answer.headers.get("content-type", "").startswith("text/html")
-        found[kind] = (
-            None if part or not kept or "attachment" in answer.headers.get("content-disposition", "") else path
-        )
-        if not kept:
+        if not answer.headers.get("content-type", "").startswith("text/html"):
             continue
-        text = await answer.text()
-        assert not re.search(r"<(img|script|b) [^>]*(onx|onerror)=|<script>", text), address
-        links = [link.replace("&amp;", "&") for link in re.findall(rf'\shref="(/{site}/[^"#]*)"', text)]
-        parts = [link.replace("&amp;", "&") for link in re.findall(rf'\shx-get="(/{site}/[^"]*)"', text)]
+        content = await answer.text()
+        assert not re.search(r"<(img|script|b) [^>]*(onx|onerror)=|<script>", content), address
+        if part and "data-title" in content:
+            found.dialogs.append(address)
+        if not part and "attachment" not in answer.headers.get("content-disposition", ""):
+            found.pages.append(address)
+            if _LOADS.search(content):
+                found.loading.add(address)
+        links = [link.replace("&amp;", "&") for link in re.findall(rf'\shref="(/{site}/[^"#]*)"', content)]
+        parts = [link.replace("&amp;", "&") for link in re.findall(rf'\shx-get="(/{site}/[^"]*)"', content)]
         waiting += [link for link in links if "/assets/" not in link] + [f"part:{link}" for link in parts]
-    return [path for path in found.values() if path is not None]
+    return found
 
 
-async def look_at(shown: Screen, path: str) -> str:
-    """Open a page and wait until all of it has come."""
+async def hold_parts(shown: Screen) -> None:
+    """What a page loads by itself comes only once the page has been painted without it: a jump would be seen."""
+    await shown.page.add_init_script(_WATCH)
+
+    async def hold(route: Route) -> None:
+        await shown.page.evaluate(_PAINTED)
+        await route.continue_()
+
+    await shown.page.route(re.compile(r"/(glance|trend|rows|reports/units)(\?|$)"), hold)
+
+
+async def look_at(shown: Screen, path: str) -> list[str]:
+    """Open a page and wait until all of it has come: what jumped meanwhile, what is cut off."""
     await shown.go(path)
     await expect(shown.page.locator(".htmx-request, [aria-busy]")).to_have_count(0)
-    width = await shown.page.evaluate("document.documentElement.scrollWidth")
+    await shown.page.evaluate(_PAINTED)
+    jumps = [jump for jump in await shown.page.evaluate("window.jumps ?? []") if jump[0] > 0.001]
+    return [f"{path} jumps while it loads: {jump}" for jump in jumps] + await fits(shown, path)
+
+
+async def fits(shown: Screen, path: str) -> list[str]:
+    """What is wider than the screen, or cut off by its edge."""
     size = shown.page.viewport_size
     assert size is not None
-    assert width <= size["width"], f"{path} is {width} wide at {size['width']}"
-    return await shown.text()
+    width = await shown.page.evaluate("document.documentElement.scrollWidth")
+    finds = [f"{path} is {width} wide at {size['width']}"] if width > size["width"] else []
+    return finds + [f"{path} is cut off at {size['width']}: {one}" for one in await shown.page.evaluate(_CUT)]
 
 
-async def axe_finds(shown: Screen) -> list[str]:
-    results = await Axe().run(shown.page, options={"resultTypes": ["violations"]})
-    return [
-        f"{one['id']}: {one['nodes'][0]['html'][:200]}"
-        for one in results.response["violations"]
-        if one["impact"] in {"serious", "critical"}
-    ]
+async def axe_finds(shown: Screen, path: str, within: str | None = None) -> list[str]:
+    if not await shown.page.evaluate("'axe' in window"):
+        await shown.page.evaluate(Axe().axe_script)
+    violations = await shown.page.evaluate(_AXE, within)
+    return [f"{path} {rule}: {html[:200]}" for rule, impact, html in violations if impact in {"serious", "critical"}]
+
+
+async def open_dialog(shown: Screen, address: str, values: dict[str, Any] | None = None) -> None:
+    """As its button does it."""
+    asked = ["GET" if values is None else "POST", address, {"target": "#dialog-body", "values": values or {}}]
+    await shown.page.evaluate("(asked) => htmx.ajax(...asked)", asked)
+    await shown.page.wait_for_selector("#dialog[open] [data-title]")
+
+
+async def look_into(shown: Screen, address: str, values: dict[str, Any] | None = None) -> list[str]:
+    """A dialog on the page that is shown: what axe finds in it; it fits, at the desk and in the hand."""
+    await open_dialog(shown, address, values)
+    assert await shown.page.evaluate("document.activeElement.closest('dialog') !== null"), address
+    finds = await axe_finds(shown, address, "#dialog")
+    for size in (HAND, DESK):
+        await resize(shown, size)
+        finds += await fits(shown, address)
+        wide = await shown.page.evaluate("(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(dialog)")
+        finds += [f"{address} is {wide} wider than its dialog"] if wide > 0 else []
+    await shown.page.keyboard.press("Escape")
+    await shown.page.wait_for_selector("#dialog:not([open])", state="attached")
+    return finds
+
+
+async def resize(shown: Screen, size: dict[str, int]) -> None:
+    await shown.page.set_viewport_size({"width": size["width"], "height": size["height"]})
 
 
 @pytest.fixture
-async def hostile(people: People, worker: Callable[[], Awaitable[None]]) -> Person:
-    """An admin in whose orgs everything that can be named is named with hostility."""
+async def hostile(people: People, worker: Callable[[], Awaitable[None]], db: AsyncConnection) -> Person:
+    """An admin in whose orgs everything that can be named is named with hostility, and as long as it may be."""
     main = await people.register(name=SHORT)
-    org = await main.create_org(name=f"{HOSTILE} 党委")
-    unit = await add_unit(main, org, HOSTILE)
+    org = await main.create_org(name=f"{HOSTILE}{UNBROKEN} مريم 党委")
+    unit = await add_unit(main, org, f"{HOSTILE}{UNBROKEN}")
     await add_unit(main, org, SHORT, unit)
     for _ in range(3):
-        await add_member(main, org, unit, name=SHORT)
-    sheet = {"file": (f"{SHORT}.csv", f"姓名,手机号码,支部名称\n{SHORT},13800,{SHORT}\n".encode())}
+        row = await add_member(main, org, unit, name=f"{SHORT}{UNBROKEN}")
+    gone = await add_member(main, org, unit, name=SHORT)
+    done(await main.delete(f"/v1/orgs/{org['id']}/members/{gone['id']}"), 204)
+    sheet = {"file": (f"{SHORT}{'W' * 150}.csv", f"姓名,手机号码,支部名称\n{SHORT},13800,{SHORT}\n".encode())}
     done(await main.post(f"/v1/orgs/{org['id']}/imports", files=sheet), 202)
     await worker()
     below = await people.register(name=SHORT)
-    await certify(main, org, below, await below.create_org(name=f"{HOSTILE} 支部"))
-    await apply(below, await below.create_org(name=f"{HOSTILE} 总支"), (await invite(main, org))["token"])
+    under = await below.create_org(name=f"{HOSTILE}{UNBROKEN} 支部")
+    await certify(main, org, below, under)
+    reason = f"{HOSTILE} {'W' * 140}"
+    done(await ask(below, under, kind="rename", name=f"{HOSTILE} 工会", reason=reason), 201)
+    for name in ("总支", "分会"):
+        token = (await invite(main, org))["token"]
+        applied = done(await apply(below, await below.create_org(name=f"{HOSTILE} {name}"), token), 201)
+    refusal = f"/v1/orgs/{org['id']}/applications/{applied['id']}/refusal"
+    done(await main.put(refusal, json={"reason": reason}))
     await invite_admin(main, org, below)
     await invite_admin(below, await below.create_org(name=f"{HOSTILE} 工委"), main)
+    leaving = await add_member(below, under, name=f"{SHORT}{UNBROKEN}")
+    done(await below.post(f"/v1/orgs/{under['id']}/members/{leaving['id']}/transfers", json={"org_id": org["id"]}), 201)
+    done(await main.post(f"/v1/orgs/{org['id']}/members/{row['id']}/transfers", json={"org_id": under["id"]}), 201)
+    asker = await people.register(name=f"{SHORT}{UNBROKEN}")
+    done(await asker.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
+    await db.execute(_KEY, {"user_id": main.user_id, "name": f"{HOSTILE[:50]}"})
     return main
 
 
-async def test_the_console(hostile: Person, open_screen: OpenScreen, signed_in: SignIn) -> None:
-    async with open_screen() as desk, open_screen(HAND) as hand:
-        finds = await axe_of(desk, "/console/")  # the sign-in
+async def test_the_pages_of_the_console(hostile: Person, open_screen: OpenScreen, signed_in: SignIn) -> None:
+    async with open_screen() as desk:
+        await hold_parts(desk)
+        finds = await look_at(desk, "/console/") + await axe_finds(desk, "sign-in")
         await signed_in(desk, hostile)
-        await hand.context.add_cookies(await cookies_of(desk))
         seen = ""
-        paths = await crawl(desk, "/console/")
-        assert len(paths) >= 8, paths
-        for path in paths:
-            seen += await look_at(desk, path)
-            finds += [f"{path} {find}" for find in await axe_finds(desk)]
-            await look_at(hand, path)
-        assert finds == []
+        found = await crawl(desk, "/console/")
+        assert len(found.pages) >= 24, found.pages
+        assert len(found.loading) >= 3, found.loading
+        for path in found.pages:
+            finds += await look_at(desk, path) + await axe_finds(desk, path)
+            seen += await desk.text()
+            await resize(desk, HAND)
+            finds += await (look_at(desk, path) if path in found.loading else fits(desk, path))
+            await resize(desk, DESK)
+        assert not finds, "\n".join(finds)
         assert seen.count("<img src=x onerror=alert(1)>") > 10
         assert seen.count("<b onx=1>") > 10
 
 
+async def test_the_dialogs_of_the_console(hostile: Person, open_screen: OpenScreen, signed_in: SignIn) -> None:
+    async with open_screen() as desk:
+        await signed_in(desk, hostile)
+        found = await crawl(desk, "/console/")
+        assert len(found.dialogs) >= 25, found.dialogs
+        people = next(path for path in found.pages if "/members" in path).partition("?")[0]
+        await desk.go(people)
+        ticks = await desk.page.eval_on_selector_all("[name=member_id]", "all => all.map((one) => one.value)")
+        finds = []
+        for address in found.dialogs:
+            finds += await look_into(desk, address)
+        for act in ("move", "copy", "places", "removal"):
+            finds += await look_into(desk, people.replace("members", "selection"), {"act": act, "member_id": ticks})
+        assert not finds, "\n".join(finds)
+
+
 async def test_the_phone(hostile: Person, open_screen: OpenScreen, signed_in_phone: SignIn) -> None:
     async with open_screen(HAND) as phone:
-        finds = await axe_of(phone, "/phone/")
+        finds = await look_at(phone, "/phone/") + await axe_finds(phone, "sign-in")
         await signed_in_phone(phone, hostile)
         seen = ""
-        for path in await crawl(phone, "/phone/"):
-            seen += await look_at(phone, path)
-            finds += [f"{path} {find}" for find in await axe_finds(phone)]
-        assert finds == []
+        for path in (await crawl(phone, "/phone/")).pages:
+            finds += await look_at(phone, path) + await axe_finds(phone, path)
+            seen += await phone.text()
+        assert not finds, "\n".join(finds)
         assert "<img src=x onerror=alert(1)>" in seen
-
-
-async def axe_of(shown: Screen, path: str) -> list[str]:
-    await look_at(shown, path)
-    return [f"{path} {find}" for find in await axe_finds(shown)]
-
-
-async def cookies_of(shown: Screen) -> Any:
-    return [
-        {"name": one["name"], "value": one["value"], "url": shown.watched.site} for one in await shown.context.cookies()
-    ]
