@@ -30,19 +30,6 @@ async def org_id(admin: Person) -> str:
     return str((await admin.create_org())["id"])
 
 
-@pytest.fixture(scope="module")
-async def checked(admin: Person, worker: Work) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Every file that is taken at all, uploaded to an org of its own and checked, several at a time."""
-    uploads: dict[str, tuple[str, str]] = {}
-    for case in (*BY_CHECK, *BY_ROW):
-        org_id = str((await admin.create_org())["id"])
-        answer = await upload(admin, org_id, case.make(), case.file_name, unknown_units="create")
-        assert answer.status_code == 202, (case.label, answer.text)
-        uploads[case.label] = org_id, answer.json()["id"]
-    await worker()
-    return {label: (org_id, await read(admin, org_id, import_id)) for label, (org_id, import_id) in uploads.items()}
-
-
 @pytest.mark.parametrize("case", AT_UPLOAD, ids=labels(AT_UPLOAD))
 async def test_refused_at_the_upload(admin: Person, org_id: str, case: Case) -> None:
     refused = await upload(admin, org_id, case.make(), case.file_name)
@@ -50,43 +37,49 @@ async def test_refused_at_the_upload(admin: Person, org_id: str, case: Case) -> 
     assert refused.json()["detail"]
 
 
-@pytest.mark.parametrize("case", BY_CHECK, ids=labels(BY_CHECK))
-async def test_refused_by_the_check(admin: Person, checked: dict[str, tuple[str, dict[str, Any]]], case: Case) -> None:
-    org_id, found = checked[case.label]
-    assert (found["state"], found["refusal"]["code"]) == ("refused", case.expected)
-    assert found["refusal"]["title"]
-    assert len(await members_of(admin, org_id)) == 1
-    assert await rows_of(admin, org_id, found["id"]) == []
+async def test_what_is_taken_is_refused_by_the_check_or_read_row_by_row(admin: Person, worker: Work) -> None:
+    """Every file that is taken at all, uploaded to an org of its own, all checked together: one test, for it is made
+    once in a run, whichever process its tests go to."""
+    cases = (*BY_CHECK, *BY_ROW)
 
+    async def take(case: Case) -> tuple[str, str]:
+        org_id = str((await admin.create_org())["id"])
+        answer = await upload(admin, org_id, case.make(), case.file_name, unknown_units="create")
+        assert answer.status_code == 202, (case.label, answer.text)
+        return org_id, answer.json()["id"]
 
-@pytest.mark.parametrize("case", BY_ROW, ids=labels(BY_ROW))
-async def test_taken_or_refused_by_row(
-    admin: Person, checked: dict[str, tuple[str, dict[str, Any]]], case: Case
-) -> None:
-    org_id, found = checked[case.label]
-    assert found["state"] == "ready", found
-    rows = await rows_of(admin, org_id, found["id"])
-    problems = [row["problems"][0]["code"] if row["problems"] else "ok" for row in rows]
-    assert problems == (["ok"] * len(rows) if case.expected == "ok" else list(case.expected))
-    assert rows
+    taken = [await take(case) for case in cases]
+    await worker()
+    uploads = dict(zip(labels(list(cases)), taken, strict=True))
+    found = {label: await read(admin, *upload) for label, upload in uploads.items()}
+    rows = {label: await rows_of(admin, *upload) for label, upload in uploads.items()}
 
+    assert {case.label: found[case.label]["state"] for case in BY_CHECK} == {case.label: "refused" for case in BY_CHECK}
+    refusals = {case.label: found[case.label]["refusal"] for case in BY_CHECK}
+    assert {label: refusal["code"] for label, refusal in refusals.items()} == {
+        case.label: case.expected for case in BY_CHECK
+    }
+    assert all(refusal["title"] for refusal in refusals.values())
+    for case in BY_CHECK:
+        assert len(await members_of(admin, uploads[case.label][0])) == 1, case.label
+        assert rows[case.label] == [], case.label
 
-async def test_a_hidden_row_is_imported_with_a_warning(
-    admin: Person, checked: dict[str, tuple[str, dict[str, Any]]]
-) -> None:
+    assert {case.label: found[case.label]["state"] for case in BY_ROW} == {case.label: "ready" for case in BY_ROW}
+    assert all(rows[case.label] for case in BY_ROW)
+    assert {
+        case.label: [row["problems"][0]["code"] if row["problems"] else "ok" for row in rows[case.label]]
+        for case in BY_ROW
+    } == {
+        case.label: ["ok"] * len(rows[case.label]) if case.expected == "ok" else list(case.expected) for case in BY_ROW
+    }
+    # A hidden row is imported with a warning.
     hidden = ("hidden row", "hidden row in ods", "row filtered away in ods", "hidden row in xls")
     for label, codes in (*((label, ["row-hidden"]) for label in hidden), ("xls", []), ("ods", [])):
-        org_id, found = checked[label]
-        (row,) = await rows_of(admin, org_id, found["id"])
+        (row,) = rows[label]
         assert [warning["code"] for warning in row["warnings"]] == codes, label
-
-
-async def test_the_numbers_of_rows_are_those_of_the_sheet(
-    admin: Person, checked: dict[str, tuple[str, dict[str, Any]]]
-) -> None:
+    # The numbers of rows are those of the sheet.
     for label, number in (("row 1048576", 1048576), ("title above the header", 4), ("plain", 2)):
-        org_id, found = checked[label]
-        assert [row["row_no"] for row in await rows_of(admin, org_id, found["id"])] == [number]
+        assert [row["row_no"] for row in rows[label]] == [number]
 
 
 async def test_what_a_sheet_refers_to_is_neither_fetched_nor_run(tmp_path: Path) -> None:
