@@ -35,7 +35,10 @@ BATCH = 20
 POSTERS = 3
 
 
-_NOT_YET_FOLDED = "SELECT EXISTS (SELECT FROM point_facts) OR NOT EXISTS (SELECT FROM kept_days)"
+# Days are kept one by one, today after those before it.
+_NOT_YET_FOLDED = """
+SELECT EXISTS (SELECT FROM point_facts) OR NOT EXISTS (SELECT FROM kept_days WHERE day = day_of(now()))
+"""
 
 
 @dataclass
