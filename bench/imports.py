@@ -18,7 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.operations import Actor
-from app.auth.access import OrgCard, OrgScope, UserScope
+from app.auth.access import OrgScope, UserScope
 from app.cipher import Cipher
 from app.db import create_engine
 from app.demo.people import Person, fresh_name, fresh_phone
@@ -27,7 +27,8 @@ from app.members.imports.reader import SheetRow, read_sheet
 from app.members.imports.rows import StagedRow, stage_rows
 from app.members.operations import create_member
 from app.members.schemas import MemberCreate
-from app.orgs.tables import Org, Unit
+from app.orgs.queries import get_card
+from app.orgs.tables import Unit
 from bench.rows import Row
 from bench.service import Measured
 from bench.watched import stall_ms
@@ -181,11 +182,9 @@ class _Imports:
 
 async def _scope(db: AsyncConnection, org_id: UUID) -> OrgScope:
     """What the org's main admin may do in it."""
-    columns = (Org.id, Org.name, Org.region_code, Org.kind, Org.status, Org.version, Org.created_at, Org.closed_at)
-    card: Any = (await db.execute(select(*columns, Org.main_admin_id).where(Org.id == org_id))).one()
-    *shown, admin = card
-    user = UserScope(admin, uuid4(), "bench", (), "王伟", True, Actor(user_id=admin))
-    return OrgScope(user, OrgCard(*shown), frozenset())
+    card = await get_card(db, org_id)
+    user = UserScope(card.main_admin_id, uuid4(), "bench", (), "王伟", True, Actor(user_id=card.main_admin_id))
+    return OrgScope(user, card, frozenset())
 
 
 async def _copy_and_merge(db: asyncpg.Connection, org: UUID, staged: Sequence[StagedRow]) -> None:
