@@ -5,7 +5,20 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, and_, exists, func, literal, or_, select, tuple_, union, union_all
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    and_,
+    bindparam,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    union,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
@@ -147,10 +160,11 @@ def _conditions(wanted: OrgFilter) -> Sequence[ColumnElement[bool]]:
         )
     if wanted.region_code is not None:
         found.append(_lies_in(wanted.region_code))
+    # Written into the statement, not bound to it: an index of the few closed or outside-party orgs is found by value.
     if wanted.kind is not None:
-        found.append(Org.kind == wanted.kind)
+        found.append(Org.kind == bindparam("kind", wanted.kind, literal_execute=True))
     if wanted.status is not None:
-        found.append(Org.status == wanted.status)
+        found.append(Org.status == bindparam("status", wanted.status, literal_execute=True))
     return found
 
 

@@ -52,6 +52,9 @@ class Org(Table):
         Index("orgs_name_grams_idx", "name_grams", postgresql_using="gin"),
         Index(None, "pinyin"),
         Index(None, "initials"),
+        # What few orgs are, in the order in which they are listed.
+        Index("orgs_closed_idx", "name", "id", postgresql_where=text("status = 'closed'")),
+        Index("orgs_outside_party_idx", "name", "id", postgresql_where=text("kind = 'outside_party'")),
     )
 
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
