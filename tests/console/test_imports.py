@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from tests.acts import done
 from tests.console.conftest import OpenScreen, SignIn
 from tests.members.sheets import xlsx
 from tests.people import People, fresh_phone
@@ -73,3 +74,25 @@ async def test_a_file_that_is_no_sheet_says_why(people: People, open_screen: Ope
         desk.watched.expect(415)
         await page.click("text=上传并检查")
         await page.wait_for_selector(".notice.bad")
+
+
+async def test_a_press_is_a_click_also_where_the_page_reads_itself_anew_meanwhile(
+    people: People, open_screen: OpenScreen, signed_in: SignIn
+) -> None:
+    admin = await people.register()
+    org = await admin.create_org()
+    sheet = {"file": ("党员.csv", "姓名,手机号码,支部名称\n".encode())}
+    path = f"/orgs/{org['id']}/imports"
+    made = done(await admin.post(f"/v1{path}", files=sheet), 202)
+    async with open_screen() as desk:
+        page = desk.page
+        await signed_in(desk, admin)
+        await desk.go(f"/console{path}/{made['id']}")
+        await page.hover("text=取消导入")
+        await page.mouse.down()
+        async with page.expect_response(lambda answer: answer.url.endswith(f"{path}/{made['id']}")) as polled:
+            pass
+        await (await polled.value).finished()
+        await page.evaluate("() => new Promise((done) => setTimeout(done, 100))")
+        await page.mouse.up()
+        await page.wait_for_selector("text=已取消，通讯录没有改动")

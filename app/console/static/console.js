@@ -87,6 +87,17 @@ document.addEventListener("htmx:afterRequest", (event) => {
   if (undoes && event.detail.successful) undoes.closest(undoes.dataset.undoes)?.remove();
 });
 document.addEventListener("close-dialogs", closeAll);
+
+let pressed = null;
+document.addEventListener("pointerdown", (event) => (pressed = event.target), true);
+for (const kind of ["pointerup", "pointercancel"]) {
+  document.addEventListener(kind, () => setTimeout(() => (pressed = null)), true);
+}
+document.addEventListener("htmx:beforeSwap", (event) => {
+  // A poll that comes between press and release would take the button from under the hand: the next one comes soon.
+  const asks = event.detail.requestConfig?.elt;
+  if (asks?.matches("[hx-trigger*=every]") && asks.contains(pressed)) event.detail.shouldSwap = false;
+});
 document.addEventListener("close", (event) => {
   if (!event.target.matches("dialog")) return;
   event.target.firstElementChild.replaceChildren();
