@@ -110,6 +110,6 @@ async def screen(
     page = await context.new_page()
     try:
         yield Screen(page, context, watched)
-        assert watched.wrongs == []
+        assert watched.wrongs == [], watched.wrongs
     finally:
         await context.close()

@@ -86,9 +86,8 @@ async def remove_unit(request: Request, db: Db, scope: Writer, unit_id: UnitId, 
     outcome = await refusal_of(db, operations.remove_unit(db, scope, unit_id, to, None))
     if isinstance(outcome, Problem):
         return await _show_removal(request, db, scope, unit_id, form, outcome)
-    response = done(request, words_of(request)("已删除“{name}”", name=unit.name))
-    response.headers["HX-Location"] = f"/console/orgs/{scope.org_id}/members"
-    return response
+    # The page showed the unit that is gone: the whole of it is loaded anew.
+    return Response(status_code=204, headers={"HX-Redirect": f"/console/orgs/{scope.org_id}/members"})
 
 
 def _is_uuid(text: str) -> bool:

@@ -191,4 +191,6 @@ async def test_units_are_made_renamed_and_removed(people: People, open_screen: O
         await page.click("#people button:text-is('删除')")
         await page.fill("#confirm-unit", "离退休干部党支部")
         await page.click("dialog button:text-is('删除')")
-        await page.wait_for_selector("#units a:text-is('离退休干部党支部')", state="detached")
+        await page.wait_for_url(f"**/console/orgs/{org_id}/members")
+        await page.wait_for_selector("#units a:text-is('机关党总支')")
+        assert "离退休干部党支部" not in await desk.text("#units")
