@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert, literal, select
+from sqlalchemy import bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.tables import AuditEntry, OutgoingEvent
+from app.audit.tables import AuditEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,36 @@ class Actor:
     def elsewhere(self) -> "Actor":
         """What an org that the actor does not act for may keep of who acted: the request, and nobody's person."""
         return Actor(request_id=self.request_id)
+
+
+# Written out: every write runs it, and building it anew cost more than running it.
+_RECORD = text("""
+WITH entry AS (
+    INSERT INTO audit_entries
+        (org_id, user_id, client_id, address, request_id, action, subject_type, subject_id, before, after)
+    VALUES
+        (:org_id, :user_id, :client_id, :address, :request_id, :action, :subject_type, :subject_id, :before, :after)
+    RETURNING id, org_id, action, subject_type, subject_id
+)
+INSERT INTO outgoing_events (type, org_id, subject_type, subject_id, audit_entry_id)
+SELECT action, org_id, subject_type, subject_id, id FROM entry
+""").bindparams(
+    *(
+        bindparam(column.key, type_=column.type)
+        for column in (
+            AuditEntry.org_id,
+            AuditEntry.user_id,
+            AuditEntry.client_id,
+            AuditEntry.address,
+            AuditEntry.request_id,
+            AuditEntry.action,
+            AuditEntry.subject_type,
+            AuditEntry.subject_id,
+            AuditEntry.before,
+            AuditEntry.after,
+        )
+    )
+)
 
 
 async def record(
@@ -42,29 +72,16 @@ async def record(
     who receives it asks for what they may see.
     """
     kind, subject_id = subject
-    entry = (
-        insert(AuditEntry)
-        .values(
-            org_id=org_id,
-            user_id=actor.user_id,
-            client_id=actor.client_id,
-            address=actor.address,
-            request_id=actor.request_id,
-            action=action,
-            subject_type=kind,
-            subject_id=subject_id,
-            before=before,
-            after=after,
-        )
-        .returning(AuditEntry.id)
-        .cte("entry")
-    )
-    columns = ("type", "org_id", "subject_type", "subject_id", "audit_entry_id")
-    values = select(
-        literal(action),
-        literal(org_id, OutgoingEvent.org_id.type),
-        literal(kind),
-        literal(subject_id, OutgoingEvent.subject_id.type),
-        entry.c.id,
-    )
-    await db.execute(insert(OutgoingEvent).from_select(columns, values))
+    entry = {
+        "org_id": org_id,
+        "user_id": actor.user_id,
+        "client_id": actor.client_id,
+        "address": actor.address,
+        "request_id": actor.request_id,
+        "action": action,
+        "subject_type": kind,
+        "subject_id": subject_id,
+        "before": before,
+        "after": after,
+    }
+    await db.execute(_RECORD, entry)

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_address
 
-from sqlalchemy import delete, extract, func, literal, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Interval, bindparam, delete, extract, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.auth.tables import RateLimit
@@ -32,21 +31,18 @@ class Limit:
     every: timedelta
 
 
+_TAKE = text("""
+INSERT INTO rate_limits AS r (key, full_at) VALUES (:key, now() + :every)
+ON CONFLICT (key) DO UPDATE SET full_at = greatest(r.full_at, now()) + :every
+    WHERE greatest(r.full_at, now()) + :every <= now() + :deep
+RETURNING 1
+""").bindparams(bindparam("every", type_=Interval()), bindparam("deep", type_=Interval()))
+
+
 async def take(db: AsyncConnection, limit: Limit, who: str) -> None:
     """Take one token of the bucket of `who`; raises TooManyRequests with the seconds to wait where it is empty."""
     key = f"{limit.name}:{who}"
-    filled = func.greatest(RateLimit.full_at, func.now())
-    statement = (
-        insert(RateLimit)
-        .values(key=key, full_at=func.now() + limit.every)
-        .on_conflict_do_update(
-            index_elements=[RateLimit.key],
-            set_={"full_at": filled + limit.every},
-            where=filled + limit.every <= func.now() + limit.every * limit.burst,
-        )
-        .returning(literal(1))
-    )
-    if await db.scalar(statement) is None:
+    if await db.scalar(_TAKE, {"key": key, "every": limit.every, "deep": limit.every * limit.burst}) is None:
         ahead = select(extract("epoch", RateLimit.full_at - func.now())).where(RateLimit.key == key)
         seconds = float(await db.scalar(ahead) or 0) - (limit.every * (limit.burst - 1)).total_seconds()
         raise TooManyRequests(math.ceil(seconds))
