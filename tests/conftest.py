@@ -11,12 +11,14 @@ from typing import Any
 
 import httpx
 import pytest
+import uvloop
 from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app import logs, postgres
+from app.auth import tokens
 from app.jobs.worker import run_worker
 from app.main import create_app
 from app.settings import Settings
@@ -44,6 +46,20 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         server, folder = config.stash[_SERVER]
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def event_loop_policy() -> uvloop.EventLoopPolicy:
+    """The event loop that the service runs on (`app.serving`)."""
+    return uvloop.EventLoopPolicy()
+
+
+@pytest.fixture(scope="module")
+def day_long_tokens() -> Iterator[None]:
+    """An access token outlives a proof that takes longer than ten minutes, where how long it lives plays no part."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(tokens, "LIFETIME", 86_400)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -62,7 +62,7 @@ def callers(settings: Settings) -> Iterator[Callers]:
 
 @pytest.fixture(scope="module")
 def document(callers: Callers) -> Any:
-    return schemathesis.openapi.from_url(f"{callers.url}/openapi.json")
+    return schemathesis.openapi.from_url(f"{callers.url}/openapi.json", timeout=60)
 
 
 # These end the caller's own session or account, or are meant to go on for ever.

@@ -6,7 +6,7 @@ Setting each round's scene anew over HTTP would be most of the time: SQL puts it
 import asyncio
 import os
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -16,7 +16,6 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.operations import Actor
-from app.auth import tokens as access_tokens
 from app.auth.registration import find_or_register_user
 from app.cipher import Cipher, hash_secret
 from app.main import create_app
@@ -31,15 +30,7 @@ from tests.people import People, Person, fresh_phone
 ROUNDS = 10_000 if os.environ.get("XUEZU_PROOF") == "1" else 100
 AT_ONCE = 10
 
-pytestmark = pytest.mark.proof
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _day_long_tokens() -> Iterator[None]:
-    """An access token outlives the proof of a race; how long it lives plays no part in any."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(access_tokens, "LIFETIME", 86_400)
-        yield
+pytestmark = [pytest.mark.proof, pytest.mark.usefixtures("day_long_tokens")]
 
 
 @pytest.fixture

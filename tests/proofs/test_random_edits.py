@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter
 
+import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,6 +26,7 @@ WHERE NOT EXISTS (SELECT FROM audit_entries e WHERE e.request_id = made AND e.ac
 """
 
 
+@pytest.mark.usefixtures("day_long_tokens")
 async def test_random_edits_break_nothing(
     app: FastAPI, settings: Settings, database_url: str, people: People, db: AsyncConnection
 ) -> None:
