@@ -66,6 +66,8 @@ def draw(
 ) -> Chart:
     """The chart of these days, oldest first; the scale begins at nothing, so that heights compare."""
     top = _nice(max((value for _, value in values if value is not None), default=0))
+    if bars:
+        top = max(top, 2)  # bars count people, of whom there is no half
     room, height = (WIDTH - _LEFT - _RIGHT) / max(len(values), 1), HEIGHT - _TOP - _BOTTOM
     marks = [
         Mark(
