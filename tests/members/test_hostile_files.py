@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import os
 import socket
 import zipfile
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.members.imports.errors import FileExhausting, SheetRefused
-from app.members.imports.reader import read_sheet
+from app.members.imports.reader import PROGRAM, read_sheet
 from tests.members.hostile import AT_UPLOAD, BY_CHECK, BY_ROW, Case, csv_of, ods, ods_row, one_row, sheet_of, zipped
 from tests.members.sheets import Work, members_of, read, rows_of, upload, xlsx
 from tests.people import People, Person
@@ -150,6 +151,9 @@ async def test_the_reading_process_knows_nothing(tmp_path: Path, monkeypatch: py
     program = tmp_path / "look.py"
     program.write_text(
         "import json, os, sys\n"
+        f"sys.path.append({str(PROGRAM.parent)!r})\n"
+        "from parse_sheet import limit\n"
+        "limit(1 << 30, 20)\n"
         "files = sorted(int(name) for name in os.listdir('/proc/self/fd'))\n"
         "print(json.dumps([[1, False, json.dumps(dict(os.environ)), json.dumps(files), str(os.getpid()), '']]))\n"
         "sys.stdout.flush()\n"
@@ -159,7 +163,8 @@ async def test_the_reading_process_knows_nothing(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("XUEZU_INDEX_KEY", "a secret")
     sheet = tmp_path / "sheet"
     sheet.write_bytes(b"")
-    with sheet.open("rb") as file:
+    with sheet.open("rb") as file, sheet.open("rb") as other:
+        os.set_inheritable(other.fileno(), True)
         reading = read_sheet("csv", file.fileno())
         ((row,),) = [await anext(reading)]
         await reading.aclose()  # type: ignore[attr-defined]
