@@ -118,8 +118,9 @@ while header := sys.stdin.buffer.readline():
         answer, give = os.pipe()
         child = os.fork()
         if not child:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-            sys.stdin, sys.stdout = open(sheet.fileno(), closefd=False), open(give, "w", closefd=False)
+            for there, file in enumerate((sheet.fileno(), give, os.open(os.devnull, os.O_WRONLY))):
+                os.dup2(file, there)
+            sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)
             sys.argv = [program, kind, *limits]
             try:
                 main()
