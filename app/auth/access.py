@@ -22,26 +22,20 @@ from uuid import UUID
 from fastapi import Depends, Path, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from sqlalchemy import Select, and_, bindparam, case, exists, func, null, select, text
-from sqlalchemy.orm import aliased
+from sqlalchemy import bindparam, select
 
-from app.admins.tables import OrgAdmin
 from app.audit.operations import Actor
 from app.auth.errors import OrgClosed, RealNameRequired, ScopeMissing, StepUpNeeded
 from app.auth.permissions import ADMINS, AFTER_CLOSING, OWN_ROLES, ROLES, Permission, Role
 from app.auth.session_cookies import accepts_session_cookie, token_of_cookie
+from app.auth.standing import OPERATOR, ORG, SESSION
 from app.auth.step_up import KEY_LASTS, demands_key
-from app.auth.tables import OAuthClient, Operator, Session, User
+from app.auth.tables import OAuthClient
 from app.auth.tokens import AccessToken, TokenVerifier
-from app.certification.tables import Certification
 from app.db import Db
-from app.driver import DriverStatement
 from app.errors import Forbidden, NotFound, Unauthorized
 from app.idempotency import replay_or_claim
-from app.members.tables import Member
 from app.networks import address_of_host
-from app.orgs import tree
-from app.orgs.tables import Org
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,86 +141,9 @@ def actor_of(request: Request, *, user_id: UUID | None = None, client_id: str | 
     return Actor(user_id, client_id, address_of(request), getattr(request.state, "request_id", None))
 
 
-_user_columns = (
-    User.id.label("user_id"),
-    User.verified_name,
-    User.party_member,
-    Session.methods,
-    (Session.key_checked_at > func.now() - text(f"interval '{int(KEY_LASTS.total_seconds())} seconds'")).label("keyed"),
-)
-_live_session = and_(
-    Session.id == bindparam("session_id"),
-    Session.ended_at.is_(None),
-    User.id == Session.user_id,
-    User.status == "active",
-)
 _client_statement = select(OAuthClient.scopes).where(
     OAuthClient.id == bindparam("client_id"), OAuthClient.revoked_at.is_(None)
 )
-_SESSION_STATEMENT = DriverStatement(
-    select(*_user_columns).select_from(Session).join(User, _live_session), "session_id"
-)
-_OPERATOR_STATEMENT = DriverStatement(
-    select(*_user_columns, exists().where(Operator.user_id == User.id, Operator.removed_at.is_(None)).label("operator"))
-    .select_from(Session)
-    .join(User, _live_session),
-    "session_id",
-)
-
-
-def _org_statement() -> Select[*tuple[Any, ...]]:
-    """The session's user, the org, and what the one is to the other: one row, or none where the session is dead."""
-    org_id = bindparam("org_id", type_=Org.id.type)
-    admin = exists().where(OrgAdmin.org_id == Org.id, OrgAdmin.user_id == User.id).correlate(Org, User)
-    member = (
-        exists()
-        .where(Member.org_id == Org.id, Member.user_id == User.id, Member.removed_at.is_(None))
-        .correlate(Org, User)
-    )
-    above = tree.ancestors(org_id)
-    # Whether one of the orgs above that the user administers demands no key; null where they administer none.
-    higher = aliased(Org)
-    keyless_above = (
-        select(func.bool_or(func.right(higher.region_code, 4) != "0000"))
-        .select_from(above)
-        .join(OrgAdmin, and_(OrgAdmin.org_id == above.c.id, OrgAdmin.user_id == User.id))
-        .join(higher, higher.id == above.c.id)
-        .where(above.c.distance > 0)
-        .correlate(User)
-        .scalar_subquery()
-    )
-    superior = (
-        select(Certification.superior_id)
-        .where(Certification.subordinate_id == Org.id, Certification.state == "certified")
-        .correlate(Org)
-        .scalar_subquery()
-    )
-    return (
-        select(
-            *_user_columns,
-            Org.id,
-            Org.name,
-            Org.region_code,
-            Org.kind,
-            Org.status,
-            Org.version,
-            Org.created_at,
-            Org.closed_at,
-            Org.main_admin_id,
-            superior.label("superior_id"),
-            (Org.main_admin_id == User.id).label(Role.MAIN_ADMIN),
-            admin.label(Role.ADMIN),
-            member.label(Role.MEMBER),
-            # An admin sees all that a superior's admin sees: the walk up is spared.
-            case((admin, null()), else_=keyless_above).label("keyless_above"),
-        )
-        .select_from(Session)
-        .join(User, _live_session)
-        .outerjoin(Org, Org.id == org_id)
-    )
-
-
-_ORG_STATEMENT = DriverStatement(_org_statement(), "session_id", "org_id")
 
 
 def _user_scope(request: Request, token: AccessToken, row: Any) -> UserScope:
@@ -244,7 +161,7 @@ def _user_scope(request: Request, token: AccessToken, row: Any) -> UserScope:
 async def _signed_in(request: Request, token: VerifiedToken) -> UserScope:
     if token.session_id is None:
         raise Unauthorized
-    row = await _SESSION_STATEMENT.fetch_row(request.app.state.drivers, session_id=token.session_id)
+    row = await SESSION.fetch_row(request.app.state.drivers, session_id=token.session_id)
     if row is None:
         raise Unauthorized
     scope = _user_scope(request, token, row)
@@ -266,7 +183,7 @@ async def resolve_org(request: Request, token: AccessToken, org_id: UUID, permis
     """Decide on one org: the scope, or NotFound where the caller may not know of it, or Forbidden."""
     if token.session_id is None:
         raise Unauthorized
-    row = await _ORG_STATEMENT.fetch_row(request.app.state.drivers, session_id=token.session_id, org_id=org_id)
+    row = await ORG.fetch_row(request.app.state.drivers, session_id=token.session_id, org_id=org_id)
     if row is None:
         raise Unauthorized
     request.state.user_id = row["user_id"]
@@ -302,7 +219,7 @@ async def resolve_org(request: Request, token: AccessToken, org_id: UUID, permis
 async def _as_operator(request: Request, token: VerifiedToken) -> OperatorScope:
     if token.session_id is None:
         raise NotFound
-    row = await _OPERATOR_STATEMENT.fetch_row(request.app.state.drivers, session_id=token.session_id)
+    row = await OPERATOR.fetch_row(request.app.state.drivers, session_id=token.session_id)
     if row is None:
         raise Unauthorized
     request.state.user_id = row["user_id"]
