@@ -17,7 +17,6 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import insert
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -33,7 +32,7 @@ KEPT = 500
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One thing that was refused. `operation` is the route's name, `reason` the problem's slug or OAuth's error."""
+    """One thing that was refused: at which route (`GET /v1/me`), and why (the problem's slug, or OAuth's error)."""
 
     operation: str
     reason: str
@@ -54,12 +53,13 @@ class Refusals:
         finally:
             state = scope.get("state", {})
             reason = state.get("refusal")
-            endpoint = scope.get("endpoint")  # none where the address is nobody's: nothing was asked for
-            if reason is not None and endpoint is not None:
+            route = scope.get("route")  # none where the address is nobody's, or a file's: no right was wanting
+            if reason is not None and route is not None:
+                operation = f"{scope['method']} {route.path}"
                 client = scope.get("client")
                 address = address_of_host(client[0]) if client else None
                 network = None if address is None else network_of(address)
-                self._count(Refusal(endpoint.__name__, reason, state.get("user_id"), network), state.get("request_id"))
+                self._count(Refusal(operation, reason, state.get("user_id"), network), state.get("request_id"))
 
     def _count(self, refusal: Refusal, request_id: str | None, times: int = 1) -> None:
         if refusal not in self._counted and len(self._counted) >= KEPT:
@@ -75,10 +75,13 @@ class Refusals:
         try:
             async with engine.begin() as db:
                 await db.execute(insert(AuditEntry), [_entry(*item) for item in counted.items()])
-        except (SQLAlchemyError, OSError) as error:
-            log.warning("refusals_unwritten", error=type(error).__name__, kinds=len(counted))
+        except BaseException as error:
             for refusal, (times, request_id) in counted.items():
                 self._count(refusal, request_id, times)
+            if not isinstance(error, Exception):
+                raise  # this process ends: what is left is written once more
+            # Whatever it was, the next writing is tried.
+            log.warning("refusals_unwritten", error=type(error).__name__, kinds=len(counted))
 
     @asynccontextmanager
     async def written(self, engine: AsyncEngine) -> AsyncIterator[None]:

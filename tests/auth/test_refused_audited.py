@@ -44,7 +44,7 @@ async def test_bad_tokens_are_kept_as_one_entry_with_their_number(api: httpx.Asy
     for _ in range(30):
         answer = await api.get("/v1/me", headers={"Authorization": "Bearer not.a.token", "X-Request-Id": "guess"})
         assert answer.status_code == 401
-    found = (await kept())[("read_me", "unauthorized")]
+    found = (await kept())[("GET /v1/me", "unauthorized")]
     assert found["after"]["times"] == 30
     assert (found["request_id"], str(found["address"])) == ("guess", "127.0.0.1")
     assert (found["user_id"], found["org_id"]) == (None, None)
@@ -98,8 +98,14 @@ async def test_who_looks_at_what_is_not_theirs_is_kept(people: People, person: P
     org = await (await people.register()).create_org()
     for _ in range(3):
         assert (await person.get(f"/v1/orgs/{org['id']}/members")).status_code == 404
-    entry = (await kept())[("list_members", "not-found")]
+    entry = (await kept())[("GET /v1/orgs/{org_id}/members", "not-found")]
     assert (str(entry["user_id"]), entry["after"]["times"]) == (person.user_id, 3)
+
+
+async def test_a_file_or_an_address_that_is_not_there_is_no_refusal(api: httpx.AsyncClient, kept: Kept) -> None:
+    for nowhere in ("/static-offline-docs/none.js", "/nowhere"):
+        assert (await api.get(nowhere)).status_code == 404
+    assert await kept() == {}
 
 
 async def test_a_flood_from_everywhere_is_bounded(app: FastAPI, kept: Kept) -> None:
