@@ -1,8 +1,10 @@
 """The import wizard in a real browser, with a sheet dropped on it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from playwright.async_api import Route
 
 from tests.acts import done
 from tests.console.conftest import OpenScreen, SignIn
@@ -96,3 +98,29 @@ async def test_a_press_is_a_click_also_where_the_page_reads_itself_anew_meanwhil
         await page.evaluate("() => new Promise((done) => setTimeout(done, 100))")
         await page.mouse.up()
         await page.wait_for_selector("text=已取消，通讯录没有改动")
+
+
+async def test_a_press_is_a_click_also_where_figures_arrive_under_it(
+    people: People, open_screen: OpenScreen, signed_in: SignIn
+) -> None:
+    admin = await people.register()
+    org = await admin.create_org()
+    arrived = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await arrived.wait()
+        await route.continue_()
+
+    async with open_screen() as desk:
+        page = desk.page
+        await page.route("**/glance", late)
+        await signed_in(desk, admin)
+        await desk.go("/console/")
+        waiting = await page.locator(".glance").bounding_box()
+        assert waiting is not None
+        await page.mouse.move(waiting["x"] + 20, waiting["y"] + 10)
+        await page.mouse.down()
+        arrived.set()
+        await page.wait_for_selector(".glance:not([aria-busy])")
+        await page.mouse.up()
+        await page.wait_for_url(f"**/console/orgs/{org['id']}")

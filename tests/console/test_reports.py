@@ -3,10 +3,12 @@
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import date
 
 import httpx
 import pytest
 
+from app.console.charts import draw
 from tests.acts import Json, add_member, add_unit, certify
 from tests.console.conftest import ORIGIN, let_in
 from tests.people import People, Person
@@ -88,6 +90,19 @@ async def test_charts_are_told_to_who_does_not_see_them(scene: Scene) -> None:
     (table,) = re.findall(r"<table>.*</table>", text)
     assert table.count("<tr>") == 8
     assert (await scene.visitor.get(f"/console/orgs/{scene.top['id']}/reports/trend")).status_code == 404
+
+
+def test_a_scale_of_people_has_no_half_of_one() -> None:
+    def scale(most: float) -> list[str]:
+        days = [(date(2026, 1, day), most) for day in (1, 2)]
+        return [tick.label for tick in draw("active", "", days, lambda value: f"{value:g}", bars=True).ticks]
+
+    assert [scale(most) for most in (0, 1, 3, 8)] == [
+        ["0", "1", "2"],
+        ["0", "1", "2"],
+        ["0", "2", "4"],
+        ["0", "4", "8"],
+    ]
 
 
 async def test_units_are_for_the_own_admins(scene: Scene) -> None:
