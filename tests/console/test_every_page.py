@@ -11,7 +11,10 @@ from playwright.async_api import Route, expect
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.audit.operations import Actor
+from app.auth.clients import create_client
 from tests.acts import add_member, add_unit, apply, ask, certify, done, invite, invite_admin
+from tests.auth.scanning import Console, approve, scan
 from tests.browser import DESK, HAND, Screen
 from tests.console.conftest import OpenScreen, SignIn
 from tests.people import People, Person
@@ -21,6 +24,7 @@ pytestmark = pytest.mark.browser
 HOSTILE = "<img src=x onerror=alert(1)>\"onx=1 '<script>alert(2)"
 SHORT = "<b onx=1>甲\"'مريم"
 UNBROKEN = "W" * 30
+PROGRAM = f"{HOSTILE} \u202eمريم {'W' * 500}"[:500]
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 _KEY = text(
     "INSERT INTO security_keys (user_id, name, credential_id, public_key, sign_count) "
@@ -154,7 +158,13 @@ async def resize(shown: Screen, size: dict[str, int]) -> None:
 
 
 @pytest.fixture
-async def hostile(people: People, worker: Callable[[], Awaitable[None]], db: AsyncConnection) -> Person:
+async def program(db: AsyncConnection) -> str:
+    """The id of a client that people sign in to by scan; nothing limits what an operator names it."""
+    return (await create_client(db, Actor(), name=PROGRAM, kind="device")).client_id
+
+
+@pytest.fixture
+async def hostile(people: People, worker: Callable[[], Awaitable[None]], db: AsyncConnection, program: str) -> Person:
     """An admin in whose orgs everything that can be named is named with hostility, and as long as it may be."""
     main = await people.register(name=SHORT)
     org = await main.create_org(name=f"{HOSTILE}{UNBROKEN} مريم 党委")
@@ -185,6 +195,10 @@ async def hostile(people: People, worker: Callable[[], Awaitable[None]], db: Asy
     asker = await people.register(name=f"{SHORT}{UNBROKEN}")
     done(await asker.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
     await db.execute(_KEY, {"user_id": main.user_id, "name": f"{HOSTILE[:50]}"})
+    asking = await Console.ask(main.api, program)
+    scanned = await scan(main, asking)
+    await approve(main, scanned["id"], (await asking.poll(client_id=program)).json()["match_number"])
+    done(await asking.poll(client_id=program))
     return main
 
 
@@ -206,6 +220,7 @@ async def test_the_pages_of_the_console(hostile: Person, open_screen: OpenScreen
         assert not finds, "\n".join(finds)
         assert seen.count("<img src=x onerror=alert(1)>") > 10
         assert seen.count("<b onx=1>") > 10
+        assert PROGRAM in seen
 
 
 async def test_the_dialogs_of_the_console(hostile: Person, open_screen: OpenScreen, signed_in: SignIn) -> None:
@@ -224,13 +239,18 @@ async def test_the_dialogs_of_the_console(hostile: Person, open_screen: OpenScre
         assert not finds, "\n".join(finds)
 
 
-async def test_the_phone(hostile: Person, open_screen: OpenScreen, signed_in_phone: SignIn) -> None:
+async def test_the_phone(hostile: Person, program: str, open_screen: OpenScreen, signed_in_phone: SignIn) -> None:
+    asked = await Console.ask(hostile.api, program)
     async with open_screen(HAND) as phone:
         finds = await look_at(phone, "/phone/") + await axe_finds(phone, "sign-in")
         await signed_in_phone(phone, hostile)
+        site = phone.watched.site
+        waits = await phone.context.request.post(
+            f"{site}/phone/scans", form={"code": asked.user_code}, headers={"Origin": site}
+        )
         seen = ""
-        for path in (await crawl(phone, "/phone/")).pages:
+        for path in [*(await crawl(phone, "/phone/")).pages, waits.url.removeprefix(site)]:
             finds += await look_at(phone, path) + await axe_finds(phone, path)
             seen += await phone.text()
         assert not finds, "\n".join(finds)
-        assert "<img src=x onerror=alert(1)>" in seen
+        assert PROGRAM in seen
