@@ -5,13 +5,13 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import ValidationError
 
 from app.auth.access import Can, OrgScope
 from app.auth.permissions import Permission
 from app.cipher import CipherDep
-from app.console.forms import PageForm, checked, refusal_of
-from app.console.rendering import is_partial, page, part
+from app.console.confirmations import Confirmation, confirmed
+from app.console.forms import PageForm, refusal_of
+from app.console.rendering import is_partial, page, part, words_of
 from app.console.route import ConsoleRoute
 from app.console.standing import in_org
 from app.db import Db
@@ -19,7 +19,7 @@ from app.errors import BodyTooLarge, Problem, english
 from app.members.imports import router as calls
 from app.members.imports.operations import cancel_import, confirm_import
 from app.members.imports.queries import get_import, list_imports, list_rows
-from app.members.imports.schemas import AWAITING_PEOPLE, ConfirmationUpdate, ImportState, RowOutcome
+from app.members.imports.schemas import AWAITING_PEOPLE, ImportState, RowOutcome
 from app.paging import Paging, paged_by
 
 router = APIRouter(prefix="/console/orgs/{org_id}/imports", route_class=ConsoleRoute, include_in_schema=False)
@@ -85,13 +85,33 @@ async def read_failed_rows(request: Request, scope: Writer, import_id: ImportId,
 
 
 @router.post("/{import_id}/confirmation")
-async def confirm(request: Request, db: Db, scope: Writer, import_id: ImportId, form: PageForm) -> Response:
-    """Goes on with what the preview shows; many removals are confirmed by their number."""
-    body = checked(ConfirmationUpdate, form.given("leaving"))
-    if isinstance(body, ValidationError):
-        body = ConfirmationUpdate()
-    outcome = await refusal_of(db, confirm_import(db, scope, import_id, body.leaving))
+async def confirm(request: Request, db: Db, scope: Writer, import_id: ImportId) -> Response:
+    """Goes on with what the preview shows; many removals are asked about first."""
+    outcome = await refusal_of(db, confirm_import(db, scope, import_id, None))
     return await _show_import(request, db, scope, import_id, outcome)
+
+
+@confirmed(router, "/{import_id}/removals")
+async def confirm_removals(
+    request: Request, db: Db, scope: Writer, import_id: ImportId, form: PageForm
+) -> Confirmation:
+    """Goes on where many would leave: the org's name is typed. The number that was shown is what is agreed to."""
+    found, words = await get_import(db, scope.org_id, import_id, english=english(request)), words_of(request)
+    given = form.get("leaving", "")
+    leaving = int(given) if given.isascii() and given.isdecimal() and len(given) < 10 else found.counts.left
+    return Confirmation(
+        title=words("移除 {left} 人并导入", left=leaving),
+        says=words(
+            "不在表格里的 {left} 人（现有 {people} 人）会从本组织和各支部中移除，30 天内可以恢复。请确认表格是完整的。",
+            people=found.people,
+            left=leaving,
+        ),
+        button=words("移除并导入"),
+        act=lambda _: confirm_import(db, scope, import_id, leaving),
+        said=words("已确认，正在导入"),
+        name=scope.org.name,
+        kept={"leaving": str(leaving)},
+    )
 
 
 @router.post("/{import_id}/cancellation")

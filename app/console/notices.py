@@ -30,7 +30,3 @@ def done(request: Request, said: str, *changed: str, undo: Undo | None = None) -
 def title_of(request: Request, problem: Problem) -> str:
     """A refusal's title and advice in the reader's language, for a form that is shown again."""
     return problem.en if english(request) else problem.zh
-
-
-def advice_of(request: Request, problem: Problem) -> str:
-    return problem.advice_en if english(request) else problem.advice_zh

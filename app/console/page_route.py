@@ -22,7 +22,7 @@ from app.auth.session_cookies import (
 from app.auth.sessions import touch_session
 from app.console.rendering import LANGUAGE, is_partial, page
 from app.db import TransactionalRoute
-from app.errors import Problem, Unauthorized, english, note_refusal, problem_of
+from app.errors import Problem, Unauthorized, note_refusal, problem_of
 from app.planning import Handler
 
 _POLICY = (
@@ -94,7 +94,7 @@ class PageRoute(TransactionalRoute):
         if is_partial(request):
             return notice(request, problem)
         status = 403 if problem.status == 401 else problem.status
-        response = page(request, "refused.html", status, problem=problem, english=english(request))
+        response = page(request, "refused.html", status, problem=problem)
         response.headers.update({name: value for name, value in problem.headers.items() if name == "Retry-After"})
         return response
 
@@ -117,7 +117,7 @@ class PageRoute(TransactionalRoute):
 
 def notice(request: Request, problem: Problem) -> HTMLResponse:
     """A refusal as a notice on the page that is shown; what is there stays."""
-    response = page(request, "notice.html", problem.status, problem=problem, english=english(request))
+    response = page(request, "notice.html", problem.status, problem=problem)
     response.headers.update({"HX-Retarget": "#notices", "HX-Reswap": "afterbegin"})
     return response
 

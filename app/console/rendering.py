@@ -1,6 +1,5 @@
 """Templates: their words in two languages, times and numbers as the reader writes them, everything escaped."""
 
-import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
@@ -16,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from app.auth.places import place_of
+from app.console.advice import advice_on
 from app.console.assets import asset_url
 from app.errors import NotFound, english
 from app.orgs.regions import path_of
@@ -124,8 +124,6 @@ def _zone_named(name: str) -> ZoneInfo:
         return SHANGHAI
 
 
-# The rule that an advice of the API names at its end; people at a page do not know it by number.
-_RULE = re.compile(r" ?\(S\d+(?:[,、] ?S\d+)*\)")
 _environment = Environment(
     loader=PackageLoader("app.console"),
     autoescape=True,
@@ -133,7 +131,6 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.filters["plain"] = lambda advice: _RULE.sub("", advice)
 _environment.globals |= {"asset_url": asset_url, "region": path_of}
 
 
@@ -147,6 +144,7 @@ def render(request: Request, template: str, **context: Any) -> Markup:
     words = words_of(request)
     standing: Mapping[str, Any] = {
         "t": words,
+        "advice_on": partial(advice_on, words),
         "number": words.number,
         "number2": partial(words.number, digits=2),
         "percent": words.percent,

@@ -9,7 +9,8 @@ from app.console.rendering import Words
 from app.inbox.schemas import Kind
 from tests.acts import actions, add_member, add_unit, done
 from tests.console.desk import HOSTILE, SitDown
-from tests.people import People, fresh_org_name, fresh_phone
+from tests.members.sheets import check, members_of, merge, xlsx
+from tests.people import People, fresh_name, fresh_org_name, fresh_phone
 
 
 async def test_a_link_request_is_found_accepted_and_undone(people: People, desk_of: SitDown) -> None:
@@ -42,6 +43,37 @@ async def test_a_link_request_is_found_accepted_and_undone(people: People, desk_
     assert "与名称不一致" in await desk.send(unlinking, 422, name="x")
     assert "已解除关联" in await desk.send(unlinking, name="欧阳修")
     assert "未激活" in await desk.part(f"{at}/members/{row['id']}")
+
+
+async def test_a_sheet_that_removes_many_is_confirmed_by_name(
+    people: People, desk_of: SitDown, worker: Callable[[], Awaitable[None]]
+) -> None:
+    admin = await people.register()
+    org = await admin.create_org(name=f"党委{HOSTILE}")
+    rows = [(fresh_name(), fresh_phone(), "甲") for _ in range(5)]
+    await merge(admin, org["id"], worker, xlsx(rows), unknown_units="create")
+    checked = await check(admin, org["id"], worker, xlsx(rows[3:]), mode="replace-all")
+    at = f"/console/orgs/{org['id']}/imports/{checked['id']}"
+    desk = await desk_of(admin)
+    shown = await desk.page(at)
+    assert "将移除 3 人（现有 6 人）" in shown
+    assert f'hx-get="{at}/removals"' in shown
+    # A page without the dialog cannot get around it, and is told what to press.
+    unasked = (await desk.post(f"{at}/confirmation")).text
+    assert "将移除较多人员" in unasked
+    assert "leaving" not in unasked
+    dialog = await desk.part(f"{at}/removals")
+    assert "移除 3 人并导入" in dialog
+    assert f"输入名称“{org['name']}”以确认" in dialog
+    assert "与名称不一致" in await desk.send(f"{at}/removals", 422, name="3", leaving="3")
+    # The number that was agreed to is the one that was shown.
+    stale = await desk.send(f"{at}/removals", 409, name=org["name"], leaving="2")
+    assert "人数与预览不同了" in stale
+    assert len(await members_of(admin, org["id"])) == 6
+    assert "已确认，正在导入" in await desk.send(f"{at}/removals", name=org["name"], leaving="3")
+    await worker()
+    assert "导入完成" in await desk.page(at)
+    assert len(await members_of(admin, org["id"])) == 3
 
 
 async def test_who_was_removed_is_brought_back(people: People, desk_of: SitDown) -> None:

@@ -1,16 +1,27 @@
 """Everything the pages say is said in both languages."""
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import app.main  # noqa: F401 — every room's refusals are known
+from app.console.advice import advice_on
 from app.console.rendering import ENGLISH, Words, _zone_named
+from app.errors import Problem
 
 _ROOT = Path(str(files("app.console")))
 _SAID = re.compile(r"""\b(?:t|words|words_of\(request\))\(\s*(['"])((?:(?!\1).)*)\1""")
 _TEXT = re.compile(r"[\u4e00-\u9fff]")
+# What an advice of the API speaks of and no page shows: methods, addresses, headers, fields.
+_OF_CALLS = re.compile(
+    r"\b(GET|PUT|POST|PATCH|DELETE|JSON|(?<!request )id|errors|state|leaving)\b"
+    r"|/v1|…/|\?\w|\w_\w|kind:|Content-Type|Retry-After|`copy`|\(S\d"
+)
+# Which no page can meet.
+_FOR_PROGRAMS = {"idempotency-key-reused", "not-your-review", "phone-codes-unavailable"}
 
 
 def said() -> dict[str, str]:
@@ -36,6 +47,23 @@ def test_templates_say_nothing_in_one_language_alone() -> None:
     for source in _ROOT.rglob("*.html"):
         bare = re.sub(r"\{[{%#].*?[}%#]\}", "", source.read_text(), flags=re.DOTALL).replace("中文", "")
         assert not _TEXT.search(bare), f"{source.name}: {_TEXT.search(bare)}"
+
+
+def kinds_of(problem: type[Problem]) -> Iterator[type[Problem]]:
+    for kind in problem.__subclasses__():
+        yield kind
+        yield from kinds_of(kind)
+
+
+def test_a_refusal_tells_people_what_to_press_and_no_calls() -> None:
+    of_calls = {
+        (kind.slug, said)
+        for kind in kinds_of(Problem)
+        if hasattr(kind, "slug") and kind.slug not in _FOR_PROGRAMS
+        for said in (advice_on(Words(in_english=in_english), kind) for in_english in (False, True))
+        if _OF_CALLS.search(said)
+    }
+    assert of_calls == set()
 
 
 def test_numbers_are_written_as_their_reader_writes_them() -> None:
