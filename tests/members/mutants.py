@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from app.members.imports.reader import CPU_SECONDS, MAX_ROWS, MEMORY_MB, PROGRAM
+from app.members.imports.reader import CPU_SECONDS, MAX_ROWS, MEMORY_MB, PACKAGES, PROGRAM
 from app.members.imports.uploads import MAX_UNPACKED
 
 _TOKENS = [
@@ -89,7 +89,7 @@ def read_all(files: list[Mutant]) -> list[Reading]:
             stored.write(f"{kind} {len(content)}\n".encode() + content)
         stored.seek(0)
         forked = subprocess.run(
-            [sys.executable, "-I", "-c", _FORKER, str(PROGRAM), *_LIMITS],
+            [sys.executable, "-I", "-c", _FORKER, str(PROGRAM), PACKAGES, *_LIMITS],
             stdin=stored,
             stdout=subprocess.PIPE,
             check=True,
@@ -108,7 +108,7 @@ _LIMITS = [str(number) for number in (MAX_ROWS, MEMORY_MB, CPU_SECONDS, MAX_UNPA
 _FORKER = """
 import json, os, runpy, sys, tempfile
 import python_calamine
-program, *limits = sys.argv[1:]
+program, packages, *limits = sys.argv[1:]
 main = runpy.run_path(program)["main"]
 while header := sys.stdin.buffer.readline():
     kind, length = header.decode().split()
@@ -121,7 +121,7 @@ while header := sys.stdin.buffer.readline():
             for there, file in enumerate((sheet.fileno(), give, os.open(os.devnull, os.O_WRONLY))):
                 os.dup2(file, there)
             sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)
-            sys.argv = [program, kind, *limits]
+            sys.argv = [program, packages, kind, *limits]
             try:
                 main()
                 os._exit(0)

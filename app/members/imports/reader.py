@@ -4,6 +4,7 @@ import asyncio
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +14,7 @@ from app.members.imports.errors import SHEET_REFUSALS, FileDamaged, FileExhausti
 from app.members.imports.uploads import MAX_UNPACKED
 
 PROGRAM = Path(__file__).with_name("parse_sheet.py")
+PACKAGES = str(distribution("python-calamine").locate_file(""))
 MAX_ROWS = 200_000
 MEMORY_MB = 1024
 CPU_SECONDS = 20
@@ -39,9 +41,9 @@ async def read_sheet(
     Raises a SheetRefused, also where the child was killed by a limit, after whatever rows came before. The child is
     gone when this ends, in whichever way.
     """
+    limits = (max_rows, memory_mb, cpu_seconds, MAX_UNPACKED >> 20)
     child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-I", str(PROGRAM), kind, str(max_rows), str(memory_mb), str(cpu_seconds), str(MAX_UNPACKED >> 20)),
+        *(sys.executable, "-I", "-S", str(PROGRAM), PACKAGES, kind, *map(str, limits)),
         stdin=file,
         stdout=PIPE,
         stderr=DEVNULL,  # a parser's last words quote what it was reading
