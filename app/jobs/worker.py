@@ -21,6 +21,7 @@ from pgqueuer.domain.types import QueueExecutionMode
 
 from app.cipher import Cipher
 from app.db import create_engine
+from app.driver import application_name
 from app.jobs.expiry import forgetting
 from app.jobs.queue import Busy, Job, Payload, Worker, enqueue
 from app.members import jobs as members
@@ -104,6 +105,7 @@ async def _queue(settings: Settings) -> AsyncIterator[PgQueuer]:
             settings.database_url.get_secret_value(),
             min_size=2,
             max_size=4,
+            server_settings={"application_name": application_name(settings)},
             **({"statement_cache_size": 0} if settings.transaction_pooler else {}),
         ) as pool:
             queue = PgQueuer.from_asyncpg_pool(pool)

@@ -14,13 +14,15 @@ import pytest
 from pgqueuer.core import listeners
 from pgqueuer.core.qm import QueueManager
 from pgqueuer.domain.errors import FailingListenerError
+from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.driver import application_name
 from app.jobs import worker as working
 from app.jobs.queue import Busy, Job, Payload, Worker, enqueue
 from app.jobs.worker import run_worker
-from app.settings import Settings
+from app.settings import Settings, make_key
 
 
 @pytest.fixture
@@ -122,6 +124,27 @@ async def test_a_worker_whose_listener_is_deaf_finds_its_jobs_and_stops_when_tol
     with pytest.raises(asyncio.CancelledError):
         await working_on
     assert ran == ["found"]
+
+
+async def test_every_connection_of_a_worker_says_which_index_keys_it_knows(
+    engine: AsyncEngine, settings: Settings, ran: list[str], db: AsyncConnection
+) -> None:
+    """The rotation of the index key begins only when no process is connected that does not know the next."""
+    there = "SELECT pid, application_name FROM pg_stat_activity WHERE datname = current_database()"
+    before = {row.pid for row in await db.execute(text(there))}
+    knowing = settings.model_copy(update={"next_index_key": SecretStr(make_key())})
+    working_on = asyncio.create_task(run_worker(knowing))
+    async with engine.begin() as connection:
+        await enqueue(connection, "note", {"text": "found"})
+    async with asyncio.timeout(20):
+        while not ran:  # noqa: ASYNC110 — the job tells nobody
+            await asyncio.sleep(0.05)
+    names = [row.application_name for row in await db.execute(text(there)) if row.pid not in before]
+    working_on.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working_on
+    assert set(names) <= {application_name(knowing), "xuezu folder"}
+    assert names.count(application_name(knowing)) >= 3  # the queue's two and the jobs' own
 
 
 PROGRAM = """
