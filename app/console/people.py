@@ -18,7 +18,8 @@ from app.console.standing import in_org
 from app.db import Db
 from app.errors import NotFound, Problem
 from app.members.errors import PhoneExists
-from app.members.operations import copy_member, create_member, disclose_phone, remove_member, set_places, update_member
+from app.members.operations import create_member, disclose_phone, remove_member, update_member
+from app.members.places import copy_member, set_places
 from app.members.queries import get_member
 from app.members.schemas import CopyCreate, MemberCreate, MemberUpdate, PlacesUpdate
 from app.orgs.unit_queries import list_units_by_path

@@ -18,7 +18,8 @@ from app.console.route import ConsoleRoute
 from app.console.standing import in_org
 from app.db import Db
 from app.errors import Invalid, Problem
-from app.members.operations import copy_member, remove_member, set_places
+from app.members.operations import remove_member
+from app.members.places import copy_member, set_places
 from app.members.queries import get_member, list_members_by_id
 from app.members.schemas import MemberOut, PlacesUpdate
 from app.orgs.unit_queries import list_units_by_path

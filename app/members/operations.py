@@ -1,29 +1,28 @@
-"""Writes of an org's directory: the rule, the SQL, the audit entry and the outgoing event, in one function each."""
+"""Writes of people's rows in an org's directory: the rule, the SQL, the audit entry and the outgoing event, in one
+function each. Where people stand is `places`.
+"""
 
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, func, literal_column, select, text, update
+from sqlalchemy import func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.admins.tables import OrgAdmin
 from app.audit.operations import record
 from app.auth.access import OrgScope
 from app.auth.tables import User
 from app.cipher import Cipher
 from app.db import on_constraint
-from app.errors import NotFound
-from app.etags import EditedMeanwhile
 from app.keys.indexing import Indexing, hold_indexes
 from app.members import queries
 from app.members.activation import activate_member, deactivate_member, hold_phones
-from app.members.errors import MemberIsAdmin, PartyMembersOnly, PhoneExists
-from app.members.schemas import MemberCreate, MemberOut, MemberUpdate, PlacesUpdate
+from app.members.errors import PartyMembersOnly, PhoneExists
+from app.members.holding import hold_member, refuse_admin
+from app.members.places import place
+from app.members.schemas import MemberCreate, MemberOut, MemberUpdate
 from app.members.sealing import seal_phone
 from app.members.tables import Member, Place
-from app.orgs.errors import UnknownUnit
 from app.orgs.names import Kind
 from app.orgs.tables import Org
 from app.search import spell_person
@@ -48,7 +47,7 @@ async def create_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, bo
     )
     if added is None:
         raise await _phone_exists(db, cipher, scope.org_id, sealed["phone_index"])
-    await _place(db, scope.org_id, member_id, body.unit_ids or [None])
+    await place(db, scope.org_id, member_id, body.unit_ids or [None])
     await activate_member(db, scope.org_id, member_id)
     after = {"name": body.name, "party": party, "unit_ids": [str(unit) for unit in body.unit_ids]}
     await record(db, scope.actor, "member.added", org_id=scope.org_id, subject=("member", member_id), after=after)
@@ -64,7 +63,7 @@ async def update_member(
     """
     indexing = await hold_indexes(db, cipher)
     held = await _hold_phones_of(db, indexing, scope.org_id, member_id, body.phone)
-    before = await _lock(db, scope.org_id, member_id, version)
+    before = await hold_member(db, scope.org_id, member_id, version)
     if before.phone_index not in held:  # changed between the two
         await hold_phones(db, before.phone_index)
     values: dict[str, Any] = {}
@@ -74,7 +73,7 @@ async def update_member(
         values["party"] = _party_flag(scope, body.party)
     index = before.phone_index
     if body.phone is not None and indexing.phone(body.phone) != index:
-        await _refuse_admin(db, scope.org_id, before.user_id)
+        await refuse_admin(db, scope.org_id, before.user_id)
         sealed = seal_phone(indexing, scope.org_id, member_id, body.phone)
         index = sealed["phone_index"]
         if await queries.find_member_by_phone(db, cipher, scope.org_id, index) is not None:
@@ -104,8 +103,8 @@ async def update_member(
 
 async def remove_member(db: AsyncConnection, scope: OrgScope, member_id: UUID, version: int | None) -> None:
     """Take a person out of the directory; the account and its points stay (S20). Raises NotFound, MemberIsAdmin."""
-    before = await _lock(db, scope.org_id, member_id, version)
-    await _refuse_admin(db, scope.org_id, before.user_id)
+    before = await hold_member(db, scope.org_id, member_id, version)
+    await refuse_admin(db, scope.org_id, before.user_id)
     await deactivate_member(db, scope.org_id, member_id)
     # Now that the row is held: whoever had it before may have placed the person after this transaction began.
     now = await db.scalar(select(func.clock_timestamp()))
@@ -123,78 +122,9 @@ async def remove_member(db: AsyncConnection, scope: OrgScope, member_id: UUID, v
     await record(db, scope.actor, "member.removed", org_id=scope.org_id, subject=subject, before={"name": before.name})
 
 
-_SET_PLACES = text("""
-WITH wanted AS (SELECT unnest(CAST(:units AS uuid[])) AS unit_id),
-standing AS (
-    SELECT id, unit_id FROM places WHERE org_id = :org_id AND member_id = :member_id AND until IS NULL
-),
-ended AS (
-    UPDATE places AS p SET until = clock_timestamp() FROM standing AS s
-    WHERE p.org_id = :org_id AND p.id = s.id
-      AND NOT EXISTS (SELECT FROM wanted AS w WHERE w.unit_id IS NOT DISTINCT FROM s.unit_id)
-    RETURNING p.unit_id
-),
-begun AS (
-    INSERT INTO places (org_id, member_id, unit_id)
-    SELECT :org_id, :member_id, w.unit_id FROM wanted AS w
-    WHERE NOT EXISTS (SELECT FROM standing AS s WHERE s.unit_id IS NOT DISTINCT FROM w.unit_id)
-    RETURNING unit_id
-)
-SELECT (SELECT coalesce(array_agg(unit_id::text), '{}') FROM standing) AS before,
-       (SELECT count(*) FROM ended) + (SELECT count(*) FROM begun) AS changes
-""")
-
-
-async def set_places(
-    db: AsyncConnection, cipher: Cipher, scope: OrgScope, member_id: UUID, body: PlacesUpdate, version: int | None
-) -> MemberOut:
-    """Set where a person stands, in one call; an admin keeps the place at the org itself (S8).
-
-    Raises NotFound, EditedMeanwhile, UnknownUnit.
-    """
-    before = await _lock(db, scope.org_id, member_id, version)
-    at_org = body.at_org or not body.unit_ids or await _is_admin(db, scope.org_id, before.user_id)
-    units = [*body.unit_ids, *([None] if at_org else [])]
-    await _set_places(db, scope, member_id, units)
-    return await queries.get_member(db, cipher, scope.org_id, member_id)
-
-
-async def _set_places(db: AsyncConnection, scope: OrgScope, member_id: UUID, units: Sequence[UUID | None]) -> None:
-    parameters = {"org_id": scope.org_id, "member_id": member_id, "units": list(units)}
-    with on_constraint(("places_unit_fkey", UnknownUnit)):
-        done = (await db.execute(_SET_PLACES, parameters)).one()
-    if not done.changes:
-        return
-    await _touch(db, scope.org_id, member_id)
-    await record(
-        db,
-        scope.actor,
-        "member.moved",
-        org_id=scope.org_id,
-        subject=("member", member_id),
-        before={"unit_ids": done.before},
-        after={"unit_ids": [str(unit) if unit else None for unit in units]},
-    )
-
-
-async def copy_member(
-    db: AsyncConnection, cipher: Cipher, scope: OrgScope, member_id: UUID, unit_id: UUID
-) -> MemberOut:
-    """Let a person stand in one unit more (复制到本组织, S8). Copying again changes nothing.
-
-    Raises NotFound, UnknownUnit.
-    """
-    await _lock(db, scope.org_id, member_id, None)
-    if await _place(db, scope.org_id, member_id, [unit_id]):
-        await _touch(db, scope.org_id, member_id)
-        after = {"unit_id": str(unit_id)}
-        await record(db, scope.actor, "member.copied", org_id=scope.org_id, subject=("member", member_id), after=after)
-    return await queries.get_member(db, cipher, scope.org_id, member_id)
-
-
 async def disclose_phone(db: AsyncConnection, cipher: Cipher, scope: OrgScope, member_id: UUID) -> str:
     """The whole phone number; that it was shown is audited in the same transaction. Raises NotFound."""
-    row = await _lock(db, scope.org_id, member_id, None)
+    row = await hold_member(db, scope.org_id, member_id, None)
     subject = ("member", member_id)
     await record(db, scope.actor, "member.phone_disclosed", org_id=scope.org_id, subject=subject)
     return cipher.decrypt_text(row.phone_cipher, member_id)
@@ -210,7 +140,7 @@ async def place_admin(db: AsyncConnection, cipher: Cipher, org_id: UUID, user_id
     member_id: UUID | None = await db.scalar(of_user)
     if member_id is None:
         member_id = await _row_of_admin(db, cipher, org_id, user_id)
-    await _place(db, org_id, member_id, [None])
+    await place(db, org_id, member_id, [None])
     return member_id
 
 
@@ -262,48 +192,6 @@ async def _hold_phones_of(
     indexes += (await db.scalars(before)).all()
     await hold_phones(db, *indexes)
     return indexes
-
-
-async def _lock(db: AsyncConnection, org_id: UUID, member_id: UUID, version: int | None) -> Any:
-    """The live row, held until the transaction ends. Raises NotFound, EditedMeanwhile."""
-    row = (
-        await db.execute(
-            select(Member.name, Member.party, Member.user_id, Member.phone_index, Member.phone_cipher, Member.version)
-            .where(Member.org_id == org_id, Member.id == member_id, Member.removed_at.is_(None))
-            .with_for_update()
-        )
-    ).one_or_none()
-    if row is None:
-        raise NotFound
-    if version is not None and row.version != version:
-        raise EditedMeanwhile
-    return row
-
-
-async def _touch(db: AsyncConnection, org_id: UUID, member_id: UUID) -> None:
-    await db.execute(
-        update(Member).where(Member.org_id == org_id, Member.id == member_id).values(version=Member.version + 1)
-    )
-
-
-async def _place(db: AsyncConnection, org_id: UUID, member_id: UUID, units: Sequence[UUID | None]) -> int:
-    """Let a member stand in these units too (None: at the org itself); gives how many are new. Raises UnknownUnit."""
-    rows = [{"org_id": org_id, "member_id": member_id, "unit_id": unit} for unit in units]
-    with on_constraint(("places_unit_fkey", UnknownUnit)):
-        placed = await db.execute(insert(Place).values(rows).on_conflict_do_nothing())
-    return placed.rowcount
-
-
-async def _is_admin(db: AsyncConnection, org_id: UUID, user_id: UUID | None) -> bool:
-    if user_id is None:
-        return False
-    admin = exists().where(OrgAdmin.org_id == org_id, OrgAdmin.user_id == user_id)
-    return bool(await db.scalar(select(admin)))
-
-
-async def _refuse_admin(db: AsyncConnection, org_id: UUID, user_id: UUID | None) -> None:
-    if await _is_admin(db, org_id, user_id):
-        raise MemberIsAdmin
 
 
 async def _phone_exists(db: AsyncConnection, cipher: Cipher, org_id: UUID, phone_index: bytes) -> PhoneExists:

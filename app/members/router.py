@@ -13,7 +13,7 @@ from app.errors import english, problems
 from app.etags import EditedMeanwhile, IfMatch, etag
 from app.exports.errors import TooManyExports
 from app.exports.schemas import ExportOut
-from app.members import exporting, operations, queries, restoring
+from app.members import exporting, operations, places, queries, restoring
 from app.members.errors import MemberIsAdmin, PartyMembersOnly, PhoneExists
 from app.members.queries import MemberFilter
 from app.members.schemas import (
@@ -134,7 +134,7 @@ async def set_places(
     response: Response,
 ) -> MemberOut:
     """Set the units a person stands in, all in one call (S8)."""
-    return _tagged(response, await operations.set_places(db, cipher, scope, member_id, body, version))
+    return _tagged(response, await places.set_places(db, cipher, scope, member_id, body, version))
 
 
 @router.post("/{member_id}/copies", status_code=201, responses=problems(UnknownUnit))
@@ -142,7 +142,7 @@ async def copy_member(
     scope: Writer, member_id: UUID, body: CopyCreate, db: Db, cipher: CipherDep, response: Response
 ) -> MemberOut:
     """Copy a person into one unit more (复制到本组织); where they stand stays as it is (S8)."""
-    return _tagged(response, await operations.copy_member(db, cipher, scope, member_id, body.unit_id))
+    return _tagged(response, await places.copy_member(db, cipher, scope, member_id, body.unit_id))
 
 
 @router.post("/{member_id}/phone-disclosures", status_code=201)

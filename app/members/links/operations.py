@@ -11,14 +11,13 @@ from uuid import UUID
 from sqlalchemy import exists, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.admins.tables import OrgAdmin
 from app.audit.operations import record
 from app.auth.access import OrgScope, UserScope
 from app.auth.tables import User
 from app.db import on_constraint
 from app.errors import NotFound
 from app.members.activation import deactivate_member
-from app.members.errors import MemberIsAdmin
+from app.members.holding import refuse_admin, touch
 from app.members.links.errors import (
     AlreadyInDirectory,
     LinkRequestDecided,
@@ -154,12 +153,9 @@ async def undo_link(db: AsyncConnection, scope: OrgScope, member_id: UUID) -> No
     ).one_or_none()
     if row is None:
         raise NotFound
-    admin = exists().where(OrgAdmin.org_id == scope.org_id, OrgAdmin.user_id == row.user_id)
-    if await db.scalar(select(admin)):
-        raise MemberIsAdmin
+    await refuse_admin(db, scope.org_id, row.user_id)
     await deactivate_member(db, scope.org_id, member_id, undone_by=scope.user.user_id)
-    touched = update(Member).where(Member.org_id == scope.org_id, Member.id == member_id)
-    await db.execute(touched.values(version=Member.version + 1))
+    await touch(db, scope.org_id, member_id)
     await record(db, scope.actor, "member.unlinked", org_id=scope.org_id, subject=("member", member_id))
 
 

@@ -10,10 +10,9 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, Uuid, and_, bindparam, exists, func, insert, select, text, update
+from sqlalchemy import DateTime, Uuid, and_, bindparam, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.admins.tables import OrgAdmin
 from app.audit.operations import record
 from app.auth.access import OrgScope
 from app.cipher import Cipher
@@ -21,7 +20,8 @@ from app.db import on_constraint
 from app.errors import NotFound
 from app.keys.indexing import Indexing, hold_indexes
 from app.members.activation import hold_phones
-from app.members.errors import MemberIsAdmin, PartyMembersOnly
+from app.members.errors import PartyMembersOnly
+from app.members.holding import refuse_admin
 from app.members.links.operations import find_named_org
 from app.members.sealing import seal_phone
 from app.members.tables import Activation, Member, Place
@@ -55,7 +55,7 @@ async def create_person_transfer(
     ).one_or_none()
     if member is None:
         raise NotFound
-    await _refuse_admin(db, scope.org_id, member.user_id)
+    await refuse_admin(db, scope.org_id, member.user_id)
     if to.kind == Kind.PARTY and not member.party:
         raise PartyMembersOnly
     mine = (PersonTransfer.org_id == scope.org_id, PersonTransfer.member_id == member_id)
@@ -109,7 +109,7 @@ async def accept_person_transfer(
     orgs = await hold(db, scope, transfer.org_id)
     indexing = await hold_indexes(db, cipher)
     member = await _hold_member(db, transfer)
-    await _refuse_admin(db, transfer.org_id, member.user_id)
+    await refuse_admin(db, transfer.org_id, member.user_id)
     if orgs[scope.org_id].kind == Kind.PARTY and not member.party:
         raise PartyMembersOnly
     new_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
@@ -177,12 +177,6 @@ WHERE org_id = :org_id AND id = :member_id
     bindparam("member_id", type_=Uuid()),
     bindparam("now", type_=DateTime(timezone=True)),
 )
-
-
-async def _refuse_admin(db: AsyncConnection, org_id: UUID, user_id: UUID | None) -> None:
-    admin = exists().where(OrgAdmin.org_id == org_id, OrgAdmin.user_id == user_id)
-    if user_id is not None and await db.scalar(select(admin)):
-        raise MemberIsAdmin
 
 
 async def _get(db: AsyncConnection, which: Any) -> Any:

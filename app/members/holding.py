@@ -1,0 +1,50 @@
+"""What the writes of a person's row begin and end with: the row is held, an admin's is not taken away, its version."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import exists, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.admins.tables import OrgAdmin
+from app.errors import NotFound
+from app.etags import EditedMeanwhile
+from app.members.errors import MemberIsAdmin
+from app.members.tables import Member
+
+
+async def hold_member(db: AsyncConnection, org_id: UUID, member_id: UUID, version: int | None) -> Any:
+    """The live row, held until the transaction ends. Raises NotFound, EditedMeanwhile."""
+    row = (
+        await db.execute(
+            select(Member.name, Member.party, Member.user_id, Member.phone_index, Member.phone_cipher, Member.version)
+            .where(Member.org_id == org_id, Member.id == member_id, Member.removed_at.is_(None))
+            .with_for_update()
+        )
+    ).one_or_none()
+    if row is None:
+        raise NotFound
+    if version is not None and row.version != version:
+        raise EditedMeanwhile
+    return row
+
+
+async def touch(db: AsyncConnection, org_id: UUID, member_id: UUID) -> None:
+    """Give the row a new version: who had read it must not overwrite what is written now."""
+    await db.execute(
+        update(Member).where(Member.org_id == org_id, Member.id == member_id).values(version=Member.version + 1)
+    )
+
+
+async def is_admin(db: AsyncConnection, org_id: UUID, user_id: UUID | None) -> bool:
+    """Whether the account behind a row is an admin of the org."""
+    if user_id is None:
+        return False
+    admin = exists().where(OrgAdmin.org_id == org_id, OrgAdmin.user_id == user_id)
+    return bool(await db.scalar(select(admin)))
+
+
+async def refuse_admin(db: AsyncConnection, org_id: UUID, user_id: UUID | None) -> None:
+    """Raise MemberIsAdmin where it is."""
+    if await is_admin(db, org_id, user_id):
+        raise MemberIsAdmin

@@ -1,0 +1,94 @@
+"""Writes of where people stand in an org: set in one call, or one unit more (S8)."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit.operations import record
+from app.auth.access import OrgScope
+from app.cipher import Cipher
+from app.db import on_constraint
+from app.members import queries
+from app.members.holding import hold_member, is_admin, touch
+from app.members.schemas import MemberOut, PlacesUpdate
+from app.members.tables import Place
+from app.orgs.errors import UnknownUnit
+
+_SET_PLACES = text("""
+WITH wanted AS (SELECT unnest(CAST(:units AS uuid[])) AS unit_id),
+standing AS (
+    SELECT id, unit_id FROM places WHERE org_id = :org_id AND member_id = :member_id AND until IS NULL
+),
+ended AS (
+    UPDATE places AS p SET until = clock_timestamp() FROM standing AS s
+    WHERE p.org_id = :org_id AND p.id = s.id
+      AND NOT EXISTS (SELECT FROM wanted AS w WHERE w.unit_id IS NOT DISTINCT FROM s.unit_id)
+    RETURNING p.unit_id
+),
+begun AS (
+    INSERT INTO places (org_id, member_id, unit_id)
+    SELECT :org_id, :member_id, w.unit_id FROM wanted AS w
+    WHERE NOT EXISTS (SELECT FROM standing AS s WHERE s.unit_id IS NOT DISTINCT FROM w.unit_id)
+    RETURNING unit_id
+)
+SELECT (SELECT coalesce(array_agg(unit_id::text), '{}') FROM standing) AS before,
+       (SELECT count(*) FROM ended) + (SELECT count(*) FROM begun) AS changes
+""")
+
+
+async def set_places(
+    db: AsyncConnection, cipher: Cipher, scope: OrgScope, member_id: UUID, body: PlacesUpdate, version: int | None
+) -> MemberOut:
+    """Set where a person stands, in one call; an admin keeps the place at the org itself (S8).
+
+    Raises NotFound, EditedMeanwhile, UnknownUnit.
+    """
+    before = await hold_member(db, scope.org_id, member_id, version)
+    at_org = body.at_org or not body.unit_ids or await is_admin(db, scope.org_id, before.user_id)
+    units = [*body.unit_ids, *([None] if at_org else [])]
+    await _set_places(db, scope, member_id, units)
+    return await queries.get_member(db, cipher, scope.org_id, member_id)
+
+
+async def _set_places(db: AsyncConnection, scope: OrgScope, member_id: UUID, units: Sequence[UUID | None]) -> None:
+    parameters = {"org_id": scope.org_id, "member_id": member_id, "units": list(units)}
+    with on_constraint(("places_unit_fkey", UnknownUnit)):
+        done = (await db.execute(_SET_PLACES, parameters)).one()
+    if not done.changes:
+        return
+    await touch(db, scope.org_id, member_id)
+    await record(
+        db,
+        scope.actor,
+        "member.moved",
+        org_id=scope.org_id,
+        subject=("member", member_id),
+        before={"unit_ids": done.before},
+        after={"unit_ids": [str(unit) if unit else None for unit in units]},
+    )
+
+
+async def copy_member(
+    db: AsyncConnection, cipher: Cipher, scope: OrgScope, member_id: UUID, unit_id: UUID
+) -> MemberOut:
+    """Let a person stand in one unit more (复制到本组织, S8). Copying again changes nothing.
+
+    Raises NotFound, UnknownUnit.
+    """
+    await hold_member(db, scope.org_id, member_id, None)
+    if await place(db, scope.org_id, member_id, [unit_id]):
+        await touch(db, scope.org_id, member_id)
+        after = {"unit_id": str(unit_id)}
+        await record(db, scope.actor, "member.copied", org_id=scope.org_id, subject=("member", member_id), after=after)
+    return await queries.get_member(db, cipher, scope.org_id, member_id)
+
+
+async def place(db: AsyncConnection, org_id: UUID, member_id: UUID, units: Sequence[UUID | None]) -> int:
+    """Let a member stand in these units too (None: at the org itself); gives how many are new. Raises UnknownUnit."""
+    rows = [{"org_id": org_id, "member_id": member_id, "unit_id": unit} for unit in units]
+    with on_constraint(("places_unit_fkey", UnknownUnit)):
+        placed = await db.execute(insert(Place).values(rows).on_conflict_do_nothing())
+    return placed.rowcount
