@@ -63,11 +63,11 @@ def draw(
     *,
     tick: Callable[[float | None], str] | None = None,
     bars: bool = False,
+    least: float,
 ) -> Chart:
-    """The chart of these days, oldest first; the scale begins at nothing, so that heights compare."""
-    top = _nice(max((value for _, value in values if value is not None), default=0))
-    if bars:
-        top = max(top, 2)  # bars count people, of whom there is no half
+    """The chart of these days, oldest first; the scale begins at nothing, so that heights compare, and goes at least
+    to `least`, the half of which can still be written: of people there is no half."""
+    top = max(_nice(max((value for _, value in values if value is not None), default=0)), least)
     room, height = (WIDTH - _LEFT - _RIGHT) / max(len(values), 1), HEIGHT - _TOP - _BOTTOM
     marks = [
         Mark(

@@ -1,6 +1,7 @@
 """The first page, and the first page of an org."""
 
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
@@ -119,8 +120,9 @@ async def show_glance(request: Request, db: Db, scope: Reader) -> Response:
     report = await read_overview(request, scope, db, Span(today(), 7), _ONE)
     trend = await read_trend(request, scope, db, today(), 7)
     words = words_of(request)
-    values = [(point.day, point.subtree.active) for point in trend.days]
-    chart = draw(f"glance-{scope.org_id}", words("近 7 日活跃学员"), values, words.number, bars=True)
+    active = {point.day: point.subtree.active for point in trend.days}
+    values = [(day, active.get(day)) for day in (today() - timedelta(days=back) for back in range(6, -1, -1))]
+    chart = draw(f"glance-{scope.org_id}", words("近 7 日活跃学员"), values, words.number, bars=True, least=2)
     return part(request, "glance.html", figures=report.subtree, chart=chart)
 
 

@@ -74,7 +74,9 @@ class Words:
         if isinstance(value, datetime):
             value = value.astimezone(SHANGHAI).date()
         shown = (
-            f"{value.day} {value:%b} {value.year}" if self.in_english else f"{value.year}年{value.month}月{value.day}日"
+            f"{value.day}\u00a0{value:%b}\u00a0{value.year}"
+            if self.in_english
+            else f"{value.year}年{value.month}月{value.day}日"
         )
         return Markup('<time datetime="{}">{}</time>').format(value.isoformat(), shown)
 
@@ -93,7 +95,7 @@ class Words:
             return Markup("—")
         local = value.astimezone(self.zone)
         day = (
-            f"{local.day} {local:%b} {local.year}, "
+            f"{local.day}\u00a0{local:%b}\u00a0{local.year}, "
             if self.in_english
             else f"{local.year}年{local.month}月{local.day}日 "
         )

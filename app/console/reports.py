@@ -129,11 +129,11 @@ def _query_of(span: Span, listing: Listing) -> Any:
 def _charts(request: Request, asked: Sequence[date], points: Mapping[date, TrendPointOut]) -> list[Chart]:
     """One of each measure; days that are not kept leave a gap."""
     words = words_of(request)
-    measures: Sequence[tuple[str, str, Any, bool]] = (
-        ("active", words("活跃学员"), words.number, True),
-        ("points_per_head", words("人均积分"), lambda value: words.number(value, 2), False),
-        ("participation", words("参与率"), words.percent, False),
-        ("members", words("学员总数"), words.number, False),
+    measures: Sequence[tuple[str, str, Any, float]] = (
+        ("active", words("活跃学员"), words.number, 2),
+        ("points_per_head", words("人均积分"), lambda value: words.number(value, 2), 0.02),
+        ("participation", words("参与率"), words.percent, 0.002),
+        ("members", words("学员总数"), words.number, 2),
     )
 
     def told(day: date, slug: str) -> float | None:
@@ -147,9 +147,10 @@ def _charts(request: Request, asked: Sequence[date], points: Mapping[date, Trend
             [(day, told(day, slug)) for day in asked],
             shown,
             tick=words.short if shown == words.number else None,
-            bars=bars,
+            bars=slug == "active",
+            least=least,
         )
-        for slug, name, shown, bars in measures
+        for slug, name, shown, least in measures
     ]
 
 

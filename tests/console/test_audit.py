@@ -1,15 +1,39 @@
 """The audit's page: what was done in words, by whom, from what to what; filtered; and the API's filters under it."""
 
+import ast
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
 
 import httpx
 
+from app.console.audit_words import kinds_of, what_was_done
+from app.console.rendering import Words
 from tests.acts import add_admin, add_member, add_unit, done
 from tests.console.conftest import let_in
 from tests.people import People
 
 PART = {"HX-Request": "true"}
+
+
+def acts_of_orgs() -> Iterator[str]:
+    """Each action that some statement of the service records in an org's audit."""
+    for source in Path(str(files("app"))).rglob("*.py"):
+        for call in ast.walk(ast.parse(source.read_text())):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "record":
+                action = call.args[2]
+                if any(one.arg == "org_id" for one in call.keywords) and isinstance(action, ast.Constant):
+                    yield str(action.value)
+
+
+def test_each_act_in_an_org_is_told_in_words_and_found_by_its_kind() -> None:
+    words = Words(in_english=True)
+    acts = set(acts_of_orgs())
+    assert len(acts) >= 40
+    assert acts - what_was_done(words).keys() == set()
+    assert {act.partition(".")[0] for act in acts} - kinds_of(words).keys() == set()
 
 
 async def test_what_was_done_is_read_in_words_and_filtered(visitor: httpx.AsyncClient, people: People) -> None:

@@ -33,7 +33,9 @@ _KEY = text(
 _CUT = """() => [...document.querySelectorAll("input, select, textarea, button, a, h1, h2")].filter((one) => {
   const box = one.getBoundingClientRect();
   const scrolls = one.closest(".table, .tabs, .skip, .hidden-text");
-  return !scrolls && box.width > 1 && (box.right > innerWidth + 1 || box.x < -1);
+  const edge = Math.min(innerWidth, one.closest(".card")?.getBoundingClientRect().right ?? innerWidth);
+  const column = one.matches("td .small") && box.height > 2 * box.width;
+  return !scrolls && box.width > 1 && (box.right > edge + 1 || box.x < -1) || column;
 }).map((one) => one.outerHTML.slice(0, 150))"""
 _WATCH = """
 window.jumps = [];
@@ -185,6 +187,7 @@ async def hostile(people: People, worker: Callable[[], Awaitable[None]], db: Asy
     for name in ("总支", "分会"):
         token = (await invite(main, org))["token"]
         applied = done(await apply(below, await below.create_org(name=f"{HOSTILE} {name}"), token), 201)
+    await invite(main, org)
     refusal = f"/v1/orgs/{org['id']}/applications/{applied['id']}/refusal"
     done(await main.put(refusal, json={"reason": reason}))
     await invite_admin(main, org, below)

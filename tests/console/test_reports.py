@@ -95,7 +95,7 @@ async def test_charts_are_told_to_who_does_not_see_them(scene: Scene) -> None:
 def test_a_scale_of_people_has_no_half_of_one() -> None:
     def scale(most: float) -> list[str]:
         days = [(date(2026, 1, day), most) for day in (1, 2)]
-        return [tick.label for tick in draw("active", "", days, lambda value: f"{value:g}", bars=True).ticks]
+        return [tick.label for tick in draw("active", "", days, lambda value: f"{value:g}", least=2).ticks]
 
     assert [scale(most) for most in (0, 1, 3, 8)] == [
         ["0", "1", "2"],
