@@ -26,6 +26,10 @@ FROM generate_series(
 ) AS day
 """)
 
+# A plan made for any batch takes it to be of a few events and compares each of a thousand with every other (measured:
+# three times the whole statement's work). Planning anew costs a hundredth of that.
+_PLAN_EACH_BATCH = text("SET LOCAL plan_cache_mode = force_custom_plan")
+
 # Of events with one id in a batch the first that can be counted is. Keys are taken in the order of the ids, so that
 # batches that share some wait for each other and never in a circle. A refused event that had been counted before is
 # called what it is: a duplicate.
@@ -96,6 +100,7 @@ async def record_point_events(
     """
     times = [min(max(event.occurred_at, _LONG_AGO), _FAR_AHEAD) for event in events]
     await db.execute(_MAKE_PARTITIONS, {"first": min(times), "last": max(times), "days_back": DAYS_BACK})
+    await db.execute(_PLAN_EACH_BATCH)
     phones = [None if event.phone is None else cipher.phone_index(event.phone) for event in events]
     statement, either = _RECORD, {}
     if cipher.rotating:
