@@ -1,10 +1,12 @@
 """Verifying names every difference and nothing else, while facts wait; rebuilding mends what was damaged."""
 
+import asyncio
 import os
 import random
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from datetime import date
 from uuid import UUID
 
 import asyncpg
@@ -89,6 +91,82 @@ async def test_damage_is_named_and_mended(own_engine: AsyncEngine, folder: async
     await rebuild(folder)
     assert await found(folder) == []
     await check_totals(folder, world, [today()])
+
+
+async def test_what_is_right_is_not_written_again(own_engine: AsyncEngine, folder: asyncpg.Connection) -> None:
+    await lived_world(own_engine, folder, random.Random(6))
+    tables = ("standings", "tree_edges", "org_totals", "org_scores")
+    written = " UNION ALL ".join(f"SELECT '{name}', tableoid, ctid, xmin FROM {name}" for name in tables)
+    before = {tuple(row) for row in await folder.fetch(written)}
+    await folder.execute(DAMAGES["total"])
+    await rebuild(folder)
+    after = {tuple(row) for row in await folder.fetch(written)}
+    assert [row[0] for row in after - before] == ["org_totals"]
+    assert len(before - after) == 1
+
+
+async def test_a_rebuild_goes_on_beside_the_folder(
+    own_engine: AsyncEngine, folder: asyncpg.Connection, verified_url: str
+) -> None:
+    world, history = await lived_world(own_engine, folder, random.Random(7))
+    await folder.execute("UPDATE org_totals SET members = members + 1")
+    kept = await folder.fetchval("SELECT count(*) FROM kept_days")
+    beside = await asyncpg.connect(verified_url)
+    built: list[date] = []
+    try:
+        rebuilding = asyncio.create_task(rebuild(folder, on_day=built.append))
+        folded = set()
+        while not rebuilding.done():
+            async with own_engine.begin() as db:
+                await history.step(db)
+            if await fold(beside):
+                folded.add(len(built))
+            await asyncio.sleep(0)
+        await rebuilding
+    finally:
+        await beside.close()
+    assert len(built) == kept
+    assert len(folded & set(range(1, kept))) > 2  # between days
+    await fold_all(folder)
+    assert await found(folder) == []
+    await check_totals(folder, world, [today()])
+
+
+WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'kept_days'::regclass AND NOT granted)"
+
+
+class _EndedError(Exception):
+    """A rebuild is ended."""
+
+
+async def test_an_ended_rebuild_loses_nothing(
+    own_engine: AsyncEngine, folder: asyncpg.Connection, verified_url: str
+) -> None:
+    _, history = await lived_world(own_engine, folder, random.Random(8))
+    built: list[date] = []
+
+    def end(day: date) -> None:
+        built.append(day)
+        raise _EndedError
+
+    other = await asyncpg.connect(verified_url)
+    try:
+        # What is written while it waits to begin, it sees.
+        async with other.transaction():
+            await other.execute("LOCK TABLE kept_days IN EXCLUSIVE MODE")
+            rebuilding = asyncio.create_task(rebuild(folder, on_day=end))
+            while not await other.fetchval(WAITS):  # noqa: ASYNC110 — the database has no event for it
+                await asyncio.sleep(0.01)
+            for _ in range(12):
+                async with own_engine.begin() as db:
+                    await history.step(db)
+        with pytest.raises(_EndedError):
+            await rebuilding
+    finally:
+        await other.close()
+    assert len(built) == 1
+    await fold_all(folder)
+    assert await found(folder) == []
 
 
 async def test_many_moves_at_once_are_built_and_not_shifted(

@@ -33,13 +33,18 @@ async def fold(connection: asyncpg.Connection) -> bool:
     await make_scratch(connection)
     async with connection.transaction(isolation="repeatable_read"):
         await connection.execute(ALONE)
-        await note_days(connection)
-        earned = await fold_points(connection)
-        changed = await fold_people(connection)
-        if earned or changed:
-            await spread(connection)
-        await fold_edges(connection)
+        await fold_all(connection)
     return True
+
+
+async def fold_all(connection: asyncpg.Connection) -> None:
+    """Fold what the transaction sees waiting; it holds ALONE, and the session has its scratch tables."""
+    await note_days(connection)
+    earned = await fold_points(connection)
+    changed = await fold_people(connection)
+    if earned or changed:
+        await spread(connection)
+    await fold_edges(connection)
 
 
 async def _nothing() -> None:

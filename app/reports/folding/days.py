@@ -5,7 +5,7 @@ from datetime import date, timedelta
 import asyncpg
 
 from app.reports.folding.score_steps import building
-from app.reports.folding.scratch import SUMS, listed, quoted
+from app.reports.folding.scratch import SUMS, listed, made_equal, quoted
 from app.reports.folding.spread import climb
 
 MEMORY = "SET LOCAL work_mem = '256MB'"
@@ -14,8 +14,8 @@ _HOLDS = "since <= {day} AND before > {day}"
 
 _EARNED = """
 CREATE TEMP TABLE build_earned ON COMMIT DROP AS
-SELECT user_id, bool_or(day = {day})::int AS active_1, bool_or(day > {day} - 7)::int AS active_7,
-    bool_or(day > {day} - 30)::int AS active_30,
+SELECT user_id, (max(day) = {day})::int AS active_1, (max(day) > {day} - 7)::int AS active_7,
+    (max(day) > {day} - 30)::int AS active_30,
     coalesce(sum(points) FILTER (WHERE day = {day}), 0)::bigint AS points_1,
     coalesce(sum(points) FILTER (WHERE day > {day} - 7), 0)::bigint AS points_7,
     coalesce(sum(points) FILTER (WHERE day > {day} - 30), 0)::bigint AS points_30,
@@ -66,25 +66,37 @@ LEFT JOIN build_earned AS e ON e.user_id = r.person
 GROUP BY r.org_id
 """
 
-_WRITE = f"""
-INSERT INTO org_totals (org_id, day, {listed("own_{}")}, {listed("{}")})
-SELECT org_id, {{day}}, {listed("coalesce(max(own.{}), 0)")}, {listed("sum(part.{})")}
+_TOTALS = f"""
+CREATE TEMP TABLE build_totals ON COMMIT DROP AS
+SELECT org_id, {{day}} AS day, {listed("coalesce(max(own.{}), 0) AS own_{}")}, {listed("sum(part.{})::bigint AS {}")}
 FROM (
     SELECT org_id, {listed("{}")} FROM build_climb
     UNION ALL SELECT org_id, {listed("-{}")} FROM build_too_often
 ) AS part
 LEFT JOIN build_own AS own USING (org_id)
-GROUP BY org_id ORDER BY org_id
+GROUP BY org_id
 """
 
 _SCORES = f"""
-INSERT INTO org_scores (org_id, member_id, day, user_id, last_7, total)
-SELECT s.org_id, s.member_id, {{day}}, s.person, coalesce(e.points_7, 0), coalesce(e.total, 0)
-FROM standings AS s LEFT JOIN build_earned AS e ON e.user_id = s.person
-WHERE s.activated AND {_HOLDS} ORDER BY s.org_id, s.member_id
+CREATE TEMP TABLE build_scores ON COMMIT DROP AS
+SELECT s.org_id, s.member_id, {{day}} AS day, s.person AS user_id,
+    coalesce(e.points_7, 0) AS last_7, coalesce(e.total, 0) AS total
+FROM standings AS s LEFT JOIN build_earned AS e ON e.user_id = s.person WHERE s.activated AND {_HOLDS}
 """
 
-_BUILD_TABLES = ("build_earned", "build_own", "build_climb", "build_reach", "build_too_often")
+_OF_THE_DAY = "t.day = {day}"
+_WRITE_TOTALS = made_equal(
+    "org_totals", "org_id", f"org_id, day, {listed('own_{}')}, {listed('{}')}", "build_totals", of=_OF_THE_DAY
+)
+_WRITE_SCORES = made_equal(
+    "org_scores",
+    "org_id, member_id",
+    "org_id, member_id, day, user_id, last_7, total",
+    "build_scores",
+    of=_OF_THE_DAY,
+)
+
+_BUILD_TABLES = ("build_earned", "build_own", "build_climb", "build_reach", "build_too_often", "build_totals")
 
 
 async def keep_day(connection: asyncpg.Connection, day: date, *, scored: bool) -> None:
@@ -112,11 +124,14 @@ async def build_day(connection: asyncpg.Connection, day: date, *, scored: bool =
     await climb(connection, _CLIMB.format(**at), _CLIMB_ON.format(**at))
     await climb(connection, _SEVERAL.format(**at), _SEVERAL_ON.format(**at))
     await connection.execute(_TOO_OFTEN.format(**at))
-    await connection.execute(f"DELETE FROM org_totals WHERE day = {at['day']}")
-    await connection.execute(_WRITE.format(**at))
+    await connection.execute(_TOTALS.format(**at))
+    for statement in _WRITE_TOTALS:
+        await connection.execute(statement.format(**at))
     if scored:
-        await connection.execute(f"DELETE FROM org_scores WHERE day = {at['day']}")
         await connection.execute(_SCORES.format(**at))
+        for statement in _WRITE_SCORES:
+            await connection.execute(statement.format(**at))
+        await connection.execute("DROP TABLE build_scores")
         await connection.execute(f"DELETE FROM score_steps WHERE day = {at['day']}")
         await connection.execute(building().format(**at))
     await connection.execute(f"DROP TABLE {', '.join(_BUILD_TABLES)}")

@@ -81,3 +81,21 @@ async def count(connection: asyncpg.Connection, statement: str) -> int:
     """Run a statement and give how many rows it wrote."""
     tag: str = await connection.execute(statement)
     return int(tag.rpartition(" ")[2])
+
+
+def made_equal(table: str, key: str, columns: str, fresh: str, *, of: str = "true") -> tuple[str, str]:
+    """Two statements that make a table's rows (`of` a condition on `t`) those of a fresh one, and write what differs.
+
+    What is right is left as it is: no reader meets twice the rows, and nothing has to be cleaned up after it.
+    """
+    both, all_of_it = key.split(", "), columns.split(", ")
+    return (
+        f"""
+DELETE FROM {table} AS t WHERE {of}
+AND NOT EXISTS (SELECT FROM {fresh} AS f WHERE {listed("f.{} = t.{}", all_of_it, " AND ")})
+""",
+        f"""
+INSERT INTO {table} ({columns}) SELECT {columns} FROM {fresh} AS f
+WHERE NOT EXISTS (SELECT FROM {table} AS t WHERE {of} AND {listed("f.{} = t.{}", both, " AND ")}) ORDER BY {key}
+""",
+    )
