@@ -42,10 +42,10 @@ class Domain:
             self.release,
             *[self.transfer] * 3,
             *[self.go_on] * (2 if self.model.transfers else 0),
-            *[self.appoint] * 2,
+            *[self.appoint] * 3,
             self.remove,
             self.resign,
-            *[self.ask] * 3,
+            *[self.ask] * 4,
             *[self.answer] * (3 if open_ones else 1 if self.model.changes else 0),
             *[self.close] * (1 if len(self.model.orgs) > 3 else 0),
         ]
@@ -205,8 +205,13 @@ class Domain:
             self.allowed[org.id].add(self.persons[person].user_id)
 
     async def remove(self) -> None:
-        org = self.org()
-        person = self.dice.choice(sorted(org.admins) * 2 + list(range(4)))
+        """Somebody; more often than chance would have it who is to become the main admin."""
+        coming = [(c.org, int(c.after)) for c in self.model.changes if c.state == "asked" and c.kind != "rename"]
+        if coming and self.mostly():
+            org, person = self.dice.choice(coming)
+        else:
+            org = self.org()
+            person = self.dice.choice(sorted(org.admins) * 2 + list(range(4)))
         who = self.dice.choice([org.main, self.somebody(org)])
         path = self.path(org, "admins", self.persons[person].user_id)
         await self.call(who, lambda: self.model.remove(who, org, person), "DELETE", path)
@@ -219,13 +224,16 @@ class Domain:
     # Changes that a superior consents to
 
     async def ask(self) -> None:
-        org, kind = self.org(), self.dice.choice(["rename", "hand-over", "recovery"])
-        who = self.somebody(org)
+        kind = self.dice.choice(["rename", "hand-over", "hand-over", "recovery"])
+        # Who hands an org over is its main admin, to another admin, and of a certified one somebody else decides.
+        shared = [org for org in self.model.orgs if len(org.admins) > 1 and (org.superior or kind == "recovery")]
+        org = self.dice.choice(shared * 3 + self.model.orgs)
+        who = self.dice.choice([org.main, org.main, self.somebody(org)]) if kind == "hand-over" else self.somebody(org)
         if kind == "rename":
             name = self.dice.choice(self.names)
             said, body = lambda: self.model.ask_rename(who, org, name), {"name": name}
         else:
-            person = self.dice.choice(sorted(org.admins) * 2 + list(range(4)))
+            person = self.dice.choice(sorted(org.admins - {org.main}) * 4 + list(range(4)))
             ask = self.model.ask_hand_over if kind == "hand-over" else self.model.ask_recovery
             said, body = lambda: ask(who, org, person), {"main_admin_id": self.persons[person].user_id}
         asked, found = await self.call(who, said, "POST", self.path(org, "change-requests"), {"kind": kind} | body)
@@ -233,7 +241,8 @@ class Domain:
             asked.id = found["id"]
 
     async def answer(self) -> None:
-        change = self.dice.choice([c for c in self.model.changes if c.state == "asked"] * 3 + self.model.changes)
+        open_ones = [change for change in self.model.changes if change.state == "asked"]
+        change = self.dice.choice(open_ones if open_ones and self.mostly() else self.model.changes)
         answer = self.dice.choice(["approval", "approval", "refusal", "withdrawal"])
         side = change.org if answer == "withdrawal" else change.org.superior or self.org()
         who = self.somebody(side)
