@@ -90,8 +90,9 @@ async def list_units(db: AsyncConnection, asker: Asker, span: Span) -> UnitsOut:
 async def get_trend(db: AsyncConnection, asker: Asker, until: date, days: int) -> TrendOut:
     first = max(until - timedelta(days=days - 1), first_day_kept())
     asked = [first + timedelta(days=ahead) for ahead in range((until - first).days + 1)]
-    withheld = await asker.days_withheld(db, asked)
     rows = await queries.read_trend(db, asker.org_id, asked, asker.viewer)
+    # Only of the days that are told: one that is not kept is counted anew, for every org up to the asker's.
+    withheld = await asker.days_withheld(db, [row["day"] for row in rows])
     points = [
         TrendPointOut(
             day=row["day"],
