@@ -114,6 +114,8 @@ class Activation(Table):
         CheckConstraint("until >= since", name="range"),
         ForeignKeyConstraint(["org_id", "member_id"], ["members.org_id", "members.id"], name="activations_member_fkey"),
         Index("activations_org_id_member_id_key", "org_id", "member_id", unique=True, postgresql_where=_OPEN),
+        # The ended ones too: a past day is reported by them.
+        Index(None, "org_id", "member_id"),
         Index(None, "user_id"),
     )
 

@@ -88,8 +88,14 @@ def recounted(org_id: UUID | BindParameter[UUID], span: Span | SpanAsked, name: 
     return Figures(figures, branches.subquery(f"{name}_branches"))
 
 
-def summed(people: FromClause, keys: tuple[ColumnElement[Any], ...], earned: FromClause) -> Select[Any]:
-    """The figures of distinct people (`person`, `user_id`) by these keys of theirs; `earned`: user_id, points."""
+def summed(
+    people: FromClause, keys: tuple[ColumnElement[Any], ...], earned: FromClause, *, only_theirs: bool = False
+) -> Select[Any]:
+    """The figures of distinct people (`person`, `user_id`) by these keys of theirs; `earned`: user_id, points.
+
+    `only_theirs`: nobody has earned but these people. A full join is the same then, and never made row by row against
+    row, as a left one is where PostgreSQL takes the many people of an org for a few.
+    """
     return (
         select(
             *keys,
@@ -98,7 +104,7 @@ def summed(people: FromClause, keys: tuple[ColumnElement[Any], ...], earned: Fro
             func.count(earned.c.user_id).label("active"),
             func.coalesce(func.sum(earned.c.points), 0).label("points"),
         )
-        .select_from(people.outerjoin(earned, earned.c.user_id == people.c.user_id))
+        .select_from(people.outerjoin(earned, earned.c.user_id == people.c.user_id, full=only_theirs))
         .group_by(*keys)
     )
 
@@ -117,7 +123,7 @@ def standings(at: datetime | BindParameter[datetime]) -> FromClause:
         .scalar_subquery()
     )
     phone = cast(func.encode(func.substring(func.coalesce(former, Member.phone_index), 1, 16), "hex"), Uuid())
-    active = and_(Activation.org_id == Place.org_id, Activation.member_id == Place.member_id, _stood(Activation, at))
+    active = and_(Activation.org_id == Place.org_id, Activation.member_id == Place.member_id, stood(Activation, at))
     return (
         select(
             Place.org_id,
@@ -128,7 +134,7 @@ def standings(at: datetime | BindParameter[datetime]) -> FromClause:
         )
         .join(Member, and_(Member.org_id == Place.org_id, Member.id == Place.member_id))
         .outerjoin(Activation, active)
-        .where(_stood(Place, at))
+        .where(stood(Place, at))
         .subquery("standings")
     )
 
@@ -180,5 +186,6 @@ def _waiting(since: date | BindParameter[date], until: date | BindParameter[date
     )
 
 
-def _stood(table: type[Place | Activation], at: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
+def stood(table: type[Place | Activation], at: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
+    """Whether a row was one right before an instant."""
     return and_(table.since < at, or_(table.until.is_(None), table.until >= at))
