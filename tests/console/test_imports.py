@@ -78,8 +78,9 @@ async def test_a_file_that_is_no_sheet_says_why(people: People, open_screen: Ope
         await page.wait_for_selector(".notice.bad")
 
 
+@pytest.mark.parametrize("by", ["mouse", "keyboard"])
 async def test_a_press_is_a_click_also_where_the_page_reads_itself_anew_meanwhile(
-    people: People, open_screen: OpenScreen, signed_in: SignIn
+    people: People, open_screen: OpenScreen, signed_in: SignIn, by: str
 ) -> None:
     admin = await people.register()
     org = await admin.create_org()
@@ -90,13 +91,24 @@ async def test_a_press_is_a_click_also_where_the_page_reads_itself_anew_meanwhil
         page = desk.page
         await signed_in(desk, admin)
         await desk.go(f"/console{path}/{made['id']}")
-        await page.hover("text=取消导入")
-        await page.mouse.down()
-        async with page.expect_response(lambda answer: answer.url.endswith(f"{path}/{made['id']}")) as polled:
-            pass
-        await (await polled.value).finished()
-        await page.evaluate("() => new Promise((done) => setTimeout(done, 100))")
-        await page.mouse.up()
+
+        async def polled() -> None:
+            async with page.expect_response(lambda answer: answer.url.endswith(f"{path}/{made['id']}")) as poll:
+                pass
+            await (await poll.value).finished()
+            await page.evaluate("() => new Promise((done) => setTimeout(done, 100))")
+
+        if by == "mouse":
+            await page.hover("text=取消导入")
+            await page.mouse.down()
+            await polled()
+            await page.mouse.up()
+        else:
+            await page.focus("text=取消导入")
+            await polled()
+            await page.keyboard.down("Space")
+            await polled()
+            await page.keyboard.up("Space")
         await page.wait_for_selector("text=已取消，通讯录没有改动")
 
 

@@ -49,6 +49,13 @@ async def test_a_code_that_nobody_scanned_is_followed_by_a_new_one(
         # The old one is of no use any more, the new one is.
         refused = await person.post("/v1/scans", json={"code": first.rpartition("=")[2]})
         assert refused.status_code in {404, 410}, refused.text
+        # A part that is not answered, as where the network fails for a moment, is asked for again.
+        console.watched.expect(503)
+
+        async def fail(route: Route) -> None:
+            await route.fulfill(status=503, headers={"HX-Reswap": "none"})
+
+        await console.page.route("**/console/sign-in/*?renewals=*", fail, times=1)
         scanned = await person.post("/v1/scans", json={"code": second.rpartition("=")[2]})
         assert scanned.status_code == 201, scanned.text
         await console.page.wait_for_selector(f"text={person.name[0]}")

@@ -19,7 +19,9 @@ function follow(element) {
       if (!element.isConnected) return source.close();
       if (state === element.dataset.state) return;
       source.close();
-      htmx.ajax("GET", element.dataset.now, { target: element, swap: "outerHTML" });
+      // Where that fails the element is still there: a new stream begins with the state that it is in now.
+      const again = () => setTimeout(() => streams.delete(element) && element.isConnected && follow(element), 1000);
+      htmx.ajax("GET", element.dataset.now, { target: element, swap: "outerHTML" }).then(again, again);
     });
   }
 }
@@ -89,8 +91,10 @@ document.addEventListener("htmx:afterRequest", (event) => {
 document.addEventListener("close-dialogs", closeAll);
 
 let pressed = null;
-document.addEventListener("pointerdown", (event) => (pressed = event.target), true);
-for (const kind of ["pointerup", "pointercancel"]) {
+for (const kind of ["pointerdown", "keydown"]) {
+  document.addEventListener(kind, (event) => (pressed = event.target), true);
+}
+for (const kind of ["pointerup", "pointercancel", "keyup"]) {
   document.addEventListener(kind, () => setTimeout(() => (pressed = null)), true);
 }
 document.addEventListener("htmx:beforeSwap", (event) => {
