@@ -47,8 +47,11 @@ class Paging:
     after: tuple[Any, ...] | None
 
 
+_KEY: TypeAdapter[tuple[Any, ...]] = TypeAdapter(tuple[Any, ...])
+
+
 def encode_cursor(key: tuple[Any, ...]) -> str:
-    return base64.urlsafe_b64encode(TypeAdapter(tuple[Any, ...]).dump_json(key)).rstrip(b"=").decode()
+    return base64.urlsafe_b64encode(_KEY.dump_json(key)).rstrip(b"=").decode()
 
 
 def paged_by(*key: type) -> Any:

@@ -151,13 +151,11 @@ def figures_of(row: Any, prefix: str = "", *, withheld: bool = False) -> Figures
             points_per_head=None,
             participation=None,
         )
-    members, activated, active, points = (
-        int(row[f"{prefix}{name}"] or 0) for name in ("members", "activated", "active", "points")
-    )
+    members, active, points = int(row[prefix + "members"]), int(row[prefix + "active"]), int(row[prefix + "points"])
     return FiguresOut(
         withheld=False,
         members=members,
-        activated=activated,
+        activated=int(row[prefix + "activated"]),
         active=active,
         points=points,
         points_per_head=round(points / members, 2) if members else None,
