@@ -3,13 +3,15 @@
 import argparse
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from app.settings import Settings
 from bench import service
 from bench.events import ingest, totals_fresh
 from bench.flat import members_flat, overview_flat, overview_vs_recount, pages, rank_flat
+from bench.growth import GROWING, grown
 from bench.imports import import_100k
 from bench.memory import memory
 from bench.moves import move_50k, totals_fresh_transfer
@@ -20,8 +22,10 @@ from bench.service import Measured, Scale
 from bench.totals import recount_equal, totals_rebuild
 from bench.waiting import qr_waiters
 
+Measure = Callable[[Measured], list[Row]]
+
 # In this order: what changes much comes late, and what the process takes last.
-MEASURES: tuple[Callable[[Measured], list[Row]], ...] = (
+MEASURES: tuple[Measure, ...] = (
     read_org,
     read_overview,
     vs_django,
@@ -49,32 +53,57 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the world there; use it again the same day")
     parser.add_argument("--serve", action="store_true", help="only keep the world and the service up, until Ctrl-C")
     parser.add_argument("--only", nargs="*", metavar="NAME", help="only these rows")
+    parser.add_argument("--grow", action="store_true", help="how cost grows: at 1/50 of the scale, and at twice that")
     options = parser.parse_args()
-    scale = Scale(50, 0.3, 3, options.tree) if options.quick else Scale(1, 3.0, 5, options.tree)
     # Ended from outside, it still ends what it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended."))
-    failed: list[str] = []
     kept = Path(Settings().data_dir) / "bench.json"
-    with service.running(scale, options.keep) as measured:
-        if options.serve:
-            serve(measured)
-            return
-        print(HEAD)
-        rows: list[Row] = []
-        for measure in MEASURES:
-            if options.only and measure.__name__ not in options.only:
-                continue
-            try:
-                found = measure(measured)
-            except Exception as error:  # the others are still worth knowing
-                print(f"{measure.__name__:<22}could not be measured: {error!r}"[:300], flush=True)
-                failed.append(measure.__name__)
-                found = []
-            rows += found
-            print(*found, sep="\n", end="\n" if found else "", flush=True)
-            keep(rows, failed, kept)  # after each: whatever ends the run, what was measured stays
+    quick = Scale(50, 0.3, 3, options.tree)
+    print(HEAD)
+    if options.grow:
+        rows, failed = _grow(quick)
+        keep(rows, failed, kept)
+    else:
+        scale = quick if options.quick else Scale(1, 3.0, 5, options.tree)
+        with service.running(scale, options.keep) as measured:
+            if options.serve:
+                serve(measured)
+                return
+            asked = [measure for measure in MEASURES if not options.only or measure.__name__ in options.only]
+            _, failed = _measure(measured, asked, kept)
     if failed:
         sys.exit(f"Not measured: {', '.join(failed)}.")
+
+
+def _measure(measured: Measured, measures: Sequence[Measure], kept: Path | None = None) -> tuple[list[Row], list[str]]:
+    """Measure and print; gives the rows and the names of what could not be measured."""
+    rows: list[Row] = []
+    failed: list[str] = []
+    for measure in measures:
+        try:
+            found = measure(measured)
+        except Exception as error:  # the others are still worth knowing
+            print(f"{measure.__name__:<22}could not be measured: {error!r}"[:300], flush=True)
+            failed.append(measure.__name__)
+            found = []
+        rows += found
+        print(*found, sep="\n", end="\n" if found else "", flush=True)
+        if kept:
+            keep(rows, failed, kept)  # after each: whatever ends the run, what was measured stays
+    return rows, failed
+
+
+def _grow(single: Scale) -> tuple[list[Row], list[str]]:
+    """The rows of GROWING over a world and over one of twice its size, and how the one stands to the other."""
+    found, failed = [], []
+    for scale in (single, replace(single, divisor=single.divisor // 2)):
+        with service.running(scale) as measured:
+            rows, missing = _measure(measured, GROWING)
+        found.append(rows)
+        failed += missing
+    rows = [] if failed else grown(*found)
+    print(*rows, sep="\n", flush=True)
+    return rows, failed
 
 
 def serve(measured: service.Measured) -> None:
