@@ -248,13 +248,18 @@ async def keep_totals(url: str) -> tuple[float, float]:
         await connection.execute("SELECT make_partition('org_totals', $1, $2)", *day)
         await connection.execute("SELECT make_partition('org_scores', $1, $2)", *day)
         await connection.execute("INSERT INTO kept_days (day, scored) VALUES ($1, true)", today())
-        took = [await _seconds(connection.execute(SCAN))]
-        took.append(await _seconds(rebuild(connection)))
-        took.append(await _seconds(connection.execute(SCAN)))
+        took = await rebuilt_in(connection)
         await connection.execute("ANALYZE standings, tree_edges, org_totals, org_scores")
-        return took[1], (took[0] + took[2]) / 2
+        return took
     finally:
         await connection.close()
+
+
+async def rebuilt_in(connection: asyncpg.Connection) -> tuple[float, float]:
+    """The seconds of a full rebuild, and those of one bare scan of the day rows, before and after it."""
+    works = (lambda: connection.execute(SCAN), lambda: rebuild(connection), lambda: connection.execute(SCAN))
+    took = [await _seconds(work()) for work in works]
+    return took[1], (took[0] + took[2]) / 2
 
 
 async def _seconds(work: Awaitable[object]) -> float:
