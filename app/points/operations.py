@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit.operations import record
 from app.auth.access import ServiceScope
 from app.cipher import Cipher
-from app.points.schemas import Outcome, PointEventCreate, PointEventOut, PointEventsOut
+from app.points.schemas import Outcome, PointEventCreate, PointEventsOut
 
 DAYS_BACK = 30
 
@@ -98,8 +98,12 @@ async def record_point_events(
     The source is the client itself, so that no service can use up another's ids. Ledger, key and the fact that the
     totals are folded from are one statement's and commit together.
     """
-    times = [min(max(event.occurred_at, _LONG_AGO), _FAR_AHEAD) for event in events]
-    await db.execute(_MAKE_PARTITIONS, {"first": min(times), "last": max(times), "days_back": DAYS_BACK})
+    times = [event.occurred_at for event in events]
+    first, last = min(times), max(times)
+    if first < _LONG_AGO or last > _FAR_AHEAD:
+        times = [min(max(at, _LONG_AGO), _FAR_AHEAD) for at in times]
+        first, last = min(times), max(times)
+    await db.execute(_MAKE_PARTITIONS, {"first": first, "last": last, "days_back": DAYS_BACK})
     await db.execute(_PLAN_EACH_BATCH)
     phones = [None if event.phone is None else cipher.phone_index(event.phone) for event in events]
     statement, either = _RECORD, {}
@@ -126,8 +130,5 @@ async def record_point_events(
     if counted:
         after = {"counted": counted, "sent": len(events)}
         await record(db, scope.actor, "point_events.counted", subject=("point_events", None), after=after)
-    outcomes = [
-        PointEventOut(event_id=event.event_id, outcome=Outcome(outcome))
-        for event, outcome in zip(events, said, strict=True)
-    ]
-    return PointEventsOut(counted=counted, outcomes=outcomes)
+    outcomes = [{"event_id": event.event_id, "outcome": outcome} for event, outcome in zip(events, said, strict=True)]
+    return PointEventsOut.model_validate({"counted": counted, "outcomes": outcomes})
