@@ -16,9 +16,9 @@ from app.certification.tables import Certification, Invitation
 from app.cipher import hash_secret
 from app.errors import NotFound
 from app.orgs import tree
+from app.orgs.queries import name_has
 from app.orgs.tables import Org
 from app.paging import Paging
-from app.search import name_matches
 
 INVITATION_COLUMNS = (
     Invitation.id,
@@ -175,9 +175,7 @@ async def list_subordinates(
         .limit(paging.limit + 1)
     )
     if wanted is not None:
-        statement = statement.where(
-            name_matches(wanted, name=Org.name, grams=Org.name_grams, pinyin=Org.pinyin, initials=Org.initials)
-        )
+        statement = statement.where(name_has(wanted))
     if paging.after is not None:
         key = tuple_(Certification.subordinate_name, Certification.subordinate_id)
         statement = statement.where(key > tuple_(*map(literal, paging.after)))

@@ -31,7 +31,7 @@ from app.orgs import tree
 from app.orgs.regions import NATION
 from app.orgs.tables import Org, Unit
 from app.paging import Paging
-from app.search import name_matches
+from app.search import Spelling, name_matches
 
 
 async def get_card(db: AsyncConnection, org_id: UUID) -> OrgCard:
@@ -110,6 +110,8 @@ class OrgFilter:
 FEW = 50_000
 
 _Superior = aliased(Org, name="superior")
+# 中共, which a party org's name begins with.
+_OF_THE_PARTY = Spelling("zhonggong", "zg")
 
 
 async def search_orgs(db: AsyncConnection, user_id: UUID, wanted: OrgFilter, paging: Paging) -> Sequence[Any]:
@@ -152,12 +154,22 @@ async def search_orgs(db: AsyncConnection, user_id: UUID, wanted: OrgFilter, pag
     return (await db.execute(statement)).all()
 
 
+def name_has(wanted: str) -> ColumnElement[bool]:
+    """Whether an org's name has this in it or begins so in letters: nanjing finds 中共南京市委员会 as 南京 does."""
+    return name_matches(
+        wanted,
+        name=Org.name,
+        grams=Org.name_grams,
+        pinyin=Org.pinyin,
+        initials=Org.initials,
+        after=_OF_THE_PARTY,
+    )
+
+
 def _conditions(wanted: OrgFilter) -> Sequence[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if wanted.q is not None:
-        found.append(
-            name_matches(wanted.q, name=Org.name, grams=Org.name_grams, pinyin=Org.pinyin, initials=Org.initials)
-        )
+        found.append(name_has(wanted.q))
     if wanted.region_code is not None:
         found.append(_lies_in(wanted.region_code))
     # Written into the statement, not bound to it: an index of the few closed or outside-party orgs is found by value.

@@ -103,7 +103,8 @@ async def create_org(
 
 def _filter(
     q: Annotated[
-        SearchText | None, Query(description="Characters of the name, or its pinyin or initials from their beginning.")
+        SearchText | None,
+        Query(description="Characters of the name, or its pinyin or initials from their beginning, 中共 apart."),
     ] = None,
     region_code: Annotated[RegionCode | None, Query(description="In this region or one under it.")] = None,
     kind: Annotated[Kind | None, Query(description="`party` or `outside_party`.")] = None,

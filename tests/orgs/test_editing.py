@@ -226,6 +226,8 @@ async def test_finding_by_name_pinyin_initials_region_kind_and_status(people: Pe
         ("区委宣传", [party["id"]]),
         ("zhonggongchongqing", [party["id"]]),
         ("zgcq", [party["id"]]),
+        ("chongqing", [party["id"]]),  # nobody types the 中共 that party orgs begin with
+        ("cqsfl", [party["id"]]),
         ("njsxwq", [outside["id"]]),
         ("陵涪", []),
         ("fuling", []),  # pinyin is matched from its beginning
