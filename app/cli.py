@@ -84,12 +84,15 @@ def worker(
     import uvloop
 
     from app import logs, migration
-    from app.keys.indexing import require_index_keys
+    from app.starting import starting
 
     asyncio.run(migration.require_head(settings.database_url.get_secret_value()))
+    with starting():
+        from app.jobs.worker import run_worker
+        from app.keys.indexing import require_index_keys
+
     asyncio.run(require_index_keys(settings))
     logs.configure(settings.log_format or "console", process="worker")
-    from app.jobs.worker import run_worker
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_until_stopped(run_worker(settings)))

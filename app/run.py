@@ -19,6 +19,7 @@ from app import logs, migration, postgres
 from app.data_dir import hold
 from app.serving import STOP_SIGNALS, Server, listen, raise_file_limit
 from app.settings import Settings
+from app.starting import starting
 
 WORKER_STOP_SECONDS = 10
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
@@ -93,7 +94,8 @@ def _embedded(settings: Settings, steps: Steps) -> Iterator[postgres.EmbeddedPos
 
 async def _serve(settings: Settings, sockets: list[socket], steps: Steps) -> None:
     # After the refusals: importing the whole service takes longer than all of them.
-    from app.main import create_app
+    with starting():
+        from app.main import create_app
 
     def ready() -> None:
         if steps.stopping:  # asked to before the server listened to signals itself

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 
 from app import logs, migration
 from app.settings import CannotStart, Settings
+from app.starting import starting
 
 log = structlog.get_logger()
 
@@ -125,8 +126,9 @@ def serve(settings: Settings) -> None:
     logs.configure(settings.log_format or "json", process="api")
     raise_file_limit()
     # After the other refusals: importing the whole service takes longer than all of them.
-    from app.keys.indexing import require_index_keys
-    from app.main import create_app
+    with starting():
+        from app.keys.indexing import require_index_keys
+        from app.main import create_app
 
     asyncio.run(require_index_keys(settings))
 

@@ -4,6 +4,7 @@ Nothing is cleaned up between tests: each makes people and orgs of its own, with
 """
 
 import asyncio
+import gc
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -25,6 +26,7 @@ from app.db import migrate
 from app.jobs.worker import run_worker
 from app.main import create_app
 from app.settings import Settings
+from app.starting import starting
 from tests.contract import Contract
 from tests.people import People
 
@@ -47,6 +49,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_configure_node(node: Any) -> None:
     server, _ = node.config.stash[_SERVER]
     node.workerinput["server_url"] = server.url("postgres", postgres.SUPERUSER)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -127,7 +134,9 @@ def _logs() -> None:
 
 @pytest.fixture(scope="session")
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    application = create_app(settings)
+    with starting():
+        application = create_app(settings)
+        application.openapi()
     async with application.router.lifespan_context(application):
         yield application
 

@@ -16,6 +16,7 @@ from authlib.integrations.httpx_client import AsyncOAuth2Client as UntypedClient
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 from fastapi import FastAPI
 
+from app.auth import device_authorizations
 from app.settings import Settings
 from tests.auth.live import served_at_its_own_address
 from tests.people import People, Person
@@ -109,7 +110,8 @@ def oauth4webapi(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-async def test_oauth4webapi(url: str, person: Person, oauth4webapi: Path) -> None:
+async def test_oauth4webapi(url: str, person: Person, oauth4webapi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_authorizations, "INTERVAL", 1)  # it waits for as long as it is told to
     node = shutil.which("node")
     assert node is not None
     console = await asyncio.create_subprocess_exec(
