@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.auth.access import UserScope
@@ -51,7 +51,9 @@ async def list_sessions(db: AsyncConnection, scope: UserScope, paging: Paging) -
             (Session.id == scope.session_id).label("current"),
         )
         .join(OAuthClient, OAuthClient.id == Session.client_id)
-        .where(Session.user_id == scope.user_id, Session.ended_at.is_(None))
+        .where(Session.user_id == scope.user_id, Session.ended_at.is_(None), Session.expires_at > func.now())
+        # As long unused as its tokens and its cookie last, it has lapsed as well.
+        .where(Session.refreshed_at > func.now() - func.make_interval(0, 0, 0, 0, 0, 0, OAuthClient.refresh_seconds))
         .order_by(Session.id.desc())
         .limit(paging.limit + 1)
     )

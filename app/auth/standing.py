@@ -28,6 +28,7 @@ _user_columns = (
 _live_session = and_(
     Session.id == bindparam("session_id"),
     Session.ended_at.is_(None),
+    Session.expires_at > func.now(),
     User.id == Session.user_id,
     User.status == "active",
 )

@@ -28,7 +28,8 @@ ENGLISH: dict[str, str] = orjson.loads(files("app.console").joinpath("english.js
 
 
 class Words:
-    """Says things in the reader's language. The Chinese words are the key; `english.json` has the others."""
+    """Says things in the reader's language. The Chinese words are the key; `english.json` has the others. What follows
+    a `|` is not said: it tells apart what only another language has two words for."""
 
     def __init__(self, *, in_english: bool, zone: ZoneInfo = SHANGHAI) -> None:
         self.in_english = in_english
@@ -36,7 +37,7 @@ class Words:
         self.language = "en" if in_english else "zh-CN"
 
     def __call__(self, chinese: str, **values: object) -> str:
-        said = ENGLISH.get(chinese, chinese) if self.in_english else chinese
+        said = ENGLISH.get(chinese, chinese) if self.in_english else chinese.partition("|")[0]
         if not values:
             return said
         if any(isinstance(value, Markup) for value in values.values()):

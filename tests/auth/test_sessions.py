@@ -132,6 +132,21 @@ async def test_sessions_are_listed_with_client_and_device(person: Person) -> Non
     assert paged["items"] + rest["items"] == listed
 
 
+@pytest.mark.parametrize(
+    ("lapsed", "served"),
+    [("expires_at = now() - interval '1 second'", 401), ("refreshed_at = now() - interval '1 day'", 200)],
+)
+async def test_what_has_lapsed_is_no_signed_in_device(
+    person: Person, db: AsyncConnection, lapsed: str, served: int
+) -> None:
+    console = await sign_in_console(person)
+    mine = {"id": person.user_id}
+    await db.execute(text(f"UPDATE sessions SET {lapsed} WHERE user_id = :id AND client_id = 'xuezu-console'"), mine)
+    listed = (await person.get("/v1/me/sessions")).json()["items"]
+    assert [item["client"] for item in listed] == ["学组"]
+    assert await status(person.api, console["access_token"]) == served
+
+
 async def test_one_device_is_signed_out(person: Person) -> None:
     tokens = await sign_in_console(person)
     console = (await person.get("/v1/me/sessions")).json()["items"][0]
