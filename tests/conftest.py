@@ -53,6 +53,7 @@ def pytest_configure_node(node: Any) -> None:
 
 def pytest_collection_finish() -> None:
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)  # what the few minutes of a run leave lying is not much
     gc.enable()
 
 

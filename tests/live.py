@@ -1,12 +1,12 @@
 """The service behind a real socket, for clients that are not ours: in a thread with an event loop of its own."""
 
-import asyncio
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
+import uvloop
 
 from app.main import create_app
 from app.settings import Settings
@@ -20,7 +20,7 @@ def serving(settings: Settings) -> Iterator[str]:
         url = f"http://localhost:{port}"
         app = create_app(settings.model_copy(update={"port": port, "public_url": url}))
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
-        thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)
+        thread = threading.Thread(target=lambda: uvloop.run(server.serve([listener])), daemon=True)
         thread.start()
         try:
             while not server.started:
