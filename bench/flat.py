@@ -51,19 +51,53 @@ def members_flat(measured: Measured) -> list[Row]:
 
 
 def pages(measured: Measured) -> list[Row]:
-    """The console's pages of a group of 1,000, each beside the API's call of the same things; no goal is set."""
+    """The pages of a group of 1,000, and what they load by themselves, each beside the API's call of the same things;
+    no goal is set."""
     org = _groups(measured)[1]
-    api = _admin(measured, org)
-    cookie = _cookie(measured, org)
+    api, cookies = _admin(measured, org), {site: _cookie(measured, org, site) for site in ("console", "phone")}
+    desk, own, day = f"/console/orgs/{org}", f"/v1/orgs/{org}", today()
     beside = {
         "page_home": ("/console/", "/v1/me/orgs"),
-        "page_overview": (f"/console/orgs/{org}", f"/v1/orgs/{org}/reports/overview"),
-        "page_members": (f"/console/orgs/{org}/members", f"/v1/orgs/{org}/members"),
-        "page_reports": (f"/console/orgs/{org}/reports", f"/v1/orgs/{org}/reports/overview"),
-        "page_imports": (f"/console/orgs/{org}/imports", f"/v1/orgs/{org}/imports"),
+        "page_glance": (f"{desk}/glance", f"{own}/reports/trend?days=7"),
+        "page_overview": (desk, f"{own}/reports/overview"),
+        "page_members": (f"{desk}/members", f"{own}/members"),
+        "page_subordinates": (f"{desk}/subordinates", f"{own}/subordinates"),
+        "page_links": (f"{desk}/link-requests", f"{own}/link-requests"),
+        "page_people_moving": (f"{desk}/person-transfers", f"{own}/person-transfers"),
+        "page_removed": (f"{desk}/removed", f"{own}/members/removed"),
+        "page_exports": (f"{desk}/exports", f"{own}/exports"),
+        "page_imports": (f"{desk}/imports", f"{own}/imports"),
+        "page_reports": (f"{desk}/reports", f"{own}/reports/overview"),
+        "page_trend": (f"{desk}/reports/trend?days=30&day={day}", f"{own}/reports/trend?days=30"),
+        "page_report_units": (f"{desk}/reports/units", f"{own}/reports/units"),
+        "page_above": (f"{desk}/certification", f"{own}/certifications"),
+        "page_invitations": (f"{desk}/certification/invitations", f"{own}/invitations"),
+        "page_applications": (f"{desk}/certification/applications", f"{own}/applications"),
+        "page_below": (f"{desk}/certification/subordinates", f"{own}/subordinates"),
+        "page_transfers": (f"{desk}/certification/transfers", f"{own}/transfers"),
+        "page_promotions": (f"{desk}/certification/promotions", f"{own}/promotions"),
+        "page_settings": (f"{desk}/settings", f"{own}/change-requests"),
+        "page_admins": (f"{desk}/settings/admins", f"{own}/admins"),
+        "page_received": (f"{desk}/settings/received", f"{own}/change-requests"),
+        "page_audit": (f"{desk}/audit", f"{own}/audit"),
+        "page_security": ("/console/security", "/v1/me/sessions"),
+        "page_phone": ("/phone/", "/v1/me"),
+        "page_phone_inbox": ("/phone/inbox", "/v1/inbox"),
+        "page_phone_points": ("/phone/points", "/v1/me/points"),
+        "page_phone_ranking": (f"/phone/orgs/{org}/ranking", f"{own}/rankings"),
     }
+    parts = {"page_glance", "page_trend", "page_report_units"}
     return [
-        _beside(measured, name, (page, cookie), (call, api), None, p="p50_ms") for name, (page, call) in beside.items()
+        _beside(
+            measured,
+            name,
+            (page, cookies[page.split("/")[1]] | ({"HX-Request": "true"} if name in parts else {})),
+            (call, api),
+            None,
+            p="p50_ms",
+            share=1 / 4,
+        )
+        for name, (page, call) in beside.items()
     ]
 
 
@@ -90,12 +124,14 @@ def _beside(
     reference: tuple[str, dict[str, str]],
     goal: float | None,
     p: str = "p95_ms",
+    share: float = 1,
 ) -> Row:
-    """Latencies in rounds taken in turn."""
+    """Latencies in rounds taken in turn, each of a `share` of the scale's seconds."""
+    seconds = measured.scale.seconds * share
     figures: tuple[list[float], list[float]] = ([], [])
     for _ in range(measured.scale.rounds):
         for taken, (path, headers) in zip(figures, (ours, reference), strict=True):
-            run = load.get(measured.ours + path, headers, connections=CONNECTIONS, seconds=measured.scale.seconds)
+            run = load.get(measured.ours + path, headers, connections=CONNECTIONS, seconds=seconds)
             taken.append(getattr(run, p))
     return Row.of(name, figures[0], figures[1], goal, at_most=True, note=f"{p.partition('_')[0]} in ms")
 
@@ -108,8 +144,8 @@ def _admin(measured: Measured, org_id: UUID) -> dict[str, str]:
     return measured.sign_in(measured.main_admin(org_id))
 
 
-def _cookie(measured: Measured, org_id: UUID) -> dict[str, str]:
-    """The console's cookie of a new session of the org's main admin."""
+def _cookie(measured: Measured, org_id: UUID, site: str) -> dict[str, str]:
+    """The cookie, at the `console` or on the `phone`, of a new session of the org's main admin."""
     user_id = measured.main_admin(org_id)
     bearer = measured.sign_in(user_id)["Authorization"].removeprefix("Bearer ")
     claims = json.loads(base64.urlsafe_b64decode(bearer.split(".")[1] + "=="))
@@ -117,10 +153,10 @@ def _cookie(measured: Measured, org_id: UUID) -> dict[str, str]:
     carried = CarriedSession(
         user_id=user_id,
         session_id=claims["sid"],
-        client_id="xuezu-console",
+        client_id="xuezu-app",
         idle_seconds=3600,
         renewed_at=now,
         ends_at=now + 3600,
     )
-    sealed = Cipher(measured.settings).encrypt(carried.model_dump_json(), "xuezu-console")
-    return {"Cookie": f"xuezu-console={base64.urlsafe_b64encode(sealed).rstrip(b'=').decode()}"}
+    sealed = Cipher(measured.settings).encrypt(carried.model_dump_json(), f"xuezu-{site}")
+    return {"Cookie": f"xuezu-{site}={base64.urlsafe_b64encode(sealed).rstrip(b'=').decode()}"}
