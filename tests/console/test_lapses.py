@@ -62,6 +62,18 @@ async def test_a_code_that_nobody_scanned_is_followed_by_a_new_one(
         await console.page.wait_for_selector("text=已扫码")
 
 
+async def test_a_browser_that_cannot_run_the_pages_script_is_told(open_screen: OpenScreen) -> None:
+    async def too_new(route: Route) -> None:
+        await route.fulfill(body="", content_type="text/javascript")
+
+    async with open_screen() as console:
+        await console.go("/console/")
+        await expect(console.page.locator("[data-stuck]")).to_have_count(0)
+        await console.page.route("**/console.js", too_new)
+        await console.go("/console/")
+        await expect(console.page.locator("text=此浏览器无法使用管理后台")).to_be_visible()
+
+
 async def lapse(shown: Screen, settings: Settings) -> None:
     """The session's time is over from now on: what the cookie carries says so."""
     (kept,) = [one for one in await shown.context.cookies() if one["name"] == "xuezu-console"]

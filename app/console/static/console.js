@@ -3,6 +3,8 @@
 // Moments are written as this reader's clock says them: the pages are told which zone that is.
 document.cookie = `xuezu-zone=${Intl.DateTimeFormat().resolvedOptions().timeZone}; path=/; max-age=31536000; samesite=lax`;
 
+document.querySelector("[data-stuck]")?.remove();
+
 const streams = new WeakMap();
 
 /** Follow a stream: at each state that is not the one shown, the element is swapped for how things stand now. */
