@@ -108,4 +108,5 @@ async def revoke(request: Request, db: Db, scope: Writer, invitation_id: Invitat
         button=words("撤销"),
         act=lambda _: revoke_invitation(db, scope, invitation_id),
         said=words("邀请已撤销"),
+        name=scope.org.name,
     )

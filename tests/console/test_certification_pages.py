@@ -43,7 +43,8 @@ async def test_an_org_is_invited_applies_is_confirmed_found_and_released(people:
     assert "attachment" in picture.headers["content-disposition"]
     (code,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(picture.content)))
     assert code.text == link
-    assert "邀请已撤销" in await theirs.send(f"{spare}/revocation")
+    assert "与名称不一致" in await theirs.send(f"{spare}/revocation", 422)
+    assert "邀请已撤销" in await theirs.send(f"{spare}/revocation", name=above["name"])
     assert "已撤销" in await theirs.page(spare)
 
     for given, told in (

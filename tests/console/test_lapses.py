@@ -74,6 +74,29 @@ async def test_a_browser_that_cannot_run_the_pages_script_is_told(open_screen: O
         await expect(console.page.locator("text=此浏览器无法使用管理后台")).to_be_visible()
 
 
+async def test_what_does_not_come_is_told_and_waited_for_no_longer(
+    open_screen: OpenScreen, signed_in: SignIn, people: People
+) -> None:
+    person = await people.register()
+    org = await person.create_org()
+    async with open_screen() as console:
+        page = console.page
+        await signed_in(console, person)
+        console.watched.expected += ["net::ERR_FAILED", "htmx:sendError", "htmx:afterRequest"]
+        await page.route("**/reports/trend?*", lambda route: route.abort(), times=1)
+        await console.go(f"/console/orgs/{org['id']}")
+        await page.wait_for_selector("#notices >> text=没有连上服务器")
+        assert await page.locator("#trend >> text=未能载入").count() == 4
+        # Once the server answers again, the news is old.
+        await page.click("nav >> text=通讯录")
+        await page.route("**/members?*", lambda route: route.abort(), times=1)
+        await page.fill("#q", "王")
+        await page.wait_for_selector("[data-unreached]")
+        await page.fill("#q", person.name)
+        await page.wait_for_selector("text=共 1 人")
+        await expect(page.locator("[data-unreached]")).to_have_count(0)
+
+
 async def lapse(shown: Screen, settings: Settings) -> None:
     """The session's time is over from now on: what the cookie carries says so."""
     (kept,) = [one for one in await shown.context.cookies() if one["name"] == "xuezu-console"]

@@ -92,6 +92,21 @@ document.addEventListener("htmx:afterRequest", (event) => {
 });
 document.addEventListener("close-dialogs", closeAll);
 
+const unreached = document.getElementById("unreached");
+for (const kind of ["htmx:sendError", "htmx:responseError"]) {
+  document.addEventListener(kind, (event) => {
+    const notices = document.getElementById("notices");
+    const told = kind === "htmx:responseError" || notices.querySelector("[data-unreached]");
+    if (!told) notices.prepend(unreached.content.cloneNode(true));
+    // What was to come here does not: nothing says that it is still loading.
+    const waits = event.detail.elt;
+    if (!waits.matches("[aria-busy]")) return;
+    waits.removeAttribute("aria-busy");
+    for (const place of waits.querySelectorAll(".chart-wait, p")) place.textContent = unreached.dataset.instead;
+  });
+}
+document.addEventListener("htmx:afterOnLoad", () => document.querySelector("#notices [data-unreached]")?.remove());
+
 let pressed = null;
 for (const kind of ["pointerdown", "keydown"]) {
   document.addEventListener(kind, (event) => (pressed = event.target), true);
