@@ -17,10 +17,11 @@ from app.db import engine_url
 from app.points.days import today
 from app.reports.folding import edges
 from app.reports.folding.cycle import fold, keep_days
+from app.reports.folding.points import BATCHES
 from app.reports.folding.rebuild import rebuild
 from app.reports.folding.verify import differences
 from tests.conftest import migrated_database
-from tests.reports.test_folding import History, check_totals, earn, fold_all, viewer_of
+from tests.reports.test_folding import History, check_scores, check_totals, earn, fold_all, viewer_of
 from tests.reports.world import World, make_world, write_world
 
 
@@ -93,6 +94,35 @@ async def test_damage_is_named_and_mended(own_engine: AsyncEngine, folder: async
     await check_totals(folder, world, [today()])
 
 
+async def test_damage_stops_neither_the_folder_nor_a_rebuild(
+    own_engine: AsyncEngine, folder: asyncpg.Connection
+) -> None:
+    world, _ = await lived_world(own_engine, folder, random.Random(9))
+    await folder.execute("DELETE FROM standings")
+    await folder.execute("INSERT INTO place_facts (org_id, member_id) SELECT org_id, id FROM members")
+    await fold_all(folder)
+    await check_scores(folder, world, today())
+    await rebuild(folder)
+    assert await found(folder) == []
+    await check_totals(folder, world, [today()])
+
+
+async def test_a_rebuild_loses_nothing_of_what_waits(own_engine: AsyncEngine, folder: asyncpg.Connection) -> None:
+    world, _ = await lived_world(own_engine, folder, random.Random(10))
+    batches = 2 * BATCHES + 1
+    await folder.execute(
+        "INSERT INTO point_facts (user_ids, days, points) "
+        "SELECT ARRAY[$1::uuid], ARRAY[$2::date], ARRAY[1] FROM generate_series(1, $3)",
+        world.users[0],
+        today(),
+        batches,
+    )
+    world.events += [(world.users[0], today(), 1)] * batches
+    await rebuild(folder)
+    await check_totals(folder, world, [today()])
+    await check_scores(folder, world, today())
+
+
 async def test_what_is_right_is_not_written_again(own_engine: AsyncEngine, folder: asyncpg.Connection) -> None:
     await lived_world(own_engine, folder, random.Random(6))
     tables = ("standings", "tree_edges", "org_totals", "org_scores")
@@ -133,6 +163,43 @@ async def test_a_rebuild_goes_on_beside_the_folder(
 
 
 WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'kept_days'::regclass AND NOT granted)"
+
+
+@pytest.mark.parametrize("kept", ["meanwhile", "after it"])
+async def test_tomorrow_is_not_prepared_from_a_day_that_is_still_to_be_built(
+    own_engine: AsyncEngine, folder: asyncpg.Connection, verified_url: str, kept: str
+) -> None:
+    await lived_world(own_engine, folder, random.Random(11))
+    await folder.execute("DELETE FROM kept_days WHERE day > $1", today())
+    await folder.execute("UPDATE org_totals SET members = members + 1")
+    began, go_on = asyncio.Event(), asyncio.Event()
+    if kept == "meanwhile":
+        go_on.set()
+    built: list[date] = []
+
+    async def meanwhile() -> None:
+        began.set()
+        await go_on.wait()
+
+    beside = await asyncpg.connect(verified_url)
+    try:
+        async with beside.transaction():
+            await beside.execute("LOCK TABLE kept_days IN EXCLUSIVE MODE")
+            rebuilding = asyncio.create_task(rebuild(folder, on_day=built.append))
+            while not await beside.fetchval(WAITS):  # noqa: ASYNC110 — the database has no event for it
+                await asyncio.sleep(0.01)
+        keeping = asyncio.create_task(keep_days(beside, today(), tomorrow=True, meanwhile=meanwhile))
+        await began.wait()
+        assert today() not in built
+        if kept == "meanwhile":
+            await keeping
+            assert today() not in built
+        await rebuilding
+        go_on.set()
+        await keeping
+    finally:
+        await beside.close()
+    assert await found(folder) == []
 
 
 class _EndedError(Exception):

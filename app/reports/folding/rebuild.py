@@ -44,7 +44,7 @@ _STATE = (
     *made_equal("tree_edges", "subordinate_id, since", _EDGE, "fresh_edges"),
 )
 
-_KEPT = "SELECT scored FROM kept_days WHERE day = $1"
+_NEXT = "SELECT day, scored FROM kept_days WHERE day > $1 ORDER BY day LIMIT 1"
 
 
 async def rebuild(
@@ -55,7 +55,7 @@ async def rebuild(
     With `day_rows` those too, from the ledger, where its partitions have not been put away.
     """
     while await fold(connection):
-        await fold_all(connection)
+        pass
     await make_scratch(connection)
     async with connection.transaction(isolation="repeatable_read"):
         await connection.execute(ALONE)
@@ -67,10 +67,20 @@ async def rebuild(
             await connection.execute(_MONTHS)
         for statement in (*(_DAY_ROWS if day_rows else ()), *_STATE):
             await connection.execute(statement)
-    for kept in await connection.fetch("SELECT day FROM kept_days ORDER BY day"):
-        async with connection.transaction(isolation="repeatable_read"):
-            await connection.execute(ALONE)
-            scored = await connection.fetchval(_KEPT, kept["day"])
-            if scored is not None:
-                await build_day(connection, kept["day"], scored=scored)
-        on_day(kept["day"])
+    built = date.min
+    while following := await _build_next(connection, built):
+        on_day(built := following)
+
+
+async def _build_next(connection: asyncpg.Connection, after: date) -> date | None:
+    """Build the first kept day after another and give it; None where there is none: tomorrow may be kept meanwhile."""
+    async with connection.transaction(isolation="repeatable_read"):
+        await connection.execute(ALONE)
+        kept = await connection.fetchrow(_NEXT, after)
+        if kept is None:
+            return None
+        day: date = kept["day"]
+        await build_day(connection, day, scored=kept["scored"])
+        # The day that comes is prepared from this one: what has begun as a copy of what it was begins again.
+        await connection.execute("DELETE FROM prepared_days WHERE day = $1::date + 1", day)
+    return day
