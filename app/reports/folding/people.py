@@ -72,8 +72,10 @@ WHERE g.activated AND k.scored AND k.day >= g.since AND k.day < g.before
   AND o.org_id = g.org_id AND o.member_id = g.member_id AND o.day = k.day
 RETURNING o.org_id, o.day, o.last_7 AS was_7, o.total AS was_total, NULL::bigint AS now_7, NULL::bigint AS now_total
 """)
+# There is such a score already only where the standings were damaged, or where a rebuild has mended them and has not
+# come to the day yet: neither is to stop the folder.
 _SCORES_CAME = stepping("""
-INSERT INTO org_scores (org_id, member_id, day, user_id, last_7, total)
+INSERT INTO org_scores AS o (org_id, member_id, day, user_id, last_7, total)
 SELECT c.org_id, c.member_id, k.day, c.person,
     coalesce(sum(d.points) FILTER (WHERE d.day > k.day - 7), 0), coalesce(sum(d.points), 0)
 FROM fold_came AS c
@@ -81,7 +83,9 @@ JOIN fold_days AS k ON k.scored AND k.day >= c.since AND k.day < c.before
     AND (k.orgs_before IS NULL OR c.org_id < k.orgs_before)
 LEFT JOIN user_days AS d ON d.user_id = c.person AND d.day <= k.day
 WHERE c.activated GROUP BY c.org_id, c.member_id, k.day, c.person
-RETURNING org_id, day, NULL::bigint AS was_7, NULL::bigint AS was_total, last_7 AS now_7, total AS now_total
+ON CONFLICT (org_id, member_id, day)
+    DO UPDATE SET user_id = excluded.user_id, last_7 = excluded.last_7, total = excluded.total
+RETURNING o.org_id, o.day, OLD.last_7 AS was_7, OLD.total AS was_total, NEW.last_7 AS now_7, NEW.total AS now_total
 """)
 
 
