@@ -110,7 +110,7 @@ def summed(
 
 
 def standings(at: datetime | BindParameter[datetime]) -> FromClause:
-    """Who stood where right before an instant, a row a place: org_id, member_id, unit_id, user_id, person.
+    """Who stood where right before an instant, a row a place: org_id, user_id, person.
 
     A person is a user where the row was active, and else the phone, by its blind index (as a uuid, for its 16 bytes).
     """
@@ -127,8 +127,6 @@ def standings(at: datetime | BindParameter[datetime]) -> FromClause:
     return (
         select(
             Place.org_id,
-            Place.member_id,
-            Place.unit_id,
             Activation.user_id,
             func.coalesce(Activation.user_id, phone).label("person"),
         )
