@@ -18,6 +18,7 @@ from starlette.datastructures import UploadFile
 from app.cipher import Cipher
 from app.db import Table, db_of
 from app.errors import Conflict, Invalid, Problem
+from app.forms import read_form
 
 HEADER = "Idempotency-Key"
 _Key = TypeAdapter(Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")])
@@ -102,7 +103,7 @@ async def replay_or_claim(request: Request, principal: str) -> None:
 async def _request_hash(request: Request) -> bytes:
     seen = hashlib.sha256(f"{request.method} {request.url.path}?{request.url.query}\n".encode())
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
-        for name, value in (await request.form()).multi_items():
+        for name, value in (await read_form(request)).multi_items():
             seen.update(f"\n{name}=".encode())
             if isinstance(value, UploadFile):
                 seen.update(f"{value.filename}\n".encode("utf-8", "replace"))

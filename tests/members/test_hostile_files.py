@@ -4,9 +4,13 @@ import asyncio
 import io
 import os
 import socket
+import tempfile
 import zipfile
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -113,6 +117,45 @@ async def test_what_a_sheet_refers_to_is_neither_fetched_nor_run(tmp_path: Path)
 async def test_too_large(admin: Person, org_id: str) -> None:
     refused = await upload(admin, org_id, bytes(22 << 20))
     assert (refused.status_code, refused.json()["type"]) == (413, "/problems/body-too-large")
+    # One that does not say how large it is, is read no further than it may be large.
+    read = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal read
+        yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
+        while True:
+            read += 1
+            yield bytes(1 << 20)
+
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    refused = await admin.post(f"/v1/orgs/{org_id}/imports", content=endless(), headers=kind)
+    assert (refused.status_code, refused.json()["type"], read) == (413, "/problems/body-too-large", 21)
+
+
+@pytest.mark.parametrize("keyed", [False, True])
+async def test_a_sheet_on_its_way_in_lies_in_no_folder(
+    admin: Person, org_id: str, keyed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def folder(*_: object, **__: object) -> None:
+        raise AssertionError("a temporary file")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", folder)
+    headers = {"Idempotency-Key": str(uuid4())} if keyed else {}
+    sheet = csv_of() + b"\r\n" * (1 << 20)
+    path = f"/v1/orgs/{org_id}/imports"
+    taken = await admin.post(path, files={"file": ("a.csv", sheet)}, headers=headers)
+    assert taken.status_code == 202
+    assert (await admin.delete(f"{path}/{taken.json()['id']}")).status_code == 204
+    assert uploads_held() == 0
+
+
+def uploads_held() -> int:
+    """How many uploaded files this process has open."""
+    held = 0
+    for file in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):
+            held += "memfd:upload" in os.readlink(f"/proc/self/fd/{file}")
+    return held
 
 
 async def test_a_stranger_uploads_nothing(admin: Person, org_id: str, people: People) -> None:

@@ -5,11 +5,9 @@ take turns, so that they neither interleave nor crowd out another org's.
 """
 
 import asyncio
-import os
-import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, BinaryIO
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, func, select, text, update
@@ -17,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit.operations import Actor, record
 from app.db import on_constraint
+from app.forms import anonymous_file
 from app.jobs.queue import Busy, Job, Payload, Worker
 from app.keys.indexing import Indexing, hold_indexes
 from app.members.imports import merge, staging
@@ -71,7 +70,7 @@ async def _check(worker: Worker, org_id: UUID, begun: Any) -> dict[str, Any]:
     async with worker.engine.begin() as db:
         indexing = await hold_indexes(db, worker.cipher)
         kind = await db.scalar(select(Org.kind).where(Org.id == org_id))
-        with _anonymous_file() as file:
+        with anonymous_file() as file:
             async for part in unseal_file(db, worker.cipher, org_id, begun.id):
                 file.write(part)
             file.flush()
@@ -212,13 +211,6 @@ async def _turn(engine: AsyncEngine, org_id: UUID) -> AsyncIterator[None]:
         if not await held.scalar(text(mine), {"org_id": str(org_id)}):
             raise Busy
         yield
-
-
-def _anonymous_file() -> BinaryIO:
-    """A file without a name: in memory where the system has that, so that no sheet lies on a disk unencrypted."""
-    if hasattr(os, "memfd_create"):
-        return os.fdopen(os.memfd_create("sheet"), "w+b")
-    return tempfile.TemporaryFile()
 
 
 # Large ones leave room in every worker, so that an import of fifty rows does not wait behind one of a hundred thousand.

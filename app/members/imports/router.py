@@ -15,6 +15,7 @@ from app.auth.permissions import Permission
 from app.cipher import CipherDep
 from app.db import Db, TransactionalRoute
 from app.errors import BadRequest, BodyTooLarge, Invalid, UnsupportedMediaType, english, problems
+from app.forms import read_form
 from app.members.imports import operations, queries
 from app.members.imports.errors import (
     FileBomb,
@@ -207,20 +208,14 @@ _MODE, _UNKNOWN_UNITS = TypeAdapter(ImportMode), TypeAdapter(UnknownUnits)
 
 async def _read_form(request: Request) -> dict[str, Any]:
     """The form's parts. Read here and not by the framework, so that nobody uploads before they are known."""
-    most = request.app.state.settings.max_upload_mb << 20
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > most + (1 << 20):
-        raise BodyTooLarge
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise UnsupportedMediaType
-    form = await request.form(max_files=1, max_fields=10)
+    form = await read_form(request)
     wrong: list[dict[str, str]] = []
     found: dict[str, Any] = {}
     file = form.get("file")
     if not isinstance(file, UploadFile):
         wrong.append({"pointer": "/file", "code": "missing", "detail": "a file is needed"})
-    elif file.size is not None and file.size > most:
-        raise BodyTooLarge
     else:
         name = (file.filename or "").replace("\\", "/").rpartition("/")[2][-200:]
         found |= {"file": file.file, "file_name": name if not has_unshowable(name) else "…"}
