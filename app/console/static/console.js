@@ -114,6 +114,7 @@ for (const kind of ["pointerdown", "keydown"]) {
 for (const kind of ["pointerup", "pointercancel", "keyup"]) {
   document.addEventListener(kind, () => setTimeout(() => (pressed = null)), true);
 }
+addEventListener("blur", () => (pressed = null)); // what is let go in another window is not heard of
 document.addEventListener("htmx:beforeSwap", (event) => {
   // A poll that comes between press and release would take the button from under the hand: the next one comes soon.
   const asks = event.detail.requestConfig?.elt;
