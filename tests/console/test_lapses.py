@@ -71,7 +71,10 @@ async def test_a_browser_that_cannot_run_the_pages_script_is_told(open_screen: O
         await expect(console.page.locator("[data-stuck]")).to_have_count(0)
         await console.page.route("**/console.js", too_new)
         await console.go("/console/")
-        await expect(console.page.locator("text=此浏览器无法使用管理后台")).to_be_visible()
+        told = console.page.locator("text=此浏览器无法使用管理后台")
+        await expect(told).not_to_be_visible()  # at first: a slow one may still begin
+        await console.page.evaluate("document.getAnimations().forEach((one) => one.finish())")
+        await expect(told).to_be_visible()
 
 
 async def test_what_does_not_come_is_told_and_waited_for_no_longer(
