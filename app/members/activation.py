@@ -5,7 +5,7 @@ recycled, and then nothing is linked without an admin's consent. A consented lin
 account and its points are never touched from here.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.cipher import Cipher
+from app.jobs.queue import Payload, Worker, enqueue
 from app.keys.indexing import hold_indexes
 
 # Registering a phone and adding a row with it, at once, must not miss each other: both take the phone's lock before
@@ -59,9 +60,14 @@ _DEACTIVATE = text("""
 WITH ended AS (
     UPDATE activations SET until = clock_timestamp(), undone_by = :undone_by
     WHERE org_id = :org_id AND member_id = :member_id AND until IS NULL
+    RETURNING user_id, consented_by
+), inactive AS (
+    UPDATE members SET user_id = NULL WHERE org_id = :org_id AND id = :member_id AND user_id IS NOT NULL
 )
-UPDATE members SET user_id = NULL WHERE org_id = :org_id AND id = :member_id AND user_id IS NOT NULL
+SELECT user_id, consented_by FROM ended
 """).bindparams(bindparam("undone_by", type_=Uuid()))
+
+ACTIVATE = "activate_user"
 
 
 async def activate_user(db: AsyncConnection, cipher: Cipher, user_id: UUID) -> None:
@@ -105,11 +111,25 @@ async def activate_where(db: AsyncConnection, which: str, parameters: Mapping[st
         await db.execute(text(statement.format(which=which, agree=NAMES_AGREE)), parameters)
 
 
-async def deactivate_member(db: AsyncConnection, org_id: UUID, member_id: UUID, undone_by: UUID | None = None) -> bool:
-    """End the row's activation, whatever it rests on; gives whether there was one.
+async def activate_others(db: AsyncConnection, user_ids: Iterable[UUID]) -> None:
+    """Have these users looked for, whose links by consent end in this transaction: another row of the org may have
+    their phone, and could not be active beside. It is a job's, since it holds the phone before any row."""
+    for user_id in user_ids:
+        await enqueue(db, ACTIVATE, {"user_id": str(user_id)})
+
+
+async def activate_again(worker: Worker, payload: Payload) -> None:
+    """The job of `activate_others`."""
+    async with worker.engine.begin() as db:
+        await activate_user(db, worker.cipher, UUID(payload["user_id"]))
+
+
+async def deactivate_member(db: AsyncConnection, org_id: UUID, member_id: UUID, undone_by: UUID | None = None) -> None:
+    """End the row's activation, whatever it rests on.
 
     The person leaves; or an admin undoes the link (`undone_by`), and then the account is not linked to the row again
     without an admin's consent.
     """
     which = {"org_id": org_id, "member_id": member_id, "undone_by": undone_by}
-    return (await db.execute(_DEACTIVATE, which)).rowcount > 0
+    ended = (await db.execute(_DEACTIVATE, which)).all()
+    await activate_others(db, [row.user_id for row in ended if row.consented_by is not None])

@@ -114,6 +114,31 @@ async def test_somebody_added_by_hand_while_the_merge_is_about_to_commit_exists(
     assert len(await members_of(admin, org_id)) == 2
 
 
+async def test_who_registers_while_the_merge_is_about_to_commit_is_active_even_where_the_worker_dies_then(
+    admin: Person, org_id: str, worker: Work, people: People, after_merging: Meanwhile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, phone = fresh_name(), fresh_phone()
+    checked = await check(admin, org_id, worker, xlsx([(name, phone, "甲")]), unknown_units="create")
+    activate_late, deaths = merge.activate_late, [ConnectionError("the worker is gone, with everything merged")]
+
+    async def register() -> None:
+        await people.register(phone=phone, name=name)
+
+    async def dies_once(*arguments: Any) -> None:
+        if deaths:
+            raise deaths.pop()
+        await activate_late(*arguments)
+
+    monkeypatch.setattr(merge, "activate_late", dies_once)
+    after_merging(register)
+    await confirmed(admin, org_id, checked["id"])
+    await worker()
+    assert not deaths
+    assert (await read(admin, org_id, checked["id"]))["state"] == "done"
+    (member,) = await members_of(admin, org_id, q=name)
+    assert member["active"] is True
+
+
 @pytest.mark.parametrize("unknown", ["refuse", "create"])
 async def test_a_unit_removed_between_preview_and_merge(admin: Person, org_id: str, worker: Work, unknown: str) -> None:
     branch = await unit(admin, org_id, "甲")

@@ -9,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.operations import record
 from app.members.links import operations
-from tests.acts import Json, add_admin, add_member, done, list_all, refusal
+from tests.acts import Json, add_admin, add_member, add_unit, done, list_all, refusal
 from tests.auth.test_accounts import close
+from tests.members.sheets import Work, merge, xlsx
 from tests.people import People, Person, fresh_name, fresh_phone
 
 
@@ -294,3 +295,30 @@ async def test_closing_the_account_ends_the_request_and_forgets_the_name(
     row = (await db.execute(text("SELECT state, name_key, pinyin FROM link_requests WHERE id = :id"), asked)).one()
     assert tuple(row) == ("withdrawn", None, None)
     assert (await read(admin, org, member))["inactive_reason"] == "never-registered"
+
+
+@pytest.mark.parametrize("way", ["removed", "unlinked", "gone to another org", "not in the sheet"])
+async def test_a_row_with_the_accounts_own_phone_turns_active_once_the_other_no_longer_is(
+    people: People, worker: Work, way: str
+) -> None:
+    admin, person = await people.register(), await people.register()
+    org = await admin.create_org()
+    unit = await add_unit(admin, org, "一支部")
+    row = await add_member(admin, org, unit, name=person.name, phone=fresh_phone())
+    done(await admin.put(at(org, await ask(person, org), "/acceptance"), json={"member_id": row["id"]}))
+    own = await add_member(admin, org, unit, name=person.name, phone=person.phone)
+    assert (own["active"], own["inactive_reason"]) == (False, "already-in-directory")
+    path = f"/v1/orgs/{org['id']}/members/{row['id']}"
+    if way == "removed":
+        done(await admin.delete(path), 204)
+    elif way == "unlinked":
+        done(await admin.delete(f"{path}/activation"), 204)
+    elif way == "gone to another org":
+        there = await admin.create_org()
+        asked = done(await admin.post(f"{path}/transfers", json={"org_id": there["id"]}), 201)
+        done(await admin.put(f"/v1/orgs/{there['id']}/person-transfers/{asked['id']}/acceptance"))
+    else:
+        sheet = xlsx([(person.name, person.phone, "一支部")])
+        assert (await merge(admin, org["id"], worker, sheet, mode="replace-all", leaving=1))["counts"]["left"] == 1
+    await worker()
+    assert (await read(admin, org, own))["active"] is True

@@ -134,13 +134,13 @@ async def merge_import(worker: Worker, payload: Payload) -> None:
     async with _turn(worker.engine, org_id):
         async with worker.engine.begin() as db:
             begun = await _advance(db, org_id, import_id, ("confirmed", "merging"), state="merging")
-        if begun is None:
-            return
         with suppress(Cancelled):
             # Who was added by hand since the merge looked is found when it looks again.
             with on_constraint(("members_org_id_phone_index_key", Busy)):
-                async with worker.engine.begin() as db:
-                    await _merge(db, await hold_indexes(db, worker.cipher), org_id, begun)
+                if begun is not None:
+                    async with worker.engine.begin() as db:
+                        await _merge(db, await hold_indexes(db, worker.cipher), org_id, begun)
+            # Also where a worker was killed right after it had merged.
             async with worker.engine.begin() as db:
                 await hold_indexes(db, worker.cipher)
                 await merge.activate_late(db, org_id, import_id)

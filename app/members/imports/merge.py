@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.members.activation import NAMES_AGREE, activate_where
+from app.members.activation import NAMES_AGREE, activate_others, activate_where
 from app.members.imports.row_problems import UNIT_DEPTH
 from app.members.imports.staging import LEAVING, resolve_units
 
@@ -90,13 +90,16 @@ WITH leaving AS (SELECT m.id {LEAVING}),
 ended AS (
     UPDATE activations AS a SET until = greatest(now(), a.since) FROM leaving AS l
     WHERE a.org_id = :org_id AND a.member_id = l.id AND a.until IS NULL
+    RETURNING a.user_id, a.consented_by
 ),
 left_places AS (
     UPDATE places AS p SET until = greatest(now(), p.since) FROM leaving AS l
     WHERE p.org_id = :org_id AND p.member_id = l.id AND p.until IS NULL
+), removed AS (
+    UPDATE members AS m SET removed_at = now(), user_id = NULL, version = m.version + 1
+    FROM leaving AS l WHERE m.org_id = :org_id AND m.id = l.id
 )
-UPDATE members AS m SET removed_at = now(), user_id = NULL, version = m.version + 1
-FROM leaving AS l WHERE m.org_id = :org_id AND m.id = l.id
+SELECT user_id FROM ended WHERE consented_by IS NOT NULL
 """)
 
 
@@ -123,7 +126,7 @@ async def create_units(db: AsyncConnection, org_id: UUID) -> int:
 async def merge_people(db: AsyncConnection, org_id: UUID, *, party_org: bool, replace_all: bool) -> None:
     """Write what `people` decides: new rows, changed ones, places, activations; with `replace_all` who leaves."""
     if replace_all:
-        await db.execute(_REMOVE, {"org_id": org_id})
+        await activate_others(db, (await db.scalars(_REMOVE, {"org_id": org_id})).all())
     await db.execute(_ADD, {"org_id": org_id, "party_org": party_org})
     await db.execute(_ACTIVATE_ADDED, {"org_id": org_id})
     for statement in (_CHANGE, _TOUCH_MOVED, _END_PLACES, _BEGIN_PLACES):

@@ -19,7 +19,7 @@ from app.cipher import Cipher
 from app.db import on_constraint
 from app.errors import NotFound
 from app.keys.indexing import Indexing, hold_indexes
-from app.members.activation import hold_phones
+from app.members.activation import activate_others, hold_phones
 from app.members.errors import PartyMembersOnly
 from app.members.holding import refuse_admin
 from app.members.links.operations import find_named_org
@@ -121,7 +121,8 @@ async def accept_person_transfer(
     ):
         now = await db.scalar(select(func.clock_timestamp()))
         await _bring_in(db, indexing, scope.org_id, new_id, member, unit_ids or [None], now)
-    await db.execute(_LEAVE, {"org_id": transfer.org_id, "member_id": transfer.member_id, "now": now})
+    left = {"org_id": transfer.org_id, "member_id": transfer.member_id, "now": now}
+    await activate_others(db, (await db.scalars(_LEAVE, left)).all())
     if not await _end(db, ours, WAITS, **accepted):
         raise PersonTransferDecided
     await _record(db, scope, "person_transfer.accepted", transfer_id, scope.org_id, transfer.org_id)
@@ -167,11 +168,14 @@ async def _bring_in(
 _LEAVE = text("""
 WITH ended AS (
     UPDATE activations SET until = :now WHERE org_id = :org_id AND member_id = :member_id AND until IS NULL
+    RETURNING user_id, consented_by
 ), left_places AS (
     UPDATE places SET until = :now WHERE org_id = :org_id AND member_id = :member_id AND until IS NULL
+), removed AS (
+    UPDATE members SET removed_at = :now, user_id = NULL, version = version + 1
+    WHERE org_id = :org_id AND id = :member_id
 )
-UPDATE members SET removed_at = :now, user_id = NULL, version = version + 1
-WHERE org_id = :org_id AND id = :member_id
+SELECT user_id FROM ended WHERE consented_by IS NOT NULL
 """).bindparams(
     bindparam("org_id", type_=Uuid()),
     bindparam("member_id", type_=Uuid()),
