@@ -6,7 +6,7 @@ import random
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from datetime import date
+from datetime import date, timedelta
 from uuid import UUID
 
 import asyncpg
@@ -52,6 +52,9 @@ async def lived_world(engine: AsyncEngine, folder: asyncpg.Connection, chance: r
         await earn(db, world, events)
     await fold_all(folder)
     await keep_days(folder, today(), tomorrow=True)
+    # Of the older days, which are built and looked at in no other way, there need not be as many.
+    for table in ("kept_days", "org_totals"):
+        await folder.execute(f"DELETE FROM {table} WHERE day < $1", today() - timedelta(days=9))
     return world, History(chance, world)
 
 
