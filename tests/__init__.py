@@ -2,5 +2,11 @@
 (`app.starting`); `conftest` lets it be looked for again once they are collected."""
 
 import gc
+import importlib.util
+import sys
 
 gc.disable()
+
+# httpx looks for it anew in every folder at every call: nothing here runs on trio.
+if importlib.util.find_spec("sniffio") is None:
+    sys.modules["sniffio"] = None  # type: ignore[assignment]
