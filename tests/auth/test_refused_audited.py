@@ -22,15 +22,20 @@ Kept = Callable[[], Awaitable[dict[tuple[str, str], dict[str, Any]]]]
 
 @pytest.fixture
 async def kept(app: FastAPI, engine: AsyncEngine, db: AsyncConnection) -> Kept:
-    """What has been refused since the test began, by route and reason."""
+    """What has been refused since the test began, by route and reason; what the service wrote meanwhile is added up."""
     await app.state.refusals.write(engine)
     last = await db.scalar(text("SELECT uuidv7()"))
 
     async def read() -> dict[tuple[str, str], dict[str, Any]]:
         await app.state.refusals.write(engine)
-        since = text("SELECT * FROM audit_entries WHERE action = 'request.refused' AND id > :last")
+        since = text("SELECT * FROM audit_entries WHERE action = 'request.refused' AND id > :last ORDER BY id")
         rows = (await db.execute(since, {"last": last})).mappings().all()
-        return {(row["after"]["operation"], row["after"]["reason"]): dict(row) for row in rows}
+        found: dict[tuple[str, str], dict[str, Any]] = {}
+        for row in rows:
+            first = found.setdefault((row["after"]["operation"], row["after"]["reason"]), dict(row))
+            if first["id"] != row["id"]:
+                first["after"] |= {"times": first["after"]["times"] + row["after"]["times"]}
+        return found
 
     return read
 
