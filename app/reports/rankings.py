@@ -22,7 +22,6 @@ from sqlalchemy import (
     ScalarSelect,
     Select,
     Uuid,
-    and_,
     bindparam,
     case,
     func,
@@ -136,10 +135,11 @@ def _ranking(scores: _Scores, *, further: bool) -> Select[Any]:
     shown = union_all(_placed("page", page, scores), _placed("around", around, scores)).subquery("shown")
     head = select(scores.as_of.label("as_of"), scores.people.label("people")).subquery("head")
     me = func.coalesce(shown.c.member_id == select(mine.c.member_id).scalar_subquery(), False)
+    # Looked up one by one: a plan for any org takes its people to be few, and reads all of them to join these.
+    name = select(Member.name).where(Member.org_id == ORG, Member.id == shown.c.member_id).scalar_subquery()
     return (
-        select(head, shown, Member.name, me.label("me"))
+        select(head, shown, name.label("name"), me.label("me"))
         .select_from(head.outerjoin(shown, true()))
-        .outerjoin(Member, and_(Member.org_id == ORG, Member.id == shown.c.member_id))
         .order_by(shown.c.points.desc(), shown.c.member_id)
     )
 
