@@ -139,28 +139,29 @@ class RankingOut(Out):
     ranking: Page[RankOut]
 
 
-def figures_of(row: Any, prefix: str = "", *, withheld: bool = False) -> FiguresOut:
-    """The figures in a row's `members`, `activated`, `active`, `points` (by name, perhaps behind a prefix)."""
+_WITHHELD: dict[str, Any] = dict.fromkeys(FiguresOut.model_fields) | {"withheld": True}
+
+
+def figures_in(row: Any, prefix: str = "", *, withheld: bool = False) -> dict[str, Any]:
+    """The figures in a row's `members`, `activated`, `active`, `points` (by name, perhaps behind a prefix), as a
+    FiguresOut has them."""
     if withheld:
-        return FiguresOut(
-            withheld=True,
-            members=None,
-            activated=None,
-            active=None,
-            points=None,
-            points_per_head=None,
-            participation=None,
-        )
+        return _WITHHELD
     members, active, points = int(row[prefix + "members"]), int(row[prefix + "active"]), int(row[prefix + "points"])
-    return FiguresOut(
-        withheld=False,
-        members=members,
-        activated=int(row[prefix + "activated"]),
-        active=active,
-        points=points,
-        points_per_head=round(points / members, 2) if members else None,
-        participation=round(active / members, 4) if members else None,
-    )
+    return {
+        "withheld": False,
+        "members": members,
+        "activated": int(row[prefix + "activated"]),
+        "active": active,
+        "points": points,
+        "points_per_head": round(points / members, 2) if members else None,
+        "participation": round(active / members, 4) if members else None,
+    }
+
+
+def figures_of(row: Any, prefix: str = "", *, withheld: bool = False) -> FiguresOut:
+    """`figures_in` as a model."""
+    return FiguresOut(**figures_in(row, prefix, withheld=withheld))
 
 
 def rank_of(row: Any) -> RankOut:
