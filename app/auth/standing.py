@@ -32,6 +32,23 @@ _live_session = and_(
     User.id == Session.user_id,
     User.status == "active",
 )
+# What everybody who sees an org sees of it: an OrgCard.
+CARD = (
+    Org.id,
+    Org.name,
+    Org.region_code,
+    Org.kind,
+    Org.status,
+    Org.version,
+    Org.created_at,
+    Org.closed_at,
+    Org.main_admin_id,
+    select(Certification.superior_id)
+    .where(Certification.subordinate_id == Org.id, Certification.state == "certified")
+    .correlate(Org)
+    .scalar_subquery()
+    .label("superior_id"),
+)
 SESSION = DriverStatement(select(*_user_columns).select_from(Session).join(User, _live_session), "session_id")
 OPERATOR = DriverStatement(
     select(*_user_columns, exists().where(Operator.user_id == User.id, Operator.removed_at.is_(None)).label("operator"))
@@ -62,25 +79,10 @@ def _org_statement() -> Select[*tuple[Any, ...]]:
         .correlate(User)
         .scalar_subquery()
     )
-    superior = (
-        select(Certification.superior_id)
-        .where(Certification.subordinate_id == Org.id, Certification.state == "certified")
-        .correlate(Org)
-        .scalar_subquery()
-    )
     return (
         select(
             *_user_columns,
-            Org.id,
-            Org.name,
-            Org.region_code,
-            Org.kind,
-            Org.status,
-            Org.version,
-            Org.created_at,
-            Org.closed_at,
-            Org.main_admin_id,
-            superior.label("superior_id"),
+            *CARD,
             (Org.main_admin_id == User.id).label(Role.MAIN_ADMIN),
             admin.label(Role.ADMIN),
             member.label(Role.MEMBER),

@@ -24,6 +24,7 @@ from sqlalchemy.orm import aliased
 
 from app.admins.tables import OrgAdmin
 from app.auth.access import OrgCard
+from app.auth.standing import CARD
 from app.certification.tables import Certification
 from app.errors import NotFound
 from app.members.tables import Member
@@ -36,24 +37,7 @@ from app.search import Spelling, name_matches
 
 async def get_card(db: AsyncConnection, org_id: UUID) -> OrgCard:
     """An org's card, read anew after it was written."""
-    superior = (
-        select(Certification.superior_id)
-        .where(Certification.subordinate_id == Org.id, Certification.state == "certified")
-        .correlate(Org)
-        .scalar_subquery()
-    )
-    statement = select(
-        Org.id,
-        Org.name,
-        Org.region_code,
-        Org.kind,
-        Org.status,
-        Org.version,
-        Org.created_at,
-        Org.closed_at,
-        Org.main_admin_id,
-        superior.label("superior_id"),
-    ).where(Org.id == org_id)
+    statement = select(*CARD).where(Org.id == org_id)
     return OrgCard(**(await db.execute(statement)).one()._mapping)
 
 
