@@ -20,6 +20,12 @@ def etag(version: int) -> str:
     return f'"{version}"'
 
 
+def require_version(present: int, read: int | None) -> None:
+    """Raise EditedMeanwhile where the caller said which version they read, and it is not the present one."""
+    if read is not None and present != read:
+        raise EditedMeanwhile
+
+
 def _if_match(
     if_match: Annotated[
         str | None, Header(max_length=200, description="The ETag that was read; 412 where it has changed since.")

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.tables import OrgAdmin
 from app.errors import NotFound
-from app.etags import EditedMeanwhile
+from app.etags import require_version
 from app.members.errors import MemberIsAdmin
 from app.members.tables import Member
 
@@ -24,8 +24,7 @@ async def hold_member(db: AsyncConnection, org_id: UUID, member_id: UUID, versio
     ).one_or_none()
     if row is None:
         raise NotFound
-    if version is not None and row.version != version:
-        raise EditedMeanwhile
+    require_version(row.version, version)
     return row
 
 

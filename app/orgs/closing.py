@@ -11,7 +11,7 @@ from app.certification.edges import end_edge
 from app.certification.tables import Certification
 from app.certification.trace import record_on_each
 from app.db import on_constraint
-from app.etags import EditedMeanwhile
+from app.etags import require_version
 from app.orgs import tree
 from app.orgs.errors import OrgHasSubordinates
 from app.orgs.locking import find_superior_id, hold
@@ -47,8 +47,7 @@ async def close_org(db: AsyncConnection, scope: OrgScope, version: int | None) -
     """Close the org. Raises EditedMeanwhile, OrgHasSubordinates, OrgClosed."""
     await tree.lock_hierarchy(db)
     org = (await hold(db, scope))[scope.org_id]
-    if version is not None and org.version != version:
-        raise EditedMeanwhile
+    require_version(org.version, version)
     superior_id = await find_superior_id(db, scope.org_id)
     released = await end_edge(db, scope.org_id)
     if released is not None and superior_id is not None:

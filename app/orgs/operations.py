@@ -10,7 +10,7 @@ from app.admins.tables import OrgAdmin
 from app.audit.operations import record
 from app.auth.access import OrgScope, UserScope
 from app.cipher import Cipher
-from app.etags import EditedMeanwhile
+from app.etags import require_version
 from app.members.operations import place_admin
 from app.orgs import names
 from app.orgs.errors import PartyMemberRequired, UnknownRegion
@@ -68,8 +68,7 @@ async def update_org(db: AsyncConnection, scope: OrgScope, body: OrgUpdate, vers
     Raises EditedMeanwhile, UnknownRegion, the first of the name's errors (S3), SiblingNameTaken, ChangeRequestOpen.
     """
     org = (await hold(db, scope))[scope.org_id]
-    if version is not None and org.version != version:
-        raise EditedMeanwhile
+    require_version(org.version, version)
     if body.region_code is not None and body.region_code != org.region_code:
         if find_region(body.region_code) is None:
             raise UnknownRegion

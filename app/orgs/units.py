@@ -13,7 +13,7 @@ from app.audit.operations import record
 from app.auth.access import OrgScope
 from app.db import on_constraint
 from app.errors import NotFound
-from app.etags import EditedMeanwhile
+from app.etags import require_version
 from app.orgs import tree
 from app.orgs.errors import UnitHasPeople, UnitHasUnits, UnitNameTaken, UnitTooDeep, UnitUnderItself, UnknownUnit
 from app.orgs.locking import hold
@@ -194,8 +194,7 @@ async def _get_live(db: AsyncConnection, org_id: UUID, unit_id: UUID, version: i
     ).one_or_none()
     if row is None:
         raise NotFound
-    if version is not None and row.version != version:
-        raise EditedMeanwhile
+    require_version(row.version, version)
     return row
 
 
