@@ -5,14 +5,21 @@ import random
 from collections import defaultdict
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.audit.operations import Actor
+from app.auth.access import ServiceScope
+from app.cipher import Cipher
 from app.points.days import SHANGHAI
+from app.points.operations import record_point_events
+from app.points.schemas import PointEventCreate
 from tests.people import People, Person, fresh_phone
 from tests.points.services import PointsService, event, sign_in_service
 
@@ -39,6 +46,21 @@ async def test_events_count_for_a_user_by_id_or_by_phone(people: People, service
     assert [day["kinds"] for day in mine["days"]] == [{"article": 3, "video": 4}]
     assert mine["days"][0]["points"] == 7
     assert mine["days"][0]["events"] == 2
+
+
+async def test_a_batch_is_planned_for_what_it_holds(app: FastAPI, service: PointsService, engine: AsyncEngine) -> None:
+    """From the sixth time on PostgreSQL would take a plan for any batch, which is a bad one for a thousand events."""
+    scope = ServiceScope(service.source, frozenset(), Actor())
+    cipher: Cipher = app.state.cipher
+    async with engine.begin() as db:
+        for _ in range(8):
+            sent = PointEventCreate.model_validate(event(str(uuid4())))
+            await record_point_events(db, cipher, scope, [sent])
+        planned = text(
+            "SELECT custom_plans >= 8, generic_plans FROM pg_prepared_statements WHERE statement LIKE :written"
+        )
+        plans = (await db.execute(planned, {"written": "%INSERT INTO point_event_keys%"})).all()
+    assert plans == [(True, 0)]
 
 
 async def test_an_event_sent_again_counts_once_whatever_it_says_now(people: People, service: PointsService) -> None:
