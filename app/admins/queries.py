@@ -77,8 +77,14 @@ async def list_admin_invitations(
     return [_admin_invitation_out(cipher, row) for row in (await db.execute(statement)).all()]
 
 
-async def get_admin_invitation(db: AsyncConnection, cipher: Cipher, invitation_id: UUID) -> AdminInvitationOut:
-    row = (await db.execute(_admin_invitations().where(AdminInvitation.id == invitation_id))).one()
+async def get_admin_invitation(
+    db: AsyncConnection, cipher: Cipher, org_id: UUID, invitation_id: UUID
+) -> AdminInvitationOut:
+    """One of the org's invitations. Raises NotFound."""
+    one = _admin_invitations().where(AdminInvitation.org_id == org_id, AdminInvitation.id == invitation_id)
+    row = (await db.execute(one)).one_or_none()
+    if row is None:
+        raise NotFound
     return _admin_invitation_out(cipher, row)
 
 

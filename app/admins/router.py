@@ -60,7 +60,7 @@ async def create_admin_invitation(scope: MainAdmin, body: Invitee, db: Db, ciphe
     """Invite somebody, by phone, to be an admin (S4). The answer is the same whoever holds the phone, if anybody does;
     verification is checked when they accept."""
     invitation_id = await operations.invite_admin(db, cipher, scope, body)
-    return await queries.get_admin_invitation(db, cipher, invitation_id)
+    return await queries.get_admin_invitation(db, cipher, scope.org_id, invitation_id)
 
 
 @router.get("/orgs/{org_id}/admin-invitations")

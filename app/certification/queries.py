@@ -135,12 +135,9 @@ class TimeRange:
     until: datetime | None = None
 
 
-async def list_certifications(
-    db: AsyncConnection, org_id: UUID, paging: Paging, during: TimeRange = TimeRange()
-) -> Sequence[Any]:
-    """Every edge there was or is asked for above an org, newest first, with its time range: of those that held or
-    waited at some time of `during`."""
-    statement = (
+def _certifications(org_id: UUID) -> Select[*tuple[Any, ...]]:
+    """The edges above an org, with the name of the org above."""
+    return (
         select(
             *APPLICATION_COLUMNS,
             Org.name.label("superior_name"),
@@ -149,9 +146,23 @@ async def list_certifications(
         )
         .join(Org, Org.id == Certification.superior_id)
         .where(Certification.subordinate_id == org_id)
-        .order_by(Certification.id.desc())
-        .limit(paging.limit + 1)
     )
+
+
+async def get_certification(db: AsyncConnection, org_id: UUID, certification_id: UUID) -> Any:
+    """One edge that there was or is asked for above an org. Raises NotFound."""
+    row = (await db.execute(_certifications(org_id).where(Certification.id == certification_id))).one_or_none()
+    if row is None:
+        raise NotFound
+    return row
+
+
+async def list_certifications(
+    db: AsyncConnection, org_id: UUID, paging: Paging, during: TimeRange = TimeRange()
+) -> Sequence[Any]:
+    """Every edge there was or is asked for above an org, newest first, with its time range: of those that held or
+    waited at some time of `during`."""
+    statement = _certifications(org_id).order_by(Certification.id.desc()).limit(paging.limit + 1)
     if during.since is not None:
         ended = case((Certification.certified_at.is_(None), Certification.decided_at), else_=Certification.released_at)
         statement = statement.where(or_(ended.is_(None), ended >= during.since))

@@ -59,16 +59,18 @@ async def invite(request: Request, db: Db, cipher: CipherDep, scope: MainAdmin, 
 
 
 @confirmed(router, "/admin-invitations/{invitation_id}/withdrawal")
-def withdraw(request: Request, db: Db, scope: MainAdmin, invitation_id: Annotated[UUID, Path()]) -> Confirmation:
-    """Takes an invitation back."""
-    words = words_of(request)
+async def withdraw(
+    request: Request, db: Db, cipher: CipherDep, scope: MainAdmin, invitation_id: Annotated[UUID, Path()]
+) -> Confirmation:
+    """Takes an invitation back, the org's name having been typed."""
+    one, words = await queries.get_admin_invitation(db, cipher, scope.org_id, invitation_id), words_of(request)
     return Confirmation(
-        title=words("撤回邀请"),
+        title=words("撤回对 {phone} 的邀请", phone=one.phone) if one.phone else words("撤回邀请"),
         says=words("撤回后对方不能再接受；需要时可以重新邀请。"),
         button=words("撤回"),
         act=lambda _: operations.withdraw_admin_invitation(db, scope, invitation_id),
         said=words("邀请已撤回"),
-        danger=False,
+        name=scope.org.name,
     )
 
 

@@ -60,7 +60,7 @@ async def approve(request: Request, db: Db, scope: Writer, application_id: Appli
 
 @confirmed(router, "/{application_id}/refusal")
 async def refuse(request: Request, db: Db, scope: Writer, application_id: ApplicationId) -> Confirmation:
-    """Refuses the applicant."""
+    """Refuses the applicant, whose name has been typed, with a reason."""
     one, words = await queries.get_received_application(db, scope.org_id, application_id), words_of(request)
     return Confirmation(
         title=words("拒绝“{name}”的申请", name=one.subordinate_name),
@@ -68,5 +68,6 @@ async def refuse(request: Request, db: Db, scope: Writer, application_id: Applic
         button=words("拒绝"),
         act=lambda reason: refuse_application(db, scope, application_id, reason),
         said=words("已拒绝，理由已告知对方"),
+        name=one.subordinate_name,
         reason=words("拒绝的理由"),
     )

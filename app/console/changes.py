@@ -89,18 +89,19 @@ async def ask_recovery(request: Request, db: Db, scope: Writer, form: PageForm) 
 
 @confirmed(router, "/change-requests/{request_id}/withdrawal")
 async def withdraw(request: Request, db: Db, scope: Writer, request_id: RequestId) -> Confirmation:
-    """Takes back what the org asked."""
+    """Takes back what the org asked: the new name is typed, or the name of who was to be main admin."""
     one: ChangeRequestOut = await queries.get_change_request(db, scope.org_id, request_id)
     if one.org_id != scope.org_id:
         raise NotFound
     words = words_of(request)
+    name = one.name_after or (one.main_admin_after and one.main_admin_after.name) or one.org_name
     return Confirmation(
-        title=words("撤回申请"),
+        title=words("撤回“{name}”的申请", name=name),
         says=words("撤回后一切保持不变；需要时可以重新申请。"),
         button=words("撤回"),
         act=lambda _: withdraw_change_request(db, scope, request_id),
         said=words("申请已撤回"),
-        danger=False,
+        name=name,
     )
 
 

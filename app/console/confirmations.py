@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import TypeAdapter, ValidationError
 
-from app.console.forms import Form, PageForm, refusal_of, show_form, typed
+from app.console.forms import Form, PageForm, is_typed, refusal_of, show_form
 from app.console.notices import Undo, done
 from app.db import Db
 from app.errors import Problem
@@ -33,6 +33,7 @@ class Confirmation:
     reason: str | None = None
     """The label of the reason that has to be given."""
     danger: bool = True
+    """It takes from somebody what they have, or ends what they wait for: confirmed by a name, or taken back."""
     changed: str = PAGE_CHANGED
     """The parts of the page that show what is different now."""
     leads_to: str | None = None
@@ -41,6 +42,10 @@ class Confirmation:
     """Fields that go along unseen."""
     undo: Undo | None = None
     """How it is taken back, offered at once."""
+
+    def __post_init__(self) -> None:
+        if self.danger and not (self.name or self.undo):
+            raise ValueError(f"Neither confirmed by a name nor taken back: {self.title}")
 
 
 Question = TypeVar("Question", bound=Callable[..., Confirmation | Awaitable[Confirmation]])
@@ -68,7 +73,7 @@ def confirmed(router: APIRouter, path: str) -> Callable[[Question], Question]:
 async def outcome_of(db: Db, asked: Confirmation, form: Form) -> Problem | Set[str]:
     """Does it, and gives nothing; or why it was refused, or the names of the fields that are wrong."""
     wrong = set()
-    if asked.name is not None and typed(form) != asked.name:
+    if asked.name is not None and not is_typed(asked.name, form):
         wrong.add("name")
     reason = ""
     if asked.reason is not None:

@@ -56,7 +56,7 @@ async def approve(request: Request, db: Db, scope: Writer, request_id: RequestId
 
 @confirmed(router, "/{request_id}/refusal")
 async def refuse(request: Request, db: Db, scope: Writer, request_id: RequestId) -> Confirmation:
-    """Refuses, with a reason that the org's admins read."""
+    """Refuses, the org's name having been typed, with a reason that its admins read."""
     one, words = await _received(db, scope, request_id), words_of(request)
     return Confirmation(
         title=words("拒绝“{name}”的申请", name=one.org_name),
@@ -64,6 +64,7 @@ async def refuse(request: Request, db: Db, scope: Writer, request_id: RequestId)
         button=words("拒绝"),
         act=lambda reason: refuse_change_request(db, scope, request_id, reason),
         said=words("已拒绝，理由已告知对方"),
+        name=one.org_name,
         reason=words("拒绝的理由"),
     )
 

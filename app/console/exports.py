@@ -73,15 +73,15 @@ async def read_content(request: Request, db: Db, cipher: CipherDep, scope: Reade
 
 @confirmed(router, "/{export_id}/deletion")
 async def delete(request: Request, db: Db, scope: Reader, export_id: ExportId) -> Confirmation:
-    """Deletes the file; one that is being made is cancelled."""
-    await get_export(db, scope, export_id)
-    words = words_of(request)
+    """Deletes the file, its name having been typed; one that is being made is cancelled."""
+    one, words = await get_export(db, scope, export_id), words_of(request)
     return Confirmation(
-        title=words("删除导出"),
+        title=words("删除导出 {name}", name=one.file_name),
         says=words("文件立即删除；需要时可以重新导出。通讯录不受影响。"),
         button=words("删除"),
         act=lambda _: delete_export(db, scope, export_id),
         said=words("导出已删除"),
+        name=one.file_name,
     )
 
 

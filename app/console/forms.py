@@ -1,5 +1,6 @@
 """What a page's form sends, checked by the same schemas as the API's bodies, and given back where it is wrong."""
 
+import unicodedata
 from collections.abc import Awaitable, Mapping, Set
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -91,9 +92,15 @@ def show_form(request: Request, template: str, form: Form, outcome: Outcome = No
     return part(request, template, status, form=form, wrong=wrong, problem=problem, **shown)
 
 
-def typed(form: Form) -> str:
-    """The name that was typed to confirm an act, without the isolates that a copied one may bring along."""
-    return form.get("name", "").strip("\u2068\u2069 \t\n")
+def is_typed(name: str, form: Form) -> bool:
+    """Whether the name was typed that confirms an act: spaces, punctuation, width and case may be any keyboard's, and
+    a copied name may bring its isolates along."""
+    given = form.get("name", "")
+    return given.strip() == name or _bare(given) == _bare(name) != ""
+
+
+def _bare(name: str) -> str:
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", name).casefold()))
 
 
 async def refusal_of(db: Db, done: Awaitable[T]) -> T | Problem:

@@ -48,8 +48,8 @@ _PLACES = {
     "change-request": "/console/orgs/{org_id}/settings/received",
     "recovery": "/console/orgs/{org_id}/settings",
     "transfer": "/console/orgs/{org_id}/certification/transfers/{id}",
-    "admin-invitation": "/console/offers/admin-invitations/{id}",
-    "promotion": "/console/offers/promotions/{id}",
+    "admin-invitation": "/console/offers/admin-invitation/{id}",
+    "promotion": "/console/offers/promotion/{id}",
     "link-request": "/console/orgs/{org_id}/link-requests",
     "person-transfer": "/console/orgs/{org_id}/person-transfers",
 }

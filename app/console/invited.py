@@ -10,8 +10,9 @@ from app.admins.operations import accept_admin_invitation, refuse_admin_invitati
 from app.admins.queries import get_received_admin_invitation
 from app.auth.access import SignedIn, UserScope
 from app.cipher import CipherDep
+from app.console.confirmations import Confirmation, confirmed
 from app.console.forms import refusal_of
-from app.console.rendering import page
+from app.console.rendering import page, words_of
 from app.console.route import ConsoleRoute
 from app.console.standing import at_home
 from app.db import Db
@@ -21,7 +22,7 @@ from app.orgs.promotions import accept_promotion, refuse_promotion
 
 router = APIRouter(prefix="/console/offers", route_class=ConsoleRoute, include_in_schema=False)
 
-Kind = Literal["admin-invitations", "promotions"]
+Kind = Literal["admin-invitation", "promotion"]
 OfferId = Annotated[UUID, Path()]
 
 
@@ -37,7 +38,7 @@ async def accept(
 ) -> Response:
     """Accepts it, and goes to the org."""
     accepting: Awaitable[Any]
-    if kind == "promotions":
+    if kind == "promotion":
         accepting = accept_promotion(db, cipher, scope, offer_id)
     else:
         accepting = accept_admin_invitation(db, cipher, scope, offer_id)
@@ -48,22 +49,33 @@ async def accept(
     return Response(status_code=303, headers={"Location": f"/console/orgs/{org_id}"})
 
 
-@router.post("/{kind}/{offer_id}/refusal")
-async def refuse(request: Request, db: Db, scope: SignedIn, kind: Kind, offer_id: OfferId) -> Response:
-    """Declines it."""
-    refusing = refuse_promotion if kind == "promotions" else refuse_admin_invitation
-    outcome = await refusal_of(db, refusing(db, scope, offer_id))
-    if isinstance(outcome, Problem):
-        return await _show(request, db, scope, kind, offer_id, outcome)
-    return Response(status_code=303, headers={"Location": "/console/"})
+@confirmed(router, "/{kind}/{offer_id}/refusal")
+async def refuse(request: Request, db: Db, scope: SignedIn, kind: Kind, offer_id: OfferId) -> Confirmation:
+    """Declines it, the name of the org that it is, or would be, having been typed."""
+    one, words = await get_offer(db, scope, kind, offer_id), words_of(request)
+    refusing, name = (refuse_promotion, one.name) if kind == "promotion" else (refuse_admin_invitation, one.org_name)
+    return Confirmation(
+        title=words("谢绝“{name}”", name=name),
+        says=words("谢绝后不能再接受；需要时请对方重新发出。"),
+        button=words("谢绝"),
+        act=lambda _: refusing(db, scope, offer_id),
+        said=words("已谢绝"),
+        name=name,
+        leads_to=ConsoleRoute.home,
+    )
+
+
+async def get_offer(db: Db, scope: UserScope, kind: Kind, offer_id: UUID) -> Any:
+    """What was offered to me and waits. Raises NotFound where it is not mine or was answered."""
+    get = get_offered_promotion if kind == "promotion" else get_received_admin_invitation
+    return await get(db, scope.user_id, offer_id)
 
 
 async def _show(
     request: Request, db: Db, scope: UserScope, kind: Kind, offer_id: UUID, problem: Problem | None
 ) -> Response:
-    get = get_offered_promotion if kind == "promotions" else get_received_admin_invitation
     try:
-        one: Any = await get(db, scope.user_id, offer_id)
+        one = await get_offer(db, scope, kind, offer_id)
     except NotFound:  # answered meanwhile, or not mine
         raise problem or NotFound from None
     shown = {**at_home(scope), "kind": kind, "one": one, "problem": problem}

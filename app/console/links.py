@@ -19,7 +19,7 @@ from app.console.standing import in_org
 from app.db import Db
 from app.errors import Problem
 from app.members.links.operations import accept_link_request, refuse_link_request, undo_link
-from app.members.links.queries import get_received, list_received
+from app.members.links.queries import get_received, get_waiting, list_received
 from app.members.links.schemas import LinkAcceptance
 from app.members.queries import get_member
 from app.paging import Paging, paged_by
@@ -64,15 +64,16 @@ async def accept(
 
 
 @confirmed(router, "/link-requests/{request_id}/refusal")
-def refuse(request: Request, db: Db, scope: Writer, request_id: RequestId) -> Confirmation:
-    """Refuses, with a reason that the asker reads."""
-    words = words_of(request)
+async def refuse(request: Request, db: Db, scope: Writer, request_id: RequestId) -> Confirmation:
+    """Refuses, the asker's name having been typed, with a reason that they read."""
+    one, words = await get_waiting(db, scope.org_id, request_id), words_of(request)
     return Confirmation(
-        title=words("拒绝关联"),
+        title=words("拒绝与 {name} 关联", name=one.name),
         says=words("申请人会看到理由；通讯录保持不变。"),
         button=words("拒绝"),
         act=lambda reason: refuse_link_request(db, scope, request_id, reason),
         said=words("已拒绝，理由已告知对方"),
+        name=one.name,
         reason=words("拒绝的理由"),
     )
 

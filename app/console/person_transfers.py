@@ -20,6 +20,7 @@ from app.db import Db
 from app.errors import NotFound, Problem
 from app.members.queries import get_member
 from app.members.transfers import operations, queries
+from app.members.transfers.errors import PersonTransferDecided
 from app.members.transfers.schemas import PersonTransferAcceptance, PersonTransferCreate, PersonTransferOut
 from app.orgs.regions import search_regions
 from app.orgs.unit_queries import list_units_by_path
@@ -95,31 +96,30 @@ async def accept(
 
 @confirmed(router, "/person-transfers/{transfer_id}/refusal")
 async def refuse(request: Request, db: Db, scope: Writer, transfer_id: TransferId) -> Confirmation:
-    """Refuses, with a reason that the other org's admins read."""
-    await _of_direction(db, scope, transfer_id, "in")
-    words = words_of(request)
+    """Refuses, the person's name having been typed, with a reason that the other org's admins read."""
+    name, words = await _who_waits(db, scope, transfer_id, "in"), words_of(request)
     return Confirmation(
-        title=words("拒绝接收"),
+        title=words("拒绝接收 {name}", name=name),
         says=words("此人留在原来的组织。对方的管理员会看到理由，并可以重新申请。"),
         button=words("拒绝"),
         act=lambda reason: operations.refuse_person_transfer(db, scope, transfer_id, reason),
         said=words("已拒绝，理由已告知对方"),
+        name=name,
         reason=words("拒绝的理由"),
     )
 
 
 @confirmed(router, "/person-transfers/{transfer_id}/withdrawal")
 async def withdraw(request: Request, db: Db, scope: Writer, transfer_id: TransferId) -> Confirmation:
-    """Takes back what this org asked."""
-    await _of_direction(db, scope, transfer_id, "out")
-    words = words_of(request)
+    """Takes back what this org asked, the person's name having been typed."""
+    name, words = await _who_waits(db, scope, transfer_id, "out"), words_of(request)
     return Confirmation(
-        title=words("撤回申请"),
+        title=words("撤回 {name} 的转移申请", name=name),
         says=words("撤回后一切保持不变；需要时可以重新申请。"),
         button=words("撤回"),
         act=lambda _: operations.withdraw_person_transfer(db, scope, transfer_id),
         said=words("申请已撤回"),
-        danger=False,
+        name=name,
     )
 
 
@@ -128,6 +128,14 @@ async def _of_direction(db: Db, scope: OrgScope, transfer_id: UUID, direction: s
     if one.direction != direction:
         raise NotFound
     return one
+
+
+async def _who_waits(db: Db, scope: OrgScope, transfer_id: UUID, direction: str) -> str:
+    """Whom it is about. Raises NotFound; PersonTransferDecided, since their name is told only while it waits."""
+    one = await _of_direction(db, scope, transfer_id, direction)
+    if one.name is None:
+        raise PersonTransferDecided
+    return one.name
 
 
 async def _show_form(

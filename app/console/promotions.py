@@ -64,16 +64,18 @@ async def offer(request: Request, db: Db, cipher: CipherDep, scope: Writer, form
 
 
 @confirmed(router, "/{promotion_id}/withdrawal")
-def withdraw(request: Request, db: Db, scope: Writer, promotion_id: PromotionId) -> Confirmation:
-    """Takes the offer back."""
-    words = words_of(request)
+async def withdraw(
+    request: Request, db: Db, cipher: CipherDep, scope: Writer, promotion_id: PromotionId
+) -> Confirmation:
+    """Takes the offer back, the unit's name having been typed."""
+    one, words = await promotion_queries.get_promotion(db, cipher, scope.org_id, promotion_id), words_of(request)
     return Confirmation(
-        title=words("撤回改设"),
+        title=words("撤回“{name}”的改设", name=one.unit_name),
         says=words("撤回后支部保持不变，对方不能再接受；需要时可以重新发出。"),
         button=words("撤回"),
         act=lambda _: withdraw_promotion(db, scope, promotion_id),
         said=words("改设已撤回"),
-        danger=False,
+        name=one.unit_name,
     )
 
 

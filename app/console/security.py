@@ -30,7 +30,7 @@ from app.auth.security_keys import (
 from app.auth.sessions import end_session, end_sessions
 from app.cipher import CipherDep
 from app.console.confirmations import Confirmation, confirmed
-from app.console.forms import Form, PageForm, checked, typed
+from app.console.forms import Form, PageForm, checked, is_typed
 from app.console.rendering import page, words_of
 from app.console.route import ConsoleRoute
 from app.console.standing import at_home
@@ -54,7 +54,7 @@ async def show_security(request: Request, db: Db, scope: SignedIn) -> Response:
 
 @confirmed(router, "/sessions/end-others")
 def end_others(request: Request, db: Db, scope: SignedIn) -> Confirmation:
-    """Signs all other devices out."""
+    """Signs all other devices out, one's own name having been typed."""
     words = words_of(request)
     return Confirmation(
         title=words("退出其他所有设备"),
@@ -62,25 +62,27 @@ def end_others(request: Request, db: Db, scope: SignedIn) -> Confirmation:
         button=words("全部退出"),
         act=lambda _: end_sessions(db, scope.actor, scope.user_id, reason="signed-out", but=scope.session_id),
         said=words("其他设备都已退出登录"),
+        name=scope.verified_name or words("全部退出"),
     )
 
 
 @confirmed(router, "/sessions/{session_id}/end")
 async def end_one(request: Request, db: Db, scope: SignedIn, session_id: Annotated[UUID, Path()]) -> Confirmation:
-    """Signs one device out; it may be this one."""
+    """Signs one device out, its name having been typed; it may be this one."""
     one = next((one for one in (await list_sessions(db, scope, _ALL)).items if one.id == session_id), None)
     if one is None:
         raise NotFound
     words = words_of(request)
-    here = session_id == scope.session_id
+    here, device = session_id == scope.session_id, one.device or words("未知设备")
     return Confirmation(
-        title=words("退出登录：{device}", device=one.device or words("未知设备")),
+        title=words("退出登录：{device}", device=device),
         says=words("这就是您现在用的设备；再用时要重新扫码。")
         if here
         else words("那台设备上的登录立即失效；再用时要重新扫码或收取验证码。"),
         button=words("退出登录"),
         act=lambda _: end_session(db, scope.actor, session_id, reason="signed-out", of_user=scope.user_id),
         said=words("已退出登录"),
+        name=device,
         leads_to=ConsoleRoute.home if here else None,
     )
 
@@ -137,7 +139,7 @@ async def name_key(request: Request, db: Db, scope: SignedIn, key_id: KeyId, for
 async def forget_key(request: Request, db: Db, scope: SignedIn, key_id: KeyId, form: PageForm) -> Response:
     """Removes a key, its name having been typed, where one was proved a short while ago."""
     keys = (await list_security_keys(db, scope, _ALL)).items
-    if any(key.id == key_id and typed(form) != key.name for key in keys):
+    if any(key.id == key_id and not is_typed(key.name, form) for key in keys):
         return await _show(request, db, scope, None, form, misnamed=key_id)
     await remove_key(db, scope, key_id)
     return _back()

@@ -19,7 +19,7 @@ from app.certification.previews import count_what_moves
 from app.certification.schemas import ApplicationCreate, CertificationOut
 from app.certification.transfers import create_transfer
 from app.console.confirmations import PAGE_CHANGED, Confirmation, confirmed
-from app.console.forms import Form, Outcome, PageForm, checked, refusal_of, show_form, typed
+from app.console.forms import Form, Outcome, PageForm, checked, is_typed, refusal_of, show_form
 from app.console.notices import done
 from app.console.rendering import page, words_of
 from app.console.route import ConsoleRoute
@@ -92,16 +92,16 @@ async def apply(request: Request, db: Db, scope: Writer, form: PageForm) -> Resp
 
 
 @confirmed(router, "/applications/{application_id}/withdrawal")
-def withdraw(request: Request, db: Db, scope: Writer, application_id: ApplicationId) -> Confirmation:
-    """Takes the application back."""
-    words = words_of(request)
+async def withdraw(request: Request, db: Db, scope: Writer, application_id: ApplicationId) -> Confirmation:
+    """Takes the application back, the name of the org that it was made to having been typed."""
+    one, words = await queries.get_certification(db, scope.org_id, application_id), words_of(request)
     return Confirmation(
-        title=words("撤回申请"),
+        title=words("撤回对“{name}”的申请", name=one.superior_name),
         says=words("撤回后一切保持不变；需要时可以重新申请。"),
         button=words("撤回"),
         act=lambda _: withdraw_application(db, scope, application_id),
         said=words("申请已撤回"),
-        danger=False,
+        name=one.superior_name,
     )
 
 
@@ -123,7 +123,7 @@ class Direction:
     lower: bool
 
     def is_confirmed(self, form: Form) -> bool:
-        return not (self.mine or self.lower) or typed(form) == self.card.org_name
+        return not (self.mine or self.lower) or is_typed(self.card.org_name, form)
 
 
 async def _direction(db: Db, scope: OrgScope, form: Form) -> Direction | Problem:

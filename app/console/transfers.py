@@ -13,7 +13,7 @@ from app.certification import transfer_router as calls
 from app.certification.schemas import TransferDecision, TransferDetailOut, TransferOut
 from app.certification.transfers import accept_transfer, refuse_transfer, release_transfer, withdraw_transfer
 from app.console.confirmations import PAGE_CHANGED, Confirmation, confirmed
-from app.console.forms import Form, Outcome, PageForm, checked, refusal_of, show_form, typed
+from app.console.forms import Form, Outcome, PageForm, checked, is_typed, refusal_of, show_form
 from app.console.notices import done
 from app.console.rendering import page, words_of
 from app.console.route import ConsoleRoute
@@ -88,33 +88,34 @@ def _waits_for(request: Request, scope: OrgScope, one: TransferDetailOut) -> str
 
 @confirmed(router, "/{transfer_id}/refusal")
 async def refuse(request: Request, db: Db, scope: Decider, transfer_id: TransferId) -> Confirmation:
-    """Refuses, as either superior."""
+    """Refuses, as either superior, the org's name having been typed."""
     one, words = await transfer_queries.get_transfer(db, scope.org_id, transfer_id), words_of(request)
     if one.org_id == scope.org_id:
         raise NotFound
     return Confirmation(
-        title=words("拒绝转移"),
+        title=words("拒绝“{name}”的转移", name=one.org_name),
         says=words("“{name}”留在现在的上级之下。对方的管理员会看到理由，并可以重新申请。", name=one.org_name),
         button=words("拒绝"),
         act=lambda reason: refuse_transfer(db, scope, transfer_id, reason),
         said=words("已拒绝，理由已告知对方"),
+        name=one.org_name,
         reason=words("拒绝的理由"),
     )
 
 
 @confirmed(router, "/{transfer_id}/withdrawal")
 async def withdraw(request: Request, db: Db, scope: Asker, transfer_id: TransferId) -> Confirmation:
-    """Takes back what this org asked."""
+    """Takes back what this org asked, the name of where it would have gone having been typed."""
     one, words = await transfer_queries.get_transfer(db, scope.org_id, transfer_id), words_of(request)
     if one.org_id != scope.org_id:
         raise NotFound
     return Confirmation(
-        title=words("撤回申请"),
+        title=words("撤回转到“{name}”的申请", name=one.to_name),
         says=words("撤回后一切保持不变；需要时可以重新申请。"),
         button=words("撤回"),
         act=lambda _: withdraw_transfer(db, scope, transfer_id),
         said=words("申请已撤回"),
-        danger=False,
+        name=one.to_name,
     )
 
 
@@ -131,7 +132,7 @@ async def decide(
     """Lets the org go, or takes it in, on the strength of the preview that was shown."""
     one = await transfer_queries.get_transfer(db, scope.org_id, transfer_id)
     body = checked(TransferDecision, {"preview": form.get("preview", "")})
-    if isinstance(body, ValidationError) or typed(form) != one.org_name:
+    if isinstance(body, ValidationError) or not is_typed(one.org_name, form):
         return await _show_decision(request, db, scope, transfer_id, act, form, {"name"})
     doing = release_transfer if act == "release" else accept_transfer
     outcome = await refusal_of(db, doing(db, scope, transfer_id, body.preview))

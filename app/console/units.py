@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from app.auth.access import Can, OrgScope
 from app.auth.permissions import Permission
-from app.console.forms import Form, MaybeId, Outcome, PageForm, checked, refusal_of, show_form, typed
+from app.console.forms import Form, MaybeId, Outcome, PageForm, checked, is_typed, refusal_of, show_form
 from app.console.notices import done
 from app.console.people import UNITS
 from app.console.rendering import words_of
@@ -79,7 +79,7 @@ async def show_removal(request: Request, db: Db, scope: Writer, unit_id: UnitId)
 async def remove_unit(request: Request, db: Db, scope: Writer, unit_id: UnitId, form: PageForm) -> Response:
     """Removes a unit, its name having been typed; its people move where they are told to."""
     unit = await get_unit(db, scope.org_id, unit_id)
-    if typed(form) != unit.name:
+    if not is_typed(unit.name, form):
         return await _show_removal(request, db, scope, unit_id, form, {"name"})
     target = form.get("move_people_to", "")
     to = UUID(target) if _is_uuid(target) else None

@@ -51,9 +51,13 @@ async def list_promotions(db: AsyncConnection, cipher: Cipher, org_id: UUID, pag
     return [_promotion_out(cipher, row) for row in (await db.execute(statement)).all()]
 
 
-async def get_promotion(db: AsyncConnection, cipher: Cipher, promotion_id: UUID) -> PromotionOut:
-    """An offer that was just written."""
-    return _promotion_out(cipher, (await db.execute(_promotions().where(Promotion.id == promotion_id))).one())
+async def get_promotion(db: AsyncConnection, cipher: Cipher, org_id: UUID, promotion_id: UUID) -> PromotionOut:
+    """One of the org's offers. Raises NotFound."""
+    one = _promotions().where(Promotion.org_id == org_id, Promotion.id == promotion_id)
+    row = (await db.execute(one)).one_or_none()
+    if row is None:
+        raise NotFound
+    return _promotion_out(cipher, row)
 
 
 async def get_offered_promotion(db: AsyncConnection, user_id: UUID, promotion_id: UUID) -> OfferedPromotionOut:

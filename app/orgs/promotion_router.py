@@ -55,7 +55,7 @@ async def create_promotion(scope: Writer, body: PromotionCreate, db: Db, cipher:
     """Offer somebody, by phone, that a unit become an org with them as its main admin (S7). The answer is the same
     whoever holds the phone, if anybody does."""
     promotion_id = await promotions.create_promotion(db, cipher, scope, body)
-    return await promotion_queries.get_promotion(db, cipher, promotion_id)
+    return await promotion_queries.get_promotion(db, cipher, scope.org_id, promotion_id)
 
 
 @router.get("/orgs/{org_id}/promotions")

@@ -15,6 +15,9 @@ from tests.people import Person
 HOSTILE = "<script>alert(1)</script>\"onx='1"
 """A name that is allowed, and that no page may take for markup."""
 
+TO_TYPE = re.compile("输入名称“\u2068?(.+?)\u2069?”以确认")
+"""The name that has to be typed, on a page or in a dialog."""
+
 _PART = {"HX-Request": "true"}
 
 
@@ -55,6 +58,12 @@ class Desk:
         if status == 200:
             assert sent.headers["HX-Retarget"] == "#notices"
         return said(sent.text)
+
+    async def confirm(self, path: str, status: int = 200, /, **form: Any) -> str:
+        """Send a question's form, the name having been typed that its dialog asks for; without it nothing is done."""
+        (name,) = TO_TYPE.findall(await self.part(path))
+        assert "与名称不一致" in await self.send(path, 422, **form)
+        return await self.send(path, status, **form, name=name)
 
     async def next(self, path: str, /, **form: Any) -> str:
         """Send a step's form that leads to the next step."""

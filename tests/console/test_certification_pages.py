@@ -63,8 +63,8 @@ async def test_an_org_is_invited_applies_is_confirmed_found_and_released(people:
     assert f"已向“{above['name']}”申请认证" in shown
     assert "次数已用完" in await mine.send(f"{at}/applications", 409, link=link)
     (withdrawal,) = re.findall(r'hx-get="([^"]+/withdrawal)"', shown)
-    assert "申请已撤回" in await mine.send(withdrawal)
-    assert "该申请已处理或已撤回" in await mine.send(withdrawal, 409)
+    assert "申请已撤回" in await mine.confirm(withdrawal)
+    assert "该申请已处理或已撤回" in await mine.confirm(withdrawal, 409)
     await mine.send(f"{at}/applications", link=await link_on(theirs, await make_invitation(theirs, above["id"])))
 
     assert f'href="{top}/applications"' in await theirs.page("/console/")
@@ -75,7 +75,7 @@ async def test_an_org_is_invited_applies_is_confirmed_found_and_released(people:
     assert "请填写 1 至 200 个字符" in await theirs.send(refusal, 422, reason="")
     assert HOSTILE in await theirs.part(approval)
     assert "认证已通过" in await theirs.send(approval)
-    assert "该申请已处理或已撤回" in await theirs.send(refusal, 409, reason="晚了")
+    assert "该申请已处理或已撤回" in await theirs.confirm(refusal, 409, reason="晚了")
     assert "没有等待确认的申请" in await theirs.page(f"{top}/applications")
     assert below["name"] in await theirs.page(f"{top}/applications?state=certified")
     shown = await mine.page(at)
@@ -167,7 +167,7 @@ async def test_an_org_moves_to_another_superior_through_the_whole_dialogue(peopl
     assert f'href="{came}/{transfer}"' in await yonder.page("/console/")
     assert "接收</button>" in await yonder.page(f"{came}/{transfer}")
     assert "已转入" in await yonder.send(f"{came}/{transfer}/acceptance", preview=fresh[1], name=moving["name"])
-    assert "该转移已办结" in await theirs.send(f"{left}/{transfer}/refusal", 409, reason="晚了")
+    assert "该转移已办结" in await theirs.confirm(f"{left}/{transfer}/refusal", 409, reason="晚了")
     assert "已完成" in await mine.page(address)
     assert target["name"] in await mine.page(f"/console/orgs/{moving['id']}/certification")
 
@@ -175,11 +175,11 @@ async def test_an_org_moves_to_another_superior_through_the_whole_dialogue(peopl
     back = (await invite(old, origin, max_uses=9))["link"]
     await mine.send(at, link=back)
     second = re.findall(rf'href="{at}/([0-9a-f-]+)"', await mine.page(at))[0]
-    assert "已拒绝" in await yonder.send(f"{came}/{second}/refusal", reason=f"不同意{HOSTILE}")
+    assert "已拒绝" in await yonder.confirm(f"{came}/{second}/refusal", reason=f"不同意{HOSTILE}")
     assert HOSTILE in await mine.page(f"{at}/{second}")
     await mine.send(at, link=back)
     third = re.findall(rf'href="{at}/([0-9a-f-]+)"', await mine.page(at))[0]
-    assert "申请已撤回" in await mine.send(f"{at}/{third}/withdrawal")
+    assert "申请已撤回" in await mine.confirm(f"{at}/{third}/withdrawal")
     await theirs.send(f"{left}/{third}/withdrawal", 404)
     await yonder.page(f"{came}/{'0' * 8}-0000-7000-8000-{'0' * 12}", 404)
 
@@ -201,9 +201,9 @@ async def test_a_unit_is_offered_and_becomes_an_org(people: People, desk_of: Sit
     assert "已发出" in await mine.send(at, **fields, phone=fresh_phone())
     (withdrawal,) = re.findall(r'hx-get="([^"]+/withdrawal)"', await mine.page(at))
     assert "已有待接受的改设" in await mine.send(at, 409, **fields, phone=heir.phone)
-    assert "改设已撤回" in await mine.send(withdrawal)
+    assert "改设已撤回" in await mine.confirm(withdrawal)
     await mine.send(at, **fields, phone=heir.phone)
-    (offer,) = re.findall(r'href="(/console/offers/promotions/[^"]+)"', await theirs.page("/console/"))
+    (offer,) = re.findall(r'href="(/console/offers/promotion/[^"]+)"', await theirs.page("/console/"))
     shown = await theirs.page(offer)
     assert named in shown
     assert unit["name"] in shown

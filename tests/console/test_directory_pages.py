@@ -124,7 +124,7 @@ async def test_the_people_that_are_shown_are_exported(
     assert "王安石" not in file.text
     assert "member.phones_disclosed" in await actions(admin, org)
     deletion = content.replace("/content", "/deletion")
-    assert "导出已删除" in await desk.send(deletion)
+    assert "导出已删除" in await desk.confirm(deletion)
     assert "还没有导出" in await desk.page(at)
     await desk.send(deletion, 404)
 
@@ -146,7 +146,7 @@ async def test_a_person_goes_to_another_org_once_it_accepts(people: People, desk
     assert "没有这个学习组织" in await mine.send(ask, 422, org_name="中共无此委员会", **where)
     assert "已提出" in await mine.send(ask, org_name=other["name"], **where)
     (withdrawal,) = re.findall(r'hx-get="([^"]+/withdrawal)"', await mine.page(at))
-    assert "申请已撤回" in await mine.send(withdrawal)
+    assert "申请已撤回" in await mine.confirm(withdrawal)
     await mine.send(ask, org_name=other["name"], **where)
 
     inbox = await theirs.page("/console/")

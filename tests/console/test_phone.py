@@ -2,6 +2,7 @@
 
 import io
 import re
+from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -12,6 +13,7 @@ from app.qr import draw_png
 from app.settings import Environment, Settings
 from tests.acts import add_admin, add_member, add_unit, apply, ask, certify, done, invite, invite_admin, list_all
 from tests.console.conftest import ORIGIN, pick_up
+from tests.console.desk import TO_TYPE
 from tests.people import People, fresh_id_number, fresh_org_name
 
 
@@ -50,16 +52,34 @@ async def test_the_inbox_is_answered_on_the_phone(visitor: httpx.AsyncClient, pe
         assert name in shown
     (application,) = re.findall(r'href="(/phone/inbox/application/[^"]+)"', shown)
     assert "将成为" in (await visitor.get(application)).text
-    forms = re.findall(r'action="(/phone/inbox/[^"]+/acceptance)"', shown)
-    assert len(forms) == 2
-    for form in [*forms, f"{application}/approval"]:
+    offers = re.findall(r'href="(/phone/inbox/(?:admin-invitation|promotion)/[^"]+)"', shown)
+    assert len(offers) == 2
+    for one in offers:
+        assert "谢绝后不能再接受" in (await visitor.get(one)).text
+    for form in [*(f"{one}/acceptance" for one in offers), f"{application}/approval"]:
         answered = await visitor.post(form, headers=ORIGIN)
         assert answered.status_code == 303, answered.text
     assert "没有要处理的消息" in (await visitor.get("/phone/inbox")).text
-    again = await visitor.post(forms[0], headers=ORIGIN)
-    assert again.status_code in {404, 409}
+    assert (await visitor.post(f"{offers[0]}/acceptance", headers=ORIGIN)).status_code == 404
     administered = {one["name"] for one in done(await person.get("/v1/me/orgs"))}
     assert {org["name"], offer["name"]} <= administered
+
+
+async def test_an_offer_is_declined_on_the_phone_by_its_name(visitor: httpx.AsyncClient, people: People) -> None:
+    main, person = await people.register(), await people.register(verified=False)
+    org = await main.create_org()
+    await invite_admin(main, org, person)
+    await pick_up(visitor, person)
+    (offer,) = re.findall(r'href="(/phone/inbox/admin-invitation/[^"]+)"', (await visitor.get("/phone/inbox")).text)
+    accepted = await visitor.post(f"{offer}/acceptance", headers=ORIGIN)
+    assert (accepted.status_code, "需要先完成个人实名认证" in accepted.text) == (403, True)
+    unnamed = await visitor.post(f"{offer}/refusal", headers=ORIGIN)
+    assert (unnamed.status_code, "与名称不一致" in unnamed.text) == (422, True)
+    assert (await visitor.post(f"{offer}/perhaps", headers=ORIGIN)).status_code == 404
+    declined = await visitor.post(f"{offer}/refusal", data={"name": org["name"]}, headers=ORIGIN)
+    assert (declined.status_code, declined.headers["location"]) == (303, "/phone/inbox")
+    assert "没有要处理的消息" in (await visitor.get("/phone/inbox")).text
+    assert (await visitor.post(f"{offer}/acceptance", headers=ORIGIN)).status_code == 404
 
 
 async def test_what_waits_for_my_org_is_decided_on_the_phone(visitor: httpx.AsyncClient, people: People) -> None:
@@ -98,7 +118,9 @@ async def test_what_waits_for_my_org_is_decided_on_the_phone(visitor: httpx.Asyn
     assert set(links) == {"application", "change-request", "link-request", "person-transfer", "transfer"}
     kept = await answer(links["application"], "refusal", 422, reason="理" * 201)
     assert "理" * 201 in kept
-    await answer(links["application"], "refusal", reason="不在本系统")
+    (name,) = TO_TYPE.findall(unescape((await visitor.get(links["application"])).text))
+    assert "与名称不一致" in await answer(links["application"], "refusal", 422, reason="不在本系统", name="x")
+    await answer(links["application"], "refusal", reason="不在本系统", name=name)
     assert (await waiting())["application"] != links["application"]
     await answer((await waiting())["application"], "approval")
 
@@ -138,8 +160,9 @@ async def test_a_main_admin_who_is_not_gone_says_so_and_a_province_sends_to_the_
     done(await ask(clerk, org, **recovery), 201)
     await pick_up(visitor, main)
     (link,) = re.findall(r'href="(/phone/inbox/recovery/[^"]+)"', (await visitor.get("/phone/inbox")).text)
-    assert "撤回" in (await visitor.get(link)).text
-    assert (await visitor.post(f"{link}/withdrawal", headers=ORIGIN)).status_code == 303
+    assert f"撤回“{clerk.name}”的申请" in (await visitor.get(link)).text
+    named = {"name": clerk.name}
+    assert (await visitor.post(f"{link}/withdrawal", data=named, headers=ORIGIN)).status_code == 303
     assert "没有要处理的消息" in (await visitor.get("/phone/inbox")).text
     province = await main.create_org(region_code="320000")
     shown = await visitor.get(f"/phone/inbox/application/{province['id']}/{org['id']}")

@@ -2,11 +2,13 @@
 
 import json
 import re
+from html import unescape
 
 import httpx
 
 from tests.auth.authenticator import SoftKey
 from tests.console.conftest import ORIGIN, let_in
+from tests.console.desk import TO_TYPE
 from tests.people import People
 
 PAGE = "/console/security"
@@ -31,14 +33,21 @@ async def test_devices_are_signed_out_one_by_one_or_all(visitor: httpx.AsyncClie
     asked = await visitor.get(f"{PAGE}/sessions/{app}/end", headers=PART)
     assert "那台设备上的登录立即失效" in asked.text
     assert (await person.get("/v1/me")).status_code == 200
-    assert (await visitor.post(f"{PAGE}/sessions/{app}/end", headers=ORIGIN)).status_code == 200
+    (named,) = TO_TYPE.findall(unescape(asked.text))
+    unnamed = await visitor.post(f"{PAGE}/sessions/{app}/end", headers=ORIGIN)
+    assert (unnamed.status_code, "与名称不一致" in unnamed.text) == (422, True)
+    assert (await person.get("/v1/me")).status_code == 200
+    named = named.replace(" · ", "").upper()  # as a keyboard has it
+    assert (await visitor.post(f"{PAGE}/sessions/{app}/end", data={"name": named}, headers=ORIGIN)).status_code == 200
     assert (await person.get("/v1/me")).status_code == 401
     assert (await visitor.post(f"{PAGE}/sessions/{app}/end", headers=ORIGIN)).status_code == 404
     left = await visitor.get(PAGE)
     assert "end-others" not in left.text
     (mine,) = re.findall(rf"{PAGE}/sessions/([0-9a-f-]+)/end", left.text)
-    assert "您现在用的设备" in (await visitor.get(f"{PAGE}/sessions/{mine}/end", headers=PART)).text
-    ended = await visitor.post(f"{PAGE}/sessions/{mine}/end", headers=ORIGIN)
+    asked = await visitor.get(f"{PAGE}/sessions/{mine}/end", headers=PART)
+    assert "您现在用的设备" in asked.text
+    (name,) = TO_TYPE.findall(unescape(asked.text))
+    ended = await visitor.post(f"{PAGE}/sessions/{mine}/end", data={"name": name}, headers=ORIGIN)
     assert ended.headers["HX-Redirect"] == "/console/"
     assert "用手机扫码登录" in (await visitor.get(PAGE)).text
 
@@ -50,7 +59,9 @@ async def test_all_other_devices_at_once_and_never_another_persons(visitor: http
     assert (await visitor.post(f"{PAGE}/sessions/{theirs}/end", headers=ORIGIN)).status_code == 404
     assert "都立即失效" in (await visitor.get(f"{PAGE}/sessions/end-others", headers=PART)).text
     assert (await person.get("/v1/me")).status_code == 200
-    await visitor.post(f"{PAGE}/sessions/end-others", headers=ORIGIN)
+    await visitor.post(f"{PAGE}/sessions/end-others", data={"name": "别人"}, headers=ORIGIN)
+    assert (await person.get("/v1/me")).status_code == 200
+    await visitor.post(f"{PAGE}/sessions/end-others", data={"name": person.name}, headers=ORIGIN)
     assert (await person.get("/v1/me")).status_code == 401
     assert (await other.get("/v1/me")).status_code == 200
     assert "当前设备" in (await visitor.get(PAGE)).text

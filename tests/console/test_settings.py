@@ -60,7 +60,7 @@ async def test_a_rename_is_helped_asked_refused_and_granted(people: People, desk
     assert "请填写 1 至 200 个字符" in await theirs.send(f"{received}/{request_id}/refusal", 422, reason=" ")
     too_long = await theirs.send(f"{received}/{request_id}/refusal", 422, reason="理" * 201)
     assert "理" * 201 in too_long
-    assert "已拒绝" in await theirs.send(f"{received}/{request_id}/refusal", reason="名称过长")
+    assert "已拒绝" in await theirs.confirm(f"{received}/{request_id}/refusal", reason="名称过长")
     # A page that was left open is told that it is too late.
     assert "该申请已处理或已撤回" in await theirs.send(f"{received}/{request_id}/approval", 409)
     assert "名称过长" in await mine.page(f"{at}/settings")
@@ -96,8 +96,8 @@ async def test_the_main_admin_hands_over_and_one_who_is_gone_is_replaced(people:
     assert "有管理员申请替换您" in shown
     assert "申请替换您" in await mine.page("/console/")
     (withdrawal,) = re.findall(r'hx-get="([^"]+/withdrawal)"', shown)
-    assert "申请已撤回" in await mine.send(withdrawal)
-    assert "该申请已处理或已撤回" in await theirs.send(withdrawal, 409)
+    assert "申请已撤回" in await mine.confirm(withdrawal)
+    assert "该申请已处理或已撤回" in await theirs.confirm(withdrawal, 409)
 
     # Without a superior it holds at once.
     assert "已生效" in await mine.send(f"{at}/hand-overs", main_admin_id=other.user_id)
@@ -120,8 +120,8 @@ async def test_admins_are_invited_accept_resign_and_are_removed(people: People, 
     assert stranger not in shown
     assert f"{stranger[:3]}****{stranger[-4:]}" in shown
     (withdrawal,) = re.findall(r'hx-get="([^"]+/withdrawal)"', shown)
-    assert "邀请已撤回" in await mine.send(withdrawal)
-    assert "该邀请已答复或已撤回" in await mine.send(withdrawal, 409)
+    assert "邀请已撤回" in await mine.confirm(withdrawal)
+    assert "该邀请已答复或已撤回" in await mine.confirm(withdrawal, 409)
 
     assert "已发出邀请" in await mine.send(f"{at}/admin-invitations", phone=other.phone)
     (offer,) = re.findall(r'href="(/console/offers/[^"]+)"', await theirs.page("/console/"))
@@ -154,13 +154,13 @@ async def test_an_offer_is_declined_and_the_unverified_are_told(people: People, 
     org = await main.create_org()
     invited = done(await main.post(f"/v1/orgs/{org['id']}/admin-invitations", json={"phone": other.phone}), 201)
     theirs = await desk_of(other)
-    offer = f"/console/offers/admin-invitations/{invited['id']}"
+    offer = f"/console/offers/admin-invitation/{invited['id']}"
     assert "您还没有实名认证" in await theirs.page(offer)
     refused = await theirs.post(f"{offer}/acceptance")
     assert refused.status_code == 403
     assert "实名认证" in refused.text
-    assert (await theirs.post(f"{offer}/refusal")).headers["location"] == "/console/"
-    assert (await theirs.post(f"{offer}/refusal")).status_code == 409
+    assert "已谢绝" in await theirs.confirm(f"{offer}/refusal")
+    await theirs.part(f"{offer}/refusal", 404)
     assert "没有等待您处理的事项" in await theirs.page("/console/")
 
 

@@ -1,4 +1,4 @@
-"""What waits for an org of mine is decided on the phone: the console's own questions, each on a page."""
+"""What waits for an org of mine, or for me, is decided on the phone: the console's own questions, each on a page."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -7,14 +7,17 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Request, Response
 
-from app.auth.access import Can, OrgScope
+from app.admins.operations import accept_admin_invitation
+from app.auth.access import Can, OrgScope, SignedIn, UserScope
 from app.auth.permissions import Permission
 from app.certification import transfer_router as calls
 from app.certification.transfers import accept_transfer, release_transfer
 from app.cipher import Cipher, CipherDep
-from app.console import applications, changes, decisions, links, person_transfers, transfers
+from app.console import applications, changes, decisions, invited, links, person_transfers, transfers
 from app.console.confirmations import Confirmation, outcome_of
 from app.console.forms import Form, PageForm
+from app.console.invited import Kind as OfferKind
+from app.console.invited import OfferId
 from app.console.phone.sign_in import PhoneRoute
 from app.console.rendering import page, words_of
 from app.db import Db
@@ -23,6 +26,7 @@ from app.members.links.operations import accept_link_request
 from app.members.links.queries import get_received
 from app.members.transfers.operations import accept_person_transfer
 from app.members.transfers.queries import get_person_transfer
+from app.orgs.promotions import accept_promotion
 
 router = APIRouter(prefix="/phone/inbox", route_class=PhoneRoute, include_in_schema=False)
 
@@ -62,8 +66,7 @@ def decided(kind: str, permission: Permission) -> Callable[[Callable[[Asking], A
             request_id: RequestId,
         ) -> Response:
             answers = await answers_to(Asking(request, db, cipher, scope, request_id, Form([])))
-            shown = {"answers": answers, "given": "", "form": Form([]), "wrong": (), "problem": None}
-            return page(request, "phone/decision.html", org=scope.org, to=request.url.path, **shown)
+            return _show(request, scope.org.name, answers)
 
         @router.post(f"/{kind}/{{org_id}}/{{request_id}}/{{answer}}")
         async def give(
@@ -76,21 +79,75 @@ def decided(kind: str, permission: Permission) -> Callable[[Callable[[Asking], A
             form: PageForm,
         ) -> Response:
             answers = await answers_to(Asking(request, db, cipher, scope, request_id, form))
-            if answer not in answers:
-                raise NotFound
-            outcome = await outcome_of(db, answers[answer], form)
-            if not outcome:
-                return Response(status_code=303, headers={"Location": INBOX})
-            problem = outcome if isinstance(outcome, Problem) else None
-            wrong = () if problem else outcome
-            shown = {"answers": answers, "given": answer, "form": form, "wrong": wrong, "problem": problem}
-            to = request.url.path.rpartition("/")[0]
-            status = problem.status if problem else 422
-            return page(request, "phone/decision.html", status, org=scope.org, to=to, **shown)
+            return await _give(request, db, scope.org.name, answers, answer, form)
 
         return answers_to
 
     return routes_of
+
+
+def _show(request: Request, about: str, answers: Answers) -> Response:
+    shown = {"answers": answers, "given": "", "form": Form([]), "wrong": (), "problem": None}
+    return page(request, "phone/decision.html", about=about, to=request.url.path, **shown)
+
+
+async def _give(request: Request, db: Db, about: str, answers: Answers, answer: str, form: Form) -> Response:
+    if answer not in answers:
+        raise NotFound
+    outcome = await outcome_of(db, answers[answer], form)
+    if not outcome:
+        return Response(status_code=303, headers={"Location": INBOX})
+    problem = outcome if isinstance(outcome, Problem) else None
+    shown = {"answers": answers, "given": answer, "form": form, "wrong": () if problem else outcome, "problem": problem}
+    to = request.url.path.rpartition("/")[0]
+    return page(request, "phone/decision.html", problem.status if problem else 422, about=about, to=to, **shown)
+
+
+@router.get("/{kind}/{offer_id}")
+async def show_offer(
+    request: Request, db: Db, cipher: CipherDep, scope: SignedIn, kind: OfferKind, offer_id: OfferId
+) -> Response:
+    """What was offered to my own phone, and both answers to it."""
+    answers = await _answers_to_offer(request, db, cipher, scope, kind, offer_id)
+    return _show(request, answers["acceptance"].title, answers)
+
+
+@router.post("/{kind}/{offer_id}/{answer}")
+async def answer_offer(
+    request: Request,
+    db: Db,
+    cipher: CipherDep,
+    scope: SignedIn,
+    kind: OfferKind,
+    offer_id: OfferId,
+    answer: str,
+    form: PageForm,
+) -> Response:
+    """I become an admin (S4), or the main admin of the org that a unit becomes (S7, S19); or I decline."""
+    answers = await _answers_to_offer(request, db, cipher, scope, kind, offer_id)
+    return await _give(request, db, answers["acceptance"].title, answers, answer, form)
+
+
+async def _answers_to_offer(
+    request: Request, db: Db, cipher: Cipher, scope: UserScope, kind: OfferKind, offer_id: UUID
+) -> Answers:
+    one, words = await invited.get_offer(db, scope, kind, offer_id), words_of(request)
+    accepting = accept_promotion if kind == "promotion" else accept_admin_invitation
+    if kind == "promotion":
+        says = words(
+            "“{org}”请您把这个支部建成独立的学习组织，由您担任主管理员；支部的人员随之转入。", org=one.org_name
+        )
+    else:
+        says = words("邀请您担任管理员。接受时需要已完成实名认证。")
+    acceptance = Confirmation(
+        title=one.name if kind == "promotion" else one.org_name,
+        says=says,
+        button=words("接受"),
+        act=lambda _: accepting(db, cipher, scope, offer_id),
+        said="",
+        danger=False,
+    )
+    return {"acceptance": acceptance, "refusal": await invited.refuse(request, db, scope, kind, offer_id)}
 
 
 @decided("application", Permission.CERTIFICATION_WRITE)
@@ -159,7 +216,7 @@ async def answer_link_request(one: Asking) -> Answers:
         )
         for member in found.candidates
     }
-    return {**rows, "refusal": links.refuse(*one.where)}
+    return {**rows, "refusal": await links.refuse(*one.where)}
 
 
 @decided("person-transfer", Permission.MEMBERS_WRITE)

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, func, insert, or_, select, update
+from sqlalchemy import exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.operations import record
@@ -27,7 +27,7 @@ from app.members.links.errors import (
     TooManyLinkRequests,
     UnknownOrg,
 )
-from app.members.links.queries import FITS, WAITS
+from app.members.links.queries import FITS, WAITS, get_waiting
 from app.members.links.schemas import LinkRequestCreate, NamedOrg
 from app.members.tables import Activation, LinkRequest, Member
 from app.orgs.locking import hold
@@ -105,7 +105,7 @@ async def accept_link_request(db: AsyncConnection, scope: OrgScope, request_id: 
     Raises NotFound, LinkRequestDecided, NoCandidate, SeveralCandidates, AlreadyInDirectory.
     """
     await hold(db, scope)  # no import brings the account in by another row meanwhile
-    asked = await _get(db, scope.org_id, request_id)
+    asked = await get_waiting(db, scope.org_id, request_id)
     # Nor does a change of the account's phone, or somebody who adds that phone by hand.
     await db.execute(select(User.id).where(User.id == asked.user_id).with_for_update(key_share=True))
     member_id = await _candidate(db, scope.org_id, request_id, member_id)
@@ -131,7 +131,7 @@ async def accept_link_request(db: AsyncConnection, scope: OrgScope, request_id: 
 
 async def refuse_link_request(db: AsyncConnection, scope: OrgScope, request_id: UUID, reason: str) -> None:
     """Refuse, with a reason that the asker reads. Raises NotFound, LinkRequestDecided."""
-    await _get(db, scope.org_id, request_id)
+    await get_waiting(db, scope.org_id, request_id)
     refused = {"state": "refused", "decided_by": scope.user.user_id, "reason": reason}
     if not await _end(db, LinkRequest.org_id == scope.org_id, LinkRequest.id == request_id, **refused):
         raise LinkRequestDecided
@@ -157,23 +157,6 @@ async def undo_link(db: AsyncConnection, scope: OrgScope, member_id: UUID) -> No
     await deactivate_member(db, scope.org_id, member_id, undone_by=scope.user.user_id)
     await touch(db, scope.org_id, member_id)
     await record(db, scope.actor, "member.unlinked", org_id=scope.org_id, subject=("member", member_id))
-
-
-async def _get(db: AsyncConnection, org_id: UUID, request_id: UUID) -> Any:
-    """A request that the org's admins see: it fits a row, or they decided it. Raises NotFound, LinkRequestDecided."""
-    fits = select(Member.id).where(FITS).correlate(LinkRequest, User).exists()
-    shown = or_(LinkRequest.decided_by != LinkRequest.user_id, fits)
-    statement = (
-        select(LinkRequest.user_id, WAITS.label("waits"))
-        .join(User, User.id == LinkRequest.user_id)
-        .where(LinkRequest.org_id == org_id, LinkRequest.id == request_id, shown)
-    )
-    row = (await db.execute(statement)).one_or_none()
-    if row is None:
-        raise NotFound
-    if not row.waits:
-        raise LinkRequestDecided
-    return row
 
 
 async def _candidate(db: AsyncConnection, org_id: UUID, request_id: UUID, member_id: UUID | None) -> UUID:

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.auth.tables import User
 from app.cipher import Cipher
 from app.errors import NotFound
+from app.members.links.errors import LinkRequestDecided
 from app.members.links.schemas import LinkRequestOut, ReceivedLinkRequestOut
 from app.members.queries import list_members_by_id
 from app.members.tables import LinkRequest, Member
@@ -68,6 +69,26 @@ async def get_received(db: AsyncConnection, cipher: Cipher, org_id: UUID, reques
     if not rows:
         raise NotFound
     return (await _received(db, cipher, org_id, rows))[0]
+
+
+async def get_waiting(db: AsyncConnection, org_id: UUID, request_id: UUID) -> Any:
+    """A request that waits for the org's admins: whose it is, and their verified name.
+
+    One they see fits a row, or they decided it. Raises NotFound, LinkRequestDecided.
+    """
+    fits = select(Member.id).where(FITS).correlate(LinkRequest, User).exists()
+    shown = or_(LinkRequest.decided_by != LinkRequest.user_id, fits)
+    statement = (
+        select(LinkRequest.user_id, User.verified_name.label("name"), WAITS.label("waits"))
+        .join(User, User.id == LinkRequest.user_id)
+        .where(LinkRequest.org_id == org_id, LinkRequest.id == request_id, shown)
+    )
+    row = (await db.execute(statement)).one_or_none()
+    if row is None:
+        raise NotFound
+    if not row.waits:
+        raise LinkRequestDecided
+    return row
 
 
 async def _received(
