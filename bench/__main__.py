@@ -10,11 +10,12 @@ from pathlib import Path
 from app.settings import Settings
 from bench import service
 from bench.events import ingest, totals_fresh
-from bench.flat import members_flat, overview_flat, overview_vs_recount, pages, rank_flat
+from bench.flat import members_flat, overview_flat, overview_vs_recount, rank_flat
 from bench.growth import GROWING, grown
 from bench.imports import import_100k
 from bench.memory import memory
 from bench.moves import move_50k, totals_fresh_transfer
+from bench.pages import pages
 from bench.peer import vs_django
 from bench.reads import read_org, read_overview
 from bench.rows import HEAD, Row, keep

@@ -21,7 +21,7 @@ from app.audit.operations import Actor
 from app.auth.access import OrgScope, UserScope
 from app.cipher import Cipher
 from app.db import create_engine
-from app.demo.people import Person, fresh_name, fresh_phone
+from app.demo.people import fresh_name
 from app.keys.indexing import Indexing
 from app.members.imports.reader import SheetRow, read_sheet
 from app.members.imports.rows import StagedRow, stage_rows
@@ -29,6 +29,7 @@ from app.members.operations import create_member
 from app.members.schemas import MemberCreate
 from app.orgs.queries import get_card
 from app.orgs.tables import Unit
+from bench.people import newcomer
 from bench.rows import Row
 from bench.service import Measured
 from bench.watched import stall_ms
@@ -96,10 +97,7 @@ class _Imports:
     def _org(self) -> tuple[str, dict[str, str]]:
         """A new org with its units, and the header of its main admin, who has registered for it."""
         with httpx.Client(base_url=self._measured.ours, timeout=30) as service:
-            person = Person(service, fresh_phone(), fresh_name())
-            person.register()
-            user = UUID(person.call("GET", "/v1/me", 200)["id"])
-            self._measured.sql(_VERIFY, user, person.name)
+            person = newcomer(self._measured, service)
             body = {"name": f"中共基准县{person.phone}委员会", "region_code": "320102", "kind": "party"}
             org = str(person.call("POST", "/v1/orgs", 201, json=body)["id"])
         self._measured.sql(_UNITS, UUID(org), UNITS - 1)
@@ -196,10 +194,6 @@ async def _copy_and_merge(db: asyncpg.Connection, org: UUID, staged: Sequence[St
     await db.execute(_MERGE_PLACES, org)
 
 
-_VERIFY = """
-UPDATE users SET verified_name = $2, verified_at = now(), verification_method = 'alipay', party_member = true
-WHERE id = $1
-"""
 _UNITS = """
 INSERT INTO units (org_id, name, kind)
 SELECT $1, '第' || n || '党支部', 'branch' FROM generate_series(0, $2::int) AS n

@@ -109,8 +109,12 @@ async def _run(url: str, requests: Iterator[bytes], connections: int) -> Load:
     return Load(len(ordered), len(ordered) / took, percentile(0.5), percentile(0.95), percentile(0.99))
 
 
-def _get(url: str, headers: dict[str, str], connections: int, seconds: float) -> Load:
-    request = f"{_head('GET', url, headers)}\r\n".encode()
+def _get(url: str, headers: dict[str, str], form: bytes | None, connections: int, seconds: float) -> Load:
+    if form is None:
+        request = f"{_head('GET', url, headers)}\r\n".encode()
+    else:
+        sent = {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(form))}
+        request = f"{_head('POST', url, headers | sent)}\r\n".encode() + form
     return _in_a_loop(_run(url, _again_and_again(request, seconds), connections))
 
 
@@ -125,9 +129,11 @@ def _in_a_loop(run: Coroutine[None, None, Load]) -> Load:
         return runner.run(run)
 
 
-def get(url: str, headers: dict[str, str], *, connections: int = 16, seconds: float = 4.0) -> Load:
-    """GET the same address over and over from `connections` connections for `seconds`."""
-    return _process().submit(_get, url, headers, connections, seconds).result(seconds + 120)
+def get(
+    url: str, headers: dict[str, str], form: bytes | None = None, *, connections: int = 16, seconds: float = 4.0
+) -> Load:
+    """GET the same address, or send it the same form, over and over from `connections` connections for `seconds`."""
+    return _process().submit(_get, url, headers, form, connections, seconds).result(seconds + 120)
 
 
 def post(url: str, headers: dict[str, str], bodies: list[bytes], *, connections: int) -> Load:

@@ -1,0 +1,27 @@
+"""The bench leaves no page out."""
+
+from collections.abc import Iterator
+from dataclasses import fields
+
+from app.console.page_route import PageRoute
+from app.console.site import routers
+from app.settings import Settings
+from bench.made import Made
+from bench.pages import NO_PAGES, parts, whole
+
+_ANY = "01900000-0000-7000-8000-000000000000"
+
+
+def read_routes(settings: Settings) -> Iterator[PageRoute]:
+    for router in routers(settings):
+        yield from (route for route in router.routes if isinstance(route, PageRoute) and "GET" in (route.methods or ()))
+
+
+def test_every_page_is_measured(settings: Settings) -> None:
+    routes = list(read_routes(settings))
+    made = Made(**{field.name: _ANY for field in fields(Made)})
+    pages = [page for page in (*whole(made).values(), *parts(made).values()) if page.form is None]
+    asked = [page.address.partition("?")[0] for page in pages]
+    found = [next((route.path for route in routes if route.path_regex.fullmatch(address)), "") for address in asked]
+    assert {route.path for route in routes} - set(found) - NO_PAGES == set()
+    assert NO_PAGES & set(found) == set()
