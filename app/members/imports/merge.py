@@ -16,18 +16,21 @@ from app.members.imports.staging import LEAVING, resolve_units
 
 _LOCK_ORG = text("SELECT kind FROM orgs WHERE id = :org_id AND status = 'live' FOR NO KEY UPDATE")
 
-# The missing units of one depth; those above are there by now.
+# The missing units of one depth, in the order in which the sheet first names them; those above are there by now.
 _CREATE_UNITS = text("""
 WITH wanted AS (
-    SELECT DISTINCT string_to_array(r.unit_path, '/') AS names
+    SELECT string_to_array(r.unit_path, '/') AS names, min(s.row_no) AS row_no
     FROM resolved AS r JOIN staged AS s ON s.unit_path = r.unit_path JOIN people AS p ON p.phone_index = s.phone_index
     WHERE r.unit_id IS NULL AND r.problem IS NULL AND p.problem IS NULL
+    GROUP BY r.unit_path
 ),
 of_depth AS (
-    SELECT DISTINCT array_to_string(names[1:CAST(:depth AS int)], '/') AS path,
+    SELECT array_to_string(names[1:CAST(:depth AS int)], '/') AS path,
            array_to_string(names[1:CAST(:depth AS int) - 1], '/') AS above,
-           names[CAST(:depth AS int)] AS name
+           names[CAST(:depth AS int)] AS name,
+           min(row_no) AS row_no
     FROM wanted WHERE cardinality(names) >= CAST(:depth AS int)
+    GROUP BY 1, 2, 3
 )
 INSERT INTO units (org_id, parent_id, name, kind)
 SELECT :org_id, parent.unit_id, d.name,
@@ -36,6 +39,7 @@ SELECT :org_id, parent.unit_id, d.name,
 FROM of_depth AS d
 LEFT JOIN paths AS parent ON parent.path = d.above
 WHERE NOT EXISTS (SELECT FROM paths AS same WHERE same.path = d.path)
+ORDER BY d.row_no
 ON CONFLICT DO NOTHING
 RETURNING id
 """)

@@ -81,7 +81,7 @@ class ImportOut(Out):
     rows_done: int = Field(description="Rows looked at so far.")
     counts: ImportCountsOut
     people: int = Field(description="People in the directory when the sheet was checked.")
-    new_units: list[str] = Field(description="Units that it makes.")
+    new_units: list[str] = Field(description="Units that it makes, in the order of the sheet.")
     leaving_needs_consent: bool = Field(
         description="It would remove so many people that confirming it takes their number (`leaving`)."
     )

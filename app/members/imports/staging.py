@@ -238,10 +238,10 @@ WHERE m.org_id = :org_id AND m.removed_at IS NULL
 """
 
 _NEW_UNITS = """
-SELECT DISTINCT r.unit_path FROM resolved AS r JOIN staged AS s ON s.unit_path = r.unit_path
+SELECT r.unit_path FROM resolved AS r JOIN staged AS s ON s.unit_path = r.unit_path
 JOIN people AS p ON p.phone_index = s.phone_index
 WHERE r.unit_id IS NULL AND r.problem IS NULL AND p.problem IS NULL
-ORDER BY r.unit_path LIMIT :most
+GROUP BY r.unit_path ORDER BY min(s.row_no) LIMIT :most
 """
 
 
@@ -257,6 +257,6 @@ async def count_outcomes(db: AsyncConnection, org_id: UUID, mode: str) -> dict[s
 
 
 async def list_new_units(db: AsyncConnection) -> list[str]:
-    """The paths that are wanted and not there, at most one more than may be made."""
+    """The paths that are wanted and not there, in the order of the sheet, at most one more than may be made."""
     paths: Sequence[str] = (await db.scalars(text(_NEW_UNITS), {"most": MAX_NEW_UNITS + 1})).all()
     return list(paths)
