@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import LargeBinary, delete, exists, func, literal_column, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.operations import record
@@ -26,6 +26,8 @@ from app.db import on_constraint
 from app.keys.indexing import hold_indexes
 from app.members.activation import activate_user
 from app.members.links.operations import forget_link_requests
+
+_PHONE_BEFORE = literal_column("old.phone_index", LargeBinary)
 
 
 async def declare_party_member(db: AsyncConnection, scope: UserScope, party_member: bool) -> None:
@@ -81,13 +83,12 @@ async def change_phone(
     if checked is not CodeCheck.RIGHT:
         return CodeRefused()
     indexing = await hold_indexes(db, cipher)
-    moved = update(User).where(User.id == scope.user_id)
+    fresh = {"phone_index": indexing.phone(phone), "phone_cipher": cipher.encrypt(phone, scope.user_id)}
+    moved = update(User).where(User.id == scope.user_id).values(fresh).returning(_PHONE_BEFORE)
     with on_constraint(("users_phone_index_key", PhoneTaken)):
-        await db.execute(
-            moved.values(phone_index=indexing.phone(phone), phone_cipher=cipher.encrypt(phone, scope.user_id))
-        )
+        before = await db.scalar(moved)
     await end_sessions(db, scope.actor, scope.user_id, reason="phone-changed")
-    await activate_user(db, cipher, scope.user_id)
+    await activate_user(db, cipher, scope.user_id, before)
     await record(db, scope.actor, "user.phone_changed", subject=("user", scope.user_id))
     return None
 
@@ -119,9 +120,10 @@ async def close_account(db: AsyncConnection, cipher: Cipher, scope: UserScope, *
     }
     # An admin cannot be closed, nor one who is closed be made an admin: the database sees to both.
     with on_constraint(("users_admin_verified", StillAdmin)):
-        await db.execute(update(User).where(User.id == scope.user_id).values(erased))
+        closed = update(User).where(User.id == scope.user_id).values(erased).returning(_PHONE_BEFORE)
+        before = await db.scalar(closed)
     await end_sessions(db, scope.actor, scope.user_id, reason="account-closed")
-    await activate_user(db, cipher, scope.user_id)
+    await activate_user(db, cipher, scope.user_id, before)
     await forget_link_requests(db, scope.user_id)
     await _erase_traces(db, scope.user_id)
     await record(db, scope.actor, "user.closed", subject=("user", scope.user_id))

@@ -5,35 +5,53 @@ recycled, and then nothing is linked without an admin's consent. A consented lin
 account and its points are never touched from here.
 """
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import LargeBinary, Uuid, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.cipher import Cipher
-from app.jobs.queue import Payload, Worker, enqueue
+from app.db import on_constraint
+from app.errors import Unavailable
+from app.jobs.queue import Busy, Job, Payload, Worker, enqueue
 from app.keys.indexing import hold_indexes
 
 # Registering a phone and adding a row with it, at once, must not miss each other: both take the phone's lock before
 # they look for the other, so that whoever comes second sees what the first committed. An account that changes is held
 # by its change: who works on a row holds its phone's account against that, first of all, and then the phone.
-_HOLD_ACCOUNTS = text("SELECT FROM users WHERE phone_index = ANY (:indexes) ORDER BY id FOR SHARE").bindparams(
-    bindparam("indexes", type_=ARRAY(LargeBinary))
-)
+_HOLD_ACCOUNTS = text(
+    "SELECT FROM users WHERE phone_index = ANY (:indexes) OR id = :account ORDER BY id FOR SHARE"
+).bindparams(bindparam("indexes", type_=ARRAY(LargeBinary)), bindparam("account", type_=Uuid()))
 _LOCK_PHONE = text("SELECT pg_advisory_xact_lock(hashtextextended(encode(CAST(:phone_index AS bytea), 'hex'), 0))")
 
 NAMES_AGREE = "(u.verified_name IS NULL OR name_key(u.verified_name) = name_key(m.name))"
+
+# Nothing stands behind the open activation `a` of the row `m` any more.
+_UNFOUNDED = f"""(
+    u.status <> 'active'
+    OR a.consented_by IS NULL AND (m.phone_index IS DISTINCT FROM u.phone_index OR NOT {NAMES_AGREE})
+)"""
+# The row `m` is to be active through the account `u`.
+_DUE = f"""(
+    m.removed_at IS NULL AND m.user_id IS NULL
+    AND u.phone_index = m.phone_index AND u.status = 'active' AND {NAMES_AGREE}
+    AND NOT EXISTS (SELECT FROM members AS o WHERE o.org_id = m.org_id AND o.user_id = u.id)
+    AND NOT EXISTS (
+        SELECT FROM activations AS undone WHERE undone.org_id = m.org_id AND undone.member_id = m.id
+            AND undone.user_id = u.id AND undone.undone_by IS NOT NULL
+    )
+)"""  # noqa: S608 — a constant
 
 _UNLINK = """
 WITH ended AS (
     UPDATE activations AS a SET until = clock_timestamp()
     FROM members AS m, users AS u
     WHERE {which} AND m.org_id = a.org_id AND m.id = a.member_id AND u.id = a.user_id AND a.until IS NULL
-      AND (u.status <> 'active'
-           OR a.consented_by IS NULL AND (m.phone_index IS DISTINCT FROM u.phone_index OR NOT {agree}))
+      AND {unfounded}
     RETURNING a.org_id, a.member_id
 )
 UPDATE members AS m SET user_id = NULL FROM ended WHERE m.org_id = ended.org_id AND m.id = ended.member_id
@@ -43,17 +61,23 @@ _LINK = """
 WITH linked AS (
     UPDATE members AS m SET user_id = u.id
     FROM users AS u
-    WHERE {which} AND m.removed_at IS NULL AND m.user_id IS NULL
-      AND u.phone_index = m.phone_index AND u.status = 'active' AND {agree}
-      AND NOT EXISTS (SELECT FROM members AS o WHERE o.org_id = m.org_id AND o.user_id = u.id)
-      AND NOT EXISTS (
-          SELECT FROM activations AS undone WHERE undone.org_id = m.org_id AND undone.member_id = m.id
-              AND undone.user_id = u.id AND undone.undone_by IS NOT NULL
-      )
+    WHERE {which} AND {due}
     RETURNING m.org_id, m.id, m.user_id
 )
 INSERT INTO activations (org_id, member_id, user_id) SELECT org_id, id, user_id FROM linked
 """
+
+_OUT_OF_LINE = """
+SELECT u.id FROM members AS m JOIN activations AS a ON a.org_id = m.org_id AND a.member_id = m.id AND a.until IS NULL
+JOIN users AS u ON u.id = a.user_id WHERE {which} AND {unfounded}
+UNION
+SELECT u.id FROM members AS m JOIN users AS u ON u.phone_index = m.phone_index WHERE {which} AND {due}
+"""
+_WRITERS = text("""
+SELECT DISTINCT virtualtransaction FROM pg_locks
+WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND granted AND relation = 'users'::regclass
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+""")
 
 
 _DEACTIVATE = text("""
@@ -67,28 +91,37 @@ WITH ended AS (
 SELECT user_id, consented_by FROM ended
 """).bindparams(bindparam("undone_by", type_=Uuid()))
 
-ACTIVATE = "activate_user"
+ACTIVATE, ACTIVATE_ORG = "activate_user", "activate_org"
+PAUSE = 0.05
+PATIENCE = 600
+"""How many pauses long one account may be written."""
 
 
-async def activate_user(db: AsyncConnection, cipher: Cipher, user_id: UUID) -> None:
+async def activate_user(db: AsyncConnection, cipher: Cipher, user_id: UUID, *let_go: bytes | None) -> None:
     """Bring every org's rows in line with a user: call it when one registers, changes phone, is verified or leaves.
 
-    Rows with the user's phone turn active, those the user no longer stands behind turn inactive.
+    Rows with the user's phone turn active, those the user no longer stands behind turn inactive. `let_go` is the index
+    of the phone that the user has had till now: who adds a row with it at this moment took it for theirs.
     """
     await hold_indexes(db, cipher)
-    index = await db.scalar(text("SELECT phone_index FROM users WHERE id = :user_id"), {"user_id": user_id})
-    if index is not None:
-        await db.execute(_LOCK_PHONE, {"phone_index": index})
+    held = text("SELECT phone_index FROM users WHERE id = :user_id FOR SHARE")
+    await lock_phones(db, await db.scalar(held, {"user_id": user_id}), *let_go)
     await activate_where(db, "u.id = :user_id", {"user_id": user_id})
 
 
-async def hold_phones(db: AsyncConnection, *phone_indexes: bytes) -> None:
+async def hold_phones(db: AsyncConnection, *phone_indexes: bytes, account: UUID | None = None) -> None:
     """Hold these phones, and the accounts that have them, until the transaction ends: before the rows are held.
+    `account` is one that is held too, whatever phone it has.
 
     By the indexes that the phones have now: the caller holds the rotation (`hold_indexes`).
     """
-    await db.execute(_HOLD_ACCOUNTS, {"indexes": list(phone_indexes)})
-    for index in sorted(set(phone_indexes)):
+    await db.execute(_HOLD_ACCOUNTS, {"indexes": list(phone_indexes), "account": account})
+    await lock_phones(db, *phone_indexes)
+
+
+async def lock_phones(db: AsyncConnection, *phone_indexes: bytes | None) -> None:
+    """Only the phones; see `hold_phones`."""
+    for index in sorted({index for index in phone_indexes if index is not None}):
         await db.execute(_LOCK_PHONE, {"phone_index": index})
 
 
@@ -105,10 +138,16 @@ async def activate_where(db: AsyncConnection, which: str, parameters: Mapping[st
     """Bring the rows for which `which` holds (SQL over `members AS m` and `users AS u`) in line with their holders.
 
     Takes no lock but needs the rotation held (`hold_indexes`), as it compares indexes of two rows while it waits for
-    one of them. Who brings in many rows at once calls it again after having committed.
+    one of them. Who brings in many rows at once, and holds no phones, calls `activate_late` after having committed.
+    Raises Unavailable where somebody else links such an account in the same org.
     """
-    for statement in (_UNLINK, _LINK):
-        await db.execute(text(statement.format(which=which, agree=NAMES_AGREE)), parameters)
+    with on_constraint(("members_org_id_user_id_key", Unavailable)):
+        for statement in (_UNLINK, _LINK):
+            await db.execute(text(_filled(statement, which)), parameters)
+
+
+def _filled(statement: str, which: str) -> str:
+    return statement.format(which=which, unfounded=_UNFOUNDED, due=_DUE)
 
 
 async def activate_others(db: AsyncConnection, user_ids: Iterable[UUID]) -> None:
@@ -118,10 +157,55 @@ async def activate_others(db: AsyncConnection, user_ids: Iterable[UUID]) -> None
         await enqueue(db, ACTIVATE, {"user_id": str(user_id)})
 
 
-async def activate_again(worker: Worker, payload: Payload) -> None:
-    """The job of `activate_others`."""
+async def activate_late(
+    engine: AsyncEngine, cipher: Cipher, org_id: UUID, member_ids: str, parameters: Mapping[str, Any]
+) -> None:
+    """Look once more for who holds the phones of rows that were brought in without holding them, and have committed:
+    those of the org whose `member_id` the statement `member_ids` gives.
+
+    An account that was being written at that moment did not see them, nor was it seen: so first everybody ends who was
+    writing one. Whoever begins later sees the rows. Raises Busy where one of them does not come to an end.
+    """
+    await _see_writers_end(engine)
+    async with engine.begin() as db:
+        await hold_indexes(db, cipher)
+        await db.execute(text(f"CREATE TEMPORARY TABLE late ON COMMIT DROP AS {member_ids}"), parameters)
+        for statement in ("CREATE INDEX ON late (member_id)", "ANALYZE late"):
+            await db.execute(text(statement))
+        which = _filled(_OUT_OF_LINE, "m.org_id = :org_id AND m.id IN (SELECT member_id FROM late)")
+        await activate_others(db, (await db.scalars(text(which), {"org_id": org_id})).all())
+
+
+async def _see_writers_end(engine: AsyncEngine) -> None:
+    async with engine.connect() as db:
+        await db.execution_options(isolation_level="AUTOCOMMIT")
+        writing = set((await db.scalars(_WRITERS)).all())
+        for _ in range(PATIENCE):
+            if not writing:
+                return
+            await asyncio.sleep(PAUSE)
+            writing &= set((await db.scalars(_WRITERS)).all())
+    raise Busy
+
+
+async def activate_org_late(db: AsyncConnection, *org_ids: UUID) -> None:
+    """Have `activate_late` look at all rows of these orgs, once this transaction has committed."""
+    for org_id in org_ids:
+        await enqueue(db, ACTIVATE_ORG, {"org_id": str(org_id)})
+
+
+async def _activate_user_again(worker: Worker, payload: Payload) -> None:
     async with worker.engine.begin() as db:
         await activate_user(db, worker.cipher, UUID(payload["user_id"]))
+
+
+async def _activate_org(worker: Worker, payload: Payload) -> None:
+    org_id = UUID(payload["org_id"])
+    everybody = "SELECT id AS member_id FROM members WHERE org_id = :org_id"
+    await activate_late(worker.engine, worker.cipher, org_id, everybody, {"org_id": org_id})
+
+
+JOBS: Mapping[str, Job] = {ACTIVATE: Job(_activate_user_again), ACTIVATE_ORG: Job(_activate_org)}
 
 
 async def deactivate_member(db: AsyncConnection, org_id: UUID, member_id: UUID, undone_by: UUID | None = None) -> None:

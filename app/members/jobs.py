@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from app.exports.jobs import export_job
 from app.jobs.queue import Job
-from app.members.activation import ACTIVATE, activate_again
+from app.members import activation
 from app.members.exporting import MEMBERS
 from app.members.imports import jobs as imports
 
-JOBS: Mapping[str, Job] = {ACTIVATE: Job(activate_again), **imports.JOBS, **export_job(MEMBERS)}
+JOBS: Mapping[str, Job] = {**activation.JOBS, **imports.JOBS, **export_job(MEMBERS)}

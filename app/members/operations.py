@@ -22,7 +22,7 @@ from app.members.holding import hold_member, refuse_admin
 from app.members.places import place
 from app.members.schemas import MemberCreate, MemberOut, MemberUpdate
 from app.members.sealing import seal_phone
-from app.members.tables import Member, Place
+from app.members.tables import Activation, Member, Place
 from app.orgs.names import Kind
 from app.orgs.tables import Org
 from app.search import spell_person
@@ -167,6 +167,9 @@ async def _row_of_admin(db: AsyncConnection, cipher: Cipher, org_id: UUID, user_
     ).one()
     if row.user_before is not None:
         await deactivate_member(db, org_id, row.id)
+    # Making them an admin is the consent that an undone link waits for.
+    undone = (Activation.org_id == org_id, Activation.member_id == row.id, Activation.user_id == user_id)
+    await db.execute(update(Activation).where(*undone, Activation.undone_by.is_not(None)).values(undone_by=None))
     await activate_member(db, org_id, row.id)
     member_id: UUID = row.id
     return member_id

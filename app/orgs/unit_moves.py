@@ -67,6 +67,12 @@ INSERT INTO activations (org_id, member_id, user_id, consented_by, since)
 SELECT :new_id, member_id, user_id, consented_by, :now FROM activations
 WHERE org_id = :org_id AND member_id = ANY (:people) AND until IS NULL
 """)
+# What an admin undid is not linked again in the new org either.
+_UNDONE = _sql("""
+INSERT INTO activations (org_id, member_id, user_id, undone_by, since, until)
+SELECT DISTINCT ON (member_id, user_id) :new_id, member_id, user_id, undone_by, :now, :now FROM activations
+WHERE org_id = :org_id AND member_id = ANY (:people) AND undone_by IS NOT NULL
+""")
 _PLACES = _sql("""
 WITH ended AS (
     UPDATE places SET until = :now WHERE org_id = :org_id AND unit_id = ANY (:units) AND until IS NULL
@@ -110,6 +116,6 @@ async def move_unit_into_org(db: AsyncConnection, cipher: Cipher, org_id: UUID, 
     where["people"] = [row.id for row in found]
     where["last4s"] = [indexing.last4(new_id, cipher.decrypt_text(row.phone_cipher, row.id)) for row in found]
     where["now"] = await db.scalar(select(func.clock_timestamp()))
-    for statement in (_UNITS, _MEMBERS, _ACTIVATIONS, _PLACES, _LEAVE, _REMOVE_UNITS):
+    for statement in (_UNITS, _MEMBERS, _ACTIVATIONS, _UNDONE, _PLACES, _LEAVE, _REMOVE_UNITS):
         await db.execute(statement, where)
     return Moved(units, len(found))

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.cipher import Cipher
 from app.jobs import worker as working
 from app.jobs.queue import Busy, Worker
+from app.members import activation
 from app.members.imports import jobs, merge, operations
 from app.settings import Settings
 from tests.members.sheets import Work, check, members_of, read, rows_of, upload, xlsx
@@ -119,7 +120,7 @@ async def test_who_registers_while_the_merge_is_about_to_commit_is_active_even_w
 ) -> None:
     name, phone = fresh_name(), fresh_phone()
     checked = await check(admin, org_id, worker, xlsx([(name, phone, "甲")]), unknown_units="create")
-    activate_late, deaths = merge.activate_late, [ConnectionError("the worker is gone, with everything merged")]
+    activate_late, deaths = activation.activate_late, [ConnectionError("the worker is gone, with everything merged")]
 
     async def register() -> None:
         await people.register(phone=phone, name=name)
@@ -129,7 +130,7 @@ async def test_who_registers_while_the_merge_is_about_to_commit_is_active_even_w
             raise deaths.pop()
         await activate_late(*arguments)
 
-    monkeypatch.setattr(merge, "activate_late", dies_once)
+    monkeypatch.setattr(activation, "activate_late", dies_once)
     after_merging(register)
     await confirmed(admin, org_id, checked["id"])
     await worker()

@@ -18,6 +18,7 @@ from app.db import on_constraint
 from app.forms import anonymous_file
 from app.jobs.queue import Busy, Job, Payload, Worker
 from app.keys.indexing import Indexing, hold_indexes
+from app.members import activation
 from app.members.imports import merge, staging
 from app.members.imports.errors import SheetRefused, TooManyNewUnits
 from app.members.imports.files import unseal_file
@@ -134,16 +135,20 @@ async def merge_import(worker: Worker, payload: Payload) -> None:
     async with _turn(worker.engine, org_id):
         async with worker.engine.begin() as db:
             begun = await _advance(db, org_id, import_id, ("confirmed", "merging"), state="merging")
-        with suppress(Cancelled):
-            # Who was added by hand since the merge looked is found when it looks again.
-            with on_constraint(("members_org_id_phone_index_key", Busy)):
-                if begun is not None:
-                    async with worker.engine.begin() as db:
-                        await _merge(db, await hold_indexes(db, worker.cipher), org_id, begun)
-            # Also where a worker was killed right after it had merged.
-            async with worker.engine.begin() as db:
-                await hold_indexes(db, worker.cipher)
-                await merge.activate_late(db, org_id, import_id)
+        # Who was added by hand since the merge looked is found when it looks again.
+        with suppress(Cancelled), on_constraint(("members_org_id_phone_index_key", Busy)):
+            if begun is not None:
+                async with worker.engine.begin() as db:
+                    await _merge(db, await hold_indexes(db, worker.cipher), org_id, begun)
+        # Also where a worker was killed right after it had merged.
+        which = {"org_id": org_id, "import_id": import_id}
+        await activation.activate_late(worker.engine, worker.cipher, org_id, _WRITTEN, which)
+
+
+_WRITTEN = """
+SELECT DISTINCT member_id FROM import_rows
+WHERE org_id = :org_id AND import_id = :import_id AND outcome IN ('added', 'changed')
+"""
 
 
 async def _merge(db: AsyncConnection, indexing: Indexing, org_id: UUID, begun: Any) -> None:

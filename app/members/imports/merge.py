@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.jobs.queue import Busy
 from app.members.activation import NAMES_AGREE, activate_others, activate_where
 from app.members.imports.row_problems import UNIT_DEPTH
 from app.members.imports.staging import LEAVING, resolve_units
@@ -89,8 +90,22 @@ UPDATE members AS m SET version = m.version + 1 FROM people AS p
 WHERE p.outcome = 'moved' AND m.org_id = :org_id AND m.id = p.member_id
 """)
 
+# Who is changed, moved or removed is held first: whoever edits, removes or registers them is done by then, or comes
+# after. Nobody leaves who was not held, nor who has got a place at the org itself meanwhile.
+_HOLD_KNOWN = text("""
+SELECT count(*) FROM (
+    SELECT m.id FROM members AS m
+    WHERE m.org_id = :org_id AND m.removed_at IS NULL
+      AND m.id IN (SELECT member_id FROM people WHERE outcome IN ('changed', 'moved'))
+    ORDER BY m.id FOR UPDATE
+) AS held
+""")
+_KNOWN = text("SELECT count(*) FROM people WHERE outcome IN ('changed', 'moved')")
+_HOLD_LEAVING = text(
+    f"CREATE TEMPORARY TABLE leaving_held ON COMMIT DROP AS SELECT m.id {LEAVING} ORDER BY m.id FOR UPDATE OF m"
+)
 _REMOVE = text(f"""
-WITH leaving AS (SELECT m.id {LEAVING}),
+WITH leaving AS (SELECT m.id {LEAVING} AND m.id IN (SELECT id FROM leaving_held)),
 ended AS (
     UPDATE activations AS a SET until = greatest(now(), a.since) FROM leaving AS l
     WHERE a.org_id = :org_id AND a.member_id = l.id AND a.until IS NULL
@@ -128,8 +143,15 @@ async def create_units(db: AsyncConnection, org_id: UUID) -> int:
 
 
 async def merge_people(db: AsyncConnection, org_id: UUID, *, party_org: bool, replace_all: bool) -> None:
-    """Write what `people` decides: new rows, changed ones, places, activations; with `replace_all` who leaves."""
+    """Write what `people` decides: new rows, changed ones, places, activations; with `replace_all` who leaves.
+
+    Raises Busy where somebody has been removed since it was decided.
+    """
+    known = await db.scalar(_KNOWN)
+    if known and await db.scalar(_HOLD_KNOWN, {"org_id": org_id}) != known:
+        raise Busy
     if replace_all:
+        await db.execute(_HOLD_LEAVING, {"org_id": org_id})
         await activate_others(db, (await db.scalars(_REMOVE, {"org_id": org_id})).all())
     await db.execute(_ADD, {"org_id": org_id, "party_org": party_org})
     await db.execute(_ACTIVATE_ADDED, {"org_id": org_id})
@@ -137,19 +159,3 @@ async def merge_people(db: AsyncConnection, org_id: UUID, *, party_org: bool, re
         await db.execute(statement, {"org_id": org_id})
     changed = "m.org_id = :org_id AND m.id IN (SELECT member_id FROM people WHERE outcome = 'changed')"
     await activate_where(db, changed, {"org_id": org_id})
-
-
-_LATE = """
-CREATE TEMPORARY TABLE late ON COMMIT DROP AS
-SELECT DISTINCT i.member_id FROM import_rows AS i
-WHERE i.org_id = :org_id AND i.import_id = :import_id AND i.outcome IN ('added', 'changed')
-"""
-
-
-async def activate_late(db: AsyncConnection, org_id: UUID, import_id: UUID) -> None:
-    """Look once more for who holds the phones: who registered during the merge could not see its rows, nor be seen."""
-    await db.execute(text(_LATE), {"org_id": org_id, "import_id": import_id})
-    for statement in ("CREATE INDEX ON late (member_id)", "ANALYZE late"):
-        await db.execute(text(statement))
-    which = "m.org_id = :org_id AND m.user_id IS NULL AND m.id IN (SELECT member_id FROM late)"
-    await activate_where(db, which, {"org_id": org_id})

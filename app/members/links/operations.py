@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, func, insert, select, update
+from sqlalchemy import and_, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.operations import record
@@ -164,7 +164,7 @@ async def _candidate(db: AsyncConnection, org_id: UUID, request_id: UUID, member
     statement = (
         select(Member.id)
         .select_from(LinkRequest)
-        .join(User, User.id == LinkRequest.user_id)
+        .join(User, and_(User.id == LinkRequest.user_id, User.status == "active"))
         .join(Member, FITS)
         .where(LinkRequest.org_id == org_id, LinkRequest.id == request_id)
         .order_by(Member.id)

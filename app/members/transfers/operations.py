@@ -19,7 +19,7 @@ from app.cipher import Cipher
 from app.db import on_constraint
 from app.errors import NotFound
 from app.keys.indexing import Indexing, hold_indexes
-from app.members.activation import activate_others, hold_phones
+from app.members.activation import activate_member, activate_others, hold_phones
 from app.members.errors import PartyMembersOnly
 from app.members.holding import refuse_admin
 from app.members.links.operations import find_named_org
@@ -122,6 +122,9 @@ async def accept_person_transfer(
         now = await db.scalar(select(func.clock_timestamp()))
         await _bring_in(db, indexing, scope.org_id, new_id, member, unit_ids or [None], now)
     left = {"org_id": transfer.org_id, "member_id": transfer.member_id, "now": now}
+    await db.execute(_KEEP_UNDONE, left | {"to_id": scope.org_id, "new_id": new_id})
+    # In the old org another row may have been active through the account that holds this one's phone.
+    await activate_member(db, scope.org_id, new_id)
     await activate_others(db, (await db.scalars(_LEAVE, left)).all())
     if not await _end(db, ours, WAITS, **accepted):
         raise PersonTransferDecided
@@ -132,9 +135,8 @@ async def accept_person_transfer(
 async def _hold_member(db: AsyncConnection, transfer: Any) -> Any:
     """The person's row, held, with what it is active through. Raises PersonTransferDecided where they have left."""
     there = (Member.org_id == transfer.org_id, Member.id == transfer.member_id, Member.removed_at.is_(None))
-    index = await db.scalar(select(Member.phone_index).where(*there))
-    if index is not None:
-        await hold_phones(db, index)
+    for index, user_id in (await db.execute(select(Member.phone_index, Member.user_id).where(*there))).all():
+        await hold_phones(db, index, account=user_id)
     columns = (Member.user_id, Member.name, Member.pinyin, Member.initials, Member.phone_cipher, Member.party)
     held = (await db.execute(select(Member.id, *columns).where(*there).with_for_update())).one_or_none()
     if held is None:
@@ -165,6 +167,18 @@ async def _bring_in(
     await db.execute(insert(Place).values(places))
 
 
+# Neither is a link that an admin undid made again by going elsewhere.
+_KEEP_UNDONE = text("""
+INSERT INTO activations (org_id, member_id, user_id, undone_by, since, until)
+SELECT DISTINCT ON (user_id) CAST(:to_id AS uuid), CAST(:new_id AS uuid), user_id, undone_by, :now, :now
+FROM activations WHERE org_id = :org_id AND member_id = :member_id AND undone_by IS NOT NULL
+""").bindparams(
+    bindparam("org_id", type_=Uuid()),
+    bindparam("member_id", type_=Uuid()),
+    bindparam("to_id", type_=Uuid()),
+    bindparam("new_id", type_=Uuid()),
+    bindparam("now", type_=DateTime(timezone=True)),
+)
 _LEAVE = text("""
 WITH ended AS (
     UPDATE activations SET until = :now WHERE org_id = :org_id AND member_id = :member_id AND until IS NULL

@@ -1,0 +1,251 @@
+"""Which account a row is active through where several ways to it cross: each finds what the other has written (S18)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.auth import accounts, registration, verifications
+from app.jobs import worker as working
+from app.members import activation
+from app.members.activation import activate_user
+from app.members.imports import merge
+from tests.acts import Json, add_admin, add_member, add_unit, certify, done, refusal
+from tests.auth.test_accounts import change_code
+from tests.members.sheets import Work, check, members_of, read, xlsx
+from tests.people import People, Person, fresh_org_name, fresh_phone
+
+Act = Callable[[], Awaitable[object]]
+
+
+@pytest.fixture(scope="module")
+async def admin(people: People) -> Person:
+    return await people.register()
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that is to come again does so at once."""
+    monkeypatch.setattr(working, "LOOK_AGAIN", timedelta(milliseconds=100))
+    monkeypatch.setattr(working, "BUSY_PAUSE", timedelta())
+
+
+class Slow:
+    """An act on an account that, begun, has looked at the rows that there are and does not commit for a while."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._patch = monkeypatch
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    async def begin(self, act: Act) -> None:
+        looked, go = asyncio.Event(), asyncio.Event()
+
+        async def activate_and_wait(*arguments: Any) -> None:
+            await activate_user(*arguments)
+            looked.set()
+            await go.wait()
+
+        for module in (accounts, registration, verifications):
+            self._patch.setattr(module, "activate_user", activate_and_wait)
+        self._tasks.append(asyncio.ensure_future(act()))
+        await looked.wait()
+        asyncio.get_running_loop().call_later(0.15, go.set)
+
+    async def end(self) -> None:
+        await asyncio.gather(*self._tasks)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
+    return Slow(monkeypatch)
+
+
+async def merged(
+    admin: Person, org: Json, worker: Work, monkeypatch: pytest.MonkeyPatch, meanwhile: Act, *rows: Any, **options: str
+) -> Json:
+    """A sheet is merged, and `meanwhile` is done when it has been decided on and nothing is written yet."""
+    merge_people, acts = merge.merge_people, [meanwhile]
+
+    async def wrapped(*arguments: Any, **given: Any) -> None:
+        if acts:
+            await acts.pop()()
+        await merge_people(*arguments, **given)
+
+    monkeypatch.setattr(merge, "merge_people", wrapped)
+    checked = await check(admin, org["id"], worker, xlsx(rows), unknown_units="create", **options)
+    path = f"/v1/orgs/{org['id']}/imports/{checked['id']}/confirmation"
+    done(await admin.put(path, json={"leaving": checked["counts"]["left"]}), 202)
+    await worker()
+    return await read(admin, org["id"], checked["id"])
+
+
+@pytest.mark.parametrize("way", ["registers", "changes phone", "is verified by another name"])
+async def test_who_writes_an_account_while_a_merge_commits_is_found_once_that_is_written(
+    people: People, admin: Person, worker: Work, monkeypatch: pytest.MonkeyPatch, slow: Slow, way: str
+) -> None:
+    org, phone = await admin.create_org(), fresh_phone()
+    if way == "registers":
+        act: Act = lambda: people.register(phone=phone, verified=False, party=False)  # noqa: E731
+    else:
+        person = await people.register(phone=phone, verified=False, party=False)
+        new = fresh_phone()
+        body = {"phone": new, "code": await change_code(person, new)}
+        act = (
+            (lambda: person.put("/v1/me/phone", json=body)) if way == "changes phone" else lambda: people.verify(person)
+        )
+    outcome = await merged(admin, org, worker, monkeypatch, lambda: slow.begin(act), ("上官", phone, "一支部"))
+    await slow.end()
+    await worker()
+    assert outcome["counts"]["added"] == 1
+    (member,) = await members_of(admin, org["id"], q="上官")
+    assert member["active"] is (way == "registers")
+
+
+async def test_who_is_removed_while_a_merge_would_change_them_is_added_anew(
+    admin: Person, worker: Work, monkeypatch: pytest.MonkeyPatch, db: AsyncConnection
+) -> None:
+    org, phone = await admin.create_org(), fresh_phone()
+    unit = await add_unit(admin, org, "一支部")
+    member = await add_member(admin, org, unit, name="旧名", phone=phone)
+    path = f"/v1/orgs/{org['id']}/members/{member['id']}"
+    outcome = await merged(
+        admin,
+        org,
+        worker,
+        monkeypatch,
+        lambda: admin.delete(path),
+        ("新名", phone, "一支部"),
+        ("别人", fresh_phone(), "一支部"),
+    )
+    assert (outcome["counts"]["added"], outcome["counts"]["changed"]) == (2, 0)
+    assert len(await members_of(admin, org["id"], q="新名")) == 1
+    places = "SELECT count(*) FROM places WHERE member_id = :id AND until IS NULL"
+    assert await db.scalar(text(places), {"id": member["id"]}) == 0
+
+
+async def test_who_registers_while_a_sheet_removes_their_row_finds_it_when_it_is_restored(
+    people: People, admin: Person, worker: Work, monkeypatch: pytest.MonkeyPatch, slow: Slow
+) -> None:
+    org, phone = await admin.create_org(), fresh_phone()
+    unit = await add_unit(admin, org, "一支部")
+    member = await add_member(admin, org, unit, phone=phone)
+    act: Act = lambda: people.register(phone=phone, verified=False, party=False)  # noqa: E731
+    outcome = await merged(
+        admin,
+        org,
+        worker,
+        monkeypatch,
+        lambda: slow.begin(act),
+        ("别人", fresh_phone(), "一支部"),
+        mode="replace-all",
+    )
+    await slow.end()
+    assert outcome["counts"]["left"] == 1
+    restored = done(await admin.post(f"/v1/orgs/{org['id']}/members/{member['id']}/restorations"), 201)
+    assert restored["active"] is True
+
+
+async def linked_by_consent(admin: Person, org: Json, person: Person, *units: Json) -> Json:
+    """A row with another phone that is active through the person's account."""
+    row = await add_member(admin, org, *units, name=person.name, phone=fresh_phone())
+    asked = done(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
+    path = f"/v1/orgs/{org['id']}/link-requests/{asked['id']}/acceptance"
+    linked: Json = done(await admin.put(path, json={"member_id": row["id"]}))
+    return linked
+
+
+async def test_a_link_that_ends_while_its_account_changes_phone_leaves_no_row_of_the_old_phone_active(
+    people: People, admin: Person, worker: Work, slow: Slow
+) -> None:
+    org, person, new = await admin.create_org(), await people.register(), fresh_phone()
+    linked = await linked_by_consent(admin, org, person)
+    own = await add_member(admin, org, name=person.name, phone=person.phone)
+    body = {"phone": new, "code": await change_code(person, new)}
+    await slow.begin(lambda: person.put("/v1/me/phone", json=body))
+    done(await admin.delete(f"/v1/orgs/{org['id']}/members/{linked['id']}/activation"), 204)
+    await worker()
+    await slow.end()
+    assert done(await admin.get(f"/v1/orgs/{org['id']}/members/{own['id']}"))["active"] is False
+
+
+@pytest.mark.parametrize("way", ["changes phone", "closes"])
+async def test_who_lets_go_of_a_phone_waits_for_who_works_on_its_row(
+    people: People, engine: AsyncEngine, way: str
+) -> None:
+    person, new = await people.register(verified=False, party=False), fresh_phone()
+    if way == "changes phone":
+        body = {"phone": new, "code": await change_code(person, new)}
+        asking = person.put("/v1/me/phone", json=body)
+    else:
+        done(await person.post("/v1/me/closing-codes"), 202)
+        outbox = done(await people.api.get("/v1/simulator/sms", params={"phone": person.phone}))
+        asking = person.put("/v1/me/closure", json={"code": outbox["items"][0]["code"]})
+    async with engine.begin() as held:
+        index = await held.scalar(text("SELECT phone_index FROM users WHERE id = :id"), {"id": person.user_id})
+        await activation.lock_phones(held, index)  # as who waited for it while the account came to be
+        task = asyncio.ensure_future(asking)
+        await asyncio.wait({task}, timeout=0.15)
+        assert not task.done()
+    assert (await task).status_code == 204
+
+
+async def test_of_two_rows_one_account_fits_the_other_turns_active_once_one_has_gone_to_another_org(
+    people: People, admin: Person, worker: Work
+) -> None:
+    """By a transfer, or with its unit; and what an admin has undone stays so where it goes."""
+    above, there, person = await admin.create_org(), await admin.create_org(), await people.register()
+    await certify(admin, above, admin, there)
+    first, second = [await add_unit(admin, above, name) for name in ("一支部", "二支部")]
+    await linked_by_consent(admin, above, person, first)
+    own = await add_member(admin, above, second, name=person.name, phone=person.phone)
+    stranger = await people.register()
+    undone = await add_member(admin, above, second, name=stranger.name, phone=stranger.phone)
+    done(await admin.delete(f"/v1/orgs/{above['id']}/members/{undone['id']}/activation"), 204)
+
+    async def transferred(row: Json, org: Json, to: Json) -> Json:
+        path = f"/v1/orgs/{org['id']}/members/{row['id']}/transfers"
+        asked = done(await admin.post(path, json={"org_id": to["id"]}), 201)
+        taken: Json = done(await admin.put(f"/v1/orgs/{to['id']}/person-transfers/{asked['id']}/acceptance"))
+        return taken
+
+    async def promoted(unit: Json) -> Json:
+        body = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"phone": admin.phone}}
+        offer = done(await admin.post(f"/v1/orgs/{above['id']}/promotions", json=body), 201)
+        org: Json = done(await admin.put(f"/v1/me/promotions/{offer['id']}/acceptance"))
+        await worker()
+        return org
+
+    assert own["active"] is False
+    assert (await transferred(own, above, there))["active"] is True
+    assert (await transferred(undone, above, there))["inactive_reason"] == "unlinked"
+    again = await add_member(admin, above, second, name=person.name, phone=person.phone)
+    assert again["active"] is False
+    new = await promoted(second)
+    assert done(await admin.get(f"/v1/orgs/{new['id']}/members/{again['id']}"))["active"] is True
+    last = await add_member(admin, above, name=person.name, phone=person.phone)
+    assert last["active"] is False
+    await promoted(first)
+    assert done(await admin.get(f"/v1/orgs/{above['id']}/members/{last['id']}"))["active"] is True
+
+
+async def test_a_suspended_account_is_not_linked(people: People, admin: Person, db: AsyncConnection) -> None:
+    org, person = await admin.create_org(), await people.register()
+    row = await add_member(admin, org, name=person.name, phone=fresh_phone())
+    asked = done(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
+    await db.execute(text("UPDATE users SET status = 'disabled' WHERE id = :id"), {"id": person.user_id})
+    path = f"/v1/orgs/{org['id']}/link-requests/{asked['id']}/acceptance"
+    assert refusal(await admin.put(path, json={"member_id": row["id"]})) == (409, "no-candidate")
+
+
+async def test_who_becomes_an_admin_has_their_row_also_where_it_was_unlinked(people: People, admin: Person) -> None:
+    org, person = await admin.create_org(), await people.register()
+    row = await add_member(admin, org, name=person.name, phone=person.phone)
+    path = f"/v1/orgs/{org['id']}/members/{row['id']}"
+    done(await admin.delete(f"{path}/activation"), 204)
+    await add_admin(admin, org, person)
+    assert done(await admin.get(path))["active"] is True
+    assert refusal(await admin.delete(path)) == (409, "member-is-admin")

@@ -1,0 +1,191 @@
+"""kill -9 of workers while a directory is edited from all sides: in the end every row is active through the account it
+should be, and the totals are a recount's. Under XUEZU_PROOF alone, as a short one shows little.
+
+`XUEZU_SEED=… XUEZU_ROUNDS=…` does one again: the same acts, though not at the same moments.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.audit.operations import Actor
+from app.auth import phone_codes, verifications
+from app.auth.limits import Limit
+from app.cipher import Cipher
+from app.keys.reindexing import rotate_index_key
+from app.main import create_app
+from app.settings import Settings, make_key
+from tests.acts import add_admin, add_unit
+from tests.conftest import migrated_database
+from tests.keys.test_index_rotation import totals_differ
+from tests.people import People, fresh_phone
+from tests.proofs.directory import UNITS, Directory
+from tests.proofs.invariants import assert_invariants, assert_rows
+
+SEEDS = [int(seed) for seed in os.environ.get("XUEZU_SEED", "").split()] or [random.randrange(10**6) for _ in range(3)]
+ROUNDS = int(os.environ.get("XUEZU_ROUNDS", "60"))
+AT_ONCE = 10
+WORKERS = 3
+PHONES = 12
+PATIENCE = 300
+
+_WORKER = """
+import asyncio
+from datetime import timedelta
+from app import logs
+from app.configuration import read_settings
+from app.jobs.worker import run_worker
+logs.configure("json", process="worker")
+asyncio.run(run_worker(read_settings(), silence=timedelta(seconds=2)))
+"""
+# Now and then a commit takes its time, so that what two transactions do not see of each other has time to matter.
+_SLOW_COMMITS = (
+    "CREATE FUNCTION commit_slowly() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$ BEGIN IF random() < 0.3 THEN PERFORM pg_sleep(random() / 20); END IF; RETURN NULL; END $$",
+    *(
+        f"CREATE CONSTRAINT TRIGGER commit_slowly AFTER INSERT OR UPDATE ON {table} DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION commit_slowly()"
+        for table in ("users", "members")
+    ),
+)
+
+
+class Workers:
+    """Worker processes of which any can be killed; another takes its place at once."""
+
+    def __init__(self, settings: Settings, log: Path) -> None:
+        assert settings.database_url is not None
+        assert settings.next_index_key is not None
+        self._environment = os.environ | {
+            "XUEZU_DATABASE_URL": settings.database_url.get_secret_value(),
+            "XUEZU_DATA_DIR": str(settings.data_dir),
+            "XUEZU_NEXT_INDEX_KEY": settings.next_index_key.get_secret_value(),
+        }
+        self._log = log
+        self._running: list[asyncio.subprocess.Process] = []
+
+    async def start(self) -> None:
+        with self._log.open("ab") as log:
+            started = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", _WORKER, stdout=log, stderr=log, env=self._environment, start_new_session=True
+            )
+        self._running.append(started)
+
+    async def kill(self, dice: random.Random) -> None:
+        """kill -9 of one, with the process that reads its sheet."""
+        killed = self._running.pop(dice.randrange(len(self._running)))
+        assert killed.returncode is None, self._log.read_text()[-4000:]
+        os.killpg(killed.pid, signal.SIGKILL)
+        await killed.wait()
+
+    async def end(self) -> None:
+        while self._running:
+            await self.kill(random.Random())
+
+
+@pytest.fixture
+def settings(server_url: str, worker_id: str, tmp_path: Path) -> Settings:
+    """Of a database of its own, and with the key that its index key is rotated to."""
+    url = SecretStr(migrated_database(server_url, f"xuezu_{worker_id}_directory"))
+    next_key = SecretStr(make_key())
+    made = Settings(database_url=url, data_dir=tmp_path / "data", database_pool=20, next_index_key=next_key)
+    return made.with_secrets()
+
+
+@asynccontextmanager
+async def directory(settings: Settings, seed: int) -> AsyncIterator[tuple[Directory, AsyncEngine]]:
+    app = create_app(settings)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app, client=("127.0.0.1", 50000)), base_url="http://localhost:8000"
+        ) as api,
+    ):
+        people = People(api)
+        admins = [await people.register() for _ in range(3)]
+        orgs = [await admin.create_org() for admin in admins]
+        for admin, org in zip(admins, orgs, strict=True):
+            for other in admins:
+                if other is not admin:
+                    await add_admin(admin, org, other)
+            for name in UNITS:
+                await add_unit(admin, org, name)
+        engine: AsyncEngine = app.state.engine
+        phones = [fresh_phone() for _ in range(PHONES)]
+        ids = [org["id"] for org in orgs]
+        yield Directory(api, engine, Cipher(settings), admins, ids, phones, random.Random(seed)), engine
+
+
+@pytest.mark.skipif(os.environ.get("XUEZU_PROOF") != "1", reason="takes minutes; run with XUEZU_PROOF=1")
+@pytest.mark.usefixtures("day_long_tokens")
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_every_row_is_active_through_the_account_it_should_be(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    monkeypatch.setattr(phone_codes, "PER_PHONE", Limit("code-phone", 10**6, timedelta(microseconds=1)))
+    monkeypatch.setattr(verifications, "PER_USER", Limit("verification-user", 10**6, timedelta(microseconds=1)))
+    workers = Workers(settings, tmp_path / "workers.log")
+    dice = random.Random(seed)
+    kills = 0
+    try:
+        async with directory(settings, seed) as (acting, engine):
+            async with engine.begin() as db:
+                for statement in _SLOW_COMMITS:
+                    await db.exec_driver_sql(statement)
+            for _ in range(WORKERS):
+                await workers.start()
+            rotating: asyncio.Task[None] | None = None
+            for number in range(ROUNDS):
+                if number == ROUNDS // 2:
+                    rotating = asyncio.create_task(rotate_index_key(engine, settings, Actor(), lambda _: None, step=1))
+                acts = asyncio.gather(*acting.acts(AT_ONCE))
+                if dice.random() < 0.4:
+                    kills += await kill_at_work(workers, engine, dice)
+                await acts
+            if rotating is not None:
+                await rotating
+            await all_done(engine)
+            async with engine.connect() as db:
+                await assert_rows(db)
+                await assert_invariants(db)
+        assert settings.database_url is not None
+        assert await totals_differ(settings.database_url.get_secret_value()) == []
+    finally:
+        with suppress(ProcessLookupError):
+            await workers.end()
+        print(f"\nseed {seed}: {ROUNDS} rounds, {kills} kills, {dict(sorted(acting.answers.items()))}")  # noqa: T201
+
+
+async def kill_at_work(workers: Workers, engine: AsyncEngine, dice: random.Random) -> bool:
+    """Kill a worker as soon as some job is begun; gives whether one was."""
+    async with engine.connect() as db:
+        await db.execution_options(isolation_level="AUTOCOMMIT")
+        for _ in range(100):
+            if await db.scalar(text("SELECT EXISTS (SELECT FROM pgqueuer WHERE status = 'picked')")):
+                break
+            await asyncio.sleep(0.01)
+        else:
+            return False
+    await asyncio.sleep(dice.random() / 10)
+    await workers.kill(dice)
+    await workers.start()
+    return True
+
+
+async def all_done(engine: AsyncEngine) -> None:
+    async with asyncio.timeout(PATIENCE), engine.connect() as db:
+        await db.execution_options(isolation_level="AUTOCOMMIT")
+        while await db.scalar(text("SELECT EXISTS (SELECT FROM pgqueuer)")):  # noqa: ASYNC110 — it tells nobody
+            await asyncio.sleep(0.2)
