@@ -54,7 +54,7 @@ def normal_user_code(given: str) -> str:
     return f"{letters[:4]}-{letters[4:]}"
 
 
-async def start_device_authorization(db: AsyncConnection, actor: Actor, client: Client, device: str) -> Started:
+async def start_device_authorization(db: AsyncConnection, actor: Actor, client: Client, device: str | None) -> Started:
     """A new code to be scanned, for a client that may use the device flow."""
     await take_by_address(db, PER_ADDRESS, actor.address)
     device_code = new_secret()

@@ -32,8 +32,8 @@ _SYSTEMS = (
 _PRODUCT = re.compile(r"^[A-Za-z][A-Za-z0-9_.-]{0,29}(?:/\d[\d.]{0,15})?")
 
 
-def device_of(request: Request) -> str:
-    """The browser and system of a request in a few words, such as `Chrome 131 · Windows`."""
+def device_of(request: Request) -> str | None:
+    """The browser and system of a request in a few words, such as `Chrome 131 · Windows`; None where it names none."""
     agent = request.headers.get("user-agent", "")[:500]
     browser = next(
         (f"{name} {found[1]}".strip() for name, pattern in _BROWSERS if (found := re.search(pattern, agent))), None
@@ -42,4 +42,4 @@ def device_of(request: Request) -> str:
     if browser or system:
         return " · ".join(part for part in (browser, system) if part)
     product = _PRODUCT.match(agent)
-    return product[0].replace("/", " ") if product else "未知设备"
+    return product[0].replace("/", " ") if product else None

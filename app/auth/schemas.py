@@ -53,7 +53,9 @@ class MeUpdate(Body):
 class _Seen(Out):
     """A program as the service itself saw it."""
 
-    device: str | None = Field(description="Browser and system.", examples=["Chrome 131 · Windows"])
+    device: str | None = Field(
+        description="Browser and system; null where it named none.", examples=["Chrome 131 · Windows"]
+    )
     address: IPv4Address | IPv6Address | None = Field(description="From where it was last seen.")
 
     @computed_field(description="Where the address is: the country it was given out in, `内网` or `本机`.")

@@ -39,7 +39,7 @@ async def start_session(
     user_id: UUID,
     *,
     methods: Sequence[str],
-    device: str,
+    device: str | None,
 ) -> TokenOut:
     """A new session and its first tokens. Nothing that existed before signing in is carried into it.
 

@@ -24,7 +24,7 @@ class TokenRequest:
     client: Client
     form: Mapping[str, str]
     actor: Actor
-    device: str
+    device: str | None
 
 
 def token_request(request: Request, db: AsyncConnection, client: Client, form: Mapping[str, str]) -> TokenRequest:

@@ -1,5 +1,6 @@
-"""Every page that a link leads to and every dialog that a button opens, in a real browser: usable by all (axe), as wide
-as its screen, nothing cut off, nothing that jumps while it loads, unmoved by hostile names wherever one is shown."""
+"""Every page that a link leads to and every dialog that a button opens, in a real browser and in both languages: usable
+by all (axe), as wide as its screen, nothing cut off, nothing that jumps while it loads, unmoved by hostile names
+wherever one is shown, and in English nothing in Chinese but names."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -13,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.operations import Actor
 from app.auth.clients import create_client
+from app.console.rendering import LANGUAGE
 from tests.acts import add_member, add_unit, apply, ask, certify, done, invite, invite_admin
 from tests.auth.scanning import Console, approve, scan
 from tests.browser import DESK, HAND, Screen
@@ -26,6 +28,10 @@ SHORT = "<b onx=1>甲\"'مريم"
 UNBROKEN = "W" * 30
 PROGRAM = f"{HOSTILE} \u202eمريم {'W' * 500}"[:500]
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
+_CHINESE = re.compile("[\u3001-\u9fff\uff00-\uffef]+")
+# What is Chinese in English too: names (of these orgs and people, of regions, of the program), the suffix that no name
+# may have (S3), the button to the other language.
+_DATA = re.compile("甲|党委|支部|总支|分会|工会|工委|江苏省南京市(玄武区)?|玄武区|学组(管理后台)?|学习管理组|中文")
 _KEY = text(
     "INSERT INTO security_keys (user_id, name, credential_id, public_key, sign_count) "
     "VALUES (:user_id, :name, uuid_send(uuidv7()), '\\x00', 0)"
@@ -46,10 +52,19 @@ new PerformanceObserver((list) => {
   }
 }).observe({ type: "layout-shift", buffered: true });
 """
-_AXE = """async (within) => {
-  const options = { resultTypes: ["violations"], iframes: false, preload: false };
+_AXE = """async ([within, colours]) => {
+  const rules = { "color-contrast": { enabled: colours } };
+  const options = { resultTypes: ["violations"], iframes: false, preload: false, rules };
   const { violations } = await axe.run(within ?? document, options);
   return violations.map((one) => [one.id, one.impact, one.nodes[0].html]);
+}"""
+# The page that is shown, read anew in the language that is chosen now, in place: nothing but its words is different.
+_ANEW = """async () => {
+  const asked = await fetch(location.href);
+  const { documentElement, body } = new DOMParser().parseFromString(await asked.text(), "text/html");
+  document.documentElement.lang = documentElement.lang;
+  document.body.innerHTML = body.innerHTML;
+  htmx.process(document.body);
 }"""
 _PAINTED = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 _LOADS = re.compile(r'hx-get="([^"?]+)[^"]*" hx-trigger="load"')
@@ -66,7 +81,9 @@ class Found:
 
 
 async def crawl(shown: Screen, first: str) -> Found:
-    """One address of every kind that links lead to, found as a reader would; parts are read too, and all are clean."""
+    """One address of every kind that links lead to, found as a reader would; parts are read too, and all are clean:
+    no markup out of a name, and in English no other word than names."""
+    english = any(kept["name"] == LANGUAGE and kept["value"] == "en" for kept in await shown.context.cookies())
     found, seen, waiting = Found(), set(), [first]
     site = first.split("/")[1]
     while waiting:
@@ -85,6 +102,7 @@ async def crawl(shown: Screen, first: str) -> Found:
             continue
         content = await answer.text()
         assert not re.search(r"<(img|script|b) [^>]*(onx|onerror)=|<script>", content), address
+        assert not (english and _CHINESE.search(_DATA.sub("", content))), f"{address}: {_CHINESE.findall(content)}"
         if part and "data-title" in content:
             found.dialogs.append(address)
         if not part and "attachment" not in answer.headers.get("content-disposition", ""):
@@ -126,11 +144,27 @@ async def fits(shown: Screen, path: str) -> list[str]:
     return finds + [f"{path} is cut off at {size['width']}: {one}" for one in await shown.page.evaluate(_CUT)]
 
 
-async def axe_finds(shown: Screen, path: str, within: str | None = None) -> list[str]:
+async def axe_finds(shown: Screen, path: str, within: str | None = None, *, colours: bool = True) -> list[str]:
+    """What axe finds; `colours`, which take it longest, are the same in both languages."""
     if not await shown.page.evaluate("'axe' in window"):
         await shown.page.evaluate(Axe().axe_script)
-    violations = await shown.page.evaluate(_AXE, within)
+    violations = await shown.page.evaluate(_AXE, [within, colours])
     return [f"{path} {rule}: {html[:200]}" for rule, impact, html in violations if impact in {"serious", "critical"}]
+
+
+async def speak(shown: Screen, language: str) -> None:
+    await shown.context.add_cookies([{"name": LANGUAGE, "value": language, "url": shown.watched.site}])
+
+
+async def in_english(shown: Screen, path: str) -> list[str]:
+    """The page that is shown, in English: what axe finds in it, whether it fits."""
+    await speak(shown, "en")
+    await shown.page.evaluate(_ANEW)
+    await expect(shown.page.locator(".htmx-request, [aria-busy]")).to_have_count(0)
+    assert await shown.page.evaluate("document.documentElement.lang") == "en", path
+    await speak(shown, "zh")
+    path = f"{path} in English"
+    return await fits(shown, path) + await axe_finds(shown, path, colours=False)
 
 
 async def open_dialog(shown: Screen, address: str, values: dict[str, Any] | None = None) -> None:
@@ -140,11 +174,13 @@ async def open_dialog(shown: Screen, address: str, values: dict[str, Any] | None
     await shown.page.wait_for_selector("#dialog[open] [data-title]")
 
 
-async def look_into(shown: Screen, address: str, values: dict[str, Any] | None = None) -> list[str]:
+async def look_into(
+    shown: Screen, address: str, values: dict[str, Any] | None = None, *, colours: bool = True
+) -> list[str]:
     """A dialog on the page that is shown: what axe finds in it; it fits, at the desk and in the hand."""
     await open_dialog(shown, address, values)
     assert await shown.page.evaluate("document.activeElement.closest('dialog') !== null"), address
-    finds = await axe_finds(shown, address, "#dialog")
+    finds = await axe_finds(shown, address, "#dialog", colours=colours)
     for size in (HAND, DESK):
         await resize(shown, size)
         finds += await fits(shown, address)
@@ -208,7 +244,7 @@ async def hostile(people: People, worker: Callable[[], Awaitable[None]], db: Asy
 async def test_the_pages_of_the_console(hostile: Person, open_screen: OpenScreen, signed_in: SignIn) -> None:
     async with open_screen() as desk:
         await hold_parts(desk)
-        finds = await look_at(desk, "/console/") + await axe_finds(desk, "sign-in")
+        finds = await look_at(desk, "/console/") + await axe_finds(desk, "sign-in") + await in_english(desk, "sign-in")
         await signed_in(desk, hostile)
         seen = ""
         found = await crawl(desk, "/console/")
@@ -219,7 +255,9 @@ async def test_the_pages_of_the_console(hostile: Person, open_screen: OpenScreen
             seen += await desk.text()
             await resize(desk, HAND)
             finds += await (look_at(desk, path) if path in found.loading else fits(desk, path))
+            finds += await in_english(desk, path)
             await resize(desk, DESK)
+            finds += await fits(desk, f"{path} in English")
         assert not finds, "\n".join(finds)
         assert seen.count("<img src=x onerror=alert(1)>") > 10
         assert seen.count("<b onx=1>") > 10
@@ -229,31 +267,39 @@ async def test_the_pages_of_the_console(hostile: Person, open_screen: OpenScreen
 async def test_the_dialogs_of_the_console(hostile: Person, open_screen: OpenScreen, signed_in: SignIn) -> None:
     async with open_screen() as desk:
         await signed_in(desk, hostile)
+        await speak(desk, "en")
         found = await crawl(desk, "/console/")
         assert len(found.dialogs) >= 25, found.dialogs
         people = next(path for path in found.pages if "/members" in path).partition("?")[0]
         await desk.go(people)
         ticks = await desk.page.eval_on_selector_all("[name=member_id]", "all => all.map((one) => one.value)")
         finds = []
-        for address in found.dialogs:
-            finds += await look_into(desk, address)
-        for act in ("move", "copy", "places", "removal"):
-            finds += await look_into(desk, people.replace("members", "selection"), {"act": act, "member_id": ticks})
+        for language, colours in (("en", False), ("zh", True)):
+            await speak(desk, language)
+            for address in found.dialogs:
+                finds += await look_into(desk, address, colours=colours)
+            for act in ("move", "copy", "places", "removal"):
+                ticked = {"act": act, "member_id": ticks}
+                finds += await look_into(desk, people.replace("members", "selection"), ticked, colours=colours)
         assert not finds, "\n".join(finds)
 
 
 async def test_the_phone(hostile: Person, program: str, open_screen: OpenScreen, signed_in_phone: SignIn) -> None:
     asked = await Console.ask(hostile.api, program)
     async with open_screen(HAND) as phone:
-        finds = await look_at(phone, "/phone/") + await axe_finds(phone, "sign-in")
+        finds = await look_at(phone, "/phone/") + await axe_finds(phone, "sign-in") + await in_english(phone, "sign-in")
         await signed_in_phone(phone, hostile)
         site = phone.watched.site
         waits = await phone.context.request.post(
             f"{site}/phone/scans", form={"code": asked.user_code}, headers={"Origin": site}
         )
         seen = ""
-        for path in [*(await crawl(phone, "/phone/")).pages, waits.url.removeprefix(site)]:
+        await speak(phone, "en")
+        found = await crawl(phone, "/phone/")
+        await speak(phone, "zh")
+        for path in [*found.pages, waits.url.removeprefix(site)]:
             finds += await look_at(phone, path) + await axe_finds(phone, path)
             seen += await phone.text()
+            finds += await in_english(phone, path)
         assert not finds, "\n".join(finds)
         assert PROGRAM in seen

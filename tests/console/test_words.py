@@ -14,7 +14,7 @@ from app.errors import Problem
 
 _ROOT = Path(str(files("app.console")))
 _SAID = re.compile(r"""\b(?:t|words|words_of\(request\))\(\s*(['"])((?:(?!\1).)*)\1""")
-_TEXT = re.compile(r"[\u4e00-\u9fff]")
+_TEXT = re.compile(r"[\u3001-\u9fff\uff00-\uffef]")
 # What an advice of the API speaks of and no page shows: methods, addresses, headers, fields.
 _OF_CALLS = re.compile(
     r"\b(GET|PUT|POST|PATCH|DELETE|JSON|(?<!request )id|errors|state|leaving)\b"
