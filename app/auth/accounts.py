@@ -23,6 +23,7 @@ from app.auth.tables import (
 )
 from app.cipher import Cipher
 from app.db import on_constraint
+from app.errors import Unauthorized
 from app.keys.indexing import hold_indexes
 from app.members.activation import activate_user
 from app.members.links.operations import forget_link_requests
@@ -50,9 +51,10 @@ async def declare_party_member(db: AsyncConnection, scope: UserScope, party_memb
 
 
 async def phone_of(db: AsyncConnection, cipher: Cipher, user_id: UUID) -> str:
-    """The phone of a live account."""
-    sealed = (await db.execute(select(User.phone_cipher).where(User.id == user_id))).scalar_one()
-    assert sealed is not None
+    """The phone of a live account. Raises Unauthorized where it has been closed since the caller was let in."""
+    sealed = await db.scalar(select(User.phone_cipher).where(User.id == user_id))
+    if sealed is None:
+        raise Unauthorized
     return cipher.decrypt_text(sealed, user_id)
 
 
@@ -72,7 +74,8 @@ async def change_phone(
 ) -> CodeRefused | None:
     """Move the account to a phone proved by its code; every session ends, this one too.
 
-    A wrong code is counted: that refusal is given back, so that it commits. Raises StepUpNeeded, PhoneTaken.
+    A wrong code is counted: that refusal is given back, so that it commits. Raises StepUpNeeded, PhoneTaken;
+    Unauthorized where the account has been closed or suspended meanwhile.
     """
     await _see_that_key_is_fresh(db, scope)
     purpose = Purpose.CHANGE_PHONE
@@ -84,9 +87,11 @@ async def change_phone(
         return CodeRefused()
     indexing = await hold_indexes(db, cipher)
     fresh = {"phone_index": indexing.phone(phone), "phone_cipher": cipher.encrypt(phone, scope.user_id)}
-    moved = update(User).where(User.id == scope.user_id).values(fresh).returning(_PHONE_BEFORE)
+    live = (User.id == scope.user_id, User.status == "active")
     with on_constraint(("users_phone_index_key", PhoneTaken)):
-        before = await db.scalar(moved)
+        before = await db.scalar(update(User).where(*live).values(fresh).returning(_PHONE_BEFORE))
+    if before is None:
+        raise Unauthorized
     await end_sessions(db, scope.actor, scope.user_id, reason="phone-changed")
     await activate_user(db, cipher, scope.user_id, before)
     await record(db, scope.actor, "user.phone_changed", subject=("user", scope.user_id))

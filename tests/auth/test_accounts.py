@@ -1,12 +1,13 @@
 """One's own account: changing the phone, closing for good (S20), and that nobody else can."""
 
+import asyncio
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from tests.auth.authenticator import prove_key, register_key
 from tests.auth.operating import enrolled_operator
@@ -85,6 +86,18 @@ async def test_a_code_is_for_its_purpose_and_account(people: People, person: Per
     if sign_in != code:
         answer = await person.put("/v1/me/phone", json={"phone": new, "code": sign_in})
         assert refused(answer, 403, "code-refused")
+
+
+async def test_whose_account_is_closed_meanwhile_changes_no_phone(person: Person, engine: AsyncEngine) -> None:
+    new = fresh_phone()
+    body = {"phone": new, "code": await change_code(person, new)}
+    closed = "UPDATE users SET status = 'closed', phone_index = NULL, phone_cipher = NULL WHERE id = :id"
+    async with engine.begin() as closing:
+        await closing.execute(text(closed), {"id": person.user_id})
+        changing = asyncio.ensure_future(person.put("/v1/me/phone", json=body))
+        await asyncio.wait({changing}, timeout=0.15)
+        assert not changing.done()
+    assert refused(await changing, 401, "unauthorized")
 
 
 async def test_a_phone_with_an_account_is_not_taken_over(people: People, person: Person) -> None:
