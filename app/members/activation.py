@@ -138,7 +138,7 @@ async def activate_where(db: AsyncConnection, which: str, parameters: Mapping[st
     """Bring the rows for which `which` holds (SQL over `members AS m` and `users AS u`) in line with their holders.
 
     Takes no lock but needs the rotation held (`hold_indexes`), as it compares indexes of two rows while it waits for
-    one of them. Who brings in many rows at once, and holds no phones, calls `activate_late` after having committed.
+    one of them. Who brings in many rows at once, and holds no phones, calls `activate_again` after having committed.
     Raises Unavailable where somebody else links such an account in the same org.
     """
     with on_constraint(("members_org_id_user_id_key", Unavailable)):
@@ -150,14 +150,15 @@ def _filled(statement: str, which: str) -> str:
     return statement.format(which=which, unfounded=_UNFOUNDED, due=_DUE)
 
 
-async def activate_others(db: AsyncConnection, user_ids: Iterable[UUID]) -> None:
-    """Have these users looked for, whose links by consent end in this transaction: another row of the org may have
-    their phone, and could not be active beside. It is a job's, since it holds the phone before any row."""
+async def activate_users_late(db: AsyncConnection, user_ids: Iterable[UUID]) -> None:
+    """Have `activate_user` look for these users once this transaction has committed: for whose link by consent ends in
+    it, as another row of the org may have their phone, and could not be active beside. It is a job's, since it holds
+    the account and the phone before any row."""
     for user_id in user_ids:
         await enqueue(db, ACTIVATE, {"user_id": str(user_id)})
 
 
-async def activate_late(
+async def activate_again(
     engine: AsyncEngine, cipher: Cipher, org_id: UUID, member_ids: str, parameters: Mapping[str, Any]
 ) -> None:
     """Look once more for who holds the phones of rows that were brought in without holding them, and have committed:
@@ -173,7 +174,7 @@ async def activate_late(
         for statement in ("CREATE INDEX ON late (member_id)", "ANALYZE late"):
             await db.execute(text(statement))
         which = _filled(_OUT_OF_LINE, "m.org_id = :org_id AND m.id IN (SELECT member_id FROM late)")
-        await activate_others(db, (await db.scalars(text(which), {"org_id": org_id})).all())
+        await activate_users_late(db, (await db.scalars(text(which), {"org_id": org_id})).all())
 
 
 async def _see_writers_end(engine: AsyncEngine) -> None:
@@ -188,8 +189,8 @@ async def _see_writers_end(engine: AsyncEngine) -> None:
     raise Busy
 
 
-async def activate_org_late(db: AsyncConnection, *org_ids: UUID) -> None:
-    """Have `activate_late` look at all rows of these orgs, once this transaction has committed."""
+async def activate_orgs_late(db: AsyncConnection, *org_ids: UUID) -> None:
+    """Have `activate_again` look at all rows of these orgs once this transaction has committed."""
     for org_id in org_ids:
         await enqueue(db, ACTIVATE_ORG, {"org_id": str(org_id)})
 
@@ -202,7 +203,7 @@ async def _activate_user_again(worker: Worker, payload: Payload) -> None:
 async def _activate_org(worker: Worker, payload: Payload) -> None:
     org_id = UUID(payload["org_id"])
     everybody = "SELECT id AS member_id FROM members WHERE org_id = :org_id"
-    await activate_late(worker.engine, worker.cipher, org_id, everybody, {"org_id": org_id})
+    await activate_again(worker.engine, worker.cipher, org_id, everybody, {"org_id": org_id})
 
 
 JOBS: Mapping[str, Job] = {ACTIVATE: Job(_activate_user_again), ACTIVATE_ORG: Job(_activate_org)}
@@ -216,4 +217,4 @@ async def deactivate_member(db: AsyncConnection, org_id: UUID, member_id: UUID, 
     """
     which = {"org_id": org_id, "member_id": member_id, "undone_by": undone_by}
     ended = (await db.execute(_DEACTIVATE, which)).all()
-    await activate_others(db, [row.user_id for row in ended if row.consented_by is not None])
+    await activate_users_late(db, [row.user_id for row in ended if row.consented_by is not None])

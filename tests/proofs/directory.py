@@ -11,12 +11,13 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import httpx
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit.operations import Actor
 from app.auth import operators
 from app.auth.access import OperatorScope
+from app.auth.tables import User
 from app.cipher import Cipher
 from app.errors import NotFound
 from tests.members.sheets import upload
@@ -67,8 +68,17 @@ class Directory:
         async with self.engine.connect() as db:
             return (await db.execute(text(statement), values)).first()
 
-    async def sign_in(self, phone: str) -> Person | None:
+    async def free_phones(self) -> Sequence[str]:
+        """Those that no account has."""
+        indexes = {index: phone for phone in self.phones for index in self.cipher.phone_indexes(phone)}
+        async with self.engine.connect() as db:
+            taken = select(User.phone_index).where(User.phone_index.in_(indexes))
+            held = {indexes[index] for index in (await db.scalars(taken)).all() if index is not None}
+        return [phone for phone in self.phones if phone not in held]
+
+    async def sign_in(self, phone: str, after: float = 0) -> Person | None:
         """By the phone's code, registered where it is not; None where others asked for a code meanwhile."""
+        await asyncio.sleep(after)
         await self.api.post("/v1/phone-codes", json={"phone": phone})
         form = {
             "grant_type": "urn:xuezu:params:oauth:grant-type:phone-code",
@@ -156,10 +166,12 @@ async def settle_sheet(of: Directory, dice: random.Random) -> httpx.Response | N
     path, admin = f"/v1/orgs/{found[0]}/imports/{found[1]}", dice.choice(of.admins)
     if cancel:
         return await admin.delete(path)
-    # Somebody of the sheet may register while it is merged.
-    asked, _ = await asyncio.gather(
-        admin.put(f"{path}/confirmation", json={"leaving": 1000}), of.sign_in(dice.choice(of.phones))
-    )
+    # Whoever is of the sheet may register while it is merged.
+    free = await of.free_phones()
+    some = dice.sample(free, min(3, len(free)))
+    registering = asyncio.gather(*(of.sign_in(phone, dice.random() / 2) for phone in some))
+    asked = await admin.put(f"{path}/confirmation", json={"leaving": 1000})
+    await registering
     return asked
 
 

@@ -56,7 +56,7 @@ asyncio.run(run_worker(read_settings(), silence=timedelta(seconds=2)))
 # Now and then a commit takes its time, so that what two transactions do not see of each other has time to matter.
 _SLOW_COMMITS = (
     "CREATE FUNCTION commit_slowly() RETURNS trigger LANGUAGE plpgsql AS "
-    "$$ BEGIN IF random() < 0.3 THEN PERFORM pg_sleep(random() / 20); END IF; RETURN NULL; END $$",
+    "$$ BEGIN IF random() < 0.3 THEN PERFORM pg_sleep(random() / 10); END IF; RETURN NULL; END $$",
     *(
         f"CREATE CONSTRAINT TRIGGER commit_slowly AFTER INSERT OR UPDATE ON {table} DEFERRABLE INITIALLY DEFERRED "
         "FOR EACH ROW EXECUTE FUNCTION commit_slowly()"

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.jobs.queue import Busy
-from app.members.activation import NAMES_AGREE, activate_others, activate_where
+from app.members.activation import NAMES_AGREE, activate_users_late, activate_where
 from app.members.imports.row_problems import UNIT_DEPTH
 from app.members.imports.staging import LEAVING, resolve_units
 
@@ -152,7 +152,7 @@ async def merge_people(db: AsyncConnection, org_id: UUID, *, party_org: bool, re
         raise Busy
     if replace_all:
         await db.execute(_HOLD_LEAVING, {"org_id": org_id})
-        await activate_others(db, (await db.scalars(_REMOVE, {"org_id": org_id})).all())
+        await activate_users_late(db, (await db.scalars(_REMOVE, {"org_id": org_id})).all())
     await db.execute(_ADD, {"org_id": org_id, "party_org": party_org})
     await db.execute(_ACTIVATE_ADDED, {"org_id": org_id})
     for statement in (_CHANGE, _TOUCH_MOVED, _END_PLACES, _BEGIN_PLACES):

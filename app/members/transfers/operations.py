@@ -19,7 +19,7 @@ from app.cipher import Cipher
 from app.db import on_constraint
 from app.errors import NotFound
 from app.keys.indexing import Indexing, hold_indexes
-from app.members.activation import activate_member, activate_others, hold_phones
+from app.members.activation import activate_member, activate_users_late, hold_phones
 from app.members.errors import PartyMembersOnly
 from app.members.holding import refuse_admin
 from app.members.links.operations import find_named_org
@@ -125,7 +125,7 @@ async def accept_person_transfer(
     await db.execute(_KEEP_UNDONE, left | {"to_id": scope.org_id, "new_id": new_id})
     # In the old org another row may have been active through the account that holds this one's phone.
     await activate_member(db, scope.org_id, new_id)
-    await activate_others(db, (await db.scalars(_LEAVE, left)).all())
+    await activate_users_late(db, (await db.scalars(_LEAVE, left)).all())
     if not await _end(db, ours, WAITS, **accepted):
         raise PersonTransferDecided
     await _record(db, scope, "person_transfer.accepted", transfer_id, scope.org_id, transfer.org_id)
