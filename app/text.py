@@ -20,6 +20,11 @@ def has_unshowable(text: str) -> bool:
     return _UNSHOWABLE.search(text) is not None
 
 
+def without_unshowable(text: str) -> str:
+    """The text without those characters."""
+    return _UNSHOWABLE.sub("", text)
+
+
 def _showable(text: str) -> str:
     if has_unshowable(text):
         raise ValueError("holds control, bidirectional or invisible characters")

@@ -30,7 +30,7 @@ from app.auth.security_keys import (
 from app.auth.sessions import end_session, end_sessions
 from app.cipher import CipherDep
 from app.console.confirmations import Confirmation, confirmed
-from app.console.forms import Form, PageForm, checked, is_typed
+from app.console.forms import Form, PageForm, checked, fields_of, is_typed
 from app.console.rendering import page, words_of
 from app.console.route import ConsoleRoute
 from app.console.standing import at_home
@@ -103,7 +103,8 @@ async def add_key(request: Request, db: Db, scope: SignedIn, form: PageForm) -> 
     """Registers the key that answered."""
     body = checked(SecurityKeyCreate, _answer_in(form, "name", "enrolment_code"))
     if isinstance(body, ValidationError):
-        return await _show(request, db, scope, Invalid(), form)
+        unnamed = "new" if "name" in fields_of(body) else ""
+        return await _show(request, db, scope, None if unnamed else Invalid(), form, unnamed=unnamed)
     answer = KeyAnswer(body.challenge_id, body.credential.model_dump())
     made = await register_key(db, scope, _party(request), answer, name=body.name, enrolment_code=body.enrolment_code)
     return await _show(request, db, scope, made, form) if isinstance(made, Problem) else _back()
@@ -130,7 +131,7 @@ async def name_key(request: Request, db: Db, scope: SignedIn, key_id: KeyId, for
     """Gives a key another name."""
     body = checked(SecurityKeyUpdate, {"name": form.get("name", "")})
     if isinstance(body, ValidationError):
-        return await _show(request, db, scope, Invalid())
+        return await _show(request, db, scope, None, form, unnamed=str(key_id))
     await rename_key(db, scope, key_id, body.name)
     return _back()
 
@@ -170,7 +171,9 @@ async def _show(
     form: Mapping[str, str] = MappingProxyType({}),
     *,
     misnamed: UUID | None = None,
+    unnamed: str = "",
 ) -> Response:
+    """`misnamed` is the key whose name was typed wrong to remove it; `unnamed` the one whose new name is none."""
     shown = {
         **at_home(scope, "security"),
         "sessions": (await list_sessions(db, scope, _ALL)).items,
@@ -178,5 +181,6 @@ async def _show(
         "problem": problem,
         "form": form,
         "misnamed": misnamed,
+        "unnamed": unnamed,
     }
-    return page(request, "security.html", problem.status if problem else 422 if misnamed else 200, **shown)
+    return page(request, "security.html", problem.status if problem else 422 if misnamed or unnamed else 200, **shown)

@@ -9,33 +9,24 @@ from typing import Any
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Route, expect
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.operations import Actor
 from app.auth.clients import create_client
 from app.console.rendering import LANGUAGE
-from tests.acts import add_member, add_unit, apply, ask, certify, done, invite, invite_admin
-from tests.auth.scanning import Console, approve, scan
+from tests.auth.scanning import Console
 from tests.browser import DESK, HAND, Screen
 from tests.console.conftest import OpenScreen, SignIn
+from tests.console.hostile import PROGRAM, name_all
 from tests.people import People, Person
 
 pytestmark = pytest.mark.browser
 
-HOSTILE = "<img src=x onerror=alert(1)>\"onx=1 '<script>alert(2)"
-SHORT = "<b onx=1>甲\"'مريم"
-UNBROKEN = "W" * 30
-PROGRAM = f"{HOSTILE} \u202eمريم {'W' * 500}"[:500]
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 _CHINESE = re.compile("[\u3001-\u9fff\uff00-\uffef]+")
 # What is Chinese in English too: names (of these orgs and people, of regions, of the program), the suffix that no name
 # may have (S3), the button to the other language.
 _DATA = re.compile("甲|党委|支部|总支|分会|工会|工委|江苏省南京市(玄武区)?|玄武区|学组(管理后台)?|学习管理组|中文")
-_KEY = text(
-    "INSERT INTO security_keys (user_id, name, credential_id, public_key, sign_count) "
-    "VALUES (:user_id, :name, uuid_send(uuidv7()), '\\x00', 0)"
-)
 _CUT = """() => [...document.querySelectorAll("input, select, textarea, button, a, h1, h2")].filter((one) => {
   const box = one.getBoundingClientRect();
   const scrolls = one.closest(".table, .tabs, .skip, .hidden-text");
@@ -203,42 +194,7 @@ async def program(db: AsyncConnection) -> str:
 
 @pytest.fixture
 async def hostile(people: People, worker: Callable[[], Awaitable[None]], db: AsyncConnection, program: str) -> Person:
-    """An admin in whose orgs everything that can be named is named with hostility, and as long as it may be."""
-    main = await people.register(name=SHORT)
-    org = await main.create_org(name=f"{HOSTILE}{UNBROKEN} مريم 党委")
-    unit = await add_unit(main, org, f"{HOSTILE}{UNBROKEN}")
-    await add_unit(main, org, SHORT, unit)
-    for _ in range(3):
-        row = await add_member(main, org, unit, name=f"{SHORT}{UNBROKEN}")
-    gone = await add_member(main, org, unit, name=SHORT)
-    done(await main.delete(f"/v1/orgs/{org['id']}/members/{gone['id']}"), 204)
-    sheet = {"file": (f"{SHORT}{'W' * 150}.csv", f"姓名,手机号码,支部名称\n{SHORT},13800,{SHORT}\n".encode())}
-    done(await main.post(f"/v1/orgs/{org['id']}/imports", files=sheet), 202)
-    await worker()
-    below = await people.register(name=SHORT)
-    under = await below.create_org(name=f"{HOSTILE}{UNBROKEN} 支部")
-    await certify(main, org, below, under)
-    reason = f"{HOSTILE} {'W' * 140}"
-    done(await ask(below, under, kind="rename", name=f"{HOSTILE} 工会", reason=reason), 201)
-    for name in ("总支", "分会"):
-        token = (await invite(main, org))["token"]
-        applied = done(await apply(below, await below.create_org(name=f"{HOSTILE} {name}"), token), 201)
-    await invite(main, org)
-    refusal = f"/v1/orgs/{org['id']}/applications/{applied['id']}/refusal"
-    done(await main.put(refusal, json={"reason": reason}))
-    await invite_admin(main, org, below)
-    await invite_admin(below, await below.create_org(name=f"{HOSTILE} 工委"), main)
-    leaving = await add_member(below, under, name=f"{SHORT}{UNBROKEN}")
-    done(await below.post(f"/v1/orgs/{under['id']}/members/{leaving['id']}/transfers", json={"org_id": org["id"]}), 201)
-    done(await main.post(f"/v1/orgs/{org['id']}/members/{row['id']}/transfers", json={"org_id": under["id"]}), 201)
-    asker = await people.register(name=f"{SHORT}{UNBROKEN}")
-    done(await asker.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
-    await db.execute(_KEY, {"user_id": main.user_id, "name": f"{HOSTILE[:50]}"})
-    asking = await Console.ask(main.api, program)
-    scanned = await scan(main, asking)
-    await approve(main, scanned["id"], (await asking.poll(client_id=program)).json()["match_number"])
-    done(await asking.poll(client_id=program))
-    return main
+    return await name_all(people, worker, db, program)
 
 
 async def test_the_pages_of_the_console(hostile: Person, open_screen: OpenScreen, signed_in: SignIn) -> None:

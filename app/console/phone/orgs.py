@@ -11,7 +11,7 @@ from app.certification.operations import create_application
 from app.certification.queries import get_live_invitation
 from app.certification.schemas import ApplicationCreate
 from app.cipher import CipherDep
-from app.console.forms import PageForm, checked, refusal_of
+from app.console.forms import PageForm, checked, fields_of, refusal_of
 from app.console.phone.sign_in import PhoneRoute
 from app.console.rendering import page
 from app.db import Db
@@ -39,7 +39,7 @@ async def find_regions(
 @router.get("/orgs/new")
 async def show_new_org(request: Request, scope: SignedIn) -> Response:
     """The form of a new org."""
-    return page(request, "phone/new_org.html", form={}, wrong={}, problem=None, regions=[], chosen="")
+    return page(request, "phone/new_org.html", form={}, wrong=set(), problem=None, regions=[], chosen="")
 
 
 @router.post("/orgs")
@@ -51,7 +51,7 @@ async def make_org(request: Request, db: Db, cipher: CipherDep, scope: SignedIn,
         region = form.get("region", "").strip()
         shown: dict[str, Any] = {
             "form": form,
-            "wrong": outcome if isinstance(outcome, ValidationError) else {},
+            "wrong": fields_of(outcome) if isinstance(outcome, ValidationError) else set(),
             "problem": outcome if isinstance(outcome, Problem) else None,
             "regions": search_regions(region, 12) if region else [],
             "chosen": form.get("region_code", ""),

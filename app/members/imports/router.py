@@ -40,7 +40,7 @@ from app.members.imports.schemas import (
 from app.members.queries import list_unit_paths
 from app.members.sheets import XLSX, draw_refused_rows, draw_template
 from app.paging import Page, Paging, paged_by
-from app.text import has_unshowable
+from app.text import without_unshowable
 
 LARGEST_UPLOAD = 201 << 20  # `max_upload_mb` at its most, with the form around it
 
@@ -218,7 +218,7 @@ async def _read_form(request: Request) -> dict[str, Any]:
         wrong.append({"pointer": "/file", "code": "missing", "detail": "a file is needed"})
     else:
         name = (file.filename or "").replace("\\", "/").rpartition("/")[2][-200:]
-        found |= {"file": file.file, "file_name": name if not has_unshowable(name) else "…"}
+        found |= {"file": file.file, "file_name": without_unshowable(name) or "…"}
     choices: tuple[tuple[str, TypeAdapter[Any], str], ...] = (
         ("mode", _MODE, ImportMode.ADD_AND_UPDATE),
         ("unknown_units", _UNKNOWN_UNITS, UnknownUnits.REFUSE),

@@ -1,0 +1,175 @@
+"""Whatever field of a page takes text: given 500 characters, or one that nobody sees, the form comes back with what was
+typed and says what it takes; a search says that it is none."""
+
+import re
+from collections.abc import Mapping
+from html import unescape
+from importlib.resources import files
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tests.acts import add_admin, add_member, add_unit, apply, ask, certify, done, invite
+from tests.auth.scanning import Console
+from tests.console.conftest import ORIGIN, pick_up
+from tests.console.desk import SitDown
+from tests.people import People, fresh_phone
+
+LONG, UNSEEN = "名" * 500, "名\u202e单"
+PERSON, NAME, REASON = "姓名为 1 至 50 个字符", "名称为 1 至 100 个字符", "请填写 1 至 200 个字符"
+FULL_NAME = f"{NAME}|名称含有控制字符或不可见字符"
+PHONE, UNLIKE, SEARCHED = "请输入中国大陆手机号码", "与名称不一致", "提交的内容不符合要求"
+_FIELD = re.compile(
+    r'<(?:input|textarea) (?=[^>]*\bname="([^"{]+)")(?![^>]*type="(?:hidden|checkbox|radio|file|date)")'
+)
+_KEY = text(
+    "INSERT INTO security_keys (user_id, name, credential_id, public_key, sign_count) "
+    "VALUES (:user_id, '钥匙', uuid_send(uuidv7()), '\\x00', 0) RETURNING id"
+)
+
+
+class Sent(NamedTuple):
+    """Where a template's field is sent to, beside which others, and what (a pattern) is said of a text that is none."""
+
+    template: str
+    field: str
+    to: str
+    told: str
+    others: Mapping[str, object] = {}
+    keeps: bool = True
+    """Whether what was typed is shown again: a secret is not."""
+
+
+def text_fields() -> set[tuple[str, str]]:
+    """Every field of a template that takes text."""
+    folder = Path(str(files("app.console"))) / "templates"
+    return {
+        (str(source.relative_to(folder)), field)
+        for source in folder.rglob("*.html")
+        for field in _FIELD.findall(re.sub(r"\{%.*?%\}", "", source.read_text()))
+    }
+
+
+async def test_no_text_is_too_long_for_a_form(
+    people: People, desk_of: SitDown, visitor: httpx.AsyncClient, db: AsyncConnection
+) -> None:
+    main, helper = await people.register(), await people.register()
+    org, below, beyond = [await main.create_org() for _ in range(3)]
+    unit, member = await add_unit(main, org, "第一支部"), await add_member(main, org)
+    await certify(main, org, main, below)
+    await add_admin(main, org, helper)
+    away = await invite(main, beyond, max_uses=9)
+    applied = done(await apply(main, await main.create_org(), (await invite(main, org))["token"]), 201)
+    transfer = done(await main.post(f"/v1/orgs/{below['id']}/transfers", json={"invitation_token": away["token"]}), 201)
+    renamed = done(await ask(main, below, kind="rename", name="中共测试区委员会"), 201)
+    key = await db.scalar(_KEY, {"user_id": main.user_id})
+    await db.commit()
+    asked = await Console.ask(main.api)
+    await pick_up(visitor, main)
+    scanned = await visitor.post("/phone/scans", data={"code": asked.user_code}, headers=ORIGIN)
+
+    at, phone = f"/console/orgs/{org['id']}", {"phone": fresh_phone()}
+    row, certifying, keys = f"{at}/members/{member['id']}", f"{at}/certification", "/console/security/keys"
+    sent = [
+        Sent("new_member.html", "name", f"{at}/members", PERSON, phone),
+        Sent("new_member.html", "phone", f"{at}/members", PHONE, {"name": "王伟"}),
+        Sent("member_form.html", "name", row, PERSON),
+        Sent("member_form.html", "phone", row, PHONE, {"name": "王伟"}),
+        Sent("new_person_transfer.html", "org_name", f"{row}/transfers", NAME, {"region_code": "320102"}),
+        Sent("new_person_transfer.html", "region", f"{row}/transfers", "请填写名称并选择地区", {"org_name": "某党委"}),
+        Sent("selection.html", "count", f"{at}/selection/removal", "与人数不一致", {"member_id": member["id"]}),
+        Sent("unit_form.html", "name", f"{at}/units", NAME),
+        Sent("unit_form.html", "name", f"{at}/units/{unit['id']}", NAME),
+        Sent("unit_removal.html", "name", f"{at}/units/{unit['id']}/removal", UNLIKE),
+        Sent("naming_field.html", "new_name", f"{at}/settings/renames", FULL_NAME),
+        Sent("naming_field.html", "new_name", f"{certifying}/promotions", FULL_NAME, {"unit_id": unit["id"], **phone}),
+        Sent("certification/new_promotion.html", "phone", f"{certifying}/promotions", PHONE, {"new_name": "某党委"}),
+        Sent("settings/reason_field.html", "reason", f"{at}/settings/renames", REASON, {"new_name": "某党委"}),
+        Sent(
+            "settings/reason_field.html",
+            "reason",
+            f"{at}/settings/hand-overs",
+            REASON,
+            {"main_admin_id": helper.user_id},
+        ),
+        Sent("settings/new_admin.html", "phone", f"{at}/settings/admin-invitations", PHONE),
+        Sent("confirmation_fields.html", "name", f"{at}/settings/closure", UNLIKE),
+        Sent("confirmation_fields.html", "reason", f"{at}/settings/received/{renamed['id']}/refusal", REASON),
+        Sent("confirmation_fields.html", "reason", f"{certifying}/applications/{applied['id']}/refusal", REASON),
+        Sent("confirmation_fields.html", "reason", f"{certifying}/transfers/{transfer['id']}/refusal", REASON),
+        Sent(
+            "confirmation_fields.html",
+            "reason",
+            f"/phone/inbox/change-request/{org['id']}/{renamed['id']}/refusal",
+            REASON,
+        ),
+        Sent("certification/apply.html", "link", f"{certifying}/applications/check", "邀请不存在或已撤销"),
+        Sent(
+            "certification/apply_check.html",
+            "name",
+            f"/console/orgs/{below['id']}/certification/transfers",
+            UNLIKE,
+            {"link": away["link"]},
+        ),
+        Sent(
+            "certification/transfer_decision.html", "name", f"{certifying}/transfers/{transfer['id']}/release", UNLIKE
+        ),
+        Sent("certification/new_invitation.html", "max_uses", f"{certifying}/invitations", "请填写 1 至 10000 的整数"),
+        Sent("security.html", "name", keys, NAME),
+        Sent("security.html", "name", f"{keys}/{key}/name", NAME),
+        Sent("security.html", "name", f"{keys}/{key}/removal", UNLIKE),
+        Sent("phone/sign_in.html", "phone", "/phone/codes", PHONE),
+        Sent("phone/code.html", "code", "/phone/session", "验证码不正确或已过期", phone, keeps=False),
+        Sent("phone/id_card.html", "name", "/phone/verification/id-card", PERSON),
+        Sent("phone/id_card.html", "id_number", "/phone/verification/id-card", "号码不正确", keeps=False),
+        Sent("phone/scan.html", "code", "/phone/scans", "未找到"),
+        Sent(
+            "phone/approve.html",
+            "number",
+            f"{scanned.headers['location']}/approval",
+            "数字与电脑上显示的不一致",
+            keeps=False,
+        ),
+        Sent("phone/new_org.html", "name", "/phone/orgs", FULL_NAME, {"region_code": "320102"}),
+        Sent("phone/new_org.html", "region", "/phone/orgs", "请填写名称并选择地区", {"name": "某党委"}),
+    ]
+    searches = {
+        ("directory_people.html", "q"): f"{at}/members",
+        ("directory.html", "wanted"): f"{at}/units/found",
+        ("subordinates.html", "wanted"): f"{at}/subordinates/found",
+        ("certification/subordinates.html", "wanted"): f"{certifying}/subordinates",
+    }
+    assert text_fields() == {(one.template, one.field) for one in sent} | set(searches)
+
+    desk = (await desk_of(main)).visitor
+    wrong: list[object] = []
+    for typed in (LONG, UNSEEN):
+        for one in sent:
+            browser = visitor if one.to.startswith("/phone/") else desk
+            headers = ORIGIN if one.to.startswith(("/phone/", keys)) else ORIGIN | {"HX-Request": "true"}
+            answer = await browser.post(one.to, data={**one.others, one.field: typed}, headers=headers)
+            shown = unescape(answer.text)
+            seen = (
+                400 <= answer.status_code < 500,
+                f'name="{one.field}"' in shown,
+                re.search(one.told, shown) is not None,
+                typed in shown or not one.keeps,
+            )
+            if not all(seen):
+                wrong.append((one.to, one.field, typed[:5], answer.status_code, seen))
+        for (_, field), path in searches.items():
+            found = await desk.get(path, params={field: typed}, headers={"HX-Request": "true"})
+            if (found.status_code, SEARCHED in found.text) not in {(422, True), (200, False)}:
+                wrong.append((path, field, typed[:5], found.status_code))
+    assert not wrong, "\n".join(map(str, wrong))
+
+
+async def test_a_sheets_name_is_shown_as_far_as_it_can_be(people: People) -> None:
+    main = await people.register()
+    at = f"/v1/orgs/{(await main.create_org())['id']}/imports"
+    for given, shown in ((f"{LONG}.csv", f"{LONG[:196]}.csv"), (f"{UNSEEN}.csv", "名单.csv")):
+        sheet = {"file": (given, "姓名,手机号码,支部名称\n".encode())}
+        assert done(await main.post(at, files=sheet), 202)["file_name"] == shown
