@@ -87,7 +87,7 @@ async def accept_admin_invitation(db: AsyncConnection, cipher: Cipher, user: Use
     """
     org_id = (await _find_mine(db, user, invitation_id)).org_id
     user.require_real_name()
-    org = (await lock_orgs(db, org_id))[org_id]
+    org = (await lock_orgs(db, org_id, offices=True))[org_id]
     if org.status == "closed":
         raise OrgClosed
     if org.kind == Kind.PARTY and not user.party_member:
@@ -117,7 +117,7 @@ async def refuse_admin_invitation(db: AsyncConnection, user: UserScope, invitati
 
 async def remove_admin(db: AsyncConnection, scope: OrgScope, user_id: UUID) -> None:
     """Take an admin's office away; as a member they stay (S4). Raises Forbidden, MainAdminStays, NotFound."""
-    await hold(db, scope, main_admin=True)
+    await hold(db, scope, main_admin=True, offices=True)
     if user_id == scope.user.user_id:
         raise MainAdminStays
     await _leave_office(db, scope, user_id, "admin.removed")
@@ -125,7 +125,7 @@ async def remove_admin(db: AsyncConnection, scope: OrgScope, user_id: UUID) -> N
 
 async def resign(db: AsyncConnection, scope: OrgScope) -> None:
     """Give up one's own office; the main admin hands over first (S4). Raises MainAdminStays."""
-    org = (await hold(db, scope))[scope.org_id]
+    org = (await hold(db, scope, offices=True))[scope.org_id]
     if org.main_admin_id == scope.user.user_id:
         raise MainAdminStays
     await _leave_office(db, scope, scope.user.user_id, "admin.resigned")

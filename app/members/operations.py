@@ -23,6 +23,7 @@ from app.members.places import place
 from app.members.schemas import MemberCreate, MemberOut, MemberUpdate
 from app.members.sealing import seal_phone
 from app.members.tables import Activation, Member, Place
+from app.orgs.locking import hold_office
 from app.orgs.names import Kind
 from app.orgs.tables import Org
 from app.search import spell_person
@@ -33,6 +34,7 @@ async def create_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, bo
 
     Raises PhoneExists with who has the phone, PartyMembersOnly, UnknownUnit.
     """
+    await hold_office(db, scope)
     party = _party_flag(scope, body.party)
     member_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
     sealed = seal_phone(await hold_indexes(db, cipher), scope.org_id, member_id, body.phone)
@@ -61,6 +63,7 @@ async def update_member(
 
     Raises NotFound, EditedMeanwhile, PhoneExists, PartyMembersOnly, MemberIsAdmin (an admin's phone is theirs).
     """
+    await hold_office(db, scope)
     indexing = await hold_indexes(db, cipher)
     held = await _hold_phones_of(db, indexing, scope.org_id, member_id, body.phone)
     before = await hold_member(db, scope.org_id, member_id, version)
@@ -103,6 +106,7 @@ async def update_member(
 
 async def remove_member(db: AsyncConnection, scope: OrgScope, member_id: UUID, version: int | None) -> None:
     """Take a person out of the directory; the account and its points stay (S20). Raises NotFound, MemberIsAdmin."""
+    await hold_office(db, scope)
     before = await hold_member(db, scope.org_id, member_id, version)
     await refuse_admin(db, scope.org_id, before.user_id)
     await deactivate_member(db, scope.org_id, member_id)
@@ -124,6 +128,7 @@ async def remove_member(db: AsyncConnection, scope: OrgScope, member_id: UUID, v
 
 async def disclose_phone(db: AsyncConnection, cipher: Cipher, scope: OrgScope, member_id: UUID) -> str:
     """The whole phone number; that it was shown is audited in the same transaction. Raises NotFound."""
+    await hold_office(db, scope)
     row = await hold_member(db, scope.org_id, member_id, None)
     subject = ("member", member_id)
     await record(db, scope.actor, "member.phone_disclosed", org_id=scope.org_id, subject=subject)

@@ -16,6 +16,7 @@ from app.members.holding import hold_member, is_admin, touch
 from app.members.schemas import MemberOut, PlacesUpdate
 from app.members.tables import Place
 from app.orgs.errors import UnknownUnit
+from app.orgs.locking import hold_office
 
 _SET_PLACES = text("""
 WITH wanted AS (SELECT unnest(CAST(:units AS uuid[])) AS unit_id),
@@ -46,6 +47,7 @@ async def set_places(
 
     Raises NotFound, EditedMeanwhile, UnknownUnit.
     """
+    await hold_office(db, scope)
     before = await hold_member(db, scope.org_id, member_id, version)
     at_org = body.at_org or not body.unit_ids or await is_admin(db, scope.org_id, before.user_id)
     units = [*body.unit_ids, *([None] if at_org else [])]
@@ -78,6 +80,7 @@ async def copy_member(
 
     Raises NotFound, UnknownUnit.
     """
+    await hold_office(db, scope)
     await hold_member(db, scope.org_id, member_id, None)
     if await place(db, scope.org_id, member_id, [unit_id]):
         await touch(db, scope.org_id, member_id)

@@ -18,6 +18,7 @@ from app.members.activation import activate_member, hold_phones
 from app.members.errors import PhoneExists
 from app.members.schemas import MemberOut, RemovedMemberOut
 from app.members.tables import Member
+from app.orgs.locking import hold_office
 from app.paging import Page, Paging
 from app.phones import mask
 
@@ -69,6 +70,7 @@ async def restore_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, m
 
     Raises NotFound (also after thirty days), PhoneExists where the phone is in the directory again.
     """
+    await hold_office(db, scope)
     await hold_indexes(db, cipher)
     index = await db.scalar(select(Member.phone_index).where(Member.org_id == scope.org_id, Member.id == member_id))
     if index is not None:

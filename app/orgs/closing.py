@@ -46,7 +46,7 @@ _END_WAITING = tuple(
 async def close_org(db: AsyncConnection, scope: OrgScope, version: int | None) -> None:
     """Close the org. Raises EditedMeanwhile, OrgHasSubordinates, OrgClosed."""
     await tree.lock_hierarchy(db)
-    org = (await hold(db, scope))[scope.org_id]
+    org = (await hold(db, scope, offices=True))[scope.org_id]
     require_version(org.version, version)
     superior_id = await find_superior_id(db, scope.org_id)
     released = await end_edge(db, scope.org_id)

@@ -151,6 +151,19 @@ async def test_a_known_member_is_invited_by_their_row(people: People) -> None:
     assert (placed["at_org"], [item["id"] for item in placed["units"]]) == (False, [unit["id"]])
 
 
+async def test_a_row_that_was_unlinked_is_the_admin_s_again(people: People) -> None:
+    """Every admin has a row in the directory (S8), which nobody takes away while they are one."""
+    founder, second = await people.register(), await people.register()
+    org = await founder.create_org()
+    row = await add_member(founder, org, name=second.name, phone=second.phone)
+    path = f"/v1/orgs/{org['id']}/members/{row['id']}"
+    done(await founder.delete(f"{path}/activation"), 204)
+    await add_admin(founder, org, second)
+    shown = done(await founder.get(path))
+    assert (shown["active"], shown["at_org"]) == (True, True)
+    assert refusal(await founder.delete(path)) == (409, "member-is-admin")
+
+
 async def test_a_removed_admin_s_next_call_is_refused(people: People) -> None:
     founder, second = await people.register(), await people.register()
     org = await founder.create_org()

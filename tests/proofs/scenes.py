@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tests.acts import Json, add_admin, add_member, add_unit, apply, ask, certify, done, invite, invite_admin
-from tests.people import Person, fresh_org_name
+from tests.acts import Json, actions, add_admin, add_member, add_unit, apply, ask, certify, done, invite, invite_admin
+from tests.people import Person, fresh_org_name, fresh_phone
 from tests.proofs.invariants import assert_invariants
 from tests.proofs.stepping import Request
 
@@ -236,6 +236,47 @@ class Scenes:
         closure = f"/v1/orgs/{org['id']}/closure"
         requests: list[Request] = [lambda: self._second.put(accepted), lambda: self.admin.put(closure)]
         return requests, self._exactly([200, 200], [409, 200], in_order=True)
+
+    # People
+
+    async def _invited(self, org: Json) -> Request:
+        """An invitation of `second` to be an admin, and its acceptance that waits to be sent."""
+        path = f"/v1/me/admin-invitations/{(await invite_admin(self.admin, org, self._second))['id']}/acceptance"
+        return lambda: self._second.put(path)
+
+    async def adminship_and_removal_of_the_person(self) -> Scene:
+        (org,) = await self._orgs(1)
+        member = await add_member(self.admin, org, name=self._second.name, phone=self._second.phone)
+        path = f"/v1/orgs/{org['id']}/members/{member['id']}"
+        requests = [await self._invited(org), lambda: self.admin.delete(path)]
+        return requests, self._exactly([200, 409], [200, 204], in_order=True)
+
+    async def adminship_and_another_phone(self) -> Scene:
+        (org,) = await self._orgs(1)
+        member = await add_member(self.admin, org, name=self._second.name, phone=self._second.phone)
+        path, body = f"/v1/orgs/{org['id']}/members/{member['id']}", {"phone": fresh_phone()}
+        requests = [await self._invited(org), lambda: self.admin.patch(path, json=body)]
+        return requests, self._exactly([200, 409], [200, 200], in_order=True)
+
+    async def adminship_and_undone_link(self) -> Scene:
+        (org,) = await self._orgs(1)
+        member = await add_member(self.admin, org, name=self._second.name, phone=self._second.phone)
+        path = f"/v1/orgs/{org['id']}/members/{member['id']}/activation"
+        requests = [await self._invited(org), lambda: self.admin.delete(path)]
+        return requests, self._exactly([200, 409], [200, 204], in_order=True)
+
+    async def adding_and_closure(self) -> Scene:
+        (org,) = await self._orgs(1)
+        path, body = f"/v1/orgs/{org['id']}/members", {"name": "甲", "phone": fresh_phone()}
+        closure = f"/v1/orgs/{org['id']}/closure"
+        requests: list[Request] = [lambda: self.admin.post(path, json=body), lambda: self.admin.put(closure)]
+        answered = self._exactly([201, 200], [409, 200], in_order=True)
+
+        async def check(answers: list[httpx.Response]) -> None:
+            await answered(answers)
+            assert (await actions(self.admin, org))[0] == "org.closed", "somebody was added to a closed org"
+
+        return requests, check
 
     # Units
 

@@ -26,7 +26,9 @@ from sqlalchemy.util import await_only
 Request = Callable[[], Awaitable[Any]]
 _running: ContextVar["_Session | None"] = ContextVar("stepped", default=None)
 # What orders two transactions: locks and writes. Entries of the audit and its events never cross.
-_STEPS = re.compile(r"FOR (NO KEY )?UPDATE|pg_advisory_xact_lock|^\s*(INSERT|UPDATE|DELETE|WITH)", re.IGNORECASE)
+_STEPS = re.compile(
+    r"FOR (NO KEY UPDATE|UPDATE|KEY SHARE)|pg_advisory_xact_lock|^\s*(INSERT|UPDATE|DELETE|WITH)", re.IGNORECASE
+)
 _APART = re.compile(r"outgoing_events|audit_entries|idempotency_keys")
 _START, _COMMIT = "start", "commit"
 

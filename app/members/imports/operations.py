@@ -26,6 +26,7 @@ from app.members.imports.jobs import (
 from app.members.imports.schemas import SETTLED, ImportMode, UnknownUnits
 from app.members.imports.uploads import inspect_upload
 from app.members.tables import Import, ImportFile
+from app.orgs.locking import hold_office
 
 
 async def create_import(
@@ -40,6 +41,7 @@ async def create_import(
 ) -> UUID:
     """Store a sheet, encrypted, and have it checked; gives the import's id. Raises a SheetRefused."""
     kind = await asyncio.to_thread(inspect_upload, file_name, file)
+    await hold_office(db, scope)
     import_id: UUID = (
         await db.execute(
             insert(Import)
@@ -66,6 +68,7 @@ async def confirm_import(db: AsyncConnection, scope: OrgScope, import_id: UUID, 
 
     Confirming again what is confirmed changes nothing.
     """
+    await hold_office(db, scope)
     found = (
         await db.execute(
             select(Import.state, Import.leaving, Import.people, Import.rows_total)
@@ -93,6 +96,7 @@ async def confirm_import(db: AsyncConnection, scope: OrgScope, import_id: UUID, 
 
 async def cancel_import(db: AsyncConnection, scope: OrgScope, import_id: UUID) -> None:
     """Cancel an import, also while it is merged: then all of it is undone. Raises NotFound, ImportSettled."""
+    await hold_office(db, scope)
     canceled = await db.scalar(
         update(Import)
         .where(Import.org_id == scope.org_id, Import.id == import_id, Import.state.not_in(SETTLED))

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.admins.tables import OrgAdmin
@@ -25,7 +25,7 @@ async def follow_import(
     yield first
     seen = first
     allowed = select(
-        exists().where(Session.id == scope.user.session_id, Session.ended_at.is_(None))
+        exists().where(Session.id == scope.user.session_id, Session.ended_at.is_(None), Session.expires_at > func.now())
         & exists().where(OrgAdmin.org_id == scope.org_id, OrgAdmin.user_id == scope.user.user_id)
     )
     while seen.state not in AWAITING_PEOPLE:

@@ -30,7 +30,7 @@ from app.members.links.errors import (
 from app.members.links.queries import FITS, WAITS, get_waiting
 from app.members.links.schemas import LinkRequestCreate, NamedOrg
 from app.members.tables import Activation, LinkRequest, Member
-from app.orgs.locking import hold
+from app.orgs.locking import hold, hold_office
 from app.orgs.tables import Org
 from app.search import spell_person
 
@@ -131,6 +131,7 @@ async def accept_link_request(db: AsyncConnection, scope: OrgScope, request_id: 
 
 async def refuse_link_request(db: AsyncConnection, scope: OrgScope, request_id: UUID, reason: str) -> None:
     """Refuse, with a reason that the asker reads. Raises NotFound, LinkRequestDecided."""
+    await hold_office(db, scope)
     await get_waiting(db, scope.org_id, request_id)
     refused = {"state": "refused", "decided_by": scope.user.user_id, "reason": reason}
     if not await _end(db, LinkRequest.org_id == scope.org_id, LinkRequest.id == request_id, **refused):
@@ -144,6 +145,7 @@ async def undo_link(db: AsyncConnection, scope: OrgScope, member_id: UUID) -> No
 
     Raises NotFound (also where it is inactive), MemberIsAdmin.
     """
+    await hold_office(db, scope)
     row = (
         await db.execute(
             select(Member.user_id)

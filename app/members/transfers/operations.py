@@ -30,7 +30,7 @@ from app.members.transfers.queries import WAITS
 from app.members.transfers.schemas import PersonTransferCreate
 from app.members.transfers.tables import PersonTransfer
 from app.orgs.errors import UnknownUnit
-from app.orgs.locking import hold
+from app.orgs.locking import hold, hold_office
 from app.orgs.names import Kind
 
 LIFETIME = timedelta(days=30)
@@ -43,6 +43,7 @@ async def create_person_transfer(
 
     Raises NotFound, UnknownOrg, SameOrg, MemberIsAdmin, PartyMembersOnly, PersonTransferOpen.
     """
+    await hold_office(db, scope)
     to = await find_named_org(db, body)
     if to.id == scope.org_id:
         raise SameOrg
@@ -80,6 +81,7 @@ async def create_person_transfer(
 
 async def withdraw_person_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUID) -> None:
     """Take back what one's own org asked. Raises NotFound, PersonTransferDecided."""
+    await hold_office(db, scope)
     mine = and_(PersonTransfer.id == transfer_id, PersonTransfer.org_id == scope.org_id)
     transfer = await _get(db, mine)
     if not await _end(db, mine, state="withdrawn", decided_by=scope.user.user_id):
@@ -89,6 +91,7 @@ async def withdraw_person_transfer(db: AsyncConnection, scope: OrgScope, transfe
 
 async def refuse_person_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUID, reason: str) -> None:
     """Refuse, with a reason that the other org's admins read. Raises NotFound, PersonTransferDecided."""
+    await hold_office(db, scope)
     ours = and_(PersonTransfer.id == transfer_id, PersonTransfer.to_id == scope.org_id)
     transfer = await _get(db, ours)
     if not await _end(db, ours, WAITS, state="refused", decided_by=scope.user.user_id, reason=reason):
