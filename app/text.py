@@ -1,7 +1,8 @@
 """String types for everything a caller may write: trimmed, bounded, and free of what cannot be shown or stored.
 
-NUL and other controls, bidirectional overrides and invisible joiners are refused, so that a stored name shows as
-what it is; rare Han characters beyond the BMP and emoji are kept. Lone surrogates are refused by pydantic itself.
+NUL and other controls, bidirectional overrides and whatever else shows as nothing are refused, so that a stored name
+shows as what it is and is told from another by eye; rare Han characters beyond the BMP, the variants of one that a
+selector chooses, and emoji, joined ones too, are kept. Lone surrogates are refused by pydantic itself.
 """
 
 import re
@@ -10,8 +11,15 @@ from typing import Annotated
 
 from pydantic import AfterValidator, StringConstraints
 
+# A selector chooses the shape of what stands before it, a joiner joins two emoji: elsewhere they show as nothing.
+_EMOJI = "\u2190-\u2bff\U0001f000-\U0001faff"
 _UNSHOWABLE = re.compile(
-    "[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
+    "[\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200c\u200e\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffc\ufffe\uffff\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e00ff\U000e01f0-\U000e0fff]"
+    f"|(?<![{_EMOJI}\ufe0f])\u200d|\u200d(?![{_EMOJI}])"
+    f"|(?<![{_EMOJI}0-9#*©®])[\ufe0e\ufe0f]"
+    "|(?<![\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff])[\U000e0100-\U000e01ef]"
 )
 
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from app.text import has_unshowable
 from tests.acts import Json, add_unit, apply, ask, certify, done, invite
 from tests.people import People, Person, fresh_phone
 
@@ -13,6 +14,17 @@ KEPT = (
     "中共Å村支部委员会",
     "中共<b>&'\"村支部委员会",
     "中共%00村支部委员会",
+    "中共👨\u200d👩\u200d👧村支部委员会",
+    "中共邊\U000e0100村支部委员会",
+)
+# What shows as nothing: the name looks like another one, or the suffix that is not typed (S3) like none.
+SHOWN_AS_NOTHING = (
+    "中共\u3164村支部委员会",
+    "中共村\u034f支部委员会",
+    "中共村支部委员会\u200d",
+    "中共村支部委员会学习管理组\ufe0f",
+    "中共村支部委员会学习管理组\U000e0041",
+    "村党外人士学习组织a\U000e0100",
 )
 HOSTILE = (
     "中共\u202e村支部委员会",
@@ -20,6 +32,7 @@ HOSTILE = (
     "中共\u0000村支部委员会",
     "中共\u200b村支部委员会",
     "中共\ufeff村支部委员会",
+    SHOWN_AS_NOTHING[0],
     "中共\n村支部委员会",
     "中共\ud800村支部委员会",
     "村" * 500,
@@ -73,6 +86,10 @@ async def test_hostile_text_is_refused_wherever_a_name_or_reason_is_taken(founde
     assert wrong == []
     card = done(await founder.get(path))
     assert (card["name"], card["version"]) == (org["name"], org["version"] + 1)  # certified, and nothing since
+
+
+def test_what_shows_as_nothing_is_unshowable() -> None:
+    assert [text for text in SHOWN_AS_NOTHING if not has_unshowable(text)] == []
 
 
 async def test_a_name_is_one_text_however_it_was_typed(founder: Person) -> None:
