@@ -228,6 +228,8 @@ def _field_errors(error: RequestValidationError) -> list[dict[str, str]]:
     found = []
     for item in error.errors():
         place, *path = [str(part).replace("~", "~0").replace("/", "~1") for part in item["loc"]]
+        if isinstance(error.body, dict) and _is_tag(error.body, path):
+            path = path[1:]
         pointer = "/" + "/".join(path) if place == "body" else "/".join([place, *path])
         # A name of a field that the caller invented is the caller's text: cut, and shown only as a place.
         found.append(
@@ -238,6 +240,11 @@ def _field_errors(error: RequestValidationError) -> list[dict[str, str]]:
             }
         )
     return found
+
+
+def _is_tag(body: dict[str, Any], path: list[str]) -> bool:
+    """Whether a path begins with what the body says it is (`"kind": "rename"`), which is no place in it."""
+    return len(path) > 1 and path[0] not in body and path[0] in body.values()
 
 
 def _said(item: Any) -> str:
@@ -266,6 +273,8 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, RequestValidationError):
         if any(item["type"] == "json_invalid" for item in error.errors()):
             return BadRequest()
+        if isinstance(error.body, bytes):  # FastAPI reads only what is said to be JSON
+            return UnsupportedMediaType()
         return Invalid(errors=_field_errors(error))
     if isinstance(error, HTTPException):
         kind = _BY_STATUS.get(error.status_code)

@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.typing import EventDict, Processor
 
+from app.body_limit import BodyLimitTold
 from app.dispatch import Dispatch
 
 log = structlog.get_logger()
@@ -79,7 +80,7 @@ def install(app: FastAPI) -> ASGIApp:
         # In somebody else's process (a test, a script) nothing is set up but what is kept out of every line.
         shared, render = _processors(console=True, process="app")
         structlog.configure(processors=[*shared, render])
-    app.middleware_stack = RequestLog(Dispatch(app, app.build_middleware_stack()))
+    app.middleware_stack = RequestLog(Dispatch(app, BodyLimitTold(app.build_middleware_stack())))
     return app.middleware_stack
 
 

@@ -1,6 +1,9 @@
-"""The two base models of the API's bodies."""
+"""The two base models of the API's bodies, and what more than one of them holds."""
 
-from pydantic import BaseModel, ConfigDict
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
 
 
 class Body(BaseModel):
@@ -13,3 +16,13 @@ class Out(BaseModel):
     """What a caller gets; read straight off a row."""
 
     model_config = ConfigDict(from_attributes=True)
+
+
+def _within_reach(at: datetime) -> datetime:
+    if not 2000 <= at.year < 3000:
+        raise ValueError("a year from 2000 to 2999")
+    return at
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_within_reach)]
+"""A time that a caller asks about, with its zone: of a year from 2000 to 2999, so that it exists in every zone."""

@@ -2,10 +2,14 @@
 
 import re
 
+import httpx
 import pytest
 from fastapi import FastAPI
 
 from app.errors import MEDIA_TYPE
+from app.main import MAX_BODY
+from tests.acts import refusal
+from tests.people import People
 
 ORG = "/v1/orgs/{org_id}"
 APPLY = f"POST {ORG}/applications"
@@ -110,3 +114,36 @@ def test_the_table_s_refusals_are_declared_with_their_problem(app: FastAPI, row:
             assert re.search("[\u4e00-\u9fff]", shown["summary"]), f"{slug} has no Chinese title"
             assert shown["value"]["title"] in shown["summary"]
             assert shown["value"]["detail"], f"{slug} does not say what to do instead"
+
+
+async def test_a_body_that_cannot_be_taken_is_told_in_the_service_s_own_form(
+    api: httpx.AsyncClient, people: People
+) -> None:
+    person = await people.register()
+    large = b'{"name": "' + bytes(MAX_BODY) + b'"}'
+    as_json = {"Content-Type": "application/json"}
+    assert refusal(await person.post("/v1/orgs", content=large, headers=as_json)) == (413, "body-too-large")
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    refused = await api.post("/oauth/token", content=large, headers=form)
+    assert (refused.status_code, refused.json()["error"]) == (413, "invalid_request")
+    for kind in ({"Content-Type": "text/plain"}, {"Content-Type": "application/x-www-form-urlencoded"}, {}):
+        answer = await person.post("/v1/orgs", content=b'{"name": "x", "region_code": "320102"}', headers=kind)
+        assert refusal(answer) == (415, "unsupported-media-type")
+
+
+async def test_times_that_no_zone_has_are_refused(people: People) -> None:
+    person = await people.register()
+    org = await person.create_org()
+    for at in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
+        for path in ("certifications", "audit"):
+            answer = await person.get(f"/v1/orgs/{org['id']}/{path}", params={"since": at})
+            assert refusal(answer) == (422, "invalid")
+
+
+async def test_what_is_wrong_is_pointed_at_where_it_stands_in_the_body(people: People) -> None:
+    person = await people.register(verified=False)
+    body = {"method": "id-card", "name": "王伟", "id_number": "110105194912310021"}
+    answer = await person.post("/v1/me/verifications", json=body)
+    assert [(error["pointer"], error["code"]) for error in answer.json()["errors"]] == [
+        ("/id_number", "id-number-checksum")
+    ]

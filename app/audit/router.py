@@ -5,14 +5,14 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import Field
 
 from app.audit.queries import AuditFilter, list_entries
 from app.auth.access import Can, OrgScope
 from app.auth.permissions import Permission
 from app.db import Db, TransactionalRoute
 from app.paging import Page, Paging, paged_by
-from app.schemas import Out
+from app.schemas import Instant, Out
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["audit"])
 
@@ -32,15 +32,6 @@ class AuditEntryOut(Out):
     request_id: str | None
     before: dict[str, Any] | None
     after: dict[str, Any] | None
-
-
-def _within_reach(at: datetime) -> datetime:
-    if not 2000 <= at.year < 3000:
-        raise ValueError("a year from 2000 to 2999")
-    return at
-
-
-Instant = Annotated[AwareDatetime, AfterValidator(_within_reach)]
 
 
 def _asked(

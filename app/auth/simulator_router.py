@@ -75,7 +75,9 @@ async def _answer(request: Request, reference: str, consent: SimulatedConsent) -
     return SimulatedConsentOut(state="declined" if declined else "consented", notified=answered.is_success)
 
 
-Reference = Annotated[str, Path(min_length=1, max_length=100, description="Of the verification.")]
+Reference = Annotated[
+    str, Path(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_-]+$", description="Of the verification.")
+]
 
 
 @alipay_router.post(

@@ -4,7 +4,6 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import AwareDatetime
 
 from app.auth.access import Can, OrgScope, SignedIn
 from app.auth.errors import RealNameRequired
@@ -39,6 +38,7 @@ from app.orgs.names import Kind
 from app.orgs.regions import path_of
 from app.paging import Page, Paging, paged_by
 from app.qr import draw_svg
+from app.schemas import Instant
 from app.text import Token
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["certification"])
@@ -169,8 +169,8 @@ async def list_certifications(
     scope: Reader,
     db: Db,
     paging: Annotated[Paging, paged_by(UUID)],
-    since: Annotated[AwareDatetime | None, Query(description="Only what still held or waited then or later.")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="Only what was applied for before then.")] = None,
+    since: Annotated[Instant | None, Query(description="Only what still held or waited then or later.")] = None,
+    until: Annotated[Instant | None, Query(description="Only what was applied for before then.")] = None,
 ) -> Page[CertificationOut]:
     """What this org asked for, was granted and was released from, newest first, each with its time range."""
     rows = await queries.list_certifications(db, scope.org_id, paging, queries.TimeRange(since, until))
