@@ -1,6 +1,7 @@
 """The command line: `xuezu run | serve | worker | migrate | keys | openapi | demo`.
 
-A command that cannot do its work says why in one sentence on stderr and exits with 1.
+A command that cannot do its work says why in one sentence on stderr and exits with 1; one that is asked for wrongly,
+with 2.
 """
 
 import asyncio

@@ -1,8 +1,10 @@
 """The settings as a command needs them: with secrets, with a database, or with the sentence that says what is wrong."""
 
+import asyncio
+
 from pydantic import SecretStr, ValidationError
 
-from app import postgres
+from app import migration, postgres
 from app.data_dir import unwritable
 from app.settings import CannotStart, ConfigurationError, Settings
 
@@ -43,4 +45,13 @@ def with_database(settings: Settings) -> Settings:
                 "No database: set XUEZU_DATABASE_URL, or start everything with `make run`, whose database this finds."
             )
         settings.database_url = SecretStr(server.url())
+    return settings
+
+
+def read_settings_and_database() -> Settings:
+    """The settings of the environment with their secrets and a database that is there, at this version's revision:
+    for a command that goes to work on it. Raises CannotStart."""
+    settings = with_database(read_settings())
+    assert settings.database_url is not None
+    asyncio.run(migration.require_head(settings.database_url.get_secret_value()))
     return settings

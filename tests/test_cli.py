@@ -61,3 +61,23 @@ def test_commands_without_a_database_say_where_one_comes_from(tmp_path: Path) ->
     for command in ("serve", "worker", "migrate"):
         said = refusal(command, XUEZU_DATA_DIR=tmp_path)
         assert said.startswith("No database: set XUEZU_DATABASE_URL, or start everything with `make run`")
+
+
+WORKING = ("clients list", "operators list", "signing-keys rotate", "totals verify", "totals rebuild", "points archive")
+
+
+@pytest.mark.parametrize("command", [*WORKING, "keys rotate", "keys rotate-index"])
+def test_commands_say_in_a_sentence_that_their_database_cannot_be_used(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XUEZU_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("XUEZU_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    with pytest.raises(CannotStart, match="cannot be reached"):
+        cli.cli(command.split(), standalone_mode=False)
+
+
+def test_a_name_that_cannot_be_shown_is_a_wrong_argument() -> None:
+    for arguments in (["clients", "create"], ["operators", "add", "13800138000"]):
+        for name in ("", " ", "a\nb", "\udcff", "x" * 101):
+            with pytest.raises(SystemExit, match="2"):
+                cli.cli([*arguments, name])

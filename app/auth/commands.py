@@ -34,10 +34,10 @@ class Kind(StrEnum):
 def in_transaction(work: Callable[[AsyncConnection, Cipher], Awaitable[T]]) -> T:
     """Do this in one transaction on the settings' database. Raises CannotStart."""
     from app.cipher import Cipher
-    from app.configuration import read_settings, with_database
+    from app.configuration import read_settings_and_database
     from app.db import create_engine
 
-    settings = with_database(read_settings())
+    settings = read_settings_and_database()
 
     async def run() -> T:
         engine = create_engine(settings)
@@ -57,9 +57,20 @@ def actor() -> Actor:
     return Actor(client_id="command-line")
 
 
+def _name(given: str) -> str:
+    from pydantic import TypeAdapter, ValidationError
+
+    from app.text import Name
+
+    try:
+        return TypeAdapter(Name).validate_python(given)
+    except ValidationError:
+        raise typer.BadParameter("1 to 100 characters, none of them a control or an invisible one") from None
+
+
 @clients.command("create")
 def create_client(
-    name: Annotated[str, typer.Argument(help="What people are shown of it.")],
+    name: Annotated[str, typer.Argument(help="What people are shown of it.", callback=_name)],
     kind: Annotated[Kind, typer.Option(help="`device`: a public program that signs in by scan.")] = Kind.SERVICE,
     scope: Annotated[list[str] | None, typer.Option(help=f"One of: {', '.join(SCOPES)}.")] = None,
 ) -> None:
@@ -117,7 +128,7 @@ def list_clients() -> None:
 
 @operators.command("add")
 def add_operator(
-    phone: str, name: Annotated[str, typer.Argument(help="Who they are, for the list of operators.")]
+    phone: str, name: Annotated[str, typer.Argument(help="Who they are, for the list of operators.", callback=_name)]
 ) -> None:
     """Make a phone's holder an operator, or recover one whose keys are lost; prints a one-time enrolment code."""
     from app.auth import operators as operations

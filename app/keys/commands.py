@@ -51,7 +51,7 @@ def rotate() -> None:
         except StillHeld as held:
             raise CannotStart(f"others hold rows of {held} for long: run this again later.") from None
 
-    primary, refused = asyncio.run(_over_database(work))
+    primary, refused = _over_database(work)
     for column, values in refused.items():
         typer.echo(f"{column}: {values} values are encrypted by a key that XUEZU_DATA_KEYS does not give", err=True)
     if refused:
@@ -94,18 +94,22 @@ def rotate_index() -> None:
         except StillHeld as held:
             raise CannotStart(f"others hold {held} for long: run this again later, it goes on where it was.") from None
 
-    asyncio.run(_over_database(work))
+    _over_database(work)
     typer.echo("Everything is found by the next index key: put it in XUEZU_INDEX_KEY before the others, which stay.")
 
 
-async def _over_database(work: Callable[[AsyncEngine, Settings], Awaitable[T]]) -> T:
+def _over_database(work: Callable[[AsyncEngine, Settings], Awaitable[T]]) -> T:
     """Do this with the settings' database and keys. Raises CannotStart."""
-    from app.configuration import read_settings, with_database
+    from app.configuration import read_settings_and_database
     from app.db import create_engine
 
-    settings = with_database(read_settings())
-    engine = create_engine(settings)
-    try:
-        return await work(engine, settings)
-    finally:
-        await engine.dispose()
+    settings = read_settings_and_database()
+
+    async def run() -> T:
+        engine = create_engine(settings)
+        try:
+            return await work(engine, settings)
+        finally:
+            await engine.dispose()
+
+    return asyncio.run(run())

@@ -31,12 +31,12 @@ def archive(
     """
     import asyncpg
 
-    from app.configuration import read_settings, with_database
+    from app.configuration import read_settings_and_database
     from app.points.archiving import NotAsKept
     from app.points.archiving import archive as put_away
     from app.settings import CannotStart
 
-    settings = with_database(read_settings())
+    settings = read_settings_and_database()
     assert settings.database_url is not None
     address = settings.database_url.get_secret_value()
 

@@ -23,9 +23,9 @@ def _connected(work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
     """Do this on a connection of its own to the settings' database. Raises CannotStart."""
     import asyncpg
 
-    from app.configuration import read_settings, with_database
+    from app.configuration import read_settings_and_database
 
-    settings = with_database(read_settings())
+    settings = read_settings_and_database()
     assert settings.database_url is not None
     address = settings.database_url.get_secret_value()
 
