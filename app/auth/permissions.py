@@ -68,11 +68,6 @@ ROLES: dict[Permission, tuple[frozenset[Role], frozenset[Role]]] = {
 }
 
 
-def held_by(roles: frozenset[Role]) -> list[Permission]:
-    """What these roles together may do."""
-    return [permission for permission, (_, may) in ROLES.items() if roles & may]
-
-
 # What a closed org still allows: it is kept for history.
 AFTER_CLOSING = frozenset(
     {
@@ -84,5 +79,12 @@ AFTER_CLOSING = frozenset(
         Permission.TRANSFERS_READ,
         Permission.AUDIT_READ,
         Permission.REPORTS_READ,
+        Permission.EXPORTS_READ,
     }
 )
+
+
+def held_by(roles: frozenset[Role], *, closed: bool) -> list[Permission]:
+    """What these roles together may do, in a live org or a closed one."""
+    allowed = AFTER_CLOSING if closed else ROLES
+    return [permission for permission in allowed if roles & ROLES[permission][1]]

@@ -38,7 +38,7 @@ def mine(scope: OrgScope) -> tuple[ColumnElement[bool], ...]:
     return (
         Export.org_id == scope.org_id,
         Export.created_by == scope.user.user_id,
-        Export.permission.in_(held_by(scope.roles)),
+        Export.permission.in_(held_by(scope.roles, closed=scope.org.status == "closed")),
     )
 
 

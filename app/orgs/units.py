@@ -68,8 +68,11 @@ async def update_unit(
     parent_id = changed.get("parent_id", before.parent_id)
     if "parent_id" in changed and parent_id is not None:
         below = tree.units_below(scope.org_id, unit_id)
-        height = await db.scalar(select(func.max(below.c.distance) + 1))
-        await _refuse_deep(db, scope.org_id, parent_id, height or 1)
+        there = select(func.max(below.c.distance) + 1, func.bool_or(below.c.id == parent_id))
+        height, under_itself = (await db.execute(there)).one()
+        if under_itself:
+            raise UnitUnderItself
+        await _refuse_deep(db, scope.org_id, parent_id, height)
     if changed:
         with on_constraint(*_REFUSALS):
             await db.execute(
@@ -154,14 +157,14 @@ async def remove_unit(
     before = await _get_live(db, scope.org_id, unit_id, version)
     moved = 0
     if move_people_to is not None:
-        if move_people_to == unit_id:
+        live = select(Unit.id).where(Unit.org_id == scope.org_id, Unit.id == move_people_to, Unit.removed_at.is_(None))
+        if move_people_to == unit_id or await db.scalar(live) is None:
             raise UnknownUnit
         # Whoever is just being placed here holds the unit by reference: wait for them, then move them too.
         await db.execute(select(Unit.id).where(Unit.org_id == scope.org_id, Unit.id == unit_id).with_for_update())
         where = {"org_id": scope.org_id, "unit_id": unit_id}
         await db.execute(_HOLD_PEOPLE, where)
-        with on_constraint(("places_unit_fkey", UnknownUnit)):
-            moved = (await db.execute(_MOVE_PEOPLE, where | {"target_id": move_people_to})).scalar_one()
+        moved = (await db.execute(_MOVE_PEOPLE, where | {"target_id": move_people_to})).scalar_one()
     with on_constraint(("units_removed_leaf", UnitHasUnits), ("units_removed_empty", UnitHasPeople)):
         await db.execute(
             update(Unit)

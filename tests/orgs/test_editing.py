@@ -157,6 +157,8 @@ async def test_closing_keeps_the_history_and_nothing_else(people: People) -> Non
         assert refusal(answer) == (409, "org-closed"), place
     for place in ("", "/units", "/admins", "/audit", "/certifications", "/change-requests", "/transfers"):
         done(await founder.get(path + place))
+    export = done(await founder.post(f"{path}/reports/overview/exports", json={}), 202)
+    assert done(await founder.get(f"{path}/exports/{export['id']}"))["state"] == "waiting"
     assert "org.closed" in await actions(founder, org)
 
 

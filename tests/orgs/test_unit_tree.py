@@ -118,6 +118,9 @@ async def test_units_do_not_nest_without_end(people: People) -> None:
     assert parent is not None
     deeper = await founder.post(f"/v1/orgs/{org['id']}/units", json={"name": "太深", "parent_id": parent["id"]})
     assert refusal(deeper) == (409, "unit-too-deep")
+    (top, *_) = done(await founder.get(f"/v1/orgs/{org['id']}/units"))["items"]
+    answer = await founder.patch(unit_path(org, top), json={"parent_id": parent["id"]})
+    assert refusal(answer) == (409, "unit-under-itself")  # that is what is wrong, however deep
     pair = await add_unit(founder, org, "上")
     await add_unit(founder, org, "下", pair)
     fifth = (await founder.get(unit_path(org, parent))).json()["parent_id"]
@@ -146,10 +149,13 @@ async def test_people_leave_first_or_are_moved_along(people: People, db: AsyncCo
     staying = await add_unit(founder, org, "保留支部")
     one = await add_member(founder, org, leaving)
     both = await add_member(founder, org, leaving, staying)
+    empty = await add_unit(founder, org, "空支部")
     assert refusal(await founder.delete(unit_path(org, leaving))) == (409, "unit-has-people")
-    for unknown in (leaving["id"], "00000000-0000-7000-8000-000000000000"):
-        answer = await founder.delete(unit_path(org, leaving), params={"move_people_to": unknown})
-        assert refusal(answer) == (422, "unknown-unit")
+    for unit in (leaving, empty):
+        for unknown in (unit["id"], "00000000-0000-7000-8000-000000000000"):
+            answer = await founder.delete(unit_path(org, unit), params={"move_people_to": unknown})
+            assert refusal(answer) == (422, "unknown-unit")
+    done(await founder.delete(unit_path(org, empty), params={"move_people_to": staying["id"]}), 204)
     done(await founder.delete(unit_path(org, leaving), params={"move_people_to": staying["id"]}), 204)
     for member in (one, both):
         read = done(await founder.get(f"/v1/orgs/{org['id']}/members/{member['id']}"))
