@@ -8,6 +8,7 @@ import pytest
 
 from app.jobs import worker as working
 from app.members.imports import staging
+from app.paging import encode_cursor
 from tests.members.sheets import Work, check, members_of, merge, open_xlsx, read, rows_of, upload, xlsx
 from tests.people import People, Person, fresh_name, fresh_phone
 
@@ -307,6 +308,9 @@ async def test_an_import_is_seen_by_its_orgs_admins_alone(
     for path in ("", "/rows", "/failed-rows.xlsx", "/progress"):
         for org in (org_id, own):
             assert (await stranger.get(f"/v1/orgs/{org}/imports/{checked['id']}{path}")).status_code == 404
+    beyond = {"cursor": encode_cursor((2**40,))}
+    rows = await admin.get(f"/v1/orgs/{org_id}/imports/{checked['id']}/rows", params=beyond)
+    assert (rows.status_code, rows.json()["items"]) == (200, [])
     assert (await stranger.delete(f"/v1/orgs/{own}/imports/{checked['id']}")).status_code == 404
     assert (await stranger.put(f"/v1/orgs/{own}/imports/{checked['id']}/confirmation", json={})).status_code == 404
     assert [item["id"] for item in (await admin.get(f"/v1/orgs/{org_id}/imports")).json()["items"]] == [checked["id"]]

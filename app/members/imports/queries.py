@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import BigInteger, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.cipher import Cipher
@@ -99,7 +99,7 @@ async def list_rows(
     if outcome is not None:
         statement = statement.where(ImportRow.outcome == outcome)
     if paging.after is not None:
-        statement = statement.where(ImportRow.row_no > paging.after[0])
+        statement = statement.where(ImportRow.row_no > literal(paging.after[0], BigInteger))  # a cursor holds any
     rows = (await db.execute(statement.order_by(ImportRow.row_no).limit(paging.limit + 1))).all()
     page = Page[Any].of(rows, paging, lambda row: (row.row_no,), object)
     items = [_row_out(cipher, row, english) for row in page.items]
