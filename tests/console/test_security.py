@@ -109,6 +109,7 @@ async def test_a_province_is_opened_by_the_key_and_goes_on_where_it_was_asked(
     assert "备用钥匙" in (await visitor.get(PAGE)).text
     misnamed = await visitor.post(at, data=named, headers=ORIGIN)
     assert (misnamed.status_code, "与名称不一致" in misnamed.text) == (422, True)
+    assert (await visitor.post(at, headers=ORIGIN)).status_code == 422
     assert (await visitor.post(at, data={"name": "备用钥匙"}, headers=ORIGIN)).status_code == 303
     assert "还没有安全密钥" in (await visitor.get(PAGE)).text
 
