@@ -52,10 +52,15 @@ class Settings(BaseSettings):
     public_url: Annotated[
         str | None,
         Field(
-            description="The address that browsers and phones use; also the token issuer. Unset: http://localhost:PORT."
+            pattern=r"^(https?://[^\s/?#]+/?)?$",
+            description="The address that browsers and phones use; also the token issuer. Unset: http://localhost:PORT.",
         ),
     ] = None
-    database_pool: Annotated[int, Field(ge=1, le=200, description="Connections a process keeps at most.")] = 20
+    database_pool: Annotated[
+        # One for the small reads on the driver's own connections, one for everything else.
+        int,
+        Field(ge=2, le=200, description="Connections a process keeps at most."),
+    ] = 20
     transaction_pooler: Annotated[
         bool,
         Field(description="Set behind a transaction-pooling pgbouncer: turns the statement caches off."),

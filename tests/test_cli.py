@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from app import cli
+from app.configuration import configured
 from app.settings import CannotStart
 from tests.processes import ROOT, environment, refusal
 
@@ -81,3 +82,19 @@ def test_a_name_that_cannot_be_shown_is_a_wrong_argument() -> None:
         for name in ("", " ", "a\nb", "\udcff", "x" * 101):
             with pytest.raises(SystemExit, match="2"):
                 cli.cli([*arguments, name])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("XUEZU_PUBLIC_URL", "xuezu.example"),
+        ("XUEZU_PUBLIC_URL", "https://xuezu.example/path"),
+        ("XUEZU_DATABASE_POOL", "1"),  # of none but the driver's own, the engine would open as many as it likes
+    ],
+)
+def test_a_setting_that_would_fail_later_is_refused_at_once(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(CannotStart, match=name):
+        configured()
