@@ -77,7 +77,7 @@ def serve() -> None:
 def worker(
     while_stdin_open: Annotated[bool, typer.Option(hidden=True, help="End when stdin closes.")] = False,
 ) -> None:
-    """Run the jobs: imports, totals, deliveries."""
+    """Run the jobs: imports, exports, totals, and what has lapsed."""
     if while_stdin_open:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     settings = with_database(read_settings())
