@@ -256,8 +256,14 @@ def _said(item: Any) -> str:
         "string_pattern_mismatch",
         "enum",
         "literal_error",
+        "union_tag_invalid",
+        "union_tag_not_found",
     }:
         context = item.get("ctx") or {}
+        if item["type"] == "union_tag_invalid":
+            return f"expected {context.get('discriminator')} to be one of {context.get('expected_tags')}"
+        if item["type"] == "union_tag_not_found":
+            return f"{context.get('discriminator')} is missing"
         if item["type"] in {"enum", "literal_error"}:
             return f"expected {context.get('expected')}"
         if item["type"] == "value_error":

@@ -147,3 +147,7 @@ async def test_what_is_wrong_is_pointed_at_where_it_stands_in_the_body(people: P
     assert [(error["pointer"], error["code"]) for error in answer.json()["errors"]] == [
         ("/id_number", "id-number-checksum")
     ]
+    for body, said in (({"method": person.phone}, "expected 'method' to be one of"), ({}, "'method' is missing")):
+        answer = await person.post("/v1/me/verifications", json=body)
+        assert answer.json()["errors"][0]["detail"].startswith(said)
+        assert person.phone not in answer.text
