@@ -6,12 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CompoundSelect, func, select, union_all
+from sqlalchemy import CompoundSelect, case, func, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.tables import AuditEntry
 from app.auth.tables import User
 from app.members.tables import Member
+from app.members.transfers.tables import PersonTransfer
 from app.orgs.tables import Org, Unit
 from app.paging import Paging
 
@@ -83,13 +84,18 @@ async def list_actors(db: AsyncConnection, org_id: UUID) -> Sequence[Any]:
 
 
 async def read_names(db: AsyncConnection, org_id: UUID, ids: Collection[UUID]) -> dict[UUID, str]:
-    """The names behind ids that an org's entries mention: its own people and units (removed ones too), and orgs."""
+    """The names behind ids that an org's entries mention: its own people and units (removed ones too), those who went
+    from it or came to it, and orgs."""
     if not ids:
         return {}
+    left = PersonTransfer.org_id == org_id
     statement: CompoundSelect[Any] = union_all(
         select(Org.id, Org.name).where(Org.id.in_(ids)),
         select(Unit.id, Unit.name).where(Unit.org_id == org_id, Unit.id.in_(ids)),
         select(Member.user_id, Member.name).where(Member.org_id == org_id, Member.user_id.in_(ids)),
         select(Member.id, Member.name).where(Member.org_id == org_id, Member.id.in_(ids)),
+        select(PersonTransfer.id, Member.name)
+        .join(Member, Member.id == case((left, PersonTransfer.member_id), else_=PersonTransfer.new_member_id))
+        .where(Member.org_id == org_id, PersonTransfer.id.in_(ids)),
     )
     return {row[0]: row[1] for row in await db.execute(statement)}

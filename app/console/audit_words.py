@@ -60,7 +60,7 @@ def what_was_done(words: Words) -> dict[str, str]:
         "org.renamed": words("更改名称"),
         "org.updated": words("修改组织"),
         "person_transfer.accepted": words("接收转入的人员"),
-        "person_transfer.created": words("申请转出人员"),
+        "person_transfer.created": words("申请转移人员"),
         "person_transfer.refused": words("拒绝转入的人员"),
         "person_transfer.withdrawn": words("撤回人员转移"),
         "promotion.offered": words("提出支部独立建组织"),

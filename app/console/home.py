@@ -116,14 +116,16 @@ def kinds_of(words: Words) -> dict[str, str]:
 
 @glance_router.get("/orgs/{org_id}/glance")
 async def show_glance(request: Request, db: Db, scope: Reader) -> Response:
-    """An org's week on its card: its figures with all below it, and how many were active day by day."""
+    """An org's week on its card: its figures with all below it, or alone where those may not be told; and how many
+    were active day by day."""
     report = await read_overview(request, scope, db, Span(today(), 7), _ONE)
     trend = await read_trend(request, scope, db, today(), 7)
     words = words_of(request)
-    active = {point.day: point.subtree.active for point in trend.days}
+    own = report.subtree.withheld and not report.org.withheld
+    active = {point.day: (point.org if own else point.subtree).active for point in trend.days}
     values = [(day, active.get(day)) for day in (today() - timedelta(days=back) for back in range(6, -1, -1))]
     chart = draw(f"glance-{scope.org_id}", words("近 7 日活跃学员"), values, words.number, bars=True, least=2)
-    return part(request, "glance.html", figures=report.subtree, chart=chart)
+    return part(request, "glance.html", figures=report.org if own else report.subtree, own=own, chart=chart)
 
 
 @router.get("/orgs/{org_id}")

@@ -28,7 +28,7 @@ from app.reports import router as calls
 from app.reports.export_schemas import OverviewExport, ReportExport, TrendExport, UnitsExport
 from app.reports.periods import DAYS_KEPT, Span
 from app.reports.queries import Listing
-from app.reports.schemas import Sort, TrendPointOut, UnitFiguresOut
+from app.reports.schemas import FiguresOut, Sort, TrendPointOut, UnitFiguresOut
 
 router = APIRouter(prefix="/console/orgs/{org_id}/reports", route_class=ConsoleRoute, include_in_schema=False)
 
@@ -67,9 +67,13 @@ async def show_trend(
     """Charts of the days up to one, each of its own day's people and hierarchy."""
     trend = await calls.read_trend(request, scope, db, until, days)
     asked = [until - timedelta(days=back) for back in range(days - 1, -1, -1)]
-    charts = _charts(request, asked, {point.day: point for point in trend.days})
-    shown = {"charts": charts, "subject": scope.org, "until": until, "days": days, "asked": asked}
-    return part(request, "report_trend.html", **shown, complete=len(trend.days) == days)
+    figures = {point.day: point.subtree for point in trend.days}
+    own = _told_alone(trend.days)
+    if own:
+        figures = {point.day: point.org for point in trend.days}
+    shown = {"charts": _charts(request, asked, figures), "subject": scope.org, "until": until, "days": days}
+    complete = len(figures) == days and not any(one.withheld for one in figures.values())
+    return part(request, "report_trend.html", **shown, asked=asked, own=own, complete=complete)
 
 
 @router.get("/units")
@@ -126,8 +130,14 @@ def _query_of(span: Span, listing: Listing) -> Any:
     return query
 
 
-def _charts(request: Request, asked: Sequence[date], points: Mapping[date, TrendPointOut]) -> list[Chart]:
-    """One of each measure; days that are not kept leave a gap."""
+def _told_alone(days: Sequence[TrendPointOut]) -> bool:
+    """Whether the newest day may not be told with the orgs below, where they are few, but of the org alone."""
+    newest = max(days, key=lambda point: point.day, default=None)
+    return newest is not None and newest.subtree.withheld and not newest.org.withheld
+
+
+def _charts(request: Request, asked: Sequence[date], figures: Mapping[date, FiguresOut]) -> list[Chart]:
+    """One of each measure; days that are not kept, or not told, leave a gap."""
     words = words_of(request)
     measures: Sequence[tuple[str, str, Any, float]] = (
         ("active", words("活跃学员"), words.number, 2),
@@ -137,7 +147,7 @@ def _charts(request: Request, asked: Sequence[date], points: Mapping[date, Trend
     )
 
     def told(day: date, slug: str) -> float | None:
-        value: float | None = getattr(points[day].subtree, slug) if day in points else None
+        value: float | None = getattr(figures[day], slug) if day in figures else None
         return value
 
     return [

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from app.auth.access import Can, OrgScope
 from app.auth.permissions import Permission
+from app.cipher import Cipher, CipherDep
 from app.console.forms import Form, MaybeId, Outcome, PageForm, checked, is_typed, refusal_of, show_form
 from app.console.notices import done
 from app.console.people import UNITS
@@ -16,6 +17,7 @@ from app.console.route import ConsoleRoute
 from app.console.standing import in_org
 from app.db import Db
 from app.errors import Problem
+from app.members.queries import MemberFilter, count_members
 from app.orgs import units as operations
 from app.orgs.queries import get_unit
 from app.orgs.unit_queries import list_units_by_path
@@ -70,22 +72,24 @@ async def edit_unit(request: Request, db: Db, scope: Writer, unit_id: UnitId, fo
 
 
 @router.get("/{unit_id}/removal")
-async def show_removal(request: Request, db: Db, scope: Writer, unit_id: UnitId) -> Response:
+async def show_removal(request: Request, db: Db, cipher: CipherDep, scope: Writer, unit_id: UnitId) -> Response:
     """What removing a unit does, and where its people go."""
-    return await _show_removal(request, db, scope, unit_id, Form([]))
+    return await _show_removal(request, db, cipher, scope, unit_id, Form([]))
 
 
 @router.post("/{unit_id}/removal")
-async def remove_unit(request: Request, db: Db, scope: Writer, unit_id: UnitId, form: PageForm) -> Response:
+async def remove_unit(
+    request: Request, db: Db, cipher: CipherDep, scope: Writer, unit_id: UnitId, form: PageForm
+) -> Response:
     """Removes a unit, its name having been typed; its people move where they are told to."""
     unit = await get_unit(db, scope.org_id, unit_id)
     if not is_typed(unit.name, form):
-        return await _show_removal(request, db, scope, unit_id, form, {"name"})
+        return await _show_removal(request, db, cipher, scope, unit_id, form, {"name"})
     target = form.get("move_people_to", "")
     to = UUID(target) if _is_uuid(target) else None
     outcome = await refusal_of(db, operations.remove_unit(db, scope, unit_id, to, None))
     if isinstance(outcome, Problem):
-        return await _show_removal(request, db, scope, unit_id, form, outcome)
+        return await _show_removal(request, db, cipher, scope, unit_id, form, outcome)
     # The page showed the unit that is gone: the whole of it is loaded anew.
     return Response(status_code=204, headers={"HX-Redirect": f"/console/orgs/{scope.org_id}/members"})
 
@@ -106,8 +110,10 @@ async def _show_form(
 
 
 async def _show_removal(
-    request: Request, db: Db, scope: OrgScope, unit_id: UUID, form: Form, outcome: Outcome = None
+    request: Request, db: Db, cipher: Cipher, scope: OrgScope, unit_id: UUID, form: Form, outcome: Outcome = None
 ) -> Response:
     unit = await get_unit(db, scope.org_id, unit_id)
     others = [one for one in await list_units_by_path(db, scope.org_id, "", UNITS) if one.id != unit_id]
-    return show_form(request, "unit_removal.html", form, outcome, **in_org(scope, "members"), unit=unit, units=others)
+    here = await count_members(db, cipher, scope.org_id, MemberFilter(unit_id=unit_id))
+    shown = {**in_org(scope, "members"), "unit": unit, "units": others, "here_count": here}
+    return show_form(request, "unit_removal.html", form, outcome, **shown)

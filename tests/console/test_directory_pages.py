@@ -162,6 +162,11 @@ async def test_a_person_goes_to_another_org_once_it_accepts(people: People, desk
     assert row["name"] in await theirs.page(f"/console/orgs/{other['id']}/members?unit={branch['id']}")
     assert row["name"] not in await mine.page(f"/console/orgs/{org['id']}/members")
     assert "已完成" in await mine.page(at)
+    # What both audits say of it: whom, from where to where; the other side's admin is not named.
+    for desk, one, who in ((mine, org, "其他组织或系统"), (theirs, other, chief.name)):
+        told = await desk.page(f"/console/orgs/{one['id']}/audit")
+        in_order = (who, "接收转入的人员", row["name"], "转出", org["name"], "转入", other["name"])
+        assert re.search(".{1,100}".join(map(re.escape, in_order)), told)
 
 
 async def test_hostile_names_are_shown_as_they_are(people: People, desk_of: SitDown) -> None:

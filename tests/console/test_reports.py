@@ -92,6 +92,24 @@ async def test_charts_are_told_to_who_does_not_see_them(scene: Scene) -> None:
     assert (await scene.visitor.get(f"/console/orgs/{scene.top['id']}/reports/trend")).status_code == 404
 
 
+async def test_an_org_is_told_alone_where_it_may_not_be_told_with_the_few_below(
+    visitor: httpx.AsyncClient, people: People
+) -> None:
+    main, below = await people.register(), await people.register()
+    top, lone = await main.create_org(), await below.create_org()
+    for name in ("甲", "乙", "丙"):
+        await add_member(main, top, name=name)
+    await let_in(visitor, main)
+    for part, whole, alone in (("glance", "学员总数", "本组织学员"), ("reports/trend?days=7", "", "仅本组织")):
+        address = f"/console/orgs/{top['id']}/{part}"
+        if part == "glance":
+            assert whole in (await visitor.get(address, headers=PART)).text
+            await certify(main, top, below, lone)
+        told = (await visitor.get(address, headers=PART)).text
+        assert alone in told
+        assert re.search(r">4<", told), told  # the three, and their admin
+
+
 def test_a_scale_of_people_has_no_half_of_one() -> None:
     def scale(most: float) -> list[str]:
         days = [(date(2026, 1, day), most) for day in (1, 2)]

@@ -96,7 +96,7 @@ async def refuse_person_transfer(db: AsyncConnection, scope: OrgScope, transfer_
     transfer = await _get(db, ours)
     if not await _end(db, ours, WAITS, state="refused", decided_by=scope.user.user_id, reason=reason):
         raise PersonTransferDecided
-    await _record(db, scope, "person_transfer.refused", transfer_id, scope.org_id, transfer.org_id)
+    await _record(db, scope, "person_transfer.refused", transfer_id, transfer.org_id, scope.org_id)
 
 
 async def accept_person_transfer(
@@ -131,7 +131,7 @@ async def accept_person_transfer(
     await activate_users_late(db, (await db.scalars(_LEAVE, left)).all())
     if not await _end(db, ours, WAITS, **accepted):
         raise PersonTransferDecided
-    await _record(db, scope, "person_transfer.accepted", transfer_id, scope.org_id, transfer.org_id)
+    await _record(db, scope, "person_transfer.accepted", transfer_id, transfer.org_id, scope.org_id)
     return new_id
 
 
@@ -216,8 +216,10 @@ async def _end(db: AsyncConnection, *which: Any, **values: Any) -> bool:
 
 
 async def _record(
-    db: AsyncConnection, scope: OrgScope, action: str, transfer_id: UUID, own_id: UUID, other_id: UUID
+    db: AsyncConnection, scope: OrgScope, action: str, transfer_id: UUID, from_id: UUID, to_id: UUID
 ) -> None:
     """On both orgs; only the actor's own learns who acted, and neither entry holds a row of the other's."""
-    for org_id, actor in ((own_id, scope.actor), (other_id, scope.actor.elsewhere())):
-        await record(db, actor, action, org_id=org_id, subject=("person_transfer", transfer_id))
+    subject, orgs = ("person_transfer", transfer_id), {"from_id": str(from_id), "to_id": str(to_id)}
+    for org_id in (from_id, to_id):
+        actor = scope.actor if org_id == scope.org_id else scope.actor.elsewhere()
+        await record(db, actor, action, org_id=org_id, subject=subject, after=orgs)
