@@ -52,9 +52,11 @@ WITH ended AS (
     FROM members AS m, users AS u
     WHERE {which} AND m.org_id = a.org_id AND m.id = a.member_id AND u.id = a.user_id AND a.until IS NULL
       AND {unfounded}
-    RETURNING a.org_id, a.member_id
+    RETURNING a.org_id, a.member_id, a.consented_by
+), inactive AS (
+    UPDATE members AS m SET user_id = NULL FROM ended WHERE m.org_id = ended.org_id AND m.id = ended.member_id
 )
-UPDATE members AS m SET user_id = NULL FROM ended WHERE m.org_id = ended.org_id AND m.id = ended.member_id
+SELECT org_id, member_id FROM ended WHERE consented_by IS NOT NULL
 """
 
 _LINK = """
@@ -91,7 +93,7 @@ WITH ended AS (
 SELECT user_id, consented_by FROM ended
 """).bindparams(bindparam("undone_by", type_=Uuid()))
 
-ACTIVATE, ACTIVATE_ORG = "activate_user", "activate_org"
+ACTIVATE, ACTIVATE_ROWS = "activate_user", "activate_rows"
 PAUSE = 0.05
 PATIENCE = 600
 """How many pauses long one account may be written."""
@@ -142,8 +144,10 @@ async def activate_where(db: AsyncConnection, which: str, parameters: Mapping[st
     Raises Unavailable where somebody else links such an account in the same org.
     """
     with on_constraint(("members_org_id_user_id_key", Unavailable)):
-        for statement in (_UNLINK, _LINK):
-            await db.execute(text(_filled(statement, which)), parameters)
+        ended = (await db.execute(text(_filled(_UNLINK, which)), parameters)).all()
+        await db.execute(text(_filled(_LINK, which)), parameters)
+    for row in ended:  # whoever holds its phone was not looked at while another was linked to it by consent
+        await activate_rows_late(db, row.org_id, row.member_id)
 
 
 def _filled(statement: str, which: str) -> str:
@@ -189,10 +193,10 @@ async def _see_writers_end(engine: AsyncEngine) -> None:
     raise Busy
 
 
-async def activate_orgs_late(db: AsyncConnection, *org_ids: UUID) -> None:
-    """Have `activate_again` look at all rows of these orgs once this transaction has committed."""
-    for org_id in org_ids:
-        await enqueue(db, ACTIVATE_ORG, {"org_id": str(org_id)})
+async def activate_rows_late(db: AsyncConnection, org_id: UUID, member_id: UUID | None = None) -> None:
+    """Have `activate_again` look at a row, or at all of the org's, once this transaction has committed."""
+    which = {"org_id": str(org_id)} | ({"member_id": str(member_id)} if member_id else {})
+    await enqueue(db, ACTIVATE_ROWS, which)
 
 
 async def _activate_user_again(worker: Worker, payload: Payload) -> None:
@@ -200,13 +204,15 @@ async def _activate_user_again(worker: Worker, payload: Payload) -> None:
         await activate_user(db, worker.cipher, UUID(payload["user_id"]))
 
 
-async def _activate_org(worker: Worker, payload: Payload) -> None:
-    org_id = UUID(payload["org_id"])
-    everybody = "SELECT id AS member_id FROM members WHERE org_id = :org_id"
-    await activate_again(worker.engine, worker.cipher, org_id, everybody, {"org_id": org_id})
+async def _activate_rows(worker: Worker, payload: Payload) -> None:
+    which = {name: UUID(value) for name, value in payload.items()}
+    rows = "SELECT id AS member_id FROM members WHERE org_id = :org_id"
+    if "member_id" in which:
+        rows += " AND id = :member_id"
+    await activate_again(worker.engine, worker.cipher, which["org_id"], rows, which)
 
 
-JOBS: Mapping[str, Job] = {ACTIVATE: Job(_activate_user_again), ACTIVATE_ORG: Job(_activate_org)}
+JOBS: Mapping[str, Job] = {ACTIVATE: Job(_activate_user_again), ACTIVATE_ROWS: Job(_activate_rows)}
 
 
 async def deactivate_member(db: AsyncConnection, org_id: UUID, member_id: UUID, undone_by: UUID | None = None) -> None:
@@ -216,5 +222,7 @@ async def deactivate_member(db: AsyncConnection, org_id: UUID, member_id: UUID, 
     without an admin's consent.
     """
     which = {"org_id": org_id, "member_id": member_id, "undone_by": undone_by}
-    ended = (await db.execute(_DEACTIVATE, which)).all()
-    await activate_users_late(db, [row.user_id for row in ended if row.consented_by is not None])
+    for row in (await db.execute(_DEACTIVATE, which)).all():
+        if row.consented_by is not None:
+            await activate_users_late(db, [row.user_id])
+            await activate_rows_late(db, org_id, member_id)

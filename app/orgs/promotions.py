@@ -19,7 +19,7 @@ from app.cipher import Cipher
 from app.db import on_constraint
 from app.errors import NotFound
 from app.keys.indexing import hold_indexes
-from app.members.activation import activate_orgs_late
+from app.members.activation import activate_rows_late
 from app.members.operations import place_admin
 from app.orgs import names, operations, tree
 from app.orgs.errors import (
@@ -145,7 +145,8 @@ async def accept_promotion(db: AsyncConnection, cipher: Cipher, user: UserScope,
     moved = await move_unit_into_org(db, cipher, org_id, offer.unit_id, new_id)
     await place_admin(db, cipher, new_id, user.user_id)
     # Who registers now sees neither the old rows nor the new; and of two rows that one account fits one may have moved.
-    await activate_orgs_late(db, org_id, new_id)
+    for touched in (org_id, new_id):
+        await activate_rows_late(db, touched)
     now = func.clock_timestamp()
     await db.execute(
         update(Promotion)

@@ -15,7 +15,7 @@ from app.members import activation
 from app.members.activation import activate_user
 from app.members.imports import merge
 from tests.acts import Json, add_admin, add_member, add_unit, certify, done, refusal
-from tests.auth.test_accounts import change_code
+from tests.auth.test_accounts import change_code, close
 from tests.members.sheets import Work, check, members_of, read, xlsx
 from tests.people import People, Person, fresh_org_name, fresh_phone
 
@@ -149,9 +149,9 @@ async def test_who_registers_while_a_sheet_removes_their_row_finds_it_when_it_is
     assert restored["active"] is True
 
 
-async def linked_by_consent(admin: Person, org: Json, person: Person, *units: Json) -> Json:
+async def linked_by_consent(admin: Person, org: Json, person: Person, *units: Json, phone: str | None = None) -> Json:
     """A row with another phone that is active through the person's account."""
-    row = await add_member(admin, org, *units, name=person.name, phone=fresh_phone())
+    row = await add_member(admin, org, *units, name=person.name, phone=phone or fresh_phone())
     asked = done(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
     path = f"/v1/orgs/{org['id']}/link-requests/{asked['id']}/acceptance"
     linked: Json = done(await admin.put(path, json={"member_id": row["id"]}))
@@ -230,6 +230,23 @@ async def test_of_two_rows_one_account_fits_the_other_turns_active_once_one_has_
     assert last["active"] is False
     await promoted(first)
     assert done(await admin.get(f"/v1/orgs/{above['id']}/members/{last['id']}"))["active"] is True
+
+
+@pytest.mark.parametrize("way", ["unlinked", "closed"])
+async def test_who_holds_a_rows_phone_stands_behind_it_once_another_no_longer_does_by_consent(
+    people: People, admin: Person, worker: Work, way: str
+) -> None:
+    org, person, phone = await admin.create_org(), await people.register(), fresh_phone()
+    row = await linked_by_consent(admin, org, person, phone=phone)
+    await people.register(phone=phone, verified=False, party=False)
+    path = f"/v1/orgs/{org['id']}/members/{row['id']}"
+    if way == "unlinked":
+        done(await admin.delete(f"{path}/activation"), 204)
+    else:
+        await close(person)
+    assert done(await admin.get(path))["active"] is False
+    await worker()
+    assert done(await admin.get(path))["active"] is True
 
 
 async def test_a_suspended_account_is_not_linked(people: People, admin: Person, db: AsyncConnection) -> None:

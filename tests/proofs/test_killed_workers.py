@@ -158,12 +158,14 @@ async def test_every_row_is_active_through_the_account_it_should_be(
                 if dice.random() < 0.4:
                     kills += await kill_at_work(workers, engine, dice)
                 await acts
+                # Looked at often: what is wrong may be put right by what is done next.
+                if number % 6 == 5 or number == ROUNDS - 1:
+                    await all_done(engine)
+                    async with engine.connect() as db:
+                        await assert_rows(db)
+                        await assert_invariants(db)
             if rotating is not None:
                 await rotating
-            await all_done(engine)
-            async with engine.connect() as db:
-                await assert_rows(db)
-                await assert_invariants(db)
         assert settings.database_url is not None
         assert await totals_differ(settings.database_url.get_secret_value()) == []
     finally:
