@@ -76,6 +76,10 @@ async def create_application(db: AsyncConnection, scope: OrgScope, body: Applica
     Raises what `get_live_invitation` raises, AlreadyCertified, ApplicationOpen, WouldCloseCircle.
     """
     scope.user.require_real_name()
+    # Told before the invitation is looked at: it may be this application that has used it up.
+    open_one = (Certification.subordinate_id == scope.org_id, Certification.state == "applied")
+    if await db.scalar(select(Certification.id).where(*open_one)) is not None:
+        raise ApplicationOpen
     invitation = await queries.get_live_invitation(db, body.invitation_token)
     await hold(db, scope, invitation.org_id)
     if await find_superior_id(db, scope.org_id) is not None:

@@ -53,6 +53,10 @@ async def create_transfer(db: AsyncConnection, scope: OrgScope, invitation_token
     TransferOpen.
     """
     scope.user.require_real_name()
+    # Told before the invitation is looked at: it may be this transfer that has used it up.
+    open_one = (Transfer.org_id == scope.org_id, Transfer.state.in_(("asked", "released")))
+    if await db.scalar(select(Transfer.id).where(*open_one)) is not None:
+        raise TransferOpen
     invitation = await queries.get_live_invitation(db, invitation_token)
     orgs = await hold(db, scope, invitation.org_id, main_admin=True)
     edge = (

@@ -153,10 +153,11 @@ async def test_an_application_is_decided_once(people: People) -> None:
 async def test_refused_and_withdrawn_orgs_may_apply_again(people: People) -> None:
     superior, subordinate = await people.register(), await people.register()
     above, below = await superior.create_org(), await subordinate.create_org()
-    invitation = await invite(superior, above, max_uses=5)
-    applied = (await apply(subordinate, below, invitation["token"])).json()
-    waiting = await apply(subordinate, below, invitation["token"])
-    assert waiting.json()["type"] == "/problems/application-open"
+    invitation, once = await invite(superior, above, max_uses=5), await invite(superior, above)
+    applied = (await apply(subordinate, below, once["token"])).json()
+    for token in (invitation["token"], once["token"]):  # the one that this very application has used up
+        waiting = await apply(subordinate, below, token)
+        assert waiting.json()["type"] == "/problems/application-open"
     await superior.put(f"/v1/orgs/{above['id']}/applications/{applied['id']}/refusal", json={"reason": "材料不全"})
     again = (await apply(subordinate, below, invitation["token"])).json()
     assert (await subordinate.delete(f"/v1/orgs/{below['id']}/applications/{again['id']}")).status_code == 204
