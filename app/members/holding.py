@@ -3,10 +3,11 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.tables import OrgAdmin
+from app.auth.tables import User
 from app.errors import NotFound
 from app.etags import require_version
 from app.members.errors import MemberIsAdmin
@@ -35,15 +36,17 @@ async def touch(db: AsyncConnection, org_id: UUID, member_id: UUID) -> None:
     )
 
 
-async def is_admin(db: AsyncConnection, org_id: UUID, user_id: UUID | None) -> bool:
-    """Whether the account behind a row is an admin of the org."""
-    if user_id is None:
-        return False
-    admin = exists().where(OrgAdmin.org_id == org_id, OrgAdmin.user_id == user_id)
+async def is_admin(db: AsyncConnection, org_id: UUID, member: Any) -> bool:
+    """Whether the row is that of an admin of the org: the account behind it, or who holds its phone, is one.
+
+    The row of an admin whose account is suspended is inactive, and theirs all the same.
+    """
+    theirs = or_(User.id == member.user_id, User.phone_index == member.phone_index)
+    admin = exists().where(OrgAdmin.org_id == org_id, OrgAdmin.user_id == User.id, theirs)
     return bool(await db.scalar(select(admin)))
 
 
-async def refuse_admin(db: AsyncConnection, org_id: UUID, user_id: UUID | None) -> None:
+async def refuse_admin(db: AsyncConnection, org_id: UUID, member: Any) -> None:
     """Raise MemberIsAdmin where it is."""
-    if await is_admin(db, org_id, user_id):
+    if await is_admin(db, org_id, member):
         raise MemberIsAdmin

@@ -76,7 +76,7 @@ async def update_member(
         values["party"] = _party_flag(scope, body.party)
     index = before.phone_index
     if body.phone is not None and indexing.phone(body.phone) != index:
-        await refuse_admin(db, scope.org_id, before.user_id)
+        await refuse_admin(db, scope.org_id, before)
         sealed = seal_phone(indexing, scope.org_id, member_id, body.phone)
         index = sealed["phone_index"]
         if await queries.find_member_by_phone(db, cipher, scope.org_id, index) is not None:
@@ -108,7 +108,7 @@ async def remove_member(db: AsyncConnection, scope: OrgScope, member_id: UUID, v
     """Take a person out of the directory; the account and its points stay (S20). Raises NotFound, MemberIsAdmin."""
     await hold_office(db, scope)
     before = await hold_member(db, scope.org_id, member_id, version)
-    await refuse_admin(db, scope.org_id, before.user_id)
+    await refuse_admin(db, scope.org_id, before)
     await deactivate_member(db, scope.org_id, member_id)
     # Now that the row is held: whoever had it before may have placed the person after this transaction began.
     now = await db.scalar(select(func.clock_timestamp()))

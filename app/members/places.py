@@ -49,7 +49,7 @@ async def set_places(
     """
     await hold_office(db, scope)
     before = await hold_member(db, scope.org_id, member_id, version)
-    at_org = body.at_org or not body.unit_ids or await is_admin(db, scope.org_id, before.user_id)
+    at_org = body.at_org or not body.unit_ids or await is_admin(db, scope.org_id, before)
     units = [*body.unit_ids, *([None] if at_org else [])]
     await _set_places(db, scope, member_id, units)
     return await queries.get_member(db, cipher, scope.org_id, member_id)

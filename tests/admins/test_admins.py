@@ -3,11 +3,13 @@
 import asyncio
 
 import pytest
+from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.acts import actions, add_admin, add_member, add_unit, certify, done, invite_admin, list_all, refusal
+from tests.auth.operating import enrolled_operator
 from tests.people import People, fresh_org_name, fresh_phone
 
 
@@ -162,6 +164,23 @@ async def test_a_row_that_was_unlinked_is_the_admin_s_again(people: People) -> N
     shown = done(await founder.get(path))
     assert (shown["active"], shown["at_org"]) == (True, True)
     assert refusal(await founder.delete(path)) == (409, "member-is-admin")
+
+
+async def test_a_suspended_admin_s_row_is_theirs_all_the_same(app: FastAPI, people: People) -> None:
+    founder, second = await people.register(), await people.register()
+    org = await founder.create_org()
+    await add_admin(founder, org, second)
+    members = await list_all(founder, f"/v1/orgs/{org['id']}/members")
+    (path,) = (f"/v1/orgs/{org['id']}/members/{row['id']}" for row in members if row["name"] == second.name)
+    operator = await enrolled_operator(app, people)
+    suspension = {"phone": second.phone, "reason": "other"}
+    suspended = done(await operator.post("/v1/operator/suspensions", json=suspension), 201)
+    for answer in (await founder.delete(path), await founder.patch(path, json={"phone": fresh_phone()})):
+        assert refusal(answer) == (409, "member-is-admin")
+    done(await founder.put(f"{path}/places", json={"unit_ids": [(await add_unit(founder, org, "一支部"))["id"]]}))
+    done(await operator.delete(f"/v1/operator/suspensions/{suspended['user_id']}"), 204)
+    shown = done(await founder.get(path))
+    assert (shown["active"], shown["at_org"]) == (True, True)
 
 
 async def test_a_removed_admin_s_next_call_is_refused(people: People) -> None:

@@ -148,14 +148,14 @@ async def undo_link(db: AsyncConnection, scope: OrgScope, member_id: UUID) -> No
     await hold_office(db, scope)
     row = (
         await db.execute(
-            select(Member.user_id)
+            select(Member.user_id, Member.phone_index)
             .where(Member.org_id == scope.org_id, Member.id == member_id, Member.user_id.is_not(None))
             .with_for_update()
         )
     ).one_or_none()
     if row is None:
         raise NotFound
-    await refuse_admin(db, scope.org_id, row.user_id)
+    await refuse_admin(db, scope.org_id, row)
     await deactivate_member(db, scope.org_id, member_id, undone_by=scope.user.user_id)
     await touch(db, scope.org_id, member_id)
     await record(db, scope.actor, "member.unlinked", org_id=scope.org_id, subject=("member", member_id))

@@ -49,14 +49,14 @@ async def create_person_transfer(
         raise SameOrg
     member = (
         await db.execute(
-            select(Member.user_id, Member.party)
+            select(Member.user_id, Member.phone_index, Member.party)
             .where(Member.org_id == scope.org_id, Member.id == member_id, Member.removed_at.is_(None))
             .with_for_update(read=True)
         )
     ).one_or_none()
     if member is None:
         raise NotFound
-    await refuse_admin(db, scope.org_id, member.user_id)
+    await refuse_admin(db, scope.org_id, member)
     if to.kind == Kind.PARTY and not member.party:
         raise PartyMembersOnly
     mine = (PersonTransfer.org_id == scope.org_id, PersonTransfer.member_id == member_id)
@@ -112,7 +112,7 @@ async def accept_person_transfer(
     orgs = await hold(db, scope, transfer.org_id)
     indexing = await hold_indexes(db, cipher)
     member = await _hold_member(db, transfer)
-    await refuse_admin(db, transfer.org_id, member.user_id)
+    await refuse_admin(db, transfer.org_id, member)
     if orgs[scope.org_id].kind == Kind.PARTY and not member.party:
         raise PartyMembersOnly
     new_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
@@ -140,8 +140,9 @@ async def _hold_member(db: AsyncConnection, transfer: Any) -> Any:
     there = (Member.org_id == transfer.org_id, Member.id == transfer.member_id, Member.removed_at.is_(None))
     for index, user_id in (await db.execute(select(Member.phone_index, Member.user_id).where(*there))).all():
         await hold_phones(db, index, account=user_id)
-    columns = (Member.user_id, Member.name, Member.pinyin, Member.initials, Member.phone_cipher, Member.party)
-    held = (await db.execute(select(Member.id, *columns).where(*there).with_for_update())).one_or_none()
+    named = (Member.name, Member.pinyin, Member.initials, Member.party)
+    columns = (Member.id, Member.user_id, Member.phone_cipher, Member.phone_index, *named)
+    held = (await db.execute(select(*columns).where(*there).with_for_update())).one_or_none()
     if held is None:
         raise PersonTransferDecided
     return held
