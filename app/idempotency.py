@@ -87,6 +87,8 @@ async def replay_or_claim(request: Request, principal: str) -> None:
         raise _Answered(Response(body, found.status, {"Idempotent-Replayed": "true"}, found.media_type))
 
     async def store(response: Response) -> None:
+        if response.status_code >= 400:  # a refusal that left its trace
+            return
         sealed = cipher.encrypt(bytes(response.body), digest.hex())
         row: dict[str, Any] = {
             "digest": digest,

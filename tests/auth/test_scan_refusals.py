@@ -341,3 +341,12 @@ async def test_an_invitation_signs_nobody_in_and_a_login_code_invites_nobody(peo
         assert answer.status_code in {404, 422}, answer.text
         assert code not in answer.text
     assert await console.error() in {"authorization_pending", "slow_down"}
+
+
+async def test_a_refused_scan_is_asked_anew_by_the_same_key(person: Person) -> None:
+    """Answers are stored of what was done; a refusal leaves its trace, and can be tried again."""
+    for _ in range(2):
+        key = {"Idempotency-Key": "scanning"}
+        answer = await person.post("/v1/scans", json={"code": "BCDF-GHJK"}, headers=key)
+        assert refused(answer, 404, "not-found")
+        assert "Idempotent-Replayed" not in answer.headers
