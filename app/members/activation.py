@@ -46,12 +46,17 @@ _DUE = f"""(
     )
 )"""  # noqa: S608 — a constant
 
+# The row is held before its activation, as by whoever removes or unlinks it.
 _UNLINK = """
-WITH ended AS (
-    UPDATE activations AS a SET until = clock_timestamp()
-    FROM members AS m, users AS u
-    WHERE {which} AND m.org_id = a.org_id AND m.id = a.member_id AND u.id = a.user_id AND a.until IS NULL
-      AND {unfounded}
+WITH held AS MATERIALIZED (
+    SELECT m.org_id, m.id FROM members AS m
+    JOIN activations AS a ON a.org_id = m.org_id AND a.member_id = m.id AND a.until IS NULL
+    JOIN users AS u ON u.id = a.user_id
+    WHERE {which} AND {unfounded}
+    ORDER BY m.org_id, m.id FOR UPDATE OF m
+), ended AS (
+    UPDATE activations AS a SET until = clock_timestamp() FROM held
+    WHERE a.org_id = held.org_id AND a.member_id = held.id AND a.until IS NULL
     RETURNING a.org_id, a.member_id, a.consented_by
 ), inactive AS (
     UPDATE members AS m SET user_id = NULL FROM ended WHERE m.org_id = ended.org_id AND m.id = ended.member_id

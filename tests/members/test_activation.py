@@ -193,6 +193,22 @@ async def test_who_lets_go_of_a_phone_waits_for_who_works_on_its_row(
     assert (await task).status_code == 204
 
 
+async def test_who_changes_an_account_and_who_removes_its_row_hold_the_row_first(
+    people: People, admin: Person, engine: AsyncEngine
+) -> None:
+    org, person, new = await admin.create_org(), await people.register(verified=False, party=False), fresh_phone()
+    row = await add_member(admin, org, phone=person.phone)
+    body = {"phone": new, "code": await change_code(person, new)}
+    async with engine.begin() as removing:
+        await removing.execute(text("SELECT FROM members WHERE id = :id FOR UPDATE"), {"id": row["id"]})
+        task = asyncio.ensure_future(person.put("/v1/me/phone", json=body))
+        await asyncio.wait({task}, timeout=0.15)
+        assert not task.done()
+        activation_of = "SELECT FROM activations WHERE member_id = :id FOR UPDATE NOWAIT"
+        await removing.execute(text(activation_of), {"id": row["id"]})
+    assert (await task).status_code == 204
+
+
 async def test_of_two_rows_one_account_fits_the_other_turns_active_once_one_has_gone_to_another_org(
     people: People, admin: Person, worker: Work
 ) -> None:
