@@ -38,18 +38,21 @@ async def test_an_org_is_invited_applies_is_confirmed_found_and_released(people:
     assert 'value="24" selected' in wrong
     spare = await make_invitation(theirs, above["id"], max_uses="3", expires_in_hours="24")
     address = await make_invitation(theirs, above["id"], max_uses="1")
-    link = await link_on(theirs, address)
+    link, revoked = await link_on(theirs, address), await link_on(theirs, spare)
     picture = await theirs.visitor.get(f"{address}/qr.png")
     assert "attachment" in picture.headers["content-disposition"]
     (code,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(picture.content)))
     assert code.text == link
     assert "与名称不一致" in await theirs.send(f"{spare}/revocation", 422)
     assert "邀请已撤销" in await theirs.send(f"{spare}/revocation", name=above["name"])
-    assert "已撤销" in await theirs.page(spare)
+    over = await theirs.page(spare)
+    assert "已撤销" in over
+    assert "<svg" not in over.partition("<main")[2].partition("有效期至")[2]
+    assert revoked not in over
 
     for given, told in (
         ("x", "邀请不存在或已撤销"),
-        (await link_on(theirs, spare), "邀请不存在或已撤销"),
+        (revoked, "邀请不存在或已撤销"),
         (HOSTILE, "邀请"),
     ):
         refused = await mine.send(f"{at}/applications/check", 404, link=given)
