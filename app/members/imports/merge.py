@@ -94,6 +94,13 @@ WHERE p.outcome = 'moved' AND m.org_id = :org_id AND m.id = p.member_id
 # after. Nobody leaves who was not held, nor who has got a place at the org itself meanwhile.
 _HOLD_KNOWN = text("""
 SELECT count(*) FROM (
+    SELECT m.id FROM members AS m JOIN people AS p ON p.member_id = m.id AND p.phone_index = m.phone_index
+    WHERE m.org_id = :org_id AND m.removed_at IS NULL AND p.outcome IN ('changed', 'moved')
+    ORDER BY m.id FOR UPDATE OF m
+) AS held
+""")
+_KNOWN = text("""
+SELECT count(*) FROM (
     SELECT m.id FROM members AS m
     WHERE m.org_id = :org_id AND m.removed_at IS NULL
       AND m.id IN (SELECT member_id FROM people WHERE outcome IN ('changed', 'moved'))
@@ -145,7 +152,7 @@ async def create_units(db: AsyncConnection, org_id: UUID) -> int:
 async def merge_people(db: AsyncConnection, org_id: UUID, *, party_org: bool, replace_all: bool) -> None:
     """Write what `people` decides: new rows, changed ones, places, activations; with `replace_all` who leaves.
 
-    Raises Busy where somebody has been removed since it was decided.
+    Raises Busy where somebody has been removed or got another phone since it was decided.
     """
     known = await db.scalar(_KNOWN)
     if known and await db.scalar(_HOLD_KNOWN, {"org_id": org_id}) != known:
