@@ -182,6 +182,7 @@ async def test_units_are_made_renamed_and_removed(people: People, open_screen: O
         await page.click("#units a:text-is('机关党总支')")
         await page.wait_for_selector("#people h2:text-is('机关党总支')")
         await page.click("#people button:text-is('删除')")
+        await page.select_option("#move-people", label="离退休干部党支部")  # who stands in it is to go somewhere
         await page.fill("#confirm-unit", "机关党总支")
         await page.click("dialog button:text-is('删除')")
         await page.wait_for_selector("text=该支部下还有支部")
