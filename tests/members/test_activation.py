@@ -105,33 +105,27 @@ async def test_who_writes_an_account_while_a_merge_commits_is_found_once_that_is
     assert member["active"] is (way == "registers")
 
 
-@pytest.mark.parametrize("mode", ["add-and-update", "replace-all"])
-async def test_who_no_longer_has_the_phone_when_a_merge_would_change_them_is_left_alone(
-    admin: Person, worker: Work, monkeypatch: pytest.MonkeyPatch, db: AsyncConnection, mode: str
+@pytest.mark.parametrize("way", ["is removed", "gets another phone"])
+async def test_who_no_longer_has_the_phone_when_a_replacement_would_change_them_is_taken_for_another(
+    admin: Person, worker: Work, monkeypatch: pytest.MonkeyPatch, db: AsyncConnection, way: str
 ) -> None:
-    """Removed meanwhile, or with another phone; whoever is of the sheet is added."""
-    org, phones = await admin.create_org(), [fresh_phone() for _ in range(2)]
+    org, phone = await admin.create_org(), fresh_phone()
     unit = await add_unit(admin, org, "一支部")
-    rows = [await add_member(admin, org, unit, name="旧名", phone=phone) for phone in phones]
-    removed, edited = [f"/v1/orgs/{org['id']}/members/{row['id']}" for row in rows]
-
-    async def meanwhile() -> None:
-        done(await admin.delete(removed), 204)
-        done(await admin.patch(edited, json={"phone": fresh_phone()}))
-
-    sheet = [("新名", phone, "一支部") for phone in phones]
-    outcome = await merged(admin, org, worker, monkeypatch, meanwhile, *sheet, mode=mode)
-    if outcome["state"] == "ready":  # the edited one would leave by now: it asks
-        path = f"/v1/orgs/{org['id']}/imports/{outcome['id']}"
-        done(await admin.put(f"{path}/confirmation", json={"leaving": 1}), 202)
+    row = await add_member(admin, org, unit, name="旧名", phone=phone)
+    path = f"/v1/orgs/{org['id']}/members/{row['id']}"
+    new = {"phone": fresh_phone()}
+    act: Act = (lambda: admin.delete(path)) if way == "is removed" else lambda: admin.patch(path, json=new)
+    outcome = await merged(admin, org, worker, monkeypatch, act, ("新名", phone, "一支部"), mode="replace-all")
+    if way == "gets another phone":  # by now they would leave, and that is asked about
+        assert (outcome["state"], outcome["counts"]["left"]) == ("ready", 1)
+        confirmation = f"/v1/orgs/{org['id']}/imports/{outcome['id']}/confirmation"
+        done(await admin.put(confirmation, json={"leaving": 1}), 202)
         await worker()
         outcome = await read(admin, org["id"], outcome["id"])
-    assert (outcome["counts"]["added"], outcome["counts"]["changed"]) == (2, 0)
-    assert len(await members_of(admin, org["id"], q="新名")) == 2
-    assert len(await members_of(admin, org["id"], q="旧名")) == (mode == "add-and-update")
+    assert (outcome["counts"]["added"], outcome["counts"]["changed"]) == (1, 0)
+    assert [member["name"] for member in await members_of(admin, org["id"], q="名")] == ["新名"]
     places = "SELECT count(*) FROM places WHERE member_id = :id AND until IS NULL"
-    assert await db.scalar(text(places), {"id": rows[0]["id"]}) == 0
-    assert await db.scalar(text(places), {"id": rows[1]["id"]}) == (mode == "add-and-update")
+    assert await db.scalar(text(places), {"id": row["id"]}) == 0
 
 
 async def test_who_registers_while_a_sheet_removes_their_row_finds_it_when_it_is_restored(
