@@ -56,7 +56,7 @@ async def count_what_moves(db: AsyncConnection, org_id: UUID) -> Moving:
         here = (OrgTotal.org_id == org_id, OrgTotal.day == span.until)
         figures = select(OrgTotal.members, OrgTotal.points_30.label("points")).where(*here).subquery()
     else:
-        counted = recounted(org_id, span).figures
+        counted = recounted(org_id, span)
         figures = select(counted.c.members, counted.c.points).where(counted.c.scope == "subtree").subquery()
     below = tree.subtree(org_id)
     orgs = select(func.count()).select_from(below).scalar_subquery()

@@ -14,7 +14,7 @@ from app.orgs import tree
 from app.reports.kept import DAYS, find_kept, kept
 from app.reports.periods import Span, end_of
 from app.reports.recount import recounted
-from app.reports.withholding import hidden_parts, parts_of
+from app.reports.withholding import judged, judged_parts
 
 
 async def days_withheld_above(
@@ -47,16 +47,17 @@ def _kept(threshold: int) -> DriverStatement:
         .where(or_(nearest.c.distance.is_(None), chain.c.distance <= nearest.c.distance))
         .cte("asked")
     )
-    seen = kept(asked, DAYS, 1).figures
+    seen = kept(asked, DAYS, 1)
     parts = (
         select(seen.c.day, seen.c.org_id, seen.c.id, seen.c.members)
         .join(asked, and_(asked.c.day == seen.c.day, asked.c.org_id == seen.c.org_id))
         .where(or_(seen.c.scope == "branch", and_(seen.c.scope == "own", ~asked.c.inside)))
         .subquery("parts")
     )
-    hidden = hidden_parts(parts, threshold).subquery("hidden")
-    below = and_(hidden.c.day == asked.c.day, hidden.c.org_id == asked.c.org_id, hidden.c.id == asked.c.below)
-    return DriverStatement(select(asked.c.day).join(hidden, below).distinct(), "org_id", "user_id", "days")
+    found = judged_parts(parts, threshold).subquery("judged")
+    below = and_(found.c.day == asked.c.day, found.c.org_id == asked.c.org_id, found.c.id == asked.c.below)
+    days = select(asked.c.day).join(found, and_(found.c.withheld, below)).distinct()
+    return DriverStatement(days, "org_id", "user_id", "days")
 
 
 async def _counted(db: AsyncConnection, org_id: UUID, user_id: UUID, day: date, threshold: int) -> bool:
@@ -67,9 +68,9 @@ async def _counted(db: AsyncConnection, org_id: UUID, user_id: UUID, day: date, 
     below: UUID | None = None
     for superior in above.all():
         if below is not None:
-            parts = parts_of(recounted(superior.id, Span(day, 1)), inside=superior.inside)
-            hidden = hidden_parts(parts, threshold).subquery("hidden")
-            if await db.scalar(select(select(hidden.c.id).where(hidden.c.id == below).exists())):
+            counted = recounted(superior.id, Span(day, 1))
+            parts = judged(counted, threshold, inside=superior.inside).subquery("judged")
+            if await db.scalar(select(select(parts.c.id).where(parts.c.id == below, parts.c.withheld).exists())):
                 return True
         if superior.inside:
             return False

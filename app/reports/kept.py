@@ -4,20 +4,20 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from sqlalchemy import ColumnElement, Date, FromClause, and_, any_, bindparam, func, literal, select, union_all
+from sqlalchemy import CTE, ColumnElement, Date, FromClause, and_, any_, bindparam, func, literal, select, union_all
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.driver import DriverStatement
 from app.points.tables import PointFact
-from app.reports.recount import COUNTS, Figures
+from app.reports.recount import COUNTS
 from app.reports.tables import EdgeFact, KeptDay, OrgTotal, PlaceFact, TreeEdge
 
 DAYS: ColumnElement[Any] = bindparam("days", type_=ARRAY(Date))
 
 
-def kept(asked: FromClause, days: ColumnElement[Any], window: int) -> Figures:
-    """The kept figures of orgs on days, with the tree as it was folded into them.
+def kept(asked: FromClause, days: ColumnElement[Any], window: int) -> CTE:
+    """The kept figures of orgs on days, with the tree as it was folded into them; columns as `recounted` has them.
 
     `asked` has their day and org_id; `days` is an array of all of these days, by which PostgreSQL finds the few
     partitions that are needed while it plans. `window` is of how many days the figures are.
@@ -38,20 +38,13 @@ def kept(asked: FromClause, days: ColumnElement[Any], window: int) -> Figures:
         .join(OrgTotal, and_(OrgTotal.org_id == asked.c.org_id, of_day))
         .cte("here")
     )
-    figures = union_all(
+    return union_all(
         read("subtree", here, here.c.org_id, [here.c[column.name] for column in subtree]),
         read("own", here, here.c.org_id, [here.c[column.name] for column in own]),
-        read("branch", asked, OrgTotal.org_id, subtree)
+        read("branch", asked, TreeEdge.subordinate_id, [func.coalesce(column, 0) for column in subtree])
         .join(TreeEdge, below)
-        .join(OrgTotal, and_(OrgTotal.org_id == TreeEdge.subordinate_id, of_day)),
+        .outerjoin(OrgTotal, and_(OrgTotal.org_id == TreeEdge.subordinate_id, of_day)),
     ).cte("figures")
-    branches = (
-        select(asked.c.day, asked.c.org_id, TreeEdge.subordinate_id.label("id"))
-        .select_from(asked)
-        .join(TreeEdge, below)
-        .subquery("branches")
-    )
-    return Figures(figures, branches)
 
 
 def as_of() -> ColumnElement[Any]:

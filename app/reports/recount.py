@@ -38,19 +38,6 @@ COUNTS = ("members", "activated", "active", "points")
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """Where a report reads from.
-
-    `figures` has of an org on a day a row for the org itself (scope `own`), for its whole subtree (`subtree`) and for
-    each direct subordinate with all below it (`branch`), where there are people: day, org_id, scope, id (of whom the
-    figures are), members, activated, active, points. `branches` has every direct subordinate: day, org_id, id.
-    """
-
-    figures: FromClause
-    branches: FromClause
-
-
-@dataclass(frozen=True, slots=True)
 class SpanAsked:
     """A span whose days, and the instant at which the last of them ends, are parameters of the statement."""
 
@@ -59,10 +46,14 @@ class SpanAsked:
     end: BindParameter[datetime]
 
 
-def recounted(org_id: UUID | BindParameter[UUID], span: Span | SpanAsked, name: str = "recounted") -> Figures:
-    """The figures of an org, with the hierarchy and the people of the end of the span's last day.
+def recounted(org_id: UUID | BindParameter[UUID], span: Span | SpanAsked, name: str = "recounted") -> CTE:
+    """The figures of an org, with the hierarchy and the people of the end of the span's last day: what a report reads
+    from.
 
-    `name` begins the names of its parts: one statement can hold several.
+    Of an org on a day it has a row for the org itself (scope `own`) and for its whole subtree (`subtree`), where there
+    are people, and for every direct subordinate with all below it (`branch`): day, org_id, scope, id (of whom the
+    figures are), members, activated, active, points. `name` begins the names of its parts: one statement can hold
+    several.
     """
     day = span.until if isinstance(span, SpanAsked) else literal(span.until, Date())
     asked = literal(org_id, Uuid()) if isinstance(org_id, UUID) else org_id
@@ -82,10 +73,13 @@ def recounted(org_id: UUID | BindParameter[UUID], span: Span | SpanAsked, name: 
         select(literal("branch"), placed.c.branch, *who).where(placed.c.branch.is_not(None)),
     ).subquery(f"{name}_scoped")
     earned = points_in(span).subquery(f"{name}_earned")
-    counted = summed(scoped, (scoped.c.scope, scoped.c.id), earned).subquery(f"{name}_counted")
-    figures = select(*org, *counted.c).cte(f"{name}_figures")
-    branches = select(*org, walked.c.id).where(walked.c.id == walked.c.branch)
-    return Figures(figures, branches.subquery(f"{name}_branches"))
+    counted = summed(scoped, (scoped.c.scope, scoped.c.id), earned)
+    # A subordinate without people has none of them: added up, not joined, which is linear whatever the plan.
+    nobody = [literal(0).label(count) for count in COUNTS]
+    empty = select(literal("branch"), walked.c.id, *nobody).where(walked.c.id == walked.c.branch)
+    every = union_all(counted, empty).subquery(f"{name}_counted")
+    sums = (func.sum(every.c[count]).label(count) for count in COUNTS)
+    return select(*org, every.c.scope, every.c.id, *sums).group_by(every.c.scope, every.c.id).cte(f"{name}_figures")
 
 
 def summed(

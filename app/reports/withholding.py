@@ -11,41 +11,33 @@ Someone above an org that was withheld is told nothing of what is below it, or t
 
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, FromClause, Select, and_, case, func, literal, or_, select
-
-from app.reports.recount import Figures
+from sqlalchemy import ColumnElement, FromClause, Select, and_, case, func, literal, or_, select
 
 
-def parts_of(figures: Figures, *, inside: bool) -> FromClause:
-    """The parts of orgs that have figures; `inside`: as own admins see them. Columns: day, org_id, id, members."""
-    counted = figures.figures
+def judged(figures: FromClause, threshold: int, *, inside: bool) -> Select[Any]:
+    """The parts of orgs that have figures, and of each whether it is `withheld`; `inside`: as own admins see them."""
     scopes = ["branch"] if inside else ["branch", "own"]
-    parts = select(counted.c.day, counted.c.org_id, counted.c.id, counted.c.members)
-    return parts.where(counted.c.scope.in_(scopes)).subquery("parts")
+    parts = select(figures).where(figures.c.scope.in_(scopes)).subquery("parts")
+    return judged_parts(parts, threshold)
 
 
-def hidden_parts(parts: FromClause, threshold: int) -> Select[Any]:
-    """Of the `parts` of orgs on days, those that are withheld. Columns: day, org_id, id, members."""
+def judged_parts(parts: FromClause, threshold: int) -> Select[Any]:
+    """The `parts` of orgs on days (day, org_id, id, members, …), and of each whether it is `withheld`.
+
+    By windows in one pass, since a join would be made row by row against row under a plan for any org.
+    """
     whole = (parts.c.day, parts.c.org_id)
     order = (parts.c.members, parts.c.id)
     before = func.sum(parts.c.members).over(partition_by=whole, order_by=order, rows=(None, 0)) - parts.c.members
-    ranked = (
-        select(
-            *parts.c,
-            before.label("before"),
-            func.min(parts.c.members).over(partition_by=whole).label("smallest"),
-        )
-        .where(parts.c.members > 0)
-        .subquery("ranked")
-    )
+    smallest = func.min(parts.c.members).filter(parts.c.members > 0).over(partition_by=whole)
+    ranked = select(parts, before.label("before"), smallest.label("smallest")).subquery("ranked")
     # Where the smallest is withheld so is the one after it: only the smallest is before it.
     needed = or_(ranked.c.members < threshold, ranked.c.before < threshold)
-    return select(ranked.c.day, ranked.c.org_id, ranked.c.id, ranked.c.members).where(
-        ranked.c.smallest < threshold, needed
-    )
+    withheld = and_(ranked.c.members > 0, ranked.c.smallest < threshold, needed)
+    return select(*(ranked.c[column.name] for column in parts.c), withheld.label("withheld"))
 
 
-def exposed(hidden: CTE, of: FromClause, threshold: int) -> ColumnElement[bool]:
+def exposed(hidden: FromClause, of: FromClause, threshold: int) -> ColumnElement[bool]:
     """Whether the withheld parts of an org (`of`: day, org_id) could be had by subtracting the others."""
     few = or_(func.count() == 1, func.sum(hidden.c.members) < threshold)
     found = select(and_(func.count() > 0, few)).select_from(hidden)
