@@ -164,9 +164,13 @@ async def test_closing_needs_the_code(person: Person) -> None:
 
 async def test_an_admin_resigns_first(people: People) -> None:
     person = await people.register()
-    await person.create_org()
+    org = await person.create_org()
     answer = await person.put("/v1/me/closure", json={"code": await closing_code(person)})
     assert refused(answer, 409, "still-admin")
+    # From a closed org nobody can resign any more: it holds nobody.
+    assert (await person.put(f"/v1/orgs/{org['id']}/closure")).status_code in {200, 204}
+    assert (await person.put("/v1/me/closure", json={"code": await closing_code(person)})).status_code == 204
+    assert (await person.get("/v1/me")).status_code == 401
     assert (await person.get("/v1/me")).json()["verified_name"] == person.name
 
 

@@ -168,7 +168,8 @@ async def test_what_is_no_id_number_is_refused_and_never_shown(person: Person, n
 
 
 async def test_the_checksums_own_letter_may_be_small(person: Person) -> None:
-    body = {"method": "id-card", "name": person.name, "id_number": "11010519491231002x"}
+    number = next(number for number in iter(fresh_id_number, None) if number.endswith("X"))
+    body = {"method": "id-card", "name": person.name, "id_number": number.lower()}
     answer = await person.post("/v1/me/verifications", json=body)
     assert answer.status_code == 201
     assert answer.json()["state"] == "submitted"

@@ -208,3 +208,17 @@ def test_there_is_no_such_phone_in_production(settings: Settings) -> None:
     production = settings.model_copy(update={"env": Environment.PRODUCTION})
     assert any(router.prefix.startswith("/phone") for router in routers(settings))
     assert not any(router.prefix.startswith("/phone") for router in routers(production))
+
+
+async def test_the_way_back_after_signing_in_leads_to_the_phone_alone(
+    visitor: httpx.AsyncClient, people: People
+) -> None:
+    person = await people.register()
+    elsewhere = ("/phone/\r\nSet-Cookie: x=1", "//elsewhere.example/", "/phone/\\elsewhere", "/phone/é", "/console/")
+    for number, back in enumerate((*elsewhere, "/phone/points")):
+        await visitor.post("/phone/codes", data={"phone": person.phone}, headers=ORIGIN)
+        outbox = await person.api.get("/v1/simulator/sms", params={"phone": person.phone})
+        form = {"phone": person.phone, "code": outbox.json()["items"][0]["code"], "back": back}
+        entered = await visitor.post("/phone/session", data=form, headers=ORIGIN)
+        expected = "/phone/points" if number == len(elsewhere) else "/phone/"
+        assert (entered.status_code, entered.headers.get("location")) == (303, expected), back

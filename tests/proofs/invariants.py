@@ -9,7 +9,8 @@ BROKEN = {
     "an org whose main admin is not one of its admins, or not verified": """
         SELECT o.id FROM orgs o WHERE NOT EXISTS (
             SELECT FROM org_admins a JOIN users u ON u.id = a.user_id
-            WHERE a.org_id = o.id AND a.user_id = o.main_admin_id AND u.verified_at IS NOT NULL)
+            WHERE a.org_id = o.id AND a.user_id = o.main_admin_id
+            AND (u.verified_at IS NOT NULL OR o.status = 'closed' AND u.status = 'closed'))
     """,
     "an org with two superiors": """
         SELECT subordinate_id FROM certifications WHERE state = 'certified' GROUP BY 1 HAVING count(*) > 1

@@ -98,4 +98,5 @@ def _phone(form: Form) -> str:
 
 def _back(form: Form) -> str:
     back = form.get("back", "")
-    return back if back.startswith("/phone/") and back.isascii() and "\\" not in back else PhoneRoute.home
+    plain = back.isascii() and back.isprintable() and "\\" not in back
+    return back if plain and back.startswith("/phone/") else PhoneRoute.home
