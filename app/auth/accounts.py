@@ -25,7 +25,7 @@ from app.cipher import Cipher
 from app.db import on_constraint
 from app.errors import Unauthorized
 from app.keys.indexing import hold_indexes
-from app.members.activation import activate_user
+from app.members.activation import activate_user, lock_phones, stand_by_own_rows
 from app.members.links.operations import forget_link_requests
 
 _PHONE_BEFORE = literal_column("old.phone_index", LargeBinary)
@@ -93,6 +93,8 @@ async def change_phone(
     if before is None:
         raise Unauthorized
     await end_sessions(db, scope.actor, scope.user_id, reason="phone-changed")
+    await lock_phones(db, fresh["phone_index"], before)
+    await stand_by_own_rows(db, scope.user_id)
     await activate_user(db, cipher, scope.user_id, before)
     await record(db, scope.actor, "user.phone_changed", subject=("user", scope.user_id))
     return None

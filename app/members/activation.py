@@ -98,6 +98,16 @@ WITH ended AS (
 SELECT user_id, consented_by FROM ended
 """).bindparams(bindparam("undone_by", type_=Uuid()))
 
+_STAND_BY = text("""
+WITH held AS MATERIALIZED (
+    SELECT m.org_id, m.id FROM members AS m
+    JOIN org_admins AS o ON o.org_id = m.org_id AND o.user_id = m.user_id
+    WHERE m.user_id = :user_id ORDER BY m.org_id, m.id FOR UPDATE OF m
+)
+UPDATE activations AS a SET consented_by = a.user_id FROM held
+WHERE a.org_id = held.org_id AND a.member_id = held.id AND a.until IS NULL AND a.consented_by IS NULL
+""")
+
 ACTIVATE, ACTIVATE_ROWS = "activate_user", "activate_rows"
 PAUSE = 0.05
 PATIENCE = 600
@@ -114,6 +124,15 @@ async def activate_user(db: AsyncConnection, cipher: Cipher, user_id: UUID, *let
     held = text("SELECT phone_index FROM users WHERE id = :user_id FOR SHARE")
     await lock_phones(db, await db.scalar(held, {"user_id": user_id}), *let_go)
     await activate_where(db, "u.id = :user_id", {"user_id": user_id})
+
+
+async def stand_by_own_rows(db: AsyncConnection, user_id: UUID) -> None:
+    """An admin stands in the directory (S8): before their phone changes they consent themselves to be who their rows
+    are in the orgs they administer. Else another admin could remove the row, and leave an admin who stands nowhere.
+
+    The caller holds the account and its phones.
+    """
+    await db.execute(_STAND_BY, {"user_id": user_id})
 
 
 async def hold_phones(db: AsyncConnection, *phone_indexes: bytes, account: UUID | None = None) -> None:

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from tests.acts import add_admin, done, list_all
 from tests.auth.authenticator import prove_key, register_key
 from tests.auth.operating import enrolled_operator
 from tests.people import People, Person, fresh_id_number, fresh_phone
@@ -132,6 +133,26 @@ async def test_member_rows_follow_the_phone(people: People) -> None:
     assert (await admin.get(one)).json()["active"] is False
 
 
+async def test_an_admin_who_changes_phone_stands_in_the_directory_as_before(people: People) -> None:
+    main, clerk = await people.register(), await people.register()
+    org = await main.create_org()
+    await add_admin(main, org, clerk)
+    path = f"/v1/orgs/{org['id']}/members"
+    (row,) = [one for one in await list_all(main, path) if one["name"] == clerk.name]
+    new = fresh_phone()
+    changed = await clerk.put("/v1/me/phone", json={"phone": new, "code": await change_code(clerk, new)})
+    assert changed.status_code == 204, changed.text
+    # Neither removed by the other admin nor taken over by who gets the number next.
+    await people.register(phone=clerk.phone, name=clerk.name)
+    assert done(await main.get(f"{path}/{row['id']}"))["active"]
+    assert refused(await main.delete(f"{path}/{row['id']}"), 409, "member-is-admin")
+    again = await people.register(phone=new, verified=False)
+    assert org["id"] in {one["id"] for one in done(await again.get("/v1/me/orgs"))}
+    done(await main.delete(f"/v1/orgs/{org['id']}/admins/{clerk.user_id}"), 204)
+    assert done(await main.get(f"{path}/{row['id']}"))["active"]
+    done(await main.delete(f"{path}/{row['id']}"), 204)
+
+
 # Closing
 
 
@@ -167,11 +188,11 @@ async def test_an_admin_resigns_first(people: People) -> None:
     org = await person.create_org()
     answer = await person.put("/v1/me/closure", json={"code": await closing_code(person)})
     assert refused(answer, 409, "still-admin")
+    assert (await person.get("/v1/me")).json()["verified_name"] == person.name
     # From a closed org nobody can resign any more: it holds nobody.
     assert (await person.put(f"/v1/orgs/{org['id']}/closure")).status_code in {200, 204}
     assert (await person.put("/v1/me/closure", json={"code": await closing_code(person)})).status_code == 204
     assert (await person.get("/v1/me")).status_code == 401
-    assert (await person.get("/v1/me")).json()["verified_name"] == person.name
 
 
 async def test_an_operator_is_removed_first(app: FastAPI, people: People) -> None:
