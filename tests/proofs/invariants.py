@@ -48,7 +48,8 @@ BROKEN = {
         WHERE p.until IS NULL AND u.removed_at IS NOT NULL
     """,
     "an admin without a place at the org itself": """
-        SELECT a.user_id FROM org_admins a JOIN orgs o ON o.id = a.org_id WHERE NOT EXISTS (
+        SELECT a.user_id FROM org_admins a JOIN orgs o ON o.id = a.org_id JOIN users u ON u.id = a.user_id
+        WHERE NOT (o.status = 'closed' AND u.status = 'closed') AND NOT EXISTS (
             SELECT FROM members m JOIN places p ON p.org_id = m.org_id AND p.member_id = m.id
             WHERE m.org_id = a.org_id AND m.user_id = a.user_id AND p.unit_id IS NULL AND p.until IS NULL)
     """,
