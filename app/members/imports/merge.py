@@ -99,14 +99,6 @@ SELECT count(*) FROM (
     ORDER BY m.id FOR UPDATE OF m
 ) AS held
 """)
-_KNOWN = text("""
-SELECT count(*) FROM (
-    SELECT m.id FROM members AS m
-    WHERE m.org_id = :org_id AND m.removed_at IS NULL
-      AND m.id IN (SELECT member_id FROM people WHERE outcome IN ('changed', 'moved'))
-    ORDER BY m.id FOR UPDATE
-) AS held
-""")
 _KNOWN = text("SELECT count(*) FROM people WHERE outcome IN ('changed', 'moved')")
 _HOLD_LEAVING = text(
     f"CREATE TEMPORARY TABLE leaving_held ON COMMIT DROP AS SELECT m.id {LEAVING} ORDER BY m.id FOR UPDATE OF m"
