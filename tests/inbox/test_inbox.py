@@ -1,6 +1,7 @@
 """One list of what waits for a person, and the calls that answer it."""
 
-from tests.acts import Json, add_admin, add_unit, apply, ask, certify, done, invite, invite_admin, list_all
+from tests.acts import Json, add_admin, add_member, add_unit, apply, ask, certify, done, invite, invite_admin, list_all
+from tests.auth.authenticator import prove_key
 from tests.people import People, Person, fresh_org_name
 
 
@@ -109,3 +110,18 @@ async def test_a_former_admin_s_inbox_is_empty(people: People) -> None:
     assert (await inbox(helper))["total"] == 1
     done(await helper.delete(f"/v1/orgs/{above['id']}/admins/me"), 204)
     assert (await inbox(helper))["total"] == 0
+
+
+async def test_names_of_people_at_a_province_are_told_only_by_the_key(people: People) -> None:
+    admin, learner, clerk = await people.register(), await people.register(name="欧阳修远"), await people.register()
+    province, below = await admin.create_org(region_code="320000"), await clerk.create_org()
+    await prove_key(admin)
+    await add_member(admin, province, name=learner.name)
+    asked = done(await learner.post("/v1/me/link-requests", json={"org_id": province["id"]}), 201)
+    leaving = await add_member(clerk, below, name="王安石")
+    path = f"/v1/orgs/{below['id']}/members/{leaving['id']}/transfers"
+    done(await clerk.post(path, json={"org_id": province["id"]}), 201)
+    told = {entry["kind"]: entry for entry in (await inbox(admin))["items"]}
+    assert (told["link-request"]["subject"], told["person-transfer"]["detail"]) == ("欧***", "王**")
+    assert done(await admin.get(told["link-request"]["href"]))["name"] == learner.name
+    assert told["link-request"]["id"] == asked["id"]
