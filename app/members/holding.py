@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, or_, select, update
+from sqlalchemy import and_, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.tables import OrgAdmin
@@ -37,11 +37,13 @@ async def touch(db: AsyncConnection, org_id: UUID, member_id: UUID) -> None:
 
 
 async def is_admin(db: AsyncConnection, org_id: UUID, member: Any) -> bool:
-    """Whether the row is that of an admin of the org: the account behind it, or who holds its phone, is one.
+    """Whether the row is that of an admin of the org: the account behind it is one, or who holds its phone and stands
+    behind no other row.
 
     The row of an admin whose account is suspended is inactive, and theirs all the same.
     """
-    theirs = or_(User.id == member.user_id, User.phone_index == member.phone_index)
+    elsewhere = exists().where(Member.org_id == org_id, Member.user_id == User.id)
+    theirs = or_(User.id == member.user_id, and_(User.phone_index == member.phone_index, ~elsewhere))
     admin = exists().where(OrgAdmin.org_id == org_id, OrgAdmin.user_id == User.id, theirs)
     return bool(await db.scalar(select(admin)))
 

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from tests.acts import add_admin, done, list_all
+from tests.acts import add_admin, add_member, done, list_all
 from tests.auth.authenticator import prove_key, register_key
 from tests.auth.operating import enrolled_operator
 from tests.people import People, Person, fresh_id_number, fresh_phone
@@ -140,8 +140,11 @@ async def test_an_admin_who_changes_phone_stands_in_the_directory_as_before(peop
     path = f"/v1/orgs/{org['id']}/members"
     (row,) = [one for one in await list_all(main, path) if one["name"] == clerk.name]
     new = fresh_phone()
+    colleague = await add_member(main, org, phone=new, name="同号者")
     changed = await clerk.put("/v1/me/phone", json={"phone": new, "code": await change_code(clerk, new)})
     assert changed.status_code == 204, changed.text
+    # Whose row has the number now is somebody else, and no admin.
+    done(await main.delete(f"{path}/{colleague['id']}"), 204)
     # Neither removed by the other admin nor taken over by who gets the number next.
     await people.register(phone=clerk.phone, name=clerk.name)
     assert done(await main.get(f"{path}/{row['id']}"))["active"]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -89,7 +90,7 @@ async def test_who_writes_an_account_while_a_merge_commits_is_found_once_that_is
 ) -> None:
     org, phone = await admin.create_org(), fresh_phone()
     if way == "registers":
-        act: Act = lambda: people.register(phone=phone, verified=False, party=False)  # noqa: E731
+        act: Act = partial(people.register, phone=phone, verified=False, party=False)
     else:
         person = await people.register(phone=phone, verified=False, party=False)
         new = fresh_phone()
@@ -134,7 +135,7 @@ async def test_who_registers_while_a_sheet_removes_their_row_finds_it_when_it_is
     org, phone = await admin.create_org(), fresh_phone()
     unit = await add_unit(admin, org, "一支部")
     member = await add_member(admin, org, unit, phone=phone)
-    act: Act = lambda: people.register(phone=phone, verified=False, party=False)  # noqa: E731
+    act: Act = partial(people.register, phone=phone, verified=False, party=False)
     outcome = await merged(
         admin,
         org,

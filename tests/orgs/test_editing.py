@@ -135,6 +135,7 @@ async def test_closing_keeps_the_history_and_nothing_else(people: People) -> Non
     waiting = done(await apply(applicant, below, (await invite(founder, org))["token"]), 201)
     live = await invite(founder, org)
     path = f"/v1/orgs/{org['id']}"
+    directory = done(await founder.post(f"{path}/members/exports", json={}), 202)
     closed = done(await founder.put(f"{path}/closure"))
     assert (closed["status"], closed["superior_id"]) == ("closed", None)
     assert closed["closed_at"] is not None
@@ -159,6 +160,7 @@ async def test_closing_keeps_the_history_and_nothing_else(people: People) -> Non
         done(await founder.get(path + place))
     export = done(await founder.post(f"{path}/reports/overview/exports", json={}), 202)
     assert done(await founder.get(f"{path}/exports/{export['id']}"))["state"] == "waiting"
+    assert refusal(await founder.get(f"{path}/exports/{directory['id']}")) == (404, "not-found")  # as the directory
     assert "org.closed" in await actions(founder, org)
 
 

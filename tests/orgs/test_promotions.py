@@ -1,6 +1,7 @@
 """A unit becomes an org of its own (S7, S19)."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import pytest
 from sqlalchemy import text
@@ -226,3 +227,17 @@ async def test_a_sibling_of_that_name_refuses_the_acceptance_and_nothing_has_mov
     body = {"unit_id": unit["id"], "name": other["name"], "to": {"phone": fresh_phone()}}
     done(await founder.delete(f"/v1/orgs/{org['id']}/promotions/{promotion['id']}"), 204)
     assert refusal(await founder.post(f"/v1/orgs/{org['id']}/promotions", json=body)) == (409, "sibling-name-taken")
+
+
+async def test_what_an_admin_has_undone_stays_so_in_the_new_org(
+    people: People, worker: Callable[[], Awaitable[None]]
+) -> None:
+    founder, leader, learner = [await people.register() for _ in range(3)]
+    org = await founder.create_org()
+    unit = await add_unit(founder, org, "第一党总支")
+    row = await add_member(founder, org, unit, phone=learner.phone, name=learner.name)
+    done(await founder.delete(f"/v1/orgs/{org['id']}/members/{row['id']}/activation"), 204)
+    made = done(await leader.put(acceptance(await offer(founder, org, unit, leader))))
+    await worker()
+    there = done(await leader.get(f"/v1/orgs/{made['id']}/members/{row['id']}"))
+    assert (there["active"], there["inactive_reason"]) == (False, "unlinked")
