@@ -9,8 +9,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from app import postgres
-from app.db import migrate
+from app.core.db import migrate
+from app.embedded import postgres
 
 ROOT = Path(__file__).parent
 

@@ -19,12 +19,12 @@ import typer
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
-from app.auth import commands
-from app.configuration import configured, read_settings, with_database
-from app.keys.commands import keys
-from app.points.commands import points
-from app.reports.commands import totals
-from app.settings import CannotStart, Settings, make_key
+from app.commands import auth as commands
+from app.commands.configuration import configured, read_settings, with_database
+from app.commands.keys import keys
+from app.commands.points import points
+from app.commands.totals import totals
+from app.core.settings import CannotStart, Settings, make_key
 
 SNAPSHOT = Path(__file__).parent.parent / "openapi" / "openapi.json"
 
@@ -84,13 +84,13 @@ def worker(
     assert settings.database_url is not None
     import uvloop
 
-    from app import logs, migration
-    from app.starting import starting
+    from app.core import logs, migration
+    from app.core.startup import starting
 
     asyncio.run(migration.require_head(settings.database_url.get_secret_value()))
     with starting():
-        from app.jobs.worker import run_worker
-        from app.keys.indexing import require_index_keys
+        from app.blind_index.keys import require_index_keys
+        from app.worker.worker import run_worker
 
     asyncio.run(require_index_keys(settings))
     logs.configure(settings.log_format or "console", process="worker")
@@ -102,7 +102,7 @@ def worker(
 @cli.command()
 def migrate() -> None:
     """Bring the database to this version's revision."""
-    from app import migration
+    from app.core import migration
 
     settings = with_database(configured())
     assert settings.database_url is not None

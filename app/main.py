@@ -6,35 +6,38 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 
-from app import errors, idempotency, logs
 from app.admins.change_router import router as change_requests
 from app.admins.recovery_router import router as recoveries
 from app.admins.router import router as admins
-from app.audit.refusals import Refusals
+from app.api_docs.document import describe
 from app.audit.router import router as audit
+from app.audit_log.refusals import Refusals
 from app.auth.wiring import routers as auth_routers
 from app.auth.wiring import signing_in
 from app.certification.router import router as certification
 from app.certification.transfer_router import router as transfers
-from app.cipher import Cipher
 from app.console.site import routers as console_routers
-from app.db import create_pools
+from app.core import errors
+from app.core.cipher import Cipher
+from app.core.db import create_pools
+from app.core.settings import Settings
 from app.exports.router import router as exports
-from app.health import router as health
+from app.health.router import router as health
+from app.idempotency import replay as idempotency
 from app.inbox.router import router as inbox
 from app.members.imports.router import router as imports
 from app.members.links.router import router as links
 from app.members.router import router as members
 from app.members.transfers.router import router as person_transfers
-from app.openapi import describe
-from app.orgs.promotion_router import router as promotions
+from app.middleware import request_log
+from app.org_lifecycle.router import router as org_lifecycle
 from app.orgs.regions import regions
 from app.orgs.router import router as orgs
 from app.orgs.unit_router import router as units
 from app.points.router import router as points
+from app.promotions.router import router as promotions
 from app.reports.export_router import router as report_exports
 from app.reports.router import router as reports
-from app.settings import Settings
 
 MAX_BODY = 2 * 1024 * 1024
 
@@ -65,7 +68,7 @@ def create_app(settings: Settings) -> FastAPI:
     errors.install(app)
     idempotency.install(app)
     feature_routers = (
-        *(orgs, units, promotions, admins, change_requests, recoveries),
+        *(orgs, org_lifecycle, units, promotions, admins, change_requests, recoveries),
         *(members, links, person_transfers, imports, exports),
         *(certification, transfers),
         *(points, reports, report_exports),
@@ -74,6 +77,6 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (*auth_routers(settings), *feature_routers, *console_routers(settings)):
         app.include_router(router)
     describe(app)
-    refusals = app.state.refusals = Refusals(logs.install(app))
+    refusals = app.state.refusals = Refusals(request_log.install(app))
     app.middleware_stack = refusals
     return app

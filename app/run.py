@@ -15,11 +15,12 @@ from typing import Self
 import uvloop
 from pydantic import SecretStr
 
-from app import logs, migration, postgres
-from app.data_dir import hold
+from app.core import logs, migration
+from app.core.data_dir import hold
+from app.core.settings import Settings
+from app.core.startup import starting
+from app.embedded import postgres
 from app.serving import STOP_SIGNALS, Server, listen, raise_file_limit
-from app.settings import Settings
-from app.starting import starting
 
 WORKER_STOP_SECONDS = 10
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0

@@ -14,9 +14,9 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from app import logs, migration
-from app.settings import CannotStart, Settings
-from app.starting import starting
+from app.core import logs, migration
+from app.core.settings import CannotStart, Settings
+from app.core.startup import starting
 
 log = structlog.get_logger()
 
@@ -127,7 +127,7 @@ def serve(settings: Settings) -> None:
     raise_file_limit()
     # After the other refusals: importing the whole service takes longer than all of them.
     with starting():
-        from app.keys.indexing import require_index_keys
+        from app.blind_index.keys import require_index_keys
         from app.main import create_app
 
     asyncio.run(require_index_keys(settings))

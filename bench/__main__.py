@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from app.settings import Settings
+from app.core.settings import Settings
 from bench import service
 from bench.events import ingest, totals_fresh
 from bench.flat import members_flat, overview_flat, overview_vs_recount, rank_flat

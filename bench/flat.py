@@ -6,7 +6,7 @@ from uuid import UUID
 
 import httpx
 
-from app.points.days import today
+from app.core.calendar import today
 from bench import load
 from bench.rows import Row
 from bench.service import Measured

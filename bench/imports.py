@@ -17,18 +17,18 @@ import xlsxwriter
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.operations import Actor
-from app.auth.access import OrgScope, UserScope
-from app.cipher import Cipher
-from app.db import create_engine
+from app.audit_log.entries import Actor
+from app.authz.access import OrgScope, UserScope
+from app.blind_index.keys import Indexing
+from app.core.cipher import Cipher
+from app.core.db import create_engine
 from app.demo.people import fresh_name
-from app.keys.indexing import Indexing
 from app.members.imports.reader import SheetRow, read_sheet
 from app.members.imports.rows import StagedRow, stage_rows
 from app.members.operations import create_member
 from app.members.schemas import MemberCreate
 from app.orgs.queries import get_card
-from app.orgs.tables import Unit
+from app.schema.orgs import Unit
 from bench.people import newcomer
 from bench.rows import Row
 from bench.service import Measured

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from uuid import UUID
 
-from app.auth.session_cookies import CarriedSession
-from app.cipher import Cipher
+from app.authz.cookies import CarriedSession
+from app.core.calendar import today
+from app.core.cipher import Cipher
 from app.demo.people import Person
-from app.points.days import today
 from bench.flat import beside
 from bench.made import Callers, Made, make
 from bench.rows import Row

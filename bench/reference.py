@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from app.points.days import today
+from app.core.calendar import today
 
 CARD = "SELECT id, name, region_code, kind, status, version, created_at, main_admin_id FROM orgs WHERE id = $1"
 TOTALS = """

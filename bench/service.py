@@ -22,19 +22,19 @@ import psutil
 from pydantic import SecretStr
 from sqlalchemy import func, update
 
-from app import postgres
-from app.audit.operations import Actor
+from app.audit_log.entries import Actor
 from app.auth.clients import create_client
-from app.auth.oauth import Client
+from app.auth.oauth.protocol import Client
 from app.auth.sessions import start_session
-from app.auth.signing_keys import key_ring
-from app.auth.tables import Session
-from app.auth.tokens import TokenIssuer
-from app.cipher import Cipher
-from app.db import create_engine
-from app.migration import migrate_to_head
-from app.points.days import today
-from app.settings import Settings
+from app.authz.signing_keys import key_ring
+from app.authz.tokens import TokenIssuer
+from app.core.calendar import today
+from app.core.cipher import Cipher
+from app.core.db import create_engine
+from app.core.migration import migrate_to_head
+from app.core.settings import Settings
+from app.embedded import postgres
+from app.schema.auth import Session
 from bench.tree import make_tree
 from bench.world import Stopwatch, World, find_world, keep_totals, make_world
 

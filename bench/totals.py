@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 import httpx
 
-from app.reports.folding.verify import differences
+from app.reports.rollup.verify import differences
 from bench.rows import Row
 from bench.service import Measured
 from bench.world import org_id, rebuilt_in

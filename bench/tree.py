@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.search import Spelling, spell
+from app.core.search import Spelling, spell
 
 LEVELS = (1, 31, 342, 2_978, 41_352, 620_573)
 GROUPS = (50, 1_000, 20_000, 100_000)

@@ -12,7 +12,7 @@ import asyncpg
 import httpx
 import psutil
 
-from app.auth.device_authorizations import normal_user_code
+from app.auth.device_flow.authorizations import normal_user_code
 from bench.rows import Row
 from bench.service import Measured
 from bench.world import user_id

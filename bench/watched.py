@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from app import serving
-from app.settings import Settings
+from app.core.settings import Settings
 
 EVERY = 0.002
 WORTH_A_LINE_MS = 5.0

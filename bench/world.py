@@ -19,12 +19,12 @@ from uuid import UUID
 
 import asyncpg
 
-from app.cipher import Cipher
-from app.keys.indexing import Indexing
+from app.blind_index.keys import Indexing
+from app.core.calendar import today
+from app.core.cipher import Cipher
 from app.members.sealing import seal_phone
-from app.points.days import today
-from app.reports.folding.cycle import keep_days
-from app.reports.folding.rebuild import rebuild
+from app.reports.rollup.cycle import keep_days
+from app.reports.rollup.rebuild import rebuild
 from bench.tree import THIRD, Tree, rows
 
 DAYS = 30

@@ -1,25 +1,19 @@
 """Alembic's environment: the service's own settings and metadata, over asyncpg."""
 
 import asyncio
-import importlib
-from pathlib import Path
 
 from alembic import context
 from sqlalchemy import Connection, NullPool
 from sqlalchemy.dialects.postgresql.base import ischema_names
 from sqlalchemy.ext.asyncio import create_async_engine
 
-import app
-from app.audit.tables import Xid8
-from app.configuration import configured, with_database
-from app.db import Table, engine_url
-from app.migration import LOCK_TIMEOUT
+from app import schema
+from app.commands.configuration import configured, with_database
+from app.core.db import engine_url
+from app.core.migration import LOCK_TIMEOUT
+from app.schema.audit import Xid8
 
 ischema_names["xid8"] = Xid8
-
-for path in sorted(Path(app.__path__[0]).rglob("tables.py")):
-    importlib.import_module(".".join(("app", *path.relative_to(app.__path__[0]).with_suffix("").parts)))
-importlib.import_module("app.idempotency")
 
 
 def is_ours(obj: object, name: str | None, kind: str, reflected: bool, compare_to: object) -> bool:
@@ -29,7 +23,7 @@ def is_ours(obj: object, name: str | None, kind: str, reflected: bool, compare_t
 
 def run(connection: Connection | None = None) -> None:
     options = {
-        "target_metadata": Table.metadata,
+        "target_metadata": schema.metadata,
         "include_object": is_ours,
         "transaction_per_migration": True,
         "compare_server_default": False,

@@ -20,13 +20,14 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app import logs, postgres
-from app.auth import tokens
-from app.db import migrate
-from app.jobs.worker import run_worker
+from app.authz import tokens
+from app.core import logs
+from app.core.db import migrate
+from app.core.settings import Settings
+from app.core.startup import starting
+from app.embedded import postgres
 from app.main import create_app
-from app.settings import Settings
-from app.starting import starting
+from app.worker.worker import run_worker
 from tests.contract import Contract
 from tests.people import People
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import uvicorn
 import uvloop
 
+from app.core.settings import Settings
 from app.main import create_app
-from app.settings import Settings
 
 
 @contextmanager

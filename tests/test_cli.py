@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from app import cli
-from app.configuration import configured
-from app.settings import CannotStart
+from app.commands.configuration import configured
+from app.core.settings import CannotStart
 from tests.processes import ROOT, environment, refusal
 
 

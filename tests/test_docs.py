@@ -8,10 +8,10 @@ import pytest
 from fastapi import FastAPI
 from playwright.async_api import Browser
 
+from app.api_docs.document import TAGS
+from app.core.settings import Settings
 from app.demo.people import Person, fresh_name, fresh_phone
 from app.main import create_app
-from app.openapi import TAGS
-from app.settings import Settings
 from tests.browser import chromium, screen
 from tests.live import serving
 

@@ -24,7 +24,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from app.cli import SNAPSHOT
-from app.settings import Settings
+from app.core.settings import Settings
 from tests.live import serving
 from tests.people import fresh_id_number, fresh_name, fresh_org_name, fresh_phone
 

@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from app import demo
+from app.core.settings import Settings
 from app.demo.people import PHONE_CODE_GRANT
-from app.jobs.worker import run_worker
-from app.settings import Settings
+from app.worker.worker import run_worker
 from tests.live import serving
 
 ONE_TIME = "needs a secret or a code that is told once"

@@ -17,12 +17,12 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.audit.operations import Actor
-from app.auth.access import admission_of
+from app.api_docs.document import api_routes
+from app.audit_log.entries import Actor
 from app.auth.clients import create_client
-from app.auth.operators import add_operator
-from app.auth.permissions import AFTER_CLOSING
-from app.openapi import api_routes
+from app.auth.operators.operators import add_operator
+from app.authz.access import admission_of
+from app.authz.permissions import AFTER_CLOSING
 from tests.acts import Json, add_admin, add_member, certify, done
 from tests.auth.authenticator import prove_key, register_key
 from tests.people import People, Person, fresh_phone

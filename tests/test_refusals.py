@@ -6,7 +6,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from app.errors import MEDIA_TYPE
+from app.core.errors import MEDIA_TYPE
 from app.main import MAX_BODY
 from tests.acts import refusal
 from tests.people import People

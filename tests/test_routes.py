@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from fastapi import FastAPI
 
-from app.auth.access import admission_of
-from app.errors import Problem
-from app.openapi import TAGS, api_routes
+from app.api_docs.document import TAGS, api_routes
+from app.authz.access import admission_of
+from app.core.errors import Problem
 
 
 def test_every_route_says_whom_it_admits(app: FastAPI) -> None:

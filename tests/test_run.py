@@ -10,10 +10,10 @@ import httpx
 import psutil
 import pytest
 
-from app import postgres
-from app.configuration import read_settings
+from app.commands.configuration import read_settings
+from app.core.settings import CannotStart, Settings, make_key
+from app.embedded import postgres
 from app.serving import listen
-from app.settings import CannotStart, Settings, make_key
 from tests.processes import Program, free_port, gone, program, refusal, until
 
 RUN = (sys.executable, "-m", "app.cli", "run")

@@ -11,16 +11,16 @@ from sqlalchemy import exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.errors import ChangeRequestDecided, ChangeRequestExpired, ChangeRequestStale
-from app.admins.tables import ChangeRequest, OrgAdmin
-from app.audit.operations import Actor, record
-from app.auth.access import OrgScope
-from app.certification.errors import SiblingNameTaken
+from app.audit_log.entries import Actor, record
+from app.authz.access import OrgScope
 from app.certification.trace import record_on_each
-from app.db import on_constraint
-from app.errors import NotFound, Problem
-from app.orgs.locking import find_superior_id, hold, lock_orgs
-from app.orgs.tables import Org
-from app.search import spell
+from app.core.db import on_constraint
+from app.core.errors import NotFound, Problem
+from app.core.search import spell
+from app.orgs.errors import SiblingNameTaken
+from app.orgs.locks import find_superior_id, hold, lock_orgs
+from app.schema.admins import ChangeRequest, OrgAdmin
+from app.schema.orgs import Org
 
 COLUMNS = (
     ChangeRequest.id,

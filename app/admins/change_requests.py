@@ -24,16 +24,16 @@ from app.admins.errors import (
     SoleAdmin,
 )
 from app.admins.schemas import ChangeRequestCreate, HandOverCreate, RecoveryCreate, RenameCreate
-from app.admins.tables import ChangeRequest, OrgAdmin
-from app.audit.operations import record
-from app.auth.access import OrgScope
-from app.certification.errors import SiblingNameTaken
-from app.certification.tables import Certification
-from app.db import on_constraint
-from app.errors import NotFound
+from app.audit_log.entries import record
+from app.authz.access import OrgScope
+from app.core.db import on_constraint
+from app.core.errors import NotFound
 from app.orgs import names
-from app.orgs.locking import find_superior_id, hold
+from app.orgs.errors import SiblingNameTaken
+from app.orgs.locks import find_superior_id, hold
 from app.orgs.names import Kind
+from app.schema.admins import ChangeRequest, OrgAdmin
+from app.schema.certification import Certification
 
 LIFETIME = timedelta(days=30)
 

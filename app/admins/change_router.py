@@ -20,13 +20,12 @@ from app.admins.errors import (
     SoleAdmin,
 )
 from app.admins.schemas import ChangeRefusalCreate, ChangeRequestCreate, ChangeRequestOut
-from app.auth.access import Can, OrgScope
-from app.auth.permissions import Permission
-from app.certification.errors import SiblingNameTaken
-from app.db import Db, TransactionalRoute
-from app.errors import Problem, problem_response, problems
-from app.orgs.errors import NameKindMismatch, NameSuffixTyped, NameUnshowable
-from app.paging import Page, Paging, paged_by
+from app.authz.access import Can, OrgScope
+from app.authz.permissions import Permission
+from app.core.db import Db, TransactionalRoute
+from app.core.errors import Problem, problem_response, problems
+from app.core.paging import Page, Paging, paged_by
+from app.orgs.errors import NameKindMismatch, NameSuffixTyped, NameUnshowable, SiblingNameTaken
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["admins"])
 

@@ -12,11 +12,11 @@ from sqlalchemy import ScalarSelect, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.errors import UnknownMember
-from app.auth.tables import User
-from app.cipher import Cipher
-from app.members.tables import Member
-from app.phones import Phone
-from app.schemas import Body
+from app.core.cipher import Cipher
+from app.core.phones import Phone
+from app.core.schemas import Body
+from app.schema.auth import User
+from app.schema.members import Member
 
 
 class Invitee(Body):

@@ -15,19 +15,19 @@ from app.admins.errors import (
     MainAdminStays,
 )
 from app.admins.invitees import Invitee, phone_index_of, phone_of_invitee
-from app.admins.tables import AdminInvitation, ChangeRequest, OrgAdmin
-from app.audit.operations import record
-from app.auth.access import OrgScope, UserScope
-from app.auth.errors import OrgClosed
-from app.auth.tables import User
-from app.cipher import Cipher
-from app.db import on_constraint
-from app.errors import NotFound
-from app.keys.indexing import hold_indexes
+from app.audit_log.entries import record
+from app.authz.access import OrgScope, UserScope
+from app.authz.errors import OrgClosed
+from app.blind_index.keys import hold_indexes
+from app.core.cipher import Cipher
+from app.core.db import on_constraint
+from app.core.errors import NotFound
 from app.members.operations import place_admin
 from app.orgs.errors import PartyMemberRequired
-from app.orgs.locking import hold, lock_orgs
+from app.orgs.locks import hold, lock_orgs
 from app.orgs.names import Kind
+from app.schema.admins import AdminInvitation, ChangeRequest, OrgAdmin
+from app.schema.auth import User
 
 LIFETIME = timedelta(days=14)
 

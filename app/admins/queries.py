@@ -10,15 +10,15 @@ from sqlalchemy.orm import aliased
 
 from app.admins.invitees import phone_index_of
 from app.admins.schemas import AdminInvitationOut, ChangeRequestOut, NamedAdminOut, ReceivedAdminInvitationOut
-from app.admins.tables import AdminInvitation, ChangeRequest, OrgAdmin
-from app.auth.tables import User
-from app.certification.tables import Certification
-from app.cipher import Cipher
-from app.errors import NotFound
+from app.core.cipher import Cipher
+from app.core.errors import NotFound
+from app.core.paging import Paging
+from app.core.phones import mask
 from app.orgs.regions import path_of
-from app.orgs.tables import Org
-from app.paging import Paging
-from app.phones import mask
+from app.schema.admins import AdminInvitation, ChangeRequest, OrgAdmin
+from app.schema.auth import User
+from app.schema.certification import Certification
+from app.schema.orgs import Org
 
 _Asker = aliased(User, name="asker")
 _Before = aliased(User, name="main_before")

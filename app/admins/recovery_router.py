@@ -8,10 +8,10 @@ from fastapi import APIRouter, Request, Response
 from app.admins import change_decisions, queries
 from app.admins.errors import ChangeRequestDecided, ChangeRequestExpired, ChangeRequestStale
 from app.admins.schemas import ChangeRefusalCreate, ChangeRequestOut
-from app.auth.access import AsOperator
-from app.db import Db, TransactionalRoute
-from app.errors import NotFound, Problem, problem_response, problems
-from app.paging import Page, Paging, paged_by
+from app.authz.access import AsOperator
+from app.core.db import Db, TransactionalRoute
+from app.core.errors import NotFound, Problem, problem_response, problems
+from app.core.paging import Page, Paging, paged_by
 
 router = APIRouter(
     prefix="/v1/operator/recoveries",

@@ -16,15 +16,15 @@ from app.admins.errors import (
 )
 from app.admins.invitees import Invitee
 from app.admins.schemas import AdminInvitationOut, AdminOut, AdminshipOut, ReceivedAdminInvitationOut
-from app.auth.access import Can, OrgScope, SignedIn
-from app.auth.errors import OrgClosed, RealNameRequired
-from app.auth.permissions import Permission
-from app.cipher import CipherDep
-from app.db import Db, TransactionalRoute
-from app.errors import problems
+from app.authz.access import Can, OrgScope, SignedIn
+from app.authz.errors import OrgClosed, RealNameRequired
+from app.authz.permissions import Permission
+from app.core.cipher import CipherDep
+from app.core.db import Db, TransactionalRoute
+from app.core.errors import problems
+from app.core.paging import Page, Paging, paged_by
 from app.orgs.advice import advice_out, levels_advice
 from app.orgs.errors import PartyMemberRequired
-from app.paging import Page, Paging, paged_by
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["admins"])
 

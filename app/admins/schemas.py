@@ -6,9 +6,9 @@ from uuid import UUID
 
 from pydantic import Field
 
+from app.core.schemas import Body, Out
+from app.core.text import Reason
 from app.orgs.schemas import AdviceOut, OrgName
-from app.schemas import Body, Out
-from app.text import Reason
 
 
 class AdminOut(Out):

@@ -9,12 +9,12 @@ from uuid import UUID
 from sqlalchemy import CompoundSelect, case, func, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.tables import AuditEntry
-from app.auth.tables import User
-from app.members.tables import Member
-from app.members.transfers.tables import PersonTransfer
-from app.orgs.tables import Org, Unit
-from app.paging import Paging
+from app.core.paging import Paging
+from app.schema.audit import AuditEntry
+from app.schema.auth import User
+from app.schema.members import Member
+from app.schema.orgs import Org, Unit
+from app.schema.person_transfers import PersonTransfer
 
 # An entry's id is made within its transaction, its time is when that began; none lasts this long.
 _LONGEST = timedelta(hours=1)

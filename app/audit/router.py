@@ -8,11 +8,11 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
 from app.audit.queries import AuditFilter, list_entries
-from app.auth.access import Can, OrgScope
-from app.auth.permissions import Permission
-from app.db import Db, TransactionalRoute
-from app.paging import Page, Paging, paged_by
-from app.schemas import Instant, Out
+from app.authz.access import Can, OrgScope
+from app.authz.permissions import Permission
+from app.core.db import Db, TransactionalRoute
+from app.core.paging import Page, Paging, paged_by
+from app.core.schemas import Instant, Out
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["audit"])
 

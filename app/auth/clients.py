@@ -13,10 +13,10 @@ from typing import Any, Literal
 from sqlalchemy import Row, and_, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.operations import Actor, record
-from app.auth.scopes import SCOPES
-from app.auth.tables import ClientSecret, OAuthClient, Session
-from app.cipher import hash_secret, new_secret
+from app.audit_log.entries import Actor, record
+from app.authz.scopes import SCOPES
+from app.core.cipher import hash_secret, new_secret
+from app.schema.auth import ClientSecret, OAuthClient, Session
 
 OVERLAP = timedelta(days=1)
 _DAY = 86_400

@@ -5,8 +5,13 @@ who scans compares with the screen before them.
 """
 
 import re
+from ipaddress import IPv4Address, IPv6Address
 
 from fastapi import Request
+from pydantic import Field, computed_field
+
+from app.auth.places import place_of
+from app.core.schemas import Out
 
 # The first that matches names it: later ones are also claimed by the earlier.
 _BROWSERS = (
@@ -43,3 +48,16 @@ def device_of(request: Request) -> str | None:
         return " · ".join(part for part in (browser, system) if part)
     product = _PRODUCT.match(agent)
     return product[0].replace("/", " ") if product else None
+
+
+class Seen(Out):
+    """A program as the service itself saw it."""
+
+    device: str | None = Field(
+        description="Browser and system; null where it named none.", examples=["Chrome 131 · Windows"]
+    )
+    address: IPv4Address | IPv6Address | None = Field(description="From where it was last seen.")
+
+    @computed_field(description="Where the address is: the country it was given out in, `内网` or `本机`.")
+    def place(self) -> str | None:
+        return place_of(self.address)

@@ -12,13 +12,13 @@ from pydantic import Field
 from sqlalchemy import exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.operations import Actor, record
-from app.auth.oauth import Client, OAuthError, invalid_grant
-from app.auth.tables import OAuthClient, RefreshToken, Session, User
-from app.auth.tokens import LIFETIME, TokenIssuer, TokenVerifier
-from app.cipher import hash_secret, new_secret
-from app.errors import Unauthorized
-from app.schemas import Out
+from app.audit_log.entries import Actor, record
+from app.auth.oauth.protocol import Client, OAuthError, invalid_grant
+from app.authz.tokens import LIFETIME, TokenIssuer, TokenVerifier
+from app.core.cipher import hash_secret, new_secret
+from app.core.errors import Unauthorized
+from app.core.schemas import Out
+from app.schema.auth import OAuthClient, RefreshToken, Session, User
 
 
 class TokenOut(Out):

@@ -8,25 +8,23 @@ from fastapi import APIRouter, FastAPI
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from app.auth import (
-    account_router,
-    device_router,
-    me_router,
-    oauth_router,
-    operator_router,
-    phone_codes_router,
-    scans_router,
-    security_keys_router,
-    simulator_router,
-)
-from app.auth.alipay import alipay_provider
-from app.auth.signing_keys import key_ring
-from app.auth.sms import sms_gateway
-from app.auth.tokens import TokenIssuer, TokenVerifier
-from app.auth.waiting import SignInWatch
-from app.cipher import Cipher
-from app.db import engine_url, plain_url
-from app.settings import Provider, Settings
+from app.auth.accounts import me_router
+from app.auth.accounts import router as account_router
+from app.auth.device_flow import router as device_router
+from app.auth.device_flow import scans_router
+from app.auth.device_flow.watch import SignInWatch
+from app.auth.operators import router as operator_router
+from app.auth.phone_codes import router as phone_codes_router
+from app.auth.phone_codes.sms import sms_gateway
+from app.auth.security_keys import router as security_keys_router
+from app.auth.simulators import router as simulator_router
+from app.auth.token_endpoint import router as oauth_router
+from app.auth.verification.alipay import alipay_provider
+from app.authz.signing_keys import key_ring
+from app.authz.tokens import TokenIssuer, TokenVerifier
+from app.core.cipher import Cipher
+from app.core.db import engine_url, plain_url
+from app.core.settings import Provider, Settings
 
 
 def routers(settings: Settings) -> list[APIRouter]:

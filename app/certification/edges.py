@@ -10,11 +10,12 @@ from uuid import UUID
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.auth.errors import OrgClosed
-from app.certification.errors import AlreadyCertified, SiblingNameTaken, WouldCloseCircle
-from app.certification.tables import Certification, Transfer
-from app.db import on_constraint
-from app.orgs.tables import Org
+from app.authz.errors import OrgClosed
+from app.certification.errors import AlreadyCertified, WouldCloseCircle
+from app.core.db import on_constraint
+from app.orgs.errors import SiblingNameTaken
+from app.schema.certification import Certification, Transfer
+from app.schema.orgs import Org
 
 REFUSALS = (
     ("certifications_no_circle", WouldCloseCircle),

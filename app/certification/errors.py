@@ -1,6 +1,6 @@
 """What is refused about invitations and certification, and what to do instead."""
 
-from app.errors import Conflict, NotFound, Problem
+from app.core.errors import Conflict, NotFound, Problem
 
 
 class InvitationExpired(Problem):
@@ -45,12 +45,6 @@ class ApplicationDecided(Conflict):
     slug = "application-decided"
     zh, en = "该申请已处理或已撤回", "The application was decided or withdrawn already"
     advice_zh, advice_en = "请刷新申请列表。", "Read the list of applications again."
-
-
-class SiblingNameTaken(Conflict):
-    slug = "sibling-name-taken"
-    zh, en = "同一上级下已有同名组织", "The superior has a subordinate of this name already"
-    advice_zh, advice_en = "请其中一个组织先改名(S2)。", "Have one of the two renamed first (S2)."
 
 
 class NoSuperior(Conflict):

@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.operations import record
-from app.auth.access import OrgScope
+from app.audit_log.entries import record
+from app.authz.access import OrgScope
 from app.certification import queries
 from app.certification.edges import REFUSALS, end_edge, touch_card
 from app.certification.errors import (
@@ -19,14 +19,14 @@ from app.certification.errors import (
     WouldCloseCircle,
 )
 from app.certification.schemas import ApplicationCreate, InvitationCreate
-from app.certification.tables import Certification, Invitation
 from app.certification.trace import record_on_each
-from app.cipher import Cipher, hash_secret, new_secret
-from app.db import on_constraint
-from app.errors import NotFound
-from app.orgs import tree
-from app.orgs.locking import find_superior_id, hold
-from app.orgs.tables import Org
+from app.core.cipher import Cipher, hash_secret, new_secret
+from app.core.db import on_constraint
+from app.core.errors import NotFound
+from app.hierarchy import tree
+from app.orgs.locks import find_superior_id, hold
+from app.schema.certification import Certification, Invitation
+from app.schema.orgs import Org
 
 
 async def create_invitation(db: AsyncConnection, cipher: Cipher, scope: OrgScope, body: InvitationCreate) -> Any:

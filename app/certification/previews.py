@@ -14,13 +14,13 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.orgs import tree
-from app.orgs.tables import Org
-from app.points.days import today
+from app.core.calendar import today
+from app.hierarchy import tree
 from app.reports.kept import find_kept
 from app.reports.periods import Period, Span
 from app.reports.recount import recounted
-from app.reports.tables import OrgTotal
+from app.schema.orgs import Org
+from app.schema.reports import OrgTotal
 
 
 @dataclass(frozen=True, slots=True)

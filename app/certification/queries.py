@@ -10,15 +10,15 @@ from sqlalchemy import Select, case, exists, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
-from app.auth.tables import User
 from app.certification.errors import InvitationExpired, InvitationUnknown, InvitationUsedUp
-from app.certification.tables import Certification, Invitation
-from app.cipher import hash_secret
-from app.errors import NotFound
-from app.orgs import tree
+from app.core.cipher import hash_secret
+from app.core.errors import NotFound
+from app.core.paging import Paging
+from app.hierarchy import tree
 from app.orgs.queries import name_has
-from app.orgs.tables import Org
-from app.paging import Paging
+from app.schema.auth import User
+from app.schema.certification import Certification, Invitation
+from app.schema.orgs import Org
 
 INVITATION_COLUMNS = (
     Invitation.id,

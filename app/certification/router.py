@@ -5,9 +5,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from app.auth.access import Can, OrgScope, SignedIn
-from app.auth.errors import RealNameRequired
-from app.auth.permissions import Permission
+from app.authz.access import Can, OrgScope, SignedIn
+from app.authz.errors import RealNameRequired
+from app.authz.permissions import Permission
 from app.certification import operations, queries
 from app.certification.errors import (
     AlreadyCertified,
@@ -16,7 +16,6 @@ from app.certification.errors import (
     InvitationExpired,
     InvitationUnknown,
     InvitationUsedUp,
-    SiblingNameTaken,
     WouldCloseCircle,
 )
 from app.certification.schemas import (
@@ -31,15 +30,16 @@ from app.certification.schemas import (
     SubordinateOut,
     SuperiorOut,
 )
-from app.cipher import Cipher, CipherDep
-from app.db import Db, TransactionalRoute
-from app.errors import problems
+from app.core.cipher import Cipher, CipherDep
+from app.core.db import Db, TransactionalRoute
+from app.core.errors import problems
+from app.core.paging import Page, Paging, paged_by
+from app.core.qr import draw_svg
+from app.core.schemas import Instant
+from app.core.text import Token
+from app.orgs.errors import SiblingNameTaken
 from app.orgs.names import Kind
 from app.orgs.regions import path_of
-from app.paging import Page, Paging, paged_by
-from app.qr import draw_svg
-from app.schemas import Instant
-from app.text import Token
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["certification"])
 

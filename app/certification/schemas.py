@@ -6,9 +6,9 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
+from app.core.schemas import Body, Out
+from app.core.text import Reason, Token
 from app.orgs.names import Kind
-from app.schemas import Body, Out
-from app.text import Reason, Token
 
 
 class InvitationCreate(Body):

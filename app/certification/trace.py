@@ -5,8 +5,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.operations import record
-from app.auth.access import OrgScope
+from app.audit_log.entries import record
+from app.authz.access import OrgScope
 
 
 async def record_on_each(

@@ -8,13 +8,13 @@ from sqlalchemy import Select, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
-from app.auth.tables import User
 from app.certification.previews import count_what_moves, list_chain, preview_version
 from app.certification.schemas import TransferDetailOut, TransferPreviewOut
-from app.certification.tables import Transfer
-from app.errors import NotFound
-from app.orgs.tables import Org
-from app.paging import Paging
+from app.core.errors import NotFound
+from app.core.paging import Paging
+from app.schema.auth import User
+from app.schema.certification import Transfer
+from app.schema.orgs import Org
 
 OPEN = ("asked", "released")
 _From = aliased(Org, name="from_org")

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request
 
-from app.auth.access import Can, OrgScope
-from app.auth.errors import OrgClosed, RealNameRequired
-from app.auth.permissions import Permission
+from app.authz.access import Can, OrgScope
+from app.authz.errors import OrgClosed, RealNameRequired
+from app.authz.permissions import Permission
 from app.certification import transfer_queries, transfers
 from app.certification.errors import (
     AlreadyCertified,
@@ -17,22 +17,16 @@ from app.certification.errors import (
     NoSuperior,
     PreviewStale,
     SameSuperior,
-    SiblingNameTaken,
     TransferDecided,
     TransferNotReleased,
     TransferOpen,
     WouldCloseCircle,
 )
-from app.certification.schemas import (
-    RefusalCreate,
-    TransferCreate,
-    TransferDecision,
-    TransferDetailOut,
-    TransferOut,
-)
-from app.db import Db, TransactionalRoute
-from app.errors import problems
-from app.paging import Page, Paging, paged_by
+from app.certification.schemas import RefusalCreate, TransferCreate, TransferDecision, TransferDetailOut, TransferOut
+from app.core.db import Db, TransactionalRoute
+from app.core.errors import problems
+from app.core.paging import Page, Paging, paged_by
+from app.orgs.errors import SiblingNameTaken
 
 router = APIRouter(prefix="/v1/orgs/{org_id}/transfers", route_class=TransactionalRoute, tags=["certification"])
 

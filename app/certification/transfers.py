@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.auth.access import OrgScope
+from app.authz.access import OrgScope
 from app.certification import queries
 from app.certification.edges import begin_edge, end_edge
 from app.certification.errors import (
@@ -19,7 +19,6 @@ from app.certification.errors import (
     NoSuperior,
     PreviewStale,
     SameSuperior,
-    SiblingNameTaken,
     TransferDecided,
     TransferNotReleased,
     TransferOpen,
@@ -27,12 +26,13 @@ from app.certification.errors import (
 )
 from app.certification.operations import use_invitation
 from app.certification.previews import preview_version
-from app.certification.tables import Certification, Transfer
 from app.certification.trace import record_on_each
-from app.db import on_constraint
-from app.errors import NotFound
-from app.orgs import tree
-from app.orgs.locking import hold
+from app.core.db import on_constraint
+from app.core.errors import NotFound
+from app.hierarchy import tree
+from app.orgs.errors import SiblingNameTaken
+from app.orgs.locks import hold
+from app.schema.certification import Certification, Transfer
 
 _COLUMNS = (
     Transfer.id,

@@ -2,48 +2,38 @@
 
 from fastapi import APIRouter, Request, Response
 
-from app.auth.access import Public
-from app.auth.session_cookies import is_secure
-from app.console import (
-    admins,
+from app.authz.access import Public
+from app.authz.cookies import is_secure
+from app.console.account import security
+from app.console.audit import pages as audit
+from app.console.certification import (
     applications,
-    assets,
-    audit,
-    changes,
-    decisions,
-    directory,
-    exports,
     hierarchy,
-    home,
-    imports,
     invitations,
-    invited,
-    links,
-    moves,
-    naming,
-    people,
-    person_transfers,
     promotions,
-    removed,
-    reports,
-    security,
-    selection,
-    sign_in,
     subordinates,
     superiors,
     transfers,
-    units,
 )
-from app.console.forms import PageForm
+from app.console.directory import links, moves, people, person_transfers, removed, selection, units
+from app.console.directory import pages as directory
+from app.console.exports import pages as exports
+from app.console.frame import assets
+from app.console.frame.forms import PageForm
+from app.console.frame.route import ConsoleRoute
+from app.console.frame.words import LANGUAGE
+from app.console.home import pages as home
+from app.console.imports import pages as imports
 from app.console.phone import decisions as phone_decisions
 from app.console.phone import inbox as phone_inbox
 from app.console.phone import me, orgs, pictures, scans
 from app.console.phone import sign_in as phone_sign_in
 from app.console.phone.sign_in import PhoneRoute
-from app.console.rendering import LANGUAGE
-from app.console.route import ConsoleRoute
-from app.errors import NotFound
-from app.settings import Settings
+from app.console.reports import pages as reports
+from app.console.settings import admins, changes, decisions, invited, naming
+from app.console.sign_in import pages as sign_in
+from app.core.errors import NotFound
+from app.core.settings import Settings
 
 _YEAR = 365 * 86_400
 

@@ -16,14 +16,14 @@ from sqlalchemy import delete, func, insert, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.operations import Actor, record
-from app.cipher import Cipher
-from app.db import constraint_of
+from app.audit_log.entries import Actor, record
+from app.core.cipher import Cipher
+from app.core.db import constraint_of
 from app.exports.kinds import Asked, ExportKind
 from app.exports.operations import KEPT
 from app.exports.sheets import MOST_ROWS, Outlet, draw
-from app.exports.tables import Export, ExportPart
-from app.jobs.queue import Busy, Job, Payload, Worker
+from app.queue.jobs import Busy, Job, Payload, Worker
+from app.schema.exports import Export, ExportPart
 
 PART = 1 << 20
 

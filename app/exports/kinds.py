@@ -15,8 +15,8 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.auth.permissions import Permission
-from app.cipher import Cipher
+from app.authz.permissions import Permission
+from app.core.cipher import Cipher
 
 Cell = str | int | float | date | None
 """A text stays a text in whatever opens the file, whatever it looks like; a number is a number, a date a date."""

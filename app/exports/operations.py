@@ -9,16 +9,16 @@ import orjson
 from sqlalchemy import delete, func, insert, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.operations import record
-from app.auth.access import OrgScope
-from app.cipher import Cipher
-from app.errors import NotFound
+from app.audit_log.entries import record
+from app.authz.access import OrgScope
+from app.core.cipher import Cipher
+from app.core.errors import NotFound
 from app.exports.errors import TooManyExports
 from app.exports.kinds import ExportKind
 from app.exports.queries import get_export, mine
 from app.exports.schemas import ExportFormat, ExportOut
-from app.exports.tables import Export
-from app.jobs.queue import enqueue
+from app.queue.jobs import enqueue
+from app.schema.exports import Export
 
 KEPT = timedelta(days=1)
 MOST = 20

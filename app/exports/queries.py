@@ -7,15 +7,15 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.auth.access import OrgScope
-from app.auth.permissions import held_by
-from app.cipher import Cipher
-from app.errors import NotFound
+from app.authz.access import OrgScope
+from app.authz.permissions import held_by
+from app.core.calendar import SHANGHAI
+from app.core.cipher import Cipher
+from app.core.errors import NotFound
+from app.core.paging import Page, Paging
 from app.exports.errors import ExportExpired, ExportNotReady
 from app.exports.schemas import ExportOut
-from app.exports.tables import Export, ExportPart
-from app.paging import Page, Paging
-from app.points.days import SHANGHAI
+from app.schema.exports import Export, ExportPart
 
 _COLUMNS = (
     Export.org_id,

@@ -6,16 +6,16 @@ from uuid import UUID
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
-from app.auth.access import Can, OrgScope
-from app.auth.permissions import Permission
-from app.cipher import CipherDep
-from app.db import Db, TransactionalRoute
-from app.errors import problems
+from app.authz.access import Can, OrgScope
+from app.authz.permissions import Permission
+from app.core.cipher import CipherDep
+from app.core.db import Db, TransactionalRoute
+from app.core.errors import problems
+from app.core.paging import Page, Paging, paged_by
 from app.exports import operations, queries
 from app.exports.errors import ExportExpired, ExportNotReady
 from app.exports.schemas import ExportOut
 from app.exports.sheets import MEDIA_TYPES
-from app.paging import Page, Paging, paged_by
 
 router = APIRouter(prefix="/v1/orgs/{org_id}/exports", route_class=TransactionalRoute, tags=["exports"])
 

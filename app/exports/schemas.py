@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from app.schemas import Out
+from app.core.schemas import Out
 
 
 class ExportFormat(StrEnum):

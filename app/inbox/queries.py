@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.paging import Paging
+from app.core.paging import Paging
 
 
 def _person(name: str) -> str:

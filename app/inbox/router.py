@@ -5,11 +5,11 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from app.auth.access import SignedIn
-from app.db import Db, TransactionalRoute
+from app.authz.access import SignedIn
+from app.core.db import Db, TransactionalRoute
+from app.core.paging import Page, Paging, paged_by
 from app.inbox import queries
 from app.inbox.schemas import ActionOut, InboxEntryOut, InboxOut
-from app.paging import Page, Paging, paged_by
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["me"])
 

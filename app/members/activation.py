@@ -14,11 +14,11 @@ from sqlalchemy import LargeBinary, Uuid, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.cipher import Cipher
-from app.db import on_constraint
-from app.errors import Unavailable
-from app.jobs.queue import Busy, Job, Payload, Worker, enqueue
-from app.keys.indexing import hold_indexes
+from app.blind_index.keys import hold_indexes
+from app.core.cipher import Cipher
+from app.core.db import on_constraint
+from app.core.errors import Unavailable
+from app.queue.jobs import Busy, Job, Payload, Worker, enqueue
 
 # Registering a phone and adding a row with it, at once, must not miss each other: both take the phone's lock before
 # they look for the other, so that whoever comes second sees what the first committed. An account that changes is held

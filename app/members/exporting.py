@@ -7,18 +7,18 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.operations import record
-from app.auth.access import OrgScope
-from app.auth.permissions import Permission
-from app.cipher import Cipher
+from app.audit_log.entries import record
+from app.authz.access import OrgScope
+from app.authz.permissions import Permission
+from app.core.calendar import SHANGHAI
+from app.core.cipher import Cipher
+from app.core.phones import mask
 from app.exports.kinds import Asked, Cell, Column, ExportKind, Sheet
 from app.exports.operations import create_export
 from app.exports.schemas import ExportOut
 from app.members import queries
 from app.members.queries import MemberFilter
 from app.members.schemas import InactiveReason, MemberExportCreate
-from app.phones import mask
-from app.points.days import SHANGHAI
 
 BATCH = 1000
 

@@ -6,12 +6,12 @@ from uuid import UUID
 from sqlalchemy import and_, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.admins.tables import OrgAdmin
-from app.auth.tables import User
-from app.errors import NotFound
-from app.etags import require_version
+from app.core.errors import NotFound
+from app.core.etags import require_version
 from app.members.errors import MemberIsAdmin
-from app.members.tables import Member
+from app.schema.admins import OrgAdmin
+from app.schema.auth import User
+from app.schema.members import Member
 
 
 async def hold_member(db: AsyncConnection, org_id: UUID, member_id: UUID, version: int | None) -> Any:

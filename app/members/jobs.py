@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from app.exports.jobs import export_job
-from app.jobs.queue import Job
 from app.members import activation
 from app.members.exporting import MEMBERS
 from app.members.imports import jobs as imports
+from app.queue.jobs import Job
 
 JOBS: Mapping[str, Job] = {**activation.JOBS, **imports.JOBS, **export_job(MEMBERS)}

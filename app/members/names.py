@@ -11,7 +11,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from app.text import PersonName, has_unshowable
+from app.core.text import PersonName, has_unshowable
 
 LONGEST = 50
 

@@ -9,12 +9,12 @@ from sqlalchemy import func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.operations import record
-from app.auth.access import OrgScope
-from app.auth.tables import User
-from app.cipher import Cipher
-from app.db import on_constraint
-from app.keys.indexing import Indexing, hold_indexes
+from app.audit_log.entries import record
+from app.authz.access import OrgScope
+from app.blind_index.keys import Indexing, hold_indexes
+from app.core.cipher import Cipher
+from app.core.db import on_constraint
+from app.core.search import spell_person
 from app.members import queries
 from app.members.activation import activate_member, deactivate_member, hold_phones
 from app.members.errors import PartyMembersOnly, PhoneExists
@@ -22,11 +22,11 @@ from app.members.holding import hold_member, refuse_admin
 from app.members.places import place
 from app.members.schemas import MemberCreate, MemberOut, MemberUpdate
 from app.members.sealing import seal_phone
-from app.members.tables import Activation, Member, Place
-from app.orgs.locking import hold_office
+from app.orgs.locks import hold_office
 from app.orgs.names import Kind
-from app.orgs.tables import Org
-from app.search import spell_person
+from app.schema.auth import User
+from app.schema.members import Activation, Member, Place
+from app.schema.orgs import Org
 
 
 async def create_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, body: MemberCreate) -> MemberOut:

@@ -7,16 +7,16 @@ from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.operations import record
-from app.auth.access import OrgScope
-from app.cipher import Cipher
-from app.db import on_constraint
+from app.audit_log.entries import record
+from app.authz.access import OrgScope
+from app.core.cipher import Cipher
+from app.core.db import on_constraint
 from app.members import queries
 from app.members.holding import hold_member, is_admin, touch
 from app.members.schemas import MemberOut, PlacesUpdate
-from app.members.tables import Place
 from app.orgs.errors import UnknownUnit
-from app.orgs.locking import hold_office
+from app.orgs.locks import hold_office
+from app.schema.members import Place
 
 _SET_PLACES = text("""
 WITH wanted AS (SELECT unnest(CAST(:units AS uuid[])) AS unit_id),

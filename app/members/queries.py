@@ -25,17 +25,17 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
-from app.auth.tables import User
-from app.cipher import Cipher
-from app.errors import NotFound
-from app.keys.indexing import last4_parts
+from app.blind_index.keys import last4_parts
+from app.core.cipher import Cipher
+from app.core.errors import NotFound
+from app.core.paging import Page, Paging
+from app.core.phones import mask
+from app.core.search import name_matches
+from app.hierarchy import tree
 from app.members.schemas import InactiveReason, MemberOut
-from app.members.tables import Activation, LinkRequest, Member, Place
-from app.orgs import tree
-from app.orgs.tables import Unit
-from app.paging import Page, Paging
-from app.phones import mask
-from app.search import name_matches
+from app.schema.auth import User
+from app.schema.members import Activation, LinkRequest, Member, Place
+from app.schema.orgs import Unit
 
 _Linked = aliased(User, name="linked")
 _Holder = aliased(User, name="holder")

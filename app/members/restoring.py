@@ -7,20 +7,20 @@ from uuid import UUID
 from sqlalchemy import func, literal_column, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.operations import record
-from app.auth.access import OrgScope
-from app.cipher import Cipher
-from app.db import on_constraint
-from app.errors import NotFound
-from app.keys.indexing import hold_indexes
+from app.audit_log.entries import record
+from app.authz.access import OrgScope
+from app.blind_index.keys import hold_indexes
+from app.core.cipher import Cipher
+from app.core.db import on_constraint
+from app.core.errors import NotFound
+from app.core.paging import Page, Paging
+from app.core.phones import mask
 from app.members import queries
 from app.members.activation import activate_member, hold_phones
 from app.members.errors import PhoneExists
 from app.members.schemas import MemberOut, RemovedMemberOut
-from app.members.tables import Member
-from app.orgs.locking import hold_office
-from app.paging import Page, Paging
-from app.phones import mask
+from app.orgs.locks import hold_office
+from app.schema.members import Member
 
 _RECENTLY = Member.removed_at > func.now() - literal_column("interval '30 days'")
 

@@ -5,12 +5,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from app.auth.access import Can, OrgScope
-from app.auth.permissions import Permission
-from app.cipher import CipherDep
-from app.db import Db, TransactionalRoute
-from app.errors import english, problems
-from app.etags import EditedMeanwhile, IfMatch, etag
+from app.authz.access import Can, OrgScope
+from app.authz.permissions import Permission
+from app.core.cipher import CipherDep
+from app.core.db import Db, TransactionalRoute
+from app.core.errors import english, problems
+from app.core.etags import EditedMeanwhile, IfMatch, etag
+from app.core.paging import Page, Paging, paged_by
+from app.core.text import SearchText
 from app.exports.errors import TooManyExports
 from app.exports.schemas import ExportOut
 from app.members import exporting, operations, places, queries, restoring
@@ -27,8 +29,6 @@ from app.members.schemas import (
     RemovedMemberOut,
 )
 from app.orgs.errors import UnknownUnit
-from app.paging import Page, Paging, paged_by
-from app.text import SearchText
 
 router = APIRouter(prefix="/v1/orgs/{org_id}/members", route_class=TransactionalRoute, tags=["members"])
 

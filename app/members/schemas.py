@@ -7,11 +7,11 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
+from app.core.phones import Phone
+from app.core.schemas import Body, Out
+from app.core.text import SearchText
 from app.exports.schemas import ExportFormat
 from app.members.names import MemberName
-from app.phones import Phone
-from app.schemas import Body, Out
-from app.text import SearchText
 
 
 def _each_once(units: list[UUID]) -> list[UUID]:

@@ -3,7 +3,7 @@
 from typing import TypedDict
 from uuid import UUID
 
-from app.keys.indexing import Indexing
+from app.blind_index.keys import Indexing
 
 
 class SealedPhone(TypedDict):

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.errors import english
+from app.core.errors import english
 from app.orgs import names, queries
 from app.orgs.names import Advice
 from app.orgs.regions import level_of

@@ -1,6 +1,6 @@
 """What is refused about orgs and units, and what to do instead."""
 
-from app.errors import Conflict, Forbidden, Problem
+from app.core.errors import Conflict, Forbidden, Problem
 
 
 class UnknownRegion(Problem):
@@ -92,19 +92,7 @@ class UnitHasNoAdmins(Conflict):
     )
 
 
-class PromotionOpen(Conflict):
-    slug = "promotion-open"
-    zh, en = "该支部已有待接受的改设", "The unit is offered to somebody already"
-    advice_zh, advice_en = "请等待对方答复,或先撤回。", "Wait for their answer, or withdraw the offer first."
-
-
-class PromotionDecided(Conflict):
-    slug = "promotion-decided"
-    zh, en = "该改设已答复或已撤回", "The offer was answered or withdrawn already"
-    advice_zh, advice_en = "请刷新后查看。", "Read it again."
-
-
-class PromotionExpired(Problem):
-    status, slug = 410, "promotion-expired"
-    zh, en = "该改设已过期", "The offer has expired"
-    advice_zh, advice_en = "请组织管理员重新发出。", "Ask the organisation's admin to offer it again."
+class SiblingNameTaken(Conflict):
+    slug = "sibling-name-taken"
+    zh, en = "同一上级下已有同名组织", "The superior has a subordinate of this name already"
+    advice_zh, advice_en = "请其中一个组织先改名(S2)。", "Have one of the two renamed first (S2)."

@@ -22,17 +22,17 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
-from app.admins.tables import OrgAdmin
-from app.auth.access import OrgCard
-from app.auth.standing import CARD
-from app.certification.tables import Certification
-from app.errors import NotFound
-from app.members.tables import Member
-from app.orgs import tree
+from app.authz.access import OrgCard
+from app.authz.caller import CARD
+from app.core.errors import NotFound
+from app.core.paging import Paging
+from app.core.search import Spelling, name_matches
+from app.hierarchy import tree
 from app.orgs.regions import NATION
-from app.orgs.tables import Org, Unit
-from app.paging import Paging
-from app.search import Spelling, name_matches
+from app.schema.admins import OrgAdmin
+from app.schema.certification import Certification
+from app.schema.members import Member
+from app.schema.orgs import Org, Unit
 
 
 async def get_card(db: AsyncConnection, org_id: UUID) -> OrgCard:

@@ -1,29 +1,20 @@
 """Orgs, regions and name checks over HTTP."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from app.admins.errors import ChangeRequestOpen, ChangeRequestStale
-from app.auth.access import Can, OrgScope, Public, SignedIn
-from app.auth.errors import RealNameRequired
-from app.auth.permissions import Permission
-from app.certification.errors import SiblingNameTaken
-from app.cipher import CipherDep
-from app.db import Db, TransactionalRoute
-from app.errors import english, problems
-from app.etags import EditedMeanwhile, IfMatch, etag
-from app.orgs import closing, names, operations, queries
-from app.orgs.advice import advice_out, levels_advice, name_advice
-from app.orgs.errors import (
-    NameKindMismatch,
-    NameSuffixTyped,
-    NameUnshowable,
-    OrgHasSubordinates,
-    PartyMemberRequired,
-    UnknownRegion,
-)
+from app.authz.access import Can, OrgScope, Public, SignedIn
+from app.authz.permissions import Permission
+from app.core.db import Db, TransactionalRoute
+from app.core.errors import english, problems
+from app.core.etags import etag
+from app.core.paging import Page, Paging, paged_by
+from app.core.text import SearchText
+from app.orgs import names, queries
+from app.orgs.advice import advice_out, name_advice
+from app.orgs.errors import UnknownRegion
 from app.orgs.names import Kind
 from app.orgs.queries import OrgFilter
 from app.orgs.regions import NATION, find_region, level_of, list_regions_under, path_of, search_regions
@@ -32,21 +23,13 @@ from app.orgs.schemas import (
     NameCheckCreate,
     NameCheckOut,
     NameErrorOut,
-    OrgCreate,
-    OrgCreated,
     OrgFoundOut,
     OrgOut,
-    OrgUpdate,
-    OrgUpdated,
     RegionCode,
     RegionOut,
 )
-from app.paging import Page, Paging, paged_by
-from app.text import SearchText
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute)
-
-Writer = Annotated[OrgScope, Can(Permission.ORG_WRITE)]
 
 
 @router.get("/regions", tags=["orgs"], dependencies=[Public])
@@ -78,27 +61,6 @@ async def check_name(request: Request, user: SignedIn, body: NameCheckCreate, db
     ]
     advice = await name_advice(db, body.name, body.region_code) if not errors else []
     return NameCheckOut(errors=errors, advice=advice_out(request, advice))
-
-
-@router.post(
-    "/orgs",
-    status_code=201,
-    tags=["orgs"],
-    responses=problems(
-        RealNameRequired, PartyMemberRequired, UnknownRegion, NameSuffixTyped, NameKindMismatch, NameUnshowable
-    ),
-)
-async def create_org(
-    request: Request, response: Response, user: SignedIn, body: OrgCreate, db: Db, cipher: CipherDep
-) -> OrgCreated:
-    """Create an org of one's own; the caller becomes its main admin (S2, S4, S19)."""
-    org_id = await operations.create_org(db, cipher, user, body)
-    advice = await name_advice(db, body.name, body.region_code, but=org_id)
-    advice += await levels_advice(db, user.user_id)
-    card = await queries.get_card(db, org_id)
-    response.headers["Location"] = f"/v1/orgs/{org_id}"
-    response.headers["ETag"] = etag(card.version)
-    return OrgCreated.of(card, advice=advice_out(request, advice))
 
 
 def _filter(
@@ -137,52 +99,6 @@ async def read_org(scope: Annotated[OrgScope, Can(Permission.ORG_READ)], respons
     """An org's card: for its people, its admins and the admins of the orgs above it."""
     response.headers["ETag"] = etag(scope.org.version)
     return OrgOut.of(scope.org)
-
-
-WAITS: dict[int | str, dict[str, Any]] = {
-    202: {"model": OrgUpdated, "description": "The new name waits for the superior's consent."}
-}
-
-
-@router.patch(
-    "/orgs/{org_id}",
-    tags=["orgs"],
-    responses=WAITS
-    | problems(
-        EditedMeanwhile,
-        UnknownRegion,
-        NameSuffixTyped,
-        NameKindMismatch,
-        NameUnshowable,
-        SiblingNameTaken,
-        ChangeRequestOpen,
-        ChangeRequestStale,
-    ),
-)
-async def update_org(
-    request: Request, response: Response, scope: Writer, body: OrgUpdate, version: IfMatch, db: Db
-) -> OrgUpdated:
-    """Edit the org's card. A new name holds at once (200) where there is no superior; otherwise it becomes a change
-    request that the superior decides on (202), and the name stays until then (S5)."""
-    waiting = await operations.update_org(db, scope, body, version)
-    if waiting is not None:
-        response.status_code = 202
-    card = await queries.get_card(db, scope.org_id)
-    name = body.name or card.name
-    advice = await name_advice(db, name, card.region_code, but=scope.org_id) if body.name is not None else []
-    advice += await levels_advice(db, scope.user.user_id) if body.region_code is not None else []
-    response.headers["ETag"] = etag(card.version)
-    return OrgUpdated.of(card, advice=advice_out(request, advice), change_request_id=waiting)
-
-
-@router.put("/orgs/{org_id}/closure", tags=["orgs"], responses=problems(EditedMeanwhile, OrgHasSubordinates))
-async def close_org(response: Response, scope: Writer, version: IfMatch, db: Db) -> OrgOut:
-    """Close the org for good, once no org stands under it. It leaves its superior, whatever waits for it ends, and
-    its history can still be read."""
-    await closing.close_org(db, scope, version)
-    card = await queries.get_card(db, scope.org_id)
-    response.headers["ETag"] = etag(card.version)
-    return OrgOut.of(card)
 
 
 @router.get("/me/orgs", tags=["me"])

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from app.auth.access import OrgCard
+from app.authz.access import OrgCard
+from app.core.schemas import Body, Out
 from app.orgs.names import Kind
 from app.orgs.regions import Level, level_of, path_of
-from app.schemas import Body, Out
 
 RegionCode = Annotated[
     str,

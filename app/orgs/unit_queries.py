@@ -8,8 +8,8 @@ from sqlalchemy import exists, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
-from app.orgs import tree
-from app.orgs.tables import Unit
+from app.hierarchy import tree
+from app.schema.orgs import Unit
 
 _Below = aliased(Unit, name="below")
 

@@ -5,11 +5,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from app.auth.access import Can, OrgScope
-from app.auth.permissions import Permission
-from app.db import Db, TransactionalRoute
-from app.errors import problems
-from app.etags import EditedMeanwhile, IfMatch, etag
+from app.authz.access import Can, OrgScope
+from app.authz.permissions import Permission
+from app.core.db import Db, TransactionalRoute
+from app.core.errors import problems
+from app.core.etags import EditedMeanwhile, IfMatch, etag
+from app.core.paging import Page, Paging, paged_by
 from app.orgs import queries, units
 from app.orgs.errors import (
     UnitHasNoAdmins,
@@ -21,7 +22,6 @@ from app.orgs.errors import (
     UnknownUnit,
 )
 from app.orgs.unit_schemas import UnitCreate, UnitOut, UnitUpdate
-from app.paging import Page, Paging, paged_by
 
 router = APIRouter(prefix="/v1/orgs/{org_id}/units", route_class=TransactionalRoute, tags=["units"])
 

@@ -9,16 +9,16 @@ from uuid import UUID
 from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.operations import record
-from app.auth.access import OrgScope
-from app.db import on_constraint
-from app.errors import NotFound
-from app.etags import require_version
-from app.orgs import tree
+from app.audit_log.entries import record
+from app.authz.access import OrgScope
+from app.core.db import on_constraint
+from app.core.errors import NotFound
+from app.core.etags import require_version
+from app.hierarchy import tree
 from app.orgs.errors import UnitHasPeople, UnitHasUnits, UnitNameTaken, UnitTooDeep, UnitUnderItself, UnknownUnit
-from app.orgs.locking import hold
-from app.orgs.tables import Promotion, Unit
+from app.orgs.locks import hold
 from app.orgs.unit_schemas import UnitCreate, UnitUpdate
+from app.schema.orgs import Promotion, Unit
 
 _REFUSALS = (
     ("units_org_id_parent_id_name_key", UnitNameTaken),

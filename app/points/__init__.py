@@ -1,0 +1,1 @@
+"""The ledger of point events, append-only, in monthly partitions. Table: `point_events`. Door: `router`."""

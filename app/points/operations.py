@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.operations import record
-from app.auth.access import ServiceScope
-from app.cipher import Cipher
+from app.audit_log.entries import record
+from app.authz.access import ServiceScope
+from app.core.cipher import Cipher
 from app.points.schemas import Outcome, PointEventCreate, PointEventsOut
 
 DAYS_BACK = 30

@@ -5,13 +5,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from app.auth.access import Service, ServiceScope, SignedIn
-from app.auth.errors import ScopeMissing
-from app.cipher import CipherDep
-from app.db import Db, TransactionalRoute
-from app.errors import problems
+from app.authz.access import Service, ServiceScope, SignedIn
+from app.authz.errors import ScopeMissing
+from app.core.calendar import today
+from app.core.cipher import CipherDep
+from app.core.db import Db, TransactionalRoute
+from app.core.errors import problems
 from app.points import operations, queries
-from app.points.days import today
 from app.points.schemas import MyPointsOut, PointEventsCreate, PointEventsOut
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute)

@@ -8,8 +8,8 @@ from uuid import UUID
 from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
-from app.phones import Phone
-from app.schemas import Body, Out
+from app.core.phones import Phone
+from app.core.schemas import Body, Out
 
 MAX_POINTS = 100_000
 MAX_BATCH = 1000

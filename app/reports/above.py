@@ -8,13 +8,13 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Uuid, and_, bindparam, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.admins.tables import OrgAdmin
-from app.driver import DriverStatement
-from app.orgs import tree
+from app.core.driver import DriverStatement
+from app.hierarchy import tree
 from app.reports.kept import DAYS, find_kept, kept
 from app.reports.periods import Span, end_of
 from app.reports.recount import recounted
 from app.reports.withholding import judged, judged_parts
+from app.schema.admins import OrgAdmin
 
 
 async def days_withheld_above(

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
 
-from app.auth.access import Can, OrgScope
-from app.auth.permissions import Permission
-from app.cipher import CipherDep
-from app.db import Db, TransactionalRoute
-from app.errors import english, problems
+from app.authz.access import Can, OrgScope
+from app.authz.permissions import Permission
+from app.core.cipher import CipherDep
+from app.core.db import Db, TransactionalRoute
+from app.core.errors import english, problems
 from app.exports.errors import TooManyExports
 from app.exports.kinds import ExportKind
 from app.exports.operations import create_export

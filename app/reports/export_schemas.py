@@ -7,11 +7,11 @@ from uuid import UUID
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
+from app.core.calendar import today
+from app.core.schemas import Body
 from app.exports.schemas import ExportFormat
-from app.points.days import today
 from app.reports.periods import DAYS_KEPT, Period, first_day_kept
 from app.reports.schemas import RankBy, Sort
-from app.schemas import Body
 
 
 class ReportExport(Body):

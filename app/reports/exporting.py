@@ -9,9 +9,9 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
-from app.auth.permissions import Permission
+from app.authz.permissions import Permission
+from app.core.paging import Paging
 from app.exports.kinds import Asked, Cell, Column, ExportKind, Sheet
-from app.paging import Paging
 from app.reports import reading
 from app.reports.charts import Bars, Line
 from app.reports.export_schemas import OverviewExport, RankingExport, ReportExport, TrendExport, UnitsExport

@@ -8,10 +8,10 @@ from sqlalchemy import CTE, ColumnElement, Date, FromClause, and_, any_, bindpar
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.driver import DriverStatement
-from app.points.tables import PointFact
+from app.core.driver import DriverStatement
 from app.reports.recount import COUNTS
-from app.reports.tables import EdgeFact, KeptDay, OrgTotal, PlaceFact, TreeEdge
+from app.schema.points import PointFact
+from app.schema.reports import EdgeFact, KeptDay, OrgTotal, PlaceFact, TreeEdge
 
 DAYS: ColumnElement[Any] = bindparam("days", type_=ARRAY(Date))
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 
-from app.points.days import SHANGHAI, today
+from app.core.calendar import SHANGHAI, today
 
 DAYS_KEPT = 400
 

@@ -38,15 +38,15 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.driver import DriverStatement
-from app.errors import Invalid
-from app.orgs.tables import Org
-from app.paging import Paging
+from app.core.driver import DriverStatement
+from app.core.errors import Invalid
+from app.core.paging import Paging
 from app.reports.kept import DAYS, as_of, find_kept, is_kept, kept
 from app.reports.periods import Span, end_of
 from app.reports.recount import COUNTS, SpanAsked, recounted
 from app.reports.schemas import Sort
 from app.reports.withholding import exposed, judged, too_few
+from app.schema.orgs import Org
 
 Rows = Sequence[Any]
 """Rows whose values are had by name: `row["members"]`."""

@@ -32,19 +32,19 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.driver import DriverStatement
-from app.errors import NotFound
-from app.members.tables import Member, Place
-from app.orgs import tree
-from app.orgs.tables import Unit
-from app.paging import Paging
-from app.points.days import today
+from app.core.calendar import today
+from app.core.driver import DriverStatement
+from app.core.errors import NotFound
+from app.core.paging import Paging
+from app.hierarchy import tree
 from app.reports.kept import as_of
 from app.reports.periods import Span
 from app.reports.recount import day_rows
 from app.reports.schemas import RankBy, RankOut, rank_of
 from app.reports.score_steps import better
-from app.reports.tables import KeptDay, OrgScore, OrgTotal, Standing
+from app.schema.members import Member, Place
+from app.schema.orgs import Unit
+from app.schema.reports import KeptDay, OrgScore, OrgTotal, Standing
 
 AROUND = 5
 

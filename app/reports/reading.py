@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.paging import Page, encode_cursor
+from app.core.paging import Page, encode_cursor
 from app.reports import queries
 from app.reports.above import days_withheld_above
 from app.reports.periods import Span, first_day_kept

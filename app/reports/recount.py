@@ -28,11 +28,11 @@ from sqlalchemy import (
     union_all,
 )
 
-from app.members.tables import Activation, Member, Place
-from app.orgs import tree
-from app.points.tables import PointFact, UserDay
+from app.hierarchy import tree
 from app.reports.periods import Span
-from app.reports.tables import MemberPhone
+from app.schema.members import Activation, Member, Place
+from app.schema.points import PointFact, UserDay
+from app.schema.reports import MemberPhone
 
 COUNTS = ("members", "activated", "active", "points")
 

@@ -6,12 +6,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from app.auth.access import Can, OrgScope
-from app.auth.permissions import Permission, Role
-from app.db import Db, TransactionalRoute
-from app.errors import Invalid
-from app.paging import Page, Paging, paged_by
-from app.points.days import today
+from app.authz.access import Can, OrgScope
+from app.authz.permissions import Permission, Role
+from app.core.calendar import today
+from app.core.db import Db, TransactionalRoute
+from app.core.errors import Invalid
+from app.core.paging import Page, Paging, paged_by
+from app.core.settings import Settings
 from app.reports import reading
 from app.reports.periods import DAYS_KEPT, Period, Span
 from app.reports.queries import Listing
@@ -28,7 +29,6 @@ from app.reports.schemas import (
     TrendOut,
     UnitsOut,
 )
-from app.settings import Settings
 
 router = APIRouter(prefix="/v1/orgs/{org_id}", route_class=TransactionalRoute, tags=["reports"])
 

@@ -7,9 +7,9 @@ from uuid import UUID
 
 from pydantic import Field
 
-from app.paging import Page
+from app.core.paging import Page
+from app.core.schemas import Out
 from app.reports.periods import Period
-from app.schemas import Out
 
 
 class FiguresOut(Out):

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, FromClause, Integer, case, cast, func, select
 
 from app.reports.schemas import RankBy
-from app.reports.tables import ScoreStep
+from app.schema.reports import ScoreStep
 
 LAST_7, TOTAL = 0, 1
 """The kinds of steps."""

@@ -13,11 +13,11 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.members.tables import Activation, Place
-from app.orgs import tree
-from app.orgs.tables import Unit
+from app.hierarchy import tree
 from app.reports.periods import Span
 from app.reports.recount import COUNTS, points_of, stood, summed
+from app.schema.members import Activation, Place
+from app.schema.orgs import Unit
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.audit.operations import Actor
-from app.auth.operators import add_operator
+from app.audit_log.entries import Actor
+from app.auth.operators.operators import add_operator
 from tests.acts import Json, actions, add_admin, ask, certify, done, invite, list_all, refusal
 from tests.auth.authenticator import prove_key, register_key
 from tests.people import People, Person, fresh_org_name, fresh_phone

@@ -2,8 +2,8 @@
 
 from fastapi import FastAPI
 
-from app.audit.operations import Actor
-from app.auth.operators import add_operator
+from app.audit_log.entries import Actor
+from app.auth.operators.operators import add_operator
 from tests.auth.authenticator import prove_key, register_key
 from tests.people import People, Person, fresh_phone
 

@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page
 
-from app.settings import Settings
+from app.core.settings import Settings
 from tests.auth.live import served_at_its_own_address
 from tests.browser import chromium
 from tests.people import People, Person

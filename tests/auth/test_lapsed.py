@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.auth.lapsed import delete_lapsed
+from app.auth.cleanup import delete_lapsed
 from tests.auth.scanning import Console
 from tests.people import People, Person
 

@@ -10,11 +10,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from typer.testing import CliRunner
 
-from app.audit.operations import Actor
+from app.audit_log.entries import Actor
 from app.auth.clients import create_client, list_clients
-from app.auth.commands import clients
-from app.auth.operators import remove_operator
-from app.settings import Settings
+from app.auth.operators.operators import remove_operator
+from app.commands.auth import clients
+from app.core.settings import Settings
 from tests.auth.authenticator import SoftKey, prove_key, register_key, try_registering
 from tests.auth.operating import enrol, enrolled_operator
 from tests.people import People, Person, fresh_id_number, fresh_name, fresh_phone

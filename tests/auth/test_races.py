@@ -15,11 +15,11 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.operations import Actor
-from app.auth.registration import find_or_register_user
-from app.cipher import Cipher, hash_secret
+from app.audit_log.entries import Actor
+from app.auth.accounts.registration import find_or_register_user
+from app.core.cipher import Cipher, hash_secret
+from app.core.settings import Settings
 from app.main import create_app
-from app.settings import Settings
 from tests.acts import add_admin
 from tests.auth.authenticator import challenge, register_key
 from tests.auth.operating import enrolled_operator

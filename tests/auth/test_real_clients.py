@@ -16,8 +16,8 @@ from authlib.integrations.httpx_client import AsyncOAuth2Client as UntypedClient
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 from fastapi import FastAPI
 
-from app.auth import device_authorizations
-from app.settings import Settings
+from app.auth.device_flow import authorizations as device_authorizations
+from app.core.settings import Settings
 from tests.auth.live import served_at_its_own_address
 from tests.people import People, Person
 

@@ -7,9 +7,9 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.audit.operations import Actor
+from app.audit_log.entries import Actor
 from app.auth.clients import create_client, revoke_client, rotate_secret
-from app.auth.tokens import TokenVerifier
+from app.authz.tokens import TokenVerifier
 from tests.people import People
 
 SCOPE = "point-events:write"

@@ -9,8 +9,8 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core.settings import Settings
 from app.main import create_app
-from app.settings import Settings
 from tests.auth.scanning import sign_in_console
 from tests.people import People, Person
 

@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.qr import draw_svg
+from app.core.qr import draw_svg
 from tests.acts import apply, certify, done, invite, list_all
 from tests.people import People
 

@@ -10,20 +10,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.points.days import SHANGHAI
-from tests.acts import (
-    Json,
-    actions,
-    add_admin,
-    add_member,
-    add_unit,
-    apply,
-    certify,
-    done,
-    invite,
-    list_all,
-    refusal,
-)
+from app.core.calendar import SHANGHAI
+from tests.acts import Json, actions, add_admin, add_member, add_unit, apply, certify, done, invite, list_all, refusal
 from tests.people import People, Person, fresh_phone
 from tests.points.services import event, sign_in_service
 

@@ -12,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 from playwright.async_api import Browser
 
-from app.settings import Settings
+from app.core.settings import Settings
 from tests.browser import Screen, chromium, screen
 from tests.live import serving
 from tests.people import Person

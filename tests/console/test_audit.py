@@ -9,8 +9,8 @@ from pathlib import Path
 
 import httpx
 
-from app.console.audit_words import kinds_of, what_was_done
-from app.console.rendering import Words
+from app.console.audit.words import kinds_of, what_was_done
+from app.console.frame.words import Words
 from tests.acts import add_admin, add_member, add_unit, done
 from tests.console.conftest import let_in
 from tests.people import People

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from app.qr import draw_png
+from app.core.qr import draw_png
 from tests.browser import HAND, Screen, chromium, screen
 from tests.console.conftest import OpenScreen, SignIn
 from tests.console.test_lapses import code_on

@@ -2,9 +2,9 @@
 
 import pytest
 
-from app.console.confirmations import Confirmation
-from app.console.forms import Form, is_typed
-from app.console.notices import Undo
+from app.console.frame.confirmations import Confirmation
+from app.console.frame.forms import Form, is_typed
+from app.console.frame.notices import Undo
 
 
 async def nothing(_: str) -> None:

@@ -4,8 +4,8 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import get_args
 
-from app.console import home
-from app.console.rendering import Words
+from app.console.frame.words import Words
+from app.console.home import pages as home
 from app.inbox.schemas import Kind
 from tests.acts import actions, add_member, add_unit, done
 from tests.console.desk import HOSTILE, SitDown

@@ -11,9 +11,9 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Route, expect
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.operations import Actor
+from app.audit_log.entries import Actor
 from app.auth.clients import create_client
-from app.console.rendering import LANGUAGE
+from app.console.frame.words import LANGUAGE
 from tests.auth.scanning import Console
 from tests.browser import DESK, HAND, Screen
 from tests.console.conftest import OpenScreen, SignIn

@@ -11,9 +11,9 @@ from playwright.async_api import Route, expect
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.auth.session_cookies import CarriedSession
-from app.cipher import Cipher
-from app.settings import Settings
+from app.authz.cookies import CarriedSession
+from app.core.cipher import Cipher
+from app.core.settings import Settings
 from tests.browser import Screen
 from tests.console.conftest import OpenScreen, SignIn
 from tests.people import People, fresh_org_name

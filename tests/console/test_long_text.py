@@ -74,18 +74,32 @@ async def test_no_text_is_too_long_for_a_form(
     at, phone = f"/console/orgs/{org['id']}", {"phone": fresh_phone()}
     row, certifying, keys = f"{at}/members/{member['id']}", f"{at}/certification", "/console/security/keys"
     sent = [
-        Sent("new_member.html", "name", f"{at}/members", PERSON, phone),
-        Sent("new_member.html", "phone", f"{at}/members", PHONE, {"name": "王伟"}),
-        Sent("member_form.html", "name", row, PERSON),
-        Sent("member_form.html", "phone", row, PHONE, {"name": "王伟"}),
-        Sent("new_person_transfer.html", "org_name", f"{row}/transfers", NAME, {"region_code": "320102"}),
-        Sent("new_person_transfer.html", "region", f"{row}/transfers", "请填写名称并选择地区", {"org_name": "某党委"}),
-        Sent("selection.html", "count", f"{at}/selection/removal", "与人数不一致", {"member_id": member["id"]}),
-        Sent("unit_form.html", "name", f"{at}/units", NAME),
-        Sent("unit_form.html", "name", f"{at}/units/{unit['id']}", NAME),
-        Sent("unit_removal.html", "name", f"{at}/units/{unit['id']}/removal", UNLIKE),
-        Sent("naming_field.html", "new_name", f"{at}/settings/renames", FULL_NAME),
-        Sent("naming_field.html", "new_name", f"{certifying}/promotions", FULL_NAME, {"unit_id": unit["id"], **phone}),
+        Sent("directory/new_member.html", "name", f"{at}/members", PERSON, phone),
+        Sent("directory/new_member.html", "phone", f"{at}/members", PHONE, {"name": "王伟"}),
+        Sent("directory/member_form.html", "name", row, PERSON),
+        Sent("directory/member_form.html", "phone", row, PHONE, {"name": "王伟"}),
+        Sent("directory/new_person_transfer.html", "org_name", f"{row}/transfers", NAME, {"region_code": "320102"}),
+        Sent(
+            "directory/new_person_transfer.html",
+            "region",
+            f"{row}/transfers",
+            "请填写名称并选择地区",
+            {"org_name": "某党委"},
+        ),
+        Sent(
+            "directory/selection.html", "count", f"{at}/selection/removal", "与人数不一致", {"member_id": member["id"]}
+        ),
+        Sent("directory/unit_form.html", "name", f"{at}/units", NAME),
+        Sent("directory/unit_form.html", "name", f"{at}/units/{unit['id']}", NAME),
+        Sent("directory/unit_removal.html", "name", f"{at}/units/{unit['id']}/removal", UNLIKE),
+        Sent("settings/naming_field.html", "new_name", f"{at}/settings/renames", FULL_NAME),
+        Sent(
+            "settings/naming_field.html",
+            "new_name",
+            f"{certifying}/promotions",
+            FULL_NAME,
+            {"unit_id": unit["id"], **phone},
+        ),
         Sent("certification/new_promotion.html", "phone", f"{certifying}/promotions", PHONE, {"new_name": "某党委"}),
         Sent("settings/reason_field.html", "reason", f"{at}/settings/renames", REASON, {"new_name": "某党委"}),
         Sent(
@@ -96,12 +110,12 @@ async def test_no_text_is_too_long_for_a_form(
             {"main_admin_id": helper.user_id},
         ),
         Sent("settings/new_admin.html", "phone", f"{at}/settings/admin-invitations", PHONE),
-        Sent("confirmation_fields.html", "name", f"{at}/settings/closure", UNLIKE),
-        Sent("confirmation_fields.html", "reason", f"{at}/settings/received/{renamed['id']}/refusal", REASON),
-        Sent("confirmation_fields.html", "reason", f"{certifying}/applications/{applied['id']}/refusal", REASON),
-        Sent("confirmation_fields.html", "reason", f"{certifying}/transfers/{transfer['id']}/refusal", REASON),
+        Sent("frame/confirmation_fields.html", "name", f"{at}/settings/closure", UNLIKE),
+        Sent("frame/confirmation_fields.html", "reason", f"{at}/settings/received/{renamed['id']}/refusal", REASON),
+        Sent("frame/confirmation_fields.html", "reason", f"{certifying}/applications/{applied['id']}/refusal", REASON),
+        Sent("frame/confirmation_fields.html", "reason", f"{certifying}/transfers/{transfer['id']}/refusal", REASON),
         Sent(
-            "confirmation_fields.html",
+            "frame/confirmation_fields.html",
             "reason",
             f"/phone/inbox/change-request/{org['id']}/{renamed['id']}/refusal",
             REASON,
@@ -118,9 +132,9 @@ async def test_no_text_is_too_long_for_a_form(
             "certification/transfer_decision.html", "name", f"{certifying}/transfers/{transfer['id']}/release", UNLIKE
         ),
         Sent("certification/new_invitation.html", "max_uses", f"{certifying}/invitations", "请填写 1 至 10000 的整数"),
-        Sent("security.html", "name", keys, NAME),
-        Sent("security.html", "name", f"{keys}/{key}/name", NAME),
-        Sent("security.html", "name", f"{keys}/{key}/removal", UNLIKE),
+        Sent("account/security.html", "name", keys, NAME),
+        Sent("account/security.html", "name", f"{keys}/{key}/name", NAME),
+        Sent("account/security.html", "name", f"{keys}/{key}/removal", UNLIKE),
         Sent("phone/sign_in.html", "phone", "/phone/codes", PHONE),
         Sent("phone/code.html", "code", "/phone/session", "验证码不正确或已过期", phone, keeps=False),
         Sent("phone/id_card.html", "name", "/phone/verification/id-card", PERSON),
@@ -137,9 +151,9 @@ async def test_no_text_is_too_long_for_a_form(
         Sent("phone/new_org.html", "region", "/phone/orgs", "请填写名称并选择地区", {"name": "某党委"}),
     ]
     searches = {
-        ("directory_people.html", "q"): f"{at}/members",
-        ("directory.html", "wanted"): f"{at}/units/found",
-        ("subordinates.html", "wanted"): f"{at}/subordinates/found",
+        ("directory/directory_people.html", "q"): f"{at}/members",
+        ("directory/directory.html", "wanted"): f"{at}/units/found",
+        ("certification/hierarchy.html", "wanted"): f"{at}/subordinates/found",
         ("certification/subordinates.html", "wanted"): f"{certifying}/subordinates",
     }
     assert text_fields() == {(one.template, one.field) for one in sent} | set(searches)

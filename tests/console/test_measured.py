@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import fields
 
-from app.console.page_route import PageRoute
+from app.console.frame.page_route import PageRoute
 from app.console.site import routers
-from app.settings import Settings
+from app.core.settings import Settings
 from bench.made import Made
 from bench.pages import NO_PAGES, parts, whole
 

@@ -9,8 +9,8 @@ import httpx
 from PIL import Image
 
 from app.console.site import routers
-from app.qr import draw_png
-from app.settings import Environment, Settings
+from app.core.qr import draw_png
+from app.core.settings import Environment, Settings
 from tests.acts import add_admin, add_member, add_unit, apply, ask, certify, done, invite, invite_admin, list_all
 from tests.console.conftest import ORIGIN, pick_up
 from tests.console.desk import TO_TYPE

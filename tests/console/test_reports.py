@@ -8,7 +8,7 @@ from datetime import date
 import httpx
 import pytest
 
-from app.console.charts import draw
+from app.console.frame.charts import draw
 from tests.acts import Json, add_member, add_unit, certify
 from tests.console.conftest import ORIGIN, let_in
 from tests.people import People, Person

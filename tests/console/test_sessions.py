@@ -5,9 +5,9 @@ import base64
 import httpx
 import pytest
 
-from app.console.page_route import HEADERS
+from app.console.frame.page_route import HEADERS
+from app.core.settings import Settings
 from app.main import create_app
-from app.settings import Settings
 from tests.console.conftest import ORIGIN, let_in
 from tests.people import People
 

@@ -6,7 +6,7 @@ import httpx
 from fastapi import FastAPI
 
 from app.console.site import routers
-from app.settings import Settings
+from app.core.settings import Settings
 from tests.console.conftest import let_in
 from tests.people import People
 
@@ -40,8 +40,8 @@ async def test_the_first_pages_weigh_less_than_100_kb(visitor: httpx.AsyncClient
 
 async def test_no_page_holds_a_script_or_a_style_of_its_own(app: FastAPI) -> None:
     """The policy forbids them; a template that tried would be broken without a word."""
-    from app.console.page_route import HEADERS
-    from app.console.rendering import _environment
+    from app.console.frame.page_route import HEADERS
+    from app.console.frame.rendering import _environment
 
     policy = HEADERS["Content-Security-Policy"]
     assert "unsafe" not in policy
@@ -57,7 +57,7 @@ async def test_no_page_holds_a_script_or_a_style_of_its_own(app: FastAPI) -> Non
 
 async def test_every_page_is_a_page_of_its_site(settings: Settings) -> None:
     """Whatever is added goes through the sites' route class, which keeps session, policy and refusals."""
-    from app.console.page_route import PageRoute
+    from app.console.frame.page_route import PageRoute
 
     for router in routers(settings):
         for route in router.routes:

@@ -8,9 +8,9 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import app.main  # noqa: F401 — every room's refusals are known
-from app.console.advice import advice_on
-from app.console.rendering import ENGLISH, Words, _zone_named
-from app.errors import Problem
+from app.console.frame.advice import advice_on
+from app.console.frame.words import ENGLISH, Words, _zone_named
+from app.core.errors import Problem
 
 _ROOT = Path(str(files("app.console")))
 _SAID = re.compile(r"""\b(?:t|words|words_of\(request\))\(\s*(['"])((?:(?!\1).)*)\1""")

@@ -12,15 +12,15 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.auth.permissions import Permission
-from app.cipher import Undecryptable
+from app.authz.permissions import Permission
+from app.core.cipher import Undecryptable
+from app.core.settings import Settings
 from app.exports import jobs
 from app.exports.kinds import Asked, Cell, Column, ExportKind, Sheet
 from app.exports.queries import stream_content
 from app.exports.sheets import Outlet, draw
-from app.jobs.expiry import forget_expired
-from app.jobs.queue import Busy, Worker
-from app.settings import Settings
+from app.queue.jobs import Busy, Worker
+from app.worker.cleanup import forget_expired
 from tests.acts import Json, add_admin, add_member, add_unit, certify, done, list_all, refusal
 from tests.members.sheets import Work, open_xlsx
 from tests.people import People, Person, fresh_phone

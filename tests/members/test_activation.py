@@ -10,11 +10,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.auth import accounts, registration, verifications
-from app.jobs import worker as working
+from app.auth.accounts import accounts, registration
+from app.auth.verification import verifications
 from app.members import activation
 from app.members.activation import activate_user
 from app.members.imports import merge
+from app.worker import worker as working
 from tests.acts import Json, add_admin, add_member, add_unit, certify, done, refusal
 from tests.auth.test_accounts import change_code, close
 from tests.members.sheets import Work, check, members_of, read, xlsx

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.jobs.expiry import forget_expired
 from app.members.imports.jobs import needs_consent
+from app.worker.cleanup import forget_expired
 from tests.members.sheets import Work, check, members_of, merge, open_xlsx, read, rows_of, xlsx
 from tests.people import People, Person, fresh_name, fresh_phone
 

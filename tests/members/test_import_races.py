@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.cipher import Cipher
-from app.jobs import worker as working
-from app.jobs.queue import Busy, Worker
+from app.core.cipher import Cipher
+from app.core.settings import Settings
 from app.members import activation
 from app.members.imports import jobs, merge, operations
-from app.settings import Settings
+from app.queue.jobs import Busy, Worker
+from app.worker import worker as working
 from tests.members.sheets import Work, check, members_of, read, rows_of, upload, xlsx
 from tests.people import People, Person, fresh_name, fresh_phone
 

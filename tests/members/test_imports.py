@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.jobs import worker as working
+from app.core.paging import encode_cursor
 from app.members.imports import staging
-from app.paging import encode_cursor
+from app.worker import worker as working
 from tests.members.sheets import Work, check, members_of, merge, open_xlsx, read, rows_of, upload, xlsx
 from tests.people import People, Person, fresh_name, fresh_phone
 

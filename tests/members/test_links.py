@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.operations import record
+from app.audit_log.entries import record
 from app.members.links import operations
 from tests.acts import Json, add_admin, add_member, add_unit, done, list_all, refusal
 from tests.auth.test_accounts import close

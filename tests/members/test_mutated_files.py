@@ -9,13 +9,13 @@ from uuid import uuid4
 
 import pytest
 
-from app.cipher import Cipher
-from app.keys.indexing import Indexing
+from app.blind_index.keys import Indexing
+from app.core.cipher import Cipher
+from app.core.settings import Settings
 from app.members.imports.errors import SHEET_REFUSALS, SheetRefused
 from app.members.imports.reader import SheetRow
 from app.members.imports.rows import stage_rows
 from app.members.imports.uploads import inspect_upload
-from app.settings import Settings
 from tests.members.hostile import csv_of, ods, ods_row, workbook, xls
 from tests.members.mutants import Mutant, mutants, read_all
 from tests.members.sheets import HEADER, Work, check, read, upload, xlsx

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from app.text import has_unshowable
+from app.core.text import has_unshowable
 from tests.acts import Json, add_unit, apply, ask, certify, done, invite
 from tests.people import People, Person, fresh_phone
 

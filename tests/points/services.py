@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.audit.operations import Actor
+from app.audit_log.entries import Actor
 from app.auth.clients import create_client
 
 _serial = itertools.count()

@@ -14,10 +14,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.audit.operations import Actor
-from app.auth.access import ServiceScope
-from app.cipher import Cipher
-from app.points.days import SHANGHAI
+from app.audit_log.entries import Actor
+from app.authz.access import ServiceScope
+from app.core.calendar import SHANGHAI
+from app.core.cipher import Cipher
 from app.points.operations import record_point_events
 from app.points.schemas import PointEventCreate
 from tests.people import People, Person, fresh_phone

@@ -15,12 +15,12 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.audit.operations import Actor
-from app.auth import operators
-from app.auth.access import OperatorScope
-from app.auth.tables import User
-from app.cipher import Cipher
-from app.errors import NotFound, problem_of
+from app.audit_log.entries import Actor
+from app.auth.operators import operators
+from app.authz.access import OperatorScope
+from app.core.cipher import Cipher
+from app.core.errors import NotFound, problem_of
+from app.schema.auth import User
 from tests.members.sheets import upload
 from tests.people import Person, fresh_id_number, fresh_org_name
 

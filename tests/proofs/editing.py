@@ -15,8 +15,8 @@ from pathlib import Path
 from fastapi import FastAPI
 from pydantic import SecretStr
 
+from app.core.settings import Settings
 from app.main import create_app
-from app.settings import Settings
 from tests.acts import Json
 from tests.auth.racing import Answer, Caller
 from tests.people import fresh_org_name

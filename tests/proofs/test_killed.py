@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.settings import Settings
+from app.core.settings import Settings
 from tests.acts import Json, actions, certify, done, invite
 from tests.people import People, fresh_org_name
 from tests.processes import PATIENCE, free_port, program

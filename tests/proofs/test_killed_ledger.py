@@ -17,17 +17,17 @@ import httpx
 import psutil
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from app import postgres
-from app.audit.operations import Actor
+from app.audit_log.entries import Actor
 from app.auth.clients import create_client
-from app.db import engine_url
-from app.migration import migrate_to_head
-from app.points.days import today
-from app.reports.folding.verify import differences
+from app.core.calendar import today
+from app.core.db import engine_url
+from app.core.migration import migrate_to_head
+from app.embedded import postgres
+from app.reports.rollup.verify import differences
 from tests.points.services import event
 from tests.processes import PATIENCE, Program, free_port
-from tests.reports.test_folding import viewer_of
 from tests.reports.test_overview import settled_world
+from tests.reports.test_rollup import viewer_of
 from tests.reports.world import World, write_world
 
 KILLS = 100 if os.environ.get("XUEZU_PROOF") == "1" else 3

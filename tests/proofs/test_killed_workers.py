@@ -21,16 +21,17 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.audit.operations import Actor
-from app.auth import phone_codes, verifications
-from app.auth.limits import Limit
-from app.cipher import Cipher
-from app.keys.reindexing import rotate_index_key
+from app.audit_log.entries import Actor
+from app.auth.phone_codes import codes as phone_codes
+from app.auth.rate_limits import Limit
+from app.auth.verification import verifications
+from app.core.cipher import Cipher
+from app.core.settings import Settings, make_key
+from app.key_rotation.index_key import rotate_index_key
 from app.main import create_app
-from app.settings import Settings, make_key
 from tests.acts import add_admin, add_unit
 from tests.conftest import migrated_database
-from tests.keys.test_index_rotation import totals_differ
+from tests.key_rotation.test_index_key import totals_differ
 from tests.people import People, fresh_phone
 from tests.proofs.directory import UNITS, Directory
 from tests.proofs.invariants import assert_invariants, assert_rows
@@ -47,9 +48,9 @@ PATIENCE = 300
 _WORKER = """
 import asyncio
 from datetime import timedelta
-from app import logs
-from app.configuration import read_settings
-from app.jobs.worker import run_worker
+from app.core import logs
+from app.commands.configuration import read_settings
+from app.worker.worker import run_worker
 logs.configure("json", process="worker")
 asyncio.run(run_worker(read_settings(), silence=timedelta(seconds=2)))
 """

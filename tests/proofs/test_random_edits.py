@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.settings import Settings
+from app.core.settings import Settings
 from tests.acts import invite
 from tests.people import People
 from tests.proofs.editing import Editor, Part, edit, edit_elsewhere

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.points.days import today
-from app.reports.folding.cycle import fold, keep_days
+from app.core.calendar import today
+from app.reports.rollup.cycle import fold, keep_days
 from tests.people import People
 from tests.points.services import PointsService
 

@@ -9,13 +9,13 @@ import asyncpg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from app.db import engine_url
-from app.points.days import SHANGHAI, today
-from app.reports.folding import coming, cycle, score_steps
-from app.reports.folding.cycle import fold, keep_days
-from app.reports.folding.verify import differences
+from app.core.calendar import SHANGHAI, today
+from app.core.db import engine_url
+from app.reports.rollup import coming, cycle, score_steps
+from app.reports.rollup.cycle import fold, keep_days
+from app.reports.rollup.verify import differences
 from tests.conftest import migrated_database
-from tests.reports.test_folding import History, check_scores, check_totals, earn, fold_all, viewer_of
+from tests.reports.test_rollup import History, check_scores, check_totals, earn, fold_all, viewer_of
 from tests.reports.world import Range, Row, World, make_world, start_of_histories, write_world
 
 TOMORROW_TOO = 2

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.points.days import today
+from app.core.calendar import today
 from tests.acts import done
 from tests.exports.test_exports import content_of, rows_of_csv, rows_of_xlsx
 from tests.members.sheets import Work, open_xlsx

@@ -11,10 +11,10 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.certification.previews import count_what_moves
-from app.points.days import today
-from app.reports.folding.cycle import fold, keep_days
-from app.reports.folding.loop import keep_folding
-from app.settings import Settings
+from app.core.calendar import today
+from app.core.settings import Settings
+from app.reports.rollup.cycle import fold, keep_days
+from app.reports.rollup.loop import keep_folding
 from tests.people import People
 from tests.points.services import PointsService, event
 from tests.reports.test_overview import admin_of, settled_world

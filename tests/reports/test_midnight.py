@@ -6,15 +6,15 @@ from typing import Any
 import asyncpg
 import pytest
 
-from app.points import days
-from app.points.days import SHANGHAI, today
-from app.reports.folding.cycle import fold, keep_days
-from app.reports.folding.retention import drop_past_days, make_days_ahead
+from app.core import calendar as days
+from app.core.calendar import SHANGHAI, today
+from app.reports.rollup.cycle import fold, keep_days
+from app.reports.rollup.retention import drop_past_days, make_days_ahead
 from tests.points.services import event
 from tests.reports.scene import Scene
-from tests.reports.test_folding import earn
 from tests.reports.test_rankings import naive_ranking, pages, ranked_world
 from tests.reports.test_recount import report
+from tests.reports.test_rollup import earn
 
 
 def set_clock(monkeypatch: pytest.MonkeyPatch, at: datetime) -> None:

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.admins.tables import OrgAdmin
-from app.points.days import today
+from app.core.calendar import today
+from app.schema.admins import OrgAdmin
 from tests.people import People, Person
 from tests.points.services import PointsService
 from tests.reports.test_recount import report, send_events

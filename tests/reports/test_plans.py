@@ -10,11 +10,11 @@ from sqlalchemy import Text, cast, func, insert, literal, select, text
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.orgs.tables import Org
 from app.reports import queries
 from app.reports.queries import Viewer
 from app.reports.schemas import Sort
-from app.reports.tables import OrgTotal, TreeEdge
+from app.schema.orgs import Org
+from app.schema.reports import OrgTotal, TreeEdge
 from tests.people import People
 
 BELOW = 1_000

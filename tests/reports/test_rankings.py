@@ -9,13 +9,13 @@ import asyncpg
 import pytest
 from sqlalchemy import text, update
 
-from app.members.tables import Member, Place
-from app.paging import Paging, encode_cursor
-from app.points.days import today
-from app.reports.folding import score_steps
-from app.reports.folding.verify import differences
+from app.core.calendar import today
+from app.core.paging import Paging, encode_cursor
 from app.reports.rankings import AROUND, Ranked, read_ranking
+from app.reports.rollup import score_steps
+from app.reports.rollup.verify import differences
 from app.reports.schemas import RankBy
+from app.schema.members import Member, Place
 from tests.people import People, Person
 from tests.points.services import event
 from tests.reports.scene import Scene

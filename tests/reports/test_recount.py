@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.points.days import today
+from app.core.calendar import today
 from tests.people import People, Person
 from tests.points.services import PointsService, event
 from tests.reports.world import World, make_world, write_world

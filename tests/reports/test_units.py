@@ -7,7 +7,7 @@ from uuid import uuid4
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.points.days import today
+from app.core.calendar import today
 from app.reports.periods import Span
 from app.reports.recount import COUNTS
 from app.reports.units import read_units

@@ -13,15 +13,15 @@ import asyncpg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from app.db import engine_url
-from app.points.days import today
-from app.reports.folding import edges
-from app.reports.folding.cycle import fold, keep_days
-from app.reports.folding.points import BATCHES
-from app.reports.folding.rebuild import rebuild
-from app.reports.folding.verify import differences
+from app.core.calendar import today
+from app.core.db import engine_url
+from app.reports.rollup import edges
+from app.reports.rollup.cycle import fold, keep_days
+from app.reports.rollup.points import BATCHES
+from app.reports.rollup.rebuild import rebuild
+from app.reports.rollup.verify import differences
 from tests.conftest import migrated_database
-from tests.reports.test_folding import History, check_scores, check_totals, earn, fold_all, viewer_of
+from tests.reports.test_rollup import History, check_scores, check_totals, earn, fold_all, viewer_of
 from tests.reports.world import World, make_world, write_world
 
 

@@ -14,13 +14,13 @@ from uuid import UUID, uuid4
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.admins.tables import OrgAdmin
-from app.auth.tables import User
-from app.certification.tables import Certification
-from app.members.tables import Activation, Member, Place
-from app.orgs.tables import Org, Unit
-from app.points.days import SHANGHAI
+from app.core.calendar import SHANGHAI
 from app.reports.periods import end_of
+from app.schema.admins import OrgAdmin
+from app.schema.auth import User
+from app.schema.certification import Certification
+from app.schema.members import Activation, Member, Place
+from app.schema.orgs import Org, Unit
 from tests.people import fresh_org_name
 
 

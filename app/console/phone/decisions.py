@@ -8,25 +8,28 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Request, Response
 
 from app.admins.operations import accept_admin_invitation
-from app.auth.access import Can, OrgScope, SignedIn, UserScope
-from app.auth.permissions import Permission
+from app.authz.access import Can, OrgScope, SignedIn, UserScope
+from app.authz.permissions import Permission
 from app.certification import transfer_router as calls
 from app.certification.transfers import accept_transfer, release_transfer
-from app.cipher import Cipher, CipherDep
-from app.console import applications, changes, decisions, invited, links, person_transfers, transfers
-from app.console.confirmations import Confirmation, outcome_of
-from app.console.forms import Form, PageForm
-from app.console.invited import Kind as OfferKind
-from app.console.invited import OfferId
+from app.console.certification import applications, transfers
+from app.console.directory import links, person_transfers
+from app.console.frame.confirmations import Confirmation, outcome_of
+from app.console.frame.forms import Form, PageForm
+from app.console.frame.rendering import page
+from app.console.frame.words import words_of
 from app.console.phone.sign_in import PhoneRoute
-from app.console.rendering import page, words_of
-from app.db import Db
-from app.errors import NotFound, Problem
+from app.console.settings import changes, decisions, invited
+from app.console.settings.invited import Kind as OfferKind
+from app.console.settings.invited import OfferId
+from app.core.cipher import Cipher, CipherDep
+from app.core.db import Db
+from app.core.errors import NotFound, Problem
 from app.members.links.operations import accept_link_request
 from app.members.links.queries import get_received
 from app.members.transfers.operations import accept_person_transfer
 from app.members.transfers.queries import get_person_transfer
-from app.orgs.promotions import accept_promotion
+from app.promotions.operations import accept_promotion
 
 router = APIRouter(prefix="/phone/inbox", route_class=PhoneRoute, include_in_schema=False)
 

@@ -4,13 +4,14 @@ from functools import partial
 
 from fastapi import APIRouter, Request, Response
 
-from app.auth.access import SignedIn
-from app.console.home import detail_of, kinds_of
+from app.authz.access import SignedIn
+from app.console.frame.rendering import page
+from app.console.frame.words import words_of
+from app.console.home.pages import detail_of, kinds_of
 from app.console.phone.sign_in import PhoneRoute
-from app.console.rendering import page, words_of
-from app.db import Db
+from app.core.db import Db
+from app.core.paging import Paging
 from app.inbox.queries import list_waiting
-from app.paging import Paging
 
 router = APIRouter(prefix="/phone/inbox", route_class=PhoneRoute, include_in_schema=False)
 

@@ -5,23 +5,23 @@ from datetime import timedelta
 from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
 
-from app.auth.access import SignedIn
-from app.auth.accounts import declare_party_member
-from app.auth.alipay import AlipayProvider
+from app.auth.accounts.accounts import declare_party_member
+from app.auth.accounts.queries import get_me, list_verifications
 from app.auth.errors import AlipayUnavailable
-from app.auth.queries import get_me, list_verifications
-from app.auth.schemas import IdCardVerificationCreate
-from app.auth.verifications import VerifiedPerson, begin_alipay_verification, submit_id_card
-from app.cipher import CipherDep
-from app.console.forms import PageForm, checked, fields_of, refusal_of
+from app.auth.verification.alipay import AlipayProvider
+from app.auth.verification.schemas import IdCardVerificationCreate
+from app.auth.verification.verifications import VerifiedPerson, begin_alipay_verification, submit_id_card
+from app.authz.access import SignedIn
+from app.console.frame.forms import PageForm, checked, fields_of, refusal_of
+from app.console.frame.rendering import page
 from app.console.phone.sign_in import PhoneRoute
-from app.console.rendering import page
-from app.db import Db
-from app.errors import Problem
+from app.core.calendar import today
+from app.core.cipher import CipherDep
+from app.core.db import Db
+from app.core.errors import Problem
+from app.core.paging import Paging
 from app.inbox.queries import count_waiting
 from app.orgs.queries import list_my_orgs
-from app.paging import Paging
-from app.points.days import today
 from app.points.queries import get_my_points
 
 router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=False)

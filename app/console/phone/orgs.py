@@ -5,22 +5,22 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import ValidationError
 
-from app.auth.access import Can, OrgScope, SignedIn
-from app.auth.permissions import Permission
+from app.authz.access import Can, OrgScope, SignedIn
+from app.authz.permissions import Permission
 from app.certification.operations import create_application
 from app.certification.queries import get_live_invitation
 from app.certification.schemas import ApplicationCreate
-from app.cipher import CipherDep
-from app.console.forms import PageForm, checked, fields_of, refusal_of
+from app.console.frame.forms import PageForm, checked, fields_of, refusal_of
+from app.console.frame.rendering import page
 from app.console.phone.sign_in import PhoneRoute
-from app.console.rendering import page
-from app.db import Db
-from app.errors import NotFound, Problem
-from app.orgs.operations import create_org
+from app.core.cipher import CipherDep
+from app.core.db import Db
+from app.core.errors import NotFound, Problem
+from app.core.paging import Paging
+from app.org_lifecycle.operations import create_org
 from app.orgs.queries import list_my_orgs
 from app.orgs.regions import search_regions
 from app.orgs.schemas import OrgCreate
-from app.paging import Paging
 from app.reports.router import read_rankings
 from app.reports.schemas import RankBy
 

@@ -7,9 +7,9 @@ import zxingcpp
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from app.auth.access import SignedIn
+from app.authz.access import SignedIn
 from app.console.phone.sign_in import PhoneRoute
-from app.errors import Invalid
+from app.core.errors import Invalid
 
 router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=False)
 

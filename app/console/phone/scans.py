@@ -6,13 +6,13 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from app.auth.access import SignedIn
-from app.auth.device_authorizations import approve, find_scan, refuse, scan
-from app.console.forms import PageForm, refusal_of
+from app.auth.device_flow.authorizations import approve, find_scan, refuse, scan
+from app.authz.access import SignedIn
+from app.console.frame.forms import PageForm, refusal_of
+from app.console.frame.rendering import page
 from app.console.phone.sign_in import PhoneRoute
-from app.console.rendering import page
-from app.db import Db
-from app.errors import NotFound, Problem
+from app.core.db import Db
+from app.core.errors import NotFound, Problem
 
 router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=False)
 

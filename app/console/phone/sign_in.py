@@ -4,23 +4,24 @@ import time
 
 from fastapi import APIRouter, BackgroundTasks, Request, Response
 
-from app.auth.access import Public, SignedIn, actor_of
-from app.auth.grants import redeem_phone_code
-from app.auth.oauth import OAuthError, get_public_client
-from app.auth.phone_codes import Purpose, make_phone_code
-from app.auth.phone_codes_router import gateway_of
-from app.auth.schemas import PhoneCodeCreate
-from app.auth.session_cookies import clear_session_cookie, set_session_cookie
+from app.auth.oauth.protocol import OAuthError, get_public_client
+from app.auth.oauth.token_requests import token_request
+from app.auth.phone_codes.codes import Purpose, make_phone_code
+from app.auth.phone_codes.router import gateway_of
+from app.auth.phone_codes.schemas import PhoneCodeCreate
+from app.auth.phone_codes.sms import deliver
 from app.auth.sessions import end_session
-from app.auth.sms import deliver, list_simulated_messages
-from app.auth.token_requests import token_request
-from app.cipher import CipherDep
-from app.console.forms import Form, PageForm, checked
-from app.console.page_route import PageRoute
-from app.console.rendering import page
-from app.console.sign_in import carried
-from app.db import Db
-from app.errors import Invalid
+from app.auth.simulators.messages import list_simulated_messages
+from app.auth.token_endpoint.grants import redeem_phone_code
+from app.authz.access import Public, SignedIn, actor_of
+from app.authz.cookies import clear_session_cookie, set_session_cookie
+from app.console.frame.forms import Form, PageForm, checked
+from app.console.frame.page_route import PageRoute
+from app.console.frame.rendering import page
+from app.console.sign_in.pages import carried
+from app.core.cipher import CipherDep
+from app.core.db import Db
+from app.core.errors import Invalid
 
 CLIENT = "xuezu-app"
 

@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.cipher import Cipher
-from app.members.tables import ImportFile
+from app.core.cipher import Cipher
+from app.schema.members import ImportFile
 
 PART = 1 << 20
 

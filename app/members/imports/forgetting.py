@@ -8,9 +8,9 @@ from datetime import timedelta
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.operations import Actor, record
+from app.audit_log.entries import Actor, record
 from app.members.imports.schemas import SETTLED, ImportState
-from app.members.tables import Import, ImportFile, ImportRow
+from app.schema.members import Import, ImportFile, ImportRow
 
 KEPT = timedelta(days=30)
 

@@ -13,20 +13,20 @@ from uuid import UUID
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.audit.operations import Actor, record
-from app.db import on_constraint
-from app.forms import anonymous_file
-from app.jobs.queue import Busy, Job, Payload, Worker
-from app.keys.indexing import Indexing, hold_indexes
+from app.audit_log.entries import Actor, record
+from app.blind_index.keys import Indexing, hold_indexes
+from app.core.db import on_constraint
+from app.core.forms import anonymous_file
 from app.members import activation
 from app.members.imports import merge, staging
 from app.members.imports.errors import SheetRefused, TooManyNewUnits
 from app.members.imports.files import unseal_file
 from app.members.imports.reader import SheetRow, read_sheet
 from app.members.imports.rows import StagedRow, stage_rows
-from app.members.tables import Import, ImportFile
 from app.orgs.names import Kind
-from app.orgs.tables import Org
+from app.queue.jobs import Busy, Job, Payload, Worker
+from app.schema.members import Import, ImportFile
+from app.schema.orgs import Org
 
 CHECK, CHECK_LARGE = "check_import", "check_large_import"
 MERGE, MERGE_LARGE = "merge_import", "merge_large_import"

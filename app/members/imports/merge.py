@@ -10,10 +10,10 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.jobs.queue import Busy
 from app.members.activation import NAMES_AGREE, activate_users_late, activate_where
 from app.members.imports.row_problems import UNIT_DEPTH
 from app.members.imports.staging import LEAVING, resolve_units
+from app.queue.jobs import Busy
 
 _LOCK_ORG = text("SELECT kind FROM orgs WHERE id = :org_id AND status = 'live' FOR NO KEY UPDATE")
 

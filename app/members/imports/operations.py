@@ -7,26 +7,18 @@ from uuid import UUID
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.operations import record
-from app.auth.access import OrgScope
-from app.cipher import Cipher
-from app.errors import NotFound
-from app.jobs.queue import enqueue
+from app.audit_log.entries import record
+from app.authz.access import OrgScope
+from app.core.cipher import Cipher
+from app.core.errors import NotFound
 from app.members.imports.errors import ImportNotReady, ImportSettled, RemovalsNeedConsent
 from app.members.imports.files import seal_file
-from app.members.imports.jobs import (
-    CHECK,
-    CHECK_LARGE,
-    LARGE_BYTES,
-    LARGE_ROWS,
-    MERGE,
-    MERGE_LARGE,
-    needs_consent,
-)
+from app.members.imports.jobs import CHECK, CHECK_LARGE, LARGE_BYTES, LARGE_ROWS, MERGE, MERGE_LARGE, needs_consent
 from app.members.imports.schemas import SETTLED, ImportMode, UnknownUnits
 from app.members.imports.uploads import inspect_upload
-from app.members.tables import Import, ImportFile
-from app.orgs.locking import hold_office
+from app.orgs.locks import hold_office
+from app.queue.jobs import enqueue
+from app.schema.members import Import, ImportFile
 
 
 async def create_import(

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from sqlalchemy import exists, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.admins.tables import OrgAdmin
-from app.auth.access import OrgScope
-from app.auth.tables import Session
+from app.authz.access import OrgScope
 from app.members.imports.queries import get_import
 from app.members.imports.schemas import AWAITING_PEOPLE, ImportOut
+from app.schema.admins import OrgAdmin
+from app.schema.auth import Session
 
 PAUSE = 0.5
 

@@ -7,8 +7,10 @@ from uuid import UUID
 from sqlalchemy import BigInteger, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.cipher import Cipher
-from app.errors import NotFound
+from app.core.cipher import Cipher
+from app.core.errors import NotFound
+from app.core.paging import Page, Paging
+from app.core.phones import mask
 from app.members.imports.errors import SHEET_REFUSALS
 from app.members.imports.forgetting import KEPT
 from app.members.imports.jobs import needs_consent
@@ -23,9 +25,7 @@ from app.members.imports.schemas import (
     RefusalOut,
     RowOutcome,
 )
-from app.members.tables import Import, ImportRow
-from app.paging import Page, Paging
-from app.phones import mask
+from app.schema.members import Import, ImportRow
 
 _IMPORT = select(
     Import.id,

@@ -10,12 +10,14 @@ from pydantic import TypeAdapter, ValidationError
 from sse_starlette import EventSourceResponse
 from starlette.datastructures import UploadFile
 
-from app.auth.access import Can, OrgScope
-from app.auth.permissions import Permission
-from app.cipher import CipherDep
-from app.db import Db, TransactionalRoute
-from app.errors import BadRequest, BodyTooLarge, Invalid, UnsupportedMediaType, english, problems
-from app.forms import read_form
+from app.authz.access import Can, OrgScope
+from app.authz.permissions import Permission
+from app.core.cipher import CipherDep
+from app.core.db import Db, TransactionalRoute
+from app.core.errors import BadRequest, BodyTooLarge, Invalid, UnsupportedMediaType, english, problems
+from app.core.forms import read_form
+from app.core.paging import Page, Paging, paged_by
+from app.core.text import without_unshowable
 from app.members.imports import operations, queries
 from app.members.imports.errors import (
     FileBomb,
@@ -39,8 +41,6 @@ from app.members.imports.schemas import (
 )
 from app.members.queries import list_unit_paths
 from app.members.sheets import XLSX, draw_refused_rows, draw_template
-from app.paging import Page, Paging, paged_by
-from app.text import without_unshowable
 
 LARGEST_UPLOAD = 201 << 20  # `max_upload_mb` at its most, with the form around it
 

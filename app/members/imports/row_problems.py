@@ -1,7 +1,7 @@
 """The codes of what can be wrong with one row of a sheet, and of what is only worth knowing."""
 
+from app.core.phones import REFUSALS as PHONE_REFUSALS
 from app.members.names import REFUSALS as NAME_REFUSALS
-from app.phones import REFUSALS as PHONE_REFUSALS
 
 UNIT_DEPTH = 6
 UNIT_LONGEST = 100

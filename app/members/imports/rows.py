@@ -12,15 +12,15 @@ from uuid import UUID
 
 import orjson
 
-from app.cipher import Cipher
-from app.keys.indexing import Indexing
+from app.blind_index.keys import Indexing
+from app.core.cipher import Cipher
+from app.core.phones import PhoneRefused, normalize
+from app.core.search import spell_person
+from app.core.text import has_unshowable
 from app.members.imports.reader import SheetRow
 from app.members.imports.row_problems import UNIT_DEPTH, UNIT_LONGEST
 from app.members.names import FORMULA, NameRefused, tidy
 from app.members.sealing import seal_phone
-from app.phones import PhoneRefused, normalize
-from app.search import spell_person
-from app.text import has_unshowable
 
 
 class StagedRow(NamedTuple):

@@ -16,9 +16,9 @@ from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.keys.indexing import Indexing
+from app.blind_index.keys import Indexing
+from app.hierarchy import tree
 from app.members.imports.rows import StagedRow
-from app.orgs import tree
 
 MAX_NEW_UNITS = 1000
 

@@ -8,14 +8,7 @@ from enum import StrEnum
 from pathlib import PurePath
 from typing import BinaryIO
 
-from app.members.imports.errors import (
-    FileBomb,
-    FileDamaged,
-    FileEmpty,
-    FileEncrypted,
-    FileRenamed,
-    FileTypeUnknown,
-)
+from app.members.imports.errors import FileBomb, FileDamaged, FileEmpty, FileEncrypted, FileRenamed, FileTypeUnknown
 
 MAX_ENTRIES = 1000
 MAX_UNPACKED = 400 << 20

@@ -11,11 +11,11 @@ from uuid import UUID
 from sqlalchemy import and_, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.operations import record
-from app.auth.access import OrgScope, UserScope
-from app.auth.tables import User
-from app.db import on_constraint
-from app.errors import NotFound
+from app.audit_log.entries import record
+from app.authz.access import OrgScope, UserScope
+from app.core.db import on_constraint
+from app.core.errors import NotFound
+from app.core.search import spell_person
 from app.members.activation import deactivate_member
 from app.members.holding import refuse_admin, touch
 from app.members.links.errors import (
@@ -29,10 +29,10 @@ from app.members.links.errors import (
 )
 from app.members.links.queries import FITS, WAITS, get_waiting
 from app.members.links.schemas import LinkRequestCreate, NamedOrg
-from app.members.tables import Activation, LinkRequest, Member
-from app.orgs.locking import hold, hold_office
-from app.orgs.tables import Org
-from app.search import spell_person
+from app.orgs.locks import hold, hold_office
+from app.schema.auth import User
+from app.schema.members import Activation, LinkRequest, Member
+from app.schema.orgs import Org
 
 LIFETIME = timedelta(days=30)
 MOST = 10

@@ -10,15 +10,15 @@ from uuid import UUID
 from sqlalchemy import Select, and_, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.auth.tables import User
-from app.cipher import Cipher
-from app.errors import NotFound
+from app.core.cipher import Cipher
+from app.core.errors import NotFound
+from app.core.paging import Page, Paging
 from app.members.links.errors import LinkRequestDecided
 from app.members.links.schemas import LinkRequestOut, ReceivedLinkRequestOut
 from app.members.queries import list_members_by_id
-from app.members.tables import LinkRequest, Member
-from app.orgs.tables import Org
-from app.paging import Page, Paging
+from app.schema.auth import User
+from app.schema.members import LinkRequest, Member
+from app.schema.orgs import Org
 
 WAITS = and_(LinkRequest.state == "asked", LinkRequest.expires_at > func.now())
 FITS = and_(

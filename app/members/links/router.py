@@ -5,13 +5,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from app.auth.access import Can, OrgScope, SignedIn
-from app.auth.errors import OrgClosed, RealNameRequired
-from app.auth.permissions import Permission
-from app.cipher import CipherDep
-from app.db import Db, TransactionalRoute
-from app.errors import problems
-from app.etags import etag
+from app.authz.access import Can, OrgScope, SignedIn
+from app.authz.errors import OrgClosed, RealNameRequired
+from app.authz.permissions import Permission
+from app.core.cipher import CipherDep
+from app.core.db import Db, TransactionalRoute
+from app.core.errors import problems
+from app.core.etags import etag
+from app.core.paging import Page, Paging, paged_by
 from app.members.errors import MemberIsAdmin
 from app.members.links import operations, queries
 from app.members.links.errors import (
@@ -32,7 +33,6 @@ from app.members.links.schemas import (
 )
 from app.members.queries import get_member
 from app.members.schemas import MemberOut
-from app.paging import Page, Paging, paged_by
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["members"])
 

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
+from app.core.schemas import Body, Out
+from app.core.text import Name, Reason
 from app.members.schemas import MemberOut
 from app.orgs.schemas import RegionCode
-from app.schemas import Body, Out
-from app.text import Name, Reason
 
 State = Literal["asked", "accepted", "refused", "withdrawn", "expired"]
 

@@ -1,6 +1,6 @@
 """What is refused about transfers of people, and what to do instead."""
 
-from app.errors import Conflict
+from app.core.errors import Conflict
 
 
 class SameOrg(Conflict):

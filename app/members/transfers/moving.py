@@ -7,14 +7,14 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
-from app.audit.operations import record
-from app.auth.access import OrgScope
-from app.db import on_constraint
+from app.audit_log.entries import record
+from app.authz.access import OrgScope
+from app.core.db import on_constraint
+from app.hierarchy import tree
 from app.members.transfers.schemas import MoveCreate
-from app.orgs import tree
 from app.orgs.errors import UnknownUnit
-from app.orgs.locking import hold
-from app.orgs.tables import Unit
+from app.orgs.locks import hold
+from app.schema.orgs import Unit
 
 _TYPES: dict[str, TypeEngine[Any]] = {
     "org_id": Uuid(),

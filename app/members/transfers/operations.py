@@ -13,25 +13,25 @@ from uuid import UUID
 from sqlalchemy import DateTime, Uuid, and_, bindparam, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit.operations import record
-from app.auth.access import OrgScope
-from app.cipher import Cipher
-from app.db import on_constraint
-from app.errors import NotFound
-from app.keys.indexing import Indexing, hold_indexes
+from app.audit_log.entries import record
+from app.authz.access import OrgScope
+from app.blind_index.keys import Indexing, hold_indexes
+from app.core.cipher import Cipher
+from app.core.db import on_constraint
+from app.core.errors import NotFound
 from app.members.activation import activate_member, activate_users_late, hold_phones
 from app.members.errors import PartyMembersOnly
 from app.members.holding import refuse_admin
 from app.members.links.operations import find_named_org
 from app.members.sealing import seal_phone
-from app.members.tables import Activation, Member, Place
 from app.members.transfers.errors import PersonIsHere, PersonTransferDecided, PersonTransferOpen, SameOrg
 from app.members.transfers.queries import WAITS
 from app.members.transfers.schemas import PersonTransferCreate
-from app.members.transfers.tables import PersonTransfer
 from app.orgs.errors import UnknownUnit
-from app.orgs.locking import hold, hold_office
+from app.orgs.locks import hold, hold_office
 from app.orgs.names import Kind
+from app.schema.members import Activation, Member, Place
+from app.schema.person_transfers import PersonTransfer
 
 LIFETIME = timedelta(days=30)
 

@@ -7,13 +7,13 @@ from sqlalchemy import Select, and_, case, func, literal, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
-from app.auth.tables import User
-from app.errors import NotFound
-from app.members.tables import Member
+from app.core.errors import NotFound
+from app.core.paging import Page, Paging
 from app.members.transfers.schemas import PersonTransferOut
-from app.members.transfers.tables import PersonTransfer
-from app.orgs.tables import Org
-from app.paging import Page, Paging
+from app.schema.auth import User
+from app.schema.members import Member
+from app.schema.orgs import Org
+from app.schema.person_transfers import PersonTransfer
 
 _From = aliased(Org, name="from_org")
 _To = aliased(Org, name="to_org")

@@ -5,13 +5,14 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
-from app.auth.access import Can, OrgScope
-from app.auth.errors import OrgClosed
-from app.auth.permissions import Permission
-from app.cipher import CipherDep
-from app.db import Db, TransactionalRoute
-from app.errors import problems
-from app.etags import etag
+from app.authz.access import Can, OrgScope
+from app.authz.errors import OrgClosed
+from app.authz.permissions import Permission
+from app.core.cipher import CipherDep
+from app.core.db import Db, TransactionalRoute
+from app.core.errors import problems
+from app.core.etags import etag
+from app.core.paging import Page, Paging, paged_by
 from app.members.errors import MemberIsAdmin, PartyMembersOnly
 from app.members.links.errors import UnknownOrg
 from app.members.queries import get_member
@@ -28,7 +29,6 @@ from app.members.transfers.schemas import (
     PersonTransferRefusal,
 )
 from app.orgs.errors import UnknownUnit
-from app.paging import Page, Paging, paged_by
 
 router = APIRouter(prefix="/v1/orgs/{org_id}", route_class=TransactionalRoute, tags=["members"])
 

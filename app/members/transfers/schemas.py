@@ -6,10 +6,10 @@ from uuid import UUID
 
 from pydantic import Field
 
+from app.core.schemas import Body, Out
+from app.core.text import Reason
 from app.members.links.schemas import NamedOrg
 from app.members.schemas import UnitIds
-from app.schemas import Body, Out
-from app.text import Reason
 
 State = Literal["asked", "accepted", "refused", "withdrawn", "lapsed"]
 

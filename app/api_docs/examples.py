@@ -1,0 +1,257 @@
+"""What each operation's example is: its path, query and body, as the first administrator of a demo would send them.
+
+A `Thing` is named here and found in the database when the document is served (`things`); in the committed document a
+placeholder stands in its place. What is created has a name or a phone that nobody has yet, so that it runs again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.api_docs.things import PLACEHOLDER_ID, PLACEHOLDERS
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """Something the database holds, by its name in `things`."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """`values` are of parameters in the path or the query; those in the path that it leaves out are in `USUAL`."""
+
+    body: Mapping[str, Any] | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+USUAL: Mapping[str, Any] = {
+    "org_id": Thing("org"),
+    "unit_id": Thing("unit"),
+    "member_id": Thing("member"),
+    "import_id": Thing("import"),
+    "export_id": Thing("export"),
+    "session_id": Thing("session"),
+    "verification_id": Thing("verification"),
+    "reference": Thing("reference"),
+    "user_id": Thing("other_admin"),
+    "subordinate_id": Thing("subordinate"),
+    "request_id": Thing("request_to_approve"),
+    "application_id": Thing("application_to_approve"),
+    "transfer_id": Thing("transfer_to_release"),
+    "promotion_id": Thing("promotion_to_accept"),
+    "invitation_id": Thing("invitation"),
+    "scan_id": Thing("scan"),
+    "key_id": Thing("security_key"),
+    "user_code": "WDJB-MJHT",
+    "client_id": "points",
+    "token": "kF2vG6n3QeXw0bYd8mRz1A",
+    "phone": Thing("phone"),
+}
+
+_SECRET = "kF2vG6n3QeXw0bYd8mRz1A"
+_ORG = "/v1/orgs/{org_id}"
+_CHALLENGE = {"challenge_id": Thing("challenge")}
+_CREDENTIAL = {"id": "bWFkZS11cA", "rawId": "bWFkZS11cA", "type": "public-key"}
+_REASON = {"reason": "名称与所在党组织全称不符"}
+_SENT = {"invitation_id": Thing("sent_admin_invitation")}
+_MY_REQUEST = {"org_id": Thing("my_request_org"), "request_id": Thing("my_request")}
+_MY_TRANSFER = {"org_id": Thing("my_transfer_org"), "transfer_id": Thing("my_transfer")}
+
+SIGN_IN: Mapping[str, Example] = {
+    "POST /oauth/token": Example(
+        {
+            "grant_type": "urn:xuezu:params:oauth:grant-type:phone-code",
+            "client_id": "xuezu-app",
+            "phone": Thing("phone"),
+            "code": "123456",
+        }
+    ),
+    "POST /oauth/revoke": Example({"client_id": "xuezu-app", "token": _SECRET}),
+    "POST /oauth/device_authorization": Example({"client_id": "xuezu-console"}),
+    "PUT /v1/device-authorizations/{user_code}/ticket": Example({"device_code": _SECRET}),
+    "POST /v1/scans": Example({"code": "WDJB-MJHT"}),
+    "PUT /v1/scans/{scan_id}/approval": Example({"number": 42}),
+    "POST /v1/phone-codes": Example({"phone": Thing("phone")}),
+    "PATCH /v1/me": Example({"party_member": True}),
+    "DELETE /v1/me/sessions": Example(values={"keep_current": True}),
+    "POST /v1/me/verifications": Example({"method": "alipay"}),
+    "POST /v1/verifications/alipay-callback": Example(
+        {"reference": Thing("reference"), "passed": "T", "sign": _SECRET, "sign_type": "RSA2"}
+    ),
+    "POST /v1/me/phone-codes": Example({"phone": Thing("new_phone")}),
+    "PUT /v1/me/phone": Example({"phone": Thing("new_phone"), "code": "123456"}),
+    "PUT /v1/me/closure": Example({"code": "123456"}),
+    "POST /v1/me/security-key-challenges": Example({"purpose": "registration"}),
+    "POST /v1/me/security-keys": Example(
+        {
+            **_CHALLENGE,
+            "name": "办公室的钥匙",
+            "credential": {**_CREDENTIAL, "response": {"clientDataJSON": "e30", "attestationObject": "o2M"}},
+        }
+    ),
+    "PATCH /v1/me/security-keys/{key_id}": Example({"name": "家里的钥匙"}),
+    "PUT /v1/me/security-key-check": Example(
+        {
+            **_CHALLENGE,
+            "credential": {
+                **_CREDENTIAL,
+                "response": {"clientDataJSON": "e30", "authenticatorData": "SZYN", "signature": "MEUC"},
+            },
+        }
+    ),
+    "POST /v1/simulator/clients": Example({"name": "积分系统", "scopes": ["point-events:write"]}),
+    "POST /simulator/alipay/{reference}": Example({"name": "李明", "id_number": "11010519491231002X"}),
+}
+
+OPERATORS: Mapping[str, Example] = {
+    "PUT /v1/operator/verifications/{verification_id}/rejection": Example({"reason": "unreadable"}),
+    "PUT /v1/operator/recoveries/{request_id}/refusal": Example({"reason": "主管理员仍在任"}),
+    "POST /v1/operator/key-recoveries": Example({"phone": Thing("phone"), "reason": "lost"}),
+    "POST /v1/operator/suspensions": Example({"phone": Thing("phone"), "reason": "security"}),
+    "POST /v1/operator/clients": Example({"name": "积分系统", "kind": "service", "scopes": ["point-events:write"]}),
+    "POST /v1/operator/clients/{client_id}/secrets": Example({"overlap_hours": 24}),
+}
+
+ORGS: Mapping[str, Example] = {
+    "GET /v1/regions": Example(values={"parent": "320100"}),
+    "POST /v1/name-checks": Example({"name": "中国共产党江苏省委员会宣传部机关委员会", "region_code": "320102"}),
+    "POST /v1/orgs": Example({"name": "中共江苏省委宣传部机关委员会", "region_code": "320102"}),
+    "GET /v1/orgs": Example(values={"q": "示范街道"}),
+    f"PATCH {_ORG}": Example({"name": "中共示范街道社区联合委员会"}),
+    f"PUT {_ORG}/closure": Example(values={"org_id": Thing("closing_org")}),
+    f"POST {_ORG}/units": Example({"name": "青年党支部", "kind": "branch"}),
+    f"PATCH {_ORG}/units/{{unit_id}}": Example({"name": "宣传部党支部", "kind": "branch"}),
+    f"DELETE {_ORG}/units/{{unit_id}}": Example(values={"move_people_to": Thing("peopled_unit")}),
+    f"POST {_ORG}/promotions": Example(
+        {
+            "unit_id": Thing("peopled_unit"),
+            "name": "中共示范街道第一社区支部委员会",
+            "region_code": "320102",
+            "to": {"phone": Thing("invited_phone")},
+        }
+    ),
+    f"DELETE {_ORG}/promotions/{{promotion_id}}": Example(values={"promotion_id": Thing("sent_promotion")}),
+    "PUT /v1/me/promotions/{promotion_id}/refusal": Example(values={"promotion_id": Thing("promotion_to_refuse")}),
+    f"DELETE {_ORG}/admins/me": Example(values={"org_id": Thing("resigning_org")}),
+    f"POST {_ORG}/admin-invitations": Example({"phone": Thing("invited_phone")}),
+    f"DELETE {_ORG}/admin-invitations/{{invitation_id}}": Example(values=_SENT),
+    **{
+        f"{call}": Example(values={"invitation_id": Thing(f"admin_invitation_to_{answer}")})
+        for call, answer in (
+            ("GET /v1/me/admin-invitations/{invitation_id}", "accept"),
+            ("PUT /v1/me/admin-invitations/{invitation_id}/acceptance", "accept"),
+            ("PUT /v1/me/admin-invitations/{invitation_id}/refusal", "refuse"),
+        )
+    },
+    f"POST {_ORG}/change-requests": Example(
+        {"kind": "rename", "name": "中共示范街道中心社区委员会", "reason": "社区合并"}
+    ),
+    f"DELETE {_ORG}/change-requests/{{request_id}}": Example(values=_MY_REQUEST),
+    f"PUT {_ORG}/change-requests/{{request_id}}/refusal": Example(
+        _REASON, values={"request_id": Thing("request_to_refuse")}
+    ),
+}
+
+MEMBERS: Mapping[str, Example] = {
+    f"POST {_ORG}/members": Example({"name": "欧阳雪梅", "phone": Thing("guest_phone"), "unit_ids": [Thing("unit")]}),
+    f"PATCH {_ORG}/members/{{member_id}}": Example({"name": "解晓东", "party": True}),
+    f"DELETE {_ORG}/members/{{member_id}}": Example(values={"member_id": Thing("leaving_member")}),
+    f"POST {_ORG}/members/{{member_id}}/restorations": Example(values={"member_id": Thing("removed_member")}),
+    f"PUT {_ORG}/members/{{member_id}}/places": Example({"unit_ids": [Thing("peopled_unit")], "at_org": True}),
+    f"POST {_ORG}/members/{{member_id}}/copies": Example({"unit_id": Thing("other_unit")}),
+    f"POST {_ORG}/moves": Example({"from_unit_id": Thing("peopled_unit"), "to_unit_id": Thing("other_unit")}),
+    f"POST {_ORG}/members/{{member_id}}/transfers": Example({"org_id": Thing("subordinate")}),
+    f"GET {_ORG}/person-transfers/{{transfer_id}}": Example(values={"transfer_id": Thing("coming_person")}),
+    f"DELETE {_ORG}/person-transfers/{{transfer_id}}": Example(values={"transfer_id": Thing("leaving_person")}),
+    f"PUT {_ORG}/person-transfers/{{transfer_id}}/acceptance": Example(
+        {"unit_ids": [Thing("peopled_unit")]}, values={"transfer_id": Thing("coming_person")}
+    ),
+    f"PUT {_ORG}/person-transfers/{{transfer_id}}/refusal": Example(
+        {"reason": "编制已满"}, values={"transfer_id": Thing("person_to_refuse")}
+    ),
+    "POST /v1/me/link-requests": Example({"org_id": Thing("org_to_link")}),
+    "DELETE /v1/me/link-requests/{request_id}": Example(values={"request_id": Thing("my_link_request")}),
+    f"GET {_ORG}/link-requests/{{request_id}}": Example(values={"request_id": Thing("link_to_accept")}),
+    f"PUT {_ORG}/link-requests/{{request_id}}/acceptance": Example({}, values={"request_id": Thing("link_to_accept")}),
+    f"PUT {_ORG}/link-requests/{{request_id}}/refusal": Example(
+        {"reason": "请先到支部登记"}, values={"request_id": Thing("link_to_refuse")}
+    ),
+    f"DELETE {_ORG}/members/{{member_id}}/activation": Example(values={"member_id": Thing("active_member")}),
+    f"POST {_ORG}/members/exports": Example({"format": "xlsx", "active": False}),
+    f"POST {_ORG}/reports/overview/exports": Example(
+        {"format": "xlsx", "period": "30d", "sort": "points", "order": "desc"}
+    ),
+    f"POST {_ORG}/reports/trend/exports": Example({"format": "xlsx", "days": 30}),
+    f"POST {_ORG}/reports/units/exports": Example({"format": "csv", "period": "7d"}),
+    f"POST {_ORG}/rankings/exports": Example({"format": "xlsx", "by": "total"}),
+    f"DELETE {_ORG}/exports/{{export_id}}": Example(values={"export_id": Thing("export_to_delete")}),
+    f"POST {_ORG}/imports": Example({"mode": "add-and-update", "unknown_units": "create"}),
+    f"PUT {_ORG}/imports/{{import_id}}/confirmation": Example({}),
+    f"DELETE {_ORG}/imports/{{import_id}}": Example(values={"import_id": Thing("open_import")}),
+}
+
+CERTIFICATION: Mapping[str, Example] = {
+    f"POST {_ORG}/invitations": Example({"expires_in_hours": 72, "max_uses": 5}),
+    f"POST {_ORG}/applications": Example({"invitation_token": _SECRET}),
+    f"DELETE {_ORG}/applications/{{application_id}}": Example(
+        values={"org_id": Thing("my_application_org"), "application_id": Thing("my_application")}
+    ),
+    f"PUT {_ORG}/applications/{{application_id}}/refusal": Example(
+        _REASON, values={"application_id": Thing("application_to_refuse")}
+    ),
+    f"POST {_ORG}/transfers": Example({"invitation_token": _SECRET}),
+    f"DELETE {_ORG}/transfers/{{transfer_id}}": Example(values=_MY_TRANSFER),
+    f"PUT {_ORG}/transfers/{{transfer_id}}/release": Example({"preview": Thing("to_release_preview")}),
+    f"PUT {_ORG}/transfers/{{transfer_id}}/acceptance": Example(
+        {"preview": Thing("to_accept_preview")}, values={"transfer_id": Thing("transfer_to_accept")}
+    ),
+    f"PUT {_ORG}/transfers/{{transfer_id}}/refusal": Example(
+        _REASON, values={"transfer_id": Thing("transfer_to_refuse")}
+    ),
+    "POST /v1/point-events": Example(
+        {
+            "events": [
+                {
+                    "event_id": "read-81f0c2",
+                    "user_id": Thing("user"),
+                    "points": 5,
+                    "kind": "article",
+                    "occurred_at": Thing("now"),
+                }
+            ]
+        }
+    ),
+}
+
+EXAMPLES: Mapping[str, Example] = {**SIGN_IN, **OPERATORS, **ORGS, **MEMBERS, **CERTIFICATION}
+_NONE = Example()
+
+
+def write_examples(document: dict[str, Any], found: Mapping[str, str]) -> dict[str, Any]:
+    """Write the examples into an OpenAPI document and give it back; what was not found has its placeholder."""
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            _write(operation, EXAMPLES.get(f"{method.upper()} {path}", _NONE), found)
+    return document
+
+
+def _write(operation: dict[str, Any], example: Example, found: Mapping[str, str]) -> None:
+    for parameter in operation.get("parameters", ()):
+        name = parameter["name"]
+        if name in example.values or (parameter.get("required") and name in USUAL):
+            parameter["example"] = _filled(example.values.get(name, USUAL.get(name)), found)
+    if example.body is not None:
+        for media_type in operation["requestBody"]["content"].values():
+            media_type["example"] = _filled(example.body, found)
+
+
+def _filled(value: Any, found: Mapping[str, str]) -> Any:
+    if isinstance(value, Thing):
+        return found.get(value.name, PLACEHOLDERS.get(value.name, PLACEHOLDER_ID))
+    if isinstance(value, Mapping):
+        return {name: _filled(part, found) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_filled(part, found) for part in value]
+    return value

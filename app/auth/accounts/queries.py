@@ -1,0 +1,84 @@
+"""What a user reads of their own account."""
+
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.auth.accounts.schemas import MeOut, SessionOut
+from app.auth.verification.schemas import VerificationOut
+from app.auth.verification.verifications import COLUMNS
+from app.authz.access import UserScope
+from app.core.cipher import Cipher
+from app.core.errors import NotFound, Unauthorized
+from app.core.paging import Page, Paging
+from app.schema.auth import OAuthClient, Session, User, Verification
+
+
+async def get_me(db: AsyncConnection, cipher: Cipher, scope: UserScope) -> MeOut:
+    statement = select(
+        User.id,
+        User.phone_cipher,
+        User.verified_name,
+        User.verified_at,
+        User.verification_method,
+        User.party_member,
+        User.created_at,
+    ).where(User.id == scope.user_id)
+    row = (await db.execute(statement)).one()
+    if row.phone_cipher is None:  # closed since the caller was let in
+        raise Unauthorized
+    return MeOut(
+        id=row.id,
+        phone=cipher.decrypt_text(row.phone_cipher, row.id),
+        verified_name=row.verified_name,
+        verified_at=row.verified_at,
+        verification_method=row.verification_method,
+        party_member=row.party_member,
+        created_at=row.created_at,
+    )
+
+
+async def list_sessions(db: AsyncConnection, scope: UserScope, paging: Paging) -> Page[SessionOut]:
+    statement = (
+        select(
+            Session.id,
+            OAuthClient.name.label("client"),
+            Session.device,
+            Session.address,
+            Session.created_at,
+            Session.refreshed_at,
+            (Session.id == scope.session_id).label("current"),
+        )
+        .join(OAuthClient, OAuthClient.id == Session.client_id)
+        .where(Session.user_id == scope.user_id, Session.ended_at.is_(None), Session.expires_at > func.now())
+        # As long unused as its tokens and its cookie last, it has lapsed as well.
+        .where(Session.refreshed_at > func.now() - func.make_interval(0, 0, 0, 0, 0, 0, OAuthClient.refresh_seconds))
+        .order_by(Session.id.desc())
+        .limit(paging.limit + 1)
+    )
+    if paging.after is not None:
+        statement = statement.where(Session.id < paging.after[0])
+    rows = (await db.execute(statement)).all()
+    return Page[SessionOut].of(rows, paging, lambda row: (row.id,), SessionOut)
+
+
+async def list_verifications(db: AsyncConnection, scope: UserScope, paging: Paging) -> Page[VerificationOut]:
+    statement = (
+        select(*COLUMNS)
+        .where(Verification.user_id == scope.user_id)
+        .order_by(Verification.id.desc())
+        .limit(paging.limit + 1)
+    )
+    if paging.after is not None:
+        statement = statement.where(Verification.id < paging.after[0])
+    rows = (await db.execute(statement)).all()
+    return Page[VerificationOut].of(rows, paging, lambda row: (row.id,), VerificationOut)
+
+
+async def get_verification(db: AsyncConnection, scope: UserScope, verification_id: UUID) -> VerificationOut:
+    statement = select(*COLUMNS).where(Verification.id == verification_id, Verification.user_id == scope.user_id)
+    row = (await db.execute(statement)).one_or_none()
+    if row is None:
+        raise NotFound
+    return VerificationOut.model_validate(row)

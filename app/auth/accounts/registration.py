@@ -1,0 +1,47 @@
+"""Accounts begin with the first sign-in of a phone."""
+
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from sqlalchemy import Uuid, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit_log.entries import Actor, record
+from app.blind_index.keys import hold_indexes
+from app.core.cipher import Cipher
+from app.members.activation import activate_user
+from app.schema.auth import User
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    id: UUID
+    status: str
+
+
+async def find_or_register_user(db: AsyncConnection, cipher: Cipher, actor: Actor, phone: str) -> Account:
+    """The account that holds the phone, registered now where there is none.
+
+    The caller has proved the phone. Of many first sign-ins at once one registers, and all get its account. It is
+    held until the caller commits: whoever suspends it, closes it or gives it another phone comes before, or finds the
+    session that is started now.
+    """
+    index = (await hold_indexes(db, cipher)).phone(phone)
+    held = select(User.id, User.status).where(User.phone_index == index).with_for_update(key_share=True)
+    found = (await db.execute(held)).one_or_none()
+    if found is not None:
+        return Account(found.id, found.status)
+    user_id = (await db.execute(select(func.uuidv7(type_=Uuid())))).scalar_one()
+    registered = await db.scalar(
+        insert(User)
+        .values(id=user_id, phone_index=index, phone_cipher=cipher.encrypt(phone, user_id))
+        .on_conflict_do_nothing(index_elements=[User.phone_index])
+        .returning(User.id)
+    )
+    if registered is None:
+        found = (await db.execute(held)).one()
+        return Account(found.id, found.status)
+    await record(db, replace(actor, user_id=user_id), "user.registered", subject=("user", user_id))
+    await activate_user(db, cipher, user_id)
+    return Account(user_id, "active")

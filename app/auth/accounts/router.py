@@ -1,0 +1,86 @@
+"""Changing one's phone, and closing the account."""
+
+from fastapi import APIRouter, BackgroundTasks, Request, Response
+from fastapi.responses import JSONResponse
+
+from app.auth.accounts.accounts import change_phone, close_account, phone_of
+from app.auth.accounts.schemas import ClosurePut, PhonePut
+from app.auth.errors import CodeRefused, IsOperator, PhoneCodesUnavailable, PhoneTaken, StillAdmin
+from app.auth.phone_codes.codes import PHONE_CHANGED, Purpose, make_phone_code
+from app.auth.phone_codes.router import code_sent, gateway_of
+from app.auth.phone_codes.schemas import PhoneCodeCreate, PhoneCodeOut
+from app.auth.phone_codes.sms import deliver
+from app.authz.access import SignedIn
+from app.authz.errors import StepUpNeeded
+from app.core.cipher import CipherDep
+from app.core.db import Db, TransactionalRoute
+from app.core.errors import TooManyRequests, problem_response, problems
+
+router = APIRouter(route_class=TransactionalRoute, tags=["me"])
+
+_SENDING = problems(TooManyRequests, PhoneCodesUnavailable)
+
+
+@router.post("/v1/me/phone-codes", status_code=202, summary="Send a code to my new phone", responses=_SENDING)
+async def create_phone_change_code(
+    request: Request, db: Db, cipher: CipherDep, scope: SignedIn, body: PhoneCodeCreate, tasks: BackgroundTasks
+) -> PhoneCodeOut:
+    """The first step of changing the phone. The code is good for this account alone."""
+    gateway = gateway_of(request)
+    bound_to = str(scope.user_id)
+    message = await make_phone_code(
+        db, cipher, scope.actor, phone=body.phone, purpose=Purpose.CHANGE_PHONE, bound_to=bound_to
+    )
+    tasks.add_task(deliver, gateway, body.phone, message)
+    return code_sent()
+
+
+@router.put(
+    "/v1/me/phone",
+    status_code=204,
+    summary="Change my phone",
+    response_model=None,
+    responses=problems(CodeRefused, PhoneTaken, StepUpNeeded, PhoneCodesUnavailable),
+)
+async def put_phone(
+    request: Request, db: Db, cipher: CipherDep, scope: SignedIn, body: PhonePut, tasks: BackgroundTasks
+) -> JSONResponse | None:
+    """With the code sent to the new phone. All sessions end; sign in with the new phone. The old phone is told."""
+    gateway = gateway_of(request)
+    old_phone = await phone_of(db, cipher, scope.user_id)
+    refused = await change_phone(db, cipher, scope, phone=body.phone, code=body.code)
+    if refused is not None:
+        return problem_response(request, refused)
+    tasks.add_task(deliver, gateway, old_phone, PHONE_CHANGED)
+    return None
+
+
+@router.post("/v1/me/closing-codes", status_code=202, summary="Send a code for closing my account", responses=_SENDING)
+async def create_closing_code(
+    request: Request, db: Db, cipher: CipherDep, scope: SignedIn, tasks: BackgroundTasks
+) -> PhoneCodeOut:
+    """Sent to the account's own phone."""
+    gateway = gateway_of(request)
+    phone = await phone_of(db, cipher, scope.user_id)
+    message = await make_phone_code(db, cipher, scope.actor, phone=phone, purpose=Purpose.CLOSE_ACCOUNT)
+    tasks.add_task(deliver, gateway, phone, message)
+    return code_sent()
+
+
+@router.put(
+    "/v1/me/closure",
+    status_code=204,
+    summary="Close my account",
+    response_class=Response,
+    response_model=None,
+    responses=problems(CodeRefused, StillAdmin, IsOperator, StepUpNeeded),
+)
+async def put_closure(
+    request: Request, db: Db, cipher: CipherDep, scope: SignedIn, body: ClosurePut
+) -> JSONResponse | None:
+    """For good: phone, name and verification are erased, and the points stay as a number's that is nobody's (S20).
+
+    Rows in orgs' directories stay with the orgs and turn inactive. Admins resign first, main admins hand over.
+    """
+    refused = await close_account(db, cipher, scope, code=body.code)
+    return None if refused is None else problem_response(request, refused)

@@ -1,0 +1,43 @@
+"""Bodies of one's own account and of the ways into it."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from app.auth.devices import Seen
+from app.auth.phone_codes.schemas import Code
+from app.core.phones import Phone
+from app.core.schemas import Body, Out
+
+
+class PhonePut(Body):
+    phone: Phone
+    code: Code
+
+
+class ClosurePut(Body):
+    code: Code
+
+
+class MeOut(Out):
+    id: UUID
+    phone: str
+    verified_name: str | None = Field(description="None until the real name is verified (S1).")
+    verified_at: datetime | None
+    verification_method: Literal["alipay", "id-card"] | None
+    party_member: bool = Field(description="As the user declared.")
+    created_at: datetime
+
+
+class MeUpdate(Body):
+    party_member: bool = Field(description="Whether you are a member of the party (S2, S17).")
+
+
+class SessionOut(Seen):
+    id: UUID
+    client: str = Field(description="The program that is signed in.", examples=["学组管理后台"])
+    created_at: datetime
+    refreshed_at: datetime
+    current: bool = Field(description="The session of this call.")

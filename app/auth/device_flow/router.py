@@ -1,0 +1,144 @@
+"""The console's side of the scan: asking for a code, showing it, waiting for it."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Cookie, Path, Request, Response
+
+from app.auth.device_flow.authorizations import start_device_authorization
+from app.auth.device_flow.events import SignInStream, sign_in_events
+from app.auth.device_flow.schemas import DeviceAuthorizationOut, TicketCreate, WaitOut
+from app.auth.device_flow.tickets import find_by_ticket, find_user_code, open_ticket
+from app.auth.devices import device_of
+from app.auth.oauth.grant_types import GRANTS, GrantType
+from app.auth.oauth.protocol import (
+    NO_STORE,
+    Form,
+    OAuthError,
+    OAuthRoute,
+    authenticate_client,
+    form_body,
+    oauth_errors,
+    refuse_foreign_origin,
+)
+from app.authz.access import Public, actor_of
+from app.authz.errors import ForeignOrigin
+from app.authz.origin import SameOrigin
+from app.core.db import Db, TransactionalRoute
+from app.core.errors import NotFound, problems
+from app.core.qr import draw_png, draw_svg
+
+oauth_router = APIRouter(route_class=OAuthRoute, tags=["sign-in"], dependencies=[Public])
+router = APIRouter(route_class=TransactionalRoute, tags=["sign-in"], dependencies=[Public])
+
+TICKET = "xuezu_ticket"
+_PATH = "/v1/device-authorizations/{user_code}"
+UserCode = Annotated[str, Path(min_length=1, max_length=40, description="The public code.", examples=["WDJB-MJHT"])]
+Ticket = Annotated[str | None, Cookie(alias=TICKET, max_length=200, description="Set by PUT …/ticket.")]
+
+
+@oauth_router.post(
+    "/oauth/device_authorization",
+    summary="Ask for a code to be scanned (RFC 8628)",
+    responses=oauth_errors(400, 401, 413, 429, 503),
+    openapi_extra=form_body("client_id", client_id="A client of kind `device`, such as `xuezu-console`."),
+)
+async def create_device_authorization(
+    request: Request, response: Response, db: Db, form: Form
+) -> DeviceAuthorizationOut:
+    """A QR code's content and the secret to poll `POST /oauth/token` with, good for three minutes.
+
+    After the scan the token endpoint's `authorization_pending` carries `match_number`: show it, the phone asks for it.
+    """
+    refuse_foreign_origin(request)
+    client = await authenticate_client(db, request, form)
+    if GrantType.DEVICE_CODE not in GRANTS[client.kind]:
+        raise OAuthError("unauthorized_client", "this client may not use the device flow")
+    started = await start_device_authorization(db, actor_of(request, client_id=client.id), client, device_of(request))
+    response.headers.update(NO_STORE)
+    issuer = request.app.state.settings.issuer
+    return DeviceAuthorizationOut(
+        device_code=started.device_code,
+        user_code=started.user_code,
+        verification_uri=f"{issuer}/phone/scan",
+        verification_uri_complete=scan_uri(issuer, started.user_code),
+        expires_in=started.expires_in,
+        interval=started.interval,
+    )
+
+
+def scan_uri(issuer: str, user_code: str) -> str:
+    """What the QR says: an address that the app opens, or that a browser shows the way to the app at."""
+    return f"{issuer}/phone/scan?code={user_code}"
+
+
+async def _drawn(request: Request, db: Db, user_code: UserCode) -> str:
+    found = await find_user_code(db, user_code)
+    if found is None:
+        raise NotFound
+    return scan_uri(request.app.state.settings.issuer, found)
+
+
+@router.get(f"{_PATH}/qr.svg", summary="The QR code as SVG", response_class=Response)
+async def read_qr_svg(request: Request, db: Db, user_code: UserCode) -> Response:
+    """The picture to show until it expires."""
+    return Response(await draw_svg(await _drawn(request, db, user_code)), media_type="image/svg+xml", headers=NO_STORE)
+
+
+@router.get(f"{_PATH}/qr.png", summary="The QR code as PNG", response_class=Response)
+async def read_qr_png(request: Request, db: Db, user_code: UserCode) -> Response:
+    """The picture to show until it expires."""
+    return Response(await draw_png(await _drawn(request, db, user_code)), media_type="image/png", headers=NO_STORE)
+
+
+@router.put(
+    f"{_PATH}/ticket",
+    status_code=204,
+    summary="Open the waiting stream",
+    dependencies=[SameOrigin],
+    responses=problems(NotFound, ForeignOrigin),
+)
+async def put_ticket(request: Request, response: Response, db: Db, user_code: UserCode, body: TicketCreate) -> None:
+    """For the secret of the same authorization: an HttpOnly cookie that the stream is opened with.
+
+    A browser's EventSource sends no header, and the secret belongs in no address.
+    """
+    opened = await open_ticket(db, user_code, body.device_code)
+    response.set_cookie(
+        TICKET,
+        opened.ticket,
+        max_age=opened.expires_in,
+        path=f"/v1/device-authorizations/{opened.user_code}",
+        httponly=True,
+        samesite="strict",
+        secure=request.app.state.settings.issuer.startswith("https:"),
+    )
+
+
+@router.get(_PATH, summary="What became of it")
+async def read_device_authorization(db: Db, user_code: UserCode, ticket: Ticket = None) -> WaitOut:
+    """The state, for the holder of the ticket; while it is scanned, with the number to show."""
+    return WaitOut.model_validate(await find_by_ticket(db, user_code, ticket))
+
+
+@router.get(
+    f"{_PATH}/events",
+    status_code=200,
+    summary="Wait for the scan (SSE)",
+    response_class=SignInStream,
+    responses={
+        200: {
+            "content": {"text/event-stream": {}},
+            "description": "`scanned`, then `approved` or `refused`; or `expired`.",
+        }
+    },
+)
+async def stream_device_authorization(
+    request: Request, db: Db, user_code: UserCode, ticket: Ticket = None
+) -> SignInStream:
+    """Events for the holder of the ticket, each with the data of the state; the stream ends with the last one.
+
+    When `approved` comes, redeem the secret at `POST /oauth/token`.
+    """
+    found = await find_by_ticket(db, user_code, ticket)
+    state = request.app.state
+    return sign_in_events(state.engine, state.sign_in_watch, found.id)

@@ -1,0 +1,52 @@
+"""Bodies of the device authorization and scan calls."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field, StringConstraints
+
+from app.auth.devices import Seen
+from app.core.schemas import Body, Out
+from app.core.text import Token
+
+
+class DeviceAuthorizationOut(Out):
+    """RFC 8628 §3.2."""
+
+    device_code: str = Field(description="The console's secret: never show it, never put it into an address.")
+    user_code: str = Field(examples=["WDJB-MJHT"])
+    verification_uri: str
+    verification_uri_complete: str = Field(description="What the QR code says.")
+    expires_in: int
+    interval: int = Field(description="Seconds between polls.")
+
+
+class TicketCreate(Body):
+    device_code: Token
+
+
+class WaitOut(Out):
+    state: Literal["pending", "scanned", "approved", "refused", "redeemed", "expired"]
+    match_number: int | None = Field(default=None, description="While scanned: show it, the phone asks for it.")
+    expires_at: datetime
+
+
+class ScanCreate(Body):
+    code: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(
+        description="The public code, from the QR's address or typed.", examples=["WDJB-MJHT"]
+    )
+
+
+class ScanOut(Seen):
+    """Who asks to be let in, as the service itself saw it."""
+
+    id: UUID
+    state: Literal["scanned", "approved", "refused", "redeemed"]
+    client: str = Field(description="The program.", examples=["学组管理后台"])
+    created_at: datetime = Field(description="When the console asked.")
+    expires_at: datetime
+
+
+class ApprovalPut(Body):
+    number: Annotated[int, Field(strict=True, ge=10, le=99)] = Field(description="Shown by the console.")

@@ -1,0 +1,79 @@
+"""The console's right to look at its own device authorization without sending its secret again."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Integer, Row, case, cast, extract, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.auth.device_flow.authorizations import normal_user_code
+from app.core.cipher import hash_secret, new_secret
+from app.core.errors import NotFound
+from app.schema.auth import DeviceAuthorization, User
+
+WAIT_COLUMNS = (
+    DeviceAuthorization.id,
+    case(
+        (DeviceAuthorization.state.in_(("refused", "redeemed")), DeviceAuthorization.state),
+        (DeviceAuthorization.expires_at <= func.now(), "expired"),
+        else_=DeviceAuthorization.state,
+    ).label("state"),
+    case((DeviceAuthorization.state == "scanned", DeviceAuthorization.number)).label("match_number"),
+    DeviceAuthorization.expires_at,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedTicket:
+    ticket: str
+    user_code: str
+    expires_in: int
+
+
+async def find_user_code(db: AsyncConnection, user_code: str) -> str | None:
+    """The code as it is shown, while it is good to be scanned."""
+    statement = select(DeviceAuthorization.user_code).where(
+        DeviceAuthorization.user_code == normal_user_code(user_code),
+        DeviceAuthorization.expires_at > func.now(),
+    )
+    found: str | None = await db.scalar(statement)
+    return found
+
+
+async def open_ticket(db: AsyncConnection, user_code: str, device_code: str) -> OpenedTicket:
+    """A ticket for the holder of the code's secret; a new one takes the place of the old. Raises NotFound."""
+    ticket = new_secret()
+    left = cast(extract("epoch", DeviceAuthorization.expires_at - func.now()), Integer)
+    statement = (
+        update(DeviceAuthorization)
+        .where(DeviceAuthorization.user_code == normal_user_code(user_code))
+        .where(DeviceAuthorization.device_code_hash == hash_secret(device_code))
+        .where(DeviceAuthorization.expires_at > func.now())
+        .values(ticket_hash=hash_secret(ticket))
+        .returning(DeviceAuthorization.user_code, left.label("expires_in"))
+    )
+    row = (await db.execute(statement)).one_or_none()
+    if row is None:
+        raise NotFound
+    return OpenedTicket(ticket, row.user_code, row.expires_in)
+
+
+async def find_waiting(db: AsyncConnection, device_code: str) -> Row[Any] | None:
+    """What became of the authorization whose secret this is, and the verified name of who scanned it."""
+    scanner = select(User.verified_name).where(User.id == DeviceAuthorization.user_id).scalar_subquery()
+    statement = select(*WAIT_COLUMNS, DeviceAuthorization.user_code, scanner.label("scanner")).where(
+        DeviceAuthorization.device_code_hash == hash_secret(device_code)
+    )
+    return (await db.execute(statement)).one_or_none()
+
+
+async def find_by_ticket(db: AsyncConnection, user_code: str, ticket: str | None) -> Row[Any]:
+    """The state of the authorization that the ticket is for. Raises NotFound."""
+    statement = select(*WAIT_COLUMNS).where(
+        DeviceAuthorization.user_code == normal_user_code(user_code),
+        DeviceAuthorization.ticket_hash == hash_secret(ticket or ""),
+    )
+    row = (await db.execute(statement)).one_or_none()
+    if row is None:
+        raise NotFound
+    return row

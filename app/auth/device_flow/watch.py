@@ -1,0 +1,127 @@
+"""Consoles that wait for a scan: one LISTEN connection a process, fanned out in memory.
+
+A step of the device flow tells of itself with NOTIFY in its own transaction; what arrives here wakes whoever waits
+for that authorization. Where the connection is lost, all who wait are woken to look for themselves.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from app.authz.signing_keys import KEYS_CHANNEL
+
+log = structlog.get_logger()
+
+CHANNEL = "xuezu_sign_in"
+_RETRY_SECONDS = 1.0
+_PROBE_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What became of a device authorization."""
+
+    state: str
+    number: int | None = None
+
+
+class Waiter:
+    """One console's wait. `next` gives the steps as they come, or None: look at the database again."""
+
+    __slots__ = ("_future", "_steps")
+
+    def __init__(self) -> None:
+        self._steps: list[Step | None] = []
+        self._future: asyncio.Future[None] | None = None
+
+    def put(self, step: Step | None) -> None:
+        self._steps.append(step)
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+    async def next(self, seconds: float) -> Step | None:
+        """The next step; raises TimeoutError where none comes within so many seconds."""
+        if not self._steps:
+            self._future = asyncio.get_running_loop().create_future()
+            await asyncio.wait_for(self._future, seconds)
+        return self._steps.pop(0)
+
+
+class SignInWatch:
+    """The process's one LISTEN connection and those who wait on it."""
+
+    def __init__(self, database_url: str, on_keys_changed: Callable[[], Awaitable[None]]) -> None:
+        self._url = database_url
+        self._on_keys_changed = on_keys_changed
+        self._waiters: dict[UUID, set[Waiter]] = {}
+        self._lost = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @contextmanager
+    def waiting(self, authorization_id: UUID) -> Iterator[Waiter]:
+        """Be told of every step from here on."""
+        waiter = Waiter()
+        self._waiters.setdefault(authorization_id, set()).add(waiter)
+        try:
+            yield waiter
+        finally:
+            others = self._waiters[authorization_id]
+            others.discard(waiter)
+            if not others:
+                del self._waiters[authorization_id]
+
+    async def run(self) -> None:
+        """Listen until cancelled, again and again where the connection is lost."""
+        while True:
+            try:
+                await self._listen()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning("listen_connection_lost", error=type(error).__name__)
+            for waiters in list(self._waiters.values()):
+                for waiter in waiters:
+                    waiter.put(None)
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _listen(self) -> None:
+        connection = await asyncpg.connect(
+            self._url, timeout=10, server_settings={"application_name": "xuezu listening"}
+        )
+        self._lost.clear()
+        try:
+            connection.add_termination_listener(lambda _: self._lost.set())
+            await connection.add_listener(CHANNEL, self._on_step)
+            await connection.add_listener(KEYS_CHANNEL, self._on_keys)
+            # What happened while nobody listened was told to nobody.
+            for waiters in list(self._waiters.values()):
+                for waiter in waiters:
+                    waiter.put(None)
+            while not self._lost.is_set():
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._lost.wait(), _PROBE_SECONDS)
+                    break
+                await connection.execute("SELECT 1", timeout=10)
+        finally:
+            with suppress(Exception):
+                await connection.close(timeout=2)
+
+    def _on_step(self, _: object, __: int, ___: str, payload: str) -> None:
+        told = json.loads(payload)
+        for waiter in self._waiters.get(UUID(told["id"]), ()):
+            waiter.put(Step(told["state"], told["number"]))
+
+    def _on_keys(self, *_: object) -> None:
+        task = asyncio.create_task(self._reload_keys())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _reload_keys(self) -> None:
+        try:
+            await self._on_keys_changed()
+        except Exception as error:
+            log.warning("signing_keys_not_reloaded", error=type(error).__name__)

@@ -1,0 +1,17 @@
+"""The grant types of the token endpoint, and which kind of client may use which."""
+
+from enum import StrEnum
+
+
+class GrantType(StrEnum):
+    PHONE_CODE = "urn:xuezu:params:oauth:grant-type:phone-code"
+    DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
+    REFRESH_TOKEN = "refresh_token"
+    CLIENT_CREDENTIALS = "client_credentials"
+
+
+GRANTS: dict[str, frozenset[GrantType]] = {
+    "app": frozenset({GrantType.PHONE_CODE, GrantType.REFRESH_TOKEN}),
+    "device": frozenset({GrantType.DEVICE_CODE, GrantType.REFRESH_TOKEN}),
+    "service": frozenset({GrantType.CLIENT_CREDENTIALS}),
+}

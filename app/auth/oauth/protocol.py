@@ -1,0 +1,252 @@
+"""What the OAuth endpoints share: their form bodies, their own form of errors, and who the client is.
+
+Standard clients refuse problem+json here: an error is `{"error", "error_description"}` in application/json
+(RFC 6749 §5.2), and no answer may be stored by a cache.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import parse_qsl, unquote_plus
+
+from fastapi import Depends, Request, Response
+from pydantic import Field
+from sqlalchemy import bindparam, exists, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from app.authz.origin import is_foreign_origin
+from app.core.cipher import hash_secret
+from app.core.db import TransactionalRoute
+from app.core.errors import BadRequest, Problem
+from app.core.plan import Handler
+from app.core.schemas import Out
+from app.core.text import has_unshowable
+from app.schema.auth import ClientSecret, OAuthClient
+
+NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+_MAXIMUM = 16_384
+_FORM = "application/x-www-form-urlencoded"
+_NOT_YET = {"authorization_pending", "slow_down"}  # no refusals: whoever waits is told so
+
+
+class OAuthErrorOut(Out):
+    """RFC 6749 §5.2; `match_number` only while a scanned sign-in waits for its approval."""
+
+    error: str = Field(description="Stable code.", examples=["invalid_grant"])
+    error_description: str = Field(description="For the developer, in English.")
+    match_number: int | None = Field(default=None, description="Show it: the phone asks for it.")
+
+
+class OAuthError(Exception):
+    """A refusal of an OAuth endpoint. Raise it to roll back; return `response()` where a trace must stay."""
+
+    def __init__(
+        self,
+        error: str,
+        description: str,
+        *,
+        status: int = 400,
+        headers: Mapping[str, str] | None = None,
+        extra: Mapping[str, int] | None = None,
+    ) -> None:
+        super().__init__(error)
+        self.error = error
+        self.description = description
+        self.status = status
+        self.headers = dict(headers or {})
+        self.extra = dict(extra or {})
+
+    def response(self) -> "OAuthErrorResponse":
+        return OAuthErrorResponse(self)
+
+
+class OAuthErrorResponse(JSONResponse):
+    """An OAuthError on its way out, which still says which it is."""
+
+    def __init__(self, error: OAuthError) -> None:
+        body = {"error": error.error, "error_description": error.description, **error.extra}
+        super().__init__(body, error.status, NO_STORE | error.headers)
+        self.error = error.error
+
+
+def invalid_request(description: str) -> OAuthError:
+    return OAuthError("invalid_request", description)
+
+
+def invalid_grant(description: str) -> OAuthError:
+    return OAuthError("invalid_grant", description)
+
+
+class OAuthRoute(TransactionalRoute):
+    """A route whose refusals leave in OAuth's form, whoever raised them."""
+
+    def around(self, handler: Handler) -> Handler:
+        handler = super().around(handler)
+
+        async def in_oauth_form(request: Request) -> Response:
+            try:
+                response: Response = await handler(request)
+            except OAuthError as error:
+                response = error.response()
+            except Problem as problem:
+                code = "temporarily_unavailable" if problem.status in (429, 503) else "invalid_request"
+                response = OAuthError(code, problem.en, status=problem.status, headers=problem.headers).response()
+            except HTTPException as error:
+                response = OAuthError("invalid_request", "unreadable", status=error.status_code).response()
+            if isinstance(response, OAuthErrorResponse) and response.error not in _NOT_YET:
+                request.state.refusal = response.error
+            return response
+
+        return in_oauth_form
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """The form body: each parameter at most once (§3.2), an empty one as if absent, unknown ones kept."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
+        raise invalid_request(f"the body must be {_FORM}")
+    if request.url.query:
+        raise invalid_request("parameters go into the body")
+    body = await request.body()
+    if len(body) > _MAXIMUM:
+        raise OAuthError("invalid_request", "the body is too large", status=413)
+    try:
+        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=50)
+    except ValueError:
+        raise invalid_request("the body is not a form of UTF-8") from None
+    form = dict(pairs)
+    if len(form) != len(pairs):
+        raise invalid_request("a parameter is given twice")
+    if any(has_unshowable(text) for pair in pairs for text in pair):
+        raise invalid_request("a parameter holds control characters")
+    return {name: value for name, value in form.items() if value}
+
+
+Form = Annotated[dict[str, str], Depends(_form)]
+
+
+async def _plain_form(request: Request) -> dict[str, str]:
+    try:
+        return await _form(request)
+    except OAuthError:
+        raise BadRequest from None
+
+
+PlainForm = Annotated[dict[str, str], Depends(_plain_form)]
+"""The same for a route that is none of OAuth's: what cannot be read is a problem."""
+
+
+def require(form: Mapping[str, str], name: str) -> str:
+    value = form.get(name)
+    if value is None:
+        raise invalid_request(f"{name} is missing")
+    return value
+
+
+def form_body(*required: str, **properties: str) -> dict[str, Any]:
+    """The `openapi_extra` of a route that reads a Form: parameter names with their descriptions."""
+    shown = {name: {"type": "string", "maxLength": 4000, "description": about} for name, about in properties.items()}
+    schema = {"type": "object", "properties": shown, "required": list(required)}
+    return {"requestBody": {"required": True, "content": {_FORM: {"schema": schema}}}}
+
+
+def oauth_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses=` of an OAuth route that refuses with these."""
+    about = {
+        400: "`invalid_request`, `invalid_grant`, `unsupported_grant_type` … (RFC 6749 §5.2, RFC 8628 §3.5)",
+        401: "`invalid_client`",
+        413: "`invalid_request`: the body is too large",
+        429: "`temporarily_unavailable`: wait as long as Retry-After says",
+        503: "`temporarily_unavailable`",
+    }
+    return {status: {"model": OAuthErrorOut, "description": about[status]} for status in statuses}
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The client that calls: known by its name, and a service by its secret too."""
+
+    id: str
+    name: str
+    kind: str
+    scopes: frozenset[str]
+    refresh_seconds: int
+    session_seconds: int
+
+
+_proved = exists().where(
+    ClientSecret.client_id == OAuthClient.id,
+    ClientSecret.secret_hash == bindparam("secret_hash"),
+    or_(ClientSecret.expires_at.is_(None), ClientSecret.expires_at > func.now()),
+)
+_LIVE_CLIENT = select(
+    OAuthClient.id,
+    OAuthClient.name,
+    OAuthClient.kind,
+    OAuthClient.scopes,
+    OAuthClient.refresh_seconds,
+    OAuthClient.session_seconds,
+    _proved.label("proved"),
+).where(OAuthClient.id == bindparam("client_id"), OAuthClient.revoked_at.is_(None))
+
+
+async def _find_client(db: AsyncConnection, client_id: str, secret: str | None) -> Client | None:
+    given = {"client_id": client_id, "secret_hash": hash_secret(secret or "")}
+    row = (await db.execute(_LIVE_CLIENT, given)).one_or_none()
+    # A public client has no secret, and one that sends some is mistaken for another.
+    if row is None or row.proved != (row.kind == "service") or (row.kind != "service" and secret):
+        return None
+    return Client(row.id, row.name, row.kind, frozenset(row.scopes), row.refresh_seconds, row.session_seconds)
+
+
+async def authenticate_client(db: AsyncConnection, request: Request, form: Mapping[str, str]) -> Client:
+    """The client of the request: `client_id` alone (public), or with its secret in Basic or in the body (§2.3.1)."""
+    authorization = request.headers.get("authorization")
+    headers: dict[str, str] = {}
+    secret: str | None
+    if authorization is not None:
+        headers = {"WWW-Authenticate": 'Basic realm="xuezu", charset="UTF-8"'}
+        if "client_secret" in form:
+            raise invalid_request("the client authenticates in two ways at once")
+        client_id, secret = _basic(authorization)
+        if form.get("client_id", client_id) != client_id:
+            raise invalid_request("two client ids")
+    else:
+        client_id, secret = require(form, "client_id"), form.get("client_secret")
+    client = await _find_client(db, client_id, secret)
+    if client is None:
+        raise OAuthError(
+            "invalid_client", "the client is not known by this name and secret", status=401, headers=headers
+        )
+    return client
+
+
+async def get_public_client(db: AsyncConnection, client_id: str) -> Client:
+    """A client without a secret, by its name. Raises OAuthError."""
+    client = await _find_client(db, client_id, None)
+    if client is None:
+        raise OAuthError("invalid_client", "the client is not known by this name", status=401)
+    return client
+
+
+def _basic(authorization: str) -> tuple[str, str]:
+    scheme, _, encoded = authorization.partition(" ")
+    try:
+        if scheme.lower() != "basic":
+            raise ValueError
+        name, colon, secret = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+        client_id, client_secret = (unquote_plus(part, errors="strict") for part in (name, secret))
+    except (binascii.Error, ValueError):
+        raise invalid_request("the Authorization header cannot be read") from None
+    if not colon or has_unshowable(client_id + client_secret):
+        raise invalid_request("the Authorization header cannot be read")
+    return client_id, client_secret
+
+
+def refuse_foreign_origin(request: Request) -> None:
+    """A browser's cross-origin request is refused: no other site has business at these endpoints."""
+    if is_foreign_origin(request):
+        raise invalid_request("requests of other origins are refused")

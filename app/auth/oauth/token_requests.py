@@ -1,0 +1,33 @@
+"""What a call of the token endpoint carries with it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fastapi import Request
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit_log.entries import Actor
+from app.auth.devices import device_of
+from app.auth.oauth.protocol import Client
+from app.authz.access import actor_of
+from app.authz.tokens import TokenIssuer
+from app.core.cipher import Cipher
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """One call by an authenticated client."""
+
+    db: AsyncConnection
+    cipher: Cipher
+    issuer: TokenIssuer
+    client: Client
+    form: Mapping[str, str]
+    actor: Actor
+    device: str | None
+
+
+def token_request(request: Request, db: AsyncConnection, client: Client, form: Mapping[str, str]) -> TokenRequest:
+    state = request.app.state
+    actor = actor_of(request, client_id=client.id)
+    return TokenRequest(db, state.cipher, state.token_issuer, client, form, actor, device_of(request))

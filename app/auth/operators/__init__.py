@@ -1,0 +1,4 @@
+"""Platform operators: their accounts, key recovery, suspensions, service clients.
+
+Table: `operators`. Door: `router`.
+"""

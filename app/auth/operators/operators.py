@@ -1,0 +1,127 @@
+"""Platform operators: made on the command line, and what they do for users (recoveries, suspensions). All audited."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, delete, exists, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit_log.entries import Actor, record
+from app.auth.accounts.registration import find_or_register_user
+from app.auth.errors import IsOperator
+from app.auth.sessions import end_sessions
+from app.authz.access import OperatorScope
+from app.core.cipher import Cipher, hash_secret, new_secret
+from app.core.errors import NotFound
+from app.members.activation import activate_user
+from app.schema.auth import Operator, SecurityKey, User
+
+
+class NoSuchOperator(Exception):  # noqa: N818
+    """Nobody with this phone is an operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    user_id: UUID
+    keys_removed: int
+    sessions_ended: int
+
+
+async def add_operator(db: AsyncConnection, cipher: Cipher, actor: Actor, phone: str, name: str) -> str:
+    """Make the holder of a phone a platform operator; the code with which they enrol their first security key.
+
+    Done again, it recovers an operator who has lost all keys: their keys and sessions end, and a new code is made.
+    """
+    account = await find_or_register_user(db, cipher, actor, phone)
+    code = new_secret()
+    made = {"name": name, "enrolment_hash": hash_secret(code), "removed_at": None}
+    await db.execute(
+        insert(Operator)
+        .values(user_id=account.id, **made)
+        .on_conflict_do_update(index_elements=[Operator.user_id], set_=made)
+    )
+    await _remove_keys(db, account.id)
+    await end_sessions(db, actor, account.id, reason="operator-enrolment")
+    await record(db, actor, "operator.enrolled", subject=("user", account.id))
+    return code
+
+
+async def remove_operator(db: AsyncConnection, cipher: Cipher, actor: Actor, phone: str) -> None:
+    """Take an operator's rights away, from the next call on. Raises NoSuchOperator."""
+    holder = select(User.id).where(User.phone_index.in_(cipher.phone_indexes(phone))).scalar_subquery()
+    removed = await db.scalar(
+        update(Operator)
+        .where(Operator.user_id == holder, Operator.removed_at.is_(None))
+        .values(removed_at=func.now(), enrolment_hash=None)
+        .returning(Operator.user_id)
+    )
+    if removed is None:
+        raise NoSuchOperator
+    await record(db, actor, "operator.removed", subject=("user", removed))
+
+
+async def list_operators(db: AsyncConnection) -> Sequence[Row[Any]]:
+    """The operators of now, with the number of their keys."""
+    keys = select(func.count()).where(SecurityKey.user_id == Operator.user_id).scalar_subquery()
+    statement = (
+        select(Operator.user_id, Operator.name, Operator.created_at, keys.label("keys"))
+        .where(Operator.removed_at.is_(None))
+        .order_by(Operator.created_at)
+    )
+    return (await db.execute(statement)).all()
+
+
+async def _remove_keys(db: AsyncConnection, user_id: UUID) -> int:
+    removed = await db.scalars(delete(SecurityKey).where(SecurityKey.user_id == user_id).returning(SecurityKey.id))
+    return len(removed.all())
+
+
+async def _user_to_act_on(db: AsyncConnection, cipher: Cipher, phone: str) -> UUID:
+    """The user who holds a phone, locked. Raises NotFound, IsOperator."""
+    statement = select(User.id).where(User.phone_index.in_(cipher.phone_indexes(phone))).with_for_update()
+    user_id: UUID | None = await db.scalar(statement)
+    if user_id is None:
+        raise NotFound
+    operating = exists().where(Operator.user_id == user_id, Operator.removed_at.is_(None))
+    if await db.scalar(select(operating)):
+        raise IsOperator
+    return user_id
+
+
+async def recover_keys(
+    db: AsyncConnection, cipher: Cipher, scope: OperatorScope, *, phone: str, reason: str
+) -> Recovery:
+    """For a user who has lost all security keys: remove them and end every session.
+
+    They sign in by phone anew and register a first key. Raises NotFound; IsOperator, whose recovery is the command
+    line's.
+    """
+    user_id = await _user_to_act_on(db, cipher, phone)
+    keys = await _remove_keys(db, user_id)
+    sessions = await end_sessions(db, scope.actor, user_id, reason="key-recovery")
+    after = {"reason": reason, "keys_removed": keys}
+    await record(db, scope.actor, "security_keys.recovered", subject=("user", user_id), after=after)
+    return Recovery(user_id, keys, sessions)
+
+
+async def suspend_user(db: AsyncConnection, cipher: Cipher, scope: OperatorScope, *, phone: str, reason: str) -> UUID:
+    """Shut a user out, from the next call on, until `restore_user`. Raises NotFound, IsOperator."""
+    user_id = await _user_to_act_on(db, cipher, phone)
+    await db.execute(update(User).where(User.id == user_id).values(status="disabled"))
+    await end_sessions(db, scope.actor, user_id, reason="suspended")
+    await activate_user(db, cipher, user_id)
+    await record(db, scope.actor, "user.suspended", subject=("user", user_id), after={"reason": reason})
+    return user_id
+
+
+async def restore_user(db: AsyncConnection, cipher: Cipher, scope: OperatorScope, user_id: UUID) -> None:
+    """Let a suspended user in again. Raises NotFound."""
+    suspended = update(User).where(User.id == user_id, User.status == "disabled")
+    if await db.scalar(suspended.values(status="active").returning(User.id)) is None:
+        raise NotFound
+    await activate_user(db, cipher, user_id)
+    await record(db, scope.actor, "user.restored", subject=("user", user_id))

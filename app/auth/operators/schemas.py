@@ -1,0 +1,68 @@
+"""Bodies of the platform operators' calls. Reasons are codes: free words could hold what must not be kept."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from app.auth.verification.schemas import ReviewItemOut
+from app.core.phones import Phone
+from app.core.schemas import Body, Out
+from app.core.text import Name
+
+
+class ReviewOut(ReviewItemOut):
+    """What the reviewer compares with the card."""
+
+    name: str
+    id_number: str
+
+
+class RejectionPut(Body):
+    reason: Literal["name-and-number-disagree", "unreadable", "not-the-person", "other"]
+
+
+class KeyRecoveryCreate(Body):
+    phone: Phone
+    reason: Literal["lost", "stolen", "broken", "other"]
+
+
+class KeyRecoveryOut(Out):
+    user_id: UUID
+    keys_removed: int
+    sessions_ended: int
+
+
+class SuspensionCreate(Body):
+    phone: Phone
+    reason: Literal["abuse", "security", "by-order", "other"]
+
+
+class SuspensionOut(Out):
+    user_id: UUID
+
+
+class ClientCreate(Body):
+    name: Name
+    kind: Literal["service", "device"] = Field(description="`device`: a public program that signs in by scan.")
+    scopes: list[Literal["point-events:write"]] = Field(default_factory=list, max_length=10)
+
+
+class ClientOut(Out):
+    id: str
+    name: str
+    kind: Literal["app", "device", "service"]
+    scopes: list[str]
+    created_at: datetime
+    revoked_at: datetime | None
+    secrets: int = Field(description="Live secrets.")
+
+
+class ClientSecretCreate(Body):
+    overlap_hours: int = Field(default=24, ge=0, le=24 * 90, description="How long the old secrets live on.")
+
+
+class ClientSecretOut(Out):
+    client_id: str
+    client_secret: str | None = Field(description="Shown now and never again; None for a public client.")

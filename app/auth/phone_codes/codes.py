@@ -1,0 +1,113 @@
+"""Codes sent to a phone: six digits, five minutes, five tries, one live code a phone and purpose."""
+
+import secrets
+from datetime import timedelta
+from enum import StrEnum
+
+from sqlalchemy import case, func, literal, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit_log.entries import Actor, record
+from app.auth.rate_limits import Limit, take, take_by_address
+from app.blind_index.keys import hold_indexes
+from app.core.cipher import Cipher
+from app.schema.auth import PhoneCode
+
+LIFETIME = timedelta(minutes=5)
+TRIES = 5
+DIGITS = 6
+
+# Five tries a code: a phone can be guessed at some 265 times a day, out of a million codes.
+PER_PHONE = Limit("code-phone", burst=5, every=timedelta(minutes=30))
+# A whole office behind one address may sign in on one morning.
+PER_ADDRESS = Limit("code-address", burst=200, every=timedelta(seconds=6))
+# What messages may cost at most.
+OVERALL = Limit("code-overall", burst=1200, every=timedelta(milliseconds=50))
+
+
+class Purpose(StrEnum):
+    SIGN_IN = "sign-in"
+    CHANGE_PHONE = "change-phone"
+    CLOSE_ACCOUNT = "close-account"
+
+
+class CodeCheck(StrEnum):
+    RIGHT = "right"
+    WRONG = "wrong"  # counted: commit it
+    NONE_LIVE = "none-live"
+
+
+_MESSAGES = {
+    Purpose.SIGN_IN: "【学组】{code} 是您的登录验证码,5 分钟内有效。请勿告诉他人。",
+    Purpose.CHANGE_PHONE: "【学组】{code} 是您更换手机号的验证码,5 分钟内有效。请勿告诉他人。",
+    Purpose.CLOSE_ACCOUNT: "【学组】{code} 是您注销账号的验证码,5 分钟内有效。注销后无法恢复。",
+}
+PHONE_CHANGED = "【学组】您的账号已更换手机号,所有设备已退出登录。如非本人操作,请立即联系平台管理员。"
+
+
+async def make_phone_code(
+    db: AsyncConnection, cipher: Cipher, actor: Actor, *, phone: str, purpose: Purpose, bound_to: str = ""
+) -> str:
+    """Make the phone's code for a purpose and give the message to send.
+
+    `bound_to` ties the code to who asked. Raises TooManyRequests by phone, by address and overall; whether the phone
+    belongs to somebody plays no part.
+    """
+    await take(db, PER_PHONE, cipher.phone_index(phone).hex())
+    await take_by_address(db, PER_ADDRESS, actor.address)
+    await take(db, OVERALL, "all")
+    indexing = await hold_indexes(db, cipher)
+    code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
+    fresh = {
+        "code_hash": indexing.index(*_parts(phone, purpose, bound_to, code)),
+        "tries": 0,
+        "created_at": func.now(),
+        "expires_at": func.now() + LIFETIME,
+        "used_at": None,
+    }
+    await db.execute(
+        insert(PhoneCode)
+        .values(phone_index=indexing.phone(phone), purpose=purpose, **fresh)
+        .on_conflict_do_update(index_elements=[PhoneCode.phone_index, PhoneCode.purpose], set_=fresh)
+    )
+    await record(db, actor, "phone_code.sent", subject=("phone_code", None), after={"purpose": purpose})
+    return _MESSAGES[purpose].format(code=code)
+
+
+async def check_phone_code(
+    db: AsyncConnection,
+    cipher: Cipher,
+    actor: Actor,
+    *,
+    phone: str,
+    purpose: Purpose,
+    code: str,
+    bound_to: str = "",
+) -> CodeCheck:
+    """Use up the phone's live code, or count a wrong try, in one statement: of many at once exactly one is right."""
+    right = PhoneCode.code_hash.in_(cipher.indexes(*_parts(phone, purpose, bound_to, code)))
+    statement = (
+        update(PhoneCode)
+        .where(
+            PhoneCode.phone_index.in_(cipher.phone_indexes(phone)),
+            PhoneCode.purpose == purpose,
+            PhoneCode.used_at.is_(None),
+            PhoneCode.expires_at > func.now(),
+            PhoneCode.tries < TRIES,
+        )
+        .values(tries=PhoneCode.tries + 1, used_at=case((right, func.now()), else_=literal(None)))
+        .returning(PhoneCode.used_at.is_not(None))
+    )
+    used = await db.scalar(statement)
+    if used is None:
+        return CodeCheck.NONE_LIVE
+    if used:
+        return CodeCheck.RIGHT
+    await record(db, actor, "phone_code.refused", subject=("phone_code", None), after={"purpose": purpose})
+    return CodeCheck.WRONG
+
+
+def _parts(phone: str, purpose: str, bound_to: str, code: str) -> tuple[str, ...]:
+    # Of an index: keyed, so that without the key nobody who reads the table can try the million codes.
+    return ("phone-code", purpose, phone, bound_to, code)

@@ -1,0 +1,47 @@
+"""Asking for a code by SMS."""
+
+from fastapi import APIRouter, BackgroundTasks, Request
+
+from app.auth.errors import PhoneCodesUnavailable
+from app.auth.phone_codes.codes import LIFETIME, TRIES, Purpose, make_phone_code
+from app.auth.phone_codes.schemas import PhoneCodeCreate, PhoneCodeOut
+from app.auth.phone_codes.sms import SmsGateway, deliver
+from app.authz.access import Public, actor_of
+from app.core.cipher import CipherDep
+from app.core.db import Db, TransactionalRoute
+from app.core.errors import TooManyRequests, problems
+
+router = APIRouter(route_class=TransactionalRoute, tags=["sign-in"])
+
+
+def gateway_of(request: Request) -> SmsGateway:
+    """The process's gateway; raises PhoneCodesUnavailable where there is none."""
+    gateway: SmsGateway | None = request.app.state.sms
+    if gateway is None:
+        raise PhoneCodesUnavailable
+    return gateway
+
+
+def code_sent() -> PhoneCodeOut:
+    return PhoneCodeOut(expires_in=int(LIFETIME.total_seconds()), tries=TRIES)
+
+
+@router.post(
+    "/v1/phone-codes",
+    status_code=202,
+    summary="Send a sign-in code to a phone",
+    dependencies=[Public],
+    responses=problems(TooManyRequests, PhoneCodesUnavailable),
+)
+async def create_phone_code(
+    request: Request, db: Db, cipher: CipherDep, body: PhoneCodeCreate, tasks: BackgroundTasks
+) -> PhoneCodeOut:
+    """Sends six digits that sign the phone in at `POST /oauth/token`, and register it the first time.
+
+    The answer is the same whether the phone is registered or not. A new code takes the place of the old one.
+    Limited by phone, by address and overall.
+    """
+    gateway = gateway_of(request)
+    message = await make_phone_code(db, cipher, actor_of(request), phone=body.phone, purpose=Purpose.SIGN_IN)
+    tasks.add_task(deliver, gateway, body.phone, message)
+    return code_sent()

@@ -1,0 +1,21 @@
+"""Bodies of the phone code calls."""
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from app.core.phones import Phone
+from app.core.schemas import Body, Out
+
+Code = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$"), Field(description="Six digits.", examples=["123456"])]
+
+
+class PhoneCodeCreate(Body):
+    phone: Phone
+
+
+class PhoneCodeOut(Out):
+    """The same for every phone, whether anybody holds it or not."""
+
+    expires_in: int = Field(description="Seconds the code is good for.")
+    tries: int = Field(description="Wrong tries the code bears.")

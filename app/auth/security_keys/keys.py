@@ -1,0 +1,277 @@
+"""Security keys (WebAuthn, S16): registering and naming them, and proving one in a session (step-up, RFC 9470).
+
+A challenge belongs to one session and one purpose, and is used up by the first answer, right or wrong. What a key
+proves is the session's: it is written there and read at each call, so no token has to be exchanged for a stronger
+one, and it ends with the session.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import orjson
+import webauthn
+from sqlalchemy import Row, delete, exists, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+from webauthn.helpers.structs import (
+    AuthenticatorSelectionCriteria,
+    AuthenticatorTransport,
+    PublicKeyCredentialDescriptor,
+    ResidentKeyRequirement,
+)
+
+from app.audit_log.entries import record
+from app.auth.errors import EnrolmentNeeded, FreshSignInNeeded, NoSecurityKey, SecurityKeyRefused, SecurityKeyTaken
+from app.auth.security_keys.schemas import SecurityKeyOut
+from app.authz.access import UserScope
+from app.authz.errors import StepUpNeeded
+from app.authz.step_up import FRESH
+from app.core.cipher import hash_secret
+from app.core.db import on_constraint
+from app.core.errors import NotFound
+from app.core.paging import Page, Paging
+from app.schema.auth import Operator, SecurityKey, SecurityKeyChallenge, Session, User
+
+CHALLENGE_LIFETIME = timedelta(minutes=5)
+
+Purpose = Literal["registration", "check"]
+KEY_COLUMNS = (SecurityKey.id, SecurityKey.name, SecurityKey.created_at, SecurityKey.used_at)
+
+
+@dataclass(frozen=True, slots=True)
+class RelyingParty:
+    """Who the keys are registered with: the host of the public address, and that address as the only origin."""
+
+    id: str
+    origin: str
+
+    @classmethod
+    def of(cls, issuer: str) -> "RelyingParty":
+        return cls(urlsplit(issuer).hostname or "localhost", issuer)
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    id: UUID
+    options: dict[str, Any]
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeyAnswer:
+    """What the browser got from the key, for a challenge."""
+
+    challenge_id: UUID
+    credential: dict[str, Any]
+
+
+async def make_challenge(
+    db: AsyncConnection, scope: UserScope, party: RelyingParty, purpose: Purpose, user_name: str
+) -> Challenge:
+    """The options for the browser's `navigator.credentials` call. Raises NoSecurityKey for a check without any."""
+    keys = await db.execute(
+        select(SecurityKey.credential_id, SecurityKey.transports).where(SecurityKey.user_id == scope.user_id)
+    )
+    known = [
+        PublicKeyCredentialDescriptor(
+            id=key.credential_id, transports=[AuthenticatorTransport(name) for name in key.transports]
+        )
+        for key in keys
+    ]
+    options: Any
+    if purpose == "registration":
+        options = webauthn.generate_registration_options(
+            rp_id=party.id,
+            rp_name="学组",
+            user_id=scope.user_id.bytes,
+            user_name=user_name,
+            exclude_credentials=known,
+            authenticator_selection=AuthenticatorSelectionCriteria(resident_key=ResidentKeyRequirement.DISCOURAGED),
+        )
+    else:
+        if not known:
+            raise NoSecurityKey
+        options = webauthn.generate_authentication_options(rp_id=party.id, allow_credentials=known)
+    values = {
+        "session_id": scope.session_id,
+        "purpose": purpose,
+        "challenge": options.challenge,
+        "expires_at": func.now() + CHALLENGE_LIFETIME,
+    }
+    made = insert(SecurityKeyChallenge).values(values)
+    row = (await db.execute(made.returning(SecurityKeyChallenge.id, SecurityKeyChallenge.expires_at))).one()
+    return Challenge(row.id, orjson.loads(webauthn.options_to_json(options)), row.expires_at)
+
+
+async def _use_up(db: AsyncConnection, scope: UserScope, purpose: Purpose, challenge_id: UUID) -> bytes | None:
+    used = (
+        delete(SecurityKeyChallenge)
+        .where(SecurityKeyChallenge.id == challenge_id, SecurityKeyChallenge.session_id == scope.session_id)
+        .where(SecurityKeyChallenge.purpose == purpose, SecurityKeyChallenge.expires_at > func.now())
+        .returning(SecurityKeyChallenge.challenge)
+    )
+    challenge: bytes | None = await db.scalar(used)
+    return challenge
+
+
+async def register_key(
+    db: AsyncConnection,
+    scope: UserScope,
+    party: RelyingParty,
+    answer: KeyAnswer,
+    *,
+    name: str,
+    enrolment_code: str | None,
+) -> SecurityKeyOut | SecurityKeyRefused:
+    """Add a key. The first one needs a fresh sign-in (an operator's: the enrolment code), others a fresh key proof.
+
+    An answer that does not verify is refused as a returned problem, so that its challenge stays used.
+    Raises StepUpNeeded, FreshSignInNeeded, EnrolmentNeeded, SecurityKeyTaken.
+    """
+    await _see_that_keys_may_change(db, scope, enrolment_code)
+    challenge = await _use_up(db, scope, "registration", answer.challenge_id)
+    if challenge is None:
+        await _record_refusal(db, scope, "registration")
+        return SecurityKeyRefused()
+    try:
+        verified = webauthn.verify_registration_response(
+            credential=answer.credential,
+            expected_challenge=challenge,
+            expected_rp_id=party.id,
+            expected_origin=party.origin,
+        )
+    except Exception:  # whatever a hostile answer makes a parser raise is a refusal
+        await _record_refusal(db, scope, "registration")
+        return SecurityKeyRefused()
+    values = {
+        "user_id": scope.user_id,
+        "name": name,
+        "credential_id": verified.credential_id,
+        "public_key": verified.credential_public_key,
+        "sign_count": verified.sign_count,
+        "transports": _transports(answer.credential),
+    }
+    with on_constraint(("security_keys_credential_id_key", SecurityKeyTaken)):
+        row = (await db.execute(insert(SecurityKey).values(values).returning(*KEY_COLUMNS))).one()
+    await record(db, scope.actor, "security_key.registered", subject=("security_key", row.id), after={"name": name})
+    return SecurityKeyOut.model_validate(row)
+
+
+def _transports(credential: dict[str, Any]) -> list[str]:
+    known = {transport.value for transport in AuthenticatorTransport}
+    return sorted(known & set(credential["response"].get("transports") or ()))
+
+
+async def _see_that_keys_may_change(db: AsyncConnection, scope: UserScope, enrolment_code: str | None = None) -> None:
+    # One after the other: two first keys at once would each be the first.
+    await db.execute(select(User.id).where(User.id == scope.user_id).with_for_update())
+    statement = select(
+        exists().where(SecurityKey.user_id == scope.user_id).label("has_keys"),
+        (Session.key_checked_at > func.now() - FRESH).label("key_is_fresh"),
+        (Session.created_at > func.now() - FRESH).label("sign_in_is_fresh"),
+        select(Operator.enrolment_hash)
+        .where(Operator.user_id == scope.user_id, Operator.removed_at.is_(None))
+        .scalar_subquery()
+        .label("enrolment_hash"),
+        exists().where(Operator.user_id == scope.user_id, Operator.removed_at.is_(None)).label("is_operator"),
+    ).where(Session.id == scope.session_id)
+    row = (await db.execute(statement)).one()
+    if row.has_keys:
+        if not row.key_is_fresh:
+            raise StepUpNeeded(FRESH)
+        return
+    if row.is_operator:
+        if row.enrolment_hash is None or hash_secret(enrolment_code or "") != row.enrolment_hash:
+            raise EnrolmentNeeded
+        await db.execute(update(Operator).where(Operator.user_id == scope.user_id).values(enrolment_hash=None))
+    if not row.sign_in_is_fresh:
+        raise FreshSignInNeeded(FRESH)
+
+
+async def check_key(
+    db: AsyncConnection, scope: UserScope, party: RelyingParty, answer: KeyAnswer
+) -> datetime | SecurityKeyRefused:
+    """Prove one of the user's keys in this session; when that was. A refusal is given back, so that it commits."""
+    challenge = await _use_up(db, scope, "check", answer.challenge_id)
+    key = await _find_key(db, scope, answer.credential)
+    if challenge is None or key is None:
+        await _record_refusal(db, scope, "check", key.id if key else None)
+        return SecurityKeyRefused()
+    try:
+        verified = webauthn.verify_authentication_response(
+            credential=answer.credential,
+            expected_challenge=challenge,
+            expected_rp_id=party.id,
+            expected_origin=party.origin,
+            credential_public_key=key.public_key,
+            credential_current_sign_count=key.sign_count,
+        )
+    except Exception:  # wrong origin, wrong signature, a counter gone back, or no answer at all
+        await _record_refusal(db, scope, "check", key.id)
+        return SecurityKeyRefused()
+    proved = update(SecurityKey).where(SecurityKey.id == key.id)
+    await db.execute(proved.values(sign_count=verified.new_sign_count, used_at=func.now()))
+    raised = (
+        update(Session)
+        .where(Session.id == scope.session_id)
+        .values(key_checked_at=func.now(), methods=sorted({*scope.methods, "hwk"}))
+        .returning(func.now())
+    )
+    checked_at: datetime = (await db.execute(raised)).scalar_one()
+    await record(db, scope.actor, "security_key.proved", subject=("security_key", key.id))
+    return checked_at
+
+
+async def _find_key(db: AsyncConnection, scope: UserScope, credential: dict[str, Any]) -> Row[UUID, bytes, int] | None:
+    try:
+        credential_id = webauthn.base64url_to_bytes(credential["id"])
+    except ValueError:
+        return None
+    # Locked, so that one counter is not taken for two answers at once.
+    statement = select(SecurityKey.id, SecurityKey.public_key, SecurityKey.sign_count).with_for_update()
+    mine = statement.where(SecurityKey.user_id == scope.user_id, SecurityKey.credential_id == credential_id)
+    return (await db.execute(mine)).one_or_none()
+
+
+async def _record_refusal(db: AsyncConnection, scope: UserScope, purpose: Purpose, key_id: UUID | None = None) -> None:
+    await record(db, scope.actor, "security_key.refused", subject=("security_key", key_id), after={"purpose": purpose})
+
+
+async def rename_key(db: AsyncConnection, scope: UserScope, key_id: UUID, name: str) -> SecurityKeyOut:
+    """Give one of the user's keys another name. Raises NotFound."""
+    renamed = (
+        update(SecurityKey)
+        .where(SecurityKey.id == key_id, SecurityKey.user_id == scope.user_id)
+        .values(name=name)
+        .returning(*KEY_COLUMNS)
+    )
+    row = (await db.execute(renamed)).one_or_none()
+    if row is None:
+        raise NotFound
+    await record(db, scope.actor, "security_key.renamed", subject=("security_key", key_id), after={"name": name})
+    return SecurityKeyOut.model_validate(row)
+
+
+async def remove_key(db: AsyncConnection, scope: UserScope, key_id: UUID) -> None:
+    """Remove one of the user's keys; it needs a fresh proof of any of them. Raises NotFound, StepUpNeeded."""
+    mine = select(exists().where(SecurityKey.id == key_id, SecurityKey.user_id == scope.user_id))
+    if not await db.scalar(mine):
+        raise NotFound
+    await _see_that_keys_may_change(db, scope)
+    await db.execute(delete(SecurityKey).where(SecurityKey.id == key_id))
+    await record(db, scope.actor, "security_key.removed", subject=("security_key", key_id))
+
+
+async def list_security_keys(db: AsyncConnection, scope: UserScope, paging: Paging) -> Page[SecurityKeyOut]:
+    statement = (
+        select(*KEY_COLUMNS)
+        .where(SecurityKey.user_id == scope.user_id)
+        .order_by(SecurityKey.id)
+        .limit(paging.limit + 1)
+    )
+    if paging.after is not None:
+        statement = statement.where(SecurityKey.id > paging.after[0])
+    rows = (await db.execute(statement)).all()
+    return Page[SecurityKeyOut].of(rows, paging, lambda row: (row.id,), SecurityKeyOut)

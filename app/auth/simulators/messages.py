@@ -1,0 +1,27 @@
+"""Reading what the simulated SMS gateway has delivered."""
+
+import re
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.auth.simulators.schemas import SimulatedMessageOut
+from app.core.cipher import Cipher
+from app.schema.auth import SimulatedMessage
+
+
+async def list_simulated_messages(db: AsyncConnection, cipher: Cipher, phone: str) -> list[SimulatedMessageOut]:
+    """The messages that have arrived at a phone, newest first."""
+    statement = (
+        select(SimulatedMessage.id, SimulatedMessage.text_cipher, SimulatedMessage.arrives_at)
+        .where(SimulatedMessage.phone_index.in_(cipher.phone_indexes(phone)))
+        .where(SimulatedMessage.arrives_at <= func.now())
+        .order_by(SimulatedMessage.id.desc())
+        .limit(10)
+    )
+    items = []
+    for row in await db.execute(statement):
+        text = cipher.decrypt_text(row.text_cipher, row.id)
+        digits = re.search(r"\b\d{6}\b", text, re.ASCII)
+        items.append(SimulatedMessageOut(text=text, code=digits[0] if digits else None, arrived_at=row.arrives_at))
+    return items

@@ -1,0 +1,139 @@
+"""The simulated providers' own side: a phone's messages, Alipay's page. In development only; else not even a route."""
+
+from typing import Annotated
+from urllib.parse import quote
+
+import httpx
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import HTMLResponse
+from pydantic import ValidationError
+from sqlalchemy import exists, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.auth.clients import create_client
+from app.auth.errors import NoSuchSimulation
+from app.auth.oauth.protocol import PlainForm
+from app.auth.simulators.messages import list_simulated_messages
+from app.auth.simulators.schemas import (
+    SimulatedClientCreate,
+    SimulatedClientOut,
+    SimulatedConsent,
+    SimulatedConsentOut,
+    SimulatedMessages,
+)
+from app.auth.verification.alipay import SimulatedAlipay
+from app.authz.access import Public, actor_of
+from app.core.cipher import CipherDep
+from app.core.db import Db, TransactionalRoute
+from app.core.errors import problems
+from app.core.phones import Phone
+from app.schema.auth import Verification
+
+sms_router = APIRouter(route_class=TransactionalRoute, tags=["simulators"], dependencies=[Public])
+clients_router = APIRouter(route_class=TransactionalRoute, tags=["simulators"], dependencies=[Public])
+# Not a TransactionalRoute: it calls the callback, which has a transaction of its own.
+alipay_router = APIRouter(tags=["simulators"], dependencies=[Public])
+
+
+@sms_router.get("/v1/simulator/sms", summary="What a phone has received")
+async def list_messages(
+    db: Db, cipher: CipherDep, phone: Annotated[Phone, Query(description="The phone to look at.")]
+) -> SimulatedMessages:
+    """The messages that the simulated gateway has delivered to a phone.
+
+    Like a real gateway it delivers a moment after the request that sent the message: ask again where nothing is there
+    yet. Three numbers fail as any number sometimes does: to 19900000001 messages are lost, to 19900000002 they take
+    five seconds, and for 19900000003 the gateway refuses them.
+    """
+    return SimulatedMessages(items=await list_simulated_messages(db, cipher, phone))
+
+
+@clients_router.post("/v1/simulator/clients", status_code=201, summary="Make a service client")
+async def create_service_client(request: Request, db: Db, body: SimulatedClientCreate) -> SimulatedClientOut:
+    """A service client with its secret, for trying things out. The operator's way is `xuezu clients create`."""
+    made = await create_client(db, actor_of(request), name=body.name, scopes=body.scopes)
+    return SimulatedClientOut(client_id=made.client_id, client_secret=made.secret or "")
+
+
+async def _see_that_it_is_open(request: Request, reference: str) -> None:
+    engine: AsyncEngine = request.app.state.engine
+    started = select(exists().where(Verification.reference == reference, Verification.state == "started"))
+    async with engine.connect() as db:
+        if not await db.scalar(started):
+            raise NoSuchSimulation
+
+
+async def _answer(request: Request, reference: str, consent: SimulatedConsent) -> SimulatedConsentOut:
+    """Tell the service, over its own HTTP interface and signed, as the real provider would."""
+    await _see_that_it_is_open(request, reference)
+    alipay: SimulatedAlipay = request.app.state.alipay
+    form = alipay.notification(reference, consent.name, consent.id_number)
+    transport = httpx.ASGITransport(request.app)
+    async with httpx.AsyncClient(transport=transport, base_url=request.app.state.settings.issuer) as us:
+        answered = await us.post("/v1/verifications/alipay-callback", data=form)
+    declined = form["passed"] == "F"
+    return SimulatedConsentOut(state="declined" if declined else "consented", notified=answered.is_success)
+
+
+Reference = Annotated[
+    str, Path(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9_-]+$", description="Of the verification.")
+]
+
+
+@alipay_router.post(
+    "/simulator/alipay/{reference}",
+    summary="Consent on the Alipay test page",
+    responses=problems(NoSuchSimulation),
+)
+async def create_consent(request: Request, reference: Reference, body: SimulatedConsent) -> SimulatedConsentOut:
+    """The person consents with name and ID number, or declines by leaving them out; Alipay then calls us back."""
+    return await _answer(request, reference, body)
+
+
+@alipay_router.get(
+    "/simulator/alipay/{reference}",
+    summary="The Alipay test page",
+    response_class=HTMLResponse,
+    responses=problems(NoSuchSimulation),
+)
+async def read_consent_page(request: Request, reference: Reference) -> HTMLResponse:
+    """Where a browser is sent: a page on which the person consents or declines."""
+    await _see_that_it_is_open(request, reference)
+    return _page(_FORM_HTML.format(action=f"/simulator/alipay/{quote(reference, safe='')}/answers"))
+
+
+@alipay_router.post("/simulator/alipay/{reference}/answers", include_in_schema=False)
+async def create_consent_on_page(request: Request, reference: Reference, form: PlainForm) -> HTMLResponse:
+    """The same as the page's own form sends it."""
+    given = {} if "decline" in form else {name: form.get(name, "") for name in ("name", "id_number")}
+    try:
+        consent = SimulatedConsent.model_validate(given)
+    except ValidationError:
+        return _page("<p>姓名或身份证号码有误,请返回修改。</p>", 422)
+    await _answer(request, reference, consent)
+    return _page('<p>已完成,请返回学组。</p><p><a href="/phone/">返回学组</a></p>')
+
+
+_FORM_HTML = """\
+<p>学组申请核实您的姓名与身份证号码。</p>
+<form method="post" action="{action}">
+  <p><label>姓名 <input name="name" autocomplete="name"></label></p>
+  <p><label>身份证号码 <input name="id_number" autocomplete="off"></label></p>
+  <p><button>同意</button> <button name="decline" value="1">拒绝</button></p>
+</form>"""
+
+
+def _page(content: str, status: int = 200) -> HTMLResponse:
+    return HTMLResponse(f"{_HEAD_HTML}<main><h1>支付宝(测试环境)</h1>{content}</main></html>", status)
+
+
+_HEAD_HTML = """\
+<!doctype html><html lang="zh-CN"><meta charset="utf-8"><title>支付宝(测试)</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
+<style>
+  body { margin: 0; background: #eef3fb; color: #1c2430; font: 16px/1.6 "PingFang SC", "Noto Sans CJK SC", sans-serif }
+  main { max-width: 24rem; margin: 0 auto; padding: 2rem 1.25rem } h1 { font-size: 1.25rem; color: #0b57c0 }
+  input, button { font: inherit; width: 100%; box-sizing: border-box; padding: .6rem; border: 1px solid #7d8aa0 }
+  button { width: auto; padding: .5rem 1.5rem; border-radius: 6px; background: #fff; border-color: #0b57c0 }
+  button:not([name]) { background: #0b57c0; color: #fff }
+</style>"""

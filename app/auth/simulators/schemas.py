@@ -1,0 +1,42 @@
+"""Bodies of the simulated SMS, Alipay and service client calls."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from app.auth.verification.resident_id import IdNumber
+from app.core.schemas import Body, Out
+from app.core.text import Name, PersonName
+
+
+class SimulatedMessageOut(Out):
+    text: str
+    code: str | None = Field(description="The digits that a phone would offer to fill in.")
+    arrived_at: datetime
+
+
+class SimulatedMessages(Out):
+    items: list[SimulatedMessageOut] = Field(description="The newest first, at most ten.")
+
+
+class SimulatedConsent(Body):
+    """What the person answers on the test provider's page; without a name they decline."""
+
+    name: PersonName | None = None
+    id_number: IdNumber | None = None
+
+
+class SimulatedConsentOut(Out):
+    state: Literal["consented", "declined"]
+    notified: bool = Field(description="Whether the callback took the notification.")
+
+
+class SimulatedClientCreate(Body):
+    name: Name = "demo"
+    scopes: list[Literal["point-events:write"]] = Field(min_length=1, max_length=10)
+
+
+class SimulatedClientOut(Out):
+    client_id: str
+    client_secret: str = Field(description="Shown now and never again.")

@@ -1,0 +1,97 @@
+"""Sign-in by OAuth: discovery, keys, tokens, revocation. Errors in OAuth's own form."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from app.auth.oauth.grant_types import GRANTS, GrantType
+from app.auth.oauth.protocol import (
+    Form,
+    OAuthRoute,
+    authenticate_client,
+    form_body,
+    oauth_errors,
+    refuse_foreign_origin,
+    require,
+)
+from app.auth.oauth.token_requests import token_request
+from app.auth.sessions import TokenOut, revoke_token
+from app.auth.token_endpoint.grants import grant
+from app.authz.access import Public, actor_of
+from app.authz.tokens import KeyRing
+from app.core.db import Db
+
+router = APIRouter(route_class=OAuthRoute, tags=["sign-in"], dependencies=[Public])
+
+_GRANT_FORM = {
+    "grant_type": "One of: " + ", ".join(f"`{kind}`" for kind in GrantType),
+    "client_id": "Public clients name themselves here; services may use HTTP Basic.",
+    "client_secret": "Services only, where they do not use HTTP Basic.",
+    "phone": "Phone-code grant: the phone.",
+    "code": "Phone-code grant: the six digits it was sent.",
+    "device_code": "Device grant: the secret of the device authorization.",
+    "refresh_token": "Refresh grant: the newest refresh token.",
+    "scope": "Client credentials: fewer scopes than the client holds.",
+}
+
+
+@router.get("/.well-known/oauth-authorization-server", summary="Where everything is (RFC 8414)")
+async def metadata(request: Request) -> dict[str, Any]:
+    """The authorization server's metadata: a standard client needs nothing but this address and its client id."""
+    issuer = request.app.state.settings.issuer
+    methods = ["none", "client_secret_basic", "client_secret_post"]
+    return {
+        "issuer": issuer,
+        "token_endpoint": f"{issuer}/oauth/token",
+        "device_authorization_endpoint": f"{issuer}/oauth/device_authorization",
+        "revocation_endpoint": f"{issuer}/oauth/revoke",
+        "jwks_uri": f"{issuer}/oauth/jwks",
+        "grant_types_supported": sorted({kind for kinds in GRANTS.values() for kind in kinds}),
+        "response_types_supported": [],
+        "token_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_methods_supported": methods,
+        "service_documentation": f"{issuer}/docs",
+    }
+
+
+@router.get("/oauth/jwks", summary="The public keys of the access tokens (RFC 7517)")
+async def jwks(request: Request, response: Response) -> dict[str, list[dict[str, str]]]:
+    """The keys that sign now, that will soon, and that did until their last token has expired."""
+    keys: KeyRing = request.app.state.signing_keys
+    response.headers["Cache-Control"] = "public, max-age=60"
+    return await keys.jwks()
+
+
+@router.post(
+    "/oauth/token",
+    summary="Get tokens (RFC 6749)",
+    response_model=TokenOut,
+    responses=oauth_errors(400, 401, 413, 429, 503),
+    openapi_extra=form_body("grant_type", **_GRANT_FORM),
+)
+async def token(request: Request, db: Db, form: Form) -> Response:
+    """Tokens for a phone's code, an approved scan, a refresh token, or a service's own credentials."""
+    refuse_foreign_origin(request)
+    client = await authenticate_client(db, request, form)
+    return await grant(token_request(request, db, client, form))
+
+
+@router.post(
+    "/oauth/revoke",
+    summary="Sign out by a token (RFC 7009)",
+    responses=oauth_errors(400, 401, 413, 503),
+    openapi_extra=form_body(
+        "token",
+        token="A refresh or access token: its whole session ends.",
+        token_type_hint="Not needed.",
+        client_id=_GRANT_FORM["client_id"],
+        client_secret=_GRANT_FORM["client_secret"],
+    ),
+)
+async def revoke(request: Request, db: Db, form: Form) -> Response:
+    """Ends the session of the token. A token that is unknown, expired or ended already is answered 200 as well."""
+    refuse_foreign_origin(request)
+    client = await authenticate_client(db, request, form)
+    actor = actor_of(request, client_id=client.id)
+    await revoke_token(db, request.app.state.tokens, actor, client, require(form, "token"))
+    return Response(status_code=200)

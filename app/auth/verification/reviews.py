@@ -1,0 +1,115 @@
+"""The operators' review of ID-card verifications (S1)."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import Update, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit_log.entries import record
+from app.auth.errors import NotYourReview, OwnVerification
+from app.auth.verification.schemas import ReviewItemOut
+from app.auth.verification.verifications import VerifiedPerson, reject, verify_user
+from app.authz.access import OperatorScope
+from app.core.cipher import Cipher
+from app.core.errors import NotFound, Problem
+from app.core.paging import Page, Paging
+from app.schema.auth import Verification
+
+OPEN = ("submitted", "under_review")
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What the reviewer needs to see, and only while they review."""
+
+    id: UUID
+    state: str
+    created_at: datetime
+    name: str
+    id_number: str
+
+
+async def list_reviews(
+    db: AsyncConnection, state: Literal["submitted", "under_review"], paging: Paging
+) -> Page[ReviewItemOut]:
+    """Verifications that wait for an operator, the oldest first; without names and numbers."""
+    statement = (
+        select(Verification.id, Verification.state, Verification.created_at)
+        .where(Verification.state == state)
+        .order_by(Verification.id)
+        .limit(paging.limit + 1)
+    )
+    if paging.after is not None:
+        statement = statement.where(Verification.id > paging.after[0])
+    rows = (await db.execute(statement)).all()
+    return Page[ReviewItemOut].of(rows, paging, lambda row: (row.id,), ReviewItemOut)
+
+
+async def begin_review(db: AsyncConnection, cipher: Cipher, scope: OperatorScope, verification_id: UUID) -> Review:
+    """Take a verification to review, from another reviewer too, and see what is to be checked.
+
+    Raises NotFound, and OwnVerification.
+    """
+    statement = (
+        update(Verification)
+        .where(Verification.id == verification_id, Verification.state.in_(OPEN))
+        .values(state="under_review", reviewer_id=scope.user.user_id)
+        .returning(
+            Verification.user_id,
+            Verification.state,
+            Verification.created_at,
+            Verification.name,
+            Verification.id_number_cipher,
+        )
+    )
+    row = (await db.execute(statement)).one_or_none()
+    if row is None or row.name is None or row.id_number_cipher is None:
+        raise NotFound
+    if row.user_id == scope.user.user_id:
+        raise OwnVerification
+    await record(db, scope.actor, "verification.review_begun", subject=("verification", verification_id))
+    id_number = cipher.decrypt_text(row.id_number_cipher, verification_id)
+    return Review(verification_id, row.state, row.created_at, row.name, id_number)
+
+
+async def approve_verification(
+    db: AsyncConnection, cipher: Cipher, scope: OperatorScope, verification_id: UUID
+) -> None:
+    """The card is the person's: they are verified. Raises NotYourReview; IdNumberTaken, AlreadyVerified: reject it."""
+    statement = (
+        _mine(scope, verification_id)
+        .values(state="approved", decided_at=func.now())
+        .returning(Verification.user_id, Verification.name, Verification.id_number_cipher)
+    )
+    row = (await db.execute(statement)).one_or_none()
+    if row is None or row.name is None or row.id_number_cipher is None:
+        raise await _why_not(db, verification_id)
+    person = VerifiedPerson(row.name, cipher.decrypt_text(row.id_number_cipher, verification_id))
+    await verify_user(db, cipher, row.user_id, person, "id-card")
+    await db.execute(update(Verification).where(Verification.id == verification_id).values(id_number_cipher=None))
+    subject = ("verification", verification_id)
+    await record(db, scope.actor, "verification.approved", subject=subject, after={"method": "id-card"})
+
+
+async def reject_verification(db: AsyncConnection, scope: OperatorScope, verification_id: UUID, reason: str) -> None:
+    """The card is not the person's, or cannot be told. They may try again. Raises NotYourReview."""
+    claimed = _mine(scope, verification_id).values(state="rejected").returning(Verification.id)
+    if await db.scalar(claimed) is None:
+        raise await _why_not(db, verification_id)
+    await reject(db, scope.actor, verification_id, reason)
+
+
+def _mine(scope: OperatorScope, verification_id: UUID) -> Update:
+    return update(Verification).where(
+        Verification.id == verification_id,
+        Verification.state == "under_review",
+        Verification.reviewer_id == scope.user.user_id,
+    )
+
+
+async def _why_not(db: AsyncConnection, verification_id: UUID) -> Problem:
+    by_card = select(Verification.id).where(Verification.id == verification_id, Verification.method == "id-card")
+    return NotFound() if await db.scalar(by_card) is None else NotYourReview()

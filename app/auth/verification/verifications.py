@@ -1,0 +1,147 @@
+"""Real-name verification (S1): by Alipay at once, by ID card after a review."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Uuid, exists, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit_log.entries import Actor, record
+from app.auth.errors import AlreadyVerified, IdNumberTaken, VerificationOpen
+from app.auth.rate_limits import Limit, take
+from app.auth.verification.alipay import Consent
+from app.authz.access import UserScope
+from app.blind_index.keys import Indexing, hold_indexes
+from app.core.cipher import Cipher, new_secret
+from app.core.db import on_constraint
+from app.members.activation import activate_user
+from app.schema.auth import User, Verification
+
+ALIPAY_LIFETIME = timedelta(minutes=30)
+# An ID number that is already used is told (S1): nobody asks after many.
+PER_USER = Limit("verification-user", burst=5, every=timedelta(hours=2))
+
+COLUMNS = (
+    Verification.id,
+    Verification.method,
+    Verification.state,
+    Verification.reason,
+    Verification.created_at,
+    Verification.decided_at,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedPerson:
+    name: str
+    id_number: str
+
+
+def id_number_index(indexing: Indexing, id_number: str) -> bytes:
+    return indexing.index("id-number", id_number)
+
+
+async def _see_that_it_may_begin(db: AsyncConnection, scope: UserScope) -> None:
+    if scope.verified_name is not None:
+        raise AlreadyVerified
+    await take(db, PER_USER, str(scope.user_id))
+
+
+async def begin_alipay_verification(db: AsyncConnection, scope: UserScope) -> tuple[Any, str]:
+    """A new attempt by Alipay: its row and the reference that the provider will name it by."""
+    await _see_that_it_may_begin(db, scope)
+    reference = new_secret()
+    values = {
+        "user_id": scope.user_id,
+        "method": "alipay",
+        "state": "started",
+        "reference": reference,
+        "expires_at": func.now() + ALIPAY_LIFETIME,
+    }
+    row = (await db.execute(insert(Verification).values(values).returning(*COLUMNS))).one()
+    await record(db, scope.actor, "verification.started", subject=("verification", row.id), after={"method": "alipay"})
+    return row, reference
+
+
+async def submit_id_card(db: AsyncConnection, cipher: Cipher, scope: UserScope, person: VerifiedPerson) -> Any:
+    """Hand in name and ID number for an operator's review. One at a time; a card of another account is refused."""
+    await _see_that_it_may_begin(db, scope)
+    index = id_number_index(await hold_indexes(db, cipher), person.id_number)
+    # Told now as a courtesy; what decides is the unique index, at the approval.
+    if await db.scalar(select(exists().where(User.id_number_index == index))):
+        raise IdNumberTaken
+    verification_id = (await db.execute(select(func.uuidv7(type_=Uuid())))).scalar_one()
+    values = {
+        "id": verification_id,
+        "user_id": scope.user_id,
+        "method": "id-card",
+        "state": "submitted",
+        "name": person.name,
+        "id_number_index": index,
+        "id_number_cipher": cipher.encrypt(person.id_number, verification_id),
+    }
+    with on_constraint(("verifications_open_key", VerificationOpen)):
+        row = (await db.execute(insert(Verification).values(values).returning(*COLUMNS))).one()
+    await record(
+        db, scope.actor, "verification.submitted", subject=("verification", row.id), after={"method": "id-card"}
+    )
+    return row
+
+
+async def complete_alipay_verification(db: AsyncConnection, cipher: Cipher, actor: Actor, consent: Consent) -> None:
+    """Take in what the provider says of an attempt. Once: said again, late or of nothing known, it changes nothing."""
+    claimed = (
+        update(Verification)
+        .where(Verification.reference == consent.reference, Verification.state == "started")
+        .where(Verification.expires_at > func.now())
+        .values(state="approved", decided_at=func.now())
+        .returning(Verification.id, Verification.user_id)
+    )
+    row = (await db.execute(claimed)).one_or_none()
+    if row is None:
+        return
+    if consent.name is None or consent.id_number is None:
+        await reject(db, actor, row.id, "declined")
+        return
+    person = VerifiedPerson(consent.name, consent.id_number)
+    try:
+        async with db.begin_nested():
+            await verify_user(db, cipher, row.user_id, person, "alipay")
+    except (IdNumberTaken, AlreadyVerified) as refused:
+        await reject(db, actor, row.id, refused.slug)
+        return
+    await record(db, actor, "verification.approved", subject=("verification", row.id), after={"method": "alipay"})
+
+
+async def verify_user(db: AsyncConnection, cipher: Cipher, user_id: UUID, person: VerifiedPerson, method: str) -> None:
+    """Make the user a verified person. Raises AlreadyVerified, or IdNumberTaken by the unique index."""
+    index = id_number_index(await hold_indexes(db, cipher), person.id_number)
+    statement = (
+        update(User)
+        .where(User.id == user_id, User.status == "active", User.verified_at.is_(None))
+        .values(
+            verified_name=person.name,
+            verified_at=func.now(),
+            verification_method=method,
+            id_number_index=index,
+        )
+        .returning(User.id)
+    )
+    with on_constraint(("users_id_number_index_key", IdNumberTaken)):
+        if await db.scalar(statement) is None:
+            raise AlreadyVerified
+    await activate_user(db, cipher, user_id)
+
+
+async def reject(db: AsyncConnection, actor: Actor, verification_id: UUID, reason: str) -> None:
+    """End an attempt without verifying; the ID number goes with it."""
+    await db.execute(
+        update(Verification)
+        .where(Verification.id == verification_id)
+        .values(state="rejected", reason=reason, decided_at=func.now(), id_number_cipher=None)
+    )
+    await record(
+        db, actor, "verification.rejected", subject=("verification", verification_id), after={"reason": reason}
+    )

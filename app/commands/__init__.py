@@ -1,0 +1,1 @@
+"""The commands of `xuezu` besides starting a process: operators, clients, keys, points, totals."""

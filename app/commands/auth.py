@@ -1,0 +1,198 @@
+"""`xuezu clients | operators | signing-keys …`: done by whoever runs the platform, with the database at hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from app.authz.scopes import SCOPES
+from app.core.settings import CannotStart
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from app.audit_log.entries import Actor
+    from app.core.cipher import Cipher
+
+T = TypeVar("T")
+
+clients = typer.Typer(no_args_is_help=True, help="Programs that may ask for tokens.")
+operators = typer.Typer(no_args_is_help=True, help="Platform operators.")
+signing_keys = typer.Typer(no_args_is_help=True, help="The keys of the access tokens.")
+
+
+class Kind(StrEnum):
+    SERVICE = "service"
+    DEVICE = "device"
+
+
+def in_transaction(work: Callable[[AsyncConnection, Cipher], Awaitable[T]]) -> T:
+    """Do this in one transaction on the settings' database. Raises CannotStart."""
+    from app.commands.configuration import read_settings_and_database
+    from app.core.cipher import Cipher
+    from app.core.db import create_engine
+
+    settings = read_settings_and_database()
+
+    async def run() -> T:
+        engine = create_engine(settings)
+        try:
+            async with engine.begin() as db:
+                return await work(db, Cipher(settings))
+        finally:
+            await engine.dispose()
+
+    return asyncio.run(run())
+
+
+def actor() -> Actor:
+    """Who acts here: the command line, by whoever has it."""
+    from app.audit_log.entries import Actor
+
+    return Actor(client_id="command-line")
+
+
+def _name(given: str) -> str:
+    from pydantic import TypeAdapter, ValidationError
+
+    from app.core.text import Name
+
+    try:
+        return TypeAdapter(Name).validate_python(given)
+    except ValidationError:
+        raise typer.BadParameter("1 to 100 characters, none of them a control or an invisible one") from None
+
+
+@clients.command("create")
+def create_client(
+    name: Annotated[str, typer.Argument(help="What people are shown of it.", callback=_name)],
+    kind: Annotated[Kind, typer.Option(help="`device`: a public program that signs in by scan.")] = Kind.SERVICE,
+    scope: Annotated[list[str] | None, typer.Option(help=f"One of: {', '.join(SCOPES)}.")] = None,
+) -> None:
+    """Make a client; a service's secret is shown once."""
+    from app.auth import clients as operations
+
+    try:
+        made = in_transaction(
+            lambda db, _: operations.create_client(db, actor(), name=name, kind=kind.value, scopes=scope or ())
+        )
+    except operations.UnknownScope as unknown:
+        raise CannotStart(f"Unknown scope {unknown}: there are {', '.join(SCOPES)}.") from None
+    typer.echo(f"client_id={made.client_id}")
+    if made.secret is not None:
+        typer.echo(f"client_secret={made.secret}")
+
+
+@clients.command("rotate")
+def rotate_secret(
+    client_id: str,
+    overlap_hours: Annotated[float, typer.Option(min=0, max=24 * 90, help="How long the old secrets live on.")] = 24,
+) -> None:
+    """Make a new secret for a service; the old ones live on for a while."""
+    from app.auth import clients as operations
+
+    overlap = timedelta(hours=overlap_hours)
+    secret = _of_client(client_id, lambda db, _: operations.rotate_secret(db, actor(), client_id, overlap=overlap))
+    typer.echo(f"client_secret={secret}")
+
+
+@clients.command("revoke")
+def revoke_client(
+    client_id: str, yes: Annotated[bool, typer.Option("--yes", help="Do not ask; there is no way back.")] = False
+) -> None:
+    """End a client at once, with its tokens and sessions, for good."""
+    from app.auth import clients as operations
+
+    if not yes:
+        sessions = _of_client(client_id, lambda db, _: operations.count_sessions(db, client_id))
+        typer.echo(f"This signs out {sessions} sessions and cannot be undone.")
+        typer.confirm(f"Revoke {client_id}?", abort=True)
+    _of_client(client_id, lambda db, _: operations.revoke_client(db, actor(), client_id))
+    typer.echo(f"{client_id} is revoked.")
+
+
+@clients.command("list")
+def list_clients() -> None:
+    """Show all clients."""
+    from app.auth import clients as operations
+
+    for row in in_transaction(lambda db, _: operations.list_clients(db)):
+        state = "revoked" if row.revoked_at else f"{row.secrets} secrets" if row.kind == "service" else "public"
+        typer.echo(f"{row.id}  {row.kind}  {row.name}  {' '.join(row.scopes) or '-'}  {state}")
+
+
+@operators.command("add")
+def add_operator(
+    phone: str, name: Annotated[str, typer.Argument(help="Who they are, for the list of operators.", callback=_name)]
+) -> None:
+    """Make a phone's holder an operator, or recover one whose keys are lost; prints a one-time enrolment code."""
+    from app.auth.operators import operators as operations
+
+    number = _phone(phone)
+    code = in_transaction(lambda db, cipher: operations.add_operator(db, cipher, actor(), number, name))
+    typer.echo(f"enrolment_code={code}")
+    typer.echo("Sign in by phone code and register the first security key with this code (POST /v1/me/security-keys).")
+
+
+@operators.command("remove")
+def remove_operator(phone: str) -> None:
+    """Take an operator's rights away."""
+    from app.auth.operators import operators as operations
+
+    number = _phone(phone)
+    try:
+        in_transaction(lambda db, cipher: operations.remove_operator(db, cipher, actor(), number))
+    except operations.NoSuchOperator:
+        raise CannotStart("Nobody with this phone is an operator: see `xuezu operators list`.") from None
+    typer.echo("The operator is removed.")
+
+
+@operators.command("list")
+def list_operators() -> None:
+    """Show the operators."""
+    from app.auth.operators import operators as operations
+
+    for row in in_transaction(lambda db, _: operations.list_operators(db)):
+        typer.echo(f"{row.user_id}  {row.name}  {row.keys} keys")
+
+
+@signing_keys.command("rotate")
+def rotate_signing_key() -> None:
+    """Make the next key of the access tokens; nobody is signed out."""
+    from app.authz import signing_keys as operations
+
+    kid = in_transaction(lambda db, cipher: operations.rotate_signing_key(db, cipher, actor()))
+    typer.echo(f"{kid} signs from {operations.LEAD.total_seconds():.0f} seconds on.")
+
+
+@signing_keys.command("drop")
+def drop_signing_key(kid: str) -> None:
+    """Drop a key that has leaked, with all access tokens it signed; refresh tokens are not touched."""
+    from app.authz import signing_keys as operations
+
+    if not in_transaction(lambda db, _: operations.drop_signing_key(db, actor(), kid)):
+        raise CannotStart(f"There is no signing key {kid}: see /oauth/jwks.")
+    typer.echo(f"{kid} is dropped.")
+
+
+def _phone(given: str) -> str:
+    from app.core.phones import PhoneRefused, normalize
+
+    try:
+        return normalize(given)
+    except PhoneRefused as refused:
+        raise CannotStart(f"That is not a Chinese mobile number ({refused.code}).") from None
+
+
+def _of_client(client_id: str, work: Callable[[AsyncConnection, Cipher], Awaitable[T]]) -> T:
+    from app.auth.clients import NoSuchClient
+
+    try:
+        return in_transaction(work)
+    except NoSuchClient:
+        raise CannotStart(f"There is no live client {client_id} to do this with: see `xuezu clients list`.") from None

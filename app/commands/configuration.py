@@ -1,0 +1,58 @@
+"""The settings as a command needs them: with secrets, with a database, or with the sentence that says what is wrong."""
+
+import asyncio
+
+from pydantic import SecretStr, ValidationError
+
+from app.core import migration
+from app.core.data_dir import unwritable
+from app.core.settings import CannotStart, ConfigurationError, Settings
+from app.embedded import postgres
+
+
+def configured() -> Settings:
+    """The settings of the environment, secrets or not. Raises ConfigurationError."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        # The value itself may be a secret: only the setting's name and the rule are told.
+        found = error.errors(include_url=False, include_input=False, include_context=False)
+        wrong = "; ".join(
+            f"XUEZU_{str(item['loc'][0]).upper()}: {item['msg'][0].lower()}{item['msg'][1:]}" for item in found
+        )
+        raise ConfigurationError(f"A setting cannot be used: {wrong} (README.md lists what each may be).") from error
+
+
+def read_settings() -> Settings:
+    """The settings of the environment with their secrets. Raises CannotStart."""
+    settings = configured()
+    try:
+        return settings.with_secrets()
+    except OSError as error:
+        raise unwritable(settings.data_dir, error) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise ConfigurationError(
+            f"The development secrets in {settings.data_dir / 'secrets.json'} are damaged: put the file back, or "
+            "remove the data folder to begin anew (without these secrets its data cannot be read)."
+        ) from error
+
+
+def with_database(settings: Settings) -> Settings:
+    """The settings naming a database: the embedded server's where none is set and a run has it up."""
+    if settings.database_url is None:
+        server = postgres.find_running(settings.data_dir / "postgres")
+        if server is None:
+            raise CannotStart(
+                "No database: set XUEZU_DATABASE_URL, or start everything with `make run`, whose database this finds."
+            )
+        settings.database_url = SecretStr(server.url())
+    return settings
+
+
+def read_settings_and_database() -> Settings:
+    """The settings of the environment with their secrets and a database that is there, at this version's revision:
+    for a command that goes to work on it. Raises CannotStart."""
+    settings = with_database(read_settings())
+    assert settings.database_url is not None
+    asyncio.run(migration.require_head(settings.database_url.get_secret_value()))
+    return settings

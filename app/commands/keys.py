@@ -1,0 +1,115 @@
+"""`xuezu keys …`: making an installation's secrets, and rotating its keys."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import typer
+
+from app.core.settings import CannotStart, Settings, make_key
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+T = TypeVar("T")
+
+keys = typer.Typer(help="The secrets of an installation.")
+
+
+@keys.callback(invoke_without_command=True)
+def make(context: typer.Context) -> None:
+    """Make the two secrets of an installation, ready for its secret store."""
+    if context.invoked_subcommand is None:
+        typer.echo(f"XUEZU_DATA_KEYS=k{secrets.token_hex(4)}:{make_key()}")
+        typer.echo(f"XUEZU_INDEX_KEY={make_key()}")
+
+
+@keys.command()
+def rotate() -> None:
+    """Encrypt everything by the first of XUEZU_DATA_KEYS; the service may go on meanwhile.
+
+    Put the new key before the old in XUEZU_DATA_KEYS, restart every process, run this, then drop the old key.
+    """
+    from app.commands.auth import actor
+    from app.core.cipher import Cipher
+    from app.key_rotation.data_key import StillHeld, rotate_data_keys
+
+    shown: dict[str, int] = {}
+
+    def told(column: str, done: int, total: int) -> None:
+        if done >= total or done - shown.get(column, 0) >= 50_000:
+            shown[column] = done
+            typer.echo(f"{column}: {done} of {total}")
+
+    async def work(engine: AsyncEngine, settings: Settings) -> tuple[str, dict[str, int]]:
+        cipher = Cipher(settings)
+        try:
+            return cipher.primary, await rotate_data_keys(engine, cipher, actor(), told)
+        except StillHeld as held:
+            raise CannotStart(f"others hold rows of {held} for long: run this again later.") from None
+
+    primary, refused = _over_database(work)
+    for column, values in refused.items():
+        typer.echo(f"{column}: {values} values are encrypted by a key that XUEZU_DATA_KEYS does not give", err=True)
+    if refused:
+        raise typer.Exit(1)
+    typer.echo(f"Everything is encrypted by {primary}; the other data keys are no longer needed.")
+
+
+@keys.command("rotate-index")
+def rotate_index() -> None:
+    """Have every phone and ID number found by XUEZU_NEXT_INDEX_KEY; the service may go on meanwhile.
+
+    Give every process the new key as XUEZU_NEXT_INDEX_KEY and restart it, run this, then put the new key in front of
+    the others in XUEZU_INDEX_KEY (`new,old`: all of them stay), unset XUEZU_NEXT_INDEX_KEY and restart every process.
+    """
+    from app.blind_index.keys import WrongIndexKey
+    from app.commands.auth import actor
+    from app.key_rotation.data_key import StillHeld
+    from app.key_rotation.index_key import NotEverywhere, rotate_index_key
+
+    shown = 0
+
+    def told(share: float) -> None:
+        nonlocal shown
+        if int(share * 20) > shown:
+            shown = int(share * 20)
+            typer.echo(f"{shown * 5} % of the values")
+
+    async def work(engine: AsyncEngine, settings: Settings) -> None:
+        if settings.next_index_key is None:
+            raise CannotStart("XUEZU_NEXT_INDEX_KEY names no key to go over to: make one with `xuezu keys`.")
+        try:
+            await rotate_index_key(engine, settings, actor(), told)
+        except NotEverywhere as found:
+            raise CannotStart(
+                f"{found} connections are of processes without this XUEZU_NEXT_INDEX_KEY, who would not find what has "
+                "gone over to it: restart them with it first."
+            ) from None
+        except WrongIndexKey:
+            raise CannotStart("a rotation to another key is under way: give that one and finish it.") from None
+        except StillHeld as held:
+            raise CannotStart(f"others hold {held} for long: run this again later, it goes on where it was.") from None
+
+    _over_database(work)
+    typer.echo("Everything is found by the next index key: put it in XUEZU_INDEX_KEY before the others, which stay.")
+
+
+def _over_database(work: Callable[[AsyncEngine, Settings], Awaitable[T]]) -> T:
+    """Do this with the settings' database and keys. Raises CannotStart."""
+    from app.commands.configuration import read_settings_and_database
+    from app.core.db import create_engine
+
+    settings = read_settings_and_database()
+
+    async def run() -> T:
+        engine = create_engine(settings)
+        try:
+            return await work(engine, settings)
+        finally:
+            await engine.dispose()
+
+    return asyncio.run(run())

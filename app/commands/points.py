@@ -1,0 +1,56 @@
+"""`xuezu points …`: putting old days of the ledger away."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from app.core.calendar import today
+
+points = typer.Typer(no_args_is_help=True, help="The ledger of points.")
+
+
+@points.callback()
+def _group() -> None:
+    """Keeps it a group of commands, also while there is but one."""
+
+
+@points.command()
+def archive(
+    before: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Only days before this one; the last 62 stay in any case."),
+    ] = None,
+) -> None:
+    """Detach old days of the ledger into the schema `archive`, each verified; the service may go on meanwhile.
+
+    Sums by user and day and the keys stay. Save a table with pg_dump before you drop it.
+    """
+    import asyncpg
+
+    from app.commands.configuration import read_settings_and_database
+    from app.core.settings import CannotStart
+    from app.points.archiving import NotAsKept
+    from app.points.archiving import archive as put_away
+
+    settings = read_settings_and_database()
+    assert settings.database_url is not None
+    address = settings.database_url.get_secret_value()
+
+    async def run() -> int:
+        connection = await asyncpg.connect(address, server_settings={"application_name": "xuezu points"})
+        count = 0
+        try:
+            async for day in put_away(connection, today(), before.date() if before else None):
+                typer.echo(f"{day.day}: {day.events} events, {day.points} points, now archive.{day.name}")
+                count += 1
+        except NotAsKept as reason:
+            raise CannotStart(f"Nothing of this day was put away, see `xuezu totals verify`: {reason}") from None
+        finally:
+            await connection.close()
+        return count
+
+    typer.echo(f"{asyncio.run(run())} days put away.")

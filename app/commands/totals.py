@@ -1,0 +1,73 @@
+"""`xuezu totals …`: whether the kept totals are right, and building them anew."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    import asyncpg
+
+T = TypeVar("T")
+
+SHOWN = 50
+
+totals = typer.Typer(no_args_is_help=True, help="The totals that reports read.")
+
+
+def _connected(work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+    """Do this on a connection of its own to the settings' database. Raises CannotStart."""
+    import asyncpg
+
+    from app.commands.configuration import read_settings_and_database
+
+    settings = read_settings_and_database()
+    assert settings.database_url is not None
+    address = settings.database_url.get_secret_value()
+
+    async def run() -> T:
+        connection = await asyncpg.connect(address, server_settings={"application_name": "xuezu totals"})
+        try:
+            return await work(connection)
+        finally:
+            await connection.close()
+
+    return asyncio.run(run())
+
+
+@totals.command()
+def verify(
+    since: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only the days from this one on.")
+    ] = None,
+) -> None:
+    """Recount and name every difference; exits with 1 where there is one. The service may go on meanwhile."""
+    from app.reports.rollup.verify import differences
+
+    async def work(connection: asyncpg.Connection) -> int:
+        found = 0
+        async for difference in differences(connection, since.date() if since else None):
+            found += 1
+            if found <= SHOWN:
+                typer.echo(
+                    f"{difference.what} {difference.key}: kept {difference.kept}, recounted {difference.recounted}"
+                )
+        return found
+
+    found = _connected(work)
+    typer.echo(f"{found} differences." if found else "What is kept equals a recount.")
+    raise typer.Exit(1 if found else 0)
+
+
+@totals.command()
+def rebuild(
+    day_rows: Annotated[bool, typer.Option(help="Also the sums by user and day, from the ledger.")] = False,
+) -> None:
+    """Build the totals and scores of every kept day anew; the service may go on meanwhile."""
+    from app.reports.rollup.rebuild import rebuild as build
+
+    _connected(lambda connection: build(connection, day_rows=day_rows, on_day=lambda day: typer.echo(f"{day} built")))

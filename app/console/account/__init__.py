@@ -1,0 +1,1 @@
+"""Security keys and sessions of one's own account."""

@@ -1,0 +1,1 @@
+"""Superiors, subordinates, applications, invitations, transfers, promotions."""

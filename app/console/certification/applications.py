@@ -1,0 +1,74 @@
+"""Applications to be certified under this org (认证, S6): confirmed, or refused with a reason."""
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Request, Response
+
+from app.authz.access import Can, OrgScope
+from app.authz.permissions import Permission
+from app.certification import queries
+from app.certification.operations import approve_application, refuse_application
+from app.console.frame.confirmations import Confirmation, confirmed
+from app.console.frame.rendering import page
+from app.console.frame.route import ConsoleRoute
+from app.console.frame.standing import in_org
+from app.console.frame.words import words_of
+from app.core.db import Db
+from app.core.paging import Page, Paging, paged_by
+
+router = APIRouter(
+    prefix="/console/orgs/{org_id}/certification/applications", route_class=ConsoleRoute, include_in_schema=False
+)
+
+Reader = Annotated[OrgScope, Can(Permission.CERTIFICATION_READ)]
+Writer = Annotated[OrgScope, Can(Permission.CERTIFICATION_WRITE)]
+ApplicationId = Annotated[UUID, Path()]
+
+
+@router.get("")
+async def show_applications(
+    request: Request,
+    db: Db,
+    scope: Reader,
+    paging: Annotated[Paging, paged_by(UUID)],
+    state: Literal["applied", "certified", "refused", "all"] = "applied",
+) -> Response:
+    """Those that wait, or the others."""
+    rows = await queries.list_received_applications(db, scope.org_id, None if state == "all" else state, paging)
+    applications = Page[Any].of(rows, paging, lambda row: (row.id,), object)
+    shown = {**in_org(scope, "certification"), "applications": applications, "chosen": state}
+    return page(request, "certification/applications.html", **shown)
+
+
+@confirmed(router, "/{application_id}/approval")
+async def approve(request: Request, db: Db, scope: Writer, application_id: ApplicationId) -> Confirmation:
+    """Certifies the applicant under this org."""
+    one, words = await queries.get_received_application(db, scope.org_id, application_id), words_of(request)
+    return Confirmation(
+        title=words("通过认证"),
+        says=words(
+            "“{below}”将成为“{above}”的下级：您可以看到它和它全部下级的概况，看不到人员名单。之后可以解除。",
+            below=one.subordinate_name,
+            above=scope.org.name,
+        ),
+        button=words("通过"),
+        act=lambda _: approve_application(db, scope, application_id),
+        said=words("认证已通过"),
+        danger=False,
+    )
+
+
+@confirmed(router, "/{application_id}/refusal")
+async def refuse(request: Request, db: Db, scope: Writer, application_id: ApplicationId) -> Confirmation:
+    """Refuses the applicant, whose name has been typed, with a reason."""
+    one, words = await queries.get_received_application(db, scope.org_id, application_id), words_of(request)
+    return Confirmation(
+        title=words("拒绝“{name}”的申请", name=one.subordinate_name),
+        says=words("对方的管理员会看到理由，并可以重新申请。"),
+        button=words("拒绝"),
+        act=lambda reason: refuse_application(db, scope, application_id, reason),
+        said=words("已拒绝，理由已告知对方"),
+        name=one.subordinate_name,
+        reason=words("拒绝的理由"),
+    )

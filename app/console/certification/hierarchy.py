@@ -1,0 +1,44 @@
+"""The orgs below one's own, level by level or by search; of each there is nothing but its name and its totals."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+
+from app.authz.access import Can, OrgScope
+from app.authz.permissions import Permission
+from app.certification.queries import list_subordinate_nodes
+from app.console.frame.rendering import is_partial, page
+from app.console.frame.route import ConsoleRoute
+from app.console.frame.standing import in_org
+from app.core.db import Db
+from app.core.paging import Page, Paging, paged_by
+from app.core.text import has_unshowable
+from app.orgs.queries import OrgFilter, search_orgs
+
+router = APIRouter(prefix="/console/orgs/{org_id}/subordinates", route_class=ConsoleRoute, include_in_schema=False)
+
+Reader = Annotated[OrgScope, Can(Permission.SUBORDINATES_READ)]
+
+
+@router.get("")
+async def show_subordinates(
+    request: Request, db: Db, scope: Reader, paging: Annotated[Paging, paged_by(str, UUID)]
+) -> Response:
+    """The first level; for a part: the level under this org, or the next ones of it."""
+    rows = await list_subordinate_nodes(db, scope.org_id, paging)
+    nodes = Page[Any].of(rows, paging, lambda row: (row.name, row.id), object)
+    template = "certification/org_level.html" if is_partial(request) else "certification/hierarchy.html"
+    return page(request, template, **in_org(scope, "subordinates"), nodes=nodes)
+
+
+@router.get("/found")
+async def find_orgs(
+    request: Request, db: Db, scope: Reader, wanted: Annotated[str, Query(max_length=50)] = ""
+) -> Response:
+    """Orgs that the caller may see, by name, pinyin or initials, as it is typed."""
+    found: Any = []
+    if wanted.strip() and not has_unshowable(wanted):
+        asked = OrgFilter(q=wanted.strip(), status="live")
+        found = (await search_orgs(db, scope.user.user_id, asked, Paging(30, None)))[:30]
+    return page(request, "certification/orgs_found.html", found=found, wanted=wanted)

@@ -1,0 +1,1 @@
+"""Units and people: the directory and what is done in it."""

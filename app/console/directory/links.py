@@ -1,0 +1,109 @@
+"""“That is me” (S18): who asks to be linked to a row of the directory, accepted or refused; and undoing a link."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import ValidationError
+
+from app.authz.access import Can, OrgScope
+from app.authz.permissions import Permission
+from app.console.directory.people import CHANGED
+from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmed
+from app.console.frame.forms import Form, Outcome, PageForm, checked, refusal_of, show_form
+from app.console.frame.notices import done
+from app.console.frame.rendering import page
+from app.console.frame.route import ConsoleRoute
+from app.console.frame.standing import in_org
+from app.console.frame.words import words_of
+from app.core.cipher import Cipher, CipherDep
+from app.core.db import Db
+from app.core.errors import Problem
+from app.core.paging import Paging, paged_by
+from app.members.links.operations import accept_link_request, refuse_link_request, undo_link
+from app.members.links.queries import get_received, get_waiting, list_received
+from app.members.links.schemas import LinkAcceptance
+from app.members.queries import get_member
+
+router = APIRouter(prefix="/console/orgs/{org_id}", route_class=ConsoleRoute, include_in_schema=False)
+
+Reader = Annotated[OrgScope, Can(Permission.MEMBERS_READ)]
+Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
+RequestId = Annotated[UUID, Path()]
+MemberId = Annotated[UUID, Path()]
+
+
+@router.get("/link-requests")
+async def show_link_requests(
+    request: Request, db: Db, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
+) -> Response:
+    """Who asks, and whom of the directory it can be."""
+    requests = await list_received(db, cipher, scope.org_id, paging)
+    return page(request, "directory/links.html", **in_org(scope, "links"), requests=requests)
+
+
+@router.get("/link-requests/{request_id}/acceptance")
+async def show_acceptance(
+    request: Request, db: Db, cipher: CipherDep, scope: Writer, request_id: RequestId
+) -> Response:
+    """What linking does, and which row it is."""
+    return await _show_acceptance(request, db, cipher, scope, request_id, Form([]))
+
+
+@router.post("/link-requests/{request_id}/acceptance")
+async def accept(
+    request: Request, db: Db, cipher: CipherDep, scope: Writer, request_id: RequestId, form: PageForm
+) -> Response:
+    """Links the row to the asker's account."""
+    body = checked(LinkAcceptance, form.given("member_id"))
+    if isinstance(body, ValidationError) or body.member_id is None:
+        return await _show_acceptance(request, db, cipher, scope, request_id, form, {"member_id"})
+    outcome = await refusal_of(db, accept_link_request(db, scope, request_id, body.member_id))
+    if isinstance(outcome, Problem):
+        return await _show_acceptance(request, db, cipher, scope, request_id, form, outcome)
+    return done(request, words_of(request)("已关联，此人现为已激活"), PAGE_CHANGED)
+
+
+@confirmed(router, "/link-requests/{request_id}/refusal")
+async def refuse(request: Request, db: Db, scope: Writer, request_id: RequestId) -> Confirmation:
+    """Refuses, the asker's name having been typed, with a reason that they read."""
+    one, words = await get_waiting(db, scope.org_id, request_id), words_of(request)
+    return Confirmation(
+        title=words("拒绝与 {name} 关联", name=one.name),
+        says=words("申请人会看到理由；通讯录保持不变。"),
+        button=words("拒绝"),
+        act=lambda reason: refuse_link_request(db, scope, request_id, reason),
+        said=words("已拒绝，理由已告知对方"),
+        name=one.name,
+        reason=words("拒绝的理由"),
+    )
+
+
+@confirmed(router, "/members/{member_id}/unlinking")
+async def unlink(request: Request, db: Db, cipher: CipherDep, scope: Writer, member_id: MemberId) -> Confirmation:
+    """Unlinks a row from the account that it is active through, the person's name having been typed."""
+    member, words = await get_member(db, cipher, scope.org_id, member_id), words_of(request)
+    return Confirmation(
+        title=words("解除 {name} 的关联", name=member.name),
+        says=words(
+            "{name} 变为未激活，本人的账号和积分不受影响。以后只有本人申请并经管理员接受才会再次关联。",
+            name=member.name,
+        ),
+        button=words("解除关联"),
+        act=lambda _: undo_link(db, scope, member_id),
+        said=words("已解除关联"),
+        name=member.name,
+        changed=CHANGED,
+    )
+
+
+async def _show_acceptance(
+    request: Request, db: Db, cipher: Cipher, scope: OrgScope, request_id: UUID, form: Form, outcome: Outcome = None
+) -> Response:
+    try:
+        one = await get_received(db, cipher, scope.org_id, request_id)
+    except Problem:  # decided meanwhile: there is nothing left to choose
+        if isinstance(outcome, Problem):
+            raise outcome from None
+        raise
+    return show_form(request, "directory/link_acceptance.html", form, outcome, **in_org(scope, "links"), one=one)

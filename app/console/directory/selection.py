@@ -1,0 +1,138 @@
+"""Several people at once: moved, copied, given units (选择组织), removed. Each is done or refused on their own."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+
+from app.authz.access import Can, OrgScope
+from app.authz.permissions import Permission
+from app.console.directory.people import CHANGED, UNITS
+from app.console.frame.forms import Form, Outcome, PageForm, ids_of, refusal_of, show_form
+from app.console.frame.notices import Undo, title_of
+from app.console.frame.rendering import part
+from app.console.frame.route import ConsoleRoute
+from app.console.frame.standing import in_org
+from app.core.cipher import Cipher, CipherDep
+from app.core.db import Db
+from app.core.errors import Invalid, Problem
+from app.members.operations import remove_member
+from app.members.places import copy_member, set_places
+from app.members.queries import get_member, list_members_by_id
+from app.members.schemas import MemberOut, PlacesUpdate
+from app.orgs.unit_queries import list_units_by_path
+
+router = APIRouter(prefix="/console/orgs/{org_id}/selection", route_class=ConsoleRoute, include_in_schema=False)
+
+Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
+Act = Literal["move", "copy", "places", "removal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Whom and where to."""
+
+    members: list[UUID]
+    units: list[UUID]
+    at_org: bool
+    viewed: UUID | None
+
+    @classmethod
+    def of(cls, form: Form) -> "Chosen":
+        viewed = ids_of(form, "viewed")[0] if form.get("viewed") else None
+        return cls(ids_of(form, "member_id"), ids_of(form, "unit_id"), "at_org" in form, viewed)
+
+
+@router.post("")
+async def show_act(request: Request, db: Db, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
+    """What is to be done with those who are ticked: what it will do, and the choice it needs."""
+    return await _show(request, db, cipher, scope, _act(form), form)
+
+
+@router.post("/{act}")
+async def do_act(request: Request, db: Db, cipher: CipherDep, scope: Writer, act: Act, form: PageForm) -> Response:
+    """Does it for each; those refused are told with the reason, the others are done."""
+    chosen = Chosen.of(form)
+    if not _is_whole(act, chosen, form):
+        return await _show(request, db, cipher, scope, act, form, {"choice"})
+    refused: list[tuple[str, str]] = []
+    removed: list[tuple[str, str]] = []
+    for member_id in chosen.members:
+        outcome = await refusal_of(db, _ACTS[act](db, cipher, scope, member_id, chosen))
+        if isinstance(outcome, Problem):
+            member = await refusal_of(db, get_member(db, cipher, scope.org_id, member_id))
+            refused.append((member.name if isinstance(member, MemberOut) else "—", title_of(request, outcome)))
+        elif act == "removal":
+            removed.append(("member_id", str(member_id)))
+    undo = Undo(f"/console/orgs/{scope.org_id}/removed/restorations", removed) if removed else None
+    count = len(chosen.members) - len(refused)
+    response = part(request, "directory/selection_done.html", act=act, count=count, refused=refused, undo=undo)
+    response.headers["HX-Trigger"] = CHANGED
+    return response
+
+
+def _act(form: Form) -> Act:
+    match form.get("act"):
+        case "move":
+            return "move"
+        case "copy":
+            return "copy"
+        case "places":
+            return "places"
+        case "removal":
+            return "removal"
+        case _:
+            raise Invalid
+
+
+def _is_whole(act: Act, chosen: Chosen, form: Form) -> bool:
+    """Whether all that the act needs was chosen; a removal is confirmed by the number of people."""
+    if act == "removal":
+        return form.get("count", "").strip() == str(len(chosen.members))
+    return bool(chosen.units) or (act == "places" and chosen.at_org)
+
+
+async def _show(
+    request: Request, db: Db, cipher: Cipher, scope: OrgScope, act: Act, form: Form, outcome: Outcome = None
+) -> Response:
+    chosen = Chosen.of(form)
+    found = await list_members_by_id(db, cipher, scope.org_id, chosen.members)
+    shown = {
+        **in_org(scope, "members"),
+        "act": act,
+        "chosen": chosen,
+        "names": [found[member].name for member in chosen.members if member in found],
+        "units": [] if act == "removal" else await list_units_by_path(db, scope.org_id, "", UNITS),
+    }
+    return show_form(request, "directory/selection.html", form, outcome, **shown)
+
+
+async def _move(db: Db, cipher: Cipher, scope: OrgScope, member_id: UUID, chosen: Chosen) -> None:
+    """Out of the unit that is looked at (without one: out of all) into another."""
+    member = await get_member(db, cipher, scope.org_id, member_id)
+    stay = [unit.id for unit in member.units if chosen.viewed is not None and unit.id != chosen.viewed]
+    body = PlacesUpdate(unit_ids=[*stay, *chosen.units], at_org=False)
+    await set_places(db, cipher, scope, member_id, body, None)
+
+
+async def _copy(db: Db, cipher: Cipher, scope: OrgScope, member_id: UUID, chosen: Chosen) -> None:
+    for unit in chosen.units:
+        await copy_member(db, cipher, scope, member_id, unit)
+
+
+async def _choose(db: Db, cipher: Cipher, scope: OrgScope, member_id: UUID, chosen: Chosen) -> None:
+    await set_places(db, cipher, scope, member_id, PlacesUpdate(unit_ids=chosen.units, at_org=chosen.at_org), None)
+
+
+async def _remove(db: Db, _: Cipher, scope: OrgScope, member_id: UUID, __: Chosen) -> None:
+    await remove_member(db, scope, member_id, None)
+
+
+_ACTS: dict[Act, Callable[[Db, Cipher, OrgScope, UUID, Chosen], Awaitable[None]]] = {
+    "move": _move,
+    "copy": _copy,
+    "places": _choose,
+    "removal": _remove,
+}

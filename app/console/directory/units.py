@@ -1,0 +1,121 @@
+"""The units of the org's own tree: added, renamed, moved, removed (S7, S10)."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import ValidationError
+
+from app.authz.access import Can, OrgScope
+from app.authz.permissions import Permission
+from app.console.directory.people import UNITS
+from app.console.frame.forms import Form, MaybeId, Outcome, PageForm, checked, is_typed, refusal_of, show_form
+from app.console.frame.notices import done
+from app.console.frame.route import ConsoleRoute
+from app.console.frame.standing import in_org
+from app.console.frame.words import words_of
+from app.core.cipher import Cipher, CipherDep
+from app.core.db import Db
+from app.core.errors import Problem
+from app.members.queries import MemberFilter, count_members
+from app.orgs import units as operations
+from app.orgs.queries import get_unit
+from app.orgs.unit_queries import list_units_by_path
+from app.orgs.unit_schemas import UnitCreate, UnitUpdate
+
+router = APIRouter(prefix="/console/orgs/{org_id}/units", route_class=ConsoleRoute, include_in_schema=False)
+
+Writer = Annotated[OrgScope, Can(Permission.UNITS_WRITE)]
+UnitId = Annotated[UUID, Path()]
+CHANGED = "units-changed"
+
+
+@router.get("/new")
+async def show_new_unit(request: Request, db: Db, scope: Writer, parent: MaybeId = None) -> Response:
+    """The form of a new unit, under another or directly under the org."""
+    return await _show_form(request, db, scope, None, Form([("parent_id", str(parent))] if parent else []))
+
+
+@router.post("")
+async def add_unit(request: Request, db: Db, scope: Writer, form: PageForm) -> Response:
+    """Adds a unit."""
+    body = checked(UnitCreate, form.given("name", "kind", "parent_id"))
+    if isinstance(body, ValidationError):
+        return await _show_form(request, db, scope, None, form, body)
+    outcome = await refusal_of(db, operations.create_unit(db, scope, body))
+    if isinstance(outcome, Problem):
+        return await _show_form(request, db, scope, None, form, outcome)
+    return done(request, words_of(request)("已添加“{name}”", name=body.name), CHANGED)
+
+
+@router.get("/{unit_id}/form")
+async def show_edit(request: Request, db: Db, scope: Writer, unit_id: UnitId) -> Response:
+    """The form of a unit: its name, its kind, what it stands under."""
+    unit = await get_unit(db, scope.org_id, unit_id)
+    given = {"name": unit.name, "kind": unit.kind, "parent_id": str(unit.parent_id or ""), "version": str(unit.version)}
+    return await _show_form(request, db, scope, unit, Form(list(given.items())))
+
+
+@router.post("/{unit_id}")
+async def edit_unit(request: Request, db: Db, scope: Writer, unit_id: UnitId, form: PageForm) -> Response:
+    """Renames a unit, or moves it with all that is under it."""
+    unit = await get_unit(db, scope.org_id, unit_id)
+    fields: dict[str, Any] = {**form.given("name", "kind"), "parent_id": form.get("parent_id") or None}
+    body = checked(UnitUpdate, fields)
+    if isinstance(body, ValidationError) or not form.given("name"):
+        return await _show_form(request, db, scope, unit, form, {"name"})
+    version = int(form["version"]) if form.get("version", "").isdecimal() and len(form["version"]) < 10 else None
+    outcome = await refusal_of(db, operations.update_unit(db, scope, unit_id, body, version))
+    if isinstance(outcome, Problem):
+        return await _show_form(request, db, scope, unit, form, outcome)
+    return done(request, words_of(request)("已保存“{name}”", name=body.name), CHANGED, "members-changed")
+
+
+@router.get("/{unit_id}/removal")
+async def show_removal(request: Request, db: Db, cipher: CipherDep, scope: Writer, unit_id: UnitId) -> Response:
+    """What removing a unit does, and where its people go."""
+    return await _show_removal(request, db, cipher, scope, unit_id, Form([]))
+
+
+@router.post("/{unit_id}/removal")
+async def remove_unit(
+    request: Request, db: Db, cipher: CipherDep, scope: Writer, unit_id: UnitId, form: PageForm
+) -> Response:
+    """Removes a unit, its name having been typed; its people move where they are told to."""
+    unit = await get_unit(db, scope.org_id, unit_id)
+    if not is_typed(unit.name, form):
+        return await _show_removal(request, db, cipher, scope, unit_id, form, {"name"})
+    target = form.get("move_people_to", "")
+    to = UUID(target) if _is_uuid(target) else None
+    outcome = await refusal_of(db, operations.remove_unit(db, scope, unit_id, to, None))
+    if isinstance(outcome, Problem):
+        return await _show_removal(request, db, cipher, scope, unit_id, form, outcome)
+    # The page showed the unit that is gone: the whole of it is loaded anew.
+    return Response(status_code=204, headers={"HX-Redirect": f"/console/orgs/{scope.org_id}/members"})
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+async def _show_form(
+    request: Request, db: Db, scope: OrgScope, unit: Any, form: Form, outcome: Outcome = None
+) -> Response:
+    units = await list_units_by_path(db, scope.org_id, "", UNITS)
+    return show_form(
+        request, "directory/unit_form.html", form, outcome, **in_org(scope, "members"), unit=unit, units=units
+    )
+
+
+async def _show_removal(
+    request: Request, db: Db, cipher: Cipher, scope: OrgScope, unit_id: UUID, form: Form, outcome: Outcome = None
+) -> Response:
+    unit = await get_unit(db, scope.org_id, unit_id)
+    others = [one for one in await list_units_by_path(db, scope.org_id, "", UNITS) if one.id != unit_id]
+    here = await count_members(db, cipher, scope.org_id, MemberFilter(unit_id=unit_id))
+    shown = {**in_org(scope, "members"), "unit": unit, "units": others, "here_count": here}
+    return show_form(request, "directory/unit_removal.html", form, outcome, **shown)

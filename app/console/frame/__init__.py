@@ -1,0 +1,1 @@
+"""What all pages share: their routes, templates, forms, notices, confirmations, assets."""

@@ -1,0 +1,133 @@
+"""The route of a page: known by its cookie, safe from other sites, never kept by a browser, refusing in pages.
+
+What an API route answers with a problem, a page's route answers with a page that says the same: the sign-in where
+nobody is signed in, a designed page for what is not there or not allowed, a notice where a part was asked for.
+"""
+
+from typing import ClassVar
+
+from fastapi import Request, Response
+from fastapi.responses import HTMLResponse
+
+from app.auth.sessions import touch_session
+from app.authz.access import address_of
+from app.authz.cookies import (
+    accept_session_cookie,
+    carried_session,
+    clear_session_cookie,
+    cookie_name,
+    needs_renewal,
+    set_session_cookie,
+)
+from app.authz.errors import ForeignOrigin, StepUpNeeded
+from app.console.frame.rendering import is_partial, page
+from app.console.frame.words import LANGUAGE
+from app.core.db import TransactionalRoute
+from app.core.errors import Problem, Unauthorized, note_refusal, problem_of
+from app.core.plan import Handler
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": _POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+_SAFE = {"GET", "HEAD"}
+
+
+class PageRoute(TransactionalRoute):
+    """A page of one site: `cookie` names its session, `home` is its first page, `sign_in` shows its sign-in page."""
+
+    cookie: ClassVar[str]
+    home: ClassVar[str]
+
+    @staticmethod
+    async def sign_in(request: Request) -> Response:
+        raise NotImplementedError
+
+    @staticmethod
+    async def step_up(request: Request) -> Response | None:
+        """What asks for the security key; None where the site has no page for that."""
+        return None
+
+    def around(self, handler: Handler) -> Handler:
+        handler = super().around(handler)
+
+        async def answer(request: Request) -> Response:
+            request.state.language = "en" if request.cookies.get(LANGUAGE) == "en" else "zh"
+            accept_session_cookie(request, self.cookie)
+            try:
+                if request.method not in _SAFE:
+                    _refuse_foreign(request)
+                response = await handler(request)
+                await self._renew(request, response)
+            except Exception as error:
+                response = await self._refusal(request, problem_of(error))
+            for name, value in HEADERS.items():
+                response.headers.setdefault(name, value)
+            return response
+
+        return answer
+
+    async def _renew(self, request: Request, response: Response) -> None:
+        if "set-cookie" in response.headers or response.status_code >= 400:
+            return
+        carried = carried_session(request)
+        if carried is not None and needs_renewal(carried):
+            async with request.app.state.engine.begin() as db:
+                lives = await touch_session(db, carried.session_id, address_of(request))
+            if lives:
+                set_session_cookie(request, response, self.cookie, carried)
+
+    async def _refusal(self, request: Request, problem: Problem) -> Response:
+        note_refusal(request, problem)
+        if isinstance(problem, Unauthorized):
+            return await self._signed_out(request)
+        if isinstance(problem, StepUpNeeded) and (shown := await self.step_up(request)):
+            return shown
+        if is_partial(request):
+            return notice(request, problem)
+        status = 403 if problem.status == 401 else problem.status
+        response = page(request, "frame/refused.html", status, problem=problem)
+        response.headers.update({name: value for name, value in problem.headers.items() if name == "Retry-After"})
+        return response
+
+    async def _signed_out(self, request: Request) -> Response:
+        response: Response
+        if is_partial(request):
+            # The page that asked for a part is loaded anew: the sign-in then stands in its place.
+            response = Response(status_code=204, headers={"HX-Refresh": "true"})
+        elif request.method in _SAFE:
+            try:
+                response = await self.sign_in(request)
+            except Exception as error:
+                return await self._refusal(request, problem_of(error))
+        else:
+            response = Response(status_code=303, headers={"Location": self.home})
+        if cookie_name(request, self.cookie) in request.cookies:
+            clear_session_cookie(request, response, self.cookie)
+        return response
+
+
+def notice(request: Request, problem: Problem) -> HTMLResponse:
+    """A refusal as a notice on the page that is shown; what is there stays."""
+    response = page(request, "frame/notice.html", problem.status, problem=problem)
+    response.headers.update({"HX-Retarget": "#notices", "HX-Reswap": "afterbegin"})
+    return response
+
+
+def _refuse_foreign(request: Request) -> None:
+    """Only this service's own pages send its forms. Browsers say whose page sends: Origin, or Sec-Fetch-Site."""
+    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
+    ours = {request.app.state.settings.issuer.partition("://")[2], request.headers.get("host")}
+    same_site = site is None or site == "same-origin"
+    same_origin = (origin is None and site is not None) or (origin or "").partition("://")[2] in ours
+    if not (same_site and same_origin):
+        raise ForeignOrigin

@@ -1,0 +1,1 @@
+"""The first page: what waits, and the figures at a glance."""

@@ -1,0 +1,1 @@
+"""Uploading a sheet, its preview and its result."""

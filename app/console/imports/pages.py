@@ -1,0 +1,144 @@
+"""The import wizard (批量导入, S9): template, upload, preview that changes nothing, confirmation, progress, result."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query, Request, Response
+
+from app.authz.access import Can, OrgScope
+from app.authz.permissions import Permission
+from app.console.frame.confirmations import Confirmation, confirmed
+from app.console.frame.forms import PageForm, refusal_of
+from app.console.frame.rendering import is_partial, page, part
+from app.console.frame.route import ConsoleRoute
+from app.console.frame.standing import in_org
+from app.console.frame.words import words_of
+from app.core.cipher import CipherDep
+from app.core.db import Db
+from app.core.errors import BodyTooLarge, Problem, english
+from app.core.paging import Paging, paged_by
+from app.members.imports import router as calls
+from app.members.imports.operations import cancel_import, confirm_import
+from app.members.imports.queries import get_import, list_imports, list_rows
+from app.members.imports.schemas import AWAITING_PEOPLE, ImportState, RowOutcome
+
+router = APIRouter(prefix="/console/orgs/{org_id}/imports", route_class=ConsoleRoute, include_in_schema=False)
+
+Reader = Annotated[OrgScope, Can(Permission.MEMBERS_READ)]
+Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
+ImportId = Annotated[UUID, Path()]
+RowPaging = Annotated[Paging, paged_by(int)]
+Outcome = Annotated[RowOutcome | None, Query()]
+
+
+@router.get("")
+async def show_imports(request: Request, db: Db, scope: Writer) -> Response:
+    """The first step, and what was imported before."""
+    return await _show_upload(request, db, scope, None, {})
+
+
+@router.get("/template")
+async def read_template(scope: Reader, db: Db) -> Response:
+    """The template to fill in, with the org's units to choose from."""
+    return await calls.read_template(scope, db)
+
+
+@router.post("", max_body_size=calls.LARGEST_UPLOAD)
+async def upload(request: Request, scope: Writer, db: Db, cipher: CipherDep) -> Response:
+    """Stores the sheet and has it checked."""
+    outcome = await refusal_of(db, calls.create_import(request, scope, db, cipher, Response()))
+    if isinstance(outcome, Problem):
+        # What was chosen is kept; a file no page can choose.
+        given = {} if isinstance(outcome, BodyTooLarge) else await request.form()
+        return await _show_upload(request, db, scope, outcome, given)
+    return Response(status_code=303, headers={"Location": f"/console/orgs/{scope.org_id}/imports/{outcome.id}"})
+
+
+@router.get("/{import_id}")
+async def show_import(request: Request, db: Db, scope: Reader, import_id: ImportId) -> Response:
+    """Where it stands: being checked, the preview, being merged, the result."""
+    return await _show_import(request, db, scope, import_id, None)
+
+
+@router.get("/{import_id}/rows")
+async def show_rows(
+    request: Request,
+    db: Db,
+    cipher: CipherDep,
+    scope: Reader,
+    import_id: ImportId,
+    paging: RowPaging,
+    outcome: Outcome = None,
+) -> Response:
+    """What becomes of the rows, those of one outcome or all."""
+    in_english = english(request)
+    rows = await list_rows(db, cipher, scope.org_id, import_id, outcome, paging, english=in_english)
+    template = "imports/import_rows.html" if paging.after is None else "imports/import_more_rows.html"
+    shown = {**in_org(scope, "members"), "rows": rows, "outcome": outcome, "import_id": import_id}
+    return part(request, template, **shown)
+
+
+@router.get("/{import_id}/failed-rows.xlsx")
+async def read_failed_rows(request: Request, scope: Writer, import_id: ImportId, db: Db, cipher: CipherDep) -> Response:
+    """The refused rows, to be mended and uploaded again."""
+    return await calls.read_failed_rows(request, scope, import_id, db, cipher)
+
+
+@router.post("/{import_id}/confirmation")
+async def confirm(request: Request, db: Db, scope: Writer, import_id: ImportId) -> Response:
+    """Goes on with what the preview shows; many removals are asked about first."""
+    outcome = await refusal_of(db, confirm_import(db, scope, import_id, None))
+    return await _show_import(request, db, scope, import_id, outcome)
+
+
+@confirmed(router, "/{import_id}/removals")
+async def confirm_removals(
+    request: Request, db: Db, scope: Writer, import_id: ImportId, form: PageForm
+) -> Confirmation:
+    """Goes on where many would leave: the org's name is typed. The number that was shown is what is agreed to."""
+    found, words = await get_import(db, scope.org_id, import_id, english=english(request)), words_of(request)
+    given = form.get("leaving", "")
+    leaving = int(given) if given.isascii() and given.isdecimal() and len(given) < 10 else found.counts.left
+    return Confirmation(
+        title=words("移除 {left} 人并导入", left=leaving),
+        says=words(
+            "不在表格里的 {left} 人（现有 {people} 人）会从本组织和各支部中移除，30 天内可以恢复。请确认表格是完整的。",
+            people=found.people,
+            left=leaving,
+        ),
+        button=words("移除并导入"),
+        act=lambda _: confirm_import(db, scope, import_id, leaving),
+        said=words("已确认，正在导入"),
+        name=scope.org.name,
+        kept={"leaving": str(leaving)},
+    )
+
+
+@router.post("/{import_id}/cancellation")
+async def cancel(request: Request, db: Db, scope: Writer, import_id: ImportId) -> Response:
+    """Ends it; what was being merged is undone whole."""
+    outcome = await refusal_of(db, cancel_import(db, scope, import_id))
+    return await _show_import(request, db, scope, import_id, outcome)
+
+
+async def _show_upload(
+    request: Request, db: Db, scope: OrgScope, problem: Problem | None, form: Mapping[str, Any]
+) -> Response:
+    earlier = await list_imports(db, scope.org_id, Paging(10, None), english=english(request))
+    most = request.app.state.settings.max_upload_mb
+    shown = {**in_org(scope, "members"), "earlier": earlier, "problem": problem, "most": most, "form": form}
+    return page(request, "imports/imports.html", 200 if problem is None else problem.status, **shown)
+
+
+async def _show_import(request: Request, db: Db, scope: OrgScope, import_id: UUID, problem: Problem | None) -> Response:
+    found = await get_import(db, scope.org_id, import_id, english=english(request))
+    shown = {
+        **in_org(scope, "members"),
+        "one": found,
+        "problem": problem,
+        "waits": found.state in AWAITING_PEOPLE,
+        "merging": found.state in {ImportState.CONFIRMED, ImportState.MERGING, ImportState.DONE},
+    }
+    template = "imports/import_state.html" if is_partial(request) else "imports/import.html"
+    return page(request, template, 200 if problem is None else problem.status, **shown)

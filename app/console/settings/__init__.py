@@ -1,0 +1,1 @@
+"""The org itself: its name, its admins, what was asked and decided."""

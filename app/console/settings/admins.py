@@ -1,0 +1,107 @@
+"""Who administers the org (设置, S4): invited by phone, removed, resigned."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Request, Response
+from pydantic import ValidationError
+
+from app.admins import operations, queries
+from app.admins.invitees import Invitee
+from app.admins.schemas import AdminInvitationOut
+from app.authz.access import Can, OrgScope
+from app.authz.permissions import Permission
+from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmed
+from app.console.frame.forms import Form, PageForm, checked, refusal_of, show_form
+from app.console.frame.notices import done
+from app.console.frame.rendering import page
+from app.console.frame.route import ConsoleRoute
+from app.console.frame.standing import in_org
+from app.console.frame.words import words_of
+from app.core.cipher import CipherDep
+from app.core.db import Db
+from app.core.errors import NotFound, Problem
+from app.core.paging import Page, Paging, paged_by
+
+router = APIRouter(prefix="/console/orgs/{org_id}/settings", route_class=ConsoleRoute, include_in_schema=False)
+
+Reader = Annotated[OrgScope, Can(Permission.ADMINS_READ)]
+MainAdmin = Annotated[OrgScope, Can(Permission.ADMINS_WRITE)]
+Resigning = Annotated[OrgScope, Can(Permission.ADMINS_RESIGN)]
+
+
+@router.get("/admins")
+async def show_admins(
+    request: Request, db: Db, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
+) -> Response:
+    """The admins, and who was invited."""
+    rows = await queries.list_admin_invitations(db, cipher, scope.org_id, paging)
+    invitations = Page[AdminInvitationOut].of(rows, paging, lambda row: (row.id,), AdminInvitationOut)
+    admins = await queries.list_admins(db, scope.org_id)
+    return page(request, "settings/admins.html", **in_org(scope, "settings"), admins=admins, invitations=invitations)
+
+
+@router.get("/admin-invitations/new")
+async def show_new_admin(request: Request, scope: MainAdmin) -> Response:
+    """The form to invite somebody by phone."""
+    return show_form(request, "settings/new_admin.html", Form([]), **in_org(scope, "settings"))
+
+
+@router.post("/admin-invitations")
+async def invite(request: Request, db: Db, cipher: CipherDep, scope: MainAdmin, form: PageForm) -> Response:
+    """Invites them; the answer is the same whoever holds the phone."""
+    body: Any = checked(Invitee, {"phone": form.get("phone", "")})
+    outcome = body
+    if not isinstance(body, ValidationError):
+        outcome = await refusal_of(db, operations.invite_admin(db, cipher, scope, body))
+    if isinstance(outcome, ValidationError | Problem):
+        return show_form(request, "settings/new_admin.html", form, outcome, **in_org(scope, "settings"))
+    return done(request, words_of(request)("已发出邀请，等待对方答复"), PAGE_CHANGED)
+
+
+@confirmed(router, "/admin-invitations/{invitation_id}/withdrawal")
+async def withdraw(
+    request: Request, db: Db, cipher: CipherDep, scope: MainAdmin, invitation_id: Annotated[UUID, Path()]
+) -> Confirmation:
+    """Takes an invitation back, the org's name having been typed."""
+    one, words = await queries.get_admin_invitation(db, cipher, scope.org_id, invitation_id), words_of(request)
+    return Confirmation(
+        title=words("撤回对 {phone} 的邀请", phone=one.phone) if one.phone else words("撤回邀请"),
+        says=words("撤回后对方不能再接受；需要时可以重新邀请。"),
+        button=words("撤回"),
+        act=lambda _: operations.withdraw_admin_invitation(db, scope, invitation_id),
+        said=words("邀请已撤回"),
+        name=scope.org.name,
+    )
+
+
+@confirmed(router, "/admins/me/resignation")
+def resign(request: Request, db: Db, scope: Resigning) -> Confirmation:
+    """Gives up one's own office; the org is no longer theirs to see from here."""
+    words = words_of(request)
+    return Confirmation(
+        title=words("退出管理组"),
+        says=words("退出后您不能再管理“{name}”；要回来需由主管理员再次添加。您仍在通讯录中。", name=scope.org.name),
+        button=words("退出管理组"),
+        act=lambda _: operations.resign(db, scope),
+        said=words("您已退出“{name}”的管理组", name=scope.org.name),
+        name=scope.org.name,
+        leads_to="/console/",
+    )
+
+
+@confirmed(router, "/admins/{user_id}/removal")
+async def remove(request: Request, db: Db, scope: MainAdmin, user_id: Annotated[UUID, Path()]) -> Confirmation:
+    """Takes an admin's office away, their name having been typed."""
+    admin = next((one for one in await queries.list_admins(db, scope.org_id) if one.user_id == user_id), None)
+    if admin is None:
+        raise NotFound
+    words = words_of(request)
+    return Confirmation(
+        title=words("移除管理员 {name}", name=admin.name or ""),
+        says=words("{name} 将不能再管理本组织，但仍在通讯录中；需要时可以再次添加。", name=admin.name or ""),
+        button=words("移除"),
+        act=lambda _: operations.remove_admin(db, scope, user_id),
+        said=words("{name} 不再是管理员", name=admin.name or ""),
+        name=admin.name,
+    )

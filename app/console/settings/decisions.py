@@ -1,0 +1,77 @@
+"""What the orgs directly under this one ask of it (S4, S5): consented to, or refused with a reason."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Request, Response
+
+from app.admins import queries
+from app.admins.change_decisions import approve_change_request, refuse_change_request
+from app.admins.schemas import ChangeRequestOut
+from app.authz.access import Can, OrgScope
+from app.authz.permissions import Permission
+from app.console.frame.confirmations import Confirmation, confirmed
+from app.console.frame.rendering import page
+from app.console.frame.route import ConsoleRoute
+from app.console.frame.standing import in_org
+from app.console.frame.words import words_of
+from app.core.db import Db
+from app.core.errors import NotFound
+from app.core.paging import Page, Paging, paged_by
+
+router = APIRouter(prefix="/console/orgs/{org_id}/settings/received", route_class=ConsoleRoute, include_in_schema=False)
+
+Reader = Annotated[OrgScope, Can(Permission.CHANGES_READ)]
+Writer = Annotated[OrgScope, Can(Permission.CHANGES_WRITE)]
+RequestId = Annotated[UUID, Path()]
+
+
+@router.get("")
+async def show_received(request: Request, db: Db, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]) -> Response:
+    """What waits for this org's decision."""
+    rows = await queries.list_received_change_requests(db, scope.org_id, paging)
+    found = Page[Any].of(rows, paging, lambda row: (row.id,), object)
+    items = [queries.change_request_out(row) for row in found.items]
+    requests = Page[ChangeRequestOut](items=items, next_cursor=found.next_cursor)
+    return page(request, "settings/received.html", **in_org(scope, "settings"), requests=requests)
+
+
+@confirmed(router, "/{request_id}/approval")
+async def approve(request: Request, db: Db, scope: Writer, request_id: RequestId) -> Confirmation:
+    """Consents: the change is made now."""
+    one, words = await _received(db, scope, request_id), words_of(request)
+    if one.kind == "rename":
+        says = words("“{before}”立即改名为“{after}”。", before=one.name_before or "", after=one.name_after or "")
+    else:
+        named = one.main_admin_after.name if one.main_admin_after else None
+        says = words("{name} 立即成为“{org}”的主管理员，原主管理员仍是管理员。", name=named or "", org=one.org_name)
+    return Confirmation(
+        title=words("同意“{name}”的申请", name=one.org_name),
+        says=says,
+        button=words("同意"),
+        act=lambda _: approve_change_request(db, scope, request_id),
+        said=words("已同意，变更已生效"),
+        danger=False,
+    )
+
+
+@confirmed(router, "/{request_id}/refusal")
+async def refuse(request: Request, db: Db, scope: Writer, request_id: RequestId) -> Confirmation:
+    """Refuses, the org's name having been typed, with a reason that its admins read."""
+    one, words = await _received(db, scope, request_id), words_of(request)
+    return Confirmation(
+        title=words("拒绝“{name}”的申请", name=one.org_name),
+        says=words("对方的管理员会看到理由，并可以重新申请。"),
+        button=words("拒绝"),
+        act=lambda reason: refuse_change_request(db, scope, request_id, reason),
+        said=words("已拒绝，理由已告知对方"),
+        name=one.org_name,
+        reason=words("拒绝的理由"),
+    )
+
+
+async def _received(db: Db, scope: OrgScope, request_id: UUID) -> ChangeRequestOut:
+    one = await queries.get_change_request(db, scope.org_id, request_id)
+    if one.org_id == scope.org_id:
+        raise NotFound
+    return one

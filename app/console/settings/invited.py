@@ -1,0 +1,83 @@
+"""What was offered to my own phone: to be an admin (S4), to be main admin of a unit that becomes an org (S7)."""
+
+from collections.abc import Awaitable
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Request, Response
+
+from app.admins.operations import accept_admin_invitation, refuse_admin_invitation
+from app.admins.queries import get_received_admin_invitation
+from app.authz.access import SignedIn, UserScope
+from app.console.frame.confirmations import Confirmation, confirmed
+from app.console.frame.forms import refusal_of
+from app.console.frame.rendering import page
+from app.console.frame.route import ConsoleRoute
+from app.console.frame.standing import at_home
+from app.console.frame.words import words_of
+from app.core.cipher import CipherDep
+from app.core.db import Db
+from app.core.errors import NotFound, Problem
+from app.promotions.operations import accept_promotion, refuse_promotion
+from app.promotions.queries import get_offered_promotion
+
+router = APIRouter(prefix="/console/offers", route_class=ConsoleRoute, include_in_schema=False)
+
+Kind = Literal["admin-invitation", "promotion"]
+OfferId = Annotated[UUID, Path()]
+
+
+@router.get("/{kind}/{offer_id}")
+async def show_offer(request: Request, db: Db, scope: SignedIn, kind: Kind, offer_id: OfferId) -> Response:
+    """What is offered, by whom, until when."""
+    return await _show(request, db, scope, kind, offer_id, None)
+
+
+@router.post("/{kind}/{offer_id}/acceptance")
+async def accept(
+    request: Request, db: Db, cipher: CipherDep, scope: SignedIn, kind: Kind, offer_id: OfferId
+) -> Response:
+    """Accepts it, and goes to the org."""
+    accepting: Awaitable[Any]
+    if kind == "promotion":
+        accepting = accept_promotion(db, cipher, scope, offer_id)
+    else:
+        accepting = accept_admin_invitation(db, cipher, scope, offer_id)
+    outcome = await refusal_of(db, accepting)
+    if isinstance(outcome, Problem):
+        return await _show(request, db, scope, kind, offer_id, outcome)
+    org_id = outcome if isinstance(outcome, UUID) else outcome.id
+    return Response(status_code=303, headers={"Location": f"/console/orgs/{org_id}"})
+
+
+@confirmed(router, "/{kind}/{offer_id}/refusal")
+async def refuse(request: Request, db: Db, scope: SignedIn, kind: Kind, offer_id: OfferId) -> Confirmation:
+    """Declines it, the name of the org that it is, or would be, having been typed."""
+    one, words = await get_offer(db, scope, kind, offer_id), words_of(request)
+    refusing, name = (refuse_promotion, one.name) if kind == "promotion" else (refuse_admin_invitation, one.org_name)
+    return Confirmation(
+        title=words("谢绝“{name}”", name=name),
+        says=words("谢绝后不能再接受；需要时请对方重新发出。"),
+        button=words("谢绝"),
+        act=lambda _: refusing(db, scope, offer_id),
+        said=words("已谢绝"),
+        name=name,
+        leads_to=ConsoleRoute.home,
+    )
+
+
+async def get_offer(db: Db, scope: UserScope, kind: Kind, offer_id: UUID) -> Any:
+    """What was offered to me and waits. Raises NotFound where it is not mine or was answered."""
+    get = get_offered_promotion if kind == "promotion" else get_received_admin_invitation
+    return await get(db, scope.user_id, offer_id)
+
+
+async def _show(
+    request: Request, db: Db, scope: UserScope, kind: Kind, offer_id: UUID, problem: Problem | None
+) -> Response:
+    try:
+        one = await get_offer(db, scope, kind, offer_id)
+    except NotFound:  # answered meanwhile, or not mine
+        raise problem or NotFound from None
+    shown = {**at_home(scope), "kind": kind, "one": one, "problem": problem}
+    return page(request, "settings/invited.html", problem.status if problem else 200, **shown)

@@ -1,0 +1,319 @@
+"""Errors as facts, and their one mapping to RFC 9457 problem details.
+
+An error is a class named for what is so (`PhoneExists`); it carries its status, its stable `type` slug, and its
+title and advice in both languages. Routers declare what they raise with `problems(…)`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import asyncpg
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+log = structlog.get_logger()
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(Exception):  # noqa: N818 — a fact, not "…Error"
+    """One kind of refusal. `extra` becomes extension members of the problem (RFC 9457 §3.2)."""
+
+    status: ClassVar[int]
+    slug: ClassVar[str]
+    zh: ClassVar[str]
+    en: ClassVar[str]
+    advice_zh: ClassVar[str] = ""
+    advice_en: ClassVar[str] = ""
+
+    def __init__(self, *, headers: Mapping[str, str] | None = None, **extra: Any) -> None:
+        super().__init__(self.slug)
+        self.headers = dict(headers or {})
+        self.extra = extra
+
+
+class BadRequest(Problem):
+    status, slug = 400, "bad-request"
+    zh, en = "请求无法解析", "The request could not be read"
+    advice_zh, advice_en = "请检查请求体是否为 UTF-8 编码的 JSON。", "Send a body of UTF-8 JSON."
+
+
+class Unauthorized(Problem):
+    status, slug = 401, "unauthorized"
+    zh, en = "请先登录", "Sign-in needed"
+    advice_zh = "请携带有效的访问令牌;令牌过期请刷新。"
+    advice_en = "Send a valid bearer token; refresh it where it has expired."
+
+    def __init__(self, **extra: Any) -> None:
+        super().__init__(headers={"WWW-Authenticate": "Bearer"}, **extra)
+
+
+class Forbidden(Problem):
+    status, slug = 403, "forbidden"
+    zh, en = "没有此操作的权限", "Not allowed"
+    advice_zh, advice_en = "请联系本组织的主管理员。", "Ask the main admin of the organisation."
+
+
+class NotFound(Problem):
+    status, slug = 404, "not-found"
+    zh, en = "未找到", "Not found"
+    advice_zh, advice_en = "请核对地址;您可能无权查看。", "Check the address; it may not be yours to see."
+
+
+class MethodNotAllowed(Problem):
+    status, slug = 405, "method-not-allowed"
+    zh, en = "不支持此方法", "Method not allowed"
+    advice_zh, advice_en = "请查看接口文档中的方法。", "See the documentation for this address's methods."
+
+
+class Conflict(Problem):
+    status, slug = 409, "conflict"
+    zh, en = "与现有数据冲突", "In conflict with what is there"
+    advice_zh, advice_en = "请刷新后重试。", "Read the current state and try again."
+
+
+class BodyTooLarge(Problem):
+    status, slug = 413, "body-too-large"
+    zh, en = "请求体过大", "The body is too large"
+    advice_zh, advice_en = "请分批提交。", "Send it in smaller parts."
+
+
+class UnsupportedMediaType(Problem):
+    status, slug = 415, "unsupported-media-type"
+    zh, en = "不支持的内容类型", "Unsupported media type"
+    advice_zh, advice_en = (
+        "请使用文档所示的 Content-Type。",
+        "Use the Content-Type that the documentation shows.",
+    )
+
+
+class Invalid(Problem):
+    """422: the body or a parameter does not have the declared shape. `errors` names places, never values."""
+
+    status, slug = 422, "invalid"
+    zh, en = "提交的内容不符合要求", "What was sent does not have the declared shape"
+    advice_zh, advice_en = "请按 errors 中的提示修改。", "Mend what `errors` points at."
+
+
+class TooManyRequests(Problem):
+    status, slug = 429, "too-many-requests"
+    zh, en = "操作过于频繁", "Too many requests"
+    advice_zh, advice_en = "请稍后再试。", "Wait as long as Retry-After says."
+
+    def __init__(self, retry_after: int = 60, **extra: Any) -> None:
+        super().__init__(headers={"Retry-After": str(max(1, retry_after))}, **extra)
+
+
+class ServerError(Problem):
+    status, slug = 500, "server-error"
+    zh, en = "服务器内部错误", "Internal error"
+    advice_zh, advice_en = "请稍后再试,并提供请求编号。", "Try again later and quote the request id."
+
+
+class Unavailable(Problem):
+    status, slug = 503, "unavailable"
+    zh, en = "服务暂不可用", "Temporarily unavailable"
+    advice_zh, advice_en = "请稍后再试。", "Try again after Retry-After."
+
+    def __init__(self, retry_after: int = 2, **extra: Any) -> None:
+        super().__init__(headers={"Retry-After": str(retry_after)}, **extra)
+
+
+class FieldError(BaseModel):
+    pointer: str = Field(description="JSON pointer into the body (RFC 6901), or `query/…`, `path/…`, `header/…`.")
+    code: str = Field(description="Stable code of what is wrong there.")
+    detail: str = Field(description="What is wrong, without the value that was sent.")
+
+
+class ProblemOut(BaseModel):
+    """An error as RFC 9457 gives it. `type` is stable: program against it, show `title` and `detail`."""
+
+    type: str = Field(description="Stable slug, relative to the documentation.", examples=["/problems/not-found"])
+    title: str = Field(description="What is so, in the language of Accept-Language (zh or en).")
+    status: int
+    detail: str | None = Field(default=None, description="What to do instead.")
+    request_id: str | None = Field(default=None, description="Quote this when asking for help.")
+    errors: list[FieldError] | None = Field(default=None, description="422 only: the places to mend.")
+
+
+def problems(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
+    """The `responses=` of a route that raises these; the kinds of one status share its entry, each with its example."""
+    declared: dict[int | str, dict[str, Any]] = {}
+    for kind in kinds:
+        entry = declared.setdefault(
+            kind.status,
+            {"description": "", "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA, "examples": {}}}},
+        )
+        slugs = entry["content"][MEDIA_TYPE]["examples"]
+        slugs[kind.slug] = {"summary": f"{kind.zh} · {kind.en}", "value": _example(kind)}
+        entry["description"] = " / ".join(f"`{slug}`" for slug in slugs)
+    return declared
+
+
+PROBLEM_SCHEMA = {"$ref": "#/components/schemas/ProblemOut"}
+
+
+def _example(kind: type[Problem]) -> dict[str, Any]:
+    return {
+        "type": f"/problems/{kind.slug}",
+        "title": kind.en,
+        "status": kind.status,
+        "detail": kind.advice_en,
+    }
+
+
+def english(request: Request) -> bool:
+    """Whether the caller prefers English; Chinese is the default. On a page it is what they chose there."""
+    chosen: str | None = getattr(request.state, "language", None)
+    if chosen is not None:
+        return chosen == "en"
+    preferred = request.headers.get("accept-language", "").lower().lstrip()
+    return preferred.startswith("en")
+
+
+_REFUSALS = {401, 403, 404, 429}
+
+
+def note_refusal(request: Request, problem: Problem) -> None:
+    """Leave on the request that it was refused for want of a right, for the audit (`app.audit_log.refusals`)."""
+    if problem.status in _REFUSALS:
+        request.state.refusal = problem.slug
+
+
+def problem_response(request: Request, problem: Problem) -> JSONResponse:
+    """A problem as a response; return it instead of raising where the transaction must commit."""
+    note_refusal(request, problem)
+    in_english = english(request)
+    body: dict[str, Any] = {
+        "type": f"/problems/{problem.slug}",
+        "title": problem.en if in_english else problem.zh,
+        "status": problem.status,
+        "detail": (problem.advice_en if in_english else problem.advice_zh) or None,
+        "request_id": getattr(request.state, "request_id", None),
+        **problem.extra,
+    }
+    body = {name: value for name, value in body.items() if value is not None}
+    return JSONResponse(
+        body, problem.status, problem.headers | {"Content-Language": "en" if in_english else "zh"}, MEDIA_TYPE
+    )
+
+
+_BY_STATUS: dict[int, type[Problem]] = {
+    kind.status: kind
+    for kind in (
+        BadRequest,
+        NotFound,
+        MethodNotAllowed,
+        BodyTooLarge,
+        UnsupportedMediaType,
+        Conflict,
+        Forbidden,
+    )
+}
+
+# SQLSTATEs that say "again", not "wrong": serialization, deadlock, too many connections, shutting down, not yet up.
+_RETRY_STATES = {"40001", "40P01", "53300", "57P01", "57P03", "55P03", "08006", "08001"}
+
+
+_GONE = (InterfaceError, asyncpg.InterfaceError, PoolTimeout, OSError)
+
+
+def _field_errors(error: RequestValidationError) -> list[dict[str, str]]:
+    found = []
+    for item in error.errors():
+        place, *path = [str(part).replace("~", "~0").replace("/", "~1") for part in item["loc"]]
+        if isinstance(error.body, dict) and _is_tag(error.body, path):
+            path = path[1:]
+        pointer = "/" + "/".join(path) if place == "body" else "/".join([place, *path])
+        # A name of a field that the caller invented is the caller's text: cut, and shown only as a place.
+        found.append(
+            {
+                "pointer": pointer[:200].encode("utf-8", "replace").decode(),
+                "code": item["type"],
+                "detail": _said(item),
+            }
+        )
+    return found
+
+
+def _is_tag(body: dict[str, Any], path: list[str]) -> bool:
+    """Whether a path begins with what the body says it is (`"kind": "rename"`), which is no place in it."""
+    return len(path) > 1 and path[0] not in body and path[0] in body.values()
+
+
+def _said(item: Any) -> str:
+    # pydantic's sentences for these quote the input; a phone or an ID number must not come back.
+    if item["type"] in {
+        "json_invalid",
+        "uuid_parsing",
+        "value_error",
+        "string_pattern_mismatch",
+        "enum",
+        "literal_error",
+        "union_tag_invalid",
+        "union_tag_not_found",
+    }:
+        context = item.get("ctx") or {}
+        if item["type"] == "union_tag_invalid":
+            return f"expected {context.get('discriminator')} to be one of {context.get('expected_tags')}"
+        if item["type"] == "union_tag_not_found":
+            return f"{context.get('discriminator')} is missing"
+        if item["type"] in {"enum", "literal_error"}:
+            return f"expected {context.get('expected')}"
+        if item["type"] == "value_error":
+            return str(context.get("error", "not acceptable"))
+        return str(item["type"]).replace("_", " ")
+    return str(item["msg"])
+
+
+def problem_of(error: Exception) -> Problem:
+    """What an exception is to the caller; what nobody expected is logged, without what it may quote."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, RequestValidationError):
+        if any(item["type"] == "json_invalid" for item in error.errors()):
+            return BadRequest()
+        if isinstance(error.body, bytes):  # FastAPI reads only what is said to be JSON
+            return UnsupportedMediaType()
+        return Invalid(errors=_field_errors(error))
+    if isinstance(error, HTTPException):
+        kind = _BY_STATUS.get(error.status_code)
+        if kind is None:
+            return ServerError() if error.status_code >= 500 else BadRequest()
+        return kind(headers=error.headers)
+    if isinstance(error, _OF_THE_DATABASE):
+        # SQLAlchemy wraps the driver's error; a DriverStatement raises it bare.
+        state = getattr(getattr(error, "orig", error), "sqlstate", None)
+        if state in _RETRY_STATES or isinstance(error, _GONE):
+            log.warning("database_unavailable", sqlstate=state, error=type(error).__name__)
+            return Unavailable()
+        # The statement and its parameters hold personal data: only the state and the class are logged.
+        log.error("database_error", sqlstate=state, error=type(error).__name__, exc_info=_bare(error))
+        return ServerError()
+    log.error("unexpected_error", error=type(error).__name__, exc_info=_bare(error))
+    return ServerError()
+
+
+_OF_THE_DATABASE = (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, PoolTimeout, ConnectionError)
+
+
+def install(app: FastAPI) -> None:
+    """Register the handler: every error of the service leaves as a problem."""
+
+    async def on_error(request: Request, error: Exception) -> Response:
+        return problem_response(request, problem_of(error))
+
+    for kind in (Problem, RequestValidationError, HTTPException, *_OF_THE_DATABASE, Exception):
+        app.add_exception_handler(kind, on_error)
+
+
+def _bare(error: Exception) -> Exception:
+    """The same error without its text (which may quote data), with its traceback."""
+    hidden: Exception = type("Hidden" + type(error).__name__, (Exception,), {})()
+    return hidden.with_traceback(error.__traceback__)

@@ -1,0 +1,1 @@
+"""Cheap small reads: a request's address leads to its route in one look-up."""

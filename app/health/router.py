@@ -1,0 +1,60 @@
+"""Whether the process lives, and whether it can do its work: for supervisors and load balancers."""
+
+import asyncio
+from typing import Literal
+
+import asyncpg
+from fastapi import APIRouter, Request
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.authz.access import Public
+from app.core import migration
+from app.core.errors import Unavailable, problems
+from app.core.schemas import Out
+
+# Not a TransactionalRoute: being alive must not depend on the database.
+router = APIRouter(tags=["health"], dependencies=[Public])
+
+ANSWER_SECONDS = 2
+
+
+class Alive(Out):
+    """The process answers."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Ready(Out):
+    """The service can do its work."""
+
+    status: Literal["ready"] = "ready"
+    revision: str
+
+
+class NotReady(Unavailable):
+    slug = "not-ready"
+    zh, en = "服务尚未就绪", "Not ready"
+    advice_zh = "数据库无法访问,或其版本与本服务不一致;请稍后重试。"
+    advice_en = "The database cannot be reached, or is not at this version's revision; try again later."
+
+
+@router.get("/livez", summary="Is the process alive?")
+async def livez() -> Alive:
+    """Answers as long as the process does; restart it when it does not."""
+    return Alive()
+
+
+@router.get("/readyz", summary="Can the service do its work?", responses=problems(NotReady))
+async def readyz(request: Request) -> Ready:
+    """Ready while the database answers and stands at the revision of this code; send no traffic otherwise."""
+    engine: AsyncEngine = request.app.state.engine
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS), engine.connect() as connection:
+            present = await connection.scalar(text("SELECT version_num FROM alembic_version"))
+    except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        raise NotReady from error
+    if present != migration.head():
+        raise NotReady
+    return Ready(revision=present)

@@ -1,0 +1,114 @@
+"""`Idempotency-Key`: a POST that is sent again with its key gets the stored answer instead of a second effect.
+
+Every signed-in POST honours the header (`app.authz.access` calls `replay_or_claim`): same key and same body give the
+stored answer; another body is a 422; a first call still running is a 409. The answer is written in the transaction
+of the write itself, encrypted, and only where it was committed: a refused call can simply be tried again.
+"""
+
+import hashlib
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Request, Response
+from pydantic import StringConstraints, TypeAdapter, ValidationError
+from sqlalchemy import insert, select, text
+from starlette.datastructures import UploadFile
+
+from app.core.cipher import Cipher
+from app.core.db import db_of
+from app.core.errors import Conflict, Invalid, Problem
+from app.core.forms import read_form
+from app.schema.idempotency import IdempotencyKey
+
+HEADER = "Idempotency-Key"
+_Key = TypeAdapter(Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")])
+
+
+class KeyInUse(Conflict):
+    slug = "idempotency-key-in-use"
+    zh, en = "相同请求正在处理", "The same request is still running"
+    advice_zh, advice_en = "请稍后用相同的键重试。", "Try again with the same key in a moment."
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "1"})
+
+
+class KeyReused(Problem):
+    status, slug = 422, "idempotency-key-reused"
+    zh, en = "该键已用于另一请求", "The key was used for another request"
+    advice_zh, advice_en = "不同的请求请使用新的键。", "Use a new key for a new request."
+
+
+class _Answered(Exception):  # noqa: N818 — carries the stored answer out of the dependencies
+    def __init__(self, response: Response) -> None:
+        super().__init__()
+        self.response = response
+
+
+async def replay_or_claim(request: Request, principal: str) -> None:
+    """Answer from the store, or claim the key until this transaction ends and store its answer at commit."""
+    given = request.headers.get(HEADER)
+    if given is None or request.method != "POST":
+        return
+    try:
+        key = _Key.validate_python(given)
+    except ValidationError:
+        wrong = {
+            "pointer": f"header/{HEADER}",
+            "code": "pattern",
+            "detail": "1 to 200 visible ASCII characters",
+        }
+        raise Invalid(errors=[wrong]) from None
+    digest = hashlib.sha256(f"{principal}\n{key}".encode()).digest()
+    asked = await _request_hash(request)
+    lock = int.from_bytes(digest[:8], "big", signed=True)
+    db = await db_of(request)
+    if not await db.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": lock}):
+        raise KeyInUse
+    cipher: Cipher = request.app.state.cipher
+    found = (await db.execute(select(IdempotencyKey).where(IdempotencyKey.digest == digest))).one_or_none()
+    if found is not None:
+        if found.request_hash != asked:
+            raise KeyReused
+        body = cipher.decrypt(found.body_cipher, digest.hex())
+        raise _Answered(Response(body, found.status, {"Idempotent-Replayed": "true"}, found.media_type))
+
+    async def store(response: Response) -> None:
+        if response.status_code >= 400:  # a refusal that left its trace
+            return
+        sealed = cipher.encrypt(bytes(response.body), digest.hex())
+        row: dict[str, Any] = {
+            "digest": digest,
+            "request_hash": asked,
+            "status": response.status_code,
+            "media_type": response.headers.get("content-type"),
+            "body_cipher": sealed,
+        }
+        await db.execute(insert(IdempotencyKey).values(row))
+
+    request.state.before_commit = [*getattr(request.state, "before_commit", ()), store]
+
+
+async def _request_hash(request: Request) -> bytes:
+    seen = hashlib.sha256(f"{request.method} {request.url.path}?{request.url.query}\n".encode())
+    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+        for name, value in (await read_form(request)).multi_items():
+            seen.update(f"\n{name}=".encode())
+            if isinstance(value, UploadFile):
+                seen.update(f"{value.filename}\n".encode("utf-8", "replace"))
+                await value.seek(0)
+                while chunk := await value.read(1 << 20):
+                    seen.update(chunk)
+                await value.seek(0)
+            else:
+                seen.update(value.encode("utf-8", "replace"))
+    else:
+        seen.update(await request.body())
+    return seen.digest()
+
+
+def install(app: FastAPI) -> None:
+    async def on_answered(_: Request, answered: Exception) -> Response:
+        assert isinstance(answered, _Answered)
+        return answered.response
+
+    app.add_exception_handler(_Answered, on_answered)

@@ -1,0 +1,102 @@
+"""The request id and the one log line of each request."""
+
+import re
+import secrets
+import time
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import structlog
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bound_contextvars
+
+from app.core.logs import PERSONAL, log, processors_of
+from app.fastpath.dispatch import Dispatch
+from app.middleware.body_limit import BodyLimitTold
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+
+
+_WORD = re.compile(r"[a-z][a-z0-9._-]{0,31}", re.ASCII)
+
+
+_QUIET = {"/livez", "/readyz"}
+
+
+def install(app: FastAPI) -> ASGIApp:
+    """Wrap the finished app, error handling included, so that every answer and every line carries its request id.
+
+    Gives what the app now answers with. A middleware cannot be added to it afterwards.
+    """
+    if not structlog.is_configured():
+        # In somebody else's process (a test, a script) nothing is set up but what is kept out of every line.
+        shared, render = processors_of(console=True, process="app")
+        structlog.configure(processors=[*shared, render])
+    app.middleware_stack = RequestLog(Dispatch(app, BodyLimitTold(app.build_middleware_stack())))
+    return app.middleware_stack
+
+
+class RequestLog:
+    """Gives each request its id (`request.state.request_id`, `X-Request-Id`) and writes its one line."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = time.perf_counter()
+        status, answered = 500, False
+
+        async def observed(message: Message) -> None:
+            nonlocal status, answered
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message = {**message, "headers": [*message["headers"], (b"x-request-id", request_id.encode())]}
+            elif message["type"] == "http.response.body":
+                answered = not message.get("more_body", False)
+            await send(message)
+
+        with bound_contextvars(request_id=request_id):
+            try:
+                await self.app(scope, receive, observed)
+            except Exception:
+                # Starlette raises again what its error handler has logged and answered: once is enough.
+                if not answered:
+                    raise
+            finally:
+                if scope["path"] not in _QUIET or status >= 400:
+                    milliseconds = round((time.perf_counter() - started) * 1000, 1)
+                    log.info("request", method=scope["method"], path=path_of(scope), status=status, ms=milliseconds)
+
+
+def path_of(scope: Scope) -> str:
+    """The path as it may be written down: its literal words and ids; `…` for tokens, names and whatever else."""
+    parameters: Mapping[str, Any] = scope.get("path_params", {})
+    said = {str(value) for value in parameters.values()}
+    shown = []
+    for part in scope["path"].split("/"):
+        plain = part == "" or (part not in said and _WORD.fullmatch(part))
+        shown.append(part if plain or _is_id(part) else "…")
+    return "/".join(shown)
+
+
+def _is_id(part: str) -> bool:
+    try:
+        return len(part) == 36 and str(UUID(part)) == part.lower()
+    except ValueError:
+        return False
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            given: str = value.decode("latin-1")
+            if _REQUEST_ID.fullmatch(given) and not PERSONAL.search(given):
+                return given
+    return secrets.token_hex(8)

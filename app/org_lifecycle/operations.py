@@ -1,0 +1,90 @@
+"""Writes of orgs: the rule, the SQL, the audit entry and the outgoing event, in one function each."""
+
+from uuid import UUID
+
+from sqlalchemy import insert, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.admins import change_requests
+from app.audit_log.entries import record
+from app.authz.access import OrgScope, UserScope
+from app.core.cipher import Cipher
+from app.core.etags import require_version
+from app.core.search import spell
+from app.members.operations import place_admin
+from app.orgs import names
+from app.orgs.errors import PartyMemberRequired, UnknownRegion
+from app.orgs.locks import hold
+from app.orgs.names import Kind
+from app.orgs.regions import find_region
+from app.orgs.schemas import OrgCreate, OrgUpdate
+from app.schema.admins import OrgAdmin
+from app.schema.orgs import Org
+
+
+async def create_org(db: AsyncConnection, cipher: Cipher, user: UserScope, body: OrgCreate) -> UUID:
+    """Make an org whose main admin is its creator, with a member row placed at the org itself (S2, S4, S8, S19).
+
+    Raises RealNameRequired, PartyMemberRequired, UnknownRegion, or the first of the name's errors (S3).
+    """
+    user.require_real_name()
+    if body.kind is Kind.PARTY and not user.party_member:
+        raise PartyMemberRequired
+    if find_region(body.region_code) is None:
+        raise UnknownRegion
+    for error in names.errors_of(body.name, body.kind):
+        raise error
+    org_id = await insert_org(db, user, name=body.name, region_code=body.region_code, kind=body.kind)
+    await place_admin(db, cipher, org_id, user.user_id)
+    return org_id
+
+
+async def insert_org(db: AsyncConnection, user: UserScope, *, name: str, region_code: str, kind: Kind) -> UUID:
+    """The rows of an org and its main admin, whose creating is recorded; the caller has seen that it may be."""
+    org_id: UUID = (
+        await db.execute(
+            insert(Org)
+            .values(
+                name=name,
+                **spell(name)._asdict(),
+                region_code=region_code,
+                kind=kind,
+                main_admin_id=user.user_id,
+                created_by=user.user_id,
+            )
+            .returning(Org.id)
+        )
+    ).scalar_one()
+    await db.execute(insert(OrgAdmin).values(org_id=org_id, user_id=user.user_id))
+    after = {"name": name, "region_code": region_code, "kind": kind}
+    await record(db, user.actor, "org.created", org_id=org_id, subject=("org", org_id), after=after)
+    return org_id
+
+
+async def update_org(db: AsyncConnection, scope: OrgScope, body: OrgUpdate, version: int | None) -> UUID | None:
+    """Edit the org's card. A new name holds at once only where there is no superior; otherwise it becomes a change
+    request, whose id is given (S5).
+
+    Raises EditedMeanwhile, UnknownRegion, the first of the name's errors (S3), SiblingNameTaken, ChangeRequestOpen.
+    """
+    org = (await hold(db, scope))[scope.org_id]
+    require_version(org.version, version)
+    if body.region_code is not None and body.region_code != org.region_code:
+        if find_region(body.region_code) is None:
+            raise UnknownRegion
+        await db.execute(
+            update(Org).where(Org.id == scope.org_id).values(region_code=body.region_code, version=Org.version + 1)
+        )
+        await record(
+            db,
+            scope.actor,
+            "org.updated",
+            org_id=scope.org_id,
+            subject=("org", scope.org_id),
+            before={"region_code": org.region_code},
+            after={"region_code": body.region_code},
+        )
+    if body.name is None or body.name == org.name:
+        return None
+    request = await change_requests.request_rename(db, scope, org, body.name)
+    return request.id if request.state == "asked" else None

@@ -1,0 +1,191 @@
+"""A unit becomes an org of its own (S7): offered to a person, and made by their accepting it (S19)."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.admins.invitees import phone_index_of, phone_of_invitee
+from app.audit_log.entries import record
+from app.authz.access import OrgScope, UserScope
+from app.authz.errors import OrgClosed
+from app.blind_index.keys import hold_indexes
+from app.certification.edges import begin_edge
+from app.core.cipher import Cipher
+from app.core.db import on_constraint
+from app.core.errors import NotFound
+from app.hierarchy import tree
+from app.members.activation import activate_rows_late
+from app.members.operations import place_admin
+from app.org_lifecycle import operations
+from app.orgs import names
+from app.orgs.errors import PartyMemberRequired, SiblingNameTaken, UnknownRegion, UnknownUnit
+from app.orgs.locks import hold, lock_orgs
+from app.orgs.names import Kind
+from app.orgs.regions import find_region
+from app.promotions.errors import PromotionDecided, PromotionExpired, PromotionOpen
+from app.promotions.schemas import PromotionCreate
+from app.promotions.unit_moves import move_unit_into_org
+from app.schema.certification import Certification
+from app.schema.orgs import Promotion, Unit
+
+LIFETIME = timedelta(days=14)
+
+
+async def create_promotion(db: AsyncConnection, cipher: Cipher, scope: OrgScope, body: PromotionCreate) -> UUID:
+    """Offer a person, by phone, that a unit become an org of theirs; gives the offer's id.
+
+    Raises UnknownUnit, UnknownRegion, the name's errors (S3), SiblingNameTaken, UnknownMember, PromotionOpen.
+    """
+    org = (await hold(db, scope))[scope.org_id]
+    live = select(Unit.id).where(Unit.org_id == scope.org_id, Unit.id == body.unit_id, Unit.removed_at.is_(None))
+    if await db.scalar(live) is None:
+        raise UnknownUnit
+    region_code = body.region_code or org.region_code
+    if body.region_code is not None and find_region(body.region_code) is None:
+        raise UnknownRegion
+    for error in names.errors_of(body.name, Kind(org.kind)):
+        raise error
+    # Told early; the index decides when the edge is made.
+    sibling = select(Certification.id).where(
+        Certification.superior_id == scope.org_id,
+        Certification.subordinate_name == body.name,
+        Certification.state == "certified",
+    )
+    if await db.scalar(sibling) is not None:
+        raise SiblingNameTaken
+    phone = await phone_of_invitee(db, cipher, scope.org_id, body.to)
+    indexing = await hold_indexes(db, cipher)
+    open_offer = (Promotion.org_id == scope.org_id, Promotion.unit_id == body.unit_id, Promotion.state == "offered")
+    await db.execute(
+        update(Promotion)
+        .where(*open_offer, Promotion.expires_at <= func.now())
+        .values(state="expired", phone_cipher=None, decided_at=Promotion.expires_at)
+    )
+    promotion_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
+    with on_constraint(("promotions_one_open_key", PromotionOpen)):
+        await db.execute(
+            insert(Promotion).values(
+                id=promotion_id,
+                org_id=scope.org_id,
+                unit_id=body.unit_id,
+                name=body.name,
+                region_code=region_code,
+                phone_index=indexing.phone(phone),
+                phone_cipher=cipher.encrypt(phone, promotion_id),
+                offered_by=scope.user.user_id,
+                expires_at=func.now() + LIFETIME,
+            )
+        )
+    await record(
+        db,
+        scope.actor,
+        "promotion.offered",
+        org_id=scope.org_id,
+        subject=("promotion", promotion_id),
+        after={"unit_id": str(body.unit_id), "name": body.name, "region_code": region_code},
+    )
+    return promotion_id
+
+
+async def withdraw_promotion(db: AsyncConnection, scope: OrgScope, promotion_id: UUID) -> None:
+    """Take an offer back. Raises NotFound, PromotionDecided."""
+    await hold(db, scope)
+    offer = (Promotion.id == promotion_id, Promotion.org_id == scope.org_id)
+    if not await _end(db, offer, "withdrawn"):
+        if await db.scalar(select(Promotion.id).where(*offer)) is None:
+            raise NotFound
+        raise PromotionDecided
+    subject = ("promotion", promotion_id)
+    await record(db, scope.actor, "promotion.withdrawn", org_id=scope.org_id, subject=subject)
+
+
+async def refuse_promotion(db: AsyncConnection, user: UserScope, promotion_id: UUID) -> None:
+    """Decline an offer made to one's own phone. Raises NotFound, PromotionDecided."""
+    offer = await _find_mine(db, user, promotion_id)
+    if not await _end(db, (Promotion.id == promotion_id,), "refused"):
+        raise PromotionDecided
+    subject = ("promotion", promotion_id)
+    await record(db, user.actor.elsewhere(), "promotion.refused", org_id=offer.org_id, subject=subject)
+
+
+async def accept_promotion(db: AsyncConnection, cipher: Cipher, user: UserScope, promotion_id: UUID) -> UUID:
+    """Make the org and be its main admin; gives its id.
+
+    In this one transaction: the org with the units that stood under the unit, its people with their places and
+    activations (who stands elsewhere in the old org too stays there as well), the old places ended, the unit removed,
+    the new org certified under the old.
+
+    Raises NotFound, RealNameRequired, PartyMemberRequired, OrgClosed, PromotionDecided, PromotionExpired,
+    SiblingNameTaken.
+    """
+    org_id = (await _find_mine(db, user, promotion_id)).org_id
+    user.require_real_name()
+    await tree.lock_hierarchy(db)
+    org = (await lock_orgs(db, org_id))[org_id]
+    if org.status == "closed":
+        raise OrgClosed
+    if org.kind == Kind.PARTY and not user.party_member:
+        raise PartyMemberRequired
+    offer = await _find_mine(db, user, promotion_id)
+    if offer.state != "offered":
+        raise PromotionDecided
+    if offer.expired:
+        raise PromotionExpired
+    new_id = await operations.insert_org(db, user, name=offer.name, region_code=offer.region_code, kind=Kind(org.kind))
+    edge = await begin_edge(db, org_id, new_id, asked_by=user.user_id, decided_by=offer.offered_by)
+    moved = await move_unit_into_org(db, cipher, org_id, offer.unit_id, new_id)
+    await place_admin(db, cipher, new_id, user.user_id)
+    # Who registers now sees neither the old rows nor the new; and of two rows that one account fits one may have moved.
+    for touched in (org_id, new_id):
+        await activate_rows_late(db, touched)
+    now = func.clock_timestamp()
+    await db.execute(
+        update(Promotion)
+        .where(Promotion.id == promotion_id)
+        .values(state="accepted", phone_cipher=None, decided_at=now, new_org_id=new_id)
+    )
+    below = (Promotion.org_id == org_id, Promotion.unit_id.in_(moved.units), Promotion.state == "offered")
+    await db.execute(update(Promotion).where(*below).values(state="withdrawn", phone_cipher=None, decided_at=now))
+    after = {
+        "org_id": str(org_id),
+        "unit_id": str(offer.unit_id),
+        "new_org_id": str(new_id),
+        "units": len(moved.units) - 1,
+        "people": moved.people,
+    }
+    certified = {"superior_id": str(org_id), "subordinate_id": str(new_id)}
+    for side, actor in ((org_id, user.actor.elsewhere()), (new_id, user.actor)):
+        await record(db, actor, "unit.promoted", org_id=side, subject=("unit", offer.unit_id), after=after)
+        subject = ("certification", edge)
+        await record(db, actor, "certification.created", org_id=side, subject=subject, after=certified)
+    return new_id
+
+
+async def _find_mine(db: AsyncConnection, user: UserScope, promotion_id: UUID) -> Any:
+    """The offer, where it was made to the phone that the user holds. Raises NotFound."""
+    statement = select(
+        Promotion.org_id,
+        Promotion.unit_id,
+        Promotion.name,
+        Promotion.region_code,
+        Promotion.state,
+        Promotion.offered_by,
+        (Promotion.expires_at <= func.now()).label("expired"),
+    ).where(Promotion.id == promotion_id, Promotion.phone_index == phone_index_of(user.user_id))
+    row = (await db.execute(statement)).one_or_none()
+    if row is None:
+        raise NotFound
+    return row
+
+
+async def _end(db: AsyncConnection, offer: Sequence[Any], state: str) -> bool:
+    ended = await db.execute(
+        update(Promotion)
+        .where(*offer, Promotion.state == "offered")
+        .values(state=state, phone_cipher=None, decided_at=func.clock_timestamp())
+    )
+    return ended.rowcount > 0

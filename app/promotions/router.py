@@ -1,0 +1,105 @@
+"""Turning a unit into an org of its own, over HTTP (S7, S19)."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+
+from app.admins.errors import UnknownMember
+from app.authz.access import Can, OrgScope, SignedIn
+from app.authz.errors import OrgClosed, RealNameRequired
+from app.authz.permissions import Permission
+from app.core.cipher import CipherDep
+from app.core.db import Db, TransactionalRoute
+from app.core.errors import problems
+from app.core.etags import etag
+from app.core.paging import Page, Paging, paged_by
+from app.orgs import queries
+from app.orgs.advice import advice_out, levels_advice, name_advice
+from app.orgs.errors import (
+    NameKindMismatch,
+    NameSuffixTyped,
+    NameUnshowable,
+    PartyMemberRequired,
+    SiblingNameTaken,
+    UnknownRegion,
+    UnknownUnit,
+)
+from app.orgs.schemas import OrgCreated
+from app.promotions import operations as promotions
+from app.promotions import queries as promotion_queries
+from app.promotions.errors import PromotionDecided, PromotionExpired, PromotionOpen
+from app.promotions.schemas import OfferedPromotionOut, PromotionCreate, PromotionOut
+
+router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["units"])
+
+Reader = Annotated[OrgScope, Can(Permission.UNITS_READ)]
+Writer = Annotated[OrgScope, Can(Permission.UNITS_WRITE)]
+
+
+@router.post(
+    "/orgs/{org_id}/promotions",
+    status_code=201,
+    responses=problems(
+        UnknownUnit,
+        UnknownRegion,
+        UnknownMember,
+        NameSuffixTyped,
+        NameKindMismatch,
+        NameUnshowable,
+        SiblingNameTaken,
+        PromotionOpen,
+    ),
+)
+async def create_promotion(scope: Writer, body: PromotionCreate, db: Db, cipher: CipherDep) -> PromotionOut:
+    """Offer somebody, by phone, that a unit become an org with them as its main admin (S7). The answer is the same
+    whoever holds the phone, if anybody does."""
+    promotion_id = await promotions.create_promotion(db, cipher, scope, body)
+    return await promotion_queries.get_promotion(db, cipher, scope.org_id, promotion_id)
+
+
+@router.get("/orgs/{org_id}/promotions")
+async def list_promotions(
+    scope: Reader, db: Db, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
+) -> Page[PromotionOut]:
+    """The org's offers, newest first."""
+    rows = await promotion_queries.list_promotions(db, cipher, scope.org_id, paging)
+    return Page[PromotionOut].of(rows, paging, lambda row: (row.id,), PromotionOut)
+
+
+@router.delete("/orgs/{org_id}/promotions/{promotion_id}", status_code=204, responses=problems(PromotionDecided))
+async def withdraw_promotion(scope: Writer, promotion_id: UUID, db: Db) -> None:
+    """Withdraw an offer while it waits."""
+    await promotions.withdraw_promotion(db, scope, promotion_id)
+
+
+@router.get("/me/promotions/{promotion_id}")
+async def read_offered_promotion(user: SignedIn, promotion_id: UUID, db: Db) -> OfferedPromotionOut:
+    """An offer that waits for the caller: which unit of which org, and how many people move; the inbox names it."""
+    return await promotion_queries.get_offered_promotion(db, user.user_id, promotion_id)
+
+
+@router.put(
+    "/me/promotions/{promotion_id}/acceptance",
+    responses=problems(
+        RealNameRequired, PartyMemberRequired, OrgClosed, PromotionDecided, PromotionExpired, SiblingNameTaken
+    ),
+)
+async def accept_promotion(
+    request: Request, response: Response, user: SignedIn, promotion_id: UUID, db: Db, cipher: CipherDep
+) -> OrgCreated:
+    """Make the org and be its main admin: its people, places and units come along, and it is certified under the org
+    that the unit was in, all at once (S7, S19)."""
+    org_id = await promotions.accept_promotion(db, cipher, user, promotion_id)
+    card = await queries.get_card(db, org_id)
+    advice = await name_advice(db, card.name, card.region_code, but=org_id)
+    advice += await levels_advice(db, user.user_id)
+    response.headers["Location"] = f"/v1/orgs/{org_id}"
+    response.headers["ETag"] = etag(card.version)
+    return OrgCreated.of(card, advice=advice_out(request, advice))
+
+
+@router.put("/me/promotions/{promotion_id}/refusal", status_code=204, responses=problems(PromotionDecided))
+async def refuse_promotion(user: SignedIn, promotion_id: UUID, db: Db) -> None:
+    """Decline the offer."""
+    await promotions.refuse_promotion(db, user, promotion_id)

@@ -1,0 +1,51 @@
+"""Bodies of the promotion calls: a unit that becomes an org of its own."""
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from app.admins.invitees import Invitee
+from app.core.schemas import Body, Out
+from app.orgs.schemas import OrgName, RegionCode
+
+
+class PromotionCreate(Body):
+    """Offer that a unit become an org of its own, certified under this one (S7, S19)."""
+
+    unit_id: UUID
+    name: OrgName
+    region_code: RegionCode | None = Field(default=None, description="Absent: this org's region.")
+    to: Invitee = Field(description="Who is to accept it and be its main admin.")
+
+
+class PromotionOut(Out):
+    """An offer as the org's admins see it."""
+
+    id: UUID
+    unit_id: UUID
+    unit_name: str
+    name: str
+    region_code: str
+    phone: str | None = Field(description="Masked; kept only while the offer waits.", examples=["138****8000"])
+    state: Literal["offered", "accepted", "refused", "withdrawn", "expired"]
+    offered_at: datetime
+    expires_at: datetime
+    decided_at: datetime | None
+    new_org_id: UUID | None
+
+
+class OfferedPromotionOut(Out):
+    """An offer as the person sees it whom it is made to."""
+
+    id: UUID
+    org_id: UUID
+    org_name: str
+    unit_name: str
+    name: str = Field(description="What the new org will be called.")
+    region_code: str
+    region: str
+    people: int = Field(description="How many people move with the unit and the units under it.")
+    offered_by: str | None = Field(description="Verified name of the admin who offers it.")
+    expires_at: datetime

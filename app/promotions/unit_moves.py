@@ -1,0 +1,121 @@
+"""A unit's people, and the units under it, move into a new org of their own.
+
+Rows keep their ids: a member's phone is encrypted for the member's id, whatever the org. Nothing of the past is
+touched: old places and activations end at one instant, and new ones begin at it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import DateTime, TextClause, Uuid, bindparam, func, select, text
+from sqlalchemy.dialects.postgresql import ARRAY, BYTEA
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import TypeEngine
+
+from app.blind_index.keys import hold_indexes
+from app.core.cipher import Cipher
+from app.hierarchy import tree
+from app.schema.orgs import Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """What went along: the unit and those under it, and how many people."""
+
+    units: Sequence[UUID]
+    people: int
+
+
+_TYPES: dict[str, TypeEngine[Any]] = {
+    "org_id": Uuid(),
+    "new_id": Uuid(),
+    "unit_id": Uuid(),
+    "units": ARRAY(Uuid),
+    "people": ARRAY(Uuid),
+    "last4s": ARRAY(BYTEA),
+    "now": DateTime(timezone=True),
+}
+
+
+def _sql(statement: str) -> TextClause:
+    clause = text(statement)
+    return clause.bindparams(*(bindparam(name, type_=_TYPES[name]) for name in clause.compile().params))
+
+
+# The units under the promoted one, with their order; those directly under it stand directly under the new org.
+_UNITS = _sql("""
+INSERT INTO units (org_id, id, parent_id, name, kind, position)
+SELECT :new_id, id, nullif(parent_id, :unit_id), name, kind, position FROM units
+WHERE org_id = :org_id AND id = ANY (:units) AND id <> :unit_id
+ORDER BY position
+""")
+# Members are held by id before their places are touched, as everywhere.
+_HOLD_PEOPLE = _sql("""
+SELECT id, phone_cipher FROM members WHERE org_id = :org_id AND id IN (
+    SELECT member_id FROM places WHERE org_id = :org_id AND unit_id = ANY (:units) AND until IS NULL
+) ORDER BY id FOR UPDATE
+""")
+_MEMBERS = _sql("""
+INSERT INTO members (org_id, id, user_id, name, pinyin, initials, phone_cipher, phone_index, phone_last4_index, party)
+SELECT :new_id, m.id, m.user_id, m.name, m.pinyin, m.initials, m.phone_cipher, m.phone_index, given.last4, m.party
+FROM unnest(:people, :last4s) AS given (id, last4) JOIN members AS m ON m.org_id = :org_id AND m.id = given.id
+""")
+_ACTIVATIONS = _sql("""
+INSERT INTO activations (org_id, member_id, user_id, consented_by, since)
+SELECT :new_id, member_id, user_id, consented_by, :now FROM activations
+WHERE org_id = :org_id AND member_id = ANY (:people) AND until IS NULL
+""")
+# What an admin undid is not linked again in the new org either.
+_UNDONE = _sql("""
+INSERT INTO activations (org_id, member_id, user_id, undone_by, since, until)
+SELECT DISTINCT ON (member_id, user_id) :new_id, member_id, user_id, undone_by, :now, :now FROM activations
+WHERE org_id = :org_id AND member_id = ANY (:people) AND undone_by IS NOT NULL
+""")
+_PLACES = _sql("""
+WITH ended AS (
+    UPDATE places SET until = :now WHERE org_id = :org_id AND unit_id = ANY (:units) AND until IS NULL
+    RETURNING member_id, unit_id
+)
+INSERT INTO places (org_id, member_id, unit_id, since)
+SELECT DISTINCT :new_id, member_id, nullif(unit_id, :unit_id), :now FROM ended
+""")
+# Who stands nowhere else in the old org has left it.
+_LEAVE = _sql("""
+WITH leaving AS (
+    UPDATE members AS m SET removed_at = :now, user_id = NULL, version = version + 1
+    WHERE m.org_id = :org_id AND m.id = ANY (:people) AND NOT EXISTS (
+        SELECT FROM places AS p WHERE p.org_id = :org_id AND p.member_id = m.id AND p.until IS NULL
+    ) RETURNING m.id
+), staying AS (
+    UPDATE members SET version = version + 1
+    WHERE org_id = :org_id AND id = ANY (:people) AND EXISTS (
+        SELECT FROM places AS p WHERE p.org_id = :org_id AND p.member_id = members.id AND p.until IS NULL
+    )
+)
+UPDATE activations AS a SET until = :now FROM leaving
+WHERE a.org_id = :org_id AND a.member_id = leaving.id AND a.until IS NULL
+""")
+_REMOVE_UNITS = _sql("""
+UPDATE units SET removed_at = :now, version = version + 1 WHERE org_id = :org_id AND id = ANY (:units)
+""")
+
+
+async def move_unit_into_org(db: AsyncConnection, cipher: Cipher, org_id: UUID, unit_id: UUID, new_id: UUID) -> Moved:
+    """Move the unit's people to the org itself, those of the units under it with their units, and remove the units.
+
+    The caller holds the old org. Whoever is just being placed in one of the units is waited for, and moves too.
+    """
+    indexing = await hold_indexes(db, cipher)
+    below = tree.units_below(org_id, unit_id)
+    held = select(Unit.id).where(Unit.org_id == org_id, Unit.id.in_(select(below.c.id))).order_by(Unit.id)
+    units: list[UUID] = list((await db.scalars(held.with_for_update())).all())
+    where: dict[str, Any] = {"org_id": org_id, "new_id": new_id, "unit_id": unit_id, "units": units}
+    found = (await db.execute(_HOLD_PEOPLE, where)).all()
+    where["people"] = [row.id for row in found]
+    where["last4s"] = [indexing.last4(new_id, cipher.decrypt_text(row.phone_cipher, row.id)) for row in found]
+    where["now"] = await db.scalar(select(func.clock_timestamp()))
+    for statement in (_UNITS, _MEMBERS, _ACTIVATIONS, _UNDONE, _PLACES, _LEAVE, _REMOVE_UNITS):
+        await db.execute(statement, where)
+    return Moved(units, len(found))

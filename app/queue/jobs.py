@@ -1,0 +1,84 @@
+"""Jobs, and how they are asked for: on the asker's own connection, so that a job exists exactly when its write does."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Self
+
+import orjson
+from pgqueuer.adapters.persistence.queries import Queries
+from pgqueuer.core.tm import TaskManager
+from pgqueuer.ports.driver import Driver, NotifyCallback
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.core.cipher import Cipher
+from app.core.settings import Settings
+
+Payload = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What a job works with."""
+
+    settings: Settings
+    engine: AsyncEngine
+    cipher: Cipher
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A kind of work. It may be run again at any point of it (a worker was killed), and more than once.
+
+    `run` does it; `give_up` is told when it has failed for the last time. `at_once` is how many of the kind may run
+    at the same time, in all workers together; 0 is as many as there is room for.
+    """
+
+    run: Callable[[Worker, Payload], Awaitable[None]]
+    give_up: Callable[[Worker, Payload], Awaitable[None]] | None = None
+    at_once: int = 0
+
+
+class Busy(Exception):  # noqa: N818
+    """The job cannot run yet: somebody else holds what it needs. It is asked for again a little later."""
+
+
+async def enqueue(db: AsyncConnection, entrypoint: str, payload: Payload, *, after: timedelta | None = None) -> None:
+    """Ask for a job in this transaction: it is run once that has committed, and never where it has not."""
+    await Queries(_SessionDriver(db)).enqueue(entrypoint, orjson.dumps(payload), execute_after=after)
+
+
+class _SessionDriver(Driver):
+    """The queue's statements on a connection of ours, transaction and all; it neither listens nor notifies."""
+
+    def __init__(self, db: AsyncConnection) -> None:
+        self._db = db
+        self._shutdown = asyncio.Event()
+
+    async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
+        result = await self._db.exec_driver_sql(query, args)
+        return [dict(row) for row in result.mappings()]
+
+    async def execute(self, query: str, *args: object) -> str:
+        await self._db.exec_driver_sql(query, args)
+        return ""
+
+    async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
+        raise AssertionError("a request does not listen")
+
+    async def notify(self, channel: str, payload: str) -> None:
+        raise AssertionError("the queue's trigger notifies")
+
+    @property
+    def shutdown(self) -> asyncio.Event:
+        return self._shutdown
+
+    @property
+    def tm(self) -> TaskManager:
+        return TaskManager()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: Any) -> None: ...

@@ -1,0 +1,38 @@
+"""What the database holds: one module a feature, with its declarative tables and nothing else.
+
+Importing the package imports every module, so that `metadata` is whole: alembic compares it with the migrations.
+"""
+
+from app.core.db import Table
+from app.schema import (
+    admins,
+    audit,
+    auth,
+    certification,
+    exports,
+    idempotency,
+    keys,
+    members,
+    orgs,
+    person_transfers,
+    points,
+    reports,
+)
+
+metadata = Table.metadata
+
+__all__ = [
+    "admins",
+    "audit",
+    "auth",
+    "certification",
+    "exports",
+    "idempotency",
+    "keys",
+    "members",
+    "metadata",
+    "orgs",
+    "person_transfers",
+    "points",
+    "reports",
+]

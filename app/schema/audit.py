@@ -1,0 +1,53 @@
+"""What was done, and what others are told of it. Both are append-only in the database itself (a trigger refuses)."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import DateTime, Index, Text, Uuid, func, text
+from sqlalchemy.dialects.postgresql import INET, JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import UserDefinedType
+
+from app.core.db import Table
+
+
+class Xid8(UserDefinedType[int]):
+    """PostgreSQL's 64-bit transaction id: orders events by commit (`xid < pg_snapshot_xmin(…)` is settled)."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        return "xid8"
+
+
+class AuditEntry(Table):
+    __tablename__ = "audit_entries"
+    __table_args__ = (Index(None, "org_id", "id"),)
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    org_id: Mapped[UUID | None] = mapped_column(Uuid)
+    user_id: Mapped[UUID | None] = mapped_column(Uuid)
+    client_id: Mapped[str | None] = mapped_column(Text)
+    address: Mapped[str | None] = mapped_column(INET)
+    request_id: Mapped[str | None] = mapped_column(Text)
+    action: Mapped[str] = mapped_column(Text)
+    subject_type: Mapped[str] = mapped_column(Text)
+    subject_id: Mapped[UUID | None] = mapped_column(Uuid)
+    before: Mapped[Any] = mapped_column(JSONB, nullable=True)
+    after: Mapped[Any] = mapped_column(JSONB, nullable=True)
+
+
+class OutgoingEvent(Table):
+    __tablename__ = "outgoing_events"
+    __table_args__ = (Index(None, "transaction", "id"),)
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    transaction: Mapped[int] = mapped_column(Xid8, server_default=text("pg_current_xact_id()"))
+    type: Mapped[str] = mapped_column(Text)
+    org_id: Mapped[UUID | None] = mapped_column(Uuid)
+    subject_type: Mapped[str] = mapped_column(Text)
+    subject_id: Mapped[UUID | None] = mapped_column(Uuid)
+    audit_entry_id: Mapped[UUID] = mapped_column(Uuid)

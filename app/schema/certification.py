@@ -1,0 +1,144 @@
+"""Invitations, certifications (one row an edge of the hierarchy, with its time range), and transfers of orgs."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import (
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.db import Table
+
+
+class Invitation(Table):
+    """A superior's invitation (S6): its token is found by hash and shown again from its cipher."""
+
+    __tablename__ = "invitations"
+    __table_args__ = (
+        CheckConstraint("uses BETWEEN 0 AND max_uses", name="uses"),
+        Index("invitations_token_hash_key", "token_hash", unique=True),
+        Index(None, "org_id", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
+    org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    token_cipher: Mapped[bytes] = mapped_column(LargeBinary)
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    max_uses: Mapped[int] = mapped_column(Integer)
+    uses: Mapped[int] = mapped_column(Integer, server_default="0")
+    revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    created_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+
+class Certification(Table):
+    """One edge: applied → certified → released, or applied → refused or withdrawn. A live edge is `certified`.
+
+    A trigger takes the hierarchy lock and refuses a circle, and a closed org, whatever wrote the edge.
+    `subordinate_name` is kept only while the edge is live, follows the org's name by its reference, and makes
+    siblings' names unique (S2).
+    """
+
+    __tablename__ = "certifications"
+    __table_args__ = (
+        CheckConstraint("state IN ('applied', 'certified', 'refused', 'withdrawn', 'released')", name="state"),
+        CheckConstraint("superior_id <> subordinate_id", name="self"),
+        CheckConstraint("(state = 'certified') = (subordinate_name IS NOT NULL)", name="live_name"),
+        CheckConstraint("(state IN ('certified', 'released')) = (certified_at IS NOT NULL)", name="certified_at"),
+        CheckConstraint("(state = 'released') = (released_at IS NOT NULL)", name="released_at"),
+        ForeignKeyConstraint(
+            ["subordinate_id", "subordinate_name"],
+            ["orgs.id", "orgs.name"],
+            name="certifications_subordinate_name_fkey",
+            onupdate="CASCADE",
+        ),
+        Index(
+            "certifications_one_superior_key",
+            "subordinate_id",
+            unique=True,
+            postgresql_where=text("state = 'certified'"),
+            postgresql_include=["superior_id"],
+        ),
+        Index(
+            "certifications_sibling_name_key",
+            "superior_id",
+            "subordinate_name",
+            unique=True,
+            postgresql_where=text("state = 'certified'"),
+        ),
+        Index(
+            "certifications_one_application_key",
+            "subordinate_id",
+            unique=True,
+            postgresql_where=text("state = 'applied'"),
+        ),
+        Index("certifications_received_idx", "superior_id", "id"),
+        Index("certifications_waiting_idx", "superior_id", "id", postgresql_where=text("state = 'applied'")),
+        Index(None, "subordinate_id", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
+    superior_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
+    subordinate_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
+    subordinate_name: Mapped[str | None] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text)
+    invitation_id: Mapped[UUID | None] = mapped_column(ForeignKey("invitations.id"))
+    applied_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    applied_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    decided_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    decided_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    reason: Mapped[str | None] = mapped_column(Text)
+    certified_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    released_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class Transfer(Table):
+    """An org on its way from one superior to another (S20): asked → released → done, or ended by one of the three.
+
+    `certification_id` is the edge it leaves: where that has ended, the transfer has lapsed.
+    """
+
+    __tablename__ = "transfers"
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('asked', 'released', 'done', 'refused', 'withdrawn', 'lapsed')",
+            name="state",
+        ),
+        CheckConstraint("(state IN ('asked', 'released')) = (decided_at IS NULL)", name="decided"),
+        Index(
+            "transfers_one_open_key",
+            "org_id",
+            unique=True,
+            postgresql_where=text("state IN ('asked', 'released')"),
+        ),
+        Index(None, "org_id", "id"),
+        Index(None, "from_id", "id"),
+        Index(None, "to_id", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
+    org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
+    from_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
+    to_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
+    certification_id: Mapped[UUID] = mapped_column(ForeignKey("certifications.id"))
+    invitation_id: Mapped[UUID] = mapped_column(ForeignKey("invitations.id"))
+    state: Mapped[str] = mapped_column(Text, server_default="asked")
+    asked_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    asked_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    released_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    released_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    decided_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    decided_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    reason: Mapped[str | None] = mapped_column(Text)

@@ -1,0 +1,21 @@
+"""Stored answers of calls with an `Idempotency-Key`."""
+
+from datetime import datetime
+
+from sqlalchemy import DateTime, Integer, LargeBinary, Text, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.db import Table
+
+
+class IdempotencyKey(Table):
+    """A stored answer; `digest` is of the caller and the key, `request_hash` of what was asked."""
+
+    __tablename__ = "idempotency_keys"
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    request_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    status: Mapped[int] = mapped_column(Integer)
+    media_type: Mapped[str | None] = mapped_column(Text)
+    body_cipher: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())

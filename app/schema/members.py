@@ -1,0 +1,261 @@
+"""People in an org's directory: their rows, where they stand, who they turned out to be.
+
+Every unique key begins with the org. Places and activations are time ranges, so that a past day can be reported
+as it was; a row's last state is never overwritten by where the person stands next.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Computed,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.db import Table
+
+_LIVE = text("removed_at IS NULL")
+_OPEN = text("until IS NULL")
+
+
+class Member(Table):
+    """A person's row in one org's directory. `user_id` is the account it is active through (S18)."""
+
+    __tablename__ = "members"
+    __table_args__ = (
+        CheckConstraint("removed_at IS NULL OR user_id IS NULL", name="removed_inactive"),
+        Index("members_org_id_phone_index_key", "org_id", "phone_index", unique=True, postgresql_where=_LIVE),
+        Index(
+            "members_org_id_user_id_key",
+            "org_id",
+            "user_id",
+            unique=True,
+            postgresql_where=text("user_id IS NOT NULL"),
+        ),
+        # Found by phone alone when somebody registers: the person may stand in any org.
+        Index("members_phone_index_idx", "phone_index", postgresql_where=_LIVE),
+        Index("members_removed_phone_index_idx", "phone_index", postgresql_where=text("removed_at IS NOT NULL")),
+        Index("members_user_id_idx", "user_id", postgresql_where=text("user_id IS NOT NULL")),
+        Index("members_org_id_phone_last4_index_idx", "org_id", "phone_last4_index", postgresql_where=_LIVE),
+        Index("members_org_id_pinyin_idx", "org_id", "pinyin", postgresql_where=_LIVE),
+        Index("members_org_id_initials_idx", "org_id", "initials", postgresql_where=_LIVE),
+        Index(
+            "members_org_id_name_grams_idx",
+            "org_id",
+            "name_grams",
+            postgresql_using="gin",
+            postgresql_where=_LIVE,
+        ),
+    )
+
+    org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"), primary_key=True)
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    name: Mapped[str] = mapped_column(Text)
+    name_grams: Mapped[list[str]] = mapped_column(ARRAY(Text), Computed("name_grams(name)", persisted=True))
+    pinyin: Mapped[str] = mapped_column(Text(collation="C"))
+    initials: Mapped[str] = mapped_column(Text(collation="C"))
+    phone_cipher: Mapped[bytes] = mapped_column(LargeBinary)
+    phone_index: Mapped[bytes] = mapped_column(LargeBinary)
+    phone_last4_index: Mapped[bytes] = mapped_column(LargeBinary)
+    party: Mapped[bool] = mapped_column(Boolean)
+    version: Mapped[int] = mapped_column(Integer, server_default="1")
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    removed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class Place(Table):
+    """Where a member stands, from when until when (S8). No unit: at the org itself, its management group."""
+
+    __tablename__ = "places"
+    __table_args__ = (
+        CheckConstraint("until >= since", name="range"),
+        ForeignKeyConstraint(["org_id", "member_id"], ["members.org_id", "members.id"], name="places_member_fkey"),
+        ForeignKeyConstraint(["org_id", "unit_id"], ["units.org_id", "units.id"], name="places_unit_fkey"),
+        Index(
+            "places_org_id_member_id_unit_id_key",
+            "org_id",
+            "member_id",
+            "unit_id",
+            unique=True,
+            postgresql_where=_OPEN,
+            postgresql_nulls_not_distinct=True,
+        ),
+        Index("places_org_id_unit_id_member_id_idx", "org_id", "unit_id", "member_id", postgresql_where=_OPEN),
+    )
+
+    org_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
+    member_id: Mapped[UUID] = mapped_column(Uuid)
+    unit_id: Mapped[UUID | None] = mapped_column(Uuid)
+    since: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class Activation(Table):
+    """Through which account a member row was active, from when until when (S18). The open one is `members.user_id`."""
+
+    __tablename__ = "activations"
+    __table_args__ = (
+        CheckConstraint("until >= since", name="range"),
+        ForeignKeyConstraint(["org_id", "member_id"], ["members.org_id", "members.id"], name="activations_member_fkey"),
+        Index("activations_org_id_member_id_key", "org_id", "member_id", unique=True, postgresql_where=_OPEN),
+        # The ended ones too: a past day is reported by them.
+        Index(None, "org_id", "member_id"),
+        Index(None, "user_id"),
+    )
+
+    org_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
+    member_id: Mapped[UUID] = mapped_column(Uuid)
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    consented_by: Mapped[UUID | None] = mapped_column(
+        ForeignKey("users.id"), comment="the admin who linked it although phone or name differ"
+    )
+    undone_by: Mapped[UUID | None] = mapped_column(
+        ForeignKey("users.id"), comment="the admin who undid it: not linked again without consent"
+    )
+    since: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class LinkRequest(Table):
+    """“That is me” (S18): a verified user asks an org to link a row of its directory to their account.
+
+    `name_key` and `pinyin` are of their verified name, to find rows by, and kept only while it waits.
+    """
+
+    __tablename__ = "link_requests"
+    __table_args__ = (
+        CheckConstraint("state IN ('asked', 'accepted', 'refused', 'withdrawn', 'expired')", name="state"),
+        CheckConstraint("(state = 'asked') = (name_key IS NOT NULL)", name="name"),
+        CheckConstraint("(state = 'asked') = (decided_at IS NULL)", name="decided"),
+        ForeignKeyConstraint(
+            ["org_id", "member_id"], ["members.org_id", "members.id"], name="link_requests_member_fkey"
+        ),
+        Index("link_requests_one_open_key", "org_id", "user_id", unique=True, postgresql_where=text("state = 'asked'")),
+        Index("link_requests_waiting_idx", "org_id", "name_key", postgresql_where=text("state = 'asked'")),
+        Index(None, "user_id", "id"),
+    )
+
+    org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"), primary_key=True)
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    name_key: Mapped[str | None] = mapped_column(Text)
+    pinyin: Mapped[str | None] = mapped_column(Text(collation="C"))
+    state: Mapped[str] = mapped_column(Text, server_default="asked")
+    member_id: Mapped[UUID | None] = mapped_column(Uuid, comment="the row that was linked")
+    reason: Mapped[str | None] = mapped_column(Text)
+    asked_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    decided_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    decided_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class Import(Table):
+    """One uploaded sheet on its way into the directory (S9): checked into rows, shown, confirmed, merged."""
+
+    __tablename__ = "imports"
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('uploaded', 'checking', 'ready', 'refused', "
+            "'confirmed', 'merging', 'done', 'canceled', 'failed')",
+            name="state",
+        ),
+        CheckConstraint("mode IN ('add-and-update', 'replace-all')", name="mode"),
+        CheckConstraint("unknown_units IN ('refuse', 'create')", name="unknown_units"),
+        CheckConstraint("(state = 'refused') = (refusal IS NOT NULL)", name="refusal"),
+    )
+
+    org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"), primary_key=True)
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
+    state: Mapped[str] = mapped_column(Text, server_default="uploaded")
+    mode: Mapped[str] = mapped_column(Text)
+    unknown_units: Mapped[str] = mapped_column(Text)
+    format: Mapped[str] = mapped_column(Text)
+    file_name: Mapped[str] = mapped_column(Text)
+    refusal: Mapped[Any] = mapped_column(JSONB, nullable=True, comment="the code and what it is about")
+    rows_total: Mapped[int] = mapped_column(Integer, server_default="0")
+    rows_done: Mapped[int] = mapped_column(Integer, server_default="0")
+    added: Mapped[int] = mapped_column(Integer, server_default="0")
+    changed: Mapped[int] = mapped_column(Integer, server_default="0")
+    moved: Mapped[int] = mapped_column(Integer, server_default="0")
+    leaving: Mapped[int] = mapped_column(Integer, server_default="0")
+    unchanged: Mapped[int] = mapped_column(Integer, server_default="0")
+    refused: Mapped[int] = mapped_column(Integer, server_default="0")
+    new_units: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    people: Mapped[int] = mapped_column(Integer, server_default="0", comment="in the directory when it was checked")
+    accepted_leaving: Mapped[int | None] = mapped_column(Integer)
+    created_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    rows_forgotten_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class ImportFile(Table):
+    """The sheet as it was uploaded, encrypted in parts; kept until it is checked."""
+
+    __tablename__ = "import_files"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["org_id", "import_id"],
+            ["imports.org_id", "imports.id"],
+            name="import_files_import_fkey",
+            ondelete="CASCADE",
+        ),
+    )
+
+    org_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    import_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    part: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    content_cipher: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class ImportRow(Table):
+    """One row of an uploaded sheet: what it says, what becomes of it, and for a refused one its cells, encrypted."""
+
+    __tablename__ = "import_rows"
+    __table_args__ = (
+        CheckConstraint("outcome IN ('added', 'changed', 'moved', 'unchanged', 'refused')", name="outcome"),
+        ForeignKeyConstraint(
+            ["org_id", "import_id"],
+            ["imports.org_id", "imports.id"],
+            name="import_rows_import_fkey",
+            ondelete="CASCADE",
+        ),
+    )
+
+    org_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    import_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
+    row_no: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    new_member_id: Mapped[UUID] = mapped_column(Uuid, comment="what phone_cipher is bound to; a new member's id")
+    member_id: Mapped[UUID | None] = mapped_column(Uuid)
+    name: Mapped[str | None] = mapped_column(Text)
+    pinyin: Mapped[str | None] = mapped_column(Text(collation="C"))
+    initials: Mapped[str | None] = mapped_column(Text(collation="C"))
+    phone_cipher: Mapped[bytes | None] = mapped_column(LargeBinary)
+    phone_index: Mapped[bytes | None] = mapped_column(LargeBinary)
+    phone_last4_index: Mapped[bytes | None] = mapped_column(LargeBinary)
+    unit_path: Mapped[str | None] = mapped_column(Text)
+    party: Mapped[bool | None] = mapped_column(Boolean)
+    cells_cipher: Mapped[bytes | None] = mapped_column(
+        LargeBinary, comment="the cells as typed, where they could not be read into the columns above"
+    )
+    outcome: Mapped[str] = mapped_column(Text)
+    problems: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    warnings: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
+    related_rows: Mapped[list[int]] = mapped_column(ARRAY(Integer), server_default="{}")

@@ -1,0 +1,146 @@
+"""Organisations, and the units inside one."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import (
+    CheckConstraint,
+    Computed,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.db import Table
+
+
+class Org(Table):
+    """A learning organisation (学习组织). It has exactly one main admin, by its shape: a column that is never null
+    and must name one of its admins (the reference is checked at commit, so that both rows can be written at once).
+
+    `version` counts every change of its card: name, region, main admin, superior, status.
+    """
+
+    __tablename__ = "orgs"
+    __table_args__ = (
+        CheckConstraint("kind IN ('party', 'outside_party')", name="kind"),
+        CheckConstraint("(status = 'closed') = (closed_at IS NOT NULL)", name="closed"),
+        CheckConstraint("status IN ('live', 'closed')", name="status"),
+        CheckConstraint("region_code ~ '^[0-9]{6}([0-9]{3}([0-9]{3})?)?$'", name="region_code"),
+        ForeignKeyConstraint(
+            ["id", "main_admin_id"],
+            ["org_admins.org_id", "org_admins.user_id"],
+            name="orgs_main_admin_fkey",
+            deferrable=True,
+            initially="DEFERRED",
+            use_alter=True,
+        ),
+        # A certification repeats the name of its live subordinate, so that siblings' names are unique by an index.
+        UniqueConstraint("id", "name"),
+        Index(None, "region_code", "name"),
+        Index(None, "name", "id"),
+        Index("orgs_name_grams_idx", "name_grams", postgresql_using="gin"),
+        Index(None, "pinyin"),
+        Index(None, "initials"),
+        # What few orgs are, in the order in which they are listed.
+        Index("orgs_closed_idx", "name", "id", postgresql_where=text("status = 'closed'")),
+        Index("orgs_outside_party_idx", "name", "id", postgresql_where=text("kind = 'outside_party'")),
+    )
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
+    name: Mapped[str] = mapped_column(Text)
+    name_grams: Mapped[list[str]] = mapped_column(ARRAY(Text), Computed("name_grams(name)", persisted=True))
+    pinyin: Mapped[str] = mapped_column(Text(collation="C"))
+    initials: Mapped[str] = mapped_column(Text(collation="C"))
+    region_code: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    main_admin_id: Mapped[UUID] = mapped_column(Uuid)
+    status: Mapped[str] = mapped_column(Text, server_default="live")
+    version: Mapped[int] = mapped_column(Integer, server_default="1")
+    created_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    closed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class Unit(Table):
+    """A part of one org's own tree (S7): a branch, a general branch or a department. Units nest and have no admins.
+
+    A removed unit keeps its row, for the places of past days; nobody can be placed in it and no unit put under it
+    (triggers see to both). A new one goes behind its siblings: its `position` is set by the database.
+    """
+
+    __tablename__ = "units"
+    __table_args__ = (
+        CheckConstraint("kind IN ('branch', 'general_branch', 'department')", name="kind"),
+        CheckConstraint("parent_id <> id", name="parent"),
+        ForeignKeyConstraint(["org_id", "parent_id"], ["units.org_id", "units.id"], name="units_parent_fkey"),
+        Index(
+            "units_org_id_parent_id_name_key",
+            "org_id",
+            "parent_id",
+            "name",
+            unique=True,
+            postgresql_nulls_not_distinct=True,
+            postgresql_where=text("removed_at IS NULL"),
+        ),
+        Index("units_children_idx", "org_id", "parent_id", "position"),
+    )
+
+    org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"), primary_key=True)
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
+    parent_id: Mapped[UUID | None] = mapped_column(Uuid)
+    name: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    position: Mapped[int] = mapped_column(Integer)
+    version: Mapped[int] = mapped_column(Integer, server_default="1")
+    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    removed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class Promotion(Table):
+    """A unit on its way to be an org of its own (S7): offered to a phone, accepted by the person who holds it.
+
+    The phone is kept, encrypted, only while the offer waits.
+    """
+
+    __tablename__ = "promotions"
+    __table_args__ = (
+        CheckConstraint("state IN ('offered', 'accepted', 'refused', 'withdrawn', 'expired')", name="state"),
+        CheckConstraint("(state = 'offered') = (phone_cipher IS NOT NULL)", name="phone"),
+        CheckConstraint("(state = 'accepted') = (new_org_id IS NOT NULL)", name="new_org"),
+        ForeignKeyConstraint(["org_id", "unit_id"], ["units.org_id", "units.id"], name="promotions_unit_fkey"),
+        Index(None, "org_id", "id"),
+        Index(
+            "promotions_one_open_key",
+            "org_id",
+            "unit_id",
+            unique=True,
+            postgresql_where=text("state = 'offered'"),
+        ),
+        Index("promotions_phone_index_idx", "phone_index", postgresql_where=text("state = 'offered'")),
+        Index("promotions_any_phone_index_idx", "phone_index"),
+    )
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
+    org_id: Mapped[UUID] = mapped_column(Uuid)
+    unit_id: Mapped[UUID] = mapped_column(Uuid)
+    name: Mapped[str] = mapped_column(Text)
+    region_code: Mapped[str] = mapped_column(Text)
+    phone_index: Mapped[bytes] = mapped_column(LargeBinary)
+    phone_cipher: Mapped[bytes | None] = mapped_column(LargeBinary)
+    state: Mapped[str] = mapped_column(Text, server_default="offered")
+    offered_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    offered_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    decided_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    new_org_id: Mapped[UUID | None] = mapped_column(ForeignKey("orgs.id"))

@@ -1,0 +1,1 @@
+"""The worker process: it runs the jobs of all features and the hourly clean-up."""

@@ -1,0 +1,74 @@
+"""/livez and /readyz, as a supervisor and a load balancer see them."""
+
+import asyncio
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from app.core import migration
+from app.core.settings import Settings
+from app.embedded import postgres
+from app.main import create_app
+from tests.people import fresh_phone
+
+
+async def test_alive_and_ready(api: httpx.AsyncClient) -> None:
+    assert (await api.get("/livez")).json() == {"status": "alive"}
+    assert (await api.get("/readyz")).json() == {"status": "ready", "revision": migration.head()}
+
+
+async def test_not_ready_while_the_database_is_away_or_not_migrated(folder: Path) -> None:
+    """A server of the test's own goes away and comes back under a running service."""
+    server = await asyncio.to_thread(postgres.start, folder / "postgres", settings=postgres.THROWAWAY)
+    try:
+        await migration.migrate_to_head(server.url())
+        # `sslmode=` is libpq's word, which many a hosted database writes into its address.
+        address = SecretStr(f"{server.url()}&sslmode=disable")
+        settings = Settings(database_url=address, data_dir=folder, database_pool=2).with_secrets()
+        app = create_app(settings)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client,
+        ):
+
+            async def readyz() -> int:
+                response = await client.get("/readyz", headers={"Accept-Language": "en"})
+                if response.status_code == 503:
+                    assert response.json()["type"] == "/problems/not-ready"
+                    assert int(response.headers["Retry-After"]) > 0
+                return response.status_code
+
+            async def becomes_ready() -> None:
+                for _ in range(100):  # a busy machine may take longer than /readyz lets the database take
+                    if await readyz() == 200:
+                        return
+                    await asyncio.sleep(0.1)
+                pytest.fail("never ready again")
+
+            await becomes_ready()
+            await execute(server.url(), "UPDATE alembic_version SET version_num = '0001'")
+            assert await readyz() == 503
+            await execute(server.url(), f"UPDATE alembic_version SET version_num = '{migration.head()}'")
+            await becomes_ready()
+
+            # Whatever else needs the database says "later" as well, with the connections that it had and with new ones.
+            await asyncio.to_thread(server.stop)
+            assert [await readyz() for _ in range(3)] == [503, 503, 503]
+            for _ in range(3):
+                response = await client.post("/v1/phone-codes", json={"phone": fresh_phone()})
+                assert (response.status_code, response.json()["type"]) == (503, "/problems/unavailable")
+            assert (await client.get("/livez")).status_code == 200
+
+            await asyncio.to_thread(postgres.start, folder / "postgres", settings=postgres.THROWAWAY)
+            await becomes_ready()
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+async def execute(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute(statement)
+    await connection.close()

@@ -1,0 +1,277 @@
+"""The folded totals against the naive count: after any history, folded at any moments, for every org and kept day.
+
+As proof (XUEZU_PROOF=1) ten times as many histories, each on every day.
+"""
+
+import os
+import random
+from collections.abc import AsyncIterator
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from sqlalchemy import insert, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from app.core.calendar import SHANGHAI, today
+from app.core.db import engine_url
+from app.reports.rollup.cycle import fold, keep_days
+from app.schema.auth import User
+from app.schema.certification import Certification
+from app.schema.members import Activation, Place
+from tests.conftest import migrated_database
+from tests.reports.world import Range, Row, World, make_world, write_row, write_world
+
+PROOF = os.environ.get("XUEZU_PROOF") == "1"
+
+
+@pytest.fixture(scope="module")
+def folding_url(server_url: str, worker_id: str) -> str:
+    """A database of this module's own: where days are kept, reports no longer follow by themselves."""
+    return migrated_database(server_url, f"xuezu_{worker_id}_folding")
+
+
+@pytest.fixture(scope="module")
+async def own_engine(folding_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine(engine_url(folding_url))
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def folder(folding_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(folding_url)
+    yield connection
+    await connection.close()
+
+
+async def viewer_of(engine: AsyncEngine) -> UUID:
+    viewer = uuid4()
+    verified = {"verified_name": "王伟", "verified_at": datetime.now(SHANGHAI), "verification_method": "alipay"}
+    async with engine.begin() as db:
+        await db.execute(insert(User).values(id=viewer, phone_cipher=b"-", phone_index=viewer.bytes, **verified))
+    return viewer
+
+
+_RECORD = text("""
+INSERT INTO point_facts (user_ids, days, points)
+VALUES (CAST(:users AS uuid[]), CAST(:days AS date[]), CAST(:points AS int[]))
+""")
+
+
+async def earn(db: AsyncConnection, world: World, events: list[tuple[UUID, date, int]]) -> None:
+    """What a batch of these events appends."""
+    world.events += events
+    users, days, points = zip(*events, strict=True)
+    await db.execute(_RECORD, {"users": list(users), "days": list(days), "points": list(points)})
+
+
+async def check_totals(folder: asyncpg.Connection, world: World, days: list[date]) -> None:
+    columns = [f"{name}_{span}" for name in ("active", "points") for span in (1, 7, 30)]
+    for day in days:
+        rows = {row["org_id"]: row for row in await folder.fetch("SELECT * FROM org_totals WHERE day = $1", day)}
+        for org in world.orgs:
+            kept: Any = rows.get(org)
+            for prefix, orgs in (("own_", {org}), ("", world.below(org, day))):
+                expected: dict[str, Any] = {}
+                for span in (1, 7, 30):
+                    counted = world.count(orgs, day, span)
+                    expected |= {"members": counted["members"], "activated": counted["activated"]}
+                    expected |= {f"active_{span}": counted["active"], f"points_{span}": counted["points"]}
+                found = {name: kept[f"{prefix}{name}"] if kept else 0 for name in ("members", "activated", *columns)}
+                assert found == {name: expected[name] for name in found}, (day, prefix)
+
+
+async def check_scores(folder: asyncpg.Connection, world: World, day: date) -> None:
+    rows = await folder.fetch(
+        "SELECT org_id, member_id, user_id, last_7, total FROM org_scores WHERE day = $1 AND org_id = ANY ($2)",
+        day,
+        world.orgs,
+    )
+    expected = set()
+    for row in world.rows:
+        user = row.user(day)
+        if user is not None and row.stands(day):
+            week = sum(
+                points for who, on, points in world.events if who == user and day - timedelta(days=7) < on <= day
+            )
+            total = sum(points for who, on, points in world.events if who == user and on <= day)
+            expected.add((row.org, row.id, user, week, total))
+    assert {tuple(row) for row in rows} == expected
+
+
+async def fold_all(folder: asyncpg.Connection) -> None:
+    while await fold(folder):
+        pass
+
+
+@pytest.mark.parametrize("seed", range(30 if PROOF else 3))
+async def test_days_built_at_once_equal_a_naive_count(
+    folder: asyncpg.Connection, own_engine: AsyncEngine, seed: int
+) -> None:
+    world = make_world(random.Random(seed), await viewer_of(own_engine), orgs=14, people=50)
+    events, world.events = world.events, []
+    await write_world(own_engine, world)
+    async with own_engine.begin() as db:
+        await earn(db, world, events)
+    await fold_all(folder)
+    await folder.execute("DELETE FROM kept_days; DELETE FROM org_totals; DELETE FROM org_scores")
+    await keep_days(folder, today(), tomorrow=True)
+    kept = [row["day"] for row in await folder.fetch("SELECT day FROM kept_days ORDER BY day")]
+    assert kept[-1] == today() + timedelta(days=1)
+    assert len(kept) > 30
+    # One of the worlds on every day, the others on some; as proof all of them on every day.
+    await check_totals(folder, world, kept if PROOF or seed == 0 else random.Random(seed).sample(kept, 8) + kept[-2:])
+    for day in kept[-2:]:
+        await check_scores(folder, world, day)
+
+
+class History:
+    """A world that goes on: each step changes one thing, mostly now and sometimes on a past day, and is written."""
+
+    def __init__(self, chance: random.Random, world: World) -> None:
+        self.chance = chance
+        self.world = world
+
+    def moment(self) -> datetime:
+        now = datetime.now(SHANGHAI)
+        return now if self.chance.random() < 0.6 else now - timedelta(hours=self.chance.randrange(1, 24 * 9))
+
+    async def step(self, db: AsyncConnection) -> None:
+        steps = [self.place, self.leave, self.activate, self.release, self.certify, self.earn, self.earn, self.rename]
+        await self.chance.choice(steps)(db)
+
+    async def place(self, db: AsyncConnection) -> None:
+        """Somebody, perhaps already somewhere, is added to an org."""
+        world, chance = self.world, self.chance
+        known = chance.choice(world.rows)
+        org = chance.choice(world.orgs)
+        if any(row.org == org and row.phone == known.phone for row in world.rows):
+            return
+        user = known.user(today())
+        since = self.moment()
+        unit = chance.choice([None, *(unit for unit, _ in world.units[org])])
+        taken = user is None or any(row.org == org and row.user(today()) == user for row in world.rows)
+        activations = [] if taken or user is None else [(user, Range(since, None))]
+        row = Row(org, uuid4(), known.phone, [(unit, Range(since, None))], activations)
+        world.rows.append(row)
+        await write_row(db, row)
+
+    async def leave(self, db: AsyncConnection) -> None:
+        """Somebody leaves one of their places."""
+        row = self.chance.choice(self.world.rows)
+        until = self.moment()
+        for index, (unit, when) in enumerate(row.places):
+            if when.until is None and when.since <= until:
+                row.places[index] = (unit, Range(when.since, until))
+                await db.execute(
+                    text(
+                        "UPDATE places SET until = :until WHERE org_id = :org AND member_id = :id AND until IS NULL "
+                        "AND unit_id IS NOT DISTINCT FROM CAST(:unit AS uuid)"
+                    ),
+                    {"until": until, "org": row.org, "id": row.id, "unit": unit},
+                )
+                return
+
+    async def activate(self, db: AsyncConnection) -> None:
+        """A row turns inactive, or is linked to a user."""
+        row = self.chance.choice(self.world.rows)
+        at = self.moment()
+        last = row.activations[-1] if row.activations else None
+        if last is not None and last[1].until is None:
+            if last[1].since <= at:
+                row.activations[-1] = (last[0], Range(last[1].since, at))
+                await db.execute(
+                    text(
+                        "UPDATE activations SET until = :at WHERE org_id = :org AND member_id = :id AND until IS NULL"
+                    ),
+                    {"at": at, "org": row.org, "id": row.id},
+                )
+            return
+        if last is not None and last[1].until is not None and last[1].until > at:
+            return
+        user = self.chance.choice(self.world.users)
+        if any(other.org == row.org and other.user(day) == user for other in self.world.rows for day in self.days()):
+            return
+        row.activations.append((user, Range(at, None)))
+        values = {"org_id": row.org, "member_id": row.id, "user_id": user, "since": at}
+        await db.execute(insert(Activation).values(values))
+
+    def days(self) -> list[date]:
+        return [today() - timedelta(days=ago) for ago in range(-1, 12)]
+
+    async def release(self, db: AsyncConnection) -> None:
+        """An org leaves its superior."""
+        at = self.moment()
+        index = self.chance.randrange(len(self.world.edges))
+        superior, subordinate, when = self.world.edges[index]
+        if when.until is None and when.since <= at:
+            self.world.edges[index] = (superior, subordinate, Range(when.since, at))
+            await db.execute(
+                text(
+                    "UPDATE certifications SET state = 'released', released_at = :at, subordinate_name = NULL "
+                    "WHERE subordinate_id = :org AND state = 'certified'"
+                ),
+                {"at": at, "org": subordinate},
+            )
+
+    async def certify(self, db: AsyncConnection) -> None:
+        """An org without a superior, or one that changes it at this moment, is certified under another."""
+        world = self.world
+        index = self.chance.randrange(1, len(world.orgs))
+        org, superior = world.orgs[index], world.orgs[self.chance.randrange(index)]
+        at = self.moment()
+        if any(below == org and (when.until is None or when.until > at) for _, below, when in world.edges):
+            return
+        world.edges.append((superior, org, Range(at, None)))
+        await db.execute(
+            insert(Certification).values(
+                superior_id=superior,
+                subordinate_id=org,
+                subordinate_name=world.names[org],
+                state="certified",
+                applied_by=world.viewer,
+                certified_at=at,
+            )
+        )
+
+    async def earn(self, db: AsyncConnection) -> None:
+        """A batch of events, some of them late."""
+        days = [today() - timedelta(days=self.chance.choice([0, 0, 0, 1, 5, 8, 29, 30])) for _ in range(4)]
+        events = [(self.chance.choice(self.world.users), day, self.chance.choice([-3, 1, 2, 6])) for day in days]
+        await earn(db, self.world, events)
+
+    async def rename(self, db: AsyncConnection) -> None:
+        """A row's unit changes: nothing about the org's totals does."""
+        row = self.chance.choice(self.world.rows)
+        unit = self.world.units[row.org][2][0]
+        if any(when.until is None for _, when in row.places) and all(place != unit for place, _ in row.places):
+            now = datetime.now(SHANGHAI)
+            row.places.append((unit, Range(now, None)))
+            values = {"org_id": row.org, "member_id": row.id, "unit_id": unit, "since": now}
+            await db.execute(insert(Place).values(values))
+
+
+@pytest.mark.parametrize("seed", range(60 if PROOF else 6))
+async def test_totals_folded_step_by_step_equal_a_naive_count(
+    folder: asyncpg.Connection, own_engine: AsyncEngine, seed: int
+) -> None:
+    chance = random.Random(100 + seed)
+    world = make_world(chance, await viewer_of(own_engine), orgs=14, people=30)
+    world.events = []
+    await write_world(own_engine, world)
+    await fold_all(folder)
+    await keep_days(folder, today(), tomorrow=bool(seed % 2))
+    history = History(chance, world)
+    for _ in range(12):
+        for _ in range(chance.randrange(1, 12)):
+            async with own_engine.begin() as db:
+                await history.step(db)
+        await fold(folder)
+    await fold_all(folder)
+    kept = [row["day"] for row in await folder.fetch("SELECT day FROM kept_days ORDER BY day")]
+    await check_totals(folder, world, kept if PROOF or seed == 0 else [*kept[-12:], kept[max(0, len(kept) - 31)]])
+    for row in await folder.fetch("SELECT day FROM kept_days WHERE scored"):
+        await check_scores(folder, world, row["day"])
