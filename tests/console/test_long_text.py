@@ -89,9 +89,9 @@ async def test_no_text_is_too_long_for_a_form(
         Sent(
             "directory/selection.html", "count", f"{at}/selection/removal", "与人数不一致", {"member_id": member["id"]}
         ),
-        Sent("directory/unit_form.html", "name", f"{at}/units", NAME),
-        Sent("directory/unit_form.html", "name", f"{at}/units/{unit['id']}", NAME),
-        Sent("directory/unit_removal.html", "name", f"{at}/units/{unit['id']}/removal", UNLIKE),
+        Sent("units/unit_form.html", "name", f"{at}/units", NAME),
+        Sent("units/unit_form.html", "name", f"{at}/units/{unit['id']}", NAME),
+        Sent("units/unit_removal.html", "name", f"{at}/units/{unit['id']}/removal", UNLIKE),
         Sent("settings/naming_field.html", "new_name", f"{at}/settings/renames", FULL_NAME),
         Sent(
             "settings/naming_field.html",

@@ -59,4 +59,4 @@ async def _show_move(
     below = await count_members(db, cipher, scope.org_id, MemberFilter(unit_id=unit_id, units_below=True))
     others = [one for one in await list_units_by_path(db, scope.org_id, "", UNITS) if one.id != unit_id]
     shown = {**in_org(scope, "members"), "unit": unit, "units": others, "here_count": here, "below_count": below}
-    return show_form(request, "directory/unit_move.html", form, outcome, **shown)
+    return show_form(request, "units/unit_move.html", form, outcome, **shown)

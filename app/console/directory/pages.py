@@ -144,11 +144,11 @@ async def show_units(
     }
     if parent is not None:
         units = await list_child_units(db, scope.org_id, parent, _UNITS)
-        return part(request, "directory/unit_level.html", **shown, units=units, levels={}, chain=[])
+        return part(request, "units/unit_level.html", **shown, units=units, levels={}, chain=[])
     chain = await list_unit_chain(db, scope.org_id, unit) if isinstance(unit, UUID) else []
     chosen = Asked.of(unit=unit)
     return part(
-        request, "directory/unit_tree.html", **(shown | {"asked": chosen}), **await _open_tree(db, scope.org_id, chain)
+        request, "units/unit_tree.html", **(shown | {"asked": chosen}), **await _open_tree(db, scope.org_id, chain)
     )
 
 
@@ -160,7 +160,7 @@ async def find_units(
     units: Sequence[Any] = []
     if wanted.strip() and not has_unshowable(wanted):
         units = await list_units_by_path(db, scope.org_id, wanted.strip(), _FOUND)
-    return part(request, "directory/units_found.html", **in_org(scope, "members"), units=units, wanted=wanted)
+    return part(request, "units/units_found.html", **in_org(scope, "members"), units=units, wanted=wanted)
 
 
 async def _open_tree(db: Db, org_id: UUID, chain: Sequence[UUID]) -> dict[str, Any]:

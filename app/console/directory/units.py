@@ -106,9 +106,7 @@ async def _show_form(
     request: Request, db: Db, scope: OrgScope, unit: Any, form: Form, outcome: Outcome = None
 ) -> Response:
     units = await list_units_by_path(db, scope.org_id, "", UNITS)
-    return show_form(
-        request, "directory/unit_form.html", form, outcome, **in_org(scope, "members"), unit=unit, units=units
-    )
+    return show_form(request, "units/unit_form.html", form, outcome, **in_org(scope, "members"), unit=unit, units=units)
 
 
 async def _show_removal(
@@ -118,4 +116,4 @@ async def _show_removal(
     others = [one for one in await list_units_by_path(db, scope.org_id, "", UNITS) if one.id != unit_id]
     here = await count_members(db, cipher, scope.org_id, MemberFilter(unit_id=unit_id))
     shown = {**in_org(scope, "members"), "unit": unit, "units": others, "here_count": here}
-    return show_form(request, "directory/unit_removal.html", form, outcome, **shown)
+    return show_form(request, "units/unit_removal.html", form, outcome, **shown)
