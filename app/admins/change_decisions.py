@@ -17,8 +17,9 @@ from app.certification.trace import record_on_each
 from app.core.db import on_constraint
 from app.core.errors import NotFound, Problem
 from app.core.search import spell
+from app.hierarchy import tree
 from app.orgs.errors import SiblingNameTaken
-from app.orgs.locks import find_superior_id, hold, lock_orgs
+from app.orgs.locks import lock_orgs, lock_orgs_for_edit
 from app.schema.admins import ChangeRequest, OrgAdmin
 from app.schema.orgs import Org
 
@@ -42,7 +43,7 @@ async def approve_change_request(db: AsyncConnection, scope: OrgScope, request_i
     committed. Raises NotFound (also where the org has another superior by now), ChangeRequestDecided,
     SiblingNameTaken.
     """
-    request = await _hold_received(db, scope, request_id)
+    request = await _lock_received(db, scope, request_id)
     refused = await _apply_or_end(db, scope.actor.elsewhere(), request, scope.user.user_id)
     if refused is not None:
         return refused
@@ -53,26 +54,26 @@ async def approve_change_request(db: AsyncConnection, scope: OrgScope, request_i
 
 async def refuse_change_request(db: AsyncConnection, scope: OrgScope, request_id: UUID, reason: str) -> None:
     """Refuse, as the superior, with a reason that the org's admins read. Raises NotFound, ChangeRequestDecided."""
-    request = await _hold_received(db, scope, request_id)
+    request = await _lock_received(db, scope, request_id)
     await end_request(db, request_id, "refused", scope.user.user_id, reason)
     await _record_decision(db, scope, request, "change_request.refused", reason)
 
 
-async def _hold_received(db: AsyncConnection, scope: OrgScope, request_id: UUID) -> Any:
+async def _lock_received(db: AsyncConnection, scope: OrgScope, request_id: UUID) -> Any:
     """The open request, its org held, where the scope's org is its superior now."""
     request = await get_request(db, request_id)
     # Only an org that stands under this one is held: nobody holds up another's by guessing ids.
-    if await find_superior_id(db, request.org_id) != scope.org_id:
+    if await tree.find_superior_id(db, request.org_id) != scope.org_id:
         raise NotFound
-    await hold(db, scope, request.org_id)
-    if await find_superior_id(db, request.org_id) != scope.org_id:
+    await lock_orgs_for_edit(db, scope, request.org_id)
+    if await tree.find_superior_id(db, request.org_id) != scope.org_id:
         raise NotFound
     return await _get_open(db, request_id)
 
 
 async def approve_recovery(db: AsyncConnection, operator: Actor, request_id: UUID) -> UUID | Problem:
     """Consent, as the platform operator, to the recovery of an org without a superior. As above."""
-    request = await _hold_orphan(db, request_id)
+    request = await _lock_orphan(db, request_id)
     assert operator.user_id is not None
     refused = await _apply_or_end(db, operator, request, operator.user_id)
     if refused is not None:
@@ -85,7 +86,7 @@ async def approve_recovery(db: AsyncConnection, operator: Actor, request_id: UUI
 
 async def refuse_recovery(db: AsyncConnection, operator: Actor, request_id: UUID, reason: str) -> None:
     """Refuse it, with a reason. Raises NotFound, ChangeRequestDecided."""
-    request = await _hold_orphan(db, request_id)
+    request = await _lock_orphan(db, request_id)
     assert operator.user_id is not None
     await end_request(db, request_id, "refused", operator.user_id, reason)
     subject = ("change_request", request.id)
@@ -93,12 +94,12 @@ async def refuse_recovery(db: AsyncConnection, operator: Actor, request_id: UUID
     await record(db, operator, "change_request.refused", org_id=request.org_id, subject=subject, after=after)
 
 
-async def _hold_orphan(db: AsyncConnection, request_id: UUID) -> Any:
+async def _lock_orphan(db: AsyncConnection, request_id: UUID) -> Any:
     request = await get_request(db, request_id)
     if request.kind != "recovery":
         raise NotFound
     await lock_orgs(db, request.org_id)
-    if await find_superior_id(db, request.org_id) is not None:
+    if await tree.find_superior_id(db, request.org_id) is not None:
         raise NotFound
     return await _get_open(db, request_id)
 

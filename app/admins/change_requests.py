@@ -28,9 +28,10 @@ from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.core.db import on_constraint
 from app.core.errors import NotFound
+from app.hierarchy import tree
 from app.orgs import names
 from app.orgs.errors import SiblingNameTaken
-from app.orgs.locks import find_superior_id, hold
+from app.orgs.locks import lock_orgs_for_edit
 from app.orgs.names import Kind
 from app.schema.admins import ChangeRequest, OrgAdmin
 from app.schema.certification import Certification
@@ -44,7 +45,7 @@ async def create_change_request(db: AsyncConnection, scope: OrgScope, body: Chan
     Raises MainAdminOnly, SoleAdmin, NotAnAdmin, AlreadyMainAdmin, MainAdminStays (a recovery asked by them),
     NameUnchanged, the name's errors, SiblingNameTaken, ChangeRequestOpen.
     """
-    org = (await hold(db, scope))[scope.org_id]
+    org = (await lock_orgs_for_edit(db, scope))[scope.org_id]
     match body:
         case RenameCreate():
             if body.name == org.name:
@@ -102,7 +103,7 @@ def _replacing(org: Any, kind: str, successor: UUID, reason: str | None) -> dict
 
 
 async def _ask(db: AsyncConnection, scope: OrgScope, values: dict[str, Any]) -> Any:
-    superior_id = await find_superior_id(db, scope.org_id)
+    superior_id = await tree.find_superior_id(db, scope.org_id)
     at_once = superior_id is None and values["kind"] != "recovery"
     open_one = (
         ChangeRequest.org_id == scope.org_id,
@@ -155,7 +156,7 @@ async def _refuse_sibling_name(db: AsyncConnection, superior_id: UUID | None, na
 async def withdraw_change_request(db: AsyncConnection, scope: OrgScope, request_id: UUID) -> None:
     """Take back what one's own org asked. A hand-over is the main admin's to take back; a recovery any admin's, also
     that of a main admin who is not gone at all. Raises NotFound, MainAdminOnly, ChangeRequestDecided."""
-    org = (await hold(db, scope))[scope.org_id]
+    org = (await lock_orgs_for_edit(db, scope))[scope.org_id]
     request = await get_request(db, request_id)
     if request.org_id != scope.org_id:
         raise NotFound

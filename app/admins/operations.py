@@ -18,13 +18,13 @@ from app.admins.invitees import Invitee, phone_index_of, phone_of_invitee
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.authz.errors import OrgClosed
-from app.blind_index.keys import hold_indexes
+from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.core.db import on_constraint
 from app.core.errors import NotFound
 from app.members.operations import place_admin
 from app.orgs.errors import PartyMemberRequired
-from app.orgs.locks import hold, lock_orgs
+from app.orgs.locks import lock_orgs, lock_orgs_for_edit
 from app.orgs.names import Kind
 from app.schema.admins import AdminInvitation, ChangeRequest, OrgAdmin
 from app.schema.auth import User
@@ -38,9 +38,9 @@ async def invite_admin(db: AsyncConnection, cipher: Cipher, scope: OrgScope, inv
 
     Raises Forbidden (not the main admin), UnknownMember, AlreadyAdmin, AdminInvitationOpen.
     """
-    await hold(db, scope, main_admin=True)
+    await lock_orgs_for_edit(db, scope, main_admin=True)
     phone = await phone_of_invitee(db, cipher, scope.org_id, invitee)
-    index = (await hold_indexes(db, cipher)).phone(phone)
+    index = (await lock_index_key(db, cipher)).phone(phone)
     admin = exists().where(OrgAdmin.org_id == scope.org_id, User.id == OrgAdmin.user_id, User.phone_index == index)
     if await db.scalar(select(admin)):
         raise AlreadyAdmin
@@ -69,7 +69,7 @@ async def invite_admin(db: AsyncConnection, cipher: Cipher, scope: OrgScope, inv
 
 async def withdraw_admin_invitation(db: AsyncConnection, scope: OrgScope, invitation_id: UUID) -> None:
     """Take an invitation back. Raises Forbidden, NotFound, AdminInvitationDecided."""
-    await hold(db, scope, main_admin=True)
+    await lock_orgs_for_edit(db, scope, main_admin=True)
     if not await _end(db, invitation_id, "withdrawn", AdminInvitation.org_id == scope.org_id):
         known = select(AdminInvitation.id).where(
             AdminInvitation.id == invitation_id, AdminInvitation.org_id == scope.org_id
@@ -87,7 +87,7 @@ async def accept_admin_invitation(db: AsyncConnection, cipher: Cipher, user: Use
     """
     org_id = (await _find_mine(db, user, invitation_id)).org_id
     user.require_real_name()
-    org = (await lock_orgs(db, org_id, offices=True))[org_id]
+    org = (await lock_orgs(db, org_id, exclusive=True))[org_id]
     if org.status == "closed":
         raise OrgClosed
     if org.kind == Kind.PARTY and not user.party_member:
@@ -117,7 +117,7 @@ async def refuse_admin_invitation(db: AsyncConnection, user: UserScope, invitati
 
 async def remove_admin(db: AsyncConnection, scope: OrgScope, user_id: UUID) -> None:
     """Take an admin's office away; as a member they stay (S4). Raises Forbidden, MainAdminStays, NotFound."""
-    await hold(db, scope, main_admin=True, offices=True)
+    await lock_orgs_for_edit(db, scope, main_admin=True, exclusive=True)
     if user_id == scope.user.user_id:
         raise MainAdminStays
     await _leave_office(db, scope, user_id, "admin.removed")
@@ -125,7 +125,7 @@ async def remove_admin(db: AsyncConnection, scope: OrgScope, user_id: UUID) -> N
 
 async def resign(db: AsyncConnection, scope: OrgScope) -> None:
     """Give up one's own office; the main admin hands over first (S4). Raises MainAdminStays."""
-    org = (await hold(db, scope, offices=True))[scope.org_id]
+    org = (await lock_orgs_for_edit(db, scope, exclusive=True))[scope.org_id]
     if org.main_admin_id == scope.user.user_id:
         raise MainAdminStays
     await _leave_office(db, scope, scope.user.user_id, "admin.resigned")

@@ -57,7 +57,7 @@ class Indexing:
         return index if self.cipher.is_settled(self.phone(phone)) else self.cipher.reindex(index)
 
 
-async def hold_indexes(db: AsyncConnection, cipher: Cipher) -> Indexing:
+async def lock_index_key(db: AsyncConnection, cipher: Cipher) -> Indexing:
     """Hold the rotation of the index key, where there is one, until the transaction ends.
 
     For whoever writes an index or compares one that was read with what is written, before anything else is held.

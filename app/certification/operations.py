@@ -24,14 +24,14 @@ from app.core.cipher import Cipher, hash_secret, new_secret
 from app.core.db import on_constraint
 from app.core.errors import NotFound
 from app.hierarchy import tree
-from app.orgs.locks import find_superior_id, hold
+from app.orgs.locks import lock_orgs_for_edit
 from app.schema.certification import Certification, Invitation
 from app.schema.orgs import Org
 
 
 async def create_invitation(db: AsyncConnection, cipher: Cipher, scope: OrgScope, body: InvitationCreate) -> Any:
     """Invite subordinates to apply (S6). The token is kept by its hash, and encrypted to be shown again."""
-    await hold(db, scope)
+    await lock_orgs_for_edit(db, scope)
     token = new_secret()
     invitation_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
     row = (
@@ -57,7 +57,7 @@ async def create_invitation(db: AsyncConnection, cipher: Cipher, scope: OrgScope
 
 async def revoke_invitation(db: AsyncConnection, scope: OrgScope, invitation_id: UUID) -> None:
     """End an invitation; applications made with it stay. Revoking again changes nothing."""
-    await hold(db, scope)
+    await lock_orgs_for_edit(db, scope)
     revoked = await db.execute(
         update(Invitation)
         .where(Invitation.org_id == scope.org_id, Invitation.id == invitation_id, Invitation.revoked_at.is_(None))
@@ -81,8 +81,8 @@ async def create_application(db: AsyncConnection, scope: OrgScope, body: Applica
     if await db.scalar(select(Certification.id).where(*open_one)) is not None:
         raise ApplicationOpen
     invitation = await queries.get_live_invitation(db, body.invitation_token)
-    await hold(db, scope, invitation.org_id)
-    if await find_superior_id(db, scope.org_id) is not None:
+    await lock_orgs_for_edit(db, scope, invitation.org_id)
+    if await tree.find_superior_id(db, scope.org_id) is not None:
         raise AlreadyCertified
     # Told early; the trigger decides when the edge is made.
     if await db.scalar(tree.is_at_or_below(invitation.org_id, scope.org_id)):
@@ -125,14 +125,14 @@ async def use_invitation(db: AsyncConnection, invitation_id: UUID) -> None:
 
 async def withdraw_application(db: AsyncConnection, scope: OrgScope, application_id: UUID) -> None:
     """Take back one's own org's application while it waits. Raises ApplicationDecided."""
-    await hold(db, scope)
+    await lock_orgs_for_edit(db, scope)
     mine = Certification.subordinate_id == scope.org_id
     await _decide(db, scope, application_id, mine, "withdrawn", "application.withdrawn", None)
 
 
 async def refuse_application(db: AsyncConnection, scope: OrgScope, application_id: UUID, reason: str) -> Any:
     """Refuse an application made to one's own org, with a reason. Raises ApplicationDecided."""
-    await hold(db, scope)
+    await lock_orgs_for_edit(db, scope)
     ours = Certification.superior_id == scope.org_id
     return await _decide(db, scope, application_id, ours, "refused", "application.refused", reason)
 
@@ -150,7 +150,7 @@ async def approve_application(db: AsyncConnection, scope: OrgScope, application_
     )
     if applicant is None:
         raise NotFound
-    await hold(db, scope, applicant)
+    await lock_orgs_for_edit(db, scope, applicant)
     row = await _decide(db, scope, application_id, ours, "certified", "certification.created", None)
     await touch_card(db, applicant)
     return row
@@ -159,9 +159,9 @@ async def approve_application(db: AsyncConnection, scope: OrgScope, application_
 async def release_subordinate(db: AsyncConnection, scope: OrgScope, subordinate_id: UUID) -> None:
     """End the certification of a direct subordinate; the edge stays in the history with its time range."""
     await tree.lock_hierarchy(db)
-    if await find_superior_id(db, subordinate_id) != scope.org_id:
+    if await tree.find_superior_id(db, subordinate_id) != scope.org_id:
         raise NotFound
-    await hold(db, scope, subordinate_id)
+    await lock_orgs_for_edit(db, scope, subordinate_id)
     released = await end_edge(db, subordinate_id, superior_id=scope.org_id)
     if released is None:
         raise NotFound

@@ -31,7 +31,7 @@ from app.core.db import on_constraint
 from app.core.errors import NotFound
 from app.hierarchy import tree
 from app.orgs.errors import SiblingNameTaken
-from app.orgs.locks import hold
+from app.orgs.locks import lock_orgs_for_edit
 from app.schema.certification import Certification, Transfer
 
 _COLUMNS = (
@@ -58,7 +58,7 @@ async def create_transfer(db: AsyncConnection, scope: OrgScope, invitation_token
     if await db.scalar(select(Transfer.id).where(*open_one)) is not None:
         raise TransferOpen
     invitation = await queries.get_live_invitation(db, invitation_token)
-    orgs = await hold(db, scope, invitation.org_id, main_admin=True)
+    orgs = await lock_orgs_for_edit(db, scope, invitation.org_id, main_admin=True)
     edge = (
         await db.execute(
             select(Certification.id, Certification.superior_id).where(
@@ -103,7 +103,7 @@ async def create_transfer(db: AsyncConnection, scope: OrgScope, invitation_token
 
 async def withdraw_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUID) -> None:
     """Take back what one's own org asked. Raises NotFound, TransferDecided."""
-    await hold(db, scope, main_admin=True)
+    await lock_orgs_for_edit(db, scope, main_admin=True)
     transfer = await _get(db, transfer_id, Transfer.org_id == scope.org_id)
     await _end(db, transfer, "withdrawn", scope.user.user_id)
     await _record(db, scope, transfer, "transfer.withdrawn")
@@ -112,7 +112,7 @@ async def withdraw_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: U
 async def refuse_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUID, reason: str) -> None:
     """Refuse, as either superior, with a reason. Raises NotFound, TransferDecided."""
     transfer = await _get(db, transfer_id, _concerns_superior(scope.org_id))
-    await hold(db, scope, transfer.org_id)
+    await lock_orgs_for_edit(db, scope, transfer.org_id)
     await _end(db, transfer, "refused", scope.user.user_id, reason)
     await _record(db, scope, transfer, "transfer.refused", reason=reason)
 
@@ -123,7 +123,7 @@ async def release_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UU
     Raises NotFound, PreviewStale, TransferDecided.
     """
     transfer = await _get(db, transfer_id, Transfer.from_id == scope.org_id)
-    await hold(db, scope, transfer.org_id)
+    await lock_orgs_for_edit(db, scope, transfer.org_id)
     if await preview_version(db, transfer) != preview:
         raise PreviewStale
     released = await db.execute(
@@ -144,7 +144,7 @@ async def accept_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUI
     """
     await tree.lock_hierarchy(db)
     transfer = await _get(db, transfer_id, Transfer.to_id == scope.org_id)
-    await hold(db, scope, transfer.org_id)
+    await lock_orgs_for_edit(db, scope, transfer.org_id)
     transfer = await _get(db, transfer_id, Transfer.to_id == scope.org_id)
     if transfer.state == "asked":
         raise TransferNotReleased

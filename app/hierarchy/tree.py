@@ -47,6 +47,15 @@ async def lock_hierarchy(db: AsyncConnection) -> None:
     await db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": HIERARCHY_LOCK})
 
 
+async def find_superior_id(db: AsyncConnection, org_id: UUID) -> UUID | None:
+    """The id of the org that this one is certified under now, None where there is none. Takes no lock."""
+    edge = select(Certification.superior_id).where(
+        Certification.subordinate_id == org_id, Certification.state == "certified"
+    )
+    found: UUID | None = await db.scalar(edge)
+    return found
+
+
 def ancestors(org_id: UUID | BindParameter[UUID], name: str = "ancestors") -> CTE:
     """The org (distance 0) and every org above it, nearest first by `distance`. Columns: id, distance."""
     walk = select(_seed(org_id).label("id"), literal(0).label("distance")).cte(name, recursive=True)

@@ -14,7 +14,7 @@ from sqlalchemy import LargeBinary, Uuid, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.blind_index.keys import hold_indexes
+from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.core.db import on_constraint
 from app.core.errors import Unavailable
@@ -120,7 +120,7 @@ async def activate_user(db: AsyncConnection, cipher: Cipher, user_id: UUID, *let
     Rows with the user's phone turn active, those the user no longer stands behind turn inactive. `let_go` is the index
     of the phone that the user has had till now: who adds a row with it at this moment took it for theirs.
     """
-    await hold_indexes(db, cipher)
+    await lock_index_key(db, cipher)
     held = text("SELECT phone_index FROM users WHERE id = :user_id FOR SHARE")
     await lock_phones(db, await db.scalar(held, {"user_id": user_id}), *let_go)
     await activate_where(db, "u.id = :user_id", {"user_id": user_id})
@@ -135,18 +135,18 @@ async def stand_by_own_rows(db: AsyncConnection, user_id: UUID) -> None:
     await db.execute(_STAND_BY, {"user_id": user_id})
 
 
-async def hold_phones(db: AsyncConnection, *phone_indexes: bytes, account: UUID | None = None) -> None:
+async def lock_accounts_and_phones(db: AsyncConnection, *phone_indexes: bytes, account: UUID | None = None) -> None:
     """Hold these phones, and the accounts that have them, until the transaction ends: before the rows are held.
     `account` is one that is held too, whatever phone it has.
 
-    By the indexes that the phones have now: the caller holds the rotation (`hold_indexes`).
+    By the indexes that the phones have now: the caller holds the rotation (`lock_index_key`).
     """
     await db.execute(_HOLD_ACCOUNTS, {"indexes": list(phone_indexes), "account": account})
     await lock_phones(db, *phone_indexes)
 
 
 async def lock_phones(db: AsyncConnection, *phone_indexes: bytes | None) -> None:
-    """Only the phones; see `hold_phones`."""
+    """Only the phones; see `lock_accounts_and_phones`."""
     for index in sorted({index for index in phone_indexes if index is not None}):
         await db.execute(_LOCK_PHONE, {"phone_index": index})
 
@@ -154,7 +154,7 @@ async def lock_phones(db: AsyncConnection, *phone_indexes: bytes | None) -> None
 async def activate_member(db: AsyncConnection, org_id: UUID, member_id: UUID) -> None:
     """Bring one row in line with whoever holds its phone: call it when a row is added, restored or edited.
 
-    The caller holds the phone (`hold_phones`), and with it the rotation of indexes.
+    The caller holds the phone (`lock_accounts_and_phones`), and with it the rotation of indexes.
     """
     which = {"org_id": org_id, "member_id": member_id}
     await activate_where(db, "m.org_id = :org_id AND m.id = :member_id", which)
@@ -163,7 +163,7 @@ async def activate_member(db: AsyncConnection, org_id: UUID, member_id: UUID) ->
 async def activate_where(db: AsyncConnection, which: str, parameters: Mapping[str, Any]) -> None:
     """Bring the rows for which `which` holds (SQL over `members AS m` and `users AS u`) in line with their holders.
 
-    Takes no lock but needs the rotation held (`hold_indexes`), as it compares indexes of two rows while it waits for
+    Takes no lock but needs the rotation held (`lock_index_key`), as it compares indexes of two rows while it waits for
     one of them. Who brings in many rows at once, and holds no phones, calls `activate_again` after having committed.
     Raises Unavailable where somebody else links such an account in the same org.
     """
@@ -197,7 +197,7 @@ async def activate_again(
     """
     await _see_writers_end(engine)
     async with engine.begin() as db:
-        await hold_indexes(db, cipher)
+        await lock_index_key(db, cipher)
         await db.execute(text(f"CREATE TEMPORARY TABLE late ON COMMIT DROP AS {member_ids}"), parameters)
         for statement in ("CREATE INDEX ON late (member_id)", "ANALYZE late"):
             await db.execute(text(statement))

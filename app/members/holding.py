@@ -14,7 +14,7 @@ from app.schema.auth import User
 from app.schema.members import Member
 
 
-async def hold_member(db: AsyncConnection, org_id: UUID, member_id: UUID, version: int | None) -> Any:
+async def lock_member(db: AsyncConnection, org_id: UUID, member_id: UUID, version: int | None) -> Any:
     """The live row, held until the transaction ends. Raises NotFound, EditedMeanwhile."""
     row = (
         await db.execute(

@@ -11,18 +11,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
-from app.blind_index.keys import Indexing, hold_indexes
+from app.blind_index.keys import Indexing, lock_index_key
 from app.core.cipher import Cipher
 from app.core.db import on_constraint
 from app.core.search import spell_person
 from app.members import queries
-from app.members.activation import activate_member, deactivate_member, hold_phones
+from app.members.activation import activate_member, deactivate_member, lock_accounts_and_phones
 from app.members.errors import PartyMembersOnly, PhoneExists
-from app.members.holding import hold_member, refuse_admin
+from app.members.holding import lock_member, refuse_admin
 from app.members.places import place
 from app.members.schemas import MemberCreate, MemberOut, MemberUpdate
 from app.members.sealing import seal_phone
-from app.orgs.locks import hold_office
+from app.orgs.locks import lock_org_shared
 from app.orgs.names import Kind
 from app.schema.auth import User
 from app.schema.members import Activation, Member, Place
@@ -34,11 +34,11 @@ async def create_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, bo
 
     Raises PhoneExists with who has the phone, PartyMembersOnly, UnknownUnit.
     """
-    await hold_office(db, scope)
+    await lock_org_shared(db, scope)
     party = _party_flag(scope, body.party)
     member_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
-    sealed = seal_phone(await hold_indexes(db, cipher), scope.org_id, member_id, body.phone)
-    await hold_phones(db, sealed["phone_index"])
+    sealed = seal_phone(await lock_index_key(db, cipher), scope.org_id, member_id, body.phone)
+    await lock_accounts_and_phones(db, sealed["phone_index"])
     added = await db.scalar(
         insert(Member)
         .values(org_id=scope.org_id, id=member_id, party=party, **_named(body.name), **sealed)
@@ -63,12 +63,12 @@ async def update_member(
 
     Raises NotFound, EditedMeanwhile, PhoneExists, PartyMembersOnly, MemberIsAdmin (an admin's phone is theirs).
     """
-    await hold_office(db, scope)
-    indexing = await hold_indexes(db, cipher)
-    held = await _hold_phones_of(db, indexing, scope.org_id, member_id, body.phone)
-    before = await hold_member(db, scope.org_id, member_id, version)
+    await lock_org_shared(db, scope)
+    indexing = await lock_index_key(db, cipher)
+    held = await _lock_phones_of(db, indexing, scope.org_id, member_id, body.phone)
+    before = await lock_member(db, scope.org_id, member_id, version)
     if before.phone_index not in held:  # changed between the two
-        await hold_phones(db, before.phone_index)
+        await lock_accounts_and_phones(db, before.phone_index)
     values: dict[str, Any] = {}
     if body.name is not None and body.name != before.name:
         values |= _named(body.name)
@@ -106,8 +106,8 @@ async def update_member(
 
 async def remove_member(db: AsyncConnection, scope: OrgScope, member_id: UUID, version: int | None) -> None:
     """Take a person out of the directory; the account and its points stay (S20). Raises NotFound, MemberIsAdmin."""
-    await hold_office(db, scope)
-    before = await hold_member(db, scope.org_id, member_id, version)
+    await lock_org_shared(db, scope)
+    before = await lock_member(db, scope.org_id, member_id, version)
     await refuse_admin(db, scope.org_id, before)
     await deactivate_member(db, scope.org_id, member_id)
     # Now that the row is held: whoever had it before may have placed the person after this transaction began.
@@ -128,8 +128,8 @@ async def remove_member(db: AsyncConnection, scope: OrgScope, member_id: UUID, v
 
 async def disclose_phone(db: AsyncConnection, cipher: Cipher, scope: OrgScope, member_id: UUID) -> str:
     """The whole phone number; that it was shown is audited in the same transaction. Raises NotFound."""
-    await hold_office(db, scope)
-    row = await hold_member(db, scope.org_id, member_id, None)
+    await lock_org_shared(db, scope)
+    row = await lock_member(db, scope.org_id, member_id, None)
     subject = ("member", member_id)
     await record(db, scope.actor, "member.phone_disclosed", org_id=scope.org_id, subject=subject)
     return cipher.decrypt_text(row.phone_cipher, member_id)
@@ -154,9 +154,9 @@ async def _row_of_admin(db: AsyncConnection, cipher: Cipher, org_id: UUID, user_
     user = (await db.execute(statement.join(Org, Org.id == org_id).where(User.id == user_id))).one()
     assert user.verified_name is not None, "only a verified person becomes an admin (S1)"
     new_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
-    indexing = await hold_indexes(db, cipher)
+    indexing = await lock_index_key(db, cipher)
     sealed = seal_phone(indexing, org_id, new_id, cipher.decrypt_text(user.phone_cipher, user_id))
-    await hold_phones(db, sealed["phone_index"])
+    await lock_accounts_and_phones(db, sealed["phone_index"])
     named = _named(user.verified_name)
     row: Any = (
         await db.execute(
@@ -191,14 +191,14 @@ def _party_flag(scope: OrgScope, given: bool | None) -> bool:
     return of_party if given is None else given
 
 
-async def _hold_phones_of(
+async def _lock_phones_of(
     db: AsyncConnection, indexing: Indexing, org_id: UUID, member_id: UUID, new_phone: str | None
 ) -> list[bytes]:
     """Hold the row's phone and the one that it is to have, before the row itself, as who registers does; gives them."""
     indexes = [] if new_phone is None else [indexing.phone(new_phone)]
     before = select(Member.phone_index).where(Member.org_id == org_id, Member.id == member_id)
     indexes += (await db.scalars(before)).all()
-    await hold_phones(db, *indexes)
+    await lock_accounts_and_phones(db, *indexes)
     return indexes
 
 

@@ -12,10 +12,10 @@ from app.authz.access import OrgScope
 from app.core.cipher import Cipher
 from app.core.db import on_constraint
 from app.members import queries
-from app.members.holding import hold_member, is_admin, touch
+from app.members.holding import is_admin, lock_member, touch
 from app.members.schemas import MemberOut, PlacesUpdate
 from app.orgs.errors import UnknownUnit
-from app.orgs.locks import hold_office
+from app.orgs.locks import lock_org_shared
 from app.schema.members import Place
 
 _SET_PLACES = text("""
@@ -47,8 +47,8 @@ async def set_places(
 
     Raises NotFound, EditedMeanwhile, UnknownUnit.
     """
-    await hold_office(db, scope)
-    before = await hold_member(db, scope.org_id, member_id, version)
+    await lock_org_shared(db, scope)
+    before = await lock_member(db, scope.org_id, member_id, version)
     at_org = body.at_org or not body.unit_ids or await is_admin(db, scope.org_id, before)
     units = [*body.unit_ids, *([None] if at_org else [])]
     await _set_places(db, scope, member_id, units)
@@ -80,8 +80,8 @@ async def copy_member(
 
     Raises NotFound, UnknownUnit.
     """
-    await hold_office(db, scope)
-    await hold_member(db, scope.org_id, member_id, None)
+    await lock_org_shared(db, scope)
+    await lock_member(db, scope.org_id, member_id, None)
     if await place(db, scope.org_id, member_id, [unit_id]):
         await touch(db, scope.org_id, member_id)
         after = {"unit_id": str(unit_id)}

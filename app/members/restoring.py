@@ -9,17 +9,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
-from app.blind_index.keys import hold_indexes
+from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.core.db import on_constraint
 from app.core.errors import NotFound
 from app.core.paging import Page, Paging
 from app.core.phones import mask
 from app.members import queries
-from app.members.activation import activate_member, hold_phones
+from app.members.activation import activate_member, lock_accounts_and_phones
 from app.members.errors import PhoneExists
 from app.members.schemas import MemberOut, RemovedMemberOut
-from app.orgs.locks import hold_office
+from app.orgs.locks import lock_org_shared
 from app.schema.members import Member
 
 _RECENTLY = Member.removed_at > func.now() - literal_column("interval '30 days'")
@@ -70,11 +70,11 @@ async def restore_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, m
 
     Raises NotFound (also after thirty days), PhoneExists where the phone is in the directory again.
     """
-    await hold_office(db, scope)
-    await hold_indexes(db, cipher)
+    await lock_org_shared(db, scope)
+    await lock_index_key(db, cipher)
     index = await db.scalar(select(Member.phone_index).where(Member.org_id == scope.org_id, Member.id == member_id))
     if index is not None:
-        await hold_phones(db, index)
+        await lock_accounts_and_phones(db, index)
     removed = (
         await db.execute(
             select(Member.name, Member.removed_at)

@@ -13,7 +13,7 @@ from app.core.db import on_constraint
 from app.core.etags import require_version
 from app.hierarchy import tree
 from app.orgs.errors import OrgHasSubordinates
-from app.orgs.locks import find_superior_id, hold
+from app.orgs.locks import lock_orgs_for_edit
 from app.schema.certification import Certification
 from app.schema.orgs import Org
 
@@ -46,9 +46,9 @@ _END_WAITING = tuple(
 async def close_org(db: AsyncConnection, scope: OrgScope, version: int | None) -> None:
     """Close the org. Raises EditedMeanwhile, OrgHasSubordinates, OrgClosed."""
     await tree.lock_hierarchy(db)
-    org = (await hold(db, scope, offices=True))[scope.org_id]
+    org = (await lock_orgs_for_edit(db, scope, exclusive=True))[scope.org_id]
     require_version(org.version, version)
-    superior_id = await find_superior_id(db, scope.org_id)
+    superior_id = await tree.find_superior_id(db, scope.org_id)
     released = await end_edge(db, scope.org_id)
     if released is not None and superior_id is not None:
         before = {"superior_id": str(superior_id), "subordinate_id": str(scope.org_id)}

@@ -14,7 +14,7 @@ from app.core.search import spell
 from app.members.operations import place_admin
 from app.orgs import names
 from app.orgs.errors import PartyMemberRequired, UnknownRegion
-from app.orgs.locks import hold
+from app.orgs.locks import lock_orgs_for_edit
 from app.orgs.names import Kind
 from app.orgs.regions import find_region
 from app.orgs.schemas import OrgCreate, OrgUpdate
@@ -67,7 +67,7 @@ async def update_org(db: AsyncConnection, scope: OrgScope, body: OrgUpdate, vers
 
     Raises EditedMeanwhile, UnknownRegion, the first of the name's errors (S3), SiblingNameTaken, ChangeRequestOpen.
     """
-    org = (await hold(db, scope))[scope.org_id]
+    org = (await lock_orgs_for_edit(db, scope))[scope.org_id]
     require_version(org.version, version)
     if body.region_code is not None and body.region_code != org.region_code:
         if find_region(body.region_code) is None:

@@ -1,8 +1,9 @@
-"""Holding orgs while they are changed, and deciding again who may.
+"""Locking the rows of orgs, and checking again under the lock that the caller may.
 
-Lock order, everywhere: the hierarchy (`tree.lock_hierarchy`), then orgs by id, then members. Whoever changes an
-org's card, its edges, its admins or its units holds its row, so that what was read before the lock is read again.
-Whoever writes about its people holds their office alone (`hold_office`), beside each other and beside an import.
+The order of locks is in `docs/LOCKING.md`: the hierarchy (`tree.lock_hierarchy`), then orgs by id, then members. An
+operation that changes an org itself, its edges, its admins or its units locks its row for editing
+(`lock_orgs_for_edit`). An operation that writes about the people of an org locks it shared (`lock_org_shared`), so
+that such operations run beside each other and beside an import.
 """
 
 from collections.abc import Mapping
@@ -16,63 +17,53 @@ from app.authz.access import OrgScope
 from app.authz.errors import OrgClosed
 from app.core.errors import Forbidden
 from app.schema.admins import OrgAdmin
-from app.schema.certification import Certification
 from app.schema.orgs import Org
 
 _COLUMNS = (Org.id, Org.name, Org.region_code, Org.kind, Org.status, Org.version, Org.main_admin_id)
 
 
-async def lock_orgs(db: AsyncConnection, *org_ids: UUID, offices: bool = False) -> Mapping[UUID, Any]:
-    """Hold these orgs' rows until the transaction ends; gives them as they are now, by id.
+async def lock_orgs(db: AsyncConnection, *org_ids: UUID, exclusive: bool = False) -> Mapping[UUID, Any]:
+    """Lock the rows of these orgs, in the order of their ids, until the transaction ends. Returns them by id.
 
-    With `offices` also against those who hold one: for who closes an org, or changes who administers it.
+    FOR NO KEY UPDATE, which lets transactions with `lock_org_shared` go on. `exclusive` is FOR UPDATE, which waits for
+    them too: for closing an org and for changing who its admins are.
     """
-    held = select(*_COLUMNS).where(Org.id.in_(org_ids)).order_by(Org.id).with_for_update(key_share=not offices)
-    return {row.id: row for row in (await db.execute(held)).all()}
+    locked = select(*_COLUMNS).where(Org.id.in_(org_ids)).order_by(Org.id).with_for_update(key_share=not exclusive)
+    return {row.id: row for row in (await db.execute(locked)).all()}
 
 
-async def hold(
-    db: AsyncConnection, scope: OrgScope, *others: UUID, main_admin: bool = False, offices: bool = False
+async def lock_orgs_for_edit(
+    db: AsyncConnection, scope: OrgScope, *others: UUID, main_admin: bool = False, exclusive: bool = False
 ) -> Mapping[UUID, Any]:
-    """Hold the scope's org and others (`offices` as in `lock_orgs`), and decide once more: since the caller was let
-    in, the org may have been closed, or the caller removed.
+    """Lock the scope's org and others as `lock_orgs` does, and check again that all are open and that the caller is an
+    admin (`main_admin`: the main admin) of the scope's org: both may have changed since the request was authorized.
 
-    Raises OrgClosed (any of them), Forbidden.
+    Returns the orgs by id. Raises OrgClosed, Forbidden.
     """
-    orgs = await lock_orgs(db, scope.org_id, *others, offices=offices)
+    orgs = await lock_orgs(db, scope.org_id, *others, exclusive=exclusive)
     own = orgs[scope.org_id]
     if any(org.status == "closed" for org in orgs.values()):
         raise OrgClosed
     if not main_admin:
-        await _see_that_they_administer(db, scope)
+        await _require_admin(db, scope)
     elif own.main_admin_id != scope.user.user_id:
         raise Forbidden
     return orgs
 
 
-async def hold_office(db: AsyncConnection, scope: OrgScope) -> None:
-    """Hold that the scope's org lives and that the caller administers it, and decide so once more.
+async def lock_org_shared(db: AsyncConnection, scope: OrgScope) -> None:
+    """Lock the org FOR KEY SHARE and check again that it is open and the caller is an admin.
 
-    Until the transaction ends it is not closed, and nobody becomes an admin of it or ceases to be one. Raises
-    OrgClosed, Forbidden.
+    Until the transaction ends nobody closes the org or changes who its admins are. Raises OrgClosed, Forbidden.
     """
-    held = select(Org.status).where(Org.id == scope.org_id).with_for_update(read=True, key_share=True)
-    if await db.scalar(held) == "closed":
+    locked = select(Org.status).where(Org.id == scope.org_id).with_for_update(read=True, key_share=True)
+    if await db.scalar(locked) == "closed":
         raise OrgClosed
-    await _see_that_they_administer(db, scope)
+    await _require_admin(db, scope)
 
 
-async def _see_that_they_administer(db: AsyncConnection, scope: OrgScope) -> None:
-    # A statement of its own: one that waited for the lock sees other tables as they were before it.
+async def _require_admin(db: AsyncConnection, scope: OrgScope) -> None:
+    # A statement of its own: the one that waited for the lock reads other tables as they were before it waited.
     admin = exists().where(OrgAdmin.org_id == scope.org_id, OrgAdmin.user_id == scope.user.user_id)
     if not await db.scalar(select(admin)):
         raise Forbidden
-
-
-async def find_superior_id(db: AsyncConnection, org_id: UUID) -> UUID | None:
-    """The org it is certified under now."""
-    edge = select(Certification.superior_id).where(
-        Certification.subordinate_id == org_id, Certification.state == "certified"
-    )
-    found: UUID | None = await db.scalar(edge)
-    return found

@@ -16,7 +16,7 @@ from app.core.errors import NotFound
 from app.core.etags import require_version
 from app.hierarchy import tree
 from app.orgs.errors import UnitHasPeople, UnitHasUnits, UnitNameTaken, UnitTooDeep, UnitUnderItself, UnknownUnit
-from app.orgs.locks import hold
+from app.orgs.locks import lock_orgs_for_edit
 from app.orgs.unit_schemas import UnitCreate, UnitUpdate
 from app.schema.orgs import Promotion, Unit
 
@@ -33,7 +33,7 @@ async def create_unit(db: AsyncConnection, scope: OrgScope, body: UnitCreate) ->
 
     Raises UnitNameTaken, UnknownUnit (the parent), UnitTooDeep.
     """
-    await hold(db, scope)
+    await lock_orgs_for_edit(db, scope)
     if body.parent_id is not None:
         await _refuse_deep(db, scope.org_id, body.parent_id, height=1)
     with on_constraint(*_REFUSALS):
@@ -56,7 +56,7 @@ async def update_unit(
 
     Raises NotFound, EditedMeanwhile, UnitNameTaken, UnknownUnit (the parent), UnitUnderItself, UnitTooDeep.
     """
-    await hold(db, scope)
+    await lock_orgs_for_edit(db, scope)
     before = await _get_live(db, scope.org_id, unit_id, version)
     changed: dict[str, Any] = {}
     if body.name is not None and body.name != before.name:
@@ -153,7 +153,7 @@ async def remove_unit(
     Its people are moved to another unit where one is named. Raises NotFound, EditedMeanwhile, UnitHasUnits,
     UnitHasPeople, UnknownUnit (where they are to move).
     """
-    await hold(db, scope)
+    await lock_orgs_for_edit(db, scope)
     before = await _get_live(db, scope.org_id, unit_id, version)
     moved = 0
     if move_people_to is not None:

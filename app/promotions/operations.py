@@ -12,7 +12,7 @@ from app.admins.invitees import phone_index_of, phone_of_invitee
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.authz.errors import OrgClosed
-from app.blind_index.keys import hold_indexes
+from app.blind_index.keys import lock_index_key
 from app.certification.edges import begin_edge
 from app.core.cipher import Cipher
 from app.core.db import on_constraint
@@ -23,7 +23,7 @@ from app.members.operations import place_admin
 from app.org_lifecycle import operations
 from app.orgs import names
 from app.orgs.errors import PartyMemberRequired, SiblingNameTaken, UnknownRegion, UnknownUnit
-from app.orgs.locks import hold, lock_orgs
+from app.orgs.locks import lock_orgs, lock_orgs_for_edit
 from app.orgs.names import Kind
 from app.orgs.regions import find_region
 from app.promotions.errors import PromotionDecided, PromotionExpired, PromotionOpen
@@ -40,7 +40,7 @@ async def create_promotion(db: AsyncConnection, cipher: Cipher, scope: OrgScope,
 
     Raises UnknownUnit, UnknownRegion, the name's errors (S3), SiblingNameTaken, UnknownMember, PromotionOpen.
     """
-    org = (await hold(db, scope))[scope.org_id]
+    org = (await lock_orgs_for_edit(db, scope))[scope.org_id]
     live = select(Unit.id).where(Unit.org_id == scope.org_id, Unit.id == body.unit_id, Unit.removed_at.is_(None))
     if await db.scalar(live) is None:
         raise UnknownUnit
@@ -58,7 +58,7 @@ async def create_promotion(db: AsyncConnection, cipher: Cipher, scope: OrgScope,
     if await db.scalar(sibling) is not None:
         raise SiblingNameTaken
     phone = await phone_of_invitee(db, cipher, scope.org_id, body.to)
-    indexing = await hold_indexes(db, cipher)
+    indexing = await lock_index_key(db, cipher)
     open_offer = (Promotion.org_id == scope.org_id, Promotion.unit_id == body.unit_id, Promotion.state == "offered")
     await db.execute(
         update(Promotion)
@@ -93,7 +93,7 @@ async def create_promotion(db: AsyncConnection, cipher: Cipher, scope: OrgScope,
 
 async def withdraw_promotion(db: AsyncConnection, scope: OrgScope, promotion_id: UUID) -> None:
     """Take an offer back. Raises NotFound, PromotionDecided."""
-    await hold(db, scope)
+    await lock_orgs_for_edit(db, scope)
     offer = (Promotion.id == promotion_id, Promotion.org_id == scope.org_id)
     if not await _end(db, offer, "withdrawn"):
         if await db.scalar(select(Promotion.id).where(*offer)) is None:

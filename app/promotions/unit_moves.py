@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, BYTEA
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
-from app.blind_index.keys import hold_indexes
+from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.hierarchy import tree
 from app.schema.orgs import Unit
@@ -107,7 +107,7 @@ async def move_unit_into_org(db: AsyncConnection, cipher: Cipher, org_id: UUID, 
 
     The caller holds the old org. Whoever is just being placed in one of the units is waited for, and moves too.
     """
-    indexing = await hold_indexes(db, cipher)
+    indexing = await lock_index_key(db, cipher)
     below = tree.units_below(org_id, unit_id)
     held = select(Unit.id).where(Unit.org_id == org_id, Unit.id.in_(select(below.c.id))).order_by(Unit.id)
     units: list[UUID] = list((await db.scalars(held.with_for_update())).all())

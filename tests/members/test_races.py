@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.members.activation import hold_phones
+from app.members.activation import lock_accounts_and_phones
 from tests.acts import Json, add_member, done, refusal
 from tests.people import People, Person, fresh_phone
 
@@ -66,7 +66,7 @@ async def test_who_edits_a_row_and_who_changes_its_account_take_turns(
     member = await add_member(admin, org, name=person.name, phone=person.phone)
     async with engine.connect() as held, held.begin():
         index = await held.scalar(text("SELECT phone_index FROM members WHERE id = :id"), {"id": member["id"]})
-        await hold_phones(held, index)
+        await lock_accounts_and_phones(held, index)
         renaming = asyncio.create_task(admin.patch(at(org, member), json={"name": "改名"}))
         # It waits for the phone and does not hold the row meanwhile: whoever holds the phone gets at the row.
         await asyncio.wait({renaming}, timeout=0.3)

@@ -12,7 +12,7 @@ from app.auth.sessions import end_sessions
 from app.authz.access import UserScope
 from app.authz.errors import StepUpNeeded
 from app.authz.step_up import FRESH
-from app.blind_index.keys import hold_indexes
+from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.core.db import on_constraint
 from app.core.errors import Unauthorized
@@ -86,7 +86,7 @@ async def change_phone(
     )
     if checked is not CodeCheck.RIGHT:
         return CodeRefused()
-    indexing = await hold_indexes(db, cipher)
+    indexing = await lock_index_key(db, cipher)
     fresh = {"phone_index": indexing.phone(phone), "phone_cipher": cipher.encrypt(phone, scope.user_id)}
     live = (User.id == scope.user_id, User.status == "active")
     with on_constraint(("users_phone_index_key", PhoneTaken)):

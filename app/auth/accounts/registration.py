@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor, record
-from app.blind_index.keys import hold_indexes
+from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.members.activation import activate_user
 from app.schema.auth import User
@@ -27,7 +27,7 @@ async def find_or_register_user(db: AsyncConnection, cipher: Cipher, actor: Acto
     held until the caller commits: whoever suspends it, closes it or gives it another phone comes before, or finds the
     session that is started now.
     """
-    index = (await hold_indexes(db, cipher)).phone(phone)
+    index = (await lock_index_key(db, cipher)).phone(phone)
     held = select(User.id, User.status).where(User.phone_index == index).with_for_update(key_share=True)
     found = (await db.execute(held)).one_or_none()
     if found is not None:

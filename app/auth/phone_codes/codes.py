@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor, record
 from app.auth.rate_limits import Limit, take, take_by_address
-from app.blind_index.keys import hold_indexes
+from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.schema.auth import PhoneCode
 
@@ -57,7 +57,7 @@ async def make_phone_code(
     await take(db, PER_PHONE, cipher.phone_index(phone).hex())
     await take_by_address(db, PER_ADDRESS, actor.address)
     await take(db, OVERALL, "all")
-    indexing = await hold_indexes(db, cipher)
+    indexing = await lock_index_key(db, cipher)
     code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
     fresh = {
         "code_hash": indexing.index(*_parts(phone, purpose, bound_to, code)),

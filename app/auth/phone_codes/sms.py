@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import Uuid, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.blind_index.keys import hold_indexes
+from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.core.settings import Provider, Settings
 from app.schema.auth import SimulatedMessage
@@ -50,7 +50,7 @@ class SimulatedGateway:
             return
         delay = LATE_BY if phone == LATE_NUMBER else timedelta()
         async with self._engine.begin() as db:
-            indexing = await hold_indexes(db, self._cipher)
+            indexing = await lock_index_key(db, self._cipher)
             message_id = (await db.execute(select(func.uuidv7(type_=Uuid())))).scalar_one()
             row = {
                 "id": message_id,

@@ -13,7 +13,7 @@ from app.auth.errors import AlreadyVerified, IdNumberTaken, VerificationOpen
 from app.auth.rate_limits import Limit, take
 from app.auth.verification.alipay import Consent
 from app.authz.access import UserScope
-from app.blind_index.keys import Indexing, hold_indexes
+from app.blind_index.keys import Indexing, lock_index_key
 from app.core.cipher import Cipher, new_secret
 from app.core.db import on_constraint
 from app.members.activation import activate_user
@@ -68,7 +68,7 @@ async def begin_alipay_verification(db: AsyncConnection, scope: UserScope) -> tu
 async def submit_id_card(db: AsyncConnection, cipher: Cipher, scope: UserScope, person: VerifiedPerson) -> Any:
     """Hand in name and ID number for an operator's review. One at a time; a card of another account is refused."""
     await _see_that_it_may_begin(db, scope)
-    index = id_number_index(await hold_indexes(db, cipher), person.id_number)
+    index = id_number_index(await lock_index_key(db, cipher), person.id_number)
     # Told now as a courtesy; what decides is the unique index, at the approval.
     if await db.scalar(select(exists().where(User.id_number_index == index))):
         raise IdNumberTaken
@@ -117,7 +117,7 @@ async def complete_alipay_verification(db: AsyncConnection, cipher: Cipher, acto
 
 async def verify_user(db: AsyncConnection, cipher: Cipher, user_id: UUID, person: VerifiedPerson, method: str) -> None:
     """Make the user a verified person. Raises AlreadyVerified, or IdNumberTaken by the unique index."""
-    index = id_number_index(await hold_indexes(db, cipher), person.id_number)
+    index = id_number_index(await lock_index_key(db, cipher), person.id_number)
     statement = (
         update(User)
         .where(User.id == user_id, User.status == "active", User.verified_at.is_(None))

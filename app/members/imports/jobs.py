@@ -14,7 +14,7 @@ from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit_log.entries import Actor, record
-from app.blind_index.keys import Indexing, hold_indexes
+from app.blind_index.keys import Indexing, lock_index_key
 from app.core.db import on_constraint
 from app.core.forms import anonymous_file
 from app.members import activation
@@ -69,7 +69,7 @@ async def check_import(worker: Worker, payload: Payload) -> None:
 
 async def _check(worker: Worker, org_id: UUID, begun: Any) -> dict[str, Any]:
     async with worker.engine.begin() as db:
-        indexing = await hold_indexes(db, worker.cipher)
+        indexing = await lock_index_key(db, worker.cipher)
         kind = await db.scalar(select(Org.kind).where(Org.id == org_id))
         with anonymous_file() as file:
             async for part in unseal_file(db, worker.cipher, org_id, begun.id):
@@ -139,7 +139,7 @@ async def merge_import(worker: Worker, payload: Payload) -> None:
         with suppress(Cancelled), on_constraint(("members_org_id_phone_index_key", Busy)):
             if begun is not None:
                 async with worker.engine.begin() as db:
-                    await _merge(db, await hold_indexes(db, worker.cipher), org_id, begun)
+                    await _merge(db, await lock_index_key(db, worker.cipher), org_id, begun)
         # Also where a worker was killed right after it had merged.
         which = {"org_id": org_id, "import_id": import_id}
         await activation.activate_again(worker.engine, worker.cipher, org_id, _WRITTEN, which)

@@ -16,7 +16,7 @@ from app.members.imports.files import seal_file
 from app.members.imports.jobs import CHECK, CHECK_LARGE, LARGE_BYTES, LARGE_ROWS, MERGE, MERGE_LARGE, needs_consent
 from app.members.imports.schemas import SETTLED, ImportMode, UnknownUnits
 from app.members.imports.uploads import inspect_upload
-from app.orgs.locks import hold_office
+from app.orgs.locks import lock_org_shared
 from app.queue.jobs import enqueue
 from app.schema.members import Import, ImportFile
 
@@ -33,7 +33,7 @@ async def create_import(
 ) -> UUID:
     """Store a sheet, encrypted, and have it checked; gives the import's id. Raises a SheetRefused."""
     kind = await asyncio.to_thread(inspect_upload, file_name, file)
-    await hold_office(db, scope)
+    await lock_org_shared(db, scope)
     import_id: UUID = (
         await db.execute(
             insert(Import)
@@ -60,7 +60,7 @@ async def confirm_import(db: AsyncConnection, scope: OrgScope, import_id: UUID, 
 
     Confirming again what is confirmed changes nothing.
     """
-    await hold_office(db, scope)
+    await lock_org_shared(db, scope)
     found = (
         await db.execute(
             select(Import.state, Import.leaving, Import.people, Import.rows_total)
@@ -88,7 +88,7 @@ async def confirm_import(db: AsyncConnection, scope: OrgScope, import_id: UUID, 
 
 async def cancel_import(db: AsyncConnection, scope: OrgScope, import_id: UUID) -> None:
     """Cancel an import, also while it is merged: then all of it is undone. Raises NotFound, ImportSettled."""
-    await hold_office(db, scope)
+    await lock_org_shared(db, scope)
     canceled = await db.scalar(
         update(Import)
         .where(Import.org_id == scope.org_id, Import.id == import_id, Import.state.not_in(SETTLED))

@@ -29,7 +29,7 @@ from app.members.links.errors import (
 )
 from app.members.links.queries import FITS, WAITS, get_waiting
 from app.members.links.schemas import LinkRequestCreate, NamedOrg
-from app.orgs.locks import hold, hold_office
+from app.orgs.locks import lock_org_shared, lock_orgs_for_edit
 from app.schema.auth import User
 from app.schema.members import Activation, LinkRequest, Member
 from app.schema.orgs import Org
@@ -104,7 +104,7 @@ async def accept_link_request(db: AsyncConnection, scope: OrgScope, request_id: 
 
     Raises NotFound, LinkRequestDecided, NoCandidate, SeveralCandidates, AlreadyInDirectory.
     """
-    await hold(db, scope)  # no import brings the account in by another row meanwhile
+    await lock_orgs_for_edit(db, scope)  # no import brings the account in by another row meanwhile
     asked = await get_waiting(db, scope.org_id, request_id)
     # Nor does a change of the account's phone, or somebody who adds that phone by hand.
     await db.execute(select(User.id).where(User.id == asked.user_id).with_for_update(key_share=True))
@@ -131,7 +131,7 @@ async def accept_link_request(db: AsyncConnection, scope: OrgScope, request_id: 
 
 async def refuse_link_request(db: AsyncConnection, scope: OrgScope, request_id: UUID, reason: str) -> None:
     """Refuse, with a reason that the asker reads. Raises NotFound, LinkRequestDecided."""
-    await hold_office(db, scope)
+    await lock_org_shared(db, scope)
     await get_waiting(db, scope.org_id, request_id)
     refused = {"state": "refused", "decided_by": scope.user.user_id, "reason": reason}
     if not await _end(db, LinkRequest.org_id == scope.org_id, LinkRequest.id == request_id, **refused):
@@ -145,7 +145,7 @@ async def undo_link(db: AsyncConnection, scope: OrgScope, member_id: UUID) -> No
 
     Raises NotFound (also where it is inactive), MemberIsAdmin.
     """
-    await hold_office(db, scope)
+    await lock_org_shared(db, scope)
     row = (
         await db.execute(
             select(Member.user_id, Member.phone_index)

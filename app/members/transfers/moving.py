@@ -13,7 +13,7 @@ from app.core.db import on_constraint
 from app.hierarchy import tree
 from app.members.transfers.schemas import MoveCreate
 from app.orgs.errors import UnknownUnit
-from app.orgs.locks import hold
+from app.orgs.locks import lock_orgs_for_edit
 from app.schema.orgs import Unit
 
 _TYPES: dict[str, TypeEngine[Any]] = {
@@ -51,7 +51,7 @@ UPDATE members AS m SET version = version + 1 FROM people WHERE m.org_id = :org_
 
 async def move_people(db: AsyncConnection, scope: OrgScope, body: MoveCreate) -> int:
     """Move a unit's people; gives how many moved. Their other places stay as they are. Raises UnknownUnit."""
-    await hold(db, scope)
+    await lock_orgs_for_edit(db, scope)
     wanted = [body.from_unit_id, *([body.to_unit_id] if body.to_unit_id is not None else [])]
     live = select(func.count()).where(Unit.org_id == scope.org_id, Unit.id.in_(wanted), Unit.removed_at.is_(None))
     if (await db.execute(live)).scalar_one() != len(set(wanted)):

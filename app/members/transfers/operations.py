@@ -15,11 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
-from app.blind_index.keys import Indexing, hold_indexes
+from app.blind_index.keys import Indexing, lock_index_key
 from app.core.cipher import Cipher
 from app.core.db import on_constraint
 from app.core.errors import NotFound
-from app.members.activation import activate_member, activate_users_late, hold_phones
+from app.members.activation import activate_member, activate_users_late, lock_accounts_and_phones
 from app.members.errors import PartyMembersOnly
 from app.members.holding import refuse_admin
 from app.members.links.operations import find_named_org
@@ -28,7 +28,7 @@ from app.members.transfers.errors import PersonIsHere, PersonTransferDecided, Pe
 from app.members.transfers.queries import WAITS
 from app.members.transfers.schemas import PersonTransferCreate
 from app.orgs.errors import UnknownUnit
-from app.orgs.locks import hold, hold_office
+from app.orgs.locks import lock_org_shared, lock_orgs_for_edit
 from app.orgs.names import Kind
 from app.schema.members import Activation, Member, Place
 from app.schema.person_transfers import PersonTransfer
@@ -43,7 +43,7 @@ async def create_person_transfer(
 
     Raises NotFound, UnknownOrg, SameOrg, MemberIsAdmin, PartyMembersOnly, PersonTransferOpen.
     """
-    await hold_office(db, scope)
+    await lock_org_shared(db, scope)
     to = await find_named_org(db, body)
     if to.id == scope.org_id:
         raise SameOrg
@@ -81,7 +81,7 @@ async def create_person_transfer(
 
 async def withdraw_person_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUID) -> None:
     """Take back what one's own org asked. Raises NotFound, PersonTransferDecided."""
-    await hold_office(db, scope)
+    await lock_org_shared(db, scope)
     mine = and_(PersonTransfer.id == transfer_id, PersonTransfer.org_id == scope.org_id)
     transfer = await _get(db, mine)
     if not await _end(db, mine, state="withdrawn", decided_by=scope.user.user_id):
@@ -91,7 +91,7 @@ async def withdraw_person_transfer(db: AsyncConnection, scope: OrgScope, transfe
 
 async def refuse_person_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUID, reason: str) -> None:
     """Refuse, with a reason that the other org's admins read. Raises NotFound, PersonTransferDecided."""
-    await hold_office(db, scope)
+    await lock_org_shared(db, scope)
     ours = and_(PersonTransfer.id == transfer_id, PersonTransfer.to_id == scope.org_id)
     transfer = await _get(db, ours)
     if not await _end(db, ours, WAITS, state="refused", decided_by=scope.user.user_id, reason=reason):
@@ -109,9 +109,9 @@ async def accept_person_transfer(
     """
     ours = and_(PersonTransfer.id == transfer_id, PersonTransfer.to_id == scope.org_id)
     transfer = await _get(db, ours)
-    orgs = await hold(db, scope, transfer.org_id)
-    indexing = await hold_indexes(db, cipher)
-    member = await _hold_member(db, transfer)
+    orgs = await lock_orgs_for_edit(db, scope, transfer.org_id)
+    indexing = await lock_index_key(db, cipher)
+    member = await _lock_member(db, transfer)
     await refuse_admin(db, transfer.org_id, member)
     if orgs[scope.org_id].kind == Kind.PARTY and not member.party:
         raise PartyMembersOnly
@@ -135,11 +135,11 @@ async def accept_person_transfer(
     return new_id
 
 
-async def _hold_member(db: AsyncConnection, transfer: Any) -> Any:
+async def _lock_member(db: AsyncConnection, transfer: Any) -> Any:
     """The person's row, held, with what it is active through. Raises PersonTransferDecided where they have left."""
     there = (Member.org_id == transfer.org_id, Member.id == transfer.member_id, Member.removed_at.is_(None))
     for index, user_id in (await db.execute(select(Member.phone_index, Member.user_id).where(*there))).all():
-        await hold_phones(db, index, account=user_id)
+        await lock_accounts_and_phones(db, index, account=user_id)
     named = (Member.name, Member.pinyin, Member.initials, Member.party)
     columns = (Member.id, Member.user_id, Member.phone_cipher, Member.phone_index, *named)
     held = (await db.execute(select(*columns).where(*there).with_for_update())).one_or_none()
