@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import importlib
 import os
 import signal
 import sys
+import threading
 import time
 from asyncio.subprocess import PIPE, Process, create_subprocess_exec
 from collections.abc import AsyncIterator, Iterator
@@ -71,6 +73,8 @@ def run(settings: Settings) -> None:
         sockets = listen(settings.host, settings.port)
         for opened in sockets:
             held.callback(opened.close)
+        # PostgreSQL starts in processes of its own: meanwhile this one imports the service, which takes as long.
+        threading.Thread(target=_import_service, daemon=True).start()
         if settings.database_url is None:
             held.enter_context(hold(settings.data_dir))
             settings.database_url = SecretStr(held.enter_context(_embedded(settings, steps)).url())
@@ -84,6 +88,12 @@ def run(settings: Settings) -> None:
     say("Stopped.")
 
 
+def _import_service() -> None:
+    """Import what `_serve` needs. An error is left to that import, which raises it again."""
+    with contextlib.suppress(Exception), starting():
+        importlib.import_module("app.main")
+
+
 @contextlib.contextmanager
 def _embedded(settings: Settings, steps: Steps) -> Iterator[postgres.EmbeddedPostgres]:
     with postgres.running(settings.data_dir / "postgres", say=steps) as server:
@@ -94,11 +104,13 @@ def _embedded(settings: Settings, steps: Steps) -> Iterator[postgres.EmbeddedPos
 
 
 async def _serve(settings: Settings, sockets: list[socket], steps: Steps) -> None:
-    # After the refusals: importing the whole service takes longer than all of them.
     with starting():
         from app.main import create_app
 
+    began = asyncio.Event()
+
     def ready() -> None:
+        began.set()
         if steps.stopping:  # asked to before the server listened to signals itself
             server.should_exit = True
             return
@@ -111,15 +123,16 @@ async def _serve(settings: Settings, sockets: list[socket], steps: Steps) -> Non
         say(f"Ctrl-C stops it. The data stays in {settings.data_dir}.")
         say("")
 
-    async with _worker_kept_running(settings):
+    async with _worker_kept_running(settings, began):
         server = Server(create_app(settings), ready)
         await server.serve(sockets)
         say("Stopping the worker")
 
 
 @contextlib.asynccontextmanager
-async def _worker_kept_running(settings: Settings) -> AsyncIterator[None]:
-    keeper = asyncio.create_task(_keep_worker_running(settings))
+async def _worker_kept_running(settings: Settings, began: asyncio.Event) -> AsyncIterator[None]:
+    """Keep a worker running, from when the API has begun to answer: until then it would take the API's processor."""
+    keeper = asyncio.create_task(_keep_worker_running(settings, began))
     try:
         yield
     finally:
@@ -128,9 +141,11 @@ async def _worker_kept_running(settings: Settings) -> AsyncIterator[None]:
             await keeper
 
 
-async def _keep_worker_running(settings: Settings) -> None:
-    """Start the worker again whenever it ends, after a pause that grows while it keeps ending early."""
+async def _keep_worker_running(settings: Settings, began: asyncio.Event) -> None:
+    """Start the worker when the API has begun, and again whenever it ends: after a pause, which grows while it keeps
+    ending early."""
     pause = FIRST_PAUSE
+    await began.wait()
     while True:
         started = time.monotonic()
         process = await _start_worker(settings)

@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.authz import tokens
 from app.core import logs
-from app.core.db import migrate
+from app.core.migration import migrate
 from app.core.settings import Settings
 from app.core.startup import starting
 from app.embedded import postgres

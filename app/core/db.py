@@ -8,7 +8,6 @@ runs in autocommit: each of its statements is its own snapshot. Any other reques
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext
-from pathlib import Path
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, Request, Response
@@ -70,16 +69,6 @@ def create_pools(settings: Settings) -> tuple[AsyncEngine, Drivers]:
     """The engine and, beside it, the driver's own connections; together no more than the settings allow."""
     aside = max(1, settings.database_pool // driver.SHARE)
     return create_engine(settings, but=aside), Drivers(lambda: driver.connect(settings), aside)
-
-
-def migrate(database_url: str, revision: str = "head") -> None:
-    """Bring the schema of this database to a revision. Blocking: for start-up and the command line."""
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config(Path(__file__).parents[2] / "alembic.ini")
-    config.attributes["database_url"] = database_url
-    command.upgrade(config, revision)
 
 
 class TransactionalRoute(APIRoute):

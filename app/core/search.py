@@ -9,7 +9,6 @@ import unicodedata
 from functools import lru_cache
 from typing import NamedTuple
 
-from pypinyin import lazy_pinyin
 from sqlalchemy import ColumnElement, and_, literal_column, or_
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -36,7 +35,7 @@ def spell_person(name: str) -> Spelling:
     """A person's name in letters; the surname is read as surnames are (解 xiè, 区 ōu, 单 shàn, 仇 qiú, 曾 zēng)."""
     begin, rest = name[:2], name[2:]
     if begin in _LONG_SURNAMES:
-        syllables = [*(_LONG_READINGS.get(begin) or lazy_pinyin(begin))]
+        syllables = [*(_LONG_READINGS.get(begin) or _syllables(begin))]
     else:
         begin, rest = name[:1], name[1:]
         syllables = [_SURNAMES.get(begin) or _read(begin)]
@@ -45,13 +44,18 @@ def spell_person(name: str) -> Spelling:
 
 def spell(title: str) -> Spelling:
     """A name of an org or unit in letters; words decide how a character is read (重庆 chóngqìng)."""
-    return _joined(lazy_pinyin(unicodedata.normalize("NFKC", title)))
+    return _joined(_syllables(unicodedata.normalize("NFKC", title)))
+
+
+def _syllables(text: str) -> list[str]:
+    from pypinyin import lazy_pinyin  # its dictionaries are among what a start does not wait for
+
+    return lazy_pinyin(text)
 
 
 @lru_cache(maxsize=10_000)
 def _read(character: str) -> str:
-    read: str = lazy_pinyin(unicodedata.normalize("NFKC", character))[0] if character else ""
-    return read
+    return _syllables(unicodedata.normalize("NFKC", character))[0] if character else ""
 
 
 def _joined(syllables: list[str]) -> Spelling:

@@ -10,10 +10,12 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 from app.core import migration
 from app.core.settings import CannotStart
-from tests.processes import free_port, refusal
+from tests.processes import ROOT, free_port, refusal
 
 
 @pytest.fixture
@@ -151,3 +153,8 @@ def server_of_version(version: str) -> Iterator[int]:
         threading.Thread(target=greet, daemon=True).start()
         yield listening.getsockname()[1]
         listening.shutdown(socket.SHUT_RDWR)
+
+
+def test_the_known_revisions_are_those_of_alembic_in_its_order() -> None:
+    scripts = ScriptDirectory.from_config(Config(ROOT / "alembic.ini"))
+    assert [script.revision for script in scripts.walk_revisions()] == list(reversed(migration.revisions()))
