@@ -1,22 +1,32 @@
-"""Lists: `limit` + opaque `cursor`, one `Page` shape.
+"""Keyset pagination: `limit` + opaque `cursor`, one `Page` shape.
 
-A cursor is the sort key of the last row shown, so a page costs the same however deep it lies and rows that come
-and go meanwhile never shift it. It holds only what the caller was just shown.
+A cursor is the sort key of the last row of a page. A page costs the same at any depth, and rows that are added or
+removed meanwhile never shift it. A cursor holds only what the caller has just seen.
 """
 
 import base64
 import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, Self, TypeVar
+from typing import Annotated, Any, Generic, Self, TypeAlias, TypeVar, TypeVarTuple
 
 from fastapi import Depends, Query
 from pydantic import Field, TypeAdapter, ValidationError
+from sqlalchemy import BigInteger, ColumnElement, Integer, Select, UnaryExpression, and_, literal, or_, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.sql import operators
 
 from app.core.errors import Invalid
+from app.core.rows import R, row_maker
 from app.core.schemas import Out
 
 T = TypeVar("T")
+U = TypeVar("U")
+Ts = TypeVarTuple("Ts")
+
+SortKey: TypeAlias = ColumnElement[Any] | InstrumentedAttribute[Any]
+"""A column or expression that is never NULL; `.desc()` for a descending order."""
 
 MAXIMUM = 200
 
@@ -28,8 +38,12 @@ class Page(Out, Generic[T]):
     next_cursor: str | None = Field(default=None, description="Give it back as `cursor` for the next page.")
 
     @classmethod
+    def from_slice(cls, found: "Slice[T]") -> Self:
+        return cls(items=found.rows, next_cursor=found.next_cursor)
+
+    @classmethod
     def of(cls, rows: Sequence[Any], paging: "Paging", key: Callable[[Any], tuple[Any, ...]], item: type[T]) -> Self:
-        """A page of `rows`, of which `paging.limit + 1` were asked for; `key` gives a row's sort key."""
+        """The old way to make a page of `limit + 1` rows; `fetch_page` and `from_slice` replace it."""
         shown = rows[: paging.limit]
         more = len(rows) > paging.limit
         adapter: TypeAdapter[T] = TypeAdapter(item)
@@ -40,11 +54,80 @@ class Page(Out, Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Slice(Generic[T]):
+    """The rows of one page before they are a body of the API."""
+
+    rows: list[T]
+    next_cursor: str | None
+
+    def map(self, make: Callable[[T], U]) -> "Slice[U]":
+        return Slice([make(row) for row in self.rows], self.next_cursor)
+
+
+@dataclass(frozen=True, slots=True)
 class Paging:
-    """What page is asked for: at most `limit` rows after the sort key `after` (None: from the start)."""
+    """The page to read: at most `limit` rows after the sort key `after` (None: from the start)."""
 
     limit: int
     after: tuple[Any, ...] | None
+
+
+async def fetch_page(
+    db: AsyncConnection, statement: Select[*tuple[Any, ...]], paging: Paging, *keys: SortKey, row: type[R]
+) -> Slice[R]:
+    """One page of a statement in the order of `keys`, with the cursor of the next one.
+
+    The keys together are unique and never NULL. The statement itself has no order and no limit.
+    """
+    cut = len(keys)
+    key_columns = (_column(key).label(f"sort_key_{number}") for number, key in enumerate(keys))
+    result = await db.execute(paginate(statement, paging, *keys).add_columns(*key_columns))
+    make = row_maker(row, list(result.keys())[:-cut])
+    found = result.all()
+    shown = found[: paging.limit]
+    return Slice(
+        rows=[make(one[:-cut] if issubclass(row, tuple) else one) for one in shown],
+        next_cursor=encode_cursor(shown[-1][-cut:]) if len(found) > paging.limit else None,
+    )
+
+
+def paginate(statement: Select[*Ts], paging: Paging, *keys: SortKey) -> Select[*Ts]:
+    """The statement cut to one page: the rows after the cursor in the order of `keys`, one more than the page holds.
+
+    The additional row tells whether there is a next page; `fetch_page` does not show it.
+    """
+    if paging.after is not None:
+        columns = [_column(key) for key in keys]
+        # The client chose the number in a cursor: it may be too large for the column's type.
+        types = [BigInteger() if isinstance(column.type, Integer) else column.type for column in columns]
+        values = [literal(value, type_) for value, type_ in zip(paging.after, types, strict=True)]
+        statement = statement.where(is_after(keys, values))
+    return statement.order_by(*keys).limit(paging.limit + 1)
+
+
+def is_after(keys: Sequence[SortKey], values: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
+    """Whether a row comes after these values in the order of the keys."""
+    columns = [_column(key) for key in keys]
+    directions = [_is_descending(key) for key in keys]
+    if len(set(directions)) == 1:  # one comparison of rows, for which an index of these columns is enough
+        mine, other = (columns[0], values[0]) if len(columns) == 1 else (tuple_(*columns), tuple_(*values))
+        return mine < other if directions[0] else mine > other
+    steps = []
+    for number, (column, value, descending) in enumerate(zip(columns, values, directions, strict=True)):
+        equal = [before == same for before, same in zip(columns[:number], values[:number], strict=True)]
+        steps.append(and_(*equal, column < value if descending else column > value))
+    return or_(*steps)
+
+
+def _is_descending(key: SortKey) -> bool:
+    return isinstance(key, UnaryExpression) and key.modifier is operators.desc_op
+
+
+def _column(key: SortKey) -> ColumnElement[Any]:
+    """The key without its direction."""
+    if isinstance(key, UnaryExpression) and key.modifier in {operators.desc_op, operators.asc_op}:
+        return key.element
+    return key.expression
 
 
 _KEY: TypeAdapter[tuple[Any, ...]] = TypeAdapter(tuple[Any, ...])

@@ -1,0 +1,57 @@
+"""Typed rows: what a statement returns, as named tuples or as bodies of the API.
+
+SQLAlchemy types the rows of a long statement as `Any`. A query function names its row instead:
+
+    class UnitRow(NamedTuple):
+        id: UUID
+        name: str
+
+    async def get_unit(db: Reader, unit_id: UUID) -> UnitRow:
+        return await one_or_404(db, select(Unit.id, Unit.name).where(Unit.id == unit_id), UnitRow)
+
+A named tuple has exactly the statement's columns, in their order, which is checked at every execution. An `Out` takes
+the columns that it knows by name.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import Executable
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.core.errors import NotFound
+from app.core.schemas import Out
+
+R = TypeVar("R", bound="NamedTuple | Out")
+
+
+def row_maker(row: type[R], columns: Iterable[str]) -> Callable[[Any], R]:
+    """The function that turns a database row with these columns into `row`. Raises TypeError if they do not match."""
+    if issubclass(row, Out):
+        return row.model_validate
+    if tuple(columns) != row._fields:
+        raise TypeError(f"{row.__name__} has the fields {row._fields}, the statement the columns {tuple(columns)}")
+    return row._make
+
+
+async def fetch_rows(db: AsyncConnection, statement: Executable, row: type[R]) -> list[R]:
+    """All rows of a statement."""
+    result = await db.execute(statement)
+    make = row_maker(row, result.keys())
+    return [make(found) for found in result]
+
+
+async def fetch_row(db: AsyncConnection, statement: Executable, row: type[R]) -> R | None:
+    """The one row of a statement, or None. Raises MultipleResultsFound."""
+    result = await db.execute(statement)
+    make = row_maker(row, result.keys())
+    found = result.one_or_none()
+    return None if found is None else make(found)
+
+
+async def one_or_404(db: AsyncConnection, statement: Executable, row: type[R]) -> R:
+    """The one row of a statement. Raises NotFound, MultipleResultsFound."""
+    found = await fetch_row(db, statement, row)
+    if found is None:
+        raise NotFound
+    return found
