@@ -24,6 +24,7 @@ from app.commands.configuration import configured, read_settings, with_database
 from app.commands.keys import keys
 from app.commands.points import points
 from app.commands.totals import totals
+from app.core.plugins import TOOLS, load
 from app.core.settings import CannotStart, Settings, make_key
 
 SNAPSHOT = Path(__file__).parent.parent / "openapi" / "openapi.json"
@@ -129,8 +130,7 @@ def openapi(
 )
 def demo(context: typer.Context) -> None:
     """Play the service's main job against a running service, or one that it starts (`xuezu demo --help`)."""
-    from app.demo import main as play
-
+    play = load(TOOLS, "demo", needed_for="`xuezu demo`")
     sys.exit(play(context.args))
 
 

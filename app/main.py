@@ -12,14 +12,15 @@ from app.admins.router import router as admins
 from app.api_docs.document import describe
 from app.audit.router import router as audit
 from app.audit_log.refusals import Refusals
+from app.auth.wiring import require_providers, signing_in
 from app.auth.wiring import routers as auth_routers
-from app.auth.wiring import signing_in
 from app.certification.router import router as certification
 from app.certification.transfer_router import router as transfers
 from app.console.site import routers as console_routers
 from app.core import errors
 from app.core.cipher import Cipher
 from app.core.db import create_pools
+from app.core.plugins import TOOLS, load
 from app.core.settings import Settings
 from app.exports.router import router as exports
 from app.health.router import router as health
@@ -43,7 +44,11 @@ MAX_BODY = 2 * 1024 * 1024
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The service over the database that `settings.database_url` names, with its secrets present."""
+    """The service over the database that `settings.database_url` names, with its secrets present.
+
+    Raises CannotStart where the settings name what is not installed.
+    """
+    require_providers(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -74,7 +79,11 @@ def create_app(settings: Settings) -> FastAPI:
         *(points, reports, report_exports),
         *(inbox, audit, health),
     )
-    for router in (*auth_routers(settings), *feature_routers, *console_routers(settings)):
+    for router in auth_routers:
+        app.include_router(router)
+    if settings.development:
+        load(TOOLS, "routes", needed_for="XUEZU_ENV=development")(app)
+    for router in (*feature_routers, *console_routers):
         app.include_router(router)
     describe(app)
     refusals = app.state.refusals = Refusals(request_log.install(app))

@@ -22,7 +22,6 @@ from app.authz.access import OrgScope, UserScope
 from app.blind_index.keys import Indexing
 from app.core.cipher import Cipher
 from app.core.db import create_engine
-from app.demo.people import fresh_name
 from app.members.imports.reader import SheetRow, read_sheet
 from app.members.imports.rows import StagedRow, stage_rows
 from app.members.operations import create_member
@@ -33,6 +32,7 @@ from bench.people import newcomer
 from bench.rows import Row
 from bench.service import Measured
 from bench.watched import stall_ms
+from devtools.demo.people import fresh_name
 
 UNITS = 300
 SAMPLE = 2000  # rows that are written one by one

@@ -8,9 +8,9 @@ from uuid import UUID
 
 import httpx
 
-from app.demo.people import Person, answered, fresh_name, fresh_phone
 from bench.people import id_of, newcomer
 from bench.service import Measured
+from devtools.demo.people import Person, answered, fresh_name, fresh_phone
 
 CONSOLE = "xuezu-console"
 

@@ -11,11 +11,11 @@ from uuid import UUID
 from app.authz.cookies import CarriedSession
 from app.core.calendar import today
 from app.core.cipher import Cipher
-from app.demo.people import Person
 from bench.flat import beside
 from bench.made import Callers, Made, make
 from bench.rows import Row
 from bench.service import Measured
+from devtools.demo.people import Person
 
 SHARE = 1 / 10
 """Of the scale's seconds, for each: they are many, and the tokens hold for ten minutes."""

@@ -4,8 +4,8 @@ from uuid import UUID
 
 import httpx
 
-from app.demo.people import Person, fresh_name, fresh_phone
 from bench.service import Measured
+from devtools.demo.people import Person, fresh_name, fresh_phone
 
 # The test provider's page is at the public address, which nobody listens at here.
 _VERIFY = """

@@ -10,8 +10,8 @@ from playwright.async_api import Browser
 
 from app.api_docs.document import TAGS
 from app.core.settings import Settings
-from app.demo.people import Person, fresh_name, fresh_phone
 from app.main import create_app
+from devtools.demo.people import Person, fresh_name, fresh_phone
 from tests.browser import chromium, screen
 from tests.live import serving
 

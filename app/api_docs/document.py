@@ -13,7 +13,6 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
 from app.api_docs.examples import write_examples
 from app.api_docs.pages import arrange_pages
-from app.api_docs.served import serve_living_examples
 from app.api_docs.words import describe_parameters
 from app.authz.access import admission_of
 from app.authz.errors import OrgClosed, StepUpNeeded
@@ -75,8 +74,6 @@ def describe(app: FastAPI) -> None:
     app.openapi = document  # type: ignore[method-assign]
     development: bool = app.state.settings.development
     arrange_pages(app, development=development)
-    if development:
-        serve_living_examples(app)
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

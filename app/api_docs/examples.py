@@ -8,7 +8,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.api_docs.things import PLACEHOLDER_ID, PLACEHOLDERS
+PLACEHOLDERS: Mapping[str, str] = {
+    "phone": "13800138000",
+    "new_phone": "13800138001",
+    "guest_phone": "13800138002",
+    "invited_phone": "13800138003",
+    "now": "2026-01-05T08:30:00Z",
+    "to_release_preview": "0" * 32,
+    "to_accept_preview": "0" * 32,
+    "reference": "3b1hZ0l8m0S9d2vQe6yXcg",
+}
+"""What stands in the committed document for what only a database can tell."""
+PLACEHOLDER_ID = "01900000-0000-7000-8000-000000000000"
+"""… and for an id."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from app.core.errors import BadRequest, Conflict, Forbidden, NotFound, Problem, Unavailable
+from app.core.errors import BadRequest, Conflict, Forbidden, Problem, Unavailable
 
 
 class PhoneCodesUnavailable(Unavailable):
@@ -42,12 +42,6 @@ class BadSignature(BadRequest):
     slug = "bad-signature"
     zh, en = "通知签名无效", "The notification's signature is not valid"
     advice_zh, advice_en = "请使用提供方的密钥签名。", "Sign it with the provider's key."
-
-
-class NoSuchSimulation(NotFound):
-    slug = "no-such-simulation"
-    zh, en = "没有这次模拟认证", "No such simulated verification"
-    advice_zh, advice_en = "请重新发起认证。", "Begin a new verification."
 
 
 class NotOnThisClient(Forbidden):

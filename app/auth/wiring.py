@@ -15,38 +15,33 @@ from app.auth.device_flow import scans_router
 from app.auth.device_flow.watch import SignInWatch
 from app.auth.operators import router as operator_router
 from app.auth.phone_codes import router as phone_codes_router
-from app.auth.phone_codes.sms import sms_gateway
+from app.auth.phone_codes.sms import load_sms_provider
 from app.auth.security_keys import router as security_keys_router
-from app.auth.simulators import router as simulator_router
 from app.auth.token_endpoint import router as oauth_router
-from app.auth.verification.alipay import alipay_provider
+from app.auth.verification.alipay import load_alipay_provider
 from app.authz.signing_keys import key_ring
 from app.authz.tokens import TokenIssuer, TokenVerifier
 from app.core.cipher import Cipher
 from app.core.db import engine_url, plain_url
-from app.core.settings import Provider, Settings
+from app.core.settings import Settings
+
+routers: tuple[APIRouter, ...] = (
+    oauth_router.router,
+    device_router.oauth_router,
+    device_router.router,
+    scans_router.router,
+    phone_codes_router.router,
+    me_router.router,
+    account_router.router,
+    security_keys_router.router,
+    operator_router.router,
+)
 
 
-def routers(settings: Settings) -> list[APIRouter]:
-    """The routes of signing in; a simulator's exist in development and while it is the provider, and only then."""
-    found = [
-        oauth_router.router,
-        device_router.oauth_router,
-        device_router.router,
-        scans_router.router,
-        phone_codes_router.router,
-        me_router.router,
-        account_router.router,
-        security_keys_router.router,
-        operator_router.router,
-    ]
-    if settings.development:
-        found.append(simulator_router.clients_router)
-    if settings.development and settings.sms_provider is Provider.SIMULATED:
-        found.append(simulator_router.sms_router)
-    if settings.development and settings.alipay_provider is Provider.SIMULATED:
-        found.append(simulator_router.alipay_router)
-    return found
+def require_providers(settings: Settings) -> None:
+    """Raise CannotStart where a provider that the settings name is not installed."""
+    load_sms_provider(settings)
+    load_alipay_provider(settings)
 
 
 @asynccontextmanager
@@ -61,8 +56,9 @@ async def signing_in(app: FastAPI) -> AsyncIterator[None]:
     app.state.signing_keys = keys
     app.state.tokens = TokenVerifier(keys, settings.issuer)
     app.state.token_issuer = TokenIssuer(keys, settings.issuer)
-    app.state.sms = sms_gateway(settings, app.state.engine, cipher)
-    app.state.alipay = alipay_provider(settings, cipher)
+    make_gateway, make_alipay = load_sms_provider(settings), load_alipay_provider(settings)
+    app.state.sms = make_gateway and make_gateway(settings, app.state.engine, cipher)
+    app.state.alipay = make_alipay and make_alipay(settings, cipher)
     database_url = settings.database_url.get_secret_value()
     app.state.sign_in_watch = SignInWatch(plain_url(database_url), keys.refresh)
     watching = asyncio.create_task(app.state.sign_in_watch.run())

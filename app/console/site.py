@@ -24,20 +24,13 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.words import LANGUAGE
 from app.console.home import pages as home
 from app.console.imports import pages as imports
-from app.console.phone import decisions as phone_decisions
-from app.console.phone import inbox as phone_inbox
-from app.console.phone import me, orgs, pictures, scans
-from app.console.phone import sign_in as phone_sign_in
-from app.console.phone.sign_in import PhoneRoute
 from app.console.reports import pages as reports
 from app.console.settings import admins, changes, decisions, invited, naming
 from app.console.sign_in import pages as sign_in
 from app.core.errors import NotFound
-from app.core.settings import Settings
 
 _YEAR = 365 * 86_400
 
-phone_rest = APIRouter(route_class=PhoneRoute, include_in_schema=False, dependencies=[Public])
 rest = APIRouter(route_class=ConsoleRoute, include_in_schema=False, dependencies=[Public])
 
 
@@ -60,31 +53,13 @@ async def find_nothing(path: str) -> Response:
     raise NotFound
 
 
-@phone_rest.get("/phone/{path:path}")
-async def find_nothing_on_the_phone(path: str) -> Response:
-    """Every other address of the phone."""
-    raise NotFound
-
-
-def routers(settings: Settings) -> list[APIRouter]:
-    """The console's routes, and in development the phone's; what matches nothing comes last."""
-    found = [assets.router, sign_in.router, sign_in.signed_in_router, home.router, home.glance_router]
-    found += [security.router]
-    found += [
-        directory.router,
-        people.router,
-        selection.router,
-        units.router,
-        moves.router,
-        hierarchy.router,
-        imports.router,
-    ]
-    found += [reports.router, audit.router]
-    found += [person_transfers.router, links.router, removed.router, exports.router]
-    found += [changes.router, admins.router, decisions.router, naming.router, promotions.router, invited.router]
-    found += [superiors.router, applications.router, invitations.router, subordinates.router, transfers.router, rest]
-    if settings.development:
-        found += [phone_sign_in.router, phone_sign_in.signed_in_router, me.router, scans.router, orgs.router]
-        found += [phone_inbox.router, phone_decisions.router, pictures.router]
-        found += [phone_rest]
-    return found
+routers: tuple[APIRouter, ...] = (
+    *(assets.router, sign_in.router, sign_in.signed_in_router, home.router, home.glance_router, security.router),
+    *(directory.router, people.router, selection.router, units.router, moves.router, hierarchy.router),
+    *(imports.router, reports.router, audit.router),
+    *(person_transfers.router, links.router, removed.router, exports.router),
+    *(changes.router, admins.router, decisions.router, naming.router, promotions.router, invited.router),
+    *(superiors.router, applications.router, invitations.router, subordinates.router, transfers.router),
+    rest,
+)
+"""The console's routes; what matches nothing comes last."""

@@ -8,8 +8,8 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.auth.phone_codes.sms import LATE_NUMBER, LOST_NUMBER, REFUSED_NUMBER
 from app.core.cipher import Cipher
+from devtools.providers.sms import LATE_NUMBER, LOST_NUMBER, REFUSED_NUMBER
 from tests.people import People, fresh_phone
 
 GRANT = "urn:xuezu:params:oauth:grant-type:phone-code"

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.auth.verification.alipay import SimulatedAlipay
+from devtools.providers.alipay import SimulatedAlipay
 from tests.people import People, Person, fresh_id_number
 
 

@@ -45,9 +45,10 @@ class Sent(NamedTuple):
 
 def text_fields() -> set[tuple[str, str]]:
     """Every field of a template that takes text."""
-    folder = Path(str(files("app.console"))) / "templates"
+    folders = [Path(str(files(package))) / "templates" for package in ("app.console", "devtools.phone")]
     return {
         (str(source.relative_to(folder)), field)
+        for folder in folders
         for source in folder.rglob("*.html")
         for field in _FIELD.findall(re.sub(r"\{%.*?%\}", "", source.read_text()))
     }

@@ -3,22 +3,22 @@
 from collections.abc import Iterator
 from dataclasses import fields
 
+from app.console import site as console
 from app.console.frame.page_route import PageRoute
-from app.console.site import routers
-from app.core.settings import Settings
 from bench.made import Made
 from bench.pages import NO_PAGES, parts, whole
+from devtools.phone import site as phone
 
 _ANY = "01900000-0000-7000-8000-000000000000"
 
 
-def read_routes(settings: Settings) -> Iterator[PageRoute]:
-    for router in routers(settings):
+def read_routes() -> Iterator[PageRoute]:
+    for router in (*console.routers, *phone.routers):
         yield from (route for route in router.routes if isinstance(route, PageRoute) and "GET" in (route.methods or ()))
 
 
-def test_every_page_is_measured(settings: Settings) -> None:
-    routes = list(read_routes(settings))
+def test_every_page_is_measured() -> None:
+    routes = list(read_routes())
     made = Made(**{field.name: _ANY for field in fields(Made)})
     pages = [page for page in (*whole(made).values(), *parts(made).values()) if page.form is None]
     asked = [page.address.partition("?")[0] for page in pages]

@@ -4,13 +4,14 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
-_TEMPLATES = Path(str(files("app.console"))) / "templates"
+_TEMPLATES = [Path(str(files(package))) / "templates" for package in ("app.console", "devtools.phone")]
 _PRESSED = re.compile(r'<(?:a|button|form)\b(?:"[^"]*"|\{%.*?%\}|\{\{.*?\}\}|[^>"])*>')
 
 
 def test_what_is_pressed_says_where_its_answer_goes() -> None:
     # Nothing is inherited (`disableInheritance`): without a target of its own a button would swallow the answer.
-    found = [(path.name, tag) for path in _TEMPLATES.rglob("*.html") for tag in _PRESSED.findall(path.read_text())]
+    paths = [path for folder in _TEMPLATES for path in folder.rglob("*.html")]
+    found = [(path.name, tag) for path in paths for tag in _PRESSED.findall(path.read_text())]
     asks = [(name, tag) for name, tag in found if "hx-get=" in tag or "hx-post=" in tag]
     assert len(asks) > 60
     assert [one for one in asks if "hx-target=" not in one[1] and one[0] != "outbox.html"] == []

@@ -5,8 +5,8 @@ import re
 import httpx
 from fastapi import FastAPI
 
-from app.console.site import routers
-from app.core.settings import Settings
+from app.console import site as console
+from devtools.phone import site as phone
 from tests.console.conftest import let_in
 from tests.people import People
 
@@ -55,11 +55,11 @@ async def test_no_page_holds_a_script_or_a_style_of_its_own(app: FastAPI) -> Non
         assert not re.search(r"""(?:src|href|action)=["']?(?:https?:)?//""", source), name
 
 
-async def test_every_page_is_a_page_of_its_site(settings: Settings) -> None:
+async def test_every_page_is_a_page_of_its_site() -> None:
     """Whatever is added goes through the sites' route class, which keeps session, policy and refusals."""
     from app.console.frame.page_route import PageRoute
 
-    for router in routers(settings):
+    for router in (*console.routers, *phone.routers):
         for route in router.routes:
             path = route.path  # type: ignore[attr-defined]
             assert isinstance(route, PageRoute) or path.startswith("/console/assets/"), path

@@ -12,7 +12,7 @@ from app.console.frame.advice import advice_on
 from app.console.frame.words import ENGLISH, Words, _zone_named
 from app.core.errors import Problem
 
-_ROOT = Path(str(files("app.console")))
+_PAGES = [Path(str(files(package))) for package in ("app.console", "devtools.phone")]
 _SAID = re.compile(r"""\b(?:t|words|words_of\(request\))\(\s*(['"])((?:(?!\1).)*)\1""")
 _TEXT = re.compile(r"[\u3001-\u9fff\uff00-\uffef]")
 # What an advice of the API speaks of and no page shows: methods, addresses, headers, fields.
@@ -26,7 +26,7 @@ _FOR_PROGRAMS = {"idempotency-key-reused", "not-your-review", "phone-codes-unava
 
 def said() -> dict[str, str]:
     """The words of all templates and modules, each with a file that says it."""
-    sources = [*_ROOT.rglob("*.html"), *_ROOT.rglob("*.py")]
+    sources = [source for pages in _PAGES for source in (*pages.rglob("*.html"), *pages.rglob("*.py"))]
     return {found[1]: source.name for source in sources for found in _SAID.findall(source.read_text())}
 
 
@@ -44,7 +44,7 @@ def test_both_languages_name_the_same_values() -> None:
 
 
 def test_templates_say_nothing_in_one_language_alone() -> None:
-    for source in _ROOT.rglob("*.html"):
+    for source in (template for pages in _PAGES for template in pages.rglob("*.html")):
         bare = re.sub(r"\{[{%#].*?[}%#]\}", "", source.read_text(), flags=re.DOTALL).replace("中文", "")
         assert not _TEXT.search(bare), f"{source.name}: {_TEXT.search(bare)}"
 

@@ -49,7 +49,7 @@ async def show_person_transfers(
 async def find_regions(request: Request, scope: Writer, region: Annotated[str, Query(max_length=50)] = "") -> Response:
     """Regions to choose from, as they are typed."""
     found = search_regions(region.strip(), _REGIONS) if region.strip() else []
-    return part(request, "phone/regions.html", regions=found, chosen="")
+    return part(request, "frame/regions.html", regions=found, chosen="")
 
 
 @router.get("/members/{member_id}/transfers/new")

@@ -15,7 +15,6 @@ ROOT = "/console/assets"
 _SOURCES = {
     "console.css": ("app.console", "static/console.css", "text/css; charset=utf-8"),
     "console.js": ("app.console", "static/console.js", "text/javascript; charset=utf-8"),
-    "camera.js": ("app.console", "static/camera.js", "text/javascript; charset=utf-8"),
     "keys.js": ("app.console", "static/keys.js", "text/javascript; charset=utf-8"),
     "icon.svg": ("app.console", "static/icon.svg", "image/svg+xml"),
     "htmx.js": ("js_lib_htmx", "static/htmx/htmx.min.js", "text/javascript; charset=utf-8"),
@@ -41,6 +40,12 @@ def _assets() -> dict[str, Asset]:
         digest = hashlib.sha256(content).hexdigest()[:12]
         found[name] = Asset(media_type, content, gzip.compress(content, mtime=0), digest)
     return found
+
+
+def add_asset(name: str, package: str, path: str, media_type: str) -> None:
+    """Serve a file of another package (the phone simulator's) too."""
+    _SOURCES[name] = (package, path, media_type)
+    _assets.cache_clear()
 
 
 def asset_url(name: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from app.console.frame.advice import advice_on
@@ -15,14 +15,20 @@ from app.console.frame.words import words_of
 from app.core.errors import NotFound
 from app.orgs.regions import path_of
 
+_loaders: list[BaseLoader] = [PackageLoader("app.console")]
 _environment = Environment(
-    loader=PackageLoader("app.console"),
+    loader=ChoiceLoader(_loaders),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
 _environment.globals |= {"asset_url": asset_url, "region": path_of}
+
+
+def add_templates(package: str) -> None:
+    """Let pages come from the templates of another package (the phone simulator's) too."""
+    _loaders.append(PackageLoader(package))
 
 
 def render(request: Request, template: str, **context: Any) -> Markup:

@@ -10,9 +10,9 @@ from app.auth.device_flow.authorizations import approve, find_scan, refuse, scan
 from app.authz.access import SignedIn
 from app.console.frame.forms import PageForm, refusal_of
 from app.console.frame.rendering import page
-from app.console.phone.sign_in import PhoneRoute
 from app.core.db import Db
 from app.core.errors import NotFound, Problem
+from devtools.phone.sign_in import PhoneRoute
 
 router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=False)
 

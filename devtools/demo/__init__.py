@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 
-from app.demo.play import Play
+from devtools.demo.play import Play
 
 
 def main(arguments: list[str]) -> int:

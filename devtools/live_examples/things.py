@@ -13,20 +13,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.certification.previews import preview_version
 
-PLACEHOLDERS = {
-    "phone": "13800138000",
-    "new_phone": "13800138001",
-    "guest_phone": "13800138002",
-    "invited_phone": "13800138003",
-    "now": "2026-01-05T08:30:00Z",
-    "to_release_preview": "0" * 32,
-    "to_accept_preview": "0" * 32,
-    "reference": "3b1hZ0l8m0S9d2vQe6yXcg",
-}
-"""What stands in the committed document for what only a database can tell."""
-PLACEHOLDER_ID = "01900000-0000-7000-8000-000000000000"
-"""… and for an id."""
-
 _ORG = """
 WITH demo AS (
     SELECT o.id, o.main_admin_id AS admin, u.phone_index

@@ -11,7 +11,6 @@ from app.auth.phone_codes.router import gateway_of
 from app.auth.phone_codes.schemas import PhoneCodeCreate
 from app.auth.phone_codes.sms import deliver
 from app.auth.sessions import end_session
-from app.auth.simulators.messages import list_simulated_messages
 from app.auth.token_endpoint.grants import redeem_phone_code
 from app.authz.access import Public, SignedIn, actor_of
 from app.authz.cookies import clear_session_cookie, set_session_cookie
@@ -22,6 +21,7 @@ from app.console.sign_in.pages import carried
 from app.core.cipher import CipherDep
 from app.core.db import Db
 from app.core.errors import Invalid
+from devtools.providers.messages import list_simulated_messages
 
 CLIENT = "xuezu-app"
 

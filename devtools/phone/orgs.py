@@ -12,7 +12,6 @@ from app.certification.queries import get_live_invitation
 from app.certification.schemas import ApplicationCreate
 from app.console.frame.forms import PageForm, checked, fields_of, refusal_of
 from app.console.frame.rendering import page
-from app.console.phone.sign_in import PhoneRoute
 from app.core.cipher import CipherDep
 from app.core.db import Db
 from app.core.errors import NotFound, Problem
@@ -23,6 +22,7 @@ from app.orgs.regions import search_regions
 from app.orgs.schemas import OrgCreate
 from app.reports.router import read_rankings
 from app.reports.schemas import RankBy
+from devtools.phone.sign_in import PhoneRoute
 
 router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=False)
 
@@ -33,7 +33,7 @@ async def find_regions(
 ) -> Response:
     """Regions to choose from, as they are typed."""
     found = search_regions(region.strip(), 12) if region.strip() else []
-    return page(request, "phone/regions.html", regions=found, chosen="")
+    return page(request, "frame/regions.html", regions=found, chosen="")
 
 
 @router.get("/orgs/new")

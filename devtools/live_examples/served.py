@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from app.api_docs.examples import write_examples
-from app.api_docs.things import find_things
+from devtools.live_examples.things import find_things
 
 log = structlog.get_logger()
 

@@ -12,10 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-from app import demo
 from app.core.settings import Settings
-from app.demo.people import PHONE_CODE_GRANT
 from app.worker.worker import run_worker
+from devtools import demo
+from devtools.demo.people import PHONE_CODE_GRANT
 from tests.live import serving
 
 ONE_TIME = "needs a secret or a code that is told once"

@@ -6,8 +6,8 @@ taken back. Over HTTP like the rest of the demo, by the people whose job it is.
 
 from typing import Any
 
-from app.demo.people import Person, answered, fresh_name, fresh_phone
-from app.demo.sheet import sample_sheet
+from devtools.demo.people import Person, answered, fresh_name, fresh_phone
+from devtools.demo.sheet import sample_sheet
 
 Org = dict[str, Any]
 

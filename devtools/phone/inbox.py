@@ -8,10 +8,10 @@ from app.authz.access import SignedIn
 from app.console.frame.rendering import page
 from app.console.frame.words import words_of
 from app.console.home.pages import detail_of, kinds_of
-from app.console.phone.sign_in import PhoneRoute
 from app.core.db import Db
 from app.core.paging import Paging
 from app.inbox.queries import list_waiting
+from devtools.phone.sign_in import PhoneRoute
 
 router = APIRouter(prefix="/phone/inbox", route_class=PhoneRoute, include_in_schema=False)
 

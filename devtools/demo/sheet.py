@@ -5,7 +5,7 @@ import io
 import xlsxwriter
 from python_calamine import CalamineWorkbook
 
-from app.demo.people import fresh_name, fresh_phone
+from devtools.demo.people import fresh_name, fresh_phone
 
 
 def sample_sheet(template: bytes, people: int = 40) -> bytes:

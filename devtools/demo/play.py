@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import qrcode.main
 
-from app.demo.people import NotAsItShouldBe, Person, answered, expect, fresh_name, fresh_phone
-from app.demo.sheet import sample_sheet
-from app.demo.unfinished import Unfinished
+from devtools.demo.people import NotAsItShouldBe, Person, answered, expect, fresh_name, fresh_phone
+from devtools.demo.sheet import sample_sheet
+from devtools.demo.unfinished import Unfinished
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 

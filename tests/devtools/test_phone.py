@@ -6,11 +6,12 @@ from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import pytest
 from PIL import Image
 
-from app.console.site import routers
 from app.core.qr import draw_png
 from app.core.settings import Environment, Settings
+from app.main import create_app
 from tests.acts import add_admin, add_member, add_unit, apply, ask, certify, done, invite, invite_admin, list_all
 from tests.console.conftest import ORIGIN, pick_up
 from tests.console.desk import TO_TYPE
@@ -204,10 +205,17 @@ async def test_a_pasted_link_leads_where_it_says(visitor: httpx.AsyncClient, peo
     assert "http://evil.example/" in wrong.text
 
 
-def test_there_is_no_such_phone_in_production(settings: Settings) -> None:
-    production = settings.model_copy(update={"env": Environment.PRODUCTION})
-    assert any(router.prefix.startswith("/phone") for router in routers(settings))
-    assert not any(router.prefix.startswith("/phone") for router in routers(production))
+@pytest.mark.parametrize("environment", Environment)
+async def test_the_phone_exists_in_development_only(environment: Environment, settings: Settings) -> None:
+    app = create_app(settings.model_copy(update={"env": environment}))
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url=ORIGIN["Origin"]) as client,
+    ):
+        for link in ("/phone/", "/phone/join?invitation=kF2vG6n3QeXw0bYd8mRz1A", "/phone/scan?code=WDJB-MJHT"):
+            answer = await client.get(link)
+            assert answer.status_code == (200 if environment is Environment.DEVELOPMENT else 404), answer.text
 
 
 async def test_the_way_back_after_signing_in_leads_to_the_phone_alone(

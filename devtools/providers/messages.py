@@ -5,9 +5,9 @@ import re
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.auth.simulators.schemas import SimulatedMessageOut
 from app.core.cipher import Cipher
 from app.schema.auth import SimulatedMessage
+from devtools.providers.schemas import SimulatedMessageOut
 
 
 async def list_simulated_messages(db: AsyncConnection, cipher: Cipher, phone: str) -> list[SimulatedMessageOut]:

@@ -11,23 +11,23 @@ from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.auth.clients import create_client
-from app.auth.errors import NoSuchSimulation
 from app.auth.oauth.protocol import PlainForm
-from app.auth.simulators.messages import list_simulated_messages
-from app.auth.simulators.schemas import (
-    SimulatedClientCreate,
-    SimulatedClientOut,
-    SimulatedConsent,
-    SimulatedConsentOut,
-    SimulatedMessages,
-)
-from app.auth.verification.alipay import SimulatedAlipay
 from app.authz.access import Public, actor_of
 from app.core.cipher import CipherDep
 from app.core.db import Db, TransactionalRoute
 from app.core.errors import problems
 from app.core.phones import Phone
 from app.schema.auth import Verification
+from devtools.providers.alipay import SimulatedAlipay
+from devtools.providers.errors import NoSuchSimulation
+from devtools.providers.messages import list_simulated_messages
+from devtools.providers.schemas import (
+    SimulatedClientCreate,
+    SimulatedClientOut,
+    SimulatedConsent,
+    SimulatedConsentOut,
+    SimulatedMessages,
+)
 
 sms_router = APIRouter(route_class=TransactionalRoute, tags=["simulators"], dependencies=[Public])
 clients_router = APIRouter(route_class=TransactionalRoute, tags=["simulators"], dependencies=[Public])

@@ -14,7 +14,6 @@ from app.auth.verification.verifications import VerifiedPerson, begin_alipay_ver
 from app.authz.access import SignedIn
 from app.console.frame.forms import PageForm, checked, fields_of, refusal_of
 from app.console.frame.rendering import page
-from app.console.phone.sign_in import PhoneRoute
 from app.core.calendar import today
 from app.core.cipher import CipherDep
 from app.core.db import Db
@@ -23,6 +22,7 @@ from app.core.paging import Paging
 from app.inbox.queries import count_waiting
 from app.orgs.queries import list_my_orgs
 from app.points.queries import get_my_points
+from devtools.phone.sign_in import PhoneRoute
 
 router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=False)
 

@@ -18,7 +18,6 @@ from app.console.frame.confirmations import Confirmation, outcome_of
 from app.console.frame.forms import Form, PageForm
 from app.console.frame.rendering import page
 from app.console.frame.words import words_of
-from app.console.phone.sign_in import PhoneRoute
 from app.console.settings import changes, decisions, invited
 from app.console.settings.invited import Kind as OfferKind
 from app.console.settings.invited import OfferId
@@ -30,6 +29,7 @@ from app.members.links.queries import get_received
 from app.members.transfers.operations import accept_person_transfer
 from app.members.transfers.queries import get_person_transfer
 from app.promotions.operations import accept_promotion
+from devtools.phone.sign_in import PhoneRoute
 
 router = APIRouter(prefix="/phone/inbox", route_class=PhoneRoute, include_in_schema=False)
 

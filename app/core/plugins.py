@@ -1,0 +1,36 @@
+"""The one door to code that is not part of the service: named here, imported only when a setting asks for it.
+
+`devtools/` has the phone simulator, the simulated providers, the live examples of the docs explorer and the demo. A
+clone and the image's target `trial` contain it; the production image does not. No module of `app` imports it.
+"""
+
+from importlib.metadata import EntryPoint
+from typing import Any
+
+from app.core.settings import CannotStart
+
+SMS_PROVIDERS = "xuezu.sms_providers"
+"""Factories `(Settings, AsyncEngine, Cipher) -> SmsGateway`."""
+IDENTITY_PROVIDERS = "xuezu.identity_providers"
+"""Factories `(Settings, Cipher) -> AlipayProvider`."""
+TOOLS = "xuezu.tools"
+"""`routes`: `(FastAPI) -> None` adds the routes of development; `demo`: `(arguments) -> exit code`."""
+
+_ENTRY_POINTS = (
+    EntryPoint("simulated", "devtools.providers.sms:SimulatedGateway", SMS_PROVIDERS),
+    EntryPoint("simulated", "devtools.providers.alipay:SimulatedAlipay", IDENTITY_PROVIDERS),
+    EntryPoint("routes", "devtools.routes:add_routes", TOOLS),
+    EntryPoint("demo", "devtools.demo:main", TOOLS),
+)
+
+
+def load(group: str, name: str, *, needed_for: str) -> Any:
+    """Import the object that `group` lists under `name`. Raises CannotStart where its code is not installed."""
+    (found,) = (point for point in _ENTRY_POINTS if (point.group, point.name) == (group, name))
+    try:
+        return found.load()
+    except ModuleNotFoundError as error:
+        raise CannotStart(
+            f"{needed_for} needs the development tools, and {error.name} is not installed here: run it from a clone "
+            "with `make`, or build the image's target `trial`; production names providers of its own."
+        ) from error

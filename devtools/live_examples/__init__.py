@@ -1,0 +1,1 @@
+"""The examples of the docs explorer, filled with what the newest demo has left in the database."""

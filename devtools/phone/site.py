@@ -1,0 +1,29 @@
+"""The phone's routes, its templates and its script, over the console's frame."""
+
+from fastapi import APIRouter, Response
+
+from app.authz.access import Public
+from app.console.frame.assets import add_asset
+from app.console.frame.rendering import add_templates
+from app.core.errors import NotFound
+from devtools.phone import decisions, inbox, me, orgs, pictures, scans, sign_in
+from devtools.phone.sign_in import PhoneRoute
+
+add_templates("devtools.phone")
+add_asset("camera.js", "devtools.phone", "static/camera.js", "text/javascript; charset=utf-8")
+
+rest = APIRouter(route_class=PhoneRoute, include_in_schema=False, dependencies=[Public])
+
+
+@rest.get("/phone/{path:path}")
+async def find_nothing(path: str) -> Response:
+    """Every other address of the phone."""
+    raise NotFound
+
+
+routers: tuple[APIRouter, ...] = (
+    *(sign_in.router, sign_in.signed_in_router, me.router, scans.router, orgs.router),
+    *(inbox.router, decisions.router, pictures.router),
+    rest,
+)
+"""What matches nothing comes last."""

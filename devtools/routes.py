@@ -1,0 +1,21 @@
+"""The routes of development: the simulated providers, the phone simulator, the live examples of the docs explorer."""
+
+from fastapi import FastAPI
+
+from app.core.settings import Provider, Settings
+from devtools.live_examples.served import serve_living_examples
+from devtools.phone import site
+from devtools.providers.router import alipay_router, clients_router, sms_router
+
+
+def add_routes(app: FastAPI) -> None:
+    """Add them to the app. A simulated provider has routes only while the settings name it."""
+    settings: Settings = app.state.settings
+    app.include_router(clients_router)
+    if settings.sms_provider is Provider.SIMULATED:
+        app.include_router(sms_router)
+    if settings.alipay_provider is Provider.SIMULATED:
+        app.include_router(alipay_router)
+    for router in site.routers:
+        app.include_router(router)
+    serve_living_examples(app)

@@ -1,0 +1,46 @@
+"""Where the development tools are not installed, as in the production image."""
+
+import sys
+
+import pytest
+
+from app import cli
+from app.core.settings import CannotStart, Environment, Provider, Settings
+from app.main import create_app
+
+
+@pytest.fixture
+def _without_devtools(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "devtools"]:
+        monkeypatch.delitem(sys.modules, name)
+    # What `None` in its place raises is what a folder that is not there raises.
+    monkeypatch.setitem(sys.modules, "devtools", None)
+
+
+@pytest.mark.usefixtures("_without_devtools")
+def test_production_starts_without_devtools(settings: Settings) -> None:
+    none = {"env": Environment.PRODUCTION, "sms_provider": Provider.NONE, "alipay_provider": Provider.NONE}
+    create_app(settings.model_copy(update=none))
+
+
+@pytest.mark.usefixtures("_without_devtools")
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"env": Environment.DEVELOPMENT}, "XUEZU_ENV=development"),
+        ({"env": Environment.PRODUCTION, "sms_provider": Provider.SIMULATED}, "XUEZU_SMS_PROVIDER=simulated"),
+        ({"env": Environment.PRODUCTION, "alipay_provider": Provider.SIMULATED}, "XUEZU_ALIPAY_PROVIDER=simulated"),
+    ],
+)
+def test_a_setting_that_needs_devtools_is_refused_without_them(
+    changed: dict[str, object], named: str, settings: Settings
+) -> None:
+    none = {"sms_provider": Provider.NONE, "alipay_provider": Provider.NONE}
+    with pytest.raises(CannotStart, match=rf"^{named} needs the development tools, and devtools\S* is not installed"):
+        create_app(settings.model_copy(update=none | changed))
+
+
+@pytest.mark.usefixtures("_without_devtools")
+def test_the_demo_is_refused_without_devtools() -> None:
+    with pytest.raises(CannotStart, match=r"^`xuezu demo` needs the development tools"):
+        cli.cli(["demo"], standalone_mode=False)
