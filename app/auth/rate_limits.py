@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_address
 
-from sqlalchemy import Interval, bindparam, delete, extract, func, select, text
+from sqlalchemy import Interval, bindparam, extract, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.errors import TooManyRequests
@@ -58,8 +58,3 @@ async def take_by_address(db: AsyncConnection, limit: Limit, address: str | None
         return
     if not ip_address(address).is_loopback:
         await take(db, limit, network_of(address))
-
-
-async def delete_full_buckets(db: AsyncConnection) -> None:
-    """Forget the buckets that are full again: an absent row is a full bucket."""
-    await db.execute(delete(RateLimit).where(RateLimit.full_at < func.now()))

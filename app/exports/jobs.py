@@ -20,7 +20,7 @@ from app.audit_log.entries import Actor, record
 from app.core.cipher import Cipher
 from app.core.db import constraint_of
 from app.exports.kinds import Asked, ExportKind
-from app.exports.operations import KEPT
+from app.exports.retention import KEPT
 from app.exports.sheets import MOST_ROWS, Outlet, draw
 from app.queue.jobs import Busy, Job, Payload, Worker
 from app.schema.exports import Export, ExportPart

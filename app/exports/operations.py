@@ -1,7 +1,6 @@
-"""Writes of exports: asking for a file, deleting it (which also cancels one that is being made), expiry."""
+"""Writes of exports: asking for a file, and deleting it, which also cancels one that is being made."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -16,11 +15,11 @@ from app.core.errors import NotFound
 from app.exports.errors import TooManyExports
 from app.exports.kinds import ExportKind
 from app.exports.queries import get_export, mine
+from app.exports.retention import KEPT
 from app.exports.schemas import ExportFormat, ExportOut
 from app.queue.jobs import enqueue
 from app.schema.exports import Export
 
-KEPT = timedelta(days=1)
 MOST = 20
 """Exports that one person may have in one org at a time."""
 
@@ -75,8 +74,3 @@ async def delete_export(db: AsyncConnection, scope: OrgScope, export_id: UUID) -
     if gone.rowcount == 0:
         raise NotFound
     await record(db, scope.actor, "export.deleted", org_id=scope.org_id, subject=("export", export_id))
-
-
-async def delete_expired_exports(db: AsyncConnection) -> None:
-    """Delete the files whose day is over, with their rows."""
-    await db.execute(delete(Export).where(Export.expires_at <= func.now()))

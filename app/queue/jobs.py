@@ -49,6 +49,11 @@ async def enqueue(db: AsyncConnection, entrypoint: str, payload: Payload, *, aft
     await Queries(_SessionDriver(db)).enqueue(entrypoint, orjson.dumps(payload), execute_after=after)
 
 
+async def enqueue_once(db: AsyncConnection, entrypoint: str, payload: Payload, *, key: str) -> None:
+    """Ask for a job in this transaction, unless a job with the same key is waiting or running."""
+    await Queries(_SessionDriver(db)).enqueue(entrypoint, orjson.dumps(payload), dedupe_key=key, on_conflict="skip")
+
+
 class _SessionDriver(Driver):
     """The queue's statements on a connection of ours, transaction and all; it neither listens nor notifies."""
 

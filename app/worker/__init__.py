@@ -1,1 +1,1 @@
-"""The worker process: it runs the jobs of all features and the hourly clean-up."""
+"""The worker process: it runs the jobs of all features, among them the scheduled clean-ups (`retention`)."""

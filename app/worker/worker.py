@@ -17,21 +17,24 @@ import structlog
 from pgqueuer import PgQueuer
 from pgqueuer.domain.errors import RetryRequested
 from pgqueuer.domain.models import Job as QueuedJob
+from pgqueuer.domain.models import Schedule
 from pgqueuer.domain.types import QueueExecutionMode
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.cipher import Cipher
 from app.core.db import create_engine
 from app.core.driver import application_name
+from app.core.retention import CleanUp
 from app.core.settings import Settings
 from app.members import jobs as members
 from app.queue.jobs import Busy, Job, Payload, Worker, enqueue
 from app.reports import jobs as reports
 from app.reports.rollup.loop import keep_folding
-from app.worker.cleanup import forgetting
+from app.worker import retention
 
 log = structlog.get_logger()
 
-JOBS: Mapping[str, Job] = {**members.JOBS, **reports.JOBS}
+JOBS: Mapping[str, Job] = {**members.JOBS, **reports.JOBS, **retention.JOBS}
 
 AT_ONCE = 6
 """How many run at once. Kinds that take long are limited (`Job.at_once`), which leaves room for a short one."""
@@ -87,12 +90,15 @@ async def _run_jobs(settings: Settings, *, until_idle: bool, silence: timedelta)
                 dequeue_timeout=LOOK_AGAIN,
             )
         )
+        tasks = [running] if until_idle else [running, asyncio.create_task(queue.sm.run())]
         try:
-            await asyncio.shield(running)
-        except asyncio.CancelledError:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
             queue.shutdown.set()
-            await running
-            raise
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+        for outcome in ended:
+            if outcome is not None:
+                raise outcome
 
 
 @asynccontextmanager
@@ -113,8 +119,10 @@ async def _queue(settings: Settings) -> AsyncIterator[PgQueuer]:
                 queue.entrypoint(name, accepts_context=False, concurrency_limit=job.at_once)(
                     _entrypoint(worker, name, job)
                 )
-            async with forgetting(worker.engine):
-                yield queue
+            for clean_up in retention.CLEAN_UPS:
+                name = retention.SCHEDULED.format(clean_up.name)
+                queue.schedule(name, clean_up.schedule, accepts_context=False)(_scheduled(worker, clean_up))
+            yield queue
     finally:
         await worker.engine.dispose()
 
@@ -138,3 +146,13 @@ def _entrypoint(worker: Worker, name: str, job: Job) -> Callable[[QueuedJob], Aw
             raise GaveUp(type(error).__name__) from None
 
     return run
+
+
+def _scheduled(worker: Worker, clean_up: CleanUp) -> Callable[[Schedule], Awaitable[None]]:
+    async def request(_: Schedule) -> None:
+        try:
+            await retention.request_clean_up(worker.engine, clean_up)
+        except (SQLAlchemyError, OSError) as error:  # the next time of its schedule comes all the same
+            log.warning("clean_up_not_requested", clean_up=clean_up.name, error=type(error).__name__)
+
+    return request

@@ -20,10 +20,10 @@ from app.exports.kinds import Asked, Cell, Column, ExportKind, Sheet
 from app.exports.queries import stream_content
 from app.exports.sheets import Outlet, draw
 from app.queue.jobs import Busy, Worker
-from app.worker.cleanup import forget_expired
 from tests.acts import Json, add_admin, add_member, add_unit, certify, done, list_all, refusal
 from tests.members.sheets import Work, open_xlsx
 from tests.people import People, Person, fresh_phone
+from tests.retention import clean_up
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +170,7 @@ async def test_a_file_is_gone_after_a_day(
     await db.execute(text("UPDATE exports SET expires_at = now() - interval '1 second' WHERE id = :id"), asked)
     assert refusal(await admin.get(path)) == (410, "export-expired")
     assert refusal(await admin.get(f"{path}/content")) == (410, "export-expired")
-    assert await forget_expired(engine)
+    await clean_up(engine)
     assert (await admin.get(path)).status_code == 404
     assert await db.scalar(text("SELECT count(*) FROM export_parts WHERE export_id = :id"), asked) == 0
 

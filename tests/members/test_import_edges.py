@@ -10,9 +10,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.members.imports.jobs import needs_consent
-from app.worker.cleanup import forget_expired
 from tests.members.sheets import Work, check, members_of, merge, open_xlsx, read, rows_of, xlsx
 from tests.people import People, Person, fresh_name, fresh_phone
+from tests.retention import clean_up
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ async def test_rows_are_forgotten_after_thirty_days_and_not_before(
                 text("UPDATE imports SET created_at = now() - make_interval(days => :days) WHERE id = ANY(:ids)"),
                 {"days": days, "ids": [done["id"], ready["id"]]},
             )
-        assert await forget_expired(engine)
+        await clean_up(engine)
 
     await age(29)
     assert len(await rows_of(admin, org_id, done["id"])) == len(await rows_of(admin, org_id, ready["id"])) == 2

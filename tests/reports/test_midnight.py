@@ -9,7 +9,8 @@ import pytest
 from app.core import calendar as days
 from app.core.calendar import SHANGHAI, today
 from app.reports.rollup.cycle import fold, keep_days
-from app.reports.rollup.retention import drop_past_days, make_days_ahead
+from app.reports.rollup.partitions import make_days_ahead
+from app.reports.rollup.retention import drop_scores
 from tests.points.services import event
 from tests.reports.scene import Scene
 from tests.reports.test_rankings import naive_ranking, pages, ranked_world
@@ -68,7 +69,8 @@ async def test_at_midnight_every_window_moves_at_once(
         # Only now the folder notices: it keeps the new day alone, and the scores of days before yesterday go.
         await folder.execute("SELECT make_partition('org_scores', $1, $1::date + 1)", eve - timedelta(days=1))
         await keep_days(folder, morning, tomorrow=False)
-        assert await drop_past_days(folder, morning) == 1
+        async with kept_scene.engine.begin() as db:
+            assert await drop_scores(db, 10) == 1
         assert await folder.fetchval("SELECT count(*) FROM org_scores WHERE day = $1", eve) > 0
         await seen(morning)
     finally:

@@ -1,18 +1,25 @@
-"""Dropping what no report reads any more: it reads the catalog safely, and its failure never holds up the totals."""
+"""Totals and scores of past days are dropped when they have expired, and not while they are in use."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
 import pytest
+from fastapi import FastAPI
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from app.core.calendar import today
+from app.core.db import engine_url
 from app.core.settings import Settings
 from app.reports.periods import DAYS_KEPT
-from app.reports.rollup import loop
-from app.reports.rollup.retention import drop_past_days
+from app.reports.rollup.retention import CLEAN_UPS, drop_scores, drop_totals
+from app.worker import retention as registry
+from app.worker.retention import run_clean_up
+from app.worker.worker import run_worker
 from tests.conftest import migrated_database
 from tests.people import People
 from tests.points.services import PointsService, event
@@ -50,40 +57,77 @@ async def partitions(connection: asyncpg.Connection, table: str) -> list[str]:
 
 @pytest.mark.parametrize("forced", ["enable_indexscan", "enable_nestloop"])
 async def test_old_partitions_are_dropped_whichever_join_the_planner_takes(
-    aged: asyncpg.Connection, forced: str
+    aged: asyncpg.Connection, aged_url: str, forced: str
 ) -> None:
-    # Without these two the planner reads pg_class whole and hashes it: rows of other tables are evaluated as well.
-    await aged.execute(f"SET {forced} = off; SET enable_bitmapscan = off; SET enable_mergejoin = off")
-    assert await drop_past_days(aged, today()) == 40 + 3
+    engine = create_async_engine(engine_url(aged_url))
+    async with engine.begin() as db:
+        # Without these two the planner reads pg_class whole and hashes it: rows of other tables are evaluated as well.
+        for setting in (forced, "enable_bitmapscan", "enable_mergejoin"):
+            await db.execute(text(f"SET {setting} = off"))
+        assert (await drop_totals(db, 100), await drop_scores(db, 100)) == (40, 3)
+        assert (await drop_totals(db, 100), await drop_scores(db, 100)) == (0, 0)
+    await engine.dispose()
     assert len(await partitions(aged, "org_totals")) == 60
     kept = [f"partitions.org_scores_{today() - timedelta(days=ago):%Y%m%d}" for ago in (1, 0)]
     assert await partitions(aged, "org_scores") == kept
-    assert await drop_past_days(aged, today()) == 0
 
 
-async def test_a_failing_cleanup_does_not_hold_up_the_rollup(
-    kept_people: People, kept_service: PointsService, kept_settings: Settings, monkeypatch: pytest.MonkeyPatch
+async def test_scores_that_the_rollup_still_writes_are_not_dropped(aged: asyncpg.Connection, aged_url: str) -> None:
+    """The rollup has not come to today yet: the last day that it keeps with scores is of some days ago."""
+    last_scored = today() - timedelta(days=3)
+    await aged.execute("INSERT INTO kept_days (day, scored) VALUES ($1, true)", last_scored)
+    await aged.execute(
+        "INSERT INTO score_steps (org_id, day, kind, step, people) SELECT uuidv7(), $1::date - n, 0, 0, 1"
+        " FROM generate_series(0, 1) AS n",
+        last_scored,
+    )
+    engine = create_async_engine(engine_url(aged_url))
+    for scored, wanted in ((True, 1), (False, 0)):
+        await aged.execute("UPDATE kept_days SET scored = $1", scored)
+        for entry in CLEAN_UPS:
+            await run_clean_up(engine, entry)
+        name = f"partitions.org_scores_{last_scored:%Y%m%d}"
+        assert (await partitions(aged, "org_scores")).count(name) == wanted
+        assert await aged.fetchval("SELECT count(*) FROM score_steps") == wanted
+    await engine.dispose()
+
+
+async def test_a_partition_in_use_is_left_for_the_next_run(aged: asyncpg.Connection, aged_url: str) -> None:
+    engine = create_async_engine(engine_url(aged_url))
+    async with aged.transaction(), asyncio.timeout(10):
+        await aged.execute("SELECT count(*) FROM org_totals")
+        async with engine.begin() as db:
+            assert await drop_totals(db, 1) == 0
+    async with engine.begin() as db:
+        assert await drop_totals(db, 1) == 1
+    await engine.dispose()
+
+
+async def test_a_failing_clean_up_does_not_hold_up_the_rollup(
+    kept_people: People,
+    kept_service: PointsService,
+    kept_settings: Settings,
+    kept_app: FastAPI,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    calls, failed = 0, asyncio.Event()
+    failed = asyncio.Event()
 
-    async def fail(_: asyncpg.Connection, __: date) -> int:
-        nonlocal calls
-        calls += 1
+    async def fail(_: AsyncConnection, __: int) -> int:
         failed.set()
         raise asyncpg.InvalidDatetimeFormatError("22007")
 
-    monkeypatch.setattr(loop, "drop_past_days", fail)
+    monkeypatch.setattr(registry, "_BY_NAME", {"scores": replace(CLEAN_UPS[0], run=fail)})
     owner = await kept_people.register()
     org = UUID((await owner.create_org())["id"])
-    rollup = asyncio.create_task(loop.keep_folding(kept_settings))
+    await registry.request_clean_up(kept_app.state.engine, CLEAN_UPS[0])
+    working = asyncio.create_task(run_worker(kept_settings))
     try:
         await asyncio.wait_for(failed.wait(), 60)
         await kept_service.outcomes(event(owner.user_id, points=4))
-        async with asyncio.timeout(loop.AFTER_FAILURE - 1):
+        async with asyncio.timeout(10):
             # The report is asked again and again, as a browser would: there is no event to wait for.
             while (await report(owner, org, "reports/overview", period="day"))["subtree"]["points"] != 4:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
     finally:
-        rollup.cancel()
-        await asyncio.gather(rollup, return_exceptions=True)
-    assert calls == 1
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)

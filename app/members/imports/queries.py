@@ -12,8 +12,8 @@ from app.core.errors import NotFound
 from app.core.paging import Page, Paging
 from app.core.phones import mask
 from app.members.imports.errors import SHEET_REFUSALS
-from app.members.imports.forgetting import KEPT
 from app.members.imports.jobs import needs_consent
+from app.members.imports.retention import KEPT
 from app.members.imports.row_problems import PROBLEMS, WARNINGS
 from app.members.imports.rows import open_cells
 from app.members.imports.schemas import (

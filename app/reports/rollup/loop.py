@@ -1,7 +1,7 @@
 """The folder at work: folds what waits as it comes, and keeps the days as they come."""
 
 import asyncio
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 
 import asyncpg
 import structlog
@@ -9,7 +9,7 @@ import structlog
 from app.core.calendar import SHANGHAI
 from app.core.settings import Settings
 from app.reports.rollup.cycle import fold, keep_days
-from app.reports.rollup.retention import drop_past_days, make_days_ahead
+from app.reports.rollup.partitions import make_days_ahead
 
 log = structlog.get_logger()
 
@@ -63,15 +63,6 @@ async def _fold_on(connection: asyncpg.Connection) -> None:
                 pass
             await make_days_ahead(connection, now.date())
             await keep_days(connection, now.date(), tomorrow=wanted[1], meanwhile=lambda: _fold_between(connection))
-            await _drop_past_days(connection, now.date())
             kept = wanted
             log.info("days_kept", until=str(now.date() + timedelta(days=wanted[1])))
         await asyncio.sleep(min(max(loop.time() - began, 0.02), LONGEST_PAUSE) if folded else IDLE_SECONDS)
-
-
-async def _drop_past_days(connection: asyncpg.Connection, today: date) -> None:
-    """Drop what is too old. A failure is logged and waits for the next new day: it never holds up the totals."""
-    try:
-        await drop_past_days(connection, today)
-    except asyncpg.PostgresError as error:
-        log.error("drop_past_days_failed", error=type(error).__name__, sqlstate=error.sqlstate)

@@ -1,4 +1,4 @@
-"""What has lapsed is deleted, and nothing that still counts."""
+"""The traces of signing in are deleted when they have expired, and nothing that still counts."""
 
 from datetime import timedelta
 
@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.auth.cleanup import delete_lapsed
 from tests.auth.scanning import Console
 from tests.people import People, Person
+from tests.retention import clean_up
 
 
 @pytest.fixture
@@ -17,20 +17,15 @@ async def person(people: People) -> Person:
     return await people.register(verified=False, party=False)
 
 
-async def sweep(engine: AsyncEngine) -> None:
-    async with engine.begin() as db:
-        assert await delete_lapsed(db)
-
-
 async def refresh(api: httpx.AsyncClient, token: str) -> httpx.Response:
     form = {"grant_type": "refresh_token", "client_id": "xuezu-app", "refresh_token": token}
     return await api.post("/oauth/token", data=form)
 
 
-async def test_what_lives_is_kept(engine: AsyncEngine, person: Person) -> None:
+async def test_a_clean_up_keeps_what_is_valid(engine: AsyncEngine, person: Person) -> None:
     console = await Console.ask(person.api)
     tokens = (await refresh(person.api, person.refresh_token)).json()
-    await sweep(engine)
+    await clean_up(engine)
     assert await console.error() == "authorization_pending"
     assert (await person.get("/v1/me")).status_code == 200
     assert (await refresh(person.api, person.refresh_token)).status_code == 400
@@ -38,7 +33,7 @@ async def test_what_lives_is_kept(engine: AsyncEngine, person: Person) -> None:
     assert (await refresh(person.api, tokens["refresh_token"])).status_code == 400
 
 
-async def test_an_old_scan_goes_a_day_after_it_expired(
+async def test_a_qr_sign_in_is_deleted_a_day_after_it_expired(
     engine: AsyncEngine, person: Person, db: AsyncConnection
 ) -> None:
     consoles = [await Console.ask(person.api) for _ in range(2)]
@@ -49,11 +44,11 @@ async def test_an_old_scan_goes_a_day_after_it_expired(
             ),
             {"ago": timedelta(hours=hours), "code": console.user_code},
         )
-    await sweep(engine)
+    await clean_up(engine)
     assert [(await console.poll()).json()["error"] for console in consoles] == ["expired_token", "invalid_grant"]
 
 
-async def test_an_old_used_refresh_token_is_just_unknown(
+async def test_a_refresh_token_used_over_a_week_ago_is_just_unknown(
     engine: AsyncEngine, person: Person, db: AsyncConnection
 ) -> None:
     tokens = (await refresh(person.api, person.refresh_token)).json()
@@ -64,12 +59,6 @@ async def test_an_old_used_refresh_token_is_just_unknown(
         ),
         {"id": person.user_id},
     )
-    await sweep(engine)
+    await clean_up(engine)
     assert (await refresh(person.api, person.refresh_token)).status_code == 400
     assert (await refresh(person.api, tokens["refresh_token"])).status_code == 200
-
-
-async def test_one_process_sweeps_at_a_time(engine: AsyncEngine) -> None:
-    async with engine.begin() as first, engine.begin() as second:
-        assert await delete_lapsed(first)
-        assert not await delete_lapsed(second)

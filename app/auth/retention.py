@@ -1,0 +1,94 @@
+"""When the traces of signing in expire."""
+
+from datetime import timedelta
+
+from sqlalchemy import and_, exists, func, or_
+
+from app.core.retention import CleanUp, Schedule, delete_rows
+from app.schema.auth import (
+    ClientSecret,
+    DeviceAuthorization,
+    PhoneCode,
+    RateLimit,
+    RefreshToken,
+    SecurityKeyChallenge,
+    Session,
+    SimulatedMessage,
+)
+
+KEPT = timedelta(days=1)
+REPLAY_KNOWN_FOR = timedelta(days=7)
+"""How long a used refresh token is recognised, to end its session when it is used again; later it is just unknown."""
+
+_BEFORE = func.now() - KEPT
+_SESSION_OVER = exists().where(
+    Session.id == RefreshToken.session_id, or_(Session.ended_at < _BEFORE, Session.expires_at < _BEFORE)
+)
+
+CLEAN_UPS = (
+    CleanUp(
+        name="phone-codes",
+        deletes="codes sent to phones",
+        tables=("phone_codes",),
+        after=KEPT,
+        since="the code expired",
+        run=delete_rows(PhoneCode, PhoneCode.expires_at < _BEFORE),
+    ),
+    CleanUp(
+        name="simulated-messages",
+        deletes="messages of the simulated SMS gateway (development only)",
+        tables=("simulated_messages",),
+        after=KEPT,
+        since="the message was sent",
+        run=delete_rows(SimulatedMessage, SimulatedMessage.created_at < _BEFORE),
+    ),
+    CleanUp(
+        name="device-authorizations",
+        deletes="sign-ins by QR code",
+        tables=("device_authorizations",),
+        after=KEPT,
+        since="the QR code expired",
+        run=delete_rows(DeviceAuthorization, DeviceAuthorization.expires_at < _BEFORE),
+    ),
+    CleanUp(
+        name="security-key-challenges",
+        deletes="challenges to security keys",
+        tables=("security_key_challenges",),
+        after=KEPT,
+        since="the challenge expired",
+        run=delete_rows(SecurityKeyChallenge, SecurityKeyChallenge.expires_at < _BEFORE),
+    ),
+    CleanUp(
+        name="client-secrets",
+        deletes="replaced secrets of service clients",
+        tables=("client_secrets",),
+        after=KEPT,
+        since="the secret expired",
+        run=delete_rows(ClientSecret, and_(ClientSecret.expires_at.is_not(None), ClientSecret.expires_at < _BEFORE)),
+    ),
+    CleanUp(
+        name="used-refresh-tokens",
+        deletes="refresh tokens that were used",
+        tables=("refresh_tokens",),
+        after=REPLAY_KNOWN_FOR,
+        since="the token was used",
+        run=delete_rows(RefreshToken, RefreshToken.used_at < func.now() - REPLAY_KNOWN_FOR),
+    ),
+    CleanUp(
+        name="refresh-tokens-of-ended-sessions",
+        deletes="refresh tokens of sessions that are over",
+        tables=("refresh_tokens",),
+        after=KEPT,
+        since="the session ended or expired",
+        run=delete_rows(RefreshToken, _SESSION_OVER),
+    ),
+    CleanUp(
+        name="rate-limits",
+        deletes="token buckets of rate limits (a missing row is a full bucket)",
+        tables=("rate_limits",),
+        after=timedelta(0),
+        since="the bucket is full again",
+        run=delete_rows(RateLimit, RateLimit.full_at < func.now()),
+        schedule=Schedule.EVERY_TEN_MINUTES,
+    ),
+)

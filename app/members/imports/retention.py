@@ -1,0 +1,75 @@
+"""When the uploaded sheets and their rows expire. The import itself stays, with its counts."""
+
+from datetime import timedelta
+
+from sqlalchemy import delete, func, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.audit_log.entries import Actor, record
+from app.core.retention import CleanUp
+from app.members.imports.schemas import SETTLED, ImportState
+from app.schema.members import Import, ImportFile, ImportRow
+
+KEPT = timedelta(days=30)
+
+_OLD = (Import.created_at < func.now() - KEPT) & Import.rows_forgotten_at.is_(None)
+
+
+async def cancel_unconfirmed_imports(db: AsyncConnection, limit: int) -> int:
+    """Cancel at most `limit` imports that nobody confirmed in time; returns how many. Each gets an audit entry."""
+    due = (
+        select(Import.org_id, Import.id)
+        .where(_OLD, Import.state == ImportState.READY)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("due")
+    )
+    canceled = await db.execute(
+        update(Import)
+        .where(Import.org_id == due.c.org_id, Import.id == due.c.id)
+        .values(state=ImportState.CANCELED, finished_at=func.now())
+        .returning(Import.org_id, Import.id)
+    )
+    rows = canceled.all()
+    for org_id, import_id in rows:
+        await record(db, Actor(), "import.canceled", org_id=org_id, subject=("import", import_id))
+    return len(rows)
+
+
+async def delete_import_rows(db: AsyncConnection, limit: int) -> int:
+    """Delete the rows and the file of at most `limit` old imports that are over; returns how many imports."""
+    due = (
+        select(Import.org_id, Import.id)
+        .where(_OLD, Import.state.in_(SETTLED))
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    over = [tuple(row) for row in (await db.execute(due)).all()]
+    for table in (ImportRow, ImportFile):
+        await db.execute(delete(table).where(tuple_(table.org_id, table.import_id).in_(over)))
+    await db.execute(
+        update(Import).where(tuple_(Import.org_id, Import.id).in_(over)).values(rows_forgotten_at=func.now())
+    )
+    return len(over)
+
+
+CLEAN_UPS = (
+    CleanUp(
+        name="unconfirmed-imports",
+        deletes="nothing: it cancels imports that nobody confirmed, so that their rows can be deleted",
+        tables=("imports",),
+        after=KEPT,
+        since="the sheet was uploaded",
+        run=cancel_unconfirmed_imports,
+        batch=500,
+    ),
+    CleanUp(
+        name="import-rows",
+        deletes="rows and files of imports; each import stays, with its counts",
+        tables=("import_rows", "import_files"),
+        after=KEPT,
+        since="the sheet was uploaded",
+        run=delete_import_rows,
+        batch=5,  # each may have as many rows as a sheet
+    ),
+)

@@ -1,0 +1,35 @@
+"""When the queue's own records expire. A waiting or running job is deleted by the queue when it ends."""
+
+from datetime import timedelta
+
+from sqlalchemy import Boolean, DateTime, column, func, table
+
+from app.core.retention import CleanUp, Schedule, delete_rows
+
+LOG_KEPT = timedelta(days=30)
+STATISTICS_KEPT = timedelta(days=365)
+
+
+_LOG = table("pgqueuer_log", column("created", DateTime(timezone=True)), column("aggregated", Boolean))
+_STATISTICS = table("pgqueuer_statistics", column("created", DateTime(timezone=True)))
+
+CLEAN_UPS = (
+    CleanUp(
+        name="queue-log",
+        deletes="the queue's log of jobs",
+        tables=("pgqueuer_log",),
+        after=LOG_KEPT,
+        since="the entry was written",
+        run=delete_rows(_LOG, (_LOG.c.created < func.now() - LOG_KEPT) & _LOG.c.aggregated),
+        schedule=Schedule.DAILY,
+    ),
+    CleanUp(
+        name="queue-statistics",
+        deletes="the queue's counts of jobs by second",
+        tables=("pgqueuer_statistics",),
+        after=STATISTICS_KEPT,
+        since="the second was counted",
+        run=delete_rows(_STATISTICS, _STATISTICS.c.created < func.now() - STATISTICS_KEPT),
+        schedule=Schedule.DAILY,
+    ),
+)

@@ -1,0 +1,10 @@
+"""Running every clean-up at once, as the worker would one by one."""
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.worker.retention import CLEAN_UPS, run_clean_up
+
+
+async def clean_up(engine: AsyncEngine) -> dict[str, int]:
+    """Run every clean-up of the registry; returns how much each deleted."""
+    return {entry.name: await run_clean_up(engine, entry) for entry in CLEAN_UPS}
