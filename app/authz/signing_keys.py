@@ -7,19 +7,18 @@ it, and the old one verifies until the last token it signed has expired. Refresh
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit_log.entries import Actor, record
 from app.authz.tokens import LIFETIME, KeyRing, StoredKey, make_key
 from app.core.cipher import Cipher, Undecryptable
+from app.core.locks import Lock, lock
 from app.schema.auth import SigningKey
 
 LEAD = timedelta(minutes=2)
 KEPT = timedelta(seconds=LIFETIME) + LEAD
 """How long a key verifies after another has taken its place."""
-
-_LOCK = 517365660278
 
 
 def key_ring(engine: AsyncEngine, cipher: Cipher) -> KeyRing:
@@ -30,7 +29,7 @@ def key_ring(engine: AsyncEngine, cipher: Cipher) -> KeyRing:
             kept = await _list(db, cipher)
             if kept:
                 return kept
-            await db.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            await lock(db, Lock.SIGNING_KEYS)
             kept = await _list(db, cipher)
             if not kept:
                 await rotate_signing_key(db, cipher, Actor(), lead=timedelta())

@@ -13,16 +13,14 @@ next. Where no rotation is under way, none of this asks the database anything.
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.cipher import Cipher
 from app.core.db import create_engine
+from app.core.locks import Lock, lock_shared
 from app.core.settings import CannotStart, Settings
 from app.schema.keys import IndexRotation
-
-LOCK = 0x696E64657865  # an arbitrary number that is ours
-_HOLD = text(f"SELECT pg_advisory_xact_lock_shared({LOCK})")
 
 PASSED_ALL = b"\xff" * 32
 """Above every index: all values are indexed by the new key."""
@@ -65,7 +63,7 @@ async def lock_index_key(db: AsyncConnection, cipher: Cipher) -> Indexing:
     """
     if not cipher.rotating:
         return Indexing(cipher)
-    await db.execute(_HOLD)
+    await lock_shared(db, Lock.INDEX_KEY)
     rotation = select(IndexRotation.key_check, IndexRotation.moved_below)
     row = (await db.execute(rotation.where(IndexRotation.generation == cipher.generation + 1))).one_or_none()
     if row is None:

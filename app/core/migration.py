@@ -1,6 +1,8 @@
 """The database before the service may use it: reachable, new enough, and at the revision that this code knows."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,8 +14,6 @@ from app.core.startup import Say, silent
 
 OLDEST_POSTGRES = 18
 CONNECT_SECONDS = 10
-# One migration at a time, whoever starts it: an arbitrary number that is ours.
-_MIGRATION_LOCK = 0x7875657A75
 # A migration that cannot have its lock gives up: waiting for it, it would hold up every request behind it.
 LOCK_TIMEOUT = "5s"
 
@@ -47,14 +47,14 @@ async def migrate_to_head(database_url: str, *, say: Say = silent) -> None:
     """Bring the database to `head()`, alone: a second caller waits and finds it done. Raises CannotStart."""
     connection = await _connect(database_url)
     try:
-        # Not waited for in a statement: its snapshot would hold up the other's CREATE INDEX CONCURRENTLY.
-        while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", _MIGRATION_LOCK):  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
-        await connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
-        present = await _known_revision(connection, database_url)
-        if present != head():
-            say(f"Migrating the database from {present or 'nothing'} to {head()}")
-            await asyncio.to_thread(migrate, database_url)
+        async with _one_at_a_time(database_url):
+            await connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+            present = await _known_revision(connection, database_url)
+            if present != head():
+                say(f"Migrating the database from {present or 'nothing'} to {head()}")
+                await asyncio.to_thread(migrate, database_url)
+    except CannotStart:
+        raise
     except Exception as error:
         shown = _shown(database_url)
         if _comes_from(error, asyncpg.InsufficientPrivilegeError):
@@ -73,6 +73,30 @@ async def migrate_to_head(database_url: str, *, say: Say = silent) -> None:
             f"Migrating {shown} failed ({str(refusal).splitlines()[0]}) and it stays at the last revision that it "
             "reached: where an unreleased version made it, begin anew with another database or data folder."
         ) from error
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def _one_at_a_time(database_url: str) -> AsyncIterator[None]:
+    """The lock of migrations, in an open transaction that does nothing else.
+
+    So it keeps no snapshot and no table from a CREATE INDEX CONCURRENTLY, which waits for those of others. A statement
+    that waits has a snapshot: that is why it does not wait in a statement.
+    """
+    from app.core.locks import Lock, try_lock_on_driver  # imports SQLAlchemy, for which a start does not wait here
+
+    connection = await _connect(database_url)
+    try:
+        while True:
+            transaction = connection.transaction()
+            await transaction.start()
+            if await try_lock_on_driver(connection, Lock.MIGRATION):
+                break
+            await transaction.rollback()
+            await asyncio.sleep(0.1)
+        await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL transaction_timeout = 0")
+        yield
     finally:
         await connection.close()
 

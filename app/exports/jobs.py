@@ -12,13 +12,14 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import delete, func, insert, text, update
+from sqlalchemy import delete, func, insert, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor, record
 from app.core.cipher import Cipher
 from app.core.db import constraint_of
+from app.core.locks import Lock, try_lock
 from app.exports.kinds import Asked, ExportKind
 from app.exports.retention import KEPT
 from app.exports.sheets import MOST_ROWS, Outlet, draw
@@ -153,7 +154,6 @@ async def _instant(worker: Worker, export_id: UUID) -> AsyncIterator[AsyncConnec
     async with worker.engine.connect() as db:
         await db.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         async with db.begin():
-            turn = text("SELECT pg_try_advisory_xact_lock(hashtextextended('export ' || CAST(:id AS text), 0))")
-            if not await db.scalar(turn, {"id": str(export_id)}):
+            if not await try_lock(db, Lock.EXPORT, export_id):
                 raise Busy
             yield db

@@ -27,24 +27,20 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core.locks import Lock, lock
 from app.schema.certification import Certification
 from app.schema.orgs import Org, Unit
 from app.schema.reports import TreeEdge
-
-# The key of the advisory lock that every edit of the hierarchy takes before it looks at anything.
-HIERARCHY_LOCK = 0x7875657A75
 
 # How deep units nest at most: 党委 → 党总支 → 党支部 → 党小组 leaves two to spare.
 UNIT_DEPTH = 6
 
 
 async def lock_hierarchy(db: AsyncConnection) -> None:
-    """Serialize with every other edit of the hierarchy until this transaction ends.
-
-    Must be a statement of its own and the first of the edit: under READ COMMITTED only statements that begin
-    after the lock is held see what the edit before it committed.
+    """Serialize with every other edit of the hierarchy until this transaction ends. An edit takes it first of all:
+    what was read before it may have changed.
     """
-    await db.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": HIERARCHY_LOCK})
+    await lock(db, Lock.HIERARCHY)
 
 
 async def find_superior_id(db: AsyncConnection, org_id: UUID) -> UUID | None:

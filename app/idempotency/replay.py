@@ -10,13 +10,14 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Request, Response
 from pydantic import StringConstraints, TypeAdapter, ValidationError
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert, select
 from starlette.datastructures import UploadFile
 
 from app.core.cipher import Cipher
 from app.core.db import db_of
 from app.core.errors import Conflict, Invalid, Problem
 from app.core.forms import read_form
+from app.core.locks import Lock, try_lock
 from app.schema.idempotency import IdempotencyKey
 
 HEADER = "Idempotency-Key"
@@ -60,9 +61,8 @@ async def replay_or_claim(request: Request, principal: str) -> None:
         raise Invalid(errors=[wrong]) from None
     digest = hashlib.sha256(f"{principal}\n{key}".encode()).digest()
     asked = await _request_hash(request)
-    lock = int.from_bytes(digest[:8], "big", signed=True)
     db = await db_of(request)
-    if not await db.scalar(text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": lock}):
+    if not await try_lock(db, Lock.IDEMPOTENCY_KEY, digest):
         raise KeyInUse
     cipher: Cipher = request.app.state.cipher
     found = (await db.execute(select(IdempotencyKey).where(IdempotencyKey.digest == digest))).one_or_none()

@@ -20,9 +20,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.audit_log.entries import Actor, record
-from app.blind_index.keys import LOCK, PASSED_ALL, WrongIndexKey
+from app.blind_index.keys import PASSED_ALL, WrongIndexKey
 from app.core.cipher import Cipher
 from app.core.driver import application_name
+from app.core.locks import Lock, lock
 from app.core.settings import Settings
 from app.key_rotation.data_key import StillHeld
 from app.schema.admins import AdminInvitation
@@ -106,7 +107,7 @@ async def _begin(engine: AsyncEngine, cipher: Cipher, mine: str) -> None:
         others: int = (await db.execute(_OTHERS, {"mine": mine})).scalar_one()
         if others:
             raise NotEverywhere(others)
-        await db.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+        await lock(db, Lock.INDEX_KEY)
         begun = {"generation": cipher.generation + 1, "key_check": cipher.next_key_check, "moved_below": b""}
         await db.execute(insert(IndexRotation).values(begun).on_conflict_do_nothing())
         if await db.scalar(select(IndexRotation.key_check).where(_this(cipher))) != cipher.next_key_check:
@@ -123,7 +124,7 @@ async def _step(db: AsyncConnection, cipher: Cipher, size: int) -> bytes:
     await db.execute(text("SET LOCAL xuezu.reindexing = 'on'"))
     # The folder of totals compares standings with members in one snapshot: it is not to see half of a step.
     await db.execute(text("LOCK TABLE kept_days IN EXCLUSIVE MODE"))
-    await db.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+    await lock(db, Lock.INDEX_KEY)
     moved_below = (await db.execute(select(IndexRotation.moved_below).where(_this(cipher)))).scalar_one()
     if moved_below == PASSED_ALL:
         return moved_below

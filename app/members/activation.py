@@ -18,6 +18,7 @@ from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.core.db import on_constraint
 from app.core.errors import Unavailable
+from app.core.locks import Lock, lock
 from app.queue.jobs import Busy, Job, Payload, Worker, enqueue
 
 # Registering a phone and adding a row with it, at once, must not miss each other: both take the phone's lock before
@@ -26,7 +27,6 @@ from app.queue.jobs import Busy, Job, Payload, Worker, enqueue
 _HOLD_ACCOUNTS = text(
     "SELECT FROM users WHERE phone_index = ANY (:indexes) OR id = :account ORDER BY id FOR SHARE"
 ).bindparams(bindparam("indexes", type_=ARRAY(LargeBinary)), bindparam("account", type_=Uuid()))
-_LOCK_PHONE = text("SELECT pg_advisory_xact_lock(hashtextextended(encode(CAST(:phone_index AS bytea), 'hex'), 0))")
 
 NAMES_AGREE = "(u.verified_name IS NULL OR name_key(u.verified_name) = name_key(m.name))"
 
@@ -148,7 +148,7 @@ async def lock_accounts_and_phones(db: AsyncConnection, *phone_indexes: bytes, a
 async def lock_phones(db: AsyncConnection, *phone_indexes: bytes | None) -> None:
     """Only the phones; see `lock_accounts_and_phones`."""
     for index in sorted({index for index in phone_indexes if index is not None}):
-        await db.execute(_LOCK_PHONE, {"phone_index": index})
+        await lock(db, Lock.PHONE, index)
 
 
 async def activate_member(db: AsyncConnection, org_id: UUID, member_id: UUID) -> None:

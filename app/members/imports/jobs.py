@@ -17,6 +17,7 @@ from app.audit_log.entries import Actor, record
 from app.blind_index.keys import Indexing, lock_index_key
 from app.core.db import on_constraint
 from app.core.forms import anonymous_file
+from app.core.locks import Lock, try_lock
 from app.members import activation
 from app.members.imports import merge, staging
 from app.members.imports.errors import SheetRefused, TooManyNewUnits
@@ -211,9 +212,8 @@ async def _forget_file(db: AsyncConnection, org_id: UUID, import_id: UUID) -> No
 @asynccontextmanager
 async def _turn(engine: AsyncEngine, org_id: UUID) -> AsyncIterator[None]:
     """The org's turn: one of its imports at a time. Raises Busy where another has it."""
-    async with engine.begin() as held:
-        mine = "SELECT pg_try_advisory_xact_lock(hashtextextended('imports of ' || CAST(:org_id AS text), 0))"
-        if not await held.scalar(text(mine), {"org_id": str(org_id)}):
+    async with engine.begin() as db:
+        if not await try_lock(db, Lock.IMPORTS, org_id):
             raise Busy
         yield
 
