@@ -7,15 +7,16 @@ a service is never without one.
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import Any, Literal
+from datetime import datetime, timedelta
+from typing import Literal, NamedTuple
 
-from sqlalchemy import Row, and_, func, insert, or_, select, update
+from sqlalchemy import and_, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor, record
 from app.authz.scopes import SCOPES
 from app.core.cipher import hash_secret, new_secret
+from app.core.rows import fetch_rows
 from app.schema.auth import ClientSecret, OAuthClient, Session
 
 OVERLAP = timedelta(days=1)
@@ -38,6 +39,18 @@ class NewClient:
 
     client_id: str
     secret: str | None
+
+
+class ClientRow(NamedTuple):
+    """A client and the number of its live secrets."""
+
+    id: str
+    name: str
+    kind: str
+    scopes: list[str]
+    created_at: datetime
+    revoked_at: datetime | None
+    secrets: int
 
 
 async def create_client(
@@ -106,7 +119,7 @@ async def revoke_client(db: AsyncConnection, actor: Actor, client_id: str) -> No
     await record(db, actor, "client.revoked", subject=("client", None), after={"client": client_id})
 
 
-async def list_clients(db: AsyncConnection) -> Sequence[Row[Any]]:
+async def list_clients(db: AsyncConnection) -> Sequence[ClientRow]:
     """All clients with the number of their live secrets, the oldest first."""
     held = (
         select(func.count())
@@ -116,7 +129,7 @@ async def list_clients(db: AsyncConnection) -> Sequence[Row[Any]]:
     )
     columns = (OAuthClient.id, OAuthClient.name, OAuthClient.kind, OAuthClient.scopes, OAuthClient.created_at)
     statement = select(*columns, OAuthClient.revoked_at, held.label("secrets")).order_by(OAuthClient.created_at)
-    return (await db.execute(statement)).all()
+    return await fetch_rows(db, statement, ClientRow)
 
 
 async def _add_secret(db: AsyncConnection, client_id: str) -> str:

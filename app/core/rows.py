@@ -14,15 +14,17 @@ the columns that it knows by name.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, TypeVarTuple, overload
 
-from sqlalchemy import Executable
+from sqlalchemy import Executable, Row
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.selectable import TypedReturnsRows
 
 from app.core.errors import NotFound
 from app.core.schemas import Out
 
 R = TypeVar("R", bound="NamedTuple | Out")
+Ts = TypeVarTuple("Ts")
 
 
 def row_maker(row: type[R], columns: Iterable[str]) -> Callable[[Any], R]:
@@ -49,9 +51,22 @@ async def fetch_row(db: AsyncConnection, statement: Executable, row: type[R]) ->
     return None if found is None else make(found)
 
 
-async def one_or_404(db: AsyncConnection, statement: Executable, row: type[R]) -> R:
-    """The one row of a statement. Raises NotFound, MultipleResultsFound."""
-    found = await fetch_row(db, statement, row)
+@overload
+async def one_or_404(db: AsyncConnection, statement: TypedReturnsRows[*Ts]) -> Row[*Ts]: ...
+
+
+@overload
+async def one_or_404(db: AsyncConnection, statement: Executable, row: type[R]) -> R: ...
+
+
+async def one_or_404(
+    db: AsyncConnection, statement: Executable, row: type[R] | None = None
+) -> R | Row[*tuple[Any, ...]]:
+    """The one row of a statement, as SQLAlchemy types it unless `row` is given.
+
+    Raises NotFound, MultipleResultsFound.
+    """
+    found = (await db.execute(statement)).one_or_none() if row is None else await fetch_row(db, statement, row)
     if found is None:
         raise NotFound
     return found

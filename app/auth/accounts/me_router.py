@@ -1,6 +1,6 @@
 """One's own account, sessions and verifications."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request
@@ -79,11 +79,9 @@ async def create_verification(
         provider: AlipayProvider | None = request.app.state.alipay
         if provider is None:
             raise AlipayUnavailable
-        row, reference = await begin_alipay_verification(db, scope)
-        shown = VerificationOut.model_validate(row)
-        return shown.model_copy(update={"redirect_url": provider.redirect_url(reference)})
-    row = await submit_id_card(db, cipher, scope, VerifiedPerson(body.name, body.id_number))
-    return VerificationOut.model_validate(row)
+        started, reference = await begin_alipay_verification(db, scope)
+        return started.model_copy(update={"redirect_url": provider.redirect_url(reference)})
+    return await submit_id_card(db, cipher, scope, VerifiedPerson(body.name, body.id_number))
 
 
 @router.get("/v1/me/verifications", summary="My verifications")
@@ -118,7 +116,7 @@ async def read_verification(db: Db, scope: SignedIn, verification_id: Annotated[
         sign="The signature over all other fields.",
     ),
 )
-async def alipay_callback(request: Request, db: Db, cipher: CipherDep, form: PlainForm) -> dict[str, Any]:
+async def alipay_callback(request: Request, db: Db, cipher: CipherDep, form: PlainForm) -> dict[str, str]:
     """Signed by the provider; without its signature it is refused. Told twice, it counts once."""
     provider: AlipayProvider | None = request.app.state.alipay
     if provider is None:

@@ -10,12 +10,14 @@ from app.auth.verification.schemas import VerificationOut
 from app.auth.verification.verifications import COLUMNS
 from app.authz.access import UserScope
 from app.core.cipher import Cipher
-from app.core.errors import NotFound, Unauthorized
-from app.core.paging import Page, Paging
+from app.core.errors import Unauthorized
+from app.core.paging import Page, Paging, fetch_page
+from app.core.rows import one_or_404
 from app.schema.auth import OAuthClient, Session, User, Verification
 
 
 async def get_me(db: AsyncConnection, cipher: Cipher, scope: UserScope) -> MeOut:
+    """The user's account. Raises Unauthorized if it was closed since the request was authorized."""
     statement = select(
         User.id,
         User.phone_cipher,
@@ -40,6 +42,7 @@ async def get_me(db: AsyncConnection, cipher: Cipher, scope: UserScope) -> MeOut
 
 
 async def list_sessions(db: AsyncConnection, scope: UserScope, paging: Paging) -> Page[SessionOut]:
+    """A page of the user's live sessions, the newest first."""
     statement = (
         select(
             Session.id,
@@ -54,31 +57,19 @@ async def list_sessions(db: AsyncConnection, scope: UserScope, paging: Paging) -
         .where(Session.user_id == scope.user_id, Session.ended_at.is_(None), Session.expires_at > func.now())
         # As long unused as its tokens and its cookie last, it has lapsed as well.
         .where(Session.refreshed_at > func.now() - func.make_interval(0, 0, 0, 0, 0, 0, OAuthClient.refresh_seconds))
-        .order_by(Session.id.desc())
-        .limit(paging.limit + 1)
     )
-    if paging.after is not None:
-        statement = statement.where(Session.id < paging.after[0])
-    rows = (await db.execute(statement)).all()
-    return Page[SessionOut].of(rows, paging, lambda row: (row.id,), SessionOut)
+    return Page[SessionOut].from_slice(await fetch_page(db, statement, paging, Session.id.desc(), row=SessionOut))
 
 
 async def list_verifications(db: AsyncConnection, scope: UserScope, paging: Paging) -> Page[VerificationOut]:
-    statement = (
-        select(*COLUMNS)
-        .where(Verification.user_id == scope.user_id)
-        .order_by(Verification.id.desc())
-        .limit(paging.limit + 1)
+    """A page of the user's attempts to verify their name, the newest first."""
+    statement = select(*COLUMNS).where(Verification.user_id == scope.user_id)
+    return Page[VerificationOut].from_slice(
+        await fetch_page(db, statement, paging, Verification.id.desc(), row=VerificationOut)
     )
-    if paging.after is not None:
-        statement = statement.where(Verification.id < paging.after[0])
-    rows = (await db.execute(statement)).all()
-    return Page[VerificationOut].of(rows, paging, lambda row: (row.id,), VerificationOut)
 
 
 async def get_verification(db: AsyncConnection, scope: UserScope, verification_id: UUID) -> VerificationOut:
+    """One of the user's attempts. Raises NotFound."""
     statement = select(*COLUMNS).where(Verification.id == verification_id, Verification.user_id == scope.user_id)
-    row = (await db.execute(statement)).one_or_none()
-    if row is None:
-        raise NotFound
-    return VerificationOut.model_validate(row)
+    return await one_or_404(db, statement, VerificationOut)

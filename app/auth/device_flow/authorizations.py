@@ -11,11 +11,11 @@ Every step is one statement whose condition is the state before it: of many at o
 import json
 import secrets
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, case, exists, func, insert, literal, select, text, update
+from sqlalchemy import Update, case, exists, func, insert, literal, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor, record
@@ -28,6 +28,7 @@ from app.auth.sessions import TokenOut, start_session
 from app.authz.access import UserScope
 from app.core.cipher import hash_secret, new_secret
 from app.core.errors import NotFound, Problem
+from app.core.rows import fetch_row
 from app.schema.auth import DeviceAuthorization, OAuthClient, Session, User
 
 LIFETIME = timedelta(minutes=3)
@@ -76,6 +77,18 @@ async def start_device_authorization(db: AsyncConnection, actor: Actor, client: 
     return Started(authorization_id, device_code, user_code, int(LIFETIME.total_seconds()), INTERVAL)
 
 
+class ScanRow(NamedTuple):
+    """A device authorization as the phone that scanned it sees it."""
+
+    id: UUID
+    state: str
+    device: str | None
+    address: str | None
+    created_at: datetime
+    expires_at: datetime
+    client: str
+
+
 SCAN_COLUMNS = (
     DeviceAuthorization.id,
     DeviceAuthorization.state,
@@ -87,7 +100,7 @@ SCAN_COLUMNS = (
 )
 
 
-async def scan(db: AsyncConnection, scope: UserScope, code: str) -> Row[Any] | Problem:
+async def scan(db: AsyncConnection, scope: UserScope, code: str) -> ScanRow | Problem:
     """Bind a pending code to the scanning user and session. Scanned again by the same, it is told again.
 
     NotFound, CodeExpired and AlreadyScanned (by another) are given back, so that a guess commits and counts. Raises
@@ -109,7 +122,7 @@ async def scan(db: AsyncConnection, scope: UserScope, code: str) -> Row[Any] | P
     if row is not None:
         await _tell(db, row.id, "scanned", row.number)
         await record(db, scope.actor, "device_authorization.scanned", subject=("device_authorization", row.id))
-        return row
+        return ScanRow._make(row[:-1])
     again = select(
         *SCAN_COLUMNS,
         DeviceAuthorization.scanned_session_id,
@@ -122,7 +135,7 @@ async def scan(db: AsyncConnection, scope: UserScope, code: str) -> Row[Any] | P
         return await _refused(db, scope, "scan_refused", found.id, CodeExpired())
     if found.scanned_session_id != scope.session_id:
         return await _refused(db, scope, "scan_refused", found.id, AlreadyScanned())
-    return found
+    return ScanRow._make(found[:-2])
 
 
 async def approve(db: AsyncConnection, scope: UserScope, scan_id: UUID, number: int) -> Problem | None:
@@ -162,7 +175,7 @@ async def refuse(db: AsyncConnection, scope: UserScope, scan_id: UUID) -> Proble
     return None
 
 
-def _decide(scope: UserScope, scan_id: UUID) -> Any:
+def _decide(scope: UserScope, scan_id: UUID) -> Update:
     return (
         update(DeviceAuthorization)
         .where(DeviceAuthorization.id == scan_id, DeviceAuthorization.state == "scanned")
@@ -178,12 +191,12 @@ async def _why_undecidable(db: AsyncConnection, scope: UserScope, scan_id: UUID)
     return CodeExpired() if row.state == "scanned" else ScanDecided()
 
 
-async def find_scan(db: AsyncConnection, scope: UserScope, scan_id: UUID) -> Row[Any] | None:
-    """A scan by this very session; another's is not there."""
+async def find_scan(db: AsyncConnection, scope: UserScope, scan_id: UUID) -> ScanRow | None:
+    """A scan by this very session; None for that of another."""
     statement = select(*SCAN_COLUMNS).where(
         DeviceAuthorization.id == scan_id, DeviceAuthorization.scanned_session_id == scope.session_id
     )
-    return (await db.execute(statement)).one_or_none()
+    return await fetch_row(db, statement, ScanRow)
 
 
 async def _record_decision(db: AsyncConnection, scope: UserScope, scan_id: UUID, decision: str, **after: str) -> None:

@@ -1,14 +1,16 @@
 """The console's right to look at its own device authorization without sending its secret again."""
 
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
 
-from sqlalchemy import Integer, Row, case, cast, extract, func, select, update
+from sqlalchemy import Integer, case, cast, extract, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.auth.device_flow.authorizations import normal_user_code
 from app.core.cipher import hash_secret, new_secret
-from app.core.errors import NotFound
+from app.core.rows import fetch_row, one_or_404
 from app.schema.auth import DeviceAuthorization, User
 
 WAIT_COLUMNS = (
@@ -21,6 +23,26 @@ WAIT_COLUMNS = (
     case((DeviceAuthorization.state == "scanned", DeviceAuthorization.number)).label("match_number"),
     DeviceAuthorization.expires_at,
 )
+
+
+class WaitRow(NamedTuple):
+    """The state of a device authorization; the number only while it is scanned."""
+
+    id: UUID
+    state: str
+    match_number: int | None
+    expires_at: datetime
+
+
+class WaitingRow(NamedTuple):
+    """The same with its code and the verified name of the user who scanned it."""
+
+    id: UUID
+    state: str
+    match_number: int | None
+    expires_at: datetime
+    user_code: str
+    scanner: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,28 +74,23 @@ async def open_ticket(db: AsyncConnection, user_code: str, device_code: str) -> 
         .values(ticket_hash=hash_secret(ticket))
         .returning(DeviceAuthorization.user_code, left.label("expires_in"))
     )
-    row = (await db.execute(statement)).one_or_none()
-    if row is None:
-        raise NotFound
+    row = await one_or_404(db, statement)
     return OpenedTicket(ticket, row.user_code, row.expires_in)
 
 
-async def find_waiting(db: AsyncConnection, device_code: str) -> Row[Any] | None:
-    """What became of the authorization whose secret this is, and the verified name of who scanned it."""
+async def find_waiting(db: AsyncConnection, device_code: str) -> WaitingRow | None:
+    """The state of the authorization that has this secret."""
     scanner = select(User.verified_name).where(User.id == DeviceAuthorization.user_id).scalar_subquery()
     statement = select(*WAIT_COLUMNS, DeviceAuthorization.user_code, scanner.label("scanner")).where(
         DeviceAuthorization.device_code_hash == hash_secret(device_code)
     )
-    return (await db.execute(statement)).one_or_none()
+    return await fetch_row(db, statement, WaitingRow)
 
 
-async def find_by_ticket(db: AsyncConnection, user_code: str, ticket: str | None) -> Row[Any]:
+async def find_by_ticket(db: AsyncConnection, user_code: str, ticket: str | None) -> WaitRow:
     """The state of the authorization that the ticket is for. Raises NotFound."""
     statement = select(*WAIT_COLUMNS).where(
         DeviceAuthorization.user_code == normal_user_code(user_code),
         DeviceAuthorization.ticket_hash == hash_secret(ticket or ""),
     )
-    row = (await db.execute(statement)).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+    return await one_or_404(db, statement, WaitRow)

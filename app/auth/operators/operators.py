@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Row, delete, exists, func, select, update
+from sqlalchemy import delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,12 +17,22 @@ from app.auth.sessions import end_sessions
 from app.authz.access import OperatorScope
 from app.core.cipher import Cipher, hash_secret, new_secret
 from app.core.errors import NotFound
+from app.core.rows import fetch_rows
 from app.members.activation import activate_user
 from app.schema.auth import Operator, SecurityKey, User
 
 
 class NoSuchOperator(Exception):  # noqa: N818
     """Nobody with this phone is an operator."""
+
+
+class OperatorRow(NamedTuple):
+    """An operator and the number of their security keys."""
+
+    user_id: UUID
+    name: str
+    created_at: datetime
+    keys: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +75,15 @@ async def remove_operator(db: AsyncConnection, cipher: Cipher, actor: Actor, pho
     await record(db, actor, "operator.removed", subject=("user", removed))
 
 
-async def list_operators(db: AsyncConnection) -> Sequence[Row[Any]]:
-    """The operators of now, with the number of their keys."""
+async def list_operators(db: AsyncConnection) -> Sequence[OperatorRow]:
+    """The operators of now, the oldest first."""
     keys = select(func.count()).where(SecurityKey.user_id == Operator.user_id).scalar_subquery()
     statement = (
         select(Operator.user_id, Operator.name, Operator.created_at, keys.label("keys"))
         .where(Operator.removed_at.is_(None))
         .order_by(Operator.created_at)
     )
-    return (await db.execute(statement)).all()
+    return await fetch_rows(db, statement, OperatorRow)
 
 
 async def _remove_keys(db: AsyncConnection, user_id: UUID) -> int:

@@ -31,7 +31,8 @@ from app.authz.step_up import FRESH
 from app.core.cipher import hash_secret
 from app.core.db import on_constraint
 from app.core.errors import NotFound
-from app.core.paging import Page, Paging
+from app.core.paging import Page, Paging, fetch_page
+from app.core.rows import one_or_404
 from app.schema.auth import Operator, SecurityKey, SecurityKeyChallenge, Session, User
 
 CHALLENGE_LIFETIME = timedelta(minutes=5)
@@ -247,11 +248,9 @@ async def rename_key(db: AsyncConnection, scope: UserScope, key_id: UUID, name: 
         .values(name=name)
         .returning(*KEY_COLUMNS)
     )
-    row = (await db.execute(renamed)).one_or_none()
-    if row is None:
-        raise NotFound
+    key = await one_or_404(db, renamed, SecurityKeyOut)
     await record(db, scope.actor, "security_key.renamed", subject=("security_key", key_id), after={"name": name})
-    return SecurityKeyOut.model_validate(row)
+    return key
 
 
 async def remove_key(db: AsyncConnection, scope: UserScope, key_id: UUID) -> None:
@@ -265,13 +264,6 @@ async def remove_key(db: AsyncConnection, scope: UserScope, key_id: UUID) -> Non
 
 
 async def list_security_keys(db: AsyncConnection, scope: UserScope, paging: Paging) -> Page[SecurityKeyOut]:
-    statement = (
-        select(*KEY_COLUMNS)
-        .where(SecurityKey.user_id == scope.user_id)
-        .order_by(SecurityKey.id)
-        .limit(paging.limit + 1)
-    )
-    if paging.after is not None:
-        statement = statement.where(SecurityKey.id > paging.after[0])
-    rows = (await db.execute(statement)).all()
-    return Page[SecurityKeyOut].of(rows, paging, lambda row: (row.id,), SecurityKeyOut)
+    """A page of the user's keys, the oldest first."""
+    statement = select(*KEY_COLUMNS).where(SecurityKey.user_id == scope.user_id)
+    return Page[SecurityKeyOut].from_slice(await fetch_page(db, statement, paging, SecurityKey.id, row=SecurityKeyOut))

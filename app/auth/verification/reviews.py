@@ -15,7 +15,7 @@ from app.auth.verification.verifications import VerifiedPerson, reject, verify_u
 from app.authz.access import OperatorScope
 from app.core.cipher import Cipher
 from app.core.errors import NotFound, Problem
-from app.core.paging import Page, Paging
+from app.core.paging import Page, Paging, fetch_page
 from app.schema.auth import Verification
 
 OPEN = ("submitted", "under_review")
@@ -36,16 +36,8 @@ async def list_reviews(
     db: AsyncConnection, state: Literal["submitted", "under_review"], paging: Paging
 ) -> Page[ReviewItemOut]:
     """Verifications that wait for an operator, the oldest first; without names and numbers."""
-    statement = (
-        select(Verification.id, Verification.state, Verification.created_at)
-        .where(Verification.state == state)
-        .order_by(Verification.id)
-        .limit(paging.limit + 1)
-    )
-    if paging.after is not None:
-        statement = statement.where(Verification.id > paging.after[0])
-    rows = (await db.execute(statement)).all()
-    return Page[ReviewItemOut].of(rows, paging, lambda row: (row.id,), ReviewItemOut)
+    statement = select(Verification.id, Verification.state, Verification.created_at).where(Verification.state == state)
+    return Page[ReviewItemOut].from_slice(await fetch_page(db, statement, paging, Verification.id, row=ReviewItemOut))
 
 
 async def begin_review(db: AsyncConnection, cipher: Cipher, scope: OperatorScope, verification_id: UUID) -> Review:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Uuid, exists, func, insert, select, update
@@ -12,6 +11,7 @@ from app.audit_log.entries import Actor, record
 from app.auth.errors import AlreadyVerified, IdNumberTaken, VerificationOpen
 from app.auth.rate_limits import Limit, take
 from app.auth.verification.alipay import Consent
+from app.auth.verification.schemas import VerificationOut
 from app.authz.access import UserScope
 from app.blind_index.keys import Indexing, lock_index_key
 from app.core.cipher import Cipher, new_secret
@@ -49,8 +49,8 @@ async def _see_that_it_may_begin(db: AsyncConnection, scope: UserScope) -> None:
     await take(db, PER_USER, str(scope.user_id))
 
 
-async def begin_alipay_verification(db: AsyncConnection, scope: UserScope) -> tuple[Any, str]:
-    """A new attempt by Alipay: its row and the reference that the provider will name it by."""
+async def begin_alipay_verification(db: AsyncConnection, scope: UserScope) -> tuple[VerificationOut, str]:
+    """A new attempt by Alipay, and the reference by which the provider will name it."""
     await _see_that_it_may_begin(db, scope)
     reference = new_secret()
     values = {
@@ -62,10 +62,12 @@ async def begin_alipay_verification(db: AsyncConnection, scope: UserScope) -> tu
     }
     row = (await db.execute(insert(Verification).values(values).returning(*COLUMNS))).one()
     await record(db, scope.actor, "verification.started", subject=("verification", row.id), after={"method": "alipay"})
-    return row, reference
+    return VerificationOut.model_validate(row), reference
 
 
-async def submit_id_card(db: AsyncConnection, cipher: Cipher, scope: UserScope, person: VerifiedPerson) -> Any:
+async def submit_id_card(
+    db: AsyncConnection, cipher: Cipher, scope: UserScope, person: VerifiedPerson
+) -> VerificationOut:
     """Hand in name and ID number for an operator's review. One at a time; a card of another account is refused."""
     await _see_that_it_may_begin(db, scope)
     index = id_number_index(await lock_index_key(db, cipher), person.id_number)
@@ -87,7 +89,7 @@ async def submit_id_card(db: AsyncConnection, cipher: Cipher, scope: UserScope, 
     await record(
         db, scope.actor, "verification.submitted", subject=("verification", row.id), after={"method": "id-card"}
     )
-    return row
+    return VerificationOut.model_validate(row)
 
 
 async def complete_alipay_verification(db: AsyncConnection, cipher: Cipher, actor: Actor, consent: Consent) -> None:

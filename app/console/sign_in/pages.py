@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from app.auth.device_flow.authorizations import redeem_device_code
 from app.auth.device_flow.events import sign_in_events
-from app.auth.device_flow.tickets import find_waiting
+from app.auth.device_flow.tickets import WaitingRow, find_waiting
 from app.auth.oauth.protocol import Client, OAuthError, get_public_client
 from app.auth.oauth.token_requests import token_request
 from app.auth.sessions import TokenOut, end_session
@@ -103,7 +103,7 @@ async def carried(request: Request, client: Client, tokens: TokenOut) -> Carried
     )
 
 
-async def _waiting(request: Request, db: Db, user_code: str) -> Any:
+async def _waiting(request: Request, db: Db, user_code: str) -> WaitingRow:
     row = await find_waiting(db, secret_of(request, user_code))
     if row is None or row.user_code != user_code:
         raise NotFound
