@@ -1,15 +1,17 @@
 """Reads of an org's audit."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import CompoundSelect, case, func, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.core.paging import Paging
+from app.audit.schemas import AuditEntryOut
+from app.core.paging import Page, Paging, fetch_page
+from app.core.rows import fetch_rows
 from app.schema.audit import AuditEntry
 from app.schema.auth import User
 from app.schema.members import Member
@@ -32,8 +34,13 @@ class AuditFilter:
     until: datetime | None = None
 
 
-async def list_entries(db: AsyncConnection, org_id: UUID, asked: AuditFilter, paging: Paging) -> Sequence[Any]:
-    """A page of an org's entries, newest first: all columns and `user_name`."""
+class ActorRow(NamedTuple):
+    id: UUID
+    name: str
+
+
+async def list_entries(db: AsyncConnection, org_id: UUID, asked: AuditFilter, paging: Paging) -> Page[AuditEntryOut]:
+    """A page of an org's entries, the newest first."""
     statement = (
         select(
             *(column for column in AuditEntry.__table__.columns if column.key != "address"),
@@ -42,8 +49,6 @@ async def list_entries(db: AsyncConnection, org_id: UUID, asked: AuditFilter, pa
         )
         .outerjoin(User, User.id == AuditEntry.user_id)
         .where(AuditEntry.org_id == org_id)
-        .order_by(AuditEntry.id.desc())
-        .limit(paging.limit + 1)
     )
     if asked.action is not None:
         statement = statement.where(AuditEntry.action == asked.action)
@@ -56,9 +61,9 @@ async def list_entries(db: AsyncConnection, org_id: UUID, asked: AuditFilter, pa
         statement = statement.where(AuditEntry.at >= asked.since, AuditEntry.id >= _first_id(asked.since))
     if asked.until is not None:
         statement = statement.where(AuditEntry.at < asked.until, AuditEntry.id < _first_id(asked.until + _LONGEST))
-    if paging.after is not None:
-        statement = statement.where(AuditEntry.id < paging.after[0])
-    return (await db.execute(statement)).all()
+    return Page[AuditEntryOut].from_slice(
+        await fetch_page(db, statement, paging, AuditEntry.id.desc(), row=AuditEntryOut)
+    )
 
 
 def _first_id(at: datetime) -> UUID:
@@ -66,8 +71,8 @@ def _first_id(at: datetime) -> UUID:
     return UUID(int=max(int(at.timestamp() * 1000), 0) << 80)
 
 
-async def list_actors(db: AsyncConnection, org_id: UUID) -> Sequence[Any]:
-    """Who acted for the org lately: id and verified name, by name."""
+async def list_actors(db: AsyncConnection, org_id: UUID) -> list[ActorRow]:
+    """The verified users who acted for the org lately, by name."""
     lately = (
         select(AuditEntry.user_id)
         .where(AuditEntry.org_id == org_id)
@@ -80,7 +85,7 @@ async def list_actors(db: AsyncConnection, org_id: UUID) -> Sequence[Any]:
         .where(User.id.in_(select(lately.c.user_id)), User.verified_name.is_not(None))
         .order_by(User.verified_name, User.id)
     )
-    return (await db.execute(statement)).all()
+    return await fetch_rows(db, statement, ActorRow)
 
 
 async def read_names(db: AsyncConnection, org_id: UUID, ids: Collection[UUID]) -> dict[UUID, str]:

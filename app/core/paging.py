@@ -60,6 +60,12 @@ class Slice(Generic[T]):
     rows: list[T]
     next_cursor: str | None
 
+    @classmethod
+    def cut(cls, rows: Sequence[T], paging: "Paging", key: Callable[[T], tuple[object, ...]]) -> "Slice[T]":
+        """The page in the rows of a statement that had one row more than the page holds; `key` is a row's sort key."""
+        shown = list(rows[: paging.limit])
+        return cls(shown, encode_cursor(key(shown[-1])) if len(rows) > paging.limit else None)
+
     def map(self, make: Callable[[T], U]) -> "Slice[U]":
         return Slice([make(row) for row in self.rows], self.next_cursor)
 
@@ -94,7 +100,7 @@ async def fetch_page(
 def paginate(statement: Select[*Ts], paging: Paging, *keys: SortKey) -> Select[*Ts]:
     """The statement cut to one page: the rows after the cursor in the order of `keys`, one more than the page holds.
 
-    The additional row tells whether there is a next page; `fetch_page` does not show it.
+    The additional row tells whether there is a next page; `fetch_page` and `Slice.cut` take it off.
     """
     if paging.after is not None:
         columns = [_column(key) for key in keys]

@@ -8,11 +8,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
-from sqlalchemy import delete, func, insert, update
+from sqlalchemy import ColumnElement, delete, func, insert, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,6 +20,7 @@ from app.audit_log.entries import Actor, record
 from app.core.cipher import Cipher
 from app.core.db import constraint_of
 from app.core.locks import Lock, try_lock
+from app.core.rows import fetch_row
 from app.exports.kinds import Asked, ExportKind
 from app.exports.retention import KEPT
 from app.exports.sheets import MOST_ROWS, Outlet, draw
@@ -38,6 +39,16 @@ def export_job(kind: ExportKind) -> dict[str, Job]:
     return {kind.job: Job(partial(make_export, kind), give_up)}
 
 
+class _Begun(NamedTuple):
+    """What the job needs of its export."""
+
+    id: UUID
+    format: str
+    english: bool
+    question_cipher: bytes
+    created_by: UUID
+
+
 async def make_export(kind: ExportKind, worker: Worker, payload: Payload) -> None:
     """Make the file of an export that waits, or that a worker was killed over."""
     org_id, export_id = UUID(payload["org_id"]), UUID(payload["export_id"])
@@ -52,7 +63,7 @@ async def make_export(kind: ExportKind, worker: Worker, payload: Payload) -> Non
             await _make(kind, worker, Asked(db, worker.cipher, org_id, begun.english, question), begun)
 
 
-async def _make(kind: ExportKind, worker: Worker, asked: Asked, begun: Any) -> None:
+async def _make(kind: ExportKind, worker: Worker, asked: Asked, begun: _Begun) -> None:
     sheet = await kind.sheet(asked)
     if begun.format == "xlsx" and sheet.rows > MOST_ROWS:
         await _fail(worker, asked.org_id, begun.id, "too-many-rows")
@@ -121,8 +132,8 @@ async def _fail(worker: Worker, org_id: UUID, export_id: UUID, failure: str) -> 
             await _update(db, org_id, export_id, state="failed", failure=failure, finished_at=func.now())
 
 
-async def _advance(worker: Worker, org_id: UUID, export_id: UUID, **values: Any) -> Any | None:
-    """Set columns of an export that is not over; gives it, or None where it is over or gone."""
+async def _advance(worker: Worker, org_id: UUID, export_id: UUID, **values: Any) -> _Begun | None:
+    """Set columns of an export that is not over. Returns it, or None if it is over or gone."""
     async with worker.engine.begin() as db:
         statement = (
             update(Export)
@@ -130,7 +141,7 @@ async def _advance(worker: Worker, org_id: UUID, export_id: UUID, **values: Any)
             .values(**values)
             .returning(Export.id, Export.format, Export.english, Export.question_cipher, Export.created_by)
         )
-        return (await db.execute(statement)).one_or_none()
+        return await fetch_row(db, statement, _Begun)
 
 
 async def _go_on(worker: Worker, org_id: UUID, export_id: UUID, **values: Any) -> None:
@@ -144,7 +155,7 @@ async def _update(db: AsyncConnection, org_id: UUID, export_id: UUID, **values: 
         raise Deleted
 
 
-def _of(org_id: UUID, export_id: UUID) -> tuple[Any, ...]:
+def _of(org_id: UUID, export_id: UUID) -> tuple[ColumnElement[bool], ...]:
     return (ExportPart.org_id == org_id, ExportPart.export_id == export_id)
 
 

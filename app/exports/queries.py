@@ -1,7 +1,8 @@
 """Reads of exports: each is its asker's alone, for as long as they may see what it holds."""
 
 from collections.abc import AsyncIterator
-from typing import Any
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select
@@ -11,8 +12,8 @@ from app.authz.access import OrgScope
 from app.authz.permissions import held_by
 from app.core.calendar import SHANGHAI
 from app.core.cipher import Cipher
-from app.core.errors import NotFound
-from app.core.paging import Page, Paging
+from app.core.paging import Page, Paging, fetch_page
+from app.core.rows import one_or_404
 from app.exports.errors import ExportExpired, ExportNotReady
 from app.exports.schemas import ExportOut
 from app.schema.exports import Export, ExportPart
@@ -30,7 +31,24 @@ _COLUMNS = (
     Export.created_at,
     Export.finished_at,
     Export.expires_at,
+    (Export.expires_at <= func.now()).label("expired"),
 )
+
+
+class _ExportRow(NamedTuple):
+    org_id: UUID
+    id: UUID
+    kind: str
+    format: str
+    state: str
+    failure: str | None
+    rows_total: int | None
+    rows_done: int
+    size: int | None
+    created_at: datetime
+    finished_at: datetime | None
+    expires_at: datetime
+    expired: bool
 
 
 def mine(scope: OrgScope) -> tuple[ColumnElement[bool], ...]:
@@ -45,19 +63,13 @@ def mine(scope: OrgScope) -> tuple[ColumnElement[bool], ...]:
 async def list_exports(db: AsyncConnection, scope: OrgScope, paging: Paging) -> Page[ExportOut]:
     """A page of the caller's exports, newest first."""
     statement = select(*_COLUMNS).where(*mine(scope), Export.expires_at > func.now())
-    if paging.after is not None:
-        statement = statement.where(Export.id < paging.after[0])
-    rows = (await db.execute(statement.order_by(Export.id.desc()).limit(paging.limit + 1))).all()
-    page = Page[Any].of(rows, paging, lambda row: (row.id,), object)
-    return Page[ExportOut](items=[_export_out(row) for row in page.items], next_cursor=page.next_cursor)
+    found = await fetch_page(db, statement, paging, Export.id.desc(), row=_ExportRow)
+    return Page[ExportOut].from_slice(found.map(_export_out))
 
 
 async def get_export(db: AsyncConnection, scope: OrgScope, export_id: UUID) -> ExportOut:
     """One of the caller's exports. Raises NotFound, ExportExpired."""
-    statement = select(*_COLUMNS, (Export.expires_at <= func.now()).label("expired"))
-    row = (await db.execute(statement.where(*mine(scope), Export.id == export_id))).one_or_none()
-    if row is None:
-        raise NotFound
+    row = await one_or_404(db, select(*_COLUMNS).where(*mine(scope), Export.id == export_id), _ExportRow)
     if row.expired:
         raise ExportExpired
     return _export_out(row)
@@ -85,11 +97,7 @@ async def stream_content(engine: AsyncEngine, cipher: Cipher, org_id: UUID, expo
         number += 1
 
 
-def _export_out(row: Any) -> ExportOut:
+def _export_out(row: _ExportRow) -> ExportOut:
     day = row.created_at.astimezone(SHANGHAI)
-    done = row.state == "done"
-    return ExportOut(
-        file_name=f"{row.kind}-{day:%Y%m%d}.{row.format}",
-        content=f"/v1/orgs/{row.org_id}/exports/{row.id}/content" if done else None,
-        **{column.key: getattr(row, column.key) for column in _COLUMNS if column.key != "org_id"},
-    )
+    content = f"/v1/orgs/{row.org_id}/exports/{row.id}/content" if row.state == "done" else None
+    return ExportOut(file_name=f"{row.kind}-{day:%Y%m%d}.{row.format}", content=content, **row._asdict())

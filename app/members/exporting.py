@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,7 +16,7 @@ from app.exports.kinds import Asked, Cell, Column, ExportKind, Sheet
 from app.exports.operations import create_export
 from app.exports.schemas import ExportOut
 from app.members import queries
-from app.members.queries import MemberFilter
+from app.members.queries import MemberFilter, MemberRow
 from app.members.schemas import InactiveReason, MemberExportCreate
 
 BATCH = 1000
@@ -73,11 +72,11 @@ async def _sheet(asked: Asked) -> Sheet:
     return Sheet("成员", "Members", _COLUMNS, rows, batches())
 
 
-def _rows(asked: Asked, people: Sequence[Any], paths: dict[UUID, str], whole: bool) -> list[list[Cell]]:
+def _rows(asked: Asked, people: Sequence[MemberRow], paths: dict[UUID, str], whole: bool) -> list[list[Cell]]:
     return [_row(asked, person, paths, whole) for person in people]
 
 
-def _row(asked: Asked, person: Any, paths: dict[UUID, str], whole: bool) -> list[Cell]:
+def _row(asked: Asked, person: MemberRow, paths: dict[UUID, str], whole: bool) -> list[Cell]:
     phone = asked.cipher.decrypt_text(person.phone_cipher, person.id)
     units = sorted(paths.get(UUID(unit["id"]), unit["name"]) for unit in person.units)
     if person.at_org:
@@ -88,7 +87,7 @@ def _row(asked: Asked, person: Any, paths: dict[UUID, str], whole: bool) -> list
         ";".join(units),
         (_YES if person.party else _NO)[asked.english],
         (_ACTIVE if person.active else _INACTIVE)[asked.english],
-        None if person.inactive_reason is None else _REASONS[person.inactive_reason][asked.english],
+        None if person.inactive_reason is None else _REASONS[InactiveReason(person.inactive_reason)][asked.english],
         (_YES if person.verified else _NO)[asked.english],
         person.created_at.astimezone(SHANGHAI).date(),
     ]

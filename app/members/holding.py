@@ -1,32 +1,49 @@
 """What the writes of a person's row begin and end with: the row is held, an admin's is not taken away, its version."""
 
-from typing import Any
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from sqlalchemy import and_, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.core.errors import NotFound
 from app.core.etags import require_version
+from app.core.rows import one_or_404
 from app.members.errors import MemberIsAdmin
 from app.schema.admins import OrgAdmin
 from app.schema.auth import User
 from app.schema.members import Member
 
 
-async def lock_member(db: AsyncConnection, org_id: UUID, member_id: UUID, version: int | None) -> Any:
-    """The live row, held until the transaction ends. Raises NotFound, EditedMeanwhile."""
-    row = (
-        await db.execute(
-            select(Member.name, Member.party, Member.user_id, Member.phone_index, Member.phone_cipher, Member.version)
-            .where(Member.org_id == org_id, Member.id == member_id, Member.removed_at.is_(None))
-            .with_for_update()
-        )
-    ).one_or_none()
-    if row is None:
-        raise NotFound
-    require_version(row.version, version)
-    return row
+class LockedMember(NamedTuple):
+    """What a row was when it was locked."""
+
+    name: str
+    party: bool
+    user_id: UUID | None
+    phone_index: bytes
+    phone_cipher: bytes
+    version: int
+
+
+class Identified(Protocol):
+    """A row by which the account behind it is found."""
+
+    @property
+    def user_id(self) -> UUID | None: ...
+    @property
+    def phone_index(self) -> bytes: ...
+
+
+async def lock_member(db: AsyncConnection, org_id: UUID, member_id: UUID, version: int | None) -> LockedMember:
+    """Lock the live row until the transaction ends. Raises NotFound, EditedMeanwhile."""
+    statement = (
+        select(Member.name, Member.party, Member.user_id, Member.phone_index, Member.phone_cipher, Member.version)
+        .where(Member.org_id == org_id, Member.id == member_id, Member.removed_at.is_(None))
+        .with_for_update()
+    )
+    member = await one_or_404(db, statement, LockedMember)
+    require_version(member.version, version)
+    return member
 
 
 async def touch(db: AsyncConnection, org_id: UUID, member_id: UUID) -> None:
@@ -36,7 +53,7 @@ async def touch(db: AsyncConnection, org_id: UUID, member_id: UUID) -> None:
     )
 
 
-async def is_admin(db: AsyncConnection, org_id: UUID, member: Any) -> bool:
+async def is_admin(db: AsyncConnection, org_id: UUID, member: Identified) -> bool:
     """Whether the row is that of an admin of the org: the account behind it is one, or who holds its phone and stands
     behind no other row.
 
@@ -48,7 +65,7 @@ async def is_admin(db: AsyncConnection, org_id: UUID, member: Any) -> bool:
     return bool(await db.scalar(select(admin)))
 
 
-async def refuse_admin(db: AsyncConnection, org_id: UUID, member: Any) -> None:
+async def refuse_admin(db: AsyncConnection, org_id: UUID, member: Identified) -> None:
     """Raise MemberIsAdmin where it is."""
     if await is_admin(db, org_id, member):
         raise MemberIsAdmin

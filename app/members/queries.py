@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from functools import partial
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -27,9 +29,9 @@ from sqlalchemy.orm import aliased
 
 from app.blind_index.keys import last4_parts
 from app.core.cipher import Cipher
-from app.core.errors import NotFound
-from app.core.paging import Page, Paging
+from app.core.paging import Page, Paging, fetch_page, paginate
 from app.core.phones import mask
+from app.core.rows import fetch_row, fetch_rows, one_or_404
 from app.core.search import name_matches
 from app.hierarchy import tree
 from app.members.schemas import InactiveReason, MemberOut
@@ -55,8 +57,25 @@ class MemberFilter:
     verified: bool | None = None
 
 
+class MemberRow(NamedTuple):
+    """A person's row in the directory, their phone encrypted; `units` are objects of `id` and `name`."""
+
+    id: UUID
+    name: str
+    phone_cipher: bytes
+    party: bool
+    version: int
+    created_at: datetime
+    active: bool
+    inactive_reason: str | None
+    link_request_id: UUID | None
+    verified: bool
+    units: list[dict[str, str]]
+    at_org: bool
+
+
 def _members(org_id: UUID) -> Select[Any]:
-    """The org's live rows as `member_out` wants them."""
+    """The org's live rows, as MemberRow has them."""
     standing = and_(Place.org_id == Member.org_id, Place.member_id == Member.id, Place.until.is_(None))
     unit = func.jsonb_build_object("id", Unit.id, "name", Unit.name)
     units = (
@@ -125,39 +144,33 @@ def _link_request() -> ScalarSelect[Any]:
     )
 
 
-def member_out(cipher: Cipher, row: Any) -> MemberOut:
-    """A row of `_members` with its phone masked."""
-    return MemberOut(**{**row._mapping, "phone": mask(cipher.decrypt_text(row.phone_cipher, row.id))})
+def _member_out(cipher: Cipher, row: MemberRow) -> MemberOut:
+    """The row with its phone masked."""
+    return MemberOut(**row._asdict(), phone=mask(cipher.decrypt_text(row.phone_cipher, row.id)))
 
 
 async def list_members(
     db: AsyncConnection, cipher: Cipher, org_id: UUID, wanted: MemberFilter, paging: Paging
 ) -> Page[MemberOut]:
     """A page of the org's people, in the order in which they were added."""
-    statement = _members(org_id).order_by(Member.id).limit(paging.limit + 1)
-    if paging.after is not None:
-        statement = statement.where(Member.id > paging.after[0])
+    statement = _members(org_id)
     if wanted.unit_id is not None and wanted == MemberFilter(unit_id=wanted.unit_id, units_below=True):
         statement = statement.where(Member.id.in_(_first_below(org_id, wanted.unit_id, paging)))
     else:
         statement = statement.where(*_conditions(cipher, org_id, wanted))
-    rows = (await db.execute(statement)).all()
-    page = Page[Any].of(rows, paging, lambda row: (row.id,), object)
-    return Page[MemberOut](
-        items=[member_out(cipher, row) for row in page.items],
-        next_cursor=page.next_cursor,
-    )
+    found = await fetch_page(db, statement, paging, Member.id, row=MemberRow)
+    return Page[MemberOut].from_slice(found.map(partial(_member_out, cipher)))
 
 
 async def stream_members(
     db: AsyncConnection, cipher: Cipher, org_id: UUID, wanted: MemberFilter, batch: int
-) -> AsyncIterator[Sequence[Any]]:
-    """All the people asked for, some at a time, as rows of `_members` with their phones encrypted."""
+) -> AsyncIterator[list[MemberRow]]:
+    """All the people that the filter finds, in batches, with their phones encrypted."""
     statement = _members(org_id).where(*_conditions(cipher, org_id, wanted)).order_by(Member.id).limit(batch)
-    rows: Sequence[Any] = (await db.execute(statement)).all()
+    rows = await fetch_rows(db, statement, MemberRow)
     while rows:
         yield rows
-        rows = (await db.execute(statement.where(Member.id > rows[-1].id))).all()
+        rows = await fetch_rows(db, statement.where(Member.id > rows[-1].id), MemberRow)
 
 
 async def count_members(
@@ -179,11 +192,8 @@ async def count_members(
 
 
 async def get_member(db: AsyncConnection, cipher: Cipher, org_id: UUID, member_id: UUID) -> MemberOut:
-    """One of the org's people; NotFound where they are not."""
-    row = (await db.execute(_members(org_id).where(Member.id == member_id))).one_or_none()
-    if row is None:
-        raise NotFound
-    return member_out(cipher, row)
+    """One of the org's people. Raises NotFound."""
+    return _member_out(cipher, await one_or_404(db, _members(org_id).where(Member.id == member_id), MemberRow))
 
 
 async def list_members_by_id(
@@ -191,14 +201,15 @@ async def list_members_by_id(
 ) -> dict[UUID, MemberOut]:
     """These of the org's people, by id."""
     wanted = Member.id == func.any(bindparam("member_ids", list(member_ids), type_=ARRAY(Uuid)))
-    return {row.id: member_out(cipher, row) for row in (await db.execute(_members(org_id).where(wanted))).all()}
+    rows = await fetch_rows(db, _members(org_id).where(wanted), MemberRow)
+    return {row.id: _member_out(cipher, row) for row in rows}
 
 
 async def find_member_by_phone(
     db: AsyncConnection, cipher: Cipher, org_id: UUID, phone_index: bytes
 ) -> MemberOut | None:
-    row = (await db.execute(_members(org_id).where(Member.phone_index == phone_index))).one_or_none()
-    return None if row is None else member_out(cipher, row)
+    row = await fetch_row(db, _members(org_id).where(Member.phone_index == phone_index), MemberRow)
+    return None if row is None else _member_out(cipher, row)
 
 
 async def list_unit_paths(db: AsyncConnection, org_id: UUID) -> list[str]:
@@ -257,9 +268,7 @@ def _first_below(org_id: UUID, unit_id: UUID, paging: Paging) -> Select[UUID]:
     """The page's people of a unit and those under it: of each unit as many as the page could take, and the first of
     all these. So it costs the same however many people the org has, and however many of them stand there."""
     units = tree.units_below(org_id, unit_id)
-    standing = select(Place.member_id).where(Place.org_id == org_id, Place.unit_id == units.c.id, Place.until.is_(None))
-    if paging.after is not None:
-        standing = standing.where(Place.member_id > paging.after[0])
-    some = standing.order_by(Place.member_id).limit(paging.limit + 1).lateral("some")
+    placed = select(Place.member_id).where(Place.org_id == org_id, Place.unit_id == units.c.id, Place.until.is_(None))
+    some = paginate(placed, paging, Place.member_id).lateral("some")
     first = select(some.c.member_id).select_from(units).join(some, true()).distinct()
-    return first.order_by(some.c.member_id).limit(paging.limit + 1)
+    return paginate(first, paging, some.c.member_id)

@@ -1,7 +1,7 @@
 """Bringing a removed person back within thirty days: the row, where they stood, and the account if still theirs."""
 
-from collections.abc import Sequence
-from typing import Any
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import func, literal_column, select, text, update
@@ -12,9 +12,9 @@ from app.authz.access import OrgScope
 from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.core.db import on_constraint
-from app.core.errors import NotFound
-from app.core.paging import Page, Paging
+from app.core.paging import Page, Paging, fetch_page
 from app.core.phones import mask
+from app.core.rows import one_or_404
 from app.members import queries
 from app.members.activation import activate_member, lock_accounts_and_phones
 from app.members.errors import PhoneExists
@@ -39,30 +39,27 @@ ON CONFLICT DO NOTHING
 """)
 
 
+class _RemovedRow(NamedTuple):
+    id: UUID
+    name: str
+    phone_cipher: bytes
+    removed_at: datetime
+
+
 async def list_removed_members(
     db: AsyncConnection, cipher: Cipher, org_id: UUID, paging: Paging
 ) -> Page[RemovedMemberOut]:
     """A page of the people who were removed and can still be brought back."""
-    statement = (
-        select(Member.id, Member.name, Member.phone_cipher, Member.removed_at)
-        .where(Member.org_id == org_id, _RECENTLY)
-        .order_by(Member.id)
-        .limit(paging.limit + 1)
+    statement = select(Member.id, Member.name, Member.phone_cipher, Member.removed_at).where(
+        Member.org_id == org_id, _RECENTLY
     )
-    if paging.after is not None:
-        statement = statement.where(Member.id > paging.after[0])
-    rows: Sequence[Any] = (await db.execute(statement)).all()
-    page = Page[Any].of(rows, paging, lambda row: (row.id,), object)
-    items = [
-        RemovedMemberOut(
-            id=row.id,
-            name=row.name,
-            phone=mask(cipher.decrypt_text(row.phone_cipher, row.id)),
-            removed_at=row.removed_at,
-        )
-        for row in page.items
-    ]
-    return Page[RemovedMemberOut](items=items, next_cursor=page.next_cursor)
+
+    def shown(row: _RemovedRow) -> RemovedMemberOut:
+        phone = mask(cipher.decrypt_text(row.phone_cipher, row.id))
+        return RemovedMemberOut(id=row.id, name=row.name, phone=phone, removed_at=row.removed_at)
+
+    found = await fetch_page(db, statement, paging, Member.id, row=_RemovedRow)
+    return Page[RemovedMemberOut].from_slice(found.map(shown))
 
 
 async def restore_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, member_id: UUID) -> MemberOut:
@@ -75,15 +72,12 @@ async def restore_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, m
     index = await db.scalar(select(Member.phone_index).where(Member.org_id == scope.org_id, Member.id == member_id))
     if index is not None:
         await lock_accounts_and_phones(db, index)
-    removed = (
-        await db.execute(
-            select(Member.name, Member.removed_at)
-            .where(Member.org_id == scope.org_id, Member.id == member_id, _RECENTLY)
-            .with_for_update()
-        )
-    ).one_or_none()
-    if removed is None:
-        raise NotFound
+    removed = await one_or_404(
+        db,
+        select(Member.name, Member.removed_at)
+        .where(Member.org_id == scope.org_id, Member.id == member_id, _RECENTLY)
+        .with_for_update(),
+    )
     with on_constraint(("members_org_id_phone_index_key", PhoneExists)):
         await db.execute(
             update(Member)

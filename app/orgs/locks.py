@@ -7,7 +7,7 @@ that such operations run beside each other and beside an import.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import exists, select
@@ -16,25 +16,39 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.authz.access import OrgScope
 from app.authz.errors import OrgClosed
 from app.core.errors import Forbidden
+from app.core.rows import fetch_rows
 from app.schema.admins import OrgAdmin
 from app.schema.orgs import Org
+
+
+class LockedOrg(NamedTuple):
+    """What an org was when its row was locked."""
+
+    id: UUID
+    name: str
+    region_code: str
+    kind: str
+    status: str
+    version: int
+    main_admin_id: UUID
+
 
 _COLUMNS = (Org.id, Org.name, Org.region_code, Org.kind, Org.status, Org.version, Org.main_admin_id)
 
 
-async def lock_orgs(db: AsyncConnection, *org_ids: UUID, exclusive: bool = False) -> Mapping[UUID, Any]:
+async def lock_orgs(db: AsyncConnection, *org_ids: UUID, exclusive: bool = False) -> Mapping[UUID, LockedOrg]:
     """Lock the rows of these orgs, in the order of their ids, until the transaction ends. Returns them by id.
 
     FOR NO KEY UPDATE, which lets transactions with `lock_org_shared` go on. `exclusive` is FOR UPDATE, which waits for
     them too: for closing an org and for changing who its admins are.
     """
     locked = select(*_COLUMNS).where(Org.id.in_(org_ids)).order_by(Org.id).with_for_update(key_share=not exclusive)
-    return {row.id: row for row in (await db.execute(locked)).all()}
+    return {org.id: org for org in await fetch_rows(db, locked, LockedOrg)}
 
 
 async def lock_orgs_for_edit(
     db: AsyncConnection, scope: OrgScope, *others: UUID, main_admin: bool = False, exclusive: bool = False
-) -> Mapping[UUID, Any]:
+) -> Mapping[UUID, LockedOrg]:
     """Lock the scope's org and others as `lock_orgs` does, and check again that all are open and that the caller is an
     admin (`main_admin`: the main admin) of the scope's org: both may have changed since the request was authorized.
 

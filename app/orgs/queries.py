@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -15,7 +15,6 @@ from sqlalchemy import (
     literal,
     or_,
     select,
-    tuple_,
     union,
     union_all,
 )
@@ -24,11 +23,12 @@ from sqlalchemy.orm import aliased
 
 from app.authz.access import OrgCard
 from app.authz.caller import CARD
-from app.core.errors import NotFound
-from app.core.paging import Paging
+from app.core.paging import Page, Paging, Slice, fetch_page, paginate
+from app.core.rows import fetch_rows, one_or_404
 from app.core.search import Spelling, name_matches
 from app.hierarchy import tree
 from app.orgs.regions import NATION
+from app.orgs.unit_schemas import UnitOut
 from app.schema.admins import OrgAdmin
 from app.schema.certification import Certification
 from app.schema.members import Member
@@ -60,8 +60,19 @@ async def list_administered_regions(db: AsyncConnection, user_id: UUID) -> Seque
     return (await db.scalars(statement)).all()
 
 
-async def list_my_orgs(db: AsyncConnection, user_id: UUID) -> Sequence[Any]:
-    """The orgs a user administers or is a live member of, each with what the user is there; oldest first."""
+class MyOrgRow(NamedTuple):
+    """An org, and what a user is there: `main_admin`, `admin`, `member`."""
+
+    id: UUID
+    name: str
+    kind: str
+    status: str
+    region_code: str
+    roles: list[str]
+
+
+async def list_my_orgs(db: AsyncConnection, user_id: UUID) -> list[MyOrgRow]:
+    """The orgs that a user administers or is a live member of, the oldest first."""
     standing = union_all(
         # By the admin's row: of all orgs nobody knows by an index whose main admin somebody is.
         select(OrgAdmin.org_id.label("org_id"), literal("main_admin").label("role"))
@@ -76,7 +87,7 @@ async def list_my_orgs(db: AsyncConnection, user_id: UUID) -> Sequence[Any]:
         .group_by(Org.id)
         .order_by(Org.id)
     )
-    return (await db.execute(statement)).all()
+    return await fetch_rows(db, statement, MyOrgRow)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +109,19 @@ _Superior = aliased(Org, name="superior")
 _OF_THE_PARTY = Spelling("zhonggong", "zg")
 
 
-async def search_orgs(db: AsyncConnection, user_id: UUID, wanted: OrgFilter, paging: Paging) -> Sequence[Any]:
+class OrgFoundRow(NamedTuple):
+    """An org and its superior."""
+
+    id: UUID
+    name: str
+    kind: str
+    status: str
+    region_code: str
+    superior_id: UUID | None
+    superior_name: str | None
+
+
+async def search_orgs(db: AsyncConnection, user_id: UUID, wanted: OrgFilter, paging: Paging) -> Slice[OrgFoundRow]:
     """A page of the orgs that the user may see, by name: those they administer with all below, and those they are
     a member of. Nobody finds another."""
     administered = select(OrgAdmin.org_id).where(OrgAdmin.user_id == user_id)
@@ -115,10 +138,7 @@ async def search_orgs(db: AsyncConnection, user_id: UUID, wanted: OrgFilter, pag
         matching = Org.__table__
         listed = select(matching.c.id, matching.c.name).where(*_conditions(wanted))
         listed = listed.where(or_(tree.is_under_one_of(Org, administered), matching.c.id.in_(mine)))
-    key = (matching.c.name, matching.c.id)
-    if paging.after is not None:
-        listed = listed.where(tuple_(*key) > tuple_(*map(literal, paging.after)))
-    page = listed.order_by(*key).limit(paging.limit + 1).subquery("page")
+    page = paginate(listed, paging, matching.c.name, matching.c.id).subquery("page")
     edge = aliased(Certification)
     statement = (
         select(
@@ -135,7 +155,7 @@ async def search_orgs(db: AsyncConnection, user_id: UUID, wanted: OrgFilter, pag
         .outerjoin(_Superior, _Superior.id == edge.superior_id)
         .order_by(page.c.name, page.c.id)
     )
-    return (await db.execute(statement)).all()
+    return Slice.cut(await fetch_rows(db, statement, OrgFoundRow), paging, lambda org: (org.name, org.id))
 
 
 def name_has(wanted: str) -> ColumnElement[bool]:
@@ -174,25 +194,17 @@ def _lies_in(region_code: str) -> ColumnElement[bool]:
     return (Org.region_code >= begin) & (Org.region_code < begin + ":")  # the character after 9
 
 
-async def list_units(db: AsyncConnection, org_id: UUID, paging: Paging) -> Sequence[Any]:
+async def list_units(db: AsyncConnection, org_id: UUID, paging: Paging) -> Page[UnitOut]:
     """A page of the org's units with their paths, each before the units under it, siblings by position."""
     paths = tree.unit_paths(org_id)
-    statement = (
-        select(*_UNIT_COLUMNS, paths.c.path, paths.c.sort)
-        .join(paths, paths.c.id == Unit.id)
-        .where(Unit.org_id == org_id)
-        .order_by(paths.c.sort, Unit.id)
-        .limit(paging.limit + 1)
-    )
-    if paging.after is not None:
-        statement = statement.where(tuple_(paths.c.sort, Unit.id) > tuple_(*map(literal, paging.after)))
-    return (await db.execute(statement)).all()
+    statement = select(*_UNIT_COLUMNS, paths.c.path).join(paths, paths.c.id == Unit.id).where(Unit.org_id == org_id)
+    return Page[UnitOut].from_slice(await fetch_page(db, statement, paging, paths.c.sort, Unit.id, row=UnitOut))
 
 
 _UNIT_COLUMNS = (Unit.id, Unit.parent_id, Unit.name, Unit.kind, Unit.position, Unit.version)
 
 
-async def get_unit(db: AsyncConnection, org_id: UUID, unit_id: UUID) -> Any:
+async def get_unit(db: AsyncConnection, org_id: UUID, unit_id: UUID) -> UnitOut:
     """A live unit of the org with its path. Raises NotFound."""
     paths = tree.unit_paths(org_id)
     statement = (
@@ -200,7 +212,4 @@ async def get_unit(db: AsyncConnection, org_id: UUID, unit_id: UUID) -> Any:
         .join(paths, paths.c.id == Unit.id)
         .where(Unit.org_id == org_id, Unit.id == unit_id)
     )
-    row = (await db.execute(statement)).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+    return await one_or_404(db, statement, UnitOut)

@@ -16,7 +16,7 @@ from app.orgs import names, queries
 from app.orgs.advice import advice_out, name_advice
 from app.orgs.errors import UnknownRegion
 from app.orgs.names import Kind
-from app.orgs.queries import OrgFilter
+from app.orgs.queries import OrgFilter, OrgFoundRow
 from app.orgs.regions import NATION, find_region, level_of, list_regions_under, path_of, search_regions
 from app.orgs.schemas import (
     MyOrgOut,
@@ -84,14 +84,14 @@ async def search_orgs(
 ) -> Page[OrgFoundOut]:
     """Find orgs by name, pinyin, initials or region, among those the caller may see: their own, those they administer,
     and all orgs below these. By name."""
-    rows = await queries.search_orgs(db, user.user_id, wanted, paging)
-    shown = [
-        OrgFoundOut.model_validate(
-            dict(row._mapping) | {"region": path_of(row.region_code), "level": level_of(row.region_code)}
-        )
-        for row in rows
-    ]
-    return Page[OrgFoundOut].of(shown, paging, lambda org: (org.name, org.id), OrgFoundOut)
+    found = await queries.search_orgs(db, user.user_id, wanted, paging)
+    return Page[OrgFoundOut].from_slice(found.map(_org_found))
+
+
+def _org_found(org: OrgFoundRow) -> OrgFoundOut:
+    return OrgFoundOut.model_validate(
+        org._asdict() | {"region": path_of(org.region_code), "level": level_of(org.region_code)}
+    )
 
 
 @router.get("/orgs/{org_id}", tags=["orgs"])

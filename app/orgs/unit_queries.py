@@ -1,21 +1,43 @@
 """Reads of the units of one org level by level, for whoever opens its tree a branch at a time."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import exists, func, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
+from app.core.rows import fetch_rows
 from app.hierarchy import tree
 from app.schema.orgs import Unit
 
 _Below = aliased(Unit, name="below")
 
 
-async def list_child_units(db: AsyncConnection, org_id: UUID, parent_id: UUID | None, limit: int) -> Sequence[Any]:
-    """The units directly under one (None: under the org itself) by position, each with whether units are under it."""
+class ChildUnitRow(NamedTuple):
+    """A unit, and whether there are units under it."""
+
+    id: UUID
+    parent_id: UUID | None
+    name: str
+    kind: str
+    version: int
+    has_units: bool
+
+
+class UnitPathRow(NamedTuple):
+    """A unit with its path; `distance` is its depth below the org."""
+
+    id: UUID
+    name: str
+    kind: str
+    path: str
+    distance: int
+
+
+async def list_child_units(db: AsyncConnection, org_id: UUID, parent_id: UUID | None, limit: int) -> list[ChildUnitRow]:
+    """The units directly under one (None: under the org itself), by position."""
     has_units = exists().where(_Below.org_id == org_id, _Below.parent_id == Unit.id, _Below.removed_at.is_(None))
     statement = (
         select(Unit.id, Unit.parent_id, Unit.name, Unit.kind, Unit.version, has_units.label("has_units"))
@@ -24,7 +46,7 @@ async def list_child_units(db: AsyncConnection, org_id: UUID, parent_id: UUID | 
         .order_by(Unit.position, Unit.id)
         .limit(limit)
     )
-    return (await db.execute(statement)).all()
+    return await fetch_rows(db, statement, ChildUnitRow)
 
 
 async def list_unit_chain(db: AsyncConnection, org_id: UUID, unit_id: UUID) -> Sequence[UUID]:
@@ -36,7 +58,7 @@ async def list_unit_chain(db: AsyncConnection, org_id: UUID, unit_id: UUID) -> S
     return (await db.scalars(statement)).all()
 
 
-async def list_units_by_path(db: AsyncConnection, org_id: UUID, wanted: str, limit: int) -> Sequence[Any]:
+async def list_units_by_path(db: AsyncConnection, org_id: UUID, wanted: str, limit: int) -> list[UnitPathRow]:
     """The units whose path holds `wanted` (all of them for an empty text), in the order of the tree."""
     paths = tree.unit_paths(org_id)
     statement = (
@@ -48,4 +70,4 @@ async def list_units_by_path(db: AsyncConnection, org_id: UUID, wanted: str, lim
     )
     if wanted:
         statement = statement.where(func.strpos(func.lower(paths.c.path), literal(wanted.lower())) > 0)
-    return (await db.execute(statement)).all()
+    return await fetch_rows(db, statement, UnitPathRow)

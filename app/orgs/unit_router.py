@@ -32,8 +32,7 @@ Writer = Annotated[OrgScope, Can(Permission.UNITS_WRITE)]
 @router.get("")
 async def list_units(scope: Reader, db: Db, paging: Annotated[Paging, paged_by(str, UUID)]) -> Page[UnitOut]:
     """The units of the org's own tree, each before those under it, siblings in their order."""
-    rows = await queries.list_units(db, scope.org_id, paging)
-    return Page[UnitOut].of(rows, paging, lambda row: (row.sort, row.id), UnitOut)
+    return await queries.list_units(db, scope.org_id, paging)
 
 
 @router.post("", status_code=201, responses=problems(UnitNameTaken, UnknownUnit, UnitTooDeep))
@@ -92,6 +91,6 @@ async def create_unit_admin(scope: Writer, unit_id: UUID, db: Db) -> Never:
 
 
 async def _read(db: Db, scope: OrgScope, unit_id: UUID, response: Response) -> UnitOut:
-    row = await queries.get_unit(db, scope.org_id, unit_id)
-    response.headers["ETag"] = etag(row.version)
-    return UnitOut.model_validate(row)
+    unit = await queries.get_unit(db, scope.org_id, unit_id)
+    response.headers["ETag"] = etag(unit.version)
+    return unit

@@ -3,7 +3,7 @@
 Every edit holds the org's row, so that two edits of one tree never cross; the database's own triggers repeat it.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import func, insert, select, text, update
@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.core.db import on_constraint
-from app.core.errors import NotFound
 from app.core.etags import require_version
+from app.core.rows import one_or_404
 from app.hierarchy import tree
 from app.orgs.errors import UnitHasPeople, UnitHasUnits, UnitNameTaken, UnitTooDeep, UnitUnderItself, UnknownUnit
 from app.orgs.locks import lock_orgs_for_edit
@@ -26,6 +26,14 @@ _REFUSALS = (
     ("units_parent_check", UnitUnderItself),
     ("units_no_circle", UnitUnderItself),
 )
+
+
+class _LiveUnit(NamedTuple):
+    name: str
+    kind: str
+    parent_id: UUID | None
+    position: int
+    version: int
 
 
 async def create_unit(db: AsyncConnection, scope: OrgScope, body: UnitCreate) -> UUID:
@@ -187,18 +195,14 @@ async def remove_unit(
     )
 
 
-async def _get_live(db: AsyncConnection, org_id: UUID, unit_id: UUID, version: int | None) -> Any:
-    row = (
-        await db.execute(
-            select(Unit.name, Unit.kind, Unit.parent_id, Unit.position, Unit.version).where(
-                Unit.org_id == org_id, Unit.id == unit_id, Unit.removed_at.is_(None)
-            )
-        )
-    ).one_or_none()
-    if row is None:
-        raise NotFound
-    require_version(row.version, version)
-    return row
+async def _get_live(db: AsyncConnection, org_id: UUID, unit_id: UUID, version: int | None) -> _LiveUnit:
+    """The unit as it is before the change. Raises NotFound, EditedMeanwhile."""
+    statement = select(Unit.name, Unit.kind, Unit.parent_id, Unit.position, Unit.version).where(
+        Unit.org_id == org_id, Unit.id == unit_id, Unit.removed_at.is_(None)
+    )
+    unit = await one_or_404(db, statement, _LiveUnit)
+    require_version(unit.version, version)
+    return unit
 
 
 async def _refuse_deep(db: AsyncConnection, org_id: UUID, parent_id: UUID, height: int) -> None:
@@ -213,5 +217,5 @@ def _text(identity: UUID | None) -> str | None:
     return None if identity is None else str(identity)
 
 
-def _shown(value: Any) -> Any:
+def _shown(value: object) -> object:
     return str(value) if isinstance(value, UUID) else value

@@ -1,7 +1,7 @@
 """A learner's own points, exact to the moment: the ledger itself, and of all time the day rows with what waits."""
 
 from datetime import date
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import text
@@ -40,9 +40,14 @@ FROM (
 """)
 
 
+class _Sums(NamedTuple):
+    total: int
+    last_7_days: int
+
+
 async def get_my_points(db: AsyncConnection, user_id: UUID, today: date, first: date, last: date) -> MyPointsOut:
     """A user's points: all of them, the last seven days', and of the days asked for by day and kind."""
-    sums: Any = (await db.execute(_SUMS, {"user_id": user_id, "today": today})).one()
+    sums = _Sums._make((await db.execute(_SUMS, {"user_id": user_id, "today": today})).one())
     days = await db.execute(_BY_DAY_AND_KIND, {"user_id": user_id, "first": first, "last": last})
     return MyPointsOut(
         total=sums.total,

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BeforeValidator
 
 from app.audit.queries import AuditFilter, list_actors, list_entries, read_names
-from app.audit.router import AuditEntryOut
+from app.audit.schemas import AuditEntryOut
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.audit.words import fields_of, kinds_of, shown_value, what_was_done
@@ -22,7 +22,7 @@ from app.console.frame.standing import in_org
 from app.console.frame.words import Words, words_of
 from app.core.calendar import SHANGHAI
 from app.core.db import Db
-from app.core.paging import Page, Paging, paged_by
+from app.core.paging import Paging, paged_by
 from app.reports.periods import end_of
 
 router = APIRouter(prefix="/console/orgs/{org_id}/audit", route_class=ConsoleRoute, include_in_schema=False)
@@ -103,8 +103,7 @@ async def show_audit(
     paging: Annotated[Paging, paged_by(UUID)],
 ) -> Response:
     """The entries, newest first; for a part: the next ones, or those of another filter."""
-    rows = await list_entries(db, scope.org_id, asked.filter, paging)
-    found = Page[AuditEntryOut].of(rows, paging, lambda row: (row.id,), AuditEntryOut)
+    found = await list_entries(db, scope.org_id, asked.filter, paging)
     names = await read_names(db, scope.org_id, {each for entry in found.items for each in _ids_in(entry)})
     words = words_of(request)
     shown = {

@@ -14,7 +14,7 @@ from app.console.frame.standing import in_org
 from app.core.db import Db
 from app.core.paging import Page, Paging, paged_by
 from app.core.text import has_unshowable
-from app.orgs.queries import OrgFilter, search_orgs
+from app.orgs.queries import OrgFilter, OrgFoundRow, search_orgs
 
 router = APIRouter(prefix="/console/orgs/{org_id}/subordinates", route_class=ConsoleRoute, include_in_schema=False)
 
@@ -37,8 +37,8 @@ async def find_orgs(
     request: Request, db: Db, scope: Reader, wanted: Annotated[str, Query(max_length=50)] = ""
 ) -> Response:
     """Orgs that the caller may see, by name, pinyin or initials, as it is typed."""
-    found: Any = []
+    found: list[OrgFoundRow] = []
     if wanted.strip() and not has_unshowable(wanted):
         asked = OrgFilter(q=wanted.strip(), status="live")
-        found = (await search_orgs(db, scope.user.user_id, asked, Paging(30, None)))[:30]
+        found = (await search_orgs(db, scope.user.user_id, asked, Paging(30, None))).rows
     return page(request, "certification/orgs_found.html", found=found, wanted=wanted)

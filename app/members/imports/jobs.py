@@ -7,7 +7,7 @@ take turns, so that they neither interleave nor crowd out another org's.
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import delete, func, select, text, update
@@ -18,6 +18,7 @@ from app.blind_index.keys import Indexing, lock_index_key
 from app.core.db import on_constraint
 from app.core.forms import anonymous_file
 from app.core.locks import Lock, try_lock
+from app.core.rows import fetch_row
 from app.members import activation
 from app.members.imports import merge, staging
 from app.members.imports.errors import SheetRefused, TooManyNewUnits
@@ -39,6 +40,17 @@ BATCH = 2000
 # Replacing stops and asks where more people would leave than this many, or than this share of all.
 BRAKE_PEOPLE = 50
 BRAKE_SHARE = 0.2
+
+
+class _Begun(NamedTuple):
+    """What a job needs of its import."""
+
+    id: UUID
+    mode: str
+    unknown_units: str
+    format: str
+    accepted_leaving: int | None
+    created_by: UUID
 
 
 class Cancelled(Exception):  # noqa: N818
@@ -68,7 +80,7 @@ async def check_import(worker: Worker, payload: Payload) -> None:
                 await _forget_file(db, org_id, import_id)
 
 
-async def _check(worker: Worker, org_id: UUID, begun: Any) -> dict[str, Any]:
+async def _check(worker: Worker, org_id: UUID, begun: _Begun) -> dict[str, Any]:
     async with worker.engine.begin() as db:
         indexing = await lock_index_key(db, worker.cipher)
         kind = await db.scalar(select(Org.kind).where(Org.id == org_id))
@@ -82,14 +94,14 @@ async def _check(worker: Worker, org_id: UUID, begun: Any) -> dict[str, Any]:
         await staging.resolve_units(db, org_id, create_units=begun.unknown_units == "create")
         await staging.judge_people(db, org_id)
         counts = await staging.count_outcomes(db, org_id, begun.mode)
-        if len(counts["new_units"]) > staging.MAX_NEW_UNITS:
+        if len(counts.new_units) > staging.MAX_NEW_UNITS:
             raise TooManyNewUnits(limit=staging.MAX_NEW_UNITS)
         await staging.keep_rows(db, org_id, begun.id)
-    return {"state": "ready", "rows_done": counts["rows_total"], **counts}
+    return {"state": "ready", "rows_done": counts.rows_total, **counts._asdict()}
 
 
 async def _staged(
-    worker: Worker, indexing: Indexing, org_id: UUID, begun: Any, file: int, *, party_org: bool
+    worker: Worker, indexing: Indexing, org_id: UUID, begun: _Begun, file: int, *, party_org: bool
 ) -> AsyncIterator[Sequence[StagedRow]]:
     """The sheet's rows as records, made in a thread; what was done so far is shown as it grows."""
     done = 0
@@ -152,7 +164,7 @@ WHERE org_id = :org_id AND import_id = :import_id AND outcome IN ('added', 'chan
 """
 
 
-async def _merge(db: AsyncConnection, indexing: Indexing, org_id: UUID, begun: Any) -> None:
+async def _merge(db: AsyncConnection, indexing: Indexing, org_id: UUID, begun: _Begun) -> None:
     kind = await merge.lock_org(db, org_id)
     if kind is None:
         await _finish(db, org_id, begun.id, {"state": "canceled"})
@@ -162,16 +174,16 @@ async def _merge(db: AsyncConnection, indexing: Indexing, org_id: UUID, begun: A
     await staging.resolve_units(db, org_id, create_units=create)
     await staging.judge_people(db, org_id)
     counts = await staging.count_outcomes(db, org_id, begun.mode)
-    if needs_consent(counts["leaving"], counts["people"]) and counts["leaving"] > (begun.accepted_leaving or 0):
-        await _finish(db, org_id, begun.id, {"state": "ready", "accepted_leaving": None, **counts})
+    if needs_consent(counts.leaving, counts.people) and counts.leaving > (begun.accepted_leaving or 0):
+        await _finish(db, org_id, begun.id, {"state": "ready", "accepted_leaving": None, **counts._asdict()})
         return
     if create and await merge.create_units(db, org_id):
         await staging.judge_people(db, org_id)
     await merge.merge_people(db, org_id, party_org=kind == Kind.PARTY, replace_all=replace_all)
     await staging.amend_rows(db, org_id, begun.id)
-    await _finish(db, org_id, begun.id, {"state": "done", "finished_at": func.now(), **counts})
+    await _finish(db, org_id, begun.id, {"state": "done", "finished_at": func.now(), **counts._asdict()})
     shown = ("added", "changed", "moved", "leaving", "unchanged", "refused", "new_units")
-    after = {"mode": begun.mode, **{name: counts[name] for name in shown}}
+    after = {"mode": begun.mode, **{name: getattr(counts, name) for name in shown}}
     actor = Actor(user_id=begun.created_by)
     await record(db, actor, "import.merged", org_id=org_id, subject=("import", begun.id), after=after)
 
@@ -192,8 +204,8 @@ async def _finish(db: AsyncConnection, org_id: UUID, import_id: UUID, values: di
 
 async def _advance(
     db: AsyncConnection, org_id: UUID, import_id: UUID, states: Sequence[str], **values: Any
-) -> Any | None:
-    """Set columns of an import that is in one of these states; gives it, or None where it is not."""
+) -> _Begun | None:
+    """Set columns of an import that is in one of these states. Returns it, or None if it is in another."""
     statement = (
         update(Import)
         .where(Import.org_id == org_id, Import.id == import_id, Import.state.in_(states))
@@ -202,7 +214,7 @@ async def _advance(
             Import.id, Import.mode, Import.unknown_units, Import.format, Import.accepted_leaving, Import.created_by
         )
     )
-    return (await db.execute(statement)).one_or_none()
+    return await fetch_row(db, statement, _Begun)
 
 
 async def _forget_file(db: AsyncConnection, org_id: UUID, import_id: UUID) -> None:

@@ -1,16 +1,17 @@
 """Reads of imports and their rows."""
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import BigInteger, literal, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.cipher import Cipher
-from app.core.errors import NotFound
-from app.core.paging import Page, Paging
+from app.core.paging import Page, Paging, fetch_page
 from app.core.phones import mask
+from app.core.rows import fetch_rows, one_or_404
 from app.members.imports.errors import SHEET_REFUSALS
 from app.members.imports.jobs import needs_consent
 from app.members.imports.retention import KEPT
@@ -65,23 +66,56 @@ _ROW = select(
 )
 
 
+class _ImportRecord(NamedTuple):
+    id: UUID
+    state: str
+    mode: str
+    unknown_units: str
+    format: str
+    file_name: str
+    refusal: dict[str, Any] | None
+    rows_total: int
+    rows_done: int
+    added: int
+    changed: int
+    moved: int
+    leaving: int
+    unchanged: int
+    refused: int
+    people: int
+    new_units: list[str]
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class _SheetRecord(NamedTuple):
+    """A row of the sheet; `cells_cipher` are the cells of a refused row as they were typed."""
+
+    row_no: int
+    outcome: str
+    name: str | None
+    new_member_id: UUID
+    phone_cipher: bytes | None
+    unit_path: str | None
+    party: bool | None
+    cells_cipher: bytes | None
+    problems: list[str]
+    warnings: list[str]
+    related_rows: list[int]
+    member_id: UUID | None
+
+
 async def get_import(db: AsyncConnection, org_id: UUID, import_id: UUID, *, english: bool) -> ImportOut:
-    """One import of the org; NotFound where it is not."""
-    row = (await db.execute(_IMPORT.where(Import.org_id == org_id, Import.id == import_id))).one_or_none()
-    if row is None:
-        raise NotFound
-    return _import_out(row, english)
+    """One import of the org. Raises NotFound."""
+    statement = _IMPORT.where(Import.org_id == org_id, Import.id == import_id)
+    return _import_out(await one_or_404(db, statement, _ImportRecord), english)
 
 
 async def list_imports(db: AsyncConnection, org_id: UUID, paging: Paging, *, english: bool) -> Page[ImportOut]:
     """A page of the org's imports, newest first."""
-    statement = _IMPORT.where(Import.org_id == org_id).order_by(Import.id.desc()).limit(paging.limit + 1)
-    if paging.after is not None:
-        statement = statement.where(Import.id < paging.after[0])
-    rows = (await db.execute(statement)).all()
-    page = Page[Any].of(rows, paging, lambda row: (row.id,), object)
-    items = [_import_out(row, english) for row in page.items]
-    return Page[ImportOut](items=items, next_cursor=page.next_cursor)
+    statement = _IMPORT.where(Import.org_id == org_id)
+    found = await fetch_page(db, statement, paging, Import.id.desc(), row=_ImportRecord)
+    return Page[ImportOut].from_slice(found.map(lambda row: _import_out(row, english)))
 
 
 async def list_rows(
@@ -98,12 +132,8 @@ async def list_rows(
     statement = _ROW.where(ImportRow.org_id == org_id, ImportRow.import_id == import_id)
     if outcome is not None:
         statement = statement.where(ImportRow.outcome == outcome)
-    if paging.after is not None:
-        statement = statement.where(ImportRow.row_no > literal(paging.after[0], BigInteger))  # a cursor holds any
-    rows = (await db.execute(statement.order_by(ImportRow.row_no).limit(paging.limit + 1))).all()
-    page = Page[Any].of(rows, paging, lambda row: (row.row_no,), object)
-    items = [_row_out(cipher, row, english) for row in page.items]
-    return Page[ImportRowOut](items=items, next_cursor=page.next_cursor)
+    found = await fetch_page(db, statement, paging, ImportRow.row_no, row=_SheetRecord)
+    return Page[ImportRowOut].from_slice(found.map(lambda row: _row_out(cipher, row, english)))
 
 
 async def stream_refused_rows(
@@ -114,20 +144,22 @@ async def stream_refused_rows(
         ImportRow.org_id == org_id, ImportRow.import_id == import_id, ImportRow.outcome == RowOutcome.REFUSED
     ).order_by(ImportRow.row_no)
     last = 0
-    while rows := (await db.execute(statement.where(ImportRow.row_no > last).limit(1000))).all():
+    while rows := await fetch_rows(db, statement.where(ImportRow.row_no > last).limit(1000), _SheetRecord):
         for row in rows:
             yield [*_typed(cipher, row), row.row_no, _reasons(row, english)]
         last = rows[-1].row_no
 
 
-def _typed(cipher: Cipher, row: Any) -> list[str]:
+def _typed(cipher: Cipher, row: _SheetRecord) -> list[str]:
     if row.cells_cipher is not None:
         return open_cells(cipher, row.new_member_id, row.cells_cipher)
+    assert row.name is not None, "a row that could be read has a name and a phone"
+    assert row.phone_cipher is not None
     party = {True: "是", False: "否", None: ""}[row.party]
-    return [row.name, cipher.decrypt_text(row.phone_cipher, row.new_member_id), row.unit_path, party]
+    return [row.name, cipher.decrypt_text(row.phone_cipher, row.new_member_id), row.unit_path or "", party]
 
 
-def _reasons(row: Any, english: bool) -> str:
+def _reasons(row: _SheetRecord, english: bool) -> str:
     reasons = [title for _, title in _titles(row.problems, PROBLEMS, english)]
     if row.related_rows:
         others = ", ".join(map(str, row.related_rows)) if english else "、".join(map(str, row.related_rows))
@@ -135,7 +167,7 @@ def _reasons(row: Any, english: bool) -> str:
     return ("; " if english else ";").join(reasons)
 
 
-def _row_out(cipher: Cipher, row: Any, english: bool) -> ImportRowOut:
+def _row_out(cipher: Cipher, row: _SheetRecord, english: bool) -> ImportRowOut:
     phone = None if row.phone_cipher is None else mask(cipher.decrypt_text(row.phone_cipher, row.new_member_id))
     return ImportRowOut(
         row_no=row.row_no,
@@ -154,13 +186,13 @@ def _titles(codes: Sequence[str], table: dict[str, tuple[str, str]], english: bo
     return [(code, table[code][english]) for code in codes]
 
 
-def _import_out(row: Any, english: bool) -> ImportOut:
+def _import_out(row: _ImportRecord, english: bool) -> ImportOut:
     refusal = None
     if row.refusal is not None:
         kind = SHEET_REFUSALS[row.refusal["code"]]
         title, detail = (kind.en, kind.advice_en) if english else (kind.zh, kind.advice_zh)
         refusal = RefusalOut(title=title, detail=detail, **row.refusal)
-    fields = dict(row._mapping)
+    fields = row._asdict()
     counts = ImportCountsOut(
         left=fields.pop("leaving"),
         **{name: fields.pop(name) for name in ("added", "changed", "moved", "unchanged", "refused")},

@@ -9,7 +9,7 @@ refused, so are the others.
 
 import asyncio
 from collections.abc import AsyncIterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, Text, Uuid, bindparam, insert, select, text
@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.blind_index.keys import Indexing
+from app.core.rows import fetch_rows
 from app.hierarchy import tree
 from app.members.imports.rows import StagedRow
 
@@ -57,6 +58,12 @@ async def stage_again(db: AsyncConnection, indexing: Indexing, org_id: UUID, imp
     await _settle(db)
 
 
+class _IndexedRow(NamedTuple):
+    row_no: int
+    phone_index: bytes
+    phone_last4_index: bytes
+
+
 _INDEXED = text("SELECT row_no, phone_index, phone_last4_index FROM staged WHERE phone_index IS NOT NULL")
 _REINDEX = text("""
 UPDATE staged AS s SET phone_index = given.phone, phone_last4_index = given.last4
@@ -71,7 +78,7 @@ FROM unnest(:rows, :phones, :last4s) AS given (row_no, phone, last4) WHERE s.row
 async def _reindex(db: AsyncConnection, indexing: Indexing) -> None:
     """Bring phones that a rotation of the index key has passed since the rows were kept to their new indexes."""
 
-    def passed(rows: Sequence[Any]) -> dict[str, list[Any]]:
+    def passed(rows: Sequence[_IndexedRow]) -> dict[str, list[int] | list[bytes]]:
         of = [(row, index) for row in rows if (index := indexing.moved(row.phone_index)) != row.phone_index]
         return {
             "rows": [row.row_no for row, _ in of],
@@ -79,7 +86,7 @@ async def _reindex(db: AsyncConnection, indexing: Indexing) -> None:
             "last4s": [indexing.cipher.reindex(row.phone_last4_index) for row, _ in of],
         }
 
-    found = (await db.execute(_INDEXED)).all()
+    found = await fetch_rows(db, _INDEXED, _IndexedRow)
     await db.execute(_REINDEX, await asyncio.to_thread(passed, found))
 
 
@@ -245,15 +252,27 @@ GROUP BY r.unit_path ORDER BY min(s.row_no) LIMIT :most
 """
 
 
-async def count_outcomes(db: AsyncConnection, org_id: UUID, mode: str) -> dict[str, Any]:
-    """The counts of an import as its columns want them: people, but rows where they are refused."""
+class Outcomes(NamedTuple):
+    """The counts of an import, named as its columns: people, but rows where they are refused."""
+
+    people: int
+    added: int
+    changed: int
+    moved: int
+    unchanged: int
+    refused: int
+    rows_total: int
+    leaving: int
+    new_units: list[str]
+
+
+async def count_outcomes(db: AsyncConnection, org_id: UUID, mode: str) -> Outcomes:
+    """What the staged rows would do to the directory."""
     counted = (await db.execute(text(_COUNT), {"org_id": org_id})).one()
-    found: dict[str, Any] = dict(counted._mapping)
-    found["leaving"] = 0
+    leaving = 0
     if mode == "replace-all":
-        found["leaving"] = await db.scalar(text(f"SELECT count(*) {LEAVING}"), {"org_id": org_id})
-    found["new_units"] = await list_new_units(db)
-    return found
+        leaving = (await db.execute(text(f"SELECT count(*) {LEAVING}"), {"org_id": org_id})).scalar_one()
+    return Outcomes(**counted._mapping, leaving=leaving, new_units=await list_new_units(db))
 
 
 async def list_new_units(db: AsyncConnection) -> list[str]:

@@ -1,0 +1,26 @@
+"""Bodies of the audit calls."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import Field
+
+from app.core.schemas import Out
+
+
+class AuditEntryOut(Out):
+    """One thing that was done. `before` and `after` hold what changed, never a phone or ID number."""
+
+    id: UUID
+    at: datetime
+    action: str = Field(examples=["org.created"])
+    subject_type: str
+    subject_id: UUID | None
+    user_id: UUID | None
+    user_name: str | None = Field(description="Verified name of who acted for this org; absent where another org did.")
+    client_id: str | None
+    address: str | None
+    request_id: str | None
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
