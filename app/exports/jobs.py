@@ -23,9 +23,10 @@ from app.core.locks import Lock, try_lock
 from app.core.rows import fetch_row
 from app.exports.kinds import Asked, ExportKind
 from app.exports.retention import KEPT
-from app.exports.sheets import MOST_ROWS, Outlet, draw
 from app.queue.jobs import Busy, Job, Payload, Worker
 from app.schema.exports import Export, ExportPart
+from app.sheets.layout import Outlet
+from app.sheets.writer import MOST_ROWS, open_writer
 
 PART = 1 << 20
 
@@ -70,15 +71,16 @@ async def _make(kind: ExportKind, worker: Worker, asked: Asked, begun: _Begun) -
         return
     outlet = Outlet()
     keeping = _Keeping(worker, asked.org_id, begun.id, outlet)
-    drawn = await asyncio.to_thread(draw, begun.format, sheet, outlet, english=asked.english)
+    layout = sheet.layout(english=asked.english)
+    writer = await asyncio.to_thread(open_writer, begun.format, layout, outlet)
     done = 0
     await _go_on(worker, asked.org_id, begun.id, rows_total=sheet.rows)
     async for batch in sheet.batches:
-        await asyncio.to_thread(drawn.write, batch)
+        await asyncio.to_thread(writer.write, batch)
         await keeping.keep(at_least=PART)
         done += len(batch)
         await _go_on(worker, asked.org_id, begun.id, rows_done=done)
-    await asyncio.to_thread(drawn.finish)
+    await asyncio.to_thread(writer.finish)
     await keeping.keep(at_least=1)
     async with worker.engine.begin() as db:
         finished = {"state": "done", "size": keeping.size, "finished_at": func.now(), "expires_at": func.now() + KEPT}

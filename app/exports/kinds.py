@@ -9,7 +9,6 @@ Progress, download, deletion and expiry are `app.exports`' own.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
 from uuid import UUID
 
@@ -17,9 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.authz.permissions import Permission
 from app.core.cipher import Cipher
-
-Cell = str | int | float | date | None
-"""A text stays a text in whatever opens the file, whatever it looks like; a number is a number, a date a date."""
+from app.sheets.layout import Cell, Layout
+from app.sheets.layout import Column as Heading
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +33,7 @@ class Column:
 class Sheet:
     """What the file holds. `batches` gives its rows, some thousand at a time; `rows` is how many there are in all.
 
-    `chart(book, sheet, rows)` draws on an xlsx when all rows are written (they begin in row 1, below the headings),
-    with xlsxwriter's objects. Such a file is made in memory: for hundreds of rows, not for hundreds of thousands.
+    `chart` is as `app.sheets.layout.Layout` has it.
     """
 
     zh: str
@@ -45,6 +42,11 @@ class Sheet:
     rows: int
     batches: AsyncIterator[Sequence[Sequence[Cell]]]
     chart: Callable[[Any, Any, int], None] | None = None
+
+    def layout(self, *, english: bool) -> Layout:
+        """What the file looks like in one language."""
+        columns = [Heading(column.en if english else column.zh, column.width) for column in self.columns]
+        return Layout(self.en if english else self.zh, columns, chart=self.chart)
 
 
 @dataclass(frozen=True, slots=True)

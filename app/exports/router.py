@@ -15,7 +15,7 @@ from app.core.paging import Page, Paging, paged_by
 from app.exports import operations, queries
 from app.exports.errors import ExportExpired, ExportNotReady
 from app.exports.schemas import ExportOut
-from app.exports.sheets import MEDIA_TYPES
+from app.sheets.writer import MEDIA_TYPES
 
 router = APIRouter(prefix="/v1/orgs/{org_id}/exports", route_class=TransactionalRoute, tags=["exports"])
 

@@ -12,12 +12,13 @@ from app.authz.permissions import Permission
 from app.core.calendar import SHANGHAI
 from app.core.cipher import Cipher
 from app.core.phones import mask
-from app.exports.kinds import Asked, Cell, Column, ExportKind, Sheet
+from app.exports.kinds import Asked, Column, ExportKind, Sheet
 from app.exports.operations import create_export
 from app.exports.schemas import ExportOut
 from app.members import queries
 from app.members.queries import MemberFilter, MemberRow
 from app.members.schemas import InactiveReason, MemberExportCreate
+from app.sheets.layout import Cell
 
 BATCH = 1000
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from app.authz.permissions import Permission
 from app.core.paging import Paging
-from app.exports.kinds import Asked, Cell, Column, ExportKind, Sheet
+from app.exports.kinds import Asked, Column, ExportKind, Sheet
 from app.reports import reading
 from app.reports.charts import Bars, Line
 from app.reports.export_schemas import OverviewExport, RankingExport, ReportExport, TrendExport, UnitsExport
@@ -20,6 +20,7 @@ from app.reports.queries import Listing
 from app.reports.rankings import Ranked, read_ranking
 from app.reports.reading import Asker
 from app.reports.schemas import FiguresOut
+from app.sheets.layout import Cell
 
 MOST_SUBORDINATES = 100_000
 PAGE = 1_000

@@ -16,10 +16,10 @@ from app.authz.permissions import Permission
 from app.core.cipher import Undecryptable
 from app.core.settings import Settings
 from app.exports import jobs
-from app.exports.kinds import Asked, Cell, Column, ExportKind, Sheet
+from app.exports.kinds import Asked, Column, ExportKind, Sheet
 from app.exports.queries import stream_content
-from app.exports.sheets import Outlet, draw
 from app.queue.jobs import Busy, Worker
+from app.sheets.layout import Cell
 from tests.acts import Json, add_admin, add_member, add_unit, certify, done, list_all, refusal
 from tests.members.sheets import Work, open_xlsx
 from tests.people import People, Person, fresh_phone
@@ -191,51 +191,6 @@ async def test_one_person_has_no_more_than_twenty_in_an_org(people: People) -> N
 # The mechanism, with a kind of the test's own.
 
 COLUMNS = (Column("名", "name"), Column("数", "figure"))
-HOSTILE = ("=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "=cmd|' /C calc'!A0", "＝1+1", 'a"b,c\nd', "<&>", "𠮷", "  x ")
-
-
-def of(*rows: Sequence[Cell]) -> Sheet:
-    async def batches() -> AsyncIterator[Sequence[Sequence[Cell]]]:
-        yield rows
-
-    return Sheet("表[1]", "Sheet:1", COLUMNS, len(rows), batches())
-
-
-def drawn(form: str, sheet: Sheet, *rows: Sequence[Cell]) -> bytes:
-    outlet = Outlet()
-    file = draw(form, sheet, outlet, english=True)
-    file.write(rows)
-    file.finish()
-    return outlet.take()
-
-
-def test_nothing_that_somebody_typed_is_a_formula() -> None:
-    rows = [(typed, -5) for typed in HOSTILE]
-    read = rows_of_csv(drawn("csv", of(), *rows))[1:]
-    assert [row[1] for row in read] == ["-5"] * len(rows)
-    for typed, (cell, _) in zip(HOSTILE, read, strict=True):
-        dangerous = typed[0] in "=+-@\t\r＝"
-        assert cell == ("'" + typed if dangerous else typed)
-    book = open_xlsx(drawn("xlsx", of(), *rows))
-    assert book.active.title == "Sheet 1"
-    for typed, (cell, figure) in zip(HOSTILE, list(book.active.iter_rows())[1:], strict=True):
-        assert (cell.value.replace("\r", "\n"), cell.data_type) == (typed.replace("\r", "\n"), "s")
-        assert cell.number_format == "@"
-        assert (figure.value, figure.data_type) == (-5, "n")
-
-
-def test_a_file_may_have_a_chart() -> None:
-    def chart(book: Any, paper: Any, rows: int) -> None:
-        bars = book.add_chart({"type": "column"})
-        bars.add_series({"values": [paper.get_name(), 1, 1, rows, 1]})
-        paper.insert_chart("D2", bars)
-
-    plain = of()
-    charted = Sheet(plain.zh, plain.en, plain.columns, 2, plain.batches, chart)
-    book = open_xlsx(drawn("xlsx", charted, ("=1+1", 3), ("b", None)))
-    assert len(book.active._charts) == 1
-    assert [[cell.value for cell in row] for row in book.active.iter_rows()][1:] == [["=1+1", 3], ["b", None]]
-    assert book.active["A2"].data_type == "s"
 
 
 @pytest.fixture

@@ -40,7 +40,8 @@ from app.members.imports.schemas import (
     UnknownUnits,
 )
 from app.members.queries import list_unit_paths
-from app.members.sheets import XLSX, draw_refused_rows, draw_template
+from app.members.sheets import draw_refused_rows, draw_template
+from app.sheets.writer import XLSX
 
 LARGEST_UPLOAD = 201 << 20  # `max_upload_mb` at its most, with the form around it
 
