@@ -44,8 +44,11 @@ bench: ## Measure against the limits of PERFORMANCE.md, at full scale
 bench-quick: ## The same at 1/50 of the scale
 	@$(DEV) python -m bench --quick $(BENCH)
 
+# Each lock holds the one before it: what the image installs, what `make run` does, what the tests and checks do.
+COMPILE = uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --quiet $(UV)
 lock: ## Resolve the dependencies of pyproject.toml (needs uv; UV=--upgrade takes newer ones)
-	uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
-		--quiet $(UV) --output-file requirements.lock pyproject.toml
-	uv pip compile --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
-		--quiet $(UV) --constraint requirements.lock --extra dev --output-file requirements-dev.lock pyproject.toml
+	$(COMPILE) --output-file requirements.lock pyproject.toml
+	$(COMPILE) --constraint requirements.lock --extra embedded --extra devtools \
+		--output-file requirements-run.lock pyproject.toml
+	$(COMPILE) --constraint requirements-run.lock --extra embedded --extra devtools --extra dev \
+		--output-file requirements-dev.lock pyproject.toml

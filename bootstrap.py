@@ -16,7 +16,7 @@ NEWER = ("python3.14", "python3.13", "python3.12", "python3.11")
 ROOT = os.path.dirname(os.path.abspath(__file__))
 VENV = os.path.join(ROOT, ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
-RUNTIME, DEV = "requirements.lock", "requirements-dev.lock"
+RUN, DEV = "requirements-run.lock", "requirements-dev.lock"
 
 
 class CannotSetUp(Exception):
@@ -73,13 +73,13 @@ def with_lock(work):
 
 
 def set_up(dev):
-    if is_ready(DEV) or (not dev and is_ready(RUNTIME)):
+    if is_ready(DEV) or (not dev and is_ready(RUN)):
         return
     if not os.access(ROOT, os.W_OK):
         raise CannotSetUp("%s cannot be written by this user: make it writable, or clone it elsewhere." % ROOT)
     if not venv_fits():
         make_venv()
-    install(DEV if dev else RUNTIME)
+    install(DEV if dev else RUN)
 
 
 def is_ready(lock):
@@ -95,9 +95,9 @@ def stamp_of(lock):
 
 
 def expected(lock):
-    """What an installation depends on; that of the development lock holds the runtime's too."""
+    """What an installation depends on; the development lock contains the other one."""
     digest = hashlib.sha256()
-    for name in sorted({lock, RUNTIME, "pyproject.toml"}):
+    for name in sorted({lock, RUN, "pyproject.toml"}):
         with open(os.path.join(ROOT, name), "rb") as file:
             digest.update(file.read())
     return "%s\n%s\n%s\n" % (digest.hexdigest(), sys.version, ROOT)

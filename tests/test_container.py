@@ -6,18 +6,39 @@ from typing import Any
 
 import yaml
 
+from app.core.settings import Environment
 from tests.processes import ROOT
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 
+STAGES = {stage.split()[3]: stage for stage in re.split(r"^(?=FROM )", DOCKERFILE, flags=re.MULTILINE)[1:]}
+
+
+def copied_into(target: str) -> set[str]:
+    """What of the checkout reaches a target, through the stages that it is made from."""
+    found: set[str] = set()
+    for line in STAGES[target].splitlines():
+        word, *rest = line.split() or [""]
+        if word == "FROM" and rest[0] in STAGES:
+            found |= copied_into(rest[0])
+        elif word == "COPY" and rest[0].startswith("--from="):
+            found |= copied_into(rest[0].removeprefix("--from="))
+        elif word == "COPY":
+            found |= set(rest[:-1])
+    return found
+
+
 def test_what_the_image_copies_is_there_and_reaches_it() -> None:
     let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text().split() if line.startswith("!")}
-    copied: list[str] = []
-    for line in re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE):
-        copied += line.split()[:-1]
-    assert {"app", "migrations", "alembic.ini", "requirements.lock", "pyproject.toml"} <= set(copied) == let_through
+    copied = copied_into("development") | copied_into("production")
+    assert {"app", "migrations", "alembic.ini", "requirements.lock", "pyproject.toml"} <= copied == let_through
     assert all((ROOT / name).exists() for name in copied)
+
+
+def test_the_image_that_is_built_unless_another_is_named_has_no_development_tools() -> None:
+    assert list(STAGES)[-1] == "production"
+    assert copied_into("development") - copied_into("production") == {"devtools", "requirements-run.lock"}
 
 
 def test_the_image_is_pinned_unprivileged_and_asks_its_own_readiness() -> None:
@@ -36,6 +57,8 @@ def test_the_compose_file_starts_what_the_command_line_has() -> None:
     commands = {command.name or getattr(command.callback, "__name__", "") for command in cli.registered_commands}
     services: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
     assert services["database"]["image"] == "postgres:18"
+    assert services["api"]["build"]["target"] == "${XUEZU_ENV:-development}"
+    assert {member.value for member in Environment} <= set(STAGES)
     for name in ("migrate", "worker"):
         program, command = services[name]["command"]
         assert program == "xuezu"

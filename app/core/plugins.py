@@ -1,7 +1,7 @@
 """The one door to code that is not part of the service: named here, imported only when a setting asks for it.
 
 `devtools/` has the phone simulator, the simulated providers, the live examples of the docs explorer and the demo. A
-clone and the image's target `trial` contain it; the production image does not. No module of `app` imports it.
+clone and the image's target `development` contain it; the production image does not. No module of `app` imports it.
 """
 
 from importlib.metadata import EntryPoint
@@ -32,5 +32,5 @@ def load(group: str, name: str, *, needed_for: str) -> Any:
     except ModuleNotFoundError as error:
         raise CannotStart(
             f"{needed_for} needs the development tools, and {error.name} is not installed here: run it from a clone "
-            "with `make`, or build the image's target `trial`; production names providers of its own."
+            "with `make`, or build the image's target `development`."
         ) from error
