@@ -23,6 +23,7 @@ def main() -> int:
         "layers (import-linter)": lambda: tool("lint-imports"),
         "tables and migrations agree (alembic check)": schema,
         "migrations are safe to run (squawk)": migrations,
+        "installed packages agree (pip check)": lambda: tool("pip", "check"),
         "openapi/openapi.json is current": lambda: tool("xuezu", "openapi", "--check"),
     }
     failed = 0

@@ -20,7 +20,7 @@ from app.console.site import routers as console_routers
 from app.core import errors
 from app.core.cipher import Cipher
 from app.core.db import create_pools
-from app.core.plugins import TOOLS, load
+from app.core.plugins import load_development_routes
 from app.core.settings import Settings
 from app.exports.router import router as exports
 from app.health.router import router as health
@@ -82,7 +82,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in auth_routers:
         app.include_router(router)
     if settings.development:
-        load(TOOLS, "routes", needed_for="XUEZU_ENV=development")(app)
+        load_development_routes()(app)
     for router in (*feature_routers, *console_routers):
         app.include_router(router)
     describe(app)

@@ -19,9 +19,10 @@ from pydantic import SecretStr
 
 from app.core import logs, migration
 from app.core.data_dir import hold
+from app.core.plugins import load_development_routes
 from app.core.settings import Settings
 from app.core.startup import starting
-from app.embedded import postgres
+from app.embedded import require_embedded
 from app.serving import STOP_SIGNALS, Server, listen, raise_file_limit
 
 WORKER_STOP_SECONDS = 10
@@ -74,10 +75,10 @@ def run(settings: Settings) -> None:
         for opened in sockets:
             held.callback(opened.close)
         # PostgreSQL starts in processes of its own: meanwhile this one imports the service, which takes as long.
-        threading.Thread(target=_import_service, daemon=True).start()
+        threading.Thread(target=_import_service, args=(settings,), daemon=True).start()
         if settings.database_url is None:
             held.enter_context(hold(settings.data_dir))
-            settings.database_url = SecretStr(held.enter_context(_embedded(settings, steps)).url())
+            settings.database_url = SecretStr(held.enter_context(_embedded(settings, steps)))
         steps("Looking at the database")
         asyncio.run(migration.migrate_to_head(settings.database_url.get_secret_value(), say=steps))
         steps("Starting the API and the worker")
@@ -88,17 +89,23 @@ def run(settings: Settings) -> None:
     say("Stopped.")
 
 
-def _import_service() -> None:
+def _import_service(settings: Settings) -> None:
     """Import what `_serve` needs. An error is left to that import, which raises it again."""
     with contextlib.suppress(Exception), starting():
         importlib.import_module("app.main")
+        if settings.development:
+            load_development_routes()
 
 
 @contextlib.contextmanager
-def _embedded(settings: Settings, steps: Steps) -> Iterator[postgres.EmbeddedPostgres]:
+def _embedded(settings: Settings, steps: Steps) -> Iterator[str]:
+    """Run the embedded PostgreSQL, and give the address of its database. Raises CannotStart."""
+    require_embedded()
+    from app.embedded import postgres
+
     with postgres.running(settings.data_dir / "postgres", say=steps) as server:
         try:
-            yield server
+            yield server.url()
         finally:
             say("Stopping PostgreSQL")
 
@@ -119,7 +126,8 @@ async def _serve(settings: Settings, sockets: list[socket], steps: Steps) -> Non
         say("Xuezu is ready. 学组已就绪。")
         say(f"  Docs explorer    {here}/docs")
         say(f"  Console 管理后台 {here}/console/")
-        say(f"  Phone 手机模拟器 {here}/phone/")
+        if settings.development:
+            say(f"  Phone 手机模拟器 {here}/phone/")
         say(f"Ctrl-C stops it. The data stays in {settings.data_dir}.")
         say("")
 

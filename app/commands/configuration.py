@@ -7,7 +7,7 @@ from pydantic import SecretStr, ValidationError
 from app.core import migration
 from app.core.data_dir import unwritable
 from app.core.settings import CannotStart, ConfigurationError, Settings
-from app.embedded import postgres
+from app.embedded import require_embedded
 
 
 def configured() -> Settings:
@@ -38,8 +38,14 @@ def read_settings() -> Settings:
 
 
 def with_database(settings: Settings) -> Settings:
-    """The settings naming a database: the embedded server's where none is set and a run has it up."""
+    """The settings naming a database: the embedded server's where none is set and a run has it up.
+
+    Raises CannotStart.
+    """
     if settings.database_url is None:
+        require_embedded()
+        from app.embedded import postgres
+
         server = postgres.find_running(settings.data_dir / "postgres")
         if server is None:
             raise CannotStart(

@@ -4,10 +4,14 @@
 clone and the image's target `development` contain it; the production image does not. No module of `app` imports it.
 """
 
+from collections.abc import Callable
 from importlib.metadata import EntryPoint
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from app.core.settings import CannotStart
+
+if TYPE_CHECKING:  # commands load this, and FastAPI would take longer than they do
+    from fastapi import FastAPI
 
 SMS_PROVIDERS = "xuezu.sms_providers"
 """Factories `(Settings, AsyncEngine, Cipher) -> SmsGateway`."""
@@ -34,3 +38,9 @@ def load(group: str, name: str, *, needed_for: str) -> Any:
             f"{needed_for} needs the development tools, and {error.name} is not installed here: run it from a clone "
             "with `make`, or build the image's target `development`."
         ) from error
+
+
+def load_development_routes() -> Callable[["FastAPI"], None]:
+    """Import what adds the routes of development to an app. Raises CannotStart where it is not installed."""
+    add_routes: Callable[[FastAPI], None] = load(TOOLS, "routes", needed_for="XUEZU_ENV=development")
+    return add_routes
