@@ -1,28 +1,32 @@
 """create_app(): lifespan, routers, handlers — wiring only."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
+from starlette.types import ASGIApp
 
 from app.admins.change_router import router as change_requests
 from app.admins.recovery_router import router as recoveries
 from app.admins.router import router as admins
 from app.api_docs.document import describe
 from app.audit.router import router as audit
-from app.audit_log.refusals import Refusals
+from app.audit_log.refusals import REFUSALS, CountRefusals, Refusals
 from app.auth.wiring import require_providers, signing_in
 from app.auth.wiring import routers as auth_routers
 from app.certification.router import router as certification
 from app.certification.transfer_router import router as transfers
 from app.console.site import routers as console_routers
-from app.core import errors
-from app.core.cipher import Cipher
-from app.core.db import create_pools
+from app.core import errors, logs
+from app.core.cipher import CIPHER, Cipher
+from app.core.db import ENGINE, POOL, create_pools
 from app.core.plugins import load_development_routes
+from app.core.services import SETTINGS
 from app.core.settings import Settings
 from app.exports.router import router as exports
+from app.fastpath.dispatch import Dispatch
 from app.health.router import router as health
 from app.idempotency import replay as idempotency
 from app.inbox.router import router as inbox
@@ -30,7 +34,8 @@ from app.members.imports.router import router as imports
 from app.members.links.router import router as links
 from app.members.router import router as members
 from app.members.transfers.router import router as person_transfers
-from app.middleware import request_log
+from app.middleware.body_limit import BodyLimitTold
+from app.middleware.request_log import RequestLog
 from app.org_lifecycle.router import router as org_lifecycle
 from app.orgs.regions import regions
 from app.orgs.router import router as orgs
@@ -43,23 +48,26 @@ from app.reports.router import router as reports
 MAX_BODY = 2 * 1024 * 1024
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
     """The service over the database that `settings.database_url` names, with its secrets present.
 
-    Raises CannotStart where the settings name what is not installed.
+    Without the fast path every route is FastAPI's own to answer; the answers are the same. Raises CannotStart where the
+    settings name what is not installed.
     """
     require_providers(settings)
+    refusals = Refusals()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         regions()  # read once, before anybody waits for it
-        app.state.engine, app.state.drivers = create_pools(settings)
+        engine, pool = create_pools(settings)
+        ENGINE.provide(app, engine)
+        POOL.provide(app, pool)
         try:
-            async with signing_in(app), refusals.written(app.state.engine):
+            async with pool, signing_in(app), refusals.written(engine):
                 yield
         finally:
-            await app.state.drivers.close()
-            await app.state.engine.dispose()
+            await engine.dispose()
 
     app = FastAPIOffline(
         title="Xuezu 学组",
@@ -68,8 +76,9 @@ def create_app(settings: Settings) -> FastAPI:
         max_body_size=MAX_BODY,
         openapi_url="/openapi.json",
     )
-    app.state.settings = settings
-    app.state.cipher = Cipher(settings)
+    SETTINGS.provide(app, settings)
+    REFUSALS.provide(app, refusals)
+    CIPHER.provide(app, Cipher(settings))
     errors.install(app)
     idempotency.install(app)
     feature_routers = (
@@ -86,6 +95,16 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (*feature_routers, *console_routers):
         app.include_router(router)
     describe(app)
-    refusals = app.state.refusals = Refusals(request_log.install(app))
-    app.middleware_stack = refusals
+    logs.configure_unless_done()
+    # Every request passes these layers, outermost first. Layers of metrics or tracing belong at the top.
+    layers: list[Callable[[ASGIApp], ASGIApp]] = [
+        partial(CountRefusals, refusals=refusals),
+        RequestLog,
+        *([partial(Dispatch, service=app)] if fast_path else []),  # no layer beneath this one sees a fast read
+        BodyLimitTold,
+    ]
+    stack = app.build_middleware_stack()  # FastAPI's own: error handlers, routing
+    for layer in reversed(layers):
+        stack = layer(stack)
+    app.middleware_stack = stack  # `app.add_middleware` would come too late
     return app

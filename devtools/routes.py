@@ -2,7 +2,8 @@
 
 from fastapi import FastAPI
 
-from app.core.settings import Provider, Settings
+from app.core.services import SETTINGS
+from app.core.settings import Provider
 from devtools.live_examples.served import serve_living_examples
 from devtools.phone import site
 from devtools.providers.router import alipay_router, clients_router, sms_router
@@ -10,7 +11,7 @@ from devtools.providers.router import alipay_router, clients_router, sms_router
 
 def add_routes(app: FastAPI) -> None:
     """Add them to the app. A simulated provider has routes only while the settings name it."""
-    settings: Settings = app.state.settings
+    settings = SETTINGS.of(app)
     app.include_router(clients_router)
     if settings.sms_provider is Provider.SIMULATED:
         app.include_router(sms_router)

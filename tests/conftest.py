@@ -22,7 +22,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.authz import tokens
 from app.core import logs
+from app.core.db import ENGINE
 from app.core.migration import migrate
+from app.core.services import SETTINGS
 from app.core.settings import Settings
 from app.core.startup import starting
 from app.embedded import postgres
@@ -145,8 +147,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 @pytest.fixture(scope="session")
 def engine(app: FastAPI) -> AsyncEngine:
-    found: AsyncEngine = app.state.engine
-    return found
+    return ENGINE.of(app)
 
 
 @pytest.fixture
@@ -171,7 +172,7 @@ async def api(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     contract = Contract(app)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app, client=("127.0.0.1", 50000)),
-        base_url=app.state.settings.public_url,
+        base_url=SETTINGS.of(app).issuer,
         event_hooks={"response": [contract.check]},
         headers={"Accept-Language": "en"},
     ) as client:

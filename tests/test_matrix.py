@@ -23,6 +23,7 @@ from app.auth.clients import create_client
 from app.auth.operators.operators import add_operator
 from app.authz.access import admission_of
 from app.authz.permissions import AFTER_CLOSING
+from app.core.cipher import CIPHER
 from tests.acts import Json, add_admin, add_member, certify, done
 from tests.auth.authenticator import prove_key, register_key
 from tests.people import People, Person, fresh_phone
@@ -148,7 +149,7 @@ async def scene(app: FastAPI, engine: AsyncEngine, api: httpx.AsyncClient, peopl
     learner = await people.register(verified=False, party=False)
     operator_phone = fresh_phone()
     async with engine.begin() as db:
-        code = await add_operator(db, app.state.cipher, Actor(), operator_phone, "张审核")
+        code = await add_operator(db, CIPHER.of(app), Actor(), operator_phone, "张审核")
         clients = [
             await create_client(db, Actor(), name="matrix", scopes=scopes) for scopes in (["point-events:write"], [])
         ]

@@ -22,7 +22,7 @@ from app.admins.errors import (
 from app.admins.schemas import ChangeRefusalCreate, ChangeRequestCreate, ChangeRequestOut
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.core.db import Db, TransactionalRoute
+from app.core.db import ReadDb, TransactionalRoute, WriteDb
 from app.core.errors import Problem, problem_response, problems
 from app.core.paging import Page, Paging, paged_by
 from app.orgs.errors import NameKindMismatch, NameSuffixTyped, NameUnshowable, SiblingNameTaken
@@ -58,7 +58,7 @@ class Side(StrEnum):
         ChangeRequestStale,
     ),
 )
-async def create_change_request(scope: Writer, body: ChangeRequestCreate, db: Db) -> ChangeRequestOut:
+async def create_change_request(scope: Writer, body: ChangeRequestCreate, db: WriteDb) -> ChangeRequestOut:
     """Ask the superior for a new name or main admin. Without a superior a rename or hand-over takes effect at once:
     its state is `approved`; the recovery of a main admin who is gone waits for the platform operator (S4, S5)."""
     request_id = await change_requests.create_change_request(db, scope, body)
@@ -68,7 +68,7 @@ async def create_change_request(scope: Writer, body: ChangeRequestCreate, db: Db
 @router.get("/orgs/{org_id}/change-requests")
 async def list_change_requests(
     scope: Reader,
-    db: Db,
+    db: ReadDb,
     paging: Annotated[Paging, paged_by(UUID)],
     side: Annotated[
         Side, Query(description="`asked`: by this org; `received`: from those under it, waiting for a decision.")
@@ -83,7 +83,7 @@ async def list_change_requests(
 
 
 @router.get("/orgs/{org_id}/change-requests/{request_id}")
-async def read_change_request(scope: Reader, request_id: UUID, db: Db) -> ChangeRequestOut:
+async def read_change_request(scope: Reader, request_id: UUID, db: ReadDb) -> ChangeRequestOut:
     """One request: for the org that asked, and for its superior of the moment."""
     return await queries.get_change_request(db, scope.org_id, request_id)
 
@@ -93,7 +93,7 @@ async def read_change_request(scope: Reader, request_id: UUID, db: Db) -> Change
     status_code=204,
     responses=problems(ChangeRequestDecided, MainAdminOnly),
 )
-async def withdraw_change_request(scope: Writer, request_id: UUID, db: Db) -> None:
+async def withdraw_change_request(scope: Writer, request_id: UUID, db: WriteDb) -> None:
     """Withdraw what this org asked, while it waits. A main admin who is not gone withdraws a recovery so."""
     await change_requests.withdraw_change_request(db, scope, request_id)
 
@@ -104,7 +104,7 @@ async def withdraw_change_request(scope: Writer, request_id: UUID, db: Db) -> No
     responses=problems(ChangeRequestDecided, ChangeRequestExpired, ChangeRequestStale, SiblingNameTaken),
 )
 async def approve_change_request(
-    request: Request, scope: Writer, request_id: UUID, db: Db
+    request: Request, scope: Writer, request_id: UUID, db: WriteDb
 ) -> ChangeRequestOut | Response:
     """Consent to what an org directly under this one asks: the change is made now (S5)."""
     outcome = await change_decisions.approve_change_request(db, scope, request_id)
@@ -117,7 +117,9 @@ async def approve_change_request(
     "/orgs/{org_id}/change-requests/{request_id}/refusal",
     responses=problems(ChangeRequestDecided),
 )
-async def refuse_change_request(scope: Writer, request_id: UUID, body: ChangeRefusalCreate, db: Db) -> ChangeRequestOut:
+async def refuse_change_request(
+    scope: Writer, request_id: UUID, body: ChangeRefusalCreate, db: WriteDb
+) -> ChangeRequestOut:
     """Refuse what an org directly under this one asks, with a reason that its admins read (S5)."""
     await change_decisions.refuse_change_request(db, scope, request_id, body.reason)
     return await queries.get_change_request(db, scope.org_id, request_id)

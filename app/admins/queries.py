@@ -5,12 +5,12 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, and_, case, exists, func, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from app.admins.invitees import phone_index_of
 from app.admins.schemas import AdminInvitationOut, ChangeRequestOut, NamedAdminOut, ReceivedAdminInvitationOut
 from app.core.cipher import Cipher
+from app.core.db import Readable
 from app.core.errors import NotFound
 from app.core.paging import Paging
 from app.core.phones import mask
@@ -25,7 +25,7 @@ _Before = aliased(User, name="main_before")
 _After = aliased(User, name="main_after")
 
 
-async def list_admins(db: AsyncConnection, org_id: UUID) -> Sequence[Any]:
+async def list_admins(db: Readable, org_id: UUID) -> Sequence[Any]:
     """The org's admins, the main one first, then by how long they have been."""
     main = Org.main_admin_id == OrgAdmin.user_id
     statement = (
@@ -63,7 +63,7 @@ def _admin_invitation_out(cipher: Cipher, row: Any) -> AdminInvitationOut:
 
 
 async def list_admin_invitations(
-    db: AsyncConnection, cipher: Cipher, org_id: UUID, paging: Paging
+    db: Readable, cipher: Cipher, org_id: UUID, paging: Paging
 ) -> Sequence[AdminInvitationOut]:
     """The org's invitations, newest first, phones masked."""
     statement = (
@@ -77,9 +77,7 @@ async def list_admin_invitations(
     return [_admin_invitation_out(cipher, row) for row in (await db.execute(statement)).all()]
 
 
-async def get_admin_invitation(
-    db: AsyncConnection, cipher: Cipher, org_id: UUID, invitation_id: UUID
-) -> AdminInvitationOut:
+async def get_admin_invitation(db: Readable, cipher: Cipher, org_id: UUID, invitation_id: UUID) -> AdminInvitationOut:
     """One of the org's invitations. Raises NotFound."""
     one = _admin_invitations().where(AdminInvitation.org_id == org_id, AdminInvitation.id == invitation_id)
     row = (await db.execute(one)).one_or_none()
@@ -88,9 +86,7 @@ async def get_admin_invitation(
     return _admin_invitation_out(cipher, row)
 
 
-async def get_received_admin_invitation(
-    db: AsyncConnection, user_id: UUID, invitation_id: UUID
-) -> ReceivedAdminInvitationOut:
+async def get_received_admin_invitation(db: Readable, user_id: UUID, invitation_id: UUID) -> ReceivedAdminInvitationOut:
     """An invitation that waits for the user, found by their own phone; NotFound otherwise."""
     statement = (
         select(
@@ -157,7 +153,7 @@ def _named(name: str | None) -> NamedAdminOut:
     return NamedAdminOut(name=name, verified=name is not None)
 
 
-async def list_change_requests(db: AsyncConnection, org_id: UUID, paging: Paging) -> Sequence[Any]:
+async def list_change_requests(db: Readable, org_id: UUID, paging: Paging) -> Sequence[Any]:
     """What the org has asked, newest first."""
     statement = (
         _change_requests()
@@ -170,7 +166,7 @@ async def list_change_requests(db: AsyncConnection, org_id: UUID, paging: Paging
     return (await db.execute(statement)).all()
 
 
-async def list_received_change_requests(db: AsyncConnection, org_id: UUID, paging: Paging) -> Sequence[Any]:
+async def list_received_change_requests(db: Readable, org_id: UUID, paging: Paging) -> Sequence[Any]:
     """What the orgs directly under this one ask and wait for, newest first."""
     under = and_(
         Certification.subordinate_id == ChangeRequest.org_id,
@@ -189,7 +185,7 @@ async def list_received_change_requests(db: AsyncConnection, org_id: UUID, pagin
     return (await db.execute(statement)).all()
 
 
-async def list_orphan_recoveries(db: AsyncConnection, paging: Paging) -> Sequence[Any]:
+async def list_orphan_recoveries(db: Readable, paging: Paging) -> Sequence[Any]:
     """The recoveries that no superior decides on, oldest first: the platform operator does."""
     edge = exists().where(Certification.subordinate_id == ChangeRequest.org_id, Certification.state == "certified")
     statement = (
@@ -204,7 +200,7 @@ async def list_orphan_recoveries(db: AsyncConnection, paging: Paging) -> Sequenc
     return (await db.execute(statement)).all()
 
 
-async def get_change_request(db: AsyncConnection, org_id: UUID, request_id: UUID) -> ChangeRequestOut:
+async def get_change_request(db: Readable, org_id: UUID, request_id: UUID) -> ChangeRequestOut:
     """One that the org asked, or that one directly under it asks; NotFound otherwise."""
     superior = (
         select(Certification.superior_id)

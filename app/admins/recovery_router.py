@@ -9,7 +9,7 @@ from app.admins import change_decisions, queries
 from app.admins.errors import ChangeRequestDecided, ChangeRequestExpired, ChangeRequestStale
 from app.admins.schemas import ChangeRefusalCreate, ChangeRequestOut
 from app.authz.access import AsOperator
-from app.core.db import Db, TransactionalRoute
+from app.core.db import ReadDb, TransactionalRoute, WriteDb
 from app.core.errors import NotFound, Problem, problem_response, problems
 from app.core.paging import Page, Paging, paged_by
 
@@ -22,7 +22,9 @@ router = APIRouter(
 
 
 @router.get("", summary="Main admins said to be gone")
-async def list_recoveries(_: AsOperator, db: Db, paging: Annotated[Paging, paged_by(UUID)]) -> Page[ChangeRequestOut]:
+async def list_recoveries(
+    _: AsOperator, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
+) -> Page[ChangeRequestOut]:
     """The recoveries that wait and that no superior decides on, oldest first."""
     rows = await queries.list_orphan_recoveries(db, paging)
     page = Page[Any].of(rows, paging, lambda row: (row.id,), object)
@@ -37,7 +39,7 @@ async def list_recoveries(_: AsOperator, db: Db, paging: Annotated[Paging, paged
     summary="Replace the main admin",
     responses=problems(ChangeRequestDecided, ChangeRequestExpired, ChangeRequestStale),
 )
-async def approve_recovery(request: Request, scope: AsOperator, request_id: UUID, db: Db) -> Response | None:
+async def approve_recovery(request: Request, scope: AsOperator, request_id: UUID, db: WriteDb) -> Response | None:
     """The admin named in the request is the main admin from now on; the former one stays an admin."""
     outcome = await change_decisions.approve_recovery(db, scope.actor, request_id)
     if isinstance(outcome, Problem):  # answered, not raised: that the request has ended must be kept
@@ -51,6 +53,6 @@ async def approve_recovery(request: Request, scope: AsOperator, request_id: UUID
     summary="Leave the main admin",
     responses=problems(ChangeRequestDecided),
 )
-async def refuse_recovery(scope: AsOperator, request_id: UUID, body: ChangeRefusalCreate, db: Db) -> None:
+async def refuse_recovery(scope: AsOperator, request_id: UUID, body: ChangeRefusalCreate, db: WriteDb) -> None:
     """With a reason that the org's admins read."""
     await change_decisions.refuse_recovery(db, scope.actor, request_id, body.reason)

@@ -20,7 +20,7 @@ from app.authz.access import Can, OrgScope, SignedIn
 from app.authz.errors import OrgClosed, RealNameRequired
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
-from app.core.db import Db, TransactionalRoute
+from app.core.db import ReadDb, TransactionalRoute, WriteDb
 from app.core.errors import problems
 from app.core.paging import Page, Paging, paged_by
 from app.orgs.advice import advice_out, levels_advice
@@ -34,19 +34,19 @@ Resigning = Annotated[OrgScope, Can(Permission.ADMINS_RESIGN)]
 
 
 @router.get("/orgs/{org_id}/admins")
-async def list_admins(scope: Reader, db: Db) -> list[AdminOut]:
+async def list_admins(scope: Reader, db: ReadDb) -> list[AdminOut]:
     """The org's admins, the main one first (S4)."""
     return [AdminOut.model_validate(row) for row in await queries.list_admins(db, scope.org_id)]
 
 
 @router.delete("/orgs/{org_id}/admins/me", status_code=204, responses=problems(MainAdminStays))
-async def resign(scope: Resigning, db: Db) -> None:
+async def resign(scope: Resigning, db: WriteDb) -> None:
     """Give up one's own office. The main admin first hands over (S4)."""
     await operations.resign(db, scope)
 
 
 @router.delete("/orgs/{org_id}/admins/{user_id}", status_code=204, responses=problems(MainAdminStays))
-async def remove_admin(scope: MainAdmin, user_id: UUID, db: Db) -> None:
+async def remove_admin(scope: MainAdmin, user_id: UUID, db: WriteDb) -> None:
     """Remove an admin; only the main admin does (S4). As a member they stay."""
     await operations.remove_admin(db, scope, user_id)
 
@@ -56,7 +56,9 @@ async def remove_admin(scope: MainAdmin, user_id: UUID, db: Db) -> None:
     status_code=201,
     responses=problems(UnknownMember, AlreadyAdmin, AdminInvitationOpen),
 )
-async def create_admin_invitation(scope: MainAdmin, body: Invitee, db: Db, cipher: CipherDep) -> AdminInvitationOut:
+async def create_admin_invitation(
+    scope: MainAdmin, body: Invitee, db: WriteDb, cipher: CipherDep
+) -> AdminInvitationOut:
     """Invite somebody, by phone, to be an admin (S4). The answer is the same whoever holds the phone, if anybody does;
     verification is checked when they accept."""
     invitation_id = await operations.invite_admin(db, cipher, scope, body)
@@ -65,7 +67,7 @@ async def create_admin_invitation(scope: MainAdmin, body: Invitee, db: Db, ciphe
 
 @router.get("/orgs/{org_id}/admin-invitations")
 async def list_admin_invitations(
-    scope: Reader, db: Db, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
+    scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[AdminInvitationOut]:
     """The org's invitations to be an admin, newest first."""
     rows = await queries.list_admin_invitations(db, cipher, scope.org_id, paging)
@@ -75,13 +77,13 @@ async def list_admin_invitations(
 @router.delete(
     "/orgs/{org_id}/admin-invitations/{invitation_id}", status_code=204, responses=problems(AdminInvitationDecided)
 )
-async def withdraw_admin_invitation(scope: MainAdmin, invitation_id: UUID, db: Db) -> None:
+async def withdraw_admin_invitation(scope: MainAdmin, invitation_id: UUID, db: WriteDb) -> None:
     """Withdraw an invitation while it waits."""
     await operations.withdraw_admin_invitation(db, scope, invitation_id)
 
 
 @router.get("/me/admin-invitations/{invitation_id}")
-async def read_admin_invitation(user: SignedIn, invitation_id: UUID, db: Db) -> ReceivedAdminInvitationOut:
+async def read_admin_invitation(user: SignedIn, invitation_id: UUID, db: ReadDb) -> ReceivedAdminInvitationOut:
     """An invitation to be an admin that waits for the caller; the inbox names it."""
     return await queries.get_received_admin_invitation(db, user.user_id, invitation_id)
 
@@ -98,7 +100,7 @@ async def read_admin_invitation(user: SignedIn, invitation_id: UUID, db: Db) -> 
     ),
 )
 async def accept_admin_invitation(
-    request: Request, user: SignedIn, invitation_id: UUID, db: Db, cipher: CipherDep
+    request: Request, user: SignedIn, invitation_id: UUID, db: WriteDb, cipher: CipherDep
 ) -> AdminshipOut:
     """Become an admin of the org that invites. The caller's real name must be verified by now (S1, S4)."""
     org: Any = await operations.accept_admin_invitation(db, cipher, user, invitation_id)
@@ -109,6 +111,6 @@ async def accept_admin_invitation(
 @router.put(
     "/me/admin-invitations/{invitation_id}/refusal", status_code=204, responses=problems(AdminInvitationDecided)
 )
-async def refuse_admin_invitation(user: SignedIn, invitation_id: UUID, db: Db) -> None:
+async def refuse_admin_invitation(user: SignedIn, invitation_id: UUID, db: WriteDb) -> None:
     """Decline. The org is told that its invitation was refused, and no more."""
     await operations.refuse_admin_invitation(db, user, invitation_id)

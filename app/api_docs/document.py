@@ -18,6 +18,7 @@ from app.authz.access import admission_of
 from app.authz.errors import OrgClosed, StepUpNeeded
 from app.authz.permissions import AFTER_CLOSING
 from app.core import errors
+from app.core.services import SETTINGS
 from app.idempotency.replay import HEADER, KeyInUse, KeyReused
 
 INTRODUCTION = """\
@@ -72,7 +73,7 @@ def describe(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
-    development: bool = app.state.settings.development
+    development: bool = SETTINGS.of(app).development
     arrange_pages(app, development=development)
 
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import CompoundSelect, case, func, select, union_all
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit.schemas import AuditEntryOut
+from app.core.db import Readable
 from app.core.paging import Page, Paging, fetch_page
 from app.core.rows import fetch_rows
 from app.schema.audit import AuditEntry
@@ -39,7 +39,7 @@ class ActorRow(NamedTuple):
     name: str
 
 
-async def list_entries(db: AsyncConnection, org_id: UUID, asked: AuditFilter, paging: Paging) -> Page[AuditEntryOut]:
+async def list_entries(db: Readable, org_id: UUID, asked: AuditFilter, paging: Paging) -> Page[AuditEntryOut]:
     """A page of an org's entries, the newest first."""
     statement = (
         select(
@@ -71,7 +71,7 @@ def _first_id(at: datetime) -> UUID:
     return UUID(int=max(int(at.timestamp() * 1000), 0) << 80)
 
 
-async def list_actors(db: AsyncConnection, org_id: UUID) -> list[ActorRow]:
+async def list_actors(db: Readable, org_id: UUID) -> list[ActorRow]:
     """The verified users who acted for the org lately, by name."""
     lately = (
         select(AuditEntry.user_id)
@@ -88,7 +88,7 @@ async def list_actors(db: AsyncConnection, org_id: UUID) -> list[ActorRow]:
     return await fetch_rows(db, statement, ActorRow)
 
 
-async def read_names(db: AsyncConnection, org_id: UUID, ids: Collection[UUID]) -> dict[UUID, str]:
+async def read_names(db: Readable, org_id: UUID, ids: Collection[UUID]) -> dict[UUID, str]:
     """The names behind ids that an org's entries mention: its own people and units (removed ones too), those who went
     from it or came to it, and orgs."""
     if not ids:

@@ -9,14 +9,14 @@ from app.audit.queries import AuditFilter, list_entries
 from app.audit.schemas import AuditEntryOut
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.core.db import Db, TransactionalRoute
+from app.core.db import ReadDb, TransactionalRoute
 from app.core.paging import Page, Paging, paged_by
 from app.core.schemas import Instant
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["audit"])
 
 
-def _asked(
+async def _asked(
     action: Annotated[str | None, Query(max_length=60, pattern=r"^[a-z_.-]+$", description="Only this action.")] = None,
     subject_type: Annotated[
         str | None, Query(max_length=40, pattern=r"^[a-z_]+$", description="Only what was done to this kind of thing.")
@@ -31,7 +31,7 @@ def _asked(
 @router.get("/orgs/{org_id}/audit")
 async def list_audit_entries(
     scope: Annotated[OrgScope, Can(Permission.AUDIT_READ)],
-    db: Db,
+    db: ReadDb,
     paging: Annotated[Paging, paged_by(UUID)],
     asked: Annotated[AuditFilter, Depends(_asked)],
 ) -> Page[AuditEntryOut]:

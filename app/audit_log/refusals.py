@@ -21,6 +21,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.networks import address_of_host, network_of
+from app.core.request_state import request_state
+from app.core.services import Service
 from app.schema.audit import AuditEntry
 
 log = structlog.get_logger()
@@ -40,28 +42,35 @@ class Refusal:
     network: str | None = None
 
 
-class Refusals:
+class CountRefusals:
     """Counts the refusals of the app that it wraps."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, refusals: "Refusals") -> None:
         self._app = app
-        self._counted: dict[Refusal, tuple[int, str | None]] = {}
+        self._refusals = refusals
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await self._app(scope, receive, send)
         finally:
-            state = scope.get("state", {})
-            reason = state.get("refusal")
+            state = request_state(scope)
+            reason = state.refusal
             route = scope.get("route")  # none where the address is nobody's, or a file's: no right was wanting
             if reason is not None and route is not None:
                 operation = f"{scope['method']} {route.path}"
                 client = scope.get("client")
                 address = address_of_host(client[0]) if client else None
                 network = None if address is None else network_of(address)
-                self._count(Refusal(operation, reason, state.get("user_id"), network), state.get("request_id"))
+                self._refusals.count(Refusal(operation, reason, state.user_id, network), state.request_id)
 
-    def _count(self, refusal: Refusal, request_id: str | None, times: int = 1) -> None:
+
+class Refusals:
+    """What was counted and is not yet written."""
+
+    def __init__(self) -> None:
+        self._counted: dict[Refusal, tuple[int, str | None]] = {}
+
+    def count(self, refusal: Refusal, request_id: str | None, times: int = 1) -> None:
         if refusal not in self._counted and len(self._counted) >= KEPT:
             refusal = Refusal("any", "too-many-to-tell")
         before, first = self._counted.get(refusal, (0, request_id))
@@ -77,7 +86,7 @@ class Refusals:
                 await db.execute(insert(AuditEntry), [_entry(*item) for item in counted.items()])
         except BaseException as error:
             for refusal, (times, request_id) in counted.items():
-                self._count(refusal, request_id, times)
+                self.count(refusal, request_id, times)
             if not isinstance(error, Exception):
                 raise  # this process ends: what is left is written once more
             # Whatever it was, the next writing is tried.
@@ -100,6 +109,9 @@ class Refusals:
             with suppress(asyncio.CancelledError):
                 await writing
             await self.write(engine)
+
+
+REFUSALS = Service[Refusals]("refusals")
 
 
 def _entry(refusal: Refusal, counted: tuple[int, str | None]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit_log.entries import Actor, record
 from app.authz.scopes import SCOPES
 from app.core.cipher import hash_secret, new_secret
+from app.core.db import Readable
 from app.core.rows import fetch_rows
 from app.schema.auth import ClientSecret, OAuthClient, Session
 
@@ -119,7 +120,7 @@ async def revoke_client(db: AsyncConnection, actor: Actor, client_id: str) -> No
     await record(db, actor, "client.revoked", subject=("client", None), after={"client": client_id})
 
 
-async def list_clients(db: AsyncConnection) -> Sequence[ClientRow]:
+async def list_clients(db: Readable) -> Sequence[ClientRow]:
     """All clients with the number of their live secrets, the oldest first."""
     held = (
         select(func.count())

@@ -12,17 +12,18 @@ from app.auth.accounts import me_router
 from app.auth.accounts import router as account_router
 from app.auth.device_flow import router as device_router
 from app.auth.device_flow import scans_router
-from app.auth.device_flow.watch import SignInWatch
+from app.auth.device_flow.watch import WATCH, SignInWatch
 from app.auth.operators import router as operator_router
 from app.auth.phone_codes import router as phone_codes_router
-from app.auth.phone_codes.sms import load_sms_provider
+from app.auth.phone_codes.sms import SMS, load_sms_provider
 from app.auth.security_keys import router as security_keys_router
 from app.auth.token_endpoint import router as oauth_router
-from app.auth.verification.alipay import load_alipay_provider
+from app.auth.verification.alipay import ALIPAY, load_alipay_provider
 from app.authz.signing_keys import key_ring
-from app.authz.tokens import TokenIssuer, TokenVerifier
-from app.core.cipher import Cipher
-from app.core.db import engine_url, plain_url
+from app.authz.tokens import ISSUER, SIGNING_KEYS, VERIFIER, TokenIssuer, TokenVerifier
+from app.core.cipher import CIPHER
+from app.core.db import ENGINE, engine_url, plain_url
+from app.core.services import SETTINGS
 from app.core.settings import Settings
 
 routers: tuple[APIRouter, ...] = (
@@ -46,22 +47,22 @@ def require_providers(settings: Settings) -> None:
 
 @asynccontextmanager
 async def signing_in(app: FastAPI) -> AsyncIterator[None]:
-    """Set what signing in needs on `app.state`, over its engine, settings and cipher."""
-    settings: Settings = app.state.settings
-    cipher: Cipher = app.state.cipher
+    """Provide what signing in needs, over the engine, settings and cipher of the app."""
+    settings, cipher = SETTINGS.of(app), CIPHER.of(app)
     assert settings.database_url is not None
-    # Keys are loaded in the middle of requests that hold a connection of the pool: never from the pool.
-    aside = create_async_engine(engine_url(settings.database_url.get_secret_value()), poolclass=NullPool)
-    keys = key_ring(aside, cipher)
-    app.state.signing_keys = keys
-    app.state.tokens = TokenVerifier(keys, settings.issuer)
-    app.state.token_issuer = TokenIssuer(keys, settings.issuer)
-    make_gateway, make_alipay = load_sms_provider(settings), load_alipay_provider(settings)
-    app.state.sms = make_gateway and make_gateway(settings, app.state.engine, cipher)
-    app.state.alipay = make_alipay and make_alipay(settings, cipher)
     database_url = settings.database_url.get_secret_value()
-    app.state.sign_in_watch = SignInWatch(plain_url(database_url), keys.refresh)
-    watching = asyncio.create_task(app.state.sign_in_watch.run())
+    # Keys are loaded in the middle of requests that hold a connection of the pool: never from the pool.
+    aside = create_async_engine(engine_url(database_url), poolclass=NullPool)
+    keys = key_ring(aside, cipher)
+    SIGNING_KEYS.provide(app, keys)
+    VERIFIER.provide(app, TokenVerifier(keys, settings.issuer))
+    ISSUER.provide(app, TokenIssuer(keys, settings.issuer))
+    make_gateway, make_alipay = load_sms_provider(settings), load_alipay_provider(settings)
+    SMS.provide(app, make_gateway and make_gateway(settings, ENGINE.of(app), cipher))
+    ALIPAY.provide(app, make_alipay and make_alipay(settings, cipher))
+    watch = SignInWatch(plain_url(database_url), keys.refresh)
+    WATCH.provide(app, watch)
+    watching = asyncio.create_task(watch.run())
     try:
         yield
     finally:

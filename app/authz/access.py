@@ -22,20 +22,19 @@ from uuid import UUID
 from fastapi import Depends, Path, Request
 from fastapi.dependencies.models import Dependant
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from sqlalchemy import bindparam, select
 
 from app.audit_log.entries import Actor
-from app.authz.caller import OPERATOR, ORG, SESSION
+from app.authz.caller import CLIENT, OPERATOR, ORG, SESSION
 from app.authz.cookies import accepts_session_cookie, token_of_cookie
 from app.authz.errors import OrgClosed, RealNameRequired, ScopeMissing, StepUpNeeded
 from app.authz.permissions import ADMINS, AFTER_CLOSING, OWN_ROLES, ROLES, Permission, Role
 from app.authz.step_up import KEY_LASTS, demands_key
-from app.authz.tokens import AccessToken, TokenVerifier
-from app.core.db import Db
+from app.authz.tokens import VERIFIER, AccessToken
+from app.core.db import POOL
 from app.core.errors import Forbidden, NotFound, Unauthorized
 from app.core.networks import address_of_host
+from app.core.request_state import request_state
 from app.idempotency.replay import replay_or_claim
-from app.schema.auth import OAuthClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +123,7 @@ async def _token(request: Request, credentials: Credentials) -> AccessToken:
         return token_of_cookie(request)
     if credentials is None:
         raise Unauthorized
-    verifier: TokenVerifier = request.app.state.tokens
+    verifier = VERIFIER.of(request)
     return await verifier.verify(credentials.credentials)
 
 
@@ -138,12 +137,7 @@ def address_of(request: Request) -> str | None:
 
 
 def actor_of(request: Request, *, user_id: UUID | None = None, client_id: str | None = None) -> Actor:
-    return Actor(user_id, client_id, address_of(request), getattr(request.state, "request_id", None))
-
-
-_client_statement = select(OAuthClient.scopes).where(
-    OAuthClient.id == bindparam("client_id"), OAuthClient.revoked_at.is_(None)
-)
+    return Actor(user_id, client_id, address_of(request), request_state(request).request_id)
 
 
 def _user_scope(request: Request, token: AccessToken, row: Any) -> UserScope:
@@ -161,11 +155,11 @@ def _user_scope(request: Request, token: AccessToken, row: Any) -> UserScope:
 async def _signed_in(request: Request, token: VerifiedToken) -> UserScope:
     if token.session_id is None:
         raise Unauthorized
-    row = await SESSION.fetch_row(request.app.state.drivers, session_id=token.session_id)
+    row = await SESSION.fetch_row(POOL.of(request), session_id=token.session_id)
     if row is None:
         raise Unauthorized
     scope = _user_scope(request, token, row)
-    request.state.user_id = scope.user_id
+    request_state(request).user_id = scope.user_id
     await replay_or_claim(request, f"user:{scope.user_id}")
     return scope
 
@@ -183,10 +177,10 @@ async def resolve_org(request: Request, token: AccessToken, org_id: UUID, permis
     """Decide on one org: the scope, or NotFound where the caller may not know of it, or Forbidden."""
     if token.session_id is None:
         raise Unauthorized
-    row = await ORG.fetch_row(request.app.state.drivers, session_id=token.session_id, org_id=org_id)
+    row = await ORG.fetch_row(POOL.of(request), session_id=token.session_id, org_id=org_id)
     if row is None:
         raise Unauthorized
-    request.state.user_id = row["user_id"]
+    request_state(request).user_id = row["user_id"]
     roles = frozenset(role for role in OWN_ROLES if row[role])
     if row["keyless_above"] is not None:
         roles |= {Role.SUPERIOR_ADMIN}
@@ -219,10 +213,10 @@ async def resolve_org(request: Request, token: AccessToken, org_id: UUID, permis
 async def _as_operator(request: Request, token: VerifiedToken) -> OperatorScope:
     if token.session_id is None:
         raise NotFound
-    row = await OPERATOR.fetch_row(request.app.state.drivers, session_id=token.session_id)
+    row = await OPERATOR.fetch_row(POOL.of(request), session_id=token.session_id)
     if row is None:
         raise Unauthorized
-    request.state.user_id = row["user_id"]
+    request_state(request).user_id = row["user_id"]
     if not row["operator"]:
         raise NotFound
     if not row["keyed"]:
@@ -265,14 +259,14 @@ def Can(permission: Permission) -> Any:  # noqa: N802 — reads as a sentence in
 def Service(scope: str) -> Any:  # noqa: N802
     """The caller is a service client (client credentials) that holds this scope. Gives a ServiceScope."""
 
-    async def service(request: Request, token: VerifiedToken, db: Db) -> ServiceScope:
+    async def service(request: Request, token: VerifiedToken) -> ServiceScope:
         if token.session_id is not None:
             raise Forbidden
-        held = await db.scalar(_client_statement, {"client_id": token.client_id})
-        if held is None:
+        client = await CLIENT.fetch_row(POOL.of(request), client_id=token.client_id)
+        if client is None:
             raise Unauthorized
         # The token can hold fewer scopes than the client, never more than it holds now.
-        scopes = token.scopes & frozenset(held)
+        scopes = token.scopes & frozenset(client["scopes"])
         if scope not in scopes:
             raise ScopeMissing
         return ServiceScope(token.client_id, scopes, actor_of(request, client_id=token.client_id))

@@ -13,7 +13,7 @@ from app.authz.step_up import KEY_LASTS
 from app.core.driver import DriverStatement
 from app.hierarchy import tree
 from app.schema.admins import OrgAdmin
-from app.schema.auth import Operator, Session, User
+from app.schema.auth import OAuthClient, Operator, Session, User
 from app.schema.certification import Certification
 from app.schema.members import Member
 from app.schema.orgs import Org
@@ -55,6 +55,11 @@ OPERATOR = DriverStatement(
     .select_from(Session)
     .join(User, _live_session),
     "session_id",
+)
+
+CLIENT = DriverStatement(
+    select(OAuthClient.scopes).where(OAuthClient.id == bindparam("client_id"), OAuthClient.revoked_at.is_(None)),
+    "client_id",
 )
 
 

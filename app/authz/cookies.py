@@ -14,8 +14,10 @@ from fastapi import Request, Response
 from pydantic import BaseModel, ValidationError
 
 from app.authz.tokens import AccessToken
-from app.core.cipher import Cipher, Undecryptable
+from app.core.cipher import CIPHER, Undecryptable
 from app.core.errors import Unauthorized
+from app.core.request_state import request_state
+from app.core.services import SETTINGS
 
 _MAXIMUM = 1000
 _RENEW_AFTER = 0.05  # of the idle time
@@ -38,20 +40,21 @@ class CarriedSession(BaseModel):
 
 def accept_session_cookie(request: Request, name: str) -> None:
     """Say of a page's request that its caller may be known by the cookie of this name, and by nothing else."""
-    request.state.session_cookie = name
+    request_state(request).session_cookie = name
 
 
 def accepts_session_cookie(request: Request) -> bool:
-    return hasattr(request.state, "session_cookie")
+    return request_state(request).session_cookie is not None
 
 
 def carried_session(request: Request) -> CarriedSession | None:
     """The session that the request's cookie names; None without one, or where it lapsed or is not of ours."""
-    name: str = request.state.session_cookie
+    name = request_state(request).session_cookie
+    assert name is not None
     sealed = request.cookies.get(cookie_name(request, name), "")
     if not sealed or len(sealed) > _MAXIMUM:
         return None
-    cipher: Cipher = request.app.state.cipher
+    cipher = CIPHER.of(request)
     try:
         raw = base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4))
         carried = CarriedSession.model_validate_json(cipher.decrypt(raw, name))
@@ -76,7 +79,7 @@ def needs_renewal(carried: CarriedSession) -> bool:
 def set_session_cookie(request: Request, response: Response, name: str, carried: CarriedSession) -> None:
     """Seal the session into the cookie, for as long as it lasts when nothing more is heard of the browser."""
     carried = carried.model_copy(update={"renewed_at": int(time.time())})
-    cipher: Cipher = request.app.state.cipher
+    cipher = CIPHER.of(request)
     sealed = base64.urlsafe_b64encode(cipher.encrypt(carried.model_dump_json(), name)).rstrip(b"=").decode()
     response.set_cookie(
         cookie_name(request, name),
@@ -101,5 +104,5 @@ def cookie_name(request: Request, name: str) -> str:
 
 
 def is_secure(request: Request) -> bool:
-    issuer: str = request.app.state.settings.issuer
+    issuer: str = SETTINGS.of(request).issuer
     return issuer.startswith("https:")

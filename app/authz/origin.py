@@ -3,6 +3,7 @@
 from fastapi import Depends, Request
 
 from app.authz.errors import ForeignOrigin
+from app.core.services import SETTINGS
 
 
 def is_foreign_origin(request: Request) -> bool:
@@ -10,7 +11,7 @@ def is_foreign_origin(request: Request) -> bool:
     origin = request.headers.get("origin")
     if origin is None:
         return False
-    ours = {request.app.state.settings.issuer.partition("://")[2], request.headers.get("host")}
+    ours = {SETTINGS.of(request).issuer.partition("://")[2], request.headers.get("host")}
     return origin.partition("://")[2] not in ours
 
 

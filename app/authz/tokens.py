@@ -30,6 +30,7 @@ from jose import jwt as untyped_jwt
 from jose.backends.base import Key
 
 from app.core.errors import Unauthorized
+from app.core.services import Service
 
 # python-jose carries no types.
 jwk: Any = untyped_jwk
@@ -224,6 +225,11 @@ class TokenVerifier:
             return _read(claims, audience(self._issuer))
         except Exception:  # whatever a hostile token makes a parser raise is a refusal
             raise _refused() from None
+
+
+SIGNING_KEYS = Service[KeyRing]("signing_keys")
+ISSUER = Service[TokenIssuer]("token_issuer")
+VERIFIER = Service[TokenVerifier]("token_verifier")
 
 
 def audience(issuer: str) -> str:

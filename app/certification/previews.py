@@ -12,9 +12,9 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.calendar import today
+from app.core.db import Readable
 from app.hierarchy import tree
 from app.reports.kept import find_kept
 from app.reports.periods import Period, Span
@@ -33,7 +33,7 @@ class Moving:
     points: int
 
 
-async def preview_version(db: AsyncConnection, transfer: Any) -> str:
+async def preview_version(db: Readable, transfer: Any) -> str:
     """The digest of the hierarchy around a transfer, as it is now."""
     seen = hashlib.sha256(str(transfer.certification_id).encode())
     for side in (transfer.from_id, transfer.to_id):
@@ -42,14 +42,14 @@ async def preview_version(db: AsyncConnection, transfer: Any) -> str:
     return seen.hexdigest()[:32]
 
 
-async def list_chain(db: AsyncConnection, org_id: UUID) -> Sequence[Any]:
+async def list_chain(db: Readable, org_id: UUID) -> Sequence[Any]:
     """The org and those above it, nearest first."""
     above = tree.ancestors(org_id)
     statement = select(Org.id, Org.name, above.c.distance).join(above, above.c.id == Org.id).order_by(above.c.distance)
     return (await db.execute(statement)).all()
 
 
-async def count_what_moves(db: AsyncConnection, org_id: UUID) -> Moving:
+async def count_what_moves(db: Readable, org_id: UUID) -> Moving:
     """As the reports have it: off the kept totals, a few seconds old, or recounted where today's are not kept."""
     span = Span(today(), Period.MONTH.days)
     if await find_kept(db, [span.until]):

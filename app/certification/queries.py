@@ -7,11 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, case, exists, func, literal, or_, select, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from app.certification.errors import InvitationExpired, InvitationUnknown, InvitationUsedUp
 from app.core.cipher import hash_secret
+from app.core.db import Readable
 from app.core.errors import NotFound
 from app.core.paging import Paging
 from app.hierarchy import tree
@@ -40,7 +40,7 @@ APPLICATION_COLUMNS = (
 )
 
 
-async def list_invitations(db: AsyncConnection, org_id: UUID, paging: Paging) -> Sequence[Any]:
+async def list_invitations(db: Readable, org_id: UUID, paging: Paging) -> Sequence[Any]:
     """The org's invitations, newest first."""
     statement = (
         select(*INVITATION_COLUMNS)
@@ -53,7 +53,7 @@ async def list_invitations(db: AsyncConnection, org_id: UUID, paging: Paging) ->
     return (await db.execute(statement)).all()
 
 
-async def get_invitation(db: AsyncConnection, org_id: UUID, invitation_id: UUID) -> Any:
+async def get_invitation(db: Readable, org_id: UUID, invitation_id: UUID) -> Any:
     statement = select(*INVITATION_COLUMNS).where(Invitation.org_id == org_id, Invitation.id == invitation_id)
     row = (await db.execute(statement)).one_or_none()
     if row is None:
@@ -61,7 +61,7 @@ async def get_invitation(db: AsyncConnection, org_id: UUID, invitation_id: UUID)
     return row
 
 
-async def get_live_invitation(db: AsyncConnection, token: str) -> Any:
+async def get_live_invitation(db: Readable, token: str) -> Any:
     """The invitation that a token names, with the card of its org.
 
     Raises InvitationUnknown (never was, or revoked), InvitationExpired, InvitationUsedUp (S6).
@@ -107,9 +107,7 @@ def _received_applications(org_id: UUID) -> Select[*tuple[Any, ...]]:
     )
 
 
-async def list_received_applications(
-    db: AsyncConnection, org_id: UUID, state: str | None, paging: Paging
-) -> Sequence[Any]:
+async def list_received_applications(db: Readable, org_id: UUID, state: str | None, paging: Paging) -> Sequence[Any]:
     """The applications made to an org, newest first."""
     statement = _received_applications(org_id).order_by(Certification.id.desc()).limit(paging.limit + 1)
     if state is not None:
@@ -119,7 +117,7 @@ async def list_received_applications(
     return (await db.execute(statement)).all()
 
 
-async def get_received_application(db: AsyncConnection, org_id: UUID, application_id: UUID) -> Any:
+async def get_received_application(db: Readable, org_id: UUID, application_id: UUID) -> Any:
     """One application made to an org. Raises NotFound."""
     row = (await db.execute(_received_applications(org_id).where(Certification.id == application_id))).one_or_none()
     if row is None:
@@ -149,7 +147,7 @@ def _certifications(org_id: UUID) -> Select[*tuple[Any, ...]]:
     )
 
 
-async def get_certification(db: AsyncConnection, org_id: UUID, certification_id: UUID) -> Any:
+async def get_certification(db: Readable, org_id: UUID, certification_id: UUID) -> Any:
     """One edge that there was or is asked for above an org. Raises NotFound."""
     row = (await db.execute(_certifications(org_id).where(Certification.id == certification_id))).one_or_none()
     if row is None:
@@ -158,7 +156,7 @@ async def get_certification(db: AsyncConnection, org_id: UUID, certification_id:
 
 
 async def list_certifications(
-    db: AsyncConnection, org_id: UUID, paging: Paging, during: TimeRange = TimeRange()
+    db: Readable, org_id: UUID, paging: Paging, during: TimeRange = TimeRange()
 ) -> Sequence[Any]:
     """Every edge there was or is asked for above an org, newest first, with its time range: of those that held or
     waited at some time of `during`."""
@@ -173,9 +171,7 @@ async def list_certifications(
     return (await db.execute(statement)).all()
 
 
-async def list_subordinates(
-    db: AsyncConnection, org_id: UUID, paging: Paging, wanted: str | None = None
-) -> Sequence[Any]:
+async def list_subordinates(db: Readable, org_id: UUID, paging: Paging, wanted: str | None = None) -> Sequence[Any]:
     """The orgs certified directly under one, by name; one index serves any page of any org alike. `wanted` finds them
     by characters of the name, by pinyin or initials."""
     statement = (
@@ -193,7 +189,7 @@ async def list_subordinates(
     return (await db.execute(statement)).all()
 
 
-async def get_subordinate(db: AsyncConnection, org_id: UUID, subordinate_id: UUID) -> Any:
+async def get_subordinate(db: Readable, org_id: UUID, subordinate_id: UUID) -> Any:
     """One org certified directly under another. Raises NotFound."""
     statement = (
         select(Org.id, Org.name, Org.kind, Org.region_code, Certification.certified_at)
@@ -206,7 +202,7 @@ async def get_subordinate(db: AsyncConnection, org_id: UUID, subordinate_id: UUI
     return row
 
 
-async def list_subordinate_nodes(db: AsyncConnection, org_id: UUID, paging: Paging) -> Sequence[Any]:
+async def list_subordinate_nodes(db: Readable, org_id: UUID, paging: Paging) -> Sequence[Any]:
     """The same as the branches of a tree: each with whether orgs are certified under it in turn."""
     below = aliased(Certification, name="below")
     has_subordinates = exists().where(below.superior_id == Org.id, below.state == "certified").correlate(Org)
@@ -223,7 +219,7 @@ async def list_subordinate_nodes(db: AsyncConnection, org_id: UUID, paging: Pagi
     return (await db.execute(statement)).all()
 
 
-async def list_superiors(db: AsyncConnection, org_id: UUID) -> Sequence[Any]:
+async def list_superiors(db: Readable, org_id: UUID) -> Sequence[Any]:
     """The chain above an org, the direct superior first."""
     above = tree.ancestors(org_id)
     statement = (

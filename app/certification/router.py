@@ -31,11 +31,12 @@ from app.certification.schemas import (
     SuperiorOut,
 )
 from app.core.cipher import Cipher, CipherDep
-from app.core.db import Db, TransactionalRoute
+from app.core.db import ReadDb, TransactionalRoute, WriteDb
 from app.core.errors import problems
 from app.core.paging import Page, Paging, paged_by
 from app.core.qr import draw_svg
 from app.core.schemas import Instant
+from app.core.services import SETTINGS
 from app.core.text import Token
 from app.orgs.errors import SiblingNameTaken
 from app.orgs.names import Kind
@@ -50,7 +51,7 @@ InvitationProblems = problems(InvitationUnknown, InvitationExpired, InvitationUs
 
 @router.post("/orgs/{org_id}/invitations", status_code=201)
 async def create_invitation(
-    request: Request, scope: Writer, body: InvitationCreate, db: Db, cipher: CipherDep
+    request: Request, scope: Writer, body: InvitationCreate, db: WriteDb, cipher: CipherDep
 ) -> InvitationOut:
     """Invite subordinates to apply for certification: a link and a QR code (S6)."""
     return invitation_out(request, cipher, await operations.create_invitation(db, cipher, scope, body))
@@ -58,7 +59,7 @@ async def create_invitation(
 
 @router.get("/orgs/{org_id}/invitations")
 async def list_invitations(
-    request: Request, scope: Reader, db: Db, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
+    request: Request, scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[InvitationOut]:
     """The org's invitations, newest first."""
     rows = await queries.list_invitations(db, scope.org_id, paging)
@@ -72,7 +73,9 @@ async def list_invitations(
     response_class=Response,
     responses={200: {"content": {"image/svg+xml": {}}, "description": "The QR code of the invitation's link."}},
 )
-async def draw_invitation(request: Request, scope: Reader, invitation_id: UUID, db: Db, cipher: CipherDep) -> Response:
+async def draw_invitation(
+    request: Request, scope: Reader, invitation_id: UUID, db: ReadDb, cipher: CipherDep
+) -> Response:
     """The invitation as a QR code, to be shown or printed."""
     row = await queries.get_invitation(db, scope.org_id, invitation_id)
     picture = await draw_svg(invitation_out(request, cipher, row).link)
@@ -80,14 +83,14 @@ async def draw_invitation(request: Request, scope: Reader, invitation_id: UUID, 
 
 
 @router.delete("/orgs/{org_id}/invitations/{invitation_id}", status_code=204)
-async def revoke_invitation(scope: Writer, invitation_id: UUID, db: Db) -> None:
+async def revoke_invitation(scope: Writer, invitation_id: UUID, db: WriteDb) -> None:
     """Revoke an invitation: from now on its token names nothing."""
     await operations.revoke_invitation(db, scope, invitation_id)
 
 
 @router.get("/invitations/{token}", responses=InvitationProblems)
 async def read_invitation(
-    _: SignedIn, token: Annotated[Token, Path(description="The token of an invitation's link.")], db: Db
+    _: SignedIn, token: Annotated[Token, Path(description="The token of an invitation's link.")], db: ReadDb
 ) -> InvitationCard:
     """Who invites: the card of the org, for whoever holds a live invitation."""
     row = await queries.get_live_invitation(db, token)
@@ -113,7 +116,7 @@ async def read_invitation(
         WouldCloseCircle,
     ),
 )
-async def create_application(scope: Writer, body: ApplicationCreate, db: Db) -> ApplicationOut:
+async def create_application(scope: Writer, body: ApplicationCreate, db: WriteDb) -> ApplicationOut:
     """Apply for this org, with an invitation, to be certified under the org that invited (S6, S14)."""
     return ApplicationOut.model_validate(await operations.create_application(db, scope, body))
 
@@ -121,7 +124,7 @@ async def create_application(scope: Writer, body: ApplicationCreate, db: Db) -> 
 @router.get("/orgs/{org_id}/applications")
 async def list_applications(
     scope: Reader,
-    db: Db,
+    db: ReadDb,
     paging: Annotated[Paging, paged_by(UUID)],
     state: Annotated[
         str | None, Query(pattern="^(applied|certified|refused|withdrawn|released)$", description="Only this state.")
@@ -136,7 +139,7 @@ async def list_applications(
 
 
 @router.get("/orgs/{org_id}/applications/{application_id}")
-async def read_application(scope: Reader, application_id: UUID, db: Db) -> ReceivedApplicationOut:
+async def read_application(scope: Reader, application_id: UUID, db: ReadDb) -> ReceivedApplicationOut:
     """An application made to this org; the inbox names it."""
     row = await queries.get_received_application(db, scope.org_id, application_id)
     found = ReceivedApplicationOut.model_validate(row)
@@ -144,7 +147,7 @@ async def read_application(scope: Reader, application_id: UUID, db: Db) -> Recei
 
 
 @router.delete("/orgs/{org_id}/applications/{application_id}", status_code=204, responses=problems(ApplicationDecided))
-async def withdraw_application(scope: Writer, application_id: UUID, db: Db) -> None:
+async def withdraw_application(scope: Writer, application_id: UUID, db: WriteDb) -> None:
     """Withdraw this org's own application while it waits."""
     await operations.withdraw_application(db, scope, application_id)
 
@@ -153,13 +156,13 @@ async def withdraw_application(scope: Writer, application_id: UUID, db: Db) -> N
     "/orgs/{org_id}/applications/{application_id}/approval",
     responses=problems(ApplicationDecided, AlreadyCertified, SiblingNameTaken, WouldCloseCircle),
 )
-async def approve_application(scope: Writer, application_id: UUID, db: Db) -> ApplicationOut:
+async def approve_application(scope: Writer, application_id: UUID, db: WriteDb) -> ApplicationOut:
     """Certify the applicant under this org (S6)."""
     return ApplicationOut.model_validate(await operations.approve_application(db, scope, application_id))
 
 
 @router.put("/orgs/{org_id}/applications/{application_id}/refusal", responses=problems(ApplicationDecided))
-async def refuse_application(scope: Writer, application_id: UUID, body: RefusalCreate, db: Db) -> ApplicationOut:
+async def refuse_application(scope: Writer, application_id: UUID, body: RefusalCreate, db: WriteDb) -> ApplicationOut:
     """Refuse the applicant, with a reason that its admins read."""
     return ApplicationOut.model_validate(await operations.refuse_application(db, scope, application_id, body.reason))
 
@@ -167,7 +170,7 @@ async def refuse_application(scope: Writer, application_id: UUID, body: RefusalC
 @router.get("/orgs/{org_id}/certifications")
 async def list_certifications(
     scope: Reader,
-    db: Db,
+    db: ReadDb,
     paging: Annotated[Paging, paged_by(UUID)],
     since: Annotated[Instant | None, Query(description="Only what still held or waited then or later.")] = None,
     until: Annotated[Instant | None, Query(description="Only what was applied for before then.")] = None,
@@ -180,7 +183,7 @@ async def list_certifications(
 @router.get("/orgs/{org_id}/subordinates")
 async def list_subordinates(
     scope: Annotated[OrgScope, Can(Permission.SUBORDINATES_READ)],
-    db: Db,
+    db: ReadDb,
     paging: Annotated[Paging, paged_by(str, UUID)],
 ) -> Page[SubordinateOut]:
     """The orgs certified directly under this one, by name."""
@@ -189,13 +192,13 @@ async def list_subordinates(
 
 
 @router.delete("/orgs/{org_id}/subordinates/{subordinate_id}", status_code=204)
-async def release_subordinate(scope: Writer, subordinate_id: UUID, db: Db) -> None:
+async def release_subordinate(scope: Writer, subordinate_id: UUID, db: WriteDb) -> None:
     """Release a direct subordinate: it stands alone again, with everything under it."""
     await operations.release_subordinate(db, scope, subordinate_id)
 
 
 @router.get("/orgs/{org_id}/superiors")
-async def list_superiors(scope: Annotated[OrgScope, Can(Permission.ORG_READ)], db: Db) -> list[SuperiorOut]:
+async def list_superiors(scope: Annotated[OrgScope, Can(Permission.ORG_READ)], db: ReadDb) -> list[SuperiorOut]:
     """The chain above this org, the direct superior first."""
     return [SuperiorOut.model_validate(row) for row in await queries.list_superiors(db, scope.org_id)]
 
@@ -205,7 +208,7 @@ def invitation_out(request: Request, cipher: Cipher, row: Any) -> InvitationOut:
     return InvitationOut(
         id=row.id,
         token=token,
-        link=f"{request.app.state.settings.public_url}/phone/join?invitation={token}",
+        link=f"{SETTINGS.of(request).public_url}/phone/join?invitation={token}",
         expires_at=row.expires_at,
         max_uses=row.max_uses,
         uses=row.uses,

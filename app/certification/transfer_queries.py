@@ -5,11 +5,11 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from app.certification.previews import count_what_moves, list_chain, preview_version
 from app.certification.schemas import TransferDetailOut, TransferPreviewOut
+from app.core.db import Readable
 from app.core.errors import NotFound
 from app.core.paging import Paging
 from app.schema.auth import User
@@ -50,7 +50,7 @@ def _concern(org_id: UUID) -> Any:
     return or_(Transfer.org_id == org_id, Transfer.from_id == org_id, Transfer.to_id == org_id)
 
 
-async def list_transfers(db: AsyncConnection, org_id: UUID, paging: Paging) -> Sequence[Any]:
+async def list_transfers(db: Readable, org_id: UUID, paging: Paging) -> Sequence[Any]:
     """The transfers that concern the org: its own, those from it and those to it; newest first."""
     statement = _transfers().where(_concern(org_id)).order_by(Transfer.id.desc()).limit(paging.limit + 1)
     if paging.after is not None:
@@ -58,9 +58,7 @@ async def list_transfers(db: AsyncConnection, org_id: UUID, paging: Paging) -> S
     return (await db.execute(statement)).all()
 
 
-async def get_transfer(
-    db: AsyncConnection, org_id: UUID, transfer_id: UUID, *, withhold_below: int = 3
-) -> TransferDetailOut:
+async def get_transfer(db: Readable, org_id: UUID, transfer_id: UUID, *, withhold_below: int = 3) -> TransferDetailOut:
     """One that concerns the org, with what moves while it is open; the points of fewer people than `withhold_below`
     are not told, as in reports. Raises NotFound."""
     statement = _transfers().where(Transfer.id == transfer_id, _concern(org_id))

@@ -23,9 +23,10 @@ from app.certification.errors import (
     WouldCloseCircle,
 )
 from app.certification.schemas import RefusalCreate, TransferCreate, TransferDecision, TransferDetailOut, TransferOut
-from app.core.db import Db, TransactionalRoute
+from app.core.db import Readable, ReadableDb, ReadDb, TransactionalRoute, WriteDb
 from app.core.errors import problems
 from app.core.paging import Page, Paging, paged_by
+from app.core.services import SETTINGS
 from app.orgs.errors import SiblingNameTaken
 
 router = APIRouter(prefix="/v1/orgs/{org_id}/transfers", route_class=TransactionalRoute, tags=["certification"])
@@ -50,34 +51,34 @@ Decider = Annotated[OrgScope, Can(Permission.TRANSFERS_DECIDE)]
         TransferOpen,
     ),
 )
-async def create_transfer(request: Request, scope: Asker, body: TransferCreate, db: Db) -> TransferDetailOut:
+async def create_transfer(request: Request, scope: Asker, body: TransferCreate, db: WriteDb) -> TransferDetailOut:
     """Ask that this org, with everything under it, go under the org whose invitation is given (S20)."""
     transfer_id = await transfers.create_transfer(db, scope, body.invitation_token)
     return await _read(request, db, scope, transfer_id)
 
 
 @router.get("")
-async def list_transfers(scope: Reader, db: Db, paging: Annotated[Paging, paged_by(UUID)]) -> Page[TransferOut]:
+async def list_transfers(scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]) -> Page[TransferOut]:
     """The transfers of this org, those that leave it and those that arrive; newest first."""
     rows = await transfer_queries.list_transfers(db, scope.org_id, paging)
     return Page[TransferOut].of(rows, paging, lambda row: (row.id,), TransferOut)
 
 
 @router.get("/{transfer_id}")
-async def read_transfer(request: Request, scope: Reader, transfer_id: UUID, db: Db) -> TransferDetailOut:
+async def read_transfer(request: Request, scope: Reader, transfer_id: UUID, db: ReadableDb) -> TransferDetailOut:
     """One transfer, and while it is open the preview of what moves: a decision gives its version back."""
     return await _read(request, db, scope, transfer_id)
 
 
 @router.delete("/{transfer_id}", status_code=204, responses=problems(TransferDecided))
-async def withdraw_transfer(scope: Asker, transfer_id: UUID, db: Db) -> None:
+async def withdraw_transfer(scope: Asker, transfer_id: UUID, db: WriteDb) -> None:
     """Withdraw what this org asked, while it is open."""
     await transfers.withdraw_transfer(db, scope, transfer_id)
 
 
 @router.put("/{transfer_id}/release", responses=problems(TransferDecided, PreviewStale))
 async def release_transfer(
-    request: Request, scope: Decider, transfer_id: UUID, body: TransferDecision, db: Db
+    request: Request, scope: Decider, transfer_id: UUID, body: TransferDecision, db: WriteDb
 ) -> TransferDetailOut:
     """Let the org go, as its present superior; any of its admins does. It stays until the new superior accepts."""
     await transfers.release_transfer(db, scope, transfer_id, body.preview)
@@ -97,7 +98,7 @@ async def release_transfer(
     ),
 )
 async def accept_transfer(
-    request: Request, scope: Decider, transfer_id: UUID, body: TransferDecision, db: Db
+    request: Request, scope: Decider, transfer_id: UUID, body: TransferDecision, db: WriteDb
 ) -> TransferDetailOut:
     """Take the org in, as its new superior: it moves now, with everything under it, in one transaction."""
     await transfers.accept_transfer(db, scope, transfer_id, body.preview)
@@ -106,13 +107,13 @@ async def accept_transfer(
 
 @router.put("/{transfer_id}/refusal", responses=problems(TransferDecided))
 async def refuse_transfer(
-    request: Request, scope: Decider, transfer_id: UUID, body: RefusalCreate, db: Db
+    request: Request, scope: Decider, transfer_id: UUID, body: RefusalCreate, db: WriteDb
 ) -> TransferDetailOut:
     """Refuse, as the present or the new superior, with a reason that the org's admins read."""
     await transfers.refuse_transfer(db, scope, transfer_id, body.reason)
     return await _read(request, db, scope, transfer_id)
 
 
-async def _read(request: Request, db: Db, scope: OrgScope, transfer_id: UUID) -> TransferDetailOut:
-    below = request.app.state.settings.withhold_below
+async def _read(request: Request, db: Readable, scope: OrgScope, transfer_id: UUID) -> TransferDetailOut:
+    below = SETTINGS.of(request).withhold_below
     return await transfer_queries.get_transfer(db, scope.org_id, transfer_id, withhold_below=below)

@@ -22,6 +22,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from fastapi import Depends, Request
 
+from app.core.services import Service
 from app.core.settings import Settings
 
 _NONCE = 12
@@ -119,6 +120,9 @@ class Cipher:
 _INDEX = 16
 
 
+CIPHER = Service[Cipher]("cipher")
+
+
 def _hmac(key: bytes, value: bytes) -> bytes:
     return hmac.digest(key, value, "sha256")[:_INDEX]
 
@@ -143,8 +147,7 @@ def hash_secret(secret: str) -> bytes:
 
 
 async def _cipher(request: Request) -> Cipher:
-    cipher: Cipher = request.app.state.cipher
-    return cipher
+    return CIPHER.of(request)
 
 
 CipherDep = Annotated[Cipher, Depends(_cipher)]

@@ -1,26 +1,44 @@
-"""The database as the rest of the service meets it: metadata, the engine, the request's transaction, named constraints.
+"""The database as the rest of the service meets it: metadata, the engine, the request's connection, named constraints.
 
-`Db` is the connection of the request's transaction (SQLAlchemy Core, no ORM session). A reading request (GET, HEAD)
-runs in autocommit: each of its statements is its own snapshot. Any other request is one transaction, opened by
-`TransactionalRoute`, committed before the answer is sent and rolled back by whatever is raised.
+A route asks for one of two connections (SQLAlchemy Core, no ORM session):
+
+- `ReadDb`, in a route that reads (GET, HEAD): autocommit, each of its statements has a snapshot of its own. It has no
+  `begin` and no `commit`.
+- `WriteDb`, in any other route: the one transaction of the request. `TransactionalRoute` commits it before the answer
+  is sent; whatever is raised rolls it back.
+
+A route that asks for the other's is refused when it is made. Queries take a `Readable`, which both are; operations
+take an `AsyncConnection`, which only `WriteDb` is.
 """
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, nullcontext
-from typing import Annotated, Any, cast
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from typing import Annotated, Any, TypeVar, TypeVarTuple, overload
 
 from fastapi import Depends, Request, Response
-from fastapi.routing import APIRoute, _effective_route_context_var
-from sqlalchemy import MetaData
+from fastapi.routing import APIRoute
+from sqlalchemy import CursorResult, Executable, MetaData, ScalarResult
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.sql.selectable import TypedReturnsRows
 
 from app.core import driver
-from app.core.driver import Drivers, OnDrivers
-from app.core.plan import Handler, handler_of, plan_of
+from app.core.driver import ReadPool
+from app.core.request_state import request_state
+from app.core.services import Service
 from app.core.settings import Settings
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+ENGINE = Service[AsyncEngine]("engine")
+POOL = Service[ReadPool]("pool")
+
+READS = frozenset({"GET", "HEAD"})
 
 
 class Table(DeclarativeBase):
@@ -65,77 +83,47 @@ def create_engine(settings: Settings, *, but: int = 0) -> AsyncEngine:
     )
 
 
-def create_pools(settings: Settings) -> tuple[AsyncEngine, Drivers]:
-    """The engine and, beside it, the driver's own connections; together no more than the settings allow."""
+def create_pools(settings: Settings) -> tuple[AsyncEngine, ReadPool]:
+    """The engine and the driver's own pool; together no more connections than the settings allow."""
     aside = max(1, settings.database_pool // driver.SHARE)
-    return create_engine(settings, but=aside), Drivers(lambda: driver.connect(settings), aside)
+    return create_engine(settings, but=aside), ReadPool(settings, aside)
 
 
-class TransactionalRoute(APIRoute):
-    """The transaction is the request: it is committed when the whole answer stands and before a byte of it is sent.
-
-    The route holds the transaction, not a dependency, so that the finished answer can still be written in it
-    (`app.idempotency.replay`). A problem that must leave a trace is returned as a response, so that it commits.
-    It opens when `Db` is first asked for, which is after the body was read: a caller who sends slowly holds nothing.
-
-    `planned` is what answers a request by planned steps (`app.core.plan`), which need nothing of FastAPI's middleware.
+class ReadConnection:
+    """The connection of a reading request: a connection of the engine in autocommit, borrowed when the first statement
+    of Core is run and returned after the answer. `fetch` borrows nothing: it runs on the driver's own pool.
     """
 
-    planned: Handler | None = None
-
-    def get_route_handler(self) -> Handler:
-        included = _effective_route_context_var.get()  # the route with what its router adds: prefix, dependencies
-        route: Any = self if included is None or included.original_route is not self else included
-        steps = None if route.body_field else plan_of(route.dependant)
-        handler = self.around(super().get_route_handler() if steps is None else handler_of(route, steps))
-        self.planned = handler if steps is not None else None
-        return handler
-
-    def around(self, handler: Handler) -> Handler:
-        """What is done around a handler; a kind of route adds to it what is its own."""
-        request_db = _reading if (self.methods or set()) <= {"GET", "HEAD"} else _writing
-
-        async def transactional(request: Request) -> Response:
-            async with AsyncExitStack() as held:
-                opened: AsyncConnection | None = None
-
-                async def open_db() -> AsyncConnection:
-                    nonlocal opened
-                    if opened is None:
-                        opened = await held.enter_async_context(request_db(request, held))
-                    return opened
-
-                held.push_async_callback(request.close)  # of an uploaded form's files
-                request.state.open_db = open_db
-                response = await handler(request)
-                for finish in getattr(request.state, "before_commit", ()):
-                    await finish(response)
-                return response
-
-        return transactional
-
-
-class Reading(OnDrivers):
-    """The `Db` of a reading request: a connection of the engine in autocommit, borrowed when the first statement of
-    Core is run. A `DriverStatement` needs none: it runs on the driver's own connections.
-
-    It does what reads do with an AsyncConnection, and nothing else.
-    """
-
-    def __init__(self, drivers: Drivers, engine: AsyncEngine, held: AsyncExitStack) -> None:
-        self.drivers = drivers
+    def __init__(self, engine: AsyncEngine, pool: ReadPool, held: AsyncExitStack) -> None:
         self._engine = engine
+        self._pool = pool
         self._held = held
         self._connection: AsyncConnection | None = None
 
-    async def execute(self, *statement: Any, **options: Any) -> Any:
-        return await (await self._opened()).execute(*statement, **options)
+    @overload
+    async def execute(self, statement: TypedReturnsRows[*Ts], parameters: Any = None) -> CursorResult[*Ts]: ...
+    @overload
+    async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[*tuple[Any, ...]]: ...
+    async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[*tuple[Any, ...]]:
+        return await (await self._opened()).execute(statement, parameters)
 
-    async def scalar(self, *statement: Any, **options: Any) -> Any:
-        return await (await self._opened()).scalar(*statement, **options)
+    @overload
+    async def scalar(self, statement: TypedReturnsRows[T], parameters: Any = None) -> T | None: ...
+    @overload
+    async def scalar(self, statement: Executable, parameters: Any = None) -> Any: ...
+    async def scalar(self, statement: Executable, parameters: Any = None) -> Any:
+        return await (await self._opened()).scalar(statement, parameters)
 
-    async def scalars(self, *statement: Any, **options: Any) -> Any:
-        return await (await self._opened()).scalars(*statement, **options)
+    @overload
+    async def scalars(self, statement: TypedReturnsRows[T], parameters: Any = None) -> ScalarResult[T]: ...
+    @overload
+    async def scalars(self, statement: Executable, parameters: Any = None) -> ScalarResult[Any]: ...
+    async def scalars(self, statement: Executable, parameters: Any = None) -> ScalarResult[Any]:
+        return await (await self._opened()).scalars(statement, parameters)
+
+    async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
+        """The rows of a statement of the driver's (`DriverStatement.fetch`)."""
+        return await self._pool.fetch(sql, *arguments)
 
     async def _opened(self) -> AsyncConnection:
         if self._connection is None:
@@ -144,23 +132,91 @@ class Reading(OnDrivers):
         return self._connection
 
 
-def _reading(request: Request, held: AsyncExitStack) -> AbstractAsyncContextManager[AsyncConnection]:
-    state = request.app.state
-    return nullcontext(cast("AsyncConnection", Reading(state.drivers, state.engine, held)))
+Readable = ReadConnection | AsyncConnection
+"""What a query takes: the connection of a read, or an open transaction."""
 
 
-def _writing(request: Request, _: AsyncExitStack) -> AbstractAsyncContextManager[AsyncConnection]:
-    engine: AsyncEngine = request.app.state.engine
-    return engine.begin()
+class TransactionalRoute(APIRoute):
+    """The transaction is the request: it is committed when the whole answer is made and before a byte of it is sent.
+
+    The route has the transaction, not a dependency, so that the finished answer can still be written in it
+    (`app.idempotency.replay`). A problem that must leave a trace is returned as a response, so that it commits.
+    It opens when it is first asked for, which is after the body was read: a caller who sends slowly occupies nothing.
+    """
+
+    def get_route_handler(self) -> Handler:
+        """Raises TypeError where the route asks for a connection that is not of its kind."""
+        refused = write_db_of if self.reads else _read_db_of
+        if refused in _calls(self.dependant):
+            kind, other = ("reads", "WriteDb") if self.reads else ("writes", "ReadDb")
+            raise TypeError(f"{self.path} {kind} ({', '.join(sorted(self.methods or ()))}) but asks for {other}")
+        return self.around(super().get_route_handler())
+
+    @property
+    def reads(self) -> bool:
+        return (self.methods or set()) <= READS
+
+    def around(self, handler: Handler) -> Handler:
+        """What is done around a handler; a kind of route adds to it what is its own."""
+        reads = self.reads
+
+        async def transactional(request: Request) -> Response:
+            state = request_state(request)
+            async with AsyncExitStack() as held:
+                opened: Readable | None = None
+
+                async def open_db() -> Readable:
+                    nonlocal opened
+                    if opened is None:
+                        engine = ENGINE.of(request)
+                        opened = (
+                            ReadConnection(engine, POOL.of(request), held)
+                            if reads
+                            else await held.enter_async_context(engine.begin())
+                        )
+                    return opened
+
+                held.push_async_callback(request.close)  # of an uploaded form's files
+                state.open_db = open_db
+                response = await handler(request)
+                for finish in state.before_commit:
+                    await finish(response)
+                return response
+
+        return transactional
 
 
-async def db_of(request: Request) -> AsyncConnection:
+def _calls(dependant: Any) -> Iterator[Any]:
+    yield dependant.call
+    for below in dependant.dependencies:
+        yield from _calls(below)
+
+
+async def readable_of(request: Request) -> Readable:
     """The connection of the request, opened when it is first asked for."""
-    connection: AsyncConnection = await request.state.open_db()
+    open_db = request_state(request).open_db
+    assert open_db is not None, "not a TransactionalRoute"
+    connection: Readable = await open_db()
     return connection
 
 
-Db = Annotated[AsyncConnection, Depends(db_of)]
+async def _read_db_of(request: Request) -> ReadConnection:
+    connection = await readable_of(request)
+    assert isinstance(connection, ReadConnection)
+    return connection
+
+
+async def write_db_of(request: Request) -> AsyncConnection:
+    """The transaction of a writing request, opened when it is first asked for."""
+    connection = await readable_of(request)
+    assert isinstance(connection, AsyncConnection)
+    return connection
+
+
+ReadDb = Annotated[ReadConnection, Depends(_read_db_of)]
+WriteDb = Annotated[AsyncConnection, Depends(write_db_of)]
+ReadableDb = Annotated[Readable, Depends(readable_of)]
+"""For a dependency of both kinds of routes: whichever connection the request has, to read from."""
 
 
 def constraint_of(error: IntegrityError) -> str | None:

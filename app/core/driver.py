@@ -1,17 +1,16 @@
-"""The driver's own connections: for the hottest reads, which are one statement and one row of right and thing.
+"""The driver beneath SQLAlchemy: its connections, a pool of its own, and statements that run on it without SQLAlchemy.
 
-They are lent for one statement and returned at once, in autocommit, beside the engine's (`app.core.db`), with whom they
-share `XUEZU_DATABASE_POOL`. What SQLAlchemy's pool, transaction and result cost a request (0.4 ms) is not paid here.
+A small read is one statement. What SQLAlchemy's pool, transaction and result cost it (0.4 ms) is several times what
+PostgreSQL needs; the driver's pool (`ReadPool`) costs a fraction of that. Its connections are lent for one statement,
+in autocommit, beside the engine's (`app.core.db`), with which they share `XUEZU_DATABASE_POOL`.
 """
 
-import asyncio
 import re
-from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol, Self
 
-import asyncpg as driver
+import asyncpg
 from sqlalchemy import BindParameter, Dialect, Select, literal_column
-from sqlalchemy.dialects.postgresql import asyncpg
+from sqlalchemy.dialects.postgresql import asyncpg as asyncpg_dialect
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import visitors
 
@@ -30,70 +29,74 @@ def application_name(settings: Settings) -> str:
     return "xuezu" if key is None else f"xuezu, next index key {key_check(key).hex()[:16]}"
 
 
-async def connect(settings: Settings) -> Any:
-    """A connection of the driver. Raises ConnectionError where there is no server to be had."""
+async def connect(settings: Settings, **options: Any) -> Any:
+    """A connection of the driver. Raises ConnectionError where no server can be reached."""
     assert settings.database_url is not None
     # The driver reads the address itself, so that it means here what it means to libpq (`sslmode=`, several hosts).
     address = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", settings.database_url.get_secret_value())
     caches = {"statement_cache_size": 0} if settings.transaction_pooler else {}
     try:
-        return await driver.connect(
+        return await asyncpg.connect(
             address,
             server_settings={"application_name": application_name(settings), "timezone": "UTC"},
             timeout=CONNECT_SECONDS,
             **caches,
+            **options,
         )
     except OSError as error:
         # While a server restarts its socket's file is missing, its host does not resolve: all the same as refused.
         raise ConnectionError(str(error)) from error
 
 
-class Drivers:
-    """At most `size` connections, made as they are needed; who finds none free waits, and gives up after a while."""
+class _Connection(asyncpg.Connection):  # type: ignore[misc]
+    """A connection that costs no round trip on its return: a statement in autocommit leaves nothing to reset."""
 
-    def __init__(self, open_connection: Callable[[], Awaitable[Any]], size: int) -> None:
-        self._open = open_connection
-        self._room = asyncio.Semaphore(size)
-        self._free: list[Any] = []
+    def get_reset_query(self) -> str:
+        return ""
+
+
+class ReadPool:
+    """At most `size` connections of the driver, opened as they are needed, each lent for one statement."""
+
+    def __init__(self, settings: Settings, size: int) -> None:
+        """To be made inside the event loop; opens no connection yet."""
+
+        async def open_connection(_: None, **options: Any) -> Any:
+            return await connect(settings, **options)
+
+        self._pool = asyncpg.create_pool(
+            connect=open_connection, connection_class=_Connection, min_size=0, max_size=size
+        )
+
+    async def __aenter__(self) -> Self:
+        await self._pool
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._pool.close()
 
     async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
-        """The rows of a statement."""
-        if self._room.locked():
-            async with asyncio.timeout(WAIT_SECONDS):
-                await self._room.acquire()
-        else:
-            await self._room.acquire()
-        try:
-            connection = self._free.pop() if self._free else await self._open()
-            while connection.is_closed():
-                connection = self._free.pop() if self._free else await self._open()
+        """The rows of a statement. Raises TimeoutError where no connection becomes free within WAIT_SECONDS."""
+        async with self._pool.acquire(timeout=WAIT_SECONDS) as connection:
             try:
                 rows: list[Any] = await connection.fetch(sql, *arguments)
-            except driver.PostgresError:
-                self._free.append(connection)
+            except asyncpg.PostgresError:
                 raise
             except BaseException:
-                # Cancelled, or broken in the middle of a statement: nobody shall read its answer as their own.
+                # Cancelled, or broken in the middle of a statement: nobody else may read its answer.
                 connection.terminate()
                 raise
-            self._free.append(connection)
             return rows
-        finally:
-            self._room.release()
-
-    async def close(self) -> None:
-        while self._free:
-            await self._free.pop().close()
 
 
-class OnDrivers:
-    """Something to read with that has the driver's connections at hand."""
+class Fetches(Protocol):
+    """What runs a statement of the driver's, as ReadPool does."""
 
-    drivers: Drivers
+    async def fetch(self, sql: str, *arguments: Any) -> list[Any]: ...
 
 
 class DriverStatement:
-    """A statement for the hottest reads, compiled once and run on the driver's own connection.
+    """A statement for hot reads, compiled once and run on a connection of the driver.
 
     Its constants are written into its text: PostgreSQL can then keep one plan for it, which it cannot for
     `state = $1` over an index that is partial by `state = 'certified'`. (Measured: 0.7 ms → 0.1 ms, which was all
@@ -104,7 +107,7 @@ class DriverStatement:
 
     def __init__(self, statement: Select[*tuple[Any, ...]], *parameters: str) -> None:
         """`parameters` name the statement's typed `bindparam`s, all of them."""
-        dialect: Dialect = asyncpg.dialect()  # type: ignore[no-untyped-call]
+        dialect: Dialect = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]
         found = set()
 
         def placed(element: Any, **_: Any) -> Any:
@@ -119,17 +122,16 @@ class DriverStatement:
         self._parameters = parameters
         assert found == set(parameters), set(parameters) - found
 
-    async def fetch_row(self, source: Drivers | AsyncConnection, **given: Any) -> Any:
+    async def fetch_row(self, source: Fetches | AsyncConnection, **given: Any) -> Any:
         """The first row, or None; columns by name: `row["id"]`."""
         rows = await self.fetch(source, **given)
         return rows[0] if rows else None
 
-    async def fetch(self, source: Drivers | AsyncConnection, **given: Any) -> list[Any]:
-        """All rows; on a connection of the driver's own, or on the one under a `Db` that is there anyway."""
+    async def fetch(self, source: Fetches | AsyncConnection, **given: Any) -> list[Any]:
+        """All rows: from the driver's pool, or on the connection beneath an open transaction."""
         arguments = [given[name] for name in self._parameters]
-        if isinstance(source, (Drivers, OnDrivers)):
-            drivers = source if isinstance(source, Drivers) else source.drivers
-            return await drivers.fetch(self.sql, *arguments)
-        connection: Any = (await source.get_raw_connection()).driver_connection
-        rows: list[Any] = await connection.fetch(self.sql, *arguments)
-        return rows
+        if isinstance(source, AsyncConnection):
+            connection: Any = (await source.get_raw_connection()).driver_connection
+            rows: list[Any] = await connection.fetch(self.sql, *arguments)
+            return rows
+        return await source.fetch(self.sql, *arguments)

@@ -17,6 +17,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from app.core.request_state import request_state
+
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
@@ -170,7 +172,7 @@ def _example(kind: type[Problem]) -> dict[str, Any]:
 
 def english(request: Request) -> bool:
     """Whether the caller prefers English; Chinese is the default. On a page it is what they chose there."""
-    chosen: str | None = getattr(request.state, "language", None)
+    chosen = request_state(request).language
     if chosen is not None:
         return chosen == "en"
     preferred = request.headers.get("accept-language", "").lower().lstrip()
@@ -183,7 +185,7 @@ _REFUSALS = {401, 403, 404, 429}
 def note_refusal(request: Request, problem: Problem) -> None:
     """Leave on the request that it was refused for want of a right, for the audit (`app.audit_log.refusals`)."""
     if problem.status in _REFUSALS:
-        request.state.refusal = problem.slug
+        request_state(request).refusal = problem.slug
 
 
 def problem_response(request: Request, problem: Problem) -> JSONResponse:
@@ -195,7 +197,7 @@ def problem_response(request: Request, problem: Problem) -> JSONResponse:
         "title": problem.en if in_english else problem.zh,
         "status": problem.status,
         "detail": (problem.advice_en if in_english else problem.advice_zh) or None,
-        "request_id": getattr(request.state, "request_id", None),
+        "request_id": request_state(request).request_id,
         **problem.extra,
     }
     body = {name: value for name, value in body.items() if value is not None}

@@ -26,7 +26,7 @@ def require_version(present: int, read: int | None) -> None:
         raise EditedMeanwhile
 
 
-def _if_match(
+async def _if_match(
     if_match: Annotated[
         str | None, Header(max_length=200, description="The ETag that was read; 412 where it has changed since.")
     ] = None,

@@ -14,6 +14,7 @@ from starlette.datastructures import FormData, Headers
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from app.core.errors import BadRequest, BodyTooLarge
+from app.core.services import SETTINGS
 
 
 def anonymous_file() -> BinaryIO:
@@ -29,7 +30,7 @@ async def read_form(request: Request) -> FormData:
     Raises BadRequest, and BodyTooLarge as soon as it is larger than the settings allow: if it says so, unread.
     """
     if request._form is None:
-        most = request.app.state.settings.max_upload_mb << 20
+        most = SETTINGS.of(request).max_upload_mb << 20
         length = request.headers.get("content-length", "")
         if length.isdecimal() and int(length) > most + (1 << 20):
             raise BodyTooLarge

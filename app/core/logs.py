@@ -46,6 +46,13 @@ def configure(log_format: str, *, process: str) -> None:
     root.setLevel(logging.WARNING)
 
 
+def configure_unless_done() -> None:
+    """In somebody else's process (a test, a script) set up nothing but what is kept out of every line."""
+    if not structlog.is_configured():
+        shared, render = processors_of(console=True, process="app")
+        structlog.configure(processors=[*shared, render])
+
+
 def processors_of(console: bool, process: str) -> tuple[list[Processor], Processor]:
     shared: list[Processor] = [
         merge_contextvars,

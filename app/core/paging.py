@@ -13,10 +13,10 @@ from typing import Annotated, Any, Generic, Self, TypeAlias, TypeVar, TypeVarTup
 from fastapi import Depends, Query
 from pydantic import Field, TypeAdapter, ValidationError
 from sqlalchemy import BigInteger, ColumnElement, Integer, Select, UnaryExpression, and_, literal, or_, tuple_
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql import operators
 
+from app.core.db import Readable
 from app.core.errors import Invalid
 from app.core.rows import R, row_maker
 from app.core.schemas import Out
@@ -79,7 +79,7 @@ class Paging:
 
 
 async def fetch_page(
-    db: AsyncConnection, statement: Select[*tuple[Any, ...]], paging: Paging, *keys: SortKey, row: type[R]
+    db: Readable, statement: Select[*tuple[Any, ...]], paging: Paging, *keys: SortKey, row: type[R]
 ) -> Slice[R]:
     """One page of a statement in the order of `keys`, with the cursor of the next one.
 

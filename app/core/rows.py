@@ -6,7 +6,7 @@ SQLAlchemy types the rows of a long statement as `Any`. A query function names i
         id: UUID
         name: str
 
-    async def get_unit(db: Reader, unit_id: UUID) -> UnitRow:
+    async def get_unit(db: Readable, unit_id: UUID) -> UnitRow:
         return await one_or_404(db, select(Unit.id, Unit.name).where(Unit.id == unit_id), UnitRow)
 
 A named tuple has exactly the statement's columns, in their order, which is checked at every execution. An `Out` takes
@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar, TypeVarTuple, overload
 
 from sqlalchemy import Executable, Row
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
+from app.core.db import Readable
 from app.core.errors import NotFound
 from app.core.schemas import Out
 
@@ -36,14 +36,14 @@ def row_maker(row: type[R], columns: Iterable[str]) -> Callable[[Any], R]:
     return row._make
 
 
-async def fetch_rows(db: AsyncConnection, statement: Executable, row: type[R]) -> list[R]:
+async def fetch_rows(db: Readable, statement: Executable, row: type[R]) -> list[R]:
     """All rows of a statement."""
     result = await db.execute(statement)
     make = row_maker(row, result.keys())
     return [make(found) for found in result]
 
 
-async def fetch_row(db: AsyncConnection, statement: Executable, row: type[R]) -> R | None:
+async def fetch_row(db: Readable, statement: Executable, row: type[R]) -> R | None:
     """The one row of a statement, or None. Raises MultipleResultsFound."""
     result = await db.execute(statement)
     make = row_maker(row, result.keys())
@@ -52,16 +52,14 @@ async def fetch_row(db: AsyncConnection, statement: Executable, row: type[R]) ->
 
 
 @overload
-async def one_or_404(db: AsyncConnection, statement: TypedReturnsRows[*Ts]) -> Row[*Ts]: ...
+async def one_or_404(db: Readable, statement: TypedReturnsRows[*Ts]) -> Row[*Ts]: ...
 
 
 @overload
-async def one_or_404(db: AsyncConnection, statement: Executable, row: type[R]) -> R: ...
+async def one_or_404(db: Readable, statement: Executable, row: type[R]) -> R: ...
 
 
-async def one_or_404(
-    db: AsyncConnection, statement: Executable, row: type[R] | None = None
-) -> R | Row[*tuple[Any, ...]]:
+async def one_or_404(db: Readable, statement: Executable, row: type[R] | None = None) -> R | Row[*tuple[Any, ...]]:
     """The one row of a statement, as SQLAlchemy types it unless `row` is given.
 
     Raises NotFound, MultipleResultsFound.

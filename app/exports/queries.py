@@ -6,12 +6,13 @@ from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.authz.access import OrgScope
 from app.authz.permissions import held_by
 from app.core.calendar import SHANGHAI
 from app.core.cipher import Cipher
+from app.core.db import Readable
 from app.core.paging import Page, Paging, fetch_page
 from app.core.rows import one_or_404
 from app.exports.errors import ExportExpired, ExportNotReady
@@ -60,14 +61,14 @@ def mine(scope: OrgScope) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-async def list_exports(db: AsyncConnection, scope: OrgScope, paging: Paging) -> Page[ExportOut]:
+async def list_exports(db: Readable, scope: OrgScope, paging: Paging) -> Page[ExportOut]:
     """A page of the caller's exports, newest first."""
     statement = select(*_COLUMNS).where(*mine(scope), Export.expires_at > func.now())
     found = await fetch_page(db, statement, paging, Export.id.desc(), row=_ExportRow)
     return Page[ExportOut].from_slice(found.map(_export_out))
 
 
-async def get_export(db: AsyncConnection, scope: OrgScope, export_id: UUID) -> ExportOut:
+async def get_export(db: Readable, scope: OrgScope, export_id: UUID) -> ExportOut:
     """One of the caller's exports. Raises NotFound, ExportExpired."""
     row = await one_or_404(db, select(*_COLUMNS).where(*mine(scope), Export.id == export_id), _ExportRow)
     if row.expired:
@@ -75,7 +76,7 @@ async def get_export(db: AsyncConnection, scope: OrgScope, export_id: UUID) -> E
     return _export_out(row)
 
 
-async def get_finished_export(db: AsyncConnection, scope: OrgScope, export_id: UUID) -> ExportOut:
+async def get_finished_export(db: Readable, scope: OrgScope, export_id: UUID) -> ExportOut:
     """The same where its file is there. Raises ExportNotReady too."""
     found = await get_export(db, scope, export_id)
     if found.state != "done":

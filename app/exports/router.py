@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
-from app.core.db import Db, TransactionalRoute
+from app.core.db import ENGINE, ReadDb, TransactionalRoute, WriteDb
 from app.core.errors import problems
 from app.core.paging import Page, Paging, paged_by
 from app.exports import operations, queries
@@ -24,13 +24,13 @@ _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 
 @router.get("")
-async def list_exports(scope: Reader, db: Db, paging: Annotated[Paging, paged_by(UUID)]) -> Page[ExportOut]:
+async def list_exports(scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]) -> Page[ExportOut]:
     """The caller's own exports of this org, newest first; nobody else's."""
     return await queries.list_exports(db, scope, paging)
 
 
 @router.get("/{export_id}", responses=problems(ExportExpired))
-async def read_export(scope: Reader, export_id: UUID, db: Db) -> ExportOut:
+async def read_export(scope: Reader, export_id: UUID, db: ReadDb) -> ExportOut:
     """How far an export is."""
     return await queries.get_export(db, scope, export_id)
 
@@ -44,7 +44,7 @@ async def read_export(scope: Reader, export_id: UUID, db: Db) -> ExportOut:
     },
 )
 async def read_export_content(
-    request: Request, scope: Reader, export_id: UUID, db: Db, cipher: CipherDep
+    request: Request, scope: Reader, export_id: UUID, db: ReadDb, cipher: CipherDep
 ) -> StreamingResponse:
     """The file, for whoever asked for it and may still see what it holds; for a day."""
     found = await queries.get_finished_export(db, scope, export_id)
@@ -53,11 +53,11 @@ async def read_export_content(
         "Content-Length": str(found.size),
         "Cache-Control": "no-store",
     }
-    content = queries.stream_content(request.app.state.engine, cipher, scope.org_id, export_id)
+    content = queries.stream_content(ENGINE.of(request), cipher, scope.org_id, export_id)
     return StreamingResponse(content, media_type=MEDIA_TYPES[found.format], headers=headers)
 
 
 @router.delete("/{export_id}", status_code=204)
-async def delete_export(scope: Reader, export_id: UUID, db: Db) -> None:
+async def delete_export(scope: Reader, export_id: UUID, db: WriteDb) -> None:
     """Delete an export with its file; one that is still being made is cancelled."""
     await operations.delete_export(db, scope, export_id)

@@ -1,11 +1,10 @@
-"""From an address to its reading route in one look-up.
+"""From an address to its fast route in one look-up.
 
 FastAPI tries one route after the other, of each router in turn: with 150 routes that is a third of what a small read
 costs. Here an address is reduced to those of its words that are literal words of some route (`/v1/orgs/…/members`),
-and what routes such an address can belong to is remembered. Of these the first whose own pattern and method fit is
-taken, in the order in which they were included, as FastAPI takes it.
+and the routes that such an address can belong to are remembered. Of these the first whose own pattern and method fit
+is the one that FastAPI would take: if it is a FastRoute it is called, else FastAPI is.
 
-Only routes that read (GET, HEAD) by planned steps are found here, and pass by the middleware, which is for bodies.
 Whatever is not found (another method, no such address, a mount, a redirect) goes FastAPI's way, which says what is
 wrong with it.
 """
@@ -17,21 +16,22 @@ from fastapi import FastAPI, Request
 from fastapi.routing import RouteContext, iter_route_contexts
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_READS = frozenset({"GET", "HEAD"})
+from app.core.db import READS
+from app.fastpath.route import FastRoute
 
 
 class Dispatch:
-    """Calls the route of a reading request, or else the app as FastAPI built it."""
+    """Answers the requests of fast routes; leaves all others to the layers beneath it."""
 
-    def __init__(self, app: FastAPI, otherwise: ASGIApp) -> None:
-        """After the last route was included and the last handler added."""
-        self._router = app.router
-        self._otherwise = otherwise
-        self._handlers: Mapping[Any, Any] = app.exception_handlers
+    def __init__(self, app: ASGIApp, service: FastAPI) -> None:
+        """`service` after its last route was included and its last handler added."""
+        self._app = app
+        self._router = service.router
+        self._handlers: Mapping[Any, Any] = service.exception_handlers
         self._routes = [
             route
-            for route in iter_route_contexts(app.routes)
-            if getattr(route.original_route, "planned", None) and route.methods and route.methods <= _READS
+            for route in iter_route_contexts(service.routes)
+            if route.methods and route.methods & READS and route.path_format
         ]
         patterns = [(str(route.path_format).split("/"), route) for route in self._routes]
         self._patterns = [
@@ -41,11 +41,13 @@ class Dispatch:
         self._known: dict[tuple[str | None, ...], Sequence[RouteContext]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] in _READS and "fastapi.telemetry" not in scope:
+        if scope["type"] == "http" and scope["method"] in READS and "fastapi.telemetry" not in scope:
             path: str = scope["path"]
             for route in self._candidates(path):
                 matched = route.path_regex.match(path)
-                if matched is not None and scope["method"] in route.methods:  # type: ignore[operator]
+                if matched is not None and scope["method"] in (route.methods or ()):
+                    if not isinstance(route.original_route, FastRoute):
+                        break
                     converters = route.param_convertors
                     found = {name: converters[name].convert(value) for name, value in matched.groupdict().items()}
                     scope["path_params"] = found
@@ -56,9 +58,9 @@ class Dispatch:
                     )
                     await self._answer(route.original_route, Request(scope, receive, send))
                     return
-        await self._otherwise(scope, receive, send)
+        await self._app(scope, receive, send)
 
-    async def _answer(self, route: Any, request: Request) -> None:
+    async def _answer(self, route: FastRoute, request: Request) -> None:
         try:
             response = await route.planned(request)
         except Exception as error:

@@ -7,10 +7,10 @@ import asyncpg
 from fastapi import APIRouter, Request
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.authz.access import Public
 from app.core import migration
+from app.core.db import ENGINE
 from app.core.errors import Unavailable, problems
 from app.core.schemas import Out
 
@@ -49,7 +49,7 @@ async def livez() -> Alive:
 @router.get("/readyz", summary="Can the service do its work?", responses=problems(NotReady))
 async def readyz(request: Request) -> Ready:
     """Ready while the database answers and stands at the revision of this code; send no traffic otherwise."""
-    engine: AsyncEngine = request.app.state.engine
+    engine = ENGINE.of(request)
     try:
         async with asyncio.timeout(ANSWER_SECONDS), engine.connect() as connection:
             present = await connection.scalar(text("SELECT version_num FROM alembic_version"))

@@ -13,11 +13,12 @@ from pydantic import StringConstraints, TypeAdapter, ValidationError
 from sqlalchemy import insert, select
 from starlette.datastructures import UploadFile
 
-from app.core.cipher import Cipher
-from app.core.db import db_of
+from app.core.cipher import CIPHER
+from app.core.db import write_db_of
 from app.core.errors import Conflict, Invalid, Problem
 from app.core.forms import read_form
 from app.core.locks import Lock, try_lock
+from app.core.request_state import request_state
 from app.schema.idempotency import IdempotencyKey
 
 HEADER = "Idempotency-Key"
@@ -61,10 +62,10 @@ async def replay_or_claim(request: Request, principal: str) -> None:
         raise Invalid(errors=[wrong]) from None
     digest = hashlib.sha256(f"{principal}\n{key}".encode()).digest()
     asked = await _request_hash(request)
-    db = await db_of(request)
+    db = await write_db_of(request)
     if not await try_lock(db, Lock.IDEMPOTENCY_KEY, digest):
         raise KeyInUse
-    cipher: Cipher = request.app.state.cipher
+    cipher = CIPHER.of(request)
     found = (await db.execute(select(IdempotencyKey).where(IdempotencyKey.digest == digest))).one_or_none()
     if found is not None:
         if found.request_hash != asked:
@@ -85,7 +86,7 @@ async def replay_or_claim(request: Request, principal: str) -> None:
         }
         await db.execute(insert(IdempotencyKey).values(row))
 
-    request.state.before_commit = [*getattr(request.state, "before_commit", ()), store]
+    request_state(request).before_commit.append(store)
 
 
 async def _request_hash(request: Request) -> bytes:

@@ -8,8 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core.db import Readable
 from app.core.paging import Paging
 
 
@@ -79,13 +79,13 @@ _LIST = text(
 _COUNT = text(f"{_WAITING} SELECT kind, count(*) AS waiting FROM waiting GROUP BY kind")  # noqa: S608 — as above
 
 
-async def list_waiting(db: AsyncConnection, user_id: UUID, paging: Paging) -> Sequence[Any]:
+async def list_waiting(db: Readable, user_id: UUID, paging: Paging) -> Sequence[Any]:
     """A page of what waits, newest first."""
     after = paging.after[0] if paging.after is not None else None
     parameters = {"user_id": user_id, "after": after, "limit": paging.limit + 1}
     return (await db.execute(_LIST, parameters)).all()
 
 
-async def count_waiting(db: AsyncConnection, user_id: UUID) -> dict[str, int]:
+async def count_waiting(db: Readable, user_id: UUID) -> dict[str, int]:
     """How much waits, by kind."""
     return {row.kind: row.waiting for row in (await db.execute(_COUNT, {"user_id": user_id})).all()}

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from app.authz.access import SignedIn
-from app.core.db import Db, TransactionalRoute
+from app.core.db import ReadDb, TransactionalRoute
 from app.core.paging import Page, Paging, paged_by
 from app.inbox import queries
 from app.inbox.schemas import ActionOut, InboxEntryOut, InboxOut
@@ -27,7 +27,7 @@ _PLACES = {
 
 
 @router.get("/inbox")
-async def read_inbox(user: SignedIn, db: Db, paging: Annotated[Paging, paged_by(UUID)]) -> InboxOut:
+async def read_inbox(user: SignedIn, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]) -> InboxOut:
     """What waits for the caller, newest first: applications, change requests and transfers to decide on for their
     orgs, invitations and offers made to their own phone."""
     rows = await queries.list_waiting(db, user.user_id, paging)

@@ -29,6 +29,7 @@ from sqlalchemy.orm import aliased
 
 from app.blind_index.keys import last4_parts
 from app.core.cipher import Cipher
+from app.core.db import Readable
 from app.core.paging import Page, Paging, fetch_page, paginate
 from app.core.phones import mask
 from app.core.rows import fetch_row, fetch_rows, one_or_404
@@ -150,7 +151,7 @@ def _member_out(cipher: Cipher, row: MemberRow) -> MemberOut:
 
 
 async def list_members(
-    db: AsyncConnection, cipher: Cipher, org_id: UUID, wanted: MemberFilter, paging: Paging
+    db: Readable, cipher: Cipher, org_id: UUID, wanted: MemberFilter, paging: Paging
 ) -> Page[MemberOut]:
     """A page of the org's people, in the order in which they were added."""
     statement = _members(org_id)
@@ -174,7 +175,7 @@ async def stream_members(
 
 
 async def count_members(
-    db: AsyncConnection, cipher: Cipher, org_id: UUID, wanted: MemberFilter, *, most: int | None = None
+    db: Readable, cipher: Cipher, org_id: UUID, wanted: MemberFilter, *, most: int | None = None
 ) -> int:
     """How many of the org's people are asked for; where it is more than `most`, only that: one more.
 
@@ -191,13 +192,13 @@ async def count_members(
     return (await db.execute(select(func.count()).select_from(statement.subquery()))).scalar_one()
 
 
-async def get_member(db: AsyncConnection, cipher: Cipher, org_id: UUID, member_id: UUID) -> MemberOut:
+async def get_member(db: Readable, cipher: Cipher, org_id: UUID, member_id: UUID) -> MemberOut:
     """One of the org's people. Raises NotFound."""
     return _member_out(cipher, await one_or_404(db, _members(org_id).where(Member.id == member_id), MemberRow))
 
 
 async def list_members_by_id(
-    db: AsyncConnection, cipher: Cipher, org_id: UUID, member_ids: Collection[UUID]
+    db: Readable, cipher: Cipher, org_id: UUID, member_ids: Collection[UUID]
 ) -> dict[UUID, MemberOut]:
     """These of the org's people, by id."""
     wanted = Member.id == func.any(bindparam("member_ids", list(member_ids), type_=ARRAY(Uuid)))
@@ -212,7 +213,7 @@ async def find_member_by_phone(
     return None if row is None else _member_out(cipher, row)
 
 
-async def list_unit_paths(db: AsyncConnection, org_id: UUID) -> list[str]:
+async def list_unit_paths(db: Readable, org_id: UUID) -> list[str]:
     """The org's units as sheets name them, `党总支/支部`, in their order."""
     paths = tree.unit_paths(org_id)
     return list((await db.scalars(select(paths.c.path).order_by(paths.c.sort))).all())

@@ -11,7 +11,7 @@ from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
-from app.core.db import on_constraint
+from app.core.db import Readable, on_constraint
 from app.core.paging import Page, Paging, fetch_page
 from app.core.phones import mask
 from app.core.rows import one_or_404
@@ -46,9 +46,7 @@ class _RemovedRow(NamedTuple):
     removed_at: datetime
 
 
-async def list_removed_members(
-    db: AsyncConnection, cipher: Cipher, org_id: UUID, paging: Paging
-) -> Page[RemovedMemberOut]:
+async def list_removed_members(db: Readable, cipher: Cipher, org_id: UUID, paging: Paging) -> Page[RemovedMemberOut]:
     """A page of the people who were removed and can still be brought back."""
     statement = select(Member.id, Member.name, Member.phone_cipher, Member.removed_at).where(
         Member.org_id == org_id, _RECENTLY

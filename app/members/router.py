@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
-from app.core.db import Db, TransactionalRoute
+from app.core.db import ReadDb, TransactionalRoute, WriteDb
 from app.core.errors import english, problems
 from app.core.etags import EditedMeanwhile, IfMatch, etag
 from app.core.paging import Page, Paging, paged_by
@@ -36,7 +36,7 @@ Reader = Annotated[OrgScope, Can(Permission.MEMBERS_READ)]
 Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
 
 
-def _filter(
+async def _filter(
     q: Annotated[
         SearchText | None,
         Query(description="Characters of the name, its pinyin or initials, or the last four digits of the phone."),
@@ -54,7 +54,7 @@ def _filter(
 @router.get("")
 async def list_members(
     scope: Reader,
-    db: Db,
+    db: ReadDb,
     cipher: CipherDep,
     wanted: Annotated[MemberFilter, Depends(_filter)],
     paging: Annotated[Paging, paged_by(UUID)],
@@ -64,7 +64,9 @@ async def list_members(
 
 
 @router.post("", status_code=201, responses=problems(PhoneExists, PartyMembersOnly, UnknownUnit))
-async def create_member(scope: Writer, body: MemberCreate, db: Db, cipher: CipherDep, response: Response) -> MemberOut:
+async def create_member(
+    scope: Writer, body: MemberCreate, db: WriteDb, cipher: CipherDep, response: Response
+) -> MemberOut:
     """Add a person by hand. A known phone is a 409 that carries the person and the copy action (S8)."""
     member = await operations.create_member(db, cipher, scope, body)
     response.headers["Location"] = f"/v1/orgs/{scope.org_id}/members/{member.id}"
@@ -73,7 +75,7 @@ async def create_member(scope: Writer, body: MemberCreate, db: Db, cipher: Ciphe
 
 @router.get("/removed")
 async def list_removed_members(
-    scope: Reader, db: Db, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
+    scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[RemovedMemberOut]:
     """Who was removed in the last thirty days and can be brought back."""
     return await restoring.list_removed_members(db, cipher, scope.org_id, paging)
@@ -81,7 +83,7 @@ async def list_removed_members(
 
 @router.post("/exports", status_code=202, responses=problems(TooManyExports))
 async def create_member_export(
-    request: Request, scope: Writer, body: MemberExportCreate, db: Db, cipher: CipherDep, response: Response
+    request: Request, scope: Writer, body: MemberExportCreate, db: WriteDb, cipher: CipherDep, response: Response
 ) -> ExportOut:
     """Have the directory, or some of it, made into a file by a job; `Location` says where to ask how far it is.
 
@@ -92,7 +94,7 @@ async def create_member_export(
 
 
 @router.get("/{member_id}")
-async def read_member(scope: Reader, member_id: UUID, db: Db, cipher: CipherDep, response: Response) -> MemberOut:
+async def read_member(scope: Reader, member_id: UUID, db: ReadDb, cipher: CipherDep, response: Response) -> MemberOut:
     """One person of the directory."""
     return _tagged(response, await queries.get_member(db, cipher, scope.org_id, member_id))
 
@@ -103,7 +105,7 @@ async def update_member(
     member_id: UUID,
     body: MemberUpdate,
     version: IfMatch,
-    db: Db,
+    db: WriteDb,
     cipher: CipherDep,
     response: Response,
 ) -> MemberOut:
@@ -112,13 +114,15 @@ async def update_member(
 
 
 @router.delete("/{member_id}", status_code=204, responses=problems(MemberIsAdmin, EditedMeanwhile))
-async def remove_member(scope: Writer, member_id: UUID, version: IfMatch, db: Db) -> None:
+async def remove_member(scope: Writer, member_id: UUID, version: IfMatch, db: WriteDb) -> None:
     """Take a person out of the directory. The account and its points stay (S20)."""
     await operations.remove_member(db, scope, member_id, version)
 
 
 @router.post("/{member_id}/restorations", status_code=201, responses=problems(PhoneExists))
-async def restore_member(scope: Writer, member_id: UUID, db: Db, cipher: CipherDep, response: Response) -> MemberOut:
+async def restore_member(
+    scope: Writer, member_id: UUID, db: WriteDb, cipher: CipherDep, response: Response
+) -> MemberOut:
     """Bring back a person who was removed less than thirty days ago, to where they stood."""
     return _tagged(response, await restoring.restore_member(db, cipher, scope, member_id))
 
@@ -129,7 +133,7 @@ async def set_places(
     member_id: UUID,
     body: PlacesUpdate,
     version: IfMatch,
-    db: Db,
+    db: WriteDb,
     cipher: CipherDep,
     response: Response,
 ) -> MemberOut:
@@ -139,7 +143,7 @@ async def set_places(
 
 @router.post("/{member_id}/copies", status_code=201, responses=problems(UnknownUnit))
 async def copy_member(
-    scope: Writer, member_id: UUID, body: CopyCreate, db: Db, cipher: CipherDep, response: Response
+    scope: Writer, member_id: UUID, body: CopyCreate, db: WriteDb, cipher: CipherDep, response: Response
 ) -> MemberOut:
     """Copy a person into one unit more (复制到本组织); where they stand stays as it is (S8)."""
     return _tagged(response, await places.copy_member(db, cipher, scope, member_id, body.unit_id))
@@ -147,7 +151,7 @@ async def copy_member(
 
 @router.post("/{member_id}/phone-disclosures", status_code=201)
 async def disclose_phone(
-    scope: Writer, member_id: UUID, db: Db, cipher: CipherDep, response: Response
+    scope: Writer, member_id: UUID, db: WriteDb, cipher: CipherDep, response: Response
 ) -> PhoneDisclosureOut:
     """Show a phone number whole. It is audited in the same transaction."""
     response.headers["Cache-Control"] = "no-store"

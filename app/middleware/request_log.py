@@ -7,14 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-import structlog
-from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
-from app.core.logs import PERSONAL, log, processors_of
-from app.fastpath.dispatch import Dispatch
-from app.middleware.body_limit import BodyLimitTold
+from app.core.logs import PERSONAL, log
+from app.core.request_state import request_state
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
@@ -25,21 +22,8 @@ _WORD = re.compile(r"[a-z][a-z0-9._-]{0,31}", re.ASCII)
 _QUIET = {"/livez", "/readyz"}
 
 
-def install(app: FastAPI) -> ASGIApp:
-    """Wrap the finished app, error handling included, so that every answer and every line carries its request id.
-
-    Gives what the app now answers with. A middleware cannot be added to it afterwards.
-    """
-    if not structlog.is_configured():
-        # In somebody else's process (a test, a script) nothing is set up but what is kept out of every line.
-        shared, render = processors_of(console=True, process="app")
-        structlog.configure(processors=[*shared, render])
-    app.middleware_stack = RequestLog(Dispatch(app, BodyLimitTold(app.build_middleware_stack())))
-    return app.middleware_stack
-
-
 class RequestLog:
-    """Gives each request its id (`request.state.request_id`, `X-Request-Id`) and writes its one line."""
+    """Gives each request its id (`RequestState.request_id`, `X-Request-Id`) and writes its one line."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -49,7 +33,7 @@ class RequestLog:
             await self.app(scope, receive, send)
             return
         request_id = _request_id(scope)
-        scope.setdefault("state", {})["request_id"] = request_id
+        request_state(scope).request_id = request_id
         started = time.perf_counter()
         status, answered = 500, False
 

@@ -9,7 +9,7 @@ from app.authz.access import Can, OrgScope, SignedIn
 from app.authz.errors import RealNameRequired
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
-from app.core.db import Db, TransactionalRoute
+from app.core.db import TransactionalRoute, WriteDb
 from app.core.errors import problems
 from app.core.etags import EditedMeanwhile, IfMatch, etag
 from app.org_lifecycle import closure, operations
@@ -40,7 +40,7 @@ Writer = Annotated[OrgScope, Can(Permission.ORG_WRITE)]
     ),
 )
 async def create_org(
-    request: Request, response: Response, user: SignedIn, body: OrgCreate, db: Db, cipher: CipherDep
+    request: Request, response: Response, user: SignedIn, body: OrgCreate, db: WriteDb, cipher: CipherDep
 ) -> OrgCreated:
     """Create an org of one's own; the caller becomes its main admin (S2, S4, S19)."""
     org_id = await operations.create_org(db, cipher, user, body)
@@ -73,7 +73,7 @@ WAITS: dict[int | str, dict[str, Any]] = {
     ),
 )
 async def update_org(
-    request: Request, response: Response, scope: Writer, body: OrgUpdate, version: IfMatch, db: Db
+    request: Request, response: Response, scope: Writer, body: OrgUpdate, version: IfMatch, db: WriteDb
 ) -> OrgUpdated:
     """Edit the org's card. A new name holds at once (200) where there is no superior; otherwise it becomes a change
     request that the superior decides on (202), and the name stays until then (S5)."""
@@ -89,7 +89,7 @@ async def update_org(
 
 
 @router.put("/orgs/{org_id}/closure", tags=["orgs"], responses=problems(EditedMeanwhile, OrgHasSubordinates))
-async def close_org(response: Response, scope: Writer, version: IfMatch, db: Db) -> OrgOut:
+async def close_org(response: Response, scope: Writer, version: IfMatch, db: WriteDb) -> OrgOut:
     """Close the org for good, once no org stands under it. It leaves its superior, whatever waits for it ends, and
     its history can still be read."""
     await closure.close_org(db, scope, version)

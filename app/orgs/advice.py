@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core.db import Readable
 from app.core.errors import english
 from app.orgs import names, queries
 from app.orgs.names import Advice
@@ -24,7 +25,7 @@ LEVELS_DIFFER = Advice(
 )
 
 
-async def name_advice(db: AsyncConnection, name: str, region_code: str, but: UUID | None = None) -> list[Advice]:
+async def name_advice(db: Readable, name: str, region_code: str, but: UUID | None = None) -> list[Advice]:
     """About a name that is allowed, for an org (`but`) of that region."""
     advice = names.advice_of(name)
     if await queries.org_name_exists(db, name, region_code, but):

@@ -23,6 +23,7 @@ from sqlalchemy.orm import aliased
 
 from app.authz.access import OrgCard
 from app.authz.caller import CARD
+from app.core.db import Readable
 from app.core.paging import Page, Paging, Slice, fetch_page, paginate
 from app.core.rows import fetch_rows, one_or_404
 from app.core.search import Spelling, name_matches
@@ -41,7 +42,7 @@ async def get_card(db: AsyncConnection, org_id: UUID) -> OrgCard:
     return OrgCard(**(await db.execute(statement)).one()._mapping)
 
 
-async def org_name_exists(db: AsyncConnection, name: str, region_code: str, but: UUID | None = None) -> bool:
+async def org_name_exists(db: Readable, name: str, region_code: str, but: UUID | None = None) -> bool:
     """Whether a live org of this name, other than `but`, is in this region."""
     same = exists().where(Org.region_code == region_code, Org.name == name, Org.status == "live")
     if but is not None:
@@ -71,7 +72,7 @@ class MyOrgRow(NamedTuple):
     roles: list[str]
 
 
-async def list_my_orgs(db: AsyncConnection, user_id: UUID) -> list[MyOrgRow]:
+async def list_my_orgs(db: Readable, user_id: UUID) -> list[MyOrgRow]:
     """The orgs that a user administers or is a live member of, the oldest first."""
     standing = union_all(
         # By the admin's row: of all orgs nobody knows by an index whose main admin somebody is.
@@ -121,7 +122,7 @@ class OrgFoundRow(NamedTuple):
     superior_name: str | None
 
 
-async def search_orgs(db: AsyncConnection, user_id: UUID, wanted: OrgFilter, paging: Paging) -> Slice[OrgFoundRow]:
+async def search_orgs(db: Readable, user_id: UUID, wanted: OrgFilter, paging: Paging) -> Slice[OrgFoundRow]:
     """A page of the orgs that the user may see, by name: those they administer with all below, and those they are
     a member of. Nobody finds another."""
     administered = select(OrgAdmin.org_id).where(OrgAdmin.user_id == user_id)
@@ -194,7 +195,7 @@ def _lies_in(region_code: str) -> ColumnElement[bool]:
     return (Org.region_code >= begin) & (Org.region_code < begin + ":")  # the character after 9
 
 
-async def list_units(db: AsyncConnection, org_id: UUID, paging: Paging) -> Page[UnitOut]:
+async def list_units(db: Readable, org_id: UUID, paging: Paging) -> Page[UnitOut]:
     """A page of the org's units with their paths, each before the units under it, siblings by position."""
     paths = tree.unit_paths(org_id)
     statement = select(*_UNIT_COLUMNS, paths.c.path).join(paths, paths.c.id == Unit.id).where(Unit.org_id == org_id)
@@ -204,7 +205,7 @@ async def list_units(db: AsyncConnection, org_id: UUID, paging: Paging) -> Page[
 _UNIT_COLUMNS = (Unit.id, Unit.parent_id, Unit.name, Unit.kind, Unit.position, Unit.version)
 
 
-async def get_unit(db: AsyncConnection, org_id: UUID, unit_id: UUID) -> UnitOut:
+async def get_unit(db: Readable, org_id: UUID, unit_id: UUID) -> UnitOut:
     """A live unit of the org with its path. Raises NotFound."""
     paths = tree.unit_paths(org_id)
     statement = (

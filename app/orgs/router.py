@@ -7,11 +7,12 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.authz.access import Can, OrgScope, Public, SignedIn
 from app.authz.permissions import Permission
-from app.core.db import Db, TransactionalRoute
+from app.core.db import ReadDb, TransactionalRoute, WriteDb
 from app.core.errors import english, problems
 from app.core.etags import etag
 from app.core.paging import Page, Paging, paged_by
 from app.core.text import SearchText
+from app.fastpath.route import fast_get
 from app.orgs import names, queries
 from app.orgs.advice import advice_out, name_advice
 from app.orgs.errors import UnknownRegion
@@ -46,7 +47,7 @@ async def list_regions(
 
 
 @router.post("/name-checks", tags=["orgs"], responses=problems(UnknownRegion))
-async def check_name(request: Request, user: SignedIn, body: NameCheckCreate, db: Db) -> NameCheckOut:
+async def check_name(request: Request, user: SignedIn, body: NameCheckCreate, db: WriteDb) -> NameCheckOut:
     """Try a name without creating anything: errors would refuse it, advice would not (S3)."""
     if find_region(body.region_code) is None:
         raise UnknownRegion
@@ -63,7 +64,7 @@ async def check_name(request: Request, user: SignedIn, body: NameCheckCreate, db
     return NameCheckOut(errors=errors, advice=advice_out(request, advice))
 
 
-def _filter(
+async def _filter(
     q: Annotated[
         SearchText | None,
         Query(description="Characters of the name, or its pinyin or initials from their beginning, 中共 apart."),
@@ -78,7 +79,7 @@ def _filter(
 @router.get("/orgs", tags=["orgs"])
 async def search_orgs(
     user: SignedIn,
-    db: Db,
+    db: ReadDb,
     wanted: Annotated[OrgFilter, Depends(_filter)],
     paging: Annotated[Paging, paged_by(str, UUID)],
 ) -> Page[OrgFoundOut]:
@@ -94,7 +95,7 @@ def _org_found(org: OrgFoundRow) -> OrgFoundOut:
     )
 
 
-@router.get("/orgs/{org_id}", tags=["orgs"])
+@fast_get(router, "/orgs/{org_id}", tags=["orgs"])
 async def read_org(scope: Annotated[OrgScope, Can(Permission.ORG_READ)], response: Response) -> OrgOut:
     """An org's card: for its people, its admins and the admins of the orgs above it."""
     response.headers["ETag"] = etag(scope.org.version)
@@ -102,6 +103,6 @@ async def read_org(scope: Annotated[OrgScope, Can(Permission.ORG_READ)], respons
 
 
 @router.get("/me/orgs", tags=["me"])
-async def list_my_orgs(user: SignedIn, db: Db) -> list[MyOrgOut]:
+async def list_my_orgs(user: SignedIn, db: ReadDb) -> list[MyOrgOut]:
     """The orgs the caller administers or belongs to, with what they are there (S8, S14)."""
     return [MyOrgOut.model_validate(row) for row in await queries.list_my_orgs(db, user.user_id)]

@@ -5,9 +5,9 @@ from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import exists, func, literal, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
+from app.core.db import Readable
 from app.core.rows import fetch_rows
 from app.hierarchy import tree
 from app.schema.orgs import Unit
@@ -36,7 +36,7 @@ class UnitPathRow(NamedTuple):
     distance: int
 
 
-async def list_child_units(db: AsyncConnection, org_id: UUID, parent_id: UUID | None, limit: int) -> list[ChildUnitRow]:
+async def list_child_units(db: Readable, org_id: UUID, parent_id: UUID | None, limit: int) -> list[ChildUnitRow]:
     """The units directly under one (None: under the org itself), by position."""
     has_units = exists().where(_Below.org_id == org_id, _Below.parent_id == Unit.id, _Below.removed_at.is_(None))
     statement = (
@@ -49,7 +49,7 @@ async def list_child_units(db: AsyncConnection, org_id: UUID, parent_id: UUID | 
     return await fetch_rows(db, statement, ChildUnitRow)
 
 
-async def list_unit_chain(db: AsyncConnection, org_id: UUID, unit_id: UUID) -> Sequence[UUID]:
+async def list_unit_chain(db: Readable, org_id: UUID, unit_id: UUID) -> Sequence[UUID]:
     """The unit and the units that it stands under, from the top down; none where the org has no such unit."""
     paths = tree.unit_paths(org_id)
     target = select(paths.c.path).where(paths.c.id == unit_id).scalar_subquery()
@@ -58,7 +58,7 @@ async def list_unit_chain(db: AsyncConnection, org_id: UUID, unit_id: UUID) -> S
     return (await db.scalars(statement)).all()
 
 
-async def list_units_by_path(db: AsyncConnection, org_id: UUID, wanted: str, limit: int) -> list[UnitPathRow]:
+async def list_units_by_path(db: Readable, org_id: UUID, wanted: str, limit: int) -> list[UnitPathRow]:
     """The units whose path holds `wanted` (all of them for an empty text), in the order of the tree."""
     paths = tree.unit_paths(org_id)
     statement = (

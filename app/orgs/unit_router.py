@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.core.db import Db, TransactionalRoute
+from app.core.db import Readable, ReadDb, TransactionalRoute, WriteDb
 from app.core.errors import problems
 from app.core.etags import EditedMeanwhile, IfMatch, etag
 from app.core.paging import Page, Paging, paged_by
@@ -30,13 +30,13 @@ Writer = Annotated[OrgScope, Can(Permission.UNITS_WRITE)]
 
 
 @router.get("")
-async def list_units(scope: Reader, db: Db, paging: Annotated[Paging, paged_by(str, UUID)]) -> Page[UnitOut]:
+async def list_units(scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_by(str, UUID)]) -> Page[UnitOut]:
     """The units of the org's own tree, each before those under it, siblings in their order."""
     return await queries.list_units(db, scope.org_id, paging)
 
 
 @router.post("", status_code=201, responses=problems(UnitNameTaken, UnknownUnit, UnitTooDeep))
-async def create_unit(scope: Writer, body: UnitCreate, db: Db, response: Response) -> UnitOut:
+async def create_unit(scope: Writer, body: UnitCreate, db: WriteDb, response: Response) -> UnitOut:
     """Add a unit (党总支, 党支部, 部门) to the org's own tree (S7, S10)."""
     unit_id = await units.create_unit(db, scope, body)
     response.headers["Location"] = f"/v1/orgs/{scope.org_id}/units/{unit_id}"
@@ -44,7 +44,7 @@ async def create_unit(scope: Writer, body: UnitCreate, db: Db, response: Respons
 
 
 @router.get("/{unit_id}")
-async def read_unit(scope: Reader, unit_id: UUID, db: Db, response: Response) -> UnitOut:
+async def read_unit(scope: Reader, unit_id: UUID, db: ReadDb, response: Response) -> UnitOut:
     """One unit."""
     return await _read(db, scope, unit_id, response)
 
@@ -54,7 +54,7 @@ async def read_unit(scope: Reader, unit_id: UUID, db: Db, response: Response) ->
     responses=problems(EditedMeanwhile, UnitNameTaken, UnknownUnit, UnitUnderItself, UnitTooDeep),
 )
 async def update_unit(
-    scope: Writer, unit_id: UUID, body: UnitUpdate, version: IfMatch, db: Db, response: Response
+    scope: Writer, unit_id: UUID, body: UnitUpdate, version: IfMatch, db: WriteDb, response: Response
 ) -> UnitOut:
     """Rename a unit, move it with all that is under it, or give it another place among its siblings."""
     await units.update_unit(db, scope, unit_id, body, version)
@@ -68,7 +68,7 @@ async def remove_unit(
     scope: Writer,
     unit_id: UUID,
     version: IfMatch,
-    db: Db,
+    db: WriteDb,
     move_people_to: Annotated[
         UUID | None, Query(description="The unit that its people move to; without it they must have left.")
     ] = None,
@@ -84,13 +84,13 @@ async def remove_unit(
     response_model=None,
     responses=problems(UnitHasNoAdmins),
 )
-async def create_unit_admin(scope: Writer, unit_id: UUID, db: Db) -> Never:
+async def create_unit_admin(scope: Writer, unit_id: UUID, db: WriteDb) -> Never:
     """Always refused: only orgs have admins (S11). Add them to the org, or turn the unit into an org of its own."""
     await queries.get_unit(db, scope.org_id, unit_id)
     raise UnitHasNoAdmins
 
 
-async def _read(db: Db, scope: OrgScope, unit_id: UUID, response: Response) -> UnitOut:
+async def _read(db: Readable, scope: OrgScope, unit_id: UUID, response: Response) -> UnitOut:
     unit = await queries.get_unit(db, scope.org_id, unit_id)
     response.headers["ETag"] = etag(unit.version)
     return unit

@@ -5,8 +5,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core.db import Readable
 from app.points.schemas import DayPointsOut, MyPointsOut
 
 # Of a day whose events have been archived the sum is still known.
@@ -45,7 +45,7 @@ class _Sums(NamedTuple):
     last_7_days: int
 
 
-async def get_my_points(db: AsyncConnection, user_id: UUID, today: date, first: date, last: date) -> MyPointsOut:
+async def get_my_points(db: Readable, user_id: UUID, today: date, first: date, last: date) -> MyPointsOut:
     """A user's points: all of them, the last seven days', and of the days asked for by day and kind."""
     sums = _Sums._make((await db.execute(_SUMS, {"user_id": user_id, "today": today})).one())
     days = await db.execute(_BY_DAY_AND_KIND, {"user_id": user_id, "first": first, "last": last})

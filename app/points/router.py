@@ -9,7 +9,7 @@ from app.authz.access import Service, ServiceScope, SignedIn
 from app.authz.errors import ScopeMissing
 from app.core.calendar import today
 from app.core.cipher import CipherDep
-from app.core.db import Db, TransactionalRoute
+from app.core.db import ReadDb, TransactionalRoute, WriteDb
 from app.core.errors import problems
 from app.points import operations, queries
 from app.points.schemas import MyPointsOut, PointEventsCreate, PointEventsOut
@@ -19,7 +19,10 @@ router = APIRouter(prefix="/v1", route_class=TransactionalRoute)
 
 @router.post("/point-events", tags=["points"], responses=problems(ScopeMissing))
 async def record_point_events(
-    scope: Annotated[ServiceScope, Service("point-events:write")], body: PointEventsCreate, db: Db, cipher: CipherDep
+    scope: Annotated[ServiceScope, Service("point-events:write")],
+    body: PointEventsCreate,
+    db: WriteDb,
+    cipher: CipherDep,
 ) -> PointEventsOut:
     """Count up to 1,000 events, each once per calling service and `event_id`, and say what became of each.
 
@@ -32,7 +35,7 @@ async def record_point_events(
 @router.get("/me/points", tags=["me"])
 async def read_my_points(
     user: SignedIn,
-    db: Db,
+    db: ReadDb,
     until: Annotated[date | None, Query(description="The last day shown; today unless given.")] = None,
     days: Annotated[int, Query(ge=1, le=92, description="How many days are shown.")] = 30,
 ) -> MyPointsOut:

@@ -5,10 +5,10 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, and_, case, distinct, func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.invitees import phone_index_of
 from app.core.cipher import Cipher
+from app.core.db import Readable
 from app.core.errors import NotFound
 from app.core.paging import Paging
 from app.core.phones import mask
@@ -43,7 +43,7 @@ def _promotion_out(cipher: Cipher, row: Any) -> PromotionOut:
     return PromotionOut(**(dict(row._mapping) | {"phone": phone}))
 
 
-async def list_promotions(db: AsyncConnection, cipher: Cipher, org_id: UUID, paging: Paging) -> Sequence[PromotionOut]:
+async def list_promotions(db: Readable, cipher: Cipher, org_id: UUID, paging: Paging) -> Sequence[PromotionOut]:
     """The org's offers, newest first, phones masked."""
     statement = _promotions().where(Promotion.org_id == org_id).order_by(Promotion.id.desc()).limit(paging.limit + 1)
     if paging.after is not None:
@@ -51,7 +51,7 @@ async def list_promotions(db: AsyncConnection, cipher: Cipher, org_id: UUID, pag
     return [_promotion_out(cipher, row) for row in (await db.execute(statement)).all()]
 
 
-async def get_promotion(db: AsyncConnection, cipher: Cipher, org_id: UUID, promotion_id: UUID) -> PromotionOut:
+async def get_promotion(db: Readable, cipher: Cipher, org_id: UUID, promotion_id: UUID) -> PromotionOut:
     """One of the org's offers. Raises NotFound."""
     one = _promotions().where(Promotion.org_id == org_id, Promotion.id == promotion_id)
     row = (await db.execute(one)).one_or_none()
@@ -60,7 +60,7 @@ async def get_promotion(db: AsyncConnection, cipher: Cipher, org_id: UUID, promo
     return _promotion_out(cipher, row)
 
 
-async def get_offered_promotion(db: AsyncConnection, user_id: UUID, promotion_id: UUID) -> OfferedPromotionOut:
+async def get_offered_promotion(db: Readable, user_id: UUID, promotion_id: UUID) -> OfferedPromotionOut:
     """An offer that waits for the user, found by their own phone; NotFound otherwise."""
     statement = (
         select(

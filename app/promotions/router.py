@@ -10,7 +10,7 @@ from app.authz.access import Can, OrgScope, SignedIn
 from app.authz.errors import OrgClosed, RealNameRequired
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
-from app.core.db import Db, TransactionalRoute
+from app.core.db import ReadDb, TransactionalRoute, WriteDb
 from app.core.errors import problems
 from app.core.etags import etag
 from app.core.paging import Page, Paging, paged_by
@@ -51,7 +51,7 @@ Writer = Annotated[OrgScope, Can(Permission.UNITS_WRITE)]
         PromotionOpen,
     ),
 )
-async def create_promotion(scope: Writer, body: PromotionCreate, db: Db, cipher: CipherDep) -> PromotionOut:
+async def create_promotion(scope: Writer, body: PromotionCreate, db: WriteDb, cipher: CipherDep) -> PromotionOut:
     """Offer somebody, by phone, that a unit become an org with them as its main admin (S7). The answer is the same
     whoever holds the phone, if anybody does."""
     promotion_id = await promotions.create_promotion(db, cipher, scope, body)
@@ -60,7 +60,7 @@ async def create_promotion(scope: Writer, body: PromotionCreate, db: Db, cipher:
 
 @router.get("/orgs/{org_id}/promotions")
 async def list_promotions(
-    scope: Reader, db: Db, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
+    scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[PromotionOut]:
     """The org's offers, newest first."""
     rows = await promotion_queries.list_promotions(db, cipher, scope.org_id, paging)
@@ -68,13 +68,13 @@ async def list_promotions(
 
 
 @router.delete("/orgs/{org_id}/promotions/{promotion_id}", status_code=204, responses=problems(PromotionDecided))
-async def withdraw_promotion(scope: Writer, promotion_id: UUID, db: Db) -> None:
+async def withdraw_promotion(scope: Writer, promotion_id: UUID, db: WriteDb) -> None:
     """Withdraw an offer while it waits."""
     await promotions.withdraw_promotion(db, scope, promotion_id)
 
 
 @router.get("/me/promotions/{promotion_id}")
-async def read_offered_promotion(user: SignedIn, promotion_id: UUID, db: Db) -> OfferedPromotionOut:
+async def read_offered_promotion(user: SignedIn, promotion_id: UUID, db: ReadDb) -> OfferedPromotionOut:
     """An offer that waits for the caller: which unit of which org, and how many people move; the inbox names it."""
     return await promotion_queries.get_offered_promotion(db, user.user_id, promotion_id)
 
@@ -86,7 +86,7 @@ async def read_offered_promotion(user: SignedIn, promotion_id: UUID, db: Db) -> 
     ),
 )
 async def accept_promotion(
-    request: Request, response: Response, user: SignedIn, promotion_id: UUID, db: Db, cipher: CipherDep
+    request: Request, response: Response, user: SignedIn, promotion_id: UUID, db: WriteDb, cipher: CipherDep
 ) -> OrgCreated:
     """Make the org and be its main admin: its people, places and units come along, and it is certified under the org
     that the unit was in, all at once (S7, S19)."""
@@ -100,6 +100,6 @@ async def accept_promotion(
 
 
 @router.put("/me/promotions/{promotion_id}/refusal", status_code=204, responses=problems(PromotionDecided))
-async def refuse_promotion(user: SignedIn, promotion_id: UUID, db: Db) -> None:
+async def refuse_promotion(user: SignedIn, promotion_id: UUID, db: WriteDb) -> None:
     """Decline the offer."""
     await promotions.refuse_promotion(db, user, promotion_id)

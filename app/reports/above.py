@@ -6,8 +6,8 @@ from functools import cache
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Uuid, and_, bindparam, func, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core.db import Readable
 from app.core.driver import DriverStatement
 from app.hierarchy import tree
 from app.reports.kept import DAYS, find_kept, kept
@@ -18,7 +18,7 @@ from app.schema.admins import OrgAdmin
 
 
 async def days_withheld_above(
-    db: AsyncConnection, org_id: UUID, user_id: UUID, days: Sequence[date], threshold: int
+    db: Readable, org_id: UUID, user_id: UUID, days: Sequence[date], threshold: int
 ) -> set[date]:
     """The days on which an org, or one between it and the nearest org above it that the user administers, is withheld
     from those above it."""
@@ -60,7 +60,7 @@ def _kept(threshold: int) -> DriverStatement:
     return DriverStatement(days, "org_id", "user_id", "days")
 
 
-async def _counted(db: AsyncConnection, org_id: UUID, user_id: UUID, day: date, threshold: int) -> bool:
+async def _counted(db: Readable, org_id: UUID, user_id: UUID, day: date, threshold: int) -> bool:
     """The same of a day that is not kept, level by level."""
     chain = tree.ancestors_at(org_id, end_of(day))
     administers = select(OrgAdmin.org_id).where(OrgAdmin.org_id == chain.c.id, OrgAdmin.user_id == user_id).exists()

@@ -3,11 +3,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
-from app.core.db import Db, TransactionalRoute
+from app.core.db import TransactionalRoute, WriteDb
 from app.core.errors import english, problems
 from app.exports.errors import TooManyExports
 from app.exports.kinds import ExportKind
@@ -23,7 +24,7 @@ router = APIRouter(prefix="/v1/orgs/{org_id}", route_class=TransactionalRoute, t
 
 @router.post("/reports/overview/exports", status_code=202, responses=problems(TooManyExports))
 async def create_overview_export(
-    request: Request, scope: Reader, body: OverviewExport, db: Db, cipher: CipherDep, response: Response
+    request: Request, scope: Reader, body: OverviewExport, db: WriteDb, cipher: CipherDep, response: Response
 ) -> ExportOut:
     """Have the overview with all direct subordinates made into a file; `Location` says where to ask how far it is."""
     kind = OWN_OVERVIEW if asker_of(request, scope).inside else OVERVIEW
@@ -32,7 +33,7 @@ async def create_overview_export(
 
 @router.post("/reports/trend/exports", status_code=202, responses=problems(TooManyExports))
 async def create_trend_export(
-    request: Request, scope: Reader, body: TrendExport, db: Db, cipher: CipherDep, response: Response
+    request: Request, scope: Reader, body: TrendExport, db: WriteDb, cipher: CipherDep, response: Response
 ) -> ExportOut:
     """Have the trend made into a file; `Location` says where to ask how far it is."""
     kind = OWN_TREND if asker_of(request, scope).inside else TREND
@@ -44,7 +45,7 @@ async def create_units_export(
     request: Request,
     scope: Annotated[OrgScope, Can(Permission.UNITS_READ)],
     body: UnitsExport,
-    db: Db,
+    db: WriteDb,
     cipher: CipherDep,
     response: Response,
 ) -> ExportOut:
@@ -57,7 +58,7 @@ async def create_ranking_export(
     request: Request,
     scope: Annotated[OrgScope, Can(Permission.RANKINGS_READ)],
     body: RankingExport,
-    db: Db,
+    db: WriteDb,
     cipher: CipherDep,
     response: Response,
 ) -> ExportOut:
@@ -72,7 +73,7 @@ async def _export(
     scope: OrgScope,
     kind: ExportKind,
     body: ReportExport,
-    db: Db,
+    db: AsyncConnection,
     cipher: CipherDep,
     response: Response,
 ) -> ExportOut:

@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import CTE, ColumnElement, Date, FromClause, and_, any_, bindparam, func, literal, select, union_all
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core.db import Readable
 from app.core.driver import DriverStatement
 from app.reports.recount import COUNTS
 from app.schema.points import PointFact
@@ -63,6 +63,6 @@ def is_kept(day: ColumnElement[date]) -> ColumnElement[bool]:
 _KEPT = DriverStatement(select(KeptDay.day).where(KeptDay.day == any_(DAYS)), "days")
 
 
-async def find_kept(db: AsyncConnection, days: Sequence[date]) -> set[date]:
+async def find_kept(db: Readable, days: Sequence[date]) -> set[date]:
     """Those of the days whose totals are kept."""
     return {row["day"] for row in await _KEPT.fetch(db, days=days)}

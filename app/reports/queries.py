@@ -36,8 +36,8 @@ from sqlalchemy import (
     union_all,
 )
 from sqlalchemy.dialects.postgresql import array
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core.db import Readable
 from app.core.driver import DriverStatement
 from app.core.errors import Invalid
 from app.core.paging import Paging
@@ -97,7 +97,7 @@ class Overview:
     compared: bool
 
 
-async def read_overview(db: AsyncConnection, org_id: UUID, span: Span, viewer: Viewer, listing: Listing) -> Overview:
+async def read_overview(db: Readable, org_id: UUID, span: Span, viewer: Viewer, listing: Listing) -> Overview:
     """The org's figures, those of the span before, and a page of its subordinates: one row each, at least one row.
 
     Columns: of the first row alone as_of; own_…, sub_… with own_withheld, sub_withheld; the same behind prev_; and of
@@ -242,7 +242,7 @@ def _directed(key: ColumnElement[Any], descending: bool) -> ColumnElement[Any]:
     return key.desc() if descending else key.asc()
 
 
-async def read_trend(db: AsyncConnection, org_id: UUID, days: Sequence[date], viewer: Viewer) -> Rows:
+async def read_trend(db: Readable, org_id: UUID, days: Sequence[date], viewer: Viewer) -> Rows:
     """The org's figures of those of the days that are kept, or where none is, of all; in their order.
 
     Columns: day, own_…, sub_…, own_withheld, sub_withheld, as_of.

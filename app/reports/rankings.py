@@ -30,9 +30,9 @@ from sqlalchemy import (
     true,
     union_all,
 )
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.calendar import today
+from app.core.db import Readable
 from app.core.driver import DriverStatement
 from app.core.errors import NotFound
 from app.core.paging import Paging
@@ -88,7 +88,7 @@ class _Scores:
     better: Callable[[ColumnElement[Any]], ColumnElement[int]]
 
 
-async def read_ranking(db: AsyncConnection, ranked: Ranked, user_id: UUID, paging: Paging) -> Ranking:
+async def read_ranking(db: Readable, ranked: Ranked, user_id: UUID, paging: Paging) -> Ranking:
     """A page of the ranking (one row more than its limit where there are more) and the places around the caller's.
 
     Equal points share a rank and stand in the order in which the people were added. Raises NotFound for a unit that
@@ -256,7 +256,7 @@ def _placed(part: str, shown: CTE, scores: _Scores) -> Select[Any]:
     return select(literal(part).label("part"), rank.label("rank"), shown.c.member_id, shown.c.points)
 
 
-async def require_unit(db: AsyncConnection, org_id: UUID, unit_id: UUID) -> None:
+async def require_unit(db: Readable, org_id: UUID, unit_id: UUID) -> None:
     there = select(Unit.id).where(Unit.org_id == org_id, Unit.id == unit_id, Unit.removed_at.is_(None))
     if await db.scalar(there) is None:
         raise NotFound

@@ -6,8 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
+from app.core.db import Readable
 from app.core.paging import Page, encode_cursor
 from app.reports import queries
 from app.reports.above import days_withheld_above
@@ -41,14 +40,14 @@ class Asker:
     def viewer(self) -> Viewer:
         return Viewer(self.inside, self.threshold)
 
-    async def days_withheld(self, db: AsyncConnection, days: Sequence[date]) -> set[date]:
+    async def days_withheld(self, db: Readable, days: Sequence[date]) -> set[date]:
         """On which of the days all of the org is withheld from the asker, from above."""
         if self.inside:
             return set()
         return await days_withheld_above(db, self.org_id, self.user_id, days, self.threshold)
 
 
-async def get_overview(db: AsyncConnection, asker: Asker, span: Span, listing: Listing) -> OverviewOut:
+async def get_overview(db: Readable, asker: Asker, span: Span, listing: Listing) -> OverviewOut:
     hidden = bool(await asker.days_withheld(db, [span.until]))
     found = await queries.read_overview(db, asker.org_id, span, asker.viewer, listing)
     totals = found.rows[0]
@@ -69,7 +68,7 @@ async def get_overview(db: AsyncConnection, asker: Asker, span: Span, listing: L
     )
 
 
-async def list_subordinates(db: AsyncConnection, asker: Asker, span: Span, listing: Listing) -> SubordinatesOut:
+async def list_subordinates(db: Readable, asker: Asker, span: Span, listing: Listing) -> SubordinatesOut:
     hidden = bool(await asker.days_withheld(db, [span.until]))
     rows = (await queries.read_overview(db, asker.org_id, span, asker.viewer, listing)).rows
     return SubordinatesOut(
@@ -77,7 +76,7 @@ async def list_subordinates(db: AsyncConnection, asker: Asker, span: Span, listi
     )
 
 
-async def list_units(db: AsyncConnection, asker: Asker, span: Span) -> UnitsOut:
+async def list_units(db: Readable, asker: Asker, span: Span) -> UnitsOut:
     report = await read_units(db, asker.org_id, span)
     units = [
         UnitFiguresOut(
@@ -88,7 +87,7 @@ async def list_units(db: AsyncConnection, asker: Asker, span: Span) -> UnitsOut:
     return UnitsOut(**_stated(report.as_of, span, asker), units=units)
 
 
-async def get_trend(db: AsyncConnection, asker: Asker, until: date, days: int) -> TrendOut:
+async def get_trend(db: Readable, asker: Asker, until: date, days: int) -> TrendOut:
     first = max(until - timedelta(days=days - 1), first_day_kept())
     asked = [first + timedelta(days=ahead) for ahead in range((until - first).days + 1)]
     rows = await queries.read_trend(db, asker.org_id, asked, asker.viewer)

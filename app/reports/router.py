@@ -9,10 +9,11 @@ from fastapi import APIRouter, Depends, Query, Request
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission, Role
 from app.core.calendar import today
-from app.core.db import Db, TransactionalRoute
+from app.core.db import ReadDb, TransactionalRoute
 from app.core.errors import Invalid
 from app.core.paging import Page, Paging, paged_by
-from app.core.settings import Settings
+from app.core.services import SETTINGS
+from app.fastpath.route import fast_get
 from app.reports import reading
 from app.reports.periods import DAYS_KEPT, Period, Span
 from app.reports.queries import Listing
@@ -35,7 +36,7 @@ router = APIRouter(prefix="/v1/orgs/{org_id}", route_class=TransactionalRoute, t
 Reader = Annotated[OrgScope, Can(Permission.REPORTS_READ)]
 
 
-def _day(
+async def _day(
     day: Annotated[
         date | None, Query(description=f"The last day of the period: today unless given, at most {DAYS_KEPT} ago.")
     ] = None,
@@ -53,13 +54,13 @@ def _day(
 Day = Annotated[date, Depends(_day)]
 
 
-def _span(
+async def _span(
     day: Day, period: Annotated[Period, Query(description="That day alone, or it and those before.")] = Period.WEEK
 ) -> Span:
     return Span(day, period.days)
 
 
-def _listing(
+async def _listing(
     paging: Annotated[Paging, paged_by(str, bool, float | str, UUID)],
     sort: Annotated[Sort, Query(description="What subordinates are sorted by; withheld ones come last.")] = Sort.NAME,
     order: Annotated[str, Query(pattern="^(asc|desc)$")] = "asc",
@@ -71,8 +72,10 @@ SpanAsked = Annotated[Span, Depends(_span)]
 ListingAsked = Annotated[Listing, Depends(_listing)]
 
 
-@router.get("/reports/overview")
-async def read_overview(request: Request, scope: Reader, db: Db, span: SpanAsked, listing: ListingAsked) -> OverviewOut:
+@fast_get(router, "/reports/overview")
+async def read_overview(
+    request: Request, scope: Reader, db: ReadDb, span: SpanAsked, listing: ListingAsked
+) -> OverviewOut:
     """The org itself, its whole subtree, both compared with the period before, and its direct subordinates (S12).
 
     For the org's admins and those of the orgs above it: of what is below an org everybody sees totals only, each
@@ -83,7 +86,7 @@ async def read_overview(request: Request, scope: Reader, db: Db, span: SpanAsked
 
 @router.get("/reports/subordinates")
 async def list_subordinates(
-    request: Request, scope: Reader, db: Db, span: SpanAsked, listing: ListingAsked
+    request: Request, scope: Reader, db: ReadDb, span: SpanAsked, listing: ListingAsked
 ) -> SubordinatesOut:
     """A page of the direct subordinates, each with everything below it, sorted by any column."""
     return await reading.list_subordinates(db, asker_of(request, scope), span, listing)
@@ -91,7 +94,7 @@ async def list_subordinates(
 
 @router.get("/reports/units")
 async def list_unit_figures(
-    request: Request, scope: Annotated[OrgScope, Can(Permission.UNITS_READ)], db: Db, span: SpanAsked
+    request: Request, scope: Annotated[OrgScope, Can(Permission.UNITS_READ)], db: ReadDb, span: SpanAsked
 ) -> UnitsOut:
     """Every unit with the units under it, for the own admins: the people of the day, the units as they nest now."""
     return await reading.list_units(db, asker_of(request, scope), span)
@@ -101,7 +104,7 @@ async def list_unit_figures(
 async def read_trend(
     request: Request,
     scope: Reader,
-    db: Db,
+    db: ReadDb,
     until: Day,
     days: Annotated[int, Query(ge=1, le=DAYS_KEPT, description="How many days, ending with `day`.")] = 30,
 ) -> TrendOut:
@@ -112,10 +115,10 @@ async def read_trend(
     return await reading.get_trend(db, asker_of(request, scope), until, days)
 
 
-@router.get("/rankings")
+@fast_get(router, "/rankings")
 async def read_rankings(
     scope: Annotated[OrgScope, Can(Permission.RANKINGS_READ)],
-    db: Db,
+    db: ReadDb,
     paging: Annotated[Paging, paged_by(int, UUID)],
     by: Annotated[RankBy, Query(description="The last seven days (today included), or all points ever.")] = (
         RankBy.LAST_7_DAYS
@@ -139,6 +142,6 @@ async def read_rankings(
 
 
 def asker_of(request: Request, scope: OrgScope) -> Asker:
-    settings: Settings = request.app.state.settings
+    settings = SETTINGS.of(request)
     inside = not scope.roles.isdisjoint({Role.MAIN_ADMIN, Role.ADMIN})
     return Asker(scope.org_id, scope.user.user_id, inside, settings.withhold_below)

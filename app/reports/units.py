@@ -11,8 +11,8 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, func, select, true
-from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core.db import Readable
 from app.hierarchy import tree
 from app.reports.periods import Span
 from app.reports.recount import COUNTS, points_of, stood, summed
@@ -28,7 +28,7 @@ class UnitReport:
     rows: Sequence[Any]
 
 
-async def read_units(db: AsyncConnection, org_id: UUID, span: Span) -> UnitReport:
+async def read_units(db: Readable, org_id: UUID, span: Span) -> UnitReport:
     """The figures of every unit the org had at the end of the span, each with the units under it; in tree order.
 
     Inside one org a person is a row, or the account that it was active through: phones need not be looked at.

@@ -6,11 +6,11 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from app.api_docs.examples import write_examples
+from app.core.db import ENGINE
 from devtools.live_examples.things import find_things
 
 log = structlog.get_logger()
@@ -22,7 +22,7 @@ def serve_living_examples(app: FastAPI) -> None:
 
     async def document(_: Request) -> JSONResponse:
         written: dict[str, Any] = app.openapi()
-        engine: AsyncEngine = app.state.engine
+        engine = ENGINE.of(app)
         try:
             async with engine.connect() as db:
                 found = await find_things(db)

@@ -22,7 +22,7 @@ from app.console.settings import changes, decisions, invited
 from app.console.settings.invited import Kind as OfferKind
 from app.console.settings.invited import OfferId
 from app.core.cipher import Cipher, CipherDep
-from app.core.db import Db
+from app.core.db import Readable, ReadDb, WriteDb
 from app.core.errors import NotFound, Problem
 from app.members.links.operations import accept_link_request
 from app.members.links.queries import get_received
@@ -42,14 +42,14 @@ class Asking:
     """Which request it is, and who looks at it."""
 
     request: Request
-    db: Db
+    db: Readable
     cipher: Cipher
     scope: OrgScope
     id: UUID
     form: Form
 
     @property
-    def where(self) -> tuple[Request, Db, OrgScope, UUID]:
+    def where(self) -> tuple[Request, Readable, OrgScope, UUID]:
         return self.request, self.db, self.scope, self.id
 
 
@@ -63,7 +63,7 @@ def decided(kind: str, permission: Permission) -> Callable[[Callable[[Asking], A
         @router.get(f"/{kind}/{{org_id}}/{{request_id}}")
         async def show(
             request: Request,
-            db: Db,
+            db: ReadDb,
             cipher: CipherDep,
             scope: Annotated[OrgScope, Can(permission)],
             request_id: RequestId,
@@ -74,7 +74,7 @@ def decided(kind: str, permission: Permission) -> Callable[[Callable[[Asking], A
         @router.post(f"/{kind}/{{org_id}}/{{request_id}}/{{answer}}")
         async def give(
             request: Request,
-            db: Db,
+            db: WriteDb,
             cipher: CipherDep,
             scope: Annotated[OrgScope, Can(permission)],
             request_id: RequestId,
@@ -94,7 +94,7 @@ def _show(request: Request, about: str, answers: Answers) -> Response:
     return page(request, "phone/decision.html", about=about, to=request.url.path, **shown)
 
 
-async def _give(request: Request, db: Db, about: str, answers: Answers, answer: str, form: Form) -> Response:
+async def _give(request: Request, db: WriteDb, about: str, answers: Answers, answer: str, form: Form) -> Response:
     if answer not in answers:
         raise NotFound
     outcome = await outcome_of(db, answers[answer], form)
@@ -108,7 +108,7 @@ async def _give(request: Request, db: Db, about: str, answers: Answers, answer: 
 
 @router.get("/{kind}/{offer_id}")
 async def show_offer(
-    request: Request, db: Db, cipher: CipherDep, scope: SignedIn, kind: OfferKind, offer_id: OfferId
+    request: Request, db: ReadDb, cipher: CipherDep, scope: SignedIn, kind: OfferKind, offer_id: OfferId
 ) -> Response:
     """What was offered to my own phone, and both answers to it."""
     answers = await _answers_to_offer(request, db, cipher, scope, kind, offer_id)
@@ -118,7 +118,7 @@ async def show_offer(
 @router.post("/{kind}/{offer_id}/{answer}")
 async def answer_offer(
     request: Request,
-    db: Db,
+    db: WriteDb,
     cipher: CipherDep,
     scope: SignedIn,
     kind: OfferKind,
@@ -132,7 +132,7 @@ async def answer_offer(
 
 
 async def _answers_to_offer(
-    request: Request, db: Db, cipher: Cipher, scope: UserScope, kind: OfferKind, offer_id: UUID
+    request: Request, db: Readable, cipher: Cipher, scope: UserScope, kind: OfferKind, offer_id: UUID
 ) -> Answers:
     one, words = await invited.get_offer(db, scope, kind, offer_id), words_of(request)
     accepting = accept_promotion if kind == "promotion" else accept_admin_invitation
@@ -146,7 +146,7 @@ async def _answers_to_offer(
         title=one.name if kind == "promotion" else one.org_name,
         says=says,
         button=words("接受"),
-        act=lambda _: accepting(db, cipher, scope, offer_id),
+        act=lambda db, _: accepting(db, cipher, scope, offer_id),
         said="",
         danger=False,
     )
@@ -194,7 +194,7 @@ async def answer_transfer(one: Asking) -> Answers:
         title=words("同意转出") if release else words("接收“{name}”", name=found.org_name),
         says=f"{says}{moves}",
         button=words("同意转出") if release else words("接收"),
-        act=lambda _: act(one.db, one.scope, one.id, preview),
+        act=lambda db, _: act(db, one.scope, one.id, preview),
         said="",
         name=found.org_name,
         kept={"preview": preview},
@@ -213,7 +213,7 @@ async def answer_link_request(one: Asking) -> Answers:
                 "请先与本人核对。关联后此人变为已激活，通讯录中的号码不变，也不会显示对方的号码；以后可以解除关联。"
             ),
             button=words("关联到 {name} {phone}", name=member.name, phone=member.phone),
-            act=lambda _, row=member.id: accept_link_request(one.db, one.scope, one.id, row),  # type: ignore[misc]
+            act=lambda db, _, row=member.id: accept_link_request(db, one.scope, one.id, row),  # type: ignore[misc]
             said="",
             danger=False,
         )
@@ -236,7 +236,7 @@ async def answer_person_transfer(one: Asking) -> Answers:
         )
         + words("先在管理组，以后可以在电脑端选择支部。"),
         button=words("接受"),
-        act=lambda _: accept_person_transfer(one.db, one.cipher, one.scope, one.id, []),
+        act=lambda db, _: accept_person_transfer(db, one.cipher, one.scope, one.id, []),
         said="",
         danger=False,
     )

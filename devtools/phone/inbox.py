@@ -8,7 +8,7 @@ from app.authz.access import SignedIn
 from app.console.frame.rendering import page
 from app.console.frame.words import words_of
 from app.console.home.pages import detail_of, kinds_of
-from app.core.db import Db
+from app.core.db import ReadDb
 from app.core.paging import Paging
 from app.inbox.queries import list_waiting
 from devtools.phone.sign_in import PhoneRoute
@@ -19,7 +19,7 @@ _SHOWN = 50
 
 
 @router.get("")
-async def show_inbox(request: Request, db: Db, scope: SignedIn) -> Response:
+async def show_inbox(request: Request, db: ReadDb, scope: SignedIn) -> Response:
     """What waits for me, newest first."""
     waiting = await list_waiting(db, scope.user_id, Paging(_SHOWN, None))
     words = words_of(request)

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from app.auth.accounts.accounts import declare_party_member
 from app.auth.accounts.queries import get_me, list_verifications
 from app.auth.errors import AlipayUnavailable
-from app.auth.verification.alipay import AlipayProvider
+from app.auth.verification.alipay import ALIPAY
 from app.auth.verification.schemas import IdCardVerificationCreate
 from app.auth.verification.verifications import VerifiedPerson, begin_alipay_verification, submit_id_card
 from app.authz.access import SignedIn
@@ -16,7 +16,7 @@ from app.console.frame.forms import PageForm, checked, fields_of, refusal_of
 from app.console.frame.rendering import page
 from app.core.calendar import today
 from app.core.cipher import CipherDep
-from app.core.db import Db
+from app.core.db import ReadDb, WriteDb
 from app.core.errors import Problem
 from app.core.paging import Paging
 from app.inbox.queries import count_waiting
@@ -28,7 +28,7 @@ router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=Fa
 
 
 @router.get("/")
-async def show_me(request: Request, db: Db, cipher: CipherDep, scope: SignedIn) -> Response:
+async def show_me(request: Request, db: ReadDb, cipher: CipherDep, scope: SignedIn) -> Response:
     """The first page."""
     shown = {
         "me": await get_me(db, cipher, scope),
@@ -40,9 +40,9 @@ async def show_me(request: Request, db: Db, cipher: CipherDep, scope: SignedIn) 
 
 
 @router.post("/verification")
-async def begin_verification(request: Request, db: Db, scope: SignedIn) -> Response:
+async def begin_verification(request: Request, db: WriteDb, scope: SignedIn) -> Response:
     """On to Alipay, which tells the service what it finds."""
-    provider: AlipayProvider | None = request.app.state.alipay
+    provider = ALIPAY.of(request)
     if provider is None:
         raise AlipayUnavailable
     _, reference = await begin_alipay_verification(db, scope)
@@ -56,7 +56,9 @@ async def show_id_card(request: Request, scope: SignedIn) -> Response:
 
 
 @router.post("/verification/id-card")
-async def hand_in_id_card(request: Request, db: Db, cipher: CipherDep, scope: SignedIn, form: PageForm) -> Response:
+async def hand_in_id_card(
+    request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, form: PageForm
+) -> Response:
     """Hands in name and ID number (S1). What was typed of the number is not shown again."""
     fields = {"method": "id-card", "name": form.get("name", ""), "id_number": form.get("id_number", "")}
     body = checked(IdCardVerificationCreate, fields)
@@ -73,14 +75,14 @@ async def hand_in_id_card(request: Request, db: Db, cipher: CipherDep, scope: Si
 
 
 @router.post("/party-membership")
-async def declare_membership(db: Db, scope: SignedIn, form: PageForm) -> Response:
+async def declare_membership(db: WriteDb, scope: SignedIn, form: PageForm) -> Response:
     """What only I can say (S2)."""
     await declare_party_member(db, scope, form.get("party_member") == "yes")
     return Response(status_code=303, headers={"Location": PhoneRoute.home})
 
 
 @router.get("/points")
-async def show_points(request: Request, db: Db, scope: SignedIn) -> Response:
+async def show_points(request: Request, db: ReadDb, scope: SignedIn) -> Response:
     """My points, day by day."""
     now = today()
     points = await get_my_points(db, scope.user_id, now, now - timedelta(days=29), now)

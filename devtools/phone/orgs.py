@@ -13,7 +13,7 @@ from app.certification.schemas import ApplicationCreate
 from app.console.frame.forms import PageForm, checked, fields_of, refusal_of
 from app.console.frame.rendering import page
 from app.core.cipher import CipherDep
-from app.core.db import Db
+from app.core.db import ReadDb, WriteDb
 from app.core.errors import NotFound, Problem
 from app.core.paging import Paging
 from app.org_lifecycle.operations import create_org
@@ -43,7 +43,7 @@ async def show_new_org(request: Request, scope: SignedIn) -> Response:
 
 
 @router.post("/orgs")
-async def make_org(request: Request, db: Db, cipher: CipherDep, scope: SignedIn, form: PageForm) -> Response:
+async def make_org(request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, form: PageForm) -> Response:
     """An org of one's own (S2)."""
     body = checked(OrgCreate, form.given("name", "region_code", "kind"))
     outcome = body if isinstance(body, ValidationError) else await refusal_of(db, create_org(db, cipher, scope, body))
@@ -62,7 +62,7 @@ async def make_org(request: Request, db: Db, cipher: CipherDep, scope: SignedIn,
 
 @router.get("/join")
 async def show_invitation(
-    request: Request, db: Db, scope: SignedIn, invitation: Annotated[str, Query(max_length=200)] = ""
+    request: Request, db: ReadDb, scope: SignedIn, invitation: Annotated[str, Query(max_length=200)] = ""
 ) -> Response:
     """Who invites, and which of my orgs may apply."""
     mine = [org for org in await list_my_orgs(db, scope.user_id) if set(org.roles) & {"main_admin", "admin"}]
@@ -75,7 +75,7 @@ async def show_invitation(
 
 @router.post("/orgs/{org_id}/applications")
 async def apply(
-    request: Request, db: Db, scope: Annotated[OrgScope, Can(Permission.CERTIFICATION_WRITE)], form: PageForm
+    request: Request, db: WriteDb, scope: Annotated[OrgScope, Can(Permission.CERTIFICATION_WRITE)], form: PageForm
 ) -> Response:
     """Asks for this org to be certified under the one that invited."""
     body = checked(ApplicationCreate, {"invitation_token": form.get("invitation_token", "")})
@@ -90,7 +90,7 @@ async def apply(
 @router.get("/orgs/{org_id}/ranking")
 async def show_ranking(
     request: Request,
-    db: Db,
+    db: ReadDb,
     scope: Annotated[OrgScope, Can(Permission.RANKINGS_READ)],
     by: RankBy = RankBy.LAST_7_DAYS,
 ) -> Response:

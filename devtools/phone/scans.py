@@ -10,7 +10,7 @@ from app.auth.device_flow.authorizations import approve, find_scan, refuse, scan
 from app.authz.access import SignedIn
 from app.console.frame.forms import PageForm, refusal_of
 from app.console.frame.rendering import page
-from app.core.db import Db
+from app.core.db import Readable, ReadDb, WriteDb
 from app.core.errors import NotFound, Problem
 from devtools.phone.sign_in import PhoneRoute
 
@@ -26,7 +26,7 @@ async def show_scanner(request: Request, scope: SignedIn, code: Annotated[str, Q
 
 
 @router.post("/scans")
-async def begin_scan(request: Request, db: Db, scope: SignedIn, form: PageForm) -> Response:
+async def begin_scan(request: Request, db: WriteDb, scope: SignedIn, form: PageForm) -> Response:
     """Binds the code to this phone."""
     given = form.get("code", "").strip()[:500]
     address = urlsplit(given)
@@ -47,13 +47,13 @@ def _code_in(given: str) -> str:
 
 
 @router.get("/scans/{scan_id}")
-async def show_scan(request: Request, db: Db, scope: SignedIn, scan_id: ScanId) -> Response:
+async def show_scan(request: Request, db: ReadDb, scope: SignedIn, scan_id: ScanId) -> Response:
     """Who asks to be let in."""
     return await _shown(request, db, scope, scan_id, None)
 
 
 @router.post("/scans/{scan_id}/approval")
-async def approve_scan(request: Request, db: Db, scope: SignedIn, scan_id: ScanId, form: PageForm) -> Response:
+async def approve_scan(request: Request, db: WriteDb, scope: SignedIn, scan_id: ScanId, form: PageForm) -> Response:
     """Lets the console in, with the number it shows."""
     given = form.get("number", "").strip()
     number = int(given) if given.isascii() and given.isdecimal() and len(given) <= 3 else 0
@@ -62,13 +62,13 @@ async def approve_scan(request: Request, db: Db, scope: SignedIn, scan_id: ScanI
 
 
 @router.post("/scans/{scan_id}/refusal")
-async def refuse_scan(request: Request, db: Db, scope: SignedIn, scan_id: ScanId) -> Response:
+async def refuse_scan(request: Request, db: WriteDb, scope: SignedIn, scan_id: ScanId) -> Response:
     """Turns the console away."""
     wrong = await refusal_of(db, refuse(db, scope, scan_id))
     return await _shown(request, db, scope, scan_id, wrong)
 
 
-async def _shown(request: Request, db: Db, scope: SignedIn, scan_id: UUID, problem: Problem | None) -> Response:
+async def _shown(request: Request, db: Readable, scope: SignedIn, scan_id: UUID, problem: Problem | None) -> Response:
     row = await find_scan(db, scope, scan_id)
     if row is None:
         raise NotFound

@@ -19,7 +19,7 @@ from app.console.frame.page_route import PageRoute
 from app.console.frame.rendering import page
 from app.console.sign_in.pages import carried
 from app.core.cipher import CipherDep
-from app.core.db import Db
+from app.core.db import WriteDb
 from app.core.errors import Invalid
 from devtools.providers.messages import list_simulated_messages
 
@@ -46,7 +46,9 @@ signed_in_router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in
 
 
 @router.post("/codes")
-async def send_code(request: Request, db: Db, cipher: CipherDep, form: PageForm, tasks: BackgroundTasks) -> Response:
+async def send_code(
+    request: Request, db: WriteDb, cipher: CipherDep, form: PageForm, tasks: BackgroundTasks
+) -> Response:
     """Sends a code, and shows the form for it with what the phone has received."""
     asked = checked(PhoneCodeCreate, {"phone": form.get("phone", "")})
     shown = {"back": form.get("back", ""), "phone": form.get("phone", "")}
@@ -59,7 +61,7 @@ async def send_code(request: Request, db: Db, cipher: CipherDep, form: PageForm,
 
 
 @router.post("/outbox")
-async def show_outbox(request: Request, db: Db, cipher: CipherDep, form: PageForm) -> Response:
+async def show_outbox(request: Request, db: WriteDb, cipher: CipherDep, form: PageForm) -> Response:
     """What has arrived at the phone; asked for again until something has."""
     since = int(form["since"]) if form.get("since", "").isdecimal() and len(form["since"]) < 12 else 0
     messages = await list_simulated_messages(db, cipher, _phone(form))
@@ -68,7 +70,7 @@ async def show_outbox(request: Request, db: Db, cipher: CipherDep, form: PageFor
 
 
 @router.post("/session")
-async def begin_session(request: Request, db: Db, form: PageForm) -> Response:
+async def begin_session(request: Request, db: WriteDb, form: PageForm) -> Response:
     """Signs the phone in; the first time it is registered."""
     asked = {"client_id": CLIENT, "phone": _phone(form), "code": form.get("code", "").strip()}
     client = await get_public_client(db, CLIENT)
@@ -82,7 +84,7 @@ async def begin_session(request: Request, db: Db, form: PageForm) -> Response:
 
 
 @signed_in_router.post("/sign-out")
-async def end_my_session(request: Request, db: Db, scope: SignedIn) -> Response:
+async def end_my_session(request: Request, db: WriteDb, scope: SignedIn) -> Response:
     """Ends the session itself, and takes the cookie along."""
     await end_session(db, scope.actor, scope.session_id, reason="signed-out", of_user=scope.user_id)
     response = Response(status_code=303, headers={"Location": PhoneRoute.home})

@@ -3,14 +3,14 @@
 import re
 
 from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.cipher import Cipher
+from app.core.db import Readable
 from app.schema.auth import SimulatedMessage
 from devtools.providers.schemas import SimulatedMessageOut
 
 
-async def list_simulated_messages(db: AsyncConnection, cipher: Cipher, phone: str) -> list[SimulatedMessageOut]:
+async def list_simulated_messages(db: Readable, cipher: Cipher, phone: str) -> list[SimulatedMessageOut]:
     """The messages that have arrived at a phone, newest first."""
     statement = (
         select(SimulatedMessage.id, SimulatedMessage.text_cipher, SimulatedMessage.arrives_at)

@@ -8,15 +8,16 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse
 from pydantic import ValidationError
 from sqlalchemy import exists, select
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.auth.clients import create_client
 from app.auth.oauth.protocol import PlainForm
+from app.auth.verification.alipay import ALIPAY
 from app.authz.access import Public, actor_of
 from app.core.cipher import CipherDep
-from app.core.db import Db, TransactionalRoute
+from app.core.db import ENGINE, ReadDb, TransactionalRoute, WriteDb
 from app.core.errors import problems
 from app.core.phones import Phone
+from app.core.services import SETTINGS
 from app.schema.auth import Verification
 from devtools.providers.alipay import SimulatedAlipay
 from devtools.providers.errors import NoSuchSimulation
@@ -37,7 +38,7 @@ alipay_router = APIRouter(tags=["simulators"], dependencies=[Public])
 
 @sms_router.get("/v1/simulator/sms", summary="What a phone has received")
 async def list_messages(
-    db: Db, cipher: CipherDep, phone: Annotated[Phone, Query(description="The phone to look at.")]
+    db: ReadDb, cipher: CipherDep, phone: Annotated[Phone, Query(description="The phone to look at.")]
 ) -> SimulatedMessages:
     """The messages that the simulated gateway has delivered to a phone.
 
@@ -49,14 +50,14 @@ async def list_messages(
 
 
 @clients_router.post("/v1/simulator/clients", status_code=201, summary="Make a service client")
-async def create_service_client(request: Request, db: Db, body: SimulatedClientCreate) -> SimulatedClientOut:
+async def create_service_client(request: Request, db: WriteDb, body: SimulatedClientCreate) -> SimulatedClientOut:
     """A service client with its secret, for trying things out. The operator's way is `xuezu clients create`."""
     made = await create_client(db, actor_of(request), name=body.name, scopes=body.scopes)
     return SimulatedClientOut(client_id=made.client_id, client_secret=made.secret or "")
 
 
 async def _see_that_it_is_open(request: Request, reference: str) -> None:
-    engine: AsyncEngine = request.app.state.engine
+    engine = ENGINE.of(request)
     started = select(exists().where(Verification.reference == reference, Verification.state == "started"))
     async with engine.connect() as db:
         if not await db.scalar(started):
@@ -66,10 +67,11 @@ async def _see_that_it_is_open(request: Request, reference: str) -> None:
 async def _answer(request: Request, reference: str, consent: SimulatedConsent) -> SimulatedConsentOut:
     """Tell the service, over its own HTTP interface and signed, as the real provider would."""
     await _see_that_it_is_open(request, reference)
-    alipay: SimulatedAlipay = request.app.state.alipay
+    alipay = ALIPAY.of(request)
+    assert isinstance(alipay, SimulatedAlipay)
     form = alipay.notification(reference, consent.name, consent.id_number)
     transport = httpx.ASGITransport(request.app)
-    async with httpx.AsyncClient(transport=transport, base_url=request.app.state.settings.issuer) as us:
+    async with httpx.AsyncClient(transport=transport, base_url=SETTINGS.of(request).issuer) as us:
         answered = await us.post("/v1/verifications/alipay-callback", data=form)
     declined = form["passed"] == "F"
     return SimulatedConsentOut(state="declined" if declined else "consented", notified=answered.is_success)

@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit_log.entries import Actor
 from app.auth.operators.operators import add_operator
+from app.core.cipher import CIPHER
+from app.core.db import ENGINE
 from tests.acts import Json, actions, add_admin, ask, certify, done, invite, list_all, refusal
 from tests.auth.authenticator import prove_key, register_key
 from tests.people import People, Person, fresh_org_name, fresh_phone
@@ -247,8 +249,8 @@ async def test_a_main_admin_who_is_not_gone_withdraws_the_recovery(people: Peopl
 @pytest.fixture(scope="module")
 async def operator(app: FastAPI, people: People) -> Person:
     phone = fresh_phone()
-    async with app.state.engine.begin() as db:
-        code = await add_operator(db, app.state.cipher, Actor(), phone, "张审核")
+    async with ENGINE.of(app).begin() as db:
+        code = await add_operator(db, CIPHER.of(app), Actor(), phone, "张审核")
     person = await people.register(phone=phone, verified=False, party=False)
     await prove_key(person, await register_key(person, enrolment_code=code))
     return person

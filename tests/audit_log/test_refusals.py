@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit_log.entries import Actor
-from app.audit_log.refusals import KEPT, Refusal
+from app.audit_log.refusals import KEPT, REFUSALS, Refusal
 from app.auth.clients import create_client
 from tests.auth.authenticator import SoftKey, try_registering
 from tests.auth.operating import enrol
@@ -23,11 +23,11 @@ Kept = Callable[[], Awaitable[dict[tuple[str, str], dict[str, Any]]]]
 @pytest.fixture
 async def kept(app: FastAPI, engine: AsyncEngine, db: AsyncConnection) -> Kept:
     """What has been refused since the test began, by route and reason; what the service wrote meanwhile is added up."""
-    await app.state.refusals.write(engine)
+    await REFUSALS.of(app).write(engine)
     last = await db.scalar(text("SELECT uuidv7()"))
 
     async def read() -> dict[tuple[str, str], dict[str, Any]]:
-        await app.state.refusals.write(engine)
+        await REFUSALS.of(app).write(engine)
         since = text("SELECT * FROM audit_entries WHERE action = 'request.refused' AND id > :last ORDER BY id")
         rows = (await db.execute(since, {"last": last})).mappings().all()
         found: dict[tuple[str, str], dict[str, Any]] = {}
@@ -114,7 +114,7 @@ async def test_a_file_or_an_address_that_is_not_there_is_no_refusal(api: httpx.A
 
 
 async def test_a_flood_from_everywhere_is_bounded(app: FastAPI, kept: Kept) -> None:
-    count = app.state.refusals._count
+    count = REFUSALS.of(app).count
     for number in range(KEPT + 100):
         count(Refusal("list_members", f"reason-{number}"), None)
     found = await kept()
@@ -125,9 +125,9 @@ async def test_a_flood_from_everywhere_is_bounded(app: FastAPI, kept: Kept) -> N
 async def test_what_cannot_be_written_stays_counted(app: FastAPI, engine: AsyncEngine, kept: Kept) -> None:
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    app.state.refusals._count(Refusal("list_members", "lost"), "first")
+    REFUSALS.of(app).count(Refusal("list_members", "lost"), "first")
     nowhere = create_async_engine("postgresql+asyncpg://nobody@127.0.0.1:1/none")
-    await app.state.refusals.write(nowhere)
-    app.state.refusals._count(Refusal("list_members", "lost"), "second")
+    await REFUSALS.of(app).write(nowhere)
+    REFUSALS.of(app).count(Refusal("list_members", "lost"), "second")
     entry = (await kept())[("list_members", "lost")]
     assert (entry["after"]["times"], entry["request_id"]) == (2, "first")

@@ -4,14 +4,16 @@ from fastapi import FastAPI
 
 from app.audit_log.entries import Actor
 from app.auth.operators.operators import add_operator
+from app.core.cipher import CIPHER
+from app.core.db import ENGINE
 from tests.auth.authenticator import prove_key, register_key
 from tests.people import People, Person, fresh_phone
 
 
 async def enrol(app: FastAPI, phone: str) -> str:
     """Make the phone's holder an operator; the code for their first key."""
-    async with app.state.engine.begin() as db:
-        return await add_operator(db, app.state.cipher, Actor(), phone, "张审核")
+    async with ENGINE.of(app).begin() as db:
+        return await add_operator(db, CIPHER.of(app), Actor(), phone, "张审核")
 
 
 async def enrolled_operator(app: FastAPI, people: People) -> Person:

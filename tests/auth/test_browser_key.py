@@ -8,6 +8,7 @@ import pytest
 from fastapi import FastAPI
 from playwright.async_api import Page
 
+from app.core.services import SETTINGS
 from app.core.settings import Settings
 from tests.auth.live import served_at_its_own_address
 from tests.browser import chromium
@@ -32,7 +33,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 @pytest.fixture
 async def person(app: FastAPI) -> AsyncIterator[Person]:
-    url: str = app.state.settings.issuer
+    url: str = SETTINGS.of(app).issuer
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=url) as phone:
         yield await People(phone).register()
 
@@ -46,7 +47,7 @@ async def page(app: FastAPI) -> AsyncIterator[Page]:
         await devices.send("WebAuthn.enable")
         key = {"protocol": "ctap2", "transport": "usb", "automaticPresenceSimulation": True}
         await devices.send("WebAuthn.addVirtualAuthenticator", {"options": key})
-        await opened.goto(f"{app.state.settings.issuer}/livez")
+        await opened.goto(f"{SETTINGS.of(app).issuer}/livez")
         yield opened
 
 

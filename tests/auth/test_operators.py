@@ -14,6 +14,8 @@ from app.audit_log.entries import Actor
 from app.auth.clients import create_client, list_clients
 from app.auth.operators.operators import remove_operator
 from app.commands.auth import clients
+from app.core.cipher import CIPHER
+from app.core.db import ENGINE
 from app.core.settings import Settings
 from tests.auth.authenticator import SoftKey, prove_key, register_key, try_registering
 from tests.auth.operating import enrol, enrolled_operator
@@ -79,8 +81,8 @@ async def test_the_first_key_needs_the_enrolment_code_once(app: FastAPI, people:
 async def test_a_removed_operators_next_call_is_refused(app: FastAPI, people: People) -> None:
     person = await enrolled_operator(app, people)
     assert (await person.get("/v1/operator/clients")).status_code == 200
-    async with app.state.engine.begin() as db:
-        await remove_operator(db, app.state.cipher, Actor(), person.phone)
+    async with ENGINE.of(app).begin() as db:
+        await remove_operator(db, CIPHER.of(app), Actor(), person.phone)
     assert (await person.get("/v1/operator/clients")).status_code == 404
 
 

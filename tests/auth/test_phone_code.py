@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.core.cipher import Cipher
+from app.core.cipher import CIPHER
 from devtools.providers.sms import LATE_NUMBER, LOST_NUMBER, REFUSED_NUMBER
 from tests.people import People, fresh_phone
 
@@ -33,7 +33,7 @@ def other(code: str) -> str:
 
 async def age(db: AsyncConnection, app: FastAPI, phone: str, by: timedelta) -> None:
     """Let time pass for a phone's code."""
-    cipher: Cipher = app.state.cipher
+    cipher = CIPHER.of(app)
     await db.execute(
         text("UPDATE phone_codes SET expires_at = expires_at - CAST(:by AS interval) WHERE phone_index = :index"),
         {"by": by, "index": cipher.phone_index(phone)},

@@ -17,7 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor
 from app.auth.accounts.registration import find_or_register_user
-from app.core.cipher import Cipher, hash_secret
+from app.core.cipher import CIPHER, hash_secret
+from app.core.db import ENGINE
 from app.core.settings import Settings
 from app.main import create_app
 from tests.acts import add_admin
@@ -84,7 +85,7 @@ async def phone_code(api: httpx.AsyncClient, app: FastAPI, anybody: Caller, db: 
     phone = fresh_phone()
     await api.post("/v1/phone-codes", json={"phone": phone})
     code = (await api.get("/v1/simulator/sms", params={"phone": phone})).json()["items"][0]["code"]
-    cipher: Cipher = app.state.cipher
+    cipher = CIPHER.of(app)
     return PhoneCode(anybody, db, phone, code, cipher.phone_index(phone))
 
 
@@ -105,10 +106,10 @@ async def test_of_ten_guesses_at_once_five_are_tried(phone_code: PhoneCode) -> N
 
 async def test_one_phone_is_one_account(app: FastAPI) -> None:
     """First sign-ins of a phone at once, as by codes of their own, register one user."""
-    cipher: Cipher = app.state.cipher
+    cipher = CIPHER.of(app)
 
     async def register(phone: str) -> str:
-        async with app.state.engine.begin() as connection:
+        async with ENGINE.of(app).begin() as connection:
             return str((await find_or_register_user(connection, cipher, Actor(), phone)).id)
 
     for _ in range(ROUNDS):

@@ -17,6 +17,7 @@ from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 from fastapi import FastAPI
 
 from app.auth.device_flow import authorizations as device_authorizations
+from app.core.services import SETTINGS
 from app.core.settings import Settings
 from tests.auth.live import served_at_its_own_address
 from tests.people import People, Person
@@ -34,7 +35,7 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
 
 @pytest.fixture(scope="module")
 def url(app: FastAPI) -> str:
-    address: str = app.state.settings.issuer
+    address: str = SETTINGS.of(app).issuer
     return address
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit_log.entries import Actor
 from app.auth.clients import create_client, revoke_client, rotate_secret
-from app.authz.tokens import TokenVerifier
+from app.authz.tokens import VERIFIER
 from tests.people import People
 
 SCOPE = "point-events:write"
@@ -35,7 +35,7 @@ async def test_a_service_gets_a_token_with_its_scopes(
     assert granted.headers["cache-control"] == "no-store"
     assert granted.json()["scope"] == SCOPE
     assert "refresh_token" not in granted.json()
-    verifier: TokenVerifier = app.state.tokens
+    verifier = VERIFIER.of(app)
     token = await verifier.verify(granted.json()["access_token"])
     assert (token.subject, token.session_id, token.scopes) == (client_id, None, frozenset({SCOPE}))
 

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.auth.verification.alipay import ALIPAY
 from devtools.providers.alipay import SimulatedAlipay
 from tests.people import People, Person, fresh_id_number
 
@@ -88,7 +89,8 @@ async def test_who_is_verified_has_no_need(people: People, person: Person) -> No
 
 
 async def test_a_notification_counts_once(app: FastAPI, person: Person) -> None:
-    alipay: SimulatedAlipay = app.state.alipay
+    alipay = ALIPAY.of(app)
+    assert isinstance(alipay, SimulatedAlipay)
     begun = await begin(person)
     reference = begun["redirect_url"].rsplit("/", 1)[1]
     first = alipay.notification(reference, person.name, fresh_id_number())
@@ -101,7 +103,8 @@ async def test_a_notification_counts_once(app: FastAPI, person: Person) -> None:
 
 @pytest.mark.parametrize("change", ["name", "number", "reference", "sign", "nothing signed", "extra", "no body"])
 async def test_an_unsigned_notification_is_refused(app: FastAPI, people: People, person: Person, change: str) -> None:
-    alipay: SimulatedAlipay = app.state.alipay
+    alipay = ALIPAY.of(app)
+    assert isinstance(alipay, SimulatedAlipay)
     other = await begin(await people.register(verified=False, party=False))
     begun = await begin(person)
     form = alipay.notification(begun["redirect_url"].rsplit("/", 1)[1], person.name, fresh_id_number())

@@ -11,7 +11,9 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.pool import QueuePool
 
+from app.core.db import ENGINE
 from tests.auth.live import served
 from tests.auth.scanning import Console, approve, scan
 from tests.people import People, Person
@@ -90,7 +92,7 @@ async def test_a_lost_connection_is_made_up_for(app: FastAPI, live: httpx.AsyncC
     console = await Console.ask(person.api)
     stream = events(live, await open_ticket(live, console))
     assert (await anext(stream))["state"] == "pending"
-    async with app.state.engine.begin() as db:
+    async with ENGINE.of(app).begin() as db:
         ended = await db.execute(
             text(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'xuezu listening'"
@@ -122,6 +124,8 @@ async def test_a_waiting_stream_holds_no_connection(app: FastAPI, live: httpx.As
     streams = [events(live, await open_ticket(live, console)) for console in consoles]
     firsts = await asyncio.gather(*(anext(stream) for stream in streams))
     assert {first["state"] for first in firsts} == {"pending"}
-    assert app.state.engine.pool.checkedout() == 0
+    pool = ENGINE.of(app).pool
+    assert isinstance(pool, QueuePool)
+    assert pool.checkedout() == 0
     for stream in streams:
         await stream.aclose()  # type: ignore[attr-defined]

@@ -11,7 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor
 from app.authz.signing_keys import drop_signing_key, rotate_signing_key
-from app.authz.tokens import KeyRing
+from app.authz.tokens import SIGNING_KEYS
+from app.core.cipher import CIPHER
+from app.core.db import ENGINE
 from app.core.settings import Settings
 from app.main import create_app
 from tests.people import People, Person
@@ -30,8 +32,8 @@ async def until_published(api: httpx.AsyncClient, kid: str, there: bool = True) 
 
 
 async def rotate(app: FastAPI, **options: timedelta) -> str:
-    async with app.state.engine.begin() as db:
-        return await rotate_signing_key(db, app.state.cipher, Actor(), **options)
+    async with ENGINE.of(app).begin() as db:
+        return await rotate_signing_key(db, CIPHER.of(app), Actor(), **options)
 
 
 async def refreshed(person: Person) -> str:
@@ -47,7 +49,7 @@ async def status(api: httpx.AsyncClient, token: str) -> int:
 
 async def test_rotation_signs_nobody_out(app: FastAPI, people: People) -> None:
     person = await people.register(verified=False, party=False)
-    keys: KeyRing = app.state.signing_keys
+    keys = SIGNING_KEYS.of(app)
     before, _ = await keys.signing()
     coming = await rotate(app)
     await until_published(people.api, coming)
@@ -65,7 +67,7 @@ async def test_a_dropped_key_takes_its_tokens_along_at_once(app: FastAPI, people
     person = await people.register(verified=False, party=False)
     assert await status(people.api, person.token) == 200
     await rotate(app, lead=timedelta())
-    async with app.state.engine.begin() as db:
+    async with ENGINE.of(app).begin() as db:
         assert await drop_signing_key(db, Actor(), leaked)
     await until_published(people.api, leaked, there=False)
     assert await status(people.api, person.token) == 401
@@ -93,7 +95,7 @@ async def test_processes_that_start_together_make_one_key(settings: Settings, db
 
     async def kids(application: FastAPI) -> set[str]:
         async with application.router.lifespan_context(application):
-            ring: KeyRing = application.state.signing_keys
+            ring = SIGNING_KEYS.of(application)
             return {key["kid"] for key in (await ring.jwks())["keys"]}
 
     seen = await asyncio.gather(*(kids(application) for application in apps))
@@ -105,4 +107,4 @@ async def test_a_private_key_is_never_stored_in_clear(app: FastAPI, db: AsyncCon
     sealed = await db.scalar(text("SELECT private_cipher FROM signing_keys WHERE kid = :kid"), {"kid": kid})
     assert sealed is not None
     assert b"PRIVATE" not in sealed
-    assert app.state.cipher.decrypt(sealed, kid).startswith(b"-----BEGIN PRIVATE KEY-----")
+    assert CIPHER.of(app).decrypt(sealed, kid).startswith(b"-----BEGIN PRIVATE KEY-----")

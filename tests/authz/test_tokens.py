@@ -19,7 +19,7 @@ from jose import jwe as untyped_jwe
 from jose import jwt as untyped_jwt
 from jose.backends.base import Key
 
-from app.authz.tokens import KeyRing, TokenVerifier, make_key
+from app.authz.tokens import SIGNING_KEYS, VERIFIER, make_key
 from tests.people import People, Person
 
 jwe: Any = untyped_jwe
@@ -62,7 +62,7 @@ async def person(people: People) -> Person:
 
 @pytest.fixture(scope="module")
 async def forge(app: FastAPI, person: Person) -> Forge:
-    keys: KeyRing = app.state.signing_keys
+    keys = SIGNING_KEYS.of(app)
     return Forge(*await keys.signing(), person.token)
 
 
@@ -243,7 +243,7 @@ async def test_other_schemes_are_refused(api: httpx.AsyncClient, forge: Forge) -
 
 
 async def test_hostile_key_ids_cost_no_look_up(app: FastAPI, api: httpx.AsyncClient, forge: Forge) -> None:
-    keys: KeyRing = app.state.signing_keys
+    keys = SIGNING_KEYS.of(app)
     loads = 0
     load = keys._load
 
@@ -264,7 +264,7 @@ async def test_hostile_key_ids_cost_no_look_up(app: FastAPI, api: httpx.AsyncCli
 async def test_a_token_seen_before_costs_one_look_up_and_dies_with_its_time(
     app: FastAPI, api: httpx.AsyncClient, forge: Forge
 ) -> None:
-    verifier: TokenVerifier = app.state.tokens
+    verifier = VERIFIER.of(app)
     short = forge.signed(claims={"exp": int(time.time()) + 2})
     assert await status(api, short) == 200
     assert await verifier.verify(short) is await verifier.verify(short)

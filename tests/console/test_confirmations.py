@@ -1,13 +1,14 @@
 """What takes something from somebody is confirmed by a name, or taken back."""
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.console.frame.confirmations import Confirmation
 from app.console.frame.forms import Form, is_typed
 from app.console.frame.notices import Undo
 
 
-async def nothing(_: str) -> None:
+async def nothing(_: AsyncConnection, __: str) -> None:
     pass
 
 

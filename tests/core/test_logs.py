@@ -14,8 +14,9 @@ import asyncio, logging, sys
 import httpx, structlog
 from fastapi import FastAPI, Request
 from starlette.responses import StreamingResponse
+from app.core.request_state import request_state
 from app.core import errors, logs
-from app.middleware import request_log
+from app.middleware.request_log import RequestLog
 
 logs.configure(sys.argv[1], process="api")
 app = FastAPI()
@@ -26,7 +27,7 @@ log = structlog.get_logger()
 async def person(token: str, request: Request) -> str:
     log.info("looked_up", phone="{PHONE}", seen=[{{"id": "{RESIDENT_ID}"}}, {PHONE}], count=3)
     logging.getLogger("library").warning("no match for %s", "{PHONE}")
-    return request.state.request_id
+    return request_state(request).request_id
 
 @app.get("/broken")
 async def broken() -> None:
@@ -46,7 +47,7 @@ async def torn() -> StreamingResponse:
 async def livez() -> str:
     return "alive"
 
-request_log.install(app)
+app.middleware_stack = RequestLog(app.build_middleware_stack())
 
 async def main() -> None:
     transport = httpx.ASGITransport(app)

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.authz.permissions import Permission
-from app.core.cipher import Undecryptable
+from app.core.cipher import CIPHER, Undecryptable
 from app.core.settings import Settings
 from app.exports import jobs
 from app.exports.kinds import Asked, Column, ExportKind, Sheet
@@ -195,7 +195,7 @@ COLUMNS = (Column("名", "name"), Column("数", "figure"))
 
 @pytest.fixture
 def at_work(app: FastAPI, settings: Settings, engine: AsyncEngine) -> Worker:
-    return Worker(settings, engine, app.state.cipher)
+    return Worker(settings, engine, CIPHER.of(app))
 
 
 def holding(begun: asyncio.Event, go_on: asyncio.Event) -> ExportKind:
@@ -261,7 +261,7 @@ async def test_a_part_of_one_export_is_no_part_of_another(
     await worker()
     swap = "UPDATE export_parts SET content_cipher = (SELECT content_cipher FROM export_parts WHERE export_id = :one)"
     await db.execute(text(f"{swap} WHERE export_id = :two"), {"one": UUID(one["id"]), "two": UUID(two["id"])})
-    content = stream_content(engine, app.state.cipher, UUID(org["id"]), UUID(two["id"]))
+    content = stream_content(engine, CIPHER.of(app), UUID(org["id"]), UUID(two["id"]))
     with pytest.raises(Undecryptable):
         await anext(content)
     # What nothing decrypts would be in the way of a rotation of the keys.

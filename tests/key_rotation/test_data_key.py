@@ -8,12 +8,13 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit_log.entries import Actor
-from app.core.cipher import Cipher, Undecryptable
+from app.core.cipher import CIPHER, Cipher, Undecryptable
 from app.core.db import Table
 from app.core.settings import Settings, make_key
 from app.key_rotation import data_key as rotation
@@ -59,7 +60,7 @@ async def _rotate_back(engine: AsyncEngine, settings: Settings, both: Cipher) ->
 
 
 async def test_a_rotation_in_the_middle_of_writes_loses_nothing(
-    people: People, engine: AsyncEngine, settings: Settings, both: Cipher, app: object, worker: Work
+    people: People, engine: AsyncEngine, settings: Settings, both: Cipher, app: FastAPI, worker: Work
 ) -> None:
     """People are added, edited and removed by processes with the old keys, first with both; the rotation is killed
     twice and run again. At its end every value is the new key's alone, and every phone is what it was."""
@@ -90,7 +91,7 @@ async def test_a_rotation_in_the_middle_of_writes_loses_nothing(
             number += 1
 
     # The service knows the new key, and as long as it is not restarted it writes by the old one.
-    service: Cipher = app.state.cipher  # type: ignore[attr-defined]
+    service: Cipher = CIPHER.of(app)
     service._keys |= both._keys
     writer = asyncio.create_task(write())
     small = Sealed(MEMBERS.column, MEMBERS.bound, batch=3)

@@ -21,7 +21,7 @@ from app.audit_log.entries import Actor
 from app.blind_index.keys import require_index_keys
 from app.core.calendar import today
 from app.core.cipher import Cipher
-from app.core.db import Table
+from app.core.db import ENGINE, Table
 from app.core.settings import CannotStart, Settings, make_key
 from app.key_rotation.index_key import OF_ONE_ROW, SHARED, NotEverywhere, rotate_index_key
 from app.main import create_app
@@ -93,7 +93,7 @@ async def served(settings: Settings) -> AsyncIterator[tuple[httpx.AsyncClient, A
             headers={"Accept-Language": "en"},
         ) as api,
     ):
-        yield api, app.state.engine
+        yield api, ENGINE.of(app)
 
 
 @dataclass

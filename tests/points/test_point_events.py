@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.audit_log.entries import Actor
 from app.authz.access import ServiceScope
 from app.core.calendar import SHANGHAI
-from app.core.cipher import Cipher
+from app.core.cipher import CIPHER
 from app.points.operations import record_point_events
 from app.points.schemas import PointEventCreate
 from tests.people import People, Person, fresh_phone
@@ -51,7 +51,7 @@ async def test_events_count_for_a_user_by_id_or_by_phone(people: People, service
 async def test_a_batch_is_planned_for_what_it_holds(app: FastAPI, service: PointsService, engine: AsyncEngine) -> None:
     """From the sixth time on PostgreSQL would take a plan for any batch, which is a bad one for a thousand events."""
     scope = ServiceScope(service.source, frozenset(), Actor())
-    cipher: Cipher = app.state.cipher
+    cipher = CIPHER.of(app)
     async with engine.begin() as db:
         for _ in range(8):
             sent = PointEventCreate.model_validate(event(str(uuid4())))

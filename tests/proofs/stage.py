@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.core.db import ENGINE
 from app.core.settings import Settings
 from app.main import create_app
 from tests.auth.operating import enrolled_operator
@@ -94,10 +95,10 @@ async def stage(url: str, data_dir: Path) -> AsyncIterator[Stage]:
         hooks = {"response": [Contract(app).check]}
         async with (
             httpx.AsyncClient(transport=transport, base_url=str(settings.public_url), event_hooks=hooks) as api,
-            app.state.engine.connect() as db,
+            ENGINE.of(app).connect() as db,
         ):
             await db.execution_options(isolation_level="AUTOCOMMIT")
             people = People(api)
             admin, second = await people.register(), await people.register()
             scenes = Scenes(admin, second, await enrolled_operator(app, people), db)
-            yield Stage(app.state.engine, db, people, scenes)
+            yield Stage(ENGINE.of(app), db, people, scenes)

@@ -26,6 +26,7 @@ from app.auth.phone_codes import codes as phone_codes
 from app.auth.rate_limits import Limit
 from app.auth.verification import verifications
 from app.core.cipher import Cipher
+from app.core.db import ENGINE
 from app.core.settings import Settings, make_key
 from app.key_rotation.index_key import rotate_index_key
 from app.main import create_app
@@ -126,7 +127,7 @@ async def directory(settings: Settings, seed: int) -> AsyncIterator[tuple[Direct
                     await add_admin(admin, org, other)
             for name in UNITS:
                 await add_unit(admin, org, name)
-        engine: AsyncEngine = app.state.engine
+        engine = ENGINE.of(app)
         phones = [fresh_phone() for _ in range(PHONES)]
         ids = [org["id"] for org in orgs]
         yield Directory(api, engine, Cipher(settings), admins, ids, phones, random.Random(seed)), engine

@@ -7,6 +7,8 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.core.db import ENGINE
+from app.core.services import SETTINGS
 from app.core.settings import Settings
 from app.main import create_app
 from tests.conftest import migrated_database
@@ -23,7 +25,7 @@ async def service(api: httpx.AsyncClient, engine: AsyncEngine) -> PointsService:
 
 @pytest.fixture
 def nothing_withheld(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app.state.settings, "withhold_below", 1)
+    monkeypatch.setattr(SETTINGS.of(app), "withhold_below", 1)
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +46,7 @@ async def kept_app(kept_settings: Settings) -> AsyncIterator[FastAPI]:
 async def kept_people(kept_app: FastAPI) -> AsyncIterator[People]:
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(kept_app, client=("127.0.0.1", 50000)),
-        base_url=kept_app.state.settings.public_url,
+        base_url=SETTINGS.of(kept_app).issuer,
         event_hooks={"response": [Contract(kept_app).check]},
     ) as client:
         yield People(client)
@@ -52,7 +54,7 @@ async def kept_people(kept_app: FastAPI) -> AsyncIterator[People]:
 
 @pytest.fixture(scope="session")
 async def kept_service(kept_people: People, kept_app: FastAPI) -> PointsService:
-    return await sign_in_service(kept_people.api, kept_app.state.engine)
+    return await sign_in_service(kept_people.api, ENGINE.of(kept_app))
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ async def counted_scene(people: People, service: PointsService, engine: AsyncEng
 async def kept_scene(
     kept_people: People, kept_service: PointsService, kept_app: FastAPI, folder: asyncpg.Connection
 ) -> Scene:
-    return Scene(kept_people, kept_service, kept_app.state.engine, folder)
+    return Scene(kept_people, kept_service, ENGINE.of(kept_app), folder)
 
 
 @pytest.fixture(params=["kept", "counted"])

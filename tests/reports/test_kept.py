@@ -8,10 +8,11 @@ from uuid import UUID
 import asyncpg
 import pytest
 from fastapi import FastAPI
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.certification.previews import count_what_moves
 from app.core.calendar import today
+from app.core.db import ENGINE
+from app.core.services import SETTINGS
 from app.core.settings import Settings
 from app.reports.rollup.cycle import fold, keep_days
 from app.reports.rollup.loop import keep_folding
@@ -29,7 +30,7 @@ async def test_kept_reports_equal_a_naive_count(
     chance = random.Random(40 + seed)
     viewer = await kept_people.register()
     world = make_world(chance, UUID(viewer.user_id), orgs=10, people=30)
-    await write_world(kept_app.state.engine, world)
+    await write_world(ENGINE.of(kept_app), world)
     await send_events(kept_service, world)
     while await fold(folder):
         pass
@@ -38,7 +39,7 @@ async def test_kept_reports_equal_a_naive_count(
     for org in world.orgs:
         for day in (today(), today() - timedelta(days=chance.randrange(1, 20))):
             await check_overview(viewer, world, org, day, chance.choice(list(DAYS)), kept_since)
-    async with kept_app.state.engine.connect() as db:
+    async with ENGINE.of(kept_app).connect() as db:
         for org in world.orgs:
             moving, counted = await count_what_moves(db, org), world.count(world.below(org, today()), today(), 30)
             assert (moving.orgs, moving.people) == (len(world.below(org, today())), counted["members"])
@@ -55,7 +56,7 @@ async def test_a_report_says_what_instant_it_is_of(
 ) -> None:
     owner = await kept_people.register()
     world = settled_world(UUID(owner.user_id), random.Random(1), [3, 3], [None, 0])
-    await write_world(kept_app.state.engine, world)
+    await write_world(ENGINE.of(kept_app), world)
     while await fold(folder):
         pass
     await keep_days(folder, today(), tomorrow=False)
@@ -74,8 +75,8 @@ async def test_a_report_says_what_instant_it_is_of(
 async def test_kept_totals_of_too_few_are_withheld(
     kept_people: People, kept_app: FastAPI, folder: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kept_app.state.settings, "withhold_below", 3)
-    engine: AsyncEngine = kept_app.state.engine
+    monkeypatch.setattr(SETTINGS.of(kept_app), "withhold_below", 3)
+    engine = ENGINE.of(kept_app)
     owner = await kept_people.register()
     world = settled_world(UUID(owner.user_id), random.Random(6), [9, 2, 0, 3, 4, 9], [None, 0, 0, 2, 2, 0])
     await write_world(engine, world)

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from app.core.calendar import today
-from app.core.db import engine_url
+from app.core.db import ENGINE, engine_url
 from app.core.settings import Settings
 from app.reports.periods import DAYS_KEPT
 from app.reports.rollup.retention import CLEAN_UPS, drop_scores, drop_totals
@@ -119,7 +119,7 @@ async def test_a_failing_clean_up_does_not_hold_up_the_rollup(
     monkeypatch.setattr(registry, "_BY_NAME", {"scores": replace(CLEAN_UPS[0], run=fail)})
     owner = await kept_people.register()
     org = UUID((await owner.create_org())["id"])
-    await registry.request_clean_up(kept_app.state.engine, CLEAN_UPS[0])
+    await registry.request_clean_up(ENGINE.of(kept_app), CLEAN_UPS[0])
     working = asyncio.create_task(run_worker(kept_settings))
     try:
         await asyncio.wait_for(failed.wait(), 60)

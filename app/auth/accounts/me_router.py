@@ -11,7 +11,7 @@ from app.auth.accounts.schemas import MeOut, MeUpdate, SessionOut
 from app.auth.errors import AlipayUnavailable, AlreadyVerified, BadSignature, IdNumberTaken, VerificationOpen
 from app.auth.oauth.protocol import PlainForm, form_body
 from app.auth.sessions import end_session, end_sessions
-from app.auth.verification.alipay import AlipayProvider
+from app.auth.verification.alipay import ALIPAY
 from app.auth.verification.schemas import AlipayVerificationCreate, VerificationCreate, VerificationOut
 from app.auth.verification.verifications import (
     VerifiedPerson,
@@ -21,7 +21,7 @@ from app.auth.verification.verifications import (
 )
 from app.authz.access import Public, SignedIn, actor_of
 from app.core.cipher import CipherDep
-from app.core.db import Db, TransactionalRoute
+from app.core.db import ReadDb, TransactionalRoute, WriteDb
 from app.core.errors import BadRequest, NotFound, TooManyRequests, problems
 from app.core.paging import Page, Paging, paged_by
 
@@ -29,26 +29,26 @@ router = APIRouter(route_class=TransactionalRoute, tags=["me"])
 
 
 @router.get("/v1/me", summary="My account")
-async def read_me(db: Db, cipher: CipherDep, scope: SignedIn) -> MeOut:
+async def read_me(db: ReadDb, cipher: CipherDep, scope: SignedIn) -> MeOut:
     """The signed-in user: the phone in full, the verified name where there is one."""
     return await queries.get_me(db, cipher, scope)
 
 
 @router.patch("/v1/me", summary="Declare what only I can say")
-async def update_me(db: Db, cipher: CipherDep, scope: SignedIn, body: MeUpdate) -> MeOut:
+async def update_me(db: WriteDb, cipher: CipherDep, scope: SignedIn, body: MeUpdate) -> MeOut:
     """Party membership is the user's own declaration; creating a party org needs it (S2)."""
     await declare_party_member(db, scope, body.party_member)
     return await queries.get_me(db, cipher, scope)
 
 
 @router.get("/v1/me/sessions", summary="Where I am signed in")
-async def list_sessions(db: Db, scope: SignedIn, paging: Annotated[Paging, paged_by(UUID)]) -> Page[SessionOut]:
+async def list_sessions(db: ReadDb, scope: SignedIn, paging: Annotated[Paging, paged_by(UUID)]) -> Page[SessionOut]:
     """Live sessions, the newest first, with the program, device and address of each."""
     return await queries.list_sessions(db, scope, paging)
 
 
 @router.delete("/v1/me/sessions/{session_id}", status_code=204, summary="Sign out one device")
-async def delete_session(db: Db, scope: SignedIn, session_id: Annotated[UUID, Path()]) -> None:
+async def delete_session(db: WriteDb, scope: SignedIn, session_id: Annotated[UUID, Path()]) -> None:
     """Ends the session: its tokens are refused from the next call on. It may be the one of this call."""
     if not await end_session(db, scope.actor, session_id, reason="signed-out", of_user=scope.user_id):
         raise NotFound
@@ -56,7 +56,7 @@ async def delete_session(db: Db, scope: SignedIn, session_id: Annotated[UUID, Pa
 
 @router.delete("/v1/me/sessions", status_code=204, summary="Sign out everywhere")
 async def delete_sessions(
-    db: Db,
+    db: WriteDb,
     scope: SignedIn,
     keep_current: Annotated[bool, Query(description="Leave the session of this call.")] = False,
 ) -> None:
@@ -72,11 +72,11 @@ async def delete_sessions(
     responses=problems(AlreadyVerified, IdNumberTaken, VerificationOpen, TooManyRequests, AlipayUnavailable),
 )
 async def create_verification(
-    request: Request, db: Db, cipher: CipherDep, scope: SignedIn, body: VerificationCreate
+    request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, body: VerificationCreate
 ) -> VerificationOut:
     """By Alipay (at once: open `redirect_url`) or by ID card (reviewed by a platform operator) (S1)."""
     if isinstance(body, AlipayVerificationCreate):
-        provider: AlipayProvider | None = request.app.state.alipay
+        provider = ALIPAY.of(request)
         if provider is None:
             raise AlipayUnavailable
         started, reference = await begin_alipay_verification(db, scope)
@@ -86,14 +86,14 @@ async def create_verification(
 
 @router.get("/v1/me/verifications", summary="My verifications")
 async def list_verifications(
-    db: Db, scope: SignedIn, paging: Annotated[Paging, paged_by(UUID)]
+    db: ReadDb, scope: SignedIn, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[VerificationOut]:
     """All attempts, the newest first, with their states."""
     return await queries.list_verifications(db, scope, paging)
 
 
 @router.get("/v1/me/verifications/{verification_id}", summary="One of my verifications")
-async def read_verification(db: Db, scope: SignedIn, verification_id: Annotated[UUID, Path()]) -> VerificationOut:
+async def read_verification(db: ReadDb, scope: SignedIn, verification_id: Annotated[UUID, Path()]) -> VerificationOut:
     """Its state: started, submitted, under_review, approved or rejected, and why."""
     return await queries.get_verification(db, scope, verification_id)
 
@@ -116,9 +116,9 @@ async def read_verification(db: Db, scope: SignedIn, verification_id: Annotated[
         sign="The signature over all other fields.",
     ),
 )
-async def alipay_callback(request: Request, db: Db, cipher: CipherDep, form: PlainForm) -> dict[str, str]:
+async def alipay_callback(request: Request, db: WriteDb, cipher: CipherDep, form: PlainForm) -> dict[str, str]:
     """Signed by the provider; without its signature it is refused. Told twice, it counts once."""
-    provider: AlipayProvider | None = request.app.state.alipay
+    provider = ALIPAY.of(request)
     if provider is None:
         raise AlipayUnavailable
     await complete_alipay_verification(db, cipher, actor_of(request), provider.read(form))

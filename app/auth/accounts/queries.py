@@ -3,20 +3,20 @@
 from uuid import UUID
 
 from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.auth.accounts.schemas import MeOut, SessionOut
 from app.auth.verification.schemas import VerificationOut
 from app.auth.verification.verifications import COLUMNS
 from app.authz.access import UserScope
 from app.core.cipher import Cipher
+from app.core.db import Readable
 from app.core.errors import Unauthorized
 from app.core.paging import Page, Paging, fetch_page
 from app.core.rows import one_or_404
 from app.schema.auth import OAuthClient, Session, User, Verification
 
 
-async def get_me(db: AsyncConnection, cipher: Cipher, scope: UserScope) -> MeOut:
+async def get_me(db: Readable, cipher: Cipher, scope: UserScope) -> MeOut:
     """The user's account. Raises Unauthorized if it was closed since the request was authorized."""
     statement = select(
         User.id,
@@ -41,7 +41,7 @@ async def get_me(db: AsyncConnection, cipher: Cipher, scope: UserScope) -> MeOut
     )
 
 
-async def list_sessions(db: AsyncConnection, scope: UserScope, paging: Paging) -> Page[SessionOut]:
+async def list_sessions(db: Readable, scope: UserScope, paging: Paging) -> Page[SessionOut]:
     """A page of the user's live sessions, the newest first."""
     statement = (
         select(
@@ -61,7 +61,7 @@ async def list_sessions(db: AsyncConnection, scope: UserScope, paging: Paging) -
     return Page[SessionOut].from_slice(await fetch_page(db, statement, paging, Session.id.desc(), row=SessionOut))
 
 
-async def list_verifications(db: AsyncConnection, scope: UserScope, paging: Paging) -> Page[VerificationOut]:
+async def list_verifications(db: Readable, scope: UserScope, paging: Paging) -> Page[VerificationOut]:
     """A page of the user's attempts to verify their name, the newest first."""
     statement = select(*COLUMNS).where(Verification.user_id == scope.user_id)
     return Page[VerificationOut].from_slice(
@@ -69,7 +69,7 @@ async def list_verifications(db: AsyncConnection, scope: UserScope, paging: Pagi
     )
 
 
-async def get_verification(db: AsyncConnection, scope: UserScope, verification_id: UUID) -> VerificationOut:
+async def get_verification(db: Readable, scope: UserScope, verification_id: UUID) -> VerificationOut:
     """One of the user's attempts. Raises NotFound."""
     statement = select(*COLUMNS).where(Verification.id == verification_id, Verification.user_id == scope.user_id)
     return await one_or_404(db, statement, VerificationOut)

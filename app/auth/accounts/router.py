@@ -13,7 +13,7 @@ from app.auth.phone_codes.sms import deliver
 from app.authz.access import SignedIn
 from app.authz.errors import StepUpNeeded
 from app.core.cipher import CipherDep
-from app.core.db import Db, TransactionalRoute
+from app.core.db import TransactionalRoute, WriteDb
 from app.core.errors import TooManyRequests, problem_response, problems
 
 router = APIRouter(route_class=TransactionalRoute, tags=["me"])
@@ -23,7 +23,7 @@ _SENDING = problems(TooManyRequests, PhoneCodesUnavailable)
 
 @router.post("/v1/me/phone-codes", status_code=202, summary="Send a code to my new phone", responses=_SENDING)
 async def create_phone_change_code(
-    request: Request, db: Db, cipher: CipherDep, scope: SignedIn, body: PhoneCodeCreate, tasks: BackgroundTasks
+    request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, body: PhoneCodeCreate, tasks: BackgroundTasks
 ) -> PhoneCodeOut:
     """The first step of changing the phone. The code is good for this account alone."""
     gateway = gateway_of(request)
@@ -43,7 +43,7 @@ async def create_phone_change_code(
     responses=problems(CodeRefused, PhoneTaken, StepUpNeeded, PhoneCodesUnavailable),
 )
 async def put_phone(
-    request: Request, db: Db, cipher: CipherDep, scope: SignedIn, body: PhonePut, tasks: BackgroundTasks
+    request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, body: PhonePut, tasks: BackgroundTasks
 ) -> JSONResponse | None:
     """With the code sent to the new phone. All sessions end; sign in with the new phone. The old phone is told."""
     gateway = gateway_of(request)
@@ -57,7 +57,7 @@ async def put_phone(
 
 @router.post("/v1/me/closing-codes", status_code=202, summary="Send a code for closing my account", responses=_SENDING)
 async def create_closing_code(
-    request: Request, db: Db, cipher: CipherDep, scope: SignedIn, tasks: BackgroundTasks
+    request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, tasks: BackgroundTasks
 ) -> PhoneCodeOut:
     """Sent to the account's own phone."""
     gateway = gateway_of(request)
@@ -76,7 +76,7 @@ async def create_closing_code(
     responses=problems(CodeRefused, StillAdmin, IsOperator, StepUpNeeded),
 )
 async def put_closure(
-    request: Request, db: Db, cipher: CipherDep, scope: SignedIn, body: ClosurePut
+    request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, body: ClosurePut
 ) -> JSONResponse | None:
     """For good: phone, name and verification are erased, and the points stay as a number's that is nobody's (S20).
 

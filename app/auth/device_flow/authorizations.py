@@ -27,6 +27,7 @@ from app.auth.rate_limits import Limit, take, take_by_address
 from app.auth.sessions import TokenOut, start_session
 from app.authz.access import UserScope
 from app.core.cipher import hash_secret, new_secret
+from app.core.db import Readable
 from app.core.errors import NotFound, Problem
 from app.core.rows import fetch_row
 from app.schema.auth import DeviceAuthorization, OAuthClient, Session, User
@@ -191,7 +192,7 @@ async def _why_undecidable(db: AsyncConnection, scope: UserScope, scan_id: UUID)
     return CodeExpired() if row.state == "scanned" else ScanDecided()
 
 
-async def find_scan(db: AsyncConnection, scope: UserScope, scan_id: UUID) -> ScanRow | None:
+async def find_scan(db: Readable, scope: UserScope, scan_id: UUID) -> ScanRow | None:
     """A scan by this very session; None for that of another."""
     statement = select(*SCAN_COLUMNS).where(
         DeviceAuthorization.id == scan_id, DeviceAuthorization.scanned_session_id == scope.session_id

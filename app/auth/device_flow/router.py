@@ -8,6 +8,7 @@ from app.auth.device_flow.authorizations import start_device_authorization
 from app.auth.device_flow.events import SignInStream, sign_in_events
 from app.auth.device_flow.schemas import DeviceAuthorizationOut, TicketCreate, WaitOut
 from app.auth.device_flow.tickets import find_by_ticket, find_user_code, open_ticket
+from app.auth.device_flow.watch import WATCH
 from app.auth.devices import device_of
 from app.auth.oauth.grant_types import GRANTS, GrantType
 from app.auth.oauth.protocol import (
@@ -23,9 +24,10 @@ from app.auth.oauth.protocol import (
 from app.authz.access import Public, actor_of
 from app.authz.errors import ForeignOrigin
 from app.authz.origin import SameOrigin
-from app.core.db import Db, TransactionalRoute
+from app.core.db import ENGINE, Readable, ReadDb, TransactionalRoute, WriteDb
 from app.core.errors import NotFound, problems
 from app.core.qr import draw_png, draw_svg
+from app.core.services import SETTINGS
 
 oauth_router = APIRouter(route_class=OAuthRoute, tags=["sign-in"], dependencies=[Public])
 router = APIRouter(route_class=TransactionalRoute, tags=["sign-in"], dependencies=[Public])
@@ -43,7 +45,7 @@ Ticket = Annotated[str | None, Cookie(alias=TICKET, max_length=200, description=
     openapi_extra=form_body("client_id", client_id="A client of kind `device`, such as `xuezu-console`."),
 )
 async def create_device_authorization(
-    request: Request, response: Response, db: Db, form: Form
+    request: Request, response: Response, db: WriteDb, form: Form
 ) -> DeviceAuthorizationOut:
     """A QR code's content and the secret to poll `POST /oauth/token` with, good for three minutes.
 
@@ -55,7 +57,7 @@ async def create_device_authorization(
         raise OAuthError("unauthorized_client", "this client may not use the device flow")
     started = await start_device_authorization(db, actor_of(request, client_id=client.id), client, device_of(request))
     response.headers.update(NO_STORE)
-    issuer = request.app.state.settings.issuer
+    issuer = SETTINGS.of(request).issuer
     return DeviceAuthorizationOut(
         device_code=started.device_code,
         user_code=started.user_code,
@@ -71,21 +73,21 @@ def scan_uri(issuer: str, user_code: str) -> str:
     return f"{issuer}/phone/scan?code={user_code}"
 
 
-async def _drawn(request: Request, db: Db, user_code: UserCode) -> str:
+async def _drawn(request: Request, db: Readable, user_code: UserCode) -> str:
     found = await find_user_code(db, user_code)
     if found is None:
         raise NotFound
-    return scan_uri(request.app.state.settings.issuer, found)
+    return scan_uri(SETTINGS.of(request).issuer, found)
 
 
 @router.get(f"{_PATH}/qr.svg", summary="The QR code as SVG", response_class=Response)
-async def read_qr_svg(request: Request, db: Db, user_code: UserCode) -> Response:
+async def read_qr_svg(request: Request, db: ReadDb, user_code: UserCode) -> Response:
     """The picture to show until it expires."""
     return Response(await draw_svg(await _drawn(request, db, user_code)), media_type="image/svg+xml", headers=NO_STORE)
 
 
 @router.get(f"{_PATH}/qr.png", summary="The QR code as PNG", response_class=Response)
-async def read_qr_png(request: Request, db: Db, user_code: UserCode) -> Response:
+async def read_qr_png(request: Request, db: ReadDb, user_code: UserCode) -> Response:
     """The picture to show until it expires."""
     return Response(await draw_png(await _drawn(request, db, user_code)), media_type="image/png", headers=NO_STORE)
 
@@ -97,7 +99,9 @@ async def read_qr_png(request: Request, db: Db, user_code: UserCode) -> Response
     dependencies=[SameOrigin],
     responses=problems(NotFound, ForeignOrigin),
 )
-async def put_ticket(request: Request, response: Response, db: Db, user_code: UserCode, body: TicketCreate) -> None:
+async def put_ticket(
+    request: Request, response: Response, db: WriteDb, user_code: UserCode, body: TicketCreate
+) -> None:
     """For the secret of the same authorization: an HttpOnly cookie that the stream is opened with.
 
     A browser's EventSource sends no header, and the secret belongs in no address.
@@ -110,12 +114,12 @@ async def put_ticket(request: Request, response: Response, db: Db, user_code: Us
         path=f"/v1/device-authorizations/{opened.user_code}",
         httponly=True,
         samesite="strict",
-        secure=request.app.state.settings.issuer.startswith("https:"),
+        secure=SETTINGS.of(request).issuer.startswith("https:"),
     )
 
 
 @router.get(_PATH, summary="What became of it")
-async def read_device_authorization(db: Db, user_code: UserCode, ticket: Ticket = None) -> WaitOut:
+async def read_device_authorization(db: ReadDb, user_code: UserCode, ticket: Ticket = None) -> WaitOut:
     """The state, for the holder of the ticket; while it is scanned, with the number to show."""
     return WaitOut.model_validate(await find_by_ticket(db, user_code, ticket))
 
@@ -133,12 +137,11 @@ async def read_device_authorization(db: Db, user_code: UserCode, ticket: Ticket 
     },
 )
 async def stream_device_authorization(
-    request: Request, db: Db, user_code: UserCode, ticket: Ticket = None
+    request: Request, db: ReadDb, user_code: UserCode, ticket: Ticket = None
 ) -> SignInStream:
     """Events for the holder of the ticket, each with the data of the state; the stream ends with the last one.
 
     When `approved` comes, redeem the secret at `POST /oauth/token`.
     """
     found = await find_by_ticket(db, user_code, ticket)
-    state = request.app.state
-    return sign_in_events(state.engine, state.sign_in_watch, found.id)
+    return sign_in_events(ENGINE.of(request), WATCH.of(request), found.id)

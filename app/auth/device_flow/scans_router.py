@@ -12,7 +12,7 @@ from app.auth.errors import AlreadyScanned, CodeExpired, NotOnThisClient, ScanDe
 from app.authz.access import SignedIn
 from app.authz.errors import ForeignOrigin
 from app.authz.origin import SameOrigin
-from app.core.db import Db, TransactionalRoute
+from app.core.db import Readable, ReadDb, TransactionalRoute, WriteDb
 from app.core.errors import NotFound, Problem, TooManyRequests, problem_response, problems
 
 router = APIRouter(route_class=TransactionalRoute, tags=["sign-in"], dependencies=[SameOrigin])
@@ -27,7 +27,7 @@ ScanId = Annotated[UUID, Path(description="The scan.")]
     response_model=ScanOut,
     responses=problems(NotFound, AlreadyScanned, CodeExpired, NotOnThisClient, ForeignOrigin, TooManyRequests),
 )
-async def create_scan(request: Request, db: Db, scope: SignedIn, body: ScanCreate) -> ScanOut | JSONResponse:
+async def create_scan(request: Request, db: WriteDb, scope: SignedIn, body: ScanCreate) -> ScanOut | JSONResponse:
     """Who asks to be let in, as the service saw it: browser, address, time. Compare it with the screen before you.
 
     From here on the code is bound to this user and this phone; the console shows the number to match.
@@ -37,7 +37,7 @@ async def create_scan(request: Request, db: Db, scope: SignedIn, body: ScanCreat
 
 
 @router.get("/v1/scans/{scan_id}", summary="A scan of this phone", responses=problems(ForeignOrigin))
-async def read_scan(db: Db, scope: SignedIn, scan_id: ScanId) -> ScanOut:
+async def read_scan(db: ReadDb, scope: SignedIn, scan_id: ScanId) -> ScanOut:
     """Its state; a scan by another phone is not there."""
     return await _shown(db, scope, scan_id)
 
@@ -49,7 +49,7 @@ async def read_scan(db: Db, scope: SignedIn, scan_id: ScanId) -> ScanOut:
     responses=problems(NotFound, CodeExpired, ForeignOrigin, ScanDecided, WrongNumber),
 )
 async def put_approval(
-    request: Request, db: Db, scope: SignedIn, scan_id: ScanId, body: ApprovalPut
+    request: Request, db: WriteDb, scope: SignedIn, scan_id: ScanId, body: ApprovalPut
 ) -> ScanOut | JSONResponse:
     """With the two digits that the console shows. The third wrong number refuses the sign-in."""
     wrong = await approve(db, scope, scan_id, body.number)
@@ -64,7 +64,7 @@ async def put_approval(
     response_model=ScanOut,
     responses=problems(NotFound, CodeExpired, ForeignOrigin, ScanDecided),
 )
-async def put_refusal(request: Request, db: Db, scope: SignedIn, scan_id: ScanId) -> ScanOut | JSONResponse:
+async def put_refusal(request: Request, db: WriteDb, scope: SignedIn, scan_id: ScanId) -> ScanOut | JSONResponse:
     """The console is told at once, and its code is good for nothing."""
     undecidable = await refuse(db, scope, scan_id)
     if undecidable is not None:
@@ -72,7 +72,7 @@ async def put_refusal(request: Request, db: Db, scope: SignedIn, scan_id: ScanId
     return await _shown(db, scope, scan_id)
 
 
-async def _shown(db: Db, scope: SignedIn, scan_id: UUID) -> ScanOut:
+async def _shown(db: Readable, scope: SignedIn, scan_id: UUID) -> ScanOut:
     row = await find_scan(db, scope, scan_id)
     if row is None:
         raise NotFound

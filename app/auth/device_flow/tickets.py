@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.auth.device_flow.authorizations import normal_user_code
 from app.core.cipher import hash_secret, new_secret
+from app.core.db import Readable
 from app.core.rows import fetch_row, one_or_404
 from app.schema.auth import DeviceAuthorization, User
 
@@ -52,7 +53,7 @@ class OpenedTicket:
     expires_in: int
 
 
-async def find_user_code(db: AsyncConnection, user_code: str) -> str | None:
+async def find_user_code(db: Readable, user_code: str) -> str | None:
     """The code as it is shown, while it is good to be scanned."""
     statement = select(DeviceAuthorization.user_code).where(
         DeviceAuthorization.user_code == normal_user_code(user_code),
@@ -78,7 +79,7 @@ async def open_ticket(db: AsyncConnection, user_code: str, device_code: str) -> 
     return OpenedTicket(ticket, row.user_code, row.expires_in)
 
 
-async def find_waiting(db: AsyncConnection, device_code: str) -> WaitingRow | None:
+async def find_waiting(db: Readable, device_code: str) -> WaitingRow | None:
     """The state of the authorization that has this secret."""
     scanner = select(User.verified_name).where(User.id == DeviceAuthorization.user_id).scalar_subquery()
     statement = select(*WAIT_COLUMNS, DeviceAuthorization.user_code, scanner.label("scanner")).where(
@@ -87,7 +88,7 @@ async def find_waiting(db: AsyncConnection, device_code: str) -> WaitingRow | No
     return await fetch_row(db, statement, WaitingRow)
 
 
-async def find_by_ticket(db: AsyncConnection, user_code: str, ticket: str | None) -> WaitRow:
+async def find_by_ticket(db: Readable, user_code: str, ticket: str | None) -> WaitRow:
     """The state of the authorization that the ticket is for. Raises NotFound."""
     statement = select(*WAIT_COLUMNS).where(
         DeviceAuthorization.user_code == normal_user_code(user_code),

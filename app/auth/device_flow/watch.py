@@ -15,6 +15,7 @@ import asyncpg
 import structlog
 
 from app.authz.signing_keys import KEYS_CHANNEL
+from app.core.services import Service
 
 log = structlog.get_logger()
 
@@ -125,3 +126,6 @@ class SignInWatch:
             await self._on_keys_changed()
         except Exception as error:
             log.warning("signing_keys_not_reloaded", error=type(error).__name__)
+
+
+WATCH = Service[SignInWatch]("sign_in_watch")

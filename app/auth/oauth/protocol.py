@@ -20,9 +20,9 @@ from starlette.responses import JSONResponse
 
 from app.authz.origin import is_foreign_origin
 from app.core.cipher import hash_secret
-from app.core.db import TransactionalRoute
+from app.core.db import Handler, TransactionalRoute
 from app.core.errors import BadRequest, Problem
-from app.core.plan import Handler
+from app.core.request_state import request_state
 from app.core.schemas import Out
 from app.core.text import has_unshowable
 from app.schema.auth import ClientSecret, OAuthClient
@@ -98,7 +98,7 @@ class OAuthRoute(TransactionalRoute):
             except HTTPException as error:
                 response = OAuthError("invalid_request", "unreadable", status=error.status_code).response()
             if isinstance(response, OAuthErrorResponse) and response.error not in _NOT_YET:
-                request.state.refusal = response.error
+                request_state(request).refusal = response.error
             return response
 
         return in_oauth_form

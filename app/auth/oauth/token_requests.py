@@ -10,8 +10,8 @@ from app.audit_log.entries import Actor
 from app.auth.devices import device_of
 from app.auth.oauth.protocol import Client
 from app.authz.access import actor_of
-from app.authz.tokens import TokenIssuer
-from app.core.cipher import Cipher
+from app.authz.tokens import ISSUER, TokenIssuer
+from app.core.cipher import CIPHER, Cipher
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,5 @@ class TokenRequest:
 
 
 def token_request(request: Request, db: AsyncConnection, client: Client, form: Mapping[str, str]) -> TokenRequest:
-    state = request.app.state
     actor = actor_of(request, client_id=client.id)
-    return TokenRequest(db, state.cipher, state.token_issuer, client, form, actor, device_of(request))
+    return TokenRequest(db, CIPHER.of(request), ISSUER.of(request), client, form, actor, device_of(request))

@@ -5,10 +5,10 @@ from fastapi import APIRouter, BackgroundTasks, Request
 from app.auth.errors import PhoneCodesUnavailable
 from app.auth.phone_codes.codes import LIFETIME, TRIES, Purpose, make_phone_code
 from app.auth.phone_codes.schemas import PhoneCodeCreate, PhoneCodeOut
-from app.auth.phone_codes.sms import SmsGateway, deliver
+from app.auth.phone_codes.sms import SMS, SmsGateway, deliver
 from app.authz.access import Public, actor_of
 from app.core.cipher import CipherDep
-from app.core.db import Db, TransactionalRoute
+from app.core.db import TransactionalRoute, WriteDb
 from app.core.errors import TooManyRequests, problems
 
 router = APIRouter(route_class=TransactionalRoute, tags=["sign-in"])
@@ -16,7 +16,7 @@ router = APIRouter(route_class=TransactionalRoute, tags=["sign-in"])
 
 def gateway_of(request: Request) -> SmsGateway:
     """The process's gateway; raises PhoneCodesUnavailable where there is none."""
-    gateway: SmsGateway | None = request.app.state.sms
+    gateway = SMS.of(request)
     if gateway is None:
         raise PhoneCodesUnavailable
     return gateway
@@ -34,7 +34,7 @@ def code_sent() -> PhoneCodeOut:
     responses=problems(TooManyRequests, PhoneCodesUnavailable),
 )
 async def create_phone_code(
-    request: Request, db: Db, cipher: CipherDep, body: PhoneCodeCreate, tasks: BackgroundTasks
+    request: Request, db: WriteDb, cipher: CipherDep, body: PhoneCodeCreate, tasks: BackgroundTasks
 ) -> PhoneCodeOut:
     """Sends six digits that sign the phone in at `POST /oauth/token`, and register it the first time.
 

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.cipher import Cipher
 from app.core.plugins import SMS_PROVIDERS, load
+from app.core.services import Service
 from app.core.settings import Provider, Settings
 
 log = structlog.get_logger()
@@ -29,6 +30,7 @@ class SmsGateway(Protocol):
         """Hand a message over; raises NotSent."""
 
 
+SMS = Service[SmsGateway | None]("sms")
 MakeGateway = Callable[[Settings, AsyncEngine, Cipher], SmsGateway]
 
 

@@ -29,7 +29,7 @@ from app.authz.access import UserScope
 from app.authz.errors import StepUpNeeded
 from app.authz.step_up import FRESH
 from app.core.cipher import hash_secret
-from app.core.db import on_constraint
+from app.core.db import Readable, on_constraint
 from app.core.errors import NotFound
 from app.core.paging import Page, Paging, fetch_page
 from app.core.rows import one_or_404
@@ -263,7 +263,7 @@ async def remove_key(db: AsyncConnection, scope: UserScope, key_id: UUID) -> Non
     await record(db, scope.actor, "security_key.removed", subject=("security_key", key_id))
 
 
-async def list_security_keys(db: AsyncConnection, scope: UserScope, paging: Paging) -> Page[SecurityKeyOut]:
+async def list_security_keys(db: Readable, scope: UserScope, paging: Paging) -> Page[SecurityKeyOut]:
     """A page of the user's keys, the oldest first."""
     statement = select(*KEY_COLUMNS).where(SecurityKey.user_id == scope.user_id)
     return Page[SecurityKeyOut].from_slice(await fetch_page(db, statement, paging, SecurityKey.id, row=SecurityKeyOut))

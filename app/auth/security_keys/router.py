@@ -31,10 +31,11 @@ from app.authz.access import SignedIn
 from app.authz.errors import StepUpNeeded
 from app.authz.step_up import KEY_LASTS
 from app.core.cipher import CipherDep
-from app.core.db import Db, TransactionalRoute
+from app.core.db import ReadDb, TransactionalRoute, WriteDb
 from app.core.errors import NotFound, problem_response, problems
 from app.core.paging import Page, Paging, paged_by
 from app.core.phones import mask
+from app.core.services import SETTINGS
 
 router = APIRouter(route_class=TransactionalRoute, tags=["me"])
 
@@ -42,7 +43,7 @@ KeyId = Annotated[UUID, Path(description="The key.")]
 
 
 def _party(request: Request) -> RelyingParty:
-    return RelyingParty.of(request.app.state.settings.issuer)
+    return RelyingParty.of(SETTINGS.of(request).issuer)
 
 
 @router.post(
@@ -52,7 +53,7 @@ def _party(request: Request) -> RelyingParty:
     responses=problems(NoSecurityKey),
 )
 async def create_challenge(
-    request: Request, db: Db, cipher: CipherDep, scope: SignedIn, body: SecurityKeyChallengeCreate
+    request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, body: SecurityKeyChallengeCreate
 ) -> SecurityKeyChallengeOut:
     """The options for the browser (WebAuthn). Good for five minutes, for this session and for one answer."""
     me = await get_me(db, cipher, scope)
@@ -68,7 +69,7 @@ async def create_challenge(
     responses=problems(StepUpNeeded, FreshSignInNeeded, EnrolmentNeeded, SecurityKeyRefused, SecurityKeyTaken),
 )
 async def create_security_key(
-    request: Request, db: Db, scope: SignedIn, body: SecurityKeyCreate
+    request: Request, db: WriteDb, scope: SignedIn, body: SecurityKeyCreate
 ) -> SecurityKeyOut | JSONResponse:
     """The first key needs a sign-in not older than 15 minutes, each further one a key proved in that time.
 
@@ -81,14 +82,14 @@ async def create_security_key(
 
 @router.get("/v1/me/security-keys", summary="My security keys")
 async def list_security_keys(
-    db: Db, scope: SignedIn, paging: Annotated[Paging, paged_by(UUID)]
+    db: ReadDb, scope: SignedIn, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[SecurityKeyOut]:
     """By their names, with when each was last used."""
     return await keys.list_security_keys(db, scope, paging)
 
 
 @router.patch("/v1/me/security-keys/{key_id}", summary="Rename a security key", responses=problems(NotFound))
-async def update_security_key(db: Db, scope: SignedIn, key_id: KeyId, body: SecurityKeyUpdate) -> SecurityKeyOut:
+async def update_security_key(db: WriteDb, scope: SignedIn, key_id: KeyId, body: SecurityKeyUpdate) -> SecurityKeyOut:
     """The name is for its owner alone."""
     return await rename_key(db, scope, key_id, body.name)
 
@@ -99,7 +100,7 @@ async def update_security_key(db: Db, scope: SignedIn, key_id: KeyId, body: Secu
     summary="Remove a security key",
     responses=problems(NotFound, StepUpNeeded),
 )
-async def delete_security_key(db: Db, scope: SignedIn, key_id: KeyId) -> None:
+async def delete_security_key(db: WriteDb, scope: SignedIn, key_id: KeyId) -> None:
     """Needs any of one's keys to be proved within the last 15 minutes."""
     await remove_key(db, scope, key_id)
 
@@ -111,7 +112,7 @@ async def delete_security_key(db: Db, scope: SignedIn, key_id: KeyId) -> None:
     responses=problems(SecurityKeyRefused),
 )
 async def put_check(
-    request: Request, db: Db, scope: SignedIn, body: SecurityKeyCheckPut
+    request: Request, db: WriteDb, scope: SignedIn, body: SecurityKeyCheckPut
 ) -> SecurityKeyCheckOut | JSONResponse:
     """What a 401 with `acr_values="urn:xuezu:acr:security-key"` asks for (RFC 9470); then repeat the refused call."""
     answer = KeyAnswer(body.challenge_id, body.credential.model_dump())

@@ -18,8 +18,9 @@ from app.auth.oauth.token_requests import token_request
 from app.auth.sessions import TokenOut, revoke_token
 from app.auth.token_endpoint.grants import grant
 from app.authz.access import Public, actor_of
-from app.authz.tokens import KeyRing
-from app.core.db import Db
+from app.authz.tokens import SIGNING_KEYS, VERIFIER
+from app.core.db import WriteDb
+from app.core.services import SETTINGS
 
 router = APIRouter(route_class=OAuthRoute, tags=["sign-in"], dependencies=[Public])
 
@@ -38,7 +39,7 @@ _GRANT_FORM = {
 @router.get("/.well-known/oauth-authorization-server", summary="Where everything is (RFC 8414)")
 async def metadata(request: Request) -> dict[str, Any]:
     """The authorization server's metadata: a standard client needs nothing but this address and its client id."""
-    issuer = request.app.state.settings.issuer
+    issuer = SETTINGS.of(request).issuer
     methods = ["none", "client_secret_basic", "client_secret_post"]
     return {
         "issuer": issuer,
@@ -57,7 +58,7 @@ async def metadata(request: Request) -> dict[str, Any]:
 @router.get("/oauth/jwks", summary="The public keys of the access tokens (RFC 7517)")
 async def jwks(request: Request, response: Response) -> dict[str, list[dict[str, str]]]:
     """The keys that sign now, that will soon, and that did until their last token has expired."""
-    keys: KeyRing = request.app.state.signing_keys
+    keys = SIGNING_KEYS.of(request)
     response.headers["Cache-Control"] = "public, max-age=60"
     return await keys.jwks()
 
@@ -69,7 +70,7 @@ async def jwks(request: Request, response: Response) -> dict[str, list[dict[str,
     responses=oauth_errors(400, 401, 413, 429, 503),
     openapi_extra=form_body("grant_type", **_GRANT_FORM),
 )
-async def token(request: Request, db: Db, form: Form) -> Response:
+async def token(request: Request, db: WriteDb, form: Form) -> Response:
     """Tokens for a phone's code, an approved scan, a refresh token, or a service's own credentials."""
     refuse_foreign_origin(request)
     client = await authenticate_client(db, request, form)
@@ -88,10 +89,10 @@ async def token(request: Request, db: Db, form: Form) -> Response:
         client_secret=_GRANT_FORM["client_secret"],
     ),
 )
-async def revoke(request: Request, db: Db, form: Form) -> Response:
+async def revoke(request: Request, db: WriteDb, form: Form) -> Response:
     """Ends the session of the token. A token that is unknown, expired or ended already is answered 200 as well."""
     refuse_foreign_origin(request)
     client = await authenticate_client(db, request, form)
     actor = actor_of(request, client_id=client.id)
-    await revoke_token(db, request.app.state.tokens, actor, client, require(form, "token"))
+    await revoke_token(db, VERIFIER.of(request), actor, client, require(form, "token"))
     return Response(status_code=200)

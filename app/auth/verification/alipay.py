@@ -9,6 +9,7 @@ from typing import Protocol
 
 from app.core.cipher import Cipher
 from app.core.plugins import IDENTITY_PROVIDERS, load
+from app.core.services import Service
 from app.core.settings import Provider, Settings
 
 
@@ -29,6 +30,7 @@ class AlipayProvider(Protocol):
         """What a notification says; raises BadSignature for one the provider did not write."""
 
 
+ALIPAY = Service[AlipayProvider | None]("alipay")
 MakeAlipay = Callable[[Settings, Cipher], AlipayProvider]
 
 

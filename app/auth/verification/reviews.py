@@ -14,6 +14,7 @@ from app.auth.verification.schemas import ReviewItemOut
 from app.auth.verification.verifications import VerifiedPerson, reject, verify_user
 from app.authz.access import OperatorScope
 from app.core.cipher import Cipher
+from app.core.db import Readable
 from app.core.errors import NotFound, Problem
 from app.core.paging import Page, Paging, fetch_page
 from app.schema.auth import Verification
@@ -33,7 +34,7 @@ class Review:
 
 
 async def list_reviews(
-    db: AsyncConnection, state: Literal["submitted", "under_review"], paging: Paging
+    db: Readable, state: Literal["submitted", "under_review"], paging: Paging
 ) -> Page[ReviewItemOut]:
     """Verifications that wait for an operator, the oldest first; without names and numbers."""
     statement = select(Verification.id, Verification.state, Verification.created_at).where(Verification.state == state)

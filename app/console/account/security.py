@@ -36,10 +36,11 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import at_home
 from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
-from app.core.db import Db
+from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.core.errors import Invalid, NotFound, Problem
 from app.core.paging import Paging
 from app.core.phones import mask
+from app.core.services import SETTINGS
 
 router = APIRouter(prefix="/console/security", route_class=ConsoleRoute, include_in_schema=False)
 
@@ -49,27 +50,29 @@ _ALL = Paging(200, None)
 
 
 @router.get("")
-async def show_security(request: Request, db: Db, scope: SignedIn) -> Response:
+async def show_security(request: Request, db: ReadDb, scope: SignedIn) -> Response:
     """My sessions and my keys."""
     return await _show(request, db, scope, None)
 
 
 @confirmed(router, "/sessions/end-others")
-def end_others(request: Request, db: Db, scope: SignedIn) -> Confirmation:
+async def end_others(request: Request, db: ReadableDb, scope: SignedIn) -> Confirmation:
     """Signs all other devices out, one's own name having been typed."""
     words = words_of(request)
     return Confirmation(
         title=words("退出其他所有设备"),
         says=words("除当前设备外，手机和电脑上的登录都立即失效，没有提交的内容会丢失；再用时要重新扫码或收取验证码。"),
         button=words("全部退出"),
-        act=lambda _: end_sessions(db, scope.actor, scope.user_id, reason="signed-out", but=scope.session_id),
+        act=lambda db, _: end_sessions(db, scope.actor, scope.user_id, reason="signed-out", but=scope.session_id),
         said=words("其他设备都已退出登录"),
         name=scope.verified_name or words("全部退出"),
     )
 
 
 @confirmed(router, "/sessions/{session_id}/end")
-async def end_one(request: Request, db: Db, scope: SignedIn, session_id: Annotated[UUID, Path()]) -> Confirmation:
+async def end_one(
+    request: Request, db: ReadableDb, scope: SignedIn, session_id: Annotated[UUID, Path()]
+) -> Confirmation:
     """Signs one device out, its name having been typed; it may be this one."""
     one = next((one for one in (await list_sessions(db, scope, _ALL)).items if one.id == session_id), None)
     if one is None:
@@ -82,7 +85,7 @@ async def end_one(request: Request, db: Db, scope: SignedIn, session_id: Annotat
         if here
         else words("那台设备上的登录立即失效；再用时要重新扫码或收取验证码。"),
         button=words("退出登录"),
-        act=lambda _: end_session(db, scope.actor, session_id, reason="signed-out", of_user=scope.user_id),
+        act=lambda db, _: end_session(db, scope.actor, session_id, reason="signed-out", of_user=scope.user_id),
         said=words("已退出登录"),
         name=device,
         leads_to=ConsoleRoute.home if here else None,
@@ -90,7 +93,9 @@ async def end_one(request: Request, db: Db, scope: SignedIn, session_id: Annotat
 
 
 @router.post("/challenges")
-async def begin_challenge(request: Request, db: Db, cipher: CipherDep, scope: SignedIn, form: PageForm) -> Response:
+async def begin_challenge(
+    request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, form: PageForm
+) -> Response:
     """What the browser asks the key, as its own script wants it."""
     body = checked(SecurityKeyChallengeCreate, form)
     if isinstance(body, ValidationError):
@@ -101,7 +106,7 @@ async def begin_challenge(request: Request, db: Db, cipher: CipherDep, scope: Si
 
 
 @router.post("/keys")
-async def add_key(request: Request, db: Db, scope: SignedIn, form: PageForm) -> Response:
+async def add_key(request: Request, db: WriteDb, scope: SignedIn, form: PageForm) -> Response:
     """Registers the key that answered."""
     body = checked(SecurityKeyCreate, _answer_in(form, "name", "enrolment_code"))
     if isinstance(body, ValidationError):
@@ -113,7 +118,7 @@ async def add_key(request: Request, db: Db, scope: SignedIn, form: PageForm) -> 
 
 
 @router.post("/check")
-async def prove_key(request: Request, db: Db, scope: SignedIn, form: PageForm) -> Response:
+async def prove_key(request: Request, db: WriteDb, scope: SignedIn, form: PageForm) -> Response:
     """Proves a key in this session, and goes on to the page that needed it."""
     back = form.get("back", "")
     back = back if back.startswith("/console/") and back.isascii() and "\\" not in back else HOME
@@ -129,7 +134,7 @@ async def prove_key(request: Request, db: Db, scope: SignedIn, form: PageForm) -
 
 
 @router.post("/keys/{key_id}/name")
-async def name_key(request: Request, db: Db, scope: SignedIn, key_id: KeyId, form: PageForm) -> Response:
+async def name_key(request: Request, db: WriteDb, scope: SignedIn, key_id: KeyId, form: PageForm) -> Response:
     """Gives a key another name."""
     body = checked(SecurityKeyUpdate, {"name": form.get("name", "")})
     if isinstance(body, ValidationError):
@@ -139,7 +144,7 @@ async def name_key(request: Request, db: Db, scope: SignedIn, key_id: KeyId, for
 
 
 @router.post("/keys/{key_id}/removal")
-async def forget_key(request: Request, db: Db, scope: SignedIn, key_id: KeyId, form: PageForm) -> Response:
+async def forget_key(request: Request, db: WriteDb, scope: SignedIn, key_id: KeyId, form: PageForm) -> Response:
     """Removes a key, its name having been typed, where one was proved a short while ago."""
     keys = (await list_security_keys(db, scope, _ALL)).items
     if any(key.id == key_id and not is_typed(key.name, form) for key in keys):
@@ -149,7 +154,7 @@ async def forget_key(request: Request, db: Db, scope: SignedIn, key_id: KeyId, f
 
 
 def _party(request: Request) -> RelyingParty:
-    return RelyingParty.of(request.app.state.settings.issuer)
+    return RelyingParty.of(SETTINGS.of(request).issuer)
 
 
 def _answer_in(form: Form, *names: str) -> dict[str, Any]:
@@ -167,7 +172,7 @@ def _back() -> Response:
 
 async def _show(
     request: Request,
-    db: Db,
+    db: Readable,
     scope: UserScope,
     problem: Problem | None,
     form: Mapping[str, str] = MappingProxyType({}),

@@ -21,14 +21,14 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.words import Words, words_of
 from app.core.calendar import SHANGHAI
-from app.core.db import Db
+from app.core.db import ReadDb
 from app.core.paging import Paging, paged_by
 from app.reports.periods import end_of
 
 router = APIRouter(prefix="/console/orgs/{org_id}/audit", route_class=ConsoleRoute, include_in_schema=False)
 
 
-def _day(given: str) -> str | None:
+async def _day(given: str) -> str | None:
     """A day left empty is none; one of another millennium is none that an entry could have."""
     return given if given[:1] == "2" else None
 
@@ -63,7 +63,7 @@ class Asked:
         return urlencode({name: value for name, value in asked.items() if value})
 
 
-def _asked(
+async def _asked(
     kind: Annotated[str, Query(max_length=40, pattern="^[a-z_]*$")] = "",
     who: MaybeId = None,
     since: MaybeDay = None,
@@ -97,7 +97,7 @@ class Shown:
 @router.get("")
 async def show_audit(
     request: Request,
-    db: Db,
+    db: ReadDb,
     scope: Annotated[OrgScope, Can(Permission.AUDIT_READ)],
     asked: Annotated[Asked, Depends(_asked)],
     paging: Annotated[Paging, paged_by(UUID)],

@@ -14,7 +14,7 @@ from app.console.frame.rendering import page
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.words import words_of
-from app.core.db import Db
+from app.core.db import ReadableDb, ReadDb
 from app.core.paging import Page, Paging, paged_by
 
 router = APIRouter(
@@ -29,7 +29,7 @@ ApplicationId = Annotated[UUID, Path()]
 @router.get("")
 async def show_applications(
     request: Request,
-    db: Db,
+    db: ReadDb,
     scope: Reader,
     paging: Annotated[Paging, paged_by(UUID)],
     state: Literal["applied", "certified", "refused", "all"] = "applied",
@@ -42,7 +42,7 @@ async def show_applications(
 
 
 @confirmed(router, "/{application_id}/approval")
-async def approve(request: Request, db: Db, scope: Writer, application_id: ApplicationId) -> Confirmation:
+async def approve(request: Request, db: ReadableDb, scope: Writer, application_id: ApplicationId) -> Confirmation:
     """Certifies the applicant under this org."""
     one, words = await queries.get_received_application(db, scope.org_id, application_id), words_of(request)
     return Confirmation(
@@ -53,21 +53,21 @@ async def approve(request: Request, db: Db, scope: Writer, application_id: Appli
             above=scope.org.name,
         ),
         button=words("通过"),
-        act=lambda _: approve_application(db, scope, application_id),
+        act=lambda db, _: approve_application(db, scope, application_id),
         said=words("认证已通过"),
         danger=False,
     )
 
 
 @confirmed(router, "/{application_id}/refusal")
-async def refuse(request: Request, db: Db, scope: Writer, application_id: ApplicationId) -> Confirmation:
+async def refuse(request: Request, db: ReadableDb, scope: Writer, application_id: ApplicationId) -> Confirmation:
     """Refuses the applicant, whose name has been typed, with a reason."""
     one, words = await queries.get_received_application(db, scope.org_id, application_id), words_of(request)
     return Confirmation(
         title=words("拒绝“{name}”的申请", name=one.subordinate_name),
         says=words("对方的管理员会看到理由，并可以重新申请。"),
         button=words("拒绝"),
-        act=lambda reason: refuse_application(db, scope, application_id, reason),
+        act=lambda db, reason: refuse_application(db, scope, application_id, reason),
         said=words("已拒绝，理由已告知对方"),
         name=one.subordinate_name,
         reason=words("拒绝的理由"),

@@ -11,7 +11,7 @@ from app.certification.queries import list_subordinate_nodes
 from app.console.frame.rendering import is_partial, page
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
-from app.core.db import Db
+from app.core.db import ReadDb
 from app.core.paging import Page, Paging, paged_by
 from app.core.text import has_unshowable
 from app.orgs.queries import OrgFilter, OrgFoundRow, search_orgs
@@ -23,7 +23,7 @@ Reader = Annotated[OrgScope, Can(Permission.SUBORDINATES_READ)]
 
 @router.get("")
 async def show_subordinates(
-    request: Request, db: Db, scope: Reader, paging: Annotated[Paging, paged_by(str, UUID)]
+    request: Request, db: ReadDb, scope: Reader, paging: Annotated[Paging, paged_by(str, UUID)]
 ) -> Response:
     """The first level; for a part: the level under this org, or the next ones of it."""
     rows = await list_subordinate_nodes(db, scope.org_id, paging)
@@ -34,7 +34,7 @@ async def show_subordinates(
 
 @router.get("/found")
 async def find_orgs(
-    request: Request, db: Db, scope: Reader, wanted: Annotated[str, Query(max_length=50)] = ""
+    request: Request, db: ReadDb, scope: Reader, wanted: Annotated[str, Query(max_length=50)] = ""
 ) -> Response:
     """Orgs that the caller may see, by name, pinyin or initials, as it is typed."""
     found: list[OrgFoundRow] = []

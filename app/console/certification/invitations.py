@@ -21,7 +21,7 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
-from app.core.db import Db
+from app.core.db import ReadableDb, ReadDb, WriteDb
 from app.core.errors import Problem
 from app.core.paging import Paging, paged_by
 from app.core.qr import draw_png, draw_svg
@@ -47,7 +47,7 @@ def state_of(one: InvitationOut) -> str:
 
 @router.get("")
 async def show_invitations(
-    request: Request, db: Db, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
+    request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """The org's invitations, newest first."""
     invitations = await calls.list_invitations(request, scope, db, cipher, paging)
@@ -62,7 +62,7 @@ async def show_new_invitation(request: Request, scope: Writer) -> Response:
 
 
 @router.post("")
-async def invite(request: Request, db: Db, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
+async def invite(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
     """Makes an invitation, and goes to its page."""
     body = checked(InvitationCreate, form.given("expires_in_hours", "max_uses"))
     if isinstance(body, ValidationError):
@@ -77,7 +77,7 @@ async def invite(request: Request, db: Db, cipher: CipherDep, scope: Writer, for
 
 @router.get("/{invitation_id}")
 async def show_invitation(
-    request: Request, db: Db, cipher: CipherDep, scope: Reader, invitation_id: InvitationId
+    request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, invitation_id: InvitationId
 ) -> Response:
     """One invitation with its link and its code, fit to be printed."""
     row = await queries.get_invitation(db, scope.org_id, invitation_id)
@@ -89,7 +89,7 @@ async def show_invitation(
 
 @router.get("/{invitation_id}/qr.png")
 async def read_picture(
-    request: Request, db: Db, cipher: CipherDep, scope: Reader, invitation_id: InvitationId
+    request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, invitation_id: InvitationId
 ) -> Response:
     """The code as a picture to save and send."""
     row = await queries.get_invitation(db, scope.org_id, invitation_id)
@@ -99,7 +99,7 @@ async def read_picture(
 
 
 @confirmed(router, "/{invitation_id}/revocation")
-async def revoke(request: Request, db: Db, scope: Writer, invitation_id: InvitationId) -> Confirmation:
+async def revoke(request: Request, db: ReadableDb, scope: Writer, invitation_id: InvitationId) -> Confirmation:
     """Ends an invitation."""
     await queries.get_invitation(db, scope.org_id, invitation_id)
     words = words_of(request)
@@ -107,7 +107,7 @@ async def revoke(request: Request, db: Db, scope: Writer, invitation_id: Invitat
         title=words("撤销邀请"),
         says=words("链接和二维码立即失效，不能恢复，需要时可以重新创建；已经提交的申请不受影响。"),
         button=words("撤销"),
-        act=lambda _: revoke_invitation(db, scope, invitation_id),
+        act=lambda db, _: revoke_invitation(db, scope, invitation_id),
         said=words("邀请已撤销"),
         name=scope.org.name,
     )

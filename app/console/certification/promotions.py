@@ -17,7 +17,7 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
-from app.core.db import Db
+from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.core.errors import Problem
 from app.core.paging import Page, Paging, paged_by
 from app.orgs.unit_queries import list_units_by_path
@@ -36,7 +36,7 @@ PromotionId = Annotated[UUID, Path()]
 
 @router.get("")
 async def show_promotions(
-    request: Request, db: Db, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
+    request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """The offers, newest first."""
     rows = await promotion_queries.list_promotions(db, cipher, scope.org_id, paging)
@@ -45,14 +45,14 @@ async def show_promotions(
 
 
 @router.get("/new")
-async def show_new_promotion(request: Request, db: Db, scope: Writer, unit: MaybeId = None) -> Response:
+async def show_new_promotion(request: Request, db: ReadDb, scope: Writer, unit: MaybeId = None) -> Response:
     """Which unit, under what name, and whose it will be."""
     form = Form([("unit_id", str(unit))] if unit else [])
     return await _show_form(request, db, scope, form)
 
 
 @router.post("")
-async def offer(request: Request, db: Db, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
+async def offer(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
     """Offers it; nothing changes before it is accepted."""
     fields = {**form.given("unit_id"), "name": form.get("new_name", ""), "to": {"phone": form.get("phone", "")}}
     body = checked(PromotionCreate, fields)
@@ -66,7 +66,7 @@ async def offer(request: Request, db: Db, cipher: CipherDep, scope: Writer, form
 
 @confirmed(router, "/{promotion_id}/withdrawal")
 async def withdraw(
-    request: Request, db: Db, cipher: CipherDep, scope: Writer, promotion_id: PromotionId
+    request: Request, db: ReadableDb, cipher: CipherDep, scope: Writer, promotion_id: PromotionId
 ) -> Confirmation:
     """Takes the offer back, the unit's name having been typed."""
     one, words = await promotion_queries.get_promotion(db, cipher, scope.org_id, promotion_id), words_of(request)
@@ -74,13 +74,13 @@ async def withdraw(
         title=words("撤回“{name}”的改设", name=one.unit_name),
         says=words("撤回后支部保持不变，对方不能再接受；需要时可以重新发出。"),
         button=words("撤回"),
-        act=lambda _: withdraw_promotion(db, scope, promotion_id),
+        act=lambda db, _: withdraw_promotion(db, scope, promotion_id),
         said=words("改设已撤回"),
         name=one.unit_name,
     )
 
 
-async def _show_form(request: Request, db: Db, scope: OrgScope, form: Form, outcome: Outcome = None) -> Response:
+async def _show_form(request: Request, db: Readable, scope: OrgScope, form: Form, outcome: Outcome = None) -> Response:
     units = await list_units_by_path(db, scope.org_id, "", UNITS)
     shown = {**in_org(scope, "certification"), "units": units}
     return show_form(request, "certification/new_promotion.html", form, outcome, **shown)

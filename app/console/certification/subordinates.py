@@ -14,7 +14,7 @@ from app.console.frame.rendering import page
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.words import words_of
-from app.core.db import Db
+from app.core.db import ReadableDb, ReadDb
 from app.core.paging import Page, Paging, paged_by
 from app.core.text import has_unshowable
 
@@ -30,7 +30,7 @@ SubordinateId = Annotated[UUID, Path()]
 @router.get("")
 async def show_subordinates(
     request: Request,
-    db: Db,
+    db: ReadDb,
     scope: Reader,
     paging: Annotated[Paging, paged_by(str, UUID)],
     wanted: Annotated[str, Query(max_length=50)] = "",
@@ -46,7 +46,7 @@ async def show_subordinates(
 
 
 @confirmed(router, "/{subordinate_id}/release")
-async def release(request: Request, db: Db, scope: Writer, subordinate_id: SubordinateId) -> Confirmation:
+async def release(request: Request, db: ReadableDb, scope: Writer, subordinate_id: SubordinateId) -> Confirmation:
     """Ends the certification, the org's name having been typed."""
     one, words = await queries.get_subordinate(db, scope.org_id, subordinate_id), words_of(request)
     return Confirmation(
@@ -56,7 +56,7 @@ async def release(request: Request, db: Db, scope: Writer, subordinate_id: Subor
             name=one.name,
         ),
         button=words("解除认证"),
-        act=lambda _: release_subordinate(db, scope, subordinate_id),
+        act=lambda db, _: release_subordinate(db, scope, subordinate_id),
         said=words("已解除“{name}”的认证", name=one.name),
         name=one.name,
     )

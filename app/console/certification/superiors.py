@@ -26,9 +26,10 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.words import words_of
 from app.core.calendar import SHANGHAI
-from app.core.db import Db
+from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.core.errors import Problem
 from app.core.paging import Page, Paging, paged_by
+from app.core.services import SETTINGS
 from app.orgs.queries import list_my_orgs
 from app.orgs.regions import Level, level_of
 
@@ -53,7 +54,7 @@ def _midnight(day: date | None, after: int = 0) -> datetime | None:
 @router.get("")
 async def show_superiors(
     request: Request,
-    db: Db,
+    db: ReadDb,
     scope: Reader,
     paging: Annotated[Paging, paged_by(UUID)],
     since: MaybeDay = None,
@@ -75,32 +76,32 @@ async def show_superiors(
 
 
 @router.get("/applications/new")
-async def show_new_application(request: Request, db: Db, scope: Writer) -> Response:
+async def show_new_application(request: Request, db: ReadDb, scope: Writer) -> Response:
     """Where the invitation's link is put in."""
     return await show_link_form(request, db, scope, "applications", Form([]))
 
 
 @router.post("/applications/check")
-async def check_application(request: Request, db: Db, scope: Writer, form: PageForm) -> Response:
+async def check_application(request: Request, db: WriteDb, scope: Writer, form: PageForm) -> Response:
     """Who invites, and which way round it would be."""
     return await show_direction(request, db, scope, "applications", form)
 
 
 @router.post("/applications")
-async def apply(request: Request, db: Db, scope: Writer, form: PageForm) -> Response:
+async def apply(request: Request, db: WriteDb, scope: Writer, form: PageForm) -> Response:
     """Applies to be certified under the org that invited."""
     return await send(request, db, scope, "applications", form)
 
 
 @confirmed(router, "/applications/{application_id}/withdrawal")
-async def withdraw(request: Request, db: Db, scope: Writer, application_id: ApplicationId) -> Confirmation:
+async def withdraw(request: Request, db: ReadableDb, scope: Writer, application_id: ApplicationId) -> Confirmation:
     """Takes the application back, the name of the org that it was made to having been typed."""
     one, words = await queries.get_certification(db, scope.org_id, application_id), words_of(request)
     return Confirmation(
         title=words("撤回对“{name}”的申请", name=one.superior_name),
         says=words("撤回后一切保持不变；需要时可以重新申请。"),
         button=words("撤回"),
-        act=lambda _: withdraw_application(db, scope, application_id),
+        act=lambda db, _: withdraw_application(db, scope, application_id),
         said=words("申请已撤回"),
         name=one.superior_name,
     )
@@ -127,7 +128,7 @@ class Direction:
         return not (self.mine or self.lower) or is_typed(self.card.org_name, form)
 
 
-async def _direction(db: Db, scope: OrgScope, form: Form) -> Direction | Problem:
+async def _direction(db: WriteDb, scope: OrgScope, form: Form) -> Direction | Problem:
     body = checked(ApplicationCreate, {"invitation_token": token_in(form.get("link", ""))})
     if isinstance(body, ValidationError):
         return InvitationUnknown()
@@ -143,7 +144,7 @@ async def _direction(db: Db, scope: OrgScope, form: Form) -> Direction | Problem
 
 
 async def show_link_form(
-    request: Request, db: Db, scope: OrgScope, act: Act, form: Form, outcome: Outcome = None
+    request: Request, db: Readable, scope: OrgScope, act: Act, form: Form, outcome: Outcome = None
 ) -> Response:
     """The first step: an invitation's link."""
     also = len([org for org in await list_my_orgs(db, scope.user.user_id) if "admin" in org.roles]) > 1
@@ -151,7 +152,7 @@ async def show_link_form(
 
 
 async def show_direction(
-    request: Request, db: Db, scope: OrgScope, act: Act, form: Form, outcome: Outcome = None
+    request: Request, db: WriteDb, scope: OrgScope, act: Act, form: Form, outcome: Outcome = None
 ) -> Response:
     """The second step: both orgs, the one above the other."""
     found = await _direction(db, scope, form)
@@ -167,7 +168,7 @@ async def show_direction(
     return show_form(request, "certification/apply_check.html", form, outcome, **shown)
 
 
-async def send(request: Request, db: Db, scope: OrgScope, act: Act, form: Form) -> Response:
+async def send(request: Request, db: WriteDb, scope: OrgScope, act: Act, form: Form) -> Response:
     """The last step: the application or the transfer is asked for, the direction having been confirmed."""
     found = await _direction(db, scope, form)
     if isinstance(found, Problem):
@@ -186,12 +187,12 @@ async def send(request: Request, db: Db, scope: OrgScope, act: Act, form: Form) 
     return done(request, words_of(request)("申请已提交"), PAGE_CHANGED)
 
 
-async def _preview(request: Request, db: Db, scope: OrgScope) -> dict[str, Any] | None:
+async def _preview(request: Request, db: WriteDb, scope: OrgScope) -> dict[str, Any] | None:
     above = await queries.list_superiors(db, scope.org_id)
     if not above:
         return None
     moving = await count_what_moves(db, scope.org_id)
-    told = moving.people >= request.app.state.settings.withhold_below
+    told = moving.people >= SETTINGS.of(request).withhold_below
     points = moving.points if told else None
     return {"orgs": moving.orgs, "people": moving.people, "points": points, "from_name": above[0].name}
 

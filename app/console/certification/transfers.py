@@ -20,7 +20,7 @@ from app.console.frame.rendering import page
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.words import words_of
-from app.core.db import Db
+from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.core.errors import NotFound, Problem
 from app.core.paging import Page, Paging, paged_by
 
@@ -37,7 +37,7 @@ Act = Literal["release", "acceptance"]
 
 @router.get("")
 async def show_transfers(
-    request: Request, db: Db, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
+    request: Request, db: ReadDb, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """The transfers of this org, those that leave it and those that arrive."""
     rows = await transfer_queries.list_transfers(db, scope.org_id, paging)
@@ -46,25 +46,25 @@ async def show_transfers(
 
 
 @router.get("/new")
-async def show_new_transfer(request: Request, db: Db, scope: Asker) -> Response:
+async def show_new_transfer(request: Request, db: ReadDb, scope: Asker) -> Response:
     """Where the new superior's invitation is put in."""
     return await show_link_form(request, db, scope, "transfers", Form([]))
 
 
 @router.post("/check")
-async def check_transfer(request: Request, db: Db, scope: Asker, form: PageForm) -> Response:
+async def check_transfer(request: Request, db: WriteDb, scope: Asker, form: PageForm) -> Response:
     """Where the org would go, and what would go along."""
     return await show_direction(request, db, scope, "transfers", form)
 
 
 @router.post("")
-async def ask_transfer(request: Request, db: Db, scope: Asker, form: PageForm) -> Response:
+async def ask_transfer(request: Request, db: WriteDb, scope: Asker, form: PageForm) -> Response:
     """Asks for it."""
     return await send(request, db, scope, "transfers", form)
 
 
 @router.get("/{transfer_id}")
-async def show_transfer(request: Request, db: Db, scope: Reader, transfer_id: TransferId) -> Response:
+async def show_transfer(request: Request, db: ReadDb, scope: Reader, transfer_id: TransferId) -> Response:
     """How far it is, what moves, and what this org can do about it."""
     one = await calls.read_transfer(request, scope, transfer_id, db)
     is_open = one.state in transfer_queries.OPEN
@@ -88,7 +88,7 @@ def _waits_for(request: Request, scope: OrgScope, one: TransferDetailOut) -> str
 
 
 @confirmed(router, "/{transfer_id}/refusal")
-async def refuse(request: Request, db: Db, scope: Decider, transfer_id: TransferId) -> Confirmation:
+async def refuse(request: Request, db: ReadableDb, scope: Decider, transfer_id: TransferId) -> Confirmation:
     """Refuses, as either superior, the org's name having been typed."""
     one, words = await transfer_queries.get_transfer(db, scope.org_id, transfer_id), words_of(request)
     if one.org_id == scope.org_id:
@@ -97,7 +97,7 @@ async def refuse(request: Request, db: Db, scope: Decider, transfer_id: Transfer
         title=words("拒绝“{name}”的转移", name=one.org_name),
         says=words("“{name}”留在现在的上级之下。对方的管理员会看到理由，并可以重新申请。", name=one.org_name),
         button=words("拒绝"),
-        act=lambda reason: refuse_transfer(db, scope, transfer_id, reason),
+        act=lambda db, reason: refuse_transfer(db, scope, transfer_id, reason),
         said=words("已拒绝，理由已告知对方"),
         name=one.org_name,
         reason=words("拒绝的理由"),
@@ -105,7 +105,7 @@ async def refuse(request: Request, db: Db, scope: Decider, transfer_id: Transfer
 
 
 @confirmed(router, "/{transfer_id}/withdrawal")
-async def withdraw(request: Request, db: Db, scope: Asker, transfer_id: TransferId) -> Confirmation:
+async def withdraw(request: Request, db: ReadableDb, scope: Asker, transfer_id: TransferId) -> Confirmation:
     """Takes back what this org asked, the name of where it would have gone having been typed."""
     one, words = await transfer_queries.get_transfer(db, scope.org_id, transfer_id), words_of(request)
     if one.org_id != scope.org_id:
@@ -114,21 +114,21 @@ async def withdraw(request: Request, db: Db, scope: Asker, transfer_id: Transfer
         title=words("撤回转到“{name}”的申请", name=one.to_name),
         says=words("撤回后一切保持不变；需要时可以重新申请。"),
         button=words("撤回"),
-        act=lambda _: withdraw_transfer(db, scope, transfer_id),
+        act=lambda db, _: withdraw_transfer(db, scope, transfer_id),
         said=words("申请已撤回"),
         name=one.to_name,
     )
 
 
 @router.get("/{transfer_id}/{act}")
-async def show_decision(request: Request, db: Db, scope: Decider, transfer_id: TransferId, act: Act) -> Response:
+async def show_decision(request: Request, db: ReadDb, scope: Decider, transfer_id: TransferId, act: Act) -> Response:
     """What moves, read once more before it is let go or taken in."""
     return await _show_decision(request, db, scope, transfer_id, act, Form([]))
 
 
 @router.post("/{transfer_id}/{act}")
 async def decide(
-    request: Request, db: Db, scope: Decider, transfer_id: TransferId, act: Act, form: PageForm
+    request: Request, db: WriteDb, scope: Decider, transfer_id: TransferId, act: Act, form: PageForm
 ) -> Response:
     """Lets the org go, or takes it in, on the strength of the preview that was shown."""
     one = await transfer_queries.get_transfer(db, scope.org_id, transfer_id)
@@ -145,7 +145,13 @@ async def decide(
 
 
 async def _show_decision(
-    request: Request, db: Db, scope: OrgScope, transfer_id: UUID, act: Act, form: Form, outcome: Outcome = None
+    request: Request,
+    db: Readable,
+    scope: OrgScope,
+    transfer_id: UUID,
+    act: Act,
+    form: Form,
+    outcome: Outcome = None,
 ) -> Response:
     one = await calls.read_transfer(request, scope, transfer_id, db)
     if scope.org_id != (one.from_id if act == "release" else one.to_id):

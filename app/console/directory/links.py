@@ -17,7 +17,7 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.words import words_of
 from app.core.cipher import Cipher, CipherDep
-from app.core.db import Db
+from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.core.errors import Problem
 from app.core.paging import Paging, paged_by
 from app.members.links.operations import accept_link_request, refuse_link_request, undo_link
@@ -35,7 +35,7 @@ MemberId = Annotated[UUID, Path()]
 
 @router.get("/link-requests")
 async def show_link_requests(
-    request: Request, db: Db, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
+    request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """Who asks, and whom of the directory it can be."""
     requests = await list_received(db, cipher, scope.org_id, paging)
@@ -44,7 +44,7 @@ async def show_link_requests(
 
 @router.get("/link-requests/{request_id}/acceptance")
 async def show_acceptance(
-    request: Request, db: Db, cipher: CipherDep, scope: Writer, request_id: RequestId
+    request: Request, db: ReadDb, cipher: CipherDep, scope: Writer, request_id: RequestId
 ) -> Response:
     """What linking does, and which row it is."""
     return await _show_acceptance(request, db, cipher, scope, request_id, Form([]))
@@ -52,7 +52,7 @@ async def show_acceptance(
 
 @router.post("/link-requests/{request_id}/acceptance")
 async def accept(
-    request: Request, db: Db, cipher: CipherDep, scope: Writer, request_id: RequestId, form: PageForm
+    request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, request_id: RequestId, form: PageForm
 ) -> Response:
     """Links the row to the asker's account."""
     body = checked(LinkAcceptance, form.given("member_id"))
@@ -65,14 +65,14 @@ async def accept(
 
 
 @confirmed(router, "/link-requests/{request_id}/refusal")
-async def refuse(request: Request, db: Db, scope: Writer, request_id: RequestId) -> Confirmation:
+async def refuse(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
     """Refuses, the asker's name having been typed, with a reason that they read."""
     one, words = await get_waiting(db, scope.org_id, request_id), words_of(request)
     return Confirmation(
         title=words("拒绝与 {name} 关联", name=one.name),
         says=words("申请人会看到理由；通讯录保持不变。"),
         button=words("拒绝"),
-        act=lambda reason: refuse_link_request(db, scope, request_id, reason),
+        act=lambda db, reason: refuse_link_request(db, scope, request_id, reason),
         said=words("已拒绝，理由已告知对方"),
         name=one.name,
         reason=words("拒绝的理由"),
@@ -80,7 +80,9 @@ async def refuse(request: Request, db: Db, scope: Writer, request_id: RequestId)
 
 
 @confirmed(router, "/members/{member_id}/unlinking")
-async def unlink(request: Request, db: Db, cipher: CipherDep, scope: Writer, member_id: MemberId) -> Confirmation:
+async def unlink(
+    request: Request, db: ReadableDb, cipher: CipherDep, scope: Writer, member_id: MemberId
+) -> Confirmation:
     """Unlinks a row from the account that it is active through, the person's name having been typed."""
     member, words = await get_member(db, cipher, scope.org_id, member_id), words_of(request)
     return Confirmation(
@@ -90,7 +92,7 @@ async def unlink(request: Request, db: Db, cipher: CipherDep, scope: Writer, mem
             name=member.name,
         ),
         button=words("解除关联"),
-        act=lambda _: undo_link(db, scope, member_id),
+        act=lambda db, _: undo_link(db, scope, member_id),
         said=words("已解除关联"),
         name=member.name,
         changed=CHANGED,
@@ -98,7 +100,13 @@ async def unlink(request: Request, db: Db, cipher: CipherDep, scope: Writer, mem
 
 
 async def _show_acceptance(
-    request: Request, db: Db, cipher: Cipher, scope: OrgScope, request_id: UUID, form: Form, outcome: Outcome = None
+    request: Request,
+    db: Readable,
+    cipher: Cipher,
+    scope: OrgScope,
+    request_id: UUID,
+    form: Form,
+    outcome: Outcome = None,
 ) -> Response:
     try:
         one = await get_received(db, cipher, scope.org_id, request_id)

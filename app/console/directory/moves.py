@@ -15,7 +15,7 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.words import words_of
 from app.core.cipher import Cipher, CipherDep
-from app.core.db import Db
+from app.core.db import Readable, ReadDb, WriteDb
 from app.core.errors import Problem
 from app.members.queries import MemberFilter, count_members
 from app.members.transfers.moving import move_people
@@ -30,14 +30,14 @@ UnitId = Annotated[UUID, Path()]
 
 
 @router.get("/{unit_id}/moves/new")
-async def show_new_move(request: Request, db: Db, cipher: CipherDep, scope: Writer, unit_id: UnitId) -> Response:
+async def show_new_move(request: Request, db: ReadDb, cipher: CipherDep, scope: Writer, unit_id: UnitId) -> Response:
     """Where everybody in a unit is to stand."""
     return await _show_move(request, db, cipher, scope, unit_id, Form([]))
 
 
 @router.post("/{unit_id}/moves")
 async def move_all(
-    request: Request, db: Db, cipher: CipherDep, scope: Writer, unit_id: UnitId, form: PageForm
+    request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, unit_id: UnitId, form: PageForm
 ) -> Response:
     """Moves everybody who stands in a unit, and on a tick those below it, to another or to the org itself."""
     unit = await get_unit(db, scope.org_id, unit_id)
@@ -52,7 +52,13 @@ async def move_all(
 
 
 async def _show_move(
-    request: Request, db: Db, cipher: Cipher, scope: OrgScope, unit_id: UUID, form: Form, outcome: Outcome = None
+    request: Request,
+    db: Readable,
+    cipher: Cipher,
+    scope: OrgScope,
+    unit_id: UUID,
+    form: Form,
+    outcome: Outcome = None,
 ) -> Response:
     unit = await get_unit(db, scope.org_id, unit_id)
     here = await count_members(db, cipher, scope.org_id, MemberFilter(unit_id=unit_id))

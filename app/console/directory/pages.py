@@ -14,7 +14,7 @@ from app.console.frame.rendering import is_partial, page, part
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.core.cipher import CipherDep
-from app.core.db import Db
+from app.core.db import Readable, ReadDb
 from app.core.paging import Page, Paging, paged_by
 from app.core.text import has_unshowable
 from app.members.queries import MemberFilter, count_members, list_members
@@ -43,7 +43,7 @@ class Asked:
     verified: Choice
 
     @classmethod
-    def of(
+    async def of(
         cls,
         q: Annotated[str, Query(max_length=50)] = "",
         unit: UUID | Literal["", "org"] = "",
@@ -91,7 +91,7 @@ def _truth(choice: Choice) -> bool | None:
 COUNTED = 10_000
 
 
-async def _count(db: Db, cipher: CipherDep, scope: OrgScope, wanted: MemberFilter) -> int | str:
+async def _count(db: Readable, cipher: CipherDep, scope: OrgScope, wanted: MemberFilter) -> int | str:
     """How many people are asked for; of a filter exactly up to COUNTED, so that a page costs what it shows."""
     everybody = wanted == MemberFilter()
     count = await count_members(db, cipher, scope.org_id, wanted, most=None if everybody else COUNTED)
@@ -101,7 +101,7 @@ async def _count(db: Db, cipher: CipherDep, scope: OrgScope, wanted: MemberFilte
 @router.get("/members")
 async def show_directory(
     request: Request,
-    db: Db,
+    db: ReadDb,
     cipher: CipherDep,
     scope: Reader,
     asked: AskedFor,
@@ -132,7 +132,7 @@ async def show_directory(
 @router.get("/units")
 async def show_units(
     request: Request,
-    db: Db,
+    db: ReadDb,
     scope: UnitReader,
     parent: UUID | None = None,
     unit: UUID | Literal["", "org"] = "",
@@ -146,7 +146,7 @@ async def show_units(
         units = await list_child_units(db, scope.org_id, parent, _UNITS)
         return part(request, "units/unit_level.html", **shown, units=units, levels={}, chain=[])
     chain = await list_unit_chain(db, scope.org_id, unit) if isinstance(unit, UUID) else []
-    chosen = Asked.of(unit=unit)
+    chosen = await Asked.of(unit=unit)
     return part(
         request, "units/unit_tree.html", **(shown | {"asked": chosen}), **await _open_tree(db, scope.org_id, chain)
     )
@@ -154,7 +154,7 @@ async def show_units(
 
 @router.get("/units/found")
 async def find_units(
-    request: Request, db: Db, scope: UnitReader, wanted: Annotated[str, Query(max_length=50)] = ""
+    request: Request, db: ReadDb, scope: UnitReader, wanted: Annotated[str, Query(max_length=50)] = ""
 ) -> Response:
     """Units by a part of their path, as it is typed."""
     units: Sequence[Any] = []
@@ -163,7 +163,7 @@ async def find_units(
     return part(request, "units/units_found.html", **in_org(scope, "members"), units=units, wanted=wanted)
 
 
-async def _open_tree(db: Db, org_id: UUID, chain: Sequence[UUID]) -> dict[str, Any]:
+async def _open_tree(db: Readable, org_id: UUID, chain: Sequence[UUID]) -> dict[str, Any]:
     """The first level of units, and the levels under the units of a chain."""
     levels = {unit: await list_child_units(db, org_id, unit, _UNITS) for unit in chain}
     return {"units": await list_child_units(db, org_id, None, _UNITS), "levels": levels, "chain": list(chain)}

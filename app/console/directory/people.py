@@ -16,7 +16,7 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
-from app.core.db import Db
+from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.core.errors import NotFound, Problem
 from app.members.errors import PhoneExists
 from app.members.operations import create_member, disclose_phone, remove_member, update_member
@@ -35,13 +35,13 @@ CHANGED = "members-changed"
 
 
 @router.get("/new")
-async def show_new_member(request: Request, db: Db, scope: Writer, unit: MaybeId = None) -> Response:
+async def show_new_member(request: Request, db: ReadDb, scope: Writer, unit: MaybeId = None) -> Response:
     """The form to add a person by hand, in a unit or at the org itself."""
     return await _show_form(request, db, scope, Form([("unit_id", str(unit))] if unit else []))
 
 
 @router.post("")
-async def add_member(request: Request, db: Db, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
+async def add_member(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
     """Adds a person; a phone that is there already is answered with who has it, and the copy (S8)."""
     fields: dict[str, Any] = {"name": form.get("name", ""), "phone": form.get("phone", "")}
     fields |= {"unit_ids": form.all("unit_id"), "party": form.get("party") == "yes"}
@@ -61,7 +61,7 @@ async def add_member(request: Request, db: Db, cipher: CipherDep, scope: Writer,
 
 @router.post("/{member_id}/copies")
 async def copy_into_units(
-    request: Request, db: Db, cipher: CipherDep, scope: Writer, member_id: MemberId, form: PageForm
+    request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, member_id: MemberId, form: PageForm
 ) -> Response:
     """Copies a person into units more (复制到本组织)."""
     for unit in form.all("unit_id"):
@@ -73,13 +73,13 @@ async def copy_into_units(
 
 
 @router.get("/{member_id}")
-async def show_member(request: Request, db: Db, cipher: CipherDep, scope: Reader, member_id: MemberId) -> Response:
+async def show_member(request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, member_id: MemberId) -> Response:
     """The drawer."""
     return await _show_member(request, db, cipher, scope, member_id)
 
 
 @router.get("/{member_id}/form")
-async def show_edit(request: Request, db: Db, cipher: CipherDep, scope: Writer, member_id: MemberId) -> Response:
+async def show_edit(request: Request, db: ReadDb, cipher: CipherDep, scope: Writer, member_id: MemberId) -> Response:
     """The drawer with name, phone and party flag to be edited."""
     member = await get_member(db, cipher, scope.org_id, member_id)
     return show_form(request, "directory/member_form.html", Form([]), **in_org(scope, "members"), member=member)
@@ -87,7 +87,7 @@ async def show_edit(request: Request, db: Db, cipher: CipherDep, scope: Writer, 
 
 @router.post("/{member_id}")
 async def edit_member(
-    request: Request, db: Db, cipher: CipherDep, scope: Writer, member_id: MemberId, form: PageForm
+    request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, member_id: MemberId, form: PageForm
 ) -> Response:
     """Edits a person's row; a phone left empty stays as it is."""
     fields: dict[str, Any] = {**form.given("phone"), "name": form.get("name", ""), "party": form.get("party") == "yes"}
@@ -104,14 +104,14 @@ async def edit_member(
 
 
 @router.get("/{member_id}/places")
-async def show_places(request: Request, db: Db, cipher: CipherDep, scope: Writer, member_id: MemberId) -> Response:
+async def show_places(request: Request, db: ReadDb, cipher: CipherDep, scope: Writer, member_id: MemberId) -> Response:
     """The drawer with the units to stand in (选择组织)."""
     return await _show_places(request, db, cipher, scope, member_id, None)
 
 
 @router.post("/{member_id}/places")
 async def choose_places(
-    request: Request, db: Db, cipher: CipherDep, scope: Writer, member_id: MemberId, form: PageForm
+    request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, member_id: MemberId, form: PageForm
 ) -> Response:
     """Sets where a person stands, all in one call (S8)."""
     body = checked(PlacesUpdate, {"unit_ids": form.all("unit_id"), "at_org": "at_org" in form})
@@ -124,14 +124,16 @@ async def choose_places(
 
 
 @router.post("/{member_id}/phone-disclosures")
-async def show_phone(request: Request, db: Db, cipher: CipherDep, scope: Writer, member_id: MemberId) -> Response:
+async def show_phone(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, member_id: MemberId) -> Response:
     """The whole number, which is audited."""
     phone = await disclose_phone(db, cipher, scope, member_id)
     return part(request, "directory/member_phone.html", phone=phone)
 
 
 @confirmed(router, "/{member_id}/removal")
-async def remove(request: Request, db: Db, cipher: CipherDep, scope: Writer, member_id: MemberId) -> Confirmation:
+async def remove(
+    request: Request, db: ReadableDb, cipher: CipherDep, scope: Writer, member_id: MemberId
+) -> Confirmation:
     """Takes a person out of the directory, their name having been typed."""
     member, words = await get_member(db, cipher, scope.org_id, member_id), words_of(request)
     return Confirmation(
@@ -141,7 +143,7 @@ async def remove(request: Request, db: Db, cipher: CipherDep, scope: Writer, mem
             name=member.name,
         ),
         button=words("移除"),
-        act=lambda _: remove_member(db, scope, member_id, None),
+        act=lambda db, _: remove_member(db, scope, member_id, None),
         said=words("已移除 {name}", name=member.name),
         name=member.name,
         changed=CHANGED,
@@ -149,18 +151,18 @@ async def remove(request: Request, db: Db, cipher: CipherDep, scope: Writer, mem
     )
 
 
-async def _show_form(request: Request, db: Db, scope: OrgScope, form: Form, outcome: Outcome = None) -> Response:
+async def _show_form(request: Request, db: Readable, scope: OrgScope, form: Form, outcome: Outcome = None) -> Response:
     units = await list_units_by_path(db, scope.org_id, "", UNITS)
     return show_form(request, "directory/new_member.html", form, outcome, **in_org(scope, "members"), units=units)
 
 
-async def _show_member(request: Request, db: Db, cipher: CipherDep, scope: OrgScope, member_id: UUID) -> Response:
+async def _show_member(request: Request, db: Readable, cipher: CipherDep, scope: OrgScope, member_id: UUID) -> Response:
     member = await get_member(db, cipher, scope.org_id, member_id)
     return part(request, "directory/member.html", **in_org(scope, "members"), member=member)
 
 
 async def _show_places(
-    request: Request, db: Db, cipher: CipherDep, scope: OrgScope, member_id: UUID, problem: Problem | None
+    request: Request, db: Readable, cipher: CipherDep, scope: OrgScope, member_id: UUID, problem: Problem | None
 ) -> Response:
     member = await get_member(db, cipher, scope.org_id, member_id)
     units = await list_units_by_path(db, scope.org_id, "", UNITS)

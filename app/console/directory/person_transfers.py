@@ -17,7 +17,7 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.words import words_of
 from app.core.cipher import Cipher, CipherDep
-from app.core.db import Db
+from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.core.errors import NotFound, Problem
 from app.core.paging import Paging, paged_by
 from app.members.queries import get_member
@@ -38,7 +38,7 @@ _REGIONS = 12
 
 @router.get("/person-transfers")
 async def show_person_transfers(
-    request: Request, db: Db, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
+    request: Request, db: ReadDb, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """People on their way out of the org and into it, and those who were."""
     transfers = await queries.list_person_transfers(db, scope.org_id, paging, None)
@@ -54,7 +54,7 @@ async def find_regions(request: Request, scope: Writer, region: Annotated[str, Q
 
 @router.get("/members/{member_id}/transfers/new")
 async def show_new_transfer(
-    request: Request, db: Db, cipher: CipherDep, scope: Writer, member_id: MemberId
+    request: Request, db: ReadDb, cipher: CipherDep, scope: Writer, member_id: MemberId
 ) -> Response:
     """Which org they go to, by its full name and region."""
     return await _show_form(request, db, cipher, scope, member_id, Form([]))
@@ -62,7 +62,7 @@ async def show_new_transfer(
 
 @router.post("/members/{member_id}/transfers")
 async def ask_transfer(
-    request: Request, db: Db, cipher: CipherDep, scope: Writer, member_id: MemberId, form: PageForm
+    request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, member_id: MemberId, form: PageForm
 ) -> Response:
     """Asks the other org to take them."""
     body = checked(PersonTransferCreate, form.given("org_name", "region_code"))
@@ -75,14 +75,14 @@ async def ask_transfer(
 
 
 @router.get("/person-transfers/{transfer_id}/acceptance")
-async def show_acceptance(request: Request, db: Db, scope: Writer, transfer_id: TransferId) -> Response:
+async def show_acceptance(request: Request, db: ReadDb, scope: Writer, transfer_id: TransferId) -> Response:
     """Where they will stand."""
     return await _show_acceptance(request, db, scope, transfer_id, Form([]))
 
 
 @router.post("/person-transfers/{transfer_id}/acceptance")
 async def accept(
-    request: Request, db: Db, cipher: CipherDep, scope: Writer, transfer_id: TransferId, form: PageForm
+    request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, transfer_id: TransferId, form: PageForm
 ) -> Response:
     """Takes them in."""
     body = checked(PersonTransferAcceptance, {"unit_ids": form.all("unit_id")})
@@ -96,14 +96,14 @@ async def accept(
 
 
 @confirmed(router, "/person-transfers/{transfer_id}/refusal")
-async def refuse(request: Request, db: Db, scope: Writer, transfer_id: TransferId) -> Confirmation:
+async def refuse(request: Request, db: ReadableDb, scope: Writer, transfer_id: TransferId) -> Confirmation:
     """Refuses, the person's name having been typed, with a reason that the other org's admins read."""
     name, words = await _who_waits(db, scope, transfer_id, "in"), words_of(request)
     return Confirmation(
         title=words("拒绝接收 {name}", name=name),
         says=words("此人留在原来的组织。对方的管理员会看到理由，并可以重新申请。"),
         button=words("拒绝"),
-        act=lambda reason: operations.refuse_person_transfer(db, scope, transfer_id, reason),
+        act=lambda db, reason: operations.refuse_person_transfer(db, scope, transfer_id, reason),
         said=words("已拒绝，理由已告知对方"),
         name=name,
         reason=words("拒绝的理由"),
@@ -111,27 +111,27 @@ async def refuse(request: Request, db: Db, scope: Writer, transfer_id: TransferI
 
 
 @confirmed(router, "/person-transfers/{transfer_id}/withdrawal")
-async def withdraw(request: Request, db: Db, scope: Writer, transfer_id: TransferId) -> Confirmation:
+async def withdraw(request: Request, db: ReadableDb, scope: Writer, transfer_id: TransferId) -> Confirmation:
     """Takes back what this org asked, the person's name having been typed."""
     name, words = await _who_waits(db, scope, transfer_id, "out"), words_of(request)
     return Confirmation(
         title=words("撤回 {name} 的转移申请", name=name),
         says=words("撤回后一切保持不变；需要时可以重新申请。"),
         button=words("撤回"),
-        act=lambda _: operations.withdraw_person_transfer(db, scope, transfer_id),
+        act=lambda db, _: operations.withdraw_person_transfer(db, scope, transfer_id),
         said=words("申请已撤回"),
         name=name,
     )
 
 
-async def _of_direction(db: Db, scope: OrgScope, transfer_id: UUID, direction: str) -> PersonTransferOut:
+async def _of_direction(db: Readable, scope: OrgScope, transfer_id: UUID, direction: str) -> PersonTransferOut:
     one = await queries.get_person_transfer(db, scope.org_id, transfer_id)
     if one.direction != direction:
         raise NotFound
     return one
 
 
-async def _who_waits(db: Db, scope: OrgScope, transfer_id: UUID, direction: str) -> str:
+async def _who_waits(db: Readable, scope: OrgScope, transfer_id: UUID, direction: str) -> str:
     """Whom it is about. Raises NotFound; PersonTransferDecided, since their name is told only while it waits."""
     one = await _of_direction(db, scope, transfer_id, direction)
     if one.name is None:
@@ -140,7 +140,13 @@ async def _who_waits(db: Db, scope: OrgScope, transfer_id: UUID, direction: str)
 
 
 async def _show_form(
-    request: Request, db: Db, cipher: Cipher, scope: OrgScope, member_id: UUID, form: Form, outcome: Outcome = None
+    request: Request,
+    db: Readable,
+    cipher: Cipher,
+    scope: OrgScope,
+    member_id: UUID,
+    form: Form,
+    outcome: Outcome = None,
 ) -> Response:
     region = form.get("region", "").strip()
     shown: dict[str, Any] = {
@@ -153,7 +159,7 @@ async def _show_form(
 
 
 async def _show_acceptance(
-    request: Request, db: Db, scope: OrgScope, transfer_id: UUID, form: Form, outcome: Outcome = None
+    request: Request, db: Readable, scope: OrgScope, transfer_id: UUID, form: Form, outcome: Outcome = None
 ) -> Response:
     one = await _of_direction(db, scope, transfer_id, "in")
     units = await list_units_by_path(db, scope.org_id, "", UNITS)

@@ -16,7 +16,7 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
-from app.core.db import Db
+from app.core.db import ReadDb, WriteDb
 from app.core.errors import Problem
 from app.core.paging import Paging, paged_by
 from app.members.restoring import list_removed_members, restore_member
@@ -29,7 +29,7 @@ Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
 
 @router.get("")
 async def show_removed(
-    request: Request, db: Db, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
+    request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """Those who can still be brought back."""
     removed = await list_removed_members(db, cipher, scope.org_id, paging)
@@ -38,7 +38,7 @@ async def show_removed(
 
 @router.post("/{member_id}/restoration")
 async def restore(
-    request: Request, db: Db, cipher: CipherDep, scope: Writer, member_id: Annotated[UUID, Path()]
+    request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, member_id: Annotated[UUID, Path()]
 ) -> Response:
     """Brings a person back to where they stood."""
     member = await restore_member(db, cipher, scope, member_id)
@@ -46,7 +46,7 @@ async def restore(
 
 
 @router.post("/restorations")
-async def restore_several(request: Request, db: Db, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
+async def restore_several(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
     """Brings several back, those whom it can."""
     members = ids_of(form, "member_id")
     outcomes = [await refusal_of(db, restore_member(db, cipher, scope, member)) for member in members]

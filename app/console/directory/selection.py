@@ -16,7 +16,7 @@ from app.console.frame.rendering import part
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.core.cipher import Cipher, CipherDep
-from app.core.db import Db
+from app.core.db import WriteDb
 from app.core.errors import Invalid, Problem
 from app.members.operations import remove_member
 from app.members.places import copy_member, set_places
@@ -46,13 +46,13 @@ class Chosen:
 
 
 @router.post("")
-async def show_act(request: Request, db: Db, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
+async def show_act(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
     """What is to be done with those who are ticked: what it will do, and the choice it needs."""
     return await _show(request, db, cipher, scope, _act(form), form)
 
 
 @router.post("/{act}")
-async def do_act(request: Request, db: Db, cipher: CipherDep, scope: Writer, act: Act, form: PageForm) -> Response:
+async def do_act(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, act: Act, form: PageForm) -> Response:
     """Does it for each; those refused are told with the reason, the others are done."""
     chosen = Chosen.of(form)
     if not _is_whole(act, chosen, form):
@@ -95,7 +95,13 @@ def _is_whole(act: Act, chosen: Chosen, form: Form) -> bool:
 
 
 async def _show(
-    request: Request, db: Db, cipher: Cipher, scope: OrgScope, act: Act, form: Form, outcome: Outcome = None
+    request: Request,
+    db: WriteDb,
+    cipher: Cipher,
+    scope: OrgScope,
+    act: Act,
+    form: Form,
+    outcome: Outcome = None,
 ) -> Response:
     chosen = Chosen.of(form)
     found = await list_members_by_id(db, cipher, scope.org_id, chosen.members)
@@ -109,7 +115,7 @@ async def _show(
     return show_form(request, "directory/selection.html", form, outcome, **shown)
 
 
-async def _move(db: Db, cipher: Cipher, scope: OrgScope, member_id: UUID, chosen: Chosen) -> None:
+async def _move(db: WriteDb, cipher: Cipher, scope: OrgScope, member_id: UUID, chosen: Chosen) -> None:
     """Out of the unit that is looked at (without one: out of all) into another."""
     member = await get_member(db, cipher, scope.org_id, member_id)
     stay = [unit.id for unit in member.units if chosen.viewed is not None and unit.id != chosen.viewed]
@@ -117,20 +123,20 @@ async def _move(db: Db, cipher: Cipher, scope: OrgScope, member_id: UUID, chosen
     await set_places(db, cipher, scope, member_id, body, None)
 
 
-async def _copy(db: Db, cipher: Cipher, scope: OrgScope, member_id: UUID, chosen: Chosen) -> None:
+async def _copy(db: WriteDb, cipher: Cipher, scope: OrgScope, member_id: UUID, chosen: Chosen) -> None:
     for unit in chosen.units:
         await copy_member(db, cipher, scope, member_id, unit)
 
 
-async def _choose(db: Db, cipher: Cipher, scope: OrgScope, member_id: UUID, chosen: Chosen) -> None:
+async def _choose(db: WriteDb, cipher: Cipher, scope: OrgScope, member_id: UUID, chosen: Chosen) -> None:
     await set_places(db, cipher, scope, member_id, PlacesUpdate(unit_ids=chosen.units, at_org=chosen.at_org), None)
 
 
-async def _remove(db: Db, _: Cipher, scope: OrgScope, member_id: UUID, __: Chosen) -> None:
+async def _remove(db: WriteDb, _: Cipher, scope: OrgScope, member_id: UUID, __: Chosen) -> None:
     await remove_member(db, scope, member_id, None)
 
 
-_ACTS: dict[Act, Callable[[Db, Cipher, OrgScope, UUID, Chosen], Awaitable[None]]] = {
+_ACTS: dict[Act, Callable[[WriteDb, Cipher, OrgScope, UUID, Chosen], Awaitable[None]]] = {
     "move": _move,
     "copy": _copy,
     "places": _choose,

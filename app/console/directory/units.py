@@ -15,7 +15,7 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.words import words_of
 from app.core.cipher import Cipher, CipherDep
-from app.core.db import Db
+from app.core.db import Readable, ReadDb, WriteDb
 from app.core.errors import Problem
 from app.members.queries import MemberFilter, count_members
 from app.orgs import units as operations
@@ -31,13 +31,13 @@ CHANGED = "units-changed"
 
 
 @router.get("/new")
-async def show_new_unit(request: Request, db: Db, scope: Writer, parent: MaybeId = None) -> Response:
+async def show_new_unit(request: Request, db: ReadDb, scope: Writer, parent: MaybeId = None) -> Response:
     """The form of a new unit, under another or directly under the org."""
     return await _show_form(request, db, scope, None, Form([("parent_id", str(parent))] if parent else []))
 
 
 @router.post("")
-async def add_unit(request: Request, db: Db, scope: Writer, form: PageForm) -> Response:
+async def add_unit(request: Request, db: WriteDb, scope: Writer, form: PageForm) -> Response:
     """Adds a unit."""
     body = checked(UnitCreate, form.given("name", "kind", "parent_id"))
     if isinstance(body, ValidationError):
@@ -49,7 +49,7 @@ async def add_unit(request: Request, db: Db, scope: Writer, form: PageForm) -> R
 
 
 @router.get("/{unit_id}/form")
-async def show_edit(request: Request, db: Db, scope: Writer, unit_id: UnitId) -> Response:
+async def show_edit(request: Request, db: ReadDb, scope: Writer, unit_id: UnitId) -> Response:
     """The form of a unit: its name, its kind, what it stands under."""
     unit = await get_unit(db, scope.org_id, unit_id)
     given = {"name": unit.name, "kind": unit.kind, "parent_id": str(unit.parent_id or ""), "version": str(unit.version)}
@@ -57,7 +57,7 @@ async def show_edit(request: Request, db: Db, scope: Writer, unit_id: UnitId) ->
 
 
 @router.post("/{unit_id}")
-async def edit_unit(request: Request, db: Db, scope: Writer, unit_id: UnitId, form: PageForm) -> Response:
+async def edit_unit(request: Request, db: WriteDb, scope: Writer, unit_id: UnitId, form: PageForm) -> Response:
     """Renames a unit, or moves it with all that is under it."""
     unit = await get_unit(db, scope.org_id, unit_id)
     fields: dict[str, Any] = {**form.given("name", "kind"), "parent_id": form.get("parent_id") or None}
@@ -72,14 +72,14 @@ async def edit_unit(request: Request, db: Db, scope: Writer, unit_id: UnitId, fo
 
 
 @router.get("/{unit_id}/removal")
-async def show_removal(request: Request, db: Db, cipher: CipherDep, scope: Writer, unit_id: UnitId) -> Response:
+async def show_removal(request: Request, db: ReadDb, cipher: CipherDep, scope: Writer, unit_id: UnitId) -> Response:
     """What removing a unit does, and where its people go."""
     return await _show_removal(request, db, cipher, scope, unit_id, Form([]))
 
 
 @router.post("/{unit_id}/removal")
 async def remove_unit(
-    request: Request, db: Db, cipher: CipherDep, scope: Writer, unit_id: UnitId, form: PageForm
+    request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, unit_id: UnitId, form: PageForm
 ) -> Response:
     """Removes a unit, its name having been typed; its people move where they are told to."""
     unit = await get_unit(db, scope.org_id, unit_id)
@@ -103,14 +103,20 @@ def _is_uuid(text: str) -> bool:
 
 
 async def _show_form(
-    request: Request, db: Db, scope: OrgScope, unit: Any, form: Form, outcome: Outcome = None
+    request: Request, db: Readable, scope: OrgScope, unit: Any, form: Form, outcome: Outcome = None
 ) -> Response:
     units = await list_units_by_path(db, scope.org_id, "", UNITS)
     return show_form(request, "units/unit_form.html", form, outcome, **in_org(scope, "members"), unit=unit, units=units)
 
 
 async def _show_removal(
-    request: Request, db: Db, cipher: Cipher, scope: OrgScope, unit_id: UUID, form: Form, outcome: Outcome = None
+    request: Request,
+    db: Readable,
+    cipher: Cipher,
+    scope: OrgScope,
+    unit_id: UUID,
+    form: Form,
+    outcome: Outcome = None,
 ) -> Response:
     unit = await get_unit(db, scope.org_id, unit_id)
     others = [one for one in await list_units_by_path(db, scope.org_id, "", UNITS) if one.id != unit_id]

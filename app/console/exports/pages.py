@@ -16,7 +16,7 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.words import words_of
 from app.core.cipher import Cipher, CipherDep
-from app.core.db import Db
+from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.core.errors import Invalid, Problem, english
 from app.core.paging import Paging, paged_by
 from app.exports import router as calls
@@ -35,7 +35,9 @@ _FILTERS = ("q", "unit_id", "units_below", "at_org", "active", "party", "verifie
 
 
 @router.get("")
-async def show_exports(request: Request, db: Db, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]) -> Response:
+async def show_exports(
+    request: Request, db: ReadDb, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
+) -> Response:
     """My exports; the page asks again while one is being made."""
     exports = await list_exports(db, scope, paging)
     working = any(one.state in {"waiting", "running"} for one in exports.items)
@@ -43,7 +45,7 @@ async def show_exports(request: Request, db: Db, scope: Reader, paging: Annotate
 
 
 @router.get("/new")
-async def show_new_export(request: Request, db: Db, cipher: CipherDep, scope: Writer, asked: AskedFor) -> Response:
+async def show_new_export(request: Request, db: ReadDb, cipher: CipherDep, scope: Writer, asked: AskedFor) -> Response:
     """Format and phones; whom, as the table shows them."""
     wanted = asked.filter
     given = {name: getattr(wanted, name) for name in _FILTERS if getattr(wanted, name) is not None}
@@ -54,7 +56,7 @@ async def show_new_export(request: Request, db: Db, cipher: CipherDep, scope: Wr
 
 
 @router.post("")
-async def export(request: Request, db: Db, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
+async def export(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
     """Has it made, and goes to where it will be."""
     body = checked(MemberExportCreate, form.given("format", "phones", *_FILTERS))
     if isinstance(body, ValidationError):
@@ -67,27 +69,27 @@ async def export(request: Request, db: Db, cipher: CipherDep, scope: Writer, for
 
 
 @router.get("/{export_id}/content")
-async def read_content(request: Request, db: Db, cipher: CipherDep, scope: Reader, export_id: ExportId) -> Response:
+async def read_content(request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, export_id: ExportId) -> Response:
     """The file."""
     return await calls.read_export_content(request, scope, export_id, db, cipher)
 
 
 @confirmed(router, "/{export_id}/deletion")
-async def delete(request: Request, db: Db, scope: Reader, export_id: ExportId) -> Confirmation:
+async def delete(request: Request, db: ReadableDb, scope: Reader, export_id: ExportId) -> Confirmation:
     """Deletes the file, its name having been typed; one that is being made is cancelled."""
     one, words = await get_export(db, scope, export_id), words_of(request)
     return Confirmation(
         title=words("删除导出 {name}", name=one.file_name),
         says=words("文件立即删除；需要时可以重新导出。通讯录不受影响。"),
         button=words("删除"),
-        act=lambda _: delete_export(db, scope, export_id),
+        act=lambda db, _: delete_export(db, scope, export_id),
         said=words("导出已删除"),
         name=one.file_name,
     )
 
 
 async def _show_form(
-    request: Request, db: Db, cipher: Cipher, scope: OrgScope, form: Form, problem: Problem | None
+    request: Request, db: Readable, cipher: Cipher, scope: OrgScope, form: Form, problem: Problem | None
 ) -> Response:
     body = checked(MemberExportCreate, form.given(*_FILTERS))
     if isinstance(body, ValidationError):

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from app.console.frame.forms import Form, PageForm, is_typed, refusal_of, show_form
 from app.console.frame.notices import Undo, done
-from app.core.db import Db
+from app.core.db import WriteDb
 from app.core.errors import Problem
 from app.core.text import Reason
 
@@ -24,8 +24,8 @@ class Confirmation:
     title: str
     says: str
     button: str
-    act: Callable[[str], Awaitable[Any]]
-    """Does it; it is given the reason, or an empty text where none is asked for."""
+    act: Callable[[WriteDb, str], Awaitable[Any]]
+    """Does it in the transaction; it is given the reason, or an empty text where none is asked for."""
     said: str
     """What is said when it is done."""
     name: str | None = None
@@ -61,7 +61,7 @@ def confirmed(router: APIRouter, path: str) -> Callable[[Question], Question]:
 
         @router.post(path)
         async def act(
-            request: Request, db: Db, asked: Annotated[Confirmation, Depends(question)], form: PageForm
+            request: Request, db: WriteDb, asked: Annotated[Confirmation, Depends(question)], form: PageForm
         ) -> Response:
             return await _confirm(request, db, asked, form)
 
@@ -70,7 +70,7 @@ def confirmed(router: APIRouter, path: str) -> Callable[[Question], Question]:
     return routes_of
 
 
-async def outcome_of(db: Db, asked: Confirmation, form: Form) -> Problem | Set[str]:
+async def outcome_of(db: WriteDb, asked: Confirmation, form: Form) -> Problem | Set[str]:
     """Does it, and gives nothing; or why it was refused, or the names of the fields that are wrong."""
     wrong = set()
     if asked.name is not None and not is_typed(asked.name, form):
@@ -83,11 +83,11 @@ async def outcome_of(db: Db, asked: Confirmation, form: Form) -> Problem | Set[s
             wrong.add("reason")
     if wrong:
         return wrong
-    outcome = await refusal_of(db, asked.act(reason))
+    outcome = await refusal_of(db, asked.act(db, reason))
     return outcome if isinstance(outcome, Problem) else wrong
 
 
-async def _confirm(request: Request, db: Db, asked: Confirmation, form: Form) -> Response:
+async def _confirm(request: Request, db: WriteDb, asked: Confirmation, form: Form) -> Response:
     """Does it and says so; or asks again, with what was wrong."""
     outcome = await outcome_of(db, asked, form)
     if outcome:

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
 
 from app.console.frame.rendering import part
-from app.core.db import Db
+from app.core.db import WriteDb
 from app.core.errors import BadRequest, Invalid, Problem, UnsupportedMediaType
 
 _MOST = 500
@@ -103,7 +103,7 @@ def _bare(name: str) -> str:
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", name).casefold()))
 
 
-async def refusal_of(db: Db, done: Awaitable[T]) -> T | Problem:
+async def refusal_of(db: WriteDb, done: Awaitable[T]) -> T | Problem:
     """What an operation gives, or why it refused; refused, it has changed nothing and the transaction goes on."""
     try:
         async with db.begin_nested():

@@ -22,9 +22,10 @@ from app.authz.cookies import (
 from app.authz.errors import ForeignOrigin, StepUpNeeded
 from app.console.frame.rendering import is_partial, page
 from app.console.frame.words import LANGUAGE
-from app.core.db import TransactionalRoute
+from app.core.db import ENGINE, Handler, TransactionalRoute
 from app.core.errors import Problem, Unauthorized, note_refusal, problem_of
-from app.core.plan import Handler
+from app.core.request_state import request_state
+from app.core.services import SETTINGS
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -61,7 +62,7 @@ class PageRoute(TransactionalRoute):
         handler = super().around(handler)
 
         async def answer(request: Request) -> Response:
-            request.state.language = "en" if request.cookies.get(LANGUAGE) == "en" else "zh"
+            request_state(request).language = "en" if request.cookies.get(LANGUAGE) == "en" else "zh"
             accept_session_cookie(request, self.cookie)
             try:
                 if request.method not in _SAFE:
@@ -81,7 +82,7 @@ class PageRoute(TransactionalRoute):
             return
         carried = carried_session(request)
         if carried is not None and needs_renewal(carried):
-            async with request.app.state.engine.begin() as db:
+            async with ENGINE.of(request).begin() as db:
                 lives = await touch_session(db, carried.session_id, address_of(request))
             if lives:
                 set_session_cookie(request, response, self.cookie, carried)
@@ -126,7 +127,7 @@ def notice(request: Request, problem: Problem) -> HTMLResponse:
 def _refuse_foreign(request: Request) -> None:
     """Only this service's own pages send its forms. Browsers say whose page sends: Origin, or Sec-Fetch-Site."""
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
-    ours = {request.app.state.settings.issuer.partition("://")[2], request.headers.get("host")}
+    ours = {SETTINGS.of(request).issuer.partition("://")[2], request.headers.get("host")}
     same_site = site is None or site == "same-origin"
     same_origin = (origin is None and site is not None) or (origin or "").partition("://")[2] in ours
     if not (same_site and same_origin):

@@ -16,9 +16,11 @@ from app.auth.oauth.protocol import get_public_client
 from app.authz.access import actor_of
 from app.authz.cookies import is_secure
 from app.console.frame.rendering import page
-from app.core.cipher import Cipher, Undecryptable
+from app.core.cipher import CIPHER, Undecryptable
+from app.core.db import ENGINE
 from app.core.errors import NotFound
 from app.core.qr import draw_svg
+from app.core.services import SETTINGS
 
 CLIENT = "xuezu-console"
 WAIT = "xuezu-console-wait"
@@ -27,11 +29,11 @@ PATH = "/console/sign-in"
 
 async def offer_code(request: Request, template: str, *, renewals: int) -> Response:
     """A new code to scan, shown; its secret in the cookie."""
-    async with request.app.state.engine.begin() as db:
+    async with ENGINE.of(request).begin() as db:
         client = await get_public_client(db, CLIENT)
         actor = actor_of(request, client_id=client.id)
         started = await start_device_authorization(db, actor, client, device_of(request))
-    picture = await draw_svg(scan_uri(request.app.state.settings.issuer, started.user_code))
+    picture = await draw_svg(scan_uri(SETTINGS.of(request).issuer, started.user_code))
     shown = {
         "state": "pending",
         "user_code": started.user_code,
@@ -50,7 +52,7 @@ def wait_name(request: Request) -> str:
 
 
 def _keep_secret(request: Request, response: Response, started: Started) -> None:
-    cipher: Cipher = request.app.state.cipher
+    cipher = CIPHER.of(request)
     sealed = cipher.encrypt(started.device_code, f"{WAIT} {started.user_code}")
     response.set_cookie(
         wait_name(request),
@@ -64,7 +66,7 @@ def _keep_secret(request: Request, response: Response, started: Started) -> None
 
 
 def secret_of(request: Request, user_code: str) -> str:
-    cipher: Cipher = request.app.state.cipher
+    cipher = CIPHER.of(request)
     try:
         sealed = base64.urlsafe_b64decode(request.cookies.get(wait_name(request), ""))
         return cipher.decrypt_text(sealed, f"{WAIT} {user_code}")

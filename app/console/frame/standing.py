@@ -8,7 +8,7 @@ from uuid import UUID
 from app.authz.access import OrgScope, UserScope
 from app.authz.permissions import Role
 from app.certification.queries import list_superiors
-from app.core.db import Db
+from app.core.db import Readable
 from app.orgs.queries import list_my_orgs
 
 _ADMINS = {Role.MAIN_ADMIN, Role.ADMIN}
@@ -38,7 +38,7 @@ class Crumb:
     name: str
 
 
-async def over_org(db: Db, scope: OrgScope, here: str) -> dict[str, Any]:
+async def over_org(db: Readable, scope: OrgScope, here: str) -> dict[str, Any]:
     """The frame of a page about an org that is one's own or stands below one's own.
 
     `org` is the org that the viewer works in, the nearest of theirs above `subject`; `crumbs` lead down to it from

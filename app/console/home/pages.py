@@ -16,7 +16,7 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import at_home, over_org
 from app.console.frame.words import Words, words_of
 from app.core.calendar import today
-from app.core.db import Db
+from app.core.db import ReadDb
 from app.core.paging import Page, Paging, paged_by
 from app.inbox.queries import count_waiting, list_waiting
 from app.orgs.queries import list_my_orgs
@@ -61,7 +61,9 @@ def _place_of(one: Any) -> str:
 
 
 @router.get("/")
-async def show_home(request: Request, db: Db, scope: SignedIn, paging: Annotated[Paging, paged_by(UUID)]) -> Response:
+async def show_home(
+    request: Request, db: ReadDb, scope: SignedIn, paging: Annotated[Paging, paged_by(UUID)]
+) -> Response:
     """What waits for me, and my orgs."""
     waiting = await list_waiting(db, scope.user_id, replace(paging, limit=_WAITING))
     inbox = Page[Any].of(waiting, replace(paging, limit=_WAITING), lambda row: (row.id,), object)
@@ -116,7 +118,7 @@ def kinds_of(words: Words) -> dict[str, str]:
 
 
 @glance_router.get("/orgs/{org_id}/glance")
-async def show_glance(request: Request, db: Db, scope: Reader) -> Response:
+async def show_glance(request: Request, db: ReadDb, scope: Reader) -> Response:
     """An org's week on its card: its figures with all below it, or alone where those may not be told; and how many
     were active day by day."""
     report = await read_overview(request, scope, db, Span(today(), 7), _ONE)
@@ -130,7 +132,7 @@ async def show_glance(request: Request, db: Db, scope: Reader) -> Response:
 
 
 @router.get("/orgs/{org_id}")
-async def show_overview(request: Request, db: Db, scope: Reader) -> Response:
+async def show_overview(request: Request, db: ReadDb, scope: Reader) -> Response:
     """An org's figures at a glance."""
     report = await read_overview(request, scope, db, Span(today(), 7), _ONE)
     return page(request, "reports/overview.html", **await over_org(db, scope, "overview"), report=report, today=today())

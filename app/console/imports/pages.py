@@ -15,9 +15,10 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
-from app.core.db import Db
+from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.core.errors import BodyTooLarge, Problem, english
 from app.core.paging import Paging, paged_by
+from app.core.services import SETTINGS
 from app.members.imports import router as calls
 from app.members.imports.operations import cancel_import, confirm_import
 from app.members.imports.queries import get_import, list_imports, list_rows
@@ -33,19 +34,19 @@ Outcome = Annotated[RowOutcome | None, Query()]
 
 
 @router.get("")
-async def show_imports(request: Request, db: Db, scope: Writer) -> Response:
+async def show_imports(request: Request, db: ReadDb, scope: Writer) -> Response:
     """The first step, and what was imported before."""
     return await _show_upload(request, db, scope, None, {})
 
 
 @router.get("/template")
-async def read_template(scope: Reader, db: Db) -> Response:
+async def read_template(scope: Reader, db: ReadDb) -> Response:
     """The template to fill in, with the org's units to choose from."""
     return await calls.read_template(scope, db)
 
 
 @router.post("", max_body_size=calls.LARGEST_UPLOAD)
-async def upload(request: Request, scope: Writer, db: Db, cipher: CipherDep) -> Response:
+async def upload(request: Request, scope: Writer, db: WriteDb, cipher: CipherDep) -> Response:
     """Stores the sheet and has it checked."""
     outcome = await refusal_of(db, calls.create_import(request, scope, db, cipher, Response()))
     if isinstance(outcome, Problem):
@@ -56,7 +57,7 @@ async def upload(request: Request, scope: Writer, db: Db, cipher: CipherDep) -> 
 
 
 @router.get("/{import_id}")
-async def show_import(request: Request, db: Db, scope: Reader, import_id: ImportId) -> Response:
+async def show_import(request: Request, db: ReadDb, scope: Reader, import_id: ImportId) -> Response:
     """Where it stands: being checked, the preview, being merged, the result."""
     return await _show_import(request, db, scope, import_id, None)
 
@@ -64,7 +65,7 @@ async def show_import(request: Request, db: Db, scope: Reader, import_id: Import
 @router.get("/{import_id}/rows")
 async def show_rows(
     request: Request,
-    db: Db,
+    db: ReadDb,
     cipher: CipherDep,
     scope: Reader,
     import_id: ImportId,
@@ -80,13 +81,15 @@ async def show_rows(
 
 
 @router.get("/{import_id}/failed-rows.xlsx")
-async def read_failed_rows(request: Request, scope: Writer, import_id: ImportId, db: Db, cipher: CipherDep) -> Response:
+async def read_failed_rows(
+    request: Request, scope: Writer, import_id: ImportId, db: ReadDb, cipher: CipherDep
+) -> Response:
     """The refused rows, to be mended and uploaded again."""
     return await calls.read_failed_rows(request, scope, import_id, db, cipher)
 
 
 @router.post("/{import_id}/confirmation")
-async def confirm(request: Request, db: Db, scope: Writer, import_id: ImportId) -> Response:
+async def confirm(request: Request, db: WriteDb, scope: Writer, import_id: ImportId) -> Response:
     """Goes on with what the preview shows; many removals are asked about first."""
     outcome = await refusal_of(db, confirm_import(db, scope, import_id, None))
     return await _show_import(request, db, scope, import_id, outcome)
@@ -94,7 +97,7 @@ async def confirm(request: Request, db: Db, scope: Writer, import_id: ImportId) 
 
 @confirmed(router, "/{import_id}/removals")
 async def confirm_removals(
-    request: Request, db: Db, scope: Writer, import_id: ImportId, form: PageForm
+    request: Request, db: ReadableDb, scope: Writer, import_id: ImportId, form: PageForm
 ) -> Confirmation:
     """Goes on where many would leave: the org's name is typed. The number that was shown is what is agreed to."""
     found, words = await get_import(db, scope.org_id, import_id, english=english(request)), words_of(request)
@@ -108,7 +111,7 @@ async def confirm_removals(
             left=leaving,
         ),
         button=words("移除并导入"),
-        act=lambda _: confirm_import(db, scope, import_id, leaving),
+        act=lambda db, _: confirm_import(db, scope, import_id, leaving),
         said=words("已确认，正在导入"),
         name=scope.org.name,
         kept={"leaving": str(leaving)},
@@ -116,22 +119,24 @@ async def confirm_removals(
 
 
 @router.post("/{import_id}/cancellation")
-async def cancel(request: Request, db: Db, scope: Writer, import_id: ImportId) -> Response:
+async def cancel(request: Request, db: WriteDb, scope: Writer, import_id: ImportId) -> Response:
     """Ends it; what was being merged is undone whole."""
     outcome = await refusal_of(db, cancel_import(db, scope, import_id))
     return await _show_import(request, db, scope, import_id, outcome)
 
 
 async def _show_upload(
-    request: Request, db: Db, scope: OrgScope, problem: Problem | None, form: Mapping[str, Any]
+    request: Request, db: Readable, scope: OrgScope, problem: Problem | None, form: Mapping[str, Any]
 ) -> Response:
     earlier = await list_imports(db, scope.org_id, Paging(10, None), english=english(request))
-    most = request.app.state.settings.max_upload_mb
+    most = SETTINGS.of(request).max_upload_mb
     shown = {**in_org(scope, "members"), "earlier": earlier, "problem": problem, "most": most, "form": form}
     return page(request, "imports/imports.html", 200 if problem is None else problem.status, **shown)
 
 
-async def _show_import(request: Request, db: Db, scope: OrgScope, import_id: UUID, problem: Problem | None) -> Response:
+async def _show_import(
+    request: Request, db: Readable, scope: OrgScope, import_id: UUID, problem: Problem | None
+) -> Response:
     found = await get_import(db, scope.org_id, import_id, english=english(request))
     shown = {
         **in_org(scope, "members"),

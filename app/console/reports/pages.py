@@ -22,7 +22,7 @@ from app.console.frame.standing import in_org, over_org
 from app.console.frame.words import words_of
 from app.core.calendar import today
 from app.core.cipher import CipherDep
-from app.core.db import Db
+from app.core.db import ReadDb, WriteDb
 from app.core.errors import Invalid, NotFound
 from app.reports import export_router as exports
 from app.reports import router as calls
@@ -46,7 +46,7 @@ _EXPORTS: Mapping[str, tuple[type[ReportExport], Any, Sequence[str]]] = {
 
 @router.get("")
 async def show_report(
-    request: Request, db: Db, scope: Reader, span: calls.SpanAsked, listing: calls.ListingAsked
+    request: Request, db: ReadDb, scope: Reader, span: calls.SpanAsked, listing: calls.ListingAsked
 ) -> Response:
     """The whole page; for a part: the subordinates in another order, or the next ones."""
     shown: dict[str, Any] = {"span": span, "listing": listing, "query": _query_of(span, listing)}
@@ -63,7 +63,7 @@ async def show_report(
 
 @router.get("/trend")
 async def show_trend(
-    request: Request, db: Db, scope: Reader, until: calls.Day, days: Annotated[int, Query(ge=7, le=30)] = 30
+    request: Request, db: ReadDb, scope: Reader, until: calls.Day, days: Annotated[int, Query(ge=7, le=30)] = 30
 ) -> Response:
     """Charts of the days up to one, each of its own day's people and hierarchy."""
     trend = await calls.read_trend(request, scope, db, until, days)
@@ -78,7 +78,7 @@ async def show_trend(
 
 
 @router.get("/units")
-async def show_units(request: Request, db: Db, scope: Owner, span: calls.SpanAsked) -> Response:
+async def show_units(request: Request, db: ReadDb, scope: Owner, span: calls.SpanAsked) -> Response:
     """The org's own units, for its own admins."""
     report = await calls.list_unit_figures(request, scope, db, span)
     return part(
@@ -104,7 +104,7 @@ async def show_new_export(
 
 
 @router.post("/exports")
-async def export(request: Request, db: Db, cipher: CipherDep, scope: Reader, form: PageForm) -> Response:
+async def export(request: Request, db: WriteDb, cipher: CipherDep, scope: Reader, form: PageForm) -> Response:
     """Has it made, and goes to where the file will be."""
     if form.get("what") == "units" and _from_above(scope):
         raise NotFound

@@ -19,7 +19,7 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
-from app.core.db import Db
+from app.core.db import ReadableDb, ReadDb, WriteDb
 from app.core.errors import NotFound, Problem
 from app.core.paging import Page, Paging, paged_by
 
@@ -32,7 +32,7 @@ Resigning = Annotated[OrgScope, Can(Permission.ADMINS_RESIGN)]
 
 @router.get("/admins")
 async def show_admins(
-    request: Request, db: Db, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
+    request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """The admins, and who was invited."""
     rows = await queries.list_admin_invitations(db, cipher, scope.org_id, paging)
@@ -48,7 +48,7 @@ async def show_new_admin(request: Request, scope: MainAdmin) -> Response:
 
 
 @router.post("/admin-invitations")
-async def invite(request: Request, db: Db, cipher: CipherDep, scope: MainAdmin, form: PageForm) -> Response:
+async def invite(request: Request, db: WriteDb, cipher: CipherDep, scope: MainAdmin, form: PageForm) -> Response:
     """Invites them; the answer is the same whoever holds the phone."""
     body: Any = checked(Invitee, {"phone": form.get("phone", "")})
     outcome = body
@@ -61,7 +61,7 @@ async def invite(request: Request, db: Db, cipher: CipherDep, scope: MainAdmin, 
 
 @confirmed(router, "/admin-invitations/{invitation_id}/withdrawal")
 async def withdraw(
-    request: Request, db: Db, cipher: CipherDep, scope: MainAdmin, invitation_id: Annotated[UUID, Path()]
+    request: Request, db: ReadableDb, cipher: CipherDep, scope: MainAdmin, invitation_id: Annotated[UUID, Path()]
 ) -> Confirmation:
     """Takes an invitation back, the org's name having been typed."""
     one, words = await queries.get_admin_invitation(db, cipher, scope.org_id, invitation_id), words_of(request)
@@ -69,21 +69,21 @@ async def withdraw(
         title=words("撤回对 {phone} 的邀请", phone=one.phone) if one.phone else words("撤回邀请"),
         says=words("撤回后对方不能再接受；需要时可以重新邀请。"),
         button=words("撤回"),
-        act=lambda _: operations.withdraw_admin_invitation(db, scope, invitation_id),
+        act=lambda db, _: operations.withdraw_admin_invitation(db, scope, invitation_id),
         said=words("邀请已撤回"),
         name=scope.org.name,
     )
 
 
 @confirmed(router, "/admins/me/resignation")
-def resign(request: Request, db: Db, scope: Resigning) -> Confirmation:
+async def resign(request: Request, db: ReadableDb, scope: Resigning) -> Confirmation:
     """Gives up one's own office; the org is no longer theirs to see from here."""
     words = words_of(request)
     return Confirmation(
         title=words("退出管理组"),
         says=words("退出后您不能再管理“{name}”；要回来需由主管理员再次添加。您仍在通讯录中。", name=scope.org.name),
         button=words("退出管理组"),
-        act=lambda _: operations.resign(db, scope),
+        act=lambda db, _: operations.resign(db, scope),
         said=words("您已退出“{name}”的管理组", name=scope.org.name),
         name=scope.org.name,
         leads_to="/console/",
@@ -91,7 +91,7 @@ def resign(request: Request, db: Db, scope: Resigning) -> Confirmation:
 
 
 @confirmed(router, "/admins/{user_id}/removal")
-async def remove(request: Request, db: Db, scope: MainAdmin, user_id: Annotated[UUID, Path()]) -> Confirmation:
+async def remove(request: Request, db: ReadableDb, scope: MainAdmin, user_id: Annotated[UUID, Path()]) -> Confirmation:
     """Takes an admin's office away, their name having been typed."""
     admin = next((one for one in await queries.list_admins(db, scope.org_id) if one.user_id == user_id), None)
     if admin is None:
@@ -101,7 +101,7 @@ async def remove(request: Request, db: Db, scope: MainAdmin, user_id: Annotated[
         title=words("移除管理员 {name}", name=admin.name or ""),
         says=words("{name} 将不能再管理本组织，但仍在通讯录中；需要时可以再次添加。", name=admin.name or ""),
         button=words("移除"),
-        act=lambda _: operations.remove_admin(db, scope, user_id),
+        act=lambda db, _: operations.remove_admin(db, scope, user_id),
         said=words("{name} 不再是管理员", name=admin.name or ""),
         name=admin.name,
     )

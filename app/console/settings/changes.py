@@ -19,7 +19,7 @@ from app.console.frame.rendering import page
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.words import words_of
-from app.core.db import Db
+from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.core.errors import NotFound, Problem
 from app.core.paging import Page, Paging, paged_by
 from app.org_lifecycle.closure import close_org
@@ -33,7 +33,9 @@ RequestId = Annotated[UUID, Path()]
 
 
 @router.get("")
-async def show_settings(request: Request, db: Db, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]) -> Response:
+async def show_settings(
+    request: Request, db: ReadDb, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
+) -> Response:
     """The org's card, what it has asked for, and how to close it."""
     rows = await queries.list_change_requests(db, scope.org_id, paging)
     asked = Page[Any].of(rows, paging, lambda row: (row.id,), object)
@@ -50,46 +52,46 @@ async def show_settings(request: Request, db: Db, scope: Reader, paging: Annotat
 
 
 @router.get("/renames/new")
-async def show_rename(request: Request, db: Db, scope: Writer) -> Response:
+async def show_rename(request: Request, db: ReadDb, scope: Writer) -> Response:
     """The form of a new name."""
     return await _show_form(request, db, scope, "renames", Form([]))
 
 
 @router.post("/renames")
-async def ask_rename(request: Request, db: Db, scope: Writer, form: PageForm) -> Response:
+async def ask_rename(request: Request, db: WriteDb, scope: Writer, form: PageForm) -> Response:
     """Asks for another name; without a superior the org has it at once (S5)."""
     body = checked(RenameCreate, {"kind": "rename", "name": form.get("new_name", ""), **form.given("reason")})
     return await _ask(request, db, scope, "renames", form, body)
 
 
 @router.get("/hand-overs/new")
-async def show_hand_over(request: Request, db: Db, scope: Writer) -> Response:
+async def show_hand_over(request: Request, db: ReadDb, scope: Writer) -> Response:
     """To whom the main admin hands over."""
     return await _show_form(request, db, scope, "hand-overs", Form([]))
 
 
 @router.post("/hand-overs")
-async def ask_hand_over(request: Request, db: Db, scope: Writer, form: PageForm) -> Response:
+async def ask_hand_over(request: Request, db: WriteDb, scope: Writer, form: PageForm) -> Response:
     """Asks that another admin be the main one; only the main admin does."""
     body = checked(HandOverCreate, {"kind": "hand-over", **form.given("main_admin_id", "reason")})
     return await _ask(request, db, scope, "hand-overs", form, body)
 
 
 @router.get("/recoveries/new")
-async def show_recovery(request: Request, db: Db, scope: Writer) -> Response:
+async def show_recovery(request: Request, db: ReadDb, scope: Writer) -> Response:
     """Who is to follow a main admin who is gone."""
     return await _show_form(request, db, scope, "recoveries", Form([]))
 
 
 @router.post("/recoveries")
-async def ask_recovery(request: Request, db: Db, scope: Writer, form: PageForm) -> Response:
+async def ask_recovery(request: Request, db: WriteDb, scope: Writer, form: PageForm) -> Response:
     """Asks that a main admin who is gone be replaced (S4)."""
     body: Any = checked(RecoveryCreate, {"kind": "recovery", **form.given("main_admin_id", "reason")})
     return await _ask(request, db, scope, "recoveries", form, body)
 
 
 @confirmed(router, "/change-requests/{request_id}/withdrawal")
-async def withdraw(request: Request, db: Db, scope: Writer, request_id: RequestId) -> Confirmation:
+async def withdraw(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
     """Takes back what the org asked: the new name is typed, or the name of who was to be main admin."""
     one: ChangeRequestOut = await queries.get_change_request(db, scope.org_id, request_id)
     if one.org_id != scope.org_id:
@@ -100,14 +102,14 @@ async def withdraw(request: Request, db: Db, scope: Writer, request_id: RequestI
         title=words("撤回“{name}”的申请", name=name),
         says=words("撤回后一切保持不变；需要时可以重新申请。"),
         button=words("撤回"),
-        act=lambda _: withdraw_change_request(db, scope, request_id),
+        act=lambda db, _: withdraw_change_request(db, scope, request_id),
         said=words("申请已撤回"),
         name=name,
     )
 
 
 @confirmed(router, "/closure")
-def close(request: Request, db: Db, scope: Closer) -> Confirmation:
+async def close(request: Request, db: ReadableDb, scope: Closer) -> Confirmation:
     """Closes the org for good, its name having been typed."""
     words = words_of(request)
     return Confirmation(
@@ -116,7 +118,7 @@ def close(request: Request, db: Db, scope: Closer) -> Confirmation:
             "关闭后不能恢复：本组织离开上级，等待中的邀请和申请都会结束，历史记录仍可查看。下面还有下级组织时不能关闭。"
         ),
         button=words("关闭本组织"),
-        act=lambda _: close_org(db, scope, None),
+        act=lambda db, _: close_org(db, scope, None),
         said=words("“{name}”已关闭", name=scope.org.name),
         name=scope.org.name,
     )
@@ -129,7 +131,7 @@ _FORMS: dict[str, str] = {
 }
 
 
-async def _ask(request: Request, db: Db, scope: OrgScope, act: str, form: Form, body: Any) -> Response:
+async def _ask(request: Request, db: WriteDb, scope: OrgScope, act: str, form: Form, body: Any) -> Response:
     if act != "renames" and not form.get("main_admin_id"):
         body = checked(HandOverCreate, {"kind": "hand-over"})
     outcome = body
@@ -143,13 +145,13 @@ async def _ask(request: Request, db: Db, scope: OrgScope, act: str, form: Form, 
 
 
 async def _show_form(
-    request: Request, db: Db, scope: OrgScope, act: str, form: Form, outcome: Outcome = None
+    request: Request, db: Readable, scope: OrgScope, act: str, form: Form, outcome: Outcome = None
 ) -> Response:
     admins = [] if act == "renames" else await queries.list_admins(db, scope.org_id)
     shown = {**await _standing(db, scope), "act": act, "others": [admin for admin in admins if not admin.main]}
     return show_form(request, _FORMS[act], form, outcome, **shown)
 
 
-async def _standing(db: Db, scope: OrgScope) -> dict[str, Any]:
+async def _standing(db: Readable, scope: OrgScope) -> dict[str, Any]:
     above = await list_superiors(db, scope.org_id) if scope.org.superior_id else []
     return {**in_org(scope, "settings"), "superior": above[0] if above else None}

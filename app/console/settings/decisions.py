@@ -15,7 +15,7 @@ from app.console.frame.rendering import page
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.words import words_of
-from app.core.db import Db
+from app.core.db import Readable, ReadableDb, ReadDb
 from app.core.errors import NotFound
 from app.core.paging import Page, Paging, paged_by
 
@@ -27,7 +27,9 @@ RequestId = Annotated[UUID, Path()]
 
 
 @router.get("")
-async def show_received(request: Request, db: Db, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]) -> Response:
+async def show_received(
+    request: Request, db: ReadDb, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
+) -> Response:
     """What waits for this org's decision."""
     rows = await queries.list_received_change_requests(db, scope.org_id, paging)
     found = Page[Any].of(rows, paging, lambda row: (row.id,), object)
@@ -37,7 +39,7 @@ async def show_received(request: Request, db: Db, scope: Reader, paging: Annotat
 
 
 @confirmed(router, "/{request_id}/approval")
-async def approve(request: Request, db: Db, scope: Writer, request_id: RequestId) -> Confirmation:
+async def approve(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
     """Consents: the change is made now."""
     one, words = await _received(db, scope, request_id), words_of(request)
     if one.kind == "rename":
@@ -49,28 +51,28 @@ async def approve(request: Request, db: Db, scope: Writer, request_id: RequestId
         title=words("同意“{name}”的申请", name=one.org_name),
         says=says,
         button=words("同意"),
-        act=lambda _: approve_change_request(db, scope, request_id),
+        act=lambda db, _: approve_change_request(db, scope, request_id),
         said=words("已同意，变更已生效"),
         danger=False,
     )
 
 
 @confirmed(router, "/{request_id}/refusal")
-async def refuse(request: Request, db: Db, scope: Writer, request_id: RequestId) -> Confirmation:
+async def refuse(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
     """Refuses, the org's name having been typed, with a reason that its admins read."""
     one, words = await _received(db, scope, request_id), words_of(request)
     return Confirmation(
         title=words("拒绝“{name}”的申请", name=one.org_name),
         says=words("对方的管理员会看到理由，并可以重新申请。"),
         button=words("拒绝"),
-        act=lambda reason: refuse_change_request(db, scope, request_id, reason),
+        act=lambda db, reason: refuse_change_request(db, scope, request_id, reason),
         said=words("已拒绝，理由已告知对方"),
         name=one.org_name,
         reason=words("拒绝的理由"),
     )
 
 
-async def _received(db: Db, scope: OrgScope, request_id: UUID) -> ChangeRequestOut:
+async def _received(db: Readable, scope: OrgScope, request_id: UUID) -> ChangeRequestOut:
     one = await queries.get_change_request(db, scope.org_id, request_id)
     if one.org_id == scope.org_id:
         raise NotFound

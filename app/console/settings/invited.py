@@ -16,7 +16,7 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import at_home
 from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
-from app.core.db import Db
+from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.core.errors import NotFound, Problem
 from app.promotions.operations import accept_promotion, refuse_promotion
 from app.promotions.queries import get_offered_promotion
@@ -28,14 +28,14 @@ OfferId = Annotated[UUID, Path()]
 
 
 @router.get("/{kind}/{offer_id}")
-async def show_offer(request: Request, db: Db, scope: SignedIn, kind: Kind, offer_id: OfferId) -> Response:
+async def show_offer(request: Request, db: ReadDb, scope: SignedIn, kind: Kind, offer_id: OfferId) -> Response:
     """What is offered, by whom, until when."""
     return await _show(request, db, scope, kind, offer_id, None)
 
 
 @router.post("/{kind}/{offer_id}/acceptance")
 async def accept(
-    request: Request, db: Db, cipher: CipherDep, scope: SignedIn, kind: Kind, offer_id: OfferId
+    request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, kind: Kind, offer_id: OfferId
 ) -> Response:
     """Accepts it, and goes to the org."""
     accepting: Awaitable[Any]
@@ -51,7 +51,7 @@ async def accept(
 
 
 @confirmed(router, "/{kind}/{offer_id}/refusal")
-async def refuse(request: Request, db: Db, scope: SignedIn, kind: Kind, offer_id: OfferId) -> Confirmation:
+async def refuse(request: Request, db: ReadableDb, scope: SignedIn, kind: Kind, offer_id: OfferId) -> Confirmation:
     """Declines it, the name of the org that it is, or would be, having been typed."""
     one, words = await get_offer(db, scope, kind, offer_id), words_of(request)
     refusing, name = (refuse_promotion, one.name) if kind == "promotion" else (refuse_admin_invitation, one.org_name)
@@ -59,21 +59,21 @@ async def refuse(request: Request, db: Db, scope: SignedIn, kind: Kind, offer_id
         title=words("谢绝“{name}”", name=name),
         says=words("谢绝后不能再接受；需要时请对方重新发出。"),
         button=words("谢绝"),
-        act=lambda _: refusing(db, scope, offer_id),
+        act=lambda db, _: refusing(db, scope, offer_id),
         said=words("已谢绝"),
         name=name,
         leads_to=ConsoleRoute.home,
     )
 
 
-async def get_offer(db: Db, scope: UserScope, kind: Kind, offer_id: UUID) -> Any:
+async def get_offer(db: Readable, scope: UserScope, kind: Kind, offer_id: UUID) -> Any:
     """What was offered to me and waits. Raises NotFound where it is not mine or was answered."""
     get = get_offered_promotion if kind == "promotion" else get_received_admin_invitation
     return await get(db, scope.user_id, offer_id)
 
 
 async def _show(
-    request: Request, db: Db, scope: UserScope, kind: Kind, offer_id: UUID, problem: Problem | None
+    request: Request, db: Readable, scope: UserScope, kind: Kind, offer_id: UUID, problem: Problem | None
 ) -> Response:
     try:
         one = await get_offer(db, scope, kind, offer_id)

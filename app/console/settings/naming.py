@@ -8,7 +8,7 @@ from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.frame.rendering import part
 from app.console.frame.route import ConsoleRoute
-from app.core.db import Db
+from app.core.db import ReadDb
 from app.orgs import names
 from app.orgs.advice import advice_out, name_advice
 from app.orgs.names import Kind
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/console/orgs/{org_id}", route_class=ConsoleRoute, in
 @router.get("/name-check")
 async def check_name(
     request: Request,
-    db: Db,
+    db: ReadDb,
     scope: Annotated[OrgScope, Can(Permission.ORG_WRITE)],
     new_name: Annotated[str, Query(max_length=1000)] = "",
     of: Literal["", "new"] = "",

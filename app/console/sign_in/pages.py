@@ -12,15 +12,17 @@ from fastapi import APIRouter, Path, Request, Response
 from app.auth.device_flow.authorizations import redeem_device_code
 from app.auth.device_flow.events import sign_in_events
 from app.auth.device_flow.tickets import WaitingRow, find_waiting
+from app.auth.device_flow.watch import WATCH
 from app.auth.oauth.protocol import Client, OAuthError, get_public_client
 from app.auth.oauth.token_requests import token_request
 from app.auth.sessions import TokenOut, end_session
 from app.authz.access import Public, SignedIn
 from app.authz.cookies import CarriedSession, clear_session_cookie, set_session_cookie
+from app.authz.tokens import VERIFIER
 from app.console.frame.rendering import page
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.sign_in_code import CLIENT, PATH, offer_code, secret_of, wait_name
-from app.core.db import Db
+from app.core.db import ENGINE, Readable, ReadDb, WriteDb
 from app.core.errors import NotFound
 
 # Half an hour of waiting; then a person is asked whether anybody is still there.
@@ -40,7 +42,7 @@ async def renew_code(request: Request, renewals: int = 0) -> Response:
 
 
 @router.get("/sign-in/{user_code}")
-async def read_state(request: Request, db: Db, user_code: UserCode, renewals: int = 0) -> Response:
+async def read_state(request: Request, db: ReadDb, user_code: UserCode, renewals: int = 0) -> Response:
     """The card as the wait stands now."""
     row = await _waiting(request, db, user_code)
     if row.state == "pending":
@@ -57,15 +59,14 @@ async def read_state(request: Request, db: Db, user_code: UserCode, renewals: in
 
 
 @router.get("/sign-in/{user_code}/events")
-async def stream_state(request: Request, db: Db, user_code: UserCode) -> Response:
+async def stream_state(request: Request, db: ReadDb, user_code: UserCode) -> Response:
     """Events by the name of each state, as they come."""
     row = await _waiting(request, db, user_code)
-    state = request.app.state
-    return sign_in_events(state.engine, state.sign_in_watch, row.id)
+    return sign_in_events(ENGINE.of(request), WATCH.of(request), row.id)
 
 
 @router.post("/sign-in/{user_code}")
-async def begin_session(request: Request, db: Db, user_code: UserCode) -> Response:
+async def begin_session(request: Request, db: WriteDb, user_code: UserCode) -> Response:
     """The session of an approved scan; the page that stood behind the sign-in is loaded."""
     form = {"client_id": CLIENT, "device_code": secret_of(request, user_code)}
     client = await get_public_client(db, CLIENT)
@@ -81,7 +82,7 @@ async def begin_session(request: Request, db: Db, user_code: UserCode) -> Respon
 
 
 @signed_in_router.post("/sign-out")
-async def end_my_session(request: Request, db: Db, scope: SignedIn) -> Response:
+async def end_my_session(request: Request, db: WriteDb, scope: SignedIn) -> Response:
     """Ends the session itself, and takes the cookie along."""
     await end_session(db, scope.actor, scope.session_id, reason="signed-out", of_user=scope.user_id)
     response = Response(status_code=303, headers={"Location": ConsoleRoute.home})
@@ -91,7 +92,7 @@ async def end_my_session(request: Request, db: Db, scope: SignedIn) -> Response:
 
 async def carried(request: Request, client: Client, tokens: TokenOut) -> CarriedSession:
     """What a page's cookie keeps of a session just begun; its tokens are not needed and never leave."""
-    token = await request.app.state.tokens.verify(tokens.access_token)
+    token = await VERIFIER.of(request).verify(tokens.access_token)
     now = int(time.time())
     return CarriedSession(
         user_id=token.subject,
@@ -103,7 +104,7 @@ async def carried(request: Request, client: Client, tokens: TokenOut) -> Carried
     )
 
 
-async def _waiting(request: Request, db: Db, user_code: str) -> WaitingRow:
+async def _waiting(request: Request, db: Readable, user_code: str) -> WaitingRow:
     row = await find_waiting(db, secret_of(request, user_code))
     if row is None or row.user_code != user_code:
         raise NotFound

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.cipher import Cipher
+from app.core.db import Readable
 from app.core.paging import Page, Paging, fetch_page
 from app.core.phones import mask
 from app.core.rows import fetch_rows, one_or_404
@@ -105,13 +105,13 @@ class _SheetRecord(NamedTuple):
     member_id: UUID | None
 
 
-async def get_import(db: AsyncConnection, org_id: UUID, import_id: UUID, *, english: bool) -> ImportOut:
+async def get_import(db: Readable, org_id: UUID, import_id: UUID, *, english: bool) -> ImportOut:
     """One import of the org. Raises NotFound."""
     statement = _IMPORT.where(Import.org_id == org_id, Import.id == import_id)
     return _import_out(await one_or_404(db, statement, _ImportRecord), english)
 
 
-async def list_imports(db: AsyncConnection, org_id: UUID, paging: Paging, *, english: bool) -> Page[ImportOut]:
+async def list_imports(db: Readable, org_id: UUID, paging: Paging, *, english: bool) -> Page[ImportOut]:
     """A page of the org's imports, newest first."""
     statement = _IMPORT.where(Import.org_id == org_id)
     found = await fetch_page(db, statement, paging, Import.id.desc(), row=_ImportRecord)
@@ -119,7 +119,7 @@ async def list_imports(db: AsyncConnection, org_id: UUID, paging: Paging, *, eng
 
 
 async def list_rows(
-    db: AsyncConnection,
+    db: Readable,
     cipher: Cipher,
     org_id: UUID,
     import_id: UUID,
@@ -137,7 +137,7 @@ async def list_rows(
 
 
 async def stream_refused_rows(
-    db: AsyncConnection, cipher: Cipher, org_id: UUID, import_id: UUID, *, english: bool
+    db: Readable, cipher: Cipher, org_id: UUID, import_id: UUID, *, english: bool
 ) -> AsyncIterator[list[str | int]]:
     """The refused rows as they were typed, each with its number and the reasons: name, phone, unit, party, …"""
     statement = _ROW.where(

@@ -13,7 +13,7 @@ from starlette.datastructures import UploadFile
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
-from app.core.db import Db, TransactionalRoute
+from app.core.db import ENGINE, ReadDb, TransactionalRoute, WriteDb
 from app.core.errors import BadRequest, BodyTooLarge, Invalid, UnsupportedMediaType, english, problems
 from app.core.forms import read_form
 from app.core.paging import Page, Paging, paged_by
@@ -74,7 +74,7 @@ def _download(content: bytes, name: str) -> Response:
 
 
 @router.get("/template", response_class=Response, responses=_file_response(XLSX, "The template."))
-async def read_template(scope: Reader, db: Db) -> Response:
+async def read_template(scope: Reader, db: ReadDb) -> Response:
     """The xlsx template: the org's units as a drop-down, an example row, a guide in Chinese."""
     return _download(await draw_template(await list_unit_paths(db, scope.org_id)), "members-template.xlsx")
 
@@ -117,7 +117,9 @@ async def read_template(scope: Reader, db: Db) -> Response:
         }
     },
 )
-async def create_import(request: Request, scope: Writer, db: Db, cipher: CipherDep, response: Response) -> ImportOut:
+async def create_import(
+    request: Request, scope: Writer, db: WriteDb, cipher: CipherDep, response: Response
+) -> ImportOut:
     """Upload a sheet. It is stored encrypted and checked by a job; nothing is written before it is confirmed."""
     form = await _read_form(request)
     import_id = await operations.create_import(db, cipher, scope, **form)
@@ -127,14 +129,14 @@ async def create_import(request: Request, scope: Writer, db: Db, cipher: CipherD
 
 @router.get("")
 async def list_imports(
-    request: Request, scope: Reader, db: Db, paging: Annotated[Paging, paged_by(UUID)]
+    request: Request, scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[ImportOut]:
     """The org's imports, newest first."""
     return await queries.list_imports(db, scope.org_id, paging, english=english(request))
 
 
 @router.get("/{import_id}")
-async def read_import(request: Request, scope: Reader, import_id: UUID, db: Db) -> ImportOut:
+async def read_import(request: Request, scope: Reader, import_id: UUID, db: ReadDb) -> ImportOut:
     """How far an import is, and what it would do or has done."""
     return await queries.get_import(db, scope.org_id, import_id, english=english(request))
 
@@ -149,12 +151,12 @@ async def read_import(request: Request, scope: Reader, import_id: UUID, db: Db) 
         }
     },
 )
-async def stream_progress(request: Request, scope: Reader, import_id: UUID, db: Db) -> EventSourceResponse:
+async def stream_progress(request: Request, scope: Reader, import_id: UUID, db: ReadDb) -> EventSourceResponse:
     """The import as it goes on, as server-sent events, until it is checked, done or over."""
     first = await queries.get_import(db, scope.org_id, import_id, english=english(request))
 
     async def events() -> AsyncIterator[dict[str, str]]:
-        async for seen in follow_import(request.app.state.engine, scope, first, english=english(request)):
+        async for seen in follow_import(ENGINE.of(request), scope, first, english=english(request)):
             yield {"event": "progress", "data": orjson.dumps(seen.model_dump(mode="json")).decode()}
 
     return EventSourceResponse(events(), ping=15)
@@ -162,7 +164,7 @@ async def stream_progress(request: Request, scope: Reader, import_id: UUID, db: 
 
 @router.put("/{import_id}/confirmation", status_code=202, responses=problems(ImportNotReady, RemovalsNeedConsent))
 async def confirm_import(
-    request: Request, scope: Writer, import_id: UUID, body: ConfirmationUpdate, db: Db
+    request: Request, scope: Writer, import_id: UUID, body: ConfirmationUpdate, db: WriteDb
 ) -> ImportOut:
     """Go on: a job merges the rows into the directory, all of them or none. Confirming again changes nothing."""
     await operations.confirm_import(db, scope, import_id, body.leaving)
@@ -174,7 +176,7 @@ async def list_rows(
     request: Request,
     scope: Reader,
     import_id: UUID,
-    db: Db,
+    db: ReadDb,
     cipher: CipherDep,
     paging: Annotated[Paging, paged_by(int)],
     outcome: Annotated[RowOutcome | None, Query(description="Only rows with this outcome.")] = None,
@@ -189,7 +191,7 @@ async def list_rows(
     response_class=Response,
     responses=_file_response(XLSX, "The refused rows as they were typed, with the reasons."),
 )
-async def read_failed_rows(request: Request, scope: Writer, import_id: UUID, db: Db, cipher: CipherDep) -> Response:
+async def read_failed_rows(request: Request, scope: Writer, import_id: UUID, db: ReadDb, cipher: CipherDep) -> Response:
     """Only the refused rows, as they were typed, with the reasons: to be mended and uploaded again."""
     await queries.get_import(db, scope.org_id, import_id, english=True)
     in_english = english(request)
@@ -199,7 +201,7 @@ async def read_failed_rows(request: Request, scope: Writer, import_id: UUID, db:
 
 
 @router.delete("/{import_id}", status_code=204, responses=problems(ImportSettled))
-async def cancel_import(scope: Writer, import_id: UUID, db: Db) -> None:
+async def cancel_import(scope: Writer, import_id: UUID, db: WriteDb) -> None:
     """Cancel an import that is not over; one that is being merged is undone whole."""
     await operations.cancel_import(db, scope, import_id)
 

@@ -11,6 +11,7 @@ from sqlalchemy import Select, and_, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.cipher import Cipher
+from app.core.db import Readable
 from app.core.errors import NotFound
 from app.core.paging import Page, Paging
 from app.members.links.errors import LinkRequestDecided
@@ -49,9 +50,7 @@ def _candidates(org_id: UUID) -> Select[*tuple[Any, ...]]:
     )
 
 
-async def list_received(
-    db: AsyncConnection, cipher: Cipher, org_id: UUID, paging: Paging
-) -> Page[ReceivedLinkRequestOut]:
+async def list_received(db: Readable, cipher: Cipher, org_id: UUID, paging: Paging) -> Page[ReceivedLinkRequestOut]:
     """A page of what waits for the org's admins, newest first."""
     statement = _candidates(org_id).order_by(LinkRequest.id.desc()).limit(paging.limit + 1)
     if paging.after is not None:
@@ -63,7 +62,7 @@ async def list_received(
     )
 
 
-async def get_received(db: AsyncConnection, cipher: Cipher, org_id: UUID, request_id: UUID) -> ReceivedLinkRequestOut:
+async def get_received(db: Readable, cipher: Cipher, org_id: UUID, request_id: UUID) -> ReceivedLinkRequestOut:
     """One that waits for the org's admins. Raises NotFound."""
     rows = (await db.execute(_candidates(org_id).where(LinkRequest.id == request_id))).all()
     if not rows:
@@ -71,7 +70,7 @@ async def get_received(db: AsyncConnection, cipher: Cipher, org_id: UUID, reques
     return (await _received(db, cipher, org_id, rows))[0]
 
 
-async def get_waiting(db: AsyncConnection, org_id: UUID, request_id: UUID) -> Any:
+async def get_waiting(db: Readable, org_id: UUID, request_id: UUID) -> Any:
     """A request that waits for the org's admins: whose it is, and their verified name.
 
     One they see fits a row, or they decided it. Raises NotFound, LinkRequestDecided.
@@ -91,9 +90,7 @@ async def get_waiting(db: AsyncConnection, org_id: UUID, request_id: UUID) -> An
     return row
 
 
-async def _received(
-    db: AsyncConnection, cipher: Cipher, org_id: UUID, rows: Sequence[Any]
-) -> list[ReceivedLinkRequestOut]:
+async def _received(db: Readable, cipher: Cipher, org_id: UUID, rows: Sequence[Any]) -> list[ReceivedLinkRequestOut]:
     wanted = {member_id for row in rows for member_id in row.member_ids}
     people = await list_members_by_id(db, cipher, org_id, wanted)
     return [
@@ -125,7 +122,7 @@ def _mine(user_id: UUID) -> Select[*tuple[Any, ...]]:
     )
 
 
-async def list_mine(db: AsyncConnection, user_id: UUID, paging: Paging) -> Page[LinkRequestOut]:
+async def list_mine(db: Readable, user_id: UUID, paging: Paging) -> Page[LinkRequestOut]:
     """A page of a user's own requests, newest first."""
     statement = _mine(user_id).order_by(LinkRequest.id.desc()).limit(paging.limit + 1)
     if paging.after is not None:

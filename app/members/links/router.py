@@ -9,7 +9,7 @@ from app.authz.access import Can, OrgScope, SignedIn
 from app.authz.errors import OrgClosed, RealNameRequired
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
-from app.core.db import Db, TransactionalRoute
+from app.core.db import ReadDb, TransactionalRoute, WriteDb
 from app.core.errors import problems
 from app.core.etags import etag
 from app.core.paging import Page, Paging, paged_by
@@ -45,7 +45,7 @@ Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
     status_code=201,
     responses=problems(RealNameRequired, UnknownOrg, AlreadyInDirectory, LinkRequestOpen, TooManyLinkRequests),
 )
-async def create_link_request(user: SignedIn, body: LinkRequestCreate, db: Db) -> LinkRequestOut:
+async def create_link_request(user: SignedIn, body: LinkRequestCreate, db: WriteDb) -> LinkRequestOut:
     """Say “that is me” of one's row in an org's directory that has another phone. An admin decides. The answer is the
     same whatever the directory holds."""
     request_id = await operations.create_link_request(db, user, body)
@@ -54,28 +54,28 @@ async def create_link_request(user: SignedIn, body: LinkRequestCreate, db: Db) -
 
 @router.get("/me/link-requests")
 async def list_my_link_requests(
-    user: SignedIn, db: Db, paging: Annotated[Paging, paged_by(UUID)]
+    user: SignedIn, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[LinkRequestOut]:
     """The caller's own requests, newest first, and what became of them."""
     return await queries.list_mine(db, user.user_id, paging)
 
 
 @router.delete("/me/link-requests/{request_id}", status_code=204, responses=problems(LinkRequestDecided))
-async def withdraw_link_request(user: SignedIn, request_id: UUID, db: Db) -> None:
+async def withdraw_link_request(user: SignedIn, request_id: UUID, db: WriteDb) -> None:
     """Withdraw a request while it waits."""
     await operations.withdraw_link_request(db, user, request_id)
 
 
 @router.get("/orgs/{org_id}/link-requests")
 async def list_link_requests(
-    scope: Reader, db: Db, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
+    scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[ReceivedLinkRequestOut]:
     """The requests that wait and fit somebody in the directory, newest first, with whom they fit."""
     return await queries.list_received(db, cipher, scope.org_id, paging)
 
 
 @router.get("/orgs/{org_id}/link-requests/{request_id}")
-async def read_link_request(scope: Reader, request_id: UUID, db: Db, cipher: CipherDep) -> ReceivedLinkRequestOut:
+async def read_link_request(scope: Reader, request_id: UUID, db: ReadDb, cipher: CipherDep) -> ReceivedLinkRequestOut:
     """A request that waits, with the rows that it fits."""
     return await queries.get_received(db, cipher, scope.org_id, request_id)
 
@@ -85,7 +85,12 @@ async def read_link_request(scope: Reader, request_id: UUID, db: Db, cipher: Cip
     responses=problems(LinkRequestDecided, NoCandidate, SeveralCandidates, AlreadyInDirectory, OrgClosed),
 )
 async def accept_link_request(
-    scope: Writer, request_id: UUID, db: Db, cipher: CipherDep, response: Response, body: LinkAcceptance | None = None
+    scope: Writer,
+    request_id: UUID,
+    db: WriteDb,
+    cipher: CipherDep,
+    response: Response,
+    body: LinkAcceptance | None = None,
 ) -> MemberOut:
     """Consent: the row turns active through the asker's account, with their other phone, until that is undone."""
     chosen = body.member_id if body is not None else None
@@ -98,13 +103,13 @@ async def accept_link_request(
 @router.put(
     "/orgs/{org_id}/link-requests/{request_id}/refusal", status_code=204, responses=problems(LinkRequestDecided)
 )
-async def refuse_link_request(scope: Writer, request_id: UUID, body: LinkRefusal, db: Db) -> None:
+async def refuse_link_request(scope: Writer, request_id: UUID, body: LinkRefusal, db: WriteDb) -> None:
     """Refuse, with a reason that the asker reads."""
     await operations.refuse_link_request(db, scope, request_id, body.reason)
 
 
 @router.delete("/orgs/{org_id}/members/{member_id}/activation", status_code=204, responses=problems(MemberIsAdmin))
-async def undo_link(scope: Writer, member_id: UUID, db: Db) -> None:
+async def undo_link(scope: Writer, member_id: UUID, db: WriteDb) -> None:
     """Unlink a row from the account that it is active through. That account is not linked to it again without an
     admin's consent; the account and its points stay as they are (S20)."""
     await operations.undo_link(db, scope, member_id)

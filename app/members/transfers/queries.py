@@ -4,9 +4,9 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, and_, case, func, literal, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
+from app.core.db import Readable
 from app.core.errors import NotFound
 from app.core.paging import Page, Paging
 from app.members.transfers.schemas import PersonTransferOut
@@ -50,7 +50,7 @@ def _seen_by(org_id: UUID) -> Select[*tuple[Any, ...]]:
 
 
 async def list_person_transfers(
-    db: AsyncConnection, org_id: UUID, paging: Paging, direction: str | None
+    db: Readable, org_id: UUID, paging: Paging, direction: str | None
 ) -> Page[PersonTransferOut]:
     """A page of the transfers out of and into the org, newest first."""
     statement = _seen_by(org_id).order_by(PersonTransfer.id.desc()).limit(paging.limit + 1)
@@ -62,7 +62,7 @@ async def list_person_transfers(
     return Page[PersonTransferOut].of(rows, paging, lambda row: (row.id,), PersonTransferOut)
 
 
-async def get_person_transfer(db: AsyncConnection, org_id: UUID, transfer_id: UUID) -> PersonTransferOut:
+async def get_person_transfer(db: Readable, org_id: UUID, transfer_id: UUID) -> PersonTransferOut:
     """One that the org is a side of. Raises NotFound."""
     row = (await db.execute(_seen_by(org_id).where(PersonTransfer.id == transfer_id))).one_or_none()
     if row is None:

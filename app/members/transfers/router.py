@@ -9,7 +9,7 @@ from app.authz.access import Can, OrgScope
 from app.authz.errors import OrgClosed
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
-from app.core.db import Db, TransactionalRoute
+from app.core.db import ReadDb, TransactionalRoute, WriteDb
 from app.core.errors import problems
 from app.core.etags import etag
 from app.core.paging import Page, Paging, paged_by
@@ -42,7 +42,7 @@ Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
     responses=problems(UnknownOrg, SameOrg, MemberIsAdmin, PartyMembersOnly, PersonTransferOpen),
 )
 async def create_person_transfer(
-    scope: Writer, member_id: UUID, body: PersonTransferCreate, db: Db, response: Response
+    scope: Writer, member_id: UUID, body: PersonTransferCreate, db: WriteDb, response: Response
 ) -> PersonTransferOut:
     """Ask another org to take this person. They stay until an admin there accepts; the other side sees their name."""
     transfer_id = await operations.create_person_transfer(db, scope, member_id, body)
@@ -53,7 +53,7 @@ async def create_person_transfer(
 @router.get("/person-transfers")
 async def list_person_transfers(
     scope: Reader,
-    db: Db,
+    db: ReadDb,
     paging: Annotated[Paging, paged_by(UUID)],
     direction: Annotated[Literal["out", "in"] | None, Query(description="Only those that leave, or that come.")] = None,
 ) -> Page[PersonTransferOut]:
@@ -62,13 +62,13 @@ async def list_person_transfers(
 
 
 @router.get("/person-transfers/{transfer_id}")
-async def read_person_transfer(scope: Reader, transfer_id: UUID, db: Db) -> PersonTransferOut:
+async def read_person_transfer(scope: Reader, transfer_id: UUID, db: ReadDb) -> PersonTransferOut:
     """One transfer of a person, for the two orgs alone."""
     return await queries.get_person_transfer(db, scope.org_id, transfer_id)
 
 
 @router.delete("/person-transfers/{transfer_id}", status_code=204, responses=problems(PersonTransferDecided))
-async def withdraw_person_transfer(scope: Writer, transfer_id: UUID, db: Db) -> None:
+async def withdraw_person_transfer(scope: Writer, transfer_id: UUID, db: WriteDb) -> None:
     """Withdraw what this org asked, while it waits."""
     await operations.withdraw_person_transfer(db, scope, transfer_id)
 
@@ -80,7 +80,7 @@ async def withdraw_person_transfer(scope: Writer, transfer_id: UUID, db: Db) -> 
 async def accept_person_transfer(
     scope: Writer,
     transfer_id: UUID,
-    db: Db,
+    db: WriteDb,
     cipher: CipherDep,
     response: Response,
     body: PersonTransferAcceptance | None = None,
@@ -95,12 +95,12 @@ async def accept_person_transfer(
 
 
 @router.put("/person-transfers/{transfer_id}/refusal", status_code=204, responses=problems(PersonTransferDecided))
-async def refuse_person_transfer(scope: Writer, transfer_id: UUID, body: PersonTransferRefusal, db: Db) -> None:
+async def refuse_person_transfer(scope: Writer, transfer_id: UUID, body: PersonTransferRefusal, db: WriteDb) -> None:
     """Refuse, with a reason that the other org's admins read."""
     await operations.refuse_person_transfer(db, scope, transfer_id, body.reason)
 
 
 @router.post("/moves", status_code=201, responses=problems(UnknownUnit))
-async def create_move(scope: Writer, body: MoveCreate, db: Db) -> MoveOut:
+async def create_move(scope: Writer, body: MoveCreate, db: WriteDb) -> MoveOut:
     """Move everybody who stands in a unit to another, or to the org itself, at once; their other places stay."""
     return MoveOut(people=await move_people(db, scope, body))

@@ -3,20 +3,19 @@
 FastAPI works out for every request anew what depends on what, and enters exit stacks and look-ups for kinds of
 dependencies that a route may not have; that is most of what a small read costs. Here the same tree, as FastAPI read it
 off the signatures, becomes a list of steps when the app is made. Each request runs down the list: what fails is
-collected as FastAPI collects it, what depends on what failed is left out, and nothing else is different, but that a
-plain `def` dependency is called where it stands instead of on a thread: none of ours waits for anything.
+collected as FastAPI collects it, what depends on what failed is left out, and nothing else is different.
 
-Routes that have more to them (a body, a dependency that yields) are left to FastAPI.
+Routes that have more to them (a body, a dependency that yields, a plain `def` that FastAPI runs in a thread) cannot be
+planned.
 """
 
 import inspect
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
 from fastapi import Request, Response
 from fastapi._compat import ModelField
-from fastapi.concurrency import run_in_threadpool
 from fastapi.datastructures import DefaultPlaceholder
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import request_params_to_args
@@ -24,7 +23,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import serialize_response
 from fastapi.utils import is_body_allowed_for_status_code
 
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+from app.core.db import Handler
 
 _FAILED = object()
 
@@ -32,12 +31,11 @@ _FAILED = object()
 class _Step:
     """One call, and where its arguments come from: the values of steps before it, the request, the answer's headers."""
 
-    __slots__ = ("awaited", "call", "headers", "needs", "parameters", "paths", "request", "steps")
+    __slots__ = ("call", "headers", "needs", "parameters", "paths", "request", "steps")
 
     def __init__(self, dependant: Dependant, needs: Sequence[tuple[str | None, int]]) -> None:
         assert dependant.call is not None
         self.call = dependant.call
-        self.awaited = _is_awaited(dependant.call)
         self.needs = tuple(position for _, position in needs)
         self.steps = tuple((name, position) for name, position in needs if name is not None)
         self.request = dependant.request_param_name or dependant.http_connection_param_name
@@ -72,7 +70,7 @@ def _carries_query(request: Request) -> bool:
 
 
 def plan_of(dependant: Dependant) -> list[_Step] | None:
-    """The steps of a route, its endpoint last; None where it has something that is FastAPI's to solve."""
+    """The steps of a route, its endpoint last; None where it has something that cannot be planned."""
     steps: list[_Step] = []
     places: dict[Any, int] = {}
 
@@ -102,8 +100,7 @@ def _is_plain(dependant: Dependant) -> bool:
         or dependant.security_scopes_param_name
         or dependant.own_oauth_scopes
         or dependant.concurrency
-        or inspect.isgeneratorfunction(call)
-        or inspect.isasyncgenfunction(call)
+        or not _is_awaited(call)
     )
 
 
@@ -173,19 +170,11 @@ def handler_of(route: Any, steps: Sequence[_Step]) -> Handler:
 
         for step in before:
             given = arguments(step)
-            if given is None:
-                values.append(_FAILED)
-            elif step.awaited:
-                values.append(await step.call(**given))
-            else:
-                values.append(step.call(**given))
+            values.append(_FAILED if given is None else await step.call(**given))
         given = arguments(endpoint)
         if errors or given is None:
             raise RequestValidationError(errors)
-        if endpoint.awaited:
-            answer = await endpoint.call(**given)
-        else:
-            answer = await run_in_threadpool(endpoint.call, **given)
+        answer = await endpoint.call(**given)
         if isinstance(answer, Response):
             return answer
         status = (said.status_code if said is not None else None) or status_code or 200

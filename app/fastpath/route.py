@@ -1,0 +1,41 @@
+"""The route class by which a read asks for the fast path."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from fastapi import APIRouter
+from fastapi.routing import _effective_route_context_var
+
+from app.core.db import Handler, TransactionalRoute
+from app.fastpath.planning import handler_of, plan_of
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+
+class FastRoute(TransactionalRoute):
+    """A reading route that can be answered by planned steps (`planned`).
+
+    Without the layer `Dispatch` it is an ordinary route: FastAPI answers it with `get_route_handler`.
+    """
+
+    planned: Handler
+
+    def get_route_handler(self) -> Handler:
+        """Raises TypeError where the route writes or has something that cannot be planned."""
+        included = _effective_route_context_var.get()  # the route with what its router adds: prefix, dependencies
+        route: Any = self if included is None or included.original_route is not self else included
+        steps = None if route.body_field or not self.reads else plan_of(route.dependant)
+        if steps is None:
+            raise TypeError(f"{self.path} cannot take the fast path: it writes, has a body, yields, or is not async")
+        self.planned = self.around(handler_of(route, steps))
+        return super().get_route_handler()
+
+
+def fast_get(router: APIRouter, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
+    """`@router.get(path, …)` as a FastRoute."""
+
+    def add(endpoint: Endpoint) -> Endpoint:
+        router.add_api_route(path, endpoint, methods=["GET"], route_class_override=FastRoute, **options)
+        return endpoint
+
+    return add

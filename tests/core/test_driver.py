@@ -1,0 +1,68 @@
+"""The driver's pool: whose connection is never another's, how many there are, and how long one waits for them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from app.core import driver
+from app.core.driver import ReadPool
+from app.core.settings import Settings
+
+
+@pytest.fixture
+async def pool(settings: Settings) -> AsyncIterator[ReadPool]:
+    async with ReadPool(settings, 2) as pool:
+        yield pool
+
+
+async def _process(pool: ReadPool) -> int:
+    pid: int = (await pool.fetch("SELECT pg_backend_pid()"))[0][0]
+    return pid
+
+
+async def test_a_cancelled_read_gives_its_connection_to_nobody(pool: ReadPool) -> None:
+    before = await _process(pool)
+    slow = asyncio.create_task(pool.fetch("SELECT 'slow' FROM pg_sleep(20)"))
+    await asyncio.sleep(0.2)
+    slow.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await slow
+    answers = await asyncio.gather(*(pool.fetch("SELECT $1::int, pg_backend_pid()", n) for n in range(50)))
+    assert [rows[0][0] for rows in answers] == list(range(50))
+    assert before not in {rows[0][1] for rows in answers}
+
+
+async def test_a_refused_statement_leaves_its_connection_in_the_pool(pool: ReadPool) -> None:
+    before = await _process(pool)
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await pool.fetch("SELECT 1 / 0")
+    assert await _process(pool) == before
+
+
+async def test_a_connection_that_the_server_ended_is_replaced(pool: ReadPool, settings: Settings) -> None:
+    before = await _process(pool)
+    other = await driver.connect(settings)
+    await other.execute("SELECT pg_terminate_backend($1)", before)
+    await other.close()
+    await asyncio.sleep(0.2)
+    assert await _process(pool) != before
+
+
+async def test_a_read_that_finds_no_free_connection_gives_up(pool: ReadPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(driver, "WAIT_SECONDS", 0.2)
+    async with asyncio.TaskGroup() as held:
+        for _ in range(2):
+            held.create_task(pool.fetch("SELECT pg_sleep(1)"))
+        await asyncio.sleep(0.1)
+        with pytest.raises(TimeoutError):
+            await pool.fetch("SELECT 1")
+
+
+async def test_a_returned_connection_costs_no_round_trip(pool: ReadPool, settings: Settings) -> None:
+    pid = await _process(pool)
+    other = await driver.connect(settings)
+    last = await other.fetchval("SELECT query FROM pg_stat_activity WHERE pid = $1", pid)
+    await other.close()
+    assert last == "SELECT pg_backend_pid()"
