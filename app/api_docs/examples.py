@@ -259,7 +259,7 @@ def _write(operation: dict[str, Any], example: Example, found: Mapping[str, str]
             media_type["example"] = _filled(example.body, found)
 
 
-def _filled(value: Any, found: Mapping[str, str]) -> Any:
+def _filled(value: object, found: Mapping[str, str]) -> object:
     if isinstance(value, Thing):
         return found.get(value.name, PLACEHOLDERS.get(value.name, PLACEHOLDER_ID))
     if isinstance(value, Mapping):

@@ -19,12 +19,12 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Path, Request, params
 from fastapi.dependencies.models import Dependant
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.audit_log.entries import Actor
-from app.authz.caller import CLIENT, OPERATOR, ORG, SESSION
+from app.authz.caller import CLIENT, OPERATOR, ORG, SESSION, OperatorRow, OrgRow, SessionRow
 from app.authz.cookies import accepts_session_cookie, token_of_cookie
 from app.authz.errors import OrgClosed, RealNameRequired, ScopeMissing, StepUpNeeded
 from app.authz.permissions import ADMINS, AFTER_CLOSING, OWN_ROLES, ROLES, Permission, Role
@@ -140,15 +140,15 @@ def actor_of(request: Request, *, user_id: UUID | None = None, client_id: str | 
     return Actor(user_id, client_id, address_of(request), request_state(request).request_id)
 
 
-def _user_scope(request: Request, token: AccessToken, row: Any) -> UserScope:
+def _user_scope(request: Request, token: AccessToken, row: SessionRow | OperatorRow | OrgRow) -> UserScope:
     return UserScope(
-        user_id=row["user_id"],
+        user_id=row.user_id,
         session_id=token.session_id,  # type: ignore[arg-type]  # a user's token always has one
         client_id=token.client_id,
-        methods=tuple(row["methods"]),
-        verified_name=row["verified_name"],
-        party_member=row["party_member"],
-        actor=actor_of(request, user_id=row["user_id"]),
+        methods=tuple(row.methods),
+        verified_name=row.verified_name,
+        party_member=row.party_member,
+        actor=actor_of(request, user_id=row.user_id),
     )
 
 
@@ -167,10 +167,10 @@ async def _signed_in(request: Request, token: VerifiedToken) -> UserScope:
 SignedIn = Annotated[UserScope, Depends(_signed_in)]
 
 
-def _roles_by_key(row: Any) -> frozenset[Role]:
+def _roles_by_key(row: OrgRow) -> frozenset[Role]:
     """The roles that count only while a security key is proved."""
-    own = ADMINS if demands_key(row["region_code"]) else frozenset()
-    return own if row["keyless_above"] in (None, True) else own | {Role.SUPERIOR_ADMIN}
+    own = ADMINS if demands_key(row.region_code) else frozenset()
+    return own if row.keyless_above in (None, True) else own | {Role.SUPERIOR_ADMIN}
 
 
 async def resolve_org(request: Request, token: AccessToken, org_id: UUID, permission: Permission) -> OrgScope:
@@ -180,32 +180,32 @@ async def resolve_org(request: Request, token: AccessToken, org_id: UUID, permis
     row = await ORG.fetch_row(POOL.of(request), session_id=token.session_id, org_id=org_id)
     if row is None:
         raise Unauthorized
-    request_state(request).user_id = row["user_id"]
-    roles = frozenset(role for role in OWN_ROLES if row[role])
-    if row["keyless_above"] is not None:
+    request_state(request).user_id = row.user_id
+    roles = frozenset(role for role in OWN_ROLES if getattr(row, role))
+    if row.keyless_above is not None:
         roles |= {Role.SUPERIOR_ADMIN}
     sees, may = ROLES[permission]
     if not roles & sees:
         raise NotFound
     if not roles & may:
         raise Forbidden
-    if not row["keyed"]:
+    if not row.keyed:
         roles -= _roles_by_key(row)
         if not (roles & sees and roles & may):
             raise StepUpNeeded(KEY_LASTS)
-    if row["status"] == "closed" and permission not in AFTER_CLOSING:
+    if row.status == "closed" and permission not in AFTER_CLOSING:
         raise OrgClosed
     card = OrgCard(
-        id=row["id"],
-        name=row["name"],
-        region_code=row["region_code"],
-        kind=row["kind"],
-        status=row["status"],
-        version=row["version"],
-        created_at=row["created_at"],
-        closed_at=row["closed_at"],
-        main_admin_id=row["main_admin_id"],
-        superior_id=row["superior_id"],
+        id=row.id,
+        name=row.name,
+        region_code=row.region_code,
+        kind=row.kind,
+        status=row.status,
+        version=row.version,
+        created_at=row.created_at,
+        closed_at=row.closed_at,
+        main_admin_id=row.main_admin_id,
+        superior_id=row.superior_id,
     )
     return OrgScope(user=_user_scope(request, token, row), org=card, roles=roles)
 
@@ -216,10 +216,10 @@ async def _as_operator(request: Request, token: VerifiedToken) -> OperatorScope:
     row = await OPERATOR.fetch_row(POOL.of(request), session_id=token.session_id)
     if row is None:
         raise Unauthorized
-    request_state(request).user_id = row["user_id"]
-    if not row["operator"]:
+    request_state(request).user_id = row.user_id
+    if not row.operator:
         raise NotFound
-    if not row["keyed"]:
+    if not row.keyed:
         raise StepUpNeeded(KEY_LASTS)
     scope = _user_scope(request, token, row)
     await replay_or_claim(request, f"user:{scope.user_id}")
@@ -240,7 +240,7 @@ class Admission:
 _ADMISSIONS: dict[Callable[..., Any], Admission] = {}
 
 
-def Can(permission: Permission) -> Any:  # noqa: N802 — reads as a sentence in a signature
+def Can(permission: Permission) -> params.Depends:  # noqa: N802 — reads as a sentence in a signature
     """The caller may do this in the org of the path's `org_id`. Gives an OrgScope."""
 
     async def can(
@@ -253,10 +253,10 @@ def Can(permission: Permission) -> Any:  # noqa: N802 — reads as a sentence in
         return scope
 
     _ADMISSIONS[can] = Admission("org", permission)
-    return Depends(can)
+    return params.Depends(can)
 
 
-def Service(scope: str) -> Any:  # noqa: N802
+def Service(scope: str) -> params.Depends:  # noqa: N802
     """The caller is a service client (client credentials) that holds this scope. Gives a ServiceScope."""
 
     async def service(request: Request, token: VerifiedToken) -> ServiceScope:
@@ -266,13 +266,13 @@ def Service(scope: str) -> Any:  # noqa: N802
         if client is None:
             raise Unauthorized
         # The token can hold fewer scopes than the client, never more than it holds now.
-        scopes = token.scopes & frozenset(client["scopes"])
+        scopes = token.scopes & frozenset(client.scopes)
         if scope not in scopes:
             raise ScopeMissing
         return ServiceScope(token.client_id, scopes, actor_of(request, client_id=token.client_id))
 
     _ADMISSIONS[service] = Admission("service", scope)
-    return Depends(service)
+    return params.Depends(service)
 
 
 async def _public() -> None:

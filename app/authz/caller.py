@@ -3,7 +3,9 @@
 What rights follow from it is decided in `app.authz.access`.
 """
 
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from sqlalchemy import Select, and_, bindparam, case, exists, func, null, select, text
 from sqlalchemy.orm import aliased
@@ -49,17 +51,74 @@ CARD = (
     .scalar_subquery()
     .label("superior_id"),
 )
-SESSION = DriverStatement(select(*_user_columns).select_from(Session).join(User, _live_session), "session_id")
+
+
+class ClientRow(NamedTuple):
+    scopes: list[str]
+
+
+class SessionRow(NamedTuple):
+    """The user of a live session."""
+
+    user_id: UUID
+    verified_name: str | None
+    party_member: bool
+    methods: list[str]
+    keyed: bool | None
+    """Whether a security key was used in the session lately."""
+
+
+class OperatorRow(NamedTuple):
+    """The same, and whether the user is a platform operator."""
+
+    user_id: UUID
+    verified_name: str | None
+    party_member: bool
+    methods: list[str]
+    keyed: bool | None
+    operator: bool
+
+
+class OrgRow(NamedTuple):
+    """The same, the org (NULL if there is none of this id), and what the user is to it."""
+
+    user_id: UUID
+    verified_name: str | None
+    party_member: bool
+    methods: list[str]
+    keyed: bool | None
+    id: UUID
+    name: str
+    region_code: str
+    kind: str
+    status: str
+    version: int
+    created_at: datetime
+    closed_at: datetime | None
+    main_admin_id: UUID
+    superior_id: UUID | None
+    main_admin: bool | None
+    admin: bool
+    member: bool
+    keyless_above: bool | None
+    """Whether an org above, of which the user is an admin, needs no security key; None if they are admin of none."""
+
+
+SESSION = DriverStatement(
+    select(*_user_columns).select_from(Session).join(User, _live_session), "session_id", row=SessionRow
+)
 OPERATOR = DriverStatement(
     select(*_user_columns, exists().where(Operator.user_id == User.id, Operator.removed_at.is_(None)).label("operator"))
     .select_from(Session)
     .join(User, _live_session),
     "session_id",
+    row=OperatorRow,
 )
 
 CLIENT = DriverStatement(
     select(OAuthClient.scopes).where(OAuthClient.id == bindparam("client_id"), OAuthClient.revoked_at.is_(None)),
     "client_id",
+    row=ClientRow,
 )
 
 
@@ -100,4 +159,4 @@ def _org_statement() -> Select[*tuple[Any, ...]]:
     )
 
 
-ORG = DriverStatement(_org_statement(), "session_id", "org_id")
+ORG = DriverStatement(_org_statement(), "session_id", "org_id", row=OrgRow)

@@ -6,7 +6,7 @@ in autocommit, beside the engine's (`app.core.db`), with which they share `XUEZU
 """
 
 import re
-from typing import Any, Protocol, Self
+from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import asyncpg
 from sqlalchemy import BindParameter, Dialect, Select, literal_column
@@ -15,7 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import visitors
 
 from app.core.cipher import key_check
+from app.core.row_types import row_maker
 from app.core.settings import Settings
+
+R = TypeVar("R", bound=NamedTuple)
 
 CONNECT_SECONDS = 10
 WAIT_SECONDS = 10
@@ -95,7 +98,7 @@ class Fetches(Protocol):
     async def fetch(self, sql: str, *arguments: Any) -> list[Any]: ...
 
 
-class DriverStatement:
+class DriverStatement(Generic[R]):
     """A statement for hot reads, compiled once and run on a connection of the driver.
 
     Its constants are written into its text: PostgreSQL can then keep one plan for it, which it cannot for
@@ -105,8 +108,8 @@ class DriverStatement:
     COMMITTED.
     """
 
-    def __init__(self, statement: Select[*tuple[Any, ...]], *parameters: str) -> None:
-        """`parameters` name the statement's typed `bindparam`s, all of them."""
+    def __init__(self, statement: Select[*tuple[Any, ...]], *parameters: str, row: type[R]) -> None:
+        """`parameters` name the statement's typed `bindparam`s, all of them; `row` has its columns in their order."""
         dialect: Dialect = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]
         found = set()
 
@@ -120,18 +123,20 @@ class DriverStatement:
         written: Any = visitors.replacement_traverse(statement, {}, placed)
         self.sql = str(written.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
         self._parameters = parameters
+        self._make = row_maker(row, statement.selected_columns.keys())
         assert found == set(parameters), set(parameters) - found
 
-    async def fetch_row(self, source: Fetches | AsyncConnection, **given: Any) -> Any:
-        """The first row, or None; columns by name: `row["id"]`."""
+    async def fetch_row(self, source: Fetches | AsyncConnection, **given: Any) -> R | None:
+        """The first row, or None."""
         rows = await self.fetch(source, **given)
         return rows[0] if rows else None
 
-    async def fetch(self, source: Fetches | AsyncConnection, **given: Any) -> list[Any]:
+    async def fetch(self, source: Fetches | AsyncConnection, **given: Any) -> list[R]:
         """All rows: from the driver's pool, or on the connection beneath an open transaction."""
         arguments = [given[name] for name in self._parameters]
         if isinstance(source, AsyncConnection):
             connection: Any = (await source.get_raw_connection()).driver_connection
-            rows: list[Any] = await connection.fetch(self.sql, *arguments)
-            return rows
-        return await source.fetch(self.sql, *arguments)
+            records = await connection.fetch(self.sql, *arguments)
+        else:
+            records = await source.fetch(self.sql, *arguments)
+        return [self._make(record) for record in records]

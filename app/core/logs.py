@@ -82,7 +82,7 @@ def _without_quotes(_logger: object, _name: str, event: EventDict) -> EventDict:
     return event
 
 
-def blanked(value: Any) -> Any:
+def blanked(value: object) -> object:
     """The value with phones and ID numbers blanked in all its strings and integers."""
     if isinstance(value, str):
         return PERSONAL.sub(BLANK, value)

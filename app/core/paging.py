@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Self, TypeAlias, TypeVar, TypeVarTuple
 
-from fastapi import Depends, Query
+from fastapi import Query, params
 from pydantic import Field, TypeAdapter, ValidationError
 from sqlalchemy import BigInteger, ColumnElement, Integer, Select, UnaryExpression, and_, literal, or_, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
@@ -18,7 +18,7 @@ from sqlalchemy.sql import operators
 
 from app.core.db import Readable
 from app.core.errors import Invalid
-from app.core.rows import R, row_maker
+from app.core.row_types import R, row_maker
 from app.core.schemas import Out
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class Slice(Generic[T]):
 
     @classmethod
     def cut(cls, rows: Sequence[T], paging: "Paging", key: Callable[[T], tuple[object, ...]]) -> "Slice[T]":
-        """The page in the rows of a statement that had one row more than the page holds; `key` is a row's sort key."""
+        """The page among the `paging.rows` rows of a statement; `key` is the sort key of a row."""
         shown = list(rows[: paging.limit])
         return cls(shown, encode_cursor(key(shown[-1])) if len(rows) > paging.limit else None)
 
@@ -76,6 +76,11 @@ class Paging:
 
     limit: int
     after: tuple[Any, ...] | None
+
+    @property
+    def rows(self) -> int:
+        """How many rows to read: one more than the page holds, which tells whether there is a next page."""
+        return self.limit + 1
 
 
 async def fetch_page(
@@ -98,9 +103,9 @@ async def fetch_page(
 
 
 def paginate(statement: Select[*Ts], paging: Paging, *keys: SortKey) -> Select[*Ts]:
-    """The statement cut to one page: the rows after the cursor in the order of `keys`, one more than the page holds.
+    """The statement cut to one page: the first `paging.rows` rows after the cursor, in the order of `keys`.
 
-    The additional row tells whether there is a next page; `fetch_page` and `Slice.cut` take it off.
+    `fetch_page` and `Slice.cut` take the additional row off.
     """
     if paging.after is not None:
         columns = [_column(key) for key in keys]
@@ -108,7 +113,7 @@ def paginate(statement: Select[*Ts], paging: Paging, *keys: SortKey) -> Select[*
         types = [BigInteger() if isinstance(column.type, Integer) else column.type for column in columns]
         values = [literal(value, type_) for value, type_ in zip(paging.after, types, strict=True)]
         statement = statement.where(is_after(keys, values))
-    return statement.order_by(*keys).limit(paging.limit + 1)
+    return statement.order_by(*keys).limit(paging.rows)
 
 
 def is_after(keys: Sequence[SortKey], values: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
@@ -143,7 +148,7 @@ def encode_cursor(key: tuple[Any, ...]) -> str:
     return base64.urlsafe_b64encode(_KEY.dump_json(key)).rstrip(b"=").decode()
 
 
-def paged_by(*key: type) -> Any:
+def paged_by(*key: type) -> params.Depends:
     """The dependency of a list whose sort key has these types; a cursor of another shape is a 422.
 
     >>> paging: Annotated[Paging, paged_by(str, UUID)]
@@ -166,7 +171,7 @@ def paged_by(*key: type) -> Any:
             raise Invalid(errors=[{"pointer": "query/cursor", "code": "cursor", "detail": "not a cursor of this list"}])
         return Paging(limit, after)
 
-    return Depends(paging)
+    return params.Depends(paging)
 
 
 def _fits(part: object) -> bool:

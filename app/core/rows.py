@@ -13,39 +13,31 @@ A named tuple has exactly the statement's columns, in their order, which is chec
 the columns that it knows by name.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, TypeVar, TypeVarTuple, overload
+from collections.abc import Mapping
+from typing import Any, TypeAlias, TypeVarTuple, overload
 
 from sqlalchemy import Executable, Row
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
 from app.core.db import Readable
 from app.core.errors import NotFound
-from app.core.schemas import Out
+from app.core.row_types import R, row_maker
 
-R = TypeVar("R", bound="NamedTuple | Out")
 Ts = TypeVarTuple("Ts")
 
-
-def row_maker(row: type[R], columns: Iterable[str]) -> Callable[[Any], R]:
-    """The function that turns a database row with these columns into `row`. Raises TypeError if they do not match."""
-    if issubclass(row, Out):
-        return row.model_validate
-    if tuple(columns) != row._fields:
-        raise TypeError(f"{row.__name__} has the fields {row._fields}, the statement the columns {tuple(columns)}")
-    return row._make
+Parameters: TypeAlias = Mapping[str, Any] | None
 
 
-async def fetch_rows(db: Readable, statement: Executable, row: type[R]) -> list[R]:
+async def fetch_rows(db: Readable, statement: Executable, row: type[R], parameters: Parameters = None) -> list[R]:
     """All rows of a statement."""
-    result = await db.execute(statement)
+    result = await db.execute(statement, parameters)
     make = row_maker(row, result.keys())
     return [make(found) for found in result]
 
 
-async def fetch_row(db: Readable, statement: Executable, row: type[R]) -> R | None:
+async def fetch_row(db: Readable, statement: Executable, row: type[R], parameters: Parameters = None) -> R | None:
     """The one row of a statement, or None. Raises MultipleResultsFound."""
-    result = await db.execute(statement)
+    result = await db.execute(statement, parameters)
     make = row_maker(row, result.keys())
     found = result.one_or_none()
     return None if found is None else make(found)

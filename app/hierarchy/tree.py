@@ -176,7 +176,7 @@ def unit_reaches(org_id: UUID, at: datetime, name: str = "unit_reaches") -> CTE:
     return _net(walk.union_all(step))
 
 
-def is_at_or_below(org_id: UUID, other_id: UUID) -> Any:
+def is_at_or_below(org_id: UUID, other_id: UUID) -> Select[bool]:
     """Whether `org_id` is `other_id` or stands somewhere under it, as a selectable boolean."""
     above = ancestors(org_id)
     return select(exists(select(above.c.id).where(above.c.id == literal(other_id, Uuid()))))

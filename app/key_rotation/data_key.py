@@ -10,7 +10,20 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, func, inspect, literal, select, tuple_, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Select,
+    Update,
+    and_,
+    bindparam,
+    func,
+    inspect,
+    literal,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit_log.entries import Actor, record
@@ -85,11 +98,11 @@ async def _pass(
         told(before + done)
 
 
-def _keys(sealed: Sealed) -> Sequence[Any]:
+def _keys(sealed: Sealed) -> Sequence[Column[Any]]:
     return tuple(inspect(sealed.column.class_).primary_key)
 
 
-def _left(cipher: Cipher, sealed: Sealed) -> Any:
+def _left(cipher: Cipher, sealed: Sealed) -> ColumnElement[bool]:
     first = func.substring(sealed.column, 1, len(cipher.mark))
     return and_(sealed.column.is_not(None), first != cipher.mark)
 
@@ -104,7 +117,7 @@ def _batch(cipher: Cipher, sealed: Sealed, after: Sequence[Any] | None) -> Selec
     return statement.order_by(*keys).limit(sealed.batch).with_for_update(skip_locked=True, key_share=True)
 
 
-def _resealed(cipher: Cipher, sealed: Sealed, rows: Sequence[Any]) -> list[dict[str, Any]]:
+def _resealed(cipher: Cipher, sealed: Sealed, rows: Sequence[Any]) -> list[dict[str, object]]:
     """The rows' values by the first key; those that no key decrypts are left out."""
     fresh = []
     keys = len(_keys(sealed))
@@ -120,6 +133,6 @@ def _resealed(cipher: Cipher, sealed: Sealed, rows: Sequence[Any]) -> list[dict[
     return fresh
 
 
-def _write(sealed: Sealed) -> Any:
+def _write(sealed: Sealed) -> Update:
     which = [key == bindparam(f"key_{number}", type_=key.type) for number, key in enumerate(_keys(sealed))]
     return update(sealed.column.class_.__table__).where(*which).values({sealed.column.key: bindparam("fresh")})

@@ -13,7 +13,20 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Integer, LargeBinary, Uuid, bindparam, func, select, text, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    LargeBinary,
+    Select,
+    TextClause,
+    Uuid,
+    bindparam,
+    func,
+    select,
+    text,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -114,7 +127,7 @@ async def _begin(engine: AsyncEngine, cipher: Cipher, mine: str) -> None:
             raise WrongIndexKey
 
 
-def _this(cipher: Cipher) -> Any:
+def _this(cipher: Cipher) -> ColumnElement[bool]:
     return IndexRotation.generation == cipher.generation + 1
 
 
@@ -140,7 +153,7 @@ async def _step(db: AsyncConnection, cipher: Cipher, size: int) -> bytes:
     return moved_below
 
 
-def _next_values(cipher: Cipher, moved_below: bytes, size: int) -> Any:
+def _next_values(cipher: Cipher, moved_below: bytes, size: int) -> Select[bytes]:
     found = [
         select(column.label("value"))
         .where(column >= moved_below, _left(cipher, column), *where)
@@ -158,16 +171,16 @@ def _next_values(cipher: Cipher, moved_below: bytes, size: int) -> Any:
     return select(values.c.value).distinct().order_by(values.c.value).limit(size)
 
 
-def _left(cipher: Cipher, column: InstrumentedAttribute[Any]) -> Any:
+def _left(cipher: Cipher, column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
     return func.substring(column, 17) == cipher.settled_mark
 
 
-def _pairs(statement: str) -> Any:
+def _pairs(statement: str) -> TextClause:
     arrays = (bindparam("before", type_=ARRAY(LargeBinary)), bindparam("now", type_=ARRAY(LargeBinary)))
     return text(statement.replace("PAIRS", "unnest(:before, :now) AS p (before, now)")).bindparams(*arrays)
 
 
-def _move(column: InstrumentedAttribute[Any]) -> Any:
+def _move(column: InstrumentedAttribute[Any]) -> TextClause:
     table, name = column.class_.__tablename__, column.key
     return _pairs(f"UPDATE {table} AS t SET {name} = p.now FROM PAIRS WHERE t.{name} = p.before")  # noqa: S608
 

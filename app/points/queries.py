@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from app.core.db import Readable
+from app.core.rows import fetch_rows
 from app.points.schemas import DayPointsOut, MyPointsOut
 
 # Of a day whose events have been archived the sum is still known.
@@ -47,10 +48,10 @@ class _Sums(NamedTuple):
 
 async def get_my_points(db: Readable, user_id: UUID, today: date, first: date, last: date) -> MyPointsOut:
     """A user's points: all of them, the last seven days', and of the days asked for by day and kind."""
-    sums = _Sums._make((await db.execute(_SUMS, {"user_id": user_id, "today": today})).one())
-    days = await db.execute(_BY_DAY_AND_KIND, {"user_id": user_id, "first": first, "last": last})
+    (sums,) = await fetch_rows(db, _SUMS, _Sums, {"user_id": user_id, "today": today})
+    between = {"user_id": user_id, "first": first, "last": last}
     return MyPointsOut(
         total=sums.total,
         last_7_days=sums.last_7_days,
-        days=[DayPointsOut.model_validate(row) for row in days],
+        days=await fetch_rows(db, _BY_DAY_AND_KIND, DayPointsOut, between),
     )

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Uuid, and_, bindparam, func, or_, select
 from app.core.db import Readable
 from app.core.driver import DriverStatement
 from app.hierarchy import tree
-from app.reports.kept import DAYS, find_kept, kept
+from app.reports.kept import DAYS, DayRow, find_kept, kept
 from app.reports.periods import Span, end_of
 from app.reports.recount import recounted
 from app.reports.withholding import judged, judged_parts
@@ -25,11 +25,11 @@ async def days_withheld_above(
     found = await find_kept(db, days)
     rows = await _kept(threshold).fetch(db, org_id=org_id, user_id=user_id, days=list(found)) if found else []
     counted = [day for day in days if day not in found and await _counted(db, org_id, user_id, day, threshold)]
-    return {row["day"] for row in rows} | set(counted)
+    return {row.day for row in rows} | set(counted)
 
 
 @cache
-def _kept(threshold: int) -> DriverStatement:
+def _kept(threshold: int) -> DriverStatement[DayRow]:
     org_id: ColumnElement[UUID] = bindparam("org_id", type_=Uuid())
     user_id: ColumnElement[UUID] = bindparam("user_id", type_=Uuid())
     above = tree.superiors_on(org_id, DAYS)
@@ -57,7 +57,7 @@ def _kept(threshold: int) -> DriverStatement:
     found = judged_parts(parts, threshold).subquery("judged")
     below = and_(found.c.day == asked.c.day, found.c.org_id == asked.c.org_id, found.c.id == asked.c.below)
     days = select(asked.c.day).join(found, and_(found.c.withheld, below)).distinct()
-    return DriverStatement(days, "org_id", "user_id", "days")
+    return DriverStatement(days, "org_id", "user_id", "days", row=DayRow)
 
 
 async def _counted(db: Readable, org_id: UUID, user_id: UUID, day: date, threshold: int) -> bool:

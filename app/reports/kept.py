@@ -2,9 +2,22 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import CTE, ColumnElement, Date, FromClause, and_, any_, bindparam, func, literal, select, union_all
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Date,
+    FromClause,
+    Select,
+    and_,
+    any_,
+    bindparam,
+    func,
+    literal,
+    select,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.core.db import Readable
@@ -28,7 +41,7 @@ def kept(asked: FromClause, days: ColumnElement[Any], window: int) -> CTE:
     of_day = and_(OrgTotal.day == asked.c.day, OrgTotal.day == any_(days))
     below = and_(TreeEdge.superior_id == asked.c.org_id, TreeEdge.since <= asked.c.day, TreeEdge.before > asked.c.day)
 
-    def read(scope: str, of: Any, org_id: Any, columns: Sequence[ColumnElement[int]]) -> Any:
+    def read(scope: str, of: Any, org_id: Any, columns: Sequence[ColumnElement[int]]) -> Select[Any]:
         named = (column.label(name) for column, name in zip(columns, COUNTS, strict=True))
         return select(of.c.day, of.c.org_id, literal(scope).label("scope"), org_id.label("id"), *named).select_from(of)
 
@@ -60,9 +73,13 @@ def is_kept(day: ColumnElement[date]) -> ColumnElement[bool]:
     return select(KeptDay.day).where(KeptDay.day == day).exists()
 
 
-_KEPT = DriverStatement(select(KeptDay.day).where(KeptDay.day == any_(DAYS)), "days")
+class DayRow(NamedTuple):
+    day: date
+
+
+_KEPT = DriverStatement(select(KeptDay.day).where(KeptDay.day == any_(DAYS)), "days", row=DayRow)
 
 
 async def find_kept(db: Readable, days: Sequence[date]) -> set[date]:
     """Those of the days whose totals are kept."""
-    return {row["day"] for row in await _KEPT.fetch(db, days=days)}
+    return {row.day for row in await _KEPT.fetch(db, days=days)}

@@ -5,9 +5,10 @@ What is kept is read by statements that are built once for each way of asking; w
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
+from decimal import Decimal
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import (
@@ -31,7 +32,6 @@ from sqlalchemy import (
     cast,
     func,
     literal,
-    or_,
     select,
     union_all,
 )
@@ -40,16 +40,17 @@ from sqlalchemy.dialects.postgresql import array
 from app.core.db import Readable
 from app.core.driver import DriverStatement
 from app.core.errors import Invalid
-from app.core.paging import Paging
+from app.core.paging import Paging, is_after
+from app.core.rows import fetch_rows
 from app.reports.kept import DAYS, as_of, find_kept, is_kept, kept
 from app.reports.periods import Span, end_of
 from app.reports.recount import COUNTS, SpanAsked, recounted
-from app.reports.schemas import Sort
+from app.reports.schemas import Counts, Sort
 from app.reports.withholding import exposed, judged, too_few
 from app.schema.orgs import Org
 
-Rows = Sequence[Any]
-"""Rows whose values are had by name: `row["members"]`."""
+Number: TypeAlias = int | Decimal
+"""PostgreSQL gives a sum of bigint as numeric."""
 
 ORG: BindParameter[UUID] = bindparam("org_id", type_=Uuid())
 UNTIL: BindParameter[date] = bindparam("until", type_=Date())
@@ -77,9 +78,9 @@ class Listing:
         """What a cursor of this listing begins with: it is of no use to a listing in another order."""
         return f"{self.sort}{'-' if self.descending else '+'}"
 
-    def parameters(self) -> dict[str, Any]:
-        """The page's place as parameters of the statement. Raises Invalid for a cursor of another order."""
-        given = {"limit": self.paging.limit + 1}
+    def parameters(self) -> dict[str, object]:
+        """The page's position as parameters of the statement. Raises Invalid for a cursor of another order."""
+        given: dict[str, object] = {"limit": self.paging.rows}
         if self.paging.after is None:
             return given
         order, after_group, after_key, after_id = self.paging.after
@@ -89,40 +90,133 @@ class Listing:
         return given | {"after_group": after_group, "after_key": after_key, "after_id": after_id}
 
 
+class OverviewRow(NamedTuple):
+    """A row of the overview: totals in the first row alone (NULL in the others), and a subordinate.
+
+    `prev_…` are the totals of the span before. `id` and what follows it are NULL if the page has no subordinate.
+    """
+
+    as_of: datetime
+    kept: bool
+    prev_kept: bool
+    own_members: Number
+    own_activated: Number
+    own_active: Number
+    own_points: Number
+    sub_members: Number
+    sub_activated: Number
+    sub_active: Number
+    sub_points: Number
+    own_withheld: bool
+    sub_withheld: bool
+    prev_own_members: Number
+    prev_own_activated: Number
+    prev_own_active: Number
+    prev_own_points: Number
+    prev_sub_members: Number
+    prev_sub_activated: Number
+    prev_sub_active: Number
+    prev_sub_points: Number
+    prev_own_withheld: bool
+    prev_sub_withheld: bool
+    id: UUID
+    name: str
+    members: Number
+    activated: Number
+    active: Number
+    points: Number
+    withheld: bool
+    sort_group: bool
+    sort_key: str | float
+
+    @property
+    def own(self) -> Counts:
+        return Counts(self.own_members, self.own_activated, self.own_active, self.own_points)
+
+    @property
+    def subtree(self) -> Counts:
+        return Counts(self.sub_members, self.sub_activated, self.sub_active, self.sub_points)
+
+    @property
+    def previous_own(self) -> Counts:
+        return Counts(self.prev_own_members, self.prev_own_activated, self.prev_own_active, self.prev_own_points)
+
+    @property
+    def previous_subtree(self) -> Counts:
+        return Counts(self.prev_sub_members, self.prev_sub_activated, self.prev_sub_active, self.prev_sub_points)
+
+    @property
+    def counts(self) -> Counts:
+        """Those of the subordinate."""
+        return Counts(self.members, self.activated, self.active, self.points)
+
+
+class TrendRow(NamedTuple):
+    """The totals of one day."""
+
+    as_of: datetime
+    day: date
+    own_members: Number
+    own_activated: Number
+    own_active: Number
+    own_points: Number
+    sub_members: Number
+    sub_activated: Number
+    sub_active: Number
+    sub_points: Number
+    own_withheld: bool
+    sub_withheld: bool
+
+    @property
+    def own(self) -> Counts:
+        return Counts(self.own_members, self.own_activated, self.own_active, self.own_points)
+
+    @property
+    def subtree(self) -> Counts:
+        return Counts(self.sub_members, self.sub_activated, self.sub_active, self.sub_points)
+
+
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Rows of `read_overview`; `compared` says whether the span before is told."""
+    """What `read_overview` found; `subordinates` are one more than the page holds if there is a next page."""
 
-    rows: Rows
+    totals: OverviewRow
+    subordinates: list[OverviewRow]
     compared: bool
+    """Whether the span before is counted."""
 
 
 async def read_overview(db: Readable, org_id: UUID, span: Span, viewer: Viewer, listing: Listing) -> Overview:
-    """The org's figures, those of the span before, and a page of its subordinates: one row each, at least one row.
+    """The org's totals, those of the span before, and a page of its subordinates.
 
-    Columns: of the first row alone as_of; own_…, sub_… with own_withheld, sub_withheld; the same behind prev_; and of
-    a subordinate (id is null where there is none) id, name, the counts, withheld, sort_group, sort_key.
     A day that is not kept is counted from the sources; but it is not counted only to compare a kept one with it.
     """
     given = {"org_id": org_id, "until": span.until, "before": span.before.until} | listing.parameters()
     further = listing.paging.after is not None
     statement = _kept_overview(span.days, viewer, listing.sort, listing.descending, further)
     rows = await statement.fetch(db, **given)
-    if rows[0]["kept"]:
-        return Overview(rows, rows[0]["prev_kept"])
+    if rows[0].kept:
+        return _overview_of(rows, rows[0].prev_kept)
     now, then = recounted(org_id, span, "now"), recounted(org_id, span.before, "then")
     both = union_all(select(now), select(then)).cte("figures")
-    counted = _overview(both, [func.now().label("as_of")], viewer, listing.sort, listing.descending, further)
-    return Overview((await db.execute(counted, given)).mappings().all(), True)
+    told = (func.now().label("as_of"), literal(False).label("kept"), literal(False).label("prev_kept"))
+    counted = _overview(both, told, viewer, listing.sort, listing.descending, further)
+    return _overview_of(await fetch_rows(db, counted, OverviewRow, given), compared=True)
+
+
+def _overview_of(rows: Sequence[OverviewRow], compared: bool) -> Overview:
+    return Overview(rows[0], [row for row in rows if row.id is not None], compared)
 
 
 @cache
-def _kept_overview(window: int, viewer: Viewer, sort: Sort, descending: bool, further: bool) -> DriverStatement:
+def _kept_overview(
+    window: int, viewer: Viewer, sort: Sort, descending: bool, further: bool
+) -> DriverStatement[OverviewRow]:
     figures = kept(_asked(array([UNTIL, BEFORE])), array([UNTIL, BEFORE]), window)
     told = (as_of().label("as_of"), is_kept(UNTIL).label("kept"), is_kept(BEFORE).label("prev_kept"))
     statement = _overview(figures, told, viewer, sort, descending, further)
     page = ("limit", "after_group", "after_key", "after_id") if further else ("limit",)
-    return DriverStatement(statement, "org_id", "until", "before", *page)
+    return DriverStatement(statement, "org_id", "until", "before", *page, row=OverviewRow)
 
 
 def _asked(days: ColumnElement[Any]) -> Subquery:
@@ -203,25 +297,13 @@ def _page(parts: CTE, sort: Sort, descending: bool, further: bool) -> Select[Any
         group = rows.c.withheld
         key = case((rows.c.withheld, 0.0), else_=_sorted_by(rows, sort))
     keyed = select(rows, group.label("sort_group"), key.label("sort_key")).subquery("keyed")
-    statement = (
-        select(keyed)
-        .order_by(keyed.c.sort_group, _directed(keyed.c.sort_key, descending), keyed.c.id)
-        .limit(bindparam("limit", type_=Integer()))
-    )
+    order = (keyed.c.sort_group, _directed(keyed.c.sort_key, descending), keyed.c.id)
+    statement = select(keyed).order_by(*order).limit(bindparam("limit", type_=Integer()))
     if further:
         after_group: ColumnElement[bool] = bindparam("after_group", type_=Boolean())
         after_key: ColumnElement[Any] = bindparam("after_key", type_=Text() if sort is Sort.NAME else Float())
         after_id: ColumnElement[UUID] = bindparam("after_id", type_=Uuid())
-        behind = keyed.c.sort_key < after_key if descending else keyed.c.sort_key > after_key
-        statement = statement.where(
-            or_(
-                keyed.c.sort_group > after_group,
-                and_(
-                    keyed.c.sort_group == after_group,
-                    or_(behind, and_(keyed.c.sort_key == after_key, keyed.c.id > after_id)),
-                ),
-            )
-        )
+        statement = statement.where(is_after(order, (after_group, after_key, after_id)))
     return statement
 
 
@@ -242,29 +324,26 @@ def _directed(key: ColumnElement[Any], descending: bool) -> ColumnElement[Any]:
     return key.desc() if descending else key.asc()
 
 
-async def read_trend(db: Readable, org_id: UUID, days: Sequence[date], viewer: Viewer) -> Rows:
-    """The org's figures of those of the days that are kept, or where none is, of all; in their order.
-
-    Columns: day, own_…, sub_…, own_withheld, sub_withheld, as_of.
-    """
+async def read_trend(db: Readable, org_id: UUID, days: Sequence[date], viewer: Viewer) -> list[TrendRow]:
+    """The org's totals of those of the days that are stored; if none is, of all of them, counted. In their order."""
     found = await find_kept(db, days)
     if found:
         asked = [day for day in days if day in found]
         return await _kept_trend(viewer).fetch(db, org_id=org_id, days=asked)
     counted = _counted_trend(viewer)
-    return [await counted.fetch_row(db, org_id=org_id, until=day, end=end_of(day)) for day in days]
+    return [row for day in days for row in await counted.fetch(db, org_id=org_id, until=day, end=end_of(day))]
 
 
 @cache
-def _counted_trend(viewer: Viewer) -> DriverStatement:
+def _counted_trend(viewer: Viewer) -> DriverStatement[TrendRow]:
     span = SpanAsked(since=UNTIL, until=UNTIL, end=bindparam("end", type_=DateTime(timezone=True)))
     statement = _trend(array([UNTIL]), recounted(ORG, span), func.now(), viewer)
-    return DriverStatement(statement, "org_id", "until", "end")
+    return DriverStatement(statement, "org_id", "until", "end", row=TrendRow)
 
 
 @cache
-def _kept_trend(viewer: Viewer) -> DriverStatement:
-    return DriverStatement(_trend(DAYS, kept(_asked(DAYS), DAYS, 1), as_of(), viewer), "org_id", "days")
+def _kept_trend(viewer: Viewer) -> DriverStatement[TrendRow]:
+    return DriverStatement(_trend(DAYS, kept(_asked(DAYS), DAYS, 1), as_of(), viewer), "org_id", "days", row=TrendRow)
 
 
 def _trend(days: ColumnElement[Any], figures: CTE, as_of: ColumnElement[Any], viewer: Viewer) -> Select[Any]:

@@ -5,11 +5,11 @@ hundred thousand: rows come off an index in their order, and a rank is a count i
 not kept they are counted from the sources.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -36,11 +36,12 @@ from app.core.db import Readable
 from app.core.driver import DriverStatement
 from app.core.errors import NotFound
 from app.core.paging import Paging
+from app.core.rows import fetch_rows
 from app.hierarchy import tree
-from app.reports.kept import as_of
+from app.reports.kept import DayRow, as_of
 from app.reports.periods import Span
 from app.reports.recount import day_rows
-from app.reports.schemas import RankBy, RankOut, rank_of
+from app.reports.schemas import RankBy, RankOut
 from app.reports.score_steps import better
 from app.schema.members import Member, Place
 from app.schema.orgs import Unit
@@ -74,6 +75,19 @@ class Ranking:
     around: list[RankOut]
 
 
+class _RankRow(NamedTuple):
+    """A rank of a part of the answer; `part` and what follows it are NULL if nobody is ranked."""
+
+    as_of: datetime
+    people: int
+    part: str
+    rank: int
+    member_id: UUID
+    points: int
+    name: str
+    me: bool
+
+
 @dataclass(frozen=True, slots=True)
 class _Scores:
     """What is ranked: `rows` of member_id, points; who of them the caller is; how many there are; as of when.
@@ -98,34 +112,37 @@ async def read_ranking(db: Readable, ranked: Ranked, user_id: UUID, paging: Pagi
         await require_unit(db, ranked.org_id, ranked.unit_id)
     day = today()
     in_unit, further = ranked.unit_id is not None, paging.after is not None
-    given = {"org_id": ranked.org_id, "user_id": user_id, "day": day, "limit": paging.limit + 1}
+    given = {"org_id": ranked.org_id, "user_id": user_id, "day": day, "limit": paging.rows}
     if ranked.unit_id is not None:
         given["unit_id"] = ranked.unit_id
     if paging.after is not None:
         given["after_points"], given["after_id"] = paging.after
-    rows: Sequence[Any]
     if await _SCORED.fetch_row(db, day=day) is not None:
         rows = await _kept_ranking(ranked.by, in_unit, further).fetch(db, **given)
     else:
         counted = _ranking(_recounted(ranked.by, day, in_unit=in_unit), further=further)
-        rows = (await db.execute(counted, given)).mappings().all()
+        rows = await fetch_rows(db, counted, _RankRow, given)
     return Ranking(
-        as_of=rows[0]["as_of"],
-        people=rows[0]["people"],
-        page=[rank_of(row) for row in rows if row["part"] == "page"],
-        around=[rank_of(row) for row in rows if row["part"] == "around"],
+        as_of=rows[0].as_of,
+        people=rows[0].people,
+        page=[_rank_of(row) for row in rows if row.part == "page"],
+        around=[_rank_of(row) for row in rows if row.part == "around"],
     )
 
 
-_SCORED = DriverStatement(select(KeptDay.day).where(KeptDay.day == DAY, KeptDay.scored), "day")
+def _rank_of(row: _RankRow) -> RankOut:
+    return RankOut(rank=row.rank, member_id=row.member_id, name=row.name, points=row.points, me=row.me)
+
+
+_SCORED = DriverStatement(select(KeptDay.day).where(KeptDay.day == DAY, KeptDay.scored), "day", row=DayRow)
 
 
 @cache
-def _kept_ranking(by: RankBy, in_unit: bool, further: bool) -> DriverStatement:
+def _kept_ranking(by: RankBy, in_unit: bool, further: bool) -> DriverStatement[_RankRow]:
     parameters = ["org_id", "user_id", "day", "limit"]
     parameters += ["unit_id"] if in_unit else []
     parameters += ["after_points", "after_id"] if further else []
-    return DriverStatement(_ranking(_kept(by, in_unit=in_unit), further=further), *parameters)
+    return DriverStatement(_ranking(_kept(by, in_unit=in_unit), further=further), *parameters, row=_RankRow)
 
 
 def _ranking(scores: _Scores, *, further: bool) -> Select[Any]:

@@ -12,6 +12,7 @@ from sqlalchemy import (
     CTE,
     BindParameter,
     ColumnElement,
+    CompoundSelect,
     Date,
     FromClause,
     Select,
@@ -156,7 +157,7 @@ def points_of(users: CTE, span: Span) -> Select[Any]:
     return select(days.c.user_id, func.sum(days.c.points).label("points")).group_by(days.c.user_id)
 
 
-def day_rows(since: date | BindParameter[date], until: date | BindParameter[date]) -> Any:
+def day_rows(since: date | BindParameter[date], until: date | BindParameter[date]) -> CompoundSelect[UUID, date, int]:
     """The points of users by day, to the moment: the day rows and the facts that wait to be folded into them."""
     return union_all(
         select(UserDay.user_id, UserDay.day, UserDay.points).where(UserDay.day.between(since, until)),

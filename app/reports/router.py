@@ -11,7 +11,7 @@ from app.authz.permissions import Permission, Role
 from app.core.calendar import today
 from app.core.db import ReadDb, TransactionalRoute
 from app.core.errors import Invalid
-from app.core.paging import Page, Paging, paged_by
+from app.core.paging import Page, Paging, Slice, paged_by
 from app.core.services import SETTINGS
 from app.fastpath.route import fast_get
 from app.reports import reading
@@ -137,7 +137,7 @@ async def read_rankings(
         by=by,
         people=found.people,
         me=me,
-        ranking=Page[RankOut].of(found.page, paging, lambda rank: (rank.points, rank.member_id), RankOut),
+        ranking=Page[RankOut].from_slice(Slice.cut(found.page, paging, lambda rank: (rank.points, rank.member_id))),
     )
 
 

@@ -1,8 +1,9 @@
 """What reports and rankings answer with."""
 
 from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
 from pydantic import Field
@@ -139,19 +140,27 @@ class RankingOut(Out):
     ranking: Page[RankOut]
 
 
-_WITHHELD: dict[str, Any] = dict.fromkeys(FiguresOut.model_fields) | {"withheld": True}
+class Counts(NamedTuple):
+    """The sums that figures are made of; PostgreSQL gives a sum of bigint as numeric."""
+
+    members: int | Decimal
+    activated: int | Decimal
+    active: int | Decimal
+    points: int | Decimal
 
 
-def figures_in(row: Any, prefix: str = "", *, withheld: bool = False) -> dict[str, Any]:
-    """The figures in a row's `members`, `activated`, `active`, `points` (by name, perhaps behind a prefix), as a
-    FiguresOut has them."""
+_WITHHELD: dict[str, object] = dict.fromkeys(FiguresOut.model_fields) | {"withheld": True}
+
+
+def figures_in(counts: Counts, *, withheld: bool = False) -> dict[str, object]:
+    """The fields of a FiguresOut."""
     if withheld:
         return _WITHHELD
-    members, active, points = int(row[prefix + "members"]), int(row[prefix + "active"]), int(row[prefix + "points"])
+    members, active, points = int(counts.members), int(counts.active), int(counts.points)
     return {
         "withheld": False,
         "members": members,
-        "activated": int(row[prefix + "activated"]),
+        "activated": int(counts.activated),
         "active": active,
         "points": points,
         "points_per_head": round(points / members, 2) if members else None,
@@ -159,11 +168,6 @@ def figures_in(row: Any, prefix: str = "", *, withheld: bool = False) -> dict[st
     }
 
 
-def figures_of(row: Any, prefix: str = "", *, withheld: bool = False) -> FiguresOut:
+def figures_of(counts: Counts, *, withheld: bool = False) -> FiguresOut:
     """`figures_in` as a model."""
-    return FiguresOut(**figures_in(row, prefix, withheld=withheld))
-
-
-def rank_of(row: Any) -> RankOut:
-    """A row of a ranking."""
-    return RankOut(rank=row["rank"], member_id=row["member_id"], name=row["name"], points=row["points"], me=row["me"])
+    return FiguresOut.model_validate(figures_in(counts, withheld=withheld))

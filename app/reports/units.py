@@ -4,28 +4,49 @@ It costs what the org has people, some microseconds each, and no more where Post
 that has imported a hundred thousand it knows nothing before it has analyzed its tables.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from decimal import Decimal
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, func, select, true
 
 from app.core.db import Readable
+from app.core.rows import fetch_rows
 from app.hierarchy import tree
 from app.reports.periods import Span
 from app.reports.recount import COUNTS, points_of, stood, summed
+from app.reports.schemas import Counts
 from app.schema.members import Activation, Place
 from app.schema.orgs import Unit
 
 
-@dataclass(frozen=True, slots=True)
-class UnitReport:
-    """Rows of id, parent_id, name, kind and the counts."""
+class UnitRow(NamedTuple):
+    """A unit with its sums; `id` and what follows it are NULL if the org has no unit."""
 
     as_of: datetime
-    rows: Sequence[Any]
+    id: UUID
+    parent_id: UUID | None
+    name: str
+    kind: str
+    position: int
+    members: int | Decimal
+    activated: int | Decimal
+    active: int | Decimal
+    points: int | Decimal
+
+    @property
+    def counts(self) -> Counts:
+        return Counts(self.members, self.activated, self.active, self.points)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitReport:
+    """The figures of the units, in the order of the tree."""
+
+    as_of: datetime
+    rows: list[UnitRow]
 
 
 async def read_units(db: Readable, org_id: UUID, span: Span) -> UnitReport:
@@ -61,5 +82,5 @@ async def read_units(db: Readable, org_id: UUID, span: Span) -> UnitReport:
     )
     now = select(func.now().label("as_of")).subquery("now")
     statement = select(now.c.as_of, units).select_from(now.outerjoin(units, true()))
-    rows = (await db.execute(statement.order_by(units.c.position, units.c.id))).mappings().all()
-    return UnitReport(rows[0]["as_of"], [row for row in rows if row["id"] is not None])
+    rows = await fetch_rows(db, statement.order_by(units.c.position, units.c.id), UnitRow)
+    return UnitReport(rows[0].as_of, [row for row in rows if row.id is not None])

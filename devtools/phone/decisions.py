@@ -29,6 +29,7 @@ from app.members.links.queries import get_received
 from app.members.transfers.operations import accept_person_transfer
 from app.members.transfers.queries import get_person_transfer
 from app.promotions.operations import accept_promotion
+from app.promotions.schemas import OfferedPromotionOut
 from devtools.phone.sign_in import PhoneRoute
 
 router = APIRouter(prefix="/phone/inbox", route_class=PhoneRoute, include_in_schema=False)
@@ -143,7 +144,7 @@ async def _answers_to_offer(
     else:
         says = words("邀请您担任管理员。接受时需要已完成实名认证。")
     acceptance = Confirmation(
-        title=one.name if kind == "promotion" else one.org_name,
+        title=one.name if isinstance(one, OfferedPromotionOut) else one.org_name,
         says=says,
         button=words("接受"),
         act=lambda db, _: accepting(db, cipher, scope, offer_id),

@@ -57,7 +57,9 @@ async def test_an_org_that_was_just_imported_is_counted_person_by_person(engine:
         plan = explained.scalar_one()[0]["Plan"]
         await never_committed.rollback()
     each = PEOPLE // 20
-    assert [tuple(row[count] for count in COUNTS) for row in report.rows] == [(each, each, each, each * 5)] * 20
+    assert [tuple(getattr(row, count) for count in COUNTS) for row in report.rows] == [
+        (each, each, each, each * 5)
+    ] * 20
     assert sum(looked_at(node) for node in nodes(plan)) < 150 * PEOPLE  # row against row they are millions
 
 

@@ -3,7 +3,7 @@
 The orgs below are gone down level by level: of each there are totals, and nothing about a person.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -120,8 +120,8 @@ def _from_above(scope: OrgScope) -> bool:
     return all(role == "superior_admin" for role in scope.roles)
 
 
-def _query_of(span: Span, listing: Listing) -> Any:
-    """The address's query of this report, with whatever is asked for otherwise."""
+def _query_of(span: Span, listing: Listing) -> Callable[..., str]:
+    """A function for the query string of this report, with other values for the parameters that it is given."""
     asked = {
         "period": str(span.period),
         "day": "" if span.until == today() else span.until.isoformat(),

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from app.admins.operations import accept_admin_invitation, refuse_admin_invitation
 from app.admins.queries import get_received_admin_invitation
+from app.admins.schemas import ReceivedAdminInvitationOut
 from app.authz.access import SignedIn, UserScope
 from app.console.frame.confirmations import Confirmation, confirmed
 from app.console.frame.forms import refusal_of
@@ -20,6 +21,7 @@ from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.core.errors import NotFound, Problem
 from app.promotions.operations import accept_promotion, refuse_promotion
 from app.promotions.queries import get_offered_promotion
+from app.promotions.schemas import OfferedPromotionOut
 
 router = APIRouter(prefix="/console/offers", route_class=ConsoleRoute, include_in_schema=False)
 
@@ -54,7 +56,8 @@ async def accept(
 async def refuse(request: Request, db: ReadableDb, scope: SignedIn, kind: Kind, offer_id: OfferId) -> Confirmation:
     """Declines it, the name of the org that it is, or would be, having been typed."""
     one, words = await get_offer(db, scope, kind, offer_id), words_of(request)
-    refusing, name = (refuse_promotion, one.name) if kind == "promotion" else (refuse_admin_invitation, one.org_name)
+    refusing = refuse_promotion if kind == "promotion" else refuse_admin_invitation
+    name = one.name if isinstance(one, OfferedPromotionOut) else one.org_name
     return Confirmation(
         title=words("谢绝“{name}”", name=name),
         says=words("谢绝后不能再接受；需要时请对方重新发出。"),
@@ -66,10 +69,13 @@ async def refuse(request: Request, db: ReadableDb, scope: SignedIn, kind: Kind, 
     )
 
 
-async def get_offer(db: Readable, scope: UserScope, kind: Kind, offer_id: UUID) -> Any:
-    """What was offered to me and waits. Raises NotFound where it is not mine or was answered."""
-    get = get_offered_promotion if kind == "promotion" else get_received_admin_invitation
-    return await get(db, scope.user_id, offer_id)
+async def get_offer(
+    db: Readable, scope: UserScope, kind: Kind, offer_id: UUID
+) -> OfferedPromotionOut | ReceivedAdminInvitationOut:
+    """The open offer to the caller. Raises NotFound if it is for another or has been answered."""
+    if kind == "promotion":
+        return await get_offered_promotion(db, scope.user_id, offer_id)
+    return await get_received_admin_invitation(db, scope.user_id, offer_id)
 
 
 async def _show(

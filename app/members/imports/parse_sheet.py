@@ -71,8 +71,8 @@ def limit(memory: int, seconds: int) -> None:
         resource.setrlimit(getattr(resource, name), (lowest, lowest))
 
 
-def batches(rows: "Iterable[list[Any]]") -> "Iterator[list[list[Any]]]":
-    batch: list[list[Any]] = []
+def batches(rows: "Iterable[list[int | str]]") -> "Iterator[list[list[int | str]]]":
+    batch: list[list[int | str]] = []
     for row in rows:
         batch.append(row)
         if len(batch) == BATCH:

@@ -57,14 +57,15 @@ async def read_sheet(
             if isinstance(answer, dict):
                 _judge(answer)
                 return
-            yield [SheetRow(*row) for row in answer]
+            yield [SheetRow._make(row) for row in answer]
     finally:
         if child.returncode is None:
             child.kill()
         await child.wait()
 
 
-async def _next_answer(child: asyncio.subprocess.Process) -> Any:
+async def _next_answer(child: asyncio.subprocess.Process) -> dict[str, Any] | list[list[int | str]]:
+    """The refusal, or the next rows."""
     assert child.stdout is not None
     try:
         async with asyncio.timeout(SILENCE_SECONDS):
@@ -72,7 +73,8 @@ async def _next_answer(child: asyncio.subprocess.Process) -> Any:
     except (TimeoutError, ValueError):
         raise FileExhausting from None
     if line.endswith(b"\n"):
-        return orjson.loads(line)
+        answer: dict[str, Any] | list[list[int | str]] = orjson.loads(line)
+        return answer
     # It ended without an answer: a limit killed it, or a parser took it down with it.
     raise FileExhausting if await child.wait() < 0 else FileDamaged
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     Row = tuple[int, list[Any]]
+    Cell = int | str
     Spans = list[tuple[int, int]]  # first and last row of merged cells
 
 REQUIRED = ("姓名", "手机号码", "支部名称")
@@ -29,7 +30,7 @@ class Refused(Exception):  # noqa: N818
         self.answer = {"refused": code, **extra}
 
 
-def read(kind: str, content: bytes, unpacked: int, most: int) -> Iterator[list[Any]]:
+def read(kind: str, content: bytes, unpacked: int, most: int) -> Iterator[list[Cell]]:
     """The rows of a sheet with their numbers; of a zip no more than `unpacked` bytes are unpacked. Raises Refused."""
     if kind == "csv":
         lines = content.count(b"\n") + content.count(b"\r")
@@ -38,14 +39,14 @@ def read(kind: str, content: bytes, unpacked: int, most: int) -> Iterator[list[A
     return read_workbook(kind, content, most, hides)
 
 
-def at_most(most: int, perhaps: int, read_rows: Callable[[], Iterator[list[Any]]]) -> Iterator[list[Any]]:
+def at_most(most: int, perhaps: int, read_rows: Callable[[], Iterator[list[Cell]]]) -> Iterator[list[Cell]]:
     """The rows of a sheet; where there may be too many, they are counted before the first is handed on."""
     if perhaps > most and sum(1 for _ in islice(read_rows(), most + 1)) > most:
         raise Refused("too-many-rows", limit=most)
     return read_rows()
 
 
-def people(rows: Iterator[Row], hidden: frozenset[int], merged: Spans) -> Iterator[list[Any]]:
+def people(rows: Iterator[Row], hidden: frozenset[int], merged: Spans) -> Iterator[list[Cell]]:
     """The rows under the header as `[row_no, hidden, name, phone, unit, party]`; the template's example is left out."""
     columns = find_header(rows, merged)
     if columns is None:
@@ -150,7 +151,7 @@ def unpack(content: bytes, most: int) -> bool:
     return hides
 
 
-def read_workbook(kind: str, content: bytes, most: int, hides: bool) -> Iterator[list[Any]]:
+def read_workbook(kind: str, content: bytes, most: int, hides: bool) -> Iterator[list[Cell]]:
     import python_calamine as calamine
 
     try:
