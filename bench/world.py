@@ -23,7 +23,7 @@ from app.blind_index.keys import Indexing
 from app.core.calendar import today
 from app.core.cipher import Cipher
 from app.members.sealing import seal_phone
-from app.reports.rollup.cycle import keep_days
+from app.reports.rollup.cycle import build_missing_days
 from app.reports.rollup.rebuild import rebuild
 from bench.tree import THIRD, Tree, rows
 
@@ -242,7 +242,7 @@ async def keep_totals(url: str) -> tuple[float, float]:
     those of one bare scan of the day rows, before and after it."""
     connection = await asyncpg.connect(url)
     try:
-        await keep_days(connection, today() - timedelta(days=7), tomorrow=False)
+        await build_missing_days(connection, today() - timedelta(days=7), tomorrow=False)
         await connection.execute("UPDATE kept_days SET scored = false")
         day = (today(), today() + timedelta(days=1))
         await connection.execute("SELECT make_partition('org_totals', $1, $2)", *day)

@@ -66,8 +66,18 @@ def verify(
 @totals.command()
 def rebuild(
     day_rows: Annotated[bool, typer.Option(help="Also the sums by user and day, from the ledger.")] = False,
+    day: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only this day, from what is rolled up.")
+    ] = None,
 ) -> None:
     """Build the totals and scores of every kept day anew; the service may go on meanwhile."""
     from app.reports.rollup.rebuild import rebuild as build
+    from app.reports.rollup.rebuild import rebuild_day
 
+    if day is not None:
+        if day_rows:
+            raise typer.BadParameter("the day rows are rebuilt for all days at once", param_hint="--day-rows")
+        built = _connected(lambda connection: rebuild_day(connection, day.date()))
+        typer.echo(f"{day.date()} {'built' if built else 'is not kept'}")
+        raise typer.Exit(0 if built else 1)
     _connected(lambda connection: build(connection, day_rows=day_rows, on_day=lambda day: typer.echo(f"{day} built")))

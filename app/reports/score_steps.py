@@ -14,7 +14,7 @@ from app.schema.reports import ScoreStep
 
 LAST_7, TOTAL = 0, 1
 """The kinds of steps."""
-BITS = {LAST_7: 0, TOTAL: 3}
+BITS = {LAST_7: 0, TOTAL: 3}  # as in the database: the function score_steps_of
 """A step is the points without so many of their last bits."""
 
 

@@ -47,7 +47,7 @@ class PointEvent(Table):
 
 
 class PointFact(Table):
-    """What one batch added to the ledger, until it is folded into the day rows, totals and scores: a row a batch."""
+    """What one batch added to the ledger, until it is rolled up into the day rows, totals and scores: a row a batch."""
 
     __tablename__ = "point_facts"
 
@@ -59,7 +59,7 @@ class PointFact(Table):
 
 
 class UserDay(Table):
-    """The points of one user on one day, as far as they are folded; with the waiting facts, the ledger's own sum.
+    """The points of one user on one day, as far as they are rolled up; with the waiting facts, the ledger's own sum.
 
     A partition a month.
     """

@@ -1,8 +1,8 @@
-"""What the totals are folded from, and the totals themselves.
+"""What the totals are rolled up from, and the totals themselves (`docs/TOTALS.md`).
 
-Facts are appended by whatever transaction changes something: triggers on places, activations, members and
+Facts are delta rows, appended by the transaction that changes something: triggers on places, activations, members and
 certifications write them (migration 0004), so that no writer can forget to. They name what changed, never by how
-much: the folder looks at the sources again. Everything here but `MemberPhone` can be rebuilt from the sources.
+much: the rollup reads the sources again. Everything here but `MemberPhone` can be rebuilt from the sources.
 
 Ranges are of days (Asia/Shanghai), `since` the first day at whose end it held and `before` the first at whose end it
 no longer did, so that all that happened within one day leaves what stood at its end.
@@ -64,7 +64,7 @@ class MemberPhone(Table):
 
 
 class Standing(Table):
-    """As folded: a person stands in an org through a member row, from day to day.
+    """As rolled up: a person is a member of an org through a member row, from day to day.
 
     `person` is the user where the row is activated, else the phone by its blind index.
     """
@@ -81,7 +81,7 @@ class Standing(Table):
 
 
 class TreeEdge(Table):
-    """As folded: an org is certified under another, from day to day."""
+    """As rolled up: an org is certified under another, from day to day."""
 
     __tablename__ = "tree_edges"
     __table_args__ = (Index(None, "superior_id"),)
@@ -103,7 +103,7 @@ class KeptDay(Table):
 
 
 class PreparedDay(Table):
-    """A day whose totals and scores are being prepared, how far (`app.reports.rollup.coming`); null: to the end."""
+    """A day whose totals and scores are being prepared, how far (`app.reports.rollup.next_day`); null: to the end."""
 
     __tablename__ = "prepared_days"
 

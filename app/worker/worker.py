@@ -29,7 +29,7 @@ from app.core.settings import Settings
 from app.members import jobs as members
 from app.queue.jobs import Busy, Job, Payload, Worker, enqueue
 from app.reports import jobs as reports
-from app.reports.rollup.loop import keep_folding
+from app.reports.rollup.worker import run_rollup
 from app.worker import retention
 
 log = structlog.get_logger()
@@ -57,7 +57,7 @@ async def run_worker(settings: Settings, *, until_idle: bool = False, silence: t
     A database that goes away is waited for: the queue does not always outlive it, and is begun anew.
     """
     # Draining is for tests, which look at figures counted to the moment.
-    folding = None if until_idle else asyncio.create_task(keep_folding(settings))
+    rollup = None if until_idle else asyncio.create_task(run_rollup(settings))
     try:
         while True:
             try:
@@ -70,10 +70,10 @@ async def run_worker(settings: Settings, *, until_idle: bool = False, silence: t
             else:
                 return
     finally:
-        if folding is not None:
-            folding.cancel()
+        if rollup is not None:
+            rollup.cancel()
             with suppress(asyncio.CancelledError):
-                await folding
+                await rollup
 
 
 async def _run_jobs(settings: Settings, *, until_idle: bool, silence: timedelta) -> None:

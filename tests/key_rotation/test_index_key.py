@@ -25,7 +25,7 @@ from app.core.db import ENGINE, Table
 from app.core.settings import CannotStart, Settings, make_key
 from app.key_rotation.index_key import OF_ONE_ROW, SHARED, NotEverywhere, rotate_index_key
 from app.main import create_app
-from app.reports.rollup.cycle import fold, keep_days
+from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.reports.rollup.verify import differences
 from app.schema.members import Member
 from app.worker.worker import run_worker
@@ -168,12 +168,12 @@ async def former_phones(engine: AsyncEngine) -> int:
 
 
 async def totals_differ(url: str) -> list[Any]:
-    """What differs in the totals from a recount, after everything that waits has been folded."""
+    """What differs in the totals from a recount, after everything that waits has been rolled up."""
     connection = await asyncpg.connect(url)
     try:
-        while await fold(connection):
+        while await run_cycle(connection):
             pass
-        await keep_days(connection, today(), tomorrow=False)
+        await build_missing_days(connection, today(), tomorrow=False)
         return [one async for one in differences(connection)]
     finally:
         await connection.close()
@@ -256,8 +256,8 @@ async def test_nobody_is_lost_and_nobody_is_twice(keys: Keys) -> None:
         await find_everybody(scene, api, engine)
         assert (await confirm(scene, scene.large_import_id, keys.both))["added"] == 30
         assert await totals_differ(url.get_secret_value()) == []
-        async with engine.connect() as folder, folder.begin():
-            await folder.execute(text("LOCK TABLE kept_days IN EXCLUSIVE MODE"))  # as who folds totals does
+        async with engine.connect() as rollup, rollup.begin():
+            await rollup.execute(text("LOCK TABLE kept_days IN EXCLUSIVE MODE"))  # as a rollup cycle does
             unfolded = await left(engine, 17)
             rotating = asyncio.create_task(rotate_index_key(engine, keys.both, Actor(), lambda _: None))
             await asyncio.wait({rotating}, timeout=0.3)
@@ -326,7 +326,7 @@ async def go_on_beside_writers(scene: Scene, keys: Keys, api: httpx.AsyncClient,
         assert imported["state"] == "done"
         assert added.status_code in (201, 409)
 
-    async def fold_totals() -> None:
+    async def run_cycles() -> None:
         assert await totals_differ(url.get_secret_value()) == []
         await asyncio.sleep(0.2)
 
@@ -337,7 +337,7 @@ async def go_on_beside_writers(scene: Scene, keys: Keys, api: httpx.AsyncClient,
             rounds += 1
         return rounds
 
-    acts = (take_one_phone_from_three_sides, change_phones, come_in_by_a_sheet, fold_totals)
+    acts = (take_one_phone_from_three_sides, change_phones, come_in_by_a_sheet, run_cycles)
     rounds = await asyncio.gather(*(until_done(act) for act in (*acts, lambda: find_everybody(scene, api, engine))))
     await rotating
     assert min(rounds) > 0

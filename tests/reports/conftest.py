@@ -58,8 +58,8 @@ async def kept_service(kept_people: People, kept_app: FastAPI) -> PointsService:
 
 
 @pytest.fixture
-async def folder(kept_settings: Settings) -> AsyncIterator[asyncpg.Connection]:
-    """The folder's connection to the kept database: what is written there is in no total until it is folded."""
+async def rollup(kept_settings: Settings) -> AsyncIterator[asyncpg.Connection]:
+    """The rollup's connection to the kept database: what is written there is in no total before a cycle has run."""
     assert kept_settings.database_url is not None
     connection = await asyncpg.connect(kept_settings.database_url.get_secret_value())
     yield connection
@@ -73,9 +73,9 @@ async def counted_scene(people: People, service: PointsService, engine: AsyncEng
 
 @pytest.fixture
 async def kept_scene(
-    kept_people: People, kept_service: PointsService, kept_app: FastAPI, folder: asyncpg.Connection
+    kept_people: People, kept_service: PointsService, kept_app: FastAPI, rollup: asyncpg.Connection
 ) -> Scene:
-    return Scene(kept_people, kept_service, ENGINE.of(kept_app), folder)
+    return Scene(kept_people, kept_service, ENGINE.of(kept_app), rollup)
 
 
 @pytest.fixture(params=["kept", "counted"])

@@ -6,22 +6,22 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.calendar import today
-from app.reports.rollup.cycle import fold, keep_days
+from app.reports.rollup.cycle import build_missing_days, run_cycle
 from tests.people import People
 from tests.points.services import PointsService
 
 
 @dataclass
 class Scene:
-    """With `folder` reports read what is kept, once what was written is folded."""
+    """With `rollup` reports read what is kept, once cycles have applied what was written."""
 
     people: People
     service: PointsService
     engine: AsyncEngine
-    folder: asyncpg.Connection | None
+    rollup: asyncpg.Connection | None
 
     async def settle(self) -> None:
-        if self.folder is not None:
-            while await fold(self.folder):
+        if self.rollup is not None:
+            while await run_cycle(self.rollup):
                 pass
-            await keep_days(self.folder, today(), tomorrow=True)
+            await build_missing_days(self.rollup, today(), tomorrow=True)

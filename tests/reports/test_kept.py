@@ -14,8 +14,8 @@ from app.core.calendar import today
 from app.core.db import ENGINE
 from app.core.services import SETTINGS
 from app.core.settings import Settings
-from app.reports.rollup.cycle import fold, keep_days
-from app.reports.rollup.loop import keep_folding
+from app.reports.rollup.cycle import build_missing_days, run_cycle
+from app.reports.rollup.worker import run_rollup
 from tests.people import People
 from tests.points.services import PointsService, event
 from tests.reports.test_overview import admin_of, settled_world
@@ -25,17 +25,17 @@ from tests.reports.world import make_world, write_world
 
 @pytest.mark.parametrize("seed", range(2))
 async def test_kept_reports_equal_a_naive_count(
-    kept_people: People, kept_service: PointsService, kept_app: FastAPI, folder: asyncpg.Connection, seed: int
+    kept_people: People, kept_service: PointsService, kept_app: FastAPI, rollup: asyncpg.Connection, seed: int
 ) -> None:
     chance = random.Random(40 + seed)
     viewer = await kept_people.register()
     world = make_world(chance, UUID(viewer.user_id), orgs=10, people=30)
     await write_world(ENGINE.of(kept_app), world)
     await send_events(kept_service, world)
-    while await fold(folder):
+    while await run_cycle(rollup):
         pass
-    await keep_days(folder, today(), tomorrow=True)
-    kept_since = await folder.fetchval("SELECT min(day) FROM kept_days")
+    await build_missing_days(rollup, today(), tomorrow=True)
+    kept_since = await rollup.fetchval("SELECT min(day) FROM kept_days")
     for org in world.orgs:
         for day in (today(), today() - timedelta(days=chance.randrange(1, 20))):
             await check_overview(viewer, world, org, day, chance.choice(list(DAYS)), kept_since)
@@ -52,28 +52,28 @@ async def test_kept_reports_equal_a_naive_count(
 
 
 async def test_a_report_says_what_instant_it_is_of(
-    kept_people: People, kept_service: PointsService, kept_app: FastAPI, folder: asyncpg.Connection
+    kept_people: People, kept_service: PointsService, kept_app: FastAPI, rollup: asyncpg.Connection
 ) -> None:
     owner = await kept_people.register()
     world = settled_world(UUID(owner.user_id), random.Random(1), [3, 3], [None, 0])
     await write_world(ENGINE.of(kept_app), world)
-    while await fold(folder):
+    while await run_cycle(rollup):
         pass
-    await keep_days(folder, today(), tomorrow=False)
+    await build_missing_days(rollup, today(), tomorrow=False)
     before = await report(owner, world.orgs[0], "reports/overview")
     assert await kept_service.outcomes(event(str(world.users[0]), points=7)) == ["counted"]
     waiting = await report(owner, world.orgs[0], "reports/overview")
     assert waiting["subtree"] == before["subtree"]
     again = await report(owner, world.orgs[0], "reports/overview")
     assert waiting["as_of"] == again["as_of"], "it stands still while something waits"
-    await fold(folder)
+    await run_cycle(rollup)
     after = await report(owner, world.orgs[0], "reports/overview")
     assert after["subtree"]["points"] == 7
     assert after["as_of"] > waiting["as_of"]
 
 
 async def test_kept_totals_of_too_few_are_withheld(
-    kept_people: People, kept_app: FastAPI, folder: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    kept_people: People, kept_app: FastAPI, rollup: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(SETTINGS.of(kept_app), "withhold_below", 3)
     engine = ENGINE.of(kept_app)
@@ -81,28 +81,28 @@ async def test_kept_totals_of_too_few_are_withheld(
     world = settled_world(UUID(owner.user_id), random.Random(6), [9, 2, 0, 3, 4, 9], [None, 0, 0, 2, 2, 0])
     await write_world(engine, world)
     above = await admin_of(kept_people, engine, world.orgs[0])
-    while await fold(folder):
+    while await run_cycle(rollup):
         pass
-    await keep_days(folder, today(), tomorrow=False)
+    await build_missing_days(rollup, today(), tomorrow=False)
     seen = await report(above, world.orgs[0], "reports/overview", sort="points", order="desc")
     assert [UUID(row["id"]) for row in seen["subordinates"]["items"] if row["figures"]["withheld"]] == sorted(
         world.orgs[1:3]
     )
     assert (await report(above, world.orgs[3], "reports/overview"))["subtree"]["withheld"]
     # Of a trend only the days that are told are looked at from above: counting the others could take minutes.
-    gone = await folder.fetchrow("DELETE FROM kept_days WHERE day = $1 RETURNING *", today() - timedelta(days=2))
+    gone = await rollup.fetchrow("DELETE FROM kept_days WHERE day = $1 RETURNING *", today() - timedelta(days=2))
     monkeypatch.setattr("app.reports.above._counted", None)
     trend = await report(above, world.orgs[3], "reports/trend", days=4)
     assert [point["subtree"]["withheld"] for point in trend["days"]] == [True] * 3
-    await folder.execute("INSERT INTO kept_days SELECT ($1::kept_days).*", gone)
+    await rollup.execute("INSERT INTO kept_days SELECT ($1::kept_days).*", gone)
 
 
-async def test_the_worker_keeps_the_days_and_folds_what_comes(
+async def test_the_worker_builds_the_days_and_applies_what_comes(
     kept_people: People, kept_service: PointsService, kept_settings: Settings
 ) -> None:
     owner = await kept_people.register()
     org = UUID((await owner.create_org())["id"])
-    folding = asyncio.create_task(keep_folding(kept_settings))
+    running = asyncio.create_task(run_rollup(kept_settings))
     try:
         await kept_service.outcomes(event(owner.user_id, points=9))
         for _ in range(200):
@@ -112,5 +112,5 @@ async def test_the_worker_keeps_the_days_and_folds_what_comes(
             await asyncio.sleep(0.05)
         assert (seen["org"]["members"], seen["org"]["active"], seen["org"]["points"]) == (1, 1, 9)
     finally:
-        folding.cancel()
-        await asyncio.gather(folding, return_exceptions=True)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

@@ -8,7 +8,7 @@ import pytest
 
 from app.core import calendar as days
 from app.core.calendar import SHANGHAI, today
-from app.reports.rollup.cycle import fold, keep_days
+from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.reports.rollup.partitions import make_days_ahead
 from app.reports.rollup.retention import drop_scores
 from tests.points.services import event
@@ -28,7 +28,7 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, at: datetime) -> None:
 
 
 async def test_at_midnight_every_window_moves_at_once(
-    kept_scene: Scene, folder: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    kept_scene: Scene, rollup: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world, caller = await ranked_world(kept_scene, seed=5)
     (org,), eve = world.orgs, today()
@@ -53,25 +53,25 @@ async def test_at_midnight_every_window_moves_at_once(
         await seen(eve)
         set_clock(monkeypatch, midnight)
         await seen(morning)
-        await make_days_ahead(folder, morning)
-        assert await folder.fetchval("SELECT to_regclass($1)", f"partitions.point_events_{morning:%Y%m%d}")
+        await make_days_ahead(rollup, morning)
+        assert await rollup.fetchval("SELECT to_regclass($1)", f"partitions.point_events_{morning:%Y%m%d}")
         async with kept_scene.engine.begin() as db:
             await earn(db, world, late := [(world.users[5], morning, 40), (world.users[6], eve, 30)])
         # In the ledger too: the recount of other tests looks there.
-        await folder.executemany(
+        await rollup.executemany(
             "INSERT INTO point_events (user_id, day, source, event_id, points, kind, occurred_at) "
             "VALUES ($1, $2, 'midnight', uuidv7()::text, $3, 'article', now())",
             [(user, day, points) for user, day, points in late],
         )
-        while await fold(folder):
+        while await run_cycle(rollup):
             pass
         await seen(morning)
-        # Only now the folder notices: it keeps the new day alone, and the scores of days before yesterday go.
-        await folder.execute("SELECT make_partition('org_scores', $1, $1::date + 1)", eve - timedelta(days=1))
-        await keep_days(folder, morning, tomorrow=False)
+        # Only now the rollup notices: it keeps the new day alone, and the scores of days before yesterday go.
+        await rollup.execute("SELECT make_partition('org_scores', $1, $1::date + 1)", eve - timedelta(days=1))
+        await build_missing_days(rollup, morning, tomorrow=False)
         async with kept_scene.engine.begin() as db:
             assert await drop_scores(db, 10) == 1
-        assert await folder.fetchval("SELECT count(*) FROM org_scores WHERE day = $1", eve) > 0
+        assert await rollup.fetchval("SELECT count(*) FROM org_scores WHERE day = $1", eve) > 0
         await seen(morning)
     finally:
-        await folder.execute("UPDATE kept_days SET scored = true WHERE day >= $1", eve)
+        await rollup.execute("UPDATE kept_days SET scored = true WHERE day >= $1", eve)

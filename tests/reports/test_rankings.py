@@ -97,22 +97,22 @@ async def test_the_ranking_equals_a_naive_one(scene: Scene, by: str, in_unit: bo
 
 @pytest.mark.parametrize("stepped", [False, True])
 async def test_every_place_and_page_equals_a_naive_one(
-    kept_scene: Scene, folder: asyncpg.Connection, stepped: bool
+    kept_scene: Scene, rollup: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, stepped: bool
 ) -> None:
     """For each of the people, wherever they stand among ties, and for pages that begin anywhere."""
     world, _ = await ranked_world(kept_scene, 10, size=30)
     if stepped:
         # What a large group has from the first build of the day on, kept while events go on coming.
-        at = {"day": f"DATE '{today()}'"}
-        await folder.execute("DELETE FROM score_steps")
-        await folder.execute(score_steps.building().replace(f">= {score_steps.LARGE}", ">= 1").format(**at))
+        await rollup.execute("DELETE FROM score_steps")
+        monkeypatch.setattr(score_steps, "LARGE_GROUP", 1)
+        await score_steps.build_score_steps(rollup, today())
         chance = random.Random(1)
         late = [(chance.choice(world.users), today() - timedelta(days=back), 70) for back in (0, 1, 3, 6, 7, 20)]
         world.events, earlier = late, world.events
         await send_events(kept_scene.service, world)
         world.events = earlier + late
         await kept_scene.settle()
-        assert [found async for found in differences(folder)] == []
+        assert [found async for found in differences(rollup)] == []
     org = world.orgs[0]
     upper, lower, _ = (unit for unit, _ in world.units[org])
     async with kept_scene.engine.connect() as db:
@@ -135,7 +135,7 @@ async def test_every_place_and_page_equals_a_naive_one(
                         assert [str(shown.member_id) for shown in found.around if shown.me] == [str(row.id)]
 
 
-async def test_a_kept_ranking_says_what_instant_it_is_of(kept_scene: Scene, folder: asyncpg.Connection) -> None:
+async def test_a_kept_ranking_says_what_instant_it_is_of(kept_scene: Scene, rollup: asyncpg.Connection) -> None:
     world, caller = await ranked_world(kept_scene, seed=3)
     org = world.orgs[0]
     before = await report(caller, org, "rankings")
@@ -150,7 +150,7 @@ async def test_a_kept_ranking_says_what_instant_it_is_of(kept_scene: Scene, fold
     assert after["me"]["points"] == before["me"]["points"] + 500
     assert after["me"]["rank"] == 1
     assert after["as_of"] > waiting["as_of"]
-    await folder.execute("UPDATE org_scores SET last_7 = last_7 + 7 WHERE org_id = $1", org)
+    await rollup.execute("UPDATE org_scores SET last_7 = last_7 + 7 WHERE org_id = $1", org)
     assert (await report(caller, org, "rankings"))["me"]["points"] == after["me"]["points"] + 7, (
         "it is read, not counted"
     )
@@ -186,9 +186,9 @@ async def test_who_left_is_not_ranked_and_points_go_along(scene: Scene) -> None:
     assert str(leaver.id) not in [row["member_id"] for row in await pages(caller, org)]
 
 
-async def test_an_org_of_nobody_activated_ranks_nobody(kept_scene: Scene, folder: asyncpg.Connection) -> None:
+async def test_an_org_of_nobody_activated_ranks_nobody(kept_scene: Scene, rollup: asyncpg.Connection) -> None:
     world, caller = await ranked_world(kept_scene, seed=6, size=2)
-    await folder.execute("UPDATE activations SET until = now() WHERE org_id = $1", world.orgs[0])
+    await rollup.execute("UPDATE activations SET until = now() WHERE org_id = $1", world.orgs[0])
     await kept_scene.settle()
     found = await report(caller, world.orgs[0], "rankings")
     assert (found["people"], found["me"], found["ranking"]["items"]) == (0, None, [])

@@ -1,4 +1,4 @@
-"""The folded totals against the naive count: after any history, folded at any moments, for every org and kept day.
+"""The kept totals against the naive count: after any history, rolled up at any moments, for every org and kept day.
 
 As proof (XUEZU_PROOF=1) ten times as many histories, each on every day.
 """
@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from app.core.calendar import SHANGHAI, today
 from app.core.db import engine_url
-from app.reports.rollup.cycle import fold, keep_days
+from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.schema.auth import User
 from app.schema.certification import Certification
 from app.schema.members import Activation, Place
@@ -28,21 +28,21 @@ PROOF = os.environ.get("XUEZU_PROOF") == "1"
 
 
 @pytest.fixture(scope="module")
-def folding_url(server_url: str, worker_id: str) -> str:
+def rollup_url(server_url: str, worker_id: str) -> str:
     """A database of this module's own: where days are kept, reports no longer follow by themselves."""
-    return migrated_database(server_url, f"xuezu_{worker_id}_folding")
+    return migrated_database(server_url, f"xuezu_{worker_id}_rollup")
 
 
 @pytest.fixture(scope="module")
-async def own_engine(folding_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(engine_url(folding_url))
+async def own_engine(rollup_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine(engine_url(rollup_url))
     yield engine
     await engine.dispose()
 
 
 @pytest.fixture
-async def folder(folding_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(folding_url)
+async def rollup(rollup_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(rollup_url)
     yield connection
     await connection.close()
 
@@ -68,10 +68,10 @@ async def earn(db: AsyncConnection, world: World, events: list[tuple[UUID, date,
     await db.execute(_RECORD, {"users": list(users), "days": list(days), "points": list(points)})
 
 
-async def check_totals(folder: asyncpg.Connection, world: World, days: list[date]) -> None:
+async def check_totals(rollup: asyncpg.Connection, world: World, days: list[date]) -> None:
     columns = [f"{name}_{span}" for name in ("active", "points") for span in (1, 7, 30)]
     for day in days:
-        rows = {row["org_id"]: row for row in await folder.fetch("SELECT * FROM org_totals WHERE day = $1", day)}
+        rows = {row["org_id"]: row for row in await rollup.fetch("SELECT * FROM org_totals WHERE day = $1", day)}
         for org in world.orgs:
             kept: Any = rows.get(org)
             for prefix, orgs in (("own_", {org}), ("", world.below(org, day))):
@@ -84,8 +84,8 @@ async def check_totals(folder: asyncpg.Connection, world: World, days: list[date
                 assert found == {name: expected[name] for name in found}, (day, prefix)
 
 
-async def check_scores(folder: asyncpg.Connection, world: World, day: date) -> None:
-    rows = await folder.fetch(
+async def check_scores(rollup: asyncpg.Connection, world: World, day: date) -> None:
+    rows = await rollup.fetch(
         "SELECT org_id, member_id, user_id, last_7, total FROM org_scores WHERE day = $1 AND org_id = ANY ($2)",
         day,
         world.orgs,
@@ -102,30 +102,30 @@ async def check_scores(folder: asyncpg.Connection, world: World, day: date) -> N
     assert {tuple(row) for row in rows} == expected
 
 
-async def fold_all(folder: asyncpg.Connection) -> None:
-    while await fold(folder):
+async def apply_all(rollup: asyncpg.Connection) -> None:
+    while await run_cycle(rollup):
         pass
 
 
 @pytest.mark.parametrize("seed", range(30 if PROOF else 3))
 async def test_days_built_at_once_equal_a_naive_count(
-    folder: asyncpg.Connection, own_engine: AsyncEngine, seed: int
+    rollup: asyncpg.Connection, own_engine: AsyncEngine, seed: int
 ) -> None:
     world = make_world(random.Random(seed), await viewer_of(own_engine), orgs=14, people=50)
     events, world.events = world.events, []
     await write_world(own_engine, world)
     async with own_engine.begin() as db:
         await earn(db, world, events)
-    await fold_all(folder)
-    await folder.execute("DELETE FROM kept_days; DELETE FROM org_totals; DELETE FROM org_scores")
-    await keep_days(folder, today(), tomorrow=True)
-    kept = [row["day"] for row in await folder.fetch("SELECT day FROM kept_days ORDER BY day")]
+    await apply_all(rollup)
+    await rollup.execute("DELETE FROM kept_days; DELETE FROM org_totals; DELETE FROM org_scores")
+    await build_missing_days(rollup, today(), tomorrow=True)
+    kept = [row["day"] for row in await rollup.fetch("SELECT day FROM kept_days ORDER BY day")]
     assert kept[-1] == today() + timedelta(days=1)
     assert len(kept) > 30
     # One of the worlds on every day, the others on some; as proof all of them on every day.
-    await check_totals(folder, world, kept if PROOF or seed == 0 else random.Random(seed).sample(kept, 8) + kept[-2:])
+    await check_totals(rollup, world, kept if PROOF or seed == 0 else random.Random(seed).sample(kept, 8) + kept[-2:])
     for day in kept[-2:]:
-        await check_scores(folder, world, day)
+        await check_scores(rollup, world, day)
 
 
 class History:
@@ -255,23 +255,23 @@ class History:
 
 
 @pytest.mark.parametrize("seed", range(60 if PROOF else 6))
-async def test_totals_folded_step_by_step_equal_a_naive_count(
-    folder: asyncpg.Connection, own_engine: AsyncEngine, seed: int
+async def test_totals_rolled_up_step_by_step_equal_a_naive_count(
+    rollup: asyncpg.Connection, own_engine: AsyncEngine, seed: int
 ) -> None:
     chance = random.Random(100 + seed)
     world = make_world(chance, await viewer_of(own_engine), orgs=14, people=30)
     world.events = []
     await write_world(own_engine, world)
-    await fold_all(folder)
-    await keep_days(folder, today(), tomorrow=bool(seed % 2))
+    await apply_all(rollup)
+    await build_missing_days(rollup, today(), tomorrow=bool(seed % 2))
     history = History(chance, world)
     for _ in range(12):
         for _ in range(chance.randrange(1, 12)):
             async with own_engine.begin() as db:
                 await history.step(db)
-        await fold(folder)
-    await fold_all(folder)
-    kept = [row["day"] for row in await folder.fetch("SELECT day FROM kept_days ORDER BY day")]
-    await check_totals(folder, world, kept if PROOF or seed == 0 else [*kept[-12:], kept[max(0, len(kept) - 31)]])
-    for row in await folder.fetch("SELECT day FROM kept_days WHERE scored"):
-        await check_scores(folder, world, row["day"])
+        await run_cycle(rollup)
+    await apply_all(rollup)
+    kept = [row["day"] for row in await rollup.fetch("SELECT day FROM kept_days ORDER BY day")]
+    await check_totals(rollup, world, kept if PROOF or seed == 0 else [*kept[-12:], kept[max(0, len(kept) - 31)]])
+    for row in await rollup.fetch("SELECT day FROM kept_days WHERE scored"):
+        await check_scores(rollup, world, row["day"])

@@ -16,12 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from app.core.calendar import today
 from app.core.db import engine_url
 from app.reports.rollup import edges
-from app.reports.rollup.cycle import fold, keep_days
+from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.reports.rollup.points import BATCHES
-from app.reports.rollup.rebuild import rebuild
+from app.reports.rollup.rebuild import rebuild, rebuild_day
 from app.reports.rollup.verify import differences
 from tests.conftest import migrated_database
-from tests.reports.test_rollup import History, check_scores, check_totals, earn, fold_all, viewer_of
+from tests.reports.test_rollup import History, apply_all, check_scores, check_totals, earn, viewer_of
 from tests.reports.world import World, make_world, write_world
 
 
@@ -38,40 +38,40 @@ async def own_engine(verified_url: str) -> AsyncIterator[AsyncEngine]:
 
 
 @pytest.fixture
-async def folder(verified_url: str) -> AsyncIterator[asyncpg.Connection]:
+async def rollup(verified_url: str) -> AsyncIterator[asyncpg.Connection]:
     connection = await asyncpg.connect(verified_url)
     yield connection
     await connection.close()
 
 
-async def lived_world(engine: AsyncEngine, folder: asyncpg.Connection, chance: random.Random) -> tuple[World, History]:
+async def lived_world(engine: AsyncEngine, rollup: asyncpg.Connection, chance: random.Random) -> tuple[World, History]:
     world = make_world(chance, await viewer_of(engine), orgs=10, people=25)
     events, world.events = world.events, []
     await write_world(engine, world)
     async with engine.begin() as db:
         await earn(db, world, events)
-    await fold_all(folder)
-    await keep_days(folder, today(), tomorrow=True)
+    await apply_all(rollup)
+    await build_missing_days(rollup, today(), tomorrow=True)
     # Of the older days, which are built and looked at in no other way, there need not be as many.
     for table in ("kept_days", "org_totals"):
-        await folder.execute(f"DELETE FROM {table} WHERE day < $1", today() - timedelta(days=9))
+        await rollup.execute(f"DELETE FROM {table} WHERE day < $1", today() - timedelta(days=9))
     return world, History(chance, world)
 
 
-async def found(folder: asyncpg.Connection) -> list[str]:
-    return [difference.what async for difference in differences(folder)]
+async def found(rollup: asyncpg.Connection) -> list[str]:
+    return [difference.what async for difference in differences(rollup)]
 
 
-async def test_nothing_differs_whether_facts_wait_or_not(own_engine: AsyncEngine, folder: asyncpg.Connection) -> None:
-    _, history = await lived_world(own_engine, folder, random.Random(3))
+async def test_nothing_differs_whether_facts_wait_or_not(own_engine: AsyncEngine, rollup: asyncpg.Connection) -> None:
+    _, history = await lived_world(own_engine, rollup, random.Random(3))
     for _ in range(4):
         for _ in range(6):
             async with own_engine.begin() as db:
                 await history.step(db)
         # This history writes facts without a ledger, so that the day rows have nothing to be compared with.
-        assert await found(folder) == []
-        await fold(folder)
-    assert await found(folder) == []
+        assert await found(rollup) == []
+        await run_cycle(rollup)
+    assert await found(rollup) == []
 
 
 DAMAGES = {
@@ -87,33 +87,33 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("what", DAMAGES)
-async def test_damage_is_named_and_mended(own_engine: AsyncEngine, folder: asyncpg.Connection, what: str) -> None:
-    world, _ = await lived_world(own_engine, folder, random.Random(4))
-    assert await found(folder) == []
-    await folder.execute(DAMAGES[what])
-    assert what in await found(folder)
-    await rebuild(folder)
-    assert await found(folder) == []
-    await check_totals(folder, world, [today()])
+async def test_damage_is_named_and_mended(own_engine: AsyncEngine, rollup: asyncpg.Connection, what: str) -> None:
+    world, _ = await lived_world(own_engine, rollup, random.Random(4))
+    assert await found(rollup) == []
+    await rollup.execute(DAMAGES[what])
+    assert what in await found(rollup)
+    await rebuild(rollup)
+    assert await found(rollup) == []
+    await check_totals(rollup, world, [today()])
 
 
-async def test_damage_stops_neither_the_folder_nor_a_rebuild(
-    own_engine: AsyncEngine, folder: asyncpg.Connection
+async def test_damage_stops_neither_the_rollup_nor_a_rebuild(
+    own_engine: AsyncEngine, rollup: asyncpg.Connection
 ) -> None:
-    world, _ = await lived_world(own_engine, folder, random.Random(9))
-    await folder.execute("DELETE FROM standings")
-    await folder.execute("INSERT INTO place_facts (org_id, member_id) SELECT org_id, id FROM members")
-    await fold_all(folder)
-    await check_scores(folder, world, today())
-    await rebuild(folder)
-    assert await found(folder) == []
-    await check_totals(folder, world, [today()])
+    world, _ = await lived_world(own_engine, rollup, random.Random(9))
+    await rollup.execute("DELETE FROM standings")
+    await rollup.execute("INSERT INTO place_facts (org_id, member_id) SELECT org_id, id FROM members")
+    await apply_all(rollup)
+    await check_scores(rollup, world, today())
+    await rebuild(rollup)
+    assert await found(rollup) == []
+    await check_totals(rollup, world, [today()])
 
 
-async def test_a_rebuild_loses_nothing_of_what_waits(own_engine: AsyncEngine, folder: asyncpg.Connection) -> None:
-    world, _ = await lived_world(own_engine, folder, random.Random(10))
+async def test_a_rebuild_loses_nothing_of_what_waits(own_engine: AsyncEngine, rollup: asyncpg.Connection) -> None:
+    world, _ = await lived_world(own_engine, rollup, random.Random(10))
     batches = 2 * BATCHES + 1
-    await folder.execute(
+    await rollup.execute(
         "INSERT INTO point_facts (user_ids, days, points) "
         "SELECT ARRAY[$1::uuid], ARRAY[$2::date], ARRAY[1] FROM generate_series(1, $3)",
         world.users[0],
@@ -121,48 +121,48 @@ async def test_a_rebuild_loses_nothing_of_what_waits(own_engine: AsyncEngine, fo
         batches,
     )
     world.events += [(world.users[0], today(), 1)] * batches
-    await rebuild(folder)
-    await check_totals(folder, world, [today()])
-    await check_scores(folder, world, today())
+    await rebuild(rollup)
+    await check_totals(rollup, world, [today()])
+    await check_scores(rollup, world, today())
 
 
-async def test_what_is_right_is_not_written_again(own_engine: AsyncEngine, folder: asyncpg.Connection) -> None:
-    await lived_world(own_engine, folder, random.Random(6))
+async def test_what_is_right_is_not_written_again(own_engine: AsyncEngine, rollup: asyncpg.Connection) -> None:
+    await lived_world(own_engine, rollup, random.Random(6))
     tables = ("standings", "tree_edges", "org_totals", "org_scores")
     written = " UNION ALL ".join(f"SELECT '{name}', tableoid, ctid, xmin FROM {name}" for name in tables)
-    before = {tuple(row) for row in await folder.fetch(written)}
-    await folder.execute(DAMAGES["total"])
-    await rebuild(folder)
-    after = {tuple(row) for row in await folder.fetch(written)}
+    before = {tuple(row) for row in await rollup.fetch(written)}
+    await rollup.execute(DAMAGES["total"])
+    await rebuild(rollup)
+    after = {tuple(row) for row in await rollup.fetch(written)}
     assert [row[0] for row in after - before] == ["org_totals"]
     assert len(before - after) == 1
 
 
-async def test_a_rebuild_goes_on_beside_the_folder(
-    own_engine: AsyncEngine, folder: asyncpg.Connection, verified_url: str
+async def test_a_rebuild_goes_on_beside_the_rollup(
+    own_engine: AsyncEngine, rollup: asyncpg.Connection, verified_url: str
 ) -> None:
-    world, history = await lived_world(own_engine, folder, random.Random(7))
-    await folder.execute("UPDATE org_totals SET members = members + 1")
-    kept = await folder.fetchval("SELECT count(*) FROM kept_days")
+    world, history = await lived_world(own_engine, rollup, random.Random(7))
+    await rollup.execute("UPDATE org_totals SET members = members + 1")
+    kept = await rollup.fetchval("SELECT count(*) FROM kept_days")
     beside = await asyncpg.connect(verified_url)
     built: list[date] = []
     try:
-        rebuilding = asyncio.create_task(rebuild(folder, on_day=built.append))
-        folded = set()
+        rebuilding = asyncio.create_task(rebuild(rollup, on_day=built.append))
+        applied = set()
         while not rebuilding.done():
             async with own_engine.begin() as db:
                 await history.step(db)
-            if await fold(beside):
-                folded.add(len(built))
+            if await run_cycle(beside):
+                applied.add(len(built))
             await asyncio.sleep(0)
         await rebuilding
     finally:
         await beside.close()
     assert len(built) == kept
-    assert folded & set(range(1, kept))  # between days
-    await fold_all(folder)
-    assert await found(folder) == []
-    await check_totals(folder, world, [today()])
+    assert applied & set(range(1, kept))  # between days
+    await apply_all(rollup)
+    assert await found(rollup) == []
+    await check_totals(rollup, world, [today()])
 
 
 WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'kept_days'::regclass AND NOT granted)"
@@ -170,11 +170,11 @@ WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'kept_days'::regcl
 
 @pytest.mark.parametrize("kept", ["meanwhile", "after it"])
 async def test_tomorrow_is_not_prepared_from_a_day_that_is_still_to_be_built(
-    own_engine: AsyncEngine, folder: asyncpg.Connection, verified_url: str, kept: str
+    own_engine: AsyncEngine, rollup: asyncpg.Connection, verified_url: str, kept: str
 ) -> None:
-    await lived_world(own_engine, folder, random.Random(11))
-    await folder.execute("DELETE FROM kept_days WHERE day > $1", today())
-    await folder.execute("UPDATE org_totals SET members = members + 1")
+    await lived_world(own_engine, rollup, random.Random(11))
+    await rollup.execute("DELETE FROM kept_days WHERE day > $1", today())
+    await rollup.execute("UPDATE org_totals SET members = members + 1")
     began, go_on = asyncio.Event(), asyncio.Event()
     if kept == "meanwhile":
         go_on.set()
@@ -188,10 +188,10 @@ async def test_tomorrow_is_not_prepared_from_a_day_that_is_still_to_be_built(
     try:
         async with beside.transaction():
             await beside.execute("LOCK TABLE kept_days IN EXCLUSIVE MODE")
-            rebuilding = asyncio.create_task(rebuild(folder, on_day=built.append))
+            rebuilding = asyncio.create_task(rebuild(rollup, on_day=built.append))
             while not await beside.fetchval(WAITS):  # noqa: ASYNC110 — the database has no event for it
                 await asyncio.sleep(0.01)
-        keeping = asyncio.create_task(keep_days(beside, today(), tomorrow=True, meanwhile=meanwhile))
+        keeping = asyncio.create_task(build_missing_days(beside, today(), tomorrow=True, between=meanwhile))
         await began.wait()
         assert today() not in built
         if kept == "meanwhile":
@@ -202,7 +202,7 @@ async def test_tomorrow_is_not_prepared_from_a_day_that_is_still_to_be_built(
         await keeping
     finally:
         await beside.close()
-    assert await found(folder) == []
+    assert await found(rollup) == []
 
 
 class _EndedError(Exception):
@@ -210,9 +210,9 @@ class _EndedError(Exception):
 
 
 async def test_an_ended_rebuild_loses_nothing(
-    own_engine: AsyncEngine, folder: asyncpg.Connection, verified_url: str
+    own_engine: AsyncEngine, rollup: asyncpg.Connection, verified_url: str
 ) -> None:
-    _, history = await lived_world(own_engine, folder, random.Random(8))
+    _, history = await lived_world(own_engine, rollup, random.Random(8))
     built: list[date] = []
 
     def end(day: date) -> None:
@@ -224,7 +224,7 @@ async def test_an_ended_rebuild_loses_nothing(
         # What is written while it waits to begin, it sees.
         async with other.transaction():
             await other.execute("LOCK TABLE kept_days IN EXCLUSIVE MODE")
-            rebuilding = asyncio.create_task(rebuild(folder, on_day=end))
+            rebuilding = asyncio.create_task(rebuild(rollup, on_day=end))
             while not await other.fetchval(WAITS):  # noqa: ASYNC110 — the database has no event for it
                 await asyncio.sleep(0.01)
             for _ in range(12):
@@ -235,22 +235,22 @@ async def test_an_ended_rebuild_loses_nothing(
     finally:
         await other.close()
     assert len(built) == 1
-    await fold_all(folder)
-    assert await found(folder) == []
+    await apply_all(rollup)
+    assert await found(rollup) == []
 
 
 async def test_many_moves_at_once_are_built_and_not_shifted(
-    own_engine: AsyncEngine, folder: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    own_engine: AsyncEngine, rollup: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(edges, "MOVES", 0)
-    world, history = await lived_world(own_engine, folder, random.Random(5))
+    monkeypatch.setattr(edges, "MOST_MOVES", 0)
+    world, history = await lived_world(own_engine, rollup, random.Random(5))
     for _ in range(8):
         async with own_engine.begin() as db:
             await history.release(db)
             await history.certify(db)
-    await fold_all(folder)
-    await check_totals(folder, world, [today()])
-    assert await found(folder) == []
+    await apply_all(rollup)
+    await check_totals(rollup, world, [today()])
+    assert await found(rollup) == []
 
 
 def test_the_command_exits_by_what_it_finds(verified_url: str) -> None:
@@ -260,15 +260,33 @@ def test_the_command_exits_by_what_it_finds(verified_url: str) -> None:
     assert (done.returncode, done.stdout.strip()) == (0, "What is kept equals a recount."), done.stderr
 
 
-async def test_day_rows_are_compared_with_the_ledger(own_engine: AsyncEngine, folder: asyncpg.Connection) -> None:
+async def test_one_day_is_rebuilt_and_no_other(own_engine: AsyncEngine, rollup: asyncpg.Connection) -> None:
+    await lived_world(own_engine, rollup, random.Random(12))
+    await rollup.execute("UPDATE org_totals SET members = members + 1 WHERE day >= $1", today() - timedelta(days=1))
+    assert await rebuild_day(rollup, today())
+    wrong = {difference.key.split()[-1] async for difference in differences(rollup)}
+    assert wrong == {str(today() - timedelta(days=1)), str(today() + timedelta(days=1))}
+    assert not await rebuild_day(rollup, today() - timedelta(days=300))
+    await rebuild(rollup)
+
+
+def test_the_command_rebuilds_a_day_that_is_kept(verified_url: str) -> None:
+    environment = os.environ | {"XUEZU_DATABASE_URL": verified_url}
+    for day, status, said in ((str(today()), 0, "built"), ("2020-01-01", 1, "is not kept")):
+        command = [sys.executable, "-m", "app.cli", "totals", "rebuild", "--day", day]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout.strip()) == (status, f"{day} {said}"), done.stderr
+
+
+async def test_day_rows_are_compared_with_the_ledger(own_engine: AsyncEngine, rollup: asyncpg.Connection) -> None:
     viewer: UUID = await viewer_of(own_engine)
-    await folder.execute("SELECT make_partition('point_events', $1, $1::date + 1)", today())
-    await folder.execute(
+    await rollup.execute("SELECT make_partition('point_events', $1, $1::date + 1)", today())
+    await rollup.execute(
         "INSERT INTO point_events (user_id, day, source, event_id, points, kind, occurred_at) "
         "VALUES ($1, $2, 'test', 'lost', 5, 'article', now())",
         viewer,
         today(),
     )
-    assert "day row" in await found(folder)
-    await rebuild(folder, day_rows=True)
-    assert await found(folder) == []
+    assert "day row" in await found(rollup)
+    await rebuild(rollup, day_rows=True)
+    assert await found(rollup) == []

@@ -143,7 +143,7 @@ async def test_every_connection_of_a_worker_says_which_index_keys_it_knows(
     working_on.cancel()
     with pytest.raises(asyncio.CancelledError):
         await working_on
-    assert set(names) <= {application_name(knowing), "xuezu folder"}
+    assert set(names) <= {application_name(knowing), "xuezu rollup"}
     assert names.count(application_name(knowing)) >= 3  # the queue's two and the jobs' own
 
 
@@ -206,7 +206,7 @@ async def test_a_worker_whose_queue_falls_with_its_database_begins_anew(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(QueueManager, "run", fall)
-    monkeypatch.setattr(working, "keep_folding", no_folding)
+    monkeypatch.setattr(working, "run_rollup", no_folding)
     monkeypatch.setattr(working, "AFTER_FAILURE", 0.05)
     async with engine.begin() as db:
         await enqueue(db, "note", {"text": "after the fall"})

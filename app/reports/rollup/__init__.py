@@ -1,20 +1,16 @@
-"""The folder: takes the facts that writers append and keeps totals and scores equal to a recount.
+"""The rollup keeps, for every org and day, the figures of its whole subtree, equal to a recount at every commit.
 
-**Exactness.** A fact names what changed (a member row, an org's edge), never by how much. In one REPEATABLE READ
-transaction the folder takes the facts it sees, looks at the sources in the same snapshot, compares with what it had
-folded (`standings`, `tree_edges`, `user_days`) and adds the difference to the totals. So the order in which facts were
-committed, a fact that comes twice, or one whose change was folded along with an earlier fact makes no difference:
-after each fold the totals are the function of the folded state that a recount computes, and the folded state is the
-sources' where no fact is waiting. A kill leaves either the whole fold or nothing of it.
+events → deltas → day rows → subtree totals → scores. A writer appends a delta row that names what changed and never by
+how much: accepted points (`point_facts`), a member row (`place_facts`), an org's superior (`edge_facts`). A **cycle**
+(`cycle`) takes the deltas that wait, reads the sources, compares them with the rolled-up state (`user_days`,
+`standings`, `tree_edges`) and adds the difference to the totals (`org_totals`) and scores (`org_scores`) of the days
+that it changes. Order: points, members, edges; each step leaves the totals exact.
 
-In any subtree a person counts once: what is added for a person goes to the *set* of orgs that stand at or above any
-of the places they have. Who stands in one org only, as nearly all do, is added up per org first and climbs as a sum.
+A cycle is one REPEATABLE READ transaction under one lock (`transaction`), so sources, deltas and totals are of one
+snapshot, and a kill leaves all of it or nothing. Whoever starts again takes the deltas that are still there. The order
+of commits, a repeated delta, or one whose change an earlier cycle has seen makes no difference.
 
-**Days.** Totals are kept per day, of that day's end; a place, an activation or an edge holds from day to day. A fact
-therefore touches exactly the kept days on which it changed something: today, tomorrow as far as it is prepared
-(`coming`: in slices, between which folding goes on), and past days where an event came late or a transaction straddled
-midnight. Nothing is rewritten at midnight: readers choose the day by the date.
-
-**Order within a fold.** Points first, at the standings and the tree as folded so far; then people, with the day rows
-that now hold those points; then edges, with the people that now stand. Each step leaves the totals exact.
+Nothing is rewritten at midnight: a day is built once (`days`), the next day in slices before it comes (`next_day`).
+`worker` runs all of it, `rebuild` builds everything anew, `verify` names every difference from a recount.
+The statements are in `sql/`, a file a step; `docs/TOTALS.md` has the invariants and worked examples.
 """

@@ -1,4 +1,4 @@
-"""One fold: everything that waits, in one transaction; and the days that are to be kept."""
+"""One cycle: all deltas that wait, in one transaction; and building the days that are missing (`sql/cycle.sql`)."""
 
 from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
@@ -6,92 +6,86 @@ from datetime import date, timedelta
 import asyncpg
 
 from app.reports.periods import DAYS_KEPT
-from app.reports.rollup.coming import prepare
 from app.reports.rollup.days import keep_day
-from app.reports.rollup.edges import fold_edges
-from app.reports.rollup.people import fold_people
-from app.reports.rollup.points import fold_points
-from app.reports.rollup.scratch import make_scratch, note_days
-from app.reports.rollup.spread import spread
+from app.reports.rollup.edges import apply_edges
+from app.reports.rollup.members import apply_members
+from app.reports.rollup.next_day import prepare_slice
+from app.reports.rollup.points import apply_points
+from app.reports.rollup.propagation import EARNED, propagate, stage_places
+from app.reports.rollup.score_steps import apply_score_steps
+from app.reports.rollup.statements import load
+from app.reports.rollup.transaction import rollup_transaction
 
-# An installation of this many people or fewer has all of its past days kept from the start.
-FEW = 100_000
+SMALL_INSTALLATION = 100_000
+"""An installation of this many member rows or fewer has all of its past days built from the start."""
 
-# Of two folders one waits for the other. Taken before anything is looked at: a statement that looks would fix the
-# transaction's snapshot, and the lock could come with a snapshot from before what the other folder committed.
-ALONE = "LOCK TABLE kept_days IN EXCLUSIVE MODE"
-
-_WAITING = """
-SELECT EXISTS (SELECT FROM point_facts) OR EXISTS (SELECT FROM place_facts) OR EXISTS (SELECT FROM edge_facts)
-"""
+_SQL = load("cycle")
 
 
-async def fold(connection: asyncpg.Connection) -> bool:
-    """Fold what waits. Gives whether there was anything; call again while it does."""
-    if not await connection.fetchval(_WAITING):
+async def run_cycle(connection: asyncpg.Connection) -> bool:
+    """Apply the deltas that wait. Returns whether there were any; call again while it does.
+
+    Holds the rollup's lock (`rollup_transaction`). A kill leaves all of the cycle or nothing.
+    """
+    if not await connection.fetchval(_SQL["waiting"]):
         return False
-    await make_scratch(connection)
-    async with connection.transaction(isolation="repeatable_read"):
-        await connection.execute(ALONE)
-        await fold_all(connection)
+    async with rollup_transaction(connection):
+        await apply_deltas(connection)
     return True
 
 
-async def fold_all(connection: asyncpg.Connection) -> None:
-    """Fold what the transaction sees waiting; it holds ALONE, and the session has its scratch tables."""
-    await note_days(connection)
-    earned = await fold_points(connection)
-    changed = await fold_people(connection)
+async def apply_deltas(connection: asyncpg.Connection) -> None:
+    """Apply the deltas that wait in the snapshot of this rollup transaction."""
+    earned = await apply_points(connection)
+    if earned:
+        await stage_places(connection, EARNED)
+    changed = await apply_members(connection)
     if earned or changed:
-        await spread(connection)
-    await fold_edges(connection)
+        await apply_score_steps(connection)
+        await propagate(connection)
+    await apply_edges(connection)
 
 
 async def _nothing() -> None:
     pass
 
 
-async def keep_days(
+async def build_missing_days(
     connection: asyncpg.Connection,
     today: date,
     *,
     tomorrow: bool,
-    meanwhile: Callable[[], Awaitable[object]] = _nothing,
+    between: Callable[[], Awaitable[object]] = _nothing,
 ) -> None:
-    """Keep every day from the last one kept up to today, or up to tomorrow; from today on with scores.
+    """Build and keep every day from the last one kept up to today, or up to tomorrow; from today on with scores.
 
-    Where no day is kept yet it begins today, and in a small installation with the first day that has people. Each day
-    is a transaction and tomorrow many, between which `meanwhile` is called: folding is not held up.
+    Where no day is kept yet, today is the first, or in a small installation the first day that has people. Each day is
+    one transaction, tomorrow is many, and `between` is called after each: cycles go on meanwhile.
     """
     last = today + timedelta(days=1) if tomorrow else today
-    await make_scratch(connection)
-    while await _keep_on(connection, today, last):
-        await meanwhile()
+    while await _build_next(connection, today, last):
+        await between()
 
 
-async def _keep_on(connection: asyncpg.Connection, today: date, last: date) -> bool:
-    """Keep the next day that is missing, or a slice of it; gives whether there was one."""
-    async with connection.transaction(isolation="repeatable_read"):
-        await connection.execute(ALONE)
-        missing = await _missing(connection, today, last)
+async def _build_next(connection: asyncpg.Connection, today: date, last: date) -> bool:
+    """Build the next day that is missing, or a slice of it. Returns whether there was one."""
+    async with rollup_transaction(connection):
+        missing = await _missing_days(connection, today, last)
         if not missing:
-            await connection.execute("UPDATE kept_days SET scored = false WHERE scored AND day < $1", today)
+            await connection.execute(_SQL["past_days_have_no_scores"], today)
             return False
-        await note_days(connection)
         day = missing[0]
-        begun = await connection.fetchval("SELECT EXISTS (SELECT FROM prepared_days WHERE day = $1)", day)
-        if not ((begun or day > today) and await prepare(connection, day)):
+        begun = await connection.fetchval(_SQL["is_begun"], day)
+        if not ((begun or day > today) and await prepare_slice(connection, day)):
             await keep_day(connection, day, scored=day >= today)
     return True
 
 
-async def _missing(connection: asyncpg.Connection, today: date, last: date) -> list[date]:
-    newest: date | None = await connection.fetchval("SELECT max(day) FROM kept_days")
+async def _missing_days(connection: asyncpg.Connection, today: date, last: date) -> list[date]:
+    newest: date | None = await connection.fetchval(_SQL["newest_kept"])
     first = today if newest is None else newest + timedelta(days=1)
-    if newest is None:
-        people = await connection.fetchval("SELECT count(*) FROM (SELECT FROM standings LIMIT $1) AS people", FEW + 1)
-        if people <= FEW:
-            earliest: date | None = await connection.fetchval("SELECT min(since) FROM standings")
-            first = min(earliest or today, today)
+    if newest is None and await connection.fetchval(_SQL["people"], SMALL_INSTALLATION + 1) <= SMALL_INSTALLATION:
+        earliest: date | None = await connection.fetchval(_SQL["first_day_with_people"])
+        first = min(earliest or today, today)
     first = max(first, today - timedelta(days=DAYS_KEPT - 1))
     return [first + timedelta(days=ahead) for ahead in range((last - first).days + 1)]

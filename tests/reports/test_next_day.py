@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from app.core.calendar import SHANGHAI, today
 from app.core.db import engine_url
-from app.reports.rollup import coming, cycle, score_steps
-from app.reports.rollup.cycle import fold, keep_days
+from app.reports.rollup import cycle, next_day, score_steps
+from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.reports.rollup.verify import differences
 from tests.conftest import migrated_database
-from tests.reports.test_rollup import History, check_scores, check_totals, earn, fold_all, viewer_of
+from tests.reports.test_rollup import History, apply_all, check_scores, check_totals, earn, viewer_of
 from tests.reports.world import Range, Row, World, make_world, start_of_histories, write_world
 
 TOMORROW_TOO = 2
@@ -23,20 +23,20 @@ TOMORROW_TOO = 2
 
 
 @pytest.fixture(scope="module")
-def coming_url(server_url: str, worker_id: str) -> str:
-    return migrated_database(server_url, f"xuezu_{worker_id}_coming")
+def next_day_url(server_url: str, worker_id: str) -> str:
+    return migrated_database(server_url, f"xuezu_{worker_id}_next_day")
 
 
 @pytest.fixture
-async def own_engine(coming_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(engine_url(coming_url))
+async def own_engine(next_day_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine(engine_url(next_day_url))
     yield engine
     await engine.dispose()
 
 
 @pytest.fixture
-async def folder(coming_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(coming_url)
+async def rollup(next_day_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(next_day_url)
     yield connection
     await connection.close()
 
@@ -71,9 +71,14 @@ def stay_in_several_orgs(world: World, chance: random.Random) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 async def test_tomorrow_equals_a_naive_count_whatever_comes_between_its_slices(
-    folder: asyncpg.Connection, own_engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch, seed: int
+    rollup: asyncpg.Connection, own_engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    sizes = ((coming, "PEOPLE", 6), (coming, "SCORES", 8), (score_steps, "LARGE", 3), (cycle, "FEW", 0))
+    sizes = (
+        (next_day, "PEOPLE_PER_SLICE", 6),
+        (next_day, "SCORES_PER_SLICE", 8),
+        (score_steps, "LARGE_GROUP", 3),
+        (cycle, "SMALL_INSTALLATION", 0),
+    )
     for module, name, size in sizes:
         monkeypatch.setattr(module, name, size)
     chance = random.Random(200 + seed)
@@ -86,9 +91,9 @@ async def test_tomorrow_equals_a_naive_count_whatever_comes_between_its_slices(
         # Of every day that leaves a window, and of the days beside it.
         days = [today() - timedelta(days=ago) for ago in (5, 6, 7, 28, 29, 30)]
         await earn(db, world, events + [(user, chance.choice(days), 3) for user in world.users for _ in range(2)])
-    await fold_all(folder)
-    await keep_days(folder, today(), tomorrow=False)
-    await folder.execute("DELETE FROM kept_days WHERE day > $1", today())
+    await apply_all(rollup)
+    await build_missing_days(rollup, today(), tomorrow=False)
+    await rollup.execute("DELETE FROM kept_days WHERE day > $1", today())
     slices = 0
 
     async def meanwhile() -> None:
@@ -98,13 +103,13 @@ async def test_tomorrow_equals_a_naive_count_whatever_comes_between_its_slices(
             async with own_engine.begin() as db:
                 await history.step(db)
         if chance.random() < 0.8:
-            await fold(folder)
+            await run_cycle(rollup)
 
-    await keep_days(folder, today(), tomorrow=True, meanwhile=meanwhile)
+    await build_missing_days(rollup, today(), tomorrow=True, between=meanwhile)
     assert slices > 12, "it was not built at once"
-    await fold_all(folder)
+    await apply_all(rollup)
     days = [today(), today() + timedelta(days=1)]
-    await check_totals(folder, world, days)
+    await check_totals(rollup, world, days)
     for day in days:
-        await check_scores(folder, world, day)
-    assert [found async for found in differences(folder, today())] == []
+        await check_scores(rollup, world, day)
+    assert [found async for found in differences(rollup, today())] == []

@@ -1,0 +1,10 @@
+-- Scope of memberships.sql: the members of staged_members.
+scoped_places AS NOT MATERIALIZED (
+    SELECT org_id, member_id, since, until FROM places JOIN staged_members USING (org_id, member_id)
+),
+scoped_activations AS NOT MATERIALIZED (
+    SELECT org_id, member_id, user_id, since, until FROM activations JOIN staged_members USING (org_id, member_id)
+),
+scoped_phones AS NOT MATERIALIZED (
+    SELECT org_id, member_id, until, phone_index FROM member_phones JOIN staged_members USING (org_id, member_id)
+),
