@@ -22,6 +22,7 @@ from app.console.site import routers as console_routers
 from app.core import errors, logs
 from app.core.cipher import CIPHER, Cipher
 from app.core.db import ENGINE, POOL, create_pools
+from app.core.event_stream import STREAMS, OpenStreams
 from app.core.plugins import load_development_routes
 from app.core.services import SETTINGS
 from app.core.settings import Settings
@@ -79,6 +80,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
     SETTINGS.provide(app, settings)
     REFUSALS.provide(app, refusals)
     CIPHER.provide(app, Cipher(settings))
+    STREAMS.provide(app, OpenStreams())
     errors.install(app)
     idempotency.install(app)
     feature_routers = (

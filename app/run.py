@@ -112,6 +112,7 @@ def _embedded(settings: Settings, steps: Steps) -> Iterator[str]:
 
 async def _serve(settings: Settings, sockets: list[socket], steps: Steps) -> None:
     with starting():
+        from app.core.event_stream import STREAMS
         from app.main import create_app
 
     began = asyncio.Event()
@@ -132,7 +133,8 @@ async def _serve(settings: Settings, sockets: list[socket], steps: Steps) -> Non
         say("")
 
     async with _worker_kept_running(settings, began):
-        server = Server(create_app(settings), ready)
+        app = create_app(settings)
+        server = Server(app, ready, STREAMS.of(app).end_all)
         await server.serve(sockets)
         say("Stopping the worker")
 

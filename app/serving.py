@@ -21,7 +21,7 @@ from app.core.startup import starting
 log = structlog.get_logger()
 
 BACKLOG = 2048
-# How long an answer that is being given may still take when the service stops; a stream never ends by itself.
+# How long an answer that is being given may still take when the service stops.
 GRACE_SECONDS = 3
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -83,9 +83,12 @@ def _listen(family: socket.AddressFamily, address: tuple[object, ...]) -> socket
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which says when it is ready and leaves the process alive after a stop signal to clean up."""
+    """uvicorn, which says when it is ready, and leaves the process alive after a stop signal to clean up.
 
-    def __init__(self, app: ASGIApp, on_ready: Callable[[], None]) -> None:
+    `on_stop` is called when it begins to stop, before it waits for the answers that are being given.
+    """
+
+    def __init__(self, app: ASGIApp, on_ready: Callable[[], None], on_stop: Callable[[], None] = lambda: None) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -99,6 +102,7 @@ class Server(uvicorn.Server):
             )
         )
         self._on_ready = on_ready
+        self._on_stop = on_stop
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -106,6 +110,10 @@ class Server(uvicorn.Server):
         gc.collect()
         gc.freeze()
         self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._on_stop()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -128,11 +136,14 @@ def serve(settings: Settings) -> None:
     # After the other refusals: importing the whole service takes longer than all of them.
     with starting():
         from app.blind_index.keys import require_index_keys
+        from app.core.event_stream import STREAMS
         from app.main import create_app
 
     asyncio.run(require_index_keys(settings))
 
-    server = Server(create_app(settings), lambda: log.info("ready", address=settings.public_url))
+    app = create_app(settings)
+    # Streams do not end by themselves.
+    server = Server(app, lambda: log.info("ready", address=settings.public_url), STREAMS.of(app).end_all)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(server.serve(sockets))
     log.info("stopped")

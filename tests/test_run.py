@@ -4,6 +4,9 @@ import json
 import signal
 import socket
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -13,8 +16,8 @@ import pytest
 from app.commands.configuration import read_settings
 from app.core.settings import CannotStart, Settings, make_key
 from app.embedded import postgres
-from app.serving import listen
-from tests.processes import Program, free_port, gone, program, refusal, until
+from app.serving import GRACE_SECONDS, listen
+from tests.processes import PATIENCE, Program, free_port, gone, program, refusal, until
 
 RUN = (sys.executable, "-m", "app.cli", "run")
 READY = "Xuezu is ready"
@@ -24,6 +27,19 @@ def worker_of(running: Program) -> psutil.Process:
     until(lambda: any("worker" in child.cmdline() for child in running.children()))
     (worker,) = [child for child in running.children() if "worker" in child.cmdline()]
     return worker
+
+
+@contextmanager
+def waiting_console(url: str) -> Iterator[Iterator[bytes]]:
+    """A console that waits for a scan: the stream of its events, after the first."""
+    with httpx.Client(base_url=url, timeout=20) as browser:
+        asked = browser.post("/oauth/device_authorization", data={"client_id": "xuezu-console"}).json()
+        one = f"/v1/device-authorizations/{asked['user_code']}"
+        assert browser.put(f"{one}/ticket", json={"device_code": asked["device_code"]}).status_code == 204
+        with browser.stream("GET", f"{one}/events") as stream:
+            chunks = stream.iter_bytes()
+            assert b"pending" in next(chunks)
+            yield chunks
 
 
 def has_ipv6() -> bool:
@@ -70,7 +86,12 @@ def test_a_run_with_all_that_may_befall_it(folder: Path) -> None:
         assert f"still running from before (process {server.pid})" in second.said
         assert server.execute("SELECT word FROM kept", database=postgres.DATABASE) == "still here"
         worker = worker_of(second)
-        assert second.stop(signal.SIGTERM) == 0
+        with waiting_console(f"http://localhost:{port}") as chunks:
+            began = time.monotonic()
+            second.process.send_signal(signal.SIGTERM)
+            assert list(chunks) == []  # the stream ends whole, and does not use up the time of grace
+            assert time.monotonic() - began < GRACE_SECONDS
+        assert second.process.wait(PATIENCE) == 0
     assert second.said.endswith("Stopping PostgreSQL\nStopped.\n")
     assert gone(worker.pid)
     until(lambda: gone(server.pid))

@@ -1,14 +1,18 @@
 """Bulk import, carried through over HTTP with the real worker (S9)."""
 
+import asyncio
 import io
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
 from app.core.paging import encode_cursor
 from app.members.imports import staging
 from app.worker import worker as working
+from tests.auth.live import served
 from tests.members.sheets import Work, check, members_of, merge, open_xlsx, read, rows_of, upload, xlsx
 from tests.people import People, Person, fresh_name, fresh_phone
 
@@ -340,6 +344,22 @@ async def test_progress_is_streamed_until_somebody_is_needed(admin: Person, org_
     stream = await admin.get(f"/v1/orgs/{org_id}/imports/{checked['id']}/progress")
     assert stream.headers["content-type"].startswith("text/event-stream")
     assert '"state":"ready"' in stream.text
+
+
+async def test_progress_ends_with_the_session(app: FastAPI, people: People) -> None:
+    admin = await people.register()
+    org_id = (await admin.create_org())["id"]
+    uploaded = await upload(admin, org_id, xlsx([(fresh_name(), fresh_phone(), "甲")]))
+    path = f"/v1/orgs/{org_id}/imports/{uploaded.json()['id']}/progress"
+    async with served(app) as url, httpx.AsyncClient(base_url=url, timeout=20) as client:
+        headers = {"Authorization": f"Bearer {admin.token}"}
+        async with client.stream("GET", path, headers=headers) as stream:
+            lines = stream.aiter_lines()
+            assert await anext(lines) == "event: progress"
+            assert '"state":"uploaded"' in await anext(lines)
+            assert (await admin.delete("/v1/me/sessions")).status_code == 204
+            async with asyncio.timeout(5):
+                assert [line async for line in lines if line] == []
 
 
 async def test_sent_again_with_its_key_an_upload_is_one_import(admin: Person, org_id: str) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Cookie, Path, Request, Response
 
 from app.auth.device_flow.authorizations import start_device_authorization
-from app.auth.device_flow.events import SignInStream, sign_in_events
+from app.auth.device_flow.events import sign_in_events
 from app.auth.device_flow.schemas import DeviceAuthorizationOut, TicketCreate, WaitOut
 from app.auth.device_flow.tickets import find_by_ticket, find_user_code, open_ticket
 from app.auth.device_flow.watch import WATCH
@@ -26,6 +26,7 @@ from app.authz.errors import ForeignOrigin
 from app.authz.origin import SameOrigin
 from app.core.db import ENGINE, Readable, ReadDb, TransactionalRoute, WriteDb
 from app.core.errors import NotFound, problems
+from app.core.event_stream import STREAMS, EventStream
 from app.core.qr import draw_png, draw_svg
 from app.core.services import SETTINGS
 
@@ -128,7 +129,7 @@ async def read_device_authorization(db: ReadDb, user_code: UserCode, ticket: Tic
     f"{_PATH}/events",
     status_code=200,
     summary="Wait for the scan (SSE)",
-    response_class=SignInStream,
+    response_class=EventStream,
     responses={
         200: {
             "content": {"text/event-stream": {}},
@@ -138,10 +139,11 @@ async def read_device_authorization(db: ReadDb, user_code: UserCode, ticket: Tic
 )
 async def stream_device_authorization(
     request: Request, db: ReadDb, user_code: UserCode, ticket: Ticket = None
-) -> SignInStream:
+) -> EventStream:
     """Events for the holder of the ticket, each with the data of the state; the stream ends with the last one.
 
     When `approved` comes, redeem the secret at `POST /oauth/token`.
     """
     found = await find_by_ticket(db, user_code, ticket)
-    return sign_in_events(ENGINE.of(request), WATCH.of(request), found.id)
+    events = sign_in_events(ENGINE.of(request), WATCH.of(request), found.id)
+    return EventStream(events, STREAMS.of(request))

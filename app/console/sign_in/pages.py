@@ -24,6 +24,7 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.sign_in_code import CLIENT, PATH, offer_code, secret_of, wait_name
 from app.core.db import ENGINE, Readable, ReadDb, WriteDb
 from app.core.errors import NotFound
+from app.core.event_stream import STREAMS, EventStream
 
 # Half an hour of waiting; then a person is asked whether anybody is still there.
 _RENEWALS = 10
@@ -62,7 +63,7 @@ async def read_state(request: Request, db: ReadDb, user_code: UserCode, renewals
 async def stream_state(request: Request, db: ReadDb, user_code: UserCode) -> Response:
     """Events by the name of each state, as they come."""
     row = await _waiting(request, db, user_code)
-    return sign_in_events(ENGINE.of(request), WATCH.of(request), row.id)
+    return EventStream(sign_in_events(ENGINE.of(request), WATCH.of(request), row.id), STREAMS.of(request))
 
 
 @router.post("/sign-in/{user_code}")

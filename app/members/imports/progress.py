@@ -1,4 +1,4 @@
-"""An import followed as it goes on: looked at again every half second, on no connection held between two looks."""
+"""The progress of an import as a stream of events: it is read every half second, and no connection is kept between."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,6 +7,7 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.authz.access import OrgScope
+from app.core.event_stream import Event
 from app.members.imports.queries import get_import
 from app.members.imports.schemas import AWAITING_PEOPLE, ImportOut
 from app.schema.admins import OrgAdmin
@@ -17,12 +18,13 @@ PAUSE = 0.5
 
 async def follow_import(
     engine: AsyncEngine, scope: OrgScope, first: ImportOut, *, english: bool
-) -> AsyncIterator[ImportOut]:
-    """The import at first and whenever it has changed, until it waits for a person or is over.
+) -> AsyncIterator[Event]:
+    """Events `progress`, each the import as JSON: at first and whenever it has changed.
 
-    Ends as well where the caller's session has ended or they no longer administer the org.
+    Ends when the import waits for a person or is over, and also where the caller's session has ended or they no longer
+    administer the org.
     """
-    yield first
+    yield _event(first)
     seen = first
     allowed = select(
         exists().where(Session.id == scope.user.session_id, Session.ended_at.is_(None), Session.expires_at > func.now())
@@ -37,4 +39,8 @@ async def follow_import(
             found = await get_import(db, scope.org_id, first.id, english=english)
         if found != seen:
             seen = found
-            yield seen
+            yield _event(seen)
+
+
+def _event(seen: ImportOut) -> Event:
+    return Event("progress", seen.model_dump_json())

@@ -1,13 +1,10 @@
 """Bulk import over HTTP (S9): template, upload, preview, confirmation, progress, rows, refused rows, cancellation."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from uuid import UUID
 
-import orjson
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import TypeAdapter, ValidationError
-from sse_starlette import EventSourceResponse
 from starlette.datastructures import UploadFile
 
 from app.authz.access import Can, OrgScope
@@ -15,6 +12,7 @@ from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
 from app.core.db import ENGINE, ReadDb, TransactionalRoute, WriteDb
 from app.core.errors import BadRequest, BodyTooLarge, Invalid, UnsupportedMediaType, english, problems
+from app.core.event_stream import STREAMS, EventStream
 from app.core.forms import read_form
 from app.core.paging import Page, Paging, paged_by
 from app.core.text import without_unshowable
@@ -143,7 +141,8 @@ async def read_import(request: Request, scope: Reader, import_id: UUID, db: Read
 
 @router.get(
     "/{import_id}/progress",
-    response_class=EventSourceResponse,
+    status_code=200,
+    response_class=EventStream,
     responses={
         200: {
             "content": {"text/event-stream": {"schema": {"type": "string"}}},
@@ -151,15 +150,11 @@ async def read_import(request: Request, scope: Reader, import_id: UUID, db: Read
         }
     },
 )
-async def stream_progress(request: Request, scope: Reader, import_id: UUID, db: ReadDb) -> EventSourceResponse:
+async def stream_progress(request: Request, scope: Reader, import_id: UUID, db: ReadDb) -> EventStream:
     """The import as it goes on, as server-sent events, until it is checked, done or over."""
     first = await queries.get_import(db, scope.org_id, import_id, english=english(request))
-
-    async def events() -> AsyncIterator[dict[str, str]]:
-        async for seen in follow_import(ENGINE.of(request), scope, first, english=english(request)):
-            yield {"event": "progress", "data": orjson.dumps(seen.model_dump(mode="json")).decode()}
-
-    return EventSourceResponse(events(), ping=15)
+    followed = follow_import(ENGINE.of(request), scope, first, english=english(request))
+    return EventStream(followed, STREAMS.of(request))
 
 
 @router.put("/{import_id}/confirmation", status_code=202, responses=problems(ImportNotReady, RemovalsNeedConsent))
