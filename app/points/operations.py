@@ -1,6 +1,7 @@
 """Writing points: one statement a batch."""
 
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -8,45 +9,52 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit_log.entries import record
 from app.authz.access import ServiceScope
 from app.core.cipher import Cipher
-from app.points.schemas import Outcome, PointEventCreate, PointEventsOut
+from app.points.schemas import Outcome, PointEvent
 
 DAYS_BACK = 30
 
-# Times beyond these are refused as well as these are, and fit into every calendar and zone.
-_LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
-_FAR_AHEAD = datetime(2999, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+# Times beyond these (µs since 1970) are refused as well as these are, and fit into every calendar and zone.
+_LONG_AGO = (datetime(2000, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_FAR_AHEAD = (datetime(2999, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 # The worker makes the partitions of days ahead; where none runs, the first event of a day makes that day's.
-_MAKE_PARTITIONS = text("""
-SELECT make_partition('point_events', day::date, day::date + 1)
-FROM generate_series(
-    greatest(day_of(CAST(:first AS timestamptz)), day_of(now()) - CAST(:days_back AS int)),
-    least(day_of(CAST(:last AS timestamptz)), day_of(now()) + 1),
-    interval '1 day'
-) AS day
-""")
-
 # A plan made for any batch takes it to be of a few events and compares each of a thousand with every other (measured:
 # three times the whole statement's work). Planning anew costs a hundredth of that.
-_PLAN_EACH_BATCH = text("SET LOCAL plan_cache_mode = force_custom_plan")
+_PREPARE = text("""
+SELECT set_config('plan_cache_mode', 'force_custom_plan', true), (
+    SELECT count(make_partition('point_events', day::date, day::date + 1))
+    FROM generate_series(
+        greatest(day_of(to_timestamp(CAST(:first AS bigint) / 1000000)), day_of(now()) - CAST(:days_back AS int)),
+        least(day_of(to_timestamp(CAST(:last AS bigint) / 1000000)), day_of(now()) + 1),
+        interval '1 day'
+    ) AS day
+)
+""")
 
 # Of events with one id in a batch the first that can be counted is. Keys are taken in the order of the ids, so that
 # batches that share some wait for each other and never in a circle. A refused event that had been counted before is
 # called what it is: a duplicate.
 _SQL = """
 WITH sent AS MATERIALIZED (
-    SELECT s.n, s.event_id, s.points, s.kind, s.at, day_of(s.at) AS day,
-        coalesce(by_id.id, by_phone.id) AS user_id,
+    SELECT s.n, s.event_id, s.points, s.kind, s.at, day_of(s.at) AS day, coalesce(by_id.id, by_phone.id) AS user_id,
         CASE
             WHEN s.at > now() + interval '5 minutes' THEN 'in-the-future'
-            WHEN day_of(s.at) < day_of(now()) - CAST(:days_back AS int) THEN 'too-old'
+            WHEN s.at < (
+                SELECT CAST(day_of(now()) - CAST(:days_back AS int) AS timestamp) AT TIME ZONE 'Asia/Shanghai'
+            ) THEN 'too-old'
             WHEN coalesce(by_id.id, by_phone.id) IS NULL THEN 'unknown-user'
             WHEN by_id.status = 'closed' THEN 'closed-account'
         END AS refusal
-    FROM unnest(
-        CAST(:event_ids AS text[]), CAST(:user_ids AS uuid[]), CAST(:phones AS bytea[]),
-        CAST(:points AS int[]), CAST(:kinds AS text[]), CAST(:ats AS timestamptz[])
-    ) WITH ORDINALITY AS s (event_id, user_id, phone_index, points, kind, at, n)
+    FROM (
+        SELECT *, timestamptz 'epoch' + microseconds * interval '1 microsecond' AS at
+        FROM unnest(
+            CAST(:event_ids AS text[]), CAST(:user_ids AS uuid[]), CAST(:phones AS bytea[]),
+            CAST(:points AS int[]), CAST(:kinds AS text[]), CAST(:microseconds AS bigint[])
+        ) WITH ORDINALITY AS batch (event_id, user_id, phone_index, points, kind, microseconds, n)
+    ) AS s
     LEFT JOIN users AS by_id ON by_id.id = s.user_id
     LEFT JOIN users AS by_phone ON by_phone.phone_index = s.phone_index
 ),
@@ -85,50 +93,48 @@ _RECORD_BY_EITHER = text(
     _SQL.replace(
         "by_phone.phone_index = s.phone_index", "by_phone.phone_index = ANY (ARRAY[s.phone_index, s.next_index])"
     )
-    .replace("s (event_id, user_id, phone_index,", "s (event_id, user_id, phone_index, next_index,")
+    .replace("batch (event_id, user_id, phone_index,", "batch (event_id, user_id, phone_index, next_index,")
     .replace("CAST(:phones AS bytea[]),", "CAST(:phones AS bytea[]), CAST(:next_phones AS bytea[]),")
 )
 
 
 async def record_point_events(
-    db: AsyncConnection, cipher: Cipher, scope: ServiceScope, events: list[PointEventCreate]
-) -> PointEventsOut:
-    """Count a batch of events: those that can be are, each is told what became of it.
+    db: AsyncConnection, cipher: Cipher, scope: ServiceScope, events: Sequence[PointEvent]
+) -> list[str]:
+    """Count a batch of events: those that can be are. Returns what became of each (an `Outcome`), in their order.
 
     The source is the client itself, so that no service can use up another's ids. Ledger, key and the fact that the
     totals are folded from are one statement's and commit together.
     """
-    times = [event.occurred_at for event in events]
+    times = [(event["occurred_at"] - _EPOCH) // _MICROSECOND for event in events]
     first, last = min(times), max(times)
     if first < _LONG_AGO or last > _FAR_AHEAD:
         times = [min(max(at, _LONG_AGO), _FAR_AHEAD) for at in times]
         first, last = min(times), max(times)
-    await db.execute(_MAKE_PARTITIONS, {"first": first, "last": last, "days_back": DAYS_BACK})
-    await db.execute(_PLAN_EACH_BATCH)
-    phones = [None if event.phone is None else cipher.phone_index(event.phone) for event in events]
+    await db.execute(_PREPARE, {"first": first, "last": last, "days_back": DAYS_BACK})
+    phones = [cipher.phone_index(phone) if (phone := event.get("phone")) else None for event in events]
     statement, either = _RECORD, {}
     if cipher.rotating:
         statement = _RECORD_BY_EITHER
         either = {"next_phones": [phone and cipher.reindex(phone) for phone in phones]}
-    said: list[str] = (
+    outcomes: list[str] = (
         await db.execute(
             statement,
             either
             | {
                 "source": scope.client_id,
                 "days_back": DAYS_BACK,
-                "event_ids": [event.event_id for event in events],
-                "user_ids": [event.user_id for event in events],
+                "event_ids": [event["event_id"] for event in events],
+                "user_ids": [event.get("user_id") for event in events],
                 "phones": phones,
-                "points": [event.points for event in events],
-                "kinds": [event.kind for event in events],
-                "ats": times,
+                "points": [event["points"] for event in events],
+                "kinds": [event["kind"] for event in events],
+                "microseconds": times,
             },
         )
     ).scalar_one()
-    counted = said.count(Outcome.COUNTED)
+    counted = outcomes.count(Outcome.COUNTED)
     if counted:
         after = {"counted": counted, "sent": len(events)}
         await record(db, scope.actor, "point_events.counted", subject=("point_events", None), after=after)
-    outcomes = [{"event_id": event.event_id, "outcome": outcome} for event, outcome in zip(events, said, strict=True)]
-    return PointEventsOut.model_validate({"counted": counted, "outcomes": outcomes})
+    return outcomes

@@ -1,12 +1,28 @@
 """Bodies of the points calls."""
 
+from contextlib import suppress
 from datetime import date
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Any, NotRequired, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BeforeValidator, Field, StringConstraints, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AwareDatetime,
+    BeforeValidator,
+    ConfigDict,
+    FailFast,
+    Field,
+    GetCoreSchemaHandler,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+    with_config,
+)
+from pydantic_core import PydanticCustomError, core_schema
+from typing_extensions import TypedDict  # what pydantic asks for on Python 3.11
 
 from app.core.phones import Phone
 from app.core.schemas import Body, Out
@@ -27,6 +43,16 @@ EventId = Annotated[
     StringConstraints(pattern=r"^[\x21-\x7e]{1,64}$"),
     Field(description="The source's own id of the event: 1 to 64 visible ASCII characters.", examples=["read-81f0c2"]),
 ]
+Points = Annotated[
+    int,
+    Field(
+        strict=True,
+        ge=-MAX_POINTS,
+        le=MAX_POINTS,
+        description="Whole and not zero. An event is corrected by another one, with negative points.",
+        examples=[5],
+    ),
+]
 PointKind = Annotated[
     str,
     StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,39}$"),
@@ -40,16 +66,7 @@ class PointEventCreate(Body):
     event_id: EventId
     user_id: UUID | None = Field(default=None, description="Whose points: the user's id; or give `phone`.")
     phone: Phone | None = Field(default=None, description="Whose points: the phone the user holds now.")
-    points: Annotated[
-        int,
-        Field(
-            strict=True,
-            ge=-MAX_POINTS,
-            le=MAX_POINTS,
-            description="Whole and not zero. An event is corrected by another one, with negative points.",
-            examples=[5],
-        ),
-    ]
+    points: Points
     kind: PointKind
     occurred_at: Annotated[
         AwareDatetime,
@@ -69,10 +86,57 @@ class PointEventCreate(Body):
         return self
 
 
+class _FromText:
+    """Only a text is read as the annotated type; pydantic decides it without calling Python."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.chain_schema([core_schema.str_schema(strict=True), handler(source)])
+
+
+@with_config(ConfigDict(extra="forbid"))
+class PointEvent(TypedDict):
+    """A validated event: `PointEventCreate` with its defaults left out."""
+
+    event_id: EventId
+    user_id: NotRequired[UUID | None]
+    phone: NotRequired[Phone | None]
+    points: Points
+    kind: PointKind
+    occurred_at: Annotated[AwareDatetime, _FromText()]
+
+
+_Batch = Annotated[list[PointEventCreate], Field(min_length=1, max_length=MAX_BATCH)]
+_batch: TypeAdapter[list[PointEventCreate]] = TypeAdapter(_Batch)
+
+
+def _validated(value: Any, quick: ValidatorFunctionWrapHandler) -> list[PointEvent]:
+    """Validate a batch as `PointEvent`s. What is refused so is validated as `PointEventCreate`s, which say why."""
+    with suppress(ValidationError):
+        events: list[PointEvent] = quick(value)
+        if all((event.get("user_id") is None) != (event.get("phone") is None) and event["points"] for event in events):
+            return events
+    return [
+        PointEvent(
+            event_id=event.event_id,
+            user_id=event.user_id,
+            phone=event.phone,
+            points=event.points,
+            kind=event.kind,
+            occurred_at=event.occurred_at,
+        )
+        for event in _batch.validate_python(value)
+    ]
+
+
 class PointEventsCreate(Body):
     """A batch. One malformed event refuses the whole of it; otherwise each event is told what became of it."""
 
-    events: Annotated[list[PointEventCreate], Field(min_length=1, max_length=MAX_BATCH)]
+    events: Annotated[
+        list[PointEvent],
+        Field(min_length=1, max_length=MAX_BATCH),
+        FailFast(),
+        WrapValidator(_validated, json_schema_input_type=_Batch),
+    ]
 
 
 class Outcome(StrEnum):

@@ -19,7 +19,7 @@ from app.authz.access import ServiceScope
 from app.core.calendar import SHANGHAI
 from app.core.cipher import CIPHER
 from app.points.operations import record_point_events
-from app.points.schemas import PointEventCreate
+from app.points.schemas import PointEventsCreate
 from tests.people import People, Person, fresh_phone
 from tests.points.services import PointsService, event, sign_in_service
 
@@ -54,8 +54,8 @@ async def test_a_batch_is_planned_for_what_it_holds(app: FastAPI, service: Point
     cipher = CIPHER.of(app)
     async with engine.begin() as db:
         for _ in range(8):
-            sent = PointEventCreate.model_validate(event(str(uuid4())))
-            await record_point_events(db, cipher, scope, [sent])
+            sent = PointEventsCreate.model_validate({"events": [event(str(uuid4()))]})
+            await record_point_events(db, cipher, scope, sent.events)
         planned = text(
             "SELECT custom_plans >= 8, generic_plans FROM pg_prepared_statements WHERE statement LIKE :written"
         )
