@@ -7,7 +7,7 @@ the schema `partitions` and are made by `make_partition` (migration 0004).
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Date, DateTime, Identity, Integer, Text, Uuid, func
+from sqlalchemy import BigInteger, CheckConstraint, Date, DateTime, Identity, Index, Integer, Text, Uuid, func
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -27,23 +27,27 @@ class PointEvent(Table):
     """The ledger, append-only in the database itself: a correction is an event with negative points.
 
     A partition a day (Asia/Shanghai). `user_id` is no foreign key: the statement that writes looks the user up, and
-    the rows outlive whoever the account identified.
+    the rows outlive whoever the account identified. There is no primary key: an event counts once by its
+    `PointEventKey`, and a second unique index cost a batch a sixth of PostgreSQL's work and four times the WAL.
     """
 
     __tablename__ = "point_events"
     __table_args__ = (
         CheckConstraint("points <> 0", name="points"),
+        Index(None, "user_id", "day"),
         {"postgresql_partition_by": "RANGE (day)"},
     )
 
-    user_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
-    day: Mapped[date] = mapped_column(Date, primary_key=True)
-    source: Mapped[str] = mapped_column(Text, primary_key=True)
-    event_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    user_id: Mapped[UUID] = mapped_column(Uuid)
+    day: Mapped[date] = mapped_column(Date)
+    source: Mapped[str] = mapped_column(Text)
+    event_id: Mapped[str] = mapped_column(Text)
     points: Mapped[int] = mapped_column(Integer)
     kind: Mapped[str] = mapped_column(Text)
     occurred_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     received_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+
+    __mapper_args__ = {"primary_key": (source, event_id)}  # noqa: RUF012 — SQLAlchemy reads it as it is
 
 
 class PointFact(Table):

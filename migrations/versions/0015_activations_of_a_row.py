@@ -2,8 +2,6 @@
 
 from alembic import op
 
-from app.core.indexes import create_index
-
 revision = "0015"
 down_revision = "0014"
 branch_labels = None
@@ -11,7 +9,14 @@ depends_on = None
 
 
 def upgrade() -> None:
-    create_index("activations_org_id_member_id_idx", "activations", ["org_id", "member_id"])
+    with op.get_context().autocommit_block():
+        op.create_index(
+            "activations_org_id_member_id_idx",
+            "activations",
+            ["org_id", "member_id"],
+            postgresql_concurrently=True,
+            if_not_exists=True,
+        )
 
 
 def downgrade() -> None:
