@@ -10,15 +10,22 @@ from app.authz.access import Service, ServiceScope, SignedIn
 from app.authz.errors import ScopeMissing
 from app.core.calendar import today
 from app.core.cipher import CipherDep
-from app.core.db import ReadDb, TransactionalRoute, WriteDb
+from app.core.db import ReadDb, WriteDb
 from app.core.errors import problems
+from app.core.gzip_bodies import GZIP_BODY, BrokenGzip, GzipRoute, UnsupportedContentEncoding
 from app.points import operations, queries
 from app.points.schemas import MyPointsOut, Outcome, PointEventsCreate, PointEventsOut
 
-router = APIRouter(prefix="/v1", route_class=TransactionalRoute)
+router = APIRouter(prefix="/v1", route_class=GzipRoute)
 
 
-@router.post("/point-events", tags=["points"], response_model=PointEventsOut, responses=problems(ScopeMissing))
+@router.post(
+    "/point-events",
+    tags=["points"],
+    response_model=PointEventsOut,
+    responses=problems(ScopeMissing, BrokenGzip, UnsupportedContentEncoding),
+    openapi_extra=GZIP_BODY,
+)
 async def record_point_events(
     scope: Annotated[ServiceScope, Service("point-events:write")],
     body: PointEventsCreate,
