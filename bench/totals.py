@@ -98,7 +98,7 @@ async def _transfer(call, api, measured, org: UUID, to: UUID, headers) -> bool: 
     if org == to:
         return False
     here = await measured.ask(
-        "SELECT superior_id FROM certifications WHERE subordinate_id = $1 AND state = 'certified'", org
+        "SELECT superior_id FROM certifications WHERE subordinate_id = $1 AND state = 'live'", org
     )
     if here not in headers:
         headers[here] = await measured.signed_in(

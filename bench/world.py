@@ -118,9 +118,9 @@ INSERT INTO org_admins (org_id, user_id, since)
 SELECT bench.id({ORG}, n), bench.id({USER}, first), now() - interval '90 days' FROM bench.orgs ORDER BY n
 """,
     f"""
-INSERT INTO certifications (superior_id, subordinate_id, subordinate_name, state, applied_by, applied_at, decided_by,
-    decided_at, certified_at)
-SELECT bench.id({ORG}, o.parent), bench.id({ORG}, o.n), o.name, 'certified', bench.id({USER}, o.first), at,
+INSERT INTO certifications (superior_id, subordinate_id, subordinate_name, state, requested_by, requested_at,
+    decided_by, decided_at, certified_at)
+SELECT bench.id({ORG}, o.parent), bench.id({ORG}, o.n), o.name, 'live', bench.id({USER}, o.first), at,
     bench.id({USER}, above.first), at, at
 FROM bench.orgs AS o JOIN bench.orgs AS above ON above.n = o.parent, (SELECT now() - interval '89 days') AS times (at)
 ORDER BY o.n

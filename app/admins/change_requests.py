@@ -4,14 +4,13 @@ It is decided by the superior of the moment (`change_decisions`). An org without
 once; where its main admin is gone, the platform operator consents to the recovery.
 """
 
-from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import exists, func, insert, select, update
+from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.admins.change_decisions import COLUMNS, apply_change, change_of, end_request, get_request
+from app.admins.change_decisions import accept_change, get_change
 from app.admins.errors import (
     AlreadyMainAdmin,
     ChangeRequestDecided,
@@ -24,23 +23,30 @@ from app.admins.errors import (
     SoleAdmin,
 )
 from app.admins.schemas import ChangeRequestCreate, HandOverCreate, RecoveryCreate, RenameCreate
+from app.approvals.kinds import CHANGE_REQUEST
+from app.approvals.requests import finish, open_request
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
-from app.core.db import on_constraint
 from app.core.errors import NotFound
 from app.hierarchy import tree
 from app.orgs import names
 from app.orgs.errors import SiblingNameTaken
-from app.orgs.locks import lock_orgs_for_edit
+from app.orgs.locks import LockedOrg, lock_orgs_for_edit
 from app.orgs.names import Kind
 from app.schema.admins import ChangeRequest, OrgAdmin
+from app.schema.approvals import CertificationState, State
 from app.schema.certification import Certification
 
-LIFETIME = timedelta(days=30)
+
+class Requested(NamedTuple):
+    """A request that was made; not pending where there is no superior to consent, so that it took effect at once."""
+
+    id: UUID
+    pending: bool
 
 
 async def create_change_request(db: AsyncConnection, scope: OrgScope, body: ChangeRequestCreate) -> UUID:
-    """Ask for a change of one's own org, or make it at once where there is no superior; gives the request's id.
+    """Ask for a change of one's own org, or make it at once where there is no superior. Returns the request's id.
 
     Raises MainAdminOnly, SoleAdmin, NotAnAdmin, AlreadyMainAdmin, MainAdminStays (a recovery asked by them),
     NameUnchanged, the name's errors, SiblingNameTaken, ChangeRequestOpen.
@@ -50,40 +56,39 @@ async def create_change_request(db: AsyncConnection, scope: OrgScope, body: Chan
         case RenameCreate():
             if body.name == org.name:
                 raise NameUnchanged
-            asked = await request_rename(db, scope, org, body.name, body.reason)
+            requested = await request_rename(db, scope, org, body.name, body.reason)
         case HandOverCreate():
-            asked = await _request_hand_over(db, scope, org, body)
+            requested = await _request_hand_over(db, scope, org, body)
         case RecoveryCreate():
-            asked = await _request_recovery(db, scope, org, body)
-    found: UUID = asked.id
-    return found
+            requested = await _request_recovery(db, scope, org, body)
+    return requested.id
 
 
-async def request_rename(db: AsyncConnection, scope: OrgScope, org: Any, name: str, reason: str | None = None) -> Any:
-    """Ask that the held org be renamed; gives the request. Raises the name's errors, SiblingNameTaken,
-    ChangeRequestOpen."""
+async def request_rename(
+    db: AsyncConnection, scope: OrgScope, org: LockedOrg, name: str, reason: str | None = None
+) -> Requested:
+    """Ask that the locked org be renamed. Raises the name's errors, SiblingNameTaken, ChangeRequestOpen."""
     for error in names.errors_of(name, Kind(org.kind), kept=org.name):
         raise error
-    values = {"kind": "rename", "name_before": org.name, "name_after": name, "reason": reason}
-    return await _ask(db, scope, values)
+    return await _request(db, scope, {"kind": "rename", "name_before": org.name, "name_after": name, "reason": reason})
 
 
-async def _request_hand_over(db: AsyncConnection, scope: OrgScope, org: Any, body: HandOverCreate) -> Any:
+async def _request_hand_over(db: AsyncConnection, scope: OrgScope, org: LockedOrg, body: HandOverCreate) -> Requested:
     if org.main_admin_id != scope.user.user_id:
         raise MainAdminOnly
-    await _see_that_they_can_take_over(db, org, body.main_admin_id)
-    return await _ask(db, scope, _replacing(org, "hand-over", body.main_admin_id, body.reason))
+    await _require_can_take_over(db, org, body.main_admin_id)
+    return await _request(db, scope, _replacing(org, "hand-over", body.main_admin_id, body.reason))
 
 
-async def _request_recovery(db: AsyncConnection, scope: OrgScope, org: Any, body: RecoveryCreate) -> Any:
+async def _request_recovery(db: AsyncConnection, scope: OrgScope, org: LockedOrg, body: RecoveryCreate) -> Requested:
     if org.main_admin_id == scope.user.user_id:
         raise MainAdminStays
     successor = body.main_admin_id or scope.user.user_id
-    await _see_that_they_can_take_over(db, org, successor)
-    return await _ask(db, scope, _replacing(org, "recovery", successor, body.reason))
+    await _require_can_take_over(db, org, successor)
+    return await _request(db, scope, _replacing(org, "recovery", successor, body.reason))
 
 
-async def _see_that_they_can_take_over(db: AsyncConnection, org: Any, user_id: UUID) -> None:
+async def _require_can_take_over(db: AsyncConnection, org: LockedOrg, user_id: UUID) -> None:
     if user_id == org.main_admin_id:
         raise AlreadyMainAdmin
     admins = (await db.scalars(select(OrgAdmin.user_id).where(OrgAdmin.org_id == org.id))).all()
@@ -93,7 +98,7 @@ async def _see_that_they_can_take_over(db: AsyncConnection, org: Any, user_id: U
         raise NotAnAdmin
 
 
-def _replacing(org: Any, kind: str, successor: UUID, reason: str | None) -> dict[str, Any]:
+def _replacing(org: LockedOrg, kind: str, successor: UUID, reason: str | None) -> dict[str, Any]:
     return {
         "kind": kind,
         "main_admin_before": org.main_admin_id,
@@ -102,42 +107,20 @@ def _replacing(org: Any, kind: str, successor: UUID, reason: str | None) -> dict
     }
 
 
-async def _ask(db: AsyncConnection, scope: OrgScope, values: dict[str, Any]) -> Any:
+async def _request(db: AsyncConnection, scope: OrgScope, values: dict[str, Any]) -> Requested:
     superior_id = await tree.find_superior_id(db, scope.org_id)
-    at_once = superior_id is None and values["kind"] != "recovery"
-    open_one = (
-        ChangeRequest.org_id == scope.org_id,
-        ChangeRequest.kind == values["kind"],
-        ChangeRequest.state == "asked",
-    )
-    ended = update(ChangeRequest).where(*open_one)
-    await db.execute(
-        ended.where(ChangeRequest.expires_at <= func.now()).values(state="expired", decided_at=ChangeRequest.expires_at)
-    )
-    if at_once:
-        # What was asked of a superior that the org no longer has needs nobody's consent: this takes its place.
-        await db.execute(
-            ended.values(state="withdrawn", decided_at=func.clock_timestamp(), decided_by=scope.user.user_id)
-        )
-    else:
-        await _refuse_sibling_name(db, superior_id, values.get("name_after"))
-    times = {"expires_at": func.now() + LIFETIME}
-    with on_constraint(("change_requests_one_open_key", ChangeRequestOpen)):
-        asked = (
-            await db.execute(
-                insert(ChangeRequest)
-                .values(org_id=scope.org_id, asked_by=scope.user.user_id, **times, **values)
-                .returning(*COLUMNS)
-            )
-        ).one()
-    after = {"kind": asked.kind} | change_of(asked)[1]
-    subject = ("change_request", asked.id)
+    await _refuse_sibling_name(db, superior_id, values.get("name_after"))
+    requested = {"org_id": scope.org_id, "requested_by": scope.user.user_id, **values}
+    request_id = await open_request(db, CHANGE_REQUEST, ChangeRequestOpen, **requested)
+    change = await get_change(db, request_id)
+    subject = ("change_request", request_id)
+    after = {"kind": change.kind} | change.after
     await record(db, scope.actor, "change_request.created", org_id=scope.org_id, subject=subject, after=after)
-    if not at_once:
-        return asked
-    if not await apply_change(db, scope.actor, asked):
-        raise ChangeRequestStale  # not while the org is held
-    return await end_request(db, asked.id, "approved", scope.user.user_id)
+    if superior_id is not None or change.kind == "recovery":
+        return Requested(request_id, pending=True)
+    if not await accept_change(db, scope.actor, change, scope.user.user_id):
+        raise ChangeRequestStale  # not while the org is locked
+    return Requested(request_id, pending=False)
 
 
 async def _refuse_sibling_name(db: AsyncConnection, superior_id: UUID | None, name: str | None) -> None:
@@ -147,7 +130,7 @@ async def _refuse_sibling_name(db: AsyncConnection, superior_id: UUID | None, na
     sibling = exists().where(
         Certification.superior_id == superior_id,
         Certification.subordinate_name == name,
-        Certification.state == "certified",
+        Certification.state == CertificationState.LIVE,
     )
     if await db.scalar(select(sibling)):
         raise SiblingNameTaken
@@ -157,13 +140,13 @@ async def withdraw_change_request(db: AsyncConnection, scope: OrgScope, request_
     """Take back what one's own org asked. A hand-over is the main admin's to take back; a recovery any admin's, also
     that of a main admin who is not gone at all. Raises NotFound, MainAdminOnly, ChangeRequestDecided."""
     org = (await lock_orgs_for_edit(db, scope))[scope.org_id]
-    request = await get_request(db, request_id)
-    if request.org_id != scope.org_id:
+    change = await get_change(db, request_id)
+    if change.org_id != scope.org_id:
         raise NotFound
-    if request.kind == "hand-over" and org.main_admin_id != scope.user.user_id:
+    if change.kind == "hand-over" and org.main_admin_id != scope.user.user_id:
         raise MainAdminOnly
-    if request.state != "asked":
+    which = ChangeRequest.id == request_id
+    if not await finish(db, CHANGE_REQUEST, State.WITHDRAWN, which, decided_by=scope.user.user_id):
         raise ChangeRequestDecided
-    await end_request(db, request_id, "withdrawn", scope.user.user_id)
     subject = ("change_request", request_id)
     await record(db, scope.actor, "change_request.withdrawn", org_id=scope.org_id, subject=subject)

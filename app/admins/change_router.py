@@ -1,7 +1,7 @@
 """Change requests over HTTP: asked by an org, decided by its superior (S4, S5)."""
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
@@ -60,7 +60,7 @@ class Side(StrEnum):
 )
 async def create_change_request(scope: Writer, body: ChangeRequestCreate, db: WriteDb) -> ChangeRequestOut:
     """Ask the superior for a new name or main admin. Without a superior a rename or hand-over takes effect at once:
-    its state is `approved`; the recovery of a main admin who is gone waits for the platform operator (S4, S5)."""
+    its state is `accepted`; the recovery of a main admin who is gone waits for the platform operator (S4, S5)."""
     request_id = await change_requests.create_change_request(db, scope, body)
     return await queries.get_change_request(db, scope.org_id, request_id)
 
@@ -76,10 +76,7 @@ async def list_change_requests(
 ) -> Page[ChangeRequestOut]:
     """Change requests, newest first."""
     listed = queries.list_change_requests if side is Side.ASKED else queries.list_received_change_requests
-    rows = await listed(db, scope.org_id, paging)
-    page = Page[Any].of(rows, paging, lambda row: (row.id,), object)
-    items = [queries.change_request_out(row) for row in page.items]
-    return Page[ChangeRequestOut](items=items, next_cursor=page.next_cursor)
+    return await listed(db, scope.org_id, paging)
 
 
 @router.get("/orgs/{org_id}/change-requests/{request_id}")
@@ -115,7 +112,7 @@ async def approve_change_request(
 
 @router.put(
     "/orgs/{org_id}/change-requests/{request_id}/refusal",
-    responses=problems(ChangeRequestDecided),
+    responses=problems(ChangeRequestDecided, ChangeRequestExpired),
 )
 async def refuse_change_request(
     scope: Writer, request_id: UUID, body: ChangeRefusalCreate, db: WriteDb

@@ -1,10 +1,8 @@
 """Writes of who administers an org: the rule, the SQL, the audit entry and the outgoing event, in one function each."""
 
-from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, exists, func, insert, select, text, update
+from sqlalchemy import ColumnElement, delete, exists, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.errors import (
@@ -15,6 +13,8 @@ from app.admins.errors import (
     MainAdminStays,
 )
 from app.admins.invitees import Invitee, phone_index_of, phone_of_invitee
+from app.approvals.kinds import ADMIN_INVITATION, CHANGE_REQUEST
+from app.approvals.requests import finish, finish_all, lock_request, open_request
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.authz.errors import OrgClosed
@@ -24,12 +24,11 @@ from app.core.db import on_constraint
 from app.core.errors import NotFound
 from app.members.operations import place_admin
 from app.orgs.errors import PartyMemberRequired
-from app.orgs.locks import lock_orgs, lock_orgs_for_edit
+from app.orgs.locks import LockedOrg, lock_orgs, lock_orgs_for_edit
 from app.orgs.names import Kind
 from app.schema.admins import AdminInvitation, ChangeRequest, OrgAdmin
+from app.schema.approvals import State
 from app.schema.auth import User
-
-LIFETIME = timedelta(days=14)
 
 
 async def invite_admin(db: AsyncConnection, cipher: Cipher, scope: OrgScope, invitee: Invitee) -> UUID:
@@ -44,24 +43,17 @@ async def invite_admin(db: AsyncConnection, cipher: Cipher, scope: OrgScope, inv
     admin = exists().where(OrgAdmin.org_id == scope.org_id, User.id == OrgAdmin.user_id, User.phone_index == index)
     if await db.scalar(select(admin)):
         raise AlreadyAdmin
-    await db.execute(
-        update(AdminInvitation)
-        .where(AdminInvitation.org_id == scope.org_id, AdminInvitation.phone_index == index)
-        .where(AdminInvitation.state == "invited", AdminInvitation.expires_at <= func.now())
-        .values(state="expired", phone_cipher=None, decided_at=AdminInvitation.expires_at)
-    )
     invitation_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
-    with on_constraint(("admin_invitations_one_open_key", AdminInvitationOpen)):
-        await db.execute(
-            insert(AdminInvitation).values(
-                id=invitation_id,
-                org_id=scope.org_id,
-                phone_index=index,
-                phone_cipher=cipher.encrypt(phone, invitation_id),
-                invited_by=scope.user.user_id,
-                expires_at=func.now() + LIFETIME,
-            )
-        )
+    await open_request(
+        db,
+        ADMIN_INVITATION,
+        AdminInvitationOpen,
+        id=invitation_id,
+        org_id=scope.org_id,
+        phone_index=index,
+        phone_cipher=cipher.encrypt(phone, invitation_id),
+        requested_by=scope.user.user_id,
+    )
     subject = ("admin_invitation", invitation_id)
     await record(db, scope.actor, "admin_invitation.created", org_id=scope.org_id, subject=subject)
     return invitation_id
@@ -70,37 +62,43 @@ async def invite_admin(db: AsyncConnection, cipher: Cipher, scope: OrgScope, inv
 async def withdraw_admin_invitation(db: AsyncConnection, scope: OrgScope, invitation_id: UUID) -> None:
     """Take an invitation back. Raises Forbidden, NotFound, AdminInvitationDecided."""
     await lock_orgs_for_edit(db, scope, main_admin=True)
-    if not await _end(db, invitation_id, "withdrawn", AdminInvitation.org_id == scope.org_id):
-        known = select(AdminInvitation.id).where(
-            AdminInvitation.id == invitation_id, AdminInvitation.org_id == scope.org_id
-        )
-        raise NotFound if await db.scalar(known) is None else AdminInvitationDecided
+    mine = (AdminInvitation.id == invitation_id, AdminInvitation.org_id == scope.org_id)
+    if not await finish(db, ADMIN_INVITATION, State.WITHDRAWN, *mine):
+        known = await db.scalar(select(AdminInvitation.id).where(*mine))
+        raise NotFound if known is None else AdminInvitationDecided
     subject = ("admin_invitation", invitation_id)
     await record(db, scope.actor, "admin_invitation.withdrawn", org_id=scope.org_id, subject=subject)
 
 
-async def accept_admin_invitation(db: AsyncConnection, cipher: Cipher, user: UserScope, invitation_id: UUID) -> Any:
-    """Become an admin, with a place at the org itself (S4, S8); gives the org. Verification is checked here.
+async def accept_admin_invitation(
+    db: AsyncConnection, cipher: Cipher, user: UserScope, invitation_id: UUID
+) -> LockedOrg:
+    """Become an admin, with a place at the org itself (S4, S8). Returns the org. Verification is checked here.
 
     Raises NotFound, RealNameRequired, PartyMemberRequired, OrgClosed, AdminInvitationDecided,
     AdminInvitationExpired, AlreadyAdmin.
     """
-    org_id = (await _find_mine(db, user, invitation_id)).org_id
+    org_id = await _find_inviting_org(db, user, invitation_id)
     user.require_real_name()
     org = (await lock_orgs(db, org_id, exclusive=True))[org_id]
     if org.status == "closed":
         raise OrgClosed
     if org.kind == Kind.PARTY and not user.party_member:
         raise PartyMemberRequired
-    invitation = await _find_mine(db, user, invitation_id)
-    if invitation.state != "invited":
-        raise AdminInvitationDecided
-    if invitation.expired:
-        raise AdminInvitationExpired
+    await lock_request(
+        db,
+        ADMIN_INVITATION,
+        *_made_to(user, invitation_id),
+        columns=[AdminInvitation.id],
+        decided=AdminInvitationDecided,
+        expired=AdminInvitationExpired,
+    )
     with on_constraint(("org_admins_pkey", AlreadyAdmin)):
         await db.execute(insert(OrgAdmin).values(org_id=org_id, user_id=user.user_id))
     await place_admin(db, cipher, org_id, user.user_id)
-    await _end(db, invitation_id, "accepted", user_id=user.user_id)
+    accepted = AdminInvitation.id == invitation_id
+    if not await finish(db, ADMIN_INVITATION, State.ACCEPTED, accepted, user_id=user.user_id):
+        raise AdminInvitationDecided  # not while it is locked
     after = {"user_id": str(user.user_id), "admin_invitation_id": str(invitation_id)}
     await record(db, user.actor, "admin.added", org_id=org_id, subject=("admin", user.user_id), after=after)
     return org
@@ -108,11 +106,11 @@ async def accept_admin_invitation(db: AsyncConnection, cipher: Cipher, user: Use
 
 async def refuse_admin_invitation(db: AsyncConnection, user: UserScope, invitation_id: UUID) -> None:
     """Decline an invitation made to one's own phone. Raises NotFound, AdminInvitationDecided."""
-    org_id = (await _find_mine(db, user, invitation_id)).org_id
-    if not await _end(db, invitation_id, "refused"):
+    org_id = await _find_inviting_org(db, user, invitation_id)
+    if not await finish(db, ADMIN_INVITATION, State.DECLINED, *_made_to(user, invitation_id)):
         raise AdminInvitationDecided
     subject = ("admin_invitation", invitation_id)
-    await record(db, user.actor.elsewhere(), "admin_invitation.refused", org_id=org_id, subject=subject)
+    await record(db, user.actor.elsewhere(), "admin_invitation.declined", org_id=org_id, subject=subject)
 
 
 async def remove_admin(db: AsyncConnection, scope: OrgScope, user_id: UUID) -> None:
@@ -153,36 +151,20 @@ async def _leave_office(db: AsyncConnection, scope: OrgScope, user_id: UUID, act
         raise NotFound
     await db.execute(_LEAVE_MANAGEMENT_GROUP, {"org_id": scope.org_id, "user_id": user_id})
     # A request that names them can never be granted any more.
-    await db.execute(
-        update(ChangeRequest)
-        .where(ChangeRequest.org_id == scope.org_id, ChangeRequest.main_admin_after == user_id)
-        .where(ChangeRequest.state == "asked")
-        .values(state="stale", decided_at=func.clock_timestamp())
-    )
+    names_them = (ChangeRequest.org_id == scope.org_id, ChangeRequest.main_admin_after == user_id)
+    await finish_all(db, CHANGE_REQUEST, State.SUPERSEDED, *names_them)
     before = {"user_id": str(user_id)}
     await record(db, scope.actor, action, org_id=scope.org_id, subject=("admin", user_id), before=before)
 
 
-async def _find_mine(db: AsyncConnection, user: UserScope, invitation_id: UUID) -> Any:
-    """The invitation, where it was made to the phone that the user holds. Raises NotFound."""
-    statement = select(
-        AdminInvitation.org_id,
-        AdminInvitation.state,
-        (AdminInvitation.expires_at <= func.now()).label("expired"),
-    ).where(
-        AdminInvitation.id == invitation_id,
-        AdminInvitation.phone_index == phone_index_of(user.user_id),
-    )
-    row = (await db.execute(statement)).one_or_none()
-    if row is None:
+def _made_to(user: UserScope, invitation_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    """The invitation, where it was made to the phone that the user holds."""
+    return AdminInvitation.id == invitation_id, AdminInvitation.phone_index == phone_index_of(user.user_id)
+
+
+async def _find_inviting_org(db: AsyncConnection, user: UserScope, invitation_id: UUID) -> UUID:
+    """The org of an invitation made to the user, in any state. Raises NotFound."""
+    found: UUID | None = await db.scalar(select(AdminInvitation.org_id).where(*_made_to(user, invitation_id)))
+    if found is None:
         raise NotFound
-    return row
-
-
-async def _end(db: AsyncConnection, invitation_id: UUID, state: str, *which: Any, user_id: UUID | None = None) -> bool:
-    ended = await db.execute(
-        update(AdminInvitation)
-        .where(AdminInvitation.id == invitation_id, AdminInvitation.state == "invited", *which)
-        .values(state=state, user_id=user_id, phone_cipher=None, decided_at=func.clock_timestamp())
-    )
-    return ended.rowcount > 0
+    return found

@@ -1,21 +1,23 @@
 """Reads of admins, invitations and change requests."""
 
-from collections.abc import Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, and_, case, exists, func, or_, select
+from sqlalchemy import Select, and_, exists, or_, select
 from sqlalchemy.orm import aliased
 
 from app.admins.invitees import phone_index_of
-from app.admins.schemas import AdminInvitationOut, ChangeRequestOut, NamedAdminOut, ReceivedAdminInvitationOut
+from app.admins.schemas import AdminInvitationOut, AdminOut, ChangeRequestOut, NamedAdminOut, ReceivedAdminInvitationOut
+from app.approvals.kinds import ADMIN_INVITATION, CHANGE_REQUEST
 from app.core.cipher import Cipher
 from app.core.db import Readable
-from app.core.errors import NotFound
-from app.core.paging import Paging
+from app.core.paging import Page, Paging, fetch_page
 from app.core.phones import mask
+from app.core.rows import fetch_rows, one_or_404
 from app.orgs.regions import path_of
 from app.schema.admins import AdminInvitation, ChangeRequest, OrgAdmin
+from app.schema.approvals import CertificationState, State
 from app.schema.auth import User
 from app.schema.certification import Certification
 from app.schema.orgs import Org
@@ -25,7 +27,7 @@ _Before = aliased(User, name="main_before")
 _After = aliased(User, name="main_after")
 
 
-async def list_admins(db: Readable, org_id: UUID) -> Sequence[Any]:
+async def list_admins(db: Readable, org_id: UUID) -> list[AdminOut]:
     """The org's admins, the main one first, then by how long they have been."""
     main = Org.main_admin_id == OrgAdmin.user_id
     statement = (
@@ -35,78 +37,116 @@ async def list_admins(db: Readable, org_id: UUID) -> Sequence[Any]:
         .where(OrgAdmin.org_id == org_id)
         .order_by(main.desc(), OrgAdmin.since, OrgAdmin.user_id)
     )
-    return (await db.execute(statement)).all()
+    return await fetch_rows(db, statement, AdminOut)
 
 
-def _state(table: type[AdminInvitation] | type[ChangeRequest], waiting: str) -> Any:
-    """The state as it is now: one that waits ends by itself when its time is over."""
-    over = and_(table.state == waiting, table.expires_at <= func.now())
-    return case((over, "expired"), else_=table.state).label("state")
+class _Invitation(NamedTuple):
+    id: UUID
+    phone_cipher: bytes | None
+    state: str
+    requested_by: str | None
+    requested_at: datetime
+    expires_at: datetime
+    decided_at: datetime | None
 
 
-def _admin_invitations() -> Select[*tuple[Any, ...]]:
-    return select(
-        AdminInvitation.id,
-        AdminInvitation.phone_cipher,
-        _state(AdminInvitation, "invited"),
-        User.verified_name.label("invited_by"),
-        AdminInvitation.invited_at,
-        AdminInvitation.expires_at,
-        AdminInvitation.decided_at,
-    ).join(User, User.id == AdminInvitation.invited_by)
+def _admin_invitations(org_id: UUID) -> Select[*tuple[Any, ...]]:
+    return (
+        select(
+            AdminInvitation.id,
+            AdminInvitation.phone_cipher,
+            ADMIN_INVITATION.state,
+            User.verified_name.label("requested_by"),
+            AdminInvitation.requested_at,
+            AdminInvitation.expires_at,
+            AdminInvitation.decided_at,
+        )
+        .join(User, User.id == AdminInvitation.requested_by)
+        .where(AdminInvitation.org_id == org_id)
+    )
 
 
-def _admin_invitation_out(cipher: Cipher, row: Any) -> AdminInvitationOut:
-    sealed = row.phone_cipher
-    phone = None if sealed is None else mask(cipher.decrypt_text(sealed, row.id))
-    return AdminInvitationOut(**(dict(row._mapping) | {"phone": phone}))
+def _admin_invitation_out(cipher: Cipher, row: _Invitation) -> AdminInvitationOut:
+    phone = None if row.phone_cipher is None else mask(cipher.decrypt_text(row.phone_cipher, row.id))
+    return AdminInvitationOut(
+        id=row.id,
+        phone=phone,
+        state=State(row.state),
+        requested_by=row.requested_by,
+        requested_at=row.requested_at,
+        expires_at=row.expires_at,
+        decided_at=row.decided_at,
+    )
 
 
 async def list_admin_invitations(
     db: Readable, cipher: Cipher, org_id: UUID, paging: Paging
-) -> Sequence[AdminInvitationOut]:
+) -> Page[AdminInvitationOut]:
     """The org's invitations, newest first, phones masked."""
-    statement = (
-        _admin_invitations()
-        .where(AdminInvitation.org_id == org_id)
-        .order_by(AdminInvitation.id.desc())
-        .limit(paging.limit + 1)
-    )
-    if paging.after is not None:
-        statement = statement.where(AdminInvitation.id < paging.after[0])
-    return [_admin_invitation_out(cipher, row) for row in (await db.execute(statement)).all()]
+    found = await fetch_page(db, _admin_invitations(org_id), paging, AdminInvitation.id.desc(), row=_Invitation)
+    return Page[AdminInvitationOut].from_slice(found.map(lambda row: _admin_invitation_out(cipher, row)))
 
 
 async def get_admin_invitation(db: Readable, cipher: Cipher, org_id: UUID, invitation_id: UUID) -> AdminInvitationOut:
     """One of the org's invitations. Raises NotFound."""
-    one = _admin_invitations().where(AdminInvitation.org_id == org_id, AdminInvitation.id == invitation_id)
-    row = (await db.execute(one)).one_or_none()
-    if row is None:
-        raise NotFound
-    return _admin_invitation_out(cipher, row)
+    one = _admin_invitations(org_id).where(AdminInvitation.id == invitation_id)
+    return _admin_invitation_out(cipher, await one_or_404(db, one, _Invitation))
+
+
+class _ReceivedInvitation(NamedTuple):
+    id: UUID
+    org_id: UUID
+    org_name: str
+    region_code: str
+    requested_by: str | None
+    expires_at: datetime
 
 
 async def get_received_admin_invitation(db: Readable, user_id: UUID, invitation_id: UUID) -> ReceivedAdminInvitationOut:
-    """An invitation that waits for the user, found by their own phone; NotFound otherwise."""
+    """An invitation that the user can answer, found by their own phone. Raises NotFound."""
     statement = (
         select(
             AdminInvitation.id,
             AdminInvitation.org_id,
             Org.name.label("org_name"),
             Org.region_code,
-            User.verified_name.label("invited_by"),
+            User.verified_name.label("requested_by"),
             AdminInvitation.expires_at,
         )
         .join(Org, Org.id == AdminInvitation.org_id)
-        .join(User, User.id == AdminInvitation.invited_by)
-        .where(AdminInvitation.id == invitation_id, AdminInvitation.state == "invited")
+        .join(User, User.id == AdminInvitation.requested_by)
+        .where(AdminInvitation.id == invitation_id, ADMIN_INVITATION.pending)
         .where(AdminInvitation.phone_index == phone_index_of(user_id))
     )
-    row = (await db.execute(statement)).one_or_none()
-    if row is None:
-        raise NotFound
-    fields = dict(row._mapping)
-    return ReceivedAdminInvitationOut(region=path_of(fields.pop("region_code")), **fields)
+    row = await one_or_404(db, statement, _ReceivedInvitation)
+    return ReceivedAdminInvitationOut(
+        id=row.id,
+        org_id=row.org_id,
+        org_name=row.org_name,
+        region=path_of(row.region_code),
+        requested_by=row.requested_by,
+        expires_at=row.expires_at,
+    )
+
+
+class _Change(NamedTuple):
+    id: UUID
+    org_id: UUID
+    org_name: str
+    kind: Literal["rename", "hand-over", "recovery"]
+    state: str
+    name_before: str | None
+    name_after: str | None
+    before_id: UUID | None
+    before_name: str | None
+    after_id: UUID | None
+    after_name: str | None
+    asker_name: str | None
+    reason: str | None
+    requested_at: datetime
+    expires_at: datetime
+    decided_at: datetime | None
+    refusal: str | None
 
 
 def _change_requests() -> Select[*tuple[Any, ...]]:
@@ -116,7 +156,7 @@ def _change_requests() -> Select[*tuple[Any, ...]]:
             ChangeRequest.org_id,
             Org.name.label("org_name"),
             ChangeRequest.kind,
-            _state(ChangeRequest, "asked"),
+            CHANGE_REQUEST.state,
             ChangeRequest.name_before,
             ChangeRequest.name_after,
             ChangeRequest.main_admin_before.label("before_id"),
@@ -125,27 +165,35 @@ def _change_requests() -> Select[*tuple[Any, ...]]:
             _After.verified_name.label("after_name"),
             _Asker.verified_name.label("asker_name"),
             ChangeRequest.reason,
-            ChangeRequest.asked_at,
+            ChangeRequest.requested_at,
             ChangeRequest.expires_at,
             ChangeRequest.decided_at,
             ChangeRequest.refusal,
         )
         .join(Org, Org.id == ChangeRequest.org_id)
-        .join(_Asker, _Asker.id == ChangeRequest.asked_by)
+        .join(_Asker, _Asker.id == ChangeRequest.requested_by)
         .outerjoin(_Before, _Before.id == ChangeRequest.main_admin_before)
         .outerjoin(_After, _After.id == ChangeRequest.main_admin_after)
     )
 
 
-def change_request_out(row: Any) -> ChangeRequestOut:
-    fields = dict(row._mapping)
-    asker, before, after = (fields.pop(f"{who}_name") for who in ("asker", "before", "after"))
-    before_id, after_id = fields.pop("before_id"), fields.pop("after_id")
+def _change_request_out(row: _Change) -> ChangeRequestOut:
     return ChangeRequestOut(
-        **fields,
-        asked_by=_named(asker),
-        main_admin_before=None if before_id is None else _named(before),
-        main_admin_after=None if after_id is None else _named(after),
+        id=row.id,
+        org_id=row.org_id,
+        org_name=row.org_name,
+        kind=row.kind,
+        state=State(row.state),
+        name_before=row.name_before,
+        name_after=row.name_after,
+        main_admin_before=None if row.before_id is None else _named(row.before_name),
+        main_admin_after=None if row.after_id is None else _named(row.after_name),
+        requested_by=_named(row.asker_name),
+        reason=row.reason,
+        requested_at=row.requested_at,
+        expires_at=row.expires_at,
+        decided_at=row.decided_at,
+        refusal=row.refusal,
     )
 
 
@@ -153,63 +201,42 @@ def _named(name: str | None) -> NamedAdminOut:
     return NamedAdminOut(name=name, verified=name is not None)
 
 
-async def list_change_requests(db: Readable, org_id: UUID, paging: Paging) -> Sequence[Any]:
+async def list_change_requests(db: Readable, org_id: UUID, paging: Paging) -> Page[ChangeRequestOut]:
     """What the org has asked, newest first."""
-    statement = (
-        _change_requests()
-        .where(ChangeRequest.org_id == org_id)
-        .order_by(ChangeRequest.id.desc())
-        .limit(paging.limit + 1)
-    )
-    if paging.after is not None:
-        statement = statement.where(ChangeRequest.id < paging.after[0])
-    return (await db.execute(statement)).all()
+    asked = _change_requests().where(ChangeRequest.org_id == org_id)
+    found = await fetch_page(db, asked, paging, ChangeRequest.id.desc(), row=_Change)
+    return Page[ChangeRequestOut].from_slice(found.map(_change_request_out))
 
 
-async def list_received_change_requests(db: Readable, org_id: UUID, paging: Paging) -> Sequence[Any]:
+async def list_received_change_requests(db: Readable, org_id: UUID, paging: Paging) -> Page[ChangeRequestOut]:
     """What the orgs directly under this one ask and wait for, newest first."""
     under = and_(
         Certification.subordinate_id == ChangeRequest.org_id,
         Certification.superior_id == org_id,
-        Certification.state == "certified",
+        Certification.state == CertificationState.LIVE,
     )
-    statement = (
-        _change_requests()
-        .join(Certification, under)
-        .where(ChangeRequest.state == "asked", ChangeRequest.expires_at > func.now())
-        .order_by(ChangeRequest.id.desc())
-        .limit(paging.limit + 1)
-    )
-    if paging.after is not None:
-        statement = statement.where(ChangeRequest.id < paging.after[0])
-    return (await db.execute(statement)).all()
+    received = _change_requests().join(Certification, under).where(CHANGE_REQUEST.waiting)
+    found = await fetch_page(db, received, paging, ChangeRequest.id.desc(), row=_Change)
+    return Page[ChangeRequestOut].from_slice(found.map(_change_request_out))
 
 
-async def list_orphan_recoveries(db: Readable, paging: Paging) -> Sequence[Any]:
+async def list_orphan_recoveries(db: Readable, paging: Paging) -> Page[ChangeRequestOut]:
     """The recoveries that no superior decides on, oldest first: the platform operator does."""
-    edge = exists().where(Certification.subordinate_id == ChangeRequest.org_id, Certification.state == "certified")
-    statement = (
-        _change_requests()
-        .where(ChangeRequest.kind == "recovery", ChangeRequest.state == "asked")
-        .where(ChangeRequest.expires_at > func.now(), ~edge)
-        .order_by(ChangeRequest.id)
-        .limit(paging.limit + 1)
-    )
-    if paging.after is not None:
-        statement = statement.where(ChangeRequest.id > paging.after[0])
-    return (await db.execute(statement)).all()
+    live = Certification.state == CertificationState.LIVE
+    edge = exists().where(Certification.subordinate_id == ChangeRequest.org_id, live)
+    orphans = _change_requests().where(ChangeRequest.kind == "recovery", CHANGE_REQUEST.waiting, ~edge)
+    found = await fetch_page(db, orphans, paging, ChangeRequest.id, row=_Change)
+    return Page[ChangeRequestOut].from_slice(found.map(_change_request_out))
 
 
 async def get_change_request(db: Readable, org_id: UUID, request_id: UUID) -> ChangeRequestOut:
-    """One that the org asked, or that one directly under it asks; NotFound otherwise."""
+    """One that the org asked, or that one directly under it asks. Raises NotFound."""
     superior = (
         select(Certification.superior_id)
-        .where(Certification.subordinate_id == ChangeRequest.org_id, Certification.state == "certified")
+        .where(Certification.subordinate_id == ChangeRequest.org_id, Certification.state == CertificationState.LIVE)
         .correlate(ChangeRequest)
         .scalar_subquery()
     )
     mine = or_(ChangeRequest.org_id == org_id, superior == org_id)
-    row = (await db.execute(_change_requests().where(ChangeRequest.id == request_id, mine))).one_or_none()
-    if row is None:
-        raise NotFound
-    return change_request_out(row)
+    one = _change_requests().where(ChangeRequest.id == request_id, mine)
+    return _change_request_out(await one_or_404(db, one, _Change))

@@ -1,6 +1,6 @@
 """Recoveries of orgs without a superior, decided by the platform operator (S4)."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -26,10 +26,7 @@ async def list_recoveries(
     _: AsOperator, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[ChangeRequestOut]:
     """The recoveries that wait and that no superior decides on, oldest first."""
-    rows = await queries.list_orphan_recoveries(db, paging)
-    page = Page[Any].of(rows, paging, lambda row: (row.id,), object)
-    items = [queries.change_request_out(row) for row in page.items]
-    return Page[ChangeRequestOut](items=items, next_cursor=page.next_cursor)
+    return await queries.list_orphan_recoveries(db, paging)
 
 
 @router.put(
@@ -51,7 +48,7 @@ async def approve_recovery(request: Request, scope: AsOperator, request_id: UUID
     "/{request_id}/refusal",
     status_code=204,
     summary="Leave the main admin",
-    responses=problems(ChangeRequestDecided),
+    responses=problems(ChangeRequestDecided, ChangeRequestExpired),
 )
 async def refuse_recovery(scope: AsOperator, request_id: UUID, body: ChangeRefusalCreate, db: WriteDb) -> None:
     """With a reason that the org's admins read."""

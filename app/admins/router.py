@@ -1,6 +1,6 @@
 """Who administers an org, over HTTP (S4, S11)."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -36,7 +36,7 @@ Resigning = Annotated[OrgScope, Can(Permission.ADMINS_RESIGN)]
 @router.get("/orgs/{org_id}/admins")
 async def list_admins(scope: Reader, db: ReadDb) -> list[AdminOut]:
     """The org's admins, the main one first (S4)."""
-    return [AdminOut.model_validate(row) for row in await queries.list_admins(db, scope.org_id)]
+    return await queries.list_admins(db, scope.org_id)
 
 
 @router.delete("/orgs/{org_id}/admins/me", status_code=204, responses=problems(MainAdminStays))
@@ -70,8 +70,7 @@ async def list_admin_invitations(
     scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[AdminInvitationOut]:
     """The org's invitations to be an admin, newest first."""
-    rows = await queries.list_admin_invitations(db, cipher, scope.org_id, paging)
-    return Page[AdminInvitationOut].of(rows, paging, lambda row: (row.id,), AdminInvitationOut)
+    return await queries.list_admin_invitations(db, cipher, scope.org_id, paging)
 
 
 @router.delete(
@@ -103,7 +102,7 @@ async def accept_admin_invitation(
     request: Request, user: SignedIn, invitation_id: UUID, db: WriteDb, cipher: CipherDep
 ) -> AdminshipOut:
     """Become an admin of the org that invites. The caller's real name must be verified by now (S1, S4)."""
-    org: Any = await operations.accept_admin_invitation(db, cipher, user, invitation_id)
+    org = await operations.accept_admin_invitation(db, cipher, user, invitation_id)
     advice = advice_out(request, await levels_advice(db, user.user_id))
     return AdminshipOut(org_id=org.id, org_name=org.name, advice=advice)
 
@@ -112,5 +111,5 @@ async def accept_admin_invitation(
     "/me/admin-invitations/{invitation_id}/refusal", status_code=204, responses=problems(AdminInvitationDecided)
 )
 async def refuse_admin_invitation(user: SignedIn, invitation_id: UUID, db: WriteDb) -> None:
-    """Decline. The org is told that its invitation was refused, and no more."""
+    """Decline. The org is told that its invitation was declined, and no more."""
     await operations.refuse_admin_invitation(db, user, invitation_id)

@@ -9,6 +9,7 @@ from pydantic import Field
 from app.core.schemas import Body, Out
 from app.core.text import Reason
 from app.orgs.schemas import AdviceOut, OrgName
+from app.schema.approvals import State
 
 
 class AdminOut(Out):
@@ -25,9 +26,9 @@ class AdminInvitationOut(Out):
 
     id: UUID
     phone: str | None = Field(description="Masked; kept only while the answer waits.", examples=["138****8000"])
-    state: Literal["invited", "accepted", "refused", "withdrawn", "expired"]
-    invited_by: str | None = Field(description="Verified name of the main admin who invited.")
-    invited_at: datetime
+    state: State
+    requested_by: str | None = Field(description="Verified name of the main admin who invited.")
+    requested_at: datetime
     expires_at: datetime
     decided_at: datetime | None
 
@@ -39,7 +40,7 @@ class ReceivedAdminInvitationOut(Out):
     org_id: UUID
     org_name: str
     region: str
-    invited_by: str | None = Field(description="Verified name of the main admin who invites.")
+    requested_by: str | None = Field(description="Verified name of the main admin who invites.")
     expires_at: datetime
 
 
@@ -90,17 +91,17 @@ class ChangeRequestOut(Out):
     org_id: UUID
     org_name: str
     kind: Literal["rename", "hand-over", "recovery"]
-    state: Literal["asked", "approved", "refused", "withdrawn", "expired", "stale"]
+    state: State
     name_before: str | None
     name_after: str | None
     main_admin_before: NamedAdminOut | None
     main_admin_after: NamedAdminOut | None
-    asked_by: NamedAdminOut
+    requested_by: NamedAdminOut
     reason: str | None
-    asked_at: datetime
+    requested_at: datetime
     expires_at: datetime
     decided_at: datetime | None
-    refusal: str | None = Field(description="Why it was refused.")
+    refusal: str | None = Field(description="Why it was declined.")
 
 
 class ChangeRefusalCreate(Body):

@@ -15,6 +15,7 @@ from app.authz.step_up import KEY_LASTS
 from app.core.driver import DriverStatement
 from app.hierarchy import tree
 from app.schema.admins import OrgAdmin
+from app.schema.approvals import CertificationState
 from app.schema.auth import OAuthClient, Operator, Session, User
 from app.schema.certification import Certification
 from app.schema.members import Member
@@ -46,7 +47,7 @@ CARD = (
     Org.closed_at,
     Org.main_admin_id,
     select(Certification.superior_id)
-    .where(Certification.subordinate_id == Org.id, Certification.state == "certified")
+    .where(Certification.subordinate_id == Org.id, Certification.state == CertificationState.LIVE)
     .correlate(Org)
     .scalar_subquery()
     .label("superior_id"),

@@ -10,10 +10,13 @@ from uuid import UUID
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.approvals.kinds import TRANSFER
+from app.approvals.requests import finish_all
 from app.authz.errors import OrgClosed
 from app.certification.errors import AlreadyCertified, WouldCloseCircle
 from app.core.db import on_constraint
 from app.orgs.errors import SiblingNameTaken
+from app.schema.approvals import CertificationState, State
 from app.schema.certification import Certification, Transfer
 from app.schema.orgs import Org
 
@@ -30,7 +33,7 @@ async def begin_edge(
     superior_id: UUID,
     subordinate_id: UUID,
     *,
-    asked_by: UUID,
+    requested_by: UUID,
     decided_by: UUID,
     invitation_id: UUID | None = None,
     at: datetime | None = None,
@@ -44,9 +47,9 @@ async def begin_edge(
         "superior_id": superior_id,
         "subordinate_id": subordinate_id,
         "subordinate_name": select(Org.name).where(Org.id == subordinate_id).scalar_subquery(),
-        "state": "certified",
+        "state": CertificationState.LIVE,
         "invitation_id": invitation_id,
-        "applied_by": asked_by,
+        "requested_by": requested_by,
         "decided_by": decided_by,
         "decided_at": instant,
         "certified_at": instant,
@@ -60,26 +63,26 @@ async def begin_edge(
 async def end_edge(
     db: AsyncConnection, subordinate_id: UUID, *, superior_id: UUID | None = None, at: datetime | None = None
 ) -> UUID | None:
-    """Release the org from its superior (or from this one); gives the certification's id, None where it had none.
+    """End the certification of the org under its superior (or under this one). Returns the certification's id, None
+    where it had none.
 
-    A transfer that was to leave by this edge has lapsed.
+    A pending transfer that was to leave by this edge is superseded. Where no other edge follows in this transaction,
+    the caller settles the org's change requests, which nobody is left to decide (`admins.change_decisions`).
     """
-    live = [Certification.subordinate_id == subordinate_id, Certification.state == "certified"]
+    live = [Certification.subordinate_id == subordinate_id, Certification.state == CertificationState.LIVE]
     if superior_id is not None:
         live.append(Certification.superior_id == superior_id)
     ended: UUID | None = await db.scalar(
         update(Certification)
         .where(*live)
-        .values(state="released", subordinate_name=None, released_at=func.clock_timestamp() if at is None else at)
+        .values(
+            state=CertificationState.ENDED, subordinate_name=None, ended_at=func.clock_timestamp() if at is None else at
+        )
         .returning(Certification.id)
     )
     if ended is not None:
         await touch_card(db, subordinate_id)
-        await db.execute(
-            update(Transfer)
-            .where(Transfer.certification_id == ended, Transfer.state.in_(("asked", "released")))
-            .values(state="lapsed", decided_at=func.clock_timestamp())
-        )
+        await finish_all(db, TRANSFER, State.SUPERSEDED, Transfer.certification_id == ended)
     return ended
 
 

@@ -6,15 +6,16 @@ these is the preview's version: where it is another by the time of the decision,
 """
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 from uuid import UUID
 
 from sqlalchemy import func, select
 
+from app.certification.schemas import SuperiorOut
 from app.core.calendar import today
 from app.core.db import Readable
+from app.core.rows import fetch_rows
 from app.hierarchy import tree
 from app.reports.kept import find_kept
 from app.reports.periods import Period, Span
@@ -33,7 +34,18 @@ class Moving:
     points: int
 
 
-async def preview_version(db: Readable, transfer: Any) -> str:
+class Transferring(Protocol):
+    """The orgs of a transfer, and the edge that it leaves."""
+
+    @property
+    def from_id(self) -> UUID: ...
+    @property
+    def to_id(self) -> UUID: ...
+    @property
+    def certification_id(self) -> UUID: ...
+
+
+async def preview_version(db: Readable, transfer: Transferring) -> str:
     """The digest of the hierarchy around a transfer, as it is now."""
     seen = hashlib.sha256(str(transfer.certification_id).encode())
     for side in (transfer.from_id, transfer.to_id):
@@ -42,11 +54,11 @@ async def preview_version(db: Readable, transfer: Any) -> str:
     return seen.hexdigest()[:32]
 
 
-async def list_chain(db: Readable, org_id: UUID) -> Sequence[Any]:
+async def list_chain(db: Readable, org_id: UUID) -> list[SuperiorOut]:
     """The org and those above it, nearest first."""
     above = tree.ancestors(org_id)
     statement = select(Org.id, Org.name, above.c.distance).join(above, above.c.id == Org.id).order_by(above.c.distance)
-    return (await db.execute(statement)).all()
+    return await fetch_rows(db, statement, SuperiorOut)
 
 
 async def count_what_moves(db: Readable, org_id: UUID) -> Moving:

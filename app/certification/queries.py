@@ -1,24 +1,66 @@
 """Reads of invitations, applications and the hierarchy around an org."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, case, exists, func, literal, or_, select, tuple_
+from sqlalchemy import Select, case, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
 from app.certification.errors import InvitationExpired, InvitationUnknown, InvitationUsedUp
+from app.certification.schemas import (
+    ApplicationOut,
+    CertificationOut,
+    ReceivedApplicationOut,
+    SubordinateOut,
+    SuperiorOut,
+)
 from app.core.cipher import hash_secret
 from app.core.db import Readable
-from app.core.errors import NotFound
-from app.core.paging import Paging
+from app.core.paging import Page, Paging, Slice, fetch_page
+from app.core.rows import fetch_row, fetch_rows, one_or_404
 from app.hierarchy import tree
 from app.orgs.queries import name_has
+from app.orgs.regions import path_of
+from app.schema.approvals import CertificationState
 from app.schema.auth import User
 from app.schema.certification import Certification, Invitation
 from app.schema.orgs import Org
+
+
+class InvitationRow(NamedTuple):
+    """An invitation as it is stored; `token_cipher` is encrypted for its id."""
+
+    id: UUID
+    token_cipher: bytes
+    expires_at: datetime
+    max_uses: int
+    uses: int
+    revoked_at: datetime | None
+    created_at: datetime
+
+
+class LiveInvitation(NamedTuple):
+    """An invitation that can be used, with the card of its org."""
+
+    id: UUID
+    org_id: UUID
+    expires_at: datetime
+    expired: bool
+    used_up: bool
+    org_name: str
+    org_kind: str
+    region_code: str
+
+
+class Branch(NamedTuple):
+    """An org as a branch of a tree."""
+
+    id: UUID
+    name: str
+    has_subordinates: bool
+
 
 INVITATION_COLUMNS = (
     Invitation.id,
@@ -34,34 +76,25 @@ APPLICATION_COLUMNS = (
     Certification.superior_id,
     Certification.subordinate_id,
     Certification.state,
-    Certification.applied_at,
+    Certification.requested_at,
     Certification.decided_at,
     Certification.reason,
 )
 
 
-async def list_invitations(db: Readable, org_id: UUID, paging: Paging) -> Sequence[Any]:
+async def list_invitations(db: Readable, org_id: UUID, paging: Paging) -> Slice[InvitationRow]:
     """The org's invitations, newest first."""
-    statement = (
-        select(*INVITATION_COLUMNS)
-        .where(Invitation.org_id == org_id)
-        .order_by(Invitation.id.desc())
-        .limit(paging.limit + 1)
-    )
-    if paging.after is not None:
-        statement = statement.where(Invitation.id < paging.after[0])
-    return (await db.execute(statement)).all()
+    statement = select(*INVITATION_COLUMNS).where(Invitation.org_id == org_id)
+    return await fetch_page(db, statement, paging, Invitation.id.desc(), row=InvitationRow)
 
 
-async def get_invitation(db: Readable, org_id: UUID, invitation_id: UUID) -> Any:
+async def get_invitation(db: Readable, org_id: UUID, invitation_id: UUID) -> InvitationRow:
+    """One of the org's invitations. Raises NotFound."""
     statement = select(*INVITATION_COLUMNS).where(Invitation.org_id == org_id, Invitation.id == invitation_id)
-    row = (await db.execute(statement)).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+    return await one_or_404(db, statement, InvitationRow)
 
 
-async def get_live_invitation(db: Readable, token: str) -> Any:
+async def get_live_invitation(db: Readable, token: str) -> LiveInvitation:
     """The invitation that a token names, with the card of its org.
 
     Raises InvitationUnknown (never was, or revoked), InvitationExpired, InvitationUsedUp (S6).
@@ -80,7 +113,7 @@ async def get_live_invitation(db: Readable, token: str) -> Any:
         .join(Org, Org.id == Invitation.org_id)
         .where(Invitation.token_hash == hash_secret(token), Invitation.revoked_at.is_(None), Org.status == "live")
     )
-    row = (await db.execute(statement)).one_or_none()
+    row = await fetch_row(db, statement, LiveInvitation)
     if row is None:
         raise InvitationUnknown
     if row.expired:
@@ -88,6 +121,11 @@ async def get_live_invitation(db: Readable, token: str) -> Any:
     if row.used_up:
         raise InvitationUsedUp
     return row
+
+
+async def get_application(db: Readable, application_id: UUID) -> ApplicationOut:
+    """One application, whichever side of it asks. Raises NotFound."""
+    return await one_or_404(db, select(*APPLICATION_COLUMNS).where(Certification.id == application_id), ApplicationOut)
 
 
 def _received_applications(org_id: UUID) -> Select[*tuple[Any, ...]]:
@@ -102,27 +140,31 @@ def _received_applications(org_id: UUID) -> Select[*tuple[Any, ...]]:
             User.verified_at.is_not(None).label("applicant_verified"),
         )
         .join(Org, Org.id == Certification.subordinate_id)
-        .join(User, User.id == Certification.applied_by)
+        .join(User, User.id == Certification.requested_by)
         .where(Certification.superior_id == org_id)
     )
 
 
-async def list_received_applications(db: Readable, org_id: UUID, state: str | None, paging: Paging) -> Sequence[Any]:
+async def list_received_applications(
+    db: Readable, org_id: UUID, state: CertificationState | None, paging: Paging
+) -> Page[ReceivedApplicationOut]:
     """The applications made to an org, newest first."""
-    statement = _received_applications(org_id).order_by(Certification.id.desc()).limit(paging.limit + 1)
+    statement = _received_applications(org_id)
     if state is not None:
         statement = statement.where(Certification.state == state)
-    if paging.after is not None:
-        statement = statement.where(Certification.id < paging.after[0])
-    return (await db.execute(statement)).all()
+    found = await fetch_page(db, statement, paging, Certification.id.desc(), row=ReceivedApplicationOut)
+    return Page[ReceivedApplicationOut].from_slice(found.map(_with_region))
 
 
-async def get_received_application(db: Readable, org_id: UUID, application_id: UUID) -> Any:
+async def get_received_application(db: Readable, org_id: UUID, application_id: UUID) -> ReceivedApplicationOut:
     """One application made to an org. Raises NotFound."""
-    row = (await db.execute(_received_applications(org_id).where(Certification.id == application_id))).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+    one = _received_applications(org_id).where(Certification.id == application_id)
+    return _with_region(await one_or_404(db, one, ReceivedApplicationOut))
+
+
+def _with_region(application: ReceivedApplicationOut) -> ReceivedApplicationOut:
+    """With the region's name instead of its code."""
+    return application.model_copy(update={"subordinate_region": path_of(application.subordinate_region)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,86 +182,74 @@ def _certifications(org_id: UUID) -> Select[*tuple[Any, ...]]:
             *APPLICATION_COLUMNS,
             Org.name.label("superior_name"),
             Certification.certified_at,
-            Certification.released_at,
+            Certification.ended_at,
         )
         .join(Org, Org.id == Certification.superior_id)
         .where(Certification.subordinate_id == org_id)
     )
 
 
-async def get_certification(db: Readable, org_id: UUID, certification_id: UUID) -> Any:
+async def get_certification(db: Readable, org_id: UUID, certification_id: UUID) -> CertificationOut:
     """One edge that there was or is asked for above an org. Raises NotFound."""
-    row = (await db.execute(_certifications(org_id).where(Certification.id == certification_id))).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+    return await one_or_404(db, _certifications(org_id).where(Certification.id == certification_id), CertificationOut)
 
 
 async def list_certifications(
     db: Readable, org_id: UUID, paging: Paging, during: TimeRange = TimeRange()
-) -> Sequence[Any]:
-    """Every edge there was or is asked for above an org, newest first, with its time range: of those that held or
-    waited at some time of `during`."""
-    statement = _certifications(org_id).order_by(Certification.id.desc()).limit(paging.limit + 1)
+) -> Page[CertificationOut]:
+    """Every edge there was or is asked for above an org, newest first, with its time range: of those that were live or
+    pending at some time of `during`."""
+    statement = _certifications(org_id)
     if during.since is not None:
-        ended = case((Certification.certified_at.is_(None), Certification.decided_at), else_=Certification.released_at)
+        ended = case((Certification.certified_at.is_(None), Certification.decided_at), else_=Certification.ended_at)
         statement = statement.where(or_(ended.is_(None), ended >= during.since))
     if during.until is not None:
-        statement = statement.where(Certification.applied_at < during.until)
-    if paging.after is not None:
-        statement = statement.where(Certification.id < paging.after[0])
-    return (await db.execute(statement)).all()
+        statement = statement.where(Certification.requested_at < during.until)
+    return Page[CertificationOut].from_slice(
+        await fetch_page(db, statement, paging, Certification.id.desc(), row=CertificationOut)
+    )
 
 
-async def list_subordinates(db: Readable, org_id: UUID, paging: Paging, wanted: str | None = None) -> Sequence[Any]:
+def _subordinates(org_id: UUID) -> Select[*tuple[Any, ...]]:
+    return (
+        select(Org.id, Org.name, Org.kind, Org.region_code, Certification.certified_at)
+        .join(Org, Org.id == Certification.subordinate_id)
+        .where(Certification.superior_id == org_id, Certification.state == CertificationState.LIVE)
+    )
+
+
+async def list_subordinates(
+    db: Readable, org_id: UUID, paging: Paging, wanted: str | None = None
+) -> Page[SubordinateOut]:
     """The orgs certified directly under one, by name; one index serves any page of any org alike. `wanted` finds them
     by characters of the name, by pinyin or initials."""
-    statement = (
-        select(Org.id, Org.name, Org.kind, Org.region_code, Certification.certified_at)
-        .join(Org, Org.id == Certification.subordinate_id)
-        .where(Certification.superior_id == org_id, Certification.state == "certified")
-        .order_by(Certification.subordinate_name, Certification.subordinate_id)
-        .limit(paging.limit + 1)
-    )
+    statement = _subordinates(org_id)
     if wanted is not None:
         statement = statement.where(name_has(wanted))
-    if paging.after is not None:
-        key = tuple_(Certification.subordinate_name, Certification.subordinate_id)
-        statement = statement.where(key > tuple_(*map(literal, paging.after)))
-    return (await db.execute(statement)).all()
+    by_name = (Certification.subordinate_name, Certification.subordinate_id)
+    return Page[SubordinateOut].from_slice(await fetch_page(db, statement, paging, *by_name, row=SubordinateOut))
 
 
-async def get_subordinate(db: Readable, org_id: UUID, subordinate_id: UUID) -> Any:
+async def get_subordinate(db: Readable, org_id: UUID, subordinate_id: UUID) -> SubordinateOut:
     """One org certified directly under another. Raises NotFound."""
-    statement = (
-        select(Org.id, Org.name, Org.kind, Org.region_code, Certification.certified_at)
-        .join(Org, Org.id == Certification.subordinate_id)
-        .where(Certification.superior_id == org_id, Certification.state == "certified", Org.id == subordinate_id)
-    )
-    row = (await db.execute(statement)).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+    return await one_or_404(db, _subordinates(org_id).where(Org.id == subordinate_id), SubordinateOut)
 
 
-async def list_subordinate_nodes(db: Readable, org_id: UUID, paging: Paging) -> Sequence[Any]:
+async def list_subordinate_nodes(db: Readable, org_id: UUID, paging: Paging) -> Slice[Branch]:
     """The same as the branches of a tree: each with whether orgs are certified under it in turn."""
     below = aliased(Certification, name="below")
-    has_subordinates = exists().where(below.superior_id == Org.id, below.state == "certified").correlate(Org)
+    live = below.state == CertificationState.LIVE
+    has_subordinates = exists().where(below.superior_id == Org.id, live).correlate(Org)
     statement = (
         select(Org.id, Org.name, has_subordinates.label("has_subordinates"))
         .join(Certification, Certification.subordinate_id == Org.id)
-        .where(Certification.superior_id == org_id, Certification.state == "certified")
-        .order_by(Certification.subordinate_name, Certification.subordinate_id)
-        .limit(paging.limit + 1)
+        .where(Certification.superior_id == org_id, Certification.state == CertificationState.LIVE)
     )
-    if paging.after is not None:
-        key = tuple_(Certification.subordinate_name, Certification.subordinate_id)
-        statement = statement.where(key > tuple_(*map(literal, paging.after)))
-    return (await db.execute(statement)).all()
+    by_name = (Certification.subordinate_name, Certification.subordinate_id)
+    return await fetch_page(db, statement, paging, *by_name, row=Branch)
 
 
-async def list_superiors(db: Readable, org_id: UUID) -> Sequence[Any]:
+async def list_superiors(db: Readable, org_id: UUID) -> list[SuperiorOut]:
     """The chain above an org, the direct superior first."""
     above = tree.ancestors(org_id)
     statement = (
@@ -228,4 +258,4 @@ async def list_superiors(db: Readable, org_id: UUID) -> Sequence[Any]:
         .where(above.c.distance > 0)
         .order_by(above.c.distance)
     )
-    return (await db.execute(statement)).all()
+    return await fetch_rows(db, statement, SuperiorOut)

@@ -1,6 +1,6 @@
 """Invitations, applications, certifications and the hierarchy around an org, over HTTP."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -18,6 +18,7 @@ from app.certification.errors import (
     InvitationUsedUp,
     WouldCloseCircle,
 )
+from app.certification.queries import InvitationRow
 from app.certification.schemas import (
     ApplicationCreate,
     ApplicationOut,
@@ -41,6 +42,7 @@ from app.core.text import Token
 from app.orgs.errors import SiblingNameTaken
 from app.orgs.names import Kind
 from app.orgs.regions import path_of
+from app.schema.approvals import CertificationState
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["certification"])
 
@@ -62,10 +64,8 @@ async def list_invitations(
     request: Request, scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[InvitationOut]:
     """The org's invitations, newest first."""
-    rows = await queries.list_invitations(db, scope.org_id, paging)
-    page = Page[Any].of(rows, paging, lambda row: (row.id,), object)
-    items = [invitation_out(request, cipher, row) for row in page.items]
-    return Page[InvitationOut](items=items, next_cursor=page.next_cursor)
+    found = await queries.list_invitations(db, scope.org_id, paging)
+    return Page[InvitationOut].from_slice(found.map(lambda row: invitation_out(request, cipher, row)))
 
 
 @router.get(
@@ -118,7 +118,7 @@ async def read_invitation(
 )
 async def create_application(scope: Writer, body: ApplicationCreate, db: WriteDb) -> ApplicationOut:
     """Apply for this org, with an invitation, to be certified under the org that invited (S6, S14)."""
-    return ApplicationOut.model_validate(await operations.create_application(db, scope, body))
+    return await operations.create_application(db, scope, body)
 
 
 @router.get("/orgs/{org_id}/applications")
@@ -126,24 +126,16 @@ async def list_applications(
     scope: Reader,
     db: ReadDb,
     paging: Annotated[Paging, paged_by(UUID)],
-    state: Annotated[
-        str | None, Query(pattern="^(applied|certified|refused|withdrawn|released)$", description="Only this state.")
-    ] = None,
+    state: Annotated[CertificationState | None, Query(description="Only this state.")] = None,
 ) -> Page[ReceivedApplicationOut]:
-    """The applications made to this org, newest first; `applied` ones wait for a decision."""
-    rows = await queries.list_received_applications(db, scope.org_id, state, paging)
-    page = Page[ReceivedApplicationOut].of(rows, paging, lambda row: (row.id,), ReceivedApplicationOut)
-    for item in page.items:
-        item.subordinate_region = path_of(item.subordinate_region)
-    return page
+    """The applications made to this org, newest first; `pending` ones wait for a decision."""
+    return await queries.list_received_applications(db, scope.org_id, state, paging)
 
 
 @router.get("/orgs/{org_id}/applications/{application_id}")
 async def read_application(scope: Reader, application_id: UUID, db: ReadDb) -> ReceivedApplicationOut:
     """An application made to this org; the inbox names it."""
-    row = await queries.get_received_application(db, scope.org_id, application_id)
-    found = ReceivedApplicationOut.model_validate(row)
-    return found.model_copy(update={"subordinate_region": path_of(found.subordinate_region)})
+    return await queries.get_received_application(db, scope.org_id, application_id)
 
 
 @router.delete("/orgs/{org_id}/applications/{application_id}", status_code=204, responses=problems(ApplicationDecided))
@@ -158,13 +150,13 @@ async def withdraw_application(scope: Writer, application_id: UUID, db: WriteDb)
 )
 async def approve_application(scope: Writer, application_id: UUID, db: WriteDb) -> ApplicationOut:
     """Certify the applicant under this org (S6)."""
-    return ApplicationOut.model_validate(await operations.approve_application(db, scope, application_id))
+    return await operations.approve_application(db, scope, application_id)
 
 
 @router.put("/orgs/{org_id}/applications/{application_id}/refusal", responses=problems(ApplicationDecided))
 async def refuse_application(scope: Writer, application_id: UUID, body: RefusalCreate, db: WriteDb) -> ApplicationOut:
     """Refuse the applicant, with a reason that its admins read."""
-    return ApplicationOut.model_validate(await operations.refuse_application(db, scope, application_id, body.reason))
+    return await operations.refuse_application(db, scope, application_id, body.reason)
 
 
 @router.get("/orgs/{org_id}/certifications")
@@ -175,9 +167,8 @@ async def list_certifications(
     since: Annotated[Instant | None, Query(description="Only what still held or waited then or later.")] = None,
     until: Annotated[Instant | None, Query(description="Only what was applied for before then.")] = None,
 ) -> Page[CertificationOut]:
-    """What this org asked for, was granted and was released from, newest first, each with its time range."""
-    rows = await queries.list_certifications(db, scope.org_id, paging, queries.TimeRange(since, until))
-    return Page[CertificationOut].of(rows, paging, lambda row: (row.id,), CertificationOut)
+    """The certifications that this org has, had or applied for, newest first, each with its time range."""
+    return await queries.list_certifications(db, scope.org_id, paging, queries.TimeRange(since, until))
 
 
 @router.get("/orgs/{org_id}/subordinates")
@@ -187,23 +178,16 @@ async def list_subordinates(
     paging: Annotated[Paging, paged_by(str, UUID)],
 ) -> Page[SubordinateOut]:
     """The orgs certified directly under this one, by name."""
-    rows = await queries.list_subordinates(db, scope.org_id, paging)
-    return Page[SubordinateOut].of(rows, paging, lambda row: (row.name, row.id), SubordinateOut)
-
-
-@router.delete("/orgs/{org_id}/subordinates/{subordinate_id}", status_code=204)
-async def release_subordinate(scope: Writer, subordinate_id: UUID, db: WriteDb) -> None:
-    """Release a direct subordinate: it stands alone again, with everything under it."""
-    await operations.release_subordinate(db, scope, subordinate_id)
+    return await queries.list_subordinates(db, scope.org_id, paging)
 
 
 @router.get("/orgs/{org_id}/superiors")
 async def list_superiors(scope: Annotated[OrgScope, Can(Permission.ORG_READ)], db: ReadDb) -> list[SuperiorOut]:
     """The chain above this org, the direct superior first."""
-    return [SuperiorOut.model_validate(row) for row in await queries.list_superiors(db, scope.org_id)]
+    return await queries.list_superiors(db, scope.org_id)
 
 
-def invitation_out(request: Request, cipher: Cipher, row: Any) -> InvitationOut:
+def invitation_out(request: Request, cipher: Cipher, row: InvitationRow) -> InvitationOut:
     token = cipher.decrypt_text(row.token_cipher, row.id)
     return InvitationOut(
         id=row.id,

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints
 from app.core.schemas import Body, Out
 from app.core.text import Reason, Token
 from app.orgs.names import Kind
+from app.schema.approvals import CertificationState, State
 
 
 class InvitationCreate(Body):
@@ -49,8 +50,10 @@ class ApplicationOut(Out):
     id: UUID
     superior_id: UUID
     subordinate_id: UUID
-    state: str = Field(description="`applied`, `certified`, `refused`, `withdrawn` or `released`.")
-    applied_at: datetime
+    state: CertificationState = Field(
+        description="`pending` until it is decided; an accepted one is a certification: `live`, and later `ended`."
+    )
+    requested_at: datetime
     decided_at: datetime | None
     reason: str | None
 
@@ -70,7 +73,7 @@ class CertificationOut(ApplicationOut):
 
     superior_name: str
     certified_at: datetime | None
-    released_at: datetime | None
+    ended_at: datetime | None
 
 
 class RefusalCreate(Body):
@@ -115,12 +118,15 @@ class TransferOut(Out):
     from_name: str
     to_id: UUID
     to_name: str
-    state: Literal["asked", "released", "done", "refused", "withdrawn", "lapsed"]
-    asked_by: str | None = Field(description="Verified name of the main admin who asked.")
-    asked_at: datetime
-    released_at: datetime | None
+    state: State
+    step: Literal["release", "acceptance"] | None = Field(
+        description="The consent that a pending transfer waits for: the present superior's, then the new one's."
+    )
+    requested_by: str | None = Field(description="Verified name of the main admin who asked.")
+    requested_at: datetime
+    released_at: datetime | None = Field(description="When the present superior let the org go.")
     decided_at: datetime | None
-    reason: str | None = Field(description="Why it was refused.")
+    reason: str | None = Field(description="Why it was declined.")
 
 
 class TransferPreviewOut(Out):

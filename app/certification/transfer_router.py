@@ -60,8 +60,7 @@ async def create_transfer(request: Request, scope: Asker, body: TransferCreate, 
 @router.get("")
 async def list_transfers(scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]) -> Page[TransferOut]:
     """The transfers of this org, those that leave it and those that arrive; newest first."""
-    rows = await transfer_queries.list_transfers(db, scope.org_id, paging)
-    return Page[TransferOut].of(rows, paging, lambda row: (row.id,), TransferOut)
+    return await transfer_queries.list_transfers(db, scope.org_id, paging)
 
 
 @router.get("/{transfer_id}")

@@ -2,15 +2,18 @@
 
 Its main admin asks, any admin of the present superior releases, any admin of the new one accepts; at the acceptance
 one edge ends and another begins, at one instant. Nothing under the org is touched: the hierarchy is adjacency. Where
-the org leaves its superior in another way, the transfer lapses with the edge (`edges.end_edge`).
+the org leaves its superior in another way, the transfer is superseded with the edge (`edges.end_edge`).
 """
 
-from typing import Any
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, insert, or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.approvals.kinds import TRANSFER
+from app.approvals.requests import finish, open_request
 from app.authz.access import OrgScope
 from app.certification import queries
 from app.certification.edges import begin_edge, end_edge
@@ -27,23 +30,24 @@ from app.certification.errors import (
 from app.certification.operations import use_invitation
 from app.certification.previews import preview_version
 from app.certification.trace import record_on_each
-from app.core.db import on_constraint
-from app.core.errors import NotFound
+from app.core.rows import one_or_404
 from app.hierarchy import tree
 from app.orgs.errors import SiblingNameTaken
 from app.orgs.locks import lock_orgs_for_edit
+from app.schema.approvals import CertificationState, State
 from app.schema.certification import Certification, Transfer
 
-_COLUMNS = (
-    Transfer.id,
-    Transfer.org_id,
-    Transfer.from_id,
-    Transfer.to_id,
-    Transfer.certification_id,
-    Transfer.invitation_id,
-    Transfer.state,
-    Transfer.asked_by,
-)
+
+class _Transfer(NamedTuple):
+    id: UUID
+    org_id: UUID
+    from_id: UUID
+    to_id: UUID
+    certification_id: UUID
+    invitation_id: UUID
+    state: str
+    released_at: datetime | None
+    requested_by: UUID
 
 
 async def create_transfer(db: AsyncConnection, scope: OrgScope, invitation_token: str) -> UUID:
@@ -54,15 +58,14 @@ async def create_transfer(db: AsyncConnection, scope: OrgScope, invitation_token
     """
     scope.user.require_real_name()
     # Told before the invitation is looked at: it may be this transfer that has used it up.
-    open_one = (Transfer.org_id == scope.org_id, Transfer.state.in_(("asked", "released")))
-    if await db.scalar(select(Transfer.id).where(*open_one)) is not None:
+    if await db.scalar(select(Transfer.id).where(Transfer.org_id == scope.org_id, TRANSFER.pending)) is not None:
         raise TransferOpen
     invitation = await queries.get_live_invitation(db, invitation_token)
     orgs = await lock_orgs_for_edit(db, scope, invitation.org_id, main_admin=True)
     edge = (
         await db.execute(
             select(Certification.id, Certification.superior_id).where(
-                Certification.subordinate_id == scope.org_id, Certification.state == "certified"
+                Certification.subordinate_id == scope.org_id, Certification.state == CertificationState.LIVE
             )
         )
     ).one_or_none()
@@ -76,28 +79,24 @@ async def create_transfer(db: AsyncConnection, scope: OrgScope, invitation_token
     sibling = select(Certification.id).where(
         Certification.superior_id == invitation.org_id,
         Certification.subordinate_name == orgs[scope.org_id].name,
-        Certification.state == "certified",
+        Certification.state == CertificationState.LIVE,
     )
     if await db.scalar(sibling) is not None:
         raise SiblingNameTaken
     await use_invitation(db, invitation.id)
-    with on_constraint(("transfers_one_open_key", TransferOpen)):
-        transfer = (
-            await db.execute(
-                insert(Transfer)
-                .values(
-                    org_id=scope.org_id,
-                    from_id=edge.superior_id,
-                    to_id=invitation.org_id,
-                    certification_id=edge.id,
-                    invitation_id=invitation.id,
-                    asked_by=scope.user.user_id,
-                )
-                .returning(*_COLUMNS)
-            )
-        ).one()
+    transfer_id = await open_request(
+        db,
+        TRANSFER,
+        TransferOpen,
+        org_id=scope.org_id,
+        from_id=edge.superior_id,
+        to_id=invitation.org_id,
+        certification_id=edge.id,
+        invitation_id=invitation.id,
+        requested_by=scope.user.user_id,
+    )
+    transfer = await _get(db, transfer_id, Transfer.org_id == scope.org_id)
     await _record(db, scope, transfer, "transfer.created")
-    transfer_id: UUID = transfer.id
     return transfer_id
 
 
@@ -105,16 +104,16 @@ async def withdraw_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: U
     """Take back what one's own org asked. Raises NotFound, TransferDecided."""
     await lock_orgs_for_edit(db, scope, main_admin=True)
     transfer = await _get(db, transfer_id, Transfer.org_id == scope.org_id)
-    await _end(db, transfer, "withdrawn", scope.user.user_id)
+    await _end(db, transfer, State.WITHDRAWN, scope.user.user_id)
     await _record(db, scope, transfer, "transfer.withdrawn")
 
 
 async def refuse_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUID, reason: str) -> None:
-    """Refuse, as either superior, with a reason. Raises NotFound, TransferDecided."""
+    """Decline, as either superior, with a reason. Raises NotFound, TransferDecided."""
     transfer = await _get(db, transfer_id, _concerns_superior(scope.org_id))
     await lock_orgs_for_edit(db, scope, transfer.org_id)
-    await _end(db, transfer, "refused", scope.user.user_id, reason)
-    await _record(db, scope, transfer, "transfer.refused", reason=reason)
+    await _end(db, transfer, State.DECLINED, scope.user.user_id, reason)
+    await _record(db, scope, transfer, "transfer.declined", reason=reason)
 
 
 async def release_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUID, preview: str) -> None:
@@ -128,8 +127,8 @@ async def release_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UU
         raise PreviewStale
     released = await db.execute(
         update(Transfer)
-        .where(Transfer.id == transfer.id, Transfer.state == "asked")
-        .values(state="released", released_by=scope.user.user_id, released_at=func.clock_timestamp())
+        .where(Transfer.id == transfer.id, Transfer.released_at.is_(None), TRANSFER.pending)
+        .values(released_by=scope.user.user_id, released_at=func.clock_timestamp())
     )
     if released.rowcount == 0:
         raise TransferDecided
@@ -146,9 +145,9 @@ async def accept_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUI
     transfer = await _get(db, transfer_id, Transfer.to_id == scope.org_id)
     await lock_orgs_for_edit(db, scope, transfer.org_id)
     transfer = await _get(db, transfer_id, Transfer.to_id == scope.org_id)
-    if transfer.state == "asked":
+    if transfer.state == State.PENDING and transfer.released_at is None:
         raise TransferNotReleased
-    await _end(db, transfer, "done", scope.user.user_id)
+    await _end(db, transfer, State.ACCEPTED, scope.user.user_id)
     if await preview_version(db, transfer) != preview:
         raise PreviewStale
     instant = await db.scalar(select(func.clock_timestamp()))
@@ -158,7 +157,7 @@ async def accept_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUI
         db,
         scope.org_id,
         transfer.org_id,
-        asked_by=transfer.asked_by,
+        requested_by=transfer.requested_by,
         decided_by=scope.user.user_id,
         invitation_id=transfer.invitation_id,
         at=instant,
@@ -166,28 +165,25 @@ async def accept_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUI
     await _record(db, scope, transfer, "transfer.accepted")
 
 
-def _concerns_superior(org_id: UUID) -> Any:
+def _concerns_superior(org_id: UUID) -> ColumnElement[bool]:
     return or_(Transfer.from_id == org_id, Transfer.to_id == org_id)
 
 
-async def _get(db: AsyncConnection, transfer_id: UUID, which: Any) -> Any:
-    row = (await db.execute(select(*_COLUMNS).where(Transfer.id == transfer_id, which))).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+async def _get(db: AsyncConnection, transfer_id: UUID, which: ColumnElement[bool]) -> _Transfer:
+    columns = (getattr(Transfer, name) for name in _Transfer._fields)
+    return await one_or_404(db, select(*columns).where(Transfer.id == transfer_id, which), _Transfer)
 
 
-async def _end(db: AsyncConnection, transfer: Any, state: str, user_id: UUID | None, reason: str | None = None) -> None:
-    ended = await db.execute(
-        update(Transfer)
-        .where(Transfer.id == transfer.id, Transfer.state.in_(("asked", "released")))
-        .values(state=state, decided_by=user_id, decided_at=func.clock_timestamp(), reason=reason)
-    )
-    if ended.rowcount == 0:
+async def _end(
+    db: AsyncConnection, transfer: _Transfer, state: State, user_id: UUID, reason: str | None = None
+) -> None:
+    if not await finish(db, TRANSFER, state, Transfer.id == transfer.id, decided_by=user_id, reason=reason):
         raise TransferDecided
 
 
-async def _record(db: AsyncConnection, scope: OrgScope, transfer: Any, action: str, reason: str | None = None) -> None:
+async def _record(
+    db: AsyncConnection, scope: OrgScope, transfer: _Transfer, action: str, reason: str | None = None
+) -> None:
     """On all three orgs."""
     after = {"org_id": str(transfer.org_id), "from_id": str(transfer.from_id), "to_id": str(transfer.to_id)}
     if reason is not None:

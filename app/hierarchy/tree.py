@@ -28,6 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.locks import Lock, lock
+from app.schema.approvals import CertificationState
 from app.schema.certification import Certification
 from app.schema.orgs import Org, Unit
 from app.schema.reports import TreeEdge
@@ -46,7 +47,7 @@ async def lock_hierarchy(db: AsyncConnection) -> None:
 async def find_superior_id(db: AsyncConnection, org_id: UUID) -> UUID | None:
     """The id of the org that this one is certified under now, None where there is none. Takes no lock."""
     edge = select(Certification.superior_id).where(
-        Certification.subordinate_id == org_id, Certification.state == "certified"
+        Certification.subordinate_id == org_id, Certification.state == CertificationState.LIVE
     )
     found: UUID | None = await db.scalar(edge)
     return found
@@ -56,7 +57,7 @@ def ancestors(org_id: UUID | BindParameter[UUID], name: str = "ancestors") -> CT
     """The org (distance 0) and every org above it, nearest first by `distance`. Columns: id, distance."""
     walk = select(_seed(org_id).label("id"), literal(0).label("distance")).cte(name, recursive=True)
     step = select(Certification.superior_id, walk.c.distance + 1).where(
-        Certification.subordinate_id == walk.c.id, Certification.state == "certified"
+        Certification.subordinate_id == walk.c.id, Certification.state == CertificationState.LIVE
     )
     return _net(walk.union_all(step))
 
@@ -66,7 +67,7 @@ def is_under_one_of(org: type[Org], roots: Select[UUID]) -> ColumnElement[bool]:
     # Nested, so that it is seeded at the row that is asked about; one that is not would begin at every org.
     walk = select(org.id.label("id")).correlate(org).cte("above", recursive=True, nesting=True)
     step = select(Certification.superior_id).where(
-        Certification.subordinate_id == walk.c.id, Certification.state == "certified"
+        Certification.subordinate_id == walk.c.id, Certification.state == CertificationState.LIVE
     )
     above = _net(walk.union_all(step))
     return exists(select(above.c.id).where(above.c.id.in_(roots))).correlate(org)
@@ -85,7 +86,7 @@ def subtrees(roots: Select[UUID], name: str = "subtrees") -> CTE:
     seeds = roots.subquery()
     walk = select(seeds.c[0].label("id"), literal(0).label("distance")).cte(name, recursive=True)
     step = select(Certification.subordinate_id, walk.c.distance + 1).where(
-        Certification.superior_id == walk.c.id, Certification.state == "certified"
+        Certification.superior_id == walk.c.id, Certification.state == CertificationState.LIVE
     )
     return _net(walk.union_all(step))
 
@@ -135,9 +136,7 @@ def superiors_on(org_id: ColumnElement[UUID], days: ColumnElement[Any], name: st
 
 def stood_at(at: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
     """Whether a certification was an edge of the hierarchy right before an instant."""
-    return and_(
-        Certification.certified_at < at, or_(Certification.released_at.is_(None), Certification.released_at >= at)
-    )
+    return and_(Certification.certified_at < at, or_(Certification.ended_at.is_(None), Certification.ended_at >= at))
 
 
 def units_below(

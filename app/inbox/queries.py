@@ -1,91 +1,209 @@
 """What waits for one person: as an admin of their orgs, and by their own phone.
 
-One statement a kind, each begun at the person; together they are one list.
+One statement, with a part for every way in which a request of a kind finds its decider; each part begins at the person.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import text
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Integer,
+    Select,
+    Text,
+    Uuid,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    null,
+    or_,
+    select,
+    union_all,
+)
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
+from app.approvals.kinds import (
+    ADMIN_INVITATION,
+    APPLICATION,
+    CHANGE_REQUEST,
+    KINDS,
+    LINK_REQUEST,
+    PERSON_TRANSFER,
+    PROMOTION,
+    TRANSFER,
+    AdminsAbove,
+    AdminsOf,
+    Decider,
+    Kind,
+)
 from app.core.db import Readable
-from app.core.paging import Paging
+from app.core.paging import Paging, Slice, encode_cursor
+from app.members.links.queries import FITS
+from app.members.transfers.queries import STILL_THERE
+from app.schema.admins import AdminInvitation, ChangeRequest, OrgAdmin
+from app.schema.approvals import CertificationState
+from app.schema.auth import User
+from app.schema.certification import Certification, Transfer
+from app.schema.members import LinkRequest, Member
+from app.schema.orgs import Org, Promotion, Unit
+from app.schema.person_transfers import PersonTransfer
 
 
-def _person(name: str) -> str:
-    """A person's name, which the inbox asks no key for: of an org whose admins need one (S16) its first character."""
-    return f"CASE WHEN mine.demands_key THEN rpad(left({name}, 1), char_length({name}), '*') ELSE {name} END"
+class Waiting(NamedTuple):
+    """A request that waits for the person."""
+
+    kind: str
+    id: UUID
+    org_id: UUID | None  # that the person acts for
+    org_name: str | None
+    subject: str  # who requests
+    detail: str | None  # what
+    at: datetime
+    step: str | None  # of a transfer
 
 
-# kind, id, org (that the person acts for), subject (who asks), detail (what), at, step (of a transfer)
-_WAITING = f"""
-WITH mine AS (
-    SELECT o.id, o.name, o.main_admin_id, o.region_code LIKE '%0000' AS demands_key
-    FROM org_admins a JOIN orgs o ON o.id = a.org_id
-    WHERE a.user_id = :user_id AND o.status = 'live'
-), me AS (
-    SELECT phone_index FROM users WHERE id = :user_id
-), waiting AS (
-    SELECT 'application' AS kind, c.id, mine.id AS org_id, mine.name AS org_name, s.name AS subject,
-           NULL::text AS detail, c.applied_at AS at, NULL::text AS step
-    FROM mine JOIN certifications c ON c.superior_id = mine.id AND c.state = 'applied'
-    JOIN orgs s ON s.id = c.subordinate_id
-  UNION ALL
-    SELECT 'change-request', r.id, mine.id, mine.name, s.name, coalesce(r.name_after, r.kind), r.asked_at, NULL
-    FROM mine JOIN certifications c ON c.superior_id = mine.id AND c.state = 'certified'
-    JOIN change_requests r ON r.org_id = c.subordinate_id AND r.state = 'asked' AND r.expires_at > now()
-    JOIN orgs s ON s.id = r.org_id
-  UNION ALL
-    SELECT 'recovery', r.id, mine.id, mine.name, mine.name, NULL, r.asked_at, NULL
-    FROM mine JOIN change_requests r ON r.org_id = mine.id AND r.state = 'asked' AND r.expires_at > now()
-    WHERE mine.main_admin_id = :user_id AND r.kind = 'recovery'
-  UNION ALL
-    SELECT 'transfer', t.id, mine.id, mine.name, s.name, other.name, t.asked_at, 'release'
-    FROM mine JOIN transfers t ON t.from_id = mine.id AND t.state = 'asked'
-    JOIN orgs s ON s.id = t.org_id JOIN orgs other ON other.id = t.to_id
-  UNION ALL
-    SELECT 'transfer', t.id, mine.id, mine.name, s.name, other.name, t.asked_at, 'acceptance'
-    FROM mine JOIN transfers t ON t.to_id = mine.id AND t.state = 'released'
-    JOIN orgs s ON s.id = t.org_id JOIN orgs other ON other.id = t.from_id
-  UNION ALL
-    SELECT 'link-request', r.id, mine.id, mine.name, {_person("u.verified_name")}, NULL, r.asked_at, NULL
-    FROM mine JOIN link_requests r ON r.org_id = mine.id AND r.state = 'asked' AND r.expires_at > now()
-    JOIN users u ON u.id = r.user_id AND u.status = 'active'
-    WHERE EXISTS (
-        SELECT FROM members m WHERE m.org_id = r.org_id AND m.removed_at IS NULL AND m.user_id IS NULL
-        AND (m.pinyin = r.pinyin AND name_key(m.name) = r.name_key OR m.phone_index = u.phone_index)
+_USER_ID = bindparam("user_id", type_=Uuid())
+_MINE = (
+    select(Org.id, Org.name, Org.main_admin_id, Org.region_code.like(literal_column("'%0000'")).label("demands_key"))
+    .join(OrgAdmin, OrgAdmin.org_id == Org.id)
+    .where(OrgAdmin.user_id == _USER_ID, Org.status == literal_column("'live'"))
+    .cte("mine")
+)
+_ME = select(User.phone_index).where(User.id == _USER_ID).cte("me")
+_Requesting = aliased(Org, name="requesting")
+_Other = aliased(Org, name="other")
+_Edge = aliased(Certification, name="edge")
+_LIVE: ColumnElement[str] = literal_column(f"'{CertificationState.LIVE}'")
+
+
+def _person(name: InstrumentedAttribute[Any]) -> ColumnElement[Any]:
+    """A person's name, for which the inbox asks for no security key: of an org whose admins need one (S16) its first
+    character."""
+    masked = func.rpad(func.left(name, literal_column("1")), func.char_length(name), literal_column("'*'"))
+    return case((_MINE.c.demands_key, masked), else_=name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What an entry says, and where that is read: tables with how they are joined."""
+
+    subject: Any
+    detail: Any
+    joins: Sequence[tuple[Any, ColumnElement[bool]]]
+    only: Sequence[ColumnElement[bool]] = ()
+
+
+_NOTHING = null().cast(Text)
+_SHOWN = {
+    APPLICATION: _Shown(_Requesting.name, _NOTHING, [(_Requesting, _Requesting.id == Certification.subordinate_id)]),
+    CHANGE_REQUEST: _Shown(
+        _Requesting.name,
+        func.coalesce(ChangeRequest.name_after, ChangeRequest.kind),
+        [(_Requesting, _Requesting.id == ChangeRequest.org_id)],
+    ),
+    TRANSFER: _Shown(
+        _Requesting.name,
+        _Other.name,
+        [
+            (_Requesting, _Requesting.id == Transfer.org_id),
+            (_Other, _Other.id == case((Transfer.released_at.is_(None), Transfer.to_id), else_=Transfer.from_id)),
+        ],
+    ),
+    LINK_REQUEST: _Shown(
+        _person(User.verified_name),
+        _NOTHING,
+        [(User, and_(User.id == LinkRequest.user_id, User.status == literal_column("'active'")))],
+        [select(Member.id).where(FITS).correlate(LinkRequest, User).exists()],
+    ),
+    PERSON_TRANSFER: _Shown(
+        _Requesting.name,
+        _person(Member.name),
+        [(Member, STILL_THERE), (_Requesting, _Requesting.id == PersonTransfer.org_id)],
+    ),
+    ADMIN_INVITATION: _Shown(_Requesting.name, _NOTHING, [(_Requesting, _Requesting.id == AdminInvitation.org_id)]),
+    PROMOTION: _Shown(
+        _Requesting.name,
+        Unit.name,
+        [
+            (_Requesting, _Requesting.id == Promotion.org_id),
+            (Unit, and_(Unit.org_id == Promotion.org_id, Unit.id == Promotion.unit_id)),
+        ],
+    ),
+}
+
+
+def _parts() -> Iterator[Select[Any]]:
+    for kind in KINDS:
+        for decider in kind.deciders:
+            yield _waiting_for(kind, decider)
+    # A recovery waits for the superior; the main admin whom it would replace can object.
+    objects = and_(ChangeRequest.kind == literal_column("'recovery'"), _MINE.c.main_admin_id == _USER_ID)
+    yield _part("recovery", CHANGE_REQUEST, _MINE, _MINE.c.name, _NOTHING).join(
+        ChangeRequest, and_(ChangeRequest.org_id == _MINE.c.id, CHANGE_REQUEST.waiting, objects)
     )
-  UNION ALL
-    SELECT 'person-transfer', t.id, mine.id, mine.name, s.name, {_person("m.name")}, t.asked_at, NULL
-    FROM mine JOIN person_transfers t ON t.to_id = mine.id AND t.state = 'asked' AND t.expires_at > now()
-    JOIN members m ON m.org_id = t.org_id AND m.id = t.member_id AND m.removed_at IS NULL
-    JOIN orgs s ON s.id = t.org_id
-  UNION ALL
-    SELECT 'admin-invitation', i.id, NULL, NULL, s.name, NULL, i.invited_at, NULL
-    FROM me JOIN admin_invitations i ON i.phone_index = me.phone_index AND i.state = 'invited'
-    JOIN orgs s ON s.id = i.org_id WHERE i.expires_at > now()
-  UNION ALL
-    SELECT 'promotion', p.id, NULL, NULL, s.name, u.name, p.offered_at, NULL
-    FROM me JOIN promotions p ON p.phone_index = me.phone_index AND p.state = 'offered'
-    JOIN orgs s ON s.id = p.org_id JOIN units u ON u.org_id = p.org_id AND u.id = p.unit_id
-    WHERE p.expires_at > now()
-)
-"""  # noqa: S608 — constants of this file
-_LIST = text(
-    f"{_WAITING} SELECT * FROM waiting "  # noqa: S608 — a constant of this file
-    "WHERE CAST(:after AS uuid) IS NULL OR id < CAST(:after AS uuid) ORDER BY id DESC LIMIT :limit"
-)
-_COUNT = text(f"{_WAITING} SELECT kind, count(*) AS waiting FROM waiting GROUP BY kind")  # noqa: S608 — as above
 
 
-async def list_waiting(db: Readable, user_id: UUID, paging: Paging) -> Sequence[Any]:
+def _waiting_for(kind: Kind, decider: Decider) -> Select[Any]:
+    shown = _SHOWN[kind]
+    match decider:
+        case AdminsOf(org, step, when):
+            part = _part(kind.name, kind, _MINE, shown.subject, shown.detail, step)
+            part = part.join(kind.table, and_(org == _MINE.c.id, kind.waiting))
+            if when is not None:
+                part = part.where(when)
+        case AdminsAbove(org):
+            part = _part(kind.name, kind, _MINE, shown.subject, shown.detail)
+            part = part.join(_Edge, and_(_Edge.superior_id == _MINE.c.id, _Edge.state == _LIVE))
+            part = part.join(kind.table, and_(org == _Edge.subordinate_id, kind.waiting))
+        case _:
+            part = _part(kind.name, kind, _ME, shown.subject, shown.detail)
+            part = part.join(kind.table, and_(decider.phone_index == _ME.c.phone_index, kind.waiting))
+    for table, condition in shown.joins:
+        part = part.join(table, condition)
+    return part.where(*shown.only)
+
+
+def _part(name: str, kind: Kind, begun_at: CTE, subject: Any, detail: Any, step: str | None = None) -> Select[Any]:
+    own = [null().cast(Uuid), _NOTHING] if begun_at is _ME else [_MINE.c.id, _MINE.c.name]
+    return select(
+        literal_column(f"'{name}'", Text).label("kind"),
+        kind.table.id.label("id"),
+        own[0].label("org_id"),
+        own[1].label("org_name"),
+        subject.label("subject"),
+        detail.label("detail"),
+        kind.table.requested_at.label("at"),
+        (_NOTHING if step is None else literal_column(f"'{step}'", Text)).label("step"),
+    ).select_from(begun_at)
+
+
+_WAITING = union_all(*_parts()).cte("waiting")
+_AFTER = bindparam("after", type_=Uuid())
+_LIST = (
+    select(_WAITING)
+    .where(or_(_AFTER.is_(None), _WAITING.c.id < _AFTER))
+    .order_by(_WAITING.c.id.desc())
+    .limit(bindparam("limit", type_=Integer()))
+)
+_COUNT = select(_WAITING.c.kind, func.count()).group_by(_WAITING.c.kind)
+
+
+async def list_waiting(db: Readable, user_id: UUID, paging: Paging) -> Slice[Waiting]:
     """A page of what waits, newest first."""
     after = paging.after[0] if paging.after is not None else None
     parameters = {"user_id": user_id, "after": after, "limit": paging.limit + 1}
-    return (await db.execute(_LIST, parameters)).all()
+    found = [Waiting._make(row) for row in await db.execute(_LIST, parameters)]
+    shown = found[: paging.limit]
+    return Slice(shown, encode_cursor((shown[-1].id,)) if len(found) > paging.limit else None)
 
 
 async def count_waiting(db: Readable, user_id: UUID) -> dict[str, int]:
     """How much waits, by kind."""
-    return {row.kind: row.waiting for row in (await db.execute(_COUNT, {"user_id": user_id})).all()}
+    counted = await db.execute(_COUNT, {"user_id": user_id})
+    return dict(counted.tuples().all())

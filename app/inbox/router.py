@@ -1,14 +1,15 @@
 """The inbox: one list of what waits for the caller, each entry with the calls that answer it."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter
 
 from app.authz.access import SignedIn
 from app.core.db import ReadDb, TransactionalRoute
-from app.core.paging import Page, Paging, paged_by
+from app.core.paging import Paging, paged_by
 from app.inbox import queries
+from app.inbox.queries import Waiting
 from app.inbox.schemas import ActionOut, InboxEntryOut, InboxOut
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["me"])
@@ -30,18 +31,17 @@ _PLACES = {
 async def read_inbox(user: SignedIn, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]) -> InboxOut:
     """What waits for the caller, newest first: applications, change requests and transfers to decide on for their
     orgs, invitations and offers made to their own phone."""
-    rows = await queries.list_waiting(db, user.user_id, paging)
-    page = Page[Any].of(rows, paging, lambda row: (row.id,), object)
+    found = await queries.list_waiting(db, user.user_id, paging)
     counts = await queries.count_waiting(db, user.user_id)
     return InboxOut(
-        items=[_entry(row) for row in page.items],
-        next_cursor=page.next_cursor,
+        items=[_entry(row) for row in found.rows],
+        next_cursor=found.next_cursor,
         counts=counts,
         total=sum(counts.values()),
     )
 
 
-def _entry(row: Any) -> InboxEntryOut:
+def _entry(row: Waiting) -> InboxEntryOut:
     place = _PLACES[row.kind].format(org_id=row.org_id, id=row.id)
     return InboxEntryOut(
         kind=row.kind,
@@ -56,11 +56,11 @@ def _entry(row: Any) -> InboxEntryOut:
     )
 
 
-def _actions(row: Any, place: str) -> dict[str, ActionOut]:
+def _actions(row: Waiting, place: str) -> dict[str, ActionOut]:
     match row.kind:
         case "recovery":
             return {"withdrawal": ActionOut(method="DELETE", href=place)}
-        case "transfer":
+        case "transfer" if row.step is not None:
             answers = [row.step, "refusal"]
         case "admin-invitation" | "promotion" | "link-request" | "person-transfer":
             answers = ["acceptance", "refusal"]

@@ -27,6 +27,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
+from app.approvals.kinds import LINK_REQUEST
 from app.blind_index.keys import last4_parts
 from app.core.cipher import Cipher
 from app.core.db import Readable
@@ -134,8 +135,7 @@ def _link_request() -> ScalarSelect[Any]:
         select(LinkRequest.id)
         .where(
             LinkRequest.org_id == Member.org_id,
-            LinkRequest.state == "asked",
-            LinkRequest.expires_at > func.now(),
+            LINK_REQUEST.waiting,
             or_(LinkRequest.name_key == func.name_key(Member.name), LinkRequest.user_id == _Holder.id),
         )
         .order_by(LinkRequest.id)

@@ -86,5 +86,5 @@ async def update_org(db: AsyncConnection, scope: OrgScope, body: OrgUpdate, vers
         )
     if body.name is None or body.name == org.name:
         return None
-    request = await change_requests.request_rename(db, scope, org, body.name)
-    return request.id if request.state == "asked" else None
+    requested = await change_requests.request_rename(db, scope, org, body.name)
+    return requested.id if requested.pending else None

@@ -1,6 +1,7 @@
 """Creating, editing and closing an org over HTTP."""
 
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
@@ -12,7 +13,7 @@ from app.core.cipher import CipherDep
 from app.core.db import TransactionalRoute, WriteDb
 from app.core.errors import problems
 from app.core.etags import EditedMeanwhile, IfMatch, etag
-from app.org_lifecycle import closure, operations
+from app.org_lifecycle import closure, operations, release
 from app.orgs import queries
 from app.orgs.advice import advice_out, levels_advice, name_advice
 from app.orgs.errors import (
@@ -29,6 +30,7 @@ from app.orgs.schemas import OrgCreate, OrgCreated, OrgOut, OrgUpdate, OrgUpdate
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute)
 
 Writer = Annotated[OrgScope, Can(Permission.ORG_WRITE)]
+Certifier = Annotated[OrgScope, Can(Permission.CERTIFICATION_WRITE)]
 
 
 @router.post(
@@ -96,3 +98,10 @@ async def close_org(response: Response, scope: Writer, version: IfMatch, db: Wri
     card = await queries.get_card(db, scope.org_id)
     response.headers["ETag"] = etag(card.version)
     return OrgOut.of(card)
+
+
+@router.delete("/orgs/{org_id}/subordinates/{subordinate_id}", status_code=204, tags=["certification"])
+async def release_subordinate(scope: Certifier, subordinate_id: UUID, db: WriteDb) -> None:
+    """Release a direct subordinate: it stands alone again, with everything under it. What it has asked of this org, a
+    new name or a hand-over, takes effect now (S5)."""
+    await release.release_subordinate(db, scope, subordinate_id)

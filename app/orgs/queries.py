@@ -31,6 +31,7 @@ from app.hierarchy import tree
 from app.orgs.regions import NATION
 from app.orgs.unit_schemas import UnitOut
 from app.schema.admins import OrgAdmin
+from app.schema.approvals import CertificationState
 from app.schema.certification import Certification
 from app.schema.members import Member
 from app.schema.orgs import Org, Unit
@@ -152,7 +153,7 @@ async def search_orgs(db: Readable, user_id: UUID, wanted: OrgFilter, paging: Pa
             _Superior.name.label("superior_name"),
         )
         .join(page, page.c.id == Org.id)
-        .outerjoin(edge, (edge.subordinate_id == Org.id) & (edge.state == "certified"))
+        .outerjoin(edge, (edge.subordinate_id == Org.id) & (edge.state == CertificationState.LIVE))
         .outerjoin(_Superior, _Superior.id == edge.superior_id)
         .order_by(page.c.name, page.c.id)
     )

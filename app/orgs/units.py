@@ -9,6 +9,8 @@ from uuid import UUID
 from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.approvals.kinds import PROMOTION
+from app.approvals.requests import finish_all
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.core.db import on_constraint
@@ -18,6 +20,7 @@ from app.hierarchy import tree
 from app.orgs.errors import UnitHasPeople, UnitHasUnits, UnitNameTaken, UnitTooDeep, UnitUnderItself, UnknownUnit
 from app.orgs.locks import lock_orgs_for_edit
 from app.orgs.unit_schemas import UnitCreate, UnitUpdate
+from app.schema.approvals import State
 from app.schema.orgs import Promotion, Unit
 
 _REFUSALS = (
@@ -179,11 +182,8 @@ async def remove_unit(
             .where(Unit.org_id == scope.org_id, Unit.id == unit_id)
             .values(removed_at=func.clock_timestamp(), version=Unit.version + 1)
         )
-    await db.execute(
-        update(Promotion)
-        .where(Promotion.org_id == scope.org_id, Promotion.unit_id == unit_id, Promotion.state == "offered")
-        .values(state="withdrawn", phone_cipher=None, decided_at=func.clock_timestamp())
-    )
+    offered = (Promotion.org_id == scope.org_id, Promotion.unit_id == unit_id)
+    await finish_all(db, PROMOTION, State.SUPERSEDED, *offered)
     await record(
         db,
         scope.actor,

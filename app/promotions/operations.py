@@ -1,21 +1,20 @@
 """A unit becomes an org of its own (S7): offered to a person, and made by their accepting it (S19)."""
 
-from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.invitees import phone_index_of, phone_of_invitee
+from app.approvals.kinds import PROMOTION
+from app.approvals.requests import finish, finish_all, lock_request, open_request
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.authz.errors import OrgClosed
 from app.blind_index.keys import lock_index_key
 from app.certification.edges import begin_edge
 from app.core.cipher import Cipher
-from app.core.db import on_constraint
 from app.core.errors import NotFound
 from app.hierarchy import tree
 from app.members.activation import activate_rows_late
@@ -29,10 +28,16 @@ from app.orgs.regions import find_region
 from app.promotions.errors import PromotionDecided, PromotionExpired, PromotionOpen
 from app.promotions.schemas import PromotionCreate
 from app.promotions.unit_moves import move_unit_into_org
+from app.schema.approvals import CertificationState, State
 from app.schema.certification import Certification
 from app.schema.orgs import Promotion, Unit
 
-LIFETIME = timedelta(days=14)
+
+class _Offer(NamedTuple):
+    unit_id: UUID
+    name: str
+    region_code: str
+    requested_by: UUID
 
 
 async def create_promotion(db: AsyncConnection, cipher: Cipher, scope: OrgScope, body: PromotionCreate) -> UUID:
@@ -53,37 +58,30 @@ async def create_promotion(db: AsyncConnection, cipher: Cipher, scope: OrgScope,
     sibling = select(Certification.id).where(
         Certification.superior_id == scope.org_id,
         Certification.subordinate_name == body.name,
-        Certification.state == "certified",
+        Certification.state == CertificationState.LIVE,
     )
     if await db.scalar(sibling) is not None:
         raise SiblingNameTaken
     phone = await phone_of_invitee(db, cipher, scope.org_id, body.to)
     indexing = await lock_index_key(db, cipher)
-    open_offer = (Promotion.org_id == scope.org_id, Promotion.unit_id == body.unit_id, Promotion.state == "offered")
-    await db.execute(
-        update(Promotion)
-        .where(*open_offer, Promotion.expires_at <= func.now())
-        .values(state="expired", phone_cipher=None, decided_at=Promotion.expires_at)
-    )
     promotion_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
-    with on_constraint(("promotions_one_open_key", PromotionOpen)):
-        await db.execute(
-            insert(Promotion).values(
-                id=promotion_id,
-                org_id=scope.org_id,
-                unit_id=body.unit_id,
-                name=body.name,
-                region_code=region_code,
-                phone_index=indexing.phone(phone),
-                phone_cipher=cipher.encrypt(phone, promotion_id),
-                offered_by=scope.user.user_id,
-                expires_at=func.now() + LIFETIME,
-            )
-        )
+    await open_request(
+        db,
+        PROMOTION,
+        PromotionOpen,
+        id=promotion_id,
+        org_id=scope.org_id,
+        unit_id=body.unit_id,
+        name=body.name,
+        region_code=region_code,
+        phone_index=indexing.phone(phone),
+        phone_cipher=cipher.encrypt(phone, promotion_id),
+        requested_by=scope.user.user_id,
+    )
     await record(
         db,
         scope.actor,
-        "promotion.offered",
+        "promotion.created",
         org_id=scope.org_id,
         subject=("promotion", promotion_id),
         after={"unit_id": str(body.unit_id), "name": body.name, "region_code": region_code},
@@ -95,7 +93,7 @@ async def withdraw_promotion(db: AsyncConnection, scope: OrgScope, promotion_id:
     """Take an offer back. Raises NotFound, PromotionDecided."""
     await lock_orgs_for_edit(db, scope)
     offer = (Promotion.id == promotion_id, Promotion.org_id == scope.org_id)
-    if not await _end(db, offer, "withdrawn"):
+    if not await finish(db, PROMOTION, State.WITHDRAWN, *offer):
         if await db.scalar(select(Promotion.id).where(*offer)) is None:
             raise NotFound
         raise PromotionDecided
@@ -105,11 +103,11 @@ async def withdraw_promotion(db: AsyncConnection, scope: OrgScope, promotion_id:
 
 async def refuse_promotion(db: AsyncConnection, user: UserScope, promotion_id: UUID) -> None:
     """Decline an offer made to one's own phone. Raises NotFound, PromotionDecided."""
-    offer = await _find_mine(db, user, promotion_id)
-    if not await _end(db, (Promotion.id == promotion_id,), "refused"):
+    org_id = await _find_offering_org(db, user, promotion_id)
+    if not await finish(db, PROMOTION, State.DECLINED, *_made_to(user, promotion_id)):
         raise PromotionDecided
     subject = ("promotion", promotion_id)
-    await record(db, user.actor.elsewhere(), "promotion.refused", org_id=offer.org_id, subject=subject)
+    await record(db, user.actor.elsewhere(), "promotion.declined", org_id=org_id, subject=subject)
 
 
 async def accept_promotion(db: AsyncConnection, cipher: Cipher, user: UserScope, promotion_id: UUID) -> UUID:
@@ -122,7 +120,7 @@ async def accept_promotion(db: AsyncConnection, cipher: Cipher, user: UserScope,
     Raises NotFound, RealNameRequired, PartyMemberRequired, OrgClosed, PromotionDecided, PromotionExpired,
     SiblingNameTaken.
     """
-    org_id = (await _find_mine(db, user, promotion_id)).org_id
+    org_id = await _find_offering_org(db, user, promotion_id)
     user.require_real_name()
     await tree.lock_hierarchy(db)
     org = (await lock_orgs(db, org_id))[org_id]
@@ -130,26 +128,18 @@ async def accept_promotion(db: AsyncConnection, cipher: Cipher, user: UserScope,
         raise OrgClosed
     if org.kind == Kind.PARTY and not user.party_member:
         raise PartyMemberRequired
-    offer = await _find_mine(db, user, promotion_id)
-    if offer.state != "offered":
-        raise PromotionDecided
-    if offer.expired:
-        raise PromotionExpired
+    offer = await _lock_offer(db, user, promotion_id)
     new_id = await operations.insert_org(db, user, name=offer.name, region_code=offer.region_code, kind=Kind(org.kind))
-    edge = await begin_edge(db, org_id, new_id, asked_by=user.user_id, decided_by=offer.offered_by)
+    edge = await begin_edge(db, org_id, new_id, requested_by=user.user_id, decided_by=offer.requested_by)
     moved = await move_unit_into_org(db, cipher, org_id, offer.unit_id, new_id)
     await place_admin(db, cipher, new_id, user.user_id)
     # Who registers now sees neither the old rows nor the new; and of two rows that one account fits one may have moved.
     for touched in (org_id, new_id):
         await activate_rows_late(db, touched)
-    now = func.clock_timestamp()
-    await db.execute(
-        update(Promotion)
-        .where(Promotion.id == promotion_id)
-        .values(state="accepted", phone_cipher=None, decided_at=now, new_org_id=new_id)
-    )
-    below = (Promotion.org_id == org_id, Promotion.unit_id.in_(moved.units), Promotion.state == "offered")
-    await db.execute(update(Promotion).where(*below).values(state="withdrawn", phone_cipher=None, decided_at=now))
+    if not await finish(db, PROMOTION, State.ACCEPTED, Promotion.id == promotion_id, new_org_id=new_id):
+        raise PromotionDecided  # not while it is locked
+    below = (Promotion.org_id == org_id, Promotion.unit_id.in_(moved.units))
+    await finish_all(db, PROMOTION, State.SUPERSEDED, *below)
     after = {
         "org_id": str(org_id),
         "unit_id": str(offer.unit_id),
@@ -165,27 +155,26 @@ async def accept_promotion(db: AsyncConnection, cipher: Cipher, user: UserScope,
     return new_id
 
 
-async def _find_mine(db: AsyncConnection, user: UserScope, promotion_id: UUID) -> Any:
-    """The offer, where it was made to the phone that the user holds. Raises NotFound."""
-    statement = select(
-        Promotion.org_id,
-        Promotion.unit_id,
-        Promotion.name,
-        Promotion.region_code,
-        Promotion.state,
-        Promotion.offered_by,
-        (Promotion.expires_at <= func.now()).label("expired"),
-    ).where(Promotion.id == promotion_id, Promotion.phone_index == phone_index_of(user.user_id))
-    row = (await db.execute(statement)).one_or_none()
-    if row is None:
+def _made_to(user: UserScope, promotion_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    """The offer, where it was made to the phone that the user holds."""
+    return Promotion.id == promotion_id, Promotion.phone_index == phone_index_of(user.user_id)
+
+
+async def _find_offering_org(db: AsyncConnection, user: UserScope, promotion_id: UUID) -> UUID:
+    """The org of an offer made to the user, in any state. Raises NotFound."""
+    found: UUID | None = await db.scalar(select(Promotion.org_id).where(*_made_to(user, promotion_id)))
+    if found is None:
         raise NotFound
-    return row
+    return found
 
 
-async def _end(db: AsyncConnection, offer: Sequence[Any], state: str) -> bool:
-    ended = await db.execute(
-        update(Promotion)
-        .where(*offer, Promotion.state == "offered")
-        .values(state=state, phone_cipher=None, decided_at=func.clock_timestamp())
+async def _lock_offer(db: AsyncConnection, user: UserScope, promotion_id: UUID) -> _Offer:
+    locked = await lock_request(
+        db,
+        PROMOTION,
+        *_made_to(user, promotion_id),
+        columns=[Promotion.unit_id, Promotion.name, Promotion.region_code, Promotion.requested_by],
+        decided=PromotionDecided,
+        expired=PromotionExpired,
     )
-    return ended.rowcount > 0
+    return _Offer._make(locked)

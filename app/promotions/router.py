@@ -63,8 +63,7 @@ async def list_promotions(
     scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[PromotionOut]:
     """The org's offers, newest first."""
-    rows = await promotion_queries.list_promotions(db, cipher, scope.org_id, paging)
-    return Page[PromotionOut].of(rows, paging, lambda row: (row.id,), PromotionOut)
+    return await promotion_queries.list_promotions(db, cipher, scope.org_id, paging)
 
 
 @router.delete("/orgs/{org_id}/promotions/{promotion_id}", status_code=204, responses=problems(PromotionDecided))

@@ -1,7 +1,6 @@
 """Bodies of the promotion calls: a unit that becomes an org of its own."""
 
 from datetime import datetime
-from typing import Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -9,6 +8,7 @@ from pydantic import Field
 from app.admins.invitees import Invitee
 from app.core.schemas import Body, Out
 from app.orgs.schemas import OrgName, RegionCode
+from app.schema.approvals import State
 
 
 class PromotionCreate(Body):
@@ -29,8 +29,8 @@ class PromotionOut(Out):
     name: str
     region_code: str
     phone: str | None = Field(description="Masked; kept only while the offer waits.", examples=["138****8000"])
-    state: Literal["offered", "accepted", "refused", "withdrawn", "expired"]
-    offered_at: datetime
+    state: State
+    requested_at: datetime
     expires_at: datetime
     decided_at: datetime | None
     new_org_id: UUID | None
@@ -47,5 +47,5 @@ class OfferedPromotionOut(Out):
     region_code: str
     region: str
     people: int = Field(description="How many people move with the unit and the units under it.")
-    offered_by: str | None = Field(description="Verified name of the admin who offers it.")
+    requested_by: str | None = Field(description="Verified name of the admin who offers it.")
     expires_at: datetime

@@ -6,6 +6,7 @@ Importing the package imports every module, so that `metadata` is whole: alembic
 from app.core.db import Table
 from app.schema import (
     admins,
+    approvals,
     audit,
     auth,
     certification,
@@ -23,6 +24,7 @@ metadata = Table.metadata
 
 __all__ = [
     "admins",
+    "approvals",
     "audit",
     "auth",
     "certification",

@@ -6,10 +6,11 @@ The main admin is `orgs.main_admin_id`, which must name a row of `org_admins`.
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, LargeBinary, Text, Uuid, func, text
+from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, LargeBinary, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db import Table
+from app.schema.approvals import ExpiringApproval
 
 
 class OrgAdmin(Table):
@@ -26,13 +27,13 @@ class OrgAdmin(Table):
     since: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
-class AdminInvitation(Table):
+class AdminInvitation(ExpiringApproval):
     """Somebody asked, by phone, to become an admin (S4). The phone is kept, encrypted, only while the answer waits."""
 
     __tablename__ = "admin_invitations"
     __table_args__ = (
-        CheckConstraint("state IN ('invited', 'accepted', 'refused', 'withdrawn', 'expired')", name="state"),
-        CheckConstraint("(state = 'invited') = (phone_cipher IS NOT NULL)", name="phone"),
+        CheckConstraint("state IN ('pending', 'accepted', 'declined', 'withdrawn', 'expired')", name="state"),
+        CheckConstraint("(state = 'pending') = (phone_cipher IS NOT NULL)", name="phone"),
         CheckConstraint("(state = 'accepted') = (user_id IS NOT NULL)", name="user"),
         Index(None, "org_id", "id"),
         # By phone first: what waits for a person is found by theirs.
@@ -41,24 +42,19 @@ class AdminInvitation(Table):
             "phone_index",
             "org_id",
             unique=True,
-            postgresql_where=text("state = 'invited'"),
+            postgresql_where=text("state = 'pending'"),
         ),
         Index(None, "phone_index"),
     )
 
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
     org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
     phone_index: Mapped[bytes] = mapped_column(LargeBinary)
     phone_cipher: Mapped[bytes | None] = mapped_column(LargeBinary)
-    state: Mapped[str] = mapped_column(Text, server_default="invited")
-    invited_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
-    invited_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
-    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    requested_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
-    decided_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
-class ChangeRequest(Table):
+class ChangeRequest(ExpiringApproval):
     """A change that the superior consents to (S5): a rename, a hand-over, or a recovery of the main admin (S4).
 
     Whom it is asked of is nowhere stored: it is the superior of the moment, so that a request follows the org.
@@ -68,29 +64,29 @@ class ChangeRequest(Table):
     __tablename__ = "change_requests"
     __table_args__ = (
         CheckConstraint("kind IN ('rename', 'hand-over', 'recovery')", name="kind"),
-        CheckConstraint("state IN ('asked', 'approved', 'refused', 'withdrawn', 'expired', 'stale')", name="state"),
-        CheckConstraint("(state = 'asked') = (decided_at IS NULL)", name="decided"),
+        CheckConstraint(
+            "state IN ('pending', 'accepted', 'declined', 'withdrawn', 'expired', 'superseded')",
+            name="state",
+        ),
+        CheckConstraint("(state = 'pending') = (decided_at IS NULL)", name="decided"),
         CheckConstraint(
             "(kind = 'rename') = (name_before IS NOT NULL) AND (kind = 'rename') = (name_after IS NOT NULL) "
             "AND (kind = 'rename') = (main_admin_before IS NULL) AND (kind = 'rename') = (main_admin_after IS NULL)",
             name="change",
         ),
         Index(None, "org_id", "id"),
-        Index("change_requests_one_open_key", "org_id", "kind", unique=True, postgresql_where=text("state = 'asked'")),
+        Index(
+            "change_requests_one_open_key", "org_id", "kind", unique=True, postgresql_where=text("state = 'pending'")
+        ),
     )
 
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
     org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
     kind: Mapped[str] = mapped_column(Text)
-    state: Mapped[str] = mapped_column(Text, server_default="asked")
     name_before: Mapped[str | None] = mapped_column(Text)
     name_after: Mapped[str | None] = mapped_column(Text)
     main_admin_before: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     main_admin_after: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
-    asked_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
-    asked_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    requested_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     reason: Mapped[str | None] = mapped_column(Text)
-    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     decided_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
-    decided_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     refusal: Mapped[str | None] = mapped_column(Text)

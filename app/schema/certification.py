@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db import Table
+from app.schema.approvals import Approval
 
 
 class Invitation(Table):
@@ -43,8 +44,9 @@ class Invitation(Table):
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
-class Certification(Table):
-    """One edge: applied → certified → released, or applied → refused or withdrawn. A live edge is `certified`.
+class Certification(Approval):
+    """An application (认证申请) and, once it is accepted, the edge of the hierarchy that it became: pending → live →
+    ended, or pending → declined or withdrawn.
 
     A trigger takes the hierarchy lock and refuses a circle, and a closed org, whatever wrote the edge.
     `subordinate_name` is kept only while the edge is live, follows the org's name by its reference, and makes
@@ -53,11 +55,11 @@ class Certification(Table):
 
     __tablename__ = "certifications"
     __table_args__ = (
-        CheckConstraint("state IN ('applied', 'certified', 'refused', 'withdrawn', 'released')", name="state"),
+        CheckConstraint("state IN ('pending', 'live', 'ended', 'declined', 'withdrawn')", name="state"),
         CheckConstraint("superior_id <> subordinate_id", name="self"),
-        CheckConstraint("(state = 'certified') = (subordinate_name IS NOT NULL)", name="live_name"),
-        CheckConstraint("(state IN ('certified', 'released')) = (certified_at IS NOT NULL)", name="certified_at"),
-        CheckConstraint("(state = 'released') = (released_at IS NOT NULL)", name="released_at"),
+        CheckConstraint("(state = 'live') = (subordinate_name IS NOT NULL)", name="live_name"),
+        CheckConstraint("(state IN ('live', 'ended')) = (certified_at IS NOT NULL)", name="certified_at"),
+        CheckConstraint("(state = 'ended') = (ended_at IS NOT NULL)", name="ended_at"),
         ForeignKeyConstraint(
             ["subordinate_id", "subordinate_name"],
             ["orgs.id", "orgs.name"],
@@ -68,7 +70,7 @@ class Certification(Table):
             "certifications_one_superior_key",
             "subordinate_id",
             unique=True,
-            postgresql_where=text("state = 'certified'"),
+            postgresql_where=text("state = 'live'"),
             postgresql_include=["superior_id"],
         ),
         Index(
@@ -76,69 +78,62 @@ class Certification(Table):
             "superior_id",
             "subordinate_name",
             unique=True,
-            postgresql_where=text("state = 'certified'"),
+            postgresql_where=text("state = 'live'"),
         ),
         Index(
-            "certifications_one_application_key",
+            "certifications_one_open_key",
             "subordinate_id",
             unique=True,
-            postgresql_where=text("state = 'applied'"),
+            postgresql_where=text("state = 'pending'"),
         ),
         Index("certifications_received_idx", "superior_id", "id"),
-        Index("certifications_waiting_idx", "superior_id", "id", postgresql_where=text("state = 'applied'")),
+        Index("certifications_waiting_idx", "superior_id", "id", postgresql_where=text("state = 'pending'")),
         Index(None, "subordinate_id", "id"),
     )
 
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
     superior_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
     subordinate_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
     subordinate_name: Mapped[str | None] = mapped_column(Text)
-    state: Mapped[str] = mapped_column(Text)
     invitation_id: Mapped[UUID | None] = mapped_column(ForeignKey("invitations.id"))
-    applied_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
-    applied_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    requested_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     decided_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
-    decided_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     reason: Mapped[str | None] = mapped_column(Text)
     certified_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    released_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    ended_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
-class Transfer(Table):
-    """An org on its way from one superior to another (S20): asked → released → done, or ended by one of the three.
+class Transfer(Approval):
+    """An org on its way from one superior to another (整体转移, S20). Two consents: the present superior releases it
+    (`released_at`), then the new superior accepts it.
 
-    `certification_id` is the edge it leaves: where that has ended, the transfer has lapsed.
+    `certification_id` is the edge it leaves: where that has ended, the transfer is superseded.
     """
 
     __tablename__ = "transfers"
     __table_args__ = (
         CheckConstraint(
-            "state IN ('asked', 'released', 'done', 'refused', 'withdrawn', 'lapsed')",
+            "state IN ('pending', 'accepted', 'declined', 'withdrawn', 'superseded')",
             name="state",
         ),
-        CheckConstraint("(state IN ('asked', 'released')) = (decided_at IS NULL)", name="decided"),
+        CheckConstraint("(state = 'pending') = (decided_at IS NULL)", name="decided"),
         Index(
             "transfers_one_open_key",
             "org_id",
             unique=True,
-            postgresql_where=text("state IN ('asked', 'released')"),
+            postgresql_where=text("state = 'pending'"),
         ),
         Index(None, "org_id", "id"),
         Index(None, "from_id", "id"),
         Index(None, "to_id", "id"),
     )
 
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
     org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
     from_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
     to_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
     certification_id: Mapped[UUID] = mapped_column(ForeignKey("certifications.id"))
     invitation_id: Mapped[UUID] = mapped_column(ForeignKey("invitations.id"))
-    state: Mapped[str] = mapped_column(Text, server_default="asked")
-    asked_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
-    asked_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    requested_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     released_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     released_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     decided_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
-    decided_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     reason: Mapped[str | None] = mapped_column(Text)

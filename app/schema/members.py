@@ -27,6 +27,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db import Table
+from app.schema.approvals import ExpiringApproval
 
 _LIVE = text("removed_at IS NULL")
 _OPEN = text("until IS NULL")
@@ -133,7 +134,7 @@ class Activation(Table):
     until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
-class LinkRequest(Table):
+class LinkRequest(ExpiringApproval):
     """“That is me” (S18): a verified user asks an org to link a row of its directory to their account.
 
     `name_key` and `pinyin` are of their verified name, to find rows by, and kept only while it waits.
@@ -141,29 +142,26 @@ class LinkRequest(Table):
 
     __tablename__ = "link_requests"
     __table_args__ = (
-        CheckConstraint("state IN ('asked', 'accepted', 'refused', 'withdrawn', 'expired')", name="state"),
-        CheckConstraint("(state = 'asked') = (name_key IS NOT NULL)", name="name"),
-        CheckConstraint("(state = 'asked') = (decided_at IS NULL)", name="decided"),
+        CheckConstraint("state IN ('pending', 'accepted', 'declined', 'withdrawn', 'expired')", name="state"),
+        CheckConstraint("(state = 'pending') = (name_key IS NOT NULL)", name="name"),
+        CheckConstraint("(state = 'pending') = (decided_at IS NULL)", name="decided"),
         ForeignKeyConstraint(
             ["org_id", "member_id"], ["members.org_id", "members.id"], name="link_requests_member_fkey"
         ),
-        Index("link_requests_one_open_key", "org_id", "user_id", unique=True, postgresql_where=text("state = 'asked'")),
-        Index("link_requests_waiting_idx", "org_id", "name_key", postgresql_where=text("state = 'asked'")),
+        Index(
+            "link_requests_one_open_key", "org_id", "user_id", unique=True, postgresql_where=text("state = 'pending'")
+        ),
+        Index("link_requests_waiting_idx", "org_id", "name_key", postgresql_where=text("state = 'pending'")),
         Index(None, "user_id", "id"),
     )
 
     org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"), primary_key=True)
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     name_key: Mapped[str | None] = mapped_column(Text)
     pinyin: Mapped[str | None] = mapped_column(Text(collation="C"))
-    state: Mapped[str] = mapped_column(Text, server_default="asked")
     member_id: Mapped[UUID | None] = mapped_column(Uuid, comment="the row that was linked")
     reason: Mapped[str | None] = mapped_column(Text)
-    asked_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
-    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     decided_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
-    decided_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
 class Import(Table):

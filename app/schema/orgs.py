@@ -22,6 +22,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.db import Table
+from app.schema.approvals import ExpiringApproval
 
 
 class Org(Table):
@@ -107,7 +108,7 @@ class Unit(Table):
     removed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
-class Promotion(Table):
+class Promotion(ExpiringApproval):
     """A unit on its way to be an org of its own (S7): offered to a phone, accepted by the person who holds it.
 
     The phone is kept, encrypted, only while the offer waits.
@@ -115,8 +116,11 @@ class Promotion(Table):
 
     __tablename__ = "promotions"
     __table_args__ = (
-        CheckConstraint("state IN ('offered', 'accepted', 'refused', 'withdrawn', 'expired')", name="state"),
-        CheckConstraint("(state = 'offered') = (phone_cipher IS NOT NULL)", name="phone"),
+        CheckConstraint(
+            "state IN ('pending', 'accepted', 'declined', 'withdrawn', 'expired', 'superseded')",
+            name="state",
+        ),
+        CheckConstraint("(state = 'pending') = (phone_cipher IS NOT NULL)", name="phone"),
         CheckConstraint("(state = 'accepted') = (new_org_id IS NOT NULL)", name="new_org"),
         ForeignKeyConstraint(["org_id", "unit_id"], ["units.org_id", "units.id"], name="promotions_unit_fkey"),
         Index(None, "org_id", "id"),
@@ -125,22 +129,17 @@ class Promotion(Table):
             "org_id",
             "unit_id",
             unique=True,
-            postgresql_where=text("state = 'offered'"),
+            postgresql_where=text("state = 'pending'"),
         ),
-        Index("promotions_phone_index_idx", "phone_index", postgresql_where=text("state = 'offered'")),
+        Index("promotions_phone_index_idx", "phone_index", postgresql_where=text("state = 'pending'")),
         Index("promotions_any_phone_index_idx", "phone_index"),
     )
 
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
     org_id: Mapped[UUID] = mapped_column(Uuid)
     unit_id: Mapped[UUID] = mapped_column(Uuid)
     name: Mapped[str] = mapped_column(Text)
     region_code: Mapped[str] = mapped_column(Text)
     phone_index: Mapped[bytes] = mapped_column(LargeBinary)
     phone_cipher: Mapped[bytes | None] = mapped_column(LargeBinary)
-    state: Mapped[str] = mapped_column(Text, server_default="offered")
-    offered_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
-    offered_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
-    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    decided_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    requested_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     new_org_id: Mapped[UUID | None] = mapped_column(ForeignKey("orgs.id"))

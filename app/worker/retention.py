@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.approvals import retention as approvals
 from app.auth import retention as auth
 from app.core.retention import CleanUp
 from app.exports import retention as exports
@@ -25,6 +26,7 @@ log = structlog.get_logger()
 CLEAN_UPS: tuple[CleanUp, ...] = (
     *idempotency.CLEAN_UPS,
     *auth.CLEAN_UPS,
+    *approvals.CLEAN_UPS,
     *exports.CLEAN_UPS,
     *imports.CLEAN_UPS,
     *rollup.CLEAN_UPS,
@@ -55,15 +57,7 @@ KEPT_FOR_GOOD: Mapping[str, tuple[str, ...]] = {
         "tree_edges",
         "user_days",
     ),
-    "Who asked for what and who decided. Phones and names in it are erased with the decision.": (
-        "admin_invitations",
-        "change_requests",
-        "invitations",
-        "transfers",
-        "promotions",
-        "link_requests",
-        "person_transfers",
-    ),
+    "Who asked for what and who decided.": ("invitations", "transfers"),
     "The identity of every administrator was checked once; closing the account deletes it.": ("verifications",),
     "Where and when an account signed in; closing the account erases device and address.": ("sessions",),
     "What was done and who did it. The database refuses to change it.": ("audit_entries", "outgoing_events"),

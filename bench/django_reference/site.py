@@ -101,7 +101,7 @@ ADMINISTERS = """
 WITH RECURSIVE above (id) AS (
     SELECT %s::uuid
     UNION
-    SELECT c.superior_id FROM certifications c JOIN above a ON c.subordinate_id = a.id WHERE c.state = 'certified'
+    SELECT c.superior_id FROM certifications c JOIN above a ON c.subordinate_id = a.id WHERE c.state = 'live'
 )
 SELECT EXISTS (SELECT FROM org_admins JOIN above ON above.id = org_admins.org_id WHERE user_id = %s)
     OR EXISTS (SELECT FROM members WHERE org_id = %s AND user_id = %s AND removed_at IS NULL)

@@ -145,7 +145,7 @@ class Play:
         token = {"invitation_token": invited["token"]}
         applied = self.second.call("POST", f"/v1/orgs/{self.below['id']}/applications", 201, json=token)
         approval = f"/v1/orgs/{self.org['id']}/applications/{applied['id']}/approval"
-        expect(self.first.call("PUT", approval, 200)["state"] == "certified", "not certified")
+        expect(self.first.call("PUT", approval, 200)["state"] == "live", "not certified")
         self.say("first administrator", "confirms the application: certified")
         back = self.second.call("POST", f"/v1/orgs/{self.below['id']}/invitations", 201, json={})
         circle = {"invitation_token": back["token"]}

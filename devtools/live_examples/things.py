@@ -22,7 +22,7 @@ WITH demo AS (
     ORDER BY i.id DESC LIMIT 1
 ), leaf AS (
     SELECT u.id, EXISTS (SELECT FROM places WHERE org_id = u.org_id AND unit_id = u.id AND until IS NULL) AS peopled,
-        EXISTS (SELECT FROM promotions WHERE org_id = u.org_id AND unit_id = u.id AND state = 'offered') AS offered
+        EXISTS (SELECT FROM promotions WHERE org_id = u.org_id AND unit_id = u.id AND state = 'pending') AS offered
     FROM units AS u JOIN demo ON demo.id = u.org_id
     WHERE u.removed_at IS NULL
       AND NOT EXISTS (SELECT FROM units WHERE org_id = u.org_id AND parent_id = u.id AND removed_at IS NULL)
@@ -30,40 +30,41 @@ WITH demo AS (
     SELECT m.id, row_number() OVER (ORDER BY m.id DESC) AS place FROM members AS m JOIN demo ON demo.id = m.org_id
     WHERE m.removed_at IS NULL AND m.user_id IS NULL
       AND NOT EXISTS (SELECT FROM link_requests WHERE org_id = m.org_id AND name_key = name_key(m.name))
-      AND NOT EXISTS (SELECT FROM person_transfers WHERE org_id = m.org_id AND member_id = m.id AND state = 'asked')
+      AND NOT EXISTS (SELECT FROM person_transfers WHERE org_id = m.org_id AND member_id = m.id AND state = 'pending')
     ORDER BY m.id DESC LIMIT 2
 ), mine AS (
     SELECT o.id, edge.superior_id, edge.state FROM demo JOIN orgs AS o ON o.main_admin_id = demo.admin
-    LEFT JOIN certifications AS edge ON edge.subordinate_id = o.id AND edge.state IN ('applied', 'certified')
+    LEFT JOIN certifications AS edge ON edge.subordinate_id = o.id AND edge.state IN ('pending', 'live')
     WHERE o.id <> demo.id AND o.status = 'live'
 ), below AS (
     SELECT edge.subordinate_id AS id FROM demo JOIN certifications AS edge ON edge.superior_id = demo.id
     JOIN orgs AS o ON o.id = edge.subordinate_id
-    WHERE edge.state = 'certified' AND o.main_admin_id <> demo.admin
+    WHERE edge.state = 'live' AND o.main_admin_id <> demo.admin
 )
 SELECT demo.id AS org, demo.admin AS user, {columns} FROM demo
 """
 
 # What waits for the demo's main admin: a source, and by which row of it one decides this or that way.
 _PERSON = "FROM person WHERE place = "
-_REQUESTS = "FROM change_requests AS r JOIN below ON below.id = r.org_id WHERE r.state = 'asked' ORDER BY r.id"
-_MY_REQUEST = "FROM change_requests AS r JOIN mine ON mine.id = r.org_id WHERE r.state = 'asked' ORDER BY r.id DESC"
-_APPLICATIONS = "FROM certifications AS c WHERE c.superior_id = demo.id AND c.state = 'applied' ORDER BY c.id"
+_REQUESTS = "FROM change_requests AS r JOIN below ON below.id = r.org_id WHERE r.state = 'pending' ORDER BY r.id"
+_MY_REQUEST = "FROM change_requests AS r JOIN mine ON mine.id = r.org_id WHERE r.state = 'pending' ORDER BY r.id DESC"
+_APPLICATIONS = "FROM certifications AS c WHERE c.superior_id = demo.id AND c.state = 'pending' ORDER BY c.id"
 _MY_APPLICATION = (
-    "FROM certifications AS c JOIN mine ON mine.id = c.subordinate_id WHERE c.state = 'applied' ORDER BY c.id DESC"
+    "FROM certifications AS c JOIN mine ON mine.id = c.subordinate_id WHERE c.state = 'pending' ORDER BY c.id DESC"
 )
 _LEAVING = (
     "FROM transfers AS t JOIN below ON below.id = t.org_id "
-    "WHERE t.from_id = demo.id AND t.state = 'asked' ORDER BY t.id"
+    "WHERE t.from_id = demo.id AND t.state = 'pending' AND t.released_at IS NULL ORDER BY t.id"
 )
-_COMING = "FROM transfers AS t WHERE t.to_id = demo.id AND t.state = 'released' ORDER BY t.id DESC"
-_MY_TRANSFER = (
-    "FROM transfers AS t JOIN mine ON mine.id = t.org_id WHERE t.state IN ('asked', 'released') ORDER BY t.id DESC"
+_COMING = (
+    "FROM transfers AS t WHERE t.to_id = demo.id AND t.state = 'pending' AND t.released_at IS NOT NULL "
+    "ORDER BY t.id DESC"
 )
-_INVITED_ME = "FROM admin_invitations AS i WHERE i.phone_index = demo.phone_index AND i.state = 'invited' ORDER BY i.id"
-_OFFERED_ME = "FROM promotions AS p WHERE p.phone_index = demo.phone_index AND p.state = 'offered' ORDER BY p.id"
-_LINKS = "FROM link_requests AS r WHERE r.org_id = demo.id AND r.state = 'asked' ORDER BY r.id"
-_COMING_PEOPLE = "FROM person_transfers AS t WHERE t.to_id = demo.id AND t.state = 'asked' ORDER BY t.id"
+_MY_TRANSFER = "FROM transfers AS t JOIN mine ON mine.id = t.org_id WHERE t.state = 'pending' ORDER BY t.id DESC"
+_INVITED_ME = "FROM admin_invitations AS i WHERE i.phone_index = demo.phone_index AND i.state = 'pending' ORDER BY i.id"
+_OFFERED_ME = "FROM promotions AS p WHERE p.phone_index = demo.phone_index AND p.state = 'pending' ORDER BY p.id"
+_LINKS = "FROM link_requests AS r WHERE r.org_id = demo.id AND r.state = 'pending' ORDER BY r.id"
+_COMING_PEOPLE = "FROM person_transfers AS t WHERE t.to_id = demo.id AND t.state = 'pending' ORDER BY t.id"
 _EXPORTS = "FROM exports AS e WHERE e.org_id = demo.id AND e.created_by = demo.admin AND e.state = 'done' ORDER BY e.id"
 
 _THINGS = {
@@ -80,29 +81,30 @@ _THINGS = {
     "ORDER BY i.id DESC",
     "coming_person": f"t.id {_COMING_PEOPLE} DESC",
     "person_to_refuse": f"t.id {_COMING_PEOPLE}",
-    "leaving_person": "t.id FROM person_transfers AS t WHERE t.org_id = demo.id AND t.state = 'asked' ORDER BY t.id",
+    "leaving_person": "t.id FROM person_transfers AS t WHERE t.org_id = demo.id AND t.state = 'pending' ORDER BY t.id",
     "active_member": "m.id FROM members AS m WHERE m.org_id = demo.id AND m.user_id IS NOT NULL "
     "AND NOT EXISTS (SELECT FROM org_admins AS a WHERE a.org_id = m.org_id AND a.user_id = m.user_id) ORDER BY m.id",
     "org_to_link": "o.id FROM orgs AS o WHERE o.status = 'live' AND NOT EXISTS "
     "(SELECT FROM members AS m WHERE m.org_id = o.id AND m.user_id = demo.admin) AND NOT EXISTS (SELECT FROM "
-    "link_requests AS r WHERE r.org_id = o.id AND r.user_id = demo.admin AND r.state = 'asked') ORDER BY o.id DESC",
-    "my_link_request": "r.id FROM link_requests AS r WHERE r.user_id = demo.admin AND r.state = 'asked' ORDER BY r.id",
+    "link_requests AS r WHERE r.org_id = o.id AND r.user_id = demo.admin AND r.state = 'pending') ORDER BY o.id DESC",
+    "my_link_request": "r.id FROM link_requests AS r WHERE r.user_id = demo.admin AND r.state = 'pending' "
+    "ORDER BY r.id",
     "link_to_accept": f"r.id {_LINKS} DESC",
     "link_to_refuse": f"r.id {_LINKS}",
     "export": f"e.id {_EXPORTS} DESC",
     "export_to_delete": f"e.id {_EXPORTS}",
     "closing_org": "id FROM mine WHERE state IS NULL AND NOT EXISTS (SELECT FROM certifications AS c "
-    "WHERE c.superior_id = mine.id AND c.state = 'certified') ORDER BY id DESC",
+    "WHERE c.superior_id = mine.id AND c.state = 'live') ORDER BY id DESC",
     "subordinate": "below.id FROM below WHERE NOT EXISTS (SELECT FROM transfers AS t WHERE t.org_id = below.id "
-    "AND t.state IN ('asked', 'released')) ORDER BY below.id",
+    "AND t.state = 'pending') ORDER BY below.id",
     "resigning_org": "a.org_id FROM org_admins AS a JOIN orgs AS o ON o.id = a.org_id WHERE a.user_id = demo.admin "
     "AND o.main_admin_id <> demo.admin AND o.status = 'live' ORDER BY a.since DESC",
     "other_admin": "a.user_id FROM org_admins AS a WHERE a.org_id = demo.id AND a.user_id <> demo.admin",
-    "sent_admin_invitation": "i.id FROM admin_invitations AS i WHERE i.org_id = demo.id AND i.state = 'invited' "
+    "sent_admin_invitation": "i.id FROM admin_invitations AS i WHERE i.org_id = demo.id AND i.state = 'pending' "
     "ORDER BY i.id DESC",
     "admin_invitation_to_accept": f"i.id {_INVITED_ME} DESC",
     "admin_invitation_to_refuse": f"i.id {_INVITED_ME}",
-    "sent_promotion": "p.id FROM promotions AS p WHERE p.org_id = demo.id AND p.state = 'offered' ORDER BY p.id DESC",
+    "sent_promotion": "p.id FROM promotions AS p WHERE p.org_id = demo.id AND p.state = 'pending' ORDER BY p.id DESC",
     "promotion_to_accept": f"p.id {_OFFERED_ME} DESC",
     "promotion_to_refuse": f"p.id {_OFFERED_ME}",
     "request_to_approve": f"r.id {_REQUESTS} DESC",

@@ -178,8 +178,8 @@ async def answer_transfer(one: Asking) -> Answers:
     found = await calls.read_transfer(one.request, one.scope, one.id, one.db)
     words = words_of(one.request)
     refusal = await transfers.refuse(*one.where)
-    release = found.state == "asked" and found.from_id == one.scope.org_id
-    if found.preview is None or not (release or (found.state == "released" and found.to_id == one.scope.org_id)):
+    release = found.step == "release" and found.from_id == one.scope.org_id
+    if found.preview is None or not (release or (found.step == "acceptance" and found.to_id == one.scope.org_id)):
         return {"refusal": refusal}
     preview = one.form.get("preview") or found.preview.version
     says = (

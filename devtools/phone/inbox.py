@@ -24,4 +24,4 @@ async def show_inbox(request: Request, db: ReadDb, scope: SignedIn) -> Response:
     waiting = await list_waiting(db, scope.user_id, Paging(_SHOWN, None))
     words = words_of(request)
     shown = {"kinds": kinds_of(words), "details": partial(detail_of, words)}
-    return page(request, "phone/inbox.html", waiting=waiting[:_SHOWN], **shown)
+    return page(request, "phone/inbox.html", waiting=waiting.rows, **shown)

@@ -20,7 +20,7 @@ async def test_an_invited_person_accepts_and_administers(people: People) -> None
     assert second.phone not in str(invitation)
     assert (await second.get(f"/v1/orgs/{org['id']}")).status_code == 404  # not before they accept
     shown = done(await second.get(f"/v1/me/admin-invitations/{invitation['id']}"))
-    assert (shown["org_name"], shown["invited_by"]) == (org["name"], founder.name)
+    assert (shown["org_name"], shown["requested_by"]) == (org["name"], founder.name)
     accepted = done(await second.put(f"/v1/me/admin-invitations/{invitation['id']}/acceptance"))
     assert accepted == {"org_id": org["id"], "org_name": org["name"], "advice": []}
     admins = done(await second.get(f"/v1/orgs/{org['id']}/admins"))
@@ -59,7 +59,7 @@ async def test_an_invitation_tells_nothing_about_a_stranger(people: People) -> N
         for phone in (verified.phone, unverified.phone, fresh_phone())
     ]
     told = [
-        {name: value for name, value in answer.json().items() if name in ("state", "invited_by", "decided_at")}
+        {name: value for name, value in answer.json().items() if name in ("state", "requested_by", "decided_at")}
         for answer in answers
     ]
     assert {answer.status_code for answer in answers} == {201}
@@ -128,7 +128,7 @@ async def test_an_invitation_ends_by_refusal_withdrawal_and_time(people: People,
     assert await accept(third) == (410, "admin-invitation-expired")
     await add_admin(founder, org, invited)
     states = [item["state"] for item in await list_all(founder, f"/v1/orgs/{org['id']}/admin-invitations")]
-    assert states == ["accepted", "expired", "withdrawn", "refused"]
+    assert states == ["accepted", "expired", "withdrawn", "declined"]
     # A stranger's org has no such invitation to withdraw.
     other = await invited.create_org()
     assert refusal(await invited.delete(f"/v1/orgs/{other['id']}/admin-invitations/{second['id']}"))[0] == 404

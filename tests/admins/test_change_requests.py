@@ -15,6 +15,7 @@ from app.core.db import ENGINE
 from tests.acts import Json, actions, add_admin, ask, certify, done, invite, list_all, refusal
 from tests.auth.authenticator import prove_key, register_key
 from tests.people import People, Person, fresh_org_name, fresh_phone
+from tests.retention import clean_up
 
 
 async def received(superior: Person, above: Json) -> list[Json]:
@@ -50,12 +51,26 @@ class Pair:
         return str(card["main_admin_id"])
 
 
+async def release(pair: Pair) -> httpx.Response:
+    return await pair.superior.delete(f"/v1/orgs/{pair.above['id']}/subordinates/{pair.org['id']}")
+
+
+async def transfer(pair: Pair, next_superior: Person, next_above: Json) -> None:
+    """The org goes under another superior."""
+    token = (await invite(next_superior, next_above))["token"]
+    path = f"/v1/orgs/{pair.org['id']}/transfers"
+    asked = done(await pair.founder.post(path, json={"invitation_token": token}), 201)
+    preview = {"preview": asked["preview"]["version"]}
+    for person, org, step in ((pair.superior, pair.above, "release"), (next_superior, next_above, "acceptance")):
+        done(await person.put(f"/v1/orgs/{org['id']}/transfers/{asked['id']}/{step}", json=preview))
+
+
 async def test_without_a_superior_a_hand_over_takes_effect_at_once(people: People) -> None:
     founder, second = await people.register(), await people.register()
     org = await founder.create_org()
     await add_admin(founder, org, second)
     asked = done(await ask(founder, org, kind="hand-over", main_admin_id=second.user_id), 201)
-    assert asked["state"] == "approved"
+    assert asked["state"] == "accepted"
     assert asked["main_admin_after"] == {"name": second.name, "verified": True}
     assert done(await founder.get(f"/v1/orgs/{org['id']}"))["main_admin_id"] == second.user_id
     # From here on the old main admin is an admin like any other, and may resign.
@@ -78,16 +93,16 @@ async def test_who_takes_over_is_an_admin_already(people: People) -> None:
 async def test_the_superior_consents_to_a_hand_over_knowing_names_and_no_more(people: People) -> None:
     pair = await Pair.make(people)
     asked = await pair.hand_over()
-    assert asked["state"] == "asked"
+    assert asked["state"] == "pending"
     assert await pair.main_admin() == pair.founder.user_id
     seen = (await received(pair.superior, pair.above))[0]
     assert seen["main_admin_before"] == {"name": pair.founder.name, "verified": True}
     assert seen["main_admin_after"] == {"name": pair.second.name, "verified": True}
-    assert (seen["asked_by"]["name"], seen["reason"]) == (pair.founder.name, "调离")
+    assert (seen["requested_by"]["name"], seen["reason"]) == (pair.founder.name, "调离")
     for secret in (pair.founder.user_id, pair.second.user_id, pair.founder.phone, pair.second.phone):
         assert secret not in str(seen)
     approved = done(await decide(pair.superior, pair.above, asked))
-    assert approved["state"] == "approved"
+    assert approved["state"] == "accepted"
     assert await pair.main_admin() == pair.second.user_id
     assert await received(pair.superior, pair.above) == []
     audit = (await pair.superior.get(f"/v1/orgs/{pair.above['id']}/audit")).text
@@ -101,9 +116,9 @@ async def test_a_refusal_comes_with_its_reason(people: People) -> None:
     pair = await Pair.make(people)
     asked = await pair.hand_over()
     refused = done(await decide(pair.superior, pair.above, asked, "refusal", reason="请先完成交接"))
-    assert (refused["state"], refused["refusal"]) == ("refused", "请先完成交接")
+    assert (refused["state"], refused["refusal"]) == ("declined", "请先完成交接")
     read = done(await pair.founder.get(f"/v1/orgs/{pair.org['id']}/change-requests/{asked['id']}"))
-    assert (read["state"], read["refusal"]) == ("refused", "请先完成交接")
+    assert (read["state"], read["refusal"]) == ("declined", "请先完成交接")
     assert await pair.main_admin() == pair.founder.user_id
     for how, body in (("approval", {}), ("refusal", {"reason": "再次"})):
         assert refusal(await decide(pair.superior, pair.above, asked, how, **body)) == (409, "change-request-decided")
@@ -140,8 +155,10 @@ async def test_a_request_expires(people: People, engine: AsyncEngine) -> None:
     path = f"/v1/orgs/{pair.org['id']}/change-requests/{asked['id']}"
     assert done(await pair.founder.get(path))["state"] == "expired"
     assert await received(pair.superior, pair.above) == []
+    for how, body in (("approval", {}), ("refusal", {"reason": "已过期"})):
+        assert refusal(await decide(pair.superior, pair.above, asked, how, **body)) == (410, "change-request-expired")
+    await clean_up(engine)
     assert refusal(await decide(pair.superior, pair.above, asked)) == (410, "change-request-expired")
-    assert refusal(await decide(pair.superior, pair.above, asked)) == (409, "change-request-decided")
     assert await pair.main_admin() == pair.founder.user_id
     await pair.hand_over()  # it is no longer in the way
 
@@ -158,7 +175,7 @@ async def test_a_request_that_names_a_former_admin_is_stale(people: People, mean
     await add_admin(pair.founder, pair.org, pair.second)  # being one again does not bring it back
     assert refusal(await decide(pair.superior, pair.above, asked)) == (409, "change-request-decided")
     request = f"/v1/orgs/{pair.org['id']}/change-requests/{asked['id']}"
-    assert done(await pair.founder.get(request))["state"] == "stale"
+    assert done(await pair.founder.get(request))["state"] == "superseded"
     assert await pair.main_admin() == pair.founder.user_id
 
 
@@ -186,12 +203,7 @@ async def test_a_request_goes_to_the_superior_of_the_moment(people: People) -> N
     next_superior = await people.register()
     next_above = await next_superior.create_org()
     asked = await pair.hand_over()
-    token = (await invite(next_superior, next_above))["token"]
-    path = f"/v1/orgs/{pair.org['id']}/transfers"
-    transfer = done(await pair.founder.post(path, json={"invitation_token": token}), 201)
-    preview = {"preview": transfer["preview"]["version"]}
-    for person, org, step in ((pair.superior, pair.above, "release"), (next_superior, next_above, "acceptance")):
-        done(await person.put(f"/v1/orgs/{org['id']}/transfers/{transfer['id']}/{step}", json=preview))
+    await transfer(pair, next_superior, next_above)
     assert await received(pair.superior, pair.above) == []
     assert refusal(await decide(pair.superior, pair.above, asked)) == (404, "not-found")
     assert [item["id"] for item in await received(next_superior, next_above)] == [asked["id"]]
@@ -199,15 +211,94 @@ async def test_a_request_goes_to_the_superior_of_the_moment(people: People) -> N
     assert await pair.main_admin() == pair.second.user_id
 
 
-async def test_an_org_that_is_released_needs_nobody_s_consent(people: People) -> None:
+async def test_a_pending_change_takes_effect_when_its_org_is_released(people: People) -> None:
     pair = await Pair.make(people)
-    waiting = await pair.hand_over()
-    done(await pair.superior.delete(f"/v1/orgs/{pair.above['id']}/subordinates/{pair.org['id']}"), 204)
-    assert refusal(await decide(pair.superior, pair.above, waiting)) == (404, "not-found")
-    assert (await pair.hand_over())["state"] == "approved"
+    hand_over = await pair.hand_over()
+    name = fresh_org_name()
+    rename = done(await ask(pair.second, pair.org, kind="rename", name=name), 201)
+    done(await release(pair), 204)
+    card = done(await pair.founder.get(f"/v1/orgs/{pair.org['id']}"))
+    assert (card["name"], card["main_admin_id"], card["superior_id"]) == (name, pair.second.user_id, None)
+    for request in (hand_over, rename):
+        seen = done(await pair.founder.get(f"/v1/orgs/{pair.org['id']}/change-requests/{request['id']}"))
+        assert (seen["state"], seen["decided_at"] is not None) == ("accepted", True)
+        assert refusal(await decide(pair.superior, pair.above, request)) == (404, "not-found")
+    assert await received(pair.superior, pair.above) == []
+    audit = await list_all(pair.second, f"/v1/orgs/{pair.org['id']}/audit")
+    newest = [entry["action"] for entry in audit][:5]
+    assert sorted(newest) == [
+        "certification.ended",
+        "change_request.accepted",
+        "change_request.accepted",
+        "org.handed_over",
+        "org.renamed",
+    ]
+    # The org's log names nobody of the former superior, and the superior's no change of an org that it has released.
+    assert {entry["user_id"] for entry in audit[:5]} == {None}
+    theirs = (await list_all(pair.superior, f"/v1/orgs/{pair.above['id']}/audit"))[0]
+    assert (theirs["action"], name in str(theirs)) == ("certification.ended", False)
+
+
+async def test_a_pending_change_that_is_stale_is_superseded_when_its_org_is_released(
+    people: People, engine: AsyncEngine
+) -> None:
+    pair = await Pair.make(people)
+    third = await people.register()
+    await add_admin(pair.founder, pair.org, third)
+    hand_over = await pair.hand_over()
+    done(await decide(pair.superior, pair.above, done(await ask(third, pair.org, kind="recovery"), 201)))
+    rename = done(await ask(third, pair.org, kind="rename", name=fresh_org_name()), 201)
+    async with engine.begin() as connection:
+        loaded = "UPDATE orgs SET name = :name WHERE id = :id"
+        await connection.execute(text(loaded), {"name": fresh_org_name(), "id": pair.org["id"]})
+    done(await release(pair), 204)
+    for request in (hand_over, rename):
+        seen = done(await third.get(f"/v1/orgs/{pair.org['id']}/change-requests/{request['id']}"))
+        assert seen["state"] == "superseded"
+    assert await pair.main_admin() == third.user_id
+
+
+async def test_an_overdue_change_does_not_take_effect_when_its_org_is_released(
+    people: People, engine: AsyncEngine
+) -> None:
+    pair = await Pair.make(people)
+    asked = await pair.hand_over()
+    async with engine.begin() as connection:
+        past = "UPDATE change_requests SET expires_at = now() - interval '1 second' WHERE id = :id"
+        await connection.execute(text(past), {"id": asked["id"]})
+    done(await release(pair), 204)
+    assert await pair.main_admin() == pair.founder.user_id
+    assert (await pair.hand_over())["state"] == "accepted"  # it is not in the way of the next
+
+
+async def test_the_operator_decides_a_pending_recovery_when_its_org_is_released(
+    people: People, operator: Person
+) -> None:
+    pair = await Pair.make(people)
+    asked = done(await ask(pair.second, pair.org, kind="recovery"), 201)
+    done(await release(pair), 204)
+    assert await pair.main_admin() == pair.founder.user_id
+    assert refusal(await decide(pair.superior, pair.above, asked)) == (404, "not-found")
+    assert asked["id"] in {item["id"] for item in await list_all(operator, "/v1/operator/recoveries")}
+    done(await operator.put(f"/v1/operator/recoveries/{asked['id']}/approval"), 204)
     assert await pair.main_admin() == pair.second.user_id
-    states = [item["state"] for item in await list_all(pair.founder, f"/v1/orgs/{pair.org['id']}/change-requests")]
-    assert states == ["approved", "withdrawn"]
+
+
+async def test_a_name_that_is_taken_under_the_new_superior_is_refused_there(people: People) -> None:
+    pair = await Pair.make(people)
+    next_superior = await people.register()
+    next_above = await next_superior.create_org()
+    sibling = await next_superior.create_org()
+    await certify(next_superior, next_above, next_superior, sibling)
+    asked = done(await ask(pair.founder, pair.org, kind="rename", name=sibling["name"]), 201)
+    await transfer(pair, next_superior, next_above)
+    inbox = done(await next_superior.get("/v1/inbox"))
+    assert [(entry["kind"], entry["id"]) for entry in inbox["items"]] == [("change-request", asked["id"])]
+    assert done(await pair.superior.get("/v1/inbox"))["items"] == []
+    assert refusal(await decide(next_superior, next_above, asked)) == (409, "sibling-name-taken")
+    seen = done(await next_superior.get(f"/v1/orgs/{next_above['id']}/change-requests/{asked['id']}"))
+    assert seen["state"] == "pending"
+    done(await decide(next_superior, next_above, asked, "refusal", reason="重名"))
 
 
 async def test_nobody_but_the_superior_decides(people: People) -> None:
@@ -230,7 +321,7 @@ async def test_a_main_admin_who_is_gone_is_replaced_with_the_superior_s_consent(
     asked = done(await ask(pair.second, pair.org, kind="recovery", reason="主管理员已离职"), 201)
     assert (asked["kind"], asked["state"], asked["main_admin_after"]["name"]) == (
         "recovery",
-        "asked",
+        "pending",
         pair.second.name,
     )
     done(await decide(pair.superior, pair.above, asked))
@@ -271,7 +362,7 @@ async def test_without_a_superior_the_platform_operator_consents_to_a_recovery(
         return {item["id"] for item in await list_all(operator, recoveries)}
 
     asked = done(await ask(second, org, kind="recovery"), 201)
-    assert (asked["state"], await main_admin()) == ("asked", founder.user_id)
+    assert (asked["state"], await main_admin()) == ("pending", founder.user_id)
     assert asked["id"] in await waiting()
     assert refusal(await second.put(f"{recoveries}/{asked['id']}/approval")) == (404, "not-found")
     done(await operator.put(f"{recoveries}/{asked['id']}/refusal", json={"reason": "主管理员仍在"}), 204)
@@ -281,7 +372,7 @@ async def test_without_a_superior_the_platform_operator_consents_to_a_recovery(
     done(await operator.put(f"{recoveries}/{again['id']}/approval"), 204)
     assert await main_admin() == second.user_id
     assert refusal(await operator.put(f"{recoveries}/{again['id']}/approval")) == (409, "change-request-decided")
-    assert {"org.recovered", "change_request.approved"} <= set(await actions(second, org))
+    assert {"org.recovered", "change_request.accepted"} <= set(await actions(second, org))
 
 
 async def test_the_operator_decides_where_no_superior_does_and_nothing_else(people: People, operator: Person) -> None:

@@ -22,13 +22,13 @@ async def test_the_whole_way(people: People) -> None:
 
     applied = await apply(subordinate, below, invitation["token"])
     assert applied.status_code == 201
-    received = (await superior.get(f"/v1/orgs/{above['id']}/applications", params={"state": "applied"})).json()
+    received = (await superior.get(f"/v1/orgs/{above['id']}/applications", params={"state": "pending"})).json()
     assert [
         (item["subordinate_name"], item["applicant_name"], item["applicant_verified"]) for item in received["items"]
     ] == [(below["name"], subordinate.name, True)]
 
     approved = await superior.put(f"/v1/orgs/{above['id']}/applications/{applied.json()['id']}/approval")
-    assert approved.json()["state"] == "certified"
+    assert approved.json()["state"] == "live"
     listed = (await superior.get(f"/v1/orgs/{above['id']}/subordinates")).json()["items"]
     assert [item["id"] for item in listed] == [below["id"]]
     chain = (await subordinate.get(f"/v1/orgs/{below['id']}/superiors")).json()
@@ -117,8 +117,8 @@ async def test_the_database_itself_refuses_a_circle(people: People, engine: Asyn
     above, below = await person.create_org(), await person.create_org()
     await certify(person, above, person, below)
     edge = (
-        "INSERT INTO certifications (superior_id, subordinate_id, subordinate_name, state, applied_by, certified_at) "
-        "VALUES (:above, :below, :name, 'certified', :user, now())"
+        "INSERT INTO certifications (superior_id, subordinate_id, subordinate_name, state, requested_by, certified_at) "
+        "VALUES (:above, :below, :name, 'live', :user, now())"
     )
     with pytest.raises(IntegrityError, match="circle"):
         async with engine.begin() as connection:
@@ -162,7 +162,7 @@ async def test_refused_and_withdrawn_orgs_may_apply_again(people: People) -> Non
     again = (await apply(subordinate, below, invitation["token"])).json()
     assert (await subordinate.delete(f"/v1/orgs/{below['id']}/applications/{again['id']}")).status_code == 204
     history = (await subordinate.get(f"/v1/orgs/{below['id']}/certifications")).json()["items"]
-    assert [(item["state"], item["reason"]) for item in history] == [("withdrawn", None), ("refused", "材料不全")]
+    assert [(item["state"], item["reason"]) for item in history] == [("withdrawn", None), ("declined", "材料不全")]
 
 
 async def test_a_released_subordinate_stands_alone_and_may_be_certified_again(people: People) -> None:
@@ -174,7 +174,7 @@ async def test_a_released_subordinate_stands_alone_and_may_be_certified_again(pe
     assert (await superior.delete(f"/v1/orgs/{above['id']}/subordinates/{below['id']}")).status_code == 404
     await certify(superior, above, subordinate, below)
     history = (await subordinate.get(f"/v1/orgs/{below['id']}/certifications")).json()["items"]
-    assert [item["state"] for item in history] == ["certified", "released"]
+    assert [item["state"] for item in history] == ["live", "ended"]
 
 
 async def test_the_history_is_asked_for_by_time(people: People) -> None:
@@ -193,7 +193,7 @@ async def test_the_history_is_asked_for_by_time(people: People) -> None:
 
     assert await during(until=refused["decided_at"]) == [refused["id"]]
     assert await during(since=middle["certified_at"]) == [last["id"], middle["id"]]
-    assert await during(since=middle["certified_at"], until=middle["released_at"]) == [middle["id"]]
+    assert await during(since=middle["certified_at"], until=middle["ended_at"]) == [middle["id"]]
     assert await during(since=last["certified_at"]) == [last["id"]]
     assert (await subordinate.get(path, params={"since": "2026-11-26T00:00:00"})).status_code == 422  # no zone
     assert (await subordinate.get(path, params={"since": "99999-01-01T00:00:00Z"})).status_code == 422

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.calendar import SHANGHAI
+from app.org_lifecycle.closure import REASON
 from tests.acts import Json, actions, add_admin, add_member, add_unit, apply, certify, done, invite, list_all, refusal
 from tests.people import People, Person, fresh_phone
 from tests.points.services import event, sign_in_service
@@ -86,14 +87,16 @@ async def test_asked_released_accepted_and_everything_below_is_there(
     transfer = await scene.asked()
     preview = transfer["preview"]
     # Two orgs; their two admins, two people of one org each, and one who is in both.
-    assert (transfer["state"], preview["orgs"], preview["people"], preview["points"]) == ("asked", 2, 5, 14)
+    assert (transfer["state"], transfer["step"]) == ("pending", "release")
+    assert (preview["orgs"], preview["people"], preview["points"]) == (2, 5, 14)
     assert preview["from_chain"] == [scene.old["name"]]
     assert preview["to_chain"] == [scene.new["name"], top["name"]]
     assert refusal(await scene.accept(transfer)) == (409, "transfer-not-released")
     released = done(await scene.release(transfer))
-    assert (released["state"], await scene.superior()) == ("released", scene.old["id"])
+    assert (released["state"], released["step"]) == ("pending", "acceptance")
+    assert await scene.superior() == scene.old["id"]
     accepted = done(await scene.accept(transfer))
-    assert (accepted["state"], accepted["preview"]) == ("done", None)
+    assert (accepted["state"], accepted["step"], accepted["preview"]) == ("accepted", None, None)
     assert await scene.superior() == scene.new["id"]
 
     chain = done(await scene.below_admin.get(f"/v1/orgs/{scene.below['id']}/superiors"))
@@ -102,15 +105,15 @@ async def test_asked_released_accepted_and_everything_below_is_there(
     done(await top_admin.get(f"/v1/orgs/{scene.below['id']}"))
     # The edge that ended and the one that began meet: no instant without a superior, none with two.
     seam = (
-        "SELECT count(*) FROM certifications o JOIN certifications n ON n.certified_at = o.released_at "
-        "WHERE o.superior_id = :old AND n.superior_id = :new AND n.state = 'certified' AND n.subordinate_id = :org"
+        "SELECT count(*) FROM certifications o JOIN certifications n ON n.certified_at = o.ended_at "
+        "WHERE o.superior_id = :old AND n.superior_id = :new AND n.state = 'live' AND n.subordinate_id = :org"
     )
     ids = {"old": scene.old["id"], "new": scene.new["id"], "org": scene.org["id"]}
     assert await db.scalar(text(seam), ids) == 1
     history = await list_all(scene.founder, f"/v1/orgs/{scene.org['id']}/certifications")
     assert [(item["superior_id"], item["state"]) for item in history] == [
-        (scene.new["id"], "certified"),
-        (scene.old["id"], "released"),
+        (scene.new["id"], "live"),
+        (scene.old["id"], "ended"),
     ]
     for person, org in ((scene.founder, scene.org), (scene.old_admin, scene.old), (scene.new_admin, scene.new)):
         assert {"transfer.created", "transfer.released", "transfer.accepted"} <= set(await actions(person, org))
@@ -199,7 +202,7 @@ async def test_one_transfer_at_a_time(people: People) -> None:
     assert refusal(await scene.accept(transfer)) == (409, "transfer-decided")
     again = await scene.asked()
     assert [item["state"] for item in await list_all(scene.founder, f"/v1/orgs/{scene.org['id']}/transfers")] == [
-        "asked",
+        "pending",
         "withdrawn",
     ]
     assert again["id"] != transfer["id"]
@@ -211,9 +214,9 @@ async def test_either_superior_refuses(people: People) -> None:
         transfer = await scene.asked()
         path = f"/v1/orgs/{org['id']}/transfers/{transfer['id']}/refusal"
         refused = done(await person.put(path, json={"reason": "不同意"}))
-        assert (refused["state"], refused["reason"]) == ("refused", "不同意")
+        assert (refused["state"], refused["reason"]) == ("declined", "不同意")
         seen = await scene.read(scene.founder, scene.org, transfer)
-        assert (seen["state"], seen["reason"]) == ("refused", "不同意")
+        assert (seen["state"], seen["reason"]) == ("declined", "不同意")
     transfer = await scene.asked()
     path = f"/v1/orgs/{scene.org['id']}/transfers/{transfer['id']}"
     assert refusal(await scene.founder.put(f"{path}/refusal", json={"reason": "撤回"})) == (404, "not-found")
@@ -251,7 +254,7 @@ async def test_a_transfer_lapses_where_the_org_leaves_otherwise(people: People) 
     transfer = await scene.asked()
     done(await scene.release(transfer))
     done(await scene.old_admin.delete(f"/v1/orgs/{scene.old['id']}/subordinates/{scene.org['id']}"), 204)
-    assert (await scene.read(scene.founder, scene.org, transfer))["state"] == "lapsed"
+    assert (await scene.read(scene.founder, scene.org, transfer))["state"] == "superseded"
     assert refusal(await scene.accept(transfer)) == (409, "transfer-decided")
     assert await scene.superior() is None
     assert refusal(await scene.ask()) == (409, "no-superior")
@@ -266,7 +269,9 @@ async def test_a_closed_new_superior_takes_nobody_in(people: People) -> None:
     transfer = await scene.asked()
     done(await scene.release(transfer))
     done(await scene.new_admin.put(f"/v1/orgs/{scene.new['id']}/closure"))
-    assert (await scene.read(scene.founder, scene.org, transfer))["state"] == "lapsed"
+    read = await scene.read(scene.founder, scene.org, transfer)
+    assert (read["state"], read["step"], read["reason"]) == ("declined", None, REASON)
+    assert "transfer.declined" in await actions(scene.founder, scene.org)
     assert refusal(await scene.accept(transfer)) == (409, "org-closed")
 
 
@@ -295,7 +300,8 @@ async def test_a_sibling_of_that_name_is_refused_early_and_late(people: People) 
     await certify(scene.new_admin, scene.new, scene.founder, twin)
     assert refusal(await scene.accept(transfer)) == (409, "sibling-name-taken")
     assert await scene.superior() == scene.old["id"]
-    assert (await scene.read(scene.founder, scene.org, transfer))["state"] == "released"
+    read = await scene.read(scene.founder, scene.org, transfer)
+    assert (read["state"], read["step"]) == ("pending", "acceptance")
     done(await scene.founder.delete(f"/v1/orgs/{scene.org['id']}/transfers/{transfer['id']}"), 204)
     assert refusal(await scene.ask()) == (409, "sibling-name-taken")
 

@@ -80,7 +80,7 @@ async def test_an_org_is_invited_applies_is_confirmed_found_and_released(people:
     assert "认证已通过" in await theirs.send(approval)
     assert "该申请已处理或已撤回" in await theirs.confirm(refusal, 409, reason="晚了")
     assert "没有等待确认的申请" in await theirs.page(f"{top}/applications")
-    assert below["name"] in await theirs.page(f"{top}/applications?state=certified")
+    assert below["name"] in await theirs.page(f"{top}/applications?state=live")
     shown = await mine.page(at)
     assert "直接上级" in shown
     assert "至今" in shown

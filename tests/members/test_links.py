@@ -51,7 +51,7 @@ async def test_who_registered_with_another_phone_is_linked_with_an_admins_consen
     assert (await read(admin, org, member))["inactive_reason"] == "never-registered"
     account = done(await person.get("/v1/me"))
     asked = await ask(person, org)
-    assert (asked["state"], asked["org_name"]) == ("asked", org["name"])
+    assert (asked["state"], asked["org_name"]) == ("pending", org["name"])
 
     waiting = await read(admin, org, member)
     assert (waiting["inactive_reason"], waiting["link_request_id"]) == ("phone-mismatch", asked["id"])
@@ -115,7 +115,7 @@ async def test_a_recycled_number_is_linked_by_consent_only(admin: Person, org: J
     assert [one["id"] for one in found["candidates"]] == [member["id"]]
     done(await admin.put(at(org, asked, "/refusal"), json={"reason": "不是本人"}), 204)
     mine = done(await holder.get("/v1/me/link-requests"))["items"][0]
-    assert (mine["state"], mine["reason"]) == ("refused", "不是本人")
+    assert (mine["state"], mine["reason"]) == ("declined", "不是本人")
     assert (await read(admin, org, member))["inactive_reason"] == "name-mismatch"
     asked = await ask(holder, org)
     assert done(await admin.put(at(org, asked, "/acceptance")))["active"] is True
@@ -134,7 +134,7 @@ async def test_a_request_tells_its_asker_nothing_and_strangers_requests_tell_the
     known, stranger, unverified = [await people.register(verified=verified) for verified in (True, True, False)]
     await add_member(admin, org, name=known.name, phone=fresh_phone())
     answers = [await person.post("/v1/me/link-requests", json={"org_id": org["id"]}) for person in (known, stranger)]
-    told = [{**done(answer, 201), "id": "", "asked_at": "", "expires_at": ""} for answer in answers]
+    told = [{**done(answer, 201), "id": "", "requested_at": "", "expires_at": ""} for answer in answers]
     assert told[0] == told[1]
     seen = await received(admin, org)
     ids = [answer.json()["id"] for answer in answers]

@@ -55,7 +55,7 @@ async def test_a_person_goes_over_with_both_consents_and_keeps_account_and_past(
     account = done(await person.get("/v1/me"))
     named = {"org_id": None, "org_name": scene.new["name"], "region_code": scene.new["region_code"]}
     asked = await scene.ask(member, **named)
-    assert (asked["direction"], asked["state"], asked["member_id"]) == ("out", "asked", member["id"])
+    assert (asked["direction"], asked["state"], asked["member_id"]) == ("out", "pending", member["id"])
 
     # Nothing has happened yet; the taker sees a name, no phone, no row of the giver's.
     assert (await scene.taker.get(f"/v1/orgs/{scene.old['id']}/members/{member['id']}")).status_code == 404
@@ -135,7 +135,7 @@ async def test_who_is_no_side_of_it_learns_nothing(scene: Scene) -> None:
     assert (await scene.taker.delete(scene.at(asked))).status_code == 404
     done(await scene.taker.put(scene.at(asked, "/refusal"), json={"reason": "编制已满"}), 204)
     seen = done(await scene.giver.get(scene.at(asked, org=scene.old)))
-    assert (seen["state"], seen["reason"]) == ("refused", "编制已满")
+    assert (seen["state"], seen["reason"]) == ("declined", "编制已满")
     # The taker keeps no name of somebody they did not take.
     assert done(await scene.taker.get(scene.at(asked)))["name"] is None
     for answer in ("/acceptance", "/refusal"):
@@ -222,7 +222,7 @@ async def test_removal_edits_and_a_second_transfer_race_acceptance(scene: Scene,
     gone = await add_member(scene.giver, scene.old)
     asked = await scene.ask(gone)
     done(await scene.giver.delete(f"/v1/orgs/{scene.old['id']}/members/{gone['id']}"), 204)
-    assert done(await scene.taker.get(scene.at(asked)))["state"] == "lapsed"
+    assert done(await scene.taker.get(scene.at(asked)))["state"] == "superseded"
     assert refusal(await scene.taker.put(scene.at(asked, "/acceptance"))) == (409, "person-transfer-decided")
     assert asked["id"] not in (await scene.taker.get("/v1/inbox", params={"limit": 200})).text
 
@@ -235,7 +235,7 @@ async def test_closing_either_org_ends_it(people: People) -> None:
     asked = done(await giver.post(f"/v1/orgs/{old['id']}/members/{member['id']}/transfers", json=body), 201)
     done(await taker.put(f"/v1/orgs/{new['id']}/closure"))
     seen = done(await giver.get(f"/v1/orgs/{old['id']}/person-transfers/{asked['id']}"))
-    assert seen["state"] == "lapsed"
+    assert seen["state"] == "declined"
 
 
 async def test_a_units_people_move_at_once_and_their_other_places_stay(scene: Scene, db: AsyncConnection) -> None:

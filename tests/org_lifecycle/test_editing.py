@@ -142,9 +142,9 @@ async def test_closing_keeps_the_history_and_nothing_else(people: People) -> Non
 
     assert await list_all(superior, f"/v1/orgs/{above['id']}/subordinates") == []
     history = await list_all(founder, f"{path}/certifications")
-    assert [item["state"] for item in history] == ["released"]
+    assert [item["state"] for item in history] == ["ended"]
     refused = (await list_all(applicant, f"/v1/orgs/{below['id']}/certifications"))[0]
-    assert (refused["id"], refused["state"]) == (waiting["id"], "refused")
+    assert (refused["id"], refused["state"]) == (waiting["id"], "declined")
     assert refusal(await apply(applicant, below, live["token"])) == (404, "invitation-unknown")
     for method, place, body in (
         ("PATCH", "", {"region_code": "320100"}),

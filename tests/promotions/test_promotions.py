@@ -34,7 +34,7 @@ async def test_people_places_and_units_come_along_and_the_org_is_certified(peopl
     assert active["active"]
 
     promotion = await offer(founder, org, unit, leader, region_code="320102")
-    assert promotion["state"] == "offered"
+    assert promotion["state"] == "pending"
     assert leader.phone not in str(promotion)
     shown = done(await leader.get(f"/v1/me/promotions/{promotion['id']}"))
     assert (shown["org_name"], shown["unit_name"], shown["people"]) == (org["name"], "第一党总支", 2)
@@ -122,7 +122,7 @@ async def test_an_offer_says_the_same_of_every_phone(people: People) -> None:
         answers.append(await founder.post(f"/v1/orgs/{org['id']}/promotions", json=body))
     assert {answer.status_code for answer in answers} == {201}
     assert answers[0].json().keys() == answers[1].json().keys()
-    assert {answer.json()["state"] for answer in answers} == {"offered"}
+    assert {answer.json()["state"] for answer in answers} == {"pending"}
 
 
 async def test_a_member_can_be_named_instead_of_a_phone(people: People) -> None:
@@ -183,7 +183,7 @@ async def test_an_offer_ends_by_acceptance_refusal_withdrawal_removal_and_time(
     done(await founder.delete(f"/v1/orgs/{org['id']}/units/{unit['id']}"), 204)
     assert refusal(await leader.put(acceptance(fourth))) == (409, "promotion-decided")
     states = [item["state"] for item in await list_all(founder, f"/v1/orgs/{org['id']}/promotions")]
-    assert states == ["withdrawn", "expired", "withdrawn", "refused"]
+    assert states == ["superseded", "expired", "withdrawn", "declined"]
 
 
 async def test_accepting_twice_at_once_makes_one_org(people: People) -> None:

@@ -245,7 +245,7 @@ async def ask_for_transfer(of: Directory, dice: random.Random) -> httpx.Response
 
 
 async def accept_transfer(of: Directory, dice: random.Random) -> httpx.Response | None:
-    waits = "SELECT to_id, id FROM person_transfers WHERE state = 'asked' ORDER BY random() LIMIT 1"
+    waits = "SELECT to_id, id FROM person_transfers WHERE state = 'pending' ORDER BY random() LIMIT 1"
     found = await of.look(waits)
     if found is None:
         return None

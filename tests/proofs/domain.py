@@ -31,7 +31,7 @@ class Domain:
     async def act(self, dice: random.Random) -> None:
         self.dice = dice
         self.allowed = {org.id: {self.persons[admin].user_id for admin in org.admins} for org in self.model.orgs}
-        open_ones = [change for change in self.model.changes if change.state == "asked"]
+        open_ones = [change for change in self.model.changes if change.state == "pending"]
         few = len(self.model.orgs) < 7
         acts = [
             *[self.create] * (1 if few else 0),
@@ -206,7 +206,7 @@ class Domain:
 
     async def remove(self) -> None:
         """Somebody; more often than chance would have it who is to become the main admin."""
-        coming = [(c.org, int(c.after)) for c in self.model.changes if c.state == "asked" and c.kind != "rename"]
+        coming = [(c.org, int(c.after)) for c in self.model.changes if c.state == "pending" and c.kind != "rename"]
         if coming and self.mostly():
             org, person = self.dice.choice(coming)
         else:
@@ -241,7 +241,7 @@ class Domain:
             asked.id = found["id"]
 
     async def answer(self) -> None:
-        open_ones = [change for change in self.model.changes if change.state == "asked"]
+        open_ones = [change for change in self.model.changes if change.state == "pending"]
         change = self.dice.choice(open_ones if open_ones and self.mostly() else self.model.changes)
         answer = self.dice.choice(["approval", "approval", "refusal", "withdrawal"])
         side = change.org if answer == "withdrawal" else change.org.superior or self.org()

@@ -13,14 +13,14 @@ BROKEN = {
             AND (u.verified_at IS NOT NULL OR o.status = 'closed' AND u.status = 'closed'))
     """,
     "an org with two superiors": """
-        SELECT subordinate_id FROM certifications WHERE state = 'certified' GROUP BY 1 HAVING count(*) > 1
+        SELECT subordinate_id FROM certifications WHERE state = 'live' GROUP BY 1 HAVING count(*) > 1
     """,
     "an org that stands under itself": """
         WITH RECURSIVE walk (start, id) AS (
-            SELECT subordinate_id, superior_id FROM certifications WHERE state = 'certified'
+            SELECT subordinate_id, superior_id FROM certifications WHERE state = 'live'
             UNION
             SELECT w.start, c.superior_id FROM walk w JOIN certifications c ON c.subordinate_id = w.id
-            WHERE c.state = 'certified'
+            WHERE c.state = 'live'
         ) SELECT start FROM walk WHERE start = id
     """,
     "a unit that stands under itself": """
@@ -33,15 +33,29 @@ BROKEN = {
     """,
     "a closed org with an edge": """
         SELECT o.id FROM orgs o JOIN certifications c ON o.id IN (c.superior_id, c.subordinate_id)
-        WHERE o.status = 'closed' AND c.state = 'certified'
+        WHERE o.status = 'closed' AND c.state = 'live'
     """,
     "two siblings of one name": """
         SELECT c.superior_id FROM certifications c JOIN orgs o ON o.id = c.subordinate_id
-        WHERE c.state = 'certified' GROUP BY c.superior_id, o.name HAVING count(*) > 1
+        WHERE c.state = 'live' GROUP BY c.superior_id, o.name HAVING count(*) > 1
     """,
     "an edge that began before the one above ended": """
         SELECT a.id FROM certifications a JOIN certifications b ON b.subordinate_id = a.subordinate_id AND b.id <> a.id
-        WHERE a.certified_at < b.certified_at AND coalesce(a.released_at, 'infinity') > b.certified_at
+        WHERE a.certified_at < b.certified_at AND coalesce(a.ended_at, 'infinity') > b.certified_at
+    """,
+    "a new name or a hand-over that nobody is left to decide": """
+        SELECT r.id FROM change_requests r WHERE r.state = 'pending' AND r.expires_at > now() AND r.kind <> 'recovery'
+        AND NOT EXISTS (SELECT FROM certifications c WHERE c.subordinate_id = r.org_id AND c.state = 'live')
+    """,
+    "a request that a closed org made, or was to decide": """
+        SELECT o.id FROM orgs o WHERE o.status = 'closed' AND (
+            EXISTS (SELECT FROM certifications WHERE o.id IN (superior_id, subordinate_id) AND state = 'pending')
+            OR EXISTS (SELECT FROM transfers WHERE o.id IN (org_id, from_id, to_id) AND state = 'pending')
+            OR EXISTS (SELECT FROM person_transfers WHERE o.id IN (org_id, to_id) AND state = 'pending')
+            OR EXISTS (SELECT FROM change_requests WHERE o.id = org_id AND state = 'pending')
+            OR EXISTS (SELECT FROM admin_invitations WHERE o.id = org_id AND state = 'pending')
+            OR EXISTS (SELECT FROM promotions WHERE o.id = org_id AND state = 'pending')
+            OR EXISTS (SELECT FROM link_requests WHERE o.id = org_id AND state = 'pending'))
     """,
     "a person in a removed unit": """
         SELECT p.member_id FROM places p JOIN units u ON u.org_id = p.org_id AND u.id = p.unit_id
@@ -54,7 +68,7 @@ BROKEN = {
             WHERE m.org_id = a.org_id AND m.user_id = a.user_id AND p.unit_id IS NULL AND p.until IS NULL)
     """,
     "an edge whose beginning is not in the audit of both orgs": """
-        SELECT c.id FROM certifications c WHERE c.state IN ('certified', 'released') AND 2 > (
+        SELECT c.id FROM certifications c WHERE c.state IN ('live', 'ended') AND 2 > (
             SELECT count(DISTINCT e.org_id) FROM audit_entries e
             WHERE e.org_id IN (c.superior_id, c.subordinate_id) AND (
                 (e.subject_id = c.id AND e.action = 'certification.created') OR e.action = 'transfer.accepted'))

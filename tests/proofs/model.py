@@ -48,7 +48,7 @@ class Org:
 class Application:
     org: Org
     above: Org
-    state: str = "applied"
+    state: str = "pending"
     id: str = ""
 
 
@@ -59,7 +59,8 @@ class Transfer:
     new: Org
     edge: int
     seen: tuple[list[Org], list[Org]]
-    state: str = "asked"
+    state: str = "pending"
+    released: bool = False
     id: str = ""
     preview: str = ""
 
@@ -73,7 +74,7 @@ class Change:
     kind: str
     before: str | Who
     after: str | Who
-    state: str = "asked"
+    state: str = "pending"
     id: str = ""
 
 
@@ -82,7 +83,7 @@ class Promotion:
     org: Org
     name: str
     to: Who
-    state: str = "offered"
+    state: str = "pending"
     id: str = ""
 
 
@@ -114,7 +115,7 @@ class Model:
             raise Refused(409, "sibling-name-taken")
 
     def _open_transfers(self, org: Org) -> list[Transfer]:
-        return [t for t in self.transfers if t.state in ("asked", "released") and org in (t.org, t.new)]
+        return [t for t in self.transfers if t.state == "pending" and org in (t.org, t.new)]
 
     def _begin_edge(self, org: Org, above: Org) -> None:
         if above.stands_at_or_below(org):
@@ -126,7 +127,7 @@ class Model:
         org.superior = None
         for transfer in self._open_transfers(org):
             if transfer.org is org:
-                transfer.state = "lapsed"
+                transfer.state = "superseded"
 
     # Orgs
 
@@ -141,15 +142,15 @@ class Model:
         self._end_edge(org)
         org.closed = True
         for transfer in self._open_transfers(org):
-            transfer.state = "lapsed"
+            transfer.state = "declined"
         for application in self.applications:
-            if application.state == "applied" and org in (application.org, application.above):
-                application.state = "withdrawn" if application.org is org else "refused"
+            if application.state == "pending" and org in (application.org, application.above):
+                application.state = "withdrawn" if application.org is org else "declined"
         for change in org.asked.values():
             change.state = "withdrawn"
         org.asked.clear()
         for promotion in self.promotions:
-            if promotion.org is org and promotion.state == "offered":
+            if promotion.org is org and promotion.state == "pending":
                 promotion.state = "withdrawn"
 
     # Certification
@@ -162,7 +163,7 @@ class Model:
             raise Refused(409, "already-certified")
         if above.stands_at_or_below(org):
             raise Refused(409, "would-close-circle")
-        if any(a.org is org and a.state == "applied" for a in self.applications):
+        if any(a.org is org and a.state == "pending" for a in self.applications):
             raise Refused(409, "application-open")
         self.applications.append(Application(org, above))
         return self.applications[-1]
@@ -173,12 +174,12 @@ class Model:
             raise Refused(*CLOSED)
         self._decide(application)
         self._begin_edge(application.org, application.above)
-        application.state = "certified"
+        application.state = "live"
 
     def refuse(self, who: Who, application: Application) -> None:
         self._enter(who, application.above, seen_by_all=True)
         self._decide(application)
-        application.state = "refused"
+        application.state = "declined"
 
     def withdraw(self, who: Who, application: Application) -> None:
         self._enter(who, application.org, seen_by_all=True)
@@ -186,7 +187,7 @@ class Model:
         application.state = "withdrawn"
 
     def _decide(self, application: Application) -> None:
-        if application.state != "applied":
+        if application.state != "pending":
             raise Refused(409, "application-decided")
 
     def release(self, who: Who, above: Org, org: Org) -> None:
@@ -194,6 +195,9 @@ class Model:
         if org.superior is not above:
             raise Refused(404, "not-found")
         self._end_edge(org)
+        for kind in ("rename", "hand-over"):
+            if kind in org.asked:
+                self._make_or_supersede(org.asked.pop(kind))
 
     # Transfers
 
@@ -219,20 +223,20 @@ class Model:
         self._refuse_closed(transfer)
         if transfer.stale():
             raise Refused(409, "preview-stale")
-        if transfer.state != "asked":
+        if transfer.state != "pending" or transfer.released:
             raise Refused(409, "transfer-decided")
-        transfer.state = "released"
+        transfer.released = True
 
     def accept_transfer(self, who: Who, transfer: Transfer) -> None:
         self._enter(who, transfer.new)
         self._refuse_closed(transfer)
-        if transfer.state == "asked":
+        if transfer.state == "pending" and not transfer.released:
             raise Refused(409, "transfer-not-released")
         self._refuse_ended(transfer)
         if transfer.stale():
             raise Refused(409, "preview-stale")
         self._refuse_sibling(transfer.new, transfer.org.name)
-        transfer.state = "done"
+        transfer.state = "accepted"
         transfer.org.superior = None
         self._begin_edge(transfer.org, transfer.new)
 
@@ -240,7 +244,7 @@ class Model:
         self._enter(who, side)
         self._refuse_closed(transfer)
         self._refuse_ended(transfer)
-        transfer.state = "refused"
+        transfer.state = "declined"
 
     def withdraw_transfer(self, who: Who, transfer: Transfer) -> None:
         self._enter(who, transfer.org, main=True)
@@ -252,7 +256,7 @@ class Model:
             raise Refused(*CLOSED)
 
     def _refuse_ended(self, transfer: Transfer) -> None:
-        if transfer.state not in ("asked", "released"):
+        if transfer.state != "pending":
             raise Refused(409, "transfer-decided")
 
     # Admins
@@ -283,7 +287,7 @@ class Model:
         org.admins.remove(person)
         for kind in ("hand-over", "recovery"):
             if kind in org.asked and org.asked[kind].after == person:
-                org.asked.pop(kind).state = "stale"
+                org.asked.pop(kind).state = "superseded"
 
     # Changes that a superior consents to
 
@@ -318,9 +322,7 @@ class Model:
     def _ask(self, change: Change) -> Change:
         org, waiting = change.org, change.org.asked.get(change.kind)
         if org.superior is None and change.kind != "recovery":
-            if waiting is not None:
-                waiting.state = "withdrawn"
-                del org.asked[change.kind]
+            assert waiting is None, "nobody decides it"
             self._make(change)
         else:
             if change.kind == "rename" and org.superior is not None:
@@ -336,38 +338,47 @@ class Model:
             change.org.name = str(change.after)
         else:
             change.org.main = int(change.after)
-        change.state = "approved"
+        change.state = "accepted"
 
     def approve_change(self, who: Who, above: Org, change: Change) -> None:
         self._receive(who, above, change)
         org = change.org
+        if change.kind == "rename" and not self._stale(change):
+            self._refuse_sibling(above, str(change.after))
         del org.asked[change.kind]
-        as_it_was = org.name if change.kind == "rename" else org.main
-        if change.before != as_it_was or (change.kind != "rename" and change.after not in org.admins):
-            change.state = "stale"
+        if not self._make_or_supersede(change):
             raise Refused(409, "change-request-stale")
-        if change.kind == "rename" and any(other.name == change.after for other in self._below(above)):
-            org.asked[change.kind] = change
-            raise Refused(409, "sibling-name-taken")
+
+    def _make_or_supersede(self, change: Change) -> bool:
+        if self._stale(change):
+            change.state = "superseded"
+            return False
         self._make(change)
+        return True
+
+    def _stale(self, change: Change) -> bool:
+        org = change.org
+        if change.kind == "rename":
+            return change.before != org.name
+        return change.before != org.main or change.after not in org.admins
 
     def refuse_change(self, who: Who, above: Org, change: Change) -> None:
         self._receive(who, above, change)
-        change.state = "refused"
+        change.state = "declined"
         del change.org.asked[change.kind]
 
     def _receive(self, who: Who, above: Org, change: Change) -> None:
         self._enter(who, above)
         if change.org.superior is not above:
             raise Refused(404, "not-found")
-        if change.state != "asked":
+        if change.state != "pending":
             raise Refused(409, "change-request-decided")
 
     def withdraw_change(self, who: Who, change: Change) -> None:
         self._enter(who, change.org)
         if change.kind == "hand-over" and who != change.org.main:
             raise Refused(403, "main-admin-only")
-        if change.state != "asked":
+        if change.state != "pending":
             raise Refused(409, "change-request-decided")
         change.state = "withdrawn"
         del change.org.asked[change.kind]
@@ -385,7 +396,7 @@ class Model:
             raise Refused(404, "not-found")
         if promotion.org.closed:
             raise Refused(*CLOSED)
-        if promotion.state != "offered":
+        if promotion.state != "pending":
             raise Refused(409, "promotion-decided")
         self._refuse_sibling(promotion.org, promotion.name)
         promotion.state = "accepted"

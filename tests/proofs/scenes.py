@@ -209,6 +209,80 @@ class Scenes:
         requests: list[Request] = [lambda: self.admin.put(approval), lambda: self.admin.delete(withdrawal)]
         return requests, self._exactly([200, 409], [409, 204], in_order=True)
 
+    async def rename_approved_and_refused(self) -> Scene:
+        """Two admins of the superior decide at once."""
+        above, org = await self._orgs(2)
+        await add_admin(self.admin, above, self._second)
+        await certify(self.admin, above, self.admin, org)
+        asked = done(await ask(self.admin, org, kind="rename", name=fresh_org_name()), 201)
+        path, body = f"/v1/orgs/{above['id']}/change-requests/{asked['id']}", {"reason": "名称不规范"}
+        requests: list[Request] = [
+            lambda: self.admin.put(f"{path}/approval"),
+            lambda: self._second.put(f"{path}/refusal", json=body),
+        ]
+        return requests, self._exactly([200, 409])
+
+    async def rename_approved_and_released(self) -> Scene:
+        """The superior consents, or nobody is left who would have to: the org has the new name either way."""
+        above, org = await self._orgs(2)
+        await certify(self.admin, above, self.admin, org)
+        name = fresh_org_name()
+        asked = done(await ask(self.admin, org, kind="rename", name=name), 201)
+        approval = f"/v1/orgs/{above['id']}/change-requests/{asked['id']}/approval"
+        released = f"/v1/orgs/{above['id']}/subordinates/{org['id']}"
+        requests: list[Request] = [lambda: self.admin.put(approval), lambda: self.admin.delete(released)]
+        return requests, self._named(org, name, [200, 204], [404, 204])
+
+    async def rename_requested_and_released(self) -> Scene:
+        """Requested of the superior just before the edge ends, or of nobody just after."""
+        above, org = await self._orgs(2)
+        await certify(self.admin, above, self.admin, org)
+        path, name = f"/v1/orgs/{org['id']}/change-requests", fresh_org_name()
+        released = f"/v1/orgs/{above['id']}/subordinates/{org['id']}"
+        requests: list[Request] = [
+            lambda: self.admin.post(path, json={"kind": "rename", "name": name}),
+            lambda: self.admin.delete(released),
+        ]
+        return requests, self._named(org, name, [201, 204])
+
+    async def hand_over_and_release_and_withdrawal(self) -> Scene:
+        above, org = await self._orgs(2)
+        await add_admin(self.admin, org, self._second)
+        await certify(self.admin, above, self.admin, org)
+        asked = done(await ask(self.admin, org, kind="hand-over", main_admin_id=self._second.user_id), 201)
+        withdrawal = f"/v1/orgs/{org['id']}/change-requests/{asked['id']}"
+        released = f"/v1/orgs/{above['id']}/subordinates/{org['id']}"
+        requests: list[Request] = [lambda: self.admin.delete(released), lambda: self.admin.delete(withdrawal)]
+        # Handed over by the release, the former main admin may not withdraw it any more.
+        return requests, self._exactly([204, 403], [204, 204], in_order=True)
+
+    async def rename_approved_and_transferred(self) -> Scene:
+        """The superior of before consents in time, or the request waits for the next one."""
+        old, org, new = await self._orgs(3)
+        await certify(self.admin, old, self.admin, org)
+        name = fresh_org_name()
+        asked = done(await ask(self.admin, org, kind="rename", name=name), 201)
+        _, acceptance = await self._transfer(org, old, new)
+        approval = f"/v1/orgs/{old['id']}/change-requests/{asked['id']}/approval"
+        answered = self._exactly([200, 200], [404, 200], in_order=True)
+
+        async def check(answers: list[httpx.Response]) -> None:
+            await answered(answers)
+            if answers[0].status_code == 404:
+                done(await self.admin.put(f"/v1/orgs/{new['id']}/change-requests/{asked['id']}/approval"))
+            assert done(await self.admin.get(f"/v1/orgs/{org['id']}"))["name"] == name
+
+        return [lambda: self.admin.put(approval), acceptance], check
+
+    def _named(self, org: Json, name: str, *statuses: Sequence[int]) -> Check:
+        answered = self._exactly(*statuses, in_order=True)
+
+        async def check(answers: list[httpx.Response]) -> None:
+            await answered(answers)
+            assert done(await self.admin.get(f"/v1/orgs/{org['id']}"))["name"] == name
+
+        return check
+
     async def recovery_by_operator_and_hand_over(self) -> Scene:
         org, consent = await self._recovery()
         path, body = f"/v1/orgs/{org['id']}/change-requests", {"kind": "hand-over"}

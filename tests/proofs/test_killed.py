@@ -104,7 +104,7 @@ async def test_killed_before_and_after_its_commit(
 
     card: Json = done(await founder.get(f"/v1/orgs/{org['id']}"))
     assert (card["superior_id"], "transfer.accepted" in await actions(founder, org)) == (old["id"], False)
-    assert done(await founder.put(path, json=body))["state"] == "done"  # no lock of the dead is in the way
+    assert done(await founder.put(path, json=body))["state"] == "accepted"  # no lock of the dead is in the way
     assert done(await founder.get(f"/v1/orgs/{org['id']}"))["superior_id"] == new["id"]
 
     made = done(await founder.post("/v1/orgs", json=wanted, headers=headers), 201)

@@ -40,13 +40,13 @@ SETTINGS = settings(
 ENDINGS = {
     (kind, state)
     for kind in ("rename", "hand-over", "recovery")
-    for state in ("approved", "refused", "withdrawn", "stale")
-} - {("rename", "stale")}  # a name changes by a request alone, and one is open at a time
+    for state in ("accepted", "declined", "withdrawn", "superseded")
+} - {("rename", "superseded")}  # a name changes by a request alone, and one is open at a time
 
 _STANDING = """
 SELECT o.id::text, o.name, o.status = 'closed', c.superior_id::text, o.main_admin_id::text,
     (SELECT array_agg(a.user_id::text ORDER BY a.user_id::text) FROM org_admins a WHERE a.org_id = o.id)
-FROM orgs o LEFT JOIN certifications c ON c.subordinate_id = o.id AND c.state = 'certified'
+FROM orgs o LEFT JOIN certifications c ON c.subordinate_id = o.id AND c.state = 'live'
 WHERE o.id = ANY (CAST(:orgs AS uuid[]))
 """
 _STATES = " UNION ALL ".join(
@@ -118,8 +118,8 @@ class Machine(RuleBasedStateMachine):
         rows = await self.db.execute(text(_STATES), {"ids": [thing.id for thing in things]})
         states = {row.id: row.state for row in rows}
         for thing in things:
-            ended = isinstance(thing, Application) and states[thing.id] == "released"
-            assert thing.state == ("certified" if ended else states[thing.id]), thing
+            ended = isinstance(thing, Application) and states[thing.id] == "ended"
+            assert thing.state == ("live" if ended else states[thing.id]), thing
         await self.read_what_was_written(orgs)
         await assert_invariants(self.db)
 
@@ -197,17 +197,16 @@ async def test_each_way_in_which_a_hand_over_ends(machine: type[Machine]) -> Non
     asked = await ask()
     left = ("admins", domain.persons[successor].user_id)
     await act(who, lambda: model.remove(who, org, successor), "DELETE", *left)
-    assert asked.state == "stale"
+    assert asked.state == "superseded"
     await appoint()
     # Refused by the superior.
     asked = await ask()
     refused = ("change-requests", asked.id, "refusal")
     await act(superior, lambda: model.refuse_change(superior, above, asked), "PUT", *refused, org=above, body=REASON)
-    # Taken the place of, where there is no superior to consent any more.
+    # In effect at once, where there is no superior to consent any more.
     asked = await ask()
     await act(superior, lambda: model.release(superior, above, org), "DELETE", "subordinates", org.id, org=above)
-    at_once = await ask()
-    assert (asked.state, at_once.state, org.main) == ("withdrawn", "approved", successor)
+    assert (asked.state, org.main) == ("accepted", successor)
     # Withdrawn with the org that closes.
     who, successor = successor, who
     await certify()

@@ -32,6 +32,7 @@ class Taken:
 HIERARCHY_LOCK = (r"pg_advisory_xact_lock\(", "hashint8(")  # another function of a number, which does nothing
 HIERARCHY_LOCK_IN_TRIGGER = {"certifications_hierarchy": (r"PERFORM pg_advisory_xact_lock\(\d+\);", "")}
 ORG_LOCK = ("FOR NO KEY UPDATE", "")
+REQUEST_LOCK = (r"(?s)(FROM change_requests.*) FOR UPDATE", r"\1")
 ORG_LOCK_IN_TRIGGER = {"units_tree": (r"PERFORM FROM orgs WHERE id = NEW.org_id FOR NO KEY UPDATE;", "")}
 CIRCLE_CHECK = [
     (f"ALTER TABLE certifications DISABLE TRIGGER {name}", f"ALTER TABLE certifications ENABLE TRIGGER {name}")
@@ -45,22 +46,25 @@ MAIN_ADMIN_REFERENCE = (
 SIBLING_NAMES = (
     "DROP INDEX certifications_sibling_name_key",
     "CREATE UNIQUE INDEX certifications_sibling_name_key ON certifications (superior_id, subordinate_name) "
-    "WHERE state = 'certified'",
+    "WHERE state = 'live'",
 )
 ONE_OPEN_TRANSFER = (
     "DROP INDEX transfers_one_open_key",
-    "CREATE UNIQUE INDEX transfers_one_open_key ON transfers (org_id) WHERE state IN ('asked', 'released')",
+    "CREATE UNIQUE INDEX transfers_one_open_key ON transfers (org_id) WHERE state = 'pending'",
 )
 EMPTY_OF_SUBORDINATES = {"orgs_closing": ("SELECT FROM certifications WHERE", r"\g<0> FALSE AND")}
 EMPTY_OF_PEOPLE = {"units_removal": ("SELECT FROM places WHERE", r"\g<0> FALSE AND")}
 LIVE_EDGE = {"certifications_hierarchy": ("SELECT FROM orgs WHERE", r"\g<0> FALSE AND")}
+# What ends a request ends it whatever its state.
+APPLICATION_WAITS = (r"(?<= )certifications\.state = 'pending'(?= RETURNING)", "TRUE")
+TRANSFER_OPEN = (r"(?<= )transfers\.state = 'pending'(?= RETURNING)", "TRUE")
+REQUEST_WAITS = (r"(?<= )change_requests\.state = 'pending'(?= RETURNING)", "TRUE")
+OFFER_WAITS = (r"(?<= )promotions\.state = 'pending'(?= RETURNING)", "TRUE")
 # The condition is there with its parameter, and true of every row.
-APPLICATION_WAITS = (r"(certifications\.state = (\$\d+::\w+))(?= RETURNING)", r"(\1 OR \2 IS NOT NULL)")
-TRANSFER_OPEN = (r"(transfers\.state IN \((\$\d+::\w+), (\$\d+::\w+)\))$", r"(\1 OR \2 IS NOT NULL)")
 MAIN_ADMIN_AS_ASKED = (r"(orgs\.main_admin_id = (\$\d+::\w+))", r"(\1 OR \2 IS NOT NULL)")
 # What is read under the lock is read as what it was.
-REQUEST_WAITS = (r"change_requests\.state, (?=change_requests\.name_before)", "'asked' AS state, ")
-OFFER_WAITS = (r"promotions\.state, (?=promotions\.offered_by)", "'offered' AS state, ")
+REQUEST_LOCKED_AS_WAITING = (r"(?<=SELECT )CASE WHEN \(change_requests\.state .*? END AS state", "'pending' AS state")
+OFFER_LOCKED_AS_WAITING = (r"(?<=SELECT )CASE WHEN \(promotions\.state .*? END AS state", "'pending' AS state")
 ORG_LIVE = (r"orgs\.status, (?=orgs\.version, orgs\.main_admin_id)", "'live' AS status, ")
 CIRCLE = "an org that stands under itself"
 
@@ -72,9 +76,9 @@ BREAKS = {
         Taken([ORG_LOCK], ORG_LOCK_IN_TRIGGER),
         "a unit that stands under itself",
     ),
-    "the org's lock and the main admin's reference": (
+    "the org's lock, all that keeps the request and the main admin's reference": (
         "hand_over_and_removal",
-        Taken([ORG_LOCK], dropped=[MAIN_ADMIN_REFERENCE]),
+        Taken([ORG_LOCK, REQUEST_LOCK, REQUEST_WAITS], dropped=[MAIN_ADMIN_REFERENCE]),
         "an org whose main admin is not one of its admins",
     ),
     "that a closed org is empty of subordinates": (
@@ -110,7 +114,7 @@ BREAKS = {
     ),
     "that the change request still waits": (
         "rename_approved_and_withdrawn",
-        Taken([REQUEST_WAITS]),
+        Taken([REQUEST_WAITS, REQUEST_LOCKED_AS_WAITING]),
         "answered [200, 204]",
     ),
     "that the main admin is who it was when asked": (
@@ -120,7 +124,7 @@ BREAKS = {
     ),
     "that the promotion is still offered": (
         "promotion_and_withdrawal",
-        Taken([OFFER_WAITS]),
+        Taken([OFFER_WAITS, OFFER_LOCKED_AS_WAITING]),
         "answered [200, 204]",
     ),
 }
@@ -131,6 +135,14 @@ HOLDS = {
     "the trigger's look at the closed org, the service's left": (
         "approval_and_closure_above",
         Taken(functions=LIVE_EDGE),
+    ),
+    "the state of the locked change request, the condition on its end left": (
+        "rename_approved_and_withdrawn",
+        Taken([REQUEST_LOCKED_AS_WAITING]),
+    ),
+    "the state of the locked offer, the condition on its end left": (
+        "promotion_and_withdrawal",
+        Taken([OFFER_LOCKED_AS_WAITING]),
     ),
     "the main admin's reference, the lock left": ("hand_over_and_removal", Taken(dropped=[MAIN_ADMIN_REFERENCE])),
 }

@@ -211,8 +211,8 @@ class History:
             self.world.edges[index] = (superior, subordinate, Range(when.since, at))
             await db.execute(
                 text(
-                    "UPDATE certifications SET state = 'released', released_at = :at, subordinate_name = NULL "
-                    "WHERE subordinate_id = :org AND state = 'certified'"
+                    "UPDATE certifications SET state = 'ended', ended_at = :at, subordinate_name = NULL "
+                    "WHERE subordinate_id = :org AND state = 'live'"
                 ),
                 {"at": at, "org": subordinate},
             )
@@ -231,8 +231,8 @@ class History:
                 superior_id=superior,
                 subordinate_id=org,
                 subordinate_name=world.names[org],
-                state="certified",
-                applied_by=world.viewer,
+                state="live",
+                requested_by=world.viewer,
                 certified_at=at,
             )
         )

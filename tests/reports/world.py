@@ -187,10 +187,10 @@ async def write_world(engine: AsyncEngine, world: World) -> None:
                     superior_id=superior,
                     subordinate_id=subordinate,
                     subordinate_name=world.names[subordinate] if live else None,
-                    state="certified" if live else "released",
-                    applied_by=world.viewer,
+                    state="live" if live else "ended",
+                    requested_by=world.viewer,
                     certified_at=when.since,
-                    released_at=when.until,
+                    ended_at=when.until,
                 )
             )
         for row in world.rows:

@@ -14,7 +14,7 @@ from app.audit.queries import AuditFilter, list_actors, list_entries, read_names
 from app.audit.schemas import AuditEntryOut
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.console.audit.words import fields_of, kinds_of, shown_value, what_was_done
+from app.console.audit.words import FORMER_ACTIONS, fields_of, kinds_of, shown_value, what_was_done
 from app.console.frame.forms import MaybeId
 from app.console.frame.rendering import is_partial, page
 from app.console.frame.route import ConsoleRoute
@@ -142,5 +142,6 @@ def _shown(words: Words, entry: AuditEntryOut, names: dict[UUID, str]) -> Shown:
         # The name of what was made or removed stands in the sentence already.
         if (old or new) and not (name == "name" and subject in {old, new} and None in {old, new}):
             changes.append(Change(called, old, new))
-    done = what_was_done(words).get(entry.action, entry.action)
+    action = FORMER_ACTIONS.get(entry.action, entry.action)
+    done = what_was_done(words).get(action, action)
     return Shown(entry.at, entry.user_name, entry.user_id, entry.address, done, subject, changes)

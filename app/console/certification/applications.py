@@ -1,6 +1,6 @@
 """Applications to be certified under this org (认证, S6): confirmed, or refused with a reason."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Request, Response
@@ -15,7 +15,8 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.words import words_of
 from app.core.db import ReadableDb, ReadDb
-from app.core.paging import Page, Paging, paged_by
+from app.core.paging import Paging, paged_by
+from app.schema.approvals import CertificationState
 
 router = APIRouter(
     prefix="/console/orgs/{org_id}/certification/applications", route_class=ConsoleRoute, include_in_schema=False
@@ -32,11 +33,11 @@ async def show_applications(
     db: ReadDb,
     scope: Reader,
     paging: Annotated[Paging, paged_by(UUID)],
-    state: Literal["applied", "certified", "refused", "all"] = "applied",
+    state: Literal["pending", "live", "declined", "all"] = "pending",
 ) -> Response:
     """Those that wait, or the others."""
-    rows = await queries.list_received_applications(db, scope.org_id, None if state == "all" else state, paging)
-    applications = Page[Any].of(rows, paging, lambda row: (row.id,), object)
+    wanted = None if state == "all" else CertificationState(state)
+    applications = await queries.list_received_applications(db, scope.org_id, wanted, paging)
     shown = {**in_org(scope, "certification"), "applications": applications, "chosen": state}
     return page(request, "certification/applications.html", **shown)
 

@@ -1,13 +1,13 @@
 """The orgs below one's own, level by level or by search; of each there is nothing but its name and its totals."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
 
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.certification.queries import list_subordinate_nodes
+from app.certification.queries import Branch, list_subordinate_nodes
 from app.console.frame.rendering import is_partial, page
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
@@ -26,8 +26,7 @@ async def show_subordinates(
     request: Request, db: ReadDb, scope: Reader, paging: Annotated[Paging, paged_by(str, UUID)]
 ) -> Response:
     """The first level; for a part: the level under this org, or the next ones of it."""
-    rows = await list_subordinate_nodes(db, scope.org_id, paging)
-    nodes = Page[Any].of(rows, paging, lambda row: (row.name, row.id), object)
+    nodes = Page[Branch].from_slice(await list_subordinate_nodes(db, scope.org_id, paging))
     template = "certification/org_level.html" if is_partial(request) else "certification/hierarchy.html"
     return page(request, template, **in_org(scope, "subordinates"), nodes=nodes)
 

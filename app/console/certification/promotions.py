@@ -19,11 +19,11 @@ from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
 from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.core.errors import Problem
-from app.core.paging import Page, Paging, paged_by
+from app.core.paging import Paging, paged_by
 from app.orgs.unit_queries import list_units_by_path
 from app.promotions import queries as promotion_queries
 from app.promotions.operations import create_promotion, withdraw_promotion
-from app.promotions.schemas import PromotionCreate, PromotionOut
+from app.promotions.schemas import PromotionCreate
 
 router = APIRouter(
     prefix="/console/orgs/{org_id}/certification/promotions", route_class=ConsoleRoute, include_in_schema=False
@@ -39,8 +39,7 @@ async def show_promotions(
     request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """The offers, newest first."""
-    rows = await promotion_queries.list_promotions(db, cipher, scope.org_id, paging)
-    promotions = Page[PromotionOut].of(rows, paging, lambda row: (row.id,), PromotionOut)
+    promotions = await promotion_queries.list_promotions(db, cipher, scope.org_id, paging)
     return page(request, "certification/promotions.html", **in_org(scope, "certification"), promotions=promotions)
 
 

@@ -1,6 +1,6 @@
 """The orgs certified directly under this one (认证): found by name, released."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.certification import queries
-from app.certification.operations import release_subordinate
+from app.certification.schemas import SubordinateOut
 from app.console.frame.confirmations import Confirmation, confirmed
 from app.console.frame.rendering import page
 from app.console.frame.route import ConsoleRoute
@@ -17,6 +17,7 @@ from app.console.frame.words import words_of
 from app.core.db import ReadableDb, ReadDb
 from app.core.paging import Page, Paging, paged_by
 from app.core.text import has_unshowable
+from app.org_lifecycle.release import release_subordinate
 
 router = APIRouter(
     prefix="/console/orgs/{org_id}/certification/subordinates", route_class=ConsoleRoute, include_in_schema=False
@@ -37,10 +38,9 @@ async def show_subordinates(
 ) -> Response:
     """All of them by name, or those that are searched for."""
     wanted = wanted.strip()
-    rows: Any = []
+    found = Page[SubordinateOut](items=[])
     if not has_unshowable(wanted):
-        rows = await queries.list_subordinates(db, scope.org_id, paging, wanted or None)
-    found = Page[Any].of(rows, paging, lambda row: (row.name, row.id), object)
+        found = await queries.list_subordinates(db, scope.org_id, paging, wanted or None)
     shown = {**in_org(scope, "certification"), "subordinates": found, "wanted": wanted}
     return page(request, "certification/subordinates.html", **shown)
 

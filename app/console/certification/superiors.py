@@ -16,7 +16,7 @@ from app.certification import queries
 from app.certification.errors import InvitationUnknown
 from app.certification.operations import create_application, withdraw_application
 from app.certification.previews import count_what_moves
-from app.certification.schemas import ApplicationCreate, CertificationOut
+from app.certification.schemas import ApplicationCreate
 from app.certification.transfers import create_transfer
 from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmed
 from app.console.frame.forms import Form, Outcome, PageForm, checked, is_typed, refusal_of, show_form
@@ -28,10 +28,11 @@ from app.console.frame.words import words_of
 from app.core.calendar import SHANGHAI
 from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.core.errors import Problem
-from app.core.paging import Page, Paging, paged_by
+from app.core.paging import Paging, paged_by
 from app.core.services import SETTINGS
 from app.orgs.queries import list_my_orgs
 from app.orgs.regions import Level, level_of
+from app.schema.approvals import CertificationState
 
 router = APIRouter(prefix="/console/orgs/{org_id}/certification", route_class=ConsoleRoute, include_in_schema=False)
 
@@ -62,13 +63,12 @@ async def show_superiors(
 ) -> Response:
     """The chain above, the application that waits, and every edge there was, or of some days, with its time range."""
     during = queries.TimeRange(_midnight(since), _midnight(until, after=1))
-    rows = await queries.list_certifications(db, scope.org_id, paging, during)
-    history = Page[CertificationOut].of(rows, paging, lambda row: (row.id,), CertificationOut)
-    newest = rows if during == queries.TimeRange() else await queries.list_certifications(db, scope.org_id, paging)
+    found = await queries.list_certifications(db, scope.org_id, paging, during)
+    newest = found if during == queries.TimeRange() else await queries.list_certifications(db, scope.org_id, paging)
     shown = {
         "chain": await queries.list_superiors(db, scope.org_id),
-        "waiting": next((one for one in newest if one.state == "applied"), None),
-        "history": history,
+        "waiting": next((one for one in newest.items if one.state is CertificationState.PENDING), None),
+        "history": found,
         "since": since,
         "until": until,
     }

@@ -10,7 +10,7 @@ from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission, Role
 from app.certification import transfer_queries
 from app.certification import transfer_router as calls
-from app.certification.schemas import TransferDecision, TransferDetailOut, TransferOut
+from app.certification.schemas import TransferDecision, TransferDetailOut
 from app.certification.transfers import accept_transfer, refuse_transfer, release_transfer, withdraw_transfer
 from app.console.certification.superiors import send, show_direction, show_link_form
 from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmed
@@ -22,7 +22,8 @@ from app.console.frame.standing import in_org
 from app.console.frame.words import words_of
 from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.core.errors import NotFound, Problem
-from app.core.paging import Page, Paging, paged_by
+from app.core.paging import Paging, paged_by
+from app.schema.approvals import State
 
 router = APIRouter(
     prefix="/console/orgs/{org_id}/certification/transfers", route_class=ConsoleRoute, include_in_schema=False
@@ -40,8 +41,7 @@ async def show_transfers(
     request: Request, db: ReadDb, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """The transfers of this org, those that leave it and those that arrive."""
-    rows = await transfer_queries.list_transfers(db, scope.org_id, paging)
-    transfers = Page[TransferOut].of(rows, paging, lambda row: (row.id,), TransferOut)
+    transfers = await transfer_queries.list_transfers(db, scope.org_id, paging)
     return page(request, "certification/transfers.html", **in_org(scope, "certification"), transfers=transfers)
 
 
@@ -67,21 +67,21 @@ async def ask_transfer(request: Request, db: WriteDb, scope: Asker, form: PageFo
 async def show_transfer(request: Request, db: ReadDb, scope: Reader, transfer_id: TransferId) -> Response:
     """How far it is, what moves, and what this org can do about it."""
     one = await calls.read_transfer(request, scope, transfer_id, db)
-    is_open = one.state in transfer_queries.OPEN
+    pending = one.state is State.PENDING
     shown = {
         **in_org(scope, "certification"),
         "one": one,
-        "may_release": one.state == "asked" and one.from_id == scope.org_id,
-        "may_accept": one.state == "released" and one.to_id == scope.org_id,
-        "may_refuse": is_open and scope.org_id in {one.from_id, one.to_id},
-        "may_withdraw": is_open and one.org_id == scope.org_id and Role.MAIN_ADMIN in scope.roles,
+        "may_release": one.step == "release" and one.from_id == scope.org_id,
+        "may_accept": one.step == "acceptance" and one.to_id == scope.org_id,
+        "may_refuse": pending and scope.org_id in {one.from_id, one.to_id},
+        "may_withdraw": pending and one.org_id == scope.org_id and Role.MAIN_ADMIN in scope.roles,
         "waits_for": _waits_for(request, scope, one),
     }
     return page(request, "certification/transfer.html", **shown)
 
 
 def _waits_for(request: Request, scope: OrgScope, one: TransferDetailOut) -> str:
-    waits = {"asked": (one.from_id, one.from_name), "released": (one.to_id, one.to_name)}.get(one.state)
+    waits = {"release": (one.from_id, one.from_name), "acceptance": (one.to_id, one.to_name)}.get(one.step or "")
     if waits is None or waits[0] == scope.org_id:
         return ""
     return words_of(request)("等待“{name}”处理。", name=waits[1])

@@ -18,7 +18,7 @@ from app.console.frame.words import Words, words_of
 from app.core.calendar import today
 from app.core.db import ReadDb
 from app.core.paging import Page, Paging, paged_by
-from app.inbox.queries import count_waiting, list_waiting
+from app.inbox.queries import Waiting, count_waiting, list_waiting
 from app.orgs.queries import list_my_orgs
 from app.reports.periods import Span
 from app.reports.queries import Listing
@@ -66,8 +66,8 @@ async def show_home(
 ) -> Response:
     """What waits for me, and my orgs."""
     waiting = await list_waiting(db, scope.user_id, replace(paging, limit=_WAITING))
-    inbox = Page[Any].of(waiting, replace(paging, limit=_WAITING), lambda row: (row.id,), object)
-    total = sum((await count_waiting(db, scope.user_id)).values()) if waiting else 0
+    inbox = Page[Waiting].from_slice(waiting)
+    total = sum((await count_waiting(db, scope.user_id)).values()) if waiting.rows else 0
     mine = await list_my_orgs(db, scope.user_id)
     administered = [org for org in mine if set(org.roles) & {"main_admin", "admin"}]
     belonging = [org for org in mine if org not in administered]

@@ -8,7 +8,6 @@ from pydantic import ValidationError
 
 from app.admins import operations, queries
 from app.admins.invitees import Invitee
-from app.admins.schemas import AdminInvitationOut
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmed
@@ -21,7 +20,7 @@ from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
 from app.core.db import ReadableDb, ReadDb, WriteDb
 from app.core.errors import NotFound, Problem
-from app.core.paging import Page, Paging, paged_by
+from app.core.paging import Paging, paged_by
 
 router = APIRouter(prefix="/console/orgs/{org_id}/settings", route_class=ConsoleRoute, include_in_schema=False)
 
@@ -35,8 +34,7 @@ async def show_admins(
     request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """The admins, and who was invited."""
-    rows = await queries.list_admin_invitations(db, cipher, scope.org_id, paging)
-    invitations = Page[AdminInvitationOut].of(rows, paging, lambda row: (row.id,), AdminInvitationOut)
+    invitations = await queries.list_admin_invitations(db, cipher, scope.org_id, paging)
     admins = await queries.list_admins(db, scope.org_id)
     return page(request, "settings/admins.html", **in_org(scope, "settings"), admins=admins, invitations=invitations)
 

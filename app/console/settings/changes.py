@@ -21,8 +21,9 @@ from app.console.frame.standing import in_org
 from app.console.frame.words import words_of
 from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.core.errors import NotFound, Problem
-from app.core.paging import Page, Paging, paged_by
+from app.core.paging import Paging, paged_by
 from app.org_lifecycle.closure import close_org
+from app.schema.approvals import State
 
 router = APIRouter(prefix="/console/orgs/{org_id}/settings", route_class=ConsoleRoute, include_in_schema=False)
 
@@ -37,16 +38,14 @@ async def show_settings(
     request: Request, db: ReadDb, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """The org's card, what it has asked for, and how to close it."""
-    rows = await queries.list_change_requests(db, scope.org_id, paging)
-    asked = Page[Any].of(rows, paging, lambda row: (row.id,), object)
-    requests = [queries.change_request_out(row) for row in asked.items]
+    requests = await queries.list_change_requests(db, scope.org_id, paging)
     admins = await queries.list_admins(db, scope.org_id)
     shown: dict[str, Any] = {
         **await _standing(db, scope),
         "main": next(admin for admin in admins if admin.main),
-        "waiting": [one for one in requests if one.state == "asked"],
-        "past": [one for one in requests if one.state != "asked"],
-        "cursor": asked.next_cursor,
+        "waiting": [one for one in requests.items if one.state is State.PENDING],
+        "past": [one for one in requests.items if one.state is not State.PENDING],
+        "cursor": requests.next_cursor,
     }
     return page(request, "settings/org.html", **shown)
 
@@ -141,7 +140,7 @@ async def _ask(request: Request, db: WriteDb, scope: OrgScope, act: str, form: F
         return await _show_form(request, db, scope, act, form, outcome)
     made = await queries.get_change_request(db, scope.org_id, outcome)
     words = words_of(request)
-    return done(request, words("已生效") if made.state == "approved" else words("申请已提交"), PAGE_CHANGED)
+    return done(request, words("已生效") if made.state is State.ACCEPTED else words("申请已提交"), PAGE_CHANGED)
 
 
 async def _show_form(

@@ -1,6 +1,6 @@
 """What the orgs directly under this one ask of it (S4, S5): consented to, or refused with a reason."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Request, Response
@@ -17,7 +17,7 @@ from app.console.frame.standing import in_org
 from app.console.frame.words import words_of
 from app.core.db import Readable, ReadableDb, ReadDb
 from app.core.errors import NotFound
-from app.core.paging import Page, Paging, paged_by
+from app.core.paging import Paging, paged_by
 
 router = APIRouter(prefix="/console/orgs/{org_id}/settings/received", route_class=ConsoleRoute, include_in_schema=False)
 
@@ -31,10 +31,7 @@ async def show_received(
     request: Request, db: ReadDb, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """What waits for this org's decision."""
-    rows = await queries.list_received_change_requests(db, scope.org_id, paging)
-    found = Page[Any].of(rows, paging, lambda row: (row.id,), object)
-    items = [queries.change_request_out(row) for row in found.items]
-    requests = Page[ChangeRequestOut](items=items, next_cursor=found.next_cursor)
+    requests = await queries.list_received_change_requests(db, scope.org_id, paging)
     return page(request, "settings/received.html", **in_org(scope, "settings"), requests=requests)
 
 

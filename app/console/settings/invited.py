@@ -1,7 +1,7 @@
 """What was offered to my own phone: to be an admin (S4), to be main admin of a unit that becomes an org (S7)."""
 
 from collections.abc import Awaitable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Request, Response
@@ -19,6 +19,7 @@ from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
 from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.core.errors import NotFound, Problem
+from app.orgs.locks import LockedOrg
 from app.promotions.operations import accept_promotion, refuse_promotion
 from app.promotions.queries import get_offered_promotion
 from app.promotions.schemas import OfferedPromotionOut
@@ -40,12 +41,12 @@ async def accept(
     request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, kind: Kind, offer_id: OfferId
 ) -> Response:
     """Accepts it, and goes to the org."""
-    accepting: Awaitable[Any]
+    accepting: Awaitable[UUID | LockedOrg]
     if kind == "promotion":
         accepting = accept_promotion(db, cipher, scope, offer_id)
     else:
         accepting = accept_admin_invitation(db, cipher, scope, offer_id)
-    outcome = await refusal_of(db, accepting)
+    outcome: UUID | LockedOrg | Problem = await refusal_of(db, accepting)
     if isinstance(outcome, Problem):
         return await _show(request, db, scope, kind, offer_id, outcome)
     org_id = outcome if isinstance(outcome, UUID) else outcome.id

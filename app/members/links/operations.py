@@ -4,17 +4,19 @@ What is linked is the org's row. The account, its phone and its points never cha
 learns a phone of the other's. What the asker is answered does not depend on what the directory holds.
 """
 
-from datetime import timedelta
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import and_, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.approvals.kinds import LINK_REQUEST
+from app.approvals.requests import finish, finish_all, open_request
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.core.db import on_constraint
 from app.core.errors import NotFound
+from app.core.rows import fetch_rows
 from app.core.search import spell_person
 from app.members.activation import deactivate_member
 from app.members.holding import refuse_admin, touch
@@ -27,14 +29,14 @@ from app.members.links.errors import (
     TooManyLinkRequests,
     UnknownOrg,
 )
-from app.members.links.queries import FITS, WAITS, get_waiting
+from app.members.links.queries import FITS, get_waiting
 from app.members.links.schemas import LinkRequestCreate, NamedOrg
 from app.orgs.locks import lock_org_shared, lock_orgs_for_edit
+from app.schema.approvals import State
 from app.schema.auth import User
 from app.schema.members import Activation, LinkRequest, Member
 from app.schema.orgs import Org
 
-LIFETIME = timedelta(days=30)
 MOST = 10
 """Requests of one user that may wait at a time."""
 
@@ -52,33 +54,27 @@ async def create_link_request(db: AsyncConnection, user: UserScope, body: LinkRe
     standing = exists().where(Member.org_id == org_id, Member.user_id == user.user_id)
     if await db.scalar(select(standing)):
         raise AlreadyInDirectory
-    mine = (LinkRequest.user_id == user.user_id, LinkRequest.state == "asked")
-    await _end(db, *mine, LinkRequest.expires_at <= func.now(), state="expired", decided_at=LinkRequest.expires_at)
-    if (await db.execute(select(func.count()).select_from(LinkRequest).where(*mine))).scalar_one() >= MOST:
+    mine = select(func.count()).where(LinkRequest.user_id == user.user_id, LINK_REQUEST.waiting)
+    if (await db.execute(mine)).scalar_one() >= MOST:
         raise TooManyLinkRequests
-    with on_constraint(("link_requests_one_open_key", LinkRequestOpen)):
-        request_id: UUID = (
-            await db.execute(
-                insert(LinkRequest)
-                .values(
-                    org_id=org_id,
-                    user_id=user.user_id,
-                    name_key=key,
-                    pinyin=pinyin,
-                    expires_at=func.now() + LIFETIME,
-                )
-                .returning(LinkRequest.id)
-            )
-        ).scalar_one()
+    opened = {"org_id": org_id, "user_id": user.user_id, "name_key": key, "pinyin": pinyin}
+    request_id = await open_request(db, LINK_REQUEST, LinkRequestOpen, **opened)
     await record(db, user.actor, "link_request.created", subject=("link_request", request_id))
     return request_id
 
 
-async def find_named_org(db: AsyncConnection, body: NamedOrg) -> Any:
-    """The live org that is meant: its id and kind. Raises UnknownOrg, also where several are called so."""
+class FoundOrg(NamedTuple):
+    """A live org that was found by its id or its name."""
+
+    id: UUID
+    kind: str
+
+
+async def find_named_org(db: AsyncConnection, body: NamedOrg) -> FoundOrg:
+    """The live org that is meant. Raises UnknownOrg, also where several are called so."""
     named = Org.name == body.org_name, Org.region_code == body.region_code
     which = (Org.id == body.org_id,) if body.org_id is not None else named
-    found = (await db.execute(select(Org.id, Org.kind).where(*which, Org.status == "live").limit(2))).all()
+    found = await fetch_rows(db, select(Org.id, Org.kind).where(*which, Org.status == "live").limit(2), FoundOrg)
     if len(found) != 1:
         raise UnknownOrg
     return found[0]
@@ -87,7 +83,7 @@ async def find_named_org(db: AsyncConnection, body: NamedOrg) -> Any:
 async def withdraw_link_request(db: AsyncConnection, user: UserScope, request_id: UUID) -> None:
     """Take back one's own request. Raises NotFound, LinkRequestDecided."""
     mine = (LinkRequest.id == request_id, LinkRequest.user_id == user.user_id)
-    if not await _end(db, *mine, state="withdrawn", decided_by=user.user_id):
+    if not await finish(db, LINK_REQUEST, State.WITHDRAWN, *mine, decided_by=user.user_id):
         if await db.scalar(select(LinkRequest.id).where(*mine)) is None:
             raise NotFound
         raise LinkRequestDecided
@@ -96,7 +92,7 @@ async def withdraw_link_request(db: AsyncConnection, user: UserScope, request_id
 
 async def forget_link_requests(db: AsyncConnection, user_id: UUID) -> None:
     """End what a user asked for, with the name that it was asked by: their account is being closed."""
-    await _end(db, LinkRequest.user_id == user_id, state="withdrawn")
+    await finish_all(db, LINK_REQUEST, State.WITHDRAWN, LinkRequest.user_id == user_id)
 
 
 async def accept_link_request(db: AsyncConnection, scope: OrgScope, request_id: UUID, member_id: UUID | None) -> UUID:
@@ -112,8 +108,9 @@ async def accept_link_request(db: AsyncConnection, scope: OrgScope, request_id: 
     held = select(Member.user_id).where(Member.org_id == scope.org_id, Member.id == member_id).with_for_update()
     await db.execute(held)
     await _candidate(db, scope.org_id, request_id, member_id)  # still, now that it is held
-    accepted = {"state": "accepted", "member_id": member_id, "decided_by": scope.user.user_id}
-    if not await _end(db, LinkRequest.org_id == scope.org_id, LinkRequest.id == request_id, WAITS, **accepted):
+    received = (LinkRequest.org_id == scope.org_id, LinkRequest.id == request_id)
+    accepted = {"member_id": member_id, "decided_by": scope.user.user_id}
+    if not await finish(db, LINK_REQUEST, State.ACCEPTED, *received, LINK_REQUEST.waiting, **accepted):
         raise LinkRequestDecided
     with on_constraint(("members_org_id_user_id_key", AlreadyInDirectory)):
         await db.execute(
@@ -130,14 +127,15 @@ async def accept_link_request(db: AsyncConnection, scope: OrgScope, request_id: 
 
 
 async def refuse_link_request(db: AsyncConnection, scope: OrgScope, request_id: UUID, reason: str) -> None:
-    """Refuse, with a reason that the asker reads. Raises NotFound, LinkRequestDecided."""
+    """Decline, with a reason that the asker reads. Raises NotFound, LinkRequestDecided."""
     await lock_org_shared(db, scope)
     await get_waiting(db, scope.org_id, request_id)
-    refused = {"state": "refused", "decided_by": scope.user.user_id, "reason": reason}
-    if not await _end(db, LinkRequest.org_id == scope.org_id, LinkRequest.id == request_id, **refused):
+    received = (LinkRequest.org_id == scope.org_id, LinkRequest.id == request_id)
+    declined = {"decided_by": scope.user.user_id, "reason": reason}
+    if not await finish(db, LINK_REQUEST, State.DECLINED, *received, **declined):
         raise LinkRequestDecided
     subject = ("link_request", request_id)
-    await record(db, scope.actor, "link_request.refused", org_id=scope.org_id, subject=subject)
+    await record(db, scope.actor, "link_request.declined", org_id=scope.org_id, subject=subject)
 
 
 async def undo_link(db: AsyncConnection, scope: OrgScope, member_id: UUID) -> None:
@@ -179,9 +177,3 @@ async def _candidate(db: AsyncConnection, org_id: UUID, request_id: UUID, member
     if len(found) > 1:
         raise SeveralCandidates(member_ids=[str(one) for one in found])
     return found[0]
-
-
-async def _end(db: AsyncConnection, *which: Any, **values: Any) -> bool:
-    ended = {"name_key": None, "pinyin": None, "decided_at": func.now()} | values
-    done = await db.execute(update(LinkRequest).where(*which, LinkRequest.state == "asked").values(ended))
-    return done.rowcount > 0

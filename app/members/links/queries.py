@@ -4,16 +4,17 @@ A request that fits no row is shown to nobody but its asker: it tells the admins
 """
 
 from collections.abc import Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, and_, case, func, or_, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Select, and_, func, or_, select
 
+from app.approvals.kinds import LINK_REQUEST
 from app.core.cipher import Cipher
 from app.core.db import Readable
-from app.core.errors import NotFound
-from app.core.paging import Page, Paging
+from app.core.paging import Page, Paging, fetch_page
+from app.core.rows import one_or_404
 from app.members.links.errors import LinkRequestDecided
 from app.members.links.schemas import LinkRequestOut, ReceivedLinkRequestOut
 from app.members.queries import list_members_by_id
@@ -21,7 +22,6 @@ from app.schema.auth import User
 from app.schema.members import LinkRequest, Member
 from app.schema.orgs import Org
 
-WAITS = and_(LinkRequest.state == "asked", LinkRequest.expires_at > func.now())
 FITS = and_(
     Member.org_id == LinkRequest.org_id,
     Member.removed_at.is_(None),
@@ -33,71 +33,82 @@ FITS = and_(
 )
 
 
-def _candidates(org_id: UUID) -> Select[*tuple[Any, ...]]:
-    """The org's waiting requests, a row each for every member that they fit."""
+class _Fitting(NamedTuple):
+    """A waiting request, with the rows of the directory that it fits."""
+
+    id: UUID
+    name: str
+    requested_at: datetime
+    expires_at: datetime
+    member_ids: list[UUID]
+
+
+def _fitting(org_id: UUID) -> Select[*tuple[Any, ...]]:
     return (
         select(
             LinkRequest.id,
             User.verified_name.label("name"),
-            LinkRequest.asked_at,
+            LinkRequest.requested_at,
             LinkRequest.expires_at,
             func.array_agg(Member.id).label("member_ids"),
         )
         .join(User, and_(User.id == LinkRequest.user_id, User.status == "active"))
         .join(Member, FITS)
-        .where(LinkRequest.org_id == org_id, WAITS)
+        .where(LinkRequest.org_id == org_id, LINK_REQUEST.waiting)
         .group_by(LinkRequest.org_id, LinkRequest.id, User.id)
     )
 
 
 async def list_received(db: Readable, cipher: Cipher, org_id: UUID, paging: Paging) -> Page[ReceivedLinkRequestOut]:
     """A page of what waits for the org's admins, newest first."""
-    statement = _candidates(org_id).order_by(LinkRequest.id.desc()).limit(paging.limit + 1)
-    if paging.after is not None:
-        statement = statement.where(LinkRequest.id < paging.after[0])
-    rows = (await db.execute(statement)).all()
-    page = Page[Any].of(rows, paging, lambda row: (row.id,), object)
+    found = await fetch_page(db, _fitting(org_id), paging, LinkRequest.id.desc(), row=_Fitting)
     return Page[ReceivedLinkRequestOut](
-        items=await _received(db, cipher, org_id, page.items), next_cursor=page.next_cursor
+        items=await _received(db, cipher, org_id, found.rows), next_cursor=found.next_cursor
     )
 
 
 async def get_received(db: Readable, cipher: Cipher, org_id: UUID, request_id: UUID) -> ReceivedLinkRequestOut:
     """One that waits for the org's admins. Raises NotFound."""
-    rows = (await db.execute(_candidates(org_id).where(LinkRequest.id == request_id))).all()
-    if not rows:
-        raise NotFound
-    return (await _received(db, cipher, org_id, rows))[0]
+    found = await one_or_404(db, _fitting(org_id).where(LinkRequest.id == request_id), _Fitting)
+    return (await _received(db, cipher, org_id, [found]))[0]
 
 
-async def get_waiting(db: Readable, org_id: UUID, request_id: UUID) -> Any:
-    """A request that waits for the org's admins: whose it is, and their verified name.
+class Requester(NamedTuple):
+    """Who asks to be linked; `waits`: whether that can still be decided."""
+
+    user_id: UUID
+    name: str | None
+    waits: bool
+
+
+async def get_waiting(db: Readable, org_id: UUID, request_id: UUID) -> Requester:
+    """Who made a request that waits for the org's admins.
 
     One they see fits a row, or they decided it. Raises NotFound, LinkRequestDecided.
     """
     fits = select(Member.id).where(FITS).correlate(LinkRequest, User).exists()
     shown = or_(LinkRequest.decided_by != LinkRequest.user_id, fits)
     statement = (
-        select(LinkRequest.user_id, User.verified_name.label("name"), WAITS.label("waits"))
+        select(LinkRequest.user_id, User.verified_name.label("name"), LINK_REQUEST.waiting.label("waits"))
         .join(User, User.id == LinkRequest.user_id)
         .where(LinkRequest.org_id == org_id, LinkRequest.id == request_id, shown)
     )
-    row = (await db.execute(statement)).one_or_none()
-    if row is None:
-        raise NotFound
-    if not row.waits:
+    found = await one_or_404(db, statement, Requester)
+    if not found.waits:
         raise LinkRequestDecided
-    return row
+    return found
 
 
-async def _received(db: Readable, cipher: Cipher, org_id: UUID, rows: Sequence[Any]) -> list[ReceivedLinkRequestOut]:
+async def _received(
+    db: Readable, cipher: Cipher, org_id: UUID, rows: Sequence[_Fitting]
+) -> list[ReceivedLinkRequestOut]:
     wanted = {member_id for row in rows for member_id in row.member_ids}
     people = await list_members_by_id(db, cipher, org_id, wanted)
     return [
         ReceivedLinkRequestOut(
             id=row.id,
             name=row.name,
-            asked_at=row.asked_at,
+            requested_at=row.requested_at,
             expires_at=row.expires_at,
             candidates=[people[member_id] for member_id in sorted(row.member_ids) if member_id in people],
         )
@@ -106,13 +117,12 @@ async def _received(db: Readable, cipher: Cipher, org_id: UUID, rows: Sequence[A
 
 
 def _mine(user_id: UUID) -> Select[*tuple[Any, ...]]:
-    lapsed = and_(LinkRequest.state == "asked", LinkRequest.expires_at <= func.now())
     return (
         select(
             LinkRequest.id,
             Org.name.label("org_name"),
-            case((lapsed, "expired"), else_=LinkRequest.state).label("state"),
-            LinkRequest.asked_at,
+            LINK_REQUEST.state,
+            LinkRequest.requested_at,
             LinkRequest.expires_at,
             LinkRequest.decided_at,
             LinkRequest.reason,
@@ -124,16 +134,11 @@ def _mine(user_id: UUID) -> Select[*tuple[Any, ...]]:
 
 async def list_mine(db: Readable, user_id: UUID, paging: Paging) -> Page[LinkRequestOut]:
     """A page of a user's own requests, newest first."""
-    statement = _mine(user_id).order_by(LinkRequest.id.desc()).limit(paging.limit + 1)
-    if paging.after is not None:
-        statement = statement.where(LinkRequest.id < paging.after[0])
-    rows = (await db.execute(statement)).all()
-    return Page[LinkRequestOut].of(rows, paging, lambda row: (row.id,), LinkRequestOut)
+    return Page[LinkRequestOut].from_slice(
+        await fetch_page(db, _mine(user_id), paging, LinkRequest.id.desc(), row=LinkRequestOut)
+    )
 
 
-async def get_mine(db: AsyncConnection, user_id: UUID, request_id: UUID) -> LinkRequestOut:
+async def get_mine(db: Readable, user_id: UUID, request_id: UUID) -> LinkRequestOut:
     """One of a user's own. Raises NotFound."""
-    row = (await db.execute(_mine(user_id).where(LinkRequest.id == request_id))).one_or_none()
-    if row is None:
-        raise NotFound
-    return LinkRequestOut.model_validate(row)
+    return await one_or_404(db, _mine(user_id).where(LinkRequest.id == request_id), LinkRequestOut)

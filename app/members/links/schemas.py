@@ -1,7 +1,7 @@
 """Bodies of the calls about link requests."""
 
 from datetime import datetime
-from typing import Literal, Self
+from typing import Self
 from uuid import UUID
 
 from pydantic import Field, model_validator
@@ -10,8 +10,7 @@ from app.core.schemas import Body, Out
 from app.core.text import Name, Reason
 from app.members.schemas import MemberOut
 from app.orgs.schemas import RegionCode
-
-State = Literal["asked", "accepted", "refused", "withdrawn", "expired"]
+from app.schema.approvals import State
 
 
 class NamedOrg(Body):
@@ -39,10 +38,10 @@ class LinkRequestOut(Out):
     id: UUID
     org_name: str
     state: State
-    asked_at: datetime
+    requested_at: datetime
     expires_at: datetime
     decided_at: datetime | None
-    reason: str | None = Field(description="Why it was refused.")
+    reason: str | None = Field(description="Why it was declined.")
 
 
 class ReceivedLinkRequestOut(Out):
@@ -50,7 +49,7 @@ class ReceivedLinkRequestOut(Out):
 
     id: UUID
     name: str = Field(description="The asker's verified name.")
-    asked_at: datetime
+    requested_at: datetime
     expires_at: datetime
     candidates: list[MemberOut] = Field(
         description="The inactive rows that it can be: of that name, or with the phone that the asker holds."

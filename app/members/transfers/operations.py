@@ -6,34 +6,52 @@ activation end and the new ones begin, at one instant: the past stays where it w
 touched, and whoever counts people counts this one as before.
 """
 
-from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import DateTime, Uuid, and_, bindparam, func, insert, select, text, update
+from sqlalchemy import ColumnElement, DateTime, Uuid, and_, bindparam, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.approvals.kinds import PERSON_TRANSFER
+from app.approvals.requests import finish, open_request
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.blind_index.keys import Indexing, lock_index_key
 from app.core.cipher import Cipher
 from app.core.db import on_constraint
 from app.core.errors import NotFound
+from app.core.rows import fetch_row, one_or_404
 from app.members.activation import activate_member, activate_users_late, lock_accounts_and_phones
 from app.members.errors import PartyMembersOnly
 from app.members.holding import refuse_admin
 from app.members.links.operations import find_named_org
 from app.members.sealing import seal_phone
 from app.members.transfers.errors import PersonIsHere, PersonTransferDecided, PersonTransferOpen, SameOrg
-from app.members.transfers.queries import WAITS
 from app.members.transfers.schemas import PersonTransferCreate
 from app.orgs.errors import UnknownUnit
 from app.orgs.locks import lock_org_shared, lock_orgs_for_edit
 from app.orgs.names import Kind
+from app.schema.approvals import State
 from app.schema.members import Activation, Member, Place
 from app.schema.person_transfers import PersonTransfer
 
-LIFETIME = timedelta(days=30)
+
+class _Waiting(NamedTuple):
+    org_id: UUID
+    member_id: UUID
+    to_id: UUID
+    waits: bool
+
+
+class _Person(NamedTuple):
+    id: UUID
+    user_id: UUID | None
+    phone_cipher: bytes
+    phone_index: bytes
+    name: str
+    pinyin: str
+    initials: str
+    party: bool
 
 
 async def create_person_transfer(
@@ -59,22 +77,8 @@ async def create_person_transfer(
     await refuse_admin(db, scope.org_id, member)
     if to.kind == Kind.PARTY and not member.party:
         raise PartyMembersOnly
-    mine = (PersonTransfer.org_id == scope.org_id, PersonTransfer.member_id == member_id)
-    await _end(db, *mine, PersonTransfer.expires_at <= func.now(), state="lapsed")
-    with on_constraint(("person_transfers_one_open_key", PersonTransferOpen)):
-        transfer_id: UUID = (
-            await db.execute(
-                insert(PersonTransfer)
-                .values(
-                    org_id=scope.org_id,
-                    member_id=member_id,
-                    to_id=to.id,
-                    asked_by=scope.user.user_id,
-                    expires_at=func.now() + LIFETIME,
-                )
-                .returning(PersonTransfer.id)
-            )
-        ).scalar_one()
+    opened = {"org_id": scope.org_id, "member_id": member_id, "to_id": to.id, "requested_by": scope.user.user_id}
+    transfer_id = await open_request(db, PERSON_TRANSFER, PersonTransferOpen, **opened)
     await _record(db, scope, "person_transfer.created", transfer_id, scope.org_id, to.id)
     return transfer_id
 
@@ -84,19 +88,20 @@ async def withdraw_person_transfer(db: AsyncConnection, scope: OrgScope, transfe
     await lock_org_shared(db, scope)
     mine = and_(PersonTransfer.id == transfer_id, PersonTransfer.org_id == scope.org_id)
     transfer = await _get(db, mine)
-    if not await _end(db, mine, state="withdrawn", decided_by=scope.user.user_id):
+    if not await finish(db, PERSON_TRANSFER, State.WITHDRAWN, mine, decided_by=scope.user.user_id):
         raise PersonTransferDecided
     await _record(db, scope, "person_transfer.withdrawn", transfer_id, scope.org_id, transfer.to_id)
 
 
 async def refuse_person_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUID, reason: str) -> None:
-    """Refuse, with a reason that the other org's admins read. Raises NotFound, PersonTransferDecided."""
+    """Decline, with a reason that the other org's admins read. Raises NotFound, PersonTransferDecided."""
     await lock_org_shared(db, scope)
     ours = and_(PersonTransfer.id == transfer_id, PersonTransfer.to_id == scope.org_id)
     transfer = await _get(db, ours)
-    if not await _end(db, ours, WAITS, state="refused", decided_by=scope.user.user_id, reason=reason):
+    declined = {"decided_by": scope.user.user_id, "reason": reason}
+    if not await finish(db, PERSON_TRANSFER, State.DECLINED, ours, PERSON_TRANSFER.waiting, **declined):
         raise PersonTransferDecided
-    await _record(db, scope, "person_transfer.refused", transfer_id, transfer.org_id, scope.org_id)
+    await _record(db, scope, "person_transfer.declined", transfer_id, transfer.org_id, scope.org_id)
 
 
 async def accept_person_transfer(
@@ -116,7 +121,7 @@ async def accept_person_transfer(
     if orgs[scope.org_id].kind == Kind.PARTY and not member.party:
         raise PartyMembersOnly
     new_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
-    accepted = {"state": "accepted", "decided_by": scope.user.user_id, "new_member_id": new_id}
+    accepted = {"decided_by": scope.user.user_id, "new_member_id": new_id}
     with on_constraint(
         ("members_org_id_phone_index_key", PersonIsHere),
         ("members_org_id_user_id_key", PersonIsHere),
@@ -129,23 +134,22 @@ async def accept_person_transfer(
     # In the old org another row may have been active through the account that holds this one's phone.
     await activate_member(db, scope.org_id, new_id)
     await activate_users_late(db, (await db.scalars(_LEAVE, left)).all())
-    if not await _end(db, ours, WAITS, **accepted):
+    if not await finish(db, PERSON_TRANSFER, State.ACCEPTED, ours, PERSON_TRANSFER.waiting, **accepted):
         raise PersonTransferDecided
     await _record(db, scope, "person_transfer.accepted", transfer_id, transfer.org_id, scope.org_id)
     return new_id
 
 
-async def _lock_member(db: AsyncConnection, transfer: Any) -> Any:
-    """The person's row, held, with what it is active through. Raises PersonTransferDecided where they have left."""
+async def _lock_member(db: AsyncConnection, transfer: _Waiting) -> _Person:
+    """The person's row, locked, with what it is active through. Raises PersonTransferDecided where they have left."""
     there = (Member.org_id == transfer.org_id, Member.id == transfer.member_id, Member.removed_at.is_(None))
     for index, user_id in (await db.execute(select(Member.phone_index, Member.user_id).where(*there))).all():
         await lock_accounts_and_phones(db, index, account=user_id)
-    named = (Member.name, Member.pinyin, Member.initials, Member.party)
-    columns = (Member.id, Member.user_id, Member.phone_cipher, Member.phone_index, *named)
-    held = (await db.execute(select(*columns).where(*there).with_for_update())).one_or_none()
-    if held is None:
+    columns = (getattr(Member, name) for name in _Person._fields)
+    locked = await fetch_row(db, select(*columns).where(*there).with_for_update(), _Person)
+    if locked is None:
         raise PersonTransferDecided
-    return held
+    return locked
 
 
 async def _bring_in(
@@ -153,7 +157,7 @@ async def _bring_in(
     indexing: Indexing,
     org_id: UUID,
     new_id: UUID,
-    member: Any,
+    member: _Person,
     units: list[UUID] | list[None],
     now: Any,
 ) -> None:
@@ -201,19 +205,13 @@ SELECT user_id FROM ended WHERE consented_by IS NOT NULL
 )
 
 
-async def _get(db: AsyncConnection, which: Any) -> Any:
-    columns = (PersonTransfer.org_id, PersonTransfer.member_id, PersonTransfer.to_id, WAITS.label("waits"))
-    row = (await db.execute(select(*columns).where(which))).one_or_none()
-    if row is None:
-        raise NotFound
-    if not row.waits:
+async def _get(db: AsyncConnection, which: ColumnElement[bool]) -> _Waiting:
+    """The transfer, where it can be decided. Raises NotFound, PersonTransferDecided."""
+    columns = (PersonTransfer.org_id, PersonTransfer.member_id, PersonTransfer.to_id)
+    found = await one_or_404(db, select(*columns, PERSON_TRANSFER.waiting.label("waits")).where(which), _Waiting)
+    if not found.waits:
         raise PersonTransferDecided
-    return row
-
-
-async def _end(db: AsyncConnection, *which: Any, **values: Any) -> bool:
-    ended = update(PersonTransfer).where(*which, PersonTransfer.state == "asked")
-    return (await db.execute(ended.values({"decided_at": func.now()} | values))).rowcount > 0
+    return found
 
 
 async def _record(

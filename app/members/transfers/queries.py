@@ -3,13 +3,15 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, case, func, literal, or_, select
+from sqlalchemy import Select, and_, case, literal, or_, select
 from sqlalchemy.orm import aliased
 
+from app.approvals.kinds import PERSON_TRANSFER
 from app.core.db import Readable
-from app.core.errors import NotFound
-from app.core.paging import Page, Paging
+from app.core.paging import Page, Paging, fetch_page
+from app.core.rows import one_or_404
 from app.members.transfers.schemas import PersonTransferOut
+from app.schema.approvals import State
 from app.schema.auth import User
 from app.schema.members import Member
 from app.schema.orgs import Org
@@ -18,12 +20,15 @@ from app.schema.person_transfers import PersonTransfer
 _From = aliased(Org, name="from_org")
 _To = aliased(Org, name="to_org")
 
-THERE = and_(Member.org_id == PersonTransfer.org_id, Member.id == PersonTransfer.member_id, Member.removed_at.is_(None))
-WAITS = and_(PersonTransfer.state == "asked", PersonTransfer.expires_at > func.now())
+STILL_THERE = and_(
+    Member.org_id == PersonTransfer.org_id, Member.id == PersonTransfer.member_id, Member.removed_at.is_(None)
+)
+"""Whether a row of the directory is the person of the transfer, who has not left the org otherwise."""
 
 
 def _seen_by(org_id: UUID) -> Select[*tuple[Any, ...]]:
-    waits = and_(WAITS, Member.id.is_not(None))
+    waits = and_(PERSON_TRANSFER.waiting, Member.id.is_not(None))
+    left = and_(PERSON_TRANSFER.pending, Member.id.is_(None))
     out = PersonTransfer.org_id == org_id
     return (
         select(
@@ -34,17 +39,17 @@ def _seen_by(org_id: UUID) -> Select[*tuple[Any, ...]]:
             case((waits, Member.name)).label("name"),
             case((waits, Member.party)).label("party"),
             case((out, PersonTransfer.member_id), else_=PersonTransfer.new_member_id).label("member_id"),
-            case((and_(PersonTransfer.state == "asked", ~waits), "lapsed"), else_=PersonTransfer.state).label("state"),
-            User.verified_name.label("asked_by"),
-            PersonTransfer.asked_at,
+            case((left, State.SUPERSEDED.value), else_=PERSON_TRANSFER.state).label("state"),
+            User.verified_name.label("requested_by"),
+            PersonTransfer.requested_at,
             PersonTransfer.expires_at,
             PersonTransfer.decided_at,
             PersonTransfer.reason,
         )
         .join(_From, _From.id == PersonTransfer.org_id)
         .join(_To, _To.id == PersonTransfer.to_id)
-        .join(User, User.id == PersonTransfer.asked_by)
-        .outerjoin(Member, THERE)
+        .join(User, User.id == PersonTransfer.requested_by)
+        .outerjoin(Member, STILL_THERE)
         .where(or_(out, PersonTransfer.to_id == org_id))
     )
 
@@ -53,18 +58,14 @@ async def list_person_transfers(
     db: Readable, org_id: UUID, paging: Paging, direction: str | None
 ) -> Page[PersonTransferOut]:
     """A page of the transfers out of and into the org, newest first."""
-    statement = _seen_by(org_id).order_by(PersonTransfer.id.desc()).limit(paging.limit + 1)
+    statement = _seen_by(org_id)
     if direction is not None:
         statement = statement.where((PersonTransfer.org_id == org_id) == literal(direction == "out"))
-    if paging.after is not None:
-        statement = statement.where(PersonTransfer.id < paging.after[0])
-    rows = (await db.execute(statement)).all()
-    return Page[PersonTransferOut].of(rows, paging, lambda row: (row.id,), PersonTransferOut)
+    return Page[PersonTransferOut].from_slice(
+        await fetch_page(db, statement, paging, PersonTransfer.id.desc(), row=PersonTransferOut)
+    )
 
 
 async def get_person_transfer(db: Readable, org_id: UUID, transfer_id: UUID) -> PersonTransferOut:
     """One that the org is a side of. Raises NotFound."""
-    row = (await db.execute(_seen_by(org_id).where(PersonTransfer.id == transfer_id))).one_or_none()
-    if row is None:
-        raise NotFound
-    return PersonTransferOut.model_validate(row)
+    return await one_or_404(db, _seen_by(org_id).where(PersonTransfer.id == transfer_id), PersonTransferOut)

@@ -10,8 +10,7 @@ from app.core.schemas import Body, Out
 from app.core.text import Reason
 from app.members.links.schemas import NamedOrg
 from app.members.schemas import UnitIds
-
-State = Literal["asked", "accepted", "refused", "withdrawn", "lapsed"]
+from app.schema.approvals import State
 
 
 class PersonTransferCreate(NamedOrg):
@@ -30,11 +29,11 @@ class PersonTransferOut(Out):
     party: bool | None = Field(description="Whether they are in the party, while it waits.")
     member_id: UUID | None = Field(description="Their row in the directory of the org that asks, where they have one.")
     state: State
-    asked_by: str = Field(description="The admin who asked.")
-    asked_at: datetime
+    requested_by: str = Field(description="The admin who asked.")
+    requested_at: datetime
     expires_at: datetime
     decided_at: datetime | None
-    reason: str | None = Field(description="Why it was refused.")
+    reason: str | None = Field(description="Why it was declined.")
 
 
 class PersonTransferAcceptance(Body):

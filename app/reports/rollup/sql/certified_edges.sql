@@ -3,8 +3,8 @@
 -- An included fragment: ends with `certified_edges (subordinate_id, since, before, superior_id)`. From the end of day
 -- `since` until before the end of day `before` the subordinate was certified under the superior.
 certified_edges AS NOT MATERIALIZED (
-    SELECT subordinate_id, day_of(certified_at) AS since, coalesce(day_of(released_at), 'infinity') AS before,
+    SELECT subordinate_id, day_of(certified_at) AS since, coalesce(day_of(ended_at), 'infinity') AS before,
         superior_id
     FROM certifications
-    WHERE certified_at IS NOT NULL AND (released_at IS NULL OR day_of(certified_at) < day_of(released_at))
+    WHERE certified_at IS NOT NULL AND (ended_at IS NULL OR day_of(certified_at) < day_of(ended_at))
 )

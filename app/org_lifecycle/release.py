@@ -1,0 +1,32 @@
+"""Releasing a subordinate: its certification ends, and with it the need for the superior's consent."""
+
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.admins.change_decisions import settle_pending_changes
+from app.authz.access import OrgScope
+from app.certification.edges import end_edge
+from app.certification.trace import record_on_each
+from app.core.errors import NotFound
+from app.hierarchy import tree
+from app.orgs.locks import lock_orgs_for_edit
+
+
+async def release_subordinate(db: AsyncConnection, scope: OrgScope, subordinate_id: UUID) -> None:
+    """End the certification of a direct subordinate; the edge stays in the history with its time range.
+
+    What the subordinate has asked this org to consent to takes effect now, as it would if it were asked from now on.
+    Raises NotFound, Forbidden, OrgClosed.
+    """
+    await tree.lock_hierarchy(db)
+    if await tree.find_superior_id(db, subordinate_id) != scope.org_id:
+        raise NotFound
+    await lock_orgs_for_edit(db, scope, subordinate_id)
+    ended = await end_edge(db, subordinate_id, superior_id=scope.org_id)
+    if ended is None:
+        raise NotFound
+    before = {"superior_id": str(scope.org_id), "subordinate_id": str(subordinate_id)}
+    subject = ("certification", ended)
+    await record_on_each(db, scope, "certification.ended", subordinate_id, subject=subject, before=before)
+    await settle_pending_changes(db, scope.actor.elsewhere(), subordinate_id)

@@ -1,0 +1,50 @@
+"""What the tables of all kinds of approval have in common; `app.approvals` works with these columns alone."""
+
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import DateTime, Text, Uuid, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.db import Table
+
+
+class State(StrEnum):
+    """How far a request is. Every state but `pending` is final."""
+
+    PENDING = "pending"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    WITHDRAWN = "withdrawn"
+    EXPIRED = "expired"
+    SUPERSEDED = "superseded"
+
+
+class CertificationState(StrEnum):
+    """How far a certification is: an accepted application is a `live` edge of the hierarchy, until it has `ended`."""
+
+    PENDING = "pending"
+    LIVE = "live"
+    ENDED = "ended"
+    DECLINED = "declined"
+    WITHDRAWN = "withdrawn"
+
+
+class Approval(Table):
+    """A request that somebody makes and somebody else decides."""
+
+    __abstract__ = True
+
+    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
+    state: Mapped[str] = mapped_column(Text, server_default=State.PENDING)
+    requested_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    decided_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class ExpiringApproval(Approval):
+    """A request that ends by itself: from `expires_at` on nobody decides it, whatever its state says."""
+
+    __abstract__ = True
+
+    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
