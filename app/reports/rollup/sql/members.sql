@@ -80,7 +80,9 @@ WITH changed AS (
 INSERT INTO staged_scores (org_id, day, old_7, old_total)
 SELECT c.org_id, c.day, c.last_7, c.total
 FROM changed AS c,
-LATERAL (SELECT FROM score_steps AS k WHERE k.org_id = c.org_id AND k.day = c.day LIMIT 1) AS stepped
+LATERAL (
+    SELECT FROM score_steps AS k WHERE k.org_id = c.org_id AND k.day = c.day ORDER BY k.kind, k.step LIMIT 1
+) AS stepped
 
 -- name: add_scores
 -- Such a score exists already only where standings were damaged, or where a rebuild has repaired them and has not built
@@ -101,4 +103,6 @@ WITH changed AS (
 INSERT INTO staged_scores (org_id, day, old_7, old_total, new_7, new_total)
 SELECT c.org_id, c.day, c.old_7, c.old_total, c.new_7, c.new_total
 FROM changed AS c,
-LATERAL (SELECT FROM score_steps AS k WHERE k.org_id = c.org_id AND k.day = c.day LIMIT 1) AS stepped
+LATERAL (
+    SELECT FROM score_steps AS k WHERE k.org_id = c.org_id AND k.day = c.day ORDER BY k.kind, k.step LIMIT 1
+) AS stepped

@@ -54,6 +54,8 @@ SELECT user_id, day, points, events FROM staged_points
 ON CONFLICT (user_id, day) DO UPDATE SET points = d.points + excluded.points, events = d.events + excluded.events
 
 -- name: add_scores
+-- Whether a group has score steps is looked up for every changed score. In the order of the primary key this is one
+-- descent of the index; without an order the planner scans score_steps for each of them.
 WITH earned AS (
     SELECT k.day, p.user_id, sum(p.points) AS total,
         coalesce(sum(p.points) FILTER (WHERE p.day > k.day - 7), 0) AS last_7
@@ -69,4 +71,6 @@ changed AS (
 INSERT INTO staged_scores (org_id, day, old_7, old_total, new_7, new_total)
 SELECT c.org_id, c.day, c.old_7, c.old_total, c.new_7, c.new_total
 FROM changed AS c,
-LATERAL (SELECT FROM score_steps AS k WHERE k.org_id = c.org_id AND k.day = c.day LIMIT 1) AS stepped
+LATERAL (
+    SELECT FROM score_steps AS k WHERE k.org_id = c.org_id AND k.day = c.day ORDER BY k.kind, k.step LIMIT 1
+) AS stepped
