@@ -1,0 +1,155 @@
+"""The worked example of docs/TOTALS.md: its tables are read, built as they say, and compared with what is kept."""
+
+import random
+from collections.abc import AsyncIterator
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from sqlalchemy import insert, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from app.core.calendar import SHANGHAI, today
+from app.core.db import engine_url
+from app.reports.rollup.cycle import build_missing_days
+from app.reports.rollup.verify import differences
+from app.schema.certification import Certification
+from tests.conftest import migrated_database
+from tests.reports.test_rollup import apply_all, earn, viewer_of
+from tests.reports.world import Range, Row, World, start_of_histories, write_world
+
+TOTALS = Path(__file__).parents[2] / "docs" / "TOTALS.md"
+Table = list[dict[str, str]]
+
+
+def read_table(name: str) -> Table:
+    """The rows of the document's table that follows `<!-- table: NAME -->`, by the names of its columns."""
+    _, found, rest = TOTALS.read_text("utf-8").partition(f"<!-- table: {name} -->\n")
+    assert found, name
+    rows = [
+        [cell.strip() for cell in line.strip().strip("|").split("|")] for line in rest.split("\n\n")[0].splitlines()
+    ]
+    return [dict(zip(rows[0], row, strict=True)) for row in rows[2:]]
+
+
+def day_of(name: str, now: date) -> date:
+    """`D-3` as a day."""
+    return now - timedelta(days=int(name.removeprefix("D").removeprefix("-") or 0))
+
+
+class Example:
+    """The world that the document describes, with its names."""
+
+    def __init__(self, viewer: UUID, now: date) -> None:
+        self.world, self.now = World(viewer), now
+        self.orgs: dict[str, UUID] = {}
+        self.users: dict[str, UUID] = {}
+        self.members: dict[tuple[UUID, UUID], tuple[str, str]] = {}
+        always = Range(start_of_histories(), None)
+        for row in read_table("orgs"):
+            self.orgs[row["org"]] = uuid4()
+            self.world.add_org(self.orgs[row["org"]])
+            if row["under"]:
+                self.world.edges.append((self.orgs[row["under"]], self.orgs[row["org"]], always))
+        for row in read_table("people"):
+            user, phone = uuid4(), random.randbytes(16)
+            self.users[row["person"]] = user
+            self.world.users.append(user)
+            for org in row["member of"].split(", "):
+                activations = [(user, always)] if row["activated"] == "yes" else []
+                member = Row(self.orgs[org], uuid4(), phone, [(None, always)], activations)
+                self.members[self.orgs[org], member.id] = (org, row["person"])
+                self.world.rows.append(member)
+
+    async def send(self, db: AsyncConnection, table: str) -> None:
+        points = read_table(table)
+        events = [(self.users[row["person"]], day_of(row["day"], self.now), int(row["points"])) for row in points]
+        await earn(db, self.world, events)
+
+    async def transfer(self, db: AsyncConnection) -> None:
+        (move,) = read_table("transfer")
+        at = datetime.combine(self.now, time(), SHANGHAI)
+        ended = await db.execute(
+            text(
+                "UPDATE certifications SET state = 'released', released_at = :at, subordinate_name = NULL "
+                "WHERE subordinate_id = :org AND superior_id = :superior AND released_at IS NULL"
+            ),
+            {"at": at, "org": self.orgs[move["org"]], "superior": self.orgs[move["from"]]},
+        )
+        assert ended.rowcount == 1
+        await db.execute(
+            insert(Certification).values(
+                superior_id=self.orgs[move["to"]],
+                subordinate_id=self.orgs[move["org"]],
+                subordinate_name=self.world.names[self.orgs[move["org"]]],
+                state="certified",
+                applied_by=self.world.viewer,
+                certified_at=at,
+            )
+        )
+
+    async def kept(self, rollup: asyncpg.Connection, like: Table) -> Table:
+        """What is kept, with the rows and columns of a table of the document."""
+        found = []
+        for row in like:
+            day = day_of(row["day"], self.now)
+            kept = await rollup.fetchrow(
+                "SELECT * FROM org_totals WHERE org_id = $1 AND day = $2", self.orgs[row["org"]], day
+            )
+            figures = {name: str(kept[name] if kept else 0) for name in row if name not in ("org", "day")}
+            found.append({"org": row["org"], "day": row["day"], **figures})
+        return found
+
+    async def scores(self, rollup: asyncpg.Connection) -> Table:
+        rows = await rollup.fetch("SELECT * FROM org_scores WHERE day = $1", self.now)
+        found = []
+        for row in rows:
+            org, person = self.members[row["org_id"], row["member_id"]]
+            found.append({"org": org, "person": person, "last_7": str(row["last_7"]), "total": str(row["total"])})
+        return found
+
+
+@pytest.fixture(scope="module")
+def example_url(server_url: str, worker_id: str) -> str:
+    return migrated_database(server_url, f"xuezu_{worker_id}_example")
+
+
+@pytest.fixture
+async def own_engine(example_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine(engine_url(example_url))
+    yield engine
+    await engine.dispose()
+
+
+async def test_the_worked_example_of_the_document_is_what_is_kept(example_url: str, own_engine: AsyncEngine) -> None:
+    example = Example(await viewer_of(own_engine), today())
+    await write_world(own_engine, example.world)
+    rollup = await asyncpg.connect(example_url)
+    try:
+        async with own_engine.begin() as db:
+            await example.send(db, "points")
+        await apply_all(rollup)
+        await build_missing_days(rollup, example.now, tomorrow=False)
+        before = read_table("before")
+        assert await example.kept(rollup, before) == before
+
+        async with own_engine.begin() as db:
+            await example.send(db, "late point")
+        await apply_all(rollup)
+        late = read_table("after late point")
+        assert await example.kept(rollup, late) == late
+        assert sorted(await example.scores(rollup), key=str) == sorted(read_table("scores"), key=str)
+
+        past = "SELECT * FROM org_totals WHERE day < $1 ORDER BY org_id, day"
+        past_days = await rollup.fetch(past, example.now)
+        async with own_engine.begin() as db:
+            await example.transfer(db)
+        await apply_all(rollup)
+        moved = read_table("after transfer")
+        assert await example.kept(rollup, moved) == moved
+        assert await rollup.fetch(past, example.now) == past_days
+        assert [found async for found in differences(rollup)] == []
+    finally:
+        await rollup.close()
