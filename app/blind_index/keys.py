@@ -56,10 +56,10 @@ class Indexing:
 
 
 async def lock_index_key(db: AsyncConnection, cipher: Cipher) -> Indexing:
-    """Hold the rotation of the index key, where there is one, until the transaction ends.
+    """Lock the rotation of the index key, shared, until the transaction ends. Returns how values are indexed meanwhile.
 
-    For whoever writes an index or compares one that was read with what is written, before anything else is held.
-    Raises WrongIndexKey.
+    A transaction calls it before it writes a blind index or compares one, after it has locked orgs and before it locks
+    accounts, phones or members. Outside a rotation it takes no lock. Raises WrongIndexKey.
     """
     if not cipher.rotating:
         return Indexing(cipher)

@@ -58,6 +58,11 @@ def test_no_module_but_that_of_the_locks_takes_an_advisory_lock() -> None:
     assert takers == {"app/core/locks.py"}
 
 
+def test_every_lock_is_in_the_table_of_the_documentation() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", (ROOT / "docs" / "LOCKING.md").read_text("utf-8"), re.MULTILINE)
+    assert {name: int(number) for name, number in rows} == {which.name: which.value for which in Lock}
+
+
 async def test_functions_of_the_database_take_the_numbers_of_the_enum(owner: AsyncConnection) -> None:
     found = await owner.execute(
         text("SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosrc ~ 'advisory'")

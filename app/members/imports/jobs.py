@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit_log.entries import Actor, record
 from app.blind_index.keys import Indexing, lock_index_key
+from app.core.cipher import Cipher
 from app.core.db import on_constraint
 from app.core.forms import anonymous_file
 from app.core.locks import Lock, try_lock
@@ -152,7 +153,7 @@ async def merge_import(worker: Worker, payload: Payload) -> None:
         with suppress(Cancelled), on_constraint(("members_org_id_phone_index_key", Busy)):
             if begun is not None:
                 async with worker.engine.begin() as db:
-                    await _merge(db, await lock_index_key(db, worker.cipher), org_id, begun)
+                    await _merge(db, worker.cipher, org_id, begun)
         # Also where a worker was killed right after it had merged.
         which = {"org_id": org_id, "import_id": import_id}
         await activation.activate_again(worker.engine, worker.cipher, org_id, _WRITTEN, which)
@@ -164,11 +165,12 @@ WHERE org_id = :org_id AND import_id = :import_id AND outcome IN ('added', 'chan
 """
 
 
-async def _merge(db: AsyncConnection, indexing: Indexing, org_id: UUID, begun: _Begun) -> None:
+async def _merge(db: AsyncConnection, cipher: Cipher, org_id: UUID, begun: _Begun) -> None:
     kind = await merge.lock_org(db, org_id)
     if kind is None:
         await _finish(db, org_id, begun.id, {"state": "canceled"})
         return
+    indexing = await lock_index_key(db, cipher)
     create, replace_all = begun.unknown_units == "create", begun.mode == "replace-all"
     await staging.stage_again(db, indexing, org_id, begun.id)
     await staging.resolve_units(db, org_id, create_units=create)
