@@ -1,4 +1,4 @@
-"""Migration 0019: every state of before is one of the states of now, and nothing else of a row changes."""
+"""Migration 0020: every state of before is one of the states of now, and nothing else of a row changes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -10,7 +10,7 @@ import pytest
 
 from app.core.migration import migrate
 
-BEFORE, AFTER = "0018", "0019"
+BEFORE, AFTER = "0019", "0020"
 USER, SUPERIOR, ORG, LONELY, UNIT, REMOVED = (uuid4() for _ in range(6))
 
 # Table: for each row its columns, as SQL, and the state that it must have afterwards.
