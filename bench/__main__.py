@@ -9,10 +9,11 @@ from pathlib import Path
 
 from app.core.settings import Settings
 from bench import service
-from bench.events import ingest, totals_fresh
+from bench.events import totals_fresh
 from bench.flat import members_flat, overview_flat, overview_vs_recount, rank_flat
 from bench.growth import GROWING, grown
 from bench.imports import import_100k
+from bench.ingest import ingest, ingest_sustained
 from bench.memory import memory
 from bench.moves import move_50k, totals_fresh_transfer
 from bench.pages import pages
@@ -37,6 +38,7 @@ MEASURES: tuple[Measure, ...] = (
     totals_rebuild,
     import_100k,
     ingest,
+    ingest_sustained,
     totals_fresh,
     move_50k,
     totals_fresh_transfer,

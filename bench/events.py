@@ -1,43 +1,22 @@
-"""Point events: how fast they are taken, and how soon they are in every report above."""
+"""Point events: how soon they are in every report above."""
 
 import asyncio
 import json
 import random
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import count
 from uuid import uuid4
 
-import asyncpg
 import httpx
 
-from app.core.calendar import today
-from bench import load
 from bench.rows import Row
 from bench.service import Measured
 from bench.world import user_id
 
 BATCH = 1000
-SENDERS = 4
 RATE = 2000
-
-
-def ingest(measured: Measured) -> list[Row]:
-    """Batches of 1,000 new events from four connections while the worker folds, beside a COPY of as many rows into
-    the same table (in a transaction that is rolled back)."""
-    headers = measured.sign_in_service("point-events:write")
-    rounds = measured.scale.rounds
-    batches = 8 if measured.scale.divisor > 1 else 60
-    made = _batches(measured, "article")
-    ours, copied = [], []
-    with measured.worker():
-        for _ in range(rounds):
-            bodies = [next(made) for _ in range(batches)]
-            run = load.post(f"{measured.ours}/v1/point-events", headers, bodies, connections=SENDERS)
-            ours.append(run.per_second * BATCH)
-            copied.append(asyncio.run(_copy(measured, batches * BATCH)))
-    return [Row.of("ingest", ours, copied, 0.25, note="events/s")]
 
 
 def totals_fresh(measured: Measured) -> list[Row]:
@@ -50,7 +29,7 @@ def totals_fresh(measured: Measured) -> list[Row]:
     with measured.worker():
         asyncio.run(measured.drained())  # of what was taken before at full speed
         waited = asyncio.run(
-            _freshness(f"{measured.ours}/v1/point-events", headers, _batches(measured, "fresh"), root, reader, seconds)
+            _freshness(f"{measured.ours}/v1/point-events", headers, batches(measured, "fresh"), root, reader, seconds)
         )
     p99 = sorted(waited)[int(len(waited) * 0.99)]
     return [Row.alone("totals_fresh", p99, 5, note=f"s, p99 of {len(waited)} batches of {BATCH} at {RATE} events/s")]
@@ -91,7 +70,7 @@ async def _freshness(
     return [min((at for at, as_of in seen if as_of >= answer), default=answer + 120) - answer for answer in answered]
 
 
-def _batches(measured: Measured, kind: str) -> Iterator[bytes]:
+def batches(measured: Measured, kind: str) -> Iterator[bytes]:
     """Bodies of new events of users at random, ready to be sent."""
     people = int(str(measured.sql("SELECT max(first + people - 1) FROM bench.orgs")))
     rng = random.Random(1)
@@ -114,39 +93,3 @@ def _made(ids: list[str], kind: str, rng: random.Random) -> Iterator[bytes]:
             for _ in range(BATCH)
         ]
         yield json.dumps({"events": events}).encode()
-
-
-async def _copy(measured: Measured, rows: int) -> float:
-    """Rows a second of a binary COPY into the ledger."""
-    connection = await asyncpg.connect(measured.superuser_url)
-    try:
-        await connection.execute("SELECT make_partition('point_events', $1, $2)", today(), today() + timedelta(days=1))
-        pieces: list[bytes] = []
-
-        async def collect(piece: bytes) -> None:
-            pieces.append(piece)
-
-        columns = ("user_id", "day", "source", "event_id", "points", "kind", "occurred_at")
-        await connection.copy_from_query(
-            "SELECT bench.id(1, 1 + n % 10000), $1::date, 'bench', 'copy-' || $2::text || '-' || n, 1 + n % 9, 'copy', "
-            "now() FROM generate_series(1, $3::int) AS n",
-            today(),
-            uuid4().hex[:12],
-            rows,
-            output=collect,
-            format="binary",
-        )
-        done = connection.transaction()
-        await done.start()
-        began = time.perf_counter()
-
-        async def source() -> Iterator[bytes]:  # type: ignore[misc]
-            for piece in pieces:
-                yield piece
-
-        await connection.copy_to_table("point_events", source=source(), columns=columns, format="binary")
-        took = time.perf_counter() - began
-        await done.rollback()
-        return rows / took
-    finally:
-        await connection.close()

@@ -2,11 +2,14 @@
 
 import asyncio
 import multiprocessing
+import secrets
 import time
 from collections.abc import Coroutine, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from itertools import cycle
+from math import inf
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -22,6 +25,14 @@ class Load:
     p50_ms: float
     p95_ms: float
     p99_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """When a run ends: after so many requests or seconds, whichever is first."""
+
+    requests: float = inf
+    seconds: float = inf
 
 
 class _Caller(asyncio.Protocol):
@@ -118,10 +129,18 @@ def _get(url: str, headers: dict[str, str], form: bytes | None, connections: int
     return _in_a_loop(_run(url, _again_and_again(request, seconds), connections))
 
 
-def _post(url: str, headers: dict[str, str], bodies: list[bytes], connections: int) -> Load:
+def _post(url: str, headers: dict[str, str], bodies: list[bytes], mark: bytes, connections: int, until: Until) -> Load:
     head = _head("POST", url, headers | {"Content-Type": "application/json"}).encode()
-    requests = iter([b"%sContent-Length: %d\r\n\r\n%s" % (head, len(body), body) for body in bodies])
-    return _in_a_loop(_run(url, requests, connections))
+    requests = [b"%sContent-Length: %d\r\n\r\n%s" % (head, len(body), body) for body in bodies]
+    return _in_a_loop(_run(url, _each_new(requests, mark, until), connections))
+
+
+def _each_new(requests: list[bytes], mark: bytes, until: Until) -> Iterator[bytes]:
+    began = time.perf_counter()
+    for sent, request in enumerate(cycle(requests)):
+        if sent >= until.requests or time.perf_counter() - began >= until.seconds:
+            return
+        yield request.replace(mark, secrets.token_hex(len(mark)).encode()[: len(mark)])
 
 
 def _in_a_loop(run: Coroutine[None, None, Load]) -> Load:
@@ -136,9 +155,11 @@ def get(
     return _process().submit(_get, url, headers, form, connections, seconds).result(seconds + 120)
 
 
-def post(url: str, headers: dict[str, str], bodies: list[bytes], *, connections: int) -> Load:
-    """POST each of the bodies once, from `connections` connections."""
-    return _process().submit(_post, url, headers, bodies, connections).result(600)
+def post(
+    url: str, headers: dict[str, str], bodies: list[bytes], mark: bytes, *, connections: int, until: Until
+) -> Load:
+    """POST the bodies over and over from `connections` connections, in each `mark` replaced by what was never sent."""
+    return _process().submit(_post, url, headers, bodies, mark, connections, until).result(600)
 
 
 @cache
