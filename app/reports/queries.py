@@ -6,9 +6,8 @@ What is kept is read by statements that are built once for each way of asking; w
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
 from functools import cache
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -45,12 +44,9 @@ from app.core.rows import fetch_rows
 from app.reports.kept import DAYS, as_of, find_kept, is_kept, kept
 from app.reports.periods import Span, end_of
 from app.reports.recount import COUNTS, SpanAsked, recounted
-from app.reports.schemas import Counts, Sort
+from app.reports.schemas import Counts, Number, Sort
 from app.reports.withholding import exposed, judged, too_few
 from app.schema.orgs import Org
-
-Number: TypeAlias = int | Decimal
-"""PostgreSQL gives a sum of bigint as numeric."""
 
 ORG: BindParameter[UUID] = bindparam("org_id", type_=Uuid())
 UNTIL: BindParameter[date] = bindparam("until", type_=Date())
@@ -144,11 +140,6 @@ class OverviewRow(NamedTuple):
     @property
     def previous_subtree(self) -> Counts:
         return Counts(self.prev_sub_members, self.prev_sub_activated, self.prev_sub_active, self.prev_sub_points)
-
-    @property
-    def counts(self) -> Counts:
-        """Those of the subordinate."""
-        return Counts(self.members, self.activated, self.active, self.points)
 
 
 class TrendRow(NamedTuple):

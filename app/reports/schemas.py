@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeAlias
 from uuid import UUID
 
 from pydantic import Field
@@ -140,19 +140,36 @@ class RankingOut(Out):
     ranking: Page[RankOut]
 
 
-class Counts(NamedTuple):
-    """The sums that figures are made of; PostgreSQL gives a sum of bigint as numeric."""
+Number: TypeAlias = int | Decimal
+"""PostgreSQL gives a sum of bigint as numeric."""
 
-    members: int | Decimal
-    activated: int | Decimal
-    active: int | Decimal
-    points: int | Decimal
+
+class Counted(Protocol):
+    """A row with the sums that figures are made of."""
+
+    @property
+    def members(self) -> Number: ...
+    @property
+    def activated(self) -> Number: ...
+    @property
+    def active(self) -> Number: ...
+    @property
+    def points(self) -> Number: ...
+
+
+class Counts(NamedTuple):
+    """The sums by themselves."""
+
+    members: Number
+    activated: Number
+    active: Number
+    points: Number
 
 
 _WITHHELD: dict[str, object] = dict.fromkeys(FiguresOut.model_fields) | {"withheld": True}
 
 
-def figures_in(counts: Counts, *, withheld: bool = False) -> dict[str, object]:
+def figures_in(counts: Counted, *, withheld: bool = False) -> dict[str, object]:
     """The fields of a FiguresOut."""
     if withheld:
         return _WITHHELD
@@ -168,6 +185,6 @@ def figures_in(counts: Counts, *, withheld: bool = False) -> dict[str, object]:
     }
 
 
-def figures_of(counts: Counts, *, withheld: bool = False) -> FiguresOut:
+def figures_of(counts: Counted, *, withheld: bool = False) -> FiguresOut:
     """`figures_in` as a model."""
     return FiguresOut.model_validate(figures_in(counts, withheld=withheld))

@@ -6,7 +6,6 @@ that has imported a hundred thousand it knows nothing before it has analyzed its
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -17,7 +16,7 @@ from app.core.rows import fetch_rows
 from app.hierarchy import tree
 from app.reports.periods import Span
 from app.reports.recount import COUNTS, points_of, stood, summed
-from app.reports.schemas import Counts
+from app.reports.schemas import Number
 from app.schema.members import Activation, Place
 from app.schema.orgs import Unit
 
@@ -31,14 +30,10 @@ class UnitRow(NamedTuple):
     name: str
     kind: str
     position: int
-    members: int | Decimal
-    activated: int | Decimal
-    active: int | Decimal
-    points: int | Decimal
-
-    @property
-    def counts(self) -> Counts:
-        return Counts(self.members, self.activated, self.active, self.points)
+    members: Number
+    activated: Number
+    active: Number
+    points: Number
 
 
 @dataclass(frozen=True, slots=True)
