@@ -10,8 +10,9 @@ What only one row knows (the rows of imports) goes over afterwards, row by row: 
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
@@ -37,6 +38,7 @@ from app.blind_index.keys import PASSED_ALL, WrongIndexKey
 from app.core.cipher import Cipher
 from app.core.driver import application_name
 from app.core.locks import Lock, lock
+from app.core.rows import fetch_rows
 from app.core.settings import Settings
 from app.key_rotation.data_key import StillHeld
 from app.schema.admins import AdminInvitation
@@ -201,13 +203,20 @@ WHERE m.org_id = given.org_id AND m.id = given.id
 )
 
 
+class _MemberRow(NamedTuple):
+    org_id: UUID
+    id: UUID
+    phone_index: bytes
+    phone_last4_index: bytes
+
+
 async def _move_members(db: AsyncConnection, cipher: Cipher, pairs: dict[str, list[bytes]]) -> None:
-    rows: list[Any] = []
+    rows: list[_MemberRow] = []
     of_these = Member.phone_index == func.any(bindparam("before", type_=ARRAY(LargeBinary)))
     columns = (Member.org_id, Member.id, Member.phone_index, Member.phone_last4_index)
     for which in (Member.removed_at.is_(None), Member.removed_at.is_not(None)):  # each by its own index
         found = select(*columns).where(of_these, which).order_by(Member.org_id, Member.id).with_for_update()
-        rows += (await db.execute(found, {"before": pairs["before"]})).all()
+        rows += await fetch_rows(db, found, _MemberRow, {"before": pairs["before"]})
     if rows:
         given = {
             "orgs": [row.org_id for row in rows],
@@ -231,6 +240,14 @@ WHERE i.org_id = given.org_id AND i.import_id = given.import_id AND i.row_no = g
 )
 
 
+class _SheetRow(NamedTuple):
+    org_id: UUID
+    import_id: UUID
+    row_no: int
+    phone_index: bytes
+    phone_last4_index: bytes
+
+
 async def _reindex_import_rows(engine: AsyncEngine, cipher: Cipher) -> None:
     """Raises StillHeld."""
     left = _left(cipher, ImportRow.phone_index)
@@ -239,7 +256,8 @@ async def _reindex_import_rows(engine: AsyncEngine, cipher: Cipher) -> None:
     for _ in range(PATIENCE):
         while True:
             async with engine.begin() as db:
-                rows: Sequence[Any] = (await db.execute(wanted.with_for_update(skip_locked=True, key_share=True))).all()
+                locked = wanted.with_for_update(skip_locked=True, key_share=True)
+                rows = await fetch_rows(db, locked, _SheetRow)
                 if not rows:
                     break
                 given = {

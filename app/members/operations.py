@@ -5,7 +5,7 @@ function each. Where people stand is `places`.
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, literal_column, select, update
+from sqlalchemy import Uuid, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -158,7 +158,7 @@ async def _row_of_admin(db: AsyncConnection, cipher: Cipher, org_id: UUID, user_
     sealed = seal_phone(indexing, org_id, new_id, cipher.decrypt_text(user.phone_cipher, user_id))
     await lock_accounts_and_phones(db, sealed["phone_index"])
     named = _named(user.verified_name)
-    row: Any = (
+    member_id, user_before = (
         await db.execute(
             insert(Member)
             .values(org_id=org_id, id=new_id, party=user.party_member or user.kind == Kind.PARTY, **named, **sealed)
@@ -167,16 +167,15 @@ async def _row_of_admin(db: AsyncConnection, cipher: Cipher, org_id: UUID, user_
                 index_where=Member.removed_at.is_(None),
                 set_={**named, "version": Member.version + 1},
             )
-            .returning(Member.id, literal_column("old.user_id").label("user_before"))
+            .returning(Member.id, literal_column("old.user_id", Uuid()).label("user_before"))
         )
     ).one()
-    if row.user_before is not None:
-        await deactivate_member(db, org_id, row.id)
+    if user_before is not None:
+        await deactivate_member(db, org_id, member_id)
     # Making them an admin is the consent that an undone link waits for.
-    undone = (Activation.org_id == org_id, Activation.member_id == row.id, Activation.user_id == user_id)
+    undone = (Activation.org_id == org_id, Activation.member_id == member_id, Activation.user_id == user_id)
     await db.execute(update(Activation).where(*undone, Activation.undone_by.is_not(None)).values(undone_by=None))
-    await activate_member(db, org_id, row.id)
-    member_id: UUID = row.id
+    await activate_member(db, org_id, member_id)
     return member_id
 
 

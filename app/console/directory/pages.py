@@ -20,7 +20,7 @@ from app.core.text import has_unshowable
 from app.members.queries import MemberFilter, count_members, list_members
 from app.members.schemas import MemberOut
 from app.orgs.queries import get_unit
-from app.orgs.unit_queries import list_child_units, list_unit_chain, list_units_by_path
+from app.orgs.unit_queries import UnitPathRow, list_child_units, list_unit_chain, list_units_by_path
 
 router = APIRouter(prefix="/console/orgs/{org_id}", route_class=ConsoleRoute, include_in_schema=False)
 
@@ -157,7 +157,7 @@ async def find_units(
     request: Request, db: ReadDb, scope: UnitReader, wanted: Annotated[str, Query(max_length=50)] = ""
 ) -> Response:
     """Units by a part of their path, as it is typed."""
-    units: Sequence[Any] = []
+    units: Sequence[UnitPathRow] = []
     if wanted.strip() and not has_unshowable(wanted):
         units = await list_units_by_path(db, scope.org_id, wanted.strip(), _FOUND)
     return part(request, "units/units_found.html", **in_org(scope, "members"), units=units, wanted=wanted)

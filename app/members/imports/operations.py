@@ -11,6 +11,7 @@ from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.core.cipher import Cipher
 from app.core.errors import NotFound
+from app.core.rows import one_or_404
 from app.members.imports.errors import ImportNotReady, ImportSettled, RemovalsNeedConsent
 from app.members.imports.files import seal_file
 from app.members.imports.jobs import CHECK, CHECK_LARGE, LARGE_BYTES, LARGE_ROWS, MERGE, MERGE_LARGE, needs_consent
@@ -61,15 +62,12 @@ async def confirm_import(db: AsyncConnection, scope: OrgScope, import_id: UUID, 
     Confirming again what is confirmed changes nothing.
     """
     await lock_org_shared(db, scope)
-    found = (
-        await db.execute(
-            select(Import.state, Import.leaving, Import.people, Import.rows_total)
-            .where(Import.org_id == scope.org_id, Import.id == import_id)
-            .with_for_update()
-        )
-    ).one_or_none()
-    if found is None:
-        raise NotFound
+    found = await one_or_404(
+        db,
+        select(Import.state, Import.leaving, Import.people, Import.rows_total)
+        .where(Import.org_id == scope.org_id, Import.id == import_id)
+        .with_for_update(),
+    )
     if found.state in {"confirmed", "merging", "done"}:
         return
     if found.state != "ready":
