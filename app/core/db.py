@@ -16,7 +16,9 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from typing import Annotated, Any, TypeVar, TypeVarTuple, overload
 
+import asyncpg
 from fastapi import Depends, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from sqlalchemy import CursorResult, Executable, MetaData, ScalarResult
 from sqlalchemy.exc import IntegrityError
@@ -68,7 +70,7 @@ def plain_url(database_url: str) -> str:
 def create_engine(settings: Settings, *, but: int = 0) -> AsyncEngine:
     """The engine with the process's connections, `but` so many."""
 
-    async def open_connection(**_: Any) -> Any:
+    async def open_connection(**_: object) -> asyncpg.Connection:
         return await driver.connect(settings)
 
     return create_async_engine(
@@ -121,7 +123,7 @@ class ReadConnection:
     async def scalars(self, statement: Executable, parameters: Any = None) -> ScalarResult[Any]:
         return await (await self._opened()).scalars(statement, parameters)
 
-    async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
+    async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """The rows of a statement of the driver's (`DriverStatement.fetch`)."""
         return await self._pool.fetch(sql, *arguments)
 
@@ -186,7 +188,7 @@ class TransactionalRoute(APIRoute):
         return transactional
 
 
-def _calls(dependant: Any) -> Iterator[Any]:
+def _calls(dependant: Dependant) -> Iterator[Callable[..., Any] | None]:
     yield dependant.call
     for below in dependant.dependencies:
         yield from _calls(below)

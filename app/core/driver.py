@@ -32,7 +32,7 @@ def application_name(settings: Settings) -> str:
     return "xuezu" if key is None else f"xuezu, next index key {key_check(key).hex()[:16]}"
 
 
-async def connect(settings: Settings, **options: Any) -> Any:
+async def connect(settings: Settings, **options: Any) -> asyncpg.Connection:
     """A connection of the driver. Raises ConnectionError where no server can be reached."""
     assert settings.database_url is not None
     # The driver reads the address itself, so that it means here what it means to libpq (`sslmode=`, several hosts).
@@ -64,7 +64,7 @@ class ReadPool:
     def __init__(self, settings: Settings, size: int) -> None:
         """To be made inside the event loop; opens no connection yet."""
 
-        async def open_connection(_: None, **options: Any) -> Any:
+        async def open_connection(_: None, **options: Any) -> asyncpg.Connection:
             return await connect(settings, **options)
 
         self._pool = asyncpg.create_pool(
@@ -78,11 +78,11 @@ class ReadPool:
     async def __aexit__(self, *_: object) -> None:
         await self._pool.close()
 
-    async def fetch(self, sql: str, *arguments: Any) -> list[Any]:
+    async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """The rows of a statement. Raises TimeoutError where no connection becomes free within WAIT_SECONDS."""
         async with self._pool.acquire(timeout=WAIT_SECONDS) as connection:
             try:
-                rows: list[Any] = await connection.fetch(sql, *arguments)
+                rows: list[asyncpg.Record] = await connection.fetch(sql, *arguments)
             except asyncpg.PostgresError:
                 raise
             except BaseException:
@@ -95,7 +95,7 @@ class ReadPool:
 class Fetches(Protocol):
     """What runs a statement of the driver's, as ReadPool does."""
 
-    async def fetch(self, sql: str, *arguments: Any) -> list[Any]: ...
+    async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]: ...
 
 
 class DriverStatement(Generic[R]):
@@ -113,7 +113,7 @@ class DriverStatement(Generic[R]):
         dialect: Dialect = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]
         found = set()
 
-        def placed(element: Any, **_: Any) -> Any:
+        def placed(element: object, **_: object) -> object:
             if isinstance(element, BindParameter) and element.key in parameters:
                 found.add(element.key)
                 position = parameters.index(element.key) + 1
@@ -135,7 +135,7 @@ class DriverStatement(Generic[R]):
         """All rows: from the driver's pool, or on the connection beneath an open transaction."""
         arguments = [given[name] for name in self._parameters]
         if isinstance(source, AsyncConnection):
-            connection: Any = (await source.get_raw_connection()).driver_connection
+            connection: asyncpg.Connection = (await source.get_raw_connection()).driver_connection
             records = await connection.fetch(self.sql, *arguments)
         else:
             records = await source.fetch(self.sql, *arguments)
