@@ -186,5 +186,5 @@ def worker(settings: Settings) -> Callable[[], Awaitable[None]]:
 
 
 @pytest.fixture(scope="session")
-def people(api: httpx.AsyncClient) -> People:
-    return People(api)
+def people(api: httpx.AsyncClient, app: FastAPI) -> People:
+    return People(api, app)
