@@ -27,6 +27,7 @@ def run(connection: Connection | None = None) -> None:
         "include_object": is_ours,
         "transaction_per_migration": True,
         "compare_server_default": False,
+        "lock_timeout": LOCK_TIMEOUT,  # for app.core.indexes, which sets another for a while
     }
     if connection is None:
         context.configure(

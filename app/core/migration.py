@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from app.core.indexes import mend_indexes
 from app.core.settings import CannotStart
 from app.core.startup import Say, silent
 
@@ -44,7 +45,9 @@ def migrate(database_url: str, revision: str = "head") -> None:
 
 
 async def migrate_to_head(database_url: str, *, say: Say = silent) -> None:
-    """Bring the database to `head()`, alone: a second caller waits and finds it done. Raises CannotStart."""
+    """Bring the database to `head()` and mend its invalid indexes, alone: a second caller waits and finds it done.
+    Raises CannotStart.
+    """
     connection = await _connect(database_url)
     try:
         async with _one_at_a_time(database_url):
@@ -53,6 +56,7 @@ async def migrate_to_head(database_url: str, *, say: Say = silent) -> None:
             if present != head():
                 say(f"Migrating the database from {present or 'nothing'} to {head()}")
                 await asyncio.to_thread(migrate, database_url)
+            await mend_indexes(connection, say)
     except CannotStart:
         raise
     except Exception as error:
@@ -66,6 +70,9 @@ async def migrate_to_head(database_url: str, *, say: Say = silent) -> None:
             raise CannotStart(
                 f"A table of {shown} is locked by another session: try again when that session has ended."
             ) from error
+        unfinished = _comes_from(error, asyncpg.ObjectNotInPrerequisiteStateError)
+        if unfinished is not None:
+            raise CannotStart(f"Migrating {shown} failed ({str(unfinished).splitlines()[0]}): try again.") from error
         refusal = _comes_from(error, asyncpg.PostgresError)
         if refusal is None:
             raise
@@ -186,8 +193,8 @@ def _shown(database_url: str) -> str:
 
 
 def _comes_from(error: BaseException, kind: type[BaseException]) -> BaseException | None:
-    """The error of this kind among an error and its causes."""
+    """The error of this kind among an error, its causes, and what was being handled when it was raised."""
     seen: BaseException | None = error
     while seen is not None and not isinstance(seen, kind):
-        seen = seen.__cause__
+        seen = seen.__cause__ or seen.__context__
     return seen

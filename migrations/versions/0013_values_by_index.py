@@ -1,7 +1,8 @@
 """What a rotation of the index key goes through in the order of its values"""
 
-import sqlalchemy as sa
 from alembic import op
+
+from app.core.indexes import create_index
 
 revision = "0013"
 down_revision = "0012"
@@ -18,16 +19,8 @@ INDEXES = (
 
 
 def upgrade() -> None:
-    with op.get_context().autocommit_block():
-        for name, table, column, where in INDEXES:
-            op.create_index(
-                name,
-                table,
-                [column],
-                postgresql_where=sa.text(where) if where else None,
-                postgresql_concurrently=True,
-                if_not_exists=True,
-            )
+    for name, table, column, where in INDEXES:
+        create_index(name, table, [column], where=where)
 
 
 def downgrade() -> None:

@@ -1,7 +1,8 @@
 """Closed orgs, and those for people outside the party, are found among many."""
 
-import sqlalchemy as sa
 from alembic import op
+
+from app.core.indexes import create_index
 
 revision = "0014"
 down_revision = "0013"
@@ -12,16 +13,8 @@ RARE = {"orgs_closed_idx": "status = 'closed'", "orgs_outside_party_idx": "kind 
 
 
 def upgrade() -> None:
-    with op.get_context().autocommit_block():
-        for name, which in RARE.items():
-            op.create_index(
-                name,
-                "orgs",
-                ["name", "id"],
-                postgresql_where=sa.text(which),
-                postgresql_concurrently=True,
-                if_not_exists=True,
-            )
+    for name, which in RARE.items():
+        create_index(name, "orgs", ["name", "id"], where=which)
 
 
 def downgrade() -> None:

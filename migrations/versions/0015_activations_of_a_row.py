@@ -2,6 +2,8 @@
 
 from alembic import op
 
+from app.core.indexes import create_index
+
 revision = "0015"
 down_revision = "0014"
 branch_labels = None
@@ -9,14 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    with op.get_context().autocommit_block():
-        op.create_index(
-            "activations_org_id_member_id_idx",
-            "activations",
-            ["org_id", "member_id"],
-            postgresql_concurrently=True,
-            if_not_exists=True,
-        )
+    create_index("activations_org_id_member_id_idx", "activations", ["org_id", "member_id"])
 
 
 def downgrade() -> None:

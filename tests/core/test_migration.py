@@ -4,7 +4,7 @@ import asyncio
 import socket
 import struct
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import uuid4
 
@@ -16,17 +16,6 @@ from alembic.script import ScriptDirectory
 from app.core import migration
 from app.core.settings import CannotStart
 from tests.processes import ROOT, free_port, refusal
-
-
-@pytest.fixture
-async def database(server_url: str) -> AsyncIterator[str]:
-    """An empty database of the test's own, by its address."""
-    name = f"migration_{uuid4().hex}"
-    connection = await asyncpg.connect(server_url)
-    await connection.execute(f"CREATE DATABASE {name}")
-    yield server_url.replace("/postgres?", f"/{name}?")
-    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await connection.close()
 
 
 async def execute(url: str, *statements: str) -> None:

@@ -1,0 +1,112 @@
+"""Indexes built beside a running service: `create_index` for migrations, and mending what a killed build left.
+
+A CREATE INDEX CONCURRENTLY that fails or is killed leaves an index that is not valid: no query uses it, every write
+maintains it, and IF NOT EXISTS takes it for the finished one.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import asyncpg
+
+from app.core.settings import CannotStart
+from app.core.startup import Say
+
+LOCK_TIMEOUT = "10min"
+"""How long one step of a build waits for the transactions of others. They may be long (exports, imports), and nobody
+waits behind a build but other changes of the same table: VACUUM, DDL and another build."""
+
+PAUSE = 0.2
+
+# The server builds on for a client that was killed. This is asked again and again: a statement that waited for the lock
+# of the build would have a snapshot, for which the build would wait in turn.
+_IS_BUILT_ON = """
+SELECT EXISTS (
+    SELECT FROM pg_stat_progress_create_index WHERE datname = current_database() AND relid = to_regclass({table})
+)
+"""
+_IS_INVALID = "SELECT EXISTS (SELECT FROM pg_index WHERE indexrelid = to_regclass({name}) AND NOT indisvalid)"
+
+_REQUIRE_VALID = """
+DO $$ BEGIN
+    IF NOT (SELECT indisvalid FROM pg_index WHERE indexrelid = '{name}'::regclass) THEN
+        RAISE EXCEPTION 'the index {name} is not valid: another session builds it, or its build failed'
+            USING ERRCODE = 'object_not_in_prerequisite_state';
+    END IF;
+END $$
+"""
+
+
+def create_index(
+    name: str, table: str, columns: Sequence[str], *, where: str | None = None, unique: bool = False
+) -> None:
+    """Build an index concurrently, in a migration: what the migration did before it is committed first.
+
+    An index of this name that is not valid is dropped first, a valid one is left as it is, so that a migration which
+    was killed can run again. Written as SQL (`alembic upgrade --sql`), which cannot drop on a condition, only the check
+    at the end is there: it raises for an index that is not valid.
+    """
+    import sqlalchemy as sa
+    from alembic import op
+
+    context = op.get_context()
+
+    with context.autocommit_block():
+        op.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+        if not context.as_sql:
+            connection = op.get_bind()
+            while connection.scalar(sa.text(_IS_BUILT_ON.format(table=":table")), {"table": table}):
+                time.sleep(PAUSE)
+            if connection.scalar(sa.text(_IS_INVALID.format(name=":name")), {"name": name}):
+                op.execute(f"DROP INDEX CONCURRENTLY {name}")
+        op.create_index(
+            name,
+            table,
+            list(columns),
+            unique=unique,
+            postgresql_where=sa.text(where) if where else None,
+            postgresql_concurrently=True,
+            if_not_exists=True,
+        )
+        op.execute(_REQUIRE_VALID.format(name=name))
+        op.execute(f"SET lock_timeout = '{context.opts['lock_timeout']}'")
+
+
+_INVALID = """
+SELECT i.indexrelid::regclass::text AS name, i.indrelid::regclass::text AS of_table,
+    c.relkind = 'I' AS partitioned, c.relname ~ '_cc(new|old)[0-9]*$' AS of_a_rebuild
+FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
+WHERE NOT i.indisvalid AND c.relnamespace::regnamespace::text !~ '^pg_'
+ORDER BY name
+"""
+
+
+async def mend_indexes(connection: asyncpg.Connection, say: Say) -> None:
+    """Rebuild every index that is not valid, from its definition in the catalogue, and drop what a killed REINDEX
+    CONCURRENTLY left. Does nothing where all indexes are valid.
+
+    Waits for a build that is under way. Raises CannotStart for an index that cannot be rebuilt.
+    """
+    found = await connection.fetch(_INVALID)
+    if found:
+        await connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+    for index in found:
+        name, table = index["name"], index["of_table"]
+        if index["partitioned"]:
+            raise CannotStart(
+                f"The index {name} is not valid, as not every partition of {table} has its part of it: attach the "
+                "missing ones (ALTER INDEX … ATTACH PARTITION …), or drop the index and make it again."
+            )
+        try:
+            while await connection.fetchval(_IS_BUILT_ON.format(table="$1"), table):  # noqa: ASYNC110
+                await asyncio.sleep(PAUSE)
+            if await connection.fetchval(_IS_INVALID.format(name="$1"), name):
+                say(f"Mending the index {name}: its build was ended half way")
+                mend = "DROP INDEX CONCURRENTLY" if index["of_a_rebuild"] else "REINDEX INDEX CONCURRENTLY"
+                await connection.execute(f"{mend} {name}")
+        except asyncpg.PostgresError as error:
+            raise CannotStart(
+                f"The index {name} is not valid and cannot be rebuilt ({str(error).splitlines()[0]}): remove the "
+                "cause, then run `xuezu migrate` again."
+            ) from error

@@ -1,0 +1,16 @@
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+
+@pytest.fixture
+async def database(server_url: str) -> AsyncIterator[str]:
+    """An empty database of the test's own, by its address."""
+    name = f"migration_{uuid4().hex}"
+    connection = await asyncpg.connect(server_url)
+    await connection.execute(f"CREATE DATABASE {name}")
+    yield server_url.replace("/postgres?", f"/{name}?")
+    await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await connection.close()

@@ -1,0 +1,117 @@
+"""The hierarchy is edited while a migration runs: each has a lock of its own."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+from alembic import command
+from alembic.config import Config
+from pydantic import SecretStr
+
+from app.core import migration
+from app.core.settings import Settings
+from app.main import create_app
+from tests.acts import certify
+from tests.conftest import migrated_database
+from tests.people import People
+
+ROOT = Path(__file__).parents[2]
+REVISION = """
+from alembic import op
+
+from app.core.indexes import create_index
+
+revision = "held"
+down_revision = "{head}"
+branch_labels = depends_on = None
+
+
+def upgrade():
+    {upgrade}
+"""
+HELD = {
+    "a migration in a transaction": (
+        'op.execute("LOCK TABLE gate")',
+        "LOCK TABLE gate",
+        "LOCK TABLE gate",
+    ),
+    "a concurrent build over the edges": (
+        'create_index("edges_held_idx", "certifications", ["id", "superior_id"])',
+        "LOCK TABLE certifications IN ROW EXCLUSIVE MODE",
+        "CREATE INDEX CONCURRENTLY",
+    ),
+}
+"""What the migration does, what another transaction does that holds it up, and the statement in which it then waits."""
+
+_WAITS = """
+SELECT true FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock' AND starts_with(query, $1)
+"""
+
+
+@pytest.fixture
+def database(server_url: str, worker_id: str) -> str:
+    return migrated_database(server_url, f"edited_{worker_id}")
+
+
+@pytest.fixture
+async def people(database: str, tmp_path: Path) -> AsyncIterator[People]:
+    """The service over a database of the test's own."""
+    app = create_app(Settings(database_url=SecretStr(database), data_dir=tmp_path).with_secrets())
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app, client=("127.0.0.1", 50000))
+        async with httpx.AsyncClient(transport=transport, base_url=app.state.settings.public_url) as api:
+            yield People(api)
+
+
+@pytest.fixture
+async def connections(database: str) -> AsyncIterator[tuple[asyncpg.Connection, asyncpg.Connection]]:
+    """One that holds the migration up, and one that looks."""
+    pair = await asyncpg.connect(database), await asyncpg.connect(database)
+    yield pair
+    for connection in pair:
+        await connection.close()
+
+
+def add_revision(folder: Path, upgrade: str, database: str, patched: pytest.MonkeyPatch) -> None:
+    """Have `migrate_to_head` know a revision "held" above the newest one."""
+    (folder / "held.py").write_text(REVISION.format(head=migration.head(), upgrade=upgrade))
+    config = Config(ROOT / "alembic.ini")
+    config.set_main_option("version_locations", f"{ROOT / 'migrations' / 'versions'}{os.pathsep}{folder}")
+    config.attributes["database_url"] = database
+    patched.setattr(migration, "migrate", lambda _: command.upgrade(config, "head"))
+    patched.setattr(migration, "head", lambda: "held")
+
+
+@pytest.mark.parametrize("held", HELD)
+async def test_the_hierarchy_is_edited_while_a_migration_runs(
+    database: str,
+    people: People,
+    connections: tuple[asyncpg.Connection, asyncpg.Connection],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    held: str,
+) -> None:
+    (other, db), (upgrade, hold_up, statement) = connections, HELD[held]
+    add_revision(tmp_path, upgrade, database, monkeypatch)
+    admin = await people.register()
+    above, below = await admin.create_org(), await admin.create_org()
+
+    await db.execute("CREATE TABLE gate ()")
+    await other.execute(f"BEGIN; {hold_up}")
+    migrating = asyncio.create_task(migration.migrate_to_head(database))
+    try:
+        while not await db.fetchval(_WAITS, statement):
+            assert not migrating.done()
+            await asyncio.sleep(0.02)
+        async with asyncio.timeout(3):
+            await certify(admin, above, admin, below)
+        assert not migrating.done()
+    finally:
+        await other.execute("COMMIT")
+        await migrating
+    assert await db.fetchval("SELECT version_num FROM alembic_version") == "held"
