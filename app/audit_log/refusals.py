@@ -1,14 +1,19 @@
-"""What was refused: kept in the audit, though a refused call changes nothing and most often is nobody's.
+"""Refused requests (401, 403, 404, 429): each is counted and logged, and the audit has a bounded number of entries.
 
-A guesser asks thousands of times, so an entry a call would let anybody fill an append-only table. Each process counts
-its refusals by who asked, from which network, for what and why, and every few seconds writes what it counted: one
-entry each, in one statement. What a process has counted and not yet written is lost with it if it is killed.
+- The metric `refusals_total{route,reason}` counts every one, and the request's log line names the reason.
+- The audit table is append-only, so what nobody in particular can cause must not fill it. A process adds an entry soon
+  after the first refusal of a kind in an hour, and at the end of the hour one with the number of the others. A kind is
+  an operation, a reason and a caller (user and network); of one operation and reason at most `CALLERS` callers an hour
+  are told apart, and at most `KINDS` kinds in all. What is beyond is counted without its caller, then without its
+  operation. So a process adds at most 2 * (KINDS + 1) entries an hour, and no refusal is missing from their sums.
+- Where a refusal says more than that (a wrong number, a refresh token that was copied, a challenge used up), its
+  operation records an entry of its own besides.
 
-Where a refusal says more than that (a wrong number, a refresh token that was copied, a challenge used up), its
-operation leaves an entry of its own besides.
+A process that is killed loses what it has counted since its last entry; one that stops writes it first.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +25,7 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.core.metrics import Counter
 from app.core.networks import address_of_host, network_of
 from app.core.request_state import request_state
 from app.core.services import Service
@@ -28,8 +34,11 @@ from app.schema.audit import AuditEntry
 log = structlog.get_logger()
 
 EVERY = 5.0
-KEPT = 500
-"""How many entries one writing has at most; what comes beyond that is counted in one without address and user."""
+"""Seconds until the first refusal of a kind is in the audit."""
+INTERVAL = 3600.0
+"""Seconds in which a kind has at most two entries."""
+KINDS = 100
+CALLERS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,42 +73,52 @@ class CountRefusals:
                 self._refusals.count(Refusal(operation, reason, state.user_id, network), state.request_id)
 
 
+@dataclass(slots=True)
+class _Count:
+    """How often a kind was refused since its last entry, and the id of the first such request."""
+
+    times: int = 0
+    request_id: str | None = None
+    entered: bool = False
+
+
+_OTHERS = Refusal("other", "other")
+
+
 class Refusals:
-    """What was counted and is not yet written."""
+    """The refusals of this process: `total` counts all of them, and the audit's entries are made here."""
 
     def __init__(self) -> None:
-        self._counted: dict[Refusal, tuple[int, str | None]] = {}
+        self.total = Counter("refusals_total", "Requests refused with 401, 403, 404 or 429", "route", "reason")
+        self._kinds: dict[Refusal, _Count] = {}
 
-    def count(self, refusal: Refusal, request_id: str | None, times: int = 1) -> None:
-        if refusal not in self._counted and len(self._counted) >= KEPT:
-            refusal = Refusal("any", "too-many-to-tell")
-        before, first = self._counted.get(refusal, (0, request_id))
-        self._counted[refusal] = before + times, first
+    def count(self, refusal: Refusal, request_id: str | None) -> None:
+        """Count one refused request."""
+        self.total.add(refusal.operation, refusal.reason)
+        self._note(self._kind_of(refusal), request_id, 1)
 
     async def write(self, engine: AsyncEngine) -> None:
-        """Write what was counted; where the database is away, it stays counted."""
-        counted, self._counted = self._counted, {}
-        if not counted:
-            return
-        try:
-            async with engine.begin() as db:
-                await db.execute(insert(AuditEntry), [_entry(*item) for item in counted.items()])
-        except BaseException as error:
-            for refusal, (times, request_id) in counted.items():
-                self.count(refusal, request_id, times)
-            if not isinstance(error, Exception):
-                raise  # this process ends: what is left is written once more
-            # Whatever it was, the next writing is tried.
-            log.warning("refusals_unwritten", error=type(error).__name__, kinds=len(counted))
+        """Add the entries of kinds that have none in this interval; where the database is away, they stay counted."""
+        await self._write(engine, {kind: count for kind, count in self._kinds.items() if not count.entered})
+
+    async def end_interval(self, engine: AsyncEngine) -> None:
+        """Add entries for all that is counted and not in the audit yet, and begin a new interval."""
+        ended, self._kinds = self._kinds, {}
+        await self._write(engine, {kind: count for kind, count in ended.items() if count.times})
 
     @asynccontextmanager
     async def written(self, engine: AsyncEngine) -> AsyncIterator[None]:
-        """While this is entered, what is counted is written every few seconds, and what is left at its end."""
+        """While this is entered the entries are added as time goes by, and the last ones at its end."""
 
         async def run() -> None:
+            ends_at = time.monotonic() + INTERVAL
             while True:
                 await asyncio.sleep(EVERY)
-                await self.write(engine)
+                if time.monotonic() < ends_at:
+                    await self.write(engine)
+                else:
+                    ends_at = time.monotonic() + INTERVAL
+                    await self.end_interval(engine)
 
         writing = asyncio.create_task(run())
         try:
@@ -108,19 +127,52 @@ class Refusals:
             writing.cancel()
             with suppress(asyncio.CancelledError):
                 await writing
-            await self.write(engine)
+            await self.end_interval(engine)
+
+    def _kind_of(self, refusal: Refusal) -> Refusal:
+        if refusal in self._kinds:
+            return refusal
+        anybody = Refusal(refusal.operation, refusal.reason)
+        callers = sum(kind.operation == refusal.operation and kind.reason == refusal.reason for kind in self._kinds)
+        kind = refusal if callers < CALLERS else anybody
+        return kind if kind in self._kinds or len(self._kinds) < KINDS else _OTHERS
+
+    def _note(self, kind: Refusal, request_id: str | None, times: int) -> None:
+        count = self._kinds.setdefault(kind, _Count())
+        if count.times == 0:
+            count.request_id = request_id
+        count.times += times
+
+    async def _write(self, engine: AsyncEngine, counts: dict[Refusal, _Count]) -> None:
+        if not counts:
+            return
+        entries = [_entry(kind, count) for kind, count in counts.items()]
+        taken = [(kind, count.request_id, count.times) for kind, count in counts.items()]
+        for count in counts.values():
+            count.times, count.entered = 0, True
+        try:
+            async with engine.begin() as db:
+                await db.execute(insert(AuditEntry), entries)
+        except BaseException as error:
+            for kind, request_id, times in taken:
+                kept = self._kind_of(kind)
+                self._note(kept, request_id, times)
+                self._kinds[kept].request_id, self._kinds[kept].entered = request_id, False
+            if not isinstance(error, Exception):
+                raise  # this process ends: what is left is written once more
+            # Whatever it was, the next writing is tried.
+            log.warning("refusals_unwritten", error=type(error).__name__, kinds=len(entries))
 
 
 REFUSALS = Service[Refusals]("refusals")
 
 
-def _entry(refusal: Refusal, counted: tuple[int, str | None]) -> dict[str, Any]:
-    times, request_id = counted
+def _entry(kind: Refusal, count: _Count) -> dict[str, Any]:
     return {
-        "user_id": refusal.user_id,
-        "address": refusal.network,
-        "request_id": request_id,
+        "user_id": kind.user_id,
+        "address": kind.network,
+        "request_id": count.request_id,
         "action": "request.refused",
         "subject_type": "request",
-        "after": {"operation": refusal.operation, "reason": refusal.reason, "times": times},
+        "after": {"operation": kind.operation, "reason": kind.reason, "times": count.times},
     }

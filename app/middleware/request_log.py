@@ -56,7 +56,11 @@ class RequestLog:
             finally:
                 if scope["path"] not in _QUIET or status >= 400:
                     milliseconds = round((time.perf_counter() - started) * 1000, 1)
-                    log.info("request", method=scope["method"], path=path_of(scope), status=status, ms=milliseconds)
+                    refusal = request_state(scope).refusal
+                    more = {} if refusal is None else {"refusal": refusal}
+                    log.info(
+                        "request", method=scope["method"], path=path_of(scope), status=status, ms=milliseconds, **more
+                    )
 
 
 def path_of(scope: Scope) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -10,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit_log.entries import Actor
-from app.audit_log.refusals import KEPT, REFUSALS, Refusal
+from app.audit_log.refusals import CALLERS, KINDS, REFUSALS, Refusal
 from app.auth.clients import create_client
 from tests.auth.authenticator import SoftKey, try_registering
 from tests.auth.operating import enrol
@@ -23,11 +24,11 @@ Kept = Callable[[], Awaitable[dict[tuple[str, str], dict[str, Any]]]]
 @pytest.fixture
 async def kept(app: FastAPI, engine: AsyncEngine, db: AsyncConnection) -> Kept:
     """What has been refused since the test began, by route and reason; what the service wrote meanwhile is added up."""
-    await REFUSALS.of(app).write(engine)
+    await REFUSALS.of(app).end_interval(engine)
     last = await db.scalar(text("SELECT uuidv7()"))
 
     async def read() -> dict[tuple[str, str], dict[str, Any]]:
-        await REFUSALS.of(app).write(engine)
+        await REFUSALS.of(app).end_interval(engine)
         since = text("SELECT * FROM audit_entries WHERE action = 'request.refused' AND id > :last ORDER BY id")
         rows = (await db.execute(since, {"last": last})).mappings().all()
         found: dict[tuple[str, str], dict[str, Any]] = {}
@@ -38,6 +39,11 @@ async def kept(app: FastAPI, engine: AsyncEngine, db: AsyncConnection) -> Kept:
         return found
 
     return read
+
+
+async def entries(db: AsyncConnection) -> int:
+    counted: int = await db.scalar(text("SELECT count(*) FROM audit_entries WHERE action = 'request.refused'"))
+    return counted
 
 
 @pytest.fixture
@@ -113,13 +119,59 @@ async def test_a_file_or_an_address_that_is_not_there_is_no_refusal(api: httpx.A
     assert await kept() == {}
 
 
-async def test_a_flood_from_everywhere_is_bounded(app: FastAPI, kept: Kept) -> None:
-    count = REFUSALS.of(app).count
-    for number in range(KEPT + 100):
-        count(Refusal("list_members", f"reason-{number}"), None)
+async def test_a_flood_of_kinds_is_bounded(app: FastAPI, kept: Kept) -> None:
+    for number in range(KINDS + 100):
+        REFUSALS.of(app).count(Refusal("list_members", f"reason-{number}"), None)
     found = await kept()
-    assert len(found) == KEPT + 1
-    assert found[("any", "too-many-to-tell")]["after"]["times"] == 100
+    assert len(found) == KINDS + 1
+    assert found[("other", "other")]["after"]["times"] == 100
+
+
+async def test_a_flood_of_callers_names_a_few_and_counts_all(
+    app: FastAPI, engine: AsyncEngine, kept: Kept, db: AsyncConnection
+) -> None:
+    for number in range(200):
+        refusal = Refusal("GET /v1/me", "unauthorized", network=f"198.51.{number}.0/24")
+        REFUSALS.of(app).count(refusal, None)
+    before = await entries(db)
+    await REFUSALS.of(app).write(engine)
+    added = await entries(db) - before
+    assert added == CALLERS + 1
+    assert (await kept())[("GET /v1/me", "unauthorized")]["after"]["times"] == 200
+    networks = "SELECT count(DISTINCT address) FROM audit_entries WHERE host(address) LIKE '198.51.%'"
+    assert await db.scalar(text(networks)) == CALLERS
+
+
+async def test_a_kind_has_two_entries_in_an_interval_however_long_it_goes_on(
+    app: FastAPI, engine: AsyncEngine, kept: Kept, db: AsyncConnection
+) -> None:
+    before = await entries(db)
+    for _ in range(50):
+        REFUSALS.of(app).count(Refusal("GET /v1/me", "unauthorized"), None)
+        await REFUSALS.of(app).write(engine)
+    assert await entries(db) - before == 1
+    assert (await kept())[("GET /v1/me", "unauthorized")]["after"]["times"] == 50
+    assert await entries(db) - before == 2
+
+
+async def test_every_refusal_is_in_the_metric(app: FastAPI, api: httpx.AsyncClient) -> None:
+    total = REFUSALS.of(app).total
+    labels = ("GET /v1/orgs/{org_id}/members", "unauthorized")
+    before = total.snapshot().get(labels, 0)
+    for _ in range(3):
+        await api.get(f"/v1/orgs/{uuid4()}/members")
+    await api.get("/livez")
+    assert (total.name, total.labels) == ("refusals_total", ("route", "reason"))
+    assert total.snapshot()[labels] == before + 3
+
+
+async def test_labels_of_the_metric_come_from_closed_sets(app: FastAPI, api: httpx.AsyncClient) -> None:
+    for guess in ("guess-1", "guess-2"):
+        await api.get(f"/v1/orgs/{guess}/members")
+        await api.get(f"/nowhere/{guess}")
+        await api.get("/v1/me", headers={"Authorization": f"Bearer {guess}"})
+    routes = {route for route, _ in REFUSALS.of(app).total.snapshot()}
+    assert not [route for route in routes if "guess" in route or "nowhere" in route]
 
 
 async def test_what_cannot_be_written_stays_counted(app: FastAPI, engine: AsyncEngine, kept: Kept) -> None:

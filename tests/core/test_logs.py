@@ -100,6 +100,8 @@ def test_every_line_of_a_request_carries_its_id_and_nothing_of_a_person() -> Non
     for trace in (PHONE, RESIDENT_ID, "Li Xiaoming", "WDJB", "Zm9v", "phone="):
         assert trace not in logged
     requests = {event["request_id"]: event for event in events if event["event"] == "request"}
+    refused = {event["path"]: event["refusal"] for event in requests.values() if "refusal" in event}
+    assert refused == {"/nowhere/…/…": "not-found"}
     shown = [(event["path"], event["status"]) for event in requests.values()]
     assert shown == [
         (f"/people/{token}", 200),
