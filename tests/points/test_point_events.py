@@ -19,7 +19,7 @@ from app.authz.access import ServiceScope
 from app.core.calendar import SHANGHAI
 from app.core.cipher import CIPHER
 from app.points.operations import record_point_events
-from app.points.schemas import PointEventsCreate
+from app.points.schemas import PointEventsCreate, PointEventsOut
 from tests.people import People, Person, fresh_phone
 from tests.points.services import PointsService, event, sign_in_service
 
@@ -198,6 +198,31 @@ async def test_a_malformed_event_refuses_the_whole_batch(
     assert answer.status_code == 422
     assert all(error["pointer"].startswith("/events/1") for error in answer.json()["errors"])
     assert (await _points(person))["total"] == 0
+
+
+async def test_every_malformed_event_of_a_batch_is_pointed_at(service: PointsService) -> None:
+    answer = await service.post(
+        _GOOD | {"kind": "Article", "points": "5"},
+        _GOOD,
+        _GOOD | {"phone": "13800138000"},
+        _GOOD | {"points": 0},
+        _GOOD | {"occurred_at": 1_700_000_000, "note": "?"},
+    )
+    assert answer.status_code == 422
+    assert [(error["pointer"], error["code"]) for error in answer.json()["errors"]] == [
+        ("/events/0/points", "int_type"),
+        ("/events/0/kind", "string_pattern_mismatch"),
+        ("/events/2", "whose"),
+        ("/events/3", "points_zero"),
+        ("/events/4/occurred_at", "datetime_type"),
+        ("/events/4/note", "extra_forbidden"),
+    ]
+
+
+async def test_the_answer_is_the_declared_model_written_as_json(service: PointsService) -> None:
+    answer = await service.post(event(_GOOD["user_id"], event_id='\\"/<~>'), event(_GOOD["user_id"]))
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.content == PointEventsOut.model_validate_json(answer.content).model_dump_json().encode()
 
 
 async def test_numbers_that_are_none(service: PointsService, api: httpx.AsyncClient) -> None:
