@@ -26,16 +26,23 @@ class Actor:
 
 
 # Written out: every write runs it, and building it anew cost more than running it.
-_RECORD = text("""
-WITH entry AS (
+_ENTRY = """
     INSERT INTO audit_entries
         (org_id, user_id, client_id, address, request_id, action, subject_type, subject_id, before, after)
-    VALUES
-        (:org_id, :user_id, :client_id, :address, :request_id, :action, :subject_type, :subject_id, :before, :after)
+    {values}
     RETURNING id, org_id, action, subject_type, subject_id
-)
+"""
+_EVENT = """
 INSERT INTO outgoing_events (type, org_id, subject_type, subject_id, audit_entry_id)
 SELECT action, org_id, subject_type, subject_id, id FROM entry
+"""
+_VALUES = """
+    VALUES
+        (:org_id, :user_id, :client_id, :address, :request_id, :action, :subject_type, :subject_id, :before, :after)
+"""
+_RECORD = text(f"""
+WITH entry AS ({_ENTRY.format(values=_VALUES)})
+{_EVENT}
 """).bindparams(
     *(
         bindparam(column.key, type_=column.type)
@@ -85,3 +92,17 @@ async def record(
         "after": after,
     }
     await db.execute(_RECORD, entry)
+
+
+def recorded_by_statement(action: str, subject_type: str, after: str, source: str) -> str:
+    """What a statement takes among its CTEs to write its own audit entry and outgoing event, as `record` does.
+
+    For a service client's write that is of no org. `after` is an expression over `source` (`FROM …`), whose rows are
+    the entries. The statement has the parameters `client_id`, `address` and `request_id`.
+    """
+    values = f"""
+    SELECT NULL, NULL, :client_id, CAST(:address AS inet), :request_id,
+        '{action}', '{subject_type}', NULL, NULL, {after}
+    {source}
+    """
+    return f"entry AS ({_ENTRY.format(values=values)}),\nevent AS ({_EVENT})"

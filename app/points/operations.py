@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit_log.entries import record
+from app.audit_log.entries import recorded_by_statement
 from app.authz.access import ServiceScope
 from app.core.cipher import Cipher
-from app.points.schemas import Outcome, PointEvent
+from app.points.schemas import PointEvent
 
 DAYS_BACK = 30
 
@@ -33,6 +33,13 @@ SELECT set_config('plan_cache_mode', 'force_custom_plan', true), (
     ) AS day
 )
 """)
+
+_RECORDED = recorded_by_statement(
+    "point_events.counted",
+    "point_events",
+    after="jsonb_build_object('counted', count(*), 'sent', CAST(:sent AS int))",
+    source="FROM counted HAVING count(*) > 0",
+)
 
 # Of events with one id in a batch the first that can be counted is. Keys are taken in the order of the ids, so that
 # batches that share some wait for each other and never in a circle. A refused event that had been counted before is
@@ -63,30 +70,31 @@ countable AS MATERIALIZED (
     FROM sent WHERE refusal IS NULL ORDER BY event_id, n
 ),
 keyed AS (
-    INSERT INTO point_event_keys (source, event_id) SELECT :source, event_id FROM countable
+    INSERT INTO point_event_keys (source, event_id) SELECT :client_id, event_id FROM countable
     ON CONFLICT DO NOTHING RETURNING event_id
 ),
 counted AS MATERIALIZED (SELECT c.* FROM countable AS c JOIN keyed USING (event_id)),
 written AS (
     INSERT INTO point_events (user_id, day, source, event_id, points, kind, occurred_at)
-    SELECT user_id, day, :source, event_id, points, kind, at FROM counted
+    SELECT user_id, day, :client_id, event_id, points, kind, at FROM counted
 ),
 facts AS (
     INSERT INTO point_facts (user_ids, days, points)
     SELECT array_agg(user_id), array_agg(day), array_agg(points) FROM counted HAVING count(*) > 0
-)
+),
+{recorded}
 SELECT array_agg(
     CASE
         WHEN c.n IS NOT NULL THEN 'counted'
         WHEN s.refusal IS NULL THEN 'duplicate'
-        WHEN EXISTS (SELECT FROM point_event_keys AS k WHERE k.source = :source AND k.event_id = s.event_id)
+        WHEN EXISTS (SELECT FROM point_event_keys AS k WHERE k.source = :client_id AND k.event_id = s.event_id)
         THEN 'duplicate'
         ELSE s.refusal
     END
     ORDER BY s.n
 )
 FROM sent AS s LEFT JOIN counted AS c USING (n)
-"""
+""".replace("{recorded}", _RECORDED)
 _RECORD = text(_SQL)
 # While the index key is rotated a phone is found by either key.
 _RECORD_BY_EITHER = text(
@@ -103,8 +111,8 @@ async def record_point_events(
 ) -> list[str]:
     """Count a batch of events: those that can be are. Returns what became of each (an `Outcome`), in their order.
 
-    The source is the client itself, so that no service can use up another's ids. Ledger, key and the fact that the
-    totals are folded from are one statement's and commit together.
+    The source is the client itself, so that no service can use up another's ids. Ledger, key, the fact that the
+    totals are folded from, audit entry and outgoing event are one statement's and commit together.
     """
     times = [(event["occurred_at"] - _EPOCH) // _MICROSECOND for event in events]
     first, last = min(times), max(times)
@@ -122,7 +130,7 @@ async def record_point_events(
             statement,
             either
             | {
-                "source": scope.client_id,
+                "client_id": scope.client_id,
                 "days_back": DAYS_BACK,
                 "event_ids": [event["event_id"] for event in events],
                 "user_ids": [event.get("user_id") for event in events],
@@ -130,11 +138,10 @@ async def record_point_events(
                 "points": [event["points"] for event in events],
                 "kinds": [event["kind"] for event in events],
                 "microseconds": times,
+                "sent": len(events),
+                "address": scope.actor.address,
+                "request_id": scope.actor.request_id,
             },
         )
     ).scalar_one()
-    counted = outcomes.count(Outcome.COUNTED)
-    if counted:
-        after = {"counted": counted, "sent": len(events)}
-        await record(db, scope.actor, "point_events.counted", subject=("point_events", None), after=after)
     return outcomes

@@ -332,3 +332,25 @@ async def test_the_ledger_is_append_only_in_the_database(
         with pytest.raises(IntegrityError):
             await db.execute(text(statement.format(table)))
     assert (await _points(person))["total"] == 5
+
+
+async def test_a_batch_that_counts_leaves_one_audit_entry_and_one_event(
+    people: People, service: PointsService, db: AsyncConnection
+) -> None:
+    person = await _learner(people)
+    sent = [event(person.user_id), event("00000000-0000-7000-8000-000000000000")]
+    before = await db.scalar(_ENTRIES, {"source": service.source})
+    answer = await service.post(*sent)
+    assert answer.json()["counted"] == 1
+    assert (await service.post(*sent)).json()["counted"] == 0
+    assert await db.scalar(_ENTRIES, {"source": service.source}) == before + 1
+    written = text(
+        "SELECT a.client_id, a.address IS NOT NULL AS located, a.subject_type, a.after, e.type, e.subject_type AS of "
+        "FROM audit_entries AS a JOIN outgoing_events AS e ON e.audit_entry_id = a.id WHERE a.request_id = :request_id"
+    )
+    entries = (await db.execute(written, {"request_id": answer.headers["x-request-id"]})).all()
+    after = {"counted": 1, "sent": 2}
+    assert entries == [(service.source, True, "point_events", after, "point_events.counted", "point_events")]
+
+
+_ENTRIES = text("SELECT count(*) FROM audit_entries WHERE client_id = :source AND action = 'point_events.counted'")
