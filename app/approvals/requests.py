@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, any_, column, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Update, any_, column, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import KINDS, PENDING, Column, Kind
@@ -127,7 +127,7 @@ async def _expire(db: AsyncConnection, kind: Kind, *which: ColumnElement[bool]) 
     return (await db.execute(_ending(kind, State.EXPIRED, *which, overdue, decided_at=kind.expires_at))).rowcount
 
 
-def _ending(kind: Kind, state: State | CertificationState, *which: ColumnElement[bool], **values: Any) -> Any:
+def _ending(kind: Kind, state: State | CertificationState, *which: ColumnElement[bool], **values: Any) -> Update:
     erased = {column.key: None for column in kind.erased}
     ended = {**erased, "decided_at": func.clock_timestamp(), **values, "state": state.value}
     return update(kind.table).where(*which, kind.pending).values(ended)

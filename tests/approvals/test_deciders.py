@@ -1,0 +1,85 @@
+"""What becomes of a request whose decider, or whose subject, changes before it is decided."""
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.acts import add_admin, add_member, add_unit, ask, done, invite_admin, list_all, refusal
+from tests.people import People, fresh_name, fresh_org_name, fresh_phone
+
+
+async def test_an_invitation_is_the_orgs_and_its_next_main_admin_can_withdraw_it(people: People) -> None:
+    founder, second, one, another = [await people.register() for _ in range(4)]
+    org = await founder.create_org()
+    await add_admin(founder, org, second)
+    kept, withdrawn = [await invite_admin(founder, org, person) for person in (one, another)]
+    done(await ask(founder, org, kind="hand-over", main_admin_id=second.user_id), 201)
+    done(await second.delete(f"/v1/orgs/{org['id']}/admins/{founder.user_id}"), 204)
+    path = f"/v1/orgs/{org['id']}/admin-invitations"
+    assert refusal(await founder.delete(f"{path}/{withdrawn['id']}"))[0] in (403, 404)
+    done(await second.delete(f"{path}/{withdrawn['id']}"), 204)
+    assert refusal(await another.put(f"/v1/me/admin-invitations/{withdrawn['id']}/acceptance")) == (
+        409,
+        "admin-invitation-decided",
+    )
+    done(await one.put(f"/v1/me/admin-invitations/{kept['id']}/acceptance"))
+    assert {item["id"]: item["state"] for item in await list_all(second, path)}[kept["id"]] == "accepted"
+
+
+async def test_an_offer_of_a_unit_is_superseded_when_the_unit_goes_along_into_another_org(people: People) -> None:
+    founder, leader, other = [await people.register() for _ in range(3)]
+    org = await founder.create_org()
+    top = await add_unit(founder, org, "第一党总支", kind="general_branch")
+    below = await add_unit(founder, org, "第一支部", top)
+    path = f"/v1/orgs/{org['id']}/promotions"
+
+    async def offer(unit_id: str, phone: str) -> str:
+        body = {"unit_id": unit_id, "name": fresh_org_name(), "to": {"phone": phone}}
+        return str(done(await founder.post(path, json=body), 201)["id"])
+
+    of_top, of_below = await offer(top["id"], leader.phone), await offer(below["id"], other.phone)
+    done(await leader.put(f"/v1/me/promotions/{of_top}/acceptance"))
+    states = {item["id"]: item["state"] for item in await list_all(founder, path)}
+    assert states == {of_top: "accepted", of_below: "superseded"}
+    assert refusal(await other.put(f"/v1/me/promotions/{of_below}/acceptance")) == (409, "promotion-decided")
+    assert done(await other.get("/v1/inbox"))["items"] == []
+
+
+async def test_a_link_request_waits_on_where_its_row_has_left_and_tells_nobody_of_it(
+    people: People, engine: AsyncEngine
+) -> None:
+    admin, next_admin, person = [await people.register(name=fresh_name()) for _ in range(3)]
+    org, next_org = await admin.create_org(), await next_admin.create_org()
+    member = await add_member(admin, org, name=person.name, phone=fresh_phone())
+    asked = done(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
+    assert done(await admin.get("/v1/inbox"))["total"] == 1
+    path = f"/v1/orgs/{org['id']}/members/{member['id']}/transfers"
+    moving = done(await admin.post(path, json={"org_id": next_org["id"]}), 201)
+    done(await next_admin.put(f"/v1/orgs/{next_org['id']}/person-transfers/{moving['id']}/acceptance"))
+    # It fits no row of the org any more, as if it never had; the org that has the row was never asked.
+    for other, place in ((admin, org), (next_admin, next_org)):
+        assert done(await other.get("/v1/inbox"))["items"] == []
+        assert await list_all(other, f"/v1/orgs/{place['id']}/link-requests") == []
+        answer = await other.put(f"/v1/orgs/{place['id']}/link-requests/{asked['id']}/acceptance")
+        assert refusal(answer) == (404, "not-found")
+    (mine,) = await list_all(person, "/v1/me/link-requests")
+    assert mine["state"] == "pending"
+    async with engine.begin() as connection:
+        past = "UPDATE link_requests SET expires_at = now() - interval '1 second' WHERE id = :id"
+        await connection.execute(text(past), {"id": asked["id"]})
+    (mine,) = await list_all(person, "/v1/me/link-requests")
+    assert mine["state"] == "expired"
+
+
+async def test_a_person_transfer_is_superseded_when_the_person_has_left_otherwise(people: People) -> None:
+    giver, taker = await people.register(), await people.register()
+    org, to = await giver.create_org(), await taker.create_org()
+    member = await add_member(giver, org)
+    path = f"/v1/orgs/{org['id']}/members/{member['id']}"
+    asked = done(await giver.post(f"{path}/transfers", json={"org_id": to["id"]}), 201)
+    assert done(await taker.get("/v1/inbox"))["total"] == 1
+    done(await giver.delete(path), 204)
+    assert done(await taker.get("/v1/inbox"))["total"] == 0
+    seen = done(await taker.get(f"/v1/orgs/{to['id']}/person-transfers/{asked['id']}"))
+    assert (seen["state"], seen["name"]) == ("superseded", None)
+    answer = await taker.put(f"/v1/orgs/{to['id']}/person-transfers/{asked['id']}/acceptance")
+    assert refusal(answer) == (409, "person-transfer-decided")

@@ -1,0 +1,186 @@
+"""What holds of all seven kinds of approval: their descriptions, their end with an org, their end by time."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from app.approvals.kinds import ADMIN_INVITATION, KINDS, LINK_REQUEST, PERSON_TRANSFER, PROMOTION, Kind
+from app.approvals.requests import expire_overdue
+from app.inbox.schemas import InboxOut
+from app.org_lifecycle.closure import REASON
+from app.schema.approvals import Approval
+from tests.acts import (
+    Json,
+    actions,
+    add_admin,
+    add_member,
+    add_unit,
+    apply,
+    ask,
+    certify,
+    done,
+    invite,
+    invite_admin,
+    list_all,
+)
+from tests.people import People, Person, fresh_org_name
+
+NAMES = [kind.name for kind in KINDS]
+
+
+def tables(of: type[Approval]) -> Iterator[type[Approval]]:
+    for table in of.__subclasses__():
+        yield from tables(table) if table.__dict__.get("__abstract__") else [table]
+
+
+def test_every_table_of_requests_is_of_one_kind() -> None:
+    assert sorted(table.__name__ for table in tables(Approval)) == sorted(kind.table.__name__ for kind in KINDS)
+    assert len(set(NAMES)) == len(KINDS) == 7
+    entries = InboxOut.model_json_schema()["$defs"]["InboxEntryOut"]["properties"]["kind"]["enum"]
+    assert set(entries) == {*NAMES, "recovery"}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=NAMES)
+async def test_the_unique_index_has_the_columns_of_which_one_is_pending(kind: Kind, db: AsyncConnection) -> None:
+    statement = """
+        SELECT array_agg(a.attname::text), bool_and(i.indisunique), min(pg_get_expr(i.indpred, i.indrelid))
+        FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
+        WHERE i.indexrelid = to_regclass(:name)
+    """
+    name = f"{kind.table.__tablename__}_one_open_key"
+    columns, unique, where = (await db.execute(text(statement), {"name": name})).one()
+    assert set(columns) == {column.key for column in kind.one_of}
+    assert (unique, where) == (True, "(state = 'pending'::text)")
+
+
+class Closing:
+    """An org that has made and received a request of every kind, and is closed."""
+
+    def __init__(self, people: People, db: AsyncConnection) -> None:
+        self._people, self._db = people, db
+        self.requests: dict[str, str] = {}  # the id of each, by what it is
+
+    async def set_up(self) -> None:
+        register = self._people.register
+        self.superior, self.founder, self.second, self.other, self.learner = [await register() for _ in range(5)]
+        self.above, self.org = await self.superior.create_org(), await self.founder.create_org()
+        self.elsewhere, self.applicant = await self.other.create_org(), await self.other.create_org()
+        self.coming = await self.other.create_org()
+        await add_admin(self.founder, self.org, self.second)
+        for org, person in ((self.org, self.founder), (self.coming, self.other)):
+            await certify(self.superior, self.above, person, org)
+        made = self.requests
+        made["rename"] = done(await ask(self.founder, self.org, kind="rename", name=fresh_org_name()), 201)["id"]
+        made["recovery"] = done(await ask(self.second, self.org, kind="recovery"), 201)["id"]
+        made["own transfer"] = await self._transfer(self.founder, self.org, self.other, self.elsewhere)
+        made["transfer to it"] = await self._transfer(self.other, self.coming, self.founder, self.org)
+        token = (await invite(self.founder, self.org))["token"]
+        made["application"] = done(await apply(self.other, self.applicant, token), 201)["id"]
+        made["invitation"] = (await invite_admin(self.founder, self.org, self.learner))["id"]
+        unit = await add_unit(self.founder, self.org, "第一支部")
+        offered = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"phone": self.learner.phone}}
+        path = f"/v1/orgs/{self.org['id']}/promotions"
+        made["promotion"] = done(await self.founder.post(path, json=offered), 201)["id"]
+        made["person who leaves"] = await self._person(self.founder, self.org, self.elsewhere)
+        made["person who comes"] = await self._person(self.other, self.elsewhere, self.org)
+        asked = await self.learner.post("/v1/me/link-requests", json={"org_id": self.org["id"]})
+        made["link"] = done(asked, 201)["id"]
+
+    async def _transfer(self, person: Person, org: Json, host: Person, to: Json) -> str:
+        body = {"invitation_token": (await invite(host, to))["token"]}
+        asked: Json = done(await person.post(f"/v1/orgs/{org['id']}/transfers", json=body), 201)
+        return str(asked["id"])
+
+    async def _person(self, person: Person, org: Json, to: Json) -> str:
+        member = await add_member(person, org)
+        path = f"/v1/orgs/{org['id']}/members/{member['id']}/transfers"
+        return str(done(await person.post(path, json={"org_id": to["id"]}), 201)["id"])
+
+    async def rows(self) -> dict[str, Json]:
+        """The stored rows of all these requests."""
+        found: dict[str, Json] = {}
+        for kind in KINDS:
+            statement = f"SELECT id::text, to_jsonb(t) AS row FROM {kind.table.__tablename__} t WHERE id = ANY (:ids)"
+            ids = list(self.requests.values())
+            found |= {row.id: row.row for row in await self._db.execute(text(statement), {"ids": ids})}
+        return {what: found[identity] for what, identity in self.requests.items()}
+
+
+@pytest.fixture
+async def closing(people: People, db: AsyncConnection) -> Closing:
+    scene = Closing(people, db)
+    await scene.set_up()
+    return scene
+
+
+async def test_a_closing_org_withdraws_what_it_asked_and_declines_what_it_was_to_decide(closing: Closing) -> None:
+    assert {row["state"] for row in (await closing.rows()).values()} == {"pending"}
+    done(await closing.founder.put(f"/v1/orgs/{closing.org['id']}/closure"))
+    rows = await closing.rows()
+    assert {what: row["state"] for what, row in rows.items()} == {
+        "rename": "withdrawn",
+        "recovery": "withdrawn",
+        "own transfer": "superseded",  # the edge that it was to leave by has ended
+        "transfer to it": "declined",
+        "application": "declined",
+        "invitation": "withdrawn",
+        "promotion": "withdrawn",
+        "person who leaves": "withdrawn",
+        "person who comes": "declined",
+        "link": "declined",
+    }
+    declined = ("transfer to it", "application", "person who comes", "link")
+    assert {rows[what]["reason"] for what in declined} == {REASON}
+    assert {rows[what]["decided_by"] for what in declined} == {closing.founder.user_id}
+    assert all(row["decided_at"] is not None for row in rows.values())
+    assert [rows[what]["phone_cipher"] for what in ("invitation", "promotion")] == [None, None]
+    assert (rows["link"]["name_key"], rows["link"]["pinyin"]) == (None, None)
+    # Whoever waited for it reads why, and is told by an event; who closed it only their own org knows.
+    for org, action in (
+        (closing.applicant, "application.declined"),
+        (closing.coming, "transfer.declined"),
+        (closing.elsewhere, "person_transfer.declined"),
+    ):
+        assert action in await actions(closing.other, org)
+        audit = (await closing.other.get(f"/v1/orgs/{org['id']}/audit")).text
+        assert closing.founder.user_id not in audit
+    (mine,) = await list_all(closing.learner, "/v1/me/link-requests")
+    assert (mine["state"], mine["reason"]) == ("declined", REASON)
+    for person in (closing.superior, closing.other, closing.learner):
+        assert done(await person.get("/v1/inbox"))["total"] == 0
+
+
+async def test_overdue_requests_expire_and_what_identifies_a_person_is_erased(
+    closing: Closing, engine: AsyncEngine, db: AsyncConnection
+) -> None:
+    overdue = {"rename", "invitation", "promotion", "person who leaves", "link"}
+    for kind in KINDS:
+        if kind.lifetime is not None:
+            past = (
+                f"UPDATE {kind.table.__tablename__} SET expires_at = now() - interval '1 second' WHERE id = ANY (:ids)"
+            )
+            await db.execute(text(past), {"ids": [closing.requests[what] for what in overdue]})
+    before = await closing.rows()
+    async with asyncio.timeout(20), engine.begin() as deciding:
+        locked = "SELECT FROM promotions WHERE id = :id FOR UPDATE"
+        await deciding.execute(text(locked), {"id": closing.requests["promotion"]})
+        async with engine.begin() as connection:
+            assert await expire_overdue(connection, 3) == 3
+        async with engine.begin() as connection:
+            assert await expire_overdue(connection, 1000) >= 1
+        assert (await closing.rows())["promotion"]["state"] == "pending"  # a decision has it
+    async with engine.begin() as connection:
+        await expire_overdue(connection, 1000)
+    rows = await closing.rows()
+    assert {what for what, row in rows.items() if row["state"] == "expired"} == overdue
+    for what, row in rows.items():
+        if what in overdue:
+            assert row["decided_at"] == row["expires_at"] == before[what]["expires_at"]
+        else:
+            assert row == before[what]
+    for kind, what in ((ADMIN_INVITATION, "invitation"), (PROMOTION, "promotion"), (LINK_REQUEST, "link")):
+        assert [rows[what][column.key] for column in kind.erased] == [None] * len(kind.erased)
+    assert PERSON_TRANSFER.erased == ()
