@@ -39,7 +39,13 @@ END $$
 
 
 def create_index(
-    name: str, table: str, columns: Sequence[str], *, where: str | None = None, unique: bool = False
+    name: str,
+    table: str,
+    columns: Sequence[str],
+    *,
+    schema: str | None = None,
+    where: str | None = None,
+    unique: bool = False,
 ) -> None:
     """Build an index concurrently, in a migration: what the migration did before it is committed first.
 
@@ -51,25 +57,27 @@ def create_index(
     from alembic import op
 
     context = op.get_context()
-
+    in_schema = f"{schema}." if schema else ""
+    index = in_schema + name
     with context.autocommit_block():
         op.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
         if not context.as_sql:
             connection = op.get_bind()
-            while connection.scalar(sa.text(_IS_BUILT_ON.format(table=":table")), {"table": table}):
+            while connection.scalar(sa.text(_IS_BUILT_ON.format(table=":table")), {"table": in_schema + table}):
                 time.sleep(PAUSE)
-            if connection.scalar(sa.text(_IS_INVALID.format(name=":name")), {"name": name}):
-                op.execute(f"DROP INDEX CONCURRENTLY {name}")
+            if connection.scalar(sa.text(_IS_INVALID.format(name=":name")), {"name": index}):
+                op.execute(f"DROP INDEX CONCURRENTLY {index}")
         op.create_index(
             name,
             table,
             list(columns),
+            schema=schema,
             unique=unique,
             postgresql_where=sa.text(where) if where else None,
             postgresql_concurrently=True,
             if_not_exists=True,
         )
-        op.execute(_REQUIRE_VALID.format(name=name))
+        op.execute(_REQUIRE_VALID.format(name=index))
         op.execute(f"SET lock_timeout = '{context.opts['lock_timeout']}'")
 
 

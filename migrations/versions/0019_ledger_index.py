@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from app.core.indexes import create_index
+
 revision = "0019"
 down_revision = "0018"
 branch_labels = None
@@ -31,17 +33,21 @@ def upgrade() -> None:
 
     A migration that was killed goes on with the partitions that are left.
     """
-    context = op.get_context()
-    op.execute("CREATE INDEX IF NOT EXISTS point_events_user_id_day_idx ON ONLY point_events (user_id, day)")
-    partitions = [] if context.as_sql else op.get_bind().scalars(_WITHOUT_INDEX).all()
+    op.execute("""
+-- squawk-ignore require-concurrent-index-creation
+CREATE INDEX IF NOT EXISTS point_events_user_id_day_idx ON ONLY point_events (user_id, day)
+""")
+    partitions = [] if op.get_context().as_sql else op.get_bind().scalars(_WITHOUT_INDEX).all()
     for partition in partitions:
-        index = f"{partition}_user_id_day_idx"
-        with context.autocommit_block():
-            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {index}")
-            op.execute(f"CREATE INDEX CONCURRENTLY {index.removeprefix('partitions.')} ON {partition} (user_id, day)")
-        op.execute(f"ALTER INDEX point_events_user_id_day_idx ATTACH PARTITION {index}")
+        table = partition.removeprefix("partitions.")
+        index = f"{table}_user_id_day_idx"
+        create_index(index, table, ["user_id", "day"], schema="partitions")
+        op.execute(f"ALTER INDEX point_events_user_id_day_idx ATTACH PARTITION partitions.{index}")
     op.execute(_REQUIRE_VALID)
-    op.drop_constraint("point_events_pkey", "point_events")
+    op.execute("""
+-- squawk-ignore ban-drop-constraint
+ALTER TABLE point_events DROP CONSTRAINT point_events_pkey
+""")
 
 
 def downgrade() -> None:

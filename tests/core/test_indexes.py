@@ -91,6 +91,25 @@ async def test_a_build_that_outlives_its_killed_client_is_waited_for(
     assert (await is_valid(db, INDEX), await revision(db)) == (True, head())
 
 
+async def test_a_partitioned_index_is_finished_after_a_kill(database: str, db: asyncpg.Connection) -> None:
+    """Revision 0019, killed with the index of one partition invalid and that of another not attached."""
+    index = "point_events_user_id_day_idx"
+    await asyncio.to_thread(migrate, database, "0018")
+    for day in ("2026-01-01", "2026-01-02"):
+        await db.execute("SELECT make_partition('point_events', $1::text::date, $1::text::date + 1)", day)
+    await db.execute(f"CREATE INDEX {index} ON ONLY point_events (user_id, day)")
+    for day in ("20260101", "20260102"):
+        await db.execute(
+            f"CREATE INDEX point_events_{day}_user_id_day_idx ON partitions.point_events_{day} (user_id, day)"
+        )
+    killed = "partitions.point_events_20260101_user_id_day_idx"
+    await db.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = to_regclass($1)", killed)
+    await asyncio.to_thread(migrate, database, "0019")
+    assert await db.fetchval("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
+    assert await db.fetchval("SELECT count(*) FROM pg_inherits WHERE inhparent = to_regclass($1)", index) == 2
+    assert await is_valid(db, index)
+
+
 async def test_an_invalid_index_at_the_newest_revision_is_rebuilt_and_a_leftover_dropped(
     database: str, db: asyncpg.Connection
 ) -> None:
