@@ -124,15 +124,15 @@ async def get_change(db: AsyncConnection, request_id: UUID) -> Change:
 
 
 async def _lock(db: AsyncConnection, request_id: UUID) -> Change:
-    locked = await lock_request(
+    return await lock_request(
         db,
         CHANGE_REQUEST,
         ChangeRequest.id == request_id,
         columns=_COLUMNS,
+        row=Change,
         decided=ChangeRequestDecided,
         expired=ChangeRequestExpired,
     )
-    return Change._make(locked)
 
 
 async def settle_pending_changes(db: AsyncConnection, actor: Actor, org_id: UUID) -> None:

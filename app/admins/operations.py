@@ -1,5 +1,6 @@
 """Writes of who administers an org: the rule, the SQL, the audit entry and the outgoing event, in one function each."""
 
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, exists, func, insert, select, text
@@ -70,6 +71,10 @@ async def withdraw_admin_invitation(db: AsyncConnection, scope: OrgScope, invita
     await record(db, scope.actor, "admin_invitation.withdrawn", org_id=scope.org_id, subject=subject)
 
 
+class _Invitation(NamedTuple):
+    id: UUID
+
+
 async def accept_admin_invitation(
     db: AsyncConnection, cipher: Cipher, user: UserScope, invitation_id: UUID
 ) -> LockedOrg:
@@ -90,6 +95,7 @@ async def accept_admin_invitation(
         ADMIN_INVITATION,
         *_made_to(user, invitation_id),
         columns=[AdminInvitation.id],
+        row=_Invitation,
         decided=AdminInvitationDecided,
         expired=AdminInvitationExpired,
     )

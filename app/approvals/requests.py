@@ -6,7 +6,7 @@ change. What else a decision needs is the feature's: the locks of orgs, the rule
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Update, any_, column, func, insert, or_, select, update
@@ -14,8 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import KINDS, PENDING, Column, Kind
 from app.core.db import on_constraint
-from app.core.errors import NotFound, Problem
+from app.core.errors import Problem
+from app.core.row_types import row_maker
+from app.core.rows import one_or_404
 from app.schema.approvals import CertificationState, State
+
+R = TypeVar("R", bound=NamedTuple)
 
 
 async def open_request(db: AsyncConnection, kind: Kind, already_open: type[Problem], /, **values: Any) -> UUID:
@@ -36,24 +40,22 @@ async def lock_request(
     kind: Kind,
     *which: ColumnElement[bool],
     columns: Sequence[Column],
+    row: type[R],
     decided: type[Problem],
     expired: type[Problem],
-) -> tuple[Any, ...]:
-    """Lock a request that can be decided until the transaction ends. Returns these columns of it.
+) -> R:
+    """Lock a request that can be decided until the transaction ends. Returns these columns of it as a `row`.
 
     The locks of its orgs come first. Raises NotFound, `expired` where its time is over, `decided` where it has ended
     otherwise.
     """
     locked = select(kind.state, *columns).where(*which).with_for_update()
-    row = (await db.execute(locked)).one_or_none()
-    if row is None:
-        raise NotFound
-    state, *values = row
+    state, *values = await one_or_404(db, locked)
     if state == State.EXPIRED:
         raise expired
     if state != State.PENDING:
         raise decided
-    return tuple(values)
+    return row_maker(row, [column.key for column in columns])(values)
 
 
 async def finish(

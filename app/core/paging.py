@@ -41,17 +41,6 @@ class Page(Out, Generic[T]):
     def from_slice(cls, found: "Slice[T]") -> Self:
         return cls(items=found.rows, next_cursor=found.next_cursor)
 
-    @classmethod
-    def of(cls, rows: Sequence[Any], paging: "Paging", key: Callable[[Any], tuple[Any, ...]], item: type[T]) -> Self:
-        """The old way to make a page of `limit + 1` rows; `fetch_page` and `from_slice` replace it."""
-        shown = rows[: paging.limit]
-        more = len(rows) > paging.limit
-        adapter: TypeAdapter[T] = TypeAdapter(item)
-        return cls(
-            items=[adapter.validate_python(row, from_attributes=True) for row in shown],
-            next_cursor=encode_cursor(key(shown[-1])) if more and shown else None,
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class Slice(Generic[T]):

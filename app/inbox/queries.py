@@ -43,7 +43,8 @@ from app.approvals.kinds import (
     Kind,
 )
 from app.core.db import Readable
-from app.core.paging import Paging, Slice, encode_cursor
+from app.core.paging import Paging, Slice
+from app.core.rows import fetch_rows
 from app.members.links.queries import FITS
 from app.members.transfers.queries import STILL_THERE
 from app.schema.admins import AdminInvitation, ChangeRequest, OrgAdmin
@@ -197,10 +198,8 @@ _COUNT = select(_WAITING.c.kind, func.count()).group_by(_WAITING.c.kind)
 async def list_waiting(db: Readable, user_id: UUID, paging: Paging) -> Slice[Waiting]:
     """A page of what waits, newest first."""
     after = paging.after[0] if paging.after is not None else None
-    parameters = {"user_id": user_id, "after": after, "limit": paging.limit + 1}
-    found = [Waiting._make(row) for row in await db.execute(_LIST, parameters)]
-    shown = found[: paging.limit]
-    return Slice(shown, encode_cursor((shown[-1].id,)) if len(found) > paging.limit else None)
+    parameters = {"user_id": user_id, "after": after, "limit": paging.rows}
+    return Slice.cut(await fetch_rows(db, _LIST, Waiting, parameters), paging, lambda waiting: (waiting.id,))
 
 
 async def count_waiting(db: Readable, user_id: UUID) -> dict[str, int]:

@@ -169,12 +169,12 @@ async def _find_offering_org(db: AsyncConnection, user: UserScope, promotion_id:
 
 
 async def _lock_offer(db: AsyncConnection, user: UserScope, promotion_id: UUID) -> _Offer:
-    locked = await lock_request(
+    return await lock_request(
         db,
         PROMOTION,
         *_made_to(user, promotion_id),
         columns=[Promotion.unit_id, Promotion.name, Promotion.region_code, Promotion.requested_by],
+        row=_Offer,
         decided=PromotionDecided,
         expired=PromotionExpired,
     )
-    return _Offer._make(locked)

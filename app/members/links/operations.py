@@ -16,7 +16,7 @@ from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.core.db import on_constraint
 from app.core.errors import NotFound
-from app.core.rows import fetch_rows
+from app.core.rows import fetch_rows, one_or_404
 from app.core.search import spell_person
 from app.members.activation import deactivate_member
 from app.members.holding import refuse_admin, touch
@@ -144,16 +144,13 @@ async def undo_link(db: AsyncConnection, scope: OrgScope, member_id: UUID) -> No
     Raises NotFound (also where it is inactive), MemberIsAdmin.
     """
     await lock_org_shared(db, scope)
-    row = (
-        await db.execute(
-            select(Member.user_id, Member.phone_index)
-            .where(Member.org_id == scope.org_id, Member.id == member_id, Member.user_id.is_not(None))
-            .with_for_update()
-        )
-    ).one_or_none()
-    if row is None:
-        raise NotFound
-    await refuse_admin(db, scope.org_id, row)
+    member = await one_or_404(
+        db,
+        select(Member.user_id, Member.phone_index)
+        .where(Member.org_id == scope.org_id, Member.id == member_id, Member.user_id.is_not(None))
+        .with_for_update(),
+    )
+    await refuse_admin(db, scope.org_id, member)
     await deactivate_member(db, scope.org_id, member_id, undone_by=scope.user.user_id)
     await touch(db, scope.org_id, member_id)
     await record(db, scope.actor, "member.unlinked", org_id=scope.org_id, subject=("member", member_id))

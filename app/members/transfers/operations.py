@@ -19,7 +19,6 @@ from app.authz.access import OrgScope
 from app.blind_index.keys import Indexing, lock_index_key
 from app.core.cipher import Cipher
 from app.core.db import on_constraint
-from app.core.errors import NotFound
 from app.core.rows import fetch_row, one_or_404
 from app.members.activation import activate_member, activate_users_late, lock_accounts_and_phones
 from app.members.errors import PartyMembersOnly
@@ -65,15 +64,12 @@ async def create_person_transfer(
     to = await find_named_org(db, body)
     if to.id == scope.org_id:
         raise SameOrg
-    member = (
-        await db.execute(
-            select(Member.user_id, Member.phone_index, Member.party)
-            .where(Member.org_id == scope.org_id, Member.id == member_id, Member.removed_at.is_(None))
-            .with_for_update(read=True)
-        )
-    ).one_or_none()
-    if member is None:
-        raise NotFound
+    member = await one_or_404(
+        db,
+        select(Member.user_id, Member.phone_index, Member.party)
+        .where(Member.org_id == scope.org_id, Member.id == member_id, Member.removed_at.is_(None))
+        .with_for_update(read=True),
+    )
     await refuse_admin(db, scope.org_id, member)
     if to.kind == Kind.PARTY and not member.party:
         raise PartyMembersOnly
