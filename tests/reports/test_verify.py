@@ -110,6 +110,23 @@ async def test_damage_stops_neither_the_rollup_nor_a_rebuild(
     await check_totals(rollup, world, [today()])
 
 
+async def test_sums_beyond_what_a_float_of_four_bytes_holds_are_built_exactly(
+    own_engine: AsyncEngine, rollup: asyncpg.Connection
+) -> None:
+    world, _ = await lived_world(own_engine, rollup, random.Random(13))
+    earners = await rollup.fetchval(
+        "SELECT count(*) FROM user_days WHERE user_id = ANY ($1) AND day > $2", world.users, today() - timedelta(days=7)
+    )
+    assert earners > 5
+    await rollup.execute(
+        "UPDATE user_days SET points = 2 ^ 48 + 1 WHERE user_id = ANY ($1) AND day > $2",
+        world.users,
+        today() - timedelta(days=7),
+    )
+    await rebuild(rollup)
+    assert await found(rollup) == []
+
+
 async def test_a_rebuild_loses_nothing_of_what_waits(own_engine: AsyncEngine, rollup: asyncpg.Connection) -> None:
     world, _ = await lived_world(own_engine, rollup, random.Random(10))
     batches = 2 * BATCHES + 1
