@@ -73,8 +73,8 @@ class Example:
         at = datetime.combine(self.now, time(), SHANGHAI)
         ended = await db.execute(
             text(
-                "UPDATE certifications SET state = 'released', released_at = :at, subordinate_name = NULL "
-                "WHERE subordinate_id = :org AND superior_id = :superior AND released_at IS NULL"
+                "UPDATE certifications SET state = 'ended', ended_at = :at, subordinate_name = NULL "
+                "WHERE subordinate_id = :org AND superior_id = :superior AND state = 'live'"
             ),
             {"at": at, "org": self.orgs[move["org"]], "superior": self.orgs[move["from"]]},
         )
@@ -84,8 +84,8 @@ class Example:
                 superior_id=self.orgs[move["to"]],
                 subordinate_id=self.orgs[move["org"]],
                 subordinate_name=self.world.names[self.orgs[move["org"]]],
-                state="certified",
-                applied_by=self.world.viewer,
+                state="live",
+                requested_by=self.world.viewer,
                 certified_at=at,
             )
         )
