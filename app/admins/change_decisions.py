@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.errors import ChangeRequestDecided, ChangeRequestExpired, ChangeRequestStale
 from app.approvals.kinds import CHANGE_REQUEST
-from app.approvals.requests import finish, lock_request
+from app.approvals.requests import finish, read_waiting
 from app.audit_log.entries import Actor, record
 from app.authz.access import OrgScope
 from app.certification.trace import record_on_each
@@ -76,7 +76,7 @@ async def refuse_change_request(db: AsyncConnection, scope: OrgScope, request_id
 
 
 async def _lock_received(db: AsyncConnection, scope: OrgScope, request_id: UUID) -> Change:
-    """The waiting request, it and its org locked, where the scope's org is its superior now."""
+    """The waiting request, its org locked, where the scope's org is its superior now."""
     change = await get_change(db, request_id)
     # Only an org that is certified under this one is locked: nobody delays another's by guessing ids.
     if await find_superior_id(db, change.org_id) != scope.org_id:
@@ -84,7 +84,7 @@ async def _lock_received(db: AsyncConnection, scope: OrgScope, request_id: UUID)
     await lock_orgs_for_edit(db, scope, change.org_id)
     if await find_superior_id(db, change.org_id) != scope.org_id:
         raise NotFound
-    return await _lock(db, request_id)
+    return await _read_waiting(db, request_id)
 
 
 async def approve_recovery(db: AsyncConnection, operator: Actor, request_id: UUID) -> UUID | Problem:
@@ -115,7 +115,7 @@ async def _lock_orphan(db: AsyncConnection, request_id: UUID) -> Change:
     await lock_orgs(db, change.org_id)
     if await find_superior_id(db, change.org_id) is not None:
         raise NotFound
-    return await _lock(db, request_id)
+    return await _read_waiting(db, request_id)
 
 
 async def get_change(db: AsyncConnection, request_id: UUID) -> Change:
@@ -123,8 +123,8 @@ async def get_change(db: AsyncConnection, request_id: UUID) -> Change:
     return await one_or_404(db, select(*_COLUMNS).where(ChangeRequest.id == request_id), Change)
 
 
-async def _lock(db: AsyncConnection, request_id: UUID) -> Change:
-    return await lock_request(
+async def _read_waiting(db: AsyncConnection, request_id: UUID) -> Change:
+    return await read_waiting(
         db,
         CHANGE_REQUEST,
         ChangeRequest.id == request_id,
@@ -154,14 +154,14 @@ async def accept_change(db: AsyncConnection, actor: Actor, change: Change, user_
     made = await apply_change(db, actor, change)
     state, decided_by = (State.ACCEPTED, user_id) if made else (State.SUPERSEDED, None)
     if not await finish(db, CHANGE_REQUEST, state, ChangeRequest.id == change.id, decided_by=decided_by):
-        raise ChangeRequestDecided  # not while it is locked
+        raise ChangeRequestDecided  # not while its org is locked
     return made
 
 
 async def _decline(db: AsyncConnection, request_id: UUID, user_id: UUID, reason: str) -> None:
     which = ChangeRequest.id == request_id
     if not await finish(db, CHANGE_REQUEST, State.DECLINED, which, decided_by=user_id, refusal=reason):
-        raise ChangeRequestDecided  # not while it is locked
+        raise ChangeRequestDecided  # not while its org is locked
 
 
 async def apply_change(db: AsyncConnection, actor: Actor, change: Change) -> bool:

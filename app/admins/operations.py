@@ -15,7 +15,7 @@ from app.admins.errors import (
 )
 from app.admins.invitees import Invitee, phone_index_of, phone_of_invitee
 from app.approvals.kinds import ADMIN_INVITATION, CHANGE_REQUEST
-from app.approvals.requests import finish, finish_all, lock_request, open_request
+from app.approvals.requests import finish, finish_all, open_request, read_waiting
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.authz.errors import OrgClosed
@@ -90,7 +90,7 @@ async def accept_admin_invitation(
         raise OrgClosed
     if org.kind == Kind.PARTY and not user.party_member:
         raise PartyMemberRequired
-    await lock_request(
+    await read_waiting(
         db,
         ADMIN_INVITATION,
         *_made_to(user, invitation_id),
@@ -104,7 +104,7 @@ async def accept_admin_invitation(
     await place_admin(db, cipher, org_id, user.user_id)
     accepted = AdminInvitation.id == invitation_id
     if not await finish(db, ADMIN_INVITATION, State.ACCEPTED, accepted, user_id=user.user_id):
-        raise AdminInvitationDecided  # not while it is locked
+        raise AdminInvitationDecided  # declined meanwhile
     after = {"user_id": str(user.user_id), "admin_invitation_id": str(invitation_id)}
     await record(db, user.actor, "admin.added", org_id=org_id, subject=("admin", user.user_id), after=after)
     return org

@@ -1,4 +1,4 @@
-"""Opening, locking and ending requests of any kind.
+"""Opening, reading and ending requests of any kind.
 
 A request ends once: `finish` changes only what is pending, so that of two decisions at once the second finds nothing to
 change. What else a decision needs is the feature's: the locks of orgs, the rule, the audit entry.
@@ -35,7 +35,7 @@ async def open_request(db: AsyncConnection, kind: Kind, already_open: type[Probl
     return opened.scalar_one()
 
 
-async def lock_request(
+async def read_waiting(
     db: AsyncConnection,
     kind: Kind,
     *which: ColumnElement[bool],
@@ -44,13 +44,12 @@ async def lock_request(
     decided: type[Problem],
     expired: type[Problem],
 ) -> R:
-    """Lock a request that can be decided until the transaction ends. Returns these columns of it as a `row`.
+    """These columns of a request that can be decided, as a `row`. For a decision that has locked the request's orgs.
 
-    The locks of its orgs come first. Raises NotFound, `expired` where its time is over, `decided` where it has ended
-    otherwise.
+    The row itself is locked by `finish`, as the last lock of the decision (`docs/LOCKING.md`), which looks at the state
+    again. Raises NotFound, `expired` where the request's time is over, `decided` where it has ended otherwise.
     """
-    locked = select(kind.state, *columns).where(*which).with_for_update()
-    state, *values = await one_or_404(db, locked)
+    state, *values = await one_or_404(db, select(kind.state, *columns).where(*which))
     if state == State.EXPIRED:
         raise expired
     if state != State.PENDING:

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.invitees import phone_index_of, phone_of_invitee
 from app.approvals.kinds import PROMOTION
-from app.approvals.requests import finish, finish_all, lock_request, open_request
+from app.approvals.requests import finish, finish_all, open_request, read_waiting
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.authz.errors import OrgClosed
@@ -128,7 +128,7 @@ async def accept_promotion(db: AsyncConnection, cipher: Cipher, user: UserScope,
         raise OrgClosed
     if org.kind == Kind.PARTY and not user.party_member:
         raise PartyMemberRequired
-    offer = await _lock_offer(db, user, promotion_id)
+    offer = await _read_offer(db, user, promotion_id)
     new_id = await operations.insert_org(db, user, name=offer.name, region_code=offer.region_code, kind=Kind(org.kind))
     edge = await begin_edge(db, org_id, new_id, requested_by=user.user_id, decided_by=offer.requested_by)
     moved = await move_unit_into_org(db, cipher, org_id, offer.unit_id, new_id)
@@ -137,7 +137,7 @@ async def accept_promotion(db: AsyncConnection, cipher: Cipher, user: UserScope,
     for touched in (org_id, new_id):
         await activate_rows_late(db, touched)
     if not await finish(db, PROMOTION, State.ACCEPTED, Promotion.id == promotion_id, new_org_id=new_id):
-        raise PromotionDecided  # not while it is locked
+        raise PromotionDecided  # declined meanwhile
     below = (Promotion.org_id == org_id, Promotion.unit_id.in_(moved.units))
     await finish_all(db, PROMOTION, State.SUPERSEDED, *below)
     after = {
@@ -168,8 +168,8 @@ async def _find_offering_org(db: AsyncConnection, user: UserScope, promotion_id:
     return found
 
 
-async def _lock_offer(db: AsyncConnection, user: UserScope, promotion_id: UUID) -> _Offer:
-    return await lock_request(
+async def _read_offer(db: AsyncConnection, user: UserScope, promotion_id: UUID) -> _Offer:
+    return await read_waiting(
         db,
         PROMOTION,
         *_made_to(user, promotion_id),

@@ -32,7 +32,6 @@ class Taken:
 HIERARCHY_LOCK = (r"pg_advisory_xact_lock\(", "hashint8(")  # another function of a number, which does nothing
 HIERARCHY_LOCK_IN_TRIGGER = {"certifications_hierarchy": (r"PERFORM pg_advisory_xact_lock\(\d+\);", "")}
 ORG_LOCK = ("FOR NO KEY UPDATE", "")
-REQUEST_LOCK = (r"(?s)(FROM change_requests.*) FOR UPDATE", r"\1")
 ORG_LOCK_IN_TRIGGER = {"units_tree": (r"PERFORM FROM orgs WHERE id = NEW.org_id FOR NO KEY UPDATE;", "")}
 CIRCLE_CHECK = [
     (f"ALTER TABLE certifications DISABLE TRIGGER {name}", f"ALTER TABLE certifications ENABLE TRIGGER {name}")
@@ -63,8 +62,8 @@ OFFER_WAITS = (r"(?<= )promotions\.state = 'pending'(?= RETURNING)", "TRUE")
 # The condition is there with its parameter, and true of every row.
 MAIN_ADMIN_AS_ASKED = (r"(orgs\.main_admin_id = (\$\d+::\w+))", r"(\1 OR \2 IS NOT NULL)")
 # What is read under the lock is read as what it was.
-REQUEST_LOCKED_AS_WAITING = (r"(?<=SELECT )CASE WHEN \(change_requests\.state .*? END AS state", "'pending' AS state")
-OFFER_LOCKED_AS_WAITING = (r"(?<=SELECT )CASE WHEN \(promotions\.state .*? END AS state", "'pending' AS state")
+REQUEST_READ_AS_WAITING = (r"(?<=SELECT )CASE WHEN \(change_requests\.state .*? END AS state", "'pending' AS state")
+OFFER_READ_AS_WAITING = (r"(?<=SELECT )CASE WHEN \(promotions\.state .*? END AS state", "'pending' AS state")
 ORG_LIVE = (r"orgs\.status, (?=orgs\.version, orgs\.main_admin_id)", "'live' AS status, ")
 CIRCLE = "an org that stands under itself"
 
@@ -76,9 +75,9 @@ BREAKS = {
         Taken([ORG_LOCK], ORG_LOCK_IN_TRIGGER),
         "a unit that stands under itself",
     ),
-    "the org's lock, all that keeps the request and the main admin's reference": (
+    "the org's lock, that the request waits as it ends, and the main admin's reference": (
         "hand_over_and_removal",
-        Taken([ORG_LOCK, REQUEST_LOCK, REQUEST_WAITS], dropped=[MAIN_ADMIN_REFERENCE]),
+        Taken([ORG_LOCK, REQUEST_WAITS], dropped=[MAIN_ADMIN_REFERENCE]),
         "an org whose main admin is not one of its admins",
     ),
     "that a closed org is empty of subordinates": (
@@ -114,7 +113,7 @@ BREAKS = {
     ),
     "that the change request still waits": (
         "rename_approved_and_withdrawn",
-        Taken([REQUEST_WAITS, REQUEST_LOCKED_AS_WAITING]),
+        Taken([REQUEST_WAITS, REQUEST_READ_AS_WAITING]),
         "answered [200, 204]",
     ),
     "that the main admin is who it was when asked": (
@@ -124,7 +123,7 @@ BREAKS = {
     ),
     "that the promotion is still offered": (
         "promotion_and_withdrawal",
-        Taken([OFFER_WAITS, OFFER_LOCKED_AS_WAITING]),
+        Taken([OFFER_WAITS, OFFER_READ_AS_WAITING]),
         "answered [200, 204]",
     ),
 }
@@ -136,13 +135,13 @@ HOLDS = {
         "approval_and_closure_above",
         Taken(functions=LIVE_EDGE),
     ),
-    "the state of the locked change request, the condition on its end left": (
+    "the state of the change request as it is read, the condition on its end left": (
         "rename_approved_and_withdrawn",
-        Taken([REQUEST_LOCKED_AS_WAITING]),
+        Taken([REQUEST_READ_AS_WAITING]),
     ),
-    "the state of the locked offer, the condition on its end left": (
+    "the state of the offer as it is read, the condition on its end left": (
         "promotion_and_withdrawal",
-        Taken([OFFER_LOCKED_AS_WAITING]),
+        Taken([OFFER_READ_AS_WAITING]),
     ),
     "the main admin's reference, the lock left": ("hand_over_and_removal", Taken(dropped=[MAIN_ADMIN_REFERENCE])),
 }
