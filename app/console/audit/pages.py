@@ -28,7 +28,7 @@ from app.reports.periods import end_of
 router = APIRouter(prefix="/console/orgs/{org_id}/audit", route_class=ConsoleRoute, include_in_schema=False)
 
 
-async def _day(given: str) -> str | None:
+def _day(given: str) -> str | None:
     """A day left empty is none; one of another millennium is none that an entry could have."""
     return given if given[:1] == "2" else None
 
