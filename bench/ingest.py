@@ -20,7 +20,7 @@ from bench.service import Measured
 SENDERS = 4
 BODIES = 40
 BACKLOG = 100
-"""How many batches may wait to be folded while `ingest_sustained` goes on sending."""
+"""How many batches may wait for the rollup while `ingest_sustained` goes on sending."""
 BURST = 8
 COPIED = 60_000
 LONGEST_COPY = 5.0  # seconds; what is rolled back has to be vacuumed away before the next round
@@ -36,13 +36,13 @@ class Round:
 
 
 def ingest(measured: Measured) -> list[Row]:
-    """Batches of 1,000 new events from four connections while the worker folds, each round beside a COPY of rows like
-    them into the same table (in transactions that are rolled back)."""
+    """Batches of 1,000 new events from four connections while the worker rolls up, each round beside a COPY of rows
+    like them into the same table (in transactions that are rolled back)."""
     return _beside_copy(measured, "ingest", 0.25, _full_speed)
 
 
 def ingest_sustained(measured: Measured) -> list[Row]:
-    """The same, but it waits whenever `BACKLOG` batches wait to be folded: a rate that can go on for ever."""
+    """The same, but it waits whenever `BACKLOG` batches wait for the rollup: a rate that can go on for ever."""
     return _beside_copy(measured, "ingest_sustained", 0.2, _no_faster_than_folded)
 
 
@@ -103,7 +103,7 @@ def _full_speed(_: Measured, post: Callable[[load.Until], load.Load], seconds: f
 
 
 def _no_faster_than_folded(measured: Measured, post: Callable[[load.Until], load.Load], seconds: float) -> int:
-    """Ends with nothing left to fold, as it began: every event that is counted here was folded in this time."""
+    """Ends with nothing left to roll up, as it began: every event that is counted here was rolled up in this time."""
     sent = 0
     until = time.monotonic() + seconds
     while time.monotonic() < until:

@@ -129,7 +129,7 @@ class Measured:
 
     @contextmanager
     def worker(self) -> Iterator[None]:
-        """With the worker beside: imports, folding."""
+        """With the worker beside: imports, the rollup."""
         with self.process("worker", ("-m", "app.cli", "worker"), None):
             yield
 
@@ -171,7 +171,7 @@ class Measured:
             await connection.close()
 
     async def drained(self, seconds: float = 1800, *, every: float = 0.5) -> None:
-        """Wait until the worker has folded all that was written so far, and longer than that never."""
+        """Wait until the worker has rolled up all that was written so far, and longer than that never."""
         until = time.monotonic() + seconds
         facts = ("point_facts", "place_facts", "edge_facts")
         waiting = f"SELECT {' OR '.join(f'EXISTS (SELECT FROM {table})' for table in facts)}"

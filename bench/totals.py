@@ -42,7 +42,7 @@ async def _again(measured: Measured) -> tuple[float, float]:
 
 
 def recount_equal(measured: Measured) -> list[Row]:
-    """A thousand random edits by many admins over HTTP, transfers of orgs among them, folded meanwhile; then every
+    """A thousand random edits by many admins over HTTP, transfers of orgs among them, rolled up meanwhile; then every
     difference between what is kept and a recount."""
     rng = random.Random(7)
     count = measured.world.orgs

@@ -113,7 +113,7 @@ def ancestors_at(org_id: UUID, at: datetime, name: str = "ancestors_at") -> CTE:
 
 
 def superiors_on(org_id: ColumnElement[UUID], days: ColumnElement[Any], name: str = "superiors_on") -> CTE:
-    """Every org above one, on each of the days (an array), in the tree that the kept totals were folded with.
+    """Every org above one, on each of the days (an array), in the tree that the kept totals were rolled up with.
 
     Columns: day, id, below (the org right under it that is this one or stands above it), distance.
     """

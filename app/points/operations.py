@@ -112,7 +112,7 @@ async def record_point_events(
     """Count a batch of events: those that can be are. Returns what became of each (an `Outcome`), in their order.
 
     The source is the client itself, so that no service can use up another's ids. Ledger, key, the fact that the
-    totals are folded from, audit entry and outgoing event are one statement's and commit together.
+    totals are rolled up from, audit entry and outgoing event are one statement's and commit together.
     """
     times = [(event["occurred_at"] - _EPOCH) // _MICROSECOND for event in events]
     first, last = min(times), max(times)

@@ -30,7 +30,7 @@ DAYS: ColumnElement[Any] = bindparam("days", type_=ARRAY(Date))
 
 
 def kept(asked: FromClause, days: ColumnElement[Any], window: int) -> CTE:
-    """The kept figures of orgs on days, with the tree as it was folded into them; columns as `recounted` has them.
+    """The kept figures of orgs on days, with the tree as it was rolled up; columns as `recounted` has them.
 
     `asked` has their day and org_id; `days` is an array of all of these days, by which PostgreSQL finds the few
     partitions that are needed while it plans. `window` is of how many days the figures are.

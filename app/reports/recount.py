@@ -143,22 +143,22 @@ def points_of(users: CTE, span: Span) -> Select[Any]:
 
     A nation's day rows are thousands of times as many as an org's: with `points_in` all of them would be added up.
     """
-    folded = (
+    rolled_up = (
         select(func.sum(UserDay.points).label("points"))
         .where(UserDay.user_id == users.c.user_id, UserDay.day.between(span.since, span.until))
         .having(func.count() > 0)
-        .lateral("folded")
+        .lateral("rolled_up")
     )
     late = _waiting(span.since, span.until).subquery("late")
     days = union_all(
-        select(users.c.user_id, folded.c.points).select_from(users.join(folded, true())),
+        select(users.c.user_id, rolled_up.c.points).select_from(users.join(rolled_up, true())),
         select(late.c.user_id, late.c.points).where(late.c.user_id.in_(select(users.c.user_id))),
     ).subquery("days_of")
     return select(days.c.user_id, func.sum(days.c.points).label("points")).group_by(days.c.user_id)
 
 
 def day_rows(since: date | BindParameter[date], until: date | BindParameter[date]) -> CompoundSelect[UUID, date, int]:
-    """The points of users by day, to the moment: the day rows and the facts that wait to be folded into them."""
+    """The points of users by day, to the moment: the day rows and the facts that wait to be added to them."""
     return union_all(
         select(UserDay.user_id, UserDay.day, UserDay.points).where(UserDay.day.between(since, until)),
         _waiting(since, until),

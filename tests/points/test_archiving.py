@@ -22,7 +22,7 @@ async def ledger(database_url: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def earned_long_ago(ledger: asyncpg.Connection, service: PointsService, person: Person, day: date) -> str:
-    """An event of a day that was today once, as it was written and folded then; gives its id."""
+    """An event of a day that was today once, as it was written and rolled up then; gives its id."""
     event_id = f"long-ago-{person.user_id}-{day}"
     await ledger.execute("SELECT make_partition('point_events', $1, $1::date + 1)", day)
     month = day.replace(day=1)
