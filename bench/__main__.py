@@ -18,7 +18,7 @@ from bench.memory import memory
 from bench.moves import move_50k, totals_fresh_transfer
 from bench.pages import pages
 from bench.peer import vs_django
-from bench.reads import read_org, read_overview
+from bench.reads import fast_path, read_org, read_overview
 from bench.rows import HEAD, Row, keep
 from bench.service import Measured, Scale
 from bench.totals import recount_equal, totals_rebuild
@@ -30,6 +30,7 @@ Measure = Callable[[Measured], list[Row]]
 MEASURES: tuple[Measure, ...] = (
     read_org,
     read_overview,
+    fast_path,
     vs_django,
     overview_flat,
     rank_flat,

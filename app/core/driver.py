@@ -79,17 +79,22 @@ class ReadPool:
         await self._pool.close()
 
     async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
-        """The rows of a statement. Raises TimeoutError where no connection becomes free within WAIT_SECONDS."""
-        async with self._pool.acquire(timeout=WAIT_SECONDS) as connection:
-            try:
-                rows: list[asyncpg.Record] = await connection.fetch(sql, *arguments)
-            except asyncpg.PostgresError:
-                raise
-            except BaseException:
-                # Cancelled, or broken in the middle of a statement: nobody else may read its answer.
-                connection.terminate()
-                raise
-            return rows
+        """The rows of a statement. Raises ConnectionError where no connection becomes free within WAIT_SECONDS."""
+        try:
+            connection = await self._pool.acquire(timeout=WAIT_SECONDS)
+        except TimeoutError as error:
+            raise ConnectionError(f"no connection became free within {WAIT_SECONDS} s") from error
+        try:
+            rows: list[asyncpg.Record] = await connection.fetch(sql, *arguments)
+        except asyncpg.PostgresError:
+            raise
+        except BaseException:
+            # Cancelled, or broken in the middle of a statement: nobody else may read its answer.
+            connection.terminate()
+            raise
+        finally:
+            await self._pool.release(connection)
+        return rows
 
 
 class Fetches(Protocol):

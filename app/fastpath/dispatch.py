@@ -5,8 +5,8 @@ costs. Here an address is reduced to those of its words that are literal words o
 and the routes that such an address can belong to are remembered. Of these the first whose own pattern and method fit
 is the one that FastAPI would take: if it is a FastRoute it is called, else FastAPI is.
 
-Whatever is not found (another method, no such address, a mount, a redirect) goes FastAPI's way, which says what is
-wrong with it.
+Whatever is not found (another method, no such address, a mount, a redirect), and a read that comes with a body (whose
+size the layers beneath limit), goes FastAPI's way, which says what is wrong with it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +18,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.db import READS
 from app.fastpath.route import FastRoute
+
+_TRACED = "fastapi.telemetry"
+"""Set where FastAPI's own tracing is on, which begins in a layer beneath this one."""
 
 
 class Dispatch:
@@ -41,7 +44,7 @@ class Dispatch:
         self._known: dict[tuple[str | None, ...], Sequence[RouteContext]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] in READS and "fastapi.telemetry" not in scope:
+        if scope["type"] == "http" and scope["method"] in READS and not (_has_body(scope) or _TRACED in scope):
             path: str = scope["path"]
             for route in self._candidates(path):
                 matched = route.path_regex.match(path)
@@ -78,6 +81,13 @@ class Dispatch:
             if found:  # of what fits no route there is no end
                 self._known[skeleton] = found
         return found
+
+
+def _has_body(scope: Scope) -> bool:
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+        for name, value in scope["headers"]
+    )
 
 
 def _may_be(parts: Sequence[str | None], skeleton: Sequence[str | None]) -> bool:

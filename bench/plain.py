@@ -1,0 +1,22 @@
+"""`python -m bench.plain`: the service without its fast path, to be measured beside itself."""
+
+import asyncio
+
+import uvloop
+
+from app.core import logs
+from app.core.settings import Settings
+from app.main import create_app
+from app.serving import Server, listen
+
+
+def main() -> None:
+    settings = Settings().with_secrets()
+    logs.configure("json", process="api")
+    server = Server(create_app(settings, fast_path=False), lambda: None)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(server.serve(listen(settings.host, settings.port)))
+
+
+if __name__ == "__main__":
+    main()

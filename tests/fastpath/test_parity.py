@@ -1,0 +1,164 @@
+"""A fast route answers as FastAPI would: the same requests to the service with the fast path and without it."""
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from app.api_docs.document import api_routes
+from app.core.driver import ReadPool
+from app.core.services import SETTINGS
+from app.core.settings import Settings
+from app.fastpath.route import FastRoute
+from app.main import create_app
+from tests.people import People, Person
+
+QUERIES: dict[str, tuple[str, ...]] = {
+    "/v1/orgs/{org_id}": (),
+    "/v1/orgs/{org_id}/reports/overview": (
+        "period=month",
+        "day=1999-01-01",
+        "day=today",
+        "period=year",
+        "period=day&period=month",
+        "sort=name&direction=desc&limit=1",
+        "limit=0&day=x&sort=size",
+        "cursor=bm90IGEgY3Vyc29y",
+    ),
+    "/v1/orgs/{org_id}/rankings": (
+        "by=total",
+        "by=nothing",
+        "limit=1",
+        "limit=1&limit=2",
+        "limit=x&by=y",
+        f"unit_id={uuid4()}",
+        "unit_id=x",
+        "cursor=x",
+    ),
+}
+"""The parameters of each fast route, right ones and wrong ones. Whoever makes another route fast adds it here."""
+
+
+@dataclass
+class Both:
+    """The service with the fast path, and without it, over one database."""
+
+    fast: httpx.AsyncClient
+    plain: httpx.AsyncClient
+
+
+@pytest.fixture(scope="module")
+async def both(app: FastAPI, settings: Settings) -> AsyncIterator[Both]:
+    plain = create_app(settings, fast_path=False)
+    async with plain.router.lifespan_context(plain):
+        clients = [
+            httpx.AsyncClient(
+                transport=httpx.ASGITransport(one, client=("127.0.0.1", 50000)), base_url=SETTINGS.of(app).issuer
+            )
+            for one in (app, plain)
+        ]
+        async with clients[0], clients[1]:
+            yield Both(*clients)
+
+
+@pytest.fixture(scope="module")
+async def admin(people: People) -> Person:
+    return await people.register()
+
+
+@pytest.fixture(scope="module")
+async def org(admin: Person) -> str:
+    made: str = (await admin.create_org())["id"]
+    return made
+
+
+async def _compared(both: Both, method: str, path: str, **options: Any) -> httpx.Response:
+    answers = []
+    for client in (both.fast, both.plain):
+        headers = {"X-Request-Id": "parity"} | options.get("headers", {})
+        answers.append(await client.request(method, path, **options | {"headers": headers}))
+    fast, plain = answers
+    assert fast.status_code == plain.status_code, (method, path)
+    assert fast.headers.multi_items() == plain.headers.multi_items(), (method, path)
+    assert _without_time(fast) == _without_time(plain), (method, path)
+    return fast
+
+
+def _without_time(answer: httpx.Response) -> bytes:
+    """The body, but for the moment of the count: the two are asked one after the other."""
+    return re.sub(rb'"as_of":"[^"]+"', b"", answer.content)
+
+
+def test_the_list_of_fast_routes_is_complete(app: FastAPI) -> None:
+    fast = {path for path, route in api_routes(app) if isinstance(route.original_route, FastRoute)}
+    assert fast == set(QUERIES)
+
+
+@pytest.mark.parametrize("path", QUERIES)
+async def test_right_and_wrong_parameters_have_equal_answers(both: Both, admin: Person, org: str, path: str) -> None:
+    address = path.format(org_id=org)
+    statuses = []
+    for query in ("", "unknown=1", "%ff=%00", *QUERIES[path]):
+        for language in ("zh", "en"):
+            headers = admin.headers | {"Accept-Language": language}
+            statuses.append((await _compared(both, "GET", f"{address}?{query}", headers=headers)).status_code)
+    assert 200 in statuses
+    assert 422 in statuses or not QUERIES[path]
+
+
+@pytest.mark.parametrize("path", QUERIES)
+async def test_refusals_are_equal(both: Both, people: People, admin: Person, org: str, path: str) -> None:
+    stranger = await people.register()
+    address = path.format(org_id=org)
+    for headers, org_id, status in (
+        ({}, org, 401),
+        ({"Authorization": "Bearer x.y.z"}, org, 401),
+        ({"Authorization": "Basic eDp5"}, org, 401),
+        (stranger.headers, org, 404),
+        (admin.headers, str(uuid4()), 404),
+        (admin.headers, "not-an-id", 422),
+        ({}, "not-an-id", 401),
+        (admin.headers, org.upper(), 200),
+    ):
+        answered = await _compared(both, "GET", path.format(org_id=org_id), headers=headers)
+        assert answered.status_code == status, (headers, org_id)
+    for refused in (f"{address}/", f"{address}//", f"{address}%0A", f"/{address}"):
+        await _compared(both, "GET", refused, headers=admin.headers)
+
+
+@pytest.mark.parametrize("path", QUERIES)
+async def test_other_methods_have_equal_answers(both: Both, admin: Person, org: str, path: str) -> None:
+    for method in ("HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "get"):
+        await _compared(both, method, path.format(org_id=org), headers=admin.headers)
+
+
+@pytest.mark.parametrize("path", QUERIES)
+async def test_a_body_changes_no_answer(both: Both, admin: Person, org: str, path: str) -> None:
+    for headers, body in (
+        ({"Content-Type": "application/json"}, b"{"),
+        ({}, b"x" * (3 << 20)),
+        ({"Content-Length": "99999999"}, b""),
+        ({"Idempotency-Key": "twice"}, b""),
+        ({"If-None-Match": '"1"'}, b""),
+    ):
+        await _compared(both, "GET", path.format(org_id=org), headers=admin.headers | headers, content=body)
+
+
+@pytest.mark.parametrize("path", QUERIES)
+async def test_an_error_of_the_database_has_an_equal_answer(
+    both: Both, admin: Person, org: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for error in (ConnectionError(), asyncpg.InterfaceError("gone"), ValueError("a bug")):
+
+        async def fails(*_: Any, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr(ReadPool, "fetch", fails)
+        answered = await _compared(both, "GET", path.format(org_id=org), headers=admin.headers)
+        assert answered.status_code == (500 if isinstance(error, ValueError) else 503)

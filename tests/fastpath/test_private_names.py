@@ -1,0 +1,73 @@
+"""Private names of FastAPI are used in one package, and are those of the one version that is installed."""
+
+import ast
+import importlib
+import importlib.metadata
+import inspect
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.processes import ROOT
+
+PACKAGE = ROOT / "app" / "fastpath"
+UNDOCUMENTED = re.compile(r"fastapi\.(_\w+|dependencies\.utils|utils)\b")
+"""Modules that FastAPI's documentation does not name. (`fastapi.dependencies.models` only names types.)"""
+MISSING = (
+    "FastAPI {version} has no {name}, which app/fastpath needs: compare its routing with that of the version that "
+    "pyproject.toml names, adapt app/fastpath, and run tests/fastpath."
+)
+
+
+def _imports(file: Path) -> Iterator[tuple[str, str]]:
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "fastapi":
+            yield from ((str(node.module), alias.name) for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names if alias.name.split(".")[0] == "fastapi")
+
+
+def _is_private(module: str, name: str) -> bool:
+    return bool(UNDOCUMENTED.fullmatch(module)) or name.startswith("_") or name == "serialize_response"
+
+
+def test_no_other_package_imports_a_private_name_of_fastapi() -> None:
+    found = [
+        f"{file.relative_to(ROOT)}: {module} {name}"
+        for folder in ("app", "devtools", "bench", "tests")
+        for file in (ROOT / folder).rglob("*.py")
+        if PACKAGE not in file.parents
+        for module, name in _imports(file)
+        if _is_private(module, name)
+    ]
+    assert found == []
+
+
+def test_this_version_of_fastapi_has_every_private_name_that_is_used() -> None:
+    version = importlib.metadata.version("fastapi")
+    private = [pair for file in PACKAGE.rglob("*.py") for pair in _imports(file) if _is_private(*pair)]
+    assert private
+    for module, name in private:
+        has = hasattr(importlib.import_module(module), name)
+        assert has, MISSING.format(version=version, name=f"{module}.{name}")
+
+
+def test_the_private_names_take_what_they_are_given() -> None:
+    request_params_to_args = importlib.import_module("fastapi.dependencies.utils").request_params_to_args
+    serialize_response = importlib.import_module("fastapi.routing").serialize_response
+    version = importlib.metadata.version("fastapi")
+    assert list(inspect.signature(request_params_to_args).parameters) == ["fields", "received_params"], MISSING.format(
+        version=version, name="request_params_to_args(fields, received_params)"
+    )
+    given = {"field", "response_content", "include", "exclude", "by_alias", "dump_json"}
+    given |= {"exclude_unset", "exclude_defaults", "exclude_none"}
+    assert given <= set(inspect.signature(serialize_response).parameters), MISSING.format(
+        version=version, name=f"serialize_response({', '.join(sorted(given))})"
+    )
+
+
+def test_fastapi_is_pinned_to_the_installed_version() -> None:
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    pinned = [found for found in dependencies if re.match(r"fastapi\b(?!-)", found)]
+    assert pinned == [f"fastapi=={importlib.metadata.version('fastapi')}"], pinned
