@@ -13,6 +13,7 @@ from alembic.config import Config
 from pydantic import SecretStr
 
 from app.core import migration
+from app.core.services import SETTINGS
 from app.core.settings import Settings
 from app.main import create_app
 from tests.acts import certify
@@ -64,7 +65,7 @@ async def people(database: str, tmp_path: Path) -> AsyncIterator[People]:
     app = create_app(Settings(database_url=SecretStr(database), data_dir=tmp_path).with_secrets())
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app, client=("127.0.0.1", 50000))
-        async with httpx.AsyncClient(transport=transport, base_url=app.state.settings.public_url) as api:
+        async with httpx.AsyncClient(transport=transport, base_url=SETTINGS.of(app).issuer) as api:
             yield People(api)
 
 
