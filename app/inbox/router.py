@@ -8,6 +8,7 @@ from fastapi import APIRouter
 from app.authz.access import SignedIn
 from app.core.db import ReadDb, TransactionalRoute
 from app.core.paging import Paging, paged_by
+from app.fastpath.route import fast_get
 from app.inbox import queries
 from app.inbox.queries import Waiting
 from app.inbox.schemas import ActionOut, InboxEntryOut, InboxOut
@@ -27,7 +28,7 @@ _PLACES = {
 }
 
 
-@router.get("/inbox")
+@fast_get(router, "/inbox")
 async def read_inbox(user: SignedIn, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]) -> InboxOut:
     """What waits for the caller, newest first: applications, change requests and transfers to decide on for their
     orgs, invitations and offers made to their own phone."""

@@ -13,6 +13,7 @@ from app.core.cipher import CipherDep
 from app.core.db import ReadDb, WriteDb
 from app.core.errors import problems
 from app.core.gzip_bodies import GZIP_BODY, BrokenGzip, GzipRoute, UnsupportedContentEncoding
+from app.fastpath.route import fast_get
 from app.points import operations, queries
 from app.points.schemas import MyPointsOut, Outcome, PointEventsCreate, PointEventsOut
 
@@ -49,7 +50,7 @@ async def record_point_events(
     return Response(orjson.dumps(answer), media_type="application/json")
 
 
-@router.get("/me/points", tags=["me"])
+@fast_get(router, "/me/points", tags=["me"])
 async def read_my_points(
     user: SignedIn,
     db: ReadDb,

@@ -100,7 +100,7 @@ async def list_unit_figures(
     return await reading.list_units(db, asker_of(request, scope), span)
 
 
-@router.get("/reports/trend")
+@fast_get(router, "/reports/trend")
 async def read_trend(
     request: Request,
     scope: Reader,
