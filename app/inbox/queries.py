@@ -43,8 +43,8 @@ from app.approvals.kinds import (
     Kind,
 )
 from app.core.db import Readable
+from app.core.driver import DriverStatement
 from app.core.paging import Paging, Slice
-from app.core.rows import fetch_rows
 from app.members.links.queries import FITS
 from app.members.transfers.queries import STILL_THERE
 from app.schema.admins import AdminInvitation, ChangeRequest, OrgAdmin
@@ -67,6 +67,11 @@ class Waiting(NamedTuple):
     detail: str | None  # what
     at: datetime
     step: str | None  # of a transfer
+
+
+class _Count(NamedTuple):
+    kind: str
+    waiting: int
 
 
 _USER_ID = bindparam("user_id", type_=Uuid())
@@ -186,23 +191,28 @@ def _part(name: str, kind: Kind, begun_at: CTE, subject: Any, detail: Any, step:
 
 _WAITING = union_all(*_parts()).cte("waiting")
 _AFTER = bindparam("after", type_=Uuid())
-_LIST = (
+_LIST = DriverStatement(
     select(_WAITING)
     .where(or_(_AFTER.is_(None), _WAITING.c.id < _AFTER))
     .order_by(_WAITING.c.id.desc())
-    .limit(bindparam("limit", type_=Integer()))
+    .limit(bindparam("limit", type_=Integer())),
+    "user_id",
+    "after",
+    "limit",
+    row=Waiting,
 )
-_COUNT = select(_WAITING.c.kind, func.count()).group_by(_WAITING.c.kind)
+_COUNT = DriverStatement(
+    select(_WAITING.c.kind, func.count().label("waiting")).group_by(_WAITING.c.kind), "user_id", row=_Count
+)
 
 
 async def list_waiting(db: Readable, user_id: UUID, paging: Paging) -> Slice[Waiting]:
     """A page of what waits, newest first."""
     after = paging.after[0] if paging.after is not None else None
-    parameters = {"user_id": user_id, "after": after, "limit": paging.rows}
-    return Slice.cut(await fetch_rows(db, _LIST, Waiting, parameters), paging, lambda waiting: (waiting.id,))
+    found = await _LIST.fetch(db, user_id=user_id, after=after, limit=paging.rows)
+    return Slice.cut(found, paging, lambda waiting: (waiting.id,))
 
 
 async def count_waiting(db: Readable, user_id: UUID) -> dict[str, int]:
     """How much waits, by kind."""
-    counted = await db.execute(_COUNT, {"user_id": user_id})
-    return dict(counted.tuples().all())
+    return {row.kind: row.waiting for row in await _COUNT.fetch(db, user_id=user_id)}
