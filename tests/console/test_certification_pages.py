@@ -73,6 +73,7 @@ async def test_an_org_is_invited_applies_is_confirmed_found_and_released(people:
     assert f'href="{top}/applications"' in await theirs.page("/console/")
     shown = await theirs.page(f"{top}/applications")
     assert below["name"] in shown
+    assert "江苏省南京市玄武区" in shown
     (approval,) = re.findall(r'hx-get="([^"]+/approval)"', shown)
     refusal = approval.replace("/approval", "/refusal")
     assert "请填写 1 至 200 个字符" in await theirs.send(refusal, 422, reason="")
