@@ -30,7 +30,7 @@ async def status(api: httpx.AsyncClient, token: str) -> int:
 
 @pytest.fixture
 async def person(people: People) -> Person:
-    return await people.register(verified=False, party=False)
+    return await people.register_over_http(verified=False, party=False)
 
 
 async def test_a_refresh_token_gives_the_next_tokens(person: Person) -> None:
