@@ -14,8 +14,8 @@ from app.admins.router import router as admins
 from app.api_docs.document import describe
 from app.audit.router import router as audit
 from app.audit_log.refusals import REFUSALS, CountRefusals, Refusals
-from app.auth.wiring import require_providers, signing_in
-from app.auth.wiring import routers as auth_routers
+from app.auth.setup import require_providers, signing_in
+from app.auth.setup import routers as auth_routers
 from app.certification.router import router as certification
 from app.certification.transfer_router import router as transfers
 from app.console.site import routers as console_routers

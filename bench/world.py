@@ -22,7 +22,7 @@ import asyncpg
 from app.blind_index.keys import Indexing
 from app.core.calendar import today
 from app.core.cipher import Cipher
-from app.members.sealing import seal_phone
+from app.members.encryption import seal_phone
 from app.reports.rollup.cycle import build_missing_days
 from app.reports.rollup.rebuild import rebuild
 from bench.tree import THIRD, Tree, rows

@@ -18,6 +18,12 @@ def test_relative_link_resolves(page: Path) -> None:
         assert (page.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_module_that_a_page_names_exists(page: Path) -> None:
+    for named in re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.(?:py|sql|toml))`", page.read_text()):
+        assert (ROOT / named).exists() or (ROOT / "app" / named).exists(), named
+
+
 def test_every_page_is_linked_from_readme_or_contributing() -> None:
     linked = (ROOT / "README.md").read_text() + (ROOT / "CONTRIBUTING.md").read_text()
     for page in (ROOT / "docs").glob("*.md"):

@@ -15,7 +15,7 @@ from app.approvals.kinds import CHANGE_REQUEST
 from app.approvals.requests import finish, read_waiting
 from app.audit_log.entries import Actor, record
 from app.authz.access import OrgScope
-from app.certification.trace import record_on_each
+from app.certification.audit import record_on_each
 from app.core.db import on_constraint
 from app.core.errors import NotFound, Problem
 from app.core.rows import fetch_rows, one_or_404

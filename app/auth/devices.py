@@ -10,7 +10,7 @@ from ipaddress import IPv4Address, IPv6Address
 from fastapi import Request
 from pydantic import Field, computed_field
 
-from app.auth.places import place_of
+from app.auth.address_countries import place_of
 from app.core.schemas import Out
 
 # The first that matches names it: later ones are also claimed by the earlier.

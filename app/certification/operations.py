@@ -12,6 +12,7 @@ from app.approvals.requests import finish, open_request
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.certification import queries
+from app.certification.audit import record_on_each
 from app.certification.edges import REFUSALS, touch_card
 from app.certification.errors import (
     AlreadyCertified,
@@ -22,7 +23,6 @@ from app.certification.errors import (
 )
 from app.certification.queries import InvitationRow
 from app.certification.schemas import ApplicationCreate, ApplicationOut, InvitationCreate
-from app.certification.trace import record_on_each
 from app.core.cipher import Cipher, hash_secret, new_secret
 from app.core.db import on_constraint
 from app.core.errors import NotFound

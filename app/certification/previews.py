@@ -17,9 +17,9 @@ from app.core.calendar import today
 from app.core.db import Readable
 from app.core.rows import fetch_rows
 from app.hierarchy import tree
-from app.reports.kept import find_kept
 from app.reports.periods import Period, Span
 from app.reports.recount import recounted
+from app.reports.stored_totals import find_kept
 from app.schema.orgs import Org
 from app.schema.reports import OrgTotal
 

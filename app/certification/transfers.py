@@ -16,6 +16,7 @@ from app.approvals.kinds import TRANSFER
 from app.approvals.requests import finish, open_request
 from app.authz.access import OrgScope
 from app.certification import queries
+from app.certification.audit import record_on_each
 from app.certification.edges import begin_edge, end_edge
 from app.certification.errors import (
     AlreadyCertified,
@@ -29,7 +30,6 @@ from app.certification.errors import (
 )
 from app.certification.operations import use_invitation
 from app.certification.previews import preview_version
-from app.certification.trace import record_on_each
 from app.core.rows import one_or_404
 from app.hierarchy import tree
 from app.orgs.errors import SiblingNameTaken

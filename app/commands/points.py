@@ -33,8 +33,8 @@ def archive(
 
     from app.commands.configuration import read_settings_and_database
     from app.core.settings import CannotStart
-    from app.points.archiving import NotAsKept
-    from app.points.archiving import archive as put_away
+    from app.points.archive import NotAsKept
+    from app.points.archive import archive as put_away
 
     settings = read_settings_and_database()
     assert settings.database_url is not None

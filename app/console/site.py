@@ -25,7 +25,7 @@ from app.console.frame.words import LANGUAGE
 from app.console.home import pages as home
 from app.console.imports import pages as imports
 from app.console.reports import pages as reports
-from app.console.settings import admins, changes, decisions, invited, naming
+from app.console.settings import admins, changes, decisions, invited, names
 from app.console.sign_in import pages as sign_in
 from app.core.errors import NotFound
 
@@ -58,7 +58,7 @@ routers: tuple[APIRouter, ...] = (
     *(directory.router, people.router, selection.router, units.router, moves.router, hierarchy.router),
     *(imports.router, reports.router, audit.router),
     *(person_transfers.router, links.router, removed.router, exports.router),
-    *(changes.router, admins.router, decisions.router, naming.router, promotions.router, invited.router),
+    *(changes.router, admins.router, decisions.router, names.router, promotions.router, invited.router),
     *(superiors.router, applications.router, invitations.router, subordinates.router, transfers.router),
     rest,
 )

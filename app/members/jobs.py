@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from app.exports.jobs import export_job
 from app.members import activation
-from app.members.exporting import MEMBERS
+from app.members.export import MEMBERS
 from app.members.imports import jobs as imports
 from app.queue.jobs import Job
 

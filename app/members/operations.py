@@ -17,11 +17,11 @@ from app.core.db import on_constraint
 from app.core.search import spell_person
 from app.members import queries
 from app.members.activation import activate_member, deactivate_member, lock_accounts_and_phones
+from app.members.encryption import seal_phone
 from app.members.errors import PartyMembersOnly, PhoneExists
-from app.members.holding import lock_member, refuse_admin
+from app.members.locks import lock_member, refuse_admin
 from app.members.places import place
 from app.members.schemas import MemberCreate, MemberOut, MemberUpdate
-from app.members.sealing import seal_phone
 from app.orgs.locks import lock_org_shared
 from app.orgs.names import Kind
 from app.schema.auth import User

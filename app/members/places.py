@@ -12,7 +12,7 @@ from app.authz.access import OrgScope
 from app.core.cipher import Cipher
 from app.core.db import on_constraint
 from app.members import queries
-from app.members.holding import is_admin, lock_member, touch
+from app.members.locks import is_admin, lock_member, touch
 from app.members.schemas import MemberOut, PlacesUpdate
 from app.orgs.errors import UnknownUnit
 from app.orgs.locks import lock_org_shared

@@ -15,7 +15,7 @@ from app.core.paging import Page, Paging, paged_by
 from app.core.text import SearchText
 from app.exports.errors import TooManyExports
 from app.exports.schemas import ExportOut
-from app.members import exporting, operations, places, queries, restoring
+from app.members import export, operations, places, queries, restoration
 from app.members.errors import MemberIsAdmin, PartyMembersOnly, PhoneExists
 from app.members.queries import MemberFilter
 from app.members.schemas import (
@@ -78,7 +78,7 @@ async def list_removed_members(
     scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[RemovedMemberOut]:
     """Who was removed in the last thirty days and can be brought back."""
-    return await restoring.list_removed_members(db, cipher, scope.org_id, paging)
+    return await restoration.list_removed_members(db, cipher, scope.org_id, paging)
 
 
 @router.post("/exports", status_code=202, responses=problems(TooManyExports))
@@ -88,7 +88,7 @@ async def create_member_export(
     """Have the directory, or some of it, made into a file by a job; `Location` says where to ask how far it is.
 
     Phones are masked; whole ones are audited in the same transaction, as one shown by itself is."""
-    made = await exporting.create_member_export(db, cipher, scope, body, english=english(request))
+    made = await export.create_member_export(db, cipher, scope, body, english=english(request))
     response.headers["Location"] = f"/v1/orgs/{scope.org_id}/exports/{made.id}"
     return made
 
@@ -124,7 +124,7 @@ async def restore_member(
     scope: Writer, member_id: UUID, db: WriteDb, cipher: CipherDep, response: Response
 ) -> MemberOut:
     """Bring back a person who was removed less than thirty days ago, to where they stood."""
-    return _tagged(response, await restoring.restore_member(db, cipher, scope, member_id))
+    return _tagged(response, await restoration.restore_member(db, cipher, scope, member_id))
 
 
 @router.put("/{member_id}/places", responses=problems(UnknownUnit, EditedMeanwhile))

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.approvals.requests import Declined, decline_requests_to, withdraw_requests_of
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
+from app.certification.audit import record_on_each
 from app.certification.edges import end_edge
-from app.certification.trace import record_on_each
 from app.core.db import on_constraint
 from app.core.etags import require_version
 from app.hierarchy import tree

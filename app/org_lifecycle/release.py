@@ -6,8 +6,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.change_decisions import settle_pending_changes
 from app.authz.access import OrgScope
+from app.certification.audit import record_on_each
 from app.certification.edges import end_edge
-from app.certification.trace import record_on_each
 from app.core.errors import NotFound
 from app.hierarchy import tree
 from app.orgs.locks import lock_orgs_for_edit

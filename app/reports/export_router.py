@@ -14,8 +14,8 @@ from app.exports.errors import TooManyExports
 from app.exports.kinds import ExportKind
 from app.exports.operations import create_export
 from app.exports.schemas import ExportOut
+from app.reports.export import OVERVIEW, OWN_OVERVIEW, OWN_TREND, RANKING, TREND, UNITS, question_of
 from app.reports.export_schemas import OverviewExport, RankingExport, ReportExport, TrendExport, UnitsExport
-from app.reports.exporting import OVERVIEW, OWN_OVERVIEW, OWN_TREND, RANKING, TREND, UNITS, question_of
 from app.reports.rankings import require_unit
 from app.reports.router import Reader, asker_of
 

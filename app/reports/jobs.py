@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from app.exports.jobs import export_job
 from app.queue.jobs import Job
-from app.reports.exporting import OVERVIEW, OWN_OVERVIEW, OWN_TREND, RANKING, TREND, UNITS
+from app.reports.export import OVERVIEW, OWN_OVERVIEW, OWN_TREND, RANKING, TREND, UNITS
 
 _KINDS = (OVERVIEW, OWN_OVERVIEW, TREND, OWN_TREND, UNITS, RANKING)
 

@@ -41,11 +41,11 @@ from app.core.driver import DriverStatement
 from app.core.errors import Invalid
 from app.core.paging import Paging, is_after
 from app.core.rows import fetch_rows
-from app.reports.kept import DAYS, as_of, find_kept, is_kept, kept
 from app.reports.periods import Span, end_of
 from app.reports.recount import COUNTS, SpanAsked, recounted
 from app.reports.schemas import Counts, Number, Sort
-from app.reports.withholding import exposed, judged, too_few
+from app.reports.stored_totals import DAYS, as_of, find_kept, is_kept, kept
+from app.reports.suppression import exposed, judged, too_few
 from app.schema.orgs import Org
 
 ORG: BindParameter[UUID] = bindparam("org_id", type_=Uuid())

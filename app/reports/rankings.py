@@ -38,11 +38,11 @@ from app.core.errors import NotFound
 from app.core.paging import Paging
 from app.core.rows import fetch_rows
 from app.hierarchy import tree
-from app.reports.kept import DayRow, as_of
 from app.reports.periods import Span
 from app.reports.recount import day_rows
 from app.reports.schemas import RankBy, RankOut
 from app.reports.score_steps import better
+from app.reports.stored_totals import DayRow, as_of
 from app.schema.members import Member, Place
 from app.schema.orgs import Unit
 from app.schema.reports import KeptDay, OrgScore, OrgTotal, Standing

@@ -14,11 +14,11 @@ from app.core.errors import Invalid
 from app.core.paging import Page, Paging, Slice, paged_by
 from app.core.services import SETTINGS
 from app.fastpath.route import fast_get
-from app.reports import reading
+from app.reports import answers
+from app.reports.answers import Asker
 from app.reports.periods import DAYS_KEPT, Period, Span
 from app.reports.queries import Listing
 from app.reports.rankings import Ranked, read_ranking
-from app.reports.reading import Asker
 from app.reports.schemas import (
     MyRankOut,
     OverviewOut,
@@ -81,7 +81,7 @@ async def read_overview(
     For the org's admins and those of the orgs above it: of what is below an org everybody sees totals only, each
     person in them once.
     """
-    return await reading.get_overview(db, asker_of(request, scope), span, listing)
+    return await answers.get_overview(db, asker_of(request, scope), span, listing)
 
 
 @router.get("/reports/subordinates")
@@ -89,7 +89,7 @@ async def list_subordinates(
     request: Request, scope: Reader, db: ReadDb, span: SpanAsked, listing: ListingAsked
 ) -> SubordinatesOut:
     """A page of the direct subordinates, each with everything below it, sorted by any column."""
-    return await reading.list_subordinates(db, asker_of(request, scope), span, listing)
+    return await answers.list_subordinates(db, asker_of(request, scope), span, listing)
 
 
 @router.get("/reports/units")
@@ -97,7 +97,7 @@ async def list_unit_figures(
     request: Request, scope: Annotated[OrgScope, Can(Permission.UNITS_READ)], db: ReadDb, span: SpanAsked
 ) -> UnitsOut:
     """Every unit with the units under it, for the own admins: the people of the day, the units as they nest now."""
-    return await reading.list_units(db, asker_of(request, scope), span)
+    return await answers.list_units(db, asker_of(request, scope), span)
 
 
 @fast_get(router, "/reports/trend")
@@ -112,7 +112,7 @@ async def read_trend(
 
     Days from before totals were kept are left out.
     """
-    return await reading.get_trend(db, asker_of(request, scope), until, days)
+    return await answers.get_trend(db, asker_of(request, scope), until, days)
 
 
 @fast_get(router, "/rankings")

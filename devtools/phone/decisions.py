@@ -16,7 +16,7 @@ from app.console.certification import applications, transfers
 from app.console.directory import links, person_transfers
 from app.console.frame.confirmations import Confirmation, outcome_of
 from app.console.frame.forms import Form, PageForm
-from app.console.frame.rendering import page
+from app.console.frame.templates import page
 from app.console.frame.words import words_of
 from app.console.settings import changes, decisions, invited
 from app.console.settings.invited import Kind as OfferKind

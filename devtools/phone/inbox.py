@@ -5,7 +5,7 @@ from functools import partial
 from fastapi import APIRouter, Request, Response
 
 from app.authz.access import SignedIn
-from app.console.frame.rendering import page
+from app.console.frame.templates import page
 from app.console.frame.words import words_of
 from app.console.home.pages import detail_of, kinds_of
 from app.core.db import ReadDb

@@ -13,7 +13,7 @@ from app.auth.verification.schemas import IdCardVerificationCreate
 from app.auth.verification.verifications import VerifiedPerson, begin_alipay_verification, submit_id_card
 from app.authz.access import SignedIn
 from app.console.frame.forms import PageForm, checked, fields_of, refusal_of
-from app.console.frame.rendering import page
+from app.console.frame.templates import page
 from app.core.calendar import today
 from app.core.cipher import CipherDep
 from app.core.db import ReadDb, WriteDb

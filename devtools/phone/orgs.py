@@ -11,7 +11,7 @@ from app.certification.operations import create_application
 from app.certification.queries import get_live_invitation
 from app.certification.schemas import ApplicationCreate
 from app.console.frame.forms import PageForm, checked, fields_of, refusal_of
-from app.console.frame.rendering import page
+from app.console.frame.templates import page
 from app.core.cipher import CipherDep
 from app.core.db import ReadDb, WriteDb
 from app.core.errors import NotFound, Problem

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from app.auth.device_flow.authorizations import approve, find_scan, refuse, scan
 from app.authz.access import SignedIn
 from app.console.frame.forms import PageForm, refusal_of
-from app.console.frame.rendering import page
+from app.console.frame.templates import page
 from app.core.db import Readable, ReadDb, WriteDb
 from app.core.errors import NotFound, Problem
 from devtools.phone.sign_in import PhoneRoute

@@ -16,7 +16,7 @@ from app.authz.access import Public, SignedIn, actor_of
 from app.authz.cookies import clear_session_cookie, set_session_cookie
 from app.console.frame.forms import Form, PageForm, checked
 from app.console.frame.page_route import PageRoute
-from app.console.frame.rendering import page
+from app.console.frame.templates import page
 from app.console.sign_in.pages import carried
 from app.core.cipher import CipherDep
 from app.core.db import WriteDb

@@ -41,7 +41,7 @@ async def test_the_first_pages_weigh_less_than_100_kb(visitor: httpx.AsyncClient
 async def test_no_page_holds_a_script_or_a_style_of_its_own(app: FastAPI) -> None:
     """The policy forbids them; a template that tried would be broken without a word."""
     from app.console.frame.page_route import HEADERS
-    from app.console.frame.rendering import _environment
+    from app.console.frame.templates import _environment
 
     policy = HEADERS["Content-Security-Policy"]
     assert "unsafe" not in policy

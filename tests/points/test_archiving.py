@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from app.core.calendar import today
-from app.points.archiving import KEEP_DAYS, NotAsKept, archive
+from app.points.archive import KEEP_DAYS, NotAsKept, archive
 from tests.acts import done
 from tests.people import People, Person
 from tests.points.services import PointsService, event

@@ -31,9 +31,9 @@ from app.auth.sessions import end_session, end_sessions
 from app.authz.access import SignedIn, UserScope
 from app.console.frame.confirmations import Confirmation, confirmed
 from app.console.frame.forms import Form, PageForm, checked, fields_of, is_typed
-from app.console.frame.rendering import page
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import at_home
+from app.console.frame.templates import page
 from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
 from app.core.db import Readable, ReadableDb, ReadDb, WriteDb

@@ -16,9 +16,9 @@ from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.audit.words import FORMER_ACTIONS, fields_of, kinds_of, shown_value, what_was_done
 from app.console.frame.forms import MaybeId
-from app.console.frame.rendering import is_partial, page
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
+from app.console.frame.templates import is_partial, page
 from app.console.frame.words import Words, words_of
 from app.core.calendar import SHANGHAI
 from app.core.db import ReadDb

@@ -10,9 +10,9 @@ from app.authz.permissions import Permission
 from app.certification import queries
 from app.certification.operations import approve_application, refuse_application
 from app.console.frame.confirmations import Confirmation, confirmed
-from app.console.frame.rendering import page
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
+from app.console.frame.templates import page
 from app.console.frame.words import words_of
 from app.core.db import ReadableDb, ReadDb
 from app.core.paging import Paging, paged_by

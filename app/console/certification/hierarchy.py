@@ -8,9 +8,9 @@ from fastapi import APIRouter, Query, Request, Response
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.certification.queries import Branch, list_subordinate_nodes
-from app.console.frame.rendering import is_partial, page
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
+from app.console.frame.templates import is_partial, page
 from app.core.db import ReadDb
 from app.core.paging import Page, Paging, paged_by
 from app.core.text import has_unshowable

@@ -16,9 +16,9 @@ from app.certification.operations import create_invitation, revoke_invitation
 from app.certification.schemas import InvitationCreate, InvitationOut
 from app.console.frame.confirmations import Confirmation, confirmed
 from app.console.frame.forms import Form, PageForm, checked, refusal_of, show_form
-from app.console.frame.rendering import page
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
+from app.console.frame.templates import page
 from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
 from app.core.db import ReadableDb, ReadDb, WriteDb

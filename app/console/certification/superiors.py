@@ -21,9 +21,9 @@ from app.certification.transfers import create_transfer
 from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmed
 from app.console.frame.forms import Form, Outcome, PageForm, checked, is_typed, refusal_of, show_form
 from app.console.frame.notices import done
-from app.console.frame.rendering import page
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
+from app.console.frame.templates import page
 from app.console.frame.words import words_of
 from app.core.calendar import SHANGHAI
 from app.core.db import Readable, ReadableDb, ReadDb, WriteDb

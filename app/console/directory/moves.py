@@ -18,8 +18,8 @@ from app.core.cipher import Cipher, CipherDep
 from app.core.db import Readable, ReadDb, WriteDb
 from app.core.errors import Problem
 from app.members.queries import MemberFilter, count_members
-from app.members.transfers.moving import move_people
 from app.members.transfers.schemas import MoveCreate
+from app.members.transfers.unit_moves import move_people
 from app.orgs.queries import get_unit
 from app.orgs.unit_queries import list_units_by_path
 

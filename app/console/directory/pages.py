@@ -10,9 +10,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.console.frame.rendering import is_partial, page, part
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
+from app.console.frame.templates import is_partial, page, part
 from app.core.cipher import CipherDep
 from app.core.db import Readable, ReadDb
 from app.core.paging import Page, Paging, paged_by

@@ -11,9 +11,9 @@ from app.authz.permissions import Permission
 from app.console.frame.confirmations import Confirmation, confirmed
 from app.console.frame.forms import Form, MaybeId, Outcome, PageForm, checked, refusal_of, show_form
 from app.console.frame.notices import Undo, done
-from app.console.frame.rendering import part
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
+from app.console.frame.templates import part
 from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
 from app.core.db import Readable, ReadableDb, ReadDb, WriteDb

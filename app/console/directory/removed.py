@@ -11,15 +11,15 @@ from app.console.directory.people import CHANGED
 from app.console.frame.confirmations import PAGE_CHANGED
 from app.console.frame.forms import PageForm, ids_of, refusal_of
 from app.console.frame.notices import done
-from app.console.frame.rendering import page
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
+from app.console.frame.templates import page
 from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
 from app.core.db import ReadDb, WriteDb
 from app.core.errors import Problem
 from app.core.paging import Paging, paged_by
-from app.members.restoring import list_removed_members, restore_member
+from app.members.restoration import list_removed_members, restore_member
 
 router = APIRouter(prefix="/console/orgs/{org_id}/removed", route_class=ConsoleRoute, include_in_schema=False)
 

@@ -12,9 +12,9 @@ from app.authz.permissions import Permission
 from app.console.directory.people import CHANGED, UNITS
 from app.console.frame.forms import Form, Outcome, PageForm, ids_of, refusal_of, show_form
 from app.console.frame.notices import Undo, title_of
-from app.console.frame.rendering import part
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
+from app.console.frame.templates import part
 from app.core.cipher import Cipher, CipherDep
 from app.core.db import WriteDb
 from app.core.errors import Invalid, Problem

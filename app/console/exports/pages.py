@@ -11,9 +11,9 @@ from app.authz.permissions import Permission
 from app.console.directory.pages import AskedFor
 from app.console.frame.confirmations import Confirmation, confirmed
 from app.console.frame.forms import Form, PageForm, checked, refusal_of, show_form
-from app.console.frame.rendering import page
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
+from app.console.frame.templates import page
 from app.console.frame.words import words_of
 from app.core.cipher import Cipher, CipherDep
 from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
@@ -22,7 +22,7 @@ from app.core.paging import Paging, paged_by
 from app.exports import router as calls
 from app.exports.operations import delete_export
 from app.exports.queries import get_export, list_exports
-from app.members.exporting import create_member_export
+from app.members.export import create_member_export
 from app.members.queries import MemberFilter, count_members
 from app.members.schemas import MemberExportCreate
 

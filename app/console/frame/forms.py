@@ -9,7 +9,7 @@ from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
 
-from app.console.frame.rendering import part
+from app.console.frame.templates import part
 from app.core.db import WriteDb
 from app.core.errors import BadRequest, Invalid, Problem, UnsupportedMediaType
 

@@ -7,7 +7,7 @@ import orjson
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
-from app.console.frame.rendering import page
+from app.console.frame.templates import page
 from app.core.errors import Problem, english
 
 

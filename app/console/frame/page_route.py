@@ -20,7 +20,7 @@ from app.authz.cookies import (
     set_session_cookie,
 )
 from app.authz.errors import ForeignOrigin, StepUpNeeded
-from app.console.frame.rendering import is_partial, page
+from app.console.frame.templates import is_partial, page
 from app.console.frame.words import LANGUAGE
 from app.core.db import ENGINE, Handler, TransactionalRoute
 from app.core.errors import Problem, Unauthorized, note_refusal, problem_of

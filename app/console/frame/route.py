@@ -3,8 +3,8 @@
 from fastapi import Request, Response
 
 from app.console.frame.page_route import PageRoute
-from app.console.frame.rendering import is_partial, page
 from app.console.frame.sign_in_code import offer_code
+from app.console.frame.templates import is_partial, page
 
 
 class ConsoleRoute(PageRoute):

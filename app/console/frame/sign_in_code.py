@@ -15,7 +15,7 @@ from app.auth.devices import device_of
 from app.auth.oauth.protocol import get_public_client
 from app.authz.access import actor_of
 from app.authz.cookies import is_secure
-from app.console.frame.rendering import page
+from app.console.frame.templates import page
 from app.core.cipher import CIPHER, Undecryptable
 from app.core.db import ENGINE
 from app.core.errors import NotFound

@@ -11,7 +11,7 @@ import orjson
 from fastapi import Request
 from markupsafe import Markup, escape
 
-from app.auth.places import place_of
+from app.auth.address_countries import place_of
 from app.core.calendar import SHANGHAI
 from app.core.errors import english
 

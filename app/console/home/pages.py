@@ -11,9 +11,9 @@ from fastapi import APIRouter, Request, Response
 from app.authz.access import Can, OrgScope, SignedIn
 from app.authz.permissions import Permission
 from app.console.frame.charts import draw
-from app.console.frame.rendering import page, part
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import at_home, over_org
+from app.console.frame.templates import page, part
 from app.console.frame.words import Words, words_of
 from app.core.calendar import today
 from app.core.db import ReadDb

@@ -10,9 +10,9 @@ from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.frame.confirmations import Confirmation, confirmed
 from app.console.frame.forms import PageForm, refusal_of
-from app.console.frame.rendering import is_partial, page, part
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
+from app.console.frame.templates import is_partial, page, part
 from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
 from app.core.db import Readable, ReadableDb, ReadDb, WriteDb

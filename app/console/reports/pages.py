@@ -16,9 +16,9 @@ from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.frame.charts import Chart, draw
 from app.console.frame.forms import PageForm, checked
-from app.console.frame.rendering import is_partial, page, part
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org, over_org
+from app.console.frame.templates import is_partial, page, part
 from app.console.frame.words import words_of
 from app.core.calendar import today
 from app.core.cipher import CipherDep

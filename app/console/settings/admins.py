@@ -13,9 +13,9 @@ from app.authz.permissions import Permission
 from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmed
 from app.console.frame.forms import Form, PageForm, checked, refusal_of, show_form
 from app.console.frame.notices import done
-from app.console.frame.rendering import page
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
+from app.console.frame.templates import page
 from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
 from app.core.db import ReadableDb, ReadDb, WriteDb

@@ -15,9 +15,9 @@ from app.certification.queries import list_superiors
 from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmed
 from app.console.frame.forms import Form, Outcome, PageForm, checked, refusal_of, show_form
 from app.console.frame.notices import done
-from app.console.frame.rendering import page
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
+from app.console.frame.templates import page
 from app.console.frame.words import words_of
 from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.core.errors import NotFound, Problem

@@ -11,9 +11,9 @@ from app.admins.schemas import ChangeRequestOut
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.frame.confirmations import Confirmation, confirmed
-from app.console.frame.rendering import page
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
+from app.console.frame.templates import page
 from app.console.frame.words import words_of
 from app.core.db import Readable, ReadableDb, ReadDb
 from app.core.errors import NotFound

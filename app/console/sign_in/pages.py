@@ -19,9 +19,9 @@ from app.auth.sessions import TokenOut, end_session
 from app.authz.access import Public, SignedIn
 from app.authz.cookies import CarriedSession, clear_session_cookie, set_session_cookie
 from app.authz.tokens import VERIFIER
-from app.console.frame.rendering import page
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.sign_in_code import CLIENT, PATH, offer_code, secret_of, wait_name
+from app.console.frame.templates import page
 from app.core.db import ENGINE, Readable, ReadDb, WriteDb
 from app.core.errors import NotFound
 from app.core.event_stream import STREAMS, EventStream

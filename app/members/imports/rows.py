@@ -17,10 +17,10 @@ from app.core.cipher import Cipher
 from app.core.phones import PhoneRefused, normalize
 from app.core.search import spell_person
 from app.core.text import has_unshowable
+from app.members.encryption import seal_phone
 from app.members.imports.reader import SheetRow
 from app.members.imports.row_problems import UNIT_DEPTH, UNIT_LONGEST
 from app.members.names import FORMULA, NameRefused, tidy
-from app.members.sealing import seal_phone
 
 
 class StagedRow(NamedTuple):

@@ -19,7 +19,6 @@ from app.core.errors import NotFound
 from app.core.rows import fetch_rows, one_or_404
 from app.core.search import spell_person
 from app.members.activation import deactivate_member
-from app.members.holding import refuse_admin, touch
 from app.members.links.errors import (
     AlreadyInDirectory,
     LinkRequestDecided,
@@ -31,6 +30,7 @@ from app.members.links.errors import (
 )
 from app.members.links.queries import FITS, get_waiting
 from app.members.links.schemas import LinkRequestCreate, NamedOrg
+from app.members.locks import refuse_admin, touch
 from app.orgs.locks import lock_org_shared, lock_orgs_for_edit
 from app.schema.approvals import State
 from app.schema.auth import User

@@ -21,10 +21,10 @@ from app.core.cipher import Cipher
 from app.core.db import on_constraint
 from app.core.rows import fetch_row, one_or_404
 from app.members.activation import activate_member, activate_users_late, lock_accounts_and_phones
+from app.members.encryption import seal_phone
 from app.members.errors import PartyMembersOnly
-from app.members.holding import refuse_admin
 from app.members.links.operations import find_named_org
-from app.members.sealing import seal_phone
+from app.members.locks import refuse_admin
 from app.members.transfers.errors import PersonIsHere, PersonTransferDecided, PersonTransferOpen, SameOrg
 from app.members.transfers.schemas import PersonTransferCreate
 from app.orgs.errors import UnknownUnit

@@ -19,7 +19,6 @@ from app.members.queries import get_member
 from app.members.schemas import MemberOut
 from app.members.transfers import operations, queries
 from app.members.transfers.errors import PersonIsHere, PersonTransferDecided, PersonTransferOpen, SameOrg
-from app.members.transfers.moving import move_people
 from app.members.transfers.schemas import (
     MoveCreate,
     MoveOut,
@@ -28,6 +27,7 @@ from app.members.transfers.schemas import (
     PersonTransferOut,
     PersonTransferRefusal,
 )
+from app.members.transfers.unit_moves import move_people
 from app.orgs.errors import UnknownUnit
 
 router = APIRouter(prefix="/v1/orgs/{org_id}", route_class=TransactionalRoute, tags=["members"])

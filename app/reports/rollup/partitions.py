@@ -1,4 +1,4 @@
-"""Partitions of the ledger for days to come. Those of past days go by `retention` and `app.points.archiving`."""
+"""Partitions of the ledger for days to come. Those of past days go by `retention` and `app.points.archive`."""
 
 from datetime import date
 

@@ -9,7 +9,6 @@ from uuid import UUID
 from app.core.db import Readable
 from app.core.paging import Page, Slice
 from app.reports import queries
-from app.reports.above import days_withheld_above
 from app.reports.periods import Span, first_day_kept
 from app.reports.queries import Listing, OverviewRow, Viewer
 from app.reports.schemas import (
@@ -24,6 +23,7 @@ from app.reports.schemas import (
     figures_in,
     figures_of,
 )
+from app.reports.secondary_suppression import days_withheld_above
 from app.reports.units import read_units
 
 

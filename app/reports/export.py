@@ -12,13 +12,13 @@ from uuid import UUID
 from app.authz.permissions import Permission
 from app.core.paging import Paging
 from app.exports.kinds import Asked, Column, ExportKind, Sheet
-from app.reports import reading
+from app.reports import answers
+from app.reports.answers import Asker
 from app.reports.charts import Bars, Line
 from app.reports.export_schemas import OverviewExport, RankingExport, ReportExport, TrendExport, UnitsExport
 from app.reports.periods import Span
 from app.reports.queries import Listing
 from app.reports.rankings import Ranked, read_ranking
-from app.reports.reading import Asker
 from app.reports.schemas import FiguresOut
 from app.sheets.layout import Cell
 
@@ -68,7 +68,7 @@ async def _overview(asked: Asked) -> Sheet:
     body, asker, english = OverviewExport.model_validate(asked.question["body"]), _asker(asked), asked.english
     span = Span(body.day, body.period.days)
     listing = Listing(body.sort, body.order == "desc", Paging(MOST_SUBORDINATES, None))
-    report = await reading.get_overview(asked.db, asker, span, listing)
+    report = await answers.get_overview(asked.db, asker, span, listing)
     found = [
         (_THE_ORG[english], report.since, report.until, report.org),
         (_SUBTREE[english], report.since, report.until, report.subtree),
@@ -89,7 +89,7 @@ async def _overview(asked: Asked) -> Sheet:
 
 async def _units(asked: Asked) -> Sheet:
     body, english = UnitsExport.model_validate(asked.question["body"]), asked.english
-    report = await reading.list_units(asked.db, _asker(asked), Span(body.day, body.period.days))
+    report = await answers.list_units(asked.db, _asker(asked), Span(body.day, body.period.days))
     names: dict[UUID | None, str] = {unit.id: unit.name for unit in report.units}
     rows = [[unit.name, names.get(unit.parent_id), *_cells(unit.figures, english)] for unit in report.units]
     columns = (Column("支部名称", "unit", 30), Column("上级", "under", 30), *_FIGURES)
@@ -98,7 +98,7 @@ async def _units(asked: Asked) -> Sheet:
 
 async def _trend(asked: Asked) -> Sheet:
     body, english = TrendExport.model_validate(asked.question["body"]), asked.english
-    report = await reading.get_trend(asked.db, _asker(asked), body.day, body.days)
+    report = await answers.get_trend(asked.db, _asker(asked), body.day, body.days)
     of_subtree = [[point.day, _SUBTREE[english], *_cells(point.subtree, english)] for point in report.days]
     of_org = [[point.day, _THE_ORG[english], *_cells(point.org, english)] for point in report.days]
     columns = (Column("日期", "day", 12), Column("范围", "of", 30), *_FIGURES)

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.console.frame.rendering import part
 from app.console.frame.route import ConsoleRoute
+from app.console.frame.templates import part
 from app.core.db import ReadDb
 from app.orgs import names
 from app.orgs.advice import advice_out, name_advice

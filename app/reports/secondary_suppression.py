@@ -10,10 +10,10 @@ from sqlalchemy import ColumnElement, Uuid, and_, bindparam, func, or_, select
 from app.core.db import Readable
 from app.core.driver import DriverStatement
 from app.hierarchy import tree
-from app.reports.kept import DAYS, DayRow, find_kept, kept
 from app.reports.periods import Span, end_of
 from app.reports.recount import recounted
-from app.reports.withholding import judged, judged_parts
+from app.reports.stored_totals import DAYS, DayRow, find_kept, kept
+from app.reports.suppression import judged, judged_parts
 from app.schema.admins import OrgAdmin
 
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from app.auth.places import place_of
+from app.auth.address_countries import place_of
 from tests.auth.scanning import Console, scan
 from tests.people import People
 
