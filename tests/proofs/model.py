@@ -157,14 +157,14 @@ class Model:
 
     def apply(self, who: Who, org: Org, above: Org) -> Application:
         self._enter(who, org, seen_by_all=True)
+        if any(a.org is org and a.state == "pending" for a in self.applications):
+            raise Refused(409, "application-open")
         if above.closed:
             raise Refused(404, "invitation-unknown")
         if org.superior is not None:
             raise Refused(409, "already-certified")
         if above.stands_at_or_below(org):
             raise Refused(409, "would-close-circle")
-        if any(a.org is org and a.state == "pending" for a in self.applications):
-            raise Refused(409, "application-open")
         self.applications.append(Application(org, above))
         return self.applications[-1]
 
