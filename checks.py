@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from app.core.migration import migrate
+from app.database.migration import migrate
 from app.embedded import postgres
 
 ROOT = Path(__file__).parent

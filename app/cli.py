@@ -85,8 +85,9 @@ def worker(
     assert settings.database_url is not None
     import uvloop
 
-    from app.core import logs, migration
+    from app.core import logs
     from app.core.startup import starting
+    from app.database import migration
 
     asyncio.run(migration.require_head(settings.database_url.get_secret_value()))
     with starting():
@@ -103,7 +104,7 @@ def worker(
 @cli.command()
 def migrate() -> None:
     """Bring the database to this version's revision."""
-    from app.core import migration
+    from app.database import migration
 
     settings = with_database(configured())
     assert settings.database_url is not None

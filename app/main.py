@@ -19,13 +19,12 @@ from app.auth.setup import routers as auth_routers
 from app.certification.router import router as certification
 from app.certification.transfer_router import router as transfers
 from app.console.site import routers as console_routers
-from app.core import errors, logs
+from app.core import logs
 from app.core.cipher import CIPHER, Cipher
-from app.core.db import ENGINE, POOL, create_pools
-from app.core.event_stream import STREAMS, OpenStreams
 from app.core.plugins import load_development_routes
 from app.core.services import SETTINGS
 from app.core.settings import Settings
+from app.database.db import ENGINE, POOL, create_pools
 from app.exports.router import router as exports
 from app.fastpath.dispatch import Dispatch
 from app.health.router import router as health
@@ -45,6 +44,8 @@ from app.points.router import router as points
 from app.promotions.router import router as promotions
 from app.reports.export_router import router as report_exports
 from app.reports.router import router as reports
+from app.web import errors
+from app.web.event_stream import STREAMS, OpenStreams
 
 MAX_BODY = 2 * 1024 * 1024
 

@@ -17,11 +17,12 @@ from typing import Self
 import uvloop
 from pydantic import SecretStr
 
-from app.core import logs, migration
+from app.core import logs
 from app.core.data_dir import hold
 from app.core.plugins import load_development_routes
 from app.core.settings import Settings
 from app.core.startup import starting
+from app.database import migration
 from app.embedded import require_embedded
 from app.serving import STOP_SIGNALS, Server, listen, raise_file_limit
 
@@ -112,8 +113,8 @@ def _embedded(settings: Settings, steps: Steps) -> Iterator[str]:
 
 async def _serve(settings: Settings, sockets: list[socket], steps: Steps) -> None:
     with starting():
-        from app.core.event_stream import STREAMS
         from app.main import create_app
+        from app.web.event_stream import STREAMS
 
     began = asyncio.Event()
 

@@ -14,9 +14,10 @@ import uvicorn
 import uvloop
 from starlette.types import ASGIApp
 
-from app.core import logs, migration
+from app.core import logs
 from app.core.settings import CannotStart, Settings
 from app.core.startup import starting
+from app.database import migration
 
 log = structlog.get_logger()
 
@@ -136,8 +137,8 @@ def serve(settings: Settings) -> None:
     # After the other refusals: importing the whole service takes longer than all of them.
     with starting():
         from app.blind_index.keys import require_index_keys
-        from app.core.event_stream import STREAMS
         from app.main import create_app
+        from app.web.event_stream import STREAMS
 
     asyncio.run(require_index_keys(settings))
 

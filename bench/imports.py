@@ -21,7 +21,7 @@ from app.audit_log.entries import Actor
 from app.authz.access import OrgScope, UserScope
 from app.blind_index.keys import Indexing
 from app.core.cipher import Cipher
-from app.core.db import create_engine
+from app.database.db import create_engine
 from app.members.imports.reader import SheetRow, read_sheet
 from app.members.imports.rows import StagedRow, stage_rows
 from app.members.operations import create_member

@@ -30,9 +30,9 @@ from app.authz.signing_keys import key_ring
 from app.authz.tokens import TokenIssuer
 from app.core.calendar import today
 from app.core.cipher import Cipher
-from app.core.db import create_engine
-from app.core.migration import migrate_to_head
 from app.core.settings import Settings
+from app.database.db import create_engine
+from app.database.migration import migrate_to_head
 from app.embedded import postgres
 from app.schema.auth import Session
 from bench.tree import make_tree

@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from app import schema
 from app.commands.configuration import configured, with_database
-from app.core.db import engine_url
-from app.core.migration import LOCK_TIMEOUT
+from app.database.db import engine_url
+from app.database.migration import LOCK_TIMEOUT
 from app.schema.audit import Xid8
 
 ischema_names["xid8"] = Xid8
@@ -27,7 +27,7 @@ def run(connection: Connection | None = None) -> None:
         "include_object": is_ours,
         "transaction_per_migration": True,
         "compare_server_default": False,
-        "lock_timeout": LOCK_TIMEOUT,  # for app.core.indexes, which sets another for a while
+        "lock_timeout": LOCK_TIMEOUT,  # for app.database.indexes, which sets another for a while
     }
     if connection is None:
         context.configure(

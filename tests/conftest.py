@@ -22,11 +22,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.authz import tokens
 from app.core import logs
-from app.core.db import ENGINE
-from app.core.migration import migrate
 from app.core.services import SETTINGS
 from app.core.settings import Settings
 from app.core.startup import starting
+from app.database.db import ENGINE
+from app.database.migration import migrate
 from app.embedded import postgres
 from app.main import create_app
 from app.worker.worker import run_worker

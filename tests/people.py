@@ -26,7 +26,7 @@ from app.auth.verification.verifications import begin_alipay_verification, compl
 from app.authz.access import UserScope
 from app.authz.tokens import ISSUER
 from app.core.cipher import CIPHER
-from app.core.db import ENGINE
+from app.database.db import ENGINE
 
 _SURNAMES = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗"
 _GIVEN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂英华玉兰"

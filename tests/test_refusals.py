@@ -6,8 +6,8 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from app.core.errors import MEDIA_TYPE
 from app.main import MAX_BODY
+from app.web.errors import MEDIA_TYPE
 from tests.acts import refusal
 from tests.people import People
 

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from app.api_docs.document import TAGS, api_routes
 from app.authz.access import admission_of
-from app.core.errors import Problem
+from app.web.errors import Problem
 
 
 def test_every_route_says_whom_it_admits(app: FastAPI) -> None:

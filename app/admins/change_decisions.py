@@ -16,16 +16,16 @@ from app.approvals.requests import finish, read_waiting
 from app.audit_log.entries import Actor, record
 from app.authz.access import OrgScope
 from app.certification.audit import record_on_each
-from app.core.db import on_constraint
-from app.core.errors import NotFound, Problem
-from app.core.rows import fetch_rows, one_or_404
 from app.core.search import spell
+from app.database.db import on_constraint
+from app.database.rows import fetch_rows, one_or_404
 from app.hierarchy.tree import find_superior_id
 from app.orgs.errors import SiblingNameTaken
 from app.orgs.locks import lock_orgs, lock_orgs_for_edit
 from app.schema.admins import ChangeRequest, OrgAdmin
 from app.schema.approvals import State
 from app.schema.orgs import Org
+from app.web.errors import NotFound, Problem
 
 
 class Change(NamedTuple):

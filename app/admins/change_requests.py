@@ -27,7 +27,6 @@ from app.approvals.kinds import CHANGE_REQUEST
 from app.approvals.requests import finish, open_request
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
-from app.core.errors import NotFound
 from app.hierarchy import tree
 from app.orgs import names
 from app.orgs.errors import SiblingNameTaken
@@ -36,6 +35,7 @@ from app.orgs.names import Kind
 from app.schema.admins import ChangeRequest, OrgAdmin
 from app.schema.approvals import CertificationState, State
 from app.schema.certification import Certification
+from app.web.errors import NotFound
 
 
 class Requested(NamedTuple):

@@ -22,10 +22,10 @@ from app.admins.errors import (
 from app.admins.schemas import ChangeRefusalCreate, ChangeRequestCreate, ChangeRequestOut
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.core.db import ReadDb, TransactionalRoute, WriteDb
-from app.core.errors import Problem, problem_response, problems
-from app.core.paging import Page, Paging, paged_by
+from app.database.db import ReadDb, TransactionalRoute, WriteDb
+from app.database.paging import Page, Paging, paged_by
 from app.orgs.errors import NameKindMismatch, NameSuffixTyped, NameUnshowable, SiblingNameTaken
+from app.web.errors import Problem, problem_response, problems
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["admins"])
 

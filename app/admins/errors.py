@@ -1,6 +1,6 @@
 """What is refused about admins and change requests, and what to do instead."""
 
-from app.core.errors import Conflict, Forbidden, Problem
+from app.web.errors import Conflict, Forbidden, Problem
 
 
 class UnknownMember(Problem):

@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.admins.errors import UnknownMember
 from app.core.cipher import Cipher
 from app.core.phones import Phone
-from app.core.schemas import Body
 from app.schema.auth import User
 from app.schema.members import Member
+from app.web.schemas import Body
 
 
 class Invitee(Body):

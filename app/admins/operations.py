@@ -21,8 +21,7 @@ from app.authz.access import OrgScope, UserScope
 from app.authz.errors import OrgClosed
 from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
-from app.core.db import on_constraint
-from app.core.errors import NotFound
+from app.database.db import on_constraint
 from app.members.operations import place_admin
 from app.orgs.errors import PartyMemberRequired
 from app.orgs.locks import LockedOrg, lock_orgs, lock_orgs_for_edit
@@ -30,6 +29,7 @@ from app.orgs.names import Kind
 from app.schema.admins import AdminInvitation, ChangeRequest, OrgAdmin
 from app.schema.approvals import State
 from app.schema.auth import User
+from app.web.errors import NotFound
 
 
 async def invite_admin(db: AsyncConnection, cipher: Cipher, scope: OrgScope, invitee: Invitee) -> UUID:

@@ -11,10 +11,10 @@ from app.admins.invitees import phone_index_of
 from app.admins.schemas import AdminInvitationOut, AdminOut, ChangeRequestOut, NamedAdminOut, ReceivedAdminInvitationOut
 from app.approvals.kinds import ADMIN_INVITATION, CHANGE_REQUEST
 from app.core.cipher import Cipher
-from app.core.db import Readable
-from app.core.paging import Page, Paging, fetch_page
 from app.core.phones import mask
-from app.core.rows import fetch_rows, one_or_404
+from app.database.db import Readable
+from app.database.paging import Page, Paging, fetch_page
+from app.database.rows import fetch_rows, one_or_404
 from app.orgs.regions import path_of
 from app.schema.admins import AdminInvitation, ChangeRequest, OrgAdmin
 from app.schema.approvals import CertificationState, State

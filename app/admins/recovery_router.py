@@ -9,9 +9,9 @@ from app.admins import change_decisions, queries
 from app.admins.errors import ChangeRequestDecided, ChangeRequestExpired, ChangeRequestStale
 from app.admins.schemas import ChangeRefusalCreate, ChangeRequestOut
 from app.authz.access import AsOperator
-from app.core.db import ReadDb, TransactionalRoute, WriteDb
-from app.core.errors import NotFound, Problem, problem_response, problems
-from app.core.paging import Page, Paging, paged_by
+from app.database.db import ReadDb, TransactionalRoute, WriteDb
+from app.database.paging import Page, Paging, paged_by
+from app.web.errors import NotFound, Problem, problem_response, problems
 
 router = APIRouter(
     prefix="/v1/operator/recoveries",

@@ -20,11 +20,11 @@ from app.authz.access import Can, OrgScope, SignedIn
 from app.authz.errors import OrgClosed, RealNameRequired
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
-from app.core.db import ReadDb, TransactionalRoute, WriteDb
-from app.core.errors import problems
-from app.core.paging import Page, Paging, paged_by
+from app.database.db import ReadDb, TransactionalRoute, WriteDb
+from app.database.paging import Page, Paging, paged_by
 from app.orgs.advice import advice_out, levels_advice
 from app.orgs.errors import PartyMemberRequired
+from app.web.errors import problems
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["admins"])
 

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from pydantic import Field
 
-from app.core.schemas import Body, Out
 from app.core.text import Reason
 from app.orgs.schemas import AdviceOut, OrgName
 from app.schema.approvals import State
+from app.web.schemas import Body, Out
 
 
 class AdminOut(Out):

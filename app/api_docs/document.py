@@ -17,9 +17,9 @@ from app.api_docs.words import describe_parameters
 from app.authz.access import admission_of
 from app.authz.errors import OrgClosed, StepUpNeeded
 from app.authz.permissions import AFTER_CLOSING
-from app.core import errors
 from app.core.services import SETTINGS
 from app.idempotency.replay import HEADER, KeyInUse, KeyReused
+from app.web import errors
 
 INTRODUCTION = """\
 学习组织的目录、认证与报表服务 — the directory, certification and reporting service for learning organisations.

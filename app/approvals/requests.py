@@ -13,11 +13,11 @@ from sqlalchemy import ColumnElement, Update, any_, column, func, insert, or_, s
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import KINDS, PENDING, Column, Kind
-from app.core.db import on_constraint
-from app.core.errors import Problem
-from app.core.row_types import row_maker
-from app.core.rows import one_or_404
+from app.database.db import on_constraint
+from app.database.row_types import row_maker
+from app.database.rows import one_or_404
 from app.schema.approvals import CertificationState, State
+from app.web.errors import Problem
 
 R = TypeVar("R", bound=NamedTuple)
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from app.approvals.kinds import KINDS
 from app.approvals.requests import expire_overdue
-from app.core.retention import CleanUp
+from app.database.retention import CleanUp
 
 CLEAN_UPS = (
     CleanUp(

@@ -9,9 +9,9 @@ from uuid import UUID
 from sqlalchemy import CompoundSelect, case, func, select, union_all
 
 from app.audit.schemas import AuditEntryOut
-from app.core.db import Readable
-from app.core.paging import Page, Paging, fetch_page
-from app.core.rows import fetch_rows
+from app.database.db import Readable
+from app.database.paging import Page, Paging, fetch_page
+from app.database.rows import fetch_rows
 from app.schema.audit import AuditEntry
 from app.schema.auth import User
 from app.schema.members import Member

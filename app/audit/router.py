@@ -9,9 +9,9 @@ from app.audit.queries import AuditFilter, list_entries
 from app.audit.schemas import AuditEntryOut
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.core.db import ReadDb, TransactionalRoute
-from app.core.paging import Page, Paging, paged_by
-from app.core.schemas import Instant
+from app.database.db import ReadDb, TransactionalRoute
+from app.database.paging import Page, Paging, paged_by
+from app.web.schemas import Instant
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["audit"])
 

@@ -27,9 +27,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.metrics import Counter
 from app.core.networks import address_of_host, network_of
-from app.core.request_state import request_state
 from app.core.services import Service
 from app.schema.audit import AuditEntry
+from app.web.request_state import request_state
 
 log = structlog.get_logger()
 

@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit_log.entries import Actor, record
 from app.authz.scopes import SCOPES
 from app.core.cipher import hash_secret, new_secret
-from app.core.db import Readable
-from app.core.rows import fetch_rows
+from app.database.db import Readable
+from app.database.rows import fetch_rows
 from app.schema.auth import ClientSecret, OAuthClient, Session
 
 OVERLAP = timedelta(days=1)

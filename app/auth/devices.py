@@ -11,7 +11,7 @@ from fastapi import Request
 from pydantic import Field, computed_field
 
 from app.auth.address_countries import place_of
-from app.core.schemas import Out
+from app.web.schemas import Out
 
 # The first that matches names it: later ones are also claimed by the earlier.
 _BROWSERS = (

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from app.core.errors import BadRequest, Conflict, Forbidden, Problem, Unavailable
+from app.web.errors import BadRequest, Conflict, Forbidden, Problem, Unavailable
 
 
 class PhoneCodesUnavailable(Unavailable):

@@ -17,9 +17,9 @@ from ipaddress import ip_address
 from sqlalchemy import Interval, bindparam, extract, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.core.errors import TooManyRequests
 from app.core.networks import network_of
 from app.schema.auth import RateLimit
+from app.web.errors import TooManyRequests
 
 
 @dataclass(frozen=True, slots=True)

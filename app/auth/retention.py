@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import and_, exists, func, or_
 
-from app.core.retention import CleanUp, Schedule, delete_rows
+from app.database.retention import CleanUp, Schedule, delete_rows
 from app.schema.auth import (
     ClientSecret,
     DeviceAuthorization,

@@ -16,9 +16,9 @@ from app.audit_log.entries import Actor, record
 from app.auth.oauth.protocol import Client, OAuthError, invalid_grant
 from app.authz.tokens import LIFETIME, TokenIssuer, TokenVerifier
 from app.core.cipher import hash_secret, new_secret
-from app.core.errors import Unauthorized
-from app.core.schemas import Out
 from app.schema.auth import OAuthClient, RefreshToken, Session, User
+from app.web.errors import Unauthorized
+from app.web.schemas import Out
 
 
 class TokenOut(Out):

@@ -22,9 +22,9 @@ from app.auth.verification.alipay import ALIPAY, load_alipay_provider
 from app.authz.signing_keys import key_ring
 from app.authz.tokens import ISSUER, SIGNING_KEYS, VERIFIER, TokenIssuer, TokenVerifier
 from app.core.cipher import CIPHER
-from app.core.db import ENGINE, engine_url, plain_url
 from app.core.services import SETTINGS
 from app.core.settings import Settings
+from app.database.db import ENGINE, engine_url, plain_url
 
 routers: tuple[APIRouter, ...] = (
     oauth_router.router,

@@ -30,11 +30,11 @@ from app.authz.errors import OrgClosed, RealNameRequired, ScopeMissing, StepUpNe
 from app.authz.permissions import ADMINS, AFTER_CLOSING, OWN_ROLES, ROLES, Permission, Role
 from app.authz.step_up import KEY_LASTS, demands_key
 from app.authz.tokens import VERIFIER, AccessToken
-from app.core.db import POOL
-from app.core.errors import Forbidden, NotFound, Unauthorized
 from app.core.networks import address_of_host
-from app.core.request_state import request_state
+from app.database.db import POOL
 from app.idempotency.replay import replay_or_claim
+from app.web.errors import Forbidden, NotFound, Unauthorized
+from app.web.request_state import request_state
 
 
 @dataclass(frozen=True, slots=True)

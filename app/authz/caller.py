@@ -12,7 +12,7 @@ from sqlalchemy.orm import aliased
 
 from app.authz.permissions import Role
 from app.authz.step_up import KEY_LASTS
-from app.core.driver import DriverStatement
+from app.database.driver import DriverStatement
 from app.hierarchy import tree
 from app.schema.admins import OrgAdmin
 from app.schema.approvals import CertificationState

@@ -15,9 +15,9 @@ from pydantic import BaseModel, ValidationError
 
 from app.authz.tokens import AccessToken
 from app.core.cipher import CIPHER, Undecryptable
-from app.core.errors import Unauthorized
-from app.core.request_state import request_state
 from app.core.services import SETTINGS
+from app.web.errors import Unauthorized
+from app.web.request_state import request_state
 
 _MAXIMUM = 1000
 _RENEW_AFTER = 0.05  # of the idle time

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from app.authz.step_up import SECURITY_KEY_ACR
-from app.core.errors import Conflict, Forbidden, Problem
+from app.web.errors import Conflict, Forbidden, Problem
 
 
 class ForeignOrigin(Forbidden):

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.audit_log.entries import Actor, record
 from app.authz.tokens import LIFETIME, KeyRing, StoredKey, make_key
 from app.core.cipher import Cipher, Undecryptable
-from app.core.locks import Lock, lock
+from app.database.locks import Lock, lock
 from app.schema.auth import SigningKey
 
 LEAD = timedelta(minutes=2)

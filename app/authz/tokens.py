@@ -29,8 +29,8 @@ from jose import jwk as untyped_jwk
 from jose import jwt as untyped_jwt
 from jose.backends.base import Key
 
-from app.core.errors import Unauthorized
 from app.core.services import Service
+from app.web.errors import Unauthorized
 
 # python-jose carries no types.
 jwk: Any = untyped_jwk

@@ -17,9 +17,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.cipher import Cipher
-from app.core.db import create_engine
-from app.core.locks import Lock, lock_shared
 from app.core.settings import CannotStart, Settings
+from app.database.db import create_engine
+from app.database.locks import Lock, lock_shared
 from app.schema.keys import IndexRotation
 
 PASSED_ALL = b"\xff" * 32

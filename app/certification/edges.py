@@ -14,7 +14,7 @@ from app.approvals.kinds import TRANSFER
 from app.approvals.requests import finish_all
 from app.authz.errors import OrgClosed
 from app.certification.errors import AlreadyCertified, WouldCloseCircle
-from app.core.db import on_constraint
+from app.database.db import on_constraint
 from app.orgs.errors import SiblingNameTaken
 from app.schema.approvals import CertificationState, State
 from app.schema.certification import Certification, Transfer

@@ -1,6 +1,6 @@
 """What is refused about invitations and certification, and what to do instead."""
 
-from app.core.errors import Conflict, NotFound, Problem
+from app.web.errors import Conflict, NotFound, Problem
 
 
 class InvitationExpired(Problem):

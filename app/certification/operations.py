@@ -24,13 +24,13 @@ from app.certification.errors import (
 from app.certification.queries import InvitationRow
 from app.certification.schemas import ApplicationCreate, ApplicationOut, InvitationCreate
 from app.core.cipher import Cipher, hash_secret, new_secret
-from app.core.db import on_constraint
-from app.core.errors import NotFound
+from app.database.db import on_constraint
 from app.hierarchy import tree
 from app.orgs.locks import lock_orgs_for_edit
 from app.schema.approvals import CertificationState
 from app.schema.certification import Certification, Invitation
 from app.schema.orgs import Org
+from app.web.errors import NotFound
 
 
 async def create_invitation(

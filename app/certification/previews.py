@@ -14,8 +14,8 @@ from sqlalchemy import func, select
 
 from app.certification.schemas import SuperiorOut
 from app.core.calendar import today
-from app.core.db import Readable
-from app.core.rows import fetch_rows
+from app.database.db import Readable
+from app.database.rows import fetch_rows
 from app.hierarchy import tree
 from app.reports.periods import Period, Span
 from app.reports.recount import recounted

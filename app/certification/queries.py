@@ -17,9 +17,9 @@ from app.certification.schemas import (
     SuperiorOut,
 )
 from app.core.cipher import hash_secret
-from app.core.db import Readable
-from app.core.paging import Page, Paging, Slice, fetch_page
-from app.core.rows import fetch_row, fetch_rows, one_or_404
+from app.database.db import Readable
+from app.database.paging import Page, Paging, Slice, fetch_page
+from app.database.rows import fetch_row, fetch_rows, one_or_404
 from app.hierarchy import tree
 from app.orgs.queries import name_has
 from app.orgs.regions import path_of

@@ -32,17 +32,17 @@ from app.certification.schemas import (
     SuperiorOut,
 )
 from app.core.cipher import Cipher, CipherDep
-from app.core.db import ReadDb, TransactionalRoute, WriteDb
-from app.core.errors import problems
-from app.core.paging import Page, Paging, paged_by
 from app.core.qr import draw_svg
-from app.core.schemas import Instant
 from app.core.services import SETTINGS
 from app.core.text import Token
+from app.database.db import ReadDb, TransactionalRoute, WriteDb
+from app.database.paging import Page, Paging, paged_by
 from app.orgs.errors import SiblingNameTaken
 from app.orgs.names import Kind
 from app.orgs.regions import path_of
 from app.schema.approvals import CertificationState
+from app.web.errors import problems
+from app.web.schemas import Instant
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["certification"])
 

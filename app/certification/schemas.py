@@ -6,10 +6,10 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from app.core.schemas import Body, Out
 from app.core.text import Reason, Token
 from app.orgs.names import Kind
 from app.schema.approvals import CertificationState, State
+from app.web.schemas import Body, Out
 
 
 class InvitationCreate(Body):

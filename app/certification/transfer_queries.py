@@ -9,9 +9,9 @@ from sqlalchemy.orm import aliased
 from app.approvals.kinds import TRANSFER
 from app.certification.previews import count_what_moves, list_chain, preview_version
 from app.certification.schemas import TransferDetailOut, TransferOut, TransferPreviewOut
-from app.core.db import Readable
-from app.core.paging import Page, Paging, fetch_page
-from app.core.rows import one_or_404
+from app.database.db import Readable
+from app.database.paging import Page, Paging, fetch_page
+from app.database.rows import one_or_404
 from app.schema.approvals import State
 from app.schema.auth import User
 from app.schema.certification import Transfer

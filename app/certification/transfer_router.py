@@ -23,11 +23,11 @@ from app.certification.errors import (
     WouldCloseCircle,
 )
 from app.certification.schemas import RefusalCreate, TransferCreate, TransferDecision, TransferDetailOut, TransferOut
-from app.core.db import Readable, ReadableDb, ReadDb, TransactionalRoute, WriteDb
-from app.core.errors import problems
-from app.core.paging import Page, Paging, paged_by
 from app.core.services import SETTINGS
+from app.database.db import Readable, ReadableDb, ReadDb, TransactionalRoute, WriteDb
+from app.database.paging import Page, Paging, paged_by
 from app.orgs.errors import SiblingNameTaken
+from app.web.errors import problems
 
 router = APIRouter(prefix="/v1/orgs/{org_id}/transfers", route_class=TransactionalRoute, tags=["certification"])
 

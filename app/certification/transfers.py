@@ -30,7 +30,7 @@ from app.certification.errors import (
 )
 from app.certification.operations import use_invitation
 from app.certification.previews import preview_version
-from app.core.rows import one_or_404
+from app.database.rows import one_or_404
 from app.hierarchy import tree
 from app.orgs.errors import SiblingNameTaken
 from app.orgs.locks import lock_orgs_for_edit

@@ -35,7 +35,7 @@ def in_transaction(work: Callable[[AsyncConnection, Cipher], Awaitable[T]]) -> T
     """Do this in one transaction on the settings' database. Raises CannotStart."""
     from app.commands.configuration import read_settings_and_database
     from app.core.cipher import Cipher
-    from app.core.db import create_engine
+    from app.database.db import create_engine
 
     settings = read_settings_and_database()
 

@@ -4,9 +4,9 @@ import asyncio
 
 from pydantic import SecretStr, ValidationError
 
-from app.core import migration
 from app.core.data_dir import unwritable
 from app.core.settings import CannotStart, ConfigurationError, Settings
+from app.database import migration
 from app.embedded import require_embedded
 
 

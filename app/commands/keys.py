@@ -101,7 +101,7 @@ def rotate_index() -> None:
 def _over_database(work: Callable[[AsyncEngine, Settings], Awaitable[T]]) -> T:
     """Do this with the settings' database and keys. Raises CannotStart."""
     from app.commands.configuration import read_settings_and_database
-    from app.core.db import create_engine
+    from app.database.db import create_engine
 
     settings = read_settings_and_database()
 

@@ -27,7 +27,7 @@ from app.console.imports import pages as imports
 from app.console.reports import pages as reports
 from app.console.settings import admins, changes, decisions, invited, names
 from app.console.sign_in import pages as sign_in
-from app.core.errors import NotFound
+from app.web.errors import NotFound
 
 _YEAR = 365 * 86_400
 

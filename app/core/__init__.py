@@ -1,5 +1,4 @@
-"""What every feature stands on and what knows no feature: settings, the database connection, problems (RFC 9457),
-pages, encryption, logs, text, phones, the calendar.
+"""What every feature stands on: settings, encryption, logs, text, phones, the calendar, the services of the process.
 
-A module here imports libraries and other modules of this package, and nothing else of the service.
+A module here knows neither HTTP, the database nor a feature. It imports libraries and other modules of this package.
 """

@@ -1,6 +1,6 @@
 """What is refused about exports, and what to do instead."""
 
-from app.core.errors import Conflict, Problem
+from app.web.errors import Conflict, Problem
 
 
 class ExportNotReady(Conflict):

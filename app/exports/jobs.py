@@ -18,9 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor, record
 from app.core.cipher import Cipher
-from app.core.db import constraint_of
-from app.core.locks import Lock, try_lock
-from app.core.rows import fetch_row
+from app.database.db import constraint_of
+from app.database.locks import Lock, try_lock
+from app.database.rows import fetch_row
 from app.exports.kinds import Asked, ExportKind
 from app.exports.retention import KEPT
 from app.queue.jobs import Busy, Job, Payload, Worker

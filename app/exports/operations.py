@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.core.cipher import Cipher
-from app.core.errors import NotFound
 from app.exports.errors import TooManyExports
 from app.exports.kinds import ExportKind
 from app.exports.queries import get_export, mine
@@ -19,6 +18,7 @@ from app.exports.retention import KEPT
 from app.exports.schemas import ExportFormat, ExportOut
 from app.queue.jobs import enqueue
 from app.schema.exports import Export
+from app.web.errors import NotFound
 
 MOST = 20
 """Exports that one person may have in one org at a time."""

@@ -12,9 +12,9 @@ from app.authz.access import OrgScope
 from app.authz.permissions import held_by
 from app.core.calendar import SHANGHAI
 from app.core.cipher import Cipher
-from app.core.db import Readable
-from app.core.paging import Page, Paging, fetch_page
-from app.core.rows import one_or_404
+from app.database.db import Readable
+from app.database.paging import Page, Paging, fetch_page
+from app.database.rows import one_or_404
 from app.exports.errors import ExportExpired, ExportNotReady
 from app.exports.schemas import ExportOut
 from app.schema.exports import Export, ExportPart

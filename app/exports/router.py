@@ -9,13 +9,13 @@ from fastapi.responses import StreamingResponse
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
-from app.core.db import ENGINE, ReadDb, TransactionalRoute, WriteDb
-from app.core.errors import problems
-from app.core.paging import Page, Paging, paged_by
+from app.database.db import ENGINE, ReadDb, TransactionalRoute, WriteDb
+from app.database.paging import Page, Paging, paged_by
 from app.exports import operations, queries
 from app.exports.errors import ExportExpired, ExportNotReady
 from app.exports.schemas import ExportOut
 from app.sheets.writer import MEDIA_TYPES
+from app.web.errors import problems
 
 router = APIRouter(prefix="/v1/orgs/{org_id}/exports", route_class=TransactionalRoute, tags=["exports"])
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from app.core.schemas import Out
+from app.web.schemas import Out
 
 
 class ExportFormat(StrEnum):

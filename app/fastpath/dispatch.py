@@ -16,7 +16,7 @@ from fastapi import FastAPI, Request
 from fastapi.routing import RouteContext, iter_route_contexts
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.core.db import READS
+from app.database.db import READS
 from app.fastpath.route import FastRoute
 
 _TRACED = "fastapi.telemetry"

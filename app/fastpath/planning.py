@@ -23,7 +23,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import serialize_response
 from fastapi.utils import is_body_allowed_for_status_code
 
-from app.core.db import Handler
+from app.database.db import Handler
 
 _FAILED = object()
 

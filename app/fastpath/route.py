@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from fastapi import APIRouter
 from fastapi.routing import _effective_route_context_var
 
-from app.core.db import Handler, TransactionalRoute
+from app.database.db import Handler, TransactionalRoute
 from app.fastpath.planning import handler_of, plan_of
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])

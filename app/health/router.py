@@ -9,10 +9,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.authz.access import Public
-from app.core import migration
-from app.core.db import ENGINE
-from app.core.errors import Unavailable, problems
-from app.core.schemas import Out
+from app.database import migration
+from app.database.db import ENGINE
+from app.web.errors import Unavailable, problems
+from app.web.schemas import Out
 
 # Not a TransactionalRoute: being alive must not depend on the database.
 router = APIRouter(tags=["health"], dependencies=[Public])

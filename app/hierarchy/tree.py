@@ -27,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.core.locks import Lock, lock
+from app.database.locks import Lock, lock
 from app.schema.approvals import CertificationState
 from app.schema.certification import Certification
 from app.schema.orgs import Org, Unit

@@ -14,12 +14,12 @@ from sqlalchemy import insert, select
 from starlette.datastructures import UploadFile
 
 from app.core.cipher import CIPHER
-from app.core.db import write_db_of
-from app.core.errors import Conflict, Invalid, Problem
-from app.core.forms import read_form
-from app.core.locks import Lock, try_lock
-from app.core.request_state import request_state
+from app.database.db import write_db_of
+from app.database.locks import Lock, try_lock
 from app.schema.idempotency import IdempotencyKey
+from app.web.errors import Conflict, Invalid, Problem
+from app.web.forms import read_form
+from app.web.request_state import request_state
 
 HEADER = "Idempotency-Key"
 _Key = TypeAdapter(Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")])

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import func
 
-from app.core.retention import CleanUp, delete_rows
+from app.database.retention import CleanUp, delete_rows
 from app.schema.idempotency import IdempotencyKey
 
 KEPT = timedelta(days=1)

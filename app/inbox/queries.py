@@ -42,9 +42,9 @@ from app.approvals.kinds import (
     Decider,
     Kind,
 )
-from app.core.db import Readable
-from app.core.driver import DriverStatement
-from app.core.paging import Paging, Slice
+from app.database.db import Readable
+from app.database.driver import DriverStatement
+from app.database.paging import Paging, Slice
 from app.members.links.queries import FITS
 from app.members.transfers.queries import STILL_THERE
 from app.schema.admins import AdminInvitation, ChangeRequest, OrgAdmin

@@ -6,8 +6,8 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from app.authz.access import SignedIn
-from app.core.db import ReadDb, TransactionalRoute
-from app.core.paging import Paging, paged_by
+from app.database.db import ReadDb, TransactionalRoute
+from app.database.paging import Paging, paged_by
 from app.fastpath.route import fast_get
 from app.inbox import queries
 from app.inbox.queries import Waiting

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from app.core.paging import Page
-from app.core.schemas import Out
+from app.database.paging import Page
+from app.web.schemas import Out
 
 Kind = Literal[
     "application",

@@ -36,10 +36,10 @@ from sqlalchemy.orm import InstrumentedAttribute
 from app.audit_log.entries import Actor, record
 from app.blind_index.keys import PASSED_ALL, WrongIndexKey
 from app.core.cipher import Cipher
-from app.core.driver import application_name
-from app.core.locks import Lock, lock
-from app.core.rows import fetch_rows
 from app.core.settings import Settings
+from app.database.driver import application_name
+from app.database.locks import Lock, lock
+from app.database.rows import fetch_rows
 from app.key_rotation.data_key import StillHeld
 from app.schema.admins import AdminInvitation
 from app.schema.auth import PhoneCode, SimulatedMessage, User, Verification

@@ -16,10 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
-from app.core.db import on_constraint
-from app.core.errors import Unavailable
-from app.core.locks import Lock, lock
+from app.database.db import on_constraint
+from app.database.locks import Lock, lock
 from app.queue.jobs import Busy, Job, Payload, Worker, enqueue
+from app.web.errors import Unavailable
 
 # Registering a phone and adding a row with it, at once, must not miss each other: both take the phone's lock before
 # they look for the other, so that whoever comes second sees what the first committed. An account that changes is held

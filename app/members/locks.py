@@ -6,12 +6,12 @@ from uuid import UUID
 from sqlalchemy import and_, exists, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.core.etags import require_version
-from app.core.rows import one_or_404
+from app.database.rows import one_or_404
 from app.members.errors import MemberIsAdmin
 from app.schema.admins import OrgAdmin
 from app.schema.auth import User
 from app.schema.members import Member
+from app.web.etags import require_version
 
 
 class LockedMember(NamedTuple):

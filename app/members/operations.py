@@ -13,8 +13,8 @@ from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.blind_index.keys import Indexing, lock_index_key
 from app.core.cipher import Cipher
-from app.core.db import on_constraint
 from app.core.search import spell_person
+from app.database.db import on_constraint
 from app.members import queries
 from app.members.activation import activate_member, deactivate_member, lock_accounts_and_phones
 from app.members.encryption import seal_phone

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.core.cipher import Cipher
-from app.core.db import on_constraint
+from app.database.db import on_constraint
 from app.members import queries
 from app.members.locks import is_admin, lock_member, touch
 from app.members.schemas import MemberOut, PlacesUpdate

@@ -30,11 +30,11 @@ from sqlalchemy.orm import aliased
 from app.approvals.kinds import LINK_REQUEST
 from app.blind_index.keys import last4_parts
 from app.core.cipher import Cipher
-from app.core.db import Readable
-from app.core.paging import Page, Paging, fetch_page, paginate
 from app.core.phones import mask
-from app.core.rows import fetch_row, fetch_rows, one_or_404
 from app.core.search import name_matches
+from app.database.db import Readable
+from app.database.paging import Page, Paging, fetch_page, paginate
+from app.database.rows import fetch_row, fetch_rows, one_or_404
 from app.hierarchy import tree
 from app.members.schemas import InactiveReason, MemberOut
 from app.schema.auth import User

@@ -11,10 +11,10 @@ from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
-from app.core.db import Readable, on_constraint
-from app.core.paging import Page, Paging, fetch_page
 from app.core.phones import mask
-from app.core.rows import one_or_404
+from app.database.db import Readable, on_constraint
+from app.database.paging import Page, Paging, fetch_page
+from app.database.rows import one_or_404
 from app.members import queries
 from app.members.activation import activate_member, lock_accounts_and_phones
 from app.members.errors import PhoneExists

@@ -8,11 +8,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
-from app.core.db import ReadDb, TransactionalRoute, WriteDb
-from app.core.errors import english, problems
-from app.core.etags import EditedMeanwhile, IfMatch, etag
-from app.core.paging import Page, Paging, paged_by
 from app.core.text import SearchText
+from app.database.db import ReadDb, TransactionalRoute, WriteDb
+from app.database.paging import Page, Paging, paged_by
 from app.exports.errors import TooManyExports
 from app.exports.schemas import ExportOut
 from app.members import export, operations, places, queries, restoration
@@ -29,6 +27,8 @@ from app.members.schemas import (
     RemovedMemberOut,
 )
 from app.orgs.errors import UnknownUnit
+from app.web.errors import english, problems
+from app.web.etags import EditedMeanwhile, IfMatch, etag
 
 router = APIRouter(prefix="/v1/orgs/{org_id}/members", route_class=TransactionalRoute, tags=["members"])
 

@@ -8,10 +8,10 @@ from uuid import UUID
 from pydantic import AfterValidator, Field
 
 from app.core.phones import Phone
-from app.core.schemas import Body, Out
 from app.core.text import SearchText
 from app.exports.schemas import ExportFormat
 from app.members.names import MemberName
+from app.web.schemas import Body, Out
 
 
 def _each_once(units: list[UUID]) -> list[UUID]:

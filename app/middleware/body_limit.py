@@ -7,7 +7,7 @@ from fastapi import Request, Response
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.core.errors import BodyTooLarge, problem_response
+from app.web.errors import BodyTooLarge, problem_response
 
 
 class BodyLimitTold:

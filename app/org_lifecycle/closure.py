@@ -10,13 +10,13 @@ from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.certification.audit import record_on_each
 from app.certification.edges import end_edge
-from app.core.db import on_constraint
-from app.core.etags import require_version
+from app.database.db import on_constraint
 from app.hierarchy import tree
 from app.orgs.errors import OrgHasSubordinates
 from app.orgs.locks import lock_orgs_for_edit
 from app.schema.certification import Invitation
 from app.schema.orgs import Org
+from app.web.etags import require_version
 
 REASON = "该组织已关闭 · The organisation was closed"
 

@@ -9,7 +9,6 @@ from app.admins import change_requests
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.core.cipher import Cipher
-from app.core.etags import require_version
 from app.core.search import spell
 from app.members.operations import place_admin
 from app.orgs import names
@@ -20,6 +19,7 @@ from app.orgs.regions import find_region
 from app.orgs.schemas import OrgCreate, OrgUpdate
 from app.schema.admins import OrgAdmin
 from app.schema.orgs import Org
+from app.web.etags import require_version
 
 
 async def create_org(db: AsyncConnection, cipher: Cipher, user: UserScope, body: OrgCreate) -> UUID:

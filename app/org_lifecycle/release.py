@@ -8,9 +8,9 @@ from app.admins.change_decisions import settle_pending_changes
 from app.authz.access import OrgScope
 from app.certification.audit import record_on_each
 from app.certification.edges import end_edge
-from app.core.errors import NotFound
 from app.hierarchy import tree
 from app.orgs.locks import lock_orgs_for_edit
+from app.web.errors import NotFound
 
 
 async def release_subordinate(db: AsyncConnection, scope: OrgScope, subordinate_id: UUID) -> None:

@@ -10,9 +10,7 @@ from app.authz.access import Can, OrgScope, SignedIn
 from app.authz.errors import RealNameRequired
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
-from app.core.db import TransactionalRoute, WriteDb
-from app.core.errors import problems
-from app.core.etags import EditedMeanwhile, IfMatch, etag
+from app.database.db import TransactionalRoute, WriteDb
 from app.org_lifecycle import closure, operations, release
 from app.orgs import queries
 from app.orgs.advice import advice_out, levels_advice, name_advice
@@ -26,6 +24,8 @@ from app.orgs.errors import (
     UnknownRegion,
 )
 from app.orgs.schemas import OrgCreate, OrgCreated, OrgOut, OrgUpdate, OrgUpdated
+from app.web.errors import problems
+from app.web.etags import EditedMeanwhile, IfMatch, etag
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute)
 

@@ -6,12 +6,12 @@ from uuid import UUID
 from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.core.db import Readable
-from app.core.errors import english
+from app.database.db import Readable
 from app.orgs import names, queries
 from app.orgs.names import Advice
 from app.orgs.regions import level_of
 from app.orgs.schemas import AdviceOut
+from app.web.errors import english
 
 NAME_EXISTS = Advice(
     "name-exists",

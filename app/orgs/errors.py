@@ -1,6 +1,6 @@
 """What is refused about orgs and units, and what to do instead."""
 
-from app.core.errors import Conflict, Forbidden, Problem
+from app.web.errors import Conflict, Forbidden, Problem
 
 
 class UnknownRegion(Problem):

@@ -15,10 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.authz.access import OrgScope
 from app.authz.errors import OrgClosed
-from app.core.errors import Forbidden
-from app.core.rows import fetch_rows
+from app.database.rows import fetch_rows
 from app.schema.admins import OrgAdmin
 from app.schema.orgs import Org
+from app.web.errors import Forbidden
 
 
 class LockedOrg(NamedTuple):

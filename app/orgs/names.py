@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.core.errors import Problem
 from app.core.text import has_unshowable
 from app.orgs.errors import NameKindMismatch, NameSuffixTyped, NameUnshowable
+from app.web.errors import Problem
 
 SUFFIX = "学习管理组"
 OUTSIDE_PARTY = "党外人士学习组织"

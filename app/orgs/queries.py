@@ -23,10 +23,10 @@ from sqlalchemy.orm import aliased
 
 from app.authz.access import OrgCard
 from app.authz.caller import CARD
-from app.core.db import Readable
-from app.core.paging import Page, Paging, Slice, fetch_page, paginate
-from app.core.rows import fetch_rows, one_or_404
 from app.core.search import Spelling, name_matches
+from app.database.db import Readable
+from app.database.paging import Page, Paging, Slice, fetch_page, paginate
+from app.database.rows import fetch_rows, one_or_404
 from app.hierarchy import tree
 from app.orgs.regions import NATION
 from app.orgs.unit_schemas import UnitOut

@@ -7,11 +7,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.authz.access import Can, OrgScope, Public, SignedIn
 from app.authz.permissions import Permission
-from app.core.db import ReadDb, TransactionalRoute, WriteDb
-from app.core.errors import english, problems
-from app.core.etags import etag
-from app.core.paging import Page, Paging, paged_by
 from app.core.text import SearchText
+from app.database.db import ReadDb, TransactionalRoute, WriteDb
+from app.database.paging import Page, Paging, paged_by
 from app.fastpath.route import fast_get
 from app.orgs import names, queries
 from app.orgs.advice import advice_out, name_advice
@@ -29,6 +27,8 @@ from app.orgs.schemas import (
     RegionCode,
     RegionOut,
 )
+from app.web.errors import english, problems
+from app.web.etags import etag
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute)
 

@@ -8,9 +8,9 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints
 
 from app.authz.access import OrgCard
-from app.core.schemas import Body, Out
 from app.orgs.names import Kind
 from app.orgs.regions import Level, level_of, path_of
+from app.web.schemas import Body, Out
 
 RegionCode = Annotated[
     str,

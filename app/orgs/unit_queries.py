@@ -7,8 +7,8 @@ from uuid import UUID
 from sqlalchemy import exists, func, literal, select
 from sqlalchemy.orm import aliased
 
-from app.core.db import Readable
-from app.core.rows import fetch_rows
+from app.database.db import Readable
+from app.database.rows import fetch_rows
 from app.hierarchy import tree
 from app.schema.orgs import Unit
 

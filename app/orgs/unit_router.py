@@ -7,10 +7,8 @@ from fastapi import APIRouter, Query, Response
 
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.core.db import Readable, ReadDb, TransactionalRoute, WriteDb
-from app.core.errors import problems
-from app.core.etags import EditedMeanwhile, IfMatch, etag
-from app.core.paging import Page, Paging, paged_by
+from app.database.db import Readable, ReadDb, TransactionalRoute, WriteDb
+from app.database.paging import Page, Paging, paged_by
 from app.orgs import queries, units
 from app.orgs.errors import (
     UnitHasNoAdmins,
@@ -22,6 +20,8 @@ from app.orgs.errors import (
     UnknownUnit,
 )
 from app.orgs.unit_schemas import UnitCreate, UnitOut, UnitUpdate
+from app.web.errors import problems
+from app.web.etags import EditedMeanwhile, IfMatch, etag
 
 router = APIRouter(prefix="/v1/orgs/{org_id}/units", route_class=TransactionalRoute, tags=["units"])
 

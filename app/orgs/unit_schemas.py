@@ -5,8 +5,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
-from app.core.schemas import Body, Out
 from app.core.text import Name
+from app.web.schemas import Body, Out
 
 
 def _no_slash(name: str) -> str:

@@ -13,15 +13,15 @@ from app.approvals.kinds import PROMOTION
 from app.approvals.requests import finish_all
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
-from app.core.db import on_constraint
-from app.core.etags import require_version
-from app.core.rows import one_or_404
+from app.database.db import on_constraint
+from app.database.rows import one_or_404
 from app.hierarchy import tree
 from app.orgs.errors import UnitHasPeople, UnitHasUnits, UnitNameTaken, UnitTooDeep, UnitUnderItself, UnknownUnit
 from app.orgs.locks import lock_orgs_for_edit
 from app.orgs.unit_schemas import UnitCreate, UnitUpdate
 from app.schema.approvals import State
 from app.schema.orgs import Promotion, Unit
+from app.web.etags import require_version
 
 _REFUSALS = (
     ("units_org_id_parent_id_name_key", UnitNameTaken),

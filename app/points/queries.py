@@ -6,8 +6,8 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from app.core.db import Readable
-from app.core.rows import fetch_rows
+from app.database.db import Readable
+from app.database.rows import fetch_rows
 from app.points.schemas import DayPointsOut, MyPointsOut
 
 # Of a day whose events have been archived the sum is still known.

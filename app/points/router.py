@@ -10,12 +10,12 @@ from app.authz.access import Service, ServiceScope, SignedIn
 from app.authz.errors import ScopeMissing
 from app.core.calendar import today
 from app.core.cipher import CipherDep
-from app.core.db import ReadDb, WriteDb
-from app.core.errors import problems
-from app.core.gzip_bodies import GZIP_BODY, BrokenGzip, GzipRoute, UnsupportedContentEncoding
+from app.database.db import ReadDb, WriteDb
 from app.fastpath.route import fast_get
 from app.points import operations, queries
+from app.points.gzip_bodies import GZIP_BODY, BrokenGzip, GzipRoute, UnsupportedContentEncoding
 from app.points.schemas import MyPointsOut, Outcome, PointEventsCreate, PointEventsOut
+from app.web.errors import problems
 
 router = APIRouter(prefix="/v1", route_class=GzipRoute)
 

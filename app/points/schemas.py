@@ -25,7 +25,7 @@ from pydantic_core import PydanticCustomError, core_schema
 from typing_extensions import TypedDict  # what pydantic asks for on Python 3.11
 
 from app.core.phones import Phone
-from app.core.schemas import Body, Out
+from app.web.schemas import Body, Out
 
 MAX_POINTS = 100_000
 MAX_BATCH = 1000

@@ -1,6 +1,6 @@
 """Refusals of promotions: a unit that becomes an org of its own."""
 
-from app.core.errors import Conflict, Problem
+from app.web.errors import Conflict, Problem
 
 
 class PromotionOpen(Conflict):

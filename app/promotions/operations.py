@@ -15,7 +15,6 @@ from app.authz.errors import OrgClosed
 from app.blind_index.keys import lock_index_key
 from app.certification.edges import begin_edge
 from app.core.cipher import Cipher
-from app.core.errors import NotFound
 from app.hierarchy import tree
 from app.members.activation import activate_rows_late
 from app.members.operations import place_admin
@@ -31,6 +30,7 @@ from app.promotions.unit_moves import move_unit_into_org
 from app.schema.approvals import CertificationState, State
 from app.schema.certification import Certification
 from app.schema.orgs import Promotion, Unit
+from app.web.errors import NotFound
 
 
 class _Offer(NamedTuple):

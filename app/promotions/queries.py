@@ -9,10 +9,10 @@ from sqlalchemy import Select, and_, distinct, func, select
 from app.admins.invitees import phone_index_of
 from app.approvals.kinds import PROMOTION
 from app.core.cipher import Cipher
-from app.core.db import Readable
-from app.core.paging import Page, Paging, fetch_page
 from app.core.phones import mask
-from app.core.rows import one_or_404
+from app.database.db import Readable
+from app.database.paging import Page, Paging, fetch_page
+from app.database.rows import one_or_404
 from app.hierarchy import tree
 from app.orgs.regions import path_of
 from app.promotions.schemas import OfferedPromotionOut, PromotionOut

@@ -10,10 +10,8 @@ from app.authz.access import Can, OrgScope, SignedIn
 from app.authz.errors import OrgClosed, RealNameRequired
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
-from app.core.db import ReadDb, TransactionalRoute, WriteDb
-from app.core.errors import problems
-from app.core.etags import etag
-from app.core.paging import Page, Paging, paged_by
+from app.database.db import ReadDb, TransactionalRoute, WriteDb
+from app.database.paging import Page, Paging, paged_by
 from app.orgs import queries
 from app.orgs.advice import advice_out, levels_advice, name_advice
 from app.orgs.errors import (
@@ -30,6 +28,8 @@ from app.promotions import operations as promotions
 from app.promotions import queries as promotion_queries
 from app.promotions.errors import PromotionDecided, PromotionExpired, PromotionOpen
 from app.promotions.schemas import OfferedPromotionOut, PromotionCreate, PromotionOut
+from app.web.errors import problems
+from app.web.etags import etag
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["units"])
 

@@ -6,9 +6,9 @@ from uuid import UUID
 from pydantic import Field
 
 from app.admins.invitees import Invitee
-from app.core.schemas import Body, Out
 from app.orgs.schemas import OrgName, RegionCode
 from app.schema.approvals import State
+from app.web.schemas import Body, Out
 
 
 class PromotionCreate(Body):

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import Boolean, DateTime, column, func, table
 
-from app.core.retention import CleanUp, Schedule, delete_rows
+from app.database.retention import CleanUp, Schedule, delete_rows
 
 LOG_KEPT = timedelta(days=30)
 STATISTICS_KEPT = timedelta(days=365)

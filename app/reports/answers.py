@@ -6,8 +6,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from app.core.db import Readable
-from app.core.paging import Page, Slice
+from app.database.db import Readable
+from app.database.paging import Page, Slice
 from app.reports import queries
 from app.reports.periods import Span, first_day_kept
 from app.reports.queries import Listing, OverviewRow, Viewer

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from app.authz.permissions import Permission
-from app.core.paging import Paging
+from app.database.paging import Paging
 from app.exports.kinds import Asked, Column, ExportKind, Sheet
 from app.reports import answers
 from app.reports.answers import Asker

@@ -8,8 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
-from app.core.db import TransactionalRoute, WriteDb
-from app.core.errors import english, problems
+from app.database.db import TransactionalRoute, WriteDb
 from app.exports.errors import TooManyExports
 from app.exports.kinds import ExportKind
 from app.exports.operations import create_export
@@ -18,6 +17,7 @@ from app.reports.export import OVERVIEW, OWN_OVERVIEW, OWN_TREND, RANKING, TREND
 from app.reports.export_schemas import OverviewExport, RankingExport, ReportExport, TrendExport, UnitsExport
 from app.reports.rankings import require_unit
 from app.reports.router import Reader, asker_of
+from app.web.errors import english, problems
 
 router = APIRouter(prefix="/v1/orgs/{org_id}", route_class=TransactionalRoute, tags=["reports"])
 

@@ -8,10 +8,10 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from app.core.calendar import today
-from app.core.schemas import Body
 from app.exports.schemas import ExportFormat
 from app.reports.periods import DAYS_KEPT, Period, first_day_kept
 from app.reports.schemas import RankBy, Sort
+from app.web.schemas import Body
 
 
 class ReportExport(Body):

@@ -36,17 +36,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import array
 
-from app.core.db import Readable
-from app.core.driver import DriverStatement
-from app.core.errors import Invalid
-from app.core.paging import Paging, is_after
-from app.core.rows import fetch_rows
+from app.database.db import Readable
+from app.database.driver import DriverStatement
+from app.database.paging import Paging, is_after
+from app.database.rows import fetch_rows
 from app.reports.periods import Span, end_of
 from app.reports.recount import COUNTS, SpanAsked, recounted
 from app.reports.schemas import Counts, Number, Sort
 from app.reports.stored_totals import DAYS, as_of, find_kept, is_kept, kept
 from app.reports.suppression import exposed, judged, too_few
 from app.schema.orgs import Org
+from app.web.errors import Invalid
 
 ORG: BindParameter[UUID] = bindparam("org_id", type_=Uuid())
 UNTIL: BindParameter[date] = bindparam("until", type_=Date())

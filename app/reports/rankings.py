@@ -32,11 +32,10 @@ from sqlalchemy import (
 )
 
 from app.core.calendar import today
-from app.core.db import Readable
-from app.core.driver import DriverStatement
-from app.core.errors import NotFound
-from app.core.paging import Paging
-from app.core.rows import fetch_rows
+from app.database.db import Readable
+from app.database.driver import DriverStatement
+from app.database.paging import Paging
+from app.database.rows import fetch_rows
 from app.hierarchy import tree
 from app.reports.periods import Span
 from app.reports.recount import day_rows
@@ -46,6 +45,7 @@ from app.reports.stored_totals import DayRow, as_of
 from app.schema.members import Member, Place
 from app.schema.orgs import Unit
 from app.schema.reports import KeptDay, OrgScore, OrgTotal, Standing
+from app.web.errors import NotFound
 
 AROUND = 5
 

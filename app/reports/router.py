@@ -9,10 +9,9 @@ from fastapi import APIRouter, Depends, Query, Request
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission, Role
 from app.core.calendar import today
-from app.core.db import ReadDb, TransactionalRoute
-from app.core.errors import Invalid
-from app.core.paging import Page, Paging, Slice, paged_by
 from app.core.services import SETTINGS
+from app.database.db import ReadDb, TransactionalRoute
+from app.database.paging import Page, Paging, Slice, paged_by
 from app.fastpath.route import fast_get
 from app.reports import answers
 from app.reports.answers import Asker
@@ -30,6 +29,7 @@ from app.reports.schemas import (
     TrendOut,
     UnitsOut,
 )
+from app.web.errors import Invalid
 
 router = APIRouter(prefix="/v1/orgs/{org_id}", route_class=TransactionalRoute, tags=["reports"])
 

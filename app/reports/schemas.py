@@ -8,9 +8,9 @@ from uuid import UUID
 
 from pydantic import Field
 
-from app.core.paging import Page
-from app.core.schemas import Out
+from app.database.paging import Page
 from app.reports.periods import Period
+from app.web.schemas import Out
 
 
 class FiguresOut(Out):

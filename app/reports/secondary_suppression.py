@@ -7,8 +7,8 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, Uuid, and_, bindparam, func, or_, select
 
-from app.core.db import Readable
-from app.core.driver import DriverStatement
+from app.database.db import Readable
+from app.database.driver import DriverStatement
 from app.hierarchy import tree
 from app.reports.periods import Span, end_of
 from app.reports.recount import recounted

@@ -20,8 +20,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.core.db import Readable
-from app.core.driver import DriverStatement
+from app.database.db import Readable
+from app.database.driver import DriverStatement
 from app.reports.recount import COUNTS
 from app.schema.points import PointFact
 from app.schema.reports import EdgeFact, KeptDay, OrgTotal, PlaceFact, TreeEdge

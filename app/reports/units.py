@@ -11,8 +11,8 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, func, select, true
 
-from app.core.db import Readable
-from app.core.rows import fetch_rows
+from app.database.db import Readable
+from app.database.rows import fetch_rows
 from app.hierarchy import tree
 from app.reports.periods import Span
 from app.reports.recount import COUNTS, points_of, stood, summed

@@ -3,7 +3,7 @@
 Importing the package imports every module, so that `metadata` is whole: alembic compares it with the migrations.
 """
 
-from app.core.db import Table
+from app.database.db import Table
 from app.schema import (
     admins,
     approvals,

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, LargeBinary, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.db import Table
+from app.database.db import Table
 from app.schema.approvals import ExpiringApproval
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import DateTime, Text, Uuid, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.db import Table
+from app.database.db import Table
 
 
 class State(StrEnum):

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import INET, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import UserDefinedType
 
-from app.core.db import Table
+from app.database.db import Table
 
 
 class Xid8(UserDefinedType[int]):

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, INET
 from sqlalchemy.orm import Mapped, MappedColumn, mapped_column
 
-from app.core.db import Table
+from app.database.db import Table
 
 
 def _id() -> MappedColumn[UUID]:

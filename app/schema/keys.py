@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import DateTime, Integer, LargeBinary, func
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.db import Table
+from app.database.db import Table
 
 
 class IndexRotation(Table):

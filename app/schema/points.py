@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Date, DateTime, Identity, In
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.db import Table
+from app.database.db import Table
 
 
 class PointEventKey(Table):

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.approvals import retention as approvals
 from app.auth import retention as auth
-from app.core.retention import CleanUp
+from app.database.retention import CleanUp
 from app.exports import retention as exports
 from app.idempotency import retention as idempotency
 from app.members.imports import retention as imports

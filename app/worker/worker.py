@@ -22,10 +22,10 @@ from pgqueuer.domain.types import QueueExecutionMode
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.cipher import Cipher
-from app.core.db import create_engine
-from app.core.driver import application_name
-from app.core.retention import CleanUp
 from app.core.settings import Settings
+from app.database.db import create_engine
+from app.database.driver import application_name
+from app.database.retention import CleanUp
 from app.members import jobs as members
 from app.queue.jobs import Busy, Job, Payload, Worker, enqueue
 from app.reports import jobs as reports

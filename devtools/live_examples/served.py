@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from app.api_docs.examples import write_examples
-from app.core.db import ENGINE
+from app.database.db import ENGINE
 from devtools.live_examples.things import find_things
 
 log = structlog.get_logger()

@@ -22,14 +22,14 @@ from app.console.settings import changes, decisions, invited
 from app.console.settings.invited import Kind as OfferKind
 from app.console.settings.invited import OfferId
 from app.core.cipher import Cipher, CipherDep
-from app.core.db import Readable, ReadDb, WriteDb
-from app.core.errors import NotFound, Problem
+from app.database.db import Readable, ReadDb, WriteDb
 from app.members.links.operations import accept_link_request
 from app.members.links.queries import get_received
 from app.members.transfers.operations import accept_person_transfer
 from app.members.transfers.queries import get_person_transfer
 from app.promotions.operations import accept_promotion
 from app.promotions.schemas import OfferedPromotionOut
+from app.web.errors import NotFound, Problem
 from devtools.phone.sign_in import PhoneRoute
 
 router = APIRouter(prefix="/phone/inbox", route_class=PhoneRoute, include_in_schema=False)

@@ -8,8 +8,8 @@ from app.authz.access import SignedIn
 from app.console.frame.templates import page
 from app.console.frame.words import words_of
 from app.console.home.pages import detail_of, kinds_of
-from app.core.db import ReadDb
-from app.core.paging import Paging
+from app.database.db import ReadDb
+from app.database.paging import Paging
 from app.inbox.queries import list_waiting
 from devtools.phone.sign_in import PhoneRoute
 

@@ -16,12 +16,12 @@ from app.console.frame.forms import PageForm, checked, fields_of, refusal_of
 from app.console.frame.templates import page
 from app.core.calendar import today
 from app.core.cipher import CipherDep
-from app.core.db import ReadDb, WriteDb
-from app.core.errors import Problem
-from app.core.paging import Paging
+from app.database.db import ReadDb, WriteDb
+from app.database.paging import Paging
 from app.inbox.queries import count_waiting
 from app.orgs.queries import list_my_orgs
 from app.points.queries import get_my_points
+from app.web.errors import Problem
 from devtools.phone.sign_in import PhoneRoute
 
 router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=False)

@@ -13,15 +13,15 @@ from app.certification.schemas import ApplicationCreate
 from app.console.frame.forms import PageForm, checked, fields_of, refusal_of
 from app.console.frame.templates import page
 from app.core.cipher import CipherDep
-from app.core.db import ReadDb, WriteDb
-from app.core.errors import NotFound, Problem
-from app.core.paging import Paging
+from app.database.db import ReadDb, WriteDb
+from app.database.paging import Paging
 from app.org_lifecycle.operations import create_org
 from app.orgs.queries import list_my_orgs
 from app.orgs.regions import search_regions
 from app.orgs.schemas import OrgCreate
 from app.reports.router import read_rankings
 from app.reports.schemas import RankBy
+from app.web.errors import NotFound, Problem
 from devtools.phone.sign_in import PhoneRoute
 
 router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=False)

@@ -10,8 +10,8 @@ from app.auth.device_flow.authorizations import approve, find_scan, refuse, scan
 from app.authz.access import SignedIn
 from app.console.frame.forms import PageForm, refusal_of
 from app.console.frame.templates import page
-from app.core.db import Readable, ReadDb, WriteDb
-from app.core.errors import NotFound, Problem
+from app.database.db import Readable, ReadDb, WriteDb
+from app.web.errors import NotFound, Problem
 from devtools.phone.sign_in import PhoneRoute
 
 router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=False)

@@ -19,8 +19,8 @@ from app.console.frame.page_route import PageRoute
 from app.console.frame.templates import page
 from app.console.sign_in.pages import carried
 from app.core.cipher import CipherDep
-from app.core.db import WriteDb
-from app.core.errors import Invalid
+from app.database.db import WriteDb
+from app.web.errors import Invalid
 from devtools.providers.messages import list_simulated_messages
 
 CLIENT = "xuezu-app"

@@ -5,7 +5,7 @@ from fastapi import APIRouter, Response
 from app.authz.access import Public
 from app.console.frame.assets import add_asset
 from app.console.frame.templates import add_templates
-from app.core.errors import NotFound
+from app.web.errors import NotFound
 from devtools.phone import decisions, inbox, me, orgs, pictures, scans, sign_in
 from devtools.phone.sign_in import PhoneRoute
 

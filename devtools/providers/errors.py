@@ -1,6 +1,6 @@
 """What the simulated providers' pages answer."""
 
-from app.core.errors import NotFound
+from app.web.errors import NotFound
 
 
 class NoSuchSimulation(NotFound):

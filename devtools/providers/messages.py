@@ -5,7 +5,7 @@ import re
 from sqlalchemy import func, select
 
 from app.core.cipher import Cipher
-from app.core.db import Readable
+from app.database.db import Readable
 from app.schema.auth import SimulatedMessage
 from devtools.providers.schemas import SimulatedMessageOut
 

@@ -14,11 +14,11 @@ from app.auth.oauth.protocol import PlainForm
 from app.auth.verification.alipay import ALIPAY
 from app.authz.access import Public, actor_of
 from app.core.cipher import CipherDep
-from app.core.db import ENGINE, ReadDb, TransactionalRoute, WriteDb
-from app.core.errors import problems
 from app.core.phones import Phone
 from app.core.services import SETTINGS
+from app.database.db import ENGINE, ReadDb, TransactionalRoute, WriteDb
 from app.schema.auth import Verification
+from app.web.errors import problems
 from devtools.providers.alipay import SimulatedAlipay
 from devtools.providers.errors import NoSuchSimulation
 from devtools.providers.messages import list_simulated_messages

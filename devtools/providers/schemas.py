@@ -6,8 +6,8 @@ from typing import Literal
 from pydantic import Field
 
 from app.auth.verification.resident_id import IdNumber
-from app.core.schemas import Body, Out
 from app.core.text import Name, PersonName
+from app.web.schemas import Body, Out
 
 
 class SimulatedMessageOut(Out):

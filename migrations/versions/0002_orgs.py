@@ -53,7 +53,7 @@ $$
 """
 
 # Each statement of a volatile function sees what committed before it began: the lock first, the look after it.
-# The key is app.core.locks.Lock.HIERARCHY.
+# The key is app.database.locks.Lock.HIERARCHY.
 HIERARCHY = (
     """
 CREATE FUNCTION certifications_hierarchy() RETURNS trigger LANGUAGE plpgsql AS $$

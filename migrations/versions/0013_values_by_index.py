@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from app.core.indexes import create_index
+from app.database.indexes import create_index
 
 revision = "0013"
 down_revision = "0012"

@@ -1,4 +1,4 @@
-"""make_partition takes the lock that app.core.locks.Lock.PARTITION names"""
+"""make_partition takes the lock that app.database.locks.Lock.PARTITION names"""
 
 from alembic import op
 

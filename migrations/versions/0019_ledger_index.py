@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from app.core.indexes import create_index
+from app.database.indexes import create_index
 
 revision = "0019"
 down_revision = "0018"

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.audit_log.entries import Actor
 from app.auth.operators.operators import add_operator
 from app.core.cipher import CIPHER
-from app.core.db import ENGINE
+from app.database.db import ENGINE
 from tests.acts import Json, actions, add_admin, ask, certify, done, invite, list_all, refusal
 from tests.auth.authenticator import prove_key, register_key
 from tests.people import People, Person, fresh_org_name, fresh_phone

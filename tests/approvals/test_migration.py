@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from app.core.migration import migrate
+from app.database.migration import migrate
 
 BEFORE, AFTER = "0019", "0020"
 USER, SUPERIOR, ORG, LONELY, UNIT, REMOVED = (uuid4() for _ in range(6))

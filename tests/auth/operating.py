@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from app.audit_log.entries import Actor
 from app.auth.operators.operators import add_operator
 from app.core.cipher import CIPHER
-from app.core.db import ENGINE
+from app.database.db import ENGINE
 from tests.auth.authenticator import prove_key, register_key
 from tests.people import People, Person, fresh_phone
 

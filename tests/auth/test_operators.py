@@ -15,8 +15,8 @@ from app.auth.clients import create_client, list_clients
 from app.auth.operators.operators import remove_operator
 from app.commands.auth import clients
 from app.core.cipher import CIPHER
-from app.core.db import ENGINE
 from app.core.settings import Settings
+from app.database.db import ENGINE
 from tests.auth.authenticator import SoftKey, prove_key, register_key, try_registering
 from tests.auth.operating import enrol, enrolled_operator
 from tests.people import People, Person, fresh_id_number, fresh_name, fresh_phone

@@ -18,8 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit_log.entries import Actor
 from app.auth.accounts.registration import find_or_register_user
 from app.core.cipher import CIPHER, hash_secret
-from app.core.db import ENGINE
 from app.core.settings import Settings
+from app.database.db import ENGINE
 from app.main import create_app
 from tests.acts import add_admin
 from tests.auth.authenticator import challenge, register_key

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import QueuePool
 
-from app.core.db import ENGINE
+from app.database.db import ENGINE
 from tests.auth.live import served
 from tests.auth.scanning import Console, approve, scan
 from tests.people import People, Person

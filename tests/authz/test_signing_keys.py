@@ -13,8 +13,8 @@ from app.audit_log.entries import Actor
 from app.authz.signing_keys import drop_signing_key, rotate_signing_key
 from app.authz.tokens import SIGNING_KEYS
 from app.core.cipher import CIPHER
-from app.core.db import ENGINE
 from app.core.settings import Settings
+from app.database.db import ENGINE
 from app.main import create_app
 from tests.people import People, Person
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import app.main  # noqa: F401 — every room's refusals are known
 from app.console.frame.advice import advice_on
 from app.console.frame.words import ENGLISH, Words, _zone_named
-from app.core.errors import Problem
+from app.web.errors import Problem
 
 _PAGES = [Path(str(files(package))) for package in ("app.console", "devtools.phone")]
 _SAID = re.compile(r"""\b(?:t|words|words_of\(request\))\(\s*(['"])((?:(?!\1).)*)\1""")

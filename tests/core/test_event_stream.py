@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from starlette.types import Message
 
-from app.core import event_stream
-from app.core.event_stream import Event, EventStream, OpenStreams
+from app.web import event_stream
+from app.web.event_stream import Event, EventStream, OpenStreams
 
 SCOPE: dict[str, Any] = {"type": "http", "method": "GET", "path": "/", "headers": []}
 

@@ -14,8 +14,9 @@ import asyncio, logging, sys
 import httpx, structlog
 from fastapi import FastAPI, Request
 from starlette.responses import StreamingResponse
-from app.core.request_state import request_state
-from app.core import errors, logs
+from app.web.request_state import request_state
+from app.web import errors
+from app.core import logs
 from app.middleware.request_log import RequestLog
 
 logs.configure(sys.argv[1], process="api")

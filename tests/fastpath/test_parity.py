@@ -12,9 +12,9 @@ import pytest
 from fastapi import FastAPI
 
 from app.api_docs.document import api_routes
-from app.core.driver import ReadPool
 from app.core.services import SETTINGS
 from app.core.settings import Settings
+from app.database.driver import ReadPool
 from app.fastpath.route import FastRoute
 from app.main import create_app
 from tests.people import People, Person

@@ -11,11 +11,11 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import RouteContext, iter_route_contexts
 
 from app.api_docs.document import api_routes
-from app.core.db import READS
-from app.core.errors import Unauthorized, install
+from app.database.db import READS
 from app.fastpath.dispatch import Dispatch
 from app.fastpath.planning import plan_of
 from app.fastpath.route import FastRoute
+from app.web.errors import Unauthorized, install
 
 
 def _calls(dependant: Dependant) -> Iterator[Any]:

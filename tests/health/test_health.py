@@ -8,8 +8,8 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from app.core import migration
 from app.core.settings import Settings
+from app.database import migration
 from app.embedded import postgres
 from app.main import create_app
 from tests.people import fresh_phone

@@ -12,9 +12,9 @@ from alembic import command
 from alembic.config import Config
 from pydantic import SecretStr
 
-from app.core import migration
 from app.core.services import SETTINGS
 from app.core.settings import Settings
+from app.database import migration
 from app.main import create_app
 from tests.acts import certify
 from tests.conftest import migrated_database
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 REVISION = """
 from alembic import op
 
-from app.core.indexes import create_index
+from app.database.indexes import create_index
 
 revision = "held"
 down_revision = "{head}"

@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit_log.entries import Actor
 from app.core.cipher import CIPHER, Cipher, Undecryptable
-from app.core.db import Table
 from app.core.settings import Settings, make_key
+from app.database.db import Table
 from app.key_rotation import data_key as rotation
 from app.key_rotation.encrypted_columns import SEALED, Sealed
 from app.schema.members import Member

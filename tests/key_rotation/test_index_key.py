@@ -21,8 +21,8 @@ from app.audit_log.entries import Actor
 from app.blind_index.keys import require_index_keys
 from app.core.calendar import today
 from app.core.cipher import Cipher
-from app.core.db import ENGINE, Table
 from app.core.settings import CannotStart, Settings, make_key
+from app.database.db import ENGINE, Table
 from app.key_rotation.index_key import OF_ONE_ROW, SHARED, NotEverywhere, rotate_index_key
 from app.main import create_app
 from app.reports.rollup.cycle import build_missing_days, run_cycle
@@ -40,7 +40,7 @@ _ROTATE = """
 import asyncio
 from app.audit_log.entries import Actor
 from app.commands.configuration import read_settings
-from app.core.db import create_engine
+from app.database.db import create_engine
 from app.key_rotation.index_key import rotate_index_key
 settings = read_settings()
 engine = create_engine(settings)

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from app.core.paging import encode_cursor
+from app.database.paging import encode_cursor
 from app.members.imports import staging
 from app.worker import worker as working
 from tests.auth.live import served

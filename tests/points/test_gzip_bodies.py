@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import pytest
 
-from app.core.errors import BodyTooLarge
-from app.core.gzip_bodies import MAX_MEMBERS, BrokenGzip, unpack
 from app.main import MAX_BODY
+from app.points.gzip_bodies import MAX_MEMBERS, BrokenGzip, unpack
+from app.web.errors import BodyTooLarge
 from tests.people import People
 from tests.points.services import PointsService, event
 

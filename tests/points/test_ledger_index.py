@@ -7,7 +7,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from app.core.migration import migrate
+from app.database.migration import migrate
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from app.audit_log.entries import Actor
 from app.auth.operators import operators
 from app.authz.access import OperatorScope
 from app.core.cipher import Cipher
-from app.core.errors import NotFound, problem_of
 from app.schema.auth import User
+from app.web.errors import NotFound, problem_of
 from tests.members.sheets import upload
 from tests.people import Person, fresh_id_number, fresh_org_name
 

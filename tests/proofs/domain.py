@@ -63,7 +63,8 @@ class Domain:
         found = answer.json() if answer.content else None
         if refused is not None:
             assert found is not None, (method, path, answer.status_code, refused)
-            assert (answer.status_code, found["type"].removeprefix("/problems/")) == refused, (method, path, found, refused)
+            answered = answer.status_code, found["type"].removeprefix("/problems/")
+            assert answered == refused, (method, path, found, refused)
             self.answers[refused[1]] += 1
             return None, None
         assert answer.is_success, (method, path, found)

@@ -11,8 +11,8 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.core.db import ENGINE
 from app.core.settings import Settings
+from app.database.db import ENGINE
 from app.main import create_app
 from tests.auth.operating import enrolled_operator
 from tests.contract import Contract

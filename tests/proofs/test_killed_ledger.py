@@ -20,8 +20,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from app.audit_log.entries import Actor
 from app.auth.clients import create_client
 from app.core.calendar import today
-from app.core.db import engine_url
-from app.core.migration import migrate_to_head
+from app.database.db import engine_url
+from app.database.migration import migrate_to_head
 from app.embedded import postgres
 from app.reports.rollup.verify import differences
 from tests.points.services import event

@@ -26,8 +26,8 @@ from app.auth.phone_codes import codes as phone_codes
 from app.auth.rate_limits import Limit
 from app.auth.verification import verifications
 from app.core.cipher import Cipher
-from app.core.db import ENGINE
 from app.core.settings import Settings, make_key
+from app.database.db import ENGINE
 from app.key_rotation.index_key import rotate_index_key
 from app.main import create_app
 from tests.acts import add_admin, add_unit

@@ -7,9 +7,9 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.core.db import ENGINE
 from app.core.services import SETTINGS
 from app.core.settings import Settings
+from app.database.db import ENGINE
 from app.main import create_app
 from tests.conftest import migrated_database
 from tests.contract import Contract

@@ -11,9 +11,9 @@ from fastapi import FastAPI
 
 from app.certification.previews import count_what_moves
 from app.core.calendar import today
-from app.core.db import ENGINE
 from app.core.services import SETTINGS
 from app.core.settings import Settings
+from app.database.db import ENGINE
 from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.reports.rollup.worker import run_rollup
 from tests.people import People

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.core.calendar import SHANGHAI, today
-from app.core.db import engine_url
+from app.database.db import engine_url
 from app.reports.rollup import cycle, next_day, score_steps
 from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.reports.rollup.verify import differences

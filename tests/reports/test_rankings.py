@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text, update
 
 from app.core.calendar import today
-from app.core.paging import Paging, encode_cursor
+from app.database.paging import Paging, encode_cursor
 from app.reports.rankings import AROUND, Ranked, read_ranking
 from app.reports.rollup import score_steps
 from app.reports.rollup.verify import differences

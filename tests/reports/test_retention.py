@@ -13,8 +13,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from app.core.calendar import today
-from app.core.db import ENGINE, engine_url
 from app.core.settings import Settings
+from app.database.db import ENGINE, engine_url
 from app.reports.periods import DAYS_KEPT
 from app.reports.rollup.retention import CLEAN_UPS, drop_scores, drop_totals
 from app.worker import retention as registry

@@ -12,7 +12,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.core.calendar import SHANGHAI, today
-from app.core.db import engine_url
+from app.database.db import engine_url
 from app.reports.rollup.cycle import build_missing_days
 from app.reports.rollup.verify import differences
 from app.schema.certification import Certification

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.calendar import today
-from app.core.db import engine_url
+from app.database.db import engine_url
 from app.reports.rollup import edges
 from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.reports.rollup.points import BATCHES

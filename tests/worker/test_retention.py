@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.core.retention import CleanUp, Schedule
 from app.core.settings import Settings
+from app.database.retention import CleanUp, Schedule
 from app.worker import retention, worker
 from app.worker.retention import CLEAN_UPS, KEPT_FOR_GOOD, request_clean_up, run_clean_up
 from app.worker.worker import run_worker

@@ -18,8 +18,8 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.core.driver import application_name
 from app.core.settings import Settings, make_key
+from app.database.driver import application_name
 from app.queue.jobs import Busy, Job, Payload, Worker, enqueue
 from app.worker import worker as working
 from app.worker.worker import run_worker

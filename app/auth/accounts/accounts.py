@@ -14,8 +14,7 @@ from app.authz.errors import StepUpNeeded
 from app.authz.step_up import FRESH
 from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
-from app.core.db import on_constraint
-from app.core.errors import Unauthorized
+from app.database.db import on_constraint
 from app.members.activation import activate_user, lock_phones, stand_by_own_rows
 from app.members.links.operations import forget_link_requests
 from app.schema.auth import (
@@ -28,6 +27,7 @@ from app.schema.auth import (
     User,
     Verification,
 )
+from app.web.errors import Unauthorized
 
 _PHONE_BEFORE = literal_column("old.phone_index", LargeBinary)
 

@@ -21,9 +21,9 @@ from app.auth.verification.verifications import (
 )
 from app.authz.access import Public, SignedIn, actor_of
 from app.core.cipher import CipherDep
-from app.core.db import ReadDb, TransactionalRoute, WriteDb
-from app.core.errors import BadRequest, NotFound, TooManyRequests, problems
-from app.core.paging import Page, Paging, paged_by
+from app.database.db import ReadDb, TransactionalRoute, WriteDb
+from app.database.paging import Page, Paging, paged_by
+from app.web.errors import BadRequest, NotFound, TooManyRequests, problems
 
 router = APIRouter(route_class=TransactionalRoute, tags=["me"])
 

@@ -9,11 +9,11 @@ from app.auth.verification.schemas import VerificationOut
 from app.auth.verification.verifications import COLUMNS
 from app.authz.access import UserScope
 from app.core.cipher import Cipher
-from app.core.db import Readable
-from app.core.errors import Unauthorized
-from app.core.paging import Page, Paging, fetch_page
-from app.core.rows import one_or_404
+from app.database.db import Readable
+from app.database.paging import Page, Paging, fetch_page
+from app.database.rows import one_or_404
 from app.schema.auth import OAuthClient, Session, User, Verification
+from app.web.errors import Unauthorized
 
 
 async def get_me(db: Readable, cipher: Cipher, scope: UserScope) -> MeOut:

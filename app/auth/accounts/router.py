@@ -13,8 +13,8 @@ from app.auth.phone_codes.sms import deliver
 from app.authz.access import SignedIn
 from app.authz.errors import StepUpNeeded
 from app.core.cipher import CipherDep
-from app.core.db import TransactionalRoute, WriteDb
-from app.core.errors import TooManyRequests, problem_response, problems
+from app.database.db import TransactionalRoute, WriteDb
+from app.web.errors import TooManyRequests, problem_response, problems
 
 router = APIRouter(route_class=TransactionalRoute, tags=["me"])
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from app.auth.devices import Seen
 from app.auth.phone_codes.schemas import Code
 from app.core.phones import Phone
-from app.core.schemas import Body, Out
+from app.web.schemas import Body, Out
 
 
 class PhonePut(Body):

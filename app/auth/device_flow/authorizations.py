@@ -27,10 +27,10 @@ from app.auth.rate_limits import Limit, take, take_by_address
 from app.auth.sessions import TokenOut, start_session
 from app.authz.access import UserScope
 from app.core.cipher import hash_secret, new_secret
-from app.core.db import Readable
-from app.core.errors import NotFound, Problem
-from app.core.rows import fetch_row
+from app.database.db import Readable
+from app.database.rows import fetch_row
 from app.schema.auth import DeviceAuthorization, OAuthClient, Session, User
+from app.web.errors import NotFound, Problem
 
 LIFETIME = timedelta(minutes=3)
 INTERVAL = 5

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.auth.device_flow.tickets import WAIT_COLUMNS
 from app.auth.device_flow.watch import SignInWatch, Step
-from app.core.event_stream import Event
 from app.schema.auth import DeviceAuthorization
+from app.web.event_stream import Event
 
 _LAST = frozenset({"approved", "refused", "redeemed", "expired"})
 

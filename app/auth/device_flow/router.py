@@ -24,11 +24,11 @@ from app.auth.oauth.protocol import (
 from app.authz.access import Public, actor_of
 from app.authz.errors import ForeignOrigin
 from app.authz.origin import SameOrigin
-from app.core.db import ENGINE, Readable, ReadDb, TransactionalRoute, WriteDb
-from app.core.errors import NotFound, problems
-from app.core.event_stream import STREAMS, EventStream
 from app.core.qr import draw_png, draw_svg
 from app.core.services import SETTINGS
+from app.database.db import ENGINE, Readable, ReadDb, TransactionalRoute, WriteDb
+from app.web.errors import NotFound, problems
+from app.web.event_stream import STREAMS, EventStream
 
 oauth_router = APIRouter(route_class=OAuthRoute, tags=["sign-in"], dependencies=[Public])
 router = APIRouter(route_class=TransactionalRoute, tags=["sign-in"], dependencies=[Public])

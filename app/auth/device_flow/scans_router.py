@@ -12,8 +12,8 @@ from app.auth.errors import AlreadyScanned, CodeExpired, NotOnThisClient, ScanDe
 from app.authz.access import SignedIn
 from app.authz.errors import ForeignOrigin
 from app.authz.origin import SameOrigin
-from app.core.db import Readable, ReadDb, TransactionalRoute, WriteDb
-from app.core.errors import NotFound, Problem, TooManyRequests, problem_response, problems
+from app.database.db import Readable, ReadDb, TransactionalRoute, WriteDb
+from app.web.errors import NotFound, Problem, TooManyRequests, problem_response, problems
 
 router = APIRouter(route_class=TransactionalRoute, tags=["sign-in"], dependencies=[SameOrigin])
 

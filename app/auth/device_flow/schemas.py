@@ -7,8 +7,8 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 
 from app.auth.devices import Seen
-from app.core.schemas import Body, Out
 from app.core.text import Token
+from app.web.schemas import Body, Out
 
 
 class DeviceAuthorizationOut(Out):

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.auth.device_flow.authorizations import normal_user_code
 from app.core.cipher import hash_secret, new_secret
-from app.core.db import Readable
-from app.core.rows import fetch_row, one_or_404
+from app.database.db import Readable
+from app.database.rows import fetch_row, one_or_404
 from app.schema.auth import DeviceAuthorization, User
 
 WAIT_COLUMNS = (

@@ -20,12 +20,12 @@ from starlette.responses import JSONResponse
 
 from app.authz.origin import is_foreign_origin
 from app.core.cipher import hash_secret
-from app.core.db import Handler, TransactionalRoute
-from app.core.errors import BadRequest, Problem
-from app.core.request_state import request_state
-from app.core.schemas import Out
 from app.core.text import has_unshowable
+from app.database.db import Handler, TransactionalRoute
 from app.schema.auth import ClientSecret, OAuthClient
+from app.web.errors import BadRequest, Problem
+from app.web.request_state import request_state
+from app.web.schemas import Out
 
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _MAXIMUM = 16_384

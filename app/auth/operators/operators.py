@@ -16,10 +16,10 @@ from app.auth.errors import IsOperator
 from app.auth.sessions import end_sessions
 from app.authz.access import OperatorScope
 from app.core.cipher import Cipher, hash_secret, new_secret
-from app.core.errors import NotFound
-from app.core.rows import fetch_rows
+from app.database.rows import fetch_rows
 from app.members.activation import activate_user
 from app.schema.auth import Operator, SecurityKey, User
+from app.web.errors import NotFound
 
 
 class NoSuchOperator(Exception):  # noqa: N818

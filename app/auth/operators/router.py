@@ -25,9 +25,9 @@ from app.auth.verification import reviews
 from app.auth.verification.schemas import ReviewItemOut
 from app.authz.access import AsOperator
 from app.core.cipher import CipherDep
-from app.core.db import ReadDb, TransactionalRoute, WriteDb
-from app.core.errors import NotFound, problems
-from app.core.paging import Page, Paging, paged_by
+from app.database.db import ReadDb, TransactionalRoute, WriteDb
+from app.database.paging import Page, Paging, paged_by
+from app.web.errors import NotFound, problems
 
 router = APIRouter(
     prefix="/v1/operator", route_class=TransactionalRoute, tags=["operator"], responses=problems(NotFound)

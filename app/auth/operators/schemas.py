@@ -8,8 +8,8 @@ from pydantic import Field
 
 from app.auth.verification.schemas import ReviewItemOut
 from app.core.phones import Phone
-from app.core.schemas import Body, Out
 from app.core.text import Name
+from app.web.schemas import Body, Out
 
 
 class ReviewOut(ReviewItemOut):

@@ -8,8 +8,8 @@ from app.auth.phone_codes.schemas import PhoneCodeCreate, PhoneCodeOut
 from app.auth.phone_codes.sms import SMS, SmsGateway, deliver
 from app.authz.access import Public, actor_of
 from app.core.cipher import CipherDep
-from app.core.db import TransactionalRoute, WriteDb
-from app.core.errors import TooManyRequests, problems
+from app.database.db import TransactionalRoute, WriteDb
+from app.web.errors import TooManyRequests, problems
 
 router = APIRouter(route_class=TransactionalRoute, tags=["sign-in"])
 

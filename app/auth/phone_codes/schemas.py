@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from app.core.phones import Phone
-from app.core.schemas import Body, Out
+from app.web.schemas import Body, Out
 
 Code = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$"), Field(description="Six digits.", examples=["123456"])]
 

@@ -29,11 +29,11 @@ from app.authz.access import UserScope
 from app.authz.errors import StepUpNeeded
 from app.authz.step_up import FRESH
 from app.core.cipher import hash_secret
-from app.core.db import Readable, on_constraint
-from app.core.errors import NotFound
-from app.core.paging import Page, Paging, fetch_page
-from app.core.rows import one_or_404
+from app.database.db import Readable, on_constraint
+from app.database.paging import Page, Paging, fetch_page
+from app.database.rows import one_or_404
 from app.schema.auth import Operator, SecurityKey, SecurityKeyChallenge, Session, User
+from app.web.errors import NotFound
 
 CHALLENGE_LIFETIME = timedelta(minutes=5)
 

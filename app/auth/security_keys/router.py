@@ -31,11 +31,11 @@ from app.authz.access import SignedIn
 from app.authz.errors import StepUpNeeded
 from app.authz.step_up import KEY_LASTS
 from app.core.cipher import CipherDep
-from app.core.db import ReadDb, TransactionalRoute, WriteDb
-from app.core.errors import NotFound, problem_response, problems
-from app.core.paging import Page, Paging, paged_by
 from app.core.phones import mask
 from app.core.services import SETTINGS
+from app.database.db import ReadDb, TransactionalRoute, WriteDb
+from app.database.paging import Page, Paging, paged_by
+from app.web.errors import NotFound, problem_response, problems
 
 router = APIRouter(route_class=TransactionalRoute, tags=["me"])
 

@@ -19,8 +19,8 @@ from app.auth.sessions import TokenOut, revoke_token
 from app.auth.token_endpoint.grants import grant
 from app.authz.access import Public, actor_of
 from app.authz.tokens import SIGNING_KEYS, VERIFIER
-from app.core.db import WriteDb
 from app.core.services import SETTINGS
+from app.database.db import WriteDb
 
 router = APIRouter(route_class=OAuthRoute, tags=["sign-in"], dependencies=[Public])
 

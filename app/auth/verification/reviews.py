@@ -14,10 +14,10 @@ from app.auth.verification.schemas import ReviewItemOut
 from app.auth.verification.verifications import VerifiedPerson, reject, verify_user
 from app.authz.access import OperatorScope
 from app.core.cipher import Cipher
-from app.core.db import Readable
-from app.core.errors import NotFound, Problem
-from app.core.paging import Page, Paging, fetch_page
+from app.database.db import Readable
+from app.database.paging import Page, Paging, fetch_page
 from app.schema.auth import Verification
+from app.web.errors import NotFound, Problem
 
 OPEN = ("submitted", "under_review")
 

@@ -7,8 +7,8 @@ from uuid import UUID
 from pydantic import Field
 
 from app.auth.verification.resident_id import IdNumber
-from app.core.schemas import Body, Out
 from app.core.text import PersonName
+from app.web.schemas import Body, Out
 
 
 class ReviewItemOut(Out):

@@ -15,7 +15,7 @@ from app.auth.verification.schemas import VerificationOut
 from app.authz.access import UserScope
 from app.blind_index.keys import Indexing, lock_index_key
 from app.core.cipher import Cipher, new_secret
-from app.core.db import on_constraint
+from app.database.db import on_constraint
 from app.members.activation import activate_user
 from app.schema.auth import User, Verification
 

@@ -36,11 +36,11 @@ from app.console.frame.standing import at_home
 from app.console.frame.templates import page
 from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
-from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
-from app.core.errors import Invalid, NotFound, Problem
-from app.core.paging import Paging
 from app.core.phones import mask
 from app.core.services import SETTINGS
+from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
+from app.database.paging import Paging
+from app.web.errors import Invalid, NotFound, Problem
 
 router = APIRouter(prefix="/console/security", route_class=ConsoleRoute, include_in_schema=False)
 

@@ -21,8 +21,8 @@ from app.console.frame.standing import in_org
 from app.console.frame.templates import is_partial, page
 from app.console.frame.words import Words, words_of
 from app.core.calendar import SHANGHAI
-from app.core.db import ReadDb
-from app.core.paging import Paging, paged_by
+from app.database.db import ReadDb
+from app.database.paging import Paging, paged_by
 from app.reports.periods import end_of
 
 router = APIRouter(prefix="/console/orgs/{org_id}/audit", route_class=ConsoleRoute, include_in_schema=False)

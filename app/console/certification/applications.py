@@ -14,8 +14,8 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.templates import page
 from app.console.frame.words import words_of
-from app.core.db import ReadableDb, ReadDb
-from app.core.paging import Paging, paged_by
+from app.database.db import ReadableDb, ReadDb
+from app.database.paging import Paging, paged_by
 from app.schema.approvals import CertificationState
 
 router = APIRouter(

@@ -11,9 +11,9 @@ from app.certification.queries import Branch, list_subordinate_nodes
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.templates import is_partial, page
-from app.core.db import ReadDb
-from app.core.paging import Page, Paging, paged_by
 from app.core.text import has_unshowable
+from app.database.db import ReadDb
+from app.database.paging import Page, Paging, paged_by
 from app.orgs.queries import OrgFilter, OrgFoundRow, search_orgs
 
 router = APIRouter(prefix="/console/orgs/{org_id}/subordinates", route_class=ConsoleRoute, include_in_schema=False)

@@ -21,10 +21,10 @@ from app.console.frame.standing import in_org
 from app.console.frame.templates import page
 from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
-from app.core.db import ReadableDb, ReadDb, WriteDb
-from app.core.errors import Problem
-from app.core.paging import Paging, paged_by
 from app.core.qr import draw_png, draw_svg
+from app.database.db import ReadableDb, ReadDb, WriteDb
+from app.database.paging import Paging, paged_by
+from app.web.errors import Problem
 
 router = APIRouter(
     prefix="/console/orgs/{org_id}/certification/invitations", route_class=ConsoleRoute, include_in_schema=False

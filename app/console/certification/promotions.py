@@ -17,13 +17,13 @@ from app.console.frame.standing import in_org
 from app.console.frame.templates import page
 from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
-from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
-from app.core.errors import Problem
-from app.core.paging import Paging, paged_by
+from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
+from app.database.paging import Paging, paged_by
 from app.orgs.unit_queries import list_units_by_path
 from app.promotions import queries as promotion_queries
 from app.promotions.operations import create_promotion, withdraw_promotion
 from app.promotions.schemas import PromotionCreate
+from app.web.errors import Problem
 
 router = APIRouter(
     prefix="/console/orgs/{org_id}/certification/promotions", route_class=ConsoleRoute, include_in_schema=False

@@ -14,9 +14,9 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.templates import page
 from app.console.frame.words import words_of
-from app.core.db import ReadableDb, ReadDb
-from app.core.paging import Page, Paging, paged_by
 from app.core.text import has_unshowable
+from app.database.db import ReadableDb, ReadDb
+from app.database.paging import Page, Paging, paged_by
 from app.org_lifecycle.release import release_subordinate
 
 router = APIRouter(

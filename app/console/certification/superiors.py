@@ -26,13 +26,13 @@ from app.console.frame.standing import in_org
 from app.console.frame.templates import page
 from app.console.frame.words import words_of
 from app.core.calendar import SHANGHAI
-from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
-from app.core.errors import Problem
-from app.core.paging import Paging, paged_by
 from app.core.services import SETTINGS
+from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
+from app.database.paging import Paging, paged_by
 from app.orgs.queries import list_my_orgs
 from app.orgs.regions import Level, level_of
 from app.schema.approvals import CertificationState
+from app.web.errors import Problem
 
 router = APIRouter(prefix="/console/orgs/{org_id}/certification", route_class=ConsoleRoute, include_in_schema=False)
 

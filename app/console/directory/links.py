@@ -17,13 +17,13 @@ from app.console.frame.standing import in_org
 from app.console.frame.templates import page
 from app.console.frame.words import words_of
 from app.core.cipher import Cipher, CipherDep
-from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
-from app.core.errors import Problem
-from app.core.paging import Paging, paged_by
+from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
+from app.database.paging import Paging, paged_by
 from app.members.links.operations import accept_link_request, refuse_link_request, undo_link
 from app.members.links.queries import get_received, get_waiting, list_received
 from app.members.links.schemas import LinkAcceptance
 from app.members.queries import get_member
+from app.web.errors import Problem
 
 router = APIRouter(prefix="/console/orgs/{org_id}", route_class=ConsoleRoute, include_in_schema=False)
 

@@ -15,13 +15,13 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.words import words_of
 from app.core.cipher import Cipher, CipherDep
-from app.core.db import Readable, ReadDb, WriteDb
-from app.core.errors import Problem
+from app.database.db import Readable, ReadDb, WriteDb
 from app.members.queries import MemberFilter, count_members
 from app.members.transfers.schemas import MoveCreate
 from app.members.transfers.unit_moves import move_people
 from app.orgs.queries import get_unit
 from app.orgs.unit_queries import list_units_by_path
+from app.web.errors import Problem
 
 router = APIRouter(prefix="/console/orgs/{org_id}/units", route_class=ConsoleRoute, include_in_schema=False)
 

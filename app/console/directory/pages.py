@@ -14,9 +14,9 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.templates import is_partial, page, part
 from app.core.cipher import CipherDep
-from app.core.db import Readable, ReadDb
-from app.core.paging import Page, Paging, paged_by
 from app.core.text import has_unshowable
+from app.database.db import Readable, ReadDb
+from app.database.paging import Page, Paging, paged_by
 from app.members.queries import MemberFilter, count_members, list_members
 from app.members.schemas import MemberOut
 from app.orgs.queries import get_unit

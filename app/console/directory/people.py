@@ -16,14 +16,14 @@ from app.console.frame.standing import in_org
 from app.console.frame.templates import part
 from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
-from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
-from app.core.errors import NotFound, Problem
+from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.members.errors import PhoneExists
 from app.members.operations import create_member, disclose_phone, remove_member, update_member
 from app.members.places import copy_member, set_places
 from app.members.queries import get_member
 from app.members.schemas import CopyCreate, MemberCreate, MemberUpdate, PlacesUpdate
 from app.orgs.unit_queries import list_units_by_path
+from app.web.errors import NotFound, Problem
 
 router = APIRouter(prefix="/console/orgs/{org_id}/members", route_class=ConsoleRoute, include_in_schema=False)
 

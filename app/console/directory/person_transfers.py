@@ -17,15 +17,15 @@ from app.console.frame.standing import in_org
 from app.console.frame.templates import page, part
 from app.console.frame.words import words_of
 from app.core.cipher import Cipher, CipherDep
-from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
-from app.core.errors import NotFound, Problem
-from app.core.paging import Paging, paged_by
+from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
+from app.database.paging import Paging, paged_by
 from app.members.queries import get_member
 from app.members.transfers import operations, queries
 from app.members.transfers.errors import PersonTransferDecided
 from app.members.transfers.schemas import PersonTransferAcceptance, PersonTransferCreate, PersonTransferOut
 from app.orgs.regions import search_regions
 from app.orgs.unit_queries import list_units_by_path
+from app.web.errors import NotFound, Problem
 
 router = APIRouter(prefix="/console/orgs/{org_id}", route_class=ConsoleRoute, include_in_schema=False)
 

@@ -16,10 +16,10 @@ from app.console.frame.standing import in_org
 from app.console.frame.templates import page
 from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
-from app.core.db import ReadDb, WriteDb
-from app.core.errors import Problem
-from app.core.paging import Paging, paged_by
+from app.database.db import ReadDb, WriteDb
+from app.database.paging import Paging, paged_by
 from app.members.restoration import list_removed_members, restore_member
+from app.web.errors import Problem
 
 router = APIRouter(prefix="/console/orgs/{org_id}/removed", route_class=ConsoleRoute, include_in_schema=False)
 

@@ -16,13 +16,13 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.templates import part
 from app.core.cipher import Cipher, CipherDep
-from app.core.db import WriteDb
-from app.core.errors import Invalid, Problem
+from app.database.db import WriteDb
 from app.members.operations import remove_member
 from app.members.places import copy_member, set_places
 from app.members.queries import get_member, list_members_by_id
 from app.members.schemas import MemberOut, PlacesUpdate
 from app.orgs.unit_queries import list_units_by_path
+from app.web.errors import Invalid, Problem
 
 router = APIRouter(prefix="/console/orgs/{org_id}/selection", route_class=ConsoleRoute, include_in_schema=False)
 

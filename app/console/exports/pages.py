@@ -16,15 +16,15 @@ from app.console.frame.standing import in_org
 from app.console.frame.templates import page
 from app.console.frame.words import words_of
 from app.core.cipher import Cipher, CipherDep
-from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
-from app.core.errors import Invalid, Problem, english
-from app.core.paging import Paging, paged_by
+from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
+from app.database.paging import Paging, paged_by
 from app.exports import router as calls
 from app.exports.operations import delete_export
 from app.exports.queries import get_export, list_exports
 from app.members.export import create_member_export
 from app.members.queries import MemberFilter, count_members
 from app.members.schemas import MemberExportCreate
+from app.web.errors import Invalid, Problem, english
 
 router = APIRouter(prefix="/console/orgs/{org_id}/exports", route_class=ConsoleRoute, include_in_schema=False)
 

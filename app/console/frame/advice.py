@@ -3,7 +3,7 @@
 import re
 
 from app.console.frame.words import Words
-from app.core.errors import Problem
+from app.web.errors import Problem
 
 # The rule that an advice of the API names at its end; people at a page do not know it by number.
 _RULE = re.compile(r" ?\(S\d+(?:[,、] ?S\d+)*\)")

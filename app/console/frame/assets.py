@@ -9,7 +9,7 @@ from importlib.resources import files
 from fastapi import APIRouter, Request, Response
 
 from app.authz.access import Public
-from app.core.errors import NotFound
+from app.web.errors import NotFound
 
 ROOT = "/console/assets"
 _SOURCES = {

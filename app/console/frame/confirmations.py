@@ -9,9 +9,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from app.console.frame.forms import Form, PageForm, is_typed, refusal_of, show_form
 from app.console.frame.notices import Undo, done
-from app.core.db import WriteDb
-from app.core.errors import Problem
 from app.core.text import Reason
+from app.database.db import WriteDb
+from app.web.errors import Problem
 
 PAGE_CHANGED = "page-changed"
 _reason: TypeAdapter[str] = TypeAdapter(Reason)

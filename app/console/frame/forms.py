@@ -10,8 +10,8 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
 
 from app.console.frame.templates import part
-from app.core.db import WriteDb
-from app.core.errors import BadRequest, Invalid, Problem, UnsupportedMediaType
+from app.database.db import WriteDb
+from app.web.errors import BadRequest, Invalid, Problem, UnsupportedMediaType
 
 _MOST = 500
 T = TypeVar("T")

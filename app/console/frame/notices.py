@@ -8,7 +8,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from app.console.frame.templates import page
-from app.core.errors import Problem, english
+from app.web.errors import Problem, english
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,10 @@ from app.authz.cookies import (
 from app.authz.errors import ForeignOrigin, StepUpNeeded
 from app.console.frame.templates import is_partial, page
 from app.console.frame.words import LANGUAGE
-from app.core.db import ENGINE, Handler, TransactionalRoute
-from app.core.errors import Problem, Unauthorized, note_refusal, problem_of
-from app.core.request_state import request_state
 from app.core.services import SETTINGS
+from app.database.db import ENGINE, Handler, TransactionalRoute
+from app.web.errors import Problem, Unauthorized, note_refusal, problem_of
+from app.web.request_state import request_state
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "

@@ -17,10 +17,10 @@ from app.authz.access import actor_of
 from app.authz.cookies import is_secure
 from app.console.frame.templates import page
 from app.core.cipher import CIPHER, Undecryptable
-from app.core.db import ENGINE
-from app.core.errors import NotFound
 from app.core.qr import draw_svg
 from app.core.services import SETTINGS
+from app.database.db import ENGINE
+from app.web.errors import NotFound
 
 CLIENT = "xuezu-console"
 WAIT = "xuezu-console-wait"

@@ -8,7 +8,7 @@ from uuid import UUID
 from app.authz.access import OrgScope, UserScope
 from app.authz.permissions import Role
 from app.certification.queries import list_superiors
-from app.core.db import Readable
+from app.database.db import Readable
 from app.orgs.queries import list_my_orgs
 
 _ADMINS = {Role.MAIN_ADMIN, Role.ADMIN}

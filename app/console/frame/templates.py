@@ -12,8 +12,8 @@ from markupsafe import Markup
 from app.console.frame.advice import advice_on
 from app.console.frame.assets import asset_url
 from app.console.frame.words import words_of
-from app.core.errors import NotFound
 from app.orgs.regions import path_of
+from app.web.errors import NotFound
 
 _loaders: list[BaseLoader] = [PackageLoader("app.console")]
 _environment = Environment(

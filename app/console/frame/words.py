@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 from app.auth.address_countries import place_of
 from app.core.calendar import SHANGHAI
-from app.core.errors import english
+from app.web.errors import english
 
 LANGUAGE = "xuezu-language"
 ZONE = "xuezu-zone"

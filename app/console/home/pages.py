@@ -16,8 +16,8 @@ from app.console.frame.standing import at_home, over_org
 from app.console.frame.templates import page, part
 from app.console.frame.words import Words, words_of
 from app.core.calendar import today
-from app.core.db import ReadDb
-from app.core.paging import Page, Paging, paged_by
+from app.database.db import ReadDb
+from app.database.paging import Page, Paging, paged_by
 from app.inbox.queries import Waiting, count_waiting, list_waiting
 from app.orgs.queries import list_my_orgs
 from app.reports.periods import Span

@@ -15,14 +15,14 @@ from app.console.frame.standing import in_org
 from app.console.frame.templates import is_partial, page, part
 from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
-from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
-from app.core.errors import BodyTooLarge, Problem, english
-from app.core.paging import Paging, paged_by
 from app.core.services import SETTINGS
+from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
+from app.database.paging import Paging, paged_by
 from app.members.imports import router as calls
 from app.members.imports.operations import cancel_import, confirm_import
 from app.members.imports.queries import get_import, list_imports, list_rows
 from app.members.imports.schemas import AWAITING_PEOPLE, ImportState, RowOutcome
+from app.web.errors import BodyTooLarge, Problem, english
 
 router = APIRouter(prefix="/console/orgs/{org_id}/imports", route_class=ConsoleRoute, include_in_schema=False)
 

@@ -22,14 +22,14 @@ from app.console.frame.templates import is_partial, page, part
 from app.console.frame.words import words_of
 from app.core.calendar import today
 from app.core.cipher import CipherDep
-from app.core.db import ReadDb, WriteDb
-from app.core.errors import Invalid, NotFound
+from app.database.db import ReadDb, WriteDb
 from app.reports import export_router as exports
 from app.reports import router as calls
 from app.reports.export_schemas import OverviewExport, ReportExport, TrendExport, UnitsExport
 from app.reports.periods import DAYS_KEPT, Span
 from app.reports.queries import Listing
 from app.reports.schemas import FiguresOut, Sort, TrendPointOut, UnitFiguresOut
+from app.web.errors import Invalid, NotFound
 
 router = APIRouter(prefix="/console/orgs/{org_id}/reports", route_class=ConsoleRoute, include_in_schema=False)
 

@@ -19,11 +19,11 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.templates import page
 from app.console.frame.words import words_of
-from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
-from app.core.errors import NotFound, Problem
-from app.core.paging import Paging, paged_by
+from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
+from app.database.paging import Paging, paged_by
 from app.org_lifecycle.closure import close_org
 from app.schema.approvals import State
+from app.web.errors import NotFound, Problem
 
 router = APIRouter(prefix="/console/orgs/{org_id}/settings", route_class=ConsoleRoute, include_in_schema=False)
 

@@ -15,9 +15,9 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.templates import page
 from app.console.frame.words import words_of
-from app.core.db import Readable, ReadableDb, ReadDb
-from app.core.errors import NotFound
-from app.core.paging import Paging, paged_by
+from app.database.db import Readable, ReadableDb, ReadDb
+from app.database.paging import Paging, paged_by
+from app.web.errors import NotFound
 
 router = APIRouter(prefix="/console/orgs/{org_id}/settings/received", route_class=ConsoleRoute, include_in_schema=False)
 

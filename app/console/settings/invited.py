@@ -17,12 +17,12 @@ from app.console.frame.standing import at_home
 from app.console.frame.templates import page
 from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
-from app.core.db import Readable, ReadableDb, ReadDb, WriteDb
-from app.core.errors import NotFound, Problem
+from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.orgs.locks import LockedOrg
 from app.promotions.operations import accept_promotion, refuse_promotion
 from app.promotions.queries import get_offered_promotion
 from app.promotions.schemas import OfferedPromotionOut
+from app.web.errors import NotFound, Problem
 
 router = APIRouter(prefix="/console/offers", route_class=ConsoleRoute, include_in_schema=False)
 

@@ -8,7 +8,7 @@ from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import part
-from app.core.db import ReadDb
+from app.database.db import ReadDb
 from app.orgs import names
 from app.orgs.advice import advice_out, name_advice
 from app.orgs.names import Kind

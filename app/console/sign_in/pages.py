@@ -22,9 +22,9 @@ from app.authz.tokens import VERIFIER
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.sign_in_code import CLIENT, PATH, offer_code, secret_of, wait_name
 from app.console.frame.templates import page
-from app.core.db import ENGINE, Readable, ReadDb, WriteDb
-from app.core.errors import NotFound
-from app.core.event_stream import STREAMS, EventStream
+from app.database.db import ENGINE, Readable, ReadDb, WriteDb
+from app.web.errors import NotFound
+from app.web.event_stream import STREAMS, EventStream
 
 # Half an hour of waiting; then a person is asked whether anybody is still there.
 _RENEWALS = 10

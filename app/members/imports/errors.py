@@ -4,7 +4,7 @@ A sheet is refused at once where its outside tells (422 on the upload), else by 
 import's `refusal` has the same code.
 """
 
-from app.core.errors import Conflict, Problem
+from app.web.errors import Conflict, Problem
 
 
 class SheetRefused(Problem):

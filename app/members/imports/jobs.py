@@ -16,10 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.audit_log.entries import Actor, record
 from app.blind_index.keys import Indexing, lock_index_key
 from app.core.cipher import Cipher
-from app.core.db import on_constraint
-from app.core.forms import anonymous_file
-from app.core.locks import Lock, try_lock
-from app.core.rows import fetch_row
+from app.database.db import on_constraint
+from app.database.locks import Lock, try_lock
+from app.database.rows import fetch_row
 from app.members import activation
 from app.members.imports import merge, staging
 from app.members.imports.errors import SheetRefused, TooManyNewUnits
@@ -30,6 +29,7 @@ from app.orgs.names import Kind
 from app.queue.jobs import Busy, Job, Payload, Worker
 from app.schema.members import Import, ImportFile
 from app.schema.orgs import Org
+from app.web.forms import anonymous_file
 
 CHECK, CHECK_LARGE = "check_import", "check_large_import"
 MERGE, MERGE_LARGE = "merge_import", "merge_large_import"

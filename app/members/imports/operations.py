@@ -10,8 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.core.cipher import Cipher
-from app.core.errors import NotFound
-from app.core.rows import one_or_404
+from app.database.rows import one_or_404
 from app.members.imports.errors import ImportNotReady, ImportSettled, RemovalsNeedConsent
 from app.members.imports.files import seal_file
 from app.members.imports.jobs import CHECK, CHECK_LARGE, LARGE_BYTES, LARGE_ROWS, MERGE, MERGE_LARGE, needs_consent
@@ -20,6 +19,7 @@ from app.members.imports.uploads import inspect_upload
 from app.orgs.locks import lock_org_shared
 from app.queue.jobs import enqueue
 from app.schema.members import Import, ImportFile
+from app.web.errors import NotFound
 
 
 async def create_import(

@@ -7,11 +7,11 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.authz.access import OrgScope
-from app.core.event_stream import Event
 from app.members.imports.queries import get_import
 from app.members.imports.schemas import AWAITING_PEOPLE, ImportOut
 from app.schema.admins import OrgAdmin
 from app.schema.auth import Session
+from app.web.event_stream import Event
 
 PAUSE = 0.5
 

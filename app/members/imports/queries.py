@@ -8,10 +8,10 @@ from uuid import UUID
 from sqlalchemy import select
 
 from app.core.cipher import Cipher
-from app.core.db import Readable
-from app.core.paging import Page, Paging, fetch_page
 from app.core.phones import mask
-from app.core.rows import fetch_rows, one_or_404
+from app.database.db import Readable
+from app.database.paging import Page, Paging, fetch_page
+from app.database.rows import fetch_rows, one_or_404
 from app.members.imports.errors import SHEET_REFUSALS
 from app.members.imports.jobs import needs_consent
 from app.members.imports.retention import KEPT

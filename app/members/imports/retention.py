@@ -6,7 +6,7 @@ from sqlalchemy import delete, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor, record
-from app.core.retention import CleanUp
+from app.database.retention import CleanUp
 from app.members.imports.schemas import SETTLED, ImportState
 from app.schema.members import Import, ImportFile, ImportRow
 

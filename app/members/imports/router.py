@@ -10,12 +10,9 @@ from starlette.datastructures import UploadFile
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
-from app.core.db import ENGINE, ReadDb, TransactionalRoute, WriteDb
-from app.core.errors import BadRequest, BodyTooLarge, Invalid, UnsupportedMediaType, english, problems
-from app.core.event_stream import STREAMS, EventStream
-from app.core.forms import read_form
-from app.core.paging import Page, Paging, paged_by
 from app.core.text import without_unshowable
+from app.database.db import ENGINE, ReadDb, TransactionalRoute, WriteDb
+from app.database.paging import Page, Paging, paged_by
 from app.members.imports import operations, queries
 from app.members.imports.errors import (
     FileBomb,
@@ -40,6 +37,9 @@ from app.members.imports.schemas import (
 from app.members.queries import list_unit_paths
 from app.members.sheets import draw_refused_rows, draw_template
 from app.sheets.writer import XLSX
+from app.web.errors import BadRequest, BodyTooLarge, Invalid, UnsupportedMediaType, english, problems
+from app.web.event_stream import STREAMS, EventStream
+from app.web.forms import read_form
 
 LARGEST_UPLOAD = 201 << 20  # `max_upload_mb` at its most, with the form around it
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from app.core.schemas import Body, Out
+from app.web.schemas import Body, Out
 
 
 class ImportMode(StrEnum):

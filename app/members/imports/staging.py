@@ -17,7 +17,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.blind_index.keys import Indexing
-from app.core.rows import fetch_rows
+from app.database.rows import fetch_rows
 from app.hierarchy import tree
 from app.members.imports.rows import StagedRow
 

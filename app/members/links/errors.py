@@ -1,6 +1,6 @@
 """What is refused about link requests, and what to do instead."""
 
-from app.core.errors import Conflict, Problem
+from app.web.errors import Conflict, Problem
 
 
 class UnknownOrg(Problem):

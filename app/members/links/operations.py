@@ -14,10 +14,9 @@ from app.approvals.kinds import LINK_REQUEST
 from app.approvals.requests import finish, finish_all, open_request
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
-from app.core.db import on_constraint
-from app.core.errors import NotFound
-from app.core.rows import fetch_rows, one_or_404
 from app.core.search import spell_person
+from app.database.db import on_constraint
+from app.database.rows import fetch_rows, one_or_404
 from app.members.activation import deactivate_member
 from app.members.links.errors import (
     AlreadyInDirectory,
@@ -36,6 +35,7 @@ from app.schema.approvals import State
 from app.schema.auth import User
 from app.schema.members import Activation, LinkRequest, Member
 from app.schema.orgs import Org
+from app.web.errors import NotFound
 
 MOST = 10
 """Requests of one user that may wait at a time."""

@@ -12,9 +12,9 @@ from sqlalchemy import Select, and_, func, or_, select
 
 from app.approvals.kinds import LINK_REQUEST
 from app.core.cipher import Cipher
-from app.core.db import Readable
-from app.core.paging import Page, Paging, fetch_page
-from app.core.rows import one_or_404
+from app.database.db import Readable
+from app.database.paging import Page, Paging, fetch_page
+from app.database.rows import one_or_404
 from app.members.links.errors import LinkRequestDecided
 from app.members.links.schemas import LinkRequestOut, ReceivedLinkRequestOut
 from app.members.queries import list_members_by_id

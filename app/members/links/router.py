@@ -9,10 +9,8 @@ from app.authz.access import Can, OrgScope, SignedIn
 from app.authz.errors import OrgClosed, RealNameRequired
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
-from app.core.db import ReadDb, TransactionalRoute, WriteDb
-from app.core.errors import problems
-from app.core.etags import etag
-from app.core.paging import Page, Paging, paged_by
+from app.database.db import ReadDb, TransactionalRoute, WriteDb
+from app.database.paging import Page, Paging, paged_by
 from app.members.errors import MemberIsAdmin
 from app.members.links import operations, queries
 from app.members.links.errors import (
@@ -33,6 +31,8 @@ from app.members.links.schemas import (
 )
 from app.members.queries import get_member
 from app.members.schemas import MemberOut
+from app.web.errors import problems
+from app.web.etags import etag
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["members"])
 

@@ -6,11 +6,11 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from app.core.schemas import Body, Out
 from app.core.text import Name, Reason
 from app.members.schemas import MemberOut
 from app.orgs.schemas import RegionCode
 from app.schema.approvals import State
+from app.web.schemas import Body, Out
 
 
 class NamedOrg(Body):

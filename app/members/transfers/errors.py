@@ -1,6 +1,6 @@
 """What is refused about transfers of people, and what to do instead."""
 
-from app.core.errors import Conflict
+from app.web.errors import Conflict
 
 
 class SameOrg(Conflict):

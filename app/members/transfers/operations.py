@@ -18,8 +18,8 @@ from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.blind_index.keys import Indexing, lock_index_key
 from app.core.cipher import Cipher
-from app.core.db import on_constraint
-from app.core.rows import fetch_row, one_or_404
+from app.database.db import on_constraint
+from app.database.rows import fetch_row, one_or_404
 from app.members.activation import activate_member, activate_users_late, lock_accounts_and_phones
 from app.members.encryption import seal_phone
 from app.members.errors import PartyMembersOnly

@@ -7,9 +7,9 @@ from sqlalchemy import Select, and_, case, literal, or_, select
 from sqlalchemy.orm import aliased
 
 from app.approvals.kinds import PERSON_TRANSFER
-from app.core.db import Readable
-from app.core.paging import Page, Paging, fetch_page
-from app.core.rows import one_or_404
+from app.database.db import Readable
+from app.database.paging import Page, Paging, fetch_page
+from app.database.rows import one_or_404
 from app.members.transfers.schemas import PersonTransferOut
 from app.schema.approvals import State
 from app.schema.auth import User

@@ -9,10 +9,8 @@ from app.authz.access import Can, OrgScope
 from app.authz.errors import OrgClosed
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
-from app.core.db import ReadDb, TransactionalRoute, WriteDb
-from app.core.errors import problems
-from app.core.etags import etag
-from app.core.paging import Page, Paging, paged_by
+from app.database.db import ReadDb, TransactionalRoute, WriteDb
+from app.database.paging import Page, Paging, paged_by
 from app.members.errors import MemberIsAdmin, PartyMembersOnly
 from app.members.links.errors import UnknownOrg
 from app.members.queries import get_member
@@ -29,6 +27,8 @@ from app.members.transfers.schemas import (
 )
 from app.members.transfers.unit_moves import move_people
 from app.orgs.errors import UnknownUnit
+from app.web.errors import problems
+from app.web.etags import etag
 
 router = APIRouter(prefix="/v1/orgs/{org_id}", route_class=TransactionalRoute, tags=["members"])
 

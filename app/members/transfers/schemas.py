@@ -6,11 +6,11 @@ from uuid import UUID
 
 from pydantic import Field
 
-from app.core.schemas import Body, Out
 from app.core.text import Reason
 from app.members.links.schemas import NamedOrg
 from app.members.schemas import UnitIds
 from app.schema.approvals import State
+from app.web.schemas import Body, Out
 
 
 class PersonTransferCreate(NamedOrg):

@@ -9,7 +9,7 @@ from sqlalchemy.types import TypeEngine
 
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
-from app.core.db import on_constraint
+from app.database.db import on_constraint
 from app.hierarchy import tree
 from app.members.transfers.schemas import MoveCreate
 from app.orgs.errors import UnknownUnit

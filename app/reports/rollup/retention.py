@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.calendar import today
-from app.core.retention import CleanUp, Schedule, delete_rows
+from app.database.retention import CleanUp, Schedule, delete_rows
 from app.reports.periods import DAYS_KEPT
 from app.schema.reports import KeptDay, ScoreStep
 

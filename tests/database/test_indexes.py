@@ -8,10 +8,10 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from app.core.indexes import mend_indexes
-from app.core.migration import head, migrate, migrate_to_head
 from app.core.settings import CannotStart
 from app.core.startup import silent
+from app.database.indexes import mend_indexes
+from app.database.migration import head, migrate, migrate_to_head
 from tests.processes import environment
 
 ROOT = Path(__file__).parents[2]

@@ -60,8 +60,8 @@ class Lock(IntEnum):
     """The first signing key. Processes that start together make one. Taken by `authz.signing_keys`, exclusive."""
 
     MIGRATION = 517365660280
-    """The schema. One `xuezu migrate` at a time. Tried by `core.migration`, exclusive, in a transaction of its own that
-    lasts as long as all migrations."""
+    """The schema. One `xuezu migrate` at a time. Tried by `database.migration`, exclusive, in a transaction of its
+    own that lasts as long as all migrations."""
 
     INDEX_KEY = 115922851690597
     """How far a rotation of the index key has come. Transactions that write or compare a blind index take it shared

@@ -13,8 +13,8 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from app.core import migration
 from app.core.settings import CannotStart
+from app.database import migration
 from tests.processes import ROOT, free_port, refusal
 
 

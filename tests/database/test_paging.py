@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.core.errors import Invalid, NotFound
-from app.core.paging import Paging, fetch_page, paged_by
-from app.core.rows import fetch_row, fetch_rows, one_or_404
-from app.core.schemas import Out
+from app.database.paging import Paging, fetch_page, paged_by
+from app.database.rows import fetch_row, fetch_rows, one_or_404
+from app.web.errors import Invalid, NotFound
+from app.web.schemas import Out
 
 _TABLE = Table(
     "paged", MetaData(), Column("id", BigInteger, primary_key=True), Column("number", Integer), Column("name", Text),

@@ -9,8 +9,8 @@ from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from app.core.db import Handler, TransactionalRoute
-from app.core.errors import BadRequest, BodyTooLarge, UnsupportedMediaType
+from app.database.db import Handler, TransactionalRoute
+from app.web.errors import BadRequest, BodyTooLarge, UnsupportedMediaType
 
 MAX_MEMBERS = 64
 """How many gzip members (RFC 1952 §2.2) a body may consist of: each costs some microseconds, and can be 20 bytes."""

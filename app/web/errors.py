@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from app.core.request_state import request_state
+from app.web.request_state import request_state
 
 log = structlog.get_logger()
 

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from app.core.indexes import mend_indexes
 from app.core.settings import CannotStart
 from app.core.startup import Say, silent
+from app.database.indexes import mend_indexes
 
 OLDEST_POSTGRES = 18
 CONNECT_SECONDS = 10
@@ -91,7 +91,7 @@ async def _one_at_a_time(database_url: str) -> AsyncIterator[None]:
     So it keeps no snapshot and no table from a CREATE INDEX CONCURRENTLY, which waits for those of others. A statement
     that waits has a snapshot: that is why it does not wait in a statement.
     """
-    from app.core.locks import Lock, try_lock_on_driver  # imports SQLAlchemy, for which a start does not wait here
+    from app.database.locks import Lock, try_lock_on_driver  # imports SQLAlchemy, for which a start does not wait here
 
     connection = await _connect(database_url)
     try:

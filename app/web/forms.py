@@ -13,8 +13,8 @@ from fastapi import Request
 from starlette.datastructures import FormData, Headers
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from app.core.errors import BadRequest, BodyTooLarge
 from app.core.services import SETTINGS
+from app.web.errors import BadRequest, BodyTooLarge
 
 
 def anonymous_file() -> BinaryIO:

@@ -2,7 +2,7 @@
 
 A small read is one statement. What SQLAlchemy's pool, transaction and result cost it (0.4 ms) is several times what
 PostgreSQL needs; the driver's pool (`ReadPool`) costs a fraction of that. Its connections are lent for one statement,
-in autocommit, beside the engine's (`app.core.db`), with which they share `XUEZU_DATABASE_POOL`.
+in autocommit, beside the engine's (`app.database.db`), with which they share `XUEZU_DATABASE_POOL`.
 """
 
 import re
@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql import visitors
 
 from app.core.cipher import key_check
-from app.core.row_types import row_maker
 from app.core.settings import Settings
+from app.database.row_types import row_maker
 
 R = TypeVar("R", bound=NamedTuple)
 

@@ -26,7 +26,7 @@ class RequestState:
     session_cookie: str | None = None
     """By a page's route: the name of the cookie that carries the session."""
     open_db: Callable[[], Awaitable[Any]] | None = None
-    """By the route: opens the request's connection when it is first asked for (`app.core.db`)."""
+    """By the route: opens the request's connection when it is first asked for (`app.database.db`)."""
     before_commit: list[Callable[[Response], Awaitable[None]]] = field(default_factory=list)
     """By dependencies: what is done with the finished answer inside the transaction."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
-from app.core.schemas import Out
+from app.web.schemas import Out
 
 R = TypeVar("R", bound="NamedTuple | Out")
 

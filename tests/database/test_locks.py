@@ -12,7 +12,7 @@ from pgqueuer.domain.settings import DBSettings
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.core.locks import Lock, Object, lock, lock_shared, try_lock
+from app.database.locks import Lock, Object, lock, lock_shared, try_lock
 
 ROOT = Path(__file__).parents[2]
 IN_FUNCTIONS = {
@@ -55,7 +55,7 @@ def test_no_module_but_that_of_the_locks_takes_an_advisory_lock() -> None:
         for path in (ROOT / "app").rglob("*")
         if path.suffix in {".py", ".sql"} and re.search(r"pg_(try_)?advisory", path.read_text("utf-8"))
     }
-    assert takers == {"app/core/locks.py"}
+    assert takers == {"app/database/locks.py"}
 
 
 def test_every_lock_is_in_the_table_of_the_documentation() -> None:

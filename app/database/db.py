@@ -26,11 +26,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
-from app.core import driver
-from app.core.driver import ReadPool
-from app.core.request_state import request_state
 from app.core.services import Service
 from app.core.settings import Settings
+from app.database import driver
+from app.database.driver import ReadPool
+from app.web.request_state import request_state
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 

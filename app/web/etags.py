@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header
 
-from app.core.errors import Problem
+from app.web.errors import Problem
 
 _VERSION = re.compile(r'(?:W/)?"([0-9]{1,9})"', re.ASCII)
 

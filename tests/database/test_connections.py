@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import pytest
 from fastapi import APIRouter, Depends
 
-from app.core.db import ReadableDb, ReadConnection, ReadDb, TransactionalRoute, WriteDb
+from app.database.db import ReadableDb, ReadConnection, ReadDb, TransactionalRoute, WriteDb
 from tests.processes import ROOT
 
 
@@ -57,7 +57,7 @@ def test_the_type_checker_refuses_a_transaction_in_a_reading_route(tmp_path: Pat
     written = tmp_path / "route.py"
     written.write_text(
         "from sqlalchemy.ext.asyncio import AsyncConnection\n"
-        "from app.core.db import ReadDb\n"
+        "from app.database.db import ReadDb\n"
         "async def operation(db: AsyncConnection) -> None: ...\n"
         "async def route(db: ReadDb) -> None:\n" + "".join(f"    await {call}\n" for call in calls)
     )

@@ -19,9 +19,9 @@ from typing import Any, TypeAlias, TypeVarTuple, overload
 from sqlalchemy import Executable, Row
 from sqlalchemy.sql.selectable import TypedReturnsRows
 
-from app.core.db import Readable
-from app.core.errors import NotFound
-from app.core.row_types import R, row_maker
+from app.database.db import Readable
+from app.database.row_types import R, row_maker
+from app.web.errors import NotFound
 
 Ts = TypeVarTuple("Ts")
 

@@ -16,10 +16,10 @@ from sqlalchemy import BigInteger, ColumnElement, Integer, Select, UnaryExpressi
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql import operators
 
-from app.core.db import Readable
-from app.core.errors import Invalid
-from app.core.row_types import R, row_maker
-from app.core.schemas import Out
+from app.database.db import Readable
+from app.database.row_types import R, row_maker
+from app.web.errors import Invalid
+from app.web.schemas import Out
 
 T = TypeVar("T")
 U = TypeVar("U")

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from app.core import driver
-from app.core.driver import ReadPool
 from app.core.settings import Settings
+from app.database import driver
+from app.database.driver import ReadPool
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from enum import StrEnum
 from sqlalchemy import ColumnElement, TableClause, any_, column, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.core.db import Table
+from app.database.db import Table
 
 BATCH = 5_000
 
