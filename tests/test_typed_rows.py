@@ -18,9 +18,9 @@ HOLDERS = {
 
 # Where no annotation can say what the caller knows: overloads of SQLAlchemy, and an object that is looked up by name.
 EXCEPTIONS = {
-    ("core/db.py", "scalar"),
+    ("database/db.py", "scalar"),
     ("core/plugins.py", "load"),
-    ("core/rows.py", "one_or_404"),
+    ("database/rows.py", "one_or_404"),
 }
 
 

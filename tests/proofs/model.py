@@ -203,6 +203,8 @@ class Model:
 
     def ask_transfer(self, who: Who, org: Org, new: Org) -> Transfer:
         self._enter(who, org, main=True)
+        if any(transfer.org is org for transfer in self._open_transfers(org)):
+            raise Refused(409, "transfer-open")
         if new.closed:
             raise Refused(404, "invitation-unknown")
         if org.superior is None:
@@ -212,8 +214,6 @@ class Model:
         if new.stands_at_or_below(org):
             raise Refused(409, "would-close-circle")
         self._refuse_sibling(new, org.name)
-        if any(transfer.org is org for transfer in self._open_transfers(org)):
-            raise Refused(409, "transfer-open")
         seen = (list(org.superior.above()), list(new.above()))
         self.transfers.append(Transfer(org, org.superior, new, org.edge, seen))
         return self.transfers[-1]
