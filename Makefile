@@ -38,7 +38,7 @@ format: ## Format the code
 openapi: ## Write openapi/openapi.json anew
 	@$(DEV) xuezu openapi
 
-bench: ## Measure against the limits of PERFORMANCE.md, at full scale
+bench: ## Measure as ratios to a limit or a peer, at full scale
 	@$(DEV) python -m bench $(BENCH)
 
 bench-quick: ## The same at 1/50 of the scale

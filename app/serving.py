@@ -94,7 +94,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 log_config=None,
-                access_log=False,  # `logs.RequestLog` writes it, without query strings
+                access_log=False,  # `middleware.request_log` writes it, without query strings
                 server_header=False,
                 lifespan="on",
                 ws="none",

@@ -45,7 +45,6 @@ COMES_WITH = {
     "cbor2": "webauthn",
     "markupsafe": "jinja2",
     "pydantic-core": "pydantic",
-    "starlette": "fastapi",
 }
 """Imported by name although another package brings it: both are one thing, and the other names the version."""
 DISTRIBUTIONS = packages_distributions()

@@ -1,6 +1,7 @@
 """Refused requests (401, 403, 404, 429): each is counted and logged, and the audit has a bounded number of entries.
 
-- The metric `refusals_total{route,reason}` counts every one, and the request's log line names the reason.
+- The metric `refusals_total{route,reason}` counts every one that a route answered; the log line of the request has the
+  reason.
 - The audit table is append-only, so what nobody in particular can cause must not fill it. A process adds an entry soon
   after the first refusal of a kind in an hour, and at the end of the hour one with the number of the others. A kind is
   an operation, a reason and a caller (user and network); of one operation and reason at most `CALLERS` callers an hour

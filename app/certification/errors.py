@@ -69,7 +69,7 @@ class TransferOpen(Conflict):
 
 class TransferDecided(Conflict):
     slug = "transfer-decided"
-    zh, en = "该转移已办结、撤回或失效", "The transfer is done, ended or has lapsed"
+    zh, en = "该转移已办结、撤回或失效", "The transfer was decided, withdrawn or superseded"
     advice_zh, advice_en = "请刷新后查看。", "Read it again."
 
 

@@ -6,6 +6,7 @@ in autocommit, beside the engine's (`app.database.db`), with which they share `X
 """
 
 import re
+import sys
 from typing import Any, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import asyncpg
@@ -67,8 +68,15 @@ class ReadPool:
         async def open_connection(_: None, **options: Any) -> asyncpg.Connection:
             return await connect(settings, **options)
 
+        # A connection stays: a new one has no prepared statements, and PostgreSQL plans each of them five times anew.
+        # A rotation of the index key looks for processes by their open connections (`key_rotation.index_key`).
         self._pool = asyncpg.create_pool(
-            connect=open_connection, connection_class=_Connection, min_size=0, max_size=size
+            connect=open_connection,
+            connection_class=_Connection,
+            min_size=0,
+            max_size=size,
+            max_queries=sys.maxsize,
+            max_inactive_connection_lifetime=0,
         )
 
     async def __aenter__(self) -> Self:

@@ -57,7 +57,7 @@ def delete_rows(
 
     async def run(db: AsyncConnection, limit: int) -> int:
         batch = select(ctid).select_from(of).where(where).limit(limit).with_for_update(skip_locked=True, of=of)
-        deleted = await db.execute(delete(of).where(ctid == any_(func.array(batch.scalar_subquery()))))
+        deleted = await db.execute(delete(of).where(where, ctid == any_(func.array(batch.scalar_subquery()))))
         return deleted.rowcount
 
     return run

@@ -59,18 +59,19 @@ class Dispatch:
                         route.original_route,
                         self._router,
                     )
-                    await self._answer(route.original_route, Request(scope, receive, send))
+                    await self._answer(route.original_route, scope, receive, send)
                     return
         await self._app(scope, receive, send)
 
-    async def _answer(self, route: FastRoute, request: Request) -> None:
+    async def _answer(self, route: FastRoute, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive, send)
         try:
             response = await route.planned(request)
         except Exception as error:
             # As the middleware that is passed by has it: by the handler of the nearest class.
             kind = next(kind for kind in type(error).__mro__ if kind in self._handlers)
             response = await self._handlers[kind](request, error)
-        await response(request.scope, request.receive, request._send)
+        await response(scope, receive, send)
 
     def _candidates(self, path: str) -> Sequence[RouteContext]:
         words = self._words

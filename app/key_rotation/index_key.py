@@ -137,7 +137,7 @@ async def _step(db: AsyncConnection, cipher: Cipher, size: int) -> bytes:
     """Bring the next values over; gives how far that is."""
     await db.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
     await db.execute(text("SET LOCAL xuezu.reindexing = 'on'"))
-    # The folder of totals compares standings with members in one snapshot: it is not to see half of a step.
+    # The rollup compares standings with members in one snapshot: it is not to see half of a step.
     await db.execute(text("LOCK TABLE kept_days IN EXCLUSIVE MODE"))
     await lock(db, Lock.INDEX_KEY)
     moved_below = (await db.execute(select(IndexRotation.moved_below).where(_this(cipher)))).scalar_one()

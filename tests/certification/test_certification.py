@@ -44,7 +44,7 @@ async def test_the_invitation_as_a_qr_code_holds_the_link(people: People) -> Non
     invitation = await invite(superior, above)
     picture = await superior.get(f"/v1/orgs/{above['id']}/invitations/{invitation['id']}/qr.svg")
     assert picture.headers["content-type"] == "image/svg+xml"
-    assert picture.content == await draw_svg(invitation["link"])  # which `tests/test_qr.py` reads back
+    assert picture.content == await draw_svg(invitation["link"])  # which `tests/core/test_qr.py` reads back
 
 
 async def test_an_invitation_ends_by_use_time_and_revocation(people: People, engine: AsyncEngine) -> None:

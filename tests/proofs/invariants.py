@@ -1,4 +1,4 @@
-"""What must always be true, asked of the database itself (MISSION, invariants 1, 2 and 6; S18)."""
+"""What must always be true, asked of the database itself (docs/RULES.md, invariants 1, 2 and 6; S18)."""
 
 from collections.abc import Mapping
 

@@ -63,9 +63,9 @@ def what_was_done(words: Words) -> dict[str, str]:
         "person_transfer.created": words("申请转移人员"),
         "person_transfer.declined": words("拒绝转入的人员"),
         "person_transfer.withdrawn": words("撤回人员转移"),
-        "promotion.created": words("提出支部独立建组织"),
-        "promotion.declined": words("谢绝支部独立建组织"),
-        "promotion.withdrawn": words("撤回支部独立建组织"),
+        "promotion.created": words("提出支部改设"),
+        "promotion.declined": words("谢绝支部改设"),
+        "promotion.withdrawn": words("撤回支部改设"),
         "transfer.accepted": words("接收整体转移"),
         "transfer.created": words("申请整体转移|了"),
         "transfer.declined": words("拒绝整体转移"),
@@ -111,7 +111,7 @@ def kinds_of(words: Words) -> dict[str, str]:
         "application": words("认证申请"),
         "certification": words("认证"),
         "transfer": words("整体转移"),
-        "promotion": words("支部独立建组织"),
+        "promotion": words("支部改设"),
     }
 
 
@@ -187,7 +187,7 @@ def _choices(words: Words) -> dict[str, str]:
         "general_branch": words("党总支"),
         "department": words("部门"),
         "rename": words("更改名称"),
-        "handover": words("移交主管理员"),
+        "hand-over": words("移交主管理员"),
         "recovery": words("更换主管理员"),
         "add-and-update": words("新增和更新"),
         "replace-all": words("整体替换"),
