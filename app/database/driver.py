@@ -88,10 +88,13 @@ class ReadPool:
 
     async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """The rows of a statement. Raises ConnectionError where no connection becomes free within WAIT_SECONDS."""
-        try:
-            connection = await self._pool.acquire(timeout=WAIT_SECONDS)
-        except TimeoutError as error:
-            raise ConnectionError(f"no connection became free within {WAIT_SECONDS} s") from error
+        if self._pool.get_idle_size() > 0:
+            connection = await self._pool.acquire()  # a time limit would cost a timer for each statement
+        else:
+            try:
+                connection = await self._pool.acquire(timeout=WAIT_SECONDS)
+            except TimeoutError as error:
+                raise ConnectionError(f"no connection became free within {WAIT_SECONDS} s") from error
         try:
             rows: list[asyncpg.Record] = await connection.fetch(sql, *arguments)
         except asyncpg.PostgresError:
