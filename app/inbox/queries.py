@@ -46,7 +46,7 @@ from app.database.db import Readable
 from app.database.driver import DriverStatement
 from app.database.paging import Paging, Slice
 from app.members.links.queries import FITS
-from app.members.transfers.queries import STILL_THERE
+from app.members.transfers.queries import PERSON
 from app.schema.admins import AdminInvitation, ChangeRequest, OrgAdmin
 from app.schema.approvals import CertificationState
 from app.schema.auth import User
@@ -130,7 +130,7 @@ _SHOWN = {
     PERSON_TRANSFER: _Shown(
         _Requesting.name,
         _person(Member.name),
-        [(Member, STILL_THERE), (_Requesting, _Requesting.id == PersonTransfer.org_id)],
+        [(Member, PERSON), (_Requesting, _Requesting.id == PersonTransfer.org_id)],
     ),
     ADMIN_INVITATION: _Shown(_Requesting.name, _NOTHING, [(_Requesting, _Requesting.id == AdminInvitation.org_id)]),
     PROMOTION: _Shown(

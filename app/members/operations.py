@@ -22,6 +22,7 @@ from app.members.errors import PartyMembersOnly, PhoneExists
 from app.members.locks import lock_member, refuse_admin
 from app.members.places import place
 from app.members.schemas import MemberCreate, MemberOut, MemberUpdate
+from app.members.transfers.operations import supersede_transfers_of_removed
 from app.orgs.locks import lock_org_shared
 from app.orgs.names import Kind
 from app.schema.auth import User
@@ -122,6 +123,7 @@ async def remove_member(db: AsyncConnection, scope: OrgScope, member_id: UUID, v
         .where(Member.org_id == scope.org_id, Member.id == member_id)
         .values(removed_at=now, version=Member.version + 1)
     )
+    await supersede_transfers_of_removed(db, scope.org_id)
     subject = ("member", member_id)
     await record(db, scope.actor, "member.removed", org_id=scope.org_id, subject=subject, before={"name": before.name})
 

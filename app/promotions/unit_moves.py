@@ -17,6 +17,7 @@ from sqlalchemy.types import TypeEngine
 from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.hierarchy import tree
+from app.members.transfers.operations import supersede_transfers_of_removed
 from app.schema.orgs import Unit
 
 
@@ -118,4 +119,5 @@ async def move_unit_into_org(db: AsyncConnection, cipher: Cipher, org_id: UUID, 
     where["now"] = await db.scalar(select(func.clock_timestamp()))
     for statement in (_UNITS, _MEMBERS, _ACTIVATIONS, _UNDONE, _PLACES, _LEAVE, _REMOVE_UNITS):
         await db.execute(statement, where)
+    await supersede_transfers_of_removed(db, org_id)
     return Moved(units, len(found))

@@ -11,7 +11,7 @@ from app.schema.approvals import ExpiringApproval
 class PersonTransfer(ExpiringApproval):
     """A person whom `org_id` would let go to `to_id` (S20): pending → accepted, or ended by either side or by time.
 
-    Where the person has left the org otherwise it is superseded, whatever its state says.
+    Where the person leaves the org otherwise it is superseded.
     """
 
     __tablename__ = "person_transfers"

@@ -1,4 +1,6 @@
-"""Migration 0020: every state of before is one of the states of now, and nothing else of a row changes."""
+"""Migration 0020: every state of before is one of the states of now, and nothing else of a row changes. Migration 0021
+stores which transfers of people are superseded.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -176,6 +178,31 @@ async def test_the_triggers_of_the_hierarchy_look_at_live_edges(database: str) -
     await connection.execute("UPDATE certifications SET state = 'ended', ended_at = now(), subordinate_name = NULL")
     await connection.execute(edge, ORG, SUPERIOR)
     assert await connection.fetchval("SELECT count(*) FROM edge_facts") > 0
+    await connection.close()
+
+
+async def test_a_pending_transfer_of_a_person_who_has_left_is_stored_as_superseded(database: str) -> None:
+    await asyncio.to_thread(migrate, database, "0020")
+    connection = await asyncpg.connect(database)
+    await connection.execute("SET session_replication_role = replica")
+    # When the person left, when the transfer's time is over, and the state that it must have afterwards.
+    left = "now() - interval '1 day'"
+    cases = [("NULL", SOON, "pending"), (left, SOON, "superseded"), (left, "now() - interval '2 days'", "pending")]
+    expected: dict[UUID, str] = {}
+    for removed_at, expires_at, state in cases:
+        member = await connection.fetchval(
+            "INSERT INTO members (org_id, name, pinyin, initials, phone_cipher, phone_index, phone_last4_index, party,"
+            f" removed_at) VALUES ('{ORG}', '甲', '', '', '', uuid_send(uuidv7()), '', true, {removed_at}) RETURNING id"
+        )
+        transfer = await connection.fetchval(
+            "INSERT INTO person_transfers (org_id, member_id, to_id, requested_by, expires_at)"
+            f" VALUES ('{ORG}', '{member}', '{SUPERIOR}', '{USER}', {expires_at}) RETURNING id"
+        )
+        expected[transfer] = state
+    await connection.execute("SET session_replication_role = DEFAULT")
+    await asyncio.to_thread(migrate, database, "0021")
+    after = await _rows(connection, "person_transfers")
+    assert {identity: row["state"] for identity, row in after.items()} == expected
     await connection.close()
 
 

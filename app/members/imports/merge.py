@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.members.activation import NAMES_AGREE, activate_users_late, activate_where
 from app.members.imports.row_problems import UNIT_DEPTH
 from app.members.imports.staging import LEAVING, resolve_units
+from app.members.transfers.operations import supersede_transfers_of_removed
 from app.queue.jobs import Busy
 
 _LOCK_ORG = text("SELECT kind FROM orgs WHERE id = :org_id AND status = 'live' FOR NO KEY UPDATE")
@@ -152,6 +153,7 @@ async def merge_people(db: AsyncConnection, org_id: UUID, *, party_org: bool, re
     if replace_all:
         await db.execute(_HOLD_LEAVING, {"org_id": org_id})
         await activate_users_late(db, (await db.scalars(_REMOVE, {"org_id": org_id})).all())
+        await supersede_transfers_of_removed(db, org_id)
     await db.execute(_ADD, {"org_id": org_id, "party_org": party_org})
     await db.execute(_ACTIVATE_ADDED, {"org_id": org_id})
     for statement in (_CHANGE, _TOUCH_MOVED, _END_PLACES, _BEGIN_PLACES):

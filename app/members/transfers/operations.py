@@ -9,11 +9,11 @@ touched, and whoever counts people counts this one as before.
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, DateTime, Uuid, and_, bindparam, func, insert, select, text
+from sqlalchemy import ColumnElement, DateTime, Uuid, and_, bindparam, exists, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import PERSON_TRANSFER
-from app.approvals.requests import finish, open_request
+from app.approvals.requests import finish, finish_all, open_request
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.blind_index.keys import Indexing, lock_index_key
@@ -26,6 +26,7 @@ from app.members.errors import PartyMembersOnly
 from app.members.links.operations import find_named_org
 from app.members.locks import refuse_admin
 from app.members.transfers.errors import PersonIsHere, PersonTransferDecided, PersonTransferOpen, SameOrg
+from app.members.transfers.queries import PERSON
 from app.members.transfers.schemas import PersonTransferCreate
 from app.orgs.errors import UnknownUnit
 from app.orgs.locks import lock_org_shared, lock_orgs_for_edit
@@ -95,7 +96,7 @@ async def refuse_person_transfer(db: AsyncConnection, scope: OrgScope, transfer_
     ours = and_(PersonTransfer.id == transfer_id, PersonTransfer.to_id == scope.org_id)
     transfer = await _get(db, ours)
     declined = {"decided_by": scope.user.user_id, "reason": reason}
-    if not await finish(db, PERSON_TRANSFER, State.DECLINED, ours, PERSON_TRANSFER.waiting, **declined):
+    if not await finish(db, PERSON_TRANSFER, State.DECLINED, ours, **declined):
         raise PersonTransferDecided
     await _record(db, scope, "person_transfer.declined", transfer_id, transfer.org_id, scope.org_id)
 
@@ -130,10 +131,19 @@ async def accept_person_transfer(
     # In the old org another row may have been active through the account that holds this one's phone.
     await activate_member(db, scope.org_id, new_id)
     await activate_users_late(db, (await db.scalars(_LEAVE, left)).all())
-    if not await finish(db, PERSON_TRANSFER, State.ACCEPTED, ours, PERSON_TRANSFER.waiting, **accepted):
+    if not await finish(db, PERSON_TRANSFER, State.ACCEPTED, ours, **accepted):
         raise PersonTransferDecided
     await _record(db, scope, "person_transfer.accepted", transfer_id, transfer.org_id, scope.org_id)
     return new_id
+
+
+async def supersede_transfers_of_removed(db: AsyncConnection, org_id: UUID) -> None:
+    """Supersede the pending transfers out of the org whose person has left it in another way.
+
+    For every operation that removes people from a directory, after the removal and in its transaction.
+    """
+    removed = exists().where(PERSON, Member.removed_at.is_not(None)).correlate(PersonTransfer)
+    await finish_all(db, PERSON_TRANSFER, State.SUPERSEDED, PersonTransfer.org_id == org_id, removed)
 
 
 async def _lock_member(db: AsyncConnection, transfer: _Waiting) -> _Person:

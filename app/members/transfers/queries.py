@@ -11,7 +11,6 @@ from app.database.db import Readable
 from app.database.paging import Page, Paging, fetch_page
 from app.database.rows import one_or_404
 from app.members.transfers.schemas import PersonTransferOut
-from app.schema.approvals import State
 from app.schema.auth import User
 from app.schema.members import Member
 from app.schema.orgs import Org
@@ -20,15 +19,11 @@ from app.schema.person_transfers import PersonTransfer
 _From = aliased(Org, name="from_org")
 _To = aliased(Org, name="to_org")
 
-STILL_THERE = and_(
-    Member.org_id == PersonTransfer.org_id, Member.id == PersonTransfer.member_id, Member.removed_at.is_(None)
-)
-"""Whether a row of the directory is the person of the transfer, who has not left the org otherwise."""
+PERSON = and_(Member.org_id == PersonTransfer.org_id, Member.id == PersonTransfer.member_id)
+"""Whether a row of the directory is the person of the transfer."""
 
 
 def _seen_by(org_id: UUID) -> Select[*tuple[Any, ...]]:
-    waits = and_(PERSON_TRANSFER.waiting, Member.id.is_not(None))
-    left = and_(PERSON_TRANSFER.pending, Member.id.is_(None))
     out = PersonTransfer.org_id == org_id
     return (
         select(
@@ -36,10 +31,10 @@ def _seen_by(org_id: UUID) -> Select[*tuple[Any, ...]]:
             case((out, "out"), else_="in").label("direction"),
             _From.name.label("from_name"),
             _To.name.label("to_name"),
-            case((waits, Member.name)).label("name"),
-            case((waits, Member.party)).label("party"),
+            case((PERSON_TRANSFER.waiting, Member.name)).label("name"),
+            case((PERSON_TRANSFER.waiting, Member.party)).label("party"),
             case((out, PersonTransfer.member_id), else_=PersonTransfer.new_member_id).label("member_id"),
-            case((left, State.SUPERSEDED.value), else_=PERSON_TRANSFER.state).label("state"),
+            PERSON_TRANSFER.state,
             User.verified_name.label("requested_by"),
             PersonTransfer.requested_at,
             PersonTransfer.expires_at,
@@ -49,7 +44,7 @@ def _seen_by(org_id: UUID) -> Select[*tuple[Any, ...]]:
         .join(_From, _From.id == PersonTransfer.org_id)
         .join(_To, _To.id == PersonTransfer.to_id)
         .join(User, User.id == PersonTransfer.requested_by)
-        .outerjoin(Member, STILL_THERE)
+        .join(Member, PERSON)
         .where(or_(out, PersonTransfer.to_id == org_id))
     )
 

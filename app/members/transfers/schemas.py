@@ -29,7 +29,7 @@ class PersonTransferOut(Out):
     party: bool | None = Field(description="Whether they are in the party, while it waits.")
     member_id: UUID | None = Field(description="Their row in the directory of the org that asks, where they have one.")
     state: State
-    requested_by: str = Field(description="The admin who asked.")
+    requested_by: str | None = Field(description="Verified name of the admin who asked.")
     requested_at: datetime
     expires_at: datetime
     decided_at: datetime | None
