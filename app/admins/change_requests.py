@@ -14,6 +14,7 @@ from app.admins.change_decisions import accept_change, get_change
 from app.admins.errors import (
     AlreadyMainAdmin,
     ChangeRequestDecided,
+    ChangeRequestExpired,
     ChangeRequestOpen,
     ChangeRequestStale,
     MainAdminOnly,
@@ -24,7 +25,7 @@ from app.admins.errors import (
 )
 from app.admins.schemas import ChangeRequestCreate, HandOverCreate, RecoveryCreate, RenameCreate
 from app.approvals.kinds import CHANGE_REQUEST
-from app.approvals.requests import finish, open_request
+from app.approvals.requests import finish, open_request, raise_why_not
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.hierarchy import tree
@@ -138,7 +139,8 @@ async def _refuse_sibling_name(db: AsyncConnection, superior_id: UUID | None, na
 
 async def withdraw_change_request(db: AsyncConnection, scope: OrgScope, request_id: UUID) -> None:
     """Take back what one's own org asked. A hand-over is the main admin's to take back; a recovery any admin's, also
-    that of a main admin who is not gone at all. Raises NotFound, MainAdminOnly, ChangeRequestDecided."""
+    that of a main admin who is not gone at all. Raises NotFound, MainAdminOnly, ChangeRequestDecided,
+    ChangeRequestExpired."""
     org = (await lock_orgs_for_edit(db, scope))[scope.org_id]
     change = await get_change(db, request_id)
     if change.org_id != scope.org_id:
@@ -147,6 +149,6 @@ async def withdraw_change_request(db: AsyncConnection, scope: OrgScope, request_
         raise MainAdminOnly
     which = ChangeRequest.id == request_id
     if not await finish(db, CHANGE_REQUEST, State.WITHDRAWN, which, decided_by=scope.user.user_id):
-        raise ChangeRequestDecided
+        await raise_why_not(db, CHANGE_REQUEST, which, decided=ChangeRequestDecided, expired=ChangeRequestExpired)
     subject = ("change_request", request_id)
     await record(db, scope.actor, "change_request.withdrawn", org_id=scope.org_id, subject=subject)

@@ -88,7 +88,7 @@ async def read_change_request(scope: Reader, request_id: UUID, db: ReadDb) -> Ch
 @router.delete(
     "/orgs/{org_id}/change-requests/{request_id}",
     status_code=204,
-    responses=problems(ChangeRequestDecided, MainAdminOnly),
+    responses=problems(ChangeRequestDecided, ChangeRequestExpired, MainAdminOnly),
 )
 async def withdraw_change_request(scope: Writer, request_id: UUID, db: WriteDb) -> None:
     """Withdraw what this org asked, while it waits. A main admin who is not gone withdraws a recovery so."""

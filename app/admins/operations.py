@@ -1,6 +1,6 @@
 """Writes of who administers an org: the rule, the SQL, the audit entry and the outgoing event, in one function each."""
 
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, delete, exists, func, insert, select, text
@@ -15,7 +15,7 @@ from app.admins.errors import (
 )
 from app.admins.invitees import Invitee, phone_index_of, phone_of_invitee
 from app.approvals.kinds import ADMIN_INVITATION, CHANGE_REQUEST
-from app.approvals.requests import finish, finish_all, open_request, read_waiting
+from app.approvals.requests import finish, finish_all, open_request, raise_why_not, read_waiting
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.authz.errors import OrgClosed
@@ -61,12 +61,11 @@ async def invite_admin(db: AsyncConnection, cipher: Cipher, scope: OrgScope, inv
 
 
 async def withdraw_admin_invitation(db: AsyncConnection, scope: OrgScope, invitation_id: UUID) -> None:
-    """Take an invitation back. Raises Forbidden, NotFound, AdminInvitationDecided."""
+    """Take an invitation back. Raises Forbidden, NotFound, AdminInvitationDecided, AdminInvitationExpired."""
     await lock_orgs_for_edit(db, scope, main_admin=True)
     mine = (AdminInvitation.id == invitation_id, AdminInvitation.org_id == scope.org_id)
     if not await finish(db, ADMIN_INVITATION, State.WITHDRAWN, *mine):
-        known = await db.scalar(select(AdminInvitation.id).where(*mine))
-        raise NotFound if known is None else AdminInvitationDecided
+        await _raise_why_not(db, *mine)
     subject = ("admin_invitation", invitation_id)
     await record(db, scope.actor, "admin_invitation.withdrawn", org_id=scope.org_id, subject=subject)
 
@@ -111,12 +110,18 @@ async def accept_admin_invitation(
 
 
 async def refuse_admin_invitation(db: AsyncConnection, user: UserScope, invitation_id: UUID) -> None:
-    """Decline an invitation made to one's own phone. Raises NotFound, AdminInvitationDecided."""
+    """Decline an invitation made to one's own phone. Raises NotFound, AdminInvitationDecided,
+    AdminInvitationExpired."""
     org_id = await _find_inviting_org(db, user, invitation_id)
-    if not await finish(db, ADMIN_INVITATION, State.DECLINED, *_made_to(user, invitation_id)):
-        raise AdminInvitationDecided
+    mine = _made_to(user, invitation_id)
+    if not await finish(db, ADMIN_INVITATION, State.DECLINED, *mine):
+        await _raise_why_not(db, *mine)
     subject = ("admin_invitation", invitation_id)
     await record(db, user.actor.elsewhere(), "admin_invitation.declined", org_id=org_id, subject=subject)
+
+
+async def _raise_why_not(db: AsyncConnection, *which: ColumnElement[bool]) -> NoReturn:
+    await raise_why_not(db, ADMIN_INVITATION, *which, decided=AdminInvitationDecided, expired=AdminInvitationExpired)
 
 
 async def remove_admin(db: AsyncConnection, scope: OrgScope, user_id: UUID) -> None:

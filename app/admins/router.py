@@ -74,7 +74,9 @@ async def list_admin_invitations(
 
 
 @router.delete(
-    "/orgs/{org_id}/admin-invitations/{invitation_id}", status_code=204, responses=problems(AdminInvitationDecided)
+    "/orgs/{org_id}/admin-invitations/{invitation_id}",
+    status_code=204,
+    responses=problems(AdminInvitationDecided, AdminInvitationExpired),
 )
 async def withdraw_admin_invitation(scope: MainAdmin, invitation_id: UUID, db: WriteDb) -> None:
     """Withdraw an invitation while it waits."""
@@ -108,7 +110,9 @@ async def accept_admin_invitation(
 
 
 @router.put(
-    "/me/admin-invitations/{invitation_id}/refusal", status_code=204, responses=problems(AdminInvitationDecided)
+    "/me/admin-invitations/{invitation_id}/refusal",
+    status_code=204,
+    responses=problems(AdminInvitationDecided, AdminInvitationExpired),
 )
 async def refuse_admin_invitation(user: SignedIn, invitation_id: UUID, db: WriteDb) -> None:
     """Decline. The org is told that its invitation was declined, and no more."""

@@ -1,12 +1,12 @@
 """Opening, reading and ending requests of any kind.
 
-A request ends once: `finish` changes only what is pending, so that of two decisions at once the second finds nothing to
-change. What else a decision needs is the feature's: the locks of orgs, the rule, the audit entry.
+A request ends once: `finish` changes only what is pending and not overdue, so that of two decisions at once the second
+finds nothing to change. What else a decision needs is the feature's: the locks of orgs, the rule, the audit entry.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Update, any_, column, func, insert, or_, select, update
@@ -27,8 +27,8 @@ async def open_request(db: AsyncConnection, kind: Kind, already_open: type[Probl
 
     An overdue one in its place is expired first. Raises `already_open` where another is pending.
     """
+    await _expire(db, kind, *(column == values[column.key] for column in kind.one_of))
     if kind.lifetime is not None:
-        await _expire(db, kind, *(column == values[column.key] for column in kind.one_of))
         values["expires_at"] = func.now() + kind.lifetime
     with on_constraint((f"{kind.table.__tablename__}_one_open_key", already_open)):
         opened = await db.execute(insert(kind.table).values(state=PENDING, **values).returning(kind.table.id))
@@ -60,15 +60,31 @@ async def read_waiting(
 async def finish(
     db: AsyncConnection, kind: Kind, state: State | CertificationState, *which: ColumnElement[bool], **values: Any
 ) -> bool:
-    """End the pending request that these conditions name, and erase what is stored only while it is pending.
+    """End the request that these conditions name, and erase what is stored only while it is pending.
 
-    `values` are further columns of its table. Returns False where it is not pending any more.
+    `values` are further columns of its table. Returns False where it is not pending any more, or its time is over.
     """
     return len((await db.scalars(_ending(kind, state, *which, **values).returning(kind.table.id))).all()) > 0
 
 
+async def raise_why_not(
+    db: AsyncConnection,
+    kind: Kind,
+    *which: ColumnElement[bool],
+    decided: type[Problem],
+    expired: type[Problem],
+) -> NoReturn:
+    """Say why `finish` did not end the request that these conditions name.
+
+    Raises NotFound, `expired` where the request's time is over, `decided` where it has ended otherwise.
+    """
+    state = (await one_or_404(db, select(kind.state).where(*which)))[0]
+    raise expired if state == State.EXPIRED else decided
+
+
 async def finish_all(db: AsyncConnection, kind: Kind, state: State, *which: ColumnElement[bool], **values: Any) -> None:
-    """End every pending request that these conditions name, as `finish` does."""
+    """End every pending request that these conditions name, as `finish` does; those that are overdue expire."""
+    await _expire(db, kind, *which)
     await db.execute(_ending(kind, state, *which, **values))
 
 
@@ -90,19 +106,15 @@ async def withdraw_requests_of(db: AsyncConnection, org_id: UUID, user_id: UUID)
 
 async def decline_requests_to(db: AsyncConnection, org_id: UUID, user_id: UUID, reason: str) -> list[Declined]:
     """Decline whatever waits for the org to decide, with a reason: it is being closed by this user. Returns these
-    requests, for their audit entries."""
+    requests, for their audit entries. Those that are overdue expire."""
     declined: list[Declined] = []
     for kind in KINDS:
         if not kind.deciding_orgs:
             continue
         named = [*([] if kind.requesting_org is None else [kind.requesting_org]), *kind.deciding_orgs]
-        ended = _ending(
-            kind,
-            State.DECLINED,
-            or_(*(column == org_id for column in kind.deciding_orgs)),
-            reason=reason,
-            **_decided_by(kind, user_id),
-        )
+        received = or_(*(column == org_id for column in kind.deciding_orgs))
+        await _expire(db, kind, received)
+        ended = _ending(kind, State.DECLINED, received, reason=reason, **_decided_by(kind, user_id))
         for request_id, *orgs in (await db.execute(ended.returning(kind.table.id, *named))).all():
             by_column = {column.key: org for column, org in zip(named, orgs, strict=True)}
             declined.append(Declined(kind, request_id, by_column))
@@ -124,6 +136,9 @@ async def expire_overdue(db: AsyncConnection, limit: int) -> int:
 
 
 async def _expire(db: AsyncConnection, kind: Kind, *which: ColumnElement[bool]) -> int:
+    """Expire those of these requests that are overdue. Returns how many."""
+    if kind.lifetime is None:
+        return 0
     overdue = kind.expires_at <= func.now()
     return (await db.execute(_ending(kind, State.EXPIRED, *which, overdue, decided_at=kind.expires_at))).rowcount
 
@@ -131,7 +146,8 @@ async def _expire(db: AsyncConnection, kind: Kind, *which: ColumnElement[bool]) 
 def _ending(kind: Kind, state: State | CertificationState, *which: ColumnElement[bool], **values: Any) -> Update:
     erased = {column.key: None for column in kind.erased}
     ended = {**erased, "decided_at": func.clock_timestamp(), **values, "state": state.value}
-    return update(kind.table).where(*which, kind.pending).values(ended)
+    open_ = kind.pending if state is State.EXPIRED else kind.waiting
+    return update(kind.table).where(*which, open_).values(ended)
 
 
 def _decided_by(kind: Kind, user_id: UUID) -> dict[str, UUID]:

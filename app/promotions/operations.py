@@ -1,6 +1,6 @@
 """A unit becomes an org of its own (S7): offered to a person, and made by their accepting it (S19)."""
 
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select
@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.invitees import phone_index_of, phone_of_invitee
 from app.approvals.kinds import PROMOTION
-from app.approvals.requests import finish, finish_all, open_request, read_waiting
+from app.approvals.requests import finish, finish_all, open_request, raise_why_not, read_waiting
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.authz.errors import OrgClosed
@@ -90,22 +90,21 @@ async def create_promotion(db: AsyncConnection, cipher: Cipher, scope: OrgScope,
 
 
 async def withdraw_promotion(db: AsyncConnection, scope: OrgScope, promotion_id: UUID) -> None:
-    """Take an offer back. Raises NotFound, PromotionDecided."""
+    """Take an offer back. Raises NotFound, PromotionDecided, PromotionExpired."""
     await lock_orgs_for_edit(db, scope)
     offer = (Promotion.id == promotion_id, Promotion.org_id == scope.org_id)
     if not await finish(db, PROMOTION, State.WITHDRAWN, *offer):
-        if await db.scalar(select(Promotion.id).where(*offer)) is None:
-            raise NotFound
-        raise PromotionDecided
+        await _raise_why_not(db, *offer)
     subject = ("promotion", promotion_id)
     await record(db, scope.actor, "promotion.withdrawn", org_id=scope.org_id, subject=subject)
 
 
 async def refuse_promotion(db: AsyncConnection, user: UserScope, promotion_id: UUID) -> None:
-    """Decline an offer made to one's own phone. Raises NotFound, PromotionDecided."""
+    """Decline an offer made to one's own phone. Raises NotFound, PromotionDecided, PromotionExpired."""
     org_id = await _find_offering_org(db, user, promotion_id)
-    if not await finish(db, PROMOTION, State.DECLINED, *_made_to(user, promotion_id)):
-        raise PromotionDecided
+    offer = _made_to(user, promotion_id)
+    if not await finish(db, PROMOTION, State.DECLINED, *offer):
+        await _raise_why_not(db, *offer)
     subject = ("promotion", promotion_id)
     await record(db, user.actor.elsewhere(), "promotion.declined", org_id=org_id, subject=subject)
 
@@ -153,6 +152,10 @@ async def accept_promotion(db: AsyncConnection, cipher: Cipher, user: UserScope,
         subject = ("certification", edge)
         await record(db, actor, "certification.created", org_id=side, subject=subject, after=certified)
     return new_id
+
+
+async def _raise_why_not(db: AsyncConnection, *which: ColumnElement[bool]) -> NoReturn:
+    await raise_why_not(db, PROMOTION, *which, decided=PromotionDecided, expired=PromotionExpired)
 
 
 def _made_to(user: UserScope, promotion_id: UUID) -> tuple[ColumnElement[bool], ...]:

@@ -66,7 +66,9 @@ async def list_promotions(
     return await promotion_queries.list_promotions(db, cipher, scope.org_id, paging)
 
 
-@router.delete("/orgs/{org_id}/promotions/{promotion_id}", status_code=204, responses=problems(PromotionDecided))
+@router.delete(
+    "/orgs/{org_id}/promotions/{promotion_id}", status_code=204, responses=problems(PromotionDecided, PromotionExpired)
+)
 async def withdraw_promotion(scope: Writer, promotion_id: UUID, db: WriteDb) -> None:
     """Withdraw an offer while it waits."""
     await promotions.withdraw_promotion(db, scope, promotion_id)
@@ -98,7 +100,9 @@ async def accept_promotion(
     return OrgCreated.of(card, advice=advice_out(request, advice))
 
 
-@router.put("/me/promotions/{promotion_id}/refusal", status_code=204, responses=problems(PromotionDecided))
+@router.put(
+    "/me/promotions/{promotion_id}/refusal", status_code=204, responses=problems(PromotionDecided, PromotionExpired)
+)
 async def refuse_promotion(user: SignedIn, promotion_id: UUID, db: WriteDb) -> None:
     """Decline the offer."""
     await promotions.refuse_promotion(db, user, promotion_id)
