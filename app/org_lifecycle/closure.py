@@ -5,6 +5,7 @@ that it was to decide ends.
 from sqlalchemy import func, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.approvals.kinds import LINK_REQUEST
 from app.approvals.requests import Declined, decline_requests_to, withdraw_requests_of
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
@@ -12,6 +13,7 @@ from app.certification.audit import record_on_each
 from app.certification.edges import end_edge
 from app.database.db import on_constraint
 from app.hierarchy import tree
+from app.members.links.queries import list_fitting_ids
 from app.orgs.errors import OrgHasSubordinates
 from app.orgs.locks import lock_orgs_for_edit
 from app.schema.certification import Invitation
@@ -44,8 +46,11 @@ async def close_org(db: AsyncConnection, scope: OrgScope, version: int | None) -
         .values(revoked_at=func.clock_timestamp())
     )
     await withdraw_requests_of(db, scope.org_id, scope.user.user_id)
+    fitting = await list_fitting_ids(db, scope.org_id)
     for declined in await decline_requests_to(db, scope.org_id, scope.user.user_id, REASON):
-        await _record_declined(db, scope, declined)
+        # A link request that fits no row is shown to nobody but its asker, who reads its state.
+        if declined.kind is not LINK_REQUEST or declined.id in fitting:
+            await _record_declined(db, scope, declined)
     await record(db, scope.actor, "org.closed", org_id=scope.org_id, subject=("org", scope.org_id))
 
 

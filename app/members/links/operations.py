@@ -16,7 +16,7 @@ from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.core.search import spell_person
 from app.database.db import on_constraint
-from app.database.rows import fetch_rows, one_or_404
+from app.database.rows import fetch_row, one_or_404
 from app.members.activation import deactivate_member
 from app.members.links.errors import (
     AlreadyInDirectory,
@@ -50,7 +50,7 @@ async def create_link_request(db: AsyncConnection, user: UserScope, body: LinkRe
     name = user.require_real_name()
     key: str = (await db.execute(select(func.name_key(name)))).scalar_one()
     pinyin = spell_person("".join(name.split())).pinyin
-    org_id: UUID = (await find_named_org(db, body)).id
+    org_id: UUID = (await lock_named_org(db, body)).id
     standing = exists().where(Member.org_id == org_id, Member.user_id == user.user_id)
     if await db.scalar(select(standing)):
         raise AlreadyInDirectory
@@ -70,14 +70,20 @@ class FoundOrg(NamedTuple):
     kind: str
 
 
-async def find_named_org(db: AsyncConnection, body: NamedOrg) -> FoundOrg:
-    """The live org that is meant. Raises UnknownOrg, also where several are called so."""
+async def lock_named_org(db: AsyncConnection, body: NamedOrg) -> FoundOrg:
+    """The live org that is meant, locked FOR KEY SHARE: until the transaction ends nobody closes it. Raises UnknownOrg,
+    also where several are called so."""
     named = Org.name == body.org_name, Org.region_code == body.region_code
     which = (Org.id == body.org_id,) if body.org_id is not None else named
-    found = await fetch_rows(db, select(Org.id, Org.kind).where(*which, Org.status == "live").limit(2), FoundOrg)
+    found = list((await db.scalars(select(Org.id).where(*which, Org.status == "live").limit(2))).all())
     if len(found) != 1:
         raise UnknownOrg
-    return found[0]
+    # Read again under the lock: the org may have been closed meanwhile.
+    live = select(Org.id, Org.kind).where(Org.id == found[0], Org.status == "live")
+    org = await fetch_row(db, live.with_for_update(read=True, key_share=True), FoundOrg)
+    if org is None:
+        raise UnknownOrg
+    return org
 
 
 async def withdraw_link_request(db: AsyncConnection, user: UserScope, request_id: UUID) -> None:
@@ -110,7 +116,7 @@ async def accept_link_request(db: AsyncConnection, scope: OrgScope, request_id: 
     await _candidate(db, scope.org_id, request_id, member_id)  # still, now that it is held
     received = (LinkRequest.org_id == scope.org_id, LinkRequest.id == request_id)
     accepted = {"member_id": member_id, "decided_by": scope.user.user_id}
-    if not await finish(db, LINK_REQUEST, State.ACCEPTED, *received, LINK_REQUEST.waiting, **accepted):
+    if not await finish(db, LINK_REQUEST, State.ACCEPTED, *received, **accepted):
         raise LinkRequestDecided
     with on_constraint(("members_org_id_user_id_key", AlreadyInDirectory)):
         await db.execute(

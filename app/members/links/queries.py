@@ -3,7 +3,7 @@
 A request that fits no row is shown to nobody but its asker: it tells the admins nothing, and the asker nothing either.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -71,6 +71,12 @@ async def get_received(db: Readable, cipher: Cipher, org_id: UUID, request_id: U
     """One that waits for the org's admins. Raises NotFound."""
     found = await one_or_404(db, _fitting(org_id).where(LinkRequest.id == request_id), _Fitting)
     return (await _received(db, cipher, org_id, [found]))[0]
+
+
+async def list_fitting_ids(db: Readable, org_id: UUID) -> Set[UUID]:
+    """The ids of all requests that wait for the org's admins, who see no others."""
+    fitting = _fitting(org_id).subquery()
+    return set((await db.scalars(select(fitting.c.id))).all())
 
 
 class Requester(NamedTuple):

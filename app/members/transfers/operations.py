@@ -23,7 +23,7 @@ from app.database.rows import fetch_row, one_or_404
 from app.members.activation import activate_member, activate_users_late, lock_accounts_and_phones
 from app.members.encryption import seal_phone
 from app.members.errors import PartyMembersOnly
-from app.members.links.operations import find_named_org
+from app.members.links.operations import lock_named_org
 from app.members.locks import refuse_admin
 from app.members.transfers.errors import PersonIsHere, PersonTransferDecided, PersonTransferOpen, SameOrg
 from app.members.transfers.queries import PERSON
@@ -62,7 +62,7 @@ async def create_person_transfer(
     Raises NotFound, UnknownOrg, SameOrg, MemberIsAdmin, PartyMembersOnly, PersonTransferOpen.
     """
     await lock_org_shared(db, scope)
-    to = await find_named_org(db, body)
+    to = await lock_named_org(db, body)
     if to.id == scope.org_id:
         raise SameOrg
     member = await one_or_404(
