@@ -57,8 +57,11 @@ LIVE_EDGE = {"certifications_hierarchy": ("SELECT FROM orgs WHERE", r"\g<0> FALS
 # What ends a request ends it whatever its state.
 APPLICATION_WAITS = (r"(?<= )certifications\.state = 'pending'(?= RETURNING)", "TRUE")
 TRANSFER_OPEN = (r"(?<= )transfers\.state = 'pending'(?= RETURNING)", "TRUE")
-REQUEST_WAITS = (r"(?<= )change_requests\.state = 'pending'(?= RETURNING)", "TRUE")
-OFFER_WAITS = (r"(?<= )promotions\.state = 'pending'(?= RETURNING)", "TRUE")
+REQUEST_WAITS = (
+    r"(?<= )change_requests\.state = 'pending'(?= AND change_requests\.expires_at > now\(\) RETURNING)",
+    "TRUE",
+)
+OFFER_WAITS = (r"(?<= )promotions\.state = 'pending'(?= AND promotions\.expires_at > now\(\) RETURNING)", "TRUE")
 # The condition is there with its parameter, and true of every row.
 MAIN_ADMIN_AS_ASKED = (r"(orgs\.main_admin_id = (\$\d+::\w+))", r"(\1 OR \2 IS NOT NULL)")
 # What is read under the lock is read as what it was.
