@@ -115,7 +115,7 @@ async def get_received_admin_invitation(db: Readable, user_id: UUID, invitation_
         )
         .join(Org, Org.id == AdminInvitation.org_id)
         .join(User, User.id == AdminInvitation.requested_by)
-        .where(AdminInvitation.id == invitation_id, ADMIN_INVITATION.pending)
+        .where(AdminInvitation.id == invitation_id, ADMIN_INVITATION.waiting)
         .where(AdminInvitation.phone_index == phone_index_of(user_id))
     )
     row = await one_or_404(db, statement, _ReceivedInvitation)

@@ -219,11 +219,13 @@ _BY_STATUS: dict[int, type[Problem]] = {
     )
 }
 
-# SQLSTATEs that say "again", not "wrong": serialization, deadlock, too many connections, shutting down, not yet up.
-_RETRY_STATES = {"40001", "40P01", "53300", "57P01", "57P03", "55P03", "08006", "08001"}
+# SQLSTATEs that say "again", not "wrong": serialization, deadlock, too many connections, shutting down, not yet up, and
+# a connection that ended (08).
+_RETRY_STATES = {"40001", "40P01", "53300", "57P01", "57P03", "55P03", "08000", "08001", "08003", "08006"}
 
 
-_GONE = (InterfaceError, asyncpg.InterfaceError, PoolTimeout, OSError)
+# What the driver raises where the server ended a connection in the middle of a statement, whichever comes first.
+_GONE = (InterfaceError, asyncpg.InterfaceError, asyncpg.InternalClientError, PoolTimeout, OSError)
 
 
 def _field_errors(error: RequestValidationError) -> list[dict[str, str]]:
@@ -292,7 +294,8 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, _OF_THE_DATABASE):
         # SQLAlchemy wraps the driver's error; a DriverStatement raises it bare.
         state = getattr(getattr(error, "orig", error), "sqlstate", None)
-        if state in _RETRY_STATES or isinstance(error, _GONE):
+        cause = getattr(getattr(error, "orig", None), "__cause__", None)
+        if state in _RETRY_STATES or isinstance(error, _GONE) or isinstance(cause, _GONE):
             log.warning("database_unavailable", sqlstate=state, error=type(error).__name__)
             return Unavailable()
         # The statement and its parameters hold personal data: only the state and the class are logged.
@@ -302,7 +305,14 @@ def problem_of(error: Exception) -> Problem:
     return ServerError()
 
 
-_OF_THE_DATABASE = (DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError, PoolTimeout, ConnectionError)
+_OF_THE_DATABASE = (
+    DBAPIError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    PoolTimeout,
+    ConnectionError,
+)
 
 
 def install(app: FastAPI) -> None:

@@ -110,7 +110,11 @@ async def accept_link_request(db: AsyncConnection, scope: OrgScope, request_id: 
     asked = await get_waiting(db, scope.org_id, request_id)
     # Nor does a change of the account's phone, or somebody who adds that phone by hand.
     await db.execute(select(User.id).where(User.id == asked.user_id).with_for_update(key_share=True))
-    member_id = await _candidate(db, scope.org_id, request_id, member_id)
+    try:
+        member_id = await _candidate(db, scope.org_id, request_id, member_id)
+    except NoCandidate:
+        await get_waiting(db, scope.org_id, request_id)  # ended meanwhile, it has no name to find a row by
+        raise
     held = select(Member.user_id).where(Member.org_id == scope.org_id, Member.id == member_id).with_for_update()
     await db.execute(held)
     await _candidate(db, scope.org_id, request_id, member_id)  # still, now that it is held
