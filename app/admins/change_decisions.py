@@ -78,7 +78,7 @@ async def refuse_change_request(db: AsyncConnection, scope: OrgScope, request_id
 async def _lock_received(db: AsyncConnection, scope: OrgScope, request_id: UUID) -> Change:
     """The waiting request, its org locked, where the scope's org is its superior now."""
     change = await get_change(db, request_id)
-    # Only an org that is certified under this one is locked: nobody delays another's by guessing ids.
+    # Lock only an org that is certified under this one: otherwise a caller could delay any org by guessing ids.
     if await find_superior_id(db, change.org_id) != scope.org_id:
         raise NotFound
     await lock_orgs_for_edit(db, scope, change.org_id)
@@ -136,9 +136,10 @@ async def _read_waiting(db: AsyncConnection, request_id: UUID) -> Change:
 
 
 async def settle_pending_changes(db: AsyncConnection, actor: Actor, org_id: UUID) -> None:
-    """Settle what a locked org has asked of the superior that it no longer has: nobody is left to consent to a new name
-    or a hand-over, so each takes effect, or is superseded where all is not as it was. A recovery goes to the platform
-    operator.
+    """Settle the pending requests of a locked org that has no superior any more.
+
+    A new name and a hand-over take effect, or are superseded where the name or the admins have changed meanwhile. A
+    recovery waits for the platform operator.
     """
     pending = (ChangeRequest.org_id == org_id, ChangeRequest.kind != "recovery", CHANGE_REQUEST.waiting)
     for change in await fetch_rows(db, select(*_COLUMNS).where(*pending).order_by(ChangeRequest.id), Change):

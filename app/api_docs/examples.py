@@ -18,7 +18,7 @@ PLACEHOLDERS: Mapping[str, str] = {
     "to_accept_preview": "0" * 32,
     "reference": "3b1hZ0l8m0S9d2vQe6yXcg",
 }
-"""What stands in the committed document for what only a database can tell."""
+"""The values in the committed document where only a database has real ones."""
 PLACEHOLDER_ID = "01900000-0000-7000-8000-000000000000"
 """… and for an id."""
 

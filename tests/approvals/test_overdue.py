@@ -1,5 +1,6 @@
 """From the moment at which its time is over nobody decides a request, and every kind says so in one way."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import httpx
@@ -102,6 +103,28 @@ async def test_an_overdue_request_is_neither_withdrawn_nor_declined_nor_accepted
             assert await db.scalar(state, {"id": asked}) == stored
         async with engine.begin() as connection:
             await expire_overdue(connection, 1000)
+
+
+async def test_an_overdue_offer_is_not_found_by_the_person_it_was_made_to(people: People, engine: AsyncEngine) -> None:
+    admin, person = await people.register(), await people.register()
+    org = await admin.create_org()
+    unit = await add_unit(admin, org, "第一支部")
+    body = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"phone": person.phone}}
+    offer = done(await admin.post(f"/v1/orgs/{org['id']}/promotions", json=body), 201)
+    for kind, asked, path in (
+        (ADMIN_INVITATION, await invite_admin(admin, org, person), "/v1/me/admin-invitations"),
+        (PROMOTION, offer, "/v1/me/promotions"),
+    ):
+        done(await person.get(f"{path}/{asked['id']}"))
+        await run_out(engine, kind, asked["id"])
+        assert refusal(await person.get(f"{path}/{asked['id']}")) == (404, "not-found")
+
+
+async def test_a_link_request_withdrawn_beside_its_acceptance_is_never_one_that_fits_nobody(people: People) -> None:
+    for _ in range(20):
+        _, acts = await request_of(LINK_REQUEST, people)
+        accepted, _ = await asyncio.gather(acts["accept"](), acts["withdraw"]())
+        assert accepted.is_success or refusal(accepted)[1] in {"not-found", "link-request-decided"}, accepted.text
 
 
 async def test_closing_an_account_erases_the_name_of_an_overdue_link_request_at_once(

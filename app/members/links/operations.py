@@ -110,14 +110,10 @@ async def accept_link_request(db: AsyncConnection, scope: OrgScope, request_id: 
     asked = await get_waiting(db, scope.org_id, request_id)
     # Nor does a change of the account's phone, or somebody who adds that phone by hand.
     await db.execute(select(User.id).where(User.id == asked.user_id).with_for_update(key_share=True))
-    try:
-        member_id = await _candidate(db, scope.org_id, request_id, member_id)
-    except NoCandidate:
-        await get_waiting(db, scope.org_id, request_id)  # ended meanwhile, it has no name to find a row by
-        raise
+    member_id = await _candidate_of_waiting(db, scope.org_id, request_id, member_id)
     held = select(Member.user_id).where(Member.org_id == scope.org_id, Member.id == member_id).with_for_update()
     await db.execute(held)
-    await _candidate(db, scope.org_id, request_id, member_id)  # still, now that it is held
+    await _candidate_of_waiting(db, scope.org_id, request_id, member_id)  # once more, now that the row is locked
     received = (LinkRequest.org_id == scope.org_id, LinkRequest.id == request_id)
     accepted = {"member_id": member_id, "decided_by": scope.user.user_id}
     if not await finish(db, LINK_REQUEST, State.ACCEPTED, *received, **accepted):
@@ -164,6 +160,16 @@ async def undo_link(db: AsyncConnection, scope: OrgScope, member_id: UUID) -> No
     await deactivate_member(db, scope.org_id, member_id, undone_by=scope.user.user_id)
     await touch(db, scope.org_id, member_id)
     await record(db, scope.actor, "member.unlinked", org_id=scope.org_id, subject=("member", member_id))
+
+
+async def _candidate_of_waiting(db: AsyncConnection, org_id: UUID, request_id: UUID, member_id: UUID | None) -> UUID:
+    """The row that the request fits. Raises what `_candidate` raises, and NotFound or LinkRequestDecided where the
+    request has ended meanwhile: its name is erased then, so that it fits no row."""
+    try:
+        return await _candidate(db, org_id, request_id, member_id)
+    except NoCandidate:
+        await get_waiting(db, org_id, request_id)
+        raise
 
 
 async def _candidate(db: AsyncConnection, org_id: UUID, request_id: UUID, member_id: UUID | None) -> UUID:
