@@ -1,16 +1,19 @@
 """`python -m bench`: measure, print each row with its goal, keep them in .data/bench.json."""
 
 import argparse
+import asyncio
 import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from app.core.calendar import today
 from app.core.settings import Settings
 from bench import service
 from bench.events import totals_fresh
 from bench.flat import members_flat, overview_flat, overview_vs_recount, rank_flat
+from bench.folds import fold_small
 from bench.growth import GROWING, grown
 from bench.imports import import_100k
 from bench.ingest import ingest, ingest_sustained
@@ -23,6 +26,8 @@ from bench.rows import HEAD, Row, keep
 from bench.service import Measured, Scale
 from bench.totals import recount_equal, totals_rebuild
 from bench.waiting import qr_waiters
+from bench.world import keep_today
+from bench.writes import write_member
 
 Measure = Callable[[Measured], list[Row]]
 
@@ -38,6 +43,8 @@ MEASURES: tuple[Measure, ...] = (
     pages,
     totals_rebuild,
     import_100k,
+    write_member,
+    fold_small,
     ingest,
     ingest_sustained,
     totals_fresh,
@@ -62,13 +69,13 @@ def main() -> None:
     # Ended from outside, it still ends what it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended."))
     kept = Path(Settings().data_dir) / "bench.json"
-    quick = Scale(50, 0.3, 3, options.tree)
+    quick = Scale(50, 0.3, 100, 3, options.tree)
     print(HEAD)
     if options.grow:
         rows, failed = _grow(quick)
         keep(rows, failed, kept)
     else:
-        scale = quick if options.quick else Scale(1, 3.0, 5, options.tree)
+        scale = quick if options.quick else Scale(1, 3.0, 1000, 5, options.tree)
         with service.running(scale, options.keep) as measured:
             if options.serve:
                 serve(measured)
@@ -85,6 +92,8 @@ def _measure(measured: Measured, measures: Sequence[Measure], kept: Path | None 
     failed: list[str] = []
     for measure in measures:
         try:
+            if today() != measured.day:
+                asyncio.run(keep_today(measured.url))
             found = measure(measured)
         except Exception as error:  # the others are still worth knowing
             print(f"{measure.__name__:<22}could not be measured: {error!r}"[:300], flush=True)

@@ -3,19 +3,15 @@
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
-from datetime import timedelta
-from statistics import median
-from uuid import uuid4
+from collections.abc import Callable
 
 import asyncpg
 
-from app.core.calendar import today
-from bench import load
+from bench import ledger, load
 from bench.events import BATCH, batches
 from bench.rows import Row
 from bench.service import Measured
+from bench.taken import Round
 
 SENDERS = 4
 BODIES = 40
@@ -25,14 +21,6 @@ BURST = 8
 COPIED = 60_000
 LONGEST_COPY = 5.0  # seconds; what is rolled back has to be vacuumed away before the next round
 PROCESSES = ("serve", "postgres", "worker")
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """Rows a second, and the processor time that each process spent on a batch of 1,000 rows."""
-
-    per_second: float
-    cpu_ms: tuple[float, ...]
 
 
 def ingest(measured: Measured) -> list[Row]:
@@ -64,42 +52,19 @@ def _beside_copy(measured: Measured, name: str, goal: float, send: Send) -> list
 
     ours, copied = [], []
     with measured.worker():
-        post(load.Until(requests=BURST))  # the first of each connection prepares its statements
+        post(load.Until(least=BURST, most=BURST))  # the first of each connection prepares its statements
         for _ in range(measured.scale.rounds):
             asyncio.run(measured.drained())
-            ours.append(_timed(measured, PROCESSES, lambda: send(measured, post, seconds)))
+            with measured.taken(*PROCESSES) as taken:
+                events = send(measured, post, seconds)
+            ours.append(taken.rate(events, of=BATCH))
             asyncio.run(measured.drained())
-            copied.append(asyncio.run(_copy(measured, min(seconds, LONGEST_COPY))))
-    row = Row.of(
-        name,
-        [one.per_second for one in ours],
-        [other.per_second for other in copied],
-        goal,
-        note=_processor_time(ours, copied),
-    )
-    return [row]
-
-
-def _processor_time(ours: list[Round], copied: list[Round]) -> str:
-    spent = [median(times) for times in zip(*(one.cpu_ms for one in ours), strict=True)]
-    ratio = median(sum(other.cpu_ms) / sum(one.cpu_ms) for one, other in zip(ours, copied, strict=True))
-    of_each = " + ".join(f"{ms:.1f}" for ms in spent)
-    copy = median(sum(other.cpu_ms) for other in copied)
-    return f"events/s; ms of CPU a batch: API + PostgreSQL + worker {of_each}, COPY {copy:.1f}: {ratio:.3f}"
-
-
-def _timed(measured: Measured, processes: tuple[str, ...], send: Callable[[], int]) -> Round:
-    """A round of `send`, which returns how many rows it wrote."""
-    before = [measured.cpu_seconds(name) for name in processes]
-    began = time.perf_counter()
-    rows = send()
-    took = time.perf_counter() - began
-    used = [measured.cpu_seconds(name) - start for name, start in zip(processes, before, strict=True)]
-    return Round(rows / took, tuple(seconds * 1000 * BATCH / rows for seconds in used))
+            copied.append(asyncio.run(_copied(measured, min(seconds, LONGEST_COPY))))
+    return [Row.of(name, ours, copied, goal, note="events/s; / binary COPY into the ledger")]
 
 
 def _full_speed(_: Measured, post: Callable[[load.Until], load.Load], seconds: float) -> int:
-    return post(load.Until(seconds=seconds)).answered * BATCH
+    return post(load.Until(seconds)).answered * BATCH
 
 
 def _no_faster_than_folded(measured: Measured, post: Callable[[load.Until], load.Load], seconds: float) -> int:
@@ -108,49 +73,18 @@ def _no_faster_than_folded(measured: Measured, post: Callable[[load.Until], load
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if int(str(measured.sql("SELECT count(*) FROM point_facts"))) < BACKLOG:
-            sent += post(load.Until(requests=BURST)).answered
+            sent += post(load.Until(least=BURST, most=BURST)).answered
         else:
             time.sleep(0.05)
     asyncio.run(measured.drained(every=0.05))
     return sent * BATCH
 
 
-async def _copy(measured: Measured, seconds: float) -> Round:
-    """Binary COPY into the ledger, again and again; what it wrote is vacuumed away."""
+async def _copied(measured: Measured, seconds: float) -> Round:
     connection = await asyncpg.connect(measured.superuser_url)
     try:
-        await connection.execute("SELECT make_partition('point_events', $1, $2)", today(), today() + timedelta(days=1))
-        pieces: list[bytes] = []
-
-        async def collect(piece: bytes) -> None:
-            pieces.append(piece)
-
-        await connection.copy_from_query(
-            "SELECT bench.id(1, 1 + n % 10000), $1::date, 'bench', 'copy-' || $2::text || '-' || n, 1 + n % 9, 'copy', "
-            "now() FROM generate_series(1, $3::int) AS n",
-            today(),
-            uuid4().hex[:12],
-            COPIED,
-            output=collect,
-            format="binary",
-        )
-        columns = ("user_id", "day", "source", "event_id", "points", "kind", "occurred_at")
-
-        async def source() -> AsyncIterator[bytes]:
-            for piece in pieces:
-                yield piece
-
-        used, took, rows = -measured.cpu_seconds("postgres"), 0.0, 0
-        while took < seconds:
-            done = connection.transaction()
-            await done.start()
-            began = time.perf_counter()
-            await connection.copy_to_table("point_events", source=source(), columns=columns, format="binary")
-            took += time.perf_counter() - began
-            rows += COPIED
-            await done.rollback()
-        used += measured.cpu_seconds("postgres")
-        await connection.execute("VACUUM point_events")
-        return Round(rows / took, (used * 1000 * BATCH / rows,))
+        pieces = await ledger.made_up(connection, COPIED)
+        taken, times = await ledger.copy(measured, connection, pieces, seconds=seconds)
+        return taken.rate(times * COPIED, of=BATCH)
     finally:
         await connection.close()

@@ -4,11 +4,11 @@ import asyncio
 import multiprocessing
 import secrets
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from itertools import cycle
+from itertools import cycle, repeat
 from math import inf
 from typing import cast
 from urllib.parse import urlsplit
@@ -29,16 +29,23 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Until:
-    """When a run ends: after so many requests or seconds, whichever is first."""
+    """When a run ends: after so many seconds, but after `least` requests at the earliest and `most` at the latest.
 
-    requests: float = inf
-    seconds: float = inf
+    On a busy machine few requests fit into the seconds, and what each of them takes is told by more of them.
+    """
+
+    seconds: float = 0.0
+    least: int = 1
+    most: float = inf
+
+    def over(self, sent: int, began: float) -> bool:
+        return sent >= self.most or (sent >= self.least and time.perf_counter() - began >= self.seconds)
 
 
 class _Caller(asyncio.Protocol):
     """One connection that sends the next request as soon as the one before was answered, until there is none."""
 
-    def __init__(self, requests: Iterator[bytes], latencies: list[float], failed: list[int]) -> None:
+    def __init__(self, requests: Iterator[bytes], latencies: list[float], failed: list[bytes]) -> None:
         self._requests = requests
         self._latencies = latencies
         self._failed = failed
@@ -66,10 +73,10 @@ class _Caller(asyncio.Protocol):
         length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
         if len(body) < length:
             return
-        self._read = b""
         self._latencies.append(time.perf_counter() - self._sent)
-        if b" 200 " not in head[:16]:
-            self._failed[0] += 1
+        if b" 20" not in head[:12]:
+            self._failed.append(self._read)
+        self._read = b""
         self._send()
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -88,9 +95,11 @@ def _head(method: str, url: str, headers: dict[str, str]) -> str:
     return "\r\n".join(lines) + "\r\n"
 
 
-def _again_and_again(request: bytes, seconds: float) -> Iterator[bytes]:
-    until = time.perf_counter() + seconds
-    while time.perf_counter() < until:
+def _until(until: Until, requests: Iterable[bytes]) -> Iterator[bytes]:
+    began = time.perf_counter()
+    for sent, request in enumerate(requests):
+        if until.over(sent, began):
+            return
         yield request
 
 
@@ -99,7 +108,7 @@ async def _run(url: str, requests: Iterator[bytes], connections: int) -> Load:
     assert parts.hostname is not None
     assert parts.port is not None
     latencies: list[float] = []
-    failed = [0]
+    failed: list[bytes] = []
     loop = asyncio.get_running_loop()
     began = time.perf_counter()
     callers = []
@@ -115,32 +124,30 @@ async def _run(url: str, requests: Iterator[bytes], connections: int) -> Load:
     def percentile(share: float) -> float:
         return ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000
 
-    if failed[0]:
-        raise RuntimeError(f"{failed[0]} of {len(ordered)} requests for {parts.path} failed")
+    if failed:
+        raise RuntimeError(f"{len(failed)} of {len(ordered)} requests for {parts.path} failed: {failed[0][:200]!r}")
     return Load(len(ordered), len(ordered) / took, percentile(0.5), percentile(0.95), percentile(0.99))
 
 
-def _get(url: str, headers: dict[str, str], form: bytes | None, connections: int, seconds: float) -> Load:
+def _get(url: str, headers: dict[str, str], form: bytes | None, connections: int, until: Until) -> Load:
     if form is None:
         request = f"{_head('GET', url, headers)}\r\n".encode()
     else:
         sent = {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(form))}
         request = f"{_head('POST', url, headers | sent)}\r\n".encode() + form
-    return _in_a_loop(_run(url, _again_and_again(request, seconds), connections))
+    return _in_a_loop(_run(url, _until(until, repeat(request)), connections))
 
 
 def _post(url: str, headers: dict[str, str], bodies: list[bytes], mark: bytes, connections: int, until: Until) -> Load:
     head = _head("POST", url, headers | {"Content-Type": "application/json"}).encode()
     requests = [b"%sContent-Length: %d\r\n\r\n%s" % (head, len(body), body) for body in bodies]
-    return _in_a_loop(_run(url, _each_new(requests, mark, until), connections))
+    return _in_a_loop(_run(url, _until(until, _each_new(requests, mark)), connections))
 
 
-def _each_new(requests: list[bytes], mark: bytes, until: Until) -> Iterator[bytes]:
-    began = time.perf_counter()
-    for sent, request in enumerate(cycle(requests)):
-        if sent >= until.requests or time.perf_counter() - began >= until.seconds:
-            return
-        yield request.replace(mark, secrets.token_hex(len(mark)).encode()[: len(mark)])
+def _each_new(requests: list[bytes], mark: bytes) -> Iterable[bytes]:
+    if not mark:
+        return requests
+    return (request.replace(mark, secrets.token_hex(len(mark)).encode()[: len(mark)]) for request in cycle(requests))
 
 
 def _in_a_loop(run: Coroutine[None, None, Load]) -> Load:
@@ -148,17 +155,16 @@ def _in_a_loop(run: Coroutine[None, None, Load]) -> Load:
         return runner.run(run)
 
 
-def get(
-    url: str, headers: dict[str, str], form: bytes | None = None, *, connections: int = 16, seconds: float = 4.0
-) -> Load:
-    """GET the same address, or send it the same form, over and over from `connections` connections for `seconds`."""
-    return _process().submit(_get, url, headers, form, connections, seconds).result(seconds + 120)
+def get(url: str, headers: dict[str, str], form: bytes | None = None, *, connections: int, until: Until) -> Load:
+    """GET the same address, or send it the same form, over and over from `connections` connections."""
+    return _process().submit(_get, url, headers, form, connections, until).result(600)
 
 
 def post(
     url: str, headers: dict[str, str], bodies: list[bytes], mark: bytes, *, connections: int, until: Until
 ) -> Load:
-    """POST the bodies over and over from `connections` connections, in each `mark` replaced by what was never sent."""
+    """POST the bodies over and over from `connections` connections, in each `mark` replaced by what was never sent;
+    without a mark each once."""
     return _process().submit(_post, url, headers, bodies, mark, connections, until).result(600)
 
 

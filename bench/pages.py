@@ -13,6 +13,7 @@ from app.core.calendar import today
 from app.core.cipher import Cipher
 from bench.flat import beside
 from bench.made import Callers, Made, make
+from bench.requests import Asked
 from bench.rows import Row
 from bench.service import Measured
 from devtools.demo.people import Person
@@ -60,8 +61,8 @@ def pages(measured: Measured) -> list[Row]:
                 beside(
                     measured,
                     f"page_{name}",
-                    (page.address, ours, page.form),
-                    (page.call, reference, None),
+                    Asked(page.address, ours, page.form),
+                    Asked(page.call, reference),
                     None,
                     p="p50_ms",
                     share=SHARE,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from bench import load
+from bench.requests import Asked, in_turn
 from bench.rows import Row
 from bench.service import Measured, free_port, stop, wait_for
 
@@ -21,15 +21,10 @@ PLACE = Path(".data") / "bench-django"
 def vs_django(measured: Measured) -> list[Row]:
     """A county's card, read by its main admin."""
     org = measured.world.county
-    headers = measured.sign_in(measured.main_admin(org))
-    ours: list[float] = []
-    theirs: list[float] = []
-    with _served(measured) as django:
-        for _ in range(measured.scale.rounds):
-            for url, taken in ((measured.ours, ours), (django, theirs)):
-                run = load.get(f"{url}/v1/orgs/{org}", headers, connections=8, seconds=measured.scale.seconds)
-                taken.append(run.per_second)
-    return [Row.of("vs_django", ours, theirs, 4, note="requests/s; gunicorn, one worker of eight threads")]
+    ours = Asked(f"/v1/orgs/{org}", measured.sign_in(measured.main_admin(org)))
+    with _served(measured):
+        rounds = in_turn(measured, ours, ours._replace(process="django"), connections=8)
+    return [Row.of("vs_django", *rounds, 8, note="requests/s; / gunicorn, one worker of eight threads")]
 
 
 def _interpreter() -> Path:
@@ -54,7 +49,7 @@ def _interpreter() -> Path:
 
 
 @contextmanager
-def _served(measured: Measured) -> Iterator[str]:
+def _served(measured: Measured) -> Iterator[None]:
     keys = httpx.get(f"{measured.ours}/oauth/jwks").raise_for_status().text
     port = free_port()
     arguments = ("--workers", "1", "--threads", "8", "--keep-alive", "60", "--log-level", "error")
@@ -68,6 +63,7 @@ def _served(measured: Measured) -> Iterator[str]:
         )
         try:
             wait_for(f"http://127.0.0.1:{port}/nothing", 404, process)
-            yield f"http://127.0.0.1:{port}"
+            measured.pids["django"], measured.addresses["django"] = process.pid, f"http://127.0.0.1:{port}"
+            yield
         finally:
             stop(process)

@@ -24,3 +24,9 @@ def newcomer(measured: Measured, service: httpx.Client) -> Person:
 
 def id_of(person: Person) -> UUID:
     return UUID(person.call("GET", "/v1/me", 200)["id"])
+
+
+def org_of(person: Person) -> str:
+    """A new org that somebody registers and is the main admin of."""
+    body = {"name": f"中共基准县{person.phone}委员会", "region_code": "320102", "kind": "party"}
+    return str(person.call("POST", "/v1/orgs", 201, json=body)["id"])

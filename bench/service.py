@@ -10,8 +10,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -35,10 +36,11 @@ from app.database.db import create_engine
 from app.database.migration import migrate_to_head
 from app.embedded import postgres
 from app.schema.auth import Session
+from bench.taken import Taken, taken
 from bench.tree import make_tree
 from bench.world import Stopwatch, World, find_world, keep_totals, make_world
 
-UP_WITHIN = 60.0
+UP_WITHIN = 300.0
 PUBLIC_URL = "http://localhost:9999"  # only the issuer of tokens: the ports are whichever are free
 # While the world is written a crash may lose it; nothing of it needs to be replayed.
 WRITING = postgres.THROWAWAY | {"wal_level": "minimal", "max_wal_senders": "0"}
@@ -46,10 +48,12 @@ WRITING = postgres.THROWAWAY | {"wal_level": "minimal", "max_wal_senders": "0"}
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much is measured: 1/`divisor` of the world, `seconds` a run, `rounds` taken in turn with the reference."""
+    """How much is measured: 1/`divisor` of the world, `rounds` taken in turn with the reference, each of so many
+    `seconds` and `requests` at least."""
 
     divisor: int
     seconds: float
+    requests: int
     rounds: int
     file: Path | None = None
 
@@ -77,7 +81,10 @@ class Measured:
     superuser_url: str
     settings: Settings
     world: World
-    rebuilt_in: tuple[float, float] = (0.0, 1.0)
+    day: date
+    """Of which the world is; midnight may come while it is measured."""
+    first_built: tuple[Taken, Taken]
+    """What the rebuild of nothing took, and two scans of the day rows."""
     resident_first: int = 0
     pids: dict[str, int] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
@@ -99,16 +106,10 @@ class Measured:
             "XUEZU_LOG_FORMAT": "json",
         }
 
-    def cpu_seconds(self, name: str) -> float:
-        """The processor time that a process and those it started have used so far. `postgres` is the server."""
-        process = psutil.Process(self.pids[name])
-        own = process.cpu_times()
-        used = own.user + own.system + own.children_user + own.children_system  # of children that have ended
-        for child in process.children(recursive=True):
-            with suppress(psutil.NoSuchProcess):
-                times = child.cpu_times()
-                used += times.user + times.system
-        return float(used)
+    def taken(self, *names: str) -> AbstractContextManager[Taken]:
+        """What is done inside takes: by the clock, and of the processor by these processes. `postgres` is the server
+        with its backends, `BENCH` this process."""
+        return taken(self.pids, *names)
 
     @contextmanager
     def process(self, name: str, arguments: Sequence[str], ready: str | None, status: int = 200) -> Iterator[None]:
@@ -219,14 +220,15 @@ def running(scale: Scale, keep: Path | None = None) -> Iterator[Measured]:
 @contextmanager
 def _over_the_world(scale: Scale, folder: Path) -> Iterator[Measured]:
     made = folder / "world.json"
-    wanted = {"day": str(today()), "divisor": scale.divisor, "file": str(scale.file) if scale.file else None}
+    day = today()
+    wanted = {"form": 2, "day": str(day), "divisor": scale.divisor, "file": str(scale.file) if scale.file else None}
     kept = json.loads(made.read_text()) if made.exists() else {}
     settings = Settings(data_dir=folder / "data", public_url=PUBLIC_URL).with_secrets()
     if {name: kept.get(name) for name in wanted} != wanted:
         shutil.rmtree(folder / "postgres", ignore_errors=True)
         print(f"Writing the world at 1/{scale.divisor}" if scale.divisor > 1 else "Writing the world", flush=True)
         with postgres.running(folder / "postgres", settings=WRITING | dict(scale.server)) as server:
-            kept = wanted | {"rebuilt_in": _write(server, settings, scale)}
+            kept = wanted | {"first_built": [asdict(taken) for taken in _write(server, settings, scale, day)]}
         os.sync()
         made.write_text(json.dumps(kept))
     with postgres.running(folder / "postgres", settings=scale.server) as server:
@@ -234,22 +236,23 @@ def _over_the_world(scale: Scale, folder: Path) -> Iterator[Measured]:
         superuser_url = server.url(user=postgres.SUPERUSER)
         asyncio.run(migrate_to_head(server.url()))  # where the code has moved on since the world was written
         world = asyncio.run(_find(superuser_url))
-        measured = Measured(scale, folder, server.url(), superuser_url, settings, world, tuple(kept["rebuilt_in"]))
+        rebuilt, scanned = (Taken(**taken) for taken in kept["first_built"])
+        measured = Measured(scale, folder, server.url(), superuser_url, settings, world, day, (rebuilt, scanned))
         measured.pids["postgres"] = server.pid
         yield measured
 
 
-def _write(server: postgres.EmbeddedPostgres, settings: Settings, scale: Scale) -> tuple[float, float]:
+def _write(server: postgres.EmbeddedPostgres, settings: Settings, scale: Scale, day: date) -> tuple[Taken, Taken]:
     said = Stopwatch()
     asyncio.run(migrate_to_head(server.url()))
     said("migrations")
     tree = make_tree(scale.divisor, scale.file)
     said("the tree's shape")
-    asyncio.run(make_world(server.url(user=postgres.SUPERUSER), Cipher(settings), tree))
+    asyncio.run(make_world(server.url(user=postgres.SUPERUSER), Cipher(settings), tree, day))
     said = Stopwatch()
-    rebuilt_in = asyncio.run(keep_totals(server.url()))
+    first_built = asyncio.run(keep_totals(server.url(), day, {"postgres": server.pid}))
     said("what is kept: the service's own rebuild")
-    return rebuilt_in
+    return first_built
 
 
 async def _find(superuser_url: str) -> World:

@@ -10,7 +10,7 @@ it. Day rows stand without a ledger, as they do once its old partitions have bee
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -23,8 +23,9 @@ from app.blind_index.keys import Indexing
 from app.core.calendar import today
 from app.core.cipher import Cipher
 from app.members.encryption import seal_phone
-from app.reports.rollup.cycle import build_missing_days
+from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.reports.rollup.rebuild import rebuild
+from bench.taken import BENCH, Taken, taken
 from bench.tree import THIRD, Tree, rows
 
 DAYS = 30
@@ -188,8 +189,8 @@ class Stopwatch:
         self._began = now
 
 
-async def make_world(superuser_url: str, cipher: Cipher, tree: Tree) -> World:
-    """Write the world into a migrated, empty database."""
+async def make_world(superuser_url: str, cipher: Cipher, tree: Tree, day: date) -> World:
+    """Write the world of this day into a migrated, empty database."""
     said = Stopwatch()
     async with asyncpg.create_pool(superuser_url, min_size=2, max_size=2, setup=_unchecked) as pool:
         async with pool.acquire() as db:
@@ -225,7 +226,7 @@ async def make_world(superuser_url: str, cipher: Cipher, tree: Tree) -> World:
         await _seal_groups(pool, cipher, groups)
         said("phones of the groups")
         # Up to yesterday: what comes today comes through the ledger, and a recount looks for it there.
-        await _write_days(pool, today() - timedelta(days=1))
+        await _write_days(pool, day - timedelta(days=1))
         said("day rows")
         await pool.execute("VACUUM ANALYZE")
         said("vacuum, analyze")
@@ -237,35 +238,53 @@ SCAN = (
 )
 
 
-async def keep_totals(url: str) -> tuple[float, float]:
-    """Let the service build what it keeps, of today and of the day a week ago. The seconds that its rebuild took, and
-    those of one bare scan of the day rows, before and after it."""
+def kept_days(day: date) -> list[date]:
+    """The days whose totals the world has: its own and the one a week before."""
+    return [day - timedelta(days=7), day]
+
+
+async def keep_totals(url: str, day: date, pids: Mapping[str, int]) -> tuple[Taken, Taken]:
+    """Let the service build what it keeps of these days; of the later one scores too. What its rebuild took."""
     connection = await asyncpg.connect(url)
     try:
-        await build_missing_days(connection, today() - timedelta(days=7), tomorrow=False)
+        await build_missing_days(connection, day - timedelta(days=7), tomorrow=False)
         await connection.execute("UPDATE kept_days SET scored = false")
-        day = (today(), today() + timedelta(days=1))
-        await connection.execute("SELECT make_partition('org_totals', $1, $2)", *day)
-        await connection.execute("SELECT make_partition('org_scores', $1, $2)", *day)
-        await connection.execute("INSERT INTO kept_days (day, scored) VALUES ($1, true)", today())
-        took = await rebuilt_in(connection)
+        bounds = (day, day + timedelta(days=1))
+        await connection.execute("SELECT make_partition('org_totals', $1, $2)", *bounds)
+        await connection.execute("SELECT make_partition('org_scores', $1, $2)", *bounds)
+        await connection.execute("INSERT INTO kept_days (day, scored) VALUES ($1, true)", day)
+        took = await rebuilt(connection, pids)
         await connection.execute("ANALYZE standings, tree_edges, org_totals, org_scores")
         return took
     finally:
         await connection.close()
 
 
-async def rebuilt_in(connection: asyncpg.Connection) -> tuple[float, float]:
-    """The seconds of a full rebuild, and those of one bare scan of the day rows, before and after it."""
+async def keep_today(url: str) -> None:
+    """What the worker does at midnight, for what is measured without one."""
+    connection = await asyncpg.connect(url)
+    try:
+        await run_cycles(connection)
+        await build_missing_days(connection, today(), tomorrow=False)
+    finally:
+        await connection.close()
+
+
+async def run_cycles(connection: asyncpg.Connection) -> None:
+    """Fold all that waits."""
+    while await run_cycle(connection):
+        pass
+
+
+async def rebuilt(connection: asyncpg.Connection, pids: Mapping[str, int]) -> tuple[Taken, Taken]:
+    """What a full rebuild takes, and what two bare scans of the day rows do, one before and one after it."""
     works = (lambda: connection.execute(SCAN), lambda: rebuild(connection), lambda: connection.execute(SCAN))
-    took = [await _seconds(work()) for work in works]
-    return took[1], (took[0] + took[2]) / 2
-
-
-async def _seconds(work: Awaitable[object]) -> float:
-    began = time.monotonic()
-    await work
-    return time.monotonic() - began
+    took = []
+    for work in works:
+        with taken(pids, "postgres", BENCH) as found:
+            await work()
+        took.append(found)
+    return took[1], took[0] + took[2]
 
 
 async def find_world(db: Any) -> World:

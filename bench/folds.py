@@ -1,0 +1,51 @@
+"""`fold_small`: what the rollup computes for one batch of events, beside a COPY of the same events into the ledger."""
+
+import asyncio
+from collections.abc import Iterator
+
+import asyncpg
+import httpx
+
+from app.reports.rollup.cycle import run_cycle
+from bench import ledger
+from bench.events import BATCH, batches
+from bench.rows import Row
+from bench.service import Measured
+from bench.taken import BENCH, Round
+from bench.world import run_cycles
+
+COPIES = 20  # one by itself takes too little to be measured
+EACH_ROUND = 3
+
+
+def fold_small(measured: Measured) -> list[Row]:
+    """A batch is taken over HTTP while no worker runs; then one cycle folds it."""
+    headers = measured.sign_in_service("point-events:write") | {"Content-Type": "application/json"}
+    ours, reference = asyncio.run(_rounds(measured, headers, batches(measured, "fold")))
+    note = f"ms a batch of {BATCH:,} events, one at a time; / COPY of it into the ledger"
+    return [Row.of("fold_small", ours, reference, 30, at_most=True, note=note)]
+
+
+async def _rounds(
+    measured: Measured, headers: dict[str, str], made: Iterator[bytes]
+) -> tuple[list[Round], list[Round]]:
+    ours, reference = [], []
+    rollup = await asyncpg.connect(measured.url)
+    copying = await asyncpg.connect(measured.superuser_url)
+    api = httpx.AsyncClient(base_url=measured.ours, headers=headers, timeout=60)
+    try:
+        await run_cycles(rollup)
+        for number in range(1 + measured.scale.rounds * EACH_ROUND):
+            body = next(made)
+            (await api.post("/v1/point-events", content=body)).raise_for_status()
+            with measured.taken("postgres", BENCH) as taken:
+                assert await run_cycle(rollup)
+            if number:  # the first prepares the statements
+                ours.append(taken.each(unit=1000))
+                copied, times = await ledger.copy(measured, copying, await ledger.sent(copying, body), times=COPIES)
+                reference.append(copied.each(times, unit=1000))
+    finally:
+        await api.aclose()
+        await rollup.close()
+        await copying.close()
+    return ours, reference

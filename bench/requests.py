@@ -1,0 +1,53 @@
+"""Rounds of requests, with what the process that is asked and the database's server compute for them."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from bench import load
+from bench.service import Measured
+from bench.taken import Round
+
+
+class Asked(NamedTuple):
+    """A path, the headers that are sent, a form where one is, and the process that is asked."""
+
+    path: str
+    headers: dict[str, str]
+    form: bytes | None = None
+    process: str = "serve"
+
+
+def requests(measured: Measured, process: str, send: Callable[[], load.Load], p: str | None = None) -> Round:
+    """Requests a second, or with `p` that percentile of their times in ms, beside the mean of the processor's."""
+    with measured.taken(process, "postgres") as taken:
+        run = send()
+    if p is None:
+        return taken.rate(run.answered, wall=run.answered / run.per_second)
+    return taken.each(run.answered, wall=getattr(run, p), unit=1000)
+
+
+def in_turn(
+    measured: Measured,
+    ours: Asked,
+    reference: Asked,
+    p: str | None = None,
+    *,
+    connections: int = 16,
+    share: float = 1,
+) -> tuple[list[Round], list[Round]]:
+    """Rounds of both, each of a `share` of the scale's, after a short one that prepares their statements."""
+    scale = measured.scale
+    whole = load.Until(scale.seconds * share, round(scale.requests * share))
+    short = load.Until(whole.seconds / 4, connections)
+    rounds: tuple[list[Round], list[Round]] = ([], [])
+
+    def get(asked: Asked, until: load.Until) -> Callable[[], load.Load]:
+        url = measured.addresses[asked.process] + asked.path
+        return lambda: load.get(url, asked.headers, asked.form, connections=connections, until=until)
+
+    for asked in (ours, reference):
+        get(asked, short)()
+    for _ in range(measured.scale.rounds):
+        for taken, asked in zip(rounds, (ours, reference), strict=True):
+            taken.append(requests(measured, asked.process, get(asked, whole), p))
+    return rounds
