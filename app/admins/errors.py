@@ -21,6 +21,15 @@ class AdminInvitationOpen(Conflict):
     advice_zh, advice_en = "请等待对方答复,或先撤回。", "Wait for their answer, or withdraw the invitation first."
 
 
+class InviteeNameDiffers(Conflict):
+    """The offer was made to a member of the org, and the caller has another name."""
+
+    slug = "invitee-name-differs"
+    zh, en = "该邀请是发给另一位同手机号成员的", "The offer was made to a member of another name"
+    advice_zh = "该邀请已结束。如确实是您本人，请组织管理员核对通讯录中的姓名后重新发出。"
+    advice_en = "The offer has ended. If it was meant for you, ask the org's admin to correct the name and offer again."
+
+
 class AdminInvitationDecided(Conflict):
     slug = "admin-invitation-decided"
     zh, en = "该邀请已答复或已撤回", "The invitation was answered or withdrawn already"

@@ -3,7 +3,7 @@
 from typing import NamedTuple, NoReturn
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, exists, func, insert, select, text
+from sqlalchemy import ColumnElement, delete, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.errors import (
@@ -11,49 +11,49 @@ from app.admins.errors import (
     AdminInvitationExpired,
     AdminInvitationOpen,
     AlreadyAdmin,
+    InviteeNameDiffers,
     MainAdminStays,
 )
-from app.admins.invitees import Invitee, phone_index_of, phone_of_invitee
+from app.admins.invitees import (
+    Invitee,
+    decline_of_other_name,
+    invitee_columns,
+    is_offered_to,
+    refuse_admin_as_invitee,
+)
 from app.approvals.kinds import ADMIN_INVITATION, CHANGE_REQUEST
 from app.approvals.requests import finish, finish_all, open_request, raise_why_not, read_waiting
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.authz.errors import OrgClosed
-from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.database.db import on_constraint
-from app.members.operations import place_admin
+from app.members.admin_rows import place_admin
 from app.orgs.errors import PartyMemberRequired
 from app.orgs.locks import LockedOrg, lock_orgs, lock_orgs_for_edit
 from app.orgs.names import Kind
 from app.schema.admins import AdminInvitation, ChangeRequest, OrgAdmin
 from app.schema.approvals import State
-from app.schema.auth import User
 from app.web.errors import NotFound
 
 
 async def invite_admin(db: AsyncConnection, cipher: Cipher, scope: OrgScope, invitee: Invitee) -> UUID:
-    """Ask somebody, by phone, to be an admin (S4); gives the invitation's id. Whether anybody holds the phone, and
-    whether they are verified, shows in nothing.
+    """Invite a person, by phone or by their member row, to be an admin (S4). Returns the invitation's id.
 
     Raises Forbidden (not the main admin), UnknownMember, AlreadyAdmin, AdminInvitationOpen.
     """
     await lock_orgs_for_edit(db, scope, main_admin=True)
-    phone = await phone_of_invitee(db, cipher, scope.org_id, invitee)
-    index = (await lock_index_key(db, cipher)).phone(phone)
-    admin = exists().where(OrgAdmin.org_id == scope.org_id, User.id == OrgAdmin.user_id, User.phone_index == index)
-    if await db.scalar(select(admin)):
-        raise AlreadyAdmin
     invitation_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
+    invited = await invitee_columns(db, cipher, scope.org_id, invitee, invitation_id)
+    await refuse_admin_as_invitee(db, scope.org_id, invited)
     await open_request(
         db,
         ADMIN_INVITATION,
         AdminInvitationOpen,
         id=invitation_id,
         org_id=scope.org_id,
-        phone_index=index,
-        phone_cipher=cipher.encrypt(phone, invitation_id),
         requested_by=scope.user.user_id,
+        **invited,
     )
     subject = ("admin_invitation", invitation_id)
     await record(db, scope.actor, "admin_invitation.created", org_id=scope.org_id, subject=subject)
@@ -76,11 +76,13 @@ class _Invitation(NamedTuple):
 
 async def accept_admin_invitation(
     db: AsyncConnection, cipher: Cipher, user: UserScope, invitation_id: UUID
-) -> LockedOrg:
+) -> LockedOrg | InviteeNameDiffers:
     """Become an admin, with a place at the org itself (S4, S8). Returns the org. Verification is checked here.
 
+    A user who has another name than the invited member is refused: the invitation has ended, which is committed.
+
     Raises NotFound, RealNameRequired, PartyMemberRequired, OrgClosed, AdminInvitationDecided,
-    AdminInvitationExpired, AlreadyAdmin.
+    AdminInvitationExpired, AlreadyAdmin, PhoneOfAnotherMember.
     """
     org_id = await _find_inviting_org(db, user, invitation_id)
     user.require_real_name()
@@ -98,9 +100,11 @@ async def accept_admin_invitation(
         decided=AdminInvitationDecided,
         expired=AdminInvitationExpired,
     )
+    if (refused := await decline_of_other_name(db, ADMIN_INVITATION, user, org_id, invitation_id)) is not None:
+        return refused
     with on_constraint(("org_admins_pkey", AlreadyAdmin)):
         await db.execute(insert(OrgAdmin).values(org_id=org_id, user_id=user.user_id))
-    await place_admin(db, cipher, org_id, user.user_id)
+    await place_admin(db, cipher, user.actor, org_id, user.user_id)
     accepted = AdminInvitation.id == invitation_id
     if not await finish(db, ADMIN_INVITATION, State.ACCEPTED, accepted, user_id=user.user_id):
         raise AdminInvitationDecided  # declined meanwhile
@@ -110,7 +114,7 @@ async def accept_admin_invitation(
 
 
 async def refuse_admin_invitation(db: AsyncConnection, user: UserScope, invitation_id: UUID) -> None:
-    """Decline an invitation made to one's own phone. Raises NotFound, AdminInvitationDecided,
+    """Decline an invitation made to oneself. Raises NotFound, AdminInvitationDecided,
     AdminInvitationExpired."""
     org_id = await _find_inviting_org(db, user, invitation_id)
     mine = _made_to(user, invitation_id)
@@ -169,8 +173,8 @@ async def _leave_office(db: AsyncConnection, scope: OrgScope, user_id: UUID, act
 
 
 def _made_to(user: UserScope, invitation_id: UUID) -> tuple[ColumnElement[bool], ...]:
-    """The invitation, where it was made to the phone that the user holds."""
-    return AdminInvitation.id == invitation_id, AdminInvitation.phone_index == phone_index_of(user.user_id)
+    """The invitation, where it was made to the user."""
+    return AdminInvitation.id == invitation_id, is_offered_to(AdminInvitation, user.user_id)
 
 
 async def _find_inviting_org(db: AsyncConnection, user: UserScope, invitation_id: UUID) -> UUID:

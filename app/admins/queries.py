@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Select, and_, exists, or_, select
 from sqlalchemy.orm import aliased
 
-from app.admins.invitees import phone_index_of
+from app.admins.invitees import is_offered_to
 from app.admins.schemas import AdminInvitationOut, AdminOut, ChangeRequestOut, NamedAdminOut, ReceivedAdminInvitationOut
 from app.approvals.kinds import ADMIN_INVITATION, CHANGE_REQUEST
 from app.core.cipher import Cipher
@@ -48,6 +48,7 @@ class _Invitation(NamedTuple):
     requested_at: datetime
     expires_at: datetime
     decided_at: datetime | None
+    reason: Literal["name-differs"] | None
 
 
 def _admin_invitations(org_id: UUID) -> Select[*tuple[Any, ...]]:
@@ -60,6 +61,7 @@ def _admin_invitations(org_id: UUID) -> Select[*tuple[Any, ...]]:
             AdminInvitation.requested_at,
             AdminInvitation.expires_at,
             AdminInvitation.decided_at,
+            AdminInvitation.reason,
         )
         .join(User, User.id == AdminInvitation.requested_by)
         .where(AdminInvitation.org_id == org_id)
@@ -76,6 +78,7 @@ def _admin_invitation_out(cipher: Cipher, row: _Invitation) -> AdminInvitationOu
         requested_at=row.requested_at,
         expires_at=row.expires_at,
         decided_at=row.decided_at,
+        reason=row.reason,
     )
 
 
@@ -116,7 +119,7 @@ async def get_received_admin_invitation(db: Readable, user_id: UUID, invitation_
         .join(Org, Org.id == AdminInvitation.org_id)
         .join(User, User.id == AdminInvitation.requested_by)
         .where(AdminInvitation.id == invitation_id, ADMIN_INVITATION.waiting)
-        .where(AdminInvitation.phone_index == phone_index_of(user_id))
+        .where(is_offered_to(AdminInvitation, user_id))
     )
     row = await one_or_404(db, statement, _ReceivedInvitation)
     return ReceivedAdminInvitationOut(

@@ -4,6 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
 
 from app.admins import operations, queries
 from app.admins.errors import (
@@ -11,6 +12,7 @@ from app.admins.errors import (
     AdminInvitationExpired,
     AdminInvitationOpen,
     AlreadyAdmin,
+    InviteeNameDiffers,
     MainAdminStays,
     UnknownMember,
 )
@@ -22,9 +24,10 @@ from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
+from app.members.errors import PhoneOfAnotherMember
 from app.orgs.advice import advice_out, levels_advice
 from app.orgs.errors import PartyMemberRequired
-from app.web.errors import problems
+from app.web.errors import Problem, problem_response, problems
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["admins"])
 
@@ -59,8 +62,9 @@ async def remove_admin(scope: MainAdmin, user_id: UUID, db: WriteDb) -> None:
 async def create_admin_invitation(
     scope: MainAdmin, body: Invitee, db: WriteDb, cipher: CipherDep
 ) -> AdminInvitationOut:
-    """Invite somebody, by phone, to be an admin (S4). The answer is the same whoever holds the phone, if anybody does;
-    verification is checked when they accept."""
+    """Invite somebody, by phone or by their member row, to be an admin (S4). The answer is the same whoever holds the
+    phone, if anybody does; verification is checked when they accept. An invitation of a member is made to the account
+    that the row is linked to; without one, only a user of the member's name accepts it."""
     invitation_id = await operations.invite_admin(db, cipher, scope, body)
     return await queries.get_admin_invitation(db, cipher, scope.org_id, invitation_id)
 
@@ -91,6 +95,7 @@ async def read_admin_invitation(user: SignedIn, invitation_id: UUID, db: ReadDb)
 
 @router.put(
     "/me/admin-invitations/{invitation_id}/acceptance",
+    response_model=AdminshipOut,
     responses=problems(
         RealNameRequired,
         PartyMemberRequired,
@@ -98,13 +103,20 @@ async def read_admin_invitation(user: SignedIn, invitation_id: UUID, db: ReadDb)
         AdminInvitationDecided,
         AdminInvitationExpired,
         AlreadyAdmin,
+        InviteeNameDiffers,
+        PhoneOfAnotherMember,
     ),
 )
 async def accept_admin_invitation(
     request: Request, user: SignedIn, invitation_id: UUID, db: WriteDb, cipher: CipherDep
-) -> AdminshipOut:
-    """Become an admin of the org that invites. The caller's real name must be verified by now (S1, S4)."""
+) -> AdminshipOut | JSONResponse:
+    """Become an admin of the org that invites. The caller's real name must be verified by now (S1, S4).
+
+    Where a member was invited who has another name than the caller, the invitation ends and the org is told.
+    """
     org = await operations.accept_admin_invitation(db, cipher, user, invitation_id)
+    if isinstance(org, Problem):
+        return problem_response(request, org)
     advice = advice_out(request, await levels_advice(db, user.user_id))
     return AdminshipOut(org_id=org.id, org_name=org.name, advice=advice)
 

@@ -41,13 +41,14 @@ class AdminsAbove:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HolderOf:
-    """The user who holds the phone of this blind index decides."""
+class Invitee:
+    """One person decides: the account of this column, or where it is null the user who has the phone."""
 
+    user_id: InstrumentedAttribute[UUID | None]
     phone_index: InstrumentedAttribute[bytes]
 
 
-Decider = AdminsOf | AdminsAbove | HolderOf
+Decider = AdminsOf | AdminsAbove | Invitee
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,9 +153,9 @@ ADMIN_INVITATION = Kind(
     AdminInvitation,
     one_of=[AdminInvitation.phone_index, AdminInvitation.org_id],
     requesting_org=AdminInvitation.org_id,
-    deciders=[HolderOf(AdminInvitation.phone_index)],
+    deciders=[Invitee(AdminInvitation.invitee_id, AdminInvitation.phone_index)],
     lifetime=timedelta(days=14),
-    erased=[AdminInvitation.phone_cipher],
+    erased=[AdminInvitation.phone_cipher, AdminInvitation.invitee_name],
 )
 PROMOTION = Kind(
     "promotion",
@@ -162,9 +163,9 @@ PROMOTION = Kind(
     Promotion,
     one_of=[Promotion.org_id, Promotion.unit_id],
     requesting_org=Promotion.org_id,
-    deciders=[HolderOf(Promotion.phone_index)],
+    deciders=[Invitee(Promotion.invitee_id, Promotion.phone_index)],
     lifetime=timedelta(days=14),
-    erased=[Promotion.phone_cipher],
+    erased=[Promotion.phone_cipher, Promotion.invitee_name],
 )
 
 KINDS = (APPLICATION, CHANGE_REQUEST, TRANSFER, LINK_REQUEST, PERSON_TRANSFER, ADMIN_INVITATION, PROMOTION)

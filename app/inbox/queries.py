@@ -81,7 +81,7 @@ _MINE = (
     .where(OrgAdmin.user_id == _USER_ID, Org.status == literal_column("'live'"))
     .cte("mine")
 )
-_ME = select(User.phone_index).where(User.id == _USER_ID).cte("me")
+_ME = select(User.id, User.phone_index).where(User.id == _USER_ID).cte("me")
 _Requesting = aliased(Org, name="requesting")
 _Other = aliased(Org, name="other")
 _Edge = aliased(Certification, name="edge")
@@ -169,7 +169,8 @@ def _waiting_for(kind: Kind, decider: Decider) -> Select[Any]:
             part = part.join(kind.table, and_(org == _Edge.subordinate_id, kind.waiting))
         case _:
             part = _part(kind.name, kind, _ME, shown.subject, shown.detail)
-            part = part.join(kind.table, and_(decider.phone_index == _ME.c.phone_index, kind.waiting))
+            by_phone = and_(decider.user_id.is_(None), decider.phone_index == _ME.c.phone_index)
+            part = part.join(kind.table, and_(or_(decider.user_id == _ME.c.id, by_phone), kind.waiting))
     for table, condition in shown.joins:
         part = part.join(table, condition)
     return part.where(*shown.only)

@@ -12,6 +12,18 @@ class PhoneExists(Conflict):
     advice_en = "Copy this person into the unit instead, by the call that `copy` shows (S8)."
 
 
+class PhoneOfAnotherMember(Conflict):
+    """Somebody becomes an admin, and a row that is not theirs has their phone. Says nothing about that row."""
+
+    slug = "phone-of-another-member"
+    zh, en = (
+        "本组织通讯录中，您的手机号登记在另一名成员名下",
+        "Another member of the org has your phone number",
+    )
+    advice_zh = "请组织管理员先在通讯录中更正或移除该成员的手机号，然后再次接受。"
+    advice_en = "Ask an admin to correct the phone of that member, or to remove the member, then accept again."
+
+
 class PartyMembersOnly(Conflict):
     """Carries `org_kind`, the kind of organisation that the person belongs in (S17)."""
 

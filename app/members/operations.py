@@ -5,7 +5,7 @@ function each. Where people stand is `places`.
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Uuid, func, literal_column, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -25,9 +25,7 @@ from app.members.schemas import MemberCreate, MemberOut, MemberUpdate
 from app.members.transfers.operations import supersede_transfers_of_removed
 from app.orgs.locks import lock_org_shared
 from app.orgs.names import Kind
-from app.schema.auth import User
-from app.schema.members import Activation, Member, Place
-from app.schema.orgs import Org
+from app.schema.members import Member, Place
 
 
 async def create_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, body: MemberCreate) -> MemberOut:
@@ -135,50 +133,6 @@ async def disclose_phone(db: AsyncConnection, cipher: Cipher, scope: OrgScope, m
     subject = ("member", member_id)
     await record(db, scope.actor, "member.phone_disclosed", org_id=scope.org_id, subject=subject)
     return cipher.decrypt_text(row.phone_cipher, member_id)
-
-
-async def place_admin(db: AsyncConnection, cipher: Cipher, org_id: UUID, user_id: UUID) -> UUID:
-    """Give an admin their row in the directory, placed at the org itself and active (S8); gives the row's id.
-
-    A row with the admin's phone is taken for theirs: it gets their verified name, and whoever it was linked to
-    loses it, since the number has changed hands. Recorded by the operation that makes them an admin.
-    """
-    of_user = select(Member.id).where(Member.org_id == org_id, Member.user_id == user_id)
-    member_id: UUID | None = await db.scalar(of_user)
-    if member_id is None:
-        member_id = await _row_of_admin(db, cipher, org_id, user_id)
-    await place(db, org_id, member_id, [None])
-    return member_id
-
-
-async def _row_of_admin(db: AsyncConnection, cipher: Cipher, org_id: UUID, user_id: UUID) -> UUID:
-    statement = select(User.phone_cipher, User.verified_name, User.party_member, Org.kind)
-    user = (await db.execute(statement.join(Org, Org.id == org_id).where(User.id == user_id))).one()
-    assert user.verified_name is not None, "only a verified person becomes an admin (S1)"
-    new_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
-    indexing = await lock_index_key(db, cipher)
-    sealed = seal_phone(indexing, org_id, new_id, cipher.decrypt_text(user.phone_cipher, user_id))
-    await lock_accounts_and_phones(db, sealed["phone_index"])
-    named = _named(user.verified_name)
-    member_id, user_before = (
-        await db.execute(
-            insert(Member)
-            .values(org_id=org_id, id=new_id, party=user.party_member or user.kind == Kind.PARTY, **named, **sealed)
-            .on_conflict_do_update(
-                index_elements=[Member.org_id, Member.phone_index],
-                index_where=Member.removed_at.is_(None),
-                set_={**named, "version": Member.version + 1},
-            )
-            .returning(Member.id, literal_column("old.user_id", Uuid()).label("user_before"))
-        )
-    ).one()
-    if user_before is not None:
-        await deactivate_member(db, org_id, member_id)
-    # Making them an admin is the consent that an undone link waits for.
-    undone = (Activation.org_id == org_id, Activation.member_id == member_id, Activation.user_id == user_id)
-    await db.execute(update(Activation).where(*undone, Activation.undone_by.is_not(None)).values(undone_by=None))
-    await activate_member(db, org_id, member_id)
-    return member_id
 
 
 def _named(name: str) -> dict[str, str]:

@@ -6,18 +6,18 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.admins.invitees import phone_index_of, phone_of_invitee
+from app.admins.errors import InviteeNameDiffers
+from app.admins.invitees import decline_of_other_name, invitee_columns, is_offered_to
 from app.approvals.kinds import PROMOTION
 from app.approvals.requests import finish, finish_all, open_request, raise_why_not, read_waiting
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.authz.errors import OrgClosed
-from app.blind_index.keys import lock_index_key
 from app.certification.edges import begin_edge
 from app.core.cipher import Cipher
 from app.hierarchy import tree
 from app.members.activation import activate_rows_late
-from app.members.operations import place_admin
+from app.members.admin_rows import place_admin
 from app.org_lifecycle import operations
 from app.orgs import names
 from app.orgs.errors import PartyMemberRequired, SiblingNameTaken, UnknownRegion, UnknownUnit
@@ -41,7 +41,7 @@ class _Offer(NamedTuple):
 
 
 async def create_promotion(db: AsyncConnection, cipher: Cipher, scope: OrgScope, body: PromotionCreate) -> UUID:
-    """Offer a person, by phone, that a unit become an org of theirs; gives the offer's id.
+    """Offer a person, by phone or by their member row, that a unit become an org of theirs. Returns the offer's id.
 
     Raises UnknownUnit, UnknownRegion, the name's errors (S3), SiblingNameTaken, UnknownMember, PromotionOpen.
     """
@@ -62,9 +62,8 @@ async def create_promotion(db: AsyncConnection, cipher: Cipher, scope: OrgScope,
     )
     if await db.scalar(sibling) is not None:
         raise SiblingNameTaken
-    phone = await phone_of_invitee(db, cipher, scope.org_id, body.to)
-    indexing = await lock_index_key(db, cipher)
     promotion_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
+    offered = await invitee_columns(db, cipher, scope.org_id, body.to, promotion_id)
     await open_request(
         db,
         PROMOTION,
@@ -74,9 +73,8 @@ async def create_promotion(db: AsyncConnection, cipher: Cipher, scope: OrgScope,
         unit_id=body.unit_id,
         name=body.name,
         region_code=region_code,
-        phone_index=indexing.phone(phone),
-        phone_cipher=cipher.encrypt(phone, promotion_id),
         requested_by=scope.user.user_id,
+        **offered,
     )
     await record(
         db,
@@ -100,7 +98,7 @@ async def withdraw_promotion(db: AsyncConnection, scope: OrgScope, promotion_id:
 
 
 async def refuse_promotion(db: AsyncConnection, user: UserScope, promotion_id: UUID) -> None:
-    """Decline an offer made to one's own phone. Raises NotFound, PromotionDecided, PromotionExpired."""
+    """Decline an offer made to oneself. Raises NotFound, PromotionDecided, PromotionExpired."""
     org_id = await _find_offering_org(db, user, promotion_id)
     offer = _made_to(user, promotion_id)
     if not await finish(db, PROMOTION, State.DECLINED, *offer):
@@ -109,15 +107,20 @@ async def refuse_promotion(db: AsyncConnection, user: UserScope, promotion_id: U
     await record(db, user.actor.elsewhere(), "promotion.declined", org_id=org_id, subject=subject)
 
 
-async def accept_promotion(db: AsyncConnection, cipher: Cipher, user: UserScope, promotion_id: UUID) -> UUID:
-    """Make the org and be its main admin; gives its id.
+async def accept_promotion(
+    db: AsyncConnection, cipher: Cipher, user: UserScope, promotion_id: UUID
+) -> UUID | InviteeNameDiffers:
+    """Make the org and be its main admin. Returns its id.
+
+    A user who has another name than the member to whom it was offered is refused: the offer has ended, which is
+    committed.
 
     In this one transaction: the org with the units that stood under the unit, its people with their places and
     activations (who stands elsewhere in the old org too stays there as well), the old places ended, the unit removed,
     the new org certified under the old.
 
     Raises NotFound, RealNameRequired, PartyMemberRequired, OrgClosed, PromotionDecided, PromotionExpired,
-    SiblingNameTaken.
+    SiblingNameTaken, PhoneOfAnotherMember.
     """
     org_id = await _find_offering_org(db, user, promotion_id)
     user.require_real_name()
@@ -128,10 +131,12 @@ async def accept_promotion(db: AsyncConnection, cipher: Cipher, user: UserScope,
     if org.kind == Kind.PARTY and not user.party_member:
         raise PartyMemberRequired
     offer = await _read_offer(db, user, promotion_id)
+    if (refused := await decline_of_other_name(db, PROMOTION, user, org_id, promotion_id)) is not None:
+        return refused
     new_id = await operations.insert_org(db, user, name=offer.name, region_code=offer.region_code, kind=Kind(org.kind))
     edge = await begin_edge(db, org_id, new_id, requested_by=user.user_id, decided_by=offer.requested_by)
     moved = await move_unit_into_org(db, cipher, org_id, offer.unit_id, new_id)
-    await place_admin(db, cipher, new_id, user.user_id)
+    await place_admin(db, cipher, user.actor, new_id, user.user_id)
     # Who registers now sees neither the old rows nor the new; and of two rows that one account fits one may have moved.
     for touched in (org_id, new_id):
         await activate_rows_late(db, touched)
@@ -159,8 +164,8 @@ async def _raise_why_not(db: AsyncConnection, *which: ColumnElement[bool]) -> No
 
 
 def _made_to(user: UserScope, promotion_id: UUID) -> tuple[ColumnElement[bool], ...]:
-    """The offer, where it was made to the phone that the user holds."""
-    return Promotion.id == promotion_id, Promotion.phone_index == phone_index_of(user.user_id)
+    """The offer, where it was made to the user."""
+    return Promotion.id == promotion_id, is_offered_to(Promotion, user.user_id)
 
 
 async def _find_offering_org(db: AsyncConnection, user: UserScope, promotion_id: UUID) -> UUID:

@@ -1,12 +1,12 @@
 """Reads of promotions: the org's offers, and what is offered to one person."""
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Select, and_, distinct, func, select
 
-from app.admins.invitees import phone_index_of
+from app.admins.invitees import is_offered_to
 from app.approvals.kinds import PROMOTION
 from app.core.cipher import Cipher
 from app.core.phones import mask
@@ -33,6 +33,7 @@ class _Offer(NamedTuple):
     requested_at: datetime
     expires_at: datetime
     decided_at: datetime | None
+    reason: Literal["name-differs"] | None
     new_org_id: UUID | None
 
 
@@ -49,6 +50,7 @@ def _promotions(org_id: UUID) -> Select[*tuple[Any, ...]]:
             Promotion.requested_at,
             Promotion.expires_at,
             Promotion.decided_at,
+            Promotion.reason,
             Promotion.new_org_id,
         )
         .join(Unit, and_(Unit.org_id == Promotion.org_id, Unit.id == Promotion.unit_id))
@@ -68,6 +70,7 @@ def _promotion_out(cipher: Cipher, row: _Offer) -> PromotionOut:
         requested_at=row.requested_at,
         expires_at=row.expires_at,
         decided_at=row.decided_at,
+        reason=row.reason,
         new_org_id=row.new_org_id,
     )
 
@@ -113,7 +116,7 @@ async def get_offered_promotion(db: Readable, user_id: UUID, promotion_id: UUID)
         .join(Unit, and_(Unit.org_id == Promotion.org_id, Unit.id == Promotion.unit_id))
         .join(User, User.id == Promotion.requested_by)
         .where(Promotion.id == promotion_id, PROMOTION.waiting)
-        .where(Promotion.phone_index == phone_index_of(user_id))
+        .where(is_offered_to(Promotion, user_id))
     )
     row = await one_or_404(db, statement, _OfferToMe)
     below = tree.units_below(row.org_id, row.unit_id)

@@ -4,14 +4,16 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
 
-from app.admins.errors import UnknownMember
+from app.admins.errors import InviteeNameDiffers, UnknownMember
 from app.authz.access import Can, OrgScope, SignedIn
 from app.authz.errors import OrgClosed, RealNameRequired
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
+from app.members.errors import PhoneOfAnotherMember
 from app.orgs import queries
 from app.orgs.advice import advice_out, levels_advice, name_advice
 from app.orgs.errors import (
@@ -28,7 +30,7 @@ from app.promotions import operations as promotions
 from app.promotions import queries as promotion_queries
 from app.promotions.errors import PromotionDecided, PromotionExpired, PromotionOpen
 from app.promotions.schemas import OfferedPromotionOut, PromotionCreate, PromotionOut
-from app.web.errors import problems
+from app.web.errors import Problem, problem_response, problems
 from app.web.etags import etag
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["units"])
@@ -82,16 +84,29 @@ async def read_offered_promotion(user: SignedIn, promotion_id: UUID, db: ReadDb)
 
 @router.put(
     "/me/promotions/{promotion_id}/acceptance",
+    response_model=OrgCreated,
     responses=problems(
-        RealNameRequired, PartyMemberRequired, OrgClosed, PromotionDecided, PromotionExpired, SiblingNameTaken
+        RealNameRequired,
+        PartyMemberRequired,
+        OrgClosed,
+        PromotionDecided,
+        PromotionExpired,
+        SiblingNameTaken,
+        InviteeNameDiffers,
+        PhoneOfAnotherMember,
     ),
 )
 async def accept_promotion(
     request: Request, response: Response, user: SignedIn, promotion_id: UUID, db: WriteDb, cipher: CipherDep
-) -> OrgCreated:
+) -> OrgCreated | JSONResponse:
     """Make the org and be its main admin: its people, places and units come along, and it is certified under the org
-    that the unit was in, all at once (S7, S19)."""
+    that the unit was in, all at once (S7, S19).
+
+    Where it was offered to a member who has another name than the caller, the offer ends and the org is told.
+    """
     org_id = await promotions.accept_promotion(db, cipher, user, promotion_id)
+    if isinstance(org_id, Problem):
+        return problem_response(request, org_id)
     card = await queries.get_card(db, org_id)
     advice = await name_advice(db, card.name, card.region_code, but=org_id)
     advice += await levels_advice(db, user.user_id)

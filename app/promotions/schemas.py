@@ -1,6 +1,7 @@
 """Bodies of the promotion calls: a unit that becomes an org of its own."""
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -33,6 +34,10 @@ class PromotionOut(Out):
     requested_at: datetime
     expires_at: datetime
     decided_at: datetime | None
+    reason: Literal["name-differs"] | None = Field(
+        description="Why it was declined: it was made to a member of the org, and the user who has the phone now has "
+        "another verified name. Correct the phone or the name of the member, then offer again."
+    )
     new_org_id: UUID | None
 
 

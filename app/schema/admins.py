@@ -6,11 +6,11 @@ The main admin is `orgs.main_admin_id`, which must name a row of `org_admins`.
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, LargeBinary, Text, func, text
+from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.db import Table
-from app.schema.approvals import ExpiringApproval
+from app.schema.approvals import ExpiringApproval, Offer
 
 
 class OrgAdmin(Table):
@@ -27,8 +27,8 @@ class OrgAdmin(Table):
     since: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
-class AdminInvitation(ExpiringApproval):
-    """Somebody asked, by phone, to become an admin (S4). The phone is kept, encrypted, only while the answer waits."""
+class AdminInvitation(Offer):
+    """An offer to become an admin of the org (S4). `user_id` is the account that accepted it."""
 
     __tablename__ = "admin_invitations"
     __table_args__ = (
@@ -45,11 +45,10 @@ class AdminInvitation(ExpiringApproval):
             postgresql_where=text("state = 'pending'"),
         ),
         Index(None, "phone_index"),
+        Index(None, "invitee_id", postgresql_where=text("invitee_id IS NOT NULL")),
     )
 
     org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
-    phone_index: Mapped[bytes] = mapped_column(LargeBinary)
-    phone_cipher: Mapped[bytes | None] = mapped_column(LargeBinary)
     requested_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import DateTime, Text, Uuid, func, text
+from sqlalchemy import DateTime, ForeignKey, LargeBinary, Text, Uuid, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.db import Table
@@ -48,3 +48,22 @@ class ExpiringApproval(Approval):
     __abstract__ = True
 
     expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+
+
+class Offer(ExpiringApproval):
+    """A request that one person decides: the account in `invitee_id`, or without one the user who has the phone.
+
+    The phone and the name are stored only while the offer is pending.
+    """
+
+    __abstract__ = True
+
+    phone_index: Mapped[bytes] = mapped_column(LargeBinary)
+    phone_cipher: Mapped[bytes | None] = mapped_column(LargeBinary)
+    invitee_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("users.id"), comment="the account that the member row was linked to; else whoever has the phone"
+    )
+    invitee_name: Mapped[str | None] = mapped_column(
+        Text, comment="the name of a member row without an account; the verified name of the user must agree with it"
+    )
+    reason: Mapped[str | None] = mapped_column(Text, comment="why it was declined: name-differs")

@@ -11,7 +11,6 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
-    LargeBinary,
     Text,
     UniqueConstraint,
     Uuid,
@@ -22,7 +21,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.db import Table
-from app.schema.approvals import ExpiringApproval
+from app.schema.approvals import Offer
 
 
 class Org(Table):
@@ -108,11 +107,8 @@ class Unit(Table):
     removed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
-class Promotion(ExpiringApproval):
-    """A unit on its way to be an org of its own (S7): offered to a phone, accepted by the person who holds it.
-
-    The phone is kept, encrypted, only while the offer waits.
-    """
+class Promotion(Offer):
+    """An offer that a unit become an org of its own (S7), with the person who accepts it as its main admin."""
 
     __tablename__ = "promotions"
     __table_args__ = (
@@ -133,13 +129,12 @@ class Promotion(ExpiringApproval):
         ),
         Index("promotions_phone_index_idx", "phone_index", postgresql_where=text("state = 'pending'")),
         Index("promotions_any_phone_index_idx", "phone_index"),
+        Index(None, "invitee_id", postgresql_where=text("invitee_id IS NOT NULL")),
     )
 
     org_id: Mapped[UUID] = mapped_column(Uuid)
     unit_id: Mapped[UUID] = mapped_column(Uuid)
     name: Mapped[str] = mapped_column(Text)
     region_code: Mapped[str] = mapped_column(Text)
-    phone_index: Mapped[bytes] = mapped_column(LargeBinary)
-    phone_cipher: Mapped[bytes | None] = mapped_column(LargeBinary)
     requested_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     new_org_id: Mapped[UUID | None] = mapped_column(ForeignKey("orgs.id"))

@@ -153,6 +153,123 @@ async def test_a_known_member_is_invited_by_their_row(people: People) -> None:
     assert (placed["at_org"], [item["id"] for item in placed["units"]]) == (False, [unit["id"]])
 
 
+async def test_offer_to_linked_member_is_to_the_account_not_to_the_holder_of_the_number(people: People) -> None:
+    """A row with an old phone is linked by consent; the phone belongs to a stranger by now (S4)."""
+    founder, person = await people.register(), await people.register()
+    org = await founder.create_org()
+    old = fresh_phone()
+    row = await add_member(founder, org, name=person.name, phone=old)
+    at = f"/v1/orgs/{org['id']}"
+    asked = done(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
+    accept = f"{at}/link-requests/{asked['id']}/acceptance"
+    done(await founder.put(accept, json={"member_id": row["id"]}))
+    stranger = await people.register(phone=old)
+    unit = await add_unit(founder, org, "第一支部")
+    for path, body, mine in (
+        (f"{at}/admin-invitations", {"member_id": row["id"]}, "/v1/me/admin-invitations"),
+        (
+            f"{at}/promotions",
+            {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"member_id": row["id"]}},
+            "/v1/me/promotions",
+        ),
+    ):
+        offer = done(await founder.post(path, json=body), 201)
+        assert offer["phone"] == f"{old[:3]}****{old[-4:]}"
+        one = f"{mine}/{offer['id']}"
+        assert (await stranger.get("/v1/inbox")).json()["items"] == []
+        for answer in (await stranger.get(one), await stranger.put(f"{one}/acceptance")):
+            assert refusal(answer) == (404, "not-found")
+        assert offer["id"] in {item["id"] for item in done(await person.get("/v1/inbox"))["items"]}
+        done(await person.get(one))
+        done(await person.put(f"{one}/acceptance"))
+    shown = done(await founder.get(f"{at}/members/{row['id']}"))
+    assert (shown["name"], shown["active"], shown["at_org"]) == (person.name, True, True)
+    again = await founder.post(f"{at}/admin-invitations", json={"member_id": row["id"]})
+    assert refusal(again) == (409, "already-admin")
+
+
+async def test_offer_to_member_without_account_is_refused_to_a_user_of_another_name(people: People) -> None:
+    founder = await people.register(name="主管理员甲")
+    org = await founder.create_org()
+    phone = fresh_phone()
+    row = await add_member(founder, org, name="张三", phone=phone)
+    unit = await add_unit(founder, org, "第一支部")
+    stranger = await people.register(phone=phone, name="李四")
+    at = f"/v1/orgs/{org['id']}"
+    promotion = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"member_id": row["id"]}}
+    for path, body, mine in (
+        (f"{at}/admin-invitations", {"member_id": row["id"]}, "/v1/me/admin-invitations"),
+        (f"{at}/promotions", promotion, "/v1/me/promotions"),
+    ):
+        offer = done(await founder.post(path, json=body), 201)
+        one = f"{mine}/{offer['id']}"
+        assert refusal(await stranger.put(f"{one}/acceptance")) == (409, "invitee-name-differs")
+        assert (await stranger.put(f"{one}/acceptance")).status_code == 409  # it has ended
+        (listed,) = [item for item in await list_all(founder, path) if item["id"] == offer["id"]]
+        assert (listed["state"], listed["reason"], listed["phone"]) == ("declined", "name-differs", None)
+    assert {"admin_invitation.declined", "promotion.declined"} <= set(await actions(founder, org))
+    shown = done(await founder.get(f"{at}/members/{row['id']}"))
+    assert (shown["name"], shown["active"]) == ("张三", False)
+    assert len(done(await founder.get(f"{at}/admins"))) == 1
+
+
+async def test_offer_to_member_without_account_is_accepted_by_a_user_of_that_name(people: People) -> None:
+    """The dot in a name is one character, however it is typed."""
+    founder, phone = await people.register(), fresh_phone()
+    org = await founder.create_org()
+    row = await add_member(founder, org, name="买买提・吐尔逊", phone=phone)
+    path = f"/v1/orgs/{org['id']}/admin-invitations"
+    offer = done(await founder.post(path, json={"member_id": row["id"]}), 201)
+    person = await people.register(phone=phone, name="买买提·吐尔逊")
+    done(await person.put(f"/v1/me/admin-invitations/{offer['id']}/acceptance"))
+    shown = done(await founder.get(f"/v1/orgs/{org['id']}/members/{row['id']}"))
+    assert (shown["active"], shown["at_org"]) == (True, True)
+
+
+@pytest.mark.parametrize("linked", [False, True], ids=["another-name", "linked-to-another"])
+async def test_new_admin_does_not_take_the_row_of_another_person(people: People, linked: bool) -> None:
+    """The directory has the phone of the new admin in a row of somebody else, who may be an admin (S8)."""
+    founder, second = await people.register(), await people.register()
+    org = await founder.create_org()
+    at = f"/v1/orgs/{org['id']}"
+    phone = fresh_phone()
+    if linked:
+        row = await add_member(founder, org, name=second.name, phone=phone)
+        asked = done(await second.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
+        done(await founder.put(f"{at}/link-requests/{asked['id']}/acceptance", json={"member_id": row["id"]}))
+        await add_admin(founder, org, second)
+        newcomer = await people.register(phone=phone, name=second.name)
+    else:
+        row = await add_member(founder, org, name="张三", phone=phone)
+        newcomer = await people.register(phone=phone, name="李四")
+    before = done(await founder.get(f"{at}/members/{row['id']}"))
+    offer = done(await founder.post(f"{at}/admin-invitations", json={"phone": phone}), 201)
+    accept = f"/v1/me/admin-invitations/{offer['id']}/acceptance"
+    assert refusal(await newcomer.put(accept)) == (409, "phone-of-another-member")
+    assert done(await founder.get(f"{at}/members/{row['id']}")) == before
+    # Once the phone of that row is corrected, the same offer can be accepted.
+    if not linked:
+        done(await founder.patch(f"{at}/members/{row['id']}", json={"phone": fresh_phone()}))
+        done(await newcomer.put(accept))
+        assert len(await list_all(founder, f"{at}/members")) == 3
+
+
+async def test_row_that_a_new_admin_takes_is_edited_visibly(people: People) -> None:
+    founder, phone = await people.register(), fresh_phone()
+    org = await founder.create_org()
+    row = await add_member(founder, org, name="买买提・吐尔逊", phone=phone)
+    person = await people.register(phone=phone, name="买买提·吐尔逊")
+    at = f"/v1/orgs/{org['id']}"
+    done(await founder.delete(f"{at}/members/{row['id']}/activation"), 204)
+    await add_admin(founder, org, person)
+    shown = done(await founder.get(f"{at}/members/{row['id']}"))
+    assert (shown["name"], shown["active"], shown["at_org"]) == (person.name, True, True)
+    entries = await list_all(founder, f"{at}/audit", action="member.edited")
+    assert [(entry["before"], entry["after"]) for entry in entries] == [
+        ({"name": "买买提・吐尔逊"}, {"name": "买买提·吐尔逊"})
+    ]
+
+
 async def test_a_row_that_was_unlinked_is_the_admin_s_again(people: People) -> None:
     """Every admin has a row in the directory (S8), which nobody takes away while they are one."""
     founder, second = await people.register(), await people.register()

@@ -22,7 +22,7 @@ from app.orgs.locks import LockedOrg
 from app.promotions.operations import accept_promotion, refuse_promotion
 from app.promotions.queries import get_offered_promotion
 from app.promotions.schemas import OfferedPromotionOut
-from app.web.errors import NotFound, Problem
+from app.web.errors import Problem
 
 router = APIRouter(prefix="/console/offers", route_class=ConsoleRoute, include_in_schema=False)
 
@@ -33,22 +33,23 @@ OfferId = Annotated[UUID, Path()]
 @router.get("/{kind}/{offer_id}")
 async def show_offer(request: Request, db: ReadDb, scope: SignedIn, kind: Kind, offer_id: OfferId) -> Response:
     """What is offered, by whom, until when."""
-    return await _show(request, db, scope, kind, offer_id, None)
+    return _show(request, scope, kind, await get_offer(db, scope, kind, offer_id), None)
 
 
 @router.post("/{kind}/{offer_id}/acceptance")
 async def accept(
     request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, kind: Kind, offer_id: OfferId
 ) -> Response:
-    """Accepts it, and goes to the org."""
-    accepting: Awaitable[UUID | LockedOrg]
+    """Accepts it, and goes to the org; refused, the page says why."""
+    one = await get_offer(db, scope, kind, offer_id)
+    accepting: Awaitable[UUID | LockedOrg | Problem]
     if kind == "promotion":
         accepting = accept_promotion(db, cipher, scope, offer_id)
     else:
         accepting = accept_admin_invitation(db, cipher, scope, offer_id)
     outcome: UUID | LockedOrg | Problem = await refusal_of(db, accepting)
     if isinstance(outcome, Problem):
-        return await _show(request, db, scope, kind, offer_id, outcome)
+        return _show(request, scope, kind, one, outcome)
     org_id = outcome if isinstance(outcome, UUID) else outcome.id
     return Response(status_code=303, headers={"Location": f"/console/orgs/{org_id}"})
 
@@ -79,12 +80,12 @@ async def get_offer(
     return await get_received_admin_invitation(db, scope.user_id, offer_id)
 
 
-async def _show(
-    request: Request, db: Readable, scope: UserScope, kind: Kind, offer_id: UUID, problem: Problem | None
+def _show(
+    request: Request,
+    scope: UserScope,
+    kind: Kind,
+    one: OfferedPromotionOut | ReceivedAdminInvitationOut,
+    problem: Problem | None,
 ) -> Response:
-    try:
-        one = await get_offer(db, scope, kind, offer_id)
-    except NotFound:  # answered meanwhile, or not mine
-        raise problem or NotFound from None
     shown = {**at_home(scope), "kind": kind, "one": one, "problem": problem}
     return page(request, "settings/invited.html", problem.status if problem else 200, **shown)
