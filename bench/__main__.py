@@ -4,7 +4,9 @@ import argparse
 import asyncio
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,12 +19,13 @@ from bench.folds import fold_small
 from bench.growth import GROWING, grown
 from bench.imports import import_100k
 from bench.ingest import ingest, ingest_sustained
+from bench.machine import machine
 from bench.memory import memory
 from bench.moves import move_50k, totals_fresh_transfer
 from bench.pages import pages
 from bench.peer import vs_django
 from bench.reads import fast_path, read_org, read_overview
-from bench.rows import HEAD, Row, keep
+from bench.rows import HEAD, Row, keep, outcome
 from bench.service import Measured, Scale
 from bench.totals import recount_equal, totals_rebuild
 from bench.waiting import qr_waiters
@@ -42,19 +45,21 @@ MEASURES: tuple[Measure, ...] = (
     members_flat,
     pages,
     totals_rebuild,
-    import_100k,
-    write_member,
     fold_small,
+    write_member,
+    move_50k,
+    overview_vs_recount,
+    import_100k,
     ingest,
     ingest_sustained,
     totals_fresh,
-    move_50k,
     totals_fresh_transfer,
-    overview_vs_recount,
     recount_equal,
     qr_waiters,
     memory,
 )
+WITH_WORKER = frozenset({import_100k, ingest, ingest_sustained, totals_fresh, totals_fresh_transfer, recount_equal})
+"""Neighbours among them share one worker: starting it takes as long as measuring some of them."""
 
 
 def main() -> None:
@@ -69,40 +74,47 @@ def main() -> None:
     # Ended from outside, it still ends what it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended."))
     kept = Path(Settings().data_dir) / "bench.json"
-    quick = Scale(50, 0.3, 100, 3, options.tree)
-    print(HEAD)
+    quick = Scale(50, 0.3, 400, 3, options.tree)
+    began = time.monotonic()
     if options.grow:
         rows, failed = _grow(quick)
         keep(rows, failed, kept)
     else:
-        scale = quick if options.quick else Scale(1, 3.0, 1000, 5, options.tree)
+        scale = quick if options.quick else Scale(1, 3.0, 2000, 5, options.tree)
         with service.running(scale, options.keep) as measured:
             if options.serve:
                 serve(measured)
                 return
             asked = [measure for measure in MEASURES if not options.only or measure.__name__ in options.only]
-            _, failed = _measure(measured, asked, kept)
+            rows, failed = _measure(measured, asked, kept)
+    print(f"\n{outcome(rows, failed)} {time.monotonic() - began:.0f} s.", flush=True)
     if failed:
         sys.exit(f"Not measured: {', '.join(failed)}.")
 
 
 def _measure(measured: Measured, measures: Sequence[Measure], kept: Path | None = None) -> tuple[list[Row], list[str]]:
     """Measure and print; gives the rows and the names of what could not be measured."""
+    print(machine(measured), HEAD, sep="\n", flush=True)
     rows: list[Row] = []
     failed: list[str] = []
-    for measure in measures:
-        try:
-            if today() != measured.day:
-                asyncio.run(keep_today(measured.url))
-            found = measure(measured)
-        except Exception as error:  # the others are still worth knowing
-            print(f"{measure.__name__:<22}could not be measured: {error!r}"[:300], flush=True)
-            failed.append(measure.__name__)
-            found = []
-        rows += found
-        print(*found, sep="\n", end="\n" if found else "", flush=True)
-        if kept:
-            keep(rows, failed, kept)  # after each: whatever ends the run, what was measured stays
+    with ExitStack() as worker:
+        for measure in measures:
+            try:
+                if measure not in WITH_WORKER:
+                    worker.close()
+                elif "worker" not in measured.pids:
+                    worker.enter_context(measured.worker())
+                if today() != measured.day:
+                    asyncio.run(keep_today(measured.url))
+                found = measure(measured)
+            except Exception as error:  # the others are still worth knowing
+                print(f"{measure.__name__:<24}could not be measured: {error!r}"[:300], flush=True)
+                failed.append(measure.__name__)
+                found = []
+            rows += found
+            print(*found, sep="\n", end="\n" if found else "", flush=True)
+            if kept:
+                keep(rows, failed, kept)  # after each: whatever ends the run, what was measured stays
     return rows, failed
 
 

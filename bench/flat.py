@@ -76,10 +76,10 @@ def beside(
     reference: Asked,
     goal: float | None,
     p: str = "p95_ms",
-    share: float = 1,
+    until: load.Until | None = None,
 ) -> Row:
-    """Latencies in rounds taken in turn, each of a `share` of the scale's seconds."""
-    rounds = in_turn(measured, ours, reference, p, connections=CONNECTIONS, share=share)
+    """Latencies in rounds taken in turn."""
+    rounds = in_turn(measured, ours, reference, p, connections=CONNECTIONS, until=until)
     return Row.of(name, *rounds, goal, at_most=True, note=f"{p.partition('_')[0]} in ms")
 
 

@@ -12,7 +12,7 @@ from bench.events import BATCH, batches
 from bench.rows import Row
 from bench.service import Measured
 from bench.taken import BENCH, Round
-from bench.world import run_cycles
+from bench.world import keep_two_days
 
 COPIES = 20  # one by itself takes too little to be measured
 EACH_ROUND = 3
@@ -34,7 +34,7 @@ async def _rounds(
     copying = await asyncpg.connect(measured.superuser_url)
     api = httpx.AsyncClient(base_url=measured.ours, headers=headers, timeout=60)
     try:
-        await run_cycles(rollup)
+        await keep_two_days(rollup, measured.day)
         for number in range(1 + measured.scale.rounds * EACH_ROUND):
             body = next(made)
             (await api.post("/v1/point-events", content=body)).raise_for_status()

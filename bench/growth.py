@@ -27,7 +27,10 @@ def grown(single: Sequence[Row], double: Sequence[Row]) -> list[Row]:
             larger.ratio / row.ratio,
             WITHIN if row.at_most else 1 / WITHIN,
             row.at_most,
-            "ratios in a world of twice the size and in the one",
+            "the ratio in a world of twice the size / in the world",
+            larger.cpu_ratio,
+            row.cpu_ratio,
+            larger.cpu_ratio / row.cpu_ratio if larger.cpu_ratio and row.cpu_ratio else None,
         )
         for row, larger in zip(single, double, strict=True)
     ]

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 
 import asyncpg
 
@@ -17,7 +17,9 @@ SENDERS = 4
 BODIES = 40
 BACKLOG = 100
 """How many batches may wait for the rollup while `ingest_sustained` goes on sending."""
+WAITING = "SELECT count(*) FROM point_facts"
 BURST = 8
+FEWEST = 40  # batches of a round, on a machine that is busy with other things
 COPIED = 60_000
 LONGEST_COPY = 5.0  # seconds; what is rolled back has to be vacuumed away before the next round
 PROCESSES = ("serve", "postgres", "worker")
@@ -30,15 +32,17 @@ def ingest(measured: Measured) -> list[Row]:
 
 
 def ingest_sustained(measured: Measured) -> list[Row]:
-    """The same, but it waits whenever `BACKLOG` batches wait for the rollup: a rate that can go on for ever."""
+    """The same, but it waits whenever `BACKLOG` batches wait for the rollup, and a round ends when all are folded: the
+    rate at which the backlog does not grow."""
     return _beside_copy(measured, "ingest_sustained", 0.2, _no_faster_than_folded)
 
 
-Send = Callable[[Measured, Callable[[load.Until], load.Load], float], int]
+Post = Callable[[load.Until], load.Load]
+Send = Callable[[Measured, Post, float], Coroutine[None, None, int]]
 
 
 def _beside_copy(measured: Measured, name: str, goal: float, send: Send) -> list[Row]:
-    seconds = 20.0 if measured.scale.divisor == 1 else 2.0
+    seconds = 20.0 if measured.scale.divisor == 1 else 1.0
     headers = measured.sign_in_service("point-events:write")
     made = batches(measured, "article")
     bodies = [next(made) for _ in range(BODIES)]
@@ -51,33 +55,37 @@ def _beside_copy(measured: Measured, name: str, goal: float, send: Send) -> list
         return load.post(url, headers, bodies, run, connections=SENDERS, until=until)
 
     ours, copied = [], []
-    with measured.worker():
-        post(load.Until(least=BURST, most=BURST))  # the first of each connection prepares its statements
-        for _ in range(measured.scale.rounds):
-            asyncio.run(measured.drained())
-            with measured.taken(*PROCESSES) as taken:
-                events = send(measured, post, seconds)
-            ours.append(taken.rate(events, of=BATCH))
-            asyncio.run(measured.drained())
-            copied.append(asyncio.run(_copied(measured, min(seconds, LONGEST_COPY))))
+    post(load.Until(least=BURST, most=BURST))  # the first of each connection prepares its statements
+    for _ in range(measured.scale.rounds):
+        asyncio.run(measured.drained())
+        with measured.taken(*PROCESSES) as taken:
+            sent = asyncio.run(send(measured, post, seconds))
+        ours.append(taken.rate(sent * BATCH, of=BATCH))
+        asyncio.run(measured.drained())
+        copied.append(asyncio.run(_copied(measured, min(seconds, LONGEST_COPY))))
     return [Row.of(name, ours, copied, goal, note="events/s; / binary COPY into the ledger")]
 
 
-def _full_speed(_: Measured, post: Callable[[load.Until], load.Load], seconds: float) -> int:
-    return post(load.Until(seconds)).answered * BATCH
+async def _full_speed(_: Measured, post: Post, seconds: float) -> int:
+    return post(load.Until(seconds, FEWEST)).answered
 
 
-def _no_faster_than_folded(measured: Measured, post: Callable[[load.Until], load.Load], seconds: float) -> int:
-    """Ends with nothing left to roll up, as it began: every event that is counted here was rolled up in this time."""
+async def _no_faster_than_folded(measured: Measured, post: Post, seconds: float) -> int:
+    """Ends with nothing left to fold, as it began: every batch that is counted here was folded in this time."""
     sent = 0
     until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if int(str(measured.sql("SELECT count(*) FROM point_facts"))) < BACKLOG:
-            sent += post(load.Until(least=BURST, most=BURST)).answered
-        else:
-            time.sleep(0.05)
-    asyncio.run(measured.drained(every=0.05))
-    return sent * BATCH
+    connection = await asyncpg.connect(measured.superuser_url)
+    try:
+        while time.monotonic() < until or sent < FEWEST:
+            if await connection.fetchval(WAITING) < BACKLOG:
+                sent += post(load.Until(least=BURST, most=BURST)).answered
+            else:
+                await asyncio.sleep(0.05)
+        while await connection.fetchval(WAITING):
+            await asyncio.sleep(0.05)
+    finally:
+        await connection.close()
+    return sent
 
 
 async def _copied(measured: Measured, seconds: float) -> Round:

@@ -17,9 +17,12 @@ class Asked(NamedTuple):
     process: str = "serve"
 
 
-def requests(measured: Measured, process: str, send: Callable[[], load.Load], p: str | None = None) -> Round:
-    """Requests a second, or with `p` that percentile of their times in ms, beside the mean of the processor's."""
-    with measured.taken(process, "postgres") as taken:
+def requests(
+    measured: Measured, process: str, send: Callable[[], load.Load], p: str | None = None, *, alone: bool = False
+) -> Round:
+    """Requests a second, or with `p` that percentile of their times in ms, beside the mean of the processor's; `alone`
+    without what PostgreSQL computes for them."""
+    with measured.taken(process, *(() if alone else ("postgres",))) as taken:
         run = send()
     if p is None:
         return taken.rate(run.answered, wall=run.answered / run.per_second)
@@ -33,11 +36,11 @@ def in_turn(
     p: str | None = None,
     *,
     connections: int = 16,
-    share: float = 1,
+    until: load.Until | None = None,
+    alone: bool = False,
 ) -> tuple[list[Round], list[Round]]:
-    """Rounds of both, each of a `share` of the scale's, after a short one that prepares their statements."""
-    scale = measured.scale
-    whole = load.Until(scale.seconds * share, round(scale.requests * share))
+    """Rounds of both, as long as the scale says or `until`, after a short one that prepares their statements."""
+    whole = until or load.Until(measured.scale.seconds, measured.scale.requests)
     short = load.Until(whole.seconds / 4, connections)
     rounds: tuple[list[Round], list[Round]] = ([], [])
 
@@ -49,5 +52,5 @@ def in_turn(
         get(asked, short)()
     for _ in range(measured.scale.rounds):
         for taken, asked in zip(rounds, (ours, reference), strict=True):
-            taken.append(requests(measured, asked.process, get(asked, whole), p))
+            taken.append(requests(measured, asked.process, get(asked, whole), p, alone=alone))
     return rounds

@@ -4,7 +4,6 @@ A shared machine shifts the first and hardly the second. It is read from the pro
 nanoseconds; of children that have ended the kernel keeps hundredths of a second.
 """
 
-import os
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -93,20 +92,3 @@ def _own(process: psutil.Process) -> float:
 def _of_ended_children(process: psutil.Process) -> float:
     times = process.cpu_times()
     return float(times.children_user + times.children_system)
-
-
-def machine() -> str:
-    """One line about what is measured on."""
-    memory = psutil.virtual_memory().total / (1 << 30)
-    model = next(
-        (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), ""
-    )
-    return f"{os.cpu_count()} cores{f' ({model})' if model else ''}, {memory:.0f} GB"
-
-
-def _lines(path: str) -> list[str]:
-    try:
-        with open(path) as file:
-            return file.readlines()
-    except OSError:
-        return []

@@ -12,7 +12,7 @@ from app.reports.rollup.verify import differences
 from bench.rows import Row
 from bench.service import Measured
 from bench.taken import Taken
-from bench.world import kept_days, org_id, rebuilt, run_cycles
+from bench.world import keep_two_days, org_id, rebuilt
 
 EDITS = 1000
 FIRST_OF_LARGEST = "SELECT first FROM bench.orgs ORDER BY people DESC LIMIT 1"
@@ -34,10 +34,7 @@ def totals_rebuild(measured: Measured) -> list[Row]:
 async def _again(measured: Measured) -> tuple[Taken, Taken]:
     connection = await asyncpg.connect(measured.url)
     try:
-        await run_cycles(connection)
-        # Days that the worker has built since, at midnight or before it, would be rebuilt too.
-        await connection.execute("DELETE FROM kept_days WHERE day <> ALL ($1)", kept_days(measured.day))
-        await connection.execute("UPDATE kept_days SET scored = day = $1", measured.day)
+        await keep_two_days(connection, measured.day)
         return await rebuilt(connection, measured.pids)
     finally:
         await connection.close()
@@ -50,9 +47,8 @@ def recount_equal(measured: Measured) -> list[Row]:
     count = measured.world.orgs
     orgs = [org_id(n) for n in rng.sample(range(count // 10, count), ADMINS)]
     headers = {org: measured.sign_in(measured.main_admin(org)) for org in orgs}
-    with measured.worker():
-        done = asyncio.run(_edit(measured, orgs, headers, rng))
-        asyncio.run(measured.drained())
+    done = asyncio.run(_edit(measured, orgs, headers, rng))
+    asyncio.run(measured.drained())
     found, seconds = asyncio.run(_count_differences(measured))
     return [Row("recount_equal", found, 1, found, 0, at_most=True, note=f"differences after {done}; {seconds:.0f} s")]
 

@@ -71,12 +71,12 @@ async def _wait_and_approve(measured: Measured, waiting: int, phones: list[dict[
     told.sort()
     beside = f"{waiting:,} waiting; processes that listen: {listening}, each by one connection"
     return [
-        Row.alone("qr_waiters", each, 25, note=f"KB each; {beside}"),
+        Row.alone("qr_waiters", each, 25, note=f"KB of memory each; {beside}"),
         Row.alone(
             "qr_told",
             told[min(len(told) - 1, int(len(told) * 0.99))],
             12,
-            note=f"ms, p99 of {len(told)}, the approval's own request included; median {median(told):.1f}",
+            note=f"ms of wall time; p99 of {len(told)}, the approval's own request included; median {median(told):.1f}",
         ),
     ]
 

@@ -238,13 +238,9 @@ SCAN = (
 )
 
 
-def kept_days(day: date) -> list[date]:
-    """The days whose totals the world has: its own and the one a week before."""
-    return [day - timedelta(days=7), day]
-
-
 async def keep_totals(url: str, day: date, pids: Mapping[str, int]) -> tuple[Taken, Taken]:
-    """Let the service build what it keeps of these days; of the later one scores too. What its rebuild took."""
+    """Let the service build what it keeps of the day and of the one a week before, and scores of the day. What its
+    rebuild took."""
     connection = await asyncpg.connect(url)
     try:
         await build_missing_days(connection, day - timedelta(days=7), tomorrow=False)
@@ -264,16 +260,23 @@ async def keep_today(url: str) -> None:
     """What the worker does at midnight, for what is measured without one."""
     connection = await asyncpg.connect(url)
     try:
-        await run_cycles(connection)
+        while await run_cycle(connection):
+            pass
         await build_missing_days(connection, today(), tomorrow=False)
     finally:
         await connection.close()
 
 
-async def run_cycles(connection: asyncpg.Connection) -> None:
-    """Fold all that waits."""
+async def keep_two_days(connection: asyncpg.Connection, day: date) -> None:
+    """Fold all that waits, and of the days that are stored leave today and the one a week before the world's `day`.
+
+    The worker builds more of them at midnight and from ten in the evening on, and each is work for a fold and a
+    rebuild: what they are compared with would not be the same at every hour.
+    """
     while await run_cycle(connection):
         pass
+    await connection.execute("DELETE FROM kept_days WHERE day <> ALL ($1)", [day - timedelta(days=7), today()])
+    await connection.execute("UPDATE kept_days SET scored = day = $1", today())
 
 
 async def rebuilt(connection: asyncpg.Connection, pids: Mapping[str, int]) -> tuple[Taken, Taken]:

@@ -1,0 +1,31 @@
+"""What the figures were measured on, in one line."""
+
+import os
+import platform
+import time
+from pathlib import Path
+
+import psutil
+
+from bench.service import Measured
+
+
+def machine(measured: Measured) -> str:
+    """The machine and how busy it is, the programs, and the world."""
+    memory = psutil.virtual_memory().total / (1 << 30)
+    postgres = str(measured.sql("SHOW server_version"))
+    at = "full scale" if measured.scale.divisor == 1 else f"1/{measured.scale.divisor}"
+    return (
+        f"Machine: {os.cpu_count()} cores{_model()}, {memory:.0f} GB, load {os.getloadavg()[0]:.1f}; "
+        f"{platform.system()}, Python {platform.python_version()}, PostgreSQL {postgres} with JIT off; "
+        f"{time.strftime('%Y-%m-%d %H:%M')}. World ({at}): {measured.world.orgs:,} orgs, "
+        f"{measured.world.members:,} member rows."
+    )
+
+
+def _model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    return next((f" ({line.partition(': ')[2].strip()})" for line in lines if line.startswith("model name")), "")
