@@ -23,7 +23,6 @@ from sqlalchemy import (
     SmallInteger,
     Uuid,
     func,
-    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -142,15 +141,14 @@ class OrgTotal(Table):
 
 
 class OrgScore(Table):
-    """The points of an activated member, of the seven days that end with a day and of all days. A partition a day."""
+    """The points of an activated member, of the seven days that end with a day and of all days.
+
+    A partition a day, divided into large groups and the rest where there are any: only scores of large groups have
+    indexes in the order of points (the database function `make_partition`).
+    """
 
     __tablename__ = "org_scores"
-    __table_args__ = (
-        # With the day, although a partition has but one: else no rank can be counted in the index alone.
-        Index("org_scores_day_last_7_idx", "org_id", "day", text("last_7 DESC"), "member_id"),
-        Index("org_scores_day_total_idx", "org_id", "day", text("total DESC"), "member_id"),
-        {"postgresql_partition_by": "RANGE (day)"},
-    )
+    __table_args__ = ({"postgresql_partition_by": "RANGE (day)"},)
 
     org_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     member_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)

@@ -15,8 +15,8 @@ async def apply_points(connection: asyncpg.Connection) -> bool:
     if not await count(connection, _SQL["take"], BATCHES):
         return False
     await connection.execute("ANALYZE staged_points")
-    for row in await connection.fetch(_SQL["months"]):
-        await connection.execute(_SQL["make_month"], row["month"])
-    for statement in ("stage_changes", "add_day_rows", "add_scores"):
+    for statement in ("months", "stage_changes", "add_day_rows"):
         await connection.execute(_SQL[statement])
+    for row in await connection.fetch(_SQL["scored_days"]):
+        await connection.execute(_SQL["add_scores"], row["day"])
     return True

@@ -21,14 +21,10 @@ async def propagate(connection: asyncpg.Connection) -> None:
     """Add the staged changes to the totals, along the tree as rolled up so far."""
     if not await count(connection, _SQL["own"]):
         return
-    for first, following, arrived in (
-        ("climb_first", "climb_next", "climbed"),
-        ("reach_first", "reach_next", "reached"),
-    ):
-        if await count(connection, _SQL[first]):
-            await by_levels(connection, _SQL[following])
-            await connection.execute(_SQL[arrived])
-    await connection.execute(_SQL["add_totals"])
+    await by_levels(connection, _SQL["climb"])
+    await connection.execute(_SQL["reach"])
+    for row in await connection.fetch(_SQL["days"]):
+        await connection.execute(_SQL["add_totals"], row["day"])
 
 
 async def by_levels(connection: asyncpg.Connection, statement: str, *values: object) -> None:

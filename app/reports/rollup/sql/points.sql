@@ -16,10 +16,10 @@ FROM taken, unnest(taken.user_ids, taken.days, taken.points) AS event (user_id, 
 GROUP BY event.user_id, event.day
 
 -- name: months
-SELECT DISTINCT date_trunc('month', day)::date AS month FROM staged_points
-
--- name: make_month
-SELECT make_partition('user_days', $1::date, ($1::date + interval '1 month')::date)
+SELECT make_partition('user_days', month, (month + interval '1 month')::date)
+FROM (
+    SELECT DISTINCT date_trunc('month', day)::date AS month FROM (SELECT DISTINCT day FROM staged_points) AS days
+) AS months
 
 -- name: stage_changes
 -- A window gains the points of its days. A user becomes active in a window with the first event in it: `latest` is the
@@ -34,9 +34,9 @@ SELECT earned.day, 0, earned.user_id, 0, 0,
     earned.points_1, earned.points_7, earned.points_30
 FROM (
     SELECT k.day, w.last, p.user_id, bool_or(p.day = k.day) AS on_1, bool_or(p.day > w.last - 7) AS on_7,
-        coalesce(sum(p.points) FILTER (WHERE p.day = k.day), 0) AS points_1,
-        coalesce(sum(p.points) FILTER (WHERE p.day > w.last - 7), 0) AS points_7,
-        sum(p.points) AS points_30
+        coalesce(sum(p.points::float8) FILTER (WHERE p.day = k.day), 0) AS points_1,
+        coalesce(sum(p.points::float8) FILTER (WHERE p.day > w.last - 7), 0) AS points_7,
+        sum(p.points::float8) AS points_30
     FROM staged_points AS p JOIN staged_days AS k ON k.day BETWEEN p.day AND p.day + 30,
     LATERAL (SELECT window_end(k.day, p.user_id, k.people_before)) AS w (last)
     WHERE p.day BETWEEN w.last - 29 AND w.last
@@ -53,19 +53,22 @@ INSERT INTO user_days AS d (user_id, day, points, events)
 SELECT user_id, day, points, events FROM staged_points
 ON CONFLICT (user_id, day) DO UPDATE SET points = d.points + excluded.points, events = d.events + excluded.events
 
+-- name: scored_days
+SELECT day FROM staged_days WHERE scored AND day >= (SELECT min(day) FROM staged_points)
+
 -- name: add_scores
--- Whether a group has score steps is looked up for every changed score. In the order of the primary key this is one
--- descent of the index; without an order the planner scans score_steps for each of them.
+-- Of one day ($1), so that only its partition is looked into. Whether a group has score steps is looked up for every
+-- changed score. In the order of the primary key this is one descent of the index; without an order the planner scans
+-- score_steps for each of them.
 WITH earned AS (
-    SELECT k.day, p.user_id, sum(p.points) AS total,
-        coalesce(sum(p.points) FILTER (WHERE p.day > k.day - 7), 0) AS last_7
-    FROM staged_points AS p JOIN staged_days AS k ON k.scored AND k.day >= p.day
-    GROUP BY k.day, p.user_id
+    SELECT user_id, sum(points::float8)::bigint AS total,
+        coalesce(sum(points::float8) FILTER (WHERE day > $1::date - 7), 0)::bigint AS last_7
+    FROM staged_points WHERE day <= $1 GROUP BY user_id
 ),
 changed AS (
     UPDATE org_scores AS o SET last_7 = o.last_7 + earned.last_7, total = o.total + earned.total
-    FROM earned JOIN standings AS s ON s.person = earned.user_id AND s.since <= earned.day AND s.before > earned.day
-    WHERE o.org_id = s.org_id AND o.member_id = s.member_id AND o.day = earned.day
+    FROM earned JOIN standings AS s ON s.person = earned.user_id AND s.since <= $1 AND s.before > $1
+    WHERE o.org_id = s.org_id AND o.member_id = s.member_id AND o.day = $1
     RETURNING o.org_id, o.day, OLD.last_7 AS old_7, OLD.total AS old_total, NEW.last_7 AS new_7, NEW.total AS new_total
 )
 INSERT INTO staged_scores (org_id, day, old_7, old_total, new_7, new_total)

@@ -6,98 +6,111 @@
 
 -- name: stage_places
 -- $1: the side. Called for side 1 before standings change and for side 2 after it.
-INSERT INTO staged_places (day, side, person, org_id, orgs)
-SELECT day, side, person, org_id, count(*) OVER (PARTITION BY day, person)
+INSERT INTO staged_places (
+    day, side, person, org_id, alone, members, activated, active_1, active_7, active_30, points_1, points_7, points_30
+)
+SELECT day, side, person, org_id, (count(*) OVER (PARTITION BY day, person) = 1)::int,
+    members, activated, active_1, active_7, active_30, points_1, points_7, points_30
 FROM (
-    SELECT DISTINCT c.day, c.side, c.person, s.org_id
+    SELECT DISTINCT ON (c.day, c.person, s.org_id) c.*, s.org_id
     FROM staged_changes AS c JOIN standings AS s ON s.person = c.person AND s.since <= c.day AND s.before > c.day
     WHERE c.side = $1
 ) AS places
 
 -- name: own
-INSERT INTO staged_totals
-SELECT p.day, p.org_id,
-    sum(c.members), sum(c.activated), sum(c.active_1), sum(c.active_7), sum(c.active_30),
-    sum(c.points_1), sum(c.points_7), sum(c.points_30),
-    0, 0, 0, 0, 0, 0, 0, 0
-FROM staged_places AS p JOIN staged_changes AS c USING (day, side, person)
-GROUP BY p.day, p.org_id
-
--- name: climb_first
--- Nearly everybody is a member of one org only: their figures are summed by org, and the sums climb.
-INSERT INTO staged_climb
-SELECT 0, p.day, p.org_id,
-    sum(c.members), sum(c.activated), sum(c.active_1), sum(c.active_7), sum(c.active_30),
-    sum(c.points_1), sum(c.points_7), sum(c.points_30)
-FROM staged_places AS p JOIN staged_changes AS c USING (day, side, person)
-WHERE p.orgs = 1 GROUP BY p.day, p.org_id
-
--- name: climb_next
--- $1: the level that is climbed from.
-INSERT INTO staged_climb
-SELECT $1::int + 1, c.day, e.superior_id,
-    sum(c.members), sum(c.activated), sum(c.active_1), sum(c.active_7), sum(c.active_30),
-    sum(c.points_1), sum(c.points_7), sum(c.points_30)
-FROM staged_climb AS c JOIN tree_edges AS e ON e.subordinate_id = c.org_id AND e.since <= c.day AND e.before > c.day
-WHERE c.level = $1::int GROUP BY c.day, e.superior_id
-
--- name: climbed
-INSERT INTO staged_totals
-SELECT day, org_id, 0, 0, 0, 0, 0, 0, 0, 0,
-    members, activated, active_1, active_7, active_30, points_1, points_7, points_30
-FROM staged_climb
-
--- name: reach_first
--- Members of several orgs climb one by one: an org that they reach by two ways is reached once.
-INSERT INTO staged_reach (level, day, side, person, org_id)
-SELECT 0, day, side, person, org_id FROM staged_places WHERE orgs > 1
-
--- name: reach_next
--- $1: the level that is climbed from.
-INSERT INTO staged_reach (level, day, side, person, org_id)
-SELECT DISTINCT $1::int + 1, r.day, r.side, r.person, e.superior_id
-FROM staged_reach AS r JOIN tree_edges AS e ON e.subordinate_id = r.org_id AND e.since <= r.day AND e.before > r.day
-WHERE r.level = $1::int ON CONFLICT DO NOTHING
-
--- name: reached
-INSERT INTO staged_totals
-SELECT r.day, r.org_id, 0, 0, 0, 0, 0, 0, 0, 0,
-    sum(c.members), sum(c.activated), sum(c.active_1), sum(c.active_7), sum(c.active_30),
-    sum(c.points_1), sum(c.points_7), sum(c.points_30)
-FROM staged_reach AS r JOIN staged_changes AS c USING (day, side, person) GROUP BY r.day, r.org_id
-
--- name: add_totals
-INSERT INTO org_totals AS t (
-    org_id, day,
+-- Level 0: the people of each org, and of its subtree those who are members of this org only. These are nearly everybody:
+-- their sums climb.
+INSERT INTO staged_totals (
+    level, day, org_id,
     own_members, own_activated, own_active_1, own_active_7, own_active_30, own_points_1, own_points_7, own_points_30,
     members, activated, active_1, active_7, active_30, points_1, points_7, points_30
 )
-SELECT org_id, day,
-    sum(own_members), sum(own_activated), sum(own_active_1), sum(own_active_7), sum(own_active_30),
-    sum(own_points_1), sum(own_points_7), sum(own_points_30),
+SELECT 0, day, org_id,
     sum(members), sum(activated), sum(active_1), sum(active_7), sum(active_30),
-    sum(points_1), sum(points_7), sum(points_30)
-FROM staged_totals GROUP BY org_id, day
-HAVING sum(own_members) <> 0 OR sum(own_activated) <> 0
-    OR sum(own_active_1) <> 0 OR sum(own_active_7) <> 0 OR sum(own_active_30) <> 0
-    OR sum(own_points_1) <> 0 OR sum(own_points_7) <> 0 OR sum(own_points_30) <> 0
-    OR sum(members) <> 0 OR sum(activated) <> 0
-    OR sum(active_1) <> 0 OR sum(active_7) <> 0 OR sum(active_30) <> 0
-    OR sum(points_1) <> 0 OR sum(points_7) <> 0 OR sum(points_30) <> 0
-ON CONFLICT (org_id, day) DO UPDATE SET
-    own_members = t.own_members + excluded.own_members,
-    own_activated = t.own_activated + excluded.own_activated,
-    own_active_1 = t.own_active_1 + excluded.own_active_1,
-    own_active_7 = t.own_active_7 + excluded.own_active_7,
-    own_active_30 = t.own_active_30 + excluded.own_active_30,
-    own_points_1 = t.own_points_1 + excluded.own_points_1,
-    own_points_7 = t.own_points_7 + excluded.own_points_7,
-    own_points_30 = t.own_points_30 + excluded.own_points_30,
-    members = t.members + excluded.members,
-    activated = t.activated + excluded.activated,
-    active_1 = t.active_1 + excluded.active_1,
-    active_7 = t.active_7 + excluded.active_7,
-    active_30 = t.active_30 + excluded.active_30,
-    points_1 = t.points_1 + excluded.points_1,
-    points_7 = t.points_7 + excluded.points_7,
-    points_30 = t.points_30 + excluded.points_30
+    sum(points_1), sum(points_7), sum(points_30),
+    sum(members * alone), sum(activated * alone), sum(active_1 * alone), sum(active_7 * alone), sum(active_30 * alone),
+    sum(points_1 * alone), sum(points_7 * alone), sum(points_30 * alone)
+FROM staged_places GROUP BY day, org_id
+
+-- name: climb
+-- $1: the level that is climbed from.
+INSERT INTO staged_totals (
+    level, day, org_id, members, activated, active_1, active_7, active_30, points_1, points_7, points_30
+)
+SELECT $1::int + 1, c.day, e.superior_id,
+    sum(c.members), sum(c.activated), sum(c.active_1), sum(c.active_7), sum(c.active_30),
+    sum(c.points_1), sum(c.points_7), sum(c.points_30)
+FROM staged_totals AS c JOIN tree_edges AS e ON e.subordinate_id = c.org_id AND e.since <= c.day AND e.before > c.day
+WHERE c.level = $1::int GROUP BY c.day, e.superior_id
+
+-- name: reach
+-- Members of several orgs climb one by one: an org that they reach by two ways is reached once. OFFSET 0: an edge is
+-- looked up for each of them; joined whole, the planner reads the tree once a level.
+WITH RECURSIVE reached AS (
+    SELECT day, side, person, org_id FROM staged_places WHERE alone = 0
+    UNION
+    SELECT r.day, r.side, r.person, e.superior_id
+    FROM reached AS r, LATERAL (
+        SELECT e.superior_id FROM tree_edges AS e
+        WHERE e.subordinate_id = r.org_id AND e.since <= r.day AND e.before > r.day OFFSET 0
+    ) AS e
+)
+INSERT INTO staged_totals (
+    level, day, org_id, members, activated, active_1, active_7, active_30, points_1, points_7, points_30
+)
+SELECT NULL, r.day, r.org_id,
+    sum(c.members), sum(c.activated), sum(c.active_1), sum(c.active_7), sum(c.active_30),
+    sum(c.points_1), sum(c.points_7), sum(c.points_30)
+FROM reached AS r JOIN staged_changes AS c USING (day, side, person) GROUP BY r.day, r.org_id
+
+-- name: days
+SELECT DISTINCT day FROM staged_totals WHERE level = 0
+
+-- name: add_totals
+-- $1: the day. As the rollup alone writes totals, this is MERGE: it does not lock each row before it is changed, as ON
+-- CONFLICT does.
+MERGE INTO org_totals AS t
+USING (
+    SELECT org_id,
+        sum(own_members) AS own_members, sum(own_activated) AS own_activated,
+        sum(own_active_1) AS own_active_1, sum(own_active_7) AS own_active_7, sum(own_active_30) AS own_active_30,
+        sum(own_points_1) AS own_points_1, sum(own_points_7) AS own_points_7, sum(own_points_30) AS own_points_30,
+        sum(members) AS members, sum(activated) AS activated,
+        sum(active_1) AS active_1, sum(active_7) AS active_7, sum(active_30) AS active_30,
+        sum(points_1) AS points_1, sum(points_7) AS points_7, sum(points_30) AS points_30
+    FROM staged_totals WHERE day = $1 GROUP BY org_id
+    HAVING sum(own_members) <> 0 OR sum(own_activated) <> 0
+        OR sum(own_active_1) <> 0 OR sum(own_active_7) <> 0 OR sum(own_active_30) <> 0
+        OR sum(own_points_1) <> 0 OR sum(own_points_7) <> 0 OR sum(own_points_30) <> 0
+        OR sum(members) <> 0 OR sum(activated) <> 0
+        OR sum(active_1) <> 0 OR sum(active_7) <> 0 OR sum(active_30) <> 0
+        OR sum(points_1) <> 0 OR sum(points_7) <> 0 OR sum(points_30) <> 0
+) AS s
+ON t.org_id = s.org_id AND t.day = $1
+WHEN MATCHED THEN UPDATE SET
+    own_members = t.own_members + s.own_members,
+    own_activated = t.own_activated + s.own_activated,
+    own_active_1 = t.own_active_1 + s.own_active_1,
+    own_active_7 = t.own_active_7 + s.own_active_7,
+    own_active_30 = t.own_active_30 + s.own_active_30,
+    own_points_1 = t.own_points_1 + s.own_points_1,
+    own_points_7 = t.own_points_7 + s.own_points_7,
+    own_points_30 = t.own_points_30 + s.own_points_30,
+    members = t.members + s.members,
+    activated = t.activated + s.activated,
+    active_1 = t.active_1 + s.active_1,
+    active_7 = t.active_7 + s.active_7,
+    active_30 = t.active_30 + s.active_30,
+    points_1 = t.points_1 + s.points_1,
+    points_7 = t.points_7 + s.points_7,
+    points_30 = t.points_30 + s.points_30
+WHEN NOT MATCHED THEN INSERT (
+    org_id, day,
+    own_members, own_activated, own_active_1, own_active_7, own_active_30, own_points_1, own_points_7, own_points_30,
+    members, activated, active_1, active_7, active_30, points_1, points_7, points_30
+) VALUES (
+    s.org_id, $1,
+    s.own_members, s.own_activated, s.own_active_1, s.own_active_7, s.own_active_30,
+    s.own_points_1, s.own_points_7, s.own_points_30,
+    s.members, s.activated, s.active_1, s.active_7, s.active_30, s.points_1, s.points_7, s.points_30
+)

@@ -9,7 +9,8 @@
 -- that moment; a generic plan would miss both.
 LOCK TABLE kept_days IN EXCLUSIVE MODE;
 SET LOCAL plan_cache_mode = force_custom_plan;
-SET LOCAL jit = off
+SET LOCAL jit = off;
+SET LOCAL work_mem = '64MB'
 
 -- name: exists
 SELECT to_regclass('pg_temp.staged_days') IS NOT NULL
@@ -40,28 +41,23 @@ CREATE TEMP TABLE staged_edges (
 CREATE TEMP TABLE staged_changes (
     day date, side smallint, person uuid,
     members int, activated int, active_1 int, active_7 int, active_30 int,
-    points_1 bigint, points_7 bigint, points_30 bigint
+    points_1 float8, points_7 float8, points_30 float8
 ) ON COMMIT DELETE ROWS;
--- The orgs that a staged person is a member of, and how many there are.
-CREATE TEMP TABLE staged_places (day date, side smallint, person uuid, org_id uuid, orgs int) ON COMMIT DELETE ROWS;
-
--- Sums on their way up, level by level: of people with one org (sums climb), and of people with several (each person
--- climbs, and reaches an org once).
-CREATE TEMP TABLE staged_climb (
+-- The same at each org that the person is a member of; `alone`: 1 where that is the only one, else 0.
+CREATE TEMP TABLE staged_places (
+    day date, side smallint, person uuid, org_id uuid, alone int,
+    members int, activated int, active_1 int, active_7 int, active_30 int,
+    points_1 float8, points_7 float8, points_30 float8
+) ON COMMIT DELETE ROWS;
+-- What is added to `org_totals`: to the orgs that people are members of (level 0), and on its way up, level by level.
+-- Points are float8 here and above, exact for whole numbers below 2^53: a sum of bigint is a slow numeric.
+CREATE TEMP TABLE staged_totals (
     level int, day date, org_id uuid,
     members int, activated int, active_1 int, active_7 int, active_30 int,
-    points_1 bigint, points_7 bigint, points_30 bigint
-) ON COMMIT DELETE ROWS;
-CREATE TEMP TABLE staged_reach (
-    level int, day date, side smallint, person uuid, org_id uuid, UNIQUE (day, side, person, org_id)
-) ON COMMIT DELETE ROWS;
--- What is added to `org_totals`.
-CREATE TEMP TABLE staged_totals (
-    day date, org_id uuid,
-    own_members int, own_activated int, own_active_1 int, own_active_7 int, own_active_30 int,
-    own_points_1 bigint, own_points_7 bigint, own_points_30 bigint,
-    members int, activated int, active_1 int, active_7 int, active_30 int,
-    points_1 bigint, points_7 bigint, points_30 bigint
+    points_1 float8, points_7 float8, points_30 float8,
+    own_members int DEFAULT 0, own_activated int DEFAULT 0,
+    own_active_1 int DEFAULT 0, own_active_7 int DEFAULT 0, own_active_30 int DEFAULT 0,
+    own_points_1 float8 DEFAULT 0, own_points_7 float8 DEFAULT 0, own_points_30 float8 DEFAULT 0
 ) ON COMMIT DELETE ROWS;
 -- Scores that changed in groups with score steps; NULL where the score did not exist before, or no longer does.
 CREATE TEMP TABLE staged_scores (
