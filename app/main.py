@@ -9,6 +9,7 @@ from fastapi_offline import FastAPIOffline
 from starlette.types import ASGIApp
 
 from app.admins.change_router import router as change_requests
+from app.admins.recovery_router import offers_router as recovery_offers
 from app.admins.recovery_router import router as recoveries
 from app.admins.router import router as admins
 from app.api_docs.document import describe
@@ -85,7 +86,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
     errors.install(app)
     idempotency.install(app)
     feature_routers = (
-        *(orgs, org_lifecycle, units, promotions, admins, change_requests, recoveries),
+        *(orgs, org_lifecycle, units, promotions, admins, change_requests, recoveries, recovery_offers),
         *(members, links, person_transfers, imports, exports),
         *(certification, transfers),
         *(points, reports, report_exports),

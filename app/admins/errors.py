@@ -30,6 +30,19 @@ class InviteeNameDiffers(Conflict):
     advice_en = "The offer has ended. If it was meant for you, ask the org's admin to correct the name and offer again."
 
 
+class AdminsLeft(Conflict):
+    slug = "admins-left"
+    zh, en = "该组织还有其他管理员", "The organisation has another admin"
+    advice_zh = "请由其中一位管理员申请更换主管理员，再由您同意。"
+    advice_en = "Have one of them ask for a new main admin, then consent to it."
+
+
+class RecoveryOfferStale(Conflict):
+    slug = "recovery-offer-stale"
+    zh, en = "该组织的管理员或上级已经变更，邀请已失效", "The admins or the superior of the organisation have changed"
+    advice_zh, advice_en = "请与发出邀请的上级组织联系。", "The offer has ended: ask whoever made it for another."
+
+
 class AdminInvitationDecided(Conflict):
     slug = "admin-invitation-decided"
     zh, en = "该邀请已答复或已撤回", "The invitation was answered or withdrawn already"

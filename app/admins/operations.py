@@ -13,6 +13,7 @@ from app.admins.errors import (
     AlreadyAdmin,
     InviteeNameDiffers,
     MainAdminStays,
+    RecoveryOfferStale,
 )
 from app.admins.invitees import (
     Invitee,
@@ -21,6 +22,7 @@ from app.admins.invitees import (
     is_offered_to,
     refuse_admin_as_invitee,
 )
+from app.admins.recovery_offers import become_main_admin, supersede_stale_recovery
 from app.approvals.kinds import ADMIN_INVITATION, CHANGE_REQUEST
 from app.approvals.requests import finish, finish_all, open_request, raise_why_not, read_waiting
 from app.audit_log.entries import record
@@ -71,18 +73,19 @@ async def withdraw_admin_invitation(db: AsyncConnection, scope: OrgScope, invita
 
 
 class _Invitation(NamedTuple):
-    id: UUID
+    main_admin_before: UUID | None
 
 
 async def accept_admin_invitation(
     db: AsyncConnection, cipher: Cipher, user: UserScope, invitation_id: UUID
-) -> LockedOrg | InviteeNameDiffers:
+) -> LockedOrg | InviteeNameDiffers | RecoveryOfferStale:
     """Become an admin, with a place at the org itself (S4, S8). Returns the org. Verification is checked here.
 
-    A user who has another name than the invited member is refused: the invitation has ended, which is committed.
+    A recovery makes the user the main admin. Where the user has another name than the invited member, or the recovery
+    is stale, the refusal is given back and not raised: the invitation has ended, which is committed.
 
     Raises NotFound, RealNameRequired, PartyMemberRequired, OrgClosed, AdminInvitationDecided,
-    AdminInvitationExpired, AlreadyAdmin, PhoneOfAnotherMember.
+    AdminInvitationExpired, AlreadyAdmin, AlreadyMainAdmin, PhoneOfAnotherMember.
     """
     org_id = await _find_inviting_org(db, user, invitation_id)
     user.require_real_name()
@@ -91,17 +94,20 @@ async def accept_admin_invitation(
         raise OrgClosed
     if org.kind == Kind.PARTY and not user.party_member:
         raise PartyMemberRequired
-    await read_waiting(
+    invitation = await read_waiting(
         db,
         ADMIN_INVITATION,
         *_made_to(user, invitation_id),
-        columns=[AdminInvitation.id],
+        columns=[AdminInvitation.main_admin_before],
         row=_Invitation,
         decided=AdminInvitationDecided,
         expired=AdminInvitationExpired,
     )
     if (refused := await decline_of_other_name(db, ADMIN_INVITATION, user, org_id, invitation_id)) is not None:
         return refused
+    recovery = invitation.main_admin_before is not None
+    if recovery and (stale := await supersede_stale_recovery(db, user, org, invitation_id)) is not None:
+        return stale
     with on_constraint(("org_admins_pkey", AlreadyAdmin)):
         await db.execute(insert(OrgAdmin).values(org_id=org_id, user_id=user.user_id))
     await place_admin(db, cipher, user.actor, org_id, user.user_id)
@@ -110,6 +116,8 @@ async def accept_admin_invitation(
         raise AdminInvitationDecided  # declined meanwhile
     after = {"user_id": str(user.user_id), "admin_invitation_id": str(invitation_id)}
     await record(db, user.actor, "admin.added", org_id=org_id, subject=("admin", user.user_id), after=after)
+    if recovery:
+        await become_main_admin(db, user, org, invitation_id)
     return org
 
 

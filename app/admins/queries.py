@@ -4,11 +4,18 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, and_, exists, or_, select
+from sqlalchemy import Select, and_, case, exists, or_, select
 from sqlalchemy.orm import aliased
 
 from app.admins.invitees import is_offered_to
-from app.admins.schemas import AdminInvitationOut, AdminOut, ChangeRequestOut, NamedAdminOut, ReceivedAdminInvitationOut
+from app.admins.schemas import (
+    AdminInvitationOut,
+    AdminOut,
+    ChangeRequestOut,
+    NamedAdminOut,
+    ReceivedAdminInvitationOut,
+    RecoveryOfferOut,
+)
 from app.approvals.kinds import ADMIN_INVITATION, CHANGE_REQUEST
 from app.core.cipher import Cipher
 from app.core.phones import mask
@@ -44,11 +51,17 @@ class _Invitation(NamedTuple):
     id: UUID
     phone_cipher: bytes | None
     state: str
+    recovery: bool
     requested_by: str | None
     requested_at: datetime
     expires_at: datetime
     decided_at: datetime | None
     reason: Literal["name-differs"] | None
+
+
+_IS_RECOVERY = AdminInvitation.main_admin_before.is_not(None)
+# Of those who offer a recovery the org learns no person.
+_INVITED_BY = case((_IS_RECOVERY, None), else_=User.verified_name).label("requested_by")
 
 
 def _admin_invitations(org_id: UUID) -> Select[*tuple[Any, ...]]:
@@ -57,7 +70,8 @@ def _admin_invitations(org_id: UUID) -> Select[*tuple[Any, ...]]:
             AdminInvitation.id,
             AdminInvitation.phone_cipher,
             ADMIN_INVITATION.state,
-            User.verified_name.label("requested_by"),
+            _IS_RECOVERY.label("recovery"),
+            _INVITED_BY,
             AdminInvitation.requested_at,
             AdminInvitation.expires_at,
             AdminInvitation.decided_at,
@@ -74,6 +88,7 @@ def _admin_invitation_out(cipher: Cipher, row: _Invitation) -> AdminInvitationOu
         id=row.id,
         phone=phone,
         state=State(row.state),
+        recovery=row.recovery,
         requested_by=row.requested_by,
         requested_at=row.requested_at,
         expires_at=row.expires_at,
@@ -101,8 +116,13 @@ class _ReceivedInvitation(NamedTuple):
     org_id: UUID
     org_name: str
     region_code: str
+    recovery: bool
+    superior_name: str | None
     requested_by: str | None
     expires_at: datetime
+
+
+_Superior = aliased(Org, name="superior")
 
 
 async def get_received_admin_invitation(db: Readable, user_id: UUID, invitation_id: UUID) -> ReceivedAdminInvitationOut:
@@ -113,10 +133,13 @@ async def get_received_admin_invitation(db: Readable, user_id: UUID, invitation_
             AdminInvitation.org_id,
             Org.name.label("org_name"),
             Org.region_code,
-            User.verified_name.label("requested_by"),
+            _IS_RECOVERY.label("recovery"),
+            _Superior.name.label("superior_name"),
+            _INVITED_BY,
             AdminInvitation.expires_at,
         )
         .join(Org, Org.id == AdminInvitation.org_id)
+        .outerjoin(_Superior, _Superior.id == AdminInvitation.superior_id)
         .join(User, User.id == AdminInvitation.requested_by)
         .where(AdminInvitation.id == invitation_id, ADMIN_INVITATION.waiting)
         .where(is_offered_to(AdminInvitation, user_id))
@@ -127,8 +150,52 @@ async def get_received_admin_invitation(db: Readable, user_id: UUID, invitation_
         org_id=row.org_id,
         org_name=row.org_name,
         region=path_of(row.region_code),
+        recovery=row.recovery,
+        superior_name=row.superior_name,
         requested_by=row.requested_by,
         expires_at=row.expires_at,
+    )
+
+
+class _RecoveryOffer(NamedTuple):
+    id: UUID
+    org_id: UUID
+    phone_cipher: bytes | None
+    state: str
+    requested_at: datetime
+    expires_at: datetime
+    decided_at: datetime | None
+
+
+async def list_recovery_offers(
+    db: Readable, cipher: Cipher, superior_id: UUID | None, org_id: UUID | None, paging: Paging
+) -> Page[RecoveryOfferOut]:
+    """The offers that this superior has made to recover the org, newest first; None: those of the platform operator."""
+    offers = select(
+        AdminInvitation.id,
+        AdminInvitation.org_id,
+        AdminInvitation.phone_cipher,
+        ADMIN_INVITATION.state,
+        AdminInvitation.requested_at,
+        AdminInvitation.expires_at,
+        AdminInvitation.decided_at,
+    ).where(_IS_RECOVERY, AdminInvitation.superior_id.is_not_distinct_from(superior_id))
+    if org_id is not None:
+        offers = offers.where(AdminInvitation.org_id == org_id)
+    found = await fetch_page(db, offers, paging, AdminInvitation.id.desc(), row=_RecoveryOffer)
+    return Page[RecoveryOfferOut].from_slice(found.map(lambda row: _recovery_offer_out(cipher, row)))
+
+
+def _recovery_offer_out(cipher: Cipher, row: _RecoveryOffer) -> RecoveryOfferOut:
+    phone = None if row.phone_cipher is None else mask(cipher.decrypt_text(row.phone_cipher, row.id))
+    return RecoveryOfferOut(
+        id=row.id,
+        org_id=row.org_id,
+        phone=phone,
+        state=State(row.state),
+        requested_at=row.requested_at,
+        expires_at=row.expires_at,
+        decided_at=row.decided_at,
     )
 
 

@@ -12,8 +12,10 @@ from app.admins.errors import (
     AdminInvitationExpired,
     AdminInvitationOpen,
     AlreadyAdmin,
+    AlreadyMainAdmin,
     InviteeNameDiffers,
     MainAdminStays,
+    RecoveryOfferStale,
     UnknownMember,
 )
 from app.admins.invitees import Invitee
@@ -77,13 +79,21 @@ async def list_admin_invitations(
     return await queries.list_admin_invitations(db, cipher, scope.org_id, paging)
 
 
+@router.get("/orgs/{org_id}/admin-invitations/{invitation_id}")
+async def read_sent_admin_invitation(
+    scope: Reader, invitation_id: UUID, db: ReadDb, cipher: CipherDep
+) -> AdminInvitationOut:
+    """One of the org's invitations to be an admin."""
+    return await queries.get_admin_invitation(db, cipher, scope.org_id, invitation_id)
+
+
 @router.delete(
     "/orgs/{org_id}/admin-invitations/{invitation_id}",
     status_code=204,
     responses=problems(AdminInvitationDecided, AdminInvitationExpired),
 )
 async def withdraw_admin_invitation(scope: MainAdmin, invitation_id: UUID, db: WriteDb) -> None:
-    """Withdraw an invitation while it waits."""
+    """Withdraw an invitation while it waits; also the offer of a recovery, which the main admin objects to thereby."""
     await operations.withdraw_admin_invitation(db, scope, invitation_id)
 
 
@@ -103,8 +113,10 @@ async def read_admin_invitation(user: SignedIn, invitation_id: UUID, db: ReadDb)
         AdminInvitationDecided,
         AdminInvitationExpired,
         AlreadyAdmin,
+        AlreadyMainAdmin,
         InviteeNameDiffers,
         PhoneOfAnotherMember,
+        RecoveryOfferStale,
     ),
 )
 async def accept_admin_invitation(
@@ -112,7 +124,8 @@ async def accept_admin_invitation(
 ) -> AdminshipOut | JSONResponse:
     """Become an admin of the org that invites. The caller's real name must be verified by now (S1, S4).
 
-    Where a member was invited who has another name than the caller, the invitation ends and the org is told.
+    A recovery (`recovery` of the invitation) makes the caller the main admin. Where a member was invited who has
+    another name than the caller, the invitation ends and the org is told.
     """
     org = await operations.accept_admin_invitation(db, cipher, user, invitation_id)
     if isinstance(org, Problem):

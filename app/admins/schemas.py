@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from app.core.phones import Phone
 from app.core.text import Reason
 from app.orgs.schemas import AdviceOut, OrgName
 from app.schema.approvals import State
@@ -27,7 +28,11 @@ class AdminInvitationOut(Out):
     id: UUID
     phone: str | None = Field(description="Masked; kept only while the answer waits.", examples=["138****8000"])
     state: State
-    requested_by: str | None = Field(description="Verified name of the main admin who invited.")
+    recovery: bool = Field(
+        description="Whether the superior, or for an org without one the platform operator, offers a person to become "
+        "the main admin in the place of the present one. The present main admin objects by withdrawing it."
+    )
+    requested_by: str | None = Field(description="Verified name of the main admin who invited; null for a recovery.")
     requested_at: datetime
     expires_at: datetime
     decided_at: datetime | None
@@ -44,6 +49,8 @@ class ReceivedAdminInvitationOut(Out):
     org_id: UUID
     org_name: str
     region: str
+    recovery: bool = Field(description="Whether accepting it makes the caller the main admin.")
+    superior_name: str | None = Field(description="The superior that offers a recovery.")
     requested_by: str | None = Field(description="Verified name of the main admin who invites.")
     expires_at: datetime
 
@@ -79,6 +86,29 @@ class RecoveryCreate(Body):
 
 
 ChangeRequestCreate = Annotated[RenameCreate | HandOverCreate | RecoveryCreate, Field(discriminator="kind")]
+
+
+class RecoveryOfferCreate(Body):
+    """Name a person who is to be the main admin of an org in which no admin is left."""
+
+    phone: Phone = Field(description="Of the person; the answer is the same whoever has it.")
+    reason: Reason
+
+
+class OperatorRecoveryOfferCreate(RecoveryOfferCreate):
+    org_id: UUID = Field(description="An org without a superior.")
+
+
+class RecoveryOfferOut(Out):
+    """An offer to be the main admin of a subordinate, as the superior or the operator sees it."""
+
+    id: UUID
+    org_id: UUID
+    phone: str | None = Field(description="Masked; kept only while the answer waits.", examples=["138****8000"])
+    state: State
+    requested_at: datetime
+    expires_at: datetime
+    decided_at: datetime | None
 
 
 class NamedAdminOut(Out):

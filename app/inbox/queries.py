@@ -153,6 +153,10 @@ def _parts() -> Iterator[Select[Any]]:
     yield _part("recovery", CHANGE_REQUEST, _MINE, _MINE.c.name, _NOTHING).join(
         ChangeRequest, and_(ChangeRequest.org_id == _MINE.c.id, CHANGE_REQUEST.waiting, objects)
     )
+    replaces = and_(AdminInvitation.org_id == _MINE.c.id, AdminInvitation.main_admin_before == _USER_ID)
+    yield _part("recovery-offer", ADMIN_INVITATION, _MINE, _MINE.c.name, _NOTHING).join(
+        AdminInvitation, and_(replaces, ADMIN_INVITATION.waiting)
+    )
 
 
 def _waiting_for(kind: Kind, decider: Decider) -> Select[Any]:

@@ -20,6 +20,7 @@ _PLACES = {
     "application": "/v1/orgs/{org_id}/applications/{id}",
     "change-request": "/v1/orgs/{org_id}/change-requests/{id}",
     "recovery": "/v1/orgs/{org_id}/change-requests/{id}",
+    "recovery-offer": "/v1/orgs/{org_id}/admin-invitations/{id}",
     "transfer": "/v1/orgs/{org_id}/transfers/{id}",
     "link-request": "/v1/orgs/{org_id}/link-requests/{id}",
     "person-transfer": "/v1/orgs/{org_id}/person-transfers/{id}",
@@ -59,7 +60,7 @@ def _entry(row: Waiting) -> InboxEntryOut:
 
 def _actions(row: Waiting, place: str) -> dict[str, ActionOut]:
     match row.kind:
-        case "recovery":
+        case "recovery" | "recovery-offer":
             return {"withdrawal": ActionOut(method="DELETE", href=place)}
         case "transfer" if row.step is not None:
             answers = [row.step, "refusal"]

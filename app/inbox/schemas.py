@@ -13,6 +13,7 @@ Kind = Literal[
     "application",
     "change-request",
     "recovery",
+    "recovery-offer",
     "transfer",
     "admin-invitation",
     "promotion",
@@ -32,7 +33,8 @@ class InboxEntryOut(Out):
     """Something that waits for the caller's answer."""
 
     kind: Kind = Field(
-        description="`recovery`: another admin asks to replace the caller as main admin; withdrawing it objects."
+        description="`recovery`: another admin asks to replace the caller as main admin; `recovery-offer`: the "
+        "superior or the platform operator offers to. Withdrawing it objects."
     )
     id: UUID
     org_id: UUID | None = Field(description="The org that the caller acts for; absent where it is about themself.")

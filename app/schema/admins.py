@@ -28,11 +28,17 @@ class OrgAdmin(Table):
 
 
 class AdminInvitation(Offer):
-    """An offer to become an admin of the org (S4). `user_id` is the account that accepted it."""
+    """An offer to become an admin of the org (S4). `user_id` is the account that accepted it.
+
+    With `main_admin_before` it is a recovery: whoever accepts it becomes the main admin in the place of this one. It is
+    offered by the superior, or where that is null by the platform operator.
+    """
 
     __tablename__ = "admin_invitations"
     __table_args__ = (
-        CheckConstraint("state IN ('pending', 'accepted', 'declined', 'withdrawn', 'expired')", name="state"),
+        CheckConstraint(
+            "state IN ('pending', 'accepted', 'declined', 'withdrawn', 'expired', 'superseded')", name="state"
+        ),
         CheckConstraint("(state = 'pending') = (phone_cipher IS NOT NULL)", name="phone"),
         CheckConstraint("(state = 'accepted') = (user_id IS NOT NULL)", name="user"),
         Index(None, "org_id", "id"),
@@ -51,6 +57,8 @@ class AdminInvitation(Offer):
     org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
     requested_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    main_admin_before: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    superior_id: Mapped[UUID | None] = mapped_column(ForeignKey("orgs.id"))
 
 
 class ChangeRequest(ExpiringApproval):

@@ -40,7 +40,7 @@ def test_every_table_of_requests_is_of_one_kind() -> None:
     assert sorted(table.__name__ for table in tables(Approval)) == sorted(kind.table.__name__ for kind in KINDS)
     assert len(set(NAMES)) == len(KINDS) == 7
     entries = InboxOut.model_json_schema()["$defs"]["InboxEntryOut"]["properties"]["kind"]["enum"]
-    assert set(entries) == {*NAMES, "recovery"}
+    assert set(entries) == {*NAMES, "recovery", "recovery-offer"}
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=NAMES)

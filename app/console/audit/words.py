@@ -56,6 +56,8 @@ def what_was_done(words: Words) -> dict[str, str]:
         "org.closed": words("关闭组织|了"),
         "org.created": words("创建组织"),
         "org.handed_over": words("移交主管理员|了"),
+        "recovery.offered": words("提名主管理员"),
+        "recovery.withdrawn": words("撤回主管理员提名"),
         "org.recovered": words("更换主管理员"),
         "org.renamed": words("更改名称"),
         "org.updated": words("修改组织"),
