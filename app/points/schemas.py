@@ -93,12 +93,16 @@ class _FromText:
         return core_schema.chain_schema([core_schema.str_schema(strict=True), handler(source)])
 
 
+_UuidText = Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$")]
+"""A UUID as it is mostly written. It goes to the database as a text, so no object is made of it."""
+
+
 @with_config(ConfigDict(extra="forbid"))
 class PointEvent(TypedDict):
     """A validated event: `PointEventCreate` with its defaults left out."""
 
     event_id: EventId
-    user_id: NotRequired[UUID | None]
+    user_id: NotRequired[_UuidText | None]
     phone: NotRequired[Phone | None]
     points: Points
     kind: PointKind
@@ -118,7 +122,7 @@ def _validated(value: Any, quick: ValidatorFunctionWrapHandler) -> list[PointEve
     return [
         PointEvent(
             event_id=event.event_id,
-            user_id=event.user_id,
+            user_id=str(event.user_id) if event.user_id else None,
             phone=event.phone,
             points=event.points,
             kind=event.kind,

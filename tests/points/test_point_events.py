@@ -10,6 +10,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from fastapi import FastAPI
+from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -17,7 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.audit_log.entries import Actor
 from app.authz.access import ServiceScope
 from app.core.calendar import SHANGHAI
-from app.core.cipher import CIPHER
+from app.core.cipher import CIPHER, Cipher
+from app.core.services import SETTINGS
+from app.core.settings import make_key
 from app.points.operations import record_point_events
 from app.points.schemas import PointEventsCreate, PointEventsOut
 from tests.people import People, Person, fresh_phone
@@ -48,18 +51,19 @@ async def test_events_count_for_a_user_by_id_or_by_phone(people: People, service
     assert mine["days"][0]["events"] == 2
 
 
-async def test_a_batch_is_planned_for_what_it_holds(app: FastAPI, service: PointsService, engine: AsyncEngine) -> None:
+async def test_a_batch_with_doubles_is_planned_anew(app: FastAPI, service: PointsService, engine: AsyncEngine) -> None:
     """From the sixth time on PostgreSQL would take a plan for any batch, which is a bad one for a thousand events."""
     scope = ServiceScope(service.source, frozenset(), Actor())
     cipher = CIPHER.of(app)
     async with engine.begin() as db:
         for _ in range(8):
-            sent = PointEventsCreate.model_validate({"events": [event(str(uuid4()))]})
+            twice = event(str(uuid4()))
+            sent = PointEventsCreate.model_validate({"events": [twice, twice]})
             await record_point_events(db, cipher, scope, sent.events)
         planned = text(
             "SELECT custom_plans >= 8, generic_plans FROM pg_prepared_statements WHERE statement LIKE :written"
         )
-        plans = (await db.execute(planned, {"written": "%INSERT INTO point_event_keys%"})).all()
+        plans = (await db.execute(planned, {"written": "%ON CONFLICT DO NOTHING%"})).all()
     assert plans == [(True, 0)]
 
 
@@ -267,6 +271,82 @@ async def test_the_same_batch_ten_times_at_once_counts_once(people: People, serv
     assert counted == 200
     assert {outcome for outcomes in answers for outcome in outcomes} == {"counted", "duplicate"}
     assert (await _points(person))["total"] == 200
+
+
+async def test_batches_that_share_events_at_once_count_each_once(
+    app: FastAPI, people: People, service: PointsService, engine: AsyncEngine
+) -> None:
+    """They wait for each other's keys, in one order: in opposite orders two would end in a deadlock."""
+    person = await _learner(people)
+    scope = ServiceScope(service.source, frozenset(), Actor())
+
+    async def record(events: list[dict[str, Any]]) -> list[str]:
+        sent = PointEventsCreate.model_validate({"events": events})
+        async with engine.begin() as db:
+            return await record_point_events(db, CIPHER.of(app), scope, sent.events)
+
+    for _ in range(20):
+        events = [event(person.user_id, points=1) for _ in range(1000)]
+        batches = [events[:900], events[:99:-1]]
+        answers = await asyncio.gather(*(record(batch) for batch in batches))
+        counted = [
+            sent["event_id"]
+            for batch, outcomes in zip(batches, answers, strict=True)
+            for sent, outcome in zip(batch, outcomes, strict=True)
+            if outcome == "counted"
+        ]
+        assert sorted(counted) == sorted(sent["event_id"] for sent in events)
+
+
+async def test_while_the_index_key_is_rotated_a_phone_is_found_by_either_key(
+    app: FastAPI, people: People, service: PointsService, engine: AsyncEngine
+) -> None:
+    rotating = Cipher(SETTINGS.of(app).model_copy(update={"next_index_key": SecretStr(make_key())}))
+    scope = ServiceScope(service.source, frozenset(), Actor())
+    settled, moved = await _learner(people), await _learner(people)
+    events = [event(phone=settled.phone), event(phone=moved.phone), event(settled.user_id), event(phone=fresh_phone())]
+    sent = PointEventsCreate.model_validate({"events": events}).events
+    async with engine.connect() as db:
+        index = rotating.reindex(rotating.phone_index(moved.phone))
+        move = text("UPDATE users SET phone_index = :index WHERE id = :id")
+        await db.execute(move, {"index": index, "id": moved.user_id})
+        outcomes = await record_point_events(db, rotating, scope, sent)
+        again = await record_point_events(db, rotating, scope, sent)
+    assert outcomes == ["counted", "counted", "counted", "unknown-user"]
+    assert again == ["duplicate", "duplicate", "duplicate", "unknown-user"]
+
+
+async def test_a_batch_with_one_event_of_before_counts_the_others(people: People, service: PointsService) -> None:
+    person = await _learner(people)
+    known = event(person.user_id, points=1)
+    assert await service.outcomes(known) == ["counted"]
+    others = [event(person.user_id, points=1), event("00000000-0000-7000-8000-000000000000")]
+    outcomes = ["counted", "unknown-user", "duplicate"]
+    assert await service.outcomes(*others, known) == outcomes
+    assert (await _points(person))["total"] == 2
+
+
+async def test_a_batch_sent_again_leaves_nothing_in_the_ledger(
+    people: People, service: PointsService, db: AsyncConnection
+) -> None:
+    """Neither a row nor a dead one."""
+    person = await _learner(people)
+    day = datetime.now(SHANGHAI) - timedelta(days=26)
+    batch = [event(person.user_id, points=1, occurred_at=day.isoformat()) for _ in range(1000)]
+    assert set(await service.outcomes(*batch)) == {"counted"}
+    size = text(f"SELECT pg_relation_size('partitions.point_events_{day:%Y%m%d}')")
+    before = await db.scalar(size)
+    assert set(await service.outcomes(*batch)) == {"duplicate"}
+    assert await db.scalar(size) == before
+
+
+async def test_a_users_id_may_be_written_as_any_uuid(people: People, service: PointsService) -> None:
+    person = await _learner(people)
+    plain = person.user_id.replace("-", "")
+    written = [person.user_id.upper(), plain, f"urn:uuid:{person.user_id}", f"{{{person.user_id}}}"]
+    assert await service.outcomes(*(event(each, points=1) for each in written)) == ["counted"] * 4
+    assert await service.outcomes(event(written[0], points=1)) == ["counted"]
+    assert (await _points(person))["total"] == 5
 
 
 async def test_the_first_events_of_a_day_may_come_all_at_once(people: People, service: PointsService) -> None:
