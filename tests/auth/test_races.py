@@ -1,4 +1,4 @@
-"""Ten at once: each race has one outcome, exactly. A hundred rounds of each here, ten thousand as proof.
+"""Ten at once: each race has one outcome, exactly. Rounds are few here, and ten thousand as proof.
 
 Setting each round's scene anew over HTTP would be most of the time: SQL puts it back as if the round had not been.
 """
@@ -28,7 +28,10 @@ from tests.auth.racing import Answer, Caller, together
 from tests.auth.scanning import DEVICE_GRANT, Console, scan
 from tests.people import People, Person, fresh_phone
 
-ROUNDS = 10_000 if os.environ.get("XUEZU_PROOF") == "1" else 100
+PROOF = os.environ.get("XUEZU_PROOF") == "1"
+ROUNDS = 10_000 if PROOF else 100
+FEW_ROUNDS = 10_000 if PROOF else 25
+"""For a race that was seen to fail in its first or second round, in each of three runs, once its guard was removed."""
 AT_ONCE = 10
 
 pytestmark = [pytest.mark.proof, pytest.mark.usefixtures("day_long_tokens")]
@@ -90,7 +93,7 @@ async def phone_code(api: httpx.AsyncClient, app: FastAPI, anybody: Caller, db: 
 
 
 async def test_one_of_many_signs_in_with_a_code(phone_code: PhoneCode) -> None:
-    for _ in range(ROUNDS):
+    for _ in range(FEW_ROUNDS):
         await phone_code.renew()
         outcome = await together(phone_code.sign_in(phone_code.code) for _ in range(AT_ONCE))
         assert outcome == {200: 1, 400: AT_ONCE - 1}
@@ -99,7 +102,7 @@ async def test_one_of_many_signs_in_with_a_code(phone_code: PhoneCode) -> None:
 async def test_of_ten_guesses_at_once_five_are_tried(phone_code: PhoneCode) -> None:
     """The others come too late, as the right one would."""
     wrong = [f"{(int(phone_code.code) + guess) % 1_000_000:06d}" for guess in range(1, AT_ONCE + 1)]
-    for _ in range(ROUNDS):
+    for _ in range(FEW_ROUNDS):
         assert await together(phone_code.sign_in(guess) for guess in wrong) == {400: AT_ONCE}
         assert await phone_code.renew() == 5
 
@@ -112,7 +115,7 @@ async def test_one_phone_is_one_account(app: FastAPI) -> None:
         async with ENGINE.of(app).begin() as connection:
             return str((await find_or_register_user(connection, cipher, Actor(), phone)).id)
 
-    for _ in range(ROUNDS):
+    for _ in range(FEW_ROUNDS):
         phone = fresh_phone()
         assert len(set(await asyncio.gather(*(register(phone) for _ in range(AT_ONCE))))) == 1
 
@@ -155,7 +158,7 @@ async def scanned(person: Person, anybody: Caller, db: AsyncConnection) -> Scan:
 
 async def test_of_many_phones_one_has_scanned(others: list[Caller], phone: Caller, scanned: Scan) -> None:
     body = {"code": scanned.console.user_code}
-    for _ in range(ROUNDS):
+    for _ in range(FEW_ROUNDS):
         await scanned.set_state("pending")
         await scanned.db.execute(text("DELETE FROM rate_limits WHERE key LIKE 'scan-user:%'"))
         outcome = await together(one.post("/v1/scans", body) for one in [phone, *others])
@@ -172,7 +175,7 @@ async def test_of_many_who_approve_only_who_scanned_does(others: list[Caller], p
 
 
 async def test_approval_and_refusal_at_once_are_one_decision(phone: Caller, scanned: Scan) -> None:
-    for _ in range(ROUNDS):
+    for _ in range(FEW_ROUNDS):
         await scanned.set_state("scanned")
         calls = [scanned.approve(phone) for _ in range(AT_ONCE // 2)]
         calls += [scanned.refuse(phone) for _ in range(AT_ONCE // 2)]
@@ -184,7 +187,7 @@ async def test_approval_and_refusal_at_once_are_one_decision(phone: Caller, scan
 
 async def test_of_ten_wrong_numbers_at_once_the_third_refuses(phone: Caller, scanned: Scan) -> None:
     wrong = [guess for guess in range(10, 99) if guess != scanned.number][:AT_ONCE]
-    for _ in range(ROUNDS):
+    for _ in range(FEW_ROUNDS):
         await scanned.set_state("scanned")
         answers = await asyncio.gather(*(scanned.approve(phone, guess) for guess in wrong))
         said = Counter(answer.slug for answer in answers)
@@ -192,7 +195,7 @@ async def test_of_ten_wrong_numbers_at_once_the_third_refuses(phone: Caller, sca
 
 
 async def test_one_of_many_redeems_a_code(scanned: Scan) -> None:
-    for _ in range(ROUNDS):
+    for _ in range(FEW_ROUNDS):
         await scanned.set_state("approved")
         assert await together(scanned.poll() for _ in range(AT_ONCE)) == {200: 1, 400: AT_ONCE - 1}
 
@@ -219,7 +222,7 @@ async def test_who_is_shut_out_while_their_approval_is_redeemed_is_out(
     """Nine redeem while the user is suspended, or signs out everywhere: no session is left, the newest included."""
     operator = Caller(app, (await enrolled_operator(app, people)).token)
     suspension = {"phone": person.phone, "reason": "abuse"}
-    for round_ in range(ROUNDS):
+    for round_ in range(FEW_ROUNDS):
         await scanned.set_state("approved")
         place = round_ % AT_ONCE
         calls = [scanned.poll() for _ in range(AT_ONCE - 1)]
@@ -255,7 +258,7 @@ async def test_a_revoked_program_is_left_no_session(
         " WHERE client_id = :client"
     )
     which = {"client": client_id}
-    for round_ in range(ROUNDS):
+    for round_ in range(FEW_ROUNDS):
         await db.execute(again, which)
         place = round_ % AT_ONCE
         calls = [anybody.form("/oauth/token", grant_type=DEVICE_GRANT, **asked) for _ in range(AT_ONCE - 1)]
@@ -293,7 +296,7 @@ async def test_a_refresh_token_used_many_times_at_once_serves_one_and_ends_the_f
     app: FastAPI, person: Person, anybody: Caller, db: AsyncConnection
 ) -> None:
     token = person.refresh_token
-    for _ in range(ROUNDS):
+    for _ in range(FEW_ROUNDS):
         answers = await asyncio.gather(*(refresh(anybody, token) for _ in range(AT_ONCE)))
         assert Counter(answer.status for answer in answers) == {200: 1, 400: AT_ONCE - 1}
         won = next(answer.json() for answer in answers if answer.status == 200)
@@ -317,7 +320,7 @@ async def test_replays_after_a_restart_end_the_family_once(
         "SELECT count(*) FROM audit_entries AS a JOIN sessions AS s ON s.id = a.subject_id"
         " WHERE s.user_id = :id AND a.action = 'session.ended' AND a.after->>'reason' = 'refresh-token-reused'"
     )
-    for _ in range(ROUNDS):
+    for _ in range(FEW_ROUNDS):
         tokens = (await refresh(anybody, token)).json()
         before = await db.scalar(ended, {"id": person.user_id})
         assert await together(refresh(Caller(restarted), token) for _ in range(AT_ONCE)) == {400: AT_ONCE}
@@ -383,7 +386,7 @@ async def test_of_many_answers_to_a_challenge_one_is_taken(person: Person, phone
         " VALUES (:id, :session_id, :purpose, :challenge, now() + interval '5 minutes')"
     )
     body = {"challenge_id": asked["id"], "credential": key.get(asked["options"])}
-    for _ in range(ROUNDS):
+    for _ in range(FEW_ROUNDS):
         outcome = await together(phone.put("/v1/me/security-key-check", body) for _ in range(AT_ONCE))
         assert outcome == {200: 1, 403: AT_ONCE - 1}
         await db.execute(again, dict(kept))
