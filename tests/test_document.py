@@ -22,6 +22,7 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from schemathesis.transport.requests import ManagedCookiesSession
 
 from app.cli import SNAPSHOT
 from app.core.settings import Settings
@@ -65,6 +66,14 @@ def document(callers: Callers) -> Any:
     return schemathesis.openapi.from_url(f"{callers.url}/openapi.json", timeout=60)
 
 
+@pytest.fixture(scope="module")
+def session() -> Iterator[ManagedCookiesSession]:
+    """One connection for all calls, which carries no cookie from one to the next."""
+    with ManagedCookiesSession() as made:
+        made.trust_env = False  # a look for proxies in the environment takes longer than many a call
+        yield made
+
+
 # These end the caller's own session or account, or are meant to go on for ever.
 LEFT_OUT = re.compile(r"/v1/me/sessions|/v1/me/closure|/oauth/revoke|/(events|progress|stream)$")
 OPERATIONS = [
@@ -76,7 +85,9 @@ OPERATIONS = [
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_every_operation(method: str, path: str, document: Any, callers: Callers) -> None:
+def test_every_operation(
+    method: str, path: str, document: Any, callers: Callers, session: ManagedCookiesSession
+) -> None:
     @given(document[path][method].as_strategy())
     @hypothesis_settings(
         max_examples=EXAMPLES,
@@ -89,6 +100,7 @@ def test_every_operation(method: str, path: str, document: Any, callers: Callers
     def call(case: Case[Any]) -> None:
         if "org_id" in case.path_parameters:
             case.path_parameters["org_id"] = callers.org_id
-        case.call_and_validate(headers={"Authorization": f"Bearer {callers.token}"}, checks=list(CHECKS), timeout=30)
+        headers = {"Authorization": f"Bearer {callers.token}"}
+        case.call_and_validate(session=session, headers=headers, checks=list(CHECKS), timeout=30)
 
     call()
