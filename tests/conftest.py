@@ -5,6 +5,7 @@ Nothing is cleaned up between tests: each makes people and orgs of its own, with
 
 import asyncio
 import gc
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -52,6 +53,25 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_configure_node(node: Any) -> None:
     server, _ = node.config.stash[_SERVER]
     node.workerinput["server_url"] = server.url("postgres", postgres.SUPERUSER)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the tests marked `long`: one that begins late keeps a whole run waiting.
+
+    Under `--dist worksteal` a worker begins with its equal share of the list, so each share begins with some of them.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [item for item in items if item.get_closest_marker("long")]
+    others = [item for item in items if not item.get_closest_marker("long")]
+    ordered: list[pytest.Item] = []
+    for worker in range(workers):
+        share = (len(items) - len(ordered)) // (workers - worker)
+        begun = long[worker::workers]
+        more = max(0, share - len(begun))
+        ordered += begun + others[:more]
+        del others[:more]
+    items[:] = ordered
 
 
 def pytest_collection_finish() -> None:

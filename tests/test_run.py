@@ -51,6 +51,7 @@ def has_ipv6() -> bool:
     return True
 
 
+@pytest.mark.long
 def test_a_run_with_all_that_may_befall_it(folder: Path) -> None:
     """One long story, since each start of the whole service costs seconds."""
     data, port = folder / "data", free_port()

@@ -197,6 +197,7 @@ async def hostile(people: People, worker: Callable[[], Awaitable[None]], db: Asy
     return await name_all(people, worker, db, program)
 
 
+@pytest.mark.long
 async def test_the_pages_of_the_console(hostile: Person, open_screen: OpenScreen, signed_in: SignIn) -> None:
     async with open_screen() as desk:
         await hold_parts(desk)
@@ -220,6 +221,7 @@ async def test_the_pages_of_the_console(hostile: Person, open_screen: OpenScreen
         assert PROGRAM in seen
 
 
+@pytest.mark.long
 async def test_the_dialogs_of_the_console(hostile: Person, open_screen: OpenScreen, signed_in: SignIn) -> None:
     async with open_screen() as desk:
         await signed_in(desk, hostile)
@@ -240,6 +242,7 @@ async def test_the_dialogs_of_the_console(hostile: Person, open_screen: OpenScre
         assert not finds, "\n".join(finds)
 
 
+@pytest.mark.long
 async def test_the_phone(hostile: Person, program: str, open_screen: OpenScreen, signed_in_phone: SignIn) -> None:
     asked = await Console.ask(hostile.api, program)
     async with open_screen(HAND) as phone:

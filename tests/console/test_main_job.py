@@ -117,6 +117,7 @@ async def certify(console: Screen, phone: Screen, below: str) -> None:
     await page.wait_for_selector("text=没有等待确认的申请")
 
 
+@pytest.mark.long
 async def test_the_main_job(open_screen: OpenScreen, worker: Worker, nothing_kept: None) -> None:
     async with open_screen() as console, open_screen(HAND) as phone, open_screen(HAND) as other:
         name, org, below = fresh_name(), fresh_org_name(), fresh_org_name()

@@ -52,6 +52,7 @@ def test_a_read_connection_offers_reads_only() -> None:
     assert offered == {"execute", "scalar", "scalars", "fetch"}
 
 
+@pytest.mark.long
 def test_the_type_checker_refuses_a_transaction_in_a_reading_route(tmp_path: Path) -> None:
     calls = ("db.begin()", "db.begin_nested()", "db.commit()", "operation(db)")
     written = tmp_path / "route.py"

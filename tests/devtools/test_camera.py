@@ -32,6 +32,7 @@ async def allow(shown: Screen) -> None:
     await shown.context.grant_permissions(["camera"], origin=shown.watched.site)
 
 
+@pytest.mark.long
 async def test_a_code_is_scanned_by_the_camera(
     open_screen: OpenScreen, live: str, signed_in_phone: SignIn, people: People, tmp_path: Path
 ) -> None:

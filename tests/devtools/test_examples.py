@@ -168,6 +168,7 @@ def _send(client: httpx.Client, method: str, path: str, operation: dict[str, Any
     return client.request(method, path, params=query, headers=headers, **body)
 
 
+@pytest.mark.long
 def test_every_example_runs_as_it_stands(played: Played, client: httpx.Client) -> None:
     document = client.get("/openapi.json").raise_for_status().json()
     tokens = {True: _service_token(client), False: _sign_in(client, played.first_administrators_phone)}

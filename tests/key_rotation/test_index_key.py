@@ -233,6 +233,7 @@ async def find_everybody(scene: Scene, api: httpx.AsyncClient, engine: AsyncEngi
     done(await admin.delete(scene.at(below, scene.removed)), 204)
 
 
+@pytest.mark.long
 async def test_nobody_is_lost_and_nobody_is_twice(keys: Keys) -> None:
     url = keys.before.database_url
     assert url is not None

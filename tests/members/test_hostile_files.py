@@ -42,6 +42,7 @@ async def test_refused_at_the_upload(admin: Person, org_id: str, case: Case) -> 
     assert refused.json()["detail"]
 
 
+@pytest.mark.long
 async def test_what_is_taken_is_refused_by_the_check_or_read_row_by_row(admin: Person, worker: Work) -> None:
     """Every file that is taken at all, uploaded to an org of its own, all checked together: one test, for it is made
     once in a run, whichever process its tests go to."""

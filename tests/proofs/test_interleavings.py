@@ -38,6 +38,7 @@ async def _play(stage: Stage, name: str, **how: Any) -> tuple[int, int, set[tupl
     return played, len(requests), answers
 
 
+@pytest.mark.long
 @pytest.mark.skipif(PROOF, reason="as proof all orders are played")
 @pytest.mark.parametrize("part", range(3))
 async def test_in_some_orders(on_stage: Stage, part: int) -> None:

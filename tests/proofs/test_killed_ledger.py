@@ -15,6 +15,7 @@ from typing import Any
 import asyncpg
 import httpx
 import psutil
+import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.audit_log.entries import Actor
@@ -133,6 +134,7 @@ class Load:
                 self.acknowledged |= {each["event_id"]: (each["user_id"], each["points"]) for each in batch}
 
 
+@pytest.mark.long
 async def test_no_event_is_lost_or_doubled_whatever_is_killed(folder: Path) -> None:
     dice = random.Random()
     service = Service(folder)

@@ -147,6 +147,7 @@ async def machine(on_stage: Stage) -> AsyncIterator[type[Machine]]:
     await Machine.rows.put_back()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("part", range(PARTS))
 async def test_every_act_is_answered_as_the_model_says(machine: type[Machine], part: int) -> None:
     await asyncio.to_thread(run_state_machine_as_test, machine, settings=SETTINGS)
