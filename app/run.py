@@ -75,11 +75,15 @@ def run(settings: Settings) -> None:
         sockets = listen(settings.host, settings.port)
         for opened in sockets:
             held.callback(opened.close)
-        # PostgreSQL starts in processes of its own: meanwhile this one imports the service, which takes as long.
-        threading.Thread(target=_import_service, args=(settings,), daemon=True).start()
+        # PostgreSQL starts in processes of its own: meanwhile this one imports the service, which takes as long. The
+        # thread is not a daemon: an interpreter that ends while a thread imports can hang.
+        importing = threading.Thread(target=_import_service, args=(settings,), name="import")
+        importing.start()
         if settings.database_url is None:
             held.enter_context(hold(settings.data_dir))
             settings.database_url = SecretStr(held.enter_context(_embedded(settings, steps)))
+        # Migrations import too. Two threads at once that import what imports each other would meet in a deadlock.
+        importing.join()
         steps("Looking at the database")
         asyncio.run(migration.migrate_to_head(settings.database_url.get_secret_value(), say=steps))
         steps("Starting the API and the worker")

@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +13,12 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from pydantic import SecretStr
 
+from app import run as app_run
 from app.commands.configuration import read_settings
 from app.core.settings import CannotStart, Settings, make_key
+from app.database import migration
 from app.embedded import postgres
 from app.serving import GRACE_SECONDS, listen
 from tests.processes import PATIENCE, Program, free_port, gone, program, refusal, until
@@ -106,6 +110,41 @@ def test_a_stop_signal_while_it_starts_leaves_nothing_running(folder: Path, step
     assert READY not in starting.said
     assert starting.said.endswith("Stopped.\n")
     assert postgres.find_running(folder / "postgres") is None
+
+
+def test_run_looks_at_its_database_after_the_service_is_imported(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A migration imports too, and two threads that import what imports each other end in a deadlock."""
+    steps = []
+
+    def import_slowly(_: Settings) -> None:
+        time.sleep(0.3)
+        steps.append("imported")
+
+    async def refuse(*_: object, **__: object) -> None:
+        steps.append("looked")
+        raise CannotStart("no such database")
+
+    monkeypatch.setattr(app_run, "_import_service", import_slowly)
+    monkeypatch.setattr(migration, "migrate_to_head", refuse)
+    with pytest.raises(CannotStart, match="no such database"):
+        app_run.run(settings.model_copy(update={"port": free_port(), "database_url": SecretStr("postgresql://none")}))
+    assert steps == ["imported", "looked"]
+
+
+def test_process_ends_after_the_threads_that_import(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interpreter that ends while a thread imports can hang; it waits for a thread that is not a daemon."""
+    seen: list[threading.Thread] = []
+    monkeypatch.setattr(app_run, "_import_service", lambda _: seen.append(threading.current_thread()))
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise CannotStart("no such database")
+
+    monkeypatch.setattr(migration, "migrate_to_head", refuse)
+    with pytest.raises(CannotStart):
+        app_run.run(settings.model_copy(update={"port": free_port(), "database_url": SecretStr("postgresql://none")}))
+    assert [thread.daemon for thread in seen] == [False]
 
 
 def test_an_open_stream_does_not_keep_it_from_stopping(folder: Path) -> None:
