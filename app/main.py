@@ -47,6 +47,7 @@ from app.reports.export_router import router as report_exports
 from app.reports.router import router as reports
 from app.web import errors
 from app.web.event_stream import STREAMS, OpenStreams
+from app.web.routing import add_routes
 
 MAX_BODY = 2 * 1024 * 1024
 
@@ -92,12 +93,10 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         *(points, reports, report_exports),
         *(inbox, audit, health),
     )
-    for router in auth_routers:
-        app.include_router(router)
+    add_routes(app, *auth_routers)
     if settings.development:
         load_development_routes()(app)
-    for router in (*feature_routers, *console_routers):
-        app.include_router(router)
+    add_routes(app, *feature_routers, *console_routers)
     describe(app)
     logs.configure_unless_done()
     # Every request passes these layers, outermost first. Layers of metrics or tracing belong at the top.

@@ -4,6 +4,7 @@ from fastapi import FastAPI
 
 from app.core.services import SETTINGS
 from app.core.settings import Provider
+from app.web import routing
 from devtools.live_examples.served import serve_living_examples
 from devtools.phone import site
 from devtools.providers.router import alipay_router, clients_router, sms_router
@@ -12,11 +13,10 @@ from devtools.providers.router import alipay_router, clients_router, sms_router
 def add_routes(app: FastAPI) -> None:
     """Add them to the app. A simulated provider has routes only while the settings name it."""
     settings = SETTINGS.of(app)
-    app.include_router(clients_router)
+    routing.add_routes(app, clients_router)
     if settings.sms_provider is Provider.SIMULATED:
-        app.include_router(sms_router)
+        routing.add_routes(app, sms_router)
     if settings.alipay_provider is Provider.SIMULATED:
-        app.include_router(alipay_router)
-    for router in site.routers:
-        app.include_router(router)
+        routing.add_routes(app, alipay_router)
+    routing.add_routes(app, *site.routers)
     serve_living_examples(app)

@@ -117,7 +117,7 @@ class _Said(Response):
 
 
 def handler_of(route: Any, steps: Sequence[_Step]) -> Handler:
-    """What answers a request of this route (an APIRoute, or what its router made of it) by its steps."""
+    """What answers a request of this route by its steps."""
     *before, endpoint = steps
     field: ModelField | None = route.response_field
     default_class = isinstance(route.response_class, DefaultPlaceholder)

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from fastapi import APIRouter
-from fastapi.routing import _effective_route_context_var
 
 from app.database.db import Handler, TransactionalRoute
 from app.fastpath.planning import handler_of, plan_of
@@ -22,12 +21,10 @@ class FastRoute(TransactionalRoute):
 
     def get_route_handler(self) -> Handler:
         """Raises TypeError where the route writes or has something that cannot be planned."""
-        included = _effective_route_context_var.get()  # the route with what its router adds: prefix, dependencies
-        route: Any = self if included is None or included.original_route is not self else included
-        steps = None if route.body_field or not self.reads else plan_of(route.dependant)
+        steps = None if self.body_field or not self.reads else plan_of(self.dependant)
         if steps is None:
             raise TypeError(f"{self.path} cannot take the fast path: it writes, has a body, yields, or is not async")
-        self.planned = self.around(handler_of(route, steps))
+        self.planned = self.around(handler_of(self, steps))
         return super().get_route_handler()
 
 
