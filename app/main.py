@@ -38,7 +38,6 @@ from app.members.transfers.router import router as person_transfers
 from app.middleware.body_limit import BodyLimitTold
 from app.middleware.request_log import RequestLog
 from app.org_lifecycle.router import router as org_lifecycle
-from app.orgs.regions import regions
 from app.orgs.router import router as orgs
 from app.orgs.unit_router import router as units
 from app.points.router import router as points
@@ -63,7 +62,6 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        regions()  # read once, before anybody waits for it
         engine, pool = create_pools(settings)
         ENGINE.provide(app, engine)
         POOL.provide(app, pool)

@@ -24,7 +24,7 @@ from app.core.settings import Settings
 from app.core.startup import starting
 from app.database import migration
 from app.embedded import require_embedded
-from app.serving import STOP_SIGNALS, Server, listen, raise_file_limit
+from app.serving import STOP_SIGNALS, Server, listen, raise_file_limit, warm_up
 
 WORKER_STOP_SECONDS = 10
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
@@ -136,6 +136,7 @@ async def _serve(settings: Settings, sockets: list[socket], steps: Steps) -> Non
             say(f"  Phone 手机模拟器 {here}/phone/")
         say(f"Ctrl-C stops it. The data stays in {settings.data_dir}.")
         say("")
+        warm_up()
 
     async with _worker_kept_running(settings, began):
         app = create_app(settings)

@@ -10,11 +10,6 @@ import zlib
 from functools import lru_cache
 from typing import Any
 
-from qrcode.constants import ERROR_CORRECT_M
-from qrcode.main import QRCode as UntypedQRCode
-
-QRCode: Any = UntypedQRCode  # the package carries no types
-
 _MASK = 3
 _QUIET = 4  # modules around the code (ISO/IEC 18004)
 _PIXELS = 8  # a module in the PNG
@@ -22,7 +17,10 @@ _PIXELS = 8  # a module in the PNG
 
 @lru_cache(maxsize=256)
 def _matrix(text: str) -> tuple[tuple[bool, ...], ...]:
-    code = QRCode(error_correction=ERROR_CORRECT_M, border=_QUIET, mask_pattern=_MASK)
+    from qrcode.constants import ERROR_CORRECT_M  # 0.1 s, for which no start waits: `serving.warm_up`
+    from qrcode.main import QRCode
+
+    code: Any = QRCode(error_correction=ERROR_CORRECT_M, border=_QUIET, mask_pattern=_MASK)
     code.add_data(text)
     code.make(fit=True)
     return tuple(tuple(bool(module) for module in row) for row in code.get_matrix())

@@ -4,16 +4,18 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import orjson
-from pgqueuer.adapters.persistence.queries import Queries
-from pgqueuer.core.tm import TaskManager
-from pgqueuer.ports.driver import Driver, NotifyCallback
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.cipher import Cipher
 from app.core.settings import Settings
+
+if TYPE_CHECKING:
+    from pgqueuer.adapters.persistence.queries import Queries
+    from pgqueuer.core.tm import TaskManager
+    from pgqueuer.ports.driver import NotifyCallback
 
 Payload = dict[str, str]
 
@@ -46,16 +48,22 @@ class Busy(Exception):  # noqa: N818
 
 async def enqueue(db: AsyncConnection, entrypoint: str, payload: Payload, *, after: timedelta | None = None) -> None:
     """Ask for a job in this transaction: it is run once that has committed, and never where it has not."""
-    await Queries(_SessionDriver(db)).enqueue(entrypoint, orjson.dumps(payload), execute_after=after)
+    await _queries(db).enqueue(entrypoint, orjson.dumps(payload), execute_after=after)
 
 
 async def enqueue_once(db: AsyncConnection, entrypoint: str, payload: Payload, *, key: str) -> None:
     """Ask for a job in this transaction, unless a job with the same key is waiting or running."""
-    await Queries(_SessionDriver(db)).enqueue(entrypoint, orjson.dumps(payload), dedupe_key=key, on_conflict="skip")
+    await _queries(db).enqueue(entrypoint, orjson.dumps(payload), dedupe_key=key, on_conflict="skip")
 
 
-class _SessionDriver(Driver):
-    """The queue's statements on a connection of ours, transaction and all; it neither listens nor notifies."""
+def _queries(db: AsyncConnection) -> "Queries":
+    from pgqueuer.adapters.persistence.queries import Queries  # 0.2 s, for which no start waits: `serving.warm_up`
+
+    return Queries(_SessionDriver(db))
+
+
+class _SessionDriver:
+    """A `Driver` of pgqueuer's on a connection of ours, in its transaction; it neither listens nor notifies."""
 
     def __init__(self, db: AsyncConnection) -> None:
         self._db = db
@@ -69,7 +77,7 @@ class _SessionDriver(Driver):
         await self._db.exec_driver_sql(query, args)
         return ""
 
-    async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
+    async def add_listener(self, channel: str, callback: "NotifyCallback") -> None:
         raise AssertionError("a request does not listen")
 
     async def notify(self, channel: str, payload: str) -> None:
@@ -80,7 +88,9 @@ class _SessionDriver(Driver):
         return self._shutdown
 
     @property
-    def tm(self) -> TaskManager:
+    def tm(self) -> "TaskManager":
+        from pgqueuer.core.tm import TaskManager
+
         return TaskManager()
 
     async def __aenter__(self) -> Self:

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from itertools import count
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-import xlsxwriter
-
 from app.sheets.layout import CHARTED, Cell, Layout, Outlet, Row
+
+if TYPE_CHECKING:
+    import xlsxwriter
 
 ENTERABLE = 100_000
 """Down to which row a drop-down list reaches."""
@@ -113,6 +115,8 @@ class _RowsPart:
 
 def _make_frame(layout: Layout, charted: Sequence[Row]) -> _Frame:
     """The workbook without rows. A chart keeps a copy of the rows that it reads, so it is drawn with them there."""
+    import xlsxwriter  # 0.2 s, for which no start waits: `serving.warm_up`
+
     content = io.BytesIO()
     book = xlsxwriter.Workbook(content, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
     heading = book.add_format({"bold": True, "bg_color": "#C00000", "font_color": "#FFFFFF", "border": 1})
@@ -147,7 +151,7 @@ def _make_frame(layout: Layout, charted: Sequence[Row]) -> _Frame:
         return _split(made.read(_SHEET).decode(), parts)
 
 
-def _add_choices(book: xlsxwriter.Workbook, sheet: xlsxwriter.worksheet.Worksheet, layout: Layout) -> None:
+def _add_choices(book: "xlsxwriter.Workbook", sheet: "xlsxwriter.worksheet.Worksheet", layout: Layout) -> None:
     for number, column in enumerate(layout.columns):
         choices = column.choices
         if choices is None or not choices.values:

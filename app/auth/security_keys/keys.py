@@ -12,15 +12,8 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import orjson
-import webauthn
 from sqlalchemy import Row, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
-from webauthn.helpers.structs import (
-    AuthenticatorSelectionCriteria,
-    AuthenticatorTransport,
-    PublicKeyCredentialDescriptor,
-    ResidentKeyRequirement,
-)
 
 from app.audit_log.entries import record
 from app.auth.errors import EnrolmentNeeded, FreshSignInNeeded, NoSecurityKey, SecurityKeyRefused, SecurityKeyTaken
@@ -72,6 +65,14 @@ async def make_challenge(
     db: AsyncConnection, scope: UserScope, party: RelyingParty, purpose: Purpose, user_name: str
 ) -> Challenge:
     """The options for the browser's `navigator.credentials` call. Raises NoSecurityKey for a check without any."""
+    import webauthn  # 0.15 s, for which no start waits: `serving.warm_up`
+    from webauthn.helpers.structs import (
+        AuthenticatorSelectionCriteria,
+        AuthenticatorTransport,
+        PublicKeyCredentialDescriptor,
+        ResidentKeyRequirement,
+    )
+
     keys = await db.execute(
         select(SecurityKey.credential_id, SecurityKey.transports).where(SecurityKey.user_id == scope.user_id)
     )
@@ -131,6 +132,8 @@ async def register_key(
     An answer that does not verify is refused as a returned problem, so that its challenge stays used.
     Raises StepUpNeeded, FreshSignInNeeded, EnrolmentNeeded, SecurityKeyTaken.
     """
+    import webauthn  # 0.15 s, for which no start waits: `serving.warm_up`
+
     await _see_that_keys_may_change(db, scope, enrolment_code)
     challenge = await _use_up(db, scope, "registration", answer.challenge_id)
     if challenge is None:
@@ -161,6 +164,8 @@ async def register_key(
 
 
 def _transports(credential: dict[str, Any]) -> list[str]:
+    from webauthn.helpers.structs import AuthenticatorTransport  # loaded by then
+
     known = {transport.value for transport in AuthenticatorTransport}
     return sorted(known & set(credential["response"].get("transports") or ()))
 
@@ -195,6 +200,8 @@ async def check_key(
     db: AsyncConnection, scope: UserScope, party: RelyingParty, answer: KeyAnswer
 ) -> datetime | SecurityKeyRefused:
     """Prove one of the user's keys in this session; when that was. A refusal is given back, so that it commits."""
+    import webauthn  # 0.15 s, for which no start waits: `serving.warm_up`
+
     challenge = await _use_up(db, scope, "check", answer.challenge_id)
     key = await _find_key(db, scope, answer.credential)
     if challenge is None or key is None:
@@ -226,6 +233,8 @@ async def check_key(
 
 
 async def _find_key(db: AsyncConnection, scope: UserScope, credential: dict[str, Any]) -> Row[UUID, bytes, int] | None:
+    import webauthn
+
     try:
         credential_id = webauthn.base64url_to_bytes(credential["id"])
     except ValueError:

@@ -1,0 +1,39 @@
+"""What a start does not wait for: heavy modules are imported when they are first used, or once the service answers."""
+
+import subprocess
+import sys
+
+from app import serving
+from tests.processes import ROOT, environment
+
+
+def loaded_by(statements: str) -> set[str]:
+    """The modules that a Python has loaded after these statements."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{statements}\nimport sys\nprint(*sys.modules)"],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return set(done.stdout.split())
+
+
+def test_command_line_loads_without_the_service() -> None:
+    service = {"fastapi", "sqlalchemy", "alembic", "app.main", "devtools"}
+    assert not loaded_by("import app.cli") & {*service, *serving.LATE_MODULES}
+
+
+def test_service_loads_without_its_late_modules() -> None:
+    assert not loaded_by("import app.main") & set(serving.LATE_MODULES)
+
+
+def test_warm_up_loads_the_late_modules() -> None:
+    assert set(serving.LATE_MODULES) <= loaded_by("from app.serving import warm_up\nthread = warm_up()\nthread.join()")
+
+
+def test_process_ends_after_the_thread_that_warms_it_up() -> None:
+    """An interpreter that ends while a thread imports can hang; it waits for a thread that is not a daemon."""
+    assert not serving.warm_up().daemon
