@@ -17,6 +17,7 @@ import httpx
 import pytest
 import uvloop
 from fastapi import FastAPI
+from playwright.async_api import Browser
 from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -31,7 +32,9 @@ from app.database.migration import migrate
 from app.embedded import postgres
 from app.main import create_app
 from app.worker.worker import run_worker
+from tests.browser import chromium
 from tests.contract import Contract
+from tests.live import serving
 from tests.people import People
 
 TEMPLATE = "xuezu_migrated"
@@ -203,6 +206,20 @@ async def api(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 def worker(settings: Settings) -> Callable[[], Awaitable[None]]:
     """`await worker()` runs every job that is waiting, as the worker process would, and returns when none is left."""
     return lambda: run_worker(settings, until_idle=True)
+
+
+@pytest.fixture(scope="session")
+def live(settings: Settings) -> Iterator[str]:
+    """The service behind a real socket, over this worker's database; gives its address."""
+    with serving(settings) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """One Chromium a worker; each test opens a context of its own in it."""
+    async with chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,8 @@
 """The docs explorer in a real browser: offline, grouped, and of use with a token pasted under Authorize."""
 
 import re
-from collections.abc import AsyncIterator, Iterator
 
 import httpx
-import pytest
 from fastapi import FastAPI
 from playwright.async_api import Browser
 
@@ -12,27 +10,14 @@ from app.api_docs.document import TAGS
 from app.core.settings import Settings
 from app.main import create_app
 from devtools.demo.people import Person, fresh_name, fresh_phone
-from tests.browser import chromium, screen
-from tests.live import serving
+from tests.browser import screen
 
 
-@pytest.fixture(scope="module")
-def site(settings: Settings) -> Iterator[str]:
-    with serving(settings) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as started:
-        yield started
-
-
-async def test_swagger_signs_in_with_a_pasted_token_and_runs_an_example(browser: Browser, site: str) -> None:
-    with httpx.Client(base_url=site) as client:
+async def test_swagger_signs_in_with_a_pasted_token_and_runs_an_example(browser: Browser, live: str) -> None:
+    with httpx.Client(base_url=live) as client:
         person = Person(client, fresh_phone(), fresh_name())
         person.register()
-    async with screen(browser, site) as shown:
+    async with screen(browser, live) as shown:
         await shown.go("/docs")
         page = shown.page
         for tag, _ in TAGS:
@@ -49,8 +34,8 @@ async def test_swagger_signs_in_with_a_pasted_token_and_runs_an_example(browser:
         assert re.search("Xuezu", await page.title())
 
 
-async def test_redoc_shows_the_manual_and_asks_no_other_host(browser: Browser, site: str) -> None:
-    async with screen(browser, site) as shown:
+async def test_redoc_shows_the_manual_and_asks_no_other_host(browser: Browser, live: str) -> None:
+    async with screen(browser, live) as shown:
         await shown.go("/redoc")
         await shown.page.get_by_text("Errors are RFC 9457 problems").wait_for()
         await shown.page.get_by_text("API docs by Redocly").wait_for()

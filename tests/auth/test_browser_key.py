@@ -6,12 +6,11 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Page
+from playwright.async_api import Browser, Page
 
 from app.core.services import SETTINGS
 from app.core.settings import Settings
 from tests.auth.live import served_at_its_own_address
-from tests.browser import chromium
 from tests.people import People, Person
 
 pytestmark = pytest.mark.browser
@@ -39,10 +38,10 @@ async def person(app: FastAPI) -> AsyncIterator[Person]:
 
 
 @pytest.fixture
-async def page(app: FastAPI) -> AsyncIterator[Page]:
+async def page(app: FastAPI, browser: Browser) -> AsyncIterator[Page]:
     """A page of the service's origin, in a browser with a USB key plugged in."""
-    async with chromium() as browser:
-        opened = await browser.new_page()
+    async with await browser.new_context() as context:
+        opened = await context.new_page()
         devices = await opened.context.new_cdp_session(opened)
         await devices.send("WebAuthn.enable")
         key = {"protocol": "ctap2", "transport": "usb", "automaticPresenceSimulation": True}

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,28 +12,13 @@ import pytest
 from fastapi import FastAPI
 from playwright.async_api import Browser
 
-from app.core.settings import Settings
-from tests.browser import Screen, chromium, screen
-from tests.live import serving
+from tests.browser import Screen, screen
 from tests.people import Person
 
 if TYPE_CHECKING:
     from tests.console.desk import Desk
 
 ORIGIN = {"Origin": "http://localhost:8000"}
-
-
-@pytest.fixture(scope="session")
-def live(settings: Settings) -> Iterator[str]:
-    """The service behind a real socket, over this worker's database; gives its address."""
-    with serving(settings) as url:
-        yield url
-
-
-@pytest.fixture(scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as started:
-        yield started
 
 
 OpenScreen = Callable[..., AbstractAsyncContextManager[Screen]]
