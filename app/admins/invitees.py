@@ -10,7 +10,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from pydantic import model_validator
-from sqlalchemy import ColumnElement, and_, exists, func, or_, select
+from sqlalchemy import BindParameter, ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.errors import AlreadyAdmin, InviteeNameDiffers, UnknownMember
@@ -72,7 +72,7 @@ async def refuse_admin_as_invitee(db: AsyncConnection, org_id: UUID, columns: di
         raise AlreadyAdmin
 
 
-def is_offered_to(table: type[Offer], user_id: UUID) -> ColumnElement[bool]:
+def is_offered_to(table: type[Offer], user_id: UUID | BindParameter[UUID]) -> ColumnElement[bool]:
     """Whether the offer is made to this user; not to one whose account is closed."""
     phone_index = select(User.phone_index).where(User.id == user_id).scalar_subquery()
     return or_(table.invitee_id == user_id, and_(table.invitee_id.is_(None), table.phone_index == phone_index))

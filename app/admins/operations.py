@@ -3,7 +3,7 @@
 from typing import NamedTuple, NoReturn
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, insert, select, text
+from sqlalchemy import ColumnElement, delete, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.errors import (
@@ -29,6 +29,7 @@ from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.authz.errors import OrgClosed
 from app.core.cipher import Cipher
+from app.core.ids import make_id
 from app.database.db import on_constraint
 from app.members.admin_rows import place_admin
 from app.orgs.errors import PartyMemberRequired
@@ -45,7 +46,7 @@ async def invite_admin(db: AsyncConnection, cipher: Cipher, scope: OrgScope, inv
     Raises Forbidden (not the main admin), UnknownMember, AlreadyAdmin, AdminInvitationOpen.
     """
     await lock_orgs_for_edit(db, scope, main_admin=True)
-    invitation_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
+    invitation_id = make_id()
     invited = await invitee_columns(db, cipher, scope.org_id, invitee, invitation_id)
     await refuse_admin_as_invitee(db, scope.org_id, invited)
     await open_request(

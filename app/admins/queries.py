@@ -1,10 +1,10 @@
 """Reads of admins, invitations and change requests."""
 
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, and_, case, exists, or_, select
+from sqlalchemy import Uuid, and_, bindparam, case, exists, or_, select
 from sqlalchemy.orm import aliased
 
 from app.admins.invitees import is_offered_to
@@ -20,7 +20,7 @@ from app.approvals.kinds import ADMIN_INVITATION, CHANGE_REQUEST
 from app.core.cipher import Cipher
 from app.core.phones import mask
 from app.database.db import Readable
-from app.database.paging import Page, Paging, fetch_page
+from app.database.paging import Page, PagedStatement, Paging
 from app.database.rows import fetch_rows, one_or_404
 from app.orgs.regions import path_of
 from app.schema.admins import AdminInvitation, ChangeRequest, OrgAdmin
@@ -34,17 +34,20 @@ _Before = aliased(User, name="main_before")
 _After = aliased(User, name="main_after")
 
 
+_ORG_ID = bindparam("org_id", type_=Uuid())
+_IS_MAIN = Org.main_admin_id == OrgAdmin.user_id
+_ADMINS = (
+    select(OrgAdmin.user_id, User.verified_name.label("name"), _IS_MAIN.label("main"), OrgAdmin.since)
+    .join(Org, Org.id == OrgAdmin.org_id)
+    .join(User, User.id == OrgAdmin.user_id)
+    .where(OrgAdmin.org_id == _ORG_ID)
+    .order_by(_IS_MAIN.desc(), OrgAdmin.since, OrgAdmin.user_id)
+)
+
+
 async def list_admins(db: Readable, org_id: UUID) -> list[AdminOut]:
     """The org's admins, the main one first, then by how long they have been."""
-    main = Org.main_admin_id == OrgAdmin.user_id
-    statement = (
-        select(OrgAdmin.user_id, User.verified_name.label("name"), main.label("main"), OrgAdmin.since)
-        .join(Org, Org.id == OrgAdmin.org_id)
-        .join(User, User.id == OrgAdmin.user_id)
-        .where(OrgAdmin.org_id == org_id)
-        .order_by(main.desc(), OrgAdmin.since, OrgAdmin.user_id)
-    )
-    return await fetch_rows(db, statement, AdminOut)
+    return await fetch_rows(db, _ADMINS, AdminOut, {"org_id": org_id})
 
 
 class _Invitation(NamedTuple):
@@ -62,24 +65,23 @@ class _Invitation(NamedTuple):
 _IS_RECOVERY = AdminInvitation.main_admin_before.is_not(None)
 # Of those who offer a recovery the org learns no person.
 _INVITED_BY = case((_IS_RECOVERY, None), else_=User.verified_name).label("requested_by")
-
-
-def _admin_invitations(org_id: UUID) -> Select[*tuple[Any, ...]]:
-    return (
-        select(
-            AdminInvitation.id,
-            AdminInvitation.phone_cipher,
-            ADMIN_INVITATION.state,
-            _IS_RECOVERY.label("recovery"),
-            _INVITED_BY,
-            AdminInvitation.requested_at,
-            AdminInvitation.expires_at,
-            AdminInvitation.decided_at,
-            AdminInvitation.reason,
-        )
-        .join(User, User.id == AdminInvitation.requested_by)
-        .where(AdminInvitation.org_id == org_id)
+_INVITATIONS_OF_ORG = (
+    select(
+        AdminInvitation.id,
+        AdminInvitation.phone_cipher,
+        ADMIN_INVITATION.state,
+        _IS_RECOVERY.label("recovery"),
+        _INVITED_BY,
+        AdminInvitation.requested_at,
+        AdminInvitation.expires_at,
+        AdminInvitation.decided_at,
+        AdminInvitation.reason,
     )
+    .join(User, User.id == AdminInvitation.requested_by)
+    .where(AdminInvitation.org_id == _ORG_ID)
+)
+_INVITATION = _INVITATIONS_OF_ORG.where(AdminInvitation.id == bindparam("invitation_id"))
+_INVITATIONS = PagedStatement(_INVITATIONS_OF_ORG, AdminInvitation.id.desc(), row=_Invitation)
 
 
 def _admin_invitation_out(cipher: Cipher, row: _Invitation) -> AdminInvitationOut:
@@ -101,14 +103,14 @@ async def list_admin_invitations(
     db: Readable, cipher: Cipher, org_id: UUID, paging: Paging
 ) -> Page[AdminInvitationOut]:
     """The org's invitations, newest first, phones masked."""
-    found = await fetch_page(db, _admin_invitations(org_id), paging, AdminInvitation.id.desc(), row=_Invitation)
+    found = await _INVITATIONS.fetch(db, paging, org_id=org_id)
     return Page[AdminInvitationOut].from_slice(found.map(lambda row: _admin_invitation_out(cipher, row)))
 
 
 async def get_admin_invitation(db: Readable, cipher: Cipher, org_id: UUID, invitation_id: UUID) -> AdminInvitationOut:
     """One of the org's invitations. Raises NotFound."""
-    one = _admin_invitations(org_id).where(AdminInvitation.id == invitation_id)
-    return _admin_invitation_out(cipher, await one_or_404(db, one, _Invitation))
+    which = {"org_id": org_id, "invitation_id": invitation_id}
+    return _admin_invitation_out(cipher, await one_or_404(db, _INVITATION, _Invitation, which))
 
 
 class _ReceivedInvitation(NamedTuple):
@@ -123,28 +125,29 @@ class _ReceivedInvitation(NamedTuple):
 
 
 _Superior = aliased(Org, name="superior")
+_RECEIVED_INVITATION = (
+    select(
+        AdminInvitation.id,
+        AdminInvitation.org_id,
+        Org.name.label("org_name"),
+        Org.region_code,
+        _IS_RECOVERY.label("recovery"),
+        _Superior.name.label("superior_name"),
+        _INVITED_BY,
+        AdminInvitation.expires_at,
+    )
+    .join(Org, Org.id == AdminInvitation.org_id)
+    .outerjoin(_Superior, _Superior.id == AdminInvitation.superior_id)
+    .join(User, User.id == AdminInvitation.requested_by)
+    .where(AdminInvitation.id == bindparam("invitation_id"), ADMIN_INVITATION.waiting)
+    .where(is_offered_to(AdminInvitation, bindparam("user_id", type_=Uuid())))
+)
 
 
 async def get_received_admin_invitation(db: Readable, user_id: UUID, invitation_id: UUID) -> ReceivedAdminInvitationOut:
     """An invitation that the user can answer, found by their own phone. Raises NotFound."""
-    statement = (
-        select(
-            AdminInvitation.id,
-            AdminInvitation.org_id,
-            Org.name.label("org_name"),
-            Org.region_code,
-            _IS_RECOVERY.label("recovery"),
-            _Superior.name.label("superior_name"),
-            _INVITED_BY,
-            AdminInvitation.expires_at,
-        )
-        .join(Org, Org.id == AdminInvitation.org_id)
-        .outerjoin(_Superior, _Superior.id == AdminInvitation.superior_id)
-        .join(User, User.id == AdminInvitation.requested_by)
-        .where(AdminInvitation.id == invitation_id, ADMIN_INVITATION.waiting)
-        .where(is_offered_to(AdminInvitation, user_id))
-    )
-    row = await one_or_404(db, statement, _ReceivedInvitation)
+    which = {"user_id": user_id, "invitation_id": invitation_id}
+    row = await one_or_404(db, _RECEIVED_INVITATION, _ReceivedInvitation, which)
     return ReceivedAdminInvitationOut(
         id=row.id,
         org_id=row.org_id,
@@ -167,22 +170,29 @@ class _RecoveryOffer(NamedTuple):
     decided_at: datetime | None
 
 
+_OFFERS = select(
+    AdminInvitation.id,
+    AdminInvitation.org_id,
+    AdminInvitation.phone_cipher,
+    ADMIN_INVITATION.state,
+    AdminInvitation.requested_at,
+    AdminInvitation.expires_at,
+    AdminInvitation.decided_at,
+).where(_IS_RECOVERY, AdminInvitation.superior_id.is_not_distinct_from(bindparam("superior_id")))
+_RECOVERY_OFFERS = PagedStatement(_OFFERS, AdminInvitation.id.desc(), row=_RecoveryOffer)
+_RECOVERY_OFFERS_TO = PagedStatement(
+    _OFFERS.where(AdminInvitation.org_id == _ORG_ID), AdminInvitation.id.desc(), row=_RecoveryOffer
+)
+
+
 async def list_recovery_offers(
     db: Readable, cipher: Cipher, superior_id: UUID | None, org_id: UUID | None, paging: Paging
 ) -> Page[RecoveryOfferOut]:
     """The offers that this superior has made to recover the org, newest first; None: those of the platform operator."""
-    offers = select(
-        AdminInvitation.id,
-        AdminInvitation.org_id,
-        AdminInvitation.phone_cipher,
-        ADMIN_INVITATION.state,
-        AdminInvitation.requested_at,
-        AdminInvitation.expires_at,
-        AdminInvitation.decided_at,
-    ).where(_IS_RECOVERY, AdminInvitation.superior_id.is_not_distinct_from(superior_id))
-    if org_id is not None:
-        offers = offers.where(AdminInvitation.org_id == org_id)
-    found = await fetch_page(db, offers, paging, AdminInvitation.id.desc(), row=_RecoveryOffer)
+    if org_id is None:
+        found = await _RECOVERY_OFFERS.fetch(db, paging, superior_id=superior_id)
+    else:
+        found = await _RECOVERY_OFFERS_TO.fetch(db, paging, superior_id=superior_id, org_id=org_id)
     return Page[RecoveryOfferOut].from_slice(found.map(lambda row: _recovery_offer_out(cipher, row)))
 
 
@@ -219,32 +229,48 @@ class _Change(NamedTuple):
     refusal: str | None
 
 
-def _change_requests() -> Select[*tuple[Any, ...]]:
-    return (
-        select(
-            ChangeRequest.id,
-            ChangeRequest.org_id,
-            Org.name.label("org_name"),
-            ChangeRequest.kind,
-            CHANGE_REQUEST.state,
-            ChangeRequest.name_before,
-            ChangeRequest.name_after,
-            ChangeRequest.main_admin_before.label("before_id"),
-            _Before.verified_name.label("before_name"),
-            ChangeRequest.main_admin_after.label("after_id"),
-            _After.verified_name.label("after_name"),
-            _Asker.verified_name.label("asker_name"),
-            ChangeRequest.reason,
-            ChangeRequest.requested_at,
-            ChangeRequest.expires_at,
-            ChangeRequest.decided_at,
-            ChangeRequest.refusal,
-        )
-        .join(Org, Org.id == ChangeRequest.org_id)
-        .join(_Asker, _Asker.id == ChangeRequest.requested_by)
-        .outerjoin(_Before, _Before.id == ChangeRequest.main_admin_before)
-        .outerjoin(_After, _After.id == ChangeRequest.main_admin_after)
+_CHANGES = (
+    select(
+        ChangeRequest.id,
+        ChangeRequest.org_id,
+        Org.name.label("org_name"),
+        ChangeRequest.kind,
+        CHANGE_REQUEST.state,
+        ChangeRequest.name_before,
+        ChangeRequest.name_after,
+        ChangeRequest.main_admin_before.label("before_id"),
+        _Before.verified_name.label("before_name"),
+        ChangeRequest.main_admin_after.label("after_id"),
+        _After.verified_name.label("after_name"),
+        _Asker.verified_name.label("asker_name"),
+        ChangeRequest.reason,
+        ChangeRequest.requested_at,
+        ChangeRequest.expires_at,
+        ChangeRequest.decided_at,
+        ChangeRequest.refusal,
     )
+    .join(Org, Org.id == ChangeRequest.org_id)
+    .join(_Asker, _Asker.id == ChangeRequest.requested_by)
+    .outerjoin(_Before, _Before.id == ChangeRequest.main_admin_before)
+    .outerjoin(_After, _After.id == ChangeRequest.main_admin_after)
+)
+_CHANGES_OF_ORG = PagedStatement(_CHANGES.where(ChangeRequest.org_id == _ORG_ID), ChangeRequest.id.desc(), row=_Change)
+# The edge above the org that asks.
+_ABOVE = and_(Certification.subordinate_id == ChangeRequest.org_id, Certification.state == CertificationState.LIVE)
+_RECEIVED_CHANGES = PagedStatement(
+    _CHANGES.join(Certification, and_(_ABOVE, Certification.superior_id == _ORG_ID)).where(CHANGE_REQUEST.waiting),
+    ChangeRequest.id.desc(),
+    row=_Change,
+)
+_ORPHAN_RECOVERIES = PagedStatement(
+    _CHANGES.where(ChangeRequest.kind == "recovery", CHANGE_REQUEST.waiting, ~exists().where(_ABOVE)),
+    ChangeRequest.id,
+    row=_Change,
+)
+_SUPERIOR = select(Certification.superior_id).where(_ABOVE).correlate(ChangeRequest).scalar_subquery()
+_CHANGE = _CHANGES.where(
+    ChangeRequest.id == bindparam("request_id"), or_(ChangeRequest.org_id == _ORG_ID, _SUPERIOR == _ORG_ID)
+)
 
 
 def _change_request_out(row: _Change) -> ChangeRequestOut:
@@ -273,40 +299,22 @@ def _named(name: str | None) -> NamedAdminOut:
 
 async def list_change_requests(db: Readable, org_id: UUID, paging: Paging) -> Page[ChangeRequestOut]:
     """What the org has asked, newest first."""
-    asked = _change_requests().where(ChangeRequest.org_id == org_id)
-    found = await fetch_page(db, asked, paging, ChangeRequest.id.desc(), row=_Change)
+    found = await _CHANGES_OF_ORG.fetch(db, paging, org_id=org_id)
     return Page[ChangeRequestOut].from_slice(found.map(_change_request_out))
 
 
 async def list_received_change_requests(db: Readable, org_id: UUID, paging: Paging) -> Page[ChangeRequestOut]:
     """What the orgs directly under this one ask and wait for, newest first."""
-    under = and_(
-        Certification.subordinate_id == ChangeRequest.org_id,
-        Certification.superior_id == org_id,
-        Certification.state == CertificationState.LIVE,
-    )
-    received = _change_requests().join(Certification, under).where(CHANGE_REQUEST.waiting)
-    found = await fetch_page(db, received, paging, ChangeRequest.id.desc(), row=_Change)
+    found = await _RECEIVED_CHANGES.fetch(db, paging, org_id=org_id)
     return Page[ChangeRequestOut].from_slice(found.map(_change_request_out))
 
 
 async def list_orphan_recoveries(db: Readable, paging: Paging) -> Page[ChangeRequestOut]:
     """The recoveries that no superior decides on, oldest first: the platform operator does."""
-    live = Certification.state == CertificationState.LIVE
-    edge = exists().where(Certification.subordinate_id == ChangeRequest.org_id, live)
-    orphans = _change_requests().where(ChangeRequest.kind == "recovery", CHANGE_REQUEST.waiting, ~edge)
-    found = await fetch_page(db, orphans, paging, ChangeRequest.id, row=_Change)
+    found = await _ORPHAN_RECOVERIES.fetch(db, paging)
     return Page[ChangeRequestOut].from_slice(found.map(_change_request_out))
 
 
 async def get_change_request(db: Readable, org_id: UUID, request_id: UUID) -> ChangeRequestOut:
     """One that the org asked, or that one directly under it asks. Raises NotFound."""
-    superior = (
-        select(Certification.superior_id)
-        .where(Certification.subordinate_id == ChangeRequest.org_id, Certification.state == CertificationState.LIVE)
-        .correlate(ChangeRequest)
-        .scalar_subquery()
-    )
-    mine = or_(ChangeRequest.org_id == org_id, superior == org_id)
-    one = _change_requests().where(ChangeRequest.id == request_id, mine)
-    return _change_request_out(await one_or_404(db, one, _Change))
+    return _change_request_out(await one_or_404(db, _CHANGE, _Change, {"org_id": org_id, "request_id": request_id}))

@@ -8,7 +8,7 @@ stays an admin, finds the offer in the inbox and can withdraw it.
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, func, select, update
+from sqlalchemy import exists, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.errors import (
@@ -26,6 +26,7 @@ from app.audit_log.entries import record
 from app.authz.access import OperatorScope, OrgScope, UserScope
 from app.certification.audit import record_on_each
 from app.core.cipher import Cipher
+from app.core.ids import make_id
 from app.hierarchy import tree
 from app.orgs.locks import LockedOrg, lock_orgs, lock_orgs_for_edit
 from app.schema.admins import AdminInvitation, OrgAdmin
@@ -132,7 +133,7 @@ async def _offer(
 ) -> UUID:
     if await _has_admins_left(db, org):
         raise AdminsLeft
-    offer_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
+    offer_id = make_id()
     columns: dict[str, Any] = await invitee_columns(db, cipher, org.id, Invitee(phone=phone), offer_id)
     columns |= {"requested_by": requested_by, "superior_id": superior_id, "main_admin_before": org.main_admin_id}
     return await open_request(db, ADMIN_INVITATION, AdminInvitationOpen, id=offer_id, org_id=org.id, **columns)

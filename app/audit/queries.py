@@ -1,16 +1,18 @@
 """Reads of an org's audit."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import CompoundSelect, case, func, select, union_all
+from sqlalchemy import CompoundSelect, Uuid, any_, bindparam, case, func, select, union_all
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.audit.schemas import AuditEntryOut
 from app.database.db import Readable
-from app.database.paging import Page, Paging, fetch_page
+from app.database.paging import Page, PagedStatement, Paging
 from app.database.rows import fetch_rows
 from app.schema.audit import AuditEntry
 from app.schema.auth import User
@@ -39,31 +41,42 @@ class ActorRow(NamedTuple):
     name: str
 
 
+_ORG_ID = bindparam("org_id", type_=Uuid())
+_ENTRIES = (
+    select(
+        *(column for column in AuditEntry.__table__.columns if column.key != "address"),
+        func.host(AuditEntry.address).label("address"),
+        User.verified_name.label("user_name"),
+    )
+    .outerjoin(User, User.id == AuditEntry.user_id)
+    .where(AuditEntry.org_id == _ORG_ID)
+)
+# The index is by id, and an id begins with its time: a bound on it spares what lies outside.
+_CONDITIONS = {
+    "action": (AuditEntry.action == bindparam("action"),),
+    "subject_type": (AuditEntry.subject_type == bindparam("subject_type"),),
+    "user_id": (AuditEntry.user_id == bindparam("user_id"),),
+    "since": (AuditEntry.at >= bindparam("since"), AuditEntry.id >= bindparam("first_id")),
+    "until": (AuditEntry.at < bindparam("until"), AuditEntry.id < bindparam("before_id")),
+}
+
+
+@cache
+def _entries(asked: frozenset[str]) -> PagedStatement[AuditEntryOut]:
+    """The list by the fields of the filter that are asked for."""
+    conditions = (condition for name in sorted(asked) for condition in _CONDITIONS[name])
+    return PagedStatement(_ENTRIES.where(*conditions), AuditEntry.id.desc(), row=AuditEntryOut)
+
+
 async def list_entries(db: Readable, org_id: UUID, asked: AuditFilter, paging: Paging) -> Page[AuditEntryOut]:
     """A page of an org's entries, the newest first."""
-    statement = (
-        select(
-            *(column for column in AuditEntry.__table__.columns if column.key != "address"),
-            func.host(AuditEntry.address).label("address"),
-            User.verified_name.label("user_name"),
-        )
-        .outerjoin(User, User.id == AuditEntry.user_id)
-        .where(AuditEntry.org_id == org_id)
-    )
-    if asked.action is not None:
-        statement = statement.where(AuditEntry.action == asked.action)
-    if asked.subject_type is not None:
-        statement = statement.where(AuditEntry.subject_type == asked.subject_type)
-    if asked.user_id is not None:
-        statement = statement.where(AuditEntry.user_id == asked.user_id)
-    # The index is by id, and an id begins with its time: a bound on it spares what lies outside.
+    given = {name: value for name, value in asdict(asked).items() if value is not None}
+    statement = _entries(frozenset(given))
     if asked.since is not None:
-        statement = statement.where(AuditEntry.at >= asked.since, AuditEntry.id >= _first_id(asked.since))
+        given["first_id"] = _first_id(asked.since)
     if asked.until is not None:
-        statement = statement.where(AuditEntry.at < asked.until, AuditEntry.id < _first_id(asked.until + _LONGEST))
-    return Page[AuditEntryOut].from_slice(
-        await fetch_page(db, statement, paging, AuditEntry.id.desc(), row=AuditEntryOut)
-    )
+        given["before_id"] = _first_id(asked.until + _LONGEST)
+    return Page[AuditEntryOut].from_slice(await statement.fetch(db, paging, org_id=org_id, **given))
 
 
 def _first_id(at: datetime) -> UUID:
@@ -71,21 +84,34 @@ def _first_id(at: datetime) -> UUID:
     return UUID(int=max(int(at.timestamp() * 1000), 0) << 80)
 
 
+_LATELY = (
+    select(AuditEntry.user_id)
+    .where(AuditEntry.org_id == _ORG_ID)
+    .order_by(AuditEntry.id.desc())
+    .limit(_ACTORS_AMONG)
+    .subquery("lately")
+)
+_ACTORS = (
+    select(User.id, User.verified_name.label("name"))
+    .where(User.id.in_(select(_LATELY.c.user_id)), User.verified_name.is_not(None))
+    .order_by(User.verified_name, User.id)
+)
+_IDS = any_(bindparam("ids", type_=ARRAY(Uuid)))
+_LEFT = PersonTransfer.org_id == _ORG_ID
+_NAMES: CompoundSelect[Any] = union_all(
+    select(Org.id, Org.name).where(Org.id == _IDS),
+    select(Unit.id, Unit.name).where(Unit.org_id == _ORG_ID, Unit.id == _IDS),
+    select(Member.user_id, Member.name).where(Member.org_id == _ORG_ID, Member.user_id == _IDS),
+    select(Member.id, Member.name).where(Member.org_id == _ORG_ID, Member.id == _IDS),
+    select(PersonTransfer.id, Member.name)
+    .join(Member, Member.id == case((_LEFT, PersonTransfer.member_id), else_=PersonTransfer.new_member_id))
+    .where(Member.org_id == _ORG_ID, PersonTransfer.id == _IDS),
+)
+
+
 async def list_actors(db: Readable, org_id: UUID) -> list[ActorRow]:
     """The verified users who acted for the org lately, by name."""
-    lately = (
-        select(AuditEntry.user_id)
-        .where(AuditEntry.org_id == org_id)
-        .order_by(AuditEntry.id.desc())
-        .limit(_ACTORS_AMONG)
-        .subquery("lately")
-    )
-    statement = (
-        select(User.id, User.verified_name.label("name"))
-        .where(User.id.in_(select(lately.c.user_id)), User.verified_name.is_not(None))
-        .order_by(User.verified_name, User.id)
-    )
-    return await fetch_rows(db, statement, ActorRow)
+    return await fetch_rows(db, _ACTORS, ActorRow, {"org_id": org_id})
 
 
 async def read_names(db: Readable, org_id: UUID, ids: Collection[UUID]) -> dict[UUID, str]:
@@ -93,14 +119,5 @@ async def read_names(db: Readable, org_id: UUID, ids: Collection[UUID]) -> dict[
     from it or came to it, and orgs."""
     if not ids:
         return {}
-    left = PersonTransfer.org_id == org_id
-    statement: CompoundSelect[Any] = union_all(
-        select(Org.id, Org.name).where(Org.id.in_(ids)),
-        select(Unit.id, Unit.name).where(Unit.org_id == org_id, Unit.id.in_(ids)),
-        select(Member.user_id, Member.name).where(Member.org_id == org_id, Member.user_id.in_(ids)),
-        select(Member.id, Member.name).where(Member.org_id == org_id, Member.id.in_(ids)),
-        select(PersonTransfer.id, Member.name)
-        .join(Member, Member.id == case((left, PersonTransfer.member_id), else_=PersonTransfer.new_member_id))
-        .where(Member.org_id == org_id, PersonTransfer.id.in_(ids)),
-    )
-    return {row[0]: row[1] for row in await db.execute(statement)}
+    found = await db.execute(_NAMES, {"org_id": org_id, "ids": list(ids)})
+    return {row[0]: row[1] for row in found}

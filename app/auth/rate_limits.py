@@ -39,12 +39,14 @@ RETURNING 1
 """).bindparams(bindparam("every", type_=Interval()), bindparam("deep", type_=Interval()))
 
 
+_AHEAD = select(extract("epoch", RateLimit.full_at - func.now())).where(RateLimit.key == bindparam("key"))
+
+
 async def take(db: AsyncConnection, limit: Limit, who: str) -> None:
     """Take one token of the bucket of `who`; raises TooManyRequests with the seconds to wait where it is empty."""
     key = f"{limit.name}:{who}"
     if await db.scalar(_TAKE, {"key": key, "every": limit.every, "deep": limit.every * limit.burst}) is None:
-        ahead = select(extract("epoch", RateLimit.full_at - func.now())).where(RateLimit.key == key)
-        seconds = float(await db.scalar(ahead) or 0) - (limit.every * (limit.burst - 1)).total_seconds()
+        seconds = float(await db.scalar(_AHEAD, {"key": key}) or 0) - (limit.every * (limit.burst - 1)).total_seconds()
         raise TooManyRequests(math.ceil(seconds))
 
 

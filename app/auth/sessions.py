@@ -9,7 +9,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import exists, func, insert, select, update
+from sqlalchemy import Interval, bindparam, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor, record
@@ -31,6 +31,37 @@ class TokenOut(Out):
     scope: str | None = None
 
 
+_LOCK_CLIENT = (
+    select(OAuthClient.id)
+    .where(OAuthClient.id == bindparam("client_id"), OAuthClient.revoked_at.is_(None))
+    .with_for_update(read=True)
+)
+_START = insert(Session).values(expires_at=func.now() + bindparam("lifetime", type_=Interval())).returning(Session.id)
+_SESSION_ENDS = select(Session.expires_at).where(Session.id == bindparam("of_session")).scalar_subquery()
+_ADD_TOKEN = insert(RefreshToken).values(
+    expires_at=func.least(func.now() + bindparam("lifetime", type_=Interval()), _SESSION_ENDS)
+)
+_TOKEN_OF_CLIENT = (
+    RefreshToken.token_hash == bindparam("digest"),
+    exists().where(Session.id == RefreshToken.session_id, Session.client_id == bindparam("of_client")),
+)
+_USE_TOKEN = (
+    update(RefreshToken)
+    .where(*_TOKEN_OF_CLIENT, RefreshToken.used_at.is_(None), RefreshToken.expires_at > func.now())
+    .values(used_at=func.now())
+    .returning(RefreshToken.session_id)
+)
+_FIND_USED_TOKEN = select(RefreshToken.session_id).where(*_TOKEN_OF_CLIENT, RefreshToken.used_at.is_not(None))
+# They set the address that they are run with.
+_TOUCH = (
+    update(Session)
+    .where(Session.id == bindparam("of_session"), Session.ended_at.is_(None), Session.expires_at > func.now())
+    .values(refreshed_at=func.now())
+    .returning(Session.user_id)
+)
+_REFRESH = _TOUCH.where(User.id == Session.user_id, User.status == "active")
+
+
 async def start_session(
     db: AsyncConnection,
     issuer: TokenIssuer,
@@ -46,18 +77,17 @@ async def start_session(
     The caller holds the user's row, as `end_sessions` does, so that no session is started beside one that ends all.
     The client's is shared here, so that one that is being revoked is waited for. Raises OAuthError (invalid_client).
     """
-    live = select(OAuthClient.id).where(OAuthClient.id == client.id, OAuthClient.revoked_at.is_(None))
-    if await db.scalar(live.with_for_update(read=True)) is None:
+    if await db.scalar(_LOCK_CLIENT, {"client_id": client.id}) is None:
         raise OAuthError("invalid_client", "the client was revoked", status=401)
-    values = {
+    started = {
         "user_id": user_id,
         "client_id": client.id,
         "methods": list(methods),
         "device": device,
         "address": actor.address,
-        "expires_at": func.now() + timedelta(seconds=client.session_seconds),
+        "lifetime": timedelta(seconds=client.session_seconds),
     }
-    session_id = (await db.execute(insert(Session).values(values).returning(Session.id))).scalar_one()
+    session_id = (await db.execute(_START, started)).scalar_one()
     await record(
         db,
         actor,
@@ -72,15 +102,13 @@ async def _tokens(
     db: AsyncConnection, issuer: TokenIssuer, client: Client, user_id: UUID, session_id: UUID
 ) -> TokenOut:
     refresh_token = new_secret()
-    idle_until = func.now() + timedelta(seconds=client.refresh_seconds)
-    session_ends = select(Session.expires_at).where(Session.id == session_id).scalar_subquery()
-    await db.execute(
-        insert(RefreshToken).values(
-            token_hash=hash_secret(refresh_token),
-            session_id=session_id,
-            expires_at=func.least(idle_until, session_ends),
-        )
-    )
+    added = {
+        "token_hash": hash_secret(refresh_token),
+        "session_id": session_id,
+        "of_session": session_id,
+        "lifetime": timedelta(seconds=client.refresh_seconds),
+    }
+    await db.execute(_ADD_TOKEN, added)
     access_token = await issuer.issue(user_id, client_id=client.id, session_id=session_id)
     return TokenOut(access_token=access_token, refresh_token=refresh_token)
 
@@ -92,31 +120,15 @@ async def refresh_session(
 
     A used token that comes again ends the session: that refusal is given back, not raised, so that it commits.
     """
-    digest = hash_secret(refresh_token)
-    of_client = exists().where(Session.id == RefreshToken.session_id, Session.client_id == client.id)
+    which = {"digest": hash_secret(refresh_token), "of_client": client.id}
     refused = invalid_grant("the refresh token is unknown, used, revoked or expired")
-    session_id = await db.scalar(
-        update(RefreshToken)
-        .where(RefreshToken.token_hash == digest, RefreshToken.used_at.is_(None), of_client)
-        .where(RefreshToken.expires_at > func.now())
-        .values(used_at=func.now())
-        .returning(RefreshToken.session_id)
-    )
+    session_id = await db.scalar(_USE_TOKEN, which)
     if session_id is None:
-        used = select(RefreshToken.session_id).where(
-            RefreshToken.token_hash == digest, RefreshToken.used_at.is_not(None), of_client
-        )
-        copied = await db.scalar(used)
+        copied = await db.scalar(_FIND_USED_TOKEN, which)
         if copied is not None:
             await end_session(db, actor, copied, reason="refresh-token-reused")
         return refused
-    user_id = await db.scalar(
-        update(Session)
-        .where(Session.id == session_id, Session.ended_at.is_(None), Session.expires_at > func.now())
-        .where(User.id == Session.user_id, User.status == "active")
-        .values(refreshed_at=func.now(), address=actor.address)
-        .returning(Session.user_id)
-    )
+    user_id = await db.scalar(_REFRESH, {"of_session": session_id, "address": actor.address})
     if user_id is None:
         return refused
     return await _tokens(db, issuer, client, user_id, session_id)
@@ -124,13 +136,7 @@ async def refresh_session(
 
 async def touch_session(db: AsyncConnection, session_id: UUID, address: str | None) -> bool:
     """Note that a live session is in use, and from where; False where it has ended."""
-    touched = await db.scalar(
-        update(Session)
-        .where(Session.id == session_id, Session.ended_at.is_(None), Session.expires_at > func.now())
-        .values(refreshed_at=func.now(), address=address)
-        .returning(Session.id)
-    )
-    return touched is not None
+    return await db.scalar(_TOUCH, {"of_session": session_id, "address": address}) is not None
 
 
 async def end_session(

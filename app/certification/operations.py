@@ -24,6 +24,7 @@ from app.certification.errors import (
 from app.certification.queries import InvitationRow
 from app.certification.schemas import ApplicationCreate, ApplicationOut, InvitationCreate
 from app.core.cipher import Cipher, hash_secret, new_secret
+from app.core.ids import make_id
 from app.database.db import on_constraint
 from app.hierarchy import tree
 from app.orgs.locks import lock_orgs_for_edit
@@ -39,7 +40,7 @@ async def create_invitation(
     """Invite subordinates to apply (S6). The token is kept by its hash, and encrypted to be shown again."""
     await lock_orgs_for_edit(db, scope)
     token = new_secret()
-    invitation_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
+    invitation_id = make_id()
     row = InvitationRow._make(
         (
             await db.execute(
@@ -94,7 +95,7 @@ async def create_application(db: AsyncConnection, scope: OrgScope, body: Applica
     if await tree.find_superior_id(db, scope.org_id) is not None:
         raise AlreadyCertified
     # Told early; the trigger decides when the edge is made.
-    if await db.scalar(tree.is_at_or_below(invitation.org_id, scope.org_id)):
+    if await tree.is_at_or_below(db, invitation.org_id, scope.org_id):
         raise WouldCloseCircle
     await use_invitation(db, invitation.id)
     application_id = await open_request(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Uuid, bindparam, func, select
 
 from app.certification.schemas import SuperiorOut
 from app.core.calendar import today
@@ -45,6 +45,10 @@ class Transferring(Protocol):
     def certification_id(self) -> UUID: ...
 
 
+_ABOVE = tree.ancestors(bindparam("org_id", type_=Uuid()))
+_CHAIN = select(Org.id, Org.name, _ABOVE.c.distance).join(_ABOVE, _ABOVE.c.id == Org.id).order_by(_ABOVE.c.distance)
+
+
 async def preview_version(db: Readable, transfer: Transferring) -> str:
     """The digest of the hierarchy around a transfer, as it is now."""
     seen = hashlib.sha256(str(transfer.certification_id).encode())
@@ -56,9 +60,7 @@ async def preview_version(db: Readable, transfer: Transferring) -> str:
 
 async def list_chain(db: Readable, org_id: UUID) -> list[SuperiorOut]:
     """The org and those above it, nearest first."""
-    above = tree.ancestors(org_id)
-    statement = select(Org.id, Org.name, above.c.distance).join(above, above.c.id == Org.id).order_by(above.c.distance)
-    return await fetch_rows(db, statement, SuperiorOut)
+    return await fetch_rows(db, _CHAIN, SuperiorOut, {"org_id": org_id})
 
 
 async def count_what_moves(db: Readable, org_id: UUID) -> Moving:

@@ -74,7 +74,7 @@ async def create_transfer(db: AsyncConnection, scope: OrgScope, invitation_token
     if edge.superior_id == invitation.org_id:
         raise SameSuperior
     # Told early; the trigger and the index decide when the edge is made.
-    if await db.scalar(tree.is_at_or_below(invitation.org_id, scope.org_id)):
+    if await tree.is_at_or_below(db, invitation.org_id, scope.org_id):
         raise WouldCloseCircle
     sibling = select(Certification.id).where(
         Certification.superior_id == invitation.org_id,

@@ -8,11 +8,12 @@ import base64
 import binascii
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Generic, Self, TypeAlias, TypeVar, TypeVarTuple
 
 from fastapi import Query, params
 from pydantic import Field, TypeAdapter, ValidationError
-from sqlalchemy import BigInteger, ColumnElement, Integer, Select, UnaryExpression, and_, literal, or_, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Integer, Select, UnaryExpression, and_, bindparam, or_, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql import operators
 
@@ -71,38 +72,58 @@ class Paging:
         """How many rows to read: one more than the page holds, which tells whether there is a next page."""
         return self.limit + 1
 
+    def parameters(self) -> dict[str, Any]:
+        """What `paginate` leaves to be given: the number of rows and the place of the cursor."""
+        return {"page_rows": self.rows} | {f"after_{number}": value for number, value in enumerate(self.after or ())}
 
-async def fetch_page(
-    db: Readable, statement: Select[*tuple[Any, ...]], paging: Paging, *keys: SortKey, row: type[R]
-) -> Slice[R]:
-    """One page of a statement in the order of `keys`, with the cursor of the next one.
 
-    The keys together are unique and never NULL. The statement itself has no order and no limit.
+class PagedStatement(Generic[R]):
+    """The statement of a list, built once: its first page, and a page after a cursor.
+
+    `keys` are the order; together they are unique and never NULL. `statement` has neither an order nor a limit. Its
+    values are bind parameters, which `fetch` takes by name. `row` has its columns.
     """
-    cut = len(keys)
-    key_columns = (_column(key).label(f"sort_key_{number}") for number, key in enumerate(keys))
-    result = await db.execute(paginate(statement, paging, *keys).add_columns(*key_columns))
-    make = row_maker(row, list(result.keys())[:-cut])
-    found = result.all()
-    shown = found[: paging.limit]
-    return Slice(
-        rows=[make(one[:-cut] if issubclass(row, tuple) else one) for one in shown],
-        next_cursor=encode_cursor(shown[-1][-cut:]) if len(found) > paging.limit else None,
-    )
+
+    def __init__(self, statement: Select[*tuple[Any, ...]], *keys: SortKey, row: type[R]) -> None:
+        key_columns = (_column(key).label(f"sort_key_{number}") for number, key in enumerate(keys))
+        self._make = row_maker(row, statement.selected_columns.keys())
+        self._whole_row = not issubclass(row, tuple)  # a body takes the columns that it knows by name
+        self._keys = keys
+        self._statement = statement.add_columns(*key_columns)
+
+    @cached_property
+    def _first(self) -> Select[*tuple[Any, ...]]:
+        return paginate(self._statement, *self._keys, further=False)
+
+    @cached_property
+    def _further(self) -> Select[*tuple[Any, ...]]:
+        return paginate(self._statement, *self._keys, further=True)
+
+    async def fetch(self, db: Readable, paging: Paging, **given: Any) -> Slice[R]:
+        """One page, with the cursor of the next one."""
+        statement = self._first if paging.after is None else self._further
+        found = (await db.execute(statement, given | paging.parameters())).all()
+        cut = len(self._keys)
+        shown = found[: paging.limit]
+        return Slice(
+            rows=[self._make(one if self._whole_row else one[:-cut]) for one in shown],
+            next_cursor=encode_cursor(shown[-1][-cut:]) if len(found) > paging.limit else None,
+        )
 
 
-def paginate(statement: Select[*Ts], paging: Paging, *keys: SortKey) -> Select[*Ts]:
-    """The statement cut to one page: the first `paging.rows` rows after the cursor, in the order of `keys`.
+def paginate(statement: Select[*Ts], *keys: SortKey, further: bool) -> Select[*Ts]:
+    """The statement cut to one page in the order of `keys`: the first one, or one after a cursor (`further`).
 
-    `fetch_page` and `Slice.cut` take the additional row off.
+    It is run with `Paging.parameters`, and gives `Paging.rows` rows: `PagedStatement` and `Slice.cut` take the
+    additional one off.
     """
-    if paging.after is not None:
+    if further:
         columns = [_column(key) for key in keys]
         # The client chose the number in a cursor: it may be too large for the column's type.
         types = [BigInteger() if isinstance(column.type, Integer) else column.type for column in columns]
-        values = [literal(value, type_) for value, type_ in zip(paging.after, types, strict=True)]
+        values = [bindparam(f"after_{number}", type_=type_) for number, type_ in enumerate(types)]
         statement = statement.where(is_after(keys, values))
-    return statement.order_by(*keys).limit(paging.rows)
+    return statement.order_by(*keys).limit(bindparam("page_rows", type_=Integer()))
 
 
 def is_after(keys: Sequence[SortKey], values: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:

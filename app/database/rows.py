@@ -6,8 +6,10 @@ SQLAlchemy types the rows of a long statement as `Any`. A query function names i
         id: UUID
         name: str
 
+    _UNIT = select(Unit.id, Unit.name).where(Unit.id == bindparam("unit_id"))
+
     async def get_unit(db: Readable, unit_id: UUID) -> UnitRow:
-        return await one_or_404(db, select(Unit.id, Unit.name).where(Unit.id == unit_id), UnitRow)
+        return await one_or_404(db, _UNIT, UnitRow, {"unit_id": unit_id})
 
 A named tuple has exactly the statement's columns, in their order, which is checked at every execution. An `Out` takes
 the columns that it knows by name.
@@ -44,19 +46,25 @@ async def fetch_row(db: Readable, statement: Executable, row: type[R], parameter
 
 
 @overload
-async def one_or_404(db: Readable, statement: TypedReturnsRows[*Ts]) -> Row[*Ts]: ...
+async def one_or_404(db: Readable, statement: TypedReturnsRows[*Ts], *, parameters: Parameters = None) -> Row[*Ts]: ...
 
 
 @overload
-async def one_or_404(db: Readable, statement: Executable, row: type[R]) -> R: ...
+async def one_or_404(db: Readable, statement: Executable, row: type[R], parameters: Parameters = None) -> R: ...
 
 
-async def one_or_404(db: Readable, statement: Executable, row: type[R] | None = None) -> R | Row[*tuple[Any, ...]]:
+async def one_or_404(
+    db: Readable, statement: Executable, row: type[R] | None = None, parameters: Parameters = None
+) -> R | Row[*tuple[Any, ...]]:
     """The one row of a statement, as SQLAlchemy types it unless `row` is given.
 
     Raises NotFound, MultipleResultsFound.
     """
-    found = (await db.execute(statement)).one_or_none() if row is None else await fetch_row(db, statement, row)
+    found = (
+        (await db.execute(statement, parameters)).one_or_none()
+        if row is None
+        else await fetch_row(db, statement, row, parameters)
+    )
     if found is None:
         raise NotFound
     return found

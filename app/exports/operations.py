@@ -5,15 +5,16 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import delete, func, insert, literal, select
+from sqlalchemy import bindparam, delete, func, insert, literal, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.core.cipher import Cipher
+from app.core.ids import make_id
 from app.exports.errors import TooManyExports
 from app.exports.kinds import ExportKind
-from app.exports.queries import get_export, mine
+from app.exports.queries import MINE, caller, get_export
 from app.exports.retention import KEPT
 from app.exports.schemas import ExportFormat, ExportOut
 from app.queue.jobs import enqueue
@@ -39,7 +40,7 @@ async def create_export(
 
     Raises TooManyExports.
     """
-    export_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
+    export_id = make_id()
     values = {
         Export.org_id: scope.org_id,
         Export.id: export_id,
@@ -50,7 +51,7 @@ async def create_export(
         Export.question_cipher: cipher.encrypt(orjson.dumps(question), export_id),
         Export.created_by: scope.user.user_id,
     }
-    few = select(func.count() < MOST).select_from(Export).where(*mine(scope), Export.expires_at > func.now())
+    few = select(func.count() < MOST).select_from(Export).where(*MINE, Export.expires_at > func.now())
     added = await db.execute(
         insert(Export).from_select(
             [*(column.key for column in values), "expires_at"],
@@ -58,7 +59,8 @@ async def create_export(
                 *(literal(value, column.type) for column, value in values.items()),
                 (func.now() + KEPT),
             ).where(few.scalar_subquery()),
-        )
+        ),
+        caller(scope),
     )
     if added.rowcount == 0:
         raise TooManyExports
@@ -68,9 +70,12 @@ async def create_export(
     return await get_export(db, scope, export_id)
 
 
+_DELETE = delete(Export).where(*MINE, Export.id == bindparam("export_id"))
+
+
 async def delete_export(db: AsyncConnection, scope: OrgScope, export_id: UUID) -> None:
     """Delete a file; one that is still being made is given up. Raises NotFound."""
-    gone = await db.execute(delete(Export).where(*mine(scope), Export.id == export_id))
+    gone = await db.execute(_DELETE, caller(scope) | {"export_id": export_id})
     if gone.rowcount == 0:
         raise NotFound
     await record(db, scope.actor, "export.deleted", org_id=scope.org_id, subject=("export", export_id))

@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import Text, any_, bindparam, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.authz.access import OrgScope
@@ -13,7 +14,7 @@ from app.authz.permissions import held_by
 from app.core.calendar import SHANGHAI
 from app.core.cipher import Cipher
 from app.database.db import Readable
-from app.database.paging import Page, Paging, fetch_page
+from app.database.paging import Page, PagedStatement, Paging
 from app.database.rows import one_or_404
 from app.exports.errors import ExportExpired, ExportNotReady
 from app.exports.schemas import ExportOut
@@ -52,25 +53,37 @@ class _ExportRow(NamedTuple):
     expired: bool
 
 
-def mine(scope: OrgScope) -> tuple[ColumnElement[bool], ...]:
-    """The caller's own exports of this org, of what they may still see."""
-    return (
-        Export.org_id == scope.org_id,
-        Export.created_by == scope.user.user_id,
-        Export.permission.in_(held_by(scope.roles, closed=scope.org.status == "closed")),
-    )
+MINE = (
+    Export.org_id == bindparam("of_org"),
+    Export.created_by == bindparam("of_user"),
+    Export.permission == any_(bindparam("permissions", type_=ARRAY(Text))),
+)
+"""The caller's own exports of this org, of what they may still see; a statement with it is run with `caller`."""
+
+_MINE = select(*_COLUMNS).where(*MINE)
+_EXPORT = _MINE.where(Export.id == bindparam("export_id"))
+_EXPORTS = PagedStatement(_MINE.where(Export.expires_at > func.now()), Export.id.desc(), row=_ExportRow)
+_PART = select(ExportPart.content_cipher).where(
+    ExportPart.org_id == bindparam("org_id"),
+    ExportPart.export_id == bindparam("export_id"),
+    ExportPart.part == bindparam("number"),
+)
+
+
+def caller(scope: OrgScope) -> dict[str, Any]:
+    """The parameters of `MINE`."""
+    permissions = held_by(scope.roles, closed=scope.org.status == "closed")
+    return {"of_org": scope.org_id, "of_user": scope.user.user_id, "permissions": list(permissions)}
 
 
 async def list_exports(db: Readable, scope: OrgScope, paging: Paging) -> Page[ExportOut]:
     """A page of the caller's exports, newest first."""
-    statement = select(*_COLUMNS).where(*mine(scope), Export.expires_at > func.now())
-    found = await fetch_page(db, statement, paging, Export.id.desc(), row=_ExportRow)
-    return Page[ExportOut].from_slice(found.map(_export_out))
+    return Page[ExportOut].from_slice((await _EXPORTS.fetch(db, paging, **caller(scope))).map(_export_out))
 
 
 async def get_export(db: Readable, scope: OrgScope, export_id: UUID) -> ExportOut:
     """One of the caller's exports. Raises NotFound, ExportExpired."""
-    row = await one_or_404(db, select(*_COLUMNS).where(*mine(scope), Export.id == export_id), _ExportRow)
+    row = await one_or_404(db, _EXPORT, _ExportRow, caller(scope) | {"export_id": export_id})
     if row.expired:
         raise ExportExpired
     return _export_out(row)
@@ -87,11 +100,10 @@ async def get_finished_export(db: Readable, scope: OrgScope, export_id: UUID) ->
 async def stream_content(engine: AsyncEngine, cipher: Cipher, org_id: UUID, export_id: UUID) -> AsyncIterator[bytes]:
     """The file, a part at a time; no connection is held while a slow reader reads."""
     number = 0
-    part = select(ExportPart.content_cipher).where(ExportPart.org_id == org_id, ExportPart.export_id == export_id)
     while True:
         async with engine.connect() as db:
             await db.execution_options(isolation_level="AUTOCOMMIT")
-            sealed = await db.scalar(part.where(ExportPart.part == number))
+            sealed = await db.scalar(_PART, {"org_id": org_id, "export_id": export_id, "number": number})
         if sealed is None:
             return
         yield cipher.decrypt(sealed, f"{export_id}/{number}")

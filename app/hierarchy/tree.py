@@ -16,6 +16,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     and_,
+    bindparam,
     cast,
     exists,
     func,
@@ -44,12 +45,14 @@ async def lock_hierarchy(db: AsyncConnection) -> None:
     await lock(db, Lock.HIERARCHY)
 
 
+_SUPERIOR = select(Certification.superior_id).where(
+    Certification.subordinate_id == bindparam("org_id"), Certification.state == CertificationState.LIVE
+)
+
+
 async def find_superior_id(db: AsyncConnection, org_id: UUID) -> UUID | None:
     """The id of the org that this one is certified under now, None where there is none. Takes no lock."""
-    edge = select(Certification.superior_id).where(
-        Certification.subordinate_id == org_id, Certification.state == CertificationState.LIVE
-    )
-    found: UUID | None = await db.scalar(edge)
+    found: UUID | None = await db.scalar(_SUPERIOR, {"org_id": org_id})
     return found
 
 
@@ -150,7 +153,7 @@ def units_below(
     return _net(walk.union_all(step))
 
 
-def unit_paths(org_id: UUID, name: str = "unit_paths") -> CTE:
+def unit_paths(org_id: UUID | ColumnElement[UUID], name: str = "unit_paths") -> CTE:
     """Every live unit of the org with the names from the top down to it.
 
     Columns: id, path (`党总支/支部`), sort (a text in whose order each unit comes before those under it, and siblings
@@ -167,18 +170,12 @@ def unit_paths(org_id: UUID, name: str = "unit_paths") -> CTE:
     return _net(walk.union_all(step))
 
 
-def unit_reaches(org_id: UUID, at: datetime, name: str = "unit_reaches") -> CTE:
+def unit_reaches(org_id: ColumnElement[UUID], at: BindParameter[datetime], name: str = "unit_reaches") -> CTE:
     """Each unit that the org had right before an instant, with itself and every unit now under it. Columns: top, id."""
     there = and_(Unit.org_id == org_id, or_(Unit.removed_at.is_(None), Unit.removed_at >= at), Unit.created_at < at)
     walk = select(Unit.id.label("top"), Unit.id).where(there).cte(name, recursive=True)
     step = select(walk.c.top, Unit.id).where(there, Unit.parent_id == walk.c.id)
     return _net(walk.union_all(step))
-
-
-def is_at_or_below(org_id: UUID, other_id: UUID) -> Select[bool]:
-    """Whether `org_id` is `other_id` or stands somewhere under it, as a selectable boolean."""
-    above = ancestors(org_id)
-    return select(exists(select(above.c.id).where(above.c.id == literal(other_id, Uuid()))))
 
 
 def _seed(org_id: UUID | ColumnElement[UUID]) -> ColumnElement[UUID]:
@@ -188,3 +185,12 @@ def _seed(org_id: UUID | ColumnElement[UUID]) -> ColumnElement[UUID]:
 
 def _net(walk: CTE) -> CTE:
     return walk.suffix_with(text("CYCLE id SET is_circle USING walked"))
+
+
+_ABOVE = ancestors(bindparam("org_id", type_=Uuid()))
+_IS_AT_OR_BELOW = select(exists(select(_ABOVE.c.id).where(_ABOVE.c.id == bindparam("other_id"))))
+
+
+async def is_at_or_below(db: AsyncConnection, org_id: UUID, other_id: UUID) -> bool:
+    """Whether `org_id` is `other_id` or stands somewhere under it."""
+    return bool(await db.scalar(_IS_AT_OR_BELOW, {"org_id": org_id, "other_id": other_id}))

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, literal_column, select, text, update
+from sqlalchemy import bindparam, func, literal_column, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import record
@@ -13,7 +13,7 @@ from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.core.phones import mask
 from app.database.db import Readable, on_constraint
-from app.database.paging import Page, Paging, fetch_page
+from app.database.paging import Page, PagedStatement, Paging
 from app.database.rows import one_or_404
 from app.members import queries
 from app.members.activation import activate_member, lock_accounts_and_phones
@@ -46,17 +46,22 @@ class _RemovedRow(NamedTuple):
     removed_at: datetime
 
 
+_REMOVED = PagedStatement(
+    select(Member.id, Member.name, Member.phone_cipher, Member.removed_at).where(
+        Member.org_id == bindparam("org_id"), _RECENTLY
+    ),
+    Member.id,
+    row=_RemovedRow,
+)
+
+
 async def list_removed_members(db: Readable, cipher: Cipher, org_id: UUID, paging: Paging) -> Page[RemovedMemberOut]:
     """A page of the people who were removed and can still be brought back."""
-    statement = select(Member.id, Member.name, Member.phone_cipher, Member.removed_at).where(
-        Member.org_id == org_id, _RECENTLY
-    )
-
     def shown(row: _RemovedRow) -> RemovedMemberOut:
         phone = mask(cipher.decrypt_text(row.phone_cipher, row.id))
         return RemovedMemberOut(id=row.id, name=row.name, phone=phone, removed_at=row.removed_at)
 
-    found = await fetch_page(db, statement, paging, Member.id, row=_RemovedRow)
+    found = await _REMOVED.fetch(db, paging, org_id=org_id)
     return Page[RemovedMemberOut].from_slice(found.map(shown))
 
 

@@ -6,7 +6,7 @@ Every edit holds the org's row, so that two edits of one tree never cross; the d
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import Uuid, bindparam, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import PROMOTION
@@ -39,6 +39,20 @@ class _LiveUnit(NamedTuple):
     version: int
 
 
+_ORG_ID = bindparam("org_id", type_=Uuid())
+_UNIT_ID = bindparam("unit_id", type_=Uuid())
+_INSERT = insert(Unit).returning(Unit.id)
+# It sets the columns that it is run with.
+_UPDATE = update(Unit).where(Unit.org_id == bindparam("of_org"), Unit.id == _UNIT_ID).values(version=Unit.version + 1)
+_LIVE = select(Unit.name, Unit.kind, Unit.parent_id, Unit.position, Unit.version).where(
+    Unit.org_id == _ORG_ID, Unit.id == _UNIT_ID, Unit.removed_at.is_(None)
+)
+_PATHS = tree.unit_paths(_ORG_ID)
+_DEPTH = select(_PATHS.c.distance + 1).where(_PATHS.c.id == _UNIT_ID)
+_BELOW = tree.units_below(_ORG_ID, _UNIT_ID)
+_HEIGHT = select(func.max(_BELOW.c.distance) + 1, func.bool_or(_BELOW.c.id == bindparam("new_parent_id")))
+
+
 async def create_unit(db: AsyncConnection, scope: OrgScope, body: UnitCreate) -> UUID:
     """Make a unit in the org's own tree, behind its siblings (S7, S10); gives its id.
 
@@ -50,9 +64,7 @@ async def create_unit(db: AsyncConnection, scope: OrgScope, body: UnitCreate) ->
     with on_constraint(*_REFUSALS):
         unit_id: UUID = (
             await db.execute(
-                insert(Unit)
-                .values(org_id=scope.org_id, parent_id=body.parent_id, name=body.name, kind=body.kind)
-                .returning(Unit.id)
+                _INSERT, {"org_id": scope.org_id, "parent_id": body.parent_id, "name": body.name, "kind": body.kind}
             )
         ).scalar_one()
     after = {"name": body.name, "kind": body.kind, "parent_id": _text(body.parent_id)}
@@ -78,19 +90,14 @@ async def update_unit(
         changed["parent_id"] = body.parent_id
     parent_id = changed.get("parent_id", before.parent_id)
     if "parent_id" in changed and parent_id is not None:
-        below = tree.units_below(scope.org_id, unit_id)
-        there = select(func.max(below.c.distance) + 1, func.bool_or(below.c.id == parent_id))
-        height, under_itself = (await db.execute(there)).one()
+        which = {"org_id": scope.org_id, "unit_id": unit_id, "new_parent_id": parent_id}
+        height, under_itself = (await db.execute(_HEIGHT, which)).one()
         if under_itself:
             raise UnitUnderItself
         await _refuse_deep(db, scope.org_id, parent_id, height)
     if changed:
         with on_constraint(*_REFUSALS):
-            await db.execute(
-                update(Unit)
-                .where(Unit.org_id == scope.org_id, Unit.id == unit_id)
-                .values(**changed, version=Unit.version + 1)
-            )
+            await db.execute(_UPDATE, {"of_org": scope.org_id, "unit_id": unit_id, **changed})
     if "parent_id" in changed or body.position is not None:
         position = await _put_among_siblings(db, scope.org_id, parent_id, unit_id, body.position)
         if "parent_id" not in changed and position != before.position:
@@ -197,18 +204,14 @@ async def remove_unit(
 
 async def _get_live(db: AsyncConnection, org_id: UUID, unit_id: UUID, version: int | None) -> _LiveUnit:
     """The unit as it is before the change. Raises NotFound, EditedMeanwhile."""
-    statement = select(Unit.name, Unit.kind, Unit.parent_id, Unit.position, Unit.version).where(
-        Unit.org_id == org_id, Unit.id == unit_id, Unit.removed_at.is_(None)
-    )
-    unit = await one_or_404(db, statement, _LiveUnit)
+    unit = await one_or_404(db, _LIVE, _LiveUnit, {"org_id": org_id, "unit_id": unit_id})
     require_version(unit.version, version)
     return unit
 
 
 async def _refuse_deep(db: AsyncConnection, org_id: UUID, parent_id: UUID, height: int) -> None:
     """Raise UnitTooDeep where units of this height under the parent would nest too deep."""
-    paths = tree.unit_paths(org_id)
-    depth = await db.scalar(select(paths.c.distance + 1).where(paths.c.id == parent_id))
+    depth = await db.scalar(_DEPTH, {"org_id": org_id, "unit_id": parent_id})
     if depth is not None and depth + height > tree.UNIT_DEPTH:
         raise UnitTooDeep
 

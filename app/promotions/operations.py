@@ -3,7 +3,7 @@
 from typing import NamedTuple, NoReturn
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.errors import InviteeNameDiffers
@@ -15,6 +15,7 @@ from app.authz.access import OrgScope, UserScope
 from app.authz.errors import OrgClosed
 from app.certification.edges import begin_edge
 from app.core.cipher import Cipher
+from app.core.ids import make_id
 from app.hierarchy import tree
 from app.members.activation import activate_rows_late
 from app.members.admin_rows import place_admin
@@ -62,7 +63,7 @@ async def create_promotion(db: AsyncConnection, cipher: Cipher, scope: OrgScope,
     )
     if await db.scalar(sibling) is not None:
         raise SiblingNameTaken
-    promotion_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
+    promotion_id = make_id()
     offered = await invitee_columns(db, cipher, scope.org_id, body.to, promotion_id)
     await open_request(
         db,

@@ -1,17 +1,17 @@
 """Reads of promotions: the org's offers, and what is offered to one person."""
 
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, and_, distinct, func, select
+from sqlalchemy import Uuid, and_, bindparam, distinct, func, select
 
 from app.admins.invitees import is_offered_to
 from app.approvals.kinds import PROMOTION
 from app.core.cipher import Cipher
 from app.core.phones import mask
 from app.database.db import Readable
-from app.database.paging import Page, Paging, fetch_page
+from app.database.paging import Page, PagedStatement, Paging
 from app.database.rows import one_or_404
 from app.hierarchy import tree
 from app.orgs.regions import path_of
@@ -37,25 +37,27 @@ class _Offer(NamedTuple):
     new_org_id: UUID | None
 
 
-def _promotions(org_id: UUID) -> Select[*tuple[Any, ...]]:
-    return (
-        select(
-            Promotion.id,
-            Promotion.unit_id,
-            Unit.name.label("unit_name"),
-            Promotion.name,
-            Promotion.region_code,
-            Promotion.phone_cipher,
-            PROMOTION.state,
-            Promotion.requested_at,
-            Promotion.expires_at,
-            Promotion.decided_at,
-            Promotion.reason,
-            Promotion.new_org_id,
-        )
-        .join(Unit, and_(Unit.org_id == Promotion.org_id, Unit.id == Promotion.unit_id))
-        .where(Promotion.org_id == org_id)
+_ORG_ID = bindparam("org_id", type_=Uuid())
+_OFFERS = (
+    select(
+        Promotion.id,
+        Promotion.unit_id,
+        Unit.name.label("unit_name"),
+        Promotion.name,
+        Promotion.region_code,
+        Promotion.phone_cipher,
+        PROMOTION.state,
+        Promotion.requested_at,
+        Promotion.expires_at,
+        Promotion.decided_at,
+        Promotion.reason,
+        Promotion.new_org_id,
     )
+    .join(Unit, and_(Unit.org_id == Promotion.org_id, Unit.id == Promotion.unit_id))
+    .where(Promotion.org_id == _ORG_ID)
+)
+_OFFER = _OFFERS.where(Promotion.id == bindparam("promotion_id"))
+_PROMOTIONS = PagedStatement(_OFFERS, Promotion.id.desc(), row=_Offer)
 
 
 def _promotion_out(cipher: Cipher, row: _Offer) -> PromotionOut:
@@ -77,13 +79,14 @@ def _promotion_out(cipher: Cipher, row: _Offer) -> PromotionOut:
 
 async def list_promotions(db: Readable, cipher: Cipher, org_id: UUID, paging: Paging) -> Page[PromotionOut]:
     """The org's offers, newest first, phones masked."""
-    found = await fetch_page(db, _promotions(org_id), paging, Promotion.id.desc(), row=_Offer)
+    found = await _PROMOTIONS.fetch(db, paging, org_id=org_id)
     return Page[PromotionOut].from_slice(found.map(lambda row: _promotion_out(cipher, row)))
 
 
 async def get_promotion(db: Readable, cipher: Cipher, org_id: UUID, promotion_id: UUID) -> PromotionOut:
     """One of the org's offers. Raises NotFound."""
-    return _promotion_out(cipher, await one_or_404(db, _promotions(org_id).where(Promotion.id == promotion_id), _Offer))
+    which = {"org_id": org_id, "promotion_id": promotion_id}
+    return _promotion_out(cipher, await one_or_404(db, _OFFER, _Offer, which))
 
 
 class _OfferToMe(NamedTuple):
@@ -98,31 +101,34 @@ class _OfferToMe(NamedTuple):
     expires_at: datetime
 
 
+_OFFER_TO_ME = (
+    select(
+        Promotion.id,
+        Promotion.org_id,
+        Org.name.label("org_name"),
+        Promotion.unit_id,
+        Unit.name.label("unit_name"),
+        Promotion.name,
+        Promotion.region_code,
+        User.verified_name.label("requested_by"),
+        Promotion.expires_at,
+    )
+    .join(Org, Org.id == Promotion.org_id)
+    .join(Unit, and_(Unit.org_id == Promotion.org_id, Unit.id == Promotion.unit_id))
+    .join(User, User.id == Promotion.requested_by)
+    .where(Promotion.id == bindparam("promotion_id"), PROMOTION.waiting)
+    .where(is_offered_to(Promotion, bindparam("user_id", type_=Uuid())))
+)
+_BELOW = tree.units_below(_ORG_ID, bindparam("unit_id", type_=Uuid()))
+_PEOPLE_BELOW = select(func.count(distinct(Place.member_id))).where(
+    Place.org_id == _ORG_ID, Place.unit_id.in_(select(_BELOW.c.id)), Place.until.is_(None)
+)
+
+
 async def get_offered_promotion(db: Readable, user_id: UUID, promotion_id: UUID) -> OfferedPromotionOut:
     """An offer that the user can answer, found by their own phone. Raises NotFound."""
-    statement = (
-        select(
-            Promotion.id,
-            Promotion.org_id,
-            Org.name.label("org_name"),
-            Promotion.unit_id,
-            Unit.name.label("unit_name"),
-            Promotion.name,
-            Promotion.region_code,
-            User.verified_name.label("requested_by"),
-            Promotion.expires_at,
-        )
-        .join(Org, Org.id == Promotion.org_id)
-        .join(Unit, and_(Unit.org_id == Promotion.org_id, Unit.id == Promotion.unit_id))
-        .join(User, User.id == Promotion.requested_by)
-        .where(Promotion.id == promotion_id, PROMOTION.waiting)
-        .where(is_offered_to(Promotion, user_id))
-    )
-    row = await one_or_404(db, statement, _OfferToMe)
-    below = tree.units_below(row.org_id, row.unit_id)
-    people = select(func.count(distinct(Place.member_id))).where(
-        Place.org_id == row.org_id, Place.unit_id.in_(select(below.c.id)), Place.until.is_(None)
-    )
+    row = await one_or_404(db, _OFFER_TO_ME, _OfferToMe, {"user_id": user_id, "promotion_id": promotion_id})
+    people = await db.execute(_PEOPLE_BELOW, {"org_id": row.org_id, "unit_id": row.unit_id})
     return OfferedPromotionOut(
         id=row.id,
         org_id=row.org_id,
@@ -131,7 +137,7 @@ async def get_offered_promotion(db: Readable, user_id: UUID, promotion_id: UUID)
         name=row.name,
         region_code=row.region_code,
         region=path_of(row.region_code),
-        people=(await db.execute(people)).scalar_one(),
+        people=people.scalar_one(),
         requested_by=row.requested_by,
         expires_at=row.expires_at,
     )

@@ -273,7 +273,9 @@ def _placed(part: str, shown: CTE, scores: _Scores) -> Select[Any]:
     return select(literal(part).label("part"), rank.label("rank"), shown.c.member_id, shown.c.points)
 
 
+_LIVE_UNIT = select(Unit.id).where(Unit.org_id == ORG, Unit.id == UNIT, Unit.removed_at.is_(None))
+
+
 async def require_unit(db: Readable, org_id: UUID, unit_id: UUID) -> None:
-    there = select(Unit.id).where(Unit.org_id == org_id, Unit.id == unit_id, Unit.removed_at.is_(None))
-    if await db.scalar(there) is None:
+    if await db.scalar(_LIVE_UNIT, {"org_id": org_id, "unit_id": unit_id}) is None:
         raise NotFound

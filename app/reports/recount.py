@@ -138,7 +138,7 @@ def points_in(span: Span | SpanAsked) -> Select[Any]:
     return select(days.c.user_id, func.sum(days.c.points).label("points")).group_by(days.c.user_id)
 
 
-def points_of(users: CTE, span: Span) -> Select[Any]:
+def points_of(users: CTE, span: Span | SpanAsked) -> Select[Any]:
     """The same of these users alone (`user_id`), whose day rows are looked up one user after the other.
 
     A nation's day rows are thousands of times as many as an org's: with `points_in` all of them would be added up.

@@ -6,16 +6,17 @@ that has imported a hundred thousand it knows nothing before it has analyzed its
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, select, true
+from sqlalchemy import ColumnElement, Date, DateTime, Select, Uuid, and_, bindparam, func, select, true
 
 from app.database.db import Readable
 from app.database.rows import fetch_rows
 from app.hierarchy import tree
 from app.reports.periods import Span
-from app.reports.recount import COUNTS, points_of, stood, summed
+from app.reports.recount import COUNTS, SpanAsked, points_of, stood, summed
 from app.reports.schemas import Number
 from app.schema.members import Activation, Place
 from app.schema.orgs import Unit
@@ -44,11 +45,14 @@ class UnitReport:
     rows: list[UnitRow]
 
 
-async def read_units(db: Readable, org_id: UUID, span: Span) -> UnitReport:
-    """The figures of every unit the org had at the end of the span, each with the units under it; in tree order.
-
-    Inside one org a person is a row, or the account that it was active through: phones need not be looked at.
-    """
+@cache
+def _statement() -> Select[Any]:
+    org_id = bindparam("org_id", type_=Uuid())
+    span = SpanAsked(
+        since=bindparam("since", type_=Date()),
+        until=bindparam("until", type_=Date()),
+        end=bindparam("end", type_=DateTime(timezone=True)),
+    )
     reaches = tree.unit_reaches(org_id, span.end)
     active = and_(
         Activation.org_id == Place.org_id, Activation.member_id == Place.member_id, stood(Activation, span.end)
@@ -76,6 +80,15 @@ async def read_units(db: Readable, org_id: UUID, span: Span) -> UnitReport:
         .subquery("figures")
     )
     now = select(func.now().label("as_of")).subquery("now")
-    statement = select(now.c.as_of, units).select_from(now.outerjoin(units, true()))
-    rows = await fetch_rows(db, statement.order_by(units.c.position, units.c.id), UnitRow)
+    figures = select(now.c.as_of, units).select_from(now.outerjoin(units, true()))
+    return figures.order_by(units.c.position, units.c.id)
+
+
+async def read_units(db: Readable, org_id: UUID, span: Span) -> UnitReport:
+    """The figures of every unit the org had at the end of the span, each with the units under it; in tree order.
+
+    Inside one org a person is a row, or the account that it was active through: phones need not be looked at.
+    """
+    asked = {"org_id": org_id, "since": span.since, "until": span.until, "end": span.end}
+    rows = await fetch_rows(db, _statement(), UnitRow, asked)
     return UnitReport(rows[0].as_of, [row for row in rows if row.id is not None])

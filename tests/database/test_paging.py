@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import BigInteger, Column, Integer, MetaData, Table, Text, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.database.paging import Paging, fetch_page, paged_by
+from app.database.paging import PagedStatement, Paging, paged_by
 from app.database.rows import fetch_row, fetch_rows, one_or_404
 from app.web.errors import Invalid, NotFound
 from app.web.schemas import Out
@@ -94,7 +94,7 @@ async def test_a_walk_over_the_pages_gives_every_row_once_in_order(
     seen: list[Found] = []
     paging = await _follow(None, limit)
     while True:
-        page = await fetch_page(table, select(_TABLE), paging, *keys, row=Found)
+        page = await PagedStatement(select(_TABLE), *keys, row=Found).fetch(table, paging)
         seen += page.rows
         assert len({row.id for row in seen}) == len(seen)
         if page.next_cursor is None:
@@ -115,7 +115,7 @@ async def test_a_walk_over_the_pages_gives_every_row_once_in_order(
 
 async def test_a_last_page_that_is_full_has_no_cursor(table: AsyncConnection) -> None:
     await _fill(table, {1: (1, "a"), 2: (1, "b")})
-    page = await fetch_page(table, select(_TABLE), Paging(2, None), _TABLE.c.id, row=Found)
+    page = await PagedStatement(select(_TABLE), _TABLE.c.id, row=Found).fetch(table, Paging(2, None))
     assert [row.id for row in page.rows] == [1, 2]
     assert page.next_cursor is None
 
@@ -124,12 +124,12 @@ async def test_a_cursor_beyond_the_column_type_is_an_empty_page(table: AsyncConn
     """The client may write any number of 64 bits into a cursor."""
     await _fill(table, {1: (1, "a")})
     for keys, after in (((_TABLE.c.number,), (2**40,)), ((_TABLE.c.number, _TABLE.c.id.desc()), (2**40, 1))):
-        assert (await fetch_page(table, select(_TABLE), Paging(2, after), *keys, row=Found)).rows == []
+        assert (await PagedStatement(select(_TABLE), *keys, row=Found).fetch(table, Paging(2, after))).rows == []
 
 
 async def test_a_cursor_of_another_list_is_refused(table: AsyncConnection) -> None:
     await _fill(table, {1: (1, "a"), 2: (1, "b")})
-    page = await fetch_page(table, select(_TABLE), Paging(1, None), _TABLE.c.name, _TABLE.c.id, row=Found)
+    page = await PagedStatement(select(_TABLE), _TABLE.c.name, _TABLE.c.id, row=Found).fetch(table, Paging(1, None))
     assert (await _follow(page.next_cursor, 1, paged_by(str, int))).after == ("a", 1)
     with pytest.raises(Invalid):
         await _follow(page.next_cursor, 1, paged_by(int, str))
@@ -137,7 +137,7 @@ async def test_a_cursor_of_another_list_is_refused(table: AsyncConnection) -> No
 
 async def test_a_page_of_bodies_takes_the_columns_by_name(table: AsyncConnection) -> None:
     await _fill(table, {1: (1, "a"), 2: (1, "b")})
-    page = await fetch_page(table, select(_TABLE), Paging(1, None), _TABLE.c.id.desc(), row=FoundOut)
+    page = await PagedStatement(select(_TABLE), _TABLE.c.id.desc(), row=FoundOut).fetch(table, Paging(1, None))
     assert page.rows == [FoundOut(name="b")]
     assert page.map(lambda found: found.name).rows == ["b"]
     assert page.next_cursor is not None
@@ -148,7 +148,7 @@ async def test_a_named_tuple_with_other_fields_than_the_statement_is_an_error(ta
         with pytest.raises(TypeError, match="Swapped"):
             await fetch(table, select(_TABLE), Swapped)
     with pytest.raises(TypeError, match="Swapped"):
-        await fetch_page(table, select(_TABLE), Paging(1, None), _TABLE.c.id, row=Swapped)
+        await PagedStatement(select(_TABLE), _TABLE.c.id, row=Swapped).fetch(table, Paging(1, None))
 
 
 async def test_one_or_404_gives_the_row_or_not_found(table: AsyncConnection) -> None:

@@ -3,13 +3,14 @@
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from sqlalchemy import Uuid, func, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor, record
 from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
+from app.core.ids import make_id
 from app.members.activation import activate_user
 from app.schema.auth import User
 
@@ -32,7 +33,7 @@ async def find_or_register_user(db: AsyncConnection, cipher: Cipher, actor: Acto
     found = (await db.execute(held)).one_or_none()
     if found is not None:
         return Account(found.id, found.status)
-    user_id = (await db.execute(select(func.uuidv7(type_=Uuid())))).scalar_one()
+    user_id = make_id()
     registered = await db.scalar(
         insert(User)
         .values(id=user_id, phone_index=index, phone_cipher=cipher.encrypt(phone, user_id))

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Update, case, exists, func, insert, literal, select, text, update
+from sqlalchemy import Update, bindparam, case, exists, func, insert, literal, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor, record
@@ -192,12 +192,14 @@ async def _why_undecidable(db: AsyncConnection, scope: UserScope, scan_id: UUID)
     return CodeExpired() if row.state == "scanned" else ScanDecided()
 
 
+_SCAN = select(*SCAN_COLUMNS).where(
+    DeviceAuthorization.id == bindparam("scan_id"), DeviceAuthorization.scanned_session_id == bindparam("session_id")
+)
+
+
 async def find_scan(db: Readable, scope: UserScope, scan_id: UUID) -> ScanRow | None:
     """A scan by this very session; None for that of another."""
-    statement = select(*SCAN_COLUMNS).where(
-        DeviceAuthorization.id == scan_id, DeviceAuthorization.scanned_session_id == scope.session_id
-    )
-    return await fetch_row(db, statement, ScanRow)
+    return await fetch_row(db, _SCAN, ScanRow, {"scan_id": scan_id, "session_id": scope.session_id})
 
 
 async def _record_decision(db: AsyncConnection, scope: UserScope, scan_id: UUID, decision: str, **after: str) -> None:

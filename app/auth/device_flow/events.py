@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.auth.device_flow.tickets import WAIT_COLUMNS
@@ -34,10 +34,12 @@ async def sign_in_events(engine: AsyncEngine, watch: SignInWatch, authorization_
                 yield _event(step)
 
 
+_STATE = select(*WAIT_COLUMNS).where(DeviceAuthorization.id == bindparam("authorization_id"))
+
+
 async def _look(engine: AsyncEngine, authorization_id: UUID) -> tuple[Step, float]:
-    statement = select(*WAIT_COLUMNS).where(DeviceAuthorization.id == authorization_id)
     async with engine.connect() as db:
-        row = (await db.execute(statement)).one_or_none()
+        row = (await db.execute(_STATE, {"authorization_id": authorization_id})).one_or_none()
     if row is None:
         return Step("expired"), 0.0
     return Step(row.state, row.match_number), row.expires_at.timestamp() - time.time()

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Integer, case, cast, extract, func, select, update
+from sqlalchemy import Integer, bindparam, case, cast, extract, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.auth.device_flow.authorizations import normal_user_code
@@ -53,13 +53,21 @@ class OpenedTicket:
     expires_in: int
 
 
+_LIVE_CODE = select(DeviceAuthorization.user_code).where(
+    DeviceAuthorization.user_code == bindparam("user_code"), DeviceAuthorization.expires_at > func.now()
+)
+_SCANNER = select(User.verified_name).where(User.id == DeviceAuthorization.user_id).scalar_subquery()
+_BY_SECRET = select(*WAIT_COLUMNS, DeviceAuthorization.user_code, _SCANNER.label("scanner")).where(
+    DeviceAuthorization.device_code_hash == bindparam("device_code_hash")
+)
+_BY_TICKET = select(*WAIT_COLUMNS).where(
+    DeviceAuthorization.user_code == bindparam("user_code"), DeviceAuthorization.ticket_hash == bindparam("ticket_hash")
+)
+
+
 async def find_user_code(db: Readable, user_code: str) -> str | None:
     """The code as it is shown, while it is good to be scanned."""
-    statement = select(DeviceAuthorization.user_code).where(
-        DeviceAuthorization.user_code == normal_user_code(user_code),
-        DeviceAuthorization.expires_at > func.now(),
-    )
-    found: str | None = await db.scalar(statement)
+    found: str | None = await db.scalar(_LIVE_CODE, {"user_code": normal_user_code(user_code)})
     return found
 
 
@@ -81,17 +89,10 @@ async def open_ticket(db: AsyncConnection, user_code: str, device_code: str) -> 
 
 async def find_waiting(db: Readable, device_code: str) -> WaitingRow | None:
     """The state of the authorization that has this secret."""
-    scanner = select(User.verified_name).where(User.id == DeviceAuthorization.user_id).scalar_subquery()
-    statement = select(*WAIT_COLUMNS, DeviceAuthorization.user_code, scanner.label("scanner")).where(
-        DeviceAuthorization.device_code_hash == hash_secret(device_code)
-    )
-    return await fetch_row(db, statement, WaitingRow)
+    return await fetch_row(db, _BY_SECRET, WaitingRow, {"device_code_hash": hash_secret(device_code)})
 
 
 async def find_by_ticket(db: Readable, user_code: str, ticket: str | None) -> WaitRow:
     """The state of the authorization that the ticket is for. Raises NotFound."""
-    statement = select(*WAIT_COLUMNS).where(
-        DeviceAuthorization.user_code == normal_user_code(user_code),
-        DeviceAuthorization.ticket_hash == hash_secret(ticket or ""),
-    )
-    return await one_or_404(db, statement, WaitRow)
+    which = {"user_code": normal_user_code(user_code), "ticket_hash": hash_secret(ticket or "")}
+    return await one_or_404(db, _BY_TICKET, WaitRow, which)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Row, delete, exists, func, insert, select, update
+from sqlalchemy import Row, bindparam, delete, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import record
@@ -23,7 +23,7 @@ from app.authz.errors import StepUpNeeded
 from app.authz.step_up import FRESH
 from app.core.cipher import hash_secret
 from app.database.db import Readable, on_constraint
-from app.database.paging import Page, Paging, fetch_page
+from app.database.paging import Page, PagedStatement, Paging
 from app.database.rows import one_or_404
 from app.schema.auth import Operator, SecurityKey, SecurityKeyChallenge, Session, User
 from app.web.errors import NotFound
@@ -272,7 +272,11 @@ async def remove_key(db: AsyncConnection, scope: UserScope, key_id: UUID) -> Non
     await record(db, scope.actor, "security_key.removed", subject=("security_key", key_id))
 
 
+_KEYS = PagedStatement(
+    select(*KEY_COLUMNS).where(SecurityKey.user_id == bindparam("user_id")), SecurityKey.id, row=SecurityKeyOut
+)
+
+
 async def list_security_keys(db: Readable, scope: UserScope, paging: Paging) -> Page[SecurityKeyOut]:
     """A page of the user's keys, the oldest first."""
-    statement = select(*KEY_COLUMNS).where(SecurityKey.user_id == scope.user_id)
-    return Page[SecurityKeyOut].from_slice(await fetch_page(db, statement, paging, SecurityKey.id, row=SecurityKeyOut))
+    return Page[SecurityKeyOut].from_slice(await _KEYS.fetch(db, paging, user_id=scope.user_id))

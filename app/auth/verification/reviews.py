@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import Update, func, select, update
+from sqlalchemy import Update, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import record
@@ -15,7 +15,7 @@ from app.auth.verification.verifications import VerifiedPerson, reject, verify_u
 from app.authz.access import OperatorScope
 from app.core.cipher import Cipher
 from app.database.db import Readable
-from app.database.paging import Page, Paging, fetch_page
+from app.database.paging import Page, PagedStatement, Paging
 from app.schema.auth import Verification
 from app.web.errors import NotFound, Problem
 
@@ -33,12 +33,20 @@ class Review:
     id_number: str
 
 
+_IN_STATE = PagedStatement(
+    select(Verification.id, Verification.state, Verification.created_at).where(
+        Verification.state == bindparam("state")
+    ),
+    Verification.id,
+    row=ReviewItemOut,
+)
+
+
 async def list_reviews(
     db: Readable, state: Literal["submitted", "under_review"], paging: Paging
 ) -> Page[ReviewItemOut]:
     """Verifications that wait for an operator, the oldest first; without names and numbers."""
-    statement = select(Verification.id, Verification.state, Verification.created_at).where(Verification.state == state)
-    return Page[ReviewItemOut].from_slice(await fetch_page(db, statement, paging, Verification.id, row=ReviewItemOut))
+    return Page[ReviewItemOut].from_slice(await _IN_STATE.fetch(db, paging, state=state))
 
 
 async def begin_review(db: AsyncConnection, cipher: Cipher, scope: OperatorScope, verification_id: UUID) -> Review:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Uuid, exists, func, insert, select, update
+from sqlalchemy import exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor, record
@@ -15,6 +15,7 @@ from app.auth.verification.schemas import VerificationOut
 from app.authz.access import UserScope
 from app.blind_index.keys import Indexing, lock_index_key
 from app.core.cipher import Cipher, new_secret
+from app.core.ids import make_id
 from app.database.db import on_constraint
 from app.members.activation import activate_user
 from app.schema.auth import User, Verification
@@ -74,7 +75,7 @@ async def submit_id_card(
     # Told now as a courtesy; what decides is the unique index, at the approval.
     if await db.scalar(select(exists().where(User.id_number_index == index))):
         raise IdNumberTaken
-    verification_id = (await db.execute(select(func.uuidv7(type_=Uuid())))).scalar_one()
+    verification_id = make_id()
     values = {
         "id": verification_id,
         "user_id": scope.user_id,

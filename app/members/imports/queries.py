@@ -5,12 +5,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Integer, bindparam, select
 
 from app.core.cipher import Cipher
 from app.core.phones import mask
 from app.database.db import Readable
-from app.database.paging import Page, Paging, fetch_page
+from app.database.paging import Page, PagedStatement, Paging
 from app.database.rows import fetch_rows, one_or_404
 from app.members.imports.errors import SHEET_REFUSALS
 from app.members.imports.jobs import needs_consent
@@ -28,7 +28,7 @@ from app.members.imports.schemas import (
 )
 from app.schema.members import Import, ImportRow
 
-_IMPORT = select(
+_IMPORTS = select(
     Import.id,
     Import.state,
     Import.mode,
@@ -48,9 +48,9 @@ _IMPORT = select(
     Import.new_units,
     Import.created_at,
     Import.finished_at,
-)
+).where(Import.org_id == bindparam("org_id"))
 
-_ROW = select(
+_ROWS = select(
     ImportRow.row_no,
     ImportRow.outcome,
     ImportRow.name,
@@ -63,7 +63,7 @@ _ROW = select(
     ImportRow.warnings,
     ImportRow.related_rows,
     ImportRow.member_id,
-)
+).where(ImportRow.org_id == bindparam("org_id"), ImportRow.import_id == bindparam("import_id"))
 
 
 class _ImportRecord(NamedTuple):
@@ -105,16 +105,28 @@ class _SheetRecord(NamedTuple):
     member_id: UUID | None
 
 
+_NEWEST_FIRST = PagedStatement(_IMPORTS, Import.id.desc(), row=_ImportRecord)
+_IMPORT = _IMPORTS.where(Import.id == bindparam("import_id"))
+_IN_ORDER = PagedStatement(_ROWS, ImportRow.row_no, row=_SheetRecord)
+_IN_ORDER_BY_OUTCOME = PagedStatement(
+    _ROWS.where(ImportRow.outcome == bindparam("outcome")), ImportRow.row_no, row=_SheetRecord
+)
+_REFUSED = (
+    _ROWS.where(ImportRow.outcome == RowOutcome.REFUSED, ImportRow.row_no > bindparam("last", type_=Integer()))
+    .order_by(ImportRow.row_no)
+    .limit(1000)
+)
+
+
 async def get_import(db: Readable, org_id: UUID, import_id: UUID, *, english: bool) -> ImportOut:
     """One import of the org. Raises NotFound."""
-    statement = _IMPORT.where(Import.org_id == org_id, Import.id == import_id)
-    return _import_out(await one_or_404(db, statement, _ImportRecord), english)
+    which = {"org_id": org_id, "import_id": import_id}
+    return _import_out(await one_or_404(db, _IMPORT, _ImportRecord, which), english)
 
 
 async def list_imports(db: Readable, org_id: UUID, paging: Paging, *, english: bool) -> Page[ImportOut]:
     """A page of the org's imports, newest first."""
-    statement = _IMPORT.where(Import.org_id == org_id)
-    found = await fetch_page(db, statement, paging, Import.id.desc(), row=_ImportRecord)
+    found = await _NEWEST_FIRST.fetch(db, paging, org_id=org_id)
     return Page[ImportOut].from_slice(found.map(lambda row: _import_out(row, english)))
 
 
@@ -129,10 +141,8 @@ async def list_rows(
     english: bool,
 ) -> Page[ImportRowOut]:
     """A page of what becomes of the rows of a sheet, in its order."""
-    statement = _ROW.where(ImportRow.org_id == org_id, ImportRow.import_id == import_id)
-    if outcome is not None:
-        statement = statement.where(ImportRow.outcome == outcome)
-    found = await fetch_page(db, statement, paging, ImportRow.row_no, row=_SheetRecord)
+    which = {"org_id": org_id, "import_id": import_id} | ({} if outcome is None else {"outcome": outcome})
+    found = await (_IN_ORDER if outcome is None else _IN_ORDER_BY_OUTCOME).fetch(db, paging, **which)
     return Page[ImportRowOut].from_slice(found.map(lambda row: _row_out(cipher, row, english)))
 
 
@@ -140,14 +150,11 @@ async def stream_refused_rows(
     db: Readable, cipher: Cipher, org_id: UUID, import_id: UUID, *, english: bool
 ) -> AsyncIterator[list[str | int]]:
     """The refused rows as they were typed, each with its number and the reasons: name, phone, unit, party, …"""
-    statement = _ROW.where(
-        ImportRow.org_id == org_id, ImportRow.import_id == import_id, ImportRow.outcome == RowOutcome.REFUSED
-    ).order_by(ImportRow.row_no)
-    last = 0
-    while rows := await fetch_rows(db, statement.where(ImportRow.row_no > last).limit(1000), _SheetRecord):
+    which = {"org_id": org_id, "import_id": import_id, "last": 0}
+    while rows := await fetch_rows(db, _REFUSED, _SheetRecord, which):
         for row in rows:
             yield [*_typed(cipher, row), row.row_no, _reasons(row, english)]
-        last = rows[-1].row_no
+        which["last"] = rows[-1].row_no
 
 
 def _typed(cipher: Cipher, row: _SheetRecord) -> list[str]:
