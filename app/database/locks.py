@@ -45,7 +45,7 @@ class Lock(IntEnum):
 
     IDEMPOTENCY_KEY = 3
     """One `Idempotency-Key` of one caller (their digest, bytes). One request runs at a time, a second is refused with
-    409. Tried by `idempotency.replay`, exclusive."""
+    409. Tried by the database function `claim_idempotency_key`, exclusive."""
 
     PARTITION = 4
     """One partition (its name). It is made once. Taken by the database function `make_partition`, exclusive."""
@@ -94,18 +94,28 @@ async def try_lock(db: AsyncConnection, which: Lock, of: Object | None = None) -
     return bool(await db.scalar(_statement("pg_try_advisory_xact_lock", which, of), _parameters(of)))
 
 
+def lock_of_each(which: Lock, object_sql: str) -> str:
+    """The expression with which a statement takes the lock, exclusive, of an object (SQL, a bytea) for each of its
+    rows. The statement only takes locks: what they protect is read by statements after it."""
+    return _call("pg_advisory_xact_lock", which, f"encode({object_sql}, 'hex')")
+
+
 async def try_lock_on_driver(connection: asyncpg.Connection, which: Lock) -> bool:
     """`try_lock` on a connection of the driver that is in a transaction, for a lock without an object."""
     return bool(await connection.fetchval(_sql("pg_try_advisory_xact_lock", which, with_object=False)))
 
 
-@cache
-def _sql(function: str, which: Lock, *, with_object: bool) -> str:
-    if which.of_an_object != with_object:
+def _call(function: str, which: Lock, object_sql: str | None) -> str:
+    if which.of_an_object != (object_sql is not None):
         raise ValueError(f"{which.name} is a lock {'of one object' if which.of_an_object else 'without an object'}")
     # The number stands in the statement's text, so that pg_stat_activity shows which lock is waited for.
-    key = f"hashtextextended(:object, {which.value})" if with_object else str(which.value)
-    return f"SELECT {function}({key})"
+    key = f"hashtextextended({object_sql}, {which.value})" if object_sql else str(which.value)
+    return f"{function}({key})"
+
+
+@cache
+def _sql(function: str, which: Lock, *, with_object: bool) -> str:
+    return f"SELECT {_call(function, which, ':object' if with_object else None)}"
 
 
 @cache

@@ -10,12 +10,11 @@ from typing import Annotated, Any
 
 from fastapi import FastAPI, Request, Response
 from pydantic import StringConstraints, TypeAdapter, ValidationError
-from sqlalchemy import insert, select
+from sqlalchemy import LargeBinary, bindparam, insert, text
 from starlette.datastructures import UploadFile
 
 from app.core.cipher import CIPHER
 from app.database.db import write_db_of
-from app.database.locks import Lock, try_lock
 from app.schema.idempotency import IdempotencyKey
 from app.web.errors import Conflict, Invalid, Problem
 from app.web.forms import read_form
@@ -46,6 +45,12 @@ class _Answered(Exception):  # noqa: N818 — carries the stored answer out of t
         self.response = response
 
 
+# The function tries the lock `IDEMPOTENCY_KEY`, and then looks for the answer in a statement of its own: it sees what a
+# request with the key has committed.
+_CLAIM = text("SELECT * FROM claim_idempotency_key(:digest)").bindparams(bindparam("digest", type_=LargeBinary))
+_STORE = insert(IdempotencyKey)
+
+
 async def replay_or_claim(request: Request, principal: str) -> None:
     """Answer from the store, or claim the key until this transaction ends and store its answer at commit."""
     given = request.headers.get(HEADER)
@@ -63,11 +68,11 @@ async def replay_or_claim(request: Request, principal: str) -> None:
     digest = hashlib.sha256(f"{principal}\n{key}".encode()).digest()
     asked = await _request_hash(request)
     db = await write_db_of(request)
-    if not await try_lock(db, Lock.IDEMPOTENCY_KEY, digest):
+    found = (await db.execute(_CLAIM, {"digest": digest})).one()
+    if not found.free:
         raise KeyInUse
     cipher = CIPHER.of(request)
-    found = (await db.execute(select(IdempotencyKey).where(IdempotencyKey.digest == digest))).one_or_none()
-    if found is not None:
+    if found.status is not None:
         if found.request_hash != asked:
             raise KeyReused
         body = cipher.decrypt(found.body_cipher, digest.hex())
@@ -84,7 +89,7 @@ async def replay_or_claim(request: Request, principal: str) -> None:
             "media_type": response.headers.get("content-type"),
             "body_cipher": sealed,
         }
-        await db.execute(insert(IdempotencyKey).values(row))
+        await db.execute(_STORE, row)
 
     request_state(request).before_commit.append(store)
 

@@ -7,26 +7,43 @@ account and its points are never touched from here.
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import LargeBinary, Uuid, bindparam, text
+from sqlalchemy import LargeBinary, TextClause, Uuid, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.database.db import on_constraint
-from app.database.locks import Lock, lock
+from app.database.locks import Lock, lock, lock_of_each
 from app.queue.jobs import Busy, Job, Payload, Worker, enqueue
 from app.web.errors import Unavailable
 
 # Registering a phone and adding a row with it, at once, must not miss each other: both take the phone's lock before
 # they look for the other, so that whoever comes second sees what the first committed. An account that changes is held
 # by its change: who works on a row holds its phone's account against that, first of all, and then the phone.
-_HOLD_ACCOUNTS = text(
-    "SELECT FROM users WHERE phone_index = ANY (:indexes) OR id = :account ORDER BY id FOR SHARE"
-).bindparams(bindparam("indexes", type_=ARRAY(LargeBinary)), bindparam("account", type_=Uuid()))
+# The phones are locked once all the accounts are, in the order of their indexes.
+_LOCK_ACCOUNTS_AND_PHONES = text(f"""
+WITH phones AS MATERIALIZED (
+    SELECT unnest(:indexes) AS index
+    UNION SELECT phone_index FROM members WHERE org_id = :org_id AND id = :member_id
+), accounts AS MATERIALIZED (
+    SELECT id FROM users WHERE phone_index = ANY (ARRAY(SELECT index FROM phones)) OR id = :account
+    ORDER BY id FOR SHARE
+), ordered AS MATERIALIZED (
+    SELECT index FROM phones CROSS JOIN (SELECT count(*) FROM accounts) AS locked ORDER BY index
+)
+SELECT index, {lock_of_each(Lock.PHONE, "index")} FROM ordered
+""").bindparams(  # noqa: S608 — a constant
+    bindparam("indexes", type_=ARRAY(LargeBinary)),
+    bindparam("org_id", type_=Uuid()),
+    bindparam("member_id", type_=Uuid()),
+    bindparam("account", type_=Uuid()),
+)
+_LOCK_PHONE_OF_USER = text("SELECT phone_index FROM users WHERE id = :user_id FOR SHARE")
 
 NAMES_AGREE = "(u.verified_name IS NULL OR name_key(u.verified_name) = name_key(m.name))"
 
@@ -35,8 +52,7 @@ _UNFOUNDED = f"""(
     u.status <> 'active'
     OR a.consented_by IS NULL AND (m.phone_index IS DISTINCT FROM u.phone_index OR NOT {NAMES_AGREE})
 )"""
-# The row `m` is to be active through the account `u`.
-_DUE = f"""(
+DUE = f"""(
     m.removed_at IS NULL AND m.user_id IS NULL
     AND u.phone_index = m.phone_index AND u.status = 'active' AND {NAMES_AGREE}
     AND NOT EXISTS (SELECT FROM members AS o WHERE o.org_id = m.org_id AND o.user_id = u.id)
@@ -45,6 +61,7 @@ _DUE = f"""(
             AND undone.user_id = u.id AND undone.undone_by IS NOT NULL
     )
 )"""  # noqa: S608 — a constant
+"""Whether the row `m` is to be active through the account `u`."""
 
 # The row is held before its activation, as by whoever removes or unlinks it.
 _UNLINK = """
@@ -61,7 +78,7 @@ WITH held AS MATERIALIZED (
 ), inactive AS (
     UPDATE members AS m SET user_id = NULL FROM ended WHERE m.org_id = ended.org_id AND m.id = ended.member_id
 )
-SELECT org_id, member_id FROM ended WHERE consented_by IS NOT NULL
+SELECT org_id, member_id, consented_by FROM ended
 """
 
 _LINK = """
@@ -121,8 +138,7 @@ async def activate_user(db: AsyncConnection, cipher: Cipher, user_id: UUID, *let
     of the phone that the user has had till now: who adds a row with it at this moment took it for theirs.
     """
     await lock_index_key(db, cipher)
-    held = text("SELECT phone_index FROM users WHERE id = :user_id FOR SHARE")
-    await lock_phones(db, await db.scalar(held, {"user_id": user_id}), *let_go)
+    await lock_phones(db, await db.scalar(_LOCK_PHONE_OF_USER, {"user_id": user_id}), *let_go)
     await activate_where(db, "u.id = :user_id", {"user_id": user_id})
 
 
@@ -135,14 +151,22 @@ async def stand_by_own_rows(db: AsyncConnection, user_id: UUID) -> None:
     await db.execute(_STAND_BY, {"user_id": user_id})
 
 
-async def lock_accounts_and_phones(db: AsyncConnection, *phone_indexes: bytes, account: UUID | None = None) -> None:
-    """Hold these phones, and the accounts that have them, until the transaction ends: before the rows are held.
-    `account` is one that is held too, whatever phone it has.
+async def lock_accounts_and_phones(
+    db: AsyncConnection,
+    *phone_indexes: bytes,
+    account: UUID | None = None,
+    of_member: tuple[UUID, UUID] | None = None,
+) -> list[bytes]:
+    """Lock these phones, and the accounts that have them, until the transaction ends: before the rows are locked.
+    Returns the phones' indexes.
 
-    By the indexes that the phones have now: the caller holds the rotation (`lock_index_key`).
+    `account` is one that is locked too, whatever phone it has. `of_member` is a row, by its org and id, whose phone is
+    among them: as it was before the locks, so that the caller looks at it again once the row is locked. By the indexes
+    that the phones have now: the caller holds the rotation (`lock_index_key`).
     """
-    await db.execute(_HOLD_ACCOUNTS, {"indexes": list(phone_indexes), "account": account})
-    await lock_phones(db, *phone_indexes)
+    org_id, member_id = of_member or (None, None)
+    given = {"indexes": list(phone_indexes), "org_id": org_id, "member_id": member_id, "account": account}
+    return list((await db.scalars(_LOCK_ACCOUNTS_AND_PHONES, given)).all())
 
 
 async def lock_phones(db: AsyncConnection, *phone_indexes: bytes | None) -> None:
@@ -151,13 +175,16 @@ async def lock_phones(db: AsyncConnection, *phone_indexes: bytes | None) -> None
         await lock(db, Lock.PHONE, index)
 
 
-async def activate_member(db: AsyncConnection, org_id: UUID, member_id: UUID) -> None:
-    """Bring one row in line with whoever holds its phone: call it when a row is added, restored or edited.
+async def activate_member(db: AsyncConnection, org_id: UUID, member_id: UUID, *, active: bool) -> None:
+    """Bring one row in line with whoever holds its phone: call it when a row is restored or edited. `active` is whether
+    it is active through an account so far.
 
-    The caller holds the phone (`lock_accounts_and_phones`), and with it the rotation of indexes.
+    The caller holds the phone (`lock_accounts_and_phones`), and with it the rotation of indexes, and the row. Raises
+    Unavailable where somebody else links such an account in the same org.
     """
-    which = {"org_id": org_id, "member_id": member_id}
-    await activate_where(db, "m.org_id = :org_id AND m.id = :member_id", which)
+    row, which = "m.org_id = :org_id AND m.id = :member_id", {"org_id": org_id, "member_id": member_id}
+    if not active or await _end_unfounded(db, row, which):
+        await _link_due(db, row, which)
 
 
 async def activate_where(db: AsyncConnection, which: str, parameters: Mapping[str, Any]) -> None:
@@ -167,15 +194,32 @@ async def activate_where(db: AsyncConnection, which: str, parameters: Mapping[st
     one of them. Who brings in many rows at once, and holds no phones, calls `activate_again` after having committed.
     Raises Unavailable where somebody else links such an account in the same org.
     """
+    await _end_unfounded(db, which, parameters)
+    await _link_due(db, which, parameters)
+
+
+async def _end_unfounded(db: AsyncConnection, which: str, parameters: Mapping[str, Any]) -> bool:
+    """End the activations of these rows behind which nothing is any more. Returns whether there were any."""
+    ended = (await db.execute(_statement(_UNLINK, which), parameters)).all()
+    for row in ended:
+        if row.consented_by is not None:
+            # Whoever holds its phone was not looked at while another was linked to it by consent.
+            await activate_rows_late(db, row.org_id, row.member_id)
+    return len(ended) > 0
+
+
+async def _link_due(db: AsyncConnection, which: str, parameters: Mapping[str, Any]) -> None:
     with on_constraint(("members_org_id_user_id_key", Unavailable)):
-        ended = (await db.execute(text(_filled(_UNLINK, which)), parameters)).all()
-        await db.execute(text(_filled(_LINK, which)), parameters)
-    for row in ended:  # whoever holds its phone was not looked at while another was linked to it by consent
-        await activate_rows_late(db, row.org_id, row.member_id)
+        await db.execute(_statement(_LINK, which), parameters)
+
+
+@cache
+def _statement(template: str, which: str) -> TextClause:
+    return text(_filled(template, which))
 
 
 def _filled(statement: str, which: str) -> str:
-    return statement.format(which=which, unfounded=_UNFOUNDED, due=_DUE)
+    return statement.format(which=which, unfounded=_UNFOUNDED, due=DUE)
 
 
 async def activate_users_late(db: AsyncConnection, user_ids: Iterable[UUID]) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit_log.entries import Actor, record
 from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
+from app.core.ids import make_id
 from app.core.search import spell_person
 from app.members.activation import activate_member, lock_accounts_and_phones
 from app.members.encryption import seal_phone
@@ -49,7 +50,7 @@ async def _create_or_take_row(db: AsyncConnection, cipher: Cipher, actor: Actor,
     statement = select(User.phone_cipher, User.verified_name, User.party_member, Org.kind)
     user = (await db.execute(statement.join(Org, Org.id == org_id).where(User.id == user_id))).one()
     assert user.verified_name is not None, "only a verified person becomes an admin (S1)"
-    new_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
+    new_id = make_id()
     indexing = await lock_index_key(db, cipher)
     sealed = seal_phone(indexing, org_id, new_id, cipher.decrypt_text(user.phone_cipher, user_id))
     await lock_accounts_and_phones(db, sealed["phone_index"])
@@ -68,7 +69,7 @@ async def _create_or_take_row(db: AsyncConnection, cipher: Cipher, actor: Actor,
     # Making them an admin is the consent that an undone link waits for.
     undone = (Activation.org_id == org_id, Activation.member_id == member_id, Activation.user_id == user_id)
     await db.execute(update(Activation).where(*undone, Activation.undone_by.is_not(None)).values(undone_by=None))
-    await activate_member(db, org_id, member_id)
+    await activate_member(db, org_id, member_id, active=False)
     return member_id
 
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import record
@@ -16,8 +15,11 @@ from app.members.locks import is_admin, lock_member, touch
 from app.members.schemas import MemberOut, PlacesUpdate
 from app.orgs.errors import UnknownUnit
 from app.orgs.locks import lock_org_shared
-from app.schema.members import Place
 
+_PLACE = text("""
+INSERT INTO places (org_id, member_id, unit_id) SELECT :org_id, :member_id, unnest(CAST(:units AS uuid[]))
+ON CONFLICT DO NOTHING
+""")
 _SET_PLACES = text("""
 WITH wanted AS (SELECT unnest(CAST(:units AS uuid[])) AS unit_id),
 standing AS (
@@ -34,6 +36,10 @@ begun AS (
     SELECT :org_id, :member_id, w.unit_id FROM wanted AS w
     WHERE NOT EXISTS (SELECT FROM standing AS s WHERE s.unit_id IS NOT DISTINCT FROM w.unit_id)
     RETURNING unit_id
+),
+touched AS (
+    UPDATE members SET version = version + 1
+    WHERE org_id = :org_id AND id = :member_id AND (EXISTS (SELECT FROM ended) OR EXISTS (SELECT FROM begun))
 )
 SELECT (SELECT coalesce(array_agg(unit_id::text), '{}') FROM standing) AS before,
        (SELECT count(*) FROM ended) + (SELECT count(*) FROM begun) AS changes
@@ -61,7 +67,6 @@ async def _set_places(db: AsyncConnection, scope: OrgScope, member_id: UUID, uni
         done = (await db.execute(_SET_PLACES, parameters)).one()
     if not done.changes:
         return
-    await touch(db, scope.org_id, member_id)
     await record(
         db,
         scope.actor,
@@ -91,7 +96,6 @@ async def copy_member(
 
 async def place(db: AsyncConnection, org_id: UUID, member_id: UUID, units: Sequence[UUID | None]) -> int:
     """Let a member stand in these units too (None: at the org itself); gives how many are new. Raises UnknownUnit."""
-    rows = [{"org_id": org_id, "member_id": member_id, "unit_id": unit} for unit in units]
     with on_constraint(("places_unit_fkey", UnknownUnit)):
-        placed = await db.execute(insert(Place).values(rows).on_conflict_do_nothing())
+        placed = await db.execute(_PLACE, {"org_id": org_id, "member_id": member_id, "units": list(units)})
     return placed.rowcount

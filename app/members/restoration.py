@@ -57,12 +57,18 @@ _REMOVED = PagedStatement(
 
 async def list_removed_members(db: Readable, cipher: Cipher, org_id: UUID, paging: Paging) -> Page[RemovedMemberOut]:
     """A page of the people who were removed and can still be brought back."""
+
     def shown(row: _RemovedRow) -> RemovedMemberOut:
         phone = mask(cipher.decrypt_text(row.phone_cipher, row.id))
         return RemovedMemberOut(id=row.id, name=row.name, phone=phone, removed_at=row.removed_at)
 
     found = await _REMOVED.fetch(db, paging, org_id=org_id)
     return Page[RemovedMemberOut].from_slice(found.map(shown))
+
+
+_WHICH = (Member.org_id == bindparam("of_org"), Member.id == bindparam("member_id"))
+_LOCK_REMOVED = select(Member.name, Member.removed_at).where(*_WHICH, _RECENTLY).with_for_update()
+_RESTORE = update(Member).where(*_WHICH).values(removed_at=None, version=Member.version + 1)
 
 
 async def restore_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, member_id: UUID) -> MemberOut:
@@ -72,24 +78,14 @@ async def restore_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, m
     """
     await lock_org_shared(db, scope)
     await lock_index_key(db, cipher)
-    index = await db.scalar(select(Member.phone_index).where(Member.org_id == scope.org_id, Member.id == member_id))
-    if index is not None:
-        await lock_accounts_and_phones(db, index)
-    removed = await one_or_404(
-        db,
-        select(Member.name, Member.removed_at)
-        .where(Member.org_id == scope.org_id, Member.id == member_id, _RECENTLY)
-        .with_for_update(),
-    )
+    await lock_accounts_and_phones(db, of_member=(scope.org_id, member_id))
+    which = {"of_org": scope.org_id, "member_id": member_id}
+    removed = await one_or_404(db, _LOCK_REMOVED, parameters=which)
     with on_constraint(("members_org_id_phone_index_key", PhoneExists)):
-        await db.execute(
-            update(Member)
-            .where(Member.org_id == scope.org_id, Member.id == member_id)
-            .values(removed_at=None, version=Member.version + 1)
-        )
-    which = {"org_id": scope.org_id, "member_id": member_id, "removed_at": removed.removed_at}
-    await db.execute(_PLACE_AGAIN, which)
-    await activate_member(db, scope.org_id, member_id)
+        await db.execute(_RESTORE, which)
+    stood = {"org_id": scope.org_id, "member_id": member_id, "removed_at": removed.removed_at}
+    await db.execute(_PLACE_AGAIN, stood)
+    await activate_member(db, scope.org_id, member_id, active=False)
     subject, after = ("member", member_id), {"name": removed.name}
     await record(db, scope.actor, "member.restored", org_id=scope.org_id, subject=subject, after=after)
     return await queries.get_member(db, cipher, scope.org_id, member_id)

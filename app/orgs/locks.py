@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import exists, select
+from sqlalchemy import Boolean, Text, Uuid, any_, bindparam, exists, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.authz.access import OrgScope
@@ -33,7 +34,16 @@ class LockedOrg(NamedTuple):
     main_admin_id: UUID
 
 
-_COLUMNS = (Org.id, Org.name, Org.region_code, Org.kind, Org.status, Org.version, Org.main_admin_id)
+_ORGS = (
+    select(Org.id, Org.name, Org.region_code, Org.kind, Org.status, Org.version, Org.main_admin_id)
+    .where(Org.id == any_(bindparam("org_ids", type_=ARRAY(Uuid))))
+    .order_by(Org.id)
+)
+_LOCK_FOR_EDIT = _ORGS.with_for_update(key_share=True)
+_LOCK_EXCLUSIVE = _ORGS.with_for_update()
+# The function locks the row, and then looks who the admins are in a statement of its own (a snapshot of its own).
+_LOCK_SHARED = text("SELECT status, admin FROM lock_org_shared(:org_id, :user_id)").columns(status=Text, admin=Boolean)
+_IS_ADMIN = select(exists().where(OrgAdmin.org_id == bindparam("org_id"), OrgAdmin.user_id == bindparam("user_id")))
 
 
 async def lock_orgs(db: AsyncConnection, *org_ids: UUID, exclusive: bool = False) -> Mapping[UUID, LockedOrg]:
@@ -42,8 +52,8 @@ async def lock_orgs(db: AsyncConnection, *org_ids: UUID, exclusive: bool = False
     FOR NO KEY UPDATE, which lets transactions with `lock_org_shared` go on. `exclusive` is FOR UPDATE, which waits for
     them too: for closing an org and for changing who its admins are.
     """
-    locked = select(*_COLUMNS).where(Org.id.in_(org_ids)).order_by(Org.id).with_for_update(key_share=not exclusive)
-    return {org.id: org for org in await fetch_rows(db, locked, LockedOrg)}
+    statement = _LOCK_EXCLUSIVE if exclusive else _LOCK_FOR_EDIT
+    return {org.id: org for org in await fetch_rows(db, statement, LockedOrg, {"org_ids": list(org_ids)})}
 
 
 async def lock_orgs_for_edit(
@@ -59,7 +69,9 @@ async def lock_orgs_for_edit(
     if any(org.status == "closed" for org in orgs.values()):
         raise OrgClosed
     if not main_admin:
-        await _require_admin(db, scope)
+        # A statement of its own: the one that waited for the lock reads other tables as they were before it waited.
+        if not await db.scalar(_IS_ADMIN, _caller(scope)):
+            raise Forbidden
     elif own.main_admin_id != scope.user.user_id:
         raise Forbidden
     return orgs
@@ -70,14 +82,12 @@ async def lock_org_shared(db: AsyncConnection, scope: OrgScope) -> None:
 
     Until the transaction ends nobody closes the org or changes who its admins are. Raises OrgClosed, Forbidden.
     """
-    locked = select(Org.status).where(Org.id == scope.org_id).with_for_update(read=True, key_share=True)
-    if await db.scalar(locked) == "closed":
+    locked = (await db.execute(_LOCK_SHARED, _caller(scope))).one()
+    if locked.status == "closed":
         raise OrgClosed
-    await _require_admin(db, scope)
-
-
-async def _require_admin(db: AsyncConnection, scope: OrgScope) -> None:
-    # A statement of its own: the one that waited for the lock reads other tables as they were before it waited.
-    admin = exists().where(OrgAdmin.org_id == scope.org_id, OrgAdmin.user_id == scope.user.user_id)
-    if not await db.scalar(select(admin)):
+    if not locked.admin:
         raise Forbidden
+
+
+def _caller(scope: OrgScope) -> dict[str, UUID]:
+    return {"org_id": scope.org_id, "user_id": scope.user.user_id}

@@ -19,6 +19,7 @@ IN_FUNCTIONS = {
     "certifications_hierarchy": Lock.HIERARCHY,
     "orgs_closing": Lock.HIERARCHY,
     "make_partition": Lock.PARTITION,
+    "claim_idempotency_key": Lock.IDEMPOTENCY_KEY,
 }
 """The functions of the database that take an advisory lock, and which."""
 CALL = re.compile(r"advisory\w+\((?:hashtextextended\(\w+, (?P<seed>\d+)\)|(?P<key>\d+))\)")

@@ -18,6 +18,7 @@ from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.blind_index.keys import Indexing, lock_index_key
 from app.core.cipher import Cipher
+from app.core.ids import make_id
 from app.database.db import on_constraint
 from app.database.rows import fetch_row, one_or_404
 from app.members.activation import activate_member, activate_users_late, lock_accounts_and_phones
@@ -117,7 +118,7 @@ async def accept_person_transfer(
     await refuse_admin(db, transfer.org_id, member)
     if orgs[scope.org_id].kind == Kind.PARTY and not member.party:
         raise PartyMembersOnly
-    new_id: UUID = (await db.execute(select(func.uuidv7()))).scalar_one()
+    new_id = make_id()
     accepted = {"decided_by": scope.user.user_id, "new_member_id": new_id}
     with on_constraint(
         ("members_org_id_phone_index_key", PersonIsHere),
@@ -129,7 +130,7 @@ async def accept_person_transfer(
     left = {"org_id": transfer.org_id, "member_id": transfer.member_id, "now": now}
     await db.execute(_KEEP_UNDONE, left | {"to_id": scope.org_id, "new_id": new_id})
     # In the old org another row may have been active through the account that holds this one's phone.
-    await activate_member(db, scope.org_id, new_id)
+    await activate_member(db, scope.org_id, new_id, active=member.user_id is not None)
     await activate_users_late(db, (await db.scalars(_LEAVE, left)).all())
     if not await finish(db, PERSON_TRANSFER, State.ACCEPTED, ours, **accepted):
         raise PersonTransferDecided
