@@ -16,7 +16,8 @@ province or the nation counts only while a security key is proved in the session
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from functools import cache
+from typing import Annotated, Any, Literal, NamedTuple
 from uuid import UUID
 
 from fastapi import Depends, Path, Request, params
@@ -67,8 +68,7 @@ class OperatorScope:
         return self.user.actor
 
 
-@dataclass(frozen=True, slots=True)
-class OrgCard:
+class OrgCard(NamedTuple):
     """What everybody who sees an org sees of it."""
 
     id: UUID
@@ -81,6 +81,10 @@ class OrgCard:
     closed_at: datetime | None
     main_admin_id: UUID
     superior_id: UUID | None
+
+
+_CARD = slice(OrgRow._fields.index("id"), OrgRow._fields.index("superior_id") + 1)
+assert tuple(OrgRow._fields)[_CARD] == OrgCard._fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +164,17 @@ async def _signed_in(request: Request, token: VerifiedToken) -> UserScope:
         raise Unauthorized
     scope = _user_scope(request, token, row)
     request_state(request).user_id = scope.user_id
-    await replay_or_claim(request, f"user:{scope.user_id}")
+    await replay_or_claim(request, scope.user_id)
     return scope
 
 
 SignedIn = Annotated[UserScope, Depends(_signed_in)]
+
+
+@cache
+def _roles(main_admin: bool | None, admin: bool, member: bool, superior_admin: bool) -> frozenset[Role]:
+    held = zip((*OWN_ROLES, Role.SUPERIOR_ADMIN), (main_admin, admin, member, superior_admin), strict=True)
+    return frozenset(role for role, holds in held if holds)
 
 
 def _roles_by_key(row: OrgRow) -> frozenset[Role]:
@@ -181,13 +191,11 @@ async def resolve_org(request: Request, token: AccessToken, org_id: UUID, permis
     if row is None:
         raise Unauthorized
     request_state(request).user_id = row.user_id
-    roles = frozenset(role for role in OWN_ROLES if getattr(row, role))
-    if row.keyless_above is not None:
-        roles |= {Role.SUPERIOR_ADMIN}
+    roles = _roles(row.main_admin, row.admin, row.member, row.keyless_above is not None)
     sees, may = ROLES[permission]
-    if not roles & sees:
+    if roles.isdisjoint(sees):
         raise NotFound
-    if not roles & may:
+    if roles.isdisjoint(may):
         raise Forbidden
     if not row.keyed:
         roles -= _roles_by_key(row)
@@ -195,19 +203,7 @@ async def resolve_org(request: Request, token: AccessToken, org_id: UUID, permis
             raise StepUpNeeded(KEY_LASTS)
     if row.status == "closed" and permission not in AFTER_CLOSING:
         raise OrgClosed
-    card = OrgCard(
-        id=row.id,
-        name=row.name,
-        region_code=row.region_code,
-        kind=row.kind,
-        status=row.status,
-        version=row.version,
-        created_at=row.created_at,
-        closed_at=row.closed_at,
-        main_admin_id=row.main_admin_id,
-        superior_id=row.superior_id,
-    )
-    return OrgScope(user=_user_scope(request, token, row), org=card, roles=roles)
+    return OrgScope(user=_user_scope(request, token, row), org=OrgCard._make(tuple(row)[_CARD]), roles=roles)
 
 
 async def _as_operator(request: Request, token: VerifiedToken) -> OperatorScope:
@@ -222,7 +218,7 @@ async def _as_operator(request: Request, token: VerifiedToken) -> OperatorScope:
     if not row.keyed:
         raise StepUpNeeded(KEY_LASTS)
     scope = _user_scope(request, token, row)
-    await replay_or_claim(request, f"user:{scope.user_id}")
+    await replay_or_claim(request, scope.user_id)
     return OperatorScope(scope)
 
 
@@ -249,7 +245,7 @@ def Can(permission: Permission) -> params.Depends:  # noqa: N802 — reads as a 
         org_id: Annotated[UUID, Path(description="The organisation.")],
     ) -> OrgScope:
         scope = await resolve_org(request, token, org_id, permission)
-        await replay_or_claim(request, f"user:{scope.user.user_id}")
+        await replay_or_claim(request, scope.user.user_id)
         return scope
 
     _ADMISSIONS[can] = Admission("org", permission)

@@ -9,18 +9,23 @@ import re
 import sys
 import traceback
 from collections.abc import Mapping, MutableMapping
+from contextvars import ContextVar
 from typing import Any
 
 import orjson
 import structlog
-from structlog.contextvars import merge_contextvars
 from structlog.typing import EventDict, Processor
 
 log = structlog.get_logger()
 
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The id of the request that is being answered: it is in each of its lines."""
+
 BLANK = "▒"
 # A mainland mobile number, and an ID number of 15 or 18 places, neither inside a longer run of letters or digits.
 PERSONAL = re.compile(r"(?<![0-9A-Za-z])(?:\+?(?:86)?1[3-9]\d{9}|\d{17}[\dXx]|\d{15})(?![0-9A-Za-z])", re.ASCII)
+_UNTOUCHED = frozenset({"request_id", "timestamp"})
+_SHORTEST, _SMALLEST = 11, 10**10  # the characters of the shortest of them, and the smallest as a number
 # Their text speaks of code. The text of other exceptions may quote what somebody sent.
 _TEXT_OF_CODE = (AttributeError, ImportError, NameError, NotImplementedError, RecursionError, TypeError)
 
@@ -54,11 +59,16 @@ def configure_unless_done() -> None:
 
 
 def processors_of(console: bool, process: str) -> tuple[list[Processor], Processor]:
+    def in_context(_logger: object, _name: str, event: EventDict) -> EventDict:
+        request_id = REQUEST_ID.get()
+        if request_id is not None:
+            event.setdefault("request_id", request_id)
+        return {"process": process, **event}
+
     shared: list[Processor] = [
-        merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper("%H:%M:%S" if console else "iso", utc=not console),
-        lambda _logger, _name, event: {"process": process, **event},
+        in_context,
         _without_quotes,
     ]
     if console:
@@ -75,7 +85,8 @@ def _without_quotes(_logger: object, _name: str, event: EventDict) -> EventDict:
     elif isinstance(error, tuple):
         error = error[1]
     for name, value in event.items():
-        if not name.startswith("_") and name not in {"request_id", "timestamp"}:
+        short = type(value) is str and len(value) < _SHORTEST
+        if not (short or name in _UNTOUCHED or name.startswith("_")):
             event[name] = blanked(value)
     if isinstance(error, BaseException):
         event["exception"] = traceback_of(error)
@@ -85,7 +96,7 @@ def _without_quotes(_logger: object, _name: str, event: EventDict) -> EventDict:
 def blanked(value: object) -> object:
     """The value with phones and ID numbers blanked in all its strings and integers."""
     if isinstance(value, str):
-        return PERSONAL.sub(BLANK, value)
+        return value if len(value) < _SHORTEST else PERSONAL.sub(BLANK, value)
     if isinstance(value, Mapping):
         return {blanked(key): blanked(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -93,7 +104,7 @@ def blanked(value: object) -> object:
     if value is None or isinstance(value, (bool, float)):
         return value
     if isinstance(value, int):
-        return BLANK if PERSONAL.fullmatch(str(value)) else value
+        return BLANK if value >= _SMALLEST and PERSONAL.fullmatch(str(value)) else value
     return PERSONAL.sub(BLANK, str(value))
 
 

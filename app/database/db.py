@@ -29,7 +29,7 @@ from sqlalchemy.sql.selectable import TypedReturnsRows
 from app.core.services import Service
 from app.core.settings import Settings
 from app.database import driver
-from app.database.driver import ReadPool
+from app.database.driver import ReadPool, StatementSource
 from app.web.request_state import request_state
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -91,15 +91,13 @@ def create_pools(settings: Settings) -> tuple[AsyncEngine, ReadPool]:
     return create_engine(settings, but=aside), ReadPool(settings, aside)
 
 
-class ReadConnection:
+class ReadConnection(StatementSource):
     """The connection of a reading request: a connection of the engine in autocommit, borrowed when the first statement
     of Core is run and returned after the answer. `fetch` borrows nothing: it runs on the driver's own pool.
     """
 
-    def __init__(self, engine: AsyncEngine, pool: ReadPool, held: AsyncExitStack) -> None:
-        self._engine = engine
-        self._pool = pool
-        self._held = held
+    def __init__(self, request: Request) -> None:
+        self._request = request
         self._connection: AsyncConnection | None = None
 
     @overload
@@ -125,13 +123,17 @@ class ReadConnection:
 
     async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
         """The rows of a statement of the driver's (`DriverStatement.fetch`)."""
-        return await self._pool.fetch(sql, *arguments)
+        return await POOL.of(self._request).fetch(sql, *arguments)
 
     async def _opened(self) -> AsyncConnection:
         if self._connection is None:
-            connection = await self._held.enter_async_context(self._engine.connect())
-            self._connection = await connection.execution_options(isolation_level="AUTOCOMMIT")
+            self._connection = await ENGINE.of(self._request).connect()
+            await self._connection.execution_options(isolation_level="AUTOCOMMIT")
         return self._connection
+
+    async def _close(self) -> None:
+        if self._connection is not None:
+            await self._connection.__aexit__(None, None, None)
 
 
 Readable = ReadConnection | AsyncConnection
@@ -160,32 +162,45 @@ class TransactionalRoute(APIRoute):
 
     def around(self, handler: Handler) -> Handler:
         """What is done around a handler; a kind of route adds to it what is its own."""
-        reads = self.reads
+        return _reading(handler) if self.reads else _transactional(handler)
 
-        async def transactional(request: Request) -> Response:
-            state = request_state(request)
-            async with AsyncExitStack() as held:
-                opened: Readable | None = None
 
-                async def open_db() -> Readable:
-                    nonlocal opened
-                    if opened is None:
-                        engine = ENGINE.of(request)
-                        opened = (
-                            ReadConnection(engine, POOL.of(request), held)
-                            if reads
-                            else await held.enter_async_context(engine.begin())
-                        )
-                    return opened
+def _reading(handler: Handler) -> Handler:
+    async def reading(request: Request) -> Response:
+        connection = ReadConnection(request)
 
-                held.push_async_callback(request.close)  # of an uploaded form's files
-                state.open_db = open_db
-                response = await handler(request)
-                for finish in state.before_commit:
-                    await finish(response)
-                return response
+        async def open_db() -> ReadConnection:
+            return connection
 
-        return transactional
+        request_state(request).open_db = open_db
+        try:
+            return await handler(request)
+        finally:
+            await connection._close()
+
+    return reading
+
+
+def _transactional(handler: Handler) -> Handler:
+    async def transactional(request: Request) -> Response:
+        state = request_state(request)
+        async with AsyncExitStack() as held:
+            opened: AsyncConnection | None = None
+
+            async def open_db() -> AsyncConnection:
+                nonlocal opened
+                if opened is None:
+                    opened = await held.enter_async_context(ENGINE.of(request).begin())
+                return opened
+
+            held.push_async_callback(request.close)  # of an uploaded form's files
+            state.open_db = open_db
+            response = await handler(request)
+            for finish in state.before_commit:
+                await finish(response)
+            return response
+
+    return transactional
 
 
 def _calls(dependant: Dependant) -> Iterator[Callable[..., Any] | None]:

@@ -9,18 +9,39 @@ Whatever is not found (another method, no such address, a mount, a redirect), an
 size the layers beneath limit), goes FastAPI's way, which says what is wrong with it.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, NamedTuple, Self
 
 from fastapi import FastAPI, Request
 from fastapi.routing import RouteContext, iter_route_contexts
+from starlette.convertors import StringConvertor
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.database.db import READS
 from app.fastpath.route import FastRoute
 
-_TRACED = "fastapi.telemetry"
-"""Set where FastAPI's own tracing is on, which begins in a layer beneath this one."""
+
+class _Candidate(NamedTuple):
+    """A route that an address can belong to, with what is asked of it for each request."""
+
+    match: Callable[[str], re.Match[str] | None]
+    methods: Collection[str]
+    route: FastRoute | None
+    """None where FastAPI answers."""
+    convert: Sequence[tuple[str, Callable[[str], Any]]]
+    """The parameters of the path that are more than text."""
+
+    @classmethod
+    def of(cls, context: RouteContext) -> Self:
+        route = context.original_route
+        convert = [
+            (name, converter.convert)
+            for name, converter in context.param_convertors.items()
+            if not isinstance(converter, StringConvertor)
+        ]
+        fast = route if isinstance(route, FastRoute) else None
+        return cls(context.path_regex.match, context.methods or (), fast, convert)
 
 
 class Dispatch:
@@ -41,25 +62,22 @@ class Dispatch:
             ([None if part.startswith("{") else part for part in parts], route) for parts, route in patterns
         ]
         self._words = frozenset(part for parts, _ in self._patterns for part in parts if part is not None)
-        self._known: dict[tuple[str | None, ...], Sequence[RouteContext]] = {}
+        self._known: dict[tuple[str | None, ...], Sequence[_Candidate]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] in READS and not (_has_body(scope) or _TRACED in scope):
+        if scope["type"] == "http" and scope["method"] in READS and not _has_body(scope):
             path: str = scope["path"]
-            for route in self._candidates(path):
-                matched = route.path_regex.match(path)
-                if matched is not None and scope["method"] in (route.methods or ()):
-                    if not isinstance(route.original_route, FastRoute):
+            for match, methods, route, convert in self._candidates(path):
+                matched = match(path)
+                if matched is not None and scope["method"] in methods:
+                    if route is None:
                         break
-                    converters = route.param_convertors
-                    found = {name: converters[name].convert(value) for name, value in matched.groupdict().items()}
+                    found: dict[str, Any] = matched.groupdict()
+                    for name, converter in convert:
+                        found[name] = converter(found[name])
                     scope["path_params"] = found
-                    scope["endpoint"], scope["route"], scope["router"] = (
-                        route.endpoint,
-                        route.original_route,
-                        self._router,
-                    )
-                    await self._answer(route.original_route, scope, receive, send)
+                    scope["endpoint"], scope["route"], scope["router"] = route.endpoint, route, self._router
+                    await self._answer(route, scope, receive, send)
                     return
         await self._app(scope, receive, send)
 
@@ -73,22 +91,22 @@ class Dispatch:
             response = await self._handlers[kind](request, error)
         await response(scope, receive, send)
 
-    def _candidates(self, path: str) -> Sequence[RouteContext]:
+    def _candidates(self, path: str) -> Sequence[_Candidate]:
         words = self._words
-        skeleton = tuple(part if part in words else None for part in path.split("/"))
+        skeleton = tuple([part if part in words else None for part in path.split("/")])
         found = self._known.get(skeleton)
         if found is None:
-            found = [route for parts, route in self._patterns if _may_be(parts, skeleton)]
+            found = [_Candidate.of(route) for parts, route in self._patterns if _may_be(parts, skeleton)]
             if found:  # of what fits no route there is no end
                 self._known[skeleton] = found
         return found
 
 
 def _has_body(scope: Scope) -> bool:
-    return any(
-        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
-        for name, value in scope["headers"]
-    )
+    for name, value in scope["headers"]:
+        if name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
+            return True
+    return False
 
 
 def _may_be(parts: Sequence[str | None], skeleton: Sequence[str | None]) -> bool:

@@ -118,7 +118,7 @@ class _Said(Response):
 
 def handler_of(route: Any, steps: Sequence[_Step]) -> Handler:
     """What answers a request of this route by its steps."""
-    *before, endpoint = steps
+    endpoint = steps[-1]
     field: ModelField | None = route.response_field
     default_class = isinstance(route.response_class, DefaultPlaceholder)
     response_class: type[Response] = route.response_class.value if default_class else route.response_class
@@ -137,16 +137,15 @@ def handler_of(route: Any, steps: Sequence[_Step]) -> Handler:
         errors: list[Any] = []
         said: _Said | None = None
         values: list[Any] = []
-
-        def arguments(step: _Step) -> dict[str, Any] | None:
-            nonlocal said
+        answer: Any = None
+        for step in steps:
             given: dict[str, Any] = {}
-            failed = any(values[position] is _FAILED for position in step.needs)
             for name, position in step.steps:
                 given[name] = values[position]
-            for field, alias in step.paths:
-                value, wrong = field.validate(request.path_params[alias], given, loc=("path", alias))
-                given[field.name] = value
+            failed = bool(errors) and (step is endpoint or any(values[needed] is _FAILED for needed in step.needs))
+            for parameter, alias in step.paths:
+                value, wrong = parameter.validate(request.path_params[alias], given, loc=("path", alias))
+                given[parameter.name] = value
                 if wrong:
                     errors.extend(wrong)
                     failed = True
@@ -160,21 +159,17 @@ def handler_of(route: Any, steps: Sequence[_Step]) -> Handler:
                     errors.extend(wrong)
                     failed = True
             if failed:
-                return None
+                values.append(_FAILED)
+                continue
             if step.request is not None:
                 given[step.request] = request
             if step.headers is not None:
                 said = said or _Said()
                 given[step.headers] = said
-            return given
-
-        for step in before:
-            given = arguments(step)
-            values.append(_FAILED if given is None else await step.call(**given))
-        given = arguments(endpoint)
-        if errors or given is None:
+            answer = await step.call(**given)
+            values.append(answer)
+        if errors:
             raise RequestValidationError(errors)
-        answer = await endpoint.call(**given)
         if isinstance(answer, Response):
             return answer
         status = (said.status_code if said is not None else None) or status_code or 200
@@ -183,7 +178,7 @@ def handler_of(route: Any, steps: Sequence[_Step]) -> Handler:
             response = Response(content, status, media_type="application/json")
         else:
             response = response_class(content, status)
-        if not is_body_allowed_for_status_code(status):
+        if status != 200 and not is_body_allowed_for_status_code(status):
             response.body = b""
         if said is not None:
             response.raw_headers.extend(said.raw_headers)

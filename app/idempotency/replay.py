@@ -7,6 +7,7 @@ of the write itself, encrypted, and only where it was committed: a refused call 
 
 import hashlib
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import FastAPI, Request, Response
 from pydantic import StringConstraints, TypeAdapter, ValidationError
@@ -51,10 +52,12 @@ _CLAIM = text("SELECT * FROM claim_idempotency_key(:digest)").bindparams(bindpar
 _STORE = insert(IdempotencyKey)
 
 
-async def replay_or_claim(request: Request, principal: str) -> None:
+async def replay_or_claim(request: Request, user_id: UUID) -> None:
     """Answer from the store, or claim the key until this transaction ends and store its answer at commit."""
+    if request.method != "POST":
+        return
     given = request.headers.get(HEADER)
-    if given is None or request.method != "POST":
+    if given is None:
         return
     try:
         key = _Key.validate_python(given)
@@ -65,7 +68,7 @@ async def replay_or_claim(request: Request, principal: str) -> None:
             "detail": "1 to 200 visible ASCII characters",
         }
         raise Invalid(errors=[wrong]) from None
-    digest = hashlib.sha256(f"{principal}\n{key}".encode()).digest()
+    digest = hashlib.sha256(f"user:{user_id}\n{key}".encode()).digest()
     asked = await _request_hash(request)
     db = await write_db_of(request)
     found = (await db.execute(_CLAIM, {"digest": digest})).one()

@@ -5,18 +5,19 @@ import secrets
 import time
 from collections.abc import Mapping
 from typing import Any
-from uuid import UUID
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bound_contextvars
 
-from app.core.logs import PERSONAL, log
+from app.core.logs import PERSONAL, REQUEST_ID, log
 from app.web.request_state import request_state
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
 _WORD = re.compile(r"[a-z][a-z0-9._-]{0,31}", re.ASCII)
+
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 
 
 _QUIET = {"/livez", "/readyz"}
@@ -33,7 +34,8 @@ class RequestLog:
             await self.app(scope, receive, send)
             return
         request_id = _request_id(scope)
-        request_state(scope).request_id = request_id
+        state = request_state(scope)
+        state.request_id = request_id
         started = time.perf_counter()
         status, answered = 500, False
 
@@ -46,39 +48,29 @@ class RequestLog:
                 answered = not message.get("more_body", False)
             await send(message)
 
-        with bound_contextvars(request_id=request_id):
-            try:
-                await self.app(scope, receive, observed)
-            except Exception:
-                # Starlette raises again what its error handler has logged and answered: once is enough.
-                if not answered:
-                    raise
-            finally:
-                if scope["path"] not in _QUIET or status >= 400:
-                    milliseconds = round((time.perf_counter() - started) * 1000, 1)
-                    refusal = request_state(scope).refusal
-                    more = {} if refusal is None else {"refusal": refusal}
-                    log.info(
-                        "request", method=scope["method"], path=path_of(scope), status=status, ms=milliseconds, **more
-                    )
+        bound = REQUEST_ID.set(request_id)
+        try:
+            await self.app(scope, receive, observed)
+        except Exception:
+            # Starlette raises again what its error handler has logged and answered: once is enough.
+            if not answered:
+                raise
+        finally:
+            if scope["path"] not in _QUIET or status >= 400:
+                milliseconds = round((time.perf_counter() - started) * 1000, 1)
+                more = {} if state.refusal is None else {"refusal": state.refusal}
+                log.info("request", method=scope["method"], path=path_of(scope), status=status, ms=milliseconds, **more)
+            REQUEST_ID.reset(bound)
 
 
 def path_of(scope: Scope) -> str:
     """The path as it may be written down: its literal words and ids; `…` for tokens, names and whatever else."""
     parameters: Mapping[str, Any] = scope.get("path_params", {})
-    said = {str(value) for value in parameters.values()}
-    shown = []
-    for part in scope["path"].split("/"):
-        plain = part == "" or (part not in said and _WORD.fullmatch(part))
-        shown.append(part if plain or _is_id(part) else "…")
-    return "/".join(shown)
-
-
-def _is_id(part: str) -> bool:
-    try:
-        return len(part) == 36 and str(UUID(part)) == part.lower()
-    except ValueError:
-        return False
+    given = parameters.values()
+    return "/".join(
+        part if part == "" or (_WORD.fullmatch(part) and part not in given) or _UUID.fullmatch(part) else "…"
+        for part in scope["path"].split("/")
+    )
 
 
 def _request_id(scope: Scope) -> str:

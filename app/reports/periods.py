@@ -16,7 +16,11 @@ class Period(StrEnum):
 
     @property
     def days(self) -> int:
-        return {Period.DAY: 1, Period.WEEK: 7, Period.MONTH: 30}[self]
+        return _DAYS[self]
+
+
+_DAYS = {Period.DAY: 1, Period.WEEK: 7, Period.MONTH: 30}
+_BY_DAYS = {days: period for period, days in _DAYS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class Span:
 
     @property
     def period(self) -> Period:
-        return {period.days: period for period in Period}[self.days]
+        return _BY_DAYS[self.days]
 
     @property
     def since(self) -> date:

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request
 
 from app.authz.access import Can, OrgScope
-from app.authz.permissions import Permission, Role
+from app.authz.permissions import ADMINS, Permission
 from app.core.calendar import today
 from app.core.services import SETTINGS
 from app.database.db import ReadDb, TransactionalRoute
@@ -143,5 +143,5 @@ async def read_rankings(
 
 def asker_of(request: Request, scope: OrgScope) -> Asker:
     settings = SETTINGS.of(request)
-    inside = not scope.roles.isdisjoint({Role.MAIN_ADMIN, Role.ADMIN})
+    inside = not scope.roles.isdisjoint(ADMINS)
     return Asker(scope.org_id, scope.user.user_id, inside, settings.withhold_below)

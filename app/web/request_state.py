@@ -33,6 +33,8 @@ class RequestState:
 
 def request_state(source: Request | Scope) -> RequestState:
     """The state of this request, made when it is first asked for."""
-    scope: Scope = source.scope if isinstance(source, Request) else source
-    state: RequestState = scope.setdefault(_KEY, RequestState()) if _KEY not in scope else scope[_KEY]
+    scope: Scope = source if type(source) is dict else source.scope  # type: ignore[union-attr]
+    state: RequestState | None = scope.get(_KEY)
+    if state is None:
+        state = scope[_KEY] = RequestState()
     return state

@@ -50,6 +50,24 @@ async def test_a_connection_that_the_server_ended_is_replaced(pool: ReadPool, se
     assert await _process(pool) != before
 
 
+async def test_the_places_of_ended_and_cancelled_connections_are_free_again(pool: ReadPool, settings: Settings) -> None:
+    other = await driver.connect(settings)
+    for _ in range(3):
+        both = await asyncio.gather(*(pool.fetch("SELECT pg_backend_pid() FROM pg_sleep(0.1)") for _ in range(2)))
+        await other.execute(
+            "SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) AS pid", [one[0][0] for one in both]
+        )
+        await asyncio.sleep(0.2)
+        slow = [asyncio.create_task(pool.fetch("SELECT pg_sleep(20)")) for _ in range(5)]  # three of them wait
+        await asyncio.sleep(0.2)
+        for task in slow:
+            task.cancel()
+        await asyncio.wait(slow)
+    await other.close()
+    answers = await asyncio.gather(*(pool.fetch("SELECT $1::int", n) for n in range(10)))
+    assert [rows[0][0] for rows in answers] == list(range(10))
+
+
 async def test_a_read_that_finds_no_free_connection_gives_up(pool: ReadPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "WAIT_SECONDS", 0.2)
     async with asyncio.TaskGroup() as held:
