@@ -10,7 +10,7 @@ ifeq ($(shell command -v $(PYTHON) 2>/dev/null),)
 $(error There is no $(PYTHON) here: install Python 3.11 or newer, or name one with PYTHON=/path/to/python)
 endif
 
-.PHONY: help run demo test check proof bench bench-quick format openapi lock
+.PHONY: help run demo test check proof bench bench-quick format messages openapi lock
 .DEFAULT_GOAL := help
 
 help: ## What there is
@@ -28,12 +28,15 @@ test: ## Run the tests (PYTEST="tests/orgs -k name" for some of them)
 proof: ## Run the tests at the full counts of their proofs; this takes long
 	@XUEZU_PROOF=1 $(DEV) pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST)
 
-check: ## Format, lint, types, layers, schema, OpenAPI snapshot
+check: ## Format, lint, types, layers, schema, messages, OpenAPI snapshot
 	@$(DEV) python checks.py
 
 format: ## Format the code
 	@$(DEV) ruff format
 	@$(DEV) ruff check --fix
+
+messages: ## Update and compile the catalogue of messages
+	@$(DEV) python -m devtools.messages update
 
 openapi: ## Write openapi/openapi.json anew
 	@$(DEV) xuezu openapi

@@ -24,6 +24,7 @@ def main() -> int:
         "tables and migrations agree (alembic check)": schema,
         "migrations are safe to run (squawk)": migrations,
         "installed packages agree (pip check)": lambda: tool("pip", "check"),
+        "messages are translated": lambda: tool("python", "-m", "devtools.messages"),
         "openapi/openapi.json is current": lambda: tool("xuezu", "openapi", "--check"),
     }
     failed = 0

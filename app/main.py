@@ -36,6 +36,7 @@ from app.members.links.router import router as links
 from app.members.router import router as members
 from app.members.transfers.router import router as person_transfers
 from app.middleware.body_limit import BodyLimitTold
+from app.middleware.locale import RequestLocale
 from app.middleware.request_log import RequestLog
 from app.org_lifecycle.router import router as org_lifecycle
 from app.orgs.router import router as orgs
@@ -101,6 +102,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
     logs.configure_unless_done()
     # Every request passes these layers, outermost first. Layers of metrics or tracing belong at the top.
     layers: list[Callable[[ASGIApp], ASGIApp]] = [
+        RequestLocale,
         partial(CountRefusals, refusals=refusals),
         RequestLog,
         *([partial(Dispatch, service=app)] if fast_path else []),  # no layer beneath this one sees a fast read

@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.authz import tokens
 from app.core import logs
+from app.core.i18n import SOURCE, set_locale
 from app.core.services import SETTINGS
 from app.core.settings import Settings
 from app.core.startup import starting
@@ -88,6 +89,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         server, folder = config.stash[_SERVER]
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def _source_language() -> None:
+    """A request of an earlier test, answered in the same context, leaves its language there."""
+    set_locale(SOURCE)
 
 
 @pytest.fixture(scope="session")

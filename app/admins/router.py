@@ -130,7 +130,7 @@ async def accept_admin_invitation(
     org = await operations.accept_admin_invitation(db, cipher, user, invitation_id)
     if isinstance(org, Problem):
         return problem_response(request, org)
-    advice = advice_out(request, await levels_advice(db, user.user_id))
+    advice = advice_out(await levels_advice(db, user.user_id))
     return AdminshipOut(org_id=org.id, org_name=org.name, advice=advice)
 
 

@@ -12,34 +12,32 @@ from typing import Any
 from babel import Locale
 from iptocc import country_code as untyped_country_code
 
+from app.core.i18n import get_locale, gettext, gettext_noop
+
 country_code: Any = untyped_country_code
 
 # As they are called in China, where the package's names are others or longer.
-_CALLED = {
-    "HK": ("中国香港", "Hong Kong, China"),
-    "MO": ("中国澳门", "Macao, China"),
-    "TW": ("中国台湾", "Taiwan, China"),
-}
+_CALLED = {"HK": gettext_noop("中国香港"), "MO": gettext_noop("中国澳门"), "TW": gettext_noop("中国台湾")}
 
 
-def place_of(address: IPv4Address | IPv6Address | str | None, *, in_english: bool = False) -> str | None:
-    """Such as `中国`, `内网` or `本机`; None where nothing is known."""
+def place_of(address: IPv4Address | IPv6Address | str | None) -> str | None:
+    """Such as `中国`, `内网` or `本机`, in the reader's language; None where nothing is known."""
     if address is None:
         return None
     found = ip_address(address)
     if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
         found = found.ipv4_mapped
     if found.is_loopback:
-        return "This machine" if in_english else "本机"
+        return gettext("本机")
     if not found.is_global:
-        return "Inner network" if in_english else "内网"
+        return gettext("内网")
     code = country_code(str(found))
-    return None if code is None else _country(code, in_english)
+    if code in _CALLED:
+        return gettext(_CALLED[code])
+    return None if code is None else _country(code, get_locale())
 
 
 @lru_cache(maxsize=512)
-def _country(code: str, in_english: bool) -> str | None:
-    if code in _CALLED:
-        return _CALLED[code][in_english]
-    name: str | None = Locale("en" if in_english else "zh").territories.get(code)
+def _country(code: str, locale: str) -> str | None:
+    name: str | None = Locale(locale).territories.get(code)
     return name

@@ -58,6 +58,8 @@ class Seen(Out):
     )
     address: IPv4Address | IPv6Address | None = Field(description="From where it was last seen.")
 
-    @computed_field(description="Where the address is: the country it was given out in, `内网` or `本机`.")
+    @computed_field(
+        description="Where the address is, in the caller's language: a country, an inner network or this machine."
+    )
     def place(self) -> str | None:
         return place_of(self.address)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
+from app.approvals.reasons import ShownReason
 from app.core.text import Reason, Token
 from app.orgs.names import Kind
 from app.schema.approvals import CertificationState, State
@@ -55,7 +56,7 @@ class ApplicationOut(Out):
     )
     requested_at: datetime
     decided_at: datetime | None
-    reason: str | None
+    reason: ShownReason
 
 
 class ReceivedApplicationOut(ApplicationOut):
@@ -126,7 +127,7 @@ class TransferOut(Out):
     requested_at: datetime
     released_at: datetime | None = Field(description="When the present superior let the org go.")
     decided_at: datetime | None
-    reason: str | None = Field(description="Why it was declined.")
+    reason: ShownReason = Field(description="Why it was declined.")
 
 
 class TransferPreviewOut(Out):

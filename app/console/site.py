@@ -19,9 +19,9 @@ from app.console.directory import links, moves, people, person_transfers, remove
 from app.console.directory import pages as directory
 from app.console.exports import pages as exports
 from app.console.frame import assets
+from app.console.frame.formats import LANGUAGE
 from app.console.frame.forms import PageForm
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.words import LANGUAGE
 from app.console.home import pages as home
 from app.console.imports import pages as imports
 from app.console.reports import pages as reports

@@ -12,6 +12,8 @@ from phonenumbers import NumberParseException, PhoneMetadata, PhoneNumberType
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from app.core.i18n import gettext, gettext_noop
+
 
 class PhoneRefused(ValueError):  # noqa: N818 — a fact, as every refusal here
     """Not a Chinese mobile number; `code` says in which way."""
@@ -21,16 +23,13 @@ class PhoneRefused(ValueError):  # noqa: N818 — a fact, as every refusal here
         self.code = code
 
 
-# code: (Chinese, English); every way in which a text is not a mobile number.
-REFUSALS: dict[str, tuple[str, str]] = {
-    "phone-missing": ("缺少手机号码", "the phone number is missing"),
-    "phone-scientific": (
-        "手机号码已被表格软件改成科学计数法,数字已丢失",
-        "a spreadsheet turned the number into scientific notation; digits are lost",
-    ),
-    "phone-landline": ("这是固定电话,请填写手机号码", "a landline; a mobile number is needed"),
-    "phone-foreign": ("仅支持中国大陆手机号码", "not a number of mainland China"),
-    "phone-invalid": ("不是有效的手机号码", "not a valid mobile number"),
+# Every way in which a text is not a mobile number, by its code.
+REFUSALS: dict[str, str] = {
+    "phone-missing": gettext_noop("缺少手机号码"),
+    "phone-scientific": gettext_noop("手机号码已被表格软件改成科学计数法，数字已丢失"),
+    "phone-landline": gettext_noop("这是固定电话，请填写手机号码"),
+    "phone-foreign": gettext_noop("仅支持中国大陆手机号码"),
+    "phone-invalid": gettext_noop("不是有效的手机号码"),
 }
 
 # The numbering plan is the library's; its full parser is left for what does not look like a mobile number at once.
@@ -103,7 +102,7 @@ def _in_body(text: str) -> str:
     try:
         return normalize(text)
     except PhoneRefused as refused:
-        raise PydanticCustomError(refused.code, REFUSALS[refused.code][1]) from None
+        raise PydanticCustomError(refused.code, gettext(REFUSALS[refused.code])) from None
 
 
 Phone = Annotated[

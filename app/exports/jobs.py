@@ -45,7 +45,6 @@ class _Begun(NamedTuple):
 
     id: UUID
     format: str
-    english: bool
     question_cipher: bytes
     created_by: UUID
 
@@ -61,7 +60,7 @@ async def make_export(kind: ExportKind, worker: Worker, payload: Payload) -> Non
             await writing.execute(delete(ExportPart).where(*_of(org_id, export_id)))
         question = orjson.loads(worker.cipher.decrypt(begun.question_cipher, export_id))
         with suppress(Deleted):
-            await _make(kind, worker, Asked(db, worker.cipher, org_id, begun.english, question), begun)
+            await _make(kind, worker, Asked(db, worker.cipher, org_id, question), begun)
 
 
 async def _make(kind: ExportKind, worker: Worker, asked: Asked, begun: _Begun) -> None:
@@ -71,7 +70,7 @@ async def _make(kind: ExportKind, worker: Worker, asked: Asked, begun: _Begun) -
         return
     outlet = Outlet()
     keeping = _Keeping(worker, asked.org_id, begun.id, outlet)
-    layout = sheet.layout(english=asked.english)
+    layout = sheet.layout()
     writer = await asyncio.to_thread(open_writer, begun.format, layout, outlet)
     done = 0
     await _go_on(worker, asked.org_id, begun.id, rows_total=sheet.rows)
@@ -141,7 +140,7 @@ async def _advance(worker: Worker, org_id: UUID, export_id: UUID, **values: Any)
             update(Export)
             .where(Export.org_id == org_id, Export.id == export_id, Export.state.in_(("waiting", "running")))
             .values(**values)
-            .returning(Export.id, Export.format, Export.english, Export.question_cipher, Export.created_by)
+            .returning(Export.id, Export.format, Export.question_cipher, Export.created_by)
         )
         return await fetch_row(db, statement, _Begun)
 

@@ -16,16 +16,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.authz.permissions import Permission
 from app.core.cipher import Cipher
+from app.core.i18n import gettext
 from app.sheets.layout import Cell, Layout
 from app.sheets.layout import Column as Heading
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A heading in both languages, and its width in characters."""
+    """A column's name in the code, its heading as a message, and its width in characters."""
 
-    zh: str
-    en: str
+    name: str
+    heading: str
     width: int = 16
 
 
@@ -36,17 +37,16 @@ class Sheet:
     `chart` is as `app.sheets.layout.Layout` has it.
     """
 
-    zh: str
-    en: str
+    title: str
     columns: Sequence[Column]
     rows: int
     batches: AsyncIterator[Sequence[Sequence[Cell]]]
     chart: Callable[[Any, Any, int], None] | None = None
 
-    def layout(self, *, english: bool) -> Layout:
-        """What the file looks like in one language."""
-        columns = [Heading(column.en if english else column.zh, column.width) for column in self.columns]
-        return Layout(self.en if english else self.zh, columns, chart=self.chart)
+    def layout(self) -> Layout:
+        """What the file looks like in the language of the person who asked for it."""
+        columns = [Heading(gettext(column.heading), column.width) for column in self.columns]
+        return Layout(self.title, columns, chart=self.chart)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,6 @@ class Asked:
     db: AsyncConnection
     cipher: Cipher
     org_id: UUID
-    english: bool
     question: dict[str, Any]
 
 

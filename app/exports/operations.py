@@ -33,7 +33,6 @@ async def create_export(
     form: ExportFormat,
     question: Mapping[str, Any],
     *,
-    english: bool,
     audited: Mapping[str, Any] | None = None,
 ) -> ExportOut:
     """Have a file made by a job. `question` goes to the kind as JSON; `audited` is added to the audit entry.
@@ -47,7 +46,6 @@ async def create_export(
         Export.kind: kind.name,
         Export.permission: kind.permission,
         Export.format: form,
-        Export.english: english,
         Export.question_cipher: cipher.encrypt(orjson.dumps(question), export_id),
         Export.created_by: scope.user.user_id,
     }

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.authz.access import Public
+from app.core.i18n import gettext_noop
 from app.database import migration
 from app.database.db import ENGINE
 from app.web.errors import Unavailable, problems
@@ -35,9 +36,8 @@ class Ready(Out):
 
 class NotReady(Unavailable):
     slug = "not-ready"
-    zh, en = "服务尚未就绪", "Not ready"
-    advice_zh = "数据库无法访问,或其版本与本服务不一致;请稍后重试。"
-    advice_en = "The database cannot be reached, or is not at this version's revision; try again later."
+    title = gettext_noop("服务尚未就绪")
+    advice = gettext_noop("数据库无法访问，或其版本与本服务不一致；请稍后重试。")
 
 
 @router.get("/livez", summary="Is the process alive?")

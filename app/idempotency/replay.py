@@ -15,6 +15,7 @@ from sqlalchemy import LargeBinary, bindparam, insert, text
 from starlette.datastructures import UploadFile
 
 from app.core.cipher import CIPHER
+from app.core.i18n import gettext_noop
 from app.database.db import write_db_of
 from app.schema.idempotency import IdempotencyKey
 from app.web.errors import Conflict, Invalid, Problem
@@ -27,8 +28,8 @@ _Key = TypeAdapter(Annotated[str, StringConstraints(min_length=1, max_length=200
 
 class KeyInUse(Conflict):
     slug = "idempotency-key-in-use"
-    zh, en = "相同请求正在处理", "The same request is still running"
-    advice_zh, advice_en = "请稍后用相同的键重试。", "Try again with the same key in a moment."
+    title = gettext_noop("相同请求正在处理")
+    advice = gettext_noop("请稍后用相同的键重试。")
 
     def __init__(self) -> None:
         super().__init__(headers={"Retry-After": "1"})
@@ -36,8 +37,8 @@ class KeyInUse(Conflict):
 
 class KeyReused(Problem):
     status, slug = 422, "idempotency-key-reused"
-    zh, en = "该键已用于另一请求", "The key was used for another request"
-    advice_zh, advice_en = "不同的请求请使用新的键。", "Use a new key for a new request."
+    title = gettext_noop("该键已用于另一请求")
+    advice = gettext_noop("不同的请求请使用新的键。")
 
 
 class _Answered(Exception):  # noqa: N818 — carries the stored answer out of the dependencies

@@ -11,6 +11,7 @@ from app.authz.access import OrgScope
 from app.authz.permissions import Permission
 from app.core.calendar import SHANGHAI
 from app.core.cipher import Cipher
+from app.core.i18n import gettext, gettext_noop, join_sentences
 from app.core.phones import mask
 from app.exports.kinds import Asked, Column, ExportKind, Sheet
 from app.exports.operations import create_export
@@ -23,37 +24,31 @@ from app.sheets.layout import Cell
 BATCH = 1000
 
 _COLUMNS = (
-    Column("姓名", "name"),
-    Column("手机号码", "phone", 18),
-    Column("支部名称", "units", 40),
-    Column("是否党员", "party member", 12),
-    Column("激活状态", "active", 12),
-    Column("未激活原因", "why inactive", 28),
-    Column("是否实名", "verified", 12),
-    Column("加入日期", "added on", 12),
+    Column("name", gettext_noop("姓名")),
+    Column("phone", gettext_noop("手机号码"), 18),
+    Column("units", gettext_noop("支部名称"), 40),
+    Column("party", gettext_noop("是否党员"), 12),
+    Column("active", gettext_noop("激活状态"), 12),
+    Column("inactive_reason", gettext_noop("未激活原因"), 28),
+    Column("verified", gettext_noop("是否实名"), 12),
+    Column("added", gettext_noop("加入日期"), 12),
 )
-_AT_ORG = ("学习管理组", "the organisation itself")
-_YES, _NO = ("是", "yes"), ("否", "no")
-_ACTIVE, _INACTIVE = ("已激活", "yes"), ("未激活", "no")
 _REASONS = {
-    InactiveReason.NEVER_REGISTERED: ("未注册", "never registered"),
-    InactiveReason.NAME_MISMATCH: ("手机号持有人实名不符", "the phone's holder has another verified name"),
-    InactiveReason.HERE_ALREADY: (
-        "手机号持有人已在本通讯录另一行激活",
-        "the phone's holder is active through another row here",
-    ),
-    InactiveReason.UNLINKED: ("管理员已解除关联", "unlinked by an admin"),
-    InactiveReason.PHONE_MISMATCH: ("手机号与注册号码不一致", "registered with another phone"),
+    InactiveReason.NEVER_REGISTERED: gettext_noop("该号码从未注册"),
+    InactiveReason.NAME_MISMATCH: gettext_noop("该号码的使用者实名与此姓名不同"),
+    InactiveReason.HERE_ALREADY: gettext_noop("该号码的使用者已在通讯录的另一条记录中激活"),
+    InactiveReason.UNLINKED: gettext_noop("管理员已解除关联"),
+    InactiveReason.PHONE_MISMATCH: gettext_noop("本人使用另一号码注册"),
 }
 
 
 async def create_member_export(
-    db: AsyncConnection, cipher: Cipher, scope: OrgScope, body: MemberExportCreate, *, english: bool
+    db: AsyncConnection, cipher: Cipher, scope: OrgScope, body: MemberExportCreate
 ) -> ExportOut:
     """Have the people for whom the filters hold exported. Raises TooManyExports."""
     question = body.model_dump(mode="json", exclude={"format"})
     audited = {"phones": body.phones}
-    made = await create_export(db, cipher, scope, MEMBERS, body.format, question, english=english, audited=audited)
+    made = await create_export(db, cipher, scope, MEMBERS, body.format, question, audited=audited)
     if body.phones == "full":
         await record(db, scope.actor, "member.phones_disclosed", org_id=scope.org_id, subject=("export", made.id))
     return made
@@ -70,7 +65,7 @@ async def _sheet(asked: Asked) -> Sheet:
         async for people in found:
             yield await asyncio.to_thread(_rows, asked, people, paths, body.phones == "full")
 
-    return Sheet("成员", "Members", _COLUMNS, rows, batches())
+    return Sheet(gettext("通讯录"), _COLUMNS, rows, batches())
 
 
 def _rows(asked: Asked, people: Sequence[MemberRow], paths: dict[UUID, str], whole: bool) -> list[list[Cell]]:
@@ -81,15 +76,15 @@ def _row(asked: Asked, person: MemberRow, paths: dict[UUID, str], whole: bool) -
     phone = asked.cipher.decrypt_text(person.phone_cipher, person.id)
     units = sorted(paths.get(UUID(unit["id"]), unit["name"]) for unit in person.units)
     if person.at_org:
-        units.insert(0, _AT_ORG[asked.english])
+        units.insert(0, gettext("管理组"))
     return [
         person.name,
         phone if whole else mask(phone),
-        ";".join(units),
-        (_YES if person.party else _NO)[asked.english],
-        (_ACTIVE if person.active else _INACTIVE)[asked.english],
-        None if person.inactive_reason is None else _REASONS[InactiveReason(person.inactive_reason)][asked.english],
-        (_YES if person.verified else _NO)[asked.english],
+        join_sentences(units),
+        gettext("是") if person.party else gettext("否"),
+        gettext("已激活") if person.active else gettext("未激活"),
+        None if person.inactive_reason is None else gettext(_REASONS[InactiveReason(person.inactive_reason)]),
+        gettext("是") if person.verified else gettext("否"),
         person.created_at.astimezone(SHANGHAI).date(),
     ]
 

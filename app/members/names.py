@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from app.core.i18n import gettext, gettext_noop
 from app.core.text import PersonName, has_unshowable
 
 LONGEST = 50
@@ -30,12 +31,12 @@ class NameRefused(ValueError):  # noqa: N818 — a fact, as every refusal here
         self.code = code
 
 
-# code: (Chinese, English)
-REFUSALS: dict[str, tuple[str, str]] = {
-    "name-missing": ("缺少姓名", "the name is missing"),
-    "name-too-long": (f"姓名超过 {LONGEST} 个字符", f"the name has more than {LONGEST} characters"),
-    "name-unshowable": ("姓名含有控制字符或不可见字符", "the name holds control or invisible characters"),
-    "name-formula": ("姓名不能是公式", "a name is no formula"),
+# Every way in which a text is not a person's name, by its code.
+REFUSALS: dict[str, str] = {
+    "name-missing": gettext_noop("缺少姓名"),
+    "name-too-long": gettext_noop("姓名超过 {name_length} 个字符"),
+    "name-unshowable": gettext_noop("姓名含有控制字符或不可见字符"),
+    "name-formula": gettext_noop("姓名不能是公式"),
 }
 
 
@@ -57,7 +58,7 @@ def _in_body(text: str) -> str:
     try:
         return tidy(text)
     except NameRefused as refused:
-        raise PydanticCustomError(refused.code, REFUSALS[refused.code][1]) from None
+        raise PydanticCustomError(refused.code, gettext(REFUSALS[refused.code], name_length=LONGEST)) from None
 
 
 MemberName = Annotated[PersonName, AfterValidator(_in_body), Field(examples=["解晓东"])]

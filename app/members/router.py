@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
@@ -27,7 +27,7 @@ from app.members.schemas import (
     RemovedMemberOut,
 )
 from app.orgs.errors import UnknownUnit
-from app.web.errors import english, problems
+from app.web.errors import problems
 from app.web.etags import EditedMeanwhile, IfMatch, etag
 
 router = APIRouter(prefix="/v1/orgs/{org_id}/members", route_class=TransactionalRoute, tags=["members"])
@@ -83,12 +83,12 @@ async def list_removed_members(
 
 @router.post("/exports", status_code=202, responses=problems(TooManyExports))
 async def create_member_export(
-    request: Request, scope: Writer, body: MemberExportCreate, db: WriteDb, cipher: CipherDep, response: Response
+    scope: Writer, body: MemberExportCreate, db: WriteDb, cipher: CipherDep, response: Response
 ) -> ExportOut:
     """Have the directory, or some of it, made into a file by a job; `Location` says where to ask how far it is.
 
     Phones are masked; whole ones are audited in the same transaction, as one shown by itself is."""
-    made = await export.create_member_export(db, cipher, scope, body, english=english(request))
+    made = await export.create_member_export(db, cipher, scope, body)
     response.headers["Location"] = f"/v1/orgs/{scope.org_id}/exports/{made.id}"
     return made
 

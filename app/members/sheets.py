@@ -6,6 +6,7 @@ They are written off the event loop.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 
+from app.core.i18n import gettext
 from app.sheets.layout import Choices, Column, Layout, Outlet, Page, Row
 from app.sheets.xlsx import XlsxWriter
 
@@ -30,7 +31,6 @@ _GUIDE = (
 )
 _EXAMPLE = ("示例:张三", "13800138000", "机关第一党支部", "是")
 _BATCH = 1000
-_NUMBER_AND_REASONS = ("原行号", "原因"), ("row in the sheet", "reason")
 
 
 def _layout(units: Sequence[str], more: Sequence[str] = ()) -> Layout:
@@ -55,10 +55,11 @@ async def draw_template(units: Sequence[str]) -> bytes:
     return await asyncio.to_thread(draw)
 
 
-async def draw_refused_rows(units: Sequence[str], rows: AsyncIterator[list[str | int]], *, english: bool) -> bytes:
+async def draw_refused_rows(units: Sequence[str], rows: AsyncIterator[list[str | int]]) -> bytes:
     """Refused rows as xlsx, as they were typed, each with its number and the reasons; uploaded again once mended."""
     outlet = Outlet()
-    writer = await asyncio.to_thread(XlsxWriter, _layout(units, _NUMBER_AND_REASONS[english]), outlet)
+    layout = _layout(units, (gettext("原行号"), gettext("原因")))
+    writer = await asyncio.to_thread(XlsxWriter, layout, outlet)
     batch: list[Row] = []
     async for row in rows:
         batch.append(row)

@@ -1,1 +1,1 @@
-"""What is wrapped around the app: the request log, and the refusal of bodies that are too large."""
+"""What is wrapped around the app: the request's language and log, and the refusal of bodies that are too large."""

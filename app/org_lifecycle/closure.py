@@ -6,6 +6,7 @@ from sqlalchemy import func, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import LINK_REQUEST
+from app.approvals.reasons import ORG_CLOSED
 from app.approvals.requests import Declined, decline_requests_to, withdraw_requests_of
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
@@ -19,8 +20,6 @@ from app.orgs.locks import lock_orgs_for_edit
 from app.schema.certification import Invitation
 from app.schema.orgs import Org
 from app.web.etags import require_version
-
-REASON = "该组织已关闭 · The organisation was closed"
 
 
 async def close_org(db: AsyncConnection, scope: OrgScope, version: int | None) -> None:
@@ -47,7 +46,7 @@ async def close_org(db: AsyncConnection, scope: OrgScope, version: int | None) -
     )
     await withdraw_requests_of(db, scope.org_id, scope.user.user_id)
     fitting = await list_fitting_ids(db, scope.org_id)
-    for declined in await decline_requests_to(db, scope.org_id, scope.user.user_id, REASON):
+    for declined in await decline_requests_to(db, scope.org_id, scope.user.user_id, ORG_CLOSED):
         # A link request that fits no row is shown to nobody but its asker, who reads its state.
         if declined.kind is not LINK_REQUEST or declined.id in fitting:
             await _record_declined(db, scope, declined)
@@ -56,7 +55,7 @@ async def close_org(db: AsyncConnection, scope: OrgScope, version: int | None) -
 
 async def _record_declined(db: AsyncConnection, scope: OrgScope, declined: Declined) -> None:
     """On every org that the request names, as a decision has it."""
-    after = {column: str(org_id) for column, org_id in declined.orgs.items()} | {"reason": REASON}
+    after = {column: str(org_id) for column, org_id in declined.orgs.items()} | {"reason": ORG_CLOSED}
     action = f"{declined.kind.name.replace('-', '_')}.declined"
     subject = (declined.kind.subject, declined.id)
     await record_on_each(db, scope, action, *declined.orgs.values(), subject=subject, after=after)

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Response
 
 from app.admins.errors import ChangeRequestOpen, ChangeRequestStale
 from app.authz.access import Can, OrgScope, SignedIn
@@ -41,9 +41,7 @@ Certifier = Annotated[OrgScope, Can(Permission.CERTIFICATION_WRITE)]
         RealNameRequired, PartyMemberRequired, UnknownRegion, NameSuffixTyped, NameKindMismatch, NameUnshowable
     ),
 )
-async def create_org(
-    request: Request, response: Response, user: SignedIn, body: OrgCreate, db: WriteDb, cipher: CipherDep
-) -> OrgCreated:
+async def create_org(response: Response, user: SignedIn, body: OrgCreate, db: WriteDb, cipher: CipherDep) -> OrgCreated:
     """Create an org of one's own; the caller becomes its main admin (S2, S4, S19)."""
     org_id = await operations.create_org(db, cipher, user, body)
     advice = await name_advice(db, body.name, body.region_code, but=org_id)
@@ -51,7 +49,7 @@ async def create_org(
     card = await queries.get_card(db, org_id)
     response.headers["Location"] = f"/v1/orgs/{org_id}"
     response.headers["ETag"] = etag(card.version)
-    return OrgCreated.of(card, advice=advice_out(request, advice))
+    return OrgCreated.of(card, advice=advice_out(advice))
 
 
 WAITS: dict[int | str, dict[str, Any]] = {
@@ -74,9 +72,7 @@ WAITS: dict[int | str, dict[str, Any]] = {
         ChangeRequestStale,
     ),
 )
-async def update_org(
-    request: Request, response: Response, scope: Writer, body: OrgUpdate, version: IfMatch, db: WriteDb
-) -> OrgUpdated:
+async def update_org(response: Response, scope: Writer, body: OrgUpdate, version: IfMatch, db: WriteDb) -> OrgUpdated:
     """Edit the org's card. A new name holds at once (200) where there is no superior; otherwise it becomes a change
     request that the superior decides on (202), and the name stays until then (S5)."""
     waiting = await operations.update_org(db, scope, body, version)
@@ -87,7 +83,7 @@ async def update_org(
     advice = await name_advice(db, name, card.region_code, but=scope.org_id) if body.name is not None else []
     advice += await levels_advice(db, scope.user.user_id) if body.region_code is not None else []
     response.headers["ETag"] = etag(card.version)
-    return OrgUpdated.of(card, advice=advice_out(request, advice), change_request_id=waiting)
+    return OrgUpdated.of(card, advice=advice_out(advice), change_request_id=waiting)
 
 
 @router.put("/orgs/{org_id}/closure", tags=["orgs"], responses=problems(EditedMeanwhile, OrgHasSubordinates))

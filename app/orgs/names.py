@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from app.core.i18n import gettext
 from app.core.text import has_unshowable
 from app.orgs.errors import NameKindMismatch, NameSuffixTyped, NameUnshowable
 from app.web.errors import Problem
@@ -21,11 +22,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """Something a person may want to change and need not."""
+    """Something a person may want to change and need not, in their language."""
 
     code: str
-    zh: str
-    en: str
+    title: str
     proposed_name: str | None = None
 
 
@@ -48,12 +48,7 @@ def advice_of(name: str) -> list[Advice]:
     if len(name) <= SHORT:
         return []
     return [
-        Advice(
-            "name-long",
-            f"名称超过 {SHORT} 字,建议适当简化。",
-            f"The name has more than {SHORT} characters: consider a shorter one.",
-            shorten(name),
-        )
+        Advice("name-long", gettext("名称超过 {most} 字，建议适当简化。", most=SHORT), shorten(name)),
     ]
 
 

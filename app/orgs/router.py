@@ -3,10 +3,11 @@
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Response
 
 from app.authz.access import Can, OrgScope, Public, SignedIn
 from app.authz.permissions import Permission
+from app.core.i18n import gettext
 from app.core.text import SearchText
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
@@ -27,7 +28,7 @@ from app.orgs.schemas import (
     RegionCode,
     RegionOut,
 )
-from app.web.errors import english, problems
+from app.web.errors import problems
 from app.web.etags import etag
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute)
@@ -47,21 +48,16 @@ async def list_regions(
 
 
 @router.post("/name-checks", tags=["orgs"], responses=problems(UnknownRegion))
-async def check_name(request: Request, user: SignedIn, body: NameCheckCreate, db: WriteDb) -> NameCheckOut:
+async def check_name(user: SignedIn, body: NameCheckCreate, db: WriteDb) -> NameCheckOut:
     """Try a name without creating anything: errors would refuse it, advice would not (S3)."""
     if find_region(body.region_code) is None:
         raise UnknownRegion
-    in_english = english(request)
     errors = [
-        NameErrorOut(
-            code=error.slug,
-            title=error.en if in_english else error.zh,
-            detail=error.advice_en if in_english else error.advice_zh,
-        )
+        NameErrorOut(code=error.slug, title=gettext(error.title), detail=gettext(error.advice))
         for error in names.errors_of(body.name, body.kind)
     ]
     advice = await name_advice(db, body.name, body.region_code) if not errors else []
-    return NameCheckOut(errors=errors, advice=advice_out(request, advice))
+    return NameCheckOut(errors=errors, advice=advice_out(advice))
 
 
 async def _filter(

@@ -9,6 +9,7 @@ from starlette.middleware.body_limit import MAX_BODY_SIZE_SCOPE_KEY
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
+from app.core.i18n import gettext_noop
 from app.database.db import Handler, TransactionalRoute
 from app.web.errors import BadRequest, BodyTooLarge, UnsupportedMediaType
 
@@ -20,14 +21,14 @@ _GZIP = 16 + zlib.MAX_WBITS  # zlib's number for: a gzip header, and nothing els
 
 class BrokenGzip(BadRequest):
     slug = "broken-gzip"
-    zh, en = "gzip 请求体无法解压", "The gzip body could not be unpacked"
-    advice_zh, advice_en = "请发送完整的 gzip 数据,其后不附加内容。", "Send whole gzip data and nothing after it."
+    title = gettext_noop("gzip 内容无法解压")
+    advice = gettext_noop("请发送完整的 gzip 数据，其后不附加内容。")
 
 
 class UnsupportedContentEncoding(UnsupportedMediaType):
     slug = "unsupported-content-encoding"
-    zh, en = "不支持的内容编码", "Unsupported content encoding"
-    advice_zh, advice_en = "请使用 gzip,或不压缩。", "Send the body as gzip, or as it is."
+    title = gettext_noop("不支持的压缩方式")
+    advice = gettext_noop("请使用 gzip，或不压缩。")
 
     def __init__(self) -> None:
         super().__init__(headers={"Accept-Encoding": "gzip"})

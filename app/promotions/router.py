@@ -112,7 +112,7 @@ async def accept_promotion(
     advice += await levels_advice(db, user.user_id)
     response.headers["Location"] = f"/v1/orgs/{org_id}"
     response.headers["ETag"] = etag(card.version)
-    return OrgCreated.of(card, advice=advice_out(request, advice))
+    return OrgCreated.of(card, advice=advice_out(advice))
 
 
 @router.put(

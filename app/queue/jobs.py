@@ -10,6 +10,7 @@ import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.cipher import Cipher
+from app.core.i18n import Locale, as_locale, get_locale
 from app.core.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ class Worker:
 class Job:
     """A kind of work. It may be run again at any point of it (a worker was killed), and more than once.
 
-    `run` does it; `give_up` is told when it has failed for the last time. `at_once` is how many of the kind may run
-    at the same time, in all workers together; 0 is as many as there is room for.
+    `run` does it, in the language of the person who started it (`app.core.i18n`); `give_up` is told when it has failed
+    for the last time. `at_once` is how many of the kind may run at the same time, in all workers together; 0 is as many
+    as there is room for.
     """
 
     run: Callable[[Worker, Payload], Awaitable[None]]
@@ -48,12 +50,26 @@ class Busy(Exception):  # noqa: N818
 
 async def enqueue(db: AsyncConnection, entrypoint: str, payload: Payload, *, after: timedelta | None = None) -> None:
     """Ask for a job in this transaction: it is run once that has committed, and never where it has not."""
-    await _queries(db).enqueue(entrypoint, orjson.dumps(payload), execute_after=after)
+    await _queries(db).enqueue(entrypoint, pack(payload), execute_after=after)
 
 
 async def enqueue_once(db: AsyncConnection, entrypoint: str, payload: Payload, *, key: str) -> None:
     """Ask for a job in this transaction, unless a job with the same key is waiting or running."""
-    await _queries(db).enqueue(entrypoint, orjson.dumps(payload), dedupe_key=key, on_conflict="skip")
+    await _queries(db).enqueue(entrypoint, pack(payload), dedupe_key=key, on_conflict="skip")
+
+
+_LOCALE = "locale"
+
+
+def pack(payload: Payload) -> bytes:
+    """A payload as the queue stores it, with the language of the person who starts the job."""
+    return orjson.dumps({**payload, _LOCALE: get_locale()})
+
+
+def unpack(stored: bytes | None) -> tuple[Payload, Locale]:
+    """What was packed."""
+    payload: Payload = orjson.loads(stored or b"{}")
+    return payload, as_locale(payload.pop(_LOCALE, None))
 
 
 def _queries(db: AsyncConnection) -> "Queries":

@@ -13,7 +13,7 @@ MOST_BARS = 50
 class Bars:
     """A bar for each value of each row, of the first fifty rows behind those that are `skipped`.
 
-    `names` is the column that says what a row is about, `values` are columns by their English headings.
+    `names` is the column that says what a row is about, `values` are the names of columns.
     """
 
     columns: Sequence[Column]
@@ -33,7 +33,7 @@ class Line:
     columns: Sequence[Column]
     names: int
     shown: int
-    values: tuple[str, ...] = ("active", "points per head")
+    values: tuple[str, ...] = ("active", "points_per_head")
 
     def __call__(self, book: Any, sheet: Any, rows: int) -> None:
         if rows and self.shown:
@@ -44,13 +44,13 @@ def _draw(chart: Bars | Line, book: Any, sheet: Any, kind: str, first: int, last
     drawn = book.add_chart({"type": kind})
     name = sheet.get_name()
     for number, column in enumerate(chart.columns):
-        if column.en in chart.values:
+        if column.name in chart.values:
             series = {
                 "name": [name, 0, number],
                 "categories": [name, first, chart.names, last, chart.names],
                 "values": [name, first, number, last, number],
             }
-            drawn.add_series(series | ({"y2_axis": True} if kind == "line" and column.en == chart.values[-1] else {}))
+            drawn.add_series(series | ({"y2_axis": True} if kind == "line" and column.name == chart.values[-1] else {}))
     drawn.set_title({"name": name})
     drawn.set_size({"width": 720, "height": 360})
     sheet.insert_chart(1, len(chart.columns) + 1, drawn)

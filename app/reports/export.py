@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from app.authz.permissions import Permission
+from app.core.i18n import gettext, gettext_noop
 from app.database.paging import Paging
 from app.exports.kinds import Asked, Column, ExportKind, Sheet
 from app.reports import answers
@@ -27,18 +28,14 @@ PAGE = 1_000
 MOST_CHARTED = 1_000
 
 _FIGURES = (
-    Column("学员总数", "members", 12),
-    Column("已激活", "activated", 12),
-    Column("活跃学员", "active", 12),
-    Column("积分", "points", 12),
-    Column("人均积分", "points per head", 16),
-    Column("参与率", "participation", 14),
-    Column("说明", "note", 24),
+    Column("members", gettext_noop("学员总数"), 12),
+    Column("activated", gettext_noop("已激活"), 12),
+    Column("active", gettext_noop("活跃学员"), 12),
+    Column("points", gettext_noop("积分"), 12),
+    Column("points_per_head", gettext_noop("人均积分"), 16),
+    Column("participation", gettext_noop("参与率"), 14),
+    Column("note", gettext_noop("说明"), 24),
 )
-_WITHHELD = ("人数过少,不予显示", "withheld: too few people")
-_THE_ORG = ("本组织", "the organisation itself")
-_SUBTREE = ("本级及全部下级", "the organisation and all below it")
-_BEFORE = ("(上一周期)", " (period before)")
 
 
 def question_of(body: ReportExport, asker: Asker) -> dict[str, Any]:
@@ -52,7 +49,7 @@ def _asker(asked: Asked) -> Asker:
     return Asker(UUID(told["org_id"]), UUID(told["user_id"]), told["inside"], told["threshold"])
 
 
-def _cells(figures: FiguresOut, english: bool) -> list[Cell]:
+def _cells(figures: FiguresOut) -> list[Cell]:
     return [
         figures.members,
         figures.activated,
@@ -60,50 +57,62 @@ def _cells(figures: FiguresOut, english: bool) -> list[Cell]:
         figures.points,
         figures.points_per_head,
         figures.participation,
-        _WITHHELD[english] if figures.withheld else None,
+        gettext("人数过少，不显示") if figures.withheld else None,
     ]
 
 
 async def _overview(asked: Asked) -> Sheet:
-    body, asker, english = OverviewExport.model_validate(asked.question["body"]), _asker(asked), asked.english
+    body, asker = OverviewExport.model_validate(asked.question["body"]), _asker(asked)
     span = Span(body.day, body.period.days)
     listing = Listing(body.sort, body.order == "desc", Paging(MOST_SUBORDINATES, None))
     report = await answers.get_overview(asked.db, asker, span, listing)
     found = [
-        (_THE_ORG[english], report.since, report.until, report.org),
-        (_SUBTREE[english], report.since, report.until, report.subtree),
+        (gettext("仅本组织"), report.since, report.until, report.org),
+        (gettext("本组织及全部下级"), report.since, report.until, report.subtree),
     ]
     before = report.previous
     if before is not None:
         found += [
-            (_THE_ORG[english] + _BEFORE[english], before.since, before.until, before.org),
-            (_SUBTREE[english] + _BEFORE[english], before.since, before.until, before.subtree),
+            (gettext("仅本组织（上一周期）"), before.since, before.until, before.org),
+            (gettext("本组织及全部下级（上一周期）"), before.since, before.until, before.subtree),
         ]
     above = len(found)
     found += [(each.name, report.since, report.until, each.figures) for each in report.subordinates.items]
-    rows = [[name, since, until, *_cells(figures, english)] for name, since, until, figures in found]
-    period = (Column("统计起", "from", 12), Column("统计止", "until", 12))
-    columns = (Column("组织", "organisation", 40), *period, *_FIGURES)
-    return Sheet("概况", "Overview", columns, len(rows), _once(rows), Bars(columns, names=0, skipped=above))
+    rows = [[name, since, until, *_cells(figures)] for name, since, until, figures in found]
+    period = (
+        Column("since", gettext_noop("统计起"), 12),
+        Column("until", gettext_noop("统计止"), 12),
+    )
+    columns = (Column("org", gettext_noop("组织"), 40), *period, *_FIGURES)
+    return Sheet(gettext("概况"), columns, len(rows), _once(rows), Bars(columns, names=0, skipped=above))
 
 
 async def _units(asked: Asked) -> Sheet:
-    body, english = UnitsExport.model_validate(asked.question["body"]), asked.english
+    body = UnitsExport.model_validate(asked.question["body"])
     report = await answers.list_units(asked.db, _asker(asked), Span(body.day, body.period.days))
     names: dict[UUID | None, str] = {unit.id: unit.name for unit in report.units}
-    rows = [[unit.name, names.get(unit.parent_id), *_cells(unit.figures, english)] for unit in report.units]
-    columns = (Column("支部名称", "unit", 30), Column("上级", "under", 30), *_FIGURES)
-    return Sheet("各支部", "Units", columns, len(rows), _once(rows), Bars(columns, names=0))
+    rows = [[unit.name, names.get(unit.parent_id), *_cells(unit.figures)] for unit in report.units]
+    columns = (
+        Column("unit", gettext_noop("支部名称"), 30),
+        Column("parent", gettext_noop("上级"), 30),
+        *_FIGURES,
+    )
+    return Sheet(gettext("各支部"), columns, len(rows), _once(rows), Bars(columns, names=0))
 
 
 async def _trend(asked: Asked) -> Sheet:
-    body, english = TrendExport.model_validate(asked.question["body"]), asked.english
+    body = TrendExport.model_validate(asked.question["body"])
+    org, subtree = gettext("仅本组织"), gettext("本组织及全部下级")
     report = await answers.get_trend(asked.db, _asker(asked), body.day, body.days)
-    of_subtree = [[point.day, _SUBTREE[english], *_cells(point.subtree, english)] for point in report.days]
-    of_org = [[point.day, _THE_ORG[english], *_cells(point.org, english)] for point in report.days]
-    columns = (Column("日期", "day", 12), Column("范围", "of", 30), *_FIGURES)
+    of_subtree = [[point.day, subtree, *_cells(point.subtree)] for point in report.days]
+    of_org = [[point.day, org, *_cells(point.org)] for point in report.days]
+    columns = (
+        Column("day", gettext_noop("日期"), 12),
+        Column("scope", gettext_noop("范围"), 30),
+        *_FIGURES,
+    )
     rows = [*of_subtree, *of_org]
-    return Sheet("趋势", "Trend", columns, len(rows), _once(rows), Line(columns, names=0, shown=len(of_subtree)))
+    return Sheet(gettext("趋势"), columns, len(rows), _once(rows), Line(columns, names=0, shown=len(of_subtree)))
 
 
 async def _ranking(asked: Asked) -> Sheet:
@@ -121,9 +130,13 @@ async def _ranking(asked: Asked) -> Sheet:
             after = (shown[-1].points, shown[-1].member_id)
             page = (await read_ranking(asked.db, ranked, asker.user_id, Paging(PAGE, after))).page
 
-    columns = (Column("名次", "rank", 8), Column("姓名", "name", 16), Column("积分", "points", 12))
+    columns = (
+        Column("rank", gettext_noop("名次"), 8),
+        Column("name", gettext_noop("姓名"), 16),
+        Column("points", gettext_noop("积分"), 12),
+    )
     chart = Bars(columns, names=1, values=("points",)) if first.people <= MOST_CHARTED else None
-    return Sheet("组内排名", "Ranking", columns, first.people, batches(), chart)
+    return Sheet(gettext("组内排名"), columns, first.people, batches(), chart)
 
 
 async def _once(rows: Sequence[Sequence[Cell]]) -> AsyncIterator[Sequence[Sequence[Cell]]]:

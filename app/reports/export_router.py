@@ -17,7 +17,7 @@ from app.reports.export import OVERVIEW, OWN_OVERVIEW, OWN_TREND, RANKING, TREND
 from app.reports.export_schemas import OverviewExport, RankingExport, ReportExport, TrendExport, UnitsExport
 from app.reports.rankings import require_unit
 from app.reports.router import Reader, asker_of
-from app.web.errors import english, problems
+from app.web.errors import problems
 
 router = APIRouter(prefix="/v1/orgs/{org_id}", route_class=TransactionalRoute, tags=["reports"])
 
@@ -78,6 +78,6 @@ async def _export(
     response: Response,
 ) -> ExportOut:
     question = question_of(body, asker_of(request, scope))
-    made = await create_export(db, cipher, scope, kind, body.format, question, english=english(request))
+    made = await create_export(db, cipher, scope, kind, body.format, question)
     response.headers["Location"] = f"/v1/orgs/{scope.org_id}/exports/{made.id}"
     return made

@@ -15,6 +15,7 @@ from sqlalchemy import (
     LargeBinary,
     Text,
     Uuid,
+    false,
     func,
     text,
 )
@@ -40,7 +41,9 @@ class Export(Table):
     kind: Mapped[str] = mapped_column(Text)
     permission: Mapped[str] = mapped_column(Text, comment="what whoever reads it must hold in the org at that moment")
     format: Mapped[str] = mapped_column(Text)
-    english: Mapped[bool] = mapped_column(Boolean)
+    english: Mapped[bool] = mapped_column(
+        Boolean, server_default=false(), comment="not used: the job has the language; goes with the next release"
+    )
     question_cipher: Mapped[bytes] = mapped_column(LargeBinary, comment="what is asked for; it may name a person")
     state: Mapped[str] = mapped_column(Text, server_default="waiting")
     failure: Mapped[str | None] = mapped_column(Text)

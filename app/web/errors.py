@@ -1,7 +1,7 @@
 """Errors as facts, and their one mapping to RFC 9457 problem details.
 
 An error is a class named for what is so (`PhoneExists`); it carries its status, its stable `type` slug, and its
-title and advice in both languages. Routers declare what they raise with `problems(…)`.
+title and advice as messages, which leave in the caller's language. Routers declare what they raise with `problems(…)`.
 """
 
 from collections.abc import Mapping
@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
+from app.core.i18n import get_locale, gettext, gettext_in, gettext_noop
 from app.web.request_state import request_state
 
 log = structlog.get_logger()
@@ -29,10 +30,8 @@ class Problem(Exception):  # noqa: N818 — a fact, not "…Error"
 
     status: ClassVar[int]
     slug: ClassVar[str]
-    zh: ClassVar[str]
-    en: ClassVar[str]
-    advice_zh: ClassVar[str] = ""
-    advice_en: ClassVar[str] = ""
+    title: ClassVar[str]
+    advice: ClassVar[str]
 
     def __init__(self, *, headers: Mapping[str, str] | None = None, **extra: Any) -> None:
         super().__init__(self.slug)
@@ -42,15 +41,14 @@ class Problem(Exception):  # noqa: N818 — a fact, not "…Error"
 
 class BadRequest(Problem):
     status, slug = 400, "bad-request"
-    zh, en = "请求无法解析", "The request could not be read"
-    advice_zh, advice_en = "请检查请求体是否为 UTF-8 编码的 JSON。", "Send a body of UTF-8 JSON."
+    title = gettext_noop("提交的内容无法识别")
+    advice = gettext_noop("请检查请求内容是否为 UTF-8 编码的 JSON。")
 
 
 class Unauthorized(Problem):
     status, slug = 401, "unauthorized"
-    zh, en = "请先登录", "Sign-in needed"
-    advice_zh = "请携带有效的访问令牌;令牌过期请刷新。"
-    advice_en = "Send a valid bearer token; refresh it where it has expired."
+    title = gettext_noop("请先登录")
+    advice = gettext_noop("请携带有效的访问令牌；令牌过期请刷新。")
 
     def __init__(self, **extra: Any) -> None:
         super().__init__(headers={"WWW-Authenticate": "Bearer"}, **extra)
@@ -58,55 +56,52 @@ class Unauthorized(Problem):
 
 class Forbidden(Problem):
     status, slug = 403, "forbidden"
-    zh, en = "没有此操作的权限", "Not allowed"
-    advice_zh, advice_en = "请联系本组织的主管理员。", "Ask the main admin of the organisation."
+    title = gettext_noop("没有此操作的权限")
+    advice = gettext_noop("请联系本组织的主管理员。")
 
 
 class NotFound(Problem):
     status, slug = 404, "not-found"
-    zh, en = "未找到", "Not found"
-    advice_zh, advice_en = "请核对地址;您可能无权查看。", "Check the address; it may not be yours to see."
+    title = gettext_noop("未找到")
+    advice = gettext_noop("请核对地址；您可能无权查看。")
 
 
 class MethodNotAllowed(Problem):
     status, slug = 405, "method-not-allowed"
-    zh, en = "不支持此方法", "Method not allowed"
-    advice_zh, advice_en = "请查看接口文档中的方法。", "See the documentation for this address's methods."
+    title = gettext_noop("不支持此操作方式")
+    advice = gettext_noop("请查看接口文档中该地址支持的方法。")
 
 
 class Conflict(Problem):
     status, slug = 409, "conflict"
-    zh, en = "与现有数据冲突", "In conflict with what is there"
-    advice_zh, advice_en = "请刷新后重试。", "Read the current state and try again."
+    title = gettext_noop("与现有数据冲突")
+    advice = gettext_noop("请刷新后重试。")
 
 
 class BodyTooLarge(Problem):
     status, slug = 413, "body-too-large"
-    zh, en = "请求体过大", "The body is too large"
-    advice_zh, advice_en = "请分批提交。", "Send it in smaller parts."
+    title = gettext_noop("提交的内容过大")
+    advice = gettext_noop("请分批提交。")
 
 
 class UnsupportedMediaType(Problem):
     status, slug = 415, "unsupported-media-type"
-    zh, en = "不支持的内容类型", "Unsupported media type"
-    advice_zh, advice_en = (
-        "请使用文档所示的 Content-Type。",
-        "Use the Content-Type that the documentation shows.",
-    )
+    title = gettext_noop("不支持的内容格式")
+    advice = gettext_noop("请使用文档所示的 Content-Type。")
 
 
 class Invalid(Problem):
     """422: the body or a parameter does not have the declared shape. `errors` names places, never values."""
 
     status, slug = 422, "invalid"
-    zh, en = "提交的内容不符合要求", "What was sent does not have the declared shape"
-    advice_zh, advice_en = "请按 errors 中的提示修改。", "Mend what `errors` points at."
+    title = gettext_noop("提交的内容不符合要求")
+    advice = gettext_noop("请按 errors 中的提示修改。")
 
 
 class TooManyRequests(Problem):
     status, slug = 429, "too-many-requests"
-    zh, en = "操作过于频繁", "Too many requests"
-    advice_zh, advice_en = "请稍后再试。", "Wait as long as Retry-After says."
+    title = gettext_noop("操作过于频繁")
+    advice = gettext_noop("请稍后再试。")
 
     def __init__(self, retry_after: int = 60, **extra: Any) -> None:
         super().__init__(headers={"Retry-After": str(max(1, retry_after))}, **extra)
@@ -114,14 +109,14 @@ class TooManyRequests(Problem):
 
 class ServerError(Problem):
     status, slug = 500, "server-error"
-    zh, en = "服务器内部错误", "Internal error"
-    advice_zh, advice_en = "请稍后再试,并提供请求编号。", "Try again later and quote the request id."
+    title = gettext_noop("服务器内部错误")
+    advice = gettext_noop("请稍后再试，并提供请求编号。")
 
 
 class Unavailable(Problem):
     status, slug = 503, "unavailable"
-    zh, en = "服务暂不可用", "Temporarily unavailable"
-    advice_zh, advice_en = "请稍后再试。", "Try again after Retry-After."
+    title = gettext_noop("服务暂不可用")
+    advice = gettext_noop("请稍后再试。")
 
     def __init__(self, retry_after: int = 2, **extra: Any) -> None:
         super().__init__(headers={"Retry-After": str(retry_after)}, **extra)
@@ -153,7 +148,7 @@ def problems(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
             {"description": "", "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA, "examples": {}}}},
         )
         slugs = entry["content"][MEDIA_TYPE]["examples"]
-        slugs[kind.slug] = {"summary": f"{kind.zh} · {kind.en}", "value": _example(kind)}
+        slugs[kind.slug] = {"summary": gettext_in("en", kind.title), "value": _example(kind)}
         entry["description"] = " / ".join(f"`{slug}`" for slug in slugs)
     return declared
 
@@ -164,19 +159,10 @@ PROBLEM_SCHEMA = {"$ref": "#/components/schemas/ProblemOut"}
 def _example(kind: type[Problem]) -> dict[str, Any]:
     return {
         "type": f"/problems/{kind.slug}",
-        "title": kind.en,
+        "title": gettext_in("en", kind.title),
         "status": kind.status,
-        "detail": kind.advice_en,
+        "detail": gettext_in("en", kind.advice),
     }
-
-
-def english(request: Request) -> bool:
-    """Whether the caller prefers English; Chinese is the default. On a page it is what they chose there."""
-    chosen = request_state(request).language
-    if chosen is not None:
-        return chosen == "en"
-    preferred = request.headers.get("accept-language", "").lower().lstrip()
-    return preferred.startswith("en")
 
 
 _REFUSALS = {401, 403, 404, 429}
@@ -191,19 +177,16 @@ def note_refusal(request: Request, problem: Problem) -> None:
 def problem_response(request: Request, problem: Problem) -> JSONResponse:
     """A problem as a response; return it instead of raising where the transaction must commit."""
     note_refusal(request, problem)
-    in_english = english(request)
     body: dict[str, Any] = {
         "type": f"/problems/{problem.slug}",
-        "title": problem.en if in_english else problem.zh,
+        "title": gettext(problem.title),
         "status": problem.status,
-        "detail": (problem.advice_en if in_english else problem.advice_zh) or None,
+        "detail": gettext(problem.advice),
         "request_id": request_state(request).request_id,
         **problem.extra,
     }
     body = {name: value for name, value in body.items() if value is not None}
-    return JSONResponse(
-        body, problem.status, problem.headers | {"Content-Language": "en" if in_english else "zh"}, MEDIA_TYPE
-    )
+    return JSONResponse(body, problem.status, problem.headers | {"Content-Language": get_locale()}, MEDIA_TYPE)
 
 
 _BY_STATUS: dict[int, type[Problem]] = {

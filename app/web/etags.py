@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header
 
+from app.core.i18n import gettext_noop
 from app.web.errors import Problem
 
 _VERSION = re.compile(r'(?:W/)?"([0-9]{1,9})"', re.ASCII)
@@ -12,8 +13,8 @@ _VERSION = re.compile(r'(?:W/)?"([0-9]{1,9})"', re.ASCII)
 
 class EditedMeanwhile(Problem):
     status, slug = 412, "edited-meanwhile"
-    zh, en = "内容已被他人修改", "Somebody has edited it meanwhile"
-    advice_zh, advice_en = "请重新读取后再修改。", "Read it again, then edit what you find."
+    title = gettext_noop("内容已被他人修改")
+    advice = gettext_noop("请重新读取后再修改。")
 
 
 def etag(version: int) -> str:

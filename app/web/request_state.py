@@ -21,8 +21,6 @@ class RequestState:
     """By `authz`: who asks."""
     refusal: str | None = None
     """By whatever refuses: the problem's slug, or OAuth's error. Counted by the audit log."""
-    language: str | None = None
-    """By a page's route: `zh` or `en`, as chosen on the page. Without it Accept-Language decides."""
     session_cookie: str | None = None
     """By a page's route: the name of the cookie that carries the session."""
     open_db: Callable[[], Awaitable[Any]] | None = None

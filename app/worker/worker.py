@@ -12,7 +12,6 @@ from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 import asyncpg
-import orjson
 import structlog
 from pgqueuer import PgQueuer
 from pgqueuer.domain.errors import RetryRequested
@@ -22,12 +21,13 @@ from pgqueuer.domain.types import QueueExecutionMode
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.core.cipher import Cipher
+from app.core.i18n import use_locale
 from app.core.settings import Settings
 from app.database.db import create_engine
 from app.database.driver import application_name
 from app.database.retention import CleanUp
 from app.members import jobs as members
-from app.queue.jobs import Busy, Job, Payload, Worker, enqueue
+from app.queue.jobs import Busy, Job, Payload, Worker, enqueue, unpack
 from app.reports import jobs as reports
 from app.reports.rollup.worker import run_rollup
 from app.worker import retention
@@ -129,7 +129,11 @@ async def _queue(settings: Settings) -> AsyncIterator[PgQueuer]:
 
 def _entrypoint(worker: Worker, name: str, job: Job) -> Callable[[QueuedJob], Awaitable[None]]:
     async def run(queued: QueuedJob) -> None:
-        payload: Payload = orjson.loads(queued.payload or b"{}")
+        payload, locale = unpack(queued.payload)
+        with use_locale(locale):
+            await attempt(queued, payload)
+
+    async def attempt(queued: QueuedJob, payload: Payload) -> None:
         try:
             await job.run(worker, payload)
         except Busy:

@@ -17,11 +17,11 @@ from app.console.directory import links, person_transfers
 from app.console.frame.confirmations import Confirmation, outcome_of
 from app.console.frame.forms import Form, PageForm
 from app.console.frame.templates import page
-from app.console.frame.words import words_of
 from app.console.settings import changes, decisions, invited
 from app.console.settings.invited import Kind as OfferKind
 from app.console.settings.invited import OfferId
 from app.core.cipher import Cipher, CipherDep
+from app.core.i18n import gettext
 from app.database.db import Readable, ReadDb, WriteDb
 from app.members.links.operations import accept_link_request
 from app.members.links.queries import get_received
@@ -135,18 +135,16 @@ async def answer_offer(
 async def _answers_to_offer(
     request: Request, db: Readable, cipher: Cipher, scope: UserScope, kind: OfferKind, offer_id: UUID
 ) -> Answers:
-    one, words = await invited.get_offer(db, scope, kind, offer_id), words_of(request)
+    one = await invited.get_offer(db, scope, kind, offer_id)
     accepting = accept_promotion if kind == "promotion" else accept_admin_invitation
     if kind == "promotion":
-        says = words(
-            "“{org}”请您把这个支部建成独立的学习组织，由您担任主管理员；支部的人员随之转入。", org=one.org_name
-        )
+        says = gettext("“{org}”请您将此支部建成独立的学习组织，由您担任主管理员；支部人员随之转入。", org=one.org_name)
     else:
-        says = words("邀请您担任管理员。接受时需要已完成实名认证。")
+        says = gettext("邀请您担任管理员。接受时须已完成实名认证。")
     acceptance = Confirmation(
         title=one.name if isinstance(one, OfferedPromotionOut) else one.org_name,
         says=says,
-        button=words("接受"),
+        button=gettext("接受"),
         act=lambda db, _: accepting(db, cipher, scope, offer_id),
         said="",
         danger=False,
@@ -176,25 +174,24 @@ async def answer_recovery(one: Asking) -> Answers:
 async def answer_transfer(one: Asking) -> Answers:
     """An org goes, or comes, with all below it, on the strength of what was shown of it (S20)."""
     found = await calls.read_transfer(one.request, one.scope, one.id, one.db)
-    words = words_of(one.request)
     refusal = await transfers.refuse(*one.where)
     release = found.step == "release" and found.from_id == one.scope.org_id
     if found.preview is None or not (release or (found.step == "acceptance" and found.to_id == one.scope.org_id)):
         return {"refusal": refusal}
     preview = one.form.get("preview") or found.preview.version
-    says = (
-        words("您同意“{name}”离开本组织。新上级接收之前它仍在本组织之下。", name=found.org_name)
-        if release
-        else words("“{name}”连同全部下级立即转到本组织之下。", name=found.org_name)
-    )
-    moves = words(
-        "一同转移 {orgs} 个组织、{people} 人。", orgs=found.preview.orgs, people=words.number(found.preview.people)
-    )
+    moved = {"name": found.org_name, "orgs": found.preview.orgs, "people": found.preview.people}
+    if release:
+        says = gettext(
+            "您同意“{name}”连同全部下级离开本组织，共 {orgs} 个组织、{people} 人。新上级接收之前，它仍在本组织之下。",
+            **moved,
+        )
+    else:
+        says = gettext("“{name}”连同全部下级立即转到本组织之下，共 {orgs} 个组织、{people} 人。", **moved)
     act = release_transfer if release else accept_transfer
     acceptance = Confirmation(
-        title=words("同意转出") if release else words("接收“{name}”", name=found.org_name),
-        says=f"{says}{moves}",
-        button=words("同意转出") if release else words("接收"),
+        title=gettext("同意转出") if release else gettext("接收“{name}”", name=found.org_name),
+        says=says,
+        button=gettext("同意转出") if release else gettext("接收"),
         act=lambda db, _: act(db, one.scope, one.id, preview),
         said="",
         name=found.org_name,
@@ -206,14 +203,14 @@ async def answer_transfer(one: Asking) -> Answers:
 @decided("link-request", Permission.MEMBERS_WRITE)
 async def answer_link_request(one: Asking) -> Answers:
     """Which row of the directory the asker is, or none (S18)."""
-    found, words = await get_received(one.db, one.cipher, one.scope.org_id, one.id), words_of(one.request)
+    found = await get_received(one.db, one.cipher, one.scope.org_id, one.id)
     rows = {
         str(member.id): Confirmation(
-            title=words("{name} 说这是自己", name=found.name),
-            says=words(
+            title=gettext("{name} 申请关联", name=found.name),
+            says=gettext(
                 "请先与本人核对。关联后此人变为已激活，通讯录中的号码不变，也不会显示对方的号码；以后可以解除关联。"
             ),
-            button=words("关联到 {name} {phone}", name=member.name, phone=member.phone),
+            button=gettext("关联到 {name} {phone}", name=member.name, phone=member.phone),
             act=lambda db, _, row=member.id: accept_link_request(db, one.scope, one.id, row),  # type: ignore[misc]
             said="",
             danger=False,
@@ -227,16 +224,16 @@ async def answer_link_request(one: Asking) -> Answers:
 async def answer_person_transfer(one: Asking) -> Answers:
     """A person comes into the directory, or stays where they are (S20)."""
     refusal = await person_transfers.refuse(*one.where)
-    found, words = await get_person_transfer(one.db, one.scope.org_id, one.id), words_of(one.request)
+    found = await get_person_transfer(one.db, one.scope.org_id, one.id)
     acceptance = Confirmation(
-        title=words("接收 {name}", name=found.name or ""),
-        says=words(
-            "{name} 立即离开“{org}”，进入本组织的通讯录；账号和积分不受影响，过去的记录不变。",
+        title=gettext("接收 {name}", name=found.name or ""),
+        says=gettext(
+            "{name} 立即离开“{org}”，列入本组织通讯录的管理组，以后可以在电脑端选择支部。"
+            "账号和积分不受影响，以往记录不变。",
             name=found.name or "",
             org=found.from_name,
-        )
-        + words("先在管理组，以后可以在电脑端选择支部。"),
-        button=words("接受"),
+        ),
+        button=gettext("接受"),
         act=lambda db, _: accept_person_transfer(db, one.cipher, one.scope, one.id, []),
         said="",
         danger=False,

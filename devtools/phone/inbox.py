@@ -1,13 +1,10 @@
 """The inbox on the phone: all that waits for me."""
 
-from functools import partial
-
 from fastapi import APIRouter, Request, Response
 
 from app.authz.access import SignedIn
 from app.console.frame.templates import page
-from app.console.frame.words import words_of
-from app.console.home.pages import detail_of, kinds_of
+from app.console.home.pages import detail_of, kind_text
 from app.database.db import ReadDb
 from app.database.paging import Paging
 from app.inbox.queries import list_waiting
@@ -22,6 +19,5 @@ _SHOWN = 50
 async def show_inbox(request: Request, db: ReadDb, scope: SignedIn) -> Response:
     """What waits for me, newest first."""
     waiting = await list_waiting(db, scope.user_id, Paging(_SHOWN, None))
-    words = words_of(request)
-    shown = {"kinds": kinds_of(words), "details": partial(detail_of, words)}
+    shown = {"kind_text": kind_text, "details": detail_of}
     return page(request, "phone/inbox.html", waiting=waiting.rows, **shown)

@@ -1,9 +1,10 @@
 """What the simulated providers' pages answer."""
 
+from app.core.i18n import gettext_noop
 from app.web.errors import NotFound
 
 
 class NoSuchSimulation(NotFound):
     slug = "no-such-simulation"
-    zh, en = "没有这次模拟认证", "No such simulated verification"
-    advice_zh, advice_en = "请重新发起认证。", "Begin a new verification."
+    title = gettext_noop("没有这次模拟认证")
+    advice = gettext_noop("请重新发起认证。")

@@ -9,7 +9,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.approvals.reasons import ORG_CLOSED
 from app.audit_log.entries import record
+from app.core.i18n import gettext_in
 from app.members.links import operations as links
 from app.members.transfers import operations as transfers
 from app.org_lifecycle import closure
@@ -112,6 +114,6 @@ async def test_the_audit_of_a_closed_org_has_the_link_requests_that_fitted_a_row
     done(await founder.put(f"/v1/orgs/{org['id']}/closure"))
     for person in (known, stranger):
         (mine,) = done(await person.get("/v1/me/link-requests"))["items"]
-        assert (mine["state"], mine["reason"]) == ("declined", closure.REASON)
+        assert (mine["state"], mine["reason"]) == ("declined", gettext_in("en", ORG_CLOSED))
     entries = "SELECT subject_id::text FROM audit_entries WHERE org_id = :id AND action = 'link_request.declined'"
     assert list((await db.scalars(text(entries), org)).all()) == [ids[0]]

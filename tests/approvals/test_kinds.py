@@ -8,9 +8,10 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.approvals.kinds import ADMIN_INVITATION, KINDS, LINK_REQUEST, PERSON_TRANSFER, PROMOTION, Kind
+from app.approvals.reasons import ORG_CLOSED
 from app.approvals.requests import expire_overdue
+from app.core.i18n import gettext_in
 from app.inbox.schemas import InboxOut
-from app.org_lifecycle.closure import REASON
 from app.schema.approvals import Approval
 from tests.acts import (
     Json,
@@ -133,7 +134,7 @@ async def test_a_closing_org_withdraws_what_it_asked_and_declines_what_it_was_to
         "link": "declined",
     }
     declined = ("transfer to it", "application", "person who comes", "link")
-    assert {rows[what]["reason"] for what in declined} == {REASON}
+    assert {rows[what]["reason"] for what in declined} == {ORG_CLOSED}
     assert {rows[what]["decided_by"] for what in declined} == {closing.founder.user_id}
     assert all(row["decided_at"] is not None for row in rows.values())
     assert [rows[what]["phone_cipher"] for what in ("invitation", "promotion")] == [None, None]
@@ -148,7 +149,7 @@ async def test_a_closing_org_withdraws_what_it_asked_and_declines_what_it_was_to
         audit = (await closing.other.get(f"/v1/orgs/{org['id']}/audit")).text
         assert closing.founder.user_id not in audit
     (mine,) = await list_all(closing.learner, "/v1/me/link-requests")
-    assert (mine["state"], mine["reason"]) == ("declined", REASON)
+    assert (mine["state"], mine["reason"]) == ("declined", gettext_in("en", ORG_CLOSED))
     for person in (closing.superior, closing.other, closing.learner):
         assert done(await person.get("/v1/inbox"))["total"] == 0
 

@@ -8,6 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.auth.address_countries import place_of
+from app.core.i18n import use_locale
 from tests.auth.scanning import Console, scan
 from tests.people import People
 
@@ -40,7 +41,9 @@ def test_an_address_is_somewhere(monkeypatch: pytest.MonkeyPatch, address: str, 
 
     monkeypatch.setattr(socket, "socket", no_network)
     monkeypatch.setattr(socket, "getaddrinfo", no_network)
-    assert (place_of(address), place_of(address, in_english=True)) == place
+    chinese = place_of(address)
+    with use_locale("en"):
+        assert (chinese, place_of(address)) == place
 
 
 def test_of_nothing_nothing_is_known() -> None:
@@ -49,10 +52,14 @@ def test_of_nothing_nothing_is_known() -> None:
 
 
 async def test_who_scans_sees_where_the_console_is(app: FastAPI, people: People) -> None:
-    """And who looks at their sessions, where each is."""
+    """And who looks at their sessions, where each is, in their own language."""
     person = await people.register(verified=False, party=False)
     transport = httpx.ASGITransport(app, client=("8.8.8.8", 50000))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000") as far:
         scanned = await scan(person, await Console.ask(far))
-    assert (scanned["address"], scanned["place"]) == ("8.8.8.8", "美国")
-    assert (await person.get("/v1/me/sessions")).json()["items"][0]["place"] == "本机"
+    assert (scanned["address"], scanned["place"]) == ("8.8.8.8", "United States")
+    places = [
+        (await person.get("/v1/me/sessions", headers={"Accept-Language": language})).json()["items"][0]["place"]
+        for language in ("zh", "en")
+    ]
+    assert places == ["本机", "This machine"]

@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.approvals.reasons import ORG_CLOSED
 from app.core.calendar import SHANGHAI
-from app.org_lifecycle.closure import REASON
+from app.core.i18n import gettext_in
 from tests.acts import Json, actions, add_admin, add_member, add_unit, apply, certify, done, invite, list_all, refusal
 from tests.people import People, Person, fresh_phone
 from tests.points.services import event, sign_in_service
@@ -270,7 +271,7 @@ async def test_a_closed_new_superior_takes_nobody_in(people: People) -> None:
     done(await scene.release(transfer))
     done(await scene.new_admin.put(f"/v1/orgs/{scene.new['id']}/closure"))
     read = await scene.read(scene.founder, scene.org, transfer)
-    assert (read["state"], read["step"], read["reason"]) == ("declined", None, REASON)
+    assert (read["state"], read["step"], read["reason"]) == ("declined", None, gettext_in("en", ORG_CLOSED))
     assert "transfer.declined" in await actions(scene.founder, scene.org)
     assert refusal(await scene.accept(transfer)) == (409, "org-closed")
 

@@ -141,7 +141,7 @@ async def test_settings_and_certification(people: People, open_screen: OpenScree
         await press("Enter")
         await page.wait_for_selector("#notices >> text=邀请已撤销")
         # What opened the dialog is gone with the invitation; the focus is on the page, and not nowhere.
-        await page.wait_for_selector("#main >> text=这个链接和二维码已不能申请认证")
+        await page.wait_for_selector("#main >> text=此链接和二维码已不能用于申请认证")
         assert await within(page, "#main")
         await tab_to(page, "登录与密钥", back=True)
         await follow(page)

@@ -108,13 +108,13 @@ async def test_the_wrong_direction_is_pointed_out_and_a_circle_refused(people: P
     at = f"/console/orgs/{city['id']}/certification/applications"
     assert "您还管理其他组织" in await desk.part(f"{at}/new")
     refused = await desk.send(at, 422, link=down)
-    for words in ("您同时管理这两个组织", "方向可能反了", "与名称不一致"):
+    for words in ("您同时管理这两个组织", "上下级方向可能有误", "与名称不一致"):
         assert words in refused
     up = (await invite(one, city))["link"]
     at = f"/console/orgs/{county['id']}/certification/applications"
     refused = await desk.send(at, 422, link=up, name="x")
     assert "您同时管理这两个组织" in refused
-    assert "方向可能反了" not in refused
+    assert "上下级方向可能有误" not in refused
     assert "申请已提交" in await desk.send(at, link=up, name=city["name"])
     shown = await desk.page(f"/console/orgs/{city['id']}/certification/applications")
     (approval,) = re.findall(r'hx-get="([^"]+/approval)"', shown)

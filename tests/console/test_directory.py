@@ -142,7 +142,7 @@ async def test_several_people_are_given_units_at_once(
         await page.fill("#confirm-count", "4")
         await page.click("dialog button:text-is('移除')")
         await page.wait_for_selector("text=已移除 3 人")
-        assert "该成员是本组织的管理员" in await desk.text("dialog")
+        assert "此人是本组织的管理员" in await desk.text("dialog")
         await page.wait_for_selector("#members >> text=共 1 人")
         assert await rows(desk) == ["王建国"]
         await page.click("dialog button:text-is('撤销移除')")
@@ -156,7 +156,7 @@ async def test_several_people_are_given_units_at_once(
         assert await page.eval_on_selector("#move-all-to", "field => field.matches(':invalid')")
         await page.select_option("#move-all-to", label="管理组")
         await page.click("dialog button:text-is('移动')")
-        await page.wait_for_selector("#notices >> text=已从“机关党总支”移动")
+        await page.wait_for_selector("#notices >> text=已移动“机关党总支”的")
         await page.wait_for_selector("#people >> text=还没有人员")
 
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import get_args
 
-from app.console.frame.words import Words
 from app.console.home import pages as home
 from app.inbox.schemas import Kind
 from tests.acts import actions, add_member, add_unit, done
@@ -24,18 +23,18 @@ async def test_a_link_request_is_found_accepted_and_undone(people: People, desk_
     at = f"/console/orgs/{org['id']}"
     assert f'href="{at}/link-requests"' in await desk.page("/console/")
     shown = await desk.page(f"{at}/link-requests")
-    assert "欧阳修 说这是自己" in shown
+    assert "欧阳修 申请关联" in shown
     assert other.name not in shown
     assert learner.phone not in shown
     drawer = await desk.part(f"{at}/members/{row['id']}")
-    assert "本人用另一个号码注册了" in drawer
+    assert "本人使用另一号码注册" in drawer
     assert "查看关联申请" in drawer
     (acceptance,) = re.findall(r'hx-get="([^"]+/acceptance)"', shown)
     refusal = acceptance.replace("acceptance", "refusal")
     assert "请填写 1 至 200 个字符" in await desk.send(refusal, 422, reason="")
     assert "请选择人员" in await desk.send(acceptance, 422)
     stranger = await add_member(admin, org, name="王安石")
-    assert "该成员不符合此申请" in await desk.send(acceptance, 409, member_id=stranger["id"])
+    assert "此人与该申请不符" in await desk.send(acceptance, 409, member_id=stranger["id"])
     assert "已关联" in await desk.send(acceptance, member_id=row["id"])
     assert "没有等待处理的关联申请" in await desk.page(f"{at}/link-requests")
     assert "该申请已处理" in await desk.send(refusal, 409, reason="晚了")
@@ -68,7 +67,7 @@ async def test_a_sheet_that_removes_many_is_confirmed_by_name(
     assert "与名称不一致" in await desk.send(f"{at}/removals", 422, name="3", leaving="3")
     # The number that was agreed to is the one that was shown.
     stale = await desk.send(f"{at}/removals", 409, name=org["name"], leaving="2")
-    assert "人数与预览不同了" in stale
+    assert "人数与预览时不同" in stale
     assert len(await members_of(admin, org["id"])) == 6
     assert "已确认，正在导入" in await desk.send(f"{at}/removals", name=org["name"], leaving="3")
     await worker()
@@ -140,7 +139,7 @@ async def test_a_person_goes_to_another_org_once_it_accepts(people: People, desk
     assert row["name"] in await mine.part(f"{ask}/new")
     assert "江苏省南京市玄武区" in await mine.part(f"{at}/regions?region=玄武区")
     kept = await mine.send(ask, 422, org_name=other["name"], region="玄武区")
-    for words in ("请填写名称并选择地区", other["name"], "江苏省南京市玄武区"):
+    for words in ("请填写名称并选择所在地区", other["name"], "江苏省南京市玄武区"):
         assert words in kept
     where = {"region_code": "320102", "region": "玄武区"}
     assert "没有这个学习组织" in await mine.send(ask, 422, org_name="中共无此委员会", **where)
@@ -151,7 +150,7 @@ async def test_a_person_goes_to_another_org_once_it_accepts(people: People, desk
 
     inbox = await theirs.page("/console/")
     assert f'href="{there}"' in inbox
-    assert f"申请把 {row['name']} 转入" in inbox
+    assert f"申请将 {row['name']} 转入" in inbox
     (acceptance,) = re.findall(r'hx-get="([^"]+/acceptance)"', await theirs.page(there))
     await theirs.part(acceptance.replace("acceptance", "withdrawal"), 404)
     refusal = acceptance.replace("acceptance", "refusal")
@@ -196,4 +195,4 @@ async def test_hostile_names_are_shown_as_they_are(people: People, desk_of: SitD
 
 
 def test_everything_that_waits_has_a_page_and_a_word() -> None:
-    assert set(home._PLACES) == set(get_args(Kind)) == set(home.kinds_of(Words(in_english=False)))
+    assert set(home._PLACES) == set(get_args(Kind)) == set(home.KINDS)

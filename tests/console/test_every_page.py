@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor
 from app.auth.clients import create_client
-from app.console.frame.words import LANGUAGE
+from app.console.frame.formats import LANGUAGE
 from tests.auth.scanning import Console
 from tests.browser import DESK, HAND, Screen
 from tests.console.conftest import OpenScreen, SignIn

@@ -88,7 +88,7 @@ async def test_what_does_not_come_is_told_and_waited_for_no_longer(
         console.watched.expected += ["net::ERR_FAILED", "htmx:sendError", "htmx:afterRequest"]
         await page.route("**/reports/trend?*", lambda route: route.abort(), times=1)
         await console.go(f"/console/orgs/{org['id']}")
-        await page.wait_for_selector("#notices >> text=没有连上服务器")
+        await page.wait_for_selector("#notices >> text=无法连接服务器")
         assert await page.locator("#trend >> text=未能载入").count() == 4
         # Once the server answers again, the news is old.
         await page.click("nav >> text=通讯录")

@@ -84,7 +84,7 @@ async def test_no_text_is_too_long_for_a_form(
             "directory/new_person_transfer.html",
             "region",
             f"{row}/transfers",
-            "请填写名称并选择地区",
+            "请填写名称并选择所在地区",
             {"org_name": "某党委"},
         ),
         Sent(
@@ -149,7 +149,7 @@ async def test_no_text_is_too_long_for_a_form(
             keeps=False,
         ),
         Sent("phone/new_org.html", "name", "/phone/orgs", FULL_NAME, {"region_code": "320102"}),
-        Sent("phone/new_org.html", "region", "/phone/orgs", "请填写名称并选择地区", {"name": "某党委"}),
+        Sent("phone/new_org.html", "region", "/phone/orgs", "请填写名称并选择所在地区", {"name": "某党委"}),
     ]
     searches = {
         ("directory/directory_people.html", "q"): f"{at}/members",

@@ -161,8 +161,8 @@ async def test_a_refused_scan_is_told_and_can_be_tried_again(
         first = await read_qr(console)
         await scan(phone, first)
         await phone.page.click("button:text-is('拒绝')")
-        await console.page.wait_for_selector("text=手机上拒绝了登录")
-        await console.page.click("button:text-is('换一个二维码')")
+        await console.page.wait_for_selector("text=已在手机上拒绝登录")
+        await console.page.click("button:text-is('更换二维码')")
         await console.page.wait_for_selector(".qr")
         assert await read_qr(console) != first
 

@@ -31,7 +31,7 @@ async def test_devices_are_signed_out_one_by_one_or_all(visitor: httpx.AsyncClie
     assert shown.count("当前设备") == 1
     app = re.findall(rf"{PAGE}/sessions/([0-9a-f-]+)/end", shown.partition("当前设备")[2])[-1]
     asked = await visitor.get(f"{PAGE}/sessions/{app}/end", headers=PART)
-    assert "那台设备上的登录立即失效" in asked.text
+    assert "该设备上的登录立即失效" in asked.text
     assert (await person.get("/v1/me")).status_code == 200
     (named,) = TO_TYPE.findall(unescape(asked.text))
     unnamed = await visitor.post(f"{PAGE}/sessions/{app}/end", headers=ORIGIN)
@@ -45,7 +45,7 @@ async def test_devices_are_signed_out_one_by_one_or_all(visitor: httpx.AsyncClie
     assert "end-others" not in left.text
     (mine,) = re.findall(rf"{PAGE}/sessions/([0-9a-f-]+)/end", left.text)
     asked = await visitor.get(f"{PAGE}/sessions/{mine}/end", headers=PART)
-    assert "您现在用的设备" in asked.text
+    assert "您正在使用的设备" in asked.text
     (name,) = TO_TYPE.findall(unescape(asked.text))
     ended = await visitor.post(f"{PAGE}/sessions/{mine}/end", data={"name": name}, headers=ORIGIN)
     assert ended.headers["HX-Redirect"] == "/console/"

@@ -53,7 +53,7 @@ async def test_a_rename_is_helped_asked_refused_and_granted(people: People, desk
 
     inbox = await theirs.page("/console/")
     assert f'href="{received}"' in inbox
-    assert f"改名为“{named}”" in inbox
+    assert f"名称改为“{named}”" in inbox
     shown = await theirs.page(received)
     assert HOSTILE in shown
     (request_id,) = re.findall(rf"{received}/([0-9a-f-]+)/refusal", shown)
@@ -66,7 +66,7 @@ async def test_a_rename_is_helped_asked_refused_and_granted(people: People, desk
     assert "名称过长" in await mine.page(f"{at}/settings")
 
     again = done(await ask(clerk, below, kind="rename", name=named), 201)
-    assert f"立即改名为“{named}”" in await theirs.part(f"{received}/{again['id']}/approval")
+    assert f"的名称立即改为“{named}”" in await theirs.part(f"{received}/{again['id']}/approval")
     assert "已同意" in await theirs.send(f"{received}/{again['id']}/approval")
     assert f'<h1>设置</h1> <p id="main-org">{named}</p>' in await mine.page(f"{at}/settings")
     assert "没有等待处理的申请" in await theirs.page(received)
@@ -91,10 +91,10 @@ async def test_the_main_admin_hands_over_and_one_who_is_gone_is_replaced(people:
     assert "主管理员无法履职" in shown
     assert "移交主管理员</button>" not in shown
     assert "申请已提交" in await theirs.send(f"{at}/recoveries", main_admin_id=other.user_id, reason="联系不上")
-    assert "平台运营人员" in await theirs.page(at)
+    assert "平台管理员" in await theirs.page(at)
     shown = await mine.page(at)
-    assert "有管理员申请替换您" in shown
-    assert "申请替换您" in await mine.page("/console/")
+    assert "有管理员申请更换主管理员" in shown
+    assert "申请更换主管理员" in await mine.page("/console/")
     (withdrawal,) = re.findall(r'hx-get="([^"]+/withdrawal)"', shown)
     assert "申请已撤回" in await mine.confirm(withdrawal)
     assert "该申请已处理或已撤回" in await theirs.confirm(withdrawal, 409)

@@ -79,11 +79,12 @@ async def test_a_directory_becomes_a_file_with_masked_phones(people: People, wor
     in_csv = [{"format": "csv"} | query for query in ({"q": "jxd"}, {"q": "xxd"}, below, {"active": True})]
     content, none, one, under, active = await made(admin, org, worker, {}, *in_csv)
     head, first, second = rows_of_xlsx(content)
-    assert head[:4] == ["name", "phone", "units", "party member"]
+    assert head[:4] == ["Name", "Phone number", "Unit name", "Party member"]
     assert first[0] == admin.name
-    assert first[2] == "the organisation itself"
+    assert first[2] == "Management group"
     masked = f"{phone[:3]}****{phone[7:]}"
-    assert second[:7] == ["解晓东", masked, "机关党总支;机关党总支/第一支部", "yes", "no", "never registered", "no"]
+    never = "The number was never registered"
+    assert second[:7] == ["解晓东", masked, "机关党总支; 机关党总支/第一支部", "Yes", "Inactive", never, "No"]
     assert second[7].year >= 2026
     assert none.startswith(b"\xef\xbb\xbf")
     assert rows_of_csv(none) == [head]
@@ -94,10 +95,14 @@ async def test_a_directory_becomes_a_file_with_masked_phones(people: People, wor
 
 async def test_headings_follow_the_language_of_whoever_asks(admin: Person, org: Json, worker: Work) -> None:
     path = f"/v1/orgs/{org['id']}/members/exports"
-    asked = done(await admin.post(path, json={"format": "csv"}, headers={"Accept-Language": "zh"}), 202)
+    languages = ("zh", "en")
+    asked = [
+        done(await admin.post(path, json={"format": "csv"}, headers={"Accept-Language": language}), 202)
+        for language in languages
+    ]
     await worker()
-    content = await content_of(admin, org, asked["id"])
-    assert rows_of_csv(content)[0][:3] == ["姓名", "手机号码", "支部名称"]
+    heads = [rows_of_csv(await content_of(admin, org, one["id"]))[0][:3] for one in asked]
+    assert heads == [["姓名", "手机号码", "支部名称"], ["Name", "Phone number", "Unit name"]]
 
 
 async def test_whole_phones_are_audited_where_they_are_asked_for(
@@ -190,7 +195,7 @@ async def test_one_person_has_no_more_than_twenty_in_an_org(people: People) -> N
 
 # The mechanism, with a kind of the test's own.
 
-COLUMNS = (Column("名", "name"), Column("数", "figure"))
+COLUMNS = (Column("name", "名"), Column("figure", "数"))
 
 
 @pytest.fixture
@@ -208,7 +213,7 @@ def holding(begun: asyncio.Event, go_on: asyncio.Event) -> ExportKind:
             await go_on.wait()
             yield [("b", 2)]
 
-        return Sheet("表", "Sheet", COLUMNS, 2, batches())
+        return Sheet("表", COLUMNS, 2, batches())
 
     return ExportKind("members", Permission.MEMBERS_READ, sheet)
 
@@ -248,7 +253,7 @@ async def test_a_killed_export_is_made_again_whole(
     go_on.set()
     await jobs.make_export(holding(begun, go_on), at_work, payload)
     answer = await admin.get(f"/v1/orgs/{org['id']}/exports/{asked['id']}/content")
-    assert rows_of_csv(answer.content) == [["name", "figure"], ["a", "1"], ["b", "2"]]
+    assert rows_of_csv(answer.content) == [["名", "数"], ["a", "1"], ["b", "2"]]
     # Once it is done, being run again changes nothing.
     await jobs.make_export(holding(begun, go_on), at_work, payload)
     assert (await admin.get(f"/v1/orgs/{org['id']}/exports/{asked['id']}/content")).content == answer.content

@@ -32,7 +32,7 @@ async def exported(person: Person, org: UUID, worker: Work, path: str, **body: A
 
 
 def told(figures: dict[str, Any]) -> list[Any]:
-    return [*(figures[name] for name in FIGURES), "withheld: too few people" if figures["withheld"] else None]
+    return [*(figures[name] for name in FIGURES), "Too few people to show" if figures["withheld"] else None]
 
 
 def numbers(row: list[str]) -> list[Any]:
@@ -59,7 +59,7 @@ async def test_an_overview_as_a_file_says_what_the_api_says(
         seen = await report(reader, org, "reports/overview", period="30d", **order)
         content = await exported(reader, org, worker, "reports/overview", period="30d", **order)
         rows = rows_of_xlsx(content)
-        assert rows[0][0] == "organisation"
+        assert rows[0][0] == "Organisation"
         assert rows[1][3:] == told(seen["org"])
         assert rows[2][3:] == told(seen["subtree"])
         assert rows[3][3:] == told(seen["previous"]["org"])

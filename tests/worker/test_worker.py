@@ -6,7 +6,7 @@ import signal
 import sys
 from asyncio.subprocess import DEVNULL, create_subprocess_exec
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 from unittest.mock import AsyncMock
 
 import asyncpg
@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from app.core.i18n import Locale, get_locale, use_locale
 from app.core.settings import Settings, make_key
 from app.database.driver import application_name
 from app.queue.jobs import Busy, Job, Payload, Worker, enqueue
@@ -93,6 +94,27 @@ async def test_a_job_that_finds_its_turn_taken_comes_back(
         await enqueue(connection, "busy-once", {"text": "came"})
     await run_worker(settings, until_idle=True)
     assert ran == ["came", "came"]
+
+
+async def test_a_job_runs_in_the_language_of_the_person_who_started_it(
+    engine: AsyncEngine, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, str]] = []
+
+    async def busy_once(_: Worker, payload: Payload) -> None:
+        seen.append((payload["text"], get_locale()))
+        if len(seen) < 3:
+            raise Busy
+
+    monkeypatch.setattr(working, "JOBS", {"busy-once": Job(busy_once)})
+    monkeypatch.setattr(working, "BUSY_PAUSE", timedelta(milliseconds=50))
+    monkeypatch.setattr(working, "LOOK_AGAIN", timedelta(milliseconds=200))
+    async with engine.begin() as connection:
+        for locale in get_args(Locale):
+            with use_locale(locale):
+                await enqueue(connection, "busy-once", {"text": locale})
+    await run_worker(settings, until_idle=True)
+    assert sorted(seen) == [("en", "en"), ("en", "en"), ("zh", "zh"), ("zh", "zh")]
 
 
 async def test_a_job_that_never_succeeds_is_given_up(

@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse
 
 from app.authz.origin import is_foreign_origin
 from app.core.cipher import hash_secret
+from app.core.i18n import gettext_in
 from app.core.text import has_unshowable
 from app.database.db import Handler, TransactionalRoute
 from app.schema.auth import ClientSecret, OAuthClient
@@ -94,7 +95,8 @@ class OAuthRoute(TransactionalRoute):
                 response = error.response()
             except Problem as problem:
                 code = "temporarily_unavailable" if problem.status in (429, 503) else "invalid_request"
-                response = OAuthError(code, problem.en, status=problem.status, headers=problem.headers).response()
+                title = gettext_in("en", problem.title)
+                response = OAuthError(code, title, status=problem.status, headers=problem.headers).response()
             except HTTPException as error:
                 response = OAuthError("invalid_request", "unreadable", status=error.status_code).response()
             if isinstance(response, OAuthErrorResponse) and response.error not in _NOT_YET:

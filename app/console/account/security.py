@@ -34,8 +34,8 @@ from app.console.frame.forms import Form, PageForm, checked, fields_of, is_typed
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import at_home
 from app.console.frame.templates import page
-from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
+from app.core.i18n import gettext
 from app.core.phones import mask
 from app.core.services import SETTINGS
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
@@ -58,14 +58,15 @@ async def show_security(request: Request, db: ReadDb, scope: SignedIn) -> Respon
 @confirmed(router, "/sessions/end-others")
 async def end_others(request: Request, db: ReadableDb, scope: SignedIn) -> Confirmation:
     """Signs all other devices out, one's own name having been typed."""
-    words = words_of(request)
     return Confirmation(
-        title=words("退出其他所有设备"),
-        says=words("除当前设备外，手机和电脑上的登录都立即失效，没有提交的内容会丢失；再用时要重新扫码或收取验证码。"),
-        button=words("全部退出"),
+        title=gettext("退出其他所有设备"),
+        says=gettext(
+            "除当前设备外，手机和电脑上的登录都立即失效，未提交的内容会丢失；再次使用须重新扫码或输入验证码。"
+        ),
+        button=gettext("全部退出"),
         act=lambda db, _: end_sessions(db, scope.actor, scope.user_id, reason="signed-out", but=scope.session_id),
-        said=words("其他设备都已退出登录"),
-        name=scope.verified_name or words("全部退出"),
+        said=gettext("其他设备都已退出登录"),
+        name=scope.verified_name or gettext("全部退出"),
     )
 
 
@@ -77,16 +78,15 @@ async def end_one(
     one = next((one for one in (await list_sessions(db, scope, _ALL)).items if one.id == session_id), None)
     if one is None:
         raise NotFound
-    words = words_of(request)
-    here, device = session_id == scope.session_id, one.device or words("未知设备")
+    here, device = session_id == scope.session_id, one.device or gettext("未知设备")
     return Confirmation(
-        title=words("退出登录：{device}", device=device),
-        says=words("这就是您现在用的设备；再用时要重新扫码。")
+        title=gettext("退出登录：{device}", device=device),
+        says=gettext("这是您正在使用的设备；再次使用须重新扫码。")
         if here
-        else words("那台设备上的登录立即失效；再用时要重新扫码或收取验证码。"),
-        button=words("退出登录"),
+        else gettext("该设备上的登录立即失效；再次使用须重新扫码或输入验证码。"),
+        button=gettext("退出登录"),
         act=lambda db, _: end_session(db, scope.actor, session_id, reason="signed-out", of_user=scope.user_id),
-        said=words("已退出登录"),
+        said=gettext("已退出登录"),
         name=device,
         leads_to=ConsoleRoute.home if here else None,
     )

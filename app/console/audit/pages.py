@@ -14,12 +14,11 @@ from app.audit.queries import AuditFilter, list_actors, list_entries, read_names
 from app.audit.schemas import AuditEntryOut
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.console.audit.words import FORMER_ACTIONS, fields_of, kinds_of, shown_value, what_was_done
+from app.console.audit.entry_texts import action_text, list_fields, list_kinds, shown_value
 from app.console.frame.forms import MaybeId
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.templates import is_partial, page
-from app.console.frame.words import Words, words_of
 from app.core.calendar import SHANGHAI
 from app.database.db import ReadDb
 from app.database.paging import Paging, paged_by
@@ -105,17 +104,16 @@ async def show_audit(
     """The entries, newest first; for a part: the next ones, or those of another filter."""
     found = await list_entries(db, scope.org_id, asked.filter, paging)
     names = await read_names(db, scope.org_id, {each for entry in found.items for each in _ids_in(entry)})
-    words = words_of(request)
     shown = {
         **in_org(scope, "audit"),
         "asked": asked,
-        "entries": [_shown(words, entry, names) for entry in found.items],
+        "entries": [_shown(entry, names) for entry in found.items],
         "next_cursor": found.next_cursor,
     }
     if is_partial(request):
         return page(request, "audit/audit_rows.html" if paging.after else "audit/audit_table.html", **shown)
     actors = await list_actors(db, scope.org_id)
-    return page(request, "audit/audit.html", **shown, actors=actors, kinds=kinds_of(words))
+    return page(request, "audit/audit.html", **shown, actors=actors, kinds=list_kinds())
 
 
 def _ids_in(entry: AuditEntryOut) -> Iterator[UUID]:
@@ -131,17 +129,16 @@ def _ids_in(entry: AuditEntryOut) -> Iterator[UUID]:
                         continue
 
 
-def _shown(words: Words, entry: AuditEntryOut, names: dict[UUID, str]) -> Shown:
-    fields, before, after = fields_of(words), entry.before or {}, entry.after or {}
+def _shown(entry: AuditEntryOut, names: dict[UUID, str]) -> Shown:
+    fields, before, after = list_fields(), entry.before or {}, entry.after or {}
     subject = names.get(entry.subject_id) if entry.subject_id else None
     subject = subject or before.get("name") or after.get("name")
     changes = []
     for name, called in fields.items():
-        old = shown_value(words, name, before[name], names) if name in before else None
-        new = shown_value(words, name, after[name], names) if name in after else None
+        old = shown_value(name, before[name], names) if name in before else None
+        new = shown_value(name, after[name], names) if name in after else None
         # The name of what was made or removed stands in the sentence already.
         if (old or new) and not (name == "name" and subject in {old, new} and None in {old, new}):
             changes.append(Change(called, old, new))
-    action = FORMER_ACTIONS.get(entry.action, entry.action)
-    done = what_was_done(words).get(action, action)
+    done = action_text(entry.action)
     return Shown(entry.at, entry.user_name, entry.user_id, entry.address, done, subject, changes)

@@ -13,7 +13,7 @@ from app.console.frame.confirmations import Confirmation, confirmed
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.templates import page
-from app.console.frame.words import words_of
+from app.core.i18n import gettext
 from app.database.db import ReadableDb, ReadDb
 from app.database.paging import Paging, paged_by
 from app.schema.approvals import CertificationState
@@ -45,17 +45,17 @@ async def show_applications(
 @confirmed(router, "/{application_id}/approval")
 async def approve(request: Request, db: ReadableDb, scope: Writer, application_id: ApplicationId) -> Confirmation:
     """Certifies the applicant under this org."""
-    one, words = await queries.get_received_application(db, scope.org_id, application_id), words_of(request)
+    one = await queries.get_received_application(db, scope.org_id, application_id)
     return Confirmation(
-        title=words("通过认证"),
-        says=words(
-            "“{below}”将成为“{above}”的下级：您可以看到它和它全部下级的概况，看不到人员名单。之后可以解除。",
+        title=gettext("通过认证"),
+        says=gettext(
+            "“{below}”将成为“{above}”的下级：您可以查看其自身及全部下级的概况，不能查看人员名单。以后可以解除。",
             below=one.subordinate_name,
             above=scope.org.name,
         ),
-        button=words("通过"),
+        button=gettext("通过"),
         act=lambda db, _: approve_application(db, scope, application_id),
-        said=words("认证已通过"),
+        said=gettext("认证已通过"),
         danger=False,
     )
 
@@ -63,13 +63,13 @@ async def approve(request: Request, db: ReadableDb, scope: Writer, application_i
 @confirmed(router, "/{application_id}/refusal")
 async def refuse(request: Request, db: ReadableDb, scope: Writer, application_id: ApplicationId) -> Confirmation:
     """Refuses the applicant, whose name has been typed, with a reason."""
-    one, words = await queries.get_received_application(db, scope.org_id, application_id), words_of(request)
+    one = await queries.get_received_application(db, scope.org_id, application_id)
     return Confirmation(
-        title=words("拒绝“{name}”的申请", name=one.subordinate_name),
-        says=words("对方的管理员会看到理由，并可以重新申请。"),
-        button=words("拒绝"),
+        title=gettext("拒绝“{name}”的申请", name=one.subordinate_name),
+        says=gettext("对方的管理员会看到理由，并可以重新申请。"),
+        button=gettext("拒绝"),
         act=lambda db, reason: refuse_application(db, scope, application_id, reason),
-        said=words("已拒绝，理由已告知对方"),
+        said=gettext("已拒绝，理由已告知对方"),
         name=one.subordinate_name,
-        reason=words("拒绝的理由"),
+        reason=gettext("拒绝的理由"),
     )

@@ -19,8 +19,8 @@ from app.console.frame.forms import Form, PageForm, checked, refusal_of, show_fo
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.templates import page
-from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
+from app.core.i18n import gettext
 from app.core.qr import draw_png, draw_svg
 from app.database.db import ReadableDb, ReadDb, WriteDb
 from app.database.paging import Paging, paged_by
@@ -102,12 +102,11 @@ async def read_picture(
 async def revoke(request: Request, db: ReadableDb, scope: Writer, invitation_id: InvitationId) -> Confirmation:
     """Ends an invitation."""
     await queries.get_invitation(db, scope.org_id, invitation_id)
-    words = words_of(request)
     return Confirmation(
-        title=words("撤销邀请"),
-        says=words("链接和二维码立即失效，不能恢复，需要时可以重新创建；已经提交的申请不受影响。"),
-        button=words("撤销"),
+        title=gettext("撤销邀请"),
+        says=gettext("链接和二维码立即失效，不能恢复，需要时可以重新创建；已经提交的申请不受影响。"),
+        button=gettext("撤销"),
         act=lambda db, _: revoke_invitation(db, scope, invitation_id),
-        said=words("邀请已撤销"),
+        said=gettext("邀请已撤销"),
         name=scope.org.name,
     )

@@ -15,8 +15,8 @@ from app.console.frame.notices import done
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.templates import page
-from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
+from app.core.i18n import gettext
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Paging, paged_by
 from app.orgs.unit_queries import list_units_by_path
@@ -60,7 +60,7 @@ async def offer(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer,
         outcome = await refusal_of(db, create_promotion(db, cipher, scope, body))
     if isinstance(outcome, ValidationError | Problem):
         return await _show_form(request, db, scope, form, outcome)
-    return done(request, words_of(request)("已发出，等待对方答复"), PAGE_CHANGED)
+    return done(request, gettext("已发出，等待对方答复"), PAGE_CHANGED)
 
 
 @confirmed(router, "/{promotion_id}/withdrawal")
@@ -68,13 +68,13 @@ async def withdraw(
     request: Request, db: ReadableDb, cipher: CipherDep, scope: Writer, promotion_id: PromotionId
 ) -> Confirmation:
     """Takes the offer back, the unit's name having been typed."""
-    one, words = await promotion_queries.get_promotion(db, cipher, scope.org_id, promotion_id), words_of(request)
+    one = await promotion_queries.get_promotion(db, cipher, scope.org_id, promotion_id)
     return Confirmation(
-        title=words("撤回“{name}”的改设", name=one.unit_name),
-        says=words("撤回后支部保持不变，对方不能再接受；需要时可以重新发出。"),
-        button=words("撤回"),
+        title=gettext("撤回“{name}”的改设", name=one.unit_name),
+        says=gettext("撤回后支部保持不变，对方不能再接受；需要时可以重新发出。"),
+        button=gettext("撤回"),
         act=lambda db, _: withdraw_promotion(db, scope, promotion_id),
-        said=words("改设已撤回"),
+        said=gettext("改设已撤回"),
         name=one.unit_name,
     )
 

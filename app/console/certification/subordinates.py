@@ -18,8 +18,8 @@ from app.console.frame.notices import done
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.templates import page
-from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
+from app.core.i18n import gettext
 from app.core.text import has_unshowable
 from app.database.db import ReadableDb, ReadDb, WriteDb
 from app.database.paging import Page, Paging, paged_by
@@ -77,21 +77,21 @@ async def create_recovery_offer(
         outcome = await refusal_of(db, offering)
     if isinstance(outcome, ValidationError | Problem):
         return show_form(request, _RECOVERY, form, outcome, **in_org(scope, "certification"), one=one)
-    return done(request, words_of(request)("已提名，等待对方答复"), PAGE_CHANGED)
+    return done(request, gettext("已提名，等待对方答复"), PAGE_CHANGED)
 
 
 @confirmed(router, "/{subordinate_id}/release")
 async def release(request: Request, db: ReadableDb, scope: Writer, subordinate_id: SubordinateId) -> Confirmation:
     """Ends the certification, the org's name having been typed."""
-    one, words = await queries.get_subordinate(db, scope.org_id, subordinate_id), words_of(request)
+    one = await queries.get_subordinate(db, scope.org_id, subordinate_id)
     return Confirmation(
-        title=words("解除认证"),
-        says=words(
-            "“{name}”连同它的全部下级不再在本组织之下，您看不到它们的概况；过去的记录不变。要恢复需重新邀请、申请和确认。",
+        title=gettext("解除认证"),
+        says=gettext(
+            "“{name}”连同其全部下级不再隶属本组织，您不能再查看其概况；以往记录不变。如需恢复，须重新邀请、申请和确认。",
             name=one.name,
         ),
-        button=words("解除认证"),
+        button=gettext("解除认证"),
         act=lambda db, _: release_subordinate(db, scope, subordinate_id),
-        said=words("已解除“{name}”的认证", name=one.name),
+        said=gettext("已解除“{name}”的认证", name=one.name),
         name=one.name,
     )

@@ -24,8 +24,8 @@ from app.console.frame.notices import done
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.templates import page
-from app.console.frame.words import words_of
 from app.core.calendar import SHANGHAI
+from app.core.i18n import gettext
 from app.core.services import SETTINGS
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Paging, paged_by
@@ -96,13 +96,13 @@ async def apply(request: Request, db: WriteDb, scope: Writer, form: PageForm) ->
 @confirmed(router, "/applications/{application_id}/withdrawal")
 async def withdraw(request: Request, db: ReadableDb, scope: Writer, application_id: ApplicationId) -> Confirmation:
     """Takes the application back, the name of the org that it was made to having been typed."""
-    one, words = await queries.get_certification(db, scope.org_id, application_id), words_of(request)
+    one = await queries.get_certification(db, scope.org_id, application_id)
     return Confirmation(
-        title=words("撤回对“{name}”的申请", name=one.superior_name),
-        says=words("撤回后一切保持不变；需要时可以重新申请。"),
-        button=words("撤回"),
+        title=gettext("撤回对“{name}”的申请", name=one.superior_name),
+        says=gettext("撤回后一切保持不变；需要时可以重新申请。"),
+        button=gettext("撤回"),
         act=lambda db, _: withdraw_application(db, scope, application_id),
-        said=words("申请已撤回"),
+        said=gettext("申请已撤回"),
         name=one.superior_name,
     )
 
@@ -184,7 +184,7 @@ async def send(request: Request, db: WriteDb, scope: OrgScope, act: Act, form: F
     outcome = await refusal_of(db, asked)
     if isinstance(outcome, Problem):
         return await show_direction(request, db, scope, act, form, outcome)
-    return done(request, words_of(request)("申请已提交"), PAGE_CHANGED)
+    return done(request, gettext("申请已提交"), PAGE_CHANGED)
 
 
 async def _preview(request: Request, db: WriteDb, scope: OrgScope) -> dict[str, Any] | None:

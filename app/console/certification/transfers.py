@@ -19,7 +19,7 @@ from app.console.frame.notices import done
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.templates import page
-from app.console.frame.words import words_of
+from app.core.i18n import gettext
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Paging, paged_by
 from app.schema.approvals import State
@@ -84,38 +84,38 @@ def _waits_for(request: Request, scope: OrgScope, one: TransferDetailOut) -> str
     waits = {"release": (one.from_id, one.from_name), "acceptance": (one.to_id, one.to_name)}.get(one.step or "")
     if waits is None or waits[0] == scope.org_id:
         return ""
-    return words_of(request)("等待“{name}”处理。", name=waits[1])
+    return gettext("等待“{name}”处理。", name=waits[1])
 
 
 @confirmed(router, "/{transfer_id}/refusal")
 async def refuse(request: Request, db: ReadableDb, scope: Decider, transfer_id: TransferId) -> Confirmation:
     """Refuses, as either superior, the org's name having been typed."""
-    one, words = await transfer_queries.get_transfer(db, scope.org_id, transfer_id), words_of(request)
+    one = await transfer_queries.get_transfer(db, scope.org_id, transfer_id)
     if one.org_id == scope.org_id:
         raise NotFound
     return Confirmation(
-        title=words("拒绝“{name}”的转移", name=one.org_name),
-        says=words("“{name}”留在现在的上级之下。对方的管理员会看到理由，并可以重新申请。", name=one.org_name),
-        button=words("拒绝"),
+        title=gettext("拒绝“{name}”的转移", name=one.org_name),
+        says=gettext("“{name}”留在现在的上级之下。对方的管理员会看到理由，并可以重新申请。", name=one.org_name),
+        button=gettext("拒绝"),
         act=lambda db, reason: refuse_transfer(db, scope, transfer_id, reason),
-        said=words("已拒绝，理由已告知对方"),
+        said=gettext("已拒绝，理由已告知对方"),
         name=one.org_name,
-        reason=words("拒绝的理由"),
+        reason=gettext("拒绝的理由"),
     )
 
 
 @confirmed(router, "/{transfer_id}/withdrawal")
 async def withdraw(request: Request, db: ReadableDb, scope: Asker, transfer_id: TransferId) -> Confirmation:
     """Takes back what this org asked, the name of where it would have gone having been typed."""
-    one, words = await transfer_queries.get_transfer(db, scope.org_id, transfer_id), words_of(request)
+    one = await transfer_queries.get_transfer(db, scope.org_id, transfer_id)
     if one.org_id != scope.org_id:
         raise NotFound
     return Confirmation(
-        title=words("撤回转到“{name}”的申请", name=one.to_name),
-        says=words("撤回后一切保持不变；需要时可以重新申请。"),
-        button=words("撤回"),
+        title=gettext("撤回转到“{name}”的申请", name=one.to_name),
+        says=gettext("撤回后一切保持不变；需要时可以重新申请。"),
+        button=gettext("撤回"),
         act=lambda db, _: withdraw_transfer(db, scope, transfer_id),
-        said=words("申请已撤回"),
+        said=gettext("申请已撤回"),
         name=one.to_name,
     )
 
@@ -139,8 +139,7 @@ async def decide(
     outcome = await refusal_of(db, doing(db, scope, transfer_id, body.preview))
     if isinstance(outcome, Problem):
         return await _show_decision(request, db, scope, transfer_id, act, form, outcome)
-    words = words_of(request)
-    said = words("已同意转出，等待新上级接收") if act == "release" else words("“{name}”已转入", name=one.org_name)
+    said = gettext("已同意转出，等待新上级接收") if act == "release" else gettext("“{name}”已转入", name=one.org_name)
     return done(request, said, PAGE_CHANGED)
 
 

@@ -15,8 +15,8 @@ from app.console.frame.notices import done
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.templates import page
-from app.console.frame.words import words_of
 from app.core.cipher import Cipher, CipherDep
+from app.core.i18n import gettext
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Paging, paged_by
 from app.members.links.operations import accept_link_request, refuse_link_request, undo_link
@@ -61,21 +61,21 @@ async def accept(
     outcome = await refusal_of(db, accept_link_request(db, scope, request_id, body.member_id))
     if isinstance(outcome, Problem):
         return await _show_acceptance(request, db, cipher, scope, request_id, form, outcome)
-    return done(request, words_of(request)("已关联，此人现为已激活"), PAGE_CHANGED)
+    return done(request, gettext("已关联，此人的状态变为已激活"), PAGE_CHANGED)
 
 
 @confirmed(router, "/link-requests/{request_id}/refusal")
 async def refuse(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
     """Refuses, the asker's name having been typed, with a reason that they read."""
-    one, words = await get_waiting(db, scope.org_id, request_id), words_of(request)
+    one = await get_waiting(db, scope.org_id, request_id)
     return Confirmation(
-        title=words("拒绝与 {name} 关联", name=one.name),
-        says=words("申请人会看到理由；通讯录保持不变。"),
-        button=words("拒绝"),
+        title=gettext("拒绝与 {name} 关联", name=one.name),
+        says=gettext("申请人会看到理由；通讯录保持不变。"),
+        button=gettext("拒绝"),
         act=lambda db, reason: refuse_link_request(db, scope, request_id, reason),
-        said=words("已拒绝，理由已告知对方"),
+        said=gettext("已拒绝，理由已告知对方"),
         name=one.name,
-        reason=words("拒绝的理由"),
+        reason=gettext("拒绝的理由"),
     )
 
 
@@ -84,16 +84,16 @@ async def unlink(
     request: Request, db: ReadableDb, cipher: CipherDep, scope: Writer, member_id: MemberId
 ) -> Confirmation:
     """Unlinks a row from the account that it is active through, the person's name having been typed."""
-    member, words = await get_member(db, cipher, scope.org_id, member_id), words_of(request)
+    member = await get_member(db, cipher, scope.org_id, member_id)
     return Confirmation(
-        title=words("解除 {name} 的关联", name=member.name),
-        says=words(
+        title=gettext("解除 {name} 的关联", name=member.name),
+        says=gettext(
             "{name} 变为未激活，本人的账号和积分不受影响。以后只有本人申请并经管理员接受才会再次关联。",
             name=member.name,
         ),
-        button=words("解除关联"),
+        button=gettext("解除关联"),
         act=lambda db, _: undo_link(db, scope, member_id),
-        said=words("已解除关联"),
+        said=gettext("已解除关联"),
         name=member.name,
         changed=CHANGED,
     )

@@ -13,8 +13,8 @@ from app.console.frame.forms import Form, Outcome, PageForm, checked, refusal_of
 from app.console.frame.notices import done
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
-from app.console.frame.words import words_of
 from app.core.cipher import Cipher, CipherDep
+from app.core.i18n import ngettext
 from app.database.db import Readable, ReadDb, WriteDb
 from app.members.queries import MemberFilter, count_members
 from app.members.transfers.schemas import MoveCreate
@@ -47,7 +47,7 @@ async def move_all(
     outcome = body if isinstance(body, ValidationError) else await refusal_of(db, move_people(db, scope, body))
     if isinstance(outcome, ValidationError | Problem):
         return await _show_move(request, db, cipher, scope, unit_id, form, outcome)
-    said = words_of(request)("已从“{name}”移动 {count} 人", name=unit.name, count=outcome)
+    said = ngettext("已移动“{name}”的 {count} 人", outcome, name=unit.name)
     return done(request, said, CHANGED)
 
 

@@ -14,8 +14,8 @@ from app.console.frame.notices import Undo, done
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.templates import part
-from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
+from app.core.i18n import gettext
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.members.errors import PhoneExists
 from app.members.operations import create_member, disclose_phone, remove_member, update_member
@@ -56,7 +56,7 @@ async def add_member(request: Request, db: WriteDb, cipher: CipherDep, scope: Wr
         return part(request, "directory/phone_exists.html", 409, **shown)
     if isinstance(added, Problem):
         return await _show_form(request, db, scope, form, added)
-    return done(request, words_of(request)("已添加 {name}", name=added.name), CHANGED)
+    return done(request, gettext("已添加 {name}", name=added.name), CHANGED)
 
 
 @router.post("/{member_id}/copies")
@@ -69,7 +69,7 @@ async def copy_into_units(
         if isinstance(body, ValidationError):
             raise NotFound
         await copy_member(db, cipher, scope, member_id, body.unit_id)
-    return done(request, words_of(request)("已复制到所选组织"), CHANGED)
+    return done(request, gettext("已复制到所选组织"), CHANGED)
 
 
 @router.get("/{member_id}")
@@ -135,16 +135,16 @@ async def remove(
     request: Request, db: ReadableDb, cipher: CipherDep, scope: Writer, member_id: MemberId
 ) -> Confirmation:
     """Takes a person out of the directory, their name having been typed."""
-    member, words = await get_member(db, cipher, scope.org_id, member_id), words_of(request)
+    member = await get_member(db, cipher, scope.org_id, member_id)
     return Confirmation(
-        title=words("移除 {name}", name=member.name),
-        says=words(
+        title=gettext("移除 {name}", name=member.name),
+        says=gettext(
             "{name} 将从本组织及其所有支部中移除。本人的账号和积分不受影响。30 天内可以在“最近移除”中恢复。",
             name=member.name,
         ),
-        button=words("移除"),
+        button=gettext("移除"),
         act=lambda db, _: remove_member(db, scope, member_id, None),
-        said=words("已移除 {name}", name=member.name),
+        said=gettext("已移除 {name}", name=member.name),
         name=member.name,
         changed=CHANGED,
         undo=Undo(f"/console/orgs/{scope.org_id}/removed/{member_id}/restoration"),

@@ -15,8 +15,8 @@ from app.console.frame.notices import done
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.templates import page, part
-from app.console.frame.words import words_of
 from app.core.cipher import Cipher, CipherDep
+from app.core.i18n import gettext
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Paging, paged_by
 from app.members.queries import get_member
@@ -71,7 +71,7 @@ async def ask_transfer(
     outcome = await refusal_of(db, operations.create_person_transfer(db, scope, member_id, body))
     if isinstance(outcome, Problem):
         return await _show_form(request, db, cipher, scope, member_id, form, outcome)
-    return done(request, words_of(request)("已提出，等待对方接受"), PAGE_CHANGED)
+    return done(request, gettext("已提出，等待对方接受"), PAGE_CHANGED)
 
 
 @router.get("/person-transfers/{transfer_id}/acceptance")
@@ -92,34 +92,34 @@ async def accept(
     outcome = await refusal_of(db, accepting)
     if isinstance(outcome, Problem):
         return await _show_acceptance(request, db, scope, transfer_id, form, outcome)
-    return done(request, words_of(request)("已接收，此人现在本组织的通讯录中"), PAGE_CHANGED)
+    return done(request, gettext("已接收，此人已列入本组织通讯录"), PAGE_CHANGED)
 
 
 @confirmed(router, "/person-transfers/{transfer_id}/refusal")
 async def refuse(request: Request, db: ReadableDb, scope: Writer, transfer_id: TransferId) -> Confirmation:
     """Refuses, the person's name having been typed, with a reason that the other org's admins read."""
-    name, words = await _who_waits(db, scope, transfer_id, "in"), words_of(request)
+    name = await _who_waits(db, scope, transfer_id, "in")
     return Confirmation(
-        title=words("拒绝接收 {name}", name=name),
-        says=words("此人留在原来的组织。对方的管理员会看到理由，并可以重新申请。"),
-        button=words("拒绝"),
+        title=gettext("拒绝接收 {name}", name=name),
+        says=gettext("此人留在原来的组织。对方的管理员会看到理由，并可以重新申请。"),
+        button=gettext("拒绝"),
         act=lambda db, reason: operations.refuse_person_transfer(db, scope, transfer_id, reason),
-        said=words("已拒绝，理由已告知对方"),
+        said=gettext("已拒绝，理由已告知对方"),
         name=name,
-        reason=words("拒绝的理由"),
+        reason=gettext("拒绝的理由"),
     )
 
 
 @confirmed(router, "/person-transfers/{transfer_id}/withdrawal")
 async def withdraw(request: Request, db: ReadableDb, scope: Writer, transfer_id: TransferId) -> Confirmation:
     """Takes back what this org asked, the person's name having been typed."""
-    name, words = await _who_waits(db, scope, transfer_id, "out"), words_of(request)
+    name = await _who_waits(db, scope, transfer_id, "out")
     return Confirmation(
-        title=words("撤回 {name} 的转移申请", name=name),
-        says=words("撤回后一切保持不变；需要时可以重新申请。"),
-        button=words("撤回"),
+        title=gettext("撤回 {name} 的转移申请", name=name),
+        says=gettext("撤回后一切保持不变；需要时可以重新申请。"),
+        button=gettext("撤回"),
         act=lambda db, _: operations.withdraw_person_transfer(db, scope, transfer_id),
-        said=words("申请已撤回"),
+        said=gettext("申请已撤回"),
         name=name,
     )
 

@@ -14,8 +14,8 @@ from app.console.frame.notices import done
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.templates import page
-from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
+from app.core.i18n import gettext, ngettext
 from app.database.db import ReadDb, WriteDb
 from app.database.paging import Paging, paged_by
 from app.members.restoration import list_removed_members, restore_member
@@ -42,7 +42,7 @@ async def restore(
 ) -> Response:
     """Brings a person back to where they stood."""
     member = await restore_member(db, cipher, scope, member_id)
-    return done(request, words_of(request)("已恢复 {name}", name=member.name), PAGE_CHANGED, CHANGED)
+    return done(request, gettext("已恢复 {name}", name=member.name), PAGE_CHANGED, CHANGED)
 
 
 @router.post("/restorations")
@@ -51,10 +51,9 @@ async def restore_several(request: Request, db: WriteDb, cipher: CipherDep, scop
     members = ids_of(form, "member_id")
     outcomes = [await refusal_of(db, restore_member(db, cipher, scope, member)) for member in members]
     count = sum(not isinstance(outcome, Problem) for outcome in outcomes)
-    words = words_of(request)
-    said = words("已恢复 {count} 人", count=count)
+    said = ngettext("已恢复 {count} 人", count)
     if count < len(outcomes):
-        said = words(
+        said = gettext(
             "已恢复 {count} 人，{left} 人未能恢复：可能已恢复，或号码又在通讯录中",
             count=count,
             left=len(outcomes) - count,

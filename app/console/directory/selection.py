@@ -63,7 +63,7 @@ async def do_act(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer
         outcome = await refusal_of(db, _ACTS[act](db, cipher, scope, member_id, chosen))
         if isinstance(outcome, Problem):
             member = await refusal_of(db, get_member(db, cipher, scope.org_id, member_id))
-            refused.append((member.name if isinstance(member, MemberOut) else "—", title_of(request, outcome)))
+            refused.append((member.name if isinstance(member, MemberOut) else "—", title_of(outcome)))
         elif act == "removal":
             removed.append(("member_id", str(member_id)))
     undo = Undo(f"/console/orgs/{scope.org_id}/removed/restorations", removed) if removed else None

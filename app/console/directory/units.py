@@ -13,8 +13,8 @@ from app.console.frame.forms import Form, MaybeId, Outcome, PageForm, checked, i
 from app.console.frame.notices import done
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
-from app.console.frame.words import words_of
 from app.core.cipher import Cipher, CipherDep
+from app.core.i18n import gettext
 from app.database.db import Readable, ReadDb, WriteDb
 from app.members.queries import MemberFilter, count_members
 from app.orgs import units as operations
@@ -45,7 +45,7 @@ async def add_unit(request: Request, db: WriteDb, scope: Writer, form: PageForm)
     outcome = await refusal_of(db, operations.create_unit(db, scope, body))
     if isinstance(outcome, Problem):
         return await _show_form(request, db, scope, None, form, outcome)
-    return done(request, words_of(request)("已添加“{name}”", name=body.name), CHANGED)
+    return done(request, gettext("已添加“{name}”", name=body.name), CHANGED)
 
 
 @router.get("/{unit_id}/form")
@@ -68,7 +68,7 @@ async def edit_unit(request: Request, db: WriteDb, scope: Writer, unit_id: UnitI
     outcome = await refusal_of(db, operations.update_unit(db, scope, unit_id, body, version))
     if isinstance(outcome, Problem):
         return await _show_form(request, db, scope, unit, form, outcome)
-    return done(request, words_of(request)("已保存“{name}”", name=body.name), CHANGED, "members-changed")
+    return done(request, gettext("已保存“{name}”", name=body.name), CHANGED, "members-changed")
 
 
 @router.get("/{unit_id}/removal")

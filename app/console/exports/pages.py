@@ -14,8 +14,8 @@ from app.console.frame.forms import Form, PageForm, checked, refusal_of, show_fo
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.templates import page
-from app.console.frame.words import words_of
 from app.core.cipher import Cipher, CipherDep
+from app.core.i18n import gettext
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Paging, paged_by
 from app.exports import router as calls
@@ -24,7 +24,7 @@ from app.exports.queries import get_export, list_exports
 from app.members.export import create_member_export
 from app.members.queries import MemberFilter, count_members
 from app.members.schemas import MemberExportCreate
-from app.web.errors import Invalid, Problem, english
+from app.web.errors import Invalid, Problem
 
 router = APIRouter(prefix="/console/orgs/{org_id}/exports", route_class=ConsoleRoute, include_in_schema=False)
 
@@ -61,7 +61,7 @@ async def export(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer
     body = checked(MemberExportCreate, form.given("format", "phones", *_FILTERS))
     if isinstance(body, ValidationError):
         raise Invalid
-    making = create_member_export(db, cipher, scope, body, english=english(request))
+    making = create_member_export(db, cipher, scope, body)
     outcome = await refusal_of(db, making)
     if isinstance(outcome, Problem):
         return await _show_form(request, db, cipher, scope, form, outcome)
@@ -77,13 +77,13 @@ async def read_content(request: Request, db: ReadDb, cipher: CipherDep, scope: R
 @confirmed(router, "/{export_id}/deletion")
 async def delete(request: Request, db: ReadableDb, scope: Reader, export_id: ExportId) -> Confirmation:
     """Deletes the file, its name having been typed; one that is being made is cancelled."""
-    one, words = await get_export(db, scope, export_id), words_of(request)
+    one = await get_export(db, scope, export_id)
     return Confirmation(
-        title=words("删除导出 {name}", name=one.file_name),
-        says=words("文件立即删除；需要时可以重新导出。通讯录不受影响。"),
-        button=words("删除"),
+        title=gettext("删除导出 {name}", name=one.file_name),
+        says=gettext("文件立即删除；需要时可以重新导出。通讯录不受影响。"),
+        button=gettext("删除"),
         act=lambda db, _: delete_export(db, scope, export_id),
-        said=words("导出已删除"),
+        said=gettext("导出已删除"),
         name=one.file_name,
     )
 

@@ -8,7 +8,8 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from app.console.frame.templates import page
-from app.web.errors import Problem, english
+from app.core.i18n import gettext
+from app.web.errors import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,6 @@ def done(request: Request, said: str, *changed: str, undo: Undo | None = None) -
     return response
 
 
-def title_of(request: Request, problem: Problem) -> str:
-    """A refusal's title and advice in the reader's language, for a form that is shown again."""
-    return problem.en if english(request) else problem.zh
+def title_of(problem: Problem) -> str:
+    """A refusal's title in the reader's language, for a form that is shown again."""
+    return gettext(problem.title)

@@ -20,8 +20,9 @@ from app.authz.cookies import (
     set_session_cookie,
 )
 from app.authz.errors import ForeignOrigin, StepUpNeeded
+from app.console.frame.formats import LANGUAGE
 from app.console.frame.templates import is_partial, page
-from app.console.frame.words import LANGUAGE
+from app.core.i18n import as_locale, set_locale
 from app.core.services import SETTINGS
 from app.database.db import ENGINE, Handler, TransactionalRoute
 from app.web.errors import Problem, Unauthorized, note_refusal, problem_of
@@ -62,7 +63,7 @@ class PageRoute(TransactionalRoute):
         handler = super().around(handler)
 
         async def answer(request: Request) -> Response:
-            request_state(request).language = "en" if request.cookies.get(LANGUAGE) == "en" else "zh"
+            set_locale(as_locale(request.cookies.get(LANGUAGE)))
             accept_session_cookie(request, self.cookie)
             try:
                 if request.method not in _SAFE:
@@ -96,7 +97,8 @@ class PageRoute(TransactionalRoute):
         if is_partial(request):
             return notice(request, problem)
         status = 403 if problem.status == 401 else problem.status
-        response = page(request, "frame/refused.html", status, problem=problem)
+        request_id = request_state(request).request_id
+        response = page(request, "frame/refused.html", status, problem=problem, request_id=request_id)
         response.headers.update({name: value for name, value in problem.headers.items() if name == "Retry-After"})
         return response
 

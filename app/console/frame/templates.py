@@ -9,9 +9,11 @@ from fastapi.responses import HTMLResponse
 from jinja2 import BaseLoader, ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from app.console.frame import formats
 from app.console.frame.advice import advice_on
 from app.console.frame.assets import asset_url
-from app.console.frame.words import words_of
+from app.console.frame.formats import zone_of
+from app.core.i18n import TAGS, get_locale, gettext, ngettext, number, pgettext, plural_forms
 from app.orgs.regions import path_of
 from app.web.errors import NotFound
 
@@ -22,8 +24,23 @@ _environment = Environment(
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
+    extensions=["jinja2.ext.i18n"],  # `_` in templates
 )
-_environment.globals |= {"asset_url": asset_url, "region": path_of}
+# Old style: the functions fill in the values themselves, and escape what is no markup.
+_environment.install_gettext_callables(gettext, ngettext, newstyle=False, pgettext=pgettext)  # type: ignore[attr-defined]
+_environment.globals |= {
+    "advice_on": advice_on,
+    "asset_url": asset_url,
+    "day": formats.day,
+    "month_day": formats.month_day,
+    "number": number,
+    "number2": partial(number, digits=2),
+    "percent": formats.percent,
+    "place": formats.place,
+    "plural_forms": plural_forms,
+    "region": path_of,
+    "short": formats.short,
+}
 
 
 def add_templates(package: str) -> None:
@@ -33,17 +50,11 @@ def add_templates(package: str) -> None:
 
 def render(request: Request, template: str, **context: Any) -> Markup:
     """A template's text, escaped already."""
-    words = words_of(request)
+    zone = zone_of(request)
     standing: Mapping[str, Any] = {
-        "t": words,
-        "advice_on": partial(advice_on, words),
-        "number": words.number,
-        "number2": partial(words.number, digits=2),
-        "percent": words.percent,
-        "day": words.day,
-        "month_day": words.month_day,
-        "time": words.time,
-        "place": words.place,
+        "language": TAGS[get_locale()],
+        "zone": zone,
+        "time": partial(formats.moment, zone=zone),
         "request": request,
         "path": request.url.path,
     }

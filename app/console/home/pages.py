@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,11 +10,12 @@ from fastapi import APIRouter, Request, Response
 from app.authz.access import Can, OrgScope, SignedIn
 from app.authz.permissions import Permission
 from app.console.frame.charts import draw
+from app.console.frame.formats import month_day
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import at_home, over_org
 from app.console.frame.templates import page, part
-from app.console.frame.words import Words, words_of
 from app.core.calendar import today
+from app.core.i18n import gettext, gettext_noop, join_words, number
 from app.database.db import ReadDb
 from app.database.paging import Page, Paging, paged_by
 from app.inbox.queries import Waiting, count_waiting, list_waiting
@@ -72,7 +72,6 @@ async def show_home(
     mine = await list_my_orgs(db, scope.user_id)
     administered = [org for org in mine if set(org.roles) & {"main_admin", "admin"}]
     belonging = [org for org in mine if org not in administered]
-    words = words_of(request)
     shown = {
         "administered": administered,
         "belonging": belonging,
@@ -80,43 +79,48 @@ async def show_home(
         "inbox": inbox,
         "total": total,
         "link_of": _place_of,
-        "kinds": kinds_of(words),
-        "details": partial(detail_of, words),
+        "kind_text": kind_text,
+        "details": detail_of,
     }
     return page(request, "home/home.html", **at_home(scope), **shown)
 
 
-def detail_of(words: Words, one: Any) -> str:
+def kind_text(kind: str) -> str:
+    """What somebody is asked for."""
+    return gettext(KINDS[kind])
+
+
+def detail_of(one: Any) -> str:
     """What is asked, as a reader says it."""
     match one.kind, one.step or one.detail:
         case "change-request", "hand-over":
-            return words("移交主管理员")
+            return gettext("移交主管理员")
         case "change-request", "recovery":
-            return words("替换主管理员")
+            return gettext("更换主管理员")
         case "change-request", _:
-            return words("改名为“{name}”", name=one.detail)
+            return gettext("名称改为“{name}”", name=one.detail)
         case "transfer", "release":
-            return words("申请转到“{name}”", name=one.detail)
+            return gettext("申请转到“{name}”", name=one.detail)
         case "transfer", _:
-            return words("从“{name}”转来", name=one.detail)
+            return gettext("从“{name}”转来", name=one.detail)
         case "person-transfer", _:
-            return words("申请把 {name} 转入", name=one.detail)
+            return gettext("申请将 {name} 转入", name=one.detail)
         case _:
             return str(one.detail)
 
 
-def kinds_of(words: Words) -> dict[str, str]:
-    return {
-        "application": words("认证申请"),
-        "change-request": words("变更申请"),
-        "recovery": words("申请替换您"),
-        "recovery-offer": words("申请替换您"),
-        "transfer": words("整体转移"),
-        "admin-invitation": words("管理员邀请"),
-        "promotion": words("支部改设"),
-        "link-request": words("关联申请"),
-        "person-transfer": words("人员转移"),
-    }
+KINDS = {
+    "application": gettext_noop("认证申请"),
+    "change-request": gettext_noop("变更申请"),
+    "recovery": gettext_noop("申请更换主管理员"),
+    "recovery-offer": gettext_noop("申请更换主管理员"),
+    "transfer": gettext_noop("整体转移"),
+    "admin-invitation": gettext_noop("管理员邀请"),
+    "promotion": gettext_noop("支部改设"),
+    "link-request": gettext_noop("关联申请"),
+    "person-transfer": gettext_noop("人员转移"),
+}
+"""What each kind in the inbox is called."""
 
 
 @glance_router.get("/orgs/{org_id}/glance")
@@ -125,12 +129,13 @@ async def show_glance(request: Request, db: ReadDb, scope: Reader) -> Response:
     were active day by day."""
     report = await read_overview(request, scope, db, Span(today(), 7), _ONE)
     trend = await read_trend(request, scope, db, today(), 7)
-    words = words_of(request)
     own = report.subtree.withheld and not report.org.withheld
     active = {point.day: (point.org if own else point.subtree).active for point in trend.days}
     values = [(day, active.get(day)) for day in (today() - timedelta(days=back) for back in range(6, -1, -1))]
-    chart = draw(f"glance-{scope.org_id}", words("近 7 日活跃学员"), values, words.number, bars=True, least=2)
-    return part(request, "home/glance.html", figures=report.org if own else report.subtree, own=own, chart=chart)
+    chart = draw(f"glance-{scope.org_id}", gettext("近 7 日活跃学员"), values, number, bars=True, least=2)
+    by_day = join_words(f"{month_day(mark.day)} {number(mark.value)}" for mark in chart.told)
+    figures = report.org if own else report.subtree
+    return part(request, "home/glance.html", figures=figures, own=own, chart=chart, values=by_day)
 
 
 @router.get("/orgs/{org_id}")

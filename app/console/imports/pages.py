@@ -13,16 +13,16 @@ from app.console.frame.forms import PageForm, refusal_of
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.templates import is_partial, page, part
-from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
+from app.core.i18n import gettext, ngettext
 from app.core.services import SETTINGS
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Paging, paged_by
 from app.members.imports import router as calls
 from app.members.imports.operations import cancel_import, confirm_import
-from app.members.imports.queries import get_import, list_imports, list_rows
+from app.members.imports.queries import get_import, list_imports, list_rows, name_related_rows
 from app.members.imports.schemas import AWAITING_PEOPLE, ImportState, RowOutcome
-from app.web.errors import BodyTooLarge, Problem, english
+from app.web.errors import BodyTooLarge, Problem
 
 router = APIRouter(prefix="/console/orgs/{org_id}/imports", route_class=ConsoleRoute, include_in_schema=False)
 
@@ -73,11 +73,10 @@ async def show_rows(
     outcome: Outcome = None,
 ) -> Response:
     """What becomes of the rows, those of one outcome or all."""
-    in_english = english(request)
-    rows = await list_rows(db, cipher, scope.org_id, import_id, outcome, paging, english=in_english)
+    rows = await list_rows(db, cipher, scope.org_id, import_id, outcome, paging)
     template = "imports/import_rows.html" if paging.after is None else "imports/import_more_rows.html"
-    shown = {**in_org(scope, "members"), "rows": rows, "outcome": outcome, "import_id": import_id}
-    return part(request, template, **shown)
+    shown = {"rows": rows, "outcome": outcome, "import_id": import_id, "name_rows": name_related_rows}
+    return part(request, template, **in_org(scope, "members"), **shown)
 
 
 @router.get("/{import_id}/failed-rows.xlsx")
@@ -85,7 +84,7 @@ async def read_failed_rows(
     request: Request, scope: Writer, import_id: ImportId, db: ReadDb, cipher: CipherDep
 ) -> Response:
     """The refused rows, to be mended and uploaded again."""
-    return await calls.read_failed_rows(request, scope, import_id, db, cipher)
+    return await calls.read_failed_rows(scope, import_id, db, cipher)
 
 
 @router.post("/{import_id}/confirmation")
@@ -100,19 +99,20 @@ async def confirm_removals(
     request: Request, db: ReadableDb, scope: Writer, import_id: ImportId, form: PageForm
 ) -> Confirmation:
     """Goes on where many would leave: the org's name is typed. The number that was shown is what is agreed to."""
-    found, words = await get_import(db, scope.org_id, import_id, english=english(request)), words_of(request)
+    found = await get_import(db, scope.org_id, import_id)
     given = form.get("leaving", "")
     leaving = int(given) if given.isascii() and given.isdecimal() and len(given) < 10 else found.counts.left
     return Confirmation(
-        title=words("移除 {left} 人并导入", left=leaving),
-        says=words(
-            "不在表格里的 {left} 人（现有 {people} 人）会从本组织和各支部中移除，30 天内可以恢复。请确认表格是完整的。",
+        title=ngettext("移除 {count} 人并导入", leaving),
+        says=ngettext(
+            "不在表格中的 {count} 人（现有 {people} 人）将从本组织及各支部中移除，30 天内可以恢复。"
+            "请确认表格完整无误。",
+            leaving,
             people=found.people,
-            left=leaving,
         ),
-        button=words("移除并导入"),
+        button=gettext("移除并导入"),
         act=lambda db, _: confirm_import(db, scope, import_id, leaving),
-        said=words("已确认，正在导入"),
+        said=gettext("已确认，正在导入"),
         name=scope.org.name,
         kept={"leaving": str(leaving)},
     )
@@ -128,7 +128,7 @@ async def cancel(request: Request, db: WriteDb, scope: Writer, import_id: Import
 async def _show_upload(
     request: Request, db: Readable, scope: OrgScope, problem: Problem | None, form: Mapping[str, Any]
 ) -> Response:
-    earlier = await list_imports(db, scope.org_id, Paging(10, None), english=english(request))
+    earlier = await list_imports(db, scope.org_id, Paging(10, None))
     most = SETTINGS.of(request).max_upload_mb
     shown = {**in_org(scope, "members"), "earlier": earlier, "problem": problem, "most": most, "form": form}
     return page(request, "imports/imports.html", 200 if problem is None else problem.status, **shown)
@@ -137,7 +137,7 @@ async def _show_upload(
 async def _show_import(
     request: Request, db: Readable, scope: OrgScope, import_id: UUID, problem: Problem | None
 ) -> Response:
-    found = await get_import(db, scope.org_id, import_id, english=english(request))
+    found = await get_import(db, scope.org_id, import_id)
     shown = {
         **in_org(scope, "members"),
         "one": found,

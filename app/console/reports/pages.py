@@ -15,13 +15,14 @@ from pydantic import ValidationError
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.frame.charts import Chart, draw
+from app.console.frame.formats import percent, short
 from app.console.frame.forms import PageForm, checked
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org, over_org
 from app.console.frame.templates import is_partial, page, part
-from app.console.frame.words import words_of
 from app.core.calendar import today
 from app.core.cipher import CipherDep
+from app.core.i18n import gettext, number
 from app.database.db import ReadDb, WriteDb
 from app.reports import export_router as exports
 from app.reports import router as calls
@@ -72,7 +73,7 @@ async def show_trend(
     own = _told_alone(trend.days)
     if own:
         figures = {point.day: point.org for point in trend.days}
-    shown = {"charts": _charts(request, asked, figures), "subject": scope.org, "until": until, "days": days}
+    shown = {"charts": _charts(asked, figures), "subject": scope.org, "until": until, "days": days}
     complete = len(figures) == days and not any(one.withheld for one in figures.values())
     return part(request, "reports/report_trend.html", **shown, asked=asked, own=own, complete=complete)
 
@@ -141,14 +142,13 @@ def _told_alone(days: Sequence[TrendPointOut]) -> bool:
     return newest is not None and newest.subtree.withheld and not newest.org.withheld
 
 
-def _charts(request: Request, asked: Sequence[date], figures: Mapping[date, FiguresOut]) -> list[Chart]:
+def _charts(asked: Sequence[date], figures: Mapping[date, FiguresOut]) -> list[Chart]:
     """One of each measure; days that are not kept, or not told, leave a gap."""
-    words = words_of(request)
     measures: Sequence[tuple[str, str, Any, float]] = (
-        ("active", words("活跃学员"), words.number, 2),
-        ("points_per_head", words("人均积分"), lambda value: words.number(value, 2), 0.02),
-        ("participation", words("参与率"), words.percent, 0.002),
-        ("members", words("学员总数"), words.number, 2),
+        ("active", gettext("活跃学员"), number, 2),
+        ("points_per_head", gettext("人均积分"), lambda value: number(value, 2), 0.02),
+        ("participation", gettext("参与率"), percent, 0.002),
+        ("members", gettext("学员总数"), number, 2),
     )
 
     def told(day: date, slug: str) -> float | None:
@@ -161,7 +161,7 @@ def _charts(request: Request, asked: Sequence[date], figures: Mapping[date, Figu
             name,
             [(day, told(day, slug)) for day in asked],
             shown,
-            tick=words.short if shown == words.number else None,
+            tick=short if shown == number else None,
             bars=slug == "active",
             least=least,
         )

@@ -16,8 +16,8 @@ from app.console.frame.notices import done
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.templates import page
-from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
+from app.core.i18n import gettext
 from app.database.db import ReadableDb, ReadDb, WriteDb
 from app.database.paging import Paging, paged_by
 from app.web.errors import NotFound, Problem
@@ -54,7 +54,7 @@ async def invite(request: Request, db: WriteDb, cipher: CipherDep, scope: MainAd
         outcome = await refusal_of(db, operations.invite_admin(db, cipher, scope, body))
     if isinstance(outcome, ValidationError | Problem):
         return show_form(request, "settings/new_admin.html", form, outcome, **in_org(scope, "settings"))
-    return done(request, words_of(request)("已发出邀请，等待对方答复"), PAGE_CHANGED)
+    return done(request, gettext("已发出邀请，等待对方答复"), PAGE_CHANGED)
 
 
 @confirmed(router, "/admin-invitations/{invitation_id}/withdrawal")
@@ -62,13 +62,13 @@ async def withdraw(
     request: Request, db: ReadableDb, cipher: CipherDep, scope: MainAdmin, invitation_id: Annotated[UUID, Path()]
 ) -> Confirmation:
     """Takes an invitation back, the org's name having been typed."""
-    one, words = await queries.get_admin_invitation(db, cipher, scope.org_id, invitation_id), words_of(request)
+    one = await queries.get_admin_invitation(db, cipher, scope.org_id, invitation_id)
     return Confirmation(
-        title=words("撤回对 {phone} 的邀请", phone=one.phone) if one.phone else words("撤回邀请"),
-        says=words("撤回后对方不能再接受；需要时可以重新邀请。"),
-        button=words("撤回"),
+        title=gettext("撤回对 {phone} 的邀请", phone=one.phone) if one.phone else gettext("撤回邀请"),
+        says=gettext("撤回后对方不能再接受；需要时可以重新邀请。"),
+        button=gettext("撤回"),
         act=lambda db, _: operations.withdraw_admin_invitation(db, scope, invitation_id),
-        said=words("邀请已撤回"),
+        said=gettext("邀请已撤回"),
         name=scope.org.name,
     )
 
@@ -76,13 +76,14 @@ async def withdraw(
 @confirmed(router, "/admins/me/resignation")
 async def resign(request: Request, db: ReadableDb, scope: Resigning) -> Confirmation:
     """Gives up one's own office; the org is no longer theirs to see from here."""
-    words = words_of(request)
     return Confirmation(
-        title=words("退出管理组"),
-        says=words("退出后您不能再管理“{name}”；要回来需由主管理员再次添加。您仍在通讯录中。", name=scope.org.name),
-        button=words("退出管理组"),
+        title=gettext("退出管理组"),
+        says=gettext(
+            "退出后您不能再管理“{name}”；如需恢复，须由主管理员再次添加。您仍在通讯录中。", name=scope.org.name
+        ),
+        button=gettext("退出管理组"),
         act=lambda db, _: operations.resign(db, scope),
-        said=words("您已退出“{name}”的管理组", name=scope.org.name),
+        said=gettext("您已退出“{name}”的管理组", name=scope.org.name),
         name=scope.org.name,
         leads_to="/console/",
     )
@@ -94,12 +95,11 @@ async def remove(request: Request, db: ReadableDb, scope: MainAdmin, user_id: An
     admin = next((one for one in await queries.list_admins(db, scope.org_id) if one.user_id == user_id), None)
     if admin is None:
         raise NotFound
-    words = words_of(request)
     return Confirmation(
-        title=words("移除管理员 {name}", name=admin.name or ""),
-        says=words("{name} 将不能再管理本组织，但仍在通讯录中；需要时可以再次添加。", name=admin.name or ""),
-        button=words("移除"),
+        title=gettext("移除管理员 {name}", name=admin.name or ""),
+        says=gettext("{name} 将不能再管理本组织，但仍在通讯录中；需要时可以再次添加。", name=admin.name or ""),
+        button=gettext("移除"),
         act=lambda db, _: operations.remove_admin(db, scope, user_id),
-        said=words("{name} 不再是管理员", name=admin.name or ""),
+        said=gettext("{name} 不再是管理员", name=admin.name or ""),
         name=admin.name,
     )

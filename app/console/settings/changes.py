@@ -18,7 +18,7 @@ from app.console.frame.notices import done
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.templates import page
-from app.console.frame.words import words_of
+from app.core.i18n import gettext
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Paging, paged_by
 from app.org_lifecycle.closure import close_org
@@ -95,14 +95,13 @@ async def withdraw(request: Request, db: ReadableDb, scope: Writer, request_id: 
     one: ChangeRequestOut = await queries.get_change_request(db, scope.org_id, request_id)
     if one.org_id != scope.org_id:
         raise NotFound
-    words = words_of(request)
     name = one.name_after or (one.main_admin_after and one.main_admin_after.name) or one.org_name
     return Confirmation(
-        title=words("撤回“{name}”的申请", name=name),
-        says=words("撤回后一切保持不变；需要时可以重新申请。"),
-        button=words("撤回"),
+        title=gettext("撤回“{name}”的申请", name=name),
+        says=gettext("撤回后一切保持不变；需要时可以重新申请。"),
+        button=gettext("撤回"),
         act=lambda db, _: withdraw_change_request(db, scope, request_id),
-        said=words("申请已撤回"),
+        said=gettext("申请已撤回"),
         name=name,
     )
 
@@ -110,15 +109,14 @@ async def withdraw(request: Request, db: ReadableDb, scope: Writer, request_id: 
 @confirmed(router, "/closure")
 async def close(request: Request, db: ReadableDb, scope: Closer) -> Confirmation:
     """Closes the org for good, its name having been typed."""
-    words = words_of(request)
     return Confirmation(
-        title=words("关闭本组织"),
-        says=words(
-            "关闭后不能恢复：本组织离开上级，等待中的邀请和申请都会结束，历史记录仍可查看。下面还有下级组织时不能关闭。"
+        title=gettext("关闭本组织"),
+        says=gettext(
+            "关闭后不能恢复：本组织与上级脱离，待处理的邀请和申请全部终止，历史记录仍可查看。还有下级组织时不能关闭。"
         ),
-        button=words("关闭本组织"),
+        button=gettext("关闭本组织"),
         act=lambda db, _: close_org(db, scope, None),
-        said=words("“{name}”已关闭", name=scope.org.name),
+        said=gettext("“{name}”已关闭", name=scope.org.name),
         name=scope.org.name,
     )
 
@@ -139,8 +137,7 @@ async def _ask(request: Request, db: WriteDb, scope: OrgScope, act: str, form: F
     if isinstance(outcome, ValidationError | Problem):
         return await _show_form(request, db, scope, act, form, outcome)
     made = await queries.get_change_request(db, scope.org_id, outcome)
-    words = words_of(request)
-    return done(request, words("已生效") if made.state is State.ACCEPTED else words("申请已提交"), PAGE_CHANGED)
+    return done(request, gettext("已生效") if made.state is State.ACCEPTED else gettext("申请已提交"), PAGE_CHANGED)
 
 
 async def _show_form(

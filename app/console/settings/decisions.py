@@ -14,7 +14,7 @@ from app.console.frame.confirmations import Confirmation, confirmed
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.templates import page
-from app.console.frame.words import words_of
+from app.core.i18n import gettext
 from app.database.db import Readable, ReadableDb, ReadDb
 from app.database.paging import Paging, paged_by
 from app.web.errors import NotFound
@@ -38,18 +38,18 @@ async def show_received(
 @confirmed(router, "/{request_id}/approval")
 async def approve(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
     """Consents: the change is made now."""
-    one, words = await _received(db, scope, request_id), words_of(request)
+    one = await _received(db, scope, request_id)
     if one.kind == "rename":
-        says = words("“{before}”立即改名为“{after}”。", before=one.name_before or "", after=one.name_after or "")
+        says = gettext("“{before}”的名称立即改为“{after}”。", before=one.name_before or "", after=one.name_after or "")
     else:
         named = one.main_admin_after.name if one.main_admin_after else None
-        says = words("{name} 立即成为“{org}”的主管理员，原主管理员仍是管理员。", name=named or "", org=one.org_name)
+        says = gettext("{name} 立即成为“{org}”的主管理员，原主管理员仍是管理员。", name=named or "", org=one.org_name)
     return Confirmation(
-        title=words("同意“{name}”的申请", name=one.org_name),
+        title=gettext("同意“{name}”的申请", name=one.org_name),
         says=says,
-        button=words("同意"),
+        button=gettext("同意"),
         act=lambda db, _: approve_change_request(db, scope, request_id),
-        said=words("已同意，变更已生效"),
+        said=gettext("已同意，变更已生效"),
         danger=False,
     )
 
@@ -57,15 +57,15 @@ async def approve(request: Request, db: ReadableDb, scope: Writer, request_id: R
 @confirmed(router, "/{request_id}/refusal")
 async def refuse(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
     """Refuses, the org's name having been typed, with a reason that its admins read."""
-    one, words = await _received(db, scope, request_id), words_of(request)
+    one = await _received(db, scope, request_id)
     return Confirmation(
-        title=words("拒绝“{name}”的申请", name=one.org_name),
-        says=words("对方的管理员会看到理由，并可以重新申请。"),
-        button=words("拒绝"),
+        title=gettext("拒绝“{name}”的申请", name=one.org_name),
+        says=gettext("对方的管理员会看到理由，并可以重新申请。"),
+        button=gettext("拒绝"),
         act=lambda db, reason: refuse_change_request(db, scope, request_id, reason),
-        said=words("已拒绝，理由已告知对方"),
+        said=gettext("已拒绝，理由已告知对方"),
         name=one.org_name,
-        reason=words("拒绝的理由"),
+        reason=gettext("拒绝的理由"),
     )
 
 

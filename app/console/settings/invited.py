@@ -15,8 +15,8 @@ from app.console.frame.forms import refusal_of
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import at_home
 from app.console.frame.templates import page
-from app.console.frame.words import words_of
 from app.core.cipher import CipherDep
+from app.core.i18n import gettext
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.orgs.locks import LockedOrg
 from app.promotions.operations import accept_promotion, refuse_promotion
@@ -57,15 +57,15 @@ async def accept(
 @confirmed(router, "/{kind}/{offer_id}/refusal")
 async def refuse(request: Request, db: ReadableDb, scope: SignedIn, kind: Kind, offer_id: OfferId) -> Confirmation:
     """Declines it, the name of the org that it is, or would be, having been typed."""
-    one, words = await get_offer(db, scope, kind, offer_id), words_of(request)
+    one = await get_offer(db, scope, kind, offer_id)
     refusing = refuse_promotion if kind == "promotion" else refuse_admin_invitation
     name = one.name if isinstance(one, OfferedPromotionOut) else one.org_name
     return Confirmation(
-        title=words("谢绝“{name}”", name=name),
-        says=words("谢绝后不能再接受；需要时请对方重新发出。"),
-        button=words("谢绝"),
+        title=gettext("谢绝“{name}”", name=name),
+        says=gettext("谢绝后不能再接受；需要时请对方重新发出。"),
+        button=gettext("谢绝"),
         act=lambda db, _: refusing(db, scope, offer_id),
-        said=words("已谢绝"),
+        said=gettext("已谢绝"),
         name=name,
         leads_to=ConsoleRoute.home,
     )

@@ -30,5 +30,5 @@ async def check_name(
     errors = names.errors_of(name, Kind(org.kind), kept=org.name if mine else None) if name else []
     advice = []
     if name and not errors:
-        advice = advice_out(request, await name_advice(db, name, org.region_code, but=org.id if mine else None))
+        advice = advice_out(await name_advice(db, name, org.region_code, but=org.id if mine else None))
     return part(request, "settings/naming_help.html", errors=errors, advice=advice, asked=bool(name))

@@ -33,11 +33,15 @@ function prepare(root) {
   for (const element of root.querySelectorAll("[data-stream]")) follow(element);
 }
 
+const plural = new Intl.PluralRules(document.documentElement.lang);
+
 /** Say how many rows are ticked, and offer what can be done with them. */
 function count(form) {
   const ticks = [...form.querySelectorAll("[name=member_id]")];
   const ticked = ticks.filter((tick) => tick.checked).length;
-  form.querySelector("[data-count]").textContent = ticked;
+  const chosen = form.querySelector("[data-count]");
+  const forms = JSON.parse(chosen.dataset.count);
+  chosen.textContent = (forms[plural.select(ticked)] ?? forms.other).replace("{count}", ticked);
   form.querySelector("[data-some]").hidden = ticked === 0;
   form.querySelector("[data-none]").hidden = ticked > 0;
   const all = form.querySelector("[data-all]");

@@ -16,9 +16,7 @@ from app.web.event_stream import Event
 PAUSE = 0.5
 
 
-async def follow_import(
-    engine: AsyncEngine, scope: OrgScope, first: ImportOut, *, english: bool
-) -> AsyncIterator[Event]:
+async def follow_import(engine: AsyncEngine, scope: OrgScope, first: ImportOut) -> AsyncIterator[Event]:
     """Events `progress`, each the import as JSON: at first and whenever it has changed.
 
     Ends when the import waits for a person or is over, and also where the caller's session has ended or they no longer
@@ -36,7 +34,7 @@ async def follow_import(
             await db.execution_options(isolation_level="AUTOCOMMIT")
             if not await db.scalar(allowed):
                 return
-            found = await get_import(db, scope.org_id, first.id, english=english)
+            found = await get_import(db, scope.org_id, first.id)
         if found != seen:
             seen = found
             yield _event(seen)

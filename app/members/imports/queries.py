@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Integer, bindparam, select
 
 from app.core.cipher import Cipher
+from app.core.i18n import gettext, join_sentences, join_words, ngettext
 from app.core.phones import mask
 from app.database.db import Readable
 from app.database.paging import Page, PagedStatement, Paging
@@ -15,7 +16,7 @@ from app.database.rows import fetch_rows, one_or_404
 from app.members.imports.errors import SHEET_REFUSALS
 from app.members.imports.jobs import needs_consent
 from app.members.imports.retention import KEPT
-from app.members.imports.row_problems import PROBLEMS, WARNINGS
+from app.members.imports.row_problems import title_of
 from app.members.imports.rows import open_cells
 from app.members.imports.schemas import (
     CodeOut,
@@ -118,16 +119,16 @@ _REFUSED = (
 )
 
 
-async def get_import(db: Readable, org_id: UUID, import_id: UUID, *, english: bool) -> ImportOut:
+async def get_import(db: Readable, org_id: UUID, import_id: UUID) -> ImportOut:
     """One import of the org. Raises NotFound."""
     which = {"org_id": org_id, "import_id": import_id}
-    return _import_out(await one_or_404(db, _IMPORT, _ImportRecord, which), english)
+    return _import_out(await one_or_404(db, _IMPORT, _ImportRecord, which))
 
 
-async def list_imports(db: Readable, org_id: UUID, paging: Paging, *, english: bool) -> Page[ImportOut]:
+async def list_imports(db: Readable, org_id: UUID, paging: Paging) -> Page[ImportOut]:
     """A page of the org's imports, newest first."""
     found = await _NEWEST_FIRST.fetch(db, paging, org_id=org_id)
-    return Page[ImportOut].from_slice(found.map(lambda row: _import_out(row, english)))
+    return Page[ImportOut].from_slice(found.map(_import_out))
 
 
 async def list_rows(
@@ -137,23 +138,21 @@ async def list_rows(
     import_id: UUID,
     outcome: RowOutcome | None,
     paging: Paging,
-    *,
-    english: bool,
 ) -> Page[ImportRowOut]:
     """A page of what becomes of the rows of a sheet, in its order."""
     which = {"org_id": org_id, "import_id": import_id} | ({} if outcome is None else {"outcome": outcome})
     found = await (_IN_ORDER if outcome is None else _IN_ORDER_BY_OUTCOME).fetch(db, paging, **which)
-    return Page[ImportRowOut].from_slice(found.map(lambda row: _row_out(cipher, row, english)))
+    return Page[ImportRowOut].from_slice(found.map(lambda row: _row_out(cipher, row)))
 
 
 async def stream_refused_rows(
-    db: Readable, cipher: Cipher, org_id: UUID, import_id: UUID, *, english: bool
+    db: Readable, cipher: Cipher, org_id: UUID, import_id: UUID
 ) -> AsyncIterator[list[str | int]]:
     """The refused rows as they were typed, each with its number and the reasons: name, phone, unit, party, …"""
     which = {"org_id": org_id, "import_id": import_id, "last": 0}
     while rows := await fetch_rows(db, _REFUSED, _SheetRecord, which):
         for row in rows:
-            yield [*_typed(cipher, row), row.row_no, _reasons(row, english)]
+            yield [*_typed(cipher, row), row.row_no, _reasons(row)]
         which["last"] = rows[-1].row_no
 
 
@@ -166,15 +165,19 @@ def _typed(cipher: Cipher, row: _SheetRecord) -> list[str]:
     return [row.name, cipher.decrypt_text(row.phone_cipher, row.new_member_id), row.unit_path or "", party]
 
 
-def _reasons(row: _SheetRecord, english: bool) -> str:
-    reasons = [title for _, title in _titles(row.problems, PROBLEMS, english)]
+def _reasons(row: _SheetRecord) -> str:
+    reasons = [title_of(code) for code in row.problems]
     if row.related_rows:
-        others = ", ".join(map(str, row.related_rows)) if english else "、".join(map(str, row.related_rows))
-        reasons.append(f"see row {others}" if english else f"另见第 {others} 行")
-    return ("; " if english else ";").join(reasons)
+        reasons.append(name_related_rows(row.related_rows))
+    return join_sentences(reasons)
 
 
-def _row_out(cipher: Cipher, row: _SheetRecord, english: bool) -> ImportRowOut:
+def name_related_rows(rows: Sequence[int]) -> str:
+    """The other rows of the sheet that have to do with one."""
+    return ngettext("另见第 {rows} 行", len(rows), rows=join_words(map(str, rows)))
+
+
+def _row_out(cipher: Cipher, row: _SheetRecord) -> ImportRowOut:
     phone = None if row.phone_cipher is None else mask(cipher.decrypt_text(row.phone_cipher, row.new_member_id))
     return ImportRowOut(
         row_no=row.row_no,
@@ -182,23 +185,18 @@ def _row_out(cipher: Cipher, row: _SheetRecord, english: bool) -> ImportRowOut:
         name=row.name,
         phone=phone,
         unit=row.unit_path,
-        problems=[CodeOut(code=code, title=title) for code, title in _titles(row.problems, PROBLEMS, english)],
-        warnings=[CodeOut(code=code, title=title) for code, title in _titles(row.warnings, WARNINGS, english)],
+        problems=[CodeOut(code=code, title=title_of(code)) for code in row.problems],
+        warnings=[CodeOut(code=code, title=title_of(code)) for code in row.warnings],
         related_rows=row.related_rows,
         member_id=row.member_id,
     )
 
 
-def _titles(codes: Sequence[str], table: dict[str, tuple[str, str]], english: bool) -> list[tuple[str, str]]:
-    return [(code, table[code][english]) for code in codes]
-
-
-def _import_out(row: _ImportRecord, english: bool) -> ImportOut:
+def _import_out(row: _ImportRecord) -> ImportOut:
     refusal = None
     if row.refusal is not None:
         kind = SHEET_REFUSALS[row.refusal["code"]]
-        title, detail = (kind.en, kind.advice_en) if english else (kind.zh, kind.advice_zh)
-        refusal = RefusalOut(title=title, detail=detail, **row.refusal)
+        refusal = RefusalOut(title=gettext(kind.title), detail=gettext(kind.advice), **row.refusal)
     fields = row._asdict()
     counts = ImportCountsOut(
         left=fields.pop("leaving"),

@@ -37,7 +37,7 @@ from app.members.imports.schemas import (
 from app.members.queries import list_unit_paths
 from app.members.sheets import draw_refused_rows, draw_template
 from app.sheets.writer import XLSX
-from app.web.errors import BadRequest, BodyTooLarge, Invalid, UnsupportedMediaType, english, problems
+from app.web.errors import BadRequest, BodyTooLarge, Invalid, UnsupportedMediaType, problems
 from app.web.event_stream import STREAMS, EventStream
 from app.web.forms import read_form
 
@@ -122,21 +122,19 @@ async def create_import(
     form = await _read_form(request)
     import_id = await operations.create_import(db, cipher, scope, **form)
     response.headers["Location"] = f"/v1/orgs/{scope.org_id}/imports/{import_id}"
-    return await queries.get_import(db, scope.org_id, import_id, english=english(request))
+    return await queries.get_import(db, scope.org_id, import_id)
 
 
 @router.get("")
-async def list_imports(
-    request: Request, scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
-) -> Page[ImportOut]:
+async def list_imports(scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]) -> Page[ImportOut]:
     """The org's imports, newest first."""
-    return await queries.list_imports(db, scope.org_id, paging, english=english(request))
+    return await queries.list_imports(db, scope.org_id, paging)
 
 
 @router.get("/{import_id}")
-async def read_import(request: Request, scope: Reader, import_id: UUID, db: ReadDb) -> ImportOut:
+async def read_import(scope: Reader, import_id: UUID, db: ReadDb) -> ImportOut:
     """How far an import is, and what it would do or has done."""
-    return await queries.get_import(db, scope.org_id, import_id, english=english(request))
+    return await queries.get_import(db, scope.org_id, import_id)
 
 
 @router.get(
@@ -152,23 +150,20 @@ async def read_import(request: Request, scope: Reader, import_id: UUID, db: Read
 )
 async def stream_progress(request: Request, scope: Reader, import_id: UUID, db: ReadDb) -> EventStream:
     """The import as it goes on, as server-sent events, until it is checked, done or over."""
-    first = await queries.get_import(db, scope.org_id, import_id, english=english(request))
-    followed = follow_import(ENGINE.of(request), scope, first, english=english(request))
+    first = await queries.get_import(db, scope.org_id, import_id)
+    followed = follow_import(ENGINE.of(request), scope, first)
     return EventStream(followed, STREAMS.of(request))
 
 
 @router.put("/{import_id}/confirmation", status_code=202, responses=problems(ImportNotReady, RemovalsNeedConsent))
-async def confirm_import(
-    request: Request, scope: Writer, import_id: UUID, body: ConfirmationUpdate, db: WriteDb
-) -> ImportOut:
+async def confirm_import(scope: Writer, import_id: UUID, body: ConfirmationUpdate, db: WriteDb) -> ImportOut:
     """Go on: a job merges the rows into the directory, all of them or none. Confirming again changes nothing."""
     await operations.confirm_import(db, scope, import_id, body.leaving)
-    return await queries.get_import(db, scope.org_id, import_id, english=english(request))
+    return await queries.get_import(db, scope.org_id, import_id)
 
 
 @router.get("/{import_id}/rows")
 async def list_rows(
-    request: Request,
     scope: Reader,
     import_id: UUID,
     db: ReadDb,
@@ -177,8 +172,8 @@ async def list_rows(
     outcome: Annotated[RowOutcome | None, Query(description="Only rows with this outcome.")] = None,
 ) -> Page[ImportRowOut]:
     """What becomes of each row of the sheet, in its order, with stable codes."""
-    await queries.get_import(db, scope.org_id, import_id, english=True)
-    return await queries.list_rows(db, cipher, scope.org_id, import_id, outcome, paging, english=english(request))
+    await queries.get_import(db, scope.org_id, import_id)
+    return await queries.list_rows(db, cipher, scope.org_id, import_id, outcome, paging)
 
 
 @router.get(
@@ -186,13 +181,12 @@ async def list_rows(
     response_class=Response,
     responses=_file_response(XLSX, "The refused rows as they were typed, with the reasons."),
 )
-async def read_failed_rows(request: Request, scope: Writer, import_id: UUID, db: ReadDb, cipher: CipherDep) -> Response:
+async def read_failed_rows(scope: Writer, import_id: UUID, db: ReadDb, cipher: CipherDep) -> Response:
     """Only the refused rows, as they were typed, with the reasons: to be mended and uploaded again."""
-    await queries.get_import(db, scope.org_id, import_id, english=True)
-    in_english = english(request)
-    rows = queries.stream_refused_rows(db, cipher, scope.org_id, import_id, english=in_english)
+    await queries.get_import(db, scope.org_id, import_id)
+    rows = queries.stream_refused_rows(db, cipher, scope.org_id, import_id)
     units = await list_unit_paths(db, scope.org_id)
-    return _download(await draw_refused_rows(units, rows, english=in_english), "failed-rows.xlsx")
+    return _download(await draw_refused_rows(units, rows), "failed-rows.xlsx")
 
 
 @router.delete("/{import_id}", status_code=204, responses=problems(ImportSettled))

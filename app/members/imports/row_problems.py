@@ -1,35 +1,34 @@
 """The codes of what can be wrong with one row of a sheet, and of what is only worth knowing."""
 
+from app.core.i18n import gettext, gettext_noop
 from app.core.phones import REFUSALS as PHONE_REFUSALS
+from app.members.names import LONGEST
 from app.members.names import REFUSALS as NAME_REFUSALS
 
 UNIT_DEPTH = 6
 UNIT_LONGEST = 100
 
-# code: (Chinese, English)
-PROBLEMS: dict[str, tuple[str, str]] = {
+_TITLES: dict[str, str] = {
     **NAME_REFUSALS,
     **PHONE_REFUSALS,
-    "unit-missing": ("缺少支部名称", "the unit is missing"),
-    "unit-too-long": (f"支部名称超过 {UNIT_LONGEST} 个字符", f"a unit's name has more than {UNIT_LONGEST} characters"),
-    "unit-too-deep": (f"支部层级超过 {UNIT_DEPTH} 级", f"units nest more than {UNIT_DEPTH} deep"),
-    "unit-unshowable": ("支部名称含有控制字符或不可见字符", "the unit's name holds control or invisible characters"),
-    "unit-formula": ("支部名称不能是公式", "a unit's name is no formula"),
-    "unit-unknown": ("本组织没有这个支部", "the organisation has no such unit"),
-    "unit-ambiguous": (
-        "有多个同名支部,请写明上级,如“党总支/支部”",
-        "several units have this name: write it as 党总支/支部",
-    ),
-    "party-unreadable": ("“是否党员”请填 是 或 否", "是否党员 is answered by 是 or 否"),
-    "party-contradiction": ("同一手机号码的多行“是否党员”不一致", "rows of one phone number disagree about 是否党员"),
-    "party-members-only": (
-        "党组织的学习组织不能添加非党员,请加入所在单位的“党外人士学习组织”",
-        "a party organisation takes party members only: others belong in a 党外人士学习组织",
-    ),
-    "phone-has-two-names": ("同一手机号码对应不同姓名", "one phone number stands with two names"),
-    "other-row-refused": ("此人的另一行有错误,请一并修改", "another row of this person is refused: mend both"),
+    "unit-missing": gettext_noop("缺少支部名称"),
+    "unit-too-long": gettext_noop("支部名称超过 {unit_length} 个字符"),
+    "unit-too-deep": gettext_noop("支部层级超过 {unit_depth} 级"),
+    "unit-unshowable": gettext_noop("支部名称含有控制字符或不可见字符"),
+    "unit-formula": gettext_noop("支部名称不能是公式"),
+    "unit-unknown": gettext_noop("本组织没有这个支部"),
+    "unit-ambiguous": gettext_noop("有多个同名支部，请写明上级，如“党总支/支部”"),
+    "party-unreadable": gettext_noop("“是否党员”请填“是”或“否”"),
+    "party-contradiction": gettext_noop("同一手机号码的多行“是否党员”不一致"),
+    "party-members-only": gettext_noop("党组织的学习组织不能添加非党员，请加入所在单位的“党外人士学习组织”"),
+    "phone-has-two-names": gettext_noop("同一手机号码对应不同姓名"),
+    "other-row-refused": gettext_noop("此人的另一行有错误，请一并修改"),
+    # Warnings: the row is imported all the same.
+    "row-hidden": gettext_noop("该行在表格中被隐藏"),
+    "row-repeated": gettext_noop("与前面的行重复"),
 }
-WARNINGS: dict[str, tuple[str, str]] = {
-    "row-hidden": ("该行在表格中被隐藏", "the row is hidden in the sheet"),
-    "row-repeated": ("与前面的行重复", "the row repeats an earlier one"),
-}
+
+
+def title_of(code: str) -> str:
+    """What is wrong with a row, or worth knowing about it, in the reader's language."""
+    return gettext(_TITLES[code], name_length=LONGEST, unit_length=UNIT_LONGEST, unit_depth=UNIT_DEPTH)

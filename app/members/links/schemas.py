@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
+from app.approvals.reasons import ShownReason
 from app.core.text import Name, Reason
 from app.members.schemas import MemberOut
 from app.orgs.schemas import RegionCode
@@ -41,7 +42,7 @@ class LinkRequestOut(Out):
     requested_at: datetime
     expires_at: datetime
     decided_at: datetime | None
-    reason: str | None = Field(description="Why it was declined.")
+    reason: ShownReason = Field(description="Why it was declined.")
 
 
 class ReceivedLinkRequestOut(Out):

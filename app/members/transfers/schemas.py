@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from app.approvals.reasons import ShownReason
 from app.core.text import Reason
 from app.members.links.schemas import NamedOrg
 from app.members.schemas import UnitIds
@@ -33,7 +34,7 @@ class PersonTransferOut(Out):
     requested_at: datetime
     expires_at: datetime
     decided_at: datetime | None
-    reason: str | None = Field(description="Why it was declined.")
+    reason: ShownReason = Field(description="Why it was declined.")
 
 
 class PersonTransferAcceptance(Body):

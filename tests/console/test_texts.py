@@ -1,19 +1,22 @@
-"""Everything the pages say is said in both languages."""
+"""What pages say, in both languages: refusals, numbers, times, names."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 import app.main  # noqa: F401 — every room's refusals are known
 from app.console.frame.advice import advice_on
-from app.console.frame.words import ENGLISH, Words, _zone_named
+from app.console.frame.formats import _zone_named, day, moment, month_day, percent, short
+from app.core.calendar import SHANGHAI
+from app.core.i18n import Locale, gettext, number, use_locale
 from app.web.errors import Problem
 
 _PAGES = [Path(str(files(package))) for package in ("app.console", "devtools.phone")]
-_SAID = re.compile(r"""\b(?:t|words|words_of\(request\))\(\s*(['"])((?:(?!\1).)*)\1""")
 _TEXT = re.compile(r"[\u3001-\u9fff\uff00-\uffef]")
 # What an advice of the API speaks of and no page shows: methods, addresses, headers, fields.
 _OF_CALLS = re.compile(
@@ -22,25 +25,6 @@ _OF_CALLS = re.compile(
 )
 # Which no page can meet.
 _FOR_PROGRAMS = {"idempotency-key-reused", "not-your-review", "phone-codes-unavailable"}
-
-
-def said() -> dict[str, str]:
-    """The words of all templates and modules, each with a file that says it."""
-    sources = [source for pages in _PAGES for source in (*pages.rglob("*.html"), *pages.rglob("*.py"))]
-    return {found[1]: source.name for source in sources for found in _SAID.findall(source.read_text())}
-
-
-def test_every_word_has_its_english() -> None:
-    assert {words: place for words, place in said().items() if words not in ENGLISH} == {}
-
-
-def test_nothing_is_translated_that_nobody_says() -> None:
-    assert set(ENGLISH) - set(said()) == set()
-
-
-def test_both_languages_name_the_same_values() -> None:
-    for chinese, english in ENGLISH.items():
-        assert sorted(re.findall(r"\{(\w+)\}", chinese)) == sorted(re.findall(r"\{(\w+)\}", english)), chinese
 
 
 def test_templates_say_nothing_in_one_language_alone() -> None:
@@ -55,32 +39,32 @@ def kinds_of(problem: type[Problem]) -> Iterator[type[Problem]]:
         yield from kinds_of(kind)
 
 
+def in_both_languages(say: Callable[[], str]) -> Iterator[str]:
+    for locale in get_args(Locale):
+        with use_locale(locale):
+            yield say()
+
+
 def test_a_refusal_tells_people_what_to_press_and_no_calls() -> None:
     of_calls = {
         (kind.slug, said)
         for kind in kinds_of(Problem)
         if hasattr(kind, "slug") and kind.slug not in _FOR_PROGRAMS
-        for said in (advice_on(Words(in_english=in_english), kind) for in_english in (False, True))
+        for said in in_both_languages(partial(advice_on, kind))
         if _OF_CALLS.search(said)
     }
     assert of_calls == set()
 
 
 def test_numbers_are_written_as_their_reader_writes_them() -> None:
-    chinese, english = Words(in_english=False), Words(in_english=True)
-    assert [chinese.short(value) for value in (None, 0.5, 9_999, 400_000, 5_000_000)] == [
-        "—",
-        "0.50",
-        "9,999",
-        "40万",
-        "500万",
-    ]
-    assert [english.short(value) for value in (400_000, 5_000_000)] == ["400k", "5M"]
-    assert (chinese.number(1234567), chinese.number(2.5), chinese.percent(0.3456)) == ("1,234,567", "2.50", "34.6%")
+    assert [short(value) for value in (None, 0.5, 9_999, 400_000, 5_000_000)] == ["—", "0.50", "9,999", "40万", "500万"]
+    with use_locale("en"):
+        assert [short(value) for value in (9_999, 400_000, 5_000_000)] == ["9,999", "400k", "5M"]
+    assert (number(1234567), number(2.5), percent(0.3456)) == ("1,234,567", "2.50", "34.6%")
 
 
 def test_a_moment_is_told_by_the_readers_clock_and_a_day_by_beijings() -> None:
-    moment = datetime(2026, 11, 25, 16, 30, tzinfo=UTC)
+    at = datetime(2026, 11, 25, 16, 30, tzinfo=UTC)
     told = {
         "Asia/Shanghai": "2026年11月26日 00:30",
         "Asia/Singapore": "2026年11月26日 00:30",
@@ -88,15 +72,17 @@ def test_a_moment_is_told_by_the_readers_clock_and_a_day_by_beijings() -> None:
         "America/St_Johns": "2026年11月25日 13:00 UTC-3:30",
     }
     for zone, shown in told.items():
-        words = Words(in_english=False, zone=ZoneInfo(zone))
-        assert words.time(moment).striptags() == shown
-        assert 'datetime="2026-11-25T16:30:00+00:00"' in words.time(moment)
-        assert words.day(moment).striptags() == "2026年11月26日"
+        written = moment(at, ZoneInfo(zone))
+        assert written.striptags() == shown
+        assert 'datetime="2026-11-25T16:30:00+00:00"' in written
+        assert day(at).striptags() == "2026年11月26日"
+    with use_locale("en"):
+        assert moment(at, SHANGHAI).striptags() == "26 Nov 2026, 00:30"
+        assert (day(at).striptags(), month_day(at.date())) == ("26 Nov 2026", "25 Nov")
     for wrong in ("", "Asia", "Nowhere/Here", "../../etc/passwd", "/etc/passwd", "A" * 5000, "\x00", "Asia/Shanghai\n"):
         assert _zone_named(wrong).key == "Asia/Shanghai", wrong
 
 
 def test_a_name_from_right_to_left_turns_no_sentence_around() -> None:
-    words = Words(in_english=False)
-    assert words("{name}，您好", name="مريم") == "\u2068مريم\u2069，您好"
-    assert words("{name}，您好", name="解晓东") == "解晓东，您好"
+    assert gettext("{name}，您好", name="مريم") == "\u2068مريم\u2069，您好"
+    assert gettext("{name}，您好", name="解晓东") == "解晓东，您好"

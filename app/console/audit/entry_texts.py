@@ -1,0 +1,216 @@
+"""The texts of audit entries: actions, kinds, fields and their values."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from app.approvals.reasons import shown_reason
+from app.core.i18n import gettext, gettext_noop, join_words, number, pgettext, pgettext_noop
+from app.orgs.regions import path_of
+
+# Of more than so many the first are named.
+_LISTED = 10
+# The fields whose values are words of the machinery; what people wrote themselves is none of them.
+_CHOSEN = {"kind", "mode", "status"}
+
+
+_ACTIONS: dict[str, tuple[str, str]] = {
+    "admin.added": pgettext_noop("audit", "新增管理员"),
+    "admin.removed": pgettext_noop("audit", "移除管理员"),
+    "admin.resigned": pgettext_noop("audit", "管理员辞去"),
+    "admin_invitation.created": pgettext_noop("audit", "邀请管理员"),
+    "admin_invitation.declined": pgettext_noop("audit", "谢绝管理员邀请"),
+    "admin_invitation.withdrawn": pgettext_noop("audit", "撤回管理员邀请"),
+    "application.created": pgettext_noop("audit", "申请认证"),
+    "application.declined": pgettext_noop("audit", "拒绝认证申请"),
+    "application.withdrawn": pgettext_noop("audit", "撤回认证申请"),
+    "certification.created": pgettext_noop("audit", "完成认证"),
+    "certification.ended": pgettext_noop("audit", "解除认证"),
+    "change_request.accepted": pgettext_noop("audit", "同意变更申请"),
+    "change_request.created": pgettext_noop("audit", "提出变更申请"),
+    "change_request.declined": pgettext_noop("audit", "拒绝变更申请"),
+    "change_request.withdrawn": pgettext_noop("audit", "撤回变更申请"),
+    "export.created": pgettext_noop("audit", "申请导出"),
+    "export.deleted": pgettext_noop("audit", "删除导出文件"),
+    "export.finished": pgettext_noop("audit", "完成导出"),
+    "import.canceled": pgettext_noop("audit", "取消导入"),
+    "import.confirmed": pgettext_noop("audit", "确认导入"),
+    "import.merged": pgettext_noop("audit", "完成导入"),
+    "import.uploaded": pgettext_noop("audit", "上传导入表格"),
+    "invitation.created": pgettext_noop("audit", "发出认证邀请"),
+    "invitation.revoked": pgettext_noop("audit", "撤销认证邀请"),
+    "link_request.accepted": pgettext_noop("audit", "接受关联申请"),
+    "link_request.created": pgettext_noop("audit", "提出关联申请"),
+    "link_request.declined": pgettext_noop("audit", "拒绝关联申请"),
+    "link_request.withdrawn": pgettext_noop("audit", "撤回关联申请"),
+    "member.added": pgettext_noop("audit", "添加人员"),
+    "member.copied": pgettext_noop("audit", "复制到支部"),
+    "member.edited": pgettext_noop("audit", "修改人员"),
+    "member.moved": pgettext_noop("audit", "调整所在组织"),
+    "member.phone_disclosed": pgettext_noop("audit", "查看手机号码"),
+    "member.phones_disclosed": pgettext_noop("audit", "导出手机号码"),
+    "member.removed": pgettext_noop("audit", "移除人员"),
+    "member.restored": pgettext_noop("audit", "恢复人员"),
+    "member.unlinked": pgettext_noop("audit", "解除关联"),
+    "org.closed": pgettext_noop("audit", "关闭组织"),
+    "org.created": pgettext_noop("audit", "创建组织"),
+    "org.handed_over": pgettext_noop("audit", "移交主管理员"),
+    "recovery.offered": pgettext_noop("audit", "提名主管理员"),
+    "recovery.withdrawn": pgettext_noop("audit", "撤回主管理员提名"),
+    "org.recovered": pgettext_noop("audit", "更换主管理员"),
+    "org.renamed": pgettext_noop("audit", "更改名称"),
+    "org.updated": pgettext_noop("audit", "修改组织"),
+    "person_transfer.accepted": pgettext_noop("audit", "接收转入的人员"),
+    "person_transfer.created": pgettext_noop("audit", "申请转移人员"),
+    "person_transfer.declined": pgettext_noop("audit", "拒绝转入的人员"),
+    "person_transfer.withdrawn": pgettext_noop("audit", "撤回人员转移"),
+    "promotion.created": pgettext_noop("audit", "提出支部改设"),
+    "promotion.declined": pgettext_noop("audit", "谢绝支部改设"),
+    "promotion.withdrawn": pgettext_noop("audit", "撤回支部改设"),
+    "transfer.accepted": pgettext_noop("audit", "接收整体转移"),
+    "transfer.created": pgettext_noop("audit", "申请整体转移"),
+    "transfer.declined": pgettext_noop("audit", "拒绝整体转移"),
+    "transfer.released": pgettext_noop("audit", "同意转出"),
+    "transfer.withdrawn": pgettext_noop("audit", "撤回整体转移"),
+    "unit.created": pgettext_noop("audit", "添加支部"),
+    "unit.people_moved": pgettext_noop("audit", "移动支部的全部人员"),
+    "unit.promoted": pgettext_noop("audit", "支部独立为组织"),
+    "unit.removed": pgettext_noop("audit", "删除支部"),
+    "unit.updated": pgettext_noop("audit", "修改支部"),
+}
+# Entries stay as they were written: an action that has another name now is read by its first one too.
+FORMER_ACTIONS = {
+    "admin_invitation.refused": "admin_invitation.declined",
+    "application.refused": "application.declined",
+    "certification.released": "certification.ended",
+    "change_request.approved": "change_request.accepted",
+    "change_request.refused": "change_request.declined",
+    "link_request.refused": "link_request.declined",
+    "person_transfer.refused": "person_transfer.declined",
+    "promotion.offered": "promotion.created",
+    "promotion.refused": "promotion.declined",
+    "transfer.refused": "transfer.declined",
+}
+
+# What entries can be filtered by: the kind of thing that something was done to.
+_KINDS = {
+    "member": gettext_noop("人员"),
+    "unit": gettext_noop("支部"),
+    "import": gettext_noop("批量导入"),
+    "export": gettext_noop("导出"),
+    "link_request": gettext_noop("关联申请"),
+    "person_transfer": gettext_noop("人员转移"),
+    "admin": gettext_noop("管理员"),
+    "admin_invitation": gettext_noop("管理员邀请"),
+    "recovery": gettext_noop("主管理员提名"),
+    "org": gettext_noop("组织"),
+    "change_request": gettext_noop("变更申请"),
+    "invitation": gettext_noop("认证邀请"),
+    "application": gettext_noop("认证申请"),
+    "certification": gettext_noop("认证"),
+    "transfer": gettext_noop("整体转移"),
+    "promotion": gettext_noop("支部改设"),
+}
+
+# The fields that are shown of what changed; ids of the machinery are not.
+_FIELDS = {
+    "name": gettext_noop("名称"),
+    "phone": gettext_noop("手机号码"),
+    "party": gettext_noop("党员"),
+    "unit_ids": gettext_noop("所在组织"),
+    "unit_id": gettext_noop("支部"),
+    "people_moved_to": gettext_noop("人员移到"),
+    "people": gettext_noop("人数"),
+    "kind": gettext_noop("类型"),
+    "parent_id": gettext_noop("上级"),
+    "region_code": gettext_noop("所在地区"),
+    "user_id": gettext_noop("管理员"),
+    "main_admin_id": gettext_noop("主管理员"),
+    "reason": gettext_noop("原因"),
+    "superior_id": gettext_noop("上级组织"),
+    "subordinate_id": gettext_noop("下级组织"),
+    "org_id": gettext_noop("组织"),
+    "from_id": gettext_noop("转出"),
+    "to_id": gettext_noop("转入"),
+    "new_org_id": gettext_noop("新的组织"),
+    "units": gettext_noop("支部"),
+    "max_uses": gettext_noop("可用次数"),
+    "mode": gettext_noop("方式"),
+    "format": gettext_noop("格式"),
+    "rows": gettext_noop("行数"),
+    "added": gettext_noop("新增"),
+    "changed": gettext_noop("更新"),
+    "moved": gettext_noop("调整支部"),
+    "leaving": gettext_noop("移出"),
+    "left": gettext_noop("移出"),
+    "refused": gettext_noop("未通过的行"),
+    "new_units": gettext_noop("新建的支部"),
+    "status": gettext_noop("状态"),
+}
+
+# Values of the fields in _CHOSEN.
+_CHOICES = {
+    "party": gettext_noop("党组织"),
+    "outside_party": gettext_noop("党外人士学习组织"),
+    "branch": gettext_noop("党支部"),
+    "general_branch": gettext_noop("党总支"),
+    "department": gettext_noop("部门"),
+    "rename": gettext_noop("更改名称"),
+    "hand-over": gettext_noop("移交主管理员"),
+    "recovery": gettext_noop("更换主管理员"),
+    "add-and-update": gettext_noop("新增和更新"),
+    "replace-all": gettext_noop("整体替换"),
+    "members": gettext_noop("通讯录"),
+    "overview": gettext_noop("学习报表"),
+    "own-overview": gettext_noop("学习报表"),
+    "trend": gettext_noop("趋势"),
+    "own-trend": gettext_noop("趋势"),
+    "units": gettext_noop("支部"),
+    "ranking": gettext_noop("组内排名"),
+    "live": gettext_noop("正常"),
+    "closed": gettext_noop("已关闭"),
+}
+
+
+def action_text(action: str) -> str:
+    """What was done, such as `Renamed`; the action itself where it is not known."""
+    known = _ACTIONS.get(FORMER_ACTIONS.get(action, action))
+    return pgettext(*known) if known else action
+
+
+def list_kinds() -> dict[str, str]:
+    """The kinds of things, each with its text."""
+    return {kind: gettext(text) for kind, text in _KINDS.items()}
+
+
+def list_fields() -> dict[str, str]:
+    """The fields that are shown, each with its text."""
+    return {name: gettext(text) for name, text in _FIELDS.items()}
+
+
+def shown_value(name: str, value: Any, names: Mapping[UUID, str]) -> str:
+    """A value as it is read; an id by its name, and nothing where there is none."""
+    if isinstance(value, bool):
+        return gettext("是") if value else gettext("否")
+    if isinstance(value, int):
+        return number(value) if value else ""
+    if isinstance(value, list):
+        shown = (gettext("管理组") if one is None else shown_value(name, one, names) for one in value[:_LISTED])
+        listed = join_words(each for each in shown if each)
+        return gettext("{listed}等 {count} 个", listed=listed, count=len(value)) if len(value) > _LISTED else listed
+    if not isinstance(value, str):
+        return ""
+    if name == "region_code":
+        return path_of(value) or value
+    if name.endswith(("_id", "_ids", "_to")):
+        return _named(value, names)
+    if name == "reason":
+        return shown_reason(value) or ""
+    return gettext(_CHOICES.get(value, value)) if name in _CHOSEN else value
+
+
+def _named(value: str, names: Mapping[UUID, str]) -> str:
+    try:
+        return names.get(UUID(value), "")
+    except ValueError:
+        return ""

@@ -1,0 +1,126 @@
+"""Texts in a language: which one a request has, plural forms, values, and that no two requests share it."""
+
+import asyncio
+
+import httpx
+import pytest
+from markupsafe import Markup
+from starlette.types import Message, Receive, Scope, Send
+
+from app.core.i18n import (
+    accepted_locale,
+    get_locale,
+    gettext,
+    join_words,
+    ngettext,
+    pgettext,
+    plural_forms,
+    set_locale,
+    use_locale,
+)
+from app.middleware.locale import RequestLocale
+
+
+@pytest.mark.parametrize(
+    ("header", "locale"),
+    [
+        (None, "zh"),
+        ("", "zh"),
+        ("en", "en"),
+        ("EN-us,en;q=0.9", "en"),
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh"),
+        ("en;q=0.3, zh-Hans;q=0.5", "zh"),
+        ("fr-FR, en;q=0.8, zh;q=0.5", "en"),
+        ("en;q=0", "zh"),
+        ("fr", "zh"),
+        ("*", "zh"),
+        ("en;q=much", "zh"),
+        ("english", "zh"),
+        ("\xff\xfe,;;q=,en", "en"),
+    ],
+)
+def test_accept_language_chooses_the_preferred_language_that_there_is(header: str | None, locale: str) -> None:
+    headers = [] if header is None else [(b"accept", b"*/*"), (b"accept-language", header.encode("latin-1"))]
+    assert accepted_locale(headers) == locale
+
+
+def test_english_has_a_form_for_one_and_another_for_many() -> None:
+    assert [ngettext("已移除 {count} 人", count) for count in (0, 1, 2)] == [
+        "已移除 0 人",
+        "已移除 1 人",
+        "已移除 2 人",
+    ]
+    assert plural_forms("已选 {count} 人") == {"other": "已选 {count} 人"}
+    with use_locale("en"):
+        assert [ngettext("已移除 {count} 人", count) for count in (0, 1, 2, 1234)] == [
+            "0 people removed",
+            "1 person removed",
+            "2 people removed",
+            "1,234 people removed",
+        ]
+        assert plural_forms("已选 {count} 人") == {"one": "{count} person chosen", "other": "{count} people chosen"}
+
+
+def test_a_context_tells_two_english_texts_of_one_chinese_text_apart() -> None:
+    assert gettext("关闭组织") == pgettext("audit", "关闭组织") == "关闭组织"
+    with use_locale("en"):
+        assert (gettext("关闭组织"), pgettext("audit", "关闭组织")) == ("Closing", "Closed the organisation")
+        assert join_words(["a", "b"]) == "a, b"
+    assert join_words(["甲", "乙"]) == "甲、乙"
+
+
+def test_markup_stays_markup_and_everything_else_is_escaped() -> None:
+    text = gettext("{name}，{time}", name="<b>", time=Markup("<time>now</time>"))
+    assert isinstance(text, Markup)
+    assert text == "&lt;b&gt;，<time>now</time>"
+    assert gettext("{name}，您好", name="<b>") == "<b>，您好"
+
+
+async def test_two_requests_at_once_do_not_share_their_language() -> None:
+    both = asyncio.Barrier(2)
+
+    async def greet(_: Scope, __: Receive, send: Send) -> None:
+        first = gettext("您好")
+        await both.wait()
+        body = f"{first} {get_locale()} {await asyncio.to_thread(gettext, '您好')}".encode()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    async def ask(language: bytes) -> str:
+        told: list[Message] = []
+
+        async def send(message: Message) -> None:
+            told.append(message)
+
+        async def receive() -> Message:
+            raise AssertionError
+
+        headers = [(b"accept-language", language)]
+        await RequestLocale(greet)({"type": "http", "headers": headers}, receive, send)
+        return bytes(told[1]["body"]).decode()
+
+    async with asyncio.timeout(10):
+        chinese, english = await asyncio.gather(ask(b"zh"), ask(b"en"))
+    assert (chinese, english) == ("您好 zh 您好", "Hello en Hello")
+
+
+async def test_a_request_does_not_have_the_language_of_the_one_before(api: httpx.AsyncClient) -> None:
+    async def title(headers: dict[str, str]) -> str:
+        answer = await api.get("/v1/nowhere", headers={"Accept-Language": "", **headers})
+        assert answer.headers["content-language"] == ("en" if headers else "zh")
+        return str(answer.json()["title"])
+
+    assert [await title(headers) for headers in ({"Accept-Language": "en"}, {}, {"Accept-Language": "en"})] == [
+        "Not found",
+        "未找到",
+        "Not found",
+    ]
+    at_once = await asyncio.gather(*(title({"Accept-Language": "en"} if one % 2 else {}) for one in range(20)))
+    assert at_once == ["未找到", "Not found"] * 10
+
+
+def test_a_block_gives_its_language_back() -> None:
+    set_locale("zh")
+    with use_locale("en"), use_locale("zh"):
+        assert get_locale() == "zh"
+    assert get_locale() == "zh"

@@ -1,0 +1,168 @@
+"""The catalogues of messages: that they are whole, and that the check finds what is not."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+
+from devtools import messages
+from devtools.messages import LANGUAGES, ROOT, extract, find_faults
+
+CODE = """
+from app.core.i18n import gettext, gettext_noop, ngettext, pgettext
+title = gettext_noop("标题")
+def say(count):
+    return gettext("您好，{name}", name="x") + ngettext("{count} 人", count) + pgettext("audit", "关闭")
+"""
+PAGE = "<p>{{ _('页面') }}{% if a %}{{ ngettext('{count} 行', a|length) }}{% endif %}</p>"
+WHOLE = """
+msgid ""
+msgstr ""
+"Content-Type: text/plain; charset=utf-8\\n"
+"Language: en\\n"
+"Plural-Forms: nplurals=2; plural=(n != 1);\\n"
+
+msgid "标题"
+msgstr "Title"
+
+msgid "您好，{name}"
+msgstr "Hello, {name}"
+
+msgid "{count} 人"
+msgid_plural "{count} 人"
+msgstr[0] "One person"
+msgstr[1] "{count} people"
+
+msgctxt "audit"
+msgid "关闭"
+msgstr "Closed"
+
+msgid "页面"
+msgstr "Page"
+
+msgid "{count} 行"
+msgid_plural "{count} 行"
+msgstr[0] "{count} row"
+msgstr[1] "{count} rows"
+"""
+
+
+def faults(folder: Path, catalogue: str, *, compiled: str | None = None) -> list[str]:
+    """What is found wrong with a catalogue of the code and the page above."""
+    code = folder / "code"
+    (code / "templates").mkdir(parents=True)
+    (code / "say.py").write_text(CODE)
+    (code / "templates" / "page.html").write_text(PAGE)
+    place = folder / "locale" / "en" / "LC_MESSAGES"
+    place.mkdir(parents=True)
+    (place / "messages.po").write_text(catalogue)
+    (folder / "compiled.po").write_text(compiled or catalogue)
+    with (folder / "compiled.po").open("rb") as source, (place / "messages.mo").open("wb") as target:
+        write_mo(target, read_po(source, locale="en"))
+    return list(find_faults(extract(code), "en", folder / "locale"))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_message_is_translated_and_none_is_left_over(language: str) -> None:
+    code = extract()
+    assert len(code) > 1000
+    assert list(find_faults(code, language)) == []
+
+
+def test_a_whole_catalogue_has_no_faults(tmp_path: Path) -> None:
+    assert faults(tmp_path, WHOLE) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ('msgid "页面"\nmsgstr "Page"\n', "", "missing: 页面"),
+        ('msgid "标题"', 'msgid "旧标题"', "not used: 旧标题"),
+        ('msgstr "Title"', 'msgstr ""', "not translated: 标题"),
+        ('msgid "标题"', '#, fuzzy\nmsgid "标题"', "fuzzy: 标题"),
+        ("Hello, {name}", "Hello, {person}", "other values than in the code (name, person): 您好，{name}"),
+        ("{count} people", "people", "other values than in the code (count): {count} 人"),
+        ('msgstr[1] "{count} rows"\n', "", "not translated: {count} 行"),
+        ('msgctxt "audit"\n', "", "missing: 关闭 [audit]"),
+        (
+            'msgid_plural "{count} 行"\nmsgstr[0] "{count} row"\nmsgstr[1] "{count} rows"',
+            'msgstr "{count} rows"',
+            "has a number in the code or in the catalogue, but not in both: {count} 行",
+        ),
+    ],
+)
+def test_each_fault_is_found(tmp_path: Path, old: str, new: str, found: str) -> None:
+    assert old in WHOLE
+    listed = faults(tmp_path, WHOLE.replace(old, new))
+    assert any(one.startswith(found) for one in listed), listed
+
+
+def test_a_compiled_catalogue_that_is_not_current_is_found(tmp_path: Path) -> None:
+    stale = faults(tmp_path, WHOLE, compiled=WHOLE.replace("Title", "Heading"))
+    assert stale == ["messages.mo is not what the catalogue says: run `make messages`"]
+
+
+def test_the_check_fails_with_a_message_that_nobody_translated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert messages.main([]) == 0
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "say.py").write_text('gettext("没有译文的话")')
+    sources = [*(ROOT / name for name in messages.SOURCES), tmp_path / "new"]
+    monkeypatch.setattr(messages, "extract", lambda: extract(*sources))
+    assert messages.main([]) == 1
+    assert "missing: 没有译文的话 (new/say.py)" in capsys.readouterr().out
+
+
+# Where Chinese text stands outside messages: what is compared or stored, names, and the format of the import's sheet.
+_HAN = re.compile("[\u4e00-\u9fff]")
+_NOT_MESSAGES = {
+    "app/api_docs": "the OpenAPI document and its examples",
+    "app/auth/devices.py": "names of browsers",
+    "app/auth/phone_codes/codes.py": "messages to phones, which carriers deliver in Chinese",
+    "app/auth/security_keys/keys.py": "the name of the service",
+    "app/cli.py": "the name of the service",
+    "app/console/frame/formats.py": "patterns of dates",
+    "app/core/search.py": "readings of characters",
+    "app/core/text.py": "ranges of characters",
+    "app/main.py": "the name of the service",
+    "app/members/imports/merge.py": "kinds of units by their names",
+    "app/members/imports/queries.py": "cells of the sheet",
+    "app/members/imports/rows.py": "cells of the sheet",
+    "app/members/imports/sheet_rows.py": "cells of the sheet",
+    "app/members/sheets.py": "the sheet's format",
+    "app/members/names.py": "ranges of characters",
+    "app/orgs/names.py": "parts of names",
+    "app/orgs/regions.py": "names of regions",
+    "app/run.py": "what the terminal shows",
+}
+_LOOKED_UP = {*messages._KEYWORDS, "Field", "Query", "computed_field"}
+
+
+def _bare_texts(source: Path) -> Iterator[str]:
+    """Chinese texts of a module that no message has and no description."""
+    tree = ast.parse(source.read_text())
+    allowed: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in _LOOKED_UP:
+            allowed |= set(ast.walk(node))
+        body = getattr(node, "body", None)
+        if isinstance(body, list):  # docstrings, also those of attributes
+            allowed |= {part for one in body if isinstance(one, ast.Expr) for part in ast.walk(one)}
+    for node in ast.walk(tree):
+        text = node.value if isinstance(node, ast.Constant) and node not in allowed else None
+        if isinstance(text, str) and _HAN.search(text):
+            yield text
+
+
+def test_no_chinese_text_goes_out_past_the_catalogue() -> None:
+    found = {}
+    for source in (ROOT / "app").rglob("*.py"):
+        place = source.relative_to(ROOT).as_posix()
+        if not place.startswith(tuple(_NOT_MESSAGES)) and (texts := list(_bare_texts(source))):
+            found[place] = texts
+    assert found == {}
