@@ -60,7 +60,7 @@ class Side(StrEnum):
 )
 async def create_change_request(scope: Writer, body: ChangeRequestCreate, db: WriteDb) -> ChangeRequestOut:
     """Ask the superior for a new name or main admin. Without a superior a rename or hand-over takes effect at once:
-    its state is `accepted`; the recovery of a main admin who is gone waits for the platform operator (S4, S5)."""
+    its state is `accepted`; the recovery of a main admin who is gone waits for the platform operator."""
     request_id = await change_requests.create_change_request(db, scope, body)
     return await queries.get_change_request(db, scope.org_id, request_id)
 
@@ -103,7 +103,7 @@ async def withdraw_change_request(scope: Writer, request_id: UUID, db: WriteDb) 
 async def approve_change_request(
     request: Request, scope: Writer, request_id: UUID, db: WriteDb
 ) -> ChangeRequestOut | Response:
-    """Consent to what an org directly under this one asks: the change is made now (S5)."""
+    """Consent to what an org directly under this one asks: the change is made now."""
     outcome = await change_decisions.approve_change_request(db, scope, request_id)
     if isinstance(outcome, Problem):  # answered, not raised: that the request has ended must be kept
         return problem_response(request, outcome)
@@ -117,6 +117,6 @@ async def approve_change_request(
 async def refuse_change_request(
     scope: Writer, request_id: UUID, body: ChangeRefusalCreate, db: WriteDb
 ) -> ChangeRequestOut:
-    """Refuse what an org directly under this one asks, with a reason that its admins read (S5)."""
+    """Refuse what an org directly under this one asks, with a reason that its admins read."""
     await change_decisions.refuse_change_request(db, scope, request_id, body.reason)
     return await queries.get_change_request(db, scope.org_id, request_id)

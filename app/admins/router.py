@@ -40,19 +40,19 @@ Resigning = Annotated[OrgScope, Can(Permission.ADMINS_RESIGN)]
 
 @router.get("/orgs/{org_id}/admins")
 async def list_admins(scope: Reader, db: ReadDb) -> list[AdminOut]:
-    """The org's admins, the main one first (S4)."""
+    """The org's admins, the main one first."""
     return await queries.list_admins(db, scope.org_id)
 
 
 @router.delete("/orgs/{org_id}/admins/me", status_code=204, responses=problems(MainAdminStays))
 async def resign(scope: Resigning, db: WriteDb) -> None:
-    """Give up one's own office. The main admin first hands over (S4)."""
+    """Give up one's own office. The main admin first hands over."""
     await operations.resign(db, scope)
 
 
 @router.delete("/orgs/{org_id}/admins/{user_id}", status_code=204, responses=problems(MainAdminStays))
 async def remove_admin(scope: MainAdmin, user_id: UUID, db: WriteDb) -> None:
-    """Remove an admin; only the main admin does (S4). As a member they stay."""
+    """Remove an admin; only the main admin does. As a member they stay."""
     await operations.remove_admin(db, scope, user_id)
 
 
@@ -64,7 +64,7 @@ async def remove_admin(scope: MainAdmin, user_id: UUID, db: WriteDb) -> None:
 async def create_admin_invitation(
     scope: MainAdmin, body: Invitee, db: WriteDb, cipher: CipherDep
 ) -> AdminInvitationOut:
-    """Invite somebody, by phone or by their member row, to be an admin (S4). The answer is the same whoever holds the
+    """Invite somebody, by phone or by their member row, to be an admin. The answer is the same whoever holds the
     phone, if anybody does; verification is checked when they accept. An invitation of a member is made to the account
     that the row is linked to; without one, only a user of the member's name accepts it."""
     invitation_id = await operations.invite_admin(db, cipher, scope, body)
@@ -122,7 +122,7 @@ async def read_admin_invitation(user: SignedIn, invitation_id: UUID, db: ReadDb)
 async def accept_admin_invitation(
     request: Request, user: SignedIn, invitation_id: UUID, db: WriteDb, cipher: CipherDep
 ) -> AdminshipOut | JSONResponse:
-    """Become an admin of the org that invites. The caller's real name must be verified by now (S1, S4).
+    """Become an admin of the org that invites. The caller's real name must be verified by now.
 
     A recovery (`recovery` of the invitation) makes the caller the main admin. Where a member was invited who has
     another name than the caller, the invitation ends and the org is told.

@@ -71,7 +71,7 @@ class RenameCreate(Body):
 
 
 class HandOverCreate(Body):
-    """Hand the main admin's office to another admin; the main admin alone asks (S5)."""
+    """Hand the main admin's office to another admin; the main admin alone asks."""
 
     kind: Literal["hand-over"]
     main_admin_id: UUID = Field(description="The `user_id` of an admin of this org.")
@@ -79,7 +79,7 @@ class HandOverCreate(Body):
 
 
 class RecoveryCreate(Body):
-    """Replace a main admin who is gone; any other admin asks (S4)."""
+    """Replace a main admin who is gone; any other admin asks."""
 
     kind: Literal["recovery"]
     main_admin_id: UUID | None = Field(default=None, description="The `user_id` of an admin; absent: the caller.")

@@ -55,7 +55,7 @@ InvitationProblems = problems(InvitationUnknown, InvitationExpired, InvitationUs
 async def create_invitation(
     request: Request, scope: Writer, body: InvitationCreate, db: WriteDb, cipher: CipherDep
 ) -> InvitationOut:
-    """Invite subordinates to apply for certification: a link and a QR code (S6)."""
+    """Invite subordinates to apply for certification: a link and a QR code."""
     return invitation_out(request, cipher, await operations.create_invitation(db, cipher, scope, body))
 
 
@@ -117,7 +117,7 @@ async def read_invitation(
     ),
 )
 async def create_application(scope: Writer, body: ApplicationCreate, db: WriteDb) -> ApplicationOut:
-    """Apply for this org, with an invitation, to be certified under the org that invited (S6, S14)."""
+    """Apply for this org, with an invitation, to be certified under the org that invited."""
     return await operations.create_application(db, scope, body)
 
 
@@ -149,7 +149,7 @@ async def withdraw_application(scope: Writer, application_id: UUID, db: WriteDb)
     responses=problems(ApplicationDecided, AlreadyCertified, SiblingNameTaken, WouldCloseCircle),
 )
 async def approve_application(scope: Writer, application_id: UUID, db: WriteDb) -> ApplicationOut:
-    """Certify the applicant under this org (S6)."""
+    """Certify the applicant under this org."""
     return await operations.approve_application(db, scope, application_id)
 
 

@@ -14,7 +14,7 @@ from app.web.schemas import Body, Out
 
 
 class InvitationCreate(Body):
-    """An invitation for subordinates to apply with (S6)."""
+    """An invitation for subordinates to apply with."""
 
     expires_in_hours: int = Field(default=168, ge=1, le=24 * 90, description="How long it can be used.")
     max_uses: int = Field(default=1, ge=1, le=10_000, description="How many applications it is good for.")
@@ -96,7 +96,7 @@ class SuperiorOut(Out):
 
 
 class TransferCreate(Body):
-    """Ask to go under the org whose invitation this is, with everything below (S20)."""
+    """Ask to go under the org whose invitation this is, with everything below."""
 
     invitation_token: Token
 

@@ -52,7 +52,7 @@ Decider = Annotated[OrgScope, Can(Permission.TRANSFERS_DECIDE)]
     ),
 )
 async def create_transfer(request: Request, scope: Asker, body: TransferCreate, db: WriteDb) -> TransferDetailOut:
-    """Ask that this org, with everything under it, go under the org whose invitation is given (S20)."""
+    """Ask that this org, with everything under it, go under the org whose invitation is given."""
     transfer_id = await transfers.create_transfer(db, scope, body.invitation_token)
     return await _read(request, db, scope, transfer_id)
 

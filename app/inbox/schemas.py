@@ -41,7 +41,7 @@ class InboxEntryOut(Out):
     org_name: str | None
     subject: str = Field(
         description="Whom it is from: the name of the org or, for a link request, of the person that asks. Where "
-        "the org's admins need a security key, only the first character of a person's name is told here (S16)."
+        "the org's admins need a security key, only the first character of a person's name is told here."
     )
     detail: str | None = Field(description="What is asked: the new name, the kind of change, the unit.")
     at: datetime

@@ -49,7 +49,7 @@ async def place_admin(db: AsyncConnection, cipher: Cipher, actor: Actor, org_id:
 async def _create_or_take_row(db: AsyncConnection, cipher: Cipher, actor: Actor, org_id: UUID, user_id: UUID) -> UUID:
     statement = select(User.phone_cipher, User.verified_name, User.party_member, Org.kind)
     user = (await db.execute(statement.join(Org, Org.id == org_id).where(User.id == user_id))).one()
-    assert user.verified_name is not None, "only a verified person becomes an admin (S1)"
+    assert user.verified_name is not None, "only a verified person becomes an admin"
     new_id = make_id()
     indexing = await lock_index_key(db, cipher)
     sealed = seal_phone(indexing, org_id, new_id, cipher.decrypt_text(user.phone_cipher, user_id))

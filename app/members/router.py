@@ -44,9 +44,9 @@ async def _filter(
     unit_id: Annotated[UUID | None, Query(description="Standing in this unit.")] = None,
     units_below: Annotated[bool, Query(description="With `unit_id`: or in a unit under it.")] = False,
     at_org: Annotated[bool | None, Query(description="Standing at the org itself, or not.")] = None,
-    active: Annotated[bool | None, Query(description="Active, or 未激活 (S18).")] = None,
-    party: Annotated[bool | None, Query(description="In the party, or not (S17).")] = None,
-    verified: Annotated[bool | None, Query(description="Real name verified, or not (S1).")] = None,
+    active: Annotated[bool | None, Query(description="Active, or 未激活.")] = None,
+    party: Annotated[bool | None, Query(description="In the party, or not.")] = None,
+    verified: Annotated[bool | None, Query(description="Real name verified, or not.")] = None,
 ) -> MemberFilter:
     return MemberFilter(q, unit_id, units_below, at_org, active, party, verified)
 
@@ -67,7 +67,7 @@ async def list_members(
 async def create_member(
     scope: Writer, body: MemberCreate, db: WriteDb, cipher: CipherDep, response: Response
 ) -> MemberOut:
-    """Add a person by hand. A known phone is a 409 that carries the person and the copy action (S8)."""
+    """Add a person by hand. A known phone is a 409 that carries the person and the copy action."""
     member = await operations.create_member(db, cipher, scope, body)
     response.headers["Location"] = f"/v1/orgs/{scope.org_id}/members/{member.id}"
     return _tagged(response, member)
@@ -109,13 +109,13 @@ async def update_member(
     cipher: CipherDep,
     response: Response,
 ) -> MemberOut:
-    """Edit name, phone or party flag. The account and its points never change by it (S20)."""
+    """Edit name, phone or party flag. The account and its points never change by it."""
     return _tagged(response, await operations.update_member(db, cipher, scope, member_id, body, version))
 
 
 @router.delete("/{member_id}", status_code=204, responses=problems(MemberIsAdmin, EditedMeanwhile))
 async def remove_member(scope: Writer, member_id: UUID, version: IfMatch, db: WriteDb) -> None:
-    """Take a person out of the directory. The account and its points stay (S20)."""
+    """Take a person out of the directory. The account and its points stay."""
     await operations.remove_member(db, scope, member_id, version)
 
 
@@ -137,7 +137,7 @@ async def set_places(
     cipher: CipherDep,
     response: Response,
 ) -> MemberOut:
-    """Set the units a person stands in, all in one call (S8)."""
+    """Set the units a person stands in, all in one call."""
     return _tagged(response, await places.set_places(db, cipher, scope, member_id, body, version))
 
 
@@ -145,7 +145,7 @@ async def set_places(
 async def copy_member(
     scope: Writer, member_id: UUID, body: CopyCreate, db: WriteDb, cipher: CipherDep, response: Response
 ) -> MemberOut:
-    """Copy a person into one unit more (复制到本组织); where they stand stays as it is (S8)."""
+    """Copy a person into one unit more (复制到本组织); where they stand stays as it is."""
     return _tagged(response, await places.copy_member(db, cipher, scope, member_id, body.unit_id))
 
 

@@ -21,12 +21,12 @@ def _each_once(units: list[UUID]) -> list[UUID]:
 UnitIds = Annotated[
     list[UUID],
     AfterValidator(_each_once),
-    Field(max_length=50, description="The units they stand in; none: at the org itself (S8)."),
+    Field(max_length=50, description="The units they stand in; none: at the org itself."),
 ]
 
 
 class InactiveReason(StrEnum):
-    """Why a row is 未激活 (S18)."""
+    """Why a row is 未激活."""
 
     NEVER_REGISTERED = "never-registered"
     NAME_MISMATCH = "name-mismatch"
@@ -42,7 +42,7 @@ class MemberCreate(Body):
     phone: Phone
     unit_ids: UnitIds = Field(default_factory=list)
     party: bool | None = Field(
-        default=None, description="Whether they are in the party; absent: as the org's kind says (S17)."
+        default=None, description="Whether they are in the party; absent: as the org's kind says."
     )
 
 
@@ -55,7 +55,7 @@ class MemberUpdate(Body):
 
 
 class PlacesUpdate(Body):
-    """Where the person stands from now on; an admin also keeps their place at the org itself (S8)."""
+    """Where the person stands from now on; an admin also keeps their place at the org itself."""
 
     unit_ids: UnitIds
     at_org: bool = Field(default=False, description="Also at the org itself; always so where `unit_ids` is empty.")
@@ -96,15 +96,15 @@ class MemberOut(Out):
     phone: str = Field(description="Masked.", examples=["138****8000"])
     party: bool
     units: list[MemberUnitOut] = Field(description="The units they stand in.")
-    at_org: bool = Field(description="Whether they stand at the org itself: its management group (S8).")
-    active: bool = Field(description="Whether a registered user holds the phone (S18).")
+    at_org: bool = Field(description="Whether they stand at the org itself: its management group.")
+    active: bool = Field(description="Whether a registered user holds the phone.")
     inactive_reason: InactiveReason | None = Field(
         description="`never-registered`; `name-mismatch`: who holds the phone is verified by another name; "
         "`phone-mismatch`: somebody asks to be linked who holds another phone; `unlinked`: an admin undid the link; "
         "`already-in-directory`: who holds the phone is active through another row of this directory."
     )
-    link_request_id: UUID | None = Field(description="A request to be linked that waits and fits (S18).")
-    verified: bool = Field(description="Whether the active person's real name is verified (S1).")
+    link_request_id: UUID | None = Field(description="A request to be linked that waits and fits.")
+    verified: bool = Field(description="Whether the active person's real name is verified.")
     version: int
     created_at: datetime
 

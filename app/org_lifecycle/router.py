@@ -42,7 +42,7 @@ Certifier = Annotated[OrgScope, Can(Permission.CERTIFICATION_WRITE)]
     ),
 )
 async def create_org(response: Response, user: SignedIn, body: OrgCreate, db: WriteDb, cipher: CipherDep) -> OrgCreated:
-    """Create an org of one's own; the caller becomes its main admin (S2, S4, S19)."""
+    """Create an org of one's own; the caller becomes its main admin."""
     org_id = await operations.create_org(db, cipher, user, body)
     advice = await name_advice(db, body.name, body.region_code, but=org_id)
     advice += await levels_advice(db, user.user_id)
@@ -74,7 +74,7 @@ WAITS: dict[int | str, dict[str, Any]] = {
 )
 async def update_org(response: Response, scope: Writer, body: OrgUpdate, version: IfMatch, db: WriteDb) -> OrgUpdated:
     """Edit the org's card. A new name holds at once (200) where there is no superior; otherwise it becomes a change
-    request that the superior decides on (202), and the name stays until then (S5)."""
+    request that the superior decides on (202), and the name stays until then."""
     waiting = await operations.update_org(db, scope, body, version)
     if waiting is not None:
         response.status_code = 202
@@ -99,5 +99,5 @@ async def close_org(response: Response, scope: Writer, version: IfMatch, db: Wri
 @router.delete("/orgs/{org_id}/subordinates/{subordinate_id}", status_code=204, tags=["certification"])
 async def release_subordinate(scope: Certifier, subordinate_id: UUID, db: WriteDb) -> None:
     """Release a direct subordinate: it stands alone again, with everything under it. What it has asked of this org, a
-    new name or a hand-over, takes effect now (S5)."""
+    new name or a hand-over, takes effect now."""
     await release.release_subordinate(db, scope, subordinate_id)

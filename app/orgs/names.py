@@ -14,7 +14,7 @@ SHORT = 20
 
 
 class Kind(StrEnum):
-    """Whose org it is: of the party, or of people outside it (S17)."""
+    """Whose org it is: of the party, or of people outside it."""
 
     PARTY = "party"
     OUTSIDE_PARTY = "outside_party"

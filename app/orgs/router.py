@@ -49,7 +49,7 @@ async def list_regions(
 
 @router.post("/name-checks", tags=["orgs"], responses=problems(UnknownRegion))
 async def check_name(user: SignedIn, body: NameCheckCreate, db: WriteDb) -> NameCheckOut:
-    """Try a name without creating anything: errors would refuse it, advice would not (S3)."""
+    """Try a name without creating anything: errors would refuse it, advice would not."""
     if find_region(body.region_code) is None:
         raise UnknownRegion
     errors = [
@@ -100,5 +100,5 @@ async def read_org(scope: Annotated[OrgScope, Can(Permission.ORG_READ)], respons
 
 @router.get("/me/orgs", tags=["me"])
 async def list_my_orgs(user: SignedIn, db: ReadDb) -> list[MyOrgOut]:
-    """The orgs the caller administers or belongs to, with what they are there (S8, S14)."""
+    """The orgs the caller administers or belongs to, with what they are there."""
     return [MyOrgOut.model_validate(row) for row in await queries.list_my_orgs(db, user.user_id)]

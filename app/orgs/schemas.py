@@ -25,7 +25,7 @@ OrgName = Annotated[
     # One name is one text, however it was typed; what cannot be shown has an error of its own (`names.errors_of`).
     AfterValidator(lambda name: unicodedata.normalize("NFC", name)),
     Field(
-        description="The party organisation's full name, without 学习管理组 (S3).",
+        description="The party organisation's full name, without 学习管理组.",
         examples=["中共江苏省委宣传部机关委员会"],
     ),
 ]
@@ -55,7 +55,7 @@ class NameErrorOut(Out):
 
 
 class NameCheckCreate(Body):
-    """A name to try. Nothing is created (S3)."""
+    """A name to try. Nothing is created."""
 
     name: OrgName
     region_code: RegionCode
@@ -70,15 +70,15 @@ class NameCheckOut(Out):
 
 
 class OrgCreate(Body):
-    """An org of the caller's own: nobody creates one for somebody else (S19)."""
+    """An org of the caller's own: nobody creates one for somebody else."""
 
     name: OrgName
     region_code: RegionCode
-    kind: Kind = Field(default=Kind.PARTY, description="`outside_party` for people outside the party (S17).")
+    kind: Kind = Field(default=Kind.PARTY, description="`outside_party` for people outside the party.")
 
 
 class OrgUpdate(Body):
-    """What to change; what is absent stays. A name that the org has is kept as it is, its suffix included (S3)."""
+    """What to change; what is absent stays. A name that the org has is kept as it is, its suffix included."""
 
     name: OrgName | None = None
     region_code: RegionCode | None = None
@@ -111,7 +111,7 @@ class OrgCreated(OrgOut):
 
 
 class OrgUpdated(OrgOut):
-    """The org as it is now. Where it has a superior, a new name waits for that one's consent (S5)."""
+    """The org as it is now. Where it has a superior, a new name waits for that one's consent."""
 
     advice: list[AdviceOut]
     change_request_id: UUID | None = Field(

@@ -37,7 +37,7 @@ async def list_units(scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_
 
 @router.post("", status_code=201, responses=problems(UnitNameTaken, UnknownUnit, UnitTooDeep))
 async def create_unit(scope: Writer, body: UnitCreate, db: WriteDb, response: Response) -> UnitOut:
-    """Add a unit (党总支, 党支部, 部门) to the org's own tree (S7, S10)."""
+    """Add a unit (党总支, 党支部, 部门) to the org's own tree."""
     unit_id = await units.create_unit(db, scope, body)
     response.headers["Location"] = f"/v1/orgs/{scope.org_id}/units/{unit_id}"
     return await _read(db, scope, unit_id, response)
@@ -85,7 +85,7 @@ async def remove_unit(
     responses=problems(UnitHasNoAdmins),
 )
 async def create_unit_admin(scope: Writer, unit_id: UUID, db: WriteDb) -> Never:
-    """Always refused: only orgs have admins (S11). Add them to the org, or turn the unit into an org of its own."""
+    """Always refused: only orgs have admins. Add them to the org, or turn the unit into an org of its own."""
     await queries.get_unit(db, scope.org_id, unit_id)
     raise UnitHasNoAdmins
 

@@ -15,7 +15,7 @@ def _no_slash(name: str) -> str:
     return name
 
 
-UnitName = Annotated[Name, AfterValidator(_no_slash), Field(description="Short names will do (S10).")]
+UnitName = Annotated[Name, AfterValidator(_no_slash), Field(description="Short names will do.")]
 UnitKind = Annotated[
     Literal["branch", "general_branch", "department"],
     Field(description="`branch` 党支部, `general_branch` 党总支, `department` 部门.", examples=["branch"]),

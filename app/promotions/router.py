@@ -54,7 +54,7 @@ Writer = Annotated[OrgScope, Can(Permission.UNITS_WRITE)]
     ),
 )
 async def create_promotion(scope: Writer, body: PromotionCreate, db: WriteDb, cipher: CipherDep) -> PromotionOut:
-    """Offer somebody, by phone, that a unit become an org with them as its main admin (S7). The answer is the same
+    """Offer somebody, by phone, that a unit become an org with them as its main admin. The answer is the same
     whoever holds the phone, if anybody does."""
     promotion_id = await promotions.create_promotion(db, cipher, scope, body)
     return await promotion_queries.get_promotion(db, cipher, scope.org_id, promotion_id)
@@ -100,7 +100,7 @@ async def accept_promotion(
     request: Request, response: Response, user: SignedIn, promotion_id: UUID, db: WriteDb, cipher: CipherDep
 ) -> OrgCreated | JSONResponse:
     """Make the org and be its main admin: its people, places and units come along, and it is certified under the org
-    that the unit was in, all at once (S7, S19).
+    that the unit was in, all at once.
 
     Where it was offered to a member who has another name than the caller, the offer ends and the org is told.
     """

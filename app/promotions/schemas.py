@@ -13,7 +13,7 @@ from app.web.schemas import Body, Out
 
 
 class PromotionCreate(Body):
-    """Offer that a unit become an org of its own, certified under this one (S7, S19)."""
+    """Offer that a unit become an org of its own, certified under this one."""
 
     unit_id: UUID
     name: OrgName

@@ -76,7 +76,7 @@ ListingAsked = Annotated[Listing, Depends(_listing)]
 async def read_overview(
     request: Request, scope: Reader, db: ReadDb, span: SpanAsked, listing: ListingAsked
 ) -> OverviewOut:
-    """The org itself, its whole subtree, both compared with the period before, and its direct subordinates (S12).
+    """The org itself, its whole subtree, both compared with the period before, and its direct subordinates.
 
     For the org's admins and those of the orgs above it: of what is below an org everybody sees totals only, each
     person in them once.
@@ -125,7 +125,7 @@ async def read_rankings(
     ),
     unit_id: Annotated[UUID | None, Query(description="Only who stands in this unit or in one under it.")] = None,
 ) -> RankingOut:
-    """The people of the org by points, for the people of the org (S13), with the caller's own place.
+    """The people of the org by points, for the people of the org, with the caller's own place.
 
     Standard competition ranking: equal points share a rank. Ranked are those whose row is activated; points belong
     to an account, and who has none in the period ranks with 0.

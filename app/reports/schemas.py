@@ -20,7 +20,7 @@ class FiguresOut(Out):
         description="The figures are of too few people (or would give away those of too few) and are not told."
     )
     members: int | None = Field(description="People in the directory.")
-    activated: int | None = Field(description="Of them, those who are registered users (S18).")
+    activated: int | None = Field(description="Of them, those who are registered users.")
     active: int | None = Field(description="Of them, those with at least one point event in the period.")
     points: int | None = Field(description="Points of these people in the period.")
     points_per_head: float | None = Field(

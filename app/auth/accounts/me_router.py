@@ -36,7 +36,7 @@ async def read_me(db: ReadDb, cipher: CipherDep, scope: SignedIn) -> MeOut:
 
 @router.patch("/v1/me", summary="Declare what only I can say")
 async def update_me(db: WriteDb, cipher: CipherDep, scope: SignedIn, body: MeUpdate) -> MeOut:
-    """Party membership is the user's own declaration; creating a party org needs it (S2)."""
+    """Party membership is the user's own declaration; creating a party org needs it."""
     await declare_party_member(db, scope, body.party_member)
     return await queries.get_me(db, cipher, scope)
 
@@ -74,7 +74,7 @@ async def delete_sessions(
 async def create_verification(
     request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, body: VerificationCreate
 ) -> VerificationOut:
-    """By Alipay (at once: open `redirect_url`) or by ID card (reviewed by a platform operator) (S1)."""
+    """By Alipay (at once: open `redirect_url`) or by ID card (reviewed by a platform operator)."""
     if isinstance(body, AlipayVerificationCreate):
         provider = ALIPAY.of(request)
         if provider is None:

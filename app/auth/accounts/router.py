@@ -78,7 +78,7 @@ async def create_closing_code(
 async def put_closure(
     request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, body: ClosurePut
 ) -> JSONResponse | None:
-    """For good: phone, name and verification are erased, and the points stay as a number's that is nobody's (S20).
+    """For good: phone, name and verification are erased, and the points stay as a number's that is nobody's.
 
     Rows in orgs' directories stay with the orgs and turn inactive. Admins resign first, main admins hand over.
     """

@@ -24,7 +24,7 @@ class ClosurePut(Body):
 class MeOut(Out):
     id: UUID
     phone: str
-    verified_name: str | None = Field(description="None until the real name is verified (S1).")
+    verified_name: str | None = Field(description="None until the real name is verified.")
     verified_at: datetime | None
     verification_method: Literal["alipay", "id-card"] | None
     party_member: bool = Field(description="As the user declared.")
@@ -32,7 +32,7 @@ class MeOut(Out):
 
 
 class MeUpdate(Body):
-    party_member: bool = Field(description="Whether you are a member of the party (S2, S17).")
+    party_member: bool = Field(description="Whether you are a member of the party.")
 
 
 class SessionOut(Seen):

@@ -111,5 +111,5 @@ async def refuse_link_request(scope: Writer, request_id: UUID, body: LinkRefusal
 @router.delete("/orgs/{org_id}/members/{member_id}/activation", status_code=204, responses=problems(MemberIsAdmin))
 async def undo_link(scope: Writer, member_id: UUID, db: WriteDb) -> None:
     """Unlink a row from the account that it is active through. That account is not linked to it again without an
-    admin's consent; the account and its points stay as they are (S20)."""
+    admin's consent; the account and its points stay as they are."""
     await operations.undo_link(db, scope, member_id)

@@ -86,7 +86,7 @@ async def accept_person_transfer(
     body: PersonTransferAcceptance | None = None,
 ) -> MemberOut:
     """Take the person in, into these units or at the org itself: they leave the other org in the same transaction.
-    Their account and points stay; where they stood on past days stays as it was (S20)."""
+    Their account and points stay; where they stood on past days stays as it was."""
     units = body.unit_ids if body is not None else []
     member_id = await operations.accept_person_transfer(db, cipher, scope, transfer_id, units)
     member = await get_member(db, cipher, scope.org_id, member_id)
