@@ -6,7 +6,7 @@ import httpx
 from fastapi import FastAPI
 from playwright.async_api import Browser
 
-from app.api_docs.document import TAGS
+from app.api_docs.introductions import TAGS
 from app.core.settings import Settings
 from app.main import create_app
 from devtools.demo.people import Person, fresh_name, fresh_phone

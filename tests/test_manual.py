@@ -55,3 +55,41 @@ def test_advice_names_no_rule_by_number() -> None:
 def test_pages_name_no_rule_by_number(folder: str) -> None:
     written = [path for path in (ROOT / folder).rglob("*") if path.suffix in {".html", ".js", ".po"}]
     assert [path for path in written if re.search(r"[(（]S[1-9][0-9]?", path.read_text())] == []
+
+
+def sentences(text: str) -> int:
+    """How many sentences a text has, about: ends of sentences before a blank or the end."""
+    return len(re.findall(r"[.:!?。](?=\s|$)|[。:!?](?=.)", text))
+
+
+def test_every_tag_has_an_introduction_in_both_languages(document: Any) -> None:
+    for tag in document["tags"]:
+        english, _, chinese = tag["description"].rpartition("\n\n")
+        assert sentences(english) >= 2, tag["name"]
+        assert re.search("[\u4e00-\u9fff]{4}", chinese), tag["name"]
+        assert any(call in english for call in ("`GET ", "`POST ", "`PUT ", "`DELETE ")), f"{tag['name']} names no call"
+
+
+def test_every_call_that_an_introduction_names_exists(document: Any) -> None:
+    calls = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
+    for text in (document["info"]["description"], *(tag["description"] for tag in document["tags"])):
+        for method, path in re.findall(r"`(GET|POST|PUT|PATCH|DELETE) (\S+?)(?:\?\S*)?`", text):
+            known = re.compile(f"{method} {re.escape(path).replace('…', '.*')}")
+            assert any(known.fullmatch(call) for call in calls), f"{method} {path}"
+
+
+def test_every_declared_error_says_what_to_do(document: Any) -> None:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            for status, answer in operation["responses"].items():
+                place = f"{method} {path} {status}"
+                if not status.startswith(("4", "5")):
+                    assert answer["description"] != "Successful Response", place
+                    continue
+                lines = answer["description"].splitlines()
+                described = [re.fullmatch(r"- `([a-z_-]+)`: (.+)", line) for line in lines]
+                assert lines, place
+                assert all(line is not None and sentences(line[2]) >= 2 for line in described), place
+                for media_type, shown in answer["content"].items():
+                    if media_type == "application/problem+json":
+                        assert [line[1] for line in described if line] == list(shown["examples"]), place

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from fastapi import FastAPI
 
-from app.api_docs.document import TAGS, api_routes
+from app.api_docs.document import api_routes
+from app.api_docs.introductions import TAGS
 from app.authz.access import admission_of
 from app.core.i18n import gettext_in
 from app.web.errors import Problem

@@ -12,6 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
 from app.api_docs.examples import write_examples
+from app.api_docs.introductions import INTRODUCTION, TAGS
 from app.api_docs.pages import arrange_pages
 from app.api_docs.words import describe_parameters
 from app.authz.access import admission_of
@@ -20,48 +21,6 @@ from app.authz.permissions import AFTER_CLOSING
 from app.core.services import SETTINGS
 from app.idempotency.replay import HEADER, KeyInUse, KeyReused
 from app.web import errors
-
-INTRODUCTION = """\
-学习组织的目录、认证与报表服务 — the directory, certification and reporting service for learning organisations.
-
-**Sign in**: the app by phone code, the console and desktop clients by QR scan (RFC 8628), services by client
-credentials; all at `POST /oauth/token`, discovered at `/.well-known/oauth-authorization-server`.
-
-**Try the calls here** with a token, got in three calls (in development, where the SMS gateway is simulated):
-
-1. `POST /v1/phone-codes` with a phone. `make demo` prints its first administrator's: the examples here are theirs.
-2. `GET /v1/simulator/sms?phone=…` shows the code that the phone has received.
-3. `POST /oauth/token` with `grant_type=urn:xuezu:params:oauth:grant-type:phone-code`, `client_id=xuezu-app`,
-   `phone` and `code` gives an `access_token`: paste it under *Authorize*.
-
-After `make demo` the examples run as they stand: they name what the newest demo has left. Reload the page for fresh
-ones. A few need what is told only once (a code, an invitation's token), a file or a security key.
-
-**Errors** are RFC 9457 problems (`application/problem+json`): program against `type`, show `title` and `detail`
-(Chinese, or English by `Accept-Language`). The OAuth endpoints answer in OAuth's own form (RFC 6749 §5.2).
-
-**Conventions**: ids are UUIDv7; times RFC 3339; a day is a day in Asia/Shanghai; lists take `limit` and an opaque
-`cursor`; every signed-in POST honours `Idempotency-Key`; 429 and 503 carry `Retry-After`.
-What you may not see answers 404, as what does not exist does.
-"""
-
-TAGS = [
-    ("sign-in", "登录:手机验证码、扫码(RFC 8628)、令牌、服务接入。"),
-    ("me", "我的账号、实名认证、会话。"),
-    ("orgs", "学习组织与地区、命名检查。"),
-    ("units", "组织内的党总支、党支部、部门。"),
-    ("admins", "主管理员与管理员。"),
-    ("certification", "邀请、申请、认证。"),
-    ("members", "党员与学员、激活。"),
-    ("imports", "批量导入。"),
-    ("exports", "导出文件:进度、下载、删除;各自的导出请求在其所属功能下。"),
-    ("points", "积分(只追加的流水)。"),
-    ("reports", "概况、趋势与组内排名。"),
-    ("audit", "谁在何时做了什么。"),
-    ("operator", "平台管理员:实名审核、密钥恢复、停用、服务接入。"),
-    ("simulators", "仅开发环境:短信与支付宝的测试提供方。"),
-    ("health", "存活与就绪。"),
-]
 
 
 def describe(app: FastAPI) -> None:
@@ -111,6 +70,9 @@ def _complete(operation: dict[str, Any], path: str, route: RouteContext, method:
     if operation["summary"] == str(route.name).replace("_", " ").title():
         operation["summary"] = operation["summary"].capitalize()
     responses = operation["responses"]
+    for status, answer in responses.items():
+        if answer.get("description") == _UNSAID:
+            answer["description"] = DONE[status]
     for ending, media_type in PICTURES.items():
         if path.endswith(ending):
             responses["200"]["content"] = {media_type: {}}
@@ -147,10 +109,18 @@ def _complete(operation: dict[str, Any], path: str, route: RouteContext, method:
             shown = known["content"].setdefault(errors.MEDIA_TYPE, {"schema": errors.PROBLEM_SCHEMA})
             more = entry["content"][errors.MEDIA_TYPE]["examples"]
             shown["examples"] = more | shown.get("examples", {})
-            known["description"] = " / ".join(f"`{slug}`" for slug in shown["examples"])
+            known["description"] = errors.describe_problems(shown["examples"])
     operation["responses"] = dict(sorted(responses.items()))
 
 
+_UNSAID = "Successful Response"
+"""FastAPI's description of an answer that the route does not describe."""
+DONE = {
+    "200": "Done, with the answer.",
+    "201": "Created. The answer shows what was made.",
+    "202": "Taken in. The work goes on after the answer.",
+    "204": "Done. There is no body.",
+}
 PICTURES = {".svg": "image/svg+xml", ".png": "image/png"}
 IDEMPOTENCY_PARAMETER = {
     "name": HEADER,

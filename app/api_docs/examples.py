@@ -54,6 +54,7 @@ USUAL: Mapping[str, Any] = {
     "transfer_id": Thing("transfer_to_release"),
     "promotion_id": Thing("promotion_to_accept"),
     "invitation_id": Thing("invitation"),
+    "offer_id": Thing("recovery_offer"),
     "scan_id": Thing("scan"),
     "key_id": Thing("security_key"),
     "user_code": "WDJB-MJHT",
@@ -120,6 +121,9 @@ SIGN_IN: Mapping[str, Example] = {
 OPERATORS: Mapping[str, Example] = {
     "PUT /v1/operator/verifications/{verification_id}/rejection": Example({"reason": "unreadable"}),
     "PUT /v1/operator/recoveries/{request_id}/refusal": Example({"reason": "主管理员仍在任"}),
+    "POST /v1/operator/recovery-offers": Example(
+        {"org_id": Thing("org"), "phone": Thing("invited_phone"), "reason": "组织已无管理员"}
+    ),
     "POST /v1/operator/key-recoveries": Example({"phone": Thing("phone"), "reason": "lost"}),
     "POST /v1/operator/suspensions": Example({"phone": Thing("phone"), "reason": "security"}),
     "POST /v1/operator/clients": Example({"name": "积分系统", "kind": "service", "scopes": ["point-events:write"]}),
@@ -205,6 +209,9 @@ MEMBERS: Mapping[str, Example] = {
 }
 
 CERTIFICATION: Mapping[str, Example] = {
+    f"POST {_ORG}/subordinates/{{subordinate_id}}/recovery-offers": Example(
+        {"phone": Thing("invited_phone"), "reason": "组织已无管理员"}
+    ),
     f"POST {_ORG}/invitations": Example({"expires_in_hours": 72, "max_uses": 5}),
     f"POST {_ORG}/applications": Example({"invitation_token": _SECRET}),
     f"DELETE {_ORG}/applications/{{application_id}}": Example(

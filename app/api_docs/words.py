@@ -17,6 +17,7 @@ PARAMETERS: Mapping[str, str] = {
     "subordinate_id": "An organisation certified directly under this one.",
     "transfer_id": "The transfer, of an organisation or of a person.",
     "promotion_id": "The offer that a unit become an organisation of its own.",
+    "offer_id": "An offer to be the main admin of an organisation in which no admin is left.",
     "request_id": "The change request or link request.",
     "key_id": "A security key of one's own.",
     "scan_id": "The scan.",

@@ -149,8 +149,15 @@ def problems(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
         )
         slugs = entry["content"][MEDIA_TYPE]["examples"]
         slugs[kind.slug] = {"summary": gettext_in("en", kind.title), "value": _example(kind)}
-        entry["description"] = " / ".join(f"`{slug}`" for slug in slugs)
+    for entry in declared.values():
+        entry["description"] = describe_problems(entry["content"][MEDIA_TYPE]["examples"])
     return declared
+
+
+def describe_problems(examples: Mapping[str, Any]) -> str:
+    """The description of a response: each problem that it can be, what it means, and what the caller does then."""
+    problems = {slug: shown["value"] for slug, shown in examples.items()}
+    return "\n".join(f"- `{slug}`: {problem['title']}. {problem['detail']}" for slug, problem in problems.items())
 
 
 PROBLEM_SCHEMA = {"$ref": "#/components/schemas/ProblemOut"}

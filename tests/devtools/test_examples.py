@@ -20,6 +20,7 @@ from tests.live import serving
 
 ONE_TIME = "needs a secret or a code that is told once"
 KEY = "needs a security key"
+NO_ADMIN = "needs an org in which no admin is left"
 EXEMPT = {
     "POST /oauth/token": ONE_TIME,
     "GET /v1/device-authorizations/{user_code}": ONE_TIME,
@@ -48,6 +49,9 @@ EXEMPT = {
     "GET /v1/operator/recoveries": KEY,
     "PUT /v1/operator/recoveries/{request_id}/approval": KEY,
     "PUT /v1/operator/recoveries/{request_id}/refusal": KEY,
+    "POST /v1/operator/recovery-offers": KEY,
+    "GET /v1/operator/recovery-offers": KEY,
+    "DELETE /v1/operator/recovery-offers/{offer_id}": KEY,
     "POST /v1/operator/key-recoveries": KEY,
     "POST /v1/operator/suspensions": KEY,
     "DELETE /v1/operator/suspensions/{user_id}": KEY,
@@ -56,6 +60,8 @@ EXEMPT = {
     "POST /v1/operator/clients/{client_id}/secrets": KEY,
     "DELETE /v1/operator/clients/{client_id}": KEY,
     "POST /v1/orgs/{org_id}/imports": "takes an upload",
+    "POST /v1/orgs/{org_id}/subordinates/{subordinate_id}/recovery-offers": NO_ADMIN,
+    "DELETE /v1/orgs/{org_id}/subordinates/{subordinate_id}/recovery-offers/{offer_id}": NO_ADMIN,
     "POST /v1/me/verifications": "the demo's administrators are verified, which is done once (S1)",
     "POST /v1/orgs/{org_id}/units/{unit_id}/admins": "always refused: a unit has no admins (S11)",
 }

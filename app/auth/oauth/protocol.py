@@ -155,16 +155,28 @@ def form_body(*required: str, **properties: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {_FORM: {"schema": schema}}}}
 
 
+_ERRORS: Mapping[int, str] = {
+    400: """\
+- `invalid_request`: A parameter is missing, given twice or not readable. Correct what `error_description` names.
+- `invalid_grant`: The code, secret or token is wrong, used or expired. Begin the sign-in again.
+- `unsupported_grant_type`: The service does not know this `grant_type`. Use one that the metadata lists.
+- `unauthorized_client`: The client may not use this grant type. Use the one that its program is registered for.
+- `invalid_scope`: The client does not hold the scope. Ask for fewer, or have a platform operator grant it.
+- `authorization_pending`: The person has not decided yet. Ask again after `interval` seconds.
+- `slow_down`: The client asks too often. Wait five seconds longer from now on.
+- `access_denied`: The person has refused the sign-in. Show a new code only if the person wants one.
+- `expired_token`: The code has expired. Ask for a new one with `POST /oauth/device_authorization`.""",
+    401: "- `invalid_client`: The client is unknown or revoked, or its secret is wrong. Check both.",
+    413: "- `invalid_request`: The body is too large. Send only the parameters that are listed here.",
+    429: "- `temporarily_unavailable`: Too many requests. Wait as long as `Retry-After` says.",
+    503: "- `temporarily_unavailable`: The service cannot answer now. Try again after `Retry-After`.",
+}
+"""What each refusal means, and what the client does then (RFC 6749 §5.2, RFC 8628 §3.5)."""
+
+
 def oauth_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses=` of an OAuth route that refuses with these."""
-    about = {
-        400: "`invalid_request`, `invalid_grant`, `unsupported_grant_type` … (RFC 6749 §5.2, RFC 8628 §3.5)",
-        401: "`invalid_client`",
-        413: "`invalid_request`: the body is too large",
-        429: "`temporarily_unavailable`: wait as long as Retry-After says",
-        503: "`temporarily_unavailable`",
-    }
-    return {status: {"model": OAuthErrorOut, "description": about[status]} for status in statuses}
+    return {status: {"model": OAuthErrorOut, "description": _ERRORS[status]} for status in statuses}
 
 
 @dataclass(frozen=True, slots=True)
