@@ -74,13 +74,13 @@ def main() -> None:
     # Ended from outside, it still ends what it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended."))
     kept = Path(Settings().data_dir) / "bench.json"
-    quick = Scale(50, 0.3, 400, 3, options.tree)
+    quick = Scale(50, 0.15, 4, options.tree)
     began = time.monotonic()
     if options.grow:
         rows, failed = _grow(quick)
         keep(rows, failed, kept)
     else:
-        scale = quick if options.quick else Scale(1, 3.0, 2000, 5, options.tree)
+        scale = quick if options.quick else Scale(1, 2.0, 5, options.tree)
         with service.running(scale, options.keep) as measured:
             if options.serve:
                 serve(measured)

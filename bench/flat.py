@@ -76,10 +76,10 @@ def beside(
     reference: Asked,
     goal: float | None,
     p: str = "p95_ms",
-    until: load.Until | None = None,
+    seconds: float | None = None,
 ) -> Row:
     """Latencies in rounds taken in turn."""
-    rounds = in_turn(measured, ours, reference, p, connections=CONNECTIONS, until=until)
+    rounds = in_turn(measured, ours, reference, p, connections=CONNECTIONS, seconds=seconds)
     return Row.of(name, *rounds, goal, at_most=True, note=f"{p.partition('_')[0]} in ms")
 
 

@@ -15,7 +15,7 @@ from bench.taken import BENCH, Round
 from bench.world import keep_two_days
 
 COPIES = 20  # one by itself takes too little to be measured
-EACH_ROUND = 3
+EACH_ROUND = 2
 
 
 def fold_small(measured: Measured) -> list[Row]:

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 
 import uvloop
 
+from bench.taken import computed
+
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -31,15 +33,16 @@ class Load:
 class Until:
     """When a run ends: after so many seconds, but after `least` requests at the earliest and `most` at the latest.
 
-    On a busy machine few requests fit into the seconds, and what each of them takes is told by more of them.
+    With `pids` the seconds are those for which these processes compute: a busy machine makes no run shorter.
     """
 
     seconds: float = 0.0
     least: int = 1
     most: float = inf
+    pids: tuple[int, ...] = ()
 
-    def over(self, sent: int, began: float) -> bool:
-        return sent >= self.most or (sent >= self.least and time.perf_counter() - began >= self.seconds)
+    def clock(self) -> float:
+        return sum(map(computed, self.pids)) if self.pids else time.perf_counter()
 
 
 class _Caller(asyncio.Protocol):
@@ -96,9 +99,9 @@ def _head(method: str, url: str, headers: dict[str, str]) -> str:
 
 
 def _until(until: Until, requests: Iterable[bytes]) -> Iterator[bytes]:
-    began = time.perf_counter()
+    began = until.clock()
     for sent, request in enumerate(requests):
-        if until.over(sent, began):
+        if sent >= until.most or (sent >= until.least and until.clock() - began >= until.seconds):
             return
         yield request
 

@@ -11,7 +11,6 @@ from uuid import UUID
 from app.authz.cookies import CarriedSession
 from app.core.calendar import today
 from app.core.cipher import Cipher
-from bench import load
 from bench.flat import beside
 from bench.made import Callers, Made, make
 from bench.requests import Asked
@@ -19,9 +18,8 @@ from bench.rows import Row
 from bench.service import Measured
 from devtools.demo.people import Person
 
-SHARE = 1 / 25
+SHARE = 1 / 30
 """Of the scale's seconds, for each: they are many, and the tokens hold for ten minutes."""
-FEWEST = 4
 NO_PAGES = frozenset(
     {
         "/console/assets/{digest}/{name}",
@@ -53,7 +51,6 @@ def pages(measured: Measured) -> list[Row]:
     """Medians in rounds taken in turn; no goal is set."""
     made, callers = make(measured, list(measured.world.groups.values())[1])
     headers = _headers(measured, callers)
-    until = load.Until(measured.scale.seconds * SHARE, FEWEST)
     rows = []
     for asked, more in ((whole(made), {}), (parts(made), {"HX-Request": "true"})):
         for name, page in asked.items():
@@ -68,7 +65,7 @@ def pages(measured: Measured) -> list[Row]:
                     Asked(page.call, reference),
                     None,
                     p="p50_ms",
-                    until=until,
+                    seconds=measured.scale.seconds * SHARE,
                 )
             )
     return rows
@@ -235,6 +232,7 @@ def parts(made: Made) -> dict[str, Page]:
         "apply_refused": Page(f"{applied}/refusal", of_applied),
         "invitation_new": Page(f"{invited}/new", own),
         "invitation_ends": Page(f"{invited}/{made.invitation}/revocation", f"{own}/invitations"),
+        "recovery_offer": Page(f"{certifying}/subordinates/{made.below}/recovery-offers/new", f"{own}/subordinates"),
         "release": Page(f"{certifying}/subordinates/{made.below}/release", f"{own}/subordinates"),
         "transfer_new": Page(f"{certifying}/transfers/new", "/v1/me/orgs"),
         "transfer_check": Page(

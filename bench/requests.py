@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from bench import load
 from bench.service import Measured
-from bench.taken import Round
+from bench.taken import Round, family
 
 
 class Asked(NamedTuple):
@@ -36,20 +36,20 @@ def in_turn(
     p: str | None = None,
     *,
     connections: int = 16,
-    until: load.Until | None = None,
+    seconds: float | None = None,
     alone: bool = False,
 ) -> tuple[list[Round], list[Round]]:
-    """Rounds of both, as long as the scale says or `until`, after a short one that prepares their statements."""
-    whole = until or load.Until(measured.scale.seconds, measured.scale.requests)
-    short = load.Until(whole.seconds / 4, connections)
+    """Rounds of both, as long as the scale says or `seconds`, after a few requests that prepare their statements."""
     rounds: tuple[list[Round], list[Round]] = ([], [])
+    whole = measured.scale.seconds if seconds is None else seconds
 
-    def get(asked: Asked, until: load.Until) -> Callable[[], load.Load]:
+    def get(asked: Asked, seconds: float) -> Callable[[], load.Load]:
         url = measured.addresses[asked.process] + asked.path
+        until = load.Until(seconds, connections, pids=tuple(family(measured.pids[asked.process])))
         return lambda: load.get(url, asked.headers, asked.form, connections=connections, until=until)
 
     for asked in (ours, reference):
-        get(asked, short)()
+        get(asked, 0.0)()
     for _ in range(measured.scale.rounds):
         for taken, asked in zip(rounds, (ours, reference), strict=True):
             taken.append(requests(measured, asked.process, get(asked, whole), p, alone=alone))

@@ -69,7 +69,7 @@ class Row:
 
     def __str__(self) -> str:
         sign = ("≤" if self.at_most else "≥") if self.goal is not None else " "
-        goal = "" if self.goal is None else f"{self.goal:g}"
+        goal = "" if self.goal is None else f"{self.goal:.3g}" if self.goal < 1000 else f"{self.goal:,.0f}"
         verdict = "" if self.goal is None else "met" if self.met else "short"
         cpu = "–" if self.cpu_ratio is None else f"{self.cpu_ratio:.3g}"
         figures = f"{self.name:<24}{self.ours:>12,.4g}{self.reference:>12,.4g}{self.ratio:>10,.3g}{cpu:>11}"

@@ -48,12 +48,11 @@ WRITING = postgres.THROWAWAY | {"wal_level": "minimal", "max_wal_senders": "0"}
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much is measured: 1/`divisor` of the world, `rounds` taken in turn with the reference, each of so many
-    `seconds` and `requests` at least."""
+    """How much is measured: 1/`divisor` of the world, `rounds` taken in turn with the reference, in each of which the
+    process that is asked computes for so many `seconds`."""
 
     divisor: int
     seconds: float
-    requests: int
     rounds: int
     file: Path | None = None
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self
 
 import psutil
@@ -71,24 +72,36 @@ def _used(pids: Mapping[str, int], name: str) -> float:
 
 def _processor_seconds(pid: int) -> float:
     """The processor time that a process and those it started have used so far."""
-    process = psutil.Process(pid)
     while True:
-        ended = _of_ended_children(process)
-        used = _own(process) + ended
-        for child in process.children(recursive=True):
+        ended = _of_ended_children(pid)
+        used = computed(pid) + ended
+        for child in family(pid)[1:]:
             with suppress(psutil.NoSuchProcess, OSError):
-                used += _own(child) + _of_ended_children(child)
-        if ended == _of_ended_children(process):  # else a child may have been counted twice or not at all
+                used += computed(child) + _of_ended_children(child)
+        if ended == _of_ended_children(pid):  # else a child may have been counted twice or not at all
             return used
 
 
-def _own(process: psutil.Process) -> float:
+def family(pid: int) -> list[int]:
+    """A process and those that it started, and so on."""
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        children = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    except OSError:  # another system than Linux, or a process that has just ended; this looks at every process there is
+        with suppress(psutil.NoSuchProcess):
+            return [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
+        return [pid]
+    return [pid, *(one for child in children for one in family(child))]
+
+
+def computed(pid: int) -> float:
+    """The processor time that a process itself has used so far."""
     if sys.platform == "linux":
-        return time.clock_gettime((~process.pid << 3) | 2)  # clock_getcpuclockid(3)
-    times = process.cpu_times()
+        return time.clock_gettime((~pid << 3) | 2)  # clock_getcpuclockid(3)
+    times = psutil.Process(pid).cpu_times()
     return float(times.user + times.system)
 
 
-def _of_ended_children(process: psutil.Process) -> float:
-    times = process.cpu_times()
+def _of_ended_children(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
     return float(times.children_user + times.children_system)

@@ -12,11 +12,10 @@ from bench.people import newcomer, org_of
 from bench.requests import requests
 from bench.rows import Row
 from bench.service import Measured
-from bench.taken import Round
+from bench.taken import Round, family
 
 CONNECTIONS = 16
 FIRST = 64  # requests that prepare the statements of each connection
-FEWEST = 100  # requests of a round, on a machine that is busy with other things
 
 # Registered people of the groups, whose phones are known: a row that is added for one of them is active at once.
 _PEOPLE = """
@@ -55,7 +54,7 @@ def write_member(measured: Measured) -> list[Row]:
         send(process, 0, load.Until(least=FIRST, most=FIRST))()
     for number in range(1, measured.scale.rounds + 1):
         for process, taken in rounds.items():
-            until = load.Until(measured.scale.seconds, FEWEST)
+            until = load.Until(2 * measured.scale.seconds, FIRST, pids=tuple(family(measured.pids[process])))
             taken.append(requests(measured, process, send(process, number, until)))
     return [
         Row.of(
