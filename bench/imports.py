@@ -188,7 +188,7 @@ async def _scope(db: AsyncConnection, org_id: UUID) -> OrgScope:
 
 
 async def _copy_and_merge(db: asyncpg.Connection, org: UUID, staged: Sequence[StagedRow]) -> None:
-    """The same people from ready-made records: COPY into a bare table, one merge into members, one into places."""
+    """The same people from ready-made records: COPY into a bare table, then a merge into each of the two tables."""
     await db.execute(f"CREATE TEMPORARY TABLE bare ({_BARE}) ON COMMIT DROP")
     await db.copy_records_to_table("bare", records=[_bare(row) for row in staged])
     await db.execute("ANALYZE bare")
@@ -208,7 +208,7 @@ INSERT INTO members ({_COLUMNS})
 SELECT $1, id, name, pinyin, initials, cipher, index, last4, true FROM bare ON CONFLICT {_KNOWN}
 """
 _MERGE_PLACES = """
-INSERT INTO places (org_id, member_id, unit_id)
+INSERT INTO unit_memberships (org_id, member_id, unit_id)
 SELECT $1, m.id, u.id FROM bare AS b
 JOIN members AS m ON m.org_id = $1 AND m.phone_index = b.index AND m.removed_at IS NULL
 JOIN units AS u ON u.org_id = $1 AND u.name = b.unit

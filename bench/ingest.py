@@ -17,7 +17,7 @@ SENDERS = 4
 BODIES = 40
 BACKLOG = 100
 """How many batches may wait for the rollup while `ingest_sustained` goes on sending."""
-WAITING = "SELECT count(*) FROM point_facts"
+WAITING = "SELECT count(*) FROM point_deltas"
 BURST = 8
 FEWEST = 40  # batches of a round, on a machine that is busy with other things
 COPIED = 60_000

@@ -164,7 +164,7 @@ def parts(made: Made) -> dict[str, Page]:
         "people_found": Page(f"{desk}/members?q={found}", f"{own}/members?q={found}"),
         "member": Page(row, of_row),
         "member_form": Page(f"{row}/form", of_row),
-        "member_places": Page(f"{row}/places", f"{own}/units"),
+        "member_units": Page(f"{row}/units", f"{own}/units"),
         "member_new": Page(f"{desk}/members/new", f"{own}/units"),
         "member_removal": Page(f"{row}/removal", of_row),
         "member_unlinking": Page(f"{row}/unlinking", of_row),

@@ -173,7 +173,7 @@ class Measured:
     async def drained(self, seconds: float = 1800, *, every: float = 0.5) -> None:
         """Wait until the worker has rolled up all that was written so far, and longer than that never."""
         until = time.monotonic() + seconds
-        facts = ("point_facts", "place_facts", "edge_facts")
+        facts = ("point_deltas", "member_deltas", "edge_deltas")
         waiting = f"SELECT {' OR '.join(f'EXISTS (SELECT FROM {table})' for table in facts)}"
         while await self.ask(waiting) and time.monotonic() < until:
             await asyncio.sleep(every)

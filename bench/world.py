@@ -2,7 +2,7 @@
 
 It is what the service itself would have written: every person has a phone, most are activated through an account, each
 org has its main admin among its people, one person in 33 stands in two orgs or more. What is kept from these sources
-(standings, totals, scores) is left to the service's own rebuild.
+(memberships, totals, scores) is left to the service's own rebuild.
 
 Of everybody but the people of the groups the phone is made up to its blind index: nobody can look at it or be found by
 it. Day rows stand without a ledger, as they do once its old partitions have been put away.
@@ -138,7 +138,7 @@ SELECT bench.id({ORG}, n), bench.id({ORG}, n::bigint * 10000 + u),
 FROM bench.orgs, generate_series(0, people / 100) AS u WHERE n = ANY ($1)
 """
 _PLACES = f"""
-INSERT INTO places (org_id, id, member_id, unit_id, since)
+INSERT INTO unit_memberships (org_id, id, member_id, unit_id, since)
 SELECT m.org_id, bench.id({PLACE}, row_number() OVER ()), m.id, u.id, now() - interval '90 days'
 FROM members AS m
 LEFT JOIN bench.orgs AS o ON o.n = ANY ($1) AND bench.id({ORG}, o.n) = m.org_id
@@ -202,7 +202,16 @@ async def make_world(superuser_url: str, cipher: Cipher, tree: Tree, day: date) 
             )
         said("the tree")
         groups = list(tree.groups.values())
-        written = ("orgs", "users", "members", "org_admins", "certifications", "units", "places", "activations")
+        written = (
+            "orgs",
+            "users",
+            "members",
+            "org_admins",
+            "certifications",
+            "units",
+            "unit_memberships",
+            "activations",
+        )
         async with _without_indexes(pool, written):
             await _both(pool, *(_USERS.format(half=half) for half in (0, 1)))
             said("users")
@@ -221,7 +230,7 @@ async def make_world(superuser_url: str, cipher: Cipher, tree: Tree, day: date) 
             said("orgs, admins, certifications")
             await pool.execute(_UNITS, groups)
             await asyncio.gather(pool.execute(_PLACES, groups), pool.execute(_ACTIVATIONS))
-            said("units, places, activations")
+            said("units, unit memberships, activations")
         said("their indexes")
         await _seal_groups(pool, cipher, groups)
         said("phones of the groups")
@@ -244,13 +253,13 @@ async def keep_totals(url: str, day: date, pids: Mapping[str, int]) -> tuple[Tak
     connection = await asyncpg.connect(url)
     try:
         await build_missing_days(connection, day - timedelta(days=7), tomorrow=False)
-        await connection.execute("UPDATE kept_days SET scored = false")
+        await connection.execute("UPDATE stored_days SET scored = false")
         bounds = (day, day + timedelta(days=1))
         await connection.execute("SELECT make_partition('org_totals', $1, $2)", *bounds)
         await connection.execute("SELECT make_partition('org_scores', $1, $2)", *bounds)
-        await connection.execute("INSERT INTO kept_days (day, scored) VALUES ($1, true)", day)
+        await connection.execute("INSERT INTO stored_days (day, scored) VALUES ($1, true)", day)
         took = await rebuilt(connection, pids)
-        await connection.execute("ANALYZE standings, tree_edges, org_totals, org_scores")
+        await connection.execute("ANALYZE memberships, tree_edges, org_totals, org_scores")
         return took
     finally:
         await connection.close()
@@ -275,8 +284,8 @@ async def keep_two_days(connection: asyncpg.Connection, day: date) -> None:
     """
     while await run_cycle(connection):
         pass
-    await connection.execute("DELETE FROM kept_days WHERE day <> ALL ($1)", [day - timedelta(days=7), today()])
-    await connection.execute("UPDATE kept_days SET scored = day = $1", today())
+    await connection.execute("DELETE FROM stored_days WHERE day <> ALL ($1)", [day - timedelta(days=7), today()])
+    await connection.execute("UPDATE stored_days SET scored = day = $1", today())
 
 
 async def rebuilt(connection: asyncpg.Connection, pids: Mapping[str, int]) -> tuple[Taken, Taken]:

@@ -192,7 +192,7 @@ async def db(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 async def nothing_kept(engine: AsyncEngine) -> None:
     """Reports count from the sources, also where another test's worker has kept totals in this database."""
     async with engine.begin() as db:
-        for table in ("kept_days", "org_totals", "org_scores"):
+        for table in ("stored_days", "org_totals", "org_scores"):
             await db.execute(text(f"DELETE FROM {table}"))
 
 

@@ -50,7 +50,7 @@ ROWS = {
         GET /subordinates/{}/recovery-offers,
         POST /change-requests, GET /change-requests, GET /change-requests/{}, DELETE /change-requests/{},
         PUT /change-requests/{}/approval, PUT /change-requests/{}/refusal,
-        GET /members, POST /members, GET /members/{}, PATCH /members/{}, DELETE /members/{}, PUT /members/{}/places,
+        GET /members, POST /members, GET /members/{}, PATCH /members/{}, DELETE /members/{}, PUT /members/{}/units,
         POST /members/{}/copies, POST /members/{}/phone-disclosures,
         GET /members/removed, POST /members/{}/restorations,
         POST /members/exports, DELETE /members/{}/activation,

@@ -158,9 +158,9 @@ _LEAVE_MANAGEMENT_GROUP = text("""
 WITH held AS (
     SELECT id FROM members WHERE org_id = :org_id AND user_id = :user_id FOR UPDATE
 ), ended AS (
-    UPDATE places AS p SET until = clock_timestamp() FROM held
+    UPDATE unit_memberships AS p SET until = clock_timestamp() FROM held
     WHERE p.org_id = :org_id AND p.member_id = held.id AND p.unit_id IS NULL AND p.until IS NULL AND EXISTS (
-        SELECT FROM places AS o
+        SELECT FROM unit_memberships AS o
         WHERE o.org_id = :org_id AND o.member_id = held.id AND o.unit_id IS NOT NULL AND o.until IS NULL
     ) RETURNING p.member_id
 )

@@ -175,7 +175,7 @@ MEMBERS: Mapping[str, Example] = {
     f"PATCH {_ORG}/members/{{member_id}}": Example({"name": "解晓东", "party": True}),
     f"DELETE {_ORG}/members/{{member_id}}": Example(values={"member_id": Thing("leaving_member")}),
     f"POST {_ORG}/members/{{member_id}}/restorations": Example(values={"member_id": Thing("removed_member")}),
-    f"PUT {_ORG}/members/{{member_id}}/places": Example({"unit_ids": [Thing("peopled_unit")], "at_org": True}),
+    f"PUT {_ORG}/members/{{member_id}}/units": Example({"unit_ids": [Thing("peopled_unit")], "at_org": True}),
     f"POST {_ORG}/members/{{member_id}}/copies": Example({"unit_id": Thing("other_unit")}),
     f"POST {_ORG}/moves": Example({"from_unit_id": Thing("peopled_unit"), "to_unit_id": Thing("other_unit")}),
     f"POST {_ORG}/members/{{member_id}}/transfers": Example({"org_id": Thing("subordinate")}),

@@ -2,7 +2,7 @@
 
 Of most values nothing is kept but the index, so it is the index that the new key is put over (`app.core.cipher`). Step
 by step, in the order of the old indexes, some hundred values go over: all rows of each, in every table, in one
-transaction with the standings that know an inactive person by it, and with how far the rotation has come. Whoever
+transaction with the memberships that know an inactive person by it, and with how far the rotation has come. Whoever
 writes an index holds the rotation where it is (`app.blind_index.keys`), and a step waits for them; it never waits long,
 so that nobody waits long behind it: it lets go and comes again. A killed rotation goes on where it was.
 
@@ -137,8 +137,8 @@ async def _step(db: AsyncConnection, cipher: Cipher, size: int) -> bytes:
     """Bring the next values over; gives how far that is."""
     await db.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
     await db.execute(text("SET LOCAL xuezu.reindexing = 'on'"))
-    # The rollup compares standings with members in one snapshot: it is not to see half of a step.
-    await db.execute(text("LOCK TABLE kept_days IN EXCLUSIVE MODE"))
+    # The rollup compares memberships with members in one snapshot: it is not to see half of a step.
+    await db.execute(text("LOCK TABLE stored_days IN EXCLUSIVE MODE"))
     await lock(db, Lock.INDEX_KEY)
     moved_below = (await db.execute(select(IndexRotation.moved_below).where(_this(cipher)))).scalar_one()
     if moved_below == PASSED_ALL:
@@ -188,7 +188,7 @@ def _move(column: InstrumentedAttribute[Any]) -> TextClause:
 
 
 _MOVE_STANDINGS = _pairs("""
-UPDATE standings AS s SET person = encode(substring(p.now, 1, 16), 'hex')::uuid
+UPDATE memberships AS s SET person = encode(substring(p.now, 1, 16), 'hex')::uuid
 FROM PAIRS WHERE s.person = encode(substring(p.before, 1, 16), 'hex')::uuid AND NOT s.activated
 """)
 _MOVE_MEMBERS = text("""

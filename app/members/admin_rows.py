@@ -15,7 +15,7 @@ from app.core.search import spell_person
 from app.members.activation import activate_member, lock_accounts_and_phones
 from app.members.encryption import seal_phone
 from app.members.errors import PhoneOfAnotherMember
-from app.members.places import place
+from app.members.unit_memberships import add_to_units
 from app.orgs.names import Kind
 from app.schema.auth import User
 from app.schema.members import Activation, Member
@@ -42,7 +42,7 @@ async def place_admin(db: AsyncConnection, cipher: Cipher, actor: Actor, org_id:
     member_id: UUID | None = await db.scalar(of_user)
     if member_id is None:
         member_id = await _create_or_take_row(db, cipher, actor, org_id, user_id)
-    await place(db, org_id, member_id, [None])
+    await add_to_units(db, org_id, member_id, [None])
     return member_id
 
 

@@ -1,5 +1,5 @@
 """Writes of people's rows in an org's directory: the rule, the SQL, the audit entry and the outgoing event, in one
-function each. Where people stand is `places`.
+function each. Where people stand is `unit_memberships`.
 """
 
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ WITH added AS (
     ON CONFLICT (org_id, phone_index) WHERE removed_at IS NULL DO NOTHING
     RETURNING org_id, id, user_id
 ), placed AS (
-    INSERT INTO places (org_id, member_id, unit_id)
+    INSERT INTO unit_memberships (org_id, member_id, unit_id)
     SELECT DISTINCT org_id, id, unit_id FROM added, unnest(CAST(:units AS uuid[])) AS units (unit_id)
 ), activated AS (
     INSERT INTO activations (org_id, member_id, user_id)
@@ -68,7 +68,7 @@ async def create_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, bo
     await lock_accounts_and_phones(db, sealed["phone_index"])
     units: Sequence[UUID | None] = body.unit_ids or [None]
     row = {"org_id": scope.org_id, "id": member_id, "party": party, **_named(body.name), **sealed}
-    with on_constraint(("places_unit_fkey", UnknownUnit), ("members_org_id_user_id_key", Unavailable)):
+    with on_constraint(("unit_memberships_unit_fkey", UnknownUnit), ("members_org_id_user_id_key", Unavailable)):
         added = await db.scalar(_ADD, {**row, "units": units})
     if added is None:
         raise await _phone_exists(db, cipher, scope.org_id, sealed["phone_index"])
@@ -83,7 +83,7 @@ _UPDATE = update(Member).where(*_WHICH).values(version=Member.version + 1)
 _NOW = select(func.clock_timestamp())
 _LEAVE = text("""
 WITH left_places AS (
-    UPDATE places SET until = :now WHERE org_id = :org_id AND member_id = :member_id AND until IS NULL
+    UPDATE unit_memberships SET until = :now WHERE org_id = :org_id AND member_id = :member_id AND until IS NULL
 )
 UPDATE members SET removed_at = :now, version = version + 1 WHERE org_id = :org_id AND id = :member_id
 """).bindparams(bindparam("now", type_=DateTime(timezone=True)))

@@ -41,7 +41,7 @@ from app.database.rows import fetch_row, fetch_rows, one_or_404
 from app.hierarchy import tree
 from app.members.schemas import InactiveReason, MemberOut
 from app.schema.auth import User
-from app.schema.members import Activation, LinkRequest, Member, Place
+from app.schema.members import Activation, LinkRequest, Member, UnitMembership
 from app.schema.orgs import Unit
 
 _ORG_ID = bindparam("org_id", type_=Uuid())
@@ -98,13 +98,15 @@ class MemberRow(NamedTuple):
 
 def _members() -> Select[Any]:
     """The live rows of the org `org_id`, as MemberRow has them."""
-    standing = and_(Place.org_id == Member.org_id, Place.member_id == Member.id, Place.until.is_(None))
+    in_units = and_(
+        UnitMembership.org_id == Member.org_id, UnitMembership.member_id == Member.id, UnitMembership.until.is_(None)
+    )
     unit = func.jsonb_build_object("id", Unit.id, "name", Unit.name)
     units = (
         select(func.coalesce(func.jsonb_agg(aggregate_order_by(unit, Unit.name)), func.jsonb_build_array()))
-        .select_from(Place)
-        .join(Unit, and_(Unit.org_id == Place.org_id, Unit.id == Place.unit_id))
-        .where(standing)
+        .select_from(UnitMembership)
+        .join(Unit, and_(Unit.org_id == UnitMembership.org_id, Unit.id == UnitMembership.unit_id))
+        .where(in_units)
         .correlate(Member)
         .scalar_subquery()
     )
@@ -141,7 +143,9 @@ def _members() -> Select[Any]:
             case((Member.user_id.is_(None), asked)).label("link_request_id"),
             _Linked.verified_name.is_not(None).label("verified"),
             units.cast(JSONB).label("units"),
-            _found_for_each(select(Place.id).where(standing, Place.unit_id.is_(None))).label("at_org"),
+            _found_for_each(select(UnitMembership.id).where(in_units, UnitMembership.unit_id.is_(None))).label(
+                "at_org"
+            ),
         )
         .select_from(Member)
         .outerjoin(_Linked, _Linked.id == Member.user_id)
@@ -314,7 +318,10 @@ def _conditions(shape: _Shape) -> Sequence[ColumnElement[bool]]:
         found.append(_stands_in(below=shape.unit == "below"))
     if shape.at_org is not None:
         at_org = exists().where(
-            Place.org_id == _ORG_ID, Place.member_id == Member.id, Place.unit_id.is_(None), Place.until.is_(None)
+            UnitMembership.org_id == _ORG_ID,
+            UnitMembership.member_id == Member.id,
+            UnitMembership.unit_id.is_(None),
+            UnitMembership.until.is_(None),
         )
         found.append(at_org if shape.at_org else ~at_org)
     if shape.active is not None:
@@ -328,12 +335,12 @@ def _conditions(shape: _Shape) -> Sequence[ColumnElement[bool]]:
 
 
 def _stands_in(*, below: bool) -> ColumnElement[bool]:
-    where = [Place.org_id == _ORG_ID, Place.member_id == Member.id, Place.until.is_(None)]
+    where = [UnitMembership.org_id == _ORG_ID, UnitMembership.member_id == Member.id, UnitMembership.until.is_(None)]
     if not below:
-        return exists().where(*where, Place.unit_id == _UNIT_ID)
+        return exists().where(*where, UnitMembership.unit_id == _UNIT_ID)
     units = select(tree.units_below(_ORG_ID, _UNIT_ID).c.id)
     # As an array it is made once, not looked through again for every person.
-    return exists().where(*where, Place.unit_id == func.any(func.array(units.scalar_subquery())))
+    return exists().where(*where, UnitMembership.unit_id == func.any(func.array(units.scalar_subquery())))
 
 
 @lru_cache(2)
@@ -341,8 +348,10 @@ def _page_below(*, further: bool) -> PagedStatement[MemberRow]:
     """The page's people of a unit and those under it: of each unit as many as the page could take, and the first of
     all these. So it costs the same however many people the org has, and however many of them stand there."""
     units = tree.units_below(_ORG_ID, _UNIT_ID)
-    placed = select(Place.member_id).where(Place.org_id == _ORG_ID, Place.unit_id == units.c.id, Place.until.is_(None))
-    some = paginate(placed, Place.member_id, further=further).lateral("some")
+    placed = select(UnitMembership.member_id).where(
+        UnitMembership.org_id == _ORG_ID, UnitMembership.unit_id == units.c.id, UnitMembership.until.is_(None)
+    )
+    some = paginate(placed, UnitMembership.member_id, further=further).lateral("some")
     first = select(some.c.member_id).select_from(units).join(some, true()).distinct()
     found = _MEMBERS.where(Member.id.in_(paginate(first, some.c.member_id, further=further)))
     return PagedStatement(found, Member.id, row=MemberRow)

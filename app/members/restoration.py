@@ -27,11 +27,12 @@ _RECENTLY = Member.removed_at > func.now() - literal_column("interval '30 days'"
 # Removing ends every place at one moment: those are the ones to go back to, as far as their units are still there.
 _PLACE_AGAIN = text("""
 WITH stood AS (
-    SELECT DISTINCT p.unit_id FROM places AS p LEFT JOIN units AS u ON u.org_id = p.org_id AND u.id = p.unit_id
+    SELECT DISTINCT p.unit_id
+    FROM unit_memberships AS p LEFT JOIN units AS u ON u.org_id = p.org_id AND u.id = p.unit_id
     WHERE p.org_id = :org_id AND p.member_id = :member_id AND p.until = CAST(:removed_at AS timestamptz)
       AND (p.unit_id IS NULL OR u.removed_at IS NULL)
 )
-INSERT INTO places (org_id, member_id, unit_id)
+INSERT INTO unit_memberships (org_id, member_id, unit_id)
 SELECT :org_id, :member_id, unit_id FROM stood
 UNION ALL
 SELECT :org_id, :member_id, NULL WHERE NOT EXISTS (SELECT FROM stood)

@@ -13,7 +13,7 @@ from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.exports.errors import TooManyExports
 from app.exports.schemas import ExportOut
-from app.members import export, operations, places, queries, restoration
+from app.members import export, operations, queries, restoration, unit_memberships
 from app.members.errors import MemberIsAdmin, PartyMembersOnly, PhoneExists
 from app.members.queries import MemberFilter
 from app.members.schemas import (
@@ -21,9 +21,9 @@ from app.members.schemas import (
     MemberCreate,
     MemberExportCreate,
     MemberOut,
+    MemberUnitsPut,
     MemberUpdate,
     PhoneDisclosureOut,
-    PlacesUpdate,
     RemovedMemberOut,
 )
 from app.orgs.errors import UnknownUnit
@@ -41,9 +41,9 @@ async def _filter(
         SearchText | None,
         Query(description="Characters of the name, its pinyin or initials, or the last four digits of the phone."),
     ] = None,
-    unit_id: Annotated[UUID | None, Query(description="Standing in this unit.")] = None,
+    unit_id: Annotated[UUID | None, Query(description="A member of this unit.")] = None,
     units_below: Annotated[bool, Query(description="With `unit_id`: or in a unit under it.")] = False,
-    at_org: Annotated[bool | None, Query(description="Standing at the org itself, or not.")] = None,
+    at_org: Annotated[bool | None, Query(description="Placed at the org itself, or not.")] = None,
     active: Annotated[bool | None, Query(description="Active, or 未激活.")] = None,
     party: Annotated[bool | None, Query(description="In the party, or not.")] = None,
     verified: Annotated[bool | None, Query(description="Real name verified, or not.")] = None,
@@ -127,18 +127,18 @@ async def restore_member(
     return _tagged(response, await restoration.restore_member(db, cipher, scope, member_id))
 
 
-@router.put("/{member_id}/places", responses=problems(UnknownUnit, EditedMeanwhile))
-async def set_places(
+@router.put("/{member_id}/units", responses=problems(UnknownUnit, EditedMeanwhile))
+async def set_units(
     scope: Writer,
     member_id: UUID,
-    body: PlacesUpdate,
+    body: MemberUnitsPut,
     version: IfMatch,
     db: WriteDb,
     cipher: CipherDep,
     response: Response,
 ) -> MemberOut:
     """Set the units a person stands in, all in one call."""
-    return _tagged(response, await places.set_places(db, cipher, scope, member_id, body, version))
+    return _tagged(response, await unit_memberships.set_units(db, cipher, scope, member_id, body, version))
 
 
 @router.post("/{member_id}/copies", status_code=201, responses=problems(UnknownUnit))
@@ -146,7 +146,7 @@ async def copy_member(
     scope: Writer, member_id: UUID, body: CopyCreate, db: WriteDb, cipher: CipherDep, response: Response
 ) -> MemberOut:
     """Copy a person into one unit more (复制到本组织); where they stand stays as it is."""
-    return _tagged(response, await places.copy_member(db, cipher, scope, member_id, body.unit_id))
+    return _tagged(response, await unit_memberships.copy_member(db, cipher, scope, member_id, body.unit_id))
 
 
 @router.post("/{member_id}/phone-disclosures", status_code=201)

@@ -54,7 +54,7 @@ class MemberUpdate(Body):
     party: bool | None = None
 
 
-class PlacesUpdate(Body):
+class MemberUnitsPut(Body):
     """Where the person stands from now on; an admin also keeps their place at the org itself."""
 
     unit_ids: UnitIds

@@ -73,7 +73,7 @@ async def remove_unit(
         UUID | None, Query(description="The unit that its people move to; without it they must have left.")
     ] = None,
 ) -> None:
-    """Remove a unit under which no other stands. Its people leave first, or are moved along; their past places stay."""
+    """Remove a unit that has no units under it. Its people leave first, or are moved along; past days keep them."""
     await units.remove_unit(db, scope, unit_id, move_people_to, version)
 
 

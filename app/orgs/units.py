@@ -142,18 +142,18 @@ async def _put_among_siblings(
     return place
 
 
-# Members before their places, as everywhere.
+# Members before their unit memberships, as everywhere.
 _HOLD_PEOPLE = text("""
 SELECT FROM members WHERE org_id = :org_id AND id IN (
-    SELECT member_id FROM places WHERE org_id = :org_id AND unit_id = :unit_id AND until IS NULL
+    SELECT member_id FROM unit_memberships WHERE org_id = :org_id AND unit_id = :unit_id AND until IS NULL
 ) ORDER BY id FOR UPDATE
 """)
 _MOVE_PEOPLE = text("""
 WITH ended AS (
-    UPDATE places SET until = clock_timestamp()
+    UPDATE unit_memberships SET until = clock_timestamp()
     WHERE org_id = :org_id AND unit_id = :unit_id AND until IS NULL RETURNING member_id
 ), begun AS (
-    INSERT INTO places (org_id, member_id, unit_id, since)
+    INSERT INTO unit_memberships (org_id, member_id, unit_id, since)
     SELECT :org_id, member_id, :target_id, clock_timestamp() FROM ended
     ON CONFLICT DO NOTHING
 ), touched AS (
@@ -166,7 +166,7 @@ SELECT count(*) FROM ended
 async def remove_unit(
     db: AsyncConnection, scope: OrgScope, unit_id: UUID, move_people_to: UUID | None, version: int | None
 ) -> None:
-    """Take a unit out of the tree; its row stays for the places of past days (S7).
+    """Take a unit out of the tree; its row stays for the unit memberships of past days (S7).
 
     Its people are moved to another unit where one is named. Raises NotFound, EditedMeanwhile, UnitHasUnits,
     UnitHasPeople, UnknownUnit (where they are to move).

@@ -49,7 +49,7 @@ FULL JOIN (
         SELECT user_id, points, events FROM user_days WHERE day = $1
         UNION ALL
         SELECT w.user_id, w.points, 1
-        FROM point_facts AS f, unnest(f.user_ids, f.days, f.points) AS w (user_id, day, points) WHERE w.day = $1
+        FROM point_deltas AS f, unnest(f.user_ids, f.days, f.points) AS w (user_id, day, points) WHERE w.day = $1
     ) AS rows GROUP BY user_id
 ) AS k USING (user_id)
 WHERE (l.points, l.events) IS DISTINCT FROM (k.points, k.events)

@@ -76,7 +76,7 @@ written AS (
     SELECT user_id, day, :client_id, event_id, points, kind, at FROM counted
 ),
 facts AS (
-    INSERT INTO point_facts (user_ids, days, points)
+    INSERT INTO point_deltas (user_ids, days, points)
     SELECT array_agg(user_id), array_agg(day), array_agg(points) FROM counted HAVING count(*) > 0
 ),
 {recorded}

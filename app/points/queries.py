@@ -35,7 +35,7 @@ FROM (
     SELECT day, points FROM user_days WHERE user_id = :user_id
     UNION ALL
     SELECT waiting.day, waiting.points
-    FROM point_facts AS f, unnest(f.user_ids, f.days, f.points) AS waiting (user_id, day, points)
+    FROM point_deltas AS f, unnest(f.user_ids, f.days, f.points) AS waiting (user_id, day, points)
     WHERE waiting.user_id = :user_id
 ) AS days
 """)

@@ -116,9 +116,9 @@ async def accept_promotion(
     A user who has another name than the member to whom it was offered is refused: the offer has ended, which is
     committed.
 
-    In this one transaction: the org with the units that stood under the unit, its people with their places and
-    activations (who stands elsewhere in the old org too stays there as well), the old places ended, the unit removed,
-    the new org certified under the old.
+    In this one transaction: the org is made with the units under the unit; its people move with their unit memberships
+    and activations (a member of other units of the old org stays there as well); the old unit memberships end; the unit
+    is removed; the new org is certified under the old.
 
     Raises NotFound, RealNameRequired, PartyMemberRequired, OrgClosed, PromotionDecided, PromotionExpired,
     SiblingNameTaken, PhoneOfAnotherMember.

@@ -18,7 +18,7 @@ from app.orgs.regions import path_of
 from app.promotions.schemas import OfferedPromotionOut, PromotionOut
 from app.schema.approvals import State
 from app.schema.auth import User
-from app.schema.members import Place
+from app.schema.members import UnitMembership
 from app.schema.orgs import Org, Promotion, Unit
 
 
@@ -120,8 +120,8 @@ _OFFER_TO_ME = (
     .where(is_offered_to(Promotion, bindparam("user_id", type_=Uuid())))
 )
 _BELOW = tree.units_below(_ORG_ID, bindparam("unit_id", type_=Uuid()))
-_PEOPLE_BELOW = select(func.count(distinct(Place.member_id))).where(
-    Place.org_id == _ORG_ID, Place.unit_id.in_(select(_BELOW.c.id)), Place.until.is_(None)
+_PEOPLE_BELOW = select(func.count(distinct(UnitMembership.member_id))).where(
+    UnitMembership.org_id == _ORG_ID, UnitMembership.unit_id.in_(select(_BELOW.c.id)), UnitMembership.until.is_(None)
 )
 
 

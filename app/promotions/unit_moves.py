@@ -1,7 +1,7 @@
 """A unit's people, and the units under it, move into a new org of their own.
 
 Rows keep their ids: a member's phone is encrypted for the member's id, whatever the org. Nothing of the past is
-touched: old places and activations end at one instant, and new ones begin at it.
+touched: old unit memberships and activations end at one instant, and new ones begin at it.
 """
 
 from collections.abc import Sequence
@@ -52,10 +52,10 @@ SELECT :new_id, id, nullif(parent_id, :unit_id), name, kind, position FROM units
 WHERE org_id = :org_id AND id = ANY (:units) AND id <> :unit_id
 ORDER BY position
 """)
-# Members are held by id before their places are touched, as everywhere.
+# Members are held by id before their unit memberships are changed, as everywhere.
 _HOLD_PEOPLE = _sql("""
 SELECT id, phone_cipher FROM members WHERE org_id = :org_id AND id IN (
-    SELECT member_id FROM places WHERE org_id = :org_id AND unit_id = ANY (:units) AND until IS NULL
+    SELECT member_id FROM unit_memberships WHERE org_id = :org_id AND unit_id = ANY (:units) AND until IS NULL
 ) ORDER BY id FOR UPDATE
 """)
 _MEMBERS = _sql("""
@@ -76,10 +76,10 @@ WHERE org_id = :org_id AND member_id = ANY (:people) AND undone_by IS NOT NULL
 """)
 _PLACES = _sql("""
 WITH ended AS (
-    UPDATE places SET until = :now WHERE org_id = :org_id AND unit_id = ANY (:units) AND until IS NULL
+    UPDATE unit_memberships SET until = :now WHERE org_id = :org_id AND unit_id = ANY (:units) AND until IS NULL
     RETURNING member_id, unit_id
 )
-INSERT INTO places (org_id, member_id, unit_id, since)
+INSERT INTO unit_memberships (org_id, member_id, unit_id, since)
 SELECT DISTINCT :new_id, member_id, nullif(unit_id, :unit_id), :now FROM ended
 """)
 # Who stands nowhere else in the old org has left it.
@@ -87,12 +87,12 @@ _LEAVE = _sql("""
 WITH leaving AS (
     UPDATE members AS m SET removed_at = :now, user_id = NULL, version = version + 1
     WHERE m.org_id = :org_id AND m.id = ANY (:people) AND NOT EXISTS (
-        SELECT FROM places AS p WHERE p.org_id = :org_id AND p.member_id = m.id AND p.until IS NULL
+        SELECT FROM unit_memberships AS p WHERE p.org_id = :org_id AND p.member_id = m.id AND p.until IS NULL
     ) RETURNING m.id
 ), staying AS (
     UPDATE members SET version = version + 1
     WHERE org_id = :org_id AND id = ANY (:people) AND EXISTS (
-        SELECT FROM places AS p WHERE p.org_id = :org_id AND p.member_id = members.id AND p.until IS NULL
+        SELECT FROM unit_memberships AS p WHERE p.org_id = :org_id AND p.member_id = members.id AND p.until IS NULL
     )
 )
 UPDATE activations AS a SET until = :now FROM leaving

@@ -42,9 +42,9 @@ from app.reports.recount import day_rows
 from app.reports.schemas import RankBy, RankOut
 from app.reports.score_steps import better
 from app.reports.stored_totals import DayRow, as_of
-from app.schema.members import Member, Place
+from app.schema.members import Member, UnitMembership
 from app.schema.orgs import Unit
-from app.schema.reports import KeptDay, OrgScore, OrgTotal, Standing
+from app.schema.reports import Membership, OrgScore, OrgTotal, StoredDay
 from app.web.errors import NotFound
 
 AROUND = 5
@@ -134,7 +134,7 @@ def _rank_of(row: _RankRow) -> RankOut:
     return RankOut(rank=row.rank, member_id=row.member_id, name=row.name, points=row.points, me=row.me)
 
 
-_SCORED = DriverStatement(select(KeptDay.day).where(KeptDay.day == DAY, KeptDay.scored), "day", row=DayRow)
+_SCORED = DriverStatement(select(StoredDay.day).where(StoredDay.day == DAY, StoredDay.scored), "day", row=DayRow)
 
 
 @cache
@@ -165,12 +165,12 @@ def _kept(by: RankBy, *, in_unit: bool) -> _Scores:
     """The scores kept of a day. In a unit: of whoever stands there now."""
     points = OrgScore.last_7 if by is RankBy.LAST_7_DAYS else OrgScore.total
     scored = select(OrgScore.member_id, points.label("points")).where(OrgScore.org_id == ORG, OrgScore.day == DAY)
-    standing = select(Standing.member_id).where(
-        Standing.person == USER,
-        Standing.activated,
-        Standing.org_id == ORG,
-        Standing.since <= DAY,
-        Standing.before > DAY,
+    standing = select(Membership.member_id).where(
+        Membership.person == USER,
+        Membership.activated,
+        Membership.org_id == ORG,
+        Membership.since <= DAY,
+        Membership.before > DAY,
     )
     if in_unit:
         return _counted(scored.where(OrgScore.member_id.in_(_standing())).cte("scores"), standing, as_of())
@@ -211,8 +211,8 @@ def _counted(rows: CTE, mine: Select[Any], as_of: ColumnElement[Any]) -> _Scores
 
 def _standing() -> Select[Any]:
     below = tree.units_below(ORG, UNIT)
-    return select(Place.member_id).where(
-        Place.org_id == ORG, Place.until.is_(None), Place.unit_id.in_(select(below.c.id))
+    return select(UnitMembership.member_id).where(
+        UnitMembership.org_id == ORG, UnitMembership.until.is_(None), UnitMembership.unit_id.in_(select(below.c.id))
     )
 
 

@@ -1,4 +1,4 @@
-"""The figures counted from the sources: people, places and activations as they stood, the hierarchy, the day rows.
+"""The figures counted from the sources: unit memberships, activations and hierarchy of the day, and the day rows.
 
 This is what the kept totals must equal. It costs what it counts: at the top of the nation half a minute.
 """
@@ -31,8 +31,8 @@ from sqlalchemy import (
 
 from app.hierarchy import tree
 from app.reports.periods import Span
-from app.schema.members import Activation, Member, Place
-from app.schema.points import PointFact, UserDay
+from app.schema.members import Activation, Member, UnitMembership
+from app.schema.points import PointDelta, UserDay
 from app.schema.reports import MemberPhone
 
 COUNTS = ("members", "activated", "active", "points")
@@ -60,7 +60,7 @@ def recounted(org_id: UUID | BindParameter[UUID], span: Span | SpanAsked, name: 
     asked = literal(org_id, Uuid()) if isinstance(org_id, UUID) else org_id
     org = (day.label("day"), asked.label("org_id"))
     walked = tree.branches(org_id, span.end, f"{name}_orgs")
-    people = standings(span.end)
+    people = memberships(span.end)
     placed = (
         select(walked.c.id, walked.c.branch, people.c.person, people.c.user_id)
         .join(people, people.c.org_id == walked.c.id)
@@ -104,31 +104,39 @@ def summed(
     )
 
 
-def standings(at: datetime | BindParameter[datetime]) -> FromClause:
+def memberships(at: datetime | BindParameter[datetime]) -> FromClause:
     """Who stood where right before an instant, a row a place: org_id, user_id, person.
 
     A person is a user where the row was active, and else the phone, by its blind index (as a uuid, for its 16 bytes).
     """
     former = (
         select(MemberPhone.phone_index)
-        .where(MemberPhone.org_id == Place.org_id, MemberPhone.member_id == Place.member_id, MemberPhone.until >= at)
+        .where(
+            MemberPhone.org_id == UnitMembership.org_id,
+            MemberPhone.member_id == UnitMembership.member_id,
+            MemberPhone.until >= at,
+        )
         .order_by(MemberPhone.until)
         .limit(1)
-        .correlate(Place)
+        .correlate(UnitMembership)
         .scalar_subquery()
     )
     phone = cast(func.encode(func.substring(func.coalesce(former, Member.phone_index), 1, 16), "hex"), Uuid())
-    active = and_(Activation.org_id == Place.org_id, Activation.member_id == Place.member_id, stood(Activation, at))
+    active = and_(
+        Activation.org_id == UnitMembership.org_id,
+        Activation.member_id == UnitMembership.member_id,
+        stood(Activation, at),
+    )
     return (
         select(
-            Place.org_id,
+            UnitMembership.org_id,
             Activation.user_id,
             func.coalesce(Activation.user_id, phone).label("person"),
         )
-        .join(Member, and_(Member.org_id == Place.org_id, Member.id == Place.member_id))
+        .join(Member, and_(Member.org_id == UnitMembership.org_id, Member.id == UnitMembership.member_id))
         .outerjoin(Activation, active)
-        .where(stood(Place, at))
-        .subquery("standings")
+        .where(stood(UnitMembership, at))
+        .subquery("memberships")
     )
 
 
@@ -167,18 +175,18 @@ def day_rows(since: date | BindParameter[date], until: date | BindParameter[date
 
 def _waiting(since: date | BindParameter[date], until: date | BindParameter[date]) -> Select[Any]:
     waiting = (
-        func.unnest(PointFact.user_ids, PointFact.days, PointFact.points)
+        func.unnest(PointDelta.user_ids, PointDelta.days, PointDelta.points)
         .table_valued(column("user_id", Uuid()), column("day", Date()), column("points"))
         .render_derived(name="waiting")
     )
     return (
         select(waiting.c.user_id, waiting.c.day, waiting.c.points)
-        .select_from(PointFact)
+        .select_from(PointDelta)
         .join(waiting, true())
         .where(waiting.c.day.between(since, until))
     )
 
 
-def stood(table: type[Place | Activation], at: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
+def stood(table: type[UnitMembership | Activation], at: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
     """Whether a row was one right before an instant."""
     return and_(table.since < at, or_(table.until.is_(None), table.until >= at))

@@ -23,8 +23,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from app.database.db import Readable
 from app.database.driver import DriverStatement
 from app.reports.recount import COUNTS
-from app.schema.points import PointFact
-from app.schema.reports import EdgeFact, KeptDay, OrgTotal, PlaceFact, TreeEdge
+from app.schema.points import PointDelta
+from app.schema.reports import EdgeDelta, MemberDelta, OrgTotal, StoredDay, TreeEdge
 
 DAYS: ColumnElement[Any] = bindparam("days", type_=ARRAY(Date))
 
@@ -63,21 +63,21 @@ def kept(asked: FromClause, days: ColumnElement[Any], window: int) -> CTE:
 def as_of() -> ColumnElement[Any]:
     """The instant before which all that was written is in the kept figures: the oldest waiting fact's, or now."""
     oldest = (
-        select(facts.at).order_by(facts.id).limit(1).scalar_subquery() for facts in (PointFact, PlaceFact, EdgeFact)
+        select(facts.at).order_by(facts.id).limit(1).scalar_subquery() for facts in (PointDelta, MemberDelta, EdgeDelta)
     )
     return func.least(func.now(), *oldest)
 
 
 def is_kept(day: ColumnElement[date]) -> ColumnElement[bool]:
     """Whether the totals of a day are kept."""
-    return select(KeptDay.day).where(KeptDay.day == day).exists()
+    return select(StoredDay.day).where(StoredDay.day == day).exists()
 
 
 class DayRow(NamedTuple):
     day: date
 
 
-_KEPT = DriverStatement(select(KeptDay.day).where(KeptDay.day == any_(DAYS)), "days", row=DayRow)
+_KEPT = DriverStatement(select(StoredDay.day).where(StoredDay.day == any_(DAYS)), "days", row=DayRow)
 
 
 async def find_kept(db: Readable, days: Sequence[date]) -> set[date]:

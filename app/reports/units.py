@@ -18,7 +18,7 @@ from app.hierarchy import tree
 from app.reports.periods import Span
 from app.reports.recount import COUNTS, SpanAsked, points_of, stood, summed
 from app.reports.schemas import Number
-from app.schema.members import Activation, Place
+from app.schema.members import Activation, UnitMembership
 from app.schema.orgs import Unit
 
 
@@ -55,15 +55,17 @@ def _statement() -> Select[Any]:
     )
     reaches = tree.unit_reaches(org_id, span.end)
     active = and_(
-        Activation.org_id == Place.org_id, Activation.member_id == Place.member_id, stood(Activation, span.end)
+        Activation.org_id == UnitMembership.org_id,
+        Activation.member_id == UnitMembership.member_id,
+        stood(Activation, span.end),
     )
-    person = func.coalesce(Activation.user_id, Place.member_id).label("person")
+    person = func.coalesce(Activation.user_id, UnitMembership.member_id).label("person")
     standing = (
         select(reaches.c.top, person, Activation.user_id)
-        .select_from(Place)
-        .join(reaches, reaches.c.id == Place.unit_id)
+        .select_from(UnitMembership)
+        .join(reaches, reaches.c.id == UnitMembership.unit_id)
         .outerjoin(Activation, active)
-        .where(Place.org_id == org_id, stood(Place, span.end))
+        .where(UnitMembership.org_id == org_id, stood(UnitMembership, span.end))
         .distinct()
         .cte("standing")
     )

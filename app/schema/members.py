@@ -79,16 +79,18 @@ class Member(Table):
     removed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
-class Place(Table):
+class UnitMembership(Table):
     """Where a member stands, from when until when (S8). No unit: at the org itself, its management group."""
 
-    __tablename__ = "places"
+    __tablename__ = "unit_memberships"
     __table_args__ = (
         CheckConstraint("until >= since", name="range"),
-        ForeignKeyConstraint(["org_id", "member_id"], ["members.org_id", "members.id"], name="places_member_fkey"),
-        ForeignKeyConstraint(["org_id", "unit_id"], ["units.org_id", "units.id"], name="places_unit_fkey"),
+        ForeignKeyConstraint(
+            ["org_id", "member_id"], ["members.org_id", "members.id"], name="unit_memberships_member_fkey"
+        ),
+        ForeignKeyConstraint(["org_id", "unit_id"], ["units.org_id", "units.id"], name="unit_memberships_unit_fkey"),
         Index(
-            "places_org_id_member_id_unit_id_key",
+            "unit_memberships_org_id_member_id_unit_id_key",
             "org_id",
             "member_id",
             "unit_id",
@@ -96,7 +98,9 @@ class Place(Table):
             postgresql_where=_OPEN,
             postgresql_nulls_not_distinct=True,
         ),
-        Index("places_org_id_unit_id_member_id_idx", "org_id", "unit_id", "member_id", postgresql_where=_OPEN),
+        Index(
+            "unit_memberships_org_id_unit_id_member_id_idx", "org_id", "unit_id", "member_id", postgresql_where=_OPEN
+        ),
     )
 
     org_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)

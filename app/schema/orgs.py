@@ -75,8 +75,8 @@ class Org(Table):
 class Unit(Table):
     """A part of one org's own tree (S7): a branch, a general branch or a department. Units nest and have no admins.
 
-    A removed unit keeps its row, for the places of past days; nobody can be placed in it and no unit put under it
-    (triggers see to both). A new one goes behind its siblings: its `position` is set by the database.
+    A removed unit keeps its row, for the unit memberships of past days. Triggers let nobody be added to it and no unit
+    be put under it. A new one goes behind its siblings: its `position` is set by the database.
     """
 
     __tablename__ = "units"

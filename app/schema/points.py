@@ -50,10 +50,10 @@ class PointEvent(Table):
     __mapper_args__ = {"primary_key": (source, event_id)}  # noqa: RUF012 — SQLAlchemy reads it as it is
 
 
-class PointFact(Table):
+class PointDelta(Table):
     """What one batch added to the ledger, until it is rolled up into the day rows, totals and scores: a row a batch."""
 
-    __tablename__ = "point_facts"
+    __tablename__ = "point_deltas"
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())

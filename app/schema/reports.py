@@ -1,7 +1,7 @@
 """What the totals are rolled up from, and the totals themselves (`docs/TOTALS.md`).
 
-Facts are delta rows, appended by the transaction that changes something: triggers on places, activations, members and
-certifications write them (migration 0004), so that no writer can forget to. They name what changed, never by how
+Delta rows are appended by the transaction that changes something: triggers on unit memberships, activations, members
+and certifications write them (migration 0004), so that no writer can forget to. They name what changed, never by how
 much: the rollup reads the sources again. Everything here but `MemberPhone` can be rebuilt from the sources.
 
 Ranges are of days (Asia/Shanghai), `since` the first day at whose end it held and `before` the first at whose end it
@@ -29,10 +29,10 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.database.db import Table
 
 
-class PlaceFact(Table):
+class MemberDelta(Table):
     """Something changed about where a member stands or who they are."""
 
-    __tablename__ = "place_facts"
+    __tablename__ = "member_deltas"
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
@@ -40,10 +40,10 @@ class PlaceFact(Table):
     member_id: Mapped[UUID] = mapped_column(Uuid)
 
 
-class EdgeFact(Table):
+class EdgeDelta(Table):
     """Something changed about what an org is certified under."""
 
-    __tablename__ = "edge_facts"
+    __tablename__ = "edge_deltas"
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
@@ -62,13 +62,13 @@ class MemberPhone(Table):
     phone_index: Mapped[bytes] = mapped_column(LargeBinary)
 
 
-class Standing(Table):
+class Membership(Table):
     """As rolled up: a person is a member of an org through a member row, from day to day.
 
     `person` is the user where the row is activated, else the phone by its blind index.
     """
 
-    __tablename__ = "standings"
+    __tablename__ = "memberships"
     __table_args__ = (Index(None, "person"),)
 
     org_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
@@ -91,14 +91,14 @@ class TreeEdge(Table):
     superior_id: Mapped[UUID] = mapped_column(Uuid)
 
 
-class KeptDay(Table):
+class StoredDay(Table):
     """A day whose totals are kept; today and, before midnight, tomorrow are `scored` too."""
 
-    __tablename__ = "kept_days"
+    __tablename__ = "stored_days"
 
     day: Mapped[date] = mapped_column(Date, primary_key=True)
     scored: Mapped[bool] = mapped_column(Boolean)
-    kept_since: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    stored_since: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
 class PreparedDay(Table):

@@ -21,7 +21,8 @@ WITH demo AS (
       AND EXISTS (SELECT FROM units WHERE org_id = o.id AND removed_at IS NULL)
     ORDER BY i.id DESC LIMIT 1
 ), leaf AS (
-    SELECT u.id, EXISTS (SELECT FROM places WHERE org_id = u.org_id AND unit_id = u.id AND until IS NULL) AS peopled,
+    SELECT u.id,
+        EXISTS (SELECT FROM unit_memberships WHERE org_id = u.org_id AND unit_id = u.id AND until IS NULL) AS peopled,
         EXISTS (SELECT FROM promotions WHERE org_id = u.org_id AND unit_id = u.id AND state = 'pending') AS offered
     FROM units AS u JOIN demo ON demo.id = u.org_id
     WHERE u.removed_at IS NULL
@@ -70,8 +71,9 @@ _EXPORTS = "FROM exports AS e WHERE e.org_id = demo.id AND e.created_by = demo.a
 _THINGS = {
     "unit": "id FROM leaf ORDER BY peopled, offered, id DESC",
     "peopled_unit": "id FROM leaf ORDER BY peopled DESC, id",
-    "other_unit": "id FROM leaf WHERE NOT EXISTS (SELECT FROM places AS p JOIN person ON person.id = p.member_id "
-    "AND person.place = 1 WHERE p.unit_id = leaf.id AND p.until IS NULL) ORDER BY peopled DESC, id",
+    "other_unit": "id FROM leaf WHERE NOT EXISTS (SELECT FROM unit_memberships AS p "
+    "JOIN person ON person.id = p.member_id AND person.place = 1 WHERE p.unit_id = leaf.id AND p.until IS NULL) "
+    "ORDER BY peopled DESC, id",
     "member": f"id {_PERSON} 1",
     "leaving_member": f"id {_PERSON} 2",
     "removed_member": "m.id FROM members AS m WHERE m.org_id = demo.id AND m.removed_at IS NOT NULL "

@@ -27,8 +27,10 @@ def upgrade() -> None:
         op.create_foreign_key(
             f"{table}_invitee_id_fkey", table, "users", ["invitee_id"], ["id"], postgresql_not_valid=True
         )
+    with op.get_context().autocommit_block():
+        for table in TABLES:
+            op.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT {table}_invitee_id_fkey")
     for table in TABLES:
-        op.execute(f"ALTER TABLE {table} VALIDATE CONSTRAINT {table}_invitee_id_fkey")
         create_index(f"{table}_invitee_id_idx", table, ["invitee_id"], where="invitee_id IS NOT NULL")
 
 

@@ -294,7 +294,7 @@ async def test_a_suspended_admin_s_row_is_theirs_all_the_same(app: FastAPI, peop
     suspended = done(await operator.post("/v1/operator/suspensions", json=suspension), 201)
     for answer in (await founder.delete(path), await founder.patch(path, json={"phone": fresh_phone()})):
         assert refusal(answer) == (409, "member-is-admin")
-    done(await founder.put(f"{path}/places", json={"unit_ids": [(await add_unit(founder, org, "一支部"))["id"]]}))
+    done(await founder.put(f"{path}/units", json={"unit_ids": [(await add_unit(founder, org, "一支部"))["id"]]}))
     done(await operator.delete(f"/v1/operator/suspensions/{suspended['user_id']}"), 204)
     shown = done(await founder.get(path))
     assert (shown["active"], shown["at_org"]) == (True, True)

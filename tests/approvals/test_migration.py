@@ -140,7 +140,7 @@ async def test_every_old_state_has_its_new_one_and_no_value_is_lost(database: st
     connection = await asyncpg.connect(database)
     expected = await _insert_old_rows(connection)
     before = {table: await _rows(connection, table) for table in ROWS}
-    facts = await connection.fetchval("SELECT count(*) FROM edge_facts")
+    facts = await connection.fetchval("SELECT count(*) FROM edge_deltas")
 
     await asyncio.to_thread(migrate, database, AFTER)
     await connection.reload_schema_state()
@@ -153,7 +153,7 @@ async def test_every_old_state_has_its_new_one_and_no_value_is_lost(database: st
             now = after[identity]
             changed = {name for name in kept if kept[name] != now[name]} - {"state"}
             assert changed <= ({"decided_at"} if states[identity] == "superseded" else set()), (table, row, now)
-    assert await connection.fetchval("SELECT count(*) FROM edge_facts") == facts
+    assert await connection.fetchval("SELECT count(*) FROM edge_deltas") == facts
     released = await connection.fetchval(
         "SELECT count(*) FROM transfers WHERE state = 'pending' AND released_by = $1", USER
     )
@@ -177,7 +177,7 @@ async def test_the_triggers_of_the_hierarchy_look_at_live_edges(database: str) -
         await connection.execute("UPDATE orgs SET status = 'closed', closed_at = now() WHERE id = $1", SUPERIOR)
     await connection.execute("UPDATE certifications SET state = 'ended', ended_at = now(), subordinate_name = NULL")
     await connection.execute(edge, ORG, SUPERIOR)
-    assert await connection.fetchval("SELECT count(*) FROM edge_facts") > 0
+    assert await connection.fetchval("SELECT count(*) FROM edge_deltas") > 0
     await connection.close()
 
 

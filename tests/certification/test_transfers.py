@@ -129,7 +129,7 @@ _THREE_DAYS_AGO = [
     for table, column, org in (
         ("orgs", "created_at", "id"),
         ("units", "created_at", "org_id"),
-        ("places", "since", "org_id"),
+        ("unit_memberships", "since", "org_id"),
         ("activations", "since", "org_id"),
         ("certifications", "certified_at", "subordinate_id"),
     )

@@ -41,7 +41,7 @@ async def test_what_was_done_is_read_in_words_and_filtered(visitor: httpx.AsyncC
     unit, second = await add_unit(main, org, "第一党支部"), await add_unit(main, org, "第二党支部")
     member = await add_member(other, org, unit, name="李学员")
     places = {"unit_ids": [unit["id"], second["id"]]}
-    done(await other.put(f"/v1/orgs/{org['id']}/members/{member['id']}/places", json=places))
+    done(await other.put(f"/v1/orgs/{org['id']}/members/{member['id']}/units", json=places))
     edited = {"name": "unit.updated", "kind": "department"}
     done(await main.patch(f"/v1/orgs/{org['id']}/units/{second['id']}", json=edited))
     done(await other.delete(f"/v1/orgs/{org['id']}/members/{member['id']}"), 204)

@@ -236,7 +236,7 @@ async def test_the_dialogs_of_the_console(hostile: Person, open_screen: OpenScre
             await speak(desk, language)
             for address in found.dialogs:
                 finds += await look_into(desk, address, colours=colours)
-            for act in ("move", "copy", "places", "removal"):
+            for act in ("move", "copy", "units", "removal"):
                 ticked = {"act": act, "member_id": ticks}
                 finds += await look_into(desk, people.replace("members", "selection"), ticked, colours=colours)
         assert not finds, "\n".join(finds)

@@ -164,7 +164,7 @@ async def test_a_write_of_people_builds_no_statement(scene: Scene) -> None:
         "add": add,
         "rename": lambda: admin.patch(member, json={"name": f"王{'一二三四五六'[next(number) % 6]}"}),
         "call": lambda: admin.patch(member, json={"phone": fresh_phone()}),
-        "place": lambda: admin.put(f"{member}/places", json={"unit_ids": [units[next(number) % 2]]}),
+        "place": lambda: admin.put(f"{member}/units", json={"unit_ids": [units[next(number) % 2]]}),
         "copy": lambda: admin.post(f"{member}/copies", json={"unit_id": units[next(number) % 2]}),
         "show": lambda: admin.post(f"{member}/phone-disclosures"),
         "unit": lambda: admin.post(f"{scene.path}/units", json={"name": f"新{next(number)}", "parent_id": units[0]}),

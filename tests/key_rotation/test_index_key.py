@@ -258,7 +258,7 @@ async def test_nobody_is_lost_and_nobody_is_twice(keys: Keys) -> None:
         assert (await confirm(scene, scene.large_import_id, keys.both))["added"] == 30
         assert await totals_differ(url.get_secret_value()) == []
         async with engine.connect() as rollup, rollup.begin():
-            await rollup.execute(text("LOCK TABLE kept_days IN EXCLUSIVE MODE"))  # as a rollup cycle does
+            await rollup.execute(text("LOCK TABLE stored_days IN EXCLUSIVE MODE"))  # as a rollup cycle does
             unfolded = await left(engine, 17)
             rotating = asyncio.create_task(rotate_index_key(engine, keys.both, Actor(), lambda _: None))
             await asyncio.wait({rotating}, timeout=0.3)
@@ -281,7 +281,7 @@ async def test_nobody_is_lost_and_nobody_is_twice(keys: Keys) -> None:
         assert await totals_differ(url.get_secret_value()) == []
         assert await left(engine, 17) == {}
         async with engine.connect() as db:
-            people = await db.scalars(text("SELECT DISTINCT person FROM standings WHERE NOT activated"))
+            people = await db.scalars(text("SELECT DISTINCT person FROM memberships WHERE NOT activated"))
             index = Cipher(keys.after).phone_index(scene.twice)
             assert index[:16] in {person.bytes for person in people.all()}
 

@@ -126,7 +126,7 @@ async def test_who_no_longer_has_the_phone_when_a_replacement_would_change_them_
         outcome = await read(admin, org["id"], outcome["id"])
     assert (outcome["counts"]["added"], outcome["counts"]["changed"]) == (1, 0)
     assert [member["name"] for member in await members_of(admin, org["id"], q="名")] == ["新名"]
-    places = "SELECT count(*) FROM places WHERE member_id = :id AND until IS NULL"
+    places = "SELECT count(*) FROM unit_memberships WHERE member_id = :id AND until IS NULL"
     assert await db.scalar(text(places), {"id": row["id"]}) == 0
 
 

@@ -109,15 +109,15 @@ async def test_places_are_set_in_one_call_and_past_ones_are_kept(
     one, two, three = [await unit(admin, org["id"], f"位置{number}") for number in "一二三"]
     member = await add(admin, org["id"], unit_ids=[one, two])
     path = f"/v1/orgs/{org['id']}/members/{member['id']}"
-    moved = await admin.put(f"{path}/places", json={"unit_ids": [two, three]})
+    moved = await admin.put(f"{path}/units", json={"unit_ids": [two, three]})
     assert {unit["id"] for unit in moved.json()["units"]} == {two, three}
     assert moved.json()["at_org"] is False
-    nowhere = await admin.put(f"{path}/places", json={"unit_ids": []})
+    nowhere = await admin.put(f"{path}/units", json={"unit_ids": []})
     assert (nowhere.json()["units"], nowhere.json()["at_org"]) == ([], True)
-    unknown = await admin.put(f"{path}/places", json={"unit_ids": [org["id"]]})
+    unknown = await admin.put(f"{path}/units", json={"unit_ids": [org["id"]]})
     assert (unknown.status_code, unknown.json()["type"]) == (422, "/problems/unknown-unit")
     ended = await db.scalar(
-        text("SELECT count(*) FROM places WHERE member_id = :id AND until IS NOT NULL"), {"id": member["id"]}
+        text("SELECT count(*) FROM unit_memberships WHERE member_id = :id AND until IS NOT NULL"), {"id": member["id"]}
     )
     assert ended == 3
 
@@ -128,7 +128,7 @@ async def test_an_admin_keeps_the_place_at_the_org_itself(people: People) -> Non
     branch = await unit(admin, org["id"], "机关支部")
     (row,) = await members_of(admin, org["id"])
     path = f"/v1/orgs/{org['id']}/members/{row['id']}"
-    moved = await admin.put(f"{path}/places", json={"unit_ids": [branch]})
+    moved = await admin.put(f"{path}/units", json={"unit_ids": [branch]})
     assert (moved.json()["units"][0]["id"], moved.json()["at_org"]) == (branch, True)
     removed = await admin.delete(path)
     assert (removed.status_code, removed.json()["type"]) == (409, "/problems/member-is-admin")
@@ -176,7 +176,7 @@ async def test_a_removed_person_is_brought_back_where_they_stood(
     first, second = await unit(admin, org["id"], "来处"), await unit(admin, org["id"], "旧处")
     member = await add(admin, org["id"], name=person.name, phone=person.phone, unit_ids=[second])
     path = f"/v1/orgs/{org['id']}/members/{member['id']}"
-    await admin.put(f"{path}/places", json={"unit_ids": [first]})
+    await admin.put(f"{path}/units", json={"unit_ids": [first]})
     before = (await admin.get(path)).json()
     assert (await admin.post(f"{path}/restorations")).status_code == 404
     await admin.delete(path)

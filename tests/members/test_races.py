@@ -114,7 +114,7 @@ async def test_removing_races_everything_done_to_the_row(admin: Person, org: Jso
     unit = done(await admin.post(f"/v1/orgs/{org['id']}/units", json={"name": "一支部"}), 201)
     acts: list[tuple[str, str, dict[str, Any] | None]] = [
         ("PATCH", "", {"name": "改名"}),
-        ("PUT", "/places", {"unit_ids": [unit["id"]]}),
+        ("PUT", "/units", {"unit_ids": [unit["id"]]}),
         ("POST", "/copies", {"unit_id": unit["id"]}),
         ("POST", "/phone-disclosures", None),
         ("DELETE", "", None),
@@ -127,6 +127,6 @@ async def test_removing_races_everything_done_to_the_row(admin: Person, org: Jso
         codes = {removed.status_code, other.status_code}
         assert codes == {204, 404} if method == "DELETE" else removed.status_code == 204
         assert other.status_code in (200, 201, 204, 404), other.text
-        places = "SELECT count(*) FROM places WHERE member_id = :id AND until IS NULL"
+        places = "SELECT count(*) FROM unit_memberships WHERE member_id = :id AND until IS NULL"
         assert await db.scalar(text(places), {"id": member["id"]}) == 0
         assert (await admin.get(at(org, member))).status_code == 404

@@ -78,13 +78,13 @@ async def test_a_person_goes_over_with_both_consents_and_keeps_account_and_past(
     }
     assert (await scene.giver.get(f"/v1/orgs/{scene.old['id']}/members/{member['id']}")).status_code == 404
     assert await rows_of(db, member) == [(scene.old["id"], False, False), (scene.new["id"], True, True)]
-    # The past is where it was, and the old places end at the instant at which the new ones begin.
+    # The past is where it was, and the old unit memberships end at the instant at which the new ones begin.
     ended = """
         SELECT count(*) AS ended, count(DISTINCT until) AS instants, max(until) AS last
-        FROM places WHERE member_id = :id AND until IS NOT NULL
+        FROM unit_memberships WHERE member_id = :id AND until IS NOT NULL
     """
     old = (await db.execute(text(ended), member)).one()
-    begun = await db.scalar(text("SELECT min(since) FROM places WHERE member_id = :id"), taken)
+    begun = await db.scalar(text("SELECT min(since) FROM unit_memberships WHERE member_id = :id"), taken)
     assert (old.ended, old.instants, old.last) == (2, 1, begun)
     assert done(await person.get("/v1/me")) == account
     assert {org["id"] for org in done(await person.get("/v1/me/orgs"))} == {scene.new["id"]}
@@ -273,5 +273,5 @@ async def test_a_units_people_move_at_once_and_their_other_places_stay(scene: Sc
     moves = [{"from_unit_id": target["id"], "to_unit_id": unit["id"]} for unit in (top, below)]
     answers = await asyncio.gather(*(admin.post(path, json=move) for move in moves))
     assert sorted(done(answer, 201)["people"] for answer in answers) == [0, 3]
-    stand = "SELECT count(*) FROM places WHERE unit_id = ANY (:units) AND until IS NULL"
+    stand = "SELECT count(*) FROM unit_memberships WHERE unit_id = ANY (:units) AND until IS NULL"
     assert await db.scalar(text(stand), {"units": [top["id"], below["id"]]}) == 3

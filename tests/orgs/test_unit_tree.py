@@ -162,7 +162,7 @@ async def test_people_leave_first_or_are_moved_along(people: People, db: AsyncCo
         assert [unit["id"] for unit in read["units"]] == [staying["id"]]
         assert read["version"] > member["version"]
     # Where they stood until now is still known.
-    past = "SELECT count(*) FROM places WHERE org_id = :org AND unit_id = :unit AND until IS NOT NULL"
+    past = "SELECT count(*) FROM unit_memberships WHERE org_id = :org AND unit_id = :unit AND until IS NOT NULL"
     assert (await db.scalar(text(past), {"org": org["id"], "unit": leaving["id"]})) == 2
     assert await tree_of(founder, org) == ["保留支部"]
     assert refusal(await founder.get(unit_path(org, leaving))) == (404, "not-found")
@@ -206,8 +206,11 @@ async def test_the_database_itself_keeps_people_out_of_a_removed_unit(people: Pe
     done(await founder.delete(unit_path(org, empty)), 204)
     values = {"org": org["id"], "full": full["id"], "empty": empty["id"], "member": member["id"]}
     for statement, refused in (
-        ("UPDATE units SET removed_at = now() WHERE org_id = :org AND id = :full", "people stand in it"),
-        ("INSERT INTO places (org_id, member_id, unit_id) VALUES (:org, :member, :empty)", "the unit was removed"),
+        ("UPDATE units SET removed_at = now() WHERE org_id = :org AND id = :full", "the unit has members"),
+        (
+            "INSERT INTO unit_memberships (org_id, member_id, unit_id) VALUES (:org, :member, :empty)",
+            "the unit was removed",
+        ),
     ):
         with pytest.raises(IntegrityError, match=refused):
             async with engine.begin() as connection:

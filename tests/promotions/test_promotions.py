@@ -68,10 +68,11 @@ async def test_people_places_and_units_come_along_and_the_org_is_certified(peopl
     mine = {item["id"] for item in done(await learner.get("/v1/me/orgs"))}
     assert mine == {made["id"]}
 
-    # Old places and the old activation end at the instant at which the new ones begin.
+    # Old unit memberships and the old activation end at the instant at which the new ones begin.
     seam = """
-        SELECT (SELECT count(*) FROM places WHERE org_id = :old AND until IS NOT NULL),
-               (SELECT count(*) FROM places o JOIN places n ON n.since = o.until AND n.member_id = o.member_id
+        SELECT (SELECT count(*) FROM unit_memberships WHERE org_id = :old AND until IS NOT NULL),
+               (SELECT count(*) FROM unit_memberships o
+                JOIN unit_memberships n ON n.since = o.until AND n.member_id = o.member_id
                 WHERE o.org_id = :old AND n.org_id = :new),
                (SELECT count(*) FROM activations o JOIN activations n ON n.since = o.until AND n.user_id = o.user_id
                 WHERE o.org_id = :old AND n.org_id = :new)

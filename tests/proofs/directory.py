@@ -141,7 +141,7 @@ async def place(of: Directory, dice: random.Random) -> httpx.Response | None:
     path, admin = "/v1/orgs/{}/members/{}".format(*row), dice.choice(of.admins)
     if dice.random() < 0.5:
         return await admin.post(f"{path}/copies", json={"unit_id": unit})
-    return await admin.put(f"{path}/places", json={"unit_ids": [unit]})
+    return await admin.put(f"{path}/units", json={"unit_ids": [unit]})
 
 
 async def unlink(of: Directory, dice: random.Random) -> httpx.Response | None:

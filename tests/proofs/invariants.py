@@ -58,13 +58,13 @@ BROKEN = {
             OR EXISTS (SELECT FROM link_requests WHERE o.id = org_id AND state = 'pending'))
     """,
     "a person in a removed unit": """
-        SELECT p.member_id FROM places p JOIN units u ON u.org_id = p.org_id AND u.id = p.unit_id
+        SELECT p.member_id FROM unit_memberships p JOIN units u ON u.org_id = p.org_id AND u.id = p.unit_id
         WHERE p.until IS NULL AND u.removed_at IS NOT NULL
     """,
     "an admin without a place at the org itself": """
         SELECT a.user_id FROM org_admins a JOIN orgs o ON o.id = a.org_id JOIN users u ON u.id = a.user_id
         WHERE NOT (o.status = 'closed' AND u.status = 'closed') AND NOT EXISTS (
-            SELECT FROM members m JOIN places p ON p.org_id = m.org_id AND p.member_id = m.id
+            SELECT FROM members m JOIN unit_memberships p ON p.org_id = m.org_id AND p.member_id = m.id
             WHERE m.org_id = a.org_id AND m.user_id = a.user_id AND p.unit_id IS NULL AND p.until IS NULL)
     """,
     "an edge whose beginning is not in the audit of both orgs": """
@@ -99,7 +99,7 @@ ROWS = {
     """,
     "a person who was removed and stands somewhere, or is there and stands nowhere": """
         SELECT m.org_id || ' ' || m.id FROM members m WHERE (m.removed_at IS NULL) <> EXISTS (
-            SELECT FROM places p WHERE p.org_id = m.org_id AND p.member_id = m.id AND p.until IS NULL)
+            SELECT FROM unit_memberships p WHERE p.org_id = m.org_id AND p.member_id = m.id AND p.until IS NULL)
     """,
 }
 

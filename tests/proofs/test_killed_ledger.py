@@ -38,7 +38,7 @@ POSTERS = 3
 
 # Days are kept one by one, today after those before it.
 _NOT_YET_FOLDED = """
-SELECT EXISTS (SELECT FROM point_facts) OR NOT EXISTS (SELECT FROM kept_days WHERE day = day_of(now()))
+SELECT EXISTS (SELECT FROM point_deltas) OR NOT EXISTS (SELECT FROM stored_days WHERE day = day_of(now()))
 """
 
 

@@ -52,7 +52,7 @@ ONE_OPEN_TRANSFER = (
     "CREATE UNIQUE INDEX transfers_one_open_key ON transfers (org_id) WHERE state = 'pending'",
 )
 EMPTY_OF_SUBORDINATES = {"orgs_closing": ("SELECT FROM certifications WHERE", r"\g<0> FALSE AND")}
-EMPTY_OF_PEOPLE = {"units_removal": ("SELECT FROM places WHERE", r"\g<0> FALSE AND")}
+EMPTY_OF_PEOPLE = {"units_removal": ("SELECT FROM unit_memberships WHERE", r"\g<0> FALSE AND")}
 LIVE_EDGE = {"certifications_hierarchy": ("SELECT FROM orgs WHERE", r"\g<0> FALSE AND")}
 # What ends a request ends it whatever its state.
 APPLICATION_WAITS = (r"(?<= )certifications\.state = 'pending'(?= RETURNING)", "TRUE")

@@ -35,10 +35,10 @@ async def test_kept_reports_equal_a_naive_count(
     while await run_cycle(rollup):
         pass
     await build_missing_days(rollup, today(), tomorrow=True)
-    kept_since = await rollup.fetchval("SELECT min(day) FROM kept_days")
+    stored_since = await rollup.fetchval("SELECT min(day) FROM stored_days")
     for org in world.orgs:
         for day in (today(), today() - timedelta(days=chance.randrange(1, 20))):
-            await check_overview(viewer, world, org, day, chance.choice(list(DAYS)), kept_since)
+            await check_overview(viewer, world, org, day, chance.choice(list(DAYS)), stored_since)
     async with ENGINE.of(kept_app).connect() as db:
         for org in world.orgs:
             moving, counted = await count_what_moves(db, org), world.count(world.below(org, today()), today(), 30)
@@ -90,11 +90,11 @@ async def test_kept_totals_of_too_few_are_withheld(
     )
     assert (await report(above, world.orgs[3], "reports/overview"))["subtree"]["withheld"]
     # Of a trend only the days that are told are looked at from above: counting the others could take minutes.
-    gone = await rollup.fetchrow("DELETE FROM kept_days WHERE day = $1 RETURNING *", today() - timedelta(days=2))
+    gone = await rollup.fetchrow("DELETE FROM stored_days WHERE day = $1 RETURNING *", today() - timedelta(days=2))
     monkeypatch.setattr("app.reports.secondary_suppression._counted", None)
     trend = await report(above, world.orgs[3], "reports/trend", days=4)
     assert [point["subtree"]["withheld"] for point in trend["days"]] == [True] * 3
-    await rollup.execute("INSERT INTO kept_days SELECT ($1::kept_days).*", gone)
+    await rollup.execute("INSERT INTO stored_days SELECT ($1::stored_days).*", gone)
 
 
 async def test_the_worker_builds_the_days_and_applies_what_comes(

@@ -22,7 +22,7 @@ async def test_the_scores_of_a_large_group_are_stored_apart(kept_scene: Scene, r
     world, _ = await ranked_world(kept_scene, seed=21, size=LARGE + 3)  # three are not activated
     partition = f"partitions.org_scores_{today():%Y%m%d}"
     await rollup.execute(f"DROP TABLE {partition}")
-    await rollup.execute("DELETE FROM kept_days WHERE day >= $1", today())
+    await rollup.execute("DELETE FROM stored_days WHERE day >= $1", today())
     await kept_scene.settle()
     stored = await rollup.fetch(
         "SELECT org_id, tableoid::regclass::text, count(*) FROM org_scores WHERE day = $1 AND org_id = ANY ($2) "

@@ -74,4 +74,4 @@ async def test_at_midnight_every_window_moves_at_once(
         assert await rollup.fetchval("SELECT count(*) FROM org_scores WHERE day = $1", eve) > 0
         await seen(morning)
     finally:
-        await rollup.execute("UPDATE kept_days SET scored = true WHERE day >= $1", eve)
+        await rollup.execute("UPDATE stored_days SET scored = true WHERE day >= $1", eve)

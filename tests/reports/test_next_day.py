@@ -93,7 +93,7 @@ async def test_tomorrow_equals_a_naive_count_whatever_comes_between_its_slices(
         await earn(db, world, events + [(user, chance.choice(days), 3) for user in world.users for _ in range(2)])
     await apply_all(rollup)
     await build_missing_days(rollup, today(), tomorrow=False)
-    await rollup.execute("DELETE FROM kept_days WHERE day > $1", today())
+    await rollup.execute("DELETE FROM stored_days WHERE day > $1", today())
     slices = 0
 
     async def meanwhile() -> None:

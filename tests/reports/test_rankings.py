@@ -15,7 +15,7 @@ from app.reports.rankings import AROUND, Ranked, read_ranking
 from app.reports.rollup import score_steps
 from app.reports.rollup.verify import differences
 from app.reports.schemas import RankBy
-from app.schema.members import Member, Place
+from app.schema.members import Member, UnitMembership
 from tests.people import People, Person
 from tests.points.services import event
 from tests.reports.scene import Scene
@@ -179,7 +179,7 @@ async def test_who_left_is_not_ranked_and_points_go_along(scene: Scene) -> None:
         gone = {"user_id": None, "removed_at": start_of_histories()}
         of_leaver = {"org_id": org, "member_id": leaver.id}
         await db.execute(update(Member).where(Member.org_id == org, Member.id == leaver.id).values(gone))
-        await db.execute(update(Place).filter_by(**of_leaver).values(until=text("now()")))
+        await db.execute(update(UnitMembership).filter_by(**of_leaver).values(until=text("now()")))
     await scene.settle()
     after = await report(caller, org, "rankings")
     assert after["people"] == before["people"] - 1

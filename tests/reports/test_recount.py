@@ -32,7 +32,7 @@ async def report(viewer: Person, org: UUID, name: str, **params: Any) -> dict[st
 
 
 async def check_overview(
-    viewer: Person, world: World, org: UUID, day: date, period: str, kept_since: date = date.min
+    viewer: Person, world: World, org: UUID, day: date, period: str, stored_since: date = date.min
 ) -> None:
     found = await report(viewer, org, "reports/overview", period=period, day=str(day), limit=200)
     days = DAYS[period]
@@ -41,7 +41,7 @@ async def check_overview(
     assert found["subtree"] == world.count(below, day, days)
     then = day - timedelta(days=days)
     if found["previous"] is None:
-        assert then < kept_since, "only a day from before totals were kept is not compared with"
+        assert then < stored_since, "only a day from before totals were kept is not compared with"
     else:
         assert found["previous"]["org"] == world.count({org}, then, days)
         assert found["previous"]["subtree"] == world.count(world.below(org, then), then, days)

@@ -75,7 +75,7 @@ async def test_old_partitions_are_dropped_whichever_join_the_planner_takes(
 async def test_scores_that_the_rollup_still_writes_are_not_dropped(aged: asyncpg.Connection, aged_url: str) -> None:
     """The rollup has not come to today yet: the last day that it keeps with scores is of some days ago."""
     last_scored = today() - timedelta(days=3)
-    await aged.execute("INSERT INTO kept_days (day, scored) VALUES ($1, true)", last_scored)
+    await aged.execute("INSERT INTO stored_days (day, scored) VALUES ($1, true)", last_scored)
     await aged.execute(
         "INSERT INTO score_steps (org_id, day, kind, step, people) SELECT uuidv7(), $1::date - n, 0, 0, 1"
         " FROM generate_series(0, 1) AS n",
@@ -83,7 +83,7 @@ async def test_scores_that_the_rollup_still_writes_are_not_dropped(aged: asyncpg
     )
     engine = create_async_engine(engine_url(aged_url))
     for scored, wanted in ((True, 1), (False, 0)):
-        await aged.execute("UPDATE kept_days SET scored = $1", scored)
+        await aged.execute("UPDATE stored_days SET scored = $1", scored)
         for entry in CLEAN_UPS:
             await run_clean_up(engine, entry)
         name = f"partitions.org_scores_{last_scored:%Y%m%d}"

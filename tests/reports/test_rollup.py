@@ -20,7 +20,7 @@ from app.database.db import engine_url
 from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.schema.auth import User
 from app.schema.certification import Certification
-from app.schema.members import Activation, Place
+from app.schema.members import Activation, UnitMembership
 from tests.conftest import migrated_database
 from tests.reports.world import Range, Row, World, make_world, write_row, write_world
 
@@ -56,7 +56,7 @@ async def viewer_of(engine: AsyncEngine) -> UUID:
 
 
 _RECORD = text("""
-INSERT INTO point_facts (user_ids, days, points)
+INSERT INTO point_deltas (user_ids, days, points)
 VALUES (CAST(:users AS uuid[]), CAST(:days AS date[]), CAST(:points AS int[]))
 """)
 
@@ -117,9 +117,9 @@ async def test_days_built_at_once_equal_a_naive_count(
     async with own_engine.begin() as db:
         await earn(db, world, events)
     await apply_all(rollup)
-    await rollup.execute("DELETE FROM kept_days; DELETE FROM org_totals; DELETE FROM org_scores")
+    await rollup.execute("DELETE FROM stored_days; DELETE FROM org_totals; DELETE FROM org_scores")
     await build_missing_days(rollup, today(), tomorrow=True)
-    kept = [row["day"] for row in await rollup.fetch("SELECT day FROM kept_days ORDER BY day")]
+    kept = [row["day"] for row in await rollup.fetch("SELECT day FROM stored_days ORDER BY day")]
     assert kept[-1] == today() + timedelta(days=1)
     assert len(kept) > 30
     # One of the worlds on every day, the others on some; as proof all of them on every day.
@@ -168,7 +168,8 @@ class History:
                 row.places[index] = (unit, Range(when.since, until))
                 await db.execute(
                     text(
-                        "UPDATE places SET until = :until WHERE org_id = :org AND member_id = :id AND until IS NULL "
+                        "UPDATE unit_memberships SET until = :until "
+                        "WHERE org_id = :org AND member_id = :id AND until IS NULL "
                         "AND unit_id IS NOT DISTINCT FROM CAST(:unit AS uuid)"
                     ),
                     {"until": until, "org": row.org, "id": row.id, "unit": unit},
@@ -251,7 +252,7 @@ class History:
             now = datetime.now(SHANGHAI)
             row.places.append((unit, Range(now, None)))
             values = {"org_id": row.org, "member_id": row.id, "unit_id": unit, "since": now}
-            await db.execute(insert(Place).values(values))
+            await db.execute(insert(UnitMembership).values(values))
 
 
 @pytest.mark.parametrize("seed", range(60 if PROOF else 6))
@@ -271,7 +272,7 @@ async def test_totals_rolled_up_step_by_step_equal_a_naive_count(
                 await history.step(db)
         await run_cycle(rollup)
     await apply_all(rollup)
-    kept = [row["day"] for row in await rollup.fetch("SELECT day FROM kept_days ORDER BY day")]
+    kept = [row["day"] for row in await rollup.fetch("SELECT day FROM stored_days ORDER BY day")]
     await check_totals(rollup, world, kept if PROOF or seed == 0 else [*kept[-12:], kept[max(0, len(kept) - 31)]])
-    for row in await rollup.fetch("SELECT day FROM kept_days WHERE scored"):
+    for row in await rollup.fetch("SELECT day FROM stored_days WHERE scored"):
         await check_scores(rollup, world, row["day"])

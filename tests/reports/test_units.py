@@ -18,12 +18,12 @@ _MADE = (
     "SET LOCAL session_replication_role = replica",
     "INSERT INTO units (org_id, name, kind, position) SELECT '{org}', n, 'branch', n FROM generate_series(1, 20) AS n",
     """
-    INSERT INTO places (org_id, member_id, unit_id, since) SELECT '{org}', uuidv7(), units.id, '2026-01-01'
+    INSERT INTO unit_memberships (org_id, member_id, unit_id, since) SELECT '{org}', uuidv7(), units.id, '2026-01-01'
     FROM units, generate_series(1, {people} / 20) WHERE units.org_id = '{org}'
     """,
     """
     INSERT INTO activations (org_id, member_id, user_id, since) SELECT org_id, member_id, uuidv7(), '2026-01-01'
-    FROM places WHERE org_id = '{org}'
+    FROM unit_memberships WHERE org_id = '{org}'
     """,
     "CREATE TABLE user_days_of_this_test PARTITION OF user_days DEFAULT",
     """
@@ -35,7 +35,7 @@ _NEVER_ANALYZED = (
     "DELETE FROM pg_statistic WHERE starelid IN ({tables})",
     "UPDATE pg_class SET reltuples = -1, relpages = 0 WHERE oid IN ({tables})",
 )
-_TABLES = "'units'::regclass, 'places'::regclass, 'activations'::regclass, 'user_days'::regclass"
+_TABLES = "'units'::regclass, 'unit_memberships'::regclass, 'activations'::regclass, 'user_days'::regclass"
 
 
 async def test_an_org_that_was_just_imported_is_counted_person_by_person(engine: AsyncEngine) -> None:

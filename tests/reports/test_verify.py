@@ -53,7 +53,7 @@ async def lived_world(engine: AsyncEngine, rollup: asyncpg.Connection, chance: r
     await apply_all(rollup)
     await build_missing_days(rollup, today(), tomorrow=True)
     # Of the older days, which are built and looked at in no other way, there need not be as many.
-    for table in ("kept_days", "org_totals"):
+    for table in ("stored_days", "org_totals"):
         await rollup.execute(f"DELETE FROM {table} WHERE day < $1", today() - timedelta(days=9))
     return world, History(chance, world)
 
@@ -79,8 +79,8 @@ DAMAGES = {
     "WHERE members > 0 LIMIT 1)",
     "score": "UPDATE org_scores SET total = total - 1 WHERE (org_id, member_id, day) = "
     "(SELECT org_id, member_id, day FROM org_scores LIMIT 1)",
-    "standing": "UPDATE standings SET person = uuidv7() WHERE (org_id, member_id, since) = "
-    "(SELECT org_id, member_id, since FROM standings WHERE before = 'infinity' LIMIT 1)",
+    "standing": "UPDATE memberships SET person = uuidv7() WHERE (org_id, member_id, since) = "
+    "(SELECT org_id, member_id, since FROM memberships WHERE before = 'infinity' LIMIT 1)",
     "edge": "DELETE FROM tree_edges WHERE (subordinate_id, since) = "
     "(SELECT subordinate_id, since FROM tree_edges LIMIT 1)",
 }
@@ -101,8 +101,8 @@ async def test_damage_stops_neither_the_rollup_nor_a_rebuild(
     own_engine: AsyncEngine, rollup: asyncpg.Connection
 ) -> None:
     world, _ = await lived_world(own_engine, rollup, random.Random(9))
-    await rollup.execute("DELETE FROM standings")
-    await rollup.execute("INSERT INTO place_facts (org_id, member_id) SELECT org_id, id FROM members")
+    await rollup.execute("DELETE FROM memberships")
+    await rollup.execute("INSERT INTO member_deltas (org_id, member_id) SELECT org_id, id FROM members")
     await apply_all(rollup)
     await check_scores(rollup, world, today())
     await rebuild(rollup)
@@ -131,7 +131,7 @@ async def test_a_rebuild_loses_nothing_of_what_waits(own_engine: AsyncEngine, ro
     world, _ = await lived_world(own_engine, rollup, random.Random(10))
     batches = 2 * BATCHES + 1
     await rollup.execute(
-        "INSERT INTO point_facts (user_ids, days, points) "
+        "INSERT INTO point_deltas (user_ids, days, points) "
         "SELECT ARRAY[$1::uuid], ARRAY[$2::date], ARRAY[1] FROM generate_series(1, $3)",
         world.users[0],
         today(),
@@ -145,7 +145,7 @@ async def test_a_rebuild_loses_nothing_of_what_waits(own_engine: AsyncEngine, ro
 
 async def test_what_is_right_is_not_written_again(own_engine: AsyncEngine, rollup: asyncpg.Connection) -> None:
     await lived_world(own_engine, rollup, random.Random(6))
-    tables = ("standings", "tree_edges", "org_totals", "org_scores")
+    tables = ("memberships", "tree_edges", "org_totals", "org_scores")
     written = " UNION ALL ".join(f"SELECT '{name}', tableoid, ctid, xmin FROM {name}" for name in tables)
     before = {tuple(row) for row in await rollup.fetch(written)}
     await rollup.execute(DAMAGES["total"])
@@ -160,7 +160,7 @@ async def test_a_rebuild_goes_on_beside_the_rollup(
 ) -> None:
     world, history = await lived_world(own_engine, rollup, random.Random(7))
     await rollup.execute("UPDATE org_totals SET members = members + 1")
-    kept = await rollup.fetchval("SELECT count(*) FROM kept_days")
+    kept = await rollup.fetchval("SELECT count(*) FROM stored_days")
     beside = await asyncpg.connect(verified_url)
     built: list[date] = []
     try:
@@ -182,7 +182,7 @@ async def test_a_rebuild_goes_on_beside_the_rollup(
     await check_totals(rollup, world, [today()])
 
 
-WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'kept_days'::regclass AND NOT granted)"
+WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'stored_days'::regclass AND NOT granted)"
 
 
 @pytest.mark.parametrize("kept", ["meanwhile", "after it"])
@@ -190,7 +190,7 @@ async def test_tomorrow_is_not_prepared_from_a_day_that_is_still_to_be_built(
     own_engine: AsyncEngine, rollup: asyncpg.Connection, verified_url: str, kept: str
 ) -> None:
     await lived_world(own_engine, rollup, random.Random(11))
-    await rollup.execute("DELETE FROM kept_days WHERE day > $1", today())
+    await rollup.execute("DELETE FROM stored_days WHERE day > $1", today())
     await rollup.execute("UPDATE org_totals SET members = members + 1")
     began, go_on = asyncio.Event(), asyncio.Event()
     if kept == "meanwhile":
@@ -204,7 +204,7 @@ async def test_tomorrow_is_not_prepared_from_a_day_that_is_still_to_be_built(
     beside = await asyncpg.connect(verified_url)
     try:
         async with beside.transaction():
-            await beside.execute("LOCK TABLE kept_days IN EXCLUSIVE MODE")
+            await beside.execute("LOCK TABLE stored_days IN EXCLUSIVE MODE")
             rebuilding = asyncio.create_task(rebuild(rollup, on_day=built.append))
             while not await beside.fetchval(WAITS):  # noqa: ASYNC110 — the database has no event for it
                 await asyncio.sleep(0.01)
@@ -240,7 +240,7 @@ async def test_an_ended_rebuild_loses_nothing(
     try:
         # What is written while it waits to begin, it sees.
         async with other.transaction():
-            await other.execute("LOCK TABLE kept_days IN EXCLUSIVE MODE")
+            await other.execute("LOCK TABLE stored_days IN EXCLUSIVE MODE")
             rebuilding = asyncio.create_task(rebuild(rollup, on_day=end))
             while not await other.fetchval(WAITS):  # noqa: ASYNC110 — the database has no event for it
                 await asyncio.sleep(0.01)

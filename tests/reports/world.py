@@ -19,7 +19,7 @@ from app.reports.periods import end_of
 from app.schema.admins import OrgAdmin
 from app.schema.auth import User
 from app.schema.certification import Certification
-from app.schema.members import Activation, Member, Place
+from app.schema.members import Activation, Member, UnitMembership
 from app.schema.orgs import Org, Unit
 from tests.people import fresh_org_name
 
@@ -116,7 +116,7 @@ def start_of_histories() -> datetime:
 
 
 def make_world(chance: random.Random, viewer: UUID, *, orgs: int, people: int) -> World:
-    """A random tree whose edges, places and activations changed over the last forty days, until now."""
+    """A random tree whose edges, unit memberships and activations changed over the last forty days, until now."""
     world = World(viewer)
     now = datetime.now(SHANGHAI) - timedelta(seconds=5)
     start = start_of_histories()
@@ -221,7 +221,7 @@ async def write_row(db: Any, row: Row) -> None:
     )
     for unit, when in row.places:
         values = {"org_id": row.org, "member_id": row.id, "unit_id": unit}
-        await db.execute(insert(Place).values(**values, since=when.since, until=when.until))
+        await db.execute(insert(UnitMembership).values(**values, since=when.since, until=when.until))
     for holder, when in row.activations:
         values = {"org_id": row.org, "member_id": row.id, "user_id": holder}
         await db.execute(insert(Activation).values(**values, since=when.since, until=when.until))

@@ -19,9 +19,9 @@ from app.core.i18n import gettext
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.members.errors import PhoneExists
 from app.members.operations import create_member, disclose_phone, remove_member, update_member
-from app.members.places import copy_member, set_places
 from app.members.queries import get_member
-from app.members.schemas import CopyCreate, MemberCreate, MemberUpdate, PlacesUpdate
+from app.members.schemas import CopyCreate, MemberCreate, MemberUnitsPut, MemberUpdate
+from app.members.unit_memberships import copy_member, set_units
 from app.orgs.unit_queries import list_units_by_path
 from app.web.errors import NotFound, Problem
 
@@ -103,23 +103,23 @@ async def edit_member(
     return _changed(await _show_member(request, db, cipher, scope, member_id))
 
 
-@router.get("/{member_id}/places")
-async def show_places(request: Request, db: ReadDb, cipher: CipherDep, scope: Writer, member_id: MemberId) -> Response:
+@router.get("/{member_id}/units")
+async def show_units(request: Request, db: ReadDb, cipher: CipherDep, scope: Writer, member_id: MemberId) -> Response:
     """The drawer with the units to stand in (选择组织)."""
-    return await _show_places(request, db, cipher, scope, member_id, None)
+    return await _show_units(request, db, cipher, scope, member_id, None)
 
 
-@router.post("/{member_id}/places")
-async def choose_places(
+@router.post("/{member_id}/units")
+async def choose_units(
     request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, member_id: MemberId, form: PageForm
 ) -> Response:
     """Sets where a person stands, all in one call (S8)."""
-    body = checked(PlacesUpdate, {"unit_ids": form.all("unit_id"), "at_org": "at_org" in form})
+    body = checked(MemberUnitsPut, {"unit_ids": form.all("unit_id"), "at_org": "at_org" in form})
     if isinstance(body, ValidationError):
         raise NotFound
-    outcome = await refusal_of(db, set_places(db, cipher, scope, member_id, body, _version(form)))
+    outcome = await refusal_of(db, set_units(db, cipher, scope, member_id, body, _version(form)))
     if isinstance(outcome, Problem):
-        return await _show_places(request, db, cipher, scope, member_id, outcome)
+        return await _show_units(request, db, cipher, scope, member_id, outcome)
     return _changed(await _show_member(request, db, cipher, scope, member_id))
 
 
@@ -161,13 +161,13 @@ async def _show_member(request: Request, db: Readable, cipher: CipherDep, scope:
     return part(request, "directory/member.html", **in_org(scope, "members"), member=member)
 
 
-async def _show_places(
+async def _show_units(
     request: Request, db: Readable, cipher: CipherDep, scope: OrgScope, member_id: UUID, problem: Problem | None
 ) -> Response:
     member = await get_member(db, cipher, scope.org_id, member_id)
     units = await list_units_by_path(db, scope.org_id, "", UNITS)
     shown = {**in_org(scope, "members"), "member": member, "units": units, "problem": problem}
-    return part(request, "directory/member_places.html", 200 if problem is None else problem.status, **shown)
+    return part(request, "directory/member_units.html", 200 if problem is None else problem.status, **shown)
 
 
 def _changed(response: Response) -> Response:

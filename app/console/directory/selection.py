@@ -18,16 +18,16 @@ from app.console.frame.templates import part
 from app.core.cipher import Cipher, CipherDep
 from app.database.db import WriteDb
 from app.members.operations import remove_member
-from app.members.places import copy_member, set_places
 from app.members.queries import get_member, list_members_by_id
-from app.members.schemas import MemberOut, PlacesUpdate
+from app.members.schemas import MemberOut, MemberUnitsPut
+from app.members.unit_memberships import copy_member, set_units
 from app.orgs.unit_queries import list_units_by_path
 from app.web.errors import Invalid, Problem
 
 router = APIRouter(prefix="/console/orgs/{org_id}/selection", route_class=ConsoleRoute, include_in_schema=False)
 
 Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
-Act = Literal["move", "copy", "places", "removal"]
+Act = Literal["move", "copy", "units", "removal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,8 @@ def _act(form: Form) -> Act:
             return "move"
         case "copy":
             return "copy"
-        case "places":
-            return "places"
+        case "units":
+            return "units"
         case "removal":
             return "removal"
         case _:
@@ -91,7 +91,7 @@ def _is_whole(act: Act, chosen: Chosen, form: Form) -> bool:
     """Whether all that the act needs was chosen; a removal is confirmed by the number of people."""
     if act == "removal":
         return form.get("count", "").strip() == str(len(chosen.members))
-    return bool(chosen.units) or (act == "places" and chosen.at_org)
+    return bool(chosen.units) or (act == "units" and chosen.at_org)
 
 
 async def _show(
@@ -119,8 +119,8 @@ async def _move(db: WriteDb, cipher: Cipher, scope: OrgScope, member_id: UUID, c
     """Out of the unit that is looked at (without one: out of all) into another."""
     member = await get_member(db, cipher, scope.org_id, member_id)
     stay = [unit.id for unit in member.units if chosen.viewed is not None and unit.id != chosen.viewed]
-    body = PlacesUpdate(unit_ids=[*stay, *chosen.units], at_org=False)
-    await set_places(db, cipher, scope, member_id, body, None)
+    body = MemberUnitsPut(unit_ids=[*stay, *chosen.units], at_org=False)
+    await set_units(db, cipher, scope, member_id, body, None)
 
 
 async def _copy(db: WriteDb, cipher: Cipher, scope: OrgScope, member_id: UUID, chosen: Chosen) -> None:
@@ -129,7 +129,7 @@ async def _copy(db: WriteDb, cipher: Cipher, scope: OrgScope, member_id: UUID, c
 
 
 async def _choose(db: WriteDb, cipher: Cipher, scope: OrgScope, member_id: UUID, chosen: Chosen) -> None:
-    await set_places(db, cipher, scope, member_id, PlacesUpdate(unit_ids=chosen.units, at_org=chosen.at_org), None)
+    await set_units(db, cipher, scope, member_id, MemberUnitsPut(unit_ids=chosen.units, at_org=chosen.at_org), None)
 
 
 async def _remove(db: WriteDb, _: Cipher, scope: OrgScope, member_id: UUID, __: Chosen) -> None:
@@ -139,6 +139,6 @@ async def _remove(db: WriteDb, _: Cipher, scope: OrgScope, member_id: UUID, __: 
 _ACTS: dict[Act, Callable[[WriteDb, Cipher, OrgScope, UUID, Chosen], Awaitable[None]]] = {
     "move": _move,
     "copy": _copy,
-    "places": _choose,
+    "units": _choose,
     "removal": _remove,
 }

@@ -72,14 +72,14 @@ WHERE p.outcome = 'changed' AND m.org_id = :org_id AND m.id = p.member_id
 """)
 
 _END_PLACES = text("""
-UPDATE places AS old SET until = greatest(now(), old.since)
+UPDATE unit_memberships AS old SET until = greatest(now(), old.since)
 FROM people AS p
 WHERE p.outcome IN ('changed', 'moved') AND old.org_id = :org_id AND old.member_id = p.member_id
   AND old.until IS NULL AND old.unit_id IS NOT NULL AND old.unit_id <> ALL (p.unit_ids)
 """)
 
 _BEGIN_PLACES = text("""
-INSERT INTO places (org_id, member_id, unit_id)
+INSERT INTO unit_memberships (org_id, member_id, unit_id)
 SELECT :org_id, p.member_id, unit_id FROM people AS p, unnest(p.unit_ids) AS unit_id
 WHERE p.outcome IN ('added', 'changed', 'moved')
 ON CONFLICT DO NOTHING
@@ -112,7 +112,7 @@ ended AS (
     RETURNING a.user_id, a.consented_by
 ),
 left_places AS (
-    UPDATE places AS p SET until = greatest(now(), p.since) FROM leaving AS l
+    UPDATE unit_memberships AS p SET until = greatest(now(), p.since) FROM leaving AS l
     WHERE p.org_id = :org_id AND p.member_id = l.id AND p.until IS NULL
 ), removed AS (
     UPDATE members AS m SET removed_at = now(), user_id = NULL, version = m.version + 1
@@ -143,7 +143,7 @@ async def create_units(db: AsyncConnection, org_id: UUID) -> int:
 
 
 async def merge_people(db: AsyncConnection, org_id: UUID, *, party_org: bool, replace_all: bool) -> None:
-    """Write what `people` decides: new rows, changed ones, places, activations; with `replace_all` who leaves.
+    """Write what `people` decides: new and changed rows, their units, activations; with `replace_all` who leaves.
 
     Raises Busy where somebody has been removed or got another phone since it was decided.
     """

@@ -61,7 +61,7 @@ class ImportCountsOut(Out):
 
     added: int = Field(description="New in the directory.")
     changed: int = Field(description="With another name or party flag than before; perhaps moved as well.")
-    moved: int = Field(description="Standing in other units than before.")
+    moved: int = Field(description="Members of other units than before.")
     left: int = Field(description="Taken out of the directory, by `replace-all`.")
     unchanged: int = Field(description="Already so.")
     refused: int = Field(description="Rows with a problem; see the rows.")

@@ -156,7 +156,7 @@ SELECT j.phone_index, j.rows, j.rows[1] AS first_row, j.party, j.problem, j.new_
             WHEN j.known_id IS NULL THEN 'added'
             WHEN j.known_name <> j.name OR j.known_party <> j.party THEN 'changed'
             WHEN j.new_unit OR j.unit_ids <> ARRAY(
-                SELECT p.unit_id FROM places AS p
+                SELECT p.unit_id FROM unit_memberships AS p
                 WHERE p.org_id = :org_id AND p.member_id = j.known_id AND p.until IS NULL AND p.unit_id IS NOT NULL
                 ORDER BY p.unit_id) THEN 'moved'
             ELSE 'unchanged' END AS outcome
@@ -240,7 +240,7 @@ LEAVING = """
 FROM members AS m
 WHERE m.org_id = :org_id AND m.removed_at IS NULL
   AND NOT EXISTS (SELECT FROM people AS p WHERE p.phone_index = m.phone_index)
-  AND NOT EXISTS (SELECT FROM places AS p
+  AND NOT EXISTS (SELECT FROM unit_memberships AS p
                   WHERE p.org_id = :org_id AND p.member_id = m.id AND p.unit_id IS NULL AND p.until IS NULL)
 """
 

@@ -1,9 +1,9 @@
 """A person goes from one org to another (S20): asked by an admin of the org they are in, accepted by one of the other.
 
 The asking side is the one that knows the person, so that nobody can find out by asking who is in which directory.
-Until it is accepted the other side sees a name and nothing else. At the acceptance the old row, its places and its
-activation end and the new ones begin, at one instant: the past stays where it was, the account and its points are not
-touched, and whoever counts people counts this one as before.
+Until it is accepted the other side sees a name and nothing else. At the acceptance the old row, its unit memberships
+and its activation end and the new ones begin, at one instant. Past days do not change, nor do the account and its
+points, and the person is counted as before.
 """
 
 from typing import Any, NamedTuple
@@ -33,7 +33,7 @@ from app.orgs.errors import UnknownUnit
 from app.orgs.locks import lock_org_shared, lock_orgs_for_edit
 from app.orgs.names import Kind
 from app.schema.approvals import State
-from app.schema.members import Activation, Member, Place
+from app.schema.members import Activation, Member, UnitMembership
 from app.schema.person_transfers import PersonTransfer
 
 
@@ -123,7 +123,7 @@ async def accept_person_transfer(
     with on_constraint(
         ("members_org_id_phone_index_key", PersonIsHere),
         ("members_org_id_user_id_key", PersonIsHere),
-        ("places_unit_fkey", UnknownUnit),
+        ("unit_memberships_unit_fkey", UnknownUnit),
     ):
         now = await db.scalar(select(func.clock_timestamp()))
         await _bring_in(db, indexing, scope.org_id, new_id, member, unit_ids or [None], now)
@@ -179,7 +179,7 @@ async def _bring_in(
         linked = {"org_id": org_id, "member_id": new_id, "user_id": member.user_id, "since": now}
         await db.execute(insert(Activation).values(**linked, consented_by=consented_by))
     places = [{"org_id": org_id, "member_id": new_id, "unit_id": unit, "since": now} for unit in units]
-    await db.execute(insert(Place).values(places))
+    await db.execute(insert(UnitMembership).values(places))
 
 
 # Neither is a link that an admin undid made again by going elsewhere.
@@ -199,7 +199,7 @@ WITH ended AS (
     UPDATE activations SET until = :now WHERE org_id = :org_id AND member_id = :member_id AND until IS NULL
     RETURNING user_id, consented_by
 ), left_places AS (
-    UPDATE places SET until = :now WHERE org_id = :org_id AND member_id = :member_id AND until IS NULL
+    UPDATE unit_memberships SET until = :now WHERE org_id = :org_id AND member_id = :member_id AND until IS NULL
 ), removed AS (
     UPDATE members SET removed_at = :now, user_id = NULL, version = version + 1
     WHERE org_id = :org_id AND id = :member_id

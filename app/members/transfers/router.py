@@ -102,5 +102,5 @@ async def refuse_person_transfer(scope: Writer, transfer_id: UUID, body: PersonT
 
 @router.post("/moves", status_code=201, responses=problems(UnknownUnit))
 async def create_move(scope: Writer, body: MoveCreate, db: WriteDb) -> MoveOut:
-    """Move everybody who stands in a unit to another, or to the org itself, at once; their other places stay."""
+    """Move everybody who stands in a unit to another, or to the org itself, at once; their other units stay."""
     return MoveOut(people=await move_people(db, scope, body))

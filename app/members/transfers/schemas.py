@@ -48,7 +48,7 @@ class PersonTransferRefusal(Body):
 
 
 class MoveCreate(Body):
-    """Everybody who stands in one unit stands in another from now on; their other places stay."""
+    """Everybody who stands in one unit stands in another from now on; their other units stay."""
 
     from_unit_id: UUID
     units_below: bool = Field(default=False, description="Also those who stand in units under it.")

@@ -29,20 +29,20 @@ def _sql(statement: str) -> TextClause:
     return clause.bindparams(*(bindparam(name, type_=_TYPES[name]) for name in clause.compile().params))
 
 
-# Members are held by id before their places are touched, as everywhere.
+# Members are held by id before their unit memberships are changed, as everywhere.
 _HOLD_PEOPLE = _sql("""
 SELECT id FROM members WHERE org_id = :org_id AND id IN (
-    SELECT member_id FROM places WHERE org_id = :org_id AND unit_id = ANY (:units) AND until IS NULL
+    SELECT member_id FROM unit_memberships WHERE org_id = :org_id AND unit_id = ANY (:units) AND until IS NULL
 ) ORDER BY id FOR UPDATE
 """)
 _MOVE = _sql("""
 WITH ended AS (
-    UPDATE places SET until = :now WHERE org_id = :org_id AND unit_id = ANY (:units) AND until IS NULL
+    UPDATE unit_memberships SET until = :now WHERE org_id = :org_id AND unit_id = ANY (:units) AND until IS NULL
     RETURNING member_id
 ), people AS (
     SELECT DISTINCT member_id FROM ended
 ), begun AS (
-    INSERT INTO places (org_id, member_id, unit_id, since) SELECT :org_id, member_id, :to_id, :now FROM people
+    INSERT INTO unit_memberships (org_id, member_id, unit_id, since) SELECT :org_id, member_id, :to_id, :now FROM people
     ON CONFLICT DO NOTHING
 )
 UPDATE members AS m SET version = version + 1 FROM people WHERE m.org_id = :org_id AND m.id = people.member_id
@@ -50,7 +50,7 @@ UPDATE members AS m SET version = version + 1 FROM people WHERE m.org_id = :org_
 
 
 async def move_people(db: AsyncConnection, scope: OrgScope, body: MoveCreate) -> int:
-    """Move a unit's people; gives how many moved. Their other places stay as they are. Raises UnknownUnit."""
+    """Move a unit's people; gives how many moved. Their other units stay as they are. Raises UnknownUnit."""
     await lock_orgs_for_edit(db, scope)
     wanted = [body.from_unit_id, *([body.to_unit_id] if body.to_unit_id is not None else [])]
     live = select(func.count()).where(Unit.org_id == scope.org_id, Unit.id.in_(wanted), Unit.removed_at.is_(None))
@@ -63,7 +63,7 @@ async def move_people(db: AsyncConnection, scope: OrgScope, body: MoveCreate) ->
     where = {"org_id": scope.org_id, "to_id": body.to_unit_id, "units": list(units - {body.to_unit_id})}
     await db.execute(_HOLD_PEOPLE, {name: where[name] for name in ("org_id", "units")})
     now = await db.scalar(select(func.clock_timestamp()))
-    with on_constraint(("places_unit_fkey", UnknownUnit)):
+    with on_constraint(("unit_memberships_unit_fkey", UnknownUnit)):
         moved = (await db.execute(_MOVE, where | {"now": now})).rowcount
     if moved:
         after = {"to_unit_id": str(body.to_unit_id) if body.to_unit_id else None, "people": moved}

@@ -1,9 +1,9 @@
 """The rollup keeps, for every org and day, the figures of its whole subtree, equal to a recount at every commit.
 
 events → deltas → day rows → subtree totals → scores. A writer appends a delta row that names what changed and never by
-how much: accepted points (`point_facts`), a member row (`place_facts`), an org's superior (`edge_facts`). A **cycle**
-(`cycle`) takes the deltas that wait, reads the sources, compares them with the rolled-up state (`user_days`,
-`standings`, `tree_edges`) and adds the difference to the totals (`org_totals`) and scores (`org_scores`) of the days
+how much: accepted points (`point_deltas`), a member row (`member_deltas`), an org's superior (`edge_deltas`). A
+**cycle** (`cycle`) takes the deltas that wait, reads the sources, compares them with the rolled-up state (`user_days`,
+`memberships`, `tree_edges`) and adds the difference to the totals (`org_totals`) and scores (`org_scores`) of the days
 that it changes. Order: points, members, edges; each step leaves the totals exact.
 
 A cycle is one REPEATABLE READ transaction under one lock (`transaction`), so sources, deltas and totals are of one

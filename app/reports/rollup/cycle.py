@@ -11,7 +11,7 @@ from app.reports.rollup.edges import apply_edges
 from app.reports.rollup.members import apply_members
 from app.reports.rollup.next_day import prepare_slice
 from app.reports.rollup.points import apply_points
-from app.reports.rollup.propagation import EARNED, propagate, stage_places
+from app.reports.rollup.propagation import EARNED, propagate, stage_memberships
 from app.reports.rollup.score_steps import apply_score_steps
 from app.reports.rollup.statements import load
 from app.reports.rollup.transaction import rollup_transaction
@@ -38,7 +38,7 @@ async def apply_deltas(connection: asyncpg.Connection) -> None:
     """Apply the deltas that wait in the snapshot of this rollup transaction."""
     earned = await apply_points(connection)
     if earned:
-        await stage_places(connection, EARNED)
+        await stage_memberships(connection, EARNED)
     changed = await apply_members(connection)
     if earned or changed:
         await apply_score_steps(connection)

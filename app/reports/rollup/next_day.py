@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 
 from app.reports.rollup import days
-from app.reports.rollup.propagation import EARNED, propagate, stage_places
+from app.reports.rollup.propagation import EARNED, propagate, stage_memberships
 from app.reports.rollup.score_steps import FIRST_ID, build_score_steps, clear_score_steps
 from app.reports.rollup.statements import load
 
@@ -52,7 +52,7 @@ async def _begin(connection: asyncpg.Connection, day: date) -> bool:
 async def _prepare_people(connection: asyncpg.Connection, day: date, first: UUID) -> None:
     following = await connection.fetchval(_SQL["slice_of_people"], first, PEOPLE_PER_SLICE)
     await connection.execute(_SQL["stage_changes"], day, first, following)
-    await stage_places(connection, EARNED)
+    await stage_memberships(connection, EARNED)
     await propagate(connection)
     await connection.execute(_SQL["finish_people"], day, following)
 

@@ -12,9 +12,9 @@ MOST_LEVELS = 200
 _SQL = load("propagation")
 
 
-async def stage_places(connection: asyncpg.Connection, side: int) -> None:
+async def stage_memberships(connection: asyncpg.Connection, side: int) -> None:
     """Stage the orgs that the people of one side's changes are members of at this moment."""
-    await connection.execute(_SQL["stage_places"], side)
+    await connection.execute(_SQL["stage_memberships"], side)
 
 
 async def propagate(connection: asyncpg.Connection) -> None:

@@ -2,8 +2,8 @@
 
 They are stored in one partition a day, and a partition is dropped whole. Dropping it takes a lock that blocks every
 reader of the table, so each is a transaction of its own, and one whose lock does not come at once waits for the next
-run. The rollup writes the scores of the days that `kept_days` calls scored and the totals of all days there; neither
-is dropped before `kept_days` says that the rollup is done with it.
+run. The rollup writes the scores of the days that `stored_days` calls scored and the totals of all days there; neither
+is dropped before `stored_days` says that the rollup is done with it.
 """
 
 from datetime import date, timedelta
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.core.calendar import today
 from app.database.retention import CleanUp, Schedule, delete_rows
 from app.reports.periods import DAYS_KEPT
-from app.schema.reports import KeptDay, ScoreStep
+from app.schema.reports import ScoreStep, StoredDay
 
 SCORES_KEPT = timedelta(days=2)
 TOTALS_KEPT = timedelta(days=DAYS_KEPT)
@@ -34,10 +34,10 @@ SELECT name FROM (
         ) AS day
     FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid WHERE i.inhparent = CAST('{table}' AS regclass)
 ) AS partitions
-WHERE day <= :last AND NOT EXISTS (SELECT FROM kept_days WHERE kept_days.day = partitions.day AND {in_use})
+WHERE day <= :last AND NOT EXISTS (SELECT FROM stored_days WHERE stored_days.day = partitions.day AND {in_use})
 ORDER BY day LIMIT :limit
 """
-_SCORES = text(_PARTITIONS.format(table="org_scores", in_use="kept_days.scored"))
+_SCORES = text(_PARTITIONS.format(table="org_scores", in_use="stored_days.scored"))
 _TOTALS = text(_PARTITIONS.format(table="org_totals", in_use="true"))
 
 
@@ -50,7 +50,7 @@ async def drop_totals(db: AsyncConnection, limit: int) -> int:
     """Drop the totals of at most `limit` days that no report reaches; returns of how many."""
     last = today() - TOTALS_KEPT - timedelta(days=1)
     # First, in the same transaction: a report never finds a day kept whose totals are gone.
-    await db.execute(text("DELETE FROM kept_days WHERE day <= :last"), {"last": last})
+    await db.execute(text("DELETE FROM stored_days WHERE day <= :last"), {"last": last})
     return await _drop(db, _TOTALS, last, limit)
 
 
@@ -71,7 +71,7 @@ async def _drop(db: AsyncConnection, partitions: TextClause, last: date, limit: 
 
 
 # As `drop_scores`: the rollup still writes the steps of a day that is scored.
-_SCORED = select(KeptDay.day).where(KeptDay.day == ScoreStep.day, KeptDay.scored).exists()
+_SCORED = select(StoredDay.day).where(StoredDay.day == ScoreStep.day, StoredDay.scored).exists()
 _YESTERDAY = func.date(func.timezone("Asia/Shanghai", func.now())) - 1
 
 CLEAN_UPS = (
@@ -95,7 +95,7 @@ CLEAN_UPS = (
     CleanUp(
         name="totals",
         deletes="totals of orgs by day (no report goes back further)",
-        tables=("org_totals", "kept_days"),
+        tables=("org_totals", "stored_days"),
         after=TOTALS_KEPT,
         since="the day ended",
         run=drop_totals,

@@ -14,7 +14,7 @@ _SQL = load("staging")
 async def rollup_transaction(connection: asyncpg.Connection) -> AsyncIterator[None]:
     """A REPEATABLE READ transaction that holds the rollup's lock, with the staging tables there and the days staged.
 
-    The lock is `kept_days` in EXCLUSIVE mode: of two writers one waits for the other, readers wait for nobody.
+    The lock is `stored_days` in EXCLUSIVE mode: of two writers one waits for the other, readers wait for nobody.
     """
     async with connection.transaction(isolation="repeatable_read"):
         await connection.execute(_SQL["begin"])

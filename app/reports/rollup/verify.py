@@ -33,11 +33,11 @@ async def differences(connection: asyncpg.Connection, since: date | None = None)
     async with connection.transaction(isolation="repeatable_read"):
         await connection.execute(USE_MEMORY)
         await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
-        kept_days = await connection.fetch(_SQL["kept_days"], since or date.min)
-        for statement in ("day_rows", "standings", "edges"):
+        stored_days = await connection.fetch(_SQL["stored_days"], since or date.min)
+        for statement in ("day_rows", "memberships", "edges"):
             async for row in connection.cursor(_SQL[statement]):
                 yield Difference(*row)
-        for kept in kept_days:
+        for kept in stored_days:
             day = kept["day"]
             await connection.execute(_SQL["above_first"], day)
             await by_levels(connection, _SQL["above_next"], day)

@@ -1,6 +1,6 @@
 -- Days: the totals (and scores) of one day built from the rolled-up state, in one pass over the day rows.
 --
--- In: user_days, standings, tree_edges.
+-- In: user_days, memberships, tree_edges.
 -- Out: org_totals and org_scores of the day; only rows that differ are written.
 -- Invariant: the result is what applying every delta one by one would have left.
 -- The day is $1 in every statement. The tables that are built here are dropped at the end (`drop`). They are created
@@ -30,7 +30,7 @@ SELECT s.org_id, count(*)::int AS members, (count(*) FILTER (WHERE s.activated))
     coalesce(sum(e.active_30), 0)::bigint AS active_30,
     coalesce(sum(e.points_1), 0)::bigint AS points_1, coalesce(sum(e.points_7), 0)::bigint AS points_7,
     coalesce(sum(e.points_30), 0)::bigint AS points_30
-FROM standings AS s LEFT JOIN built_earned AS e ON e.user_id = s.person
+FROM memberships AS s LEFT JOIN built_earned AS e ON e.user_id = s.person
 WHERE s.since <= $1 AND s.before > $1 GROUP BY s.org_id
 
 -- name: climb_first
@@ -52,9 +52,9 @@ WHERE c.level = $2::int GROUP BY e.superior_id
 -- A member of several orgs has been counted at an org once for each way up to it. Here these people climb one by one.
 CREATE TEMP TABLE built_reach ON COMMIT DROP AS
 SELECT 0 AS level, s.person, s.org_id
-FROM standings AS s
+FROM memberships AS s
 JOIN (
-    SELECT person FROM standings WHERE since <= $1 AND before > $1 GROUP BY person HAVING count(*) > 1
+    SELECT person FROM memberships WHERE since <= $1 AND before > $1 GROUP BY person HAVING count(*) > 1
 ) AS several USING (person)
 WHERE s.since <= $1 AND s.before > $1
 
@@ -77,7 +77,7 @@ FROM (
     SELECT org_id, person, count(*) - 1 AS times FROM built_reach GROUP BY org_id, person HAVING count(*) > 1
 ) AS r
 JOIN LATERAL (
-    SELECT s.activated FROM standings AS s WHERE s.person = r.person AND s.since <= $1 AND s.before > $1 LIMIT 1
+    SELECT s.activated FROM memberships AS s WHERE s.person = r.person AND s.since <= $1 AND s.before > $1 LIMIT 1
 ) AS s ON true
 LEFT JOIN built_earned AS e ON e.user_id = r.person
 GROUP BY r.org_id
@@ -144,7 +144,7 @@ SELECT org_id, member_id, o.day IS NOT NULL AS kept, b.person IS NOT NULL AS wan
 FROM (SELECT org_id, member_id, day, user_id, last_7, total FROM org_scores WHERE day = $1) AS o
 FULL JOIN (
     SELECT s.org_id, s.member_id, s.person, coalesce(e.points_7, 0) AS last_7, coalesce(e.total, 0) AS total
-    FROM standings AS s LEFT JOIN built_earned AS e ON e.user_id = s.person
+    FROM memberships AS s LEFT JOIN built_earned AS e ON e.user_id = s.person
     WHERE s.activated AND s.since <= $1 AND s.before > $1
 ) AS b USING (org_id, member_id)
 WHERE (o.user_id, o.last_7, o.total) IS DISTINCT FROM (b.person, b.last_7, b.total)
@@ -165,7 +165,7 @@ DROP TABLE built_earned, built_own, built_climb, built_reach, built_repeated, bu
 
 -- name: keep
 -- $2: whether the day has scores.
-INSERT INTO kept_days (day, scored) VALUES ($1, $2) ON CONFLICT (day) DO UPDATE SET scored = excluded.scored
+INSERT INTO stored_days (day, scored) VALUES ($1, $2) ON CONFLICT (day) DO UPDATE SET scored = excluded.scored
 
 -- name: forget_preparation
 DELETE FROM prepared_days WHERE day = $1

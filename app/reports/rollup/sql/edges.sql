@@ -1,12 +1,12 @@
--- Edges: from the delta rows of orgs whose superior changed (`edge_facts`) to tree_edges and the totals above.
+-- Edges: from the delta rows of orgs whose superior changed (`edge_deltas`) to tree_edges and the totals above.
 --
--- In: edge_facts (which orgs changed, not how), certifications, tree_edges, org_totals.
+-- In: edge_deltas (which orgs changed, not how), certifications, tree_edges, org_totals.
 -- Out: tree_edges, org_totals of the orgs above a moved subtree. No other row changes: what is kept of the subtree
 -- itself is the same under any superior.
 -- Invariant: on every day between two statements the uncut edges are a tree.
 
 -- name: take
-WITH taken AS (DELETE FROM edge_facts RETURNING org_id)
+WITH taken AS (DELETE FROM edge_deltas RETURNING org_id)
 INSERT INTO staged_orgs (org_id) SELECT DISTINCT org_id FROM taken
 
 -- name: stage_present
@@ -67,8 +67,8 @@ ON CONFLICT DO NOTHING
 INSERT INTO staged_outside (level, person, org_id)
 SELECT DISTINCT 0, elsewhere.person, elsewhere.org_id
 FROM staged_subtree AS b
-JOIN standings AS here ON here.org_id = b.org_id AND here.since <= $1 AND here.before > $1
-JOIN standings AS elsewhere ON elsewhere.person = here.person AND elsewhere.since <= $1 AND elsewhere.before > $1
+JOIN memberships AS here ON here.org_id = b.org_id AND here.since <= $1 AND here.before > $1
+JOIN memberships AS elsewhere ON elsewhere.person = here.person AND elsewhere.since <= $1 AND elsewhere.before > $1
 WHERE NOT EXISTS (SELECT FROM staged_subtree AS x WHERE x.org_id = elsewhere.org_id)
 
 -- name: outside_next
@@ -95,7 +95,7 @@ WITH figures AS (
         FROM staged_outside AS x JOIN staged_days AS k ON k.day = $1
     ) AS o
     JOIN LATERAL (
-        SELECT s.activated FROM standings AS s WHERE s.person = o.person AND s.since <= $1 AND s.before > $1 LIMIT 1
+        SELECT s.activated FROM memberships AS s WHERE s.person = o.person AND s.since <= $1 AND s.before > $1 LIMIT 1
     ) AS s ON true
     LEFT JOIN user_days AS d ON s.activated AND d.user_id = o.person AND d.day BETWEEN o.last - 29 AND o.last
     GROUP BY o.person

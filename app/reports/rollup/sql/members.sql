@@ -1,29 +1,29 @@
--- Members: from the delta rows of changed members (`place_facts`) to standings, scores and staged changes.
+-- Members: from the delta rows of changed members (`member_deltas`) to memberships, scores and staged changes.
 --
--- In: place_facts (which member rows changed, not how), the tables of memberships.sql, standings, user_days.
--- Out: standings, org_scores, staged_changes (sides 1 and 2), staged_places, staged_scores.
--- Invariant: standings of the taken members equal memberships.sql afterwards. A delta row whose change an earlier cycle
+-- In: member_deltas (which member rows changed, not how), the tables of source_memberships.sql, memberships, user_days.
+-- Out: memberships, org_scores, staged_changes (sides 1 and 2), staged_memberships, staged_scores.
+-- Invariant: memberships of the taken members equal source_memberships.sql afterwards. A delta row whose change an earlier cycle
 -- has seen already changes nothing.
 
 -- name: take
-WITH taken AS (DELETE FROM place_facts RETURNING org_id, member_id)
+WITH taken AS (DELETE FROM member_deltas RETURNING org_id, member_id)
 INSERT INTO staged_members (org_id, member_id) SELECT DISTINCT org_id, member_id FROM taken
 
 -- name: stage_present
 WITH
 -- include: scope_staged_members
--- include: memberships
+-- include: source_memberships
 INSERT INTO staged_added (org_id, member_id, since, before, person, activated)
-SELECT org_id, member_id, since, before, person, activated FROM memberships
+SELECT org_id, member_id, since, before, person, activated FROM source_memberships
 
 -- name: stage_removed
 INSERT INTO staged_removed (org_id, member_id, since, before, person, activated)
 SELECT org_id, member_id, since, before, person, activated
-FROM standings JOIN staged_members USING (org_id, member_id)
+FROM memberships JOIN staged_members USING (org_id, member_id)
 EXCEPT SELECT org_id, member_id, since, before, person, activated FROM staged_added
 
 -- name: forget_unchanged
-DELETE FROM staged_added AS a USING standings AS s
+DELETE FROM staged_added AS a USING memberships AS s
 WHERE (a.org_id, a.member_id, a.since, a.before, a.person, a.activated)
     = (s.org_id, s.member_id, s.since, s.before, s.person, s.activated)
 
@@ -63,11 +63,11 @@ SELECT day, 2, person, members, activated, active_1, active_7, active_30, points
 FROM figures
 
 -- name: remove
-DELETE FROM standings AS s USING staged_removed AS r
+DELETE FROM memberships AS s USING staged_removed AS r
 WHERE s.org_id = r.org_id AND s.member_id = r.member_id AND s.since = r.since
 
 -- name: add
-INSERT INTO standings (org_id, member_id, since, before, person, activated)
+INSERT INTO memberships (org_id, member_id, since, before, person, activated)
 SELECT org_id, member_id, since, before, person, activated FROM staged_added
 
 -- name: remove_scores
@@ -85,7 +85,7 @@ LATERAL (
 ) AS stepped
 
 -- name: add_scores
--- Such a score exists already only where standings were damaged, or where a rebuild has repaired them and has not built
+-- Such a score exists already only where memberships were damaged, or where a rebuild has repaired them and has not built
 -- the day yet: neither may stop the rollup.
 WITH changed AS (
     INSERT INTO org_scores AS o (org_id, member_id, day, user_id, last_7, total)

@@ -1,6 +1,6 @@
 -- The next day: prepared from the one before in slices, so that the rollup goes on between two slices.
 --
--- In: org_totals and org_scores of the day before, user_days, standings.
+-- In: org_totals and org_scores of the day before, user_days, memberships.
 -- Out: org_totals, org_scores and score_steps of the day; its progress in prepared_days.
 -- Invariant: people from `people_before` on (all people, before the first slice) still have the windows of the day
 -- before (`window_end`), and nothing in the windows of one day. Orgs from `orgs_before` on have no scores yet. NULL:
@@ -12,8 +12,8 @@ SELECT people_before, orgs_before FROM prepared_days WHERE day = $1
 
 -- name: follows
 -- Whether the day before is kept and nothing begins or ends with this day: people and tree are still the same.
-SELECT EXISTS (SELECT FROM kept_days WHERE day = $1::date - 1)
-    AND NOT EXISTS (SELECT FROM standings WHERE since = $1 OR before = $1)
+SELECT EXISTS (SELECT FROM stored_days WHERE day = $1::date - 1)
+    AND NOT EXISTS (SELECT FROM memberships WHERE since = $1 OR before = $1)
     AND NOT EXISTS (SELECT FROM tree_edges WHERE since = $1 OR before = $1)
 
 -- name: clear_totals
@@ -42,11 +42,11 @@ DELETE FROM prepared_days
 
 -- name: slice_of_people
 -- The first person after a slice. $1: where it begins; $2: how many people.
-SELECT person FROM standings WHERE person > $1 ORDER BY person OFFSET $2 LIMIT 1
+SELECT person FROM memberships WHERE person > $1 ORDER BY person OFFSET $2 LIMIT 1
 
 -- name: slice_of_orgs
 -- The first org after a slice. $1: where it begins; $2: how many member rows.
-SELECT org_id FROM standings WHERE org_id > $1 ORDER BY org_id OFFSET $2 LIMIT 1
+SELECT org_id FROM memberships WHERE org_id > $1 ORDER BY org_id OFFSET $2 LIMIT 1
 
 -- name: stage_changes
 -- Of people with points on a day that leaves a window, or on the day itself: by how much their figures change.
@@ -83,7 +83,7 @@ UPDATE prepared_days SET people_before = $2 WHERE day = $1
 -- The scores of the day before less what leaves the window; of members without one on that day, from their day rows.
 INSERT INTO org_scores (org_id, member_id, day, user_id, last_7, total)
 SELECT s.org_id, s.member_id, $1::date, s.person, a.last_7 + c.points - c.points_7, a.total + c.points
-FROM standings AS s
+FROM memberships AS s
 LEFT JOIN org_scores AS o
     ON o.org_id = s.org_id AND o.member_id = s.member_id AND o.day = $1::date - 1 AND o.user_id = s.person
 LEFT JOIN LATERAL (
@@ -102,4 +102,4 @@ ORDER BY s.org_id, s.member_id
 UPDATE prepared_days SET orgs_before = $2 WHERE day = $1
 
 -- name: keep
-INSERT INTO kept_days (day, scored) VALUES ($1, true)
+INSERT INTO stored_days (day, scored) VALUES ($1, true)

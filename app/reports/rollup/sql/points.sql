@@ -1,13 +1,13 @@
--- Points: from the delta rows of accepted batches (`point_facts`) to day rows, scores and staged changes.
+-- Points: from the delta rows of accepted batches (`point_deltas`) to day rows, scores and staged changes.
 --
--- In: point_facts (one row a batch), staged_days, standings as rolled up so far.
+-- In: point_deltas (one row a batch), staged_days, memberships as rolled up so far.
 -- Out: user_days, org_scores, staged_changes (side 0), staged_scores.
 -- Invariant: day rows plus waiting delta rows are the ledger; a batch is taken exactly once, because taking deletes it.
 
 -- name: take
 -- $1: how many batches at most.
 WITH taken AS (
-    DELETE FROM point_facts WHERE id IN (SELECT id FROM point_facts ORDER BY id LIMIT $1)
+    DELETE FROM point_deltas WHERE id IN (SELECT id FROM point_deltas ORDER BY id LIMIT $1)
     RETURNING user_ids, days, points
 )
 INSERT INTO staged_points (user_id, day, points, events)
@@ -67,7 +67,7 @@ WITH earned AS (
 ),
 changed AS (
     UPDATE org_scores AS o SET last_7 = o.last_7 + earned.last_7, total = o.total + earned.total
-    FROM earned JOIN standings AS s ON s.person = earned.user_id AND s.since <= $1 AND s.before > $1
+    FROM earned JOIN memberships AS s ON s.person = earned.user_id AND s.since <= $1 AND s.before > $1
     WHERE o.org_id = s.org_id AND o.member_id = s.member_id AND o.day = $1
     RETURNING o.org_id, o.day, OLD.last_7 AS old_7, OLD.total AS old_total, NEW.last_7 AS new_7, NEW.total AS new_total
 )

@@ -1,19 +1,19 @@
 -- Propagation: from staged changes of people to the totals of every org at or above one that they are a member of.
 --
--- In: staged_changes (one row a day, side and person), standings, tree_edges as rolled up so far.
+-- In: staged_changes (one row a day, side and person), memberships, tree_edges as rolled up so far.
 -- Out: org_totals. `own_…` of the orgs themselves; without the prefix, of whole subtrees.
 -- Invariant: at any org a person counts once, through however many member rows and ways up the tree.
 
--- name: stage_places
--- $1: the side. Called for side 1 before standings change and for side 2 after it.
-INSERT INTO staged_places (
+-- name: stage_memberships
+-- $1: the side. Called for side 1 before memberships change and for side 2 after it.
+INSERT INTO staged_memberships (
     day, side, person, org_id, alone, members, activated, active_1, active_7, active_30, points_1, points_7, points_30
 )
 SELECT day, side, person, org_id, (count(*) OVER (PARTITION BY day, person) = 1)::int,
     members, activated, active_1, active_7, active_30, points_1, points_7, points_30
 FROM (
     SELECT DISTINCT ON (c.day, c.person, s.org_id) c.*, s.org_id
-    FROM staged_changes AS c JOIN standings AS s ON s.person = c.person AND s.since <= c.day AND s.before > c.day
+    FROM staged_changes AS c JOIN memberships AS s ON s.person = c.person AND s.since <= c.day AND s.before > c.day
     WHERE c.side = $1
 ) AS places
 
@@ -30,7 +30,7 @@ SELECT 0, day, org_id,
     sum(points_1), sum(points_7), sum(points_30),
     sum(members * alone), sum(activated * alone), sum(active_1 * alone), sum(active_7 * alone), sum(active_30 * alone),
     sum(points_1 * alone), sum(points_7 * alone), sum(points_30 * alone)
-FROM staged_places GROUP BY day, org_id
+FROM staged_memberships GROUP BY day, org_id
 
 -- name: climb
 -- $1: the level that is climbed from.
@@ -47,7 +47,7 @@ WHERE c.level = $1::int GROUP BY c.day, e.superior_id
 -- Members of several orgs climb one by one: an org that they reach by two ways is reached once. OFFSET 0: an edge is
 -- looked up for each of them; joined whole, the planner reads the tree once a level.
 WITH RECURSIVE reached AS (
-    SELECT day, side, person, org_id FROM staged_places WHERE alone = 0
+    SELECT day, side, person, org_id FROM staged_memberships WHERE alone = 0
     UNION
     SELECT r.day, r.side, r.person, e.superior_id
     FROM reached AS r, LATERAL (

@@ -1,7 +1,7 @@
 -- Rebuild: the rolled-up state made equal to the tables that it is derived from. Only rows that differ are written.
 --
--- In: point_events, the tables of memberships.sql, certifications.
--- Out: user_days, standings, tree_edges.
+-- In: point_events, the tables of source_memberships.sql, certifications.
+-- Out: user_days, memberships, tree_edges.
 -- Invariant: one snapshot, in which all waiting delta rows have been applied before.
 
 -- name: months
@@ -26,7 +26,7 @@ INSERT INTO user_days (user_id, day, points, events)
 SELECT user_id, day, points, events FROM built_day_rows WHERE wanted ORDER BY user_id, day
 
 -- name: forget_point_deltas
-DELETE FROM point_facts
+DELETE FROM point_deltas
 
 -- name: forget_preparation
 DELETE FROM prepared_days
@@ -37,18 +37,18 @@ DELETE FROM prepared_days
 CREATE TEMP TABLE built_standings ON COMMIT DROP AS
 WITH
 -- include: scope_everybody
--- include: memberships
+-- include: source_memberships
 SELECT org_id, member_id, since, s.person IS NOT NULL AS kept, m.person IS NOT NULL AS wanted,
     m.before, m.person, m.activated
-FROM standings AS s FULL JOIN memberships AS m USING (org_id, member_id, since)
+FROM memberships AS s FULL JOIN source_memberships AS m USING (org_id, member_id, since)
 WHERE (s.before, s.person, s.activated) IS DISTINCT FROM (m.before, m.person, m.activated)
 
 -- name: delete_standings
-DELETE FROM standings AS s USING built_standings AS b
+DELETE FROM memberships AS s USING built_standings AS b
 WHERE b.kept AND s.org_id = b.org_id AND s.member_id = b.member_id AND s.since = b.since
 
 -- name: insert_standings
-INSERT INTO standings (org_id, member_id, since, before, person, activated)
+INSERT INTO memberships (org_id, member_id, since, before, person, activated)
 SELECT org_id, member_id, since, before, person, activated
 FROM built_standings WHERE wanted ORDER BY org_id, member_id, since
 
@@ -71,10 +71,10 @@ SELECT subordinate_id, since, before, superior_id FROM built_edges WHERE wanted 
 
 -- name: next_day
 -- The first kept day after $1.
-SELECT day, scored FROM kept_days WHERE day > $1 ORDER BY day LIMIT 1
+SELECT day, scored FROM stored_days WHERE day > $1 ORDER BY day LIMIT 1
 
 -- name: one_day
-SELECT day, scored FROM kept_days WHERE day = $1
+SELECT day, scored FROM stored_days WHERE day = $1
 
 -- name: restart_preparation
 -- A day in preparation began as a copy of the day before: where that one is built anew, it begins again. $1: the day

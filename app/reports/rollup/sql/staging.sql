@@ -7,7 +7,7 @@
 -- The lock comes first: it takes no snapshot, so that the transaction's snapshot is younger than whatever the previous
 -- holder of the lock committed. Each execution is planned for its parameters and for what the staging tables hold at
 -- that moment; a generic plan would miss both.
-LOCK TABLE kept_days IN EXCLUSIVE MODE;
+LOCK TABLE stored_days IN EXCLUSIVE MODE;
 SET LOCAL plan_cache_mode = force_custom_plan;
 SET LOCAL jit = off;
 SET LOCAL work_mem = '64MB'
@@ -25,7 +25,7 @@ CREATE TEMP TABLE staged_points (user_id uuid, day date, points bigint, events i
 CREATE TEMP TABLE staged_members (org_id uuid, member_id uuid) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE staged_orgs (org_id uuid) ON COMMIT DELETE ROWS;
 
--- Rows that leave `standings` and rows that enter it; the present rows of `tree_edges` of the changed orgs.
+-- Rows that leave `memberships` and rows that enter it; the present rows of `tree_edges` of the changed orgs.
 CREATE TEMP TABLE staged_removed (
     org_id uuid, member_id uuid, since date, before date, person uuid, activated bool
 ) ON COMMIT DELETE ROWS;
@@ -44,7 +44,7 @@ CREATE TEMP TABLE staged_changes (
     points_1 float8, points_7 float8, points_30 float8
 ) ON COMMIT DELETE ROWS;
 -- The same at each org that the person is a member of; `alone`: 1 where that is the only one, else 0.
-CREATE TEMP TABLE staged_places (
+CREATE TEMP TABLE staged_memberships (
     day date, side smallint, person uuid, org_id uuid, alone int,
     members int, activated int, active_1 int, active_7 int, active_30 int,
     points_1 float8, points_7 float8, points_30 float8
@@ -72,6 +72,6 @@ CREATE TEMP TABLE staged_outside (level int, person uuid, org_id uuid, PRIMARY K
 
 -- name: stage_days
 INSERT INTO staged_days (day, scored, people_before, orgs_before)
-SELECT day, scored, NULL, NULL FROM kept_days
+SELECT day, scored, NULL, NULL FROM stored_days
 UNION ALL SELECT day, true, people_before, orgs_before FROM prepared_days;
 ANALYZE staged_days

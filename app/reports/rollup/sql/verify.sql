@@ -15,7 +15,7 @@ FROM (
             SELECT user_id, day, points, events FROM user_days
             UNION ALL
             SELECT w.user_id, w.day, w.points, 1
-            FROM point_facts AS f, unnest(f.user_ids, f.days, f.points) AS w (user_id, day, points)
+            FROM point_deltas AS f, unnest(f.user_ids, f.days, f.points) AS w (user_id, day, points)
         ) AS rows GROUP BY user_id, day
     ) AS k
     FULL JOIN (
@@ -24,29 +24,29 @@ FROM (
     WHERE (k.points, k.events) IS DISTINCT FROM (l.points, l.events) AND day >= (SELECT min(day) FROM point_events)
 ) AS compared
 
--- name: standings
+-- name: memberships
 -- Leaves out members that a waiting delta row names.
 WITH
 -- include: scope_everybody
--- include: memberships
+-- include: source_memberships
 ,
-recounted AS MATERIALIZED (SELECT org_id, member_id, since, before, person, activated FROM memberships),
+recounted AS MATERIALIZED (SELECT org_id, member_id, since, before, person, activated FROM source_memberships),
 superfluous AS (
-    SELECT org_id, member_id, since, before, person, activated FROM standings
+    SELECT org_id, member_id, since, before, person, activated FROM memberships
     EXCEPT SELECT org_id, member_id, since, before, person, activated FROM recounted
 ),
 missing AS (
     SELECT org_id, member_id, since, before, person, activated FROM recounted
-    EXCEPT SELECT org_id, member_id, since, before, person, activated FROM standings
+    EXCEPT SELECT org_id, member_id, since, before, person, activated FROM memberships
 )
 SELECT 'standing' AS what, concat_ws(' ', org_id, member_id, since) AS key,
     concat_ws(' ', before, person, activated) AS kept, NULL AS recounted
 FROM superfluous AS d
-WHERE NOT EXISTS (SELECT FROM place_facts AS f WHERE f.org_id = d.org_id AND f.member_id = d.member_id)
+WHERE NOT EXISTS (SELECT FROM member_deltas AS f WHERE f.org_id = d.org_id AND f.member_id = d.member_id)
 UNION ALL
 SELECT 'standing', concat_ws(' ', org_id, member_id, since), NULL, concat_ws(' ', before, person, activated)
 FROM missing AS d
-WHERE NOT EXISTS (SELECT FROM place_facts AS f WHERE f.org_id = d.org_id AND f.member_id = d.member_id)
+WHERE NOT EXISTS (SELECT FROM member_deltas AS f WHERE f.org_id = d.org_id AND f.member_id = d.member_id)
 
 -- name: edges
 -- Leaves out orgs that a waiting delta row names.
@@ -63,19 +63,19 @@ missing AS (
 )
 SELECT 'edge' AS what, concat_ws(' ', subordinate_id, since) AS key, concat_ws(' ', before, superior_id) AS kept,
     NULL AS recounted
-FROM superfluous AS d WHERE NOT EXISTS (SELECT FROM edge_facts AS f WHERE f.org_id = d.subordinate_id)
+FROM superfluous AS d WHERE NOT EXISTS (SELECT FROM edge_deltas AS f WHERE f.org_id = d.subordinate_id)
 UNION ALL
 SELECT 'edge', concat_ws(' ', subordinate_id, since), NULL, concat_ws(' ', before, superior_id)
-FROM missing AS d WHERE NOT EXISTS (SELECT FROM edge_facts AS f WHERE f.org_id = d.subordinate_id)
+FROM missing AS d WHERE NOT EXISTS (SELECT FROM edge_deltas AS f WHERE f.org_id = d.subordinate_id)
 
--- name: kept_days
+-- name: stored_days
 -- The kept days from $1 on.
-SELECT day, scored FROM kept_days WHERE day >= $1 ORDER BY day
+SELECT day, scored FROM stored_days WHERE day >= $1 ORDER BY day
 
 -- name: above_first
 -- Every pair of an org with people and an org at or above it. $1: the day.
 CREATE TEMP TABLE recount_above ON COMMIT DROP AS
-SELECT DISTINCT 0 AS level, org_id, org_id AS above FROM standings WHERE since <= $1 AND before > $1
+SELECT DISTINCT 0 AS level, org_id, org_id AS above FROM memberships WHERE since <= $1 AND before > $1
 
 -- name: above_next
 -- $2: the level that is climbed from.
@@ -90,7 +90,7 @@ CREATE TEMP TABLE recount_people ON COMMIT DROP AS
 SELECT s.org_id, s.person, 1 AS members, s.activated::int AS activated,
     coalesce(e.active_1, 0) AS active_1, coalesce(e.active_7, 0) AS active_7, coalesce(e.active_30, 0) AS active_30,
     coalesce(e.points_1, 0) AS points_1, coalesce(e.points_7, 0) AS points_7, coalesce(e.points_30, 0) AS points_30
-FROM (SELECT DISTINCT org_id, person, activated FROM standings WHERE since <= $1 AND before > $1) AS s
+FROM (SELECT DISTINCT org_id, person, activated FROM memberships WHERE since <= $1 AND before > $1) AS s
 LEFT JOIN (
     SELECT user_id, max((day = $1)::int) AS active_1, max((day > $1::date - 7)::int) AS active_7, 1 AS active_30,
         sum(points) FILTER (WHERE day = $1) AS points_1,
@@ -176,7 +176,7 @@ FULL JOIN (
         coalesce(sum(d.points) FILTER (WHERE d.day > $1::date - 7), 0)::bigint,
         coalesce(sum(d.points), 0)::bigint
     ) AS r
-    FROM standings AS s LEFT JOIN user_days AS d ON d.user_id = s.person AND d.day <= $1
+    FROM memberships AS s LEFT JOIN user_days AS d ON d.user_id = s.person AND d.day <= $1
     WHERE s.activated AND s.since <= $1 AND s.before > $1 GROUP BY s.org_id, s.member_id, s.person
 ) AS recounted USING (org_id, member_id)
 WHERE k IS DISTINCT FROM r

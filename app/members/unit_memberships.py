@@ -12,27 +12,27 @@ from app.core.cipher import Cipher
 from app.database.db import on_constraint
 from app.members import queries
 from app.members.locks import is_admin, lock_member, touch
-from app.members.schemas import MemberOut, PlacesUpdate
+from app.members.schemas import MemberOut, MemberUnitsPut
 from app.orgs.errors import UnknownUnit
 from app.orgs.locks import lock_org_shared
 
-_PLACE = text("""
-INSERT INTO places (org_id, member_id, unit_id) SELECT :org_id, :member_id, unnest(CAST(:units AS uuid[]))
+_ADD_TO_UNITS = text("""
+INSERT INTO unit_memberships (org_id, member_id, unit_id) SELECT :org_id, :member_id, unnest(CAST(:units AS uuid[]))
 ON CONFLICT DO NOTHING
 """)
-_SET_PLACES = text("""
+_SET_UNITS = text("""
 WITH wanted AS (SELECT unnest(CAST(:units AS uuid[])) AS unit_id),
 standing AS (
-    SELECT id, unit_id FROM places WHERE org_id = :org_id AND member_id = :member_id AND until IS NULL
+    SELECT id, unit_id FROM unit_memberships WHERE org_id = :org_id AND member_id = :member_id AND until IS NULL
 ),
 ended AS (
-    UPDATE places AS p SET until = clock_timestamp() FROM standing AS s
+    UPDATE unit_memberships AS p SET until = clock_timestamp() FROM standing AS s
     WHERE p.org_id = :org_id AND p.id = s.id
       AND NOT EXISTS (SELECT FROM wanted AS w WHERE w.unit_id IS NOT DISTINCT FROM s.unit_id)
     RETURNING p.unit_id
 ),
 begun AS (
-    INSERT INTO places (org_id, member_id, unit_id)
+    INSERT INTO unit_memberships (org_id, member_id, unit_id)
     SELECT :org_id, :member_id, w.unit_id FROM wanted AS w
     WHERE NOT EXISTS (SELECT FROM standing AS s WHERE s.unit_id IS NOT DISTINCT FROM w.unit_id)
     RETURNING unit_id
@@ -46,8 +46,8 @@ SELECT (SELECT coalesce(array_agg(unit_id::text), '{}') FROM standing) AS before
 """)
 
 
-async def set_places(
-    db: AsyncConnection, cipher: Cipher, scope: OrgScope, member_id: UUID, body: PlacesUpdate, version: int | None
+async def set_units(
+    db: AsyncConnection, cipher: Cipher, scope: OrgScope, member_id: UUID, body: MemberUnitsPut, version: int | None
 ) -> MemberOut:
     """Set where a person stands, in one call; an admin keeps the place at the org itself (S8).
 
@@ -63,8 +63,8 @@ async def set_places(
 
 async def _set_places(db: AsyncConnection, scope: OrgScope, member_id: UUID, units: Sequence[UUID | None]) -> None:
     parameters = {"org_id": scope.org_id, "member_id": member_id, "units": list(units)}
-    with on_constraint(("places_unit_fkey", UnknownUnit)):
-        done = (await db.execute(_SET_PLACES, parameters)).one()
+    with on_constraint(("unit_memberships_unit_fkey", UnknownUnit)):
+        done = (await db.execute(_SET_UNITS, parameters)).one()
     if not done.changes:
         return
     await record(
@@ -87,15 +87,15 @@ async def copy_member(
     """
     await lock_org_shared(db, scope)
     await lock_member(db, scope.org_id, member_id, None)
-    if await place(db, scope.org_id, member_id, [unit_id]):
+    if await add_to_units(db, scope.org_id, member_id, [unit_id]):
         await touch(db, scope.org_id, member_id)
         after = {"unit_id": str(unit_id)}
         await record(db, scope.actor, "member.copied", org_id=scope.org_id, subject=("member", member_id), after=after)
     return await queries.get_member(db, cipher, scope.org_id, member_id)
 
 
-async def place(db: AsyncConnection, org_id: UUID, member_id: UUID, units: Sequence[UUID | None]) -> int:
+async def add_to_units(db: AsyncConnection, org_id: UUID, member_id: UUID, units: Sequence[UUID | None]) -> int:
     """Let a member stand in these units too (None: at the org itself); gives how many are new. Raises UnknownUnit."""
-    with on_constraint(("places_unit_fkey", UnknownUnit)):
-        placed = await db.execute(_PLACE, {"org_id": org_id, "member_id": member_id, "units": list(units)})
-    return placed.rowcount
+    with on_constraint(("unit_memberships_unit_fkey", UnknownUnit)):
+        added = await db.execute(_ADD_TO_UNITS, {"org_id": org_id, "member_id": member_id, "units": list(units)})
+    return added.rowcount

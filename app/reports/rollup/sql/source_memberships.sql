@@ -1,10 +1,10 @@
--- Memberships: the rows that `standings` has to hold, from the tables that people's places and identity are written to.
+-- Memberships: the rows that `memberships` has to hold, from the tables that unit memberships and identities of people are written to.
 --
--- An included fragment: common table expressions that end with `memberships (org_id, member_id, since, before, person,
+-- An included fragment: common table expressions that end with `source_memberships (org_id, member_id, since, before, person,
 -- activated)`. A scope (scope_*.sql) comes before it and says of which members. It is text and not a view or a function,
 -- because the restriction has to reach below the groupings: a view would work everything out for everybody.
 --
--- In: places, activations, member_phones, members.
+-- In: unit memberships, activations, member_phones, members.
 -- A row says: through this member row, from the end of day `since` until before the end of day `before`, the org has
 -- this person. `person` is the linked user; without one it is made of the blind index of the phone of that time.
 -- `daterange(day_of(since), day_of(until))` is the days at whose end something was so; what began and ended within one
@@ -12,13 +12,13 @@
 
 -- Members with more than one place, more than one activation, or an earlier phone: few. Only they need multiranges.
 several AS MATERIALIZED (
-    SELECT org_id, member_id FROM scoped_places GROUP BY org_id, member_id HAVING count(*) > 1
+    SELECT org_id, member_id FROM scoped_unit_memberships GROUP BY org_id, member_id HAVING count(*) > 1
     UNION SELECT org_id, member_id FROM scoped_activations GROUP BY org_id, member_id HAVING count(*) > 1
     UNION SELECT org_id, member_id FROM scoped_phones
 ),
 placed AS (
     SELECT p.org_id, p.member_id, range_agg(daterange(day_of(p.since), day_of(p.until))) AS days
-    FROM places AS p JOIN several USING (org_id, member_id) GROUP BY p.org_id, p.member_id
+    FROM unit_memberships AS p JOIN several USING (org_id, member_id) GROUP BY p.org_id, p.member_id
 ),
 activated AS (
     SELECT a.org_id, a.member_id, a.user_id, range_agg(daterange(day_of(a.since), day_of(a.until))) AS days
@@ -56,13 +56,13 @@ plain AS MATERIALIZED (
     SELECT p.org_id, p.member_id, m.phone_index, a.user_id,
         day_of(p.since) AS placed, coalesce(day_of(p.until), 'infinity') AS removed,
         coalesce(day_of(a.since), 'infinity') AS linked, coalesce(day_of(a.until), 'infinity') AS unlinked
-    FROM scoped_places AS p
+    FROM scoped_unit_memberships AS p
     JOIN members AS m ON m.org_id = p.org_id AND m.id = p.member_id
     LEFT JOIN activations AS a
         ON a.org_id = p.org_id AND a.member_id = p.member_id AND (a.until IS NULL OR day_of(a.since) < day_of(a.until))
     WHERE NOT EXISTS (SELECT FROM several AS s WHERE s.org_id = p.org_id AND s.member_id = p.member_id)
 ),
-memberships AS (
+source_memberships AS (
     SELECT org_id, member_id, lower(days) AS since, coalesce(upper(days), 'infinity') AS before, person, activated
     FROM of_several
     UNION ALL -- not linked to a user yet
