@@ -140,7 +140,8 @@ class ProblemOut(BaseModel):
 
 
 def problems(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
-    """The `responses=` of a route that raises these; the kinds of one status share its entry, each with its example."""
+    """The `responses=` of a route that raises these; the kinds of one status share its entry, each with its example and
+    its title in both languages, as people read it."""
     declared: dict[int | str, dict[str, Any]] = {}
     for kind in kinds:
         entry = declared.setdefault(
@@ -148,7 +149,7 @@ def problems(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
             {"description": "", "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA, "examples": {}}}},
         )
         slugs = entry["content"][MEDIA_TYPE]["examples"]
-        slugs[kind.slug] = {"summary": gettext_in("en", kind.title), "value": _example(kind)}
+        slugs[kind.slug] = {"summary": f"{kind.title} · {gettext_in('en', kind.title)}", "value": _example(kind)}
     for entry in declared.values():
         entry["description"] = describe_problems(entry["content"][MEDIA_TYPE]["examples"])
     return declared
