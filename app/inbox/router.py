@@ -29,10 +29,14 @@ _PLACES = {
 }
 
 
-@fast_get(router, "/inbox")
+@fast_get(router, "/inbox", summary="What waits for me")
 async def read_inbox(user: SignedIn, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]) -> InboxOut:
-    """What waits for the caller, newest first: applications, change requests and transfers to decide on for their
-    orgs, invitations and offers made to their own phone."""
+    """Read this to find what the caller has to answer: applications, change requests and transfers to decide for their
+    orgs, and invitations and offers to themselves. The newest is first.
+
+    Each entry has the address to read (`href`) and the calls that answer it (`actions`). Nothing is changed: an
+    entry leaves the inbox when it is decided, withdrawn or expired.
+    """
     found = await queries.list_waiting(db, user.user_id, paging)
     counts = await queries.count_waiting(db, user.user_id)
     return InboxOut(

@@ -30,26 +30,38 @@ router = APIRouter(route_class=TransactionalRoute, tags=["me"])
 
 @router.get("/v1/me", summary="My account")
 async def read_me(db: ReadDb, cipher: CipherDep, scope: SignedIn) -> MeOut:
-    """The signed-in user: the phone in full, the verified name where there is one."""
+    """Read this after each sign-in: it shows the person who is signed in, with the phone in full and the verified
+    name, where there is one. Nothing is changed.
+    """
     return await queries.get_me(db, cipher, scope)
 
 
-@router.patch("/v1/me", summary="Declare what only I can say")
+@router.patch("/v1/me", summary="Declare my party membership")
 async def update_me(db: WriteDb, cipher: CipherDep, scope: SignedIn, body: MeUpdate) -> MeOut:
-    """Party membership is the user's own declaration; creating a party org needs it."""
+    """The user declares whether they are a member of the party. Nobody else can say it, and it is not checked.
+
+    Only a member of the party can create an org of the party or become an admin of one. Declare it before either.
+    """
     await declare_party_member(db, scope, body.party_member)
     return await queries.get_me(db, cipher, scope)
 
 
 @router.get("/v1/me/sessions", summary="Where I am signed in")
 async def list_sessions(db: ReadDb, scope: SignedIn, paging: Annotated[Paging, paged_by(UUID)]) -> Page[SessionOut]:
-    """Live sessions, the newest first, with the program, device and address of each."""
+    """The list of live sessions, the newest first, with the program, device and address of each. Read it to find a
+    session that is not yours, and end that one with `DELETE /v1/me/sessions/{session_id}`.
+
+    Nothing is changed.
+    """
     return await queries.list_sessions(db, scope, paging)
 
 
 @router.delete("/v1/me/sessions/{session_id}", status_code=204, summary="Sign out one device")
 async def delete_session(db: WriteDb, scope: SignedIn, session_id: Annotated[UUID, Path()]) -> None:
-    """Ends the session: its tokens are refused from the next call on. It may be the one of this call."""
+    """End one session, for example of a device that was lost. Its tokens are refused from the next call on.
+
+    It may be the session of this call: then sign in again. A session that has ended already answers 404.
+    """
     if not await end_session(db, scope.actor, session_id, reason="signed-out", of_user=scope.user_id):
         raise NotFound
 
@@ -60,7 +72,11 @@ async def delete_sessions(
     scope: SignedIn,
     keep_current: Annotated[bool, Query(description="Leave the session of this call.")] = False,
 ) -> None:
-    """Ends all of the user's sessions at once."""
+    """End all sessions of the user at once, for example when a stranger may have signed in. `keep_current` leaves the
+    session of this call.
+
+    All tokens of the ended sessions are refused from the next call on.
+    """
     kept = scope.session_id if keep_current else None
     await end_sessions(db, scope.actor, scope.user_id, reason="signed-out", but=kept)
 
@@ -74,7 +90,14 @@ async def delete_sessions(
 async def create_verification(
     request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, body: VerificationCreate
 ) -> VerificationOut:
-    """By Alipay (at once: open `redirect_url`) or by ID card (reviewed by a platform operator)."""
+    """Call this before creating an org or becoming an admin; other users need no verification. There are two ways.
+
+    - `alipay`: open `redirect_url` within 30 minutes. The result is there as soon as the person has consented.
+    - `id-card`: a platform operator reviews name and number. Read the verification until it is approved or
+      rejected.
+
+    One ID card verifies one account. A rejected attempt can be repeated.
+    """
     if isinstance(body, AlipayVerificationCreate):
         provider = ALIPAY.of(request)
         if provider is None:
@@ -88,19 +111,23 @@ async def create_verification(
 async def list_verifications(
     db: ReadDb, scope: SignedIn, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[VerificationOut]:
-    """All attempts, the newest first, with their states."""
+    """All attempts to verify the real name, the newest first, each with its state. Nothing is changed."""
     return await queries.list_verifications(db, scope, paging)
 
 
 @router.get("/v1/me/verifications/{verification_id}", summary="One of my verifications")
 async def read_verification(db: ReadDb, scope: SignedIn, verification_id: Annotated[UUID, Path()]) -> VerificationOut:
-    """Its state: started, submitted, under_review, approved or rejected, and why."""
+    """Read this until the attempt is decided. Its state is `started`, `submitted`, `under_review`, `approved` or
+    `rejected`; a rejected one says why.
+
+    Nothing is changed. After a rejection begin a new one with `POST /v1/me/verifications`.
+    """
     return await queries.get_verification(db, scope, verification_id)
 
 
 @router.post(
     "/v1/verifications/alipay-callback",
-    summary="What Alipay tells us",
+    summary="Result from Alipay",
     dependencies=[Public],
     response_model=None,
     responses=problems(BadRequest, BadSignature, AlipayUnavailable),
@@ -117,7 +144,11 @@ async def read_verification(db: ReadDb, scope: SignedIn, verification_id: Annota
     ),
 )
 async def alipay_callback(request: Request, db: WriteDb, cipher: CipherDep, form: PlainForm) -> dict[str, str]:
-    """Signed by the provider; without its signature it is refused. Told twice, it counts once."""
+    """Alipay calls this when a person has consented or declined; nobody else does. A call without a valid signature is
+    refused.
+
+    The verification is approved or rejected by it. The same result told twice counts once.
+    """
     provider = ALIPAY.of(request)
     if provider is None:
         raise AlipayUnavailable

@@ -25,7 +25,10 @@ _SENDING = problems(TooManyRequests, PhoneCodesUnavailable)
 async def create_phone_change_code(
     request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, body: PhoneCodeCreate, tasks: BackgroundTasks
 ) -> PhoneCodeOut:
-    """The first step of changing the phone. The code is good for this account alone."""
+    """The first step of changing the phone: the new phone gets six digits. Then call `PUT /v1/me/phone` with them.
+
+    Nothing is changed yet. The code is good for this account alone.
+    """
     gateway = gateway_of(request)
     bound_to = str(scope.user_id)
     message = await make_phone_code(
@@ -45,7 +48,12 @@ async def create_phone_change_code(
 async def put_phone(
     request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, body: PhonePut, tasks: BackgroundTasks
 ) -> JSONResponse | None:
-    """With the code sent to the new phone. All sessions end; sign in with the new phone. The old phone is told."""
+    """The second step: give the new phone and the code that it has received. From now on the account has the new
+    phone, and the old phone is told by a message.
+
+    All sessions end, so sign in with the new phone. A phone with an account of its own is refused (409
+    `phone-taken`): close that account first, or take another phone.
+    """
     gateway = gateway_of(request)
     old_phone = await phone_of(db, cipher, scope.user_id)
     refused = await change_phone(db, cipher, scope, phone=body.phone, code=body.code)
@@ -59,7 +67,11 @@ async def put_phone(
 async def create_closing_code(
     request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, tasks: BackgroundTasks
 ) -> PhoneCodeOut:
-    """Sent to the account's own phone."""
+    """The first step of closing the account: the account's own phone gets six digits. Then call `PUT /v1/me/closure`
+    with them.
+
+    Nothing is changed yet.
+    """
     gateway = gateway_of(request)
     phone = await phone_of(db, cipher, scope.user_id)
     message = await make_phone_code(db, cipher, scope.actor, phone=phone, purpose=Purpose.CLOSE_ACCOUNT)
@@ -78,9 +90,11 @@ async def create_closing_code(
 async def put_closure(
     request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, body: ClosurePut
 ) -> JSONResponse | None:
-    """For good: phone, name and verification are erased, and the points stay as a number's that is nobody's.
+    """The second step: close the account with the code. This cannot be undone. Phone, name and verification are
+    erased, and the points remain under a number that belongs to nobody.
 
-    Rows in orgs' directories stay with the orgs and turn inactive. Admins resign first, main admins hand over.
+    The rows in the directories of orgs stay with the orgs and become inactive. An admin is refused (409
+    `still-admin`): resign first, and hand over where you are the main admin.
     """
     refused = await close_account(db, cipher, scope, code=body.code)
     return None if refused is None else problem_response(request, refused)

@@ -48,9 +48,13 @@ Ticket = Annotated[str | None, Cookie(alias=TICKET, max_length=200, description=
 async def create_device_authorization(
     request: Request, response: Response, db: WriteDb, form: Form
 ) -> DeviceAuthorizationOut:
-    """A QR code's content and the secret to poll `POST /oauth/token` with, good for three minutes.
+    """A console or desktop client begins its sign-in here. The answer has the content of a QR code, and the secret
+    with which the client polls `POST /oauth/token`. Both are good for three minutes.
 
-    After the scan the token endpoint's `authorization_pending` carries `match_number`: show it, the phone asks for it.
+    1. Show the QR code, or the picture at `…/qr.svg`.
+    2. Poll with the secret. Once the code is scanned, `authorization_pending` carries `match_number`: show it,
+       because the app asks the person for it.
+    3. When the code expires, call this again and show the new one.
     """
     refuse_foreign_origin(request)
     client = await authenticate_client(db, request, form)
@@ -81,31 +85,38 @@ async def _drawn(request: Request, db: Readable, user_code: UserCode) -> str:
     return scan_uri(SETTINGS.of(request).issuer, found)
 
 
-@router.get(f"{_PATH}/qr.svg", summary="The QR code as SVG", response_class=Response)
+@router.get(f"{_PATH}/qr.svg", summary="QR code as SVG", response_class=Response)
 async def read_qr_svg(request: Request, db: ReadDb, user_code: UserCode) -> Response:
-    """The picture to show until it expires."""
+    """The picture of the code, for a page that cannot draw one itself. It can be shown until the code expires.
+
+    Nothing is changed. Where it answers 404, the code has expired: ask for a new one.
+    """
     return Response(await draw_svg(await _drawn(request, db, user_code)), media_type="image/svg+xml", headers=NO_STORE)
 
 
-@router.get(f"{_PATH}/qr.png", summary="The QR code as PNG", response_class=Response)
+@router.get(f"{_PATH}/qr.png", summary="QR code as PNG", response_class=Response)
 async def read_qr_png(request: Request, db: ReadDb, user_code: UserCode) -> Response:
-    """The picture to show until it expires."""
+    """The picture of the code, for a client that cannot show SVG. It can be shown until the code expires.
+
+    Nothing is changed. Where it answers 404, the code has expired: ask for a new one.
+    """
     return Response(await draw_png(await _drawn(request, db, user_code)), media_type="image/png", headers=NO_STORE)
 
 
 @router.put(
     f"{_PATH}/ticket",
     status_code=204,
-    summary="Open the waiting stream",
+    summary="Open the stream of a code",
     dependencies=[SameOrigin],
     responses=problems(NotFound, ForeignOrigin),
 )
 async def put_ticket(
     request: Request, response: Response, db: WriteDb, user_code: UserCode, body: TicketCreate
 ) -> None:
-    """For the secret of the same authorization: an HttpOnly cookie that the stream is opened with.
+    """A browser calls this once before it opens `…/events`. It gives the secret of the code and gets an HttpOnly
+    cookie, because an EventSource can send no header and a secret must not stand in an address.
 
-    A browser's EventSource sends no header, and the secret belongs in no address.
+    The cookie is for this one code and ends with it.
     """
     opened = await open_ticket(db, user_code, body.device_code)
     response.set_cookie(
@@ -119,9 +130,13 @@ async def put_ticket(
     )
 
 
-@router.get(_PATH, summary="What became of it")
+@router.get(_PATH, summary="State of a code")
 async def read_device_authorization(db: ReadDb, user_code: UserCode, ticket: Ticket = None) -> WaitOut:
-    """The state, for the holder of the ticket; while it is scanned, with the number to show."""
+    """Where the stream cannot be used, ask here what has become of the code. Once it is scanned, the answer has the
+    number to show.
+
+    Nothing is changed. The cookie of `PUT …/ticket` is needed; without it the answer is 404.
+    """
     return WaitOut.model_validate(await find_by_ticket(db, user_code, ticket))
 
 
@@ -140,9 +155,11 @@ async def read_device_authorization(db: ReadDb, user_code: UserCode, ticket: Tic
 async def stream_device_authorization(
     request: Request, db: ReadDb, user_code: UserCode, ticket: Ticket = None
 ) -> EventStream:
-    """Events for the holder of the ticket, each with the data of the state; the stream ends with the last one.
+    """Open this stream after `PUT …/ticket` to be told at once when the code is scanned and when the person decides.
+    Each event carries the state of the code; the stream ends with the last one.
 
-    When `approved` comes, redeem the secret at `POST /oauth/token`.
+    When `approved` comes, send the secret to `POST /oauth/token`. When `refused` or `expired` comes, ask for a new
+    code. Where the connection breaks, open the stream again: it begins with the present state.
     """
     found = await find_by_ticket(db, user_code, ticket)
     events = sign_in_events(ENGINE.of(request), WATCH.of(request), found.id)

@@ -23,35 +23,45 @@ ScanId = Annotated[UUID, Path(description="The scan.")]
 @router.post(
     "/v1/scans",
     status_code=201,
-    summary="Scan a console's code",
+    summary="Scan the code of a console",
     response_model=ScanOut,
     responses=problems(NotFound, AlreadyScanned, CodeExpired, NotOnThisClient, ForeignOrigin, TooManyRequests),
 )
 async def create_scan(request: Request, db: WriteDb, scope: SignedIn, body: ScanCreate) -> ScanOut | JSONResponse:
-    """Who asks to be let in, as the service saw it: browser, address, time. Compare it with the screen before you.
+    """The app calls this when the person has scanned a code. The answer shows who asks to sign in, as the service saw
+    it: browser, address and time. Let the person compare it with the screen before them.
 
-    From here on the code is bound to this user and this phone; the console shows the number to match.
+    From now on the code belongs to this user and this phone, and the console shows a number of two digits. Next,
+    approve with that number or refuse.
     """
     found = await scan(db, scope, body.code)
     return problem_response(request, found) if isinstance(found, Problem) else ScanOut.model_validate(found)
 
 
-@router.get("/v1/scans/{scan_id}", summary="A scan of this phone", responses=problems(ForeignOrigin))
+@router.get("/v1/scans/{scan_id}", summary="Read a scan", responses=problems(ForeignOrigin))
 async def read_scan(db: ReadDb, scope: SignedIn, scan_id: ScanId) -> ScanOut:
-    """Its state; a scan by another phone is not there."""
+    """The app asks here whether its scan still waits for a decision. Nothing is changed.
+
+    Only the phone that has scanned sees it. For any other the answer is 404.
+    """
     return await _shown(db, scope, scan_id)
 
 
 @router.put(
     "/v1/scans/{scan_id}/approval",
-    summary="Let the console in",
+    summary="Let the console sign in",
     response_model=ScanOut,
     responses=problems(NotFound, CodeExpired, ForeignOrigin, ScanDecided, WrongNumber),
 )
 async def put_approval(
     request: Request, db: WriteDb, scope: SignedIn, scan_id: ScanId, body: ApprovalPut
 ) -> ScanOut | JSONResponse:
-    """With the two digits that the console shows. The third wrong number refuses the sign-in."""
+    """The person types the two digits that the console shows, and the console is signed in as this person. It gets its
+    tokens with its next poll.
+
+    A wrong number is 409 `wrong-number` and can be corrected. The third wrong number refuses the sign-in: then scan
+    a new code.
+    """
     wrong = await approve(db, scope, scan_id, body.number)
     if wrong is not None:
         return problem_response(request, wrong)
@@ -60,12 +70,16 @@ async def put_approval(
 
 @router.put(
     "/v1/scans/{scan_id}/refusal",
-    summary="Turn the console away",
+    summary="Refuse the console",
     response_model=ScanOut,
     responses=problems(NotFound, CodeExpired, ForeignOrigin, ScanDecided),
 )
 async def put_refusal(request: Request, db: WriteDb, scope: SignedIn, scan_id: ScanId) -> ScanOut | JSONResponse:
-    """The console is told at once, and its code is good for nothing."""
+    """The person does not want this sign-in, for example because somebody else shows the code. The console is told at
+    once, and its code cannot be used any more.
+
+    Nothing else changes. A sign-in that was refused by mistake begins again with a new code.
+    """
     undecidable = await refuse(db, scope, scan_id)
     if undecidable is not None:
         return problem_response(request, undecidable)

@@ -36,10 +36,11 @@ def code_sent() -> PhoneCodeOut:
 async def create_phone_code(
     request: Request, db: WriteDb, cipher: CipherDep, body: PhoneCodeCreate, tasks: BackgroundTasks
 ) -> PhoneCodeOut:
-    """Sends six digits that sign the phone in at `POST /oauth/token`, and register it the first time.
+    """The app begins its sign-in here. The phone gets six digits, which are good for five minutes and five tries: send
+    them to `POST /oauth/token`.
 
-    The answer is the same whether the phone is registered or not. A new code takes the place of the old one.
-    Limited by phone, by address and overall.
+    The answer is the same whether the phone is registered or not. A new code replaces the one before. The number of
+    messages is limited by phone, by address and overall: after a 429, wait as long as `Retry-After` says.
     """
     gateway = gateway_of(request)
     message = await make_phone_code(db, cipher, actor_of(request), phone=body.phone, purpose=Purpose.SIGN_IN)

@@ -49,13 +49,18 @@ def _party(request: Request) -> RelyingParty:
 @router.post(
     "/v1/me/security-key-challenges",
     status_code=201,
-    summary="Ask for a security key's challenge",
+    summary="Ask for a challenge for a security key",
     responses=problems(NoSecurityKey),
 )
 async def create_challenge(
     request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, body: SecurityKeyChallengeCreate
 ) -> SecurityKeyChallengeOut:
-    """The options for the browser (WebAuthn). Good for five minutes, for this session and for one answer."""
+    """The first step of registering or proving a security key. Give the options of the answer to the browser's
+    `navigator.credentials` (WebAuthn).
+
+    The challenge is good for five minutes, for this session and for one answer. Next, call `POST
+    /v1/me/security-keys` to register, or `PUT /v1/me/security-key-check` to prove.
+    """
     me = await get_me(db, cipher, scope)
     challenge = await make_challenge(db, scope, _party(request), body.purpose, mask(me.phone))
     return SecurityKeyChallengeOut.model_validate(challenge)
@@ -71,9 +76,12 @@ async def create_challenge(
 async def create_security_key(
     request: Request, db: WriteDb, scope: SignedIn, body: SecurityKeyCreate
 ) -> SecurityKeyOut | JSONResponse:
-    """The first key needs a sign-in not older than 15 minutes, each further one a key proved in that time.
+    """The second step of registering: send what the browser got from the key. Register two keys, so that losing one
+    does not shut you out.
 
-    Register two: with the second one you recover from losing the first.
+    The first key needs a sign-in in the last 15 minutes; an operator's first key also needs the enrolment code.
+    Each further key needs another key proved in the last 15 minutes. Where the key is refused, ask for a new
+    challenge: each is used up by one answer.
     """
     answer = KeyAnswer(body.challenge_id, body.credential.model_dump())
     made = await register_key(db, scope, _party(request), answer, name=body.name, enrolment_code=body.enrolment_code)
@@ -84,13 +92,15 @@ async def create_security_key(
 async def list_security_keys(
     db: ReadDb, scope: SignedIn, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[SecurityKeyOut]:
-    """By their names, with when each was last used."""
+    """The keys of the user, with their names and when each was last used. Nothing is changed. Remove a key that is
+    lost.
+    """
     return await keys.list_security_keys(db, scope, paging)
 
 
 @router.patch("/v1/me/security-keys/{key_id}", summary="Rename a security key", responses=problems(NotFound))
 async def update_security_key(db: WriteDb, scope: SignedIn, key_id: KeyId, body: SecurityKeyUpdate) -> SecurityKeyOut:
-    """The name is for its owner alone."""
+    """Give a key another name, so that its owner recognises it. Nobody else sees the name."""
     return await rename_key(db, scope, key_id, body.name)
 
 
@@ -101,7 +111,12 @@ async def update_security_key(db: WriteDb, scope: SignedIn, key_id: KeyId, body:
     responses=problems(NotFound, StepUpNeeded),
 )
 async def delete_security_key(db: WriteDb, scope: SignedIn, key_id: KeyId) -> None:
-    """Needs any of one's keys to be proved within the last 15 minutes."""
+    """Remove a key that is lost or no longer used. It can prove nothing from now on; sessions that it has proved keep
+    their proof until it expires.
+
+    One of your keys must have been proved in the last 15 minutes. Without any key left, register the next one after
+    a fresh sign-in.
+    """
     await remove_key(db, scope, key_id)
 
 
@@ -114,7 +129,12 @@ async def delete_security_key(db: WriteDb, scope: SignedIn, key_id: KeyId) -> No
 async def put_check(
     request: Request, db: WriteDb, scope: SignedIn, body: SecurityKeyCheckPut
 ) -> SecurityKeyCheckOut | JSONResponse:
-    """What a 401 with `acr_values="urn:xuezu:acr:security-key"` asks for (RFC 9470); then repeat the refused call."""
+    """Call this when another call has answered 401 `security-key-needed` (`acr_values="urn:xuezu:acr:security-key"`,
+    RFC 9470). Get a challenge first, and send what the browser got from the key.
+
+    The session counts as proved from now on: repeat the call that was refused. Where the key is refused, get a new
+    challenge and use a registered key.
+    """
     answer = KeyAnswer(body.challenge_id, body.credential.model_dump())
     checked = await check_key(db, scope, _party(request), answer)
     if isinstance(checked, SecurityKeyRefused):

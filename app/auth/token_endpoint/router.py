@@ -36,9 +36,13 @@ _GRANT_FORM = {
 }
 
 
-@router.get("/.well-known/oauth-authorization-server", summary="Where everything is (RFC 8414)")
+@router.get("/.well-known/oauth-authorization-server", summary="Addresses for an OAuth client (RFC 8414)")
 async def metadata(request: Request) -> dict[str, Any]:
-    """The authorization server's metadata: a standard client needs nothing but this address and its client id."""
+    """Read this once, before the first sign-in: it names every other address. A standard OAuth client needs nothing
+    but this address and its client id.
+
+    Nothing is changed, and no token is needed.
+    """
     issuer = SETTINGS.of(request).issuer
     methods = ["none", "client_secret_basic", "client_secret_post"]
     return {
@@ -55,9 +59,14 @@ async def metadata(request: Request) -> dict[str, Any]:
     }
 
 
-@router.get("/oauth/jwks", summary="The public keys of the access tokens (RFC 7517)")
+@router.get("/oauth/jwks", summary="Public keys of the access tokens (RFC 7517)")
 async def jwks(request: Request, response: Response) -> dict[str, list[dict[str, str]]]:
-    """The keys that sign now, that will soon, and that did until their last token has expired."""
+    """A service that checks access tokens itself reads the keys here. The list has the key that signs now, the one
+    that will sign next, and those whose last token has not expired.
+
+    Keep the answer as long as `Cache-Control` allows. Where a token names a key that you do not have, read the list
+    again.
+    """
     keys = SIGNING_KEYS.of(request)
     response.headers["Cache-Control"] = "public, max-age=60"
     return await keys.jwks()
@@ -71,7 +80,17 @@ async def jwks(request: Request, response: Response) -> dict[str, list[dict[str,
     openapi_extra=form_body("grant_type", **_GRANT_FORM),
 )
 async def token(request: Request, db: WriteDb, form: Form) -> Response:
-    """Tokens for a phone's code, an approved scan, a refresh token, or a service's own credentials."""
+    """Every sign-in ends here: give the code of a phone, the secret of an approved scan, a refresh token, or a
+    service's own credentials. The answer is an access token and, for a person, a refresh token.
+
+    - A phone's code starts a session. The first time, it also registers the phone.
+    - A scan's secret is polled every `interval` seconds: `authorization_pending` means that the person has not
+      decided.
+    - A refresh token works once and is replaced by the one in the answer. A used one that comes again ends the
+      session.
+
+    Where the answer is `invalid_grant`, do not repeat the call: begin the sign-in again.
+    """
     refuse_foreign_origin(request)
     client = await authenticate_client(db, request, form)
     return await grant(token_request(request, db, client, form))
@@ -90,7 +109,11 @@ async def token(request: Request, db: WriteDb, form: Form) -> Response:
     ),
 )
 async def revoke(request: Request, db: WriteDb, form: Form) -> Response:
-    """Ends the session of the token. A token that is unknown, expired or ended already is answered 200 as well."""
+    """Call this when the person signs out: it ends the whole session of the token, with all of its tokens. The next
+    call with any of them answers 401.
+
+    A token that is unknown, expired or ended already is answered 200 as well, so the call can be repeated.
+    """
     refuse_foreign_origin(request)
     client = await authenticate_client(db, request, form)
     actor = actor_of(request, client_id=client.id)
