@@ -42,6 +42,7 @@ class Side(StrEnum):
 
 @router.post(
     "/orgs/{org_id}/change-requests",
+    summary="Ask for a new name or main admin",
     status_code=201,
     responses=problems(
         MainAdminOnly,
@@ -59,13 +60,18 @@ class Side(StrEnum):
     ),
 )
 async def create_change_request(scope: Writer, body: ChangeRequestCreate, db: WriteDb) -> ChangeRequestOut:
-    """Ask the superior for a new name or main admin. Without a superior a rename or hand-over takes effect at once:
-    its state is `accepted`; the recovery of a main admin who is gone waits for the platform operator."""
+    """Three kinds: `rename`, `hand-over` (the main admin names another admin), and `recovery` (another admin asks to
+    replace a main admin who is gone). The superior decides within 30 days.
+
+    Without a superior, a rename or hand-over takes effect at once and its state is `accepted`; a recovery waits for
+    the platform operator. One request of each kind can wait at a time. The person who takes over must be an admin
+    already: invite them first.
+    """
     request_id = await change_requests.create_change_request(db, scope, body)
     return await queries.get_change_request(db, scope.org_id, request_id)
 
 
-@router.get("/orgs/{org_id}/change-requests")
+@router.get("/orgs/{org_id}/change-requests", summary="List change requests")
 async def list_change_requests(
     scope: Reader,
     db: ReadDb,
@@ -74,36 +80,49 @@ async def list_change_requests(
         Side, Query(description="`asked`: by this org; `received`: from those under it, waiting for a decision.")
     ] = Side.ASKED,
 ) -> Page[ChangeRequestOut]:
-    """Change requests, newest first."""
+    """The change requests, the newest first: those of this org, or those that orgs directly under it have made.
+    Nothing is changed.
+    """
     listed = queries.list_change_requests if side is Side.ASKED else queries.list_received_change_requests
     return await listed(db, scope.org_id, paging)
 
 
-@router.get("/orgs/{org_id}/change-requests/{request_id}")
+@router.get("/orgs/{org_id}/change-requests/{request_id}", summary="Read a change request")
 async def read_change_request(scope: Reader, request_id: UUID, db: ReadDb) -> ChangeRequestOut:
-    """One request: for the org that asked, and for its superior of the moment."""
+    """One request, for the org that has made it and for its present superior. Nothing is changed. The inbox of those
+    who decide has the address.
+    """
     return await queries.get_change_request(db, scope.org_id, request_id)
 
 
 @router.delete(
     "/orgs/{org_id}/change-requests/{request_id}",
+    summary="Withdraw a change request",
     status_code=204,
     responses=problems(ChangeRequestDecided, ChangeRequestExpired, MainAdminOnly),
 )
 async def withdraw_change_request(scope: Writer, request_id: UUID, db: WriteDb) -> None:
-    """Withdraw what this org asked, while it waits. A main admin who is not gone withdraws a recovery so."""
+    """The org takes its request back while it waits, and nothing changes. A main admin who is not gone ends a recovery
+    in this way.
+    """
     await change_requests.withdraw_change_request(db, scope, request_id)
 
 
 @router.put(
     "/orgs/{org_id}/change-requests/{request_id}/approval",
+    summary="Approve a change request",
     response_model=ChangeRequestOut,
     responses=problems(ChangeRequestDecided, ChangeRequestExpired, ChangeRequestStale, SiblingNameTaken),
 )
 async def approve_change_request(
     request: Request, scope: Writer, request_id: UUID, db: WriteDb
 ) -> ChangeRequestOut | Response:
-    """Consent to what an org directly under this one asks: the change is made now."""
+    """An admin of the superior consents to what an org directly under it has asked. The new name or the new main admin
+    takes effect now.
+
+    Where the name or the admins have changed since the request was made, it ends as superseded (409
+    `change-request-stale`): have the org ask again.
+    """
     outcome = await change_decisions.approve_change_request(db, scope, request_id)
     if isinstance(outcome, Problem):  # answered, not raised: that the request has ended must be kept
         return problem_response(request, outcome)
@@ -112,11 +131,14 @@ async def approve_change_request(
 
 @router.put(
     "/orgs/{org_id}/change-requests/{request_id}/refusal",
+    summary="Refuse a change request",
     responses=problems(ChangeRequestDecided, ChangeRequestExpired),
 )
 async def refuse_change_request(
     scope: Writer, request_id: UUID, body: ChangeRefusalCreate, db: WriteDb
 ) -> ChangeRequestOut:
-    """Refuse what an org directly under this one asks, with a reason that its admins read."""
+    """An admin of the superior refuses, with a reason that the admins of the org read. Nothing changes in the org, and
+    it may ask again.
+    """
     await change_decisions.refuse_change_request(db, scope, request_id, body.reason)
     return await queries.get_change_request(db, scope.org_id, request_id)

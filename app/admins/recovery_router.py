@@ -44,11 +44,13 @@ _NEWEST = Annotated[Paging, paged_by(UUID)]
 _FIRST = Paging(1, None)
 
 
-@router.get("", summary="Main admins said to be gone")
+@router.get("", summary="Recoveries to decide")
 async def list_recoveries(
     _: AsOperator, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[ChangeRequestOut]:
-    """The recoveries that wait and that no superior decides on, oldest first."""
+    """The recoveries that wait and that no superior decides, the oldest first. An admin of an org without a superior
+    has said that its main admin is gone. Nothing is changed.
+    """
     return await queries.list_orphan_recoveries(db, paging)
 
 
@@ -60,7 +62,11 @@ async def list_recoveries(
     responses=problems(ChangeRequestDecided, ChangeRequestExpired, ChangeRequestStale),
 )
 async def approve_recovery(request: Request, scope: AsOperator, request_id: UUID, db: WriteDb) -> Response | None:
-    """The admin named in the request is the main admin from now on; the former one stays an admin."""
+    """The admin whom the request names becomes the main admin now. The former one stays an admin.
+
+    Make sure outside the service that the main admin is gone. Where the admins have changed meanwhile, the request
+    ends: have the org ask again.
+    """
     outcome = await change_decisions.approve_recovery(db, scope.actor, request_id)
     if isinstance(outcome, Problem):  # answered, not raised: that the request has ended must be kept
         return problem_response(request, outcome)
@@ -70,16 +76,19 @@ async def approve_recovery(request: Request, scope: AsOperator, request_id: UUID
 @router.put(
     "/{request_id}/refusal",
     status_code=204,
-    summary="Leave the main admin",
+    summary="Keep the main admin",
     responses=problems(ChangeRequestDecided, ChangeRequestExpired),
 )
 async def refuse_recovery(scope: AsOperator, request_id: UUID, body: ChangeRefusalCreate, db: WriteDb) -> None:
-    """With a reason that the org's admins read."""
+    """Refuse a recovery, with a reason that the admins of the org read. The main admin stays, and the org may ask
+    again.
+    """
     await change_decisions.refuse_recovery(db, scope.actor, request_id, body.reason)
 
 
 @offers_router.post(
     "/orgs/{org_id}/subordinates/{subordinate_id}/recovery-offers",
+    summary="Name a main admin for a subordinate",
     status_code=201,
     tags=["certification"],
     responses=problems(AdminsLeft, AdminInvitationOpen),
@@ -87,29 +96,42 @@ async def refuse_recovery(scope: AsOperator, request_id: UUID, body: ChangeRefus
 async def create_recovery_offer(
     scope: MainAdmin, subordinate_id: UUID, body: RecoveryOfferCreate, db: WriteDb, cipher: CipherDep
 ) -> RecoveryOfferOut:
-    """Name a person who is to be the main admin of a direct subordinate in which no admin is left who could ask for a
-    recovery. The person becomes an admin and the main admin by accepting, with a verified name. The present main admin
-    finds the offer in the inbox and can withdraw it."""
+    """For a direct subordinate in which no admin is left who could ask for a recovery: its superior names a person, by
+    phone. The person finds the offer in their inbox and becomes an admin and the main admin by accepting, with a
+    verified name.
+
+    The present main admin finds the offer in the inbox too and can withdraw it. Where another admin is left (409
+    `admins-left`), that admin asks for a recovery instead.
+    """
     await recovery_offers.offer_recovery(db, cipher, scope, subordinate_id, body.phone, body.reason)
     return (await queries.list_recovery_offers(db, cipher, scope.org_id, subordinate_id, _FIRST)).items[0]
 
 
-@offers_router.get("/orgs/{org_id}/subordinates/{subordinate_id}/recovery-offers", tags=["certification"])
+@offers_router.get(
+    "/orgs/{org_id}/subordinates/{subordinate_id}/recovery-offers",
+    summary="List the offers for a subordinate",
+    tags=["certification"],
+)
 async def list_recovery_offers(
     scope: Reader, subordinate_id: UUID, db: ReadDb, cipher: CipherDep, paging: _NEWEST
 ) -> Page[RecoveryOfferOut]:
-    """The recoveries that this org has offered for a subordinate, newest first."""
+    """The persons whom this org has named as main admin of the subordinate, the newest first, with what became of each
+    offer. Nothing is changed.
+    """
     return await queries.list_recovery_offers(db, cipher, scope.org_id, subordinate_id, paging)
 
 
 @offers_router.delete(
     "/orgs/{org_id}/subordinates/{subordinate_id}/recovery-offers/{offer_id}",
+    summary="Withdraw the offer for a subordinate",
     status_code=204,
     tags=["certification"],
     responses=problems(AdminInvitationDecided, AdminInvitationExpired),
 )
 async def withdraw_recovery_offer(scope: MainAdmin, subordinate_id: UUID, offer_id: UUID, db: WriteDb) -> None:
-    """Take such an offer back while it waits."""
+    """Take the offer back while it waits. The person can no longer accept, and the admins of the subordinate stay as
+    they are.
+    """
     await recovery_offers.withdraw_recovery(db, scope, subordinate_id, offer_id)
 
 
@@ -123,8 +145,11 @@ async def withdraw_recovery_offer(scope: MainAdmin, subordinate_id: UUID, offer_
 async def create_operator_recovery_offer(
     scope: AsOperator, body: OperatorRecoveryOfferCreate, db: WriteDb, cipher: CipherDep
 ) -> RecoveryOfferOut:
-    """Name a person who is to be the main admin of an org that has no superior, and in which no admin is left who could
-    ask for a recovery. The person accepts in their inbox, with a verified name."""
+    """For an org that has no superior and in which no admin is left who could ask for a recovery. The person who is
+    named finds the offer in their inbox and becomes the main admin by accepting, with a verified name.
+
+    Where another admin is left (409 `admins-left`), that admin asks for a recovery instead.
+    """
     await recovery_offers.offer_recovery_as_operator(db, cipher, scope, body.org_id, body.phone, body.reason)
     return (await queries.list_recovery_offers(db, cipher, None, body.org_id, _FIRST)).items[0]
 
@@ -138,7 +163,7 @@ async def create_operator_recovery_offer(
 async def list_operator_recovery_offers(
     _: AsOperator, db: ReadDb, cipher: CipherDep, paging: _NEWEST
 ) -> Page[RecoveryOfferOut]:
-    """The offers that operators have made, newest first."""
+    """The offers that platform operators have made, the newest first, with what became of each. Nothing is changed."""
     return await queries.list_recovery_offers(db, cipher, None, None, paging)
 
 
@@ -146,9 +171,11 @@ async def list_operator_recovery_offers(
     "/operator/recovery-offers/{offer_id}",
     status_code=204,
     tags=["operator"],
-    summary="Take back the offer",
+    summary="Withdraw the offer of an operator",
     responses=problems(NotFound, AdminInvitationDecided, AdminInvitationExpired),
 )
 async def withdraw_operator_recovery_offer(scope: AsOperator, offer_id: UUID, db: WriteDb) -> None:
-    """While it waits."""
+    """Take an offer back while it waits. The person can no longer accept, and the admins of the org stay as
+    they are.
+    """
     await recovery_offers.withdraw_recovery_as_operator(db, scope, offer_id)

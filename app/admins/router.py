@@ -38,73 +38,104 @@ MainAdmin = Annotated[OrgScope, Can(Permission.ADMINS_WRITE)]
 Resigning = Annotated[OrgScope, Can(Permission.ADMINS_RESIGN)]
 
 
-@router.get("/orgs/{org_id}/admins")
+@router.get("/orgs/{org_id}/admins", summary="List the admins")
 async def list_admins(scope: Reader, db: ReadDb) -> list[AdminOut]:
-    """The org's admins, the main one first."""
+    """The admins of the org, the main admin first. Nothing is changed. Only admins of the org can read it."""
     return await queries.list_admins(db, scope.org_id)
 
 
-@router.delete("/orgs/{org_id}/admins/me", status_code=204, responses=problems(MainAdminStays))
+@router.delete(
+    "/orgs/{org_id}/admins/me", summary="Resign as an admin", status_code=204, responses=problems(MainAdminStays)
+)
 async def resign(scope: Resigning, db: WriteDb) -> None:
-    """Give up one's own office. The main admin first hands over."""
+    """The caller gives up being an admin of the org. They stay a member, and lose every right of an admin with the
+    next call.
+
+    The main admin is refused (409 `main-admin-stays`): hand the office over first, with `POST …/change-requests`.
+    """
     await operations.resign(db, scope)
 
 
-@router.delete("/orgs/{org_id}/admins/{user_id}", status_code=204, responses=problems(MainAdminStays))
+@router.delete(
+    "/orgs/{org_id}/admins/{user_id}", summary="Remove an admin", status_code=204, responses=problems(MainAdminStays)
+)
 async def remove_admin(scope: MainAdmin, user_id: UUID, db: WriteDb) -> None:
-    """Remove an admin; only the main admin does. As a member they stay."""
+    """The main admin ends the office of another admin. The person stays a member, and their next call as an admin is
+    refused.
+
+    The main admin cannot be removed. Where the main admin is gone, another admin asks for a recovery with `POST
+    …/change-requests`.
+    """
     await operations.remove_admin(db, scope, user_id)
 
 
 @router.post(
     "/orgs/{org_id}/admin-invitations",
+    summary="Invite an admin",
     status_code=201,
     responses=problems(UnknownMember, AlreadyAdmin, AdminInvitationOpen),
 )
 async def create_admin_invitation(
     scope: MainAdmin, body: Invitee, db: WriteDb, cipher: CipherDep
 ) -> AdminInvitationOut:
-    """Invite somebody, by phone or by their member row, to be an admin. The answer is the same whoever holds the
-    phone, if anybody does; verification is checked when they accept. An invitation of a member is made to the account
-    that the row is linked to; without one, only a user of the member's name accepts it."""
+    """The main admin invites a person, by phone or by their member row, to be an admin. The person finds the
+    invitation in their inbox for 14 days; nothing changes until they accept.
+
+    An invitation of a member is for the account that the row is linked to; without one, only a user with the
+    member's name can accept. The answer is the same whoever has the phone, so it tells nothing about a stranger.
+    The real name is checked when they accept.
+    """
     invitation_id = await operations.invite_admin(db, cipher, scope, body)
     return await queries.get_admin_invitation(db, cipher, scope.org_id, invitation_id)
 
 
-@router.get("/orgs/{org_id}/admin-invitations")
+@router.get("/orgs/{org_id}/admin-invitations", summary="List the invitations to admins")
 async def list_admin_invitations(
     scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[AdminInvitationOut]:
-    """The org's invitations to be an admin, newest first."""
+    """The invitations to be an admin that this org has sent, the newest first, with their states. Nothing
+    is changed.
+    """
     return await queries.list_admin_invitations(db, cipher, scope.org_id, paging)
 
 
-@router.get("/orgs/{org_id}/admin-invitations/{invitation_id}")
+@router.get("/orgs/{org_id}/admin-invitations/{invitation_id}", summary="Read an invitation that was sent")
 async def read_sent_admin_invitation(
     scope: Reader, invitation_id: UUID, db: ReadDb, cipher: CipherDep
 ) -> AdminInvitationOut:
-    """One of the org's invitations to be an admin."""
+    """One invitation to be an admin, as the org that sent it sees it. Nothing is changed. While its state is
+    `pending`, it can be withdrawn.
+    """
     return await queries.get_admin_invitation(db, cipher, scope.org_id, invitation_id)
 
 
 @router.delete(
     "/orgs/{org_id}/admin-invitations/{invitation_id}",
+    summary="Withdraw an invitation",
     status_code=204,
     responses=problems(AdminInvitationDecided, AdminInvitationExpired),
 )
 async def withdraw_admin_invitation(scope: MainAdmin, invitation_id: UUID, db: WriteDb) -> None:
-    """Withdraw an invitation while it waits; also the offer of a recovery, which the main admin objects to thereby."""
+    """Take an invitation back while it waits; the person can no longer accept it. The present main admin also objects
+    in this way to the offer of a recovery.
+
+    Where it is decided or expired already, nothing is left to withdraw: remove the admin instead.
+    """
     await operations.withdraw_admin_invitation(db, scope, invitation_id)
 
 
-@router.get("/me/admin-invitations/{invitation_id}")
+@router.get("/me/admin-invitations/{invitation_id}", summary="Read an invitation made to me")
 async def read_admin_invitation(user: SignedIn, invitation_id: UUID, db: ReadDb) -> ReceivedAdminInvitationOut:
-    """An invitation to be an admin that waits for the caller; the inbox names it."""
+    """The person who is invited reads which org invites them, and whether it is a recovery. The inbox has the address.
+
+    Nothing is changed. Next, accept or refuse.
+    """
     return await queries.get_received_admin_invitation(db, user.user_id, invitation_id)
 
 
 @router.put(
     "/me/admin-invitations/{invitation_id}/acceptance",
+    summary="Accept an invitation to be an admin",
     response_model=AdminshipOut,
     responses=problems(
         RealNameRequired,
@@ -122,10 +153,12 @@ async def read_admin_invitation(user: SignedIn, invitation_id: UUID, db: ReadDb)
 async def accept_admin_invitation(
     request: Request, user: SignedIn, invitation_id: UUID, db: WriteDb, cipher: CipherDep
 ) -> AdminshipOut | JSONResponse:
-    """Become an admin of the org that invites. The caller's real name must be verified by now.
+    """The caller becomes an admin of the org that invites, and gets a row in its directory if there is none. A
+    recovery makes the caller the main admin.
 
-    A recovery (`recovery` of the invitation) makes the caller the main admin. Where a member was invited who has
-    another name than the caller, the invitation ends and the org is told.
+    The real name must be verified by now, and in an org of the party the membership declared. Where a member was
+    invited whose name differs from the caller's, the invitation ends and the org is told: have it correct the name
+    and invite again.
     """
     org = await operations.accept_admin_invitation(db, cipher, user, invitation_id)
     if isinstance(org, Problem):
@@ -136,9 +169,12 @@ async def accept_admin_invitation(
 
 @router.put(
     "/me/admin-invitations/{invitation_id}/refusal",
+    summary="Refuse an invitation to be an admin",
     status_code=204,
     responses=problems(AdminInvitationDecided, AdminInvitationExpired),
 )
 async def refuse_admin_invitation(user: SignedIn, invitation_id: UUID, db: WriteDb) -> None:
-    """Decline. The org is told that its invitation was declined, and no more."""
+    """The caller does not want to be an admin. The invitation ends, and the org learns that it was declined and
+    nothing more.
+    """
     await operations.refuse_admin_invitation(db, user, invitation_id)

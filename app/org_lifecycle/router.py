@@ -35,6 +35,7 @@ Certifier = Annotated[OrgScope, Can(Permission.CERTIFICATION_WRITE)]
 
 @router.post(
     "/orgs",
+    summary="Create an org",
     status_code=201,
     tags=["orgs"],
     responses=problems(
@@ -42,7 +43,12 @@ Certifier = Annotated[OrgScope, Can(Permission.CERTIFICATION_WRITE)]
     ),
 )
 async def create_org(response: Response, user: SignedIn, body: OrgCreate, db: WriteDb, cipher: CipherDep) -> OrgCreated:
-    """Create an org of one's own; the caller becomes its main admin."""
+    """Create an org of one's own, with a name and the code of a region. The caller becomes its main admin, and needs a
+    verified real name; for an org of the party also the declaration of party membership.
+
+    The org stands alone until a superior certifies it. Nobody creates an org for somebody else: have its own admin
+    do it, then certify it.
+    """
     org_id = await operations.create_org(db, cipher, user, body)
     advice = await name_advice(db, body.name, body.region_code, but=org_id)
     advice += await levels_advice(db, user.user_id)
@@ -59,6 +65,7 @@ WAITS: dict[int | str, dict[str, Any]] = {
 
 @router.patch(
     "/orgs/{org_id}",
+    summary="Edit an org",
     tags=["orgs"],
     responses=WAITS
     | problems(
@@ -73,8 +80,12 @@ WAITS: dict[int | str, dict[str, Any]] = {
     ),
 )
 async def update_org(response: Response, scope: Writer, body: OrgUpdate, version: IfMatch, db: WriteDb) -> OrgUpdated:
-    """Edit the org's card. A new name holds at once (200) where there is no superior; otherwise it becomes a change
-    request that the superior decides on (202), and the name stays until then."""
+    """Change the name or the region of an org. Without a superior everything takes effect at once (200). With one, a
+    new name becomes a change request that the superior decides (202), and the old name stays until then.
+
+    Where somebody else has edited the org meanwhile (412), read it again and repeat the change. A second new name
+    must wait until the first is decided or withdrawn.
+    """
     waiting = await operations.update_org(db, scope, body, version)
     if waiting is not None:
         response.status_code = 202
@@ -86,18 +97,35 @@ async def update_org(response: Response, scope: Writer, body: OrgUpdate, version
     return OrgUpdated.of(card, advice=advice_out(advice), change_request_id=waiting)
 
 
-@router.put("/orgs/{org_id}/closure", tags=["orgs"], responses=problems(EditedMeanwhile, OrgHasSubordinates))
+@router.put(
+    "/orgs/{org_id}/closure",
+    summary="Close an org",
+    tags=["orgs"],
+    responses=problems(EditedMeanwhile, OrgHasSubordinates),
+)
 async def close_org(response: Response, scope: Writer, version: IfMatch, db: WriteDb) -> OrgOut:
-    """Close the org for good, once no org stands under it. It leaves its superior, whatever waits for it ends, and
-    its history can still be read."""
+    """Close an org for good; it cannot be opened again. It leaves its superior, and requests that wait for it end. Its
+    card, units, reports and history can still be read.
+
+    An org with subordinates is refused: release them first, or have them transferred.
+    """
     await closure.close_org(db, scope, version)
     card = await queries.get_card(db, scope.org_id)
     response.headers["ETag"] = etag(card.version)
     return OrgOut.of(card)
 
 
-@router.delete("/orgs/{org_id}/subordinates/{subordinate_id}", status_code=204, tags=["certification"])
+@router.delete(
+    "/orgs/{org_id}/subordinates/{subordinate_id}",
+    summary="Release a subordinate",
+    status_code=204,
+    tags=["certification"],
+)
 async def release_subordinate(scope: Certifier, subordinate_id: UUID, db: WriteDb) -> None:
-    """Release a direct subordinate: it stands alone again, with everything under it. What it has asked of this org, a
-    new name or a hand-over, takes effect now."""
+    """The superior ends the certification of a direct subordinate. The subordinate stands alone again, with everything
+    below it, and no longer counts in the totals of the superior from today on.
+
+    A new name or a hand-over that it has asked of this org takes effect now. To come back, it applies again with an
+    invitation.
+    """
     await release.release_subordinate(db, scope, subordinate_id)

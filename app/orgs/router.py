@@ -34,7 +34,7 @@ from app.web.etags import etag
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute)
 
 
-@router.get("/regions", tags=["orgs"], dependencies=[Public])
+@router.get("/regions", summary="Find a region", tags=["orgs"], dependencies=[Public])
 async def list_regions(
     q: Annotated[SearchText | None, Query(description="Part of a name, or the beginning of a code.")] = None,
     parent: Annotated[
@@ -42,14 +42,19 @@ async def list_regions(
     ] = NATION,
     limit: Annotated[int, Query(ge=1, le=200)] = 100,
 ) -> list[RegionOut]:
-    """Regions to choose from: the tree level by level (`parent`), or a search (`q`)."""
+    """Find the code of a region before creating an org: go down the tree level by level (`parent`), or search by name
+    (`q`). Nothing is changed.
+    """
     found = list_regions_under(parent) if q is None else search_regions(q, limit)
     return [RegionOut.model_validate(region) for region in found[:limit]]
 
 
-@router.post("/name-checks", tags=["orgs"], responses=problems(UnknownRegion))
+@router.post("/name-checks", summary="Check a name for an org", tags=["orgs"], responses=problems(UnknownRegion))
 async def check_name(user: SignedIn, body: NameCheckCreate, db: WriteDb) -> NameCheckOut:
-    """Try a name without creating anything: errors would refuse it, advice would not."""
+    """Try a name while it is typed. Errors would refuse it when the org is created or renamed; advice would not.
+
+    Nothing is created. A name that passes can still be taken by another org under the same superior.
+    """
     if find_region(body.region_code) is None:
         raise UnknownRegion
     errors = [
@@ -72,15 +77,18 @@ async def _filter(
     return OrgFilter(q, region_code, kind, status)
 
 
-@router.get("/orgs", tags=["orgs"])
+@router.get("/orgs", summary="Search orgs", tags=["orgs"])
 async def search_orgs(
     user: SignedIn,
     db: ReadDb,
     wanted: Annotated[OrgFilter, Depends(_filter)],
     paging: Annotated[Paging, paged_by(str, UUID)],
 ) -> Page[OrgFoundOut]:
-    """Find orgs by name, pinyin, initials or region, among those the caller may see: their own, those they administer,
-    and all orgs below these. By name."""
+    """Find orgs by name, pinyin, initials or region. The caller finds their own orgs, those they administer, and all
+    orgs below these, in the order of their names.
+
+    Nothing is changed. An org that the caller may not see is not in the answer.
+    """
     found = await queries.search_orgs(db, user.user_id, wanted, paging)
     return Page[OrgFoundOut].from_slice(found.map(_org_found))
 
@@ -91,14 +99,22 @@ def _org_found(org: OrgFoundRow) -> OrgFoundOut:
     )
 
 
-@fast_get(router, "/orgs/{org_id}", tags=["orgs"])
+@fast_get(router, "/orgs/{org_id}", summary="Read an org", tags=["orgs"])
 async def read_org(scope: Annotated[OrgScope, Can(Permission.ORG_READ)], response: Response) -> OrgOut:
-    """An org's card: for its people, its admins and the admins of the orgs above it."""
+    """The card of an org: name, region, kind, state and superior. Its members, its admins and the admins of the orgs
+    above it can read it; for anybody else it answers 404.
+
+    Nothing is changed. Keep the `ETag` to edit or close the org.
+    """
     response.headers["ETag"] = etag(scope.org.version)
     return OrgOut.of(scope.org)
 
 
-@router.get("/me/orgs", tags=["me"])
+@router.get("/me/orgs", summary="My orgs", tags=["me"])
 async def list_my_orgs(user: SignedIn, db: ReadDb) -> list[MyOrgOut]:
-    """The orgs the caller administers or belongs to, with what they are there."""
+    """The orgs that the caller administers or belongs to, with what the caller is in each. Read it after the sign-in
+    to let the person choose an org.
+
+    Nothing is changed.
+    """
     return [MyOrgOut.model_validate(row) for row in await queries.list_my_orgs(db, user.user_id)]

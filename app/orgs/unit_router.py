@@ -29,40 +29,57 @@ Reader = Annotated[OrgScope, Can(Permission.UNITS_READ)]
 Writer = Annotated[OrgScope, Can(Permission.UNITS_WRITE)]
 
 
-@router.get("")
+@router.get("", summary="List the units")
 async def list_units(scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_by(str, UUID)]) -> Page[UnitOut]:
-    """The units of the org's own tree, each before those under it, siblings in their order."""
+    """The units of the org as a tree: each comes before those under it, and siblings in their order. Read it to show
+    the tree or to choose units for a person.
+
+    Nothing is changed. Only admins of the org can read it.
+    """
     return await queries.list_units(db, scope.org_id, paging)
 
 
-@router.post("", status_code=201, responses=problems(UnitNameTaken, UnknownUnit, UnitTooDeep))
+@router.post("", summary="Add a unit", status_code=201, responses=problems(UnitNameTaken, UnknownUnit, UnitTooDeep))
 async def create_unit(scope: Writer, body: UnitCreate, db: WriteDb, response: Response) -> UnitOut:
-    """Add a unit (党总支, 党支部, 部门) to the org's own tree."""
+    """Add a unit (党总支, 党支部, 部门) to the tree, at the top or under another unit. A short name is allowed.
+
+    The tree has six levels at most, and siblings have different names. A large branch is better an org of its own:
+    offer it with `POST …/promotions`.
+    """
     unit_id = await units.create_unit(db, scope, body)
     response.headers["Location"] = f"/v1/orgs/{scope.org_id}/units/{unit_id}"
     return await _read(db, scope, unit_id, response)
 
 
-@router.get("/{unit_id}")
+@router.get("/{unit_id}", summary="Read a unit")
 async def read_unit(scope: Reader, unit_id: UUID, db: ReadDb, response: Response) -> UnitOut:
-    """One unit."""
+    """Name, kind and place of one unit. Nothing is changed. Keep the `ETag` to edit or remove the unit."""
     return await _read(db, scope, unit_id, response)
 
 
 @router.patch(
     "/{unit_id}",
+    summary="Edit or move a unit",
     responses=problems(EditedMeanwhile, UnitNameTaken, UnknownUnit, UnitUnderItself, UnitTooDeep),
 )
 async def update_unit(
     scope: Writer, unit_id: UUID, body: UnitUpdate, version: IfMatch, db: WriteDb, response: Response
 ) -> UnitOut:
-    """Rename a unit, move it with all that is under it, or give it another place among its siblings."""
+    """Rename a unit, move it with everything under it, or give it another place among its siblings. Its people stay in
+    it.
+
+    A unit cannot be moved under itself, nor below the sixth level. After a 412 read the unit again, because
+    somebody else has edited it.
+    """
     await units.update_unit(db, scope, unit_id, body, version)
     return await _read(db, scope, unit_id, response)
 
 
 @router.delete(
-    "/{unit_id}", status_code=204, responses=problems(EditedMeanwhile, UnitHasUnits, UnitHasPeople, UnknownUnit)
+    "/{unit_id}",
+    summary="Remove a unit",
+    status_code=204,
+    responses=problems(EditedMeanwhile, UnitHasUnits, UnitHasPeople, UnknownUnit),
 )
 async def remove_unit(
     scope: Writer,
@@ -73,19 +90,28 @@ async def remove_unit(
         UUID | None, Query(description="The unit that its people move to; without it they must have left.")
     ] = None,
 ) -> None:
-    """Remove a unit that has no units under it. Its people leave first, or are moved along; past days keep them."""
+    """Remove a unit that has no units under it. Its people must leave first, or `move_people_to` names the unit that
+    they move to in the same call.
+
+    What was true on past days stays in the reports of those days.
+    """
     await units.remove_unit(db, scope, unit_id, move_people_to, version)
 
 
 @router.post(
     "/{unit_id}/admins",
+    summary="Add an admin to a unit",
     status_code=UnitHasNoAdmins.status,
     response_class=Response,
     response_model=None,
     responses=problems(UnitHasNoAdmins),
 )
 async def create_unit_admin(scope: Writer, unit_id: UUID, db: WriteDb) -> Never:
-    """Always refused: only orgs have admins. Add them to the org, or turn the unit into an org of its own."""
+    """This call is always refused, and exists to say why: only orgs have admins. Nothing is changed.
+
+    Invite the person as an admin of the org (`POST …/admin-invitations`), or turn the unit into an org of its own
+    (`POST …/promotions`).
+    """
     await queries.get_unit(db, scope.org_id, unit_id)
     raise UnitHasNoAdmins
 

@@ -41,6 +41,7 @@ Writer = Annotated[OrgScope, Can(Permission.UNITS_WRITE)]
 
 @router.post(
     "/orgs/{org_id}/promotions",
+    summary="Offer to turn a unit into an org",
     status_code=201,
     responses=problems(
         UnknownUnit,
@@ -54,36 +55,50 @@ Writer = Annotated[OrgScope, Can(Permission.UNITS_WRITE)]
     ),
 )
 async def create_promotion(scope: Writer, body: PromotionCreate, db: WriteDb, cipher: CipherDep) -> PromotionOut:
-    """Offer somebody, by phone, that a unit become an org with them as its main admin. The answer is the same
-    whoever holds the phone, if anybody does."""
+    """An admin offers a person, by phone or by their member row, that a unit become an org with this person as its
+    main admin. The person finds the offer in their inbox for 14 days.
+
+    Nothing moves yet. The answer is the same whoever has the phone. One offer for a unit can wait at a time;
+    withdraw it to name somebody else.
+    """
     promotion_id = await promotions.create_promotion(db, cipher, scope, body)
     return await promotion_queries.get_promotion(db, cipher, scope.org_id, promotion_id)
 
 
-@router.get("/orgs/{org_id}/promotions")
+@router.get("/orgs/{org_id}/promotions", summary="List the offers of an org")
 async def list_promotions(
     scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[PromotionOut]:
-    """The org's offers, newest first."""
+    """The offers to turn units into orgs, the newest first, with their states. Nothing is changed."""
     return await promotion_queries.list_promotions(db, cipher, scope.org_id, paging)
 
 
 @router.delete(
-    "/orgs/{org_id}/promotions/{promotion_id}", status_code=204, responses=problems(PromotionDecided, PromotionExpired)
+    "/orgs/{org_id}/promotions/{promotion_id}",
+    summary="Withdraw an offer",
+    status_code=204,
+    responses=problems(PromotionDecided, PromotionExpired),
 )
 async def withdraw_promotion(scope: Writer, promotion_id: UUID, db: WriteDb) -> None:
-    """Withdraw an offer while it waits."""
+    """An admin of the org takes an offer back while it waits. The unit stays as it is, and the person can no longer
+    accept.
+    """
     await promotions.withdraw_promotion(db, scope, promotion_id)
 
 
-@router.get("/me/promotions/{promotion_id}")
+@router.get("/me/promotions/{promotion_id}", summary="Read an offer made to me")
 async def read_offered_promotion(user: SignedIn, promotion_id: UUID, db: ReadDb) -> OfferedPromotionOut:
-    """An offer that waits for the caller: which unit of which org, and how many people move; the inbox names it."""
+    """The person to whom the offer was made reads which unit of which org it is, and how many people would move. The
+    inbox has the address.
+
+    Nothing is changed. Next, accept or refuse.
+    """
     return await promotion_queries.get_offered_promotion(db, user.user_id, promotion_id)
 
 
 @router.put(
     "/me/promotions/{promotion_id}/acceptance",
+    summary="Accept an offer and become main admin",
     response_model=OrgCreated,
     responses=problems(
         RealNameRequired,
@@ -99,10 +114,11 @@ async def read_offered_promotion(user: SignedIn, promotion_id: UUID, db: ReadDb)
 async def accept_promotion(
     request: Request, response: Response, user: SignedIn, promotion_id: UUID, db: WriteDb, cipher: CipherDep
 ) -> OrgCreated | JSONResponse:
-    """Make the org and be its main admin: its people, places and units come along, and it is certified under the org
-    that the unit was in, all at once.
+    """The person accepts and is the main admin of the new org. In one transaction the unit's people and the units
+    under it move into the new org, and it is certified under the org that the unit was in.
 
-    Where it was offered to a member who has another name than the caller, the offer ends and the org is told.
+    The real name must be verified by now. Where the offer was made to a member with another name than the caller's,
+    the offer ends, and the org is told.
     """
     org_id = await promotions.accept_promotion(db, cipher, user, promotion_id)
     if isinstance(org_id, Problem):
@@ -116,8 +132,11 @@ async def accept_promotion(
 
 
 @router.put(
-    "/me/promotions/{promotion_id}/refusal", status_code=204, responses=problems(PromotionDecided, PromotionExpired)
+    "/me/promotions/{promotion_id}/refusal",
+    summary="Refuse an offer",
+    status_code=204,
+    responses=problems(PromotionDecided, PromotionExpired),
 )
 async def refuse_promotion(user: SignedIn, promotion_id: UUID, db: WriteDb) -> None:
-    """Decline the offer."""
+    """The person does not want to be the main admin. The offer ends, the unit stays as it is, and the org is told."""
     await promotions.refuse_promotion(db, user, promotion_id)
