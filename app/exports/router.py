@@ -23,20 +23,27 @@ Reader = Annotated[OrgScope, Can(Permission.EXPORTS_READ)]
 _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 
-@router.get("")
+@router.get("", summary="List my exports")
 async def list_exports(scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]) -> Page[ExportOut]:
-    """The caller's own exports of this org, newest first; nobody else's."""
+    """The exports that the caller has made in this org, the newest first. Nobody else sees them, and nothing is
+    changed.
+    """
     return await queries.list_exports(db, scope, paging)
 
 
-@router.get("/{export_id}", responses=problems(ExportExpired))
+@router.get("/{export_id}", summary="Read an export", responses=problems(ExportExpired))
 async def read_export(scope: Reader, export_id: UUID, db: ReadDb) -> ExportOut:
-    """How far an export is."""
+    """Read this until the state is `done`, then download the file at `…/content`. A `failed` export says so: start a
+    new one.
+
+    Nothing is changed. After a day the file is deleted, and the answer is 410.
+    """
     return await queries.get_export(db, scope, export_id)
 
 
 @router.get(
     "/{export_id}/content",
+    summary="Download an export",
     response_class=StreamingResponse,
     responses={
         200: {"content": dict.fromkeys(MEDIA_TYPES.values(), _BINARY), "description": "The file."},
@@ -46,7 +53,10 @@ async def read_export(scope: Reader, export_id: UUID, db: ReadDb) -> ExportOut:
 async def read_export_content(
     request: Request, scope: Reader, export_id: UUID, db: ReadDb, cipher: CipherDep
 ) -> StreamingResponse:
-    """The file, for whoever asked for it and may still see what it holds; for a day."""
+    """The file, for a day, and only for the person who has asked for it and may still read what it contains.
+
+    Nothing is changed. Where it is not ready (409), read the export until its state is `done`.
+    """
     found = await queries.get_finished_export(db, scope, export_id)
     headers = {
         "Content-Disposition": f'attachment; filename="{found.file_name}"',
@@ -57,7 +67,7 @@ async def read_export_content(
     return StreamingResponse(content, media_type=MEDIA_TYPES[found.format], headers=headers)
 
 
-@router.delete("/{export_id}", status_code=204)
+@router.delete("/{export_id}", summary="Delete an export", status_code=204)
 async def delete_export(scope: Reader, export_id: UUID, db: WriteDb) -> None:
-    """Delete an export with its file; one that is still being made is cancelled."""
+    """Delete an export with its file when it is no longer needed. One that is still being made is cancelled."""
     await operations.delete_export(db, scope, export_id)

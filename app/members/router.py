@@ -51,7 +51,7 @@ async def _filter(
     return MemberFilter(q, unit_id, units_below, at_org, active, party, verified)
 
 
-@router.get("")
+@router.get("", summary="List members")
 async def list_members(
     scope: Reader,
     db: ReadDb,
@@ -59,47 +59,69 @@ async def list_members(
     wanted: Annotated[MemberFilter, Depends(_filter)],
     paging: Annotated[Paging, paged_by(UUID)],
 ) -> Page[MemberOut]:
-    """The org's people, phones masked, in the order in which they were added: edits never shift a page."""
+    """The people of the org, phones masked, in the order in which they were added. Filters find them by name, phone,
+    unit or state; edits never shift a page.
+
+    Nothing is changed. Only admins of the org itself read its members: an admin of a superior gets 404.
+    """
     return await queries.list_members(db, cipher, scope.org_id, wanted, paging)
 
 
-@router.post("", status_code=201, responses=problems(PhoneExists, PartyMembersOnly, UnknownUnit))
+@router.post(
+    "", summary="Add a member", status_code=201, responses=problems(PhoneExists, PartyMembersOnly, UnknownUnit)
+)
 async def create_member(
     scope: Writer, body: MemberCreate, db: WriteDb, cipher: CipherDep, response: Response
 ) -> MemberOut:
-    """Add a person by hand. A known phone is a 409 that carries the person and the copy action."""
+    """Add one person by hand, with name, phone and units. Where a registered user has the phone, the row is activated
+    at once.
+
+    A phone that is in the directory already is refused (409 `phone-exists`). The answer then has the member and the
+    call that copies them into the unit: use that call instead.
+    """
     member = await operations.create_member(db, cipher, scope, body)
     response.headers["Location"] = f"/v1/orgs/{scope.org_id}/members/{member.id}"
     return _tagged(response, member)
 
 
-@router.get("/removed")
+@router.get("/removed", summary="List removed members")
 async def list_removed_members(
     scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[RemovedMemberOut]:
-    """Who was removed in the last thirty days and can be brought back."""
+    """The people who were removed in the last thirty days and can be brought back, with `POST …/restorations`. Nothing
+    is changed.
+    """
     return await restoration.list_removed_members(db, cipher, scope.org_id, paging)
 
 
-@router.post("/exports", status_code=202, responses=problems(TooManyExports))
+@router.post("/exports", summary="Export members", status_code=202, responses=problems(TooManyExports))
 async def create_member_export(
     scope: Writer, body: MemberExportCreate, db: WriteDb, cipher: CipherDep, response: Response
 ) -> ExportOut:
-    """Have the directory, or some of it, made into a file by a job; `Location` says where to ask how far it is.
+    """Have the directory, or a part of it, made into a file. The answer comes at once, and a job makes the file: read
+    the address in `Location` until its state is `done`, then download it.
 
-    Phones are masked; whole ones are audited in the same transaction, as one shown by itself is."""
+    Phones are masked. A file with phones in full writes an audit entry, in the same transaction. Somebody with too
+    many exports deletes some first.
+    """
     made = await export.create_member_export(db, cipher, scope, body)
     response.headers["Location"] = f"/v1/orgs/{scope.org_id}/exports/{made.id}"
     return made
 
 
-@router.get("/{member_id}")
+@router.get("/{member_id}", summary="Read a member")
 async def read_member(scope: Reader, member_id: UUID, db: ReadDb, cipher: CipherDep, response: Response) -> MemberOut:
-    """One person of the directory."""
+    """One person of the directory, with units and state of activation; the phone is masked. Nothing is changed. Keep
+    the `ETag` to edit or remove the person.
+    """
     return _tagged(response, await queries.get_member(db, cipher, scope.org_id, member_id))
 
 
-@router.patch("/{member_id}", responses=problems(PhoneExists, PartyMembersOnly, MemberIsAdmin, EditedMeanwhile))
+@router.patch(
+    "/{member_id}",
+    summary="Edit a member",
+    responses=problems(PhoneExists, PartyMembersOnly, MemberIsAdmin, EditedMeanwhile),
+)
 async def update_member(
     scope: Writer,
     member_id: UUID,
@@ -109,25 +131,42 @@ async def update_member(
     cipher: CipherDep,
     response: Response,
 ) -> MemberOut:
-    """Edit name, phone or party flag. The account and its points never change by it."""
+    """Change name, phone or party membership of a row. The account of the person and its points never change by it.
+
+    A new phone links the row to the user who has that phone, if any. After a 412 read the row again, because
+    somebody else has edited it. The phone of an admin cannot be changed: the main admin removes them as admin
+    first.
+    """
     return _tagged(response, await operations.update_member(db, cipher, scope, member_id, body, version))
 
 
-@router.delete("/{member_id}", status_code=204, responses=problems(MemberIsAdmin, EditedMeanwhile))
+@router.delete(
+    "/{member_id}", summary="Remove a member", status_code=204, responses=problems(MemberIsAdmin, EditedMeanwhile)
+)
 async def remove_member(scope: Writer, member_id: UUID, version: IfMatch, db: WriteDb) -> None:
-    """Take a person out of the directory. The account and its points stay."""
+    """Take a person out of the directory and out of all units. The account and its points stay, and the person can be
+    brought back within thirty days.
+
+    An admin cannot be removed: the main admin removes them as admin first, or they resign.
+    """
     await operations.remove_member(db, scope, member_id, version)
 
 
-@router.post("/{member_id}/restorations", status_code=201, responses=problems(PhoneExists))
+@router.post(
+    "/{member_id}/restorations", summary="Bring a member back", status_code=201, responses=problems(PhoneExists)
+)
 async def restore_member(
     scope: Writer, member_id: UUID, db: WriteDb, cipher: CipherDep, response: Response
 ) -> MemberOut:
-    """Bring back a person who was removed less than thirty days ago, to where they stood."""
+    """Bring back a person who was removed in the last thirty days, with the units that they were in and that still
+    exist.
+
+    Where the phone is in the directory again under another row, the call is refused (409 `phone-exists`).
+    """
     return _tagged(response, await restoration.restore_member(db, cipher, scope, member_id))
 
 
-@router.put("/{member_id}/units", responses=problems(UnknownUnit, EditedMeanwhile))
+@router.put("/{member_id}/units", summary="Set the units of a member", responses=problems(UnknownUnit, EditedMeanwhile))
 async def set_units(
     scope: Writer,
     member_id: UUID,
@@ -137,23 +176,37 @@ async def set_units(
     cipher: CipherDep,
     response: Response,
 ) -> MemberOut:
-    """Set the units a person stands in, all in one call."""
+    """Say in one call in which units a person is, and whether they are at the org itself. What is not named ends; past
+    days keep the units of that time.
+
+    After a 412 read the member again, because somebody else has changed the row.
+    """
     return _tagged(response, await unit_memberships.set_units(db, cipher, scope, member_id, body, version))
 
 
-@router.post("/{member_id}/copies", status_code=201, responses=problems(UnknownUnit))
+@router.post(
+    "/{member_id}/copies", summary="Copy a member into a unit", status_code=201, responses=problems(UnknownUnit)
+)
 async def copy_member(
     scope: Writer, member_id: UUID, body: CopyCreate, db: WriteDb, cipher: CipherDep, response: Response
 ) -> MemberOut:
-    """Copy a person into one unit more (复制到本组织); where they stand stays as it is."""
+    """Add one more unit to a person (复制到本组织); the units that they are in already stay. This is also the answer
+    to a 409 `phone-exists`.
+
+    A unit that the person is in already changes nothing.
+    """
     return _tagged(response, await unit_memberships.copy_member(db, cipher, scope, member_id, body.unit_id))
 
 
-@router.post("/{member_id}/phone-disclosures", status_code=201)
+@router.post("/{member_id}/phone-disclosures", summary="Show a phone in full", status_code=201)
 async def disclose_phone(
     scope: Writer, member_id: UUID, db: WriteDb, cipher: CipherDep, response: Response
 ) -> PhoneDisclosureOut:
-    """Show a phone number whole. It is audited in the same transaction."""
+    """Show the whole phone of one person, where it is needed, for example to call them. Each call writes an audit
+    entry with the caller, in the same transaction.
+
+    The row itself does not change.
+    """
     response.headers["Cache-Control"] = "no-store"
     return PhoneDisclosureOut(phone=await operations.disclose_phone(db, cipher, scope, member_id))
 

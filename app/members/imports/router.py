@@ -71,14 +71,24 @@ def _download(content: bytes, name: str) -> Response:
     return Response(content, media_type=XLSX, headers=headers)
 
 
-@router.get("/template", response_class=Response, responses=_file_response(XLSX, "The template."))
+@router.get(
+    "/template",
+    summary="Download the template",
+    response_class=Response,
+    responses=_file_response(XLSX, "The template."),
+)
 async def read_template(scope: Reader, db: ReadDb) -> Response:
-    """The xlsx template: the org's units as a drop-down, an example row, a guide in Chinese."""
+    """The sheet to fill in (xlsx). It offers the units of the org as a drop-down list, and has an example row and a
+    guide in Chinese.
+
+    Nothing is changed. Fill it in and upload it with `POST …/imports`.
+    """
     return _download(await draw_template(await list_unit_paths(db, scope.org_id)), "members-template.xlsx")
 
 
 @router.post(
     "",
+    summary="Upload a sheet",
     status_code=202,
     max_body_size=LARGEST_UPLOAD,
     responses=UploadProblems,
@@ -118,27 +128,38 @@ async def read_template(scope: Reader, db: ReadDb) -> Response:
 async def create_import(
     request: Request, scope: Writer, db: WriteDb, cipher: CipherDep, response: Response
 ) -> ImportOut:
-    """Upload a sheet. It is stored encrypted and checked by a job; nothing is written before it is confirmed."""
+    """Upload a sheet of people: xlsx, xls, ods or csv with the columns of the template. It is stored encrypted, and a
+    job checks it. Nothing is written to the directory before it is confirmed.
+
+    Read the address in `Location`, or wait at `…/progress`, until the state is `ready`. A file that cannot be read
+    is refused with its reason: correct the file and upload it again.
+    """
     form = await _read_form(request)
     import_id = await operations.create_import(db, cipher, scope, **form)
     response.headers["Location"] = f"/v1/orgs/{scope.org_id}/imports/{import_id}"
     return await queries.get_import(db, scope.org_id, import_id)
 
 
-@router.get("")
+@router.get("", summary="List imports")
 async def list_imports(scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]) -> Page[ImportOut]:
-    """The org's imports, newest first."""
+    """The imports of the org, the newest first, with their states and counts. Nothing is changed."""
     return await queries.list_imports(db, scope.org_id, paging)
 
 
-@router.get("/{import_id}")
+@router.get("/{import_id}", summary="Read an import")
 async def read_import(scope: Reader, import_id: UUID, db: ReadDb) -> ImportOut:
-    """How far an import is, and what it would do or has done."""
+    """How far an import is, and what it would change or has changed. Read it until the state is `ready`, and again
+    after the confirmation until it is `done`.
+
+    A `refused` sheet says why; a `failed` import has changed nothing. In both cases correct the file and upload it
+    again.
+    """
     return await queries.get_import(db, scope.org_id, import_id)
 
 
 @router.get(
     "/{import_id}/progress",
+    summary="Follow an import (SSE)",
     status_code=200,
     response_class=EventStream,
     responses={
@@ -149,20 +170,34 @@ async def read_import(scope: Reader, import_id: UUID, db: ReadDb) -> ImportOut:
     },
 )
 async def stream_progress(request: Request, scope: Reader, import_id: UUID, db: ReadDb) -> EventStream:
-    """The import as it goes on, as server-sent events, until it is checked, done or over."""
+    """Wait here while a job checks or merges the sheet: each event carries the import as it is now. The stream ends
+    when the import waits for the confirmation or is over.
+
+    Where the connection breaks, open it again: it begins with the present state.
+    """
     first = await queries.get_import(db, scope.org_id, import_id)
     followed = follow_import(ENGINE.of(request), scope, first)
     return EventStream(followed, STREAMS.of(request))
 
 
-@router.put("/{import_id}/confirmation", status_code=202, responses=problems(ImportNotReady, RemovalsNeedConsent))
+@router.put(
+    "/{import_id}/confirmation",
+    summary="Confirm an import",
+    status_code=202,
+    responses=problems(ImportNotReady, RemovalsNeedConsent),
+)
 async def confirm_import(scope: Writer, import_id: UUID, body: ConfirmationUpdate, db: WriteDb) -> ImportOut:
-    """Go on: a job merges the rows into the directory, all of them or none. Confirming again changes nothing."""
+    """Call this when the preview is right. A job then writes all accepted rows to the directory, or none of them;
+    refused rows are left out. Confirming again changes nothing.
+
+    An import that would remove many people answers 409 `removals-need-consent`. Check who would leave, and confirm
+    again with that number as `leaving`.
+    """
     await operations.confirm_import(db, scope, import_id, body.leaving)
     return await queries.get_import(db, scope.org_id, import_id)
 
 
-@router.get("/{import_id}/rows")
+@router.get("/{import_id}/rows", summary="Preview the rows")
 async def list_rows(
     scope: Reader,
     import_id: UUID,
@@ -171,27 +206,40 @@ async def list_rows(
     paging: Annotated[Paging, paged_by(int)],
     outcome: Annotated[RowOutcome | None, Query(description="Only rows with this outcome.")] = None,
 ) -> Page[ImportRowOut]:
-    """What becomes of each row of the sheet, in its order, with stable codes."""
+    """What becomes of each row of the sheet, in its order: added, changed, moved, unchanged or refused, with stable
+    codes. Filter by `outcome` to see only the refused rows.
+
+    Nothing is changed. Rows are kept for thirty days.
+    """
     await queries.get_import(db, scope.org_id, import_id)
     return await queries.list_rows(db, cipher, scope.org_id, import_id, outcome, paging)
 
 
 @router.get(
     "/{import_id}/failed-rows.xlsx",
+    summary="Download the refused rows",
     response_class=Response,
     responses=_file_response(XLSX, "The refused rows as they were typed, with the reasons."),
 )
 async def read_failed_rows(scope: Writer, import_id: UUID, db: ReadDb, cipher: CipherDep) -> Response:
-    """Only the refused rows, as they were typed, with the reasons: to be mended and uploaded again."""
+    """A sheet of the refused rows alone, as they were typed, with the reasons. Correct them there, and upload that
+    sheet with `POST …/imports`.
+
+    Nothing is changed.
+    """
     await queries.get_import(db, scope.org_id, import_id)
     rows = queries.stream_refused_rows(db, cipher, scope.org_id, import_id)
     units = await list_unit_paths(db, scope.org_id)
     return _download(await draw_refused_rows(units, rows), "failed-rows.xlsx")
 
 
-@router.delete("/{import_id}", status_code=204, responses=problems(ImportSettled))
+@router.delete("/{import_id}", summary="Cancel an import", status_code=204, responses=problems(ImportSettled))
 async def cancel_import(scope: Writer, import_id: UUID, db: WriteDb) -> None:
-    """Cancel an import that is not over; one that is being merged is undone whole."""
+    """Cancel an import that is not over. One that is being merged is undone as a whole, and the directory stays as it
+    was.
+
+    An import that is over cannot be cancelled (409 `import-settled`): edit the directory instead.
+    """
     await operations.cancel_import(db, scope, import_id)
 
 

@@ -42,46 +42,60 @@ Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
 
 @router.post(
     "/me/link-requests",
+    summary="Say which member I am",
     status_code=201,
     responses=problems(RealNameRequired, UnknownOrg, AlreadyInDirectory, LinkRequestOpen, TooManyLinkRequests),
 )
 async def create_link_request(user: SignedIn, body: LinkRequestCreate, db: WriteDb) -> LinkRequestOut:
-    """Say “that is me” of one's row in an org's directory that has another phone. An admin decides. The answer is the
-    same whatever the directory holds."""
+    """For a user whose row in the directory of an org has another phone: they say “that is me”, and an admin of the
+    org decides within 30 days. The real name must be verified.
+
+    Nothing is changed until then. The answer is the same whatever the directory has, so it tells nothing about it.
+    """
     request_id = await operations.create_link_request(db, user, body)
     return await queries.get_mine(db, user.user_id, request_id)
 
 
-@router.get("/me/link-requests")
+@router.get("/me/link-requests", summary="My link requests")
 async def list_my_link_requests(
     user: SignedIn, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[LinkRequestOut]:
-    """The caller's own requests, newest first, and what became of them."""
+    """The requests that the caller has made, the newest first, and what became of each. Nothing is changed."""
     return await queries.list_mine(db, user.user_id, paging)
 
 
-@router.delete("/me/link-requests/{request_id}", status_code=204, responses=problems(LinkRequestDecided))
+@router.delete(
+    "/me/link-requests/{request_id}",
+    summary="Withdraw a link request",
+    status_code=204,
+    responses=problems(LinkRequestDecided),
+)
 async def withdraw_link_request(user: SignedIn, request_id: UUID, db: WriteDb) -> None:
-    """Withdraw a request while it waits."""
+    """The caller takes a request back while it waits. Nothing else changes, and they may ask again."""
     await operations.withdraw_link_request(db, user, request_id)
 
 
-@router.get("/orgs/{org_id}/link-requests")
+@router.get("/orgs/{org_id}/link-requests", summary="Link requests to decide")
 async def list_link_requests(
     scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[ReceivedLinkRequestOut]:
-    """The requests that wait and fit somebody in the directory, newest first, with whom they fit."""
+    """The requests that wait and that fit somebody in the directory, the newest first, with the rows that they fit.
+    Nothing is changed.
+    """
     return await queries.list_received(db, cipher, scope.org_id, paging)
 
 
-@router.get("/orgs/{org_id}/link-requests/{request_id}")
+@router.get("/orgs/{org_id}/link-requests/{request_id}", summary="Read a link request")
 async def read_link_request(scope: Reader, request_id: UUID, db: ReadDb, cipher: CipherDep) -> ReceivedLinkRequestOut:
-    """A request that waits, with the rows that it fits."""
+    """One request that waits, with the rows that it fits. Compare names and phones before you accept; nothing is
+    changed by reading.
+    """
     return await queries.get_received(db, cipher, scope.org_id, request_id)
 
 
 @router.put(
     "/orgs/{org_id}/link-requests/{request_id}/acceptance",
+    summary="Accept a link request",
     responses=problems(LinkRequestDecided, NoCandidate, SeveralCandidates, AlreadyInDirectory, OrgClosed),
 )
 async def accept_link_request(
@@ -92,7 +106,12 @@ async def accept_link_request(
     response: Response,
     body: LinkAcceptance | None = None,
 ) -> MemberOut:
-    """Consent: the row turns active through the asker's account, with their other phone, until that is undone."""
+    """The admin consents: the row becomes active through the account of the person who has asked, although the phones
+    differ. Neither phone changes.
+
+    Where several rows fit (409 `several-candidates`), send the id of the right one. The link can be undone with
+    `DELETE …/members/{member_id}/activation`.
+    """
     chosen = body.member_id if body is not None else None
     member_id = await operations.accept_link_request(db, scope, request_id, chosen)
     member = await get_member(db, cipher, scope.org_id, member_id)
@@ -101,15 +120,27 @@ async def accept_link_request(
 
 
 @router.put(
-    "/orgs/{org_id}/link-requests/{request_id}/refusal", status_code=204, responses=problems(LinkRequestDecided)
+    "/orgs/{org_id}/link-requests/{request_id}/refusal",
+    summary="Refuse a link request",
+    status_code=204,
+    responses=problems(LinkRequestDecided),
 )
 async def refuse_link_request(scope: Writer, request_id: UUID, body: LinkRefusal, db: WriteDb) -> None:
-    """Refuse, with a reason that the asker reads."""
+    """The admin refuses, with a reason that the person reads. The row stays as it is."""
     await operations.refuse_link_request(db, scope, request_id, body.reason)
 
 
-@router.delete("/orgs/{org_id}/members/{member_id}/activation", status_code=204, responses=problems(MemberIsAdmin))
+@router.delete(
+    "/orgs/{org_id}/members/{member_id}/activation",
+    summary="Undo a link",
+    status_code=204,
+    responses=problems(MemberIsAdmin),
+)
 async def undo_link(scope: Writer, member_id: UUID, db: WriteDb) -> None:
-    """Unlink a row from the account that it is active through. That account is not linked to it again without an
-    admin's consent; the account and its points stay as they are."""
+    """Unlink a row from the account that it is active through, for example because the phone has a new owner. The row
+    becomes inactive; the account and its points stay.
+
+    That account is not linked to the row again without the consent of an admin. The row of an admin cannot be
+    unlinked: the main admin removes them as admin first.
+    """
     await operations.undo_link(db, scope, member_id)

@@ -38,43 +38,56 @@ Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
 
 @router.post(
     "/members/{member_id}/transfers",
+    summary="Ask another org to take a member",
     status_code=201,
     responses=problems(UnknownOrg, SameOrg, MemberIsAdmin, PartyMembersOnly, PersonTransferOpen),
 )
 async def create_person_transfer(
     scope: Writer, member_id: UUID, body: PersonTransferCreate, db: WriteDb, response: Response
 ) -> PersonTransferOut:
-    """Ask another org to take this person. They stay until an admin there accepts; the other side sees their name."""
+    """An admin asks another org to take a person. The person stays where they are until an admin there accepts, within
+    30 days; the other side sees the name.
+
+    An admin of this org cannot be transferred before they resign, and one request for a person can wait at a time.
+    """
     transfer_id = await operations.create_person_transfer(db, scope, member_id, body)
     response.headers["Location"] = f"/v1/orgs/{scope.org_id}/person-transfers/{transfer_id}"
     return await queries.get_person_transfer(db, scope.org_id, transfer_id)
 
 
-@router.get("/person-transfers")
+@router.get("/person-transfers", summary="List transfers of members")
 async def list_person_transfers(
     scope: Reader,
     db: ReadDb,
     paging: Annotated[Paging, paged_by(UUID)],
     direction: Annotated[Literal["out", "in"] | None, Query(description="Only those that leave, or that come.")] = None,
 ) -> Page[PersonTransferOut]:
-    """People on their way out of the org and into it, and those who were, newest first."""
+    """The people on their way out of the org and into it, and the transfers that are over, the newest first. Nothing
+    is changed.
+    """
     return await queries.list_person_transfers(db, scope.org_id, paging, direction)
 
 
-@router.get("/person-transfers/{transfer_id}")
+@router.get("/person-transfers/{transfer_id}", summary="Read a transfer of a member")
 async def read_person_transfer(scope: Reader, transfer_id: UUID, db: ReadDb) -> PersonTransferOut:
-    """One transfer of a person, for the two orgs alone."""
+    """One transfer of a person, with its state. Only the two orgs see it, and nothing is changed."""
     return await queries.get_person_transfer(db, scope.org_id, transfer_id)
 
 
-@router.delete("/person-transfers/{transfer_id}", status_code=204, responses=problems(PersonTransferDecided))
+@router.delete(
+    "/person-transfers/{transfer_id}",
+    summary="Withdraw a transfer of a member",
+    status_code=204,
+    responses=problems(PersonTransferDecided),
+)
 async def withdraw_person_transfer(scope: Writer, transfer_id: UUID, db: WriteDb) -> None:
-    """Withdraw what this org asked, while it waits."""
+    """The org that has asked takes its request back while it waits. The person stays where they are."""
     await operations.withdraw_person_transfer(db, scope, transfer_id)
 
 
 @router.put(
     "/person-transfers/{transfer_id}/acceptance",
+    summary="Accept a member from another org",
     responses=problems(PersonTransferDecided, MemberIsAdmin, PartyMembersOnly, PersonIsHere, UnknownUnit, OrgClosed),
 )
 async def accept_person_transfer(
@@ -85,8 +98,12 @@ async def accept_person_transfer(
     response: Response,
     body: PersonTransferAcceptance | None = None,
 ) -> MemberOut:
-    """Take the person in, into these units or at the org itself: they leave the other org in the same transaction.
-    Their account and points stay; where they stood on past days stays as it was."""
+    """Take the person in, into the units that are named or at the org itself. In the same transaction they leave the
+    other org; their account and points stay, and past days keep the units of that time.
+
+    Where the person is in this directory already (409 `person-is-here`), refuse the transfer: nothing needs to
+    move.
+    """
     units = body.unit_ids if body is not None else []
     member_id = await operations.accept_person_transfer(db, cipher, scope, transfer_id, units)
     member = await get_member(db, cipher, scope.org_id, member_id)
@@ -94,13 +111,20 @@ async def accept_person_transfer(
     return member
 
 
-@router.put("/person-transfers/{transfer_id}/refusal", status_code=204, responses=problems(PersonTransferDecided))
+@router.put(
+    "/person-transfers/{transfer_id}/refusal",
+    summary="Refuse a member from another org",
+    status_code=204,
+    responses=problems(PersonTransferDecided),
+)
 async def refuse_person_transfer(scope: Writer, transfer_id: UUID, body: PersonTransferRefusal, db: WriteDb) -> None:
-    """Refuse, with a reason that the other org's admins read."""
+    """Refuse, with a reason that the admins of the other org read. The person stays where they are."""
     await operations.refuse_person_transfer(db, scope, transfer_id, body.reason)
 
 
-@router.post("/moves", status_code=201, responses=problems(UnknownUnit))
+@router.post("/moves", summary="Move everybody of a unit", status_code=201, responses=problems(UnknownUnit))
 async def create_move(scope: Writer, body: MoveCreate, db: WriteDb) -> MoveOut:
-    """Move everybody who stands in a unit to another, or to the org itself, at once; their other units stay."""
+    """Move all people of a unit into another unit, or to the org itself, in one call, for example before the unit is
+    removed. Their other units stay as they are.
+    """
     return MoveOut(people=await move_people(db, scope, body))
