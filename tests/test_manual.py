@@ -62,6 +62,15 @@ def sentences(text: str) -> int:
     return len(re.findall(r"[.:!?。](?=\s|$)|[。:!?](?=.)", text))
 
 
+def unknown_calls(text: str, document: Any) -> list[str]:
+    """The calls (`PUT …/acceptance`) that a text names and the service does not have."""
+    known = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
+    named = re.findall(r"`(?:GET|POST|PUT|PATCH|DELETE) [^\s`?]+", text)
+    return [
+        call for call in named if not any(re.fullmatch(re.escape(call[1:]).replace("…", ".*"), one) for one in known)
+    ]
+
+
 def test_every_tag_has_an_introduction_in_both_languages(document: Any) -> None:
     for tag in document["tags"]:
         english, _, chinese = tag["description"].rpartition("\n\n")
@@ -71,11 +80,22 @@ def test_every_tag_has_an_introduction_in_both_languages(document: Any) -> None:
 
 
 def test_every_call_that_an_introduction_names_exists(document: Any) -> None:
-    calls = {f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods}
     for text in (document["info"]["description"], *(tag["description"] for tag in document["tags"])):
-        for method, path in re.findall(r"`(GET|POST|PUT|PATCH|DELETE) (\S+?)(?:\?\S*)?`", text):
-            known = re.compile(f"{method} {re.escape(path).replace('…', '.*')}")
-            assert any(known.fullmatch(call) for call in calls), f"{method} {path}"
+        assert unknown_calls(text, document) == []
+
+
+def test_every_operation_has_a_summary_and_says_more_than_one_sentence(document: Any) -> None:
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            assert operation["summary"], f"{method} {path}"
+            assert not operation["summary"].endswith("."), f"{method} {path}"
+            assert sentences(operation["description"]) >= 2, f"{method} {path}: {operation['description']}"
+
+
+def test_every_call_that_an_operation_names_exists(document: Any) -> None:
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            assert unknown_calls(operation["description"], document) == []
 
 
 def test_every_declared_error_says_what_to_do(document: Any) -> None:

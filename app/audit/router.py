@@ -28,12 +28,16 @@ async def _asked(
     return AuditFilter(action, subject_type, user_id, since, until)
 
 
-@router.get("/orgs/{org_id}/audit")
+@router.get("/orgs/{org_id}/audit", summary="Read the audit")
 async def list_audit_entries(
     scope: Annotated[OrgScope, Can(Permission.AUDIT_READ)],
     db: ReadDb,
     paging: Annotated[Paging, paged_by(UUID)],
     asked: Annotated[AuditFilter, Depends(_asked)],
 ) -> Page[AuditEntryOut]:
-    """Who did what to this org, when and from where; newest first. The entries themselves never change."""
+    """Who did what to this org, when and from where, the newest first. Filter by time, action or person; only admins
+    of the org can read it.
+
+    Nothing is changed: entries are written by the service alone and never edited or removed.
+    """
     return await list_entries(db, scope.org_id, asked, paging)

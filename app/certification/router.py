@@ -51,48 +51,59 @@ Writer = Annotated[OrgScope, Can(Permission.CERTIFICATION_WRITE)]
 InvitationProblems = problems(InvitationUnknown, InvitationExpired, InvitationUsedUp)
 
 
-@router.post("/orgs/{org_id}/invitations", status_code=201)
+@router.post("/orgs/{org_id}/invitations", summary="Invite subordinates", status_code=201)
 async def create_invitation(
     request: Request, scope: Writer, body: InvitationCreate, db: WriteDb, cipher: CipherDep
 ) -> InvitationOut:
-    """Invite subordinates to apply for certification: a link and a QR code."""
+    """The superior makes a link and a QR code with which other orgs apply to be certified under it. The invitation
+    says how long it is good and how often it can be used.
+
+    Nobody is certified by it. Give the link or the picture (`…/qr.svg`) to the admins of the subordinates.
+    """
     return invitation_out(request, cipher, await operations.create_invitation(db, cipher, scope, body))
 
 
-@router.get("/orgs/{org_id}/invitations")
+@router.get("/orgs/{org_id}/invitations", summary="List invitations to subordinates")
 async def list_invitations(
     request: Request, scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[InvitationOut]:
-    """The org's invitations, newest first."""
+    """The invitations of the org, the newest first, with how often each was used. Nothing is changed."""
     found = await queries.list_invitations(db, scope.org_id, paging)
     return Page[InvitationOut].from_slice(found.map(lambda row: invitation_out(request, cipher, row)))
 
 
 @router.get(
     "/orgs/{org_id}/invitations/{invitation_id}/qr.svg",
+    summary="QR code of an invitation",
     response_class=Response,
     responses={200: {"content": {"image/svg+xml": {}}, "description": "The QR code of the invitation's link."}},
 )
 async def draw_invitation(
     request: Request, scope: Reader, invitation_id: UUID, db: ReadDb, cipher: CipherDep
 ) -> Response:
-    """The invitation as a QR code, to be shown or printed."""
+    """The invitation as a picture, to be shown or printed. Nothing is changed. It leads to the same address as the
+    link.
+    """
     row = await queries.get_invitation(db, scope.org_id, invitation_id)
     picture = await draw_svg(invitation_out(request, cipher, row).link)
     return Response(picture, media_type="image/svg+xml", headers={"Cache-Control": "no-store"})
 
 
-@router.delete("/orgs/{org_id}/invitations/{invitation_id}", status_code=204)
+@router.delete("/orgs/{org_id}/invitations/{invitation_id}", summary="Revoke an invitation", status_code=204)
 async def revoke_invitation(scope: Writer, invitation_id: UUID, db: WriteDb) -> None:
-    """Revoke an invitation: from now on its token names nothing."""
+    """Nobody can apply with the invitation from now on. Applications that were made with it stay and can be decided."""
     await operations.revoke_invitation(db, scope, invitation_id)
 
 
-@router.get("/invitations/{token}", responses=InvitationProblems)
+@router.get("/invitations/{token}", summary="Read an invitation", responses=InvitationProblems)
 async def read_invitation(
     _: SignedIn, token: Annotated[Token, Path(description="The token of an invitation's link.")], db: ReadDb
 ) -> InvitationCard:
-    """Who invites: the card of the org, for whoever holds a live invitation."""
+    """An admin who has got a link reads which org invites, before they apply. Nothing is changed, and the invitation
+    is not used up by reading.
+
+    Where it has expired or was revoked, ask the superior for a new one.
+    """
     row = await queries.get_live_invitation(db, token)
     return InvitationCard(
         org_id=row.org_id,
@@ -105,6 +116,7 @@ async def read_invitation(
 
 @router.post(
     "/orgs/{org_id}/applications",
+    summary="Apply for certification",
     status_code=201,
     responses=problems(
         RealNameRequired,
@@ -117,49 +129,74 @@ async def read_invitation(
     ),
 )
 async def create_application(scope: Writer, body: ApplicationCreate, db: WriteDb) -> ApplicationOut:
-    """Apply for this org, with an invitation, to be certified under the org that invited."""
+    """An admin applies, with the token of an invitation, to have this org certified under the org that invites. The
+    real name must be verified. The application waits until the superior decides.
+
+    An org has one superior at most: where it has one, ask for a transfer instead. An org cannot come under itself.
+    The same person may administer both orgs.
+    """
     return await operations.create_application(db, scope, body)
 
 
-@router.get("/orgs/{org_id}/applications")
+@router.get("/orgs/{org_id}/applications", summary="List applications")
 async def list_applications(
     scope: Reader,
     db: ReadDb,
     paging: Annotated[Paging, paged_by(UUID)],
     state: Annotated[CertificationState | None, Query(description="Only this state.")] = None,
 ) -> Page[ReceivedApplicationOut]:
-    """The applications made to this org, newest first; `pending` ones wait for a decision."""
+    """The applications that other orgs have made to this org, the newest first. Those with the state `pending` wait
+    for a decision; nothing is changed.
+    """
     return await queries.list_received_applications(db, scope.org_id, state, paging)
 
 
-@router.get("/orgs/{org_id}/applications/{application_id}")
+@router.get("/orgs/{org_id}/applications/{application_id}", summary="Read an application")
 async def read_application(scope: Reader, application_id: UUID, db: ReadDb) -> ReceivedApplicationOut:
-    """An application made to this org; the inbox names it."""
+    """One application that was made to this org, with the card of the applicant and who applies for it. The inbox has
+    the address. Nothing is changed.
+    """
     return await queries.get_received_application(db, scope.org_id, application_id)
 
 
-@router.delete("/orgs/{org_id}/applications/{application_id}", status_code=204, responses=problems(ApplicationDecided))
+@router.delete(
+    "/orgs/{org_id}/applications/{application_id}",
+    summary="Withdraw an application",
+    status_code=204,
+    responses=problems(ApplicationDecided),
+)
 async def withdraw_application(scope: Writer, application_id: UUID, db: WriteDb) -> None:
-    """Withdraw this org's own application while it waits."""
+    """The org takes its own application back while it waits. It stays without a superior and may apply again."""
     await operations.withdraw_application(db, scope, application_id)
 
 
 @router.put(
     "/orgs/{org_id}/applications/{application_id}/approval",
+    summary="Approve an application",
     responses=problems(ApplicationDecided, AlreadyCertified, SiblingNameTaken, WouldCloseCircle),
 )
 async def approve_application(scope: Writer, application_id: UUID, db: WriteDb) -> ApplicationOut:
-    """Certify the applicant under this org."""
+    """The superior certifies the org: it is a direct subordinate from now on, and counts in the totals of the superior
+    from today.
+
+    Where another subordinate has the same name (409 `sibling-name-taken`), one of the two is renamed first.
+    """
     return await operations.approve_application(db, scope, application_id)
 
 
-@router.put("/orgs/{org_id}/applications/{application_id}/refusal", responses=problems(ApplicationDecided))
+@router.put(
+    "/orgs/{org_id}/applications/{application_id}/refusal",
+    summary="Refuse an application",
+    responses=problems(ApplicationDecided),
+)
 async def refuse_application(scope: Writer, application_id: UUID, body: RefusalCreate, db: WriteDb) -> ApplicationOut:
-    """Refuse the applicant, with a reason that its admins read."""
+    """The superior refuses, with a reason that the admins of the applicant read. Nothing changes, and they may apply
+    again.
+    """
     return await operations.refuse_application(db, scope, application_id, body.reason)
 
 
-@router.get("/orgs/{org_id}/certifications")
+@router.get("/orgs/{org_id}/certifications", summary="List certifications")
 async def list_certifications(
     scope: Reader,
     db: ReadDb,
@@ -167,23 +204,29 @@ async def list_certifications(
     since: Annotated[Instant | None, Query(description="Only what still held or waited then or later.")] = None,
     until: Annotated[Instant | None, Query(description="Only what was applied for before then.")] = None,
 ) -> Page[CertificationOut]:
-    """The certifications that this org has, had or applied for, newest first, each with its time range."""
+    """Every certification that this org has, had or has applied for, the newest first, each with the time from when
+    and until when it was live. Nothing is changed.
+    """
     return await queries.list_certifications(db, scope.org_id, paging, queries.TimeRange(since, until))
 
 
-@router.get("/orgs/{org_id}/subordinates")
+@router.get("/orgs/{org_id}/subordinates", summary="List subordinates")
 async def list_subordinates(
     scope: Annotated[OrgScope, Can(Permission.SUBORDINATES_READ)],
     db: ReadDb,
     paging: Annotated[Paging, paged_by(str, UUID)],
 ) -> Page[SubordinateOut]:
-    """The orgs certified directly under this one, by name."""
+    """The orgs that are certified directly under this one, by name. Nothing is changed. For figures read `GET
+    …/reports/subordinates`.
+    """
     return await queries.list_subordinates(db, scope.org_id, paging)
 
 
-@router.get("/orgs/{org_id}/superiors")
+@router.get("/orgs/{org_id}/superiors", summary="List superiors")
 async def list_superiors(scope: Annotated[OrgScope, Can(Permission.ORG_READ)], db: ReadDb) -> list[SuperiorOut]:
-    """The chain above this org, the direct superior first."""
+    """The chain of orgs above this one, the direct superior first. It is empty for an org without a superior, and
+    nothing is changed.
+    """
     return await queries.list_superiors(db, scope.org_id)
 
 

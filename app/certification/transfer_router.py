@@ -38,6 +38,7 @@ Decider = Annotated[OrgScope, Can(Permission.TRANSFERS_DECIDE)]
 
 @router.post(
     "",
+    summary="Ask for a transfer to another superior",
     status_code=201,
     responses=problems(
         RealNameRequired,
@@ -52,40 +53,58 @@ Decider = Annotated[OrgScope, Can(Permission.TRANSFERS_DECIDE)]
     ),
 )
 async def create_transfer(request: Request, scope: Asker, body: TransferCreate, db: WriteDb) -> TransferDetailOut:
-    """Ask that this org, with everything under it, go under the org whose invitation is given."""
+    """The main admin asks that this org, with everything below it, go under the org whose invitation is given. Then
+    the present superior releases it, and the new one accepts; until then nothing moves.
+
+    An org without a superior applies for certification instead. One transfer can wait at a time.
+    """
     transfer_id = await transfers.create_transfer(db, scope, body.invitation_token)
     return await _read(request, db, scope, transfer_id)
 
 
-@router.get("")
+@router.get("", summary="List transfers")
 async def list_transfers(scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]) -> Page[TransferOut]:
-    """The transfers of this org, those that leave it and those that arrive; newest first."""
+    """The transfers of this org, those that leave it and those that arrive in it, the newest first. Nothing is
+    changed.
+    """
     return await transfer_queries.list_transfers(db, scope.org_id, paging)
 
 
-@router.get("/{transfer_id}")
+@router.get("/{transfer_id}", summary="Read a transfer")
 async def read_transfer(request: Request, scope: Reader, transfer_id: UUID, db: ReadableDb) -> TransferDetailOut:
-    """One transfer, and while it is open the preview of what moves: a decision gives its version back."""
+    """One transfer, and while it waits, a preview of what would move. Nothing is changed.
+
+    Read it just before a decision, and send the version of the preview back with that decision.
+    """
     return await _read(request, db, scope, transfer_id)
 
 
-@router.delete("/{transfer_id}", status_code=204, responses=problems(TransferDecided))
+@router.delete("/{transfer_id}", summary="Withdraw a transfer", status_code=204, responses=problems(TransferDecided))
 async def withdraw_transfer(scope: Asker, transfer_id: UUID, db: WriteDb) -> None:
-    """Withdraw what this org asked, while it is open."""
+    """The org that has asked takes its request back while it waits. It stays where it is."""
     await transfers.withdraw_transfer(db, scope, transfer_id)
 
 
-@router.put("/{transfer_id}/release", responses=problems(TransferDecided, PreviewStale))
+@router.put(
+    "/{transfer_id}/release",
+    summary="Release an org to a new superior",
+    responses=problems(TransferDecided, PreviewStale),
+)
 async def release_transfer(
     request: Request, scope: Decider, transfer_id: UUID, body: TransferDecision, db: WriteDb
 ) -> TransferDetailOut:
-    """Let the org go, as its present superior; any of its admins does. It stays until the new superior accepts."""
+    """An admin of the present superior lets the org go. It stays where it is until the new superior accepts.
+
+    Where the hierarchy has changed since the preview (409 `preview-stale`), read the transfer again and decide
+    again.
+    """
     await transfers.release_transfer(db, scope, transfer_id, body.preview)
     return await _read(request, db, scope, transfer_id)
 
 
 @router.put(
     "/{transfer_id}/acceptance",
+    summary="Accept an org from another superior",
     responses=problems(
         TransferDecided,
         TransferNotReleased,
@@ -99,16 +118,23 @@ async def release_transfer(
 async def accept_transfer(
     request: Request, scope: Decider, transfer_id: UUID, body: TransferDecision, db: WriteDb
 ) -> TransferDetailOut:
-    """Take the org in, as its new superior: it moves now, with everything under it, in one transaction."""
+    """An admin of the new superior takes the org in. It moves now, with everything below it, in one transaction. Past
+    days keep the hierarchy of their time.
+
+    Where the hierarchy has changed since the preview (409 `preview-stale`), read the transfer again. Where another
+    subordinate has the same name, one of the two is renamed first.
+    """
     await transfers.accept_transfer(db, scope, transfer_id, body.preview)
     return await _read(request, db, scope, transfer_id)
 
 
-@router.put("/{transfer_id}/refusal", responses=problems(TransferDecided))
+@router.put("/{transfer_id}/refusal", summary="Refuse a transfer", responses=problems(TransferDecided))
 async def refuse_transfer(
     request: Request, scope: Decider, transfer_id: UUID, body: RefusalCreate, db: WriteDb
 ) -> TransferDetailOut:
-    """Refuse, as the present or the new superior, with a reason that the org's admins read."""
+    """An admin of the present or of the new superior refuses, with a reason that the admins of the org read. The org
+    stays where it is and may ask again.
+    """
     await transfers.refuse_transfer(db, scope, transfer_id, body.reason)
     return await _read(request, db, scope, transfer_id)
 

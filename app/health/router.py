@@ -42,13 +42,17 @@ class NotReady(Unavailable):
 
 @router.get("/livez", summary="Is the process alive?")
 async def livez() -> Alive:
-    """Answers as long as the process does; restart it when it does not."""
+    """For the machine that runs the service: this answers as long as the process does, and looks at nothing else.
+    Where it does not answer, restart the process.
+    """
     return Alive()
 
 
 @router.get("/readyz", summary="Can the service do its work?", responses=problems(NotReady))
 async def readyz(request: Request) -> Ready:
-    """Ready while the database answers and stands at the revision of this code; send no traffic otherwise."""
+    """For the load balancer: ready means that the database answers and is at the revision of this code. Where it
+    answers 503, send no traffic and ask again; do not restart the process for it.
+    """
     engine = ENGINE.of(request)
     try:
         async with asyncio.timeout(ANSWER_SECONDS), engine.connect() as connection:

@@ -22,6 +22,7 @@ router = APIRouter(prefix="/v1", route_class=GzipRoute)
 
 @router.post(
     "/point-events",
+    summary="Record points",
     tags=["points"],
     response_model=PointEventsOut,
     responses=problems(ScopeMissing, BrokenGzip, UnsupportedContentEncoding),
@@ -33,10 +34,12 @@ async def record_point_events(
     db: WriteDb,
     cipher: CipherDep,
 ) -> Response:
-    """Count up to 1,000 events, each once per calling service and `event_id`, and say what became of each.
+    """A service sends points here, up to 1,000 events in a batch; the body may be compressed with gzip. Each event
+    counts once per calling service and `event_id`, and the answer says what became of each.
 
-    Send a batch again whenever its answer was lost: what was counted is then a `duplicate`. The ledger is
-    append-only; an event is corrected by another one. Events of up to 30 days ago count on their own day.
+    Send a batch again whenever its answer was lost: an event that is counted already answers `duplicate`. The
+    ledger is append-only, so a wrong event is corrected by another one with negative points. An event of up to 30
+    days ago counts on its own day; an older one is refused.
     """
     outcomes = await operations.record_point_events(db, cipher, scope, body.events)
     # A `PointEventsOut` written as it is: to make a model of each outcome first takes ten times as long (measured).
@@ -50,14 +53,14 @@ async def record_point_events(
     return Response(orjson.dumps(answer), media_type="application/json")
 
 
-@fast_get(router, "/me/points", tags=["me"])
+@fast_get(router, "/me/points", summary="My points", tags=["me"])
 async def read_my_points(
     user: SignedIn,
     db: ReadDb,
     until: Annotated[date | None, Query(description="The last day shown; today unless given.")] = None,
     days: Annotated[int, Query(ge=1, le=92, description="How many days are shown.")] = 30,
 ) -> MyPointsOut:
-    """The caller's own points: the total, the last seven days, and day by day by kind."""
+    """The points of the caller: the total, the last seven days, and day by day by kind. Nothing is changed."""
     now = today()
     last = min(until or now, now)
     first = max(last, date.min + timedelta(days=days)) - timedelta(days=days - 1)

@@ -22,25 +22,35 @@ from app.web.errors import problems
 router = APIRouter(prefix="/v1/orgs/{org_id}", route_class=TransactionalRoute, tags=["reports"])
 
 
-@router.post("/reports/overview/exports", status_code=202, responses=problems(TooManyExports))
+@router.post(
+    "/reports/overview/exports", summary="Export the overview", status_code=202, responses=problems(TooManyExports)
+)
 async def create_overview_export(
     request: Request, scope: Reader, body: OverviewExport, db: WriteDb, cipher: CipherDep, response: Response
 ) -> ExportOut:
-    """Have the overview with all direct subordinates made into a file; `Location` says where to ask how far it is."""
+    """Have the overview with all direct subordinates made into a file. The answer comes at once: read the address in
+    `Location` until the state is `done`, then download the file.
+
+    Nothing else is changed. With too many exports (409 `too-many-exports`) delete some first.
+    """
     kind = OWN_OVERVIEW if asker_of(request, scope).inside else OVERVIEW
     return await _export(request, scope, kind, body, db, cipher, response)
 
 
-@router.post("/reports/trend/exports", status_code=202, responses=problems(TooManyExports))
+@router.post("/reports/trend/exports", summary="Export the trend", status_code=202, responses=problems(TooManyExports))
 async def create_trend_export(
     request: Request, scope: Reader, body: TrendExport, db: WriteDb, cipher: CipherDep, response: Response
 ) -> ExportOut:
-    """Have the trend made into a file; `Location` says where to ask how far it is."""
+    """Have the trend made into a file, with a chart where it is an xlsx. The answer comes at once: read the address in
+    `Location` until the state is `done`, then download the file.
+
+    Nothing else is changed. With too many exports (409 `too-many-exports`) delete some first.
+    """
     kind = OWN_TREND if asker_of(request, scope).inside else TREND
     return await _export(request, scope, kind, body, db, cipher, response)
 
 
-@router.post("/reports/units/exports", status_code=202, responses=problems(TooManyExports))
+@router.post("/reports/units/exports", summary="Export the units", status_code=202, responses=problems(TooManyExports))
 async def create_units_export(
     request: Request,
     scope: Annotated[OrgScope, Can(Permission.UNITS_READ)],
@@ -49,11 +59,15 @@ async def create_units_export(
     cipher: CipherDep,
     response: Response,
 ) -> ExportOut:
-    """Have the units' figures made into a file, for the own admins; `Location` says where to ask how far it is."""
+    """Have the figures of the units made into a file; only the admins of the org itself can. Read the address in
+    `Location` until the state is `done`, then download the file.
+
+    Nothing else is changed. With too many exports (409 `too-many-exports`) delete some first.
+    """
     return await _export(request, scope, UNITS, body, db, cipher, response)
 
 
-@router.post("/rankings/exports", status_code=202, responses=problems(TooManyExports))
+@router.post("/rankings/exports", summary="Export the ranking", status_code=202, responses=problems(TooManyExports))
 async def create_ranking_export(
     request: Request,
     scope: Annotated[OrgScope, Can(Permission.RANKINGS_READ)],
@@ -62,7 +76,11 @@ async def create_ranking_export(
     cipher: CipherDep,
     response: Response,
 ) -> ExportOut:
-    """Have the whole ranking made into a file; `Location` says where to ask how far it is."""
+    """Have the whole ranking made into a file. The answer comes at once: read the address in `Location` until the
+    state is `done`, then download the file.
+
+    Nothing else is changed. With too many exports (409 `too-many-exports`) delete some first.
+    """
     if body.unit_id is not None:
         await require_unit(db, scope.org_id, body.unit_id)
     return await _export(request, scope, RANKING, body, db, cipher, response)

@@ -72,35 +72,40 @@ SpanAsked = Annotated[Span, Depends(_span)]
 ListingAsked = Annotated[Listing, Depends(_listing)]
 
 
-@fast_get(router, "/reports/overview")
+@fast_get(router, "/reports/overview", summary="Overview of an org")
 async def read_overview(
     request: Request, scope: Reader, db: ReadDb, span: SpanAsked, listing: ListingAsked
 ) -> OverviewOut:
-    """The org itself, its whole subtree, both compared with the period before, and its direct subordinates.
+    """The figures of the org itself, of its whole subtree, and of its direct subordinates, each compared with the
+    period before. Start here, then go into subordinates, units or the trend.
 
-    For the org's admins and those of the orgs above it: of what is below an org everybody sees totals only, each
-    person in them once.
+    The admins of the org and of the orgs above it can read it. Of what is below an org everybody sees totals only,
+    in which each person counts once. A figure of very few people is withheld.
     """
     return await answers.get_overview(db, asker_of(request, scope), span, listing)
 
 
-@router.get("/reports/subordinates")
+@router.get("/reports/subordinates", summary="Compare subordinates")
 async def list_subordinates(
     request: Request, scope: Reader, db: ReadDb, span: SpanAsked, listing: ListingAsked
 ) -> SubordinatesOut:
-    """A page of the direct subordinates, each with everything below it, sorted by any column."""
+    """A page of the direct subordinates, each with everything below it, sorted by any column. Withheld figures come
+    last; nothing is changed.
+    """
     return await answers.list_subordinates(db, asker_of(request, scope), span, listing)
 
 
-@router.get("/reports/units")
+@router.get("/reports/units", summary="Compare units")
 async def list_unit_figures(
     request: Request, scope: Annotated[OrgScope, Can(Permission.UNITS_READ)], db: ReadDb, span: SpanAsked
 ) -> UnitsOut:
-    """Every unit with the units under it, for the own admins: the people of the day, the units as they nest now."""
+    """Every unit with the units under it, for the admins of the org itself. The people are those of the day that is
+    asked for; the tree of units is the present one. Nothing is changed.
+    """
     return await answers.list_units(db, asker_of(request, scope), span)
 
 
-@fast_get(router, "/reports/trend")
+@fast_get(router, "/reports/trend", summary="Trend of an org")
 async def read_trend(
     request: Request,
     scope: Reader,
@@ -108,14 +113,15 @@ async def read_trend(
     until: Day,
     days: Annotated[int, Query(ge=1, le=DAYS_KEPT, description="How many days, ending with `day`.")] = 30,
 ) -> TrendOut:
-    """Day by day, oldest first: each point is of its own day, with that day's people and hierarchy.
+    """The figures day by day, the oldest first. Each point is of its own day, with the people and the hierarchy of
+    that day.
 
-    Days from before totals were kept are left out.
+    Days for which no totals exist are left out, and nothing is changed.
     """
     return await answers.get_trend(db, asker_of(request, scope), until, days)
 
 
-@fast_get(router, "/rankings")
+@fast_get(router, "/rankings", summary="Ranking inside an org")
 async def read_rankings(
     scope: Annotated[OrgScope, Can(Permission.RANKINGS_READ)],
     db: ReadDb,
@@ -125,10 +131,11 @@ async def read_rankings(
     ),
     unit_id: Annotated[UUID | None, Query(description="Only who stands in this unit or in one under it.")] = None,
 ) -> RankingOut:
-    """The people of the org by points, for the people of the org, with the caller's own place.
+    """The people of the org by points, of the last seven days or in all, with the place of the caller and their
+    neighbours. Everybody in the directory of the org can read it, and nobody else.
 
-    Standard competition ranking: equal points share a rank. Ranked are those whose row is activated; points belong
-    to an account, and who has none in the period ranks with 0.
+    Equal points share a rank (standard competition ranking). Only activated members are ranked; one without points
+    in the period ranks with 0. Nothing is changed.
     """
     found = await read_ranking(db, Ranked(scope.org_id, by, unit_id), scope.user.user_id, paging)
     me = next((MyRankOut(**rank.model_dump(), around=found.around) for rank in found.around if rank.me), None)

@@ -36,22 +36,25 @@ clients_router = APIRouter(route_class=TransactionalRoute, tags=["simulators"], 
 alipay_router = APIRouter(tags=["simulators"], dependencies=[Public])
 
 
-@sms_router.get("/v1/simulator/sms", summary="What a phone has received")
+@sms_router.get("/v1/simulator/sms", summary="Messages of a phone")
 async def list_messages(
     db: ReadDb, cipher: CipherDep, phone: Annotated[Phone, Query(description="The phone to look at.")]
 ) -> SimulatedMessages:
-    """The messages that the simulated gateway has delivered to a phone.
+    """The messages that the simulated gateway has delivered to a phone, the newest first. Read the sign-in code here;
+    nothing is changed.
 
-    Like a real gateway it delivers a moment after the request that sent the message: ask again where nothing is there
-    yet. Three numbers fail as any number sometimes does: to 19900000001 messages are lost, to 19900000002 they take
-    five seconds, and for 19900000003 the gateway refuses them.
+    Like a real gateway it delivers a moment after the request that sent the message: ask again where nothing is
+    there yet. Three numbers fail as any number sometimes does: to 19900000001 messages are lost, to 19900000002
+    they take five seconds, and for 19900000003 the gateway refuses them.
     """
     return SimulatedMessages(items=await list_simulated_messages(db, cipher, phone))
 
 
 @clients_router.post("/v1/simulator/clients", status_code=201, summary="Make a service client")
 async def create_service_client(request: Request, db: WriteDb, body: SimulatedClientCreate) -> SimulatedClientOut:
-    """A service client with its secret, for trying things out. The operator's way is `xuezu clients create`."""
+    """For trying things out: make a service client with a secret and scopes. In production an operator registers one
+    with `POST /v1/operator/clients` or `xuezu clients create`.
+    """
     made = await create_client(db, actor_of(request), name=body.name, scopes=body.scopes)
     return SimulatedClientOut(client_id=made.client_id, client_secret=made.secret or "")
 
@@ -88,18 +91,22 @@ Reference = Annotated[
     responses=problems(NoSuchSimulation),
 )
 async def create_consent(request: Request, reference: Reference, body: SimulatedConsent) -> SimulatedConsentOut:
-    """The person consents with name and ID number, or declines by leaving them out; Alipay then calls us back."""
+    """In the place of the person at Alipay: consent with name and ID number, or decline by leaving both out. Alipay
+    then calls the service back, and the verification is decided.
+    """
     return await _answer(request, reference, body)
 
 
 @alipay_router.get(
     "/simulator/alipay/{reference}",
-    summary="The Alipay test page",
+    summary="Alipay test page",
     response_class=HTMLResponse,
     responses=problems(NoSuchSimulation),
 )
 async def read_consent_page(request: Request, reference: Reference) -> HTMLResponse:
-    """Where a browser is sent: a page on which the person consents or declines."""
+    """A browser is sent here by `redirect_url`. The page lets the person consent or decline; nothing is changed by
+    reading it.
+    """
     await _see_that_it_is_open(request, reference)
     return _page(_FORM_HTML.format(action=f"/simulator/alipay/{quote(reference, safe='')}/answers"))
 

@@ -44,35 +44,50 @@ async def list_reviews(
     paging: Annotated[Paging, paged_by(UUID)],
     state: Annotated[Literal["submitted", "under_review"], Query(description="Which.")] = "submitted",
 ) -> Page[ReviewItemOut]:
-    """The oldest first; names and numbers are shown to who begins the review."""
+    """The verifications by ID card that wait, the oldest first, or those that are being reviewed. Names and numbers
+    are not shown here: begin the review to see them.
+
+    Nothing is changed.
+    """
     return await reviews.list_reviews(db, state, paging)
 
 
 @router.put("/verifications/{verification_id}/review", summary="Begin a review", responses=problems(OwnVerification))
 async def put_review(db: WriteDb, cipher: CipherDep, scope: AsOperator, verification_id: VerificationId) -> ReviewOut:
-    """Shows name and number, and makes the caller the one who decides, in the place of whoever began before."""
+    """Show the name and the number of one ID card. The caller is now the one who decides; an operator who began before
+    can no longer decide.
+
+    Nobody reviews their own verification: leave it to another operator.
+    """
     return ReviewOut.model_validate(await reviews.begin_review(db, cipher, scope, verification_id))
 
 
 @router.put(
     "/verifications/{verification_id}/approval",
     status_code=204,
-    summary="The card is theirs",
+    summary="Approve an ID card",
     responses=problems(NotYourReview, IdNumberTaken, AlreadyVerified),
 )
 async def put_approval(db: WriteDb, cipher: CipherDep, scope: AsOperator, verification_id: VerificationId) -> None:
-    """The user is verified by that name. One ID card verifies one account."""
+    """The name and number belong together and to this person: the user is verified by that name now. One ID card
+    verifies one account.
+
+    Begin the review first. Where the card has verified another account (409 `id-number-taken`), reject it.
+    """
     await reviews.approve_verification(db, cipher, scope, verification_id)
 
 
 @router.put(
     "/verifications/{verification_id}/rejection",
     status_code=204,
-    summary="The card is not theirs",
+    summary="Reject an ID card",
     responses=problems(NotYourReview),
 )
 async def put_rejection(db: WriteDb, scope: AsOperator, verification_id: VerificationId, body: RejectionPut) -> None:
-    """The user sees the reason and may try again; the number is erased."""
+    """The card does not verify the person. The user reads the reason and may try again; the number is erased.
+
+    Begin the review first.
+    """
     await reviews.reject_verification(db, scope, verification_id, body.reason)
 
 
@@ -82,44 +97,63 @@ async def put_rejection(db: WriteDb, scope: AsOperator, verification_id: Verific
 async def create_key_recovery(
     db: WriteDb, cipher: CipherDep, scope: AsOperator, body: KeyRecoveryCreate
 ) -> KeyRecoveryOut:
-    """Removes the user's keys and ends their sessions: they sign in by phone anew and register a first key."""
+    """For a user who has lost all security keys: all of their keys are removed and their sessions end. They sign in by
+    phone again and register a first key.
+
+    Make sure outside the service that it is this person. For an operator's own keys use `xuezu operators`.
+    """
     made = await operators.recover_keys(db, cipher, scope, phone=body.phone, reason=body.reason)
     return KeyRecoveryOut.model_validate(made)
 
 
 @router.post("/suspensions", status_code=201, summary="Suspend a user", responses=problems(IsOperator))
 async def create_suspension(db: WriteDb, cipher: CipherDep, scope: AsOperator, body: SuspensionCreate) -> SuspensionOut:
-    """Shuts the user out from their next call on."""
+    """Shut a user out, for example when the account was misused. Their sessions end, and from the next call on they
+    are refused.
+
+    Rows and points stay. `DELETE /v1/operator/suspensions/{user_id}` lets them in again. An operator is removed
+    with `xuezu operators` first.
+    """
     user_id = await operators.suspend_user(db, cipher, scope, phone=body.phone, reason=body.reason)
     return SuspensionOut(user_id=user_id)
 
 
-@router.delete("/suspensions/{user_id}", status_code=204, summary="Let a suspended user in again")
+@router.delete("/suspensions/{user_id}", status_code=204, summary="End a suspension")
 async def delete_suspension(
     db: WriteDb, cipher: CipherDep, scope: AsOperator, user_id: Annotated[UUID, Path(description="The user.")]
 ) -> None:
-    """They sign in anew: suspending ended their sessions."""
+    """Let a suspended user in again. They sign in anew, because the suspension ended their sessions."""
     await operators.restore_user(db, cipher, scope, user_id)
 
 
-@router.get("/clients", summary="Programs that may ask for tokens")
+@router.get("/clients", summary="List clients")
 async def list_clients(db: ReadDb, scope: AsOperator) -> list[ClientOut]:
-    """All of them, the revoked ones too."""
+    """All programs and services that may ask for tokens, the revoked ones too. Secrets are never shown, and nothing is
+    changed.
+    """
     return [ClientOut.model_validate(row) for row in await clients.list_clients(db)]
 
 
-@router.post("/clients", status_code=201, summary="Make a client")
+@router.post("/clients", status_code=201, summary="Register a client")
 async def create_client(db: WriteDb, scope: AsOperator, body: ClientCreate) -> ClientSecretOut:
-    """A service with its first secret, or a public program that signs in by scan."""
+    """Register a service, which gets its first secret, or a public program that signs in by scan. Note the secret now:
+    it is shown only in this answer.
+
+    Give a service only the scopes that it needs.
+    """
     made = await clients.create_client(db, scope.actor, name=body.name, kind=body.kind, scopes=body.scopes)
     return ClientSecretOut(client_id=made.client_id, client_secret=made.secret)
 
 
-@router.post("/clients/{client_id}/secrets", status_code=201, summary="Rotate a client's secret")
+@router.post("/clients/{client_id}/secrets", status_code=201, summary="Rotate the secret of a client")
 async def create_client_secret(
     db: WriteDb, scope: AsOperator, client_id: ClientId, body: ClientSecretCreate
 ) -> ClientSecretOut:
-    """A new secret; the old ones live on for `overlap_hours`."""
+    """Make a new secret for a service, shown only in this answer. The old ones work for `overlap_hours` more, so that
+    the service can change to the new one without a pause.
+
+    Where an old secret has leaked, give 0 hours.
+    """
     overlap = timedelta(hours=body.overlap_hours)
     try:
         secret = await clients.rotate_secret(db, scope.actor, client_id, overlap=overlap)
@@ -130,7 +164,9 @@ async def create_client_secret(
 
 @router.delete("/clients/{client_id}", status_code=204, summary="Revoke a client")
 async def delete_client(db: WriteDb, scope: AsOperator, client_id: ClientId) -> None:
-    """Its secrets, tokens and sessions end at once."""
+    """Its secrets, tokens and sessions end at once, and it cannot get new ones. This cannot be undone: register a new
+    client instead.
+    """
     try:
         await clients.revoke_client(db, scope.actor, client_id)
     except clients.NoSuchClient:
