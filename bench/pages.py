@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from uuid import UUID
 
-from app.authz.cookies import CarriedSession
+from app.authz.cookies import CookieSession
 from app.core.calendar import today
 from app.core.cipher import Cipher
 from bench.flat import beside
@@ -265,7 +265,7 @@ def _carried(measured: Measured, person: Person, site: str) -> dict[str, str]:
     """The cookie of a person's session, as `site` keeps it; and that its own pages send the forms."""
     claims = json.loads(base64.urlsafe_b64decode(person.token.split(".")[1] + "=="))
     now = int(time.time())
-    carried = CarriedSession(
+    carried = CookieSession(
         user_id=UUID(claims["sub"]),
         session_id=claims["sid"],
         client_id="xuezu-app",

@@ -27,7 +27,7 @@ from app.audit_log.entries import Actor
 from app.auth.clients import create_client
 from app.auth.oauth.protocol import Client
 from app.auth.sessions import start_session
-from app.authz.signing_keys import key_ring
+from app.authz.signing_keys import create_key_ring
 from app.authz.tokens import TokenIssuer
 from app.core.calendar import today
 from app.core.cipher import Cipher
@@ -140,7 +140,7 @@ class Measured:
     async def _sign_in(self, user_id: UUID, *, keyed: bool) -> dict[str, str]:
         engine = create_engine(self.settings)
         try:
-            issuer = TokenIssuer(key_ring(engine, Cipher(self.settings)), self.settings.issuer)
+            issuer = TokenIssuer(create_key_ring(engine, Cipher(self.settings)), self.settings.issuer)
             client = Client("xuezu-app", "app", "app", frozenset(), 3600, 86_400)
             async with engine.begin() as db:
                 tokens = await start_session(db, issuer, Actor(), client, user_id, methods=("otp",), device="bench")

@@ -21,8 +21,8 @@ from app.api_docs.document import api_routes
 from app.audit_log.entries import Actor
 from app.auth.clients import create_client
 from app.auth.operators.operators import add_operator
-from app.authz.access import admission_of
-from app.authz.permissions import AFTER_CLOSING
+from app.authz.access import find_access_rule
+from app.authz.permissions import CLOSED_ORG_PERMISSIONS
 from app.core.cipher import CIPHER
 from tests.acts import Json, add_admin, add_member, certify, done
 from tests.auth.authenticator import prove_key, register_key
@@ -97,12 +97,12 @@ class Operation:
 
 def operations(app: FastAPI) -> Iterator[Operation]:
     for path, route in api_routes(app):
-        admission = admission_of(route.dependant)
-        if admission is None or not path.startswith("/v1/"):
+        rule = find_access_rule(route.dependant)
+        if rule is None or not path.startswith("/v1/"):
             continue
         for method in sorted(route.methods or ()):
             if method != "HEAD":
-                yield Operation(method, path, admission.kind, admission.needs)
+                yield Operation(method, path, rule.kind, rule.needs)
 
 
 def one_of_each_permission(app: FastAPI) -> Iterator[Operation]:
@@ -231,7 +231,7 @@ async def test_a_closed_org_is_read_and_nothing_else(app: FastAPI, api: httpx.As
     for operation in one_of_each_permission(app):
         answer = await ask(api, scene.callers["main"], operation, scene.closed)
         refused = answer.status_code == 409 and answer.json()["type"] == "/problems/org-closed"
-        if refused is (operation.needs in AFTER_CLOSING):
+        if refused is (operation.needs in CLOSED_ORG_PERMISSIONS):
             wrong.append(f"{operation.method} {operation.path}: {answer.status_code}")
         assert await verdict(api, scene.callers["stranger"], operation, scene.closed) == 404
     assert wrong == []

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from app.api_docs.document import api_routes
 from app.api_docs.introductions import TAGS
-from app.authz.access import admission_of
+from app.authz.access import find_access_rule
 from app.core.i18n import gettext_in
 from app.web.errors import Problem
 
@@ -16,15 +16,15 @@ def test_every_route_says_whom_it_admits(app: FastAPI) -> None:
     walked = [(path, route) for path, route in api_routes(app) if not path.startswith(("/docs", "/redoc"))]
     assert len(walked) > 30
     for path, route in walked:
-        assert admission_of(route.dependant) is not None, f"{path} has neither Can(…) nor another admission"
+        assert find_access_rule(route.dependant) is not None, f"{path} has neither Can(…) nor another rule"
 
 
 def test_a_route_below_an_org_asks_for_a_permission_in_it(app: FastAPI) -> None:
     for path, route in api_routes(app):
         if "{org_id}" in path:
-            admission = admission_of(route.dependant)
-            assert admission is not None
-            assert admission.kind == "org", path
+            rule = find_access_rule(route.dependant)
+            assert rule is not None
+            assert rule.kind == "org", path
 
 
 def test_paths_are_nouns(app: FastAPI) -> None:

@@ -15,9 +15,9 @@ from app.api_docs.examples import write_examples
 from app.api_docs.introductions import INTRODUCTION, TAGS
 from app.api_docs.pages import arrange_pages
 from app.api_docs.words import describe_parameters
-from app.authz.access import admission_of
+from app.authz.access import find_access_rule
 from app.authz.errors import OrgClosed, StepUpNeeded
-from app.authz.permissions import AFTER_CLOSING
+from app.authz.permissions import CLOSED_ORG_PERMISSIONS
 from app.core.services import SETTINGS
 from app.idempotency.replay import HEADER, KeyInUse, KeyReused
 from app.web import errors
@@ -83,17 +83,17 @@ def _complete(operation: dict[str, Any], path: str, route: RouteContext, method:
     had_invalid = responses.pop("422", None)
     if path.startswith(("/oauth/", "/.well-known/")):
         return
-    admission = admission_of(route.dependant)
+    rule = find_access_rule(route.dependant)
     kinds: list[type[errors.Problem]] = [errors.Unavailable]
-    if admission is not None and admission.kind != "public":
+    if rule is not None and rule.kind != "public":
         kinds += [errors.Unauthorized, errors.Forbidden]
-    if admission is not None and admission.kind == "org" and admission.needs not in AFTER_CLOSING:
+    if rule is not None and rule.kind == "org" and rule.needs not in CLOSED_ORG_PERMISSIONS:
         kinds += [OrgClosed]
     if route.dependant.path_params or "{org_id}" in path:
         kinds += [errors.NotFound]
-    if admission is not None and admission.kind in ("org", "operator"):
+    if rule is not None and rule.kind in ("org", "operator"):
         kinds += [StepUpNeeded]
-    if admission is not None and admission.kind in ("user", "org", "operator") and method == "POST":
+    if rule is not None and rule.kind in ("user", "org", "operator") and method == "POST":
         kinds += [KeyInUse, errors.Invalid, KeyReused]
         operation.setdefault("parameters", []).append(IDEMPOTENCY_PARAMETER)
     if route.body_field is not None:

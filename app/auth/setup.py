@@ -19,7 +19,7 @@ from app.auth.phone_codes.sms import SMS, load_sms_provider
 from app.auth.security_keys import router as security_keys_router
 from app.auth.token_endpoint import router as oauth_router
 from app.auth.verification.alipay import ALIPAY, load_alipay_provider
-from app.authz.signing_keys import key_ring
+from app.authz.signing_keys import create_key_ring
 from app.authz.tokens import ISSUER, SIGNING_KEYS, VERIFIER, TokenIssuer, TokenVerifier
 from app.core.cipher import CIPHER
 from app.core.services import SETTINGS
@@ -53,7 +53,7 @@ async def signing_in(app: FastAPI) -> AsyncIterator[None]:
     database_url = settings.database_url.get_secret_value()
     # Keys are loaded in the middle of requests that hold a connection of the pool: never from the pool.
     aside = create_async_engine(engine_url(database_url), poolclass=NullPool)
-    keys = key_ring(aside, cipher)
+    keys = create_key_ring(aside, cipher)
     SIGNING_KEYS.provide(app, keys)
     VERIFIER.provide(app, TokenVerifier(keys, settings.issuer))
     ISSUER.provide(app, TokenIssuer(keys, settings.issuer))

@@ -1,5 +1,5 @@
-"""Who may do what. `access` is the one mechanism through which every route is authorized; `caller` reads the session,
-the account and its roles in one statement; `permissions` is the table of roles and rights.
+"""Authorization. `access` is the one mechanism that authorizes every route. `caller` reads the session, the account and
+its roles in one statement. `permissions` is the table of roles and permissions.
 
-Also what this needs: access tokens and the keys that sign them, session cookies, step-up (RFC 9470), origin checks.
+The package also contains access tokens and their signing keys, session cookies, step-up (RFC 9470) and origin checks.
 """

@@ -1,16 +1,16 @@
-"""Who may do what: the one mechanism through which every route is authorized.
+"""Authorization: the one mechanism that authorizes every route.
 
-A route says what it needs as a parameter and gets a typed scope; an operation takes the scope and never a bare id:
+A route declares its requirement as a parameter and gets a typed scope. An operation takes the scope, never a bare id:
 
-    scope: Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]    an org's people, by their role in it
+    scope: Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]    a user with this permission in the org
     scope: SignedIn                                              any signed-in user
     scope: AsOperator                                            a platform operator, with a security key
     scope: Annotated[ServiceScope, Service("point-events:write")]   a service client with that scope
-    dependencies=[Public]                                        nobody in particular, on purpose
+    dependencies=[Public]                                        every caller, without a sign-in
 
-Roles are read from the database with the session and the org in one statement, never from a token's claims, so that
-an ended session, a disabled account or a removed admin is refused at the very next call. A role in an org of a whole
-province or the nation counts only while a security key is proved in the session (S16).
+One statement reads the session, the org and the roles from the database. Roles never come from a token's claims, so
+the next call of an ended session, a disabled account or a removed admin is refused. A role in an org of a whole
+province or the nation counts only while the session has a valid proof of a security key (S16).
 """
 
 from collections.abc import Callable
@@ -26,10 +26,10 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.audit_log.entries import Actor
 from app.authz.caller import CLIENT, OPERATOR, ORG, SESSION, OperatorRow, OrgRow, SessionRow
-from app.authz.cookies import accepts_session_cookie, token_of_cookie
+from app.authz.cookies import accepts_session_cookie, read_cookie_token
 from app.authz.errors import OrgClosed, RealNameRequired, ScopeMissing, StepUpNeeded
-from app.authz.permissions import ADMINS, AFTER_CLOSING, OWN_ROLES, ROLES, Permission, Role
-from app.authz.step_up import KEY_LASTS, demands_key
+from app.authz.permissions import ADMINS, CLOSED_ORG_PERMISSIONS, OWN_ROLES, ROLES, Permission, Role
+from app.authz.step_up import KEY_PROOF_LIFETIME, is_key_required
 from app.authz.tokens import VERIFIER, AccessToken
 from app.core.networks import address_of_host
 from app.database.db import POOL
@@ -51,7 +51,7 @@ class UserScope:
     actor: Actor
 
     def require_real_name(self) -> str:
-        """The verified name; raises RealNameRequired without one (S1)."""
+        """Return the verified name. Raises RealNameRequired without one (S1)."""
         if self.verified_name is None:
             raise RealNameRequired
         return self.verified_name
@@ -59,7 +59,7 @@ class UserScope:
 
 @dataclass(frozen=True, slots=True)
 class OperatorScope:
-    """A platform operator who has proved a security key in this session."""
+    """A platform operator whose session has a valid proof of a security key."""
 
     user: UserScope
 
@@ -69,7 +69,7 @@ class OperatorScope:
 
 
 class OrgCard(NamedTuple):
-    """What everybody who sees an org sees of it."""
+    """The fields of an org that every user with `org:read` sees."""
 
     id: UUID
     name: str
@@ -89,7 +89,7 @@ assert tuple(OrgRow._fields)[_CARD] == OrgCard._fields
 
 @dataclass(frozen=True, slots=True)
 class OrgScope:
-    """A signed-in user who holds a permission in this org."""
+    """A signed-in user who has the required permission in this org."""
 
     user: UserScope
     org: OrgCard
@@ -106,7 +106,7 @@ class OrgScope:
 
 @dataclass(frozen=True, slots=True)
 class ServiceScope:
-    """A service client that holds a scope."""
+    """A service client that has the required scope."""
 
     client_id: str
     scopes: frozenset[str]
@@ -122,26 +122,27 @@ bearer = HTTPBearer(
 Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
 
 
-async def _token(request: Request, credentials: Credentials) -> AccessToken:
+async def _read_token(request: Request, credentials: Credentials) -> AccessToken:
     if accepts_session_cookie(request):
-        return token_of_cookie(request)
+        return read_cookie_token(request)
     if credentials is None:
         raise Unauthorized
     verifier = VERIFIER.of(request)
     return await verifier.verify(credentials.credentials)
 
 
-VerifiedToken = Annotated[AccessToken, Depends(_token)]
+VerifiedToken = Annotated[AccessToken, Depends(_read_token)]
 
 
-def address_of(request: Request) -> str | None:
-    """The caller's address, as the server (behind its trusted proxy) sees it."""
+def find_client_address(request: Request) -> str | None:
+    """Return the caller's network address as the server (behind its trusted proxy) sees it; None if unknown."""
     client = request.client
     return address_of_host(client.host) if client else None
 
 
-def actor_of(request: Request, *, user_id: UUID | None = None, client_id: str | None = None) -> Actor:
-    return Actor(user_id, client_id, address_of(request), request_state(request).request_id)
+def build_actor(request: Request, *, user_id: UUID | None = None, client_id: str | None = None) -> Actor:
+    """Return the actor of the request's audit entries."""
+    return Actor(user_id, client_id, find_client_address(request), request_state(request).request_id)
 
 
 def _user_scope(request: Request, token: AccessToken, row: SessionRow | OperatorRow | OrgRow) -> UserScope:
@@ -152,11 +153,11 @@ def _user_scope(request: Request, token: AccessToken, row: SessionRow | Operator
         methods=tuple(row.methods),
         verified_name=row.verified_name,
         party_member=row.party_member,
-        actor=actor_of(request, user_id=row.user_id),
+        actor=build_actor(request, user_id=row.user_id),
     )
 
 
-async def _signed_in(request: Request, token: VerifiedToken) -> UserScope:
+async def _authorize_user(request: Request, token: VerifiedToken) -> UserScope:
     if token.session_id is None:
         raise Unauthorized
     row = await SESSION.fetch_row(POOL.of(request), session_id=token.session_id)
@@ -168,45 +169,49 @@ async def _signed_in(request: Request, token: VerifiedToken) -> UserScope:
     return scope
 
 
-SignedIn = Annotated[UserScope, Depends(_signed_in)]
+SignedIn = Annotated[UserScope, Depends(_authorize_user)]
 
 
 @cache
-def _roles(main_admin: bool | None, admin: bool, member: bool, superior_admin: bool) -> frozenset[Role]:
-    held = zip((*OWN_ROLES, Role.SUPERIOR_ADMIN), (main_admin, admin, member, superior_admin), strict=True)
-    return frozenset(role for role, holds in held if holds)
+def _collect_roles(main_admin: bool | None, admin: bool, member: bool, superior_admin: bool) -> frozenset[Role]:
+    flags = zip((*OWN_ROLES, Role.SUPERIOR_ADMIN), (main_admin, admin, member, superior_admin), strict=True)
+    return frozenset(role for role, has_role in flags if has_role)
 
 
-def _roles_by_key(row: OrgRow) -> frozenset[Role]:
-    """The roles that count only while a security key is proved."""
-    own = ADMINS if demands_key(row.region_code) else frozenset()
-    return own if row.keyless_above in (None, True) else own | {Role.SUPERIOR_ADMIN}
+def _collect_key_roles(row: OrgRow) -> frozenset[Role]:
+    """Return the roles that count only while the session has a valid proof of a security key."""
+    own = ADMINS if is_key_required(row.region_code) else frozenset()
+    return own if row.keyless_superior in (None, True) else own | {Role.SUPERIOR_ADMIN}
 
 
 async def resolve_org(request: Request, token: AccessToken, org_id: UUID, permission: Permission) -> OrgScope:
-    """Decide on one org: the scope, or NotFound where the caller may not know of it, or Forbidden."""
+    """Authorize the token's user for one permission in one org.
+
+    Raises Unauthorized without a live session, NotFound if the caller may not know of the org, Forbidden if no role
+    of the caller has the permission, StepUpNeeded without a proved key, OrgClosed if a closed org does not allow it.
+    """
     if token.session_id is None:
         raise Unauthorized
     row = await ORG.fetch_row(POOL.of(request), session_id=token.session_id, org_id=org_id)
     if row is None:
         raise Unauthorized
     request_state(request).user_id = row.user_id
-    roles = _roles(row.main_admin, row.admin, row.member, row.keyless_above is not None)
-    sees, may = ROLES[permission]
-    if roles.isdisjoint(sees):
+    roles = _collect_roles(row.main_admin, row.admin, row.member, row.keyless_superior is not None)
+    readers, allowed = ROLES[permission]
+    if roles.isdisjoint(readers):
         raise NotFound
-    if roles.isdisjoint(may):
+    if roles.isdisjoint(allowed):
         raise Forbidden
-    if not row.keyed:
-        roles -= _roles_by_key(row)
-        if not (roles & sees and roles & may):
-            raise StepUpNeeded(KEY_LASTS)
-    if row.status == "closed" and permission not in AFTER_CLOSING:
+    if not row.key_proved:
+        roles -= _collect_key_roles(row)
+        if not (roles & readers and roles & allowed):
+            raise StepUpNeeded(KEY_PROOF_LIFETIME)
+    if row.status == "closed" and permission not in CLOSED_ORG_PERMISSIONS:
         raise OrgClosed
     return OrgScope(user=_user_scope(request, token, row), org=OrgCard._make(tuple(row)[_CARD]), roles=roles)
 
 
-async def _as_operator(request: Request, token: VerifiedToken) -> OperatorScope:
+async def _authorize_operator(request: Request, token: VerifiedToken) -> OperatorScope:
     if token.session_id is None:
         raise NotFound
     row = await OPERATOR.fetch_row(POOL.of(request), session_id=token.session_id)
@@ -215,31 +220,32 @@ async def _as_operator(request: Request, token: VerifiedToken) -> OperatorScope:
     request_state(request).user_id = row.user_id
     if not row.operator:
         raise NotFound
-    if not row.keyed:
-        raise StepUpNeeded(KEY_LASTS)
+    if not row.key_proved:
+        raise StepUpNeeded(KEY_PROOF_LIFETIME)
     scope = _user_scope(request, token, row)
     await replay_or_claim(request, scope.user_id)
     return OperatorScope(scope)
 
 
-AsOperator = Annotated[OperatorScope, Depends(_as_operator)]
+AsOperator = Annotated[OperatorScope, Depends(_authorize_operator)]
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
-    """Whom a route admits, read off its dependencies by the OpenAPI document and the tests that walk the routes."""
+class AccessRule:
+    """Which callers a route accepts. The OpenAPI document and the tests of all routes read it from the dependencies."""
 
     kind: Literal["public", "user", "org", "operator", "service"]
     needs: str | None = None
+    """The permission of an org rule, or the scope of a service rule."""
 
 
-_ADMISSIONS: dict[Callable[..., Any], Admission] = {}
+_ACCESS_RULES: dict[Callable[..., Any], AccessRule] = {}
 
 
 def Can(permission: Permission) -> params.Depends:  # noqa: N802 — reads as a sentence in a signature
-    """The caller may do this in the org of the path's `org_id`. Gives an OrgScope."""
+    """Require this permission in the org of the path's `org_id`. The dependency returns an OrgScope."""
 
-    async def can(
+    async def authorize_org(
         request: Request,
         token: VerifiedToken,
         org_id: Annotated[UUID, Path(description="The organisation.")],
@@ -248,48 +254,48 @@ def Can(permission: Permission) -> params.Depends:  # noqa: N802 — reads as a 
         await replay_or_claim(request, scope.user.user_id)
         return scope
 
-    _ADMISSIONS[can] = Admission("org", permission)
-    return params.Depends(can)
+    _ACCESS_RULES[authorize_org] = AccessRule("org", permission)
+    return params.Depends(authorize_org)
 
 
 def Service(scope: str) -> params.Depends:  # noqa: N802
-    """The caller is a service client (client credentials) that holds this scope. Gives a ServiceScope."""
+    """Require a service client (client credentials) with this scope. The dependency returns a ServiceScope."""
 
-    async def service(request: Request, token: VerifiedToken) -> ServiceScope:
+    async def authorize_service(request: Request, token: VerifiedToken) -> ServiceScope:
         if token.session_id is not None:
             raise Forbidden
         client = await CLIENT.fetch_row(POOL.of(request), client_id=token.client_id)
         if client is None:
             raise Unauthorized
-        # The token can hold fewer scopes than the client, never more than it holds now.
+        # A token can have fewer scopes than its client. A scope that the client has lost since then does not count.
         scopes = token.scopes & frozenset(client.scopes)
         if scope not in scopes:
             raise ScopeMissing
-        return ServiceScope(token.client_id, scopes, actor_of(request, client_id=token.client_id))
+        return ServiceScope(token.client_id, scopes, build_actor(request, client_id=token.client_id))
 
-    _ADMISSIONS[service] = Admission("service", scope)
-    return params.Depends(service)
-
-
-async def _public() -> None:
-    """Nobody is asked who they are."""
+    _ACCESS_RULES[authorize_service] = AccessRule("service", scope)
+    return params.Depends(authorize_service)
 
 
-Public = Depends(_public)
+async def _allow_public() -> None:
+    """Accept every caller without authentication."""
 
 
-_ADMISSIONS |= {
-    _signed_in: Admission("user"),
-    _as_operator: Admission("operator"),
-    _public: Admission("public"),
+Public = Depends(_allow_public)
+
+
+_ACCESS_RULES |= {
+    _authorize_user: AccessRule("user"),
+    _authorize_operator: AccessRule("operator"),
+    _allow_public: AccessRule("public"),
 }
 
 
-def admission_of(dependant: Dependant) -> Admission | None:
-    """What a route asks of its caller, found among its dependencies; None where it forgot to ask."""
+def find_access_rule(dependant: Dependant) -> AccessRule | None:
+    """Return the access rule among a route's dependencies; None if the route has no access rule."""
     for dependency in dependant.dependencies:
-        found = _ADMISSIONS.get(dependency.call) if dependency.call else None
-        found = found or admission_of(dependency)
+        found = _ACCESS_RULES.get(dependency.call) if dependency.call else None
+        found = found or find_access_rule(dependency)
         if found is not None:
             return found
     return None

@@ -1,6 +1,6 @@
-"""Where a caller stands: the live session, its user, and what the user is to an org, each in one statement and one row.
+"""The caller of a request: the live session, its user and the user's roles in an org, read by one statement as one row.
 
-What rights follow from it is decided in `app.authz.access`.
+`app.authz.access` decides which permissions follow.
 """
 
 from datetime import datetime
@@ -11,7 +11,7 @@ from sqlalchemy import Select, and_, bindparam, case, exists, func, null, select
 from sqlalchemy.orm import aliased
 
 from app.authz.permissions import Role
-from app.authz.step_up import KEY_LASTS
+from app.authz.step_up import KEY_PROOF_LIFETIME
 from app.database.driver import DriverStatement
 from app.hierarchy import tree
 from app.schema.admins import OrgAdmin
@@ -26,7 +26,9 @@ _user_columns = (
     User.verified_name,
     User.party_member,
     Session.methods,
-    (Session.key_checked_at > func.now() - text(f"interval '{int(KEY_LASTS.total_seconds())} seconds'")).label("keyed"),
+    (Session.key_checked_at > func.now() - text(f"interval '{int(KEY_PROOF_LIFETIME.total_seconds())} seconds'")).label(
+        "key_proved"
+    ),
 )
 _live_session = and_(
     Session.id == bindparam("session_id"),
@@ -35,8 +37,8 @@ _live_session = and_(
     User.id == Session.user_id,
     User.status == "active",
 )
-# What everybody who sees an org sees of it: an OrgCard.
-CARD = (
+# The columns of an OrgCard.
+ORG_CARD_COLUMNS = (
     Org.id,
     Org.name,
     Org.region_code,
@@ -55,6 +57,8 @@ CARD = (
 
 
 class ClientRow(NamedTuple):
+    """The scopes of a live client."""
+
     scopes: list[str]
 
 
@@ -65,29 +69,29 @@ class SessionRow(NamedTuple):
     verified_name: str | None
     party_member: bool
     methods: list[str]
-    keyed: bool | None
-    """Whether a security key was used in the session lately."""
+    key_proved: bool | None
+    """Whether the session has a proof of a security key not older than KEY_PROOF_LIFETIME."""
 
 
 class OperatorRow(NamedTuple):
-    """The same, and whether the user is a platform operator."""
+    """The user of a live session, and whether the user is a platform operator."""
 
     user_id: UUID
     verified_name: str | None
     party_member: bool
     methods: list[str]
-    keyed: bool | None
+    key_proved: bool | None
     operator: bool
 
 
 class OrgRow(NamedTuple):
-    """The same, the org (NULL if there is none of this id), and what the user is to it."""
+    """The user of a live session, the org (NULL without an org of this id) and the user's roles in it."""
 
     user_id: UUID
     verified_name: str | None
     party_member: bool
     methods: list[str]
-    keyed: bool | None
+    key_proved: bool | None
     id: UUID
     name: str
     region_code: str
@@ -101,8 +105,8 @@ class OrgRow(NamedTuple):
     main_admin: bool | None
     admin: bool
     member: bool
-    keyless_above: bool | None
-    """Whether an org above, of which the user is an admin, needs no security key; None if they are admin of none."""
+    keyless_superior: bool | None
+    """Whether the user is an admin of a superior that requires no security key; None if admin of no superior."""
 
 
 SESSION = DriverStatement(
@@ -124,7 +128,7 @@ CLIENT = DriverStatement(
 
 
 def _org_statement() -> Select[*tuple[Any, ...]]:
-    """The session's user, the org, and what the one is to the other: one row, or none where the session is dead."""
+    """Build the select of an OrgRow: one row, or no row if the session has ended."""
     org_id = bindparam("org_id", type_=Org.id.type)
     admin = exists().where(OrgAdmin.org_id == Org.id, OrgAdmin.user_id == User.id).correlate(Org, User)
     member = (
@@ -132,27 +136,26 @@ def _org_statement() -> Select[*tuple[Any, ...]]:
         .where(Member.org_id == Org.id, Member.user_id == User.id, Member.removed_at.is_(None))
         .correlate(Org, User)
     )
-    above = tree.ancestors(org_id)
-    # Whether one of the orgs above that the user administers demands no key; null where they administer none.
-    higher = aliased(Org)
-    keyless_above = (
-        select(func.bool_or(func.right(higher.region_code, 4) != "0000"))
-        .select_from(above)
-        .join(OrgAdmin, and_(OrgAdmin.org_id == above.c.id, OrgAdmin.user_id == User.id))
-        .join(higher, higher.id == above.c.id)
-        .where(above.c.distance > 0)
+    superiors = tree.ancestors(org_id)
+    superior = aliased(Org)
+    keyless_superior = (
+        select(func.bool_or(func.right(superior.region_code, 4) != "0000"))
+        .select_from(superiors)
+        .join(OrgAdmin, and_(OrgAdmin.org_id == superiors.c.id, OrgAdmin.user_id == User.id))
+        .join(superior, superior.id == superiors.c.id)
+        .where(superiors.c.distance > 0)
         .correlate(User)
         .scalar_subquery()
     )
     return (
         select(
             *_user_columns,
-            *CARD,
+            *ORG_CARD_COLUMNS,
             (Org.main_admin_id == User.id).label(Role.MAIN_ADMIN),
             admin.label(Role.ADMIN),
             member.label(Role.MEMBER),
-            # An admin sees all that a superior's admin sees: the walk up is spared.
-            case((admin, null()), else_=keyless_above).label("keyless_above"),
+            # An admin sees everything that a superior's admin sees, so the recursive query is not needed for an admin.
+            case((admin, null()), else_=keyless_superior).label("keyless_superior"),
         )
         .select_from(Session)
         .join(User, _live_session)

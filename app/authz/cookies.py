@@ -1,8 +1,8 @@
-"""A page's session: the same session a token speaks for, carried by a sealed, HttpOnly cookie.
+"""The session of a page: the same kind of session as that of a token, named by an encrypted, HttpOnly cookie.
 
-Only the routes of pages look at it (they say so with `accept_session_cookie`), so that no other site's form or
-script can speak for a browser to the API. The cookie holds no token: it names the session, which is looked up at each
-call as any other is, and it lapses when the browser has been idle for as long as the client's refresh tokens last.
+Only page routes read the cookie (they call `accept_session_cookie`), so a form or script of another site cannot use
+the API with the browser's session. The cookie contains no token. It contains the session id, and each call looks the
+session up in the database. The cookie expires when the browser has been idle for the lifetime of a refresh token.
 """
 
 import base64
@@ -19,12 +19,12 @@ from app.core.services import SETTINGS
 from app.web.errors import Unauthorized
 from app.web.request_state import request_state
 
-_MAXIMUM = 1000
+_MAX_LENGTH = 1000
 _RENEW_AFTER = 0.05  # of the idle time
 
 
-class CarriedSession(BaseModel):
-    """What the cookie says. Times are seconds since 1970."""
+class CookieSession(BaseModel):
+    """The decrypted cookie. Times are seconds since 1970; `idle_seconds` is the lifetime without use."""
 
     user_id: UUID
     session_id: UUID
@@ -34,12 +34,12 @@ class CarriedSession(BaseModel):
     ends_at: int
 
     @property
-    def lapses_at(self) -> int:
+    def expires_at(self) -> int:
         return min(self.renewed_at + self.idle_seconds, self.ends_at)
 
 
 def accept_session_cookie(request: Request, name: str) -> None:
-    """Say of a page's request that its caller may be known by the cookie of this name, and by nothing else."""
+    """Accept the cookie of this name, and no other credential, as the authentication of a page's request."""
     request_state(request).session_cookie = name
 
 
@@ -47,44 +47,44 @@ def accepts_session_cookie(request: Request) -> bool:
     return request_state(request).session_cookie is not None
 
 
-def carried_session(request: Request) -> CarriedSession | None:
-    """The session that the request's cookie names; None without one, or where it lapsed or is not of ours."""
+def find_cookie_session(request: Request) -> CookieSession | None:
+    """Return the session of the request's cookie; None if the cookie is absent, expired or not encrypted by us."""
     name = request_state(request).session_cookie
     assert name is not None
-    sealed = request.cookies.get(cookie_name(request, name), "")
-    if not sealed or len(sealed) > _MAXIMUM:
+    encrypted = request.cookies.get(build_cookie_name(request, name), "")
+    if not encrypted or len(encrypted) > _MAX_LENGTH:
         return None
     cipher = CIPHER.of(request)
     try:
-        raw = base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4))
-        carried = CarriedSession.model_validate_json(cipher.decrypt(raw, name))
+        raw = base64.urlsafe_b64decode(encrypted + "=" * (-len(encrypted) % 4))
+        session = CookieSession.model_validate_json(cipher.decrypt(raw, name))
     except (binascii.Error, ValueError, ValidationError, IndexError, Undecryptable):
         return None
-    return carried if carried.lapses_at > time.time() else None
+    return session if session.expires_at > time.time() else None
 
 
-def token_of_cookie(request: Request) -> AccessToken:
-    """What the cookie stands for, in the form that every route is authorized by. Raises Unauthorized."""
-    carried = carried_session(request)
-    if carried is None:
+def read_cookie_token(request: Request) -> AccessToken:
+    """Return the cookie's session as an AccessToken, the input of every authorization. Raises Unauthorized."""
+    session = find_cookie_session(request)
+    if session is None:
         raise Unauthorized
-    return AccessToken(carried.user_id, carried.session_id, carried.client_id, frozenset(), carried.lapses_at)
+    return AccessToken(session.user_id, session.session_id, session.client_id, frozenset(), session.expires_at)
 
 
-def needs_renewal(carried: CarriedSession) -> bool:
-    """Whether so much of the idle time has passed that the cookie is to be set anew."""
-    return time.time() - carried.renewed_at > carried.idle_seconds * _RENEW_AFTER
+def is_renewal_due(session: CookieSession) -> bool:
+    """Whether enough of the idle time has passed to set the cookie again."""
+    return time.time() - session.renewed_at > session.idle_seconds * _RENEW_AFTER
 
 
-def set_session_cookie(request: Request, response: Response, name: str, carried: CarriedSession) -> None:
-    """Seal the session into the cookie, for as long as it lasts when nothing more is heard of the browser."""
-    carried = carried.model_copy(update={"renewed_at": int(time.time())})
+def set_session_cookie(request: Request, response: Response, name: str, session: CookieSession) -> None:
+    """Encrypt the session into the cookie, which expires after the idle time or at the end of the session."""
+    session = session.model_copy(update={"renewed_at": int(time.time())})
     cipher = CIPHER.of(request)
-    sealed = base64.urlsafe_b64encode(cipher.encrypt(carried.model_dump_json(), name)).rstrip(b"=").decode()
+    encrypted = base64.urlsafe_b64encode(cipher.encrypt(session.model_dump_json(), name)).rstrip(b"=").decode()
     response.set_cookie(
-        cookie_name(request, name),
-        sealed,
-        max_age=carried.lapses_at - carried.renewed_at,
+        build_cookie_name(request, name),
+        encrypted,
+        max_age=session.expires_at - session.renewed_at,
         path="/",
         httponly=True,
         samesite="lax",
@@ -94,12 +94,12 @@ def set_session_cookie(request: Request, response: Response, name: str, carried:
 
 def clear_session_cookie(request: Request, response: Response, name: str) -> None:
     response.delete_cookie(
-        cookie_name(request, name), path="/", httponly=True, samesite="lax", secure=is_secure(request)
+        build_cookie_name(request, name), path="/", httponly=True, samesite="lax", secure=is_secure(request)
     )
 
 
-def cookie_name(request: Request, name: str) -> str:
-    """`__Host-` binds a cookie to this very host over https; on http://localhost browsers refuse the prefix."""
+def build_cookie_name(request: Request, name: str) -> str:
+    """Add `__Host-`, which binds a cookie to this host over https. On http://localhost browsers refuse the prefix."""
     return f"__Host-{name}" if is_secure(request) else name
 
 

@@ -1,4 +1,4 @@
-"""Refusals that any feature may raise: a closed org, or a caller without a real name, a scope or a security key."""
+"""Errors that any feature may raise: a closed org, or a caller without a real name, a scope or a security key."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ class ForeignOrigin(Forbidden):
 
 
 class StepUpNeeded(Problem):
-    """RFC 9470: the caller is who they are, but has to prove it more strongly, or again."""
+    """The caller is authenticated, but must prove a security key, or prove it again (RFC 9470)."""
 
     status, slug = 401, "security-key-needed"
     title = gettext_noop("需要使用安全密钥确认身份")

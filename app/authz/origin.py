@@ -1,4 +1,4 @@
-"""Whose page a browser's request comes from."""
+"""The site whose page sent a browser's request."""
 
 from fastapi import Depends, Request
 
@@ -7,7 +7,7 @@ from app.core.services import SETTINGS
 
 
 def is_foreign_origin(request: Request) -> bool:
-    """Whether a browser says that the request was made by another site's page; other programs say nothing."""
+    """Whether the Origin header names another site. Only browsers send it; a request without it is not foreign."""
     origin = request.headers.get("origin")
     if origin is None:
         return False
@@ -15,10 +15,10 @@ def is_foreign_origin(request: Request) -> bool:
     return origin.partition("://")[2] not in ours
 
 
-async def _same_origin(request: Request) -> None:
+async def _require_same_origin(request: Request) -> None:
     if is_foreign_origin(request):
         raise ForeignOrigin
 
 
-SameOrigin = Depends(_same_origin)
-"""A route that another site's page has no business calling; raises ForeignOrigin."""
+SameOrigin = Depends(_require_same_origin)
+"""The dependency of a route that refuses requests of other sites' pages; raises ForeignOrigin."""

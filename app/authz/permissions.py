@@ -1,15 +1,15 @@
-"""What can be done in an org, and by whom: one table of permissions and roles."""
+"""The permissions in an org: one table of permissions and the roles that have them."""
 
 from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a user is to an org."""
+    """The role of a user in an org."""
 
     MAIN_ADMIN = "main_admin"
     ADMIN = "admin"
     MEMBER = "member"
-    SUPERIOR_ADMIN = "superior_admin"  # administers an org somewhere above
+    SUPERIOR_ADMIN = "superior_admin"  # an admin of a superior at any level
 
 
 class Permission(StrEnum):
@@ -33,7 +33,7 @@ class Permission(StrEnum):
     REPORTS_READ = "reports:read"
     RANKINGS_READ = "rankings:read"
     AUDIT_READ = "audit:read"
-    EXPORTS_READ = "exports:read"  # one's own; each also asks for what it holds
+    EXPORTS_READ = "exports:read"  # own exports; each also requires the permission for its content
 
 
 ADMINS = frozenset({Role.MAIN_ADMIN, Role.ADMIN})
@@ -42,7 +42,7 @@ _VIEWERS = _INSIDERS | {Role.SUPERIOR_ADMIN}
 
 OWN_ROLES = (Role.MAIN_ADMIN, Role.ADMIN, Role.MEMBER)
 
-# permission: (who sees the thing at all: others get 404, who may do it: the remaining get 403)
+# permission: (roles that may see the resource, all others get 404; roles with the permission, the remaining get 403)
 ROLES: dict[Permission, tuple[frozenset[Role], frozenset[Role]]] = {
     Permission.ORG_READ: (_VIEWERS, _VIEWERS),
     Permission.ORG_WRITE: (_VIEWERS, ADMINS),
@@ -68,8 +68,8 @@ ROLES: dict[Permission, tuple[frozenset[Role], frozenset[Role]]] = {
 }
 
 
-# What a closed org still allows: it is kept for history.
-AFTER_CLOSING = frozenset(
+# A closed org stays readable as history.
+CLOSED_ORG_PERMISSIONS = frozenset(
     {
         Permission.ORG_READ,
         Permission.UNITS_READ,
@@ -84,7 +84,7 @@ AFTER_CLOSING = frozenset(
 )
 
 
-def held_by(roles: frozenset[Role], *, closed: bool) -> list[Permission]:
-    """What these roles together may do, in a live org or a closed one."""
-    allowed = AFTER_CLOSING if closed else ROLES
+def list_permissions(roles: frozenset[Role], *, closed: bool) -> list[Permission]:
+    """Return the permissions that these roles together have in an open or a closed org."""
+    allowed = CLOSED_ORG_PERMISSIONS if closed else ROLES
     return [permission for permission in allowed if roles & ROLES[permission][1]]

@@ -1,4 +1,4 @@
-"""What a service client can be allowed to do."""
+"""The OAuth scopes of service clients, each with its description."""
 
 SCOPES = {
     "point-events:write": "Hand in point events.",

@@ -1,7 +1,7 @@
-"""The keys of the access tokens at rest: made, rotated, dropped. In memory they are `tokens.KeyRing`.
+"""The stored signing keys of access tokens: creation, rotation, removal. In memory they are a `tokens.KeyRing`.
 
-Rotation signs nobody out: the new key is published `LEAD` ahead of its first use, by when every process has loaded
-it, and the old one verifies until the last token it signed has expired. Refresh tokens do not depend on it.
+Rotation ends no session. The new key is published `LEAD` before its first use, so every process has loaded it by then.
+The old key verifies until its last token has expired. Refresh tokens do not depend on signing keys.
 """
 
 from contextlib import suppress
@@ -17,64 +17,69 @@ from app.database.locks import Lock, lock
 from app.schema.auth import SigningKey
 
 LEAD = timedelta(minutes=2)
-KEPT = timedelta(seconds=LIFETIME) + LEAD
-"""How long a key verifies after another has taken its place."""
+RETENTION = timedelta(seconds=LIFETIME) + LEAD
+"""How long a key verifies after a newer key has replaced it."""
 
 
-def key_ring(engine: AsyncEngine, cipher: Cipher) -> KeyRing:
-    """The process's key ring over the signing_keys table; makes the first key where there is none."""
+def create_key_ring(engine: AsyncEngine, cipher: Cipher) -> KeyRing:
+    """Return the process's key ring over the signing_keys table.
+
+    Its load creates the first key in an empty table, under the advisory lock SIGNING_KEYS.
+    """
 
     async def load() -> list[StoredKey]:
         async with engine.begin() as db:
-            kept = await _list(db, cipher)
-            if kept:
-                return kept
+            stored = await _list_keys(db, cipher)
+            if stored:
+                return stored
             await lock(db, Lock.SIGNING_KEYS)
-            kept = await _list(db, cipher)
-            if not kept:
+            stored = await _list_keys(db, cipher)
+            if not stored:
                 await rotate_signing_key(db, cipher, Actor(), lead=timedelta())
-                kept = await _list(db, cipher)
-            return kept
+                stored = await _list_keys(db, cipher)
+            return stored
 
     return KeyRing(load)
 
 
-async def _list(db: AsyncConnection, cipher: Cipher) -> list[StoredKey]:
+async def _list_keys(db: AsyncConnection, cipher: Cipher) -> list[StoredKey]:
     rows = await db.execute(select(SigningKey.kid, SigningKey.private_cipher, SigningKey.active_from))
-    kept = []
+    stored = []
     for row in rows:
-        # A key sealed with a data key that is no longer given is lost; its tokens are refused, and others sign.
+        # A key whose data key is no longer configured is lost: its tokens are refused, and the other keys sign.
         with suppress(Undecryptable):
-            kept.append(StoredKey(row.kid, cipher.decrypt(row.private_cipher, row.kid), row.active_from))
-    return kept
+            stored.append(StoredKey(row.kid, cipher.decrypt(row.private_cipher, row.kid), row.active_from))
+    return stored
 
 
 async def rotate_signing_key(db: AsyncConnection, cipher: Cipher, actor: Actor, *, lead: timedelta = LEAD) -> str:
-    """Make the key that signs after `lead`, and drop those that nothing unexpired was signed with. Gives its kid."""
+    """Create the key that signs after `lead`, and delete the keys whose tokens have all expired. Return the new kid."""
     key = make_key(datetime.now(UTC) + lead)
-    sealed = cipher.encrypt(key.private_pem, key.kid)
-    await db.execute(insert(SigningKey).values(kid=key.kid, private_cipher=sealed, active_from=key.active_from))
+    encrypted = cipher.encrypt(key.private_pem, key.kid)
+    await db.execute(insert(SigningKey).values(kid=key.kid, private_cipher=encrypted, active_from=key.active_from))
     superseded = (
-        select(func.max(SigningKey.active_from)).where(SigningKey.active_from < func.now() - KEPT).scalar_subquery()
+        select(func.max(SigningKey.active_from))
+        .where(SigningKey.active_from < func.now() - RETENTION)
+        .scalar_subquery()
     )
     await db.execute(delete(SigningKey).where(SigningKey.active_from < superseded))
-    await _tell(db)
+    await _notify_processes(db)
     await record(db, actor, "signing_key.rotated", subject=("signing_key", None), after={"kid": key.kid})
     return key.kid
 
 
 async def drop_signing_key(db: AsyncConnection, actor: Actor, kid: str) -> bool:
-    """Drop a key that has leaked: its tokens are refused as soon as each process loads the keys again."""
+    """Delete a leaked key; False if it does not exist. A process refuses its tokens from its next load of the keys."""
     dropped = await db.scalar(delete(SigningKey).where(SigningKey.kid == kid).returning(SigningKey.kid))
     if dropped is None:
         return False
-    await _tell(db)
+    await _notify_processes(db)
     await record(db, actor, "signing_key.dropped", subject=("signing_key", None), before={"kid": kid})
     return True
 
 
-async def _tell(db: AsyncConnection) -> None:
-    """Have every process load the keys again, when this transaction commits."""
+async def _notify_processes(db: AsyncConnection) -> None:
+    """Notify every process, at the commit of this transaction, to load the keys again."""
     await db.execute(select(func.pg_notify(KEYS_CHANNEL, "")))
 
 

@@ -1,13 +1,12 @@
-"""Access tokens (RFC 9068): the only module that touches python-jose, and that closes its gaps.
+"""Access tokens (RFC 9068). Only this module uses python-jose, and it adds the checks that python-jose lacks.
 
-What python-jose leaves open and is closed here: it takes any algorithm it is not told to refuse, stray
-characters in base64, headers of any depth and kind, claims that are absent or of the wrong type, and no
-`typ`. A header of ours is always the same text for the same key, so an incoming one is never parsed: it is
-looked up whole. Whatever differs from it by a byte (`alg`, `typ`, `kid`, `crit`, `jku`, `x5u`, a nested
-bomb) is simply not a header of ours.
+By default python-jose accepts any algorithm, stray characters in base64, headers of any depth and kind, absent
+claims, claims of a wrong type and a missing `typ`. Our header is always the same text for the same key, so an incoming
+header is never parsed: it is the lookup key of its signing key. A header that differs by one byte (`alg`, `typ`,
+`kid`, `crit`, `jku`, `x5u`, deep nesting) is not found and is refused.
 
-A token only says who calls and by which session; what they may do, and whether the session still lives, is
-read from the database at each call (`app.authz.access`).
+A token identifies only the caller and the session. Each call reads the permissions and the state of the session from
+the database (`app.authz.access`).
 """
 
 import asyncio
@@ -32,26 +31,26 @@ from jose.backends.base import Key
 from app.core.services import Service
 from app.web.errors import Unauthorized
 
-# python-jose carries no types.
+# python-jose has no type hints.
 jwk: Any = untyped_jwk
 jwt: Any = untyped_jwt
 
 ALGORITHM = "ES256"
 TYPE = "at+jwt"
 LIFETIME = 600
-"""Seconds an access token lives; its session may end it sooner."""
+"""The lifetime of an access token in seconds. It ends earlier with its session."""
 
-_MAXIMUM = 4096
+_MAX_LENGTH = 4096
 _SHAPE = re.compile(r"([A-Za-z0-9_-]{1,200})\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{86})", re.ASCII)
 _REQUIRED = {f"require_{claim}": True for claim in ("aud", "exp", "iss", "iat", "sub", "jti")}
-_REMEMBERED = 4096
+_CACHE_SIZE = 4096
 _RELOAD_UNKNOWN = 5.0
 _RELOAD_AGED = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class AccessToken:
-    """What a verified token says. A service's token has no session: its subject is the client id."""
+    """The claims of a verified token. A service's token has no session; its subject is the client id."""
 
     subject: UUID | str
     session_id: UUID | None
@@ -62,7 +61,7 @@ class AccessToken:
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """A signing key as kept: it signs from `active_from` until a later one does, and verifies while kept."""
+    """A stored signing key. It signs from `active_from` until a newer key signs, and verifies while it is stored."""
 
     kid: str
     private_pem: bytes
@@ -70,12 +69,12 @@ class StoredKey:
 
 
 def make_key(active_from: datetime) -> StoredKey:
-    """A new P-256 key, its id being its RFC 7638 thumbprint."""
+    """Return a new P-256 key. Its id is its thumbprint (RFC 7638)."""
     private = ec.generate_private_key(ec.SECP256R1())
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    public = _public_members(jwk.construct(pem, ALGORITHM))
+    public = _build_public_jwk(jwk.construct(pem, ALGORITHM))
     canonical = json.dumps(public, sort_keys=True, separators=(",", ":")).encode()
-    return StoredKey(_base64url(hashlib.sha256(canonical).digest()), pem, active_from)
+    return StoredKey(_encode_base64url(hashlib.sha256(canonical).digest()), pem, active_from)
 
 
 class _LoadedKey:
@@ -86,16 +85,16 @@ class _LoadedKey:
         self.active_from = stored.active_from.timestamp()
         self.private: Key = jwk.construct(stored.private_pem, ALGORITHM)
         self.public: Key = self.private.public_key()
-        # As jose writes it: sorted keys, no spaces.
+        # python-jose writes sorted keys and no spaces, and the text must be equal to its header.
         header = {"alg": ALGORITHM, "kid": stored.kid, "typ": TYPE}
-        self.header = _base64url(json.dumps(header, separators=(",", ":"), sort_keys=True).encode())
+        self.header = _encode_base64url(json.dumps(header, separators=(",", ":"), sort_keys=True).encode())
 
 
 class KeyRing:
     """The signing keys in memory.
 
-    Loaded at the first use, again when a key of ours seems to be missing (at most every few seconds, so that
-    made-up key ids cost nothing) and when the last load has aged. `generation` rises when the keys change.
+    They are loaded at the first use, when a header is unknown (at most once in _RELOAD_UNKNOWN seconds, so that
+    invented key ids cost nothing) and when the last load is old. `generation` rises when the keys change.
     """
 
     def __init__(self, load: Callable[[], Awaitable[Iterable[StoredKey]]]) -> None:
@@ -106,10 +105,10 @@ class KeyRing:
         self.generation = 0
 
     async def refresh(self, older_than: float = 0.0) -> None:
-        """Load the keys again where the last load is older than that many seconds."""
-        asked_at = time.monotonic()
+        """Load the keys again if the last load is older than this number of seconds."""
+        requested_at = time.monotonic()
         async with self._loading:
-            if self._loaded_at > asked_at - older_than:
+            if self._loaded_at > requested_at - older_than:
                 return
             began_at = time.monotonic()
             loaded = [_LoadedKey(stored) for stored in await self._load()]
@@ -117,18 +116,18 @@ class KeyRing:
             if keys.keys() != self._by_header.keys():
                 self._by_header = keys
                 self.generation += 1
-            # What was asked for meanwhile is not answered by what was read before.
+            # A request that arrives during this load must load again: its key may be newer than what this load read.
             self._loaded_at = began_at
 
-    async def verifying(self, header: str) -> Key | None:
-        """The public key whose tokens carry exactly this header."""
+    async def find_public_key(self, header: str) -> Key | None:
+        """Return the public key of the tokens with exactly this header; None if no key has it."""
         if header not in self._by_header:
             await self.refresh(_RELOAD_UNKNOWN)
         found = self._by_header.get(header)
         return found.public if found else None
 
-    async def signing(self) -> tuple[str, Key]:
-        """The key id and private key to sign with now."""
+    async def get_signing_key(self) -> tuple[str, Key]:
+        """Return the id and the private key of the newest active key."""
         await self.refresh(_RELOAD_AGED)
         now = time.time()
         candidates = list(self._by_header.values())
@@ -136,14 +135,16 @@ class KeyRing:
         newest = max(active, key=lambda key: key.active_from)
         return newest.kid, newest.private
 
-    async def jwks(self) -> dict[str, list[dict[str, str]]]:
-        """The public keys as a JWK set (RFC 7517), those that will sign soon included."""
+    async def build_jwks(self) -> dict[str, list[dict[str, str]]]:
+        """Return the public keys as a JWK set (RFC 7517), including keys that are not active yet."""
         await self.refresh(_RELOAD_AGED)
-        shown = [_public_members(key.public) | {"kid": key.kid} for key in self._by_header.values()]
-        return {"keys": [members | {"use": "sig", "alg": ALGORITHM} for members in shown]}
+        public = [_build_public_jwk(key.public) | {"kid": key.kid} for key in self._by_header.values()]
+        return {"keys": [members | {"use": "sig", "alg": ALGORITHM} for members in public]}
 
 
 class TokenIssuer:
+    """Signs access tokens."""
+
     def __init__(self, keys: KeyRing, issuer: str) -> None:
         self._keys = keys
         self._issuer = issuer
@@ -156,12 +157,12 @@ class TokenIssuer:
         session_id: UUID | None = None,
         scopes: Iterable[str] = (),
     ) -> str:
-        """A signed access token that lives `LIFETIME` seconds."""
-        kid, key = await self._keys.signing()
+        """Return a signed access token that expires after `LIFETIME` seconds."""
+        kid, key = await self._keys.get_signing_key()
         now = int(time.time())
         claims: dict[str, Any] = {
             "iss": self._issuer,
-            "aud": audience(self._issuer),
+            "aud": build_audience(self._issuer),
             "sub": str(subject),
             "client_id": client_id,
             "scope": " ".join(sorted(scopes)),
@@ -176,55 +177,55 @@ class TokenIssuer:
 
 
 class TokenVerifier:
-    """Verifies access tokens; a token seen before costs one look-up in a dictionary by its digest."""
+    """Verifies access tokens, and caches them by digest: a repeated token costs one dictionary lookup."""
 
     def __init__(self, keys: KeyRing, issuer: str) -> None:
         self._keys = keys
         self._issuer = issuer
-        self._seen: OrderedDict[bytes, AccessToken] = OrderedDict()
+        self._cache: OrderedDict[bytes, AccessToken] = OrderedDict()
         self._generation = 0
 
     async def verify(self, token: str) -> AccessToken:
-        """What the token says; `Unauthorized` for anything that is not a live access token of ours."""
-        if len(token) > _MAXIMUM or not token.isascii():
-            raise _refused()
+        """Return the claims of a valid token. Raises Unauthorized for everything else."""
+        if len(token) > _MAX_LENGTH or not token.isascii():
+            raise _invalid_token()
         digest = hashlib.sha256(token.encode()).digest()
         if self._generation != self._keys.generation:
-            self._seen.clear()
+            self._cache.clear()
             self._generation = self._keys.generation
-        known = self._seen.get(digest)
+        known = self._cache.get(digest)
         if known is not None:
             if known.expires_at > time.time():
-                self._seen.move_to_end(digest)
+                self._cache.move_to_end(digest)
                 return known
-            del self._seen[digest]
-            raise _refused()
+            del self._cache[digest]
+            raise _invalid_token()
         verified = await self._verify(token)
-        self._seen[digest] = verified
-        if len(self._seen) > _REMEMBERED:
-            self._seen.popitem(last=False)
+        self._cache[digest] = verified
+        if len(self._cache) > _CACHE_SIZE:
+            self._cache.popitem(last=False)
         return verified
 
     async def _verify(self, token: str) -> AccessToken:
         shaped = _SHAPE.fullmatch(token)
-        # The last character of a signature has four bits to spare: only the one spelling we write is taken.
-        if shaped is None or _base64url(base64.urlsafe_b64decode(shaped[3] + "==")) != shaped[3]:
-            raise _refused()
-        key = await self._keys.verifying(shaped[1])
+        # The last character of a signature has four unused bits. Only the spelling that we write is accepted.
+        if shaped is None or _encode_base64url(base64.urlsafe_b64decode(shaped[3] + "==")) != shaped[3]:
+            raise _invalid_token()
+        key = await self._keys.find_public_key(shaped[1])
         if key is None:
-            raise _refused()
+            raise _invalid_token()
         try:
             claims = jwt.decode(
                 token,
                 key,
                 algorithms=[ALGORITHM],
-                audience=audience(self._issuer),
+                audience=build_audience(self._issuer),
                 issuer=self._issuer,
                 options=_REQUIRED,
             )
-            return _read(claims, audience(self._issuer))
-        except Exception:  # whatever a hostile token makes a parser raise is a refusal
-            raise _refused() from None
+            return _parse_claims(claims, build_audience(self._issuer))
+        except Exception:  # a hostile token can make a parser raise any exception
+            raise _invalid_token() from None
 
 
 SIGNING_KEYS = Service[KeyRing]("signing_keys")
@@ -232,12 +233,12 @@ ISSUER = Service[TokenIssuer]("token_issuer")
 VERIFIER = Service[TokenVerifier]("token_verifier")
 
 
-def audience(issuer: str) -> str:
-    """The resource that access tokens are for: the API."""
+def build_audience(issuer: str) -> str:
+    """Return the `aud` claim of access tokens: the address of the API."""
     return f"{issuer}/v1"
 
 
-def _read(claims: dict[str, Any], expected_audience: str) -> AccessToken:
+def _parse_claims(claims: dict[str, Any], expected_audience: str) -> AccessToken:
     texts = [claims[name] for name in ("sub", "client_id", "scope", "jti")]
     if not all(type(claim) is str for claim in texts) or claims["aud"] != expected_audience:
         raise ValueError
@@ -253,17 +254,17 @@ def _read(claims: dict[str, Any], expected_audience: str) -> AccessToken:
     )
 
 
-def _refused() -> Unauthorized:
+def _invalid_token() -> Unauthorized:
     problem = Unauthorized()
     problem.headers["WWW-Authenticate"] = 'Bearer error="invalid_token"'
     return problem
 
 
-def _public_members(key: Key) -> dict[str, str]:
+def _build_public_jwk(key: Key) -> dict[str, str]:
     public: Any = key
     members = public.public_key().to_dict()
     return {name: members[name] for name in ("crv", "kty", "x", "y")}
 
 
-def _base64url(raw: bytes) -> str:
+def _encode_base64url(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.authz.access import OrgScope
-from app.authz.permissions import held_by
+from app.authz.permissions import list_permissions
 from app.core.calendar import SHANGHAI
 from app.core.cipher import Cipher
 from app.database.db import Readable
@@ -72,7 +72,7 @@ _PART = select(ExportPart.content_cipher).where(
 
 def caller(scope: OrgScope) -> dict[str, Any]:
     """The parameters of `MINE`."""
-    permissions = held_by(scope.roles, closed=scope.org.status == "closed")
+    permissions = list_permissions(scope.roles, closed=scope.org.status == "closed")
     return {"of_org": scope.org_id, "of_user": scope.user.user_id, "permissions": list(permissions)}
 
 

@@ -76,7 +76,9 @@ class _Count(NamedTuple):
 
 _USER_ID = bindparam("user_id", type_=Uuid())
 _MINE = (
-    select(Org.id, Org.name, Org.main_admin_id, Org.region_code.like(literal_column("'%0000'")).label("demands_key"))
+    select(
+        Org.id, Org.name, Org.main_admin_id, Org.region_code.like(literal_column("'%0000'")).label("is_key_required")
+    )
     .join(OrgAdmin, OrgAdmin.org_id == Org.id)
     .where(OrgAdmin.user_id == _USER_ID, Org.status == literal_column("'live'"))
     .cte("mine")
@@ -92,7 +94,7 @@ def _person(name: InstrumentedAttribute[Any]) -> ColumnElement[Any]:
     """A person's name, for which the inbox asks for no security key: of an org whose admins need one (S16) its first
     character."""
     masked = func.rpad(func.left(name, literal_column("1")), func.char_length(name), literal_column("'*'"))
-    return case((_MINE.c.demands_key, masked), else_=name)
+    return case((_MINE.c.is_key_required, masked), else_=name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from app.authz.access import OrgCard
-from app.authz.caller import CARD
+from app.authz.caller import ORG_CARD_COLUMNS
 from app.core.search import NameSearch, SearchBy, Spelling
 from app.database.db import Readable
 from app.database.paging import Page, PagedStatement, Paging, Slice, paginate
@@ -43,7 +43,7 @@ from app.schema.orgs import Org, Unit
 _ORG_ID = bindparam("org_id", type_=Uuid())
 _USER_ID = bindparam("user_id", type_=Uuid())
 
-_CARD = select(*CARD).where(Org.id == _ORG_ID)
+_CARD = select(*ORG_CARD_COLUMNS).where(Org.id == _ORG_ID)
 _BUT = bindparam("but", type_=Uuid())
 _NAME_EXISTS = select(
     exists().where(

@@ -12,7 +12,7 @@ from app.auth.phone_codes.schemas import PhoneCodeCreate
 from app.auth.phone_codes.sms import deliver
 from app.auth.sessions import end_session
 from app.auth.token_endpoint.grants import redeem_phone_code
-from app.authz.access import Public, SignedIn, actor_of
+from app.authz.access import Public, SignedIn, build_actor
 from app.authz.cookies import clear_session_cookie, set_session_cookie
 from app.console.frame.forms import Form, PageForm, checked
 from app.console.frame.page_route import PageRoute
@@ -55,7 +55,7 @@ async def send_code(
     if not isinstance(asked, PhoneCodeCreate):
         return page(request, "phone/sign_in.html", 422, **shown, wrong="phone")
     gateway = gateway_of(request)
-    message = await make_phone_code(db, cipher, actor_of(request), phone=asked.phone, purpose=Purpose.SIGN_IN)
+    message = await make_phone_code(db, cipher, build_actor(request), phone=asked.phone, purpose=Purpose.SIGN_IN)
     tasks.add_task(deliver, gateway, asked.phone, message)
     return page(request, "phone/code.html", **shown, since=int(time.time()), wrong=False)
 

@@ -12,7 +12,7 @@ from sqlalchemy import exists, select
 from app.auth.clients import create_client
 from app.auth.oauth.protocol import PlainForm
 from app.auth.verification.alipay import ALIPAY
-from app.authz.access import Public, actor_of
+from app.authz.access import Public, build_actor
 from app.core.cipher import CipherDep
 from app.core.phones import Phone
 from app.core.services import SETTINGS
@@ -55,7 +55,7 @@ async def create_service_client(request: Request, db: WriteDb, body: SimulatedCl
     """For trying things out: make a service client with a secret and scopes. In production an operator registers one
     with `POST /v1/operator/clients` or `xuezu clients create`.
     """
-    made = await create_client(db, actor_of(request), name=body.name, scopes=body.scopes)
+    made = await create_client(db, build_actor(request), name=body.name, scopes=body.scopes)
     return SimulatedClientOut(client_id=made.client_id, client_secret=made.secret or "")
 
 

@@ -11,7 +11,7 @@ from playwright.async_api import Route, expect
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.authz.cookies import CarriedSession
+from app.authz.cookies import CookieSession
 from app.core.cipher import Cipher
 from app.core.settings import Settings
 from tests.browser import Screen
@@ -105,7 +105,7 @@ async def lapse(shown: Screen, settings: Settings) -> None:
     (kept,) = [one for one in await shown.context.cookies() if one["name"] == "xuezu-console"]
     cipher, value = Cipher(settings), kept["value"]
     raw = cipher.decrypt(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)), "xuezu-console")
-    carried = CarriedSession.model_validate_json(raw).model_copy(update={"ends_at": int(time.time()) - 1})
+    carried = CookieSession.model_validate_json(raw).model_copy(update={"ends_at": int(time.time()) - 1})
     sealed = base64.urlsafe_b64encode(cipher.encrypt(carried.model_dump_json(), "xuezu-console")).rstrip(b"=")
     await shown.context.add_cookies([{"name": "xuezu-console", "value": sealed.decode(), "url": shown.watched.site}])
 

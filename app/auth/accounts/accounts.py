@@ -11,7 +11,7 @@ from app.auth.phone_codes.codes import CodeCheck, Purpose, check_phone_code
 from app.auth.sessions import end_sessions
 from app.authz.access import UserScope
 from app.authz.errors import StepUpNeeded
-from app.authz.step_up import FRESH
+from app.authz.step_up import MAX_PROOF_AGE
 from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.database.db import on_constraint
@@ -64,10 +64,10 @@ async def _see_that_key_is_fresh(db: AsyncConnection, scope: UserScope) -> None:
     lacking = (
         exists()
         .where(SecurityKey.user_id == scope.user_id)
-        .where(~exists().where(Session.id == scope.session_id, Session.key_checked_at > func.now() - FRESH))
+        .where(~exists().where(Session.id == scope.session_id, Session.key_checked_at > func.now() - MAX_PROOF_AGE))
     )
     if await db.scalar(select(lacking)):
-        raise StepUpNeeded(FRESH)
+        raise StepUpNeeded(MAX_PROOF_AGE)
 
 
 async def change_phone(

@@ -19,7 +19,7 @@ from app.auth.verification.verifications import (
     complete_alipay_verification,
     submit_id_card,
 )
-from app.authz.access import Public, SignedIn, actor_of
+from app.authz.access import Public, SignedIn, build_actor
 from app.core.cipher import CipherDep
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
@@ -152,5 +152,5 @@ async def alipay_callback(request: Request, db: WriteDb, cipher: CipherDep, form
     provider = ALIPAY.of(request)
     if provider is None:
         raise AlipayUnavailable
-    await complete_alipay_verification(db, cipher, actor_of(request), provider.read(form))
+    await complete_alipay_verification(db, cipher, build_actor(request), provider.read(form))
     return {"result": "success"}

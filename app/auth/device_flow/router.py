@@ -21,7 +21,7 @@ from app.auth.oauth.protocol import (
     oauth_errors,
     refuse_foreign_origin,
 )
-from app.authz.access import Public, actor_of
+from app.authz.access import Public, build_actor
 from app.authz.errors import ForeignOrigin
 from app.authz.origin import SameOrigin
 from app.core.qr import draw_png, draw_svg
@@ -60,7 +60,9 @@ async def create_device_authorization(
     client = await authenticate_client(db, request, form)
     if GrantType.DEVICE_CODE not in GRANTS[client.kind]:
         raise OAuthError("unauthorized_client", "this client may not use the device flow")
-    started = await start_device_authorization(db, actor_of(request, client_id=client.id), client, device_of(request))
+    started = await start_device_authorization(
+        db, build_actor(request, client_id=client.id), client, device_of(request)
+    )
     response.headers.update(NO_STORE)
     issuer = SETTINGS.of(request).issuer
     return DeviceAuthorizationOut(

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit_log.entries import Actor
 from app.auth.devices import device_of
 from app.auth.oauth.protocol import Client
-from app.authz.access import actor_of
+from app.authz.access import build_actor
 from app.authz.tokens import ISSUER, TokenIssuer
 from app.core.cipher import CIPHER, Cipher
 
@@ -28,5 +28,5 @@ class TokenRequest:
 
 
 def token_request(request: Request, db: AsyncConnection, client: Client, form: Mapping[str, str]) -> TokenRequest:
-    actor = actor_of(request, client_id=client.id)
+    actor = build_actor(request, client_id=client.id)
     return TokenRequest(db, CIPHER.of(request), ISSUER.of(request), client, form, actor, device_of(request))

@@ -6,7 +6,7 @@ from app.auth.errors import PhoneCodesUnavailable
 from app.auth.phone_codes.codes import LIFETIME, TRIES, Purpose, make_phone_code
 from app.auth.phone_codes.schemas import PhoneCodeCreate, PhoneCodeOut
 from app.auth.phone_codes.sms import SMS, SmsGateway, deliver
-from app.authz.access import Public, actor_of
+from app.authz.access import Public, build_actor
 from app.core.cipher import CipherDep
 from app.database.db import TransactionalRoute, WriteDb
 from app.web.errors import TooManyRequests, problems
@@ -43,6 +43,6 @@ async def create_phone_code(
     messages is limited by phone, by address and overall: after a 429, wait as long as `Retry-After` says.
     """
     gateway = gateway_of(request)
-    message = await make_phone_code(db, cipher, actor_of(request), phone=body.phone, purpose=Purpose.SIGN_IN)
+    message = await make_phone_code(db, cipher, build_actor(request), phone=body.phone, purpose=Purpose.SIGN_IN)
     tasks.add_task(deliver, gateway, body.phone, message)
     return code_sent()

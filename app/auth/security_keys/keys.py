@@ -20,7 +20,7 @@ from app.auth.errors import EnrolmentNeeded, FreshSignInNeeded, NoSecurityKey, S
 from app.auth.security_keys.schemas import SecurityKeyOut
 from app.authz.access import UserScope
 from app.authz.errors import StepUpNeeded
-from app.authz.step_up import FRESH
+from app.authz.step_up import MAX_PROOF_AGE
 from app.core.cipher import hash_secret
 from app.database.db import Readable, on_constraint
 from app.database.paging import Page, PagedStatement, Paging
@@ -175,8 +175,8 @@ async def _see_that_keys_may_change(db: AsyncConnection, scope: UserScope, enrol
     await db.execute(select(User.id).where(User.id == scope.user_id).with_for_update())
     statement = select(
         exists().where(SecurityKey.user_id == scope.user_id).label("has_keys"),
-        (Session.key_checked_at > func.now() - FRESH).label("key_is_fresh"),
-        (Session.created_at > func.now() - FRESH).label("sign_in_is_fresh"),
+        (Session.key_checked_at > func.now() - MAX_PROOF_AGE).label("key_is_fresh"),
+        (Session.created_at > func.now() - MAX_PROOF_AGE).label("sign_in_is_fresh"),
         select(Operator.enrolment_hash)
         .where(Operator.user_id == scope.user_id, Operator.removed_at.is_(None))
         .scalar_subquery()
@@ -186,14 +186,14 @@ async def _see_that_keys_may_change(db: AsyncConnection, scope: UserScope, enrol
     row = (await db.execute(statement)).one()
     if row.has_keys:
         if not row.key_is_fresh:
-            raise StepUpNeeded(FRESH)
+            raise StepUpNeeded(MAX_PROOF_AGE)
         return
     if row.is_operator:
         if row.enrolment_hash is None or hash_secret(enrolment_code or "") != row.enrolment_hash:
             raise EnrolmentNeeded
         await db.execute(update(Operator).where(Operator.user_id == scope.user_id).values(enrolment_hash=None))
     if not row.sign_in_is_fresh:
-        raise FreshSignInNeeded(FRESH)
+        raise FreshSignInNeeded(MAX_PROOF_AGE)
 
 
 async def check_key(

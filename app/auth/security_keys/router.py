@@ -29,7 +29,7 @@ from app.auth.security_keys.schemas import (
 )
 from app.authz.access import SignedIn
 from app.authz.errors import StepUpNeeded
-from app.authz.step_up import KEY_LASTS
+from app.authz.step_up import KEY_PROOF_LIFETIME
 from app.core.cipher import CipherDep
 from app.core.phones import mask
 from app.core.services import SETTINGS
@@ -139,4 +139,4 @@ async def put_check(
     checked = await check_key(db, scope, _party(request), answer)
     if isinstance(checked, SecurityKeyRefused):
         return problem_response(request, checked)
-    return SecurityKeyCheckOut(checked_at=checked, good_until=checked + KEY_LASTS)
+    return SecurityKeyCheckOut(checked_at=checked, good_until=checked + KEY_PROOF_LIFETIME)

@@ -17,7 +17,7 @@ from app.auth.oauth.protocol import (
 from app.auth.oauth.token_requests import token_request
 from app.auth.sessions import TokenOut, revoke_token
 from app.auth.token_endpoint.grants import grant
-from app.authz.access import Public, actor_of
+from app.authz.access import Public, build_actor
 from app.authz.tokens import SIGNING_KEYS, VERIFIER
 from app.core.services import SETTINGS
 from app.database.db import WriteDb
@@ -69,7 +69,7 @@ async def jwks(request: Request, response: Response) -> dict[str, list[dict[str,
     """
     keys = SIGNING_KEYS.of(request)
     response.headers["Cache-Control"] = "public, max-age=60"
-    return await keys.jwks()
+    return await keys.build_jwks()
 
 
 @router.post(
@@ -116,6 +116,6 @@ async def revoke(request: Request, db: WriteDb, form: Form) -> Response:
     """
     refuse_foreign_origin(request)
     client = await authenticate_client(db, request, form)
-    actor = actor_of(request, client_id=client.id)
+    actor = build_actor(request, client_id=client.id)
     await revoke_token(db, VERIFIER.of(request), actor, client, require(form, "token"))
     return Response(status_code=200)

@@ -10,13 +10,13 @@ from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 
 from app.auth.sessions import touch_session
-from app.authz.access import address_of
+from app.authz.access import find_client_address
 from app.authz.cookies import (
     accept_session_cookie,
-    carried_session,
+    build_cookie_name,
     clear_session_cookie,
-    cookie_name,
-    needs_renewal,
+    find_cookie_session,
+    is_renewal_due,
     set_session_cookie,
 )
 from app.authz.errors import ForeignOrigin, StepUpNeeded
@@ -81,10 +81,10 @@ class PageRoute(TransactionalRoute):
     async def _renew(self, request: Request, response: Response) -> None:
         if "set-cookie" in response.headers or response.status_code >= 400:
             return
-        carried = carried_session(request)
-        if carried is not None and needs_renewal(carried):
+        carried = find_cookie_session(request)
+        if carried is not None and is_renewal_due(carried):
             async with ENGINE.of(request).begin() as db:
-                lives = await touch_session(db, carried.session_id, address_of(request))
+                lives = await touch_session(db, carried.session_id, find_client_address(request))
             if lives:
                 set_session_cookie(request, response, self.cookie, carried)
 
@@ -114,7 +114,7 @@ class PageRoute(TransactionalRoute):
                 return await self._refusal(request, problem_of(error))
         else:
             response = Response(status_code=303, headers={"Location": self.home})
-        if cookie_name(request, self.cookie) in request.cookies:
+        if build_cookie_name(request, self.cookie) in request.cookies:
             clear_session_cookie(request, response, self.cookie)
         return response
 

@@ -13,7 +13,7 @@ from app.auth.device_flow.authorizations import Started, start_device_authorizat
 from app.auth.device_flow.router import scan_uri
 from app.auth.devices import device_of
 from app.auth.oauth.protocol import get_public_client
-from app.authz.access import actor_of
+from app.authz.access import build_actor
 from app.authz.cookies import is_secure
 from app.console.frame.templates import page
 from app.core.cipher import CIPHER, Undecryptable
@@ -31,7 +31,7 @@ async def offer_code(request: Request, template: str, *, renewals: int) -> Respo
     """A new code to scan, shown; its secret in the cookie."""
     async with ENGINE.of(request).begin() as db:
         client = await get_public_client(db, CLIENT)
-        actor = actor_of(request, client_id=client.id)
+        actor = build_actor(request, client_id=client.id)
         started = await start_device_authorization(db, actor, client, device_of(request))
     picture = await draw_svg(scan_uri(SETTINGS.of(request).issuer, started.user_code))
     shown = {

@@ -17,7 +17,7 @@ from app.auth.oauth.protocol import Client, OAuthError, get_public_client
 from app.auth.oauth.token_requests import token_request
 from app.auth.sessions import TokenOut, end_session
 from app.authz.access import Public, SignedIn
-from app.authz.cookies import CarriedSession, clear_session_cookie, set_session_cookie
+from app.authz.cookies import CookieSession, clear_session_cookie, set_session_cookie
 from app.authz.tokens import VERIFIER
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.sign_in_code import CLIENT, PATH, offer_code, secret_of, wait_name
@@ -91,11 +91,11 @@ async def end_my_session(request: Request, db: WriteDb, scope: SignedIn) -> Resp
     return response
 
 
-async def carried(request: Request, client: Client, tokens: TokenOut) -> CarriedSession:
+async def carried(request: Request, client: Client, tokens: TokenOut) -> CookieSession:
     """What a page's cookie keeps of a session just begun; its tokens are not needed and never leave."""
     token = await VERIFIER.of(request).verify(tokens.access_token)
     now = int(time.time())
-    return CarriedSession(
+    return CookieSession(
         user_id=token.subject,
         session_id=token.session_id,
         client_id=client.id,
