@@ -47,7 +47,7 @@ from app.reports.export_router import router as report_exports
 from app.reports.router import router as reports
 from app.web import errors
 from app.web.event_stream import STREAMS, OpenStreams
-from app.web.routing import add_routes
+from app.web.routing import add_routes, index_routes
 
 MAX_BODY = 2 * 1024 * 1024
 
@@ -99,6 +99,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         load_development_routes()(app)
     add_routes(app, *feature_routers, *console_routers)
     describe(app)
+    index_routes(app)
     logs.configure_unless_done()
     # Every request passes these layers, outermost first. Layers of metrics or tracing belong at the top.
     layers: list[Callable[[ASGIApp], ASGIApp]] = [

@@ -1,9 +1,7 @@
-"""From an address to its fast route in one look-up.
+"""From an address to its fast route in one look-up, before anything that FastAPI does with a request.
 
-FastAPI tries one route after the other, of each router in turn: with 150 routes that is a third of what a small read
-costs. Here an address is reduced to those of its words that are literal words of some route (`/v1/orgs/…/members`),
-and the routes that such an address can belong to are remembered. Of these the first whose own pattern and method fit
-is the one that FastAPI would take: if it is a FastRoute it is called, else FastAPI is.
+Of the routes that an address can belong to (`app.web.routing.Lookup`), the first whose own pattern and method fit is
+the one that FastAPI would take: if it is a FastRoute it is called, else FastAPI is.
 
 Whatever is not found (another method, no such address, a mount, a redirect), and a read that comes with a body (whose
 size the layers beneath limit), goes FastAPI's way, which says what is wrong with it.
@@ -14,12 +12,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 from fastapi import FastAPI, Request
-from fastapi.routing import RouteContext, iter_route_contexts
 from starlette.convertors import StringConvertor
+from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.database.db import READS
 from app.fastpath.route import FastRoute
+from app.web.routing import Lookup
 
 
 class _Candidate(NamedTuple):
@@ -33,15 +32,14 @@ class _Candidate(NamedTuple):
     """The parameters of the path that are more than text."""
 
     @classmethod
-    def of(cls, context: RouteContext) -> Self:
-        route = context.original_route
+    def of(cls, route: Route) -> Self:
         convert = [
             (name, converter.convert)
-            for name, converter in context.param_convertors.items()
+            for name, converter in route.param_convertors.items()
             if not isinstance(converter, StringConvertor)
         ]
         fast = route if isinstance(route, FastRoute) else None
-        return cls(context.path_regex.match, context.methods or (), fast, convert)
+        return cls(route.path_regex.match, route.methods or (), fast, convert)
 
 
 class Dispatch:
@@ -52,22 +50,16 @@ class Dispatch:
         self._app = app
         self._router = service.router
         self._handlers: Mapping[Any, Any] = service.exception_handlers
-        self._routes = [
-            route
-            for route in iter_route_contexts(service.routes)
-            if route.methods and route.methods & READS and route.path_format
-        ]
-        patterns = [(str(route.path_format).split("/"), route) for route in self._routes]
-        self._patterns = [
-            ([None if part.startswith("{") else part for part in parts], route) for parts, route in patterns
-        ]
-        self._words = frozenset(part for parts, _ in self._patterns for part in parts if part is not None)
-        self._known: dict[tuple[str | None, ...], Sequence[_Candidate]] = {}
+        self._lookup = Lookup(
+            (route.path_format, _Candidate.of(route))
+            for route in service.routes
+            if isinstance(route, Route) and route.methods and route.methods & READS
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] in READS and not _has_body(scope):
             path: str = scope["path"]
-            for match, methods, route, convert in self._candidates(path):
+            for match, methods, route, convert in self._lookup.candidates(path):
                 matched = match(path)
                 if matched is not None and scope["method"] in methods:
                     if route is None:
@@ -91,25 +83,9 @@ class Dispatch:
             response = await self._handlers[kind](request, error)
         await response(scope, receive, send)
 
-    def _candidates(self, path: str) -> Sequence[_Candidate]:
-        words = self._words
-        skeleton = tuple([part if part in words else None for part in path.split("/")])
-        found = self._known.get(skeleton)
-        if found is None:
-            found = [_Candidate.of(route) for parts, route in self._patterns if _may_be(parts, skeleton)]
-            if found:  # of what fits no route there is no end
-                self._known[skeleton] = found
-        return found
-
 
 def _has_body(scope: Scope) -> bool:
     for name, value in scope["headers"]:
         if name == b"transfer-encoding" or (name == b"content-length" and value != b"0"):
             return True
     return False
-
-
-def _may_be(parts: Sequence[str | None], skeleton: Sequence[str | None]) -> bool:
-    return len(parts) == len(skeleton) and all(
-        part is None or part == word for part, word in zip(parts, skeleton, strict=True)
-    )

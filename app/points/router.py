@@ -11,7 +11,6 @@ from app.authz.errors import ScopeMissing
 from app.core.calendar import today
 from app.core.cipher import CipherDep
 from app.database.db import ReadDb, WriteDb
-from app.fastpath.route import fast_get
 from app.points import operations, queries
 from app.points.gzip_bodies import GZIP_BODY, BrokenGzip, GzipRoute, UnsupportedContentEncoding
 from app.points.schemas import MyPointsOut, Outcome, PointEventsCreate, PointEventsOut
@@ -53,7 +52,7 @@ async def record_point_events(
     return Response(orjson.dumps(answer), media_type="application/json")
 
 
-@fast_get(router, "/me/points", summary="My points", tags=["me"])
+@router.get("/me/points", summary="My points", tags=["me"])
 async def read_my_points(
     user: SignedIn,
     db: ReadDb,

@@ -105,7 +105,7 @@ async def list_unit_figures(
     return await answers.list_units(db, asker_of(request, scope), span)
 
 
-@fast_get(router, "/reports/trend", summary="Trend of an org")
+@router.get("/reports/trend", summary="Trend of an org")
 async def read_trend(
     request: Request,
     scope: Reader,
@@ -121,7 +121,7 @@ async def read_trend(
     return await answers.get_trend(db, asker_of(request, scope), until, days)
 
 
-@fast_get(router, "/rankings", summary="Ranking inside an org")
+@router.get("/rankings", summary="Ranking inside an org")
 async def read_rankings(
     scope: Annotated[OrgScope, Can(Permission.RANKINGS_READ)],
     db: ReadDb,

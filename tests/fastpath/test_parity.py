@@ -19,7 +19,7 @@ from app.fastpath.route import FastRoute
 from app.main import create_app
 from tests.people import People, Person
 
-QUERIES: dict[str, tuple[str, ...]] = {
+FAST: dict[str, tuple[str, ...]] = {
     "/v1/orgs/{org_id}": (),
     "/v1/orgs/{org_id}/reports/overview": (
         "period=month",
@@ -31,6 +31,10 @@ QUERIES: dict[str, tuple[str, ...]] = {
         "limit=0&day=x&sort=size",
         "cursor=bm90IGEgY3Vyc29y",
     ),
+    "/v1/inbox": ("limit=1", "limit=0", "limit=1&limit=2", "cursor=x"),
+}
+"""The parameters of each fast route, right ones and wrong ones. Whoever makes another route fast adds it here."""
+OTHERS: dict[str, tuple[str, ...]] = {
     "/v1/orgs/{org_id}/rankings": (
         "by=total",
         "by=nothing",
@@ -42,10 +46,10 @@ QUERIES: dict[str, tuple[str, ...]] = {
         "cursor=x",
     ),
     "/v1/orgs/{org_id}/reports/trend": ("days=3", "days=0", "days=1&days=2", "day=x&days=y"),
-    "/v1/inbox": ("limit=1", "limit=0", "limit=1&limit=2", "cursor=x"),
     "/v1/me/points": ("days=3&until=2026-01-02", "days=0&until=x", "days=1&days=2", "until=0001-01-01"),
 }
-"""The parameters of each fast route, right ones and wrong ones. Whoever makes another route fast adds it here."""
+"""The same of reads that FastAPI answers, beneath the layer that looks for fast routes."""
+QUERIES = FAST | OTHERS
 
 
 @dataclass
@@ -100,7 +104,7 @@ def _without_time(answer: httpx.Response) -> bytes:
 
 def test_the_list_of_fast_routes_is_complete(app: FastAPI) -> None:
     fast = {path for path, route in api_routes(app) if isinstance(route.original_route, FastRoute)}
-    assert fast == set(QUERIES)
+    assert fast == set(FAST)
 
 
 @pytest.mark.parametrize("path", QUERIES)

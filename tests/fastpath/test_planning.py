@@ -47,7 +47,7 @@ def test_every_address_leads_to_the_route_that_fastapi_takes(app: FastAPI) -> No
         for filled in (str(uuid4()), "removed", "template", "members", "reports", "orgs"):
             address = "/".join(filled if part.startswith("{") else part for part in path.split("/"))
             wanted = next(found for found in reading if found.path_regex and found.path_regex.match(address))
-            taken = next(found for found in dispatch._candidates(address) if found.match(address))
+            taken = next(found for found in dispatch._lookup.candidates(address) if found.match(address))
             fast = isinstance(wanted.original_route, FastRoute)
             assert taken.route is (wanted.original_route if fast else None), address
             assert taken.match == wanted.path_regex.match, address
