@@ -20,6 +20,7 @@ from app.audit_log.entries import record
 from app.authz.access import UserScope
 from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
+from app.core.i18n import gettext_noop
 from app.core.phones import Phone
 from app.schema.admins import OrgAdmin
 from app.schema.approvals import Offer, State
@@ -39,7 +40,7 @@ class Invitee(Body):
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
         if (self.phone is None) == (self.member_id is None):
-            raise ValueError("give either phone or member_id")
+            raise ValueError(gettext_noop("请只填 phone 或 member_id 之一"))
         return self
 
 

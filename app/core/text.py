@@ -11,6 +11,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, StringConstraints
 
+from app.core.i18n import gettext_noop
+
 # A selector chooses the shape of what stands before it, a joiner joins two emoji: elsewhere they show as nothing.
 _EMOJI = "\u2190-\u2bff\U0001f000-\U0001faff"
 _UNSHOWABLE = re.compile(
@@ -35,7 +37,7 @@ def without_unshowable(text: str) -> str:
 
 def _showable(text: str) -> str:
     if has_unshowable(text):
-        raise ValueError("holds control, bidirectional or invisible characters")
+        raise ValueError(gettext_noop("含有控制字符、改变文字方向的字符或不可见字符"))
     return unicodedata.normalize("NFC", text)
 
 

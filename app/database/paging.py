@@ -17,6 +17,7 @@ from sqlalchemy import BigInteger, ColumnElement, Integer, Select, UnaryExpressi
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql import operators
 
+from app.core.i18n import gettext
 from app.database.db import Readable
 from app.database.row_types import R, row_maker
 from app.web.errors import Invalid
@@ -175,10 +176,12 @@ def paged_by(*key: type) -> params.Depends:
             decoded = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
             after = adapter.validate_json(decoded, strict=False)
         except (ValidationError, binascii.Error, ValueError):
-            wrong = {"pointer": "query/cursor", "code": "cursor", "detail": "not a cursor of this list"}
+            wrong = {"pointer": "query/cursor", "code": "cursor", "detail": gettext("不是此列表的 cursor")}
             raise Invalid(errors=[wrong]) from None
         if not all(_fits(part) for part in after):
-            raise Invalid(errors=[{"pointer": "query/cursor", "code": "cursor", "detail": "not a cursor of this list"}])
+            raise Invalid(
+                errors=[{"pointer": "query/cursor", "code": "cursor", "detail": gettext("不是此列表的 cursor")}]
+            )
         return Paging(limit, after)
 
     return params.Depends(paging)

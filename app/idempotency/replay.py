@@ -15,7 +15,7 @@ from sqlalchemy import LargeBinary, bindparam, insert, text
 from starlette.datastructures import UploadFile
 
 from app.core.cipher import CIPHER
-from app.core.i18n import gettext_noop
+from app.core.i18n import gettext, gettext_noop
 from app.database.db import write_db_of
 from app.schema.idempotency import IdempotencyKey
 from app.web.errors import Conflict, Invalid, Problem
@@ -66,7 +66,7 @@ async def replay_or_claim(request: Request, user_id: UUID) -> None:
         wrong = {
             "pointer": f"header/{HEADER}",
             "code": "pattern",
-            "detail": "1 to 200 visible ASCII characters",
+            "detail": gettext("须为 1 至 200 个可见的 ASCII 字符"),
         }
         raise Invalid(errors=[wrong]) from None
     digest = hashlib.sha256(f"user:{user_id}\n{key}".encode()).digest()

@@ -5,13 +5,14 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
+from app.core.i18n import gettext_noop
 from app.core.text import Name
 from app.web.schemas import Body, Out
 
 
 def _no_slash(name: str) -> str:
     if "/" in name:
-        raise ValueError("holds `/`, which separates the names of a path; use ／")
+        raise ValueError(gettext_noop("不能含有分隔各级名称的“/”，请改用“／”"))
     return name
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from app.core.calendar import today
+from app.core.i18n import gettext_noop
 from app.exports.schemas import ExportFormat
 from app.reports.periods import DAYS_KEPT, Period, first_day_kept
 from app.reports.schemas import RankBy, Sort
@@ -30,7 +31,7 @@ class DayReportExport(ReportExport):
     @classmethod
     def _is_kept(cls, day: date) -> date:
         if not first_day_kept() <= day <= today():
-            raise PydanticCustomError("day", "not one of the last days that are kept")
+            raise PydanticCustomError("day", gettext_noop("统计数据未保留该日"))
         return day
 
 

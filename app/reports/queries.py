@@ -36,6 +36,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import array
 
+from app.core.i18n import gettext
 from app.database.db import Readable
 from app.database.driver import DriverStatement
 from app.database.paging import Paging, is_after
@@ -81,7 +82,7 @@ class Listing:
             return given
         order, after_group, after_key, after_id = self.paging.after
         if order != self.order or isinstance(after_key, str) != (self.sort is Sort.NAME):
-            wrong = {"pointer": "query/cursor", "code": "cursor", "detail": "a cursor of another order"}
+            wrong = {"pointer": "query/cursor", "code": "cursor", "detail": gettext("该 cursor 属于另一种排序")}
             raise Invalid(errors=[wrong])
         return given | {"after_group": after_group, "after_key": after_key, "after_id": after_id}
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import ADMINS, Permission
 from app.core.calendar import today
+from app.core.i18n import gettext
 from app.core.services import SETTINGS
 from app.database.db import ReadDb, TransactionalRoute
 from app.database.paging import Page, Paging, Slice, paged_by
@@ -46,7 +47,13 @@ async def _day(
         return now
     if not now - timedelta(days=DAYS_KEPT - 1) <= day <= now:
         raise Invalid(
-            errors=[{"pointer": "query/day", "code": "day", "detail": f"one of the last {DAYS_KEPT} days, or today"}]
+            errors=[
+                {
+                    "pointer": "query/day",
+                    "code": "day",
+                    "detail": gettext("须为最近 {days} 天之内或今天", days=DAYS_KEPT),
+                }
+            ]
         )
     return day
 

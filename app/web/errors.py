@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from app.core.i18n import get_locale, gettext, gettext_in, gettext_noop
+from app.web.field_errors import list_field_errors
 from app.web.request_state import request_state
 
 log = structlog.get_logger()
@@ -219,54 +220,6 @@ _RETRY_STATES = {"40001", "40P01", "53300", "57P01", "57P03", "55P03", "08000", 
 _GONE = (InterfaceError, asyncpg.InterfaceError, asyncpg.InternalClientError, PoolTimeout, OSError)
 
 
-def _field_errors(error: RequestValidationError) -> list[dict[str, str]]:
-    found = []
-    for item in error.errors():
-        place, *path = [str(part).replace("~", "~0").replace("/", "~1") for part in item["loc"]]
-        if isinstance(error.body, dict) and _is_tag(error.body, path):
-            path = path[1:]
-        pointer = "/" + "/".join(path) if place == "body" else "/".join([place, *path])
-        # A name of a field that the caller invented is the caller's text: cut, and shown only as a place.
-        found.append(
-            {
-                "pointer": pointer[:200].encode("utf-8", "replace").decode(),
-                "code": item["type"],
-                "detail": _said(item),
-            }
-        )
-    return found
-
-
-def _is_tag(body: dict[str, Any], path: list[str]) -> bool:
-    """Whether a path begins with what the body says it is (`"kind": "rename"`), which is no place in it."""
-    return len(path) > 1 and path[0] not in body and path[0] in body.values()
-
-
-def _said(item: Any) -> str:
-    # pydantic's sentences for these quote the input; a phone or an ID number must not come back.
-    if item["type"] in {
-        "json_invalid",
-        "uuid_parsing",
-        "value_error",
-        "string_pattern_mismatch",
-        "enum",
-        "literal_error",
-        "union_tag_invalid",
-        "union_tag_not_found",
-    }:
-        context = item.get("ctx") or {}
-        if item["type"] == "union_tag_invalid":
-            return f"expected {context.get('discriminator')} to be one of {context.get('expected_tags')}"
-        if item["type"] == "union_tag_not_found":
-            return f"{context.get('discriminator')} is missing"
-        if item["type"] in {"enum", "literal_error"}:
-            return f"expected {context.get('expected')}"
-        if item["type"] == "value_error":
-            return str(context.get("error", "not acceptable"))
-        return str(item["type"]).replace("_", " ")
-    return str(item["msg"])
-
-
 def problem_of(error: Exception) -> Problem:
     """What an exception is to the caller; what nobody expected is logged, without what it may quote."""
     if isinstance(error, Problem):
@@ -276,7 +229,7 @@ def problem_of(error: Exception) -> Problem:
             return BadRequest()
         if isinstance(error.body, bytes):  # FastAPI reads only what is said to be JSON
             return UnsupportedMediaType()
-        return Invalid(errors=_field_errors(error))
+        return Invalid(errors=list_field_errors(error))
     if isinstance(error, HTTPException):
         kind = _BY_STATUS.get(error.status_code)
         if kind is None:

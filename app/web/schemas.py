@@ -5,6 +5,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict
 
+from app.core.i18n import gettext_noop
+
 
 class Body(BaseModel):
     """What a caller sends: unknown fields are refused, so that a misspelt one is not silently lost."""
@@ -20,7 +22,7 @@ class Out(BaseModel):
 
 def _within_reach(at: datetime) -> datetime:
     if not 2000 <= at.year < 3000:
-        raise ValueError("a year from 2000 to 2999")
+        raise ValueError(gettext_noop("年份须为 2000 至 2999"))
     return at
 
 

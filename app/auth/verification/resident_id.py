@@ -7,6 +7,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
+from app.core.i18n import gettext_noop
+
 _SHAPE = re.compile(r"[1-9]\d{5}(\d{4})(\d{2})(\d{2})\d{3}[\dX]", re.ASCII)
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECKS = "10X98765432"
@@ -16,16 +18,16 @@ def _id_number(text: str) -> str:
     number = text.strip().upper()
     shaped = _SHAPE.fullmatch(number)
     if shaped is None:
-        raise PydanticCustomError("id-number-shape", "not the eighteen places of a resident ID number")
+        raise PydanticCustomError("id-number-shape", gettext_noop("不是 18 位身份证号码"))
     try:
         born = date(*(int(part) for part in shaped.groups()))
     except ValueError:
         born = None
     if born is None or not date(1900, 1, 1) <= born <= date.today():
-        raise PydanticCustomError("id-number-date", "the date of birth in the number does not exist")
+        raise PydanticCustomError("id-number-date", gettext_noop("号码中的出生日期不存在"))
     total = sum(int(digit) * weight for digit, weight in zip(number, _WEIGHTS, strict=False))
     if number[-1] != _CHECKS[total % 11]:
-        raise PydanticCustomError("id-number-checksum", "the checksum of the number is wrong")
+        raise PydanticCustomError("id-number-checksum", gettext_noop("号码的校验码不正确"))
     return number
 
 

@@ -10,6 +10,7 @@ from starlette.datastructures import UploadFile
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
+from app.core.i18n import gettext
 from app.core.text import without_unshowable
 from app.database.db import ENGINE, ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
@@ -255,7 +256,7 @@ async def _read_form(request: Request) -> dict[str, Any]:
     found: dict[str, Any] = {}
     file = form.get("file")
     if not isinstance(file, UploadFile):
-        wrong.append({"pointer": "/file", "code": "missing", "detail": "a file is needed"})
+        wrong.append({"pointer": "/file", "code": "missing", "detail": gettext("缺少文件")})
     else:
         name = (file.filename or "").replace("\\", "/").rpartition("/")[2][-200:]
         found |= {"file": file.file, "file_name": without_unshowable(name) or "…"}
@@ -267,9 +268,9 @@ async def _read_form(request: Request) -> dict[str, Any]:
         try:
             found[name] = adapter.validate_python(form.get(name, default))
         except ValidationError:
-            wrong.append({"pointer": f"/{name}", "code": "enum", "detail": "not one of the declared values"})
+            wrong.append({"pointer": f"/{name}", "code": "enum", "detail": gettext("不是可选的值")})
     for extra in sorted(set(form) - {"file", "mode", "unknown_units"})[:10]:
-        wrong.append({"pointer": f"/{extra[:100]}", "code": "extra_forbidden", "detail": "not a field of this form"})
+        wrong.append({"pointer": f"/{extra[:100]}", "code": "extra_forbidden", "detail": gettext("不接受此项")})
     if wrong:
         raise Invalid(errors=wrong)
     return found

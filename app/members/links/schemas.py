@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from app.approvals.reasons import ShownReason
+from app.core.i18n import gettext_noop
 from app.core.text import Name, Reason
 from app.members.schemas import MemberOut
 from app.orgs.schemas import RegionCode
@@ -25,7 +26,7 @@ class NamedOrg(Body):
     def _one_of_both(self) -> Self:
         named = self.org_name is not None and self.region_code is not None
         if (self.org_id is None) != named or (self.org_name is None) != (self.region_code is None):
-            raise ValueError("give either org_id or both org_name and region_code")
+            raise ValueError(gettext_noop("请填 org_id，或同时填 org_name 和 region_code"))
         return self
 
 

@@ -1,0 +1,65 @@
+"""What is wrong with a body, field by field: in the caller's language, and without what was sent."""
+
+from typing import Any
+
+import pytest
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from app.core.i18n import use_locale
+from app.web.field_errors import list_field_errors
+from app.web.schemas import Instant
+from tests.people import People
+
+SECRET = "13800138000"
+BODY = {"name": "x" * 101, "region_code": SECRET, "kind": SECRET, "extra": SECRET}
+
+
+async def test_the_fields_of_a_body_are_told_in_the_language_of_the_caller(people: People) -> None:
+    person = await people.register()
+    details: dict[str, dict[str, str]] = {}
+    for language in ("zh", "en"):
+        answer = await person.post("/v1/orgs", json=BODY, headers={"Accept-Language": language})
+        assert answer.status_code == 422
+        assert SECRET not in answer.text
+        details[language] = {error["pointer"]: error["detail"] for error in answer.json()["errors"]}
+    assert details["zh"] == {
+        "/name": "不得超过 100 个字符",
+        "/region_code": "格式不符",
+        "/kind": "应为下列之一：'party'、'outside_party'",
+        "/extra": "不接受此项",
+    }
+    assert details["en"] == {
+        "/name": "has more than 100 characters",
+        "/region_code": "does not have the declared pattern",
+        "/kind": "expected one of 'party', 'outside_party'",
+        "/extra": "not a field of this body or form",
+    }
+
+
+class _Counted(BaseModel):
+    count: int
+    at: Instant
+
+
+@pytest.mark.parametrize(
+    ("given", "chinese", "english"),
+    [
+        ({}, ["缺少此项", "缺少此项"], ["is missing", "is missing"]),
+        (
+            {"count": "many", "at": "1999-01-01T00:00:00Z"},
+            ["应为整数", "年份须为 2000 至 2999"],
+            ["expected a whole number", "a year from 2000 to 2999"],
+        ),
+    ],
+)
+def test_pydantic_s_errors_and_our_own_validators_have_texts_in_both_languages(
+    given: dict[str, Any], chinese: list[str], english: list[str]
+) -> None:
+    with pytest.raises(ValidationError) as raised:
+        TypeAdapter(_Counted).validate_python(given)
+    errors = [{**error, "loc": ("body", *error["loc"])} for error in raised.value.errors()]
+    invalid = RequestValidationError(errors, body=given)
+    assert [error["detail"] for error in list_field_errors(invalid)] == chinese
+    with use_locale("en"):
+        assert [error["detail"] for error in list_field_errors(invalid)] == english
