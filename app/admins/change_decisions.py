@@ -15,7 +15,7 @@ from app.approvals.kinds import CHANGE_REQUEST
 from app.approvals.requests import finish, read_waiting
 from app.audit_log.entries import Actor, record
 from app.authz.access import OrgScope
-from app.certification.audit import record_on_each
+from app.certification.audit import record_for_each_org
 from app.core.search import spell
 from app.database.db import on_constraint
 from app.database.rows import fetch_rows, one_or_404
@@ -192,4 +192,4 @@ async def _record_decision(
     """On both orgs: the superior's entry names no person of the other, and the org's none of the superior's."""
     after = {"org_id": str(change.org_id), "kind": change.kind} | ({"reason": reason} if reason else {})
     subject = ("change_request", change.id)
-    await record_on_each(db, scope, action, change.org_id, subject=subject, after=after)
+    await record_for_each_org(db, scope, action, change.org_id, subject=subject, after=after)

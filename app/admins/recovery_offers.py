@@ -24,7 +24,7 @@ from app.approvals.kinds import ADMIN_INVITATION
 from app.approvals.requests import finish, finish_all, open_request, raise_why_not
 from app.audit_log.entries import record
 from app.authz.access import OperatorScope, OrgScope, UserScope
-from app.certification.audit import record_on_each
+from app.certification.audit import record_for_each_org
 from app.core.cipher import Cipher
 from app.core.ids import make_id
 from app.hierarchy import tree
@@ -44,7 +44,7 @@ async def offer_recovery(
     org = await _lock_subordinate(db, scope, subordinate_id)
     offer_id = await _offer(db, cipher, org, phone, requested_by=scope.user.user_id, superior_id=scope.org_id)
     subject, after = ("admin_invitation", offer_id), {"org_id": str(org.id), "reason": reason}
-    await record_on_each(db, scope, "recovery.offered", org.id, subject=subject, after=after)
+    await record_for_each_org(db, scope, "recovery.offered", org.id, subject=subject, after=after)
     return offer_id
 
 
@@ -53,7 +53,7 @@ async def withdraw_recovery(db: AsyncConnection, scope: OrgScope, subordinate_id
     await _lock_subordinate(db, scope, subordinate_id)
     await _withdraw(db, subordinate_id, offer_id, scope.org_id)
     subject, after = ("admin_invitation", offer_id), {"org_id": str(subordinate_id)}
-    await record_on_each(db, scope, "recovery.withdrawn", subordinate_id, subject=subject, after=after)
+    await record_for_each_org(db, scope, "recovery.withdrawn", subordinate_id, subject=subject, after=after)
 
 
 async def offer_recovery_as_operator(

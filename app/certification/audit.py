@@ -1,4 +1,4 @@
-"""What one org does that is also the other's business leaves its trace on both."""
+"""Audit entries of an action that concerns several orgs."""
 
 from typing import Any
 from uuid import UUID
@@ -9,7 +9,7 @@ from app.audit_log.entries import record
 from app.authz.access import OrgScope
 
 
-async def record_on_each(
+async def record_for_each_org(
     db: AsyncConnection,
     scope: OrgScope,
     action: str,
@@ -18,7 +18,10 @@ async def record_on_each(
     before: dict[str, Any] | None = None,
     after: dict[str, Any] | None = None,
 ) -> None:
-    """One act on several orgs: each has its entry, and only the actor's own org learns who acted."""
+    """Record one action for the scope's org and for the other orgs: one audit entry for each org.
+
+    Only the entry of the scope's org names the actor.
+    """
     for org_id in dict.fromkeys((scope.org_id, *other_ids)):
         actor = scope.actor if org_id == scope.org_id else scope.actor.elsewhere()
         await record(db, actor, action, org_id=org_id, subject=subject, before=before, after=after)

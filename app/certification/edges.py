@@ -1,6 +1,7 @@
-"""The one place where an edge of the hierarchy begins and ends.
+"""Insert and end edges of the hierarchy. All other code changes edges through this module.
 
-The caller holds the hierarchy's lock and both orgs' rows, in this order; the trigger and the indexes decide.
+The caller has locked the hierarchy and then the rows of both orgs. The trigger and the unique indexes decide whether an
+edge is allowed.
 """
 
 from datetime import datetime
@@ -20,7 +21,7 @@ from app.schema.approvals import CertificationState, State
 from app.schema.certification import Certification, Transfer
 from app.schema.orgs import Org
 
-REFUSALS = (
+EDGE_ERRORS = (
     ("certifications_no_circle", WouldCloseCircle),
     ("certifications_live_orgs", OrgClosed),
     ("certifications_one_superior_key", AlreadyCertified),
@@ -38,7 +39,7 @@ async def begin_edge(
     invitation_id: UUID | None = None,
     at: datetime | None = None,
 ) -> UUID:
-    """Certify without an application of its own: a transfer or a promotion; gives the certification's id.
+    """Insert a live certification that has no application: for a transfer or a promotion. Return its id.
 
     Raises WouldCloseCircle, AlreadyCertified, SiblingNameTaken, OrgClosed.
     """
@@ -54,20 +55,23 @@ async def begin_edge(
         "decided_at": instant,
         "certified_at": instant,
     }
-    with on_constraint(*REFUSALS):
-        begun: UUID = (await db.execute(insert(Certification).values(values).returning(Certification.id))).scalar_one()
-    await touch_card(db, subordinate_id)
-    return begun
+    with on_constraint(*EDGE_ERRORS):
+        certification_id: UUID = (
+            await db.execute(insert(Certification).values(values).returning(Certification.id))
+        ).scalar_one()
+    await bump_org_version(db, subordinate_id)
+    return certification_id
 
 
 async def end_edge(
     db: AsyncConnection, subordinate_id: UUID, *, superior_id: UUID | None = None, at: datetime | None = None
 ) -> UUID | None:
-    """End the certification of the org under its superior (or under this one). Returns the certification's id, None
-    where it had none.
+    """End the live certification of the org; with `superior_id`, only if it is under this superior. Return the
+    certification's id, or None if there was no such certification.
 
-    A pending transfer that was to leave by this edge is superseded. Where no other edge follows in this transaction,
-    the caller settles the org's change requests, which nobody is left to decide (`admins.change_decisions`).
+    A pending transfer of the org away from this superior becomes superseded. If the transaction begins no other edge,
+    the caller must also apply the org's pending change requests, because no superior remains to decide them
+    (`admins.change_decisions`).
     """
     live = [Certification.subordinate_id == subordinate_id, Certification.state == CertificationState.LIVE]
     if superior_id is not None:
@@ -81,11 +85,11 @@ async def end_edge(
         .returning(Certification.id)
     )
     if ended is not None:
-        await touch_card(db, subordinate_id)
+        await bump_org_version(db, subordinate_id)
         await finish_all(db, TRANSFER, State.SUPERSEDED, Transfer.certification_id == ended)
     return ended
 
 
-async def touch_card(db: AsyncConnection, org_id: UUID) -> None:
-    """The card shows the superior: an edge is a new version of it."""
+async def bump_org_version(db: AsyncConnection, org_id: UUID) -> None:
+    """Increment the org's version. The org's card shows the superior, so a new or ended edge changes the card."""
     await db.execute(update(Org).where(Org.id == org_id).values(version=Org.version + 1))

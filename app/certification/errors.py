@@ -1,4 +1,4 @@
-"""What is refused about invitations and certification, and what to do instead."""
+"""Errors of invitations, applications and transfers."""
 
 from app.core.i18n import gettext_noop
 from app.web.errors import Conflict, NotFound, Problem

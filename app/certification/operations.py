@@ -1,4 +1,4 @@
-"""Writes of invitations, applications and the edges of the hierarchy."""
+"""Writes of invitations and applications."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,8 +12,8 @@ from app.approvals.requests import finish, open_request
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.certification import queries
-from app.certification.audit import record_on_each
-from app.certification.edges import REFUSALS, touch_card
+from app.certification.audit import record_for_each_org
+from app.certification.edges import EDGE_ERRORS, bump_org_version
 from app.certification.errors import (
     AlreadyCertified,
     ApplicationDecided,
@@ -37,7 +37,11 @@ from app.web.errors import NotFound
 async def create_invitation(
     db: AsyncConnection, cipher: Cipher, scope: OrgScope, body: InvitationCreate
 ) -> InvitationRow:
-    """Invite subordinates to apply (S6). The token is kept by its hash, and encrypted to be shown again."""
+    """Create an invitation with which orgs apply to become subordinates (S6). Return its row.
+
+    The token is stored as a hash for look-ups, and encrypted so that it can be shown again. Raises OrgClosed,
+    Forbidden.
+    """
     await lock_orgs_for_edit(db, scope)
     token = new_secret()
     invitation_id = make_id()
@@ -65,7 +69,10 @@ async def create_invitation(
 
 
 async def revoke_invitation(db: AsyncConnection, scope: OrgScope, invitation_id: UUID) -> None:
-    """End an invitation; applications made with it stay. Revoking again changes nothing."""
+    """Revoke an invitation. Applications made with it remain. A second revocation changes nothing.
+
+    Raises NotFound, OrgClosed, Forbidden.
+    """
     await lock_orgs_for_edit(db, scope)
     revoked = await db.execute(
         update(Invitation)
@@ -80,12 +87,12 @@ async def revoke_invitation(db: AsyncConnection, scope: OrgScope, invitation_id:
 
 
 async def create_application(db: AsyncConnection, scope: OrgScope, body: ApplicationCreate) -> ApplicationOut:
-    """Apply, for one's own org, to be certified under the org that invited (S6, S14).
+    """Apply for the scope's org to be certified under the org that invited it (S6, S14). Return the application.
 
-    Raises what `get_live_invitation` raises, AlreadyCertified, ApplicationOpen, WouldCloseCircle.
+    Raises RealNameRequired, the errors of `get_live_invitation`, AlreadyCertified, ApplicationOpen, WouldCloseCircle.
     """
     scope.user.require_real_name()
-    # Told before the invitation is looked at: it may be this application that has used it up.
+    # This check precedes the check of the invitation, because the pending application may have used the invitation up.
     if await db.scalar(
         select(Certification.id).where(Certification.subordinate_id == scope.org_id, APPLICATION.pending)
     ):
@@ -94,7 +101,7 @@ async def create_application(db: AsyncConnection, scope: OrgScope, body: Applica
     await lock_orgs_for_edit(db, scope, invitation.org_id)
     if await tree.find_superior_id(db, scope.org_id) is not None:
         raise AlreadyCertified
-    # Told early; the trigger decides when the edge is made.
+    # An early answer for the applicant. The trigger repeats the check when the edge becomes live.
     if await tree.is_at_or_below(db, invitation.org_id, scope.org_id):
         raise WouldCloseCircle
     await use_invitation(db, invitation.id)
@@ -109,12 +116,12 @@ async def create_application(db: AsyncConnection, scope: OrgScope, body: Applica
     )
     subject = ("application", application_id)
     after = {"superior_id": str(invitation.org_id), "subordinate_id": str(scope.org_id)}
-    await record_on_each(db, scope, "application.created", invitation.org_id, subject=subject, after=after)
+    await record_for_each_org(db, scope, "application.created", invitation.org_id, subject=subject, after=after)
     return await queries.get_application(db, application_id)
 
 
 async def use_invitation(db: AsyncConnection, invitation_id: UUID) -> None:
-    """Take one use of an invitation. Raises InvitationUsedUp where another took the last one meanwhile."""
+    """Count one use of an invitation. Raises InvitationUsedUp if a concurrent transaction took the last use."""
     used = await db.execute(
         update(Invitation)
         .where(
@@ -129,39 +136,44 @@ async def use_invitation(db: AsyncConnection, invitation_id: UUID) -> None:
 
 
 async def withdraw_application(db: AsyncConnection, scope: OrgScope, application_id: UUID) -> None:
-    """Take back one's own org's application while it waits. Raises ApplicationDecided."""
+    """Withdraw a pending application of the scope's org. Raises NotFound, ApplicationDecided."""
     await lock_orgs_for_edit(db, scope)
-    mine = Certification.subordinate_id == scope.org_id
-    await _decide(db, scope, application_id, mine, CertificationState.WITHDRAWN, "application.withdrawn")
+    is_own = Certification.subordinate_id == scope.org_id
+    await _end_application(db, scope, application_id, is_own, CertificationState.WITHDRAWN, "application.withdrawn")
 
 
 async def refuse_application(db: AsyncConnection, scope: OrgScope, application_id: UUID, reason: str) -> ApplicationOut:
-    """Decline an application made to one's own org, with a reason. Raises ApplicationDecided."""
+    """Decline an application made to the scope's org. Return it. Raises NotFound, ApplicationDecided."""
     await lock_orgs_for_edit(db, scope)
-    ours = Certification.superior_id == scope.org_id
-    return await _decide(db, scope, application_id, ours, CertificationState.DECLINED, "application.declined", reason)
+    is_received = Certification.superior_id == scope.org_id
+    return await _end_application(
+        db, scope, application_id, is_received, CertificationState.DECLINED, "application.declined", reason
+    )
 
 
 async def approve_application(db: AsyncConnection, scope: OrgScope, application_id: UUID) -> ApplicationOut:
-    """Certify the applicant under one's own org: from here on the edge is live (S6).
+    """Certify the applicant under the scope's org: the edge becomes live (S6). Return the application.
 
-    Raises ApplicationDecided, AlreadyCertified, SiblingNameTaken, WouldCloseCircle, OrgClosed; each holds also when
-    two approvals race, since the hierarchy's lock is taken first and the constraints decide.
+    Locks the hierarchy, then both orgs. Raises NotFound, ApplicationDecided, AlreadyCertified, SiblingNameTaken,
+    WouldCloseCircle, OrgClosed. The errors are correct for concurrent approvals too, because the hierarchy is locked
+    first and the constraints decide.
     """
     await tree.lock_hierarchy(db)
-    ours = Certification.superior_id == scope.org_id
-    applicant: UUID | None = await db.scalar(
-        select(Certification.subordinate_id).where(Certification.id == application_id, ours)
+    is_received = Certification.superior_id == scope.org_id
+    applicant_id: UUID | None = await db.scalar(
+        select(Certification.subordinate_id).where(Certification.id == application_id, is_received)
     )
-    if applicant is None:
+    if applicant_id is None:
         raise NotFound
-    await lock_orgs_for_edit(db, scope, applicant)
-    row = await _decide(db, scope, application_id, ours, CertificationState.LIVE, "certification.created")
-    await touch_card(db, applicant)
+    await lock_orgs_for_edit(db, scope, applicant_id)
+    row = await _end_application(
+        db, scope, application_id, is_received, CertificationState.LIVE, "certification.created"
+    )
+    await bump_org_version(db, applicant_id)
     return row
 
 
-async def _decide(
+async def _end_application(
     db: AsyncConnection,
     scope: OrgScope,
     application_id: UUID,
@@ -173,9 +185,9 @@ async def _decide(
     values: dict[str, Any] = {"decided_by": scope.user.user_id, "reason": reason}
     if state is CertificationState.LIVE:
         name = select(Org.name).where(Org.id == Certification.subordinate_id).scalar_subquery()
-        # The statement's own time, not the transaction's: an edge begins after the lock was had.
+        # The time of the statement, not of the transaction, because an edge begins after the hierarchy is locked.
         values |= {"certified_at": func.clock_timestamp(), "subordinate_name": name}
-    with on_constraint(*REFUSALS):
+    with on_constraint(*EDGE_ERRORS):
         ended = await finish(db, APPLICATION, state, Certification.id == application_id, side, **values)
     if not ended:
         if await db.scalar(select(Certification.id).where(Certification.id == application_id, side)):
@@ -186,5 +198,5 @@ async def _decide(
     if reason is not None:
         after["reason"] = reason
     other = row.superior_id if row.subordinate_id == scope.org_id else row.subordinate_id
-    await record_on_each(db, scope, action, other, subject=("certification", row.id), after=after)
+    await record_for_each_org(db, scope, action, other, subject=("certification", row.id), after=after)
     return row

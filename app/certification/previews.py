@@ -1,8 +1,8 @@
-"""What a transfer moves, and what it is based on (S20).
+"""The preview of a transfer: the number of orgs, people and points that move, and the version of the preview (S20).
 
-The figures are for people to read and may grow while they do; what a decision rests on is the hierarchy around the
-org: the edge it leaves, the chain above the superior it leaves, and the chain above the one it goes to. A digest of
-these is the preview's version: where it is another by the time of the decision, the preview was stale.
+The figures inform the deciders and may change while they read. A decision depends only on the hierarchy around the org:
+the edge that ends, the present superior's chain of superiors, and the new superior's chain of superiors. The version is
+a digest of these. If the version has changed when an admin decides, the preview is stale.
 """
 
 import hashlib
@@ -25,17 +25,20 @@ from app.schema.reports import OrgTotal
 
 
 @dataclass(frozen=True, slots=True)
-class Moving:
-    """How much moves: the org and all below it, their people, each counted once, and these people's points of the last
-    30 days, which the reports of the new superior have from then on (an account keeps its points, wherever it is)."""
+class TransferFigures:
+    """What a transfer moves: the org and its subtree (`orgs`), their people, each counted once (`people`), and these
+    people's points of the last 30 days (`points`).
+
+    The new superior's reports contain the points after the transfer, because points belong to the user.
+    """
 
     orgs: int
     people: int
     points: int
 
 
-class Transferring(Protocol):
-    """The orgs of a transfer, and the edge that it leaves."""
+class TransferEdges(Protocol):
+    """The two superiors of a transfer, and the certification that it ends."""
 
     @property
     def from_id(self) -> UUID: ...
@@ -45,26 +48,33 @@ class Transferring(Protocol):
     def certification_id(self) -> UUID: ...
 
 
-_ABOVE = tree.ancestors(bindparam("org_id", type_=Uuid()))
-_CHAIN = select(Org.id, Org.name, _ABOVE.c.distance).join(_ABOVE, _ABOVE.c.id == Org.id).order_by(_ABOVE.c.distance)
+_ANCESTORS = tree.ancestors(bindparam("org_id", type_=Uuid()))
+_CHAIN = (
+    select(Org.id, Org.name, _ANCESTORS.c.distance)
+    .join(_ANCESTORS, _ANCESTORS.c.id == Org.id)
+    .order_by(_ANCESTORS.c.distance)
+)
 
 
-async def preview_version(db: Readable, transfer: Transferring) -> str:
-    """The digest of the hierarchy around a transfer, as it is now."""
-    seen = hashlib.sha256(str(transfer.certification_id).encode())
-    for side in (transfer.from_id, transfer.to_id):
-        for row in await list_chain(db, side):
-            seen.update(f"\n{row.distance} {row.id}".encode())
-    return seen.hexdigest()[:32]
+async def compute_preview_version(db: Readable, transfer: TransferEdges) -> str:
+    """Return the digest of the present hierarchy around a transfer: 32 hexadecimal digits."""
+    digest = hashlib.sha256(str(transfer.certification_id).encode())
+    for superior_id in (transfer.from_id, transfer.to_id):
+        for row in await list_chain(db, superior_id):
+            digest.update(f"\n{row.distance} {row.id}".encode())
+    return digest.hexdigest()[:32]
 
 
 async def list_chain(db: Readable, org_id: UUID) -> list[SuperiorOut]:
-    """The org and those above it, nearest first."""
+    """Return the org and its superiors, the nearest first."""
     return await fetch_rows(db, _CHAIN, SuperiorOut, {"org_id": org_id})
 
 
-async def count_what_moves(db: Readable, org_id: UUID) -> Moving:
-    """As the reports have it: off the kept totals, a few seconds old, or recounted where today's are not kept."""
+async def count_transfer_figures(db: Readable, org_id: UUID) -> TransferFigures:
+    """Return the figures of a transfer of the org, equal to those in the reports.
+
+    They come from the stored totals, which are a few seconds old, or from a recount if today has no stored totals.
+    """
     span = Span(today(), Period.MONTH.days)
     if await find_kept(db, [span.until]):
         here = (OrgTotal.org_id == org_id, OrgTotal.day == span.until)
@@ -72,7 +82,7 @@ async def count_what_moves(db: Readable, org_id: UUID) -> Moving:
     else:
         counted = recounted(org_id, span)
         figures = select(counted.c.members, counted.c.points).where(counted.c.scope == "subtree").subquery()
-    below = tree.subtree(org_id)
-    orgs = select(func.count()).select_from(below).scalar_subquery()
-    people, points = (func.coalesce(func.sum(column), 0) for column in figures.c)  # an org of nobody has no row
-    return Moving(*(await db.execute(select(orgs, people, points))).one())
+    subtree = tree.subtree(org_id)
+    orgs = select(func.count()).select_from(subtree).scalar_subquery()
+    people, points = (func.coalesce(func.sum(column), 0) for column in figures.c)  # an org without people has no row
+    return TransferFigures(*(await db.execute(select(orgs, people, points))).one())

@@ -32,7 +32,7 @@ from app.schema.orgs import Org
 
 
 class InvitationRow(NamedTuple):
-    """An invitation as it is stored; `token_cipher` is encrypted for its id."""
+    """A stored invitation. `token_cipher` is the token, encrypted with the invitation's id as associated data."""
 
     id: UUID
     token_cipher: bytes
@@ -44,7 +44,7 @@ class InvitationRow(NamedTuple):
 
 
 class LiveInvitation(NamedTuple):
-    """An invitation that can be used, with the card of its org."""
+    """An unrevoked invitation, with the card of its org."""
 
     id: UUID
     org_id: UUID
@@ -56,8 +56,8 @@ class LiveInvitation(NamedTuple):
     region_code: str
 
 
-class Branch(NamedTuple):
-    """An org as a branch of a tree."""
+class OrgNode(NamedTuple):
+    """An org as a node of the displayed tree."""
 
     id: UUID
     name: str
@@ -106,19 +106,20 @@ _LIVE_INVITATION = (
 
 
 async def list_invitations(db: Readable, org_id: UUID, paging: Paging) -> Slice[InvitationRow]:
-    """The org's invitations, newest first."""
+    """Return the org's invitations, the newest first."""
     return await _INVITATIONS.fetch(db, paging, org_id=org_id)
 
 
 async def get_invitation(db: Readable, org_id: UUID, invitation_id: UUID) -> InvitationRow:
-    """One of the org's invitations. Raises NotFound."""
+    """Return one of the org's invitations. Raises NotFound."""
     return await one_or_404(db, _INVITATION, InvitationRow, {"org_id": org_id, "invitation_id": invitation_id})
 
 
 async def get_live_invitation(db: Readable, token: str) -> LiveInvitation:
-    """The invitation that a token names, with the card of its org.
+    """Return the usable invitation with this token, with the card of its org (S6).
 
-    Raises InvitationUnknown (never was, or revoked), InvitationExpired, InvitationUsedUp (S6).
+    Raises InvitationUnknown (no such invitation, or it is revoked, or its org is closed), InvitationExpired,
+    InvitationUsedUp.
     """
     row = await fetch_row(db, _LIVE_INVITATION, LiveInvitation, {"token_hash": hash_secret(token)})
     if row is None:
@@ -131,7 +132,7 @@ async def get_live_invitation(db: Readable, token: str) -> LiveInvitation:
 
 
 _APPLICATION = select(*APPLICATION_COLUMNS).where(Certification.id == bindparam("application_id"))
-# Made to an org, with the name and verification state of who applies.
+# The applications made to an org, each with the applicant's name and verification state.
 _RECEIVED_APPLICATIONS = (
     select(
         *APPLICATION_COLUMNS,
@@ -149,79 +150,79 @@ _RECEIVED_APPLICATION = _RECEIVED_APPLICATIONS.where(Certification.id == bindpar
 
 
 @cache
-def _received_applications(*, in_state: bool) -> PagedStatement[ReceivedApplicationOut]:
-    found = _RECEIVED_APPLICATIONS
+def _select_received_applications(*, in_state: bool) -> PagedStatement[ReceivedApplicationOut]:
+    statement = _RECEIVED_APPLICATIONS
     if in_state:
-        found = found.where(Certification.state == bindparam("state"))
-    return PagedStatement(found, Certification.id.desc(), row=ReceivedApplicationOut)
+        statement = statement.where(Certification.state == bindparam("state"))
+    return PagedStatement(statement, Certification.id.desc(), row=ReceivedApplicationOut)
 
 
 async def get_application(db: Readable, application_id: UUID) -> ApplicationOut:
-    """One application, whichever side of it asks. Raises NotFound."""
+    """Return one application, for either of its two orgs. Raises NotFound."""
     return await one_or_404(db, _APPLICATION, ApplicationOut, {"application_id": application_id})
 
 
 async def list_received_applications(
     db: Readable, org_id: UUID, state: CertificationState | None, paging: Paging
 ) -> Page[ReceivedApplicationOut]:
-    """The applications made to an org, newest first."""
-    given = {"org_id": org_id} if state is None else {"org_id": org_id, "state": state}
-    found = await _received_applications(in_state=state is not None).fetch(db, paging, **given)
-    return Page[ReceivedApplicationOut].from_slice(found.map(_with_region))
+    """Return the applications made to an org, the newest first; with `state`, only those in this state."""
+    parameters = {"org_id": org_id} if state is None else {"org_id": org_id, "state": state}
+    found = await _select_received_applications(in_state=state is not None).fetch(db, paging, **parameters)
+    return Page[ReceivedApplicationOut].from_slice(found.map(_replace_region_code))
 
 
 async def get_received_application(db: Readable, org_id: UUID, application_id: UUID) -> ReceivedApplicationOut:
-    """One application made to an org. Raises NotFound."""
-    which = {"org_id": org_id, "application_id": application_id}
-    return _with_region(await one_or_404(db, _RECEIVED_APPLICATION, ReceivedApplicationOut, which))
+    """Return one application made to an org. Raises NotFound."""
+    parameters = {"org_id": org_id, "application_id": application_id}
+    return _replace_region_code(await one_or_404(db, _RECEIVED_APPLICATION, ReceivedApplicationOut, parameters))
 
 
-def _with_region(application: ReceivedApplicationOut) -> ReceivedApplicationOut:
-    """With the region's name instead of its code."""
+def _replace_region_code(application: ReceivedApplicationOut) -> ReceivedApplicationOut:
+    """Return the application with the region's name in place of its code."""
     return application.model_copy(update={"subordinate_region": path_of(application.subordinate_region)})
 
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """From `since` on, before `until`; None: without end on that side."""
+    """The half-open interval [since, until). None means that this side has no limit."""
 
     since: datetime | None = None
     until: datetime | None = None
 
 
-# The edges above an org, with the name of the org above.
-_EDGES_ABOVE = (
+# The edges from an org to its superiors, each with the superior's name.
+_EDGES_TO_SUPERIORS = (
     select(*APPLICATION_COLUMNS, Org.name.label("superior_name"), Certification.certified_at, Certification.ended_at)
     .join(Org, Org.id == Certification.superior_id)
     .where(Certification.subordinate_id == _ORG_ID)
 )
-_EDGE_ABOVE = _EDGES_ABOVE.where(Certification.id == bindparam("certification_id"))
+_EDGE_TO_SUPERIOR = _EDGES_TO_SUPERIORS.where(Certification.id == bindparam("certification_id"))
 
 
 @cache
-def _certifications(*, since: bool, until: bool) -> PagedStatement[CertificationOut]:
-    found = _EDGES_ABOVE
+def _select_certifications(*, since: bool, until: bool) -> PagedStatement[CertificationOut]:
+    statement = _EDGES_TO_SUPERIORS
     if since:
         ended = case((Certification.certified_at.is_(None), Certification.decided_at), else_=Certification.ended_at)
-        found = found.where(or_(ended.is_(None), ended >= bindparam("since", type_=DateTime(timezone=True))))
+        statement = statement.where(or_(ended.is_(None), ended >= bindparam("since", type_=DateTime(timezone=True))))
     if until:
-        found = found.where(Certification.requested_at < bindparam("until"))
-    return PagedStatement(found, Certification.id.desc(), row=CertificationOut)
+        statement = statement.where(Certification.requested_at < bindparam("until"))
+    return PagedStatement(statement, Certification.id.desc(), row=CertificationOut)
 
 
 async def get_certification(db: Readable, org_id: UUID, certification_id: UUID) -> CertificationOut:
-    """One edge that there was or is asked for above an org. Raises NotFound."""
-    which = {"org_id": org_id, "certification_id": certification_id}
-    return await one_or_404(db, _EDGE_ABOVE, CertificationOut, which)
+    """Return one certification of an org under a superior, in any state. Raises NotFound."""
+    parameters = {"org_id": org_id, "certification_id": certification_id}
+    return await one_or_404(db, _EDGE_TO_SUPERIOR, CertificationOut, parameters)
 
 
 async def list_certifications(
     db: Readable, org_id: UUID, paging: Paging, during: TimeRange = TimeRange()
 ) -> Page[CertificationOut]:
-    """Every edge there was or is asked for above an org, newest first, with its time range: of those that were live or
-    pending at some time of `during`."""
+    """Return the org's certifications under superiors, in any state, the newest first: those that were pending or live
+    at some time in `during`."""
     times = {name: at for name, at in (("since", during.since), ("until", during.until)) if at is not None}
-    statement = _certifications(since="since" in times, until="until" in times)
+    statement = _select_certifications(since="since" in times, until="until" in times)
     return Page[CertificationOut].from_slice(await statement.fetch(db, paging, org_id=org_id, **times))
 
 
@@ -232,57 +233,57 @@ _SUBORDINATES = (
     .where(Certification.superior_id == _ORG_ID, Certification.state == CertificationState.LIVE)
 )
 _SUBORDINATE = _SUBORDINATES.where(Org.id == bindparam("subordinate_id"))
-_Below = aliased(Certification, name="below")
+_LowerEdge = aliased(Certification, name="lower_edge")
 _NODES = PagedStatement(
     select(
         Org.id,
         Org.name,
         exists()
-        .where(_Below.superior_id == Org.id, _Below.state == CertificationState.LIVE)
+        .where(_LowerEdge.superior_id == Org.id, _LowerEdge.state == CertificationState.LIVE)
         .correlate(Org)
         .label("has_subordinates"),
     )
     .join(Certification, Certification.subordinate_id == Org.id)
     .where(Certification.superior_id == _ORG_ID, Certification.state == CertificationState.LIVE),
     *_BY_NAME,
-    row=Branch,
+    row=OrgNode,
 )
-_ABOVE = tree.ancestors(_ORG_ID)
+_ANCESTORS = tree.ancestors(_ORG_ID)
 _SUPERIORS = (
-    select(Org.id, Org.name, _ABOVE.c.distance)
-    .join(_ABOVE, _ABOVE.c.id == Org.id)
-    .where(_ABOVE.c.distance > 0)
-    .order_by(_ABOVE.c.distance)
+    select(Org.id, Org.name, _ANCESTORS.c.distance)
+    .join(_ANCESTORS, _ANCESTORS.c.id == Org.id)
+    .where(_ANCESTORS.c.distance > 0)
+    .order_by(_ANCESTORS.c.distance)
 )
 
 
 @cache
-def _subordinates(search: SearchBy | None) -> PagedStatement[SubordinateOut]:
-    found = _SUBORDINATES if search is None else _SUBORDINATES.where(ORG_NAMES.condition(search))
-    return PagedStatement(found, *_BY_NAME, row=SubordinateOut)
+def _select_subordinates(search: SearchBy | None) -> PagedStatement[SubordinateOut]:
+    statement = _SUBORDINATES if search is None else _SUBORDINATES.where(ORG_NAMES.condition(search))
+    return PagedStatement(statement, *_BY_NAME, row=SubordinateOut)
 
 
 async def list_subordinates(
     db: Readable, org_id: UUID, paging: Paging, wanted: str | None = None
 ) -> Page[SubordinateOut]:
-    """The orgs certified directly under one, by name; one index serves any page of any org alike. `wanted` finds them
-    by characters of the name, by pinyin or initials."""
-    statement = _subordinates(None if wanted is None else SearchBy.of(wanted))
-    given = {} if wanted is None else ORG_NAMES.parameters(wanted)
-    return Page[SubordinateOut].from_slice(await statement.fetch(db, paging, org_id=org_id, **given))
+    """Return the direct subordinates of an org, ordered by name. `wanted` searches the names by characters, pinyin or
+    initials. One index serves each page of each org, so that every page costs the same."""
+    statement = _select_subordinates(None if wanted is None else SearchBy.of(wanted))
+    parameters = {} if wanted is None else ORG_NAMES.parameters(wanted)
+    return Page[SubordinateOut].from_slice(await statement.fetch(db, paging, org_id=org_id, **parameters))
 
 
 async def get_subordinate(db: Readable, org_id: UUID, subordinate_id: UUID) -> SubordinateOut:
-    """One org certified directly under another. Raises NotFound."""
-    which = {"org_id": org_id, "subordinate_id": subordinate_id}
-    return await one_or_404(db, _SUBORDINATE, SubordinateOut, which)
+    """Return one direct subordinate of an org. Raises NotFound."""
+    parameters = {"org_id": org_id, "subordinate_id": subordinate_id}
+    return await one_or_404(db, _SUBORDINATE, SubordinateOut, parameters)
 
 
-async def list_subordinate_nodes(db: Readable, org_id: UUID, paging: Paging) -> Slice[Branch]:
-    """The same as the branches of a tree: each with whether orgs are certified under it in turn."""
+async def list_subordinate_nodes(db: Readable, org_id: UUID, paging: Paging) -> Slice[OrgNode]:
+    """Return the direct subordinates as nodes of a tree, ordered by name; each says whether it has subordinates."""
     return await _NODES.fetch(db, paging, org_id=org_id)
 
 
 async def list_superiors(db: Readable, org_id: UUID) -> list[SuperiorOut]:
-    """The chain above an org, the direct superior first."""
+    """Return the org's superiors, the direct superior first."""
     return await fetch_rows(db, _SUPERIORS, SuperiorOut, {"org_id": org_id})

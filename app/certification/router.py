@@ -201,8 +201,8 @@ async def list_certifications(
     scope: Reader,
     db: ReadDb,
     paging: Annotated[Paging, paged_by(UUID)],
-    since: Annotated[Instant | None, Query(description="Only what still held or waited then or later.")] = None,
-    until: Annotated[Instant | None, Query(description="Only what was applied for before then.")] = None,
+    since: Annotated[Instant | None, Query(description="Only those live or pending at this time or later.")] = None,
+    until: Annotated[Instant | None, Query(description="Only those requested before this time.")] = None,
 ) -> Page[CertificationOut]:
     """Every certification that this org has, had or has applied for, the newest first, each with the time from when
     and until when it was live. Nothing is changed.
@@ -231,6 +231,7 @@ async def list_superiors(scope: Annotated[OrgScope, Can(Permission.ORG_READ)], d
 
 
 def invitation_out(request: Request, cipher: Cipher, row: InvitationRow) -> InvitationOut:
+    """Return the response body for an invitation, with its decrypted token and its link."""
     token = cipher.decrypt_text(row.token_cipher, row.id)
     return InvitationOut(
         id=row.id,

@@ -1,4 +1,4 @@
-"""Bodies of the calls about certification and transfers."""
+"""Request and response bodies of certification and transfers."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -14,16 +14,16 @@ from app.web.schemas import Body, Out
 
 
 class InvitationCreate(Body):
-    """An invitation for subordinates to apply with."""
+    """An invitation with which orgs apply to become subordinates."""
 
-    expires_in_hours: int = Field(default=168, ge=1, le=24 * 90, description="How long it can be used.")
-    max_uses: int = Field(default=1, ge=1, le=10_000, description="How many applications it is good for.")
+    expires_in_hours: int = Field(default=168, ge=1, le=24 * 90, description="Hours until it expires.")
+    max_uses: int = Field(default=1, ge=1, le=10_000, description="How many applications can use it.")
 
 
 class InvitationOut(Out):
     id: UUID
-    link: str = Field(description="What is sent to the subordinate's admin; its QR code holds the same.")
-    token: str = Field(description="The secret within the link: an application gives it back.")
+    link: str = Field(description="Send this link to the subordinate's admin. The QR code contains the same link.")
+    token: str = Field(description="The secret in the link. An application sends it as `invitation_token`.")
     expires_at: datetime
     max_uses: int
     uses: int
@@ -32,7 +32,7 @@ class InvitationOut(Out):
 
 
 class InvitationCard(Out):
-    """What somebody who holds a live invitation sees of the org that invites."""
+    """The org that sent the invitation, as a user with a valid token sees it."""
 
     org_id: UUID
     org_name: str
@@ -60,7 +60,7 @@ class ApplicationOut(Out):
 
 
 class ReceivedApplicationOut(ApplicationOut):
-    """An application as the superior's admins decide on it: the org's card, and who applies."""
+    """An application as the superior's admins see it: with the applying org's card and the applicant."""
 
     subordinate_name: str
     subordinate_kind: Kind
@@ -70,7 +70,7 @@ class ReceivedApplicationOut(ApplicationOut):
 
 
 class CertificationOut(ApplicationOut):
-    """One edge above the org, with its time range."""
+    """One certification of the org under a superior, with its time range."""
 
     superior_name: str
     certified_at: datetime | None
@@ -96,21 +96,21 @@ class SuperiorOut(Out):
 
 
 class TransferCreate(Body):
-    """Ask to go under the org whose invitation this is, with everything below."""
+    """Request to move the org, with all its subordinates, to the superior that sent the invitation."""
 
     invitation_token: Token
 
 
 class TransferDecision(Body):
-    """The preview that the decision rests on."""
+    """The preview on which the decision is based."""
 
     preview: Annotated[str, StringConstraints(pattern="^[0-9a-f]{32}$")] = Field(
-        description="`preview.version` of the transfer as it was read; 409 `preview-stale` where it has changed."
+        description="`preview.version` of the transfer. The answer is 409 `preview-stale` if it has changed."
     )
 
 
 class TransferOut(Out):
-    """A transfer, as the three orgs that it concerns see it."""
+    """A transfer, as its three orgs see it."""
 
     id: UUID
     org_id: UUID
@@ -121,28 +121,29 @@ class TransferOut(Out):
     to_name: str
     state: State
     step: Literal["release", "acceptance"] | None = Field(
-        description="The consent that a pending transfer waits for: the present superior's, then the new one's."
+        description="The next step of a pending transfer: `release` by the present superior, then `acceptance` by the "
+        "new superior."
     )
-    requested_by: str | None = Field(description="Verified name of the main admin who asked.")
+    requested_by: str | None = Field(description="Verified name of the main admin who requested the transfer.")
     requested_at: datetime
-    released_at: datetime | None = Field(description="When the present superior let the org go.")
+    released_at: datetime | None = Field(description="When the present superior released the org.")
     decided_at: datetime | None
     reason: ShownReason = Field(description="Why it was declined.")
 
 
 class TransferPreviewOut(Out):
-    """What moves, and the hierarchy around it. Figures may grow while it is read; the version changes only with the
-    hierarchy: the edge that ends, or either superior's chain."""
+    """What the transfer moves, and the superiors before and after it. The figures may change at any time. The version
+    changes only if the certification that ends, or the superiors of either superior, change."""
 
-    version: str = Field(description="Give it back with the release or the acceptance.")
-    orgs: int = Field(description="The org and all below it.")
-    people: int = Field(description="Their people, each counted once.")
+    version: str = Field(description="Send it with the release or the acceptance.")
+    orgs: int = Field(description="The number of orgs: the org and its whole subtree.")
+    people: int = Field(description="The number of people in these orgs, each counted once.")
     points: int | None = Field(
-        description="What these people earned in the last 30 days, as reports count it; null for too few people."
+        description="Points of these people in the last 30 days, as in reports; null if there are too few people."
     )
-    from_chain: list[str] = Field(description="Names from the present superior up.")
-    to_chain: list[str] = Field(description="Names from the new superior up.")
+    from_chain: list[str] = Field(description="Names of the present superior and of its superiors, the nearest first.")
+    to_chain: list[str] = Field(description="Names of the new superior and of its superiors, the nearest first.")
 
 
 class TransferDetailOut(TransferOut):
-    preview: TransferPreviewOut | None = Field(description="While it is open.")
+    preview: TransferPreviewOut | None = Field(description="Present while the transfer is pending.")

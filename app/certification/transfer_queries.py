@@ -6,7 +6,7 @@ from sqlalchemy import Uuid, and_, bindparam, case, or_, select
 from sqlalchemy.orm import aliased
 
 from app.approvals.kinds import TRANSFER
-from app.certification.previews import count_what_moves, list_chain, preview_version
+from app.certification.previews import compute_preview_version, count_transfer_figures, list_chain
 from app.certification.schemas import TransferDetailOut, TransferOut, TransferPreviewOut
 from app.database.db import Readable
 from app.database.paging import Page, PagedStatement, Paging
@@ -22,7 +22,7 @@ _To = aliased(Org, name="to_org")
 
 _ORG_ID = bindparam("org_id", type_=Uuid())
 _STEP = case((and_(TRANSFER.pending, Transfer.released_at.is_(None)), "release"), (TRANSFER.pending, "acceptance"))
-# Those that concern the org: its own, those from it and those to it.
+# The transfers of the org itself, away from it, and to it.
 _TRANSFERS = (
     select(
         Transfer.id,
@@ -52,24 +52,26 @@ _NEWEST_FIRST = PagedStatement(_TRANSFERS, Transfer.id.desc(), row=TransferOut)
 
 
 async def list_transfers(db: Readable, org_id: UUID, paging: Paging) -> Page[TransferOut]:
-    """The transfers that concern the org: its own, those from it and those to it; newest first."""
+    """Return the transfers of the org itself, away from it, and to it; the newest first."""
     return Page[TransferOut].from_slice(await _NEWEST_FIRST.fetch(db, paging, org_id=org_id))
 
 
-async def get_transfer(db: Readable, org_id: UUID, transfer_id: UUID, *, withhold_below: int = 3) -> TransferDetailOut:
-    """One that concerns the org, with what moves while it is pending; the points of fewer people than
-    `withhold_below` are not told, as in reports. Raises NotFound."""
+async def get_transfer(db: Readable, org_id: UUID, transfer_id: UUID, *, suppress_below: int = 3) -> TransferDetailOut:
+    """Return one transfer that concerns the org, with its preview while it is pending. Raises NotFound.
+
+    The preview's points are None for fewer than `suppress_below` people, as in reports.
+    """
     found = await one_or_404(db, _TRANSFER, _Transfer, {"org_id": org_id, "transfer_id": transfer_id})
     preview = None
     if found.state is State.PENDING:
-        moving = await count_what_moves(db, found.org_id)
+        figures = await count_transfer_figures(db, found.org_id)
         preview = TransferPreviewOut(
-            version=await preview_version(db, found),
-            orgs=moving.orgs,
-            people=moving.people,
-            points=moving.points if moving.people >= withhold_below else None,
-            from_chain=[above.name for above in await list_chain(db, found.from_id)],
-            to_chain=[above.name for above in await list_chain(db, found.to_id)],
+            version=await compute_preview_version(db, found),
+            orgs=figures.orgs,
+            people=figures.people,
+            points=figures.points if figures.people >= suppress_below else None,
+            from_chain=[org.name for org in await list_chain(db, found.from_id)],
+            to_chain=[org.name for org in await list_chain(db, found.to_id)],
         )
     return TransferDetailOut(**found.model_dump(exclude={"certification_id"}), preview=preview)
 

@@ -1,4 +1,4 @@
-"""An org moves to another superior, over HTTP (S20): asked, released, accepted."""
+"""Transfers of an org to another superior, over HTTP (S20): request, release, acceptance."""
 
 from typing import Annotated
 from uuid import UUID
@@ -32,7 +32,7 @@ from app.web.errors import problems
 router = APIRouter(prefix="/v1/orgs/{org_id}/transfers", route_class=TransactionalRoute, tags=["certification"])
 
 Reader = Annotated[OrgScope, Can(Permission.TRANSFERS_READ)]
-Asker = Annotated[OrgScope, Can(Permission.TRANSFERS_ASK)]
+Requester = Annotated[OrgScope, Can(Permission.TRANSFERS_ASK)]
 Decider = Annotated[OrgScope, Can(Permission.TRANSFERS_DECIDE)]
 
 
@@ -52,14 +52,14 @@ Decider = Annotated[OrgScope, Can(Permission.TRANSFERS_DECIDE)]
         TransferOpen,
     ),
 )
-async def create_transfer(request: Request, scope: Asker, body: TransferCreate, db: WriteDb) -> TransferDetailOut:
+async def create_transfer(request: Request, scope: Requester, body: TransferCreate, db: WriteDb) -> TransferDetailOut:
     """The main admin asks that this org, with everything below it, go under the org whose invitation is given. Then
     the present superior releases it, and the new one accepts; until then nothing moves.
 
     An org without a superior applies for certification instead. One transfer can wait at a time.
     """
     transfer_id = await transfers.create_transfer(db, scope, body.invitation_token)
-    return await _read(request, db, scope, transfer_id)
+    return await _get_transfer(request, db, scope, transfer_id)
 
 
 @router.get("", summary="List transfers")
@@ -76,11 +76,11 @@ async def read_transfer(request: Request, scope: Reader, transfer_id: UUID, db: 
 
     Read it just before a decision, and send the version of the preview back with that decision.
     """
-    return await _read(request, db, scope, transfer_id)
+    return await _get_transfer(request, db, scope, transfer_id)
 
 
 @router.delete("/{transfer_id}", summary="Withdraw a transfer", status_code=204, responses=problems(TransferDecided))
-async def withdraw_transfer(scope: Asker, transfer_id: UUID, db: WriteDb) -> None:
+async def withdraw_transfer(scope: Requester, transfer_id: UUID, db: WriteDb) -> None:
     """The org that has asked takes its request back while it waits. It stays where it is."""
     await transfers.withdraw_transfer(db, scope, transfer_id)
 
@@ -99,7 +99,7 @@ async def release_transfer(
     again.
     """
     await transfers.release_transfer(db, scope, transfer_id, body.preview)
-    return await _read(request, db, scope, transfer_id)
+    return await _get_transfer(request, db, scope, transfer_id)
 
 
 @router.put(
@@ -125,7 +125,7 @@ async def accept_transfer(
     subordinate has the same name, one of the two is renamed first.
     """
     await transfers.accept_transfer(db, scope, transfer_id, body.preview)
-    return await _read(request, db, scope, transfer_id)
+    return await _get_transfer(request, db, scope, transfer_id)
 
 
 @router.put("/{transfer_id}/refusal", summary="Refuse a transfer", responses=problems(TransferDecided))
@@ -136,9 +136,9 @@ async def refuse_transfer(
     stays where it is and may ask again.
     """
     await transfers.refuse_transfer(db, scope, transfer_id, body.reason)
-    return await _read(request, db, scope, transfer_id)
+    return await _get_transfer(request, db, scope, transfer_id)
 
 
-async def _read(request: Request, db: Readable, scope: OrgScope, transfer_id: UUID) -> TransferDetailOut:
-    below = SETTINGS.of(request).withhold_below
-    return await transfer_queries.get_transfer(db, scope.org_id, transfer_id, withhold_below=below)
+async def _get_transfer(request: Request, db: Readable, scope: OrgScope, transfer_id: UUID) -> TransferDetailOut:
+    suppress_below = SETTINGS.of(request).withhold_below
+    return await transfer_queries.get_transfer(db, scope.org_id, transfer_id, suppress_below=suppress_below)

@@ -1,8 +1,9 @@
-"""An org moves from one superior to another, with everything under it (S20).
+"""Transfers of an org, with its whole subtree, to another superior (S20).
 
-Its main admin asks, any admin of the present superior releases, any admin of the new one accepts; at the acceptance
-one edge ends and another begins, at one instant. Nothing under the org is touched: the hierarchy is adjacency. Where
-the org leaves its superior in another way, the transfer is superseded with the edge (`edges.end_edge`).
+The org's main admin requests the transfer. Any admin of the present superior releases the org, and then any admin of
+the new superior accepts it. The acceptance ends one edge and begins another, both at the same instant. It changes no
+row of the org's subordinates, because the hierarchy is stored as an adjacency list. If the org leaves its superior in
+another way, `edges.end_edge` supersedes the transfer.
 """
 
 from datetime import datetime
@@ -16,7 +17,7 @@ from app.approvals.kinds import TRANSFER
 from app.approvals.requests import finish, open_request
 from app.authz.access import OrgScope
 from app.certification import queries
-from app.certification.audit import record_on_each
+from app.certification.audit import record_for_each_org
 from app.certification.edges import begin_edge, end_edge
 from app.certification.errors import (
     AlreadyCertified,
@@ -29,7 +30,7 @@ from app.certification.errors import (
     WouldCloseCircle,
 )
 from app.certification.operations import use_invitation
-from app.certification.previews import preview_version
+from app.certification.previews import compute_preview_version
 from app.database.rows import one_or_404
 from app.hierarchy import tree
 from app.orgs.errors import SiblingNameTaken
@@ -51,13 +52,13 @@ class _Transfer(NamedTuple):
 
 
 async def create_transfer(db: AsyncConnection, scope: OrgScope, invitation_token: str) -> UUID:
-    """Ask, for one's own org, to go under the org that invited; gives the transfer's id.
+    """Request to move the scope's org to the superior that sent the invitation. Return the transfer's id.
 
-    Raises what `get_live_invitation` raises, NoSuperior, SameSuperior, WouldCloseCircle, SiblingNameTaken,
-    TransferOpen.
+    Raises RealNameRequired, the errors of `get_live_invitation`, NoSuperior, SameSuperior, WouldCloseCircle,
+    SiblingNameTaken, TransferOpen.
     """
     scope.user.require_real_name()
-    # Told before the invitation is looked at: it may be this transfer that has used it up.
+    # This check precedes the check of the invitation, because the pending transfer may have used the invitation up.
     if await db.scalar(select(Transfer.id).where(Transfer.org_id == scope.org_id, TRANSFER.pending)) is not None:
         raise TransferOpen
     invitation = await queries.get_live_invitation(db, invitation_token)
@@ -73,7 +74,7 @@ async def create_transfer(db: AsyncConnection, scope: OrgScope, invitation_token
         raise NoSuperior
     if edge.superior_id == invitation.org_id:
         raise SameSuperior
-    # Told early; the trigger and the index decide when the edge is made.
+    # Early answers for the requester. The trigger and the index repeat both checks when the edge is inserted.
     if await tree.is_at_or_below(db, invitation.org_id, scope.org_id):
         raise WouldCloseCircle
     sibling = select(Certification.id).where(
@@ -95,35 +96,35 @@ async def create_transfer(db: AsyncConnection, scope: OrgScope, invitation_token
         invitation_id=invitation.id,
         requested_by=scope.user.user_id,
     )
-    transfer = await _get(db, transfer_id, Transfer.org_id == scope.org_id)
+    transfer = await _get_transfer(db, transfer_id, Transfer.org_id == scope.org_id)
     await _record(db, scope, transfer, "transfer.created")
     return transfer_id
 
 
 async def withdraw_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUID) -> None:
-    """Take back what one's own org asked. Raises NotFound, TransferDecided."""
+    """Withdraw a pending transfer of the scope's org. Raises NotFound, TransferDecided."""
     await lock_orgs_for_edit(db, scope, main_admin=True)
-    transfer = await _get(db, transfer_id, Transfer.org_id == scope.org_id)
-    await _end(db, transfer, State.WITHDRAWN, scope.user.user_id)
+    transfer = await _get_transfer(db, transfer_id, Transfer.org_id == scope.org_id)
+    await _end_transfer(db, transfer, State.WITHDRAWN, scope.user.user_id)
     await _record(db, scope, transfer, "transfer.withdrawn")
 
 
 async def refuse_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUID, reason: str) -> None:
-    """Decline, as either superior, with a reason. Raises NotFound, TransferDecided."""
-    transfer = await _get(db, transfer_id, _concerns_superior(scope.org_id))
+    """Decline a transfer, as the present or the new superior. Raises NotFound, TransferDecided."""
+    transfer = await _get_transfer(db, transfer_id, _has_superior(scope.org_id))
     await lock_orgs_for_edit(db, scope, transfer.org_id)
-    await _end(db, transfer, State.DECLINED, scope.user.user_id, reason)
+    await _end_transfer(db, transfer, State.DECLINED, scope.user.user_id, reason)
     await _record(db, scope, transfer, "transfer.declined", reason=reason)
 
 
 async def release_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUID, preview: str) -> None:
-    """Let the org go, as its present superior, on the strength of a preview.
+    """Release the org, as its present superior. `preview` is the version of the preview that the admin has read.
 
     Raises NotFound, PreviewStale, TransferDecided.
     """
-    transfer = await _get(db, transfer_id, Transfer.from_id == scope.org_id)
+    transfer = await _get_transfer(db, transfer_id, Transfer.from_id == scope.org_id)
     await lock_orgs_for_edit(db, scope, transfer.org_id)
-    if await preview_version(db, transfer) != preview:
+    if await compute_preview_version(db, transfer) != preview:
         raise PreviewStale
     released = await db.execute(
         update(Transfer)
@@ -136,23 +137,23 @@ async def release_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UU
 
 
 async def accept_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUID, preview: str) -> None:
-    """Take the org in, as its new superior: it moves in this transaction, with everything under it.
+    """Accept the org, as its new superior. The org moves in this transaction, with its whole subtree.
 
-    Raises NotFound, TransferNotReleased, TransferDecided, PreviewStale, WouldCloseCircle, SiblingNameTaken,
-    OrgClosed.
+    Locks the hierarchy, then both orgs. Raises NotFound, TransferNotReleased, TransferDecided, PreviewStale,
+    WouldCloseCircle, SiblingNameTaken, OrgClosed.
     """
     await tree.lock_hierarchy(db)
-    transfer = await _get(db, transfer_id, Transfer.to_id == scope.org_id)
+    transfer = await _get_transfer(db, transfer_id, Transfer.to_id == scope.org_id)
     await lock_orgs_for_edit(db, scope, transfer.org_id)
-    transfer = await _get(db, transfer_id, Transfer.to_id == scope.org_id)
+    transfer = await _get_transfer(db, transfer_id, Transfer.to_id == scope.org_id)
     if transfer.state == State.PENDING and transfer.released_at is None:
         raise TransferNotReleased
-    await _end(db, transfer, State.ACCEPTED, scope.user.user_id)
-    if await preview_version(db, transfer) != preview:
+    await _end_transfer(db, transfer, State.ACCEPTED, scope.user.user_id)
+    if await compute_preview_version(db, transfer) != preview:
         raise PreviewStale
     instant = await db.scalar(select(func.clock_timestamp()))
     if await end_edge(db, transfer.org_id, superior_id=transfer.from_id, at=instant) is None:
-        raise AlreadyCertified  # not while the org is held
+        raise AlreadyCertified  # cannot happen while the org's row is locked
     await begin_edge(
         db,
         scope.org_id,
@@ -165,16 +166,16 @@ async def accept_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUI
     await _record(db, scope, transfer, "transfer.accepted")
 
 
-def _concerns_superior(org_id: UUID) -> ColumnElement[bool]:
+def _has_superior(org_id: UUID) -> ColumnElement[bool]:
     return or_(Transfer.from_id == org_id, Transfer.to_id == org_id)
 
 
-async def _get(db: AsyncConnection, transfer_id: UUID, which: ColumnElement[bool]) -> _Transfer:
+async def _get_transfer(db: AsyncConnection, transfer_id: UUID, condition: ColumnElement[bool]) -> _Transfer:
     columns = (getattr(Transfer, name) for name in _Transfer._fields)
-    return await one_or_404(db, select(*columns).where(Transfer.id == transfer_id, which), _Transfer)
+    return await one_or_404(db, select(*columns).where(Transfer.id == transfer_id, condition), _Transfer)
 
 
-async def _end(
+async def _end_transfer(
     db: AsyncConnection, transfer: _Transfer, state: State, user_id: UUID, reason: str | None = None
 ) -> None:
     if not await finish(db, TRANSFER, state, Transfer.id == transfer.id, decided_by=user_id, reason=reason):
@@ -184,9 +185,9 @@ async def _end(
 async def _record(
     db: AsyncConnection, scope: OrgScope, transfer: _Transfer, action: str, reason: str | None = None
 ) -> None:
-    """On all three orgs."""
+    """Record the action for all three orgs."""
     after = {"org_id": str(transfer.org_id), "from_id": str(transfer.from_id), "to_id": str(transfer.to_id)}
     if reason is not None:
         after["reason"] = reason
-    sides = (transfer.org_id, transfer.from_id, transfer.to_id)
-    await record_on_each(db, scope, action, *sides, subject=("transfer", transfer.id), after=after)
+    org_ids = (transfer.org_id, transfer.from_id, transfer.to_id)
+    await record_for_each_org(db, scope, action, *org_ids, subject=("transfer", transfer.id), after=after)

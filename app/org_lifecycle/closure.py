@@ -10,7 +10,7 @@ from app.approvals.reasons import ORG_CLOSED
 from app.approvals.requests import Declined, decline_requests_to, withdraw_requests_of
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
-from app.certification.audit import record_on_each
+from app.certification.audit import record_for_each_org
 from app.certification.edges import end_edge
 from app.database.db import on_constraint
 from app.hierarchy import tree
@@ -32,7 +32,7 @@ async def close_org(db: AsyncConnection, scope: OrgScope, version: int | None) -
     if ended is not None and superior_id is not None:
         before = {"superior_id": str(superior_id), "subordinate_id": str(scope.org_id)}
         subject = ("certification", ended)
-        await record_on_each(db, scope, "certification.ended", superior_id, subject=subject, before=before)
+        await record_for_each_org(db, scope, "certification.ended", superior_id, subject=subject, before=before)
     with on_constraint(("orgs_closed_alone", OrgHasSubordinates)):
         await db.execute(
             update(Org)
@@ -58,4 +58,4 @@ async def _record_declined(db: AsyncConnection, scope: OrgScope, declined: Decli
     after = {column: str(org_id) for column, org_id in declined.orgs.items()} | {"reason": ORG_CLOSED}
     action = f"{declined.kind.name.replace('-', '_')}.declined"
     subject = (declined.kind.subject, declined.id)
-    await record_on_each(db, scope, action, *declined.orgs.values(), subject=subject, after=after)
+    await record_for_each_org(db, scope, action, *declined.orgs.values(), subject=subject, after=after)

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.change_decisions import settle_pending_changes
 from app.authz.access import OrgScope
-from app.certification.audit import record_on_each
+from app.certification.audit import record_for_each_org
 from app.certification.edges import end_edge
 from app.hierarchy import tree
 from app.orgs.locks import lock_orgs_for_edit
@@ -28,5 +28,5 @@ async def release_subordinate(db: AsyncConnection, scope: OrgScope, subordinate_
         raise NotFound
     before = {"superior_id": str(scope.org_id), "subordinate_id": str(subordinate_id)}
     subject = ("certification", ended)
-    await record_on_each(db, scope, "certification.ended", subordinate_id, subject=subject, before=before)
+    await record_for_each_org(db, scope, "certification.ended", subordinate_id, subject=subject, before=before)
     await settle_pending_changes(db, scope.actor.elsewhere(), subordinate_id)

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.certification.previews import preview_version
+from app.certification.previews import compute_preview_version
 
 _ORG = """
 WITH demo AS (
@@ -142,7 +142,7 @@ async def find_things(db: AsyncConnection) -> dict[str, str]:
     names = {found.get(name): name for name in ("transfer_to_release", "transfer_to_accept")}
     for transfer in (await db.execute(_TRANSFERS, {"ids": [one for one in names if one is not None]})).all():
         name = names[transfer.id].removeprefix("transfer_")
-        found[f"{name}_preview"] = await preview_version(db, transfer)
+        found[f"{name}_preview"] = await compute_preview_version(db, transfer)
     return {name: str(thing) for name, thing in found.items()} | _fresh()
 
 

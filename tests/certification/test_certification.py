@@ -1,4 +1,4 @@
-"""Invitation → application → decision → edge, over HTTP (S6, S14), and what is refused."""
+"""Invitations, applications, decisions and certifications over HTTP (S6, S14), and their errors."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ from tests.acts import apply, certify, done, invite, list_all
 from tests.people import People
 
 
-async def test_the_whole_way(people: People) -> None:
+async def test_application_when_approved_certifies_the_org(people: People) -> None:
     superior, subordinate = await people.register(), await people.register()
     above, below = await superior.create_org(region_code="320100"), await subordinate.create_org()
     invitation = await invite(superior, above)
@@ -33,21 +33,21 @@ async def test_the_whole_way(people: People) -> None:
     assert [item["id"] for item in listed] == [below["id"]]
     chain = (await subordinate.get(f"/v1/orgs/{below['id']}/superiors")).json()
     assert chain == [{"id": above["id"], "name": above["name"], "distance": 1}]
-    # The superior sees the card, and not that the org has units.
+    # The superior can read the subordinate's card, but not its units.
     assert (await superior.get(f"/v1/orgs/{below['id']}")).json()["superior_id"] == above["id"]
     assert (await superior.get(f"/v1/orgs/{below['id']}/units")).status_code == 404
 
 
-async def test_the_invitation_as_a_qr_code_holds_the_link(people: People) -> None:
+async def test_invitation_qr_code_contains_the_link(people: People) -> None:
     superior = await people.register()
     above = await superior.create_org()
     invitation = await invite(superior, above)
     picture = await superior.get(f"/v1/orgs/{above['id']}/invitations/{invitation['id']}/qr.svg")
     assert picture.headers["content-type"] == "image/svg+xml"
-    assert picture.content == await draw_svg(invitation["link"])  # which `tests/core/test_qr.py` reads back
+    assert picture.content == await draw_svg(invitation["link"])  # `tests/core/test_qr.py` decodes such a picture
 
 
-async def test_an_invitation_ends_by_use_time_and_revocation(people: People, engine: AsyncEngine) -> None:
+async def test_invitation_used_up_revoked_or_expired_is_refused(people: People, engine: AsyncEngine) -> None:
     superior, subordinate = await people.register(), await people.register()
     above = await superior.create_org()
     used = await invite(superior, above)
@@ -69,7 +69,7 @@ async def test_an_invitation_ends_by_use_time_and_revocation(people: People, eng
     assert (answer.status_code, answer.json()["type"]) == (410, "/problems/invitation-expired")
 
 
-async def test_a_last_use_goes_to_exactly_one_of_ten(people: People) -> None:
+async def test_invitation_with_one_use_and_concurrent_applications_is_used_once(people: People) -> None:
     superior = await people.register()
     above = await superior.create_org()
     subordinates = [await people.register() for _ in range(3)]
@@ -79,7 +79,7 @@ async def test_a_last_use_goes_to_exactly_one_of_ten(people: People) -> None:
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 8
 
 
-async def test_one_person_certifies_one_of_their_orgs_under_another(people: People) -> None:
+async def test_two_orgs_of_one_admin_can_be_superior_and_subordinate(people: People) -> None:
     person = await people.register()
     above, below = await person.create_org(), await person.create_org()
     await certify(person, above, person, below)
@@ -90,14 +90,14 @@ async def test_one_person_certifies_one_of_their_orgs_under_another(people: Peop
     assert itself.json()["type"] == "/problems/already-certified"
 
 
-async def test_an_org_under_itself_is_a_circle(people: People) -> None:
+async def test_application_to_the_own_org_is_refused_as_a_circle(people: People) -> None:
     person = await people.register()
     org = await person.create_org()
     refused = await apply(person, org, (await invite(person, org))["token"])
     assert refused.json()["type"] == "/problems/would-close-circle"
 
 
-async def test_two_crossing_approvals_make_one_edge(people: People, engine: AsyncEngine) -> None:
+async def test_crossing_approvals_make_one_edge(people: People, engine: AsyncEngine) -> None:
     for _ in range(5):
         one, two = await people.register(), await people.register()
         left, right = await one.create_org(), await two.create_org()
@@ -112,7 +112,7 @@ async def test_two_crossing_approvals_make_one_edge(people: People, engine: Asyn
         assert slugs == {"/problems/would-close-circle"}
 
 
-async def test_the_database_itself_refuses_a_circle(people: People, engine: AsyncEngine) -> None:
+async def test_edge_that_closes_a_circle_is_refused_by_the_database(people: People, engine: AsyncEngine) -> None:
     person = await people.register()
     above, below = await person.create_org(), await person.create_org()
     await certify(person, above, person, below)
@@ -126,7 +126,7 @@ async def test_the_database_itself_refuses_a_circle(people: People, engine: Asyn
             await connection.execute(text(edge), values)
 
 
-async def test_siblings_have_different_names(people: People) -> None:
+async def test_approval_of_an_org_with_a_sibling_name_is_refused(people: People) -> None:
     person = await people.register()
     above, first = await person.create_org(), await person.create_org()
     twin = await person.create_org(name=first["name"])
@@ -136,7 +136,7 @@ async def test_siblings_have_different_names(people: People) -> None:
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/sibling-name-taken")
 
 
-async def test_an_application_is_decided_once(people: People) -> None:
+async def test_application_with_concurrent_decisions_is_decided_once(people: People) -> None:
     superior, subordinate = await people.register(), await people.register()
     above, below = await superior.create_org(), await subordinate.create_org()
     applied = (await apply(subordinate, below, (await invite(superior, above))["token"])).json()
@@ -150,12 +150,12 @@ async def test_an_application_is_decided_once(people: People) -> None:
     assert sorted(answer.status_code for answer in answers)[0] in (200, 204)
 
 
-async def test_refused_and_withdrawn_orgs_may_apply_again(people: People) -> None:
+async def test_org_with_declined_or_withdrawn_application_can_apply_again(people: People) -> None:
     superior, subordinate = await people.register(), await people.register()
     above, below = await superior.create_org(), await subordinate.create_org()
     invitation, once = await invite(superior, above, max_uses=5), await invite(superior, above)
     applied = (await apply(subordinate, below, once["token"])).json()
-    for token in (invitation["token"], once["token"]):  # the one that this very application has used up
+    for token in (invitation["token"], once["token"]):  # this application has used up the second invitation
         waiting = await apply(subordinate, below, token)
         assert waiting.json()["type"] == "/problems/application-open"
     await superior.put(f"/v1/orgs/{above['id']}/applications/{applied['id']}/refusal", json={"reason": "材料不全"})
@@ -165,7 +165,7 @@ async def test_refused_and_withdrawn_orgs_may_apply_again(people: People) -> Non
     assert [(item["state"], item["reason"]) for item in history] == [("withdrawn", None), ("declined", "材料不全")]
 
 
-async def test_a_released_subordinate_stands_alone_and_may_be_certified_again(people: People) -> None:
+async def test_released_subordinate_has_no_superior_and_can_be_certified_again(people: People) -> None:
     superior, subordinate = await people.register(), await people.register()
     above, below = await superior.create_org(), await subordinate.create_org()
     await certify(superior, above, subordinate, below)
@@ -177,7 +177,7 @@ async def test_a_released_subordinate_stands_alone_and_may_be_certified_again(pe
     assert [item["state"] for item in history] == ["live", "ended"]
 
 
-async def test_the_history_is_asked_for_by_time(people: People) -> None:
+async def test_certification_history_is_filtered_by_time(people: People) -> None:
     superior, subordinate = await people.register(), await people.register()
     above, below = await superior.create_org(), await subordinate.create_org()
     path = f"/v1/orgs/{below['id']}/certifications"
@@ -199,19 +199,19 @@ async def test_the_history_is_asked_for_by_time(people: People) -> None:
     assert (await subordinate.get(path, params={"since": "99999-01-01T00:00:00Z"})).status_code == 422
 
 
-async def test_only_the_superior_decides(people: People) -> None:
+async def test_application_decision_by_another_org_is_not_found(people: People) -> None:
     superior, subordinate, stranger = await people.register(), await people.register(), await people.register()
     above, below = await superior.create_org(), await subordinate.create_org()
     applied = (await apply(subordinate, below, (await invite(superior, above))["token"])).json()
     path = f"/applications/{applied['id']}/approval"
     assert (await subordinate.put(f"/v1/orgs/{above['id']}{path}")).status_code == 404
     assert (await stranger.put(f"/v1/orgs/{above['id']}{path}")).status_code == 404
-    # An application of another org's is not found under one's own.
+    # An application to another org is not found under the caller's own org.
     own = await stranger.create_org()
     assert (await stranger.put(f"/v1/orgs/{own['id']}{path}")).status_code == 404
 
 
-async def test_neither_side_learns_who_acted_for_the_other(people: People) -> None:
+async def test_audit_of_a_certification_hides_the_actor_of_the_other_org(people: People) -> None:
     superior, subordinate = await people.register(), await people.register()
     above, below = await superior.create_org(), await subordinate.create_org()
     await certify(superior, above, subordinate, below)

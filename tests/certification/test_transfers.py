@@ -1,4 +1,4 @@
-"""An org moves to another superior with everything under it (S20)."""
+"""Transfers of an org, with its whole subtree, to another superior (S20)."""
 
 import asyncio
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from tests.points.services import event, sign_in_service
 
 @dataclass
 class Scene:
-    """`org` stands under `old` and wants to go under `new`; `below` stands under `org`."""
+    """`old` is the superior of `org`, which requests a transfer to `new`; `below` is a subordinate of `org`."""
 
     old_admin: Person
     old: Json
@@ -40,12 +40,12 @@ class Scene:
         (old_admin, new_admin, founder, below_admin), (old, new, org, below) = admins, orgs
         return cls(old_admin, old, new_admin, new, founder, org, below_admin, below)
 
-    async def ask(self) -> httpx.Response:
+    async def post_transfer(self) -> httpx.Response:
         token = (await invite(self.new_admin, self.new))["token"]
         return await self.founder.post(f"/v1/orgs/{self.org['id']}/transfers", json={"invitation_token": token})
 
-    async def asked(self) -> Json:
-        transfer: Json = done(await self.ask(), 201)
+    async def create_transfer(self) -> Json:
+        transfer: Json = done(await self.post_transfer(), 201)
         return transfer
 
     async def read(self, person: Person, org: Json, transfer: Json) -> Json:
@@ -65,13 +65,13 @@ class Scene:
         path = f"/v1/orgs/{org['id']}/transfers/{transfer['id']}/{step}"
         return await person.put(path, json={"preview": version})
 
-    async def superior(self) -> str | None:
+    async def find_superior_id(self) -> str | None:
         card = done(await self.founder.get(f"/v1/orgs/{self.org['id']}"))
         return None if card["superior_id"] is None else str(card["superior_id"])
 
 
 @pytest.mark.usefixtures("nothing_kept")
-async def test_asked_released_accepted_and_everything_below_is_there(
+async def test_transfer_when_accepted_moves_the_whole_subtree(
     people: People, db: AsyncConnection, engine: AsyncEngine
 ) -> None:
     scene = await Scene.make(people)
@@ -85,9 +85,9 @@ async def test_asked_released_accepted_and_everything_below_is_there(
     service = await sign_in_service(people.api, engine)
     earned = [event(person.user_id, points=7) for person in (scene.founder, scene.below_admin, scene.old_admin)]
     assert await service.outcomes(*earned) == ["counted"] * 3
-    transfer = await scene.asked()
+    transfer = await scene.create_transfer()
     preview = transfer["preview"]
-    # Two orgs; their two admins, two people of one org each, and one who is in both.
+    # Two orgs with five people: two admins, one further member of each org, and one person in both orgs.
     assert (transfer["state"], transfer["step"]) == ("pending", "release")
     assert (preview["orgs"], preview["people"], preview["points"]) == (2, 5, 14)
     assert preview["from_chain"] == [scene.old["name"]]
@@ -95,22 +95,22 @@ async def test_asked_released_accepted_and_everything_below_is_there(
     assert refusal(await scene.accept(transfer)) == (409, "transfer-not-released")
     released = done(await scene.release(transfer))
     assert (released["state"], released["step"]) == ("pending", "acceptance")
-    assert await scene.superior() == scene.old["id"]
+    assert await scene.find_superior_id() == scene.old["id"]
     accepted = done(await scene.accept(transfer))
     assert (accepted["state"], accepted["step"], accepted["preview"]) == ("accepted", None, None)
-    assert await scene.superior() == scene.new["id"]
+    assert await scene.find_superior_id() == scene.new["id"]
 
     chain = done(await scene.below_admin.get(f"/v1/orgs/{scene.below['id']}/superiors"))
     assert [above["id"] for above in chain] == [scene.org["id"], scene.new["id"], top["id"]]
     assert (await scene.old_admin.get(f"/v1/orgs/{scene.below['id']}")).status_code == 404
     done(await top_admin.get(f"/v1/orgs/{scene.below['id']}"))
-    # The edge that ended and the one that began meet: no instant without a superior, none with two.
-    seam = (
+    # The new edge begins when the old one ends, so that the org has exactly one superior at every instant.
+    adjacent_edges = (
         "SELECT count(*) FROM certifications o JOIN certifications n ON n.certified_at = o.ended_at "
         "WHERE o.superior_id = :old AND n.superior_id = :new AND n.state = 'live' AND n.subordinate_id = :org"
     )
     ids = {"old": scene.old["id"], "new": scene.new["id"], "org": scene.org["id"]}
-    assert await db.scalar(text(seam), ids) == 1
+    assert await db.scalar(text(adjacent_edges), ids) == 1
     history = await list_all(scene.founder, f"/v1/orgs/{scene.org['id']}/certifications")
     assert [(item["superior_id"], item["state"]) for item in history] == [
         (scene.new["id"], "live"),
@@ -137,8 +137,8 @@ _THREE_DAYS_AGO = [
 
 
 @pytest.mark.usefixtures("nothing_kept")
-async def test_past_days_are_after_a_transfer_as_they_were_before(people: People, engine: AsyncEngine) -> None:
-    """Hierarchy and places of yesterday, and what was earned then, stay where they were; today's are elsewhere."""
+async def test_reports_of_past_days_are_unchanged_by_a_transfer(people: People, engine: AsyncEngine) -> None:
+    """Yesterday's hierarchy, unit memberships and points stay with the old superior; today's are the new superior's."""
     scene = await Scene.make(people)
     for person, org in ((scene.founder, scene.org), (scene.below_admin, scene.below)):
         unit = await add_unit(person, org, "第一支部")
@@ -152,7 +152,7 @@ async def test_past_days_are_after_a_transfer_as_they_were_before(people: People
     ]
     assert await service.outcomes(*earned) == ["counted"] * 2
     orgs = {"orgs": [org["id"] for org in (scene.old, scene.new, scene.org, scene.below)]}
-    async with engine.begin() as db:  # all of it began three days ago
+    async with engine.begin() as db:  # all rows began three days ago
         for statement in _THREE_DAYS_AGO:
             await db.execute(text(statement), orgs)
     viewers = (
@@ -163,24 +163,24 @@ async def test_past_days_are_after_a_transfer_as_they_were_before(people: People
     )
     reads = ("overview", "overview?period=day", "subordinates", "trend?days=3", "units")
 
-    async def of(day: date) -> list[Any]:
-        told = []
+    async def read_reports(day: date) -> list[Any]:
+        reports = []
         for person, org in viewers:
             for read in reads:
                 path = f"/v1/orgs/{org['id']}/reports/{read}{'&' if '?' in read else '?'}day={day}"
                 answer = done(await person.get(path))
-                told.append({key: value for key, value in answer.items() if key != "as_of"})
-        return told
+                reports.append({key: value for key, value in answer.items() if key != "as_of"})
+        return reports
 
-    before, now = await of(yesterday.date()), await of(datetime.now(SHANGHAI).date())
-    transfer = await scene.asked()
+    before, now = await read_reports(yesterday.date()), await read_reports(datetime.now(SHANGHAI).date())
+    transfer = await scene.create_transfer()
     done(await scene.release(transfer))
     done(await scene.accept(transfer))
-    assert await of(yesterday.date()) == before
-    assert await of(datetime.now(SHANGHAI).date()) != now
+    assert await read_reports(yesterday.date()) == before
+    assert await read_reports(datetime.now(SHANGHAI).date()) != now
 
 
-async def test_any_admin_of_the_present_superior_releases_and_only_the_main_admin_asks(people: People) -> None:
+async def test_transfer_is_requested_by_the_main_admin_and_released_by_any_admin(people: People) -> None:
     scene = await Scene.make(people)
     helper = await people.register()
     await add_admin(scene.old_admin, scene.old, helper)
@@ -188,20 +188,20 @@ async def test_any_admin_of_the_present_superior_releases_and_only_the_main_admi
     token = (await invite(scene.new_admin, scene.new))["token"]
     path = f"/v1/orgs/{scene.org['id']}/transfers"
     assert refusal(await helper.post(path, json={"invitation_token": token})) == (403, "forbidden")
-    transfer = await scene.asked()
+    transfer = await scene.create_transfer()
     assert refusal(await helper.delete(f"{path}/{transfer['id']}")) == (403, "forbidden")
     body = {"preview": transfer["preview"]["version"]}
     done(await helper.put(f"/v1/orgs/{scene.old['id']}/transfers/{transfer['id']}/release", json=body))
 
 
-async def test_one_transfer_at_a_time(people: People) -> None:
+async def test_second_transfer_while_one_is_pending_is_refused(people: People) -> None:
     scene = await Scene.make(people)
-    transfer = await scene.asked()
-    assert refusal(await scene.ask()) == (409, "transfer-open")
+    transfer = await scene.create_transfer()
+    assert refusal(await scene.post_transfer()) == (409, "transfer-open")
     done(await scene.founder.delete(f"/v1/orgs/{scene.org['id']}/transfers/{transfer['id']}"), 204)
     assert refusal(await scene.release(transfer)) == (409, "transfer-decided")
     assert refusal(await scene.accept(transfer)) == (409, "transfer-decided")
-    again = await scene.asked()
+    again = await scene.create_transfer()
     assert [item["state"] for item in await list_all(scene.founder, f"/v1/orgs/{scene.org['id']}/transfers")] == [
         "pending",
         "withdrawn",
@@ -209,65 +209,65 @@ async def test_one_transfer_at_a_time(people: People) -> None:
     assert again["id"] != transfer["id"]
 
 
-async def test_either_superior_refuses(people: People) -> None:
+async def test_transfer_can_be_declined_by_either_superior(people: People) -> None:
     scene = await Scene.make(people)
     for person, org in ((scene.old_admin, scene.old), (scene.new_admin, scene.new)):
-        transfer = await scene.asked()
+        transfer = await scene.create_transfer()
         path = f"/v1/orgs/{org['id']}/transfers/{transfer['id']}/refusal"
         refused = done(await person.put(path, json={"reason": "不同意"}))
         assert (refused["state"], refused["reason"]) == ("declined", "不同意")
         seen = await scene.read(scene.founder, scene.org, transfer)
         assert (seen["state"], seen["reason"]) == ("declined", "不同意")
-    transfer = await scene.asked()
+    transfer = await scene.create_transfer()
     path = f"/v1/orgs/{scene.org['id']}/transfers/{transfer['id']}"
     assert refusal(await scene.founder.put(f"{path}/refusal", json={"reason": "撤回"})) == (404, "not-found")
 
 
 @pytest.mark.usefixtures("nothing_kept")
-async def test_the_points_of_two_people_are_not_told(people: People, engine: AsyncEngine) -> None:
+async def test_preview_points_of_two_people_are_suppressed(people: People, engine: AsyncEngine) -> None:
     scene = await Scene.make(people)
     service = await sign_in_service(people.api, engine)
     await service.outcomes(event(scene.founder.user_id))
-    preview = (await scene.asked())["preview"]
+    preview = (await scene.create_transfer())["preview"]
     assert (preview["people"], preview["points"]) == (2, None)
 
 
 @pytest.mark.usefixtures("nothing_kept")
-async def test_a_preview_is_stale_where_the_hierarchy_changed_and_not_where_heads_did(people: People) -> None:
+async def test_preview_is_stale_after_a_hierarchy_change_but_not_after_a_member_change(people: People) -> None:
     scene = await Scene.make(people)
-    transfer = await scene.asked()
+    transfer = await scene.create_transfer()
     await add_member(scene.founder, scene.org)
     await certify(scene.founder, scene.org, scene.founder, await scene.founder.create_org())
-    done(await scene.release(transfer))  # more people, more orgs below: as good as before
+    done(await scene.release(transfer))  # more people and more subordinates do not make the preview stale
     top_admin = await people.register()
     top = await top_admin.create_org()
     await certify(top_admin, top, scene.new_admin, scene.new)
     assert refusal(await scene.accept(transfer)) == (409, "preview-stale")
-    assert await scene.superior() == scene.old["id"]
+    assert await scene.find_superior_id() == scene.old["id"]
     fresh = (await scene.read(scene.new_admin, scene.new, transfer))["preview"]
     assert (fresh["to_chain"], fresh["orgs"]) == ([scene.new["name"], top["name"]], 3)
     done(await scene.accept(transfer, fresh["version"]))
-    assert await scene.superior() == scene.new["id"]
+    assert await scene.find_superior_id() == scene.new["id"]
 
 
-async def test_a_transfer_lapses_where_the_org_leaves_otherwise(people: People) -> None:
+async def test_transfer_is_superseded_when_the_org_is_released(people: People) -> None:
     scene = await Scene.make(people)
-    transfer = await scene.asked()
+    transfer = await scene.create_transfer()
     done(await scene.release(transfer))
     done(await scene.old_admin.delete(f"/v1/orgs/{scene.old['id']}/subordinates/{scene.org['id']}"), 204)
     assert (await scene.read(scene.founder, scene.org, transfer))["state"] == "superseded"
     assert refusal(await scene.accept(transfer)) == (409, "transfer-decided")
-    assert await scene.superior() is None
-    assert refusal(await scene.ask()) == (409, "no-superior")
-    # Certified again under the same superior: what was asked before is not revived.
+    assert await scene.find_superior_id() is None
+    assert refusal(await scene.post_transfer()) == (409, "no-superior")
+    # A new certification under the same superior does not revive the old transfer.
     await certify(scene.old_admin, scene.old, scene.founder, scene.org)
     assert refusal(await scene.accept(transfer)) == (409, "transfer-decided")
-    await scene.asked()
+    await scene.create_transfer()
 
 
-async def test_a_closed_new_superior_takes_nobody_in(people: People) -> None:
+async def test_transfer_to_an_org_that_closes_is_declined(people: People) -> None:
     scene = await Scene.make(people)
-    transfer = await scene.asked()
+    transfer = await scene.create_transfer()
     done(await scene.release(transfer))
     done(await scene.new_admin.put(f"/v1/orgs/{scene.new['id']}/closure"))
     read = await scene.read(scene.founder, scene.org, transfer)
@@ -276,40 +276,40 @@ async def test_a_closed_new_superior_takes_nobody_in(people: People) -> None:
     assert refusal(await scene.accept(transfer)) == (409, "org-closed")
 
 
-async def test_circles_and_the_same_superior_are_refused(people: People) -> None:
+async def test_transfer_to_subordinate_or_same_superior_is_refused(people: People) -> None:
     scene = await Scene.make(people)
 
-    async def ask_for(person: Person, org: Json) -> tuple[int, str]:
+    async def request_transfer_to(person: Person, org: Json) -> tuple[int, str]:
         token = (await invite(person, org))["token"]
         path = f"/v1/orgs/{scene.org['id']}/transfers"
         return refusal(await scene.founder.post(path, json={"invitation_token": token}))
 
-    assert await ask_for(scene.below_admin, scene.below) == (409, "would-close-circle")
-    assert await ask_for(scene.founder, scene.org) == (409, "would-close-circle")
-    assert await ask_for(scene.old_admin, scene.old) == (409, "same-superior")
+    assert await request_transfer_to(scene.below_admin, scene.below) == (409, "would-close-circle")
+    assert await request_transfer_to(scene.founder, scene.org) == (409, "would-close-circle")
+    assert await request_transfer_to(scene.old_admin, scene.old) == (409, "same-superior")
     path = f"/v1/orgs/{scene.org['id']}/transfers"
-    assert refusal(await scene.founder.post(path, json={"invitation_token": "nobody-knows-it"}))[1] == (
+    assert refusal(await scene.founder.post(path, json={"invitation_token": "unknown-token"}))[1] == (
         "invitation-unknown"
     )
 
 
-async def test_a_sibling_of_that_name_is_refused_early_and_late(people: People) -> None:
+async def test_transfer_with_a_sibling_name_is_refused_at_request_and_acceptance(people: People) -> None:
     scene = await Scene.make(people)
-    transfer = await scene.asked()
+    transfer = await scene.create_transfer()
     done(await scene.release(transfer))
     twin = await scene.founder.create_org(name=scene.org["name"])
     await certify(scene.new_admin, scene.new, scene.founder, twin)
     assert refusal(await scene.accept(transfer)) == (409, "sibling-name-taken")
-    assert await scene.superior() == scene.old["id"]
+    assert await scene.find_superior_id() == scene.old["id"]
     read = await scene.read(scene.founder, scene.org, transfer)
     assert (read["state"], read["step"]) == ("pending", "acceptance")
     done(await scene.founder.delete(f"/v1/orgs/{scene.org['id']}/transfers/{transfer['id']}"), 204)
-    assert refusal(await scene.ask()) == (409, "sibling-name-taken")
+    assert refusal(await scene.post_transfer()) == (409, "sibling-name-taken")
 
 
-async def test_crossing_transfers_never_make_a_circle(people: People) -> None:
+async def test_crossing_transfers_do_not_make_a_circle(people: People) -> None:
     for _ in range(3):
-        # a and b stand under root; a asks to go under b while b asks to go under a.
+        # a and b are subordinates of root; a requests a transfer to b while b requests a transfer to a.
         admin = await people.register()
         root, a, b = [await admin.create_org() for _ in range(3)]
         for org in (a, b):
@@ -317,14 +317,14 @@ async def test_crossing_transfers_never_make_a_circle(people: People) -> None:
         transfers = []
         for org, to in ((a, b), (b, a)):
             token = (await invite(admin, to))["token"]
-            asked = done(await admin.post(f"/v1/orgs/{org['id']}/transfers", json={"invitation_token": token}), 201)
-            body = {"preview": asked["preview"]["version"]}
-            done(await admin.put(f"/v1/orgs/{root['id']}/transfers/{asked['id']}/release", json=body))
-            transfers.append((to, asked, body))
+            transfer = done(await admin.post(f"/v1/orgs/{org['id']}/transfers", json={"invitation_token": token}), 201)
+            body = {"preview": transfer["preview"]["version"]}
+            done(await admin.put(f"/v1/orgs/{root['id']}/transfers/{transfer['id']}/release", json=body))
+            transfers.append((to, transfer, body))
         answers = await asyncio.gather(
             *(
-                admin.put(f"/v1/orgs/{to['id']}/transfers/{asked['id']}/acceptance", json=body)
-                for to, asked, body in transfers
+                admin.put(f"/v1/orgs/{to['id']}/transfers/{transfer['id']}/acceptance", json=body)
+                for to, transfer, body in transfers
             )
         )
         assert sorted(answer.status_code for answer in answers) == [200, 409]
@@ -332,11 +332,11 @@ async def test_crossing_transfers_never_make_a_circle(people: People) -> None:
         assert refusal(refused) in ((409, "preview-stale"), (409, "would-close-circle"))
 
 
-async def test_a_transfer_is_nobody_else_s_business(people: People) -> None:
+async def test_transfer_of_other_orgs_is_not_found(people: People) -> None:
     scene = await Scene.make(people)
     stranger = await people.register()
     elsewhere = await stranger.create_org()
-    transfer = await scene.asked()
+    transfer = await scene.create_transfer()
     for person, org in ((stranger, elsewhere), (scene.below_admin, scene.below)):
         path = f"/v1/orgs/{org['id']}/transfers/{transfer['id']}"
         body = {"preview": transfer["preview"]["version"]}
@@ -348,4 +348,4 @@ async def test_a_transfer_is_nobody_else_s_business(people: People) -> None:
             await person.delete(path),
         ):
             assert refusal(answer) == (404, "not-found")
-    assert refusal(await apply(stranger, elsewhere, "nobody-knows-it")) == (404, "invitation-unknown")
+    assert refusal(await apply(stranger, elsewhere, "unknown-token")) == (404, "invitation-unknown")

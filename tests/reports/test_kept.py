@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from fastapi import FastAPI
 
-from app.certification.previews import count_what_moves
+from app.certification.previews import count_transfer_figures
 from app.core.calendar import today
 from app.core.services import SETTINGS
 from app.core.settings import Settings
@@ -41,7 +41,7 @@ async def test_kept_reports_equal_a_naive_count(
             await check_overview(viewer, world, org, day, chance.choice(list(DAYS)), stored_since)
     async with ENGINE.of(kept_app).connect() as db:
         for org in world.orgs:
-            moving, counted = await count_what_moves(db, org), world.count(world.below(org, today()), today(), 30)
+            moving, counted = await count_transfer_figures(db, org), world.count(world.below(org, today()), today(), 30)
             assert (moving.orgs, moving.people) == (len(world.below(org, today())), counted["members"])
             assert moving.points == counted["points"]
     trend = await report(viewer, world.orgs[0], "reports/trend", days=30)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.certification.queries import Branch, list_subordinate_nodes
+from app.certification.queries import OrgNode, list_subordinate_nodes
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.standing import in_org
 from app.console.frame.templates import is_partial, page
@@ -26,7 +26,7 @@ async def show_subordinates(
     request: Request, db: ReadDb, scope: Reader, paging: Annotated[Paging, paged_by(str, UUID)]
 ) -> Response:
     """The first level; for a part: the level under this org, or the next ones of it."""
-    nodes = Page[Branch].from_slice(await list_subordinate_nodes(db, scope.org_id, paging))
+    nodes = Page[OrgNode].from_slice(await list_subordinate_nodes(db, scope.org_id, paging))
     template = "certification/org_level.html" if is_partial(request) else "certification/hierarchy.html"
     return page(request, template, **in_org(scope, "subordinates"), nodes=nodes)
 

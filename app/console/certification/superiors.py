@@ -15,7 +15,7 @@ from app.authz.permissions import Permission
 from app.certification import queries
 from app.certification.errors import InvitationUnknown
 from app.certification.operations import create_application, withdraw_application
-from app.certification.previews import count_what_moves
+from app.certification.previews import count_transfer_figures
 from app.certification.schemas import ApplicationCreate
 from app.certification.transfers import create_transfer
 from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmed
@@ -191,7 +191,7 @@ async def _preview(request: Request, db: WriteDb, scope: OrgScope) -> dict[str, 
     above = await queries.list_superiors(db, scope.org_id)
     if not above:
         return None
-    moving = await count_what_moves(db, scope.org_id)
+    moving = await count_transfer_figures(db, scope.org_id)
     told = moving.people >= SETTINGS.of(request).withhold_below
     points = moving.points if told else None
     return {"orgs": moving.orgs, "people": moving.people, "points": points, "from_name": above[0].name}
