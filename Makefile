@@ -23,10 +23,10 @@ demo: ## Play the main job over HTTP (DEMO="--base-url … --file SHEET.xlsx")
 	@$(RUN) xuezu demo $(DEMO)
 
 test: ## Run the tests (PYTEST="tests/orgs -k name" for some of them)
-	@$(DEV) pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST)
+	@$(DEV) pytest -n $(PYTEST_WORKERS) $(PYTEST)
 
 proof: ## Run the tests at the full counts of their proofs; this takes long
-	@XUEZU_PROOF=1 $(DEV) pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST)
+	@XUEZU_PROOF=1 $(DEV) pytest -n $(PYTEST_WORKERS) $(PYTEST)
 
 check: ## Format, lint, types, layers, schema, messages, OpenAPI snapshot
 	@$(DEV) python checks.py

@@ -63,7 +63,7 @@ async def test_a_batch_with_doubles_is_planned_anew(app: FastAPI, service: Point
         planned = text(
             "SELECT custom_plans >= 8, generic_plans FROM pg_prepared_statements WHERE statement LIKE :written"
         )
-        plans = (await db.execute(planned, {"written": "%ON CONFLICT DO NOTHING%"})).all()
+        plans = (await db.execute(planned, {"written": "%INTO point_event_keys%ON CONFLICT DO NOTHING%"})).all()
     assert plans == [(True, 0)]
 
 
