@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor
 from app.authz.access import OrgScope, UserScope
-from app.blind_index.keys import Indexing
+from app.blind_index.keys import BlindIndexer
 from app.core.cipher import Cipher
 from app.database.db import create_engine
 from app.members.imports.reader import SheetRow, read_sheet
@@ -133,7 +133,7 @@ class _Imports:
                 rows += batch
             reading = _children() - before
         cipher = Cipher(self._measured.settings)
-        return reading, rows, stage_rows(Indexing(cipher), uuid4(), True, rows, [uuid4() for _ in rows])
+        return reading, rows, stage_rows(BlindIndexer(cipher), uuid4(), True, rows, [uuid4() for _ in rows])
 
     def timed(
         self, write: Callable[[asyncpg.Connection, UUID, Sequence[StagedRow]], Any], rows: list[StagedRow]

@@ -19,7 +19,7 @@ from uuid import UUID
 
 import asyncpg
 
-from app.blind_index.keys import Indexing
+from app.blind_index.keys import BlindIndexer
 from app.core.calendar import today
 from app.core.cipher import Cipher
 from app.members.encryption import seal_phone
@@ -361,7 +361,7 @@ async def _seal_groups(pool: Any, cipher: Cipher, groups: list[int]) -> None:
         sealed = []
         for row in found:
             phone = f"199{row['id'].int % 2**48 % 10**8:08d}"
-            columns = seal_phone(Indexing(cipher), row["org_id"], row["id"], phone)
+            columns = seal_phone(BlindIndexer(cipher), row["org_id"], row["id"], phone)
             of_user = cipher.encrypt(phone, row["user_id"]) if row["user_id"] else None
             sealed.append((*row, *columns.values(), of_user))
         await db.copy_records_to_table("sealed", records=sealed)

@@ -61,8 +61,8 @@ async def invitee_columns(
             raise UnknownMember
         phone = cipher.decrypt_text(row.phone_cipher, row.id)
         columns = {"invitee_name": row.name} if row.user_id is None else {"invitee_id": row.user_id}
-    indexing = await lock_index_key(db, cipher)
-    return {"phone_index": indexing.phone(phone), "phone_cipher": cipher.encrypt(phone, offer_id), **columns}
+    indexer = await lock_index_key(db, cipher)
+    return {"phone_index": indexer.index_phone(phone), "phone_cipher": cipher.encrypt(phone, offer_id), **columns}
 
 
 async def refuse_admin_as_invitee(db: AsyncConnection, org_id: UUID, columns: dict[str, Any]) -> None:

@@ -1,3 +1,3 @@
-"""Finding encrypted values: a keyed hash (blind index) of each phone and ID number, also while the index key is
-rotated. Table: `index_rotations`. Starting a rotation is the package `key_rotation`.
+"""Blind indexes: keyed hashes by which encrypted phones and ID numbers are found, also during a rotation of the index
+key. Table: `index_rotations`. The package `key_rotation` runs the rotation.
 """

@@ -1,13 +1,13 @@
-"""By which key a value is indexed now: while the index key is rotated (`app.key_rotation.index_key`), by the old or
-the new.
+"""The key of each blind index. During a rotation of the index key (`app.key_rotation.index_key`), a value is indexed by
+the old key or by the new key.
 
-A rotation goes through the values in the order of their old indexes, and has brought all rows of each value that it
-has passed to the new key, in one transaction each step. So how far it has come says of every value, of one too that
-nobody has yet, by which key it is indexed; and whoever writes one holds the rotation where it is until they commit.
-Unique keys then mean what they always mean, and rows that have a phone in common have its index in common.
+A rotation processes the values in the order of their old indexes. Each step moves all rows of the next values to the
+new key in one transaction. So the progress of the rotation determines the key of every value, also of a value that no
+row has yet. A transaction that writes an index locks the rotation until it commits. Unique constraints therefore keep
+their meaning, and rows with the same phone have the same index.
 
-Who only looks asks for both indexes at once (`Cipher.indexes`) and holds nothing: a statement sees one step or the
-next. Where no rotation is under way, none of this asks the database anything.
+A query that only reads searches for both indexes (`Cipher.indexes`) and takes no lock, because a statement sees the
+data before a step or after it. Without a rotation, this module sends no query.
 """
 
 from dataclasses import dataclass
@@ -22,68 +22,70 @@ from app.database.db import create_engine
 from app.database.locks import Lock, lock_shared
 from app.schema.keys import IndexRotation
 
-PASSED_ALL = b"\xff" * 32
-"""Above every index: all values are indexed by the new key."""
+ALL_MOVED = b"\xff" * 32
+"""Greater than every index: the new key indexes all values."""
 
 
 class WrongIndexKey(Exception):  # noqa: N818
-    """XUEZU_NEXT_INDEX_KEY is not the key that the rotation under way was begun with."""
+    """XUEZU_NEXT_INDEX_KEY is not the key with which the current rotation began."""
 
 
 @dataclass(frozen=True, slots=True)
-class Indexing:
-    """The indexes that values have now; valid while the rotation is held."""
+class BlindIndexer:
+    """Computes the current blind indexes of values. It is valid while the rotation is locked."""
 
     cipher: Cipher
     moved_below: bytes = b""
 
     def index(self, *parts: str) -> bytes:
-        return self.moved(self.cipher.index(*parts))
+        """Return the current index of a value: its purpose first, then its parts."""
+        return self.get_current_index(self.cipher.index(*parts))
 
-    def phone(self, phone: str) -> bytes:
-        return self.moved(self.cipher.phone_index(phone))
+    def index_phone(self, phone: str) -> bytes:
+        """Return the current index of a whole phone number."""
+        return self.get_current_index(self.cipher.phone_index(phone))
 
-    def moved(self, index: bytes) -> bytes:
-        """The index that a value has now, of one that it had before."""
+    def get_current_index(self, index: bytes) -> bytes:
+        """Return the current index of a value that had this index before the rotation."""
         if index < self.moved_below and self.cipher.is_settled(index):
             return self.cipher.reindex(index)
         return index
 
-    def last4(self, org_id: UUID, phone: str) -> bytes:
-        """The index of a member's last four digits: by the same key as the whole phone's."""
-        index = last4_index(self.cipher, org_id, phone[-4:])
-        return index if self.cipher.is_settled(self.phone(phone)) else self.cipher.reindex(index)
+    def index_last4(self, org_id: UUID, phone: str) -> bytes:
+        """Return the index of the last four digits of a member's phone. Its key is that of the whole phone's index."""
+        index = _index_last4(self.cipher, org_id, phone[-4:])
+        return index if self.cipher.is_settled(self.index_phone(phone)) else self.cipher.reindex(index)
 
 
-async def lock_index_key(db: AsyncConnection, cipher: Cipher) -> Indexing:
-    """Lock the rotation of the index key, shared, until the transaction ends. Returns how values are indexed meanwhile.
+async def lock_index_key(db: AsyncConnection, cipher: Cipher) -> BlindIndexer:
+    """Lock the rotation of the index key, shared, until the transaction ends. Return the indexer for this transaction.
 
-    A transaction calls it before it writes a blind index or compares one, after it has locked orgs and before it locks
+    A transaction calls it before it writes or compares a blind index, after it has locked orgs and before it locks
     accounts, phones or members. Outside a rotation it takes no lock. Raises WrongIndexKey.
     """
     if not cipher.rotating:
-        return Indexing(cipher)
+        return BlindIndexer(cipher)
     await lock_shared(db, Lock.INDEX_KEY)
     rotation = select(IndexRotation.key_check, IndexRotation.moved_below)
     row = (await db.execute(rotation.where(IndexRotation.generation == cipher.generation + 1))).one_or_none()
     if row is None:
-        return Indexing(cipher)
+        return BlindIndexer(cipher)
     if row.key_check != cipher.next_key_check:
         raise WrongIndexKey
-    return Indexing(cipher, row.moved_below)
+    return BlindIndexer(cipher, row.moved_below)
 
 
-def last4_index(cipher: Cipher, org_id: UUID, last4: str) -> bytes:
-    return cipher.index(*last4_parts(org_id, last4))
+def _index_last4(cipher: Cipher, org_id: UUID, last4: str) -> bytes:
+    return cipher.index(*build_last4_parts(org_id, last4))
 
 
-def last4_parts(org_id: UUID, last4: str) -> tuple[str, str, str]:
-    """What the index of four digits is made of: the org's own, so that equal ones in two orgs do not show."""
+def build_last4_parts(org_id: UUID, last4: str) -> tuple[str, str, str]:
+    """Return the input of the index of four digits. It contains the org, so two orgs have different indexes."""
     return ("phone-last4", str(org_id), last4)
 
 
 async def require_index_keys(settings: Settings) -> None:
-    """Raise CannotStart where the index keys given are not those that the database's values are found by."""
+    """Raise CannotStart if the configured index keys are not the keys that the database's values are indexed by."""
     cipher, engine = Cipher(settings), create_engine(settings)
     try:
         async with engine.connect() as db:

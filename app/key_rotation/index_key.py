@@ -34,7 +34,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.audit_log.entries import Actor, record
-from app.blind_index.keys import PASSED_ALL, WrongIndexKey
+from app.blind_index.keys import ALL_MOVED, WrongIndexKey
 from app.core.cipher import Cipher
 from app.core.settings import Settings
 from app.database.driver import application_name
@@ -98,7 +98,7 @@ async def rotate_index_key(
             continue
         held = 0
         told(int.from_bytes(moved_below[:2]) / 0xFFFF)
-        if moved_below == PASSED_ALL:
+        if moved_below == ALL_MOVED:
             break
     await _reindex_import_rows(engine, cipher)
     async with engine.begin() as db:
@@ -141,10 +141,10 @@ async def _step(db: AsyncConnection, cipher: Cipher, size: int) -> bytes:
     await db.execute(text("LOCK TABLE stored_days IN EXCLUSIVE MODE"))
     await lock(db, Lock.INDEX_KEY)
     moved_below = (await db.execute(select(IndexRotation.moved_below).where(_this(cipher)))).scalar_one()
-    if moved_below == PASSED_ALL:
+    if moved_below == ALL_MOVED:
         return moved_below
     values = (await db.scalars(_next_values(cipher, moved_below, size))).all()
-    moved_below = PASSED_ALL if len(values) < size else values[-1] + b"\0"
+    moved_below = ALL_MOVED if len(values) < size else values[-1] + b"\0"
     if values:
         pairs = {"before": list(values), "now": [cipher.reindex(value) for value in values]}
         await _move_members(db, cipher, pairs)

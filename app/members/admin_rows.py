@@ -51,8 +51,8 @@ async def _create_or_take_row(db: AsyncConnection, cipher: Cipher, actor: Actor,
     user = (await db.execute(statement.join(Org, Org.id == org_id).where(User.id == user_id))).one()
     assert user.verified_name is not None, "only a verified person becomes an admin"
     new_id = make_id()
-    indexing = await lock_index_key(db, cipher)
-    sealed = seal_phone(indexing, org_id, new_id, cipher.decrypt_text(user.phone_cipher, user_id))
+    indexer = await lock_index_key(db, cipher)
+    sealed = seal_phone(indexer, org_id, new_id, cipher.decrypt_text(user.phone_cipher, user_id))
     await lock_accounts_and_phones(db, sealed["phone_index"])
     party = user.party_member or user.kind == Kind.PARTY
     named = {"name": user.verified_name, **spell_person(user.verified_name)._asdict()}

@@ -3,7 +3,7 @@
 from typing import TypedDict
 from uuid import UUID
 
-from app.blind_index.keys import Indexing
+from app.blind_index.keys import BlindIndexer
 
 
 class SealedPhone(TypedDict):
@@ -14,14 +14,14 @@ class SealedPhone(TypedDict):
     phone_last4_index: bytes
 
 
-def seal_phone(indexing: Indexing, org_id: UUID, member_id: UUID, phone: str) -> SealedPhone:
+def seal_phone(indexer: BlindIndexer, org_id: UUID, member_id: UUID, phone: str) -> SealedPhone:
     """The columns for a phone in its normal form.
 
     The cipher text is bound to the member's id, so that it can move to another org with its row; the index of the
     last four digits is the org's own, so that equal ones in two orgs do not show.
     """
     return {
-        "phone_cipher": indexing.cipher.encrypt(phone, member_id),
-        "phone_index": indexing.phone(phone),
-        "phone_last4_index": indexing.last4(org_id, phone),
+        "phone_cipher": indexer.cipher.encrypt(phone, member_id),
+        "phone_index": indexer.index_phone(phone),
+        "phone_last4_index": indexer.index_last4(org_id, phone),
     }

@@ -97,9 +97,9 @@ async def update_member(
     Raises NotFound, EditedMeanwhile, PhoneExists, PartyMembersOnly, MemberIsAdmin (an admin's phone is theirs).
     """
     await lock_org_shared(db, scope)
-    indexing = await lock_index_key(db, cipher)
+    indexer = await lock_index_key(db, cipher)
     # The row's phone and the one that it is to have, before the row itself, as registering does.
-    new = [] if body.phone is None else [indexing.phone(body.phone)]
+    new = [] if body.phone is None else [indexer.index_phone(body.phone)]
     locked = await lock_accounts_and_phones(db, *new, of_member=(scope.org_id, member_id))
     before = await lock_member(db, scope.org_id, member_id, version)
     if before.phone_index not in locked:  # changed between the two
@@ -110,9 +110,9 @@ async def update_member(
     if body.party is not None and body.party != before.party:
         values["party"] = _party_flag(scope, body.party)
     index = before.phone_index
-    if body.phone is not None and indexing.phone(body.phone) != index:
+    if body.phone is not None and indexer.index_phone(body.phone) != index:
         await refuse_admin(db, scope.org_id, before)
-        sealed = seal_phone(indexing, scope.org_id, member_id, body.phone)
+        sealed = seal_phone(indexer, scope.org_id, member_id, body.phone)
         index = sealed["phone_index"]
         if await queries.find_member_by_phone(db, cipher, scope.org_id, index) is not None:
             raise await _phone_exists(db, cipher, scope.org_id, index)

@@ -31,7 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
 from app.approvals.kinds import LINK_REQUEST
-from app.blind_index.keys import last4_parts
+from app.blind_index.keys import build_last4_parts
 from app.core.cipher import Cipher
 from app.core.phones import mask
 from app.core.search import NameSearch, SearchBy
@@ -279,7 +279,7 @@ def _parameters(cipher: Cipher, org_id: UUID, wanted: MemberFilter) -> dict[str,
         case SearchBy(), str(typed):
             given |= _NAMES.parameters(typed)
         case "last4", str(typed):
-            given["last4_indexes"] = cipher.indexes(*last4_parts(org_id, typed))
+            given["last4_indexes"] = cipher.indexes(*build_last4_parts(org_id, typed))
     if wanted.unit_id is not None:
         given["unit_id"] = wanted.unit_id
     return given

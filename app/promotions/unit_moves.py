@@ -108,14 +108,14 @@ async def move_unit_into_org(db: AsyncConnection, cipher: Cipher, org_id: UUID, 
 
     The caller holds the old org. Whoever is just being placed in one of the units is waited for, and moves too.
     """
-    indexing = await lock_index_key(db, cipher)
+    indexer = await lock_index_key(db, cipher)
     below = tree.units_below(org_id, unit_id)
     held = select(Unit.id).where(Unit.org_id == org_id, Unit.id.in_(select(below.c.id))).order_by(Unit.id)
     units: list[UUID] = list((await db.scalars(held.with_for_update())).all())
     where: dict[str, Any] = {"org_id": org_id, "new_id": new_id, "unit_id": unit_id, "units": units}
     found = (await db.execute(_HOLD_PEOPLE, where)).all()
     where["people"] = [row.id for row in found]
-    where["last4s"] = [indexing.last4(new_id, cipher.decrypt_text(row.phone_cipher, row.id)) for row in found]
+    where["last4s"] = [indexer.index_last4(new_id, cipher.decrypt_text(row.phone_cipher, row.id)) for row in found]
     where["now"] = await db.scalar(select(func.clock_timestamp()))
     for statement in (_UNITS, _MEMBERS, _ACTIVATIONS, _UNDONE, _PLACES, _LEAVE, _REMOVE_UNITS):
         await db.execute(statement, where)

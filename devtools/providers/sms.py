@@ -31,11 +31,11 @@ class SimulatedGateway:
             return
         delay = LATE_BY if phone == LATE_NUMBER else timedelta()
         async with self._engine.begin() as db:
-            indexing = await lock_index_key(db, self._cipher)
+            indexer = await lock_index_key(db, self._cipher)
             message_id = (await db.execute(select(func.uuidv7(type_=Uuid())))).scalar_one()
             row = {
                 "id": message_id,
-                "phone_index": indexing.phone(phone),
+                "phone_index": indexer.index_phone(phone),
                 "text_cipher": self._cipher.encrypt(message, message_id),
                 "arrives_at": func.now() + delay,
             }

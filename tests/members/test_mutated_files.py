@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from app.blind_index.keys import Indexing
+from app.blind_index.keys import BlindIndexer
 from app.core.cipher import Cipher
 from app.core.settings import Settings
 from app.members.imports.errors import SHEET_REFUSALS, SheetRefused
@@ -68,7 +68,7 @@ def test_edited_files_are_read_or_refused(settings: Settings, part: int) -> None
             assert code == "done" or code in SHEET_REFUSALS
             seen.add(code)
         rows = [SheetRow(*row) for row in reading.rows]
-        staged = stage_rows(Indexing(cipher), uuid4(), True, rows, [uuid4() for _ in rows])
+        staged = stage_rows(BlindIndexer(cipher), uuid4(), True, rows, [uuid4() for _ in rows])
         assert all((row.name and row.phone_index and row.unit_path) or row.problems for row in staged)
     assert {"done", "file-damaged", "header-missing"} <= seen
 

@@ -86,8 +86,8 @@ async def change_phone(
     )
     if checked is not CodeCheck.RIGHT:
         return CodeRefused()
-    indexing = await lock_index_key(db, cipher)
-    fresh = {"phone_index": indexing.phone(phone), "phone_cipher": cipher.encrypt(phone, scope.user_id)}
+    indexer = await lock_index_key(db, cipher)
+    fresh = {"phone_index": indexer.index_phone(phone), "phone_cipher": cipher.encrypt(phone, scope.user_id)}
     live = (User.id == scope.user_id, User.status == "active")
     with on_constraint(("users_phone_index_key", PhoneTaken)):
         before = await db.scalar(update(User).where(*live).values(fresh).returning(_PHONE_BEFORE))

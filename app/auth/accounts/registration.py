@@ -28,7 +28,7 @@ async def find_or_register_user(db: AsyncConnection, cipher: Cipher, actor: Acto
     held until the caller commits: whoever suspends it, closes it or gives it another phone comes before, or finds the
     session that is started now.
     """
-    index = (await lock_index_key(db, cipher)).phone(phone)
+    index = (await lock_index_key(db, cipher)).index_phone(phone)
     held = select(User.id, User.status).where(User.phone_index == index).with_for_update(key_share=True)
     found = (await db.execute(held)).one_or_none()
     if found is not None:

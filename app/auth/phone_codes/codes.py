@@ -57,10 +57,10 @@ async def make_phone_code(
     await take(db, PER_PHONE, cipher.phone_index(phone).hex())
     await take_by_address(db, PER_ADDRESS, actor.address)
     await take(db, OVERALL, "all")
-    indexing = await lock_index_key(db, cipher)
+    indexer = await lock_index_key(db, cipher)
     code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
     fresh = {
-        "code_hash": indexing.index(*_parts(phone, purpose, bound_to, code)),
+        "code_hash": indexer.index(*_parts(phone, purpose, bound_to, code)),
         "tries": 0,
         "created_at": func.now(),
         "expires_at": func.now() + LIFETIME,
@@ -68,7 +68,7 @@ async def make_phone_code(
     }
     await db.execute(
         insert(PhoneCode)
-        .values(phone_index=indexing.phone(phone), purpose=purpose, **fresh)
+        .values(phone_index=indexer.index_phone(phone), purpose=purpose, **fresh)
         .on_conflict_do_update(index_elements=[PhoneCode.phone_index, PhoneCode.purpose], set_=fresh)
     )
     await record(db, actor, "phone_code.sent", subject=("phone_code", None), after={"purpose": purpose})

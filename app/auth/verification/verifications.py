@@ -13,7 +13,7 @@ from app.auth.rate_limits import Limit, take
 from app.auth.verification.alipay import Consent
 from app.auth.verification.schemas import VerificationOut
 from app.authz.access import UserScope
-from app.blind_index.keys import Indexing, lock_index_key
+from app.blind_index.keys import BlindIndexer, lock_index_key
 from app.core.cipher import Cipher, new_secret
 from app.core.ids import make_id
 from app.database.db import on_constraint
@@ -40,8 +40,8 @@ class VerifiedPerson:
     id_number: str
 
 
-def id_number_index(indexing: Indexing, id_number: str) -> bytes:
-    return indexing.index("id-number", id_number)
+def id_number_index(indexer: BlindIndexer, id_number: str) -> bytes:
+    return indexer.index("id-number", id_number)
 
 
 async def _see_that_it_may_begin(db: AsyncConnection, scope: UserScope) -> None:

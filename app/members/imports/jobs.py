@@ -14,7 +14,7 @@ from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.audit_log.entries import Actor, record
-from app.blind_index.keys import Indexing, lock_index_key
+from app.blind_index.keys import BlindIndexer, lock_index_key
 from app.core.cipher import Cipher
 from app.database.db import on_constraint
 from app.database.locks import Lock, try_lock
@@ -83,14 +83,14 @@ async def check_import(worker: Worker, payload: Payload) -> None:
 
 async def _check(worker: Worker, org_id: UUID, begun: _Begun) -> dict[str, Any]:
     async with worker.engine.begin() as db:
-        indexing = await lock_index_key(db, worker.cipher)
+        indexer = await lock_index_key(db, worker.cipher)
         kind = await db.scalar(select(Org.kind).where(Org.id == org_id))
         with anonymous_file() as file:
             async for part in unseal_file(db, worker.cipher, org_id, begun.id):
                 file.write(part)
             file.flush()
             file.seek(0)
-            batches = _staged(worker, indexing, org_id, begun, file.fileno(), party_org=kind == Kind.PARTY)
+            batches = _staged(worker, indexer, org_id, begun, file.fileno(), party_org=kind == Kind.PARTY)
             await staging.stage(db, batches)
         await staging.resolve_units(db, org_id, create_units=begun.unknown_units == "create")
         await staging.judge_people(db, org_id)
@@ -102,7 +102,7 @@ async def _check(worker: Worker, org_id: UUID, begun: _Begun) -> dict[str, Any]:
 
 
 async def _staged(
-    worker: Worker, indexing: Indexing, org_id: UUID, begun: _Begun, file: int, *, party_org: bool
+    worker: Worker, indexer: BlindIndexer, org_id: UUID, begun: _Begun, file: int, *, party_org: bool
 ) -> AsyncIterator[Sequence[StagedRow]]:
     """The sheet's rows as records, made in a thread; what was done so far is shown as it grows."""
     done = 0
@@ -116,7 +116,7 @@ async def _staged(
                     raise Cancelled
             # One batch is read, one is made and one is written at the same time.
             before = making
-            making = asyncio.create_task(asyncio.to_thread(stage_rows, indexing, org_id, party_org, rows, ids))
+            making = asyncio.create_task(asyncio.to_thread(stage_rows, indexer, org_id, party_org, rows, ids))
             if before is not None:
                 yield await before
         if making is not None:
@@ -170,9 +170,9 @@ async def _merge(db: AsyncConnection, cipher: Cipher, org_id: UUID, begun: _Begu
     if kind is None:
         await _finish(db, org_id, begun.id, {"state": "canceled"})
         return
-    indexing = await lock_index_key(db, cipher)
+    indexer = await lock_index_key(db, cipher)
     create, replace_all = begun.unknown_units == "create", begun.mode == "replace-all"
-    await staging.stage_again(db, indexing, org_id, begun.id)
+    await staging.stage_again(db, indexer, org_id, begun.id)
     await staging.resolve_units(db, org_id, create_units=create)
     await staging.judge_people(db, org_id)
     counts = await staging.count_outcomes(db, org_id, begun.mode)

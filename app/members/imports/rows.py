@@ -12,7 +12,7 @@ from uuid import UUID
 
 import orjson
 
-from app.blind_index.keys import Indexing
+from app.blind_index.keys import BlindIndexer
 from app.core.cipher import Cipher
 from app.core.phones import PhoneRefused, normalize
 from app.core.search import spell_person
@@ -58,13 +58,13 @@ _PARTY = {
 
 
 def stage_rows(
-    indexing: Indexing, org_id: UUID, party_org: bool, rows: Iterable[SheetRow], ids: Iterable[UUID]
+    indexer: BlindIndexer, org_id: UUID, party_org: bool, rows: Iterable[SheetRow], ids: Iterable[UUID]
 ) -> list[StagedRow]:
     """The rows as records; each gets the next of `ids`, which its cipher texts are bound to."""
-    return [_stage(indexing, org_id, party_org, row, new_id) for row, new_id in zip(rows, ids, strict=False)]
+    return [_stage(indexer, org_id, party_org, row, new_id) for row, new_id in zip(rows, ids, strict=False)]
 
 
-def _stage(indexing: Indexing, org_id: UUID, party_org: bool, row: SheetRow, new_id: UUID) -> StagedRow:
+def _stage(indexer: BlindIndexer, org_id: UUID, party_org: bool, row: SheetRow, new_id: UUID) -> StagedRow:
     problems: list[str] = []
     name = phone = path = None
     try:
@@ -85,7 +85,7 @@ def _stage(indexing: Indexing, org_id: UUID, party_org: bool, row: SheetRow, new
     if party_org and party is False:
         problems.append("party-members-only")
     spelling = spell_person(name) if name else None
-    sealed = seal_phone(indexing, org_id, new_id, phone) if phone else None
+    sealed = seal_phone(indexer, org_id, new_id, phone) if phone else None
     return StagedRow(
         row_no=row.row_no,
         new_member_id=new_id,
@@ -97,7 +97,7 @@ def _stage(indexing: Indexing, org_id: UUID, party_org: bool, row: SheetRow, new
         phone_last4_index=sealed and sealed["phone_last4_index"],
         unit_path=path,
         party=party,
-        cells_cipher=seal_cells(indexing.cipher, new_id, row) if problems else None,
+        cells_cipher=seal_cells(indexer.cipher, new_id, row) if problems else None,
         outcome="refused" if problems else None,
         problems=problems or None,
         warnings=["row-hidden"] if row.hidden else None,

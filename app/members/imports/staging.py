@@ -16,7 +16,7 @@ from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.blind_index.keys import Indexing
+from app.blind_index.keys import BlindIndexer
 from app.database.rows import fetch_rows
 from app.hierarchy import tree
 from app.members.imports.rows import StagedRow
@@ -44,7 +44,7 @@ async def stage(db: AsyncConnection, batches: AsyncIterable[Sequence[StagedRow]]
     await _settle(db)
 
 
-async def stage_again(db: AsyncConnection, indexing: Indexing, org_id: UUID, import_id: UUID) -> None:
+async def stage_again(db: AsyncConnection, indexer: BlindIndexer, org_id: UUID, import_id: UUID) -> None:
     """Bring the kept rows of a checked import into `staged`."""
     await db.execute(
         text(
@@ -53,8 +53,8 @@ async def stage_again(db: AsyncConnection, indexing: Indexing, org_id: UUID, imp
         ),
         {"org_id": org_id, "import_id": import_id},
     )
-    if indexing.cipher.rotating:
-        await _reindex(db, indexing)
+    if indexer.cipher.rotating:
+        await _reindex(db, indexer)
     await _settle(db)
 
 
@@ -75,15 +75,15 @@ FROM unnest(:rows, :phones, :last4s) AS given (row_no, phone, last4) WHERE s.row
 )
 
 
-async def _reindex(db: AsyncConnection, indexing: Indexing) -> None:
+async def _reindex(db: AsyncConnection, indexer: BlindIndexer) -> None:
     """Bring phones that a rotation of the index key has passed since the rows were kept to their new indexes."""
 
     def passed(rows: Sequence[_IndexedRow]) -> dict[str, list[int] | list[bytes]]:
-        of = [(row, index) for row in rows if (index := indexing.moved(row.phone_index)) != row.phone_index]
+        of = [(row, index) for row in rows if (index := indexer.get_current_index(row.phone_index)) != row.phone_index]
         return {
             "rows": [row.row_no for row, _ in of],
             "phones": [index for _, index in of],
-            "last4s": [indexing.cipher.reindex(row.phone_last4_index) for row, _ in of],
+            "last4s": [indexer.cipher.reindex(row.phone_last4_index) for row, _ in of],
         }
 
     found = await fetch_rows(db, _INDEXED, _IndexedRow)

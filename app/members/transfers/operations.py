@@ -16,7 +16,7 @@ from app.approvals.kinds import PERSON_TRANSFER
 from app.approvals.requests import finish, finish_all, open_request
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
-from app.blind_index.keys import Indexing, lock_index_key
+from app.blind_index.keys import BlindIndexer, lock_index_key
 from app.core.cipher import Cipher
 from app.core.ids import make_id
 from app.database.db import on_constraint
@@ -113,7 +113,7 @@ async def accept_person_transfer(
     ours = and_(PersonTransfer.id == transfer_id, PersonTransfer.to_id == scope.org_id)
     transfer = await _get(db, ours)
     orgs = await lock_orgs_for_edit(db, scope, transfer.org_id)
-    indexing = await lock_index_key(db, cipher)
+    indexer = await lock_index_key(db, cipher)
     member = await _lock_member(db, transfer)
     await refuse_admin(db, transfer.org_id, member)
     if orgs[scope.org_id].kind == Kind.PARTY and not member.party:
@@ -126,7 +126,7 @@ async def accept_person_transfer(
         ("unit_memberships_unit_fkey", UnknownUnit),
     ):
         now = await db.scalar(select(func.clock_timestamp()))
-        await _bring_in(db, indexing, scope.org_id, new_id, member, unit_ids or [None], now)
+        await _bring_in(db, indexer, scope.org_id, new_id, member, unit_ids or [None], now)
     left = {"org_id": transfer.org_id, "member_id": transfer.member_id, "now": now}
     await db.execute(_KEEP_UNDONE, left | {"to_id": scope.org_id, "new_id": new_id})
     # In the old org another row may have been active through the account that holds this one's phone.
@@ -161,16 +161,16 @@ async def _lock_member(db: AsyncConnection, transfer: _Waiting) -> _Person:
 
 async def _bring_in(
     db: AsyncConnection,
-    indexing: Indexing,
+    indexer: BlindIndexer,
     org_id: UUID,
     new_id: UUID,
     member: _Person,
     units: list[UUID] | list[None],
     now: Any,
 ) -> None:
-    phone = indexing.cipher.decrypt_text(member.phone_cipher, member.id)
+    phone = indexer.cipher.decrypt_text(member.phone_cipher, member.id)
     copied = {name: getattr(member, name) for name in ("user_id", "name", "pinyin", "initials", "party")}
-    sealed = seal_phone(indexing, org_id, new_id, phone)
+    sealed = seal_phone(indexer, org_id, new_id, phone)
     await db.execute(insert(Member).values(org_id=org_id, id=new_id, **copied, **sealed))
     # A link that rested on consent rests on it still: the same account is behind the same person.
     consent = select(Activation.consented_by).where(Activation.member_id == member.id, Activation.until.is_(None))
