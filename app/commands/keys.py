@@ -35,7 +35,7 @@ def rotate() -> None:
     """
     from app.commands.auth import actor
     from app.core.cipher import Cipher
-    from app.key_rotation.data_key import StillHeld, rotate_data_keys
+    from app.key_rotation.data_key import RowsStayLocked, rotate_data_keys
 
     shown: dict[str, int] = {}
 
@@ -48,7 +48,7 @@ def rotate() -> None:
         cipher = Cipher(settings)
         try:
             return cipher.primary, await rotate_data_keys(engine, cipher, actor(), told)
-        except StillHeld as held:
+        except RowsStayLocked as held:
             raise CannotStart(f"others hold rows of {held} for long: run this again later.") from None
 
     primary, refused = _over_database(work)
@@ -68,8 +68,8 @@ def rotate_index() -> None:
     """
     from app.blind_index.keys import WrongIndexKey
     from app.commands.auth import actor
-    from app.key_rotation.data_key import StillHeld
-    from app.key_rotation.index_key import NotEverywhere, rotate_index_key
+    from app.key_rotation.data_key import RowsStayLocked
+    from app.key_rotation.index_key import NextKeyMissing, rotate_index_key
 
     shown = 0
 
@@ -84,14 +84,14 @@ def rotate_index() -> None:
             raise CannotStart("XUEZU_NEXT_INDEX_KEY names no key to go over to: make one with `xuezu keys`.")
         try:
             await rotate_index_key(engine, settings, actor(), told)
-        except NotEverywhere as found:
+        except NextKeyMissing as found:
             raise CannotStart(
                 f"{found} connections are of processes without this XUEZU_NEXT_INDEX_KEY, who would not find what has "
                 "gone over to it: restart them with it first."
             ) from None
         except WrongIndexKey:
             raise CannotStart("a rotation to another key is under way: give that one and finish it.") from None
-        except StillHeld as held:
+        except RowsStayLocked as held:
             raise CannotStart(f"others hold {held} for long: run this again later, it goes on where it was.") from None
 
     _over_database(work)

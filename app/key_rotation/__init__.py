@@ -1,3 +1,3 @@
-"""Rotating the keys: `data_key` encrypts every value by the newest data key, `index_key` indexes every value by the
-next index key, both while the service runs.
+"""Key rotation while the service runs: `data_key` encrypts every value with the newest data key, `index_key` indexes
+every value with the next index key.
 """

@@ -1,9 +1,9 @@
-"""Rotating the data keys: whatever is not encrypted by the first key of XUEZU_DATA_KEYS is, batch by batch.
+"""Rotation of the data keys: it encrypts every value with the first key of XUEZU_DATA_KEYS, batch by batch.
 
-The key's id stands in front of each value, so that what is left to do is seen in the values themselves: a rotation
-that was killed goes on where it was, and two at once share the work. A row that somebody is writing is passed over
-and come back to, so that neither waits for the other. Nothing but the encrypted column changes, no row's version and
-no index: who reads meanwhile decrypts by either key.
+Each value begins with the id of its key, so the values themselves show the remaining work. A rotation continues after
+it was killed, and two rotations at the same time share the work. The rotation skips a row that another transaction has
+locked and returns to it later, so neither waits for the other. Only the encrypted column changes; the row's version
+and indexes do not. A reader decrypts with either key during the rotation.
 """
 
 import asyncio
@@ -28,111 +28,123 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit_log.entries import Actor, record
 from app.core.cipher import Cipher, Undecryptable
-from app.key_rotation.encrypted_columns import SEALED, Sealed
+from app.key_rotation.encrypted_columns import ENCRYPTED_COLUMNS, EncryptedColumn
 
-PAUSE = 0.5
-PATIENCE = 120
-"""How many pauses long a row may be held by others."""
+PAUSE_SECONDS = 0.5
+MAX_ATTEMPTS = 120
+"""How many passes a column gets, PAUSE_SECONDS apart, before locked rows end the rotation."""
 
-Told = Callable[[str, int, int], None]
-"""Is told a column, how many of its values are done, and of how many."""
-
-
-class StillHeld(Exception):  # noqa: N818
-    """Others hold some rows for long; the rotation can be run again later."""
+ProgressReport = Callable[[str, int, int], None]
+"""Receives the name of a column, the number of its rotated values and the number of values to rotate."""
 
 
-async def count_left(engine: AsyncEngine, cipher: Cipher, sealed: Sealed) -> int:
-    """How many values of a column are encrypted by another key than the first."""
+class RowsStayLocked(Exception):  # noqa: N818
+    """Other transactions lock some rows for a long time. The rotation can run again later."""
+
+
+async def count_unrotated(engine: AsyncEngine, cipher: Cipher, column: EncryptedColumn) -> int:
+    """Return the number of values of a column that are not encrypted with the first key."""
     async with engine.connect() as db:
-        return (await db.execute(select(func.count()).where(_left(cipher, sealed)))).scalar_one()
+        return (await db.execute(select(func.count()).where(_needs_rotation(cipher, column)))).scalar_one()
 
 
-async def rotate_data_keys(engine: AsyncEngine, cipher: Cipher, actor: Actor, told: Told) -> dict[str, int]:
-    """Encrypt everything by the first key; gives, by column, how many values no key that is given decrypts.
+async def rotate_data_keys(
+    engine: AsyncEngine, cipher: Cipher, actor: Actor, report_progress: ProgressReport
+) -> dict[str, int]:
+    """Encrypt every value with the first key. Return by column the number of values that no configured key decrypts.
 
-    Raises StillHeld.
+    Raises RowsStayLocked.
     """
-    refused: dict[str, int] = {}
+    undecryptable: dict[str, int] = {}
     rows = 0
-    for sealed in SEALED:
-        done, lost = await _rotate(engine, cipher, sealed, told)
+    for column in ENCRYPTED_COLUMNS:
+        done, lost = await _rotate_column(engine, cipher, column, report_progress)
         rows += done
         if lost:
-            refused[sealed.name] = lost
+            undecryptable[column.name] = lost
     async with engine.begin() as db:
-        after = {"key": cipher.primary, "values": rows, "undecryptable": refused}
+        after = {"key": cipher.primary, "values": rows, "undecryptable": undecryptable}
         await record(db, actor, "data_keys.rotated", subject=("data_key", None), after=after)
-    return refused
+    return undecryptable
 
 
-async def _rotate(engine: AsyncEngine, cipher: Cipher, sealed: Sealed, told: Told) -> tuple[int, int]:
-    total = await count_left(engine, cipher, sealed)
-    done = 0
-    for _ in range(PATIENCE):
-        passed, lost = await _pass(engine, cipher, sealed, lambda now: told(sealed.name, now, total), done)
-        done += passed
-        if await count_left(engine, cipher, sealed) <= lost:
-            return done, lost
-        await asyncio.sleep(PAUSE)
-    raise StillHeld(sealed.name)
-
-
-async def _pass(
-    engine: AsyncEngine, cipher: Cipher, sealed: Sealed, told: Callable[[int], None], before: int
+async def _rotate_column(
+    engine: AsyncEngine, cipher: Cipher, column: EncryptedColumn, report_progress: ProgressReport
 ) -> tuple[int, int]:
-    """Go through the column once; gives how many values were rotated, and how many cannot be."""
+    total = await count_unrotated(engine, cipher, column)
+    done = 0
+    for _ in range(MAX_ATTEMPTS):
+        passed, lost = await _rotate_pass(
+            engine, cipher, column, lambda now: report_progress(column.name, now, total), done
+        )
+        done += passed
+        if await count_unrotated(engine, cipher, column) <= lost:
+            return done, lost
+        await asyncio.sleep(PAUSE_SECONDS)
+    raise RowsStayLocked(column.name)
+
+
+async def _rotate_pass(
+    engine: AsyncEngine, cipher: Cipher, column: EncryptedColumn, report_progress: Callable[[int], None], before: int
+) -> tuple[int, int]:
+    """Go through the column once. Return the number of rotated values and of values that no key decrypts."""
     after: Sequence[Any] | None = None
     done = lost = 0
     while True:
         async with engine.begin() as db:
-            rows = (await db.execute(_batch(cipher, sealed, after))).all()
+            rows = (await db.execute(_build_batch_select(cipher, column, after))).all()
             if not rows:
                 return done, lost
-            fresh = await asyncio.to_thread(_resealed, cipher, sealed, rows)
-            if fresh:
-                await db.execute(_write(sealed), fresh)
-        after = tuple(rows[-1])[: len(_keys(sealed))]
-        done += len(fresh)
-        lost += len(rows) - len(fresh)
-        told(before + done)
+            reencrypted = await asyncio.to_thread(_reencrypt, cipher, column, rows)
+            if reencrypted:
+                await db.execute(_build_update(column), reencrypted)
+        after = tuple(rows[-1])[: len(_get_key_columns(column))]
+        done += len(reencrypted)
+        lost += len(rows) - len(reencrypted)
+        report_progress(before + done)
 
 
-def _keys(sealed: Sealed) -> Sequence[Column[Any]]:
-    return tuple(inspect(sealed.column.class_).primary_key)
+def _get_key_columns(column: EncryptedColumn) -> Sequence[Column[Any]]:
+    return tuple(inspect(column.attribute.class_).primary_key)
 
 
-def _left(cipher: Cipher, sealed: Sealed) -> ColumnElement[bool]:
-    first = func.substring(sealed.column, 1, len(cipher.mark))
-    return and_(sealed.column.is_not(None), first != cipher.mark)
+def _needs_rotation(cipher: Cipher, column: EncryptedColumn) -> ColumnElement[bool]:
+    first = func.substring(column.attribute, 1, len(cipher.mark))
+    return and_(column.attribute.is_not(None), first != cipher.mark)
 
 
-def _batch(cipher: Cipher, sealed: Sealed, after: Sequence[Any] | None) -> Select[*tuple[Any, ...]]:
-    keys = _keys(sealed)
+def _build_batch_select(
+    cipher: Cipher, column: EncryptedColumn, after: Sequence[Any] | None
+) -> Select[*tuple[Any, ...]]:
+    keys = _get_key_columns(column)
     named = [key.label(f"key_{number}") for number, key in enumerate(keys)]
-    statement = select(*named, sealed.column.label("sealed"), *sealed.bound).where(_left(cipher, sealed))
+    statement = select(*named, column.attribute.label("value"), *column.bound_columns).where(
+        _needs_rotation(cipher, column)
+    )
     if after is not None:
         last = [literal(value, key.type) for value, key in zip(after, keys, strict=True)]
         statement = statement.where(tuple_(*keys) > tuple_(*last))
-    return statement.order_by(*keys).limit(sealed.batch).with_for_update(skip_locked=True, key_share=True)
+    return statement.order_by(*keys).limit(column.batch_size).with_for_update(skip_locked=True, key_share=True)
 
 
-def _resealed(cipher: Cipher, sealed: Sealed, rows: Sequence[Any]) -> list[dict[str, object]]:
-    """The rows' values by the first key; those that no key decrypts are left out."""
-    fresh = []
-    keys = len(_keys(sealed))
+def _reencrypt(cipher: Cipher, column: EncryptedColumn, rows: Sequence[Any]) -> list[dict[str, object]]:
+    """Return the keys and new values of the rows, encrypted with the first key, without values that no key decrypts."""
+    reencrypted = []
+    keys = len(_get_key_columns(column))
     for row in rows:
         *key, value = row[: keys + 1]
-        bound = sealed.row(*row[keys + 1 :])
+        bound = column.build_associated_data(*row[keys + 1 :])
         try:
             plain = cipher.decrypt(value, bound)
         except Undecryptable:
             continue
         named = {f"key_{number}": part for number, part in enumerate(key)}
-        fresh.append(named | {"fresh": cipher.encrypt(plain, bound)})
-    return fresh
+        reencrypted.append(named | {"reencrypted": cipher.encrypt(plain, bound)})
+    return reencrypted
 
 
-def _write(sealed: Sealed) -> Update:
-    which = [key == bindparam(f"key_{number}", type_=key.type) for number, key in enumerate(_keys(sealed))]
-    return update(sealed.column.class_.__table__).where(*which).values({sealed.column.key: bindparam("fresh")})
+def _build_update(column: EncryptedColumn) -> Update:
+    which = [key == bindparam(f"key_{number}", type_=key.type) for number, key in enumerate(_get_key_columns(column))]
+    return (
+        update(column.attribute.class_.__table__).where(*which).values({column.attribute.key: bindparam("reencrypted")})
+    )

@@ -1,6 +1,6 @@
-"""Every encrypted column of the schema, and what each of its values is bound to.
+"""The encrypted columns of the schema, each with the associated data that its values are bound to.
 
-A test holds this list against the tables: a new `…_cipher` column without its line here fails.
+A test compares this list with the tables, and fails for a `…_cipher` column that is not in it.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,42 +20,46 @@ from app.schema.orgs import Promotion
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
-    """A column; `bound` are the columns from which `row` makes the value's associated data. `batch`: rows at a time."""
+class EncryptedColumn:
+    """An encrypted column. `build_associated_data` makes a value's associated data from the row's `bound_columns`."""
 
-    column: InstrumentedAttribute[Any]
-    bound: Sequence[InstrumentedAttribute[Any]]
-    row: Callable[..., UUID | str] = lambda one: one
-    batch: int = 500
+    attribute: InstrumentedAttribute[Any]
+    bound_columns: Sequence[InstrumentedAttribute[Any]]
+    build_associated_data: Callable[..., UUID | str] = lambda row_id: row_id
+    batch_size: int = 500  # rows
 
     @property
     def name(self) -> str:
-        return f"{self.column.class_.__tablename__}.{self.column.key}"
+        return f"{self.attribute.class_.__tablename__}.{self.attribute.key}"
 
 
-def _place(file: UUID, part: int) -> str:
+def _build_part_id(file: UUID, part: int) -> str:
     return f"{file}/{part}"
 
 
-def _cells(new_member: UUID) -> str:
+def _build_cells_id(new_member: UUID) -> str:
     return f"{new_member}/cells"
 
 
-PART_BATCH = 4  # of up to a megabyte each
+PART_BATCH_SIZE = 4  # A part has up to a megabyte.
 
-SEALED = (
-    Sealed(User.phone_cipher, [User.id]),
-    Sealed(Verification.id_number_cipher, [Verification.id]),
-    Sealed(SigningKey.private_cipher, [SigningKey.kid]),
-    Sealed(SimulatedMessage.text_cipher, [SimulatedMessage.id]),
-    Sealed(Member.phone_cipher, [Member.id]),
-    Sealed(AdminInvitation.phone_cipher, [AdminInvitation.id]),
-    Sealed(Promotion.phone_cipher, [Promotion.id]),
-    Sealed(Invitation.token_cipher, [Invitation.id]),
-    Sealed(ImportRow.phone_cipher, [ImportRow.new_member_id]),
-    Sealed(ImportRow.cells_cipher, [ImportRow.new_member_id], _cells),
-    Sealed(ImportFile.content_cipher, [ImportFile.import_id, ImportFile.part], _place, PART_BATCH),
-    Sealed(Export.question_cipher, [Export.id]),
-    Sealed(ExportPart.content_cipher, [ExportPart.export_id, ExportPart.part], _place, PART_BATCH),
-    Sealed(IdempotencyKey.body_cipher, [IdempotencyKey.digest], lambda digest: digest.hex()),
+ENCRYPTED_COLUMNS = (
+    EncryptedColumn(User.phone_cipher, [User.id]),
+    EncryptedColumn(Verification.id_number_cipher, [Verification.id]),
+    EncryptedColumn(SigningKey.private_cipher, [SigningKey.kid]),
+    EncryptedColumn(SimulatedMessage.text_cipher, [SimulatedMessage.id]),
+    EncryptedColumn(Member.phone_cipher, [Member.id]),
+    EncryptedColumn(AdminInvitation.phone_cipher, [AdminInvitation.id]),
+    EncryptedColumn(Promotion.phone_cipher, [Promotion.id]),
+    EncryptedColumn(Invitation.token_cipher, [Invitation.id]),
+    EncryptedColumn(ImportRow.phone_cipher, [ImportRow.new_member_id]),
+    EncryptedColumn(ImportRow.cells_cipher, [ImportRow.new_member_id], _build_cells_id),
+    EncryptedColumn(
+        ImportFile.content_cipher, [ImportFile.import_id, ImportFile.part], _build_part_id, PART_BATCH_SIZE
+    ),
+    EncryptedColumn(Export.question_cipher, [Export.id]),
+    EncryptedColumn(
+        ExportPart.content_cipher, [ExportPart.export_id, ExportPart.part], _build_part_id, PART_BATCH_SIZE
+    ),
+    EncryptedColumn(IdempotencyKey.body_cipher, [IdempotencyKey.digest], lambda digest: digest.hex()),
 )

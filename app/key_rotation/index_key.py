@@ -1,12 +1,14 @@
-"""Rotating the index key: every phone and ID number is found by a new key, while the service goes on.
+"""Rotation of the index key: it reindexes every phone and ID number with a new key while the service runs.
 
-Of most values nothing is kept but the index, so it is the index that the new key is put over (`app.core.cipher`). Step
-by step, in the order of the old indexes, some hundred values go over: all rows of each, in every table, in one
-transaction with the memberships that know an inactive person by it, and with how far the rotation has come. Whoever
-writes an index holds the rotation where it is (`app.blind_index.keys`), and a step waits for them; it never waits long,
-so that nobody waits long behind it: it lets go and comes again. A killed rotation goes on where it was.
+For most values only the index is stored, so the new key is applied to the old index (`app.core.cipher`). A step takes
+some hundred values in the order of their old indexes. In one transaction it reindexes all rows of these values in
+every table, updates the memberships that identify an inactive person by the index, and stores the progress. A
+transaction that writes an index locks the rotation (`app.blind_index.keys`), and a step waits for it. The lock timeout
+of a step is short, so that other transactions do not wait long behind it: the step rolls back and tries again later.
+A rotation continues after it was killed.
 
-What only one row knows (the rows of imports) goes over afterwards, row by row: a merge brings them along itself.
+Values that mean something in one row only (rows of imports) are reindexed at the end, row by row. A merge reindexes
+its own rows.
 """
 
 import asyncio
@@ -40,7 +42,7 @@ from app.core.settings import Settings
 from app.database.driver import application_name
 from app.database.locks import Lock, lock
 from app.database.rows import fetch_rows
-from app.key_rotation.data_key import StillHeld
+from app.key_rotation.data_key import RowsStayLocked
 from app.schema.admins import AdminInvitation
 from app.schema.auth import PhoneCode, SimulatedMessage, User, Verification
 from app.schema.keys import IndexRotation
@@ -48,13 +50,13 @@ from app.schema.members import ImportRow, Member
 from app.schema.orgs import Promotion
 from app.schema.reports import MemberPhone
 
-STEP = 500
-PAUSE = 0.1
-PATIENCE = 1000
-"""How many times in a row a step may find something held by others, PAUSE apart: an import holds it to its end."""
+STEP_SIZE = 500
+PAUSE_SECONDS = 0.1
+MAX_ATTEMPTS = 1000
+"""How many times in a row a step may meet a lock, PAUSE_SECONDS apart. An import has its lock until its end."""
 LOCK_TIMEOUT = "200ms"
 
-SHARED = (
+SHARED_COLUMNS = (
     User.phone_index,
     User.id_number_index,
     Verification.id_number_index,
@@ -64,83 +66,86 @@ SHARED = (
     Promotion.phone_index,
     MemberPhone.phone_index,
 )
-"""Columns of values that rows of several tables are found and compared by; `members` has them too."""
+"""Columns of values that rows of several tables share. `members` has such a column too."""
 
-OF_ONE_ROW = (Member.phone_last4_index, ImportRow.phone_index, ImportRow.phone_last4_index)
-"""Columns of values that mean something in their row only: they go over with it."""
+SINGLE_ROW_COLUMNS = (Member.phone_last4_index, ImportRow.phone_index, ImportRow.phone_last4_index)
+"""Columns of values that mean something in one row only. They are reindexed with their row."""
 
-Told = Callable[[float], None]
-"""Is told what share of the values has gone over."""
+ProgressReport = Callable[[float], None]
+"""Receives the share of the values that are reindexed: 0 to 1."""
 
 
-class NotEverywhere(Exception):  # noqa: N818
-    """So many connections of processes that do not know the next key (its only argument)."""
+class NextKeyMissing(Exception):  # noqa: N818
+    """Some processes do not have the next key. The only argument is the number of their connections."""
 
 
 async def rotate_index_key(
-    engine: AsyncEngine, settings: Settings, actor: Actor, told: Told, *, step: int = STEP
+    engine: AsyncEngine, settings: Settings, actor: Actor, report_progress: ProgressReport, *, step: int = STEP_SIZE
 ) -> None:
-    """Bring every index to the next key. Raises NotEverywhere, WrongIndexKey, StillHeld."""
+    """Reindex every value with the next key. Raises NextKeyMissing, WrongIndexKey, RowsStayLocked."""
     cipher = Cipher(settings)
-    await _begin(engine, cipher, application_name(settings))
-    held = 0
+    await _begin_rotation(engine, cipher, application_name(settings))
+    failures = 0
     while True:
         try:
             async with engine.begin() as db:
-                moved_below = await _step(db, cipher, step)
+                moved_below = await _run_step(db, cipher, step)
         except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) not in _HELD:
+            if getattr(error.orig, "sqlstate", None) not in _LOCK_ERRORS:
                 raise
-            held += 1
-            if held == PATIENCE:
-                raise StillHeld("phones") from None
-            await asyncio.sleep(PAUSE)
+            failures += 1
+            if failures == MAX_ATTEMPTS:
+                raise RowsStayLocked("phones") from None
+            await asyncio.sleep(PAUSE_SECONDS)
             continue
-        held = 0
-        told(int.from_bytes(moved_below[:2]) / 0xFFFF)
+        failures = 0
+        report_progress(int.from_bytes(moved_below[:2]) / 0xFFFF)
         if moved_below == ALL_MOVED:
             break
     await _reindex_import_rows(engine, cipher)
     async with engine.begin() as db:
-        finished = update(IndexRotation).where(_this(cipher), IndexRotation.finished_at.is_(None))
+        finished = update(IndexRotation).where(_is_this_rotation(cipher), IndexRotation.finished_at.is_(None))
         if (await db.execute(finished.values(finished_at=func.now()))).rowcount:
             after = {"generation": cipher.generation + 1}
             await record(db, actor, "index_key.rotated", subject=("index_key", None), after=after)
 
 
-_HELD = ("55P03", "40P01")  # lock_not_available, deadlock_detected
+_LOCK_ERRORS = ("55P03", "40P01")  # lock_not_available, deadlock_detected
 
-_OTHERS = text("""
+_COUNT_OTHER_CONNECTIONS = text("""
 SELECT count(*) FROM pg_stat_activity
-WHERE datname = current_database() AND application_name ~ '^xuezu($|,)' AND application_name <> :mine
+WHERE datname = current_database() AND application_name ~ '^xuezu($|,)' AND application_name <> :own_name
 """)
 
 
-async def _begin(engine: AsyncEngine, cipher: Cipher, mine: str) -> None:
-    """From here on new values are indexed by the new key, those below the first old one at once."""
+async def _begin_rotation(engine: AsyncEngine, cipher: Cipher, own_name: str) -> None:
+    """Begin or continue the rotation. From then on writers lock it and use its progress to choose the key.
+
+    Raises NextKeyMissing, WrongIndexKey.
+    """
     async with engine.begin() as db:
-        others: int = (await db.execute(_OTHERS, {"mine": mine})).scalar_one()
-        if others:
-            raise NotEverywhere(others)
+        connections: int = (await db.execute(_COUNT_OTHER_CONNECTIONS, {"own_name": own_name})).scalar_one()
+        if connections:
+            raise NextKeyMissing(connections)
         await lock(db, Lock.INDEX_KEY)
-        begun = {"generation": cipher.generation + 1, "key_check": cipher.next_key_check, "moved_below": b""}
-        await db.execute(insert(IndexRotation).values(begun).on_conflict_do_nothing())
-        if await db.scalar(select(IndexRotation.key_check).where(_this(cipher))) != cipher.next_key_check:
+        rotation = {"generation": cipher.generation + 1, "key_check": cipher.next_key_check, "moved_below": b""}
+        await db.execute(insert(IndexRotation).values(rotation).on_conflict_do_nothing())
+        if await db.scalar(select(IndexRotation.key_check).where(_is_this_rotation(cipher))) != cipher.next_key_check:
             raise WrongIndexKey
 
 
-def _this(cipher: Cipher) -> ColumnElement[bool]:
+def _is_this_rotation(cipher: Cipher) -> ColumnElement[bool]:
     return IndexRotation.generation == cipher.generation + 1
 
 
-async def _step(db: AsyncConnection, cipher: Cipher, size: int) -> bytes:
-    """Bring the next values over; gives how far that is."""
+async def _run_step(db: AsyncConnection, cipher: Cipher, size: int) -> bytes:
+    """Reindex the next values. Return the progress: all old indexes below it are reindexed."""
     await db.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
     await db.execute(text("SET LOCAL xuezu.reindexing = 'on'"))
-    # The rollup compares memberships with members in one snapshot: it is not to see half of a step.
+    # The rollup compares memberships with members in one snapshot, and must not see half of a step.
     await db.execute(text("LOCK TABLE stored_days IN EXCLUSIVE MODE"))
     await lock(db, Lock.INDEX_KEY)
-    moved_below = (await db.execute(select(IndexRotation.moved_below).where(_this(cipher)))).scalar_one()
+    moved_below = (await db.execute(select(IndexRotation.moved_below).where(_is_this_rotation(cipher)))).scalar_one()
     if moved_below == ALL_MOVED:
         return moved_below
     values = (await db.scalars(_next_values(cipher, moved_below, size))).all()
@@ -148,46 +153,46 @@ async def _step(db: AsyncConnection, cipher: Cipher, size: int) -> bytes:
     if values:
         pairs = {"before": list(values), "now": [cipher.reindex(value) for value in values]}
         await _move_members(db, cipher, pairs)
-        for column in SHARED:
-            await db.execute(_move(column), pairs)
-        await db.execute(_MOVE_STANDINGS, pairs)
-    await db.execute(update(IndexRotation).where(_this(cipher)).values(moved_below=moved_below))
+        for column in SHARED_COLUMNS:
+            await db.execute(_build_move(column), pairs)
+        await db.execute(_MOVE_MEMBERSHIPS, pairs)
+    await db.execute(update(IndexRotation).where(_is_this_rotation(cipher)).values(moved_below=moved_below))
     return moved_below
 
 
 def _next_values(cipher: Cipher, moved_below: bytes, size: int) -> Select[bytes]:
     found = [
         select(column.label("value"))
-        .where(column >= moved_below, _left(cipher, column), *where)
+        .where(column >= moved_below, _needs_rotation(cipher, column), *where)
         .distinct()
         .order_by(column)
         .limit(size)
         .subquery()
         for column, where in (
-            *((column, ()) for column in SHARED),
+            *((column, ()) for column in SHARED_COLUMNS),
             (Member.phone_index, (Member.removed_at.is_(None),)),
             (Member.phone_index, (Member.removed_at.is_not(None),)),
         )
     ]
-    values = union_all(*(select(one.c.value) for one in found)).subquery("values")
+    values = union_all(*(select(query.c.value) for query in found)).subquery("values")
     return select(values.c.value).distinct().order_by(values.c.value).limit(size)
 
 
-def _left(cipher: Cipher, column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+def _needs_rotation(cipher: Cipher, column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
     return func.substring(column, 17) == cipher.settled_mark
 
 
-def _pairs(statement: str) -> TextClause:
+def _build_pair_statement(statement: str) -> TextClause:
     arrays = (bindparam("before", type_=ARRAY(LargeBinary)), bindparam("now", type_=ARRAY(LargeBinary)))
     return text(statement.replace("PAIRS", "unnest(:before, :now) AS p (before, now)")).bindparams(*arrays)
 
 
-def _move(column: InstrumentedAttribute[Any]) -> TextClause:
+def _build_move(column: InstrumentedAttribute[Any]) -> TextClause:
     table, name = column.class_.__tablename__, column.key
-    return _pairs(f"UPDATE {table} AS t SET {name} = p.now FROM PAIRS WHERE t.{name} = p.before")  # noqa: S608
+    return _build_pair_statement(f"UPDATE {table} AS t SET {name} = p.now FROM PAIRS WHERE t.{name} = p.before")  # noqa: S608
 
 
-_MOVE_STANDINGS = _pairs("""
+_MOVE_MEMBERSHIPS = _build_pair_statement("""
 UPDATE memberships AS s SET person = encode(substring(p.now, 1, 16), 'hex')::uuid
 FROM PAIRS WHERE s.person = encode(substring(p.before, 1, 16), 'hex')::uuid AND NOT s.activated
 """)
@@ -214,7 +219,8 @@ async def _move_members(db: AsyncConnection, cipher: Cipher, pairs: dict[str, li
     rows: list[_MemberRow] = []
     of_these = Member.phone_index == func.any(bindparam("before", type_=ARRAY(LargeBinary)))
     columns = (Member.org_id, Member.id, Member.phone_index, Member.phone_last4_index)
-    for which in (Member.removed_at.is_(None), Member.removed_at.is_not(None)):  # each by its own index
+    # Each of the two conditions has its own partial index.
+    for which in (Member.removed_at.is_(None), Member.removed_at.is_not(None)):
         found = select(*columns).where(of_these, which).order_by(Member.org_id, Member.id).with_for_update()
         rows += await fetch_rows(db, found, _MemberRow, {"before": pairs["before"]})
     if rows:
@@ -240,7 +246,7 @@ WHERE i.org_id = given.org_id AND i.import_id = given.import_id AND i.row_no = g
 )
 
 
-class _SheetRow(NamedTuple):
+class _ImportRow(NamedTuple):
     org_id: UUID
     import_id: UUID
     row_no: int
@@ -249,15 +255,15 @@ class _SheetRow(NamedTuple):
 
 
 async def _reindex_import_rows(engine: AsyncEngine, cipher: Cipher) -> None:
-    """Raises StillHeld."""
-    left = _left(cipher, ImportRow.phone_index)
+    """Reindex the rows of imports, and skip locked rows until they are free. Raises RowsStayLocked."""
+    left = _needs_rotation(cipher, ImportRow.phone_index)
     columns = (ImportRow.org_id, ImportRow.import_id, ImportRow.row_no)
-    wanted = select(*columns, ImportRow.phone_index, ImportRow.phone_last4_index).where(left).limit(STEP * 10)
-    for _ in range(PATIENCE):
+    wanted = select(*columns, ImportRow.phone_index, ImportRow.phone_last4_index).where(left).limit(STEP_SIZE * 10)
+    for _ in range(MAX_ATTEMPTS):
         while True:
             async with engine.begin() as db:
                 locked = wanted.with_for_update(skip_locked=True, key_share=True)
-                rows = await fetch_rows(db, locked, _SheetRow)
+                rows = await fetch_rows(db, locked, _ImportRow)
                 if not rows:
                     break
                 given = {
@@ -271,5 +277,5 @@ async def _reindex_import_rows(engine: AsyncEngine, cipher: Cipher) -> None:
         async with engine.connect() as db:
             if await db.scalar(select(ImportRow.row_no).where(left).limit(1)) is None:
                 return
-        await asyncio.sleep(PAUSE)
-    raise StillHeld("import_rows")
+        await asyncio.sleep(PAUSE_SECONDS)
+    raise RowsStayLocked("import_rows")

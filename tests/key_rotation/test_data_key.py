@@ -1,4 +1,4 @@
-"""Rotating the data keys: everything, beside writers, killed in the middle, and nothing is lost."""
+"""Rotation of the data keys: it rotates every value, beside writers and after a kill, and loses nothing."""
 
 import asyncio
 import subprocess
@@ -18,24 +18,24 @@ from app.core.cipher import CIPHER, Cipher, Undecryptable
 from app.core.settings import Settings, make_key
 from app.database.db import Table
 from app.key_rotation import data_key as rotation
-from app.key_rotation.encrypted_columns import SEALED, Sealed
+from app.key_rotation.encrypted_columns import ENCRYPTED_COLUMNS, EncryptedColumn
 from app.schema.members import Member
 from tests.acts import Json, add_member, done, list_all
 from tests.members.sheets import Work, check, open_xlsx, xlsx
 from tests.people import People, fresh_phone
 
-MEMBERS = next(sealed for sealed in SEALED if sealed.name == "members.phone_cipher")
+MEMBERS = next(column for column in ENCRYPTED_COLUMNS if column.name == "members.phone_cipher")
 
 
-def cipher_of(settings: Settings, keys: str) -> Cipher:
+def make_cipher(settings: Settings, keys: str) -> Cipher:
     return Cipher(settings.model_copy(update={"data_keys": SecretStr(keys)}))
 
 
 @pytest.fixture
 def both(settings: Settings) -> Cipher:
-    """A process that was restarted with a new key before the old one."""
+    """The cipher of a process that was restarted with a new key before the old key."""
     assert settings.data_keys is not None
-    return cipher_of(settings, f"new{make_key()[:4]}:{make_key()},{settings.data_keys.get_secret_value()}")
+    return make_cipher(settings, f"new{make_key()[:4]}:{make_key()},{settings.data_keys.get_secret_value()}")
 
 
 def test_every_encrypted_column_is_rotated() -> None:
@@ -45,7 +45,7 @@ def test_every_encrypted_column_is_rotated() -> None:
         for column in table.columns
         if column.name.endswith("_cipher")
     }
-    assert {sealed.name for sealed in SEALED} == found
+    assert {column.name for column in ENCRYPTED_COLUMNS} == found
 
 
 def _set(event: asyncio.Event, *_: object) -> None:
@@ -53,17 +53,19 @@ def _set(event: asyncio.Event, *_: object) -> None:
 
 
 async def _rotate_back(engine: AsyncEngine, settings: Settings, both: Cipher) -> None:
-    """As the service of this test run wants it: by the old key again."""
+    """Encrypt with the old key again, which the service of this test run uses."""
     back = Cipher(settings)
     back._keys |= both._keys
     await rotation.rotate_data_keys(engine, back, Actor(), lambda *_: None)
 
 
-async def test_a_rotation_in_the_middle_of_writes_loses_nothing(
+async def test_rotation_beside_writes_loses_nothing(
     people: People, engine: AsyncEngine, settings: Settings, both: Cipher, app: FastAPI, worker: Work
 ) -> None:
-    """People are added, edited and removed by processes with the old keys, first with both; the rotation is killed
-    twice and run again. At its end every value is the new key's alone, and every phone is what it was."""
+    """A service with both keys adds and edits people while the rotation is killed twice and runs again.
+
+    At the end the new key alone decrypts every value, and every phone is unchanged.
+    """
     admin = await people.register()
     org = await admin.create_org()
     phones: dict[str, str] = {}
@@ -90,33 +92,33 @@ async def test_a_rotation_in_the_middle_of_writes_loses_nothing(
             members.append(await add())
             number += 1
 
-    # The service knows the new key, and as long as it is not restarted it writes by the old one.
+    # The service has the new key, but encrypts with the old key until its restart.
     service: Cipher = CIPHER.of(app)
     service._keys |= both._keys
     writer = asyncio.create_task(write())
-    small = Sealed(MEMBERS.column, MEMBERS.bound, batch=3)
-    told: list[tuple[str, int, int]] = []
+    small = EncryptedColumn(MEMBERS.attribute, MEMBERS.bound_columns, batch_size=3)
+    progress: list[tuple[str, int, int]] = []
     try:
         for _ in range(2):
             under_way = asyncio.Event()
             begun = partial(_set, under_way)
-            killed = asyncio.create_task(rotation._rotate(engine, both, small, begun))
+            killed = asyncio.create_task(rotation._rotate_column(engine, both, small, begun))
             await under_way.wait()
             killed.cancel()
             await asyncio.gather(killed, return_exceptions=True)
-        service.primary = both.primary  # restarted
-        assert await rotation.rotate_data_keys(engine, both, Actor(), lambda *step: told.append(step)) == {}
+        service.primary = both.primary  # the restart
+        assert await rotation.rotate_data_keys(engine, both, Actor(), lambda *step: progress.append(step)) == {}
         await asyncio.gather(*(rotation.rotate_data_keys(engine, both, Actor(), lambda *_: None) for _ in range(2)))
     finally:
         writing = False
         await writer
     try:
-        assert {column for column, _, _ in told} >= {"members.phone_cipher", "users.phone_cipher"}
+        assert {column for column, _, _ in progress} >= {"members.phone_cipher", "users.phone_cipher"}
         alone = Cipher(settings)
         alone._keys = {both.primary: both._keys[both.primary]}
         async with engine.connect() as db:
-            for sealed in SEALED:
-                assert await rotation.count_left(engine, both, sealed) == 0, sealed.name
+            for column in ENCRYPTED_COLUMNS:
+                assert await rotation.count_unrotated(engine, both, column) == 0, column.name
             rows = (
                 await db.execute(
                     text("SELECT id, phone_cipher, phone_index FROM members WHERE org_id = :org"), {"org": org["id"]}
@@ -130,58 +132,58 @@ async def test_a_rotation_in_the_middle_of_writes_loses_nothing(
     finally:
         service.primary = next(iter(settings.parsed_data_keys()))
         await _rotate_back(engine, settings, both)
-    # By the old key again, the file that was made before is whole.
+    # After the rotation back, the file that was made before is complete.
     (export,) = await list_all(admin, f"/v1/orgs/{org['id']}/exports")
     assert (await admin.get(export["content"])).status_code == 200
-    # So are the cells of a row that was refused.
+    # The cells of a refused row are complete too.
     sheet = await admin.get(f"/v1/orgs/{org['id']}/imports/{refused['id']}/failed-rows.xlsx")
     assert open_xlsx(sheet.content).active["A2"].value == "无号"
 
 
-async def test_a_row_that_somebody_holds_is_come_back_to(
+async def test_locked_row_is_rotated_after_the_lock_ends(
     people: People, engine: AsyncEngine, settings: Settings, both: Cipher
 ) -> None:
     admin = await people.register()
     org = await admin.create_org()
     member = await add_member(admin, org)
-    async with engine.connect() as held:
-        await held.begin()
-        await held.execute(text("SELECT FROM members WHERE id = :id FOR UPDATE"), {"id": member["id"]})
-        others_done = asyncio.Event()
+    async with engine.connect() as other:
+        await other.begin()
+        await other.execute(text("SELECT FROM members WHERE id = :id FOR UPDATE"), {"id": member["id"]})
+        others_rotated = asyncio.Event()
 
-        def told(_: str, done: int, total: int) -> None:
+        def progress(_: str, done: int, total: int) -> None:
             if done == total - 1:
-                others_done.set()
+                others_rotated.set()
 
-        rotating = asyncio.create_task(rotation._rotate(engine, both, MEMBERS, told))
-        await others_done.wait()  # without waiting for the one that is held
+        rotating = asyncio.create_task(rotation._rotate_column(engine, both, MEMBERS, progress))
+        await others_rotated.wait()  # without waiting for the locked row
         assert not rotating.done()
-        await held.rollback()
+        await other.rollback()
     assert (await rotating)[1] == 0
-    assert await rotation.count_left(engine, both, MEMBERS) == 0
+    assert await rotation.count_unrotated(engine, both, MEMBERS) == 0
     await _rotate_back(engine, settings, both)
 
 
-async def test_what_no_key_decrypts_is_told_and_left_as_it_is(
+async def test_undecryptable_value_is_reported_and_left_unchanged(
     people: People, engine: AsyncEngine, db: AsyncConnection, settings: Settings, both: Cipher
 ) -> None:
     admin = await people.register()
     org = await admin.create_org()
     member = await add_member(admin, org)
     where = {"id": UUID(member["id"])}
-    kept = await db.scalar(text("SELECT phone_cipher FROM members WHERE id = :id"), where)
-    lost = cipher_of(settings, f"lost:{make_key()}").encrypt("13800138000", member["id"])
+    stored = await db.scalar(text("SELECT phone_cipher FROM members WHERE id = :id"), where)
+    lost = make_cipher(settings, f"lost:{make_key()}").encrypt("13800138000", member["id"])
     write = Member.__table__.update().where(Member.id == where["id"])  # type: ignore[attr-defined]
     await db.execute(write.values(phone_cipher=lost))
     try:
         assert await rotation.rotate_data_keys(engine, both, Actor(), lambda *_: None) == {"members.phone_cipher": 1}
         assert await db.scalar(text("SELECT phone_cipher FROM members WHERE id = :id"), where) == lost
     finally:
-        await db.execute(write.values(phone_cipher=kept))
+        await db.execute(write.values(phone_cipher=stored))
         await _rotate_back(engine, settings, both)
 
 
-def test_the_command_says_what_it_did(settings: Settings, folder: Path) -> None:
+def test_rotate_command_reports_its_result(settings: Settings, folder: Path) -> None:
     assert settings.database_url is not None
     assert settings.data_keys is not None
     assert settings.index_key is not None

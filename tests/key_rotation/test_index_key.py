@@ -23,7 +23,7 @@ from app.core.calendar import today
 from app.core.cipher import Cipher
 from app.core.settings import CannotStart, Settings, make_key
 from app.database.db import ENGINE, Table
-from app.key_rotation.index_key import OF_ONE_ROW, SHARED, NotEverywhere, rotate_index_key
+from app.key_rotation.index_key import SHARED_COLUMNS, SINGLE_ROW_COLUMNS, NextKeyMissing, rotate_index_key
 from app.main import create_app
 from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.reports.rollup.verify import differences
@@ -34,7 +34,7 @@ from tests.conftest import migrated_database
 from tests.members.sheets import check, merge, xlsx
 from tests.people import People, Person, fresh_id_number, fresh_phone
 
-ALL = (*SHARED, *OF_ONE_ROW, Member.phone_index)
+ALL = (*SHARED_COLUMNS, *SINGLE_ROW_COLUMNS, Member.phone_index)
 
 _ROTATE = """
 import asyncio
@@ -243,7 +243,7 @@ async def test_nobody_is_lost_and_nobody_is_twice(keys: Keys) -> None:
         assert await totals_differ(url.get_secret_value()) == []
         # As long as a process does not know the new key, nothing is begun.
         async with served(keys.both) as (_, both):
-            with pytest.raises(NotEverywhere):
+            with pytest.raises(NextKeyMissing):
                 await rotate_index_key(both, keys.both, Actor(), lambda _: None)
         assert await left(engine, 16) == {}
     async with served(keys.both) as (api, engine):
