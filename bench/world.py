@@ -22,7 +22,7 @@ import asyncpg
 from app.blind_index.keys import BlindIndexer
 from app.core.calendar import today
 from app.core.cipher import Cipher
-from app.members.encryption import seal_phone
+from app.members.encryption import encrypt_phone
 from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.reports.rollup.rebuild import rebuild
 from bench.taken import BENCH, Taken, taken
@@ -361,7 +361,7 @@ async def _seal_groups(pool: Any, cipher: Cipher, groups: list[int]) -> None:
         sealed = []
         for row in found:
             phone = f"199{row['id'].int % 2**48 % 10**8:08d}"
-            columns = seal_phone(BlindIndexer(cipher), row["org_id"], row["id"], phone)
+            columns = encrypt_phone(BlindIndexer(cipher), row["org_id"], row["id"], phone)
             of_user = cipher.encrypt(phone, row["user_id"]) if row["user_id"] else None
             sealed.append((*row, *columns.values(), of_user))
         await db.copy_records_to_table("sealed", records=sealed)

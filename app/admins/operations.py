@@ -31,7 +31,7 @@ from app.authz.errors import OrgClosed
 from app.core.cipher import Cipher
 from app.core.ids import make_id
 from app.database.db import on_constraint
-from app.members.admin_rows import place_admin
+from app.members.admin_rows import ensure_admin_row
 from app.orgs.errors import PartyMemberRequired
 from app.orgs.locks import LockedOrg, lock_orgs, lock_orgs_for_edit
 from app.orgs.names import Kind
@@ -111,7 +111,7 @@ async def accept_admin_invitation(
         return stale
     with on_constraint(("org_admins_pkey", AlreadyAdmin)):
         await db.execute(insert(OrgAdmin).values(org_id=org_id, user_id=user.user_id))
-    await place_admin(db, cipher, user.actor, org_id, user.user_id)
+    await ensure_admin_row(db, cipher, user.actor, org_id, user.user_id)
     accepted = AdminInvitation.id == invitation_id
     if not await finish(db, ADMIN_INVITATION, State.ACCEPTED, accepted, user_id=user.user_id):
         raise AdminInvitationDecided  # declined meanwhile

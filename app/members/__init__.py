@@ -1,4 +1,5 @@
-"""People in an org's directory: their rows and units, activation, import, link requests, transfers between orgs.
+"""People in an org's directory: rows, units, activation, imports, link requests and transfers between orgs.
+
 Tables: `members`, `unit_memberships`, `imports` and others of `schema.members`.
-Doors: the four routers in here and below.
+Entry points: `router` here and in `imports`, `links` and `transfers`.
 """

@@ -1,8 +1,8 @@
-"""Which account a member row is active through (S18).
+"""The account through which a member row is active (S18).
 
-A row is active while a registered user holds its phone, unless that user's verified name is another: numbers are
-recycled, and then nothing is linked without an admin's consent. A consented link lasts until it is undone. The
-account and its points are never touched from here.
+A row is active while a registered user has its phone, unless the user's verified name differs from the row's name.
+Phone numbers are recycled: where the names differ, nothing is linked without an admin's consent. A link with consent
+lasts until it is undone. This module never changes an account or its points.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ from app.database.locks import Lock, lock, lock_of_each
 from app.queue.jobs import Busy, Job, Payload, Worker, enqueue
 from app.web.errors import Unavailable
 
-# Registering a phone and adding a row with it, at once, must not miss each other: both take the phone's lock before
-# they look for the other, so that whoever comes second sees what the first committed. An account that changes is held
-# by its change: who works on a row holds its phone's account against that, first of all, and then the phone.
-# The phones are locked once all the accounts are, in the order of their indexes.
+# Registering a phone and adding a row with it at the same time must not miss each other. Both lock the phone before
+# they search for the other, so that the second transaction sees what the first one committed. A transaction that
+# changes an account locks it. A transaction that works on a row therefore locks the account with its phone first, then
+# the phone. All accounts are locked before the first phone; the phones are locked in the order of their indexes.
 _LOCK_ACCOUNTS_AND_PHONES = text(f"""
 WITH phones AS MATERIALIZED (
     SELECT unnest(:indexes) AS index
@@ -47,12 +47,12 @@ _LOCK_PHONE_OF_USER = text("SELECT phone_index FROM users WHERE id = :user_id FO
 
 NAMES_AGREE = "(u.verified_name IS NULL OR name_key(u.verified_name) = name_key(m.name))"
 
-# Nothing stands behind the open activation `a` of the row `m` any more.
-_UNFOUNDED = f"""(
+# Whether the open activation `a` of the row `m` is no longer valid.
+_ACTIVATION_INVALID = f"""(
     u.status <> 'active'
     OR a.consented_by IS NULL AND (m.phone_index IS DISTINCT FROM u.phone_index OR NOT {NAMES_AGREE})
 )"""
-DUE = f"""(
+ACTIVATION_DUE = f"""(
     m.removed_at IS NULL AND m.user_id IS NULL
     AND u.phone_index = m.phone_index AND u.status = 'active' AND {NAMES_AGREE}
     AND NOT EXISTS (SELECT FROM members AS o WHERE o.org_id = m.org_id AND o.user_id = u.id)
@@ -61,19 +61,19 @@ DUE = f"""(
             AND undone.user_id = u.id AND undone.undone_by IS NOT NULL
     )
 )"""  # noqa: S608 — a constant
-"""Whether the row `m` is to be active through the account `u`."""
+"""Whether the row `m` should be active through the account `u`."""
 
-# The row is held before its activation, as by whoever removes or unlinks it.
+# The row is locked before its activation. Removing and unlinking a member use the same order.
 _UNLINK = """
-WITH held AS MATERIALIZED (
+WITH locked AS MATERIALIZED (
     SELECT m.org_id, m.id FROM members AS m
     JOIN activations AS a ON a.org_id = m.org_id AND a.member_id = m.id AND a.until IS NULL
     JOIN users AS u ON u.id = a.user_id
-    WHERE {which} AND {unfounded}
+    WHERE {condition} AND {invalid}
     ORDER BY m.org_id, m.id FOR UPDATE OF m
 ), ended AS (
-    UPDATE activations AS a SET until = clock_timestamp() FROM held
-    WHERE a.org_id = held.org_id AND a.member_id = held.id AND a.until IS NULL
+    UPDATE activations AS a SET until = clock_timestamp() FROM locked
+    WHERE a.org_id = locked.org_id AND a.member_id = locked.id AND a.until IS NULL
     RETURNING a.org_id, a.member_id, a.consented_by
 ), inactive AS (
     UPDATE members AS m SET user_id = NULL FROM ended WHERE m.org_id = ended.org_id AND m.id = ended.member_id
@@ -85,19 +85,19 @@ _LINK = """
 WITH linked AS (
     UPDATE members AS m SET user_id = u.id
     FROM users AS u
-    WHERE {which} AND {due}
+    WHERE {condition} AND {due}
     RETURNING m.org_id, m.id, m.user_id
 )
 INSERT INTO activations (org_id, member_id, user_id) SELECT org_id, id, user_id FROM linked
 """
 
-_OUT_OF_LINE = """
+_USERS_TO_ACTIVATE = """
 SELECT u.id FROM members AS m JOIN activations AS a ON a.org_id = m.org_id AND a.member_id = m.id AND a.until IS NULL
-JOIN users AS u ON u.id = a.user_id WHERE {which} AND {unfounded}
+JOIN users AS u ON u.id = a.user_id WHERE {condition} AND {invalid}
 UNION
-SELECT u.id FROM members AS m JOIN users AS u ON u.phone_index = m.phone_index WHERE {which} AND {due}
+SELECT u.id FROM members AS m JOIN users AS u ON u.phone_index = m.phone_index WHERE {condition} AND {due}
 """
-_WRITERS = text("""
+_TRANSACTIONS_WRITING_USERS = text("""
 SELECT DISTINCT virtualtransaction FROM pg_locks
 WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND granted AND relation = 'users'::regclass
   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
@@ -115,40 +115,46 @@ WITH ended AS (
 SELECT user_id, consented_by FROM ended
 """).bindparams(bindparam("undone_by", type_=Uuid()))
 
-_STAND_BY = text("""
-WITH held AS MATERIALIZED (
+_CONSENT_TO_OWN_ROWS = text("""
+WITH locked AS MATERIALIZED (
     SELECT m.org_id, m.id FROM members AS m
     JOIN org_admins AS o ON o.org_id = m.org_id AND o.user_id = m.user_id
     WHERE m.user_id = :user_id ORDER BY m.org_id, m.id FOR UPDATE OF m
 )
-UPDATE activations AS a SET consented_by = a.user_id FROM held
-WHERE a.org_id = held.org_id AND a.member_id = held.id AND a.until IS NULL AND a.consented_by IS NULL
+UPDATE activations AS a SET consented_by = a.user_id FROM locked
+WHERE a.org_id = locked.org_id AND a.member_id = locked.id AND a.until IS NULL AND a.consented_by IS NULL
 """)
 
 ACTIVATE, ACTIVATE_ROWS = "activate_user", "activate_rows"
-PAUSE = 0.05
-PATIENCE = 600
-"""How many pauses long one account may be written."""
+POLL_SECONDS = 0.05
+MAX_POLLS = 600
+"""The number of polls after which a transaction that writes an account counts as too slow."""
 
 
-async def activate_user(db: AsyncConnection, cipher: Cipher, user_id: UUID, *let_go: bytes | None) -> None:
-    """Bring every org's rows in line with a user: call it when one registers, changes phone, is verified or leaves.
+async def activate_user(db: AsyncConnection, cipher: Cipher, user_id: UUID, *previous_phones: bytes | None) -> None:
+    """Bring the rows of every org in line with a user. Call it when a user registers, changes phone, is verified or
+    leaves.
 
-    Rows with the user's phone turn active, those the user no longer stands behind turn inactive. `let_go` is the index
-    of the phone that the user has had till now: who adds a row with it at this moment took it for theirs.
+    Rows with the user's phone become active. Rows whose link to the user is no longer valid become inactive.
+    `previous_phones` are the indexes of phones that the user had until now: a transaction that adds a row with such a
+    phone at this moment still takes it for the user's phone.
+
+    Locks the index key, the account, the phones and the rows.
     """
     await lock_index_key(db, cipher)
-    await lock_phones(db, await db.scalar(_LOCK_PHONE_OF_USER, {"user_id": user_id}), *let_go)
-    await activate_where(db, "u.id = :user_id", {"user_id": user_id})
+    await lock_phones(db, await db.scalar(_LOCK_PHONE_OF_USER, {"user_id": user_id}), *previous_phones)
+    await activate_rows(db, "u.id = :user_id", {"user_id": user_id})
 
 
-async def stand_by_own_rows(db: AsyncConnection, user_id: UUID) -> None:
-    """An admin stands in the directory (S8): before their phone changes they consent themselves to be who their rows
-    are in the orgs they administer. Else another admin could remove the row, and leave an admin who stands nowhere.
+async def consent_to_own_rows(db: AsyncConnection, user_id: UUID) -> None:
+    """Record an admin's own consent to the links of their rows in the orgs that they administer.
 
-    The caller holds the account and its phones.
+    Call it before the admin's phone changes. Every admin is in the directory (S8). Without the consent another admin
+    could remove the row, and an admin without a row would remain.
+
+    Locks the rows. The caller has locked the account and its phones.
     """
-    await db.execute(_STAND_BY, {"user_id": user_id})
+    await db.execute(_CONSENT_TO_OWN_ROWS, {"user_id": user_id})
 
 
 async def lock_accounts_and_phones(
@@ -157,12 +163,12 @@ async def lock_accounts_and_phones(
     account: UUID | None = None,
     of_member: tuple[UUID, UUID] | None = None,
 ) -> list[bytes]:
-    """Lock these phones, and the accounts that have them, until the transaction ends: before the rows are locked.
-    Returns the phones' indexes.
+    """Lock these phones, and the accounts that have them, until the transaction ends. Return the phones' indexes.
 
-    `account` is one that is locked too, whatever phone it has. `of_member` is a row, by its org and id, whose phone is
-    among them: as it was before the locks, so that the caller looks at it again once the row is locked. By the indexes
-    that the phones have now: the caller holds the rotation (`lock_index_key`).
+    Call it before the rows are locked. `account` is locked too, whatever its phone is. `of_member` is the org and the
+    id of a row whose phone is locked too. That phone is read before the locks are taken: the caller compares it again
+    once the row is locked. The indexes must be the current ones: the caller has locked the index key
+    (`lock_index_key`).
     """
     org_id, member_id = of_member or (None, None)
     given = {"indexes": list(phone_indexes), "org_id": org_id, "member_id": member_id, "account": account}
@@ -170,127 +176,136 @@ async def lock_accounts_and_phones(
 
 
 async def lock_phones(db: AsyncConnection, *phone_indexes: bytes | None) -> None:
-    """Only the phones; see `lock_accounts_and_phones`."""
+    """Lock only the phones; see `lock_accounts_and_phones`."""
     for index in sorted({index for index in phone_indexes if index is not None}):
         await lock(db, Lock.PHONE, index)
 
 
 async def activate_member(db: AsyncConnection, org_id: UUID, member_id: UUID, *, active: bool) -> None:
-    """Bring one row in line with whoever holds its phone: call it when a row is restored or edited. `active` is whether
-    it is active through an account so far.
+    """Bring one row in line with the user who has its phone. Call it when a row is restored or edited.
 
-    The caller holds the phone (`lock_accounts_and_phones`), and with it the rotation of indexes, and the row. Raises
-    Unavailable where somebody else links such an account in the same org.
+    `active` says whether the row is active through an account so far. The caller has locked the phone
+    (`lock_accounts_and_phones`), with it the index key, and the row. Raises Unavailable if another transaction links
+    such an account in the same org.
     """
-    row, which = "m.org_id = :org_id AND m.id = :member_id", {"org_id": org_id, "member_id": member_id}
-    if not active or await _end_unfounded(db, row, which):
-        await _link_due(db, row, which)
+    condition, parameters = "m.org_id = :org_id AND m.id = :member_id", {"org_id": org_id, "member_id": member_id}
+    if not active or await _end_invalid_activations(db, condition, parameters):
+        await _link_due_rows(db, condition, parameters)
 
 
-async def activate_where(db: AsyncConnection, which: str, parameters: Mapping[str, Any]) -> None:
-    """Bring the rows for which `which` holds (SQL over `members AS m` and `users AS u`) in line with their holders.
+async def activate_rows(db: AsyncConnection, condition: str, parameters: Mapping[str, Any]) -> None:
+    """Bring the rows that match `condition` in line with the users who have their phones.
 
-    Takes no lock but needs the rotation held (`lock_index_key`), as it compares indexes of two rows while it waits for
-    one of them. Who brings in many rows at once, and holds no phones, calls `activate_again` after having committed.
-    Raises Unavailable where somebody else links such an account in the same org.
+    `condition` is SQL over `members AS m` and `users AS u`. Locks no phone. The caller has locked the index key
+    (`lock_index_key`), because a statement compares the indexes of two rows while it waits for one of them. A caller
+    that adds many rows and has locked no phones calls `activate_committed_rows` after its commit. Raises Unavailable
+    if another transaction links such an account in the same org.
     """
-    await _end_unfounded(db, which, parameters)
-    await _link_due(db, which, parameters)
+    await _end_invalid_activations(db, condition, parameters)
+    await _link_due_rows(db, condition, parameters)
 
 
-async def _end_unfounded(db: AsyncConnection, which: str, parameters: Mapping[str, Any]) -> bool:
-    """End the activations of these rows behind which nothing is any more. Returns whether there were any."""
-    ended = (await db.execute(_statement(_UNLINK, which), parameters)).all()
+async def _end_invalid_activations(db: AsyncConnection, condition: str, parameters: Mapping[str, Any]) -> bool:
+    """End the activations of these rows that are no longer valid. Return whether there were any."""
+    ended = (await db.execute(_build_statement(_UNLINK, condition), parameters)).all()
     for row in ended:
         if row.consented_by is not None:
-            # Whoever holds its phone was not looked at while another was linked to it by consent.
-            await activate_rows_late(db, row.org_id, row.member_id)
+            # The user who has the row's phone was ignored while another user was linked to the row by consent.
+            await enqueue_row_activations(db, row.org_id, row.member_id)
     return len(ended) > 0
 
 
-async def _link_due(db: AsyncConnection, which: str, parameters: Mapping[str, Any]) -> None:
+async def _link_due_rows(db: AsyncConnection, condition: str, parameters: Mapping[str, Any]) -> None:
     with on_constraint(("members_org_id_user_id_key", Unavailable)):
-        await db.execute(_statement(_LINK, which), parameters)
+        await db.execute(_build_statement(_LINK, condition), parameters)
 
 
 @cache
-def _statement(template: str, which: str) -> TextClause:
-    return text(_filled(template, which))
+def _build_statement(template: str, condition: str) -> TextClause:
+    return text(_fill_template(template, condition))
 
 
-def _filled(statement: str, which: str) -> str:
-    return statement.format(which=which, unfounded=_UNFOUNDED, due=DUE)
+def _fill_template(template: str, condition: str) -> str:
+    return template.format(condition=condition, invalid=_ACTIVATION_INVALID, due=ACTIVATION_DUE)
 
 
-async def activate_users_late(db: AsyncConnection, user_ids: Iterable[UUID]) -> None:
-    """Have `activate_user` look for these users once this transaction has committed: for whose link by consent ends in
-    it, as another row of the org may have their phone, and could not be active beside. It is a job's, since it holds
-    the account and the phone before any row."""
+async def enqueue_user_activations(db: AsyncConnection, user_ids: Iterable[UUID]) -> None:
+    """Enqueue a job for each of these users that runs `activate_user` after this transaction has committed.
+
+    Use it for users whose link by consent ends in this transaction: another row of the org may have their phone and
+    could not be active at the same time. A job does it because it locks the account and the phone before any row.
+    """
     for user_id in user_ids:
         await enqueue(db, ACTIVATE, {"user_id": str(user_id)})
 
 
-async def activate_again(
+async def activate_committed_rows(
     engine: AsyncEngine, cipher: Cipher, org_id: UUID, member_ids: str, parameters: Mapping[str, Any]
 ) -> None:
-    """Look once more for who holds the phones of rows that were brought in without holding them, and have committed:
-    those of the org whose `member_id` the statement `member_ids` gives.
+    """Search again for the users who have the phones of rows that were added without phone locks and are committed.
 
-    An account that was being written at that moment did not see them, nor was it seen: so first everybody ends who was
-    writing one. Whoever begins later sees the rows. Raises Busy where one of them does not come to an end.
+    `member_ids` is a SELECT that returns the `member_id` of these rows of the org. A transaction that was writing an
+    account during the commit did not see the rows, and its account was not seen either. Therefore this function first
+    waits until all such transactions have ended. Transactions that start later see the rows. Raises Busy if one of
+    them does not end in time.
     """
-    await _see_writers_end(engine)
+    await _wait_for_writers(engine)
     async with engine.begin() as db:
         await lock_index_key(db, cipher)
-        await db.execute(text(f"CREATE TEMPORARY TABLE late ON COMMIT DROP AS {member_ids}"), parameters)
-        for statement in ("CREATE INDEX ON late (member_id)", "ANALYZE late"):
+        await db.execute(text(f"CREATE TEMPORARY TABLE committed ON COMMIT DROP AS {member_ids}"), parameters)
+        for statement in ("CREATE INDEX ON committed (member_id)", "ANALYZE committed"):
             await db.execute(text(statement))
-        which = _filled(_OUT_OF_LINE, "m.org_id = :org_id AND m.id IN (SELECT member_id FROM late)")
-        await activate_users_late(db, (await db.scalars(text(which), {"org_id": org_id})).all())
+        condition = "m.org_id = :org_id AND m.id IN (SELECT member_id FROM committed)"
+        users = text(_fill_template(_USERS_TO_ACTIVATE, condition))
+        await enqueue_user_activations(db, (await db.scalars(users, {"org_id": org_id})).all())
 
 
-async def _see_writers_end(engine: AsyncEngine) -> None:
+async def _wait_for_writers(engine: AsyncEngine) -> None:
+    """Wait until every transaction that now writes an account has ended. Raises Busy after MAX_POLLS polls."""
     async with engine.connect() as db:
         await db.execution_options(isolation_level="AUTOCOMMIT")
-        writing = set((await db.scalars(_WRITERS)).all())
-        for _ in range(PATIENCE):
+        writing = set((await db.scalars(_TRANSACTIONS_WRITING_USERS)).all())
+        for _ in range(MAX_POLLS):
             if not writing:
                 return
-            await asyncio.sleep(PAUSE)
-            writing &= set((await db.scalars(_WRITERS)).all())
+            await asyncio.sleep(POLL_SECONDS)
+            writing &= set((await db.scalars(_TRANSACTIONS_WRITING_USERS)).all())
     raise Busy
 
 
-async def activate_rows_late(db: AsyncConnection, org_id: UUID, member_id: UUID | None = None) -> None:
-    """Have `activate_again` look at a row, or at all of the org's, once this transaction has committed."""
-    which = {"org_id": str(org_id)} | ({"member_id": str(member_id)} if member_id else {})
-    await enqueue(db, ACTIVATE_ROWS, which)
+async def enqueue_row_activations(db: AsyncConnection, org_id: UUID, member_id: UUID | None = None) -> None:
+    """Enqueue a job that runs `activate_committed_rows` after this transaction has committed.
+
+    The job processes one row of the org, or all of them if `member_id` is None.
+    """
+    payload = {"org_id": str(org_id)} | ({"member_id": str(member_id)} if member_id else {})
+    await enqueue(db, ACTIVATE_ROWS, payload)
 
 
-async def _activate_user_again(worker: Worker, payload: Payload) -> None:
+async def _run_activate_user(worker: Worker, payload: Payload) -> None:
     async with worker.engine.begin() as db:
         await activate_user(db, worker.cipher, UUID(payload["user_id"]))
 
 
-async def _activate_rows(worker: Worker, payload: Payload) -> None:
-    which = {name: UUID(value) for name, value in payload.items()}
+async def _run_activate_rows(worker: Worker, payload: Payload) -> None:
+    parameters = {name: UUID(value) for name, value in payload.items()}
     rows = "SELECT id AS member_id FROM members WHERE org_id = :org_id"
-    if "member_id" in which:
+    if "member_id" in parameters:
         rows += " AND id = :member_id"
-    await activate_again(worker.engine, worker.cipher, which["org_id"], rows, which)
+    await activate_committed_rows(worker.engine, worker.cipher, parameters["org_id"], rows, parameters)
 
 
-JOBS: Mapping[str, Job] = {ACTIVATE: Job(_activate_user_again), ACTIVATE_ROWS: Job(_activate_rows)}
+JOBS: Mapping[str, Job] = {ACTIVATE: Job(_run_activate_user), ACTIVATE_ROWS: Job(_run_activate_rows)}
 
 
 async def deactivate_member(db: AsyncConnection, org_id: UUID, member_id: UUID, undone_by: UUID | None = None) -> None:
-    """End the row's activation, whatever it rests on.
+    """End the row's activation, with or without consent.
 
-    The person leaves; or an admin undoes the link (`undone_by`), and then the account is not linked to the row again
-    without an admin's consent.
+    Without `undone_by` the person leaves the directory. With it an admin undoes the link: the account is not linked to
+    the row again without an admin's consent. The caller has locked the row.
     """
-    which = {"org_id": org_id, "member_id": member_id, "undone_by": undone_by}
-    for row in (await db.execute(_DEACTIVATE, which)).all():
+    parameters = {"org_id": org_id, "member_id": member_id, "undone_by": undone_by}
+    for row in (await db.execute(_DEACTIVATE, parameters)).all():
         if row.consented_by is not None:
-            await activate_users_late(db, [row.user_id])
-            await activate_rows_late(db, org_id, member_id)
+            await enqueue_user_activations(db, [row.user_id])
+            await enqueue_row_activations(db, org_id, member_id)

@@ -1,4 +1,4 @@
-"""A member's phone as it is stored: encrypted for its row, and two blind indexes to find it by."""
+"""A member's phone in the database: encrypted, with two blind indexes."""
 
 from typing import TypedDict
 from uuid import UUID
@@ -6,19 +6,19 @@ from uuid import UUID
 from app.blind_index.keys import BlindIndexer
 
 
-class SealedPhone(TypedDict):
-    """The three columns of a phone; see `seal_phone`."""
+class EncryptedPhone(TypedDict):
+    """The three columns of a phone."""
 
     phone_cipher: bytes
     phone_index: bytes
     phone_last4_index: bytes
 
 
-def seal_phone(indexer: BlindIndexer, org_id: UUID, member_id: UUID, phone: str) -> SealedPhone:
-    """The columns for a phone in its normal form.
+def encrypt_phone(indexer: BlindIndexer, org_id: UUID, member_id: UUID, phone: str) -> EncryptedPhone:
+    """Encrypt a phone in normal form and compute its blind indexes.
 
-    The cipher text is bound to the member's id, so that it can move to another org with its row; the index of the
-    last four digits is the org's own, so that equal ones in two orgs do not show.
+    The cipher text is bound to the member's id. The index of the last four digits depends on the org, so that equal
+    digits in two orgs have different indexes.
     """
     return {
         "phone_cipher": indexer.cipher.encrypt(phone, member_id),

@@ -1,11 +1,11 @@
-"""What is refused about members, and what to do instead."""
+"""Errors of calls about members."""
 
 from app.core.i18n import gettext_noop
 from app.web.errors import Conflict
 
 
 class PhoneExists(Conflict):
-    """Carries `member`, who has the phone, and `copy`, the call that copies them into a unit (S8)."""
+    """A member of the org has the phone (S8). Carries `member` and `copy`, the call that adds them to a unit."""
 
     slug = "phone-exists"
     title = gettext_noop("该手机号码已经存在")
@@ -13,7 +13,7 @@ class PhoneExists(Conflict):
 
 
 class PhoneOfAnotherMember(Conflict):
-    """Somebody becomes an admin, and a row that is not theirs has their phone. Says nothing about that row."""
+    """The row of another person has the phone of a user who becomes an admin. Carries nothing about that row."""
 
     slug = "phone-of-another-member"
     title = gettext_noop("本组织通讯录中，您的手机号码登记在另一人名下")
@@ -21,7 +21,7 @@ class PhoneOfAnotherMember(Conflict):
 
 
 class PartyMembersOnly(Conflict):
-    """Carries `org_kind`, the kind of organisation that the person belongs in (S17)."""
+    """A party org accepts only party members (S17). Carries `org_kind`, the kind of org that accepts the person."""
 
     slug = "party-members-only"
     title = gettext_noop("党组织的学习组织不能添加非党员")

@@ -1,4 +1,7 @@
-"""The directory as a file: one row a person, phones masked unless whole ones were asked for, which is audited."""
+"""Export of the directory to a file: one row for each person.
+
+Phones are masked. An export with full phones is recorded in the audit log.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -21,7 +24,7 @@ from app.members.queries import MemberFilter, MemberRow
 from app.members.schemas import InactiveReason, MemberExportCreate
 from app.sheets.layout import Cell
 
-BATCH = 1000
+BATCH_ROWS = 1000
 
 _COLUMNS = (
     Column("name", gettext_noop("姓名")),
@@ -36,7 +39,7 @@ _COLUMNS = (
 _REASONS = {
     InactiveReason.NEVER_REGISTERED: gettext_noop("该号码从未注册"),
     InactiveReason.NAME_MISMATCH: gettext_noop("该号码的使用者实名与此姓名不同"),
-    InactiveReason.HERE_ALREADY: gettext_noop("该号码的使用者已在通讯录的另一条记录中激活"),
+    InactiveReason.ALREADY_IN_DIRECTORY: gettext_noop("该号码的使用者已在通讯录的另一条记录中激活"),
     InactiveReason.UNLINKED: gettext_noop("管理员已解除关联"),
     InactiveReason.PHONE_MISMATCH: gettext_noop("本人使用另一号码注册"),
 }
@@ -45,41 +48,42 @@ _REASONS = {
 async def create_member_export(
     db: AsyncConnection, cipher: Cipher, scope: OrgScope, body: MemberExportCreate
 ) -> ExportOut:
-    """Have the people for whom the filters hold exported. Raises TooManyExports."""
+    """Request an export of the people that match the filters. Raises TooManyExports."""
     question = body.model_dump(mode="json", exclude={"format"})
     audited = {"phones": body.phones}
-    made = await create_export(db, cipher, scope, MEMBERS, body.format, question, audited=audited)
+    created = await create_export(db, cipher, scope, MEMBERS, body.format, question, audited=audited)
     if body.phones == "full":
-        await record(db, scope.actor, "member.phones_disclosed", org_id=scope.org_id, subject=("export", made.id))
-    return made
+        await record(db, scope.actor, "member.phones_disclosed", org_id=scope.org_id, subject=("export", created.id))
+    return created
 
 
-async def _sheet(asked: Asked) -> Sheet:
+async def _make_sheet(asked: Asked) -> Sheet:
     body = MemberExportCreate.model_validate(asked.question)
     wanted = MemberFilter(**body.model_dump(exclude={"format", "phones"}))
     paths = await queries.list_unit_paths_by_id(asked.db, asked.org_id)
     rows = await queries.count_members(asked.db, asked.cipher, asked.org_id, wanted)
 
-    async def batches() -> AsyncIterator[Sequence[Sequence[Cell]]]:
-        found = queries.stream_members(asked.db, asked.cipher, asked.org_id, wanted, BATCH)
+    async def stream_batches() -> AsyncIterator[Sequence[Sequence[Cell]]]:
+        found = queries.stream_members(asked.db, asked.cipher, asked.org_id, wanted, BATCH_ROWS)
         async for people in found:
-            yield await asyncio.to_thread(_rows, asked, people, paths, body.phones == "full")
+            yield await asyncio.to_thread(_make_rows, asked, people, paths, body.phones == "full")
 
-    return Sheet(gettext("通讯录"), _COLUMNS, rows, batches())
-
-
-def _rows(asked: Asked, people: Sequence[MemberRow], paths: dict[UUID, str], whole: bool) -> list[list[Cell]]:
-    return [_row(asked, person, paths, whole) for person in people]
+    return Sheet(gettext("通讯录"), _COLUMNS, rows, stream_batches())
 
 
-def _row(asked: Asked, person: MemberRow, paths: dict[UUID, str], whole: bool) -> list[Cell]:
+def _make_rows(asked: Asked, people: Sequence[MemberRow], paths: dict[UUID, str], full: bool) -> list[list[Cell]]:
+    return [_make_row(asked, person, paths, full) for person in people]
+
+
+def _make_row(asked: Asked, person: MemberRow, paths: dict[UUID, str], full: bool) -> list[Cell]:
+    """Return the cells of a person; `full` shows the whole phone."""
     phone = asked.cipher.decrypt_text(person.phone_cipher, person.id)
     units = sorted(paths.get(UUID(unit["id"]), unit["name"]) for unit in person.units)
     if person.at_org:
         units.insert(0, gettext("管理组"))
     return [
         person.name,
-        phone if whole else mask(phone),
+        phone if full else mask(phone),
         join_sentences(units),
         gettext("是") if person.party else gettext("否"),
         gettext("已激活") if person.active else gettext("未激活"),
@@ -89,4 +93,4 @@ def _row(asked: Asked, person: MemberRow, paths: dict[UUID, str], whole: bool) -
     ]
 
 
-MEMBERS = ExportKind("members", Permission.MEMBERS_READ, _sheet)
+MEMBERS = ExportKind("members", Permission.MEMBERS_READ, _make_sheet)

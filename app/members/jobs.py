@@ -1,4 +1,4 @@
-"""The jobs of this feature, as the worker knows them."""
+"""The jobs of this package for the worker, by name."""
 
 from collections.abc import Mapping
 

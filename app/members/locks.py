@@ -1,4 +1,4 @@
-"""What the writes of a person's row begin and end with: the row is held, an admin's is not taken away, its version."""
+"""Steps that all writes of a member row share: lock the row, protect the rows of admins, increment the version."""
 
 from typing import NamedTuple, Protocol
 from uuid import UUID
@@ -15,7 +15,7 @@ from app.web.etags import require_version
 
 
 class LockedMember(NamedTuple):
-    """What a row was when it was locked."""
+    """The values of a row when it was locked."""
 
     name: str
     party: bool
@@ -25,8 +25,8 @@ class LockedMember(NamedTuple):
     version: int
 
 
-class Identified(Protocol):
-    """A row by which the account behind it is found."""
+class MemberIdentity(Protocol):
+    """The columns of a member row that lead to the person's account."""
 
     @property
     def user_id(self) -> UUID | None: ...
@@ -41,43 +41,46 @@ _LOCK = (
     .where(*_WHICH, Member.removed_at.is_(None))
     .with_for_update()
 )
-_TOUCH = update(Member).where(*_WHICH).values(version=Member.version + 1)
-_ELSEWHERE = exists().where(Member.org_id == _ORG_ID, Member.user_id == User.id)
+_INCREMENT_VERSION = update(Member).where(*_WHICH).values(version=Member.version + 1)
+_HAS_LINKED_ROW = exists().where(Member.org_id == _ORG_ID, Member.user_id == User.id)
 _IS_ADMIN = select(
     exists().where(
         OrgAdmin.org_id == _ORG_ID,
         OrgAdmin.user_id == User.id,
         or_(
             User.id == bindparam("user_id", type_=Uuid()),
-            and_(User.phone_index == bindparam("phone_index", type_=LargeBinary()), ~_ELSEWHERE),
+            and_(User.phone_index == bindparam("phone_index", type_=LargeBinary()), ~_HAS_LINKED_ROW),
         ),
     )
 )
 
 
 async def lock_member(db: AsyncConnection, org_id: UUID, member_id: UUID, version: int | None) -> LockedMember:
-    """Lock the live row until the transaction ends. Raises NotFound, EditedMeanwhile."""
+    """Lock the live row FOR UPDATE until the transaction ends, and return it.
+
+    Raises NotFound, and EditedMeanwhile if the row does not have this version.
+    """
     member = await one_or_404(db, _LOCK, LockedMember, {"of_org": org_id, "member_id": member_id})
     require_version(member.version, version)
     return member
 
 
-async def touch(db: AsyncConnection, org_id: UUID, member_id: UUID) -> None:
-    """Give the row a new version: who had read it must not overwrite what is written now."""
-    await db.execute(_TOUCH, {"of_org": org_id, "member_id": member_id})
+async def increment_version(db: AsyncConnection, org_id: UUID, member_id: UUID) -> None:
+    """Increment the row's version, so that a client with an older version cannot overwrite this write."""
+    await db.execute(_INCREMENT_VERSION, {"of_org": org_id, "member_id": member_id})
 
 
-async def is_admin(db: AsyncConnection, org_id: UUID, member: Identified) -> bool:
-    """Whether the row is that of an admin of the org: the account behind it is one, or who holds its phone and stands
-    behind no other row.
+async def is_admin(db: AsyncConnection, org_id: UUID, member: MemberIdentity) -> bool:
+    """Return whether the row belongs to an admin of the org.
 
-    The row of an admin whose account is suspended is inactive, and theirs all the same.
+    It does if the row is linked to an admin's account, or if an admin has the row's phone and is linked to no row of
+    the org. The second case is an admin whose account is suspended: the row is inactive, but it is still the admin's.
     """
     given = {"of_org": org_id, "user_id": member.user_id, "phone_index": member.phone_index}
     return bool(await db.scalar(_IS_ADMIN, given))
 
 
-async def refuse_admin(db: AsyncConnection, org_id: UUID, member: Identified) -> None:
-    """Raise MemberIsAdmin where it is."""
+async def require_not_admin(db: AsyncConnection, org_id: UUID, member: MemberIdentity) -> None:
+    """Raise MemberIsAdmin if the row belongs to an admin of the org."""
     if await is_admin(db, org_id, member):
         raise MemberIsAdmin

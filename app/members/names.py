@@ -1,7 +1,7 @@
-"""People's names: how they are written down, and when two of them are the same name.
+"""The stored form of a person's name.
 
-Names come with blanks inside (王　伟, to align a column), with one dot or another (买买提·阿卜杜拉), in full-width
-letters. One form is stored; the comparison (`name_key`, in the database) forgives what people do not mean.
+People type names with spaces inside (王　伟, to align a column), with different dots (买买提·阿卜杜拉), or in
+full-width letters. One form is stored. The database function `name_key` ignores such differences between two names.
 """
 
 import re
@@ -14,24 +14,24 @@ from pydantic_core import PydanticCustomError
 from app.core.i18n import gettext, gettext_noop
 from app.core.text import PersonName, has_unshowable
 
-LONGEST = 50
+MAX_NAME_LENGTH = 50
 
 _HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _BLANK = re.compile("[ \t\r\n\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]+")
 _BLANK_IN_HAN = re.compile(rf"(?<=[{_HAN}]) (?=[{_HAN}])")
-# What a spreadsheet would calculate; no name begins so.
-FORMULA = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
+# A spreadsheet program would evaluate a text with such a prefix as a formula.
+FORMULA_PREFIXES = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
-class NameRefused(ValueError):  # noqa: N818 — a fact, as every refusal here
-    """Not a person's name; `code` says in which way."""
+class NameRefused(ValueError):  # noqa: N818 — errors are named as facts
+    """The text is not a person's name; `code` is the reason, a key of `REFUSALS`."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
 
 
-# Every way in which a text is not a person's name, by its code.
+# The reasons why a text is not a person's name, by code.
 REFUSALS: dict[str, str] = {
     "name-missing": gettext_noop("缺少姓名"),
     "name-too-long": gettext_noop("姓名超过 {name_length} 个字符"),
@@ -40,26 +40,26 @@ REFUSALS: dict[str, str] = {
 }
 
 
-def tidy(text: str) -> str:
-    """A name as it is stored: one blank where there were several, none between Han characters. Raises NameRefused."""
+def normalize_name(text: str) -> str:
+    """Return a name in its stored form: NFC, single spaces, no space between Han characters. Raises NameRefused."""
     name = _BLANK_IN_HAN.sub("", _BLANK.sub(" ", unicodedata.normalize("NFC", text)).strip(" "))
     if not name:
         raise NameRefused("name-missing")
-    if len(name) > LONGEST:
+    if len(name) > MAX_NAME_LENGTH:
         raise NameRefused("name-too-long")
     if has_unshowable(name):
         raise NameRefused("name-unshowable")
-    if name.startswith(FORMULA):
+    if name.startswith(FORMULA_PREFIXES):
         raise NameRefused("name-formula")
     return name
 
 
-def _in_body(text: str) -> str:
+def _validate_name(text: str) -> str:
     try:
-        return tidy(text)
+        return normalize_name(text)
     except NameRefused as refused:
-        raise PydanticCustomError(refused.code, gettext(REFUSALS[refused.code], name_length=LONGEST)) from None
+        raise PydanticCustomError(refused.code, gettext(REFUSALS[refused.code], name_length=MAX_NAME_LENGTH)) from None
 
 
-MemberName = Annotated[PersonName, AfterValidator(_in_body), Field(examples=["解晓东"])]
-"""A person's name in a body."""
+MemberName = Annotated[PersonName, AfterValidator(_validate_name), Field(examples=["解晓东"])]
+"""A person's name in a request body, normalized."""

@@ -47,17 +47,17 @@ from app.schema.orgs import Unit
 _ORG_ID = bindparam("org_id", type_=Uuid())
 _UNIT_ID = bindparam("unit_id", type_=Uuid())
 _NAMES = NameSearch(Member.name, Member.name_grams, Member.pinyin, Member.initials)
-_SHAPES = 200
-"""So many statements are held of each list; a console asks for a few dozen."""
+_CACHED_STATEMENTS = 200
+"""The number of cached statements of each list. The console uses a few dozen."""
 
-_Linked = aliased(User, name="linked")
-_Holder = aliased(User, name="holder")
-_Other = aliased(Member, name="other")
+_LinkedUser = aliased(User, name="linked")
+_UserWithPhone = aliased(User, name="user_with_phone")
+_OtherMember = aliased(Member, name="other")
 
 
 @dataclass(frozen=True, slots=True)
 class MemberFilter:
-    """Which of the org's people are asked for; None: whatever it is."""
+    """Filters for an org's people; None means no filter."""
 
     q: str | None = None
     unit_id: UUID | None = None
@@ -69,10 +69,10 @@ class MemberFilter:
 
 
 class _Shape(NamedTuple):
-    """What of a filter its statement is built by; the rest are parameters (`_parameters`)."""
+    """The part of a filter that determines the statement; the values are parameters (`_get_parameters`)."""
 
-    search: SearchBy | Literal["last4", "nobody"] | None
-    unit: Literal["in", "below"] | None
+    search: SearchBy | Literal["last4", "none"] | None
+    unit: Literal["unit", "subtree"] | None
     at_org: bool | None
     active: bool | None
     party: bool | None
@@ -80,7 +80,7 @@ class _Shape(NamedTuple):
 
 
 class MemberRow(NamedTuple):
-    """A person's row in the directory, their phone encrypted; `units` are objects of `id` and `name`."""
+    """A member row with the encrypted phone; `units` are objects with `id` and `name`."""
 
     id: UUID
     name: str
@@ -96,8 +96,8 @@ class MemberRow(NamedTuple):
     at_org: bool
 
 
-def _members() -> Select[Any]:
-    """The live rows of the org `org_id`, as MemberRow has them."""
+def _select_members() -> Select[Any]:
+    """Return the SELECT of the org's live rows, with the columns of MemberRow."""
     in_units = and_(
         UnitMembership.org_id == Member.org_id, UnitMembership.member_id == Member.id, UnitMembership.until.is_(None)
     )
@@ -110,23 +110,23 @@ def _members() -> Select[Any]:
         .correlate(Member)
         .scalar_subquery()
     )
-    asked = _link_request()
-    undone = _found_for_each(
+    waiting_request = _select_link_request()
+    undone = _exists_for_each(
         select(Activation.id).where(
             Activation.org_id == Member.org_id,
             Activation.member_id == Member.id,
-            Activation.user_id == _Holder.id,
+            Activation.user_id == _UserWithPhone.id,
             Activation.undone_by.is_not(None),
         )
     )
-    here_already = _found_for_each(
-        select(_Other.id).where(_Other.org_id == Member.org_id, _Other.user_id == _Holder.id)
+    linked_elsewhere = _exists_for_each(
+        select(_OtherMember.id).where(_OtherMember.org_id == Member.org_id, _OtherMember.user_id == _UserWithPhone.id)
     )
     reason = case(
         (Member.user_id.is_not(None), None),
-        (asked.is_not(None), InactiveReason.PHONE_MISMATCH),
-        (_Holder.id.is_(None), InactiveReason.NEVER_REGISTERED),
-        (here_already, InactiveReason.HERE_ALREADY),
+        (waiting_request.is_not(None), InactiveReason.PHONE_MISMATCH),
+        (_UserWithPhone.id.is_(None), InactiveReason.NEVER_REGISTERED),
+        (linked_elsewhere, InactiveReason.ALREADY_IN_DIRECTORY),
         (undone, InactiveReason.UNLINKED),
         else_=InactiveReason.NAME_MISMATCH,
     )
@@ -140,74 +140,81 @@ def _members() -> Select[Any]:
             Member.created_at,
             Member.user_id.is_not(None).label("active"),
             reason.label("inactive_reason"),
-            case((Member.user_id.is_(None), asked)).label("link_request_id"),
-            _Linked.verified_name.is_not(None).label("verified"),
+            case((Member.user_id.is_(None), waiting_request)).label("link_request_id"),
+            _LinkedUser.verified_name.is_not(None).label("verified"),
             units.cast(JSONB).label("units"),
-            _found_for_each(select(UnitMembership.id).where(in_units, UnitMembership.unit_id.is_(None))).label(
+            _exists_for_each(select(UnitMembership.id).where(in_units, UnitMembership.unit_id.is_(None))).label(
                 "at_org"
             ),
         )
         .select_from(Member)
-        .outerjoin(_Linked, _Linked.id == Member.user_id)
+        .outerjoin(_LinkedUser, _LinkedUser.id == Member.user_id)
         .outerjoin(
-            _Holder,
-            and_(Member.user_id.is_(None), _Holder.phone_index == Member.phone_index, _Holder.status == "active"),
+            _UserWithPhone,
+            and_(
+                Member.user_id.is_(None),
+                _UserWithPhone.phone_index == Member.phone_index,
+                _UserWithPhone.status == "active",
+            ),
         )
         .where(Member.org_id == _ORG_ID, Member.removed_at.is_(None))
     )
 
 
-def _found_for_each(rows: Select[UUID]) -> ColumnElement[bool]:
-    """Whether there are such rows, looked up for each person by an index. For a plain EXISTS of some hundred people
-    PostgreSQL reads the whole table instead, and a page shows fifty of them (62 ms → 0.7 ms in an org of 2,300)."""
-    return rows.offset(0).correlate(Member, _Holder).exists()
+def _exists_for_each(rows: Select[UUID]) -> ColumnElement[bool]:
+    """Return an EXISTS that PostgreSQL evaluates for each person by an index.
+
+    For a plain EXISTS over some hundred people PostgreSQL reads the whole table instead, although a page shows fifty
+    people. OFFSET 0 prevents that (62 ms → 0.7 ms in an org of 2,300).
+    """
+    return rows.offset(0).correlate(Member, _UserWithPhone).exists()
 
 
-def _link_request() -> ScalarSelect[Any]:
-    """The oldest waiting request that fits the row: of its name, or by who holds its phone (S18)."""
+def _select_link_request() -> ScalarSelect[Any]:
+    """Select the oldest waiting request with the row's name, or from the user who has the row's phone (S18)."""
     return (
         select(LinkRequest.id)
         .where(
             LinkRequest.org_id == Member.org_id,
             LINK_REQUEST.waiting,
-            or_(LinkRequest.name_key == func.name_key(Member.name), LinkRequest.user_id == _Holder.id),
+            or_(LinkRequest.name_key == func.name_key(Member.name), LinkRequest.user_id == _UserWithPhone.id),
         )
         .order_by(LinkRequest.id)
         .limit(1)
-        .correlate(Member, _Holder)
+        .correlate(Member, _UserWithPhone)
         .scalar_subquery()
     )
 
 
-_MEMBERS = _members()
+_MEMBERS = _select_members()
 _MEMBER = _MEMBERS.where(Member.id == bindparam("member_id"))
 _MEMBERS_BY_ID = _MEMBERS.where(Member.id == any_(bindparam("member_ids", type_=ARRAY(Uuid))))
 _MEMBER_BY_PHONE = _MEMBERS.where(Member.phone_index == bindparam("phone_index"))
 
 
 def _member_out(cipher: Cipher, row: MemberRow) -> MemberOut:
-    """The row with its phone masked."""
+    """Return the row as a response, with the phone masked."""
     return MemberOut(**row._asdict(), phone=mask(cipher.decrypt_text(row.phone_cipher, row.id)))
 
 
 async def list_members(
     db: Readable, cipher: Cipher, org_id: UUID, wanted: MemberFilter, paging: Paging
 ) -> Page[MemberOut]:
-    """A page of the org's people, in the order in which they were added."""
+    """Return a page of the org's people that match the filter, in the order in which they were added."""
     if wanted.unit_id is not None and wanted == MemberFilter(unit_id=wanted.unit_id, units_below=True):
-        statement = _page_below(further=paging.after is not None)
+        statement = _build_subtree_page(further=paging.after is not None)
     else:
-        statement = _page(_shape(wanted))
-    found = await statement.fetch(db, paging, **_parameters(cipher, org_id, wanted))
+        statement = _build_page(_get_shape(wanted))
+    found = await statement.fetch(db, paging, **_get_parameters(cipher, org_id, wanted))
     return Page[MemberOut].from_slice(found.map(partial(_member_out, cipher)))
 
 
 async def stream_members(
     db: AsyncConnection, cipher: Cipher, org_id: UUID, wanted: MemberFilter, batch: int
 ) -> AsyncIterator[list[MemberRow]]:
-    """All the people that the filter finds, in batches, with their phones encrypted."""
-    given = _parameters(cipher, org_id, wanted) | {"batch": batch, "after": UUID(int=0)}
-    while rows := await fetch_rows(db, _batch(_shape(wanted)), MemberRow, given):
+    """Yield all people that match the filter, in batches of `batch` rows, in the order in which they were added."""
+    given = _get_parameters(cipher, org_id, wanted) | {"batch": batch, "after": UUID(int=0)}
+    while rows := await fetch_rows(db, _build_batch(_get_shape(wanted)), MemberRow, given):
         yield rows
         given["after"] = rows[-1].id
 
@@ -215,16 +222,16 @@ async def stream_members(
 async def count_members(
     db: Readable, cipher: Cipher, org_id: UUID, wanted: MemberFilter, *, most: int | None = None
 ) -> int:
-    """How many of the org's people are asked for; where it is more than `most`, only that: one more.
+    """Count the org's people that match the filter, up to `most` + 1: that result means more than `most`.
 
-    What is counted has to be looked at: without `most` it costs what the org has people.
+    Without `most` the statement reads every row of the org.
     """
-    given = _parameters(cipher, org_id, wanted) | {"enough": None if most is None else most + 1}
-    return (await db.execute(_count(_shape(wanted)), given)).scalar_one()
+    given = _get_parameters(cipher, org_id, wanted) | {"enough": None if most is None else most + 1}
+    return (await db.execute(_build_count(_get_shape(wanted)), given)).scalar_one()
 
 
 async def get_member(db: Readable, cipher: Cipher, org_id: UUID, member_id: UUID) -> MemberOut:
-    """One of the org's people. Raises NotFound."""
+    """Return one of the org's people. Raises NotFound."""
     which = {"org_id": org_id, "member_id": member_id}
     return _member_out(cipher, await one_or_404(db, _MEMBER, MemberRow, which))
 
@@ -232,7 +239,7 @@ async def get_member(db: Readable, cipher: Cipher, org_id: UUID, member_id: UUID
 async def list_members_by_id(
     db: Readable, cipher: Cipher, org_id: UUID, member_ids: Collection[UUID]
 ) -> dict[UUID, MemberOut]:
-    """These of the org's people, by id."""
+    """Return those of the org's people that have these ids, by id."""
     rows = await fetch_rows(db, _MEMBERS_BY_ID, MemberRow, {"org_id": org_id, "member_ids": list(member_ids)})
     return {row.id: _member_out(cipher, row) for row in rows}
 
@@ -240,6 +247,7 @@ async def list_members_by_id(
 async def find_member_by_phone(
     db: AsyncConnection, cipher: Cipher, org_id: UUID, phone_index: bytes
 ) -> MemberOut | None:
+    """Return the live row of the org that has the phone, or None."""
     row = await fetch_row(db, _MEMBER_BY_PHONE, MemberRow, {"org_id": org_id, "phone_index": phone_index})
     return None if row is None else _member_out(cipher, row)
 
@@ -250,32 +258,32 @@ _PATHS_BY_ID = select(_PATHS.c.id, _PATHS.c.path)
 
 
 async def list_unit_paths(db: Readable, org_id: UUID) -> list[str]:
-    """The org's units as sheets name them, `党总支/支部`, in their order."""
+    """Return the paths of the org's units as sheets name them (`党总支/支部`), in the order of the tree."""
     return list((await db.scalars(_PATHS_IN_ORDER, {"org_id": org_id})).all())
 
 
 async def list_unit_paths_by_id(db: AsyncConnection, org_id: UUID) -> dict[UUID, str]:
-    """The same by the unit's id."""
+    """Return the paths of the org's units by the unit's id."""
     return {row.id: row.path for row in (await db.execute(_PATHS_BY_ID, {"org_id": org_id})).all()}
 
 
-def _shape(wanted: MemberFilter) -> _Shape:
-    search: SearchBy | Literal["last4", "nobody"] | None = None
+def _get_shape(wanted: MemberFilter) -> _Shape:
+    search: SearchBy | Literal["last4", "none"] | None = None
     if wanted.q is not None:
         search = SearchBy.of(wanted.q)
         if wanted.q.isascii() and wanted.q.isdecimal():
-            # Four digits are the end of a phone; no other number finds anybody: addresses are written to logs.
-            search = "last4" if len(wanted.q) == 4 else "nobody"
-    unit: Literal["in", "below"] | None = None
+            # Four digits are the end of a phone. Other numbers find no one, because URLs with them are logged.
+            search = "last4" if len(wanted.q) == 4 else "none"
+    unit: Literal["unit", "subtree"] | None = None
     if wanted.unit_id is not None:
-        unit = "below" if wanted.units_below else "in"
+        unit = "subtree" if wanted.units_below else "unit"
     return _Shape(search, unit, wanted.at_org, wanted.active, wanted.party, wanted.verified)
 
 
-def _parameters(cipher: Cipher, org_id: UUID, wanted: MemberFilter) -> dict[str, Any]:
-    """The parameters of a statement with `_conditions` of the filter's shape."""
+def _get_parameters(cipher: Cipher, org_id: UUID, wanted: MemberFilter) -> dict[str, Any]:
+    """Return the parameters of a statement with the conditions of the filter's shape (`_build_conditions`)."""
     given: dict[str, Any] = {"org_id": org_id}
-    match _shape(wanted).search, wanted.q:
+    match _get_shape(wanted).search, wanted.q:
         case SearchBy(), str(typed):
             given |= _NAMES.parameters(typed)
         case "last4", str(typed):
@@ -285,37 +293,37 @@ def _parameters(cipher: Cipher, org_id: UUID, wanted: MemberFilter) -> dict[str,
     return given
 
 
-@lru_cache(_SHAPES)
-def _page(shape: _Shape) -> PagedStatement[MemberRow]:
-    return PagedStatement(_MEMBERS.where(*_conditions(shape)), Member.id, row=MemberRow)
+@lru_cache(_CACHED_STATEMENTS)
+def _build_page(shape: _Shape) -> PagedStatement[MemberRow]:
+    return PagedStatement(_MEMBERS.where(*_build_conditions(shape)), Member.id, row=MemberRow)
 
 
-@lru_cache(_SHAPES)
-def _batch(shape: _Shape) -> Select[Any]:
-    found = _MEMBERS.where(*_conditions(shape), Member.id > bindparam("after"))
+@lru_cache(_CACHED_STATEMENTS)
+def _build_batch(shape: _Shape) -> Select[Any]:
+    found = _MEMBERS.where(*_build_conditions(shape), Member.id > bindparam("after"))
     return found.order_by(Member.id).limit(bindparam("batch", type_=Integer()))
 
 
-@lru_cache(_SHAPES)
-def _count(shape: _Shape) -> Select[int]:
+@lru_cache(_CACHED_STATEMENTS)
+def _build_count(shape: _Shape) -> Select[int]:
     found = select(literal(1).label("one")).select_from(Member)
     if shape.verified is not None:
-        found = found.outerjoin(_Linked, _Linked.id == Member.user_id)
-    found = found.where(Member.org_id == _ORG_ID, Member.removed_at.is_(None), *_conditions(shape))
+        found = found.outerjoin(_LinkedUser, _LinkedUser.id == Member.user_id)
+    found = found.where(Member.org_id == _ORG_ID, Member.removed_at.is_(None), *_build_conditions(shape))
     return select(func.count()).select_from(found.limit(bindparam("enough", type_=Integer())).subquery())
 
 
-def _conditions(shape: _Shape) -> Sequence[ColumnElement[bool]]:
+def _build_conditions(shape: _Shape) -> Sequence[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     match shape.search:
         case "last4":
             found.append(Member.phone_last4_index == any_(bindparam("last4_indexes", type_=ARRAY(LargeBinary))))
-        case "nobody":
+        case "none":
             found.append(false())
         case SearchBy() as by:
             found.append(_NAMES.condition(by))
     if shape.unit is not None:
-        found.append(_stands_in(below=shape.unit == "below"))
+        found.append(_is_in_unit(subtree=shape.unit == "subtree"))
     if shape.at_org is not None:
         at_org = exists().where(
             UnitMembership.org_id == _ORG_ID,
@@ -329,29 +337,33 @@ def _conditions(shape: _Shape) -> Sequence[ColumnElement[bool]]:
     if shape.party is not None:
         found.append(Member.party.is_(shape.party))
     if shape.verified is not None:
-        verified = _Linked.verified_name.is_not(None)
+        verified = _LinkedUser.verified_name.is_not(None)
         found.append(verified if shape.verified else ~verified)
     return found
 
 
-def _stands_in(*, below: bool) -> ColumnElement[bool]:
+def _is_in_unit(*, subtree: bool) -> ColumnElement[bool]:
+    """Return whether the member is in the unit, or in its subtree."""
     where = [UnitMembership.org_id == _ORG_ID, UnitMembership.member_id == Member.id, UnitMembership.until.is_(None)]
-    if not below:
+    if not subtree:
         return exists().where(*where, UnitMembership.unit_id == _UNIT_ID)
     units = select(tree.units_below(_ORG_ID, _UNIT_ID).c.id)
-    # As an array it is made once, not looked through again for every person.
+    # PostgreSQL evaluates the array once, and a subquery for each person.
     return exists().where(*where, UnitMembership.unit_id == func.any(func.array(units.scalar_subquery())))
 
 
 @lru_cache(2)
-def _page_below(*, further: bool) -> PagedStatement[MemberRow]:
-    """The page's people of a unit and those under it: of each unit as many as the page could take, and the first of
-    all these. So it costs the same however many people the org has, and however many of them stand there."""
+def _build_subtree_page(*, further: bool) -> PagedStatement[MemberRow]:
+    """Build the page of the people in a unit and its subtree.
+
+    It takes one page of members from each unit, then the first page of all of these. The cost therefore does not
+    depend on the number of people in the org or in the subtree.
+    """
     units = tree.units_below(_ORG_ID, _UNIT_ID)
-    placed = select(UnitMembership.member_id).where(
+    members_of_unit = select(UnitMembership.member_id).where(
         UnitMembership.org_id == _ORG_ID, UnitMembership.unit_id == units.c.id, UnitMembership.until.is_(None)
     )
-    some = paginate(placed, UnitMembership.member_id, further=further).lateral("some")
+    some = paginate(members_of_unit, UnitMembership.member_id, further=further).lateral("some")
     first = select(some.c.member_id).select_from(units).join(some, true()).distinct()
     found = _MEMBERS.where(Member.id.in_(paginate(first, some.c.member_id, further=further)))
     return PagedStatement(found, Member.id, row=MemberRow)

@@ -1,4 +1,4 @@
-"""Bringing a removed person back within thirty days: the row, where they stood, and the account if still theirs."""
+"""Restoration of a removed member within thirty days: the row, the unit memberships and the link to the account."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -24,18 +24,18 @@ from app.schema.members import Member
 
 _RECENTLY = Member.removed_at > func.now() - literal_column("interval '30 days'")
 
-# Removing ends every place at one moment: those are the ones to go back to, as far as their units are still there.
-_PLACE_AGAIN = text("""
-WITH stood AS (
+# The removal ends all unit memberships of a member at one instant. These are restored if their units still exist.
+_RESTORE_MEMBERSHIPS = text("""
+WITH previous AS (
     SELECT DISTINCT p.unit_id
     FROM unit_memberships AS p LEFT JOIN units AS u ON u.org_id = p.org_id AND u.id = p.unit_id
     WHERE p.org_id = :org_id AND p.member_id = :member_id AND p.until = CAST(:removed_at AS timestamptz)
       AND (p.unit_id IS NULL OR u.removed_at IS NULL)
 )
 INSERT INTO unit_memberships (org_id, member_id, unit_id)
-SELECT :org_id, :member_id, unit_id FROM stood
+SELECT :org_id, :member_id, unit_id FROM previous
 UNION ALL
-SELECT :org_id, :member_id, NULL WHERE NOT EXISTS (SELECT FROM stood)
+SELECT :org_id, :member_id, NULL WHERE NOT EXISTS (SELECT FROM previous)
 ON CONFLICT DO NOTHING
 """)
 
@@ -57,14 +57,14 @@ _REMOVED = PagedStatement(
 
 
 async def list_removed_members(db: Readable, cipher: Cipher, org_id: UUID, paging: Paging) -> Page[RemovedMemberOut]:
-    """A page of the people who were removed and can still be brought back."""
+    """Return a page of the removed people who can still be restored."""
 
-    def shown(row: _RemovedRow) -> RemovedMemberOut:
+    def to_out(row: _RemovedRow) -> RemovedMemberOut:
         phone = mask(cipher.decrypt_text(row.phone_cipher, row.id))
         return RemovedMemberOut(id=row.id, name=row.name, phone=phone, removed_at=row.removed_at)
 
     found = await _REMOVED.fetch(db, paging, org_id=org_id)
-    return Page[RemovedMemberOut].from_slice(found.map(shown))
+    return Page[RemovedMemberOut].from_slice(found.map(to_out))
 
 
 _WHICH = (Member.org_id == bindparam("of_org"), Member.id == bindparam("member_id"))
@@ -73,9 +73,10 @@ _RESTORE = update(Member).where(*_WHICH).values(removed_at=None, version=Member.
 
 
 async def restore_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, member_id: UUID) -> MemberOut:
-    """Bring a person back where they stood; at the org itself where their units are gone.
+    """Restore a removed member in the units that still exist, or at the org itself if there are none.
 
-    Raises NotFound (also after thirty days), PhoneExists where the phone is in the directory again.
+    Locks the org, the account and the phone, then the row. Raises NotFound (also after thirty days), and PhoneExists
+    if the phone is in the directory again.
     """
     await lock_org_shared(db, scope)
     await lock_index_key(db, cipher)
@@ -84,8 +85,8 @@ async def restore_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, m
     removed = await one_or_404(db, _LOCK_REMOVED, parameters=which)
     with on_constraint(("members_org_id_phone_index_key", PhoneExists)):
         await db.execute(_RESTORE, which)
-    stood = {"org_id": scope.org_id, "member_id": member_id, "removed_at": removed.removed_at}
-    await db.execute(_PLACE_AGAIN, stood)
+    removal = {"org_id": scope.org_id, "member_id": member_id, "removed_at": removed.removed_at}
+    await db.execute(_RESTORE_MEMBERSHIPS, removal)
     await activate_member(db, scope.org_id, member_id, active=False)
     subject, after = ("member", member_id), {"name": removed.name}
     await record(db, scope.actor, "member.restored", org_id=scope.org_id, subject=subject, after=after)

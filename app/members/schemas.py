@@ -32,7 +32,7 @@ class InactiveReason(StrEnum):
     NAME_MISMATCH = "name-mismatch"
     PHONE_MISMATCH = "phone-mismatch"
     UNLINKED = "unlinked"
-    HERE_ALREADY = "already-in-directory"
+    ALREADY_IN_DIRECTORY = "already-in-directory"
 
 
 class MemberCreate(Body):

@@ -1,6 +1,6 @@
-"""Sheets that the service gives out for imports: the template to fill in, and the refused rows to mend.
+"""Sheets for imports that users download: the template, and the refused rows to correct.
 
-They are written off the event loop.
+A thread writes them, so that the event loop is not blocked.
 """
 
 import asyncio
@@ -30,23 +30,23 @@ _GUIDE = (
     "8. 党组织的学习组织不能添加非党员;非党员请加入所在单位的“党外人士学习组织”。",
 )
 _EXAMPLE = ("示例:张三", "13800138000", "机关第一党支部", "是")
-_BATCH = 1000
+_BATCH_ROWS = 1000
 
 
-def _layout(units: Sequence[str], more: Sequence[str] = ()) -> Layout:
-    """The import's columns, with the org's units to choose from, and `more` columns beside them."""
+def _make_layout(units: Sequence[str], extra_headings: Sequence[str] = ()) -> Layout:
+    """Return the columns of an import, with the org's units as choices, and columns with the extra headings."""
     choices = (None, None, Choices(units, only=False, sheet="支部"), Choices(["是", "否"]))
     columns = [Column(*column) for column in zip(COLUMNS, _WIDTHS, _COMMENTS, choices, strict=True)]
-    columns += [Column(heading, 30) for heading in more]
+    columns += [Column(heading, 30) for heading in extra_headings]
     return Layout("人员", columns, fill_in=True, pages=[Page("填写说明", _GUIDE)])
 
 
 async def draw_template(units: Sequence[str]) -> bytes:
-    """The import's template as xlsx: the columns, the org's units to choose from, an example and a guide."""
+    """Return the template of an import as xlsx: the columns, the org's units as choices, an example and a guide."""
 
     def draw() -> bytes:
         outlet = Outlet()
-        writer = XlsxWriter(_layout(units), outlet)
+        writer = XlsxWriter(_make_layout(units), outlet)
         name, phone, unit, party = _EXAMPLE
         writer.write([[name, phone, units[0] if units else unit, party]])
         writer.finish()
@@ -56,14 +56,17 @@ async def draw_template(units: Sequence[str]) -> bytes:
 
 
 async def draw_refused_rows(units: Sequence[str], rows: AsyncIterator[list[str | int]]) -> bytes:
-    """Refused rows as xlsx, as they were typed, each with its number and the reasons; uploaded again once mended."""
+    """Return refused rows as xlsx: the original cells, the row number and the reasons.
+
+    Users correct this sheet and upload it again.
+    """
     outlet = Outlet()
-    layout = _layout(units, (gettext("原行号"), gettext("原因")))
+    layout = _make_layout(units, (gettext("原行号"), gettext("原因")))
     writer = await asyncio.to_thread(XlsxWriter, layout, outlet)
     batch: list[Row] = []
     async for row in rows:
         batch.append(row)
-        if len(batch) == _BATCH:
+        if len(batch) == _BATCH_ROWS:
             await asyncio.to_thread(writer.write, batch)
             batch = []
     await asyncio.to_thread(writer.write, batch)

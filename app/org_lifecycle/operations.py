@@ -10,7 +10,7 @@ from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.core.cipher import Cipher
 from app.core.search import spell
-from app.members.admin_rows import place_admin
+from app.members.admin_rows import ensure_admin_row
 from app.orgs import names
 from app.orgs.errors import PartyMemberRequired, UnknownRegion
 from app.orgs.locks import lock_orgs_for_edit
@@ -35,7 +35,7 @@ async def create_org(db: AsyncConnection, cipher: Cipher, user: UserScope, body:
     for error in names.errors_of(body.name, body.kind):
         raise error
     org_id = await insert_org(db, user, name=body.name, region_code=body.region_code, kind=body.kind)
-    await place_admin(db, cipher, user.actor, org_id, user.user_id)
+    await ensure_admin_row(db, cipher, user.actor, org_id, user.user_id)
     return org_id
 
 

@@ -17,8 +17,8 @@ from app.certification.edges import begin_edge
 from app.core.cipher import Cipher
 from app.core.ids import make_id
 from app.hierarchy import tree
-from app.members.activation import activate_rows_late
-from app.members.admin_rows import place_admin
+from app.members.activation import enqueue_row_activations
+from app.members.admin_rows import ensure_admin_row
 from app.org_lifecycle import operations
 from app.orgs import names
 from app.orgs.errors import PartyMemberRequired, SiblingNameTaken, UnknownRegion, UnknownUnit
@@ -137,10 +137,10 @@ async def accept_promotion(
     new_id = await operations.insert_org(db, user, name=offer.name, region_code=offer.region_code, kind=Kind(org.kind))
     edge = await begin_edge(db, org_id, new_id, requested_by=user.user_id, decided_by=offer.requested_by)
     moved = await move_unit_into_org(db, cipher, org_id, offer.unit_id, new_id)
-    await place_admin(db, cipher, user.actor, new_id, user.user_id)
+    await ensure_admin_row(db, cipher, user.actor, new_id, user.user_id)
     # Who registers now sees neither the old rows nor the new; and of two rows that one account fits one may have moved.
     for touched in (org_id, new_id):
-        await activate_rows_late(db, touched)
+        await enqueue_row_activations(db, touched)
     if not await finish(db, PROMOTION, State.ACCEPTED, Promotion.id == promotion_id, new_org_id=new_id):
         raise PromotionDecided  # declined meanwhile
     below = (Promotion.org_id == org_id, Promotion.unit_id.in_(moved.units))

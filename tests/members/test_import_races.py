@@ -120,7 +120,8 @@ async def test_who_registers_while_the_merge_is_about_to_commit_is_active_even_w
 ) -> None:
     name, phone = fresh_name(), fresh_phone()
     checked = await check(admin, org_id, worker, xlsx([(name, phone, "甲")]), unknown_units="create")
-    activate_again, deaths = activation.activate_again, [ConnectionError("the worker is gone, with everything merged")]
+    activate_committed_rows = activation.activate_committed_rows
+    deaths = [ConnectionError("the worker stopped after the merge had committed")]
 
     async def register() -> None:
         await people.register(phone=phone, name=name)
@@ -128,9 +129,9 @@ async def test_who_registers_while_the_merge_is_about_to_commit_is_active_even_w
     async def dies_once(*arguments: Any) -> None:
         if deaths:
             raise deaths.pop()
-        await activate_again(*arguments)
+        await activate_committed_rows(*arguments)
 
-    monkeypatch.setattr(activation, "activate_again", dies_once)
+    monkeypatch.setattr(activation, "activate_committed_rows", dies_once)
     after_merging(register)
     await confirmed(admin, org_id, checked["id"])
     await worker()

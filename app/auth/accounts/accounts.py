@@ -15,7 +15,7 @@ from app.authz.step_up import MAX_PROOF_AGE
 from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.database.db import on_constraint
-from app.members.activation import activate_user, lock_phones, stand_by_own_rows
+from app.members.activation import activate_user, consent_to_own_rows, lock_phones
 from app.members.links.operations import forget_link_requests
 from app.schema.auth import (
     Operator,
@@ -95,7 +95,7 @@ async def change_phone(
         raise Unauthorized
     await end_sessions(db, scope.actor, scope.user_id, reason="phone-changed")
     await lock_phones(db, fresh["phone_index"], before)
-    await stand_by_own_rows(db, scope.user_id)
+    await consent_to_own_rows(db, scope.user_id)
     await activate_user(db, cipher, scope.user_id, before)
     await record(db, scope.actor, "user.phone_changed", subject=("user", scope.user_id))
     return None

@@ -156,7 +156,7 @@ async def merge_import(worker: Worker, payload: Payload) -> None:
                     await _merge(db, worker.cipher, org_id, begun)
         # Also where a worker was killed right after it had merged.
         which = {"org_id": org_id, "import_id": import_id}
-        await activation.activate_again(worker.engine, worker.cipher, org_id, _WRITTEN, which)
+        await activation.activate_committed_rows(worker.engine, worker.cipher, org_id, _WRITTEN, which)
 
 
 _WRITTEN = """

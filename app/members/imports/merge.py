@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.members.activation import NAMES_AGREE, activate_users_late, activate_where
+from app.members.activation import NAMES_AGREE, activate_rows, enqueue_user_activations
 from app.members.imports.row_problems import UNIT_DEPTH
 from app.members.imports.staging import LEAVING, resolve_units
 from app.members.transfers.operations import supersede_transfers_of_removed
@@ -152,11 +152,11 @@ async def merge_people(db: AsyncConnection, org_id: UUID, *, party_org: bool, re
         raise Busy
     if replace_all:
         await db.execute(_HOLD_LEAVING, {"org_id": org_id})
-        await activate_users_late(db, (await db.scalars(_REMOVE, {"org_id": org_id})).all())
+        await enqueue_user_activations(db, (await db.scalars(_REMOVE, {"org_id": org_id})).all())
         await supersede_transfers_of_removed(db, org_id)
     await db.execute(_ADD, {"org_id": org_id, "party_org": party_org})
     await db.execute(_ACTIVATE_ADDED, {"org_id": org_id})
     for statement in (_CHANGE, _TOUCH_MOVED, _END_PLACES, _BEGIN_PLACES):
         await db.execute(statement, {"org_id": org_id})
     changed = "m.org_id = :org_id AND m.id IN (SELECT member_id FROM people WHERE outcome = 'changed')"
-    await activate_where(db, changed, {"org_id": org_id})
+    await activate_rows(db, changed, {"org_id": org_id})

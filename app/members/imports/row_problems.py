@@ -2,7 +2,7 @@
 
 from app.core.i18n import gettext, gettext_noop
 from app.core.phones import REFUSALS as PHONE_REFUSALS
-from app.members.names import LONGEST
+from app.members.names import MAX_NAME_LENGTH
 from app.members.names import REFUSALS as NAME_REFUSALS
 
 UNIT_DEPTH = 6
@@ -31,4 +31,4 @@ _TITLES: dict[str, str] = {
 
 def title_of(code: str) -> str:
     """What is wrong with a row, or worth knowing about it, in the reader's language."""
-    return gettext(_TITLES[code], name_length=LONGEST, unit_length=UNIT_LONGEST, unit_depth=UNIT_DEPTH)
+    return gettext(_TITLES[code], name_length=MAX_NAME_LENGTH, unit_length=UNIT_LONGEST, unit_depth=UNIT_DEPTH)

@@ -17,10 +17,10 @@ from app.core.cipher import Cipher
 from app.core.phones import PhoneRefused, normalize
 from app.core.search import spell_person
 from app.core.text import has_unshowable
-from app.members.encryption import seal_phone
+from app.members.encryption import encrypt_phone
 from app.members.imports.reader import SheetRow
 from app.members.imports.row_problems import UNIT_DEPTH, UNIT_LONGEST
-from app.members.names import FORMULA, NameRefused, tidy
+from app.members.names import FORMULA_PREFIXES, NameRefused, normalize_name
 
 
 class StagedRow(NamedTuple):
@@ -68,7 +68,7 @@ def _stage(indexer: BlindIndexer, org_id: UUID, party_org: bool, row: SheetRow, 
     problems: list[str] = []
     name = phone = path = None
     try:
-        name = tidy(row.name)
+        name = normalize_name(row.name)
     except NameRefused as refused:
         problems.append(refused.code)
     try:
@@ -85,7 +85,7 @@ def _stage(indexer: BlindIndexer, org_id: UUID, party_org: bool, row: SheetRow, 
     if party_org and party is False:
         problems.append("party-members-only")
     spelling = spell_person(name) if name else None
-    sealed = seal_phone(indexer, org_id, new_id, phone) if phone else None
+    sealed = encrypt_phone(indexer, org_id, new_id, phone) if phone else None
     return StagedRow(
         row_no=row.row_no,
         new_member_id=new_id,
@@ -132,6 +132,6 @@ def unit_path(text: str) -> str:
         raise UnitRefused("unit-too-long")
     if len(parts) > UNIT_DEPTH:
         raise UnitRefused("unit-too-deep")
-    if any(part.startswith(FORMULA) for part in parts):
+    if any(part.startswith(FORMULA_PREFIXES) for part in parts):
         raise UnitRefused("unit-formula")
     return "/".join(parts)

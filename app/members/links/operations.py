@@ -29,7 +29,7 @@ from app.members.links.errors import (
 )
 from app.members.links.queries import FITS, get_waiting
 from app.members.links.schemas import LinkRequestCreate, NamedOrg
-from app.members.locks import refuse_admin, touch
+from app.members.locks import increment_version, require_not_admin
 from app.orgs.locks import lock_org_shared, lock_orgs_for_edit
 from app.schema.approvals import State
 from app.schema.auth import User
@@ -156,9 +156,9 @@ async def undo_link(db: AsyncConnection, scope: OrgScope, member_id: UUID) -> No
         .where(Member.org_id == scope.org_id, Member.id == member_id, Member.user_id.is_not(None))
         .with_for_update(),
     )
-    await refuse_admin(db, scope.org_id, member)
+    await require_not_admin(db, scope.org_id, member)
     await deactivate_member(db, scope.org_id, member_id, undone_by=scope.user.user_id)
-    await touch(db, scope.org_id, member_id)
+    await increment_version(db, scope.org_id, member_id)
     await record(db, scope.actor, "member.unlinked", org_id=scope.org_id, subject=("member", member_id))
 
 

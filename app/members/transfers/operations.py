@@ -21,11 +21,11 @@ from app.core.cipher import Cipher
 from app.core.ids import make_id
 from app.database.db import on_constraint
 from app.database.rows import fetch_row, one_or_404
-from app.members.activation import activate_member, activate_users_late, lock_accounts_and_phones
-from app.members.encryption import seal_phone
+from app.members.activation import activate_member, enqueue_user_activations, lock_accounts_and_phones
+from app.members.encryption import encrypt_phone
 from app.members.errors import PartyMembersOnly
 from app.members.links.operations import lock_named_org
-from app.members.locks import refuse_admin
+from app.members.locks import require_not_admin
 from app.members.transfers.errors import PersonIsHere, PersonTransferDecided, PersonTransferOpen, SameOrg
 from app.members.transfers.queries import PERSON
 from app.members.transfers.schemas import PersonTransferCreate
@@ -72,7 +72,7 @@ async def create_person_transfer(
         .where(Member.org_id == scope.org_id, Member.id == member_id, Member.removed_at.is_(None))
         .with_for_update(read=True),
     )
-    await refuse_admin(db, scope.org_id, member)
+    await require_not_admin(db, scope.org_id, member)
     if to.kind == Kind.PARTY and not member.party:
         raise PartyMembersOnly
     opened = {"org_id": scope.org_id, "member_id": member_id, "to_id": to.id, "requested_by": scope.user.user_id}
@@ -115,7 +115,7 @@ async def accept_person_transfer(
     orgs = await lock_orgs_for_edit(db, scope, transfer.org_id)
     indexer = await lock_index_key(db, cipher)
     member = await _lock_member(db, transfer)
-    await refuse_admin(db, transfer.org_id, member)
+    await require_not_admin(db, transfer.org_id, member)
     if orgs[scope.org_id].kind == Kind.PARTY and not member.party:
         raise PartyMembersOnly
     new_id = make_id()
@@ -131,7 +131,7 @@ async def accept_person_transfer(
     await db.execute(_KEEP_UNDONE, left | {"to_id": scope.org_id, "new_id": new_id})
     # In the old org another row may have been active through the account that holds this one's phone.
     await activate_member(db, scope.org_id, new_id, active=member.user_id is not None)
-    await activate_users_late(db, (await db.scalars(_LEAVE, left)).all())
+    await enqueue_user_activations(db, (await db.scalars(_LEAVE, left)).all())
     if not await finish(db, PERSON_TRANSFER, State.ACCEPTED, ours, **accepted):
         raise PersonTransferDecided
     await _record(db, scope, "person_transfer.accepted", transfer_id, transfer.org_id, scope.org_id)
@@ -170,7 +170,7 @@ async def _bring_in(
 ) -> None:
     phone = indexer.cipher.decrypt_text(member.phone_cipher, member.id)
     copied = {name: getattr(member, name) for name in ("user_id", "name", "pinyin", "initials", "party")}
-    sealed = seal_phone(indexer, org_id, new_id, phone)
+    sealed = encrypt_phone(indexer, org_id, new_id, phone)
     await db.execute(insert(Member).values(org_id=org_id, id=new_id, **copied, **sealed))
     # A link that rested on consent rests on it still: the same account is behind the same person.
     consent = select(Activation.consented_by).where(Activation.member_id == member.id, Activation.until.is_(None))
