@@ -32,7 +32,7 @@ from app.key_rotation.index_key import rotate_index_key
 from app.main import create_app
 from tests.acts import add_admin, add_unit
 from tests.conftest import migrated_database
-from tests.key_rotation.test_index_key import totals_differ
+from tests.key_rotation.test_index_key import list_total_differences
 from tests.people import People, fresh_phone
 from tests.proofs.directory import UNITS, Directory
 from tests.proofs.invariants import assert_invariants, assert_rows
@@ -169,7 +169,7 @@ async def test_every_row_is_active_through_the_account_it_should_be(
             if rotating is not None:
                 await rotating
         assert settings.database_url is not None
-        assert await totals_differ(settings.database_url.get_secret_value()) == []
+        assert await list_total_differences(settings.database_url.get_secret_value()) == []
     finally:
         with suppress(ProcessLookupError):
             await workers.end()
