@@ -74,7 +74,7 @@ def main() -> None:
     # Ended from outside, it still ends what it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended."))
     kept = Path(Settings().data_dir) / "bench.json"
-    quick = Scale(50, 0.15, 4, options.tree)
+    quick = Scale(50, 0.15, 3, options.tree)
     began = time.monotonic()
     if options.grow:
         rows, failed = _grow(quick)

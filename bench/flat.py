@@ -76,10 +76,10 @@ def beside(
     reference: Asked,
     goal: float | None,
     p: str = "p95_ms",
-    seconds: float | None = None,
+    share: float = 1.0,
 ) -> Row:
     """Latencies in rounds taken in turn."""
-    rounds = in_turn(measured, ours, reference, p, connections=CONNECTIONS, seconds=seconds)
+    rounds = in_turn(measured, ours, reference, p, connections=CONNECTIONS, share=share)
     return Row.of(name, *rounds, goal, at_most=True, note=f"{p.partition('_')[0]} in ms")
 
 

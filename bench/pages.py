@@ -19,7 +19,7 @@ from bench.service import Measured
 from devtools.demo.people import Person
 
 SHARE = 1 / 30
-"""Of the scale's seconds, for each: they are many, and the tokens hold for ten minutes."""
+"""Of the scale's seconds, for each: they are many, and the tokens are valid for ten minutes."""
 NO_PAGES = frozenset(
     {
         "/console/assets/{digest}/{name}",
@@ -65,7 +65,7 @@ def pages(measured: Measured) -> list[Row]:
                     Asked(page.call, reference),
                     None,
                     p="p50_ms",
-                    seconds=measured.scale.seconds * SHARE,
+                    share=SHARE,
                 )
             )
     return rows

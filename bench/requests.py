@@ -36,12 +36,12 @@ def in_turn(
     p: str | None = None,
     *,
     connections: int = 16,
-    seconds: float | None = None,
+    share: float = 1.0,
     alone: bool = False,
 ) -> tuple[list[Round], list[Round]]:
-    """Rounds of both, as long as the scale says or `seconds`, after a few requests that prepare their statements."""
+    """Rounds of both, after a few requests that prepare their statements; half as many of a `share` of the seconds."""
     rounds: tuple[list[Round], list[Round]] = ([], [])
-    whole = measured.scale.seconds if seconds is None else seconds
+    whole = measured.scale.seconds * share
 
     def get(asked: Asked, seconds: float) -> Callable[[], load.Load]:
         url = measured.addresses[asked.process] + asked.path
@@ -50,7 +50,7 @@ def in_turn(
 
     for asked in (ours, reference):
         get(asked, 0.0)()
-    for _ in range(measured.scale.rounds):
+    for _ in range(measured.scale.rounds if share == 1 else max(2, measured.scale.rounds // 2)):
         for taken, asked in zip(rounds, (ours, reference), strict=True):
             taken.append(requests(measured, asked.process, get(asked, whole), p, alone=alone))
     return rounds

@@ -14,7 +14,7 @@ from bench.service import Measured
 from bench.taken import Taken
 from bench.world import keep_two_days, org_id, rebuilt
 
-EDITS = 1000  # at a smaller scale a third of them
+EDITS = 1000  # at a smaller scale a quarter of them
 FIRST_OF_LARGEST = "SELECT first FROM bench.orgs ORDER BY people DESC LIMIT 1"
 AT_ONCE = 8
 ADMINS = 40
@@ -57,7 +57,7 @@ async def _edit(measured: Measured, orgs: list[UUID], headers: dict[UUID, dict[s
     people, first = max(measured.world.groups), await measured.ask(FIRST_OF_LARGEST)
     done = {"added": 0, "removed": 0, "transfers": 0, "refused": 0}
     members: dict[UUID, list[str]] = {org: [] for org in orgs}
-    left = EDITS if measured.scale.divisor == 1 else EDITS // 3
+    left = EDITS if measured.scale.divisor == 1 else EDITS // 4
 
     async def call(api: httpx.AsyncClient, method: str, org: UUID, path: str, **body: object) -> httpx.Response:
         return await api.request(method, f"/v1/orgs/{org}{path}", json=body or None, headers=headers[org])
