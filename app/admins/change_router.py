@@ -34,7 +34,7 @@ Writer = Annotated[OrgScope, Can(Permission.CHANGES_WRITE)]
 
 
 class Side(StrEnum):
-    """Whose requests: what the org asked, or what waits for its own decision."""
+    """Whose requests: those that the org has made, or those that it decides."""
 
     ASKED = "asked"
     RECEIVED = "received"
@@ -77,7 +77,8 @@ async def list_change_requests(
     db: ReadDb,
     paging: Annotated[Paging, paged_by(UUID)],
     side: Annotated[
-        Side, Query(description="`asked`: by this org; `received`: from those under it, waiting for a decision.")
+        Side,
+        Query(description="`asked`: made by this org. `received`: waiting for its decision."),
     ] = Side.ASKED,
 ) -> Page[ChangeRequestOut]:
     """The change requests, the newest first: those of this org, or those that orgs directly under it have made.

@@ -24,7 +24,7 @@ class AdminOut(Out):
 
 
 class AdminInvitationOut(Out):
-    """An invitation as the org's admins see it. It says nothing about who holds the phone."""
+    """An invitation as the org's admins see it. It says nothing about the owner of the phone."""
 
     id: UUID
     phone: str | None = Field(description="Masked; kept only while the answer waits.", examples=["138****8000"])
@@ -71,7 +71,7 @@ class RenameCreate(Body):
 
 
 class HandOverCreate(Body):
-    """Hand the main admin's office to another admin; the main admin alone asks."""
+    """Make another admin the main admin. Only the main admin can ask for it."""
 
     kind: Literal["hand-over"]
     main_admin_id: UUID = Field(description="The `user_id` of an admin of this org.")
@@ -79,7 +79,7 @@ class HandOverCreate(Body):
 
 
 class RecoveryCreate(Body):
-    """Replace a main admin who is gone; any other admin asks."""
+    """Replace a main admin who is gone. Any other admin can ask for it."""
 
     kind: Literal["recovery"]
     main_admin_id: UUID | None = Field(default=None, description="The `user_id` of an admin; absent: the caller.")
@@ -92,7 +92,7 @@ ChangeRequestCreate = Annotated[RenameCreate | HandOverCreate | RecoveryCreate, 
 class RecoveryOfferCreate(Body):
     """Name a person who is to be the main admin of an org in which no admin is left."""
 
-    phone: Phone = Field(description="Of the person; the answer is the same whoever has it.")
+    phone: Phone = Field(description="The phone of the person. The answer is the same for every phone.")
     reason: Reason
 
 
@@ -120,7 +120,7 @@ class NamedAdminOut(Out):
 
 
 class ChangeRequestOut(Out):
-    """A change asked for, as the org that asks and the superior that decides see it."""
+    """A change request, as the org that has made it and the superior that decides it see it."""
 
     id: UUID
     org_id: UUID

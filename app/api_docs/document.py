@@ -127,5 +127,5 @@ IDEMPOTENCY_PARAMETER = {
     "in": "header",
     "required": False,
     "schema": {"type": "string", "minLength": 1, "maxLength": 200},
-    "description": "Sent again with the same key and body within a day, the call gives the stored answer.",
+    "description": "A key of your own for this request. The same key and body within a day get the stored answer.",
 }

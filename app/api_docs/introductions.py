@@ -51,8 +51,8 @@ Get tokens. There are three ways.
 
 An access token is good for ten minutes. Get the next one with the refresh token; each refresh token works once.
 
-登录。手机:先获取验证码,再换取令牌。电脑端:申请二维码并轮询令牌,手机扫码后核对数字确认。服务:用自己的凭据换取令牌。
-访问令牌有效十分钟,之后用刷新令牌换取新的令牌。""",
+登录。手机：先获取验证码，再换取令牌。电脑端：申请二维码并轮询令牌，手机扫码后核对数字确认。服务：用自己的凭据换取令牌。\
+访问令牌有效十分钟，之后用刷新令牌换取新的令牌。""",
     ),
     (
         "me",
@@ -67,7 +67,7 @@ The account of the person who is signed in, whatever organisations they belong t
 Admins of national and provincial organisations also register a security key. A call that answers 401
 `security-key-needed` is repeated after `POST /v1/me/security-key-challenges` and `PUT /v1/me/security-key-check`.
 
-我的账号:查看信息、声明党员身份、实名认证、收件箱、所在组织、登录设备与安全密钥。担任管理员须先实名认证;
+我的账号：查看信息、声明党员身份、实名认证、收件箱、所在组织、登录设备与安全密钥。担任管理员须先实名认证；\
 全国和省级组织的管理员还须使用安全密钥。""",
     ),
     (
@@ -81,7 +81,7 @@ Organisations: create, find, rename and close them.
 
 A new name waits for the consent of the superior, where there is one. Nobody creates an organisation for somebody else.
 
-学习组织:先查地区、检查名称,再创建;创建者成为主管理员。之后添加支部、人员和管理员,并凭上级邀请申请认证。
+学习组织：先查地区、检查名称，再创建；创建者成为主管理员。之后添加支部、人员和管理员，并凭上级邀请申请认证。\
 有上级的组织更名须经上级同意。""",
     ),
     (
@@ -96,7 +96,7 @@ A unit has no admins. One that has grown becomes an organisation of its own: an 
 `POST …/promotions`, the named person accepts with `PUT /v1/me/promotions/{promotion_id}/acceptance` and is its main
 admin. Its people and units move with it.
 
-组织内的党总支、党支部、部门。支部没有管理员;人数较多的支部可由管理员提出改为独立的学习组织,由指定人员接受后成为主管理员,
+组织内的党总支、党支部、部门。支部没有管理员；人数较多的支部可由管理员提出改为独立的学习组织，由指定人员接受后成为主管理员，\
 人员随之转入。""",
     ),
     (
@@ -111,8 +111,8 @@ Who administers an organisation. It has exactly one main admin and any number of
   without a superior the change takes effect at once.
 - **The main admin is gone**: another admin asks for a recovery with `POST …/change-requests`.
 
-主管理员与学习管理员。只有主管理员可以邀请和移除管理员;被邀请人在收件箱中接受。更名和更换主管理员由上级同意,没有上级的立即生效;
-主管理员无法履职时,其他管理员可申请更换。""",
+主管理员与学习管理员。只有主管理员可以邀请和移除管理员；被邀请人在收件箱中接受。更名和更换主管理员由上级同意，没有上级的立即生效；\
+主管理员无法履职时，其他管理员可申请更换。""",
     ),
     (
         "certification",
@@ -127,7 +127,7 @@ The hierarchy of organisations: who is certified under whom. An organisation has
   `GET …/transfers/{transfer_id}` first and send back the version of its preview.
 - **Release**: the superior ends a certification with `DELETE …/subordinates/{subordinate_id}`.
 
-上下级认证:上级发出邀请,下级凭链接或二维码申请,上级确认。整体转移:主管理员凭新上级的邀请申请,原上级同意转出,新上级接收,
+上下级认证：上级发出邀请，下级凭链接或二维码申请，上级确认。整体转移：主管理员凭新上级的邀请申请，原上级同意转出，新上级接收，\
 下级随之转移。""",
     ),
     (
@@ -146,7 +146,7 @@ The directory of an organisation: its people, and the units in which they are.
 Phones are masked. `POST …/phone-disclosures` shows one in full and writes an audit entry. Removing or editing a member
 never changes the account or its points.
 
-党员与学员:添加、编辑、调整支部、移除与恢复;激活与关联申请;经双方同意转到另一组织。移除或修改不影响注册信息和积分。""",
+党员与学员：添加、编辑、调整支部、移除与恢复；激活与关联申请；经双方同意转到另一组织。移除或修改不影响注册信息和积分。""",
     ),
     (
         "imports",
@@ -161,7 +161,7 @@ Bring a sheet of people into the directory. Nothing is written before it is conf
 
 The same file a second time changes nothing.
 
-批量导入:下载模板、填写、上传、查看预览、确认;有错误的行可单独下载,修改后再次上传。确认之前不会改动通讯录。""",
+批量导入：下载模板、填写、上传、查看预览、确认；有错误的行可单独下载，修改后再次上传。确认之前不会改动通讯录。""",
     ),
     (
         "exports",
@@ -173,7 +173,7 @@ Files that the caller has asked for: members, reports, rankings.
 2. Read that address until `state` is `done`.
 3. `GET …/content` downloads the file, within a day. `DELETE` removes it earlier.
 
-导出文件:由各功能发起,查询进度,完成后一天内可下载,也可提前删除。每人只见自己的导出。""",
+导出文件：由各功能发起，查询进度，完成后一天内可下载，也可提前删除。每人只见自己的导出。""",
     ),
     (
         "points",
@@ -183,7 +183,7 @@ Services that hand out points send them here, in batches of up to 1,000 events: 
 Send a batch again whenever its answer was lost: an event that is counted already answers `duplicate`. The ledger is
 append-only, so a wrong event is corrected by a further one. Users read their own points with `GET /v1/me/points`.
 
-积分:由接入的服务成批提交,每个事件只计一次,重复提交无妨;流水只追加不修改,更正以新的事件提交。""",
+积分：由接入的服务成批提交，每个事件只计一次，重复提交无妨；流水只追加不修改，更正以新的事件提交。""",
     ),
     (
         "reports",
@@ -197,7 +197,7 @@ Figures about an organisation and everything below it.
 
 An admin sees the own organisation in full, and totals only of what is below it.
 
-概况、下级对比、支部数据、趋势与组内排名,均可导出。管理员完整查看本组织;对下级只见汇总数据。""",
+概况、下级对比、支部数据、趋势与组内排名，均可导出。管理员完整查看本组织；对下级只见汇总数据。""",
     ),
     (
         "audit",
@@ -206,7 +206,7 @@ Who did what to an organisation, and when. Every write leaves an entry in the sa
 
 Read `GET …/audit` with filters, and follow `next_cursor` to older entries.
 
-操作记录:谁在何时从何处做了什么。记录不可修改。""",
+操作记录：谁在何时从何处做了什么。记录不可修改。""",
     ),
     (
         "operator",
@@ -219,7 +219,7 @@ For platform operators, each with a proved security key. `xuezu operators add` m
 - **Organisations without a superior**: decide recoveries, or name a main admin where no admin is left.
 - **Clients**: register programs and services, rotate secrets, revoke.
 
-平台管理员:身份证审核、安全密钥恢复、停用账号、没有上级的组织更换主管理员、服务接入。须使用安全密钥。""",
+平台管理员：身份证审核、安全密钥恢复、停用账号、没有上级的组织更换主管理员、服务接入。须使用安全密钥。""",
     ),
     (
         "simulators",
@@ -229,7 +229,7 @@ In development only: the other side of the SMS gateway and of Alipay, for trying
 After a call that sends a message, read it at `GET /v1/simulator/sms`. After `POST /v1/me/verifications` by Alipay, open
 the `redirect_url` and consent. `POST /v1/simulator/clients` makes a service client that may send points.
 
-仅开发环境:短信与支付宝的测试提供方。""",
+仅开发环境：短信与支付宝的测试提供方。""",
     ),
     (
         "health",
@@ -237,6 +237,6 @@ the `redirect_url` and consent. `POST /v1/simulator/clients` makes a service cli
 For the machine that runs the service. `GET /livez` says whether to restart it. `GET /readyz` says whether to send it
 traffic.
 
-存活与就绪,供部署平台使用。""",
+存活与就绪，供部署平台使用。""",
     ),
 ]

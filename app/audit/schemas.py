@@ -10,7 +10,7 @@ from app.web.schemas import Out
 
 
 class AuditEntryOut(Out):
-    """One thing that was done. `before` and `after` hold what changed, never a phone or ID number."""
+    """One action. `before` and `after` have what it changed, never a phone or an ID number."""
 
     id: UUID
     at: datetime

@@ -23,13 +23,13 @@ class ExportOut(Out):
     format: ExportFormat
     state: Literal["waiting", "running", "done", "failed"]
     failure: Literal["failed", "too-many-rows"] | None = Field(
-        description="`too-many-rows`: more than an xlsx holds; ask for csv. `failed`: ask again."
+        description="`too-many-rows`: too many for an xlsx, so ask for csv. `failed`: ask for the export again."
     )
     rows_total: int | None = Field(description="How many rows it will have; unknown while it waits.")
     rows_done: int
     size: int | None = Field(description="Bytes, once it is done.")
     file_name: str = Field(examples=["members-20261126.xlsx"])
-    content: str | None = Field(description="Where the file is, once it is done: for whoever asked, nobody else.")
+    content: str | None = Field(description="The address of the file, once it is done. Only the caller can read it.")
     created_at: datetime
     finished_at: datetime | None
-    expires_at: datetime = Field(description="When it is deleted, a day after it is done; DELETE does it at once.")
+    expires_at: datetime = Field(description="When it is deleted: a day after it is done, or at once by DELETE.")

@@ -41,9 +41,9 @@ class InboxEntryOut(Out):
     org_name: str | None
     subject: str = Field(
         description="Whom it is from: the name of the org or, for a link request, of the person that asks. Where "
-        "the org's admins need a security key, only the first character of a person's name is told here."
+        "the org's admins need a security key, only the first character of a person's name is shown here."
     )
-    detail: str | None = Field(description="What is asked: the new name, the kind of change, the unit.")
+    detail: str | None = Field(description="What it is about: the new name, the kind of change, or the unit.")
     at: datetime
     href: str = Field(description="Where it is read.")
     actions: dict[str, ActionOut] = Field(description="What can be answered, by name.")

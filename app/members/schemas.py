@@ -21,7 +21,7 @@ def _each_once(units: list[UUID]) -> list[UUID]:
 UnitIds = Annotated[
     list[UUID],
     AfterValidator(_each_once),
-    Field(max_length=50, description="The units they stand in; none: at the org itself."),
+    Field(max_length=50, description="The units of the person. Without any, the person is at the org itself."),
 ]
 
 
@@ -55,7 +55,7 @@ class MemberUpdate(Body):
 
 
 class MemberUnitsPut(Body):
-    """Where the person stands from now on; an admin also keeps their place at the org itself."""
+    """The units of the person from now on. An admin also stays at the org itself."""
 
     unit_ids: UnitIds
     at_org: bool = Field(default=False, description="Also at the org itself; always so where `unit_ids` is empty.")
@@ -72,7 +72,7 @@ class MemberExportCreate(Body):
 
     format: ExportFormat = ExportFormat.XLSX
     phones: Literal["masked", "full"] = Field(
-        default="masked", description="`full`: whole numbers. That they were asked for is in the audit."
+        default="masked", description="`full`: whole numbers, which writes an audit entry."
     )
     q: SearchText | None = None
     unit_id: UUID | None = None
@@ -95,13 +95,13 @@ class MemberOut(Out):
     name: str
     phone: str = Field(description="Masked.", examples=["138****8000"])
     party: bool
-    units: list[MemberUnitOut] = Field(description="The units they stand in.")
-    at_org: bool = Field(description="Whether they stand at the org itself: its management group.")
-    active: bool = Field(description="Whether a registered user holds the phone.")
+    units: list[MemberUnitOut] = Field(description="The units of the person.")
+    at_org: bool = Field(description="Whether the person is at the org itself, in its management group.")
+    active: bool = Field(description="Whether a registered user is linked to the row.")
     inactive_reason: InactiveReason | None = Field(
-        description="`never-registered`; `name-mismatch`: who holds the phone is verified by another name; "
-        "`phone-mismatch`: somebody asks to be linked who holds another phone; `unlinked`: an admin undid the link; "
-        "`already-in-directory`: who holds the phone is active through another row of this directory."
+        description="`never-registered`; `name-mismatch`: the user with this phone is verified by another name; "
+        "`phone-mismatch`: a user with another phone asks to be linked; `unlinked`: an admin has undone the link; "
+        "`already-in-directory`: the user with this phone is linked to another row of this directory."
     )
     link_request_id: UUID | None = Field(description="A request to be linked that waits and fits.")
     verified: bool = Field(description="Whether the active person's real name is verified.")
@@ -119,4 +119,4 @@ class RemovedMemberOut(Out):
 
 
 class PhoneDisclosureOut(Out):
-    phone: str = Field(description="The whole number. That it was shown is in the audit.", examples=["13800138000"])
+    phone: str = Field(description="The whole number. Showing it has written an audit entry.", examples=["13800138000"])

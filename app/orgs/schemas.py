@@ -39,7 +39,7 @@ class RegionOut(Out):
 
 
 class AdviceOut(Out):
-    """Advice never refuses: the call did what was asked."""
+    """Advice never refuses: the call has had its effect."""
 
     code: str = Field(description="`name-long`, `name-exists`, `levels-differ`.", examples=["name-long"])
     title: str
@@ -78,7 +78,7 @@ class OrgCreate(Body):
 
 
 class OrgUpdate(Body):
-    """What to change; what is absent stays. A name that the org has is kept as it is, its suffix included."""
+    """What to change; what is absent stays. The present name stays as it is, its suffix included."""
 
     name: OrgName | None = None
     region_code: RegionCode | None = None
@@ -115,7 +115,7 @@ class OrgUpdated(OrgOut):
 
     advice: list[AdviceOut]
     change_request_id: UUID | None = Field(
-        default=None, description="The change request that the new name has become; absent where it holds already."
+        default=None, description="The change request for the new name; absent where the name has changed already."
     )
 
 

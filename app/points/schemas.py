@@ -65,7 +65,7 @@ class PointEventCreate(Body):
 
     event_id: EventId
     user_id: UUID | None = Field(default=None, description="Whose points: the user's id; or give `phone`.")
-    phone: Phone | None = Field(default=None, description="Whose points: the phone the user holds now.")
+    phone: Phone | None = Field(default=None, description="Whose points: the present phone of the user.")
     points: Points
     kind: PointKind
     occurred_at: Annotated[
@@ -133,7 +133,7 @@ def _validated(value: Any, quick: ValidatorFunctionWrapHandler) -> list[PointEve
 
 
 class PointEventsCreate(Body):
-    """A batch. One malformed event refuses the whole of it; otherwise each event is told what became of it."""
+    """A batch. One malformed event refuses the whole batch. Otherwise the answer has an outcome for each event."""
 
     events: Annotated[
         list[PointEvent],
@@ -158,10 +158,10 @@ class PointEventOut(Out):
     event_id: str
     outcome: Outcome = Field(
         description="`counted`: in the ledger, once and for ever. `duplicate`: this id was counted before (or earlier "
-        "in this batch), whatever it says now. `unknown-user`: nobody has this id or holds this phone. "
+        "in this batch), whatever it says now. `unknown-user`: no user has this id or this phone. "
         "`closed-account`: the account is closed. `too-old`: of a day more than 30 days ago. `in-the-future`: more "
         "than five minutes ahead of the service's clock. Only a counted event uses up its id: the others can be sent "
-        "again, mended or later."
+        "again, corrected or later."
     )
 
 

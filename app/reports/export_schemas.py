@@ -24,7 +24,7 @@ class ReportExport(Body):
 class DayReportExport(ReportExport):
     day: date = Field(
         default_factory=today,
-        description=f"The last day of the period: today unless given, at most {DAYS_KEPT} ago.",
+        description=f"The last day of the period: today unless given, at most {DAYS_KEPT} days ago.",
     )
 
     @field_validator("day")
@@ -59,4 +59,4 @@ class RankingExport(ReportExport):
     """The whole ranking. Of more than a thousand people the xlsx has no chart."""
 
     by: RankBy = RankBy.LAST_7_DAYS
-    unit_id: UUID | None = Field(default=None, description="Only who stands in this unit or in one under it.")
+    unit_id: UUID | None = Field(default=None, description="Only members of this unit or of one under it.")

@@ -39,7 +39,7 @@ Reader = Annotated[OrgScope, Can(Permission.REPORTS_READ)]
 
 async def _day(
     day: Annotated[
-        date | None, Query(description=f"The last day of the period: today unless given, at most {DAYS_KEPT} ago.")
+        date | None, Query(description=f"The last day of the period: today unless given, at most {DAYS_KEPT} days ago.")
     ] = None,
 ) -> date:
     now = today()
@@ -62,14 +62,17 @@ Day = Annotated[date, Depends(_day)]
 
 
 async def _span(
-    day: Day, period: Annotated[Period, Query(description="That day alone, or it and those before.")] = Period.WEEK
+    day: Day,
+    period: Annotated[Period, Query(description="The length of the period, which ends with `day`.")] = Period.WEEK,
 ) -> Span:
     return Span(day, period.days)
 
 
 async def _listing(
     paging: Annotated[Paging, paged_by(str, bool, float | str, UUID)],
-    sort: Annotated[Sort, Query(description="What subordinates are sorted by; withheld ones come last.")] = Sort.NAME,
+    sort: Annotated[
+        Sort, Query(description="The column that sorts the subordinates. Withheld figures come last.")
+    ] = Sort.NAME,
     order: Annotated[str, Query(pattern="^(asc|desc)$")] = "asc",
 ) -> Listing:
     return Listing(sort, order == "desc", paging)
@@ -136,7 +139,7 @@ async def read_rankings(
     by: Annotated[RankBy, Query(description="The last seven days (today included), or all points ever.")] = (
         RankBy.LAST_7_DAYS
     ),
-    unit_id: Annotated[UUID | None, Query(description="Only who stands in this unit or in one under it.")] = None,
+    unit_id: Annotated[UUID | None, Query(description="Only members of this unit or of one under it.")] = None,
 ) -> RankingOut:
     """The people of the org by points, of the last seven days or in all, with the place of the caller and their
     neighbours. Everybody in the directory of the org can read it, and nobody else.

@@ -14,10 +14,10 @@ from app.web.schemas import Out
 
 
 class FiguresOut(Out):
-    """Figures about a set of people, each of whom counts once however many units and orgs they stand in."""
+    """Figures about a set of people, each of whom counts once, in however many units and orgs they are."""
 
     withheld: bool = Field(
-        description="The figures are of too few people (or would give away those of too few) and are not told."
+        description="The figures are of too few people, or would give away those of too few, and are not shown."
     )
     members: int | None = Field(description="People in the directory.")
     activated: int | None = Field(description="Of them, those who are registered users.")
@@ -73,7 +73,9 @@ class ReportOut(Out):
 class OverviewOut(ReportOut):
     org: FiguresOut = Field(description="The org itself, with its units.")
     subtree: FiguresOut = Field(description="The org and everything below it.")
-    previous: ComparisonOut | None = Field(description="Null where that period ends on a day that is not kept.")
+    previous: ComparisonOut | None = Field(
+        description="Null where no totals are stored for the last day of that period."
+    )
     subordinates: Page[SubordinateFiguresOut] = Field(
         description="The direct subordinates, each with everything below it; the next pages at `reports/subordinates`."
     )
@@ -131,11 +133,11 @@ class MyRankOut(RankOut):
 
 
 class RankingOut(Out):
-    """The activated people of an org (or of one of its units) by points. Who has none ranks with 0."""
+    """The activated people of an org (or of one of its units) by points. A member without points ranks with 0."""
 
     as_of: datetime = Field(description="All points written before this instant are counted.")
     by: RankBy
-    people: int = Field(description="How many are ranked: those whose row is activated.")
+    people: int = Field(description="How many members are ranked: the activated ones.")
     me: MyRankOut | None = Field(description="Null where the caller is not among those ranked.")
     ranking: Page[RankOut]
 

@@ -133,11 +133,11 @@ class ProblemOut(BaseModel):
     """An error as RFC 9457 gives it. `type` is stable: program against it, show `title` and `detail`."""
 
     type: str = Field(description="Stable slug, relative to the documentation.", examples=["/problems/not-found"])
-    title: str = Field(description="What is so, in the language of Accept-Language (zh or en).")
+    title: str = Field(description="What is wrong, in the language of Accept-Language (zh or en).")
     status: int
-    detail: str | None = Field(default=None, description="What to do instead.")
+    detail: str | None = Field(default=None, description="What to do about it.")
     request_id: str | None = Field(default=None, description="Quote this when asking for help.")
-    errors: list[FieldError] | None = Field(default=None, description="422 only: the places to mend.")
+    errors: list[FieldError] | None = Field(default=None, description="422 only: the places to correct.")
 
 
 def problems(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:

@@ -28,7 +28,9 @@ class TicketCreate(Body):
 
 class WaitOut(Out):
     state: Literal["pending", "scanned", "approved", "refused", "redeemed", "expired"]
-    match_number: int | None = Field(default=None, description="While scanned: show it, the phone asks for it.")
+    match_number: int | None = Field(
+        default=None, description="While the state is `scanned`: show it, because the app asks the person for it."
+    )
     expires_at: datetime
 
 
@@ -39,12 +41,12 @@ class ScanCreate(Body):
 
 
 class ScanOut(Seen):
-    """Who asks to be let in, as the service itself saw it."""
+    """Who asks to sign in, as the service itself saw it."""
 
     id: UUID
     state: Literal["scanned", "approved", "refused", "redeemed"]
     client: str = Field(description="The program.", examples=["学组管理后台"])
-    created_at: datetime = Field(description="When the console asked.")
+    created_at: datetime = Field(description="When the console asked for the code.")
     expires_at: datetime
 
 

@@ -42,7 +42,9 @@ async def list_reviews(
     db: ReadDb,
     scope: AsOperator,
     paging: Annotated[Paging, paged_by(UUID)],
-    state: Annotated[Literal["submitted", "under_review"], Query(description="Which.")] = "submitted",
+    state: Annotated[
+        Literal["submitted", "under_review"], Query(description="Those that wait, or those under review.")
+    ] = "submitted",
 ) -> Page[ReviewItemOut]:
     """The verifications by ID card that wait, the oldest first, or those that are being reviewed. Names and numbers
     are not shown here: begin the review to see them.

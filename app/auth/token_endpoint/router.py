@@ -32,7 +32,7 @@ _GRANT_FORM = {
     "code": "Phone-code grant: the six digits it was sent.",
     "device_code": "Device grant: the secret of the device authorization.",
     "refresh_token": "Refresh grant: the newest refresh token.",
-    "scope": "Client credentials: fewer scopes than the client holds.",
+    "scope": "Client credentials: only these of the client's scopes.",
 }
 
 

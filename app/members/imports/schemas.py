@@ -83,12 +83,12 @@ class ImportOut(Out):
     people: int = Field(description="People in the directory when the sheet was checked.")
     new_units: list[str] = Field(description="Units that it makes, in the order of the sheet.")
     leaving_needs_consent: bool = Field(
-        description="It would remove so many people that confirming it takes their number (`leaving`)."
+        description="It would remove many people: to confirm it, send their number as `leaving`."
     )
     created_at: datetime
     finished_at: datetime | None
     rows_kept_until: datetime = Field(
-        description="Then its rows are forgotten; the counts stay. Not confirmed by then, it is cancelled."
+        description="Its rows are deleted then, and the counts stay. If it is not confirmed by then, it is cancelled."
     )
 
 

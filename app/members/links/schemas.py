@@ -16,7 +16,7 @@ from app.web.schemas import Body, Out
 
 
 class NamedOrg(Body):
-    """An org that the caller need not see: by its id, or by its full name and region as its admin tells them."""
+    """The org, by its id, or by its full name and region. It need not be visible to the caller."""
 
     org_id: UUID | None = None
     org_name: Name | None = None
@@ -35,7 +35,7 @@ class LinkRequestCreate(NamedOrg):
 
 
 class LinkRequestOut(Out):
-    """A request of the caller's own. It says nothing of what the directory holds: it waits there all the same."""
+    """A request that the caller has made. It waits whether or not the directory has a row that fits."""
 
     id: UUID
     org_name: str
@@ -50,11 +50,11 @@ class ReceivedLinkRequestOut(Out):
     """A verified user says that a row of the directory is theirs. Their phone is not shown, nor any other."""
 
     id: UUID
-    name: str = Field(description="The asker's verified name.")
+    name: str = Field(description="Verified name of the person who has made the request.")
     requested_at: datetime
     expires_at: datetime
     candidates: list[MemberOut] = Field(
-        description="The inactive rows that it can be: of that name, or with the phone that the asker holds."
+        description="The inactive rows that can be meant: those of that name, or with the phone of that person."
     )
 
 

@@ -23,14 +23,18 @@ class PersonTransferOut(Out):
     the party, which is what the other consents to; their phone comes along only once that has accepted."""
 
     id: UUID
-    direction: Literal["out", "in"] = Field(description="Whether the person leaves the org that asks, or comes to it.")
+    direction: Literal["out", "in"] = Field(
+        description="Whether the person leaves this org (`out`) or comes to it (`in`)."
+    )
     from_name: str
     to_name: str
     name: str | None = Field(description="The person's name, while it waits.")
     party: bool | None = Field(description="Whether they are in the party, while it waits.")
-    member_id: UUID | None = Field(description="Their row in the directory of the org that asks, where they have one.")
+    member_id: UUID | None = Field(
+        description="The row of the person in the directory of this org, where there is one."
+    )
     state: State
-    requested_by: str | None = Field(description="Verified name of the admin who asked.")
+    requested_by: str | None = Field(description="Verified name of the admin who has asked for it.")
     requested_at: datetime
     expires_at: datetime
     decided_at: datetime | None
@@ -38,7 +42,7 @@ class PersonTransferOut(Out):
 
 
 class PersonTransferAcceptance(Body):
-    """Where the person stands from now on."""
+    """The units of the person from now on."""
 
     unit_ids: UnitIds = Field(default_factory=list)
 
@@ -48,10 +52,10 @@ class PersonTransferRefusal(Body):
 
 
 class MoveCreate(Body):
-    """Everybody who stands in one unit stands in another from now on; their other units stay."""
+    """All members of one unit become members of another; their other units stay."""
 
     from_unit_id: UUID
-    units_below: bool = Field(default=False, description="Also those who stand in units under it.")
+    units_below: bool = Field(default=False, description="Also the members of the units under it.")
     to_unit_id: UUID | None = Field(description="null: at the org itself.")
 
 
