@@ -25,8 +25,8 @@ from app.exports.kinds import Asked, ExportKind
 from app.exports.retention import KEPT
 from app.queue.jobs import Busy, Job, Payload, Worker
 from app.schema.exports import Export, ExportPart
-from app.sheets.layout import Outlet
-from app.sheets.writer import MOST_ROWS, open_writer
+from app.sheets.layout import ByteBuffer
+from app.sheets.writer import MAX_XLSX_ROWS, open_writer
 
 PART = 1 << 20
 
@@ -65,13 +65,13 @@ async def make_export(kind: ExportKind, worker: Worker, payload: Payload) -> Non
 
 async def _make(kind: ExportKind, worker: Worker, asked: Asked, begun: _Begun) -> None:
     sheet = await kind.sheet(asked)
-    if begun.format == "xlsx" and sheet.rows > MOST_ROWS:
+    if begun.format == "xlsx" and sheet.rows > MAX_XLSX_ROWS:
         await _fail(worker, asked.org_id, begun.id, "too-many-rows")
         return
-    outlet = Outlet()
-    keeping = _Keeping(worker, asked.org_id, begun.id, outlet)
+    buffer = ByteBuffer()
+    keeping = _Keeping(worker, asked.org_id, begun.id, buffer)
     layout = sheet.layout()
-    writer = await asyncio.to_thread(open_writer, begun.format, layout, outlet)
+    writer = await asyncio.to_thread(open_writer, begun.format, layout, buffer)
     done = 0
     await _go_on(worker, asked.org_id, begun.id, rows_total=sheet.rows)
     async for batch in sheet.batches:
@@ -91,12 +91,12 @@ async def _make(kind: ExportKind, worker: Worker, asked: Asked, begun: _Begun) -
 class _Keeping:
     """The file's parts as they are stored, each in a transaction of its own, so that nobody waits for the export."""
 
-    def __init__(self, worker: Worker, org_id: UUID, export_id: UUID, outlet: Outlet) -> None:
-        self._worker, self._org_id, self._export_id, self._outlet = worker, org_id, export_id, outlet
+    def __init__(self, worker: Worker, org_id: UUID, export_id: UUID, buffer: ByteBuffer) -> None:
+        self._worker, self._org_id, self._export_id, self._outlet = worker, org_id, export_id, buffer
         self._number = self.size = 0
 
     async def keep(self, at_least: int) -> None:
-        """Store what the outlet holds, if it is that much. Raises Deleted."""
+        """Store what the buffer holds, if it is that much. Raises Deleted."""
         if len(self._outlet) < at_least:
             return
         taken = self._outlet.take()

@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 
 from app.core.i18n import gettext
-from app.sheets.layout import Choices, Column, Layout, Outlet, Page, Row
-from app.sheets.xlsx import XlsxWriter
+from app.sheets.layout import ByteBuffer, Choices, Column, Layout, Page, Row
+from app.sheets.xlsx_writer import XlsxWriter
 
 COLUMNS = ("姓名", "手机号码", "支部名称", "是否党员")
 _WIDTHS = (16, 18, 36, 12)
@@ -35,22 +35,22 @@ _BATCH_ROWS = 1000
 
 def _make_layout(units: Sequence[str], extra_headings: Sequence[str] = ()) -> Layout:
     """Return the columns of an import, with the org's units as choices, and columns with the extra headings."""
-    choices = (None, None, Choices(units, only=False, sheet="支部"), Choices(["是", "否"]))
+    choices = (None, None, Choices(units, strict=False, sheet="支部"), Choices(["是", "否"]))
     columns = [Column(*column) for column in zip(COLUMNS, _WIDTHS, _COMMENTS, choices, strict=True)]
     columns += [Column(heading, 30) for heading in extra_headings]
-    return Layout("人员", columns, fill_in=True, pages=[Page("填写说明", _GUIDE)])
+    return Layout("人员", columns, is_form=True, pages=[Page("填写说明", _GUIDE)])
 
 
 async def draw_template(units: Sequence[str]) -> bytes:
     """Return the template of an import as xlsx: the columns, the org's units as choices, an example and a guide."""
 
     def draw() -> bytes:
-        outlet = Outlet()
-        writer = XlsxWriter(_make_layout(units), outlet)
+        buffer = ByteBuffer()
+        writer = XlsxWriter(_make_layout(units), buffer)
         name, phone, unit, party = _EXAMPLE
         writer.write([[name, phone, units[0] if units else unit, party]])
         writer.finish()
-        return outlet.take()
+        return buffer.take()
 
     return await asyncio.to_thread(draw)
 
@@ -60,9 +60,9 @@ async def draw_refused_rows(units: Sequence[str], rows: AsyncIterator[list[str |
 
     Users correct this sheet and upload it again.
     """
-    outlet = Outlet()
+    buffer = ByteBuffer()
     layout = _make_layout(units, (gettext("原行号"), gettext("原因")))
-    writer = await asyncio.to_thread(XlsxWriter, layout, outlet)
+    writer = await asyncio.to_thread(XlsxWriter, layout, buffer)
     batch: list[Row] = []
     async for row in rows:
         batch.append(row)
@@ -71,4 +71,4 @@ async def draw_refused_rows(units: Sequence[str], rows: AsyncIterator[list[str |
             batch = []
     await asyncio.to_thread(writer.write, batch)
     await asyncio.to_thread(writer.finish)
-    return outlet.take()
+    return buffer.take()

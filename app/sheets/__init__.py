@@ -1,5 +1,6 @@
-"""Writing files for spreadsheet programs: `writer.open_writer` is the door, `layout` says what a file looks like.
+"""Writing of files for spreadsheet programs.
 
-Every sheet that the service gives out is written here, as XLSX (`xlsx`) or CSV (`comma_separated`). Rows are written
-as they come, in constant memory, and nothing is put on a disk. Nothing that somebody typed ever becomes a formula.
+`writer.open_writer` is the entry point; `layout` describes a file. Every sheet that the service returns is written
+here, as XLSX (`xlsx_writer`) or CSV (`csv_writer`). Rows are streamed in constant memory, and nothing is written to a
+disk. A text that a user has typed never becomes a formula.
 """

@@ -1,4 +1,4 @@
-"""What a file of rows looks like, whatever its format. The formats themselves are described in `writer`."""
+"""The description of a file of rows, independent of its format. `writer` describes the formats."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,29 +6,29 @@ from datetime import date
 from typing import Any, Protocol
 
 Cell = str | int | float | date | None
-"""A text stays a text in whatever opens the file, whatever it looks like; a number is a number, a date a date."""
+"""A string stays text in every program that opens the file, also when it looks like a number, a date or a formula."""
 Row = Sequence[Cell]
 
-CHARTED = 1_000
-"""How many of the first rows a chart may read."""
+MAX_CHART_ROWS = 1_000
+"""A chart can read this many rows, from the first one on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choices:
-    """A drop-down list. With `only`, the program refuses any other text, else it only remarks on it.
+    """A drop-down list. If it is `strict`, the program refuses any other text; otherwise it shows a notice.
 
-    `sheet` is the title of the hidden sheet that holds the values. Without one they are part of the cells' rule, which
-    has room for 255 characters.
+    `sheet` is the title of the hidden sheet that contains the values. Without it the values are part of the cells'
+    validation rule, which has room for 255 characters.
     """
 
     values: Sequence[str]
-    only: bool = True
+    strict: bool = True
     sheet: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its heading, its width in characters, and in an XLSX a comment on the heading and a drop-down list."""
+    """A column with its heading and its width in characters. An XLSX also has the comment and the drop-down list."""
 
     heading: str
     width: int = 16
@@ -38,7 +38,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A further sheet of an XLSX, with a line of text in each row."""
+    """An additional sheet of an XLSX, with one line of text in each row."""
 
     title: str
     lines: Sequence[str]
@@ -47,23 +47,22 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What a file looks like before it has rows. A CSV has the headings and the rows only.
+    """The description of a file without its rows. A CSV has the headings and the rows only.
 
-    The heading row stays in sight when the sheet is scrolled. With `fill_in`, empty cells have the format "text", so
-    that a phone number typed into one keeps its leading zero. `chart(book, sheet, rows)` draws with xlsxwriter's
-    objects and may read as many rows as it is told, at most the first `CHARTED`; they begin in row 1, below the
-    headings.
+    The heading row stays visible when the user scrolls. If `is_form` is true, empty cells have the format "text", so
+    that a phone number that a user types keeps its leading zero. `chart(book, sheet, rows)` draws with xlsxwriter's
+    objects. It can read `rows` rows, at most `MAX_CHART_ROWS`; they begin in row 1, after the headings.
     """
 
     title: str
     columns: Sequence[Column]
-    fill_in: bool = False
+    is_form: bool = False
     pages: Sequence[Page] = ()
     chart: Callable[[Any, Any, int], None] | None = None
 
 
-class Outlet:
-    """Where a file's bytes arrive, to be taken away before there are many."""
+class ByteBuffer:
+    """A file object in memory. The caller takes the bytes out before there are many of them."""
 
     def __init__(self) -> None:
         self._bytes = bytearray()
@@ -71,26 +70,26 @@ class Outlet:
     def __len__(self) -> int:
         return len(self._bytes)
 
-    def write(self, piece: bytes, /) -> int:
-        self._bytes += piece
-        return len(piece)
+    def write(self, data: bytes, /) -> int:
+        self._bytes += data
+        return len(data)
 
     def flush(self) -> None: ...
 
     def close(self) -> None: ...
 
     def take(self) -> bytes:
-        """The bytes since the last time."""
+        """Remove and return the bytes that were written since the last call."""
         taken = bytes(self._bytes)
         self._bytes.clear()
         return taken
 
 
 class Writer(Protocol):
-    """A file that is being written to an outlet. Both methods take processor time: call them in a thread."""
+    """Writes a file to a buffer. Both methods need processor time: call them in a thread."""
 
     def write(self, rows: Sequence[Row]) -> None:
         """Add rows."""
 
     def finish(self) -> None:
-        """Write the end of the file. Nothing can be added afterwards."""
+        """Write the end of the file. No rows can be added after this."""

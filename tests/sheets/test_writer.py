@@ -1,4 +1,4 @@
-"""Files of rows, read back by programs of others (openpyxl, calamine): what each cell is, and how the sheet behaves."""
+"""Files of rows, read by independent libraries (openpyxl, calamine): the type of each cell and the sheet's settings."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from python_calamine import CalamineWorkbook
 
-from app.sheets.layout import CHARTED, Cell, Choices, Column, Layout, Outlet, Page
+from app.sheets.layout import MAX_CHART_ROWS, ByteBuffer, Cell, Choices, Column, Layout, Page
 from app.sheets.writer import open_writer
 from tests.members.sheets import open_xlsx
 
@@ -20,27 +20,27 @@ PLAIN = Layout("Sheet:1", COLUMNS)
 HOSTILE = ("=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "=cmd|' /C calc'!A0", "＝1+1", 'a"b,c\nd', "<&>", "𠮷", "  x ")
 
 
-def written(form: str, layout: Layout, *rows: Sequence[Cell]) -> bytes:
-    outlet = Outlet()
-    writer = open_writer(form, layout, outlet)
+def write_file(form: str, layout: Layout, *rows: Sequence[Cell]) -> bytes:
+    buffer = ByteBuffer()
+    writer = open_writer(form, layout, buffer)
     writer.write(rows)
     writer.finish()
-    return outlet.take()
+    return buffer.take()
 
 
-def values(sheet: Any) -> list[list[Cell]]:
+def read_values(sheet: Any) -> list[list[Cell]]:
     return [[cell.value for cell in row] for row in sheet.iter_rows()]
 
 
-def test_nothing_that_somebody_typed_is_a_formula() -> None:
+def test_typed_text_never_becomes_a_formula() -> None:
     rows = [(typed, -5) for typed in HOSTILE]
-    text = written("csv", PLAIN, *rows).decode("utf-8-sig")
+    text = write_file("csv", PLAIN, *rows).decode("utf-8-sig")
     read = list(csv.reader(io.StringIO(text, newline="")))[1:]
     assert [row[1] for row in read] == ["-5"] * len(rows)
     for typed, (cell, _) in zip(HOSTILE, read, strict=True):
         dangerous = typed[0] in "=+-@\t\r＝"
         assert cell == ("'" + typed if dangerous else typed)
-    book = open_xlsx(written("xlsx", PLAIN, *rows))
+    book = open_xlsx(write_file("xlsx", PLAIN, *rows))
     assert book.active.title == "Sheet 1"
     for typed, (cell, figure) in zip(HOSTILE, list(book.active.iter_rows())[1:], strict=True):
         assert (cell.value.replace("\r", "\n"), cell.data_type) == (typed.replace("\r", "\n"), "s")
@@ -48,10 +48,10 @@ def test_nothing_that_somebody_typed_is_a_formula() -> None:
         assert (figure.value, figure.data_type) == (-5, "n")
 
 
-def test_another_program_reads_the_same_cells() -> None:
+def test_cells_read_by_another_program_are_the_same() -> None:
     rows = [("13800138000", 0), ("0258", 1.5), ("_x0041_", None), ("a\x07b", 2)]
     layout = Layout("表", (*COLUMNS, Column("day")))
-    content = written("xlsx", layout, *[(*row, date(2026, 1, 31)) for row in rows])
+    content = write_file("xlsx", layout, *[(*row, date(2026, 1, 31)) for row in rows])
     read = CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0).to_python()
     assert read[0] == ["name", "figure", "day"]
     day = date(2026, 1, 31)
@@ -64,23 +64,23 @@ def test_another_program_reads_the_same_cells() -> None:
     assert open_xlsx(content).active["C2"].number_format == "yyyy-mm-dd"
 
 
-def test_headings_stay_in_sight_and_columns_have_their_widths() -> None:
-    sheet = open_xlsx(written("xlsx", PLAIN, ("a", 1))).active
+def test_headings_are_frozen_and_columns_have_their_widths() -> None:
+    sheet = open_xlsx(write_file("xlsx", PLAIN, ("a", 1))).active
     assert sheet.freeze_panes == "A2"
     assert [int(sheet.column_dimensions[letter].width) for letter in "AB"] == [16, 9]
     assert sheet["A1"].font.bold
     assert sheet["A1"].fill.fgColor.rgb == "FFC00000"
 
 
-def test_a_sheet_to_fill_in_keeps_leading_zeros_and_offers_choices() -> None:
+def test_form_keeps_leading_zeros_and_offers_choices() -> None:
     columns = (
         Column("phone", 10, comment="required"),
-        Column("unit", 11, choices=Choices(["甲", "=乙"], only=False, sheet="units")),
+        Column("unit", 11, choices=Choices(["甲", "=乙"], strict=False, sheet="units")),
         Column("party", 12, choices=Choices(["yes", "no"])),
         Column("nothing to choose", 13, choices=Choices([], sheet="none")),
     )
-    layout = Layout("people", columns, fill_in=True, pages=[Page("guide", ["=one", "two"])])
-    book = open_xlsx(written("xlsx", layout, ("013800138000",)))
+    layout = Layout("people", columns, is_form=True, pages=[Page("guide", ["=one", "two"])])
+    book = open_xlsx(write_file("xlsx", layout, ("013800138000",)))
     sheet = book["people"]
     assert {sheet.column_dimensions[letter].number_format for letter in "ABCD"} == {"@"}
     assert sheet["A1"].comment.text == "required"
@@ -97,53 +97,53 @@ def test_a_sheet_to_fill_in_keeps_leading_zeros_and_offers_choices() -> None:
 
 
 @pytest.mark.parametrize("extra", [0, 5])
-def test_a_chart_keeps_a_copy_of_the_rows_that_it_shows(extra: int) -> None:
-    told: list[int] = []
+def test_chart_contains_a_copy_of_its_rows(extra: int) -> None:
+    row_counts: list[int] = []
 
-    def chart(book: Any, paper: Any, rows: int) -> None:
-        told.append(rows)
+    def chart(book: Any, worksheet: Any, rows: int) -> None:
+        row_counts.append(rows)
         bars = book.add_chart({"type": "column"})
-        name = paper.get_name()
+        name = worksheet.get_name()
         bars.add_series({"categories": [name, 1, 0, 2, 0], "values": [name, 1, 1, 2, 1]})
-        paper.insert_chart("D2", bars)
+        worksheet.insert_chart("D2", bars)
 
-    rows: list[tuple[Cell, ...]] = [("=1+1", 3), ("b", None), *(("c", 1) for _ in range(CHARTED - 2 + extra))]
-    sheet = open_xlsx(written("xlsx", Layout("charted", COLUMNS, chart=chart), *rows)).active
-    assert told == [CHARTED]
-    assert values(sheet)[1:] == [list(row) for row in rows]
+    rows: list[tuple[Cell, ...]] = [("=1+1", 3), ("b", None), *(("c", 1) for _ in range(MAX_CHART_ROWS - 2 + extra))]
+    sheet = open_xlsx(write_file("xlsx", Layout("charted", COLUMNS, chart=chart), *rows)).active
+    assert row_counts == [MAX_CHART_ROWS]
+    assert read_values(sheet)[1:] == [list(row) for row in rows]
     assert sheet["A2"].data_type == "s"
-    (drawn,) = sheet._charts
-    series = drawn.series[0]
+    (chart_read,) = sheet._charts
+    series = chart_read.series[0]
     assert [point.v for point in series.cat.strRef.strCache.pt] == ["=1+1", "b"]
     assert [point.v for point in series.val.numRef.numCache.pt] == [3]
 
 
-def test_an_empty_sheet_with_a_chart_has_its_headings() -> None:
+def test_empty_sheet_with_chart_has_its_headings() -> None:
     layout = Layout("charted", COLUMNS, chart=lambda _, __, ___: None)
-    assert values(open_xlsx(written("xlsx", layout)).active) == [["name", "figure"]]
+    assert read_values(open_xlsx(write_file("xlsx", layout)).active) == [["name", "figure"]]
 
 
 @pytest.mark.parametrize("form", ["xlsx", "csv"])
-def test_memory_does_not_grow_with_the_rows_and_nothing_is_put_on_a_disk(form: str) -> None:
+def test_memory_stays_constant_and_no_file_is_written(form: str) -> None:
     opened: list[str] = []
     watching = True
 
-    def see(event: str, arguments: tuple[Any, ...]) -> None:
+    def record_opened_file(event: str, arguments: tuple[Any, ...]) -> None:
         if watching and event in {"open", "os.open", "tempfile.mkstemp"}:
             opened.append(str(arguments[0]))
 
-    outlet, batch = Outlet(), [("王小明" * 5, number) for number in range(1000)]
-    written(form, PLAIN, ("warm", 1))
-    sys.addaudithook(see)
+    buffer, batch = ByteBuffer(), [("王小明" * 5, number) for number in range(1000)]
+    write_file(form, PLAIN, ("warm", 1))
+    sys.addaudithook(record_opened_file)
     tracemalloc.start()
     try:
-        writer = open_writer(form, PLAIN, outlet)
+        writer = open_writer(form, PLAIN, buffer)
         peaks = []
         for _ in range(4):
             tracemalloc.reset_peak()
             for _ in range(10):
                 writer.write(batch)
-                outlet.take()
+                buffer.take()
             peaks.append(tracemalloc.get_traced_memory()[1])
         writer.finish()
     finally:
