@@ -118,9 +118,9 @@ async def create_consent_on_page(request: Request, reference: Reference, form: P
     try:
         consent = SimulatedConsent.model_validate(given)
     except ValidationError:
-        return _page("<p>姓名或身份证号码有误,请返回修改。</p>", 422)
+        return _page("<p>姓名或身份证号码有误，请返回修改。</p>", 422)
     await _answer(request, reference, consent)
-    return _page('<p>已完成,请返回学组。</p><p><a href="/phone/">返回学组</a></p>')
+    return _page('<p>已完成，请返回学组。</p><p><a href="/phone/">返回学组</a></p>')
 
 
 _FORM_HTML = """\
@@ -133,11 +133,11 @@ _FORM_HTML = """\
 
 
 def _page(content: str, status: int = 200) -> HTMLResponse:
-    return HTMLResponse(f"{_HEAD_HTML}<main><h1>支付宝(测试环境)</h1>{content}</main></html>", status)
+    return HTMLResponse(f"{_HEAD_HTML}<main><h1>支付宝（测试环境）</h1>{content}</main></html>", status)
 
 
 _HEAD_HTML = """\
-<!doctype html><html lang="zh-CN"><meta charset="utf-8"><title>支付宝(测试)</title>
+<!doctype html><html lang="zh-CN"><meta charset="utf-8"><title>支付宝（测试）</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
 <style>
   body { margin: 0; background: #eef3fb; color: #1c2430; font: 16px/1.6 "PingFang SC", "Noto Sans CJK SC", sans-serif }

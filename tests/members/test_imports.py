@@ -40,7 +40,7 @@ async def test_the_template_is_filled_in_previewed_and_imported(admin: Person, o
     sheet = book["人员"]
     assert [cell.value for cell in sheet[1]] == ["姓名", "手机号码", "支部名称", "是否党员"]
     assert [cell.comment.text[:2] for cell in sheet[1]] == ["必填", "必填", "必填", "选填"]
-    assert [cell.value for cell in sheet[2]] == ["示例:张三", "13800138000", "机关总支", "是"]
+    assert [cell.value for cell in sheet[2]] == ["示例：张三", "13800138000", "机关总支", "是"]
     assert book["填写说明"]["A1"].value == "填写说明"
     assert book["填写说明"].max_row > 5
     assert [cell.value for cell in book["支部"]["A"]] == ["机关总支", "独立支部"]
