@@ -174,10 +174,10 @@ def warm_up() -> threading.Thread:
 
 
 def _load_late_parts() -> None:
-    from app.orgs.regions import regions
+    from app.orgs.regions import load_regions
 
     with starting():
-        regions()
+        load_regions()
         for name in LATE_MODULES:
             importlib.import_module(name)
 

@@ -69,7 +69,7 @@ async def request_rename(
     db: AsyncConnection, scope: OrgScope, org: LockedOrg, name: str, reason: str | None = None
 ) -> Requested:
     """Ask that the locked org be renamed. Raises the name's errors, SiblingNameTaken, ChangeRequestOpen."""
-    for error in names.errors_of(name, Kind(org.kind), kept=org.name):
+    for error in names.list_name_errors(name, Kind(org.kind), present_name=org.name):
         raise error
     return await _request(db, scope, {"kind": "rename", "name_before": org.name, "name_after": name, "reason": reason})
 

@@ -22,7 +22,7 @@ from app.core.phones import mask
 from app.database.db import Readable
 from app.database.paging import Page, PagedStatement, Paging
 from app.database.rows import fetch_rows, one_or_404
-from app.orgs.regions import path_of
+from app.orgs.regions import format_region_path
 from app.schema.admins import AdminInvitation, ChangeRequest, OrgAdmin
 from app.schema.approvals import CertificationState, State
 from app.schema.auth import User
@@ -152,7 +152,7 @@ async def get_received_admin_invitation(db: Readable, user_id: UUID, invitation_
         id=row.id,
         org_id=row.org_id,
         org_name=row.org_name,
-        region=path_of(row.region_code),
+        region=format_region_path(row.region_code),
         recovery=row.recovery,
         superior_name=row.superior_name,
         requested_by=row.requested_by,

@@ -24,7 +24,7 @@ from app.database.paging import Page, PagedStatement, Paging, Slice
 from app.database.rows import fetch_row, fetch_rows, one_or_404
 from app.hierarchy import tree
 from app.orgs.queries import ORG_NAMES
-from app.orgs.regions import path_of
+from app.orgs.regions import format_region_path
 from app.schema.approvals import CertificationState
 from app.schema.auth import User
 from app.schema.certification import Certification, Invitation
@@ -179,7 +179,7 @@ async def get_received_application(db: Readable, org_id: UUID, application_id: U
 
 def _replace_region_code(application: ReceivedApplicationOut) -> ReceivedApplicationOut:
     """Return the application with the region's name in place of its code."""
-    return application.model_copy(update={"subordinate_region": path_of(application.subordinate_region)})
+    return application.model_copy(update={"subordinate_region": format_region_path(application.subordinate_region)})
 
 
 @dataclass(frozen=True, slots=True)

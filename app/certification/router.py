@@ -39,7 +39,7 @@ from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.orgs.errors import SiblingNameTaken
 from app.orgs.names import Kind
-from app.orgs.regions import path_of
+from app.orgs.regions import format_region_path
 from app.schema.approvals import CertificationState
 from app.web.errors import problems
 from app.web.schemas import Instant
@@ -109,7 +109,7 @@ async def read_invitation(
         org_id=row.org_id,
         org_name=row.org_name,
         org_kind=Kind(row.org_kind),
-        org_region=path_of(row.region_code),
+        org_region=format_region_path(row.region_code),
         expires_at=row.expires_at,
     )
 

@@ -32,7 +32,7 @@ async def create_org(db: AsyncConnection, cipher: Cipher, user: UserScope, body:
         raise PartyMemberRequired
     if find_region(body.region_code) is None:
         raise UnknownRegion
-    for error in names.errors_of(body.name, body.kind):
+    for error in names.list_name_errors(body.name, body.kind):
         raise error
     org_id = await insert_org(db, user, name=body.name, region_code=body.region_code, kind=body.kind)
     await ensure_admin_row(db, cipher, user.actor, org_id, user.user_id)

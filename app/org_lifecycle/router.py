@@ -13,7 +13,7 @@ from app.core.cipher import CipherDep
 from app.database.db import TransactionalRoute, WriteDb
 from app.org_lifecycle import closure, operations, release
 from app.orgs import queries
-from app.orgs.advice import advice_out, levels_advice, name_advice
+from app.orgs.advice import advice_out, list_level_advice, list_name_advice
 from app.orgs.errors import (
     NameKindMismatch,
     NameSuffixTyped,
@@ -50,8 +50,8 @@ async def create_org(response: Response, user: SignedIn, body: OrgCreate, db: Wr
     do it, then certify it.
     """
     org_id = await operations.create_org(db, cipher, user, body)
-    advice = await name_advice(db, body.name, body.region_code, but=org_id)
-    advice += await levels_advice(db, user.user_id)
+    advice = await list_name_advice(db, body.name, body.region_code, org_id=org_id)
+    advice += await list_level_advice(db, user.user_id)
     card = await queries.get_card(db, org_id)
     response.headers["Location"] = f"/v1/orgs/{org_id}"
     response.headers["ETag"] = etag(card.version)
@@ -91,8 +91,8 @@ async def update_org(response: Response, scope: Writer, body: OrgUpdate, version
         response.status_code = 202
     card = await queries.get_card(db, scope.org_id)
     name = body.name or card.name
-    advice = await name_advice(db, name, card.region_code, but=scope.org_id) if body.name is not None else []
-    advice += await levels_advice(db, scope.user.user_id) if body.region_code is not None else []
+    advice = await list_name_advice(db, name, card.region_code, org_id=scope.org_id) if body.name is not None else []
+    advice += await list_level_advice(db, scope.user.user_id) if body.region_code is not None else []
     response.headers["ETag"] = etag(card.version)
     return OrgUpdated.of(card, advice=advice_out(advice), change_request_id=waiting)
 

@@ -1,3 +1,3 @@
-"""Organisations and their units: names, regions, cards, searching, the units of an org, and the row locks that edits
-take. Tables: `orgs`, `units`. Doors: `router`, `unit_router`. Creating, editing and closing is `org_lifecycle`.
+"""Organisations and their units: names, regions, cards, search, the units of an org, and the row locks for edits.
+Tables: `orgs`, `units`. Routers: `router`, `unit_router`. The package `org_lifecycle` creates, edits and closes orgs.
 """

@@ -1,4 +1,4 @@
-"""What is refused about orgs and units, and what to do instead."""
+"""Errors of orgs and units."""
 
 from app.core.i18n import gettext_noop
 from app.web.errors import Conflict, Forbidden, Problem

@@ -1,4 +1,4 @@
-"""How an org may be named (S3): what is refused, what is only advised against, and a shorter proposal."""
+"""The rules for names of orgs (S3): errors, advice, and a proposal of a shorter name."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,11 +10,12 @@ from app.web.errors import Problem
 
 SUFFIX = "学习管理组"
 OUTSIDE_PARTY = "党外人士学习组织"
-SHORT = 20
+LONGEST_SHORT_NAME = 20
+"""Characters up to which a name counts as short."""
 
 
 class Kind(StrEnum):
-    """Whose org it is: of the party, or of people outside it."""
+    """An org of the party, or an org of people outside the party."""
 
     PARTY = "party"
     OUTSIDE_PARTY = "outside_party"
@@ -22,38 +23,42 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """Something a person may want to change and need not, in their language."""
+    """A hint to the user, in the request's language. The user may ignore it."""
 
     code: str
     title: str
     proposed_name: str | None = None
 
 
-def errors_of(name: str, kind: Kind, kept: str | None = None) -> list[type[Problem]]:
-    """What forbids the name. `kept` is the name the org has: a loaded legacy org keeps its suffix."""
+def list_name_errors(name: str, kind: Kind, present_name: str | None = None) -> list[type[Problem]]:
+    """Return the errors that forbid the name; an empty list if it is allowed.
+
+    `present_name` is the org's name before the change. Orgs loaded from the old system may have the suffix, so an
+    unchanged name is allowed with its suffix.
+    """
     found: list[type[Problem]] = []
     if has_unshowable(name):
         found.append(NameUnshowable)
-    if name.endswith(SUFFIX) and name != kept:
+    if name.endswith(SUFFIX) and name != present_name:
         found.append(NameSuffixTyped)
-    says_outside = name.removesuffix(SUFFIX).endswith(OUTSIDE_PARTY)
+    is_outside_party = name.removesuffix(SUFFIX).endswith(OUTSIDE_PARTY)
     body = name.removesuffix(SUFFIX).removesuffix(OUTSIDE_PARTY)
-    if says_outside is not (kind is Kind.OUTSIDE_PARTY) or not body:
+    if is_outside_party is not (kind is Kind.OUTSIDE_PARTY) or not body:
         found.append(NameKindMismatch)
     return found
 
 
-def advice_of(name: str) -> list[Advice]:
-    """What is advised about a name that is allowed, as far as the name alone tells."""
-    if len(name) <= SHORT:
+def list_length_advice(name: str) -> list[Advice]:
+    """Return advice to shorten the name if it is long; otherwise an empty list."""
+    if len(name) <= LONGEST_SHORT_NAME:
         return []
-    return [
-        Advice("name-long", gettext("名称超过 {most} 字，建议适当简化。", most=SHORT), shorten(name)),
-    ]
+    title = gettext("名称超过 {most} 字，建议适当简化。", most=LONGEST_SHORT_NAME)
+    return [Advice("name-long", title, shorten_name(name))]
 
 
-# As the FAQ's own example does it (中国石化集团南京化学工业有限公司党委), in order, until the name is short enough.
-_SHORTER = (
+# Replacements in the manner of the FAQ's example (中国石化集团南京化学工业有限公司党委). They apply in this order until
+# the name is short enough.
+_ABBREVIATIONS = (
     ("中国共产党", "中共"),
     ("委员会", "委"),
     ("有限责任公司", "有限公司"),
@@ -70,15 +75,15 @@ _SHORTER = (
 )
 
 
-def shorten(name: str) -> str | None:
-    """A shorter form that keeps who it is, or None where none suggests itself."""
+def shorten_name(name: str) -> str | None:
+    """Return a shorter form that still identifies the org, or None if there is none."""
     shorter = name
     party_committee = shorter.endswith("委员会") and shorter.startswith(("中共", "中国共产党"))
     if party_committee:
-        # 中共…公司委员会 is spoken of as …公司党委
+        # The common short form of 中共…公司委员会 is …公司党委.
         shorter = shorter.removeprefix("中国共产党").removeprefix("中共").removesuffix("委员会") + "党委"
-    for long, short in _SHORTER:
-        if len(shorter) <= SHORT:
+    for long, short in _ABBREVIATIONS:
+        if len(shorter) <= LONGEST_SHORT_NAME:
             break
         shorter = shorter.replace(long, short)
     return shorter if len(shorter) < len(name) else None

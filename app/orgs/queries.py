@@ -44,13 +44,13 @@ _ORG_ID = bindparam("org_id", type_=Uuid())
 _USER_ID = bindparam("user_id", type_=Uuid())
 
 _CARD = select(*ORG_CARD_COLUMNS).where(Org.id == _ORG_ID)
-_BUT = bindparam("but", type_=Uuid())
+_EXCLUDED_ID = bindparam("excluded_id", type_=Uuid())
 _NAME_EXISTS = select(
     exists().where(
         Org.region_code == bindparam("region_code"),
         Org.name == bindparam("name"),
         Org.status == "live",
-        or_(_BUT.is_(None), Org.id != _BUT),
+        or_(_EXCLUDED_ID.is_(None), Org.id != _EXCLUDED_ID),
     )
 )
 _ADMINISTERED_REGIONS = (
@@ -62,22 +62,23 @@ _ADMINISTERED_REGIONS = (
 
 
 async def get_card(db: AsyncConnection, org_id: UUID) -> OrgCard:
-    """An org's card, read anew after it was written."""
+    """Return an org's card. Call it after a write to read the new card."""
     return OrgCard(**(await db.execute(_CARD, {"org_id": org_id})).one()._mapping)
 
 
-async def org_name_exists(db: Readable, name: str, region_code: str, but: UUID | None = None) -> bool:
-    """Whether a live org of this name, other than `but`, is in this region."""
-    return bool(await db.scalar(_NAME_EXISTS, {"region_code": region_code, "name": name, "but": but}))
+async def org_name_exists(db: Readable, name: str, region_code: str, excluded_id: UUID | None = None) -> bool:
+    """Return whether this region has a live org with this name, other than the org `excluded_id`."""
+    parameters = {"region_code": region_code, "name": name, "excluded_id": excluded_id}
+    return bool(await db.scalar(_NAME_EXISTS, parameters))
 
 
 async def list_administered_regions(db: AsyncConnection, user_id: UUID) -> Sequence[str]:
-    """The regions of the live orgs that the user administers."""
+    """Return the region codes of the live orgs that the user administers."""
     return (await db.scalars(_ADMINISTERED_REGIONS, {"user_id": user_id})).all()
 
 
-class MyOrgRow(NamedTuple):
-    """An org, and what a user is there: `main_admin`, `admin`, `member`."""
+class UserOrgRow(NamedTuple):
+    """An org, and the roles of a user in it: `main_admin`, `admin`, `member`."""
 
     id: UUID
     name: str
@@ -88,14 +89,14 @@ class MyOrgRow(NamedTuple):
 
 
 _ROLES = union_all(
-    # By the admin's row: of all orgs nobody knows by an index whose main admin somebody is.
+    # Starts from the rows of `org_admins`, because `orgs.main_admin_id` has no index.
     select(OrgAdmin.org_id.label("org_id"), literal("main_admin").label("role"))
     .join(Org, and_(Org.id == OrgAdmin.org_id, Org.main_admin_id == OrgAdmin.user_id))
     .where(OrgAdmin.user_id == _USER_ID),
     select(OrgAdmin.org_id, literal("admin")).where(OrgAdmin.user_id == _USER_ID),
     select(Member.org_id, literal("member")).where(Member.user_id == _USER_ID, Member.removed_at.is_(None)),
 ).subquery()
-_MY_ORGS = (
+_ORGS_OF_USER = (
     select(Org.id, Org.name, Org.kind, Org.status, Org.region_code, func.array_agg(_ROLES.c.role).label("roles"))
     .join(_ROLES, _ROLES.c.org_id == Org.id)
     .group_by(Org.id)
@@ -103,14 +104,14 @@ _MY_ORGS = (
 )
 
 
-async def list_my_orgs(db: Readable, user_id: UUID) -> list[MyOrgRow]:
-    """The orgs that a user administers or is a live member of, the oldest first."""
-    return await fetch_rows(db, _MY_ORGS, MyOrgRow, {"user_id": user_id})
+async def list_user_orgs(db: Readable, user_id: UUID) -> list[UserOrgRow]:
+    """Return the orgs that a user administers or is a live member of, the oldest first."""
+    return await fetch_rows(db, _ORGS_OF_USER, UserOrgRow, {"user_id": user_id})
 
 
 @dataclass(frozen=True, slots=True)
 class OrgFilter:
-    """Which of the orgs that a user may see are asked for; None: whatever it is."""
+    """The filters of a search among the orgs that a user may see. None means that the filter does not apply."""
 
     q: str | None = None
     region_code: str | None = None
@@ -118,8 +119,8 @@ class OrgFilter:
     status: str | None = None
 
 
-class _Shape(NamedTuple):
-    """What of a filter its statement is built by: how the name is searched, and which of the others are given."""
+class _FilterShape(NamedTuple):
+    """The part of a filter on which the statement's text depends: the kind of name search, and the filters in use."""
 
     search: SearchBy | None
     region: bool
@@ -127,13 +128,13 @@ class _Shape(NamedTuple):
     status: bool
 
 
-# Up to here the orgs that a user sees are walked, and those that match are found among them; above, the orgs that
-# match are gone through by name, and each is looked up from: of so many that are seen, a page is soon full.
-FEW = 50_000
+# If a user may see at most this many orgs, a search collects them and filters them. If there are more, it scans the
+# matching orgs by name and checks for each whether the user may see it; with so many visible orgs, a page fills soon.
+MAX_COLLECTED_ORGS = 50_000
 
 _Superior = aliased(Org, name="superior")
 ORG_NAMES = NameSearch(Org.name, Org.name_grams, Org.pinyin, Org.initials, after=Spelling("zhonggong", "zg"))
-"""中共, which a party org's name begins with, is not typed: nanjing finds 中共南京市委员会 as 南京 does."""
+"""A search may omit 中共 at the beginning of a party org's name: nanjing finds 中共南京市委员会, as 南京 does."""
 
 
 class OrgFoundRow(NamedTuple):
@@ -149,32 +150,35 @@ class OrgFoundRow(NamedTuple):
 
 
 _ADMINISTERED = select(OrgAdmin.org_id).where(OrgAdmin.user_id == _USER_ID)
-_MINE = select(Member.org_id).where(Member.user_id == _USER_ID, Member.removed_at.is_(None))
-_BELOW = tree.subtrees(_ADMINISTERED)
-_COUNT_SEEN = select(func.count()).select_from(select(_BELOW.c.id).limit(FEW + 1).subquery())
+_MEMBER_OF = select(Member.org_id).where(Member.user_id == _USER_ID, Member.removed_at.is_(None))
+_ADMINISTERED_SUBTREES = tree.subtrees(_ADMINISTERED)
+_COUNT_VISIBLE = select(func.count()).select_from(
+    select(_ADMINISTERED_SUBTREES.c.id).limit(MAX_COLLECTED_ORGS + 1).subquery()
+)
 
 
 async def search_orgs(db: Readable, user_id: UUID, wanted: OrgFilter, paging: Paging) -> Slice[OrgFoundRow]:
-    """A page of the orgs that the user may see, by name: those they administer with all below, and those they are
-    a member of. Nobody finds another."""
-    given = {"user_id": user_id} | _parameters(wanted) | paging.parameters()
-    few = (await db.execute(_COUNT_SEEN, {"user_id": user_id})).scalar_one() <= FEW
-    statement = _search(_shape(wanted), few=few, further=paging.after is not None)
-    return Slice.cut(await fetch_rows(db, statement, OrgFoundRow, given), paging, lambda org: (org.name, org.id))
+    """Return a page of the orgs that the user may see, ordered by name: the orgs that the user administers with their
+    subtrees, and the orgs of which the user is a member. The user finds no other org."""
+    parameters = {"user_id": user_id} | _get_filter_parameters(wanted) | paging.parameters()
+    collected = (await db.execute(_COUNT_VISIBLE, {"user_id": user_id})).scalar_one() <= MAX_COLLECTED_ORGS
+    statement = _build_search(_get_shape(wanted), collected=collected, further=paging.after is not None)
+    return Slice.cut(await fetch_rows(db, statement, OrgFoundRow, parameters), paging, lambda org: (org.name, org.id))
 
 
 @cache
-def _search(shape: _Shape, *, few: bool, further: bool) -> Select[*tuple[Any, ...]]:
-    if few:
-        seen = union(select(_BELOW.c.id), _MINE).subquery("seen")
-        found = select(Org.id, Org.name).join(seen, seen.c.id == Org.id).where(*_conditions(shape))
-        # A fence: the planner knows nothing of how many are seen, and would rather go through all orgs by name.
+def _build_search(shape: _FilterShape, *, collected: bool, further: bool) -> Select[*tuple[Any, ...]]:
+    if collected:
+        visible = union(select(_ADMINISTERED_SUBTREES.c.id), _MEMBER_OF).subquery("visible")
+        found = select(Org.id, Org.name).join(visible, visible.c.id == Org.id).where(*_build_conditions(shape))
+        # OFFSET 0 is an optimization fence. The planner cannot estimate the number of visible orgs, and would otherwise
+        # scan all orgs by name.
         matching: FromClause = found.offset(0).subquery("matching")
         listed = select(matching.c.id, matching.c.name)
     else:
         matching = Org.__table__
-        listed = select(matching.c.id, matching.c.name).where(*_conditions(shape))
-        listed = listed.where(or_(tree.is_under_one_of(Org, _ADMINISTERED), matching.c.id.in_(_MINE)))
+        listed = select(matching.c.id, matching.c.name).where(*_build_conditions(shape))
+        listed = listed.where(or_(tree.is_under_one_of(Org, _ADMINISTERED), matching.c.id.in_(_MEMBER_OF)))
     page = paginate(listed, matching.c.name, matching.c.id, further=further).subquery("page")
     edge = aliased(Certification)
     return (
@@ -194,42 +198,42 @@ def _search(shape: _Shape, *, few: bool, further: bool) -> Select[*tuple[Any, ..
     )
 
 
-def _shape(wanted: OrgFilter) -> _Shape:
-    by = None if wanted.q is None else SearchBy.of(wanted.q)
-    return _Shape(by, wanted.region_code is not None, wanted.kind is not None, wanted.status is not None)
+def _get_shape(wanted: OrgFilter) -> _FilterShape:
+    search = None if wanted.q is None else SearchBy.of(wanted.q)
+    return _FilterShape(search, wanted.region_code is not None, wanted.kind is not None, wanted.status is not None)
 
 
-def _conditions(shape: _Shape) -> Sequence[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
+def _build_conditions(shape: _FilterShape) -> Sequence[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
     if shape.search is not None:
-        found.append(ORG_NAMES.condition(shape.search))
+        conditions.append(ORG_NAMES.condition(shape.search))
     if shape.region:
-        found.append(Org.region_code >= bindparam("region_begin"))
-        found.append(Org.region_code < bindparam("region_end"))
-    # Written into the statement, not bound to it: an index of the few closed or outside-party orgs is found by value.
+        conditions.append(Org.region_code >= bindparam("region_begin"))
+        conditions.append(Org.region_code < bindparam("region_end"))
+    # Literals, not parameters: the planner uses the partial indexes of closed and outside-party orgs only for literals.
     if shape.kind:
-        found.append(Org.kind == bindparam("kind", type_=Text(), literal_execute=True))
+        conditions.append(Org.kind == bindparam("kind", type_=Text(), literal_execute=True))
     if shape.status:
-        found.append(Org.status == bindparam("status", type_=Text(), literal_execute=True))
-    return found
+        conditions.append(Org.status == bindparam("status", type_=Text(), literal_execute=True))
+    return conditions
 
 
-def _parameters(wanted: OrgFilter) -> dict[str, Any]:
-    """The parameters of `_conditions` of the filter's shape."""
-    given: dict[str, Any] = {}
+def _get_filter_parameters(wanted: OrgFilter) -> dict[str, Any]:
+    """Return the parameters of the statement that `_build_search` builds for the filter."""
+    parameters: dict[str, Any] = {}
     if wanted.q is not None:
-        given |= ORG_NAMES.parameters(wanted.q)
+        parameters |= ORG_NAMES.parameters(wanted.q)
     if wanted.region_code is not None:
         begin = "" if wanted.region_code == NATION else wanted.region_code
-        # In the region or one under it: a code begins with that of what it lies in, zeros at its end apart.
+        # A region's code begins with the code of the region that contains it, without that code's zeros at the end.
         while begin.endswith("00") and len(begin) <= 6:
             begin = begin[:-2]
-        given |= {"region_begin": begin, "region_end": begin + ":"}  # the character after 9
+        parameters |= {"region_begin": begin, "region_end": begin + ":"}  # ":" is the character after "9"
     if wanted.kind is not None:
-        given["kind"] = wanted.kind
+        parameters["kind"] = wanted.kind
     if wanted.status is not None:
-        given["status"] = wanted.status
-    return given
+        parameters["status"] = wanted.status
+    return parameters
 
 
 _PATHS = tree.unit_paths(_ORG_ID)
@@ -243,10 +247,11 @@ _UNITS_IN_ORDER = PagedStatement(_UNITS, _PATHS.c.sort, Unit.id, row=UnitOut)
 
 
 async def list_units(db: Readable, org_id: UUID, paging: Paging) -> Page[UnitOut]:
-    """A page of the org's units with their paths, each before the units under it, siblings by position."""
+    """Return a page of the org's units with their paths. Each unit comes before its sub-units; siblings are ordered by
+    position."""
     return Page[UnitOut].from_slice(await _UNITS_IN_ORDER.fetch(db, paging, org_id=org_id))
 
 
 async def get_unit(db: Readable, org_id: UUID, unit_id: UUID) -> UnitOut:
-    """A live unit of the org with its path. Raises NotFound."""
+    """Return a live unit of the org with its path. Raises NotFound."""
     return await one_or_404(db, _UNIT, UnitOut, {"org_id": org_id, "unit_id": unit_id})

@@ -1,6 +1,7 @@
-"""Regions by GB/T 2260 (to the county) and GB/T 10114 (the township): a table in memory, from a maintained package.
+"""Administrative regions: GB/T 2260 codes down to the county, GB/T 10114 codes for townships. They are a table in
+memory, which comes from a maintained package.
 
-The nation is 000000. Levels are read off the code (MISSION, words): national, provincial, city, county, below.
+The nation's code is 000000. The code determines the level: national, provincial, city, county, below.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """One division; `parent_code` is None for the nation alone."""
+    """One administrative division. `parent_code` is None only for the nation."""
 
     code: str
     name: str
@@ -31,11 +32,11 @@ class Region:
 
     @property
     def level(self) -> Level:
-        return level_of(self.code)
+        return get_region_level(self.code)
 
 
-def level_of(code: str) -> Level:
-    """The level that a region code says."""
+def get_region_level(code: str) -> Level:
+    """Return the level of a region code."""
     if len(code) > 6:
         return Level.BELOW
     if code == NATION:
@@ -48,39 +49,40 @@ def level_of(code: str) -> Level:
 
 
 @cache
-def regions() -> Mapping[str, Region]:
-    """All regions by code, each before those under it."""
-    known = {NATION: Region(NATION, "全国", None)}
+def load_regions() -> Mapping[str, Region]:
+    """Return all regions by code. A region comes before the regions that it contains."""
+    by_code = {NATION: Region(NATION, "全国", None)}
     for division in load_divisions():
-        known[division.code] = Region(division.code, division.name, division.parent_code or NATION)
-    # The package's source does not list it; GB/T 2260 does.
-    known.setdefault("710000", Region("710000", "台湾省", NATION))
-    return known
+        by_code[division.code] = Region(division.code, division.name, division.parent_code or NATION)
+    # GB/T 2260 lists this region, but the package's source does not.
+    by_code.setdefault("710000", Region("710000", "台湾省", NATION))
+    return by_code
 
 
 @cache
-def _children() -> Mapping[str, Sequence[Region]]:
+def _group_by_parent() -> Mapping[str, Sequence[Region]]:
     children: dict[str, list[Region]] = {}
-    for region in sorted(regions().values(), key=lambda region: region.code):
+    for region in sorted(load_regions().values(), key=lambda region: region.code):
         if region.parent_code is not None:
             children.setdefault(region.parent_code, []).append(region)
     return children
 
 
 def find_region(code: str) -> Region | None:
-    return regions().get(code)
+    """Return the region with this code, or None."""
+    return load_regions().get(code)
 
 
-def list_regions_under(code: str) -> Sequence[Region]:
-    """The regions directly under one, by code."""
-    return _children().get(code, ())
+def list_child_regions(code: str) -> Sequence[Region]:
+    """Return the regions directly under this one, ordered by code."""
+    return _group_by_parent().get(code, ())
 
 
 @lru_cache(maxsize=4096)
-def path_of(code: str) -> str:
-    """A region's names from the province down (`江苏省南京市玄武区`); the nation's own name for the nation.
+def format_region_path(code: str) -> str:
+    """Return a region's names from the province down (`江苏省南京市玄武区`); for the nation, its own name.
 
-    Of a village (twelve digits) they are its township's, and of a township that is not listed its county's.
+    A village (twelve digits) has the names of its township. An unlisted township has the names of its county.
     """
     names: list[str] = []
     region = find_region(code) or find_region(code[:9]) or find_region(code[:6])
@@ -91,10 +93,11 @@ def path_of(code: str) -> str:
 
 
 def search_regions(text: str, limit: int) -> Sequence[Region]:
-    """Regions whose code begins with `text` or whose name holds it; higher levels first, then by code."""
+    """Return at most `limit` regions whose code begins with `text` or whose name contains it. Higher levels come first,
+    then the order is by code."""
     found = [
         region
-        for region in regions().values()
+        for region in load_regions().values()
         if text in region.name or (text.isdigit() and region.code.startswith(text))
     ]
     return sorted(found, key=lambda region: (list(Level).index(region.level), region.code))[:limit]

@@ -13,11 +13,18 @@ from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.fastpath.route import fast_get
 from app.orgs import names, queries
-from app.orgs.advice import advice_out, name_advice
+from app.orgs.advice import advice_out, list_name_advice
 from app.orgs.errors import UnknownRegion
 from app.orgs.names import Kind
 from app.orgs.queries import OrgFilter, OrgFoundRow
-from app.orgs.regions import NATION, find_region, level_of, list_regions_under, path_of, search_regions
+from app.orgs.regions import (
+    NATION,
+    find_region,
+    format_region_path,
+    get_region_level,
+    list_child_regions,
+    search_regions,
+)
 from app.orgs.schemas import (
     MyOrgOut,
     NameCheckCreate,
@@ -45,7 +52,7 @@ async def list_regions(
     """Find the code of a region before creating an org: go down the tree level by level (`parent`), or search by name
     (`q`). Nothing is changed.
     """
-    found = list_regions_under(parent) if q is None else search_regions(q, limit)
+    found = list_child_regions(parent) if q is None else search_regions(q, limit)
     return [RegionOut.model_validate(region) for region in found[:limit]]
 
 
@@ -59,13 +66,13 @@ async def check_name(user: SignedIn, body: NameCheckCreate, db: WriteDb) -> Name
         raise UnknownRegion
     errors = [
         NameErrorOut(code=error.slug, title=gettext(error.title), detail=gettext(error.advice))
-        for error in names.errors_of(body.name, body.kind)
+        for error in names.list_name_errors(body.name, body.kind)
     ]
-    advice = await name_advice(db, body.name, body.region_code) if not errors else []
+    advice = await list_name_advice(db, body.name, body.region_code) if not errors else []
     return NameCheckOut(errors=errors, advice=advice_out(advice))
 
 
-async def _filter(
+async def _read_filter(
     q: Annotated[
         SearchText | None,
         Query(description="Characters of the name, or its pinyin or initials from their beginning, 中共 apart."),
@@ -81,7 +88,7 @@ async def _filter(
 async def search_orgs(
     user: SignedIn,
     db: ReadDb,
-    wanted: Annotated[OrgFilter, Depends(_filter)],
+    wanted: Annotated[OrgFilter, Depends(_read_filter)],
     paging: Annotated[Paging, paged_by(str, UUID)],
 ) -> Page[OrgFoundOut]:
     """Find orgs by name, pinyin, initials or region. The caller finds their own orgs, those they administer, and all
@@ -95,7 +102,7 @@ async def search_orgs(
 
 def _org_found(org: OrgFoundRow) -> OrgFoundOut:
     return OrgFoundOut.model_validate(
-        org._asdict() | {"region": path_of(org.region_code), "level": level_of(org.region_code)}
+        org._asdict() | {"region": format_region_path(org.region_code), "level": get_region_level(org.region_code)}
     )
 
 
@@ -117,4 +124,4 @@ async def list_my_orgs(user: SignedIn, db: ReadDb) -> list[MyOrgOut]:
 
     Nothing is changed.
     """
-    return [MyOrgOut.model_validate(row) for row in await queries.list_my_orgs(db, user.user_id)]
+    return [MyOrgOut.model_validate(row) for row in await queries.list_user_orgs(db, user.user_id)]

@@ -1,4 +1,4 @@
-"""Bodies of the orgs, regions and name-check calls."""
+"""Request and response bodies of orgs, regions and name checks."""
 
 import unicodedata
 from datetime import datetime
@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from app.authz.access import OrgCard
 from app.orgs.names import Kind
-from app.orgs.regions import Level, level_of, path_of
+from app.orgs.regions import Level, format_region_path, get_region_level
 from app.web.schemas import Body, Out
 
 RegionCode = Annotated[
@@ -22,7 +22,7 @@ RegionCode = Annotated[
 OrgName = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
-    # One name is one text, however it was typed; what cannot be shown has an error of its own (`names.errors_of`).
+    # NFC makes equal names equal texts. Characters without a visible form have their own error (`list_name_errors`).
     AfterValidator(lambda name: unicodedata.normalize("NFC", name)),
     Field(
         description="The party organisation's full name, without 学习管理组.",
@@ -43,19 +43,19 @@ class AdviceOut(Out):
 
     code: str = Field(description="`name-long`, `name-exists`, `levels-differ`.", examples=["name-long"])
     title: str
-    proposed_name: str | None = Field(default=None, description="A shorter name, where one suggests itself.")
+    proposed_name: str | None = Field(default=None, description="A shorter name, if there is one.")
 
 
 class NameErrorOut(Out):
     code: str = Field(
-        description="The `type` slug that creating would be refused with.", examples=["name-suffix-typed"]
+        description="The `type` slug of the error that creating the org would return.", examples=["name-suffix-typed"]
     )
     title: str
     detail: str
 
 
 class NameCheckCreate(Body):
-    """A name to try. Nothing is created."""
+    """A name to check. Nothing is created."""
 
     name: OrgName
     region_code: RegionCode
@@ -63,14 +63,14 @@ class NameCheckCreate(Body):
 
 
 class NameCheckOut(Out):
-    """`errors` would refuse the name; `advice` would not."""
+    """`errors` forbid the name; `advice` does not."""
 
     errors: list[NameErrorOut]
     advice: list[AdviceOut]
 
 
 class OrgCreate(Body):
-    """An org of the caller's own: nobody creates one for somebody else."""
+    """A new org, whose main admin is the caller. A user cannot create an org for another user."""
 
     name: OrgName
     region_code: RegionCode
@@ -102,7 +102,11 @@ class OrgOut(Out):
 
     @classmethod
     def of(cls, card: OrgCard, **more: object) -> Self:
-        fields = card._asdict() | {"level": level_of(card.region_code), "region": path_of(card.region_code)}
+        """Return the body for a card. `more` are the further fields of a subclass."""
+        fields = card._asdict() | {
+            "level": get_region_level(card.region_code),
+            "region": format_region_path(card.region_code),
+        }
         return cls.model_validate(fields | more)
 
 
@@ -111,7 +115,7 @@ class OrgCreated(OrgOut):
 
 
 class OrgUpdated(OrgOut):
-    """The org as it is now. Where it has a superior, a new name waits for that one's consent."""
+    """The org after the edit. If it has a superior, a new name waits for the superior's consent."""
 
     advice: list[AdviceOut]
     change_request_id: UUID | None = Field(
@@ -120,7 +124,7 @@ class OrgUpdated(OrgOut):
 
 
 class OrgFoundOut(Out):
-    """An org that the caller may see, as a search finds it."""
+    """An org in a search result."""
 
     id: UUID
     name: str
@@ -134,7 +138,7 @@ class OrgFoundOut(Out):
 
 
 class MyOrgOut(Out):
-    """An org the caller administers or is a member of."""
+    """An org that the caller administers or is a member of."""
 
     id: UUID
     name: str

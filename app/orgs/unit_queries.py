@@ -1,4 +1,4 @@
-"""Reads of the units of one org level by level, for whoever opens its tree a branch at a time."""
+"""Reads of the units of one org, level by level, for a tree that the user opens one branch at a time."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,11 +12,11 @@ from app.database.rows import fetch_rows
 from app.hierarchy import tree
 from app.schema.orgs import Unit
 
-_Below = aliased(Unit, name="below")
+_SubUnit = aliased(Unit, name="sub_unit")
 
 
 class ChildUnitRow(NamedTuple):
-    """A unit, and whether there are units under it."""
+    """A unit, and whether it has sub-units."""
 
     id: UUID
     parent_id: UUID | None
@@ -27,7 +27,7 @@ class ChildUnitRow(NamedTuple):
 
 
 class UnitPathRow(NamedTuple):
-    """A unit with its path; `distance` is its depth below the org."""
+    """A unit with its path. `distance` is its depth in the org's tree; 0 is a unit directly under the org."""
 
     id: UUID
     name: str
@@ -46,7 +46,7 @@ _CHILDREN = (
         Unit.kind,
         Unit.version,
         exists()
-        .where(_Below.org_id == _ORG_ID, _Below.parent_id == Unit.id, _Below.removed_at.is_(None))
+        .where(_SubUnit.org_id == _ORG_ID, _SubUnit.parent_id == Unit.id, _SubUnit.removed_at.is_(None))
         .label("has_units"),
     )
     .where(Unit.org_id == _ORG_ID, Unit.removed_at.is_(None))
@@ -69,19 +69,20 @@ _BY_PATH = (
 
 
 async def list_child_units(db: Readable, org_id: UUID, parent_id: UUID | None, limit: int) -> list[ChildUnitRow]:
-    """The units directly under one (None: under the org itself), by position."""
-    given = {"org_id": org_id, "limit": limit}
+    """Return the units directly under a unit (None: under the org itself), ordered by position."""
+    parameters = {"org_id": org_id, "limit": limit}
     if parent_id is None:
-        return await fetch_rows(db, _CHILDREN_OF_ORG, ChildUnitRow, given)
-    return await fetch_rows(db, _CHILDREN_OF_UNIT, ChildUnitRow, given | {"parent_id": parent_id})
+        return await fetch_rows(db, _CHILDREN_OF_ORG, ChildUnitRow, parameters)
+    return await fetch_rows(db, _CHILDREN_OF_UNIT, ChildUnitRow, parameters | {"parent_id": parent_id})
 
 
 async def list_unit_chain(db: Readable, org_id: UUID, unit_id: UUID) -> Sequence[UUID]:
-    """The unit and the units that it stands under, from the top down; none where the org has no such unit."""
+    """Return the ids of the unit and of the units that contain it, from the top down. The result is empty if the org
+    has no such unit."""
     return (await db.scalars(_CHAIN, {"org_id": org_id, "unit_id": unit_id})).all()
 
 
 async def list_units_by_path(db: Readable, org_id: UUID, wanted: str, limit: int) -> list[UnitPathRow]:
-    """The units whose path holds `wanted` (all of them for an empty text), in the order of the tree."""
-    given = {"org_id": org_id, "wanted": wanted.lower(), "limit": limit}
-    return await fetch_rows(db, _BY_PATH, UnitPathRow, given)
+    """Return the units whose path contains `wanted` (all units for an empty text), in the order of the tree."""
+    parameters = {"org_id": org_id, "wanted": wanted.lower(), "limit": limit}
+    return await fetch_rows(db, _BY_PATH, UnitPathRow, parameters)

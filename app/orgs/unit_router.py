@@ -48,13 +48,13 @@ async def create_unit(scope: Writer, body: UnitCreate, db: WriteDb, response: Re
     """
     unit_id = await units.create_unit(db, scope, body)
     response.headers["Location"] = f"/v1/orgs/{scope.org_id}/units/{unit_id}"
-    return await _read(db, scope, unit_id, response)
+    return await _get_unit(db, scope, unit_id, response)
 
 
 @router.get("/{unit_id}", summary="Read a unit")
 async def read_unit(scope: Reader, unit_id: UUID, db: ReadDb, response: Response) -> UnitOut:
     """Name, kind and place of one unit. Nothing is changed. Keep the `ETag` to edit or remove the unit."""
-    return await _read(db, scope, unit_id, response)
+    return await _get_unit(db, scope, unit_id, response)
 
 
 @router.patch(
@@ -72,7 +72,7 @@ async def update_unit(
     somebody else has edited it.
     """
     await units.update_unit(db, scope, unit_id, body, version)
-    return await _read(db, scope, unit_id, response)
+    return await _get_unit(db, scope, unit_id, response)
 
 
 @router.delete(
@@ -116,7 +116,7 @@ async def create_unit_admin(scope: Writer, unit_id: UUID, db: WriteDb) -> Never:
     raise UnitHasNoAdmins
 
 
-async def _read(db: Readable, scope: OrgScope, unit_id: UUID, response: Response) -> UnitOut:
+async def _get_unit(db: Readable, scope: OrgScope, unit_id: UUID, response: Response) -> UnitOut:
     unit = await queries.get_unit(db, scope.org_id, unit_id)
     response.headers["ETag"] = etag(unit.version)
     return unit

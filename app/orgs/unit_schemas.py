@@ -1,4 +1,4 @@
-"""Bodies of the calls about units and about turning one into an org of its own."""
+"""Request and response bodies of units."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -24,26 +24,26 @@ UnitKind = Annotated[
 
 
 class UnitCreate(Body):
-    """A unit of the org's own tree; it goes behind its siblings."""
+    """A new unit of the org's tree. It is placed after its siblings."""
 
     name: UnitName
     kind: UnitKind = "branch"
-    parent_id: UUID | None = Field(default=None, description="The unit it goes under; absent: directly under the org.")
+    parent_id: UUID | None = Field(default=None, description="The parent unit; absent: directly under the org.")
 
 
 class UnitUpdate(Body):
-    """What to change; what is absent stays."""
+    """The fields to change. An absent field does not change."""
 
     name: UnitName | None = None
     kind: UnitKind | None = None
     parent_id: UUID | None = Field(
-        default=None, description="Move it under this unit; null: directly under the org. It goes behind its siblings."
+        default=None, description="Move the unit under this unit; null: directly under the org. It becomes the last."
     )
-    position: int | None = Field(default=None, ge=0, le=100_000, description="Its place among its siblings, from 0.")
+    position: int | None = Field(default=None, ge=0, le=100_000, description="Its position among its siblings, from 0.")
 
     @property
-    def moves(self) -> bool:
-        """Whether a parent was named; null names the org itself."""
+    def has_parent(self) -> bool:
+        """Whether the body names a parent. A null parent is the org itself."""
         return "parent_id" in self.model_fields_set
 
 
@@ -52,6 +52,6 @@ class UnitOut(Out):
     parent_id: UUID | None
     name: str
     kind: str
-    position: int = Field(description="Its place among its siblings.")
+    position: int = Field(description="Its position among its siblings.")
     version: int
     path: str = Field(description="Names from the top down, joined by `/`.", examples=["机关党总支/第一党支部"])

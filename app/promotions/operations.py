@@ -53,7 +53,7 @@ async def create_promotion(db: AsyncConnection, cipher: Cipher, scope: OrgScope,
     region_code = body.region_code or org.region_code
     if body.region_code is not None and find_region(body.region_code) is None:
         raise UnknownRegion
-    for error in names.errors_of(body.name, Kind(org.kind)):
+    for error in names.list_name_errors(body.name, Kind(org.kind)):
         raise error
     # Told early; the index decides when the edge is made.
     sibling = select(Certification.id).where(

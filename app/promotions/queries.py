@@ -14,7 +14,7 @@ from app.database.db import Readable
 from app.database.paging import Page, PagedStatement, Paging
 from app.database.rows import one_or_404
 from app.hierarchy import tree
-from app.orgs.regions import path_of
+from app.orgs.regions import format_region_path
 from app.promotions.schemas import OfferedPromotionOut, PromotionOut
 from app.schema.approvals import State
 from app.schema.auth import User
@@ -136,7 +136,7 @@ async def get_offered_promotion(db: Readable, user_id: UUID, promotion_id: UUID)
         unit_name=row.unit_name,
         name=row.name,
         region_code=row.region_code,
-        region=path_of(row.region_code),
+        region=format_region_path(row.region_code),
         people=people.scalar_one(),
         requested_by=row.requested_by,
         expires_at=row.expires_at,

@@ -15,7 +15,7 @@ from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.members.errors import PhoneOfAnotherMember
 from app.orgs import queries
-from app.orgs.advice import advice_out, levels_advice, name_advice
+from app.orgs.advice import advice_out, list_level_advice, list_name_advice
 from app.orgs.errors import (
     NameKindMismatch,
     NameSuffixTyped,
@@ -124,8 +124,8 @@ async def accept_promotion(
     if isinstance(org_id, Problem):
         return problem_response(request, org_id)
     card = await queries.get_card(db, org_id)
-    advice = await name_advice(db, card.name, card.region_code, but=org_id)
-    advice += await levels_advice(db, user.user_id)
+    advice = await list_name_advice(db, card.name, card.region_code, org_id=org_id)
+    advice += await list_level_advice(db, user.user_id)
     response.headers["Location"] = f"/v1/orgs/{org_id}"
     response.headers["ETag"] = etag(card.version)
     return OrgCreated.of(card, advice=advice_out(advice))

@@ -19,7 +19,7 @@ from app.core.cipher import CipherDep
 from app.database.db import ReadDb, WriteDb
 from app.database.paging import Paging
 from app.inbox.queries import count_waiting
-from app.orgs.queries import list_my_orgs
+from app.orgs.queries import list_user_orgs
 from app.points.queries import get_my_points
 from app.web.errors import Problem
 from devtools.phone.sign_in import PhoneRoute
@@ -32,7 +32,7 @@ async def show_me(request: Request, db: ReadDb, cipher: CipherDep, scope: Signed
     """The first page."""
     shown = {
         "me": await get_me(db, cipher, scope),
-        "orgs": await list_my_orgs(db, scope.user_id),
+        "orgs": await list_user_orgs(db, scope.user_id),
         "waiting": sum((await count_waiting(db, scope.user_id)).values()),
         "verification": next(iter((await list_verifications(db, scope, Paging(1, None))).items), None),
     }

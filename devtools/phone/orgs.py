@@ -16,7 +16,7 @@ from app.core.cipher import CipherDep
 from app.database.db import ReadDb, WriteDb
 from app.database.paging import Paging
 from app.org_lifecycle.operations import create_org
-from app.orgs.queries import list_my_orgs
+from app.orgs.queries import list_user_orgs
 from app.orgs.regions import search_regions
 from app.orgs.schemas import OrgCreate
 from app.reports.router import read_rankings
@@ -65,7 +65,7 @@ async def show_invitation(
     request: Request, db: ReadDb, scope: SignedIn, invitation: Annotated[str, Query(max_length=200)] = ""
 ) -> Response:
     """Who invites, and which of my orgs may apply."""
-    mine = [org for org in await list_my_orgs(db, scope.user_id) if set(org.roles) & {"main_admin", "admin"}]
+    mine = [org for org in await list_user_orgs(db, scope.user_id) if set(org.roles) & {"main_admin", "admin"}]
     try:
         found = await get_live_invitation(db, invitation)
     except Problem as problem:

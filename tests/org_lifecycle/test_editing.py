@@ -189,10 +189,10 @@ async def test_closing_crosses_an_approval(people: People) -> None:
         assert (card["superior_id"] is not None) == (approved.status_code == 200)
 
 
-@pytest.fixture(params=[queries.FEW, 0])
+@pytest.fixture(params=[queries.MAX_COLLECTED_ORGS, 0])
 def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Orgs are found among the few that are seen, and among all by looking up from each."""
-    monkeypatch.setattr(queries, "FEW", request.param)
+    monkeypatch.setattr(queries, "MAX_COLLECTED_ORGS", request.param)
 
 
 @pytest.mark.usefixtures("either_way")

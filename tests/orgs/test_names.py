@@ -1,4 +1,4 @@
-"""How orgs may be named (S3)."""
+"""The rules for names of orgs (S3)."""
 
 import pytest
 
@@ -13,30 +13,34 @@ from app.orgs.names import Kind
         ("江苏省党外人士学习组织", Kind.OUTSIDE_PARTY, []),
         ("江苏省党外人士学习组织", Kind.PARTY, ["name-kind-mismatch"]),
         ("江苏省统战部", Kind.OUTSIDE_PARTY, ["name-kind-mismatch"]),
-        ("党外人士学习组织", Kind.OUTSIDE_PARTY, ["name-kind-mismatch"]),  # of which administrative body?
+        (
+            "党外人士学习组织",
+            Kind.OUTSIDE_PARTY,
+            ["name-kind-mismatch"],
+        ),  # the name of an administrative body is missing
         ("中共南京市委学习管理组", Kind.PARTY, ["name-suffix-typed"]),
         ("江苏省党外人士学习组织学习管理组", Kind.OUTSIDE_PARTY, ["name-suffix-typed"]),
         ("学习管理组", Kind.PARTY, ["name-suffix-typed", "name-kind-mismatch"]),
         ("中共南京\u202e市委", Kind.PARTY, ["name-unshowable"]),
         ("中共南京\x00市委", Kind.PARTY, ["name-unshowable"]),
-        ("中共𠮷林县委🌟", Kind.PARTY, []),  # rare characters and emoji are kept
+        ("中共𠮷林县委🌟", Kind.PARTY, []),  # rare characters and emoji are allowed
     ],
 )
-def test_errors(name: str, kind: Kind, slugs: list[str]) -> None:
-    assert [error.slug for error in names.errors_of(name, kind)] == slugs
+def test_name_errors_have_the_expected_slugs(name: str, kind: Kind, slugs: list[str]) -> None:
+    assert [error.slug for error in names.list_name_errors(name, kind)] == slugs
 
 
-def test_a_legacy_name_keeps_its_suffix() -> None:
+def test_unchanged_legacy_name_is_allowed_with_its_suffix() -> None:
     legacy = "中共南京市委学习管理组"
-    assert names.errors_of(legacy, Kind.PARTY, kept=legacy) == []
-    assert [error.slug for error in names.errors_of("中共苏州市委学习管理组", Kind.PARTY, kept=legacy)] == [
-        "name-suffix-typed"
-    ]
+    assert names.list_name_errors(legacy, Kind.PARTY, present_name=legacy) == []
+    assert [
+        error.slug for error in names.list_name_errors("中共苏州市委学习管理组", Kind.PARTY, present_name=legacy)
+    ] == ["name-suffix-typed"]
 
 
-def test_twenty_characters_are_not_long() -> None:
-    assert names.advice_of("中" * 20) == []
-    assert [advice.code for advice in names.advice_of("中" * 21)] == ["name-long"]
+def test_name_above_twenty_characters_gets_length_advice() -> None:
+    assert names.list_length_advice("中" * 20) == []
+    assert [advice.code for advice in names.list_length_advice("中" * 21)] == ["name-long"]
 
 
 @pytest.mark.parametrize(
@@ -46,5 +50,5 @@ def test_twenty_characters_are_not_long() -> None:
         ("中" * 30, None),
     ],
 )
-def test_a_long_name_is_shortened_as_the_faq_does_it(long: str, short: str | None) -> None:
-    assert names.shorten(long) == short
+def test_long_name_is_shortened_as_in_the_faq(long: str, short: str | None) -> None:
+    assert names.shorten_name(long) == short

@@ -1,4 +1,4 @@
-"""A write about the people of an org waits for whoever changes its admins, and then looks who they are."""
+"""A write of members waits for a concurrent change of the org's admins or state, and then checks both again."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from tests.acts import add_admin, done, refusal
 from tests.people import People, fresh_phone
 
 
-async def test_an_admin_who_is_removed_while_their_write_waits_is_refused(people: People, engine: AsyncEngine) -> None:
+async def test_write_of_an_admin_removed_during_the_wait_is_refused(people: People, engine: AsyncEngine) -> None:
     main_admin, second = await people.register(), await people.register()
     org = await main_admin.create_org()
     await add_admin(main_admin, org, second)
@@ -19,13 +19,13 @@ async def test_an_admin_who_is_removed_while_their_write_waits_is_refused(people
         adding = asyncio.create_task(second.post(path, json={"name": "甲", "phone": fresh_phone()}))
         await asyncio.wait({adding}, timeout=0.5)
         assert not adding.done()
-        which = {"id": org["id"], "user_id": second.user_id}
-        await removing.execute(text("DELETE FROM org_admins WHERE org_id = :id AND user_id = :user_id"), which)
+        values = {"id": org["id"], "user_id": second.user_id}
+        await removing.execute(text("DELETE FROM org_admins WHERE org_id = :id AND user_id = :user_id"), values)
     assert refusal(await adding) == (403, "forbidden")
     assert "甲" not in {member["name"] for member in done(await main_admin.get(path))["items"]}
 
 
-async def test_a_write_that_waits_for_the_closing_of_its_org_is_refused(people: People, engine: AsyncEngine) -> None:
+async def test_write_that_waits_for_closing_of_its_org_is_refused(people: People, engine: AsyncEngine) -> None:
     admin = await people.register()
     org = await admin.create_org()
     async with engine.begin() as closing:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from tests.people import People, fresh_org_name
 
 
-async def test_the_creator_is_the_main_admin_and_a_member(people: People, db: AsyncConnection) -> None:
+async def test_org_creator_is_the_main_admin_and_a_member(people: People, db: AsyncConnection) -> None:
     founder = await people.register()
     org = await founder.create_org(region_code="320102")
     assert org["main_admin_id"] == founder.user_id
@@ -25,14 +25,14 @@ async def test_the_creator_is_the_main_admin_and_a_member(people: People, db: As
     assert "org.created" in events.scalars().all()
 
 
-async def test_without_real_name_no_org(people: People) -> None:
+async def test_org_creation_without_real_name_is_refused(people: People) -> None:
     stranger = await people.register(verified=False)
     refused = await stranger.post("/v1/orgs", json={"name": fresh_org_name(), "region_code": "320102"})
     assert refused.status_code == 403
     assert refused.json()["type"] == "/problems/real-name-required"
 
 
-async def test_a_party_org_is_created_by_a_party_member_the_other_kind_by_anyone(people: People) -> None:
+async def test_party_org_of_a_non_party_member_is_refused_and_outside_party_org_allowed(people: People) -> None:
     person = await people.register(party=False)
     refused = await person.post("/v1/orgs", json={"name": fresh_org_name(), "region_code": "320102"})
     assert refused.json()["type"] == "/problems/party-member-required"
@@ -52,14 +52,16 @@ async def test_a_party_org_is_created_by_a_party_member_the_other_kind_by_anyone
         ({"owner": "somebody else"}, 422, "invalid"),
     ],
 )
-async def test_refused_bodies_create_nothing(people: People, body: dict[str, str], status: int, slug: str) -> None:
+async def test_invalid_org_body_is_refused_and_creates_nothing(
+    people: People, body: dict[str, str], status: int, slug: str
+) -> None:
     founder = await people.register()
     refused = await founder.post("/v1/orgs", json={"name": fresh_org_name(), "region_code": "320102"} | body)
     assert (refused.status_code, refused.json()["type"]) == (status, f"/problems/{slug}")
     assert (await founder.get("/v1/me/orgs")).json() == []
 
 
-async def test_a_name_that_exists_is_only_advice(people: People) -> None:
+async def test_existing_name_in_the_region_gives_advice_only(people: People) -> None:
     founder, other = await people.register(), await people.register()
     org = await founder.create_org()
     same = {"name": org["name"], "region_code": org["region_code"]}
@@ -69,7 +71,7 @@ async def test_a_name_that_exists_is_only_advice(people: People) -> None:
     assert [advice["code"] for advice in created["advice"]] == ["name-exists"]
 
 
-async def test_a_name_check_tells_errors_from_advice_and_creates_nothing(people: People) -> None:
+async def test_name_check_returns_errors_and_advice_and_creates_nothing(people: People) -> None:
     founder = await people.register()
     name = "中国共产党中国石化集团南京化学工业有限公司委员会"
     checked = (await founder.post("/v1/name-checks", json={"name": name, "region_code": "320102"})).json()
@@ -80,7 +82,7 @@ async def test_a_name_check_tells_errors_from_advice_and_creates_nothing(people:
     assert (await founder.get("/v1/me/orgs")).json() == []
 
 
-async def test_a_stranger_cannot_tell_that_an_org_exists(people: People) -> None:
+async def test_org_of_others_looks_like_an_unknown_org(people: People) -> None:
     founder, stranger = await people.register(), await people.register()
     org = await founder.create_org()
     nowhere = "00000000-0000-7000-8000-000000000000"
@@ -89,7 +91,7 @@ async def test_a_stranger_cannot_tell_that_an_org_exists(people: People) -> None
     assert seen.json() | {"request_id": None} == unseen.json() | {"request_id": None}
 
 
-async def test_an_idempotency_key_gives_the_stored_answer(people: People) -> None:
+async def test_repeated_idempotency_key_returns_the_stored_answer(people: People) -> None:
     founder = await people.register()
     body = {"name": fresh_org_name(), "region_code": "320102"}
     headers = {"Idempotency-Key": "k-1"}
@@ -102,7 +104,7 @@ async def test_an_idempotency_key_gives_the_stored_answer(people: People) -> Non
     assert len((await founder.get("/v1/me/orgs")).json()) == 1
 
 
-async def test_one_key_ten_times_at_once_makes_one_org(people: People) -> None:
+async def test_concurrent_requests_with_one_idempotency_key_create_one_org(people: People) -> None:
     founder = await people.register()
     body = {"name": fresh_org_name(), "region_code": "320102"}
     answers = await asyncio.gather(
@@ -113,7 +115,7 @@ async def test_one_key_ten_times_at_once_makes_one_org(people: People) -> None:
     assert len((await founder.get("/v1/me/orgs")).json()) == 1
 
 
-async def test_the_database_refuses_an_org_without_its_main_admin(people: People, engine: AsyncEngine) -> None:
+async def test_deleting_the_main_admin_is_refused_by_the_database(people: People, engine: AsyncEngine) -> None:
     founder = await people.register()
     org = await founder.create_org()
     with pytest.raises(IntegrityError, match="orgs_main_admin_fkey"):
@@ -122,7 +124,7 @@ async def test_the_database_refuses_an_org_without_its_main_admin(people: People
 
 
 @pytest.mark.parametrize("table", ["audit_entries", "outgoing_events"])
-async def test_the_audit_cannot_be_rewritten_by_its_owner(engine: AsyncEngine, table: str) -> None:
+async def test_audit_rows_are_append_only_even_for_the_table_owner(engine: AsyncEngine, table: str) -> None:
     for statement in (f"UPDATE {table} SET subject_type = 'x'", f"DELETE FROM {table}", f"TRUNCATE {table}"):
         with pytest.raises(IntegrityError, match="append-only"):
             async with engine.begin() as connection:

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from app.orgs.regions import Level, find_region, level_of, path_of
+from app.orgs.regions import Level, find_region, format_region_path, get_region_level
 
 
 @pytest.mark.parametrize(
@@ -19,18 +19,18 @@ from app.orgs.regions import Level, find_region, level_of, path_of
         ("110101001", Level.BELOW, "北京市东城区东华门街道"),
     ],
 )
-def test_level_and_path(code: str, level: Level, path: str) -> None:
+def test_region_code_has_the_expected_level_and_path(code: str, level: Level, path: str) -> None:
     assert find_region(code) is not None
-    assert level_of(code) is level
-    assert path_of(code) == path
+    assert get_region_level(code) is level
+    assert format_region_path(code) == path
 
 
-def test_a_village_is_named_by_what_it_lies_in() -> None:
-    assert path_of("110101001001") == "北京市东城区东华门街道"
-    assert path_of("110101999001") == "北京市东城区"
+def test_village_has_the_path_of_its_township_or_county() -> None:
+    assert format_region_path("110101001001") == "北京市东城区东华门街道"
+    assert format_region_path("110101999001") == "北京市东城区"
 
 
-async def test_the_tree_is_listed_level_by_level(api: httpx.AsyncClient) -> None:
+async def test_regions_are_listed_by_parent(api: httpx.AsyncClient) -> None:
     provinces = (await api.get("/v1/regions")).json()
     assert len(provinces) == 34
     cities = (await api.get("/v1/regions", params={"parent": "320000"})).json()
@@ -41,7 +41,7 @@ async def test_the_tree_is_listed_level_by_level(api: httpx.AsyncClient) -> None
     assert (await api.get("/v1/regions", params={"parent": "999999"})).json() == []
 
 
-async def test_search_by_name_and_code(api: httpx.AsyncClient) -> None:
+async def test_region_search_finds_by_name_and_code(api: httpx.AsyncClient) -> None:
     by_name = (await api.get("/v1/regions", params={"q": "玄武"})).json()
     assert by_name[0]["code"] == "320102"
     by_code = (await api.get("/v1/regions", params={"q": "3201"})).json()

@@ -12,7 +12,7 @@ from tests.acts import Json, actions, add_member, add_unit, done, list_all, refu
 from tests.people import People, Person
 
 
-async def tree_of(person: Person, org: Json) -> list[str]:
+async def list_paths(person: Person, org: Json) -> list[str]:
     return [unit["path"] for unit in await list_all(person, f"/v1/orgs/{org['id']}/units", limit=2)]
 
 
@@ -20,7 +20,7 @@ def unit_path(org: Json, unit: Json) -> str:
     return f"/v1/orgs/{org['id']}/units/{unit['id']}"
 
 
-async def test_a_unit_is_renamed_and_moved_with_all_under_it(people: People) -> None:
+async def test_unit_is_renamed_and_moved_with_its_sub_units(people: People) -> None:
     founder = await people.register()
     org = await founder.create_org()
     general = await add_unit(founder, org, "机关党总支", kind="general_branch")
@@ -29,35 +29,35 @@ async def test_a_unit_is_renamed_and_moved_with_all_under_it(people: People) -> 
     await add_unit(founder, org, "第一小组", branch, kind="department")
     moved = done(await founder.patch(unit_path(org, branch), json={"name": "老干部支部", "parent_id": other["id"]}))
     assert moved["path"] == "离退休党总支/老干部支部"
-    assert await tree_of(founder, org) == [
+    assert await list_paths(founder, org) == [
         "机关党总支",
         "离退休党总支",
         "离退休党总支/老干部支部",
         "离退休党总支/老干部支部/第一小组",
     ]
     done(await founder.patch(unit_path(org, branch), json={"parent_id": None, "kind": "department"}))
-    assert await tree_of(founder, org) == ["机关党总支", "离退休党总支", "老干部支部", "老干部支部/第一小组"]
+    assert await list_paths(founder, org) == ["机关党总支", "离退休党总支", "老干部支部", "老干部支部/第一小组"]
     assert (await actions(founder, org))[:2] == ["unit.updated", "unit.updated"]
 
 
-async def test_siblings_stand_in_the_order_they_were_given(people: People) -> None:
+async def test_sibling_units_are_listed_by_position(people: People) -> None:
     founder = await people.register()
     org = await founder.create_org()
     units = {name: await add_unit(founder, org, name) for name in ("丙", "甲", "丁", "乙")}
-    assert await tree_of(founder, org) == ["丙", "甲", "丁", "乙"]
+    assert await list_paths(founder, org) == ["丙", "甲", "丁", "乙"]
     await add_unit(founder, org, "丙下", units["丙"])
 
-    async def put(name: str, position: int) -> list[str]:
+    async def set_position(name: str, position: int) -> list[str]:
         done(await founder.patch(unit_path(org, units[name]), json={"position": position}))
-        return [path for path in await tree_of(founder, org) if "/" not in path]
+        return [path for path in await list_paths(founder, org) if "/" not in path]
 
-    assert await put("甲", 0) == ["甲", "丙", "丁", "乙"]
-    assert await put("乙", 1) == ["甲", "乙", "丙", "丁"]
-    assert await put("甲", 99) == ["乙", "丙", "丁", "甲"]
-    assert (await tree_of(founder, org))[1:3] == ["丙", "丙/丙下"]
+    assert await set_position("甲", 0) == ["甲", "丙", "丁", "乙"]
+    assert await set_position("乙", 1) == ["甲", "乙", "丙", "丁"]
+    assert await set_position("甲", 99) == ["乙", "丙", "丁", "甲"]
+    assert (await list_paths(founder, org))[1:3] == ["丙", "丙/丙下"]
     before = await actions(founder, org)
-    assert await put("甲", 3) == ["乙", "丙", "丁", "甲"]
-    assert await actions(founder, org) == before  # nothing changed, nothing recorded
+    assert await set_position("甲", 3) == ["乙", "丙", "丁", "甲"]
+    assert await actions(founder, org) == before  # an edit that changes nothing has no audit entry
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ async def test_siblings_stand_in_the_order_they_were_given(people: People) -> No
         ({"org_id": "…"}, (422, "invalid")),
     ],
 )
-async def test_refused_edits(people: People, body: dict[str, Any], answer: tuple[int, str]) -> None:
+async def test_invalid_unit_edit_is_refused(people: People, body: dict[str, Any], answer: tuple[int, str]) -> None:
     founder = await people.register()
     org = await founder.create_org()
     unit = await add_unit(founder, org, "第一支部")
@@ -81,7 +81,7 @@ async def test_refused_edits(people: People, body: dict[str, Any], answer: tuple
     assert refusal(await founder.patch(unit_path(org, unit), json=body)) == answer
 
 
-async def test_a_unit_never_stands_under_itself(people: People, engine: AsyncEngine) -> None:
+async def test_unit_move_under_itself_is_refused(people: People, engine: AsyncEngine) -> None:
     founder = await people.register()
     org = await founder.create_org()
     top = await add_unit(founder, org, "党总支")
@@ -96,7 +96,7 @@ async def test_a_unit_never_stands_under_itself(people: People, engine: AsyncEng
             await connection.execute(text(move), {"org": org["id"], "low": low["id"], "top": top["id"]})
 
 
-async def test_two_crossing_moves_never_make_a_circle(people: People) -> None:
+async def test_crossing_unit_moves_do_not_make_a_circle(people: People) -> None:
     founder = await people.register()
     org = await founder.create_org()
     for turn in range(8):
@@ -109,7 +109,7 @@ async def test_two_crossing_moves_never_make_a_circle(people: People) -> None:
         assert sorted(answer.status_code for answer in answers) == [200, 409]
 
 
-async def test_units_do_not_nest_without_end(people: People) -> None:
+async def test_unit_tree_deeper_than_the_limit_is_refused(people: People) -> None:
     founder = await people.register()
     org = await founder.create_org()
     parent = None
@@ -120,14 +120,14 @@ async def test_units_do_not_nest_without_end(people: People) -> None:
     assert refusal(deeper) == (409, "unit-too-deep")
     (top, *_) = done(await founder.get(f"/v1/orgs/{org['id']}/units"))["items"]
     answer = await founder.patch(unit_path(org, top), json={"parent_id": parent["id"]})
-    assert refusal(answer) == (409, "unit-under-itself")  # that is what is wrong, however deep
+    assert refusal(answer) == (409, "unit-under-itself")  # this error comes before `unit-too-deep`
     pair = await add_unit(founder, org, "上")
     await add_unit(founder, org, "下", pair)
     fifth = (await founder.get(unit_path(org, parent))).json()["parent_id"]
     assert refusal(await founder.patch(unit_path(org, pair), json={"parent_id": fifth})) == (409, "unit-too-deep")
 
 
-async def test_an_edit_of_what_was_edited_meanwhile_is_refused(people: People) -> None:
+async def test_unit_edit_with_an_old_etag_is_refused(people: People) -> None:
     founder = await people.register()
     org = await founder.create_org()
     unit = await add_unit(founder, org, "第一支部")
@@ -139,10 +139,10 @@ async def test_an_edit_of_what_was_edited_meanwhile_is_refused(people: People) -
         await founder.delete(path, headers={"If-Match": tag}),
     ):
         assert refusal(stale) == (412, "edited-meanwhile")
-    assert await tree_of(founder, org) == ["一支部"]
+    assert await list_paths(founder, org) == ["一支部"]
 
 
-async def test_people_leave_first_or_are_moved_along(people: People, db: AsyncConnection) -> None:
+async def test_unit_with_people_is_removed_only_if_they_move(people: People, db: AsyncConnection) -> None:
     founder = await people.register()
     org = await founder.create_org()
     leaving = await add_unit(founder, org, "撤销支部")
@@ -161,14 +161,14 @@ async def test_people_leave_first_or_are_moved_along(people: People, db: AsyncCo
         read = done(await founder.get(f"/v1/orgs/{org['id']}/members/{member['id']}"))
         assert [unit["id"] for unit in read["units"]] == [staying["id"]]
         assert read["version"] > member["version"]
-    # Where they stood until now is still known.
+    # The ended unit memberships stay in the table.
     past = "SELECT count(*) FROM unit_memberships WHERE org_id = :org AND unit_id = :unit AND until IS NOT NULL"
     assert (await db.scalar(text(past), {"org": org["id"], "unit": leaving["id"]})) == 2
-    assert await tree_of(founder, org) == ["保留支部"]
+    assert await list_paths(founder, org) == ["保留支部"]
     assert refusal(await founder.get(unit_path(org, leaving))) == (404, "not-found")
 
 
-async def test_units_leave_from_the_bottom_and_their_names_are_free_again(people: People) -> None:
+async def test_unit_with_sub_units_cannot_be_removed_and_a_removed_name_is_free(people: People) -> None:
     founder = await people.register()
     org = await founder.create_org()
     top = await add_unit(founder, org, "党总支")
@@ -183,7 +183,7 @@ async def test_units_leave_from_the_bottom_and_their_names_are_free_again(people
     assert refusal(under_removed) == (422, "unknown-unit")
 
 
-async def test_nobody_is_placed_in_a_removed_unit(people: People) -> None:
+async def test_copy_into_a_removed_unit_is_refused(people: People) -> None:
     founder = await people.register()
     org = await founder.create_org()
     for turn in range(6):
@@ -198,7 +198,7 @@ async def test_nobody_is_placed_in_a_removed_unit(people: People) -> None:
             assert refusal(await founder.post(copies, json={"unit_id": unit["id"]})) == (422, "unknown-unit")
 
 
-async def test_the_database_itself_keeps_people_out_of_a_removed_unit(people: People, engine: AsyncEngine) -> None:
+async def test_members_of_a_removed_unit_are_refused_by_the_database(people: People, engine: AsyncEngine) -> None:
     founder = await people.register()
     org = await founder.create_org()
     full, empty = await add_unit(founder, org, "有人"), await add_unit(founder, org, "无人")
@@ -217,7 +217,7 @@ async def test_the_database_itself_keeps_people_out_of_a_removed_unit(people: Pe
                 await connection.execute(text(statement), values)
 
 
-async def test_a_unit_has_no_admins(people: People) -> None:
+async def test_unit_admin_creation_is_refused(people: People) -> None:
     founder, other = await people.register(), await people.register()
     org = await founder.create_org()
     unit = await add_unit(founder, org, "第一支部")

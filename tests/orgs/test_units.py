@@ -3,7 +3,7 @@
 from tests.people import People
 
 
-async def test_units_nest_and_are_listed_with_their_paths(people: People) -> None:
+async def test_nested_units_are_listed_with_their_paths(people: People) -> None:
     founder = await people.register()
     org = await founder.create_org()
     units = f"/v1/orgs/{org['id']}/units"
@@ -18,7 +18,7 @@ async def test_units_nest_and_are_listed_with_their_paths(people: People) -> Non
     assert second["next_cursor"] is None
 
 
-async def test_siblings_have_different_names(people: People) -> None:
+async def test_unit_with_a_sibling_name_is_refused(people: People) -> None:
     founder = await people.register()
     org = await founder.create_org()
     units = f"/v1/orgs/{org['id']}/units"
@@ -26,7 +26,7 @@ async def test_siblings_have_different_names(people: People) -> None:
     assert (await founder.post(units, json={"name": "第一支部"})).json()["type"] == "/problems/unit-name-taken"
 
 
-async def test_a_parent_of_another_org_is_unknown(people: People) -> None:
+async def test_unit_parent_of_another_org_is_unknown(people: People) -> None:
     founder = await people.register()
     mine, other = await founder.create_org(), await founder.create_org()
     foreign = await founder.post(f"/v1/orgs/{other['id']}/units", json={"name": "第一支部"})
@@ -36,14 +36,14 @@ async def test_a_parent_of_another_org_is_unknown(people: People) -> None:
     assert (refused.status_code, refused.json()["type"]) == (422, "/problems/unknown-unit")
 
 
-async def test_units_are_their_own_admins_business(people: People) -> None:
+async def test_units_of_other_orgs_are_not_found(people: People) -> None:
     founder, stranger = await people.register(), await people.register()
     org = await founder.create_org()
     assert (await stranger.get(f"/v1/orgs/{org['id']}/units")).status_code == 404
     assert (await stranger.post(f"/v1/orgs/{org['id']}/units", json={"name": "第一支部"})).status_code == 404
 
 
-async def test_a_broken_cursor_is_refused(people: People) -> None:
+async def test_invalid_cursor_is_refused(people: People) -> None:
     founder = await people.register()
     org = await founder.create_org()
     for cursor in ("x", "AAAA", "bnVsbA", "WyJcdTAwMDAiLCIwMDAwMDAwMC0wMDAwLTcwMDAtODAwMC0wMDAwMDAwMDAwMDAiXQ"):

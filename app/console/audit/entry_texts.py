@@ -6,7 +6,7 @@ from uuid import UUID
 
 from app.approvals.reasons import shown_reason
 from app.core.i18n import gettext, gettext_noop, join_words, number, pgettext, pgettext_noop
-from app.orgs.regions import path_of
+from app.orgs.regions import format_region_path
 
 # Of more than so many the first are named.
 _LISTED = 10
@@ -201,7 +201,7 @@ def shown_value(name: str, value: Any, names: Mapping[UUID, str]) -> str:
     if not isinstance(value, str):
         return ""
     if name == "region_code":
-        return path_of(value) or value
+        return format_region_path(value) or value
     if name.endswith(("_id", "_ids", "_to")):
         return _named(value, names)
     if name == "reason":

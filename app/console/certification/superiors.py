@@ -29,8 +29,8 @@ from app.core.i18n import gettext
 from app.core.services import SETTINGS
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Paging, paged_by
-from app.orgs.queries import list_my_orgs
-from app.orgs.regions import Level, level_of
+from app.orgs.queries import list_user_orgs
+from app.orgs.regions import Level, get_region_level
 from app.schema.approvals import CertificationState
 from app.web.errors import Problem
 
@@ -137,9 +137,9 @@ async def _direction(db: WriteDb, scope: OrgScope, form: Form) -> Direction | Pr
     except Problem as problem:
         return problem
     administered = {
-        org.id for org in await list_my_orgs(db, scope.user.user_id) if set(org.roles) & {"main_admin", "admin"}
+        org.id for org in await list_user_orgs(db, scope.user.user_id) if set(org.roles) & {"main_admin", "admin"}
     }
-    above, below = (_LEVELS.index(level_of(code)) for code in (card.region_code, scope.org.region_code))
+    above, below = (_LEVELS.index(get_region_level(code)) for code in (card.region_code, scope.org.region_code))
     return Direction(card, card.org_id in administered, above > below)
 
 
@@ -147,7 +147,7 @@ async def show_link_form(
     request: Request, db: Readable, scope: OrgScope, act: Act, form: Form, outcome: Outcome = None
 ) -> Response:
     """The first step: an invitation's link."""
-    also = len([org for org in await list_my_orgs(db, scope.user.user_id) if "admin" in org.roles]) > 1
+    also = len([org for org in await list_user_orgs(db, scope.user.user_id) if "admin" in org.roles]) > 1
     return show_form(request, "certification/apply.html", form, outcome, **_at(scope, act), also=also)
 
 

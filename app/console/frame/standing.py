@@ -9,7 +9,7 @@ from app.authz.access import OrgScope, UserScope
 from app.authz.permissions import Role
 from app.certification.queries import list_superiors
 from app.database.db import Readable
-from app.orgs.queries import list_my_orgs
+from app.orgs.queries import list_user_orgs
 
 _ADMINS = {Role.MAIN_ADMIN, Role.ADMIN}
 
@@ -51,7 +51,7 @@ async def over_org(db: Readable, scope: OrgScope, here: str) -> dict[str, Any]:
     above = await list_superiors(db, scope.org_id) if scope.org.superior_id else []
     crumbs: Sequence[Crumb] = []
     if above:
-        mine = {one.id: one for one in await list_my_orgs(db, scope.user.user_id) if _ADMINS & set(one.roles)}
+        mine = {one.id: one for one in await list_user_orgs(db, scope.user.user_id) if _ADMINS & set(one.roles)}
         own = [place for place, one in enumerate(above) if one.id in mine]
         if own:
             crumbs = [Crumb(one.id, one.name) for one in reversed(above[: own[-1] + 1])]

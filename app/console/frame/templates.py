@@ -14,7 +14,7 @@ from app.console.frame.advice import advice_on
 from app.console.frame.assets import asset_url
 from app.console.frame.formats import zone_of
 from app.core.i18n import TAGS, get_locale, gettext, ngettext, number, pgettext, plural_forms
-from app.orgs.regions import path_of
+from app.orgs.regions import format_region_path
 from app.web.errors import NotFound
 
 _loaders: list[BaseLoader] = [PackageLoader("app.console")]
@@ -38,7 +38,7 @@ _environment.globals |= {
     "percent": formats.percent,
     "place": formats.place,
     "plural_forms": plural_forms,
-    "region": path_of,
+    "region": format_region_path,
     "short": formats.short,
 }
 

@@ -19,7 +19,7 @@ from app.core.i18n import gettext, gettext_noop, join_words, number
 from app.database.db import ReadDb
 from app.database.paging import Page, Paging, paged_by
 from app.inbox.queries import Waiting, count_waiting, list_waiting
-from app.orgs.queries import list_my_orgs
+from app.orgs.queries import list_user_orgs
 from app.reports.periods import Span
 from app.reports.queries import Listing
 from app.reports.router import read_overview, read_trend
@@ -69,7 +69,7 @@ async def show_home(
     waiting = await list_waiting(db, scope.user_id, replace(paging, limit=_WAITING))
     inbox = Page[Waiting].from_slice(waiting)
     total = sum((await count_waiting(db, scope.user_id)).values()) if waiting.rows else 0
-    mine = await list_my_orgs(db, scope.user_id)
+    mine = await list_user_orgs(db, scope.user_id)
     administered = [org for org in mine if set(org.roles) & {"main_admin", "admin"}]
     belonging = [org for org in mine if org not in administered]
     shown = {

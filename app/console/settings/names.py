@@ -10,7 +10,7 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import part
 from app.database.db import ReadDb
 from app.orgs import names
-from app.orgs.advice import advice_out, name_advice
+from app.orgs.advice import advice_out, list_name_advice
 from app.orgs.names import Kind
 
 router = APIRouter(prefix="/console/orgs/{org_id}", route_class=ConsoleRoute, include_in_schema=False)
@@ -27,8 +27,8 @@ async def check_name(
     """For the org itself, whose own name is kept as it is; or for a new org of its kind and region."""
     name, org = new_name.strip()[:100], scope.org
     mine = not of
-    errors = names.errors_of(name, Kind(org.kind), kept=org.name if mine else None) if name else []
+    errors = names.list_name_errors(name, Kind(org.kind), present_name=org.name if mine else None) if name else []
     advice = []
     if name and not errors:
-        advice = advice_out(await name_advice(db, name, org.region_code, but=org.id if mine else None))
+        advice = advice_out(await list_name_advice(db, name, org.region_code, org_id=org.id if mine else None))
     return part(request, "settings/naming_help.html", errors=errors, advice=advice, asked=bool(name))
