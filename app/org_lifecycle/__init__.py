@@ -1,3 +1,3 @@
-"""Creating, editing and closing an org, and releasing a subordinate. It stands above `admins`, `members` and
-`certification` because each of these changes with an org. Door: `router`.
+"""Creating, editing and closing an org, and releasing a subordinate. The package imports `admins`, `members` and
+`certification`, because these operations change their rows too. Router: `router`.
 """

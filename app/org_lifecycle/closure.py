@@ -1,5 +1,5 @@
-"""Closing an org for good. Its rows stay for the history; it leaves its superior, and every request that it made or
-that it was to decide ends.
+"""Closing an org. A closed org cannot be opened again. Its rows stay in the tables for the history. Its certification
+ends, and all pending requests from it and to it end.
 """
 
 from sqlalchemy import func, update
@@ -23,7 +23,11 @@ from app.web.etags import require_version
 
 
 async def close_org(db: AsyncConnection, scope: OrgScope, version: int | None) -> None:
-    """Close the org. Raises EditedMeanwhile, OrgHasSubordinates, OrgClosed."""
+    """Close the scope's org: end its certification, revoke its invitations, withdraw its requests and decline the
+    requests to it.
+
+    Locks the hierarchy, then the org FOR UPDATE. Raises EditedMeanwhile, OrgHasSubordinates, OrgClosed, Forbidden.
+    """
     await tree.lock_hierarchy(db)
     org = (await lock_orgs_for_edit(db, scope, exclusive=True))[scope.org_id]
     require_version(org.version, version)
@@ -47,14 +51,14 @@ async def close_org(db: AsyncConnection, scope: OrgScope, version: int | None) -
     await withdraw_requests_of(db, scope.org_id, scope.user.user_id)
     fitting = await list_fitting_ids(db, scope.org_id)
     for declined in await decline_requests_to(db, scope.org_id, scope.user.user_id, ORG_CLOSED):
-        # A link request that fits no row is shown to nobody but its asker, who reads its state.
+        # Only the requester can see a link request that matches no member row, so it has no audit entry.
         if declined.kind is not LINK_REQUEST or declined.id in fitting:
             await _record_declined(db, scope, declined)
     await record(db, scope.actor, "org.closed", org_id=scope.org_id, subject=("org", scope.org_id))
 
 
 async def _record_declined(db: AsyncConnection, scope: OrgScope, declined: Declined) -> None:
-    """On every org that the request names, as a decision has it."""
+    """Record the declined request for every org that it names, as a decision does."""
     after = {column: str(org_id) for column, org_id in declined.orgs.items()} | {"reason": ORG_CLOSED}
     action = f"{declined.kind.name.replace('-', '_')}.declined"
     subject = (declined.kind.subject, declined.id)

@@ -1,4 +1,4 @@
-"""Writes of orgs: the rule, the SQL, the audit entry and the outgoing event, in one function each."""
+"""Writes of orgs. Each function has the rule, the SQL, the audit entry and the outgoing event."""
 
 from uuid import UUID
 
@@ -23,9 +23,10 @@ from app.web.etags import require_version
 
 
 async def create_org(db: AsyncConnection, cipher: Cipher, user: UserScope, body: OrgCreate) -> UUID:
-    """Make an org whose main admin is its creator, with a member row placed at the org itself (S2, S4, S8, S19).
+    """Create an org with the caller as its main admin (S2, S4, S8, S19). Return the org's id.
 
-    Raises RealNameRequired, PartyMemberRequired, UnknownRegion, or the first of the name's errors (S3).
+    The caller also gets a member row at the org itself. Raises RealNameRequired, PartyMemberRequired, UnknownRegion,
+    or the first of the name's errors (S3).
     """
     user.require_real_name()
     if body.kind is Kind.PARTY and not user.party_member:
@@ -40,7 +41,10 @@ async def create_org(db: AsyncConnection, cipher: Cipher, user: UserScope, body:
 
 
 async def insert_org(db: AsyncConnection, user: UserScope, *, name: str, region_code: str, kind: Kind) -> UUID:
-    """The rows of an org and its main admin, whose creating is recorded; the caller has seen that it may be."""
+    """Insert an org and the row of its main admin, with an audit entry. Return the org's id.
+
+    It checks no rule: the calling function does that first.
+    """
     org_id: UUID = (
         await db.execute(
             insert(Org)
@@ -62,10 +66,10 @@ async def insert_org(db: AsyncConnection, user: UserScope, *, name: str, region_
 
 
 async def update_org(db: AsyncConnection, scope: OrgScope, body: OrgUpdate, version: int | None) -> UUID | None:
-    """Edit the org's card. A new name holds at once only where there is no superior; otherwise it becomes a change
-    request, whose id is given (S5).
+    """Edit the org's card. Return the id of a change request if the new name needs the superior's consent, or None.
 
-    Raises EditedMeanwhile, UnknownRegion, the first of the name's errors (S3), SiblingNameTaken, ChangeRequestOpen.
+    A new name takes effect at once only if the org has no superior; otherwise it becomes a change request (S5). Raises
+    EditedMeanwhile, UnknownRegion, the first of the name's errors (S3), SiblingNameTaken, ChangeRequestOpen.
     """
     org = (await lock_orgs_for_edit(db, scope))[scope.org_id]
     require_version(org.version, version)

@@ -1,4 +1,4 @@
-"""Releasing a subordinate: its certification ends, and with it the need for the superior's consent."""
+"""Releasing a subordinate: its certification ends, and it no longer needs the superior's consent."""
 
 from uuid import UUID
 
@@ -14,10 +14,10 @@ from app.web.errors import NotFound
 
 
 async def release_subordinate(db: AsyncConnection, scope: OrgScope, subordinate_id: UUID) -> None:
-    """End the certification of a direct subordinate; the edge stays in the history with its time range.
+    """End the certification of a direct subordinate. The edge stays in the history with its time range.
 
-    What the subordinate has asked this org to consent to takes effect now, as it would if it were asked from now on.
-    Raises NotFound, Forbidden, OrgClosed.
+    Pending change requests of the subordinate take effect now, because from now on they need no consent. Locks the
+    hierarchy, then both orgs. Raises NotFound, Forbidden, OrgClosed.
     """
     await tree.lock_hierarchy(db)
     if await tree.find_superior_id(db, subordinate_id) != scope.org_id:

@@ -58,7 +58,7 @@ async def create_org(response: Response, user: SignedIn, body: OrgCreate, db: Wr
     return OrgCreated.of(card, advice=advice_out(advice))
 
 
-WAITS: dict[int | str, dict[str, Any]] = {
+ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {"model": OrgUpdated, "description": "The new name waits for the superior's consent."}
 }
 
@@ -67,7 +67,7 @@ WAITS: dict[int | str, dict[str, Any]] = {
     "/orgs/{org_id}",
     summary="Edit an org",
     tags=["orgs"],
-    responses=WAITS
+    responses=ACCEPTED
     | problems(
         EditedMeanwhile,
         UnknownRegion,
@@ -86,15 +86,15 @@ async def update_org(response: Response, scope: Writer, body: OrgUpdate, version
     Where somebody else has edited the org meanwhile (412), read it again and repeat the change. A second new name
     must wait until the first is decided or withdrawn.
     """
-    waiting = await operations.update_org(db, scope, body, version)
-    if waiting is not None:
+    change_request_id = await operations.update_org(db, scope, body, version)
+    if change_request_id is not None:
         response.status_code = 202
     card = await queries.get_card(db, scope.org_id)
     name = body.name or card.name
     advice = await list_name_advice(db, name, card.region_code, org_id=scope.org_id) if body.name is not None else []
     advice += await list_level_advice(db, scope.user.user_id) if body.region_code is not None else []
     response.headers["ETag"] = etag(card.version)
-    return OrgUpdated.of(card, advice=advice_out(advice), change_request_id=waiting)
+    return OrgUpdated.of(card, advice=advice_out(advice), change_request_id=change_request_id)
 
 
 @router.put(

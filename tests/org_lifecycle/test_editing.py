@@ -12,7 +12,7 @@ from tests.acts import actions, add_admin, apply, certify, done, invite, list_al
 from tests.people import People, fresh_org_name
 
 
-async def test_without_a_superior_a_new_name_holds_at_once(people: People) -> None:
+async def test_rename_without_a_superior_takes_effect_at_once(people: People) -> None:
     founder = await people.register()
     org = await founder.create_org()
     name = fresh_org_name()
@@ -26,7 +26,7 @@ async def test_without_a_superior_a_new_name_holds_at_once(people: People) -> No
     assert {"org.renamed", "org.updated"} <= set(await actions(founder, org))
 
 
-async def test_under_a_superior_a_new_name_waits_and_the_rest_holds(people: People) -> None:
+async def test_rename_under_a_superior_waits_and_other_edits_take_effect(people: People) -> None:
     superior, founder = await people.register(), await people.register()
     above, org = await superior.create_org(), await founder.create_org()
     await certify(superior, above, founder, org)
@@ -41,7 +41,7 @@ async def test_under_a_superior_a_new_name_waits_and_the_rest_holds(people: Peop
     assert [item["name"] for item in await list_all(superior, f"/v1/orgs/{above['id']}/subordinates")] == [name]
 
 
-async def test_an_edit_of_what_was_edited_meanwhile_is_refused(people: People) -> None:
+async def test_org_edit_with_an_old_etag_is_refused(people: People) -> None:
     founder, other = await people.register(), await people.register()
     org = await founder.create_org()
     await add_admin(founder, org, other)
@@ -54,7 +54,7 @@ async def test_an_edit_of_what_was_edited_meanwhile_is_refused(people: People) -
     assert refusal(await founder.put(f"{path}/closure", headers={"If-Match": tag})) == (412, "edited-meanwhile")
 
 
-async def test_of_ten_edits_of_one_version_one_holds(people: People) -> None:
+async def test_concurrent_edits_of_one_version_succeed_once(people: People) -> None:
     founder = await people.register()
     org = await founder.create_org()
     names = [fresh_org_name() for _ in range(10)]
@@ -63,11 +63,11 @@ async def test_of_ten_edits_of_one_version_one_holds(people: People) -> None:
         *(founder.patch(f"/v1/orgs/{org['id']}", json={"name": name}, headers=headers) for name in names)
     )
     assert sorted(answer.status_code for answer in answers) == [200] + [412] * 9
-    held = next(name for name, answer in zip(names, answers, strict=True) if answer.status_code == 200)
-    assert done(await founder.get(f"/v1/orgs/{org['id']}"))["name"] == held
+    new_name = next(name for name, answer in zip(names, answers, strict=True) if answer.status_code == 200)
+    assert done(await founder.get(f"/v1/orgs/{org['id']}"))["name"] == new_name
 
 
-async def test_an_edge_is_an_edit_of_the_card(people: People) -> None:
+async def test_certification_changes_the_version_of_the_card(people: People) -> None:
     superior, founder = await people.register(), await people.register()
     above, org = await superior.create_org(), await founder.create_org()
     tag = (await founder.get(f"/v1/orgs/{org['id']}")).headers["ETag"]
@@ -86,28 +86,30 @@ async def test_an_edge_is_an_edit_of_the_card(people: People) -> None:
         ({"kind": "outside_party"}, 422, "invalid"),
     ],
 )
-async def test_refused_edits_change_nothing(people: People, body: dict[str, str], status: int, slug: str) -> None:
+async def test_invalid_org_edit_is_refused_and_changes_nothing(
+    people: People, body: dict[str, str], status: int, slug: str
+) -> None:
     founder = await people.register()
     org = await founder.create_org()
     assert refusal(await founder.patch(f"/v1/orgs/{org['id']}", json=body)) == (status, slug)
     assert done(await founder.get(f"/v1/orgs/{org['id']}"))["version"] == org["version"]
 
 
-async def test_a_legacy_org_keeps_its_suffix_until_it_is_renamed(people: People, engine: AsyncEngine) -> None:
+async def test_legacy_org_can_be_edited_with_its_suffix_until_renamed(people: People, engine: AsyncEngine) -> None:
     founder = await people.register()
     org = await founder.create_org()
     legacy = f"{org['name']}学习管理组"
     async with engine.begin() as connection:
         await connection.execute(text("UPDATE orgs SET name = :name WHERE id = :id"), {"name": legacy, "id": org["id"]})
     path = f"/v1/orgs/{org['id']}"
-    kept = done(await founder.patch(path, json={"name": legacy, "region_code": "320100"}))
-    assert (kept["name"], kept["region_code"]) == (legacy, "320100")
+    edited = done(await founder.patch(path, json={"name": legacy, "region_code": "320100"}))
+    assert (edited["name"], edited["region_code"]) == (legacy, "320100")
     other = await founder.patch(path, json={"name": f"{fresh_org_name()}学习管理组"})
     assert refusal(other) == (422, "name-suffix-typed")
     assert done(await founder.patch(path, json={"name": org["name"]}))["name"] == org["name"]
 
 
-async def test_a_sibling_s_name_is_refused_when_asked_and_when_approved(people: People) -> None:
+async def test_rename_to_a_sibling_name_is_refused_at_request_and_approval(people: People) -> None:
     superior, founder = await people.register(), await people.register()
     above = await superior.create_org()
     first, second = await founder.create_org(), await founder.create_org()
@@ -115,7 +117,7 @@ async def test_a_sibling_s_name_is_refused_when_asked_and_when_approved(people: 
         await certify(superior, above, founder, org)
     taken = await founder.patch(f"/v1/orgs/{second['id']}", json={"name": first["name"]})
     assert refusal(taken) == (409, "sibling-name-taken")
-    # Free when asked, taken by the time it is approved.
+    # Both requests are allowed while the name is free. The first approval takes the name.
     name = fresh_org_name()
     requests = [done(await founder.patch(f"/v1/orgs/{org['id']}", json={"name": name}), 202) for org in (first, second)]
     answers = await asyncio.gather(
@@ -128,7 +130,7 @@ async def test_a_sibling_s_name_is_refused_when_asked_and_when_approved(people: 
     assert {refusal(answer) for answer in answers if answer.status_code == 409} == {(409, "sibling-name-taken")}
 
 
-async def test_closing_keeps_the_history_and_nothing_else(people: People) -> None:
+async def test_closed_org_can_be_read_but_not_changed(people: People) -> None:
     superior, founder, applicant = [await people.register() for _ in range(3)]
     above, org, below = await superior.create_org(), await founder.create_org(), await applicant.create_org()
     await certify(superior, above, founder, org)
@@ -160,11 +162,14 @@ async def test_closing_keeps_the_history_and_nothing_else(people: People) -> Non
         done(await founder.get(path + place))
     export = done(await founder.post(f"{path}/reports/overview/exports", json={}), 202)
     assert done(await founder.get(f"{path}/exports/{export['id']}"))["state"] == "waiting"
-    assert refusal(await founder.get(f"{path}/exports/{directory['id']}")) == (404, "not-found")  # as the directory
+    assert refusal(await founder.get(f"{path}/exports/{directory['id']}")) == (
+        404,
+        "not-found",
+    )  # because the directory is closed
     assert "org.closed" in await actions(founder, org)
 
 
-async def test_an_org_with_subordinates_stays_open(people: People, engine: AsyncEngine) -> None:
+async def test_closing_an_org_with_subordinates_is_refused(people: People, engine: AsyncEngine) -> None:
     superior, founder = await people.register(), await people.register()
     above, org = await superior.create_org(), await founder.create_org()
     await certify(superior, above, founder, org)
@@ -175,7 +180,7 @@ async def test_an_org_with_subordinates_stays_open(people: People, engine: Async
             await connection.execute(text(closing), {"id": above["id"]})
 
 
-async def test_closing_crosses_an_approval(people: People) -> None:
+async def test_concurrent_closing_and_approval_succeed_once(people: People) -> None:
     for _ in range(5):
         superior, founder = await people.register(), await people.register()
         above, org = await superior.create_org(), await founder.create_org()
@@ -190,13 +195,13 @@ async def test_closing_crosses_an_approval(people: People) -> None:
 
 
 @pytest.fixture(params=[queries.MAX_COLLECTED_ORGS, 0])
-def either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Orgs are found among the few that are seen, and among all by looking up from each."""
+def both_search_plans(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the test with each of the two search statements: one collects the visible orgs, one scans all orgs."""
     monkeypatch.setattr(queries, "MAX_COLLECTED_ORGS", request.param)
 
 
-@pytest.mark.usefixtures("either_way")
-async def test_nobody_finds_an_org_that_is_not_theirs_to_see(people: People) -> None:
+@pytest.mark.usefixtures("both_search_plans")
+async def test_search_returns_only_orgs_that_the_user_may_see(people: People) -> None:
     superior, founder, stranger = [await people.register() for _ in range(3)]
     above, org = await superior.create_org(), await founder.create_org()
     await certify(superior, above, founder, org)
@@ -204,7 +209,7 @@ async def test_nobody_finds_an_org_that_is_not_theirs_to_see(people: People) -> 
     async def found(person: object, **params: str) -> set[str]:
         return {item["id"] for item in await list_all(person, "/v1/orgs", **params)}  # type: ignore[arg-type]
 
-    middle = org["name"][4:-3]  # the characters that are this org's alone
+    middle = org["name"][4:-3]  # the characters that are unique to this org
     assert await found(superior) == {above["id"], org["id"]}
     assert await found(superior, q=middle) == {org["id"]}
     assert await found(founder, q=middle) == {org["id"]}
@@ -215,8 +220,8 @@ async def test_nobody_finds_an_org_that_is_not_theirs_to_see(people: People) -> 
     assert await found(superior, q=middle) == set()
 
 
-@pytest.mark.usefixtures("either_way")
-async def test_finding_by_name_pinyin_initials_region_kind_and_status(people: People) -> None:
+@pytest.mark.usefixtures("both_search_plans")
+async def test_search_finds_by_name_pinyin_initials_region_kind_and_status(people: People) -> None:
     founder = await people.register()
     party = await founder.create_org(name="中共重庆市涪陵区委宣传部委员会", region_code="500102")
     outside = await founder.create_org(name="南京市玄武区党外人士学习组织", region_code="320102", kind="outside_party")
@@ -230,7 +235,7 @@ async def test_finding_by_name_pinyin_initials_region_kind_and_status(people: Pe
         ("区委宣传", [party["id"]]),
         ("zhonggongchongqing", [party["id"]]),
         ("zgcq", [party["id"]]),
-        ("chongqing", [party["id"]]),  # nobody types the 中共 that party orgs begin with
+        ("chongqing", [party["id"]]),  # the search omits 中共, with which names of party orgs begin
         ("cqsfl", [party["id"]]),
         ("njsxwq", [outside["id"]]),
         ("陵涪", []),
@@ -249,8 +254,8 @@ async def test_finding_by_name_pinyin_initials_region_kind_and_status(people: Pe
     assert await found() == [outside["id"]]
 
 
-@pytest.mark.usefixtures("either_way")
-async def test_pages_of_a_search_hold_each_org_once(people: People) -> None:
+@pytest.mark.usefixtures("both_search_plans")
+async def test_search_pages_contain_each_org_once(people: People) -> None:
     founder = await people.register()
     orgs = [(await founder.create_org())["id"] for _ in range(7)]
     items = await list_all(founder, "/v1/orgs", limit=3)
