@@ -196,8 +196,8 @@ async def test_the_reading_process_knows_nothing(tmp_path: Path, monkeypatch: py
     program.write_text(
         "import json, os, sys\n"
         f"sys.path.append({str(PROGRAM.parent)!r})\n"
-        "from parse_sheet import limit\n"
-        "limit(1 << 30, 20)\n"
+        "from sheet_parser import apply_limits\n"
+        "apply_limits(1 << 30, 20)\n"
         "files = sorted(int(name) for name in os.listdir('/proc/self/fd'))\n"
         "print(json.dumps([[1, False, json.dumps(dict(os.environ)), json.dumps(files), str(os.getpid()), '']]))\n"
         "sys.stdout.flush()\n"

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from app.database.paging import encode_cursor
-from app.members.imports import staging
+from app.members.imports import staging_tables
 from app.worker import worker as working
 from tests.auth.live import served
 from tests.members.sheets import Work, check, members_of, merge, open_xlsx, read, rows_of, upload, xlsx
@@ -398,14 +398,14 @@ async def test_a_merge_that_died_is_done_again_whole(
     checked = await check(admin, org_id, worker, xlsx([(fresh_name(), fresh_phone(), "甲")]), unknown_units="create")
     await admin.put(f"/v1/orgs/{org_id}/imports/{checked['id']}/confirmation", json={})
     deaths = iter([True, False])
-    amend_rows = staging.amend_rows
+    update_stored_rows = staging_tables.update_stored_rows
 
     async def dies_once(*arguments: Any) -> None:
-        await amend_rows(*arguments)
+        await update_stored_rows(*arguments)
         if next(deaths):
             raise ConnectionError("the worker is gone, with everything written and nothing committed")
 
-    monkeypatch.setattr(staging, "amend_rows", dies_once)
+    monkeypatch.setattr(staging_tables, "update_stored_rows", dies_once)
     monkeypatch.setattr(working, "LOOK_AGAIN", timedelta(milliseconds=200))
     await worker()
     assert next(deaths, None) is None
@@ -420,14 +420,14 @@ async def test_an_import_cancelled_while_it_is_merged_is_undone_whole(
     checked = await check(admin, org_id, worker, xlsx([(fresh_name(), fresh_phone(), "甲")]), unknown_units="create")
     path = f"/v1/orgs/{org_id}/imports/{checked['id']}"
     await admin.put(f"{path}/confirmation", json={})
-    amend_rows = staging.amend_rows
+    update_stored_rows = staging_tables.update_stored_rows
 
     async def cancelled_meanwhile(*arguments: Any) -> None:
-        await amend_rows(*arguments)
+        await update_stored_rows(*arguments)
         assert (await admin.get(path)).json()["state"] == "merging"
         assert (await admin.delete(path)).status_code == 204
 
-    monkeypatch.setattr(staging, "amend_rows", cancelled_meanwhile)
+    monkeypatch.setattr(staging_tables, "update_stored_rows", cancelled_meanwhile)
     await worker()
     assert (await read(admin, org_id, checked["id"]))["state"] == "canceled"
     assert len(await members_of(admin, org_id)) == 1

@@ -20,8 +20,8 @@ from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Paging, paged_by
 from app.members.imports import router as calls
 from app.members.imports.operations import cancel_import, confirm_import
-from app.members.imports.queries import get_import, list_imports, list_rows, name_related_rows
-from app.members.imports.schemas import AWAITING_PEOPLE, ImportState, RowOutcome
+from app.members.imports.queries import describe_related_rows, get_import, list_imports, list_rows
+from app.members.imports.schemas import STATES_WITHOUT_JOB, ImportState, RowOutcome
 from app.web.errors import BodyTooLarge, Problem
 
 router = APIRouter(prefix="/console/orgs/{org_id}/imports", route_class=ConsoleRoute, include_in_schema=False)
@@ -45,7 +45,7 @@ async def read_template(scope: Reader, db: ReadDb) -> Response:
     return await calls.read_template(scope, db)
 
 
-@router.post("", max_body_size=calls.LARGEST_UPLOAD)
+@router.post("", max_body_size=calls.MAX_UPLOAD_BYTES)
 async def upload(request: Request, scope: Writer, db: WriteDb, cipher: CipherDep) -> Response:
     """Stores the sheet and has it checked."""
     outcome = await refusal_of(db, calls.create_import(request, scope, db, cipher, Response()))
@@ -75,7 +75,7 @@ async def show_rows(
     """What becomes of the rows, those of one outcome or all."""
     rows = await list_rows(db, cipher, scope.org_id, import_id, outcome, paging)
     template = "imports/import_rows.html" if paging.after is None else "imports/import_more_rows.html"
-    shown = {"rows": rows, "outcome": outcome, "import_id": import_id, "name_rows": name_related_rows}
+    shown = {"rows": rows, "outcome": outcome, "import_id": import_id, "name_rows": describe_related_rows}
     return part(request, template, **in_org(scope, "members"), **shown)
 
 
@@ -142,7 +142,7 @@ async def _show_import(
         **in_org(scope, "members"),
         "one": found,
         "problem": problem,
-        "waits": found.state in AWAITING_PEOPLE,
+        "waits": found.state in STATES_WITHOUT_JOB,
         "merging": found.state in {ImportState.CONFIRMED, ImportState.MERGING, ImportState.DONE},
     }
     template = "imports/import_state.html" if is_partial(request) else "imports/import.html"

@@ -1,3 +1,4 @@
-"""Bulk import of a sheet: upload, reading it in a process of its own, preview, merge in a job, results by row.
-Tables: `imports`, `import_rows`. Door: `router`.
+"""Bulk import of a sheet: upload, parsing in a child process, preview, merge in a job, and a result for each row.
+
+Tables: `imports`, `import_rows`, `import_files`. Entry point: `router`.
 """

@@ -1,7 +1,7 @@
-"""What is refused about an upload, a whole sheet, or a step of an import, and what to do instead.
+"""Errors of an upload, of a whole sheet, or of a step of an import.
 
-A sheet is refused at once where its outside tells (422 on the upload), else by the job that reads it: then the
-import's `refusal` has the same code.
+The upload answers 422 if the file's header shows that the sheet cannot be read. Otherwise the job that reads the
+sheet refuses it, and the import's `refusal` has the same code.
 """
 
 from app.core.i18n import gettext_noop
@@ -9,7 +9,7 @@ from app.web.errors import Conflict, Problem
 
 
 class SheetRefused(Problem):
-    """A sheet that cannot be read as one; nothing of it has any effect. `extra` may name columns."""
+    """The sheet cannot be read, and nothing of it has any effect. `extra` may name columns."""
 
     status = 422
 
@@ -75,7 +75,7 @@ class NoSheet(SheetRefused):
 
 
 class SheetsAmbiguous(SheetRefused):
-    """Carries `sheets`, their names."""
+    """Carries `sheets`, the names of the sheets."""
 
     slug = "sheets-ambiguous"
     title = gettext_noop("多个工作表都含有导入表头")
@@ -83,7 +83,7 @@ class SheetsAmbiguous(SheetRefused):
 
 
 class HeaderMissing(SheetRefused):
-    """Carries `columns`, the ones that were not found."""
+    """Carries `columns`, the missing columns."""
 
     slug = "header-missing"
     title = gettext_noop("缺少必需的表头")
@@ -91,7 +91,7 @@ class HeaderMissing(SheetRefused):
 
 
 class HeaderDoubled(SheetRefused):
-    """Carries `columns`, the ones that are there twice."""
+    """Carries `columns`, the columns that occur more than once."""
 
     slug = "header-doubled"
     title = gettext_noop("表头重复")
@@ -146,7 +146,7 @@ class ImportSettled(Conflict):
 
 
 class RemovalsNeedConsent(Conflict):
-    """Carries `leaving` and `people`: how many of how many the replacement would remove."""
+    """Carries `leaving`, the number of people that the replacement would remove, and `people`, the number of all."""
 
     slug = "removals-need-consent"
     title = gettext_noop("此次整体替换将移除较多人员")

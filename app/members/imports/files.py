@@ -1,4 +1,4 @@
-"""An uploaded sheet at rest: encrypted in parts, each bound to its import and its place in the file."""
+"""Encrypted storage of uploaded sheets: in parts, each bound to its import and its number in the file."""
 
 from collections.abc import AsyncIterator
 from typing import BinaryIO
@@ -10,13 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.core.cipher import Cipher
 from app.schema.members import ImportFile
 
-PART = 1 << 20
+PART_BYTES = 1 << 20
 
 
-async def seal_file(db: AsyncConnection, cipher: Cipher, org_id: UUID, import_id: UUID, file: BinaryIO) -> int:
-    """Store a file that lies in memory or on a disk at hand, a part at a time; gives its length."""
+async def store_file(db: AsyncConnection, cipher: Cipher, org_id: UUID, import_id: UUID, file: BinaryIO) -> int:
+    """Encrypt and store a local file, one part at a time. Return its size in bytes."""
     number = size = 0
-    while part := file.read(PART):
+    while part := file.read(PART_BYTES):
         await db.execute(
             insert(ImportFile).values(
                 org_id=org_id,
@@ -30,16 +30,16 @@ async def seal_file(db: AsyncConnection, cipher: Cipher, org_id: UUID, import_id
     return size
 
 
-async def unseal_file(db: AsyncConnection, cipher: Cipher, org_id: UUID, import_id: UUID) -> AsyncIterator[bytes]:
-    """The parts of a stored file in their order."""
+async def stream_file(db: AsyncConnection, cipher: Cipher, org_id: UUID, import_id: UUID) -> AsyncIterator[bytes]:
+    """Yield the decrypted parts of a stored file in order."""
     number = 0
     while True:
-        sealed = await db.scalar(
+        encrypted = await db.scalar(
             select(ImportFile.content_cipher).where(
                 ImportFile.org_id == org_id, ImportFile.import_id == import_id, ImportFile.part == number
             )
         )
-        if sealed is None:
+        if encrypted is None:
             return
-        yield cipher.decrypt(sealed, f"{import_id}/{number}")
+        yield cipher.decrypt(encrypted, f"{import_id}/{number}")
         number += 1

@@ -1,7 +1,7 @@
-"""The two jobs of an import: checking a sheet into rows that can be shown, and merging what was confirmed.
+"""The two jobs of an import: the check turns a sheet into rows for the preview, the merge writes a confirmed import.
 
-Either can be killed at any point and run again: checking begins anew, merging is one transaction. One org's imports
-take turns, so that they neither interleave nor crowd out another org's.
+Both jobs can be killed at any point and run again: the check starts from the beginning, the merge is one transaction.
+One import of an org runs at a time, so that imports do not interleave and do not block other orgs.
 """
 
 import asyncio
@@ -20,9 +20,9 @@ from app.database.db import on_constraint
 from app.database.locks import Lock, try_lock
 from app.database.rows import fetch_row
 from app.members import activation
-from app.members.imports import merge, staging
+from app.members.imports import merge, staging_tables
 from app.members.imports.errors import SheetRefused, TooManyNewUnits
-from app.members.imports.files import unseal_file
+from app.members.imports.files import stream_file
 from app.members.imports.reader import SheetRow, read_sheet
 from app.members.imports.rows import StagedRow, stage_rows
 from app.orgs.names import Kind
@@ -33,18 +33,18 @@ from app.web.forms import anonymous_file
 
 CHECK, CHECK_LARGE = "check_import", "check_large_import"
 MERGE, MERGE_LARGE = "merge_import", "merge_large_import"
-# From so many bytes or rows on an import is a large one, and takes its turn with the large ones of other orgs.
+# An import with this many bytes or rows is large. Large imports of all orgs share a limited number of workers.
 LARGE_BYTES = 256 << 10
 LARGE_ROWS = 5000
 
-BATCH = 2000
-# Replacing stops and asks where more people would leave than this many, or than this share of all.
-BRAKE_PEOPLE = 50
-BRAKE_SHARE = 0.2
+BATCH_ROWS = 2000
+# A replacement that removes more people than this number, or than this share of all people, needs consent.
+MAX_PEOPLE_WITHOUT_CONSENT = 50
+MAX_SHARE_WITHOUT_CONSENT = 0.2
 
 
-class _Begun(NamedTuple):
-    """What a job needs of its import."""
+class _RunningImport(NamedTuple):
+    """The columns of an import that its job needs."""
 
     id: UUID
     mode: str
@@ -54,160 +54,167 @@ class _Begun(NamedTuple):
     created_by: UUID
 
 
-class Cancelled(Exception):  # noqa: N818
-    """Somebody cancelled the import meanwhile; what was done for it is undone."""
+class ImportCanceled(Exception):  # noqa: N818
+    """An admin cancelled the import while its job was running. The job's transaction rolls back."""
 
 
 def needs_consent(leaving: int, people: int) -> bool:
-    """Whether so many of so many may only be removed where somebody has said that number."""
-    return leaving > BRAKE_PEOPLE or leaving > people * BRAKE_SHARE
+    """Return whether the removal of `leaving` of `people` needs an admin's consent to that number."""
+    return leaving > MAX_PEOPLE_WITHOUT_CONSENT or leaving > people * MAX_SHARE_WITHOUT_CONSENT
 
 
 async def check_import(worker: Worker, payload: Payload) -> None:
-    """Read an uploaded sheet and keep its rows with what would become of each; the directory is only read."""
+    """Read an uploaded sheet and store its rows, each with the outcome that a merge would have.
+
+    The directory is only read. Raises Busy if another import of the org is running.
+    """
     org_id, import_id = UUID(payload["org_id"]), UUID(payload["import_id"])
-    async with _turn(worker.engine, org_id):
+    async with _lock_imports_of_org(worker.engine, org_id):
         async with worker.engine.begin() as db:
-            begun = await _advance(db, org_id, import_id, ("uploaded", "checking"), state="checking", rows_done=0)
-        if begun is None:
+            running = await _update_import(
+                db, org_id, import_id, ("uploaded", "checking"), state="checking", rows_done=0
+            )
+        if running is None:
             return
-        with suppress(Cancelled):
+        with suppress(ImportCanceled):
             try:
-                values = await _check(worker, org_id, begun)
+                values = await _check(worker, org_id, running)
             except SheetRefused as refused:
                 values = {"state": "refused", "refusal": {"code": refused.slug, **refused.extra}}
             async with worker.engine.begin() as db:
-                await _advance(db, org_id, import_id, ("checking",), **values)
-                await _forget_file(db, org_id, import_id)
+                await _update_import(db, org_id, import_id, ("checking",), **values)
+                await _delete_file(db, org_id, import_id)
 
 
-async def _check(worker: Worker, org_id: UUID, begun: _Begun) -> dict[str, Any]:
+async def _check(worker: Worker, org_id: UUID, running: _RunningImport) -> dict[str, Any]:
     async with worker.engine.begin() as db:
         indexer = await lock_index_key(db, worker.cipher)
         kind = await db.scalar(select(Org.kind).where(Org.id == org_id))
         with anonymous_file() as file:
-            async for part in unseal_file(db, worker.cipher, org_id, begun.id):
+            async for part in stream_file(db, worker.cipher, org_id, running.id):
                 file.write(part)
             file.flush()
             file.seek(0)
-            batches = _staged(worker, indexer, org_id, begun, file.fileno(), party_org=kind == Kind.PARTY)
-            await staging.stage(db, batches)
-        await staging.resolve_units(db, org_id, create_units=begun.unknown_units == "create")
-        await staging.judge_people(db, org_id)
-        counts = await staging.count_outcomes(db, org_id, begun.mode)
-        if len(counts.new_units) > staging.MAX_NEW_UNITS:
-            raise TooManyNewUnits(limit=staging.MAX_NEW_UNITS)
-        await staging.keep_rows(db, org_id, begun.id)
+            batches = _stage_batches(worker, indexer, org_id, running, file.fileno(), party_org=kind == Kind.PARTY)
+            await staging_tables.load_rows(db, batches)
+        await staging_tables.resolve_units(db, org_id, create_units=running.unknown_units == "create")
+        await staging_tables.decide_outcomes(db, org_id)
+        counts = await staging_tables.count_outcomes(db, org_id, running.mode)
+        if len(counts.new_units) > staging_tables.MAX_NEW_UNITS:
+            raise TooManyNewUnits(limit=staging_tables.MAX_NEW_UNITS)
+        await staging_tables.store_rows(db, org_id, running.id)
     return {"state": "ready", "rows_done": counts.rows_total, **counts._asdict()}
 
 
-async def _staged(
-    worker: Worker, indexer: BlindIndexer, org_id: UUID, begun: _Begun, file: int, *, party_org: bool
+async def _stage_batches(
+    worker: Worker, indexer: BlindIndexer, org_id: UUID, running: _RunningImport, file: int, *, party_org: bool
 ) -> AsyncIterator[Sequence[StagedRow]]:
-    """The sheet's rows as records, made in a thread; what was done so far is shown as it grows."""
+    """Yield the sheet's rows as staged rows, which a thread builds; update the import's progress after each batch."""
     done = 0
-    making: asyncio.Task[list[StagedRow]] | None = None
+    building: asyncio.Task[list[StagedRow]] | None = None
     try:
-        async for rows in _in_larger_batches(read_sheet(begun.format, file)):
+        async for rows in _combine_batches(read_sheet(running.format, file)):
             async with worker.engine.begin() as db:
                 ids = (await db.scalars(_NEW_IDS, {"count": len(rows)})).all()
                 done += len(rows)
-                if await _advance(db, org_id, begun.id, ("checking",), rows_done=done) is None:
-                    raise Cancelled
-            # One batch is read, one is made and one is written at the same time.
-            before = making
-            making = asyncio.create_task(asyncio.to_thread(stage_rows, indexer, org_id, party_org, rows, ids))
-            if before is not None:
-                yield await before
-        if making is not None:
-            yield await making
+                if await _update_import(db, org_id, running.id, ("checking",), rows_done=done) is None:
+                    raise ImportCanceled
+            # Three batches are in work at the same time: one is read, one is built and one is written.
+            previous = building
+            building = asyncio.create_task(asyncio.to_thread(stage_rows, indexer, org_id, party_org, rows, ids))
+            if previous is not None:
+                yield await previous
+        if building is not None:
+            yield await building
     finally:
-        if making is not None:
-            await asyncio.wait({making})
+        if building is not None:
+            await asyncio.wait({building})
 
 
-async def _in_larger_batches(batches: AsyncIterator[list[SheetRow]]) -> AsyncIterator[list[SheetRow]]:
-    waiting: list[SheetRow] = []
+async def _combine_batches(batches: AsyncIterator[list[SheetRow]]) -> AsyncIterator[list[SheetRow]]:
+    """Yield the same rows in batches of at least BATCH_ROWS."""
+    combined: list[SheetRow] = []
     async for rows in batches:
-        waiting += rows
-        if len(waiting) >= BATCH:
-            yield waiting
-            waiting = []
-    if waiting:
-        yield waiting
+        combined += rows
+        if len(combined) >= BATCH_ROWS:
+            yield combined
+            combined = []
+    if combined:
+        yield combined
 
 
 _NEW_IDS = text("SELECT uuidv7() FROM generate_series(1, :count)")
 
 
 async def merge_import(worker: Worker, payload: Payload) -> None:
-    """Write a confirmed import into the directory, all of it or nothing.
+    """Write a confirmed import into the directory, completely or not at all.
 
-    Where a replacement would by now remove more people than was consented to, it goes back to be asked about.
+    If a replacement would now remove more people than the admin consented to, the import returns to the state `ready`.
+    Raises Busy if another import of the org is running, or if a member changed during the merge.
     """
     org_id, import_id = UUID(payload["org_id"]), UUID(payload["import_id"])
-    async with _turn(worker.engine, org_id):
+    async with _lock_imports_of_org(worker.engine, org_id):
         async with worker.engine.begin() as db:
-            begun = await _advance(db, org_id, import_id, ("confirmed", "merging"), state="merging")
-        # Who was added by hand since the merge looked is found when it looks again.
-        with suppress(Cancelled), on_constraint(("members_org_id_phone_index_key", Busy)):
-            if begun is not None:
+            running = await _update_import(db, org_id, import_id, ("confirmed", "merging"), state="merging")
+        # A person may be added by hand after the merge has read the directory. The retry of the job finds that person.
+        with suppress(ImportCanceled), on_constraint(("members_org_id_phone_index_key", Busy)):
+            if running is not None:
                 async with worker.engine.begin() as db:
-                    await _merge(db, worker.cipher, org_id, begun)
-        # Also where a worker was killed right after it had merged.
+                    await _merge(db, worker.cipher, org_id, running)
+        # This also runs if an earlier worker was killed between the commit of the merge and this point.
         which = {"org_id": org_id, "import_id": import_id}
-        await activation.activate_committed_rows(worker.engine, worker.cipher, org_id, _WRITTEN, which)
+        await activation.activate_committed_rows(worker.engine, worker.cipher, org_id, _WRITTEN_MEMBERS, which)
 
 
-_WRITTEN = """
+_WRITTEN_MEMBERS = """
 SELECT DISTINCT member_id FROM import_rows
 WHERE org_id = :org_id AND import_id = :import_id AND outcome IN ('added', 'changed')
 """
 
 
-async def _merge(db: AsyncConnection, cipher: Cipher, org_id: UUID, begun: _Begun) -> None:
+async def _merge(db: AsyncConnection, cipher: Cipher, org_id: UUID, running: _RunningImport) -> None:
     kind = await merge.lock_org(db, org_id)
     if kind is None:
-        await _finish(db, org_id, begun.id, {"state": "canceled"})
+        await _finish_import(db, org_id, running.id, {"state": "canceled"})
         return
     indexer = await lock_index_key(db, cipher)
-    create, replace_all = begun.unknown_units == "create", begun.mode == "replace-all"
-    await staging.stage_again(db, indexer, org_id, begun.id)
-    await staging.resolve_units(db, org_id, create_units=create)
-    await staging.judge_people(db, org_id)
-    counts = await staging.count_outcomes(db, org_id, begun.mode)
-    if needs_consent(counts.leaving, counts.people) and counts.leaving > (begun.accepted_leaving or 0):
-        await _finish(db, org_id, begun.id, {"state": "ready", "accepted_leaving": None, **counts._asdict()})
+    create, replace_all = running.unknown_units == "create", running.mode == "replace-all"
+    await staging_tables.load_stored_rows(db, indexer, org_id, running.id)
+    await staging_tables.resolve_units(db, org_id, create_units=create)
+    await staging_tables.decide_outcomes(db, org_id)
+    counts = await staging_tables.count_outcomes(db, org_id, running.mode)
+    if needs_consent(counts.leaving, counts.people) and counts.leaving > (running.accepted_leaving or 0):
+        await _finish_import(db, org_id, running.id, {"state": "ready", "accepted_leaving": None, **counts._asdict()})
         return
     if create and await merge.create_units(db, org_id):
-        await staging.judge_people(db, org_id)
+        await staging_tables.decide_outcomes(db, org_id)
     await merge.merge_people(db, org_id, party_org=kind == Kind.PARTY, replace_all=replace_all)
-    await staging.amend_rows(db, org_id, begun.id)
-    await _finish(db, org_id, begun.id, {"state": "done", "finished_at": func.now(), **counts._asdict()})
+    await staging_tables.update_stored_rows(db, org_id, running.id)
+    await _finish_import(db, org_id, running.id, {"state": "done", "finished_at": func.now(), **counts._asdict()})
     shown = ("added", "changed", "moved", "leaving", "unchanged", "refused", "new_units")
-    after = {"mode": begun.mode, **{name: getattr(counts, name) for name in shown}}
-    actor = Actor(user_id=begun.created_by)
-    await record(db, actor, "import.merged", org_id=org_id, subject=("import", begun.id), after=after)
+    after = {"mode": running.mode, **{name: getattr(counts, name) for name in shown}}
+    actor = Actor(user_id=running.created_by)
+    await record(db, actor, "import.merged", org_id=org_id, subject=("import", running.id), after=after)
 
 
-async def give_up(worker: Worker, payload: Payload) -> None:
-    """The job has failed too often: say so, and keep nothing of the file."""
+async def fail_import(worker: Worker, payload: Payload) -> None:
+    """Mark the import as failed and delete its file. The worker calls it after too many failures of the job."""
     org_id, import_id = UUID(payload["org_id"]), UUID(payload["import_id"])
     async with worker.engine.begin() as db:
         states = ("uploaded", "checking", "confirmed", "merging")
-        await _advance(db, org_id, import_id, states, state="failed", finished_at=func.now())
-        await _forget_file(db, org_id, import_id)
+        await _update_import(db, org_id, import_id, states, state="failed", finished_at=func.now())
+        await _delete_file(db, org_id, import_id)
 
 
-async def _finish(db: AsyncConnection, org_id: UUID, import_id: UUID, values: dict[str, Any]) -> None:
-    if await _advance(db, org_id, import_id, ("merging",), **values) is None:
-        raise Cancelled  # and the transaction rolls back
+async def _finish_import(db: AsyncConnection, org_id: UUID, import_id: UUID, values: dict[str, Any]) -> None:
+    if await _update_import(db, org_id, import_id, ("merging",), **values) is None:
+        raise ImportCanceled  # rolls back the transaction
 
 
-async def _advance(
+async def _update_import(
     db: AsyncConnection, org_id: UUID, import_id: UUID, states: Sequence[str], **values: Any
-) -> _Begun | None:
-    """Set columns of an import that is in one of these states. Returns it, or None if it is in another."""
+) -> _RunningImport | None:
+    """Set columns of an import that is in one of these states. Return it, or None if it is in another state."""
     statement = (
         update(Import)
         .where(Import.org_id == org_id, Import.id == import_id, Import.state.in_(states))
@@ -216,26 +223,27 @@ async def _advance(
             Import.id, Import.mode, Import.unknown_units, Import.format, Import.accepted_leaving, Import.created_by
         )
     )
-    return await fetch_row(db, statement, _Begun)
+    return await fetch_row(db, statement, _RunningImport)
 
 
-async def _forget_file(db: AsyncConnection, org_id: UUID, import_id: UUID) -> None:
+async def _delete_file(db: AsyncConnection, org_id: UUID, import_id: UUID) -> None:
     await db.execute(delete(ImportFile).where(ImportFile.org_id == org_id, ImportFile.import_id == import_id))
 
 
 @asynccontextmanager
-async def _turn(engine: AsyncEngine, org_id: UUID) -> AsyncIterator[None]:
-    """The org's turn: one of its imports at a time. Raises Busy where another has it."""
+async def _lock_imports_of_org(engine: AsyncEngine, org_id: UUID) -> AsyncIterator[None]:
+    """Lock the imports of an org, so that one of them runs at a time. Raises Busy if another import has the lock."""
     async with engine.begin() as db:
         if not await try_lock(db, Lock.IMPORTS, org_id):
             raise Busy
         yield
 
 
-# Large ones leave room in every worker, so that an import of fifty rows does not wait behind one of a hundred thousand.
+# Large imports may not use all slots of a worker, so that an import of fifty rows does not wait behind one of a
+# hundred thousand rows.
 JOBS: Mapping[str, Job] = {
-    CHECK: Job(check_import, give_up),
-    CHECK_LARGE: Job(check_import, give_up, at_once=2),
-    MERGE: Job(merge_import, give_up),
-    MERGE_LARGE: Job(merge_import, give_up, at_once=1),
+    CHECK: Job(check_import, fail_import),
+    CHECK_LARGE: Job(check_import, fail_import, at_once=2),
+    MERGE: Job(merge_import, fail_import),
+    MERGE_LARGE: Job(merge_import, fail_import, at_once=1),
 }

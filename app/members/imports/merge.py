@@ -1,8 +1,9 @@
-# ruff: noqa: S608 — put together from constants alone
-"""The one merge of an import: everything that `people` says, in a handful of set-based statements.
+# ruff: noqa: S608 — the SQL is built from constants only
+"""The merge of an import: set-based statements that apply the outcomes of the table `people`.
 
-Runs in one transaction that holds the org's row, so that no unit is edited under it and no other merge of the org
-interleaves. Nobody is moved out of the org's own management group by a sheet: it names units only.
+It runs in one transaction that locks the org's row, so that no other transaction edits the org's units and no other
+merge of the org interleaves. A sheet names units only. Therefore a merge never ends a membership at the org itself
+(the management group).
 """
 
 from uuid import UUID
@@ -11,14 +12,14 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.members.activation import NAMES_AGREE, activate_rows, enqueue_user_activations
-from app.members.imports.row_problems import UNIT_DEPTH
-from app.members.imports.staging import LEAVING, resolve_units
+from app.members.imports.row_problems import MAX_UNIT_DEPTH
+from app.members.imports.staging_tables import LEAVING, resolve_units
 from app.members.transfers.operations import supersede_transfers_of_removed
 from app.queue.jobs import Busy
 
 _LOCK_ORG = text("SELECT kind FROM orgs WHERE id = :org_id AND status = 'live' FOR NO KEY UPDATE")
 
-# The missing units of one depth, in the order in which the sheet first names them; those above are there by now.
+# The missing units of one depth, in the order in which the sheet first names them. Their parents exist already.
 _CREATE_UNITS = text("""
 WITH wanted AS (
     SELECT string_to_array(r.unit_path, '/') AS names, min(s.row_no) AS row_no
@@ -28,7 +29,7 @@ WITH wanted AS (
 ),
 of_depth AS (
     SELECT array_to_string(names[1:CAST(:depth AS int)], '/') AS path,
-           array_to_string(names[1:CAST(:depth AS int) - 1], '/') AS above,
+           array_to_string(names[1:CAST(:depth AS int) - 1], '/') AS parent_path,
            names[CAST(:depth AS int)] AS name,
            min(row_no) AS row_no
     FROM wanted WHERE cardinality(names) >= CAST(:depth AS int)
@@ -39,7 +40,7 @@ SELECT :org_id, parent.unit_id, d.name,
        CASE WHEN d.name LIKE '%总支%' THEN 'general_branch'
             WHEN d.name LIKE '%支部%' THEN 'branch' ELSE 'department' END
 FROM of_depth AS d
-LEFT JOIN paths AS parent ON parent.path = d.above
+LEFT JOIN paths AS parent ON parent.path = d.parent_path
 WHERE NOT EXISTS (SELECT FROM paths AS same WHERE same.path = d.path)
 ORDER BY d.row_no
 ON CONFLICT DO NOTHING
@@ -71,47 +72,48 @@ FROM people AS p JOIN staged AS s ON s.row_no = p.first_row
 WHERE p.outcome = 'changed' AND m.org_id = :org_id AND m.id = p.member_id
 """)
 
-_END_PLACES = text("""
+_END_MEMBERSHIPS = text("""
 UPDATE unit_memberships AS old SET until = greatest(now(), old.since)
 FROM people AS p
 WHERE p.outcome IN ('changed', 'moved') AND old.org_id = :org_id AND old.member_id = p.member_id
   AND old.until IS NULL AND old.unit_id IS NOT NULL AND old.unit_id <> ALL (p.unit_ids)
 """)
 
-_BEGIN_PLACES = text("""
+_START_MEMBERSHIPS = text("""
 INSERT INTO unit_memberships (org_id, member_id, unit_id)
 SELECT :org_id, p.member_id, unit_id FROM people AS p, unnest(p.unit_ids) AS unit_id
 WHERE p.outcome IN ('added', 'changed', 'moved')
 ON CONFLICT DO NOTHING
 """)
 
-# A person that moves only has a new version too: who had read the row must not overwrite it.
-_TOUCH_MOVED = text("""
+# A person who only moves gets a new version too, so that a client with an older version cannot overwrite the row.
+_INCREMENT_VERSIONS_OF_MOVED = text("""
 UPDATE members AS m SET version = m.version + 1 FROM people AS p
 WHERE p.outcome = 'moved' AND m.org_id = :org_id AND m.id = p.member_id
 """)
 
-# Who is changed, moved or removed is held first: whoever edits, removes or registers them is done by then, or comes
-# after. Nobody leaves who was not held, nor who has got a place at the org itself meanwhile.
-_HOLD_KNOWN = text("""
+# The rows that the merge changes, moves or removes are locked first. Concurrent edits, removals and registrations of
+# these people commit before or wait. The merge removes only locked rows, and keeps those that have become members of
+# the org itself meanwhile.
+_LOCK_KNOWN = text("""
 SELECT count(*) FROM (
     SELECT m.id FROM members AS m JOIN people AS p ON p.member_id = m.id AND p.phone_index = m.phone_index
     WHERE m.org_id = :org_id AND m.removed_at IS NULL AND p.outcome IN ('changed', 'moved')
     ORDER BY m.id FOR UPDATE OF m
-) AS held
+) AS locked
 """)
-_KNOWN = text("SELECT count(*) FROM people WHERE outcome IN ('changed', 'moved')")
-_HOLD_LEAVING = text(
-    f"CREATE TEMPORARY TABLE leaving_held ON COMMIT DROP AS SELECT m.id {LEAVING} ORDER BY m.id FOR UPDATE OF m"
+_COUNT_KNOWN = text("SELECT count(*) FROM people WHERE outcome IN ('changed', 'moved')")
+_LOCK_LEAVING = text(
+    f"CREATE TEMPORARY TABLE leaving_locked ON COMMIT DROP AS SELECT m.id {LEAVING} ORDER BY m.id FOR UPDATE OF m"
 )
 _REMOVE = text(f"""
-WITH leaving AS (SELECT m.id {LEAVING} AND m.id IN (SELECT id FROM leaving_held)),
+WITH leaving AS (SELECT m.id {LEAVING} AND m.id IN (SELECT id FROM leaving_locked)),
 ended AS (
     UPDATE activations AS a SET until = greatest(now(), a.since) FROM leaving AS l
     WHERE a.org_id = :org_id AND a.member_id = l.id AND a.until IS NULL
     RETURNING a.user_id, a.consented_by
 ),
-left_places AS (
+ended_memberships AS (
     UPDATE unit_memberships AS p SET until = greatest(now(), p.since) FROM leaving AS l
     WHERE p.org_id = :org_id AND p.member_id = l.id AND p.until IS NULL
 ), removed AS (
@@ -123,40 +125,44 @@ SELECT user_id FROM ended WHERE consented_by IS NOT NULL
 
 
 async def lock_org(db: AsyncConnection, org_id: UUID) -> str | None:
-    """Hold the org against edits of its units and other merges; gives its kind, None where it has been closed."""
+    """Lock the org FOR NO KEY UPDATE against edits of its units and other merges.
+
+    Return the org's kind, or None if the org is closed.
+    """
     kind: str | None = await db.scalar(_LOCK_ORG, {"org_id": org_id})
     return kind
 
 
 async def create_units(db: AsyncConnection, org_id: UUID) -> int:
-    """Make the units that `resolved` lacks, from the top down; gives how many.
+    """Create the units that are missing in `resolved`, from the top down. Return the number of new units.
 
-    `resolved` knows them afterwards, `people` not yet.
+    Afterwards `resolved` contains them, but `people` does not yet: call `decide_outcomes` again.
     """
-    made = 0
-    for depth in range(1, UNIT_DEPTH + 1):
+    created = 0
+    for depth in range(1, MAX_UNIT_DEPTH + 1):
         found = (await db.execute(_CREATE_UNITS, {"org_id": org_id, "depth": depth})).all()
-        made += len(found)
+        created += len(found)
         if found:
             await resolve_units(db, org_id, create_units=True)
-    return made
+    return created
 
 
 async def merge_people(db: AsyncConnection, org_id: UUID, *, party_org: bool, replace_all: bool) -> None:
-    """Write what `people` decides: new and changed rows, their units, activations; with `replace_all` who leaves.
+    """Apply the outcomes of `people`: new and changed rows, unit memberships and activations.
 
-    Raises Busy where somebody has been removed or got another phone since it was decided.
+    `replace_all` also removes the people who are not in the sheet. Locks the rows. Raises Busy if a person was removed
+    or got another phone after the outcomes were decided.
     """
-    known = await db.scalar(_KNOWN)
-    if known and await db.scalar(_HOLD_KNOWN, {"org_id": org_id}) != known:
+    known = await db.scalar(_COUNT_KNOWN)
+    if known and await db.scalar(_LOCK_KNOWN, {"org_id": org_id}) != known:
         raise Busy
     if replace_all:
-        await db.execute(_HOLD_LEAVING, {"org_id": org_id})
+        await db.execute(_LOCK_LEAVING, {"org_id": org_id})
         await enqueue_user_activations(db, (await db.scalars(_REMOVE, {"org_id": org_id})).all())
         await supersede_transfers_of_removed(db, org_id)
     await db.execute(_ADD, {"org_id": org_id, "party_org": party_org})
     await db.execute(_ACTIVATE_ADDED, {"org_id": org_id})
-    for statement in (_CHANGE, _TOUCH_MOVED, _END_PLACES, _BEGIN_PLACES):
+    for statement in (_CHANGE, _INCREMENT_VERSIONS_OF_MOVED, _END_MEMBERSHIPS, _START_MEMBERSHIPS):
         await db.execute(statement, {"org_id": org_id})
     changed = "m.org_id = :org_id AND m.id IN (SELECT member_id FROM people WHERE outcome = 'changed')"
     await activate_rows(db, changed, {"org_id": org_id})

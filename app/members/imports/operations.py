@@ -1,4 +1,4 @@
-"""Writes of imports over HTTP: upload, confirm, cancel."""
+"""Writes of imports: upload, confirmation and cancellation."""
 
 import asyncio
 from typing import BinaryIO
@@ -12,9 +12,9 @@ from app.authz.access import OrgScope
 from app.core.cipher import Cipher
 from app.database.rows import one_or_404
 from app.members.imports.errors import ImportNotReady, ImportSettled, RemovalsNeedConsent
-from app.members.imports.files import seal_file
+from app.members.imports.files import store_file
 from app.members.imports.jobs import CHECK, CHECK_LARGE, LARGE_BYTES, LARGE_ROWS, MERGE, MERGE_LARGE, needs_consent
-from app.members.imports.schemas import SETTLED, ImportMode, UnknownUnits
+from app.members.imports.schemas import FINISHED_STATES, ImportMode, UnknownUnits
 from app.members.imports.uploads import inspect_upload
 from app.orgs.locks import lock_org_shared
 from app.queue.jobs import enqueue
@@ -32,7 +32,10 @@ async def create_import(
     mode: ImportMode,
     unknown_units: UnknownUnits,
 ) -> UUID:
-    """Store a sheet, encrypted, and have it checked; gives the import's id. Raises a SheetRefused."""
+    """Store a sheet encrypted and enqueue its check. Return the import's id.
+
+    Locks the org. Raises a SheetRefused if the file's header shows that the sheet cannot be read.
+    """
     kind = await asyncio.to_thread(inspect_upload, file_name, file)
     await lock_org_shared(db, scope)
     import_id: UUID = (
@@ -49,7 +52,7 @@ async def create_import(
             .returning(Import.id)
         )
     ).scalar_one()
-    size = await seal_file(db, cipher, scope.org_id, import_id, file)
+    size = await store_file(db, cipher, scope.org_id, import_id, file)
     await enqueue(db, CHECK_LARGE if size >= LARGE_BYTES else CHECK, _payload(scope, import_id))
     after = {"mode": mode, "unknown_units": unknown_units, "format": kind}
     await record(db, scope.actor, "import.uploaded", org_id=scope.org_id, subject=("import", import_id), after=after)
@@ -57,9 +60,10 @@ async def create_import(
 
 
 async def confirm_import(db: AsyncConnection, scope: OrgScope, import_id: UUID, leaving: int | None) -> None:
-    """Have a checked import merged. Raises NotFound, ImportNotReady, RemovalsNeedConsent.
+    """Confirm a checked import and enqueue its merge. Confirming it again changes nothing.
 
-    Confirming again what is confirmed changes nothing.
+    `leaving` is the number of removals that the admin consents to. Locks the org and the import. Raises NotFound,
+    ImportNotReady, RemovalsNeedConsent.
     """
     await lock_org_shared(db, scope)
     found = await one_or_404(
@@ -85,11 +89,14 @@ async def confirm_import(db: AsyncConnection, scope: OrgScope, import_id: UUID, 
 
 
 async def cancel_import(db: AsyncConnection, scope: OrgScope, import_id: UUID) -> None:
-    """Cancel an import, also while it is merged: then all of it is undone. Raises NotFound, ImportSettled."""
+    """Cancel an import. If its merge is running, the merge rolls back. Raises NotFound, ImportSettled.
+
+    Locks the org and the import.
+    """
     await lock_org_shared(db, scope)
     canceled = await db.scalar(
         update(Import)
-        .where(Import.org_id == scope.org_id, Import.id == import_id, Import.state.not_in(SETTLED))
+        .where(Import.org_id == scope.org_id, Import.id == import_id, Import.state.not_in(FINISHED_STATES))
         .values(state="canceled", finished_at=func.now())
         .returning(Import.id)
     )

@@ -15,9 +15,9 @@ from app.database.paging import Page, PagedStatement, Paging
 from app.database.rows import fetch_rows, one_or_404
 from app.members.imports.errors import SHEET_REFUSALS
 from app.members.imports.jobs import needs_consent
-from app.members.imports.retention import KEPT
-from app.members.imports.row_problems import title_of
-from app.members.imports.rows import open_cells
+from app.members.imports.retention import ROWS_RETENTION
+from app.members.imports.row_problems import get_problem_title
+from app.members.imports.rows import decrypt_cells
 from app.members.imports.schemas import (
     CodeOut,
     ImportCountsOut,
@@ -90,7 +90,7 @@ class _ImportRecord(NamedTuple):
 
 
 class _SheetRecord(NamedTuple):
-    """A row of the sheet; `cells_cipher` are the cells of a refused row as they were typed."""
+    """A row of the sheet. `cells_cipher` contains the original cells of a refused row, encrypted."""
 
     row_no: int
     outcome: str
@@ -106,13 +106,13 @@ class _SheetRecord(NamedTuple):
     member_id: UUID | None
 
 
-_NEWEST_FIRST = PagedStatement(_IMPORTS, Import.id.desc(), row=_ImportRecord)
+_IMPORTS_NEWEST_FIRST = PagedStatement(_IMPORTS, Import.id.desc(), row=_ImportRecord)
 _IMPORT = _IMPORTS.where(Import.id == bindparam("import_id"))
-_IN_ORDER = PagedStatement(_ROWS, ImportRow.row_no, row=_SheetRecord)
-_IN_ORDER_BY_OUTCOME = PagedStatement(
+_ROWS_IN_ORDER = PagedStatement(_ROWS, ImportRow.row_no, row=_SheetRecord)
+_ROWS_BY_OUTCOME = PagedStatement(
     _ROWS.where(ImportRow.outcome == bindparam("outcome")), ImportRow.row_no, row=_SheetRecord
 )
-_REFUSED = (
+_REFUSED_ROWS = (
     _ROWS.where(ImportRow.outcome == RowOutcome.REFUSED, ImportRow.row_no > bindparam("last", type_=Integer()))
     .order_by(ImportRow.row_no)
     .limit(1000)
@@ -120,15 +120,15 @@ _REFUSED = (
 
 
 async def get_import(db: Readable, org_id: UUID, import_id: UUID) -> ImportOut:
-    """One import of the org. Raises NotFound."""
+    """Return one import of the org. Raises NotFound."""
     which = {"org_id": org_id, "import_id": import_id}
-    return _import_out(await one_or_404(db, _IMPORT, _ImportRecord, which))
+    return _make_import_out(await one_or_404(db, _IMPORT, _ImportRecord, which))
 
 
 async def list_imports(db: Readable, org_id: UUID, paging: Paging) -> Page[ImportOut]:
-    """A page of the org's imports, newest first."""
-    found = await _NEWEST_FIRST.fetch(db, paging, org_id=org_id)
-    return Page[ImportOut].from_slice(found.map(_import_out))
+    """Return a page of the org's imports, the newest first."""
+    found = await _IMPORTS_NEWEST_FIRST.fetch(db, paging, org_id=org_id)
+    return Page[ImportOut].from_slice(found.map(_make_import_out))
 
 
 async def list_rows(
@@ -139,45 +139,45 @@ async def list_rows(
     outcome: RowOutcome | None,
     paging: Paging,
 ) -> Page[ImportRowOut]:
-    """A page of what becomes of the rows of a sheet, in its order."""
+    """Return a page of the rows of a sheet with their outcomes, in the order of the sheet."""
     which = {"org_id": org_id, "import_id": import_id} | ({} if outcome is None else {"outcome": outcome})
-    found = await (_IN_ORDER if outcome is None else _IN_ORDER_BY_OUTCOME).fetch(db, paging, **which)
-    return Page[ImportRowOut].from_slice(found.map(lambda row: _row_out(cipher, row)))
+    found = await (_ROWS_IN_ORDER if outcome is None else _ROWS_BY_OUTCOME).fetch(db, paging, **which)
+    return Page[ImportRowOut].from_slice(found.map(lambda row: _make_row_out(cipher, row)))
 
 
 async def stream_refused_rows(
     db: Readable, cipher: Cipher, org_id: UUID, import_id: UUID
 ) -> AsyncIterator[list[str | int]]:
-    """The refused rows as they were typed, each with its number and the reasons: name, phone, unit, party, …"""
+    """Yield the refused rows: the original name, phone, unit and party, then the row number and the reasons."""
     which = {"org_id": org_id, "import_id": import_id, "last": 0}
-    while rows := await fetch_rows(db, _REFUSED, _SheetRecord, which):
+    while rows := await fetch_rows(db, _REFUSED_ROWS, _SheetRecord, which):
         for row in rows:
-            yield [*_typed(cipher, row), row.row_no, _reasons(row)]
+            yield [*_get_typed_cells(cipher, row), row.row_no, _describe_reasons(row)]
         which["last"] = rows[-1].row_no
 
 
-def _typed(cipher: Cipher, row: _SheetRecord) -> list[str]:
+def _get_typed_cells(cipher: Cipher, row: _SheetRecord) -> list[str]:
     if row.cells_cipher is not None:
-        return open_cells(cipher, row.new_member_id, row.cells_cipher)
-    assert row.name is not None, "a row that could be read has a name and a phone"
+        return decrypt_cells(cipher, row.new_member_id, row.cells_cipher)
+    assert row.name is not None, "a readable row has a name and a phone"
     assert row.phone_cipher is not None
     party = {True: "是", False: "否", None: ""}[row.party]
     return [row.name, cipher.decrypt_text(row.phone_cipher, row.new_member_id), row.unit_path or "", party]
 
 
-def _reasons(row: _SheetRecord) -> str:
-    reasons = [title_of(code) for code in row.problems]
+def _describe_reasons(row: _SheetRecord) -> str:
+    reasons = [get_problem_title(code) for code in row.problems]
     if row.related_rows:
-        reasons.append(name_related_rows(row.related_rows))
+        reasons.append(describe_related_rows(row.related_rows))
     return join_sentences(reasons)
 
 
-def name_related_rows(rows: Sequence[int]) -> str:
-    """The other rows of the sheet that have to do with one."""
+def describe_related_rows(rows: Sequence[int]) -> str:
+    """Return a sentence that names the related rows of a row."""
     return ngettext("另见第 {rows} 行", len(rows), rows=join_words(map(str, rows)))
 
 
-def _row_out(cipher: Cipher, row: _SheetRecord) -> ImportRowOut:
+def _make_row_out(cipher: Cipher, row: _SheetRecord) -> ImportRowOut:
     phone = None if row.phone_cipher is None else mask(cipher.decrypt_text(row.phone_cipher, row.new_member_id))
     return ImportRowOut(
         row_no=row.row_no,
@@ -185,14 +185,14 @@ def _row_out(cipher: Cipher, row: _SheetRecord) -> ImportRowOut:
         name=row.name,
         phone=phone,
         unit=row.unit_path,
-        problems=[CodeOut(code=code, title=title_of(code)) for code in row.problems],
-        warnings=[CodeOut(code=code, title=title_of(code)) for code in row.warnings],
+        problems=[CodeOut(code=code, title=get_problem_title(code)) for code in row.problems],
+        warnings=[CodeOut(code=code, title=get_problem_title(code)) for code in row.warnings],
         related_rows=row.related_rows,
         member_id=row.member_id,
     )
 
 
-def _import_out(row: _ImportRecord) -> ImportOut:
+def _make_import_out(row: _ImportRecord) -> ImportOut:
     refusal = None
     if row.refusal is not None:
         kind = SHEET_REFUSALS[row.refusal["code"]]
@@ -202,7 +202,7 @@ def _import_out(row: _ImportRecord) -> ImportOut:
         left=fields.pop("leaving"),
         **{name: fields.pop(name) for name in ("added", "changed", "moved", "unchanged", "refused")},
     )
-    asks = row.state == ImportState.READY and needs_consent(row.leaving, row.people)
-    fields["rows_kept_until"] = row.created_at + KEPT
-    fields |= {"refusal": refusal, "counts": counts, "leaving_needs_consent": asks}
+    consent_needed = row.state == ImportState.READY and needs_consent(row.leaving, row.people)
+    fields["rows_kept_until"] = row.created_at + ROWS_RETENTION
+    fields |= {"refusal": refusal, "counts": counts, "leaving_needs_consent": consent_needed}
     return ImportOut(**fields)

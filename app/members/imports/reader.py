@@ -1,4 +1,4 @@
-"""Has a sheet read in a child process and takes its rows as they come."""
+"""Reads a sheet with a child process (`sheet_parser`) and yields its rows."""
 
 import asyncio
 import sys
@@ -13,17 +13,17 @@ import orjson
 from app.members.imports.errors import SHEET_REFUSALS, FileDamaged, FileExhausting
 from app.members.imports.uploads import MAX_UNPACKED
 
-PROGRAM = Path(__file__).with_name("parse_sheet.py")
+PROGRAM = Path(__file__).with_name("sheet_parser.py")
 PACKAGES = str(distribution("python-calamine").locate_file(""))
 MAX_ROWS = 200_000
 MEMORY_MB = 1024
 CPU_SECONDS = 20
-SILENCE_SECONDS = 40.0
-_LONGEST_LINE = 16 << 20
+MAX_SILENCE_SECONDS = 40.0
+_MAX_LINE_BYTES = 16 << 20
 
 
 class SheetRow(NamedTuple):
-    """One row as typed: its number in the sheet, and the text of its cells."""
+    """One row of the sheet: its number, and the original text of its cells."""
 
     row_no: int
     hidden: bool
@@ -36,26 +36,26 @@ class SheetRow(NamedTuple):
 async def read_sheet(
     kind: str, file: int, *, max_rows: int = MAX_ROWS, memory_mb: int = MEMORY_MB, cpu_seconds: int = CPU_SECONDS
 ) -> AsyncIterator[list[SheetRow]]:
-    """The rows of the sheet behind a file descriptor, a few hundred at a time, in bounded memory.
+    """Yield the rows of the sheet in a file descriptor, a few hundred at a time, with bounded memory.
 
-    Raises a SheetRefused, also where the child was killed by a limit, after whatever rows came before. The child is
-    gone when this ends, in whichever way.
+    Raises a SheetRefused, also if a limit killed the child process; some rows may have been yielded before. The child
+    process has always ended when this generator ends.
     """
     limits = (max_rows, memory_mb, cpu_seconds, MAX_UNPACKED >> 20)
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-S", str(PROGRAM), PACKAGES, kind, *map(str, limits)),
         stdin=file,
         stdout=PIPE,
-        stderr=DEVNULL,  # a parser's last words quote what it was reading
+        stderr=DEVNULL,  # error messages of the parser contain personal data of the sheet
         env={},
         cwd="/",
-        limit=_LONGEST_LINE,
+        limit=_MAX_LINE_BYTES,
     )
     try:
         while True:
-            answer = await _next_answer(child)
+            answer = await _read_answer(child)
             if isinstance(answer, dict):
-                _judge(answer)
+                _raise_refusal(answer)
                 return
             yield [SheetRow._make(row) for row in answer]
     finally:
@@ -64,22 +64,22 @@ async def read_sheet(
         await child.wait()
 
 
-async def _next_answer(child: asyncio.subprocess.Process) -> dict[str, Any] | list[list[int | str]]:
-    """The refusal, or the next rows."""
+async def _read_answer(child: asyncio.subprocess.Process) -> dict[str, Any] | list[list[int | str]]:
+    """Return the final object or the next rows. Raises FileExhausting, FileDamaged."""
     assert child.stdout is not None
     try:
-        async with asyncio.timeout(SILENCE_SECONDS):
+        async with asyncio.timeout(MAX_SILENCE_SECONDS):
             line = await child.stdout.readline()
     except (TimeoutError, ValueError):
         raise FileExhausting from None
     if line.endswith(b"\n"):
         answer: dict[str, Any] | list[list[int | str]] = orjson.loads(line)
         return answer
-    # It ended without an answer: a limit killed it, or a parser took it down with it.
+    # The child ended without the final object: a limit killed it, or the parser library crashed.
     raise FileExhausting if await child.wait() < 0 else FileDamaged
 
 
-def _judge(answer: dict[str, Any]) -> None:
+def _raise_refusal(answer: dict[str, Any]) -> None:
     code = answer.pop("refused", None)
     if code is not None:
         raise SHEET_REFUSALS[code](**answer)

@@ -1,4 +1,4 @@
-"""When the uploaded sheets and their rows expire. The import itself stays, with its counts."""
+"""Retention of uploaded sheets and their rows. The import and its counts are not deleted."""
 
 from datetime import timedelta
 
@@ -7,19 +7,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor, record
 from app.database.retention import CleanUp
-from app.members.imports.schemas import SETTLED, ImportState
+from app.members.imports.schemas import FINISHED_STATES, ImportState
 from app.schema.members import Import, ImportFile, ImportRow
 
-KEPT = timedelta(days=30)
+ROWS_RETENTION = timedelta(days=30)
 
-_OLD = (Import.created_at < func.now() - KEPT) & Import.rows_forgotten_at.is_(None)
+_EXPIRED = (Import.created_at < func.now() - ROWS_RETENTION) & Import.rows_forgotten_at.is_(None)
 
 
 async def cancel_unconfirmed_imports(db: AsyncConnection, limit: int) -> int:
-    """Cancel at most `limit` imports that nobody confirmed in time; returns how many. Each gets an audit entry."""
+    """Cancel at most `limit` imports that no admin confirmed in time. Return the number of cancelled imports.
+
+    Each gets an audit entry. Rows that another transaction has locked are skipped.
+    """
     due = (
         select(Import.org_id, Import.id)
-        .where(_OLD, Import.state == ImportState.READY)
+        .where(_EXPIRED, Import.state == ImportState.READY)
         .limit(limit)
         .with_for_update(skip_locked=True)
         .cte("due")
@@ -37,28 +40,28 @@ async def cancel_unconfirmed_imports(db: AsyncConnection, limit: int) -> int:
 
 
 async def delete_import_rows(db: AsyncConnection, limit: int) -> int:
-    """Delete the rows and the file of at most `limit` old imports that are over; returns how many imports."""
+    """Delete the rows and the file of at most `limit` expired imports that are finished. Return their number."""
     due = (
         select(Import.org_id, Import.id)
-        .where(_OLD, Import.state.in_(SETTLED))
+        .where(_EXPIRED, Import.state.in_(FINISHED_STATES))
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    over = [tuple(row) for row in (await db.execute(due)).all()]
+    finished = [tuple(row) for row in (await db.execute(due)).all()]
     for table in (ImportRow, ImportFile):
-        await db.execute(delete(table).where(tuple_(table.org_id, table.import_id).in_(over)))
+        await db.execute(delete(table).where(tuple_(table.org_id, table.import_id).in_(finished)))
     await db.execute(
-        update(Import).where(tuple_(Import.org_id, Import.id).in_(over)).values(rows_forgotten_at=func.now())
+        update(Import).where(tuple_(Import.org_id, Import.id).in_(finished)).values(rows_forgotten_at=func.now())
     )
-    return len(over)
+    return len(finished)
 
 
 CLEAN_UPS = (
     CleanUp(
         name="unconfirmed-imports",
-        deletes="nothing: it cancels imports that nobody confirmed, so that their rows can be deleted",
+        deletes="nothing: it cancels imports that no admin confirmed, so that their rows can be deleted",
         tables=("imports",),
-        after=KEPT,
+        after=ROWS_RETENTION,
         since="the sheet was uploaded",
         run=cancel_unconfirmed_imports,
         batch=500,
@@ -67,9 +70,9 @@ CLEAN_UPS = (
         name="import-rows",
         deletes="rows and files of imports; each import stays, with its counts",
         tables=("import_rows", "import_files"),
-        after=KEPT,
+        after=ROWS_RETENTION,
         since="the sheet was uploaded",
         run=delete_import_rows,
-        batch=5,  # each may have as many rows as a sheet
+        batch=5,  # one import may have 200,000 rows
     ),
 )

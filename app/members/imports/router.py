@@ -1,4 +1,4 @@
-"""Bulk import over HTTP (S9): template, upload, preview, confirmation, progress, rows, refused rows, cancellation."""
+"""Routes of imports (S9): template, upload, preview, confirmation, progress, rows, refused rows, cancellation."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -42,7 +42,7 @@ from app.web.errors import BadRequest, BodyTooLarge, Invalid, UnsupportedMediaTy
 from app.web.event_stream import STREAMS, EventStream
 from app.web.forms import read_form
 
-LARGEST_UPLOAD = 201 << 20  # `max_upload_mb` at its most, with the form around it
+MAX_UPLOAD_BYTES = 201 << 20  # the largest `max_upload_mb`, and the other parts of the form
 
 router = APIRouter(prefix="/v1/orgs/{org_id}/imports", route_class=TransactionalRoute, tags=["imports"])
 
@@ -91,7 +91,7 @@ async def read_template(scope: Reader, db: ReadDb) -> Response:
     "",
     summary="Upload a sheet",
     status_code=202,
-    max_body_size=LARGEST_UPLOAD,
+    max_body_size=MAX_UPLOAD_BYTES,
     responses=UploadProblems,
     openapi_extra={
         "requestBody": {
@@ -111,13 +111,13 @@ async def read_template(scope: Reader, db: ReadDb) -> Response:
                                 "type": "string",
                                 "enum": list(ImportMode),
                                 "default": ImportMode.ADD_AND_UPDATE,
-                                "description": "`replace-all`: who is not in the file leaves.",
+                                "description": "`replace-all` also removes the people who are not in the file.",
                             },
                             "unknown_units": {
                                 "type": "string",
                                 "enum": list(UnknownUnits),
                                 "default": UnknownUnits.REFUSE,
-                                "description": "Units that the org does not have: refuse the row, or make the unit.",
+                                "description": "A unit that the org does not have: refuse the row, or create the unit.",
                             },
                         },
                     }
@@ -248,7 +248,10 @@ _MODE, _UNKNOWN_UNITS = TypeAdapter(ImportMode), TypeAdapter(UnknownUnits)
 
 
 async def _read_form(request: Request) -> dict[str, Any]:
-    """The form's parts. Read here and not by the framework, so that nobody uploads before they are known."""
+    """Return the parts of the form.
+
+    The framework would read the form before it authenticates the caller. This function reads it afterwards.
+    """
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise UnsupportedMediaType
     form = await read_form(request)

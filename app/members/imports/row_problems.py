@@ -1,12 +1,12 @@
-"""The codes of what can be wrong with one row of a sheet, and of what is only worth knowing."""
+"""The codes and titles of problems and warnings for one row of a sheet."""
 
 from app.core.i18n import gettext, gettext_noop
 from app.core.phones import REFUSALS as PHONE_REFUSALS
 from app.members.names import MAX_NAME_LENGTH
 from app.members.names import REFUSALS as NAME_REFUSALS
 
-UNIT_DEPTH = 6
-UNIT_LONGEST = 100
+MAX_UNIT_DEPTH = 6
+MAX_UNIT_NAME_LENGTH = 100
 
 _TITLES: dict[str, str] = {
     **NAME_REFUSALS,
@@ -23,12 +23,14 @@ _TITLES: dict[str, str] = {
     "party-members-only": gettext_noop("党组织的学习组织不能添加非党员，请加入所在单位的“党外人士学习组织”"),
     "phone-has-two-names": gettext_noop("同一手机号码对应不同姓名"),
     "other-row-refused": gettext_noop("此人的另一行有错误，请一并修改"),
-    # Warnings: the row is imported all the same.
+    # Warnings: the row is imported nevertheless.
     "row-hidden": gettext_noop("该行在表格中被隐藏"),
     "row-repeated": gettext_noop("与前面的行重复"),
 }
 
 
-def title_of(code: str) -> str:
-    """What is wrong with a row, or worth knowing about it, in the reader's language."""
-    return gettext(_TITLES[code], name_length=MAX_NAME_LENGTH, unit_length=UNIT_LONGEST, unit_depth=UNIT_DEPTH)
+def get_problem_title(code: str) -> str:
+    """Return the title of a problem or warning in the language of the request."""
+    return gettext(
+        _TITLES[code], name_length=MAX_NAME_LENGTH, unit_length=MAX_UNIT_NAME_LENGTH, unit_depth=MAX_UNIT_DEPTH
+    )

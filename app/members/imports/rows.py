@@ -1,6 +1,6 @@
-"""One row of a sheet as the directory would take it: normalised and sealed, or refused with codes.
+"""Staged rows: each row of a sheet is normalized and encrypted, or refused with codes.
 
-A hundred thousand of these are made off the event loop; nothing here waits or looks anything up.
+A thread builds up to 200,000 of them, so the functions are synchronous and do not read the database.
 """
 
 import re
@@ -19,12 +19,12 @@ from app.core.search import spell_person
 from app.core.text import has_unshowable
 from app.members.encryption import encrypt_phone
 from app.members.imports.reader import SheetRow
-from app.members.imports.row_problems import UNIT_DEPTH, UNIT_LONGEST
+from app.members.imports.row_problems import MAX_UNIT_DEPTH, MAX_UNIT_NAME_LENGTH
 from app.members.names import FORMULA_PREFIXES, NameRefused, normalize_name
 
 
 class StagedRow(NamedTuple):
-    """A record of `import_rows`, without its import: the fields are the columns, in the order of COPY."""
+    """A row of `import_rows` without the import's columns. The fields are the columns, in the order of COPY."""
 
     row_no: int
     new_member_id: UUID
@@ -43,7 +43,7 @@ class StagedRow(NamedTuple):
 
 
 class UnitRefused(ValueError):  # noqa: N818
-    """Not a path of units; `code` says in which way."""
+    """The text is not a path of units; `code` is the reason."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -51,7 +51,7 @@ class UnitRefused(ValueError):  # noqa: N818
 
 
 _BLANK = re.compile("[ \t\r\n\u00a0\u3000]+")
-_PARTY = {
+_PARTY_ANSWERS = {
     **dict.fromkeys(("是", "党员", "中共党员", "预备党员", "中共预备党员", "y", "yes", "true", "1", "√"), True),
     **dict.fromkeys(("否", "非党员", "不是", "群众", "n", "no", "false", "0", "×"), False),
 }
@@ -60,11 +60,11 @@ _PARTY = {
 def stage_rows(
     indexer: BlindIndexer, org_id: UUID, party_org: bool, rows: Iterable[SheetRow], ids: Iterable[UUID]
 ) -> list[StagedRow]:
-    """The rows as records; each gets the next of `ids`, which its cipher texts are bound to."""
-    return [_stage(indexer, org_id, party_org, row, new_id) for row, new_id in zip(rows, ids, strict=False)]
+    """Return a staged row for each row. Its id is the next of `ids`, and its cipher texts are bound to that id."""
+    return [_stage_row(indexer, org_id, party_org, row, new_id) for row, new_id in zip(rows, ids, strict=False)]
 
 
-def _stage(indexer: BlindIndexer, org_id: UUID, party_org: bool, row: SheetRow, new_id: UUID) -> StagedRow:
+def _stage_row(indexer: BlindIndexer, org_id: UUID, party_org: bool, row: SheetRow, new_id: UUID) -> StagedRow:
     problems: list[str] = []
     name = phone = path = None
     try:
@@ -76,61 +76,61 @@ def _stage(indexer: BlindIndexer, org_id: UUID, party_org: bool, row: SheetRow, 
     except PhoneRefused as refused:
         problems.append(refused.code)
     try:
-        path = unit_path(row.unit)
+        path = parse_unit_path(row.unit)
     except UnitRefused as refused:
         problems.append(refused.code)
-    party = _PARTY.get(row.party.strip().lower())
+    party = _PARTY_ANSWERS.get(row.party.strip().lower())
     if party is None and row.party:
         problems.append("party-unreadable")
     if party_org and party is False:
         problems.append("party-members-only")
     spelling = spell_person(name) if name else None
-    sealed = encrypt_phone(indexer, org_id, new_id, phone) if phone else None
+    encrypted = encrypt_phone(indexer, org_id, new_id, phone) if phone else None
     return StagedRow(
         row_no=row.row_no,
         new_member_id=new_id,
         name=name,
         pinyin=spelling and spelling.pinyin,
         initials=spelling and spelling.initials,
-        phone_cipher=sealed and sealed["phone_cipher"],
-        phone_index=sealed and sealed["phone_index"],
-        phone_last4_index=sealed and sealed["phone_last4_index"],
+        phone_cipher=encrypted and encrypted["phone_cipher"],
+        phone_index=encrypted and encrypted["phone_index"],
+        phone_last4_index=encrypted and encrypted["phone_last4_index"],
         unit_path=path,
         party=party,
-        cells_cipher=seal_cells(indexer.cipher, new_id, row) if problems else None,
+        cells_cipher=encrypt_cells(indexer.cipher, new_id, row) if problems else None,
         outcome="refused" if problems else None,
         problems=problems or None,
         warnings=["row-hidden"] if row.hidden else None,
     )
 
 
-def seal_cells(cipher: Cipher, new_id: UUID, row: SheetRow) -> bytes:
-    """The cells as they were typed, to be handed back for mending."""
-    return cipher.encrypt(orjson.dumps([_storable(text) for text in row[2:]]), f"{new_id}/cells")
+def encrypt_cells(cipher: Cipher, new_id: UUID, row: SheetRow) -> bytes:
+    """Encrypt the original cells of a refused row, for the sheet of refused rows."""
+    return cipher.encrypt(orjson.dumps([_replace_surrogates(text) for text in row[2:]]), f"{new_id}/cells")
 
 
-def open_cells(cipher: Cipher, new_id: UUID, sealed: bytes) -> list[str]:
-    """Name, phone, unit and party as typed."""
-    cells: list[str] = orjson.loads(cipher.decrypt(sealed, f"{new_id}/cells"))
+def decrypt_cells(cipher: Cipher, new_id: UUID, encrypted: bytes) -> list[str]:
+    """Return the original name, phone, unit and party."""
+    cells: list[str] = orjson.loads(cipher.decrypt(encrypted, f"{new_id}/cells"))
     return cells
 
 
-def _storable(text: str) -> str:
+def _replace_surrogates(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
 @lru_cache(maxsize=5000)
-def unit_path(text: str) -> str:
-    """Units from the top down, `党总支/支部`, each name tidied. Raises UnitRefused."""
+def parse_unit_path(text: str) -> str:
+    """Return the path of units from the top down, `党总支/支部`, with normalized names. Raises UnitRefused."""
     typed = unicodedata.normalize("NFC", text.replace("／", "/")).split("/")
     parts = [part for part in (_BLANK.sub(" ", part).strip(" ") for part in typed) if part]
     if not parts:
         raise UnitRefused("unit-missing")
     if any(has_unshowable(part) for part in parts):
         raise UnitRefused("unit-unshowable")
-    if any(len(part) > UNIT_LONGEST for part in parts):
+    if any(len(part) > MAX_UNIT_NAME_LENGTH for part in parts):
         raise UnitRefused("unit-too-long")
-    if len(parts) > UNIT_DEPTH:
+    if len(parts) > MAX_UNIT_DEPTH:
         raise UnitRefused("unit-too-deep")
     if any(part.startswith(FORMULA_PREFIXES) for part in parts):
         raise UnitRefused("unit-formula")

@@ -33,8 +33,8 @@ class ImportState(StrEnum):
     FAILED = "failed"
 
 
-SETTLED = frozenset({ImportState.REFUSED, ImportState.DONE, ImportState.CANCELED, ImportState.FAILED})
-AWAITING_PEOPLE = SETTLED | {ImportState.READY}
+FINISHED_STATES = frozenset({ImportState.REFUSED, ImportState.DONE, ImportState.CANCELED, ImportState.FAILED})
+STATES_WITHOUT_JOB = FINISHED_STATES | {ImportState.READY}
 
 
 class RowOutcome(StrEnum):
@@ -46,29 +46,29 @@ class RowOutcome(StrEnum):
 
 
 class RefusalOut(Out):
-    """Why the whole sheet was refused."""
+    """The reason why the whole sheet is refused."""
 
     code: str = Field(description="Stable code.", examples=["header-missing"])
     title: str
     detail: str
-    columns: list[str] | None = Field(default=None, description="The columns it is about.")
-    sheets: list[str] | None = Field(default=None, description="The sheets it is about.")
+    columns: list[str] | None = Field(default=None, description="The columns that the refusal concerns.")
+    sheets: list[str] | None = Field(default=None, description="The sheets that the refusal concerns.")
     limit: int | None = None
 
 
 class ImportCountsOut(Out):
-    """People, but rows where they are refused. Before `done` it is what would happen."""
+    """Counts of people; `refused` counts rows. Before the state `done` they are the expected counts."""
 
     added: int = Field(description="New in the directory.")
-    changed: int = Field(description="With another name or party flag than before; perhaps moved as well.")
-    moved: int = Field(description="Members of other units than before.")
-    left: int = Field(description="Taken out of the directory, by `replace-all`.")
-    unchanged: int = Field(description="Already so.")
+    changed: int = Field(description="With a new name or party flag, and possibly new units.")
+    moved: int = Field(description="With new units only.")
+    left: int = Field(description="Removed from the directory by `replace-all`.")
+    unchanged: int = Field(description="Already in the directory as in the sheet.")
     refused: int = Field(description="Rows with a problem; see the rows.")
 
 
 class ImportOut(Out):
-    """An import and how far it is. Nothing is written to the directory before it is confirmed."""
+    """An import and its progress. Nothing is written to the directory before the import is confirmed."""
 
     id: UUID
     state: ImportState
@@ -77,11 +77,11 @@ class ImportOut(Out):
     format: str
     file_name: str
     refusal: RefusalOut | None
-    rows_total: int = Field(description="Rows of the sheet; 0 until it is checked.")
-    rows_done: int = Field(description="Rows looked at so far.")
+    rows_total: int = Field(description="Rows of the sheet; 0 until the sheet is checked.")
+    rows_done: int = Field(description="Rows checked so far.")
     counts: ImportCountsOut
     people: int = Field(description="People in the directory when the sheet was checked.")
-    new_units: list[str] = Field(description="Units that it makes, in the order of the sheet.")
+    new_units: list[str] = Field(description="Units that the import creates, in the order of the sheet.")
     leaving_needs_consent: bool = Field(
         description="It would remove many people: to confirm it, send their number as `leaving`."
     )
@@ -93,13 +93,13 @@ class ImportOut(Out):
 
 
 class ConfirmationUpdate(Body):
-    """Go on with what the preview shows."""
+    """The confirmation of the preview."""
 
     leaving: int | None = Field(
         default=None,
         ge=0,
         le=10_000_000,
-        description="Where `leaving_needs_consent`: how many people may be removed, `counts.left`.",
+        description="If `leaving_needs_consent` is true: the number of people that may be removed (`counts.left`).",
     )
 
 
@@ -109,14 +109,14 @@ class CodeOut(Out):
 
 
 class ImportRowOut(Out):
-    """What becomes of one row of the sheet."""
+    """One row of the sheet and its outcome."""
 
-    row_no: int = Field(description="Its number in the sheet.")
+    row_no: int = Field(description="The number of the row in the sheet.")
     outcome: RowOutcome
     name: str | None
-    phone: str | None = Field(description="Masked; absent where it could not be read.", examples=["138****8000"])
+    phone: str | None = Field(description="Masked; null if it could not be read.", examples=["138****8000"])
     unit: str | None
-    problems: list[CodeOut] = Field(description="Why it is refused.")
-    warnings: list[CodeOut] = Field(description="Worth knowing; the row is taken all the same.")
-    related_rows: list[int] = Field(description="Other rows that the problem is about.")
-    member_id: UUID | None = Field(description="Whose row it is, or will be.")
+    problems: list[CodeOut] = Field(description="The reasons why the row is refused.")
+    warnings: list[CodeOut] = Field(description="Warnings; the row is imported nevertheless.")
+    related_rows: list[int] = Field(description="Other rows that the problem concerns.")
+    member_id: UUID | None = Field(description="The member that the row is about, existing or new.")

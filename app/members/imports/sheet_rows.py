@@ -1,4 +1,4 @@
-"""The rows of a sheet, whatever it is a sheet of: part of the child process, as `parse_sheet` is."""
+"""Reads the rows of a sheet in any supported format. Runs in the child process of `sheet_parser`."""
 
 from __future__ import annotations
 
@@ -19,51 +19,65 @@ if TYPE_CHECKING:
 
 REQUIRED = ("姓名", "手机号码", "支部名称")
 OPTIONAL = ("是否党员",)
-HEADER_WITHIN = 20
+MAX_HEADER_ROWS = 20
 LONGEST_CELL = 1000
 EXAMPLE = "示例"
 
 
 class Refused(Exception):  # noqa: N818
+    """The sheet is refused; `answer` is the object that the parent process reads."""
+
     def __init__(self, code: str, **extra: Any) -> None:
         super().__init__(code)
         self.answer = {"refused": code, **extra}
 
 
-def read(kind: str, content: bytes, unpacked: int, most: int) -> Iterator[list[Cell]]:
-    """The rows of a sheet with their numbers; of a zip no more than `unpacked` bytes are unpacked. Raises Refused."""
+def read_rows(kind: str, content: bytes, unpacked: int, max_rows: int) -> Iterator[list[Cell]]:
+    """Yield the rows under the header, as `extract_people` returns them.
+
+    At most `unpacked` bytes of a zip are unpacked. Raises Refused.
+    """
     if kind == "csv":
         lines = content.count(b"\n") + content.count(b"\r")
-        return at_most(most, lines, lambda: people(read_csv(content), frozenset(), []))
-    hides = kind == "xls" or unpack(content, unpacked)
-    return read_workbook(kind, content, most, hides)
+        return limit_rows(max_rows, lines, lambda: extract_people(read_csv(content), frozenset(), []))
+    may_hide_rows = kind == "xls" or check_zip(content, unpacked)
+    return read_workbook(kind, content, max_rows, may_hide_rows)
 
 
-def at_most(most: int, perhaps: int, read_rows: Callable[[], Iterator[list[Cell]]]) -> Iterator[list[Cell]]:
-    """The rows of a sheet; where there may be too many, they are counted before the first is handed on."""
-    if perhaps > most and sum(1 for _ in islice(read_rows(), most + 1)) > most:
-        raise Refused("too-many-rows", limit=most)
-    return read_rows()
+def limit_rows(max_rows: int, estimate: int, open_rows: Callable[[], Iterator[list[Cell]]]) -> Iterator[list[Cell]]:
+    """Return the rows of a sheet. Raises Refused if there are more than `max_rows`.
+
+    The rows are counted only if `estimate`, an upper bound of their number, exceeds `max_rows`.
+    """
+    if estimate > max_rows and sum(1 for _ in islice(open_rows(), max_rows + 1)) > max_rows:
+        raise Refused("too-many-rows", limit=max_rows)
+    return open_rows()
 
 
-def people(rows: Iterator[Row], hidden: frozenset[int], merged: Spans) -> Iterator[list[Cell]]:
-    """The rows under the header as `[row_no, hidden, name, phone, unit, party]`; the template's example is left out."""
+def extract_people(rows: Iterator[Row], hidden: frozenset[int], merged: Spans) -> Iterator[list[Cell]]:
+    """Yield the rows under the header as `[row_no, hidden, name, phone, unit, party]`, without the template's example.
+
+    Raises Refused if there is no header.
+    """
     columns = find_header(rows, merged)
     if columns is None:
         raise Refused("header-missing", columns=list(REQUIRED))
-    places = [columns.get(name) for name in (*REQUIRED, *OPTIONAL)]
+    positions = [columns.get(name) for name in (*REQUIRED, *OPTIONAL)]
     for row_no, cells in rows:
-        if cells.count("") == len(cells):  # of such rows a sheet may have a million
+        if cells.count("") == len(cells):  # a sheet may have a million empty rows, so this test must be fast
             continue
-        texts = [text_of(cells[place]) if place is not None and place < len(cells) else "" for place in places]
+        texts = [convert_to_text(cells[at]) if at is not None and at < len(cells) else "" for at in positions]
         if any(texts) and not texts[0].startswith(EXAMPLE):
             yield [row_no, row_no in hidden, *texts]
 
 
 def find_header(rows: Iterator[Row], merged: Spans) -> dict[str, int] | None:
-    """Where the columns are: in the first row that has every required one. A row that has some ends the search."""
-    for looked, (row_no, cells) in enumerate(rows):
-        names = [heading_of(cell) for cell in cells]
+    """Return the positions of the columns by heading, or None. The header is the first row with all required headings.
+
+    Raises Refused if a row has only some of the required headings, repeated headings or merged cells.
+    """
+    for rows_before, (row_no, cells) in enumerate(rows):
+        names = [normalize_heading(cell) for cell in cells]
         known = [name for name in names if name in REQUIRED or name in OPTIONAL]
         if known and any(first <= row_no <= last for first, last in merged):
             raise Refused("header-merged")
@@ -75,18 +89,18 @@ def find_header(rows: Iterator[Row], merged: Spans) -> dict[str, int] | None:
             return {name: names.index(name) for name in known}
         if len(missing) < len(REQUIRED):
             raise Refused("header-missing", columns=missing)
-        if looked + 1 == HEADER_WITHIN:
+        if rows_before + 1 == MAX_HEADER_ROWS:
             break
     return None
 
 
-def heading_of(cell: Any) -> str:
-    """A heading without what people put around it: blanks, an asterisk, a remark in parentheses."""
+def normalize_heading(cell: Any) -> str:
+    """Return a heading without spaces, asterisks, colons and remarks in parentheses."""
     plain = unicodedata.normalize("NFKC", cell) if isinstance(cell, str) else ""
     return re.sub(r"\(.*?\)|[\s*:]", "", plain[:100])
 
 
-def text_of(cell: Any) -> str:
+def convert_to_text(cell: Any) -> str:
     if isinstance(cell, str):
         return cell[:LONGEST_CELL].strip(" \t\r\n\u00a0\u3000")
     if isinstance(cell, bool):
@@ -99,7 +113,7 @@ def text_of(cell: Any) -> str:
 def read_csv(content: bytes) -> Iterator[Row]:
     import csv
 
-    text = decode(content)
+    text = decode_csv(content)
     csv.field_size_limit(1 << 20)
     first = text[:4096].partition("\n")[0]
     delimiter = max(",\t;", key=first.count)
@@ -112,7 +126,7 @@ def read_csv(content: bytes) -> Iterator[Row]:
         raise Refused("file-damaged") from None
 
 
-def decode(content: bytes) -> str:
+def decode_csv(content: bytes) -> str:
     marked = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     for encoding in ["utf-16"] if marked else ["utf-8-sig", "gb18030"]:
         try:
@@ -122,12 +136,12 @@ def decode(content: bytes) -> str:
     raise Refused("encoding-unknown")
 
 
-def unpack(content: bytes, most: int) -> bool:
-    """Unpack every part once without keeping it: what a zip's directory says of sizes is only what it says.
+def check_zip(content: bytes, max_bytes: int) -> bool:
+    """Unpack every part once and discard it, because the sizes in a zip's directory may be wrong.
 
-    Gives whether some part has a word by which rows are hidden: few sheets have.
+    Return whether a part contains an attribute that hides rows. Raises Refused.
     """
-    total, hides = 0, False
+    total, may_hide_rows = 0, False
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as packed:
             for entry in packed.infolist():
@@ -135,23 +149,23 @@ def unpack(content: bytes, most: int) -> bool:
                     beginning = b""
                     while chunk := part.read(1 << 18):
                         total += len(chunk)
-                        if total > most:
+                        if total > max_bytes:
                             raise Refused("file-bomb")
-                        # A prolog may be long: what was read last of it is looked at with what follows.
+                        # A keyword may cross two chunks, so each search includes the end of the previous chunk.
                         text = beginning + chunk
                         if b"<!DOCTYPE" in text or b"<!ENTITY" in text:
                             raise Refused("file-has-dtd")
-                        hides = hides or b"hidden=" in text or b"visibility=" in text
+                        may_hide_rows = may_hide_rows or b"hidden=" in text or b"visibility=" in text
                         beginning = text[-16:]
     except (zipfile.BadZipFile, EOFError, NotImplementedError, OSError, ValueError, RuntimeError) as error:
         code = "file-encrypted" if isinstance(error, RuntimeError) else "file-damaged"
         raise Refused(code) from None
     except zipfile.zlib.error:  # type: ignore[attr-defined]
         raise Refused("file-damaged") from None
-    return hides
+    return may_hide_rows
 
 
-def read_workbook(kind: str, content: bytes, most: int, hides: bool) -> Iterator[list[Cell]]:
+def read_workbook(kind: str, content: bytes, max_rows: int, may_hide_rows: bool) -> Iterator[list[Cell]]:
     import python_calamine as calamine
 
     try:
@@ -167,7 +181,7 @@ def read_workbook(kind: str, content: bytes, most: int, hides: bool) -> Iterator
         for entry in sheets:
             sheet = workbook.get_sheet_by_name(entry.name)
             try:
-                if find_header(rows_of(sheet), merged_rows(sheet)) is not None:
+                if find_header(iterate_rows(sheet), list_merged_rows(sheet)) is not None:
                     chosen.append(sheet)
             except Refused as refused:
                 refusal = refusal or refused
@@ -176,23 +190,25 @@ def read_workbook(kind: str, content: bytes, most: int, hides: bool) -> Iterator
         if len(chosen) > 1:
             raise Refused("sheets-ambiguous", sheets=[sheet.name[:100] for sheet in chosen[:10]])
         hidden: frozenset[int] = frozenset()
-        if hides:
-            from hidden_rows import hidden_rows  # type: ignore[import-not-found]
+        if may_hide_rows:
+            from hidden_rows import find_hidden_rows  # type: ignore[import-not-found]
 
-            hidden = hidden_rows(kind, content, chosen[0].name)
+            hidden = find_hidden_rows(kind, content, chosen[0].name)
         sheet = chosen[0]
-        yield from at_most(most, sheet.height, lambda: people(rows_of(sheet), hidden, merged_rows(sheet)))
+        yield from limit_rows(
+            max_rows, sheet.height, lambda: extract_people(iterate_rows(sheet), hidden, list_merged_rows(sheet))
+        )
     except calamine.PasswordError:
         raise Refused("file-encrypted") from None
     except (calamine.CalamineError, OSError, ValueError, OverflowError):
         raise Refused("file-damaged") from None
 
 
-def merged_rows(sheet: Any) -> Spans:
+def list_merged_rows(sheet: Any) -> Spans:
     return [(first[0] + 1, last[0] + 1) for first, last in sheet.merged_cell_ranges or []]
 
 
-def rows_of(sheet: Any) -> Iterator[Row]:
+def iterate_rows(sheet: Any) -> Iterator[Row]:
     if sheet.start is None:
         return
     yield from enumerate(sheet.iter_rows(), sheet.start[0] + 1)

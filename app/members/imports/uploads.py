@@ -1,6 +1,6 @@
-"""What is seen of an upload from outside, before it is stored: its size, its kind, and a zip's own directory.
+"""Checks of an upload before it is stored: its size, its format, and the central directory of a zip.
 
-Nothing is unpacked or parsed here; that is for a child process (`parse_sheet`).
+This module unpacks and parses nothing; a child process does that (`sheet_parser`).
 """
 
 import struct
@@ -13,16 +13,16 @@ from app.members.imports.errors import FileBomb, FileDamaged, FileEmpty, FileEnc
 MAX_ENTRIES = 1000
 MAX_UNPACKED = 400 << 20
 MAX_RATIO = 200
-# Small parts pack well and hurt nobody: the ratio counts from here on.
-RATIO_FROM = 16 << 20
+# The ratio is checked only above this size: small parts compress well and are harmless.
+MIN_RATIO_BYTES = 16 << 20
 
 _ZIP = b"PK\x03\x04"
 _EMPTY_ZIP = b"PK\x05\x06"
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _OLD_XLS = (b"\x09\x08", b"\x09\x04", b"\x09\x02", b"\x09\x00")
 _ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
-_END = struct.Struct("<4s4H2LH")
-_ENTRY = struct.Struct("<4s6H3L5H2L")
+_END_RECORD = struct.Struct("<4s4H2LH")
+_ENTRY_RECORD = struct.Struct("<4s6H3L5H2L")
 
 
 class SheetFormat(StrEnum):
@@ -33,7 +33,7 @@ class SheetFormat(StrEnum):
 
 
 def inspect_upload(name: str, file: BinaryIO) -> SheetFormat:
-    """The format of an uploaded sheet. Raises a SheetRefused where its outside shows that it cannot be read."""
+    """Return the format of an uploaded sheet. Raises a SheetRefused if its header shows that it cannot be read."""
     try:
         kind = SheetFormat(PurePath(name).suffix.lower().removeprefix("."))
     except ValueError:
@@ -71,41 +71,45 @@ def _inspect_ole(kind: SheetFormat, file: BinaryIO) -> None:
 
 def _inspect_zip(kind: SheetFormat, file: BinaryIO) -> None:
     size = file.seek(0, 2)
-    entries = _directory(file, size)
+    entries = _read_zip_directory(file, size)
     names = {name for name, _, _ in entries}
     workbook = "xl/workbook.xml" if kind is SheetFormat.XLSX else "content.xml"
     if workbook not in names:
         raise FileRenamed
     unpacked = sum(length for _, _, length in entries)
-    if unpacked > MAX_UNPACKED or (unpacked > RATIO_FROM and unpacked > MAX_RATIO * size):
+    if unpacked > MAX_UNPACKED or (unpacked > MIN_RATIO_BYTES and unpacked > MAX_RATIO * size):
         raise FileBomb
 
 
-def _directory(file: BinaryIO, size: int) -> list[tuple[str, int, int]]:
-    """Name, packed and unpacked length of every part, from the directory at the end; bounded whatever it claims."""
-    tail_at = max(0, size - (1 << 16) - _END.size)
+def _read_zip_directory(file: BinaryIO, size: int) -> list[tuple[str, int, int]]:
+    """Return the name, the packed and the unpacked length of each part, from the central directory of the zip.
+
+    The work is bounded by MAX_ENTRIES, even if the directory contains false numbers. Raises FileDamaged, FileBomb,
+    FileEncrypted.
+    """
+    tail_at = max(0, size - (1 << 16) - _END_RECORD.size)
     file.seek(tail_at)
     tail = file.read()
     at = tail.rfind(b"PK\x05\x06")
-    if at < 0 or len(tail) - at < _END.size:
+    if at < 0 or len(tail) - at < _END_RECORD.size:
         raise FileDamaged
-    _, _, _, _, count, length, offset, _ = _END.unpack_from(tail, at)
+    _, _, _, _, count, length, offset, _ = _END_RECORD.unpack_from(tail, at)
     if count > MAX_ENTRIES or length > MAX_ENTRIES * 512:
         raise FileBomb
     file.seek(min(offset, size))
     directory = file.read(length)
     found, position = [], 0
     for _ in range(count):
-        if position + _ENTRY.size > len(directory):
+        if position + _ENTRY_RECORD.size > len(directory):
             raise FileDamaged
-        fields = _ENTRY.unpack_from(directory, position)
+        fields = _ENTRY_RECORD.unpack_from(directory, position)
         if fields[0] != b"PK\x01\x02":
             raise FileDamaged
         flags, packed, unpacked = fields[3], fields[8], fields[9]
         if flags & 1:
             raise FileEncrypted
         name_length, extra_length, comment_length = fields[10:13]
-        start = position + _ENTRY.size
+        start = position + _ENTRY_RECORD.size
         name = directory[start : start + name_length].decode("utf-8", "replace")
         found.append((name, packed, unpacked))
         position = start + name_length + extra_length + comment_length

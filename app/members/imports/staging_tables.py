@@ -1,10 +1,13 @@
-# ruff: noqa: S608 — put together from constants alone
-"""What a sheet's rows would do to the directory: decided for all of them at once, in the database.
+# ruff: noqa: S608 — the SQL is built from constants only
+"""Temporary tables that decide, for all rows of a sheet at once, how an import changes the directory.
 
-The rows lie in a temporary table, `staged`, in the shape of `import_rows`; it is analyzed, so that the planner knows
-what a moment ago was not there. From it come `resolved` (each path of units, found or not) and `people` (one row a
-person: a phone), with what becomes of each. A person is taken whole or not at all: where one row of theirs is
-refused, so are the others.
+- `staged`: the rows of the sheet, with the columns of `import_rows`. It is analyzed, because the planner has no
+  statistics of a new table.
+- `paths`: the paths of the org's units.
+- `resolved`: each path of the sheet, with its unit or a problem.
+- `people`: one row for each person (a phone), with the outcome.
+
+A person is imported completely or not at all: if one row of a person is refused, the other rows are refused too.
 """
 
 import asyncio
@@ -23,10 +26,10 @@ from app.members.imports.rows import StagedRow
 
 MAX_NEW_UNITS = 1000
 
-# Made once a transaction and seen by it alone.
+# The temporary table of the current transaction.
 _PATHS = Table("paths", MetaData(), Column("unit_id", Uuid), Column("path", Text))
 
-_CREATE = (
+_CREATE_STAGED = (
     "CREATE TEMPORARY TABLE staged (LIKE import_rows) ON COMMIT DROP",
     "ALTER TABLE staged ALTER outcome DROP NOT NULL, ALTER problems DROP NOT NULL,"
     " ALTER warnings DROP NOT NULL, ALTER related_rows DROP NOT NULL,"
@@ -34,18 +37,18 @@ _CREATE = (
 )
 
 
-async def stage(db: AsyncConnection, batches: AsyncIterable[Sequence[StagedRow]]) -> None:
-    """Bring rows into `staged` by COPY, as they come."""
-    for statement in _CREATE:
+async def load_rows(db: AsyncConnection, batches: AsyncIterable[Sequence[StagedRow]]) -> None:
+    """Create `staged` and write the batches into it with COPY."""
+    for statement in _CREATE_STAGED:
         await db.execute(text(statement))
     driver: Any = (await db.get_raw_connection()).driver_connection
     async for batch in batches:
         await driver.copy_records_to_table("staged", records=batch, columns=StagedRow._fields)
-    await _settle(db)
+    await _index_staged_rows(db)
 
 
-async def stage_again(db: AsyncConnection, indexer: BlindIndexer, org_id: UUID, import_id: UUID) -> None:
-    """Bring the kept rows of a checked import into `staged`."""
+async def load_stored_rows(db: AsyncConnection, indexer: BlindIndexer, org_id: UUID, import_id: UUID) -> None:
+    """Create `staged` from the stored rows of a checked import. Phones get the current blind indexes."""
     await db.execute(
         text(
             "CREATE TEMPORARY TABLE staged ON COMMIT DROP AS"
@@ -55,7 +58,7 @@ async def stage_again(db: AsyncConnection, indexer: BlindIndexer, org_id: UUID, 
     )
     if indexer.cipher.rotating:
         await _reindex(db, indexer)
-    await _settle(db)
+    await _index_staged_rows(db)
 
 
 class _IndexedRow(NamedTuple):
@@ -64,8 +67,8 @@ class _IndexedRow(NamedTuple):
     phone_last4_index: bytes
 
 
-_INDEXED = text("SELECT row_no, phone_index, phone_last4_index FROM staged WHERE phone_index IS NOT NULL")
-_REINDEX = text("""
+_INDEXED_ROWS = text("SELECT row_no, phone_index, phone_last4_index FROM staged WHERE phone_index IS NOT NULL")
+_REINDEX_ROWS = text("""
 UPDATE staged AS s SET phone_index = given.phone, phone_last4_index = given.last4
 FROM unnest(:rows, :phones, :last4s) AS given (row_no, phone, last4) WHERE s.row_no = given.row_no
 """).bindparams(
@@ -76,45 +79,50 @@ FROM unnest(:rows, :phones, :last4s) AS given (row_no, phone, last4) WHERE s.row
 
 
 async def _reindex(db: AsyncConnection, indexer: BlindIndexer) -> None:
-    """Bring phones that a rotation of the index key has passed since the rows were kept to their new indexes."""
+    """Update the blind indexes of phones that a rotation of the index key has moved since the rows were stored."""
 
-    def passed(rows: Sequence[_IndexedRow]) -> dict[str, list[int] | list[bytes]]:
-        of = [(row, index) for row in rows if (index := indexer.get_current_index(row.phone_index)) != row.phone_index]
+    def compute_indexes(rows: Sequence[_IndexedRow]) -> dict[str, list[int] | list[bytes]]:
+        moved = [
+            (row, index) for row in rows if (index := indexer.get_current_index(row.phone_index)) != row.phone_index
+        ]
         return {
-            "rows": [row.row_no for row, _ in of],
-            "phones": [index for _, index in of],
-            "last4s": [indexer.cipher.reindex(row.phone_last4_index) for row, _ in of],
+            "rows": [row.row_no for row, _ in moved],
+            "phones": [index for _, index in moved],
+            "last4s": [indexer.cipher.reindex(row.phone_last4_index) for row, _ in moved],
         }
 
-    found = await fetch_rows(db, _INDEXED, _IndexedRow)
-    await db.execute(_REINDEX, await asyncio.to_thread(passed, found))
+    found = await fetch_rows(db, _INDEXED_ROWS, _IndexedRow)
+    await db.execute(_REINDEX_ROWS, await asyncio.to_thread(compute_indexes, found))
 
 
-async def _settle(db: AsyncConnection) -> None:
+async def _index_staged_rows(db: AsyncConnection) -> None:
     await db.execute(text("CREATE INDEX ON staged (row_no)"))
     await db.execute(text("ANALYZE staged"))
 
 
-_RESOLVE = """
+_RESOLVE_UNITS = """
 CREATE TEMPORARY TABLE resolved ON COMMIT DROP AS
 SELECT given.unit_path,
-       coalesce(whole.unit_id, one.unit_id) AS unit_id,
-       CASE WHEN coalesce(whole.unit_id, one.unit_id) IS NOT NULL THEN NULL
-            WHEN one.many THEN 'unit-ambiguous'
+       coalesce(by_path.unit_id, by_name.unit_id) AS unit_id,
+       CASE WHEN coalesce(by_path.unit_id, by_name.unit_id) IS NOT NULL THEN NULL
+            WHEN by_name.ambiguous THEN 'unit-ambiguous'
             WHEN NOT CAST(:create_units AS boolean) THEN 'unit-unknown' END AS problem
 FROM (SELECT DISTINCT unit_path FROM staged WHERE unit_path IS NOT NULL) AS given
-LEFT JOIN paths AS whole ON whole.path = given.unit_path
--- A name alone will do where only one unit of the org has it.
+LEFT JOIN paths AS by_path ON by_path.path = given.unit_path
+-- A name without its path is enough if only one unit of the org has that name.
 LEFT JOIN (
-    SELECT regexp_replace(path, '^.*/', '') AS name, count(*) > 1 AS many,
+    SELECT regexp_replace(path, '^.*/', '') AS name, count(*) > 1 AS ambiguous,
            CASE WHEN count(*) = 1 THEN (array_agg(unit_id))[1] END AS unit_id
     FROM paths GROUP BY 1
-) AS one ON one.name = given.unit_path AND whole.unit_id IS NULL
+) AS by_name ON by_name.name = given.unit_path AND by_path.unit_id IS NULL
 """
 
 
 async def resolve_units(db: AsyncConnection, org_id: UUID, *, create_units: bool) -> None:
-    """Find every path of `staged` among the org's units as they are now; gives `resolved`."""
+    """Create `paths` and `resolved`: find each path of `staged` among the org's current units.
+
+    With `create_units` an unknown path is not a problem.
+    """
     for statement in (
         "DROP TABLE IF EXISTS paths, resolved",
         "CREATE TEMPORARY TABLE paths (unit_id uuid, path text) ON COMMIT DROP",
@@ -122,10 +130,10 @@ async def resolve_units(db: AsyncConnection, org_id: UUID, *, create_units: bool
         await db.execute(text(statement))
     walk = tree.unit_paths(org_id)
     await db.execute(insert(_PATHS).from_select(["unit_id", "path"], select(walk.c.id, walk.c.path)))
-    await db.execute(text(_RESOLVE), {"create_units": create_units})
+    await db.execute(text(_RESOLVE_UNITS), {"create_units": create_units})
 
 
-_PEOPLE = """
+_DECIDE_OUTCOMES = """
 CREATE TEMPORARY TABLE people ON COMMIT DROP AS
 WITH grouped AS (
     SELECT s.phone_index,
@@ -164,18 +172,18 @@ FROM judged AS j
 """
 
 
-async def judge_people(db: AsyncConnection, org_id: UUID) -> None:
-    """Decide what becomes of every person of `staged`; gives `people`."""
+async def decide_outcomes(db: AsyncConnection, org_id: UUID) -> None:
+    """Create `people`: the outcome of each person of `staged`. Needs `resolved`."""
     await db.execute(text("DROP TABLE IF EXISTS people"))
-    await db.execute(text(_PEOPLE), {"org_id": org_id})
-    # What the planner believes of the directory may be old: with these, every order of joining is a good one.
+    await db.execute(text(_DECIDE_OUTCOMES), {"org_id": org_id})
+    # The planner's statistics of the directory may be out of date. With these indexes every join order is fast.
     for column in ("phone_index", "member_id", "outcome"):
         await db.execute(text(f"CREATE INDEX ON people ({column})"))
     await db.execute(text("ANALYZE people"))
 
 
-# What each row is told. Of a phone that stands in very many rows, only the first of the others are named.
-_VERDICTS = """
+# The outcome, problems and warnings of each row. If many rows have the same phone, only the first ones are related.
+_ROW_OUTCOMES = """
 SELECT s.row_no,
        CASE WHEN s.cells_cipher IS NOT NULL OR r.problem IS NOT NULL THEN 'refused' ELSE p.outcome END AS outcome,
        CASE WHEN s.cells_cipher IS NOT NULL THEN s.problems
@@ -192,38 +200,38 @@ LEFT JOIN resolved AS r ON r.unit_path = s.unit_path
 WINDOW same AS (PARTITION BY s.phone_index, s.unit_path)
 """
 
-_KEEP = f"""
+_STORE_ROWS = f"""
 INSERT INTO import_rows (org_id, import_id, row_no, new_member_id, name, pinyin, initials, phone_cipher, phone_index,
                          phone_last4_index, unit_path, party, cells_cipher, outcome, problems, warnings,
                          related_rows, member_id)
 SELECT :org_id, :import_id, row_no, s.new_member_id, s.name, s.pinyin, s.initials, s.phone_cipher, s.phone_index,
        s.phone_last4_index, s.unit_path, s.party, s.cells_cipher, v.outcome, v.problems, v.warnings,
        v.related_rows, v.member_id
-FROM staged AS s JOIN ({_VERDICTS}) AS v USING (row_no)
+FROM staged AS s JOIN ({_ROW_OUTCOMES}) AS v USING (row_no)
 """
 
-_AMEND = f"""
+_UPDATE_STORED_ROWS = f"""
 UPDATE import_rows AS i
 SET outcome = v.outcome, problems = v.problems, warnings = v.warnings, related_rows = v.related_rows,
     member_id = v.member_id
-FROM ({_VERDICTS}) AS v
+FROM ({_ROW_OUTCOMES}) AS v
 WHERE i.org_id = :org_id AND i.import_id = :import_id AND i.row_no = v.row_no
   AND (i.outcome, i.problems, i.warnings, i.related_rows, i.member_id)
       IS DISTINCT FROM (v.outcome, v.problems, v.warnings, v.related_rows, v.member_id)
 """
 
 
-async def keep_rows(db: AsyncConnection, org_id: UUID, import_id: UUID) -> None:
-    """Write `staged` and what becomes of each row to `import_rows`."""
-    await db.execute(text(_KEEP), {"org_id": org_id, "import_id": import_id})
+async def store_rows(db: AsyncConnection, org_id: UUID, import_id: UUID) -> None:
+    """Store the rows of `staged` and their outcomes in `import_rows`."""
+    await db.execute(text(_STORE_ROWS), {"org_id": org_id, "import_id": import_id})
 
 
-async def amend_rows(db: AsyncConnection, org_id: UUID, import_id: UUID) -> None:
-    """Bring the kept rows in line with what has become of them since they were shown."""
-    await db.execute(text(_AMEND), {"org_id": org_id, "import_id": import_id})
+async def update_stored_rows(db: AsyncConnection, org_id: UUID, import_id: UUID) -> None:
+    """Update the outcomes in `import_rows` that have changed since the preview."""
+    await db.execute(text(_UPDATE_STORED_ROWS), {"org_id": org_id, "import_id": import_id})
 
 
-_COUNT = """
+_COUNT_OUTCOMES = """
 SELECT (SELECT count(*) FROM members WHERE org_id = :org_id AND removed_at IS NULL) AS people,
        count(*) FILTER (WHERE outcome = 'added') AS added,
        count(*) FILTER (WHERE outcome = 'changed') AS changed,
@@ -235,7 +243,8 @@ SELECT (SELECT count(*) FROM members WHERE org_id = :org_id AND removed_at IS NU
 FROM people
 """
 
-# Who is not in the file leaves, but for those at the org itself (its management group) and those whose row is refused.
+# A replacement removes the people who are not in the file. It does not remove members at the org itself (the management
+# group), nor people whose rows are refused.
 LEAVING = """
 FROM members AS m
 WHERE m.org_id = :org_id AND m.removed_at IS NULL
@@ -252,8 +261,8 @@ GROUP BY r.unit_path ORDER BY min(s.row_no) LIMIT :most
 """
 
 
-class Outcomes(NamedTuple):
-    """The counts of an import, named as its columns: people, but rows where they are refused."""
+class OutcomeCounts(NamedTuple):
+    """The counts of an import, named as its columns. They count people; `refused` and `rows_total` count rows."""
 
     people: int
     added: int
@@ -266,16 +275,16 @@ class Outcomes(NamedTuple):
     new_units: list[str]
 
 
-async def count_outcomes(db: AsyncConnection, org_id: UUID, mode: str) -> Outcomes:
-    """What the staged rows would do to the directory."""
-    counted = (await db.execute(text(_COUNT), {"org_id": org_id})).one()
+async def count_outcomes(db: AsyncConnection, org_id: UUID, mode: str) -> OutcomeCounts:
+    """Return the counts of the outcomes; `leaving` is 0 unless the mode is `replace-all`."""
+    counted = (await db.execute(text(_COUNT_OUTCOMES), {"org_id": org_id})).one()
     leaving = 0
     if mode == "replace-all":
         leaving = (await db.execute(text(f"SELECT count(*) {LEAVING}"), {"org_id": org_id})).scalar_one()
-    return Outcomes(**counted._mapping, leaving=leaving, new_units=await list_new_units(db))
+    return OutcomeCounts(**counted._mapping, leaving=leaving, new_units=await list_new_units(db))
 
 
 async def list_new_units(db: AsyncConnection) -> list[str]:
-    """The paths that are wanted and not there, in the order of the sheet, at most one more than may be made."""
+    """Return the missing paths in the order of the sheet, at most MAX_NEW_UNITS + 1."""
     paths: Sequence[str] = (await db.scalars(text(_NEW_UNITS), {"most": MAX_NEW_UNITS + 1})).all()
     return list(paths)

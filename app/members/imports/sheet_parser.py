@@ -1,0 +1,86 @@
+"""The program of the child process that parses one sheet. The service runs it by its path and never imports it.
+
+Users upload arbitrary files, and one hostile file of 5 kB can abort the process that parses it. Therefore a child
+process parses the file: it limits its memory and processor time before it reads anything, has an empty environment,
+has no open files except the sheet (stdin) and the pipe to the parent (stdout), and imports nothing of the service.
+
+    python -I -S sheet_parser.py PACKAGES FORMAT MAX_ROWS MEMORY_MB CPU_SECONDS MAX_UNPACKED_MB  < sheet
+
+PACKAGES is the directory where the parser library is installed. The program writes JSON lines: arrays of a few hundred
+rows `[row_no, hidden, name, phone, unit, party]`, and at the end one object, `{"done": true}` or
+`{"refused": code, …}`. If the program ends without this object, the parent decides what to report.
+
+The start takes most of the time of a small sheet. Therefore the reading code is a module, whose bytecode is cached,
+and the program imports only the necessary parts of the standard library.
+"""
+
+import json
+import os
+import resource
+import sys
+
+# The directory of this program is not on the path of the process. It comes last, after the standard library.
+sys.path.append(os.path.dirname(__file__))  # pathlib takes long to import
+from sheet_rows import Refused, read_rows  # type: ignore[import-not-found]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Any
+
+BATCH_ROWS = 500
+
+
+def main() -> None:
+    packages, kind, *numbers = sys.argv[1:]
+    sys.path.append(packages)
+    max_rows, memory, seconds, unpacked = map(int, numbers)
+    apply_limits(memory << 20, seconds)
+    output = sys.stdout
+    try:
+        count = 0
+        for batch in make_batches(read_rows(kind, sys.stdin.buffer.read(), unpacked << 20, max_rows)):
+            count += len(batch)
+            output.write(json.dumps(batch) + "\n")
+        if not count:
+            raise Refused("no-rows")
+        answer: dict[str, Any] = {"done": True}
+    except Refused as refused:
+        answer = refused.answer
+    except MemoryError:
+        answer = {"refused": "file-exhausting"}
+    output.write(json.dumps(answer) + "\n")
+    output.flush()
+
+
+def apply_limits(memory: int, seconds: int) -> None:
+    """Limit this process: memory in bytes, processor time in seconds, no core dump, no file writes, no new process.
+
+    It also closes all inherited file descriptors, because some event loops (uvloop) pass them to a child.
+    """
+    os.closerange(3, 1 << 20)
+    for name, value in (
+        ("RLIMIT_CORE", 0),
+        ("RLIMIT_FSIZE", 0),
+        ("RLIMIT_NPROC", 0),
+        ("RLIMIT_CPU", seconds),
+        ("RLIMIT_AS", memory),
+    ):
+        _, hard = resource.getrlimit(getattr(resource, name))
+        lowest = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(getattr(resource, name), (lowest, lowest))
+
+
+def make_batches(rows: "Iterable[list[int | str]]") -> "Iterator[list[list[int | str]]]":
+    batch: list[list[int | str]] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == BATCH_ROWS:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+if __name__ == "__main__":
+    main()
