@@ -1,3 +1,3 @@
-"""A unit that becomes an org of its own: the offer, and what moves when it is accepted. Table: `promotions`.
-Door: `router`.
+"""Promotion: a unit becomes an org. An admin offers it to a person; when the person accepts, the unit's people and
+sub-units move into the new org. Table: `promotions`. Router: `router`.
 """

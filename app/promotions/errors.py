@@ -1,4 +1,4 @@
-"""Refusals of promotions: a unit that becomes an org of its own."""
+"""Errors of promotions."""
 
 from app.core.i18n import gettext_noop
 from app.web.errors import Conflict, Problem

@@ -1,4 +1,4 @@
-"""A unit becomes an org of its own (S7): offered to a person, and made by their accepting it (S19)."""
+"""Writes of promotions: the offer to turn a unit into an org (S7), and its acceptance by the new main admin (S19)."""
 
 from typing import NamedTuple, NoReturn
 from uuid import UUID
@@ -42,7 +42,8 @@ class _Offer(NamedTuple):
 
 
 async def create_promotion(db: AsyncConnection, cipher: Cipher, scope: OrgScope, body: PromotionCreate) -> UUID:
-    """Offer a person, by phone or by their member row, that a unit become an org of theirs. Returns the offer's id.
+    """Offer a person, by phone or by member row, to be the main admin of the org that a unit becomes. Return the
+    offer's id.
 
     Raises UnknownUnit, UnknownRegion, the name's errors (S3), SiblingNameTaken, UnknownMember, PromotionOpen.
     """
@@ -55,7 +56,7 @@ async def create_promotion(db: AsyncConnection, cipher: Cipher, scope: OrgScope,
         raise UnknownRegion
     for error in names.list_name_errors(body.name, Kind(org.kind)):
         raise error
-    # Told early; the index decides when the edge is made.
+    # An early answer for the admin. The index repeats the check when the edge is inserted.
     sibling = select(Certification.id).where(
         Certification.superior_id == scope.org_id,
         Certification.subordinate_name == body.name,
@@ -64,7 +65,7 @@ async def create_promotion(db: AsyncConnection, cipher: Cipher, scope: OrgScope,
     if await db.scalar(sibling) is not None:
         raise SiblingNameTaken
     promotion_id = make_id()
-    offered = await invitee_columns(db, cipher, scope.org_id, body.to, promotion_id)
+    columns = await invitee_columns(db, cipher, scope.org_id, body.to, promotion_id)
     await open_request(
         db,
         PROMOTION,
@@ -75,7 +76,7 @@ async def create_promotion(db: AsyncConnection, cipher: Cipher, scope: OrgScope,
         name=body.name,
         region_code=region_code,
         requested_by=scope.user.user_id,
-        **offered,
+        **columns,
     )
     await record(
         db,
@@ -89,21 +90,21 @@ async def create_promotion(db: AsyncConnection, cipher: Cipher, scope: OrgScope,
 
 
 async def withdraw_promotion(db: AsyncConnection, scope: OrgScope, promotion_id: UUID) -> None:
-    """Take an offer back. Raises NotFound, PromotionDecided, PromotionExpired."""
+    """Withdraw a pending offer of the scope's org. Raises NotFound, PromotionDecided, PromotionExpired."""
     await lock_orgs_for_edit(db, scope)
-    offer = (Promotion.id == promotion_id, Promotion.org_id == scope.org_id)
-    if not await finish(db, PROMOTION, State.WITHDRAWN, *offer):
-        await _raise_why_not(db, *offer)
+    conditions = (Promotion.id == promotion_id, Promotion.org_id == scope.org_id)
+    if not await finish(db, PROMOTION, State.WITHDRAWN, *conditions):
+        await _raise_already_ended(db, *conditions)
     subject = ("promotion", promotion_id)
     await record(db, scope.actor, "promotion.withdrawn", org_id=scope.org_id, subject=subject)
 
 
 async def refuse_promotion(db: AsyncConnection, user: UserScope, promotion_id: UUID) -> None:
-    """Decline an offer made to oneself. Raises NotFound, PromotionDecided, PromotionExpired."""
-    org_id = await _find_offering_org(db, user, promotion_id)
-    offer = _made_to(user, promotion_id)
-    if not await finish(db, PROMOTION, State.DECLINED, *offer):
-        await _raise_why_not(db, *offer)
+    """Decline an offer made to the user. Raises NotFound, PromotionDecided, PromotionExpired."""
+    org_id = await _get_offering_org_id(db, user, promotion_id)
+    conditions = _is_offer_to(user, promotion_id)
+    if not await finish(db, PROMOTION, State.DECLINED, *conditions):
+        await _raise_already_ended(db, *conditions)
     subject = ("promotion", promotion_id)
     await record(db, user.actor.elsewhere(), "promotion.declined", org_id=org_id, subject=subject)
 
@@ -111,19 +112,19 @@ async def refuse_promotion(db: AsyncConnection, user: UserScope, promotion_id: U
 async def accept_promotion(
     db: AsyncConnection, cipher: Cipher, user: UserScope, promotion_id: UUID
 ) -> UUID | InviteeNameDiffers:
-    """Make the org and be its main admin. Returns its id.
+    """Create the org with the user as its main admin. Return its id.
 
-    A user who has another name than the member to whom it was offered is refused: the offer has ended, which is
-    committed.
+    One transaction creates the org with the unit's sub-units, moves the unit's people with their unit memberships and
+    activations, ends their old unit memberships, removes the old units, and certifies the new org under the old org. A
+    person who is also a member of other units of the old org stays in those units too.
 
-    In this one transaction: the org is made with the units under the unit; its people move with their unit memberships
-    and activations (a member of other units of the old org stays there as well); the old unit memberships end; the unit
-    is removed; the new org is certified under the old.
+    If the offer was made to a member with another name than the user's, the result is InviteeNameDiffers. It is
+    returned and not raised, so that the end of the offer is committed.
 
-    Raises NotFound, RealNameRequired, PartyMemberRequired, OrgClosed, PromotionDecided, PromotionExpired,
-    SiblingNameTaken, PhoneOfAnotherMember.
+    Locks the hierarchy, then the old org. Raises NotFound, RealNameRequired, PartyMemberRequired, OrgClosed,
+    PromotionDecided, PromotionExpired, SiblingNameTaken, PhoneOfAnotherMember.
     """
-    org_id = await _find_offering_org(db, user, promotion_id)
+    org_id = await _get_offering_org_id(db, user, promotion_id)
     user.require_real_name()
     await tree.lock_hierarchy(db)
     org = (await lock_orgs(db, org_id))[org_id]
@@ -131,57 +132,58 @@ async def accept_promotion(
         raise OrgClosed
     if org.kind == Kind.PARTY and not user.party_member:
         raise PartyMemberRequired
-    offer = await _read_offer(db, user, promotion_id)
+    offer = await _get_waiting_offer(db, user, promotion_id)
     if (refused := await decline_of_other_name(db, PROMOTION, user, org_id, promotion_id)) is not None:
         return refused
     new_id = await operations.insert_org(db, user, name=offer.name, region_code=offer.region_code, kind=Kind(org.kind))
-    edge = await begin_edge(db, org_id, new_id, requested_by=user.user_id, decided_by=offer.requested_by)
+    certification_id = await begin_edge(db, org_id, new_id, requested_by=user.user_id, decided_by=offer.requested_by)
     moved = await move_unit_into_org(db, cipher, org_id, offer.unit_id, new_id)
     await ensure_admin_row(db, cipher, user.actor, new_id, user.user_id)
-    # Who registers now sees neither the old rows nor the new; and of two rows that one account fits one may have moved.
-    for touched in (org_id, new_id):
-        await enqueue_row_activations(db, touched)
+    # A user who registers during this transaction can see neither the old rows nor the new rows. Also, if one account
+    # matched two rows, one of the two may have moved. Therefore a job activates rows of both orgs after the commit.
+    for changed_id in (org_id, new_id):
+        await enqueue_row_activations(db, changed_id)
     if not await finish(db, PROMOTION, State.ACCEPTED, Promotion.id == promotion_id, new_org_id=new_id):
-        raise PromotionDecided  # declined meanwhile
-    below = (Promotion.org_id == org_id, Promotion.unit_id.in_(moved.units))
-    await finish_all(db, PROMOTION, State.SUPERSEDED, *below)
+        raise PromotionDecided  # the user declined it in a concurrent request
+    of_moved_units = (Promotion.org_id == org_id, Promotion.unit_id.in_(moved.unit_ids))
+    await finish_all(db, PROMOTION, State.SUPERSEDED, *of_moved_units)
     after = {
         "org_id": str(org_id),
         "unit_id": str(offer.unit_id),
         "new_org_id": str(new_id),
-        "units": len(moved.units) - 1,
+        "units": len(moved.unit_ids) - 1,
         "people": moved.people,
     }
-    certified = {"superior_id": str(org_id), "subordinate_id": str(new_id)}
-    for side, actor in ((org_id, user.actor.elsewhere()), (new_id, user.actor)):
-        await record(db, actor, "unit.promoted", org_id=side, subject=("unit", offer.unit_id), after=after)
-        subject = ("certification", edge)
-        await record(db, actor, "certification.created", org_id=side, subject=subject, after=certified)
+    edge = {"superior_id": str(org_id), "subordinate_id": str(new_id)}
+    for audited_id, actor in ((org_id, user.actor.elsewhere()), (new_id, user.actor)):
+        await record(db, actor, "unit.promoted", org_id=audited_id, subject=("unit", offer.unit_id), after=after)
+        subject = ("certification", certification_id)
+        await record(db, actor, "certification.created", org_id=audited_id, subject=subject, after=edge)
     return new_id
 
 
-async def _raise_why_not(db: AsyncConnection, *which: ColumnElement[bool]) -> NoReturn:
-    await raise_why_not(db, PROMOTION, *which, decided=PromotionDecided, expired=PromotionExpired)
+async def _raise_already_ended(db: AsyncConnection, *conditions: ColumnElement[bool]) -> NoReturn:
+    await raise_why_not(db, PROMOTION, *conditions, decided=PromotionDecided, expired=PromotionExpired)
 
 
-def _made_to(user: UserScope, promotion_id: UUID) -> tuple[ColumnElement[bool], ...]:
-    """The offer, where it was made to the user."""
+def _is_offer_to(user: UserScope, promotion_id: UUID) -> tuple[ColumnElement[bool], ...]:
+    """Return the conditions that select this offer if it is made to the user."""
     return Promotion.id == promotion_id, is_offered_to(Promotion, user.user_id)
 
 
-async def _find_offering_org(db: AsyncConnection, user: UserScope, promotion_id: UUID) -> UUID:
-    """The org of an offer made to the user, in any state. Raises NotFound."""
-    found: UUID | None = await db.scalar(select(Promotion.org_id).where(*_made_to(user, promotion_id)))
-    if found is None:
+async def _get_offering_org_id(db: AsyncConnection, user: UserScope, promotion_id: UUID) -> UUID:
+    """Return the org that made this offer to the user; the offer may have any state. Raises NotFound."""
+    org_id: UUID | None = await db.scalar(select(Promotion.org_id).where(*_is_offer_to(user, promotion_id)))
+    if org_id is None:
         raise NotFound
-    return found
+    return org_id
 
 
-async def _read_offer(db: AsyncConnection, user: UserScope, promotion_id: UUID) -> _Offer:
+async def _get_waiting_offer(db: AsyncConnection, user: UserScope, promotion_id: UUID) -> _Offer:
     return await read_waiting(
         db,
         PROMOTION,
-        *_made_to(user, promotion_id),
+        *_is_offer_to(user, promotion_id),
         columns=[Promotion.unit_id, Promotion.name, Promotion.region_code, Promotion.requested_by],
         row=_Offer,
         decided=PromotionDecided,

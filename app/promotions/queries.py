@@ -1,4 +1,4 @@
-"""Reads of promotions: the org's offers, and what is offered to one person."""
+"""Reads of promotions: the offers of an org, and the offer made to a user."""
 
 from datetime import datetime
 from typing import Literal, NamedTuple
@@ -78,18 +78,18 @@ def _promotion_out(cipher: Cipher, row: _Offer) -> PromotionOut:
 
 
 async def list_promotions(db: Readable, cipher: Cipher, org_id: UUID, paging: Paging) -> Page[PromotionOut]:
-    """The org's offers, newest first, phones masked."""
+    """Return the org's offers, the newest first, with masked phones."""
     found = await _PROMOTIONS.fetch(db, paging, org_id=org_id)
     return Page[PromotionOut].from_slice(found.map(lambda row: _promotion_out(cipher, row)))
 
 
 async def get_promotion(db: Readable, cipher: Cipher, org_id: UUID, promotion_id: UUID) -> PromotionOut:
-    """One of the org's offers. Raises NotFound."""
-    which = {"org_id": org_id, "promotion_id": promotion_id}
-    return _promotion_out(cipher, await one_or_404(db, _OFFER, _Offer, which))
+    """Return one of the org's offers. Raises NotFound."""
+    parameters = {"org_id": org_id, "promotion_id": promotion_id}
+    return _promotion_out(cipher, await one_or_404(db, _OFFER, _Offer, parameters))
 
 
-class _OfferToMe(NamedTuple):
+class _ReceivedOffer(NamedTuple):
     id: UUID
     org_id: UUID
     org_name: str
@@ -101,7 +101,7 @@ class _OfferToMe(NamedTuple):
     expires_at: datetime
 
 
-_OFFER_TO_ME = (
+_RECEIVED_OFFER = (
     select(
         Promotion.id,
         Promotion.org_id,
@@ -119,16 +119,16 @@ _OFFER_TO_ME = (
     .where(Promotion.id == bindparam("promotion_id"), PROMOTION.waiting)
     .where(is_offered_to(Promotion, bindparam("user_id", type_=Uuid())))
 )
-_BELOW = tree.units_below(_ORG_ID, bindparam("unit_id", type_=Uuid()))
-_PEOPLE_BELOW = select(func.count(distinct(UnitMembership.member_id))).where(
-    UnitMembership.org_id == _ORG_ID, UnitMembership.unit_id.in_(select(_BELOW.c.id)), UnitMembership.until.is_(None)
+_SUBTREE = tree.units_below(_ORG_ID, bindparam("unit_id", type_=Uuid()))
+_COUNT_PEOPLE = select(func.count(distinct(UnitMembership.member_id))).where(
+    UnitMembership.org_id == _ORG_ID, UnitMembership.unit_id.in_(select(_SUBTREE.c.id)), UnitMembership.until.is_(None)
 )
 
 
 async def get_offered_promotion(db: Readable, user_id: UUID, promotion_id: UUID) -> OfferedPromotionOut:
-    """An offer that the user can answer, found by their own phone. Raises NotFound."""
-    row = await one_or_404(db, _OFFER_TO_ME, _OfferToMe, {"user_id": user_id, "promotion_id": promotion_id})
-    people = await db.execute(_PEOPLE_BELOW, {"org_id": row.org_id, "unit_id": row.unit_id})
+    """Return a waiting offer that is made to the user. Raises NotFound."""
+    row = await one_or_404(db, _RECEIVED_OFFER, _ReceivedOffer, {"user_id": user_id, "promotion_id": promotion_id})
+    people = await db.execute(_COUNT_PEOPLE, {"org_id": row.org_id, "unit_id": row.unit_id})
     return OfferedPromotionOut(
         id=row.id,
         org_id=row.org_id,

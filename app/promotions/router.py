@@ -1,4 +1,4 @@
-"""Turning a unit into an org of its own, over HTTP (S7, S19)."""
+"""Promotions over HTTP: turning a unit into an org (S7, S19)."""
 
 from typing import Annotated
 from uuid import UUID

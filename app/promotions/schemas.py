@@ -1,4 +1,4 @@
-"""Bodies of the promotion calls: a unit that becomes an org of its own."""
+"""Request and response bodies of promotions."""
 
 from datetime import datetime
 from typing import Literal

@@ -1,7 +1,8 @@
-"""A unit's people, and the units under it, move into a new org of their own.
+"""Move a unit's people and its sub-units into a new org.
 
-Rows keep their ids: a member's phone is encrypted for the member's id, whatever the org. Nothing of the past is
-touched: old unit memberships and activations end at one instant, and new ones begin at it.
+The moved rows have the same ids in the new org. A member's phone stays valid, because it is encrypted with the member's
+id and not with the org's id. No row of the past changes: the old unit memberships and activations end at one instant,
+and the new ones begin at the same instant.
 """
 
 from collections.abc import Sequence
@@ -22,10 +23,10 @@ from app.schema.orgs import Unit
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """What went along: the unit and those under it, and how many people."""
+class MovedUnits:
+    """The result of a move: the ids of the unit and its sub-units, and the number of people."""
 
-    units: Sequence[UUID]
+    unit_ids: Sequence[UUID]
     people: int
 
 
@@ -45,15 +46,15 @@ def _sql(statement: str) -> TextClause:
     return clause.bindparams(*(bindparam(name, type_=_TYPES[name]) for name in clause.compile().params))
 
 
-# The units under the promoted one, with their order; those directly under it stand directly under the new org.
+# The sub-units of the promoted unit, in their order. Its direct sub-units come directly under the new org.
 _UNITS = _sql("""
 INSERT INTO units (org_id, id, parent_id, name, kind, position)
 SELECT :new_id, id, nullif(parent_id, :unit_id), name, kind, position FROM units
 WHERE org_id = :org_id AND id = ANY (:units) AND id <> :unit_id
 ORDER BY position
 """)
-# Members are held by id before their unit memberships are changed, as everywhere.
-_HOLD_PEOPLE = _sql("""
+# Every operation locks members by id before it changes their unit memberships.
+_LOCK_MEMBERS = _sql("""
 SELECT id, phone_cipher FROM members WHERE org_id = :org_id AND id IN (
     SELECT member_id FROM unit_memberships WHERE org_id = :org_id AND unit_id = ANY (:units) AND until IS NULL
 ) ORDER BY id FOR UPDATE
@@ -68,13 +69,13 @@ INSERT INTO activations (org_id, member_id, user_id, consented_by, since)
 SELECT :new_id, member_id, user_id, consented_by, :now FROM activations
 WHERE org_id = :org_id AND member_id = ANY (:people) AND until IS NULL
 """)
-# What an admin undid is not linked again in the new org either.
-_UNDONE = _sql("""
+# These rows prevent that the new org links an account to a member again after an admin has undone that link.
+_UNDONE_ACTIVATIONS = _sql("""
 INSERT INTO activations (org_id, member_id, user_id, undone_by, since, until)
 SELECT DISTINCT ON (member_id, user_id) :new_id, member_id, user_id, undone_by, :now, :now FROM activations
 WHERE org_id = :org_id AND member_id = ANY (:people) AND undone_by IS NOT NULL
 """)
-_PLACES = _sql("""
+_UNIT_MEMBERSHIPS = _sql("""
 WITH ended AS (
     UPDATE unit_memberships SET until = :now WHERE org_id = :org_id AND unit_id = ANY (:units) AND until IS NULL
     RETURNING member_id, unit_id
@@ -82,8 +83,8 @@ WITH ended AS (
 INSERT INTO unit_memberships (org_id, member_id, unit_id, since)
 SELECT DISTINCT :new_id, member_id, nullif(unit_id, :unit_id), :now FROM ended
 """)
-# Who stands nowhere else in the old org has left it.
-_LEAVE = _sql("""
+# A member without another unit membership in the old org is removed from the old org.
+_REMOVE_MEMBERS = _sql("""
 WITH leaving AS (
     UPDATE members AS m SET removed_at = :now, user_id = NULL, version = version + 1
     WHERE m.org_id = :org_id AND m.id = ANY (:people) AND NOT EXISTS (
@@ -103,21 +104,36 @@ UPDATE units SET removed_at = :now, version = version + 1 WHERE org_id = :org_id
 """)
 
 
-async def move_unit_into_org(db: AsyncConnection, cipher: Cipher, org_id: UUID, unit_id: UUID, new_id: UUID) -> Moved:
-    """Move the unit's people to the org itself, those of the units under it with their units, and remove the units.
+async def move_unit_into_org(
+    db: AsyncConnection, cipher: Cipher, org_id: UUID, unit_id: UUID, new_id: UUID
+) -> MovedUnits:
+    """Move the unit's people to the new org itself, and the people of its sub-units with these sub-units. Then remove
+    the unit and its sub-units from the old org.
 
-    The caller holds the old org. Whoever is just being placed in one of the units is waited for, and moves too.
+    The caller has locked the old org. This function locks the index key, then the units FOR UPDATE by id, then the
+    members by id. The lock of a unit waits for concurrent transactions that add members to it, so that these members
+    move too.
     """
     indexer = await lock_index_key(db, cipher)
-    below = tree.units_below(org_id, unit_id)
-    held = select(Unit.id).where(Unit.org_id == org_id, Unit.id.in_(select(below.c.id))).order_by(Unit.id)
-    units: list[UUID] = list((await db.scalars(held.with_for_update())).all())
-    where: dict[str, Any] = {"org_id": org_id, "new_id": new_id, "unit_id": unit_id, "units": units}
-    found = (await db.execute(_HOLD_PEOPLE, where)).all()
-    where["people"] = [row.id for row in found]
-    where["last4s"] = [indexer.index_last4(new_id, cipher.decrypt_text(row.phone_cipher, row.id)) for row in found]
-    where["now"] = await db.scalar(select(func.clock_timestamp()))
-    for statement in (_UNITS, _MEMBERS, _ACTIVATIONS, _UNDONE, _PLACES, _LEAVE, _REMOVE_UNITS):
-        await db.execute(statement, where)
+    subtree = tree.units_below(org_id, unit_id)
+    units = select(Unit.id).where(Unit.org_id == org_id, Unit.id.in_(select(subtree.c.id))).order_by(Unit.id)
+    unit_ids: list[UUID] = list((await db.scalars(units.with_for_update())).all())
+    parameters: dict[str, Any] = {"org_id": org_id, "new_id": new_id, "unit_id": unit_id, "units": unit_ids}
+    members = (await db.execute(_LOCK_MEMBERS, parameters)).all()
+    parameters["people"] = [row.id for row in members]
+    parameters["last4s"] = [
+        indexer.index_last4(new_id, cipher.decrypt_text(row.phone_cipher, row.id)) for row in members
+    ]
+    parameters["now"] = await db.scalar(select(func.clock_timestamp()))
+    for statement in (
+        _UNITS,
+        _MEMBERS,
+        _ACTIVATIONS,
+        _UNDONE_ACTIVATIONS,
+        _UNIT_MEMBERSHIPS,
+        _REMOVE_MEMBERS,
+        _REMOVE_UNITS,
+    ):
+        await db.execute(statement, parameters)
     await supersede_transfers_of_removed(db, org_id)
-    return Moved(units, len(found))
+    return MovedUnits(unit_ids, len(members))

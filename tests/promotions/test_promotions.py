@@ -1,4 +1,4 @@
-"""A unit becomes an org of its own (S7, S19)."""
+"""Promotions: a unit becomes an org (S7, S19)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,65 +11,67 @@ from tests.acts import Json, actions, add_member, add_unit, certify, done, list_
 from tests.people import People, Person, fresh_org_name, fresh_phone
 
 
-async def offer(admin: Person, org: Json, unit: Json, person: Person, **body: object) -> Json:
+async def offer_promotion(admin: Person, org: Json, unit: Json, person: Person, **body: object) -> Json:
     fields = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"phone": person.phone}} | body
     promotion: Json = done(await admin.post(f"/v1/orgs/{org['id']}/promotions", json=fields), 201)
     return promotion
 
 
-def acceptance(promotion: Json) -> str:
+def acceptance_path(promotion: Json) -> str:
     return f"/v1/me/promotions/{promotion['id']}/acceptance"
 
 
-async def test_people_places_and_units_come_along_and_the_org_is_certified(people: People, db: AsyncConnection) -> None:
+async def test_accepted_promotion_moves_people_and_units_and_certifies_the_org(
+    people: People, db: AsyncConnection
+) -> None:
     founder, leader, learner = [await people.register() for _ in range(3)]
     org = await founder.create_org(region_code="320100")
     unit = await add_unit(founder, org, "第一党总支", kind="general_branch")
     below = await add_unit(founder, org, "一支部", unit)
     lowest = await add_unit(founder, org, "一小组", below)
-    beside = await add_unit(founder, org, "第二党总支")
+    other_unit = await add_unit(founder, org, "第二党总支")
     active = await add_member(founder, org, unit, lowest, phone=learner.phone, name=learner.name)
-    stays_too = await add_member(founder, org, below, beside)
-    apart = await add_member(founder, org, beside)
+    in_two_units = await add_member(founder, org, below, other_unit)
+    unaffected = await add_member(founder, org, other_unit)
     assert active["active"]
 
-    promotion = await offer(founder, org, unit, leader, region_code="320102")
+    promotion = await offer_promotion(founder, org, unit, leader, region_code="320102")
     assert promotion["state"] == "pending"
     assert leader.phone not in str(promotion)
     shown = done(await leader.get(f"/v1/me/promotions/{promotion['id']}"))
     assert (shown["org_name"], shown["unit_name"], shown["people"]) == (org["name"], "第一党总支", 2)
-    answer = await leader.put(acceptance(promotion))
-    made = done(answer)
-    assert (made["main_admin_id"], made["superior_id"], made["kind"]) == (leader.user_id, org["id"], "party")
-    assert (made["name"], made["level"]) == (promotion["name"], "county")
-    assert answer.headers["ETag"] == f'"{made["version"]}"'
+    answer = await leader.put(acceptance_path(promotion))
+    new_org = done(answer)
+    assert (new_org["main_admin_id"], new_org["superior_id"], new_org["kind"]) == (leader.user_id, org["id"], "party")
+    assert (new_org["name"], new_org["level"]) == (promotion["name"], "county")
+    assert answer.headers["ETag"] == f'"{new_org["version"]}"'
 
-    units = await list_all(leader, f"/v1/orgs/{made['id']}/units")
+    units = await list_all(leader, f"/v1/orgs/{new_org['id']}/units")
     assert [item["path"] for item in units] == ["一支部", "一支部/一小组"]
-    members = {item["id"]: item for item in await list_all(leader, f"/v1/orgs/{made['id']}/members")}
+    members = {item["id"]: item for item in await list_all(leader, f"/v1/orgs/{new_org['id']}/members")}
     assert len(members) == 3  # the two, and the leader
-    came = members[active["id"]]
-    assert (came["active"], came["at_org"], [item["name"] for item in came["units"]]) == (True, True, ["一小组"])
-    assert [item["name"] for item in members[stays_too["id"]]["units"]] == ["一支部"]
-    # The phone came along: it can be read, and found by its last four digits.
-    shown = done(await leader.post(f"/v1/orgs/{made['id']}/members/{active['id']}/phone-disclosures"), 201)
+    moved = members[active["id"]]
+    assert (moved["active"], moved["at_org"], [item["name"] for item in moved["units"]]) == (True, True, ["一小组"])
+    assert [item["name"] for item in members[in_two_units["id"]]["units"]] == ["一支部"]
+    # The phone moved too: it can be read, and a search finds it by its last four digits.
+    shown = done(await leader.post(f"/v1/orgs/{new_org['id']}/members/{active['id']}/phone-disclosures"), 201)
     assert shown["phone"] == learner.phone
     assert active["id"] in {
-        item["id"] for item in await list_all(leader, f"/v1/orgs/{made['id']}/members", q=learner.phone[-4:])
+        item["id"] for item in await list_all(leader, f"/v1/orgs/{new_org['id']}/members", q=learner.phone[-4:])
     }
 
-    left = {item["id"]: item for item in await list_all(founder, f"/v1/orgs/{org['id']}/members")}
-    assert active["id"] not in left
-    assert [item["name"] for item in left[stays_too["id"]]["units"]] == ["第二党总支"]
-    assert left[apart["id"]]["version"] == apart["version"]
+    remaining = {item["id"]: item for item in await list_all(founder, f"/v1/orgs/{org['id']}/members")}
+    assert active["id"] not in remaining
+    assert [item["name"] for item in remaining[in_two_units["id"]]["units"]] == ["第二党总支"]
+    assert remaining[unaffected["id"]]["version"] == unaffected["version"]
     assert [item["path"] for item in await list_all(founder, f"/v1/orgs/{org['id']}/units")] == ["第二党总支"]
-    assert [item["id"] for item in await list_all(founder, f"/v1/orgs/{org['id']}/subordinates")] == [made["id"]]
-    assert (await founder.get(f"/v1/orgs/{made['id']}/members")).status_code == 404
-    mine = {item["id"] for item in done(await learner.get("/v1/me/orgs"))}
-    assert mine == {made["id"]}
+    assert [item["id"] for item in await list_all(founder, f"/v1/orgs/{org['id']}/subordinates")] == [new_org["id"]]
+    assert (await founder.get(f"/v1/orgs/{new_org['id']}/members")).status_code == 404
+    own_orgs = {item["id"] for item in done(await learner.get("/v1/me/orgs"))}
+    assert own_orgs == {new_org["id"]}
 
     # Old unit memberships and the old activation end at the instant at which the new ones begin.
-    seam = """
+    adjacent_rows = """
         SELECT (SELECT count(*) FROM unit_memberships WHERE org_id = :old AND until IS NOT NULL),
                (SELECT count(*) FROM unit_memberships o
                 JOIN unit_memberships n ON n.since = o.until AND n.member_id = o.member_id
@@ -77,43 +79,45 @@ async def test_people_places_and_units_come_along_and_the_org_is_certified(peopl
                (SELECT count(*) FROM activations o JOIN activations n ON n.since = o.until AND n.user_id = o.user_id
                 WHERE o.org_id = :old AND n.org_id = :new)
     """
-    row = (await db.execute(text(seam), {"old": org["id"], "new": made["id"]})).one()
+    row = (await db.execute(text(adjacent_rows), {"old": org["id"], "new": new_org["id"]})).one()
     assert tuple(row) == (3, 5, 1)
-    assert {"org.created", "unit.promoted", "certification.created"} <= set(await actions(leader, made))
+    assert {"org.created", "unit.promoted", "certification.created"} <= set(await actions(leader, new_org))
     assert {"unit.promoted", "certification.created"} <= set(await actions(founder, org))
     audit = await founder.get(f"/v1/orgs/{org['id']}/audit")
     assert leader.user_id not in audit.text
     listed = await list_all(founder, f"/v1/orgs/{org['id']}/promotions")
-    assert [(item["state"], item["new_org_id"], item["phone"]) for item in listed] == [("accepted", made["id"], None)]
+    assert [(item["state"], item["new_org_id"], item["phone"]) for item in listed] == [
+        ("accepted", new_org["id"], None)
+    ]
 
 
-async def test_only_the_person_it_is_offered_to_sees_and_accepts_it(people: People) -> None:
+async def test_promotion_offered_to_another_person_is_not_found(people: People) -> None:
     founder, leader, stranger = [await people.register() for _ in range(3)]
     org = await founder.create_org()
     unit = await add_unit(founder, org, "第一支部")
-    promotion = await offer(founder, org, unit, leader)
+    promotion = await offer_promotion(founder, org, unit, leader)
     path = f"/v1/me/promotions/{promotion['id']}"
     for person in (stranger, founder):
         assert refusal(await person.get(path)) == (404, "not-found")
-        assert refusal(await person.put(acceptance(promotion))) == (404, "not-found")
+        assert refusal(await person.put(acceptance_path(promotion))) == (404, "not-found")
         assert refusal(await person.put(f"{path}/refusal")) == (404, "not-found")
 
 
-async def test_who_accepts_is_verified_and_in_the_party(people: People) -> None:
+async def test_acceptance_by_an_unverified_user_or_non_party_member_is_refused(people: People) -> None:
     founder = await people.register()
     org = await founder.create_org()
     unit = await add_unit(founder, org, "第一支部")
     unverified = await people.register(verified=False)
-    promotion = await offer(founder, org, unit, unverified)
-    assert refusal(await unverified.put(acceptance(promotion))) == (403, "real-name-required")
+    promotion = await offer_promotion(founder, org, unit, unverified)
+    assert refusal(await unverified.put(acceptance_path(promotion))) == (403, "real-name-required")
     await people.verify(unverified)
     done(await unverified.patch("/v1/me", json={"party_member": False}))
-    assert refusal(await unverified.put(acceptance(promotion))) == (403, "party-member-required")
+    assert refusal(await unverified.put(acceptance_path(promotion))) == (403, "party-member-required")
     done(await unverified.patch("/v1/me", json={"party_member": True}))
-    done(await unverified.put(acceptance(promotion)))
+    done(await unverified.put(acceptance_path(promotion)))
 
 
-async def test_an_offer_says_the_same_of_every_phone(people: People) -> None:
+async def test_offer_answer_is_equal_for_registered_and_unknown_phones(people: People) -> None:
     founder, registered = await people.register(), await people.register()
     org = await founder.create_org()
     answers = []
@@ -126,16 +130,16 @@ async def test_an_offer_says_the_same_of_every_phone(people: People) -> None:
     assert {answer.json()["state"] for answer in answers} == {"pending"}
 
 
-async def test_a_member_can_be_named_instead_of_a_phone(people: People) -> None:
+async def test_offer_to_a_member_is_accepted_by_its_user(people: People) -> None:
     founder, leader = await people.register(), await people.register()
     org = await founder.create_org()
     unit = await add_unit(founder, org, "第一支部")
     member = await add_member(founder, org, unit, phone=leader.phone, name=leader.name)
-    promotion = await offer(founder, org, unit, leader, to={"member_id": member["id"]})
-    made = done(await leader.put(acceptance(promotion)))
-    members = await list_all(leader, f"/v1/orgs/{made['id']}/members")
+    promotion = await offer_promotion(founder, org, unit, leader, to={"member_id": member["id"]})
+    new_org = done(await leader.put(acceptance_path(promotion)))
+    members = await list_all(leader, f"/v1/orgs/{new_org['id']}/members")
     assert [(item["id"], item["at_org"]) for item in members] == [(member["id"], True)]
-    unknown = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"member_id": made["id"]}}
+    unknown = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"member_id": new_org["id"]}}
     assert (await founder.post(f"/v1/orgs/{org['id']}/promotions", json=unknown)).status_code == 422
 
 
@@ -151,7 +155,7 @@ async def test_a_member_can_be_named_instead_of_a_phone(people: People) -> None:
         ({"to": {"phone": "02583000000"}}, (422, "invalid")),
     ],
 )
-async def test_refused_offers(people: People, body: Json, answer: tuple[int, str]) -> None:
+async def test_invalid_offer_is_refused(people: People, body: Json, answer: tuple[int, str]) -> None:
     founder = await people.register()
     org = await founder.create_org()
     unit = await add_unit(founder, org, "第一支部")
@@ -159,70 +163,68 @@ async def test_refused_offers(people: People, body: Json, answer: tuple[int, str
     assert refusal(await founder.post(f"/v1/orgs/{org['id']}/promotions", json=fields | body)) == answer
 
 
-async def test_an_offer_ends_by_acceptance_refusal_withdrawal_removal_and_time(
-    people: People, engine: AsyncEngine
-) -> None:
+async def test_offer_that_has_ended_cannot_be_accepted(people: People, engine: AsyncEngine) -> None:
     founder, leader = await people.register(), await people.register()
     org = await founder.create_org()
     unit = await add_unit(founder, org, "第一支部")
-    first = await offer(founder, org, unit, leader)
+    first = await offer_promotion(founder, org, unit, leader)
     again = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"phone": leader.phone}}
     assert refusal(await founder.post(f"/v1/orgs/{org['id']}/promotions", json=again)) == (409, "promotion-open")
     done(await leader.put(f"/v1/me/promotions/{first['id']}/refusal"), 204)
-    assert refusal(await leader.put(acceptance(first))) == (409, "promotion-decided")
-    second = await offer(founder, org, unit, leader)
+    assert refusal(await leader.put(acceptance_path(first))) == (409, "promotion-decided")
+    second = await offer_promotion(founder, org, unit, leader)
     withdrawal = f"/v1/orgs/{org['id']}/promotions/{second['id']}"
     done(await founder.delete(withdrawal), 204)
     assert refusal(await founder.delete(withdrawal)) == (409, "promotion-decided")
-    assert refusal(await leader.put(acceptance(second))) == (409, "promotion-decided")
-    third = await offer(founder, org, unit, leader)
+    assert refusal(await leader.put(acceptance_path(second))) == (409, "promotion-decided")
+    third = await offer_promotion(founder, org, unit, leader)
     async with engine.begin() as connection:
         past = "UPDATE promotions SET expires_at = now() - interval '1 second' WHERE id = :id"
         await connection.execute(text(past), {"id": third["id"]})
-    assert refusal(await leader.put(acceptance(third))) == (410, "promotion-expired")
-    fourth = await offer(founder, org, unit, leader)  # an expired one is no longer in the way
+    assert refusal(await leader.put(acceptance_path(third))) == (410, "promotion-expired")
+    fourth = await offer_promotion(founder, org, unit, leader)  # an expired offer does not prevent a new one
     done(await founder.delete(f"/v1/orgs/{org['id']}/units/{unit['id']}"), 204)
-    assert refusal(await leader.put(acceptance(fourth))) == (409, "promotion-decided")
+    assert refusal(await leader.put(acceptance_path(fourth))) == (409, "promotion-decided")
     states = [item["state"] for item in await list_all(founder, f"/v1/orgs/{org['id']}/promotions")]
     assert states == ["superseded", "expired", "withdrawn", "declined"]
 
 
-async def test_accepting_twice_at_once_makes_one_org(people: People) -> None:
+async def test_concurrent_acceptances_create_one_org(people: People) -> None:
     founder, leader = await people.register(), await people.register()
     org = await founder.create_org()
     unit = await add_unit(founder, org, "第一支部")
     await add_member(founder, org, unit)
-    promotion = await offer(founder, org, unit, leader)
-    answers = await asyncio.gather(*(leader.put(acceptance(promotion)) for _ in range(5)))
+    promotion = await offer_promotion(founder, org, unit, leader)
+    answers = await asyncio.gather(*(leader.put(acceptance_path(promotion)) for _ in range(5)))
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 4
     assert len(done(await leader.get("/v1/me/orgs"))) == 1
 
 
-async def test_nobody_placed_meanwhile_is_lost(people: People) -> None:
+async def test_member_copied_into_the_unit_during_acceptance_moves_too(people: People) -> None:
     founder, leader = await people.register(), await people.register()
     org = await founder.create_org()
     for turn in range(4):
         unit = await add_unit(founder, org, f"第{turn}支部")
         member = await add_member(founder, org)
-        promotion = await offer(founder, org, unit, leader)
+        promotion = await offer_promotion(founder, org, unit, leader)
         copies = f"/v1/orgs/{org['id']}/members/{member['id']}/copies"
         copied, accepted = await asyncio.gather(
-            founder.post(copies, json={"unit_id": unit["id"]}), leader.put(acceptance(promotion))
+            founder.post(copies, json={"unit_id": unit["id"]}), leader.put(acceptance_path(promotion))
         )
-        made = done(accepted)
-        arrived = {item["id"] for item in await list_all(leader, f"/v1/orgs/{made['id']}/members")}
+        new_org = done(accepted)
+        arrived = {item["id"] for item in await list_all(leader, f"/v1/orgs/{new_org['id']}/members")}
         assert (member["id"] in arrived) == (copied.status_code == 201)
         assert copied.status_code in (201, 422)
 
 
-async def test_a_sibling_of_that_name_refuses_the_acceptance_and_nothing_has_moved(people: People) -> None:
+async def test_acceptance_with_a_sibling_name_is_refused_and_moves_nothing(people: People) -> None:
     founder, leader = await people.register(), await people.register()
     org, other = await founder.create_org(), await founder.create_org()
     unit = await add_unit(founder, org, "第一支部")
     await add_member(founder, org, unit)
-    promotion = await offer(founder, org, unit, leader, name=other["name"])
+    promotion = await offer_promotion(founder, org, unit, leader, name=other["name"])
     await certify(founder, org, founder, other)
-    assert refusal(await leader.put(acceptance(promotion))) == (409, "sibling-name-taken")
+    assert refusal(await leader.put(acceptance_path(promotion))) == (409, "sibling-name-taken")
     assert done(await leader.get("/v1/me/orgs")) == []
     assert len(await list_all(founder, f"/v1/orgs/{org['id']}/members", unit_id=unit["id"])) == 1
     body = {"unit_id": unit["id"], "name": other["name"], "to": {"phone": fresh_phone()}}
@@ -230,7 +232,7 @@ async def test_a_sibling_of_that_name_refuses_the_acceptance_and_nothing_has_mov
     assert refusal(await founder.post(f"/v1/orgs/{org['id']}/promotions", json=body)) == (409, "sibling-name-taken")
 
 
-async def test_what_an_admin_has_undone_stays_so_in_the_new_org(
+async def test_undone_activation_is_not_repeated_in_the_new_org(
     people: People, worker: Callable[[], Awaitable[None]]
 ) -> None:
     founder, leader, learner = [await people.register() for _ in range(3)]
@@ -238,7 +240,7 @@ async def test_what_an_admin_has_undone_stays_so_in_the_new_org(
     unit = await add_unit(founder, org, "第一党总支")
     row = await add_member(founder, org, unit, phone=learner.phone, name=learner.name)
     done(await founder.delete(f"/v1/orgs/{org['id']}/members/{row['id']}/activation"), 204)
-    made = done(await leader.put(acceptance(await offer(founder, org, unit, leader))))
+    new_org = done(await leader.put(acceptance_path(await offer_promotion(founder, org, unit, leader))))
     await worker()
-    there = done(await leader.get(f"/v1/orgs/{made['id']}/members/{row['id']}"))
+    there = done(await leader.get(f"/v1/orgs/{new_org['id']}/members/{row['id']}"))
     assert (there["active"], there["inactive_reason"]) == (False, "unlinked")
