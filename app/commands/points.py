@@ -33,8 +33,7 @@ def archive(
 
     from app.commands.configuration import read_settings_and_database
     from app.core.settings import CannotStart
-    from app.points.archive import NotAsKept
-    from app.points.archive import archive as put_away
+    from app.points.archive import ArchiveMismatch, archive_days
 
     settings = read_settings_and_database()
     assert settings.database_url is not None
@@ -44,13 +43,13 @@ def archive(
         connection = await asyncpg.connect(address, server_settings={"application_name": "xuezu points"})
         count = 0
         try:
-            async for day in put_away(connection, today(), before.date() if before else None):
+            async for day in archive_days(connection, today(), before.date() if before else None):
                 typer.echo(f"{day.day}: {day.events} events, {day.points} points, now archive.{day.name}")
                 count += 1
-        except NotAsKept as reason:
-            raise CannotStart(f"Nothing of this day was put away, see `xuezu totals verify`: {reason}") from None
+        except ArchiveMismatch as reason:
+            raise CannotStart(f"This day was not archived, see `xuezu totals verify`: {reason}") from None
         finally:
             await connection.close()
         return count
 
-    typer.echo(f"{asyncio.run(run())} days put away.")
+    typer.echo(f"{asyncio.run(run())} days archived.")

@@ -1,6 +1,7 @@
-"""Putting old partitions of the ledger away: out of every query's way, whole, and only where nothing is lost by it.
+"""The archive of old partitions of the ledger: the schema `archive`, which no query of the service reads.
 
-The sums by user and day stay, and so do the keys: an event of an archived day, sent again, is still a duplicate.
+A day is archived whole, and only if its stored sums and keys agree with its events. The sums by user and day stay in
+the database, and so do the keys: when an event of an archived day is sent again, it is still a duplicate.
 """
 
 from collections.abc import AsyncIterator
@@ -9,19 +10,20 @@ from datetime import date, timedelta
 
 import asyncpg
 
-from app.points.operations import DAYS_BACK
+from app.points.operations import MAX_EVENT_AGE_DAYS
 
-KEEP_DAYS = 62
-"""Younger days than this stay: late events come for thirty days, and a learner looks at their days of two months."""
+MIN_ARCHIVE_AGE_DAYS = 62
+"""Days that are younger than this are not archived: services send late events for thirty days, and learners see their
+own points of two months by kind."""
 
 
-class NotAsKept(Exception):  # noqa: N818
-    """A day's events are not what is kept of them elsewhere; carries what differs. The day stays where it is."""
+class ArchiveMismatch(Exception):  # noqa: N818
+    """The events of a day differ from its stored sums or keys. The day is not archived; the text says what differs."""
 
 
 @dataclass(frozen=True, slots=True)
-class Archived:
-    """A day put away, as the table `archive.<name>`."""
+class ArchivedDay:
+    """An archived day: its table is now `archive.<name>`."""
 
     day: date
     name: str
@@ -36,10 +38,11 @@ WHERE i.inhparent = 'point_events'::regclass AND NOT i.inhdetachpending
 ORDER BY 2
 """
 
-_COUNTED = "SELECT count(*) AS events, coalesce(sum(points), 0)::bigint AS points FROM partitions.{name}"
+_COUNT_EVENTS = "SELECT count(*) AS events, coalesce(sum(points), 0)::bigint AS points FROM partitions.{name}"
 
-# The events of the day against the day rows with what waits, and every event against its key.
-_SUMS_DIFFER = """
+# The first statement compares the events of the day with the day rows plus the waiting deltas, the second one compares
+# every event with its key.
+_COUNT_WRONG_SUMS = """
 SELECT count(*) FROM (
     SELECT user_id, sum(points) AS points, count(*) AS events FROM partitions.{name} GROUP BY user_id
 ) AS l
@@ -54,44 +57,49 @@ FULL JOIN (
 ) AS k USING (user_id)
 WHERE (l.points, l.events) IS DISTINCT FROM (k.points, k.events)
 """
-_WITHOUT_KEY = """
+_COUNT_MISSING_KEYS = """
 SELECT count(*) FROM partitions.{name} AS e
 WHERE NOT EXISTS (SELECT FROM point_event_keys AS k WHERE k.source = e.source AND k.event_id = e.event_id)
 """
 
 
-async def archive(connection: asyncpg.Connection, today: date, before: date | None = None) -> AsyncIterator[Archived]:
-    """Detach every day before `before` (or older than KEEP_DAYS) into the schema `archive`, oldest first.
+async def archive_days(
+    connection: asyncpg.Connection, today: date, before: date | None = None
+) -> AsyncIterator[ArchivedDay]:
+    """Move old days of the ledger into the schema `archive` and yield each of them, the oldest first.
 
-    Each by itself and with the service going on: a day is verified, detached concurrently, verified to be whole, and
-    only then moved. What was left half done by a kill is finished first. Raises NotAsKept.
+    These are the days before `before` that are older than MIN_ARCHIVE_AGE_DAYS. The service can run meanwhile: each day
+    is verified, detached concurrently, counted again, and only then moved. A day that a killed run left half archived
+    is finished first. Raises ArchiveMismatch.
     """
-    last = min(before or date.max, today - timedelta(days=DAYS_BACK + 1), today - timedelta(days=KEEP_DAYS))
+    last = min(
+        before or date.max, today - timedelta(days=MAX_EVENT_AGE_DAYS + 1), today - timedelta(days=MIN_ARCHIVE_AGE_DAYS)
+    )
     await connection.execute("CREATE SCHEMA IF NOT EXISTS archive")
-    await _finish(connection)
+    await _finish_interrupted_days(connection)
     for partition in await connection.fetch(_PARTITIONS):
         if partition["day"] < last:
             yield await _archive_day(connection, partition["name"], partition["day"])
 
 
-async def _archive_day(connection: asyncpg.Connection, name: str, day: date) -> Archived:
-    counted = _COUNTED.format(name=name)
-    held = await connection.fetchrow(counted)
-    for what, statement, values in (
-        ("user(s) whose sum of the day differs", _SUMS_DIFFER, (day,)),
-        ("event(s) without a key", _WITHOUT_KEY, ()),
+async def _archive_day(connection: asyncpg.Connection, name: str, day: date) -> ArchivedDay:
+    count_events = _COUNT_EVENTS.format(name=name)
+    stored = await connection.fetchrow(count_events)
+    for problem, statement, values in (
+        ("user(s) whose sum of the day differs", _COUNT_WRONG_SUMS, (day,)),
+        ("event(s) without a key", _COUNT_MISSING_KEYS, ()),
     ):
         wrong = await connection.fetchval(statement.format(name=name), *values)
         if wrong:
-            raise NotAsKept(f"{day}: {wrong} {what}")
+            raise ArchiveMismatch(f"{day}: {wrong} {problem}")
     await connection.execute(f"ALTER TABLE point_events DETACH PARTITION partitions.{name} CONCURRENTLY")
-    if await connection.fetchrow(counted) != held:
-        raise NotAsKept(f"{day}: events came while it was put away")
+    if await connection.fetchrow(count_events) != stored:
+        raise ArchiveMismatch(f"{day}: events came while it was archived")
     await connection.execute(f"ALTER TABLE partitions.{name} SET SCHEMA archive")
-    return Archived(day, name, held["events"], held["points"])
+    return ArchivedDay(day, name, stored["events"], stored["points"])
 
 
-_HALF_DONE = """
+_PENDING_DETACHES = """
 SELECT c.relname FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
 WHERE i.inhparent = 'point_events'::regclass AND i.inhdetachpending
 """
@@ -102,8 +110,8 @@ WHERE c.relnamespace = 'partitions'::regnamespace AND c.relkind = 'r' AND c.reln
 """
 
 
-async def _finish(connection: asyncpg.Connection) -> None:
-    for row in await connection.fetch(_HALF_DONE):
+async def _finish_interrupted_days(connection: asyncpg.Connection) -> None:
+    for row in await connection.fetch(_PENDING_DETACHES):
         await connection.execute(f"ALTER TABLE point_events DETACH PARTITION partitions.{row['relname']} FINALIZE")
     for row in await connection.fetch(_DETACHED):
         await connection.execute(f"ALTER TABLE partitions.{row['relname']} SET SCHEMA archive")

@@ -1,4 +1,4 @@
-"""Request bodies that are sent packed: `Content-Encoding: gzip` (RFC 9110 §8.4), on the routes of a `GzipRoute`."""
+"""Compressed request bodies: `Content-Encoding: gzip` (RFC 9110 §8.4), on the routes that use `GzipRoute`."""
 
 import zlib
 from collections.abc import AsyncIterator
@@ -14,9 +14,9 @@ from app.database.db import Handler, TransactionalRoute
 from app.web.errors import BadRequest, BodyTooLarge, UnsupportedMediaType
 
 MAX_MEMBERS = 64
-"""How many gzip members (RFC 1952 §2.2) a body may consist of: each costs some microseconds, and can be 20 bytes."""
+"""The most gzip members (RFC 1952 §2.2) that a body may have: each costs some microseconds and can be 20 bytes long."""
 
-_GZIP = 16 + zlib.MAX_WBITS  # zlib's number for: a gzip header, and nothing else
+_GZIP = 16 + zlib.MAX_WBITS  # This number makes zlib accept a gzip header and no other.
 
 
 class BrokenGzip(BadRequest):
@@ -41,17 +41,17 @@ GZIP_BODY: dict[str, Any] = {
             "in": "header",
             "required": False,
             "schema": {"type": "string", "enum": ["gzip"]},
-            "description": "`gzip` where the body is sent packed. It may unpack to as much as a plain body may hold.",
+            "description": "`gzip` if the body is compressed. The limit of a plain body applies after decompression.",
         }
     ]
 }
-"""The `openapi_extra` of a route that takes gzip bodies."""
+"""The `openapi_extra` of a route that accepts gzip bodies."""
 
 
 class GzipRoute(TransactionalRoute):
-    """A route whose body may be gzip. It is unpacked before the body is read as JSON, and before a transaction opens.
+    """A route that accepts a gzip body. It decompresses the body before it parses JSON and opens a transaction.
 
-    Raises BrokenGzip, BodyTooLarge where it unpacks to more than the limit of plain bodies, and
+    Raises BrokenGzip, BodyTooLarge if the decompressed body is larger than the limit of plain bodies, and
     UnsupportedContentEncoding for any other encoding.
     """
 
@@ -60,12 +60,12 @@ class GzipRoute(TransactionalRoute):
         if self.body_field is None:
             return handler
 
-        async def unpacking(request: Request) -> Response:
+        async def handle_gzip(request: Request) -> Response:
             if not _is_gzip(request):
                 return await handler(request)
             limit: int = request.scope[MAX_BODY_SIZE_SCOPE_KEY]
             try:
-                body = await unpack(request.stream(), limit)
+                body = await decompress(request.stream(), limit)
             except ClientDisconnect:
                 raise BadRequest from None
 
@@ -74,7 +74,7 @@ class GzipRoute(TransactionalRoute):
 
             return await handler(Request(request.scope, receive))
 
-        return unpacking
+        return handle_gzip
 
 
 def _is_gzip(request: Request) -> bool:
@@ -87,15 +87,16 @@ def _is_gzip(request: Request) -> bool:
     raise UnsupportedContentEncoding
 
 
-async def unpack(packed: AsyncIterator[bytes], limit: int) -> bytes:
-    """The content of a gzip stream of one member or several, of at most `limit` bytes.
+async def decompress(compressed: AsyncIterator[bytes], limit: int) -> bytes:
+    """Return the content of a gzip stream that has one member or several.
 
-    No more than that is ever unpacked. Raises BodyTooLarge and BrokenGzip.
+    Raises BodyTooLarge if the content is longer than `limit` bytes; no more than that is ever decompressed. Raises
+    BrokenGzip.
     """
     content = bytearray()
     member, members = zlib.decompressobj(_GZIP), 1
-    async for piece in packed:
-        rest = piece
+    async for chunk in compressed:
+        rest = chunk
         while rest:
             if member.eof:
                 if members == MAX_MEMBERS:

@@ -1,4 +1,4 @@
-"""Writing points: one statement a batch."""
+"""Writes of points. One statement records a batch."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -13,22 +13,23 @@ from app.authz.access import ServiceScope
 from app.core.cipher import Cipher
 from app.points.schemas import Outcome, PointEvent
 
-DAYS_BACK = 30
+MAX_EVENT_AGE_DAYS = 30
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
-# Times beyond these (µs since 1970) are refused as well as these are, and fit into every calendar and zone.
-_LONG_AGO = (datetime(2000, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
-_FAR_AHEAD = (datetime(2999, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+# Times outside these limits (µs since 1970) are replaced by the limits: both are refused in the same way, and the
+# limits are valid in every calendar and zone.
+_MIN_TIME = (datetime(2000, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_MAX_TIME = (datetime(2999, 1, 1, tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 _SAVEPOINT = text("SAVEPOINT batch")
-_BACK_TO_SAVEPOINT = text("ROLLBACK TO SAVEPOINT batch")
+_ROLLBACK_TO_SAVEPOINT = text("ROLLBACK TO SAVEPOINT batch")
 
-# The worker makes the partitions of days ahead; where none runs, the first event of a day makes that day's.
-# A plan made for any batch takes few of its events to be countable and compares each of a thousand with every other
-# (measured: three times the whole statement's work). Planning anew costs a hundredth of that.
-_PREPARE = text("""
+# The worker creates the partitions of future days. If no worker runs, the first event of a day creates the partition.
+# A generic plan assumes that few events of a batch can be counted, and compares each of a thousand events with every
+# other one (measured: three times the work of the whole statement). A new plan costs a hundredth of that.
+_PREPARE_DAYS = text("""
 SELECT set_config('plan_cache_mode', 'force_custom_plan', true), (
     SELECT count(make_partition('point_events', day::date, day::date + 1))
     FROM generate_series(
@@ -39,10 +40,10 @@ SELECT set_config('plan_cache_mode', 'force_custom_plan', true), (
 )
 """)
 
-# Each column of the batch comes as one text, its values divided by spaces, which no value holds: the driver spends
-# more on an array of a thousand values than PostgreSQL on dividing the text.
-# A refused event that had been counted before is called what it is: a duplicate.
-_SQL = """
+# Each column of the batch is one text whose values are separated by spaces; no value contains a space. The driver
+# spends more time on an array of a thousand values than PostgreSQL spends on splitting the text.
+# A refused event that was counted before is reported as a duplicate.
+_RECORD = """
 WITH sent AS MATERIALIZED (
     SELECT s.n, s.event_id, s.points, s.kind, s.at, day_of(s.at) AS day, coalesce(by_id.id, by_phone.id) AS user_id,
         CASE
@@ -71,11 +72,11 @@ WITH sent AS MATERIALIZED (
     LEFT JOIN users AS by_phone ON {by_phone}
 ),
 {counted},
-written AS (
+events AS (
     INSERT INTO point_events (user_id, day, source, event_id, points, kind, occurred_at)
     SELECT user_id, day, :client_id, event_id, points, kind, at FROM counted
 ),
-facts AS (
+deltas AS (
     INSERT INTO point_deltas (user_ids, days, points)
     SELECT array_agg(user_id), array_agg(day), array_agg(points) FROM counted HAVING count(*) > 0
 ),
@@ -89,11 +90,11 @@ END
 FROM sent AS s {not_counted}
 """
 
-# For a batch of new events: every one that is not refused is counted. Where one had been counted before its key
-# violates the primary key, and where a day has no partition that is a violation too: nothing is written. The ledger
-# waits for the keys, so that a batch sent again leaves no dead rows there. `ON CONFLICT` costs twice a plain insert,
-# and to join what it inserted costs as much again (measured: 3 of 14 ms).
-_ALL_COUNTED = """
+# For a batch of new events: every event that is not refused is counted. If one of them was counted before, its key
+# violates the primary key; if a day has no partition, that is a violation too. In both cases nothing is written. The
+# events are inserted after the keys, so that a repeated batch leaves no dead rows in the ledger. `ON CONFLICT` costs
+# twice as much as a plain insert, and a join with the inserted rows costs as much again (measured: 3 of 14 ms).
+_COUNT_ALL = """
 keyed AS (
     INSERT INTO point_event_keys (source, event_id)
     SELECT :client_id, event_id FROM sent WHERE refusal IS NULL ORDER BY event_id COLLATE "C"
@@ -102,8 +103,8 @@ keyed AS (
 counted AS NOT MATERIALIZED (SELECT * FROM sent WHERE refusal IS NULL AND (SELECT count(*) FROM keyed) > 0)
 """
 
-# For any batch. Of events with one id the first that can be counted is.
-_NEW_COUNTED = """
+# For any batch. If several events have the same id, the first one that can be counted is counted.
+_COUNT_NEW = """
 countable AS MATERIALIZED (
     SELECT DISTINCT ON (event_id COLLATE "C") n, event_id, user_id, day, points, kind, at
     FROM sent WHERE refusal IS NULL ORDER BY event_id COLLATE "C", n
@@ -116,42 +117,43 @@ counted AS MATERIALIZED (SELECT c.* FROM countable AS c JOIN keyed USING (event_
 """
 
 
-def _statements(counted: str, not_counted: str) -> dict[bool, TextClause]:
-    """The statement for when the index key is not rotated, and for when it is: a phone is then found by either key."""
+def _build_statements(counted: str, not_counted: str) -> dict[bool, TextClause]:
+    """Return two statements by whether the index key is being rotated; if it is, a phone is found by either key."""
     recorded = recorded_by_statement(
         "point_events.counted",
         "point_events",
         after="jsonb_build_object('counted', count(*), 'sent', CAST(:sent AS int))",
         source="FROM counted HAVING count(*) > 0",
     )
-    sql = _SQL.replace("{counted}", counted).replace("{recorded}", recorded).replace("{not_counted}", not_counted)
+    sql = _RECORD.replace("{counted}", counted).replace("{recorded}", recorded).replace("{not_counted}", not_counted)
     either = "by_phone.phone_index = ANY (ARRAY[s.phone_index, s.next_index])"
     found_by = {False: "by_phone.phone_index = s.phone_index", True: either}
     return {rotating: text(sql.replace("{by_phone}", condition)) for rotating, condition in found_by.items()}
 
 
-# Both take keys in the order of the ids, so that batches that share some wait for each other and never in a circle.
-_RECORD_NEW = _statements(_ALL_COUNTED, "WHERE s.refusal IS NOT NULL")
-_RECORD_ANY = _statements(_NEW_COUNTED, "LEFT JOIN counted AS c USING (n) WHERE c.n IS NULL")
+# Both statements insert keys in the order of the ids. So batches with common ids wait for each other without deadlock.
+_RECORD_NEW = _build_statements(_COUNT_ALL, "WHERE s.refusal IS NOT NULL")
+_RECORD_ANY = _build_statements(_COUNT_NEW, "LEFT JOIN counted AS c USING (n) WHERE c.n IS NULL")
 
 
 async def record_point_events(
     db: AsyncConnection, cipher: Cipher, scope: ServiceScope, events: Sequence[PointEvent]
 ) -> list[str]:
-    """Count a batch of events: those that can be are. Returns what became of each (an `Outcome`), in their order.
+    """Record a batch of events and return the `Outcome` of each, in their order.
 
-    The source is the client itself, so that no service can use up another's ids. Ledger, key, the fact that the
-    totals are rolled up from, audit entry and outgoing event are one statement's and commit together.
+    The source of the events is the client itself, so that no service can use up the ids of another. One statement
+    writes events, keys, the delta for the rollup, audit entry and outgoing event, so they commit together. It locks
+    the inserted keys: a batch with the same ids waits until this transaction ends.
     """
     ids = [event["event_id"] for event in events]
     times = [(event["occurred_at"] - _EPOCH) // _MICROSECOND for event in events]
     first, last = min(times), max(times)
-    if first < _LONG_AGO or last > _FAR_AHEAD:
-        times = [min(max(at, _LONG_AGO), _FAR_AHEAD) for at in times]
+    if first < _MIN_TIME or last > _MAX_TIME:
+        times = [min(max(at, _MIN_TIME), _MAX_TIME) for at in times]
         first, last = min(times), max(times)
-    batch = _phones(cipher, events) | {
+    batch = _build_phone_columns(cipher, events) | {
         "client_id": scope.client_id,
-        "days_back": DAYS_BACK,
+        "days_back": MAX_EVENT_AGE_DAYS,
         "event_ids": " ".join(ids),
         "user_ids": " ".join([event.get("user_id") or "" for event in events]),
         "points": " ".join([str(event["points"]) for event in events]),
@@ -165,7 +167,7 @@ async def record_point_events(
     if len(set(ids)) == len(ids):
         refused = await _record_new(db, _RECORD_NEW[cipher.rotating], batch)
     if refused is None:
-        await db.execute(_PREPARE, {"first": first, "last": last, "days_back": DAYS_BACK})
+        await db.execute(_PREPARE_DAYS, {"first": first, "last": last, "days_back": MAX_EVENT_AGE_DAYS})
         refused = (await db.execute(_RECORD_ANY[cipher.rotating], batch)).all()
     outcomes: list[str] = [Outcome.COUNTED.value] * len(events)
     for n, outcome in refused:
@@ -176,26 +178,27 @@ async def record_point_events(
 async def _record_new(
     db: AsyncConnection, statement: TextClause, batch: Mapping[str, Any]
 ) -> Sequence[Row[int, str]] | None:
-    """Record a batch without doubles. Gives what was refused, by its number; None, and nothing is written, where
-    an event was counted before or a day has no partition.
+    """Record a batch in which no id occurs twice. Return number and outcome of each refused event.
+
+    Return None and write nothing if an event was counted before or a day has no partition.
     """
     await db.execute(_SAVEPOINT)
     try:
         return (await db.execute(statement, batch)).all()
     except IntegrityError:
-        await db.execute(_BACK_TO_SAVEPOINT)
+        await db.execute(_ROLLBACK_TO_SAVEPOINT)
         return None
 
 
-def _phones(cipher: Cipher, events: Sequence[PointEvent]) -> dict[str, str]:
-    """The columns of the phones' blind indexes, by the next index key too while one is to follow."""
+def _build_phone_columns(cipher: Cipher, events: Sequence[PointEvent]) -> dict[str, str]:
+    """Return the columns of the phones' blind indexes; while the index key is rotated, also those by the next key."""
     phones = [event.get("phone") for event in events]
     if not any(phones):
         return {"phones": "", "next_phones": ""}
     indexes = [cipher.phone_index(phone) if phone else None for phone in phones]
-    following = [index and cipher.reindex(index) for index in indexes] if cipher.rotating else []
-    return {"phones": _joined(indexes), "next_phones": _joined(following)}
+    next_indexes = [index and cipher.reindex(index) for index in indexes] if cipher.rotating else []
+    return {"phones": _join_hex(indexes), "next_phones": _join_hex(next_indexes)}
 
 
-def _joined(indexes: Sequence[bytes | None]) -> str:
+def _join_hex(indexes: Sequence[bytes | None]) -> str:
     return " ".join([index.hex() if index else "" for index in indexes])

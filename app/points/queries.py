@@ -1,4 +1,7 @@
-"""A learner's own points, exact to the moment: the ledger itself, and of all time the day rows with what waits."""
+"""Reads of a learner's own points. They include every committed event.
+
+Points by day come from the ledger, sums from the day rows plus the waiting deltas.
+"""
 
 from datetime import date
 from typing import NamedTuple
@@ -10,8 +13,8 @@ from app.database.db import Readable
 from app.database.rows import fetch_rows
 from app.points.schemas import DayPointsOut, MyPointsOut
 
-# Of a day whose events have been archived the sum is still known.
-_BY_DAY_AND_KIND = text("""
+# A day whose events are archived still has its sum, in `user_days`.
+_POINTS_BY_DAY = text("""
 SELECT day, coalesce(l.points, d.points)::bigint AS points, coalesce(l.events, d.events)::int AS events,
     coalesce(l.kinds, '{}') AS kinds
 FROM (
@@ -46,12 +49,12 @@ class _Sums(NamedTuple):
     last_7_days: int
 
 
-async def get_my_points(db: Readable, user_id: UUID, today: date, first: date, last: date) -> MyPointsOut:
-    """A user's points: all of them, the last seven days', and of the days asked for by day and kind."""
+async def get_points(db: Readable, user_id: UUID, today: date, first: date, last: date) -> MyPointsOut:
+    """Return a user's points: the total, the last seven days, and the days from `first` to `last` by kind."""
     (sums,) = await fetch_rows(db, _SUMS, _Sums, {"user_id": user_id, "today": today})
     between = {"user_id": user_id, "first": first, "last": last}
     return MyPointsOut(
         total=sums.total,
         last_7_days=sums.last_7_days,
-        days=await fetch_rows(db, _BY_DAY_AND_KIND, DayPointsOut, between),
+        days=await fetch_rows(db, _POINTS_BY_DAY, DayPointsOut, between),
     )

@@ -1,4 +1,4 @@
-"""Points over HTTP: the ledger for services, one's own points for learners."""
+"""Points over HTTP: services write the ledger, learners read their own points."""
 
 from datetime import date, timedelta
 from typing import Annotated
@@ -41,7 +41,7 @@ async def record_point_events(
     days ago counts on its own day; an older one is refused.
     """
     outcomes = await operations.record_point_events(db, cipher, scope, body.events)
-    # A `PointEventsOut` written as it is: to make a model of each outcome first takes ten times as long (measured).
+    # This is a `PointEventsOut` as JSON. Creating a model for each outcome takes ten times as long (measured).
     answer = {
         "counted": outcomes.count(Outcome.COUNTED),
         "outcomes": [
@@ -63,4 +63,4 @@ async def read_my_points(
     now = today()
     last = min(until or now, now)
     first = max(last, date.min + timedelta(days=days)) - timedelta(days=days - 1)
-    return await queries.get_my_points(db, user.user_id, now, first, last)
+    return await queries.get_points(db, user.user_id, now, first, last)

@@ -1,4 +1,4 @@
-"""Bodies of the points calls."""
+"""Bodies of the points routes."""
 
 from contextlib import suppress
 from datetime import date
@@ -22,7 +22,7 @@ from pydantic import (
     with_config,
 )
 from pydantic_core import PydanticCustomError, core_schema
-from typing_extensions import TypedDict  # what pydantic asks for on Python 3.11
+from typing_extensions import TypedDict  # pydantic requires this one on Python 3.11
 
 from app.core.phones import Phone
 from app.web.schemas import Body, Out
@@ -32,7 +32,7 @@ MAX_BATCH = 1000
 
 
 def _as_text(value: object) -> object:
-    # Left to itself, pydantic takes a number for seconds since 1970.
+    # By default, pydantic reads a number as seconds since 1970.
     if not isinstance(value, str):
         raise PydanticCustomError("datetime_type", "a time of RFC 3339 as a string")
     return value
@@ -61,7 +61,7 @@ PointKind = Annotated[
 
 
 class PointEventCreate(Body):
-    """One event. It counts once per source and `event_id`, whatever is sent again under that id."""
+    """One event. It counts once per source and `event_id`; another event with the same id is ignored."""
 
     event_id: EventId
     user_id: UUID | None = Field(default=None, description="Whose points: the user's id; or give `phone`.")
@@ -78,7 +78,7 @@ class PointEventCreate(Body):
     ]
 
     @model_validator(mode="after")
-    def _says_whose_and_how_many(self) -> Self:
+    def _check_user_and_points(self) -> Self:
         if (self.user_id is None) == (self.phone is None):
             raise PydanticCustomError("whose", "either user_id or phone, and not both")
         if self.points == 0:
@@ -86,37 +86,37 @@ class PointEventCreate(Body):
         return self
 
 
-class _FromText:
-    """Only a text is read as the annotated type; pydantic decides it without calling Python."""
+class _TextInput:
+    """Accept only a string as input of the annotated type. pydantic checks this without a call of Python code."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.chain_schema([core_schema.str_schema(strict=True), handler(source)])
 
 
 _UuidText = Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$")]
-"""A UUID as it is mostly written. It goes to the database as a text, so no object is made of it."""
+"""A UUID in its usual form. It goes to the database as text, so no UUID object is created."""
 
 
 @with_config(ConfigDict(extra="forbid"))
 class PointEvent(TypedDict):
-    """A validated event: `PointEventCreate` with its defaults left out."""
+    """A validated event: the fields of a `PointEventCreate`, where fields with defaults may be missing."""
 
     event_id: EventId
     user_id: NotRequired[_UuidText | None]
     phone: NotRequired[Phone | None]
     points: Points
     kind: PointKind
-    occurred_at: Annotated[AwareDatetime, _FromText()]
+    occurred_at: Annotated[AwareDatetime, _TextInput()]
 
 
 _Batch = Annotated[list[PointEventCreate], Field(min_length=1, max_length=MAX_BATCH)]
-_batch: TypeAdapter[list[PointEventCreate]] = TypeAdapter(_Batch)
+_BATCH_ADAPTER: TypeAdapter[list[PointEventCreate]] = TypeAdapter(_Batch)
 
 
-def _validated(value: Any, quick: ValidatorFunctionWrapHandler) -> list[PointEvent]:
-    """Validate a batch as `PointEvent`s. What is refused so is validated as `PointEventCreate`s, which say why."""
+def _validate_batch(value: Any, validate_fast: ValidatorFunctionWrapHandler) -> list[PointEvent]:
+    """Validate a batch as `PointEvent`s. If that fails, validate it as `PointEventCreate`s, whose errors are exact."""
     with suppress(ValidationError):
-        events: list[PointEvent] = quick(value)
+        events: list[PointEvent] = validate_fast(value)
         if all((event.get("user_id") is None) != (event.get("phone") is None) and event["points"] for event in events):
             return events
     return [
@@ -128,7 +128,7 @@ def _validated(value: Any, quick: ValidatorFunctionWrapHandler) -> list[PointEve
             kind=event.kind,
             occurred_at=event.occurred_at,
         )
-        for event in _batch.validate_python(value)
+        for event in _BATCH_ADAPTER.validate_python(value)
     ]
 
 
@@ -139,12 +139,12 @@ class PointEventsCreate(Body):
         list[PointEvent],
         Field(min_length=1, max_length=MAX_BATCH),
         FailFast(),
-        WrapValidator(_validated, json_schema_input_type=_Batch),
+        WrapValidator(_validate_batch, json_schema_input_type=_Batch),
     ]
 
 
 class Outcome(StrEnum):
-    """What became of one event."""
+    """The outcome of one event."""
 
     COUNTED = "counted"
     DUPLICATE = "duplicate"
@@ -166,7 +166,7 @@ class PointEventOut(Out):
 
 
 class PointEventsOut(Out):
-    """What became of each event, in the order of the batch."""
+    """The outcome of each event, in the order of the batch."""
 
     counted: int = Field(description="How many were counted by this call.")
     outcomes: list[PointEventOut]
@@ -177,7 +177,7 @@ class DayPointsOut(Out):
     points: int
     events: int
     kinds: dict[str, int] = Field(
-        description="The day's points by kind; empty of a day long ago whose events are archived.",
+        description="The day's points by kind; empty for an old day whose events are archived.",
         examples=[{"article": 6, "video": 4}],
     )
 
@@ -187,4 +187,4 @@ class MyPointsOut(Out):
 
     total: int = Field(description="All points ever.")
     last_7_days: int = Field(description="Of today and the six days before it (Asia/Shanghai).")
-    days: list[DayPointsOut] = Field(description="The days asked for that have events, newest first.")
+    days: list[DayPointsOut] = Field(description="The requested days that have events, newest first.")

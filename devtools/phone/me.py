@@ -20,7 +20,7 @@ from app.database.db import ReadDb, WriteDb
 from app.database.paging import Paging
 from app.inbox.queries import count_waiting
 from app.orgs.queries import list_user_orgs
-from app.points.queries import get_my_points
+from app.points.queries import get_points
 from app.web.errors import Problem
 from devtools.phone.sign_in import PhoneRoute
 
@@ -85,5 +85,5 @@ async def declare_membership(db: WriteDb, scope: SignedIn, form: PageForm) -> Re
 async def show_points(request: Request, db: ReadDb, scope: SignedIn) -> Response:
     """My points, day by day."""
     now = today()
-    points = await get_my_points(db, scope.user_id, now, now - timedelta(days=29), now)
+    points = await get_points(db, scope.user_id, now, now - timedelta(days=29), now)
     return page(request, "phone/points.html", points=points)

@@ -1,4 +1,4 @@
-"""A points service for the tests: a client of its own, signed in by its credentials."""
+"""A points service for the tests: a service client that is signed in."""
 
 import itertools
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ class PointsService:
         return await self.api.post("/v1/point-events", json={"events": list(events)}, headers=self.headers)
 
     async def outcomes(self, *events: dict[str, Any]) -> list[str]:
-        """Post a batch that is taken, and give what became of each event."""
+        """Post a batch that the API accepts, and return the outcome of each event."""
         answer = await self.post(*events)
         assert answer.status_code == 200, answer.text
         results = answer.json()["outcomes"]
@@ -48,13 +48,13 @@ async def sign_in_service(
 
 
 def event(user_id: str | None = None, /, **fields: Any) -> dict[str, Any]:
-    """A point event of now, with an id of its own."""
-    made: dict[str, Any] = {
+    """Return a point event of this moment with a new id."""
+    created: dict[str, Any] = {
         "event_id": f"event-{next(_serial)}",
         "points": 5,
         "kind": "article",
         "occurred_at": datetime.now(UTC).isoformat(),
     }
     if user_id is not None:
-        made["user_id"] = user_id
-    return made | fields
+        created["user_id"] = user_id
+    return created | fields

@@ -1,4 +1,4 @@
-"""Old days of the ledger are put away whole, one by one, and nothing is counted twice or forgotten for it."""
+"""Old days of the ledger are archived whole, one by one; no event is lost or counted twice."""
 
 from collections.abc import AsyncIterator
 from datetime import date, timedelta
@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from app.core.calendar import today
-from app.points.archive import KEEP_DAYS, NotAsKept, archive
+from app.points.archive import MIN_ARCHIVE_AGE_DAYS, ArchiveMismatch, archive_days
 from tests.acts import done
 from tests.people import People, Person
 from tests.points.services import PointsService, event
@@ -21,8 +21,8 @@ async def ledger(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-async def earned_long_ago(ledger: asyncpg.Connection, service: PointsService, person: Person, day: date) -> str:
-    """An event of a day that was today once, as it was written and rolled up then; gives its id."""
+async def insert_old_event(ledger: asyncpg.Connection, service: PointsService, person: Person, day: date) -> str:
+    """Insert an event of an old day with its key and its day row, as after a rollup. Return its id."""
     event_id = f"long-ago-{person.user_id}-{day}"
     await ledger.execute("SELECT make_partition('point_events', $1, $1::date + 1)", day)
     month = day.replace(day=1)
@@ -40,20 +40,20 @@ async def earned_long_ago(ledger: asyncpg.Connection, service: PointsService, pe
     return event_id
 
 
-async def put_away(ledger: asyncpg.Connection, **options: Any) -> list[tuple[date, int, int]]:
-    return [(each.day, each.events, each.points) async for each in archive(ledger, today(), **options)]
+async def archive_old_days(ledger: asyncpg.Connection, **options: Any) -> list[tuple[date, int, int]]:
+    return [(each.day, each.events, each.points) async for each in archive_days(ledger, today(), **options)]
 
 
-async def test_old_days_are_archived_and_their_events_count_for_ever(
+async def test_archived_days_stay_counted_and_reject_repeated_events(
     people: People, service: PointsService, ledger: asyncpg.Connection
 ) -> None:
     person = await people.register(verified=False, party=False)
-    old, older = today() - timedelta(days=KEEP_DAYS + 1), today() - timedelta(days=KEEP_DAYS + 9)
-    ids = [await earned_long_ago(ledger, service, person, day) for day in (old, older)]
+    old, older = today() - timedelta(days=MIN_ARCHIVE_AGE_DAYS + 1), today() - timedelta(days=MIN_ARCHIVE_AGE_DAYS + 9)
+    ids = [await insert_old_event(ledger, service, person, day) for day in (old, older)]
     assert await service.outcomes(event(person.user_id, points=1)) == ["counted"]
-    assert await put_away(ledger, before=old) == [(older, 1, 7)]
-    assert await put_away(ledger) == [(old, 1, 7)], "what is younger stays"
-    assert await put_away(ledger) == []
+    assert await archive_old_days(ledger, database_before_index=old) == [(older, 1, 7)]
+    assert await archive_old_days(ledger) == [(old, 1, 7)], "what is younger stays"
+    assert await archive_old_days(ledger) == []
     assert await ledger.fetchval(f"SELECT sum(points) FROM archive.point_events_{old:%Y%m%d}") == 7
     with pytest.raises(asyncpg.PostgresError, match="point_events"):
         await ledger.execute(f"DELETE FROM archive.point_events_{old:%Y%m%d}")
@@ -67,27 +67,27 @@ async def test_old_days_are_archived_and_their_events_count_for_ever(
     ]
 
 
-async def test_a_day_that_is_not_kept_elsewhere_stays(
+async def test_day_with_wrong_sums_is_not_archived(
     people: People, service: PointsService, ledger: asyncpg.Connection
 ) -> None:
     person = await people.register(verified=False, party=False)
-    day = today() - timedelta(days=KEEP_DAYS + 20)
-    await earned_long_ago(ledger, service, person, day)
+    day = today() - timedelta(days=MIN_ARCHIVE_AGE_DAYS + 20)
+    await insert_old_event(ledger, service, person, day)
     for damage in ("UPDATE user_days SET points = 8 WHERE user_id = $1", "DELETE FROM user_days WHERE user_id = $1"):
         await ledger.execute(damage, person.user_id)
-        with pytest.raises(NotAsKept, match=f"{day}: 1 user"):
-            await put_away(ledger)
+        with pytest.raises(ArchiveMismatch, match=f"{day}: 1 user"):
+            await archive_old_days(ledger)
     assert await ledger.fetchval("SELECT count(*) FROM point_events WHERE user_id = $1", person.user_id) == 1
     await ledger.execute("INSERT INTO user_days VALUES ($1, $2, 7, 1)", person.user_id, day)
-    assert await put_away(ledger) == [(day, 1, 7)]
+    assert await archive_old_days(ledger) == [(day, 1, 7)]
 
 
-async def test_an_event_without_its_key_stays_and_a_kill_half_way_is_mended(
+async def test_event_without_key_is_not_archived_and_interrupted_archive_is_finished(
     people: People, service: PointsService, ledger: asyncpg.Connection
 ) -> None:
     person = await people.register(verified=False, party=False)
-    day = today() - timedelta(days=KEEP_DAYS + 30)
-    await earned_long_ago(ledger, service, person, day)
+    day = today() - timedelta(days=MIN_ARCHIVE_AGE_DAYS + 30)
+    await insert_old_event(ledger, service, person, day)
     name = f"point_events_{day:%Y%m%d}"
     await ledger.execute(
         f"INSERT INTO partitions.{name} (user_id, day, source, event_id, points, kind, occurred_at) "
@@ -96,9 +96,9 @@ async def test_an_event_without_its_key_stays_and_a_kill_half_way_is_mended(
         day,
     )
     await ledger.execute("UPDATE user_days SET points = 8, events = 2 WHERE user_id = $1", person.user_id)
-    with pytest.raises(NotAsKept, match="1 event"):
-        await put_away(ledger)
-    # As if it had been killed between detaching and moving.
+    with pytest.raises(ArchiveMismatch, match="1 event"):
+        await archive_old_days(ledger)
+    # This is the state after a kill between detaching and moving the partition.
     await ledger.execute(f"ALTER TABLE point_events DETACH PARTITION partitions.{name} CONCURRENTLY")
-    assert await put_away(ledger) == []
+    assert await archive_old_days(ledger) == []
     assert await ledger.fetchval(f"SELECT count(*) FROM archive.{name}") == 2

@@ -1,4 +1,4 @@
-"""Batches that are sent as gzip: what they unpack to is what counts, and nothing unpacks to more than a plain body."""
+"""Batches that are sent as gzip: their content counts, and it has the same limit as a plain body."""
 
 import gzip
 import io
@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from app.main import MAX_BODY
-from app.points.gzip_bodies import MAX_MEMBERS, BrokenGzip, unpack
+from app.points.gzip_bodies import MAX_MEMBERS, BrokenGzip, decompress
 from app.web.errors import BodyTooLarge
 from tests.people import People
 from tests.points.services import PointsService, event
@@ -30,12 +30,12 @@ async def post(service: PointsService, body: bytes | AsyncIterator[bytes], encod
     return await service.api.post("/v1/point-events", content=body, headers=headers)
 
 
-async def pieces(body: bytes, size: int = 1) -> AsyncIterator[bytes]:
+async def split_into_chunks(body: bytes, size: int = 1) -> AsyncIterator[bytes]:
     for start in range(0, len(body), size):
         yield body[start : start + size]
 
 
-async def test_a_gzip_batch_counts_as_its_plain_body(people: People, service: PointsService) -> None:
+async def test_gzip_batch_counts_like_plain_body(people: People, service: PointsService) -> None:
     person = await people.register(verified=False, party=False)
     sent = [event(person.user_id) for _ in range(1000)]
     answer = await post(service, gzip.compress(batch(*sent)))
@@ -45,37 +45,37 @@ async def test_a_gzip_batch_counts_as_its_plain_body(people: People, service: Po
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "GZIP", "x-gzip", "identity, gzip"])
-async def test_names_of_gzip_are_accepted(service: PointsService, encoding: str) -> None:
+async def test_every_name_of_gzip_is_accepted(service: PointsService, encoding: str) -> None:
     assert (await post(service, gzip.compress(batch()), encoding)).status_code == 200
 
 
-async def test_an_identity_body_is_read_as_it_is(service: PointsService) -> None:
+async def test_identity_encoding_is_read_as_plain_body(service: PointsService) -> None:
     assert (await post(service, batch(), "identity")).status_code == 200
 
 
 @pytest.mark.parametrize("encoding", ["br", "deflate", "zstd", "gzip, gzip", "br, gzip", "nonsense"])
-async def test_other_encodings_are_refused_with_the_accepted_one(service: PointsService, encoding: str) -> None:
+async def test_other_encodings_are_refused_and_accepted_one_is_named(service: PointsService, encoding: str) -> None:
     answer = await post(service, gzip.compress(batch()), encoding)
     assert (answer.status_code, answer.json()["type"]) == (415, "/problems/unsupported-content-encoding")
     assert answer.headers["accept-encoding"] == "gzip"
 
 
-async def test_a_chunked_gzip_body_is_unpacked_across_its_pieces(service: PointsService) -> None:
-    packed = gzip.compress(batch()) + gzip.compress(b" ")
-    assert (await post(service, pieces(packed))).status_code == 200
+async def test_gzip_body_in_chunks_is_decompressed(service: PointsService) -> None:
+    compressed = gzip.compress(batch()) + gzip.compress(b" ")
+    assert (await post(service, split_into_chunks(compressed))).status_code == 200
 
 
-async def test_concatenated_members_are_one_body(service: PointsService) -> None:
+async def test_concatenated_gzip_members_are_one_body(service: PointsService) -> None:
     body = batch()
-    packed = b"".join([gzip.compress(body[:10]), gzip.compress(b""), gzip.compress(body[10:])])
-    assert (await post(service, packed)).status_code == 200
+    compressed = b"".join([gzip.compress(body[:10]), gzip.compress(b""), gzip.compress(body[10:])])
+    assert (await post(service, compressed)).status_code == 200
 
 
-async def test_more_members_than_allowed_are_refused(service: PointsService) -> None:
-    packed = gzip.compress(batch()) + gzip.compress(b"") * (MAX_MEMBERS - 1)
-    assert (await post(service, packed)).status_code == 200
-    refused = await post(service, packed + gzip.compress(b""))
-    assert (refused.status_code, refused.json()["type"]) == (400, "/problems/broken-gzip")
+async def test_too_many_gzip_members_are_refused(service: PointsService) -> None:
+    compressed = gzip.compress(batch()) + gzip.compress(b"") * (MAX_MEMBERS - 1)
+    assert (await post(service, compressed)).status_code == 200
+    refusal = await post(service, compressed + gzip.compress(b""))
+    assert (refusal.status_code, refusal.json()["type"]) == (400, "/problems/broken-gzip")
 
 
 BROKEN = {
@@ -92,12 +92,12 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN.keys())
-async def test_a_broken_gzip_body_is_a_problem(service: PointsService, body: bytes) -> None:
+async def test_broken_gzip_body_is_refused(service: PointsService, body: bytes) -> None:
     answer = await post(service, body)
     assert (answer.status_code, answer.json()["type"]) == (400, "/problems/broken-gzip")
 
 
-async def test_an_unpacked_body_is_judged_as_a_plain_one(service: PointsService) -> None:
+async def test_decompressed_body_has_same_errors_as_plain_body(service: PointsService) -> None:
     for body, expected in ((b"{", 400), (b"\xff", 400), (batch(event(UNKNOWN, points=0)), 422)):
         answer = await post(service, gzip.compress(body))
         assert answer.status_code == expected
@@ -108,22 +108,22 @@ async def test_an_unpacked_body_is_judged_as_a_plain_one(service: PointsService)
         assert answer.json() | ignored == plain.json() | ignored
 
 
-async def test_a_body_unpacks_to_as_much_as_a_plain_body_may_hold(service: PointsService) -> None:
+async def test_decompressed_body_has_same_limit_as_plain_body(service: PointsService) -> None:
     body = batch()
     assert (await post(service, gzip.compress(body.ljust(MAX_BODY)))).status_code == 200
-    refused = await post(service, gzip.compress(body.ljust(MAX_BODY + 1)))
-    assert (refused.status_code, refused.json()["type"]) == (413, "/problems/body-too-large")
+    refusal = await post(service, gzip.compress(body.ljust(MAX_BODY + 1)))
+    assert (refusal.status_code, refusal.json()["type"]) == (413, "/problems/body-too-large")
 
 
-async def test_a_packed_body_beyond_the_limit_is_refused_as_it_arrives(service: PointsService) -> None:
-    packed = gzip.compress(os.urandom(MAX_BODY), 0)
-    assert len(packed) > MAX_BODY
-    refused = await post(service, pieces(packed, 1 << 16))
-    assert (refused.status_code, refused.json()["type"]) == (413, "/problems/body-too-large")
+async def test_compressed_body_larger_than_limit_is_refused(service: PointsService) -> None:
+    compressed = gzip.compress(os.urandom(MAX_BODY), 0)
+    assert len(compressed) > MAX_BODY
+    refusal = await post(service, split_into_chunks(compressed, 1 << 16))
+    assert (refusal.status_code, refusal.json()["type"]) == (413, "/problems/body-too-large")
 
 
-def bomb() -> bytes:
-    """One megabyte that unpacks to a gigabyte."""
+def make_bomb() -> bytes:
+    """Return one megabyte that decompresses to a gigabyte."""
     file = io.BytesIO()
     with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=9) as packing:
         for _ in range(100):
@@ -131,36 +131,36 @@ def bomb() -> bytes:
     return file.getvalue()
 
 
-async def test_a_bomb_is_refused(service: PointsService) -> None:
-    refused = await post(service, bomb())
-    assert (refused.status_code, refused.json()["type"]) == (413, "/problems/body-too-large")
+async def test_gzip_bomb_is_refused(service: PointsService) -> None:
+    refusal = await post(service, make_bomb())
+    assert (refusal.status_code, refusal.json()["type"]) == (413, "/problems/body-too-large")
 
 
-async def test_a_bomb_is_not_unpacked_beyond_the_limit() -> None:
-    packed = bomb()
+async def test_gzip_bomb_is_not_decompressed_beyond_limit() -> None:
+    compressed = make_bomb()
     tracemalloc.start()
     try:
         with pytest.raises(BodyTooLarge):
-            await unpack(pieces(packed, 1 << 16), MAX_BODY)
+            await decompress(split_into_chunks(compressed, 1 << 16), MAX_BODY)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert peak < 3 * MAX_BODY
 
 
-async def test_the_limit_counts_over_all_members() -> None:
-    packed = gzip.compress(bytes(60)) + gzip.compress(bytes(41))
-    assert await unpack(pieces(packed), 101) == bytes(101)
+async def test_limit_counts_over_all_gzip_members() -> None:
+    compressed = gzip.compress(bytes(60)) + gzip.compress(bytes(41))
+    assert await decompress(split_into_chunks(compressed), 101) == bytes(101)
     with pytest.raises(BodyTooLarge):
-        await unpack(pieces(packed), 100)
+        await decompress(split_into_chunks(compressed), 100)
 
 
-async def test_a_caller_without_a_token_is_refused(service: PointsService) -> None:
+async def test_gzip_body_without_token_is_refused(service: PointsService) -> None:
     headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
     answer = await service.api.post("/v1/point-events", content=gzip.compress(batch()), headers=headers)
     assert answer.status_code == 401
 
 
-async def test_unpacking_nothing_is_broken() -> None:
+async def test_empty_gzip_body_is_broken() -> None:
     with pytest.raises(BrokenGzip):
-        await unpack(pieces(b""), 100)
+        await decompress(split_into_chunks(b""), 100)

@@ -1,4 +1,4 @@
-"""The index of the ledger by user and day, where the ledger had days before it."""
+"""The migration that adds the index by user and day to a ledger that has partitions already."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,8 +11,8 @@ from app.database.migration import migrate
 
 
 @pytest.fixture
-async def before(server_url: str) -> AsyncIterator[tuple[str, asyncpg.Connection]]:
-    """A database one migration before the index, with an event on each of two days."""
+async def database_before_index(server_url: str) -> AsyncIterator[tuple[str, asyncpg.Connection]]:
+    """A database one migration before the index, with one event on each of two days: address and connection."""
     name = f"ledger_index_{uuid4().hex}"
     server = await asyncpg.connect(server_url)
     await server.execute(f"CREATE DATABASE {name} TEMPLATE template0 LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'")
@@ -32,8 +32,8 @@ async def before(server_url: str) -> AsyncIterator[tuple[str, asyncpg.Connection
     await server.close()
 
 
-async def indexes(connection: asyncpg.Connection) -> dict[str, bool]:
-    """The indexes of the ledger and its partitions by their names, and whether each is valid."""
+async def read_indexes(connection: asyncpg.Connection) -> dict[str, bool]:
+    """Return whether each index of the ledger and its partitions is valid, by name."""
     found = await connection.fetch(
         "SELECT indexrelid::regclass::text AS name, indisvalid FROM pg_index "
         "WHERE indrelid::regclass::text ~ '^(partitions.)?point_events'"
@@ -41,23 +41,25 @@ async def indexes(connection: asyncpg.Connection) -> dict[str, bool]:
     return {row["name"]: row["indisvalid"] for row in found}
 
 
-DONE = {
+ALL_VALID_INDEXES = {
     "point_events_user_id_day_idx": True,
     "partitions.point_events_20261101_user_id_day_idx": True,
     "partitions.point_events_20261102_user_id_day_idx": True,
 }
 
 
-async def test_each_day_of_the_ledger_gets_the_index(before: tuple[str, asyncpg.Connection]) -> None:
-    url, connection = before
+async def test_migration_adds_index_to_every_partition(database_before_index: tuple[str, asyncpg.Connection]) -> None:
+    url, connection = database_before_index
     await asyncio.to_thread(migrate, url, "0019")
-    assert await indexes(connection) == DONE
+    assert await read_indexes(connection) == ALL_VALID_INDEXES
     await connection.execute("SELECT make_partition('point_events', '2026-11-03', '2026-11-04')")
-    assert await indexes(connection) == DONE | {"partitions.point_events_20261103_user_id_day_idx": True}
+    assert await read_indexes(connection) == ALL_VALID_INDEXES | {
+        "partitions.point_events_20261103_user_id_day_idx": True
+    }
 
 
-async def test_a_migration_that_was_killed_goes_on_where_it_was(before: tuple[str, asyncpg.Connection]) -> None:
-    url, connection = before
+async def test_killed_migration_is_continued(database_before_index: tuple[str, asyncpg.Connection]) -> None:
+    url, connection = database_before_index
     await connection.execute("""
         CREATE INDEX point_events_user_id_day_idx ON ONLY point_events (user_id, day);
         CREATE INDEX point_events_20261101_user_id_day_idx ON partitions.point_events_20261101 (user_id, day);
@@ -67,4 +69,4 @@ async def test_a_migration_that_was_killed_goes_on_where_it_was(before: tuple[st
         WHERE indexrelid = 'partitions.point_events_20261102_user_id_day_idx'::regclass
     """)
     await asyncio.to_thread(migrate, url, "0019")
-    assert await indexes(connection) == DONE
+    assert await read_indexes(connection) == ALL_VALID_INDEXES

@@ -1,4 +1,4 @@
-"""The ledger over HTTP: what counts, what is refused, and that nothing counts twice."""
+"""The ledger over HTTP: counted events, refused events, and repeated events, which count once."""
 
 import asyncio
 import random
@@ -27,32 +27,34 @@ from tests.people import People, Person, fresh_phone
 from tests.points.services import PointsService, event, sign_in_service
 
 
-async def _learner(people: People) -> Person:
+async def register_learner(people: People) -> Person:
     return await people.register(verified=False, party=False)
 
 
-async def _points(person: Person, **params: Any) -> dict[str, Any]:
+async def read_points(person: Person, **params: Any) -> dict[str, Any]:
     answer = await person.get("/v1/me/points", params=params)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
 
 
-async def test_events_count_for_a_user_by_id_or_by_phone(people: People, service: PointsService) -> None:
-    person = await _learner(people)
+async def test_events_by_id_and_by_phone_count_for_the_user(people: People, service: PointsService) -> None:
+    person = await register_learner(people)
     outcomes = await service.outcomes(
         event(person.user_id, points=3), event(phone=f"+86 {person.phone}", points=4, kind="video")
     )
     assert outcomes == ["counted", "counted"]
-    mine = await _points(person)
+    mine = await read_points(person)
     assert (mine["total"], mine["last_7_days"]) == (7, 7)
     assert [day["kinds"] for day in mine["days"]] == [{"article": 3, "video": 4}]
     assert mine["days"][0]["points"] == 7
     assert mine["days"][0]["events"] == 2
 
 
-async def test_a_batch_with_doubles_is_planned_anew(app: FastAPI, service: PointsService, engine: AsyncEngine) -> None:
-    """From the sixth time on PostgreSQL would take a plan for any batch, which is a bad one for a thousand events."""
+async def test_batch_with_repeated_ids_uses_a_custom_plan(
+    app: FastAPI, service: PointsService, engine: AsyncEngine
+) -> None:
+    """From the sixth execution on PostgreSQL would use a generic plan, which is slow for a thousand events."""
     scope = ServiceScope(service.source, frozenset(), Actor())
     cipher = CIPHER.of(app)
     async with engine.begin() as db:
@@ -67,8 +69,8 @@ async def test_a_batch_with_doubles_is_planned_anew(app: FastAPI, service: Point
     assert plans == [(True, 0)]
 
 
-async def test_an_event_sent_again_counts_once_whatever_it_says_now(people: People, service: PointsService) -> None:
-    person, other = await _learner(people), await _learner(people)
+async def test_repeated_event_with_other_content_counts_once(people: People, service: PointsService) -> None:
+    person, other = await register_learner(people), await register_learner(people)
     first = event(person.user_id, points=3)
     assert await service.outcomes(first) == ["counted"]
     yesterday = (datetime.now(UTC) - timedelta(days=1)).isoformat()
@@ -82,55 +84,57 @@ async def test_an_event_sent_again_counts_once_whatever_it_says_now(people: Peop
     ]
     for retry in again:
         assert await service.outcomes(retry) == ["duplicate"]
-    assert (await _points(person))["total"] == 3
-    assert (await _points(other))["total"] == 0
+    assert (await read_points(person))["total"] == 3
+    assert (await read_points(other))["total"] == 0
 
 
-async def test_one_id_twice_in_a_batch_counts_once(people: People, service: PointsService) -> None:
-    person = await _learner(people)
+async def test_id_repeated_in_a_batch_counts_once(people: People, service: PointsService) -> None:
+    person = await register_learner(people)
     once = event(person.user_id, points=3)
     unknown = once | {"user_id": "00000000-0000-7000-8000-000000000000"}
     batch = [unknown, once, once | {"points": 9}]
     assert await service.outcomes(*batch) == ["unknown-user", "counted", "duplicate"]
     assert await service.outcomes(*batch) == ["duplicate", "duplicate", "duplicate"]
-    assert (await _points(person))["total"] == 3
+    assert (await read_points(person))["total"] == 3
 
 
-async def test_two_services_ids_do_not_meet(
+async def test_same_id_from_two_services_counts_twice(
     people: People, service: PointsService, api: httpx.AsyncClient, engine: AsyncEngine
 ) -> None:
-    person = await _learner(people)
+    person = await register_learner(people)
     other = await sign_in_service(api, engine)
     sent = event(person.user_id, points=2)
     assert await service.outcomes(sent) == ["counted"]
     assert await other.outcomes(sent) == ["counted"]
-    assert (await _points(person))["total"] == 4
+    assert (await read_points(person))["total"] == 4
 
 
-async def test_a_refused_event_has_no_effect_and_can_be_sent_again(people: People, service: PointsService) -> None:
+async def test_refused_event_sent_again_is_counted(people: People, service: PointsService) -> None:
     phone = fresh_phone()
     early = event(phone=phone)
     assert await service.outcomes(early) == ["unknown-user"]
     person = await people.register(phone=phone, verified=False, party=False)
     assert await service.outcomes(early) == ["counted"]
-    assert (await _points(person))["total"] == 5
+    assert (await read_points(person))["total"] == 5
 
 
-async def test_events_of_a_closed_account_do_not_count(
+async def test_events_of_closed_account_do_not_count(
     people: People, service: PointsService, db: AsyncConnection
 ) -> None:
-    person = await _learner(people)
+    person = await register_learner(people)
     assert await service.outcomes(event(person.user_id)) == ["counted"]
     closing = "UPDATE users SET status = 'closed', phone_index = NULL, phone_cipher = NULL WHERE id = :id"
     await db.execute(text(closing), {"id": person.user_id})
     assert await service.outcomes(event(person.user_id)) == ["closed-account"]
     assert await service.outcomes(event(phone=person.phone)) == ["unknown-user"]
-    kept = await db.scalar(text("SELECT sum(points) FROM point_events WHERE user_id = :id"), {"id": person.user_id})
-    assert kept == 5
+    counted_points = await db.scalar(
+        text("SELECT sum(points) FROM point_events WHERE user_id = :id"), {"id": person.user_id}
+    )
+    assert counted_points == 5
 
 
-async def test_clocks_that_are_off(people: People, service: PointsService) -> None:
-    person = await _learner(people)
+async def test_events_with_wrong_clock_are_refused(people: People, service: PointsService) -> None:
+    person = await register_learner(people)
     now = datetime.now(SHANGHAI)
     earliest = datetime.combine(now.date() - timedelta(days=30), datetime.min.time(), SHANGHAI)
     times = {
@@ -149,21 +153,21 @@ async def test_clocks_that_are_off(people: People, service: PointsService) -> No
     assert await service.outcomes(sent[-2]) == ["too-old"]
 
 
-async def test_a_day_is_a_day_in_shanghai(people: People, service: PointsService) -> None:
-    person = await _learner(people)
+async def test_event_day_is_the_day_in_shanghai(people: People, service: PointsService) -> None:
+    person = await register_learner(people)
     day = datetime.now(SHANGHAI).date() - timedelta(days=3)
     sent = {f"{day}T00:00:00+08:00": day, f"{day}T15:59:59Z": day, f"{day}T16:00:00Z": day + timedelta(days=1)}
     await service.outcomes(*(event(person.user_id, occurred_at=at) for at in sent))
-    shown = {date.fromisoformat(row["day"]): row["events"] for row in (await _points(person))["days"]}
+    shown = {date.fromisoformat(row["day"]): row["events"] for row in (await read_points(person))["days"]}
     assert shown == {day: 2, day + timedelta(days=1): 1}
-    assert (await _points(person, until=str(day), days=1))["days"][0]["points"] == 10
-    assert (await _points(person, until="0001-01-05", days=92))["days"] == []
+    assert (await read_points(person, until=str(day), days=1))["days"][0]["points"] == 10
+    assert (await read_points(person, until="0001-01-05", days=92))["days"] == []
 
 
-async def test_corrections_are_events(people: People, service: PointsService) -> None:
-    person = await _learner(people)
+async def test_negative_event_corrects_points(people: People, service: PointsService) -> None:
+    person = await register_learner(people)
     await service.outcomes(event(person.user_id, points=30), event(person.user_id, points=-45))
-    assert (await _points(person))["total"] == -15
+    assert (await read_points(person))["total"] == -15
 
 
 _GOOD = event("00000000-0000-7000-8000-000000000000")
@@ -194,17 +198,17 @@ _GOOD = event("00000000-0000-7000-8000-000000000000")
         _GOOD | {"note": "?"},
     ],
 )
-async def test_a_malformed_event_refuses_the_whole_batch(
+async def test_malformed_event_refuses_the_whole_batch(
     people: People, service: PointsService, wrong: dict[str, Any]
 ) -> None:
-    person = await _learner(people)
+    person = await register_learner(people)
     answer = await service.post(event(person.user_id), wrong)
     assert answer.status_code == 422
     assert all(error["pointer"].startswith("/events/1") for error in answer.json()["errors"])
-    assert (await _points(person))["total"] == 0
+    assert (await read_points(person))["total"] == 0
 
 
-async def test_every_malformed_event_of_a_batch_is_pointed_at(service: PointsService) -> None:
+async def test_errors_point_at_every_malformed_event(service: PointsService) -> None:
     answer = await service.post(
         _GOOD | {"kind": "Article", "points": "5"},
         _GOOD,
@@ -223,13 +227,13 @@ async def test_every_malformed_event_of_a_batch_is_pointed_at(service: PointsSer
     ]
 
 
-async def test_the_answer_is_the_declared_model_written_as_json(service: PointsService) -> None:
+async def test_response_equals_the_declared_model_as_json(service: PointsService) -> None:
     answer = await service.post(event(_GOOD["user_id"], event_id='\\"/<~>'), event(_GOOD["user_id"]))
     assert answer.headers["content-type"] == "application/json"
     assert answer.content == PointEventsOut.model_validate_json(answer.content).model_dump_json().encode()
 
 
-async def test_numbers_that_are_none(service: PointsService, api: httpx.AsyncClient) -> None:
+async def test_invalid_json_numbers_are_refused(service: PointsService, api: httpx.AsyncClient) -> None:
     for points in ("NaN", "1e400", "-Infinity", "9" * 5000):
         body = (
             '{"events": [{"event_id": "e", "phone": "13800138000", "kind": "k", '
@@ -240,17 +244,15 @@ async def test_numbers_that_are_none(service: PointsService, api: httpx.AsyncCli
         assert answer.status_code in {400, 422}, points
 
 
-async def test_batches_have_a_size(service: PointsService) -> None:
+async def test_batch_of_wrong_size_is_refused(service: PointsService) -> None:
     assert (await service.post()).status_code == 422
     unknown = "00000000-0000-7000-8000-000000000000"
     assert (await service.post(*(event(unknown) for _ in range(1001)))).status_code == 422
     assert set(await service.outcomes(*(event(unknown) for _ in range(1000)))) == {"unknown-user"}
 
 
-async def test_only_services_with_the_scope_may_post(
-    people: People, api: httpx.AsyncClient, engine: AsyncEngine
-) -> None:
-    person = await _learner(people)
+async def test_callers_without_scope_are_refused(people: People, api: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    person = await register_learner(people)
     sent = event(person.user_id)
     assert (await person.post("/v1/point-events", json={"events": [sent]})).status_code == 403
     assert (await api.post("/v1/point-events", json={"events": [sent]})).status_code == 401
@@ -259,8 +261,8 @@ async def test_only_services_with_the_scope_may_post(
     assert (refused.status_code, refused.json()["type"]) == (403, "/problems/insufficient-scope")
 
 
-async def test_the_same_batch_ten_times_at_once_counts_once(people: People, service: PointsService) -> None:
-    person = await _learner(people)
+async def test_concurrent_copies_of_a_batch_count_once(people: People, service: PointsService) -> None:
+    person = await register_learner(people)
     batch = [event(person.user_id, points=1) for _ in range(200)]
 
     async def shuffled() -> list[str]:
@@ -270,14 +272,14 @@ async def test_the_same_batch_ten_times_at_once_counts_once(people: People, serv
     counted = sum(outcomes.count("counted") for outcomes in answers)
     assert counted == 200
     assert {outcome for outcomes in answers for outcome in outcomes} == {"counted", "duplicate"}
-    assert (await _points(person))["total"] == 200
+    assert (await read_points(person))["total"] == 200
 
 
-async def test_batches_that_share_events_at_once_count_each_once(
+async def test_concurrent_batches_with_common_events_count_each_once(
     app: FastAPI, people: People, service: PointsService, engine: AsyncEngine
 ) -> None:
-    """They wait for each other's keys, in one order: in opposite orders two would end in a deadlock."""
-    person = await _learner(people)
+    """Batches wait for each other's keys in one order; with opposite orders two batches would deadlock."""
+    person = await register_learner(people)
     scope = ServiceScope(service.source, frozenset(), Actor())
 
     async def record(events: list[dict[str, Any]]) -> list[str]:
@@ -298,12 +300,12 @@ async def test_batches_that_share_events_at_once_count_each_once(
         assert sorted(counted) == sorted(sent["event_id"] for sent in events)
 
 
-async def test_while_the_index_key_is_rotated_a_phone_is_found_by_either_key(
+async def test_phone_is_found_by_either_key_during_rotation(
     app: FastAPI, people: People, service: PointsService, engine: AsyncEngine
 ) -> None:
     rotating = Cipher(SETTINGS.of(app).model_copy(update={"next_index_key": SecretStr(make_key())}))
     scope = ServiceScope(service.source, frozenset(), Actor())
-    settled, moved = await _learner(people), await _learner(people)
+    settled, moved = await register_learner(people), await register_learner(people)
     events = [event(phone=settled.phone), event(phone=moved.phone), event(settled.user_id), event(phone=fresh_phone())]
     sent = PointEventsCreate.model_validate({"events": events}).events
     async with engine.connect() as db:
@@ -316,21 +318,19 @@ async def test_while_the_index_key_is_rotated_a_phone_is_found_by_either_key(
     assert again == ["duplicate", "duplicate", "duplicate", "unknown-user"]
 
 
-async def test_a_batch_with_one_event_of_before_counts_the_others(people: People, service: PointsService) -> None:
-    person = await _learner(people)
+async def test_batch_with_one_known_event_counts_the_others(people: People, service: PointsService) -> None:
+    person = await register_learner(people)
     known = event(person.user_id, points=1)
     assert await service.outcomes(known) == ["counted"]
     others = [event(person.user_id, points=1), event("00000000-0000-7000-8000-000000000000")]
     outcomes = ["counted", "unknown-user", "duplicate"]
     assert await service.outcomes(*others, known) == outcomes
-    assert (await _points(person))["total"] == 2
+    assert (await read_points(person))["total"] == 2
 
 
-async def test_a_batch_sent_again_leaves_nothing_in_the_ledger(
-    people: People, service: PointsService, db: AsyncConnection
-) -> None:
-    """Neither a row nor a dead one."""
-    person = await _learner(people)
+async def test_repeated_batch_adds_no_ledger_rows(people: People, service: PointsService, db: AsyncConnection) -> None:
+    """The repeated batch leaves no row and no dead row."""
+    person = await register_learner(people)
     day = datetime.now(SHANGHAI) - timedelta(days=26)
     batch = [event(person.user_id, points=1, occurred_at=day.isoformat()) for _ in range(1000)]
     assert set(await service.outcomes(*batch)) == {"counted"}
@@ -340,18 +340,18 @@ async def test_a_batch_sent_again_leaves_nothing_in_the_ledger(
     assert await db.scalar(size) == before
 
 
-async def test_a_users_id_may_be_written_as_any_uuid(people: People, service: PointsService) -> None:
-    person = await _learner(people)
+async def test_user_id_in_any_uuid_form_is_accepted(people: People, service: PointsService) -> None:
+    person = await register_learner(people)
     plain = person.user_id.replace("-", "")
     written = [person.user_id.upper(), plain, f"urn:uuid:{person.user_id}", f"{{{person.user_id}}}"]
     assert await service.outcomes(*(event(each, points=1) for each in written)) == ["counted"] * 4
     assert await service.outcomes(event(written[0], points=1)) == ["counted"]
-    assert (await _points(person))["total"] == 5
+    assert (await read_points(person))["total"] == 5
 
 
-async def test_the_first_events_of_a_day_may_come_all_at_once(people: People, service: PointsService) -> None:
-    """Each makes the day's partition where there is none; whoever comes second finds it made."""
-    person = await _learner(people)
+async def test_concurrent_first_events_of_a_day_all_count(people: People, service: PointsService) -> None:
+    """Each batch creates the day's partition if it is missing; the second batch finds it."""
+    person = await register_learner(people)
     now = datetime.now(SHANGHAI)
     days = [now - timedelta(days=ago) for ago in range(12, 24)]
     batches = [
@@ -360,12 +360,12 @@ async def test_the_first_events_of_a_day_may_come_all_at_once(people: People, se
     ]
     answers = await asyncio.gather(*(service.outcomes(*batch) for batch in batches))
     assert {outcome for outcomes in answers for outcome in outcomes} == {"counted"}
-    assert (await _points(person))["total"] == 8 * len(days)
+    assert (await read_points(person))["total"] == 8 * len(days)
 
 
-async def test_any_mixture_of_events_equals_a_naive_count(people: People, service: PointsService) -> None:
+async def test_random_events_equal_a_naive_count(people: People, service: PointsService) -> None:
     chance = random.Random(8)
-    persons = [await _learner(people) for _ in range(4)]
+    persons = [await register_learner(people) for _ in range(4)]
     now = datetime.now(SHANGHAI)
     counted: dict[str, dict[str, Any]] = {}
     ids = [event()["event_id"] for _ in range(150)]
@@ -396,28 +396,28 @@ async def test_any_mixture_of_events_equals_a_naive_count(people: People, servic
         by_day: dict[date, dict[str, int]] = defaultdict(dict)
         for sent in mine:
             by_day[sent["day"]][sent["kind"]] = by_day[sent["day"]].get(sent["kind"], 0) + sent["points"]
-        shown = await _points(person, days=40)
+        shown = await read_points(person, days=40)
         assert {date.fromisoformat(row["day"]): row["kinds"] for row in shown["days"]} == by_day
         assert shown["total"] == sum(sent["points"] for sent in mine)
 
 
 @pytest.mark.parametrize("statement", ["UPDATE {} SET points = 1", "DELETE FROM {}", "TRUNCATE {}"])
-async def test_the_ledger_is_append_only_in_the_database(
+async def test_ledger_changes_are_refused_by_the_database(
     people: People, service: PointsService, db: AsyncConnection, statement: str
 ) -> None:
-    person = await _learner(people)
+    person = await register_learner(people)
     await service.outcomes(event(person.user_id))
     today = datetime.now(SHANGHAI).strftime("%Y%m%d")
     for table in ("point_events", f"partitions.point_events_{today}"):
         with pytest.raises(IntegrityError):
             await db.execute(text(statement.format(table)))
-    assert (await _points(person))["total"] == 5
+    assert (await read_points(person))["total"] == 5
 
 
-async def test_a_batch_that_counts_leaves_one_audit_entry_and_one_event(
+async def test_counted_batch_writes_one_audit_entry_and_one_event(
     people: People, service: PointsService, db: AsyncConnection
 ) -> None:
-    person = await _learner(people)
+    person = await register_learner(people)
     sent = [event(person.user_id), event("00000000-0000-7000-8000-000000000000")]
     before = await db.scalar(_ENTRIES, {"source": service.source})
     answer = await service.post(*sent)
