@@ -15,7 +15,7 @@ from app.admins.router import router as admins
 from app.api_docs.document import describe
 from app.audit.router import router as audit
 from app.audit_log.refusals import REFUSALS, CountRefusals, Refusals
-from app.auth.setup import require_providers, signing_in
+from app.auth.setup import provide_sign_in, require_providers
 from app.auth.setup import routers as auth_routers
 from app.certification.router import router as certification
 from app.certification.transfer_router import router as transfers
@@ -67,7 +67,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         ENGINE.provide(app, engine)
         POOL.provide(app, pool)
         try:
-            async with pool, signing_in(app), refusals.written(engine):
+            async with pool, provide_sign_in(app), refusals.written(engine):
                 yield
         finally:
             await engine.dispose()

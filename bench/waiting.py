@@ -12,7 +12,7 @@ import asyncpg
 import httpx
 import psutil
 
-from app.auth.device_flow.authorizations import normal_user_code
+from app.auth.device_flow.authorizations import normalize_user_code
 from bench.rows import Row
 from bench.service import Measured
 from bench.world import user_id
@@ -36,7 +36,7 @@ async def _wait_and_approve(measured: Measured, waiting: int, phones: list[dict[
     url = measured.addresses["waiting"]
     process = psutil.Process(measured.pids["waiting"])
     tickets = {
-        normal_user_code("".join(secrets.choice(LETTERS) for _ in range(8))): secrets.token_urlsafe(32)
+        normalize_user_code("".join(secrets.choice(LETTERS) for _ in range(8))): secrets.token_urlsafe(32)
         for _ in range(waiting + 200)
     }
     db = await asyncpg.connect(measured.superuser_url)

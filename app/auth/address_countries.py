@@ -1,8 +1,7 @@
-"""What a person is told of where an address is: this machine, an inner network, or a country.
+"""The location of a network address for display: this machine, an internal network, or a country.
 
-A public address is found in the registries' own lists (which country an address was given out in), which come with
-the package and are asked without any network. They know nothing finer: a province or a city is not in them, and an
-address can be used in another country than it was given out in.
+The country of a public address comes from the registries' allocation lists, which are part of a package and need no
+network. The lists contain no province or city, and an address may be used in another country than its allocation.
 """
 
 from functools import lru_cache
@@ -16,12 +15,12 @@ from app.core.i18n import get_locale, gettext, gettext_noop
 
 country_code: Any = untyped_country_code
 
-# As they are called in China, where the package's names are others or longer.
-_CALLED = {"HK": gettext_noop("中国香港"), "MO": gettext_noop("中国澳门"), "TW": gettext_noop("中国台湾")}
+# The names used in China; the names of babel differ or are longer.
+_NAMES_IN_CHINA = {"HK": gettext_noop("中国香港"), "MO": gettext_noop("中国澳门"), "TW": gettext_noop("中国台湾")}
 
 
-def place_of(address: IPv4Address | IPv6Address | str | None) -> str | None:
-    """Such as `中国`, `内网` or `本机`, in the reader's language; None where nothing is known."""
+def describe_location(address: IPv4Address | IPv6Address | str | None) -> str | None:
+    """Return the location in the reader's language, such as `中国`, `内网` or `本机`; None if it is unknown."""
     if address is None:
         return None
     found = ip_address(address)
@@ -32,12 +31,12 @@ def place_of(address: IPv4Address | IPv6Address | str | None) -> str | None:
     if not found.is_global:
         return gettext("内网")
     code = country_code(str(found))
-    if code in _CALLED:
-        return gettext(_CALLED[code])
-    return None if code is None else _country(code, get_locale())
+    if code in _NAMES_IN_CHINA:
+        return gettext(_NAMES_IN_CHINA[code])
+    return None if code is None else _name_country(code, get_locale())
 
 
 @lru_cache(maxsize=512)
-def _country(code: str, locale: str) -> str | None:
+def _name_country(code: str, locale: str) -> str | None:
     name: str | None = Locale(locale).territories.get(code)
     return name

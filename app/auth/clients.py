@@ -1,7 +1,7 @@
-"""The programs that may ask for tokens: made, given new secrets, revoked. By the platform operator (`xuezu clients`).
+"""OAuth clients: creation, rotation of secrets, revocation. Platform operators manage them (`xuezu clients`).
 
-A secret is shown once and kept as a hash. Rotating gives a new one and lets the old ones live on for a while, so that
-a service is never without one.
+A secret is shown once and stored as a hash. After a rotation the old secrets stay valid for a while, so a service
+always has a valid secret.
 """
 
 import secrets
@@ -31,12 +31,12 @@ class NoSuchClient(Exception):  # noqa: N818
 
 
 class UnknownScope(Exception):  # noqa: N818
-    """A scope that the service does not know."""
+    """The service has no such scope."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewClient:
-    """`secret` is None for a public client; it is shown now and never again."""
+    """A new client. `secret` is shown only once; it is None for a public client."""
 
     client_id: str
     secret: str | None
@@ -62,7 +62,7 @@ async def create_client(
     kind: Literal["device", "service"] = "service",
     scopes: Sequence[str] = (),
 ) -> NewClient:
-    """A new client: a service with its first secret, or a public program that signs in by scan. Raises UnknownScope."""
+    """Create a service with its first secret, or a public program that signs in by scan. Raises UnknownScope."""
     if unknown := sorted(set(scopes) - SCOPES.keys()):
         raise UnknownScope(" ".join(unknown))
     client_id = f"{kind}-{secrets.token_hex(6)}"
@@ -77,9 +77,9 @@ async def create_client(
 
 
 async def rotate_secret(db: AsyncConnection, actor: Actor, client_id: str, *, overlap: timedelta = OVERLAP) -> str:
-    """A new secret for a service; its others are good for `overlap` more. Raises NoSuchClient."""
+    """Create a secret for a service and return it. Its other secrets expire after `overlap`. Raises NoSuchClient."""
     live = and_(OAuthClient.id == client_id, OAuthClient.kind == "service", OAuthClient.revoked_at.is_(None))
-    # Locked, so that of two rotations at once each sees the other's secret or is seen.
+    # The lock makes the later of two concurrent rotations see, and limit, the secret of the earlier one.
     if await db.scalar(select(OAuthClient.id).where(live).with_for_update()) is None:
         raise NoSuchClient(client_id)
     ending = func.now() + overlap
@@ -95,7 +95,7 @@ async def rotate_secret(db: AsyncConnection, actor: Actor, client_id: str, *, ov
 
 
 async def count_sessions(db: AsyncConnection, client_id: str) -> int:
-    """How many live sessions people have in a live client. Raises NoSuchClient."""
+    """Return the number of live sessions of a live client. Raises NoSuchClient."""
     live = and_(OAuthClient.id == client_id, OAuthClient.revoked_at.is_(None))
     sessions = select(func.count()).where(Session.client_id == OAuthClient.id, Session.ended_at.is_(None))
     found = await db.scalar(select(sessions.scalar_subquery()).where(live))
@@ -105,7 +105,7 @@ async def count_sessions(db: AsyncConnection, client_id: str) -> int:
 
 
 async def revoke_client(db: AsyncConnection, actor: Actor, client_id: str) -> None:
-    """End a client at once: its secrets, its tokens and the sessions people have in it. Raises NoSuchClient."""
+    """Revoke a client with all its secrets, tokens and sessions, at once. Raises NoSuchClient."""
     revoked = await db.scalar(
         update(OAuthClient)
         .where(OAuthClient.id == client_id, OAuthClient.revoked_at.is_(None))
@@ -121,15 +121,15 @@ async def revoke_client(db: AsyncConnection, actor: Actor, client_id: str) -> No
 
 
 async def list_clients(db: Readable) -> Sequence[ClientRow]:
-    """All clients with the number of their live secrets, the oldest first."""
-    held = (
+    """Return all clients, the oldest first."""
+    live_secrets = (
         select(func.count())
         .where(ClientSecret.client_id == OAuthClient.id)
         .where(or_(ClientSecret.expires_at.is_(None), ClientSecret.expires_at > func.now()))
         .scalar_subquery()
     )
     columns = (OAuthClient.id, OAuthClient.name, OAuthClient.kind, OAuthClient.scopes, OAuthClient.created_at)
-    statement = select(*columns, OAuthClient.revoked_at, held.label("secrets")).order_by(OAuthClient.created_at)
+    statement = select(*columns, OAuthClient.revoked_at, live_secrets.label("secrets")).order_by(OAuthClient.created_at)
     return await fetch_rows(db, statement, ClientRow)
 
 

@@ -1,7 +1,7 @@
-"""What a person is shown of a device: the browser and system that its requests themselves name.
+"""The description of a device: the browser and operating system in the User-Agent header of its requests.
 
-Read by the service from the User-Agent header, never told by the caller in a field of its own: it is what the person
-who scans compares with the screen before them.
+The service reads the header itself and accepts no description from the caller. The person who scans a QR code compares
+the description with the screen.
 """
 
 import re
@@ -10,10 +10,10 @@ from ipaddress import IPv4Address, IPv6Address
 from fastapi import Request
 from pydantic import Field, computed_field
 
-from app.auth.address_countries import place_of
+from app.auth.address_countries import describe_location
 from app.web.schemas import Out
 
-# The first that matches names it: later ones are also claimed by the earlier.
+# The first match counts, because the header of an earlier browser also contains the names of later ones.
 _BROWSERS = (
     ("微信", r"MicroMessenger/(\d+)"),
     ("360 浏览器", r"(?:QIHU|360SE|360EE)()"),
@@ -37,8 +37,8 @@ _SYSTEMS = (
 _PRODUCT = re.compile(r"^[A-Za-z][A-Za-z0-9_.-]{0,29}(?:/\d[\d.]{0,15})?")
 
 
-def device_of(request: Request) -> str | None:
-    """The browser and system of a request in a few words, such as `Chrome 131 · Windows`; None where it names none."""
+def describe_device(request: Request) -> str | None:
+    """Return browser and system of a request, such as `Chrome 131 · Windows`; None if the header names neither."""
     agent = request.headers.get("user-agent", "")[:500]
     browser = next(
         (f"{name} {found[1]}".strip() for name, pattern in _BROWSERS if (found := re.search(pattern, agent))), None
@@ -50,8 +50,8 @@ def device_of(request: Request) -> str | None:
     return product[0].replace("/", " ") if product else None
 
 
-class Seen(Out):
-    """A program as the service itself saw it."""
+class ObservedDevice(Out):
+    """A device as the service observed it."""
 
     device: str | None = Field(
         description="Browser and system; null where it named none.", examples=["Chrome 131 · Windows"]
@@ -62,4 +62,4 @@ class Seen(Out):
         description="Where the address is, in the caller's language: a country, an inner network or this machine."
     )
     def place(self) -> str | None:
-        return place_of(self.address)
+        return describe_location(self.address)

@@ -1,4 +1,4 @@
-"""What signing in and one's own account refuse."""
+"""Errors of sign-in and of the user's own account."""
 
 from datetime import timedelta
 
@@ -73,7 +73,7 @@ class WrongNumber(Conflict):
 
 
 class FreshSignInNeeded(Problem):
-    """RFC 9470 again: the sign-in of this session is too long ago for what is asked."""
+    """The sign-in of this session is too old for this call (RFC 9470)."""
 
     status, slug = 401, "fresh-sign-in-needed"
     title = gettext_noop("请重新登录后再操作")

@@ -1,12 +1,11 @@
-"""Limits on how often something may be done, kept in PostgreSQL: one row and one statement a bucket.
+"""Rate limits in PostgreSQL: one row and one statement for each token bucket.
 
-A token bucket needs only the time at which it will be full again (the generic cell rate algorithm): taking a token
-moves that time by one interval, and is refused where it would lie further ahead than the bucket is deep. One upsert
-does it exactly, for all processes at once and without a counter to reset. The `limits` package would need a storage
-of ours with the same statement inside, and its windows cost two statements and let through twice the rate at their
-edges.
+A token bucket needs only the time at which it is full again (the generic cell rate algorithm). Taking a token moves
+this time by one interval, and is refused if the time would be further ahead than the capacity of the bucket. One upsert
+does this exactly for all processes, without a counter to reset. The `limits` package would need a custom storage with
+the same statement, and its windows cost two statements and allow twice the rate at their edges.
 
-The taking is part of the request's transaction: what is refused and rolled back for another reason takes nothing.
+Taking a token is part of the request's transaction: a request that is rolled back for another reason takes no token.
 """
 
 import math
@@ -24,7 +23,7 @@ from app.web.errors import TooManyRequests
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """`burst` at once, and one more each `every`."""
+    """A rate limit: `burst` calls at once, then one call in each interval `every`."""
 
     name: str
     burst: int
@@ -42,21 +41,21 @@ RETURNING 1
 _AHEAD = select(extract("epoch", RateLimit.full_at - func.now())).where(RateLimit.key == bindparam("key"))
 
 
-async def take(db: AsyncConnection, limit: Limit, who: str) -> None:
-    """Take one token of the bucket of `who`; raises TooManyRequests with the seconds to wait where it is empty."""
-    key = f"{limit.name}:{who}"
+async def take_token(db: AsyncConnection, limit: Limit, subject: str) -> None:
+    """Take one token of the subject's bucket. Raises TooManyRequests with the seconds to wait if it is empty."""
+    key = f"{limit.name}:{subject}"
     if await db.scalar(_TAKE, {"key": key, "every": limit.every, "deep": limit.every * limit.burst}) is None:
         seconds = float(await db.scalar(_AHEAD, {"key": key}) or 0) - (limit.every * (limit.burst - 1)).total_seconds()
         raise TooManyRequests(math.ceil(seconds))
 
 
-async def take_by_address(db: AsyncConnection, limit: Limit, address: str | None) -> None:
-    """`take` for the caller's network: an IPv4 address, or the /64 of an IPv6 one.
+async def take_token_by_address(db: AsyncConnection, limit: Limit, address: str | None) -> None:
+    """Take one token of the network's bucket: an IPv4 address, or the /64 of an IPv6 address.
 
-    The loopback is not limited: it is this machine, or a proxy in front that does not say for whom it asks, and then
-    the limit would be one bucket for everybody.
+    The loopback address has no limit. It is this machine or a proxy that does not forward the caller's address, and
+    all callers would share one bucket. Raises TooManyRequests.
     """
     if address is None:
         return
     if not ip_address(address).is_loopback:
-        await take(db, limit, network_of(address))
+        await take_token(db, limit, network_of(address))

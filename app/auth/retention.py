@@ -1,4 +1,4 @@
-"""When the traces of signing in expire."""
+"""The retention of sign-in data: codes, authorizations, challenges, secrets, refresh tokens and rate limits."""
 
 from datetime import timedelta
 
@@ -16,11 +16,11 @@ from app.schema.auth import (
     SimulatedMessage,
 )
 
-KEPT = timedelta(days=1)
-REPLAY_KNOWN_FOR = timedelta(days=7)
-"""How long a used refresh token is recognised, to end its session when it is used again; later it is just unknown."""
+RETENTION = timedelta(days=1)
+REPLAY_RETENTION = timedelta(days=7)
+"""How long the reuse of a refresh token ends its session. After that the token is unknown."""
 
-_BEFORE = func.now() - KEPT
+_BEFORE = func.now() - RETENTION
 _SESSION_OVER = exists().where(
     Session.id == RefreshToken.session_id, or_(Session.ended_at < _BEFORE, Session.expires_at < _BEFORE)
 )
@@ -30,7 +30,7 @@ CLEAN_UPS = (
         name="phone-codes",
         deletes="codes sent to phones",
         tables=("phone_codes",),
-        after=KEPT,
+        after=RETENTION,
         since="the code expired",
         run=delete_rows(PhoneCode, PhoneCode.expires_at < _BEFORE),
     ),
@@ -38,7 +38,7 @@ CLEAN_UPS = (
         name="simulated-messages",
         deletes="messages of the simulated SMS gateway (development only)",
         tables=("simulated_messages",),
-        after=KEPT,
+        after=RETENTION,
         since="the message was sent",
         run=delete_rows(SimulatedMessage, SimulatedMessage.created_at < _BEFORE),
     ),
@@ -46,7 +46,7 @@ CLEAN_UPS = (
         name="device-authorizations",
         deletes="sign-ins by QR code",
         tables=("device_authorizations",),
-        after=KEPT,
+        after=RETENTION,
         since="the QR code expired",
         run=delete_rows(DeviceAuthorization, DeviceAuthorization.expires_at < _BEFORE),
     ),
@@ -54,7 +54,7 @@ CLEAN_UPS = (
         name="security-key-challenges",
         deletes="challenges to security keys",
         tables=("security_key_challenges",),
-        after=KEPT,
+        after=RETENTION,
         since="the challenge expired",
         run=delete_rows(SecurityKeyChallenge, SecurityKeyChallenge.expires_at < _BEFORE),
     ),
@@ -62,7 +62,7 @@ CLEAN_UPS = (
         name="client-secrets",
         deletes="replaced secrets of service clients",
         tables=("client_secrets",),
-        after=KEPT,
+        after=RETENTION,
         since="the secret expired",
         run=delete_rows(ClientSecret, and_(ClientSecret.expires_at.is_not(None), ClientSecret.expires_at < _BEFORE)),
     ),
@@ -70,15 +70,15 @@ CLEAN_UPS = (
         name="used-refresh-tokens",
         deletes="refresh tokens that were used",
         tables=("refresh_tokens",),
-        after=REPLAY_KNOWN_FOR,
+        after=REPLAY_RETENTION,
         since="the token was used",
-        run=delete_rows(RefreshToken, RefreshToken.used_at < func.now() - REPLAY_KNOWN_FOR),
+        run=delete_rows(RefreshToken, RefreshToken.used_at < func.now() - REPLAY_RETENTION),
     ),
     CleanUp(
         name="refresh-tokens-of-ended-sessions",
         deletes="refresh tokens of sessions that are over",
         tables=("refresh_tokens",),
-        after=KEPT,
+        after=RETENTION,
         since="the session ended or expired",
         run=delete_rows(RefreshToken, _SESSION_OVER),
     ),

@@ -1,7 +1,7 @@
-"""Sessions: started by every way of signing in, carried on by refresh tokens, ended one by one or all at once.
+"""Sessions: every kind of sign-in starts one, refresh tokens continue it, and one or all sessions of a user can end.
 
-A session is the family of its refresh tokens. Each is used once; one that comes a second time has been copied, and
-ends the session for thief and owner alike (RFC 9700 §4.14).
+A session is the family of its refresh tokens. Each token is valid for one use. A token that is used twice was copied,
+so it ends the session for the thief and for the owner (RFC 9700 §4.14).
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ from app.web.schemas import Out
 
 
 class TokenOut(Out):
-    """RFC 6749 §5.1."""
+    """A token response (RFC 6749 §5.1)."""
 
     access_token: str
     token_type: str = "Bearer"
     expires_in: int = Field(default=LIFETIME, description="Seconds.")
-    refresh_token: str | None = Field(default=None, description="Good for one use; the answer holds the next.")
+    refresh_token: str | None = Field(default=None, description="Good for one use; the answer has the next.")
     scope: str | None = None
 
 
@@ -52,7 +52,7 @@ _USE_TOKEN = (
     .returning(RefreshToken.session_id)
 )
 _FIND_USED_TOKEN = select(RefreshToken.session_id).where(*_TOKEN_OF_CLIENT, RefreshToken.used_at.is_not(None))
-# They set the address that they are run with.
+# The parameter `address` is also the new value of the column.
 _TOUCH = (
     update(Session)
     .where(Session.id == bindparam("of_session"), Session.ended_at.is_(None), Session.expires_at > func.now())
@@ -72,10 +72,11 @@ async def start_session(
     methods: Sequence[str],
     device: str | None,
 ) -> TokenOut:
-    """A new session and its first tokens. Nothing that existed before signing in is carried into it.
+    """Start a new session and return its first tokens. It takes over nothing from before the sign-in.
 
-    The caller holds the user's row, as `end_sessions` does, so that no session is started beside one that ends all.
-    The client's is shared here, so that one that is being revoked is waited for. Raises OAuthError (invalid_client).
+    The caller has locked the user's row, as `end_sessions` does, so no session starts beside a call that ends all
+    sessions. This function locks the client's row FOR SHARE, and waits for a concurrent revocation of the client.
+    Raises OAuthError (invalid_client).
     """
     if await db.scalar(_LOCK_CLIENT, {"client_id": client.id}) is None:
         raise OAuthError("invalid_client", "the client was revoked", status=401)
@@ -95,10 +96,10 @@ async def start_session(
         subject=("session", session_id),
         after={"client": client.id, "device": device, "methods": list(methods)},
     )
-    return await _tokens(db, issuer, client, user_id, session_id)
+    return await _issue_tokens(db, issuer, client, user_id, session_id)
 
 
-async def _tokens(
+async def _issue_tokens(
     db: AsyncConnection, issuer: TokenIssuer, client: Client, user_id: UUID, session_id: UUID
 ) -> TokenOut:
     refresh_token = new_secret()
@@ -116,9 +117,9 @@ async def _tokens(
 async def refresh_session(
     db: AsyncConnection, issuer: TokenIssuer, actor: Actor, client: Client, refresh_token: str
 ) -> TokenOut | OAuthError:
-    """The next tokens of a session for its newest refresh token (RFC 6749 §6).
+    """Return the next tokens of a session for its newest refresh token (RFC 6749 §6).
 
-    A used token that comes again ends the session: that refusal is given back, not raised, so that it commits.
+    A reused token ends the session. That OAuthError is returned, not raised, so that the transaction commits.
     """
     which = {"digest": hash_secret(refresh_token), "of_client": client.id}
     refused = invalid_grant("the refresh token is unknown, used, revoked or expired")
@@ -131,18 +132,18 @@ async def refresh_session(
     user_id = await db.scalar(_REFRESH, {"of_session": session_id, "address": actor.address})
     if user_id is None:
         return refused
-    return await _tokens(db, issuer, client, user_id, session_id)
+    return await _issue_tokens(db, issuer, client, user_id, session_id)
 
 
 async def touch_session(db: AsyncConnection, session_id: UUID, address: str | None) -> bool:
-    """Note that a live session is in use, and from where; False where it has ended."""
+    """Store time and address of the last use of a live session; False if the session has ended."""
     return await db.scalar(_TOUCH, {"of_session": session_id, "address": address}) is not None
 
 
 async def end_session(
     db: AsyncConnection, actor: Actor, session_id: UUID, *, reason: str, of_user: UUID | None = None
 ) -> bool:
-    """End a live session (of that user): its tokens are refused at their next use. False where there is none."""
+    """End a live session (of this user): its tokens are refused at their next use. False without such a session."""
     ending = update(Session).where(Session.id == session_id, Session.ended_at.is_(None))
     if of_user is not None:
         ending = ending.where(Session.user_id == of_user)
@@ -154,13 +155,16 @@ async def end_session(
 
 
 async def end_sessions(
-    db: AsyncConnection, actor: Actor, user_id: UUID, *, reason: str, but: UUID | None = None
+    db: AsyncConnection, actor: Actor, user_id: UUID, *, reason: str, except_session: UUID | None = None
 ) -> int:
-    """End all live sessions of a user (but one), those included that are being started; how many there were."""
+    """End all live sessions of a user except one. Return their number.
+
+    It locks the user's row, and so waits for sessions that are starting and ends them too.
+    """
     await db.execute(select(User.id).where(User.id == user_id).with_for_update(key_share=True))
     ending = update(Session).where(Session.user_id == user_id, Session.ended_at.is_(None))
-    if but is not None:
-        ending = ending.where(Session.id != but)
+    if except_session is not None:
+        ending = ending.where(Session.id != except_session)
     ended = (await db.scalars(ending.values(ended_at=func.now()).returning(Session.id))).all()
     for session_id in ended:
         await record(db, actor, "session.ended", subject=("session", session_id), after={"reason": reason})
@@ -168,9 +172,10 @@ async def end_sessions(
 
 
 async def revoke_token(db: AsyncConnection, verifier: TokenVerifier, actor: Actor, client: Client, token: str) -> None:
-    """End the session of one of the client's tokens (RFC 7009); a token of nobody's is no error.
+    """End the session of one of the client's tokens (RFC 7009). An unknown token is no error.
 
-    A service's access token has no session: it ends by itself within minutes, or with the client at once.
+    A service's access token has no session. It expires within minutes, or ends at once with its client.
+    Raises OAuthError (unsupported_token_type) for it.
     """
     if "." in token:
         try:

@@ -1,4 +1,4 @@
-"""What the app takes from here: the routers, and what lives as long as the process."""
+"""The routers and the process-wide services of sign-in."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -40,20 +40,20 @@ routers: tuple[APIRouter, ...] = (
 
 
 def require_providers(settings: Settings) -> None:
-    """Raise CannotStart where a provider that the settings name is not installed."""
+    """Raise CannotStart if a provider that the settings name is not installed."""
     load_sms_provider(settings)
     load_alipay_provider(settings)
 
 
 @asynccontextmanager
-async def signing_in(app: FastAPI) -> AsyncIterator[None]:
-    """Provide what signing in needs, over the engine, settings and cipher of the app."""
+async def provide_sign_in(app: FastAPI) -> AsyncIterator[None]:
+    """Provide the services of sign-in, from the engine, settings and cipher of the app, until the app stops."""
     settings, cipher = SETTINGS.of(app), CIPHER.of(app)
     assert settings.database_url is not None
     database_url = settings.database_url.get_secret_value()
-    # Keys are loaded in the middle of requests that hold a connection of the pool: never from the pool.
-    aside = create_async_engine(engine_url(database_url), poolclass=NullPool)
-    keys = create_key_ring(aside, cipher)
+    # A request that already has a pooled connection loads the keys, so the load must not wait for the pool.
+    unpooled = create_async_engine(engine_url(database_url), poolclass=NullPool)
+    keys = create_key_ring(unpooled, cipher)
     SIGNING_KEYS.provide(app, keys)
     VERIFIER.provide(app, TokenVerifier(keys, settings.issuer))
     ISSUER.provide(app, TokenIssuer(keys, settings.issuer))
@@ -69,4 +69,4 @@ async def signing_in(app: FastAPI) -> AsyncIterator[None]:
         watching.cancel()
         with suppress(asyncio.CancelledError):
             await watching
-        await aside.dispose()
+        await unpooled.dispose()

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from app.auth.device_flow.authorizations import approve, find_scan, refuse, scan
+from app.auth.device_flow.authorizations import approve_sign_in, find_scan, refuse_sign_in, scan_code
 from app.authz.access import SignedIn
 from app.console.frame.forms import PageForm, refusal_of
 from app.console.frame.templates import page
@@ -32,7 +32,7 @@ async def begin_scan(request: Request, db: WriteDb, scope: SignedIn, form: PageF
     address = urlsplit(given)
     if address.path == "/phone/join":
         return Response(status_code=303, headers={"Location": f"/phone/join?{address.query}"})
-    outcome = await refusal_of(db, scan(db, scope, _code_in(given)))
+    outcome = await refusal_of(db, scan_code(db, scope, _code_in(given)))
     if isinstance(outcome, Problem):
         return page(request, "phone/scan.html", outcome.status, code=given, problem=outcome)
     return Response(status_code=303, headers={"Location": f"/phone/scans/{outcome.id}"})
@@ -57,14 +57,14 @@ async def approve_scan(request: Request, db: WriteDb, scope: SignedIn, scan_id: 
     """Lets the console in, with the number it shows."""
     given = form.get("number", "").strip()
     number = int(given) if given.isascii() and given.isdecimal() and len(given) <= 3 else 0
-    wrong = await refusal_of(db, approve(db, scope, scan_id, number))
+    wrong = await refusal_of(db, approve_sign_in(db, scope, scan_id, number))
     return await _shown(request, db, scope, scan_id, wrong)
 
 
 @router.post("/scans/{scan_id}/refusal")
 async def refuse_scan(request: Request, db: WriteDb, scope: SignedIn, scan_id: ScanId) -> Response:
     """Turns the console away."""
-    wrong = await refusal_of(db, refuse(db, scope, scan_id))
+    wrong = await refusal_of(db, refuse_sign_in(db, scope, scan_id))
     return await _shown(request, db, scope, scan_id, wrong)
 
 

@@ -5,11 +5,11 @@ import time
 from fastapi import APIRouter, BackgroundTasks, Request, Response
 
 from app.auth.oauth.protocol import OAuthError, get_public_client
-from app.auth.oauth.token_requests import token_request
+from app.auth.oauth.token_requests import build_token_request
 from app.auth.phone_codes.codes import Purpose, make_phone_code
-from app.auth.phone_codes.router import gateway_of
+from app.auth.phone_codes.router import get_gateway
 from app.auth.phone_codes.schemas import PhoneCodeCreate
-from app.auth.phone_codes.sms import deliver
+from app.auth.phone_codes.sms import deliver_message
 from app.auth.sessions import end_session
 from app.auth.token_endpoint.grants import redeem_phone_code
 from app.authz.access import Public, SignedIn, build_actor
@@ -54,9 +54,9 @@ async def send_code(
     shown = {"back": form.get("back", ""), "phone": form.get("phone", "")}
     if not isinstance(asked, PhoneCodeCreate):
         return page(request, "phone/sign_in.html", 422, **shown, wrong="phone")
-    gateway = gateway_of(request)
+    gateway = get_gateway(request)
     message = await make_phone_code(db, cipher, build_actor(request), phone=asked.phone, purpose=Purpose.SIGN_IN)
-    tasks.add_task(deliver, gateway, asked.phone, message)
+    tasks.add_task(deliver_message, gateway, asked.phone, message)
     return page(request, "phone/code.html", **shown, since=int(time.time()), wrong=False)
 
 
@@ -74,7 +74,7 @@ async def begin_session(request: Request, db: WriteDb, form: PageForm) -> Respon
     """Signs the phone in; the first time it is registered."""
     asked = {"client_id": CLIENT, "phone": _phone(form), "code": form.get("code", "").strip()}
     client = await get_public_client(db, CLIENT)
-    outcome = await redeem_phone_code(token_request(request, db, client, asked)) if asked["code"] else None
+    outcome = await redeem_phone_code(build_token_request(request, db, client, asked)) if asked["code"] else None
     if outcome is None or isinstance(outcome, OAuthError):
         shown = {"back": form.get("back", ""), "phone": asked["phone"]}
         return page(request, "phone/code.html", 422, **shown, since=0, wrong=True)

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from app.auth.address_countries import place_of
+from app.auth.address_countries import describe_location
 from app.core.i18n import use_locale
 from tests.auth.scanning import Console, scan
 from tests.people import People
@@ -41,14 +41,14 @@ def test_an_address_is_somewhere(monkeypatch: pytest.MonkeyPatch, address: str, 
 
     monkeypatch.setattr(socket, "socket", no_network)
     monkeypatch.setattr(socket, "getaddrinfo", no_network)
-    chinese = place_of(address)
+    chinese = describe_location(address)
     with use_locale("en"):
-        assert (chinese, place_of(address)) == place
+        assert (chinese, describe_location(address)) == place
 
 
 def test_of_nothing_nothing_is_known() -> None:
-    assert place_of(None) is None
-    assert place_of("224.0.0.251") in {None, "内网"}
+    assert describe_location(None) is None
+    assert describe_location("224.0.0.251") in {None, "内网"}
 
 
 async def test_who_scans_sees_where_the_console_is(app: FastAPI, people: People) -> None:

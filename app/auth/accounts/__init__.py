@@ -1,3 +1,3 @@
-"""One's own account: reading it, changing the phone, closing it, registration. Table: `users`. Doors: `router`,
+"""The user's own account: reading, change of the phone, closure, registration. Table: `users`. Entry points: `router`,
 `me_router`.
 """

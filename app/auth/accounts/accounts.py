@@ -1,4 +1,4 @@
-"""What a user does with their own account: declare, change the phone, close it (注销, S20)."""
+"""Operations on the user's own account: party declaration, change of the phone, closure (注销, S20)."""
 
 from uuid import UUID
 
@@ -33,7 +33,7 @@ _PHONE_BEFORE = literal_column("old.phone_index", LargeBinary)
 
 
 async def declare_party_member(db: AsyncConnection, scope: UserScope, party_member: bool) -> None:
-    """The user's own declaration of being a party member (S2, S17); said again it changes nothing."""
+    """Store the user's declaration of party membership (S2, S17). A repeated declaration changes nothing."""
     changed = await db.scalar(
         update(User)
         .where(User.id == scope.user_id, User.party_member != party_member)
@@ -51,16 +51,16 @@ async def declare_party_member(db: AsyncConnection, scope: UserScope, party_memb
         )
 
 
-async def phone_of(db: AsyncConnection, cipher: Cipher, user_id: UUID) -> str:
-    """The phone of a live account. Raises Unauthorized where it has been closed since the caller was let in."""
-    sealed = await db.scalar(select(User.phone_cipher).where(User.id == user_id))
-    if sealed is None:
+async def get_phone(db: AsyncConnection, cipher: Cipher, user_id: UUID) -> str:
+    """Return the phone of a live account. Raises Unauthorized if it was closed after the caller was authorized."""
+    encrypted = await db.scalar(select(User.phone_cipher).where(User.id == user_id))
+    if encrypted is None:
         raise Unauthorized
-    return cipher.decrypt_text(sealed, user_id)
+    return cipher.decrypt_text(encrypted, user_id)
 
 
-async def _see_that_key_is_fresh(db: AsyncConnection, scope: UserScope) -> None:
-    """Who has a security key has to have just proved it. Raises StepUpNeeded."""
+async def _require_fresh_key_proof(db: AsyncConnection, scope: UserScope) -> None:
+    """Require a fresh proof of a security key from a user who has one. Raises StepUpNeeded."""
     lacking = (
         exists()
         .where(SecurityKey.user_id == scope.user_id)
@@ -73,12 +73,12 @@ async def _see_that_key_is_fresh(db: AsyncConnection, scope: UserScope) -> None:
 async def change_phone(
     db: AsyncConnection, cipher: Cipher, scope: UserScope, *, phone: str, code: str
 ) -> CodeRefused | None:
-    """Move the account to a phone proved by its code; every session ends, this one too.
+    """Change the account's phone to a phone that its code proves, and end all sessions, including this one.
 
-    A wrong code is counted: that refusal is given back, so that it commits. Raises StepUpNeeded, PhoneTaken;
-    Unauthorized where the account has been closed or suspended meanwhile.
+    A wrong code counts: CodeRefused is returned, not raised, so that it commits. Raises StepUpNeeded, PhoneTaken, and
+    Unauthorized if the account was closed or suspended meanwhile.
     """
-    await _see_that_key_is_fresh(db, scope)
+    await _require_fresh_key_proof(db, scope)
     purpose = Purpose.CHANGE_PHONE
     bound_to = str(scope.user_id)
     checked = await check_phone_code(
@@ -87,14 +87,14 @@ async def change_phone(
     if checked is not CodeCheck.RIGHT:
         return CodeRefused()
     indexer = await lock_index_key(db, cipher)
-    fresh = {"phone_index": indexer.index_phone(phone), "phone_cipher": cipher.encrypt(phone, scope.user_id)}
+    changed = {"phone_index": indexer.index_phone(phone), "phone_cipher": cipher.encrypt(phone, scope.user_id)}
     live = (User.id == scope.user_id, User.status == "active")
     with on_constraint(("users_phone_index_key", PhoneTaken)):
-        before = await db.scalar(update(User).where(*live).values(fresh).returning(_PHONE_BEFORE))
+        before = await db.scalar(update(User).where(*live).values(changed).returning(_PHONE_BEFORE))
     if before is None:
         raise Unauthorized
     await end_sessions(db, scope.actor, scope.user_id, reason="phone-changed")
-    await lock_phones(db, fresh["phone_index"], before)
+    await lock_phones(db, changed["phone_index"], before)
     await consent_to_own_rows(db, scope.user_id)
     await activate_user(db, cipher, scope.user_id, before)
     await record(db, scope.actor, "user.phone_changed", subject=("user", scope.user_id))
@@ -102,19 +102,19 @@ async def change_phone(
 
 
 async def close_account(db: AsyncConnection, cipher: Cipher, scope: UserScope, *, code: str) -> CodeRefused | None:
-    """Erase what identifies the person; the ledger of points stays, under a number that nothing here resolves (S20).
+    """Erase the data that identifies the person. The point ledger remains under an id that identifies no person (S20).
 
-    Rows in the directories of orgs are the orgs' own and turn inactive. The phone and the ID card are free for a new
-    account. A wrong code is given back as for `change_phone`. Raises StepUpNeeded, IsOperator, StillAdmin.
+    Rows in the directories of orgs belong to the orgs and become inactive. The phone and the ID card are free for a
+    new account. CodeRefused is returned as in `change_phone`. Raises StepUpNeeded, IsOperator, StillAdmin.
     """
-    await _see_that_key_is_fresh(db, scope)
+    await _require_fresh_key_proof(db, scope)
     if await db.scalar(select(exists().where(Operator.user_id == scope.user_id, Operator.removed_at.is_(None)))):
         raise IsOperator
-    phone = await phone_of(db, cipher, scope.user_id)
+    phone = await get_phone(db, cipher, scope.user_id)
     purpose = Purpose.CLOSE_ACCOUNT
     if await check_phone_code(db, cipher, scope.actor, phone=phone, purpose=purpose, code=code) is not CodeCheck.RIGHT:
         return CodeRefused()
-    # Before the user's row is held: a sign-in holds its code first, and the user then.
+    # This deletes the codes before it locks the user's row, because a sign-in locks its code first and then the user.
     await db.execute(delete(PhoneCode).where(PhoneCode.phone_index.in_(cipher.phone_indexes(phone))))
     erased = {
         "status": "closed",
@@ -126,7 +126,7 @@ async def close_account(db: AsyncConnection, cipher: Cipher, scope: UserScope, *
         "id_number_index": None,
         "party_member": False,
     }
-    # An admin cannot be closed, nor one who is closed be made an admin: the database sees to both.
+    # The database ensures both: an admin cannot be closed, and a closed user cannot become an admin.
     with on_constraint(("users_admin_verified", StillAdmin)):
         closed = update(User).where(User.id == scope.user_id).values(erased).returning(_PHONE_BEFORE)
         before = await db.scalar(closed)

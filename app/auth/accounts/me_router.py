@@ -1,4 +1,4 @@
-"""One's own account, sessions and verifications."""
+"""The user's own account, sessions and verifications."""
 
 from typing import Annotated
 from uuid import UUID
@@ -9,7 +9,7 @@ from app.auth.accounts import queries
 from app.auth.accounts.accounts import declare_party_member
 from app.auth.accounts.schemas import MeOut, MeUpdate, SessionOut
 from app.auth.errors import AlipayUnavailable, AlreadyVerified, BadSignature, IdNumberTaken, VerificationOpen
-from app.auth.oauth.protocol import PlainForm, form_body
+from app.auth.oauth.protocol import PlainForm, describe_form
 from app.auth.sessions import end_session, end_sessions
 from app.auth.verification.alipay import ALIPAY
 from app.auth.verification.schemas import AlipayVerificationCreate, VerificationCreate, VerificationOut
@@ -38,7 +38,7 @@ async def read_me(db: ReadDb, cipher: CipherDep, scope: SignedIn) -> MeOut:
 
 @router.patch("/v1/me", summary="Declare my party membership")
 async def update_me(db: WriteDb, cipher: CipherDep, scope: SignedIn, body: MeUpdate) -> MeOut:
-    """The user declares whether they are a member of the party. Nobody else can say it, and it is not checked.
+    """The user declares whether they are a member of the party. No other person can declare it, and it is not checked.
 
     Only a member of the party can create an org of the party or become an admin of one. Declare it before either.
     """
@@ -77,8 +77,8 @@ async def delete_sessions(
 
     All tokens of the ended sessions are refused from the next call on.
     """
-    kept = scope.session_id if keep_current else None
-    await end_sessions(db, scope.actor, scope.user_id, reason="signed-out", but=kept)
+    current = scope.session_id if keep_current else None
+    await end_sessions(db, scope.actor, scope.user_id, reason="signed-out", except_session=current)
 
 
 @router.post(
@@ -131,7 +131,7 @@ async def read_verification(db: ReadDb, scope: SignedIn, verification_id: Annota
     dependencies=[Public],
     response_model=None,
     responses=problems(BadRequest, BadSignature, AlipayUnavailable),
-    openapi_extra=form_body(
+    openapi_extra=describe_form(
         "out_request_no",
         "passed",
         "sign",
@@ -144,10 +144,10 @@ async def read_verification(db: ReadDb, scope: SignedIn, verification_id: Annota
     ),
 )
 async def alipay_callback(request: Request, db: WriteDb, cipher: CipherDep, form: PlainForm) -> dict[str, str]:
-    """Alipay calls this when a person has consented or declined; nobody else does. A call without a valid signature is
+    """Only Alipay calls this, when a person has consented or declined. A call without a valid signature is
     refused.
 
-    The verification is approved or rejected by it. The same result told twice counts once.
+    The verification is approved or rejected by it. A result that arrives twice counts once.
     """
     provider = ALIPAY.of(request)
     if provider is None:

@@ -1,4 +1,4 @@
-"""What a user reads of their own account."""
+"""The reads of the user's own account."""
 
 from uuid import UUID
 
@@ -6,7 +6,7 @@ from sqlalchemy import bindparam, func, select
 
 from app.auth.accounts.schemas import MeOut, SessionOut
 from app.auth.verification.schemas import VerificationOut
-from app.auth.verification.verifications import COLUMNS
+from app.auth.verification.verifications import VERIFICATION_COLUMNS
 from app.authz.access import UserScope
 from app.core.cipher import Cipher
 from app.database.db import Readable
@@ -36,20 +36,20 @@ _SESSIONS = PagedStatement(
     )
     .join(OAuthClient, OAuthClient.id == Session.client_id)
     .where(Session.user_id == bindparam("user_id"), Session.ended_at.is_(None), Session.expires_at > func.now())
-    # As long unused as its tokens and its cookie last, it has lapsed as well.
+    # A session that was unused for the lifetime of its tokens and its cookie has expired too.
     .where(Session.refreshed_at > func.now() - func.make_interval(0, 0, 0, 0, 0, 0, OAuthClient.refresh_seconds)),
     Session.id.desc(),
     row=SessionOut,
 )
-_VERIFICATIONS_OF_USER = select(*COLUMNS).where(Verification.user_id == bindparam("user_id"))
+_VERIFICATIONS_OF_USER = select(*VERIFICATION_COLUMNS).where(Verification.user_id == bindparam("user_id"))
 _VERIFICATION = _VERIFICATIONS_OF_USER.where(Verification.id == bindparam("verification_id"))
 _VERIFICATIONS = PagedStatement(_VERIFICATIONS_OF_USER, Verification.id.desc(), row=VerificationOut)
 
 
 async def get_me(db: Readable, cipher: Cipher, scope: UserScope) -> MeOut:
-    """The user's account. Raises Unauthorized if it was closed since the request was authorized."""
+    """Return the user's account. Raises Unauthorized if it was closed after the request was authorized."""
     row = (await db.execute(_ME, {"user_id": scope.user_id})).one()
-    if row.phone_cipher is None:  # closed since the caller was let in
+    if row.phone_cipher is None:  # closed after the caller was authorized
         raise Unauthorized
     return MeOut(
         id=row.id,
@@ -63,17 +63,17 @@ async def get_me(db: Readable, cipher: Cipher, scope: UserScope) -> MeOut:
 
 
 async def list_sessions(db: Readable, scope: UserScope, paging: Paging) -> Page[SessionOut]:
-    """A page of the user's live sessions, the newest first."""
+    """Return a page of the user's live sessions, the newest first."""
     found = await _SESSIONS.fetch(db, paging, user_id=scope.user_id, session_id=scope.session_id)
     return Page[SessionOut].from_slice(found)
 
 
 async def list_verifications(db: Readable, scope: UserScope, paging: Paging) -> Page[VerificationOut]:
-    """A page of the user's attempts to verify their name, the newest first."""
+    """Return a page of the user's real-name verifications, the newest first."""
     return Page[VerificationOut].from_slice(await _VERIFICATIONS.fetch(db, paging, user_id=scope.user_id))
 
 
 async def get_verification(db: Readable, scope: UserScope, verification_id: UUID) -> VerificationOut:
-    """One of the user's attempts. Raises NotFound."""
+    """Return one of the user's real-name verifications. Raises NotFound."""
     which = {"user_id": scope.user_id, "verification_id": verification_id}
     return await one_or_404(db, _VERIFICATION, VerificationOut, which)

@@ -1,4 +1,4 @@
-"""Accounts begin with the first sign-in of a phone."""
+"""Registration: the first sign-in of a phone creates its account."""
 
 from dataclasses import dataclass, replace
 from uuid import UUID
@@ -17,20 +17,22 @@ from app.schema.auth import User
 
 @dataclass(frozen=True, slots=True)
 class Account:
+    """An account: its id and its status (`active` or `disabled`)."""
+
     id: UUID
     status: str
 
 
 async def find_or_register_user(db: AsyncConnection, cipher: Cipher, actor: Actor, phone: str) -> Account:
-    """The account that holds the phone, registered now where there is none.
+    """Return the account with this phone, and register it if there is none.
 
-    The caller has proved the phone. Of many first sign-ins at once one registers, and all get its account. It is
-    held until the caller commits: whoever suspends it, closes it or gives it another phone comes before, or finds the
-    session that is started now.
+    The caller has proved the phone. One of several concurrent first sign-ins registers, and all return its account.
+    The row is locked until the caller commits. A concurrent suspension, closure or change of the phone commits before,
+    or finds the session that starts now.
     """
     index = (await lock_index_key(db, cipher)).index_phone(phone)
-    held = select(User.id, User.status).where(User.phone_index == index).with_for_update(key_share=True)
-    found = (await db.execute(held)).one_or_none()
+    locked = select(User.id, User.status).where(User.phone_index == index).with_for_update(key_share=True)
+    found = (await db.execute(locked)).one_or_none()
     if found is not None:
         return Account(found.id, found.status)
     user_id = make_id()
@@ -41,7 +43,7 @@ async def find_or_register_user(db: AsyncConnection, cipher: Cipher, actor: Acto
         .returning(User.id)
     )
     if registered is None:
-        found = (await db.execute(held)).one()
+        found = (await db.execute(locked)).one()
         return Account(found.id, found.status)
     await record(db, replace(actor, user_id=user_id), "user.registered", subject=("user", user_id))
     await activate_user(db, cipher, user_id)

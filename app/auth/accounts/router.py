@@ -1,15 +1,15 @@
-"""Changing one's phone, and closing the account."""
+"""Calls that change the user's phone or close the account."""
 
 from fastapi import APIRouter, BackgroundTasks, Request, Response
 from fastapi.responses import JSONResponse
 
-from app.auth.accounts.accounts import change_phone, close_account, phone_of
+from app.auth.accounts.accounts import change_phone, close_account, get_phone
 from app.auth.accounts.schemas import ClosurePut, PhonePut
 from app.auth.errors import CodeRefused, IsOperator, PhoneCodesUnavailable, PhoneTaken, StillAdmin
 from app.auth.phone_codes.codes import PHONE_CHANGED, Purpose, make_phone_code
-from app.auth.phone_codes.router import code_sent, gateway_of
+from app.auth.phone_codes.router import build_phone_code_out, get_gateway
 from app.auth.phone_codes.schemas import PhoneCodeCreate, PhoneCodeOut
-from app.auth.phone_codes.sms import deliver
+from app.auth.phone_codes.sms import deliver_message
 from app.authz.access import SignedIn
 from app.authz.errors import StepUpNeeded
 from app.core.cipher import CipherDep
@@ -29,13 +29,13 @@ async def create_phone_change_code(
 
     Nothing is changed yet. The code is good for this account alone.
     """
-    gateway = gateway_of(request)
+    gateway = get_gateway(request)
     bound_to = str(scope.user_id)
     message = await make_phone_code(
         db, cipher, scope.actor, phone=body.phone, purpose=Purpose.CHANGE_PHONE, bound_to=bound_to
     )
-    tasks.add_task(deliver, gateway, body.phone, message)
-    return code_sent()
+    tasks.add_task(deliver_message, gateway, body.phone, message)
+    return build_phone_code_out()
 
 
 @router.put(
@@ -49,17 +49,17 @@ async def put_phone(
     request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, body: PhonePut, tasks: BackgroundTasks
 ) -> JSONResponse | None:
     """The second step: give the new phone and the code that it has received. From now on the account has the new
-    phone, and the old phone is told by a message.
+    phone, and the old phone gets a message.
 
     All sessions end, so sign in with the new phone. A phone with an account of its own is refused (409
     `phone-taken`): close that account first, or take another phone.
     """
-    gateway = gateway_of(request)
-    old_phone = await phone_of(db, cipher, scope.user_id)
+    gateway = get_gateway(request)
+    old_phone = await get_phone(db, cipher, scope.user_id)
     refused = await change_phone(db, cipher, scope, phone=body.phone, code=body.code)
     if refused is not None:
         return problem_response(request, refused)
-    tasks.add_task(deliver, gateway, old_phone, PHONE_CHANGED)
+    tasks.add_task(deliver_message, gateway, old_phone, PHONE_CHANGED)
     return None
 
 
@@ -72,11 +72,11 @@ async def create_closing_code(
 
     Nothing is changed yet.
     """
-    gateway = gateway_of(request)
-    phone = await phone_of(db, cipher, scope.user_id)
+    gateway = get_gateway(request)
+    phone = await get_phone(db, cipher, scope.user_id)
     message = await make_phone_code(db, cipher, scope.actor, phone=phone, purpose=Purpose.CLOSE_ACCOUNT)
-    tasks.add_task(deliver, gateway, phone, message)
-    return code_sent()
+    tasks.add_task(deliver_message, gateway, phone, message)
+    return build_phone_code_out()
 
 
 @router.put(
@@ -91,7 +91,7 @@ async def put_closure(
     request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, body: ClosurePut
 ) -> JSONResponse | None:
     """The second step: close the account with the code. This cannot be undone. Phone, name and verification are
-    erased, and the points remain under a number that belongs to nobody.
+    erased, and the points remain under an id that identifies no person.
 
     The rows in the directories of orgs stay with the orgs and become inactive. An admin is refused (409
     `still-admin`): resign first, and hand over where you are the main admin.

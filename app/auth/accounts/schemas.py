@@ -1,4 +1,4 @@
-"""Bodies of one's own account and of the ways into it."""
+"""Bodies of the user's own account and sessions."""
 
 from datetime import datetime
 from typing import Literal
@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from app.auth.devices import Seen
+from app.auth.devices import ObservedDevice
 from app.auth.phone_codes.schemas import Code
 from app.core.phones import Phone
 from app.web.schemas import Body, Out
@@ -35,7 +35,7 @@ class MeUpdate(Body):
     party_member: bool = Field(description="Whether you are a member of the party.")
 
 
-class SessionOut(Seen):
+class SessionOut(ObservedDevice):
     id: UUID
     client: str = Field(description="The program that is signed in.", examples=["学组管理后台"])
     created_at: datetime

@@ -1,11 +1,11 @@
-"""The QR scan: the device flow (RFC 8628), as safe as cross-device flows can be made (RFC 10027, BCP 247).
+"""The QR scan: the device flow (RFC 8628) with the protections of cross-device flows (RFC 10027, BCP 247).
 
-Three secrets are kept apart. The `user_code` in the QR is public: whoever photographs it can scan, nothing more. The
-`device_code` is the console's alone: kept as a hash, sent in bodies only, good for one redemption. The approval
-belongs to the user and the session (the phone) that scanned: nobody else can give it. The number that is matched
-appears on the console after the scan, so that a code sent to a stranger does not carry it along.
+Three secrets are separate. The `user_code` in the QR code is public: a person who photographs it can only scan it. The
+`device_code` belongs to the console: it is stored as a hash, sent only in bodies and valid for one redemption. Only the
+user and the session (the phone) that scanned can approve. The console shows the number to match only after the scan,
+so a code that is sent to another person does not contain the number.
 
-Every step is one statement whose condition is the state before it: of many at once, one wins.
+Each step is one statement with the previous state as its condition, so one of several concurrent calls succeeds.
 """
 
 import json
@@ -21,9 +21,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit_log.entries import Actor, record
 from app.auth.device_flow.watch import CHANNEL
 from app.auth.errors import AlreadyScanned, CodeExpired, NotOnThisClient, ScanDecided, WrongNumber
-from app.auth.oauth.protocol import Client, OAuthError, invalid_grant, require
+from app.auth.oauth.protocol import Client, OAuthError, invalid_grant, require_parameter
 from app.auth.oauth.token_requests import TokenRequest
-from app.auth.rate_limits import Limit, take, take_by_address
+from app.auth.rate_limits import Limit, take_token, take_token_by_address
 from app.auth.sessions import TokenOut, start_session
 from app.authz.access import UserScope
 from app.core.cipher import hash_secret, new_secret
@@ -35,14 +35,16 @@ from app.web.errors import NotFound, Problem
 LIFETIME = timedelta(minutes=3)
 INTERVAL = 5
 WRONG_NUMBERS = 3
-_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels, nothing alike (RFC 8628 §6.1)
+_LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels, no similar letters (RFC 8628 §6.1)
 
 PER_ADDRESS = Limit("device-address", burst=120, every=timedelta(seconds=1))
 PER_SCANNER = Limit("scan-user", burst=20, every=timedelta(seconds=30))
 
 
 @dataclass(frozen=True, slots=True)
-class Started:
+class StartedAuthorization:
+    """A new device authorization with its codes. Times are seconds."""
+
     id: UUID
     device_code: str
     user_code: str
@@ -50,17 +52,19 @@ class Started:
     interval: int
 
 
-def normal_user_code(given: str) -> str:
-    """A user code as it is kept, however it was typed: `wdjb mjht` is `WDJB-MJHT`."""
+def normalize_user_code(given: str) -> str:
+    """Return the stored form of a typed user code: `wdjb mjht` is `WDJB-MJHT`."""
     letters = "".join(letter for letter in given.upper() if letter in _LETTERS)
     return f"{letters[:4]}-{letters[4:]}"
 
 
-async def start_device_authorization(db: AsyncConnection, actor: Actor, client: Client, device: str | None) -> Started:
-    """A new code to be scanned, for a client that may use the device flow."""
-    await take_by_address(db, PER_ADDRESS, actor.address)
+async def start_device_authorization(
+    db: AsyncConnection, actor: Actor, client: Client, device: str | None
+) -> StartedAuthorization:
+    """Start a device authorization for a client that may use the device flow. Raises TooManyRequests."""
+    await take_token_by_address(db, PER_ADDRESS, actor.address)
     device_code = new_secret()
-    user_code = normal_user_code("".join(secrets.choice(_LETTERS) for _ in range(8)))
+    user_code = normalize_user_code("".join(secrets.choice(_LETTERS) for _ in range(8)))
     values = {
         "client_id": client.id,
         "device_code_hash": hash_secret(device_code),
@@ -75,11 +79,11 @@ async def start_device_authorization(db: AsyncConnection, actor: Actor, client: 
     authorization_id = (await db.execute(made)).scalar_one()
     subject = ("device_authorization", authorization_id)
     await record(db, actor, "device_authorization.started", subject=subject)
-    return Started(authorization_id, device_code, user_code, int(LIFETIME.total_seconds()), INTERVAL)
+    return StartedAuthorization(authorization_id, device_code, user_code, int(LIFETIME.total_seconds()), INTERVAL)
 
 
 class ScanRow(NamedTuple):
-    """A device authorization as the phone that scanned it sees it."""
+    """The fields of a device authorization that the scanning phone reads."""
 
     id: UUID
     state: str
@@ -101,17 +105,17 @@ SCAN_COLUMNS = (
 )
 
 
-async def scan(db: AsyncConnection, scope: UserScope, code: str) -> ScanRow | Problem:
-    """Bind a pending code to the scanning user and session. Scanned again by the same, it is told again.
+async def scan_code(db: AsyncConnection, scope: UserScope, code: str) -> ScanRow | Problem:
+    """Bind a pending code to the scanning user and session. A second scan by the same session returns the same row.
 
-    NotFound, CodeExpired and AlreadyScanned (by another) are given back, so that a guess commits and counts. Raises
-    NotOnThisClient where the session is no app's.
+    NotFound, CodeExpired and AlreadyScanned (by another session) are returned, not raised, so that a guess commits and
+    counts. Raises NotOnThisClient if the session is not one of the phone app, and TooManyRequests.
     """
-    await take(db, PER_SCANNER, str(scope.user_id))
+    await take_token(db, PER_SCANNER, str(scope.user_id))
     app = select(exists().where(OAuthClient.id == scope.client_id, OAuthClient.kind == "app"))
     if not await db.scalar(app):
         raise NotOnThisClient
-    user_code = normal_user_code(code)
+    user_code = normalize_user_code(code)
     claim = (
         update(DeviceAuthorization)
         .where(DeviceAuthorization.user_code == user_code, DeviceAuthorization.state == "pending")
@@ -121,7 +125,7 @@ async def scan(db: AsyncConnection, scope: UserScope, code: str) -> ScanRow | Pr
     )
     row = (await db.execute(claim)).one_or_none()
     if row is not None:
-        await _tell(db, row.id, "scanned", row.number)
+        await _notify_console(db, row.id, "scanned", row.number)
         await record(db, scope.actor, "device_authorization.scanned", subject=("device_authorization", row.id))
         return ScanRow._make(row[:-1])
     again = select(
@@ -131,23 +135,23 @@ async def scan(db: AsyncConnection, scope: UserScope, code: str) -> ScanRow | Pr
     ).where(DeviceAuthorization.user_code == user_code)
     found = (await db.execute(again)).one_or_none()
     if found is None:
-        return await _refused(db, scope, "scan_refused", None, NotFound())
+        return await _record_refusal(db, scope, "scan_refused", None, NotFound())
     if found.expired:
-        return await _refused(db, scope, "scan_refused", found.id, CodeExpired())
+        return await _record_refusal(db, scope, "scan_refused", found.id, CodeExpired())
     if found.scanned_session_id != scope.session_id:
-        return await _refused(db, scope, "scan_refused", found.id, AlreadyScanned())
+        return await _record_refusal(db, scope, "scan_refused", found.id, AlreadyScanned())
     return ScanRow._make(found[:-2])
 
 
-async def approve(db: AsyncConnection, scope: UserScope, scan_id: UUID, number: int) -> Problem | None:
-    """Let the console in, by whoever scanned it, with the number that it shows.
+async def approve_sign_in(db: AsyncConnection, scope: UserScope, scan_id: UUID, number: int) -> Problem | None:
+    """Approve the console's sign-in with the number that it shows. Only the scanning session can approve.
 
-    A wrong number is counted, and the third refuses the scan. Refusals are given back, so that they commit.
+    A wrong number counts, and the third one refuses the sign-in. Problems are returned, so that they commit.
     """
     right = DeviceAuthorization.number == number
     last_try = DeviceAuthorization.wrong_numbers + 1 >= WRONG_NUMBERS
     decide = (
-        _decide(scope, scan_id)
+        _update_undecided_scan(scope, scan_id)
         .values(
             state=case((right, "approved"), (last_try, "refused"), else_=DeviceAuthorization.state),
             wrong_numbers=DeviceAuthorization.wrong_numbers + case((right, 0), else_=1),
@@ -156,9 +160,11 @@ async def approve(db: AsyncConnection, scope: UserScope, scan_id: UUID, number: 
     )
     state = await db.scalar(decide)
     if state is None:
-        return await _refused(db, scope, "decision_refused", scan_id, await _why_undecidable(db, scope, scan_id))
+        return await _record_refusal(
+            db, scope, "decision_refused", scan_id, await _find_decision_error(db, scope, scan_id)
+        )
     if state != "scanned":
-        await _tell(db, scan_id, state)
+        await _notify_console(db, scan_id, state)
     if state == "approved":
         await _record_decision(db, scope, scan_id, "approved")
         return None
@@ -166,17 +172,19 @@ async def approve(db: AsyncConnection, scope: UserScope, scan_id: UUID, number: 
     return WrongNumber()
 
 
-async def refuse(db: AsyncConnection, scope: UserScope, scan_id: UUID) -> Problem | None:
-    """Turn the console away, by whoever scanned it; a refusal of that is given back, so that it commits."""
-    decided = await db.scalar(_decide(scope, scan_id).values(state="refused").returning(literal(1)))
+async def refuse_sign_in(db: AsyncConnection, scope: UserScope, scan_id: UUID) -> Problem | None:
+    """Refuse the console's sign-in. Only the scanning session can refuse. A problem is returned, so that it commits."""
+    decided = await db.scalar(_update_undecided_scan(scope, scan_id).values(state="refused").returning(literal(1)))
     if decided is None:
-        return await _refused(db, scope, "decision_refused", scan_id, await _why_undecidable(db, scope, scan_id))
-    await _tell(db, scan_id, "refused")
+        return await _record_refusal(
+            db, scope, "decision_refused", scan_id, await _find_decision_error(db, scope, scan_id)
+        )
+    await _notify_console(db, scan_id, "refused")
     await _record_decision(db, scope, scan_id, "refused")
     return None
 
 
-def _decide(scope: UserScope, scan_id: UUID) -> Update:
+def _update_undecided_scan(scope: UserScope, scan_id: UUID) -> Update:
     return (
         update(DeviceAuthorization)
         .where(DeviceAuthorization.id == scan_id, DeviceAuthorization.state == "scanned")
@@ -185,7 +193,7 @@ def _decide(scope: UserScope, scan_id: UUID) -> Update:
     )
 
 
-async def _why_undecidable(db: AsyncConnection, scope: UserScope, scan_id: UUID) -> Problem:
+async def _find_decision_error(db: AsyncConnection, scope: UserScope, scan_id: UUID) -> Problem:
     row = await find_scan(db, scope, scan_id)
     if row is None:
         return NotFound()
@@ -198,7 +206,7 @@ _SCAN = select(*SCAN_COLUMNS).where(
 
 
 async def find_scan(db: Readable, scope: UserScope, scan_id: UUID) -> ScanRow | None:
-    """A scan by this very session; None for that of another."""
+    """Return a scan of this session; None if another session scanned it."""
     return await fetch_row(db, _SCAN, ScanRow, {"scan_id": scan_id, "session_id": scope.session_id})
 
 
@@ -212,19 +220,21 @@ async def _record_decision(db: AsyncConnection, scope: UserScope, scan_id: UUID,
     )
 
 
-async def _refused(db: AsyncConnection, scope: UserScope, what: str, subject_id: UUID | None, why: Problem) -> Problem:
+async def _record_refusal(
+    db: AsyncConnection, scope: UserScope, action: str, subject_id: UUID | None, problem: Problem
+) -> Problem:
     subject = ("device_authorization", subject_id)
-    await record(db, scope.actor, f"device_authorization.{what}", subject=subject, after={"reason": why.slug})
-    return why
+    await record(db, scope.actor, f"device_authorization.{action}", subject=subject, after={"reason": problem.slug})
+    return problem
 
 
-async def _tell(db: AsyncConnection, authorization_id: UUID, state: str, number: int | None = None) -> None:
-    """Tell whoever waits, when this transaction commits."""
+async def _notify_console(db: AsyncConnection, authorization_id: UUID, state: str, number: int | None = None) -> None:
+    """Notify the waiting console when this transaction commits."""
     payload = json.dumps({"id": str(authorization_id), "state": state, "number": number})
     await db.execute(select(func.pg_notify(CHANNEL, payload)))
 
 
-# One statement polls and redeems: only the one that turns `approved` into `redeemed` sees it do so.
+# One statement polls and redeems, so only one call changes `approved` into `redeemed` and sees this change.
 _POLL = text("""
 UPDATE device_authorizations AS d
 SET polled_at = now(),
@@ -240,42 +250,45 @@ RETURNING new.id, old.state AS before, new.state, new.user_id, new.scanned_sessi
 """)
 
 
-async def redeem_device_code(asked: TokenRequest) -> TokenOut | OAuthError:
-    """Tokens for an approved scan, once; else what RFC 8628 §3.5 has for it, given back so that the poll counts."""
-    given = {"device_code_hash": hash_secret(require(asked.form, "device_code")), "client_id": asked.client.id}
-    row = (await asked.db.execute(_POLL, given)).one_or_none()
+async def redeem_device_code(request: TokenRequest) -> TokenOut | OAuthError:
+    """Return tokens for an approved scan, once. Errors (RFC 8628 §3.5) are returned, so that the poll counts."""
+    given = {
+        "device_code_hash": hash_secret(require_parameter(request.form, "device_code")),
+        "client_id": request.client.id,
+    }
+    row = (await request.db.execute(_POLL, given)).one_or_none()
     if row is None or row.before == "redeemed":
         return invalid_grant("the device code is unknown or used")
     denied = OAuthError("access_denied", "refused on the phone")
     subject = ("device_authorization", row.id)
     if row.state == "redeemed":
-        if not await _is_still_there(asked.db, row.user_id, row.scanned_session_id):
+        if not await _lock_approver(request.db, row.user_id, row.scanned_session_id):
             refused = update(DeviceAuthorization).where(DeviceAuthorization.id == row.id).values(state="refused")
-            await asked.db.execute(refused)
-            await record(asked.db, asked.actor, "device_authorization.refused", subject=subject)
+            await request.db.execute(refused)
+            await record(request.db, request.actor, "device_authorization.refused", subject=subject)
             return denied
-        actor = replace(asked.actor, user_id=row.user_id)
+        actor = replace(request.actor, user_id=row.user_id)
         tokens = await start_session(
-            asked.db, asked.issuer, actor, asked.client, row.user_id, methods=["mca"], device=asked.device
+            request.db, request.issuer, actor, request.client, row.user_id, methods=["mca"], device=request.device
         )
-        await record(asked.db, actor, "device_authorization.redeemed", subject=subject)
+        await record(request.db, actor, "device_authorization.redeemed", subject=subject)
         return tokens
     if row.state == "refused":
         return denied
     if row.expired:
         return OAuthError("expired_token", "not approved in time; ask for a new code")
     extra = {"match_number": row.number} if row.state == "scanned" else {}
-    said = f"scanned; the phone asks for the number {row.number}" if extra else "not scanned yet"
+    state_text = f"scanned; the phone asks for the number {row.number}" if extra else "not scanned yet"
     if row.too_fast:
-        return OAuthError("slow_down", f"{said}; wait five seconds more between polls", extra=extra)
-    return OAuthError("authorization_pending", said, extra=extra)
+        return OAuthError("slow_down", f"{state_text}; wait five seconds more between polls", extra=extra)
+    return OAuthError("authorization_pending", state_text, extra=extra)
 
 
-async def _is_still_there(db: AsyncConnection, user_id: UUID, session_id: UUID) -> bool:
-    """Whether who approved may still sign in, by a phone that is still signed in: an approval dies with either.
+async def _lock_approver(db: AsyncConnection, user_id: UUID, session_id: UUID) -> bool:
+    """Lock the approving user and session FOR NO KEY UPDATE. False if the user is disabled or the session has ended.
 
-    Both are held until the new session stands, so that whoever suspends the user or signs them out comes before it, or
-    finds it.
+    The locks last until the new session is committed. A concurrent suspension or sign-out commits before this check,
+    or finds the new session and ends it.
     """
     statement = (
         select(Session.id)

@@ -1,4 +1,4 @@
-"""The events of a console that waits for a scan: what its device authorization is at once, then each step."""
+"""The events of a console that waits for a scan: the current state of its authorization, then each step."""
 
 import json
 import time
@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.auth.device_flow.tickets import WAIT_COLUMNS
+from app.auth.device_flow.tickets import STATE_COLUMNS
 from app.auth.device_flow.watch import SignInWatch, Step
 from app.schema.auth import DeviceAuthorization
 from app.web.event_stream import Event
@@ -16,28 +16,30 @@ from app.web.event_stream import Event
 _LAST = frozenset({"approved", "refused", "redeemed", "expired"})
 
 
-async def sign_in_events(engine: AsyncEngine, watch: SignInWatch, authorization_id: UUID) -> AsyncIterator[Event]:
-    """The steps of one authorization as they come, until the last. It expires here at the latest."""
-    with watch.waiting(authorization_id) as waiter:
-        step, seconds_left = await _look(engine, authorization_id)
+async def stream_sign_in_events(
+    engine: AsyncEngine, watch: SignInWatch, authorization_id: UUID
+) -> AsyncIterator[Event]:
+    """Yield the current state of an authorization, then each step until the last. The stream ends when it expires."""
+    with watch.subscribe(authorization_id) as waiter:
+        step, seconds_left = await _read_step(engine, authorization_id)
         ends_at = time.monotonic() + seconds_left
-        yield _event(step)
+        yield _build_event(step)
         while step.state not in _LAST:
             before = step
             try:
-                told = await waiter.next(ends_at - time.monotonic())
+                received = await waiter.wait_for_step(ends_at - time.monotonic())
             except TimeoutError:
                 step = Step("expired")
             else:
-                step = told or (await _look(engine, authorization_id))[0]
+                step = received or (await _read_step(engine, authorization_id))[0]
             if step != before:
-                yield _event(step)
+                yield _build_event(step)
 
 
-_STATE = select(*WAIT_COLUMNS).where(DeviceAuthorization.id == bindparam("authorization_id"))
+_STATE = select(*STATE_COLUMNS).where(DeviceAuthorization.id == bindparam("authorization_id"))
 
 
-async def _look(engine: AsyncEngine, authorization_id: UUID) -> tuple[Step, float]:
+async def _read_step(engine: AsyncEngine, authorization_id: UUID) -> tuple[Step, float]:
     async with engine.connect() as db:
         row = (await db.execute(_STATE, {"authorization_id": authorization_id})).one_or_none()
     if row is None:
@@ -45,6 +47,6 @@ async def _look(engine: AsyncEngine, authorization_id: UUID) -> tuple[Step, floa
     return Step(row.state, row.match_number), row.expires_at.timestamp() - time.time()
 
 
-def _event(step: Step) -> Event:
+def _build_event(step: Step) -> Event:
     data = {"state": step.state} | ({} if step.number is None else {"match_number": step.number})
     return Event(step.state, json.dumps(data))

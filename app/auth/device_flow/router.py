@@ -1,15 +1,15 @@
-"""The console's side of the scan: asking for a code, showing it, waiting for it."""
+"""The console's calls: requesting a code, showing it and waiting for the scan."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Cookie, Path, Request, Response
 
 from app.auth.device_flow.authorizations import start_device_authorization
-from app.auth.device_flow.events import sign_in_events
+from app.auth.device_flow.events import stream_sign_in_events
 from app.auth.device_flow.schemas import DeviceAuthorizationOut, TicketCreate, WaitOut
 from app.auth.device_flow.tickets import find_by_ticket, find_user_code, open_ticket
 from app.auth.device_flow.watch import WATCH
-from app.auth.devices import device_of
+from app.auth.devices import describe_device
 from app.auth.oauth.grant_types import GRANTS, GrantType
 from app.auth.oauth.protocol import (
     NO_STORE,
@@ -17,8 +17,8 @@ from app.auth.oauth.protocol import (
     OAuthError,
     OAuthRoute,
     authenticate_client,
-    form_body,
-    oauth_errors,
+    describe_form,
+    describe_oauth_errors,
     refuse_foreign_origin,
 )
 from app.authz.access import Public, build_actor
@@ -42,8 +42,8 @@ Ticket = Annotated[str | None, Cookie(alias=TICKET, max_length=200, description=
 @oauth_router.post(
     "/oauth/device_authorization",
     summary="Ask for a code to be scanned (RFC 8628)",
-    responses=oauth_errors(400, 401, 413, 429, 503),
-    openapi_extra=form_body("client_id", client_id="A client of kind `device`, such as `xuezu-console`."),
+    responses=describe_oauth_errors(400, 401, 413, 429, 503),
+    openapi_extra=describe_form("client_id", client_id="A client of kind `device`, such as `xuezu-console`."),
 )
 async def create_device_authorization(
     request: Request, response: Response, db: WriteDb, form: Form
@@ -61,7 +61,7 @@ async def create_device_authorization(
     if GrantType.DEVICE_CODE not in GRANTS[client.kind]:
         raise OAuthError("unauthorized_client", "this client may not use the device flow")
     started = await start_device_authorization(
-        db, build_actor(request, client_id=client.id), client, device_of(request)
+        db, build_actor(request, client_id=client.id), client, describe_device(request)
     )
     response.headers.update(NO_STORE)
     issuer = SETTINGS.of(request).issuer
@@ -69,22 +69,23 @@ async def create_device_authorization(
         device_code=started.device_code,
         user_code=started.user_code,
         verification_uri=f"{issuer}/phone/scan",
-        verification_uri_complete=scan_uri(issuer, started.user_code),
+        verification_uri_complete=build_scan_uri(issuer, started.user_code),
         expires_in=started.expires_in,
         interval=started.interval,
     )
 
 
-def scan_uri(issuer: str, user_code: str) -> str:
-    """What the QR says: an address that the app opens, or that a browser shows the way to the app at."""
+def build_scan_uri(issuer: str, user_code: str) -> str:
+    """Return the address in the QR code. The app opens it; a browser shows there how to get the app."""
     return f"{issuer}/phone/scan?code={user_code}"
 
 
-async def _drawn(request: Request, db: Readable, user_code: UserCode) -> str:
+async def _get_live_scan_uri(request: Request, db: Readable, user_code: UserCode) -> str:
+    """Return the address of a code that can still be scanned. Raises NotFound."""
     found = await find_user_code(db, user_code)
     if found is None:
         raise NotFound
-    return scan_uri(SETTINGS.of(request).issuer, found)
+    return build_scan_uri(SETTINGS.of(request).issuer, found)
 
 
 @router.get(f"{_PATH}/qr.svg", summary="QR code as SVG", response_class=Response)
@@ -93,7 +94,9 @@ async def read_qr_svg(request: Request, db: ReadDb, user_code: UserCode) -> Resp
 
     Nothing is changed. Where it answers 404, the code has expired: ask for a new one.
     """
-    return Response(await draw_svg(await _drawn(request, db, user_code)), media_type="image/svg+xml", headers=NO_STORE)
+    return Response(
+        await draw_svg(await _get_live_scan_uri(request, db, user_code)), media_type="image/svg+xml", headers=NO_STORE
+    )
 
 
 @router.get(f"{_PATH}/qr.png", summary="QR code as PNG", response_class=Response)
@@ -102,7 +105,9 @@ async def read_qr_png(request: Request, db: ReadDb, user_code: UserCode) -> Resp
 
     Nothing is changed. Where it answers 404, the code has expired: ask for a new one.
     """
-    return Response(await draw_png(await _drawn(request, db, user_code)), media_type="image/png", headers=NO_STORE)
+    return Response(
+        await draw_png(await _get_live_scan_uri(request, db, user_code)), media_type="image/png", headers=NO_STORE
+    )
 
 
 @router.put(
@@ -157,12 +162,12 @@ async def read_device_authorization(db: ReadDb, user_code: UserCode, ticket: Tic
 async def stream_device_authorization(
     request: Request, db: ReadDb, user_code: UserCode, ticket: Ticket = None
 ) -> EventStream:
-    """Open this stream after `PUT …/ticket` to be told at once when the code is scanned and when the person decides.
+    """Open this stream after `PUT …/ticket`. It reports at once when the code is scanned and when the person decides.
     Each event carries the state of the code; the stream ends with the last one.
 
     When `approved` comes, send the secret to `POST /oauth/token`. When `refused` or `expired` comes, ask for a new
     code. Where the connection breaks, open the stream again: it begins with the present state.
     """
     found = await find_by_ticket(db, user_code, ticket)
-    events = sign_in_events(ENGINE.of(request), WATCH.of(request), found.id)
+    events = stream_sign_in_events(ENGINE.of(request), WATCH.of(request), found.id)
     return EventStream(events, STREAMS.of(request))

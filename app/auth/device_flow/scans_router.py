@@ -1,4 +1,4 @@
-"""The phone's side of the scan: see who asks, match the number, approve or refuse."""
+"""The phone's calls: reading a scan, matching the number, approving or refusing."""
 
 from typing import Annotated
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Path, Request
 from fastapi.responses import JSONResponse
 
-from app.auth.device_flow.authorizations import approve, find_scan, refuse, scan
+from app.auth.device_flow.authorizations import approve_sign_in, find_scan, refuse_sign_in, scan_code
 from app.auth.device_flow.schemas import ApprovalPut, ScanCreate, ScanOut
 from app.auth.errors import AlreadyScanned, CodeExpired, NotOnThisClient, ScanDecided, WrongNumber
 from app.authz.access import SignedIn
@@ -34,7 +34,7 @@ async def create_scan(request: Request, db: WriteDb, scope: SignedIn, body: Scan
     From now on the code belongs to this user and this phone, and the console shows a number of two digits. Next,
     approve with that number or refuse.
     """
-    found = await scan(db, scope, body.code)
+    found = await scan_code(db, scope, body.code)
     return problem_response(request, found) if isinstance(found, Problem) else ScanOut.model_validate(found)
 
 
@@ -44,7 +44,7 @@ async def read_scan(db: ReadDb, scope: SignedIn, scan_id: ScanId) -> ScanOut:
 
     Only the phone that has scanned sees it. For any other the answer is 404.
     """
-    return await _shown(db, scope, scan_id)
+    return await _get_scan(db, scope, scan_id)
 
 
 @router.put(
@@ -62,10 +62,10 @@ async def put_approval(
     A wrong number is 409 `wrong-number` and can be corrected. The third wrong number refuses the sign-in: then scan
     a new code.
     """
-    wrong = await approve(db, scope, scan_id, body.number)
+    wrong = await approve_sign_in(db, scope, scan_id, body.number)
     if wrong is not None:
         return problem_response(request, wrong)
-    return await _shown(db, scope, scan_id)
+    return await _get_scan(db, scope, scan_id)
 
 
 @router.put(
@@ -75,18 +75,18 @@ async def put_approval(
     responses=problems(NotFound, CodeExpired, ForeignOrigin, ScanDecided),
 )
 async def put_refusal(request: Request, db: WriteDb, scope: SignedIn, scan_id: ScanId) -> ScanOut | JSONResponse:
-    """The person does not want this sign-in, for example because somebody else shows the code. The console is told at
-    once, and its code cannot be used any more.
+    """The person does not want this sign-in, for example because somebody else shows the code. The console is notified
+    at once, and its code cannot be used any more.
 
     Nothing else changes. A sign-in that was refused by mistake begins again with a new code.
     """
-    undecidable = await refuse(db, scope, scan_id)
+    undecidable = await refuse_sign_in(db, scope, scan_id)
     if undecidable is not None:
         return problem_response(request, undecidable)
-    return await _shown(db, scope, scan_id)
+    return await _get_scan(db, scope, scan_id)
 
 
-async def _shown(db: Readable, scope: SignedIn, scan_id: UUID) -> ScanOut:
+async def _get_scan(db: Readable, scope: SignedIn, scan_id: UUID) -> ScanOut:
     row = await find_scan(db, scope, scan_id)
     if row is None:
         raise NotFound

@@ -6,13 +6,13 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from app.auth.devices import Seen
+from app.auth.devices import ObservedDevice
 from app.core.text import Token
 from app.web.schemas import Body, Out
 
 
 class DeviceAuthorizationOut(Out):
-    """RFC 8628 §3.2."""
+    """A device authorization response (RFC 8628 §3.2)."""
 
     device_code: str = Field(description="The console's secret: never show it, never put it into an address.")
     user_code: str = Field(examples=["WDJB-MJHT"])
@@ -40,7 +40,7 @@ class ScanCreate(Body):
     )
 
 
-class ScanOut(Seen):
+class ScanOut(ObservedDevice):
     """Who asks to sign in, as the service itself saw it."""
 
     id: UUID

@@ -1,4 +1,4 @@
-"""The console's right to look at its own device authorization without sending its secret again."""
+"""Tickets: a console reads the state of its device authorization without sending its secret again."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,13 +8,13 @@ from uuid import UUID
 from sqlalchemy import Integer, bindparam, case, cast, extract, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.auth.device_flow.authorizations import normal_user_code
+from app.auth.device_flow.authorizations import normalize_user_code
 from app.core.cipher import hash_secret, new_secret
 from app.database.db import Readable
 from app.database.rows import fetch_row, one_or_404
 from app.schema.auth import DeviceAuthorization, User
 
-WAIT_COLUMNS = (
+STATE_COLUMNS = (
     DeviceAuthorization.id,
     case(
         (DeviceAuthorization.state.in_(("refused", "redeemed")), DeviceAuthorization.state),
@@ -26,8 +26,8 @@ WAIT_COLUMNS = (
 )
 
 
-class WaitRow(NamedTuple):
-    """The state of a device authorization; the number only while it is scanned."""
+class AuthorizationStateRow(NamedTuple):
+    """The state of a device authorization. The number is present only in the state `scanned`."""
 
     id: UUID
     state: str
@@ -35,8 +35,8 @@ class WaitRow(NamedTuple):
     expires_at: datetime
 
 
-class WaitingRow(NamedTuple):
-    """The same with its code and the verified name of the user who scanned it."""
+class WaitingConsoleRow(NamedTuple):
+    """The state of a device authorization with its code and the verified name of the user who scanned it."""
 
     id: UUID
     state: str
@@ -48,6 +48,8 @@ class WaitingRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OpenedTicket:
+    """A new ticket. `expires_in` is seconds."""
+
     ticket: str
     user_code: str
     expires_in: int
@@ -57,27 +59,27 @@ _LIVE_CODE = select(DeviceAuthorization.user_code).where(
     DeviceAuthorization.user_code == bindparam("user_code"), DeviceAuthorization.expires_at > func.now()
 )
 _SCANNER = select(User.verified_name).where(User.id == DeviceAuthorization.user_id).scalar_subquery()
-_BY_SECRET = select(*WAIT_COLUMNS, DeviceAuthorization.user_code, _SCANNER.label("scanner")).where(
+_BY_SECRET = select(*STATE_COLUMNS, DeviceAuthorization.user_code, _SCANNER.label("scanner")).where(
     DeviceAuthorization.device_code_hash == bindparam("device_code_hash")
 )
-_BY_TICKET = select(*WAIT_COLUMNS).where(
+_BY_TICKET = select(*STATE_COLUMNS).where(
     DeviceAuthorization.user_code == bindparam("user_code"), DeviceAuthorization.ticket_hash == bindparam("ticket_hash")
 )
 
 
 async def find_user_code(db: Readable, user_code: str) -> str | None:
-    """The code as it is shown, while it is good to be scanned."""
-    found: str | None = await db.scalar(_LIVE_CODE, {"user_code": normal_user_code(user_code)})
+    """Return the stored code if it has not expired; None otherwise."""
+    found: str | None = await db.scalar(_LIVE_CODE, {"user_code": normalize_user_code(user_code)})
     return found
 
 
 async def open_ticket(db: AsyncConnection, user_code: str, device_code: str) -> OpenedTicket:
-    """A ticket for the holder of the code's secret; a new one takes the place of the old. Raises NotFound."""
+    """Create a ticket for a console that sends the secret of the code; it replaces an old ticket. Raises NotFound."""
     ticket = new_secret()
     left = cast(extract("epoch", DeviceAuthorization.expires_at - func.now()), Integer)
     statement = (
         update(DeviceAuthorization)
-        .where(DeviceAuthorization.user_code == normal_user_code(user_code))
+        .where(DeviceAuthorization.user_code == normalize_user_code(user_code))
         .where(DeviceAuthorization.device_code_hash == hash_secret(device_code))
         .where(DeviceAuthorization.expires_at > func.now())
         .values(ticket_hash=hash_secret(ticket))
@@ -87,12 +89,12 @@ async def open_ticket(db: AsyncConnection, user_code: str, device_code: str) -> 
     return OpenedTicket(ticket, row.user_code, row.expires_in)
 
 
-async def find_waiting(db: Readable, device_code: str) -> WaitingRow | None:
-    """The state of the authorization that has this secret."""
-    return await fetch_row(db, _BY_SECRET, WaitingRow, {"device_code_hash": hash_secret(device_code)})
+async def find_by_device_code(db: Readable, device_code: str) -> WaitingConsoleRow | None:
+    """Return the state of the authorization with this device code; None if there is none."""
+    return await fetch_row(db, _BY_SECRET, WaitingConsoleRow, {"device_code_hash": hash_secret(device_code)})
 
 
-async def find_by_ticket(db: Readable, user_code: str, ticket: str | None) -> WaitRow:
-    """The state of the authorization that the ticket is for. Raises NotFound."""
-    which = {"user_code": normal_user_code(user_code), "ticket_hash": hash_secret(ticket or "")}
-    return await one_or_404(db, _BY_TICKET, WaitRow, which)
+async def find_by_ticket(db: Readable, user_code: str, ticket: str | None) -> AuthorizationStateRow:
+    """Return the state of the authorization with this code and ticket. Raises NotFound."""
+    which = {"user_code": normalize_user_code(user_code), "ticket_hash": hash_secret(ticket or "")}
+    return await one_or_404(db, _BY_TICKET, AuthorizationStateRow, which)

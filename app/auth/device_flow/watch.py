@@ -1,7 +1,7 @@
-"""Consoles that wait for a scan: one LISTEN connection a process, fanned out in memory.
+"""Notification of consoles that wait for a scan: one LISTEN connection per process, with fan-out in memory.
 
-A step of the device flow tells of itself with NOTIFY in its own transaction; what arrives here wakes whoever waits
-for that authorization. Where the connection is lost, all who wait are woken to look for themselves.
+Each step of the device flow sends NOTIFY in its own transaction. A notification wakes the waiters of its
+authorization. If the connection is lost, all waiters wake and read the database.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ _PROBE_SECONDS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What became of a device authorization."""
+    """A new state of a device authorization."""
 
     state: str
     number: int | None = None
 
 
 class Waiter:
-    """One console's wait. `next` gives the steps as they come, or None: look at the database again."""
+    """A queue of steps for one console. None in place of a step means: read the database again."""
 
     __slots__ = ("_future", "_steps")
 
@@ -46,8 +46,8 @@ class Waiter:
         if self._future is not None and not self._future.done():
             self._future.set_result(None)
 
-    async def next(self, seconds: float) -> Step | None:
-        """The next step; raises TimeoutError where none comes within so many seconds."""
+    async def wait_for_step(self, seconds: float) -> Step | None:
+        """Return the next step, or None. Raises TimeoutError if nothing arrives within this number of seconds."""
         if not self._steps:
             self._future = asyncio.get_running_loop().create_future()
             await asyncio.wait_for(self._future, seconds)
@@ -55,7 +55,7 @@ class Waiter:
 
 
 class SignInWatch:
-    """The process's one LISTEN connection and those who wait on it."""
+    """The LISTEN connection of the process and its waiters."""
 
     def __init__(self, database_url: str, on_keys_changed: Callable[[], Awaitable[None]]) -> None:
         self._url = database_url
@@ -65,8 +65,8 @@ class SignInWatch:
         self._tasks: set[asyncio.Task[None]] = set()
 
     @contextmanager
-    def waiting(self, authorization_id: UUID) -> Iterator[Waiter]:
-        """Be told of every step from here on."""
+    def subscribe(self, authorization_id: UUID) -> Iterator[Waiter]:
+        """Return a waiter that receives every later step of the authorization."""
         waiter = Waiter()
         self._waiters.setdefault(authorization_id, set()).add(waiter)
         try:
@@ -78,7 +78,7 @@ class SignInWatch:
                 del self._waiters[authorization_id]
 
     async def run(self) -> None:
-        """Listen until cancelled, again and again where the connection is lost."""
+        """Listen until cancelled, and connect again after a lost connection."""
         while True:
             try:
                 await self._listen()
@@ -98,7 +98,7 @@ class SignInWatch:
             connection.add_termination_listener(lambda _: self._lost.set())
             await connection.add_listener(CHANNEL, self._on_step)
             await connection.add_listener(KEYS_CHANNEL, self._on_keys)
-            # What happened while nobody listened was told to nobody.
+            # Notifications that were sent before LISTEN are lost, so all waiters must read the database.
             for waiters in list(self._waiters.values()):
                 for waiter in waiters:
                     waiter.put(None)
@@ -112,9 +112,9 @@ class SignInWatch:
                 await connection.close(timeout=2)
 
     def _on_step(self, _: object, __: int, ___: str, payload: str) -> None:
-        told = json.loads(payload)
-        for waiter in self._waiters.get(UUID(told["id"]), ()):
-            waiter.put(Step(told["state"], told["number"]))
+        notification = json.loads(payload)
+        for waiter in self._waiters.get(UUID(notification["id"]), ()):
+            waiter.put(Step(notification["state"], notification["number"]))
 
     def _on_keys(self, *_: object) -> None:
         task = asyncio.create_task(self._reload_keys())

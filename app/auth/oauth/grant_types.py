@@ -1,4 +1,4 @@
-"""The grant types of the token endpoint, and which kind of client may use which."""
+"""The grant types of the token endpoint, and the grant types that each kind of client may use."""
 
 from enum import StrEnum
 

@@ -1,7 +1,7 @@
-"""What the OAuth endpoints share: their form bodies, their own form of errors, and who the client is.
+"""The parts that all OAuth endpoints share: form bodies, errors and client authentication.
 
-Standard clients refuse problem+json here: an error is `{"error", "error_description"}` in application/json
-(RFC 6749 §5.2), and no answer may be stored by a cache.
+Standard clients do not accept problem+json here. An error is `{"error", "error_description"}` in application/json
+(RFC 6749 §5.2), and no cache may store a response.
 """
 
 import base64
@@ -31,11 +31,11 @@ from app.web.schemas import Out
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _MAXIMUM = 16_384
 _FORM = "application/x-www-form-urlencoded"
-_NOT_YET = {"authorization_pending", "slow_down"}  # no refusals: whoever waits is told so
+_NOT_YET = {"authorization_pending", "slow_down"}  # Answers to a client that waits; they are no refusals.
 
 
 class OAuthErrorOut(Out):
-    """RFC 6749 §5.2; `match_number` only while a scanned sign-in waits for its approval."""
+    """An OAuth error (RFC 6749 §5.2). `match_number` is present only while a scanned sign-in waits for its approval."""
 
     error: str = Field(description="Stable code.", examples=["invalid_grant"])
     error_description: str = Field(description="For the developer, in English.")
@@ -43,7 +43,7 @@ class OAuthErrorOut(Out):
 
 
 class OAuthError(Exception):
-    """A refusal of an OAuth endpoint. Raise it to roll back; return `response()` where a trace must stay."""
+    """A refusal of an OAuth endpoint. Raise it to roll back. Return `response()` if the transaction must commit."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class OAuthError(Exception):
 
 
 class OAuthErrorResponse(JSONResponse):
-    """An OAuthError on its way out, which still says which it is."""
+    """The response of an OAuthError, with its error code."""
 
     def __init__(self, error: OAuthError) -> None:
         body = {"error": error.error, "error_description": error.description, **error.extra}
@@ -83,12 +83,12 @@ def invalid_grant(description: str) -> OAuthError:
 
 
 class OAuthRoute(TransactionalRoute):
-    """A route whose refusals leave in OAuth's form, whoever raised them."""
+    """A route that answers every error in the form of OAuth (RFC 6749 §5.2)."""
 
     def around(self, handler: Handler) -> Handler:
         handler = super().around(handler)
 
-        async def in_oauth_form(request: Request) -> Response:
+        async def answer_in_oauth_form(request: Request) -> Response:
             try:
                 response: Response = await handler(request)
             except OAuthError as error:
@@ -103,11 +103,14 @@ class OAuthRoute(TransactionalRoute):
                 request_state(request).refusal = response.error
             return response
 
-        return in_oauth_form
+        return answer_in_oauth_form
 
 
-async def _form(request: Request) -> dict[str, str]:
-    """The form body: each parameter at most once (§3.2), an empty one as if absent, unknown ones kept."""
+async def _read_form(request: Request) -> dict[str, str]:
+    """Return the parameters of the form body, including unknown ones (RFC 6749 §3.2).
+
+    An empty parameter counts as absent. Raises OAuthError for a repeated parameter or an unreadable body.
+    """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
         raise invalid_request(f"the body must be {_FORM}")
     if request.url.query:
@@ -127,29 +130,30 @@ async def _form(request: Request) -> dict[str, str]:
     return {name: value for name, value in form.items() if value}
 
 
-Form = Annotated[dict[str, str], Depends(_form)]
+Form = Annotated[dict[str, str], Depends(_read_form)]
 
 
-async def _plain_form(request: Request) -> dict[str, str]:
+async def _read_plain_form(request: Request) -> dict[str, str]:
     try:
-        return await _form(request)
+        return await _read_form(request)
     except OAuthError:
         raise BadRequest from None
 
 
-PlainForm = Annotated[dict[str, str], Depends(_plain_form)]
-"""The same for a route that is none of OAuth's: what cannot be read is a problem."""
+PlainForm = Annotated[dict[str, str], Depends(_read_plain_form)]
+"""A form body of a route outside OAuth: an unreadable body is a problem (BadRequest)."""
 
 
-def require(form: Mapping[str, str], name: str) -> str:
+def require_parameter(form: Mapping[str, str], name: str) -> str:
+    """Return a parameter of the form. Raises OAuthError (invalid_request) if it is missing."""
     value = form.get(name)
     if value is None:
         raise invalid_request(f"{name} is missing")
     return value
 
 
-def form_body(*required: str, **properties: str) -> dict[str, Any]:
-    """The `openapi_extra` of a route that reads a Form: parameter names with their descriptions."""
+def describe_form(*required: str, **properties: str) -> dict[str, Any]:
+    """Return the `openapi_extra` of a route that reads a Form: parameter names with their descriptions."""
     shown = {name: {"type": "string", "maxLength": 4000, "description": about} for name, about in properties.items()}
     schema = {"type": "object", "properties": shown, "required": list(required)}
     return {"requestBody": {"required": True, "content": {_FORM: {"schema": schema}}}}
@@ -161,7 +165,7 @@ _ERRORS: Mapping[int, str] = {
 - `invalid_grant`: The code, secret or token is wrong, used or expired. Begin the sign-in again.
 - `unsupported_grant_type`: The service does not know this `grant_type`. Use one that the metadata lists.
 - `unauthorized_client`: The client may not use this grant type. Use the one that its program is registered for.
-- `invalid_scope`: The client does not hold the scope. Ask for fewer, or have a platform operator grant it.
+- `invalid_scope`: The client does not have the scope. Ask for fewer, or have a platform operator grant it.
 - `authorization_pending`: The person has not decided yet. Ask again after `interval` seconds.
 - `slow_down`: The client asks too often. Wait five seconds longer from now on.
 - `access_denied`: The person has refused the sign-in. Show a new code only if the person wants one.
@@ -171,17 +175,17 @@ _ERRORS: Mapping[int, str] = {
     429: "- `temporarily_unavailable`: Too many requests. Wait as long as `Retry-After` says.",
     503: "- `temporarily_unavailable`: The service cannot answer now. Try again after `Retry-After`.",
 }
-"""What each refusal means, and what the client does then (RFC 6749 §5.2, RFC 8628 §3.5)."""
+"""The meaning of each error and the reaction of the client (RFC 6749 §5.2, RFC 8628 §3.5)."""
 
 
-def oauth_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses=` of an OAuth route that refuses with these."""
+def describe_oauth_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses=` of an OAuth route that answers errors with these statuses."""
     return {status: {"model": OAuthErrorOut, "description": _ERRORS[status]} for status in statuses}
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The client that calls: known by its name, and a service by its secret too."""
+    """The authenticated client. Public clients authenticate with their id, services also with a secret."""
 
     id: str
     name: str
@@ -191,7 +195,7 @@ class Client:
     session_seconds: int
 
 
-_proved = exists().where(
+_has_live_secret = exists().where(
     ClientSecret.client_id == OAuthClient.id,
     ClientSecret.secret_hash == bindparam("secret_hash"),
     or_(ClientSecret.expires_at.is_(None), ClientSecret.expires_at > func.now()),
@@ -203,21 +207,24 @@ _LIVE_CLIENT = select(
     OAuthClient.scopes,
     OAuthClient.refresh_seconds,
     OAuthClient.session_seconds,
-    _proved.label("proved"),
+    _has_live_secret.label("proved"),
 ).where(OAuthClient.id == bindparam("client_id"), OAuthClient.revoked_at.is_(None))
 
 
 async def _find_client(db: AsyncConnection, client_id: str, secret: str | None) -> Client | None:
     given = {"client_id": client_id, "secret_hash": hash_secret(secret or "")}
     row = (await db.execute(_LIVE_CLIENT, given)).one_or_none()
-    # A public client has no secret, and one that sends some is mistaken for another.
+    # A service needs its secret. A public client has none, so a public client with a secret is refused.
     if row is None or row.proved != (row.kind == "service") or (row.kind != "service" and secret):
         return None
     return Client(row.id, row.name, row.kind, frozenset(row.scopes), row.refresh_seconds, row.session_seconds)
 
 
 async def authenticate_client(db: AsyncConnection, request: Request, form: Mapping[str, str]) -> Client:
-    """The client of the request: `client_id` alone (public), or with its secret in Basic or in the body (§2.3.1)."""
+    """Return the client of the request: by `client_id` alone if public, or with its secret (RFC 6749 §2.3.1).
+
+    The secret is in HTTP Basic or in the body. Raises OAuthError.
+    """
     authorization = request.headers.get("authorization")
     headers: dict[str, str] = {}
     secret: str | None
@@ -225,11 +232,11 @@ async def authenticate_client(db: AsyncConnection, request: Request, form: Mappi
         headers = {"WWW-Authenticate": 'Basic realm="xuezu", charset="UTF-8"'}
         if "client_secret" in form:
             raise invalid_request("the client authenticates in two ways at once")
-        client_id, secret = _basic(authorization)
+        client_id, secret = _parse_basic_credentials(authorization)
         if form.get("client_id", client_id) != client_id:
             raise invalid_request("two client ids")
     else:
-        client_id, secret = require(form, "client_id"), form.get("client_secret")
+        client_id, secret = require_parameter(form, "client_id"), form.get("client_secret")
     client = await _find_client(db, client_id, secret)
     if client is None:
         raise OAuthError(
@@ -239,14 +246,14 @@ async def authenticate_client(db: AsyncConnection, request: Request, form: Mappi
 
 
 async def get_public_client(db: AsyncConnection, client_id: str) -> Client:
-    """A client without a secret, by its name. Raises OAuthError."""
+    """Return a client without a secret by its id. Raises OAuthError."""
     client = await _find_client(db, client_id, None)
     if client is None:
         raise OAuthError("invalid_client", "the client is not known by this name", status=401)
     return client
 
 
-def _basic(authorization: str) -> tuple[str, str]:
+def _parse_basic_credentials(authorization: str) -> tuple[str, str]:
     scheme, _, encoded = authorization.partition(" ")
     try:
         if scheme.lower() != "basic":
@@ -261,6 +268,6 @@ def _basic(authorization: str) -> tuple[str, str]:
 
 
 def refuse_foreign_origin(request: Request) -> None:
-    """A browser's cross-origin request is refused: no other site has business at these endpoints."""
+    """Raise OAuthError for a browser's cross-origin request: pages of other sites may not use these endpoints."""
     if is_foreign_origin(request):
         raise invalid_request("requests of other origins are refused")

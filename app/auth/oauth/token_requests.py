@@ -1,4 +1,4 @@
-"""What a call of the token endpoint carries with it."""
+"""The data of one call of the token endpoint."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor
-from app.auth.devices import device_of
+from app.auth.devices import describe_device
 from app.auth.oauth.protocol import Client
 from app.authz.access import build_actor
 from app.authz.tokens import ISSUER, TokenIssuer
@@ -27,6 +27,7 @@ class TokenRequest:
     device: str | None
 
 
-def token_request(request: Request, db: AsyncConnection, client: Client, form: Mapping[str, str]) -> TokenRequest:
+def build_token_request(request: Request, db: AsyncConnection, client: Client, form: Mapping[str, str]) -> TokenRequest:
+    """Return the data of a call by an authenticated client."""
     actor = build_actor(request, client_id=client.id)
-    return TokenRequest(db, CIPHER.of(request), ISSUER.of(request), client, form, actor, device_of(request))
+    return TokenRequest(db, CIPHER.of(request), ISSUER.of(request), client, form, actor, describe_device(request))

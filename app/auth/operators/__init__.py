@@ -1,4 +1,4 @@
 """Platform operators: their accounts, key recovery, suspensions, service clients.
 
-Table: `operators`. Door: `router`.
+Table: `operators`. Entry point: `router`.
 """

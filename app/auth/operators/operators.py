@@ -1,4 +1,4 @@
-"""Platform operators: made on the command line, and what they do for users (recoveries, suspensions). All audited."""
+"""Platform operators: creation on the command line, recoveries and suspensions of users. Each action is audited."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from app.web.errors import NotFound
 
 
 class NoSuchOperator(Exception):  # noqa: N818
-    """Nobody with this phone is an operator."""
+    """No operator has this phone."""
 
 
 class OperatorRow(NamedTuple):
@@ -37,23 +37,26 @@ class OperatorRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
+    """The result of a recovery."""
+
     user_id: UUID
     keys_removed: int
     sessions_ended: int
 
 
 async def add_operator(db: AsyncConnection, cipher: Cipher, actor: Actor, phone: str, name: str) -> str:
-    """Make the holder of a phone a platform operator; the code with which they enrol their first security key.
+    """Make the user with this phone a platform operator. Return the enrolment code for the first security key.
 
-    Done again, it recovers an operator who has lost all keys: their keys and sessions end, and a new code is made.
+    For an existing operator it is a recovery from lost keys: it removes the keys, ends the sessions and makes a new
+    code.
     """
     account = await find_or_register_user(db, cipher, actor, phone)
     code = new_secret()
-    made = {"name": name, "enrolment_hash": hash_secret(code), "removed_at": None}
+    columns = {"name": name, "enrolment_hash": hash_secret(code), "removed_at": None}
     await db.execute(
         insert(Operator)
-        .values(user_id=account.id, **made)
-        .on_conflict_do_update(index_elements=[Operator.user_id], set_=made)
+        .values(user_id=account.id, **columns)
+        .on_conflict_do_update(index_elements=[Operator.user_id], set_=columns)
     )
     await _remove_keys(db, account.id)
     await end_sessions(db, actor, account.id, reason="operator-enrolment")
@@ -62,11 +65,11 @@ async def add_operator(db: AsyncConnection, cipher: Cipher, actor: Actor, phone:
 
 
 async def remove_operator(db: AsyncConnection, cipher: Cipher, actor: Actor, phone: str) -> None:
-    """Take an operator's rights away, from the next call on. Raises NoSuchOperator."""
-    holder = select(User.id).where(User.phone_index.in_(cipher.phone_indexes(phone))).scalar_subquery()
+    """Remove an operator; their next call is refused. Raises NoSuchOperator."""
+    user_with_phone = select(User.id).where(User.phone_index.in_(cipher.phone_indexes(phone))).scalar_subquery()
     removed = await db.scalar(
         update(Operator)
-        .where(Operator.user_id == holder, Operator.removed_at.is_(None))
+        .where(Operator.user_id == user_with_phone, Operator.removed_at.is_(None))
         .values(removed_at=func.now(), enrolment_hash=None)
         .returning(Operator.user_id)
     )
@@ -76,7 +79,7 @@ async def remove_operator(db: AsyncConnection, cipher: Cipher, actor: Actor, pho
 
 
 async def list_operators(db: AsyncConnection) -> Sequence[OperatorRow]:
-    """The operators of now, the oldest first."""
+    """Return the current operators, the oldest first."""
     keys = select(func.count()).where(SecurityKey.user_id == Operator.user_id).scalar_subquery()
     statement = (
         select(Operator.user_id, Operator.name, Operator.created_at, keys.label("keys"))
@@ -91,8 +94,8 @@ async def _remove_keys(db: AsyncConnection, user_id: UUID) -> int:
     return len(removed.all())
 
 
-async def _user_to_act_on(db: AsyncConnection, cipher: Cipher, phone: str) -> UUID:
-    """The user who holds a phone, locked. Raises NotFound, IsOperator."""
+async def _lock_user_by_phone(db: AsyncConnection, cipher: Cipher, phone: str) -> UUID:
+    """Lock the user with this phone FOR UPDATE and return the id. Raises NotFound, IsOperator."""
     statement = select(User.id).where(User.phone_index.in_(cipher.phone_indexes(phone))).with_for_update()
     user_id: UUID | None = await db.scalar(statement)
     if user_id is None:
@@ -106,12 +109,12 @@ async def _user_to_act_on(db: AsyncConnection, cipher: Cipher, phone: str) -> UU
 async def recover_keys(
     db: AsyncConnection, cipher: Cipher, scope: OperatorScope, *, phone: str, reason: str
 ) -> Recovery:
-    """For a user who has lost all security keys: remove them and end every session.
+    """Remove all security keys and end all sessions of a user who has lost the keys.
 
-    They sign in by phone anew and register a first key. Raises NotFound; IsOperator, whose recovery is the command
-    line's.
+    The user signs in by phone again and registers a first key. Raises NotFound, and IsOperator: operators are
+    recovered on the command line.
     """
-    user_id = await _user_to_act_on(db, cipher, phone)
+    user_id = await _lock_user_by_phone(db, cipher, phone)
     keys = await _remove_keys(db, user_id)
     sessions = await end_sessions(db, scope.actor, user_id, reason="key-recovery")
     after = {"reason": reason, "keys_removed": keys}
@@ -120,8 +123,8 @@ async def recover_keys(
 
 
 async def suspend_user(db: AsyncConnection, cipher: Cipher, scope: OperatorScope, *, phone: str, reason: str) -> UUID:
-    """Shut a user out, from the next call on, until `restore_user`. Raises NotFound, IsOperator."""
-    user_id = await _user_to_act_on(db, cipher, phone)
+    """Disable a user until `restore_user`; the next call is refused. Return the id. Raises NotFound, IsOperator."""
+    user_id = await _lock_user_by_phone(db, cipher, phone)
     await db.execute(update(User).where(User.id == user_id).values(status="disabled"))
     await end_sessions(db, scope.actor, user_id, reason="suspended")
     await activate_user(db, cipher, user_id)
@@ -130,7 +133,7 @@ async def suspend_user(db: AsyncConnection, cipher: Cipher, scope: OperatorScope
 
 
 async def restore_user(db: AsyncConnection, cipher: Cipher, scope: OperatorScope, user_id: UUID) -> None:
-    """Let a suspended user in again. Raises NotFound."""
+    """End the suspension of a user. Raises NotFound."""
     suspended = update(User).where(User.id == user_id, User.status == "disabled")
     if await db.scalar(suspended.values(status="active").returning(User.id)) is None:
         raise NotFound

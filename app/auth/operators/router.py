@@ -1,4 +1,4 @@
-"""What platform operators do: review ID cards, recover keys, suspend, manage clients. With a security key, audited."""
+"""Calls of platform operators: reviews of ID cards, key recovery, suspensions, clients. They need a security key."""
 
 from datetime import timedelta
 from typing import Annotated, Literal
@@ -59,7 +59,7 @@ async def put_review(db: WriteDb, cipher: CipherDep, scope: AsOperator, verifica
     """Show the name and the number of one ID card. The caller is now the one who decides; an operator who began before
     can no longer decide.
 
-    Nobody reviews their own verification: leave it to another operator.
+    An operator cannot review their own verification: leave it to another operator.
     """
     return ReviewOut.model_validate(await reviews.begin_review(db, cipher, scope, verification_id))
 

@@ -1,4 +1,6 @@
-"""Bodies of the platform operators' calls. Reasons are codes: free words could hold what must not be kept."""
+"""Bodies of the platform operators' calls. Reasons are codes, because free text could contain data that must not be
+stored.
+"""
 
 from datetime import datetime
 from typing import Literal
@@ -13,7 +15,7 @@ from app.web.schemas import Body, Out
 
 
 class ReviewOut(ReviewItemOut):
-    """What the reviewer compares with the card."""
+    """The data that the reviewer compares with the card."""
 
     name: str
     id_number: str

@@ -1,1 +1,1 @@
-"""Six-digit codes sent by SMS, and the SMS gateway. Table: `phone_codes`. Door: `router`."""
+"""Six-digit codes sent by SMS, and the SMS gateway. Table: `phone_codes`. Entry point: `router`."""

@@ -1,4 +1,4 @@
-"""Codes sent to a phone: six digits, five minutes, five tries, one live code a phone and purpose."""
+"""Codes sent to a phone: six digits, valid for five minutes and five tries. A phone has one live code per purpose."""
 
 import secrets
 from datetime import timedelta
@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor, record
-from app.auth.rate_limits import Limit, take, take_by_address
+from app.auth.rate_limits import Limit, take_token, take_token_by_address
 from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.schema.auth import PhoneCode
@@ -18,11 +18,11 @@ LIFETIME = timedelta(minutes=5)
 TRIES = 5
 DIGITS = 6
 
-# Five tries a code: a phone can be guessed at some 265 times a day, out of a million codes.
+# With five tries per code, an attacker can try about 265 of a million codes of a phone in a day.
 PER_PHONE = Limit("code-phone", burst=5, every=timedelta(minutes=30))
-# A whole office behind one address may sign in on one morning.
+# An office behind one address may sign in on one morning.
 PER_ADDRESS = Limit("code-address", burst=200, every=timedelta(seconds=6))
-# What messages may cost at most.
+# This limits the cost of messages.
 OVERALL = Limit("code-overall", burst=1200, every=timedelta(milliseconds=50))
 
 
@@ -34,7 +34,7 @@ class Purpose(StrEnum):
 
 class CodeCheck(StrEnum):
     RIGHT = "right"
-    WRONG = "wrong"  # counted: commit it
+    WRONG = "wrong"  # The try counts only if the caller commits.
     NONE_LIVE = "none-live"
 
 
@@ -49,18 +49,18 @@ PHONE_CHANGED = "【学组】您的账号已更换手机号，所有设备已退
 async def make_phone_code(
     db: AsyncConnection, cipher: Cipher, actor: Actor, *, phone: str, purpose: Purpose, bound_to: str = ""
 ) -> str:
-    """Make the phone's code for a purpose and give the message to send.
+    """Make a new code for a phone and a purpose, and return the message to send. It replaces the previous code.
 
-    `bound_to` ties the code to who asked. Raises TooManyRequests by phone, by address and overall; whether the phone
-    belongs to somebody plays no part.
+    `bound_to` binds the code to a user. Raises TooManyRequests by phone, by address and overall. The result does not
+    depend on whether a user has the phone.
     """
-    await take(db, PER_PHONE, cipher.phone_index(phone).hex())
-    await take_by_address(db, PER_ADDRESS, actor.address)
-    await take(db, OVERALL, "all")
+    await take_token(db, PER_PHONE, cipher.phone_index(phone).hex())
+    await take_token_by_address(db, PER_ADDRESS, actor.address)
+    await take_token(db, OVERALL, "all")
     indexer = await lock_index_key(db, cipher)
     code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
-    fresh = {
-        "code_hash": indexer.index(*_parts(phone, purpose, bound_to, code)),
+    new_values = {
+        "code_hash": indexer.index(*_build_code_parts(phone, purpose, bound_to, code)),
         "tries": 0,
         "created_at": func.now(),
         "expires_at": func.now() + LIFETIME,
@@ -68,8 +68,8 @@ async def make_phone_code(
     }
     await db.execute(
         insert(PhoneCode)
-        .values(phone_index=indexer.index_phone(phone), purpose=purpose, **fresh)
-        .on_conflict_do_update(index_elements=[PhoneCode.phone_index, PhoneCode.purpose], set_=fresh)
+        .values(phone_index=indexer.index_phone(phone), purpose=purpose, **new_values)
+        .on_conflict_do_update(index_elements=[PhoneCode.phone_index, PhoneCode.purpose], set_=new_values)
     )
     await record(db, actor, "phone_code.sent", subject=("phone_code", None), after={"purpose": purpose})
     return _MESSAGES[purpose].format(code=code)
@@ -85,8 +85,8 @@ async def check_phone_code(
     code: str,
     bound_to: str = "",
 ) -> CodeCheck:
-    """Use up the phone's live code, or count a wrong try, in one statement: of many at once exactly one is right."""
-    right = PhoneCode.code_hash.in_(cipher.indexes(*_parts(phone, purpose, bound_to, code)))
+    """Use the phone's live code, or count a wrong try. One statement does both, so a code is used only once."""
+    right = PhoneCode.code_hash.in_(cipher.indexes(*_build_code_parts(phone, purpose, bound_to, code)))
     statement = (
         update(PhoneCode)
         .where(
@@ -108,6 +108,6 @@ async def check_phone_code(
     return CodeCheck.WRONG
 
 
-def _parts(phone: str, purpose: str, bound_to: str, code: str) -> tuple[str, ...]:
-    # Of an index: keyed, so that without the key nobody who reads the table can try the million codes.
+def _build_code_parts(phone: str, purpose: str, bound_to: str, code: str) -> tuple[str, ...]:
+    # The parts of a keyed hash: without the key, a reader of the table cannot try the million codes.
     return ("phone-code", purpose, phone, bound_to, code)

@@ -1,11 +1,11 @@
-"""Asking for a code by SMS."""
+"""The request for a sign-in code by SMS."""
 
 from fastapi import APIRouter, BackgroundTasks, Request
 
 from app.auth.errors import PhoneCodesUnavailable
 from app.auth.phone_codes.codes import LIFETIME, TRIES, Purpose, make_phone_code
 from app.auth.phone_codes.schemas import PhoneCodeCreate, PhoneCodeOut
-from app.auth.phone_codes.sms import SMS, SmsGateway, deliver
+from app.auth.phone_codes.sms import SMS, SmsGateway, deliver_message
 from app.authz.access import Public, build_actor
 from app.core.cipher import CipherDep
 from app.database.db import TransactionalRoute, WriteDb
@@ -14,15 +14,15 @@ from app.web.errors import TooManyRequests, problems
 router = APIRouter(route_class=TransactionalRoute, tags=["sign-in"])
 
 
-def gateway_of(request: Request) -> SmsGateway:
-    """The process's gateway; raises PhoneCodesUnavailable where there is none."""
+def get_gateway(request: Request) -> SmsGateway:
+    """Return the SMS gateway of the process. Raises PhoneCodesUnavailable without one."""
     gateway = SMS.of(request)
     if gateway is None:
         raise PhoneCodesUnavailable
     return gateway
 
 
-def code_sent() -> PhoneCodeOut:
+def build_phone_code_out() -> PhoneCodeOut:
     return PhoneCodeOut(expires_in=int(LIFETIME.total_seconds()), tries=TRIES)
 
 
@@ -42,7 +42,7 @@ async def create_phone_code(
     The answer is the same whether the phone is registered or not. A new code replaces the one before. The number of
     messages is limited by phone, by address and overall: after a 429, wait as long as `Retry-After` says.
     """
-    gateway = gateway_of(request)
+    gateway = get_gateway(request)
     message = await make_phone_code(db, cipher, build_actor(request), phone=body.phone, purpose=Purpose.SIGN_IN)
-    tasks.add_task(deliver, gateway, body.phone, message)
-    return code_sent()
+    tasks.add_task(deliver_message, gateway, body.phone, message)
+    return build_phone_code_out()

@@ -1,7 +1,7 @@
-"""The SMS gateway: the small interface that a provider implements.
+"""The SMS gateway: the interface that a provider implements.
 
-A message is handed over after the request's transaction has committed (`BackgroundTask`): a gateway is slow, and no
-transaction waits for it. A message that is lost is asked for again; nothing else depends on it.
+A message is sent after the request's transaction has committed (`BackgroundTask`), because a gateway is slow and no
+transaction may wait for it. If a message is lost, the user requests a new one; nothing else depends on it.
 """
 
 import asyncio
@@ -18,16 +18,16 @@ from app.core.settings import Provider, Settings
 
 log = structlog.get_logger()
 
-_PATIENCE = 10.0
+_TIMEOUT_SECONDS = 10.0
 
 
 class NotSent(Exception):  # noqa: N818 — a fact
-    """The gateway did not take the message. The text never holds the number or the message."""
+    """The gateway did not accept the message. The text never contains the number or the message."""
 
 
 class SmsGateway(Protocol):
     async def send(self, phone: str, message: str) -> None:
-        """Hand a message over; raises NotSent."""
+        """Send a message. Raises NotSent."""
 
 
 SMS = Service[SmsGateway | None]("sms")
@@ -35,21 +35,21 @@ MakeGateway = Callable[[Settings, AsyncEngine, Cipher], SmsGateway]
 
 
 def load_sms_provider(settings: Settings) -> MakeGateway | None:
-    """The factory of the gateway that the settings name; None where there is none and phones cannot sign in.
+    """Return the factory of the gateway in the settings; None without a gateway: then phones cannot sign in.
 
-    Raises CannotStart where the provider is not installed.
+    Raises CannotStart if the provider is not installed.
     """
     name = settings.sms_provider
     if name is None or name is Provider.NONE:
         return None
-    made: MakeGateway = load(SMS_PROVIDERS, name, needed_for=f"XUEZU_SMS_PROVIDER={name}")
-    return made
+    factory: MakeGateway = load(SMS_PROVIDERS, name, needed_for=f"XUEZU_SMS_PROVIDER={name}")
+    return factory
 
 
-async def deliver(gateway: SmsGateway, phone: str, message: str) -> None:
-    """Send, and keep whatever the gateway does from becoming anybody's error."""
+async def deliver_message(gateway: SmsGateway, phone: str, message: str) -> None:
+    """Send a message, and log a failure of the gateway instead of raising it."""
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
             await gateway.send(phone, message)
     except Exception as error:
         log.warning("sms_not_sent", error=type(error).__name__)

@@ -1,3 +1,3 @@
-"""Security keys (WebAuthn): adding one, proving one in a session. Tables: `security_keys`, `security_key_challenges`.
-Door: `router`.
+"""Security keys (WebAuthn): registration, and proof in a session. Tables: `security_keys`, `security_key_challenges`.
+Entry point: `router`.
 """

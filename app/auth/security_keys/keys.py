@@ -1,8 +1,8 @@
-"""Security keys (WebAuthn, S16): registering and naming them, and proving one in a session (step-up, RFC 9470).
+"""Security keys (WebAuthn, S16): registration, names, and proof of a key in a session (step-up, RFC 9470).
 
-A challenge belongs to one session and one purpose, and is used up by the first answer, right or wrong. What a key
-proves is the session's: it is written there and read at each call, so no token has to be exchanged for a stronger
-one, and it ends with the session.
+A challenge belongs to one session and one purpose, and the first answer uses it up, right or wrong. A proof is stored
+in the session and read at each call. So no token must be exchanged for a stronger one, and the proof ends with the
+session.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ KEY_COLUMNS = (SecurityKey.id, SecurityKey.name, SecurityKey.created_at, Securit
 
 @dataclass(frozen=True, slots=True)
 class RelyingParty:
-    """Who the keys are registered with: the host of the public address, and that address as the only origin."""
+    """The WebAuthn relying party: the host of the public address, and that address as the only origin."""
 
     id: str
     origin: str
@@ -48,6 +48,8 @@ class RelyingParty:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
+    """A challenge with the options for the browser."""
+
     id: UUID
     options: dict[str, Any]
     expires_at: datetime
@@ -55,7 +57,7 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class KeyAnswer:
-    """What the browser got from the key, for a challenge."""
+    """The credential that the browser got from the key for a challenge."""
 
     challenge_id: UUID
     credential: dict[str, Any]
@@ -64,8 +66,8 @@ class KeyAnswer:
 async def make_challenge(
     db: AsyncConnection, scope: UserScope, party: RelyingParty, purpose: Purpose, user_name: str
 ) -> Challenge:
-    """The options for the browser's `navigator.credentials` call. Raises NoSecurityKey for a check without any."""
-    import webauthn  # 0.15 s, for which no start waits: `serving.warm_up`
+    """Return a challenge with the options of `navigator.credentials`. Raises NoSecurityKey for a check without keys."""
+    import webauthn  # The import takes 0.15 s, so `serving.warm_up` does it after the start.
     from webauthn.helpers.structs import (
         AuthenticatorSelectionCriteria,
         AuthenticatorTransport,
@@ -102,12 +104,12 @@ async def make_challenge(
         "challenge": options.challenge,
         "expires_at": func.now() + CHALLENGE_LIFETIME,
     }
-    made = insert(SecurityKeyChallenge).values(values)
-    row = (await db.execute(made.returning(SecurityKeyChallenge.id, SecurityKeyChallenge.expires_at))).one()
+    statement = insert(SecurityKeyChallenge).values(values)
+    row = (await db.execute(statement.returning(SecurityKeyChallenge.id, SecurityKeyChallenge.expires_at))).one()
     return Challenge(row.id, orjson.loads(webauthn.options_to_json(options)), row.expires_at)
 
 
-async def _use_up(db: AsyncConnection, scope: UserScope, purpose: Purpose, challenge_id: UUID) -> bytes | None:
+async def _use_challenge(db: AsyncConnection, scope: UserScope, purpose: Purpose, challenge_id: UUID) -> bytes | None:
     used = (
         delete(SecurityKeyChallenge)
         .where(SecurityKeyChallenge.id == challenge_id, SecurityKeyChallenge.session_id == scope.session_id)
@@ -127,15 +129,15 @@ async def register_key(
     name: str,
     enrolment_code: str | None,
 ) -> SecurityKeyOut | SecurityKeyRefused:
-    """Add a key. The first one needs a fresh sign-in (an operator's: the enrolment code), others a fresh key proof.
+    """Add a key. The first key needs a fresh sign-in (an operator's also the enrolment code), others a fresh key proof.
 
-    An answer that does not verify is refused as a returned problem, so that its challenge stays used.
+    SecurityKeyRefused is returned, not raised, so that the challenge stays used.
     Raises StepUpNeeded, FreshSignInNeeded, EnrolmentNeeded, SecurityKeyTaken.
     """
-    import webauthn  # 0.15 s, for which no start waits: `serving.warm_up`
+    import webauthn  # The import takes 0.15 s, so `serving.warm_up` does it after the start.
 
-    await _see_that_keys_may_change(db, scope, enrolment_code)
-    challenge = await _use_up(db, scope, "registration", answer.challenge_id)
+    await _require_key_change_allowed(db, scope, enrolment_code)
+    challenge = await _use_challenge(db, scope, "registration", answer.challenge_id)
     if challenge is None:
         await _record_refusal(db, scope, "registration")
         return SecurityKeyRefused()
@@ -146,7 +148,7 @@ async def register_key(
             expected_rp_id=party.id,
             expected_origin=party.origin,
         )
-    except Exception:  # whatever a hostile answer makes a parser raise is a refusal
+    except Exception:  # a hostile answer can make a parser raise any exception
         await _record_refusal(db, scope, "registration")
         return SecurityKeyRefused()
     values = {
@@ -164,14 +166,14 @@ async def register_key(
 
 
 def _transports(credential: dict[str, Any]) -> list[str]:
-    from webauthn.helpers.structs import AuthenticatorTransport  # loaded by then
+    from webauthn.helpers.structs import AuthenticatorTransport  # already imported here
 
     known = {transport.value for transport in AuthenticatorTransport}
     return sorted(known & set(credential["response"].get("transports") or ()))
 
 
-async def _see_that_keys_may_change(db: AsyncConnection, scope: UserScope, enrolment_code: str | None = None) -> None:
-    # One after the other: two first keys at once would each be the first.
+async def _require_key_change_allowed(db: AsyncConnection, scope: UserScope, enrolment_code: str | None = None) -> None:
+    # The lock serializes changes: otherwise two concurrent registrations could each be the first key.
     await db.execute(select(User.id).where(User.id == scope.user_id).with_for_update())
     statement = select(
         exists().where(SecurityKey.user_id == scope.user_id).label("has_keys"),
@@ -199,10 +201,13 @@ async def _see_that_keys_may_change(db: AsyncConnection, scope: UserScope, enrol
 async def check_key(
     db: AsyncConnection, scope: UserScope, party: RelyingParty, answer: KeyAnswer
 ) -> datetime | SecurityKeyRefused:
-    """Prove one of the user's keys in this session; when that was. A refusal is given back, so that it commits."""
-    import webauthn  # 0.15 s, for which no start waits: `serving.warm_up`
+    """Prove one of the user's keys in this session. Return the time of the proof.
 
-    challenge = await _use_up(db, scope, "check", answer.challenge_id)
+    SecurityKeyRefused is returned, not raised, so that it commits.
+    """
+    import webauthn  # The import takes 0.15 s, so `serving.warm_up` does it after the start.
+
+    challenge = await _use_challenge(db, scope, "check", answer.challenge_id)
     key = await _find_key(db, scope, answer.credential)
     if challenge is None or key is None:
         await _record_refusal(db, scope, "check", key.id if key else None)
@@ -216,7 +221,7 @@ async def check_key(
             credential_public_key=key.public_key,
             credential_current_sign_count=key.sign_count,
         )
-    except Exception:  # wrong origin, wrong signature, a counter gone back, or no answer at all
+    except Exception:  # a wrong origin or signature, a lower counter, or an invalid answer
         await _record_refusal(db, scope, "check", key.id)
         return SecurityKeyRefused()
     proved = update(SecurityKey).where(SecurityKey.id == key.id)
@@ -239,10 +244,10 @@ async def _find_key(db: AsyncConnection, scope: UserScope, credential: dict[str,
         credential_id = webauthn.base64url_to_bytes(credential["id"])
     except ValueError:
         return None
-    # Locked, so that one counter is not taken for two answers at once.
+    # The lock prevents two concurrent answers from passing with the same counter.
     statement = select(SecurityKey.id, SecurityKey.public_key, SecurityKey.sign_count).with_for_update()
-    mine = statement.where(SecurityKey.user_id == scope.user_id, SecurityKey.credential_id == credential_id)
-    return (await db.execute(mine)).one_or_none()
+    own = statement.where(SecurityKey.user_id == scope.user_id, SecurityKey.credential_id == credential_id)
+    return (await db.execute(own)).one_or_none()
 
 
 async def _record_refusal(db: AsyncConnection, scope: UserScope, purpose: Purpose, key_id: UUID | None = None) -> None:
@@ -250,7 +255,7 @@ async def _record_refusal(db: AsyncConnection, scope: UserScope, purpose: Purpos
 
 
 async def rename_key(db: AsyncConnection, scope: UserScope, key_id: UUID, name: str) -> SecurityKeyOut:
-    """Give one of the user's keys another name. Raises NotFound."""
+    """Rename one of the user's keys. Raises NotFound."""
     renamed = (
         update(SecurityKey)
         .where(SecurityKey.id == key_id, SecurityKey.user_id == scope.user_id)
@@ -263,11 +268,11 @@ async def rename_key(db: AsyncConnection, scope: UserScope, key_id: UUID, name: 
 
 
 async def remove_key(db: AsyncConnection, scope: UserScope, key_id: UUID) -> None:
-    """Remove one of the user's keys; it needs a fresh proof of any of them. Raises NotFound, StepUpNeeded."""
-    mine = select(exists().where(SecurityKey.id == key_id, SecurityKey.user_id == scope.user_id))
-    if not await db.scalar(mine):
+    """Remove one of the user's keys. It needs a fresh proof of any of them. Raises NotFound, StepUpNeeded."""
+    own = select(exists().where(SecurityKey.id == key_id, SecurityKey.user_id == scope.user_id))
+    if not await db.scalar(own):
         raise NotFound
-    await _see_that_keys_may_change(db, scope)
+    await _require_key_change_allowed(db, scope)
     await db.execute(delete(SecurityKey).where(SecurityKey.id == key_id))
     await record(db, scope.actor, "security_key.removed", subject=("security_key", key_id))
 
@@ -278,5 +283,5 @@ _KEYS = PagedStatement(
 
 
 async def list_security_keys(db: Readable, scope: UserScope, paging: Paging) -> Page[SecurityKeyOut]:
-    """A page of the user's keys, the oldest first."""
+    """Return a page of the user's keys, the oldest first."""
     return Page[SecurityKeyOut].from_slice(await _KEYS.fetch(db, paging, user_id=scope.user_id))

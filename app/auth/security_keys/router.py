@@ -1,4 +1,4 @@
-"""One's security keys, and proving one in this session."""
+"""The user's security keys, and the proof of a key in the current session."""
 
 from typing import Annotated
 from uuid import UUID
@@ -84,8 +84,8 @@ async def create_security_key(
     challenge: each is used up by one answer.
     """
     answer = KeyAnswer(body.challenge_id, body.credential.model_dump())
-    made = await register_key(db, scope, _party(request), answer, name=body.name, enrolment_code=body.enrolment_code)
-    return problem_response(request, made) if isinstance(made, SecurityKeyRefused) else made
+    result = await register_key(db, scope, _party(request), answer, name=body.name, enrolment_code=body.enrolment_code)
+    return problem_response(request, result) if isinstance(result, SecurityKeyRefused) else result
 
 
 @router.get("/v1/me/security-keys", summary="My security keys")
@@ -100,7 +100,7 @@ async def list_security_keys(
 
 @router.patch("/v1/me/security-keys/{key_id}", summary="Rename a security key", responses=problems(NotFound))
 async def update_security_key(db: WriteDb, scope: SignedIn, key_id: KeyId, body: SecurityKeyUpdate) -> SecurityKeyOut:
-    """Give a key another name, so that its owner recognises it. Nobody else sees the name."""
+    """Give a key another name, so that its owner recognises it. Only the owner sees the name."""
     return await rename_key(db, scope, key_id, body.name)
 
 

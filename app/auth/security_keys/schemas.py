@@ -1,4 +1,4 @@
-"""Bodies of the security key calls, with the credentials that a browser writes (WebAuthn)."""
+"""Bodies of the security key calls, with the credentials that a browser creates (WebAuthn)."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -13,7 +13,7 @@ Base64Url = Annotated[str, StringConstraints(min_length=1, max_length=20_000, pa
 
 
 class _FromBrowser(BaseModel):
-    """Written by the browser (`credential.toJSON()`), which adds members as it grows: unknown ones are let pass."""
+    """An object from the browser (`credential.toJSON()`). Unknown members are ignored: new browsers add some."""
 
     model_config = ConfigDict(extra="ignore")
 

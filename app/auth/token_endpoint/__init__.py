@@ -1,1 +1,4 @@
-"""The OAuth token endpoint: metadata (RFC 8414), keys (RFC 7517), the grants, revocation (RFC 7009). Door: `router`."""
+"""The OAuth token endpoint: metadata (RFC 8414), keys (RFC 7517), the grants, revocation (RFC 7009).
+
+Entry point: `router`.
+"""

@@ -1,4 +1,4 @@
-"""Sign-in by OAuth: discovery, keys, tokens, revocation. Errors in OAuth's own form."""
+"""Sign-in by OAuth: discovery, keys, tokens, revocation. Errors have the form of OAuth."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from app.auth.oauth.protocol import (
     Form,
     OAuthRoute,
     authenticate_client,
-    form_body,
-    oauth_errors,
+    describe_form,
+    describe_oauth_errors,
     refuse_foreign_origin,
-    require,
+    require_parameter,
 )
-from app.auth.oauth.token_requests import token_request
+from app.auth.oauth.token_requests import build_token_request
 from app.auth.sessions import TokenOut, revoke_token
-from app.auth.token_endpoint.grants import grant
+from app.auth.token_endpoint.grants import issue_tokens
 from app.authz.access import Public, build_actor
 from app.authz.tokens import SIGNING_KEYS, VERIFIER
 from app.core.services import SETTINGS
@@ -76,8 +76,8 @@ async def jwks(request: Request, response: Response) -> dict[str, list[dict[str,
     "/oauth/token",
     summary="Get tokens (RFC 6749)",
     response_model=TokenOut,
-    responses=oauth_errors(400, 401, 413, 429, 503),
-    openapi_extra=form_body("grant_type", **_GRANT_FORM),
+    responses=describe_oauth_errors(400, 401, 413, 429, 503),
+    openapi_extra=describe_form("grant_type", **_GRANT_FORM),
 )
 async def token(request: Request, db: WriteDb, form: Form) -> Response:
     """Every sign-in ends here: give the code of a phone, the secret of an approved scan, a refresh token, or a
@@ -93,14 +93,14 @@ async def token(request: Request, db: WriteDb, form: Form) -> Response:
     """
     refuse_foreign_origin(request)
     client = await authenticate_client(db, request, form)
-    return await grant(token_request(request, db, client, form))
+    return await issue_tokens(build_token_request(request, db, client, form))
 
 
 @router.post(
     "/oauth/revoke",
     summary="Sign out by a token (RFC 7009)",
-    responses=oauth_errors(400, 401, 413, 503),
-    openapi_extra=form_body(
+    responses=describe_oauth_errors(400, 401, 413, 503),
+    openapi_extra=describe_form(
         "token",
         token="A refresh or access token: its whole session ends.",
         token_type_hint="Not needed.",
@@ -117,5 +117,5 @@ async def revoke(request: Request, db: WriteDb, form: Form) -> Response:
     refuse_foreign_origin(request)
     client = await authenticate_client(db, request, form)
     actor = build_actor(request, client_id=client.id)
-    await revoke_token(db, VERIFIER.of(request), actor, client, require(form, "token"))
+    await revoke_token(db, VERIFIER.of(request), actor, client, require_parameter(form, "token"))
     return Response(status_code=200)

@@ -1,6 +1,6 @@
-"""Real-name verification by Alipay: the small interface that a provider implements.
+"""Real-name verification by Alipay: the interface that a provider implements.
 
-The person is sent to the provider's page, consents there, and the provider notifies us with a signed form.
+The person consents on the provider's page, and the provider sends a signed form to the service.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from app.core.settings import Provider, Settings
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """What the provider says of one verification; without a name and number the person declined."""
+    """The provider's result of one verification. Without a name and number the person declined."""
 
     reference: str
     name: str | None
@@ -24,10 +24,10 @@ class Consent:
 
 class AlipayProvider(Protocol):
     def redirect_url(self, reference: str) -> str:
-        """Where the person goes to consent."""
+        """Return the address of the page on which the person consents."""
 
     def read(self, notification: Mapping[str, str]) -> Consent:
-        """What a notification says; raises BadSignature for one the provider did not write."""
+        """Return the result in a notification. Raises BadSignature if the provider did not sign it."""
 
 
 ALIPAY = Service[AlipayProvider | None]("alipay")
@@ -35,12 +35,12 @@ MakeAlipay = Callable[[Settings, Cipher], AlipayProvider]
 
 
 def load_alipay_provider(settings: Settings) -> MakeAlipay | None:
-    """The factory of the provider that the settings name; None where there is none and only ID cards verify.
+    """Return the factory of the provider in the settings; None without a provider: then only ID cards verify.
 
-    Raises CannotStart where the provider is not installed.
+    Raises CannotStart if the provider is not installed.
     """
     name = settings.alipay_provider
     if name is None or name is Provider.NONE:
         return None
-    made: MakeAlipay = load(IDENTITY_PROVIDERS, name, needed_for=f"XUEZU_ALIPAY_PROVIDER={name}")
-    return made
+    factory: MakeAlipay = load(IDENTITY_PROVIDERS, name, needed_for=f"XUEZU_ALIPAY_PROVIDER={name}")
+    return factory

@@ -1,4 +1,4 @@
-"""Resident identity numbers (GB 11643): eighteen places, a date of birth inside, a checksum at the end."""
+"""Resident identity numbers (GB 11643): eighteen characters with a date of birth and a final check character."""
 
 import re
 from datetime import date
@@ -14,7 +14,7 @@ _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 _CHECKS = "10X98765432"
 
 
-def _id_number(text: str) -> str:
+def _validate_id_number(text: str) -> str:
     number = text.strip().upper()
     shaped = _SHAPE.fullmatch(number)
     if shaped is None:
@@ -33,7 +33,7 @@ def _id_number(text: str) -> str:
 
 IdNumber = Annotated[
     str,
-    AfterValidator(_id_number),
+    AfterValidator(_validate_id_number),
     Field(max_length=40, description="A resident ID number (GB 11643).", examples=["11010519491231002X"]),
 ]
-"""A resident ID number in a body, its last letter made upper-case. Errors never hold the value."""
+"""A resident ID number in a body, with its last letter in upper case. Error messages never contain the value."""

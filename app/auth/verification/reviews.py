@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit_log.entries import record
 from app.auth.errors import NotYourReview, OwnVerification
 from app.auth.verification.schemas import ReviewItemOut
-from app.auth.verification.verifications import VerifiedPerson, reject, verify_user
+from app.auth.verification.verifications import VerifiedPerson, reject_attempt, verify_user
 from app.authz.access import OperatorScope
 from app.core.cipher import Cipher
 from app.database.db import Readable
@@ -19,12 +19,12 @@ from app.database.paging import Page, PagedStatement, Paging
 from app.schema.auth import Verification
 from app.web.errors import NotFound, Problem
 
-OPEN = ("submitted", "under_review")
+OPEN_STATES = ("submitted", "under_review")
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What the reviewer needs to see, and only while they review."""
+    """The data that the reviewer compares with the card. It is shown only during a review."""
 
     id: UUID
     state: str
@@ -45,18 +45,18 @@ _IN_STATE = PagedStatement(
 async def list_reviews(
     db: Readable, state: Literal["submitted", "under_review"], paging: Paging
 ) -> Page[ReviewItemOut]:
-    """Verifications that wait for an operator, the oldest first; without names and numbers."""
+    """Return a page of the verifications in this state, the oldest first, without names and numbers."""
     return Page[ReviewItemOut].from_slice(await _IN_STATE.fetch(db, paging, state=state))
 
 
 async def begin_review(db: AsyncConnection, cipher: Cipher, scope: OperatorScope, verification_id: UUID) -> Review:
-    """Take a verification to review, from another reviewer too, and see what is to be checked.
+    """Make the operator the reviewer, also in place of another reviewer, and return the data to check.
 
-    Raises NotFound, and OwnVerification.
+    Raises NotFound, OwnVerification.
     """
     statement = (
         update(Verification)
-        .where(Verification.id == verification_id, Verification.state.in_(OPEN))
+        .where(Verification.id == verification_id, Verification.state.in_(OPEN_STATES))
         .values(state="under_review", reviewer_id=scope.user.user_id)
         .returning(
             Verification.user_id,
@@ -79,15 +79,18 @@ async def begin_review(db: AsyncConnection, cipher: Cipher, scope: OperatorScope
 async def approve_verification(
     db: AsyncConnection, cipher: Cipher, scope: OperatorScope, verification_id: UUID
 ) -> None:
-    """The card is the person's: they are verified. Raises NotYourReview; IdNumberTaken, AlreadyVerified: reject it."""
+    """Verify the user with the card's name and number, and delete the stored number.
+
+    Raises NotFound, NotYourReview. Raises IdNumberTaken or AlreadyVerified if the verification must be rejected.
+    """
     statement = (
-        _mine(scope, verification_id)
+        _update_own_review(scope, verification_id)
         .values(state="approved", decided_at=func.now())
         .returning(Verification.user_id, Verification.name, Verification.id_number_cipher)
     )
     row = (await db.execute(statement)).one_or_none()
     if row is None or row.name is None or row.id_number_cipher is None:
-        raise await _why_not(db, verification_id)
+        raise await _find_review_error(db, verification_id)
     person = VerifiedPerson(row.name, cipher.decrypt_text(row.id_number_cipher, verification_id))
     await verify_user(db, cipher, row.user_id, person, "id-card")
     await db.execute(update(Verification).where(Verification.id == verification_id).values(id_number_cipher=None))
@@ -96,14 +99,14 @@ async def approve_verification(
 
 
 async def reject_verification(db: AsyncConnection, scope: OperatorScope, verification_id: UUID, reason: str) -> None:
-    """The card is not the person's, or cannot be told. They may try again. Raises NotYourReview."""
-    claimed = _mine(scope, verification_id).values(state="rejected").returning(Verification.id)
+    """Reject a card that is wrong or unreadable. The person may try again. Raises NotFound, NotYourReview."""
+    claimed = _update_own_review(scope, verification_id).values(state="rejected").returning(Verification.id)
     if await db.scalar(claimed) is None:
-        raise await _why_not(db, verification_id)
-    await reject(db, scope.actor, verification_id, reason)
+        raise await _find_review_error(db, verification_id)
+    await reject_attempt(db, scope.actor, verification_id, reason)
 
 
-def _mine(scope: OperatorScope, verification_id: UUID) -> Update:
+def _update_own_review(scope: OperatorScope, verification_id: UUID) -> Update:
     return update(Verification).where(
         Verification.id == verification_id,
         Verification.state == "under_review",
@@ -111,6 +114,6 @@ def _mine(scope: OperatorScope, verification_id: UUID) -> Update:
     )
 
 
-async def _why_not(db: AsyncConnection, verification_id: UUID) -> Problem:
+async def _find_review_error(db: AsyncConnection, verification_id: UUID) -> Problem:
     by_card = select(Verification.id).where(Verification.id == verification_id, Verification.method == "id-card")
     return NotFound() if await db.scalar(by_card) is None else NotYourReview()

@@ -1,4 +1,4 @@
-"""Real-name verification (S1): by Alipay at once, by ID card after a review."""
+"""Real-name verification (S1): by Alipay immediately, or by ID card after a review."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor, record
 from app.auth.errors import AlreadyVerified, IdNumberTaken, VerificationOpen
-from app.auth.rate_limits import Limit, take
+from app.auth.rate_limits import Limit, take_token
 from app.auth.verification.alipay import Consent
 from app.auth.verification.schemas import VerificationOut
 from app.authz.access import UserScope
@@ -21,10 +21,10 @@ from app.members.activation import activate_user
 from app.schema.auth import User, Verification
 
 ALIPAY_LIFETIME = timedelta(minutes=30)
-# An ID number that is already used is told (S1): nobody asks after many.
+# The answer shows whether an ID number is in use (S1). The limit prevents a search through many numbers.
 PER_USER = Limit("verification-user", burst=5, every=timedelta(hours=2))
 
-COLUMNS = (
+VERIFICATION_COLUMNS = (
     Verification.id,
     Verification.method,
     Verification.state,
@@ -40,19 +40,23 @@ class VerifiedPerson:
     id_number: str
 
 
-def id_number_index(indexer: BlindIndexer, id_number: str) -> bytes:
+def index_id_number(indexer: BlindIndexer, id_number: str) -> bytes:
+    """Return the blind index of an ID number."""
     return indexer.index("id-number", id_number)
 
 
-async def _see_that_it_may_begin(db: AsyncConnection, scope: UserScope) -> None:
+async def _require_new_attempt_allowed(db: AsyncConnection, scope: UserScope) -> None:
     if scope.verified_name is not None:
         raise AlreadyVerified
-    await take(db, PER_USER, str(scope.user_id))
+    await take_token(db, PER_USER, str(scope.user_id))
 
 
 async def begin_alipay_verification(db: AsyncConnection, scope: UserScope) -> tuple[VerificationOut, str]:
-    """A new attempt by Alipay, and the reference by which the provider will name it."""
-    await _see_that_it_may_begin(db, scope)
+    """Start an attempt by Alipay. Return it with the reference that the provider's result will contain.
+
+    Raises AlreadyVerified, TooManyRequests.
+    """
+    await _require_new_attempt_allowed(db, scope)
     reference = new_secret()
     values = {
         "user_id": scope.user_id,
@@ -61,7 +65,7 @@ async def begin_alipay_verification(db: AsyncConnection, scope: UserScope) -> tu
         "reference": reference,
         "expires_at": func.now() + ALIPAY_LIFETIME,
     }
-    row = (await db.execute(insert(Verification).values(values).returning(*COLUMNS))).one()
+    row = (await db.execute(insert(Verification).values(values).returning(*VERIFICATION_COLUMNS))).one()
     await record(db, scope.actor, "verification.started", subject=("verification", row.id), after={"method": "alipay"})
     return VerificationOut.model_validate(row), reference
 
@@ -69,10 +73,13 @@ async def begin_alipay_verification(db: AsyncConnection, scope: UserScope) -> tu
 async def submit_id_card(
     db: AsyncConnection, cipher: Cipher, scope: UserScope, person: VerifiedPerson
 ) -> VerificationOut:
-    """Hand in name and ID number for an operator's review. One at a time; a card of another account is refused."""
-    await _see_that_it_may_begin(db, scope)
-    index = id_number_index(await lock_index_key(db, cipher), person.id_number)
-    # Told now as a courtesy; what decides is the unique index, at the approval.
+    """Submit name and ID number for an operator's review.
+
+    Raises AlreadyVerified, TooManyRequests, VerificationOpen, and IdNumberTaken if another account has the card.
+    """
+    await _require_new_attempt_allowed(db, scope)
+    index = index_id_number(await lock_index_key(db, cipher), person.id_number)
+    # An early answer for the user. The unique index decides at the approval.
     if await db.scalar(select(exists().where(User.id_number_index == index))):
         raise IdNumberTaken
     verification_id = make_id()
@@ -86,7 +93,7 @@ async def submit_id_card(
         "id_number_cipher": cipher.encrypt(person.id_number, verification_id),
     }
     with on_constraint(("verifications_open_key", VerificationOpen)):
-        row = (await db.execute(insert(Verification).values(values).returning(*COLUMNS))).one()
+        row = (await db.execute(insert(Verification).values(values).returning(*VERIFICATION_COLUMNS))).one()
     await record(
         db, scope.actor, "verification.submitted", subject=("verification", row.id), after={"method": "id-card"}
     )
@@ -94,7 +101,7 @@ async def submit_id_card(
 
 
 async def complete_alipay_verification(db: AsyncConnection, cipher: Cipher, actor: Actor, consent: Consent) -> None:
-    """Take in what the provider says of an attempt. Once: said again, late or of nothing known, it changes nothing."""
+    """Apply the provider's result to an attempt. A repeated, late or unknown result changes nothing."""
     claimed = (
         update(Verification)
         .where(Verification.reference == consent.reference, Verification.state == "started")
@@ -106,21 +113,21 @@ async def complete_alipay_verification(db: AsyncConnection, cipher: Cipher, acto
     if row is None:
         return
     if consent.name is None or consent.id_number is None:
-        await reject(db, actor, row.id, "declined")
+        await reject_attempt(db, actor, row.id, "declined")
         return
     person = VerifiedPerson(consent.name, consent.id_number)
     try:
         async with db.begin_nested():
             await verify_user(db, cipher, row.user_id, person, "alipay")
     except (IdNumberTaken, AlreadyVerified) as refused:
-        await reject(db, actor, row.id, refused.slug)
+        await reject_attempt(db, actor, row.id, refused.slug)
         return
     await record(db, actor, "verification.approved", subject=("verification", row.id), after={"method": "alipay"})
 
 
 async def verify_user(db: AsyncConnection, cipher: Cipher, user_id: UUID, person: VerifiedPerson, method: str) -> None:
-    """Make the user a verified person. Raises AlreadyVerified, or IdNumberTaken by the unique index."""
-    index = id_number_index(await lock_index_key(db, cipher), person.id_number)
+    """Store the verified name and the index of the ID number. Raises AlreadyVerified, IdNumberTaken (unique index)."""
+    index = index_id_number(await lock_index_key(db, cipher), person.id_number)
     statement = (
         update(User)
         .where(User.id == user_id, User.status == "active", User.verified_at.is_(None))
@@ -138,8 +145,8 @@ async def verify_user(db: AsyncConnection, cipher: Cipher, user_id: UUID, person
     await activate_user(db, cipher, user_id)
 
 
-async def reject(db: AsyncConnection, actor: Actor, verification_id: UUID, reason: str) -> None:
-    """End an attempt without verifying; the ID number goes with it."""
+async def reject_attempt(db: AsyncConnection, actor: Actor, verification_id: UUID, reason: str) -> None:
+    """Reject an attempt and delete its ID number."""
     await db.execute(
         update(Verification)
         .where(Verification.id == verification_id)

@@ -64,7 +64,9 @@ async def end_others(request: Request, db: ReadableDb, scope: SignedIn) -> Confi
             "除当前设备外，手机和电脑上的登录都立即失效，未提交的内容会丢失；再次使用须重新扫码或输入验证码。"
         ),
         button=gettext("全部退出"),
-        act=lambda db, _: end_sessions(db, scope.actor, scope.user_id, reason="signed-out", but=scope.session_id),
+        act=lambda db, _: end_sessions(
+            db, scope.actor, scope.user_id, reason="signed-out", except_session=scope.session_id
+        ),
         said=gettext("其他设备都已退出登录"),
         name=scope.verified_name or gettext("全部退出"),
     )

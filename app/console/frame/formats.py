@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from fastapi import Request
 from markupsafe import Markup
 
-from app.auth.address_countries import place_of
+from app.auth.address_countries import describe_location
 from app.core.calendar import SHANGHAI
 from app.core.i18n import Locale, get_locale, number
 
@@ -58,7 +58,7 @@ def month_day(value: date) -> str:
 
 def place(address: Any) -> str:
     """Where an address is, and which it is; `—` for none."""
-    return " ".join(str(part) for part in (place_of(address), address) if part is not None) or "—"
+    return " ".join(str(part) for part in (describe_location(address), address) if part is not None) or "—"
 
 
 def moment(value: datetime | None, zone: ZoneInfo) -> Markup:

@@ -9,9 +9,9 @@ import binascii
 from fastapi import Request, Response
 from markupsafe import Markup
 
-from app.auth.device_flow.authorizations import Started, start_device_authorization
-from app.auth.device_flow.router import scan_uri
-from app.auth.devices import device_of
+from app.auth.device_flow.authorizations import StartedAuthorization, start_device_authorization
+from app.auth.device_flow.router import build_scan_uri
+from app.auth.devices import describe_device
 from app.auth.oauth.protocol import get_public_client
 from app.authz.access import build_actor
 from app.authz.cookies import is_secure
@@ -32,8 +32,8 @@ async def offer_code(request: Request, template: str, *, renewals: int) -> Respo
     async with ENGINE.of(request).begin() as db:
         client = await get_public_client(db, CLIENT)
         actor = build_actor(request, client_id=client.id)
-        started = await start_device_authorization(db, actor, client, device_of(request))
-    picture = await draw_svg(scan_uri(SETTINGS.of(request).issuer, started.user_code))
+        started = await start_device_authorization(db, actor, client, describe_device(request))
+    picture = await draw_svg(build_scan_uri(SETTINGS.of(request).issuer, started.user_code))
     shown = {
         "state": "pending",
         "user_code": started.user_code,
@@ -51,7 +51,7 @@ def wait_name(request: Request) -> str:
     return f"__Secure-{WAIT}" if is_secure(request) else WAIT
 
 
-def _keep_secret(request: Request, response: Response, started: Started) -> None:
+def _keep_secret(request: Request, response: Response, started: StartedAuthorization) -> None:
     cipher = CIPHER.of(request)
     sealed = cipher.encrypt(started.device_code, f"{WAIT} {started.user_code}")
     response.set_cookie(

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request, Response
 
 from app.auth.device_flow.authorizations import redeem_device_code
-from app.auth.device_flow.events import sign_in_events
-from app.auth.device_flow.tickets import WaitingRow, find_waiting
+from app.auth.device_flow.events import stream_sign_in_events
+from app.auth.device_flow.tickets import WaitingConsoleRow, find_by_device_code
 from app.auth.device_flow.watch import WATCH
 from app.auth.oauth.protocol import Client, OAuthError, get_public_client
-from app.auth.oauth.token_requests import token_request
+from app.auth.oauth.token_requests import build_token_request
 from app.auth.sessions import TokenOut, end_session
 from app.authz.access import Public, SignedIn
 from app.authz.cookies import CookieSession, clear_session_cookie, set_session_cookie
@@ -63,7 +63,7 @@ async def read_state(request: Request, db: ReadDb, user_code: UserCode, renewals
 async def stream_state(request: Request, db: ReadDb, user_code: UserCode) -> Response:
     """Events by the name of each state, as they come."""
     row = await _waiting(request, db, user_code)
-    return EventStream(sign_in_events(ENGINE.of(request), WATCH.of(request), row.id), STREAMS.of(request))
+    return EventStream(stream_sign_in_events(ENGINE.of(request), WATCH.of(request), row.id), STREAMS.of(request))
 
 
 @router.post("/sign-in/{user_code}")
@@ -71,7 +71,7 @@ async def begin_session(request: Request, db: WriteDb, user_code: UserCode) -> R
     """The session of an approved scan; the page that stood behind the sign-in is loaded."""
     form = {"client_id": CLIENT, "device_code": secret_of(request, user_code)}
     client = await get_public_client(db, CLIENT)
-    outcome = await redeem_device_code(token_request(request, db, client, form))
+    outcome = await redeem_device_code(build_token_request(request, db, client, form))
     if isinstance(outcome, OAuthError):
         return page(
             request, "sign_in/sign_in_card.html", state="expired", user_code=user_code, renewals=0, renews=False
@@ -105,8 +105,8 @@ async def carried(request: Request, client: Client, tokens: TokenOut) -> CookieS
     )
 
 
-async def _waiting(request: Request, db: Readable, user_code: str) -> WaitingRow:
-    row = await find_waiting(db, secret_of(request, user_code))
+async def _waiting(request: Request, db: Readable, user_code: str) -> WaitingConsoleRow:
+    row = await find_by_device_code(db, secret_of(request, user_code))
     if row is None or row.user_code != user_code:
         raise NotFound
     return row
