@@ -18,5 +18,5 @@ the µs):
 Not enough: reports/trend 33 % (31 % by medians), rankings 23 %, /v1/me/points 27 %; and, before the index of
 `app.web.routing` halved what it had to gain, /v1/me/orgs 19 to 35 %, reports/units 8 to 23 %, one unit 31 to 43 %, one
 person 3 to 30 %, the lists of people, units and orgs 10 to 15 %. Pages and the OAuth endpoints are left to FastAPI.
-`python -m bench --only fast_path` measures the first two.
+`python -m bench --only fast_path` measures the three.
 """
