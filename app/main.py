@@ -100,7 +100,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
     add_routes(app, *feature_routers, *console_routers)
     describe(app)
     index_routes(app)
-    logs.configure_unless_done()
+    logs.configure_if_unconfigured()
     # Every request passes these layers, outermost first. Layers of metrics or tracing belong at the top.
     layers: list[Callable[[ASGIApp], ASGIApp]] = [
         RequestLocale,

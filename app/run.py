@@ -18,7 +18,7 @@ import uvloop
 from pydantic import SecretStr
 
 from app.core import logs
-from app.core.data_dir import hold
+from app.core.data_dir import lock_data_dir
 from app.core.plugins import load_development_routes
 from app.core.settings import Settings
 from app.core.startup import starting
@@ -80,7 +80,7 @@ def run(settings: Settings) -> None:
         importing = threading.Thread(target=_import_service, args=(settings,), name="import")
         importing.start()
         if settings.database_url is None:
-            held.enter_context(hold(settings.data_dir))
+            held.enter_context(lock_data_dir(settings.data_dir))
             settings.database_url = SecretStr(held.enter_context(_embedded(settings, steps)))
         # Migrations import too. Two threads at once that import what imports each other would meet in a deadlock.
         importing.join()

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.core.search import Spelling, spell
+from app.core.search import Spelling, spell_title
 
 LEVELS = (1, 31, 342, 2_978, 41_352, 620_573)
 GROUPS = (50, 1_000, 20_000, 100_000)
@@ -100,14 +100,14 @@ def _shares(rng: random.Random, parts: int, total: int, spread: float) -> list[i
 
 def _read(file: Path) -> list[Node]:
     """`code,parent_code,name,level` of the levels 1 to 5; the root is put above them."""
-    nodes = [Node(0, None, "", "中共全国委员会", spell("中共全国委员会"))]
+    nodes = [Node(0, None, "", "中共全国委员会", spell_title("中共全国委员会"))]
     places = {"": 0}
     with gzip.open(file, "rt") as opened:
         rows = sorted(csv.DictReader(opened), key=lambda row: int(row["level"]))
     for row in rows:
         name = f"中共{row['name']}委员会"
         places[row["code"]] = len(nodes)
-        nodes.append(Node(int(row["level"]), places[row["parent_code"]], row["code"], name, spell(name)))
+        nodes.append(Node(int(row["level"]), places[row["parent_code"]], row["code"], name, spell_title(name)))
     return nodes
 
 

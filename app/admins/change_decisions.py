@@ -16,7 +16,7 @@ from app.approvals.requests import finish, read_waiting
 from app.audit_log.entries import Actor, record
 from app.authz.access import OrgScope
 from app.certification.audit import record_for_each_org
-from app.core.search import spell
+from app.core.search import spell_title
 from app.database.db import on_constraint
 from app.database.rows import fetch_rows, one_or_404
 from app.hierarchy.tree import find_superior_id
@@ -170,7 +170,7 @@ async def apply_change(db: AsyncConnection, actor: Actor, change: Change) -> boo
     changed = update(Org).where(Org.id == change.org_id).returning(Org.id)
     if change.kind == "rename":
         assert change.name_after is not None
-        spelt = spell(change.name_after)._asdict()
+        spelt = spell_title(change.name_after)._asdict()
         changed = changed.where(Org.name == change.name_before).values(name=change.name_after, **spelt)
     else:
         successor = exists().where(OrgAdmin.org_id == Org.id, OrgAdmin.user_id == change.main_admin_after)

@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.core.metrics import Counter
-from app.core.networks import address_of_host, network_of
+from app.core.networks import get_network, parse_address
 from app.core.services import Service
 from app.schema.audit import AuditEntry
 from app.web.request_state import request_state
@@ -69,8 +69,8 @@ class CountRefusals:
             if reason is not None and route is not None:
                 operation = f"{scope['method']} {route.path}"
                 client = scope.get("client")
-                address = address_of_host(client[0]) if client else None
-                network = None if address is None else network_of(address)
+                address = parse_address(client[0]) if client else None
+                network = None if address is None else get_network(address)
                 self._refusals.count(Refusal(operation, reason, state.user_id, network), state.request_id)
 
 

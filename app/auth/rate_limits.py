@@ -16,7 +16,7 @@ from ipaddress import ip_address
 from sqlalchemy import Interval, bindparam, extract, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.core.networks import network_of
+from app.core.networks import get_network
 from app.schema.auth import RateLimit
 from app.web.errors import TooManyRequests
 
@@ -58,4 +58,4 @@ async def take_token_by_address(db: AsyncConnection, limit: Limit, address: str 
     if address is None:
         return
     if not ip_address(address).is_loopback:
-        await take_token(db, limit, network_of(address))
+        await take_token(db, limit, get_network(address))

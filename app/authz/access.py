@@ -31,7 +31,7 @@ from app.authz.errors import OrgClosed, RealNameRequired, ScopeMissing, StepUpNe
 from app.authz.permissions import ADMINS, CLOSED_ORG_PERMISSIONS, OWN_ROLES, ROLES, Permission, Role
 from app.authz.step_up import KEY_PROOF_LIFETIME, is_key_required
 from app.authz.tokens import VERIFIER, AccessToken
-from app.core.networks import address_of_host
+from app.core.networks import parse_address
 from app.database.db import POOL
 from app.idempotency.replay import replay_or_claim
 from app.web.errors import Forbidden, NotFound, Unauthorized
@@ -137,7 +137,7 @@ VerifiedToken = Annotated[AccessToken, Depends(_read_token)]
 def find_client_address(request: Request) -> str | None:
     """Return the caller's network address as the server (behind its trusted proxy) sees it; None if unknown."""
     client = request.client
-    return address_of_host(client.host) if client else None
+    return parse_address(client.host) if client else None
 
 
 def build_actor(request: Request, *, user_id: UUID | None = None, client_id: str | None = None) -> Actor:

@@ -47,14 +47,14 @@ class BlindIndexer:
 
     def get_current_index(self, index: bytes) -> bytes:
         """Return the current index of a value that had this index before the rotation."""
-        if index < self.moved_below and self.cipher.is_settled(index):
+        if index < self.moved_below and self.cipher.is_current(index):
             return self.cipher.reindex(index)
         return index
 
     def index_last4(self, org_id: UUID, phone: str) -> bytes:
         """Return the index of the last four digits of a member's phone. Its key is that of the whole phone's index."""
         index = _index_last4(self.cipher, org_id, phone[-4:])
-        return index if self.cipher.is_settled(self.index_phone(phone)) else self.cipher.reindex(index)
+        return index if self.cipher.is_current(self.index_phone(phone)) else self.cipher.reindex(index)
 
 
 async def lock_index_key(db: AsyncConnection, cipher: Cipher) -> BlindIndexer:
@@ -63,7 +63,7 @@ async def lock_index_key(db: AsyncConnection, cipher: Cipher) -> BlindIndexer:
     A transaction calls it before it writes or compares a blind index, after it has locked orgs and before it locks
     accounts, phones or members. Outside a rotation it takes no lock. Raises WrongIndexKey.
     """
-    if not cipher.rotating:
+    if not cipher.is_rotating:
         return BlindIndexer(cipher)
     await lock_shared(db, Lock.INDEX_KEY)
     rotation = select(IndexRotation.key_check, IndexRotation.moved_below)
@@ -94,7 +94,7 @@ async def require_index_keys(settings: Settings) -> None:
         await engine.dispose()
     finished = max((number for number, row in rotations.items() if row.finished_at is not None), default=0)
     settled, following = rotations.get(cipher.generation), rotations.get(cipher.generation + 1)
-    if finished > cipher.generation and not cipher.rotating:
+    if finished > cipher.generation and not cipher.is_rotating:
         raise CannotStart(
             f"The index key has been rotated {finished} times and XUEZU_INDEX_KEY holds {cipher.generation + 1} keys: "
             "put the new key in front, `new,old`."
@@ -106,5 +106,5 @@ async def require_index_keys(settings: Settings) -> None:
         )
     if settled is not None and settled.key_check != cipher.key_check:
         raise CannotStart("XUEZU_INDEX_KEY does not begin with the key that the last rotation was to.")
-    if following is not None and cipher.rotating and following.key_check != cipher.next_key_check:
+    if following is not None and cipher.is_rotating and following.key_check != cipher.next_key_check:
         raise CannotStart("XUEZU_NEXT_INDEX_KEY is not the key that the rotation under way was begun with.")

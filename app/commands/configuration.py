@@ -4,7 +4,7 @@ import asyncio
 
 from pydantic import SecretStr, ValidationError
 
-from app.core.data_dir import unwritable
+from app.core.data_dir import unwritable_directory
 from app.core.settings import CannotStart, ConfigurationError, Settings
 from app.database import migration
 from app.embedded import require_embedded
@@ -29,7 +29,7 @@ def read_settings() -> Settings:
     try:
         return settings.with_secrets()
     except OSError as error:
-        raise unwritable(settings.data_dir, error) from error
+        raise unwritable_directory(settings.data_dir, error) from error
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigurationError(
             f"The development secrets in {settings.data_dir / 'secrets.json'} are damaged: put the file back, or "

@@ -1,4 +1,4 @@
-"""What every feature stands on: settings, encryption, logs, text, phones, the calendar, the services of the process.
+"""Parts that every feature uses: settings, encryption, logs, text, phones, the calendar, the services of the process.
 
-A module here knows neither HTTP, the database nor a feature. It imports libraries and other modules of this package.
+A module of this package knows no HTTP, no database and no feature. It imports libraries and modules of this package.
 """

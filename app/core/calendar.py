@@ -1,4 +1,4 @@
-"""The service's calendar: a day is a day in Asia/Shanghai."""
+"""The calendar of the service: a day is a day in Asia/Shanghai."""
 
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
@@ -7,5 +7,5 @@ SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
 def today() -> date:
-    """The date in Asia/Shanghai now."""
+    """Return the present date in Asia/Shanghai."""
     return datetime.now(SHANGHAI).date()

@@ -1,14 +1,14 @@
-"""Encryption at rest, blind indexes and secret hashes: the one place that holds the data keys.
+"""Encryption at rest, blind indexes and secret hashes. Only this module uses the data keys.
 
-A cipher text is `length of key id | key id | nonce | AES-256-GCM`, bound to the id of its row as associated data, so
-that a value copied onto another row does not decrypt.
+A cipher text is `length of key id | key id | nonce | AES-256-GCM`. It is bound to the id of its row as associated data,
+so that a value copied to another row does not decrypt.
 
-An index is an HMAC: equal values have equal indexes, and without the key nobody can try phone numbers against it. It
-is `16 bytes of HMAC-SHA-256 | generation`: the first key's have no generation behind them; those of a key that came
-after are the HMAC, by it, of the index by the keys before it. So a key can follow another without the value being
-known: of ID numbers, and of phones that people once had, nothing is kept but the index, and nothing more ought to be.
-The price is that every index key stays in XUEZU_INDEX_KEY; but of a chain the last key is what nobody may have, and
-one that has leaked is of no use to anybody once another has followed.
+A blind index is an HMAC: equal values have equal indexes, and phone numbers cannot be tried against it without the key.
+It is `16 bytes of HMAC-SHA-256 | generation`. An index of the first key has no generation byte. An index of a later key
+is the HMAC, with that key, of the index by the earlier keys. A new key can therefore follow without knowledge of the
+value: of ID numbers and of former phones, only the index is stored, and nothing more should be. The price is that every
+index key stays in XUEZU_INDEX_KEY. Only the last key of the chain must be secret: a leaked key is useless as soon as
+another key follows it.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ _NONCE = 12
 
 
 class Undecryptable(Exception):  # noqa: N818
-    """The value belongs to another row, was altered, or its key is no longer given."""
+    """The value belongs to another row, was altered, or its key is no longer configured."""
 
 
 class Cipher:
@@ -37,74 +37,74 @@ class Cipher:
         keys = settings.parsed_data_keys()
         self.primary = next(iter(keys))
         self._keys = {key_id: AESGCM(key) for key_id, key in keys.items()}
-        self._index_keys = settings.parsed_index_keys()[::-1]  # in the order of their generations
+        self._index_keys = settings.parsed_index_keys()[::-1]  # index in the list = generation
         self._next_index_key = settings.parsed_next_index_key()
 
     @property
-    def mark(self) -> bytes:
-        """How a cipher text of the first key begins."""
+    def primary_prefix(self) -> bytes:
+        """Return the first bytes of every cipher text by the first data key."""
         key_id = self.primary.encode()
         return bytes([len(key_id)]) + key_id
 
     def encrypt(self, plain: str | bytes, row: UUID | str) -> bytes:
         nonce = os.urandom(_NONCE)
         text = plain.encode() if isinstance(plain, str) else plain
-        return self.mark + nonce + self._keys[self.primary].encrypt(nonce, text, str(row).encode())
+        return self.primary_prefix + nonce + self._keys[self.primary].encrypt(nonce, text, str(row).encode())
 
-    def decrypt(self, sealed: bytes, row: UUID | str) -> bytes:
-        end = 1 + sealed[0]
-        key = self._keys.get(sealed[1:end].decode())
+    def decrypt(self, encrypted: bytes, row: UUID | str) -> bytes:
+        end = 1 + encrypted[0]
+        key = self._keys.get(encrypted[1:end].decode())
         if key is None:
             raise Undecryptable
         try:
-            return key.decrypt(sealed[end : end + _NONCE], sealed[end + _NONCE :], str(row).encode())
+            return key.decrypt(encrypted[end : end + _NONCE], encrypted[end + _NONCE :], str(row).encode())
         except InvalidTag:
             raise Undecryptable from None
 
-    def decrypt_text(self, sealed: bytes, row: UUID | str) -> str:
-        return self.decrypt(sealed, row).decode()
+    def decrypt_text(self, encrypted: bytes, row: UUID | str) -> str:
+        return self.decrypt(encrypted, row).decode()
 
     def index(self, *parts: str) -> bytes:
-        """Blind index of a value: 16 bytes, and the generation, over `parts` (a purpose first, then the value)."""
+        """Return the blind index (16 bytes and the generation) of `parts`: first a purpose, then the value."""
         index = _hmac(self._index_keys[0], "\x1f".join(parts).encode())
         for generation, key in enumerate(self._index_keys[1:], 1):
             index = _hmac(key, index) + _mark(generation)
         return index
 
     def phone_index(self, phone: str) -> bytes:
-        """The blind index of a whole phone number in its normal form, the same for users and members."""
+        """Return the blind index of a phone number in its normal form. Users and members have the same."""
         return self.index("phone", phone)
 
     @property
     def generation(self) -> int:
-        """Of the newest key of XUEZU_INDEX_KEY; the first key's is 0."""
+        """Return the generation of the newest key in XUEZU_INDEX_KEY; the first key has 0."""
         return len(self._index_keys) - 1
 
     @property
-    def rotating(self) -> bool:
-        """Whether another index key is given that is to follow."""
+    def is_rotating(self) -> bool:
+        """Return whether a next index key is configured."""
         return self._next_index_key is not None
 
     def indexes(self, *parts: str) -> list[bytes]:
-        """All that a value may be indexed by at the moment: one, or two while the index key is rotated."""
+        """Return every index that the value can have now: one, or two during a rotation of the index key."""
         index = self.index(*parts)
-        return [index, self.reindex(index)] if self.rotating else [index]
+        return [index, self.reindex(index)] if self.is_rotating else [index]
 
     def phone_indexes(self, phone: str) -> list[bytes]:
         return self.indexes("phone", phone)
 
     def reindex(self, index: bytes) -> bytes:
-        """An index by the keys until now as it is by the next."""
+        """Return the index by the next key of the value with this index by the current keys."""
         assert self._next_index_key is not None
         return _hmac(self._next_index_key, index) + _mark(self.generation + 1)
 
-    def is_settled(self, index: bytes) -> bool:
-        """Whether an index is by the keys until now, and not by the next."""
-        return index[_INDEX:] == self.settled_mark
+    def is_current(self, index: bytes) -> bool:
+        """Return whether this index is by the current keys, and not by the next key."""
+        return index[_INDEX:] == self.current_suffix
 
     @property
-    def settled_mark(self) -> bytes:
-        """How an index by the keys until now ends, behind its 16 bytes."""
+    def current_suffix(self) -> bytes:
+        """Return the bytes that follow the 16 bytes of an index by the current keys."""
         return _mark(self.generation) if self.generation else b""
 
     @property
@@ -128,7 +128,7 @@ def _hmac(key: bytes, value: bytes) -> bytes:
 
 
 def key_check(key: bytes) -> bytes:
-    """What tells an index key from any other, and nothing of it."""
+    """Return a hash that identifies an index key and reveals nothing about it."""
     return _hmac(key, b"which key is this")
 
 
@@ -137,12 +137,12 @@ def _mark(generation: int) -> bytes:
 
 
 def new_secret() -> str:
-    """A secret of 256 bits in base64url."""
+    """Return a secret of 256 random bits in base64url."""
     return secrets.token_urlsafe(32)
 
 
 def hash_secret(secret: str) -> bytes:
-    """SHA-256 of a secret of high entropy (`new_secret`), for look-up; not for codes that can be guessed."""
+    """Return the SHA-256 of a secret of high entropy (`new_secret`), for look-up. Not for codes that can be guessed."""
     return hashlib.sha256(secret.encode()).digest()
 
 

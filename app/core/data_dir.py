@@ -1,4 +1,4 @@
-"""The data folder: written by one run at a time."""
+"""The data directory. One run uses it at a time."""
 
 import fcntl
 import os
@@ -10,21 +10,24 @@ from app.core.settings import CannotStart
 
 
 @contextmanager
-def hold(data_dir: Path) -> Iterator[None]:
-    """Hold the data folder for this process: a second holder gets CannotStart. The hold ends with the process."""
+def lock_data_dir(data_dir: Path) -> Iterator[None]:
+    """Lock the data directory for this process (flock); the lock ends with the process.
+
+    Raises CannotStart if another process has the lock, or if the directory cannot be written.
+    """
     path = data_dir / "run.lock"
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise unwritable(data_dir, error) from error
+        raise unwritable_directory(data_dir, error) from error
     with os.fdopen(descriptor, "r+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = file.read(20).strip() or "unknown"
+            owner = file.read(20).strip() or "unknown"
             raise CannotStart(
-                f"The data folder {data_dir} is in use by another run (process {holder}): "
+                f"The data folder {data_dir} is in use by another run (process {owner}): "
                 "stop that one, or give this one a folder of its own with XUEZU_DATA_DIR=…."
             ) from None
         file.truncate(0)
@@ -33,8 +36,8 @@ def hold(data_dir: Path) -> Iterator[None]:
         yield
 
 
-def unwritable(path: Path, error: OSError) -> CannotStart:
-    """The refusal for a data folder that cannot be made or written."""
+def unwritable_directory(path: Path, error: OSError) -> CannotStart:
+    """Return the error for a data directory that cannot be created or written."""
     return CannotStart(
         f"The data folder {path} cannot be written ({error.strerror}): "
         "make it writable for this user, or name another with XUEZU_DATA_DIR=…."

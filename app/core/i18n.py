@@ -1,16 +1,16 @@
 """Texts in the reader's language: gettext, with the Chinese text as the id of a message.
 
-    gettext("已添加 {name}", name=member.name)           a text; its values are written as the reader writes them
-    ngettext("已移除 {count} 人", count)                 a text with a number, which English has in two forms
-    pgettext("audit", "关闭组织")                        a text that another language says differently elsewhere
+    gettext("已添加 {name}", name=member.name)           a text; its values are formatted for the reader's language
+    ngettext("已移除 {count} 人", count)                 a text with a number; English has two forms of it
+    pgettext("audit", "关闭组织")                        a Chinese text with a second translation in this context
     gettext_noop("未找到")                               marks a text that is looked up later
 
 Chinese needs no catalogue. English is `app/locale/en/LC_MESSAGES/messages.po`; `make messages` updates it from the
 code and compiles the `.mo` that this module reads. `make check` refuses a message that has no translation.
 
-The language is a variable of the context. `app.middleware.locale` sets it to that of the request, the route of a page
-(`app.console.frame.page_route`) to the one that the reader chose, and the worker to that of the person who started the
-job (`app.queue.jobs`). So two requests at once do not share it.
+The language is a context variable. `app.middleware.locale` sets it to the language of the request, the route of a page
+(`app.console.frame.page_route`) to the reader's choice, and the worker to the language of the person who started the
+job (`app.queue.jobs`). Concurrent requests therefore do not share it.
 """
 
 import unicodedata
@@ -28,16 +28,16 @@ Locale = Literal["zh", "en"]
 Headers = Sequence[tuple[bytes, bytes]]
 
 SOURCE: Final[Locale] = "zh"
-"""The language of the message ids, and of everybody who asks for no other."""
+"""The language of the message ids. It is the default language."""
 TAGS: Final[dict[Locale, str]] = {"zh": "zh-CN", "en": "en"}
 """The languages as HTML names them (BCP 47)."""
 
-# Headers stand here until somebody asks for the language: most requests are answered without any text.
+# The value is the headers until the language is needed: most answers contain no text.
 _current: ContextVar[Locale | Headers] = ContextVar("locale", default=SOURCE)
 
 
 def get_locale() -> Locale:
-    """The language of this request or job."""
+    """Return the language of this request or job."""
     current = _current.get()
     if not isinstance(current, str):
         current = accepted_locale(current)
@@ -46,13 +46,13 @@ def get_locale() -> Locale:
 
 
 def set_locale(locale: Locale | Headers) -> None:
-    """Say the language of this task from here on, or the headers of its request, which say it if they are asked."""
+    """Set the language of this task, or the request headers that define it. Headers are parsed at the first use."""
     _current.set(locale)
 
 
 @contextmanager
 def use_locale(locale: Locale) -> Iterator[None]:
-    """Have the language only within the block."""
+    """Set the language within the block."""
     token = _current.set(locale)
     try:
         yield
@@ -61,12 +61,12 @@ def use_locale(locale: Locale) -> Iterator[None]:
 
 
 def as_locale(text: str | None) -> Locale:
-    """A language by its name; Chinese for whatever names none."""
+    """Return the language with this name, or Chinese for any other text."""
     return "en" if text == "en" else SOURCE
 
 
 def accepted_locale(headers: Headers) -> Locale:
-    """The language of Accept-Language that is preferred of those that there are (RFC 9110 §12.5.4)."""
+    """Return the supported language that Accept-Language prefers (RFC 9110 §12.5.4)."""
     wanted: dict[Locale, float] = {}
     for header, value in headers:
         if header == b"accept-language":
@@ -75,7 +75,7 @@ def accepted_locale(headers: Headers) -> Locale:
                 language = tag.strip().partition("-")[0]
                 if language in TAGS:
                     wanted.setdefault(as_locale(language), _weight(weight))
-    best = max(wanted, key=wanted.__getitem__, default=SOURCE)  # the first of those that weigh the same
+    best = max(wanted, key=wanted.__getitem__, default=SOURCE)  # of equal weights, the first
     return best if wanted.get(best) else SOURCE
 
 
@@ -87,49 +87,49 @@ def _weight(parameter: str) -> float:
 
 
 def gettext(message: str, /, **values: object) -> str:
-    """The text in the context's language. Where a value is markup, the text is, and all else in it is escaped."""
-    return _filled(_translations(get_locale()).gettext(message), values)
+    """Return the text in the current language. If a value is markup, the result is markup, and the rest is escaped."""
+    return _fill_in(_translations(get_locale()).gettext(message), values)
 
 
 def ngettext(message: str, count: int, /, **values: object) -> str:
-    """The text in the form for this number, which is the value `count`. Chinese has one form for every number."""
-    return _filled(_translations(get_locale()).ngettext(message, message, count), {"count": count, **values})
+    """Return the text in the form for `count`, which is also a value of it. Chinese has one form."""
+    return _fill_in(_translations(get_locale()).ngettext(message, message, count), {"count": count, **values})
 
 
 def pgettext(context: str, message: str, /, **values: object) -> str:
-    """The text as it is said in this context."""
-    return _filled(_translations(get_locale()).pgettext(context, message), values)
+    """Return the translation of the text for this context."""
+    return _fill_in(_translations(get_locale()).pgettext(context, message), values)
 
 
 def gettext_in(locale: Locale, message: str, /) -> str:
-    """The text in a language that is not the reader's, such as that of the OpenAPI document."""
+    """Return the text in a given language instead of the reader's, for example in the OpenAPI document."""
     return _translations(locale).gettext(message)
 
 
 def gettext_noop(message: str, /) -> str:
-    """The message itself: a mark for the extraction, where the text is looked up elsewhere."""
+    """Return the message unchanged. It marks the message for extraction; the text is looked up elsewhere."""
     return message
 
 
 def pgettext_noop(context: str, message: str, /) -> tuple[str, str]:
-    """The arguments of a `pgettext` elsewhere."""
+    """Return the arguments of a later `pgettext`. It marks the message for extraction."""
     return context, message
 
 
 def plural_forms(message: str, /) -> dict[str, str]:
-    """The forms of a text whose number only the page's script knows, by their names in `Intl.PluralRules`."""
+    """Return the forms of a text by their names in `Intl.PluralRules`, for a number that only the page's script has."""
     translations = _translations(get_locale())
     forms = {"one": translations.ngettext(message, message, 1), "other": translations.ngettext(message, message, 2)}
     return forms if forms["one"] != forms["other"] else {"other": forms["other"]}
 
 
 def join_words(words: Iterable[str]) -> str:
-    """A list within a sentence: `甲、乙`, `a, b`."""
+    """Join a list within a sentence: `甲、乙`, `a, b`."""
     return pgettext("between words", "、").join(words)
 
 
 def join_sentences(sentences: Iterable[str]) -> str:
-    """Several sentences without full stops, one after the other."""
+    """Join sentences that have no full stops into one text."""
     return pgettext("between sentences", "；").join(sentences)
 
 
@@ -141,22 +141,22 @@ def _translations(locale: Locale) -> NullTranslations:
         return GNUTranslations(compiled)
 
 
-def _filled(text: str, values: dict[str, object]) -> str:
+def _fill_in(text: str, values: dict[str, object]) -> str:
     if not values:
         return text
     if any(isinstance(value, Markup) for value in values.values()):
         text = escape(text)
-    return text.format(**{name: _shown(value) for name, value in values.items()})
+    return text.format(**{name: _format_value(value) for name, value in values.items()})
 
 
-def _shown(value: object) -> str:
+def _format_value(value: object) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return number(value)
-    return _isolated(value) if isinstance(value, str) else str(value)
+    return _isolate_text(value) if isinstance(value, str) else str(value)
 
 
 def number(value: float | None, digits: int | None = None) -> str:
-    """With thousands set apart; `—` for none."""
+    """Return the number with grouped thousands, or `—` for None."""
     if value is None:
         return "—"
     if digits is None:
@@ -164,8 +164,8 @@ def number(value: float | None, digits: int | None = None) -> str:
     return f"{value:,.{digits}f}"
 
 
-def _isolated(text: str) -> str:
-    """A value that is read from right to left, in marks that keep it from turning the sentence around it."""
+def _isolate_text(text: str) -> str:
+    """Return a right-to-left value within isolation marks, so that it does not reorder the sentence around it."""
     if any(unicodedata.bidirectional(letter) in {"R", "AL"} for letter in text):
         return f"\u2068{text}\u2069"
     return text

@@ -1,4 +1,4 @@
-"""Ids that are made here, where a row's id must be known before the row is written: encryption is bound to it."""
+"""Ids made in Python, for rows whose id is needed before the insert: encryption is bound to the id."""
 
 import secrets
 import time
@@ -6,10 +6,10 @@ from uuid import UUID
 
 
 def make_id() -> UUID:
-    """A UUIDv7 (RFC 9562 §5.7), as the database's `uuidv7()` makes them: milliseconds, then their fraction in 12 bits.
+    """Return a UUIDv7 (RFC 9562 §5.7) like the database's `uuidv7()`: milliseconds, then their fraction in 12 bits.
 
-    Ids of one process follow its clock. A list in the order of ids is in the order of making as far as the clocks of
-    processes and database agree.
+    Ids of one process follow its clock. A list in the order of ids is in the order of creation as far as the clocks of
+    the processes and the database agree.
     """
     milliseconds, rest = divmod(time.time_ns(), 1_000_000)
     fraction = rest * 4096 // 1_000_000

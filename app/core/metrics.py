@@ -1,6 +1,6 @@
-"""Counts of what happens in this process, in the terms of Prometheus. Serving them is left to whoever collects them.
+"""Counters of events in this process, in the terms of Prometheus. This module does not serve them.
 
-A label's values come from a closed set (a route's template, a problem's slug), never from what a caller sent.
+The values of a label come from a closed set (the template of a route, the slug of a problem), never from a caller.
 """
 
 from collections import Counter as _Numbers
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 
 class Counter:
-    """A number that only grows, for each combination of its labels' values."""
+    """A number that only grows, for each combination of label values."""
 
     def __init__(self, name: str, about: str, *labels: str) -> None:
         self.name = name
@@ -17,9 +17,9 @@ class Counter:
         self._numbers: _Numbers[tuple[str, ...]] = _Numbers()
 
     def add(self, *values: str) -> None:
-        """Count one with these values of the labels, in their order."""
+        """Add one for these label values, in the order of the labels."""
         self._numbers[values] += 1
 
     def snapshot(self) -> Mapping[tuple[str, ...], int]:
-        """The numbers so far, by the values of the labels."""
+        """Return the present numbers by label values."""
         return dict(self._numbers)

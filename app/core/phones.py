@@ -1,6 +1,6 @@
-"""Chinese mobile numbers: one normal form, one mask, and a stable code for whatever is none.
+"""Chinese mobile numbers: the normal form, the mask, and a stable error code for every other text.
 
-The normal form is the eleven national digits, `13800138000`. No error here carries what was given.
+The normal form is the eleven national digits, `13800138000`. No error contains the text that was given.
 """
 
 import re
@@ -15,15 +15,15 @@ from pydantic_core import PydanticCustomError
 from app.core.i18n import gettext, gettext_noop
 
 
-class PhoneRefused(ValueError):  # noqa: N818 — a fact, as every refusal here
-    """Not a Chinese mobile number; `code` says in which way."""
+class PhoneRefused(ValueError):  # noqa: N818
+    """The text is not a Chinese mobile number. `code` is the reason, a key of `REFUSALS`."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
         self.code = code
 
 
-# Every way in which a text is not a mobile number, by its code.
+# The reasons for which a text is not a mobile number, by their code.
 REFUSALS: dict[str, str] = {
     "phone-missing": gettext_noop("缺少手机号码"),
     "phone-scientific": gettext_noop("手机号码已被表格软件改成科学计数法，数字已丢失"),
@@ -32,7 +32,7 @@ REFUSALS: dict[str, str] = {
     "phone-invalid": gettext_noop("不是有效的手机号码"),
 }
 
-# The numbering plan is the library's; its full parser is left for what does not look like a mobile number at once.
+# The library provides the numbering plan. Its full parser is slow: it reads only texts that no pattern here matches.
 _CHINA: Any = PhoneMetadata.metadata_for_region("CN")
 _MOBILE = re.compile(_CHINA.mobile.national_number_pattern)
 _PLAIN = re.compile(r"1[0-9]{10}", re.ASCII)
@@ -45,10 +45,10 @@ _SEPARATORS = re.compile(r"[\s()\-‐‑‒–—―−﹣－（）]")
 
 
 def normalize(text: str) -> str:
-    """The eleven digits of a Chinese mobile number, however it was typed.
+    """Return the eleven digits of a Chinese mobile number.
 
-    Takes full-width and other decimal digits, +86 / 0086 / 86 / 0 before it, blanks, hyphens, parentheses and
-    invisible characters in it, an apostrophe before it, and Excel's `13800138000.0`. Raises PhoneRefused.
+    Accepts full-width and other decimal digits; the prefixes +86, 0086, 86 and 0; blanks, hyphens, parentheses and
+    invisible characters; a leading apostrophe; and Excel's `13800138000.0`. Raises PhoneRefused.
     """
     if _PLAIN.fullmatch(text) and _MOBILE.fullmatch(text):
         return text
@@ -57,7 +57,7 @@ def normalize(text: str) -> str:
         raise PhoneRefused("phone-missing")
     if len(bare) > 40:
         raise PhoneRefused("phone-invalid")
-    bare = "".join(_ascii(character) for character in bare)
+    bare = "".join(_to_ascii(character) for character in bare)
     if _SCIENTIFIC.fullmatch(bare):
         raise PhoneRefused("phone-scientific")
     if float_form := _EXCEL_FLOAT.fullmatch(bare):
@@ -66,17 +66,17 @@ def normalize(text: str) -> str:
     national = prefixed[1] if prefixed else bare
     if _MOBILE.fullmatch(national):
         return national
-    return _parsed(bare)
+    return _parse_national_number(bare)
 
 
-def _ascii(character: str) -> str:
+def _to_ascii(character: str) -> str:
     if "！" <= character <= "～":  # the full-width forms
         return chr(ord(character) - 0xFEE0)
     value = unicodedata.decimal(character, None)
     return character if value is None else str(value)
 
 
-def _parsed(bare: str) -> str:
+def _parse_national_number(bare: str) -> str:
     if not _DIALLED.fullmatch(bare):
         raise PhoneRefused("phone-invalid")
     try:
@@ -94,11 +94,11 @@ def _parsed(bare: str) -> str:
 
 
 def mask(phone: str) -> str:
-    """A number in its normal form as lists show it: `138****8000`."""
+    """Mask a number in its normal form for lists: `138****8000`."""
     return f"{phone[:3]}****{phone[7:]}"
 
 
-def _in_body(text: str) -> str:
+def _validate_phone(text: str) -> str:
     try:
         return normalize(text)
     except PhoneRefused as refused:
@@ -107,7 +107,7 @@ def _in_body(text: str) -> str:
 
 Phone = Annotated[
     str,
-    AfterValidator(_in_body),
+    AfterValidator(_validate_phone),
     Field(max_length=60, description="A Chinese mobile number, as people type it.", examples=["13800138000"]),
 ]
-"""A mobile number in a body; validates to its normal form. Errors never hold the value."""
+"""A mobile number in a body; it validates to its normal form. Errors never contain the value."""

@@ -1,4 +1,4 @@
-"""The one door to code that is not part of the service: named here, imported only when a setting asks for it.
+"""Plug-ins: code outside `app`. It is named here and imported only when a setting or a command needs it.
 
 `devtools/` has the phone simulator, the simulated providers, the live examples of the docs explorer and the demo. A
 clone and the image's target `development` contain it; the production image does not. No module of `app` imports it.
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.core.settings import CannotStart
 
-if TYPE_CHECKING:  # commands load this, and FastAPI would take longer than they do
+if TYPE_CHECKING:  # commands import this module; FastAPI takes longer to import than they run
     from fastapi import FastAPI
 
 SMS_PROVIDERS = "xuezu.sms_providers"
@@ -29,7 +29,7 @@ _ENTRY_POINTS = (
 
 
 def load(group: str, name: str, *, needed_for: str) -> Any:
-    """Import the object that `group` lists under `name`. Raises CannotStart where its code is not installed."""
+    """Import the object that `group` lists under `name`. Raises CannotStart if its code is not installed."""
     (found,) = (point for point in _ENTRY_POINTS if (point.group, point.name) == (group, name))
     try:
         return found.load()
@@ -41,6 +41,6 @@ def load(group: str, name: str, *, needed_for: str) -> Any:
 
 
 def load_development_routes() -> Callable[["FastAPI"], None]:
-    """Import what adds the routes of development to an app. Raises CannotStart where it is not installed."""
+    """Import the function that adds the development routes to an app. Raises CannotStart if it is not installed."""
     add_routes: Callable[[FastAPI], None] = load(TOOLS, "routes", needed_for="XUEZU_ENV=development")
     return add_routes

@@ -1,7 +1,7 @@
-"""QR codes as pictures, drawn from the bare matrix.
+"""QR codes as pictures.
 
-The mask is fixed: choosing the best of eight is three quarters of the work, and a reader needs none in particular.
-What is left is still drawn off the event loop.
+The mask is fixed: choosing the best of eight masks takes three quarters of the time, and a reader accepts any mask.
+Pictures are drawn in a thread, outside the event loop.
 """
 
 import asyncio
@@ -11,13 +11,13 @@ from functools import lru_cache
 from typing import Any
 
 _MASK = 3
-_QUIET = 4  # modules around the code (ISO/IEC 18004)
-_PIXELS = 8  # a module in the PNG
+_QUIET = 4  # empty modules around the code (ISO/IEC 18004)
+_PIXELS = 8  # pixels of one module in the PNG
 
 
 @lru_cache(maxsize=256)
-def _matrix(text: str) -> tuple[tuple[bool, ...], ...]:
-    from qrcode.constants import ERROR_CORRECT_M  # 0.1 s, for which no start waits: `serving.warm_up`
+def _build_matrix(text: str) -> tuple[tuple[bool, ...], ...]:
+    from qrcode.constants import ERROR_CORRECT_M  # takes 0.1 s: `serving.warm_up` imports it after the start
     from qrcode.main import QRCode
 
     code: Any = QRCode(error_correction=ERROR_CORRECT_M, border=_QUIET, mask_pattern=_MASK)
@@ -26,8 +26,8 @@ def _matrix(text: str) -> tuple[tuple[bool, ...], ...]:
     return tuple(tuple(bool(module) for module in row) for row in code.get_matrix())
 
 
-def _svg(text: str) -> bytes:
-    matrix = _matrix(text)
+def _build_svg(text: str) -> bytes:
+    matrix = _build_matrix(text)
     size = len(matrix)
     runs = []
     for y, row in enumerate(matrix):
@@ -45,15 +45,15 @@ def _svg(text: str) -> bytes:
     ).encode()
 
 
-def _png(text: str) -> bytes:
-    matrix = _matrix(text)
+def _build_png(text: str) -> bytes:
+    matrix = _build_matrix(text)
     size = len(matrix) * _PIXELS
     lines = bytearray()
     for row in matrix:
         dots = "".join(("0" if module else "1") * _PIXELS for module in row)
         packed = int(dots.ljust(-(-size // 8) * 8, "1"), 2).to_bytes(-(-size // 8), "big")
         lines += (b"\x00" + packed) * _PIXELS
-    header = struct.pack(">IIBBBBB", size, size, 1, 0, 0, 0, 0)  # one bit a pixel, greyscale
+    header = struct.pack(">IIBBBBB", size, size, 1, 0, 0, 0, 0)  # greyscale, one bit per pixel
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(lines), 6)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
@@ -61,10 +61,10 @@ def _png(text: str) -> bytes:
 
 
 async def draw_svg(text: str) -> bytes:
-    """The QR code of a text as an SVG picture."""
-    return await asyncio.to_thread(_svg, text)
+    """Return the QR code of a text as an SVG picture."""
+    return await asyncio.to_thread(_build_svg, text)
 
 
 async def draw_png(text: str) -> bytes:
-    """The QR code of a text as a PNG picture."""
-    return await asyncio.to_thread(_png, text)
+    """Return the QR code of a text as a PNG picture."""
+    return await asyncio.to_thread(_build_png, text)

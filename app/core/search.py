@@ -1,8 +1,8 @@
-"""Finding names by a character or two, by pinyin, by initials.
+"""Search for names by one or more characters, by pinyin, or by initials. Orgs and members are searched in the same way.
 
-In the database `name_grams(text)` (a migration makes it) gives a name's single characters and pairs of neighbours;
-a GIN index over that array finds one and two characters as fast as ten (pg_trgm begins at three). Pinyin and
-initials are columns, matched by their beginning. Orgs and members are found in the same way.
+The database function `name_grams(text)` returns the single characters of a name and its pairs of adjacent characters. A
+GIN index on that array finds one or two characters as fast as ten (pg_trgm needs three). Pinyin and initials are
+columns that are matched by prefix.
 """
 
 import unicodedata
@@ -16,14 +16,14 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 
 class Spelling(NamedTuple):
-    """A name in letters: `wangxiaoming` and `wxm`."""
+    """The pinyin and the initials of a name: `wangxiaoming` and `wxm`."""
 
     pinyin: str
     initials: str
 
 
-# Characters that are read otherwise where they are a surname, and surnames of two characters that begin with one
-# (these are read as the dictionary has them: chan yu, chang sun is zhang sun).
+# Characters that have another reading as a surname, and the surnames of two characters that begin with one of them
+# (their readings are those of the dictionary: chan yu, zhang sun).
 _AS_SURNAMES = (
     "仇qiu 乐yue 乜nie 佴nai 区ou 单shan 卜bu 召shao 员yun 句gou 折she 曾zeng 朴piao 查zha "
     "洗xian 盖ge 秘bi 种chong 祭zhai 繁po 缪miao 翟zhai 覃qin 解xie 郇xun 隗wei"
@@ -34,50 +34,51 @@ _LONG_READINGS = {"乐正": ["yue", "zheng"]}
 
 
 def spell_person(name: str) -> Spelling:
-    """A person's name in letters; the surname is read as surnames are (解 xiè, 区 ōu, 单 shàn, 仇 qiú, 曾 zēng)."""
+    """Return the spelling of a person's name. The surname has its own reading (解 xiè, 区 ōu, 单 shàn, 仇 qiú, 曾
+    zēng)."""
     begin, rest = name[:2], name[2:]
     if begin in _LONG_SURNAMES:
-        syllables = [*(_LONG_READINGS.get(begin) or _syllables(begin))]
+        syllables = [*(_LONG_READINGS.get(begin) or _list_syllables(begin))]
     else:
         begin, rest = name[:1], name[1:]
-        syllables = [_SURNAMES.get(begin) or _read(begin)]
-    return _joined([*syllables, *map(_read, rest)])
+        syllables = [_SURNAMES.get(begin) or _read_character(begin)]
+    return _join_syllables([*syllables, *map(_read_character, rest)])
 
 
-def spell(title: str) -> Spelling:
-    """A name of an org or unit in letters; words decide how a character is read (重庆 chóngqìng)."""
-    return _joined(_syllables(unicodedata.normalize("NFKC", title)))
+def spell_title(title: str) -> Spelling:
+    """Return the spelling of the name of an org or unit; words decide the reading of a character (重庆 chóngqìng)."""
+    return _join_syllables(_list_syllables(unicodedata.normalize("NFKC", title)))
 
 
-def _syllables(text: str) -> list[str]:
-    from pypinyin import lazy_pinyin  # 0.1 s, for which no start waits: `serving.warm_up`
+def _list_syllables(text: str) -> list[str]:
+    from pypinyin import lazy_pinyin  # takes 0.1 s: `serving.warm_up` imports it after the start
 
     return lazy_pinyin(text)
 
 
 @lru_cache(maxsize=10_000)
-def _read(character: str) -> str:
-    return _syllables(unicodedata.normalize("NFKC", character))[0] if character else ""
+def _read_character(character: str) -> str:
+    return _list_syllables(unicodedata.normalize("NFKC", character))[0] if character else ""
 
 
-def _joined(syllables: list[str]) -> Spelling:
-    # What has no reading (dots, blanks, rare characters that the dictionary lacks) is passed over.
+def _join_syllables(syllables: list[str]) -> Spelling:
+    # Characters without a reading (dots, blanks, rare characters that the dictionary lacks) are skipped.
     read = [syllable.lower() for syllable in syllables if syllable.isascii() and syllable.isalnum()]
     return Spelling("".join(read), "".join(syllable[0] for syllable in read))
 
 
 class SearchBy(StrEnum):
-    """How a name is searched: by what was typed."""
+    """The kind of search that a typed text needs."""
 
     LETTERS = "letters"
     GRAMS = "grams"
-    """One or two characters, which the index decides on."""
+    """One or two characters: the index alone gives the result."""
     TEXT = "text"
-    """More characters: pairs of them may stand apart in a name, so that the whole text decides."""
+    """Three or more characters: their pairs can be apart in a name, so the whole text is compared too."""
 
     @classmethod
     def of(cls, typed: str) -> Self:
-        letters = _letters(typed)
+        letters = _to_letters(typed)
         if letters.isascii() and letters.isalpha():
             return cls(cls.LETTERS)
         return cls(cls.GRAMS if len(typed.lower()) <= 2 else cls.TEXT)
@@ -85,8 +86,9 @@ class SearchBy(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NameSearch:
-    """Where names are found: a row has what was typed in its name, or, for letters, its pinyin or initials begin so;
-    or begin so `after` a word that many names begin with and nobody types.
+    """A search in the names of a table. A row matches if its name contains the typed text, or, for letters, if its
+    pinyin or initials begin with it, directly or after the prefix `after` (a word that many names begin with and users
+    omit).
 
     `pinyin` and `initials` are columns of collation "C"; `grams` is generated by `name_grams`.
     """
@@ -98,11 +100,11 @@ class NameSearch:
     after: Spelling | None = None
 
     def condition(self, by: SearchBy) -> ColumnElement[bool]:
-        """Whether a row is found; the statement is run with `parameters`."""
+        """Return the condition that a row matches. The statement is run with `parameters`."""
         if by is SearchBy.LETTERS:
-            found = [_begins(self.pinyin, "letters"), _begins(self.initials, "letters")]
+            found = [_has_prefix(self.pinyin, "letters"), _has_prefix(self.initials, "letters")]
             if self.after is not None:
-                found += [_begins(self.pinyin, "letters_pinyin"), _begins(self.initials, "letters_initials")]
+                found += [_has_prefix(self.pinyin, "letters_pinyin"), _has_prefix(self.initials, "letters_initials")]
             return or_(*found)
         grams = self.grams.contains(bindparam("grams", type_=self.grams.type))
         if by is SearchBy.GRAMS:
@@ -111,32 +113,32 @@ class NameSearch:
         return and_(grams, func.strpos(func.lower(self.name), text) > 0)
 
     def parameters(self, typed: str) -> dict[str, Any]:
-        """The parameters of `condition` for what was typed."""
+        """Return the parameters of `condition` for the typed text."""
         text = typed.lower()
         match SearchBy.of(typed):
             case SearchBy.LETTERS:
-                letters = _letters(typed)
+                letters = _to_letters(typed)
                 begins = {"letters": letters}
                 if self.after is not None:
                     begins["letters_pinyin"] = self.after.pinyin + letters
                     begins["letters_initials"] = self.after.initials + letters
-                return begins | {f"{name}_end": begin + "{" for name, begin in begins.items()}  # { comes after z
+                return begins | {f"{name}_end": begin + "{" for name, begin in begins.items()}  # { follows z
             case SearchBy.GRAMS:
-                return {"grams": _grams(text)}
+                return {"grams": _list_grams(text)}
             case _:
-                return {"grams": _grams(text), "text": text}
+                return {"grams": _list_grams(text), "text": text}
 
 
-def _letters(typed: str) -> str:
+def _to_letters(typed: str) -> str:
     return "".join(character for character in typed.lower() if character not in " '’-")
 
 
-def _grams(text: str) -> list[str]:
+def _list_grams(text: str) -> list[str]:
     return [text[i : i + 2] for i in range(len(text) - 1)] or [text]
 
 
-def _begins(column: InstrumentedAttribute[str], name: str) -> ColumnElement[bool]:
-    # Written into the statement (they are a to z): PostgreSQL then plans by how many begin so. It would keep one plan
-    # for all parameters, which sorts ten thousand people called Wang to show fifty of them.
+def _has_prefix(column: InstrumentedAttribute[str], name: str) -> ColumnElement[bool]:
+    # The letters (a to z) are literals in the statement, so that PostgreSQL plans by the number of rows with this
+    # prefix. A generic plan for all parameters sorts ten thousand people called Wang to show fifty of them.
     begin, end = (bindparam(each, type_=Text(), literal_execute=True) for each in (name, f"{name}_end"))
     return and_(column >= begin, column < end)

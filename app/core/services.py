@@ -1,10 +1,10 @@
-"""What lives as long as the process: one typed key each, declared beside the class of the service.
+"""Services that live as long as the process. Each has a typed key, declared beside the class of the service.
 
     ENGINE = Service[AsyncEngine]("engine")      beside `create_engine`
-    ENGINE.provide(app, create_engine(settings)) where the app is made
-    ENGINE.of(request)                           wherever it is needed: an AsyncEngine for the type checker too
+    ENGINE.provide(app, create_engine(settings)) where the app is created
+    ENGINE.of(request)                           where it is needed; the type checker knows it as an AsyncEngine
 
-Nothing else reads `app.state`; a test keeps it so.
+Nothing else reads `app.state`; a test checks that.
 """
 
 from typing import Any, Generic, TypeVar
@@ -23,11 +23,12 @@ class Service(Generic[T]):
         self._name = name
 
     def provide(self, app: FastAPI, service: T) -> None:
-        """Make this the service of the app, in place of the one before."""
+        """Set the service of the app, in place of the previous one."""
         setattr(app.state, self._name, service)
 
     def of(self, source: FastAPI | Request) -> T:
-        """The service of the app (of a request: of the app that answers it). Raises AttributeError without one."""
+        """Return the service of the app, or of the app that answers the request. Raises AttributeError if there is
+        none."""
         app: FastAPI = source if isinstance(source, FastAPI) else source.app
         found: Any = getattr(app.state, self._name)
         typed: T = found

@@ -19,14 +19,14 @@ class Environment(StrEnum):
 
 
 class Provider(StrEnum):
-    """A provider that cannot be reached from everywhere; `simulated` behaves like the real one, delays included."""
+    """A provider that not every network can reach; `simulated` behaves like the real one, with its delays."""
 
     SIMULATED = "simulated"
     NONE = "none"
 
 
-class CannotStart(Exception):  # noqa: N818 — a fact, not "…Error"
-    """Why a command cannot do its work: one plain sentence with the remedy, shown as it is."""
+class CannotStart(Exception):  # noqa: N818
+    """The reason why a command cannot do its work: one sentence with the remedy, shown unchanged."""
 
 
 class ConfigurationError(CannotStart):
@@ -57,7 +57,7 @@ class Settings(BaseSettings):
         ),
     ] = None
     database_pool: Annotated[
-        # One for the small reads on the driver's own connections, one for everything else.
+        # At least one connection for small reads on the driver's pool, and one for everything else.
         int,
         Field(ge=2, le=200, description="Connections a process keeps at most."),
     ] = 20
@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     ] = None
 
     @model_validator(mode="after")
-    def _by_environment(self) -> Self:
+    def _check_environment(self) -> Self:
         default = Provider.SIMULATED if self.env is Environment.DEVELOPMENT else Provider.NONE
         self.sms_provider = self.sms_provider or default
         self.alipay_provider = self.alipay_provider or default
@@ -111,15 +111,15 @@ class Settings(BaseSettings):
 
     @property
     def issuer(self) -> str:
-        """The OAuth issuer (RFC 8414), also the `iss` of every token."""
+        """Return the OAuth issuer (RFC 8414), which is also the `iss` of every token."""
         assert self.public_url is not None
         return self.public_url
 
     def with_secrets(self) -> Self:
-        """Give back the settings with both keys present and well formed.
+        """Return the settings with both keys present and well formed.
 
-        In development missing keys are made once and kept in `data_dir/secrets.json`; in production they must
-        be given, and a key that came from such a file is refused by its `development-` id.
+        In development, missing keys are created once and stored in `data_dir/secrets.json`. In production they must be
+        configured, and a key from such a file is refused by its `development-` id.
         """
         if self.development:
             kept = _development_secrets(self.data_dir)
@@ -146,22 +146,22 @@ class Settings(BaseSettings):
         keys: dict[str, bytes] = {}
         for item in self.data_keys.get_secret_value().split(","):
             key_id, _, encoded = item.strip().partition(":")
-            keys[key_id] = _key(encoded, "XUEZU_DATA_KEYS")
+            keys[key_id] = _parse_key(encoded, "XUEZU_DATA_KEYS")
             if not key_id or len(key_id) > 40:
                 raise ConfigurationError("XUEZU_DATA_KEYS: each key is written `id:base64`, the id 1 to 40 characters.")
         return keys
 
     def parsed_index_keys(self) -> list[bytes]:
-        """Every index key there has been, newest first."""
+        """Return all index keys, newest first."""
         assert self.index_key is not None
-        return [_key(item.strip(), "XUEZU_INDEX_KEY") for item in self.index_key.get_secret_value().split(",")]
+        return [_parse_key(item.strip(), "XUEZU_INDEX_KEY") for item in self.index_key.get_secret_value().split(",")]
 
     def parsed_next_index_key(self) -> bytes | None:
         given = self.next_index_key
-        return None if given is None else _key(given.get_secret_value().strip(), "XUEZU_NEXT_INDEX_KEY")
+        return None if given is None else _parse_key(given.get_secret_value().strip(), "XUEZU_NEXT_INDEX_KEY")
 
 
-def _key(encoded: str, name: str) -> bytes:
+def _parse_key(encoded: str, name: str) -> bytes:
     try:
         key = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
@@ -172,7 +172,7 @@ def _key(encoded: str, name: str) -> bytes:
 
 
 def make_key(marked: bytes = b"") -> str:
-    """Base64 of 32 random bytes; `marked` takes the place of the first ones, to tell development keys."""
+    """Return base64 of 32 random bytes; `marked` replaces the first bytes, to recognize development keys."""
     return base64.b64encode(marked + secrets.token_bytes(32 - len(marked))).decode()
 
 
@@ -181,7 +181,7 @@ def _development_secrets(data_dir: Path) -> dict[str, str]:
     if not path.exists():
         data_dir.mkdir(parents=True, exist_ok=True)
         made = {"data_keys": f"development:{make_key()}", "index_key": make_key(b"development")}
-        # Written beside and linked in place: of two first starts at once, one's keys win for both.
+        # The file is written under another name and then linked: two concurrent first starts use the same keys.
         draft = data_dir / f"secrets.{os.getpid()}.json"
         draft.touch(mode=0o600)
         draft.write_text(json.dumps(made))

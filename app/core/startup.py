@@ -1,21 +1,21 @@
-"""How a process of the service imports it."""
+"""Helpers for the start of a process."""
 
 import contextlib
 import gc
 from collections.abc import Callable, Iterator
 
 Say = Callable[[str], None]
-"""Takes a line that tells a person how a start goes on."""
+"""A function that shows one line about the progress of a start."""
 
 
 def silent(_line: str) -> None:
-    """Say nothing."""
+    """Show nothing."""
 
 
 @contextlib.contextmanager
 def starting() -> Iterator[None]:
-    """While the service is imported nobody looks for garbage: what that makes stays, and looking through all of it
-    again and again is a fifth of the time that a process takes to start."""
+    """Disable the garbage collector while the service is imported. Imported objects stay, and repeated scans of them
+    take a fifth of the time of a start."""
     gc.disable()
     try:
         yield

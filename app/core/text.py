@@ -1,8 +1,8 @@
-"""String types for everything a caller may write: trimmed, bounded, and free of what cannot be shown or stored.
+"""String types for callers' texts: trimmed, bounded, and without characters that cannot be shown or stored.
 
-NUL and other controls, bidirectional overrides and whatever else shows as nothing are refused, so that a stored name
-shows as what it is and is told from another by eye; rare Han characters beyond the BMP, the variants of one that a
-selector chooses, and emoji, joined ones too, are kept. Lone surrogates are refused by pydantic itself.
+NUL and other controls, bidirectional overrides and other invisible characters are refused, so that readers see a stored
+name as it is and can distinguish it from others. Rare Han characters beyond the BMP, their variation sequences, and
+emoji, also joined ones, are accepted. Pydantic itself refuses lone surrogates.
 """
 
 import re
@@ -13,7 +13,7 @@ from pydantic import AfterValidator, StringConstraints
 
 from app.core.i18n import gettext_noop
 
-# A selector chooses the shape of what stands before it, a joiner joins two emoji: elsewhere they show as nothing.
+# A variation selector changes the character before it, and a joiner joins two emoji. Elsewhere both are invisible.
 _EMOJI = "\u2190-\u2bff\U0001f000-\U0001faff"
 _UNSHOWABLE = re.compile(
     "[\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200c\u200e\u200f\u2028-\u202e"
@@ -26,38 +26,40 @@ _UNSHOWABLE = re.compile(
 
 
 def has_unshowable(text: str) -> bool:
-    """Whether the text holds a control, bidirectional or invisible character."""
+    """Return whether the text contains a control, bidirectional or invisible character."""
     return _UNSHOWABLE.search(text) is not None
 
 
-def without_unshowable(text: str) -> str:
-    """The text without those characters."""
+def remove_unshowable(text: str) -> str:
+    """Return the text without control, bidirectional and invisible characters."""
     return _UNSHOWABLE.sub("", text)
 
 
-def _showable(text: str) -> str:
+def _require_showable(text: str) -> str:
     if has_unshowable(text):
         raise ValueError(gettext_noop("含有控制字符、改变文字方向的字符或不可见字符"))
     return unicodedata.normalize("NFC", text)
 
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_showable)]
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_require_showable)
+]
 """A name of a person, unit or org: 1 to 100 characters."""
 
 PersonName = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50), AfterValidator(_showable)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50), AfterValidator(_require_showable)
 ]
 """A person's name: 1 to 50 characters."""
 
 Reason = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_showable)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_require_showable)
 ]
 """A short reason given to another person: 1 to 200 characters."""
 
 SearchText = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50), AfterValidator(_showable)
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50), AfterValidator(_require_showable)
 ]
-"""What somebody searches for: 1 to 50 characters."""
+"""A search text: 1 to 50 characters."""
 
 Token = Annotated[str, StringConstraints(min_length=8, max_length=200, pattern=r"^[A-Za-z0-9_-]+$")]
 """An opaque secret in base64url."""

@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 import psutil
 
-from app.core.data_dir import unwritable
+from app.core.data_dir import unwritable_directory
 from app.core.settings import CannotStart
 from app.core.startup import Say, silent
 from app.embedded.programs import account, let_through, make_readable, own, run
@@ -146,7 +146,7 @@ def _see_that_it_is_ours(folder: Path) -> None:
         with tempfile.TemporaryFile(dir=folder.parent):
             pass
     except OSError as error:
-        raise unwritable(folder.parent, error) from error
+        raise unwritable_directory(folder.parent, error) from error
     user = account()
     if folder.exists() and folder.stat().st_uid not in {user.pw_uid if user else os.geteuid(), os.geteuid()}:
         raise CannotStart(
@@ -162,7 +162,7 @@ def _initialise(folder: Path) -> None:
     try:
         draft.mkdir(mode=0o700)
     except OSError as error:
-        raise unwritable(folder.parent, error) from error
+        raise unwritable_directory(folder.parent, error) from error
     own(draft)
     let_through(folder.parent, silent)
     done = run(

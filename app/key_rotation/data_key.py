@@ -109,8 +109,8 @@ def _get_key_columns(column: EncryptedColumn) -> Sequence[Column[Any]]:
 
 
 def _needs_rotation(cipher: Cipher, column: EncryptedColumn) -> ColumnElement[bool]:
-    first = func.substring(column.attribute, 1, len(cipher.mark))
-    return and_(column.attribute.is_not(None), first != cipher.mark)
+    first = func.substring(column.attribute, 1, len(cipher.primary_prefix))
+    return and_(column.attribute.is_not(None), first != cipher.primary_prefix)
 
 
 def _build_batch_select(

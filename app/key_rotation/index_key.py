@@ -179,7 +179,7 @@ def _next_values(cipher: Cipher, moved_below: bytes, size: int) -> Select[bytes]
 
 
 def _needs_rotation(cipher: Cipher, column: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
-    return func.substring(column, 17) == cipher.settled_mark
+    return func.substring(column, 17) == cipher.current_suffix
 
 
 def _build_pair_statement(statement: str) -> TextClause:

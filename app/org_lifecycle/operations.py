@@ -9,7 +9,7 @@ from app.admins import change_requests
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.core.cipher import Cipher
-from app.core.search import spell
+from app.core.search import spell_title
 from app.members.admin_rows import ensure_admin_row
 from app.orgs import names
 from app.orgs.errors import PartyMemberRequired, UnknownRegion
@@ -50,7 +50,7 @@ async def insert_org(db: AsyncConnection, user: UserScope, *, name: str, region_
             insert(Org)
             .values(
                 name=name,
-                **spell(name)._asdict(),
+                **spell_title(name)._asdict(),
                 region_code=region_code,
                 kind=kind,
                 main_admin_id=user.user_id,

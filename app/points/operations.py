@@ -165,10 +165,10 @@ async def record_point_events(
     }
     refused = None
     if len(set(ids)) == len(ids):
-        refused = await _record_new(db, _RECORD_NEW[cipher.rotating], batch)
+        refused = await _record_new(db, _RECORD_NEW[cipher.is_rotating], batch)
     if refused is None:
         await db.execute(_PREPARE_DAYS, {"first": first, "last": last, "days_back": MAX_EVENT_AGE_DAYS})
-        refused = (await db.execute(_RECORD_ANY[cipher.rotating], batch)).all()
+        refused = (await db.execute(_RECORD_ANY[cipher.is_rotating], batch)).all()
     outcomes: list[str] = [Outcome.COUNTED.value] * len(events)
     for n, outcome in refused:
         outcomes[n - 1] = outcome
@@ -196,7 +196,7 @@ def _build_phone_columns(cipher: Cipher, events: Sequence[PointEvent]) -> dict[s
     if not any(phones):
         return {"phones": "", "next_phones": ""}
     indexes = [cipher.phone_index(phone) if phone else None for phone in phones]
-    next_indexes = [index and cipher.reindex(index) for index in indexes] if cipher.rotating else []
+    next_indexes = [index and cipher.reindex(index) for index in indexes] if cipher.is_rotating else []
     return {"phones": _join_hex(indexes), "next_phones": _join_hex(next_indexes)}
 
 

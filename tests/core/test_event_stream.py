@@ -1,4 +1,4 @@
-"""The one class of event streams: what it sends, and the four ways in which it ends."""
+"""The response class of event streams: the events it sends, and the four ways in which a stream ends."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -14,7 +14,7 @@ SCOPE: dict[str, Any] = {"type": "http", "method": "GET", "path": "/", "headers"
 
 
 class Browser:
-    """Opens a stream and keeps what it is sent; `leave` closes the connection."""
+    """A client that opens a stream and stores what it receives; `leave` closes the connection."""
 
     def __init__(self, events: AsyncIterator[Event], streams: OpenStreams) -> None:
         self.sent: list[Message] = []
@@ -25,9 +25,9 @@ class Browser:
     def leave(self) -> None:
         self._left.set()
 
-    async def until(self, holds: Callable[[], bool]) -> None:
+    async def until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(5):
-            while not holds():  # noqa: ASYNC110 — what it looks at has no event
+            while not condition():  # noqa: ASYNC110 — what it looks at has no event
                 await asyncio.sleep(0.01)
 
     @property
@@ -51,7 +51,7 @@ class Browser:
 
 
 class Source:
-    """Gives one event and then waits for ever; says whether it was closed."""
+    """A source that sends one event and then waits for ever; `closed` shows whether it was closed."""
 
     closed = False
 
@@ -68,7 +68,7 @@ def streams() -> OpenStreams:
     return OpenStreams()
 
 
-async def test_a_stream_whose_source_ends_is_whole(streams: OpenStreams) -> None:
+async def test_stream_whose_source_ends_is_complete(streams: OpenStreams) -> None:
     async def events() -> AsyncIterator[Event]:
         yield Event("one", "1")
         yield Event("two", "2")
@@ -84,7 +84,7 @@ async def test_a_stream_whose_source_ends_is_whole(streams: OpenStreams) -> None
     assert browser.ended
 
 
-async def test_a_silent_stream_sends_heartbeats(streams: OpenStreams, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silent_stream_sends_heartbeats(streams: OpenStreams, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_stream, "HEARTBEAT_SECONDS", 0.02)
     browser = Browser(Source().events(), streams)
     await browser.until(lambda: browser.body.count(b":\r\n\r\n") >= 3)
@@ -93,7 +93,7 @@ async def test_a_silent_stream_sends_heartbeats(streams: OpenStreams, monkeypatc
     await browser.stream
 
 
-async def test_a_stream_whose_browser_leaves_closes_its_source(streams: OpenStreams) -> None:
+async def test_stream_whose_browser_leaves_closes_its_source(streams: OpenStreams) -> None:
     source = Source()
     browser = Browser(source.events(), streams)
     await browser.until(lambda: b"begun" in browser.body)
@@ -102,7 +102,7 @@ async def test_a_stream_whose_browser_leaves_closes_its_source(streams: OpenStre
     assert source.closed
 
 
-async def test_a_stopping_server_ends_every_stream_and_those_opened_afterwards(streams: OpenStreams) -> None:
+async def test_stopping_server_ends_present_and_later_streams(streams: OpenStreams) -> None:
     sources = [Source() for _ in range(3)]
     browsers = [Browser(source.events(), streams) for source in sources]
     for browser in browsers:
@@ -114,7 +114,7 @@ async def test_a_stopping_server_ends_every_stream_and_those_opened_afterwards(s
     assert all(source.closed for source in sources)
 
 
-async def test_an_error_of_the_source_breaks_the_connection_off(streams: OpenStreams) -> None:
+async def test_error_of_the_source_aborts_the_connection(streams: OpenStreams) -> None:
     async def events() -> AsyncIterator[Event]:
         yield Event("one", "1")
         raise ConnectionError("the database is away")
@@ -125,9 +125,7 @@ async def test_an_error_of_the_source_breaks_the_connection_off(streams: OpenStr
     assert not browser.ended
 
 
-async def test_a_stream_may_end_at_the_moment_of_a_heartbeat(
-    streams: OpenStreams, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_stream_can_end_during_a_heartbeat(streams: OpenStreams, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_stream, "HEARTBEAT_SECONDS", 0.001)
 
     async def events() -> AsyncIterator[Event]:

@@ -1,4 +1,4 @@
-"""Texts in a language: which one a request has, plural forms, values, and that no two requests share it."""
+"""Translations: the language of a request, plural forms, values, and the isolation of concurrent requests."""
 
 import asyncio
 
@@ -39,12 +39,12 @@ from app.middleware.locale import RequestLocale
         ("\xff\xfe,;;q=,en", "en"),
     ],
 )
-def test_accept_language_chooses_the_preferred_language_that_there_is(header: str | None, locale: str) -> None:
+def test_accept_language_selects_the_preferred_supported_language(header: str | None, locale: str) -> None:
     headers = [] if header is None else [(b"accept", b"*/*"), (b"accept-language", header.encode("latin-1"))]
     assert accepted_locale(headers) == locale
 
 
-def test_english_has_a_form_for_one_and_another_for_many() -> None:
+def test_english_plural_has_two_forms() -> None:
     assert [ngettext("已移除 {count} 人", count) for count in (0, 1, 2)] == [
         "已移除 0 人",
         "已移除 1 人",
@@ -61,7 +61,7 @@ def test_english_has_a_form_for_one_and_another_for_many() -> None:
         assert plural_forms("已选 {count} 人") == {"one": "{count} person chosen", "other": "{count} people chosen"}
 
 
-def test_a_context_tells_two_english_texts_of_one_chinese_text_apart() -> None:
+def test_context_distinguishes_two_translations_of_one_text() -> None:
     assert gettext("关闭组织") == pgettext("audit", "关闭组织") == "关闭组织"
     with use_locale("en"):
         assert (gettext("关闭组织"), pgettext("audit", "关闭组织")) == ("Closing", "Closed the organisation")
@@ -69,14 +69,14 @@ def test_a_context_tells_two_english_texts_of_one_chinese_text_apart() -> None:
     assert join_words(["甲", "乙"]) == "甲、乙"
 
 
-def test_markup_stays_markup_and_everything_else_is_escaped() -> None:
+def test_markup_value_escapes_everything_else() -> None:
     text = gettext("{name}，{time}", name="<b>", time=Markup("<time>now</time>"))
     assert isinstance(text, Markup)
     assert text == "&lt;b&gt;，<time>now</time>"
     assert gettext("{name}，您好", name="<b>") == "<b>，您好"
 
 
-async def test_two_requests_at_once_do_not_share_their_language() -> None:
+async def test_concurrent_requests_do_not_share_their_language() -> None:
     both = asyncio.Barrier(2)
 
     async def greet(_: Scope, __: Receive, send: Send) -> None:
@@ -104,7 +104,7 @@ async def test_two_requests_at_once_do_not_share_their_language() -> None:
     assert (chinese, english) == ("您好 zh 您好", "Hello en Hello")
 
 
-async def test_a_request_does_not_have_the_language_of_the_one_before(api: httpx.AsyncClient) -> None:
+async def test_request_does_not_inherit_the_previous_language(api: httpx.AsyncClient) -> None:
     async def title(headers: dict[str, str]) -> str:
         answer = await api.get("/v1/nowhere", headers={"Accept-Language": "", **headers})
         assert answer.headers["content-language"] == ("en" if headers else "zh")
@@ -119,7 +119,7 @@ async def test_a_request_does_not_have_the_language_of_the_one_before(api: httpx
     assert at_once == ["未找到", "Not found"] * 10
 
 
-def test_a_block_gives_its_language_back() -> None:
+def test_use_locale_restores_the_previous_language() -> None:
     set_locale("zh")
     with use_locale("en"), use_locale("zh"):
         assert get_locale() == "zh"

@@ -1,4 +1,5 @@
-"""What is written down of a request, and what never is. Run in a process of its own: logging belongs to the process."""
+"""The logs of requests: what a line contains, and what it never contains. The service runs in a process of its own,
+because logging is configured once per process."""
 
 import json
 import subprocess
@@ -68,7 +69,7 @@ asyncio.run(main())
 
 
 def serve(*requests: str, log_format: str = "json") -> tuple[list[Any], str]:
-    """The answers to these requests (`PATH [REQUEST-ID]`), and all that was logged."""
+    """Return the answers to these requests (`PATH [REQUEST-ID]`) and the whole log output."""
     done = subprocess.run(
         [sys.executable, "-c", SERVICE, log_format],
         cwd=ROOT,
@@ -86,7 +87,7 @@ def serve(*requests: str, log_format: str = "json") -> tuple[list[Any], str]:
     return answers, "\n".join(line for line in lines if not line.startswith("ANSWER "))
 
 
-def test_every_line_of_a_request_carries_its_id_and_nothing_of_a_person() -> None:
+def test_log_line_has_the_request_id_and_no_personal_data() -> None:
     token = "019ab3c0-7a10-7cc0-8000-00000000abcd"
     answers, logged = serve(
         f"/people/{token}?phone={PHONE} given-by.the_caller",
@@ -111,7 +112,7 @@ def test_every_line_of_a_request_carries_its_id_and_nothing_of_a_person() -> Non
         ("/nowhere/…/…", 404),
         ("/broken", 500),
     ]
-    # The id is the same in the answer's header, in the handler, in each line: the service's own and a library's.
+    # The header of the answer, the handler, and each line of the service and of a library have the same id.
     status, request_id, body = answers[0]
     assert (status, request_id, json.loads(body)) == (200, "given-by.the_caller", request_id)
     own = [event["event"] for event in events if event.get("request_id") == request_id]
@@ -120,7 +121,7 @@ def test_every_line_of_a_request_carries_its_id_and_nothing_of_a_person() -> Non
     assert (looked_up["phone"], looked_up["seen"], looked_up["count"]) == ("▒", [{"id": "▒"}, "▒"], 3)
 
 
-def test_an_error_is_logged_once_with_its_traceback_and_without_its_text() -> None:
+def test_error_is_logged_once_with_traceback_without_text() -> None:
     [(status, request_id, body)], logged = serve("/broken broken-1")
     assert (status, request_id) == (500, "broken-1")
     assert json.loads(body)["request_id"] == "broken-1"
@@ -132,13 +133,13 @@ def test_an_error_is_logged_once_with_its_traceback_and_without_its_text() -> No
     assert "ValueError" in error["exception"]
 
 
-def test_an_answer_torn_in_the_middle_is_still_logged() -> None:
+def test_interrupted_answer_is_logged() -> None:
     _, logged = serve("/torn torn-1")
     assert "Li Xiaoming" not in logged
     assert json.loads(logged.splitlines()[-1])["path"] == "/torn"
 
 
-def test_an_id_that_is_no_token_or_somebodys_number_is_replaced() -> None:
+def test_invalid_or_personal_request_id_is_replaced() -> None:
     given = ["a" * 65, "a b", "a\tb", "ä", "<script>", "a,b", PHONE, RESIDENT_ID]
     answers, logged = serve(*(f"/people/x {request_id}" for request_id in given))
     for refused, (status, request_id, _) in zip(given, answers, strict=True):
@@ -149,7 +150,7 @@ def test_an_id_that_is_no_token_or_somebodys_number_is_replaced() -> None:
     assert len({request_id for _, request_id, _ in answers}) == len(given)
 
 
-def test_the_console_form_says_the_same_to_people() -> None:
+def test_console_format_contains_the_same_facts() -> None:
     _, logged = serve("/broken broken-1", f"/people/{PHONE}", log_format="console")
     assert "in broken" in logged
     assert "request_id=broken-1" in logged

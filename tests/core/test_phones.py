@@ -29,12 +29,12 @@ NORMAL = "13812345678"
         "١٣٨١٢٣٤٥٦٧٨",
     ],
 )
-def test_a_mobile_number_is_taken_however_it_is_typed(typed: str) -> None:
+def test_mobile_number_in_any_notation_is_normalized(typed: str) -> None:
     assert normalize(typed) == NORMAL
 
 
 @pytest.mark.parametrize("number", ["13012345678", "14712345678", "16612345678", "17312345678", "19912345678"])
-def test_every_range_of_mobile_numbers_is_known(number: str) -> None:
+def test_mobile_number_of_every_range_is_accepted(number: str) -> None:
     assert normalize(number) == number
 
 
@@ -68,7 +68,7 @@ def test_every_range_of_mobile_numbers_is_known(number: str) -> None:
         ("13800138000\x00", "phone-invalid"),
     ],
 )
-def test_what_is_none_is_refused_with_its_code(typed: str, code: str) -> None:
+def test_other_text_is_refused_with_its_code(typed: str, code: str) -> None:
     with pytest.raises(PhoneRefused) as refused:
         normalize(typed)
     assert refused.value.code == code
@@ -77,7 +77,7 @@ def test_what_is_none_is_refused_with_its_code(typed: str, code: str) -> None:
 
 
 @given(st.text(max_size=80))
-def test_any_text_is_a_number_or_refused(typed: str) -> None:
+def test_any_text_is_normalized_or_refused(typed: str) -> None:
     try:
         found = normalize(typed)
     except PhoneRefused as refused:
@@ -85,21 +85,21 @@ def test_any_text_is_a_number_or_refused(typed: str) -> None:
     assert found in REFUSALS or (len(found) == 11 and normalize(found) == found)
 
 
-def test_the_mask_hides_the_middle() -> None:
+def test_mask_hides_the_middle_digits() -> None:
     assert mask("13800138000") == "138****8000"
 
 
-class Asked(BaseModel):
+class PhoneBody(BaseModel):
     phone: Phone
 
 
-def test_a_body_holds_the_normal_form() -> None:
-    assert Asked(phone="+86 138 1234 5678").phone == NORMAL
+def test_body_field_has_the_normal_form() -> None:
+    assert PhoneBody(phone="+86 138 1234 5678").phone == NORMAL
 
 
-def test_an_error_of_a_body_says_why_and_never_the_value() -> None:
+def test_body_error_has_the_reason_without_the_value() -> None:
     with pytest.raises(ValidationError) as error:
-        Asked(phone="02584567890")
+        PhoneBody(phone="02584567890")
     (found,) = error.value.errors(include_input=False)
     assert found["type"] == "phone-landline"
     assert "845" not in found["msg"]

@@ -1,4 +1,4 @@
-"""Where the development tools are not installed, as in the production image."""
+"""The service without the development tools, as in the production image."""
 
 import sys
 
@@ -13,12 +13,12 @@ from app.main import create_app
 def _without_devtools(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in sys.modules if name.partition(".")[0] == "devtools"]:
         monkeypatch.delitem(sys.modules, name)
-    # What `None` in its place raises is what a folder that is not there raises.
+    # An import of `None` in sys.modules raises the same error as an absent package.
     monkeypatch.setitem(sys.modules, "devtools", None)
 
 
 @pytest.mark.usefixtures("_without_devtools")
-def test_production_starts_without_devtools(settings: Settings) -> None:
+def test_production_without_devtools_starts(settings: Settings) -> None:
     none = {"env": Environment.PRODUCTION, "sms_provider": Provider.NONE, "alipay_provider": Provider.NONE}
     create_app(settings.model_copy(update=none))
 
@@ -32,7 +32,7 @@ def test_production_starts_without_devtools(settings: Settings) -> None:
         ({"env": Environment.PRODUCTION, "alipay_provider": Provider.SIMULATED}, "XUEZU_ALIPAY_PROVIDER=simulated"),
     ],
 )
-def test_a_setting_that_needs_devtools_is_refused_without_them(
+def test_setting_that_needs_absent_devtools_is_refused(
     changed: dict[str, object], named: str, settings: Settings
 ) -> None:
     none = {"sms_provider": Provider.NONE, "alipay_provider": Provider.NONE}
@@ -41,6 +41,6 @@ def test_a_setting_that_needs_devtools_is_refused_without_them(
 
 
 @pytest.mark.usefixtures("_without_devtools")
-def test_the_demo_is_refused_without_devtools() -> None:
+def test_demo_without_devtools_is_refused() -> None:
     with pytest.raises(CannotStart, match=r"^`xuezu demo` needs the development tools"):
         cli.cli(["demo"], standalone_mode=False)

@@ -1,4 +1,4 @@
-"""QR pictures: a reader reads back what was drawn."""
+"""QR pictures: a reader decodes the picture to the text."""
 
 import io
 
@@ -10,12 +10,12 @@ from app.core.qr import draw_png, draw_svg
 TEXT = "http://localhost:8000/phone/scan?code=WDJB-MJHT"
 
 
-async def test_a_png_reads_back() -> None:
+async def test_png_decodes_to_its_text() -> None:
     picture = Image.open(io.BytesIO(await draw_png(TEXT)))
     assert [code.text for code in zxingcpp.read_barcodes(picture)] == [TEXT]
 
 
-async def test_an_svg_draws_the_same_modules_as_the_png() -> None:
+async def test_svg_has_the_same_modules_as_the_png() -> None:
     svg = (await draw_svg(TEXT)).decode()
     path = svg.split('<path d="')[1].split('"')[0]
     picture = Image.open(io.BytesIO(await draw_png(TEXT))).convert("L")

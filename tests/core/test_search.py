@@ -1,6 +1,6 @@
 import pytest
 
-from app.core.search import spell, spell_person
+from app.core.search import spell_person, spell_title
 
 
 @pytest.mark.parametrize(
@@ -27,9 +27,9 @@ from app.core.search import spell, spell_person
         ("", "", ""),
     ],
 )
-def test_a_person_is_spelt_as_people_say_the_name(name: str, pinyin: str, initials: str) -> None:
+def test_person_name_has_the_spoken_pinyin(name: str, pinyin: str, initials: str) -> None:
     assert spell_person(name) == (pinyin, initials)
 
 
-def test_an_org_is_read_by_its_words() -> None:
-    assert spell("重庆银行第一党支部") == ("chongqingyinhangdiyidangzhibu", "cqyhdydzb")
+def test_org_name_is_read_word_by_word() -> None:
+    assert spell_title("重庆银行第一党支部") == ("chongqingyinhangdiyidangzhibu", "cqyhdydzb")

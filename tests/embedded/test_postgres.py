@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.data_dir import hold
+from app.core.data_dir import lock_data_dir
 from app.core.settings import CannotStart
 from app.embedded import postgres
 from app.embedded.programs import account
@@ -100,9 +100,9 @@ def test_settings_that_postgres_refuses_are_told_with_its_own_words(folder: Path
 
 
 def test_a_hold_ends_with_its_holder(folder: Path) -> None:
-    with hold(folder):
-        second = hold(folder)
+    with lock_data_dir(folder):
+        second = lock_data_dir(folder)
         with pytest.raises(CannotStart, match=rf"in use by another run \(process {os.getpid()}\): .*XUEZU_DATA_DIR"):
             second.__enter__()
-    with hold(folder):
+    with lock_data_dir(folder):
         pass

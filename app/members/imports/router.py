@@ -11,7 +11,7 @@ from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
 from app.core.i18n import gettext
-from app.core.text import without_unshowable
+from app.core.text import remove_unshowable
 from app.database.db import ENGINE, ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.members.imports import operations, queries
@@ -262,7 +262,7 @@ async def _read_form(request: Request) -> dict[str, Any]:
         wrong.append({"pointer": "/file", "code": "missing", "detail": gettext("缺少文件")})
     else:
         name = (file.filename or "").replace("\\", "/").rpartition("/")[2][-200:]
-        found |= {"file": file.file, "file_name": without_unshowable(name) or "…"}
+        found |= {"file": file.file, "file_name": remove_unshowable(name) or "…"}
     choices: tuple[tuple[str, TypeAdapter[Any], str], ...] = (
         ("mode", _MODE, ImportMode.ADD_AND_UPDATE),
         ("unknown_units", _UNKNOWN_UNITS, UnknownUnits.REFUSE),

@@ -56,7 +56,7 @@ async def load_stored_rows(db: AsyncConnection, indexer: BlindIndexer, org_id: U
         ),
         {"org_id": org_id, "import_id": import_id},
     )
-    if indexer.cipher.rotating:
+    if indexer.cipher.is_rotating:
         await _reindex(db, indexer)
     await _index_staged_rows(db)
 
