@@ -45,8 +45,8 @@ from app.approvals.kinds import (
 from app.database.db import Readable
 from app.database.driver import DriverStatement
 from app.database.paging import Paging, Slice
-from app.members.links.queries import FITS
-from app.members.transfers.queries import PERSON
+from app.members.links.queries import REQUEST_MATCHES_ROW
+from app.members.transfers.queries import IS_PERSON_OF_TRANSFER
 from app.schema.admins import AdminInvitation, ChangeRequest, OrgAdmin
 from app.schema.approvals import CertificationState
 from app.schema.auth import User
@@ -127,12 +127,12 @@ _SHOWN = {
         _person(User.verified_name),
         _NOTHING,
         [(User, and_(User.id == LinkRequest.user_id, User.status == literal_column("'active'")))],
-        [select(Member.id).where(FITS).correlate(LinkRequest, User).exists()],
+        [select(Member.id).where(REQUEST_MATCHES_ROW).correlate(LinkRequest, User).exists()],
     ),
     PERSON_TRANSFER: _Shown(
         _Requesting.name,
         _person(Member.name),
-        [(Member, PERSON), (_Requesting, _Requesting.id == PersonTransfer.org_id)],
+        [(Member, IS_PERSON_OF_TRANSFER), (_Requesting, _Requesting.id == PersonTransfer.org_id)],
     ),
     ADMIN_INVITATION: _Shown(_Requesting.name, _NOTHING, [(_Requesting, _Requesting.id == AdminInvitation.org_id)]),
     PROMOTION: _Shown(

@@ -14,7 +14,7 @@ from app.certification.audit import record_for_each_org
 from app.certification.edges import end_edge
 from app.database.db import on_constraint
 from app.hierarchy import tree
-from app.members.links.queries import list_fitting_ids
+from app.members.links.queries import list_matching_request_ids
 from app.orgs.errors import OrgHasSubordinates
 from app.orgs.locks import lock_orgs_for_edit
 from app.schema.certification import Invitation
@@ -49,7 +49,7 @@ async def close_org(db: AsyncConnection, scope: OrgScope, version: int | None) -
         .values(revoked_at=func.clock_timestamp())
     )
     await withdraw_requests_of(db, scope.org_id, scope.user.user_id)
-    fitting = await list_fitting_ids(db, scope.org_id)
+    fitting = await list_matching_request_ids(db, scope.org_id)
     for declined in await decline_requests_to(db, scope.org_id, scope.user.user_id, ORG_CLOSED):
         # Only the requester can see a link request that matches no member row, so it has no audit entry.
         if declined.kind is not LINK_REQUEST or declined.id in fitting:

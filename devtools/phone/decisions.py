@@ -24,7 +24,7 @@ from app.core.cipher import Cipher, CipherDep
 from app.core.i18n import gettext
 from app.database.db import Readable, ReadDb, WriteDb
 from app.members.links.operations import accept_link_request
-from app.members.links.queries import get_received
+from app.members.links.queries import get_received_request
 from app.members.transfers.operations import accept_person_transfer
 from app.members.transfers.queries import get_person_transfer
 from app.promotions.operations import accept_promotion
@@ -203,7 +203,7 @@ async def answer_transfer(one: Asking) -> Answers:
 @decided("link-request", Permission.MEMBERS_WRITE)
 async def answer_link_request(one: Asking) -> Answers:
     """Which row of the directory the asker is, or none (S18)."""
-    found = await get_received(one.db, one.cipher, one.scope.org_id, one.id)
+    found = await get_received_request(one.db, one.cipher, one.scope.org_id, one.id)
     rows = {
         str(member.id): Confirmation(
             title=gettext("{name} 申请关联", name=found.name),

@@ -20,7 +20,7 @@ from app.core.i18n import gettext
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Paging, paged_by
 from app.members.links.operations import accept_link_request, refuse_link_request, undo_link
-from app.members.links.queries import get_received, get_waiting, list_received
+from app.members.links.queries import get_received_request, get_waiting_requester, list_received_requests
 from app.members.links.schemas import LinkAcceptance
 from app.members.queries import get_member
 from app.web.errors import Problem
@@ -38,7 +38,7 @@ async def show_link_requests(
     request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """Who asks, and whom of the directory it can be."""
-    requests = await list_received(db, cipher, scope.org_id, paging)
+    requests = await list_received_requests(db, cipher, scope.org_id, paging)
     return page(request, "directory/links.html", **in_org(scope, "links"), requests=requests)
 
 
@@ -67,7 +67,7 @@ async def accept(
 @confirmed(router, "/link-requests/{request_id}/refusal")
 async def refuse(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
     """Refuses, the asker's name having been typed, with a reason that they read."""
-    one = await get_waiting(db, scope.org_id, request_id)
+    one = await get_waiting_requester(db, scope.org_id, request_id)
     return Confirmation(
         title=gettext("拒绝与 {name} 关联", name=one.name),
         says=gettext("申请人会看到理由；通讯录保持不变。"),
@@ -109,7 +109,7 @@ async def _show_acceptance(
     outcome: Outcome = None,
 ) -> Response:
     try:
-        one = await get_received(db, cipher, scope.org_id, request_id)
+        one = await get_received_request(db, cipher, scope.org_id, request_id)
     except Problem:  # decided meanwhile: there is nothing left to choose
         if isinstance(outcome, Problem):
             raise outcome from None

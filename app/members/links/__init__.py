@@ -1,3 +1,4 @@
-"""Link requests: a person says that a row with another phone is theirs, and an admin decides. Table: `link_requests`.
-Door: `router`.
+"""Link requests: a user claims a member row that has another phone, and an admin of the org decides.
+
+Table: `link_requests`. Entry point: `router`.
 """

@@ -1,4 +1,4 @@
-"""What is refused about link requests, and what to do instead."""
+"""Errors of calls about link requests."""
 
 from app.core.i18n import gettext_noop
 from app.web.errors import Conflict, Problem
@@ -35,7 +35,7 @@ class LinkRequestDecided(Conflict):
 
 
 class SeveralCandidates(Conflict):
-    """Carries `member_ids`, the rows that it can be."""
+    """Carries `member_ids`, the ids of the matching rows."""
 
     slug = "several-candidates"
     title = gettext_noop("通讯录中有多人符合")

@@ -1,7 +1,7 @@
-"""“That is me” (S18): asked by a verified user, decided by an admin of the org; and undoing a link.
+"""Writes of link requests (S18): a verified user requests a link, an admin of the org decides; and undoing a link.
 
-What is linked is the org's row. The account, its phone and its points never change by anything here, and neither side
-learns a phone of the other's. What the asker is answered does not depend on what the directory holds.
+A link changes the org's row. The account, its phone and its points never change here, and neither side learns a phone
+of the other side. The answer to the requester does not depend on the content of the directory.
 """
 
 from typing import NamedTuple
@@ -27,7 +27,7 @@ from app.members.links.errors import (
     TooManyLinkRequests,
     UnknownOrg,
 )
-from app.members.links.queries import FITS, get_waiting
+from app.members.links.queries import REQUEST_MATCHES_ROW, get_waiting_requester
 from app.members.links.schemas import LinkRequestCreate, NamedOrg
 from app.members.locks import increment_version, require_not_admin
 from app.orgs.locks import lock_org_shared, lock_orgs_for_edit
@@ -37,25 +37,25 @@ from app.schema.members import Activation, LinkRequest, Member
 from app.schema.orgs import Org
 from app.web.errors import NotFound
 
-MOST = 10
-"""Requests of one user that may wait at a time."""
+MAX_WAITING_REQUESTS = 10
+"""The maximum number of one user's waiting requests."""
 
 
 async def create_link_request(db: AsyncConnection, user: UserScope, body: LinkRequestCreate) -> UUID:
-    """Ask an org to link a row of its directory to one's account; gives the request's id.
+    """Request the link between a row of an org's directory and the user's account. Return the request's id.
 
-    Raises RealNameRequired, UnknownOrg, AlreadyInDirectory (one sees the org then), LinkRequestOpen,
-    TooManyLinkRequests.
+    Locks the org FOR KEY SHARE. Raises RealNameRequired, UnknownOrg, AlreadyInDirectory (such a user can see the org
+    anyway), LinkRequestOpen, TooManyLinkRequests.
     """
     name = user.require_real_name()
     key: str = (await db.execute(select(func.name_key(name)))).scalar_one()
     pinyin = spell_person("".join(name.split())).pinyin
     org_id: UUID = (await lock_named_org(db, body)).id
-    standing = exists().where(Member.org_id == org_id, Member.user_id == user.user_id)
-    if await db.scalar(select(standing)):
+    is_linked = exists().where(Member.org_id == org_id, Member.user_id == user.user_id)
+    if await db.scalar(select(is_linked)):
         raise AlreadyInDirectory
-    mine = select(func.count()).where(LinkRequest.user_id == user.user_id, LINK_REQUEST.waiting)
-    if (await db.execute(mine)).scalar_one() >= MOST:
+    waiting = select(func.count()).where(LinkRequest.user_id == user.user_id, LINK_REQUEST.waiting)
+    if (await db.execute(waiting)).scalar_one() >= MAX_WAITING_REQUESTS:
         raise TooManyLinkRequests
     opened = {"org_id": org_id, "user_id": user.user_id, "name_key": key, "pinyin": pinyin}
     request_id = await open_request(db, LINK_REQUEST, LinkRequestOpen, **opened)
@@ -64,21 +64,23 @@ async def create_link_request(db: AsyncConnection, user: UserScope, body: LinkRe
 
 
 class FoundOrg(NamedTuple):
-    """A live org that was found by its id or its name."""
+    """A live org found by its id or its name."""
 
     id: UUID
     kind: str
 
 
 async def lock_named_org(db: AsyncConnection, body: NamedOrg) -> FoundOrg:
-    """The live org that is meant, locked FOR KEY SHARE: until the transaction ends nobody closes it. Raises UnknownOrg,
-    also where several are called so."""
+    """Return the live org that the body names, locked FOR KEY SHARE: it cannot be closed until the transaction ends.
+
+    Raises UnknownOrg, also if several orgs have the name.
+    """
     named = Org.name == body.org_name, Org.region_code == body.region_code
     which = (Org.id == body.org_id,) if body.org_id is not None else named
     found = list((await db.scalars(select(Org.id).where(*which, Org.status == "live").limit(2))).all())
     if len(found) != 1:
         raise UnknownOrg
-    # Read again under the lock: the org may have been closed meanwhile.
+    # The org may have been closed meanwhile, so it is read again under the lock.
     live = select(Org.id, Org.kind).where(Org.id == found[0], Org.status == "live")
     org = await fetch_row(db, live.with_for_update(read=True, key_share=True), FoundOrg)
     if org is None:
@@ -87,33 +89,36 @@ async def lock_named_org(db: AsyncConnection, body: NamedOrg) -> FoundOrg:
 
 
 async def withdraw_link_request(db: AsyncConnection, user: UserScope, request_id: UUID) -> None:
-    """Take back one's own request. Raises NotFound, LinkRequestDecided."""
-    mine = (LinkRequest.id == request_id, LinkRequest.user_id == user.user_id)
-    if not await finish(db, LINK_REQUEST, State.WITHDRAWN, *mine, decided_by=user.user_id):
-        if await db.scalar(select(LinkRequest.id).where(*mine)) is None:
+    """Withdraw the user's own request. Raises NotFound, LinkRequestDecided."""
+    own = (LinkRequest.id == request_id, LinkRequest.user_id == user.user_id)
+    if not await finish(db, LINK_REQUEST, State.WITHDRAWN, *own, decided_by=user.user_id):
+        if await db.scalar(select(LinkRequest.id).where(*own)) is None:
             raise NotFound
         raise LinkRequestDecided
     await record(db, user.actor, "link_request.withdrawn", subject=("link_request", request_id))
 
 
-async def forget_link_requests(db: AsyncConnection, user_id: UUID) -> None:
-    """End what a user asked for, with the name that it was asked by: their account is being closed."""
+async def withdraw_link_requests(db: AsyncConnection, user_id: UUID) -> None:
+    """Withdraw all waiting requests of a user whose account is being closed. This also erases the stored name."""
     await finish_all(db, LINK_REQUEST, State.WITHDRAWN, LinkRequest.user_id == user_id)
 
 
 async def accept_link_request(db: AsyncConnection, scope: OrgScope, request_id: UUID, member_id: UUID | None) -> UUID:
-    """Consent: link the row to the asker's account, until it is undone; gives the row's id.
+    """Consent to a request: link the row to the requester's account until the link is undone. Return the row's id.
 
-    Raises NotFound, LinkRequestDecided, NoCandidate, SeveralCandidates, AlreadyInDirectory.
+    Locks the org for edit, the account, then the row. Raises NotFound, LinkRequestDecided, NoCandidate,
+    SeveralCandidates, AlreadyInDirectory.
     """
-    await lock_orgs_for_edit(db, scope)  # no import brings the account in by another row meanwhile
-    asked = await get_waiting(db, scope.org_id, request_id)
-    # Nor does a change of the account's phone, or somebody who adds that phone by hand.
-    await db.execute(select(User.id).where(User.id == asked.user_id).with_for_update(key_share=True))
-    member_id = await _candidate_of_waiting(db, scope.org_id, request_id, member_id)
-    held = select(Member.user_id).where(Member.org_id == scope.org_id, Member.id == member_id).with_for_update()
-    await db.execute(held)
-    await _candidate_of_waiting(db, scope.org_id, request_id, member_id)  # once more, now that the row is locked
+    # The org's lock prevents that an import links the account to another row meanwhile.
+    await lock_orgs_for_edit(db, scope)
+    requester = await get_waiting_requester(db, scope.org_id, request_id)
+    # The account's lock prevents the same by a change of its phone, or by a person who is added with that phone.
+    await db.execute(select(User.id).where(User.id == requester.user_id).with_for_update(key_share=True))
+    member_id = await _get_candidate_of_waiting(db, scope.org_id, request_id, member_id)
+    row = select(Member.user_id).where(Member.org_id == scope.org_id, Member.id == member_id)
+    await db.execute(row.with_for_update())
+    # The row may have changed before it was locked, so the decision is repeated.
+    await _get_candidate_of_waiting(db, scope.org_id, request_id, member_id)
     received = (LinkRequest.org_id == scope.org_id, LinkRequest.id == request_id)
     accepted = {"member_id": member_id, "decided_by": scope.user.user_id}
     if not await finish(db, LINK_REQUEST, State.ACCEPTED, *received, **accepted):
@@ -122,9 +127,9 @@ async def accept_link_request(db: AsyncConnection, scope: OrgScope, request_id: 
         await db.execute(
             update(Member)
             .where(Member.org_id == scope.org_id, Member.id == member_id)
-            .values(user_id=asked.user_id, version=Member.version + 1)
+            .values(user_id=requester.user_id, version=Member.version + 1)
         )
-    linked = {"org_id": scope.org_id, "member_id": member_id, "user_id": asked.user_id}
+    linked = {"org_id": scope.org_id, "member_id": member_id, "user_id": requester.user_id}
     await db.execute(insert(Activation).values(**linked, consented_by=scope.user.user_id))
     after = {"member_id": str(member_id)}
     subject = ("link_request", request_id)
@@ -133,9 +138,9 @@ async def accept_link_request(db: AsyncConnection, scope: OrgScope, request_id: 
 
 
 async def refuse_link_request(db: AsyncConnection, scope: OrgScope, request_id: UUID, reason: str) -> None:
-    """Decline, with a reason that the asker reads. Raises NotFound, LinkRequestDecided."""
+    """Decline a request with a reason that the requester reads. Raises NotFound, LinkRequestDecided."""
     await lock_org_shared(db, scope)
-    await get_waiting(db, scope.org_id, request_id)
+    await get_waiting_requester(db, scope.org_id, request_id)
     received = (LinkRequest.org_id == scope.org_id, LinkRequest.id == request_id)
     declined = {"decided_by": scope.user.user_id, "reason": reason}
     if not await finish(db, LINK_REQUEST, State.DECLINED, *received, **declined):
@@ -145,9 +150,9 @@ async def refuse_link_request(db: AsyncConnection, scope: OrgScope, request_id: 
 
 
 async def undo_link(db: AsyncConnection, scope: OrgScope, member_id: UUID) -> None:
-    """Unlink a row from the account that it is active through; they are not linked again without consent.
+    """Unlink a row from its account. The two are not linked again without an admin's consent.
 
-    Raises NotFound (also where it is inactive), MemberIsAdmin.
+    Locks the org and the row. Raises NotFound (also if the row is inactive), MemberIsAdmin.
     """
     await lock_org_shared(db, scope)
     member = await one_or_404(
@@ -162,23 +167,28 @@ async def undo_link(db: AsyncConnection, scope: OrgScope, member_id: UUID) -> No
     await record(db, scope.actor, "member.unlinked", org_id=scope.org_id, subject=("member", member_id))
 
 
-async def _candidate_of_waiting(db: AsyncConnection, org_id: UUID, request_id: UUID, member_id: UUID | None) -> UUID:
-    """The row that the request fits. Raises what `_candidate` raises, and NotFound or LinkRequestDecided where the
-    request has ended meanwhile: its name is erased then, so that it fits no row."""
+async def _get_candidate_of_waiting(
+    db: AsyncConnection, org_id: UUID, request_id: UUID, member_id: UUID | None
+) -> UUID:
+    """Return the row that the waiting request matches.
+
+    Raises NoCandidate and SeveralCandidates. If the request has ended meanwhile, its name is erased and it matches no
+    row: then this raises NotFound or LinkRequestDecided.
+    """
     try:
-        return await _candidate(db, org_id, request_id, member_id)
+        return await _get_candidate(db, org_id, request_id, member_id)
     except NoCandidate:
-        await get_waiting(db, org_id, request_id)
+        await get_waiting_requester(db, org_id, request_id)
         raise
 
 
-async def _candidate(db: AsyncConnection, org_id: UUID, request_id: UUID, member_id: UUID | None) -> UUID:
-    """The row that the request can be meant for. Raises NoCandidate, SeveralCandidates."""
+async def _get_candidate(db: AsyncConnection, org_id: UUID, request_id: UUID, member_id: UUID | None) -> UUID:
+    """Return the row that the request matches. Raises NoCandidate, SeveralCandidates."""
     statement = (
         select(Member.id)
         .select_from(LinkRequest)
         .join(User, and_(User.id == LinkRequest.user_id, User.status == "active"))
-        .join(Member, FITS)
+        .join(Member, REQUEST_MATCHES_ROW)
         .where(LinkRequest.org_id == org_id, LinkRequest.id == request_id)
         .order_by(Member.id)
     )
@@ -188,5 +198,5 @@ async def _candidate(db: AsyncConnection, org_id: UUID, request_id: UUID, member
     if not found:
         raise NoCandidate
     if len(found) > 1:
-        raise SeveralCandidates(member_ids=[str(one) for one in found])
+        raise SeveralCandidates(member_ids=[str(candidate) for candidate in found])
     return found[0]

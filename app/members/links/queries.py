@@ -1,6 +1,7 @@
-"""Reads of link requests: the asker's own, and those that fit rows of an org's directory.
+"""Reads of link requests: the requests of a user, and the requests that match rows of an org's directory.
 
-A request that fits no row is shown to nobody but its asker: it tells the admins nothing, and the asker nothing either.
+Only its requester sees a request that matches no row. The admins learn nothing from it, and the requester does not
+learn whether a row matches.
 """
 
 from collections.abc import Sequence, Set
@@ -22,7 +23,7 @@ from app.schema.auth import User
 from app.schema.members import LinkRequest, Member
 from app.schema.orgs import Org
 
-FITS = and_(
+REQUEST_MATCHES_ROW = and_(
     Member.org_id == LinkRequest.org_id,
     Member.removed_at.is_(None),
     Member.user_id.is_(None),
@@ -33,8 +34,8 @@ FITS = and_(
 )
 
 
-class _Fitting(NamedTuple):
-    """A waiting request, with the rows of the directory that it fits."""
+class _MatchingRequest(NamedTuple):
+    """A waiting request, with the rows of the directory that it matches."""
 
     id: UUID
     name: str
@@ -43,8 +44,8 @@ class _Fitting(NamedTuple):
     member_ids: list[UUID]
 
 
-# What waits for the admins of the org.
-_FITTING = (
+# The requests that wait for a decision by the org's admins.
+_MATCHING_REQUESTS = (
     select(
         LinkRequest.id,
         User.verified_name.label("name"),
@@ -53,64 +54,66 @@ _FITTING = (
         func.array_agg(Member.id).label("member_ids"),
     )
     .join(User, and_(User.id == LinkRequest.user_id, User.status == "active"))
-    .join(Member, FITS)
+    .join(Member, REQUEST_MATCHES_ROW)
     .where(LinkRequest.org_id == bindparam("org_id"), LINK_REQUEST.waiting)
     .group_by(LinkRequest.org_id, LinkRequest.id, User.id)
 )
-_FITTING_IDS = select(_FITTING.subquery().c.id)
-_RECEIVED = PagedStatement(_FITTING, LinkRequest.id.desc(), row=_Fitting)
-_RECEIVED_ONE = _FITTING.where(LinkRequest.id == bindparam("request_id"))
+_MATCHING_REQUEST_IDS = select(_MATCHING_REQUESTS.subquery().c.id)
+_RECEIVED_REQUESTS = PagedStatement(_MATCHING_REQUESTS, LinkRequest.id.desc(), row=_MatchingRequest)
+_RECEIVED_REQUEST = _MATCHING_REQUESTS.where(LinkRequest.id == bindparam("request_id"))
 
 
-async def list_received(db: Readable, cipher: Cipher, org_id: UUID, paging: Paging) -> Page[ReceivedLinkRequestOut]:
-    """A page of what waits for the org's admins, newest first."""
-    found = await _RECEIVED.fetch(db, paging, org_id=org_id)
+async def list_received_requests(
+    db: Readable, cipher: Cipher, org_id: UUID, paging: Paging
+) -> Page[ReceivedLinkRequestOut]:
+    """Return a page of the requests that wait for the org's admins, the newest first."""
+    found = await _RECEIVED_REQUESTS.fetch(db, paging, org_id=org_id)
     return Page[ReceivedLinkRequestOut](
-        items=await _received(db, cipher, org_id, found.rows), next_cursor=found.next_cursor
+        items=await _make_received_out(db, cipher, org_id, found.rows), next_cursor=found.next_cursor
     )
 
 
-async def get_received(db: Readable, cipher: Cipher, org_id: UUID, request_id: UUID) -> ReceivedLinkRequestOut:
-    """One that waits for the org's admins. Raises NotFound."""
-    found = await one_or_404(db, _RECEIVED_ONE, _Fitting, {"org_id": org_id, "request_id": request_id})
-    return (await _received(db, cipher, org_id, [found]))[0]
+async def get_received_request(db: Readable, cipher: Cipher, org_id: UUID, request_id: UUID) -> ReceivedLinkRequestOut:
+    """Return one request that waits for the org's admins. Raises NotFound."""
+    found = await one_or_404(db, _RECEIVED_REQUEST, _MatchingRequest, {"org_id": org_id, "request_id": request_id})
+    return (await _make_received_out(db, cipher, org_id, [found]))[0]
 
 
-async def list_fitting_ids(db: Readable, org_id: UUID) -> Set[UUID]:
-    """The ids of all requests that wait for the org's admins, who see no others."""
-    return set((await db.scalars(_FITTING_IDS, {"org_id": org_id})).all())
+async def list_matching_request_ids(db: Readable, org_id: UUID) -> Set[UUID]:
+    """Return the ids of all requests that wait for the org's admins. The admins see no other requests."""
+    return set((await db.scalars(_MATCHING_REQUEST_IDS, {"org_id": org_id})).all())
 
 
 class Requester(NamedTuple):
-    """Who asks to be linked; `waits`: whether that can still be decided."""
+    """The user who made a request. `is_waiting` says whether the request can still be decided."""
 
     user_id: UUID
     name: str | None
-    waits: bool
+    is_waiting: bool
 
 
-_FITS_A_ROW = select(Member.id).where(FITS).correlate(LinkRequest, User).exists()
+_MATCHES_ANY_ROW = select(Member.id).where(REQUEST_MATCHES_ROW).correlate(LinkRequest, User).exists()
 _REQUESTER = (
-    select(LinkRequest.user_id, User.verified_name.label("name"), LINK_REQUEST.waiting.label("waits"))
+    select(LinkRequest.user_id, User.verified_name.label("name"), LINK_REQUEST.waiting.label("is_waiting"))
     .join(User, User.id == LinkRequest.user_id)
     .where(LinkRequest.org_id == bindparam("org_id"), LinkRequest.id == bindparam("request_id"))
-    .where(or_(LinkRequest.decided_by != LinkRequest.user_id, _FITS_A_ROW))
+    .where(or_(LinkRequest.decided_by != LinkRequest.user_id, _MATCHES_ANY_ROW))
 )
 
 
-async def get_waiting(db: Readable, org_id: UUID, request_id: UUID) -> Requester:
-    """Who made a request that waits for the org's admins.
+async def get_waiting_requester(db: Readable, org_id: UUID, request_id: UUID) -> Requester:
+    """Return the user who made a request that waits for the org's admins.
 
-    One they see fits a row, or they decided it. Raises NotFound, LinkRequestDecided.
+    The admins see a request if it matches a row or if an admin decided it. Raises NotFound, LinkRequestDecided.
     """
     found = await one_or_404(db, _REQUESTER, Requester, {"org_id": org_id, "request_id": request_id})
-    if not found.waits:
+    if not found.is_waiting:
         raise LinkRequestDecided
     return found
 
 
-async def _received(
-    db: Readable, cipher: Cipher, org_id: UUID, rows: Sequence[_Fitting]
+async def _make_received_out(
+    db: Readable, cipher: Cipher, org_id: UUID, rows: Sequence[_MatchingRequest]
 ) -> list[ReceivedLinkRequestOut]:
     wanted = {member_id for row in rows for member_id in row.member_ids}
     people = await list_members_by_id(db, cipher, org_id, wanted)
@@ -126,7 +129,7 @@ async def _received(
     ]
 
 
-_OF_USER = (
+_REQUESTS_OF_USER = (
     select(
         LinkRequest.id,
         Org.name.label("org_name"),
@@ -139,15 +142,15 @@ _OF_USER = (
     .join(Org, Org.id == LinkRequest.org_id)
     .where(LinkRequest.user_id == bindparam("user_id"))
 )
-_MINE = PagedStatement(_OF_USER, LinkRequest.id.desc(), row=LinkRequestOut)
-_MINE_ONE = _OF_USER.where(LinkRequest.id == bindparam("request_id"))
+_OWN_REQUESTS = PagedStatement(_REQUESTS_OF_USER, LinkRequest.id.desc(), row=LinkRequestOut)
+_OWN_REQUEST = _REQUESTS_OF_USER.where(LinkRequest.id == bindparam("request_id"))
 
 
-async def list_mine(db: Readable, user_id: UUID, paging: Paging) -> Page[LinkRequestOut]:
-    """A page of a user's own requests, newest first."""
-    return Page[LinkRequestOut].from_slice(await _MINE.fetch(db, paging, user_id=user_id))
+async def list_own_requests(db: Readable, user_id: UUID, paging: Paging) -> Page[LinkRequestOut]:
+    """Return a page of the user's own requests, the newest first."""
+    return Page[LinkRequestOut].from_slice(await _OWN_REQUESTS.fetch(db, paging, user_id=user_id))
 
 
-async def get_mine(db: Readable, user_id: UUID, request_id: UUID) -> LinkRequestOut:
-    """One of a user's own. Raises NotFound."""
-    return await one_or_404(db, _MINE_ONE, LinkRequestOut, {"user_id": user_id, "request_id": request_id})
+async def get_own_request(db: Readable, user_id: UUID, request_id: UUID) -> LinkRequestOut:
+    """Return one of the user's own requests. Raises NotFound."""
+    return await one_or_404(db, _OWN_REQUEST, LinkRequestOut, {"user_id": user_id, "request_id": request_id})

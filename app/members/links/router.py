@@ -1,4 +1,4 @@
-"""Link requests over HTTP (S18): “that is me”, its answers, and undoing a link."""
+"""Routes of link requests (S18): request, decision, and undoing a link."""
 
 from typing import Annotated
 from uuid import UUID
@@ -53,7 +53,7 @@ async def create_link_request(user: SignedIn, body: LinkRequestCreate, db: Write
     Nothing is changed until then. The answer is the same whatever the directory has, so it tells nothing about it.
     """
     request_id = await operations.create_link_request(db, user, body)
-    return await queries.get_mine(db, user.user_id, request_id)
+    return await queries.get_own_request(db, user.user_id, request_id)
 
 
 @router.get("/me/link-requests", summary="My link requests")
@@ -61,7 +61,7 @@ async def list_my_link_requests(
     user: SignedIn, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[LinkRequestOut]:
     """The requests that the caller has made, the newest first, and what became of each. Nothing is changed."""
-    return await queries.list_mine(db, user.user_id, paging)
+    return await queries.list_own_requests(db, user.user_id, paging)
 
 
 @router.delete(
@@ -82,7 +82,7 @@ async def list_link_requests(
     """The requests that wait and that fit somebody in the directory, the newest first, with the rows that they fit.
     Nothing is changed.
     """
-    return await queries.list_received(db, cipher, scope.org_id, paging)
+    return await queries.list_received_requests(db, cipher, scope.org_id, paging)
 
 
 @router.get("/orgs/{org_id}/link-requests/{request_id}", summary="Read a link request")
@@ -90,7 +90,7 @@ async def read_link_request(scope: Reader, request_id: UUID, db: ReadDb, cipher:
     """One request that waits, with the rows that it fits. Compare names and phones before you accept; nothing is
     changed by reading.
     """
-    return await queries.get_received(db, cipher, scope.org_id, request_id)
+    return await queries.get_received_request(db, cipher, scope.org_id, request_id)
 
 
 @router.put(

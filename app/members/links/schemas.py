@@ -59,7 +59,7 @@ class ReceivedLinkRequestOut(Out):
 
 
 class LinkAcceptance(Body):
-    """Which row it is; may be left out where there is one candidate only."""
+    """The row to link. It may be left out if there is only one candidate."""
 
     member_id: UUID | None = None
 

@@ -1,3 +1,4 @@
-"""Transfers of a person to another org or to other units, with the consent of both orgs. Table: `person_transfers`.
-Door: `router`.
+"""Transfers of a person to another org with the consent of both orgs, and moves of a unit's people to another unit.
+
+Table: `person_transfers`. Entry point: `router`.
 """

@@ -1,4 +1,4 @@
-"""What is refused about transfers of people, and what to do instead."""
+"""Errors of calls about transfers of people."""
 
 from app.core.i18n import gettext_noop
 from app.web.errors import Conflict

@@ -1,4 +1,4 @@
-"""Reads of transfers of people, as one of the two orgs sees them."""
+"""Reads of transfers of people, for one of the two orgs."""
 
 from functools import cache
 from uuid import UUID
@@ -19,22 +19,22 @@ from app.schema.person_transfers import PersonTransfer
 _From = aliased(Org, name="from_org")
 _To = aliased(Org, name="to_org")
 
-PERSON = and_(Member.org_id == PersonTransfer.org_id, Member.id == PersonTransfer.member_id)
-"""Whether a row of the directory is the person of the transfer."""
+IS_PERSON_OF_TRANSFER = and_(Member.org_id == PersonTransfer.org_id, Member.id == PersonTransfer.member_id)
+"""The condition that a member row is the row of the transferred person."""
 
 
 _ORG_ID = bindparam("org_id", type_=Uuid())
-_OUT = PersonTransfer.org_id == _ORG_ID
-# As the org sees those that it is a side of.
-_SEEN = (
+_IS_OUTGOING = PersonTransfer.org_id == _ORG_ID
+# The transfers out of and into the org, as that org sees them.
+_TRANSFERS_OF_ORG = (
     select(
         PersonTransfer.id,
-        case((_OUT, "out"), else_="in").label("direction"),
+        case((_IS_OUTGOING, "out"), else_="in").label("direction"),
         _From.name.label("from_name"),
         _To.name.label("to_name"),
         case((PERSON_TRANSFER.waiting, Member.name)).label("name"),
         case((PERSON_TRANSFER.waiting, Member.party)).label("party"),
-        case((_OUT, PersonTransfer.member_id), else_=PersonTransfer.new_member_id).label("member_id"),
+        case((_IS_OUTGOING, PersonTransfer.member_id), else_=PersonTransfer.new_member_id).label("member_id"),
         PERSON_TRANSFER.state,
         User.verified_name.label("requested_by"),
         PersonTransfer.requested_at,
@@ -45,27 +45,31 @@ _SEEN = (
     .join(_From, _From.id == PersonTransfer.org_id)
     .join(_To, _To.id == PersonTransfer.to_id)
     .join(User, User.id == PersonTransfer.requested_by)
-    .join(Member, PERSON)
-    .where(or_(_OUT, PersonTransfer.to_id == _ORG_ID))
+    .join(Member, IS_PERSON_OF_TRANSFER)
+    .where(or_(_IS_OUTGOING, PersonTransfer.to_id == _ORG_ID))
 )
-_TRANSFER = _SEEN.where(PersonTransfer.id == bindparam("transfer_id"))
+_TRANSFER = _TRANSFERS_OF_ORG.where(PersonTransfer.id == bindparam("transfer_id"))
 
 
 @cache
-def _transfers(*, one_way: bool) -> PagedStatement[PersonTransferOut]:
-    seen = _SEEN.where(bindparam("out", type_=Boolean()) == _OUT) if one_way else _SEEN
-    return PagedStatement(seen, PersonTransfer.id.desc(), row=PersonTransferOut)
+def _build_list(*, by_direction: bool) -> PagedStatement[PersonTransferOut]:
+    transfers = (
+        _TRANSFERS_OF_ORG.where(bindparam("out", type_=Boolean()) == _IS_OUTGOING)
+        if by_direction
+        else _TRANSFERS_OF_ORG
+    )
+    return PagedStatement(transfers, PersonTransfer.id.desc(), row=PersonTransferOut)
 
 
 async def list_person_transfers(
     db: Readable, org_id: UUID, paging: Paging, direction: str | None
 ) -> Page[PersonTransferOut]:
-    """A page of the transfers out of and into the org, newest first."""
-    way = {} if direction is None else {"out": direction == "out"}
-    found = await _transfers(one_way=bool(way)).fetch(db, paging, org_id=org_id, **way)
+    """Return a page of the transfers out of the org, into it, or both (`direction` None), the newest first."""
+    filters = {} if direction is None else {"out": direction == "out"}
+    found = await _build_list(by_direction=bool(filters)).fetch(db, paging, org_id=org_id, **filters)
     return Page[PersonTransferOut].from_slice(found)
 
 
 async def get_person_transfer(db: Readable, org_id: UUID, transfer_id: UUID) -> PersonTransferOut:
-    """One that the org is a side of. Raises NotFound."""
+    """Return one transfer out of or into the org. Raises NotFound."""
     return await one_or_404(db, _TRANSFER, PersonTransferOut, {"org_id": org_id, "transfer_id": transfer_id})

@@ -1,4 +1,4 @@
-"""People go from org to org, over HTTP (S20): asked by the one, decided by the other; and a unit's people move."""
+"""Routes of transfers of people between orgs (S20), and of moves of a unit's people."""
 
 from typing import Annotated, Literal
 from uuid import UUID

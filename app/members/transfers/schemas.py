@@ -19,8 +19,8 @@ class PersonTransferCreate(NamedOrg):
 
 
 class PersonTransferOut(Out):
-    """A person on their way from one org to another. The org they come from tells their name and whether they are in
-    the party, which is what the other consents to; their phone comes along only once that has accepted."""
+    """A transfer of a person from one org to another. While it waits, the other org sees the person's name and whether
+    they are in the party. It gets the phone when it accepts."""
 
     id: UUID
     direction: Literal["out", "in"] = Field(

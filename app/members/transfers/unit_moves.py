@@ -1,4 +1,4 @@
-"""Everybody of a unit moves to another unit of the org, in one statement (S20)."""
+"""Moves of all people of a unit to another unit of the same org (S20)."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from app.orgs.errors import UnknownUnit
 from app.orgs.locks import lock_orgs_for_edit
 from app.schema.orgs import Unit
 
-_TYPES: dict[str, TypeEngine[Any]] = {
+_PARAMETER_TYPES: dict[str, TypeEngine[Any]] = {
     "org_id": Uuid(),
     "to_id": Uuid(),
     "units": ARRAY(Uuid),
@@ -24,24 +24,24 @@ _TYPES: dict[str, TypeEngine[Any]] = {
 }
 
 
-def _sql(statement: str) -> TextClause:
+def _make_statement(statement: str) -> TextClause:
     clause = text(statement)
-    return clause.bindparams(*(bindparam(name, type_=_TYPES[name]) for name in clause.compile().params))
+    return clause.bindparams(*(bindparam(name, type_=_PARAMETER_TYPES[name]) for name in clause.compile().params))
 
 
-# Members are held by id before their unit memberships are changed, as everywhere.
-_HOLD_PEOPLE = _sql("""
+# Every write locks the members in the order of their ids before it changes their unit memberships.
+_LOCK_PEOPLE = _make_statement("""
 SELECT id FROM members WHERE org_id = :org_id AND id IN (
     SELECT member_id FROM unit_memberships WHERE org_id = :org_id AND unit_id = ANY (:units) AND until IS NULL
 ) ORDER BY id FOR UPDATE
 """)
-_MOVE = _sql("""
+_MOVE = _make_statement("""
 WITH ended AS (
     UPDATE unit_memberships SET until = :now WHERE org_id = :org_id AND unit_id = ANY (:units) AND until IS NULL
     RETURNING member_id
 ), people AS (
     SELECT DISTINCT member_id FROM ended
-), begun AS (
+), started AS (
     INSERT INTO unit_memberships (org_id, member_id, unit_id, since) SELECT :org_id, member_id, :to_id, :now FROM people
     ON CONFLICT DO NOTHING
 )
@@ -50,7 +50,10 @@ UPDATE members AS m SET version = version + 1 FROM people WHERE m.org_id = :org_
 
 
 async def move_people(db: AsyncConnection, scope: OrgScope, body: MoveCreate) -> int:
-    """Move a unit's people; gives how many moved. Their other units stay as they are. Raises UnknownUnit."""
+    """Move a unit's people to another unit or to the org itself. Return the number of people that moved.
+
+    Their other units stay as they are. Locks the org for edit and the members. Raises UnknownUnit.
+    """
     await lock_orgs_for_edit(db, scope)
     wanted = [body.from_unit_id, *([body.to_unit_id] if body.to_unit_id is not None else [])]
     live = select(func.count()).where(Unit.org_id == scope.org_id, Unit.id.in_(wanted), Unit.removed_at.is_(None))
@@ -58,10 +61,10 @@ async def move_people(db: AsyncConnection, scope: OrgScope, body: MoveCreate) ->
         raise UnknownUnit
     units = {body.from_unit_id}
     if body.units_below:
-        below = tree.units_below(scope.org_id, body.from_unit_id)
-        units |= set((await db.scalars(select(below.c.id))).all())
+        subtree = tree.units_below(scope.org_id, body.from_unit_id)
+        units |= set((await db.scalars(select(subtree.c.id))).all())
     where = {"org_id": scope.org_id, "to_id": body.to_unit_id, "units": list(units - {body.to_unit_id})}
-    await db.execute(_HOLD_PEOPLE, {name: where[name] for name in ("org_id", "units")})
+    await db.execute(_LOCK_PEOPLE, {name: where[name] for name in ("org_id", "units")})
     now = await db.scalar(select(func.clock_timestamp()))
     with on_constraint(("unit_memberships_unit_fkey", UnknownUnit)):
         moved = (await db.execute(_MOVE, where | {"now": now})).rowcount
