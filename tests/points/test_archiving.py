@@ -51,7 +51,7 @@ async def test_archived_days_stay_counted_and_reject_repeated_events(
     old, older = today() - timedelta(days=MIN_ARCHIVE_AGE_DAYS + 1), today() - timedelta(days=MIN_ARCHIVE_AGE_DAYS + 9)
     ids = [await insert_old_event(ledger, service, person, day) for day in (old, older)]
     assert await service.outcomes(event(person.user_id, points=1)) == ["counted"]
-    assert await archive_old_days(ledger, database_before_index=old) == [(older, 1, 7)]
+    assert await archive_old_days(ledger, before=old) == [(older, 1, 7)]
     assert await archive_old_days(ledger) == [(old, 1, 7)], "what is younger stays"
     assert await archive_old_days(ledger) == []
     assert await ledger.fetchval(f"SELECT sum(points) FROM archive.point_events_{old:%Y%m%d}") == 7
