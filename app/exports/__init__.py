@@ -1,3 +1,5 @@
-"""Files made by a job: asking for one, writing it as XLSX or CSV, downloading, deleting. What can be exported is said
-by the feature whose data it is (`kinds.ExportKind`). Tables: `exports`, `export_parts`. Door: `router`.
+"""Exports: a user requests a file, a job writes it as XLSX or CSV, and the user downloads or deletes it.
+
+The feature that owns the data declares what can be exported (`kinds.ExportKind`). Tables: `exports`, `export_parts`.
+The entry point is `router`.
 """

@@ -1,11 +1,11 @@
-"""What is refused about exports, and what to do instead."""
+"""The errors of exports."""
 
 from app.core.i18n import gettext_noop
 from app.web.errors import Conflict, Problem
 
 
 class ExportNotReady(Conflict):
-    """Carries `state`: still being made, or failed."""
+    """The file of the export does not exist: the job has not finished, or it has failed. Has the field `state`."""
 
     slug = "export-not-ready"
     title = gettext_noop("导出文件尚未就绪")

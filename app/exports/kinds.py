@@ -1,10 +1,10 @@
-"""What a feature says to have something of it exported: a name, who may, and the sheet with its rows.
+"""Export kinds. A feature declares one for data that can be exported: name, permission, and the sheet with its rows.
 
-    async def _sheet(asked: Asked) -> Sheet: ...
-    MEMBERS = ExportKind("members", Permission.MEMBERS_READ, _sheet)
+    async def _build_sheet(request: ExportRequest) -> Sheet: ...
+    MEMBERS = ExportKind("members", Permission.MEMBERS_READ, _build_sheet)
 
-Its `jobs.py` adds `export_job(MEMBERS)` to `JOBS`, and a route of its own answers 202 with what `create_export` gives.
-Progress, download, deletion and expiry are `app.exports`' own.
+The `jobs.py` of the feature adds `export_job(MEMBERS)` to `JOBS`, and a route of the feature returns the result of
+`create_export` with the status 202. `app.exports` does the rest: progress, download, deletion and expiry.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -32,9 +32,9 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """What the file holds. `batches` gives its rows, some thousand at a time; `rows` is how many there are in all.
+    """The content of the file. `batches` yields its rows, some thousand at a time; `rows` is the number of all rows.
 
-    `chart` is as `app.sheets.layout.Layout` has it.
+    `chart` is the `chart` of `app.sheets.layout.Layout`.
     """
 
     title: str
@@ -44,14 +44,17 @@ class Sheet:
     chart: Callable[[Any, Any, int], None] | None = None
 
     def layout(self) -> Layout:
-        """What the file looks like in the language of the person who asked for it."""
+        """Return the layout of the file, in the language of the user who requested it."""
         columns = [Heading(gettext(column.heading), column.width) for column in self.columns]
         return Layout(self.title, columns, chart=self.chart)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a kind makes its sheet from. `db` reads one instant for all its statements (REPEATABLE READ, read only)."""
+class ExportRequest:
+    """The input from which a kind builds its sheet.
+
+    All statements on `db` read one snapshot (REPEATABLE READ, read only). `question` is the user's request, as JSON.
+    """
 
     db: AsyncConnection
     cipher: Cipher
@@ -61,12 +64,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class ExportKind:
-    """`permission` is asked for again whenever the finished file is read; who lost it meanwhile gets 404."""
+    """A kind of export. Each read of the finished file requires `permission` again; without it the answer is 404."""
 
     name: str
     permission: Permission
-    sheet: Callable[[Asked], Awaitable[Sheet]]
+    build_sheet: Callable[[ExportRequest], Awaitable[Sheet]]
 
     @property
-    def job(self) -> str:
+    def job_name(self) -> str:
         return f"export_{self.name}"

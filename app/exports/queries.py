@@ -1,4 +1,4 @@
-"""Reads of exports: each is its asker's alone, for as long as they may see what it holds."""
+"""Reads of exports. Only the user who requested an export can read it, while they have the kind's permission."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -53,44 +53,49 @@ class _ExportRow(NamedTuple):
     expired: bool
 
 
-MINE = (
+IS_OWN_EXPORT = (
     Export.org_id == bindparam("of_org"),
     Export.created_by == bindparam("of_user"),
     Export.permission == any_(bindparam("permissions", type_=ARRAY(Text))),
 )
-"""The caller's own exports of this org, of what they may still see; a statement with it is run with `caller`."""
+"""The condition for the caller's own exports of this org that the caller still has the permission to read.
 
-_MINE = select(*_COLUMNS).where(*MINE)
-_EXPORT = _MINE.where(Export.id == bindparam("export_id"))
-_EXPORTS = PagedStatement(_MINE.where(Export.expires_at > func.now()), Export.id.desc(), row=_ExportRow)
-_PART = select(ExportPart.content_cipher).where(
+`caller_parameters` returns its parameters.
+"""
+
+_OWN_EXPORTS = select(*_COLUMNS).where(*IS_OWN_EXPORT)
+_OWN_EXPORT = _OWN_EXPORTS.where(Export.id == bindparam("export_id"))
+_OWN_EXPORTS_PAGE = PagedStatement(_OWN_EXPORTS.where(Export.expires_at > func.now()), Export.id.desc(), row=_ExportRow)
+_SELECT_PART = select(ExportPart.content_cipher).where(
     ExportPart.org_id == bindparam("org_id"),
     ExportPart.export_id == bindparam("export_id"),
     ExportPart.part == bindparam("number"),
 )
 
 
-def caller(scope: OrgScope) -> dict[str, Any]:
-    """The parameters of `MINE`."""
+def caller_parameters(scope: OrgScope) -> dict[str, Any]:
+    """Return the parameters of `IS_OWN_EXPORT`."""
     permissions = list_permissions(scope.roles, closed=scope.org.status == "closed")
     return {"of_org": scope.org_id, "of_user": scope.user.user_id, "permissions": list(permissions)}
 
 
 async def list_exports(db: Readable, scope: OrgScope, paging: Paging) -> Page[ExportOut]:
-    """A page of the caller's exports, newest first."""
-    return Page[ExportOut].from_slice((await _EXPORTS.fetch(db, paging, **caller(scope))).map(_export_out))
+    """Return a page of the caller's exports, the newest first."""
+    return Page[ExportOut].from_slice(
+        (await _OWN_EXPORTS_PAGE.fetch(db, paging, **caller_parameters(scope))).map(_to_export_out)
+    )
 
 
 async def get_export(db: Readable, scope: OrgScope, export_id: UUID) -> ExportOut:
-    """One of the caller's exports. Raises NotFound, ExportExpired."""
-    row = await one_or_404(db, _EXPORT, _ExportRow, caller(scope) | {"export_id": export_id})
+    """Return one of the caller's exports. Raises NotFound and ExportExpired."""
+    row = await one_or_404(db, _OWN_EXPORT, _ExportRow, caller_parameters(scope) | {"export_id": export_id})
     if row.expired:
         raise ExportExpired
-    return _export_out(row)
+    return _to_export_out(row)
 
 
 async def get_finished_export(db: Readable, scope: OrgScope, export_id: UUID) -> ExportOut:
-    """The same where its file is there. Raises ExportNotReady too."""
+    """Return one of the caller's exports whose file is finished. Raises NotFound, ExportExpired and ExportNotReady."""
     found = await get_export(db, scope, export_id)
     if found.state != "done":
         raise ExportNotReady(state=found.state)
@@ -98,19 +103,19 @@ async def get_finished_export(db: Readable, scope: OrgScope, export_id: UUID) ->
 
 
 async def stream_content(engine: AsyncEngine, cipher: Cipher, org_id: UUID, export_id: UUID) -> AsyncIterator[bytes]:
-    """The file, a part at a time; no connection is held while a slow reader reads."""
+    """Yield the decrypted file part by part. No connection is in use while a slow client reads."""
     number = 0
     while True:
         async with engine.connect() as db:
             await db.execution_options(isolation_level="AUTOCOMMIT")
-            sealed = await db.scalar(_PART, {"org_id": org_id, "export_id": export_id, "number": number})
-        if sealed is None:
+            encrypted = await db.scalar(_SELECT_PART, {"org_id": org_id, "export_id": export_id, "number": number})
+        if encrypted is None:
             return
-        yield cipher.decrypt(sealed, f"{export_id}/{number}")
+        yield cipher.decrypt(encrypted, f"{export_id}/{number}")
         number += 1
 
 
-def _export_out(row: _ExportRow) -> ExportOut:
+def _to_export_out(row: _ExportRow) -> ExportOut:
     day = row.created_at.astimezone(SHANGHAI)
     content = f"/v1/orgs/{row.org_id}/exports/{row.id}/content" if row.state == "done" else None
     return ExportOut(file_name=f"{row.kind}-{day:%Y%m%d}.{row.format}", content=content, **row._asdict())

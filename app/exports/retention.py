@@ -7,16 +7,16 @@ from sqlalchemy import func
 from app.database.retention import CleanUp, delete_rows
 from app.schema.exports import Export
 
-KEPT = timedelta(days=1)
+EXPORT_LIFETIME = timedelta(days=1)
 
 CLEAN_UPS = (
     CleanUp(
         name="exports",
         deletes="exported files and the requests for them",
         tables=("exports", "export_parts"),
-        after=KEPT,
+        after=EXPORT_LIFETIME,
         since="the file was finished (or requested, until it is)",
         run=delete_rows(Export, Export.expires_at <= func.now()),
-        batch=20,  # a file can have hundreds of parts, which are deleted with it
+        batch=20,  # An export can have hundreds of parts, and they are deleted with it.
     ),
 )

@@ -1,4 +1,4 @@
-"""Exports over HTTP: how far they are, the file, deleting it. Each feature has its own call that asks for one."""
+"""Exports over HTTP: progress, download and deletion. Each feature has its own route that creates an export."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -25,7 +25,7 @@ _BINARY: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 @router.get("", summary="List my exports")
 async def list_exports(scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]) -> Page[ExportOut]:
-    """The exports that the caller has made in this org, the newest first. Nobody else sees them, and nothing is
+    """The exports that the caller has made in this org, the newest first. No other user sees them, and nothing is
     changed.
     """
     return await queries.list_exports(db, scope, paging)
@@ -53,7 +53,7 @@ async def read_export(scope: Reader, export_id: UUID, db: ReadDb) -> ExportOut:
 async def read_export_content(
     request: Request, scope: Reader, export_id: UUID, db: ReadDb, cipher: CipherDep
 ) -> StreamingResponse:
-    """The file, for a day, and only for the person who has asked for it and may still read what it contains.
+    """The file, for a day, and only for the user who requested it and may still read what it contains.
 
     Nothing is changed. Where it is not ready (409), read the export until its state is `done`.
     """

@@ -1,4 +1,4 @@
-"""Bodies of the calls about exports."""
+"""Bodies of the routes of exports."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -16,7 +16,7 @@ class ExportFormat(StrEnum):
 
 
 class ExportOut(Out):
-    """A file on its way: ask again until `state` is `done`, then read it at `content`."""
+    """An export. Read it again until `state` is `done`, then download the file at `content`."""
 
     id: UUID
     kind: str = Field(description="What is exported.", examples=["members"])

@@ -16,7 +16,7 @@ from app.core.calendar import SHANGHAI
 from app.core.cipher import Cipher
 from app.core.i18n import gettext, gettext_noop, join_sentences
 from app.core.phones import mask
-from app.exports.kinds import Asked, Column, ExportKind, Sheet
+from app.exports.kinds import Column, ExportKind, ExportRequest, Sheet
 from app.exports.operations import create_export
 from app.exports.schemas import ExportOut
 from app.members import queries
@@ -50,34 +50,36 @@ async def create_member_export(
 ) -> ExportOut:
     """Request an export of the people that match the filters. Raises TooManyExports."""
     question = body.model_dump(mode="json", exclude={"format"})
-    audited = {"phones": body.phones}
-    created = await create_export(db, cipher, scope, MEMBERS, body.format, question, audited=audited)
+    audit_fields = {"phones": body.phones}
+    created = await create_export(db, cipher, scope, MEMBERS, body.format, question, audit_fields=audit_fields)
     if body.phones == "full":
         await record(db, scope.actor, "member.phones_disclosed", org_id=scope.org_id, subject=("export", created.id))
     return created
 
 
-async def _make_sheet(asked: Asked) -> Sheet:
-    body = MemberExportCreate.model_validate(asked.question)
+async def _make_sheet(request: ExportRequest) -> Sheet:
+    body = MemberExportCreate.model_validate(request.question)
     wanted = MemberFilter(**body.model_dump(exclude={"format", "phones"}))
-    paths = await queries.list_unit_paths_by_id(asked.db, asked.org_id)
-    rows = await queries.count_members(asked.db, asked.cipher, asked.org_id, wanted)
+    paths = await queries.list_unit_paths_by_id(request.db, request.org_id)
+    rows = await queries.count_members(request.db, request.cipher, request.org_id, wanted)
 
     async def stream_batches() -> AsyncIterator[Sequence[Sequence[Cell]]]:
-        found = queries.stream_members(asked.db, asked.cipher, asked.org_id, wanted, BATCH_ROWS)
+        found = queries.stream_members(request.db, request.cipher, request.org_id, wanted, BATCH_ROWS)
         async for people in found:
-            yield await asyncio.to_thread(_make_rows, asked, people, paths, body.phones == "full")
+            yield await asyncio.to_thread(_make_rows, request, people, paths, body.phones == "full")
 
     return Sheet(gettext("通讯录"), _COLUMNS, rows, stream_batches())
 
 
-def _make_rows(asked: Asked, people: Sequence[MemberRow], paths: dict[UUID, str], full: bool) -> list[list[Cell]]:
-    return [_make_row(asked, person, paths, full) for person in people]
+def _make_rows(
+    request: ExportRequest, people: Sequence[MemberRow], paths: dict[UUID, str], full: bool
+) -> list[list[Cell]]:
+    return [_make_row(request, person, paths, full) for person in people]
 
 
-def _make_row(asked: Asked, person: MemberRow, paths: dict[UUID, str], full: bool) -> list[Cell]:
+def _make_row(request: ExportRequest, person: MemberRow, paths: dict[UUID, str], full: bool) -> list[Cell]:
     """Return the cells of a person; `full` shows the whole phone."""
-    phone = asked.cipher.decrypt_text(person.phone_cipher, person.id)
+    phone = request.cipher.decrypt_text(person.phone_cipher, person.id)
     units = sorted(paths.get(UUID(unit["id"]), unit["name"]) for unit in person.units)
     if person.at_org:
         units.insert(0, gettext("管理组"))

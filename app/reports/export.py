@@ -12,7 +12,7 @@ from uuid import UUID
 from app.authz.permissions import Permission
 from app.core.i18n import gettext, gettext_noop
 from app.database.paging import Paging
-from app.exports.kinds import Asked, Column, ExportKind, Sheet
+from app.exports.kinds import Column, ExportKind, ExportRequest, Sheet
 from app.reports import answers
 from app.reports.answers import Asker
 from app.reports.charts import Bars, Line
@@ -44,8 +44,8 @@ def question_of(body: ReportExport, asker: Asker) -> dict[str, Any]:
     return {"body": body.model_dump(mode="json"), "asker": told}
 
 
-def _asker(asked: Asked) -> Asker:
-    told = asked.question["asker"]
+def _asker(request: ExportRequest) -> Asker:
+    told = request.question["asker"]
     return Asker(UUID(told["org_id"]), UUID(told["user_id"]), told["inside"], told["threshold"])
 
 
@@ -61,11 +61,11 @@ def _cells(figures: FiguresOut) -> list[Cell]:
     ]
 
 
-async def _overview(asked: Asked) -> Sheet:
-    body, asker = OverviewExport.model_validate(asked.question["body"]), _asker(asked)
+async def _overview(request: ExportRequest) -> Sheet:
+    body, asker = OverviewExport.model_validate(request.question["body"]), _asker(request)
     span = Span(body.day, body.period.days)
     listing = Listing(body.sort, body.order == "desc", Paging(MOST_SUBORDINATES, None))
-    report = await answers.get_overview(asked.db, asker, span, listing)
+    report = await answers.get_overview(request.db, asker, span, listing)
     found = [
         (gettext("仅本组织"), report.since, report.until, report.org),
         (gettext("本组织及全部下级"), report.since, report.until, report.subtree),
@@ -87,9 +87,9 @@ async def _overview(asked: Asked) -> Sheet:
     return Sheet(gettext("概况"), columns, len(rows), _once(rows), Bars(columns, names=0, skipped=above))
 
 
-async def _units(asked: Asked) -> Sheet:
-    body = UnitsExport.model_validate(asked.question["body"])
-    report = await answers.list_units(asked.db, _asker(asked), Span(body.day, body.period.days))
+async def _units(request: ExportRequest) -> Sheet:
+    body = UnitsExport.model_validate(request.question["body"])
+    report = await answers.list_units(request.db, _asker(request), Span(body.day, body.period.days))
     names: dict[UUID | None, str] = {unit.id: unit.name for unit in report.units}
     rows = [[unit.name, names.get(unit.parent_id), *_cells(unit.figures)] for unit in report.units]
     columns = (
@@ -100,10 +100,10 @@ async def _units(asked: Asked) -> Sheet:
     return Sheet(gettext("各支部"), columns, len(rows), _once(rows), Bars(columns, names=0))
 
 
-async def _trend(asked: Asked) -> Sheet:
-    body = TrendExport.model_validate(asked.question["body"])
+async def _trend(request: ExportRequest) -> Sheet:
+    body = TrendExport.model_validate(request.question["body"])
     org, subtree = gettext("仅本组织"), gettext("本组织及全部下级")
-    report = await answers.get_trend(asked.db, _asker(asked), body.day, body.days)
+    report = await answers.get_trend(request.db, _asker(request), body.day, body.days)
     of_subtree = [[point.day, subtree, *_cells(point.subtree)] for point in report.days]
     of_org = [[point.day, org, *_cells(point.org)] for point in report.days]
     columns = (
@@ -115,10 +115,10 @@ async def _trend(asked: Asked) -> Sheet:
     return Sheet(gettext("趋势"), columns, len(rows), _once(rows), Line(columns, names=0, shown=len(of_subtree)))
 
 
-async def _ranking(asked: Asked) -> Sheet:
-    body, asker = RankingExport.model_validate(asked.question["body"]), _asker(asked)
+async def _ranking(request: ExportRequest) -> Sheet:
+    body, asker = RankingExport.model_validate(request.question["body"]), _asker(request)
     ranked = Ranked(asker.org_id, body.by, body.unit_id)
-    first = await read_ranking(asked.db, ranked, asker.user_id, Paging(PAGE, None))
+    first = await read_ranking(request.db, ranked, asker.user_id, Paging(PAGE, None))
 
     async def batches() -> AsyncIterator[Sequence[Sequence[Cell]]]:
         page = first.page
@@ -128,7 +128,7 @@ async def _ranking(asked: Asked) -> Sheet:
             if len(page) <= PAGE:
                 return
             after = (shown[-1].points, shown[-1].member_id)
-            page = (await read_ranking(asked.db, ranked, asker.user_id, Paging(PAGE, after))).page
+            page = (await read_ranking(request.db, ranked, asker.user_id, Paging(PAGE, after))).page
 
     columns = (
         Column("rank", gettext_noop("名次"), 8),

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.calendar import today
 from tests.acts import done
-from tests.exports.test_exports import content_of, rows_of_csv, rows_of_xlsx
+from tests.exports.test_exports import download_export, read_csv_rows, read_xlsx_rows
 from tests.members.sheets import Work, open_xlsx
 from tests.people import People, Person
 from tests.points.services import PointsService
@@ -28,7 +28,7 @@ FIGURES = ("members", "activated", "active", "points", "points_per_head", "parti
 async def exported(person: Person, org: UUID, worker: Work, path: str, **body: Any) -> bytes:
     asked = done(await person.post(f"/v1/orgs/{org}/{path}/exports", json=body), 202)
     await worker()
-    return await content_of(person, {"id": str(org)}, asked["id"])
+    return await download_export(person, {"id": str(org)}, asked["id"])
 
 
 def told(figures: dict[str, Any]) -> list[Any]:
@@ -58,7 +58,7 @@ async def test_an_overview_as_a_file_says_what_the_api_says(
         order = {"sort": "points", "order": "desc"}
         seen = await report(reader, org, "reports/overview", period="30d", **order)
         content = await exported(reader, org, worker, "reports/overview", period="30d", **order)
-        rows = rows_of_xlsx(content)
+        rows = read_xlsx_rows(content)
         assert rows[0][0] == "Organisation"
         assert rows[1][3:] == told(seen["org"])
         assert rows[2][3:] == told(seen["subtree"])
@@ -70,7 +70,7 @@ async def test_an_overview_as_a_file_says_what_the_api_says(
         assert [str(row[1].date()) for row in rows[1:3]] == [seen["since"]] * 2
         (chart,) = open_xlsx(content).active._charts
         assert chart.tagname == "barChart"
-        in_csv = rows_of_csv(
+        in_csv = read_csv_rows(
             await exported(reader, org, worker, "reports/overview", format="csv", period="30d", **order)
         )
         assert [numbers(row[3:]) for row in in_csv[1:]] == [row[3:] for row in rows[1:]]
@@ -86,14 +86,14 @@ async def test_a_trend_and_units_as_files_say_what_the_api_says(
     org = world.orgs[0]
     seen = await report(owner, org, "reports/trend", days=5)
     content = await exported(owner, org, worker, "reports/trend", days=5)
-    rows = rows_of_xlsx(content)
+    rows = read_xlsx_rows(content)
     assert [[str(row[0].date()), *row[2:]] for row in rows[1:6]] == [
         [point["day"], *told(point["subtree"])] for point in seen["days"]
     ]
     assert [row[2:] for row in rows[6:]] == [told(point["org"]) for point in seen["days"]]
     assert [chart.tagname for chart in open_xlsx(content).active._charts] == ["lineChart"]
     seen = await report(owner, org, "reports/units")
-    rows = rows_of_xlsx(await exported(owner, org, worker, "reports/units"))
+    rows = read_xlsx_rows(await exported(owner, org, worker, "reports/units"))
     names = {unit["id"]: unit["name"] for unit in seen["units"]}
     assert rows[1:] == [[unit["name"], names.get(unit["parent_id"]), *told(unit["figures"])] for unit in seen["units"]]
 
@@ -106,9 +106,9 @@ async def test_a_ranking_as_a_file_says_what_the_api_says(
     seen = await report(caller, world.orgs[0], "rankings", by="total", limit=200)
     content = await exported(caller, world.orgs[0], worker, "rankings", by="total")
     expected = [[row["rank"], row["name"], row["points"]] for row in seen["ranking"]["items"]]
-    assert rows_of_xlsx(content)[1:] == expected
+    assert read_xlsx_rows(content)[1:] == expected
     assert len(open_xlsx(content).active._charts) == 1
-    in_csv = rows_of_csv(await exported(caller, world.orgs[0], worker, "rankings", by="total", format="csv"))
+    in_csv = read_csv_rows(await exported(caller, world.orgs[0], worker, "rankings", by="total", format="csv"))
     assert in_csv[1:] == [[str(cell) for cell in row] for row in expected]
 
 
