@@ -1,7 +1,8 @@
-"""Deciding on a change request, and making the change (S4, S5).
+"""Decisions on change requests, and the changes that they make (S4, S5).
 
-A decision locks the org's row, under which its edges do not change, so that the superior found then is the one whose
-consent this is. Where the org stands alone, nobody is asked: what is pending then takes effect at once.
+A decision locks the org's row. Under this lock the org's edges cannot change, so the superior that the decision finds
+is the one that consents. An org without a superior needs no consent: its pending rename and hand-over take effect at
+once.
 """
 
 from typing import NamedTuple
@@ -29,7 +30,7 @@ from app.web.errors import NotFound, Problem
 
 
 class Change(NamedTuple):
-    """A change request: what was there when it was made, and what is to be there instead."""
+    """A change request: the values at the time of the request (`…_before`), and the requested values (`…_after`)."""
 
     id: UUID
     org_id: UUID
@@ -41,12 +42,12 @@ class Change(NamedTuple):
 
     @property
     def before(self) -> dict[str, str | None]:
-        """As the org's own audit shows it."""
+        """The old value, as the org's audit entry shows it."""
         return {"name": self.name_before} if self.kind == "rename" else {"main_admin_id": str(self.main_admin_before)}
 
     @property
     def after(self) -> dict[str, str | None]:
-        """As the org's own audit shows it."""
+        """The new value, as the org's audit entry shows it."""
         return {"name": self.name_after} if self.kind == "rename" else {"main_admin_id": str(self.main_admin_after)}
 
 
@@ -54,13 +55,13 @@ _COLUMNS = tuple(getattr(ChangeRequest, name) for name in Change._fields)
 
 
 async def approve_change_request(db: AsyncConnection, scope: OrgScope, request_id: UUID) -> UUID | Problem:
-    """Consent, as the superior: the change is made in this transaction.
+    """Consent to a request, as the superior, and make the change in this transaction. Return the org's id.
 
-    Returns the org's id; or, where what it would change has changed meanwhile, the problem, to be answered and not
-    raised, since the request is superseded. Raises NotFound (also where the org has another superior by now),
-    ChangeRequestDecided, ChangeRequestExpired, SiblingNameTaken.
+    If the name or the admins have changed since the request, the request becomes superseded and the result is
+    ChangeRequestStale. It is returned and not raised, so that the new state is committed. Raises NotFound (also if the
+    org now has another superior), ChangeRequestDecided, ChangeRequestExpired, SiblingNameTaken.
     """
-    change = await _lock_received(db, scope, request_id)
+    change = await _lock_received_request(db, scope, request_id)
     if not await accept_change(db, scope.actor.elsewhere(), change, scope.user.user_id):
         return ChangeRequestStale()
     await _record_decision(db, scope, change, "change_request.accepted")
@@ -68,28 +69,33 @@ async def approve_change_request(db: AsyncConnection, scope: OrgScope, request_i
 
 
 async def refuse_change_request(db: AsyncConnection, scope: OrgScope, request_id: UUID, reason: str) -> None:
-    """Decline, as the superior, with a reason that the org's admins read. Raises NotFound, ChangeRequestDecided,
+    """Decline a request, as the superior. The org's admins can read the reason. Raises NotFound, ChangeRequestDecided,
     ChangeRequestExpired."""
-    change = await _lock_received(db, scope, request_id)
-    await _decline(db, request_id, scope.user.user_id, reason)
+    change = await _lock_received_request(db, scope, request_id)
+    await _decline_request(db, request_id, scope.user.user_id, reason)
     await _record_decision(db, scope, change, "change_request.declined", reason)
 
 
-async def _lock_received(db: AsyncConnection, scope: OrgScope, request_id: UUID) -> Change:
-    """The waiting request, its org locked, where the scope's org is its superior now."""
+async def _lock_received_request(db: AsyncConnection, scope: OrgScope, request_id: UUID) -> Change:
+    """Lock the scope's org and the org of a request. Return the request, which waits for a decision of the scope's org.
+
+    Raises NotFound (also if the scope's org is not the superior now), ChangeRequestDecided, ChangeRequestExpired.
+    """
     change = await get_change(db, request_id)
-    # Lock only an org that is certified under this one: otherwise a caller could delay any org by guessing ids.
+    # The first check precedes the lock, because otherwise a caller could delay any org by guessing ids.
     if await find_superior_id(db, change.org_id) != scope.org_id:
         raise NotFound
     await lock_orgs_for_edit(db, scope, change.org_id)
     if await find_superior_id(db, change.org_id) != scope.org_id:
         raise NotFound
-    return await _read_waiting(db, request_id)
+    return await _get_waiting_change(db, request_id)
 
 
 async def approve_recovery(db: AsyncConnection, operator: Actor, request_id: UUID) -> UUID | Problem:
-    """Consent, as the platform operator, to the recovery of an org without a superior. As above."""
-    change = await _lock_orphan(db, request_id)
+    """Consent, as the platform operator, to the recovery of an org without a superior. Return the org's id, or
+    ChangeRequestStale as `approve_change_request` does. Raises NotFound, ChangeRequestDecided, ChangeRequestExpired.
+    """
+    change = await _lock_operator_request(db, request_id)
     assert operator.user_id is not None
     if not await accept_change(db, operator, change, operator.user_id):
         return ChangeRequestStale()
@@ -99,31 +105,34 @@ async def approve_recovery(db: AsyncConnection, operator: Actor, request_id: UUI
 
 
 async def refuse_recovery(db: AsyncConnection, operator: Actor, request_id: UUID, reason: str) -> None:
-    """Decline it, with a reason. Raises NotFound, ChangeRequestDecided, ChangeRequestExpired."""
-    change = await _lock_orphan(db, request_id)
+    """Decline the recovery of an org without a superior, as the platform operator. Raises NotFound,
+    ChangeRequestDecided, ChangeRequestExpired."""
+    change = await _lock_operator_request(db, request_id)
     assert operator.user_id is not None
-    await _decline(db, request_id, operator.user_id, reason)
+    await _decline_request(db, request_id, operator.user_id, reason)
     subject = ("change_request", change.id)
     after = {"reason": reason}
     await record(db, operator, "change_request.declined", org_id=change.org_id, subject=subject, after=after)
 
 
-async def _lock_orphan(db: AsyncConnection, request_id: UUID) -> Change:
+async def _lock_operator_request(db: AsyncConnection, request_id: UUID) -> Change:
+    """Lock the org of a recovery that the platform operator decides. Return the waiting request. Raises NotFound,
+    ChangeRequestDecided, ChangeRequestExpired."""
     change = await get_change(db, request_id)
     if change.kind != "recovery":
         raise NotFound
     await lock_orgs(db, change.org_id)
     if await find_superior_id(db, change.org_id) is not None:
         raise NotFound
-    return await _read_waiting(db, request_id)
+    return await _get_waiting_change(db, request_id)
 
 
 async def get_change(db: AsyncConnection, request_id: UUID) -> Change:
-    """A request in any state. Raises NotFound."""
+    """Return a request, in any state. Raises NotFound."""
     return await one_or_404(db, select(*_COLUMNS).where(ChangeRequest.id == request_id), Change)
 
 
-async def _read_waiting(db: AsyncConnection, request_id: UUID) -> Change:
+async def _get_waiting_change(db: AsyncConnection, request_id: UUID) -> Change:
     return await read_waiting(
         db,
         CHANGE_REQUEST,
@@ -135,11 +144,11 @@ async def _read_waiting(db: AsyncConnection, request_id: UUID) -> Change:
     )
 
 
-async def settle_pending_changes(db: AsyncConnection, actor: Actor, org_id: UUID) -> None:
-    """Settle the pending requests of a locked org that has no superior any more.
+async def apply_pending_changes(db: AsyncConnection, actor: Actor, org_id: UUID) -> None:
+    """Apply the pending requests of an org that no longer has a superior. The caller has locked the org.
 
-    A new name and a hand-over take effect, or are superseded where the name or the admins have changed meanwhile. A
-    recovery waits for the platform operator.
+    A rename and a hand-over take effect; if the name or the admins have changed since the request, they become
+    superseded. A recovery waits for the platform operator.
     """
     pending = (ChangeRequest.org_id == org_id, ChangeRequest.kind != "recovery", CHANGE_REQUEST.waiting)
     for change in await fetch_rows(db, select(*_COLUMNS).where(*pending).order_by(ChangeRequest.id), Change):
@@ -150,35 +159,39 @@ async def settle_pending_changes(db: AsyncConnection, actor: Actor, org_id: UUID
 
 
 async def accept_change(db: AsyncConnection, actor: Actor, change: Change, user_id: UUID | None) -> bool:
-    """Make the change that is requested of a locked org, and accept the request. Returns False where all is not as it
-    was when it was requested: the request is superseded then. Raises SiblingNameTaken."""
-    made = await apply_change(db, actor, change)
-    state, decided_by = (State.ACCEPTED, user_id) if made else (State.SUPERSEDED, None)
+    """Apply a change to its org, which the caller has locked, and accept the request. Return True.
+
+    If the org is not as it was at the time of the request, the request becomes superseded and the result is False.
+    Raises SiblingNameTaken.
+    """
+    applied = await apply_change(db, actor, change)
+    state, decided_by = (State.ACCEPTED, user_id) if applied else (State.SUPERSEDED, None)
     if not await finish(db, CHANGE_REQUEST, state, ChangeRequest.id == change.id, decided_by=decided_by):
-        raise ChangeRequestDecided  # not while its org is locked
-    return made
+        raise ChangeRequestDecided  # cannot happen while the org's row is locked
+    return applied
 
 
-async def _decline(db: AsyncConnection, request_id: UUID, user_id: UUID, reason: str) -> None:
-    which = ChangeRequest.id == request_id
-    if not await finish(db, CHANGE_REQUEST, State.DECLINED, which, decided_by=user_id, refusal=reason):
-        raise ChangeRequestDecided  # not while its org is locked
+async def _decline_request(db: AsyncConnection, request_id: UUID, user_id: UUID, reason: str) -> None:
+    condition = ChangeRequest.id == request_id
+    if not await finish(db, CHANGE_REQUEST, State.DECLINED, condition, decided_by=user_id, refusal=reason):
+        raise ChangeRequestDecided  # cannot happen while the org's row is locked
 
 
 async def apply_change(db: AsyncConnection, actor: Actor, change: Change) -> bool:
-    """Make the change where all is as it was when it was requested; False where it is not. Raises SiblingNameTaken."""
-    changed = update(Org).where(Org.id == change.org_id).returning(Org.id)
+    """Apply the change if the org is as it was at the time of the request. Return whether it is applied. Raises
+    SiblingNameTaken."""
+    statement = update(Org).where(Org.id == change.org_id).returning(Org.id)
     if change.kind == "rename":
         assert change.name_after is not None
-        spelt = spell_title(change.name_after)._asdict()
-        changed = changed.where(Org.name == change.name_before).values(name=change.name_after, **spelt)
+        spelling = spell_title(change.name_after)._asdict()
+        statement = statement.where(Org.name == change.name_before).values(name=change.name_after, **spelling)
     else:
-        successor = exists().where(OrgAdmin.org_id == Org.id, OrgAdmin.user_id == change.main_admin_after)
-        changed = changed.where(Org.main_admin_id == change.main_admin_before, successor).values(
+        is_admin = exists().where(OrgAdmin.org_id == Org.id, OrgAdmin.user_id == change.main_admin_after)
+        statement = statement.where(Org.main_admin_id == change.main_admin_before, is_admin).values(
             main_admin_id=change.main_admin_after
         )
     with on_constraint(("certifications_sibling_name_key", SiblingNameTaken)):
-        if await db.scalar(changed.values(version=Org.version + 1)) is None:
+        if await db.scalar(statement.values(version=Org.version + 1)) is None:
             return False
     action = {"rename": "org.renamed", "hand-over": "org.handed_over", "recovery": "org.recovered"}[change.kind]
     subject = ("org", change.org_id)
@@ -189,7 +202,8 @@ async def apply_change(db: AsyncConnection, actor: Actor, change: Change) -> boo
 async def _record_decision(
     db: AsyncConnection, scope: OrgScope, change: Change, action: str, reason: str | None = None
 ) -> None:
-    """On both orgs: the superior's entry names no person of the other, and the org's none of the superior's."""
+    """Record the decision for both orgs. The superior's entry names no person of the other org, and the other org's
+    entry names no person of the superior."""
     after = {"org_id": str(change.org_id), "kind": change.kind} | ({"reason": reason} if reason else {})
     subject = ("change_request", change.id)
     await record_for_each_org(db, scope, action, change.org_id, subject=subject, after=after)

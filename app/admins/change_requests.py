@@ -1,7 +1,7 @@
-"""Asking for a change that the superior consents to (S4, S5): a rename, a hand-over, a recovery.
+"""Requests for a change that needs the superior's consent (S4, S5): a rename, a hand-over, a recovery.
 
-It is decided by the superior of the moment (`change_decisions`). An org without one renames itself and hands over at
-once; where its main admin is gone, the platform operator consents to the recovery.
+The org's superior at the time of the decision decides (`change_decisions`). For an org without a superior, a rename and
+a hand-over take effect at once, and the platform operator decides on a recovery.
 """
 
 from typing import Any, NamedTuple
@@ -39,57 +39,67 @@ from app.schema.certification import Certification
 from app.web.errors import NotFound
 
 
-class Requested(NamedTuple):
-    """A request that was made; not pending where there is no superior to consent, so that it took effect at once."""
+class NewChangeRequest(NamedTuple):
+    """A request that was created. It is not pending if the org has no superior, because it took effect at once."""
 
     id: UUID
     pending: bool
 
 
 async def create_change_request(db: AsyncConnection, scope: OrgScope, body: ChangeRequestCreate) -> UUID:
-    """Ask for a change of one's own org, or make it at once where there is no superior. Returns the request's id.
+    """Request a change of the scope's org; apply it at once if no consent is needed. Return the request's id.
 
-    Raises MainAdminOnly, SoleAdmin, NotAnAdmin, AlreadyMainAdmin, MainAdminStays (a recovery asked by them),
-    NameUnchanged, the name's errors, SiblingNameTaken, ChangeRequestOpen.
+    Raises MainAdminOnly, SoleAdmin, NotAnAdmin, AlreadyMainAdmin, MainAdminStays (a recovery requested by the main
+    admin), NameUnchanged, the name's errors, SiblingNameTaken, ChangeRequestOpen.
     """
     org = (await lock_orgs_for_edit(db, scope))[scope.org_id]
     match body:
         case RenameCreate():
             if body.name == org.name:
                 raise NameUnchanged
-            requested = await request_rename(db, scope, org, body.name, body.reason)
+            request = await request_rename(db, scope, org, body.name, body.reason)
         case HandOverCreate():
-            requested = await _request_hand_over(db, scope, org, body)
+            request = await _request_hand_over(db, scope, org, body)
         case RecoveryCreate():
-            requested = await _request_recovery(db, scope, org, body)
-    return requested.id
+            request = await _request_recovery(db, scope, org, body)
+    return request.id
 
 
 async def request_rename(
     db: AsyncConnection, scope: OrgScope, org: LockedOrg, name: str, reason: str | None = None
-) -> Requested:
-    """Ask that the locked org be renamed. Raises the name's errors, SiblingNameTaken, ChangeRequestOpen."""
+) -> NewChangeRequest:
+    """Request a new name for the org, which the caller has locked. Return the request.
+
+    Raises the name's errors, SiblingNameTaken, ChangeRequestOpen.
+    """
     for error in names.list_name_errors(name, Kind(org.kind), present_name=org.name):
         raise error
-    return await _request(db, scope, {"kind": "rename", "name_before": org.name, "name_after": name, "reason": reason})
+    values = {"kind": "rename", "name_before": org.name, "name_after": name, "reason": reason}
+    return await _create_request(db, scope, values)
 
 
-async def _request_hand_over(db: AsyncConnection, scope: OrgScope, org: LockedOrg, body: HandOverCreate) -> Requested:
+async def _request_hand_over(
+    db: AsyncConnection, scope: OrgScope, org: LockedOrg, body: HandOverCreate
+) -> NewChangeRequest:
     if org.main_admin_id != scope.user.user_id:
         raise MainAdminOnly
-    await _require_can_take_over(db, org, body.main_admin_id)
-    return await _request(db, scope, _replacing(org, "hand-over", body.main_admin_id, body.reason))
+    await _require_successor(db, org, body.main_admin_id)
+    return await _create_request(db, scope, _build_values(org, "hand-over", body.main_admin_id, body.reason))
 
 
-async def _request_recovery(db: AsyncConnection, scope: OrgScope, org: LockedOrg, body: RecoveryCreate) -> Requested:
+async def _request_recovery(
+    db: AsyncConnection, scope: OrgScope, org: LockedOrg, body: RecoveryCreate
+) -> NewChangeRequest:
     if org.main_admin_id == scope.user.user_id:
         raise MainAdminStays
     successor = body.main_admin_id or scope.user.user_id
-    await _require_can_take_over(db, org, successor)
-    return await _request(db, scope, _replacing(org, "recovery", successor, body.reason))
+    await _require_successor(db, org, successor)
+    return await _create_request(db, scope, _build_values(org, "recovery", successor, body.reason))
 
 
-async def _require_can_take_over(db: AsyncConnection, org: LockedOrg, user_id: UUID) -> None:
+async def _require_successor(db: AsyncConnection, org: LockedOrg, user_id: UUID) -> None:
+    """Require that the user can become the main admin: another admin of the org. Raises AlreadyMainAdmin, SoleAdmin,
+    NotAnAdmin."""
     if user_id == org.main_admin_id:
         raise AlreadyMainAdmin
     admins = (await db.scalars(select(OrgAdmin.user_id).where(OrgAdmin.org_id == org.id))).all()
@@ -99,7 +109,8 @@ async def _require_can_take_over(db: AsyncConnection, org: LockedOrg, user_id: U
         raise NotAnAdmin
 
 
-def _replacing(org: LockedOrg, kind: str, successor: UUID, reason: str | None) -> dict[str, Any]:
+def _build_values(org: LockedOrg, kind: str, successor: UUID, reason: str | None) -> dict[str, Any]:
+    """Return the columns of a request for a new main admin."""
     return {
         "kind": kind,
         "main_admin_before": org.main_admin_id,
@@ -108,24 +119,28 @@ def _replacing(org: LockedOrg, kind: str, successor: UUID, reason: str | None) -
     }
 
 
-async def _request(db: AsyncConnection, scope: OrgScope, values: dict[str, Any]) -> Requested:
+async def _create_request(db: AsyncConnection, scope: OrgScope, values: dict[str, Any]) -> NewChangeRequest:
+    """Insert the request with an audit entry, and apply it at once if no consent is needed."""
     superior_id = await tree.find_superior_id(db, scope.org_id)
-    await _refuse_sibling_name(db, superior_id, values.get("name_after"))
-    requested = {"org_id": scope.org_id, "requested_by": scope.user.user_id, **values}
-    request_id = await open_request(db, CHANGE_REQUEST, ChangeRequestOpen, **requested)
+    await _require_free_name(db, superior_id, values.get("name_after"))
+    columns = {"org_id": scope.org_id, "requested_by": scope.user.user_id, **values}
+    request_id = await open_request(db, CHANGE_REQUEST, ChangeRequestOpen, **columns)
     change = await get_change(db, request_id)
     subject = ("change_request", request_id)
     after = {"kind": change.kind} | change.after
     await record(db, scope.actor, "change_request.created", org_id=scope.org_id, subject=subject, after=after)
     if superior_id is not None or change.kind == "recovery":
-        return Requested(request_id, pending=True)
+        return NewChangeRequest(request_id, pending=True)
     if not await accept_change(db, scope.actor, change, scope.user.user_id):
-        raise ChangeRequestStale  # not while the org is locked
-    return Requested(request_id, pending=False)
+        raise ChangeRequestStale  # cannot happen while the org's row is locked
+    return NewChangeRequest(request_id, pending=False)
 
 
-async def _refuse_sibling_name(db: AsyncConnection, superior_id: UUID | None, name: str | None) -> None:
-    """Told early; the index decides when the name changes."""
+async def _require_free_name(db: AsyncConnection, superior_id: UUID | None, name: str | None) -> None:
+    """Raise SiblingNameTaken if another subordinate of the superior has this name.
+
+    This is an early answer for the requester. The unique index repeats the check when the name changes.
+    """
     if superior_id is None or name is None:
         return
     sibling = exists().where(
@@ -138,17 +153,19 @@ async def _refuse_sibling_name(db: AsyncConnection, superior_id: UUID | None, na
 
 
 async def withdraw_change_request(db: AsyncConnection, scope: OrgScope, request_id: UUID) -> None:
-    """Take back what one's own org asked. A hand-over is the main admin's to take back; a recovery any admin's, also
-    that of a main admin who is not gone at all. Raises NotFound, MainAdminOnly, ChangeRequestDecided,
-    ChangeRequestExpired."""
+    """Withdraw a pending request of the scope's org. Only the main admin withdraws a hand-over. Any admin withdraws a
+    rename or a recovery; in this way a main admin who is still present ends a recovery.
+
+    Raises NotFound, MainAdminOnly, ChangeRequestDecided, ChangeRequestExpired.
+    """
     org = (await lock_orgs_for_edit(db, scope))[scope.org_id]
     change = await get_change(db, request_id)
     if change.org_id != scope.org_id:
         raise NotFound
     if change.kind == "hand-over" and org.main_admin_id != scope.user.user_id:
         raise MainAdminOnly
-    which = ChangeRequest.id == request_id
-    if not await finish(db, CHANGE_REQUEST, State.WITHDRAWN, which, decided_by=scope.user.user_id):
-        await raise_why_not(db, CHANGE_REQUEST, which, decided=ChangeRequestDecided, expired=ChangeRequestExpired)
+    condition = ChangeRequest.id == request_id
+    if not await finish(db, CHANGE_REQUEST, State.WITHDRAWN, condition, decided_by=scope.user.user_id):
+        await raise_why_not(db, CHANGE_REQUEST, condition, decided=ChangeRequestDecided, expired=ChangeRequestExpired)
     subject = ("change_request", request_id)
     await record(db, scope.actor, "change_request.withdrawn", org_id=scope.org_id, subject=subject)

@@ -1,4 +1,4 @@
-"""Change requests over HTTP: asked by an org, decided by its superior (S4, S5)."""
+"""Change requests over HTTP: made by an org, decided by its superior (S4, S5)."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -84,8 +84,8 @@ async def list_change_requests(
     """The change requests, the newest first: those of this org, or those that orgs directly under it have made.
     Nothing is changed.
     """
-    listed = queries.list_change_requests if side is Side.ASKED else queries.list_received_change_requests
-    return await listed(db, scope.org_id, paging)
+    list_requests = queries.list_change_requests if side is Side.ASKED else queries.list_received_change_requests
+    return await list_requests(db, scope.org_id, paging)
 
 
 @router.get("/orgs/{org_id}/change-requests/{request_id}", summary="Read a change request")
@@ -125,7 +125,7 @@ async def approve_change_request(
     `change-request-stale`): have the org ask again.
     """
     outcome = await change_decisions.approve_change_request(db, scope, request_id)
-    if isinstance(outcome, Problem):  # answered, not raised: that the request has ended must be kept
+    if isinstance(outcome, Problem):  # returned and not raised, so that the end of the request is committed
         return problem_response(request, outcome)
     return await queries.get_change_request(db, scope.org_id, request_id)
 

@@ -1,4 +1,4 @@
-"""What is refused about admins and change requests, and what to do instead."""
+"""Errors of admins, admin invitations and change requests."""
 
 from app.core.i18n import gettext_noop
 from app.web.errors import Conflict, Forbidden, Problem
@@ -23,7 +23,7 @@ class AdminInvitationOpen(Conflict):
 
 
 class InviteeNameDiffers(Conflict):
-    """The offer was made to a member of the org, and the caller has another name."""
+    """The offer is made to a member of the org, and the caller's name is another one."""
 
     slug = "invitee-name-differs"
     title = gettext_noop("该邀请发给另一位使用同一手机号码的人员")

@@ -1,9 +1,10 @@
-"""Offering something to one person: to be an admin of the org (S4), to be main admin of a unit that becomes one (S7).
+"""The invitee of an offer: an offer to be an admin of an org (S4), or to be the main admin of the org that a unit
+becomes (S7).
 
-An offer by phone says nothing about who has the phone: whether anybody does, and whether they are verified, changes
-neither what is stored nor the answer. An offer to a member goes to the account that the member row is linked to. A row
-without an account names its person with the offer, and only a user of that verified name accepts it: the number may
-have been given to somebody else (S18).
+An offer by phone reveals nothing about the phone. Neither the stored row nor the answer depends on whether a user has
+the phone, or on whether that user is verified. An offer to a member is made to the account that the member row is
+linked to. If the row has no account, the offer stores the member's name, and only a user with this verified name can
+accept it, because another person may have the number by now (S18).
 """
 
 from typing import Any, Self
@@ -32,22 +33,23 @@ NAME_DIFFERS = "name-differs"
 
 
 class Invitee(Body):
-    """Whom to ask: by phone, or by their row among the org's members. The answer is the same whoever it is."""
+    """The person to whom the offer is made: by phone, or by a member row of the org. The answer does not depend on
+    whether a user has the phone."""
 
     phone: Phone | None = None
     member_id: UUID | None = None
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
+    def _require_exactly_one(self) -> Self:
         if (self.phone is None) == (self.member_id is None):
             raise ValueError(gettext_noop("请只填 phone 或 member_id 之一"))
         return self
 
 
-async def invitee_columns(
+async def build_invitee_columns(
     db: AsyncConnection, cipher: Cipher, org_id: UUID, invitee: Invitee, offer_id: UUID
 ) -> dict[str, Any]:
-    """The columns of the offer that say to whom it is made. Takes the lock of the index key. Raises UnknownMember."""
+    """Return the columns of the offer that identify the invitee. Locks the index key. Raises UnknownMember."""
     phone, columns = invitee.phone, {}
     if phone is None:
         row = (
@@ -65,32 +67,32 @@ async def invitee_columns(
     return {"phone_index": indexer.index_phone(phone), "phone_cipher": cipher.encrypt(phone, offer_id), **columns}
 
 
-async def refuse_admin_as_invitee(db: AsyncConnection, org_id: UUID, columns: dict[str, Any]) -> None:
-    """Raises AlreadyAdmin where the offer would be made to an admin of the org."""
-    by_phone = User.phone_index == columns["phone_index"]
-    same = User.id == columns["invitee_id"] if "invitee_id" in columns else by_phone
-    if await db.scalar(select(exists().where(OrgAdmin.org_id == org_id, User.id == OrgAdmin.user_id, same))):
+async def require_not_admin(db: AsyncConnection, org_id: UUID, columns: dict[str, Any]) -> None:
+    """Require that the invitee with these columns is not an admin of the org. Raises AlreadyAdmin."""
+    has_phone = User.phone_index == columns["phone_index"]
+    is_invitee = User.id == columns["invitee_id"] if "invitee_id" in columns else has_phone
+    if await db.scalar(select(exists().where(OrgAdmin.org_id == org_id, User.id == OrgAdmin.user_id, is_invitee))):
         raise AlreadyAdmin
 
 
 def is_offered_to(table: type[Offer], user_id: UUID | BindParameter[UUID]) -> ColumnElement[bool]:
-    """Whether the offer is made to this user; not to one whose account is closed."""
+    """Return the condition that an offer is made to this user. It is false for a closed account."""
     phone_index = select(User.phone_index).where(User.id == user_id).scalar_subquery()
     return or_(table.invitee_id == user_id, and_(table.invitee_id.is_(None), table.phone_index == phone_index))
 
 
-async def decline_of_other_name(
+async def decline_if_name_differs(
     db: AsyncConnection, kind: Kind, user: UserScope, org_id: UUID, offer_id: UUID
 ) -> InviteeNameDiffers | None:
-    """Decline the offer where it names a member whose name is not the user's verified name.
+    """Decline the offer if it is made to a member whose name is not the user's verified name.
 
-    Returns the refusal, which is to be given back and not raised, so that the declined offer is committed: the org sees
-    it with its reason. None: the user may accept. The caller has seen that the offer can be decided.
+    Return InviteeNameDiffers, or None if the user may accept. The error is returned and not raised, so that the
+    declined offer is committed and the org can read the reason. The caller has checked that the offer can be decided.
     """
     assert issubclass(kind.table, Offer)
     name = select(kind.table.invitee_name).where(kind.table.id == offer_id).scalar_subquery()
-    verified = select(User.verified_name).where(User.id == user.user_id).scalar_subquery()
-    if not await db.scalar(select(func.name_key(name) != func.name_key(verified))):
+    verified_name = select(User.verified_name).where(User.id == user.user_id).scalar_subquery()
+    if not await db.scalar(select(func.name_key(name) != func.name_key(verified_name))):
         return None
     if await finish(db, kind, State.DECLINED, kind.table.id == offer_id, reason=NAME_DIFFERS):
         noun = kind.name.replace("-", "_")

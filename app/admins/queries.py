@@ -29,7 +29,7 @@ from app.schema.auth import User
 from app.schema.certification import Certification
 from app.schema.orgs import Org
 
-_Asker = aliased(User, name="asker")
+_Requester = aliased(User, name="requester")
 _Before = aliased(User, name="main_before")
 _After = aliased(User, name="main_after")
 
@@ -46,7 +46,7 @@ _ADMINS = (
 
 
 async def list_admins(db: Readable, org_id: UUID) -> list[AdminOut]:
-    """The org's admins, the main one first, then by how long they have been."""
+    """Return the org's admins: the main admin first, then the others in the order in which they became admins."""
     return await fetch_rows(db, _ADMINS, AdminOut, {"org_id": org_id})
 
 
@@ -63,7 +63,7 @@ class _Invitation(NamedTuple):
 
 
 _IS_RECOVERY = AdminInvitation.main_admin_before.is_not(None)
-# Of those who offer a recovery the org learns no person.
+# The org does not learn the name of the person who offers a recovery.
 _INVITED_BY = case((_IS_RECOVERY, None), else_=User.verified_name).label("requested_by")
 _INVITATIONS_OF_ORG = (
     select(
@@ -102,15 +102,15 @@ def _admin_invitation_out(cipher: Cipher, row: _Invitation) -> AdminInvitationOu
 async def list_admin_invitations(
     db: Readable, cipher: Cipher, org_id: UUID, paging: Paging
 ) -> Page[AdminInvitationOut]:
-    """The org's invitations, newest first, phones masked."""
+    """Return the org's invitations, the newest first, with masked phones."""
     found = await _INVITATIONS.fetch(db, paging, org_id=org_id)
     return Page[AdminInvitationOut].from_slice(found.map(lambda row: _admin_invitation_out(cipher, row)))
 
 
 async def get_admin_invitation(db: Readable, cipher: Cipher, org_id: UUID, invitation_id: UUID) -> AdminInvitationOut:
-    """One of the org's invitations. Raises NotFound."""
-    which = {"org_id": org_id, "invitation_id": invitation_id}
-    return _admin_invitation_out(cipher, await one_or_404(db, _INVITATION, _Invitation, which))
+    """Return one of the org's invitations. Raises NotFound."""
+    parameters = {"org_id": org_id, "invitation_id": invitation_id}
+    return _admin_invitation_out(cipher, await one_or_404(db, _INVITATION, _Invitation, parameters))
 
 
 class _ReceivedInvitation(NamedTuple):
@@ -145,9 +145,9 @@ _RECEIVED_INVITATION = (
 
 
 async def get_received_admin_invitation(db: Readable, user_id: UUID, invitation_id: UUID) -> ReceivedAdminInvitationOut:
-    """An invitation that the user can answer, found by their own phone. Raises NotFound."""
-    which = {"user_id": user_id, "invitation_id": invitation_id}
-    row = await one_or_404(db, _RECEIVED_INVITATION, _ReceivedInvitation, which)
+    """Return a waiting invitation that is made to the user. Raises NotFound."""
+    parameters = {"user_id": user_id, "invitation_id": invitation_id}
+    row = await one_or_404(db, _RECEIVED_INVITATION, _ReceivedInvitation, parameters)
     return ReceivedAdminInvitationOut(
         id=row.id,
         org_id=row.org_id,
@@ -188,7 +188,10 @@ _RECOVERY_OFFERS_TO = PagedStatement(
 async def list_recovery_offers(
     db: Readable, cipher: Cipher, superior_id: UUID | None, org_id: UUID | None, paging: Paging
 ) -> Page[RecoveryOfferOut]:
-    """The offers that this superior has made to recover the org, newest first; None: those of the platform operator."""
+    """Return the offers of a superior to recover an org, the newest first, with masked phones.
+
+    `superior_id` None selects the offers of the platform operators; `org_id` None selects the offers for all orgs.
+    """
     if org_id is None:
         found = await _RECOVERY_OFFERS.fetch(db, paging, superior_id=superior_id)
     else:
@@ -221,7 +224,7 @@ class _Change(NamedTuple):
     before_name: str | None
     after_id: UUID | None
     after_name: str | None
-    asker_name: str | None
+    requester_name: str | None
     reason: str | None
     requested_at: datetime
     expires_at: datetime
@@ -242,7 +245,7 @@ _CHANGES = (
         _Before.verified_name.label("before_name"),
         ChangeRequest.main_admin_after.label("after_id"),
         _After.verified_name.label("after_name"),
-        _Asker.verified_name.label("asker_name"),
+        _Requester.verified_name.label("requester_name"),
         ChangeRequest.reason,
         ChangeRequest.requested_at,
         ChangeRequest.expires_at,
@@ -250,24 +253,27 @@ _CHANGES = (
         ChangeRequest.refusal,
     )
     .join(Org, Org.id == ChangeRequest.org_id)
-    .join(_Asker, _Asker.id == ChangeRequest.requested_by)
+    .join(_Requester, _Requester.id == ChangeRequest.requested_by)
     .outerjoin(_Before, _Before.id == ChangeRequest.main_admin_before)
     .outerjoin(_After, _After.id == ChangeRequest.main_admin_after)
 )
 _CHANGES_OF_ORG = PagedStatement(_CHANGES.where(ChangeRequest.org_id == _ORG_ID), ChangeRequest.id.desc(), row=_Change)
-# The edge above the org that asks.
-_ABOVE = and_(Certification.subordinate_id == ChangeRequest.org_id, Certification.state == CertificationState.LIVE)
+_IS_EDGE_TO_SUPERIOR = and_(
+    Certification.subordinate_id == ChangeRequest.org_id, Certification.state == CertificationState.LIVE
+)
 _RECEIVED_CHANGES = PagedStatement(
-    _CHANGES.join(Certification, and_(_ABOVE, Certification.superior_id == _ORG_ID)).where(CHANGE_REQUEST.waiting),
+    _CHANGES.join(Certification, and_(_IS_EDGE_TO_SUPERIOR, Certification.superior_id == _ORG_ID)).where(
+        CHANGE_REQUEST.waiting
+    ),
     ChangeRequest.id.desc(),
     row=_Change,
 )
 _ORPHAN_RECOVERIES = PagedStatement(
-    _CHANGES.where(ChangeRequest.kind == "recovery", CHANGE_REQUEST.waiting, ~exists().where(_ABOVE)),
+    _CHANGES.where(ChangeRequest.kind == "recovery", CHANGE_REQUEST.waiting, ~exists().where(_IS_EDGE_TO_SUPERIOR)),
     ChangeRequest.id,
     row=_Change,
 )
-_SUPERIOR = select(Certification.superior_id).where(_ABOVE).correlate(ChangeRequest).scalar_subquery()
+_SUPERIOR = select(Certification.superior_id).where(_IS_EDGE_TO_SUPERIOR).correlate(ChangeRequest).scalar_subquery()
 _CHANGE = _CHANGES.where(
     ChangeRequest.id == bindparam("request_id"), or_(ChangeRequest.org_id == _ORG_ID, _SUPERIOR == _ORG_ID)
 )
@@ -282,9 +288,9 @@ def _change_request_out(row: _Change) -> ChangeRequestOut:
         state=State(row.state),
         name_before=row.name_before,
         name_after=row.name_after,
-        main_admin_before=None if row.before_id is None else _named(row.before_name),
-        main_admin_after=None if row.after_id is None else _named(row.after_name),
-        requested_by=_named(row.asker_name),
+        main_admin_before=None if row.before_id is None else _named_admin_out(row.before_name),
+        main_admin_after=None if row.after_id is None else _named_admin_out(row.after_name),
+        requested_by=_named_admin_out(row.requester_name),
         reason=row.reason,
         requested_at=row.requested_at,
         expires_at=row.expires_at,
@@ -293,28 +299,28 @@ def _change_request_out(row: _Change) -> ChangeRequestOut:
     )
 
 
-def _named(name: str | None) -> NamedAdminOut:
+def _named_admin_out(name: str | None) -> NamedAdminOut:
     return NamedAdminOut(name=name, verified=name is not None)
 
 
 async def list_change_requests(db: Readable, org_id: UUID, paging: Paging) -> Page[ChangeRequestOut]:
-    """What the org has asked, newest first."""
+    """Return the requests that the org has made, the newest first."""
     found = await _CHANGES_OF_ORG.fetch(db, paging, org_id=org_id)
     return Page[ChangeRequestOut].from_slice(found.map(_change_request_out))
 
 
 async def list_received_change_requests(db: Readable, org_id: UUID, paging: Paging) -> Page[ChangeRequestOut]:
-    """What the orgs directly under this one ask and wait for, newest first."""
+    """Return the waiting requests of the org's direct subordinates, the newest first."""
     found = await _RECEIVED_CHANGES.fetch(db, paging, org_id=org_id)
     return Page[ChangeRequestOut].from_slice(found.map(_change_request_out))
 
 
 async def list_orphan_recoveries(db: Readable, paging: Paging) -> Page[ChangeRequestOut]:
-    """The recoveries that no superior decides on, oldest first: the platform operator does."""
+    """Return the waiting recoveries of orgs without a superior, the oldest first. The operator decides them."""
     found = await _ORPHAN_RECOVERIES.fetch(db, paging)
     return Page[ChangeRequestOut].from_slice(found.map(_change_request_out))
 
 
 async def get_change_request(db: Readable, org_id: UUID, request_id: UUID) -> ChangeRequestOut:
-    """One that the org asked, or that one directly under it asks. Raises NotFound."""
+    """Return one request of the org or of one of its direct subordinates. Raises NotFound."""
     return _change_request_out(await one_or_404(db, _CHANGE, _Change, {"org_id": org_id, "request_id": request_id}))

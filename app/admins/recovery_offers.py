@@ -1,8 +1,8 @@
-"""Recovery of an org in which no admin is left who could ask for it (S4).
+"""Recovery of an org in which no admin remains who could request a recovery (S4).
 
-The main admin of the superior, or for an org without a superior the platform operator, names a person by phone. That
-person becomes an admin and the main admin by accepting (`operations.accept_admin_invitation`); the former main admin
-stays an admin, finds the offer in the inbox and can withdraw it.
+The superior's main admin offers the org to a person by phone; for an org without a superior, the platform operator
+does. When this person accepts (`operations.accept_admin_invitation`), the person becomes an admin and the main admin.
+The former main admin remains an admin, finds the offer in the inbox while it waits, and can withdraw it.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ from app.admins.errors import (
     AlreadyMainAdmin,
     RecoveryOfferStale,
 )
-from app.admins.invitees import Invitee, invitee_columns
+from app.admins.invitees import Invitee, build_invitee_columns
 from app.approvals.kinds import ADMIN_INVITATION
 from app.approvals.requests import finish, finish_all, open_request, raise_why_not
 from app.audit_log.entries import record
@@ -39,19 +39,20 @@ from app.web.errors import NotFound
 async def offer_recovery(
     db: AsyncConnection, cipher: Cipher, scope: OrgScope, subordinate_id: UUID, phone: str, reason: str
 ) -> UUID:
-    """Offer a person, as the superior's main admin, to be the main admin of a direct subordinate. Returns the offer's
+    """Offer a person, as the superior's main admin, to be the main admin of a direct subordinate. Return the offer's
     id. Raises NotFound, Forbidden, OrgClosed, AdminsLeft, AdminInvitationOpen."""
     org = await _lock_subordinate(db, scope, subordinate_id)
-    offer_id = await _offer(db, cipher, org, phone, requested_by=scope.user.user_id, superior_id=scope.org_id)
+    offer_id = await _create_offer(db, cipher, org, phone, requested_by=scope.user.user_id, superior_id=scope.org_id)
     subject, after = ("admin_invitation", offer_id), {"org_id": str(org.id), "reason": reason}
     await record_for_each_org(db, scope, "recovery.offered", org.id, subject=subject, after=after)
     return offer_id
 
 
 async def withdraw_recovery(db: AsyncConnection, scope: OrgScope, subordinate_id: UUID, offer_id: UUID) -> None:
-    """Take such an offer back. Raises NotFound, Forbidden, AdminInvitationDecided, AdminInvitationExpired."""
+    """Withdraw a waiting offer, as the superior's main admin. Raises NotFound, Forbidden, AdminInvitationDecided,
+    AdminInvitationExpired."""
     await _lock_subordinate(db, scope, subordinate_id)
-    await _withdraw(db, subordinate_id, offer_id, scope.org_id)
+    await _withdraw_offer(db, subordinate_id, offer_id, scope.org_id)
     subject, after = ("admin_invitation", offer_id), {"org_id": str(subordinate_id)}
     await record_for_each_org(db, scope, "recovery.withdrawn", subordinate_id, subject=subject, after=after)
 
@@ -59,33 +60,35 @@ async def withdraw_recovery(db: AsyncConnection, scope: OrgScope, subordinate_id
 async def offer_recovery_as_operator(
     db: AsyncConnection, cipher: Cipher, operator: OperatorScope, org_id: UUID, phone: str, reason: str
 ) -> UUID:
-    """The same for an org without a superior. Returns the offer's id. Raises NotFound, AdminsLeft,
-    AdminInvitationOpen."""
-    org = await _lock_orphan(db, org_id)
-    offer_id = await _offer(db, cipher, org, phone, requested_by=operator.user.user_id, superior_id=None)
+    """Offer a person, as the platform operator, to be the main admin of an org without a superior. Return the offer's
+    id. Raises NotFound, AdminsLeft, AdminInvitationOpen."""
+    org = await _lock_org_without_superior(db, org_id)
+    offer_id = await _create_offer(db, cipher, org, phone, requested_by=operator.user.user_id, superior_id=None)
     subject = ("admin_invitation", offer_id)
     await record(db, operator.actor, "recovery.offered", org_id=org_id, subject=subject, after={"reason": reason})
     return offer_id
 
 
 async def withdraw_recovery_as_operator(db: AsyncConnection, operator: OperatorScope, offer_id: UUID) -> None:
-    """Take such an offer back. Raises NotFound, AdminInvitationDecided, AdminInvitationExpired."""
-    which = (AdminInvitation.id == offer_id, *_of_superior(None))
-    org_id = await db.scalar(select(AdminInvitation.org_id).where(*which))
+    """Withdraw a waiting offer of a platform operator. Raises NotFound, AdminInvitationDecided,
+    AdminInvitationExpired."""
+    conditions = (AdminInvitation.id == offer_id, *_is_offered_by(None))
+    org_id = await db.scalar(select(AdminInvitation.org_id).where(*conditions))
     if org_id is None:
         raise NotFound
     await lock_orgs(db, org_id)
-    await _withdraw(db, org_id, offer_id, None)
+    await _withdraw_offer(db, org_id, offer_id, None)
     await record(db, operator.actor, "recovery.withdrawn", org_id=org_id, subject=("admin_invitation", offer_id))
 
 
 async def supersede_stale_recovery(
     db: AsyncConnection, user: UserScope, org: LockedOrg, offer_id: UUID
 ) -> RecoveryOfferStale | None:
-    """Supersede the offer where the locked org has another main admin, another superior or another admin by now.
+    """Supersede the offer if the org's main admin or superior has changed since the offer, or if an admin can now
+    request a recovery. The caller has locked the org.
 
-    Returns the refusal, which is to be given back and not raised, so that the superseded offer is committed. None: the
-    user may accept. Raises AlreadyMainAdmin.
+    Return RecoveryOfferStale, or None if the user may accept. The error is returned and not raised, so that the
+    superseded offer is committed. Raises AlreadyMainAdmin.
     """
     if org.main_admin_id == user.user_id:
         raise AlreadyMainAdmin
@@ -98,20 +101,23 @@ async def supersede_stale_recovery(
     return RecoveryOfferStale()
 
 
-async def become_main_admin(db: AsyncConnection, user: UserScope, org: LockedOrg, offer_id: UUID) -> None:
-    """Make the user, an admin by now, the main admin of the locked org; other offers of it are superseded."""
-    changed = {"main_admin_id": user.user_id, "version": Org.version + 1}
-    await db.execute(update(Org).where(Org.id == org.id).values(changed))
+async def set_recovered_main_admin(db: AsyncConnection, user: UserScope, org: LockedOrg, offer_id: UUID) -> None:
+    """Make the user the main admin of the org, and supersede the other recovery offers for the org.
+
+    The caller has locked the org and inserted the user's admin row.
+    """
+    values = {"main_admin_id": user.user_id, "version": Org.version + 1}
+    await db.execute(update(Org).where(Org.id == org.id).values(values))
     others = (AdminInvitation.org_id == org.id, AdminInvitation.id != offer_id)
-    recovery = AdminInvitation.main_admin_before.is_not(None)
-    await finish_all(db, ADMIN_INVITATION, State.SUPERSEDED, *others, recovery)
+    is_recovery = AdminInvitation.main_admin_before.is_not(None)
+    await finish_all(db, ADMIN_INVITATION, State.SUPERSEDED, *others, is_recovery)
     before, after = {"main_admin_id": str(org.main_admin_id)}, {"main_admin_id": str(user.user_id)}
     subject = ("org", org.id)
     await record(db, user.actor, "org.recovered", org_id=org.id, subject=subject, before=before, after=after)
 
 
 async def _lock_subordinate(db: AsyncConnection, scope: OrgScope, subordinate_id: UUID) -> LockedOrg:
-    """The direct subordinate, locked with the scope's org. Raises NotFound, Forbidden, OrgClosed."""
+    """Lock the scope's org and a direct subordinate. Return the subordinate. Raises NotFound, Forbidden, OrgClosed."""
     if await tree.find_superior_id(db, subordinate_id) != scope.org_id:
         raise NotFound
     orgs = await lock_orgs_for_edit(db, scope, subordinate_id, main_admin=True)
@@ -120,27 +126,27 @@ async def _lock_subordinate(db: AsyncConnection, scope: OrgScope, subordinate_id
     return orgs[subordinate_id]
 
 
-async def _lock_orphan(db: AsyncConnection, org_id: UUID) -> LockedOrg:
-    """The live org without a superior, locked. Raises NotFound."""
+async def _lock_org_without_superior(db: AsyncConnection, org_id: UUID) -> LockedOrg:
+    """Lock a live org without a superior, and return it. Raises NotFound."""
     org = (await lock_orgs(db, org_id)).get(org_id)
     if org is None or org.status == "closed" or await tree.find_superior_id(db, org_id) is not None:
         raise NotFound
     return org
 
 
-async def _offer(
+async def _create_offer(
     db: AsyncConnection, cipher: Cipher, org: LockedOrg, phone: str, *, requested_by: UUID, superior_id: UUID | None
 ) -> UUID:
     if await _has_admins_left(db, org):
         raise AdminsLeft
     offer_id = make_id()
-    columns: dict[str, Any] = await invitee_columns(db, cipher, org.id, Invitee(phone=phone), offer_id)
+    columns: dict[str, Any] = await build_invitee_columns(db, cipher, org.id, Invitee(phone=phone), offer_id)
     columns |= {"requested_by": requested_by, "superior_id": superior_id, "main_admin_before": org.main_admin_id}
     return await open_request(db, ADMIN_INVITATION, AdminInvitationOpen, id=offer_id, org_id=org.id, **columns)
 
 
 async def _has_admins_left(db: AsyncConnection, org: LockedOrg) -> bool:
-    """Whether an admin beside the main admin can sign in, and so can ask for a recovery."""
+    """Return whether an admin other than the main admin can sign in and so can request a recovery."""
     others = exists().where(
         OrgAdmin.org_id == org.id,
         OrgAdmin.user_id != org.main_admin_id,
@@ -150,12 +156,13 @@ async def _has_admins_left(db: AsyncConnection, org: LockedOrg) -> bool:
     return bool(await db.scalar(select(others)))
 
 
-def _of_superior(superior_id: UUID | None) -> tuple[Any, ...]:
+def _is_offered_by(superior_id: UUID | None) -> tuple[Any, ...]:
+    """Return the conditions that an invitation is a recovery offer of this superior (None: of a platform operator)."""
     return AdminInvitation.main_admin_before.is_not(None), AdminInvitation.superior_id.is_not_distinct_from(superior_id)
 
 
-async def _withdraw(db: AsyncConnection, org_id: UUID, offer_id: UUID, superior_id: UUID | None) -> None:
-    which = (AdminInvitation.id == offer_id, AdminInvitation.org_id == org_id, *_of_superior(superior_id))
-    if not await finish(db, ADMIN_INVITATION, State.WITHDRAWN, *which):
+async def _withdraw_offer(db: AsyncConnection, org_id: UUID, offer_id: UUID, superior_id: UUID | None) -> None:
+    conditions = (AdminInvitation.id == offer_id, AdminInvitation.org_id == org_id, *_is_offered_by(superior_id))
+    if not await finish(db, ADMIN_INVITATION, State.WITHDRAWN, *conditions):
         decided, expired = AdminInvitationDecided, AdminInvitationExpired
-        await raise_why_not(db, ADMIN_INVITATION, *which, decided=decided, expired=expired)
+        await raise_why_not(db, ADMIN_INVITATION, *conditions, decided=decided, expired=expired)

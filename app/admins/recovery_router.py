@@ -1,4 +1,4 @@
-"""Recoveries of orgs whose main admin is gone (S4): by the platform operator, and by the superior."""
+"""Recoveries of orgs whose main admin is no longer available (S4), by the platform operator or by the superior."""
 
 from typing import Annotated
 from uuid import UUID
@@ -68,7 +68,7 @@ async def approve_recovery(request: Request, scope: AsOperator, request_id: UUID
     ends: have the org ask again.
     """
     outcome = await change_decisions.approve_recovery(db, scope.actor, request_id)
-    if isinstance(outcome, Problem):  # answered, not raised: that the request has ended must be kept
+    if isinstance(outcome, Problem):  # returned and not raised, so that the end of the request is committed
         return problem_response(request, outcome)
     return None
 

@@ -1,4 +1,4 @@
-"""Bodies of the calls about admins and change requests."""
+"""Request and response bodies of admins, admin invitations and change requests."""
 
 from datetime import datetime
 from typing import Annotated, Literal

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.admins.change_decisions import settle_pending_changes
+from app.admins.change_decisions import apply_pending_changes
 from app.authz.access import OrgScope
 from app.certification.audit import record_for_each_org
 from app.certification.edges import end_edge
@@ -29,4 +29,4 @@ async def release_subordinate(db: AsyncConnection, scope: OrgScope, subordinate_
     before = {"superior_id": str(scope.org_id), "subordinate_id": str(subordinate_id)}
     subject = ("certification", ended)
     await record_for_each_org(db, scope, "certification.ended", subordinate_id, subject=subject, before=before)
-    await settle_pending_changes(db, scope.actor.elsewhere(), subordinate_id)
+    await apply_pending_changes(db, scope.actor.elsewhere(), subordinate_id)

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.errors import InviteeNameDiffers
-from app.admins.invitees import decline_of_other_name, invitee_columns, is_offered_to
+from app.admins.invitees import build_invitee_columns, decline_if_name_differs, is_offered_to
 from app.approvals.kinds import PROMOTION
 from app.approvals.requests import finish, finish_all, open_request, raise_why_not, read_waiting
 from app.audit_log.entries import record
@@ -65,7 +65,7 @@ async def create_promotion(db: AsyncConnection, cipher: Cipher, scope: OrgScope,
     if await db.scalar(sibling) is not None:
         raise SiblingNameTaken
     promotion_id = make_id()
-    columns = await invitee_columns(db, cipher, scope.org_id, body.to, promotion_id)
+    columns = await build_invitee_columns(db, cipher, scope.org_id, body.to, promotion_id)
     await open_request(
         db,
         PROMOTION,
@@ -133,7 +133,7 @@ async def accept_promotion(
     if org.kind == Kind.PARTY and not user.party_member:
         raise PartyMemberRequired
     offer = await _get_waiting_offer(db, user, promotion_id)
-    if (refused := await decline_of_other_name(db, PROMOTION, user, org_id, promotion_id)) is not None:
+    if (refused := await decline_if_name_differs(db, PROMOTION, user, org_id, promotion_id)) is not None:
         return refused
     new_id = await operations.insert_org(db, user, name=offer.name, region_code=offer.region_code, kind=Kind(org.kind))
     certification_id = await begin_edge(db, org_id, new_id, requested_by=user.user_id, decided_by=offer.requested_by)

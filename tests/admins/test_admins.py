@@ -13,12 +13,12 @@ from tests.auth.operating import enrolled_operator
 from tests.people import People, fresh_org_name, fresh_phone
 
 
-async def test_an_invited_person_accepts_and_administers(people: People) -> None:
+async def test_invited_person_who_accepts_becomes_an_admin(people: People) -> None:
     founder, second = await people.register(), await people.register()
     org = await founder.create_org()
     invitation = await invite_admin(founder, org, second)
     assert second.phone not in str(invitation)
-    assert (await second.get(f"/v1/orgs/{org['id']}")).status_code == 404  # not before they accept
+    assert (await second.get(f"/v1/orgs/{org['id']}")).status_code == 404  # before the acceptance
     shown = done(await second.get(f"/v1/me/admin-invitations/{invitation['id']}"))
     assert (shown["org_name"], shown["requested_by"]) == (org["name"], founder.name)
     accepted = done(await second.put(f"/v1/me/admin-invitations/{invitation['id']}/acceptance"))
@@ -35,7 +35,7 @@ async def test_an_invited_person_accepts_and_administers(people: People) -> None
     assert states == ["accepted"]
 
 
-async def test_an_admin_does_everything_but_appoint(people: People) -> None:
+async def test_ordinary_admin_can_edit_but_not_manage_admins(people: People) -> None:
     founder, second = await people.register(), await people.register()
     org = await founder.create_org()
     await add_admin(founder, org, second)
@@ -50,7 +50,7 @@ async def test_an_admin_does_everything_but_appoint(people: People) -> None:
     assert refusal(await second.post(f"{path}/change-requests", json=hand_over)) == (403, "main-admin-only")
 
 
-async def test_an_invitation_tells_nothing_about_a_stranger(people: People) -> None:
+async def test_invitation_answer_is_equal_for_registered_and_unknown_phones(people: People) -> None:
     founder = await people.register()
     org = await founder.create_org()
     verified, unverified = await people.register(), await people.register(verified=False, party=False)
@@ -58,12 +58,12 @@ async def test_an_invitation_tells_nothing_about_a_stranger(people: People) -> N
         await founder.post(f"/v1/orgs/{org['id']}/admin-invitations", json={"phone": phone})
         for phone in (verified.phone, unverified.phone, fresh_phone())
     ]
-    told = [
+    comparable = [
         {name: value for name, value in answer.json().items() if name in ("state", "requested_by", "decided_at")}
         for answer in answers
     ]
     assert {answer.status_code for answer in answers} == {201}
-    assert told[0] == told[1] == told[2]
+    assert comparable[0] == comparable[1] == comparable[2]
     again = [
         await founder.post(f"/v1/orgs/{org['id']}/admin-invitations", json={"phone": phone})
         for phone in (verified.phone, unverified.phone)
@@ -71,7 +71,7 @@ async def test_an_invitation_tells_nothing_about_a_stranger(people: People) -> N
     assert [refusal(answer) for answer in again] == [(409, "admin-invitation-open")] * 2
 
 
-async def test_verification_is_checked_when_they_accept(people: People) -> None:
+async def test_acceptance_by_an_unverified_user_or_non_party_member_is_refused(people: People) -> None:
     founder = await people.register()
     org = await founder.create_org()
     person = await people.register(verified=False, party=False)
@@ -84,7 +84,7 @@ async def test_verification_is_checked_when_they_accept(people: People) -> None:
     done(await person.put(path))
 
 
-async def test_party_members_and_others_administer_an_outside_party_org(people: People) -> None:
+async def test_outside_party_org_accepts_party_members_and_others_as_admins(people: People) -> None:
     founder, other = await people.register(party=False), await people.register(party=False)
     org = await founder.create_org(name=f"{fresh_org_name()[2:]}党外人士学习组织", kind="outside_party")
     await add_admin(founder, org, other)
@@ -92,7 +92,7 @@ async def test_party_members_and_others_administer_an_outside_party_org(people: 
     assert len(done(await other.get(f"/v1/orgs/{org['id']}/admins"))) == 3
 
 
-async def test_an_invitation_is_the_phone_s_and_no_other_s(people: People) -> None:
+async def test_invitation_of_another_phone_is_not_found(people: People) -> None:
     founder, invited, stranger = [await people.register() for _ in range(3)]
     org = await founder.create_org()
     invitation = await invite_admin(founder, org, invited)
@@ -106,7 +106,7 @@ async def test_an_invitation_is_the_phone_s_and_no_other_s(people: People) -> No
             assert refusal(answer) == (404, "not-found")
 
 
-async def test_an_invitation_ends_by_refusal_withdrawal_and_time(people: People, engine: AsyncEngine) -> None:
+async def test_invitation_that_has_ended_cannot_be_accepted(people: People, engine: AsyncEngine) -> None:
     founder, invited = await people.register(), await people.register()
     org = await founder.create_org()
 
@@ -129,12 +129,12 @@ async def test_an_invitation_ends_by_refusal_withdrawal_and_time(people: People,
     await add_admin(founder, org, invited)
     states = [item["state"] for item in await list_all(founder, f"/v1/orgs/{org['id']}/admin-invitations")]
     assert states == ["accepted", "expired", "withdrawn", "declined"]
-    # A stranger's org has no such invitation to withdraw.
+    # The invitation is not found under another org.
     other = await invited.create_org()
     assert refusal(await invited.delete(f"/v1/orgs/{other['id']}/admin-invitations/{second['id']}"))[0] == 404
 
 
-async def test_a_known_member_is_invited_by_their_row(people: People) -> None:
+async def test_member_invited_by_row_becomes_an_admin(people: People) -> None:
     founder, person = await people.register(), await people.register()
     org = await founder.create_org()
     unit = await add_unit(founder, org, "第一支部")
@@ -147,25 +147,25 @@ async def test_a_known_member_is_invited_by_their_row(people: People) -> None:
     assert refusal(await founder.post(path, json={"phone": person.phone})) == (409, "already-admin")
     assert refusal(await founder.post(path, json={"member_id": org["id"]})) == (422, "unknown-member")
     assert refusal(await founder.post(path, json={"member_id": member["id"], "phone": person.phone}))[0] == 422
-    # Removed, they leave the management group and stay where else they stood.
+    # A removed admin leaves the management group and remains in the unit.
     done(await founder.delete(f"/v1/orgs/{org['id']}/admins/{person.user_id}"), 204)
     placed = done(await founder.get(f"/v1/orgs/{org['id']}/members/{member['id']}"))
     assert (placed["at_org"], [item["id"] for item in placed["units"]]) == (False, [unit["id"]])
 
 
-async def test_offer_to_linked_member_is_to_the_account_not_to_the_holder_of_the_number(people: People) -> None:
-    """A row with an old phone is linked by consent; the phone belongs to a stranger by now (S4)."""
+async def test_offer_to_linked_member_is_found_by_the_account_and_not_by_the_phone(people: People) -> None:
+    """A member row has an old phone and is linked to an account by consent. Another user has the phone now (S4)."""
     founder, person = await people.register(), await people.register()
     org = await founder.create_org()
     old = fresh_phone()
     row = await add_member(founder, org, name=person.name, phone=old)
     at = f"/v1/orgs/{org['id']}"
-    asked = done(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
-    accept = f"{at}/link-requests/{asked['id']}/acceptance"
+    request = done(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
+    accept = f"{at}/link-requests/{request['id']}/acceptance"
     done(await founder.put(accept, json={"member_id": row["id"]}))
     stranger = await people.register(phone=old)
     unit = await add_unit(founder, org, "第一支部")
-    for path, body, mine in (
+    for path, body, received in (
         (f"{at}/admin-invitations", {"member_id": row["id"]}, "/v1/me/admin-invitations"),
         (
             f"{at}/promotions",
@@ -175,20 +175,20 @@ async def test_offer_to_linked_member_is_to_the_account_not_to_the_holder_of_the
     ):
         offer = done(await founder.post(path, json=body), 201)
         assert offer["phone"] == f"{old[:3]}****{old[-4:]}"
-        one = f"{mine}/{offer['id']}"
+        offer_path = f"{received}/{offer['id']}"
         assert (await stranger.get("/v1/inbox")).json()["items"] == []
-        for answer in (await stranger.get(one), await stranger.put(f"{one}/acceptance")):
+        for answer in (await stranger.get(offer_path), await stranger.put(f"{offer_path}/acceptance")):
             assert refusal(answer) == (404, "not-found")
         assert offer["id"] in {item["id"] for item in done(await person.get("/v1/inbox"))["items"]}
-        done(await person.get(one))
-        done(await person.put(f"{one}/acceptance"))
+        done(await person.get(offer_path))
+        done(await person.put(f"{offer_path}/acceptance"))
     shown = done(await founder.get(f"{at}/members/{row['id']}"))
     assert (shown["name"], shown["active"], shown["at_org"]) == (person.name, True, True)
     again = await founder.post(f"{at}/admin-invitations", json={"member_id": row["id"]})
     assert refusal(again) == (409, "already-admin")
 
 
-async def test_offer_to_member_without_account_is_refused_to_a_user_of_another_name(people: People) -> None:
+async def test_offer_to_member_without_account_is_refused_for_another_name(people: People) -> None:
     founder = await people.register(name="主管理员甲")
     org = await founder.create_org()
     phone = fresh_phone()
@@ -197,14 +197,14 @@ async def test_offer_to_member_without_account_is_refused_to_a_user_of_another_n
     stranger = await people.register(phone=phone, name="李四")
     at = f"/v1/orgs/{org['id']}"
     promotion = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"member_id": row["id"]}}
-    for path, body, mine in (
+    for path, body, received in (
         (f"{at}/admin-invitations", {"member_id": row["id"]}, "/v1/me/admin-invitations"),
         (f"{at}/promotions", promotion, "/v1/me/promotions"),
     ):
         offer = done(await founder.post(path, json=body), 201)
-        one = f"{mine}/{offer['id']}"
-        assert refusal(await stranger.put(f"{one}/acceptance")) == (409, "invitee-name-differs")
-        assert (await stranger.put(f"{one}/acceptance")).status_code == 409  # it has ended
+        acceptance = f"{received}/{offer['id']}/acceptance"
+        assert refusal(await stranger.put(acceptance)) == (409, "invitee-name-differs")
+        assert (await stranger.put(acceptance)).status_code == 409  # the offer has ended
         (listed,) = [item for item in await list_all(founder, path) if item["id"] == offer["id"]]
         assert (listed["state"], listed["reason"], listed["phone"]) == ("declined", "name-differs", None)
     assert {"admin_invitation.declined", "promotion.declined"} <= set(await actions(founder, org))
@@ -213,8 +213,8 @@ async def test_offer_to_member_without_account_is_refused_to_a_user_of_another_n
     assert len(done(await founder.get(f"{at}/admins"))) == 1
 
 
-async def test_offer_to_member_without_account_is_accepted_by_a_user_of_that_name(people: People) -> None:
-    """The dot in a name is one character, however it is typed."""
+async def test_offer_to_member_without_account_is_accepted_for_the_same_name(people: People) -> None:
+    """Names that differ only in the form of the dot are equal."""
     founder, phone = await people.register(), fresh_phone()
     org = await founder.create_org()
     row = await add_member(founder, org, name="买买提・吐尔逊", phone=phone)
@@ -227,16 +227,16 @@ async def test_offer_to_member_without_account_is_accepted_by_a_user_of_that_nam
 
 
 @pytest.mark.parametrize("linked", [False, True], ids=["another-name", "linked-to-another"])
-async def test_new_admin_does_not_take_the_row_of_another_person(people: People, linked: bool) -> None:
-    """The directory has the phone of the new admin in a row of somebody else, who may be an admin (S8)."""
+async def test_new_admin_with_the_phone_of_another_member_is_refused(people: People, linked: bool) -> None:
+    """The directory has the new admin's phone in another person's row; that person may be an admin too (S8)."""
     founder, second = await people.register(), await people.register()
     org = await founder.create_org()
     at = f"/v1/orgs/{org['id']}"
     phone = fresh_phone()
     if linked:
         row = await add_member(founder, org, name=second.name, phone=phone)
-        asked = done(await second.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
-        done(await founder.put(f"{at}/link-requests/{asked['id']}/acceptance", json={"member_id": row["id"]}))
+        request = done(await second.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
+        done(await founder.put(f"{at}/link-requests/{request['id']}/acceptance", json={"member_id": row["id"]}))
         await add_admin(founder, org, second)
         newcomer = await people.register(phone=phone, name=second.name)
     else:
@@ -247,14 +247,14 @@ async def test_new_admin_does_not_take_the_row_of_another_person(people: People,
     accept = f"/v1/me/admin-invitations/{offer['id']}/acceptance"
     assert refusal(await newcomer.put(accept)) == (409, "phone-of-another-member")
     assert done(await founder.get(f"{at}/members/{row['id']}")) == before
-    # Once the phone of that row is corrected, the same offer can be accepted.
+    # After the phone of that row is corrected, the same offer can be accepted.
     if not linked:
         done(await founder.patch(f"{at}/members/{row['id']}", json={"phone": fresh_phone()}))
         done(await newcomer.put(accept))
         assert len(await list_all(founder, f"{at}/members")) == 3
 
 
-async def test_row_that_a_new_admin_takes_is_edited_visibly(people: People) -> None:
+async def test_row_linked_to_a_new_admin_has_an_audit_entry_of_the_edit(people: People) -> None:
     founder, phone = await people.register(), fresh_phone()
     org = await founder.create_org()
     row = await add_member(founder, org, name="买买提・吐尔逊", phone=phone)
@@ -270,8 +270,8 @@ async def test_row_that_a_new_admin_takes_is_edited_visibly(people: People) -> N
     ]
 
 
-async def test_a_row_that_was_unlinked_is_the_admin_s_again(people: People) -> None:
-    """Every admin has a row in the directory (S8), which nobody takes away while they are one."""
+async def test_unlinked_row_of_a_new_admin_is_linked_again(people: People) -> None:
+    """Every admin has a row in the directory (S8). It cannot be removed while the person is an admin."""
     founder, second = await people.register(), await people.register()
     org = await founder.create_org()
     row = await add_member(founder, org, name=second.name, phone=second.phone)
@@ -283,7 +283,7 @@ async def test_a_row_that_was_unlinked_is_the_admin_s_again(people: People) -> N
     assert refusal(await founder.delete(path)) == (409, "member-is-admin")
 
 
-async def test_a_suspended_admin_s_row_is_theirs_all_the_same(app: FastAPI, people: People) -> None:
+async def test_row_of_a_suspended_admin_cannot_be_removed_or_given_another_phone(app: FastAPI, people: People) -> None:
     founder, second = await people.register(), await people.register()
     org = await founder.create_org()
     await add_admin(founder, org, second)
@@ -300,18 +300,21 @@ async def test_a_suspended_admin_s_row_is_theirs_all_the_same(app: FastAPI, peop
     assert (shown["active"], shown["at_org"]) == (True, True)
 
 
-async def test_a_removed_admin_s_next_call_is_refused(people: People) -> None:
+async def test_next_call_of_a_removed_admin_is_refused(people: People) -> None:
     founder, second = await people.register(), await people.register()
     org = await founder.create_org()
     await add_admin(founder, org, second)
     path = f"/v1/orgs/{org['id']}"
     done(await founder.delete(f"{path}/admins/{second.user_id}"), 204)
-    assert refusal(await second.patch(path, json={"region_code": "320100"})) == (403, "forbidden")  # a member still
+    assert refusal(await second.patch(path, json={"region_code": "320100"})) == (
+        403,
+        "forbidden",
+    )  # the person is still a member
     assert refusal(await second.get(f"{path}/admins")) == (404, "not-found")
     assert refusal(await founder.delete(f"{path}/admins/{second.user_id}")) == (404, "not-found")
 
 
-async def test_anyone_resigns_but_the_main_admin(people: People) -> None:
+async def test_resignation_of_the_main_admin_is_refused_and_of_others_allowed(people: People) -> None:
     founder, second = await people.register(), await people.register()
     org = await founder.create_org()
     await add_admin(founder, org, second)
@@ -323,7 +326,7 @@ async def test_anyone_resigns_but_the_main_admin(people: People) -> None:
     assert "admin.resigned" in await actions(founder, org)
 
 
-async def test_different_levels_are_advised_against(people: People) -> None:
+async def test_admin_of_orgs_of_different_levels_gets_advice(people: People) -> None:
     founder, person = await people.register(), await people.register()
     county = await person.create_org(region_code="320102")
     assert county["advice"] == []
@@ -334,7 +337,7 @@ async def test_different_levels_are_advised_against(people: People) -> None:
     assert [advice["code"] for advice in (await person.create_org())["advice"]] == ["levels-differ"]
 
 
-async def test_nobody_above_names_the_admins_of_an_org(people: People) -> None:
+async def test_admins_of_a_subordinate_are_not_found_by_the_superior(people: People) -> None:
     superior, founder = await people.register(), await people.register()
     above, org = await superior.create_org(), await founder.create_org()
     await certify(superior, above, founder, org)
@@ -343,7 +346,7 @@ async def test_nobody_above_names_the_admins_of_an_org(people: People) -> None:
     assert refusal(await superior.delete(f"/v1/orgs/{org['id']}/admins/{founder.user_id}")) == (404, "not-found")
 
 
-async def test_the_database_lets_no_unverified_person_administer(people: People, engine: AsyncEngine) -> None:
+async def test_unverified_admin_is_refused_by_the_database(people: People, engine: AsyncEngine) -> None:
     founder, person = await people.register(), await people.register(verified=False)
     org = await founder.create_org()
     refused = (
@@ -353,13 +356,13 @@ async def test_the_database_lets_no_unverified_person_administer(people: People,
         ("UPDATE orgs SET main_admin_id = NULL WHERE id = :org", "main_admin_id"),
     )
     values = {"org": org["id"], "founder": founder.user_id, "other": person.user_id}
-    for statement, said in refused:
-        with pytest.raises(IntegrityError, match=said):
+    for statement, message in refused:
+        with pytest.raises(IntegrityError, match=message):
             async with engine.begin() as connection:
                 await connection.execute(text(statement), values)
 
 
-async def test_an_invitation_accepted_while_it_is_withdrawn_is_one_or_the_other(people: People) -> None:
+async def test_concurrent_acceptance_and_withdrawal_succeed_once(people: People) -> None:
     founder, person = await people.register(), await people.register()
     for _ in range(5):
         org = await founder.create_org()

@@ -1,4 +1,4 @@
-"""Rename, hand-over and recovery: at once without a superior, by its consent with one (S4, S5)."""
+"""Rename, hand-over and recovery: with the superior's consent, or at once if there is no superior (S4, S5)."""
 
 import asyncio
 
@@ -18,7 +18,7 @@ from tests.people import People, Person, fresh_org_name, fresh_phone
 from tests.retention import clean_up
 
 
-async def received(superior: Person, above: Json) -> list[Json]:
+async def list_received(superior: Person, above: Json) -> list[Json]:
     return await list_all(superior, f"/v1/orgs/{above['id']}/change-requests", side="received")
 
 
@@ -41,12 +41,12 @@ class Pair:
         await certify(superior, above, founder, org)
         return cls(superior, above, founder, second, org)
 
-    async def hand_over(self) -> Json:
+    async def request_hand_over(self) -> Json:
         body = {"kind": "hand-over", "main_admin_id": self.second.user_id, "reason": "调离"}
-        asked: Json = done(await ask(self.founder, self.org, **body), 201)
-        return asked
+        change_request: Json = done(await ask(self.founder, self.org, **body), 201)
+        return change_request
 
-    async def main_admin(self) -> str:
+    async def get_main_admin_id(self) -> str:
         card = done(await self.founder.get(f"/v1/orgs/{self.org['id']}"))
         return str(card["main_admin_id"])
 
@@ -56,31 +56,31 @@ async def release(pair: Pair) -> httpx.Response:
 
 
 async def transfer(pair: Pair, next_superior: Person, next_above: Json) -> None:
-    """The org goes under another superior."""
+    """Transfer the org to another superior."""
     token = (await invite(next_superior, next_above))["token"]
     path = f"/v1/orgs/{pair.org['id']}/transfers"
-    asked = done(await pair.founder.post(path, json={"invitation_token": token}), 201)
-    preview = {"preview": asked["preview"]["version"]}
+    created = done(await pair.founder.post(path, json={"invitation_token": token}), 201)
+    preview = {"preview": created["preview"]["version"]}
     for person, org, step in ((pair.superior, pair.above, "release"), (next_superior, next_above, "acceptance")):
-        done(await person.put(f"/v1/orgs/{org['id']}/transfers/{asked['id']}/{step}", json=preview))
+        done(await person.put(f"/v1/orgs/{org['id']}/transfers/{created['id']}/{step}", json=preview))
 
 
-async def test_without_a_superior_a_hand_over_takes_effect_at_once(people: People) -> None:
+async def test_hand_over_without_a_superior_takes_effect_at_once(people: People) -> None:
     founder, second = await people.register(), await people.register()
     org = await founder.create_org()
     await add_admin(founder, org, second)
-    asked = done(await ask(founder, org, kind="hand-over", main_admin_id=second.user_id), 201)
-    assert asked["state"] == "accepted"
-    assert asked["main_admin_after"] == {"name": second.name, "verified": True}
+    change_request = done(await ask(founder, org, kind="hand-over", main_admin_id=second.user_id), 201)
+    assert change_request["state"] == "accepted"
+    assert change_request["main_admin_after"] == {"name": second.name, "verified": True}
     assert done(await founder.get(f"/v1/orgs/{org['id']}"))["main_admin_id"] == second.user_id
-    # From here on the old main admin is an admin like any other, and may resign.
+    # The former main admin is now an ordinary admin and may resign.
     back = {"kind": "hand-over", "main_admin_id": founder.user_id}
     assert refusal(await ask(founder, org, **back)) == (403, "main-admin-only")
     done(await founder.delete(f"/v1/orgs/{org['id']}/admins/me"), 204)
     assert {"org.handed_over", "change_request.created"} <= set(await actions(second, org))
 
 
-async def test_who_takes_over_is_an_admin_already(people: People) -> None:
+async def test_hand_over_to_a_person_who_is_not_an_admin_is_refused(people: People) -> None:
     founder, second, stranger = [await people.register() for _ in range(3)]
     org = await founder.create_org()
     alone = await ask(founder, org, kind="hand-over", main_admin_id=second.user_id)
@@ -90,21 +90,21 @@ async def test_who_takes_over_is_an_admin_already(people: People) -> None:
         assert refusal(await ask(founder, org, kind="hand-over", main_admin_id=user_id)) == (409, slug)
 
 
-async def test_the_superior_consents_to_a_hand_over_knowing_names_and_no_more(people: People) -> None:
+async def test_hand_over_shows_only_names_to_the_superior(people: People) -> None:
     pair = await Pair.make(people)
-    asked = await pair.hand_over()
-    assert asked["state"] == "pending"
-    assert await pair.main_admin() == pair.founder.user_id
-    seen = (await received(pair.superior, pair.above))[0]
+    change_request = await pair.request_hand_over()
+    assert change_request["state"] == "pending"
+    assert await pair.get_main_admin_id() == pair.founder.user_id
+    seen = (await list_received(pair.superior, pair.above))[0]
     assert seen["main_admin_before"] == {"name": pair.founder.name, "verified": True}
     assert seen["main_admin_after"] == {"name": pair.second.name, "verified": True}
     assert (seen["requested_by"]["name"], seen["reason"]) == (pair.founder.name, "调离")
     for secret in (pair.founder.user_id, pair.second.user_id, pair.founder.phone, pair.second.phone):
         assert secret not in str(seen)
-    approved = done(await decide(pair.superior, pair.above, asked))
+    approved = done(await decide(pair.superior, pair.above, change_request))
     assert approved["state"] == "accepted"
-    assert await pair.main_admin() == pair.second.user_id
-    assert await received(pair.superior, pair.above) == []
+    assert await pair.get_main_admin_id() == pair.second.user_id
+    assert await list_received(pair.superior, pair.above) == []
     audit = (await pair.superior.get(f"/v1/orgs/{pair.above['id']}/audit")).text
     for person in (pair.founder, pair.second):
         assert person.user_id not in audit
@@ -112,84 +112,95 @@ async def test_the_superior_consents_to_a_hand_over_knowing_names_and_no_more(pe
     assert pair.superior.user_id not in (await pair.second.get(f"/v1/orgs/{pair.org['id']}/audit")).text
 
 
-async def test_a_refusal_comes_with_its_reason(people: People) -> None:
+async def test_declined_change_request_has_the_reason(people: People) -> None:
     pair = await Pair.make(people)
-    asked = await pair.hand_over()
-    refused = done(await decide(pair.superior, pair.above, asked, "refusal", reason="请先完成交接"))
+    change_request = await pair.request_hand_over()
+    refused = done(await decide(pair.superior, pair.above, change_request, "refusal", reason="请先完成交接"))
     assert (refused["state"], refused["refusal"]) == ("declined", "请先完成交接")
-    read = done(await pair.founder.get(f"/v1/orgs/{pair.org['id']}/change-requests/{asked['id']}"))
+    read = done(await pair.founder.get(f"/v1/orgs/{pair.org['id']}/change-requests/{change_request['id']}"))
     assert (read["state"], read["refusal"]) == ("declined", "请先完成交接")
-    assert await pair.main_admin() == pair.founder.user_id
+    assert await pair.get_main_admin_id() == pair.founder.user_id
     for how, body in (("approval", {}), ("refusal", {"reason": "再次"})):
-        assert refusal(await decide(pair.superior, pair.above, asked, how, **body)) == (409, "change-request-decided")
+        assert refusal(await decide(pair.superior, pair.above, change_request, how, **body)) == (
+            409,
+            "change-request-decided",
+        )
 
 
-async def test_one_request_of_a_kind_waits_at_a_time(people: People) -> None:
+async def test_second_change_request_of_a_kind_is_refused(people: People) -> None:
     pair = await Pair.make(people)
     first = done(await ask(pair.founder, pair.org, kind="rename", name=fresh_org_name()), 201)
     again = await ask(pair.second, pair.org, kind="rename", name=fresh_org_name())
     assert refusal(again) == (409, "change-request-open")
     path = f"/v1/orgs/{pair.org['id']}/change-requests/{first['id']}"
-    done(await pair.second.delete(path), 204)  # any admin may, of a rename
+    done(await pair.second.delete(path), 204)  # any admin may withdraw a rename
     assert refusal(await pair.founder.delete(path)) == (409, "change-request-decided")
     assert refusal(await decide(pair.superior, pair.above, first)) == (409, "change-request-decided")
     done(await ask(pair.second, pair.org, kind="rename", name=fresh_org_name()), 201)
     assert refusal(await ask(pair.founder, pair.org, kind="rename", name=pair.org["name"])) == (409, "name-unchanged")
 
 
-async def test_a_hand_over_is_withdrawn_by_the_main_admin_alone(people: People) -> None:
+async def test_hand_over_withdrawal_by_another_admin_is_refused(people: People) -> None:
     pair = await Pair.make(people)
-    asked = await pair.hand_over()
-    path = f"/v1/orgs/{pair.org['id']}/change-requests/{asked['id']}"
+    change_request = await pair.request_hand_over()
+    path = f"/v1/orgs/{pair.org['id']}/change-requests/{change_request['id']}"
     assert refusal(await pair.second.delete(path)) == (403, "main-admin-only")
-    assert refusal(await pair.superior.delete(f"/v1/orgs/{pair.above['id']}/change-requests/{asked['id']}"))[0] == 404
+    assert (
+        refusal(await pair.superior.delete(f"/v1/orgs/{pair.above['id']}/change-requests/{change_request['id']}"))[0]
+        == 404
+    )
     done(await pair.founder.delete(path), 204)
 
 
-async def test_a_request_expires(people: People, engine: AsyncEngine) -> None:
+async def test_overdue_change_request_cannot_be_decided(people: People, engine: AsyncEngine) -> None:
     pair = await Pair.make(people)
-    asked = await pair.hand_over()
+    change_request = await pair.request_hand_over()
     async with engine.begin() as connection:
         past = "UPDATE change_requests SET expires_at = now() - interval '1 second' WHERE id = :id"
-        await connection.execute(text(past), {"id": asked["id"]})
-    path = f"/v1/orgs/{pair.org['id']}/change-requests/{asked['id']}"
+        await connection.execute(text(past), {"id": change_request["id"]})
+    path = f"/v1/orgs/{pair.org['id']}/change-requests/{change_request['id']}"
     assert done(await pair.founder.get(path))["state"] == "expired"
-    assert await received(pair.superior, pair.above) == []
+    assert await list_received(pair.superior, pair.above) == []
     for how, body in (("approval", {}), ("refusal", {"reason": "已过期"})):
-        assert refusal(await decide(pair.superior, pair.above, asked, how, **body)) == (410, "change-request-expired")
+        assert refusal(await decide(pair.superior, pair.above, change_request, how, **body)) == (
+            410,
+            "change-request-expired",
+        )
     await clean_up(engine)
-    assert refusal(await decide(pair.superior, pair.above, asked)) == (410, "change-request-expired")
-    assert await pair.main_admin() == pair.founder.user_id
-    await pair.hand_over()  # it is no longer in the way
+    assert refusal(await decide(pair.superior, pair.above, change_request)) == (410, "change-request-expired")
+    assert await pair.get_main_admin_id() == pair.founder.user_id
+    await pair.request_hand_over()  # the expired request does not prevent a new one
 
 
 @pytest.mark.parametrize("meanwhile", ["removed", "resigned"])
-async def test_a_request_that_names_a_former_admin_is_stale(people: People, meanwhile: str) -> None:
+async def test_change_request_that_names_a_former_admin_is_superseded(people: People, meanwhile: str) -> None:
     pair = await Pair.make(people)
-    asked = await pair.hand_over()
+    change_request = await pair.request_hand_over()
     path = f"/v1/orgs/{pair.org['id']}/admins"
     if meanwhile == "removed":
         done(await pair.founder.delete(f"{path}/{pair.second.user_id}"), 204)
     else:
         done(await pair.second.delete(f"{path}/me"), 204)
-    await add_admin(pair.founder, pair.org, pair.second)  # being one again does not bring it back
-    assert refusal(await decide(pair.superior, pair.above, asked)) == (409, "change-request-decided")
-    request = f"/v1/orgs/{pair.org['id']}/change-requests/{asked['id']}"
+    await add_admin(pair.founder, pair.org, pair.second)  # a new admin row does not revive the request
+    assert refusal(await decide(pair.superior, pair.above, change_request)) == (409, "change-request-decided")
+    request = f"/v1/orgs/{pair.org['id']}/change-requests/{change_request['id']}"
     assert done(await pair.founder.get(request))["state"] == "superseded"
-    assert await pair.main_admin() == pair.founder.user_id
+    assert await pair.get_main_admin_id() == pair.founder.user_id
 
 
-async def test_what_changed_meanwhile_makes_a_request_stale(people: People, engine: AsyncEngine) -> None:
+async def test_change_request_is_stale_after_a_change_of_name_or_main_admin(
+    people: People, engine: AsyncEngine
+) -> None:
     pair = await Pair.make(people)
     third = await people.register()
     await add_admin(pair.founder, pair.org, third)
-    hand_over = await pair.hand_over()
+    hand_over = await pair.request_hand_over()
     rescue = done(await ask(third, pair.org, kind="recovery"), 201)
     done(await decide(pair.superior, pair.above, rescue))
-    assert await pair.main_admin() == third.user_id
+    assert await pair.get_main_admin_id() == third.user_id
     assert refusal(await decide(pair.superior, pair.above, hand_over)) == (409, "change-request-stale")
     assert refusal(await decide(pair.superior, pair.above, hand_over)) == (409, "change-request-decided")
-    assert await pair.main_admin() == third.user_id
+    assert await pair.get_main_admin_id() == third.user_id
 
     rename = done(await ask(third, pair.org, kind="rename", name=fresh_org_name()), 201)
     async with engine.begin() as connection:
@@ -198,22 +209,22 @@ async def test_what_changed_meanwhile_makes_a_request_stale(people: People, engi
     assert refusal(await decide(pair.superior, pair.above, rename)) == (409, "change-request-stale")
 
 
-async def test_a_request_goes_to_the_superior_of_the_moment(people: People) -> None:
+async def test_change_request_after_a_transfer_is_decided_by_the_new_superior(people: People) -> None:
     pair = await Pair.make(people)
     next_superior = await people.register()
     next_above = await next_superior.create_org()
-    asked = await pair.hand_over()
+    change_request = await pair.request_hand_over()
     await transfer(pair, next_superior, next_above)
-    assert await received(pair.superior, pair.above) == []
-    assert refusal(await decide(pair.superior, pair.above, asked)) == (404, "not-found")
-    assert [item["id"] for item in await received(next_superior, next_above)] == [asked["id"]]
-    done(await decide(next_superior, next_above, asked))
-    assert await pair.main_admin() == pair.second.user_id
+    assert await list_received(pair.superior, pair.above) == []
+    assert refusal(await decide(pair.superior, pair.above, change_request)) == (404, "not-found")
+    assert [item["id"] for item in await list_received(next_superior, next_above)] == [change_request["id"]]
+    done(await decide(next_superior, next_above, change_request))
+    assert await pair.get_main_admin_id() == pair.second.user_id
 
 
-async def test_a_pending_change_takes_effect_when_its_org_is_released(people: People) -> None:
+async def test_pending_change_takes_effect_when_the_org_is_released(people: People) -> None:
     pair = await Pair.make(people)
-    hand_over = await pair.hand_over()
+    hand_over = await pair.request_hand_over()
     name = fresh_org_name()
     rename = done(await ask(pair.second, pair.org, kind="rename", name=name), 201)
     done(await release(pair), 204)
@@ -223,7 +234,7 @@ async def test_a_pending_change_takes_effect_when_its_org_is_released(people: Pe
         seen = done(await pair.founder.get(f"/v1/orgs/{pair.org['id']}/change-requests/{request['id']}"))
         assert (seen["state"], seen["decided_at"] is not None) == ("accepted", True)
         assert refusal(await decide(pair.superior, pair.above, request)) == (404, "not-found")
-    assert await received(pair.superior, pair.above) == []
+    assert await list_received(pair.superior, pair.above) == []
     audit = await list_all(pair.second, f"/v1/orgs/{pair.org['id']}/audit")
     newest = [entry["action"] for entry in audit][:5]
     assert sorted(newest) == [
@@ -233,19 +244,18 @@ async def test_a_pending_change_takes_effect_when_its_org_is_released(people: Pe
         "org.handed_over",
         "org.renamed",
     ]
-    # The org's log names nobody of the former superior, and the superior's no change of an org that it has released.
+    # The org's audit names no person of the former superior. The superior's audit does not contain the changes of the
+    # org that it has released.
     assert {entry["user_id"] for entry in audit[:5]} == {None}
-    theirs = (await list_all(pair.superior, f"/v1/orgs/{pair.above['id']}/audit"))[0]
-    assert (theirs["action"], name in str(theirs)) == ("certification.ended", False)
+    newest_entry = (await list_all(pair.superior, f"/v1/orgs/{pair.above['id']}/audit"))[0]
+    assert (newest_entry["action"], name in str(newest_entry)) == ("certification.ended", False)
 
 
-async def test_a_pending_change_that_is_stale_is_superseded_when_its_org_is_released(
-    people: People, engine: AsyncEngine
-) -> None:
+async def test_stale_change_is_superseded_when_the_org_is_released(people: People, engine: AsyncEngine) -> None:
     pair = await Pair.make(people)
     third = await people.register()
     await add_admin(pair.founder, pair.org, third)
-    hand_over = await pair.hand_over()
+    hand_over = await pair.request_hand_over()
     done(await decide(pair.superior, pair.above, done(await ask(third, pair.org, kind="recovery"), 201)))
     rename = done(await ask(third, pair.org, kind="rename", name=fresh_org_name()), 201)
     async with engine.begin() as connection:
@@ -255,86 +265,87 @@ async def test_a_pending_change_that_is_stale_is_superseded_when_its_org_is_rele
     for request in (hand_over, rename):
         seen = done(await third.get(f"/v1/orgs/{pair.org['id']}/change-requests/{request['id']}"))
         assert seen["state"] == "superseded"
-    assert await pair.main_admin() == third.user_id
+    assert await pair.get_main_admin_id() == third.user_id
 
 
-async def test_an_overdue_change_does_not_take_effect_when_its_org_is_released(
+async def test_overdue_change_does_not_take_effect_when_the_org_is_released(
     people: People, engine: AsyncEngine
 ) -> None:
     pair = await Pair.make(people)
-    asked = await pair.hand_over()
+    change_request = await pair.request_hand_over()
     async with engine.begin() as connection:
         past = "UPDATE change_requests SET expires_at = now() - interval '1 second' WHERE id = :id"
-        await connection.execute(text(past), {"id": asked["id"]})
+        await connection.execute(text(past), {"id": change_request["id"]})
     done(await release(pair), 204)
-    assert await pair.main_admin() == pair.founder.user_id
-    assert (await pair.hand_over())["state"] == "accepted"  # it is not in the way of the next
+    assert await pair.get_main_admin_id() == pair.founder.user_id
+    assert (await pair.request_hand_over())["state"] == "accepted"  # the overdue request does not prevent a new one
 
 
-async def test_the_operator_decides_a_pending_recovery_when_its_org_is_released(
-    people: People, operator: Person
-) -> None:
+async def test_pending_recovery_of_a_released_org_is_decided_by_the_operator(people: People, operator: Person) -> None:
     pair = await Pair.make(people)
-    asked = done(await ask(pair.second, pair.org, kind="recovery"), 201)
+    change_request = done(await ask(pair.second, pair.org, kind="recovery"), 201)
     done(await release(pair), 204)
-    assert await pair.main_admin() == pair.founder.user_id
-    assert refusal(await decide(pair.superior, pair.above, asked)) == (404, "not-found")
-    assert asked["id"] in {item["id"] for item in await list_all(operator, "/v1/operator/recoveries")}
-    done(await operator.put(f"/v1/operator/recoveries/{asked['id']}/approval"), 204)
-    assert await pair.main_admin() == pair.second.user_id
+    assert await pair.get_main_admin_id() == pair.founder.user_id
+    assert refusal(await decide(pair.superior, pair.above, change_request)) == (404, "not-found")
+    assert change_request["id"] in {item["id"] for item in await list_all(operator, "/v1/operator/recoveries")}
+    done(await operator.put(f"/v1/operator/recoveries/{change_request['id']}/approval"), 204)
+    assert await pair.get_main_admin_id() == pair.second.user_id
 
 
-async def test_a_name_that_is_taken_under_the_new_superior_is_refused_there(people: People) -> None:
+async def test_rename_after_a_transfer_to_a_sibling_name_is_refused(people: People) -> None:
     pair = await Pair.make(people)
     next_superior = await people.register()
     next_above = await next_superior.create_org()
     sibling = await next_superior.create_org()
     await certify(next_superior, next_above, next_superior, sibling)
-    asked = done(await ask(pair.founder, pair.org, kind="rename", name=sibling["name"]), 201)
+    change_request = done(await ask(pair.founder, pair.org, kind="rename", name=sibling["name"]), 201)
     await transfer(pair, next_superior, next_above)
     inbox = done(await next_superior.get("/v1/inbox"))
-    assert [(entry["kind"], entry["id"]) for entry in inbox["items"]] == [("change-request", asked["id"])]
+    assert [(entry["kind"], entry["id"]) for entry in inbox["items"]] == [("change-request", change_request["id"])]
     assert done(await pair.superior.get("/v1/inbox"))["items"] == []
-    assert refusal(await decide(next_superior, next_above, asked)) == (409, "sibling-name-taken")
-    seen = done(await next_superior.get(f"/v1/orgs/{next_above['id']}/change-requests/{asked['id']}"))
+    assert refusal(await decide(next_superior, next_above, change_request)) == (409, "sibling-name-taken")
+    seen = done(await next_superior.get(f"/v1/orgs/{next_above['id']}/change-requests/{change_request['id']}"))
     assert seen["state"] == "pending"
-    done(await decide(next_superior, next_above, asked, "refusal", reason="重名"))
+    done(await decide(next_superior, next_above, change_request, "refusal", reason="重名"))
 
 
-async def test_nobody_but_the_superior_decides(people: People) -> None:
+async def test_change_request_decision_by_another_org_is_not_found(people: People) -> None:
     pair = await Pair.make(people)
     top_admin, below_admin = await people.register(), await people.register()
     top, below = await top_admin.create_org(), await below_admin.create_org()
     await certify(top_admin, top, pair.superior, pair.above)
     await certify(pair.founder, pair.org, below_admin, below)
-    asked = await pair.hand_over()
+    change_request = await pair.request_hand_over()
     for person, org in ((top_admin, top), (below_admin, below), (pair.founder, pair.org)):
-        assert refusal(await decide(person, org, asked)) == (404, "not-found")
-        assert refusal(await decide(person, org, asked, "refusal", reason="越级")) == (404, "not-found")
-    assert refusal(await top_admin.get(f"/v1/orgs/{top['id']}/change-requests/{asked['id']}")) == (404, "not-found")
-    assert await received(top_admin, top) == []
+        assert refusal(await decide(person, org, change_request)) == (404, "not-found")
+        assert refusal(await decide(person, org, change_request, "refusal", reason="越级")) == (404, "not-found")
+    assert refusal(await top_admin.get(f"/v1/orgs/{top['id']}/change-requests/{change_request['id']}")) == (
+        404,
+        "not-found",
+    )
+    assert await list_received(top_admin, top) == []
 
 
-async def test_a_main_admin_who_is_gone_is_replaced_with_the_superior_s_consent(people: People) -> None:
+async def test_recovery_with_the_superiors_consent_replaces_the_main_admin(people: People) -> None:
     pair = await Pair.make(people)
     assert refusal(await ask(pair.founder, pair.org, kind="recovery")) == (409, "main-admin-stays")
-    asked = done(await ask(pair.second, pair.org, kind="recovery", reason="主管理员已离职"), 201)
-    assert (asked["kind"], asked["state"], asked["main_admin_after"]["name"]) == (
+    change_request = done(await ask(pair.second, pair.org, kind="recovery", reason="主管理员已离职"), 201)
+    assert (change_request["kind"], change_request["state"], change_request["main_admin_after"]["name"]) == (
         "recovery",
         "pending",
         pair.second.name,
     )
-    done(await decide(pair.superior, pair.above, asked))
-    assert await pair.main_admin() == pair.second.user_id
+    done(await decide(pair.superior, pair.above, change_request))
+    assert await pair.get_main_admin_id() == pair.second.user_id
     assert "org.recovered" in await actions(pair.second, pair.org)
 
 
-async def test_a_main_admin_who_is_not_gone_withdraws_the_recovery(people: People) -> None:
+async def test_recovery_can_be_withdrawn_by_the_main_admin(people: People) -> None:
     pair = await Pair.make(people)
-    asked = done(await ask(pair.second, pair.org, kind="recovery"), 201)
-    done(await pair.founder.delete(f"/v1/orgs/{pair.org['id']}/change-requests/{asked['id']}"), 204)
-    assert refusal(await decide(pair.superior, pair.above, asked)) == (409, "change-request-decided")
-    assert await pair.main_admin() == pair.founder.user_id
+    change_request = done(await ask(pair.second, pair.org, kind="recovery"), 201)
+    done(await pair.founder.delete(f"/v1/orgs/{pair.org['id']}/change-requests/{change_request['id']}"), 204)
+    assert refusal(await decide(pair.superior, pair.above, change_request)) == (409, "change-request-decided")
+    assert await pair.get_main_admin_id() == pair.founder.user_id
 
 
 @pytest.fixture(scope="module")
@@ -347,53 +358,52 @@ async def operator(app: FastAPI, people: People) -> Person:
     return person
 
 
-async def test_without_a_superior_the_platform_operator_consents_to_a_recovery(
-    people: People, operator: Person
-) -> None:
+async def test_recovery_without_a_superior_is_decided_by_the_operator(people: People, operator: Person) -> None:
     founder, second = await people.register(), await people.register()
     org = await founder.create_org()
     await add_admin(founder, org, second)
     recoveries = "/v1/operator/recoveries"
 
-    async def main_admin() -> str:
+    async def get_main_admin_id() -> str:
         return str(done(await founder.get(f"/v1/orgs/{org['id']}"))["main_admin_id"])
 
-    async def waiting() -> set[str]:
+    async def list_waiting_ids() -> set[str]:
         return {item["id"] for item in await list_all(operator, recoveries)}
 
-    asked = done(await ask(second, org, kind="recovery"), 201)
-    assert (asked["state"], await main_admin()) == ("pending", founder.user_id)
-    assert asked["id"] in await waiting()
-    assert refusal(await second.put(f"{recoveries}/{asked['id']}/approval")) == (404, "not-found")
-    done(await operator.put(f"{recoveries}/{asked['id']}/refusal", json={"reason": "主管理员仍在"}), 204)
-    assert asked["id"] not in await waiting()
+    change_request = done(await ask(second, org, kind="recovery"), 201)
+    assert (change_request["state"], await get_main_admin_id()) == ("pending", founder.user_id)
+    assert change_request["id"] in await list_waiting_ids()
+    assert refusal(await second.put(f"{recoveries}/{change_request['id']}/approval")) == (404, "not-found")
+    done(await operator.put(f"{recoveries}/{change_request['id']}/refusal", json={"reason": "主管理员仍在"}), 204)
+    assert change_request["id"] not in await list_waiting_ids()
 
     again = done(await ask(second, org, kind="recovery"), 201)
     done(await operator.put(f"{recoveries}/{again['id']}/approval"), 204)
-    assert await main_admin() == second.user_id
+    assert await get_main_admin_id() == second.user_id
     assert refusal(await operator.put(f"{recoveries}/{again['id']}/approval")) == (409, "change-request-decided")
     assert {"org.recovered", "change_request.accepted"} <= set(await actions(second, org))
 
 
-async def test_the_operator_decides_where_no_superior_does_and_nothing_else(people: People, operator: Person) -> None:
+async def test_operator_decision_on_a_request_for_the_superior_is_not_found(people: People, operator: Person) -> None:
     pair = await Pair.make(people)
-    asked = done(await ask(pair.second, pair.org, kind="recovery"), 201)
-    hand_over = await pair.hand_over()
-    for request in (asked, hand_over):
+    change_request = done(await ask(pair.second, pair.org, kind="recovery"), 201)
+    hand_over = await pair.request_hand_over()
+    for request in (change_request, hand_over):
         answer = await operator.put(f"/v1/operator/recoveries/{request['id']}/approval")
         assert refusal(answer) == (404, "not-found")
-    assert asked["id"] not in {item["id"] for item in await list_all(operator, "/v1/operator/recoveries")}
+    assert change_request["id"] not in {item["id"] for item in await list_all(operator, "/v1/operator/recoveries")}
 
 
-async def test_an_approval_crosses_a_removal(people: People) -> None:
+async def test_concurrent_approval_and_admin_removal_are_consistent(people: People) -> None:
     for _ in range(5):
         pair = await Pair.make(people)
-        asked = await pair.hand_over()
+        change_request = await pair.request_hand_over()
         approved, removed = await asyncio.gather(
-            decide(pair.superior, pair.above, asked),
+            decide(pair.superior, pair.above, change_request),
             pair.founder.delete(f"/v1/orgs/{pair.org['id']}/admins/{pair.second.user_id}"),
         )
-        # Approved first, the founder is no longer the main admin; removed first, the request is stale.
+        # If the approval is first, the founder is no longer the main admin. If the removal is first, the request is
+        # stale.
         codes = (approved.status_code, removed.status_code)
         assert codes in ((200, 403), (200, 409), (409, 204))
-        assert await pair.main_admin() == (pair.second if codes[0] == 200 else pair.founder).user_id
+        assert await pair.get_main_admin_id() == (pair.second if codes[0] == 200 else pair.founder).user_id
