@@ -108,8 +108,8 @@ def migrate() -> None:
 
     settings = with_database(configured())
     assert settings.database_url is not None
-    asyncio.run(migration.migrate_to_head(settings.database_url.get_secret_value(), say=print))
-    print(f"The database is at revision {migration.head()}.")
+    asyncio.run(migration.migrate_to_head(settings.database_url.get_secret_value(), show=print))
+    print(f"The database is at revision {migration.get_head_revision()}.")
 
 
 @cli.command()

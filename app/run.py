@@ -35,7 +35,7 @@ class Stopped(BaseException):
     """Somebody asked the run to stop before it was up."""
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """One plain line on stdout, unbuffered; a terminal that has gone away is no reason to fail."""
     with contextlib.suppress(OSError):
         os.write(1, f"{line}\n".encode())
@@ -50,7 +50,7 @@ class Steps:
     def __call__(self, line: str) -> None:
         if self.stopping:
             raise Stopped
-        say(line)
+        print_line(line)
 
     def __enter__(self) -> Self:
         for number in STOP_SIGNALS:
@@ -66,7 +66,7 @@ class Steps:
         if self.stopping:
             raise Stopped
         self.stopping = True
-        say("Stopping after this step")
+        print_line("Stopping after this step")
 
 
 def run(settings: Settings) -> None:
@@ -85,13 +85,13 @@ def run(settings: Settings) -> None:
         # Migrations import too. Two threads at once that import what imports each other would meet in a deadlock.
         importing.join()
         steps("Looking at the database")
-        asyncio.run(migration.migrate_to_head(settings.database_url.get_secret_value(), say=steps))
+        asyncio.run(migration.migrate_to_head(settings.database_url.get_secret_value(), show=steps))
         steps("Starting the API and the worker")
         logs.configure(settings.log_format or "console", process="api")
         raise_file_limit()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(settings, sockets, steps))
-    say("Stopped.")
+    print_line("Stopped.")
 
 
 def _import_service(settings: Settings) -> None:
@@ -108,11 +108,11 @@ def _embedded(settings: Settings, steps: Steps) -> Iterator[str]:
     require_embedded()
     from app.embedded import postgres
 
-    with postgres.running(settings.data_dir / "postgres", say=steps) as server:
+    with postgres.running(settings.data_dir / "postgres", show=steps) as server:
         try:
             yield server.url()
         finally:
-            say("Stopping PostgreSQL")
+            print_line("Stopping PostgreSQL")
 
 
 async def _serve(settings: Settings, sockets: list[socket], steps: Steps) -> None:
@@ -128,21 +128,21 @@ async def _serve(settings: Settings, sockets: list[socket], steps: Steps) -> Non
             server.should_exit = True
             return
         here = settings.public_url
-        say("")
-        say("Xuezu is ready. 学组已就绪。")
-        say(f"  Docs explorer    {here}/docs")
-        say(f"  Console 管理后台 {here}/console/")
+        print_line("")
+        print_line("Xuezu is ready. 学组已就绪。")
+        print_line(f"  Docs explorer    {here}/docs")
+        print_line(f"  Console 管理后台 {here}/console/")
         if settings.development:
-            say(f"  Phone 手机模拟器 {here}/phone/")
-        say(f"Ctrl-C stops it. The data stays in {settings.data_dir}.")
-        say("")
+            print_line(f"  Phone 手机模拟器 {here}/phone/")
+        print_line(f"Ctrl-C stops it. The data stays in {settings.data_dir}.")
+        print_line("")
         warm_up()
 
     async with _worker_kept_running(settings, began):
         app = create_app(settings)
         server = Server(app, ready, STREAMS.of(app).end_all)
         await server.serve(sockets)
-        say("Stopping the worker")
+        print_line("Stopping the worker")
 
 
 @contextlib.asynccontextmanager
@@ -173,7 +173,7 @@ async def _keep_worker_running(settings: Settings, began: asyncio.Event) -> None
         if time.monotonic() - started > STEADY_SECONDS:
             pause = FIRST_PAUSE
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        say(f"The worker {how}: starting it again in {pause:.0f} s")
+        print_line(f"The worker {how}: starting it again in {pause:.0f} s")
         await asyncio.sleep(pause)
         pause = min(pause * 2, LONGEST_PAUSE)
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from app import schema
 from app.commands.configuration import configured, with_database
-from app.database.db import engine_url
+from app.database.db import build_engine_url
 from app.database.migration import LOCK_TIMEOUT
 from app.schema.audit import Xid8
 
@@ -48,7 +48,7 @@ async def online() -> None:
         assert database_url is not None
         given = database_url.get_secret_value()
     engine = create_async_engine(
-        engine_url(given),
+        build_engine_url(given),
         poolclass=NullPool,
         connect_args={"server_settings": {"lock_timeout": LOCK_TIMEOUT}},
     )

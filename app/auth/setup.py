@@ -24,7 +24,7 @@ from app.authz.tokens import ISSUER, SIGNING_KEYS, VERIFIER, TokenIssuer, TokenV
 from app.core.cipher import CIPHER
 from app.core.services import SETTINGS
 from app.core.settings import Settings
-from app.database.db import ENGINE, engine_url, plain_url
+from app.database.db import ENGINE, build_engine_url, build_plain_url
 
 routers: tuple[APIRouter, ...] = (
     oauth_router.router,
@@ -52,7 +52,7 @@ async def provide_sign_in(app: FastAPI) -> AsyncIterator[None]:
     assert settings.database_url is not None
     database_url = settings.database_url.get_secret_value()
     # A request that already has a pooled connection loads the keys, so the load must not wait for the pool.
-    unpooled = create_async_engine(engine_url(database_url), poolclass=NullPool)
+    unpooled = create_async_engine(build_engine_url(database_url), poolclass=NullPool)
     keys = create_key_ring(unpooled, cipher)
     SIGNING_KEYS.provide(app, keys)
     VERIFIER.provide(app, TokenVerifier(keys, settings.issuer))
@@ -60,7 +60,7 @@ async def provide_sign_in(app: FastAPI) -> AsyncIterator[None]:
     make_gateway, make_alipay = load_sms_provider(settings), load_alipay_provider(settings)
     SMS.provide(app, make_gateway and make_gateway(settings, ENGINE.of(app), cipher))
     ALIPAY.provide(app, make_alipay and make_alipay(settings, cipher))
-    watch = SignInWatch(plain_url(database_url), keys.refresh)
+    watch = SignInWatch(build_plain_url(database_url), keys.refresh)
     WATCH.provide(app, watch)
     watching = asyncio.create_task(watch.run())
     try:

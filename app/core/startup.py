@@ -4,12 +4,12 @@ import contextlib
 import gc
 from collections.abc import Callable, Iterator
 
-Say = Callable[[str], None]
+ShowLine = Callable[[str], None]
 """A function that shows one line about the progress of a start."""
 
 
-def silent(_line: str) -> None:
-    """Show nothing."""
+def show_nothing(_line: str) -> None:
+    """Ignore the line."""
 
 
 @contextlib.contextmanager

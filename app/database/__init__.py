@@ -1,3 +1,2 @@
-"""The database as every feature uses it: connections and the request's transaction, typed rows, keyset pages, advisory
-locks, migrations, concurrent indexes, and when data expires. It knows no table.
-"""
+"""Database access for every feature: connections and the transaction of a request, typed rows, keyset pagination,
+advisory locks, migrations, concurrent index builds, and retention. This package knows no table."""

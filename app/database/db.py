@@ -1,14 +1,14 @@
-"""The database as the rest of the service meets it: metadata, the engine, the request's connection, named constraints.
+"""Metadata, the engine, the connection of a request, and errors by constraint name.
 
-A route asks for one of two connections (SQLAlchemy Core, no ORM session):
+A route declares one of two connections (SQLAlchemy Core, no ORM session):
 
-- `ReadDb`, in a route that reads (GET, HEAD): autocommit, each of its statements has a snapshot of its own. It has no
-  `begin` and no `commit`.
+- `ReadDb`, in a route that reads (GET, HEAD): autocommit; each statement has its own snapshot. It has no `begin` and no
+  `commit`.
 - `WriteDb`, in any other route: the one transaction of the request. `TransactionalRoute` commits it before the answer
-  is sent; whatever is raised rolls it back.
+  is sent; any exception rolls it back.
 
-A route that asks for the other's is refused when it is made. Queries take a `Readable`, which both are; operations
-take an `AsyncConnection`, which only `WriteDb` is.
+A route with the wrong kind of connection is refused when the route is created. Queries take a `Readable`, which is
+either of the two. Operations take an `AsyncConnection`, which only `WriteDb` is.
 """
 
 import re
@@ -44,7 +44,7 @@ READS = frozenset({"GET", "HEAD"})
 
 
 class Table(DeclarativeBase):
-    """Declarative tables are the schema's description only: no session, no relationships."""
+    """The base of the declarative tables. They only describe the schema: no session, no relationships."""
 
     metadata = MetaData(
         naming_convention={
@@ -57,18 +57,18 @@ class Table(DeclarativeBase):
     )
 
 
-def engine_url(database_url: str) -> str:
-    """A plain `postgresql://…` address as SQLAlchemy's asyncpg dialect wants it."""
+def build_engine_url(database_url: str) -> str:
+    """Return a `postgresql://…` address in the form for SQLAlchemy's asyncpg dialect."""
     return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql+asyncpg://", database_url)
 
 
-def plain_url(database_url: str) -> str:
-    """The same address as asyncpg itself, and every PostgreSQL program, takes it."""
+def build_plain_url(database_url: str) -> str:
+    """Return the address in the form for asyncpg and the PostgreSQL programs."""
     return re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", database_url)
 
 
-def create_engine(settings: Settings, *, but: int = 0) -> AsyncEngine:
-    """The engine with the process's connections, `but` so many."""
+def create_engine(settings: Settings, *, reserved: int = 0) -> AsyncEngine:
+    """Create the engine with all connections of the process except `reserved`."""
 
     async def open_connection(**_: object) -> asyncpg.Connection:
         return await driver.connect(settings)
@@ -79,22 +79,21 @@ def create_engine(settings: Settings, *, but: int = 0) -> AsyncEngine:
             "async_creator_fn": open_connection,
             "prepared_statement_cache_size": 0 if settings.transaction_pooler else 100,
         },
-        pool_size=settings.database_pool - but,
+        pool_size=settings.database_pool - reserved,
         max_overflow=0,
         pool_timeout=10,
     )
 
 
 def create_pools(settings: Settings) -> tuple[AsyncEngine, ReadPool]:
-    """The engine and the driver's own pool; together no more connections than the settings allow."""
-    aside = max(1, settings.database_pool // driver.SHARE)
-    return create_engine(settings, but=aside), ReadPool(settings, aside)
+    """Create the engine and the read pool. Together they open at most `XUEZU_DATABASE_POOL` connections."""
+    read_pool_size = max(1, settings.database_pool // driver.SHARE)
+    return create_engine(settings, reserved=read_pool_size), ReadPool(settings, read_pool_size)
 
 
 class ReadConnection(StatementSource):
-    """The connection of a reading request: a connection of the engine in autocommit, borrowed when the first statement
-    of Core is run and returned after the answer. `fetch` borrows nothing: it runs on the driver's own pool.
-    """
+    """The connection of a reading request. It takes a connection of the engine in autocommit at the first statement of
+    SQLAlchemy Core and returns it after the answer. `fetch` uses the read pool instead."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
@@ -105,27 +104,27 @@ class ReadConnection(StatementSource):
     @overload
     async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[*tuple[Any, ...]]: ...
     async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[*tuple[Any, ...]]:
-        return await (await self._opened()).execute(statement, parameters)
+        return await (await self._open()).execute(statement, parameters)
 
     @overload
     async def scalar(self, statement: TypedReturnsRows[T], parameters: Any = None) -> T | None: ...
     @overload
     async def scalar(self, statement: Executable, parameters: Any = None) -> Any: ...
     async def scalar(self, statement: Executable, parameters: Any = None) -> Any:
-        return await (await self._opened()).scalar(statement, parameters)
+        return await (await self._open()).scalar(statement, parameters)
 
     @overload
     async def scalars(self, statement: TypedReturnsRows[T], parameters: Any = None) -> ScalarResult[T]: ...
     @overload
     async def scalars(self, statement: Executable, parameters: Any = None) -> ScalarResult[Any]: ...
     async def scalars(self, statement: Executable, parameters: Any = None) -> ScalarResult[Any]:
-        return await (await self._opened()).scalars(statement, parameters)
+        return await (await self._open()).scalars(statement, parameters)
 
     async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
-        """The rows of a statement of the driver's (`DriverStatement.fetch`)."""
+        """Return the rows of a statement that runs on the read pool (`DriverStatement.fetch`)."""
         return await POOL.of(self._request).fetch(sql, *arguments)
 
-    async def _opened(self) -> AsyncConnection:
+    async def _open(self) -> AsyncConnection:
         if self._connection is None:
             self._connection = await ENGINE.of(self._request).connect()
             await self._connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -137,35 +136,36 @@ class ReadConnection(StatementSource):
 
 
 Readable = ReadConnection | AsyncConnection
-"""What a query takes: the connection of a read, or an open transaction."""
+"""The connection that a query takes: a read connection or an open transaction."""
 
 
 class TransactionalRoute(APIRoute):
-    """The transaction is the request: it is committed when the whole answer is made and before a byte of it is sent.
+    """A route whose request is one transaction. It commits after the answer is complete and before a byte of it is
+    sent.
 
-    The route has the transaction, not a dependency, so that the finished answer can still be written in it
-    (`app.idempotency.replay`). A problem that must leave a trace is returned as a response, so that it commits.
-    It opens when it is first asked for, which is after the body was read: a caller who sends slowly occupies nothing.
+    The transaction belongs to the route, not to a dependency, so that the finished answer can be stored in it
+    (`app.idempotency.replay`). A problem that must leave a trace is returned as a response, so that it commits. The
+    transaction begins at its first use, after the body was read: a slow sender occupies no connection.
     """
 
     def get_route_handler(self) -> Handler:
-        """Raises TypeError where the route asks for a connection that is not of its kind."""
-        refused = write_db_of if self.reads else _read_db_of
-        if refused in _calls(self.dependant):
+        """Return the handler. Raises TypeError if the route declares a connection of the other kind."""
+        refused = get_write_db if self.reads else _get_read_db
+        if refused in _list_calls(self.dependant):
             kind, other = ("reads", "WriteDb") if self.reads else ("writes", "ReadDb")
             raise TypeError(f"{self.path} {kind} ({', '.join(sorted(self.methods or ()))}) but asks for {other}")
-        return self.around(super().get_route_handler())
+        return self.wrap_handler(super().get_route_handler())
 
     @property
     def reads(self) -> bool:
         return (self.methods or set()) <= READS
 
-    def around(self, handler: Handler) -> Handler:
-        """What is done around a handler; a kind of route adds to it what is its own."""
-        return _reading(handler) if self.reads else _transactional(handler)
+    def wrap_handler(self, handler: Handler) -> Handler:
+        """Return the handler with the connection of the request around it. Subclasses extend it."""
+        return _wrap_read(handler) if self.reads else _wrap_write(handler)
 
 
-def _reading(handler: Handler) -> Handler:
+def _wrap_read(handler: Handler) -> Handler:
     async def reading(request: Request) -> Response:
         connection = ReadConnection(request)
 
@@ -181,19 +181,19 @@ def _reading(handler: Handler) -> Handler:
     return reading
 
 
-def _transactional(handler: Handler) -> Handler:
+def _wrap_write(handler: Handler) -> Handler:
     async def transactional(request: Request) -> Response:
         state = request_state(request)
-        async with AsyncExitStack() as held:
+        async with AsyncExitStack() as stack:
             opened: AsyncConnection | None = None
 
             async def open_db() -> AsyncConnection:
                 nonlocal opened
                 if opened is None:
-                    opened = await held.enter_async_context(ENGINE.of(request).begin())
+                    opened = await stack.enter_async_context(ENGINE.of(request).begin())
                 return opened
 
-            held.push_async_callback(request.close)  # of an uploaded form's files
+            stack.push_async_callback(request.close)  # closes the files of an uploaded form
             state.open_db = open_db
             response = await handler(request)
             for finish in state.before_commit:
@@ -203,41 +203,41 @@ def _transactional(handler: Handler) -> Handler:
     return transactional
 
 
-def _calls(dependant: Dependant) -> Iterator[Callable[..., Any] | None]:
+def _list_calls(dependant: Dependant) -> Iterator[Callable[..., Any] | None]:
     yield dependant.call
-    for below in dependant.dependencies:
-        yield from _calls(below)
+    for dependency in dependant.dependencies:
+        yield from _list_calls(dependency)
 
 
-async def readable_of(request: Request) -> Readable:
-    """The connection of the request, opened when it is first asked for."""
+async def get_readable_db(request: Request) -> Readable:
+    """Return the connection of the request; it is opened at the first use."""
     open_db = request_state(request).open_db
     assert open_db is not None, "not a TransactionalRoute"
     connection: Readable = await open_db()
     return connection
 
 
-async def _read_db_of(request: Request) -> ReadConnection:
-    connection = await readable_of(request)
+async def _get_read_db(request: Request) -> ReadConnection:
+    connection = await get_readable_db(request)
     assert isinstance(connection, ReadConnection)
     return connection
 
 
-async def write_db_of(request: Request) -> AsyncConnection:
-    """The transaction of a writing request, opened when it is first asked for."""
-    connection = await readable_of(request)
+async def get_write_db(request: Request) -> AsyncConnection:
+    """Return the transaction of a writing request; it is opened at the first use."""
+    connection = await get_readable_db(request)
     assert isinstance(connection, AsyncConnection)
     return connection
 
 
-ReadDb = Annotated[ReadConnection, Depends(_read_db_of)]
-WriteDb = Annotated[AsyncConnection, Depends(write_db_of)]
-ReadableDb = Annotated[Readable, Depends(readable_of)]
-"""For a dependency of both kinds of routes: whichever connection the request has, to read from."""
+ReadDb = Annotated[ReadConnection, Depends(_get_read_db)]
+WriteDb = Annotated[AsyncConnection, Depends(get_write_db)]
+ReadableDb = Annotated[Readable, Depends(get_readable_db)]
+"""The connection of the request, for dependencies that reading and writing routes share. It is only read from."""
 
 
-def constraint_of(error: IntegrityError) -> str | None:
-    """The name of the constraint that was violated, whether PostgreSQL's own or named by one of our triggers."""
+def get_constraint_name(error: IntegrityError) -> str | None:
+    """Return the name of the violated constraint, PostgreSQL's own or one that a trigger of ours names."""
     cause = getattr(error.orig, "__cause__", None)
     name: str | None = getattr(cause, "constraint_name", None)
     return name
@@ -245,14 +245,14 @@ def constraint_of(error: IntegrityError) -> str | None:
 
 @contextmanager
 def on_constraint(*mapping: tuple[str, Callable[[], Exception]]) -> Iterator[None]:
-    """Turn a violation of a named constraint into the domain's error; the transaction is lost and rolled back.
+    """Turn a violation of a named constraint into an error of the domain. The transaction is lost and rolled back.
 
     >>> with on_constraint(("members_org_id_phone_index_key", PhoneExists)): ...
     """
     try:
         yield
     except IntegrityError as error:
-        violated = constraint_of(error)
+        violated = get_constraint_name(error)
         for name, make in mapping:
             if name == violated:
                 raise make() from error

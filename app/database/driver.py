@@ -1,8 +1,8 @@
-"""The driver beneath SQLAlchemy: its connections, a pool of its own, and statements that run on it without SQLAlchemy.
+"""The asyncpg driver without SQLAlchemy: its connections, a read pool, and statements that run on them.
 
-A small read is one statement. What SQLAlchemy's pool, transaction and result cost it (0.4 ms) is several times what
-PostgreSQL needs; the driver's pool (`ReadPool`) costs a fraction of that. Its connections are lent for one statement,
-in autocommit, beside the engine's (`app.database.db`), with which they share `XUEZU_DATABASE_POOL`.
+A small read is one statement. SQLAlchemy's pool, transaction and result cost 0.4 ms, several times PostgreSQL's own
+work. The read pool (`ReadPool`) costs a fraction of that. It lends a connection for one statement in autocommit. The
+read pool and the engine (`app.database.db`) share the connections of `XUEZU_DATABASE_POOL`.
 """
 
 import asyncio
@@ -25,19 +25,19 @@ R = TypeVar("R", bound=NamedTuple)
 CONNECT_SECONDS = 10
 WAIT_SECONDS = 10
 SHARE = 4
-"""One in so many of a process's connections is the driver's own: each serves thousands of statements a second."""
+"""The read pool has one of this many connections of a process. Each serves thousands of statements a second."""
 
 
 def application_name(settings: Settings) -> str:
-    """What a process's connections are called at the server: one sees which processes know the next index key."""
+    """Return the `application_name` of this process's connections. It shows which processes know the next index key."""
     key = settings.parsed_next_index_key()
     return "xuezu" if key is None else f"xuezu, next index key {key_check(key).hex()[:16]}"
 
 
 async def connect(settings: Settings, **options: Any) -> asyncpg.Connection:
-    """A connection of the driver. Raises ConnectionError where no server can be reached."""
+    """Open a connection. Raises ConnectionError if no server can be reached."""
     assert settings.database_url is not None
-    # The driver reads the address itself, so that it means here what it means to libpq (`sslmode=`, several hosts).
+    # The driver parses the address, so that it has the same meaning as for libpq (`sslmode=`, several hosts).
     address = re.sub(r"^postgres(ql)?(\+\w+)?://", "postgresql://", settings.database_url.get_secret_value())
     caches = {"statement_cache_size": 0} if settings.transaction_pooler else {}
     try:
@@ -49,33 +49,34 @@ async def connect(settings: Settings, **options: Any) -> asyncpg.Connection:
             **options,
         )
     except OSError as error:
-        # While a server restarts its socket's file is missing, its host does not resolve: all the same as refused.
+        # During a restart of the server its socket file can be missing or its host unresolvable: both mean refused.
         raise ConnectionError(str(error)) from error
 
 
 class StatementSource:
-    """What runs a statement of the driver outside of a transaction: the pool, or the connection of a read."""
+    """A connection source for driver statements outside a transaction: the read pool, or the connection of a read."""
 
     async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
-        """The rows of a statement."""
+        """Return the rows of a statement."""
         raise NotImplementedError
 
 
 class ReadPool(StatementSource):
-    """At most `size` connections of the driver, opened as they are needed, each lent for one statement.
+    """At most `size` connections of the driver. Each is opened when needed and lent for one statement.
 
-    The driver's pool opens and closes them. They are not given back to it between two statements: it takes each back
-    in a task of its own, which costs 15 of 34 µs a statement.
+    asyncpg's pool opens and closes them. This class keeps idle connections itself, because asyncpg's pool takes each
+    connection back in a new task, which costs 15 of 34 µs a statement.
     """
 
     def __init__(self, settings: Settings, size: int) -> None:
-        """To be made inside the event loop; opens no connection yet."""
+        """Must run inside the event loop. Opens no connection yet."""
 
         async def open_connection(_: None, **options: Any) -> asyncpg.Connection:
             return await connect(settings, **options)
 
-        # A connection stays: a new one has no prepared statements, and PostgreSQL plans each of them five times anew.
-        # A rotation of the index key looks for processes by their open connections (`key_rotation.index_key`).
+        # Connections are never closed for age: a new one has no prepared statements, and PostgreSQL plans each of them
+        # five times again. A rotation of the index key finds processes by their open connections
+        # (`key_rotation.index_key`).
         self._pool = asyncpg.create_pool(
             connect=open_connection,
             min_size=0,
@@ -85,7 +86,7 @@ class ReadPool(StatementSource):
         )
         self._idle: list[Any] = []
         self._size = size
-        self._room = asyncio.Semaphore(size)
+        self._free_slots = asyncio.Semaphore(size)
 
     async def __aenter__(self) -> Self:
         await self._pool
@@ -93,21 +94,21 @@ class ReadPool(StatementSource):
 
     async def __aexit__(self, *_: object) -> None:
         for _number in range(self._size):
-            await self._room.acquire()  # after the statements under way
+            await self._free_slots.acquire()  # waits for the running statements
         while self._idle:
             await self._pool.release(self._idle.pop())
         await self._pool.close()
 
     async def fetch(self, sql: str, *arguments: Any) -> list[asyncpg.Record]:
-        """The rows of a statement. Raises ConnectionError where no connection becomes free within WAIT_SECONDS."""
-        if self._room.locked():
+        """Return the rows of a statement. Raises ConnectionError if no connection is free within WAIT_SECONDS."""
+        if self._free_slots.locked():
             try:
                 async with asyncio.timeout(WAIT_SECONDS):
-                    await self._room.acquire()
+                    await self._free_slots.acquire()
             except TimeoutError as error:
                 raise ConnectionError(f"no connection became free within {WAIT_SECONDS} s") from error
         else:
-            await self._room.acquire()  # at once; a time limit would cost a timer for each statement
+            await self._free_slots.acquire()  # does not wait; a time limit would cost a timer per statement
         try:
             while self._idle and _is_lost(self._idle[-1]):
                 await self._pool.release(self._idle.pop())
@@ -118,60 +119,59 @@ class ReadPool(StatementSource):
                 self._idle.append(connection)
                 raise
             except BaseException:
-                # Cancelled, or broken in the middle of a statement: no other statement may read its answer.
+                # The statement was cancelled or interrupted: no other statement may read its answer.
                 connection.terminate()
                 raise
             self._idle.append(connection)
             return rows
         finally:
-            self._room.release()
+            self._free_slots.release()
 
 
 def _is_lost(connection: Any) -> bool:
-    """Whether the connection ended since its last statement."""
+    """Return whether the connection ended since its last statement."""
     try:
         closed: bool = connection.is_closed()
-    except asyncpg.InterfaceError:  # the pool took it back when it ended
+    except asyncpg.InterfaceError:  # the pool took the ended connection back
         return True
     return closed
 
 
 class DriverStatement(Generic[R]):
-    """A statement for hot reads, compiled once and run on a connection of the driver.
+    """A statement for hot reads. It is compiled once and runs on a connection of the driver.
 
-    Its constants are written into its text: PostgreSQL can then keep one plan for it, which it cannot for
-    `state = $1` over an index that is partial by `state = 'live'`. (Measured: 0.7 ms → 0.1 ms, which was all
-    planning; and building a report's statement anew for each call costs ten times what PostgreSQL needs for it.) It
-    is never a part of the request's transaction: it has a snapshot of its own, as every statement has under READ
-    COMMITTED.
+    Its constants are literals in its text, so that PostgreSQL can use one plan for all calls. With `state = $1` it
+    cannot, if an index is partial by `state = 'live'`. (Measured: 0.7 ms → 0.1 ms; the difference was planning.
+    Building the statement of a report for each call costs ten times PostgreSQL's own work.) The statement has its own
+    snapshot, as every statement has under READ COMMITTED.
     """
 
     def __init__(self, statement: Select[*tuple[Any, ...]], *parameters: str, row: type[R]) -> None:
-        """`parameters` name the statement's typed `bindparam`s, all of them; `row` has its columns in their order."""
+        """`parameters` names all typed `bindparam`s of the statement; `row` has its columns in their order."""
         dialect: Dialect = asyncpg_dialect.dialect()  # type: ignore[no-untyped-call]
         found = set()
 
-        def placed(element: object, **_: object) -> object:
+        def replace_parameter(element: object, **_: object) -> object:
             if isinstance(element, BindParameter) and element.key in parameters:
                 found.add(element.key)
                 position = parameters.index(element.key) + 1
                 return literal_column(f"${position}::{element.type.compile(dialect=dialect)}", element.type)
             return None
 
-        written: Any = visitors.replacement_traverse(statement, {}, placed)
+        written: Any = visitors.replacement_traverse(statement, {}, replace_parameter)
         self.sql = str(written.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
         self._parameters = parameters
         self._make = row_maker(row, statement.selected_columns.keys())
         assert found == set(parameters), set(parameters) - found
 
-    async def fetch_row(self, source: StatementSource | AsyncConnection, **given: Any) -> R | None:
-        """The first row, or None."""
-        rows = await self.fetch(source, **given)
+    async def fetch_row(self, source: StatementSource | AsyncConnection, **values: Any) -> R | None:
+        """Return the first row, or None."""
+        rows = await self.fetch(source, **values)
         return rows[0] if rows else None
 
-    async def fetch(self, source: StatementSource | AsyncConnection, **given: Any) -> list[R]:
-        """All rows: from the driver's pool, or on the connection beneath an open transaction."""
-        arguments = [given[name] for name in self._parameters]
+    async def fetch(self, source: StatementSource | AsyncConnection, **values: Any) -> list[R]:
+        """Return all rows, read from the read pool or on the connection of an open transaction."""
+        arguments = [values[name] for name in self._parameters]
         if isinstance(source, StatementSource):
             records = await source.fetch(self.sql, *arguments)
         else:

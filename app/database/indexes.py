@@ -1,7 +1,7 @@
-"""Indexes built beside a running service: `create_index` for migrations, and mending what a killed build left.
+"""Index builds beside a running service: `create_index` for migrations, and the repair of interrupted builds.
 
-A CREATE INDEX CONCURRENTLY that fails or is killed leaves an index that is not valid: no query uses it, every write
-maintains it, and IF NOT EXISTS takes it for the finished one.
+A CREATE INDEX CONCURRENTLY that fails or is killed leaves an invalid index: no query uses it, every write maintains it,
+and IF NOT EXISTS accepts it as complete.
 """
 
 import asyncio
@@ -11,17 +11,17 @@ from collections.abc import Sequence
 import asyncpg
 
 from app.core.settings import CannotStart
-from app.core.startup import Say
+from app.core.startup import ShowLine
 
 LOCK_TIMEOUT = "10min"
-"""How long one step of a build waits for the transactions of others. They may be long (exports, imports), and nobody
-waits behind a build but other changes of the same table: VACUUM, DDL and another build."""
+"""How long one step of a build waits for other transactions, which can be long (exports, imports). Only VACUUM, DDL and
+other builds of the same table wait for a build."""
 
 PAUSE = 0.2
 
-# The server builds on for a client that was killed. This is asked again and again: a statement that waited for the lock
-# of the build would have a snapshot, for which the build would wait in turn.
-_IS_BUILT_ON = """
+# The server continues a build whose client was killed. The code polls for its end: a statement that waits for the lock
+# of the build has a snapshot, and the build waits for that snapshot.
+_IS_BUILD_RUNNING = """
 SELECT EXISTS (
     SELECT FROM pg_stat_progress_create_index WHERE datname = current_database() AND relid = to_regclass({table})
 )
@@ -47,11 +47,11 @@ def create_index(
     where: str | None = None,
     unique: bool = False,
 ) -> None:
-    """Build an index concurrently, in a migration: what the migration did before it is committed first.
+    """Build an index concurrently, in a migration. The preceding changes of the migration are committed first.
 
-    An index of this name that is not valid is dropped first, a valid one is left as it is, so that a migration which
-    was killed can run again. Written as SQL (`alembic upgrade --sql`), which cannot drop on a condition, only the check
-    at the end is there: it raises for an index that is not valid.
+    An invalid index of this name is dropped first and a valid one is left unchanged, so that a killed migration can run
+    again. As SQL (`alembic upgrade --sql`), which cannot drop conditionally, only the final check is written: it raises
+    for an invalid index.
     """
     import sqlalchemy as sa
     from alembic import op
@@ -63,7 +63,7 @@ def create_index(
         op.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
         if not context.as_sql:
             connection = op.get_bind()
-            while connection.scalar(sa.text(_IS_BUILT_ON.format(table=":table")), {"table": in_schema + table}):
+            while connection.scalar(sa.text(_IS_BUILD_RUNNING.format(table=":table")), {"table": in_schema + table}):
                 time.sleep(PAUSE)
             if connection.scalar(sa.text(_IS_INVALID.format(name=":name")), {"name": index}):
                 op.execute(f"DROP INDEX CONCURRENTLY {index}")
@@ -90,11 +90,11 @@ ORDER BY name
 """
 
 
-async def mend_indexes(connection: asyncpg.Connection, say: Say) -> None:
-    """Rebuild every index that is not valid, from its definition in the catalogue, and drop what a killed REINDEX
-    CONCURRENTLY left. Does nothing where all indexes are valid.
+async def repair_indexes(connection: asyncpg.Connection, show: ShowLine) -> None:
+    """Rebuild every invalid index by its definition in the catalogue, and drop the leftovers of a killed REINDEX
+    CONCURRENTLY.
 
-    Waits for a build that is under way. Raises CannotStart for an index that cannot be rebuilt.
+    Waits for a running build. Raises CannotStart for an index that cannot be rebuilt.
     """
     found = await connection.fetch(_INVALID)
     if found:
@@ -107,10 +107,10 @@ async def mend_indexes(connection: asyncpg.Connection, say: Say) -> None:
                 "missing ones (ALTER INDEX … ATTACH PARTITION …), or drop the index and make it again."
             )
         try:
-            while await connection.fetchval(_IS_BUILT_ON.format(table="$1"), table):  # noqa: ASYNC110
+            while await connection.fetchval(_IS_BUILD_RUNNING.format(table="$1"), table):  # noqa: ASYNC110
                 await asyncio.sleep(PAUSE)
             if await connection.fetchval(_IS_INVALID.format(name="$1"), name):
-                say(f"Mending the index {name}: its build was ended half way")
+                show(f"Mending the index {name}: its build was ended half way")
                 mend = "DROP INDEX CONCURRENTLY" if index["of_a_rebuild"] else "REINDEX INDEX CONCURRENTLY"
                 await connection.execute(f"{mend} {name}")
         except asyncpg.PostgresError as error:

@@ -1,4 +1,4 @@
-"""The database before the service may use it: reachable, new enough, and at the revision that this code knows."""
+"""Checks and migrations before the service uses the database: reachable, new enough, at this code's revision."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,32 +10,32 @@ from urllib.parse import urlsplit
 import asyncpg
 
 from app.core.settings import CannotStart
-from app.core.startup import Say, silent
-from app.database.indexes import mend_indexes
+from app.core.startup import ShowLine, show_nothing
+from app.database.indexes import repair_indexes
 
 OLDEST_POSTGRES = 18
 CONNECT_SECONDS = 10
-# A migration that cannot have its lock gives up: waiting for it, it would hold up every request behind it.
+# A migration that cannot get its lock fails: while it waits, every request behind it waits too.
 LOCK_TIMEOUT = "5s"
 
 
 @cache
-def revisions() -> tuple[str, ...]:
-    """The revisions that this code knows, oldest first, as the names of the migrations' files begin.
+def list_revisions() -> tuple[str, ...]:
+    """Return the revisions that this code knows, oldest first, from the names of the migration files.
 
-    alembic reads them out of the files, but importing it takes a quarter of a second of every start.
+    alembic reads the files themselves, but its import adds a quarter of a second to every start.
     """
-    folder = Path(__file__).parents[2] / "migrations" / "versions"
-    return tuple(sorted(path.name.partition("_")[0] for path in folder.glob("[0-9]*_*.py")))
+    directory = Path(__file__).parents[2] / "migrations" / "versions"
+    return tuple(sorted(path.name.partition("_")[0] for path in directory.glob("[0-9]*_*.py")))
 
 
-def head() -> str:
-    """The revision that this code is written for."""
-    return revisions()[-1]
+def get_head_revision() -> str:
+    """Return the revision that this code needs."""
+    return list_revisions()[-1]
 
 
 def migrate(database_url: str, revision: str = "head") -> None:
-    """Bring the schema of this database to a revision. Blocking: for start-up and the command line."""
+    """Migrate the schema of this database to a revision. It blocks: only for start-up and the command line."""
     from alembic import command
     from alembic.config import Config
 
@@ -44,36 +44,37 @@ def migrate(database_url: str, revision: str = "head") -> None:
     command.upgrade(config, revision)
 
 
-async def migrate_to_head(database_url: str, *, say: Say = silent) -> None:
-    """Bring the database to `head()` and mend its invalid indexes, alone: a second caller waits and finds it done.
-    Raises CannotStart.
+async def migrate_to_head(database_url: str, *, show: ShowLine = show_nothing) -> None:
+    """Migrate the database to the head revision and repair its invalid indexes.
+
+    One process does this at a time: another waits for the migration lock, then finds nothing to do. Raises CannotStart.
     """
     connection = await _connect(database_url)
     try:
-        async with _one_at_a_time(database_url):
+        async with _lock_migrations(database_url):
             await connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
-            present = await _known_revision(connection, database_url)
-            if present != head():
-                say(f"Migrating the database from {present or 'nothing'} to {head()}")
+            present = await _find_revision(connection, database_url)
+            if present != get_head_revision():
+                show(f"Migrating the database from {present or 'nothing'} to {get_head_revision()}")
                 await asyncio.to_thread(migrate, database_url)
-            await mend_indexes(connection, say)
+            await repair_indexes(connection, show)
     except CannotStart:
         raise
     except Exception as error:
-        shown = _shown(database_url)
-        if _comes_from(error, asyncpg.InsufficientPrivilegeError):
+        shown = _hide_password(database_url)
+        if _find_cause(error, asyncpg.InsufficientPrivilegeError):
             raise CannotStart(
                 f"The database user may not make tables in {shown}: let it own the database "
                 "(ALTER DATABASE … OWNER TO …)."
             ) from error
-        if _comes_from(error, asyncpg.LockNotAvailableError):
+        if _find_cause(error, asyncpg.LockNotAvailableError):
             raise CannotStart(
                 f"A table of {shown} is locked by another session: try again when that session has ended."
             ) from error
-        unfinished = _comes_from(error, asyncpg.ObjectNotInPrerequisiteStateError)
+        unfinished = _find_cause(error, asyncpg.ObjectNotInPrerequisiteStateError)
         if unfinished is not None:
             raise CannotStart(f"Migrating {shown} failed ({str(unfinished).splitlines()[0]}): try again.") from error
-        refusal = _comes_from(error, asyncpg.PostgresError)
+        refusal = _find_cause(error, asyncpg.PostgresError)
         if refusal is None:
             raise
         raise CannotStart(
@@ -85,13 +86,13 @@ async def migrate_to_head(database_url: str, *, say: Say = silent) -> None:
 
 
 @asynccontextmanager
-async def _one_at_a_time(database_url: str) -> AsyncIterator[None]:
-    """The lock of migrations, in an open transaction that does nothing else.
+async def _lock_migrations(database_url: str) -> AsyncIterator[None]:
+    """Have the migration lock within the block, in an open transaction that does nothing else.
 
-    So it keeps no snapshot and no table from a CREATE INDEX CONCURRENTLY, which waits for those of others. A statement
-    that waits has a snapshot: that is why it does not wait in a statement.
+    The transaction has no snapshot and no table lock, for which a CREATE INDEX CONCURRENTLY would wait. A waiting
+    statement has a snapshot: therefore this function polls for the lock.
     """
-    from app.database.locks import Lock, try_lock_on_driver  # imports SQLAlchemy, for which a start does not wait here
+    from app.database.locks import Lock, try_lock_on_driver  # imports SQLAlchemy, which is slow
 
     connection = await _connect(database_url)
     try:
@@ -109,24 +110,24 @@ async def _one_at_a_time(database_url: str) -> AsyncIterator[None]:
 
 
 async def require_head(database_url: str) -> None:
-    """Raise CannotStart where the database cannot be used as it stands."""
+    """Raise CannotStart if the database cannot be used or is at another revision."""
     connection = await _connect(database_url)
     try:
-        present = await _known_revision(connection, database_url)
+        present = await _find_revision(connection, database_url)
     finally:
         await connection.close()
-    if present != head():
+    if present != get_head_revision():
         raise CannotStart(
-            f"The database {_shown(database_url)} is at revision {present or 'none'} and this version of Xuezu "
-            f"needs {head()}: run `xuezu migrate` first."
+            f"The database {_hide_password(database_url)} is at revision {present or 'none'} and this version of Xuezu "
+            f"needs {get_head_revision()}: run `xuezu migrate` first."
         )
 
 
 async def _connect(database_url: str) -> asyncpg.Connection:
-    """A connection to a server that is new enough and holds UTF-8."""
-    shown = _shown(database_url)
+    """Return a connection to a server that is new enough and encodes text in UTF-8. Raises CannotStart."""
+    shown = _hide_password(database_url)
     try:
-        connection = await asyncpg.connect(_dsn(database_url), timeout=CONNECT_SECONDS)
+        connection = await asyncpg.connect(_build_dsn(database_url), timeout=CONNECT_SECONDS)
     except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
         raise CannotStart(f"The database {shown} refused the user or the password in XUEZU_DATABASE_URL.") from error
     except (asyncpg.exceptions.ClientConfigurationError, ValueError) as error:
@@ -163,26 +164,26 @@ async def _connect(database_url: str) -> asyncpg.Connection:
     return connection
 
 
-async def _known_revision(connection: asyncpg.Connection, database_url: str) -> str | None:
+async def _find_revision(connection: asyncpg.Connection, database_url: str) -> str | None:
     if not await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL"):
         return None
     present: str | None = await connection.fetchval("SELECT version_num FROM alembic_version")
-    if present is not None and present not in revisions():
+    if present is not None and present not in list_revisions():
         raise CannotStart(
-            f"The database {_shown(database_url)} is at revision {present}, which this version of Xuezu does not "
-            "know: a newer version has migrated it, so run that one, or use another database or data folder."
+            f"The database {_hide_password(database_url)} is at revision {present}, which this version of Xuezu does "
+            "not know: a newer version has migrated it, so run that one, or use another database or data folder."
         )
     return present
 
 
-def _dsn(database_url: str) -> str:
-    """The address as asyncpg takes it: without SQLAlchemy's `+driver`."""
+def _build_dsn(database_url: str) -> str:
+    """Return the address without SQLAlchemy's `+driver`, as asyncpg accepts it."""
     scheme, separator, rest = database_url.partition("://")
     return scheme.partition("+")[0] + separator + rest
 
 
-def _shown(database_url: str) -> str:
-    """The address without user and password."""
+def _hide_password(database_url: str) -> str:
+    """Return the address without user and password."""
     try:
         parts = urlsplit(database_url)
         port = f":{parts.port}" if parts.port else ""
@@ -192,9 +193,9 @@ def _shown(database_url: str) -> str:
     return f"{host}{parts.path}"
 
 
-def _comes_from(error: BaseException, kind: type[BaseException]) -> BaseException | None:
-    """The error of this kind among an error, its causes, and what was being handled when it was raised."""
-    seen: BaseException | None = error
-    while seen is not None and not isinstance(seen, kind):
-        seen = seen.__cause__ or seen.__context__
-    return seen
+def _find_cause(error: BaseException, kind: type[BaseException]) -> BaseException | None:
+    """Return the error of this kind among an error, its causes and its contexts, or None."""
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, kind):
+        cause = cause.__cause__ or cause.__context__
+    return cause

@@ -1,7 +1,7 @@
-"""Keyset pagination: `limit` + opaque `cursor`, one `Page` shape.
+"""Keyset pagination: `limit` + opaque `cursor`, and one `Page` shape.
 
-A cursor is the sort key of the last row of a page. A page costs the same at any depth, and rows that are added or
-removed meanwhile never shift it. A cursor holds only what the caller has just seen.
+A cursor is the sort key of the last row of a page. A page has the same cost at any depth, and rows that are added or
+removed meanwhile never shift it. A cursor contains only values that the caller has just received.
 """
 
 import base64
@@ -46,14 +46,14 @@ class Page(Out, Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Slice(Generic[T]):
-    """The rows of one page before they are a body of the API."""
+    """The rows of one page, before they become a body of the API."""
 
     rows: list[T]
     next_cursor: str | None
 
     @classmethod
     def cut(cls, rows: Sequence[T], paging: "Paging", key: Callable[[T], tuple[object, ...]]) -> "Slice[T]":
-        """The page among the `paging.rows` rows of a statement; `key` is the sort key of a row."""
+        """Return the page from the `paging.rows` rows of a statement; `key` returns the sort key of a row."""
         shown = list(rows[: paging.limit])
         return cls(shown, encode_cursor(key(shown[-1])) if len(rows) > paging.limit else None)
 
@@ -70,57 +70,57 @@ class Paging:
 
     @property
     def rows(self) -> int:
-        """How many rows to read: one more than the page holds, which tells whether there is a next page."""
+        """Return the number of rows to read: one more than `limit`, to find out whether there is a next page."""
         return self.limit + 1
 
     def parameters(self) -> dict[str, Any]:
-        """What `paginate` leaves to be given: the number of rows and the place of the cursor."""
+        """Return the parameters that `paginate` adds: the number of rows and the values of the cursor."""
         return {"page_rows": self.rows} | {f"after_{number}": value for number, value in enumerate(self.after or ())}
 
 
 class PagedStatement(Generic[R]):
-    """The statement of a list, built once: its first page, and a page after a cursor.
+    """The statement of a list, built once: one form for the first page, one for a page after a cursor.
 
-    `keys` are the order; together they are unique and never NULL. `statement` has neither an order nor a limit. Its
-    values are bind parameters, which `fetch` takes by name. `row` has its columns.
+    `keys` define the order; together they are unique and never NULL. `statement` has no order and no limit. Its values
+    are bind parameters, which `fetch` takes by name. `row` has its columns.
     """
 
     def __init__(self, statement: Select[*tuple[Any, ...]], *keys: SortKey, row: type[R]) -> None:
-        key_columns = (_column(key).label(f"sort_key_{number}") for number, key in enumerate(keys))
+        key_columns = (_get_column(key).label(f"sort_key_{number}") for number, key in enumerate(keys))
         self._make = row_maker(row, statement.selected_columns.keys())
-        self._whole_row = not issubclass(row, tuple)  # a body takes the columns that it knows by name
+        self._whole_row = not issubclass(row, tuple)  # an `Out` ignores the sort keys
         self._keys = keys
         self._statement = statement.add_columns(*key_columns)
 
     @cached_property
-    def _first(self) -> Select[*tuple[Any, ...]]:
-        return paginate(self._statement, *self._keys, further=False)
+    def _first_page(self) -> Select[*tuple[Any, ...]]:
+        return paginate(self._statement, *self._keys, after_cursor=False)
 
     @cached_property
-    def _further(self) -> Select[*tuple[Any, ...]]:
-        return paginate(self._statement, *self._keys, further=True)
+    def _later_page(self) -> Select[*tuple[Any, ...]]:
+        return paginate(self._statement, *self._keys, after_cursor=True)
 
-    async def fetch(self, db: Readable, paging: Paging, **given: Any) -> Slice[R]:
-        """One page, with the cursor of the next one."""
-        statement = self._first if paging.after is None else self._further
-        found = (await db.execute(statement, given | paging.parameters())).all()
+    async def fetch(self, db: Readable, paging: Paging, **values: Any) -> Slice[R]:
+        """Return one page, with the cursor of the next one."""
+        statement = self._first_page if paging.after is None else self._later_page
+        found = (await db.execute(statement, values | paging.parameters())).all()
         cut = len(self._keys)
         shown = found[: paging.limit]
         return Slice(
-            rows=[self._make(one if self._whole_row else one[:-cut]) for one in shown],
+            rows=[self._make(row if self._whole_row else row[:-cut]) for row in shown],
             next_cursor=encode_cursor(shown[-1][-cut:]) if len(found) > paging.limit else None,
         )
 
 
-def paginate(statement: Select[*Ts], *keys: SortKey, further: bool) -> Select[*Ts]:
-    """The statement cut to one page in the order of `keys`: the first one, or one after a cursor (`further`).
+def paginate(statement: Select[*Ts], *keys: SortKey, after_cursor: bool) -> Select[*Ts]:
+    """Return the statement for one page in the order of `keys`: the first page, or with `after_cursor` a later one.
 
-    It is run with `Paging.parameters`, and gives `Paging.rows` rows: `PagedStatement` and `Slice.cut` take the
-    additional one off.
+    It is run with `Paging.parameters` and returns up to `Paging.rows` rows; `PagedStatement` and `Slice.cut` remove the
+    additional row.
     """
-    if further:
-        columns = [_column(key) for key in keys]
-        # The client chose the number in a cursor: it may be too large for the column's type.
+    if after_cursor:
+        columns = [_get_column(key) for key in keys]
+        # A client can write any number into a cursor: it may be too large for the column's type.
         types = [BigInteger() if isinstance(column.type, Integer) else column.type for column in columns]
         values = [bindparam(f"after_{number}", type_=type_) for number, type_ in enumerate(types)]
         statement = statement.where(is_after(keys, values))
@@ -128,10 +128,10 @@ def paginate(statement: Select[*Ts], *keys: SortKey, further: bool) -> Select[*T
 
 
 def is_after(keys: Sequence[SortKey], values: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
-    """Whether a row comes after these values in the order of the keys."""
-    columns = [_column(key) for key in keys]
+    """Return the condition that a row comes after these values in the order of the keys."""
+    columns = [_get_column(key) for key in keys]
     directions = [_is_descending(key) for key in keys]
-    if len(set(directions)) == 1:  # one comparison of rows, for which an index of these columns is enough
+    if len(set(directions)) == 1:  # one row comparison, which an index on these columns supports
         mine, other = (columns[0], values[0]) if len(columns) == 1 else (tuple_(*columns), tuple_(*values))
         return mine < other if directions[0] else mine > other
     steps = []
@@ -145,8 +145,8 @@ def _is_descending(key: SortKey) -> bool:
     return isinstance(key, UnaryExpression) and key.modifier is operators.desc_op
 
 
-def _column(key: SortKey) -> ColumnElement[Any]:
-    """The key without its direction."""
+def _get_column(key: SortKey) -> ColumnElement[Any]:
+    """Return the key without its direction."""
     if isinstance(key, UnaryExpression) and key.modifier in {operators.desc_op, operators.asc_op}:
         return key.element
     return key.expression
@@ -160,7 +160,7 @@ def encode_cursor(key: tuple[Any, ...]) -> str:
 
 
 def paged_by(*key: type) -> params.Depends:
-    """The dependency of a list whose sort key has these types; a cursor of another shape is a 422.
+    """Return the dependency of a list whose sort key has these types. A cursor of another shape is a 422.
 
     >>> paging: Annotated[Paging, paged_by(str, UUID)]
     """
@@ -178,7 +178,7 @@ def paged_by(*key: type) -> params.Depends:
         except (ValidationError, binascii.Error, ValueError):
             wrong = {"pointer": "query/cursor", "code": "cursor", "detail": gettext("不是此列表的 cursor")}
             raise Invalid(errors=[wrong]) from None
-        if not all(_fits(part) for part in after):
+        if not all(_is_storable(part) for part in after):
             raise Invalid(
                 errors=[{"pointer": "query/cursor", "code": "cursor", "detail": gettext("不是此列表的 cursor")}]
             )
@@ -187,8 +187,8 @@ def paged_by(*key: type) -> params.Depends:
     return params.Depends(paging)
 
 
-def _fits(part: object) -> bool:
-    """Whether PostgreSQL has such a value: text without NUL, numbers of 64 bits."""
+def _is_storable(part: object) -> bool:
+    """Return whether PostgreSQL can store the value: text without NUL, numbers of 64 bits."""
     if isinstance(part, str):
         return "\x00" not in part
     return not isinstance(part, int) or -(2**63) <= part < 2**63

@@ -1,7 +1,7 @@
-"""What a clean-up is: one kind of data that expires, and the function that deletes it.
+"""Clean-ups: each deletes one kind of data when it expires.
 
-Each feature defines its own `CleanUp` entries in its module `retention`. `app.worker.retention` lists them all, names
-the tables that are kept for good, and runs the entries as scheduled jobs. `docs/RETENTION.md` shows the result.
+Each feature defines its `CleanUp` entries in its module `retention`. `app.worker.retention` lists them all, names the
+tables that are stored for ever, and runs the entries as scheduled jobs. `docs/RETENTION.md` shows the result.
 """
 
 from collections.abc import Awaitable, Callable
@@ -31,9 +31,9 @@ class CleanUp:
 
     `tables` are the tables that lose rows or values. The data expires when `after` has passed since `since`.
 
-    `run(db, limit)` deletes at most `limit` things in the caller's transaction and returns how many it deleted. It is
-    called again, in a new transaction, until it deletes fewer than `limit`. The process may be killed between two
-    calls, and two processes may run it at the same time: neither may do harm.
+    `run(db, limit)` deletes at most `limit` items in the caller's transaction and returns the number deleted. It is
+    called again in a new transaction until it deletes fewer than `limit`. The process can be killed between two calls,
+    and two processes can run it at the same time; both must be harmless.
     """
 
     name: str
@@ -49,11 +49,11 @@ class CleanUp:
 def delete_rows(
     of: type[Table] | TableClause, where: ColumnElement[bool]
 ) -> Callable[[AsyncConnection, int], Awaitable[int]]:
-    """A `CleanUp.run` that deletes the rows of one table for which `where` is true.
+    """Return a `CleanUp.run` that deletes the rows of one table for which `where` is true.
 
-    It waits for no lock: a row that another transaction has locked is left for the next run.
+    It waits for no lock: the next run deletes rows that another transaction has locked.
     """
-    ctid: ColumnElement[str] = column("ctid")  # where a row is stored; it does not change while the row is locked
+    ctid: ColumnElement[str] = column("ctid")  # the physical place of a row; it does not change while the row is locked
 
     async def run(db: AsyncConnection, limit: int) -> int:
         batch = select(ctid).select_from(of).where(where).limit(limit).with_for_update(skip_locked=True, of=of)

@@ -1,4 +1,4 @@
-"""What a row can be: a named tuple of the statement's columns, or a body of the API."""
+"""The types of rows: a named tuple of the statement's columns, or a body of the API."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
@@ -9,7 +9,8 @@ R = TypeVar("R", bound="NamedTuple | Out")
 
 
 def row_maker(row: type[R], columns: Iterable[str]) -> Callable[[Any], R]:
-    """The function that turns a database row with these columns into `row`. Raises TypeError if they do not match."""
+    """Return the function that turns a database row with these columns into `row`. Raises TypeError if they do not
+    match."""
     if issubclass(row, Out):
         return row.model_validate
     if tuple(columns) != row._fields:

@@ -1,6 +1,6 @@
-"""Typed rows: what a statement returns, as named tuples or as bodies of the API.
+"""Typed rows: the rows of a statement as named tuples or as bodies of the API.
 
-SQLAlchemy types the rows of a long statement as `Any`. A query function names its row instead:
+SQLAlchemy types the rows of a long statement as `Any`. A query function names its row type instead:
 
     class UnitRow(NamedTuple):
         id: UUID
@@ -11,8 +11,8 @@ SQLAlchemy types the rows of a long statement as `Any`. A query function names i
     async def get_unit(db: Readable, unit_id: UUID) -> UnitRow:
         return await one_or_404(db, _UNIT, UnitRow, {"unit_id": unit_id})
 
-A named tuple has exactly the statement's columns, in their order, which is checked at every execution. An `Out` takes
-the columns that it knows by name.
+A named tuple has exactly the statement's columns, in their order; this is checked at every execution. An `Out` takes
+its fields from the columns of the same names.
 """
 
 from collections.abc import Mapping
@@ -31,14 +31,14 @@ Parameters: TypeAlias = Mapping[str, Any] | None
 
 
 async def fetch_rows(db: Readable, statement: Executable, row: type[R], parameters: Parameters = None) -> list[R]:
-    """All rows of a statement."""
+    """Return all rows of a statement."""
     result = await db.execute(statement, parameters)
     make = row_maker(row, result.keys())
     return [make(found) for found in result]
 
 
 async def fetch_row(db: Readable, statement: Executable, row: type[R], parameters: Parameters = None) -> R | None:
-    """The one row of a statement, or None. Raises MultipleResultsFound."""
+    """Return the only row of a statement, or None. Raises MultipleResultsFound."""
     result = await db.execute(statement, parameters)
     make = row_maker(row, result.keys())
     found = result.one_or_none()
@@ -56,7 +56,7 @@ async def one_or_404(db: Readable, statement: Executable, row: type[R], paramete
 async def one_or_404(
     db: Readable, statement: Executable, row: type[R] | None = None, parameters: Parameters = None
 ) -> R | Row[*tuple[Any, ...]]:
-    """The one row of a statement, as SQLAlchemy types it unless `row` is given.
+    """Return the only row of a statement, as SQLAlchemy types it or as `row`.
 
     Raises NotFound, MultipleResultsFound.
     """

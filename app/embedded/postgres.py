@@ -24,7 +24,7 @@ import psutil
 
 from app.core.data_dir import unwritable_directory
 from app.core.settings import CannotStart
-from app.core.startup import Say, silent
+from app.core.startup import ShowLine, show_nothing
 from app.embedded.programs import account, let_through, make_readable, own, run
 
 DATABASE = "xuezu"
@@ -85,26 +85,28 @@ class EmbeddedPostgres:
             os.kill(found.pid, signal.SIGQUIT)
 
 
-def start(folder: Path, *, say: Say = silent, settings: Mapping[str, str] | None = None) -> EmbeddedPostgres:
+def start(
+    folder: Path, *, show: ShowLine = show_nothing, settings: Mapping[str, str] | None = None
+) -> EmbeddedPostgres:
     """Start the server of `folder`, making it the first time, and make the role and database of the service in it.
 
     A server that a killed run left behind is taken over as it is. `settings` are added to (or replace) `SETTINGS`.
     The caller sees to it that nobody else starts the same folder (`hold`). Raises CannotStart.
     """
-    make_readable(say)
+    make_readable(show)
     folder = folder.absolute()
     _see_that_it_is_ours(folder)
     if not (folder / "PG_VERSION").exists():
-        say("Making a new PostgreSQL data folder")
+        show("Making a new PostgreSQL data folder")
         _initialise(folder)
     _check_version(folder)
-    let_through(folder.parent, say)
+    let_through(folder.parent, show)
     server = find_running(folder)
     if server is not None:
-        say(f"PostgreSQL is still running from before (process {server.pid}): using it")
+        show(f"PostgreSQL is still running from before (process {server.pid}): using it")
     else:
-        say("Starting PostgreSQL")
-        server = _start(folder, SETTINGS | dict(settings or {}), say)
+        show("Starting PostgreSQL")
+        server = _start(folder, SETTINGS | dict(settings or {}), show)
     try:
         _make_database(server)
     except BaseException:
@@ -115,10 +117,10 @@ def start(folder: Path, *, say: Say = silent, settings: Mapping[str, str] | None
 
 @contextmanager
 def running(
-    folder: Path, *, say: Say = silent, settings: Mapping[str, str] | None = None
+    folder: Path, *, show: ShowLine = show_nothing, settings: Mapping[str, str] | None = None
 ) -> Iterator[EmbeddedPostgres]:
     """`start`, and `stop` at the end."""
-    server = start(folder, say=say, settings=settings)
+    server = start(folder, show=show, settings=settings)
     try:
         yield server
     finally:
@@ -164,7 +166,7 @@ def _initialise(folder: Path) -> None:
     except OSError as error:
         raise unwritable_directory(folder.parent, error) from error
     own(draft)
-    let_through(folder.parent, silent)
+    let_through(folder.parent, show_nothing)
     done = run(
         "initdb",
         f"--pgdata={draft}",
@@ -225,7 +227,7 @@ def _socket_folder(folder: Path) -> Path:
     return sockets
 
 
-def _start(folder: Path, settings: Mapping[str, str], say: Say) -> EmbeddedPostgres:
+def _start(folder: Path, settings: Mapping[str, str], show: ShowLine) -> EmbeddedPostgres:
     if _postmaster(folder) is not None:  # there, but not taking connections: its socket is lost, or it hangs
         run("pg_ctl", "stop", "-D", str(folder), "-m", "immediate", "-w", "-t", "10")
     sockets = _socket_folder(folder)
@@ -245,7 +247,7 @@ def _start(folder: Path, settings: Mapping[str, str], say: Say) -> EmbeddedPostg
         said = log.read_bytes()[before:].decode(errors="replace") if log.exists() else done.stdout
         if "is still in use" not in said or time.monotonic() > deadline:
             raise CannotStart(f"PostgreSQL did not start; the end of {log} says why: {_reason(said)}.")
-        say("Waiting for the last processes of a killed PostgreSQL to end")
+        show("Waiting for the last processes of a killed PostgreSQL to end")
         time.sleep(1)
 
 

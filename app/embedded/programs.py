@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from app.core.settings import CannotStart
-from app.core.startup import Say
+from app.core.startup import ShowLine
 
 SYSTEM_USER = "embedded_postgres"
 
@@ -77,12 +77,12 @@ def run(program: str, *arguments: str, input_text: str | None = None) -> subproc
         return subprocess.CompletedProcess(done.args, done.returncode, output.read())
 
 
-def make_readable(say: Say) -> None:
+def make_readable(show: ShowLine) -> None:
     """When root starts a server, the wheel's files must be readable by the server's user."""
     if os.geteuid() != 0:
         return
     installed = programs().parent
-    let_through(installed.parent, say)
+    let_through(installed.parent, show)
     try:
         if run("postgres", "--version").returncode == 0:
             return
@@ -93,14 +93,14 @@ def make_readable(say: Say) -> None:
         path.chmod(mode | (0o055 if mode & stat.S_IXUSR else 0o044))
 
 
-def let_through(folder: Path, say: Say) -> None:
+def let_through(folder: Path, show: ShowLine) -> None:
     """Let the server's user pass through the folders above what it needs: no more than o+x, and only where missing."""
     if os.geteuid() != 0:
         return
     for path in (folder, *folder.parents):
         mode = path.stat().st_mode
         if not mode & stat.S_IXOTH:
-            say(f"Letting PostgreSQL's system user pass through {path} (chmod o+x)")
+            show(f"Letting PostgreSQL's system user pass through {path} (chmod o+x)")
             path.chmod(mode | stat.S_IXOTH)
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor, record
 from app.core.cipher import Cipher
-from app.database.db import constraint_of
+from app.database.db import get_constraint_name
 from app.database.locks import Lock, try_lock
 from app.database.rows import fetch_row
 from app.exports.kinds import ExportKind, ExportRequest
@@ -119,7 +119,7 @@ class _PartStore:
             async with self._worker.engine.begin() as db:
                 await db.execute(insert(ExportPart).values(row))
         except IntegrityError as error:
-            if constraint_of(error) == "export_parts_export_fkey":
+            if get_constraint_name(error) == "export_parts_export_fkey":
                 raise ExportDeleted from None
             raise
         self._number += 1

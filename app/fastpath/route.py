@@ -24,7 +24,7 @@ class FastRoute(TransactionalRoute):
         steps = None if self.body_field or not self.reads else plan_of(self.dependant)
         if steps is None:
             raise TypeError(f"{self.path} cannot take the fast path: it writes, has a body, yields, or is not async")
-        self.planned = self.around(handler_of(self, steps))
+        self.planned = self.wrap_handler(handler_of(self, steps))
         return super().get_route_handler()
 
 

@@ -59,6 +59,6 @@ async def readyz(request: Request) -> Ready:
             present = await connection.scalar(text("SELECT version_num FROM alembic_version"))
     except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
         raise NotReady from error
-    if present != migration.head():
+    if present != migration.get_head_revision():
         raise NotReady
     return Ready(revision=present)

@@ -16,7 +16,7 @@ from starlette.datastructures import UploadFile
 
 from app.core.cipher import CIPHER
 from app.core.i18n import gettext, gettext_noop
-from app.database.db import write_db_of
+from app.database.db import get_write_db
 from app.schema.idempotency import IdempotencyKey
 from app.web.errors import Conflict, Invalid, Problem
 from app.web.forms import read_form
@@ -71,7 +71,7 @@ async def replay_or_claim(request: Request, user_id: UUID) -> None:
         raise Invalid(errors=[wrong]) from None
     digest = hashlib.sha256(f"user:{user_id}\n{key}".encode()).digest()
     asked = await _request_hash(request)
-    db = await write_db_of(request)
+    db = await get_write_db(request)
     found = (await db.execute(_CLAIM, {"digest": digest})).one()
     if not found.free:
         raise KeyInUse

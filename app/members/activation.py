@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.database.db import on_constraint
-from app.database.locks import Lock, lock, lock_of_each
+from app.database.locks import Lock, build_lock_call, lock
 from app.queue.jobs import Busy, Job, Payload, Worker, enqueue
 from app.web.errors import Unavailable
 
@@ -36,7 +36,7 @@ WITH phones AS MATERIALIZED (
 ), ordered AS MATERIALIZED (
     SELECT index FROM phones CROSS JOIN (SELECT count(*) FROM accounts) AS locked ORDER BY index
 )
-SELECT index, {lock_of_each(Lock.PHONE, "index")} FROM ordered
+SELECT index, {build_lock_call(Lock.PHONE, "index")} FROM ordered
 """).bindparams(  # noqa: S608 — a constant
     bindparam("indexes", type_=ARRAY(LargeBinary)),
     bindparam("org_id", type_=Uuid()),

@@ -202,7 +202,7 @@ async def list_members(
 ) -> Page[MemberOut]:
     """Return a page of the org's people that match the filter, in the order in which they were added."""
     if wanted.unit_id is not None and wanted == MemberFilter(unit_id=wanted.unit_id, units_below=True):
-        statement = _build_subtree_page(further=paging.after is not None)
+        statement = _build_subtree_page(after_cursor=paging.after is not None)
     else:
         statement = _build_page(_get_shape(wanted))
     found = await statement.fetch(db, paging, **_get_parameters(cipher, org_id, wanted))
@@ -363,7 +363,7 @@ def _build_subtree_page(*, further: bool) -> PagedStatement[MemberRow]:
     members_of_unit = select(UnitMembership.member_id).where(
         UnitMembership.org_id == _ORG_ID, UnitMembership.unit_id == units.c.id, UnitMembership.until.is_(None)
     )
-    some = paginate(members_of_unit, UnitMembership.member_id, further=further).lateral("some")
+    some = paginate(members_of_unit, UnitMembership.member_id, after_cursor=further).lateral("some")
     first = select(some.c.member_id).select_from(units).join(some, true()).distinct()
-    found = _MEMBERS.where(Member.id.in_(paginate(first, some.c.member_id, further=further)))
+    found = _MEMBERS.where(Member.id.in_(paginate(first, some.c.member_id, after_cursor=further)))
     return PagedStatement(found, Member.id, row=MemberRow)

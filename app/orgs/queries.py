@@ -162,7 +162,7 @@ async def search_orgs(db: Readable, user_id: UUID, wanted: OrgFilter, paging: Pa
     subtrees, and the orgs of which the user is a member. The user finds no other org."""
     parameters = {"user_id": user_id} | _get_filter_parameters(wanted) | paging.parameters()
     collected = (await db.execute(_COUNT_VISIBLE, {"user_id": user_id})).scalar_one() <= MAX_COLLECTED_ORGS
-    statement = _build_search(_get_shape(wanted), collected=collected, further=paging.after is not None)
+    statement = _build_search(_get_shape(wanted), collected=collected, after_cursor=paging.after is not None)
     return Slice.cut(await fetch_rows(db, statement, OrgFoundRow, parameters), paging, lambda org: (org.name, org.id))
 
 
@@ -179,7 +179,7 @@ def _build_search(shape: _FilterShape, *, collected: bool, further: bool) -> Sel
         matching = Org.__table__
         listed = select(matching.c.id, matching.c.name).where(*_build_conditions(shape))
         listed = listed.where(or_(tree.is_under_one_of(Org, _ADMINISTERED), matching.c.id.in_(_MEMBER_OF)))
-    page = paginate(listed, matching.c.name, matching.c.id, further=further).subquery("page")
+    page = paginate(listed, matching.c.name, matching.c.id, after_cursor=further).subquery("page")
     edge = aliased(Certification)
     return (
         select(

@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 async def database(server_url: str) -> AsyncIterator[str]:
-    """An empty database of the test's own, by its address."""
+    """Return the address of an empty database that only this test uses."""
     name = f"migration_{uuid4().hex}"
     connection = await asyncpg.connect(server_url)
     await connection.execute(f"CREATE DATABASE {name}")

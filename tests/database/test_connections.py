@@ -1,4 +1,4 @@
-"""A reading route gets a connection without a transaction, a writing route the transaction of its request."""
+"""A reading route gets a connection without a transaction; a writing route gets the transaction of its request."""
 
 import subprocess
 import sys
@@ -21,39 +21,39 @@ async def _writes(db: WriteDb) -> None: ...
 async def _either(db: ReadableDb) -> None: ...
 
 
-async def _reads_below(_: Annotated[None, Depends(_reads)]) -> None: ...
+async def _reads_nested(_: Annotated[None, Depends(_reads)]) -> None: ...
 
 
-async def _writes_below(_: Annotated[None, Depends(_writes)]) -> None: ...
+async def _writes_nested(_: Annotated[None, Depends(_writes)]) -> None: ...
 
 
-@pytest.mark.parametrize("endpoint", [_writes, _writes_below])
-def test_a_reading_route_that_asks_for_a_transaction_is_refused_when_it_is_made(endpoint: Any) -> None:
+@pytest.mark.parametrize("endpoint", [_writes, _writes_nested])
+def test_reading_route_with_a_transaction_is_refused_at_creation(endpoint: Any) -> None:
     router = APIRouter(route_class=TransactionalRoute)
     with pytest.raises(TypeError, match=r"/things reads \(GET\) but asks for WriteDb"):
         router.get("/things")(endpoint)
 
 
-@pytest.mark.parametrize("endpoint", [_reads, _reads_below])
-def test_a_writing_route_that_asks_for_a_read_connection_is_refused_when_it_is_made(endpoint: Any) -> None:
+@pytest.mark.parametrize("endpoint", [_reads, _reads_nested])
+def test_writing_route_with_a_read_connection_is_refused_at_creation(endpoint: Any) -> None:
     router = APIRouter(route_class=TransactionalRoute)
     with pytest.raises(TypeError, match=r"/things writes \(PATCH\) but asks for ReadDb"):
         router.patch("/things")(endpoint)
 
 
-def test_a_dependency_of_both_kinds_of_routes_is_taken() -> None:
+def test_dependency_of_both_kinds_of_routes_is_accepted() -> None:
     router = APIRouter(route_class=TransactionalRoute)
     router.get("/things")(_either)
     router.post("/things")(_either)
 
 
-def test_a_read_connection_offers_reads_only() -> None:
+def test_read_connection_has_only_read_methods() -> None:
     offered = {name for name in vars(ReadConnection) if not name.startswith("_")}
     assert offered == {"execute", "scalar", "scalars", "fetch"}
 
 
 @pytest.mark.long
-def test_the_type_checker_refuses_a_transaction_in_a_reading_route(tmp_path: Path) -> None:
+def test_transaction_in_a_reading_route_is_a_type_error(tmp_path: Path) -> None:
     calls = ("db.begin()", "db.begin_nested()", "db.commit()", "operation(db)")
     written = tmp_path / "route.py"
     written.write_text(

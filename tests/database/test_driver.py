@@ -1,4 +1,4 @@
-"""The driver's pool: whose connection is never another's, how many there are, and how long one waits for them."""
+"""The read pool: isolation of its connections, their number, and the time limit for a free one."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ async def _process(pool: ReadPool) -> int:
     return pid
 
 
-async def test_a_cancelled_read_gives_its_connection_to_nobody(pool: ReadPool) -> None:
+async def test_cancelled_read_closes_its_connection(pool: ReadPool) -> None:
     before = await _process(pool)
     slow = asyncio.create_task(pool.fetch("SELECT 'slow' FROM pg_sleep(20)"))
     await asyncio.sleep(0.2)
@@ -34,14 +34,14 @@ async def test_a_cancelled_read_gives_its_connection_to_nobody(pool: ReadPool) -
     assert before not in {rows[0][1] for rows in answers}
 
 
-async def test_a_refused_statement_leaves_its_connection_in_the_pool(pool: ReadPool) -> None:
+async def test_failed_statement_returns_its_connection_to_the_pool(pool: ReadPool) -> None:
     before = await _process(pool)
     with pytest.raises(asyncpg.DivisionByZeroError):
         await pool.fetch("SELECT 1 / 0")
     assert await _process(pool) == before
 
 
-async def test_a_connection_that_the_server_ended_is_replaced(pool: ReadPool, settings: Settings) -> None:
+async def test_connection_ended_by_the_server_is_replaced(pool: ReadPool, settings: Settings) -> None:
     before = await _process(pool)
     other = await driver.connect(settings)
     await other.execute("SELECT pg_terminate_backend($1)", before)
@@ -50,7 +50,7 @@ async def test_a_connection_that_the_server_ended_is_replaced(pool: ReadPool, se
     assert await _process(pool) != before
 
 
-async def test_the_places_of_ended_and_cancelled_connections_are_free_again(pool: ReadPool, settings: Settings) -> None:
+async def test_slots_of_ended_and_cancelled_connections_are_freed(pool: ReadPool, settings: Settings) -> None:
     other = await driver.connect(settings)
     for _ in range(3):
         both = await asyncio.gather(*(pool.fetch("SELECT pg_backend_pid() FROM pg_sleep(0.1)") for _ in range(2)))
@@ -68,7 +68,7 @@ async def test_the_places_of_ended_and_cancelled_connections_are_free_again(pool
     assert [rows[0][0] for rows in answers] == list(range(10))
 
 
-async def test_a_read_that_finds_no_free_connection_gives_up(pool: ReadPool, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_read_without_a_free_connection_is_refused(pool: ReadPool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "WAIT_SECONDS", 0.2)
     async with asyncio.TaskGroup() as held:
         for _ in range(2):
@@ -78,7 +78,7 @@ async def test_a_read_that_finds_no_free_connection_gives_up(pool: ReadPool, mon
             await pool.fetch("SELECT 1")
 
 
-async def test_a_returned_connection_costs_no_round_trip(pool: ReadPool, settings: Settings) -> None:
+async def test_returned_connection_costs_no_round_trip(pool: ReadPool, settings: Settings) -> None:
     pid = await _process(pool)
     other = await driver.connect(settings)
     last = await other.fetchval("SELECT query FROM pg_stat_activity WHERE pid = $1", pid)

@@ -1,4 +1,4 @@
-"""Indexes built beside the service: a build that was ended half way is mended by the next `xuezu migrate`."""
+"""Index builds beside the service: the next `xuezu migrate` repairs an interrupted build."""
 
 import asyncio
 import sys
@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 
 from app.core.settings import CannotStart
-from app.core.startup import silent
-from app.database.indexes import mend_indexes
-from app.database.migration import head, migrate, migrate_to_head
+from app.core.startup import show_nothing
+from app.database.indexes import repair_indexes
+from app.database.migration import get_head_revision, migrate, migrate_to_head
 from tests.processes import environment
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,8 @@ async def db(database: str) -> AsyncIterator[asyncpg.Connection]:
 
 @pytest.fixture
 async def writer(database: str) -> AsyncIterator[asyncpg.Connection]:
-    """A database before revision 0015, and a transaction that writes its table: the build of 0015 waits for it."""
+    """Return a transaction that writes the table, in a database before revision 0015. The build of 0015 waits for
+    it."""
     await asyncio.to_thread(migrate, database, BEFORE)
     connection = await asyncpg.connect(database)
     await connection.execute("BEGIN; LOCK TABLE activations IN ROW EXCLUSIVE MODE")
@@ -37,7 +38,7 @@ async def writer(database: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def is_valid(db: asyncpg.Connection, index: str) -> bool | None:
-    """None where there is no such index."""
+    """Return whether the index is valid, or None if it does not exist."""
     valid: bool | None = await db.fetchval("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)", index)
     return valid
 
@@ -47,7 +48,7 @@ async def revision(db: asyncpg.Connection) -> str:
 
 
 async def waiting_build(db: asyncpg.Connection) -> int:
-    """The process of the server that waits in the middle of a build."""
+    """Return the pid of the server process that waits in the middle of a build."""
     while True:
         pid: int | None = await db.fetchval(
             "SELECT pid FROM pg_stat_progress_create_index WHERE lockers_total > 0 AND datname = current_database()"
@@ -57,7 +58,7 @@ async def waiting_build(db: asyncpg.Connection) -> int:
         await asyncio.sleep(0.02)
 
 
-async def test_a_build_killed_in_the_middle_is_mended_by_the_next_migration(
+async def test_killed_build_is_repaired_by_the_next_migration(
     database: str, db: asyncpg.Connection, writer: asyncpg.Connection
 ) -> None:
     migrating = asyncio.create_task(migrate_to_head(database))
@@ -68,10 +69,10 @@ async def test_a_build_killed_in_the_middle_is_mended_by_the_next_migration(
 
     await writer.execute("COMMIT")
     await migrate_to_head(database)
-    assert (await is_valid(db, INDEX), await revision(db)) == (True, head())
+    assert (await is_valid(db, INDEX), await revision(db)) == (True, get_head_revision())
 
 
-async def test_a_build_that_outlives_its_killed_client_is_waited_for(
+async def test_migration_waits_for_a_build_that_outlives_its_client(
     database: str, db: asyncpg.Connection, writer: asyncpg.Connection
 ) -> None:
     command = (sys.executable, "-m", "app.cli", "migrate")
@@ -88,11 +89,11 @@ async def test_a_build_that_outlives_its_killed_client_is_waited_for(
     assert await waiting_build(db) == building
     await writer.execute("COMMIT")
     await migrating
-    assert (await is_valid(db, INDEX), await revision(db)) == (True, head())
+    assert (await is_valid(db, INDEX), await revision(db)) == (True, get_head_revision())
 
 
-async def test_a_partitioned_index_is_finished_after_a_kill(database: str, db: asyncpg.Connection) -> None:
-    """Revision 0019, killed with the index of one partition invalid and that of another not attached."""
+async def test_partitioned_index_is_completed_after_a_kill(database: str, db: asyncpg.Connection) -> None:
+    """Revision 0019 was killed: the index of one partition is invalid and that of another is not attached."""
     index = "point_events_user_id_day_idx"
     await asyncio.to_thread(migrate, database, "0018")
     for day in ("2026-01-01", "2026-01-02"):
@@ -110,42 +111,42 @@ async def test_a_partitioned_index_is_finished_after_a_kill(database: str, db: a
     assert await is_valid(db, index)
 
 
-async def test_an_invalid_index_at_the_newest_revision_is_rebuilt_and_a_leftover_dropped(
+async def test_invalid_index_at_the_head_is_rebuilt_and_leftover_is_dropped(
     database: str, db: asyncpg.Connection
 ) -> None:
     await migrate_to_head(database)
     await db.execute(f"CREATE INDEX {INDEX}_ccnew ON activations (org_id, member_id)")
-    for index in (INDEX, f"{INDEX}_ccnew"):  # as a build and a REINDEX CONCURRENTLY leave them when they are killed
+    for index in (INDEX, f"{INDEX}_ccnew"):  # the leftovers of a killed build and REINDEX CONCURRENTLY
         await db.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = to_regclass($1)", index)
-    said: list[str] = []
-    await migrate_to_head(database, say=said.append)
-    assert said == [f"Mending the index {name}: its build was ended half way" for name in (INDEX, f"{INDEX}_ccnew")]
+    lines: list[str] = []
+    await migrate_to_head(database, show=lines.append)
+    assert lines == [f"Mending the index {name}: its build was ended half way" for name in (INDEX, f"{INDEX}_ccnew")]
     assert await is_valid(db, INDEX)
     assert await db.fetchval("SELECT count(*) FROM pg_class WHERE relname ~ '_cc(new|old)'") == 0
 
 
-async def test_an_invalid_index_that_cannot_be_rebuilt_is_refused_with_the_reason(db: asyncpg.Connection) -> None:
+async def test_invalid_index_that_cannot_be_rebuilt_is_refused_with_the_reason(db: asyncpg.Connection) -> None:
     await db.execute("CREATE TABLE things (name text)")
     await db.execute("INSERT INTO things VALUES ('one'), ('one')")
     with pytest.raises(asyncpg.UniqueViolationError):
         await db.execute("CREATE UNIQUE INDEX CONCURRENTLY things_name_key ON things (name)")
     with pytest.raises(CannotStart, match=r"things_name_key is not valid and cannot be rebuilt \(could not create"):
-        await mend_indexes(db, silent)
+        await repair_indexes(db, show_nothing)
     await db.execute("TRUNCATE things")
-    await mend_indexes(db, silent)
+    await repair_indexes(db, show_nothing)
     assert await is_valid(db, "things_name_key")
     assert await db.fetchval("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
 
 
-async def test_an_incomplete_index_of_a_partitioned_table_is_refused(db: asyncpg.Connection) -> None:
+async def test_incomplete_index_of_a_partitioned_table_is_refused(db: asyncpg.Connection) -> None:
     await db.execute("CREATE TABLE days (day date) PARTITION BY RANGE (day)")
     await db.execute("CREATE TABLE day_one PARTITION OF days FOR VALUES FROM ('2026-01-01') TO ('2026-01-02')")
     await db.execute("CREATE INDEX days_day_idx ON ONLY days (day)")
     with pytest.raises(CannotStart, match="not every partition of days has its part of it"):
-        await mend_indexes(db, silent)
+        await repair_indexes(db, show_nothing)
 
 
-def test_migrations_build_concurrently_only_by_create_index() -> None:
+def test_migrations_build_indexes_only_with_create_index() -> None:
     written = {path.name: path.read_text("utf-8") for path in (ROOT / "migrations" / "versions").glob("*.py")}
     found = ("postgresql_concurrently", "INDEX CONCURRENTLY")
     assert [name for name, source in written.items() if any(word in source for word in found)] == []

@@ -1,4 +1,4 @@
-"""Advisory locks: one enum holds every key, the service and the functions of its database take the same ones."""
+"""Advisory locks: one enum has every key; the service and the database functions use the same keys."""
 
 import asyncio
 import re
@@ -12,7 +12,7 @@ from pgqueuer.domain.settings import DBSettings
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.database.locks import Lock, Object, lock, lock_shared, try_lock
+from app.database.locks import Lock, LockObject, lock, lock_shared, try_lock
 
 ROOT = Path(__file__).parents[2]
 IN_FUNCTIONS = {
@@ -21,10 +21,10 @@ IN_FUNCTIONS = {
     "make_partition": Lock.PARTITION,
     "claim_idempotency_key": Lock.IDEMPOTENCY_KEY,
 }
-"""The functions of the database that take an advisory lock, and which."""
+"""The advisory lock that each database function takes."""
 CALL = re.compile(r"advisory\w+\((?:hashtextextended\(\w+, (?P<seed>\d+)\)|(?P<key>\d+))\)")
 
-OBJECTS: dict[Lock, Object] = {
+OBJECTS: dict[Lock, LockObject] = {
     Lock.PHONE: b"\x00\xff" * 16,
     Lock.IMPORTS: uuid4(),
     Lock.EXPORT: uuid4(),
@@ -46,11 +46,11 @@ async def other(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
         yield db
 
 
-def test_no_two_locks_have_the_same_number() -> None:
+def test_lock_numbers_are_unique() -> None:
     assert len(Lock.__members__) == len({which.value for which in Lock.__members__.values()})
 
 
-def test_no_module_but_that_of_the_locks_takes_an_advisory_lock() -> None:
+def test_only_the_locks_module_takes_advisory_locks() -> None:
     takers = {
         path.relative_to(ROOT).as_posix()
         for path in (ROOT / "app").rglob("*")
@@ -59,12 +59,12 @@ def test_no_module_but_that_of_the_locks_takes_an_advisory_lock() -> None:
     assert takers == {"app/database/locks.py"}
 
 
-def test_every_lock_is_in_the_table_of_the_documentation() -> None:
+def test_every_lock_is_documented() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (\d+) \|", (ROOT / "docs" / "LOCKING.md").read_text("utf-8"), re.MULTILINE)
     assert {name: int(number) for name, number in rows} == {which.name: which.value for which in Lock}
 
 
-async def test_functions_of_the_database_take_the_numbers_of_the_enum(owner: AsyncConnection) -> None:
+async def test_database_functions_use_the_numbers_of_the_enum(owner: AsyncConnection) -> None:
     found = await owner.execute(
         text("SELECT proname, prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosrc ~ 'advisory'")
     )
@@ -73,17 +73,17 @@ async def test_functions_of_the_database_take_the_numbers_of_the_enum(owner: Asy
         (call,) = CALL.finditer(source)
         assert source.count("advisory") == 1
         taken[name] = Lock(int(call["seed"] or call["key"]))
-        assert taken[name].of_an_object == (call["seed"] is not None)
+        assert taken[name].has_object == (call["seed"] is not None)
     assert taken == IN_FUNCTIONS
 
 
-async def test_the_queue_takes_other_keys(owner: AsyncConnection) -> None:
+async def test_queue_uses_other_keys(owner: AsyncConnection) -> None:
     statistics = await owner.scalar(text("SELECT hashtext('pgqueuer_statistics')"))
     assert not {statistics, advisory_key(DBSettings())} & set(Lock)
 
 
 @pytest.mark.parametrize("which", Lock)
-async def test_a_lock_is_exclusive_until_the_transaction_ends(
+async def test_lock_is_exclusive_until_the_transaction_ends(
     engine: AsyncEngine, other: AsyncConnection, which: Lock
 ) -> None:
     of = OBJECTS.get(which)
@@ -91,12 +91,12 @@ async def test_a_lock_is_exclusive_until_the_transaction_ends(
         await lock(owner, which, of)
         assert not await try_lock(other, which, of)
         for another in Lock:
-            if another is not which:  # of the same object, where both have one
-                assert await try_lock(other, another, of if another.of_an_object and of else OBJECTS.get(another))
+            if another is not which:  # both use the same object if they have one
+                assert await try_lock(other, another, of if another.has_object and of else OBJECTS.get(another))
     assert await try_lock(other, which, of)
 
 
-async def test_shared_owners_run_beside_each_other_and_an_exclusive_one_waits(
+async def test_shared_locks_are_compatible_and_exclusive_lock_waits(
     owner: AsyncConnection, other: AsyncConnection
 ) -> None:
     await lock_shared(owner, Lock.INDEX_KEY)
@@ -104,19 +104,19 @@ async def test_shared_owners_run_beside_each_other_and_an_exclusive_one_waits(
     assert not await try_lock(other, Lock.INDEX_KEY)
 
 
-async def test_two_objects_of_one_lock_do_not_meet(owner: AsyncConnection, other: AsyncConnection) -> None:
+async def test_locks_of_two_objects_do_not_conflict(owner: AsyncConnection, other: AsyncConnection) -> None:
     await lock(owner, Lock.IMPORTS, uuid4())
     assert await try_lock(other, Lock.IMPORTS, uuid4())
 
 
-async def test_a_lock_of_an_object_is_not_taken_without_one(owner: AsyncConnection) -> None:
+async def test_lock_of_an_object_without_object_is_an_error(owner: AsyncConnection) -> None:
     with pytest.raises(ValueError, match="PHONE"):
         await lock(owner, Lock.PHONE)
     with pytest.raises(ValueError, match="HIERARCHY"):
         await lock(owner, Lock.HIERARCHY, "an org")
 
 
-async def test_a_partition_is_made_under_its_lock(engine: AsyncEngine, owner: AsyncConnection) -> None:
+async def test_partition_is_created_under_its_lock(engine: AsyncEngine, owner: AsyncConnection) -> None:
     async def make() -> None:
         async with engine.begin() as db:
             await db.execute(text("SELECT make_partition('point_events', '2099-01-01', '2099-01-02')"))

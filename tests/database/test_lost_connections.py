@@ -1,4 +1,4 @@
-"""Connections that the server ends: a read is answered, or refused with 503 and told when to try again; never 500."""
+"""Connections that the server ends: a read is answered or refused with 503 and `Retry-After`, never with 500."""
 
 import asyncio
 from collections import Counter

@@ -1,4 +1,4 @@
-"""The database before it is used: what is wrong with it is said in a sentence, and none of it is touched."""
+"""Errors before the first use of the database: one sentence explains each, and the database is not changed."""
 
 import asyncio
 import socket
@@ -29,18 +29,21 @@ async def refused(*arguments: str, **settings: object) -> str:
     return await asyncio.to_thread(refusal, *arguments, **settings)
 
 
-async def test_two_that_migrate_at_once_take_turns(database: str) -> None:
-    said: list[str] = []
-    await asyncio.gather(*(migration.migrate_to_head(database, say=said.append) for _ in range(2)))
-    assert said == [f"Migrating the database from nothing to {migration.head()}"]
+async def test_concurrent_migrations_run_one_after_the_other(database: str) -> None:
+    lines: list[str] = []
+    await asyncio.gather(*(migration.migrate_to_head(database, show=lines.append) for _ in range(2)))
+    assert lines == [f"Migrating the database from nothing to {migration.get_head_revision()}"]
     await migration.require_head(database)
 
 
-async def test_a_database_behind_or_ahead_of_the_code(database: str) -> None:
+async def test_database_at_another_revision_is_refused(database: str) -> None:
     await migration.migrate_to_head(database)
     await execute(database, "UPDATE alembic_version SET version_num = '0001'")
     behind = await refused("serve", XUEZU_DATABASE_URL=database, XUEZU_PORT=free_port())
-    assert f"is at revision 0001 and this version of Xuezu needs {migration.head()}: run `xuezu migrate`" in behind
+    assert (
+        f"is at revision 0001 and this version of Xuezu needs {migration.get_head_revision()}: run `xuezu migrate`"
+        in behind
+    )
     await execute(database, "UPDATE alembic_version SET version_num = 'f00d'")
     ahead = await refused("run", XUEZU_DATABASE_URL=database, XUEZU_PORT=free_port())
     assert "is at revision f00d, which this version of Xuezu does not know: a newer version has" in ahead
@@ -48,7 +51,7 @@ async def test_a_database_behind_or_ahead_of_the_code(database: str) -> None:
         await migration.require_head(database)
 
 
-async def test_a_database_that_is_not_utf8(server_url: str) -> None:
+async def test_database_without_utf8_is_refused(server_url: str) -> None:
     name = f"latin_{uuid4().hex}"
     await execute(
         server_url,
@@ -58,14 +61,14 @@ async def test_a_database_that_is_not_utf8(server_url: str) -> None:
         await migration.migrate_to_head(server_url.replace("/postgres?", f"/{name}?"))
 
 
-async def test_a_user_who_may_not_make_tables(server_url: str, database: str) -> None:
+async def test_user_without_privileges_is_refused(server_url: str, database: str) -> None:
     role = f"guest_{uuid4().hex}"
     await execute(server_url, f"CREATE ROLE {role} LOGIN")
     with pytest.raises(CannotStart, match=r"may not make tables in .*: let it own the database"):
         await migration.migrate_to_head(database.replace("postgres@", f"{role}@"))
 
 
-async def test_a_table_that_somebody_holds(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_locked_table_stops_the_migration(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migration, "LOCK_TIMEOUT", "200ms")
     await migration.migrate_to_head(database)
     holder = await asyncpg.connect(database)
@@ -76,17 +79,17 @@ async def test_a_table_that_somebody_holds(database: str, monkeypatch: pytest.Mo
     await holder.close()
 
 
-async def test_a_database_that_an_unreleased_version_made(database: str) -> None:
+async def test_database_of_an_unreleased_version_is_refused(database: str) -> None:
     await execute(database, "CREATE TABLE users (mine text)")
     with pytest.raises(CannotStart, match=r'failed \(relation "users" already exists\) and it stays at the last'):
         await migration.migrate_to_head(database)
 
 
-async def test_a_database_that_cannot_be_reached(server_url: str) -> None:
+async def test_unreachable_database_is_refused(server_url: str) -> None:
     address = f"postgresql://boss:s3cret@127.0.0.1:{free_port()}/xuezu"
-    said = await refused("run", XUEZU_DATABASE_URL=address, XUEZU_PORT=free_port())
-    assert f"The database {address.rpartition('@')[2]} cannot be reached (" in said
-    assert "make run" in said
+    lines = await refused("run", XUEZU_DATABASE_URL=address, XUEZU_PORT=free_port())
+    assert f"The database {address.rpartition('@')[2]} cannot be reached (" in lines
+    assert "make run" in lines
     for url, sentence in (
         (server_url.replace("/postgres?", "/nowhere?"), "does not exist: make it with CREATE DATABASE"),
         (server_url.replace("postgres@", "nobody@"), "refused the user or the password"),
@@ -96,18 +99,18 @@ async def test_a_database_that_cannot_be_reached(server_url: str) -> None:
         with pytest.raises(CannotStart, match=sentence) as refusal_:
             await migration.require_head(url)
         assert "s3cret" not in str(refusal_.value)
-    assert "s3cret" not in said
+    assert "s3cret" not in lines
 
 
-async def test_a_database_too_old() -> None:
+async def test_old_postgresql_is_refused() -> None:
     with server_of_version("16.4") as port:
-        said = await refused("run", XUEZU_DATABASE_URL=f"postgresql://boss@127.0.0.1:{port}/xuezu?ssl=disable")
-    assert f"The database 127.0.0.1:{port}/xuezu is PostgreSQL 16.4 and Xuezu needs 18 or newer" in said
+        lines = await refused("run", XUEZU_DATABASE_URL=f"postgresql://boss@127.0.0.1:{port}/xuezu?ssl=disable")
+    assert f"The database 127.0.0.1:{port}/xuezu is PostgreSQL 16.4 and Xuezu needs 18 or newer" in lines
 
 
 @contextmanager
 def server_of_version(version: str) -> Iterator[int]:
-    """A server that greets as an old PostgreSQL does (protocol 3.0); more of it nobody comes to see."""
+    """A server that greets with the version of an old PostgreSQL (protocol 3.0) and implements nothing else."""
 
     def message(kind: bytes, body: bytes) -> bytes:
         return kind + struct.pack("!I", len(body) + 4) + body
@@ -132,7 +135,7 @@ def server_of_version(version: str) -> Iterator[int]:
                 return
             with connection:
                 while (length := struct.unpack("!I", connection.recv(4))[0]) == 8:
-                    connection.recv(length - 4)  # asks for TLS
+                    connection.recv(length - 4)  # a request for TLS
                     connection.sendall(b"N")
                 connection.recv(length - 4)
                 connection.sendall(greeting)
@@ -144,6 +147,6 @@ def server_of_version(version: str) -> Iterator[int]:
         listening.shutdown(socket.SHUT_RDWR)
 
 
-def test_the_known_revisions_are_those_of_alembic_in_its_order() -> None:
+def test_revisions_are_those_of_alembic_in_order() -> None:
     scripts = ScriptDirectory.from_config(Config(ROOT / "alembic.ini"))
-    assert [script.revision for script in scripts.walk_revisions()] == list(reversed(migration.revisions()))
+    assert [script.revision for script in scripts.walk_revisions()] == list(reversed(migration.list_revisions()))

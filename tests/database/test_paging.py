@@ -22,17 +22,17 @@ _TABLE = Table(
 _DEPENDENCY = paged_by(int, str, int)
 
 
-class Found(NamedTuple):
+class ItemRow(NamedTuple):
     id: int
     number: int
     name: str
 
 
-class FoundOut(Out):
+class ItemOut(Out):
     name: str
 
 
-class Swapped(NamedTuple):
+class SwappedRow(NamedTuple):
     number: int
     id: int
     name: str
@@ -48,7 +48,7 @@ _DIRECTIONS = st.tuples(st.booleans(), st.booleans(), st.booleans())
 
 @pytest.fixture
 async def table(db: AsyncConnection) -> AsyncConnection:
-    """A connection with the empty table."""
+    """Return a connection that has the empty table."""
     await db.run_sync(_TABLE.drop, checkfirst=True)
     await db.run_sync(_TABLE.create)
     return db
@@ -60,8 +60,8 @@ async def _fill(db: AsyncConnection, contents: Contents) -> None:
         await db.execute(insert(_TABLE), values)
 
 
-async def _follow(cursor: str | None, limit: int, dependency: object = _DEPENDENCY) -> Paging:
-    """What the list's dependency reads from the query."""
+async def _read_paging(cursor: str | None, limit: int, dependency: object = _DEPENDENCY) -> Paging:
+    """Return the Paging that the dependency of the list reads from the query."""
     assert isinstance(dependency, Depends)
     assert dependency.dependency is not None
     paging = await dependency.dependency(limit, cursor)
@@ -69,8 +69,8 @@ async def _follow(cursor: str | None, limit: int, dependency: object = _DEPENDEN
     return paging
 
 
-def _sorted(rows: Sequence[Found], descending: tuple[bool, bool, bool]) -> list[Found]:
-    """The rows in the order of number, name, id: stable sorts from the last key to the first."""
+def _sort_rows(rows: Sequence[ItemRow], descending: tuple[bool, bool, bool]) -> list[ItemRow]:
+    """Return the rows in the order of number, name, id: stable sorts from the last key to the first."""
     found = sorted(rows, key=lambda row: row.id, reverse=descending[2])
     found = sorted(found, key=lambda row: row.name.encode(), reverse=descending[1])
     return sorted(found, key=lambda row: row.number, reverse=descending[0])
@@ -78,7 +78,7 @@ def _sorted(rows: Sequence[Found], descending: tuple[bool, bool, bool]) -> list[
 
 @given(contents=_CONTENTS, edits=_EDITS, descending=_DIRECTIONS, limit=st.integers(1, 6))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-async def test_a_walk_over_the_pages_gives_every_row_once_in_order(
+async def test_pages_contain_every_row_once_in_order(
     table: AsyncConnection,
     contents: Contents,
     edits: list[tuple[set[int], Contents]],
@@ -91,16 +91,16 @@ async def test_a_walk_over_the_pages_gives_every_row_once_in_order(
     columns = (_TABLE.c.number, _TABLE.c.name.collate("C"), _TABLE.c.id)
     keys = [key.desc() if down else key.asc() for key, down in zip(columns, descending, strict=True)]
 
-    seen: list[Found] = []
-    paging = await _follow(None, limit)
+    seen: list[ItemRow] = []
+    paging = await _read_paging(None, limit)
     while True:
-        page = await PagedStatement(select(_TABLE), *keys, row=Found).fetch(table, paging)
+        page = await PagedStatement(select(_TABLE), *keys, row=ItemRow).fetch(table, paging)
         seen += page.rows
         assert len({row.id for row in seen}) == len(seen)
         if page.next_cursor is None:
             break
         assert len(page.rows) == limit
-        paging = await _follow(page.next_cursor, limit)
+        paging = await _read_paging(page.next_cursor, limit)
         if edits:
             removed, added = edits.pop()
             await table.execute(delete(_TABLE).where(_TABLE.c.id.in_(removed)))
@@ -109,51 +109,51 @@ async def test_a_walk_over_the_pages_gives_every_row_once_in_order(
             used |= set(added)
             await _fill(table, added)
 
-    assert seen == _sorted(seen, descending)
+    assert seen == _sort_rows(seen, descending)
     assert always <= {row.id for row in seen}
 
 
-async def test_a_last_page_that_is_full_has_no_cursor(table: AsyncConnection) -> None:
+async def test_full_last_page_has_no_cursor(table: AsyncConnection) -> None:
     await _fill(table, {1: (1, "a"), 2: (1, "b")})
-    page = await PagedStatement(select(_TABLE), _TABLE.c.id, row=Found).fetch(table, Paging(2, None))
+    page = await PagedStatement(select(_TABLE), _TABLE.c.id, row=ItemRow).fetch(table, Paging(2, None))
     assert [row.id for row in page.rows] == [1, 2]
     assert page.next_cursor is None
 
 
-async def test_a_cursor_beyond_the_column_type_is_an_empty_page(table: AsyncConnection) -> None:
-    """The client may write any number of 64 bits into a cursor."""
+async def test_cursor_beyond_the_column_type_is_an_empty_page(table: AsyncConnection) -> None:
+    """A client can write any number of 64 bits into a cursor."""
     await _fill(table, {1: (1, "a")})
     for keys, after in (((_TABLE.c.number,), (2**40,)), ((_TABLE.c.number, _TABLE.c.id.desc()), (2**40, 1))):
-        assert (await PagedStatement(select(_TABLE), *keys, row=Found).fetch(table, Paging(2, after))).rows == []
+        assert (await PagedStatement(select(_TABLE), *keys, row=ItemRow).fetch(table, Paging(2, after))).rows == []
 
 
-async def test_a_cursor_of_another_list_is_refused(table: AsyncConnection) -> None:
+async def test_cursor_of_another_list_is_refused(table: AsyncConnection) -> None:
     await _fill(table, {1: (1, "a"), 2: (1, "b")})
-    page = await PagedStatement(select(_TABLE), _TABLE.c.name, _TABLE.c.id, row=Found).fetch(table, Paging(1, None))
-    assert (await _follow(page.next_cursor, 1, paged_by(str, int))).after == ("a", 1)
+    page = await PagedStatement(select(_TABLE), _TABLE.c.name, _TABLE.c.id, row=ItemRow).fetch(table, Paging(1, None))
+    assert (await _read_paging(page.next_cursor, 1, paged_by(str, int))).after == ("a", 1)
     with pytest.raises(Invalid):
-        await _follow(page.next_cursor, 1, paged_by(int, str))
+        await _read_paging(page.next_cursor, 1, paged_by(int, str))
 
 
-async def test_a_page_of_bodies_takes_the_columns_by_name(table: AsyncConnection) -> None:
+async def test_page_of_bodies_takes_columns_by_name(table: AsyncConnection) -> None:
     await _fill(table, {1: (1, "a"), 2: (1, "b")})
-    page = await PagedStatement(select(_TABLE), _TABLE.c.id.desc(), row=FoundOut).fetch(table, Paging(1, None))
-    assert page.rows == [FoundOut(name="b")]
+    page = await PagedStatement(select(_TABLE), _TABLE.c.id.desc(), row=ItemOut).fetch(table, Paging(1, None))
+    assert page.rows == [ItemOut(name="b")]
     assert page.map(lambda found: found.name).rows == ["b"]
     assert page.next_cursor is not None
 
 
-async def test_a_named_tuple_with_other_fields_than_the_statement_is_an_error(table: AsyncConnection) -> None:
+async def test_named_tuple_with_other_fields_is_an_error(table: AsyncConnection) -> None:
     for fetch in (fetch_rows, fetch_row, one_or_404):
-        with pytest.raises(TypeError, match="Swapped"):
-            await fetch(table, select(_TABLE), Swapped)
-    with pytest.raises(TypeError, match="Swapped"):
-        await PagedStatement(select(_TABLE), _TABLE.c.id, row=Swapped).fetch(table, Paging(1, None))
+        with pytest.raises(TypeError, match="SwappedRow"):
+            await fetch(table, select(_TABLE), SwappedRow)
+    with pytest.raises(TypeError, match="SwappedRow"):
+        await PagedStatement(select(_TABLE), _TABLE.c.id, row=SwappedRow).fetch(table, Paging(1, None))
 
 
-async def test_one_or_404_gives_the_row_or_not_found(table: AsyncConnection) -> None:
+async def test_one_or_404_returns_the_row_or_raises_not_found(table: AsyncConnection) -> None:
     await _fill(table, {1: (1, "a")})
-    assert await one_or_404(table, select(_TABLE).where(_TABLE.c.id == 1), Found) == Found(1, 1, "a")
-    assert await fetch_row(table, select(_TABLE).where(_TABLE.c.id == 2), Found) is None
+    assert await one_or_404(table, select(_TABLE).where(_TABLE.c.id == 1), ItemRow) == ItemRow(1, 1, "a")
+    assert await fetch_row(table, select(_TABLE).where(_TABLE.c.id == 2), ItemRow) is None
     with pytest.raises(NotFound):
-        await one_or_404(table, select(_TABLE).where(_TABLE.c.id == 2), Found)
+        await one_or_404(table, select(_TABLE).where(_TABLE.c.id == 2), ItemRow)

@@ -1,4 +1,4 @@
-"""A statement is built once: a call that is asked again builds nothing of SQLAlchemy's, and compiles nothing."""
+"""A statement is built once: a repeated call builds and compiles no part of a SQLAlchemy statement."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -32,7 +32,7 @@ _built: ContextVar[list[str] | None] = ContextVar("built", default=None)
 
 @dataclass
 class Scene:
-    """An org with a unit and two people in it."""
+    """An org with a unit and two people."""
 
     admin: Person
     org: Json
@@ -50,26 +50,26 @@ class Scene:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _watched() -> Iterator[None]:
-    """Every part of a statement that is made is told to the test that is counting, and to no other task."""
+def _record_parts() -> Iterator[None]:
+    """Record every statement part that the counting test creates, and none of other tasks."""
     with pytest.MonkeyPatch.context() as patch:
         for part in PARTS:
-            patch.setattr(part, "__init__", _telling(part.__init__))
+            patch.setattr(part, "__init__", _record_call(part.__init__))
         yield
 
 
-def _telling(made: Callable[..., None]) -> Callable[..., None]:
+def _record_call(original: Callable[..., None]) -> Callable[..., None]:
     def init(self: object, *arguments: Any, **options: Any) -> None:
         built = _built.get()
         if built is not None:
             built.append(type(self).__name__)
-        made(self, *arguments, **options)
+        original(self, *arguments, **options)
 
     return init
 
 
 @contextmanager
-def _counting() -> Iterator[list[str]]:
+def _count_parts() -> Iterator[list[str]]:
     built: list[str] = []
     token = _built.set(built)
     try:
@@ -88,12 +88,12 @@ async def scene(people: People) -> Scene:
     return Scene(admin, org, unit, other_unit, member)
 
 
-async def _builds(call: Callable[[], Awaitable[httpx.Response]]) -> list[str]:
-    """What the call builds after it was answered once: then every way through it has been taken."""
+async def _list_built_parts(call: Callable[[], Awaitable[httpx.Response]]) -> list[str]:
+    """Return the parts that the call builds after a first call, which takes every code path once."""
     for _ in range(2):
         first = await call()
         assert first.status_code < 300, first.text
-    with _counting() as built:
+    with _count_parts() as built:
         again = await call()
     assert again.status_code < 300, again.text
     return built
@@ -102,11 +102,11 @@ async def _builds(call: Callable[[], Awaitable[httpx.Response]]) -> list[str]:
 COUNTED = {
     f"/v1/orgs/{{org_id}}/{read}" for read in ("reports/overview", "reports/subordinates", "reports/trend", "rankings")
 }
-"""No worker keeps totals here: these are counted from the sources, which costs far more than to build a statement."""
+"""No worker runs here, so these totals are counted from the sources. That costs far more than building a statement."""
 
 
-def _reads(app: FastAPI) -> list[str]:
-    """The reads that ask for nothing but an org, a unit or a member."""
+def _list_reads(app: FastAPI) -> list[str]:
+    """Return the paths of the reads that need only an org, a unit or a member."""
     known = {"org_id", "unit_id", "member_id"}
     return [
         path
@@ -118,17 +118,17 @@ def _reads(app: FastAPI) -> list[str]:
     ]
 
 
-async def test_a_read_builds_no_statement(app: FastAPI, scene: Scene) -> None:
+async def test_read_builds_no_statement(app: FastAPI, scene: Scene) -> None:
     built: dict[str, list[str]] = {}
-    for path in _reads(app):
+    for path in _list_reads(app):
         found = await scene.admin.get(path.format(**scene.ids))
         if found.status_code == 200:
-            built[path] = await _builds(lambda path=path: scene.admin.get(path.format(**scene.ids)))  # type: ignore[misc]
+            built[path] = await _list_built_parts(lambda path=path: scene.admin.get(path.format(**scene.ids)))  # type: ignore[misc]
     assert len(built) > 30
     assert {path: parts for path, parts in built.items() if parts} == {}
 
 
-async def test_a_filter_and_a_cursor_build_no_statement(scene: Scene) -> None:
+async def test_filter_and_cursor_build_no_statement(scene: Scene) -> None:
     page = done(await scene.admin.get(f"{scene.path}/members", params={"limit": 1}))
     asked: list[tuple[str, dict[str, Any]]] = [
         (f"{scene.path}/members", {"limit": 1, "cursor": page["next_cursor"]}),
@@ -146,11 +146,11 @@ async def test_a_filter_and_a_cursor_build_no_statement(scene: Scene) -> None:
         ("/v1/orgs", {"q": "测试", "kind": "party", "region_code": "320000", "status": "live"}),
     ]
     for path, params in asked:
-        built = await _builds(lambda path=path, params=params: scene.admin.get(path, params=params))  # type: ignore[misc]
+        built = await _list_built_parts(lambda path=path, params=params: scene.admin.get(path, params=params))  # type: ignore[misc]
         assert built == [], params
 
 
-async def test_a_write_of_people_builds_no_statement(scene: Scene) -> None:
+async def test_write_of_people_builds_no_statement(scene: Scene) -> None:
     admin, member = scene.admin, f"{scene.path}/members/{scene.member['id']}"
     number = count()
     units = (scene.unit["id"], scene.other_unit["id"])
@@ -169,12 +169,12 @@ async def test_a_write_of_people_builds_no_statement(scene: Scene) -> None:
         "show": lambda: admin.post(f"{member}/phone-disclosures"),
         "unit": lambda: admin.post(f"{scene.path}/units", json={"name": f"新{next(number)}", "parent_id": units[0]}),
     }
-    assert {name: parts for name, write in writes.items() if (parts := await _builds(write))} == {}
+    assert {name: parts for name, write in writes.items() if (parts := await _list_built_parts(write))} == {}
 
 
-async def test_new_tokens_of_a_session_build_no_statement(scene: Scene) -> None:
+async def test_token_refresh_builds_no_statement(scene: Scene) -> None:
     await scene.admin.refresh()
     await scene.admin.refresh()
-    with _counting() as built:
+    with _count_parts() as built:
         await scene.admin.refresh()
     assert built == []

@@ -17,7 +17,7 @@ from tests.people import fresh_phone
 
 async def test_alive_and_ready(api: httpx.AsyncClient) -> None:
     assert (await api.get("/livez")).json() == {"status": "alive"}
-    assert (await api.get("/readyz")).json() == {"status": "ready", "revision": migration.head()}
+    assert (await api.get("/readyz")).json() == {"status": "ready", "revision": migration.get_head_revision()}
 
 
 async def test_not_ready_while_the_database_is_away_or_not_migrated(folder: Path) -> None:
@@ -51,7 +51,7 @@ async def test_not_ready_while_the_database_is_away_or_not_migrated(folder: Path
             await becomes_ready()
             await execute(server.url(), "UPDATE alembic_version SET version_num = '0001'")
             assert await readyz() == 503
-            await execute(server.url(), f"UPDATE alembic_version SET version_num = '{migration.head()}'")
+            await execute(server.url(), f"UPDATE alembic_version SET version_num = '{migration.get_head_revision()}'")
             await becomes_ready()
 
             # Whatever else needs the database says "later" as well, with the connections that it had and with new ones.

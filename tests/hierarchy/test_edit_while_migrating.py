@@ -80,7 +80,7 @@ async def connections(database: str) -> AsyncIterator[tuple[asyncpg.Connection, 
 
 def add_revision(folder: Path, upgrade: str, database: str, patched: pytest.MonkeyPatch) -> None:
     """Have `migrate_to_head` know a revision "held" above the newest one."""
-    (folder / "held.py").write_text(REVISION.format(head=migration.head(), upgrade=upgrade))
+    (folder / "held.py").write_text(REVISION.format(head=migration.get_head_revision(), upgrade=upgrade))
     config = Config(ROOT / "alembic.ini")
     config.set_main_option("version_locations", f"{ROOT / 'migrations' / 'versions'}{os.pathsep}{folder}")
     config.attributes["database_url"] = database

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from app.audit_log.entries import Actor
 from app.auth.clients import create_client
 from app.core.calendar import today
-from app.database.db import engine_url
+from app.database.db import build_engine_url
 from app.database.migration import migrate_to_head
 from app.embedded import postgres
 from app.reports.rollup.verify import differences
@@ -141,7 +141,7 @@ async def test_no_event_is_lost_or_doubled_whatever_is_killed(folder: Path) -> N
     try:
         await asyncio.to_thread(service.start, "postgres")
         await migrate_to_head(service.url)
-        engine = create_async_engine(engine_url(service.url))
+        engine = create_async_engine(build_engine_url(service.url))
         world = settled_world(await viewer_of(engine), dice, [9, 8, 7, 9], [None, 0, 1, 0])
         await write_world(engine, world)
         async with engine.begin() as db:

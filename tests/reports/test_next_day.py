@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.core.calendar import SHANGHAI, today
-from app.database.db import engine_url
+from app.database.db import build_engine_url
 from app.reports.rollup import cycle, next_day, score_steps
 from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.reports.rollup.verify import differences
@@ -29,7 +29,7 @@ def next_day_url(server_url: str, worker_id: str) -> str:
 
 @pytest.fixture
 async def own_engine(next_day_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(engine_url(next_day_url))
+    engine = create_async_engine(build_engine_url(next_day_url))
     yield engine
     await engine.dispose()
 

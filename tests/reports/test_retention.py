@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from app.core.calendar import today
 from app.core.settings import Settings
-from app.database.db import ENGINE, engine_url
+from app.database.db import ENGINE, build_engine_url
 from app.reports.periods import DAYS_KEPT
 from app.reports.rollup.retention import CLEAN_UPS, drop_scores, drop_totals
 from app.worker import retention as registry
@@ -59,7 +59,7 @@ async def partitions(connection: asyncpg.Connection, table: str) -> list[str]:
 async def test_old_partitions_are_dropped_whichever_join_the_planner_takes(
     aged: asyncpg.Connection, aged_url: str, forced: str
 ) -> None:
-    engine = create_async_engine(engine_url(aged_url))
+    engine = create_async_engine(build_engine_url(aged_url))
     async with engine.begin() as db:
         # Without these two the planner reads pg_class whole and hashes it: rows of other tables are evaluated as well.
         for setting in (forced, "enable_bitmapscan", "enable_mergejoin"):
@@ -81,7 +81,7 @@ async def test_scores_that_the_rollup_still_writes_are_not_dropped(aged: asyncpg
         " FROM generate_series(0, 1) AS n",
         last_scored,
     )
-    engine = create_async_engine(engine_url(aged_url))
+    engine = create_async_engine(build_engine_url(aged_url))
     for scored, wanted in ((True, 1), (False, 0)):
         await aged.execute("UPDATE stored_days SET scored = $1", scored)
         for entry in CLEAN_UPS:
@@ -93,7 +93,7 @@ async def test_scores_that_the_rollup_still_writes_are_not_dropped(aged: asyncpg
 
 
 async def test_a_partition_in_use_is_left_for_the_next_run(aged: asyncpg.Connection, aged_url: str) -> None:
-    engine = create_async_engine(engine_url(aged_url))
+    engine = create_async_engine(build_engine_url(aged_url))
     async with aged.transaction(), asyncio.timeout(10):
         await aged.execute("SELECT count(*) FROM org_totals")
         async with engine.begin() as db:

@@ -16,7 +16,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.core.calendar import SHANGHAI, today
-from app.database.db import engine_url
+from app.database.db import build_engine_url
 from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.schema.auth import User
 from app.schema.certification import Certification
@@ -35,7 +35,7 @@ def rollup_url(server_url: str, worker_id: str) -> str:
 
 @pytest.fixture(scope="module")
 async def own_engine(rollup_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(engine_url(rollup_url))
+    engine = create_async_engine(build_engine_url(rollup_url))
     yield engine
     await engine.dispose()
 

@@ -12,7 +12,7 @@ from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from app.core.calendar import SHANGHAI, today
-from app.database.db import engine_url
+from app.database.db import build_engine_url
 from app.reports.rollup.cycle import build_missing_days
 from app.reports.rollup.verify import differences
 from app.schema.certification import Certification
@@ -118,7 +118,7 @@ def example_url(server_url: str, worker_id: str) -> str:
 
 @pytest.fixture
 async def own_engine(example_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(engine_url(example_url))
+    engine = create_async_engine(build_engine_url(example_url))
     yield engine
     await engine.dispose()
 

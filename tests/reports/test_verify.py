@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.calendar import today
-from app.database.db import engine_url
+from app.database.db import build_engine_url
 from app.reports.rollup import edges
 from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.reports.rollup.points import BATCHES
@@ -32,7 +32,7 @@ def verified_url(server_url: str, worker_id: str) -> str:
 
 @pytest.fixture
 async def own_engine(verified_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(engine_url(verified_url))
+    engine = create_async_engine(build_engine_url(verified_url))
     yield engine
     await engine.dispose()
 

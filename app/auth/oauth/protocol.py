@@ -85,8 +85,8 @@ def invalid_grant(description: str) -> OAuthError:
 class OAuthRoute(TransactionalRoute):
     """A route that answers every error in the form of OAuth (RFC 6749 §5.2)."""
 
-    def around(self, handler: Handler) -> Handler:
-        handler = super().around(handler)
+    def wrap_handler(self, handler: Handler) -> Handler:
+        handler = super().wrap_handler(handler)
 
         async def answer_in_oauth_form(request: Request) -> Response:
             try:

@@ -59,8 +59,8 @@ class PageRoute(TransactionalRoute):
         """What asks for the security key; None where the site has no page for that."""
         return None
 
-    def around(self, handler: Handler) -> Handler:
-        handler = super().around(handler)
+    def wrap_handler(self, handler: Handler) -> Handler:
+        handler = super().wrap_handler(handler)
 
         async def answer(request: Request) -> Response:
             set_locale(as_locale(request.cookies.get(LANGUAGE)))
