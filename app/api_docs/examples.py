@@ -152,6 +152,7 @@ ORGS: Mapping[str, Example] = {
     "PUT /v1/me/promotions/{promotion_id}/refusal": Example(values={"promotion_id": Thing("promotion_to_refuse")}),
     f"DELETE {_ORG}/admins/me": Example(values={"org_id": Thing("resigning_org")}),
     f"POST {_ORG}/admin-invitations": Example({"phone": Thing("invited_phone")}),
+    f"GET {_ORG}/admin-invitations/{{invitation_id}}": Example(values=_SENT),
     f"DELETE {_ORG}/admin-invitations/{{invitation_id}}": Example(values=_SENT),
     **{
         f"{call}": Example(values={"invitation_id": Thing(f"admin_invitation_to_{answer}")})
