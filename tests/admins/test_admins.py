@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from tests.acts import actions, add_admin, add_member, add_unit, certify, done, invite_admin, list_all, refusal
-from tests.auth.operating import enrolled_operator
+from tests.auth.operator_accounts import create_operator
 from tests.people import People, fresh_org_name, fresh_phone
 
 
@@ -289,7 +289,7 @@ async def test_row_of_a_suspended_admin_cannot_be_removed_or_given_another_phone
     await add_admin(founder, org, second)
     members = await list_all(founder, f"/v1/orgs/{org['id']}/members")
     (path,) = (f"/v1/orgs/{org['id']}/members/{row['id']}" for row in members if row["name"] == second.name)
-    operator = await enrolled_operator(app, people)
+    operator = await create_operator(app, people)
     suspension = {"phone": second.phone, "reason": "other"}
     suspended = done(await operator.post("/v1/operator/suspensions", json=suspension), 201)
     for answer in (await founder.delete(path), await founder.patch(path, json={"phone": fresh_phone()})):

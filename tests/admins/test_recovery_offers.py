@@ -6,13 +6,13 @@ import pytest
 from fastapi import FastAPI
 
 from tests.acts import Json, actions, add_admin, certify, done, list_all, refusal
-from tests.auth.operating import enrolled_operator
+from tests.auth.operator_accounts import create_operator
 from tests.people import People, Person, fresh_phone
 
 
 @pytest.fixture(scope="module")
 async def operator(app: FastAPI, people: People) -> Person:
-    return await enrolled_operator(app, people)
+    return await create_operator(app, people)
 
 
 async def create_pair(people: People) -> tuple[Person, Json, Person, Json]:

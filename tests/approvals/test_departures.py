@@ -5,7 +5,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.acts import Json, add_admin, add_member, add_unit, done, refusal
-from tests.auth.test_accounts import close
+from tests.auth.test_accounts import close_account
 from tests.members.sheets import Work, merge, xlsx
 from tests.people import People, Person, fresh_name, fresh_org_name, fresh_phone
 
@@ -72,7 +72,7 @@ async def test_a_person_transfer_is_read_after_its_requester_closed_their_accoun
     await add_admin(founder, org, second)
     asked = await ask_for(second, org, member, to)
     done(await second.delete(f"/v1/orgs/{org['id']}/admins/me"), 204)
-    await close(second)
+    await close_account(second)
     for person, place in ((founder, org), (taker, to)):
         path = f"/v1/orgs/{place['id']}/person-transfers"
         assert done(await person.get(f"{path}/{asked}"))["requested_by"] is None

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.approvals.kinds import ADMIN_INVITATION, CHANGE_REQUEST, KINDS, LINK_REQUEST, PERSON_TRANSFER, PROMOTION, Kind
 from app.approvals.requests import expire_overdue
 from tests.acts import add_member, add_unit, ask, certify, done, invite_admin, refusal
-from tests.auth.test_accounts import close
+from tests.auth.test_accounts import close_account
 from tests.people import People, fresh_org_name, fresh_phone
 
 Act = Callable[[], Awaitable[httpx.Response]]
@@ -134,7 +134,7 @@ async def test_closing_an_account_erases_the_name_of_an_overdue_link_request_at_
     org = await admin.create_org()
     asked = done(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)["id"]
     await run_out(engine, LINK_REQUEST, asked)
-    await close(person)
+    await close_account(person)
     row = await db.execute(text("SELECT state, name_key, pinyin FROM link_requests WHERE id = :id"), {"id": asked})
     assert tuple(row.one()) == ("expired", None, None)
 

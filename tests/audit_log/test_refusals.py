@@ -13,9 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.audit_log.entries import Actor
 from app.audit_log.refusals import CALLERS, KINDS, REFUSALS, Refusal
 from app.auth.clients import create_client
-from tests.auth.authenticator import SoftKey, try_registering
-from tests.auth.operating import enrol
-from tests.auth.scanning import DEVICE_GRANT
+from tests.auth.authenticator import SoftKey, send_registration
+from tests.auth.consoles import DEVICE_GRANT
+from tests.auth.operator_accounts import enrol
 from tests.people import People, Person, fresh_phone
 
 Kept = Callable[[], Awaitable[dict[tuple[str, str], dict[str, Any]]]]
@@ -92,7 +92,7 @@ async def test_a_wrong_enrolment_code_is_kept(app: FastAPI, people: People, kept
     phone = fresh_phone()
     await enrol(app, phone)
     person = await people.register(phone=phone, verified=False, party=False)
-    answer = await try_registering(person, SoftKey(), enrolment_code="guessed" * 6)
+    answer = await send_registration(person, SoftKey(), enrolment_code="guessed" * 6)
     assert answer.status_code == 403
     ((_, reason), entry) = (await kept()).popitem()
     assert reason == answer.json()["type"].removeprefix("/problems/")

@@ -1,4 +1,4 @@
-"""A security key in software, for the tests: makes and answers WebAuthn challenges as a USB key would."""
+"""A security key in software for the tests: it registers and answers WebAuthn challenges as a USB key does."""
 
 import base64
 import hashlib
@@ -18,13 +18,13 @@ from tests.people import Person
 ORIGIN = "http://localhost:8000"
 
 
-def encoded(raw: bytes) -> str:
+def encode_base64url(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 @dataclass
 class SoftKey:
-    """One key. `origin` and `counter` can be set wrongly; one that does not count says 0 each time, as many do."""
+    """A key. `origin` and `counter` can be wrong. With `counts=False` the counter stays 0, as for many real keys."""
 
     origin: str = ORIGIN
     counter: int = 0
@@ -33,7 +33,7 @@ class SoftKey:
     private: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
 
     def create(self, options: dict[str, Any]) -> dict[str, Any]:
-        """What `navigator.credentials.create` gives for these options."""
+        """Return the result of `navigator.credentials.create` for these options."""
         numbers = self.private.public_key().public_numbers()
         public_key = cbor2.dumps(
             {1: 2, 3: -7, -1: 1, -2: numbers.x.to_bytes(32, "big"), -3: numbers.y.to_bytes(32, "big")}
@@ -44,23 +44,23 @@ class SoftKey:
         client_data = self._client_data("webauthn.create", options["challenge"])
         return self._credential(
             {
-                "clientDataJSON": encoded(client_data),
-                "attestationObject": encoded(attestation),
+                "clientDataJSON": encode_base64url(client_data),
+                "attestationObject": encode_base64url(attestation),
                 "transports": ["usb"],
             }
         )
 
     def get(self, options: dict[str, Any]) -> dict[str, Any]:
-        """What `navigator.credentials.get` gives for these options."""
+        """Return the result of `navigator.credentials.get` for these options."""
         self.counter += self.counts
         data = self._authenticator_data(options["rpId"], 0x01)
         client_data = self._client_data("webauthn.get", options["challenge"])
         signed = data + hashlib.sha256(client_data).digest()
         return self._credential(
             {
-                "clientDataJSON": encoded(client_data),
-                "authenticatorData": encoded(data),
-                "signature": encoded(self.private.sign(signed, ec.ECDSA(hashes.SHA256()))),
+                "clientDataJSON": encode_base64url(client_data),
+                "authenticatorData": encode_base64url(data),
+                "signature": encode_base64url(self.private.sign(signed, ec.ECDSA(hashes.SHA256()))),
             }
         )
 
@@ -71,40 +71,40 @@ class SoftKey:
         return json.dumps({"type": kind, "challenge": challenge, "origin": self.origin}).encode()
 
     def _credential(self, response: dict[str, Any]) -> dict[str, Any]:
-        name = encoded(self.credential_id)
+        name = encode_base64url(self.credential_id)
         return {"id": name, "rawId": name, "type": "public-key", "response": response, "clientExtensionResults": {}}
 
 
-async def challenge(person: Person, purpose: str) -> dict[str, Any]:
-    asked = await person.post("/v1/me/security-key-challenges", json={"purpose": purpose})
-    assert asked.status_code == 201, asked.text
-    found: dict[str, Any] = asked.json()
+async def request_challenge(person: Person, purpose: str) -> dict[str, Any]:
+    challenge = await person.post("/v1/me/security-key-challenges", json={"purpose": purpose})
+    assert challenge.status_code == 201, challenge.text
+    found: dict[str, Any] = challenge.json()
     return found
 
 
-async def try_registering(person: Person, key: SoftKey, **body: Any) -> httpx.Response:
-    asked = await challenge(person, "registration")
-    given = {"challenge_id": asked["id"], "name": "测试钥匙", "credential": key.create(asked["options"])}
+async def send_registration(person: Person, key: SoftKey, **body: Any) -> httpx.Response:
+    challenge = await request_challenge(person, "registration")
+    given = {"challenge_id": challenge["id"], "name": "测试钥匙", "credential": key.create(challenge["options"])}
     return await person.post("/v1/me/security-keys", json=given | body)
 
 
-async def try_proving(person: Person, key: SoftKey) -> httpx.Response:
-    asked = await challenge(person, "check")
-    given = {"challenge_id": asked["id"], "credential": key.get(asked["options"])}
+async def send_proof(person: Person, key: SoftKey) -> httpx.Response:
+    challenge = await request_challenge(person, "check")
+    given = {"challenge_id": challenge["id"], "credential": key.get(challenge["options"])}
     return await person.put("/v1/me/security-key-check", json=given)
 
 
 async def register_key(person: Person, *, counts: bool = True, **body: Any) -> SoftKey:
-    """A key of this person's own."""
+    """Register a new key of this person."""
     key = SoftKey(counts=counts)
-    made = await try_registering(person, key, **body)
-    assert made.status_code == 201, made.text
+    answer = await send_registration(person, key, **body)
+    assert answer.status_code == 201, answer.text
     return key
 
 
 async def prove_key(person: Person, key: SoftKey | None = None) -> SoftKey:
-    """Step up this person's session, with a key registered now where none is given."""
+    """Prove a key in this person's session; register one first if none is given."""
     key = key or await register_key(person)
-    proved = await try_proving(person, key)
+    proved = await send_proof(person, key)
     assert proved.status_code == 200, proved.text
     return key

@@ -1,4 +1,4 @@
-"""Where a device is, as far as its address tells: without any network, and never wrong about inner ones."""
+"""The location of an address: found without a network, and correct for internal addresses."""
 
 import socket
 from typing import Any
@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from app.auth.address_countries import describe_location
 from app.core.i18n import use_locale
-from tests.auth.scanning import Console, scan
+from tests.auth.consoles import Console, scan
 from tests.people import People
 
 
@@ -35,9 +35,11 @@ from tests.people import People
         ("2003::1", ("德国", "Germany")),
     ],
 )
-def test_an_address_is_somewhere(monkeypatch: pytest.MonkeyPatch, address: str, place: tuple[str, str]) -> None:
+def test_address_has_its_location_in_both_languages(
+    monkeypatch: pytest.MonkeyPatch, address: str, place: tuple[str, str]
+) -> None:
     def no_network(*_: Any, **__: Any) -> None:
-        raise AssertionError("the network was asked")
+        raise AssertionError("the network was used")
 
     monkeypatch.setattr(socket, "socket", no_network)
     monkeypatch.setattr(socket, "getaddrinfo", no_network)
@@ -46,17 +48,17 @@ def test_an_address_is_somewhere(monkeypatch: pytest.MonkeyPatch, address: str, 
         assert (chinese, describe_location(address)) == place
 
 
-def test_of_nothing_nothing_is_known() -> None:
+def test_unknown_address_has_no_location() -> None:
     assert describe_location(None) is None
     assert describe_location("224.0.0.251") in {None, "内网"}
 
 
-async def test_who_scans_sees_where_the_console_is(app: FastAPI, people: People) -> None:
-    """And who looks at their sessions, where each is, in their own language."""
+async def test_scan_and_sessions_show_the_location_of_the_address(app: FastAPI, people: People) -> None:
+    """The list of sessions shows each location in the language of the request."""
     person = await people.register(verified=False, party=False)
     transport = httpx.ASGITransport(app, client=("8.8.8.8", 50000))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000") as far:
-        scanned = await scan(person, await Console.ask(far))
+        scanned = await scan(person, await Console.request(far))
     assert (scanned["address"], scanned["place"]) == ("8.8.8.8", "United States")
     places = [
         (await person.get("/v1/me/sessions", headers={"Accept-Language": language})).json()["items"][0]["place"]

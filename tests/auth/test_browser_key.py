@@ -1,4 +1,4 @@
-"""A browser's own WebAuthn: Chromium with a virtual authenticator registers a security key and proves it."""
+"""WebAuthn in a browser: Chromium with a virtual authenticator registers a security key and proves it."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -10,12 +10,12 @@ from playwright.async_api import Browser, Page
 
 from app.core.services import SETTINGS
 from app.core.settings import Settings
-from tests.auth.live import served_at_its_own_address
+from tests.auth.live_server import serve_at_own_address
 from tests.people import People, Person
 
 pytestmark = pytest.mark.browser
 
-# The page's own calls: the options as the service gave them, the credential as the browser writes it.
+# The page passes the options of the service unchanged and returns the credential as the browser creates it.
 CREATE = """async (options) => (await navigator.credentials.create({
     publicKey: PublicKeyCredential.parseCreationOptionsFromJSON(options)
 })).toJSON()"""
@@ -26,7 +26,7 @@ GET = """async (options) => (await navigator.credentials.get({
 
 @pytest.fixture(scope="module")
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with served_at_its_own_address(settings) as application:
+    async with serve_at_own_address(settings) as application:
         yield application
 
 
@@ -50,19 +50,19 @@ async def page(app: FastAPI, browser: Browser) -> AsyncIterator[Page]:
         yield opened
 
 
-async def test_a_browser_registers_and_proves_a_key(page: Page, person: Person) -> None:
+async def test_browser_registers_and_proves_a_key(page: Page, person: Person) -> None:
     org = await person.create_org(region_code="320000")
     units = f"/v1/orgs/{org['id']}/units"
     assert (await person.get(units)).status_code == 401
 
-    async def challenged(purpose: str, script: str) -> dict[str, Any]:
-        asked = (await person.post("/v1/me/security-key-challenges", json={"purpose": purpose})).json()
-        return {"challenge_id": asked["id"], "credential": await page.evaluate(script, asked["options"])}
+    async def answer_challenge(purpose: str, script: str) -> dict[str, Any]:
+        challenge = (await person.post("/v1/me/security-key-challenges", json={"purpose": purpose})).json()
+        return {"challenge_id": challenge["id"], "credential": await page.evaluate(script, challenge["options"])}
 
-    body = await challenged("registration", CREATE) | {"name": "USB-KEY"}
+    body = await answer_challenge("registration", CREATE) | {"name": "USB-KEY"}
     made = await person.post("/v1/me/security-keys", json=body)
     assert made.status_code == 201, made.text
     for _ in range(2):
-        proved = await person.put("/v1/me/security-key-check", json=await challenged("check", GET))
+        proved = await person.put("/v1/me/security-key-check", json=await answer_challenge("check", GET))
         assert proved.status_code == 200, proved.text
     assert (await person.get(units)).status_code == 200

@@ -1,4 +1,4 @@
-"""Platform operators: enrolled by code and key; reviews, recoveries, suspensions, clients; everything audited."""
+"""Platform operators: enrolment by code and key, reviews, recoveries, suspensions and clients, all audited."""
 
 import asyncio
 from typing import Any
@@ -17,19 +17,19 @@ from app.commands.auth import clients
 from app.core.cipher import CIPHER
 from app.core.settings import Settings
 from app.database.db import ENGINE
-from tests.auth.authenticator import SoftKey, prove_key, register_key, try_registering
-from tests.auth.operating import enrol, enrolled_operator
+from tests.auth.authenticator import SoftKey, prove_key, register_key, send_registration
+from tests.auth.operator_accounts import create_operator, enrol
 from tests.people import People, Person, fresh_id_number, fresh_name, fresh_phone
 
 
-def refused(answer: httpx.Response, status: int, slug: str) -> bool:
+def is_refused(answer: httpx.Response, status: int, slug: str) -> bool:
     found: dict[str, Any] = answer.json()
     return (answer.status_code, found["type"]) == (status, f"/problems/{slug}")
 
 
 @pytest.fixture(scope="module")
 async def operator(app: FastAPI, people: People) -> Person:
-    return await enrolled_operator(app, people)
+    return await create_operator(app, people)
 
 
 @pytest.fixture
@@ -45,41 +45,41 @@ async def submit(person: Person, id_number: str | None = None) -> str:
     return str(made.json()["id"])
 
 
-async def audited(db: AsyncConnection, person: Person) -> list[str]:
+async def list_audited_actions(db: AsyncConnection, person: Person) -> list[str]:
     rows = await db.execute(
         text("SELECT action FROM audit_entries WHERE user_id = :id ORDER BY id"), {"id": person.user_id}
     )
     return [str(action) for action in rows.scalars()]
 
 
-# Who is one
+# Operators
 
 
-async def test_others_see_no_such_place(applicant: Person) -> None:
-    assert refused(await applicant.get("/v1/operator/verifications"), 404, "not-found")
+async def test_operator_call_by_another_user_is_404(applicant: Person) -> None:
+    assert is_refused(await applicant.get("/v1/operator/verifications"), 404, "not-found")
 
 
-async def test_an_operator_needs_a_key_in_each_session(people: People, operator: Person) -> None:
+async def test_operator_needs_a_key_in_each_session(people: People, operator: Person) -> None:
     elsewhere = await people.register(phone=operator.phone, verified=False, party=False)
-    assert refused(await elsewhere.get("/v1/operator/verifications"), 401, "security-key-needed")
+    assert is_refused(await elsewhere.get("/v1/operator/verifications"), 401, "security-key-needed")
     assert (await operator.get("/v1/operator/verifications")).status_code == 200
 
 
-async def test_the_first_key_needs_the_enrolment_code_once(app: FastAPI, people: People) -> None:
+async def test_first_key_needs_the_enrolment_code_which_works_once(app: FastAPI, people: People) -> None:
     phone = fresh_phone()
     code = await enrol(app, phone)
     person = await people.register(phone=phone, verified=False, party=False)
     for wrong in ({}, {"enrolment_code": "wrong-code"}):
-        assert refused(await try_registering(person, SoftKey(), **wrong), 403, "enrolment-needed")
+        assert is_refused(await send_registration(person, SoftKey(), **wrong), 403, "enrolment-needed")
     key = await register_key(person, enrolment_code=code)
     await prove_key(person, key)
     one = (await person.get("/v1/me/security-keys")).json()["items"][0]["id"]
     assert (await person.delete(f"/v1/me/security-keys/{one}")).status_code == 204
-    assert refused(await try_registering(person, SoftKey(), enrolment_code=code), 403, "enrolment-needed")
+    assert is_refused(await send_registration(person, SoftKey(), enrolment_code=code), 403, "enrolment-needed")
 
 
-async def test_a_removed_operators_next_call_is_refused(app: FastAPI, people: People) -> None:
-    person = await enrolled_operator(app, people)
+async def test_next_call_of_a_removed_operator_is_refused(app: FastAPI, people: People) -> None:
+    person = await create_operator(app, people)
     assert (await person.get("/v1/operator/clients")).status_code == 200
     async with ENGINE.of(app).begin() as db:
         await remove_operator(db, CIPHER.of(app), Actor(), person.phone)
@@ -89,7 +89,7 @@ async def test_a_removed_operators_next_call_is_refused(app: FastAPI, people: Pe
 # Reviews
 
 
-async def test_an_id_card_is_reviewed_and_approved(operator: Person, applicant: Person, db: AsyncConnection) -> None:
+async def test_approved_id_card_verifies_the_user(operator: Person, applicant: Person, db: AsyncConnection) -> None:
     number = fresh_id_number()
     one = await submit(applicant, number)
     waiting = (await operator.get("/v1/operator/verifications", params={"limit": 200})).json()["items"]
@@ -101,15 +101,15 @@ async def test_an_id_card_is_reviewed_and_approved(operator: Person, applicant: 
     me = (await applicant.get("/v1/me")).json()
     assert (me["verified_name"], me["verification_method"]) == (applicant.name, "id-card")
     assert (await applicant.get(f"/v1/me/verifications/{one}")).json()["state"] == "approved"
-    kept = await db.scalar(text("SELECT id_number_cipher FROM verifications WHERE id = :id"), {"id": one})
-    assert kept is None
-    assert {"verification.review_begun", "verification.approved"} <= set(await audited(db, operator))
+    stored = await db.scalar(text("SELECT id_number_cipher FROM verifications WHERE id = :id"), {"id": one})
+    assert stored is None
+    assert {"verification.review_begun", "verification.approved"} <= set(await list_audited_actions(db, operator))
 
 
-async def test_a_rejected_card_can_be_tried_again(operator: Person, applicant: Person) -> None:
+async def test_rejected_card_can_be_submitted_again(operator: Person, applicant: Person) -> None:
     one = await submit(applicant)
     again = {"method": "id-card", "name": applicant.name, "id_number": fresh_id_number()}
-    assert refused(await applicant.post("/v1/me/verifications", json=again), 409, "verification-open")
+    assert is_refused(await applicant.post("/v1/me/verifications", json=again), 409, "verification-open")
     await operator.put(f"/v1/operator/verifications/{one}/review")
     reason = {"reason": "unreadable"}
     assert (await operator.put(f"/v1/operator/verifications/{one}/rejection", json=reason)).status_code == 204
@@ -118,41 +118,45 @@ async def test_a_rejected_card_can_be_tried_again(operator: Person, applicant: P
     assert (await applicant.post("/v1/me/verifications", json=again)).status_code == 201
 
 
-async def test_only_the_reviewer_decides(app: FastAPI, people: People, operator: Person, applicant: Person) -> None:
-    second = await enrolled_operator(app, people)
+async def test_decision_by_another_operator_is_refused(
+    app: FastAPI, people: People, operator: Person, applicant: Person
+) -> None:
+    second = await create_operator(app, people)
     one = await submit(applicant)
     approval = f"/v1/operator/verifications/{one}/approval"
-    assert refused(await operator.put(approval), 409, "not-your-review")
+    assert is_refused(await operator.put(approval), 409, "not-your-review")
     await operator.put(f"/v1/operator/verifications/{one}/review")
-    assert refused(await second.put(approval), 409, "not-your-review")
+    assert is_refused(await second.put(approval), 409, "not-your-review")
     await second.put(f"/v1/operator/verifications/{one}/review")
-    assert refused(await operator.put(approval), 409, "not-your-review")
+    assert is_refused(await operator.put(approval), 409, "not-your-review")
     assert (await second.put(approval)).status_code == 204
-    assert refused(await second.put(approval), 409, "not-your-review")
+    assert is_refused(await second.put(approval), 409, "not-your-review")
 
 
-async def test_nobody_reviews_their_own(operator: Person) -> None:
+async def test_review_of_own_verification_is_refused(operator: Person) -> None:
     one = await submit(operator)
-    assert refused(await operator.put(f"/v1/operator/verifications/{one}/review"), 403, "own-verification")
+    assert is_refused(await operator.put(f"/v1/operator/verifications/{one}/review"), 403, "own-verification")
 
 
-async def test_one_card_verifies_one_account(people: People, operator: Person, applicant: Person) -> None:
+async def test_card_of_another_account_is_refused(people: People, operator: Person, applicant: Person) -> None:
     number = fresh_id_number()
     other = await people.register(verified=False, party=False)
-    mine, theirs = await submit(applicant, number), await submit(other, number.lower())
-    for one in (mine, theirs):
+    own, theirs = await submit(applicant, number), await submit(other, number.lower())
+    for one in (own, theirs):
         await operator.put(f"/v1/operator/verifications/{one}/review")
-    assert (await operator.put(f"/v1/operator/verifications/{mine}/approval")).status_code == 204
-    assert refused(await operator.put(f"/v1/operator/verifications/{theirs}/approval"), 409, "id-number-taken")
+    assert (await operator.put(f"/v1/operator/verifications/{own}/approval")).status_code == 204
+    assert is_refused(await operator.put(f"/v1/operator/verifications/{theirs}/approval"), 409, "id-number-taken")
     third = await people.register(verified=False, party=False)
     body = {"method": "id-card", "name": third.name, "id_number": number}
-    assert refused(await third.post("/v1/me/verifications", json=body), 409, "id-number-taken")
+    assert is_refused(await third.post("/v1/me/verifications", json=body), 409, "id-number-taken")
 
 
 # Recoveries and suspensions
 
 
-async def test_lost_keys_are_recovered_by_an_operator(people: People, operator: Person, db: AsyncConnection) -> None:
+async def test_key_recovery_removes_keys_and_ends_sessions(
+    people: People, operator: Person, db: AsyncConnection
+) -> None:
     person = await people.register(verified=False, party=False)
     await register_key(person)
     body = {"phone": person.phone, "reason": "lost"}
@@ -162,20 +166,22 @@ async def test_lost_keys_are_recovered_by_an_operator(people: People, operator: 
         {"user_id": person.user_id, "keys_removed": 1, "sessions_ended": 1},
     )
     assert (await person.get("/v1/me")).status_code == 401
-    anew = await people.register(phone=person.phone, verified=False, party=False)
-    await prove_key(anew, await register_key(anew))
-    assert "security_keys.recovered" in await audited(db, operator)
+    new_session = await people.register(phone=person.phone, verified=False, party=False)
+    await prove_key(new_session, await register_key(new_session))
+    assert "security_keys.recovered" in await list_audited_actions(db, operator)
 
 
-async def test_operators_are_recovered_on_the_command_line(app: FastAPI, people: People, operator: Person) -> None:
+async def test_recovery_and_suspension_of_an_operator_are_refused(
+    app: FastAPI, people: People, operator: Person
+) -> None:
     phone = fresh_phone()
     await enrol(app, phone)
     for path, reason in (("key-recoveries", "lost"), ("suspensions", "abuse")):
         answer = await operator.post(f"/v1/operator/{path}", json={"phone": phone, "reason": reason})
-        assert refused(answer, 409, "is-operator")
+        assert is_refused(answer, 409, "is-operator")
 
 
-async def test_a_suspended_user_is_out_until_restored(people: People, operator: Person) -> None:
+async def test_suspended_user_is_refused_until_restored(people: People, operator: Person) -> None:
     person = await people.register(verified=False, party=False)
     made = await operator.post("/v1/operator/suspensions", json={"phone": person.phone, "reason": "abuse"})
     assert made.json() == {"user_id": person.user_id}
@@ -188,47 +194,47 @@ async def test_a_suspended_user_is_out_until_restored(people: People, operator: 
     assert again.user_id == person.user_id
 
 
-async def test_nobody_is_found_by_a_strangers_phone(operator: Person) -> None:
+async def test_recovery_and_suspension_of_an_unknown_phone_are_404(operator: Person) -> None:
     for path, reason in (("key-recoveries", "lost"), ("suspensions", "abuse")):
         answer = await operator.post(f"/v1/operator/{path}", json={"phone": fresh_phone(), "reason": reason})
-        assert refused(answer, 404, "not-found")
+        assert is_refused(answer, 404, "not-found")
 
 
 # Clients
 
 
-async def test_clients_are_made_rotated_and_revoked(operator: Person, engine: AsyncEngine) -> None:
+async def test_client_is_created_rotated_and_revoked(operator: Person, engine: AsyncEngine) -> None:
     body = {"name": fresh_name(), "kind": "service", "scopes": ["point-events:write"]}
     made = (await operator.post("/v1/operator/clients", json=body)).json()
     one = f"/v1/operator/clients/{made['client_id']}"
 
-    async def works(secret: str) -> bool:
+    async def is_accepted(secret: str) -> bool:
         form = {"grant_type": "client_credentials"}
         answer = await operator.api.post("/oauth/token", data=form, auth=(made["client_id"], secret))
         return answer.status_code == 200
 
-    assert await works(made["client_secret"])
+    assert await is_accepted(made["client_secret"])
     rotated = (await operator.post(f"{one}/secrets", json={"overlap_hours": 0})).json()["client_secret"]
-    assert not await works(made["client_secret"])
-    assert await works(rotated)
+    assert not await is_accepted(made["client_secret"])
+    assert await is_accepted(rotated)
     listed = (await operator.get("/v1/operator/clients")).json()
     shown = next(item for item in listed if item["id"] == made["client_id"])
     assert (shown["secrets"], shown["revoked_at"]) == (1, None)
     assert made["client_secret"] not in str(listed)
     assert (await operator.delete(one)).status_code == 204
-    assert not await works(rotated)
+    assert not await is_accepted(rotated)
     assert (await operator.delete(one)).status_code == 404
     assert (await operator.post(f"{one}/secrets", json={})).status_code == 404
 
 
-async def test_a_desktop_program_signs_in_by_scan(people: People, operator: Person) -> None:
-    from tests.auth.scanning import Console, approve, scan
+async def test_device_client_signs_in_by_scan(people: People, operator: Person) -> None:
+    from tests.auth.consoles import Console, approve, scan
 
     body = {"name": "钉钉桌面版", "kind": "device", "scopes": []}
     made = (await operator.post("/v1/operator/clients", json=body)).json()
     assert made["client_secret"] is None
     person = await people.register(verified=False, party=False)
-    desktop = await Console.ask(people.api, made["client_id"])
+    desktop = await Console.request(people.api, made["client_id"])
     scanned = await scan(person, desktop)
     assert scanned["client"] == "钉钉桌面版"
     number = (await desktop.poll(client_id=made["client_id"])).json()["match_number"]
@@ -240,23 +246,23 @@ async def test_a_desktop_program_signs_in_by_scan(people: People, operator: Pers
     assert (await people.api.get("/v1/me", headers=headers)).status_code == 401
 
 
-async def test_the_command_line_asks_before_a_client_ends(engine: AsyncEngine, settings: Settings) -> None:
+async def test_revoke_command_asks_for_confirmation(engine: AsyncEngine, settings: Settings) -> None:
     async with engine.begin() as db:
         made = await create_client(db, Actor(), name=fresh_name(), kind="device")
     assert settings.database_url is not None
     given = {"XUEZU_DATABASE_URL": settings.database_url.get_secret_value(), "XUEZU_DATA_DIR": str(settings.data_dir)}
 
-    async def answered(said: str, *arguments: str) -> tuple[int, str]:
+    async def run_revoke(typed: str, *arguments: str) -> tuple[int, str]:
         runner = CliRunner(env=given)
-        asked = await asyncio.to_thread(runner.invoke, clients, ["revoke", made.client_id, *arguments], said)
-        return asked.exit_code, asked.output
+        result = await asyncio.to_thread(runner.invoke, clients, ["revoke", made.client_id, *arguments], typed)
+        return result.exit_code, result.output
 
-    async def lives() -> bool:
+    async def is_live() -> bool:
         async with engine.connect() as db:
             return any(row.id == made.client_id and row.revoked_at is None for row in await list_clients(db))
 
-    code, said = await answered("n\n")
-    assert (code, "This signs out 0 sessions and cannot be undone." in said) == (1, True)
-    assert await lives()
-    assert (await answered("", "--yes"))[0] == 0
-    assert not await lives()
+    code, output = await run_revoke("n\n")
+    assert (code, "This signs out 0 sessions and cannot be undone." in output) == (1, True)
+    assert await is_live()
+    assert (await run_revoke("", "--yes"))[0] == 0
+    assert not await is_live()

@@ -1,6 +1,6 @@
-"""Ten at once: each race has one outcome, exactly. Rounds are few here, and ten thousand as proof.
+"""Races of ten concurrent calls: each race has exactly one allowed outcome. A proof run plays ten thousand rounds.
 
-Setting each round's scene anew over HTTP would be most of the time: SQL puts it back as if the round had not been.
+Preparing each round over HTTP would take most of the time, so SQL restores the state from before the round.
 """
 
 import asyncio
@@ -22,16 +22,16 @@ from app.core.settings import Settings
 from app.database.db import ENGINE
 from app.main import create_app
 from tests.acts import add_admin
-from tests.auth.authenticator import challenge, register_key
-from tests.auth.operating import enrolled_operator
-from tests.auth.racing import Answer, Caller, together
-from tests.auth.scanning import DEVICE_GRANT, Console, scan
+from tests.auth.authenticator import register_key, request_challenge
+from tests.auth.concurrent_calls import Answer, Caller, gather_statuses
+from tests.auth.consoles import DEVICE_GRANT, Console, scan
+from tests.auth.operator_accounts import create_operator
 from tests.people import People, Person, fresh_phone
 
 PROOF = os.environ.get("XUEZU_PROOF") == "1"
 ROUNDS = 10_000 if PROOF else 100
 FEW_ROUNDS = 10_000 if PROOF else 25
-"""For a race that was seen to fail in its first or second round, in each of three runs, once its guard was removed."""
+"""The rounds of a race that failed in its first or second round, in three runs, after its guard was removed."""
 AT_ONCE = 10
 
 pytestmark = [pytest.mark.proof, pytest.mark.usefixtures("day_long_tokens")]
@@ -55,7 +55,7 @@ async def others(app: FastAPI, people: People) -> list[Caller]:
 
 @pytest.fixture
 def anybody(app: FastAPI) -> Caller:
-    """Without an access token, as clients are at the token endpoint."""
+    """A caller without an access token, like the clients of the token endpoint."""
     return Caller(app)
 
 
@@ -63,18 +63,18 @@ def anybody(app: FastAPI) -> Caller:
 
 
 class PhoneCode:
-    """A code that a phone was sent, and its try."""
+    """A code that was sent to a phone, and the sign-in with it."""
 
     def __init__(self, caller: Caller, db: AsyncConnection, phone: str, code: str, index: bytes) -> None:
         self.caller, self.db, self.phone, self.code, self.index = caller, db, phone, code, index
 
     async def renew(self) -> int:
-        """As if nobody had tried it; how many tries there were."""
-        anew = text(
+        """Make the code unused again. Return the number of tries so far."""
+        statement = text(
             "UPDATE phone_codes SET used_at = NULL, tries = 0, expires_at = now() + interval '5 minutes'"
             " WHERE phone_index = :index RETURNING old.tries"
         )
-        return int((await self.db.execute(anew, {"index": self.index})).scalar_one())
+        return int((await self.db.execute(statement, {"index": self.index})).scalar_one())
 
     async def sign_in(self, code: str) -> Answer:
         grant = "urn:xuezu:params:oauth:grant-type:phone-code"
@@ -92,23 +92,23 @@ async def phone_code(api: httpx.AsyncClient, app: FastAPI, anybody: Caller, db: 
     return PhoneCode(anybody, db, phone, code, cipher.phone_index(phone))
 
 
-async def test_one_of_many_signs_in_with_a_code(phone_code: PhoneCode) -> None:
+async def test_concurrent_sign_ins_with_one_code_give_one_session(phone_code: PhoneCode) -> None:
     for _ in range(FEW_ROUNDS):
         await phone_code.renew()
-        outcome = await together(phone_code.sign_in(phone_code.code) for _ in range(AT_ONCE))
+        outcome = await gather_statuses(phone_code.sign_in(phone_code.code) for _ in range(AT_ONCE))
         assert outcome == {200: 1, 400: AT_ONCE - 1}
 
 
-async def test_of_ten_guesses_at_once_five_are_tried(phone_code: PhoneCode) -> None:
-    """The others come too late, as the right one would."""
+async def test_concurrent_guesses_count_five_tries(phone_code: PhoneCode) -> None:
+    """The code refuses later guesses, and would refuse the right one too."""
     wrong = [f"{(int(phone_code.code) + guess) % 1_000_000:06d}" for guess in range(1, AT_ONCE + 1)]
     for _ in range(FEW_ROUNDS):
-        assert await together(phone_code.sign_in(guess) for guess in wrong) == {400: AT_ONCE}
+        assert await gather_statuses(phone_code.sign_in(guess) for guess in wrong) == {400: AT_ONCE}
         assert await phone_code.renew() == 5
 
 
-async def test_one_phone_is_one_account(app: FastAPI) -> None:
-    """First sign-ins of a phone at once, as by codes of their own, register one user."""
+async def test_concurrent_first_sign_ins_register_one_account(app: FastAPI) -> None:
+    """Concurrent first sign-ins of one phone register one user."""
     cipher = CIPHER.of(app)
 
     async def register(phone: str) -> str:
@@ -124,11 +124,11 @@ async def test_one_phone_is_one_account(app: FastAPI) -> None:
 
 
 class Scan:
-    """A console that a person scanned, and what is done with it."""
+    """A scanned console and the calls on its scan."""
 
     def __init__(self, db: AsyncConnection, console: Console, poller: Caller, scan_id: str, number: int) -> None:
         self.db, self.console, self.poller, self.number = db, console, poller, number
-        self.one = f"/v1/scans/{scan_id}"
+        self.path = f"/v1/scans/{scan_id}"
 
     async def set_state(self, state: str) -> None:
         statement = (
@@ -138,11 +138,11 @@ class Scan:
         )
         await self.db.execute(text(statement), {"state": state, "code": self.console.user_code})
 
-    async def approve(self, who: Caller, number: int | None = None) -> Answer:
-        return await who.put(f"{self.one}/approval", {"number": number or self.number})
+    async def approve(self, caller: Caller, number: int | None = None) -> Answer:
+        return await caller.put(f"{self.path}/approval", {"number": number or self.number})
 
-    async def refuse(self, who: Caller) -> Answer:
-        return await who.put(f"{self.one}/refusal")
+    async def refuse(self, caller: Caller) -> Answer:
+        return await caller.put(f"{self.path}/refusal")
 
     async def poll(self) -> Answer:
         secret = {"client_id": "xuezu-console", "device_code": self.console.device_code}
@@ -151,21 +151,23 @@ class Scan:
 
 @pytest.fixture
 async def scanned(person: Person, anybody: Caller, db: AsyncConnection) -> Scan:
-    console = await Console.ask(person.api)
+    console = await Console.request(person.api)
     found = await scan(person, console)
     return Scan(db, console, anybody, found["id"], await console.match_number())
 
 
-async def test_of_many_phones_one_has_scanned(others: list[Caller], phone: Caller, scanned: Scan) -> None:
+async def test_concurrent_scans_by_ten_phones_accept_one(others: list[Caller], phone: Caller, scanned: Scan) -> None:
     body = {"code": scanned.console.user_code}
     for _ in range(FEW_ROUNDS):
         await scanned.set_state("pending")
         await scanned.db.execute(text("DELETE FROM rate_limits WHERE key LIKE 'scan-user:%'"))
-        outcome = await together(one.post("/v1/scans", body) for one in [phone, *others])
+        outcome = await gather_statuses(one.post("/v1/scans", body) for one in [phone, *others])
         assert outcome == {201: 1, 409: AT_ONCE - 1}
 
 
-async def test_of_many_who_approve_only_who_scanned_does(others: list[Caller], phone: Caller, scanned: Scan) -> None:
+async def test_concurrent_approvals_accept_only_the_scanning_phone(
+    others: list[Caller], phone: Caller, scanned: Scan
+) -> None:
     for round_ in range(ROUNDS):
         await scanned.set_state("scanned")
         place = round_ % AT_ONCE
@@ -174,7 +176,7 @@ async def test_of_many_who_approve_only_who_scanned_does(others: list[Caller], p
         assert answers[place].status == 200
 
 
-async def test_approval_and_refusal_at_once_are_one_decision(phone: Caller, scanned: Scan) -> None:
+async def test_concurrent_approvals_and_refusals_make_one_decision(phone: Caller, scanned: Scan) -> None:
     for _ in range(FEW_ROUNDS):
         await scanned.set_state("scanned")
         calls = [scanned.approve(phone) for _ in range(AT_ONCE // 2)]
@@ -185,19 +187,19 @@ async def test_approval_and_refusal_at_once_are_one_decision(phone: Caller, scan
         assert (await scanned.poll()).status == (200 if decided == "approved" else 400), decided
 
 
-async def test_of_ten_wrong_numbers_at_once_the_third_refuses(phone: Caller, scanned: Scan) -> None:
+async def test_concurrent_wrong_numbers_count_three(phone: Caller, scanned: Scan) -> None:
     wrong = [guess for guess in range(10, 99) if guess != scanned.number][:AT_ONCE]
     for _ in range(FEW_ROUNDS):
         await scanned.set_state("scanned")
         answers = await asyncio.gather(*(scanned.approve(phone, guess) for guess in wrong))
-        said = Counter(answer.slug for answer in answers)
-        assert said == {"wrong-number": 3, "scan-decided": AT_ONCE - 3}
+        slugs = Counter(answer.slug for answer in answers)
+        assert slugs == {"wrong-number": 3, "scan-decided": AT_ONCE - 3}
 
 
-async def test_one_of_many_redeems_a_code(scanned: Scan) -> None:
+async def test_concurrent_redemptions_give_one_session(scanned: Scan) -> None:
     for _ in range(FEW_ROUNDS):
         await scanned.set_state("approved")
-        assert await together(scanned.poll() for _ in range(AT_ONCE)) == {200: 1, 400: AT_ONCE - 1}
+        assert await gather_statuses(scanned.poll() for _ in range(AT_ONCE)) == {200: 1, 400: AT_ONCE - 1}
 
 
 async def is_signed_in(db: AsyncConnection, person: Person) -> bool:
@@ -205,8 +207,8 @@ async def is_signed_in(db: AsyncConnection, person: Person) -> bool:
     return bool(await db.scalar(text(live), {"id": person.user_id}))
 
 
-async def forget_consoles(db: AsyncConnection, person: Person) -> None:
-    """The phone's session, which was the first, lives again, and is the only one."""
+async def delete_console_sessions(db: AsyncConnection, person: Person) -> None:
+    """Delete all sessions except the first, which is the phone's, and make that one live again."""
     first = "(SELECT id FROM sessions WHERE user_id = :id ORDER BY id LIMIT 1)"
     for statement in (
         f"DELETE FROM sessions WHERE user_id = :id AND id <> {first}",
@@ -215,12 +217,12 @@ async def forget_consoles(db: AsyncConnection, person: Person) -> None:
         await db.execute(text(statement), {"id": person.user_id})
 
 
-@pytest.mark.parametrize("by", ["a suspension", "themselves"])
-async def test_who_is_shut_out_while_their_approval_is_redeemed_is_out(
+@pytest.mark.parametrize("by", ["a suspension", "a sign-out"])
+async def test_redemption_beside_a_suspension_or_sign_out_leaves_no_session(
     app: FastAPI, people: People, person: Person, phone: Caller, scanned: Scan, by: str
 ) -> None:
-    """Nine redeem while the user is suspended, or signs out everywhere: no session is left, the newest included."""
-    operator = Caller(app, (await enrolled_operator(app, people)).token)
+    """Nine calls redeem while the user is suspended or signs out everywhere. The newest session ends too."""
+    operator = Caller(app, (await create_operator(app, people)).token)
     suspension = {"phone": person.phone, "reason": "abuse"}
     for round_ in range(FEW_ROUNDS):
         await scanned.set_state("approved")
@@ -237,23 +239,23 @@ async def test_who_is_shut_out_while_their_approval_is_redeemed_is_out(
         assert not await is_signed_in(scanned.db, person)
         if by == "a suspension":
             assert (await operator.delete(f"/v1/operator/suspensions/{person.user_id}")).status == 204
-        await forget_consoles(scanned.db, person)
+        await delete_console_sessions(scanned.db, person)
 
 
-async def test_a_revoked_program_is_left_no_session(
+async def test_redemption_beside_a_revocation_leaves_no_session(
     app: FastAPI, people: People, person: Person, anybody: Caller, db: AsyncConnection
 ) -> None:
-    """Nine redeem while their client is revoked: no session in it is left, the newest included."""
-    operator = Caller(app, (await enrolled_operator(app, people)).token)
+    """Nine calls redeem while their client is revoked. No session of it stays live, not even the newest."""
+    operator = Caller(app, (await create_operator(app, people)).token)
     body = {"name": "桌面程序", "kind": "device", "scopes": []}
     client_id = (await operator.post("/v1/operator/clients", body)).json()["client_id"]
-    console = await Console.ask(person.api, client_id)
+    console = await Console.request(person.api, client_id)
     await scan(person, console)
-    asked = {"client_id": client_id, "device_code": console.device_code}
+    secret = {"client_id": client_id, "device_code": console.device_code}
     live = text("SELECT count(*) FROM sessions WHERE client_id = :client AND ended_at IS NULL")
     again = text(
         "WITH back AS (UPDATE oauth_clients SET revoked_at = NULL WHERE id = :client),"
-        " gone AS (DELETE FROM sessions WHERE client_id = :client)"
+        " ended AS (DELETE FROM sessions WHERE client_id = :client)"
         " UPDATE device_authorizations SET state = 'approved', expires_at = now() + interval '3 minutes'"
         " WHERE client_id = :client"
     )
@@ -261,7 +263,7 @@ async def test_a_revoked_program_is_left_no_session(
     for round_ in range(FEW_ROUNDS):
         await db.execute(again, which)
         place = round_ % AT_ONCE
-        calls = [anybody.form("/oauth/token", grant_type=DEVICE_GRANT, **asked) for _ in range(AT_ONCE - 1)]
+        calls = [anybody.form("/oauth/token", grant_type=DEVICE_GRANT, **secret) for _ in range(AT_ONCE - 1)]
         calls.insert(place, operator.delete(f"/v1/operator/clients/{client_id}"))
         answers = await asyncio.gather(*calls)
         assert answers.pop(place).status == 204
@@ -284,15 +286,15 @@ async def assert_ended(app: FastAPI, tokens: dict[str, Any]) -> None:
     assert (await refresh(Caller(app), tokens["refresh_token"])).status == 400
 
 
-async def unused(db: AsyncConnection, person: Person, token: str) -> str:
-    """The family lives again, and this token of it was not used yet."""
+async def make_unused(db: AsyncConnection, person: Person, token: str) -> str:
+    """Make the sessions live again and this token unused. Return the token."""
     await db.execute(text("UPDATE sessions SET ended_at = NULL WHERE user_id = :id"), {"id": person.user_id})
     one = "UPDATE refresh_tokens SET used_at = NULL WHERE token_hash = :hash"
     await db.execute(text(one), {"hash": hash_secret(token)})
     return token
 
 
-async def test_a_refresh_token_used_many_times_at_once_serves_one_and_ends_the_family(
+async def test_concurrent_refreshes_with_one_token_succeed_once_and_end_the_session(
     app: FastAPI, person: Person, anybody: Caller, db: AsyncConnection
 ) -> None:
     token = person.refresh_token
@@ -301,18 +303,18 @@ async def test_a_refresh_token_used_many_times_at_once_serves_one_and_ends_the_f
         assert Counter(answer.status for answer in answers) == {200: 1, 400: AT_ONCE - 1}
         won = next(answer.json() for answer in answers if answer.status == 200)
         await assert_ended(app, won)
-        token = await unused(db, person, won["refresh_token"])
+        token = await make_unused(db, person, won["refresh_token"])
 
 
 @pytest.fixture
 async def restarted(settings: Settings) -> AsyncIterator[FastAPI]:
-    """A process that was started since, and has seen nothing of what went before."""
+    """A process that has just started and has no state in memory."""
     application = create_app(settings)
     async with application.router.lifespan_context(application):
         yield application
 
 
-async def test_replays_after_a_restart_end_the_family_once(
+async def test_concurrent_reuses_after_a_restart_end_the_session_once(
     app: FastAPI, restarted: FastAPI, person: Person, anybody: Caller, db: AsyncConnection
 ) -> None:
     token = person.refresh_token
@@ -323,16 +325,16 @@ async def test_replays_after_a_restart_end_the_family_once(
     for _ in range(FEW_ROUNDS):
         tokens = (await refresh(anybody, token)).json()
         before = await db.scalar(ended, {"id": person.user_id})
-        assert await together(refresh(Caller(restarted), token) for _ in range(AT_ONCE)) == {400: AT_ONCE}
+        assert await gather_statuses(refresh(Caller(restarted), token) for _ in range(AT_ONCE)) == {400: AT_ONCE}
         assert await db.scalar(ended, {"id": person.user_id}) == before + 1
         await assert_ended(app, tokens)
-        token = await unused(db, person, tokens["refresh_token"])
+        token = await make_unused(db, person, tokens["refresh_token"])
 
 
-async def test_a_refresh_racing_sign_outs_leaves_nobody_signed_in(
+async def test_refresh_beside_sign_outs_leaves_no_session(
     app: FastAPI, person: Person, phone: Caller, anybody: Caller, db: AsyncConnection
 ) -> None:
-    """One refresh among nine sign-outs: by the token, of all devices, of this one."""
+    """One refresh runs beside nine sign-outs: three by the token, three of all devices, three of this device."""
     token = person.refresh_token
     this_one = f"/v1/me/sessions/{(await person.get('/v1/me/sessions')).json()['items'][0]['id']}"
     for round_ in range(ROUNDS):
@@ -348,19 +350,19 @@ async def test_a_refresh_racing_sign_outs_leaves_nobody_signed_in(
         if refreshed.status == 200:
             await assert_ended(app, refreshed.json())
             token = refreshed.json()["refresh_token"]
-        token = await unused(db, person, token)
+        token = await make_unused(db, person, token)
 
 
-async def test_a_removed_admins_next_call_is_refused(app: FastAPI, people: People, db: AsyncConnection) -> None:
-    """Nine calls of an admin while the main admin removes them: each is answered, and the next one is not."""
+async def test_next_call_of_a_removed_admin_is_refused(app: FastAPI, people: People, db: AsyncConnection) -> None:
+    """Nine calls of an admin run while the main admin removes them. Each is 200 or 404, and the next call is 404."""
     main_admin, admin = await people.register(), await people.register()
     org = await main_admin.create_org()
     await add_admin(main_admin, org, admin)
     main_caller, caller = Caller(app, main_admin.token), Caller(app, admin.token)
     one, units = f"/v1/orgs/{org['id']}/admins/{admin.user_id}", f"/v1/orgs/{org['id']}/units"
-    held = (await db.execute(text("SELECT * FROM org_admins WHERE user_id = :id"), {"id": admin.user_id})).one()
-    kept = dict(held._mapping)
-    again = text(f"INSERT INTO org_admins ({', '.join(kept)}) VALUES ({', '.join(f':{name}' for name in kept)})")
+    row = (await db.execute(text("SELECT * FROM org_admins WHERE user_id = :id"), {"id": admin.user_id})).one()
+    columns = dict(row._mapping)
+    again = text(f"INSERT INTO org_admins ({', '.join(columns)}) VALUES ({', '.join(f':{name}' for name in columns)})")
     for round_ in range(ROUNDS):
         place = round_ % AT_ONCE
         calls = [caller.get(units) for _ in range(AT_ONCE - 1)]
@@ -369,24 +371,26 @@ async def test_a_removed_admins_next_call_is_refused(app: FastAPI, people: Peopl
         assert answers.pop(place).status == 204
         assert {answer.status for answer in answers} <= {200, 404}
         assert (await caller.get(units)).status == 404
-        await db.execute(again, kept)
+        await db.execute(again, columns)
 
 
 # Security keys
 
 
-async def test_of_many_answers_to_a_challenge_one_is_taken(person: Person, phone: Caller, db: AsyncConnection) -> None:
-    """Of a key that does not count: nothing but the challenge tells one answer from the next."""
+async def test_concurrent_answers_to_one_challenge_accept_one(
+    person: Person, phone: Caller, db: AsyncConnection
+) -> None:
+    """The key has no counter, so only the challenge prevents a second use of the answer."""
     key = await register_key(person, counts=False)
-    asked = await challenge(person, "check")
-    which = {"id": asked["id"]}
-    kept = (await db.execute(text("SELECT * FROM security_key_challenges WHERE id = :id"), which)).one()._mapping
+    issued = await request_challenge(person, "check")
+    which = {"id": issued["id"]}
+    stored = (await db.execute(text("SELECT * FROM security_key_challenges WHERE id = :id"), which)).one()._mapping
     again = text(
         "INSERT INTO security_key_challenges (id, session_id, purpose, challenge, expires_at)"
         " VALUES (:id, :session_id, :purpose, :challenge, now() + interval '5 minutes')"
     )
-    body = {"challenge_id": asked["id"], "credential": key.get(asked["options"])}
+    body = {"challenge_id": issued["id"], "credential": key.get(issued["options"])}
     for _ in range(FEW_ROUNDS):
-        outcome = await together(phone.put("/v1/me/security-key-check", body) for _ in range(AT_ONCE))
+        outcome = await gather_statuses(phone.put("/v1/me/security-key-check", body) for _ in range(AT_ONCE))
         assert outcome == {200: 1, 403: AT_ONCE - 1}
-        await db.execute(again, dict(kept))
+        await db.execute(again, dict(stored))

@@ -1,4 +1,4 @@
-"""OAuth clients that nobody here wrote: discovery, device flow, refresh, revocation, by the standards alone."""
+"""Third-party OAuth clients: discovery, device flow, refresh and revocation work by the standards alone."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from app.auth.device_flow import authorizations as device_authorizations
 from app.core.services import SETTINGS
 from app.core.settings import Settings
-from tests.auth.live import served_at_its_own_address
+from tests.auth.live_server import serve_at_own_address
 from tests.people import People, Person
 
 AsyncOAuth2Client: Any = UntypedClient
@@ -29,7 +29,7 @@ NPM_SECONDS = 60
 
 @pytest.fixture(scope="module")
 async def app(settings: Settings) -> AsyncIterator[FastAPI]:
-    async with served_at_its_own_address(settings) as application:
+    async with serve_at_own_address(settings) as application:
         yield application
 
 
@@ -56,14 +56,14 @@ async def approve(person: Person, scan_id: str, number: int) -> None:
     assert approved.status_code == 200, approved.text
 
 
-async def test_authlib(url: str, person: Person) -> None:
+async def test_authlib_client_completes_the_device_flow(url: str, person: Person) -> None:
     found = (await person.api.get("/.well-known/oauth-authorization-server")).json()
     server = AuthorizationServerMetadata(found)
     assert server.issuer == url
     async with AsyncOAuth2Client("xuezu-console", token_endpoint_auth_method="none") as console:
         form = {"client_id": "xuezu-console"}
-        asked = await console.request("POST", found["device_authorization_endpoint"], data=form, withhold_token=True)
-        device = asked.json()
+        answer = await console.request("POST", found["device_authorization_endpoint"], data=form, withhold_token=True)
+        device = answer.json()
         scan_id = await scan(person, device["user_code"])
 
         async def poll() -> Any:
@@ -88,31 +88,33 @@ async def test_authlib(url: str, person: Person) -> None:
         assert (await console.get(f"{url}/v1/me")).status_code == 401
 
 
-def lacking(what: str) -> NoReturn:
-    """The test is skipped, or fails where whatever the tests need is required to be there."""
+def skip_or_fail(reason: str) -> NoReturn:
+    """Skip the test, or fail it if the environment requires all tools of the tests."""
     if os.environ.get("XUEZU_REQUIRE_BROWSER") == "1":
-        pytest.fail(what)
-    pytest.skip(what)
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
 def oauth4webapi(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the package in it, and the script that uses it."""
+    """Return a directory with the package and the script that uses it."""
     npm, node = shutil.which("npm"), shutil.which("node")
     if npm is None or node is None:
-        lacking("needs Node and npm")
-    folder = tmp_path_factory.mktemp("node")
-    flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-save", "--prefix", str(folder)]
+        skip_or_fail("needs Node and npm")
+    directory = tmp_path_factory.mktemp("node")
+    flags = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-save", "--prefix", str(directory)]
     try:
         subprocess.run([npm, "install", *flags, OAUTH4WEBAPI], check=True, capture_output=True, timeout=NPM_SECONDS)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
-        lacking("npm could not install oauth4webapi")
-    shutil.copy(Path(__file__).with_name("oauth_client.mjs"), folder)
-    return folder
+        skip_or_fail("npm could not install oauth4webapi")
+    shutil.copy(Path(__file__).with_name("oauth_client.mjs"), directory)
+    return directory
 
 
-async def test_oauth4webapi(url: str, person: Person, oauth4webapi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device_authorizations, "INTERVAL", 1)  # it waits for as long as it is told to
+async def test_oauth4webapi_client_completes_the_device_flow(
+    url: str, person: Person, oauth4webapi: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device_authorizations, "INTERVAL", 1)  # the client waits for the interval of the answer
     node = shutil.which("node")
     assert node is not None
     console = await asyncio.create_subprocess_exec(
@@ -123,15 +125,15 @@ async def test_oauth4webapi(url: str, person: Person, oauth4webapi: Path, monkey
         stderr=asyncio.subprocess.PIPE,
     )
     assert console.stdout is not None
-    said: list[dict[str, Any]] = []
+    lines: list[dict[str, Any]] = []
     scan_id = ""
     async with asyncio.timeout(60):
         async for line in console.stdout:
-            said.append(json.loads(line))
-            if "user_code" in said[-1]:
-                scan_id = await scan(person, said[-1]["user_code"])
-            if said[-1].get("match_number"):
-                await approve(person, scan_id, said[-1]["match_number"])
+            lines.append(json.loads(line))
+            if "user_code" in lines[-1]:
+                scan_id = await scan(person, lines[-1]["user_code"])
+            if lines[-1].get("match_number"):
+                await approve(person, scan_id, lines[-1]["match_number"])
         _, errors = await console.communicate()
     assert console.returncode == 0, errors.decode()
-    assert said[-3:] == [{"granted": 200, "subject": person.user_id}, {"refreshed": 200}, {"revoked": 401}]
+    assert lines[-3:] == [{"granted": 200, "subject": person.user_id}, {"refreshed": 200}, {"revoked": 401}]

@@ -1,4 +1,4 @@
-"""The traces of signing in are deleted when they have expired, and nothing that still counts."""
+"""Retention of sign-in data: expired data is deleted, valid data stays."""
 
 from datetime import timedelta
 
@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from tests.auth.scanning import Console
+from tests.auth.consoles import Console
 from tests.people import People, Person
 from tests.retention import clean_up
 
@@ -22,8 +22,8 @@ async def refresh(api: httpx.AsyncClient, token: str) -> httpx.Response:
     return await api.post("/oauth/token", data=form)
 
 
-async def test_a_clean_up_keeps_what_is_valid(engine: AsyncEngine, person: Person) -> None:
-    console = await Console.ask(person.api)
+async def test_clean_up_leaves_valid_data(engine: AsyncEngine, person: Person) -> None:
+    console = await Console.request(person.api)
     tokens = (await refresh(person.api, person.refresh_token)).json()
     await clean_up(engine)
     assert await console.error() == "authorization_pending"
@@ -33,10 +33,10 @@ async def test_a_clean_up_keeps_what_is_valid(engine: AsyncEngine, person: Perso
     assert (await refresh(person.api, tokens["refresh_token"])).status_code == 400
 
 
-async def test_a_qr_sign_in_is_deleted_a_day_after_it_expired(
+async def test_device_authorization_is_deleted_a_day_after_expiry(
     engine: AsyncEngine, person: Person, db: AsyncConnection
 ) -> None:
-    consoles = [await Console.ask(person.api) for _ in range(2)]
+    consoles = [await Console.request(person.api) for _ in range(2)]
     for console, hours in zip(consoles, (23, 25), strict=True):
         await db.execute(
             text(
@@ -48,7 +48,7 @@ async def test_a_qr_sign_in_is_deleted_a_day_after_it_expired(
     assert [(await console.poll()).json()["error"] for console in consoles] == ["expired_token", "invalid_grant"]
 
 
-async def test_a_refresh_token_used_over_a_week_ago_is_just_unknown(
+async def test_refresh_token_used_over_a_week_ago_is_unknown(
     engine: AsyncEngine, person: Person, db: AsyncConnection
 ) -> None:
     tokens = (await refresh(person.api, person.refresh_token)).json()

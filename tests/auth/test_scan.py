@@ -1,4 +1,4 @@
-"""The QR scan (S12, RFC 8628): from the code on the screen to the console's tokens, and all that is refused."""
+"""The QR scan (S12, RFC 8628): from the code on the screen to the console's tokens."""
 
 import io
 
@@ -7,13 +7,13 @@ import zxingcpp
 from fastapi import FastAPI
 from PIL import Image
 
-from tests.auth.scanning import Console, approve, scan, sign_in_console
+from tests.auth.consoles import Console, approve, scan, sign_in_console
 from tests.people import People
 
 
-async def test_a_console_is_let_in_by_a_scan(people: People) -> None:
+async def test_approved_scan_signs_the_console_in(people: People) -> None:
     person = await people.register(verified=False)
-    console = await Console.ask(people.api)
+    console = await Console.request(people.api)
     assert await console.error() == "authorization_pending"
     scanned = await scan(person, console)
     assert scanned["device"] == "Chrome 131 · Windows"
@@ -32,8 +32,8 @@ async def test_a_console_is_let_in_by_a_scan(people: People) -> None:
     assert (sessions[0]["device"], sessions[0]["current"]) == ("Chrome 131 · Windows", True)
 
 
-async def test_the_picture_says_what_the_phone_opens(people: People) -> None:
-    console = await Console.ask(people.api)
+async def test_qr_picture_contains_the_verification_address(people: People) -> None:
+    console = await Console.request(people.api)
     png = await people.api.get(f"/v1/device-authorizations/{console.user_code}/qr.png")
     read = zxingcpp.read_barcodes(Image.open(io.BytesIO(png.content)))
     assert [code.text for code in read] == [console.given["verification_uri_complete"]]
@@ -41,9 +41,9 @@ async def test_the_picture_says_what_the_phone_opens(people: People) -> None:
     assert svg.headers["content-type"] == "image/svg+xml"
 
 
-async def test_a_code_is_redeemed_once(people: People) -> None:
+async def test_second_redemption_of_a_code_is_refused(people: People) -> None:
     person = await people.register(verified=False)
-    console = await Console.ask(people.api)
+    console = await Console.request(people.api)
     scanned = await scan(person, console)
     await approve(person, scanned["id"], await console.match_number())
     assert (await console.poll()).status_code == 200
@@ -51,19 +51,19 @@ async def test_a_code_is_redeemed_once(people: People) -> None:
     assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
 
 
-async def test_the_tokens_are_of_a_session_of_their_own(people: People) -> None:
+async def test_console_has_its_own_session(people: People) -> None:
     person = await people.register(verified=False)
     tokens = await sign_in_console(person)
-    mine = (await person.get("/v1/me/sessions")).json()["items"]
-    assert len(mine) == 2
-    current = next(item for item in mine if item["current"])
+    sessions = (await person.get("/v1/me/sessions")).json()["items"]
+    assert len(sessions) == 2
+    current = next(item for item in sessions if item["current"])
     await person.delete(f"/v1/me/sessions/{current['id']}")
     assert (await person.get("/v1/me")).status_code == 401
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
     assert (await people.api.get("/v1/me", headers=headers)).status_code == 200
 
 
-async def test_an_address_with_a_zone_is_an_address(app: FastAPI) -> None:
+async def test_address_with_a_zone_is_accepted(app: FastAPI) -> None:
     transport = httpx.ASGITransport(app, client=("fe80::1%eth0", 5))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000") as neighbour:
-        assert (await Console.ask(neighbour)).user_code
+        assert (await Console.request(neighbour)).user_code

@@ -1,4 +1,4 @@
-"""What the scan refuses (BCP 247): borrowed codes, other phones, wrong numbers, and every order but the right one."""
+"""Refusals of the QR scan (BCP 247): codes of others, other phones, wrong numbers and steps in a wrong order."""
 
 from datetime import timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.acts import apply, invite
-from tests.auth.scanning import Console, approve, scan, sign_in_console
+from tests.auth.consoles import Console, approve, scan, sign_in_console
 from tests.people import People, Person
 
 
@@ -26,7 +26,7 @@ async def stranger(people: People) -> Person:
 
 @pytest.fixture
 async def console(api: httpx.AsyncClient) -> Console:
-    return await Console.ask(api)
+    return await Console.request(api)
 
 
 async def expire(db: AsyncConnection, console: Console) -> None:
@@ -36,181 +36,179 @@ async def expire(db: AsyncConnection, console: Console) -> None:
     )
 
 
-def refused(answer: httpx.Response, status: int, slug: str) -> bool:
+def is_refused(answer: httpx.Response, status: int, slug: str) -> bool:
     found: dict[str, Any] = answer.json()
     return (answer.status_code, found["type"]) == (status, f"/problems/{slug}")
 
 
-async def approved(person: Person, console: Console) -> str:
+async def scan_and_approve(person: Person, console: Console) -> str:
     scanned = await scan(person, console)
     answer = await approve(person, scanned["id"], await console.match_number())
     assert answer.status_code == 200
     return str(scanned["id"])
 
 
-# Who polls
+# Polls
 
 
 @pytest.mark.parametrize("state", ["pending", "approved"])
-async def test_the_code_in_the_picture_redeems_nothing(person: Person, console: Console, state: str) -> None:
+async def test_user_code_is_refused_as_device_code(person: Person, console: Console, state: str) -> None:
     if state == "approved":
-        await approved(person, console)
+        await scan_and_approve(person, console)
     for photographed in (console.user_code, console.given["verification_uri_complete"]):
         answer = await console.poll(photographed)
         assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
 
 
-async def test_another_consoles_secret_redeems_only_its_own(person: Person, console: Console) -> None:
-    await approved(person, console)
-    other = await Console.ask(person.api)
+async def test_secret_of_another_console_is_refused(person: Person, console: Console) -> None:
+    await scan_and_approve(person, console)
+    other = await Console.request(person.api)
     assert await other.error() == "authorization_pending"
     ticket = await person.api.put(
         f"/v1/device-authorizations/{console.user_code}/ticket", json={"device_code": other.device_code}
     )
-    assert refused(ticket, 404, "not-found")
+    assert is_refused(ticket, 404, "not-found")
 
 
-async def test_another_client_does_not_redeem_it(person: Person, console: Console) -> None:
-    await approved(person, console)
+async def test_redemption_by_another_client_is_refused(person: Person, console: Console) -> None:
+    await scan_and_approve(person, console)
     made = await console.poll(client_id="xuezu-app")
     assert made.json()["error"] == "unauthorized_client"
     assert (await console.poll()).status_code == 200
 
 
-async def test_polling_too_fast_is_slowed_down(console: Console) -> None:
+async def test_fast_poll_is_slowed_down(console: Console) -> None:
     assert await console.error() == "authorization_pending"
     assert await console.error() == "slow_down"
 
 
-async def test_an_interval_kept_is_not_slowed_down(console: Console, db: AsyncConnection) -> None:
+async def test_poll_after_the_interval_is_accepted(console: Console, db: AsyncConnection) -> None:
     assert await console.error() == "authorization_pending"
     assert await console.error() == "slow_down"
-    for seconds, said in ((6, "slow_down"), (16, "authorization_pending")):
+    for seconds, error in ((6, "slow_down"), (16, "authorization_pending")):
         await db.execute(
             text("UPDATE device_authorizations SET polled_at = now() - CAST(:ago AS interval) WHERE user_code = :code"),
             {"ago": timedelta(seconds=seconds), "code": console.user_code},
         )
-        assert await console.error() == said
+        assert await console.error() == error
 
 
-async def test_a_code_expires(person: Person, console: Console, db: AsyncConnection) -> None:
+async def test_expired_code_is_refused(person: Person, console: Console, db: AsyncConnection) -> None:
     await expire(db, console)
     assert await console.error() == "expired_token"
-    assert refused(await person.post("/v1/scans", json={"code": console.user_code}), 410, "code-expired")
+    assert is_refused(await person.post("/v1/scans", json={"code": console.user_code}), 410, "code-expired")
     picture = await person.api.get(f"/v1/device-authorizations/{console.user_code}/qr.svg")
-    assert refused(picture, 404, "not-found")
+    assert is_refused(picture, 404, "not-found")
 
 
-async def test_an_approval_that_was_not_redeemed_in_time_is_lost(
-    person: Person, console: Console, db: AsyncConnection
-) -> None:
-    await approved(person, console)
+async def test_approval_expires_with_its_code(person: Person, console: Console, db: AsyncConnection) -> None:
+    await scan_and_approve(person, console)
     await expire(db, console)
     assert await console.error() == "expired_token"
 
 
-async def test_a_refusal_reaches_the_console(person: Person, console: Console) -> None:
+async def test_refused_scan_denies_the_console(person: Person, console: Console) -> None:
     scanned = await scan(person, console)
     assert (await person.put(f"/v1/scans/{scanned['id']}/refusal")).json()["state"] == "refused"
     assert await console.error() == "access_denied"
-    assert refused(await approve(person, scanned["id"], 10), 409, "scan-decided")
+    assert is_refused(await approve(person, scanned["id"], 10), 409, "scan-decided")
 
 
-# Who scans, and who approves
+# Scans and approvals by others
 
 
-async def test_a_code_scanned_by_one_is_not_scanned_by_another(
-    person: Person, stranger: Person, console: Console
-) -> None:
+async def test_scanned_code_is_refused_to_another_user(person: Person, stranger: Person, console: Console) -> None:
     first = await scan(person, console)
     assert await scan(person, console) == first
-    assert refused(await stranger.post("/v1/scans", json={"code": console.user_code}), 409, "already-scanned")
+    assert is_refused(await stranger.post("/v1/scans", json={"code": console.user_code}), 409, "already-scanned")
 
 
-async def test_only_who_scanned_approves_or_refuses(person: Person, stranger: Person, console: Console) -> None:
+async def test_decision_by_another_user_is_refused(person: Person, stranger: Person, console: Console) -> None:
     scanned = await scan(person, console)
     number = await console.match_number()
-    assert refused(await approve(stranger, scanned["id"], number), 404, "not-found")
-    assert refused(await stranger.put(f"/v1/scans/{scanned['id']}/refusal"), 404, "not-found")
-    assert refused(await stranger.get(f"/v1/scans/{scanned['id']}"), 404, "not-found")
+    assert is_refused(await approve(stranger, scanned["id"], number), 404, "not-found")
+    assert is_refused(await stranger.put(f"/v1/scans/{scanned['id']}/refusal"), 404, "not-found")
+    assert is_refused(await stranger.get(f"/v1/scans/{scanned['id']}"), 404, "not-found")
     assert (await approve(person, scanned["id"], number)).status_code == 200
 
 
-async def test_only_the_phone_that_scanned_approves(people: People, person: Person, console: Console) -> None:
+async def test_decision_from_another_phone_of_the_user_is_refused(
+    people: People, person: Person, console: Console
+) -> None:
     scanned = await scan(person, console)
     second_phone = await people.register(phone=person.phone, verified=False, party=False)
     assert second_phone.user_id == person.user_id
     answer = await approve(second_phone, scanned["id"], await console.match_number())
-    assert refused(answer, 404, "not-found")
+    assert is_refused(answer, 404, "not-found")
     again = await second_phone.post("/v1/scans", json={"code": console.user_code})
-    assert refused(again, 409, "already-scanned")
+    assert is_refused(again, 409, "already-scanned")
 
 
-async def test_a_console_lets_no_other_console_in(person: Person, console: Console) -> None:
+async def test_scan_by_a_console_is_refused(person: Person, console: Console) -> None:
     tokens = await sign_in_console(person)
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
     answer = await person.api.post("/v1/scans", json={"code": console.user_code}, headers=headers)
-    assert refused(answer, 403, "app-only")
+    assert is_refused(answer, 403, "app-only")
 
 
-async def test_nobody_scans_signed_out(api: httpx.AsyncClient, console: Console) -> None:
+async def test_scan_without_a_sign_in_is_refused(api: httpx.AsyncClient, console: Console) -> None:
     assert (await api.post("/v1/scans", json={"code": console.user_code})).status_code == 401
 
 
 @pytest.mark.parametrize("code", ["XXXX-XXXX", "x" * 43, "WDJB", "é", "'; --", "0" * 200])
-async def test_a_code_of_nobodys_is_not_there(person: Person, code: str) -> None:
-    assert refused(await person.post("/v1/scans", json={"code": code}), 404, "not-found")
+async def test_unknown_code_is_404(person: Person, code: str) -> None:
+    assert is_refused(await person.post("/v1/scans", json={"code": code}), 404, "not-found")
 
 
-async def test_a_code_typed_by_hand_is_the_same(person: Person, console: Console) -> None:
+async def test_typed_code_in_another_spelling_is_accepted(person: Person, console: Console) -> None:
     typed = console.user_code.lower().replace("-", " ")
     assert (await person.post("/v1/scans", json={"code": typed})).status_code == 201
 
 
-async def test_the_consoles_secret_is_no_code_to_scan(person: Person, console: Console) -> None:
-    assert refused(await person.post("/v1/scans", json={"code": console.device_code}), 404, "not-found")
+async def test_device_code_is_refused_as_user_code(person: Person, console: Console) -> None:
+    assert is_refused(await person.post("/v1/scans", json={"code": console.device_code}), 404, "not-found")
 
 
-async def test_scanning_many_codes_is_limited(person: Person) -> None:
+async def test_scans_of_many_codes_are_limited(person: Person) -> None:
     answers = [await person.post("/v1/scans", json={"code": "BBBB-BBBB"}) for _ in range(21)]
-    # Refused scans were rolled back and took nothing; what was not found is a guess, and counts.
+    # A raised refusal rolls back and takes no token. An unknown code is a guess: its refusal commits and counts.
     assert answers[-1].status_code == 429
 
 
-# In what order
+# The order of steps
 
 
-async def test_what_was_not_scanned_is_not_approved(person: Person, console: Console) -> None:
-    assert refused(await approve(person, str(uuid4()), 10), 404, "not-found")
+async def test_approval_of_an_unknown_scan_is_404(person: Person, console: Console) -> None:
+    assert is_refused(await approve(person, str(uuid4()), 10), 404, "not-found")
     assert await console.error() == "authorization_pending"
 
 
-async def test_what_has_expired_is_not_approved(person: Person, console: Console, db: AsyncConnection) -> None:
+async def test_approval_of_an_expired_scan_is_refused(person: Person, console: Console, db: AsyncConnection) -> None:
     scanned = await scan(person, console)
     number = await console.match_number()
     await expire(db, console)
-    assert refused(await approve(person, scanned["id"], number), 410, "code-expired")
+    assert is_refused(await approve(person, scanned["id"], number), 410, "code-expired")
 
 
-async def test_what_is_used_is_not_approved_again(person: Person, console: Console) -> None:
-    scan_id = await approved(person, console)
-    assert refused(await approve(person, scan_id, 10), 409, "scan-decided")
+async def test_second_approval_is_refused(person: Person, console: Console) -> None:
+    scan_id = await scan_and_approve(person, console)
+    assert is_refused(await approve(person, scan_id, 10), 409, "scan-decided")
     assert (await console.poll()).status_code == 200
-    assert refused(await approve(person, scan_id, 10), 409, "scan-decided")
-    assert refused(await person.put(f"/v1/scans/{scan_id}/refusal"), 409, "scan-decided")
+    assert is_refused(await approve(person, scan_id, 10), 409, "scan-decided")
+    assert is_refused(await person.put(f"/v1/scans/{scan_id}/refusal"), 409, "scan-decided")
 
 
-async def test_the_third_wrong_number_refuses(person: Person, console: Console) -> None:
+async def test_third_wrong_number_refuses_the_sign_in(person: Person, console: Console) -> None:
     scanned = await scan(person, console)
     number = await console.match_number()
     wrong = 10 if number != 10 else 11
     for _ in range(3):
-        assert refused(await approve(person, scanned["id"], wrong), 409, "wrong-number")
-    assert refused(await approve(person, scanned["id"], number), 409, "scan-decided")
+        assert is_refused(await approve(person, scanned["id"], wrong), 409, "wrong-number")
+    assert is_refused(await approve(person, scanned["id"], number), 409, "scan-decided")
     assert await console.error() == "access_denied"
 
 
-async def test_two_wrong_numbers_are_forgiven(person: Person, console: Console) -> None:
+async def test_right_number_after_two_wrong_ones_is_accepted(person: Person, console: Console) -> None:
     scanned = await scan(person, console)
     number = await console.match_number()
     wrong = 10 if number != 10 else 11
@@ -221,7 +219,7 @@ async def test_two_wrong_numbers_are_forgiven(person: Person, console: Console) 
 
 
 @pytest.mark.parametrize("number", ["0", "9", "100", "-1", '"42"', "42.5", "null", "true", "1e400", "NaN", "[42]"])
-async def test_a_number_of_another_shape_is_invalid(person: Person, console: Console, number: str) -> None:
+async def test_malformed_number_is_invalid(person: Person, console: Console, number: str) -> None:
     scanned = await scan(person, console)
     answer = await person.put(
         f"/v1/scans/{scanned['id']}/approval",
@@ -231,7 +229,7 @@ async def test_a_number_of_another_shape_is_invalid(person: Person, console: Con
     assert answer.status_code in {400, 422}
 
 
-async def test_the_number_is_told_only_after_the_scan(person: Person, console: Console) -> None:
+async def test_number_is_shown_only_after_the_scan(person: Person, console: Console) -> None:
     assert "match_number" not in console.given
     assert "match_number" not in (await console.poll()).json()
     scanned = await scan(person, console)
@@ -239,26 +237,26 @@ async def test_the_number_is_told_only_after_the_scan(person: Person, console: C
     assert 10 <= await console.match_number() <= 99
 
 
-# Who is still there
+# The end of the approving session
 
 
-@pytest.mark.parametrize("gone", ["disabled", "phone signed out", "everything signed out"])
-async def test_an_approval_dies_with_who_gave_it(
-    people: People, person: Person, console: Console, db: AsyncConnection, gone: str
+@pytest.mark.parametrize("ended", ["disabled", "phone signed out", "everything signed out"])
+async def test_approval_ends_with_the_approving_session(
+    people: People, person: Person, console: Console, db: AsyncConnection, ended: str
 ) -> None:
-    await approved(person, console)
-    if gone == "disabled":
+    await scan_and_approve(person, console)
+    if ended == "disabled":
         await db.execute(text("UPDATE users SET status = 'disabled' WHERE id = :id"), {"id": person.user_id})
     else:
         other = await people.register(phone=person.phone, verified=False, party=False)
         listed = (await other.get("/v1/me/sessions")).json()["items"]
-        if gone == "phone signed out":
+        if ended == "phone signed out":
             scanned_by = next(item for item in listed if not item["current"])
             await other.delete(f"/v1/me/sessions/{scanned_by['id']}")
         else:
             await other.delete("/v1/me/sessions")
     assert await console.error() == "access_denied"
-    if gone == "disabled":
+    if ended == "disabled":
         await db.execute(text("UPDATE users SET status = 'active' WHERE id = :id"), {"id": person.user_id})
         assert await console.error() == "access_denied"
 
@@ -266,22 +264,22 @@ async def test_an_approval_dies_with_who_gave_it(
 # Other sites
 
 
-async def test_other_sites_are_refused(person: Person, console: Console) -> None:
+async def test_request_of_another_site_is_refused(person: Person, console: Console) -> None:
     evil = {"Origin": "https://evil.example"}
     scanned = await person.post("/v1/scans", json={"code": console.user_code}, headers=evil)
-    assert refused(scanned, 403, "foreign-origin")
+    assert is_refused(scanned, 403, "foreign-origin")
     ticket = await person.api.put(
         f"/v1/device-authorizations/{console.user_code}/ticket",
         json={"device_code": console.device_code},
         headers=evil,
     )
-    assert refused(ticket, 403, "foreign-origin")
+    assert is_refused(ticket, 403, "foreign-origin")
     ours = {"Origin": "http://localhost:8000"}
     assert (await person.post("/v1/scans", json={"code": console.user_code}, headers=ours)).status_code == 201
 
 
 async def test_every_step_is_audited(person: Person, console: Console, db: AsyncConnection) -> None:
-    scan_id = await approved(person, console)
+    scan_id = await scan_and_approve(person, console)
     await console.poll()
     rows = await db.execute(
         text("SELECT action, user_id, client_id FROM audit_entries WHERE subject_id = :id ORDER BY id"), {"id": scan_id}
@@ -298,7 +296,7 @@ async def test_every_refused_step_is_audited(
     person: Person, stranger: Person, console: Console, db: AsyncConnection
 ) -> None:
     await stranger.post("/v1/scans", json={"code": "XXXX-XXXX"})
-    scan_id = await approved(person, console)
+    scan_id = await scan_and_approve(person, console)
     await stranger.post("/v1/scans", json={"code": console.user_code})
     await approve(stranger, scan_id, 10)
     await stranger.put(f"/v1/scans/{scan_id}/refusal")
@@ -308,12 +306,13 @@ async def test_every_refused_step_is_audited(
     rows = await db.execute(
         text(
             "SELECT user_id, action, subject_id, after->>'reason' FROM audit_entries"
-            " WHERE action LIKE 'device\\_authorization.%\\_refused' AND user_id = ANY(:who) ORDER BY id"
+            " WHERE action LIKE 'device\\_authorization.%\\_refused' AND user_id = ANY(:users) ORDER BY id"
         ),
-        {"who": [person.user_id, stranger.user_id]},
+        {"users": [person.user_id, stranger.user_id]},
     )
     found = [
-        (str(user), action.partition(".")[2], subject and str(subject), why) for user, action, subject, why in rows
+        (str(user), action.partition(".")[2], subject and str(subject), reason)
+        for user, action, subject, reason in rows
     ]
     assert found == [
         (stranger.user_id, "scan_refused", None, "not-found"),
@@ -328,25 +327,25 @@ async def test_every_refused_step_is_audited(
 # Codes of other purposes
 
 
-async def test_an_invitation_signs_nobody_in_and_a_login_code_invites_nobody(people: People, console: Console) -> None:
+async def test_codes_of_invitations_and_sign_ins_are_not_interchangeable(people: People, console: Console) -> None:
     admin, other = await people.register(), await people.register()
-    above, below = await admin.create_org(), await other.create_org()
-    invitation = await invite(admin, above)
+    superior, subordinate = await admin.create_org(), await other.create_org()
+    invitation = await invite(admin, superior)
     for code in (invitation["token"], invitation["link"]):
-        assert refused(await other.post("/v1/scans", json={"code": code[:200]}), 404, "not-found")
+        assert is_refused(await other.post("/v1/scans", json={"code": code[:200]}), 404, "not-found")
         answer = await console.poll(code)
         assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
     for code in (console.user_code, console.device_code, console.given["verification_uri_complete"]):
-        answer = await apply(other, below, code)
+        answer = await apply(other, subordinate, code)
         assert answer.status_code in {404, 422}, answer.text
         assert code not in answer.text
     assert await console.error() in {"authorization_pending", "slow_down"}
 
 
-async def test_a_refused_scan_is_asked_anew_by_the_same_key(person: Person) -> None:
-    """Answers are stored of what was done; a refusal leaves its trace, and can be tried again."""
+async def test_refused_scan_is_not_replayed_by_its_idempotency_key(person: Person) -> None:
+    """Only the answer to a successful call is stored, so a refused call can be repeated."""
     for _ in range(2):
         key = {"Idempotency-Key": "scanning"}
         answer = await person.post("/v1/scans", json={"code": "BCDF-GHJK"}, headers=key)
-        assert refused(answer, 404, "not-found")
+        assert is_refused(answer, 404, "not-found")
         assert "Idempotent-Replayed" not in answer.headers

@@ -1,4 +1,4 @@
-"""Security keys (S16): registered, named, proved in a session; and every answer that is none."""
+"""Security keys (S16): registration, names, proof in a session, and refusal of every invalid answer."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tests.auth.authenticator import SoftKey, challenge, prove_key, register_key, try_proving, try_registering
+from tests.auth.authenticator import SoftKey, prove_key, register_key, request_challenge, send_proof, send_registration
 from tests.people import People, Person
 
 
@@ -17,7 +17,7 @@ async def person(people: People) -> Person:
     return await people.register(verified=False, party=False)
 
 
-def refused(answer: httpx.Response, status: int, slug: str) -> bool:
+def is_refused(answer: httpx.Response, status: int, slug: str) -> bool:
     found: dict[str, Any] = answer.json()
     return (answer.status_code, found["type"]) == (status, f"/problems/{slug}")
 
@@ -32,11 +32,11 @@ async def age_session(db: AsyncConnection, person: Person, by: timedelta) -> Non
     )
 
 
-async def test_a_key_is_registered_proved_renamed_and_removed(person: Person) -> None:
+async def test_key_is_registered_proved_renamed_and_removed(person: Person) -> None:
     key = await register_key(person)
     listed = (await person.get("/v1/me/security-keys")).json()["items"]
     assert [(item["name"], item["used_at"]) for item in listed] == [("测试钥匙", None)]
-    proved = await try_proving(person, key)
+    proved = await send_proof(person, key)
     assert proved.status_code == 200
     one = f"/v1/me/security-keys/{listed[0]['id']}"
     assert (await person.patch(one, json={"name": "家里的钥匙"})).json()["name"] == "家里的钥匙"
@@ -44,110 +44,112 @@ async def test_a_key_is_registered_proved_renamed_and_removed(person: Person) ->
     assert (await person.get("/v1/me/security-keys")).json()["items"] == []
 
 
-async def test_the_first_key_needs_a_fresh_sign_in(person: Person, db: AsyncConnection) -> None:
+async def test_first_key_after_an_old_sign_in_is_refused(person: Person, db: AsyncConnection) -> None:
     await age_session(db, person, timedelta(minutes=16))
-    answer = await try_registering(person, SoftKey())
-    assert refused(answer, 401, "fresh-sign-in-needed")
+    answer = await send_registration(person, SoftKey())
+    assert is_refused(answer, 401, "fresh-sign-in-needed")
     assert 'error="insufficient_user_authentication"' in answer.headers["www-authenticate"]
     assert 'max_age="900"' in answer.headers["www-authenticate"]
 
 
-async def test_another_key_needs_a_fresh_proof_of_one(person: Person, db: AsyncConnection) -> None:
+async def test_another_key_without_a_fresh_proof_is_refused(person: Person, db: AsyncConnection) -> None:
     first = await register_key(person)
-    answer = await try_registering(person, SoftKey())
-    assert refused(answer, 401, "security-key-needed")
+    answer = await send_registration(person, SoftKey())
+    assert is_refused(answer, 401, "security-key-needed")
     assert 'acr_values="urn:xuezu:acr:security-key"' in answer.headers["www-authenticate"]
     await prove_key(person, first)
     second = await register_key(person)
     await age_session(db, person, timedelta(minutes=16))
-    assert refused(await try_registering(person, SoftKey()), 401, "security-key-needed")
+    assert is_refused(await send_registration(person, SoftKey()), 401, "security-key-needed")
     await prove_key(person, second)
-    assert (await try_registering(person, SoftKey())).status_code == 201
+    assert (await send_registration(person, SoftKey())).status_code == 201
 
 
-async def test_removing_a_key_needs_a_fresh_proof(person: Person) -> None:
+async def test_removal_of_a_key_without_a_fresh_proof_is_refused(person: Person) -> None:
     await register_key(person)
     one = (await person.get("/v1/me/security-keys")).json()["items"][0]["id"]
-    assert refused(await person.delete(f"/v1/me/security-keys/{one}"), 401, "security-key-needed")
+    assert is_refused(await person.delete(f"/v1/me/security-keys/{one}"), 401, "security-key-needed")
 
 
-async def test_what_is_proved_is_this_sessions_alone(people: People, person: Person) -> None:
+async def test_key_proof_is_not_valid_in_another_session(people: People, person: Person) -> None:
     key = await prove_key(person)
     elsewhere = await people.register(phone=person.phone, verified=False, party=False)
-    assert refused(await try_registering(elsewhere, SoftKey()), 401, "security-key-needed")
+    assert is_refused(await send_registration(elsewhere, SoftKey()), 401, "security-key-needed")
     await prove_key(elsewhere, key)
 
 
-async def test_a_check_without_any_key_is_told(person: Person) -> None:
+async def test_check_without_any_key_is_refused(person: Person) -> None:
     answer = await person.post("/v1/me/security-key-challenges", json={"purpose": "check"})
-    assert refused(answer, 409, "no-security-key")
+    assert is_refused(answer, 409, "no-security-key")
 
 
-async def test_a_challenge_is_answered_once(person: Person, db: AsyncConnection) -> None:
+async def test_second_answer_to_a_challenge_is_refused(person: Person, db: AsyncConnection) -> None:
     key = await register_key(person)
-    asked = await challenge(person, "check")
+    challenge = await request_challenge(person, "check")
     for status in (200, 403):
-        given = {"challenge_id": asked["id"], "credential": key.get(asked["options"])}
+        given = {"challenge_id": challenge["id"], "credential": key.get(challenge["options"])}
         assert (await person.put("/v1/me/security-key-check", json=given)).status_code == status
     rows = await db.execute(
         text("SELECT action FROM audit_entries WHERE user_id = :id AND action LIKE 'security%' ORDER BY id"),
         {"id": person.user_id},
     )
-    said = [row.action for row in rows]
-    assert said == ["security_key.registered", "security_key.proved", "security_key.refused"]
+    actions = [row.action for row in rows]
+    assert actions == ["security_key.registered", "security_key.proved", "security_key.refused"]
 
 
-async def test_a_wrong_answer_uses_its_challenge_up(person: Person) -> None:
+async def test_challenge_is_used_after_a_wrong_answer(person: Person) -> None:
     key = await register_key(person)
-    asked = await challenge(person, "check")
+    challenge = await request_challenge(person, "check")
     wrong = SoftKey(credential_id=key.credential_id)
     for answering in (wrong, key):
-        given = {"challenge_id": asked["id"], "credential": answering.get(asked["options"])}
+        given = {"challenge_id": challenge["id"], "credential": answering.get(challenge["options"])}
         answer = await person.put("/v1/me/security-key-check", json=given)
-        assert refused(answer, 403, "security-key-refused")
+        assert is_refused(answer, 403, "security-key-refused")
 
 
-async def test_a_challenge_is_for_its_purpose_session_and_time(
+async def test_challenge_of_another_purpose_session_or_time_is_refused(
     people: People, person: Person, db: AsyncConnection
 ) -> None:
     key = await register_key(person)
-    asked = await challenge(person, "registration")
-    given = {"challenge_id": asked["id"], "credential": key.get(asked["options"] | {"rpId": "localhost"})}
-    assert refused(await person.put("/v1/me/security-key-check", json=given), 403, "security-key-refused")
+    challenge = await request_challenge(person, "registration")
+    given = {"challenge_id": challenge["id"], "credential": key.get(challenge["options"] | {"rpId": "localhost"})}
+    assert is_refused(await person.put("/v1/me/security-key-check", json=given), 403, "security-key-refused")
     elsewhere = await people.register(phone=person.phone, verified=False, party=False)
-    asked = await challenge(elsewhere, "check")
-    given = {"challenge_id": asked["id"], "credential": key.get(asked["options"])}
-    assert refused(await person.put("/v1/me/security-key-check", json=given), 403, "security-key-refused")
-    asked = await challenge(person, "check")
-    await db.execute(text("UPDATE security_key_challenges SET expires_at = now() WHERE id = :id"), {"id": asked["id"]})
-    given = {"challenge_id": asked["id"], "credential": key.get(asked["options"])}
-    assert refused(await person.put("/v1/me/security-key-check", json=given), 403, "security-key-refused")
+    challenge = await request_challenge(elsewhere, "check")
+    given = {"challenge_id": challenge["id"], "credential": key.get(challenge["options"])}
+    assert is_refused(await person.put("/v1/me/security-key-check", json=given), 403, "security-key-refused")
+    challenge = await request_challenge(person, "check")
+    await db.execute(
+        text("UPDATE security_key_challenges SET expires_at = now() WHERE id = :id"), {"id": challenge["id"]}
+    )
+    given = {"challenge_id": challenge["id"], "credential": key.get(challenge["options"])}
+    assert is_refused(await person.put("/v1/me/security-key-check", json=given), 403, "security-key-refused")
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "http://127.0.0.1:8000", "https://localhost:8000"])
-async def test_another_origin_is_refused(person: Person, origin: str) -> None:
+async def test_credential_from_another_origin_is_refused(person: Person, origin: str) -> None:
     key = SoftKey(origin=origin)
-    assert refused(await try_registering(person, key), 403, "security-key-refused")
+    assert is_refused(await send_registration(person, key), 403, "security-key-refused")
     key.origin = "http://localhost:8000"
-    assert (await try_registering(person, key)).status_code == 201
+    assert (await send_registration(person, key)).status_code == 201
     key.origin = origin
-    assert refused(await try_proving(person, key), 403, "security-key-refused")
+    assert is_refused(await send_proof(person, key), 403, "security-key-refused")
 
 
-async def test_a_counter_gone_back_is_refused(person: Person) -> None:
+async def test_lower_counter_is_refused(person: Person) -> None:
     key = await prove_key(person, await register_key(person))
     key.counter -= 1
-    assert refused(await try_proving(person, key), 403, "security-key-refused")
-    assert (await try_proving(person, key)).status_code == 200
+    assert is_refused(await send_proof(person, key), 403, "security-key-refused")
+    assert (await send_proof(person, key)).status_code == 200
 
 
-async def test_another_users_key_is_refused(people: People, person: Person) -> None:
+async def test_key_of_another_user_is_refused(people: People, person: Person) -> None:
     other = await people.register(verified=False, party=False)
     theirs = await register_key(other)
-    mine = await register_key(person)
-    assert refused(await try_proving(person, theirs), 403, "security-key-refused")
-    await prove_key(person, mine)
-    assert refused(await try_registering(person, theirs), 409, "security-key-taken")
+    own = await register_key(person)
+    assert is_refused(await send_proof(person, theirs), 403, "security-key-refused")
+    await prove_key(person, own)
+    assert is_refused(await send_registration(person, theirs), 409, "security-key-taken")
     one = (await other.get("/v1/me/security-keys")).json()["items"][0]["id"]
     assert (await person.patch(f"/v1/me/security-keys/{one}", json={"name": "x"})).status_code == 404
     assert (await person.delete(f"/v1/me/security-keys/{one}")).status_code == 404
@@ -168,8 +170,8 @@ async def test_another_users_key_is_refused(people: People, person: Person) -> N
     ],
     ids=lambda change: str(change)[:50],
 )
-async def test_what_is_no_credential_is_refused(person: Person, change: dict[str, Any]) -> None:
-    asked = await challenge(person, "registration")
-    credential = SoftKey().create(asked["options"]) | change
-    given = {"challenge_id": asked["id"], "name": "x", "credential": credential}
+async def test_malformed_credential_is_refused(person: Person, change: dict[str, Any]) -> None:
+    challenge = await request_challenge(person, "registration")
+    credential = SoftKey().create(challenge["options"]) | change
+    given = {"challenge_id": challenge["id"], "name": "x", "credential": credential}
     assert (await person.post("/v1/me/security-keys", json=given)).status_code in {403, 422}

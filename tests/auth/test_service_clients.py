@@ -1,4 +1,4 @@
-"""Service clients: credentials with scopes, rotated with overlap, revoked at once."""
+"""Service clients: credentials with scopes, rotation with overlap, immediate revocation."""
 
 from datetime import timedelta
 
@@ -15,22 +15,20 @@ from tests.people import People
 SCOPE = "point-events:write"
 
 
-async def make(engine: AsyncEngine) -> tuple[str, str]:
+async def make_client(engine: AsyncEngine) -> tuple[str, str]:
     async with engine.begin() as db:
         client = await create_client(db, Actor(), name="points", scopes=[SCOPE])
     assert client.secret is not None
     return client.client_id, client.secret
 
 
-async def ask(api: httpx.AsyncClient, client_id: str, secret: str, **form: str) -> httpx.Response:
+async def request_token(api: httpx.AsyncClient, client_id: str, secret: str, **form: str) -> httpx.Response:
     return await api.post("/oauth/token", data={"grant_type": "client_credentials"} | form, auth=(client_id, secret))
 
 
-async def test_a_service_gets_a_token_with_its_scopes(
-    app: FastAPI, api: httpx.AsyncClient, engine: AsyncEngine
-) -> None:
-    client_id, secret = await make(engine)
-    granted = await ask(api, client_id, secret)
+async def test_service_gets_a_token_with_its_scopes(app: FastAPI, api: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    client_id, secret = await make_client(engine)
+    granted = await request_token(api, client_id, secret)
     assert granted.status_code == 200, granted.text
     assert granted.headers["cache-control"] == "no-store"
     assert granted.json()["scope"] == SCOPE
@@ -40,8 +38,8 @@ async def test_a_service_gets_a_token_with_its_scopes(
     assert (token.subject, token.session_id, token.scopes) == (client_id, None, frozenset({SCOPE}))
 
 
-async def test_credentials_may_come_in_the_body(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
-    client_id, secret = await make(engine)
+async def test_credentials_in_the_body_are_accepted(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    client_id, secret = await make_client(engine)
     form = {"grant_type": "client_credentials", "client_id": client_id, "client_secret": secret}
     assert (await api.post("/oauth/token", data=form)).status_code == 200
     both = await api.post("/oauth/token", data=form, auth=(client_id, secret))
@@ -49,23 +47,23 @@ async def test_credentials_may_come_in_the_body(api: httpx.AsyncClient, engine: 
 
 
 @pytest.mark.parametrize("wrong", ["secret", "client", "public", "nothing"])
-async def test_wrong_credentials_are_no_client(api: httpx.AsyncClient, engine: AsyncEngine, wrong: str) -> None:
-    client_id, secret = await make(engine)
-    other_id, _ = await make(engine)
+async def test_wrong_credentials_are_refused(api: httpx.AsyncClient, engine: AsyncEngine, wrong: str) -> None:
+    client_id, secret = await make_client(engine)
+    other_id, _ = await make_client(engine)
     auth = {
         "secret": (client_id, secret[:-1] + ("A" if secret[-1] != "A" else "B")),
         "client": (other_id, secret),
         "public": ("xuezu-app", secret),
         "nothing": (client_id, ""),
     }[wrong]
-    refused = await ask(api, *auth)
+    refused = await request_token(api, *auth)
     assert (refused.status_code, refused.json()["error"]) == (401, "invalid_client")
     assert refused.headers["www-authenticate"].startswith("Basic ")
 
 
-async def test_a_scope_it_does_not_hold_is_refused(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
-    client_id, secret = await make(engine)
-    refused = await ask(api, client_id, secret, scope=f"{SCOPE} members:read")
+async def test_scope_that_the_client_lacks_is_refused(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    client_id, secret = await make_client(engine)
+    refused = await request_token(api, client_id, secret, scope=f"{SCOPE} members:read")
     assert (refused.status_code, refused.json()["error"]) == (400, "invalid_scope")
 
 
@@ -77,41 +75,47 @@ async def test_a_scope_it_does_not_hold_is_refused(api: httpx.AsyncClient, engin
         "urn:xuezu:params:oauth:grant-type:phone-code",
     ],
 )
-async def test_other_grants_are_not_for_services(api: httpx.AsyncClient, engine: AsyncEngine, grant_type: str) -> None:
-    client_id, secret = await make(engine)
-    refused = await ask(api, client_id, secret, grant_type=grant_type)
+async def test_grant_for_users_is_refused_to_a_service(
+    api: httpx.AsyncClient, engine: AsyncEngine, grant_type: str
+) -> None:
+    client_id, secret = await make_client(engine)
+    refused = await request_token(api, client_id, secret, grant_type=grant_type)
     assert (refused.status_code, refused.json()["error"]) == (400, "unauthorized_client")
 
 
-async def test_a_services_token_is_no_users(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
-    client_id, secret = await make(engine)
-    token = (await ask(api, client_id, secret)).json()["access_token"]
+async def test_service_token_is_refused_as_user_token(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    client_id, secret = await make_client(engine)
+    token = (await request_token(api, client_id, secret)).json()["access_token"]
     assert (await api.get("/v1/me", headers={"Authorization": f"Bearer {token}"})).status_code == 401
 
 
-async def test_rotation_overlaps(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
-    client_id, old = await make(engine)
+async def test_old_secret_is_valid_during_the_overlap(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    client_id, old = await make_client(engine)
     async with engine.begin() as db:
         new = await rotate_secret(db, Actor(), client_id, overlap=timedelta(hours=1))
-    assert (await ask(api, client_id, old)).status_code == 200
-    assert (await ask(api, client_id, new)).status_code == 200
+    assert (await request_token(api, client_id, old)).status_code == 200
+    assert (await request_token(api, client_id, new)).status_code == 200
     async with engine.begin() as db:
         newest = await rotate_secret(db, Actor(), client_id, overlap=timedelta())
-    assert [(await ask(api, client_id, secret)).status_code for secret in (old, new, newest)] == [401, 401, 200]
+    assert [(await request_token(api, client_id, secret)).status_code for secret in (old, new, newest)] == [
+        401,
+        401,
+        200,
+    ]
 
 
-async def test_a_revoked_client_gets_nothing_more(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
-    client_id, secret = await make(engine)
-    token = (await ask(api, client_id, secret)).json()["access_token"]
+async def test_revoked_client_is_refused(api: httpx.AsyncClient, engine: AsyncEngine) -> None:
+    client_id, secret = await make_client(engine)
+    token = (await request_token(api, client_id, secret)).json()["access_token"]
     async with engine.begin() as db:
         await revoke_client(db, Actor(), client_id)
-    assert (await ask(api, client_id, secret)).status_code == 401
+    assert (await request_token(api, client_id, secret)).status_code == 401
     headers = {"Authorization": f"Bearer {token}"}
     assert (await api.post("/v1/point-events", json={"events": []}, headers=headers)).status_code in {401, 404}
 
 
-async def test_the_simulator_makes_a_client(people: People) -> None:
+async def test_simulator_creates_a_client(people: People) -> None:
     made = await people.api.post("/v1/simulator/clients", json={"scopes": [SCOPE]})
     assert made.status_code == 201
-    granted = await ask(people.api, made.json()["client_id"], made.json()["client_secret"])
+    granted = await request_token(people.api, made.json()["client_id"], made.json()["client_secret"])
     assert granted.json()["scope"] == SCOPE

@@ -1,4 +1,4 @@
-"""Sessions: carried on by refresh tokens, listed, ended one by one, all at once, or by a copied token."""
+"""Sessions: refresh, list, end of one or all sessions, and end after the reuse of a refresh token."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.settings import Settings
 from app.main import create_app
-from tests.auth.scanning import sign_in_console
+from tests.auth.consoles import sign_in_console
 from tests.people import People, Person
 
 
@@ -24,7 +24,7 @@ async def revoke(api: httpx.AsyncClient, token: str, client_id: str = "xuezu-app
     return await api.post("/oauth/revoke", data={"client_id": client_id, "token": token})
 
 
-async def status(api: httpx.AsyncClient, token: str) -> int:
+async def read_status(api: httpx.AsyncClient, token: str) -> int:
     return (await api.get("/v1/me", headers={"Authorization": f"Bearer {token}"})).status_code
 
 
@@ -33,24 +33,24 @@ async def person(people: People) -> Person:
     return await people.register_over_http(verified=False, party=False)
 
 
-async def test_a_refresh_token_gives_the_next_tokens(person: Person) -> None:
+async def test_refresh_token_returns_the_next_tokens(person: Person) -> None:
     first = await refresh(person.api, person.refresh_token)
     assert first.status_code == 200
     assert first.headers["cache-control"] == "no-store"
     tokens = first.json()
-    assert await status(person.api, tokens["access_token"]) == 200
-    assert await status(person.api, person.token) == 200
+    assert await read_status(person.api, tokens["access_token"]) == 200
+    assert await read_status(person.api, person.token) == 200
     assert tokens["refresh_token"] != person.refresh_token
     assert (await refresh(person.api, tokens["refresh_token"])).status_code == 200
     assert len((await person.get("/v1/me/sessions")).json()["items"]) == 1
 
 
-async def test_a_used_refresh_token_ends_the_family(person: Person, db: AsyncConnection) -> None:
+async def test_reused_refresh_token_ends_the_session(person: Person, db: AsyncConnection) -> None:
     tokens = (await refresh(person.api, person.refresh_token)).json()
     replayed = await refresh(person.api, person.refresh_token)
     assert (replayed.status_code, replayed.json()["error"]) == (400, "invalid_grant")
-    assert await status(person.api, person.token) == 401
-    assert await status(person.api, tokens["access_token"]) == 401
+    assert await read_status(person.api, person.token) == 401
+    assert await read_status(person.api, tokens["access_token"]) == 401
     assert (await refresh(person.api, tokens["refresh_token"])).status_code == 400
     reasons = await db.execute(
         text(
@@ -62,27 +62,27 @@ async def test_a_used_refresh_token_ends_the_family(person: Person, db: AsyncCon
     assert reasons.scalars().all() == ["refresh-token-reused"]
 
 
-async def test_a_replay_is_known_after_a_restart(settings: Settings, person: Person) -> None:
-    """Another process knows as much: nothing of it is kept in memory."""
+async def test_reused_refresh_token_is_detected_after_a_restart(settings: Settings, person: Person) -> None:
+    """Another process detects the reuse too, because the state is in the database."""
     tokens = (await refresh(person.api, person.refresh_token)).json()
     restarted = create_app(settings)
     async with (
         restarted.router.lifespan_context(restarted),
         httpx.AsyncClient(transport=httpx.ASGITransport(restarted), base_url="http://localhost:8000") as api,
     ):
-        assert await status(api, tokens["access_token"]) == 200
+        assert await read_status(api, tokens["access_token"]) == 200
         assert (await refresh(api, person.refresh_token)).status_code == 400
-    assert await status(person.api, tokens["access_token"]) == 401
+    assert await read_status(person.api, tokens["access_token"]) == 401
 
 
-async def test_another_client_cannot_refresh_it_and_does_not_spend_it(person: Person) -> None:
+async def test_refresh_by_another_client_is_refused_and_uses_no_token(person: Person) -> None:
     stolen = await refresh(person.api, person.refresh_token, "xuezu-console")
     assert (stolen.status_code, stolen.json()["error"]) == (400, "invalid_grant")
     assert (await refresh(person.api, person.refresh_token)).status_code == 200
 
 
 @pytest.mark.parametrize("column", ["refresh_tokens.expires_at", "sessions.expires_at"])
-async def test_what_has_expired_is_not_carried_on(person: Person, db: AsyncConnection, column: str) -> None:
+async def test_expired_session_or_token_is_not_refreshed(person: Person, db: AsyncConnection, column: str) -> None:
     table, name = column.split(".")
     which = "session_id = s.id" if table == "refresh_tokens" else "sessions.id = s.id"
     await db.execute(
@@ -93,29 +93,29 @@ async def test_what_has_expired_is_not_carried_on(person: Person, db: AsyncConne
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "é", "x" * 5000])
-async def test_a_token_of_nobodys_is_refused(api: httpx.AsyncClient, token: str) -> None:
+async def test_unknown_refresh_token_is_refused(api: httpx.AsyncClient, token: str) -> None:
     answer = await refresh(api, token)
     assert answer.status_code == 400
     assert answer.json()["error"] in {"invalid_grant", "invalid_request"}
 
 
-async def test_an_access_token_is_no_refresh_token(person: Person) -> None:
+async def test_access_token_is_refused_as_refresh_token(person: Person) -> None:
     assert (await refresh(person.api, person.token)).status_code == 400
 
 
 @pytest.mark.parametrize("kind", ["refresh", "access"])
-async def test_revoking_a_token_ends_its_session(person: Person, kind: str) -> None:
+async def test_revocation_of_a_token_ends_its_session(person: Person, kind: str) -> None:
     token = person.refresh_token if kind == "refresh" else person.token
     assert (await revoke(person.api, token, "xuezu-console")).status_code == 200
-    assert await status(person.api, person.token) == 200, "another client's revocation does nothing"
+    assert await read_status(person.api, person.token) == 200, "another client's revocation does nothing"
     for _ in range(2):
         assert (await revoke(person.api, token)).status_code == 200
-    assert await status(person.api, person.token) == 401
+    assert await read_status(person.api, person.token) == 401
     assert (await refresh(person.api, person.refresh_token)).status_code == 400
 
 
-@pytest.mark.parametrize("token", ["nobodys", "a.b.c", "x" * 3000])
-async def test_revoking_what_is_nobodys_is_no_error(api: httpx.AsyncClient, token: str) -> None:
+@pytest.mark.parametrize("token", ["unknown", "a.b.c", "x" * 3000])
+async def test_revocation_of_an_unknown_token_is_no_error(api: httpx.AsyncClient, token: str) -> None:
     assert (await revoke(api, token)).status_code == 200
 
 
@@ -133,48 +133,46 @@ async def test_sessions_are_listed_with_client_and_device(person: Person) -> Non
 
 
 @pytest.mark.parametrize(
-    ("lapsed", "served"),
+    ("expiry", "served"),
     [("expires_at = now() - interval '1 second'", 401), ("refreshed_at = now() - interval '1 day'", 200)],
 )
-async def test_what_has_lapsed_is_no_signed_in_device(
-    person: Person, db: AsyncConnection, lapsed: str, served: int
-) -> None:
+async def test_expired_session_is_not_listed(person: Person, db: AsyncConnection, expiry: str, served: int) -> None:
     console = await sign_in_console(person)
-    mine = {"id": person.user_id}
-    await db.execute(text(f"UPDATE sessions SET {lapsed} WHERE user_id = :id AND client_id = 'xuezu-console'"), mine)
+    user = {"id": person.user_id}
+    await db.execute(text(f"UPDATE sessions SET {expiry} WHERE user_id = :id AND client_id = 'xuezu-console'"), user)
     listed = (await person.get("/v1/me/sessions")).json()["items"]
     assert [item["client"] for item in listed] == ["学组"]
-    assert await status(person.api, console["access_token"]) == served
+    assert await read_status(person.api, console["access_token"]) == served
 
 
-async def test_one_device_is_signed_out(person: Person) -> None:
+async def test_ended_session_is_refused_and_others_stay(person: Person) -> None:
     tokens = await sign_in_console(person)
     console = (await person.get("/v1/me/sessions")).json()["items"][0]
     assert (await person.delete(f"/v1/me/sessions/{console['id']}")).status_code == 204
-    assert await status(person.api, tokens["access_token"]) == 401
+    assert await read_status(person.api, tokens["access_token"]) == 401
     assert (await refresh(person.api, tokens["refresh_token"], "xuezu-console")).status_code == 400
     assert (await person.delete(f"/v1/me/sessions/{console['id']}")).status_code == 404
-    assert await status(person.api, person.token) == 200
+    assert await read_status(person.api, person.token) == 200
 
 
-async def test_somebody_elses_device_is_not_there(people: People, person: Person) -> None:
+async def test_session_of_another_user_is_404(people: People, person: Person) -> None:
     other = await people.register(verified=False, party=False)
     theirs = (await other.get("/v1/me/sessions")).json()["items"][0]["id"]
     assert (await person.delete(f"/v1/me/sessions/{theirs}")).status_code == 404
-    assert await status(person.api, other.token) == 200
+    assert await read_status(person.api, other.token) == 200
 
 
 @pytest.mark.parametrize("keep", [True, False])
-async def test_all_devices_are_signed_out(person: Person, keep: bool) -> None:
+async def test_sign_out_everywhere_ends_all_sessions(person: Person, keep: bool) -> None:
     tokens = await sign_in_console(person)
-    gone = await person.delete("/v1/me/sessions", params={"keep_current": str(keep).lower()})
-    assert gone.status_code == 204
-    assert await status(person.api, tokens["access_token"]) == 401
-    assert await status(person.api, person.token) == (200 if keep else 401)
+    ended = await person.delete("/v1/me/sessions", params={"keep_current": str(keep).lower()})
+    assert ended.status_code == 204
+    assert await read_status(person.api, tokens["access_token"]) == 401
+    assert await read_status(person.api, person.token) == (200 if keep else 401)
 
 
-async def test_a_session_planted_before_signing_in_is_not_taken_up(people: People, person: Person) -> None:
-    """Whatever a caller brings along, signing in makes a session of its own."""
+async def test_session_from_before_the_sign_in_is_not_used(people: People, person: Person) -> None:
+    """A sign-in creates a new session, whatever credentials the request contains."""
     people.api.headers["Cookie"] = f"xuezu_session={person.refresh_token}; access_token={person.token}; sid=1"
     try:
         victim = await people.register(verified=False, party=False)
@@ -185,7 +183,7 @@ async def test_a_session_planted_before_signing_in_is_not_taken_up(people: Peopl
     assert len((await victim.get("/v1/me/sessions")).json()["items"]) == 1
 
 
-async def test_metadata_leads_everywhere(api: httpx.AsyncClient) -> None:
+async def test_metadata_names_working_endpoints(api: httpx.AsyncClient) -> None:
     found: dict[str, Any] = (await api.get("/.well-known/oauth-authorization-server")).json()
     assert found["issuer"] == "http://localhost:8000"
     keys = (await api.get(found["jwks_uri"])).json()["keys"]
@@ -225,22 +223,22 @@ async def test_unreadable_bodies_are_refused_in_oauths_form(
     assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_too_large_a_body_is_refused(api: httpx.AsyncClient) -> None:
+async def test_oversized_body_is_refused(api: httpx.AsyncClient) -> None:
     answer = await api.post("/oauth/token", data={"client_id": "x" * 20_000})
     assert (answer.status_code, answer.json()["error"]) == (413, "invalid_request")
 
 
-async def test_parameters_do_not_go_into_the_address(api: httpx.AsyncClient) -> None:
+async def test_parameter_in_the_query_string_is_refused(api: httpx.AsyncClient) -> None:
     answer = await api.post("/oauth/token?code=1", data={"client_id": "xuezu-app"})
     assert answer.json()["error"] == "invalid_request"
 
 
-async def test_an_unknown_grant_is_told(api: httpx.AsyncClient) -> None:
+async def test_unknown_grant_type_is_refused(api: httpx.AsyncClient) -> None:
     answer = await api.post("/oauth/token", data={"client_id": "xuezu-app", "grant_type": "password"})
     assert (answer.status_code, answer.json()["error"]) == (400, "unsupported_grant_type")
 
 
-async def test_production_has_no_simulator(settings: Settings) -> None:
+async def test_production_document_has_no_simulator(settings: Settings) -> None:
     changed = {
         "env": "production",
         "data_keys": SecretStr("k1:" + "A" * 43 + "="),

@@ -1,4 +1,4 @@
-"""Real-name verification (S1): by Alipay at once, by ID card after a review; bad cards, and cards that are taken."""
+"""Real-name verification (S1): by Alipay, by ID card, malformed ID numbers and cards of other accounts."""
 
 from typing import Any
 
@@ -18,19 +18,19 @@ async def person(people: People) -> Person:
     return await people.register(verified=False, party=False)
 
 
-def refused(answer: httpx.Response, status: int, slug: str) -> bool:
+def is_refused(answer: httpx.Response, status: int, slug: str) -> bool:
     found: dict[str, Any] = answer.json()
     return (answer.status_code, found["type"]) == (status, f"/problems/{slug}")
 
 
-async def begin(person: Person) -> dict[str, Any]:
+async def begin_alipay(person: Person) -> dict[str, Any]:
     begun = await person.post("/v1/me/verifications", json={"method": "alipay"})
     assert begun.status_code == 201, begun.text
     found: dict[str, Any] = begun.json()
     return found
 
 
-async def state_of(person: Person, begun: dict[str, Any]) -> tuple[str, str | None]:
+async def read_state(person: Person, begun: dict[str, Any]) -> tuple[str, str | None]:
     shown = (await person.get(f"/v1/me/verifications/{begun['id']}")).json()
     return shown["state"], shown["reason"]
 
@@ -38,60 +38,60 @@ async def state_of(person: Person, begun: dict[str, Any]) -> tuple[str, str | No
 # Alipay
 
 
-async def test_alipay_verifies_at_once(person: Person) -> None:
-    begun = await begin(person)
+async def test_consent_at_alipay_verifies_the_user(person: Person) -> None:
+    begun = await begin_alipay(person)
     assert (begun["state"], begun["method"]) == ("started", "alipay")
     page = await person.api.get(begun["redirect_url"])
     assert page.status_code == 200
     assert "<form" in page.text
     consent = {"name": person.name, "id_number": fresh_id_number()}
-    told = await person.api.post(begun["redirect_url"], json=consent)
-    assert told.json() == {"state": "consented", "notified": True}
-    assert await state_of(person, begun) == ("approved", None)
+    answer = await person.api.post(begun["redirect_url"], json=consent)
+    assert answer.json() == {"state": "consented", "notified": True}
+    assert await read_state(person, begun) == ("approved", None)
     me = (await person.get("/v1/me")).json()
     assert (me["verified_name"], me["verification_method"]) == (person.name, "alipay")
 
 
-async def test_the_page_answers_its_own_form(person: Person) -> None:
-    begun = await begin(person)
+async def test_form_of_the_simulated_page_verifies_the_user(person: Person) -> None:
+    begun = await begin_alipay(person)
     wrong = await person.api.post(f"{begun['redirect_url']}/answers", data={"name": "李", "id_number": "1"})
     assert wrong.status_code == 422
     form = {"name": person.name, "id_number": fresh_id_number()}
     assert (await person.api.post(f"{begun['redirect_url']}/answers", data=form)).status_code == 200
-    assert await state_of(person, begun) == ("approved", None)
+    assert await read_state(person, begun) == ("approved", None)
 
 
-async def test_who_declines_is_not_verified_and_may_try_again(person: Person) -> None:
-    begun = await begin(person)
+async def test_declined_attempt_is_rejected_and_can_be_repeated(person: Person) -> None:
+    begun = await begin_alipay(person)
     assert (await person.api.post(begun["redirect_url"], json={})).json()["state"] == "declined"
-    assert await state_of(person, begun) == ("rejected", "declined")
+    assert await read_state(person, begun) == ("rejected", "declined")
     assert (await person.get("/v1/me")).json()["verified_name"] is None
-    await begin(person)
+    await begin_alipay(person)
 
 
-async def test_one_card_verifies_one_account(people: People, person: Person) -> None:
+async def test_card_of_another_account_is_rejected(people: People, person: Person) -> None:
     number = fresh_id_number()
     other = await people.register(verified=False, party=False)
     await people.verify(other, number)
-    begun = await begin(person)
+    begun = await begin_alipay(person)
     await person.api.post(begun["redirect_url"], json={"name": person.name, "id_number": number})
-    assert await state_of(person, begun) == ("rejected", "id-number-taken")
+    assert await read_state(person, begun) == ("rejected", "id-number-taken")
     assert (await person.get("/v1/me")).json()["verified_name"] is None
 
 
-async def test_who_is_verified_has_no_need(people: People, person: Person) -> None:
-    first, second = await begin(person), await begin(person)
+async def test_verified_user_cannot_verify_again(people: People, person: Person) -> None:
+    first, second = await begin_alipay(person), await begin_alipay(person)
     for begun in (first, second):
         await person.api.post(begun["redirect_url"], json={"name": person.name, "id_number": fresh_id_number()})
-    assert await state_of(person, second) == ("rejected", "already-verified")
+    assert await read_state(person, second) == ("rejected", "already-verified")
     answer = await person.post("/v1/me/verifications", json={"method": "alipay"})
-    assert refused(answer, 409, "already-verified")
+    assert is_refused(answer, 409, "already-verified")
 
 
-async def test_a_notification_counts_once(app: FastAPI, person: Person) -> None:
+async def test_repeated_notification_changes_nothing(app: FastAPI, person: Person) -> None:
     alipay = ALIPAY.of(app)
     assert isinstance(alipay, SimulatedAlipay)
-    begun = await begin(person)
+    begun = await begin_alipay(person)
     reference = begun["redirect_url"].rsplit("/", 1)[1]
     first = alipay.notification(reference, person.name, fresh_id_number())
     second = alipay.notification(reference, "另一人", fresh_id_number())
@@ -102,11 +102,13 @@ async def test_a_notification_counts_once(app: FastAPI, person: Person) -> None:
 
 
 @pytest.mark.parametrize("change", ["name", "number", "reference", "sign", "nothing signed", "extra", "no body"])
-async def test_an_unsigned_notification_is_refused(app: FastAPI, people: People, person: Person, change: str) -> None:
+async def test_notification_without_a_valid_signature_is_refused(
+    app: FastAPI, people: People, person: Person, change: str
+) -> None:
     alipay = ALIPAY.of(app)
     assert isinstance(alipay, SimulatedAlipay)
-    other = await begin(await people.register(verified=False, party=False))
-    begun = await begin(person)
+    other = await begin_alipay(await people.register(verified=False, party=False))
+    begun = await begin_alipay(person)
     form = alipay.notification(begun["redirect_url"].rsplit("/", 1)[1], person.name, fresh_id_number())
     changes: dict[str, dict[str, str]] = {
         "name": {"cert_name": "另一人"},
@@ -120,25 +122,25 @@ async def test_an_unsigned_notification_is_refused(app: FastAPI, people: People,
     sent = {} if change == "no body" else form | changes[change]
     answer = await person.api.post("/v1/verifications/alipay-callback", data=sent)
     assert answer.status_code == 400
-    assert await state_of(person, begun) == ("started", None)
+    assert await read_state(person, begun) == ("started", None)
 
 
-async def test_a_late_notification_is_nothing(app: FastAPI, person: Person, db: AsyncConnection) -> None:
-    begun = await begin(person)
+async def test_late_notification_changes_nothing(app: FastAPI, person: Person, db: AsyncConnection) -> None:
+    begun = await begin_alipay(person)
     await db.execute(text("UPDATE verifications SET expires_at = now() WHERE id = :id"), {"id": begun["id"]})
     await person.api.post(begun["redirect_url"], json={"name": person.name, "id_number": fresh_id_number()})
     assert (await person.get("/v1/me")).json()["verified_name"] is None
 
 
-async def test_a_page_of_nothing_is_not_there(person: Person) -> None:
+async def test_unknown_simulation_is_404(person: Person) -> None:
     nowhere = "http://localhost:8000/simulator/alipay/nothing"
-    assert refused(await person.api.get(nowhere), 404, "no-such-simulation")
-    assert refused(await person.api.post(nowhere, json={}), 404, "no-such-simulation")
+    assert is_refused(await person.api.get(nowhere), 404, "no-such-simulation")
+    assert is_refused(await person.api.post(nowhere, json={}), 404, "no-such-simulation")
 
 
-async def test_attempts_are_limited(person: Person) -> None:
+async def test_sixth_attempt_is_limited(person: Person) -> None:
     for _ in range(5):
-        await begin(person)
+        await begin_alipay(person)
     answer = await person.post("/v1/me/verifications", json={"method": "alipay"})
     assert answer.status_code == 429
 
@@ -162,7 +164,7 @@ async def test_attempts_are_limited(person: Person) -> None:
         ("", "id-number-shape"),
     ],
 )
-async def test_what_is_no_id_number_is_refused_and_never_shown(person: Person, number: str, code: str) -> None:
+async def test_malformed_id_number_is_refused_and_not_shown(person: Person, number: str, code: str) -> None:
     body = {"method": "id-card", "name": person.name, "id_number": number}
     answer = await person.post("/v1/me/verifications", json=body)
     assert answer.status_code == 422
@@ -170,7 +172,7 @@ async def test_what_is_no_id_number_is_refused_and_never_shown(person: Person, n
     assert not number or number not in answer.text
 
 
-async def test_the_checksums_own_letter_may_be_small(person: Person) -> None:
+async def test_id_number_with_a_lower_case_letter_is_accepted(person: Person) -> None:
     number = next(number for number in iter(fresh_id_number, None) if number.endswith("X"))
     body = {"method": "id-card", "name": person.name, "id_number": number.lower()}
     answer = await person.post("/v1/me/verifications", json=body)
@@ -179,14 +181,14 @@ async def test_the_checksums_own_letter_may_be_small(person: Person) -> None:
     assert "id_number" not in answer.json()
 
 
-async def test_ones_own_attempts_alone_are_shown(people: People, person: Person) -> None:
-    mine, theirs = await begin(person), await begin(await people.register(verified=False, party=False))
+async def test_verifications_of_other_users_are_not_shown(people: People, person: Person) -> None:
+    own, theirs = await begin_alipay(person), await begin_alipay(await people.register(verified=False, party=False))
     listed = (await person.get("/v1/me/verifications")).json()["items"]
-    assert [item["id"] for item in listed] == [mine["id"]]
+    assert [item["id"] for item in listed] == [own["id"]]
     assert (await person.get(f"/v1/me/verifications/{theirs['id']}")).status_code == 404
 
 
-async def test_an_id_number_is_stored_unreadably(person: Person, db: AsyncConnection) -> None:
+async def test_id_number_is_stored_encrypted(person: Person, db: AsyncConnection) -> None:
     number = fresh_id_number()
     body = {"method": "id-card", "name": person.name, "id_number": number}
     await person.post("/v1/me/verifications", json=body)
@@ -195,6 +197,6 @@ async def test_an_id_number_is_stored_unreadably(person: Person, db: AsyncConnec
         assert not any(secret in row for row in rows for secret in (number, number.encode().hex()))
 
 
-async def test_another_method_is_unknown(person: Person) -> None:
+async def test_unknown_method_is_invalid(person: Person) -> None:
     for body in ({"method": "passport"}, {"method": "alipay", "name": "x"}, {}, {"method": None}):
         assert (await person.post("/v1/me/verifications", json=body)).status_code == 422

@@ -1,4 +1,4 @@
-"""The console's waiting stream: opened by a ticket, told of each step at once, ended with the last."""
+"""The console's event stream: a ticket opens it, each step arrives immediately, and the last step ends it."""
 
 import asyncio
 import json
@@ -14,15 +14,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import QueuePool
 
 from app.database.db import ENGINE
-from tests.auth.live import served
-from tests.auth.scanning import Console, approve, scan
+from tests.auth.consoles import Console, approve, scan
+from tests.auth.live_server import serve_app
 from tests.people import People, Person
 
 
 @pytest.fixture(scope="module")
 async def live(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """A browser at the served app: with a cookie jar, over a socket."""
-    async with served(app) as url, httpx.AsyncClient(base_url=url, timeout=20) as client:
+    """A client of the served app over a socket, with a cookie jar as in a browser."""
+    async with serve_app(app) as url, httpx.AsyncClient(base_url=url, timeout=20) as client:
         yield client
 
 
@@ -32,7 +32,7 @@ async def person(people: People) -> Person:
 
 
 async def open_ticket(live: httpx.AsyncClient, console: Console) -> str:
-    """Exchange the console's secret for the cookie; the address that it opens."""
+    """Exchange the console's secret for the cookie. Return the path of the authorization."""
     one = f"/v1/device-authorizations/{console.user_code}"
     opened = await live.put(f"{one}/ticket", json={"device_code": console.device_code})
     assert opened.status_code == 204, opened.text
@@ -43,7 +43,7 @@ async def open_ticket(live: httpx.AsyncClient, console: Console) -> str:
     return one
 
 
-async def events(live: httpx.AsyncClient, one: str) -> AsyncIterator[dict[str, Any]]:
+async def stream_events(live: httpx.AsyncClient, one: str) -> AsyncIterator[dict[str, Any]]:
     async with live.stream("GET", f"{one}/events") as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
         assert stream.headers["cache-control"] == "no-store"
@@ -52,45 +52,47 @@ async def events(live: httpx.AsyncClient, one: str) -> AsyncIterator[dict[str, A
                 yield json.loads(line.removeprefix("data:"))
 
 
-async def test_each_step_is_told_at_once(live: httpx.AsyncClient, person: Person) -> None:
-    console = await Console.ask(person.api)
-    stream = events(live, await open_ticket(live, console))
+async def test_each_step_arrives_within_a_second(live: httpx.AsyncClient, person: Person) -> None:
+    console = await Console.request(person.api)
+    stream = stream_events(live, await open_ticket(live, console))
     assert await anext(stream) == {"state": "pending"}
     scanned = await scan(person, console)
-    told = await asyncio.wait_for(anext(stream), 1)
-    assert told["state"] == "scanned"
+    step = await asyncio.wait_for(anext(stream), 1)
+    assert step["state"] == "scanned"
     began = time.perf_counter()
-    assert (await approve(person, scanned["id"], told["match_number"])).status_code == 200
+    assert (await approve(person, scanned["id"], step["match_number"])).status_code == 200
     assert await asyncio.wait_for(anext(stream), 1) == {"state": "approved"}
     assert time.perf_counter() - began < 1
     assert [event async for event in stream] == []
     assert (await console.poll()).status_code == 200
 
 
-async def test_a_refusal_is_told_and_ends_the_stream(live: httpx.AsyncClient, person: Person) -> None:
-    console = await Console.ask(person.api)
+async def test_refusal_arrives_and_ends_the_stream(live: httpx.AsyncClient, person: Person) -> None:
+    console = await Console.request(person.api)
     scanned = await scan(person, console)
-    stream = events(live, await open_ticket(live, console))
+    stream = stream_events(live, await open_ticket(live, console))
     assert (await anext(stream))["state"] == "scanned"
     await person.put(f"/v1/scans/{scanned['id']}/refusal")
     assert [event["state"] async for event in stream] == ["refused"]
 
 
-async def test_what_expires_is_told(live: httpx.AsyncClient, person: Person, db: AsyncConnection) -> None:
-    console = await Console.ask(person.api)
+async def test_expiry_arrives_and_ends_the_stream(live: httpx.AsyncClient, person: Person, db: AsyncConnection) -> None:
+    console = await Console.request(person.api)
     one = await open_ticket(live, console)
     await db.execute(
         text("UPDATE device_authorizations SET expires_at = now() + interval '1 second' WHERE user_code = :code"),
         {"code": console.user_code},
     )
-    assert [event["state"] async for event in events(live, one)] == ["pending", "expired"]
-    assert [event["state"] async for event in events(live, one)] == ["expired"]
+    assert [event["state"] async for event in stream_events(live, one)] == ["pending", "expired"]
+    assert [event["state"] async for event in stream_events(live, one)] == ["expired"]
 
 
-async def test_a_lost_connection_is_made_up_for(app: FastAPI, live: httpx.AsyncClient, person: Person) -> None:
-    """The database ends the one that listens; what happens meanwhile is found out, not missed."""
-    console = await Console.ask(person.api)
-    stream = events(live, await open_ticket(live, console))
+async def test_step_arrives_after_a_lost_listen_connection(
+    app: FastAPI, live: httpx.AsyncClient, person: Person
+) -> None:
+    """The database ends the LISTEN connection. A step that happens meanwhile is read from the database."""
+    console = await Console.request(person.api)
+    stream = stream_events(live, await open_ticket(live, console))
     assert (await anext(stream))["state"] == "pending"
     async with ENGINE.of(app).begin() as db:
         ended = await db.execute(
@@ -105,8 +107,8 @@ async def test_a_lost_connection_is_made_up_for(app: FastAPI, live: httpx.AsyncC
     await stream.aclose()  # type: ignore[attr-defined]
 
 
-async def test_the_state_is_for_the_ticket_alone(live: httpx.AsyncClient, person: Person) -> None:
-    console, other = await Console.ask(person.api), await Console.ask(person.api)
+async def test_state_without_the_ticket_is_404(live: httpx.AsyncClient, person: Person) -> None:
+    console, other = await Console.request(person.api), await Console.request(person.api)
     one = await open_ticket(live, console)
     assert (await live.get(one)).json()["state"] == "pending"
     live.cookies.clear()
@@ -118,10 +120,10 @@ async def test_the_state_is_for_the_ticket_alone(live: httpx.AsyncClient, person
     assert wrong.status_code == 404
 
 
-async def test_a_waiting_stream_holds_no_connection(app: FastAPI, live: httpx.AsyncClient, people: People) -> None:
-    """More consoles wait than the pool has connections."""
-    consoles = [await Console.ask(people.api) for _ in range(40)]
-    streams = [events(live, await open_ticket(live, console)) for console in consoles]
+async def test_waiting_stream_uses_no_pooled_connection(app: FastAPI, live: httpx.AsyncClient, people: People) -> None:
+    """The number of waiting consoles exceeds the number of pooled connections."""
+    consoles = [await Console.request(people.api) for _ in range(40)]
+    streams = [stream_events(live, await open_ticket(live, console)) for console in consoles]
     firsts = await asyncio.gather(*(anext(stream) for stream in streams))
     assert {first["state"] for first in firsts} == {"pending"}
     pool = ENGINE.of(app).pool

@@ -6,7 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.acts import add_member, add_unit, apply, ask, certify, done, invite, invite_admin
-from tests.auth.scanning import Console, approve, scan
+from tests.auth.consoles import Console, approve, scan
 from tests.people import People, Person
 
 HOSTILE = "<img src=x onerror=alert(1)>\"onx=1 '<script>alert(2)"
@@ -55,7 +55,7 @@ async def name_all(people: People, worker: Callable[[], Awaitable[None]], db: As
     asker = await people.register(name=as_long(50, begin=SHORT))
     done(await asker.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
     await db.execute(_KEY, {"user_id": main.user_id, "name": as_long(100)})
-    asking = await Console.ask(main.api, program)
+    asking = await Console.request(main.api, program)
     scanned = await scan(main, asking)
     await approve(main, scanned["id"], (await asking.poll(client_id=program)).json()["match_number"])
     done(await asking.poll(client_id=program))

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit_log.entries import Actor
 from app.auth.clients import create_client
 from app.console.frame.formats import LANGUAGE
-from tests.auth.scanning import Console
+from tests.auth.consoles import Console
 from tests.browser import DESK, HAND, Screen
 from tests.console.conftest import OpenScreen, SignIn
 from tests.console.hostile import PROGRAM, name_all
@@ -244,7 +244,7 @@ async def test_the_dialogs_of_the_console(hostile: Person, open_screen: OpenScre
 
 @pytest.mark.long
 async def test_the_phone(hostile: Person, program: str, open_screen: OpenScreen, signed_in_phone: SignIn) -> None:
-    asked = await Console.ask(hostile.api, program)
+    asked = await Console.request(hostile.api, program)
     async with open_screen(HAND) as phone:
         finds = await look_at(phone, "/phone/") + await axe_finds(phone, "sign-in") + await in_english(phone, "sign-in")
         await signed_in_phone(phone, hostile)

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.acts import add_admin, add_member, add_unit, apply, ask, certify, done, invite
-from tests.auth.scanning import Console
+from tests.auth.consoles import Console
 from tests.console.conftest import ORIGIN, pick_up
 from tests.console.desk import SitDown
 from tests.people import People, fresh_phone
@@ -68,7 +68,7 @@ async def test_no_text_is_too_long_for_a_form(
     renamed = done(await ask(main, below, kind="rename", name="中共测试区委员会"), 201)
     key = await db.scalar(_KEY, {"user_id": main.user_id})
     await db.commit()
-    asked = await Console.ask(main.api)
+    asked = await Console.request(main.api)
     await pick_up(visitor, main)
     scanned = await visitor.post("/phone/scans", data={"code": asked.user_code}, headers=ORIGIN)
 

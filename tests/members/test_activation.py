@@ -17,7 +17,7 @@ from app.members.activation import activate_user
 from app.members.imports import merge
 from app.worker import worker as working
 from tests.acts import Json, add_admin, add_member, add_unit, certify, done, refusal
-from tests.auth.test_accounts import change_code, close
+from tests.auth.test_accounts import close_account, request_change_code
 from tests.members.sheets import Work, check, members_of, read, xlsx
 from tests.people import People, Person, fresh_org_name, fresh_phone
 
@@ -95,7 +95,7 @@ async def test_who_writes_an_account_while_a_merge_commits_is_found_once_that_is
     else:
         person = await people.register(phone=phone, verified=False, party=False)
         new = fresh_phone()
-        body = {"phone": new, "code": await change_code(person, new)}
+        body = {"phone": new, "code": await request_change_code(person, new)}
         act = (
             (lambda: person.put("/v1/me/phone", json=body)) if way == "changes phone" else lambda: people.verify(person)
         )
@@ -167,7 +167,7 @@ async def test_a_link_that_ends_while_its_account_changes_phone_leaves_no_row_of
     org, person, new = await admin.create_org(), await people.register(), fresh_phone()
     linked = await linked_by_consent(admin, org, person)
     own = await add_member(admin, org, name=person.name, phone=person.phone)
-    body = {"phone": new, "code": await change_code(person, new)}
+    body = {"phone": new, "code": await request_change_code(person, new)}
     await slow.begin(lambda: person.put("/v1/me/phone", json=body))
     done(await admin.delete(f"/v1/orgs/{org['id']}/members/{linked['id']}/activation"), 204)
     await worker()
@@ -181,7 +181,7 @@ async def test_who_lets_go_of_a_phone_waits_for_who_works_on_its_row(
 ) -> None:
     person, new = await people.register(verified=False, party=False), fresh_phone()
     if way == "changes phone":
-        body = {"phone": new, "code": await change_code(person, new)}
+        body = {"phone": new, "code": await request_change_code(person, new)}
         asking = person.put("/v1/me/phone", json=body)
     else:
         done(await person.post("/v1/me/closing-codes"), 202)
@@ -201,7 +201,7 @@ async def test_who_changes_an_account_and_who_removes_its_row_hold_the_row_first
 ) -> None:
     org, person, new = await admin.create_org(), await people.register(verified=False, party=False), fresh_phone()
     row = await add_member(admin, org, phone=person.phone)
-    body = {"phone": new, "code": await change_code(person, new)}
+    body = {"phone": new, "code": await request_change_code(person, new)}
     async with engine.begin() as removing:
         await removing.execute(text("SELECT FROM members WHERE id = :id FOR UPDATE"), {"id": row["id"]})
         task = asyncio.ensure_future(person.put("/v1/me/phone", json=body))
@@ -262,7 +262,7 @@ async def test_who_holds_a_rows_phone_stands_behind_it_once_another_no_longer_do
     if way == "unlinked":
         done(await admin.delete(f"{path}/activation"), 204)
     else:
-        await close(person)
+        await close_account(person)
     assert done(await admin.get(path))["active"] is False
     await worker()
     assert done(await admin.get(path))["active"] is True

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from app.database.paging import encode_cursor
 from app.members.imports import staging_tables
 from app.worker import worker as working
-from tests.auth.live import served
+from tests.auth.live_server import serve_app
 from tests.members.sheets import Work, check, members_of, merge, open_xlsx, read, rows_of, upload, xlsx
 from tests.people import People, Person, fresh_name, fresh_phone
 
@@ -351,7 +351,7 @@ async def test_progress_ends_with_the_session(app: FastAPI, people: People) -> N
     org_id = (await admin.create_org())["id"]
     uploaded = await upload(admin, org_id, xlsx([(fresh_name(), fresh_phone(), "甲")]))
     path = f"/v1/orgs/{org_id}/imports/{uploaded.json()['id']}/progress"
-    async with served(app) as url, httpx.AsyncClient(base_url=url, timeout=20) as client:
+    async with serve_app(app) as url, httpx.AsyncClient(base_url=url, timeout=20) as client:
         headers = {"Authorization": f"Bearer {admin.token}"}
         async with client.stream("GET", path, headers=headers) as stream:
             lines = stream.aiter_lines()

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit_log.entries import record
 from app.members.links import operations
 from tests.acts import Json, add_admin, add_member, add_unit, done, list_all, refusal
-from tests.auth.test_accounts import close
+from tests.auth.test_accounts import close_account
 from tests.members.sheets import Work, merge, xlsx
 from tests.people import People, Person, fresh_name, fresh_phone
 
@@ -291,7 +291,7 @@ async def test_closing_the_account_ends_the_request_and_forgets_the_name(
     person = await people.register()
     member = await add_member(admin, org, name=person.name, phone=fresh_phone())
     asked = await ask(person, org)
-    await close(person)
+    await close_account(person)
     row = (await db.execute(text("SELECT state, name_key, pinyin FROM link_requests WHERE id = :id"), asked)).one()
     assert tuple(row) == ("withdrawn", None, None)
     assert (await read(admin, org, member))["inactive_reason"] == "never-registered"

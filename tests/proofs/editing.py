@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from app.core.settings import Settings
 from app.main import create_app
 from tests.acts import Json
-from tests.auth.racing import Answer, Caller
+from tests.auth.concurrent_calls import Answer, Caller
 from tests.people import fresh_org_name
 
 

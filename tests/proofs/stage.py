@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.core.settings import Settings
 from app.database.db import ENGINE
 from app.main import create_app
-from tests.auth.operating import enrolled_operator
+from tests.auth.operator_accounts import create_operator
 from tests.contract import Contract
 from tests.people import People, staying_signed_in
 from tests.proofs.scenes import Scene, Scenes
@@ -100,5 +100,5 @@ async def stage(url: str, data_dir: Path) -> AsyncIterator[Stage]:
             await db.execution_options(isolation_level="AUTOCOMMIT")
             people = People(api)
             admin, second = await people.register(), await people.register()
-            scenes = Scenes(admin, second, await enrolled_operator(app, people), db)
+            scenes = Scenes(admin, second, await create_operator(app, people), db)
             yield Stage(ENGINE.of(app), db, people, scenes)

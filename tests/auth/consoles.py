@@ -1,4 +1,4 @@
-"""A console that asks to be scanned, for the tests: everything over HTTP."""
+"""Consoles that sign in by QR code, for the tests. All calls go over HTTP."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ BROWSER = (
 
 @dataclass
 class Console:
-    """One console's wait: what it was given, and its polls."""
+    """A console with its device authorization and its polls."""
 
     api: httpx.AsyncClient
     device_code: str
@@ -23,12 +23,12 @@ class Console:
     given: dict[str, Any]
 
     @classmethod
-    async def ask(cls, api: httpx.AsyncClient, client_id: str = "xuezu-console") -> "Console":
-        asked = await api.post(
+    async def request(cls, api: httpx.AsyncClient, client_id: str = "xuezu-console") -> "Console":
+        answer = await api.post(
             "/oauth/device_authorization", data={"client_id": client_id}, headers={"User-Agent": BROWSER}
         )
-        assert asked.status_code == 200, asked.text
-        given = asked.json()
+        assert answer.status_code == 200, answer.text
+        given = answer.json()
         return cls(api, given["device_code"], given["user_code"], given)
 
     async def poll(self, device_code: str | None = None, client_id: str = "xuezu-console") -> httpx.Response:
@@ -36,13 +36,13 @@ class Console:
         return await self.api.post("/oauth/token", data=form, headers={"User-Agent": BROWSER})
 
     async def error(self) -> str:
-        """The error that a poll is answered with."""
+        """Poll and return the error of the answer."""
         answer = await self.poll()
         assert answer.status_code == 400, answer.text
         return str(answer.json()["error"])
 
     async def match_number(self) -> int:
-        """The number it shows once it is scanned."""
+        """Poll and return the number that the console shows after the scan."""
         number: int = (await self.poll()).json()["match_number"]
         return number
 
@@ -59,8 +59,8 @@ async def approve(person: Person, scan_id: str, number: int) -> httpx.Response:
 
 
 async def sign_in_console(person: Person) -> dict[str, Any]:
-    """The tokens of a console that this person let in."""
-    console = await Console.ask(person.api)
+    """Sign a console in as this person and return its tokens."""
+    console = await Console.request(person.api)
     scanned = await scan(person, console)
     approved = await approve(person, scanned["id"], await console.match_number())
     assert approved.status_code == 200, approved.text

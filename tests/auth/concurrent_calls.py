@@ -1,7 +1,7 @@
-"""Many calls at once, cheaply: the service is called as its server calls it (ASGI), without a client in between.
+"""Cheap concurrent calls: they call the app as its server does (ASGI), without an HTTP client.
 
-(A round of ten takes half the time that it takes through httpx, and there are ten thousand rounds to a race. Every
-answer that a race gives is held against the OpenAPI document by the tests that ask for it one by one.)
+A round of ten calls takes half the time that it takes through httpx, and a race has up to ten thousand rounds. Other
+tests make each of these calls once and compare the answer with the OpenAPI document.
 """
 
 import asyncio
@@ -19,6 +19,8 @@ _HEADERS = [(b"host", b"localhost:8000"), (b"user-agent", b"Mozilla/5.0 (Windows
 
 @dataclass(frozen=True, slots=True)
 class Answer:
+    """The answer to one call."""
+
     status: int
     content: bytes
     request_id: str = ""
@@ -32,7 +34,7 @@ class Answer:
 
 
 class Caller:
-    """Somebody who calls, with this access token or without any."""
+    """A caller with this access token, or without one."""
 
     def __init__(self, app: FastAPI, token: str | None = None) -> None:
         self._app = app
@@ -51,20 +53,20 @@ class Caller:
         return await self.call("DELETE", path)
 
     async def form(self, path: str, **fields: str) -> Answer:
-        return await self._sent("POST", path, urlencode(fields).encode(), b"application/x-www-form-urlencoded")
+        return await self._send("POST", path, urlencode(fields).encode(), b"application/x-www-form-urlencoded")
 
     async def call(self, method: str, path: str, body: Any = None) -> Answer:
         content = b"" if body is None else json.dumps(body).encode()
-        return await self._sent(method, path, content, b"application/json")
+        return await self._send(method, path, content, b"application/json")
 
-    async def _sent(self, method: str, path: str, content: bytes, kind: bytes) -> Answer:
-        told: list[dict[str, Any]] = [{"type": "http.request", "body": content, "more_body": False}]
+    async def _send(self, method: str, path: str, content: bytes, kind: bytes) -> Answer:
+        messages: list[dict[str, Any]] = [{"type": "http.request", "body": content, "more_body": False}]
         status, parts, request_id = 0, [], ""
 
         async def receive() -> dict[str, Any]:
-            if told:
-                return told.pop()
-            return await asyncio.Event().wait()  # type: ignore[return-value]  # nobody hangs up
+            if messages:
+                return messages.pop()
+            return await asyncio.Event().wait()  # type: ignore[return-value]  # the client never disconnects
 
         async def send(message: Any) -> None:
             nonlocal status, request_id
@@ -98,6 +100,6 @@ class Caller:
         return Answer(status, b"".join(parts), request_id)
 
 
-async def together(calls: Iterable[Awaitable[Answer]]) -> Counter[int]:
-    """The statuses of calls made at once."""
+async def gather_statuses(calls: Iterable[Awaitable[Answer]]) -> Counter[int]:
+    """Make the calls at the same time and count their statuses."""
     return Counter(answer.status for answer in await asyncio.gather(*calls))

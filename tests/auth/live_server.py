@@ -1,4 +1,4 @@
-"""The service behind a real socket, for what an in-memory transport cannot carry: streams, and clients of others."""
+"""The service on a real socket, for tests that an in-memory transport cannot serve: streams and third-party clients."""
 
 import asyncio
 import contextlib
@@ -15,12 +15,12 @@ from app.main import create_app
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        yield  # the test run keeps its own
+        yield  # the test run has its own signal handlers
 
 
 @contextlib.asynccontextmanager
-async def served(app: FastAPI, port: int = 0) -> AsyncIterator[str]:
-    """Serve the app, whose lifespan is already on, on this port or any free one; its address."""
+async def serve_app(app: FastAPI, port: int = 0) -> AsyncIterator[str]:
+    """Serve an app whose lifespan has already started, on this port or any free port. Yield its address."""
     listening = socket.create_server(("127.0.0.1", port))
     server = _Server(uvicorn.Config(app, lifespan="off", log_config=None, ws="none", timeout_graceful_shutdown=2))
     serving = asyncio.create_task(server.serve([listening]))
@@ -35,11 +35,11 @@ async def served(app: FastAPI, port: int = 0) -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def served_at_its_own_address(settings: Settings) -> AsyncIterator[FastAPI]:
-    """A service of its own over the same database, whose public URL, and so its issuer, is where it is served."""
+async def serve_at_own_address(settings: Settings) -> AsyncIterator[FastAPI]:
+    """Serve a new app over the same database. Its public URL, and therefore its issuer, is its real address."""
     listening = socket.create_server(("127.0.0.1", 0))
     url = f"http://localhost:{listening.getsockname()[1]}"
     listening.close()
     app = create_app(settings.model_copy(update={"public_url": url}))
-    async with app.router.lifespan_context(app), served(app, int(url.rpartition(":")[2])):
+    async with app.router.lifespan_context(app), serve_app(app, int(url.rpartition(":")[2])):
         yield app

@@ -1,4 +1,4 @@
-"""A platform operator, for the tests: enrolled as on the command line, with a security key proved over HTTP."""
+"""Platform operators for the tests: enrolled as on the command line, with a security key proved over HTTP."""
 
 from fastapi import FastAPI
 
@@ -11,13 +11,13 @@ from tests.people import People, Person, fresh_phone
 
 
 async def enrol(app: FastAPI, phone: str) -> str:
-    """Make the phone's holder an operator; the code for their first key."""
+    """Make the user with this phone an operator. Return the enrolment code for the first key."""
     async with ENGINE.of(app).begin() as db:
         return await add_operator(db, CIPHER.of(app), Actor(), phone, "张审核")
 
 
-async def enrolled_operator(app: FastAPI, people: People) -> Person:
-    """Somebody new, whose session has a proved key."""
+async def create_operator(app: FastAPI, people: People) -> Person:
+    """Create an operator whose session has a proved key."""
     phone = fresh_phone()
     code = await enrol(app, phone)
     person = await people.register(phone=phone, verified=False, party=False)
