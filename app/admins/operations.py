@@ -4,14 +4,14 @@ event."""
 from typing import NamedTuple, NoReturn
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, insert, select, text
+from sqlalchemy import ColumnElement, delete, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.admins.appointments import insert_admin
 from app.admins.errors import (
     AdminInvitationDecided,
     AdminInvitationExpired,
     AdminInvitationOpen,
-    AlreadyAdmin,
     InviteeNameDiffers,
     MainAdminStays,
     RecoveryOfferStale,
@@ -31,7 +31,6 @@ from app.authz.access import OrgScope, UserScope
 from app.authz.errors import OrgClosed
 from app.core.cipher import Cipher
 from app.core.ids import make_id
-from app.database.db import on_constraint
 from app.members.admin_rows import ensure_admin_row
 from app.orgs.errors import PartyMemberRequired
 from app.orgs.locks import LockedOrg, lock_orgs, lock_orgs_for_edit
@@ -111,8 +110,7 @@ async def accept_admin_invitation(
     is_recovery = invitation.main_admin_before is not None
     if is_recovery and (stale := await supersede_stale_recovery(db, user, org, invitation_id)) is not None:
         return stale
-    with on_constraint(("org_admins_pkey", AlreadyAdmin)):
-        await db.execute(insert(OrgAdmin).values(org_id=org_id, user_id=user.user_id))
+    await insert_admin(db, org_id, user.user_id)
     await ensure_admin_row(db, cipher, user.actor, org_id, user.user_id)
     condition = AdminInvitation.id == invitation_id
     if not await finish(db, ADMIN_INVITATION, State.ACCEPTED, condition, user_id=user.user_id):

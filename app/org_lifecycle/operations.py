@@ -6,6 +6,7 @@ from sqlalchemy import insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins import change_requests
+from app.admins.appointments import insert_admin
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.core.cipher import Cipher
@@ -17,7 +18,6 @@ from app.orgs.locks import lock_orgs_for_edit
 from app.orgs.names import Kind
 from app.orgs.regions import find_region
 from app.orgs.schemas import OrgCreate, OrgUpdate
-from app.schema.admins import OrgAdmin
 from app.schema.orgs import Org
 from app.web.etags import require_version
 
@@ -59,7 +59,7 @@ async def insert_org(db: AsyncConnection, user: UserScope, *, name: str, region_
             .returning(Org.id)
         )
     ).scalar_one()
-    await db.execute(insert(OrgAdmin).values(org_id=org_id, user_id=user.user_id))
+    await insert_admin(db, org_id, user.user_id)
     after = {"name": name, "region_code": region_code, "kind": kind}
     await record(db, user.actor, "org.created", org_id=org_id, subject=("org", org_id), after=after)
     return org_id

@@ -27,10 +27,10 @@ from app.auth.rate_limits import Limit, take_token, take_token_by_address
 from app.auth.sessions import TokenOut, start_session
 from app.authz.access import UserScope
 from app.core.cipher import hash_secret, new_secret
-from app.database.db import Readable
+from app.database.db import Readable, on_constraint
 from app.database.rows import fetch_row
 from app.schema.auth import DeviceAuthorization, OAuthClient, Session, User
-from app.web.errors import NotFound, Problem
+from app.web.errors import NotFound, Problem, Unavailable
 
 LIFETIME = timedelta(minutes=3)
 INTERVAL = 5
@@ -61,7 +61,10 @@ def normalize_user_code(given: str) -> str:
 async def start_device_authorization(
     db: AsyncConnection, actor: Actor, client: Client, device: str | None
 ) -> StartedAuthorization:
-    """Start a device authorization for a client that may use the device flow. Raises TooManyRequests."""
+    """Start a device authorization for a client that may use the device flow.
+
+    Raises TooManyRequests; Unavailable where another authorization has the same random user code.
+    """
     await take_token_by_address(db, PER_ADDRESS, actor.address)
     device_code = new_secret()
     user_code = normalize_user_code("".join(secrets.choice(_LETTERS) for _ in range(8)))
@@ -76,7 +79,8 @@ async def start_device_authorization(
         "expires_at": func.now() + LIFETIME,
     }
     made = insert(DeviceAuthorization).values(values).returning(DeviceAuthorization.id)
-    authorization_id = (await db.execute(made)).scalar_one()
+    with on_constraint(("device_authorizations_user_code_key", Unavailable)):
+        authorization_id = (await db.execute(made)).scalar_one()
     subject = ("device_authorization", authorization_id)
     await record(db, actor, "device_authorization.started", subject=subject)
     return StartedAuthorization(authorization_id, device_code, user_code, int(LIFETIME.total_seconds()), INTERVAL)

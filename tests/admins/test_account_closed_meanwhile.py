@@ -1,0 +1,62 @@
+"""An account is closed while its user becomes an admin: the request is refused, as by a session that has ended."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import httpx
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.acts import add_unit, done, invite_admin, refusal
+from tests.people import People, Person, fresh_org_name
+
+# As `close_account` leaves the row.
+_CLOSE = text("""
+UPDATE users SET status = 'closed', phone_index = NULL, phone_cipher = NULL, verified_name = NULL, verified_at = NULL,
+    verification_method = NULL, id_number_index = NULL, party_member = false
+WHERE id = :id
+""")
+_IS_WAITING = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'")
+
+Act = Callable[[], Awaitable[httpx.Response]]
+
+
+async def accept_invitation(founder: Person, person: Person) -> Act:
+    org = await founder.create_org()
+    invitation = await invite_admin(founder, org, person)
+    return lambda: person.put(f"/v1/me/admin-invitations/{invitation['id']}/acceptance")
+
+
+async def accept_promotion(founder: Person, person: Person) -> Act:
+    org = await founder.create_org()
+    unit = await add_unit(founder, org, "第一支部")
+    body = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"phone": person.phone}}
+    promotion = done(await founder.post(f"/v1/orgs/{org['id']}/promotions", json=body), 201)
+    return lambda: person.put(f"/v1/me/promotions/{promotion['id']}/acceptance")
+
+
+async def create_org(_: Person, person: Person) -> Act:
+    return lambda: person.post("/v1/orgs", json={"name": fresh_org_name(), "region_code": "320102"})
+
+
+@pytest.mark.parametrize("prepare", [accept_invitation, accept_promotion, create_org])
+async def test_request_of_an_account_that_is_closed_meanwhile_is_unauthorized(
+    people: People, engine: AsyncEngine, prepare: Callable[[Person, Person], Awaitable[Act]]
+) -> None:
+    founder, person = await people.register(), await people.register()
+    act = await prepare(founder, person)
+    async with engine.connect() as closing:
+        await closing.execute(_CLOSE, {"id": person.user_id})
+        answering = asyncio.ensure_future(act())
+        async with engine.connect() as watching:
+            for _ in range(200):
+                if answering.done() or await watching.scalar(_IS_WAITING):
+                    break
+                await watching.rollback()
+                await asyncio.sleep(0.02)
+        await closing.commit()
+    assert refusal(await answering) == (401, "unauthorized")
+    async with engine.connect() as db:
+        administers = text("SELECT count(*) FROM org_admins WHERE user_id = :id")
+        assert await db.scalar(administers, {"id": person.user_id}) == 0
