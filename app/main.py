@@ -85,8 +85,8 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
     REFUSALS.provide(app, refusals)
     CIPHER.provide(app, Cipher(settings))
     STREAMS.provide(app, OpenStreams())
-    errors.install(app)
-    idempotency.install(app)
+    errors.install_error_handler(app)
+    idempotency.install_replay_handler(app)
     feature_routers = (
         *(orgs, org_lifecycle, units, promotions, admins, change_requests, recoveries, recovery_offers),
         *(members, links, person_transfers, imports, exports),

@@ -25,7 +25,7 @@ from app.authz.permissions import Permission
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.orgs.errors import NameKindMismatch, NameSuffixTyped, NameUnshowable, SiblingNameTaken
-from app.web.errors import Problem, problem_response, problems
+from app.web.errors import Problem, build_problem_response, problems
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["admins"])
 
@@ -126,7 +126,7 @@ async def approve_change_request(
     """
     outcome = await change_decisions.approve_change_request(db, scope, request_id)
     if isinstance(outcome, Problem):  # returned and not raised, so that the end of the request is committed
-        return problem_response(request, outcome)
+        return build_problem_response(request, outcome)
     return await queries.get_change_request(db, scope.org_id, request_id)
 
 

@@ -27,7 +27,7 @@ from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
-from app.web.errors import NotFound, Problem, problem_response, problems
+from app.web.errors import NotFound, Problem, build_problem_response, problems
 
 router = APIRouter(
     prefix="/v1/operator/recoveries",
@@ -69,7 +69,7 @@ async def approve_recovery(request: Request, scope: AsOperator, request_id: UUID
     """
     outcome = await change_decisions.approve_recovery(db, scope.actor, request_id)
     if isinstance(outcome, Problem):  # returned and not raised, so that the end of the request is committed
-        return problem_response(request, outcome)
+        return build_problem_response(request, outcome)
     return None
 
 

@@ -29,7 +29,7 @@ from app.database.paging import Page, Paging, paged_by
 from app.members.errors import PhoneOfAnotherMember
 from app.orgs.advice import advice_out, list_level_advice
 from app.orgs.errors import PartyMemberRequired
-from app.web.errors import Problem, problem_response, problems
+from app.web.errors import Problem, build_problem_response, problems
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["admins"])
 
@@ -162,7 +162,7 @@ async def accept_admin_invitation(
     """
     org = await operations.accept_admin_invitation(db, cipher, user, invitation_id)
     if isinstance(org, Problem):
-        return problem_response(request, org)
+        return build_problem_response(request, org)
     advice = advice_out(await list_level_advice(db, user.user_id))
     return AdminshipOut(org_id=org.id, org_name=org.name, advice=advice)
 

@@ -30,7 +30,7 @@ from app.core.metrics import Counter
 from app.core.networks import get_network, parse_address
 from app.core.services import Service
 from app.schema.audit import AuditEntry
-from app.web.request_state import request_state
+from app.web.request_state import get_request_state
 
 log = structlog.get_logger()
 
@@ -63,7 +63,7 @@ class CountRefusals:
         try:
             await self._app(scope, receive, send)
         finally:
-            state = request_state(scope)
+            state = get_request_state(scope)
             reason = state.refusal
             route = scope.get("route")  # none where the address is nobody's, or a file's: no right was wanting
             if reason is not None and route is not None:

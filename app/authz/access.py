@@ -35,7 +35,7 @@ from app.core.networks import parse_address
 from app.database.db import POOL
 from app.idempotency.replay import replay_or_claim
 from app.web.errors import Forbidden, NotFound, Unauthorized
-from app.web.request_state import request_state
+from app.web.request_state import get_request_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ def find_client_address(request: Request) -> str | None:
 
 def build_actor(request: Request, *, user_id: UUID | None = None, client_id: str | None = None) -> Actor:
     """Return the actor of the request's audit entries."""
-    return Actor(user_id, client_id, find_client_address(request), request_state(request).request_id)
+    return Actor(user_id, client_id, find_client_address(request), get_request_state(request).request_id)
 
 
 def _user_scope(request: Request, token: AccessToken, row: SessionRow | OperatorRow | OrgRow) -> UserScope:
@@ -164,7 +164,7 @@ async def _authorize_user(request: Request, token: VerifiedToken) -> UserScope:
     if row is None:
         raise Unauthorized
     scope = _user_scope(request, token, row)
-    request_state(request).user_id = scope.user_id
+    get_request_state(request).user_id = scope.user_id
     await replay_or_claim(request, scope.user_id)
     return scope
 
@@ -195,7 +195,7 @@ async def resolve_org(request: Request, token: AccessToken, org_id: UUID, permis
     row = await ORG.fetch_row(POOL.of(request), session_id=token.session_id, org_id=org_id)
     if row is None:
         raise Unauthorized
-    request_state(request).user_id = row.user_id
+    get_request_state(request).user_id = row.user_id
     roles = _collect_roles(row.main_admin, row.admin, row.member, row.keyless_superior is not None)
     readers, allowed = ROLES[permission]
     if roles.isdisjoint(readers):
@@ -217,7 +217,7 @@ async def _authorize_operator(request: Request, token: VerifiedToken) -> Operato
     row = await OPERATOR.fetch_row(POOL.of(request), session_id=token.session_id)
     if row is None:
         raise Unauthorized
-    request_state(request).user_id = row.user_id
+    get_request_state(request).user_id = row.user_id
     if not row.operator:
         raise NotFound
     if not row.key_proved:

@@ -17,7 +17,7 @@ from app.authz.tokens import AccessToken
 from app.core.cipher import CIPHER, Undecryptable
 from app.core.services import SETTINGS
 from app.web.errors import Unauthorized
-from app.web.request_state import request_state
+from app.web.request_state import get_request_state
 
 _MAX_LENGTH = 1000
 _RENEW_AFTER = 0.05  # of the idle time
@@ -40,16 +40,16 @@ class CookieSession(BaseModel):
 
 def accept_session_cookie(request: Request, name: str) -> None:
     """Accept the cookie of this name, and no other credential, as the authentication of a page's request."""
-    request_state(request).session_cookie = name
+    get_request_state(request).session_cookie = name
 
 
 def accepts_session_cookie(request: Request) -> bool:
-    return request_state(request).session_cookie is not None
+    return get_request_state(request).session_cookie is not None
 
 
 def find_cookie_session(request: Request) -> CookieSession | None:
     """Return the session of the request's cookie; None if the cookie is absent, expired or not encrypted by us."""
-    name = request_state(request).session_cookie
+    name = get_request_state(request).session_cookie
     assert name is not None
     encrypted = request.cookies.get(build_cookie_name(request, name), "")
     if not encrypted or len(encrypted) > _MAX_LENGTH:

@@ -30,7 +30,7 @@ from app.core.services import Service
 from app.core.settings import Settings
 from app.database import driver
 from app.database.driver import ReadPool, StatementSource
-from app.web.request_state import request_state
+from app.web.request_state import get_request_state
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
@@ -172,7 +172,7 @@ def _wrap_read(handler: Handler) -> Handler:
         async def open_db() -> ReadConnection:
             return connection
 
-        request_state(request).open_db = open_db
+        get_request_state(request).open_db = open_db
         try:
             return await handler(request)
         finally:
@@ -183,7 +183,7 @@ def _wrap_read(handler: Handler) -> Handler:
 
 def _wrap_write(handler: Handler) -> Handler:
     async def transactional(request: Request) -> Response:
-        state = request_state(request)
+        state = get_request_state(request)
         async with AsyncExitStack() as stack:
             opened: AsyncConnection | None = None
 
@@ -211,7 +211,7 @@ def _list_calls(dependant: Dependant) -> Iterator[Callable[..., Any] | None]:
 
 async def get_readable_db(request: Request) -> Readable:
     """Return the connection of the request; it is opened at the first use."""
-    open_db = request_state(request).open_db
+    open_db = get_request_state(request).open_db
     assert open_db is not None, "not a TransactionalRoute"
     connection: Readable = await open_db()
     return connection

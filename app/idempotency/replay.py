@@ -20,7 +20,7 @@ from app.database.db import get_write_db
 from app.schema.idempotency import IdempotencyKey
 from app.web.errors import Conflict, Invalid, Problem
 from app.web.forms import read_form
-from app.web.request_state import request_state
+from app.web.request_state import get_request_state
 
 HEADER = "Idempotency-Key"
 _Key = TypeAdapter(Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")])
@@ -95,7 +95,7 @@ async def replay_or_claim(request: Request, user_id: UUID) -> None:
         }
         await db.execute(_STORE, row)
 
-    request_state(request).before_commit.append(store)
+    get_request_state(request).before_commit.append(store)
 
 
 async def _request_hash(request: Request) -> bytes:
@@ -116,7 +116,7 @@ async def _request_hash(request: Request) -> bytes:
     return seen.digest()
 
 
-def install(app: FastAPI) -> None:
+def install_replay_handler(app: FastAPI) -> None:
     async def on_answered(_: Request, answered: Exception) -> Response:
         assert isinstance(answered, _Answered)
         return answered.response

@@ -28,7 +28,7 @@ from app.members.schemas import (
 )
 from app.orgs.errors import UnknownUnit
 from app.web.errors import problems
-from app.web.etags import EditedMeanwhile, IfMatch, etag
+from app.web.etags import EditedMeanwhile, IfMatch, format_etag
 
 router = APIRouter(prefix="/v1/orgs/{org_id}/members", route_class=TransactionalRoute, tags=["members"])
 
@@ -212,5 +212,5 @@ async def disclose_phone(
 
 
 def _tagged(response: Response, member: MemberOut) -> MemberOut:
-    response.headers["ETag"] = etag(member.version)
+    response.headers["ETag"] = format_etag(member.version)
     return member

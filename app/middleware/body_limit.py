@@ -7,7 +7,7 @@ from fastapi import Request, Response
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.web.errors import BodyTooLarge, problem_response
+from app.web.errors import BodyTooLarge, build_problem_response
 
 
 class BodyLimitTold:
@@ -38,4 +38,4 @@ def _refusal(request: Request) -> Response:
     if request.url.path.startswith("/oauth/"):
         refused = {"error": "invalid_request", "error_description": "the body is too large"}
         return JSONResponse(refused, 413, {"Cache-Control": "no-store"})
-    return problem_response(request, BodyTooLarge())
+    return build_problem_response(request, BodyTooLarge())

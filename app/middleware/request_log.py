@@ -9,7 +9,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.logs import PERSONAL, REQUEST_ID, log
-from app.web.request_state import request_state
+from app.web.request_state import get_request_state
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
@@ -34,7 +34,7 @@ class RequestLog:
             await self.app(scope, receive, send)
             return
         request_id = _request_id(scope)
-        state = request_state(scope)
+        state = get_request_state(scope)
         state.request_id = request_id
         started = time.perf_counter()
         status, answered = 500, False

@@ -25,7 +25,7 @@ from app.orgs.errors import (
 )
 from app.orgs.schemas import OrgCreate, OrgCreated, OrgOut, OrgUpdate, OrgUpdated
 from app.web.errors import problems
-from app.web.etags import EditedMeanwhile, IfMatch, etag
+from app.web.etags import EditedMeanwhile, IfMatch, format_etag
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute)
 
@@ -54,7 +54,7 @@ async def create_org(response: Response, user: SignedIn, body: OrgCreate, db: Wr
     advice += await list_level_advice(db, user.user_id)
     card = await queries.get_card(db, org_id)
     response.headers["Location"] = f"/v1/orgs/{org_id}"
-    response.headers["ETag"] = etag(card.version)
+    response.headers["ETag"] = format_etag(card.version)
     return OrgCreated.of(card, advice=advice_out(advice))
 
 
@@ -93,7 +93,7 @@ async def update_org(response: Response, scope: Writer, body: OrgUpdate, version
     name = body.name or card.name
     advice = await list_name_advice(db, name, card.region_code, org_id=scope.org_id) if body.name is not None else []
     advice += await list_level_advice(db, scope.user.user_id) if body.region_code is not None else []
-    response.headers["ETag"] = etag(card.version)
+    response.headers["ETag"] = format_etag(card.version)
     return OrgUpdated.of(card, advice=advice_out(advice), change_request_id=change_request_id)
 
 
@@ -111,7 +111,7 @@ async def close_org(response: Response, scope: Writer, version: IfMatch, db: Wri
     """
     await closure.close_org(db, scope, version)
     card = await queries.get_card(db, scope.org_id)
-    response.headers["ETag"] = etag(card.version)
+    response.headers["ETag"] = format_etag(card.version)
     return OrgOut.of(card)
 
 

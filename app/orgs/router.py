@@ -36,7 +36,7 @@ from app.orgs.schemas import (
     RegionOut,
 )
 from app.web.errors import problems
-from app.web.etags import etag
+from app.web.etags import format_etag
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute)
 
@@ -113,7 +113,7 @@ async def read_org(scope: Annotated[OrgScope, Can(Permission.ORG_READ)], respons
 
     Nothing is changed. Keep the `ETag` to edit or close the org.
     """
-    response.headers["ETag"] = etag(scope.org.version)
+    response.headers["ETag"] = format_etag(scope.org.version)
     return OrgOut.of(scope.org)
 
 

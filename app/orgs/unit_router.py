@@ -21,7 +21,7 @@ from app.orgs.errors import (
 )
 from app.orgs.unit_schemas import UnitCreate, UnitOut, UnitUpdate
 from app.web.errors import problems
-from app.web.etags import EditedMeanwhile, IfMatch, etag
+from app.web.etags import EditedMeanwhile, IfMatch, format_etag
 
 router = APIRouter(prefix="/v1/orgs/{org_id}/units", route_class=TransactionalRoute, tags=["units"])
 
@@ -118,5 +118,5 @@ async def create_unit_admin(scope: Writer, unit_id: UUID, db: WriteDb) -> Never:
 
 async def _get_unit(db: Readable, scope: OrgScope, unit_id: UUID, response: Response) -> UnitOut:
     unit = await queries.get_unit(db, scope.org_id, unit_id)
-    response.headers["ETag"] = etag(unit.version)
+    response.headers["ETag"] = format_etag(unit.version)
     return unit

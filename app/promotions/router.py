@@ -30,8 +30,8 @@ from app.promotions import operations as promotions
 from app.promotions import queries as promotion_queries
 from app.promotions.errors import PromotionDecided, PromotionExpired, PromotionOpen
 from app.promotions.schemas import OfferedPromotionOut, PromotionCreate, PromotionOut
-from app.web.errors import Problem, problem_response, problems
-from app.web.etags import etag
+from app.web.errors import Problem, build_problem_response, problems
+from app.web.etags import format_etag
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["units"])
 
@@ -122,12 +122,12 @@ async def accept_promotion(
     """
     org_id = await promotions.accept_promotion(db, cipher, user, promotion_id)
     if isinstance(org_id, Problem):
-        return problem_response(request, org_id)
+        return build_problem_response(request, org_id)
     card = await queries.get_card(db, org_id)
     advice = await list_name_advice(db, card.name, card.region_code, org_id=org_id)
     advice += await list_level_advice(db, user.user_id)
     response.headers["Location"] = f"/v1/orgs/{org_id}"
-    response.headers["ETag"] = etag(card.version)
+    response.headers["ETag"] = format_etag(card.version)
     return OrgCreated.of(card, advice=advice_out(advice))
 
 

@@ -1,4 +1,4 @@
-"""What every route shares: problems (RFC 9457), bodies, forms, ETags, event streams, the state of one request.
+"""HTTP parts that all routes share: problems (RFC 9457), bodies, forms, ETags, event streams, the state of a request.
 
-It knows HTTP and no database.
+This package knows HTTP and no database.
 """

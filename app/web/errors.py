@@ -1,7 +1,8 @@
 """Errors as facts, and their one mapping to RFC 9457 problem details.
 
-An error is a class named for what is so (`PhoneExists`); it carries its status, its stable `type` slug, and its
-title and advice as messages, which leave in the caller's language. Routers declare what they raise with `problems(…)`.
+An error is a class named after the fact (`PhoneExists`). It has a status, a stable `type` slug, a title and advice. The
+title and the advice are messages, translated into the caller's language. Routers declare their errors with
+`problems(…)`.
 """
 
 from collections.abc import Mapping
@@ -19,15 +20,15 @@ from starlette.responses import JSONResponse
 
 from app.core.i18n import get_locale, gettext, gettext_in, gettext_noop
 from app.web.field_errors import list_field_errors
-from app.web.request_state import request_state
+from app.web.request_state import get_request_state
 
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
 
 
-class Problem(Exception):  # noqa: N818 — a fact, not "…Error"
-    """One kind of refusal. `extra` becomes extension members of the problem (RFC 9457 §3.2)."""
+class Problem(Exception):  # noqa: N818
+    """One kind of error. `extra` becomes extension members of the problem (RFC 9457 §3.2)."""
 
     status: ClassVar[int]
     slug: ClassVar[str]
@@ -141,8 +142,10 @@ class ProblemOut(BaseModel):
 
 
 def problems(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
-    """The `responses=` of a route that raises these; the kinds of one status share its entry, each with its example and
-    its title in both languages, as people read it."""
+    """Return the `responses=` of a route that raises these errors.
+
+    The errors of one status share an entry. Each has its example and its title in both languages.
+    """
     declared: dict[int | str, dict[str, Any]] = {}
     for kind in kinds:
         entry = declared.setdefault(
@@ -150,14 +153,14 @@ def problems(*kinds: type[Problem]) -> dict[int | str, dict[str, Any]]:
             {"description": "", "content": {MEDIA_TYPE: {"schema": PROBLEM_SCHEMA, "examples": {}}}},
         )
         slugs = entry["content"][MEDIA_TYPE]["examples"]
-        slugs[kind.slug] = {"summary": f"{kind.title} · {gettext_in('en', kind.title)}", "value": _example(kind)}
+        slugs[kind.slug] = {"summary": f"{kind.title} · {gettext_in('en', kind.title)}", "value": _build_example(kind)}
     for entry in declared.values():
         entry["description"] = describe_problems(entry["content"][MEDIA_TYPE]["examples"])
     return declared
 
 
 def describe_problems(examples: Mapping[str, Any]) -> str:
-    """The description of a response: each problem that it can be, what it means, and what the caller does then."""
+    """Return the description of a response: each possible problem, its meaning, and the remedy."""
     problems = {slug: shown["value"] for slug, shown in examples.items()}
     return "\n".join(f"- `{slug}`: {problem['title']}. {problem['detail']}" for slug, problem in problems.items())
 
@@ -165,7 +168,7 @@ def describe_problems(examples: Mapping[str, Any]) -> str:
 PROBLEM_SCHEMA = {"$ref": "#/components/schemas/ProblemOut"}
 
 
-def _example(kind: type[Problem]) -> dict[str, Any]:
+def _build_example(kind: type[Problem]) -> dict[str, Any]:
     return {
         "type": f"/problems/{kind.slug}",
         "title": gettext_in("en", kind.title),
@@ -177,21 +180,21 @@ def _example(kind: type[Problem]) -> dict[str, Any]:
 _REFUSALS = {401, 403, 404, 429}
 
 
-def note_refusal(request: Request, problem: Problem) -> None:
-    """Leave on the request that it was refused for want of a right, for the audit (`app.audit_log.refusals`)."""
+def record_refusal(request: Request, problem: Problem) -> None:
+    """Record on the request that the caller has no permission, for the audit (`app.audit_log.refusals`)."""
     if problem.status in _REFUSALS:
-        request_state(request).refusal = problem.slug
+        get_request_state(request).refusal = problem.slug
 
 
-def problem_response(request: Request, problem: Problem) -> JSONResponse:
-    """A problem as a response; return it instead of raising where the transaction must commit."""
-    note_refusal(request, problem)
+def build_problem_response(request: Request, problem: Problem) -> JSONResponse:
+    """Return a problem as a response. Return it from a route instead of raising, if the transaction must commit."""
+    record_refusal(request, problem)
     body: dict[str, Any] = {
         "type": f"/problems/{problem.slug}",
         "title": gettext(problem.title),
         "status": problem.status,
         "detail": gettext(problem.advice),
-        "request_id": request_state(request).request_id,
+        "request_id": get_request_state(request).request_id,
         **problem.extra,
     }
     body = {name: value for name, value in body.items() if value is not None}
@@ -211,23 +214,24 @@ _BY_STATUS: dict[int, type[Problem]] = {
     )
 }
 
-# SQLSTATEs that say "again", not "wrong": serialization, deadlock, too many connections, shutting down, not yet up, and
-# a connection that ended (08).
+# SQLSTATEs of temporary failures: serialization, deadlock, too many connections, server shutting down or starting, and
+# lost connections (08).
 _RETRY_STATES = {"40001", "40P01", "53300", "57P01", "57P03", "55P03", "08000", "08001", "08003", "08006"}
 
 
-# What the driver raises where the server ended a connection in the middle of a statement, whichever comes first.
-_GONE = (InterfaceError, asyncpg.InterfaceError, asyncpg.InternalClientError, PoolTimeout, OSError)
+# The errors that the driver can raise if the server ends a connection during a statement.
+_CONNECTION_LOST = (InterfaceError, asyncpg.InterfaceError, asyncpg.InternalClientError, PoolTimeout, OSError)
 
 
-def problem_of(error: Exception) -> Problem:
-    """What an exception is to the caller; what nobody expected is logged, without what it may quote."""
+def to_problem(error: Exception) -> Problem:
+    """Return the problem for an exception. Unexpected exceptions are logged without their text, which may quote
+    data."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, RequestValidationError):
         if any(item["type"] == "json_invalid" for item in error.errors()):
             return BadRequest()
-        if isinstance(error.body, bytes):  # FastAPI reads only what is said to be JSON
+        if isinstance(error.body, bytes):  # FastAPI parses only bodies whose Content-Type is JSON
             return UnsupportedMediaType()
         return Invalid(errors=list_field_errors(error))
     if isinstance(error, HTTPException):
@@ -235,21 +239,21 @@ def problem_of(error: Exception) -> Problem:
         if kind is None:
             return ServerError() if error.status_code >= 500 else BadRequest()
         return kind(headers=error.headers)
-    if isinstance(error, _OF_THE_DATABASE):
-        # SQLAlchemy wraps the driver's error; a DriverStatement raises it bare.
+    if isinstance(error, _DATABASE_ERRORS):
+        # SQLAlchemy wraps the driver's error; a DriverStatement raises it unwrapped.
         state = getattr(getattr(error, "orig", error), "sqlstate", None)
         cause = getattr(getattr(error, "orig", None), "__cause__", None)
-        if state in _RETRY_STATES or isinstance(error, _GONE) or isinstance(cause, _GONE):
+        if state in _RETRY_STATES or isinstance(error, _CONNECTION_LOST) or isinstance(cause, _CONNECTION_LOST):
             log.warning("database_unavailable", sqlstate=state, error=type(error).__name__)
             return Unavailable()
-        # The statement and its parameters hold personal data: only the state and the class are logged.
-        log.error("database_error", sqlstate=state, error=type(error).__name__, exc_info=_bare(error))
+        # The statement and its parameters contain personal data: only the state and the class are logged.
+        log.error("database_error", sqlstate=state, error=type(error).__name__, exc_info=_remove_text(error))
         return ServerError()
-    log.error("unexpected_error", error=type(error).__name__, exc_info=_bare(error))
+    log.error("unexpected_error", error=type(error).__name__, exc_info=_remove_text(error))
     return ServerError()
 
 
-_OF_THE_DATABASE = (
+_DATABASE_ERRORS = (
     DBAPIError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
@@ -259,17 +263,17 @@ _OF_THE_DATABASE = (
 )
 
 
-def install(app: FastAPI) -> None:
-    """Register the handler: every error of the service leaves as a problem."""
+def install_error_handler(app: FastAPI) -> None:
+    """Register the handler that answers every error of the service as a problem."""
 
     async def on_error(request: Request, error: Exception) -> Response:
-        return problem_response(request, problem_of(error))
+        return build_problem_response(request, to_problem(error))
 
-    for kind in (Problem, RequestValidationError, HTTPException, *_OF_THE_DATABASE, Exception):
+    for kind in (Problem, RequestValidationError, HTTPException, *_DATABASE_ERRORS, Exception):
         app.add_exception_handler(kind, on_error)
 
 
-def _bare(error: Exception) -> Exception:
-    """The same error without its text (which may quote data), with its traceback."""
+def _remove_text(error: Exception) -> Exception:
+    """Return the error with its traceback and without its text, which may quote data."""
     hidden: Exception = type("Hidden" + type(error).__name__, (Exception,), {})()
     return hidden.with_traceback(error.__traceback__)

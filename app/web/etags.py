@@ -1,4 +1,4 @@
-"""`ETag` and `If-Match` on what two people can edit at once: the row's version, in quotes."""
+"""`ETag` and `If-Match` for rows that two people can edit at once. The tag is the row's version in quotes."""
 
 import re
 from typing import Annotated
@@ -17,17 +17,17 @@ class EditedMeanwhile(Problem):
     advice = gettext_noop("请重新读取后再修改。")
 
 
-def etag(version: int) -> str:
+def format_etag(version: int) -> str:
     return f'"{version}"'
 
 
 def require_version(present: int, read: int | None) -> None:
-    """Raise EditedMeanwhile where the caller said which version they read, and it is not the present one."""
+    """Raise EditedMeanwhile if the version that the caller read is not the present one. None skips the check."""
     if read is not None and present != read:
         raise EditedMeanwhile
 
 
-async def _if_match(
+async def _read_if_match(
     if_match: Annotated[
         str | None, Header(max_length=200, description="The ETag that was read; 412 where it has changed since.")
     ] = None,
@@ -36,9 +36,9 @@ async def _if_match(
         return None
     found = _VERSION.fullmatch(if_match.strip())
     if found is None:
-        raise EditedMeanwhile  # no version of ours, so certainly not the present one
+        raise EditedMeanwhile  # not a version of this service, so not the present one
     return int(found[1])
 
 
-IfMatch = Annotated[int | None, Depends(_if_match)]
-"""The version that the caller read, or None where they did not say."""
+IfMatch = Annotated[int | None, Depends(_read_if_match)]
+"""The version that the caller read, or None without an `If-Match` header."""

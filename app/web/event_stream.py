@@ -1,11 +1,11 @@
 """Server-sent events (WHATWG HTML, section 9.2): one response class for every stream of the service.
 
-Ten thousand consoles wait on one process, so a stream is small: the request's own task waits for the browser to leave
-and sends the heartbeats, and one task beside it sends the events. A stream holds no connection to the database while
-it waits. Who writes the source of a stream looks after that, and ends it when the caller's right to it ends.
+One process serves ten thousand waiting consoles, so a stream is small: the task of the request waits for the browser to
+leave and sends the heartbeats, and one more task sends the events. A waiting stream has no database connection. The
+source of a stream is responsible for that, and for ending when the caller's permission ends.
 
-It is an own class because of size and of stopping. Per waiting console, measured over 2,000 on one process:
-the task group of sse-starlette 3.7 takes 44 KB, this 20 KB. FastAPI's own streams do not end when the server stops.
+Two reasons for a class of our own are size and shutdown. Per waiting console, measured over 2,000 on one process: the
+task group of sse-starlette 3.7 takes 44 KB, this class 20 KB. FastAPI's own streams do not end when the server stops.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ _HEARTBEAT = b":\r\n\r\n"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event: its name and its data, which has no line break (JSON)."""
+    """One event: its name and its data, which contains no line break (JSON)."""
 
     name: str
     data: str
@@ -33,7 +33,7 @@ class Event:
 
 
 class OpenStreams:
-    """The streams that a process serves at the moment."""
+    """The streams that this process serves now."""
 
     def __init__(self) -> None:
         self._streams: set[EventStream] = set()
@@ -48,7 +48,7 @@ class OpenStreams:
         self._streams.discard(stream)
 
     def end_all(self) -> None:
-        """End every stream, and each that is opened from now on. The server calls this when it stops."""
+        """End every stream now, and every stream opened later. The server calls this when it stops."""
         self._stopping = True
         for stream in list(self._streams):
             stream.end()
@@ -60,8 +60,8 @@ STREAMS = Service[OpenStreams]("streams")
 class EventStream(Response):
     """A stream of `events` until their source ends, the browser leaves, or the server stops.
 
-    It sends a comment as a heartbeat every 15 seconds, so that a proxy keeps the connection and a browser that has
-    gone without a word is noticed. An error of the source breaks the connection off, and the browser opens it again.
+    Every 15 seconds it sends a comment as a heartbeat, so that a proxy keeps the connection open and a vanished browser
+    is detected. An error of the source aborts the connection, and the browser connects again.
     """
 
     media_type = "text/event-stream"
@@ -71,26 +71,26 @@ class EventStream(Response):
         del self.headers["content-length"]
         self._events = events
         self._streams = streams
-        self._over = False
+        self._ended = False
         self._wait: asyncio.Timeout | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        sending = asyncio.create_task(self._send_events(send))
+        sender = asyncio.create_task(self._send_events(send))
         self._streams.add(self)
         try:
             await self._watch(receive, send)
         finally:
             self._streams.discard(self)
-            sending.cancel()
-            (failure,) = await asyncio.gather(sending, return_exceptions=True)
+            sender.cancel()
+            (failure,) = await asyncio.gather(sender, return_exceptions=True)
         if isinstance(failure, Exception):
             raise failure
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def end(self) -> None:
-        """End the stream from outside, at once."""
-        self._over = True
+        """End the stream immediately. Other tasks call this."""
+        self._ended = True
         if self._wait is not None and not self._wait.expired():
             self._wait.reschedule(0)
 
@@ -102,14 +102,14 @@ class EventStream(Response):
             self.end()
 
     async def _watch(self, receive: Receive, send: Send) -> None:
-        """Return when the stream is over or the browser has gone; send the heartbeats meanwhile."""
-        while not self._over:
+        """Return when the stream has ended or the browser has left; send the heartbeats until then."""
+        while not self._ended:
             try:
                 async with asyncio.timeout(HEARTBEAT_SECONDS) as self._wait:
                     message = await receive()
             except TimeoutError:
                 self._wait = None
-                if not self._over:
+                if not self._ended:
                     await send({"type": "http.response.body", "body": _HEARTBEAT, "more_body": True})
                 continue
             self._wait = None

@@ -1,4 +1,4 @@
-"""What is wrong with a body or a parameter, field by field, in the caller's language and without what was sent."""
+"""Validation errors by field, in the caller's language and without the values that were sent."""
 
 import re
 from typing import Any
@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from app.core.i18n import gettext, gettext_noop, join_words
 
 _QUOTED = re.compile("'[^']*'")
-# By pydantic's types of errors, with the values of their context. The texts of others are pydantic's own, in English.
+# Texts by pydantic's error type. Placeholders are values of the error's context. Other types have pydantic's text.
 _TEXTS: dict[str, str] = {
     "bool_parsing": gettext_noop("应为 true 或 false"),
     "bool_type": gettext_noop("应为 true 或 false"),
@@ -47,36 +47,38 @@ _TEXTS: dict[str, str] = {
 
 
 def list_field_errors(error: RequestValidationError) -> list[dict[str, str]]:
-    """Each place that is wrong: `pointer`, `code` and `detail`, as `app.web.errors.FieldError` has them."""
+    """Return `pointer`, `code` and `detail` of each invalid field, as in `app.web.errors.FieldError`."""
     found = []
     for item in error.errors():
         place, *path = [str(part).replace("~", "~0").replace("/", "~1") for part in item["loc"]]
         if isinstance(error.body, dict) and _is_tag(error.body, path):
             path = path[1:]
         pointer = "/" + "/".join(path) if place == "body" else "/".join([place, *path])
-        # A name of a field that the caller invented is the caller's text: cut, and shown only as a place.
+        # The name of an unknown field is the caller's text: it is truncated and appears only in the pointer.
         found.append(
             {
                 "pointer": pointer[:200].encode("utf-8", "replace").decode(),
                 "code": item["type"],
-                "detail": _detail_of(item),
+                "detail": _build_detail(item),
             }
         )
     return found
 
 
 def _is_tag(body: dict[str, Any], path: list[str]) -> bool:
-    """Whether a path begins with what the body says it is (`"kind": "rename"`), which is no place in it."""
+    """Return whether a path begins with the tag of a union (`"kind": "rename"`), which is not a part of the pointer."""
     return len(path) > 1 and path[0] not in body and path[0] in body.values()
 
 
-def _detail_of(item: Any) -> str:
-    """What is wrong at a place. Texts of pydantic that quote what was sent are among those above: a phone or an ID
-    number must not come back."""
+def _build_detail(item: Any) -> str:
+    """Return the description of the error.
+
+    `_TEXTS` has every text of pydantic that quotes the value: a phone or an ID number must not be returned.
+    """
     context = item.get("ctx") or {}
-    if item["type"] == "value_error":  # one of our own validators
+    if item["type"] == "value_error":  # a validator of this service
         return gettext(str(context.get("error", item["type"])))
     text = _TEXTS.get(item["type"])
-    if "expected" in context:  # `'a', 'b' or 'c'`
+    if "expected" in context:  # such as `'a', 'b' or 'c'`
         context = context | {"expected": join_words(_QUOTED.findall(str(context["expected"])))}
     return gettext(str(item["msg"])) if text is None else gettext(text, **context)

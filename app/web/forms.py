@@ -1,7 +1,7 @@
-"""Forms with a file: read from the network into memory that is no process's own, and into no folder.
+"""Forms with a file, read from the network into an anonymous file in memory, never into a directory.
 
-What people upload holds phones, which lie on no disk unencrypted. Starlette's own reader keeps a megabyte in memory
-and the rest in a temporary file.
+Uploads contain phones, which are never written to a disk unencrypted. Starlette's own parser stores up to a megabyte in
+memory and the rest in a temporary file.
 """
 
 import os
@@ -17,24 +17,26 @@ from app.core.services import SETTINGS
 from app.web.errors import BadRequest, BodyTooLarge
 
 
-def anonymous_file() -> BinaryIO:
-    """A file without a name: in memory where the system has that."""
+def open_anonymous_file() -> BinaryIO:
+    """Open a file without a name, in memory if the system supports it."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("upload"), "w+b")
     return tempfile.TemporaryFile()
 
 
 async def read_form(request: Request) -> FormData:
-    """The parts of a multipart form of one file at most, which `request.close` closes; read once.
+    """Return the parts of a multipart form with at most one file. The form is parsed once; `request.close` closes its
+    files.
 
-    Raises BadRequest, and BodyTooLarge as soon as it is larger than the settings allow: if it says so, unread.
+    Raises BadRequest. Raises BodyTooLarge as soon as the form exceeds the configured size, before reading if the
+    Content-Length says so.
     """
     if request._form is None:
-        most = SETTINGS.of(request).max_upload_mb << 20
+        max_bytes = SETTINGS.of(request).max_upload_mb << 20
         length = request.headers.get("content-length", "")
-        if length.isdecimal() and int(length) > most + (1 << 20):
+        if length.isdecimal() and int(length) > max_bytes + (1 << 20):
             raise BodyTooLarge
-        parser = _Parser(request.headers, request.stream(), most)
+        parser = _Parser(request.headers, request.stream(), max_bytes)
         try:
             request._form = await parser.parse()
         except MultiPartException:
@@ -43,21 +45,21 @@ async def read_form(request: Request) -> FormData:
 
 
 class _Parser(MultiPartParser):
-    def __init__(self, headers: Headers, stream: AsyncGenerator[bytes], most: int) -> None:
+    def __init__(self, headers: Headers, stream: AsyncGenerator[bytes], max_bytes: int) -> None:
         super().__init__(headers, stream, max_files=1, max_fields=10)
-        self._most = most
-        self._come = 0
+        self._max_bytes = max_bytes
+        self._received = 0
 
     def on_headers_finished(self) -> None:
         super().on_headers_finished()
         file = self._current_part.file
         if file is not None:
             file.file.close()
-            file.file = anonymous_file()
+            file.file = open_anonymous_file()
             self._files_to_close_on_error.append(file.file)  # type: ignore[arg-type]
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
-        self._come += end - start
-        if self._come > self._most:
+        self._received += end - start
+        if self._received > self._max_bytes:
             raise BodyTooLarge
         super().on_part_data(data, start, end)

@@ -1,4 +1,4 @@
-"""What a request carries from its first layer to its last, typed. Nothing reads `request.state`; a test keeps it so."""
+"""The typed state of one request. Nothing reads `request.state`; a test checks that."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -13,24 +13,24 @@ _KEY = "xuezu.request_state"
 
 @dataclass(slots=True)
 class RequestState:
-    """Each field is written by one place and read by the others."""
+    """One place writes each field and others read it."""
 
     request_id: str | None = None
-    """By the request log: the id of the answer, the log line and the audit entries."""
+    """Written by the request log. The answer, the log lines and the audit entries have it."""
     user_id: UUID | None = None
-    """By `authz`: who asks."""
+    """Written by `authz`: the caller."""
     refusal: str | None = None
-    """By whatever refuses: the problem's slug, or OAuth's error. Counted by the audit log."""
+    """Written where a request is refused: the problem's slug or OAuth's error. The audit log counts it."""
     session_cookie: str | None = None
-    """By a page's route: the name of the cookie that carries the session."""
+    """Written by the route of a page: the name of the session cookie."""
     open_db: Callable[[], Awaitable[Any]] | None = None
-    """By the route: opens the request's connection when it is first asked for (`app.database.db`)."""
+    """Written by the route: opens the request's connection at its first use (`app.database.db`)."""
     before_commit: list[Callable[[Response], Awaitable[None]]] = field(default_factory=list)
-    """By dependencies: what is done with the finished answer inside the transaction."""
+    """Written by dependencies: functions that use the finished answer inside the transaction."""
 
 
-def request_state(source: Request | Scope) -> RequestState:
-    """The state of this request, made when it is first asked for."""
+def get_request_state(source: Request | Scope) -> RequestState:
+    """Return the state of this request; it is created at the first use."""
     scope: Scope = source if type(source) is dict else source.scope  # type: ignore[union-attr]
     state: RequestState | None = scope.get(_KEY)
     if state is None:

@@ -1,4 +1,4 @@
-"""How the routes of a feature come into the app, and how a request finds its own."""
+"""The routes of the app: adding those of a feature, and finding the route of a request."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Generic, TypeVar
@@ -15,29 +15,29 @@ _FOUND = "xuezu.found_route"
 
 
 def add_routes(app: FastAPI, *routers: APIRouter) -> None:
-    """Add the routes of the routers to the app, as they are.
+    """Add the routes of the routers to the app unchanged.
 
-    `app.include_router` would analyse every route a second time, for a prefix and dependencies that an app may add and
-    this one does not: 0.25 s of each start. The limit of a body's size is the app's, in a layer around all routes.
+    `app.include_router` analyses every route a second time, for prefixes and dependencies that an app can add and this
+    app does not: 0.25 s of each start. The size limit of bodies is a layer of the app around all routes.
     """
     for router in routers:
         app.router.routes.extend(router.routes)
 
 
 def index_routes(app: FastAPI) -> None:
-    """Let a request find its route in one look-up. To be called after the last route was added."""
+    """Install the index that finds a route in one look-up. Call it after the last route was added."""
     app.router.routes.insert(0, RouteIndex(app.router.routes))
 
 
 class Lookup(Generic[T]):
-    """What answers an address, found by the address's literal words.
+    """An index from addresses to values (routes) by the literal words of the address.
 
-    An address is reduced to those of its words that are literal words of some pattern (`/v1/orgs/…/members`). What such
-    an address can belong to is remembered.
+    An address is reduced to its words that are literal words of some pattern (`/v1/orgs/…/members`). The candidates of
+    each reduced address are cached.
     """
 
     def __init__(self, patterns: Iterable[tuple[str | None, T]]) -> None:
-        """Pairs of a path (`/v1/orgs/{org_id}`; None for any address) and what answers it, in order."""
+        """`patterns` are pairs of a path (`/v1/orgs/{org_id}`; None for any address) and a value, in order."""
         self._patterns = [
             (None if path is None else [None if "{" in part else part for part in path.split("/")], answers)
             for path, answers in patterns
@@ -46,19 +46,19 @@ class Lookup(Generic[T]):
         self._known: dict[tuple[str | None, ...], Sequence[T]] = {}
 
     def candidates(self, path: str) -> Sequence[T]:
-        """What the address can belong to, in order."""
+        """Return the values whose pattern can match the address, in order."""
         words = self._words
         skeleton = tuple([part if part in words else None for part in path.split("/")])
         found = self._known.get(skeleton)
         if found is None:
-            fitting = [(parts, answers) for parts, answers in self._patterns if _fits(parts, skeleton)]
+            fitting = [(parts, answers) for parts, answers in self._patterns if _can_match(parts, skeleton)]
             found = [answers for _, answers in fitting]
-            if any(parts is not None for parts, _ in fitting):  # there is no end of addresses that fit no pattern
+            if any(parts is not None for parts, _ in fitting):  # else the cache has no bound
                 self._known[skeleton] = found
         return found
 
 
-def _fits(parts: Sequence[str | None] | None, skeleton: Sequence[str | None]) -> bool:
+def _can_match(parts: Sequence[str | None] | None, skeleton: Sequence[str | None]) -> bool:
     if parts is None:
         return True
     return len(parts) == len(skeleton) and all(
@@ -67,19 +67,19 @@ def _fits(parts: Sequence[str | None] | None, skeleton: Sequence[str | None]) ->
 
 
 class RouteIndex(BaseRoute):
-    """Stands before the routes of an app and finds the one that answers.
+    """A route that precedes all routes of an app and finds the one that answers.
 
-    FastAPI asks one route after the other. With 150 routes that is a third of the processor time of a small request.
-    The index asks only those that can answer such an address, in the same order, by what Starlette documents of a
-    route: `matches` and `handle`. It answers for a route that matches in full. Everything else (another method, no such
-    address, a mount, a redirect) is left to the routes themselves.
+    FastAPI tries one route after the other. With 150 routes that is a third of the processor time of a small request.
+    The index tries only the candidates for the address, in the same order, with the methods that Starlette documents
+    for a route: `matches` and `handle`. It answers for a route that matches in full. Everything else (another method,
+    an unknown address, a mount, a redirect) is left to the other routes.
     """
 
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
-        self._lookup = Lookup((_path_of(route), route) for route in routes)
+        self._lookup = Lookup((_get_pattern(route), route) for route in routes)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """A full match of the first route that matches in full, or none."""
+        """Return a full match of the first candidate that matches in full, or no match."""
         if scope["type"] == "http" and not scope.get("root_path"):
             for route in self._lookup.candidates(scope["path"]):
                 match, child_scope = route.matches(scope)
@@ -88,17 +88,17 @@ class RouteIndex(BaseRoute):
         return Match.NONE, {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the route that `matches` found answer."""
+        """Answer with the route that `matches` found."""
         route: Route = scope.pop(_FOUND)
         await route.handle(scope, receive, send)
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
-        """Raises NoMatchFound: the routes themselves have names."""
+        """Raise NoMatchFound: only the other routes have names."""
         raise NoMatchFound(name, path_params)
 
 
-def _path_of(route: BaseRoute) -> str | None:
-    """The path of a route as `Lookup` takes it: None where it can have any number of words."""
+def _get_pattern(route: BaseRoute) -> str | None:
+    """Return the path of a route for `Lookup`: None if it can have any number of words."""
     if not isinstance(route, Route) or any(isinstance(one, PathConvertor) for one in route.param_convertors.values()):
         return None
     return route.path_format

@@ -15,7 +15,7 @@ import asyncio, logging, sys
 import httpx, structlog
 from fastapi import FastAPI, Request
 from starlette.responses import StreamingResponse
-from app.web.request_state import request_state
+from app.web.request_state import get_request_state
 from app.web import errors
 from app.core import logs
 from app.middleware.request_log import RequestLog
@@ -29,7 +29,7 @@ log = structlog.get_logger()
 async def person(token: str, request: Request) -> str:
     log.info("looked_up", phone="{PHONE}", seen=[{{"id": "{RESIDENT_ID}"}}, {PHONE}], count=3)
     logging.getLogger("library").warning("no match for %s", "{PHONE}")
-    return request_state(request).request_id
+    return get_request_state(request).request_id
 
 @app.get("/broken")
 async def broken() -> None:

@@ -15,7 +15,7 @@ from app.database.db import READS
 from app.fastpath.dispatch import Dispatch
 from app.fastpath.planning import plan_of
 from app.fastpath.route import FastRoute
-from app.web.errors import Unauthorized, install
+from app.web.errors import Unauthorized, install_error_handler
 
 
 def _calls(dependant: Dependant) -> Iterator[Any]:
@@ -81,7 +81,7 @@ async def small() -> AsyncIterator[httpx.AsyncClient]:
         response.status_code = 203
         return {"number": number, "twice": twice, "seen": seen.copy()}
 
-    install(app)
+    install_error_handler(app)
     app.middleware_stack = Dispatch(app.build_middleware_stack(), app)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://small") as client:
         yield client

@@ -20,7 +20,7 @@ from app.auth.operators import operators
 from app.authz.access import OperatorScope
 from app.core.cipher import Cipher
 from app.schema.auth import User
-from app.web.errors import NotFound, problem_of
+from app.web.errors import NotFound, to_problem
 from tests.members.sheets import upload
 from tests.people import Person, fresh_id_number, fresh_org_name
 
@@ -217,7 +217,7 @@ async def suspend(of: Directory, dice: random.Random) -> None:
     except NotFound:
         pass
     except DBAPIError as error:
-        if problem_of(error).status != 503:
+        if to_problem(error).status != 503:
             raise
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with a body, field by field: in the caller's language, and without what was sent."""
+"""Validation errors by field: in the caller's language, and without the values that were sent."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ SECRET = "13800138000"
 BODY = {"name": "x" * 101, "region_code": SECRET, "kind": SECRET, "extra": SECRET}
 
 
-async def test_the_fields_of_a_body_are_told_in_the_language_of_the_caller(people: People) -> None:
+async def test_field_errors_are_in_the_caller_s_language(people: People) -> None:
     person = await people.register()
     details: dict[str, dict[str, str]] = {}
     for language in ("zh", "en"):
@@ -37,7 +37,7 @@ async def test_the_fields_of_a_body_are_told_in_the_language_of_the_caller(peopl
     }
 
 
-class _Counted(BaseModel):
+class _CountBody(BaseModel):
     count: int
     at: Instant
 
@@ -53,11 +53,11 @@ class _Counted(BaseModel):
         ),
     ],
 )
-def test_pydantic_s_errors_and_our_own_validators_have_texts_in_both_languages(
+def test_error_types_of_pydantic_and_validators_have_both_languages(
     given: dict[str, Any], chinese: list[str], english: list[str]
 ) -> None:
     with pytest.raises(ValidationError) as raised:
-        TypeAdapter(_Counted).validate_python(given)
+        TypeAdapter(_CountBody).validate_python(given)
     errors = [{**error, "loc": ("body", *error["loc"])} for error in raised.value.errors()]
     invalid = RequestValidationError(errors, body=given)
     assert [error["detail"] for error in list_field_errors(invalid)] == chinese

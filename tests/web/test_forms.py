@@ -1,4 +1,4 @@
-"""Uploaded forms: the parser is built on private names of Starlette, which this version has."""
+"""Uploaded forms: the parser uses private names of Starlette, which the installed version has."""
 
 import importlib.metadata
 import tomllib
@@ -12,7 +12,7 @@ from tests.processes import ROOT
 MISSING = "Starlette {version} has no {name}, which app/web/forms.py needs: compare its parser and adapt that module."
 
 
-def test_this_version_of_starlette_has_every_private_name_that_is_used() -> None:
+def test_installed_starlette_has_every_private_name_used() -> None:
     version = importlib.metadata.version("starlette")
     request = Request({"type": "http", "headers": []})
     parser = MultiPartParser(Headers(), request.stream())
@@ -20,6 +20,6 @@ def test_this_version_of_starlette_has_every_private_name_that_is_used() -> None
         assert hasattr(owner, name), MISSING.format(version=version, name=f"{type(owner).__name__}.{name}")
 
 
-def test_starlette_is_pinned_to_the_installed_version() -> None:
+def test_starlette_pin_is_the_installed_version() -> None:
     dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     assert f"starlette=={importlib.metadata.version('starlette')}" in dependencies

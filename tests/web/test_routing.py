@@ -1,4 +1,4 @@
-"""A request finds its route in one look-up: the same that FastAPI finds by asking one after the other."""
+"""The route of a request: one look-up finds the same route as FastAPI's search of all routes."""
 
 from collections.abc import Iterator
 from uuid import uuid4
@@ -12,35 +12,35 @@ from starlette.types import Scope
 from app.web.routing import RouteIndex, index_routes
 
 
-def _index(app: FastAPI) -> RouteIndex:
+def _build_index(app: FastAPI) -> RouteIndex:
     return next(route for route in app.routes if isinstance(route, RouteIndex))
 
 
-def _request(method: str, path: str) -> Scope:
+def _build_scope(method: str, path: str) -> Scope:
     return {"type": "http", "method": method, "path": path, "headers": [], "query_string": b""}
 
 
-def _found_by_asking(routes: list[BaseRoute], scope: Scope) -> BaseRoute | None:
+def _search_routes(routes: list[BaseRoute], scope: Scope) -> BaseRoute | None:
     for route in routes:
         if not isinstance(route, RouteIndex) and route.matches(scope)[0] == Match.FULL:
             return route
     return None
 
 
-def _addresses(path: str) -> Iterator[str]:
-    """The path with parameters of every kind, literal words of other routes among them."""
+def _list_addresses(path: str) -> Iterator[str]:
+    """Yield the path with parameters of every kind, among them literal words of other routes."""
     for filled in (str(uuid4()), "removed", "template", "members", "reports", "orgs", "1", "a/b", ""):
         yield "/".join(filled if "{" in part else part for part in path.split("/"))
 
 
-def test_the_index_finds_the_route_that_asking_all_finds(app: FastAPI) -> None:
-    index = _index(app)
+def test_index_finds_the_same_route_as_a_full_search(app: FastAPI) -> None:
+    index = _build_index(app)
     found = set()
     for asked in [route for route in app.routes if isinstance(route, Route)]:
-        for address in _addresses(asked.path_format):
+        for address in _list_addresses(asked.path_format):
             for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
-                scope = _request(method, address)
-                wanted = _found_by_asking(app.routes, scope)
+                scope = _build_scope(method, address)
+                wanted = _search_routes(app.routes, scope)
                 match, child_scope = index.matches(scope)
                 if not isinstance(wanted, Route):
                     assert match == Match.NONE, (method, address)
@@ -73,7 +73,7 @@ def small() -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://small")
 
 
-async def test_what_the_index_does_not_find_goes_the_usual_way(small: httpx.AsyncClient) -> None:
+async def test_request_without_index_entry_is_answered_by_fastapi(small: httpx.AsyncClient) -> None:
     async with small as client:
         assert (await client.get("/things/7")).json() == 7
         assert (await client.post("/things/7")).json() == "wrote 7"

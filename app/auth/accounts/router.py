@@ -14,7 +14,7 @@ from app.authz.access import SignedIn
 from app.authz.errors import StepUpNeeded
 from app.core.cipher import CipherDep
 from app.database.db import TransactionalRoute, WriteDb
-from app.web.errors import TooManyRequests, problem_response, problems
+from app.web.errors import TooManyRequests, build_problem_response, problems
 
 router = APIRouter(route_class=TransactionalRoute, tags=["me"])
 
@@ -58,7 +58,7 @@ async def put_phone(
     old_phone = await get_phone(db, cipher, scope.user_id)
     refused = await change_phone(db, cipher, scope, phone=body.phone, code=body.code)
     if refused is not None:
-        return problem_response(request, refused)
+        return build_problem_response(request, refused)
     tasks.add_task(deliver_message, gateway, old_phone, PHONE_CHANGED)
     return None
 
@@ -97,4 +97,4 @@ async def put_closure(
     `still-admin`): resign first, and hand over where you are the main admin.
     """
     refused = await close_account(db, cipher, scope, code=body.code)
-    return None if refused is None else problem_response(request, refused)
+    return None if refused is None else build_problem_response(request, refused)

@@ -13,7 +13,7 @@ from app.authz.access import SignedIn
 from app.authz.errors import ForeignOrigin
 from app.authz.origin import SameOrigin
 from app.database.db import Readable, ReadDb, TransactionalRoute, WriteDb
-from app.web.errors import NotFound, Problem, TooManyRequests, problem_response, problems
+from app.web.errors import NotFound, Problem, TooManyRequests, build_problem_response, problems
 
 router = APIRouter(route_class=TransactionalRoute, tags=["sign-in"], dependencies=[SameOrigin])
 
@@ -35,7 +35,7 @@ async def create_scan(request: Request, db: WriteDb, scope: SignedIn, body: Scan
     approve with that number or refuse.
     """
     found = await scan_code(db, scope, body.code)
-    return problem_response(request, found) if isinstance(found, Problem) else ScanOut.model_validate(found)
+    return build_problem_response(request, found) if isinstance(found, Problem) else ScanOut.model_validate(found)
 
 
 @router.get("/v1/scans/{scan_id}", summary="Read a scan", responses=problems(ForeignOrigin))
@@ -64,7 +64,7 @@ async def put_approval(
     """
     wrong = await approve_sign_in(db, scope, scan_id, body.number)
     if wrong is not None:
-        return problem_response(request, wrong)
+        return build_problem_response(request, wrong)
     return await _get_scan(db, scope, scan_id)
 
 
@@ -82,7 +82,7 @@ async def put_refusal(request: Request, db: WriteDb, scope: SignedIn, scan_id: S
     """
     undecidable = await refuse_sign_in(db, scope, scan_id)
     if undecidable is not None:
-        return problem_response(request, undecidable)
+        return build_problem_response(request, undecidable)
     return await _get_scan(db, scope, scan_id)
 
 

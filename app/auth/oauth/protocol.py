@@ -25,7 +25,7 @@ from app.core.text import has_unshowable
 from app.database.db import Handler, TransactionalRoute
 from app.schema.auth import ClientSecret, OAuthClient
 from app.web.errors import BadRequest, Problem
-from app.web.request_state import request_state
+from app.web.request_state import get_request_state
 from app.web.schemas import Out
 
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
@@ -100,7 +100,7 @@ class OAuthRoute(TransactionalRoute):
             except HTTPException as error:
                 response = OAuthError("invalid_request", "unreadable", status=error.status_code).response()
             if isinstance(response, OAuthErrorResponse) and response.error not in _NOT_YET:
-                request_state(request).refusal = response.error
+                get_request_state(request).refusal = response.error
             return response
 
         return answer_in_oauth_form

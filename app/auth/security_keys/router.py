@@ -35,7 +35,7 @@ from app.core.phones import mask
 from app.core.services import SETTINGS
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
-from app.web.errors import NotFound, problem_response, problems
+from app.web.errors import NotFound, build_problem_response, problems
 
 router = APIRouter(route_class=TransactionalRoute, tags=["me"])
 
@@ -85,7 +85,7 @@ async def create_security_key(
     """
     answer = KeyAnswer(body.challenge_id, body.credential.model_dump())
     result = await register_key(db, scope, _party(request), answer, name=body.name, enrolment_code=body.enrolment_code)
-    return problem_response(request, result) if isinstance(result, SecurityKeyRefused) else result
+    return build_problem_response(request, result) if isinstance(result, SecurityKeyRefused) else result
 
 
 @router.get("/v1/me/security-keys", summary="My security keys")
@@ -138,5 +138,5 @@ async def put_check(
     answer = KeyAnswer(body.challenge_id, body.credential.model_dump())
     checked = await check_key(db, scope, _party(request), answer)
     if isinstance(checked, SecurityKeyRefused):
-        return problem_response(request, checked)
+        return build_problem_response(request, checked)
     return SecurityKeyCheckOut(checked_at=checked, good_until=checked + KEY_PROOF_LIFETIME)

@@ -25,8 +25,8 @@ from app.console.frame.templates import is_partial, page
 from app.core.i18n import as_locale, set_locale
 from app.core.services import SETTINGS
 from app.database.db import ENGINE, Handler, TransactionalRoute
-from app.web.errors import Problem, Unauthorized, note_refusal, problem_of
-from app.web.request_state import request_state
+from app.web.errors import Problem, Unauthorized, record_refusal, to_problem
+from app.web.request_state import get_request_state
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
@@ -71,7 +71,7 @@ class PageRoute(TransactionalRoute):
                 response = await handler(request)
                 await self._renew(request, response)
             except Exception as error:
-                response = await self._refusal(request, problem_of(error))
+                response = await self._refusal(request, to_problem(error))
             for name, value in HEADERS.items():
                 response.headers.setdefault(name, value)
             return response
@@ -89,7 +89,7 @@ class PageRoute(TransactionalRoute):
                 set_session_cookie(request, response, self.cookie, carried)
 
     async def _refusal(self, request: Request, problem: Problem) -> Response:
-        note_refusal(request, problem)
+        record_refusal(request, problem)
         if isinstance(problem, Unauthorized):
             return await self._signed_out(request)
         if isinstance(problem, StepUpNeeded) and (shown := await self.step_up(request)):
@@ -97,7 +97,7 @@ class PageRoute(TransactionalRoute):
         if is_partial(request):
             return notice(request, problem)
         status = 403 if problem.status == 401 else problem.status
-        request_id = request_state(request).request_id
+        request_id = get_request_state(request).request_id
         response = page(request, "frame/refused.html", status, problem=problem, request_id=request_id)
         response.headers.update({name: value for name, value in problem.headers.items() if name == "Retry-After"})
         return response
@@ -111,7 +111,7 @@ class PageRoute(TransactionalRoute):
             try:
                 response = await self.sign_in(request)
             except Exception as error:
-                return await self._refusal(request, problem_of(error))
+                return await self._refusal(request, to_problem(error))
         else:
             response = Response(status_code=303, headers={"Location": self.home})
         if build_cookie_name(request, self.cookie) in request.cookies:

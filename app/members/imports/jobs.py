@@ -29,7 +29,7 @@ from app.orgs.names import Kind
 from app.queue.jobs import Busy, Job, Payload, Worker
 from app.schema.members import Import, ImportFile
 from app.schema.orgs import Org
-from app.web.forms import anonymous_file
+from app.web.forms import open_anonymous_file
 
 CHECK, CHECK_LARGE = "check_import", "check_large_import"
 MERGE, MERGE_LARGE = "merge_import", "merge_large_import"
@@ -90,7 +90,7 @@ async def _check(worker: Worker, org_id: UUID, running: _RunningImport) -> dict[
     async with worker.engine.begin() as db:
         indexer = await lock_index_key(db, worker.cipher)
         kind = await db.scalar(select(Org.kind).where(Org.id == org_id))
-        with anonymous_file() as file:
+        with open_anonymous_file() as file:
             async for part in stream_file(db, worker.cipher, org_id, running.id):
                 file.write(part)
             file.flush()

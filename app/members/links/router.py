@@ -32,7 +32,7 @@ from app.members.links.schemas import (
 from app.members.queries import get_member
 from app.members.schemas import MemberOut
 from app.web.errors import problems
-from app.web.etags import etag
+from app.web.etags import format_etag
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["members"])
 
@@ -115,7 +115,7 @@ async def accept_link_request(
     chosen = body.member_id if body is not None else None
     member_id = await operations.accept_link_request(db, scope, request_id, chosen)
     member = await get_member(db, cipher, scope.org_id, member_id)
-    response.headers["ETag"] = etag(member.version)
+    response.headers["ETag"] = format_etag(member.version)
     return member
 
 

@@ -28,7 +28,7 @@ from app.members.transfers.schemas import (
 from app.members.transfers.unit_moves import move_people
 from app.orgs.errors import UnknownUnit
 from app.web.errors import problems
-from app.web.etags import etag
+from app.web.etags import format_etag
 
 router = APIRouter(prefix="/v1/orgs/{org_id}", route_class=TransactionalRoute, tags=["members"])
 
@@ -107,7 +107,7 @@ async def accept_person_transfer(
     units = body.unit_ids if body is not None else []
     member_id = await operations.accept_person_transfer(db, cipher, scope, transfer_id, units)
     member = await get_member(db, cipher, scope.org_id, member_id)
-    response.headers["ETag"] = etag(member.version)
+    response.headers["ETag"] = format_etag(member.version)
     return member
 
 
