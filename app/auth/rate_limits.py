@@ -30,7 +30,7 @@ class Limit:
     every: timedelta
 
 
-_TAKE = text("""
+_TAKE_TOKEN = text("""
 INSERT INTO rate_limits AS r (key, full_at) VALUES (:key, now() + :every)
 ON CONFLICT (key) DO UPDATE SET full_at = greatest(r.full_at, now()) + :every
     WHERE greatest(r.full_at, now()) + :every <= now() + :deep
@@ -38,14 +38,17 @@ RETURNING 1
 """).bindparams(bindparam("every", type_=Interval()), bindparam("deep", type_=Interval()))
 
 
-_AHEAD = select(extract("epoch", RateLimit.full_at - func.now())).where(RateLimit.key == bindparam("key"))
+_SECONDS_UNTIL_FULL = select(extract("epoch", RateLimit.full_at - func.now())).where(RateLimit.key == bindparam("key"))
 
 
 async def take_token(db: AsyncConnection, limit: Limit, subject: str) -> None:
     """Take one token of the subject's bucket. Raises TooManyRequests with the seconds to wait if it is empty."""
     key = f"{limit.name}:{subject}"
-    if await db.scalar(_TAKE, {"key": key, "every": limit.every, "deep": limit.every * limit.burst}) is None:
-        seconds = float(await db.scalar(_AHEAD, {"key": key}) or 0) - (limit.every * (limit.burst - 1)).total_seconds()
+    if await db.scalar(_TAKE_TOKEN, {"key": key, "every": limit.every, "deep": limit.every * limit.burst}) is None:
+        seconds = (
+            float(await db.scalar(_SECONDS_UNTIL_FULL, {"key": key}) or 0)
+            - (limit.every * (limit.burst - 1)).total_seconds()
+        )
         raise TooManyRequests(math.ceil(seconds))
 
 

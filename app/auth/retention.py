@@ -21,7 +21,7 @@ REPLAY_RETENTION = timedelta(days=7)
 """How long the reuse of a refresh token ends its session. After that the token is unknown."""
 
 _BEFORE = func.now() - RETENTION
-_SESSION_OVER = exists().where(
+_SESSION_ENDED = exists().where(
     Session.id == RefreshToken.session_id, or_(Session.ended_at < _BEFORE, Session.expires_at < _BEFORE)
 )
 
@@ -80,7 +80,7 @@ CLEAN_UPS = (
         tables=("refresh_tokens",),
         after=RETENTION,
         since="the session ended or expired",
-        run=delete_rows(RefreshToken, _SESSION_OVER),
+        run=delete_rows(RefreshToken, _SESSION_ENDED),
     ),
     CleanUp(
         name="rate-limits",

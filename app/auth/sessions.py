@@ -36,10 +36,12 @@ _LOCK_CLIENT = (
     .where(OAuthClient.id == bindparam("client_id"), OAuthClient.revoked_at.is_(None))
     .with_for_update(read=True)
 )
-_START = insert(Session).values(expires_at=func.now() + bindparam("lifetime", type_=Interval())).returning(Session.id)
-_SESSION_ENDS = select(Session.expires_at).where(Session.id == bindparam("of_session")).scalar_subquery()
-_ADD_TOKEN = insert(RefreshToken).values(
-    expires_at=func.least(func.now() + bindparam("lifetime", type_=Interval()), _SESSION_ENDS)
+_INSERT_SESSION = (
+    insert(Session).values(expires_at=func.now() + bindparam("lifetime", type_=Interval())).returning(Session.id)
+)
+_SESSION_EXPIRY = select(Session.expires_at).where(Session.id == bindparam("of_session")).scalar_subquery()
+_INSERT_TOKEN = insert(RefreshToken).values(
+    expires_at=func.least(func.now() + bindparam("lifetime", type_=Interval()), _SESSION_EXPIRY)
 )
 _TOKEN_OF_CLIENT = (
     RefreshToken.token_hash == bindparam("digest"),
@@ -53,13 +55,13 @@ _USE_TOKEN = (
 )
 _FIND_USED_TOKEN = select(RefreshToken.session_id).where(*_TOKEN_OF_CLIENT, RefreshToken.used_at.is_not(None))
 # The parameter `address` is also the new value of the column.
-_TOUCH = (
+_TOUCH_SESSION = (
     update(Session)
     .where(Session.id == bindparam("of_session"), Session.ended_at.is_(None), Session.expires_at > func.now())
     .values(refreshed_at=func.now())
     .returning(Session.user_id)
 )
-_REFRESH = _TOUCH.where(User.id == Session.user_id, User.status == "active")
+_REFRESH_SESSION = _TOUCH_SESSION.where(User.id == Session.user_id, User.status == "active")
 
 
 async def start_session(
@@ -88,7 +90,7 @@ async def start_session(
         "address": actor.address,
         "lifetime": timedelta(seconds=client.session_seconds),
     }
-    session_id = (await db.execute(_START, started)).scalar_one()
+    session_id = (await db.execute(_INSERT_SESSION, started)).scalar_one()
     await record(
         db,
         actor,
@@ -109,7 +111,7 @@ async def _issue_tokens(
         "of_session": session_id,
         "lifetime": timedelta(seconds=client.refresh_seconds),
     }
-    await db.execute(_ADD_TOKEN, added)
+    await db.execute(_INSERT_TOKEN, added)
     access_token = await issuer.issue(user_id, client_id=client.id, session_id=session_id)
     return TokenOut(access_token=access_token, refresh_token=refresh_token)
 
@@ -129,7 +131,7 @@ async def refresh_session(
         if copied is not None:
             await end_session(db, actor, copied, reason="refresh-token-reused")
         return refused
-    user_id = await db.scalar(_REFRESH, {"of_session": session_id, "address": actor.address})
+    user_id = await db.scalar(_REFRESH_SESSION, {"of_session": session_id, "address": actor.address})
     if user_id is None:
         return refused
     return await _issue_tokens(db, issuer, client, user_id, session_id)
@@ -137,7 +139,7 @@ async def refresh_session(
 
 async def touch_session(db: AsyncConnection, session_id: UUID, address: str | None) -> bool:
     """Store time and address of the last use of a live session; False if the session has ended."""
-    return await db.scalar(_TOUCH, {"of_session": session_id, "address": address}) is not None
+    return await db.scalar(_TOUCH_SESSION, {"of_session": session_id, "address": address}) is not None
 
 
 async def end_session(

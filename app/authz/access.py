@@ -25,7 +25,15 @@ from fastapi.dependencies.models import Dependant
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from app.audit_log.entries import Actor
-from app.authz.caller import CLIENT, OPERATOR, ORG, SESSION, OperatorRow, OrgRow, SessionRow
+from app.authz.caller import (
+    CLIENT_STATEMENT,
+    OPERATOR_STATEMENT,
+    ORG_STATEMENT,
+    SESSION_STATEMENT,
+    OperatorRow,
+    OrgRow,
+    SessionRow,
+)
 from app.authz.cookies import accepts_session_cookie, read_cookie_token
 from app.authz.errors import OrgClosed, RealNameRequired, ScopeMissing, StepUpNeeded
 from app.authz.permissions import ADMINS, CLOSED_ORG_PERMISSIONS, OWN_ROLES, ROLES, Permission, Role
@@ -145,7 +153,7 @@ def build_actor(request: Request, *, user_id: UUID | None = None, client_id: str
     return Actor(user_id, client_id, find_client_address(request), get_request_state(request).request_id)
 
 
-def _user_scope(request: Request, token: AccessToken, row: SessionRow | OperatorRow | OrgRow) -> UserScope:
+def _build_user_scope(request: Request, token: AccessToken, row: SessionRow | OperatorRow | OrgRow) -> UserScope:
     return UserScope(
         user_id=row.user_id,
         session_id=token.session_id,  # type: ignore[arg-type]  # a user's token always has one
@@ -160,10 +168,10 @@ def _user_scope(request: Request, token: AccessToken, row: SessionRow | Operator
 async def _authorize_user(request: Request, token: VerifiedToken) -> UserScope:
     if token.session_id is None:
         raise Unauthorized
-    row = await SESSION.fetch_row(POOL.of(request), session_id=token.session_id)
+    row = await SESSION_STATEMENT.fetch_row(POOL.of(request), session_id=token.session_id)
     if row is None:
         raise Unauthorized
-    scope = _user_scope(request, token, row)
+    scope = _build_user_scope(request, token, row)
     get_request_state(request).user_id = scope.user_id
     await replay_or_claim(request, scope.user_id)
     return scope
@@ -192,7 +200,7 @@ async def resolve_org(request: Request, token: AccessToken, org_id: UUID, permis
     """
     if token.session_id is None:
         raise Unauthorized
-    row = await ORG.fetch_row(POOL.of(request), session_id=token.session_id, org_id=org_id)
+    row = await ORG_STATEMENT.fetch_row(POOL.of(request), session_id=token.session_id, org_id=org_id)
     if row is None:
         raise Unauthorized
     get_request_state(request).user_id = row.user_id
@@ -208,13 +216,13 @@ async def resolve_org(request: Request, token: AccessToken, org_id: UUID, permis
             raise StepUpNeeded(KEY_PROOF_LIFETIME)
     if row.status == "closed" and permission not in CLOSED_ORG_PERMISSIONS:
         raise OrgClosed
-    return OrgScope(user=_user_scope(request, token, row), org=OrgCard._make(tuple(row)[_CARD]), roles=roles)
+    return OrgScope(user=_build_user_scope(request, token, row), org=OrgCard._make(tuple(row)[_CARD]), roles=roles)
 
 
 async def _authorize_operator(request: Request, token: VerifiedToken) -> OperatorScope:
     if token.session_id is None:
         raise NotFound
-    row = await OPERATOR.fetch_row(POOL.of(request), session_id=token.session_id)
+    row = await OPERATOR_STATEMENT.fetch_row(POOL.of(request), session_id=token.session_id)
     if row is None:
         raise Unauthorized
     get_request_state(request).user_id = row.user_id
@@ -222,7 +230,7 @@ async def _authorize_operator(request: Request, token: VerifiedToken) -> Operato
         raise NotFound
     if not row.key_proved:
         raise StepUpNeeded(KEY_PROOF_LIFETIME)
-    scope = _user_scope(request, token, row)
+    scope = _build_user_scope(request, token, row)
     await replay_or_claim(request, scope.user_id)
     return OperatorScope(scope)
 
@@ -264,7 +272,7 @@ def Service(scope: str) -> params.Depends:  # noqa: N802
     async def authorize_service(request: Request, token: VerifiedToken) -> ServiceScope:
         if token.session_id is not None:
             raise Forbidden
-        client = await CLIENT.fetch_row(POOL.of(request), client_id=token.client_id)
+        client = await CLIENT_STATEMENT.fetch_row(POOL.of(request), client_id=token.client_id)
         if client is None:
             raise Unauthorized
         # A token can have fewer scopes than its client. A scope that the client has lost since then does not count.

@@ -109,10 +109,10 @@ class OrgRow(NamedTuple):
     """Whether the user is an admin of a superior that requires no security key; None if admin of no superior."""
 
 
-SESSION = DriverStatement(
+SESSION_STATEMENT = DriverStatement(
     select(*_user_columns).select_from(Session).join(User, _live_session), "session_id", row=SessionRow
 )
-OPERATOR = DriverStatement(
+OPERATOR_STATEMENT = DriverStatement(
     select(*_user_columns, exists().where(Operator.user_id == User.id, Operator.removed_at.is_(None)).label("operator"))
     .select_from(Session)
     .join(User, _live_session),
@@ -120,14 +120,14 @@ OPERATOR = DriverStatement(
     row=OperatorRow,
 )
 
-CLIENT = DriverStatement(
+CLIENT_STATEMENT = DriverStatement(
     select(OAuthClient.scopes).where(OAuthClient.id == bindparam("client_id"), OAuthClient.revoked_at.is_(None)),
     "client_id",
     row=ClientRow,
 )
 
 
-def _org_statement() -> Select[*tuple[Any, ...]]:
+def _build_org_select() -> Select[*tuple[Any, ...]]:
     """Build the select of an OrgRow: one row, or no row if the session has ended."""
     org_id = bindparam("org_id", type_=Org.id.type)
     admin = exists().where(OrgAdmin.org_id == Org.id, OrgAdmin.user_id == User.id).correlate(Org, User)
@@ -163,4 +163,4 @@ def _org_statement() -> Select[*tuple[Any, ...]]:
     )
 
 
-ORG = DriverStatement(_org_statement(), "session_id", "org_id", row=OrgRow)
+ORG_STATEMENT = DriverStatement(_build_org_select(), "session_id", "org_id", row=OrgRow)

@@ -44,8 +44,8 @@ _MAX_LENGTH = 4096
 _SHAPE = re.compile(r"([A-Za-z0-9_-]{1,200})\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]{86})", re.ASCII)
 _REQUIRED = {f"require_{claim}": True for claim in ("aud", "exp", "iss", "iat", "sub", "jti")}
 _CACHE_SIZE = 4096
-_RELOAD_UNKNOWN = 5.0
-_RELOAD_AGED = 60.0
+_RELOAD_UNKNOWN = 5.0  # seconds
+_RELOAD_AGED = 60.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)

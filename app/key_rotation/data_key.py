@@ -128,7 +128,7 @@ def _build_batch_select(
 
 
 def _reencrypt(cipher: Cipher, column: EncryptedColumn, rows: Sequence[Any]) -> list[dict[str, object]]:
-    """Return the keys and new values of the rows, encrypted with the first key, without values that no key decrypts."""
+    """Encrypt the rows' values with the first key. Return the parameters of the update, without undecryptable rows."""
     reencrypted = []
     keys = len(_get_key_columns(column))
     for row in rows:

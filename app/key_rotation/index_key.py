@@ -148,19 +148,19 @@ async def _run_step(db: AsyncConnection, cipher: Cipher, size: int) -> bytes:
     moved_below = (await db.execute(select(IndexRotation.moved_below).where(_is_this_rotation(cipher)))).scalar_one()
     if moved_below == ALL_MOVED:
         return moved_below
-    values = (await db.scalars(_next_values(cipher, moved_below, size))).all()
+    values = (await db.scalars(_select_next_values(cipher, moved_below, size))).all()
     moved_below = ALL_MOVED if len(values) < size else values[-1] + b"\0"
     if values:
         pairs = {"before": list(values), "now": [cipher.reindex(value) for value in values]}
         await _move_members(db, cipher, pairs)
         for column in SHARED_COLUMNS:
-            await db.execute(_build_move(column), pairs)
+            await db.execute(_build_column_update(column), pairs)
         await db.execute(_MOVE_MEMBERSHIPS, pairs)
     await db.execute(update(IndexRotation).where(_is_this_rotation(cipher)).values(moved_below=moved_below))
     return moved_below
 
 
-def _next_values(cipher: Cipher, moved_below: bytes, size: int) -> Select[bytes]:
+def _select_next_values(cipher: Cipher, moved_below: bytes, size: int) -> Select[bytes]:
     found = [
         select(column.label("value"))
         .where(column >= moved_below, _needs_rotation(cipher, column), *where)
@@ -187,7 +187,7 @@ def _build_pair_statement(statement: str) -> TextClause:
     return text(statement.replace("PAIRS", "unnest(:before, :now) AS p (before, now)")).bindparams(*arrays)
 
 
-def _build_move(column: InstrumentedAttribute[Any]) -> TextClause:
+def _build_column_update(column: InstrumentedAttribute[Any]) -> TextClause:
     table, name = column.class_.__tablename__, column.key
     return _build_pair_statement(f"UPDATE {table} AS t SET {name} = p.now FROM PAIRS WHERE t.{name} = p.before")  # noqa: S608
 

@@ -39,10 +39,10 @@ class SoftKey:
             {1: 2, 3: -7, -1: 1, -2: numbers.x.to_bytes(32, "big"), -3: numbers.y.to_bytes(32, "big")}
         )
         attested = bytes(16) + struct.pack(">H", len(self.credential_id)) + self.credential_id + public_key
-        data = self._authenticator_data(options["rp"]["id"], 0x41) + attested
+        data = self._build_authenticator_data(options["rp"]["id"], 0x41) + attested
         attestation = cbor2.dumps({"fmt": "none", "attStmt": {}, "authData": data})
-        client_data = self._client_data("webauthn.create", options["challenge"])
-        return self._credential(
+        client_data = self._build_client_data("webauthn.create", options["challenge"])
+        return self._build_credential(
             {
                 "clientDataJSON": encode_base64url(client_data),
                 "attestationObject": encode_base64url(attestation),
@@ -53,10 +53,10 @@ class SoftKey:
     def get(self, options: dict[str, Any]) -> dict[str, Any]:
         """Return the result of `navigator.credentials.get` for these options."""
         self.counter += self.counts
-        data = self._authenticator_data(options["rpId"], 0x01)
-        client_data = self._client_data("webauthn.get", options["challenge"])
+        data = self._build_authenticator_data(options["rpId"], 0x01)
+        client_data = self._build_client_data("webauthn.get", options["challenge"])
         signed = data + hashlib.sha256(client_data).digest()
-        return self._credential(
+        return self._build_credential(
             {
                 "clientDataJSON": encode_base64url(client_data),
                 "authenticatorData": encode_base64url(data),
@@ -64,13 +64,13 @@ class SoftKey:
             }
         )
 
-    def _authenticator_data(self, rp_id: str, flags: int) -> bytes:
+    def _build_authenticator_data(self, rp_id: str, flags: int) -> bytes:
         return hashlib.sha256(rp_id.encode()).digest() + struct.pack(">BI", flags, self.counter)
 
-    def _client_data(self, kind: str, challenge: str) -> bytes:
+    def _build_client_data(self, kind: str, challenge: str) -> bytes:
         return json.dumps({"type": kind, "challenge": challenge, "origin": self.origin}).encode()
 
-    def _credential(self, response: dict[str, Any]) -> dict[str, Any]:
+    def _build_credential(self, response: dict[str, Any]) -> dict[str, Any]:
         name = encode_base64url(self.credential_id)
         return {"id": name, "rawId": name, "type": "public-key", "response": response, "clientExtensionResults": {}}
 

@@ -31,8 +31,8 @@ def change_code(code: str) -> str:
     return f"{(int(code) + 1) % 1_000_000:06d}"
 
 
-async def age(db: AsyncConnection, app: FastAPI, phone: str, by: timedelta) -> None:
-    """Make a phone's code older by this time."""
+async def age_code(db: AsyncConnection, app: FastAPI, phone: str, by: timedelta) -> None:
+    """Move the expiry of a phone's code back by this time."""
     cipher = CIPHER.of(app)
     await db.execute(
         text("UPDATE phone_codes SET expires_at = expires_at - CAST(:by AS interval) WHERE phone_index = :index"),
@@ -83,10 +83,10 @@ async def test_used_code_is_refused(api: httpx.AsyncClient) -> None:
 async def test_code_expires_after_five_minutes(app: FastAPI, api: httpx.AsyncClient, db: AsyncConnection) -> None:
     phone = fresh_phone()
     code = await request_code(api, phone)
-    await age(db, app, phone, timedelta(minutes=4, seconds=55))
+    await age_code(db, app, phone, timedelta(minutes=4, seconds=55))
     early = fresh_phone()
     early_code = await request_code(api, early)
-    await age(db, app, early, timedelta(minutes=5))
+    await age_code(db, app, early, timedelta(minutes=5))
     assert (await sign_in(api, phone, code)).status_code == 200
     assert await is_refused(await sign_in(api, early, early_code))
 

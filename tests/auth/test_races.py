@@ -48,7 +48,7 @@ def phone(app: FastAPI, person: Person) -> Caller:
 
 
 @pytest.fixture(scope="module")
-async def others(app: FastAPI, people: People) -> list[Caller]:
+async def other_phones(app: FastAPI, people: People) -> list[Caller]:
     """Nine other phones."""
     return [Caller(app, (await people.register(verified=False, party=False)).token) for _ in range(AT_ONCE - 1)]
 
@@ -156,22 +156,26 @@ async def scanned(person: Person, anybody: Caller, db: AsyncConnection) -> Scan:
     return Scan(db, console, anybody, found["id"], await console.match_number())
 
 
-async def test_concurrent_scans_by_ten_phones_accept_one(others: list[Caller], phone: Caller, scanned: Scan) -> None:
+async def test_concurrent_scans_by_ten_phones_accept_one(
+    other_phones: list[Caller], phone: Caller, scanned: Scan
+) -> None:
     body = {"code": scanned.console.user_code}
     for _ in range(FEW_ROUNDS):
         await scanned.set_state("pending")
         await scanned.db.execute(text("DELETE FROM rate_limits WHERE key LIKE 'scan-user:%'"))
-        outcome = await gather_statuses(one.post("/v1/scans", body) for one in [phone, *others])
+        outcome = await gather_statuses(one.post("/v1/scans", body) for one in [phone, *other_phones])
         assert outcome == {201: 1, 409: AT_ONCE - 1}
 
 
 async def test_concurrent_approvals_accept_only_the_scanning_phone(
-    others: list[Caller], phone: Caller, scanned: Scan
+    other_phones: list[Caller], phone: Caller, scanned: Scan
 ) -> None:
     for round_ in range(ROUNDS):
         await scanned.set_state("scanned")
         place = round_ % AT_ONCE
-        answers = await asyncio.gather(*(scanned.approve(one) for one in [*others[:place], phone, *others[place:]]))
+        answers = await asyncio.gather(
+            *(scanned.approve(one) for one in [*other_phones[:place], phone, *other_phones[place:]])
+        )
         assert Counter(answer.status for answer in answers) == {200: 1, 404: AT_ONCE - 1}
         assert answers[place].status == 200
 

@@ -182,7 +182,7 @@ async def list_total_differences(url: str) -> list[Any]:
 
 
 async def count_indexes_of_other_length(engine: AsyncEngine, length: int) -> dict[str, int]:
-    """Return by column the number of indexes whose length is not `length`, without columns that have none."""
+    """Return the number of indexes with another length than `length`, by column. Columns without any are absent."""
     found = {}
     async with engine.connect() as db:
         for column in ALL_COLUMNS:

@@ -139,8 +139,8 @@ async def directory(settings: Settings, seed: int) -> AsyncIterator[tuple[Direct
 async def test_every_row_is_active_through_the_account_it_should_be(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: int
 ) -> None:
-    monkeypatch.setattr(phone_codes, "PER_PHONE", Limit("code-phone", 10**6, timedelta(microseconds=1)))
-    monkeypatch.setattr(verifications, "PER_USER", Limit("verification-user", 10**6, timedelta(microseconds=1)))
+    monkeypatch.setattr(phone_codes, "PHONE_LIMIT", Limit("code-phone", 10**6, timedelta(microseconds=1)))
+    monkeypatch.setattr(verifications, "USER_LIMIT", Limit("verification-user", 10**6, timedelta(microseconds=1)))
     workers = Workers(settings, tmp_path / "workers.log")
     seed = SEED + run if SEED else random.randrange(1, 10**9)
     dice = random.Random(seed)

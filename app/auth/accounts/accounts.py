@@ -29,7 +29,7 @@ from app.schema.auth import (
 )
 from app.web.errors import Unauthorized
 
-_PHONE_BEFORE = literal_column("old.phone_index", LargeBinary)
+_OLD_PHONE_INDEX = literal_column("old.phone_index", LargeBinary)
 
 
 async def declare_party_member(db: AsyncConnection, scope: UserScope, party_member: bool) -> None:
@@ -90,7 +90,7 @@ async def change_phone(
     changed = {"phone_index": indexer.index_phone(phone), "phone_cipher": cipher.encrypt(phone, scope.user_id)}
     live = (User.id == scope.user_id, User.status == "active")
     with on_constraint(("users_phone_index_key", PhoneTaken)):
-        before = await db.scalar(update(User).where(*live).values(changed).returning(_PHONE_BEFORE))
+        before = await db.scalar(update(User).where(*live).values(changed).returning(_OLD_PHONE_INDEX))
     if before is None:
         raise Unauthorized
     await end_sessions(db, scope.actor, scope.user_id, reason="phone-changed")
@@ -128,7 +128,7 @@ async def close_account(db: AsyncConnection, cipher: Cipher, scope: UserScope, *
     }
     # The database ensures both: an admin cannot be closed, and a closed user cannot become an admin.
     with on_constraint(("users_admin_verified", StillAdmin)):
-        closed = update(User).where(User.id == scope.user_id).values(erased).returning(_PHONE_BEFORE)
+        closed = update(User).where(User.id == scope.user_id).values(erased).returning(_OLD_PHONE_INDEX)
         before = await db.scalar(closed)
     await end_sessions(db, scope.actor, scope.user_id, reason="account-closed")
     await activate_user(db, cipher, scope.user_id, before)

@@ -18,10 +18,10 @@ from app.web.errors import TooManyRequests, build_problem_response, problems
 
 router = APIRouter(route_class=TransactionalRoute, tags=["me"])
 
-_SENDING = problems(TooManyRequests, PhoneCodesUnavailable)
+_CODE_PROBLEMS = problems(TooManyRequests, PhoneCodesUnavailable)
 
 
-@router.post("/v1/me/phone-codes", status_code=202, summary="Send a code to my new phone", responses=_SENDING)
+@router.post("/v1/me/phone-codes", status_code=202, summary="Send a code to my new phone", responses=_CODE_PROBLEMS)
 async def create_phone_change_code(
     request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, body: PhoneCodeCreate, tasks: BackgroundTasks
 ) -> PhoneCodeOut:
@@ -63,7 +63,9 @@ async def put_phone(
     return None
 
 
-@router.post("/v1/me/closing-codes", status_code=202, summary="Send a code for closing my account", responses=_SENDING)
+@router.post(
+    "/v1/me/closing-codes", status_code=202, summary="Send a code for closing my account", responses=_CODE_PROBLEMS
+)
 async def create_closing_code(
     request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, tasks: BackgroundTasks
 ) -> PhoneCodeOut:

@@ -19,7 +19,7 @@ from sqlalchemy import Update, bindparam, case, exists, func, insert, literal, s
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import Actor, record
-from app.auth.device_flow.watch import CHANNEL
+from app.auth.device_flow.watch import SIGN_IN_CHANNEL
 from app.auth.errors import AlreadyScanned, CodeExpired, NotOnThisClient, ScanDecided, WrongNumber
 from app.auth.oauth.protocol import Client, OAuthError, invalid_grant, require_parameter
 from app.auth.oauth.token_requests import TokenRequest
@@ -34,11 +34,11 @@ from app.web.errors import NotFound, Problem, Unavailable
 
 LIFETIME = timedelta(minutes=3)
 INTERVAL = 5
-WRONG_NUMBERS = 3
+MAX_WRONG_NUMBERS = 3
 _LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels, no similar letters (RFC 8628 §6.1)
 
-PER_ADDRESS = Limit("device-address", burst=120, every=timedelta(seconds=1))
-PER_SCANNER = Limit("scan-user", burst=20, every=timedelta(seconds=30))
+ADDRESS_LIMIT = Limit("device-address", burst=120, every=timedelta(seconds=1))
+SCANNER_LIMIT = Limit("scan-user", burst=20, every=timedelta(seconds=30))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ async def start_device_authorization(
 
     Raises TooManyRequests; Unavailable where another authorization has the same random user code.
     """
-    await take_token_by_address(db, PER_ADDRESS, actor.address)
+    await take_token_by_address(db, ADDRESS_LIMIT, actor.address)
     device_code = new_secret()
     user_code = normalize_user_code("".join(secrets.choice(_LETTERS) for _ in range(8)))
     values = {
@@ -78,9 +78,9 @@ async def start_device_authorization(
         "interval_seconds": INTERVAL,
         "expires_at": func.now() + LIFETIME,
     }
-    made = insert(DeviceAuthorization).values(values).returning(DeviceAuthorization.id)
+    statement = insert(DeviceAuthorization).values(values).returning(DeviceAuthorization.id)
     with on_constraint(("device_authorizations_user_code_key", Unavailable)):
-        authorization_id = (await db.execute(made)).scalar_one()
+        authorization_id = (await db.execute(statement)).scalar_one()
     subject = ("device_authorization", authorization_id)
     await record(db, actor, "device_authorization.started", subject=subject)
     return StartedAuthorization(authorization_id, device_code, user_code, int(LIFETIME.total_seconds()), INTERVAL)
@@ -115,7 +115,7 @@ async def scan_code(db: AsyncConnection, scope: UserScope, code: str) -> ScanRow
     NotFound, CodeExpired and AlreadyScanned (by another session) are returned, not raised, so that a guess commits and
     counts. Raises NotOnThisClient if the session is not one of the phone app, and TooManyRequests.
     """
-    await take_token(db, PER_SCANNER, str(scope.user_id))
+    await take_token(db, SCANNER_LIMIT, str(scope.user_id))
     app = select(exists().where(OAuthClient.id == scope.client_id, OAuthClient.kind == "app"))
     if not await db.scalar(app):
         raise NotOnThisClient
@@ -153,9 +153,9 @@ async def approve_sign_in(db: AsyncConnection, scope: UserScope, scan_id: UUID, 
     A wrong number counts, and the third one refuses the sign-in. Problems are returned, so that they commit.
     """
     right = DeviceAuthorization.number == number
-    last_try = DeviceAuthorization.wrong_numbers + 1 >= WRONG_NUMBERS
+    last_try = DeviceAuthorization.wrong_numbers + 1 >= MAX_WRONG_NUMBERS
     decide = (
-        _update_undecided_scan(scope, scan_id)
+        _build_decision_update(scope, scan_id)
         .values(
             state=case((right, "approved"), (last_try, "refused"), else_=DeviceAuthorization.state),
             wrong_numbers=DeviceAuthorization.wrong_numbers + case((right, 0), else_=1),
@@ -178,7 +178,7 @@ async def approve_sign_in(db: AsyncConnection, scope: UserScope, scan_id: UUID, 
 
 async def refuse_sign_in(db: AsyncConnection, scope: UserScope, scan_id: UUID) -> Problem | None:
     """Refuse the console's sign-in. Only the scanning session can refuse. A problem is returned, so that it commits."""
-    decided = await db.scalar(_update_undecided_scan(scope, scan_id).values(state="refused").returning(literal(1)))
+    decided = await db.scalar(_build_decision_update(scope, scan_id).values(state="refused").returning(literal(1)))
     if decided is None:
         return await _record_refusal(
             db, scope, "decision_refused", scan_id, await _find_decision_error(db, scope, scan_id)
@@ -188,7 +188,7 @@ async def refuse_sign_in(db: AsyncConnection, scope: UserScope, scan_id: UUID) -
     return None
 
 
-def _update_undecided_scan(scope: UserScope, scan_id: UUID) -> Update:
+def _build_decision_update(scope: UserScope, scan_id: UUID) -> Update:
     return (
         update(DeviceAuthorization)
         .where(DeviceAuthorization.id == scan_id, DeviceAuthorization.state == "scanned")
@@ -235,7 +235,7 @@ async def _record_refusal(
 async def _notify_console(db: AsyncConnection, authorization_id: UUID, state: str, number: int | None = None) -> None:
     """Notify the waiting console when this transaction commits."""
     payload = json.dumps({"id": str(authorization_id), "state": state, "number": number})
-    await db.execute(select(func.pg_notify(CHANNEL, payload)))
+    await db.execute(select(func.pg_notify(SIGN_IN_CHANNEL, payload)))
 
 
 # One statement polls and redeems, so only one call changes `approved` into `redeemed` and sees this change.

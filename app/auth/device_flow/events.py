@@ -13,7 +13,7 @@ from app.auth.device_flow.watch import SignInWatch, Step
 from app.schema.auth import DeviceAuthorization
 from app.web.event_stream import Event
 
-_LAST = frozenset({"approved", "refused", "redeemed", "expired"})
+_FINAL_STATES = frozenset({"approved", "refused", "redeemed", "expired"})
 
 
 async def stream_sign_in_events(
@@ -24,7 +24,7 @@ async def stream_sign_in_events(
         step, seconds_left = await _read_step(engine, authorization_id)
         ends_at = time.monotonic() + seconds_left
         yield _build_event(step)
-        while step.state not in _LAST:
+        while step.state not in _FINAL_STATES:
             before = step
             try:
                 received = await waiter.wait_for_step(ends_at - time.monotonic())

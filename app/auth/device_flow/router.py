@@ -121,7 +121,7 @@ async def put_ticket(
     request: Request, response: Response, db: WriteDb, user_code: UserCode, body: TicketCreate
 ) -> None:
     """A browser calls this once before it opens `…/events`. It gives the secret of the code and gets an HttpOnly
-    cookie, because an EventSource can send no header and a secret must not stand in an address.
+    cookie, because an EventSource can send no header and a secret must not be in an address.
 
     The cookie is for this one code and ends with it.
     """

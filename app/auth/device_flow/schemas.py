@@ -17,7 +17,7 @@ class DeviceAuthorizationOut(Out):
     device_code: str = Field(description="The console's secret: never show it, never put it into an address.")
     user_code: str = Field(examples=["WDJB-MJHT"])
     verification_uri: str
-    verification_uri_complete: str = Field(description="What the QR code says.")
+    verification_uri_complete: str = Field(description="The content of the QR code.")
     expires_in: int
     interval: int = Field(description="Seconds between polls.")
 
@@ -46,7 +46,7 @@ class ScanOut(ObservedDevice):
     id: UUID
     state: Literal["scanned", "approved", "refused", "redeemed"]
     client: str = Field(description="The program.", examples=["学组管理后台"])
-    created_at: datetime = Field(description="When the console asked for the code.")
+    created_at: datetime = Field(description="When the console requested the code.")
     expires_at: datetime
 
 

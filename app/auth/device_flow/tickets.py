@@ -59,10 +59,10 @@ _LIVE_CODE = select(DeviceAuthorization.user_code).where(
     DeviceAuthorization.user_code == bindparam("user_code"), DeviceAuthorization.expires_at > func.now()
 )
 _SCANNER = select(User.verified_name).where(User.id == DeviceAuthorization.user_id).scalar_subquery()
-_BY_SECRET = select(*STATE_COLUMNS, DeviceAuthorization.user_code, _SCANNER.label("scanner")).where(
+_SELECT_BY_DEVICE_CODE = select(*STATE_COLUMNS, DeviceAuthorization.user_code, _SCANNER.label("scanner")).where(
     DeviceAuthorization.device_code_hash == bindparam("device_code_hash")
 )
-_BY_TICKET = select(*STATE_COLUMNS).where(
+_SELECT_BY_TICKET = select(*STATE_COLUMNS).where(
     DeviceAuthorization.user_code == bindparam("user_code"), DeviceAuthorization.ticket_hash == bindparam("ticket_hash")
 )
 
@@ -91,10 +91,12 @@ async def open_ticket(db: AsyncConnection, user_code: str, device_code: str) -> 
 
 async def find_by_device_code(db: Readable, device_code: str) -> WaitingConsoleRow | None:
     """Return the state of the authorization with this device code; None if there is none."""
-    return await fetch_row(db, _BY_SECRET, WaitingConsoleRow, {"device_code_hash": hash_secret(device_code)})
+    return await fetch_row(
+        db, _SELECT_BY_DEVICE_CODE, WaitingConsoleRow, {"device_code_hash": hash_secret(device_code)}
+    )
 
 
 async def find_by_ticket(db: Readable, user_code: str, ticket: str | None) -> AuthorizationStateRow:
     """Return the state of the authorization with this code and ticket. Raises NotFound."""
     which = {"user_code": normalize_user_code(user_code), "ticket_hash": hash_secret(ticket or "")}
-    return await one_or_404(db, _BY_TICKET, AuthorizationStateRow, which)
+    return await one_or_404(db, _SELECT_BY_TICKET, AuthorizationStateRow, which)

@@ -19,7 +19,7 @@ from app.core.services import Service
 
 log = structlog.get_logger()
 
-CHANNEL = "xuezu_sign_in"
+SIGN_IN_CHANNEL = "xuezu_sign_in"
 _RETRY_SECONDS = 1.0
 _PROBE_SECONDS = 20.0
 
@@ -96,7 +96,7 @@ class SignInWatch:
         self._lost.clear()
         try:
             connection.add_termination_listener(lambda _: self._lost.set())
-            await connection.add_listener(CHANNEL, self._on_step)
+            await connection.add_listener(SIGN_IN_CHANNEL, self._on_step)
             await connection.add_listener(KEYS_CHANNEL, self._on_keys)
             # Notifications that were sent before LISTEN are lost, so all waiters must read the database.
             for waiters in list(self._waiters.values()):

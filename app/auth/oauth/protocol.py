@@ -29,9 +29,9 @@ from app.web.request_state import get_request_state
 from app.web.schemas import Out
 
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-_MAXIMUM = 16_384
+_MAX_LENGTH = 16_384
 _FORM = "application/x-www-form-urlencoded"
-_NOT_YET = {"authorization_pending", "slow_down"}  # Answers to a client that waits; they are no refusals.
+_PENDING_ERRORS = {"authorization_pending", "slow_down"}  # Answers to a client that waits; they are no refusals.
 
 
 class OAuthErrorOut(Out):
@@ -99,7 +99,7 @@ class OAuthRoute(TransactionalRoute):
                 response = OAuthError(code, title, status=problem.status, headers=problem.headers).response()
             except HTTPException as error:
                 response = OAuthError("invalid_request", "unreadable", status=error.status_code).response()
-            if isinstance(response, OAuthErrorResponse) and response.error not in _NOT_YET:
+            if isinstance(response, OAuthErrorResponse) and response.error not in _PENDING_ERRORS:
                 get_request_state(request).refusal = response.error
             return response
 
@@ -116,7 +116,7 @@ async def _read_form(request: Request) -> dict[str, str]:
     if request.url.query:
         raise invalid_request("parameters go into the body")
     body = await request.body()
-    if len(body) > _MAXIMUM:
+    if len(body) > _MAX_LENGTH:
         raise OAuthError("invalid_request", "the body is too large", status=413)
     try:
         pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=50)
@@ -172,7 +172,7 @@ _ERRORS: Mapping[int, str] = {
 - `expired_token`: The code has expired. Ask for a new one with `POST /oauth/device_authorization`.""",
     401: "- `invalid_client`: The client is unknown or revoked, or its secret is wrong. Check both.",
     413: "- `invalid_request`: The body is too large. Send only the parameters that are listed here.",
-    429: "- `temporarily_unavailable`: Too many requests. Wait as long as `Retry-After` says.",
+    429: "- `temporarily_unavailable`: Too many requests. Wait for the seconds of `Retry-After`.",
     503: "- `temporarily_unavailable`: The service cannot answer now. Try again after `Retry-After`.",
 }
 """The meaning of each error and the reaction of the client (RFC 6749 §5.2, RFC 8628 §3.5)."""
@@ -195,7 +195,7 @@ class Client:
     session_seconds: int
 
 
-_has_live_secret = exists().where(
+_has_valid_secret = exists().where(
     ClientSecret.client_id == OAuthClient.id,
     ClientSecret.secret_hash == bindparam("secret_hash"),
     or_(ClientSecret.expires_at.is_(None), ClientSecret.expires_at > func.now()),
@@ -207,7 +207,7 @@ _LIVE_CLIENT = select(
     OAuthClient.scopes,
     OAuthClient.refresh_seconds,
     OAuthClient.session_seconds,
-    _has_live_secret.label("proved"),
+    _has_valid_secret.label("proved"),
 ).where(OAuthClient.id == bindparam("client_id"), OAuthClient.revoked_at.is_(None))
 
 

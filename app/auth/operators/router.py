@@ -104,8 +104,8 @@ async def create_key_recovery(
 
     Make sure outside the service that it is this person. For an operator's own keys use `xuezu operators`.
     """
-    made = await operators.recover_keys(db, cipher, scope, phone=body.phone, reason=body.reason)
-    return KeyRecoveryOut.model_validate(made)
+    recovery = await operators.recover_keys(db, cipher, scope, phone=body.phone, reason=body.reason)
+    return KeyRecoveryOut.model_validate(recovery)
 
 
 @router.post("/suspensions", status_code=201, summary="Suspend a user", responses=problems(IsOperator))
@@ -124,7 +124,7 @@ async def create_suspension(db: WriteDb, cipher: CipherDep, scope: AsOperator, b
 async def delete_suspension(
     db: WriteDb, cipher: CipherDep, scope: AsOperator, user_id: Annotated[UUID, Path(description="The user.")]
 ) -> None:
-    """Let a suspended user in again. They sign in anew, because the suspension ended their sessions."""
+    """Let a suspended user in again. They sign in again, because the suspension ended their sessions."""
     await operators.restore_user(db, cipher, scope, user_id)
 
 
@@ -143,8 +143,8 @@ async def create_client(db: WriteDb, scope: AsOperator, body: ClientCreate) -> C
 
     Give a service only the scopes that it needs.
     """
-    made = await clients.create_client(db, scope.actor, name=body.name, kind=body.kind, scopes=body.scopes)
-    return ClientSecretOut(client_id=made.client_id, client_secret=made.secret)
+    client = await clients.create_client(db, scope.actor, name=body.name, kind=body.kind, scopes=body.scopes)
+    return ClientSecretOut(client_id=client.client_id, client_secret=client.secret)
 
 
 @router.post("/clients/{client_id}/secrets", status_code=201, summary="Rotate the secret of a client")

@@ -15,15 +15,15 @@ from app.core.cipher import Cipher
 from app.schema.auth import PhoneCode
 
 LIFETIME = timedelta(minutes=5)
-TRIES = 5
+MAX_TRIES = 5
 DIGITS = 6
 
 # With five tries per code, an attacker can try about 265 of a million codes of a phone in a day.
-PER_PHONE = Limit("code-phone", burst=5, every=timedelta(minutes=30))
+PHONE_LIMIT = Limit("code-phone", burst=5, every=timedelta(minutes=30))
 # An office behind one address may sign in on one morning.
-PER_ADDRESS = Limit("code-address", burst=200, every=timedelta(seconds=6))
+ADDRESS_LIMIT = Limit("code-address", burst=200, every=timedelta(seconds=6))
 # This limits the cost of messages.
-OVERALL = Limit("code-overall", burst=1200, every=timedelta(milliseconds=50))
+OVERALL_LIMIT = Limit("code-overall", burst=1200, every=timedelta(milliseconds=50))
 
 
 class Purpose(StrEnum):
@@ -54,9 +54,9 @@ async def make_phone_code(
     `bound_to` binds the code to a user. Raises TooManyRequests by phone, by address and overall. The result does not
     depend on whether a user has the phone.
     """
-    await take_token(db, PER_PHONE, cipher.phone_index(phone).hex())
-    await take_token_by_address(db, PER_ADDRESS, actor.address)
-    await take_token(db, OVERALL, "all")
+    await take_token(db, PHONE_LIMIT, cipher.phone_index(phone).hex())
+    await take_token_by_address(db, ADDRESS_LIMIT, actor.address)
+    await take_token(db, OVERALL_LIMIT, "all")
     indexer = await lock_index_key(db, cipher)
     code = f"{secrets.randbelow(10**DIGITS):0{DIGITS}}"
     new_values = {
@@ -94,7 +94,7 @@ async def check_phone_code(
             PhoneCode.purpose == purpose,
             PhoneCode.used_at.is_(None),
             PhoneCode.expires_at > func.now(),
-            PhoneCode.tries < TRIES,
+            PhoneCode.tries < MAX_TRIES,
         )
         .values(tries=PhoneCode.tries + 1, used_at=case((right, func.now()), else_=literal(None)))
         .returning(PhoneCode.used_at.is_not(None))

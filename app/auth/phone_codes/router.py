@@ -3,7 +3,7 @@
 from fastapi import APIRouter, BackgroundTasks, Request
 
 from app.auth.errors import PhoneCodesUnavailable
-from app.auth.phone_codes.codes import LIFETIME, TRIES, Purpose, make_phone_code
+from app.auth.phone_codes.codes import LIFETIME, MAX_TRIES, Purpose, make_phone_code
 from app.auth.phone_codes.schemas import PhoneCodeCreate, PhoneCodeOut
 from app.auth.phone_codes.sms import SMS, SmsGateway, deliver_message
 from app.authz.access import Public, build_actor
@@ -23,7 +23,7 @@ def get_gateway(request: Request) -> SmsGateway:
 
 
 def build_phone_code_out() -> PhoneCodeOut:
-    return PhoneCodeOut(expires_in=int(LIFETIME.total_seconds()), tries=TRIES)
+    return PhoneCodeOut(expires_in=int(LIFETIME.total_seconds()), tries=MAX_TRIES)
 
 
 @router.post(
@@ -40,7 +40,7 @@ async def create_phone_code(
     them to `POST /oauth/token`.
 
     The answer is the same whether the phone is registered or not. A new code replaces the one before. The number of
-    messages is limited by phone, by address and overall: after a 429, wait as long as `Retry-After` says.
+    messages is limited by phone, by address and overall: after a 429, wait for the seconds of `Retry-After`.
     """
     gateway = get_gateway(request)
     message = await make_phone_code(db, cipher, build_actor(request), phone=body.phone, purpose=Purpose.SIGN_IN)

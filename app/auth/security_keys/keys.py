@@ -157,7 +157,7 @@ async def register_key(
         "credential_id": verified.credential_id,
         "public_key": verified.credential_public_key,
         "sign_count": verified.sign_count,
-        "transports": _transports(answer.credential),
+        "transports": _list_transports(answer.credential),
     }
     with on_constraint(("security_keys_credential_id_key", SecurityKeyTaken)):
         row = (await db.execute(insert(SecurityKey).values(values).returning(*KEY_COLUMNS))).one()
@@ -165,7 +165,7 @@ async def register_key(
     return SecurityKeyOut.model_validate(row)
 
 
-def _transports(credential: dict[str, Any]) -> list[str]:
+def _list_transports(credential: dict[str, Any]) -> list[str]:
     from webauthn.helpers.structs import AuthenticatorTransport  # already imported here
 
     known = {transport.value for transport in AuthenticatorTransport}

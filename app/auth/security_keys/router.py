@@ -42,7 +42,7 @@ router = APIRouter(route_class=TransactionalRoute, tags=["me"])
 KeyId = Annotated[UUID, Path(description="The key.")]
 
 
-def _party(request: Request) -> RelyingParty:
+def _build_relying_party(request: Request) -> RelyingParty:
     return RelyingParty.of(SETTINGS.of(request).issuer)
 
 
@@ -62,7 +62,7 @@ async def create_challenge(
     /v1/me/security-keys` to register, or `PUT /v1/me/security-key-check` to prove.
     """
     me = await get_me(db, cipher, scope)
-    challenge = await make_challenge(db, scope, _party(request), body.purpose, mask(me.phone))
+    challenge = await make_challenge(db, scope, _build_relying_party(request), body.purpose, mask(me.phone))
     return SecurityKeyChallengeOut.model_validate(challenge)
 
 
@@ -84,7 +84,9 @@ async def create_security_key(
     challenge: each is used up by one answer.
     """
     answer = KeyAnswer(body.challenge_id, body.credential.model_dump())
-    result = await register_key(db, scope, _party(request), answer, name=body.name, enrolment_code=body.enrolment_code)
+    result = await register_key(
+        db, scope, _build_relying_party(request), answer, name=body.name, enrolment_code=body.enrolment_code
+    )
     return build_problem_response(request, result) if isinstance(result, SecurityKeyRefused) else result
 
 
@@ -136,7 +138,7 @@ async def put_check(
     challenge and use a registered key.
     """
     answer = KeyAnswer(body.challenge_id, body.credential.model_dump())
-    checked = await check_key(db, scope, _party(request), answer)
+    checked = await check_key(db, scope, _build_relying_party(request), answer)
     if isinstance(checked, SecurityKeyRefused):
         return build_problem_response(request, checked)
     return SecurityKeyCheckOut(checked_at=checked, good_until=checked + KEY_PROOF_LIFETIME)

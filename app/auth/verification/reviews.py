@@ -84,7 +84,7 @@ async def approve_verification(
     Raises NotFound, NotYourReview. Raises IdNumberTaken or AlreadyVerified if the verification must be rejected.
     """
     statement = (
-        _update_own_review(scope, verification_id)
+        _build_review_update(scope, verification_id)
         .values(state="approved", decided_at=func.now())
         .returning(Verification.user_id, Verification.name, Verification.id_number_cipher)
     )
@@ -100,13 +100,13 @@ async def approve_verification(
 
 async def reject_verification(db: AsyncConnection, scope: OperatorScope, verification_id: UUID, reason: str) -> None:
     """Reject a card that is wrong or unreadable. The person may try again. Raises NotFound, NotYourReview."""
-    claimed = _update_own_review(scope, verification_id).values(state="rejected").returning(Verification.id)
+    claimed = _build_review_update(scope, verification_id).values(state="rejected").returning(Verification.id)
     if await db.scalar(claimed) is None:
         raise await _find_review_error(db, verification_id)
     await reject_attempt(db, scope.actor, verification_id, reason)
 
 
-def _update_own_review(scope: OperatorScope, verification_id: UUID) -> Update:
+def _build_review_update(scope: OperatorScope, verification_id: UUID) -> Update:
     return update(Verification).where(
         Verification.id == verification_id,
         Verification.state == "under_review",

@@ -22,7 +22,7 @@ from app.schema.auth import User, Verification
 
 ALIPAY_LIFETIME = timedelta(minutes=30)
 # The answer shows whether an ID number is in use (S1). The limit prevents a search through many numbers.
-PER_USER = Limit("verification-user", burst=5, every=timedelta(hours=2))
+USER_LIMIT = Limit("verification-user", burst=5, every=timedelta(hours=2))
 
 VERIFICATION_COLUMNS = (
     Verification.id,
@@ -48,7 +48,7 @@ def index_id_number(indexer: BlindIndexer, id_number: str) -> bytes:
 async def _require_new_attempt_allowed(db: AsyncConnection, scope: UserScope) -> None:
     if scope.verified_name is not None:
         raise AlreadyVerified
-    await take_token(db, PER_USER, str(scope.user_id))
+    await take_token(db, USER_LIMIT, str(scope.user_id))
 
 
 async def begin_alipay_verification(db: AsyncConnection, scope: UserScope) -> tuple[VerificationOut, str]:
