@@ -35,7 +35,7 @@ from app.members.imports.router import router as imports
 from app.members.links.router import router as links
 from app.members.router import router as members
 from app.members.transfers.router import router as person_transfers
-from app.middleware.body_limit import BodyLimitTold
+from app.middleware.body_limit import BodyLimitErrors
 from app.middleware.locale import RequestLocale
 from app.middleware.request_log import RequestLog
 from app.org_lifecycle.router import router as org_lifecycle
@@ -107,7 +107,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         partial(CountRefusals, refusals=refusals),
         RequestLog,
         *([partial(Dispatch, service=app)] if fast_path else []),  # no layer beneath this one sees a fast read
-        BodyLimitTold,
+        BodyLimitErrors,
     ]
     stack = app.build_middleware_stack()  # FastAPI's own: error handlers, routing
     for layer in reversed(layers):

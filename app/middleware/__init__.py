@@ -1,1 +1,1 @@
-"""What is wrapped around the app: the request's language and log, and the refusal of bodies that are too large."""
+"""Middleware of the app: the language of a request, its log line, and the answer to bodies that are too large."""

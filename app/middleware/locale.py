@@ -8,9 +8,9 @@ from app.core.i18n import set_locale
 
 
 class RequestLocale:
-    """Gives each request a language of its own; the header is read where a text goes out, and not before.
+    """Set the language of each request. The header is parsed when a text is needed, not before.
 
-    No coroutine of its own around the request: it costs the setting of one context variable.
+    This middleware adds no coroutine to the request: its cost is one assignment of a context variable.
     """
 
     def __init__(self, app: ASGIApp) -> None:

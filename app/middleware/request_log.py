@@ -1,4 +1,4 @@
-"""The request id and the one log line of each request."""
+"""The request id, and one log line for each request."""
 
 import re
 import secrets
@@ -20,11 +20,11 @@ _WORD = re.compile(r"[a-z][a-z0-9._-]{0,31}", re.ASCII)
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII)
 
 
-_QUIET = {"/livez", "/readyz"}
+_UNLOGGED_PATHS = {"/livez", "/readyz"}
 
 
 class RequestLog:
-    """Gives each request its id (`RequestState.request_id`, `X-Request-Id`) and writes its one line."""
+    """Set the id of each request (`RequestState.request_id`, `X-Request-Id`) and write its log line."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -33,13 +33,13 @@ class RequestLog:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = _request_id(scope)
+        request_id = _get_request_id(scope)
         state = get_request_state(scope)
         state.request_id = request_id
         started = time.perf_counter()
         status, answered = 500, False
 
-        async def observed(message: Message) -> None:
+        async def send_and_observe(message: Message) -> None:
             nonlocal status, answered
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -50,21 +50,23 @@ class RequestLog:
 
         bound = REQUEST_ID.set(request_id)
         try:
-            await self.app(scope, receive, observed)
+            await self.app(scope, receive, send_and_observe)
         except Exception:
-            # Starlette raises again what its error handler has logged and answered: once is enough.
+            # Starlette raises an error again after its error handler has logged and answered it: one log entry is enough.
             if not answered:
                 raise
         finally:
-            if scope["path"] not in _QUIET or status >= 400:
+            if scope["path"] not in _UNLOGGED_PATHS or status >= 400:
                 milliseconds = round((time.perf_counter() - started) * 1000, 1)
-                more = {} if state.refusal is None else {"refusal": state.refusal}
-                log.info("request", method=scope["method"], path=path_of(scope), status=status, ms=milliseconds, **more)
+                extra = {} if state.refusal is None else {"refusal": state.refusal}
+                log.info(
+                    "request", method=scope["method"], path=redact_path(scope), status=status, ms=milliseconds, **extra
+                )
             REQUEST_ID.reset(bound)
 
 
-def path_of(scope: Scope) -> str:
-    """The path as it may be written down: its literal words and ids; `…` for tokens, names and whatever else."""
+def redact_path(scope: Scope) -> str:
+    """Return the path for the log: literal words and ids unchanged; tokens, names and everything else as `…`."""
     parameters: Mapping[str, Any] = scope.get("path_params", {})
     given = parameters.values()
     return "/".join(
@@ -73,7 +75,7 @@ def path_of(scope: Scope) -> str:
     )
 
 
-def _request_id(scope: Scope) -> str:
+def _get_request_id(scope: Scope) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id":
             given: str = value.decode("latin-1")
