@@ -1,1 +1,1 @@
-"""`Idempotency-Key`: a POST that is sent again gets the stored answer. Table: `idempotency_keys`."""
+"""`Idempotency-Key`: a repeated POST gets the stored answer. Table: `idempotency_keys`."""

@@ -1,8 +1,9 @@
-"""`Idempotency-Key`: a POST that is sent again with its key gets the stored answer instead of a second effect.
+"""`Idempotency-Key`: a POST that is repeated with its key gets the stored answer and has no second effect.
 
-Every signed-in POST honours the header (`app.authz.access` calls `replay_or_claim`): same key and same body give the
-stored answer; another body is a 422; a first call still running is a 409. The answer is written in the transaction
-of the write itself, encrypted, and only where it was committed: a refused call can simply be tried again.
+Every POST of a signed-in user supports the header (`app.authz.access` calls `replay_or_claim`). The same key with the
+same body gets the stored answer; another body is a 422; a first call that is still running is a 409. The answer is
+stored encrypted, in the transaction of the write, so it is stored only if the write commits: a refused call can be
+repeated.
 """
 
 import hashlib
@@ -41,20 +42,23 @@ class KeyReused(Problem):
     advice = gettext_noop("不同的请求请使用新的键。")
 
 
-class _Answered(Exception):  # noqa: N818 — carries the stored answer out of the dependencies
+class _StoredAnswer(Exception):  # noqa: N818 — ends the request in a dependency with the stored answer
     def __init__(self, response: Response) -> None:
         super().__init__()
         self.response = response
 
 
-# The function tries the lock `IDEMPOTENCY_KEY`, and then looks for the answer in a statement of its own: it sees what a
-# request with the key has committed.
+# The function tries the lock `IDEMPOTENCY_KEY` and then reads the answer in a second statement, which sees the commit of
+# an earlier request with the key.
 _CLAIM = text("SELECT * FROM claim_idempotency_key(:digest)").bindparams(bindparam("digest", type_=LargeBinary))
 _STORE = insert(IdempotencyKey)
 
 
 async def replay_or_claim(request: Request, user_id: UUID) -> None:
-    """Answer from the store, or claim the key until this transaction ends and store its answer at commit."""
+    """Answer with the stored answer, or lock the key until this transaction ends and store the answer at commit.
+
+    Does nothing without the header or for another method. Raises Invalid, KeyInUse, KeyReused.
+    """
     if request.method != "POST":
         return
     given = request.headers.get(HEADER)
@@ -70,55 +74,57 @@ async def replay_or_claim(request: Request, user_id: UUID) -> None:
         }
         raise Invalid(errors=[wrong]) from None
     digest = hashlib.sha256(f"user:{user_id}\n{key}".encode()).digest()
-    asked = await _request_hash(request)
+    request_hash = await _hash_request(request)
     db = await get_write_db(request)
     found = (await db.execute(_CLAIM, {"digest": digest})).one()
     if not found.free:
         raise KeyInUse
     cipher = CIPHER.of(request)
     if found.status is not None:
-        if found.request_hash != asked:
+        if found.request_hash != request_hash:
             raise KeyReused
         body = cipher.decrypt(found.body_cipher, digest.hex())
-        raise _Answered(Response(body, found.status, {"Idempotent-Replayed": "true"}, found.media_type))
+        raise _StoredAnswer(Response(body, found.status, {"Idempotent-Replayed": "true"}, found.media_type))
 
     async def store(response: Response) -> None:
-        if response.status_code >= 400:  # a refusal that left its trace
+        if response.status_code >= 400:  # a refusal that commits its trace
             return
-        sealed = cipher.encrypt(bytes(response.body), digest.hex())
+        encrypted = cipher.encrypt(bytes(response.body), digest.hex())
         row: dict[str, Any] = {
             "digest": digest,
-            "request_hash": asked,
+            "request_hash": request_hash,
             "status": response.status_code,
             "media_type": response.headers.get("content-type"),
-            "body_cipher": sealed,
+            "body_cipher": encrypted,
         }
         await db.execute(_STORE, row)
 
     get_request_state(request).before_commit.append(store)
 
 
-async def _request_hash(request: Request) -> bytes:
-    seen = hashlib.sha256(f"{request.method} {request.url.path}?{request.url.query}\n".encode())
+async def _hash_request(request: Request) -> bytes:
+    digest = hashlib.sha256(f"{request.method} {request.url.path}?{request.url.query}\n".encode())
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         for name, value in (await read_form(request)).multi_items():
-            seen.update(f"\n{name}=".encode())
+            digest.update(f"\n{name}=".encode())
             if isinstance(value, UploadFile):
-                seen.update(f"{value.filename}\n".encode("utf-8", "replace"))
+                digest.update(f"{value.filename}\n".encode("utf-8", "replace"))
                 await value.seek(0)
                 while chunk := await value.read(1 << 20):
-                    seen.update(chunk)
+                    digest.update(chunk)
                 await value.seek(0)
             else:
-                seen.update(value.encode("utf-8", "replace"))
+                digest.update(value.encode("utf-8", "replace"))
     else:
-        seen.update(await request.body())
-    return seen.digest()
+        digest.update(await request.body())
+    return digest.digest()
 
 
 def install_replay_handler(app: FastAPI) -> None:
-    async def on_answered(_: Request, answered: Exception) -> Response:
-        assert isinstance(answered, _Answered)
-        return answered.response
+    """Register the handler that answers with a stored answer."""
 
-    app.add_exception_handler(_Answered, on_answered)
+    async def on_stored_answer(_: Request, stored: Exception) -> Response:
+        assert isinstance(stored, _StoredAnswer)
+        return stored.response
+
+    app.add_exception_handler(_StoredAnswer, on_stored_answer)
