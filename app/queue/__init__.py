@@ -1,3 +1,2 @@
-"""Background jobs: adding one in the caller's transaction, and the types that every job shares. The tables are
-pgqueuer's. Running them is the package `worker`.
-"""
+"""Background jobs: enqueueing a job in the caller's transaction, and the types that all jobs share. The tables belong
+to pgqueuer. The package `worker` runs the jobs."""

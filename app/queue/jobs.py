@@ -1,4 +1,4 @@
-"""Jobs, and how they are asked for: on the asker's own connection, so that a job exists exactly when its write does."""
+"""Jobs and how to enqueue them, on the caller's connection: a job exists if and only if the caller's write commits."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -23,7 +23,7 @@ Payload = dict[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """What a job works with."""
+    """The resources that a job uses."""
 
     settings: Settings
     engine: AsyncEngine
@@ -32,54 +32,57 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A kind of work. It may be run again at any point of it (a worker was killed), and more than once.
+    """A kind of job. A job can run more than once, and again after an interruption at any point (its worker was
+    killed).
 
-    `run` does it, in the language of the person who started it (`app.core.i18n`); `give_up` is told when it has failed
-    for the last time. `at_once` is how many of the kind may run at the same time, in all workers together; 0 is as many
-    as there is room for.
+    `run` does the work, in the language of the person who started the job (`app.core.i18n`). `on_final_failure` is
+    called after the last attempt has failed. `concurrency_limit` is how many jobs of this kind can run at the same time
+    in all workers together; 0 means no limit of its own.
     """
 
     run: Callable[[Worker, Payload], Awaitable[None]]
-    give_up: Callable[[Worker, Payload], Awaitable[None]] | None = None
-    at_once: int = 0
+    on_final_failure: Callable[[Worker, Payload], Awaitable[None]] | None = None
+    concurrency_limit: int = 0
 
 
 class Busy(Exception):  # noqa: N818
-    """The job cannot run yet: somebody else holds what it needs. It is asked for again a little later."""
+    """The job cannot run yet: another transaction has a lock that it needs. It is enqueued again with a short delay."""
 
 
 async def enqueue(db: AsyncConnection, entrypoint: str, payload: Payload, *, after: timedelta | None = None) -> None:
-    """Ask for a job in this transaction: it is run once that has committed, and never where it has not."""
-    await _queries(db).enqueue(entrypoint, pack(payload), execute_after=after)
+    """Enqueue a job in this transaction: it runs after the commit, and never after a rollback."""
+    await _get_queries(db).enqueue(entrypoint, pack_payload(payload), execute_after=after)
 
 
 async def enqueue_once(db: AsyncConnection, entrypoint: str, payload: Payload, *, key: str) -> None:
-    """Ask for a job in this transaction, unless a job with the same key is waiting or running."""
-    await _queries(db).enqueue(entrypoint, pack(payload), dedupe_key=key, on_conflict="skip")
+    """Enqueue a job in this transaction, unless a job with the same key is waiting or running."""
+    await _get_queries(db).enqueue(entrypoint, pack_payload(payload), dedupe_key=key, on_conflict="skip")
 
 
 _LOCALE = "locale"
 
 
-def pack(payload: Payload) -> bytes:
-    """A payload as the queue stores it, with the language of the person who starts the job."""
+def pack_payload(payload: Payload) -> bytes:
+    """Return the payload as the queue stores it, with the language of the person who starts the job."""
     return orjson.dumps({**payload, _LOCALE: get_locale()})
 
 
-def unpack(stored: bytes | None) -> tuple[Payload, Locale]:
-    """What was packed."""
+def unpack_payload(stored: bytes | None) -> tuple[Payload, Locale]:
+    """Return the payload and the language that `pack_payload` stored."""
     payload: Payload = orjson.loads(stored or b"{}")
     return payload, as_locale(payload.pop(_LOCALE, None))
 
 
-def _queries(db: AsyncConnection) -> "Queries":
-    from pgqueuer.adapters.persistence.queries import Queries  # 0.2 s, for which no start waits: `serving.warm_up`
+def _get_queries(db: AsyncConnection) -> "Queries":
+    from pgqueuer.adapters.persistence.queries import (
+        Queries,  # takes 0.2 s: `serving.warm_up` imports it after the start
+    )
 
     return Queries(_SessionDriver(db))
 
 
 class _SessionDriver:
-    """A `Driver` of pgqueuer's on a connection of ours, in its transaction; it neither listens nor notifies."""
+    """A pgqueuer `Driver` on a connection of this service, in its transaction. It does not listen or notify."""
 
     def __init__(self, db: AsyncConnection) -> None:
         self._db = db

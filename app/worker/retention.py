@@ -100,7 +100,7 @@ async def _run(worker: Worker, payload: Payload) -> None:
         await run_clean_up(worker.engine, clean_up)
 
 
-JOBS: Mapping[str, Job] = {JOB: Job(_run, at_once=2)}
+JOBS: Mapping[str, Job] = {JOB: Job(_run, concurrency_limit=2)}
 
 
 async def request_clean_up(engine: AsyncEngine, clean_up: CleanUp) -> None:

@@ -27,7 +27,7 @@ from app.database.db import create_engine
 from app.database.driver import application_name
 from app.database.retention import CleanUp
 from app.members import jobs as members
-from app.queue.jobs import Busy, Job, Payload, Worker, enqueue, unpack
+from app.queue.jobs import Busy, Job, Payload, Worker, enqueue, unpack_payload
 from app.reports import jobs as reports
 from app.reports.rollup.worker import run_rollup
 from app.worker import retention
@@ -37,7 +37,7 @@ log = structlog.get_logger()
 JOBS: Mapping[str, Job] = {**members.JOBS, **reports.JOBS, **retention.JOBS}
 
 AT_ONCE = 6
-"""How many run at once. Kinds that take long are limited (`Job.at_once`), which leaves room for a short one."""
+"""How many run at once. Kinds that take long are limited (`Job.concurrency_limit`), which leaves room for a short one."""
 ATTEMPTS = 5
 LOOK_AGAIN = timedelta(seconds=5)
 """The queue tells of new jobs at once; of one that is to be tried again it does not."""
@@ -116,7 +116,7 @@ async def _queue(settings: Settings) -> AsyncIterator[PgQueuer]:
         ) as pool:
             queue = PgQueuer.from_asyncpg_pool(pool)
             for name, job in JOBS.items():
-                queue.entrypoint(name, accepts_context=False, concurrency_limit=job.at_once)(
+                queue.entrypoint(name, accepts_context=False, concurrency_limit=job.concurrency_limit)(
                     _entrypoint(worker, name, job)
                 )
             for clean_up in retention.CLEAN_UPS:
@@ -129,7 +129,7 @@ async def _queue(settings: Settings) -> AsyncIterator[PgQueuer]:
 
 def _entrypoint(worker: Worker, name: str, job: Job) -> Callable[[QueuedJob], Awaitable[None]]:
     async def run(queued: QueuedJob) -> None:
-        payload, locale = unpack(queued.payload)
+        payload, locale = unpack_payload(queued.payload)
         with use_locale(locale):
             await attempt(queued, payload)
 
@@ -145,8 +145,8 @@ def _entrypoint(worker: Worker, name: str, job: Job) -> Callable[[QueuedJob], Aw
             log.error("job_failed", job=name, attempt=queued.attempts + 1, last=last, exc_info=error)
             if not last:
                 raise RetryRequested(timedelta(seconds=2**queued.attempts), type(error).__name__) from None
-            if job.give_up is not None:
-                await job.give_up(worker, payload)
+            if job.on_final_failure is not None:
+                await job.on_final_failure(worker, payload)
             raise GaveUp(type(error).__name__) from None
 
     return run

@@ -243,7 +243,7 @@ async def _lock_imports_of_org(engine: AsyncEngine, org_id: UUID) -> AsyncIterat
 # hundred thousand rows.
 JOBS: Mapping[str, Job] = {
     CHECK: Job(check_import, fail_import),
-    CHECK_LARGE: Job(check_import, fail_import, at_once=2),
+    CHECK_LARGE: Job(check_import, fail_import, concurrency_limit=2),
     MERGE: Job(merge_import, fail_import),
-    MERGE_LARGE: Job(merge_import, fail_import, at_once=1),
+    MERGE_LARGE: Job(merge_import, fail_import, concurrency_limit=1),
 }
