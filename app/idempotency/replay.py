@@ -48,8 +48,8 @@ class _StoredAnswer(Exception):  # noqa: N818 — ends the request in a dependen
         self.response = response
 
 
-# The function tries the lock `IDEMPOTENCY_KEY` and then reads the answer in a second statement, which sees the commit of
-# an earlier request with the key.
+# The function tries the lock `IDEMPOTENCY_KEY` and then reads the answer in a second statement, which sees the commit
+# of an earlier request with the key.
 _CLAIM = text("SELECT * FROM claim_idempotency_key(:digest)").bindparams(bindparam("digest", type_=LargeBinary))
 _STORE = insert(IdempotencyKey)
 

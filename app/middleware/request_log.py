@@ -52,15 +52,20 @@ class RequestLog:
         try:
             await self.app(scope, receive, send_and_observe)
         except Exception:
-            # Starlette raises an error again after its error handler has logged and answered it: one log entry is enough.
+            # Starlette raises an error again after its handler has logged and answered it: one log entry is enough.
             if not answered:
                 raise
         finally:
             if scope["path"] not in _UNLOGGED_PATHS or status >= 400:
                 milliseconds = round((time.perf_counter() - started) * 1000, 1)
-                extra = {} if state.refusal is None else {"refusal": state.refusal}
+                refusal = {} if state.refusal is None else {"refusal": state.refusal}
                 log.info(
-                    "request", method=scope["method"], path=redact_path(scope), status=status, ms=milliseconds, **extra
+                    "request",
+                    method=scope["method"],
+                    path=redact_path(scope),
+                    status=status,
+                    ms=milliseconds,
+                    **refusal,
                 )
             REQUEST_ID.reset(bound)
 

@@ -1,8 +1,8 @@
-"""What is deleted, when, and what is kept for good: one list for all features (`docs/RETENTION.md`).
+"""The registry of all clean-ups and of the tables without one (`docs/RETENTION.md`).
 
-Each entry is scheduled by the queue's own scheduler. The schedule only adds a job, at most one for each entry at a
-time; the job does the work. So a clean-up has what every job has: one that fails is tried again and stops no other,
-one whose worker was killed is taken up by another worker, and no two workers run the same one at once.
+The queue's scheduler schedules each entry. The schedule only adds a job, at most one for each entry at a time; the job
+does the work. A clean-up therefore behaves as every job: a failed one is tried again and does not stop others, another
+worker continues the job of a killed worker, and two workers never run the same clean-up at once.
 """
 
 import time
@@ -33,7 +33,7 @@ CLEAN_UPS: tuple[CleanUp, ...] = (
     *queue.CLEAN_UPS,
 )
 
-KEPT_FOR_GOOD: Mapping[str, tuple[str, ...]] = {
+STORED_FOREVER: Mapping[str, tuple[str, ...]] = {
     "The present state of the service; the row changes or goes with the thing itself.": (
         "users",
         "oauth_clients",
@@ -73,7 +73,7 @@ KEPT_FOR_GOOD: Mapping[str, tuple[str, ...]] = {
         "pgqueuer",
     ),
 }
-"""The tables that no clean-up touches, by the reason."""
+"""The tables that no clean-up changes, by the reason."""
 
 JOB = "clean-up"
 SCHEDULED = "clean-up:{}"
@@ -81,7 +81,7 @@ _BY_NAME = {clean_up.name: clean_up for clean_up in CLEAN_UPS}
 
 
 async def run_clean_up(engine: AsyncEngine, clean_up: CleanUp) -> int:
-    """Delete all that has expired, a batch a transaction, and write one line to the log; returns how much it was."""
+    """Delete all expired data, one batch per transaction, and write one log line. Returns the number deleted."""
     began, deleted = time.perf_counter(), 0
     while True:
         async with engine.begin() as db:
@@ -94,16 +94,16 @@ async def run_clean_up(engine: AsyncEngine, clean_up: CleanUp) -> int:
     return deleted
 
 
-async def _run(worker: Worker, payload: Payload) -> None:
+async def _run_clean_up_job(worker: Worker, payload: Payload) -> None:
     clean_up = _BY_NAME.get(payload["name"])
-    if clean_up is not None:  # else it was scheduled by another version of the service
+    if clean_up is not None:  # None if another version of the service scheduled it
         await run_clean_up(worker.engine, clean_up)
 
 
-JOBS: Mapping[str, Job] = {JOB: Job(_run, concurrency_limit=2)}
+JOBS: Mapping[str, Job] = {JOB: Job(_run_clean_up_job, concurrency_limit=2)}
 
 
 async def request_clean_up(engine: AsyncEngine, clean_up: CleanUp) -> None:
-    """Add the job that runs this clean-up, unless one waits or runs already."""
+    """Enqueue the job that runs this clean-up, unless one is waiting or running."""
     async with engine.begin() as db:
         await enqueue_once(db, JOB, {"name": clean_up.name}, key=SCHEDULED.format(clean_up.name))

@@ -1,8 +1,8 @@
-"""The worker: takes jobs from the queue and runs them, a few at a time, until it is told to stop.
+"""The worker: it takes jobs from the queue and runs several at a time, until it is stopped.
 
-A job whose worker was killed is taken up by another once its heartbeat has been silent. A failing one is tried again
-with growing pauses. What a failure says stays in this process's logs without its text, which may quote personal data;
-the queue's own tables learn the kind of error only.
+If a worker is killed, another worker takes its job over when the heartbeat has been silent for a time. A failed job is
+tried again after growing pauses. Only the logs of this process have the errors, without their texts, which can quote
+personal data. The queue's tables contain the class of the error only.
 """
 
 import asyncio
@@ -36,32 +36,35 @@ log = structlog.get_logger()
 
 JOBS: Mapping[str, Job] = {**members.JOBS, **reports.JOBS, **retention.JOBS}
 
-AT_ONCE = 6
-"""How many run at once. Kinds that take long are limited (`Job.concurrency_limit`), which leaves room for a short one."""
+MAX_CONCURRENT_JOBS = 6
+"""The limit of concurrent jobs. Slow kinds have a lower limit (`Job.concurrency_limit`), so that short jobs can run."""
 ATTEMPTS = 5
-LOOK_AGAIN = timedelta(seconds=5)
-"""The queue tells of new jobs at once; of one that is to be tried again it does not."""
+POLL_INTERVAL = timedelta(seconds=5)
+"""The queue notifies of new jobs immediately, but not of jobs that are due for another attempt."""
 BUSY_PAUSE = timedelta(seconds=1)
 AFTER_FAILURE = 2.0
-SILENCE = timedelta(seconds=20)
-"""A job whose heartbeat has been silent for so long is taken for dead."""
+HEARTBEAT_TIMEOUT = timedelta(seconds=20)
+"""A job without a heartbeat for this long is taken over."""
 
 
-class GaveUp(Exception):  # noqa: N818
-    """A job failed for the last time; carries the kind of the last error and nothing of its text."""
+class JobFailed(Exception):  # noqa: N818
+    """The last attempt of a job failed. Contains the class of the last error, without its text."""
 
 
-async def run_worker(settings: Settings, *, until_idle: bool = False, silence: timedelta = SILENCE) -> None:
-    """Run jobs until cancelled, then finish those at hand; with `until_idle` end when there are none left.
+async def run_worker(
+    settings: Settings, *, until_idle: bool = False, heartbeat_timeout: timedelta = HEARTBEAT_TIMEOUT
+) -> None:
+    """Run jobs until cancelled, then finish the running ones. With `until_idle`, end when no job is left.
 
-    A database that goes away is waited for: the queue does not always outlive it, and is begun anew.
+    If the database is away, the worker waits for it and starts the queue again, because the queue does not always
+    survive.
     """
-    # Draining is for tests, which look at figures counted to the moment.
+    # Tests use `until_idle`, and read totals that are counted from the sources.
     rollup = None if until_idle else asyncio.create_task(run_rollup(settings))
     try:
         while True:
             try:
-                await _run_jobs(settings, until_idle=until_idle, silence=silence)
+                await _run_jobs(settings, until_idle=until_idle, heartbeat_timeout=heartbeat_timeout)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
                 if until_idle:
                     raise
@@ -76,18 +79,18 @@ async def run_worker(settings: Settings, *, until_idle: bool = False, silence: t
                 await rollup
 
 
-async def _run_jobs(settings: Settings, *, until_idle: bool, silence: timedelta) -> None:
-    async with _queue(settings) as queue:
+async def _run_jobs(settings: Settings, *, until_idle: bool, heartbeat_timeout: timedelta) -> None:
+    async with _open_queue(settings) as queue:
         running = asyncio.create_task(
             queue.qm.run(
-                batch_size=AT_ONCE // 2,  # the queue's least for so many at once
-                max_concurrent_tasks=AT_ONCE,
+                batch_size=MAX_CONCURRENT_JOBS // 2,  # the queue's minimum for this concurrency
+                max_concurrent_tasks=MAX_CONCURRENT_JOBS,
                 mode=QueueExecutionMode.drain if until_idle else QueueExecutionMode.continuous,
-                # The queue's first probe of its listener is sent before it listens, and is always lost. Without
-                # the listener jobs are found all the same, every LOOK_AGAIN.
+                # The queue sends the first probe of its listener before it listens, so the probe is always lost.
+                # Without the listener jobs are found every POLL_INTERVAL.
                 shutdown_on_listener_failure=False,
-                heartbeat_timeout=silence,
-                dequeue_timeout=LOOK_AGAIN,
+                heartbeat_timeout=heartbeat_timeout,
+                dequeue_timeout=POLL_INTERVAL,
             )
         )
         tasks = [running] if until_idle else [running, asyncio.create_task(queue.sm.run())]
@@ -102,9 +105,9 @@ async def _run_jobs(settings: Settings, *, until_idle: bool, silence: timedelta)
 
 
 @asynccontextmanager
-async def _queue(settings: Settings) -> AsyncIterator[PgQueuer]:
+async def _open_queue(settings: Settings) -> AsyncIterator[PgQueuer]:
     assert settings.database_url is not None
-    logging.getLogger("pgqueuer").setLevel(logging.CRITICAL)  # it logs what jobs raise, text and all
+    logging.getLogger("pgqueuer").setLevel(logging.CRITICAL)  # it logs the errors of jobs with their texts
     worker = Worker(settings, create_engine(settings), Cipher(settings))
     try:
         async with asyncpg.create_pool(
@@ -117,17 +120,17 @@ async def _queue(settings: Settings) -> AsyncIterator[PgQueuer]:
             queue = PgQueuer.from_asyncpg_pool(pool)
             for name, job in JOBS.items():
                 queue.entrypoint(name, accepts_context=False, concurrency_limit=job.concurrency_limit)(
-                    _entrypoint(worker, name, job)
+                    _build_entrypoint(worker, name, job)
                 )
             for clean_up in retention.CLEAN_UPS:
                 name = retention.SCHEDULED.format(clean_up.name)
-                queue.schedule(name, clean_up.schedule, accepts_context=False)(_scheduled(worker, clean_up))
+                queue.schedule(name, clean_up.schedule, accepts_context=False)(_build_schedule(worker, clean_up))
             yield queue
     finally:
         await worker.engine.dispose()
 
 
-def _entrypoint(worker: Worker, name: str, job: Job) -> Callable[[QueuedJob], Awaitable[None]]:
+def _build_entrypoint(worker: Worker, name: str, job: Job) -> Callable[[QueuedJob], Awaitable[None]]:
     async def run(queued: QueuedJob) -> None:
         payload, locale = unpack_payload(queued.payload)
         with use_locale(locale):
@@ -137,7 +140,7 @@ def _entrypoint(worker: Worker, name: str, job: Job) -> Callable[[QueuedJob], Aw
         try:
             await job.run(worker, payload)
         except Busy:
-            # A job of its own, so that waiting does not count as failing.
+            # A new job, so that waiting does not count as a failed attempt.
             async with worker.engine.begin() as db:
                 await enqueue(db, name, payload, after=BUSY_PAUSE)
         except Exception as error:
@@ -147,16 +150,16 @@ def _entrypoint(worker: Worker, name: str, job: Job) -> Callable[[QueuedJob], Aw
                 raise RetryRequested(timedelta(seconds=2**queued.attempts), type(error).__name__) from None
             if job.on_final_failure is not None:
                 await job.on_final_failure(worker, payload)
-            raise GaveUp(type(error).__name__) from None
+            raise JobFailed(type(error).__name__) from None
 
     return run
 
 
-def _scheduled(worker: Worker, clean_up: CleanUp) -> Callable[[Schedule], Awaitable[None]]:
+def _build_schedule(worker: Worker, clean_up: CleanUp) -> Callable[[Schedule], Awaitable[None]]:
     async def request(_: Schedule) -> None:
         try:
             await retention.request_clean_up(worker.engine, clean_up)
-        except (SQLAlchemyError, OSError) as error:  # the next time of its schedule comes all the same
+        except (SQLAlchemyError, OSError) as error:  # the next scheduled run follows anyway
             log.warning("clean_up_not_requested", clean_up=clean_up.name, error=type(error).__name__)
 
     return request

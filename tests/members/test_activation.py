@@ -32,7 +32,7 @@ async def admin(people: People) -> Person:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """A job that is to come again does so at once."""
-    monkeypatch.setattr(working, "LOOK_AGAIN", timedelta(milliseconds=100))
+    monkeypatch.setattr(working, "POLL_INTERVAL", timedelta(milliseconds=100))
     monkeypatch.setattr(working, "BUSY_PAUSE", timedelta())
 
 

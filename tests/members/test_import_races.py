@@ -55,7 +55,7 @@ def _once(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Awaitable[None]], *
             await acts.pop()()
 
     monkeypatch.setattr(merge, "merge_people", wrapped)
-    monkeypatch.setattr(working, "LOOK_AGAIN", timedelta(milliseconds=200))
+    monkeypatch.setattr(working, "POLL_INTERVAL", timedelta(milliseconds=200))
 
 
 async def confirmed(admin: Person, org_id: str, import_id: str) -> None:

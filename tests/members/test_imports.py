@@ -406,7 +406,7 @@ async def test_a_merge_that_died_is_done_again_whole(
             raise ConnectionError("the worker is gone, with everything written and nothing committed")
 
     monkeypatch.setattr(staging_tables, "update_stored_rows", dies_once)
-    monkeypatch.setattr(working, "LOOK_AGAIN", timedelta(milliseconds=200))
+    monkeypatch.setattr(working, "POLL_INTERVAL", timedelta(milliseconds=200))
     await worker()
     assert next(deaths, None) is None
     done = await read(admin, org_id, checked["id"])

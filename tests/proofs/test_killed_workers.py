@@ -53,7 +53,7 @@ from app.core import logs
 from app.commands.configuration import read_settings
 from app.worker.worker import run_worker
 logs.configure("json", process="worker")
-asyncio.run(run_worker(read_settings(), silence=timedelta(seconds=2)))
+asyncio.run(run_worker(read_settings(), heartbeat_timeout=timedelta(seconds=2)))
 """
 # Now and then a commit takes its time, so that what two transactions do not see of each other has time to matter.
 _SLOW_COMMITS = (

@@ -1,4 +1,4 @@
-"""The registry of clean-ups: it covers every table, deletes what has expired, and runs as scheduled jobs."""
+"""The registry of clean-ups: it covers every table, deletes expired data, and runs as scheduled jobs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,13 +14,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.core.settings import Settings
 from app.database.retention import CleanUp, Schedule
 from app.worker import retention, worker
-from app.worker.retention import CLEAN_UPS, KEPT_FOR_GOOD, request_clean_up, run_clean_up
+from app.worker.retention import CLEAN_UPS, STORED_FOREVER, request_clean_up, run_clean_up
 from app.worker.worker import run_worker
 from tests.people import People, fresh_org_name
 from tests.retention import clean_up
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "RETENTION.md"
-OFTEN = {Schedule.EVERY_TEN_MINUTES: "every ten minutes", Schedule.HOURLY: "every hour", Schedule.DAILY: "every day"}
+INTERVALS = {
+    Schedule.EVERY_TEN_MINUTES: "every ten minutes",
+    Schedule.HOURLY: "every hour",
+    Schedule.DAILY: "every day",
+}
 
 TABLES = """
 SELECT relname FROM pg_class
@@ -32,48 +36,48 @@ SELECT '\\x00', '\\x00', now() - interval '25 hours', now() FROM generate_series
 """
 
 
-def named(name: str) -> CleanUp:
+def get_clean_up(name: str) -> CleanUp:
     return next(entry for entry in CLEAN_UPS if entry.name == name)
 
 
 # The registry
 
 
-async def test_every_table_is_cleaned_up_or_kept_for_good(db: AsyncConnection) -> None:
+async def test_every_table_has_a_clean_up_or_is_stored_forever(db: AsyncConnection) -> None:
     cleaned = {table for entry in CLEAN_UPS for table in entry.tables}
-    kept = [table for tables in KEPT_FOR_GOOD.values() for table in tables]
-    assert len(kept) == len(set(kept))
+    stored = [table for tables in STORED_FOREVER.values() for table in tables]
+    assert len(stored) == len(set(stored))
     found = set(await db.scalars(text(TABLES)))
-    assert found - cleaned - set(kept) == set(), "say in app/worker/retention.py what becomes of these tables"
-    assert (cleaned | set(kept)) - found == set(), "no such table"
-    assert cleaned & set(kept) == set()
+    assert found - cleaned - set(stored) == set(), "say in app/worker/retention.py what becomes of these tables"
+    assert (cleaned | set(stored)) - found == set(), "no such table"
+    assert cleaned & set(stored) == set()
 
 
-def test_names_of_clean_ups_are_unique() -> None:
+def test_clean_up_names_are_unique() -> None:
     assert len({entry.name for entry in CLEAN_UPS}) == len(CLEAN_UPS)
 
 
-def period_of(after: timedelta) -> str:
+def describe(after: timedelta) -> str:
     if not after:
         return "as soon as"
     return f"{after.days} day{'s' if after.days > 1 else ''} after"
 
 
-def test_the_document_says_what_the_registry_does() -> None:
+def test_retention_document_matches_the_registry() -> None:
     rows = [
-        f"| {entry.deletes} | {period_of(entry.after)} {entry.since} | {OFTEN[entry.schedule]} | `{entry.name}` |"
+        f"| {entry.deletes} | {describe(entry.after)} {entry.since} | {INTERVALS[entry.schedule]} | `{entry.name}` |"
         for entry in CLEAN_UPS
     ]
-    kept = [f"| {', '.join(f'`{table}`' for table in tables)} | {why} |" for why, tables in KEPT_FOR_GOOD.items()]
+    stored = [f"| {', '.join(f'`{table}`' for table in tables)} | {why} |" for why, tables in STORED_FOREVER.items()]
     lines = [line for line in DOCUMENT.read_text().splitlines() if line.startswith("| ")]
     heads = ["| what is deleted | when | checked | clean-up |", "| tables kept for good | why |"]
-    assert lines == [heads[0], *rows, heads[1], *kept], "docs/RETENTION.md must have these rows"
+    assert lines == [heads[0], *rows, heads[1], *stored], "docs/RETENTION.md must have these rows"
 
 
 # What a clean-up deletes
 
 
-async def test_a_stored_answer_is_deleted_after_a_day_and_not_before(people: People, engine: AsyncEngine) -> None:
+async def test_stored_answer_is_deleted_after_a_day_and_not_before(people: People, engine: AsyncEngine) -> None:
     founder = await people.register()
 
     async def create(key: str) -> str:
@@ -82,17 +86,17 @@ async def test_a_stored_answer_is_deleted_after_a_day_and_not_before(people: Peo
         assert created.status_code in (201, 422), created.text
         return str(created.json().get("type", "created"))
 
-    assert await create("kept") == "created"
+    assert await create("stored") == "created"
     await clean_up(engine)
-    assert await create("kept") == "/problems/idempotency-key-reused"
+    assert await create("stored") == "/problems/idempotency-key-reused"
     async with engine.begin() as connection:
         await connection.execute(text("UPDATE idempotency_keys SET created_at = now() - interval '25 hours'"))
     await clean_up(engine)
-    assert await create("kept") == "created"
+    assert await create("stored") == "created"
 
 
-async def test_a_batch_is_bounded_and_a_run_deletes_all_batches(engine: AsyncEngine, db: AsyncConnection) -> None:
-    entry = replace(named("simulated-messages"), batch=2)
+async def test_clean_up_deletes_all_batches_of_bounded_size(engine: AsyncEngine, db: AsyncConnection) -> None:
+    entry = replace(get_clean_up("simulated-messages"), batch=2)
     await run_clean_up(engine, entry)
     await db.execute(text(MESSAGES), {"count": 7})
     assert await entry.run(db, 2) == 2
@@ -100,8 +104,8 @@ async def test_a_batch_is_bounded_and_a_run_deletes_all_batches(engine: AsyncEng
     assert await run_clean_up(engine, entry) == 0
 
 
-async def test_two_runs_at_once_share_the_rows_and_do_not_wait(engine: AsyncEngine, db: AsyncConnection) -> None:
-    entry = named("simulated-messages")
+async def test_concurrent_clean_ups_share_the_rows_without_waiting(engine: AsyncEngine, db: AsyncConnection) -> None:
+    entry = get_clean_up("simulated-messages")
     await run_clean_up(engine, entry)
     await db.execute(text(MESSAGES), {"count": 5})
     async with asyncio.timeout(10), engine.begin() as first, engine.begin() as second:
@@ -109,13 +113,13 @@ async def test_two_runs_at_once_share_the_rows_and_do_not_wait(engine: AsyncEngi
         assert await entry.run(second, 10) == 2
 
 
-async def test_the_log_of_the_queue_is_deleted_after_thirty_days(engine: AsyncEngine, db: AsyncConnection) -> None:
+async def test_queue_log_is_deleted_after_thirty_days(engine: AsyncEngine, db: AsyncConnection) -> None:
     written = text(
         "INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, aggregated, created)"
         " SELECT -1, 'successful', 0, 'note', true, now() - make_interval(days => d) FROM unnest(ARRAY[29, 31]) AS d"
     )
     await db.execute(written)
-    await run_clean_up(engine, named("queue-log"))
+    await run_clean_up(engine, get_clean_up("queue-log"))
     assert await db.scalar(text("SELECT count(*) FROM pgqueuer_log WHERE job_id = -1")) == 1
 
 
@@ -124,13 +128,13 @@ async def test_the_log_of_the_queue_is_deleted_after_thirty_days(engine: AsyncEn
 Runs = list[str]
 
 
-def entry_of(name: str, run: Callable[[AsyncConnection, int], Awaitable[int]]) -> CleanUp:
+def build_clean_up(name: str, run: Callable[[AsyncConnection, int], Awaitable[int]]) -> CleanUp:
     return CleanUp(name, "nothing", (), timedelta(0), "now", run)
 
 
 @pytest.fixture
 async def runs(monkeypatch: pytest.MonkeyPatch, db: AsyncConnection) -> AsyncIterator[Runs]:
-    """The runs of three clean-ups that are due by their schedule: `works`, `fails` the first time, and `works-too`."""
+    """Return the runs of three due clean-ups: `works`, `fails` (at the first attempt), and `works-too`."""
     seen: Runs = []
 
     async def works(_: AsyncConnection, __: int) -> int:
@@ -148,10 +152,10 @@ async def runs(monkeypatch: pytest.MonkeyPatch, db: AsyncConnection) -> AsyncIte
         seen.append("works-too")
         return 0
 
-    entries = (entry_of("fails", fails), entry_of("works", works), entry_of("works-too", works_too))
+    entries = (build_clean_up("fails", fails), build_clean_up("works", works), build_clean_up("works-too", works_too))
     monkeypatch.setattr(retention, "CLEAN_UPS", entries)
     monkeypatch.setattr(retention, "_BY_NAME", {entry.name: entry for entry in entries})
-    monkeypatch.setattr(worker, "LOOK_AGAIN", timedelta(milliseconds=200))
+    monkeypatch.setattr(worker, "POLL_INTERVAL", timedelta(milliseconds=200))
     due = text(
         "INSERT INTO pgqueuer_schedules (expression, entrypoint, next_run) VALUES (:expression, :entrypoint, now())"
     )
@@ -163,7 +167,7 @@ async def runs(monkeypatch: pytest.MonkeyPatch, db: AsyncConnection) -> AsyncIte
 
 
 @asynccontextmanager
-async def working(settings: Settings, workers: int) -> AsyncIterator[None]:
+async def run_workers(settings: Settings, workers: int) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(run_worker(settings)) for _ in range(workers)]
     try:
         yield
@@ -173,7 +177,7 @@ async def working(settings: Settings, workers: int) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def until_run(runs: Runs, wanted: Runs) -> None:
+async def wait_for_runs(runs: Runs, wanted: Runs) -> None:
     async with asyncio.timeout(30):
         while len(runs) < len(wanted):  # noqa: ASYNC110 — the job tells nobody
             await asyncio.sleep(0.05)
@@ -181,24 +185,22 @@ async def until_run(runs: Runs, wanted: Runs) -> None:
     assert sorted(runs) == sorted(wanted)
 
 
-async def test_two_workers_run_a_due_clean_up_once_and_a_failing_one_stops_no_other(
-    settings: Settings, runs: Runs
-) -> None:
-    async with working(settings, 2):
-        await until_run(runs, ["fails", "fails", "works", "works-too"])
+async def test_due_clean_up_runs_once_and_a_failed_one_stops_no_other(settings: Settings, runs: Runs) -> None:
+    async with run_workers(settings, 2):
+        await wait_for_runs(runs, ["fails", "fails", "works", "works-too"])
 
 
-async def test_a_clean_up_that_is_requested_twice_runs_once(
+async def test_clean_up_requested_twice_runs_once(
     settings: Settings, engine: AsyncEngine, runs: Runs, db: AsyncConnection
 ) -> None:
     await db.execute(text("DELETE FROM pgqueuer_schedules"))
     works = retention.CLEAN_UPS[1]
     for _ in range(2):
         await request_clean_up(engine, works)
-    async with working(settings, 1):
+    async with run_workers(settings, 1):
         async with asyncio.timeout(30):
             while not runs:  # noqa: ASYNC110 — the job tells nobody
                 await asyncio.sleep(0.02)
-        await request_clean_up(engine, works)  # while it runs
+        await request_clean_up(engine, works)  # while the first one runs
         await asyncio.sleep(1.5)
     assert runs == ["works"]

@@ -1,4 +1,4 @@
-"""The queue: a job exists exactly when its write does, is tried again, and outlives a killed worker."""
+"""The queue: a job exists if and only if its write commits, is tried again, and survives a killed worker."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ from app.worker.worker import run_worker
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the jobs `note`, `fails-once`, `busy-once` and `hopeless` have done, in order."""
+    """Return what the jobs `note`, `fails-once`, `busy-once` and `hopeless` did, in order."""
     seen: list[str] = []
 
     async def note(_: Worker, payload: Payload) -> None:
@@ -47,24 +47,22 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     async def hopeless(_: Worker, payload: Payload) -> None:
         raise ValueError(payload["text"])
 
-    async def gave_up(_: Worker, payload: Payload) -> None:
+    async def record_failure(_: Worker, payload: Payload) -> None:
         seen.append("gave up")
 
     jobs = {
         "note": Job(note),
         "fails-once": Job(fails_once),
         "busy-once": Job(busy_once),
-        "hopeless": Job(hopeless, gave_up),
+        "hopeless": Job(hopeless, record_failure),
     }
     monkeypatch.setattr(working, "JOBS", jobs)
     monkeypatch.setattr(working, "BUSY_PAUSE", timedelta(milliseconds=50))
-    monkeypatch.setattr(working, "LOOK_AGAIN", timedelta(milliseconds=200))
+    monkeypatch.setattr(working, "POLL_INTERVAL", timedelta(milliseconds=200))
     return seen
 
 
-async def test_a_job_exists_exactly_when_its_write_does(
-    engine: AsyncEngine, settings: Settings, ran: list[str]
-) -> None:
+async def test_job_exists_only_if_its_write_commits(engine: AsyncEngine, settings: Settings, ran: list[str]) -> None:
     async with engine.connect() as db:
         await enqueue(db, "note", {"text": "rolled back"})
         await db.rollback()
@@ -74,7 +72,7 @@ async def test_a_job_exists_exactly_when_its_write_does(
     assert ran == ["committed"]
 
 
-async def test_a_failing_job_is_tried_again_and_its_text_is_kept_nowhere(
+async def test_failed_job_is_retried_and_its_text_is_not_stored(
     engine: AsyncEngine, settings: Settings, ran: list[str], db: AsyncConnection, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with engine.begin() as connection:
@@ -87,16 +85,14 @@ async def test_a_failing_job_is_tried_again_and_its_text_is_kept_nowhere(
     assert "13800138000" not in capsys.readouterr().out
 
 
-async def test_a_job_that_finds_its_turn_taken_comes_back(
-    engine: AsyncEngine, settings: Settings, ran: list[str]
-) -> None:
+async def test_busy_job_is_enqueued_again(engine: AsyncEngine, settings: Settings, ran: list[str]) -> None:
     async with engine.begin() as connection:
         await enqueue(connection, "busy-once", {"text": "came"})
     await run_worker(settings, until_idle=True)
     assert ran == ["came", "came"]
 
 
-async def test_a_job_runs_in_the_language_of_the_person_who_started_it(
+async def test_job_runs_in_the_language_of_its_starter(
     engine: AsyncEngine, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[str, str]] = []
@@ -108,7 +104,7 @@ async def test_a_job_runs_in_the_language_of_the_person_who_started_it(
 
     monkeypatch.setattr(working, "JOBS", {"busy-once": Job(busy_once)})
     monkeypatch.setattr(working, "BUSY_PAUSE", timedelta(milliseconds=50))
-    monkeypatch.setattr(working, "LOOK_AGAIN", timedelta(milliseconds=200))
+    monkeypatch.setattr(working, "POLL_INTERVAL", timedelta(milliseconds=200))
     async with engine.begin() as connection:
         for locale in get_args(Locale):
             with use_locale(locale):
@@ -117,7 +113,7 @@ async def test_a_job_runs_in_the_language_of_the_person_who_started_it(
     assert sorted(seen) == [("en", "en"), ("en", "en"), ("zh", "zh"), ("zh", "zh")]
 
 
-async def test_a_job_that_never_succeeds_is_given_up(
+async def test_job_that_always_fails_is_abandoned_after_the_last_attempt(
     engine: AsyncEngine, settings: Settings, ran: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(working, "ATTEMPTS", 1)
@@ -127,13 +123,13 @@ async def test_a_job_that_never_succeeds_is_given_up(
     assert ran == ["gave up"]
 
 
-async def test_a_worker_whose_listener_is_deaf_finds_its_jobs_and_stops_when_told(
+async def test_worker_without_notifications_finds_jobs_and_stops(
     engine: AsyncEngine, settings: Settings, ran: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def deaf(*_: object, **__: object) -> None:
+    async def ignore_notifications(*_: object, **__: object) -> None:
         raise FailingListenerError
 
-    monkeypatch.setattr(QueueManager, "listener_healthy", deaf)
+    monkeypatch.setattr(QueueManager, "listener_healthy", ignore_notifications)
     monkeypatch.setattr(listeners, "initialize_notice_event_listener", AsyncMock())
     working_on = asyncio.create_task(run_worker(settings))
     await asyncio.sleep(0.5)
@@ -148,10 +144,10 @@ async def test_a_worker_whose_listener_is_deaf_finds_its_jobs_and_stops_when_tol
     assert ran == ["found"]
 
 
-async def test_every_connection_of_a_worker_says_which_index_keys_it_knows(
+async def test_worker_connections_show_their_index_keys(
     engine: AsyncEngine, settings: Settings, ran: list[str], db: AsyncConnection
 ) -> None:
-    """The rotation of the index key begins only when no process is connected that does not know the next."""
+    """A rotation of the index key starts only when every connected process knows the next key."""
     there = "SELECT pid, application_name FROM pg_stat_activity WHERE datname = current_database()"
     before = {row.pid for row in await db.execute(text(there))}
     knowing = settings.model_copy(update={"next_index_key": SecretStr(make_key())})
@@ -166,7 +162,7 @@ async def test_every_connection_of_a_worker_says_which_index_keys_it_knows(
     with pytest.raises(asyncio.CancelledError):
         await working_on
     assert set(names) <= {application_name(knowing), "xuezu rollup"}
-    assert names.count(application_name(knowing)) >= 3  # the queue's two and the jobs' own
+    assert names.count(application_name(knowing)) >= 3  # two of the queue and one of the jobs
 
 
 PROGRAM = """
@@ -183,11 +179,11 @@ async def hang(_, payload):
 
 worker.JOBS = {"note": Job(hang)}
 settings = Settings(database_url=SecretStr(sys.argv[1])).with_secrets()
-asyncio.run(worker.run_worker(settings, silence=timedelta(seconds=2)))
+asyncio.run(worker.run_worker(settings, heartbeat_timeout=timedelta(seconds=2)))
 """
 
 
-async def test_the_job_of_a_killed_worker_is_taken_up(
+async def test_job_of_a_killed_worker_is_taken_over(
     engine: AsyncEngine, settings: Settings, database_url: str, ran: list[str]
 ) -> None:
     async with engine.begin() as connection:
@@ -202,7 +198,7 @@ async def test_the_job_of_a_killed_worker_is_taken_up(
             assert child.returncode is None
     child.send_signal(signal.SIGKILL)
     await child.wait()
-    stopping = asyncio.create_task(run_worker(settings, silence=timedelta(seconds=2)))
+    stopping = asyncio.create_task(run_worker(settings, heartbeat_timeout=timedelta(seconds=2)))
     async with asyncio.timeout(30):
         while not ran:  # noqa: ASYNC110 — the job tells nobody
             await asyncio.sleep(0.1)
@@ -212,30 +208,30 @@ async def test_the_job_of_a_killed_worker_is_taken_up(
     assert ran == ["taken up"]
 
 
-async def test_a_worker_whose_queue_falls_with_its_database_begins_anew(
+async def test_worker_restarts_its_queue_after_a_database_failure(
     settings: Settings, ran: list[str], engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The queue ends so, when its server is away for some seconds: its listener's connection cannot be given back."""
+    """The queue ends this way if its server is away for some seconds: the listener's connection cannot be returned."""
     falls = iter([asyncpg.InterfaceError("released back to the pool"), ConnectionRefusedError()])
     run = QueueManager.run
 
-    async def fall(manager: QueueManager, **options: Any) -> None:
+    async def fail_once(manager: QueueManager, **options: Any) -> None:
         if (error := next(falls, None)) is not None:
             raise error
         await run(manager, **options)
 
-    async def no_folding(_: Settings) -> None:
+    async def skip_rollup(_: Settings) -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(QueueManager, "run", fall)
-    monkeypatch.setattr(working, "run_rollup", no_folding)
+    monkeypatch.setattr(QueueManager, "run", fail_once)
+    monkeypatch.setattr(working, "run_rollup", skip_rollup)
     monkeypatch.setattr(working, "AFTER_FAILURE", 0.05)
     async with engine.begin() as db:
-        await enqueue(db, "note", {"text": "after the fall"})
+        await enqueue(db, "note", {"text": "after the fail_once"})
     at_work = asyncio.create_task(run_worker(settings))
     try:
         async with asyncio.timeout(30):
-            while ran != ["after the fall"]:
+            while ran != ["after the fail_once"]:
                 assert not at_work.done(), "it has ended"
                 await asyncio.sleep(0.05)
     finally:
