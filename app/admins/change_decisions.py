@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.errors import ChangeRequestDecided, ChangeRequestExpired, ChangeRequestStale
 from app.approvals.kinds import CHANGE_REQUEST
-from app.approvals.requests import finish, read_waiting
+from app.approvals.requests import finish_request, get_waiting_request
 from app.audit_log.entries import Actor, record
 from app.authz.access import OrgScope
 from app.certification.audit import record_for_each_org
@@ -133,7 +133,7 @@ async def get_change(db: AsyncConnection, request_id: UUID) -> Change:
 
 
 async def _get_waiting_change(db: AsyncConnection, request_id: UUID) -> Change:
-    return await read_waiting(
+    return await get_waiting_request(
         db,
         CHANGE_REQUEST,
         ChangeRequest.id == request_id,
@@ -166,14 +166,14 @@ async def accept_change(db: AsyncConnection, actor: Actor, change: Change, user_
     """
     applied = await apply_change(db, actor, change)
     state, decided_by = (State.ACCEPTED, user_id) if applied else (State.SUPERSEDED, None)
-    if not await finish(db, CHANGE_REQUEST, state, ChangeRequest.id == change.id, decided_by=decided_by):
+    if not await finish_request(db, CHANGE_REQUEST, state, ChangeRequest.id == change.id, decided_by=decided_by):
         raise ChangeRequestDecided  # cannot happen while the org's row is locked
     return applied
 
 
 async def _decline_request(db: AsyncConnection, request_id: UUID, user_id: UUID, reason: str) -> None:
     condition = ChangeRequest.id == request_id
-    if not await finish(db, CHANGE_REQUEST, State.DECLINED, condition, decided_by=user_id, refusal=reason):
+    if not await finish_request(db, CHANGE_REQUEST, State.DECLINED, condition, decided_by=user_id, refusal=reason):
         raise ChangeRequestDecided  # cannot happen while the org's row is locked
 
 

@@ -25,7 +25,7 @@ from app.admins.errors import (
 )
 from app.admins.schemas import ChangeRequestCreate, HandOverCreate, RecoveryCreate, RenameCreate
 from app.approvals.kinds import CHANGE_REQUEST
-from app.approvals.requests import finish, open_request, raise_why_not
+from app.approvals.requests import finish_request, open_request, raise_already_ended
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.hierarchy import tree
@@ -165,7 +165,9 @@ async def withdraw_change_request(db: AsyncConnection, scope: OrgScope, request_
     if change.kind == "hand-over" and org.main_admin_id != scope.user.user_id:
         raise MainAdminOnly
     condition = ChangeRequest.id == request_id
-    if not await finish(db, CHANGE_REQUEST, State.WITHDRAWN, condition, decided_by=scope.user.user_id):
-        await raise_why_not(db, CHANGE_REQUEST, condition, decided=ChangeRequestDecided, expired=ChangeRequestExpired)
+    if not await finish_request(db, CHANGE_REQUEST, State.WITHDRAWN, condition, decided_by=scope.user.user_id):
+        await raise_already_ended(
+            db, CHANGE_REQUEST, condition, decided=ChangeRequestDecided, expired=ChangeRequestExpired
+        )
     subject = ("change_request", request_id)
     await record(db, scope.actor, "change_request.withdrawn", org_id=scope.org_id, subject=subject)

@@ -25,7 +25,13 @@ from app.admins.invitees import (
 )
 from app.admins.recovery_offers import set_recovered_main_admin, supersede_stale_recovery
 from app.approvals.kinds import ADMIN_INVITATION, CHANGE_REQUEST
-from app.approvals.requests import finish, finish_all, open_request, raise_why_not, read_waiting
+from app.approvals.requests import (
+    finish_request,
+    finish_requests,
+    get_waiting_request,
+    open_request,
+    raise_already_ended,
+)
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.authz.errors import OrgClosed
@@ -67,7 +73,7 @@ async def withdraw_admin_invitation(db: AsyncConnection, scope: OrgScope, invita
     """Withdraw a pending invitation. Raises Forbidden, NotFound, AdminInvitationDecided, AdminInvitationExpired."""
     await lock_orgs_for_edit(db, scope, main_admin=True)
     conditions = (AdminInvitation.id == invitation_id, AdminInvitation.org_id == scope.org_id)
-    if not await finish(db, ADMIN_INVITATION, State.WITHDRAWN, *conditions):
+    if not await finish_request(db, ADMIN_INVITATION, State.WITHDRAWN, *conditions):
         await _raise_already_ended(db, *conditions)
     subject = ("admin_invitation", invitation_id)
     await record(db, scope.actor, "admin_invitation.withdrawn", org_id=scope.org_id, subject=subject)
@@ -96,7 +102,7 @@ async def accept_admin_invitation(
         raise OrgClosed
     if org.kind == Kind.PARTY and not user.party_member:
         raise PartyMemberRequired
-    invitation = await read_waiting(
+    invitation = await get_waiting_request(
         db,
         ADMIN_INVITATION,
         *_is_offer_to(user, invitation_id),
@@ -113,7 +119,7 @@ async def accept_admin_invitation(
     await insert_admin(db, org_id, user.user_id)
     await ensure_admin_row(db, cipher, user.actor, org_id, user.user_id)
     condition = AdminInvitation.id == invitation_id
-    if not await finish(db, ADMIN_INVITATION, State.ACCEPTED, condition, user_id=user.user_id):
+    if not await finish_request(db, ADMIN_INVITATION, State.ACCEPTED, condition, user_id=user.user_id):
         raise AdminInvitationDecided  # the user declined it in a concurrent request
     after = {"user_id": str(user.user_id), "admin_invitation_id": str(invitation_id)}
     await record(db, user.actor, "admin.added", org_id=org_id, subject=("admin", user.user_id), after=after)
@@ -126,7 +132,7 @@ async def refuse_admin_invitation(db: AsyncConnection, user: UserScope, invitati
     """Decline an invitation made to the user. Raises NotFound, AdminInvitationDecided, AdminInvitationExpired."""
     org_id = await _get_inviting_org_id(db, user, invitation_id)
     conditions = _is_offer_to(user, invitation_id)
-    if not await finish(db, ADMIN_INVITATION, State.DECLINED, *conditions):
+    if not await finish_request(db, ADMIN_INVITATION, State.DECLINED, *conditions):
         await _raise_already_ended(db, *conditions)
     subject = ("admin_invitation", invitation_id)
     await record(db, user.actor.elsewhere(), "admin_invitation.declined", org_id=org_id, subject=subject)
@@ -134,7 +140,7 @@ async def refuse_admin_invitation(db: AsyncConnection, user: UserScope, invitati
 
 async def _raise_already_ended(db: AsyncConnection, *conditions: ColumnElement[bool]) -> NoReturn:
     decided, expired = AdminInvitationDecided, AdminInvitationExpired
-    await raise_why_not(db, ADMIN_INVITATION, *conditions, decided=decided, expired=expired)
+    await raise_already_ended(db, ADMIN_INVITATION, *conditions, decided=decided, expired=expired)
 
 
 async def remove_admin(db: AsyncConnection, scope: OrgScope, user_id: UUID) -> None:
@@ -178,7 +184,7 @@ async def _delete_admin(db: AsyncConnection, scope: OrgScope, user_id: UUID, act
     await db.execute(_LEAVE_MANAGEMENT_GROUP, {"org_id": scope.org_id, "user_id": user_id})
     # A request that names the former admin as the next main admin can no longer be accepted.
     names_user = (ChangeRequest.org_id == scope.org_id, ChangeRequest.main_admin_after == user_id)
-    await finish_all(db, CHANGE_REQUEST, State.SUPERSEDED, *names_user)
+    await finish_requests(db, CHANGE_REQUEST, State.SUPERSEDED, *names_user)
     before = {"user_id": str(user_id)}
     await record(db, scope.actor, action, org_id=scope.org_id, subject=("admin", user_id), before=before)
 

@@ -21,7 +21,7 @@ from app.admins.errors import (
 )
 from app.admins.invitees import Invitee, build_invitee_columns
 from app.approvals.kinds import ADMIN_INVITATION
-from app.approvals.requests import finish, finish_all, open_request, raise_why_not
+from app.approvals.requests import finish_request, finish_requests, open_request, raise_already_ended
 from app.audit_log.entries import record
 from app.authz.access import OperatorScope, OrgScope, UserScope
 from app.certification.audit import record_for_each_org
@@ -97,7 +97,7 @@ async def supersede_stale_recovery(
     unchanged = before == org.main_admin_id and superior_id == await tree.find_superior_id(db, org.id)
     if unchanged and not await _has_admins_left(db, org):
         return None
-    await finish(db, ADMIN_INVITATION, State.SUPERSEDED, AdminInvitation.id == offer_id)
+    await finish_request(db, ADMIN_INVITATION, State.SUPERSEDED, AdminInvitation.id == offer_id)
     return RecoveryOfferStale()
 
 
@@ -110,7 +110,7 @@ async def set_recovered_main_admin(db: AsyncConnection, user: UserScope, org: Lo
     await db.execute(update(Org).where(Org.id == org.id).values(values))
     others = (AdminInvitation.org_id == org.id, AdminInvitation.id != offer_id)
     is_recovery = AdminInvitation.main_admin_before.is_not(None)
-    await finish_all(db, ADMIN_INVITATION, State.SUPERSEDED, *others, is_recovery)
+    await finish_requests(db, ADMIN_INVITATION, State.SUPERSEDED, *others, is_recovery)
     before, after = {"main_admin_id": str(org.main_admin_id)}, {"main_admin_id": str(user.user_id)}
     subject = ("org", org.id)
     await record(db, user.actor, "org.recovered", org_id=org.id, subject=subject, before=before, after=after)
@@ -163,6 +163,6 @@ def _is_offered_by(superior_id: UUID | None) -> tuple[Any, ...]:
 
 async def _withdraw_offer(db: AsyncConnection, org_id: UUID, offer_id: UUID, superior_id: UUID | None) -> None:
     conditions = (AdminInvitation.id == offer_id, AdminInvitation.org_id == org_id, *_is_offered_by(superior_id))
-    if not await finish(db, ADMIN_INVITATION, State.WITHDRAWN, *conditions):
+    if not await finish_request(db, ADMIN_INVITATION, State.WITHDRAWN, *conditions):
         decided, expired = AdminInvitationDecided, AdminInvitationExpired
-        await raise_why_not(db, ADMIN_INVITATION, *conditions, decided=decided, expired=expired)
+        await raise_already_ended(db, ADMIN_INVITATION, *conditions, decided=decided, expired=expired)

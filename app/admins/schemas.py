@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from app.approvals.reasons import ShownReason
+from app.approvals.reasons import TranslatedReason
 from app.core.phones import Phone
 from app.core.text import Reason
 from app.orgs.schemas import AdviceOut, OrgName
@@ -136,7 +136,7 @@ class ChangeRequestOut(Out):
     requested_at: datetime
     expires_at: datetime
     decided_at: datetime | None
-    refusal: ShownReason = Field(description="Why it was declined.")
+    refusal: TranslatedReason = Field(description="Why it was declined.")
 
 
 class ChangeRefusalCreate(Body):

@@ -1,4 +1,4 @@
-"""The seven kinds of approval: the table of each, who requests, who decides, and how long a request waits."""
+"""The seven kinds of approval: for each the table, the requester, the deciders and the lifetime of a request."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,14 +19,15 @@ from app.schema.person_transfers import PersonTransfer
 
 Column = InstrumentedAttribute[Any]
 
-# Written into each statement: the partial indexes of what is pending serve no statement with a parameter in its place.
+# Literals, not parameters: the planner uses the partial indexes of pending requests only for a literal.
 PENDING: ColumnElement[str] = literal_column(f"'{State.PENDING}'")
 EXPIRED: ColumnElement[str] = literal_column(f"'{State.EXPIRED}'")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AdminsOf:
-    """The admins of the org in this column decide, for a request of two steps only at one of them."""
+    """The admins of the org in this column decide. In a request with two steps they decide only the step `step`, which
+    is open under the condition `when`."""
 
     org: InstrumentedAttribute[UUID]
     step: str | None = None
@@ -34,21 +35,21 @@ class AdminsOf:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class AdminsAbove:
-    """The admins of the superior of the org in this column decide: of its superior at the time of the decision."""
+class AdminsOfSuperior:
+    """The admins of the superior of the org in this column decide. It is the superior at the time of the decision."""
 
     org: InstrumentedAttribute[UUID]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Invitee:
-    """One person decides: the account of this column, or where it is null the user who has the phone."""
+    """One person decides: the account in this column or, if it is null, the user who has the phone."""
 
     user_id: InstrumentedAttribute[UUID | None]
     phone_index: InstrumentedAttribute[bytes]
 
 
-Decider = AdminsOf | AdminsAbove | Invitee
+Decider = AdminsOf | AdminsOfSuperior | Invitee
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,39 +57,40 @@ class Kind:
     """One kind of approval."""
 
     name: str
-    """As the inbox names it; with underscores, the noun of its audit actions."""
+    """The name in the inbox. With underscores it is the noun of the audit actions."""
     subject: str
-    """What its decisions are about, in the audit log."""
+    """The subject type of its decisions in the audit log."""
     table: type[Approval]
-    one_of: Sequence[Column]
-    """Of requests that agree in these columns one is pending at a time: the unique index `<table>_one_open_key`."""
+    unique_columns: Sequence[Column]
+    """At most one request with the same values in these columns is pending: the unique index `<table>_one_open_key`."""
     requesting_org: InstrumentedAttribute[UUID] | None
-    """None: a person requests, for themselves."""
+    """The column of the org that requests; None if a person makes the request."""
     deciders: Sequence[Decider]
     lifetime: timedelta | None = None
-    """None: it waits until it is decided."""
+    """The time after which a pending request expires; None if it never expires."""
     erased: Sequence[Column] = ()
-    """What identifies a person and is stored only while the request is pending."""
+    """The columns that identify a person. They are set to null when the request ends."""
 
     @property
     def expires_at(self) -> InstrumentedAttribute[datetime]:
-        """When its time is over; only where the kind has a lifetime."""
+        """The column with the time of expiry. Only a kind with a lifetime has it."""
         assert issubclass(self.table, ExpiringApproval)
         return self.table.expires_at
 
     @cached_property
     def pending(self) -> ColumnElement[bool]:
-        """Whether it was not ended yet; it may be overdue."""
+        """The condition that the request has not ended. It may be overdue."""
         return self.table.state == PENDING
 
     @cached_property
     def waiting(self) -> ColumnElement[bool]:
-        """Whether it can be decided: pending, and its time is not over."""
+        """The condition that the request can be decided: it is pending and not overdue."""
         return self.pending if self.lifetime is None else and_(self.pending, self.expires_at > func.now())
 
     @cached_property
     def state(self) -> ColumnElement[str]:
-        """The state as it is now: what is pending and overdue has expired, also before the clean-up comes to it."""
+        """The present state. A pending request that is overdue counts as expired, even before the clean-up job stores
+        this state."""
         if self.lifetime is None:
             return self.table.state.label("state")
         overdue = and_(self.pending, self.expires_at <= func.now())
@@ -96,7 +98,7 @@ class Kind:
 
     @cached_property
     def deciding_orgs(self) -> Sequence[InstrumentedAttribute[UUID]]:
-        """The columns of the orgs that a request names as its deciders."""
+        """The columns of the orgs whose admins decide."""
         return [decider.org for decider in self.deciders if isinstance(decider, AdminsOf)]
 
 
@@ -104,7 +106,7 @@ APPLICATION = Kind(
     "application",
     "certification",
     Certification,
-    one_of=[Certification.subordinate_id],
+    unique_columns=[Certification.subordinate_id],
     requesting_org=Certification.subordinate_id,
     deciders=[AdminsOf(Certification.superior_id)],
 )
@@ -112,16 +114,16 @@ CHANGE_REQUEST = Kind(
     "change-request",
     "change_request",
     ChangeRequest,
-    one_of=[ChangeRequest.org_id, ChangeRequest.kind],
+    unique_columns=[ChangeRequest.org_id, ChangeRequest.kind],
     requesting_org=ChangeRequest.org_id,
-    deciders=[AdminsAbove(ChangeRequest.org_id)],
+    deciders=[AdminsOfSuperior(ChangeRequest.org_id)],
     lifetime=timedelta(days=30),
 )
 TRANSFER = Kind(
     "transfer",
     "transfer",
     Transfer,
-    one_of=[Transfer.org_id],
+    unique_columns=[Transfer.org_id],
     requesting_org=Transfer.org_id,
     deciders=[
         AdminsOf(Transfer.from_id, "release", Transfer.released_at.is_(None)),
@@ -132,7 +134,7 @@ LINK_REQUEST = Kind(
     "link-request",
     "link_request",
     LinkRequest,
-    one_of=[LinkRequest.org_id, LinkRequest.user_id],
+    unique_columns=[LinkRequest.org_id, LinkRequest.user_id],
     requesting_org=None,
     deciders=[AdminsOf(LinkRequest.org_id)],
     lifetime=timedelta(days=30),
@@ -142,7 +144,7 @@ PERSON_TRANSFER = Kind(
     "person-transfer",
     "person_transfer",
     PersonTransfer,
-    one_of=[PersonTransfer.org_id, PersonTransfer.member_id],
+    unique_columns=[PersonTransfer.org_id, PersonTransfer.member_id],
     requesting_org=PersonTransfer.org_id,
     deciders=[AdminsOf(PersonTransfer.to_id)],
     lifetime=timedelta(days=30),
@@ -151,7 +153,7 @@ ADMIN_INVITATION = Kind(
     "admin-invitation",
     "admin_invitation",
     AdminInvitation,
-    one_of=[AdminInvitation.phone_index, AdminInvitation.org_id],
+    unique_columns=[AdminInvitation.phone_index, AdminInvitation.org_id],
     requesting_org=AdminInvitation.org_id,
     deciders=[Invitee(AdminInvitation.invitee_id, AdminInvitation.phone_index)],
     lifetime=timedelta(days=14),
@@ -161,7 +163,7 @@ PROMOTION = Kind(
     "promotion",
     "promotion",
     Promotion,
-    one_of=[Promotion.org_id, Promotion.unit_id],
+    unique_columns=[Promotion.org_id, Promotion.unit_id],
     requesting_org=Promotion.org_id,
     deciders=[Invitee(Promotion.invitee_id, Promotion.phone_index)],
     lifetime=timedelta(days=14),

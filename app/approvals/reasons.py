@@ -1,4 +1,4 @@
-"""Why a request was declined: what the decider wrote, or what the service says where nobody did."""
+"""The reasons of declined requests: a text by the decider, or a text by the service if there was no decider."""
 
 from typing import Annotated
 
@@ -7,13 +7,13 @@ from pydantic import AfterValidator
 from app.core.i18n import gettext, gettext_noop
 
 ORG_CLOSED = gettext_noop("该组织已关闭")
-"""The reason where the org that was to decide was closed."""
+"""The reason if the deciding org was closed."""
 
 
-def shown_reason(reason: str | None) -> str | None:
-    """A stored reason as its reader has it: a person's as it was written, the service's in the reader's language."""
+def translate_reason(reason: str | None) -> str | None:
+    """Return the reason to display: the service's text in the reader's language, a person's text unchanged."""
     return gettext(ORG_CLOSED) if reason == ORG_CLOSED else reason
 
 
-ShownReason = Annotated[str | None, AfterValidator(shown_reason)]
-"""A reason in a body that goes out."""
+TranslatedReason = Annotated[str | None, AfterValidator(translate_reason)]
+"""A reason in a response body."""

@@ -1,7 +1,8 @@
-"""Opening, reading and ending requests of any kind.
+"""Open, read and end requests of any kind.
 
-A request ends once: `finish` changes only what is pending and not overdue, so that of two decisions at once the second
-finds nothing to change. What else a decision needs is the feature's: the locks of orgs, the rule, the audit entry.
+A request ends exactly once: `finish_request` changes only a request that is pending and not overdue, so the second of
+two concurrent decisions changes nothing. The feature itself takes the locks of the orgs, checks the rule and writes the
+audit entry.
 """
 
 from collections.abc import Sequence
@@ -23,11 +24,11 @@ R = TypeVar("R", bound=NamedTuple)
 
 
 async def open_request(db: AsyncConnection, kind: Kind, already_open: type[Problem], /, **values: Any) -> UUID:
-    """Insert a pending request with these columns. Returns its id.
+    """Insert a pending request with these columns. Return its id.
 
-    An overdue one in its place is expired first. Raises `already_open` where another is pending.
+    An overdue request with the same unique columns is expired first. Raises `already_open` if another one is pending.
     """
-    await _expire(db, kind, *(column == values[column.key] for column in kind.one_of))
+    await _expire_overdue(db, kind, *(column == values[column.key] for column in kind.unique_columns))
     if kind.lifetime is not None:
         values["expires_at"] = func.now() + kind.lifetime
     with on_constraint((f"{kind.table.__tablename__}_one_open_key", already_open)):
@@ -35,21 +36,21 @@ async def open_request(db: AsyncConnection, kind: Kind, already_open: type[Probl
     return opened.scalar_one()
 
 
-async def read_waiting(
+async def get_waiting_request(
     db: AsyncConnection,
     kind: Kind,
-    *which: ColumnElement[bool],
+    *conditions: ColumnElement[bool],
     columns: Sequence[Column],
     row: type[R],
     decided: type[Problem],
     expired: type[Problem],
 ) -> R:
-    """These columns of a request that can be decided, as a `row`. For a decision that has locked the request's orgs.
+    """Return these columns of the request that can be decided, as a `row`. The caller has locked the request's orgs.
 
-    The row itself is locked by `finish`, as the last lock of the decision (`docs/LOCKING.md`), which looks at the state
-    again. Raises NotFound, `expired` where the request's time is over, `decided` where it has ended otherwise.
+    `finish_request` locks the request's row as the last lock of the decision (`docs/LOCKING.md`), and checks the state
+    again. Raises NotFound, `expired` if the request is overdue, `decided` if it has ended in another way.
     """
-    state, *values = await one_or_404(db, select(kind.state, *columns).where(*which))
+    state, *values = await one_or_404(db, select(kind.state, *columns).where(*conditions))
     if state == State.EXPIRED:
         raise expired
     if state != State.PENDING:
@@ -57,97 +58,110 @@ async def read_waiting(
     return row_maker(row, [column.key for column in columns])(values)
 
 
-async def finish(
-    db: AsyncConnection, kind: Kind, state: State | CertificationState, *which: ColumnElement[bool], **values: Any
+async def finish_request(
+    db: AsyncConnection, kind: Kind, state: State | CertificationState, *conditions: ColumnElement[bool], **values: Any
 ) -> bool:
-    """End the request that these conditions name, and erase what is stored only while it is pending.
+    """End the request that these conditions select, and set its erased columns to null. Return whether it is ended.
 
-    `values` are further columns of its table. Returns False where it is not pending any more, or its time is over.
+    `values` are further columns to set. The result is False if the request is not pending or is overdue.
     """
-    return len((await db.scalars(_ending(kind, state, *which, **values).returning(kind.table.id))).all()) > 0
+    statement = _build_end(kind, state, *conditions, **values).returning(kind.table.id)
+    return len((await db.scalars(statement)).all()) > 0
 
 
-async def raise_why_not(
+async def raise_already_ended(
     db: AsyncConnection,
     kind: Kind,
-    *which: ColumnElement[bool],
+    *conditions: ColumnElement[bool],
     decided: type[Problem],
     expired: type[Problem],
 ) -> NoReturn:
-    """Say why `finish` did not end the request that these conditions name.
+    """Raise the reason for which `finish_request` did not end the request that these conditions select.
 
-    Raises NotFound, `expired` where the request's time is over, `decided` where it has ended otherwise.
+    Raises NotFound, `expired` if the request is overdue, `decided` if it has ended in another way.
     """
-    state = (await one_or_404(db, select(kind.state).where(*which)))[0]
+    state = (await one_or_404(db, select(kind.state).where(*conditions)))[0]
     raise expired if state == State.EXPIRED else decided
 
 
-async def finish_all(db: AsyncConnection, kind: Kind, state: State, *which: ColumnElement[bool], **values: Any) -> None:
-    """End every pending request that these conditions name, as `finish` does; those that are overdue expire."""
-    await _expire(db, kind, *which)
-    await db.execute(_ending(kind, state, *which, **values))
+async def finish_requests(
+    db: AsyncConnection, kind: Kind, state: State, *conditions: ColumnElement[bool], **values: Any
+) -> None:
+    """End every pending request that these conditions select, as `finish_request` does. Overdue requests expire."""
+    await _expire_overdue(db, kind, *conditions)
+    await db.execute(_build_end(kind, state, *conditions, **values))
 
 
 @dataclass(frozen=True, slots=True)
-class Declined:
-    """A request that was declined with its org's closing: the orgs that it names, by column."""
+class DeclinedRequest:
+    """A request that was declined because its deciding org was closed. `orgs` are the orgs that it names, by column."""
 
     kind: Kind
     id: UUID
     orgs: dict[str, UUID]
 
 
-async def withdraw_requests_of(db: AsyncConnection, org_id: UUID, user_id: UUID) -> None:
-    """Withdraw whatever the org has requested: it is being closed by this user."""
+async def withdraw_requests_of_org(db: AsyncConnection, org_id: UUID, user_id: UUID) -> None:
+    """Withdraw all pending requests that the org has made. The user is closing the org."""
     for kind in KINDS:
         if kind.requesting_org is not None:
-            await finish_all(db, kind, State.WITHDRAWN, kind.requesting_org == org_id, **_decided_by(kind, user_id))
+            await finish_requests(
+                db, kind, State.WITHDRAWN, kind.requesting_org == org_id, **_decided_by(kind, user_id)
+            )
 
 
-async def decline_requests_to(db: AsyncConnection, org_id: UUID, user_id: UUID, reason: str) -> list[Declined]:
-    """Decline whatever waits for the org to decide, with a reason: it is being closed by this user. Returns these
-    requests, for their audit entries. Those that are overdue expire."""
-    declined: list[Declined] = []
+async def decline_requests_to_org(
+    db: AsyncConnection, org_id: UUID, user_id: UUID, reason: str
+) -> list[DeclinedRequest]:
+    """Decline all requests that wait for a decision of the org. The user is closing the org. Return these requests, for
+    their audit entries. Overdue requests expire instead."""
+    declined: list[DeclinedRequest] = []
     for kind in KINDS:
         if not kind.deciding_orgs:
             continue
-        named = [*([] if kind.requesting_org is None else [kind.requesting_org]), *kind.deciding_orgs]
-        received = or_(*(column == org_id for column in kind.deciding_orgs))
-        await _expire(db, kind, received)
-        ended = _ending(kind, State.DECLINED, received, reason=reason, **_decided_by(kind, user_id))
-        for request_id, *orgs in (await db.execute(ended.returning(kind.table.id, *named))).all():
-            by_column = {column.key: org for column, org in zip(named, orgs, strict=True)}
-            declined.append(Declined(kind, request_id, by_column))
+        org_columns = [*([] if kind.requesting_org is None else [kind.requesting_org]), *kind.deciding_orgs]
+        is_received = or_(*(column == org_id for column in kind.deciding_orgs))
+        await _expire_overdue(db, kind, is_received)
+        statement = _build_end(kind, State.DECLINED, is_received, reason=reason, **_decided_by(kind, user_id))
+        for request_id, *orgs in (await db.execute(statement.returning(kind.table.id, *org_columns))).all():
+            by_column = {column.key: org for column, org in zip(org_columns, orgs, strict=True)}
+            declined.append(DeclinedRequest(kind, request_id, by_column))
     return declined
 
 
 async def expire_overdue(db: AsyncConnection, limit: int) -> int:
-    """Expire at most `limit` requests whose time is over, and erase what is stored only while they are pending. Returns
-    how many. A request that a decision has locked is left to it."""
-    left = limit
-    ctid: ColumnElement[str] = column("ctid")  # where a row is stored; it does not change while the row is locked
+    """Expire at most `limit` overdue requests, and set their erased columns to null. Return the number of requests.
+
+    It skips a request that a concurrent decision has locked.
+    """
+    remaining = limit
+    ctid: ColumnElement[str] = column("ctid")  # the row's physical address; it is constant while the row is locked
     for kind in KINDS:
-        if kind.lifetime is None or left == 0:
+        if kind.lifetime is None or remaining == 0:
             continue
         overdue = (kind.pending, kind.expires_at <= func.now())
-        batch = select(ctid).select_from(kind.table).where(*overdue).limit(left).with_for_update(skip_locked=True)
-        left -= await _expire(db, kind, ctid == any_(func.array(batch.scalar_subquery())))
-    return limit - left
+        batch = select(ctid).select_from(kind.table).where(*overdue).limit(remaining).with_for_update(skip_locked=True)
+        remaining -= await _expire_overdue(db, kind, ctid == any_(func.array(batch.scalar_subquery())))
+    return limit - remaining
 
 
-async def _expire(db: AsyncConnection, kind: Kind, *which: ColumnElement[bool]) -> int:
-    """Expire those of these requests that are overdue. Returns how many."""
+async def _expire_overdue(db: AsyncConnection, kind: Kind, *conditions: ColumnElement[bool]) -> int:
+    """Expire the overdue requests among those that these conditions select. Return their number."""
     if kind.lifetime is None:
         return 0
-    overdue = kind.expires_at <= func.now()
-    return (await db.execute(_ending(kind, State.EXPIRED, *which, overdue, decided_at=kind.expires_at))).rowcount
+    is_overdue = kind.expires_at <= func.now()
+    statement = _build_end(kind, State.EXPIRED, *conditions, is_overdue, decided_at=kind.expires_at)
+    return (await db.execute(statement)).rowcount
 
 
-def _ending(kind: Kind, state: State | CertificationState, *which: ColumnElement[bool], **values: Any) -> Update:
+def _build_end(
+    kind: Kind, state: State | CertificationState, *conditions: ColumnElement[bool], **values: Any
+) -> Update:
+    """Build the UPDATE that ends requests in this state."""
     erased = {column.key: None for column in kind.erased}
-    ended = {**erased, "decided_at": func.clock_timestamp(), **values, "state": state.value}
-    open_ = kind.pending if state is State.EXPIRED else kind.waiting
-    return update(kind.table).where(*which, open_).values(ended)
+    columns = {**erased, "decided_at": func.clock_timestamp(), **values, "state": state.value}
+    can_end = kind.pending if state is State.EXPIRED else kind.waiting
+    return update(kind.table).where(*conditions, can_end).values(columns)
 
 
 def _decided_by(kind: Kind, user_id: UUID) -> dict[str, UUID]:

@@ -1,4 +1,4 @@
-"""When requests that nobody decided expire."""
+"""The clean-up of overdue requests."""
 
 from datetime import timedelta
 

@@ -12,7 +12,7 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import TRANSFER
-from app.approvals.requests import finish_all
+from app.approvals.requests import finish_requests
 from app.authz.errors import OrgClosed
 from app.certification.errors import AlreadyCertified, WouldCloseCircle
 from app.database.db import on_constraint
@@ -86,7 +86,7 @@ async def end_edge(
     )
     if ended is not None:
         await bump_org_version(db, subordinate_id)
-        await finish_all(db, TRANSFER, State.SUPERSEDED, Transfer.certification_id == ended)
+        await finish_requests(db, TRANSFER, State.SUPERSEDED, Transfer.certification_id == ended)
     return ended
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import APPLICATION
-from app.approvals.requests import finish, open_request
+from app.approvals.requests import finish_request, open_request
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.certification import queries
@@ -188,7 +188,7 @@ async def _end_application(
         # The time of the statement, not of the transaction, because an edge begins after the hierarchy is locked.
         values |= {"certified_at": func.clock_timestamp(), "subordinate_name": name}
     with on_constraint(*EDGE_ERRORS):
-        ended = await finish(db, APPLICATION, state, Certification.id == application_id, side, **values)
+        ended = await finish_request(db, APPLICATION, state, Certification.id == application_id, side, **values)
     if not ended:
         if await db.scalar(select(Certification.id).where(Certification.id == application_id, side)):
             raise ApplicationDecided

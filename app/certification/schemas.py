@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from app.approvals.reasons import ShownReason
+from app.approvals.reasons import TranslatedReason
 from app.core.text import Reason, Token
 from app.orgs.names import Kind
 from app.schema.approvals import CertificationState, State
@@ -56,7 +56,7 @@ class ApplicationOut(Out):
     )
     requested_at: datetime
     decided_at: datetime | None
-    reason: ShownReason
+    reason: TranslatedReason
 
 
 class ReceivedApplicationOut(ApplicationOut):
@@ -128,7 +128,7 @@ class TransferOut(Out):
     requested_at: datetime
     released_at: datetime | None = Field(description="When the present superior released the org.")
     decided_at: datetime | None
-    reason: ShownReason = Field(description="Why it was declined.")
+    reason: TranslatedReason = Field(description="Why it was declined.")
 
 
 class TransferPreviewOut(Out):

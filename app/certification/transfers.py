@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import TRANSFER
-from app.approvals.requests import finish, open_request
+from app.approvals.requests import finish_request, open_request
 from app.authz.access import OrgScope
 from app.certification import queries
 from app.certification.audit import record_for_each_org
@@ -178,7 +178,7 @@ async def _get_transfer(db: AsyncConnection, transfer_id: UUID, condition: Colum
 async def _end_transfer(
     db: AsyncConnection, transfer: _Transfer, state: State, user_id: UUID, reason: str | None = None
 ) -> None:
-    if not await finish(db, TRANSFER, state, Transfer.id == transfer.id, decided_by=user_id, reason=reason):
+    if not await finish_request(db, TRANSFER, state, Transfer.id == transfer.id, decided_by=user_id, reason=reason):
         raise TransferDecided
 
 

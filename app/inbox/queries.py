@@ -37,8 +37,8 @@ from app.approvals.kinds import (
     PERSON_TRANSFER,
     PROMOTION,
     TRANSFER,
-    AdminsAbove,
     AdminsOf,
+    AdminsOfSuperior,
     Decider,
     Kind,
 )
@@ -169,7 +169,7 @@ def _waiting_for(kind: Kind, decider: Decider) -> Select[Any]:
             part = part.join(kind.table, and_(org == _MINE.c.id, kind.waiting))
             if when is not None:
                 part = part.where(when)
-        case AdminsAbove(org):
+        case AdminsOfSuperior(org):
             part = _part(kind.name, kind, _MINE, shown.subject, shown.detail)
             part = part.join(_Edge, and_(_Edge.superior_id == _MINE.c.id, _Edge.state == _LIVE))
             part = part.join(kind.table, and_(org == _Edge.subordinate_id, kind.waiting))

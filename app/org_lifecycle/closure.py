@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import LINK_REQUEST
 from app.approvals.reasons import ORG_CLOSED
-from app.approvals.requests import Declined, decline_requests_to, withdraw_requests_of
+from app.approvals.requests import DeclinedRequest, decline_requests_to_org, withdraw_requests_of_org
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.certification.audit import record_for_each_org
@@ -48,16 +48,16 @@ async def close_org(db: AsyncConnection, scope: OrgScope, version: int | None) -
         .where(Invitation.org_id == scope.org_id, Invitation.revoked_at.is_(None))
         .values(revoked_at=func.clock_timestamp())
     )
-    await withdraw_requests_of(db, scope.org_id, scope.user.user_id)
+    await withdraw_requests_of_org(db, scope.org_id, scope.user.user_id)
     fitting = await list_matching_request_ids(db, scope.org_id)
-    for declined in await decline_requests_to(db, scope.org_id, scope.user.user_id, ORG_CLOSED):
+    for declined in await decline_requests_to_org(db, scope.org_id, scope.user.user_id, ORG_CLOSED):
         # Only the requester can see a link request that matches no member row, so it has no audit entry.
         if declined.kind is not LINK_REQUEST or declined.id in fitting:
             await _record_declined(db, scope, declined)
     await record(db, scope.actor, "org.closed", org_id=scope.org_id, subject=("org", scope.org_id))
 
 
-async def _record_declined(db: AsyncConnection, scope: OrgScope, declined: Declined) -> None:
+async def _record_declined(db: AsyncConnection, scope: OrgScope, declined: DeclinedRequest) -> None:
     """Record the declined request for every org that it names, as a decision does."""
     after = {column: str(org_id) for column, org_id in declined.orgs.items()} | {"reason": ORG_CLOSED}
     action = f"{declined.kind.name.replace('-', '_')}.declined"

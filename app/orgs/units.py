@@ -11,7 +11,7 @@ from sqlalchemy import Uuid, bindparam, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import PROMOTION
-from app.approvals.requests import finish_all
+from app.approvals.requests import finish_requests
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.database.db import on_constraint
@@ -198,7 +198,7 @@ async def remove_unit(
             .values(removed_at=func.clock_timestamp(), version=Unit.version + 1)
         )
     promotions = (Promotion.org_id == scope.org_id, Promotion.unit_id == unit_id)
-    await finish_all(db, PROMOTION, State.SUPERSEDED, *promotions)
+    await finish_requests(db, PROMOTION, State.SUPERSEDED, *promotions)
     await record(
         db,
         scope.actor,

@@ -9,7 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.admins.errors import InviteeNameDiffers
 from app.admins.invitees import build_invitee_columns, decline_if_name_differs, is_offered_to
 from app.approvals.kinds import PROMOTION
-from app.approvals.requests import finish, finish_all, open_request, raise_why_not, read_waiting
+from app.approvals.requests import (
+    finish_request,
+    finish_requests,
+    get_waiting_request,
+    open_request,
+    raise_already_ended,
+)
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.authz.errors import OrgClosed
@@ -93,7 +99,7 @@ async def withdraw_promotion(db: AsyncConnection, scope: OrgScope, promotion_id:
     """Withdraw a pending offer of the scope's org. Raises NotFound, PromotionDecided, PromotionExpired."""
     await lock_orgs_for_edit(db, scope)
     conditions = (Promotion.id == promotion_id, Promotion.org_id == scope.org_id)
-    if not await finish(db, PROMOTION, State.WITHDRAWN, *conditions):
+    if not await finish_request(db, PROMOTION, State.WITHDRAWN, *conditions):
         await _raise_already_ended(db, *conditions)
     subject = ("promotion", promotion_id)
     await record(db, scope.actor, "promotion.withdrawn", org_id=scope.org_id, subject=subject)
@@ -103,7 +109,7 @@ async def refuse_promotion(db: AsyncConnection, user: UserScope, promotion_id: U
     """Decline an offer made to the user. Raises NotFound, PromotionDecided, PromotionExpired."""
     org_id = await _get_offering_org_id(db, user, promotion_id)
     conditions = _is_offer_to(user, promotion_id)
-    if not await finish(db, PROMOTION, State.DECLINED, *conditions):
+    if not await finish_request(db, PROMOTION, State.DECLINED, *conditions):
         await _raise_already_ended(db, *conditions)
     subject = ("promotion", promotion_id)
     await record(db, user.actor.elsewhere(), "promotion.declined", org_id=org_id, subject=subject)
@@ -143,10 +149,10 @@ async def accept_promotion(
     # matched two rows, one of the two may have moved. Therefore a job activates rows of both orgs after the commit.
     for changed_id in (org_id, new_id):
         await enqueue_row_activations(db, changed_id)
-    if not await finish(db, PROMOTION, State.ACCEPTED, Promotion.id == promotion_id, new_org_id=new_id):
+    if not await finish_request(db, PROMOTION, State.ACCEPTED, Promotion.id == promotion_id, new_org_id=new_id):
         raise PromotionDecided  # the user declined it in a concurrent request
     of_moved_units = (Promotion.org_id == org_id, Promotion.unit_id.in_(moved.unit_ids))
-    await finish_all(db, PROMOTION, State.SUPERSEDED, *of_moved_units)
+    await finish_requests(db, PROMOTION, State.SUPERSEDED, *of_moved_units)
     after = {
         "org_id": str(org_id),
         "unit_id": str(offer.unit_id),
@@ -163,7 +169,7 @@ async def accept_promotion(
 
 
 async def _raise_already_ended(db: AsyncConnection, *conditions: ColumnElement[bool]) -> NoReturn:
-    await raise_why_not(db, PROMOTION, *conditions, decided=PromotionDecided, expired=PromotionExpired)
+    await raise_already_ended(db, PROMOTION, *conditions, decided=PromotionDecided, expired=PromotionExpired)
 
 
 def _is_offer_to(user: UserScope, promotion_id: UUID) -> tuple[ColumnElement[bool], ...]:
@@ -180,7 +186,7 @@ async def _get_offering_org_id(db: AsyncConnection, user: UserScope, promotion_i
 
 
 async def _get_waiting_offer(db: AsyncConnection, user: UserScope, promotion_id: UUID) -> _Offer:
-    return await read_waiting(
+    return await get_waiting_request(
         db,
         PROMOTION,
         *_is_offer_to(user, promotion_id),

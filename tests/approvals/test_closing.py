@@ -1,4 +1,4 @@
-"""What somebody requests of an org while it is being closed, and what its audit then has of it."""
+"""Requests to an org that is closed at the same time, and the audit entries of these requests."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -22,7 +22,7 @@ Ask = Callable[[], Awaitable[httpx.Response]]
 
 
 class Pause:
-    """Stops one operation before it commits, at its last audit entry."""
+    """Pauses one operation at its last audit entry, before the commit."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, module: Any) -> None:
         self.reached, self.go_on = asyncio.Event(), asyncio.Event()
@@ -35,7 +35,7 @@ class Pause:
 
 
 class Scene:
-    """An org that is being closed, and somebody who requests something of it."""
+    """An org that is closed, and a request to it by another user."""
 
     def __init__(self, kind: str, founder: Person, org: Json, path: str, ask: Ask) -> None:
         self.table, self.founder, self.org = kind, founder, org
@@ -62,7 +62,7 @@ class Scene:
 
 
 @pytest.mark.parametrize("kind", ["link_requests", "person_transfers"])
-async def test_a_request_to_an_org_that_is_being_closed_waits_and_finds_it_closed(
+async def test_request_to_a_closing_org_waits_and_is_refused(
     people: People, db: AsyncConnection, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     scene = await Scene.make(people, kind)
@@ -70,12 +70,12 @@ async def test_a_request_to_an_org_that_is_being_closed_waits_and_finds_it_close
     async with asyncio.timeout(20):
         closing = asyncio.create_task(scene.close())
         await pause.reached.wait()
-        asking = asyncio.ensure_future(scene.ask())
-        await asyncio.wait({asking}, timeout=0.3)
-        waited = not asking.done()
+        requesting = asyncio.ensure_future(scene.ask())
+        await asyncio.wait({requesting}, timeout=0.3)
+        waited = not requesting.done()
         pause.go_on.set()
         done(await closing)
-        answer = await asking
+        answer = await requesting
     assert waited
     assert answer.status_code == 422
     assert refusal(answer) == (422, "unknown-org")
@@ -83,25 +83,25 @@ async def test_a_request_to_an_org_that_is_being_closed_waits_and_finds_it_close
 
 
 @pytest.mark.parametrize("kind", ["link_requests", "person_transfers"])
-async def test_closing_waits_for_a_request_that_is_being_made_and_declines_it(
+async def test_closing_waits_for_a_concurrent_request_and_declines_it(
     people: People, db: AsyncConnection, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     scene = await Scene.make(people, kind)
     pause = Pause(monkeypatch, links if kind == "link_requests" else transfers)
     async with asyncio.timeout(20):
-        asking = asyncio.ensure_future(scene.ask())
+        requesting = asyncio.ensure_future(scene.ask())
         await pause.reached.wait()
         closing = asyncio.create_task(scene.close())
         await asyncio.wait({closing}, timeout=0.3)
         waited = not closing.done()
         pause.go_on.set()
-        done(await asking, 201)
+        done(await requesting, 201)
         done(await closing)
     assert waited
     assert await scene.states(db) == ["declined"]
 
 
-async def test_the_audit_of_a_closed_org_has_the_link_requests_that_fitted_a_row_and_no_other(
+async def test_audit_of_a_closed_org_contains_only_link_requests_that_match_a_row(
     people: People, db: AsyncConnection
 ) -> None:
     founder, known, stranger = [await people.register() for _ in range(3)]
@@ -113,7 +113,7 @@ async def test_the_audit_of_a_closed_org_has_the_link_requests_that_fitted_a_row
     ]
     done(await founder.put(f"/v1/orgs/{org['id']}/closure"))
     for person in (known, stranger):
-        (mine,) = done(await person.get("/v1/me/link-requests"))["items"]
-        assert (mine["state"], mine["reason"]) == ("declined", gettext_in("en", ORG_CLOSED))
+        (request,) = done(await person.get("/v1/me/link-requests"))["items"]
+        assert (request["state"], request["reason"]) == ("declined", gettext_in("en", ORG_CLOSED))
     entries = "SELECT subject_id::text FROM audit_entries WHERE org_id = :id AND action = 'link_request.declined'"
     assert list((await db.scalars(text(entries), org)).all()) == [ids[0]]

@@ -1,4 +1,4 @@
-"""What becomes of a request whose decider, or whose subject, changes before it is decided."""
+"""Requests whose decider or whose subject changes before the decision."""
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -7,11 +7,11 @@ from tests.acts import add_admin, add_member, add_unit, ask, done, invite_admin,
 from tests.people import People, fresh_name, fresh_org_name, fresh_phone
 
 
-async def test_an_invitation_is_the_orgs_and_its_next_main_admin_can_withdraw_it(people: People) -> None:
+async def test_admin_invitation_can_be_withdrawn_by_the_next_main_admin(people: People) -> None:
     founder, second, one, another = [await people.register() for _ in range(4)]
     org = await founder.create_org()
     await add_admin(founder, org, second)
-    kept, withdrawn = [await invite_admin(founder, org, person) for person in (one, another)]
+    accepted, withdrawn = [await invite_admin(founder, org, person) for person in (one, another)]
     done(await ask(founder, org, kind="hand-over", main_admin_id=second.user_id), 201)
     done(await second.delete(f"/v1/orgs/{org['id']}/admins/{founder.user_id}"), 204)
     path = f"/v1/orgs/{org['id']}/admin-invitations"
@@ -21,11 +21,11 @@ async def test_an_invitation_is_the_orgs_and_its_next_main_admin_can_withdraw_it
         409,
         "admin-invitation-decided",
     )
-    done(await one.put(f"/v1/me/admin-invitations/{kept['id']}/acceptance"))
-    assert {item["id"]: item["state"] for item in await list_all(second, path)}[kept["id"]] == "accepted"
+    done(await one.put(f"/v1/me/admin-invitations/{accepted['id']}/acceptance"))
+    assert {item["id"]: item["state"] for item in await list_all(second, path)}[accepted["id"]] == "accepted"
 
 
-async def test_an_offer_of_a_unit_is_superseded_when_the_unit_goes_along_into_another_org(people: People) -> None:
+async def test_offer_of_a_unit_is_superseded_when_the_unit_moves_to_another_org(people: People) -> None:
     founder, leader, other = [await people.register() for _ in range(3)]
     org = await founder.create_org()
     top = await add_unit(founder, org, "第一党总支", kind="general_branch")
@@ -44,42 +44,42 @@ async def test_an_offer_of_a_unit_is_superseded_when_the_unit_goes_along_into_an
     assert done(await other.get("/v1/inbox"))["items"] == []
 
 
-async def test_a_link_request_waits_on_where_its_row_has_left_and_tells_nobody_of_it(
+async def test_link_request_whose_row_has_left_stays_pending_and_hidden_from_admins(
     people: People, engine: AsyncEngine
 ) -> None:
     admin, next_admin, person = [await people.register(name=fresh_name()) for _ in range(3)]
     org, next_org = await admin.create_org(), await next_admin.create_org()
     member = await add_member(admin, org, name=person.name, phone=fresh_phone())
-    asked = done(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
+    link_request = done(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
     assert done(await admin.get("/v1/inbox"))["total"] == 1
     path = f"/v1/orgs/{org['id']}/members/{member['id']}/transfers"
     moving = done(await admin.post(path, json={"org_id": next_org["id"]}), 201)
     done(await next_admin.put(f"/v1/orgs/{next_org['id']}/person-transfers/{moving['id']}/acceptance"))
-    # It fits no row of the org any more, as if it never had; the org that has the row was never asked.
+    # The request no longer matches a row of its org. The org that now has the row did not receive the request.
     for other, place in ((admin, org), (next_admin, next_org)):
         assert done(await other.get("/v1/inbox"))["items"] == []
         assert await list_all(other, f"/v1/orgs/{place['id']}/link-requests") == []
-        answer = await other.put(f"/v1/orgs/{place['id']}/link-requests/{asked['id']}/acceptance")
+        answer = await other.put(f"/v1/orgs/{place['id']}/link-requests/{link_request['id']}/acceptance")
         assert refusal(answer) == (404, "not-found")
-    (mine,) = await list_all(person, "/v1/me/link-requests")
-    assert mine["state"] == "pending"
+    (own,) = await list_all(person, "/v1/me/link-requests")
+    assert own["state"] == "pending"
     async with engine.begin() as connection:
         past = "UPDATE link_requests SET expires_at = now() - interval '1 second' WHERE id = :id"
-        await connection.execute(text(past), {"id": asked["id"]})
-    (mine,) = await list_all(person, "/v1/me/link-requests")
-    assert mine["state"] == "expired"
+        await connection.execute(text(past), {"id": link_request["id"]})
+    (own,) = await list_all(person, "/v1/me/link-requests")
+    assert own["state"] == "expired"
 
 
-async def test_a_person_transfer_is_superseded_when_the_person_has_left_otherwise(people: People) -> None:
+async def test_person_transfer_is_superseded_when_the_person_is_removed(people: People) -> None:
     giver, taker = await people.register(), await people.register()
     org, to = await giver.create_org(), await taker.create_org()
     member = await add_member(giver, org)
     path = f"/v1/orgs/{org['id']}/members/{member['id']}"
-    asked = done(await giver.post(f"{path}/transfers", json={"org_id": to["id"]}), 201)
+    transfer = done(await giver.post(f"{path}/transfers", json={"org_id": to["id"]}), 201)
     assert done(await taker.get("/v1/inbox"))["total"] == 1
     done(await giver.delete(path), 204)
     assert done(await taker.get("/v1/inbox"))["total"] == 0
-    seen = done(await taker.get(f"/v1/orgs/{to['id']}/person-transfers/{asked['id']}"))
+    seen = done(await taker.get(f"/v1/orgs/{to['id']}/person-transfers/{transfer['id']}"))
     assert (seen["state"], seen["name"]) == ("superseded", None)
-    answer = await taker.put(f"/v1/orgs/{to['id']}/person-transfers/{asked['id']}/acceptance")
+    answer = await taker.put(f"/v1/orgs/{to['id']}/person-transfers/{transfer['id']}/acceptance")
     assert refusal(answer) == (409, "person-transfer-decided")

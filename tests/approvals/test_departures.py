@@ -1,4 +1,4 @@
-"""A person transfer is superseded, and stored so, in the transaction in which the person leaves the org otherwise."""
+"""A pending person transfer is stored as superseded in the transaction in which the person leaves in another way."""
 
 import pytest
 from sqlalchemy import text
@@ -10,25 +10,25 @@ from tests.members.sheets import Work, merge, xlsx
 from tests.people import People, Person, fresh_name, fresh_org_name, fresh_phone
 
 
-async def ask_for(giver: Person, org: Json, member: Json, to: Json) -> str:
+async def request_transfer(giver: Person, org: Json, member: Json, to: Json) -> str:
     path = f"/v1/orgs/{org['id']}/members/{member['id']}/transfers"
     return str(done(await giver.post(path, json={"org_id": to["id"]}), 201)["id"])
 
 
-async def stored(db: AsyncConnection, transfer_id: str) -> str:
+async def get_stored_state(db: AsyncConnection, transfer_id: str) -> str:
     state = "SELECT state FROM person_transfers WHERE id = :id"
     return str(await db.scalar(text(state), {"id": transfer_id}))
 
 
 @pytest.mark.parametrize("way", ["removed", "not in the sheet", "into the org that the unit becomes"])
-async def test_a_person_transfer_is_superseded_when_the_person_leaves_in_another_way(
+async def test_person_transfer_is_stored_as_superseded_when_the_person_leaves(
     people: People, worker: Work, db: AsyncConnection, way: str
 ) -> None:
     giver, taker, leader = [await people.register() for _ in range(3)]
     org, to = await giver.create_org(), await taker.create_org()
     unit, other = await add_unit(giver, org, "一支部"), await add_unit(giver, org, "二支部")
     leaving, staying = await add_member(giver, org, unit), await add_member(giver, org, other)
-    asked, still = [await ask_for(giver, org, member, to) for member in (leaving, staying)]
+    requested, pending = [await request_transfer(giver, org, member, to) for member in (leaving, staying)]
     if way == "removed":
         done(await giver.delete(f"/v1/orgs/{org['id']}/members/{leaving['id']}"), 204)
     elif way == "not in the sheet":
@@ -40,40 +40,38 @@ async def test_a_person_transfer_is_superseded_when_the_person_leaves_in_another
         body = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"phone": leader.phone}}
         offered = done(await giver.post(f"/v1/orgs/{org['id']}/promotions", json=body), 201)["id"]
         done(await leader.put(f"/v1/me/promotions/{offered}/acceptance"))
-    assert (await stored(db, asked), await stored(db, still)) == ("superseded", "pending")
+    assert (await get_stored_state(db, requested), await get_stored_state(db, pending)) == ("superseded", "pending")
     for person, place in ((giver, org), (taker, to)):
-        seen = done(await person.get(f"/v1/orgs/{place['id']}/person-transfers/{asked}"))
+        seen = done(await person.get(f"/v1/orgs/{place['id']}/person-transfers/{requested}"))
         assert (seen["state"], seen["name"], seen["decided_at"] is not None) == ("superseded", None, True)
-    assert [entry["id"] for entry in done(await taker.get("/v1/inbox"))["items"]] == [still]
+    assert [entry["id"] for entry in done(await taker.get("/v1/inbox"))["items"]] == [pending]
 
 
-async def test_a_restored_person_is_in_no_transfer_until_it_is_requested_again(people: People) -> None:
+async def test_transfer_of_a_restored_person_stays_superseded(people: People) -> None:
     giver, taker = await people.register(), await people.register()
     org, to = await giver.create_org(), await taker.create_org()
     member = await add_member(giver, org, name=fresh_name(), phone=fresh_phone())
-    asked = await ask_for(giver, org, member, to)
+    requested = await request_transfer(giver, org, member, to)
     done(await giver.delete(f"/v1/orgs/{org['id']}/members/{member['id']}"), 204)
     done(await giver.post(f"/v1/orgs/{org['id']}/members/{member['id']}/restorations"), 201)
     at = f"/v1/orgs/{to['id']}/person-transfers"
-    assert done(await taker.get(f"{at}/{asked}"))["state"] == "superseded"
+    assert done(await taker.get(f"{at}/{requested}"))["state"] == "superseded"
     assert done(await taker.get("/v1/inbox"))["items"] == []
     for answer, body in (("acceptance", None), ("refusal", {"reason": "编制已满"})):
-        assert refusal(await taker.put(f"{at}/{asked}/{answer}", json=body)) == (409, "person-transfer-decided")
-    again = await ask_for(giver, org, member, to)
+        assert refusal(await taker.put(f"{at}/{requested}/{answer}", json=body)) == (409, "person-transfer-decided")
+    again = await request_transfer(giver, org, member, to)
     done(await taker.put(f"{at}/{again}/acceptance"))
 
 
-async def test_a_person_transfer_is_read_after_its_requester_closed_their_account(
-    people: People, db: AsyncConnection
-) -> None:
+async def test_person_transfer_of_a_closed_account_can_be_read(people: People, db: AsyncConnection) -> None:
     founder, second, taker = [await people.register() for _ in range(3)]
     org, to = await founder.create_org(), await taker.create_org()
     member = await add_member(founder, org)
     await add_admin(founder, org, second)
-    asked = await ask_for(second, org, member, to)
+    requested = await request_transfer(second, org, member, to)
     done(await second.delete(f"/v1/orgs/{org['id']}/admins/me"), 204)
     await close_account(second)
     for person, place in ((founder, org), (taker, to)):
         path = f"/v1/orgs/{place['id']}/person-transfers"
-        assert done(await person.get(f"{path}/{asked}"))["requested_by"] is None
-        assert [one["id"] for one in done(await person.get(path))["items"]] == [asked]
+        assert done(await person.get(f"{path}/{requested}"))["requested_by"] is None
+        assert [one["id"] for one in done(await person.get(path))["items"]] == [requested]

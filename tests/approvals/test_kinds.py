@@ -1,4 +1,4 @@
-"""What holds of all seven kinds of approval: their descriptions, their end with an org, their end by time."""
+"""Rules for all seven kinds of approval: their descriptions, their end when an org closes, their expiry."""
 
 import asyncio
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def tables(of: type[Approval]) -> Iterator[type[Approval]]:
         yield from tables(table) if table.__dict__.get("__abstract__") else [table]
 
 
-def test_every_table_of_requests_is_of_one_kind() -> None:
+def test_every_approval_table_has_one_kind() -> None:
     assert sorted(table.__name__ for table in tables(Approval)) == sorted(kind.table.__name__ for kind in KINDS)
     assert len(set(NAMES)) == len(KINDS) == 7
     entries = InboxOut.model_json_schema()["$defs"]["InboxEntryOut"]["properties"]["kind"]["enum"]
@@ -45,7 +45,7 @@ def test_every_table_of_requests_is_of_one_kind() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=NAMES)
-async def test_the_unique_index_has_the_columns_of_which_one_is_pending(kind: Kind, db: AsyncConnection) -> None:
+async def test_unique_index_of_a_kind_has_its_unique_columns(kind: Kind, db: AsyncConnection) -> None:
     statement = """
         SELECT array_agg(a.attname::text), bool_and(i.indisunique), min(pg_get_expr(i.indpred, i.indrelid))
         FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey)
@@ -53,16 +53,16 @@ async def test_the_unique_index_has_the_columns_of_which_one_is_pending(kind: Ki
     """
     name = f"{kind.table.__tablename__}_one_open_key"
     columns, unique, where = (await db.execute(text(statement), {"name": name})).one()
-    assert set(columns) == {column.key for column in kind.one_of}
+    assert set(columns) == {column.key for column in kind.unique_columns}
     assert (unique, where) == (True, "(state = 'pending'::text)")
 
 
 class Closing:
-    """An org that has made and received a request of every kind, and is closed."""
+    """An org that has made and received requests of every kind and is then closed."""
 
     def __init__(self, people: People, db: AsyncConnection) -> None:
         self._people, self._db = people, db
-        self.requests: dict[str, str] = {}  # the id of each, by what it is
+        self.requests: dict[str, str] = {}  # the ids by description
 
     async def set_up(self) -> None:
         register = self._people.register
@@ -87,13 +87,13 @@ class Closing:
         made["promotion"] = done(await self.founder.post(path, json=offered), 201)["id"]
         made["person who leaves"] = await self._person(self.founder, self.org, self.elsewhere)
         made["person who comes"] = await self._person(self.other, self.elsewhere, self.org)
-        asked = await self.learner.post("/v1/me/link-requests", json={"org_id": self.org["id"]})
-        made["link"] = done(asked, 201)["id"]
+        created = await self.learner.post("/v1/me/link-requests", json={"org_id": self.org["id"]})
+        made["link"] = done(created, 201)["id"]
 
     async def _transfer(self, person: Person, org: Json, host: Person, to: Json) -> str:
         body = {"invitation_token": (await invite(host, to))["token"]}
-        asked: Json = done(await person.post(f"/v1/orgs/{org['id']}/transfers", json=body), 201)
-        return str(asked["id"])
+        created: Json = done(await person.post(f"/v1/orgs/{org['id']}/transfers", json=body), 201)
+        return str(created["id"])
 
     async def _person(self, person: Person, org: Json, to: Json) -> str:
         member = await add_member(person, org)
@@ -101,7 +101,7 @@ class Closing:
         return str(done(await person.post(path, json={"org_id": to["id"]}), 201)["id"])
 
     async def rows(self) -> dict[str, Json]:
-        """The stored rows of all these requests."""
+        """Return the stored rows of all these requests, by description."""
         found: dict[str, Json] = {}
         for kind in KINDS:
             statement = f"SELECT id::text, to_jsonb(t) AS row FROM {kind.table.__tablename__} t WHERE id = ANY (:ids)"
@@ -117,14 +117,14 @@ async def closing(people: People, db: AsyncConnection) -> Closing:
     return scene
 
 
-async def test_a_closing_org_withdraws_what_it_asked_and_declines_what_it_was_to_decide(closing: Closing) -> None:
+async def test_closing_withdraws_own_requests_and_declines_received_ones(closing: Closing) -> None:
     assert {row["state"] for row in (await closing.rows()).values()} == {"pending"}
     done(await closing.founder.put(f"/v1/orgs/{closing.org['id']}/closure"))
     rows = await closing.rows()
     assert {what: row["state"] for what, row in rows.items()} == {
         "rename": "withdrawn",
         "recovery": "withdrawn",
-        "own transfer": "superseded",  # the edge that it was to leave by has ended
+        "own transfer": "superseded",  # because the certification that it would end has ended
         "transfer to it": "declined",
         "application": "declined",
         "invitation": "withdrawn",
@@ -139,7 +139,7 @@ async def test_a_closing_org_withdraws_what_it_asked_and_declines_what_it_was_to
     assert all(row["decided_at"] is not None for row in rows.values())
     assert [rows[what]["phone_cipher"] for what in ("invitation", "promotion")] == [None, None]
     assert (rows["link"]["name_key"], rows["link"]["pinyin"]) == (None, None)
-    # Whoever waited for it reads why, and is told by an event; who closed it only their own org knows.
+    # The requester can read the reason and gets an event. Only the closed org's own audit names the person who closed.
     for org, action in (
         (closing.applicant, "application.declined"),
         (closing.coming, "transfer.declined"),
@@ -148,13 +148,13 @@ async def test_a_closing_org_withdraws_what_it_asked_and_declines_what_it_was_to
         assert action in await actions(closing.other, org)
         audit = (await closing.other.get(f"/v1/orgs/{org['id']}/audit")).text
         assert closing.founder.user_id not in audit
-    (mine,) = await list_all(closing.learner, "/v1/me/link-requests")
-    assert (mine["state"], mine["reason"]) == ("declined", gettext_in("en", ORG_CLOSED))
+    (request,) = await list_all(closing.learner, "/v1/me/link-requests")
+    assert (request["state"], request["reason"]) == ("declined", gettext_in("en", ORG_CLOSED))
     for person in (closing.superior, closing.other, closing.learner):
         assert done(await person.get("/v1/inbox"))["total"] == 0
 
 
-async def test_overdue_requests_expire_and_what_identifies_a_person_is_erased(
+async def test_overdue_requests_expire_and_personal_columns_are_erased(
     closing: Closing, engine: AsyncEngine, db: AsyncConnection
 ) -> None:
     overdue = {"rename", "invitation", "promotion", "person who leaves", "link"}
@@ -172,7 +172,7 @@ async def test_overdue_requests_expire_and_what_identifies_a_person_is_erased(
             assert await expire_overdue(connection, 3) == 3
         async with engine.begin() as connection:
             assert await expire_overdue(connection, 1000) >= 1
-        assert (await closing.rows())["promotion"]["state"] == "pending"  # a decision has it
+        assert (await closing.rows())["promotion"]["state"] == "pending"  # a decision has locked it
     async with engine.begin() as connection:
         await expire_overdue(connection, 1000)
     rows = await closing.rows()

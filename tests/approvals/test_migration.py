@@ -1,5 +1,5 @@
-"""Migration 0020: every state of before is one of the states of now, and nothing else of a row changes. Migration 0021
-stores which transfers of people are superseded.
+"""Migration 0020 converts every old state to a new state and changes nothing else in a row. Migration 0021 stores which
+transfers of people are superseded.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from app.database.migration import migrate
 BEFORE, AFTER = "0019", "0020"
 USER, SUPERIOR, ORG, LONELY, UNIT, REMOVED = (uuid4() for _ in range(6))
 
-# Table: for each row its columns, as SQL, and the state that it must have afterwards.
+# For each table: the columns of each row, as SQL, and the state that the row must have after the migration.
 ROWS: Mapping[str, list[tuple[dict[str, str], str]]] = {
     "certifications": [
         ({"state": "'applied'", "subordinate_id": "uuidv7()"}, "pending"),
@@ -27,7 +27,7 @@ ROWS: Mapping[str, list[tuple[dict[str, str], str]]] = {
     "change_requests": [
         ({"state": "'asked'"}, "pending"),
         ({"state": "'asked'", "expires_at": "now() - interval '1 day'", "org_id": f"'{LONELY}'"}, "pending"),
-        # Nobody was left to decide it.
+        # No superior remained to decide it.
         ({"state": "'asked'", "org_id": f"'{LONELY}'", "kind": "'hand-over'", "names": "false"}, "superseded"),
         ({"state": "'asked'", "org_id": f"'{LONELY}'", "kind": "'recovery'", "names": "false"}, "pending"),
         ({"state": "'approved'", "decided_at": "now()"}, "accepted"),
@@ -48,7 +48,7 @@ ROWS: Mapping[str, list[tuple[dict[str, str], str]]] = {
         ({"state": "'accepted'", "new_org_id": "uuidv7()", "decided_at": "now()"}, "accepted"),
         ({"state": "'refused'", "decided_at": "now()"}, "declined"),
         ({"state": "'withdrawn'", "decided_at": "now()"}, "withdrawn"),
-        # Withdrawn with its unit, and before its unit was removed.
+        # The first was withdrawn together with its unit, the second before the unit was removed.
         ({"state": "'withdrawn'", "unit_id": f"'{REMOVED}'", "decided_at": "now()"}, "superseded"),
         ({"state": "'withdrawn'", "unit_id": f"'{REMOVED}'", "decided_at": "now() - interval '9 days'"}, "withdrawn"),
         ({"state": "'expired'", "decided_at": "now()"}, "expired"),
@@ -77,7 +77,7 @@ ROWS: Mapping[str, list[tuple[dict[str, str], str]]] = {
         ({"state": "'lapsed'", "decided_at": "now()", "expires_at": "now() - interval '1 day'"}, "expired"),
     ],
 }
-# What a row has of each table unless it says otherwise.
+# The default columns of each table's rows.
 SOON = "now() + interval '9 days'"
 ALWAYS: Mapping[str, dict[str, str]] = {
     "certifications": {"superior_id": f"'{SUPERIOR}'", "subordinate_id": f"'{ORG}'", "applied_by": f"'{USER}'"},
@@ -135,7 +135,7 @@ async def database(server_url: str) -> AsyncIterator[str]:
     await connection.close()
 
 
-async def test_every_old_state_has_its_new_one_and_no_value_is_lost(database: str) -> None:
+async def test_migration_converts_every_state_and_loses_no_value(database: str) -> None:
     await asyncio.to_thread(migrate, database, BEFORE)
     connection = await asyncpg.connect(database)
     expected = await _insert_old_rows(connection)
@@ -149,10 +149,10 @@ async def test_every_old_state_has_its_new_one_and_no_value_is_lost(database: st
         assert {identity: row["state"] for identity, row in after.items()} == states, table
         for identity, row in before[table].items():
             names = RENAMED | ({"released_at": "ended_at"} if table == "certifications" else {})
-            kept = {names.get(name, name): value for name, value in row.items()}
-            now = after[identity]
-            changed = {name for name in kept if kept[name] != now[name]} - {"state"}
-            assert changed <= ({"decided_at"} if states[identity] == "superseded" else set()), (table, row, now)
+            old = {names.get(name, name): value for name, value in row.items()}
+            new = after[identity]
+            changed = {name for name in old if old[name] != new[name]} - {"state"}
+            assert changed <= ({"decided_at"} if states[identity] == "superseded" else set()), (table, row, new)
     assert await connection.fetchval("SELECT count(*) FROM edge_deltas") == facts
     released = await connection.fetchval(
         "SELECT count(*) FROM transfers WHERE state = 'pending' AND released_by = $1", USER
@@ -161,7 +161,7 @@ async def test_every_old_state_has_its_new_one_and_no_value_is_lost(database: st
     await connection.close()
 
 
-async def test_the_triggers_of_the_hierarchy_look_at_live_edges(database: str) -> None:
+async def test_hierarchy_triggers_after_migration_check_live_edges(database: str) -> None:
     await asyncio.to_thread(migrate, database, AFTER)
     connection = await asyncpg.connect(database)
     await _insert_org(connection, SUPERIOR)
@@ -181,7 +181,7 @@ async def test_the_triggers_of_the_hierarchy_look_at_live_edges(database: str) -
     await connection.close()
 
 
-async def test_a_pending_transfer_of_a_person_who_has_left_is_stored_as_superseded(database: str) -> None:
+async def test_migration_stores_pending_transfers_of_departed_people_as_superseded(database: str) -> None:
     await asyncio.to_thread(migrate, database, "0020")
     connection = await asyncpg.connect(database)
     await connection.execute("SET session_replication_role = replica")
@@ -207,7 +207,8 @@ async def test_a_pending_transfer_of_a_person_who_has_left_is_stored_as_supersed
 
 
 async def _insert_old_rows(connection: asyncpg.Connection) -> dict[str, dict[UUID, str]]:
-    """Returns the state that each row must have afterwards. The rows refer to little that exists."""
+    """Insert the rows. Return, by table and id, the state that each row must have after the migration. Most of the
+    referenced rows do not exist."""
     expected: dict[str, dict[UUID, str]] = {}
     await connection.execute("SET session_replication_role = replica")
     for unit, removed in ((UNIT, "NULL"), (REMOVED, "now() - interval '1 day'")):

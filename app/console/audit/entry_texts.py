@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from app.approvals.reasons import shown_reason
+from app.approvals.reasons import translate_reason
 from app.core.i18n import gettext, gettext_noop, join_words, number, pgettext, pgettext_noop
 from app.orgs.regions import format_region_path
 
@@ -205,7 +205,7 @@ def shown_value(name: str, value: Any, names: Mapping[UUID, str]) -> str:
     if name.endswith(("_id", "_ids", "_to")):
         return _named(value, names)
     if name == "reason":
-        return shown_reason(value) or ""
+        return translate_reason(value) or ""
     return gettext(_CHOICES.get(value, value)) if name in _CHOSEN else value
 
 

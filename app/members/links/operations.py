@@ -11,7 +11,7 @@ from sqlalchemy import and_, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import LINK_REQUEST
-from app.approvals.requests import finish, finish_all, open_request
+from app.approvals.requests import finish_request, finish_requests, open_request
 from app.audit_log.entries import record
 from app.authz.access import OrgScope, UserScope
 from app.core.search import spell_person
@@ -91,7 +91,7 @@ async def lock_named_org(db: AsyncConnection, body: NamedOrg) -> FoundOrg:
 async def withdraw_link_request(db: AsyncConnection, user: UserScope, request_id: UUID) -> None:
     """Withdraw the user's own request. Raises NotFound, LinkRequestDecided."""
     own = (LinkRequest.id == request_id, LinkRequest.user_id == user.user_id)
-    if not await finish(db, LINK_REQUEST, State.WITHDRAWN, *own, decided_by=user.user_id):
+    if not await finish_request(db, LINK_REQUEST, State.WITHDRAWN, *own, decided_by=user.user_id):
         if await db.scalar(select(LinkRequest.id).where(*own)) is None:
             raise NotFound
         raise LinkRequestDecided
@@ -100,7 +100,7 @@ async def withdraw_link_request(db: AsyncConnection, user: UserScope, request_id
 
 async def withdraw_link_requests(db: AsyncConnection, user_id: UUID) -> None:
     """Withdraw all waiting requests of a user whose account is being closed. This also erases the stored name."""
-    await finish_all(db, LINK_REQUEST, State.WITHDRAWN, LinkRequest.user_id == user_id)
+    await finish_requests(db, LINK_REQUEST, State.WITHDRAWN, LinkRequest.user_id == user_id)
 
 
 async def accept_link_request(db: AsyncConnection, scope: OrgScope, request_id: UUID, member_id: UUID | None) -> UUID:
@@ -121,7 +121,7 @@ async def accept_link_request(db: AsyncConnection, scope: OrgScope, request_id: 
     await _get_candidate_of_waiting(db, scope.org_id, request_id, member_id)
     received = (LinkRequest.org_id == scope.org_id, LinkRequest.id == request_id)
     accepted = {"member_id": member_id, "decided_by": scope.user.user_id}
-    if not await finish(db, LINK_REQUEST, State.ACCEPTED, *received, **accepted):
+    if not await finish_request(db, LINK_REQUEST, State.ACCEPTED, *received, **accepted):
         raise LinkRequestDecided
     with on_constraint(("members_org_id_user_id_key", AlreadyInDirectory)):
         await db.execute(
@@ -143,7 +143,7 @@ async def refuse_link_request(db: AsyncConnection, scope: OrgScope, request_id: 
     await get_waiting_requester(db, scope.org_id, request_id)
     received = (LinkRequest.org_id == scope.org_id, LinkRequest.id == request_id)
     declined = {"decided_by": scope.user.user_id, "reason": reason}
-    if not await finish(db, LINK_REQUEST, State.DECLINED, *received, **declined):
+    if not await finish_request(db, LINK_REQUEST, State.DECLINED, *received, **declined):
         raise LinkRequestDecided
     subject = ("link_request", request_id)
     await record(db, scope.actor, "link_request.declined", org_id=scope.org_id, subject=subject)

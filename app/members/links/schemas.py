@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from app.approvals.reasons import ShownReason
+from app.approvals.reasons import TranslatedReason
 from app.core.i18n import gettext_noop
 from app.core.text import Name, Reason
 from app.members.schemas import MemberOut
@@ -43,7 +43,7 @@ class LinkRequestOut(Out):
     requested_at: datetime
     expires_at: datetime
     decided_at: datetime | None
-    reason: ShownReason = Field(description="Why it was declined.")
+    reason: TranslatedReason = Field(description="Why it was declined.")
 
 
 class ReceivedLinkRequestOut(Out):

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, DateTime, Uuid, and_, bindparam, exists, f
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import PERSON_TRANSFER
-from app.approvals.requests import finish, finish_all, open_request
+from app.approvals.requests import finish_request, finish_requests, open_request
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.blind_index.keys import BlindIndexer, lock_index_key
@@ -88,7 +88,7 @@ async def withdraw_person_transfer(db: AsyncConnection, scope: OrgScope, transfe
     await lock_org_shared(db, scope)
     is_own = and_(PersonTransfer.id == transfer_id, PersonTransfer.org_id == scope.org_id)
     transfer = await _get_waiting_transfer(db, is_own)
-    if not await finish(db, PERSON_TRANSFER, State.WITHDRAWN, is_own, decided_by=scope.user.user_id):
+    if not await finish_request(db, PERSON_TRANSFER, State.WITHDRAWN, is_own, decided_by=scope.user.user_id):
         raise PersonTransferDecided
     await _record_on_both_orgs(db, scope, "person_transfer.withdrawn", transfer_id, scope.org_id, transfer.to_id)
 
@@ -99,7 +99,7 @@ async def refuse_person_transfer(db: AsyncConnection, scope: OrgScope, transfer_
     is_received = and_(PersonTransfer.id == transfer_id, PersonTransfer.to_id == scope.org_id)
     transfer = await _get_waiting_transfer(db, is_received)
     declined = {"decided_by": scope.user.user_id, "reason": reason}
-    if not await finish(db, PERSON_TRANSFER, State.DECLINED, is_received, **declined):
+    if not await finish_request(db, PERSON_TRANSFER, State.DECLINED, is_received, **declined):
         raise PersonTransferDecided
     await _record_on_both_orgs(db, scope, "person_transfer.declined", transfer_id, transfer.org_id, scope.org_id)
 
@@ -134,7 +134,7 @@ async def accept_person_transfer(
     # In the old org the account with this phone may be linked to another row, but in the new org to this one.
     await activate_member(db, scope.org_id, new_id, active=member.user_id is not None)
     await enqueue_user_activations(db, (await db.scalars(_REMOVE_PERSON, old_row)).all())
-    if not await finish(db, PERSON_TRANSFER, State.ACCEPTED, is_received, **accepted):
+    if not await finish_request(db, PERSON_TRANSFER, State.ACCEPTED, is_received, **accepted):
         raise PersonTransferDecided
     await _record_on_both_orgs(db, scope, "person_transfer.accepted", transfer_id, transfer.org_id, scope.org_id)
     return new_id
@@ -146,7 +146,7 @@ async def supersede_transfers_of_removed(db: AsyncConnection, org_id: UUID) -> N
     Every operation that removes people from a directory calls it after the removal, in the same transaction.
     """
     removed = exists().where(IS_PERSON_OF_TRANSFER, Member.removed_at.is_not(None)).correlate(PersonTransfer)
-    await finish_all(db, PERSON_TRANSFER, State.SUPERSEDED, PersonTransfer.org_id == org_id, removed)
+    await finish_requests(db, PERSON_TRANSFER, State.SUPERSEDED, PersonTransfer.org_id == org_id, removed)
 
 
 async def _lock_member(db: AsyncConnection, transfer: _WaitingTransfer) -> _PersonRow:

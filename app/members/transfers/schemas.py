@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from app.approvals.reasons import ShownReason
+from app.approvals.reasons import TranslatedReason
 from app.core.text import Reason
 from app.members.links.schemas import NamedOrg
 from app.members.schemas import UnitIds
@@ -38,7 +38,7 @@ class PersonTransferOut(Out):
     requested_at: datetime
     expires_at: datetime
     decided_at: datetime | None
-    reason: ShownReason = Field(description="Why it was declined.")
+    reason: TranslatedReason = Field(description="Why it was declined.")
 
 
 class PersonTransferAcceptance(Body):
