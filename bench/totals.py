@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 import httpx
 
-from app.reports.rollup.verify import differences
+from app.reports.rollup.verify import find_differences
 from bench.rows import Row
 from bench.service import Measured
 from bench.taken import Taken
@@ -117,10 +117,12 @@ async def _count_differences(measured: Measured) -> tuple[int, float]:
     began = time.monotonic()
     try:
         found = 0
-        async for difference in differences(connection):
+        async for difference in find_differences(connection):
             found += 1
             if found <= 10:
-                print(f"    {difference.what} {difference.key}: {difference.kept} / {difference.recounted}", flush=True)
+                print(
+                    f"    {difference.kind} {difference.key}: {difference.stored} / {difference.recounted}", flush=True
+                )
         return found, time.monotonic() - began
     finally:
         await connection.close()

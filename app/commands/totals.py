@@ -46,15 +46,15 @@ def verify(
     ] = None,
 ) -> None:
     """Recount and name every difference; exits with 1 where there is one. The service may go on meanwhile."""
-    from app.reports.rollup.verify import differences
+    from app.reports.rollup.verify import find_differences
 
     async def work(connection: asyncpg.Connection) -> int:
         found = 0
-        async for difference in differences(connection, since.date() if since else None):
+        async for difference in find_differences(connection, since.date() if since else None):
             found += 1
             if found <= SHOWN:
                 typer.echo(
-                    f"{difference.what} {difference.key}: kept {difference.kept}, recounted {difference.recounted}"
+                    f"{difference.kind} {difference.key}: kept {difference.stored}, recounted {difference.recounted}"
                 )
         return found
 
@@ -71,8 +71,7 @@ def rebuild(
     ] = None,
 ) -> None:
     """Build the totals and scores of every kept day anew; the service may go on meanwhile."""
-    from app.reports.rollup.rebuild import rebuild as build
-    from app.reports.rollup.rebuild import rebuild_day
+    from app.reports.rollup.rebuild import rebuild_all, rebuild_day
 
     if day is not None:
         if day_rows:
@@ -80,4 +79,6 @@ def rebuild(
         built = _connected(lambda connection: rebuild_day(connection, day.date()))
         typer.echo(f"{day.date()} {'built' if built else 'is not kept'}")
         raise typer.Exit(0 if built else 1)
-    _connected(lambda connection: build(connection, day_rows=day_rows, on_day=lambda day: typer.echo(f"{day} built")))
+    _connected(
+        lambda connection: rebuild_all(connection, day_rows=day_rows, on_day=lambda day: typer.echo(f"{day} built"))
+    )

@@ -26,7 +26,7 @@ from app.database.db import ENGINE, Table
 from app.key_rotation.index_key import SHARED_COLUMNS, SINGLE_ROW_COLUMNS, NextKeyMissing, rotate_index_key
 from app.main import create_app
 from app.reports.rollup.cycle import build_missing_days, run_cycle
-from app.reports.rollup.verify import differences
+from app.reports.rollup.verify import find_differences
 from app.schema.members import Member
 from app.worker.worker import run_worker
 from tests.acts import Json, add_admin, add_member, add_unit, certify, done, invite_admin
@@ -176,7 +176,7 @@ async def list_total_differences(url: str) -> list[Any]:
         while await run_cycle(connection):
             pass
         await build_missing_days(connection, today(), tomorrow=False)
-        return [difference async for difference in differences(connection)]
+        return [difference async for difference in find_differences(connection)]
     finally:
         await connection.close()
 

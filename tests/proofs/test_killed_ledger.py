@@ -24,7 +24,7 @@ from app.core.calendar import today
 from app.database.db import build_engine_url
 from app.database.migration import migrate_to_head
 from app.embedded import postgres
-from app.reports.rollup.verify import differences
+from app.reports.rollup.verify import find_differences
 from tests.points.services import event
 from tests.processes import PATIENCE, Program, free_port
 from tests.reports.test_overview import settled_world
@@ -189,6 +189,6 @@ async def check(service: Service, load: Load) -> None:
             "SELECT points_1 FROM org_totals WHERE org_id = $1 AND day = $2", load.world.orgs[0], today()
         )
         assert kept == sum(points for _, points in load.acknowledged.values())
-        assert [found async for found in differences(connection)] == []
+        assert [found async for found in find_differences(connection)] == []
     finally:
         await connection.close()

@@ -9,7 +9,7 @@ import pytest
 from app.core import calendar as days
 from app.core.calendar import SHANGHAI, today
 from app.reports.rollup.cycle import build_missing_days, run_cycle
-from app.reports.rollup.partitions import make_days_ahead
+from app.reports.rollup.partitions import create_future_partitions
 from app.reports.rollup.retention import drop_scores
 from tests.points.services import event
 from tests.reports.scene import Scene
@@ -53,7 +53,7 @@ async def test_at_midnight_every_window_moves_at_once(
         await seen(eve)
         set_clock(monkeypatch, midnight)
         await seen(morning)
-        await make_days_ahead(rollup, morning)
+        await create_future_partitions(rollup, morning)
         assert await rollup.fetchval("SELECT to_regclass($1)", f"partitions.point_events_{morning:%Y%m%d}")
         async with kept_scene.engine.begin() as db:
             await earn(db, world, late := [(world.users[5], morning, 40), (world.users[6], eve, 30)])

@@ -13,7 +13,7 @@ from app.core.calendar import SHANGHAI, today
 from app.database.db import build_engine_url
 from app.reports.rollup import cycle, next_day, score_steps
 from app.reports.rollup.cycle import build_missing_days, run_cycle
-from app.reports.rollup.verify import differences
+from app.reports.rollup.verify import find_differences
 from tests.conftest import migrated_database
 from tests.reports.test_rollup import History, apply_all, check_scores, check_totals, earn, viewer_of
 from tests.reports.world import Range, Row, World, make_world, start_of_histories, write_world
@@ -105,11 +105,11 @@ async def test_tomorrow_equals_a_naive_count_whatever_comes_between_its_slices(
         if chance.random() < 0.8:
             await run_cycle(rollup)
 
-    await build_missing_days(rollup, today(), tomorrow=True, between=meanwhile)
+    await build_missing_days(rollup, today(), tomorrow=True, after_each=meanwhile)
     assert slices > 12, "it was not built at once"
     await apply_all(rollup)
     days = [today(), today() + timedelta(days=1)]
     await check_totals(rollup, world, days)
     for day in days:
         await check_scores(rollup, world, day)
-    assert [found async for found in differences(rollup, today())] == []
+    assert [found async for found in find_differences(rollup, today())] == []

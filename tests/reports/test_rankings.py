@@ -13,7 +13,7 @@ from app.core.calendar import today
 from app.database.paging import Paging, encode_cursor
 from app.reports.rankings import AROUND, Ranked, read_ranking
 from app.reports.rollup import score_steps
-from app.reports.rollup.verify import differences
+from app.reports.rollup.verify import find_differences
 from app.reports.schemas import RankBy
 from app.schema.members import Member, UnitMembership
 from tests.people import People, Person
@@ -112,7 +112,7 @@ async def test_every_place_and_page_equals_a_naive_one(
         await send_events(kept_scene.service, world)
         world.events = earlier + late
         await kept_scene.settle()
-        assert [found async for found in differences(rollup)] == []
+        assert [found async for found in find_differences(rollup)] == []
     org = world.orgs[0]
     upper, lower, _ = (unit for unit, _ in world.units[org])
     async with kept_scene.engine.connect() as db:

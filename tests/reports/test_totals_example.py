@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from app.core.calendar import SHANGHAI, today
 from app.database.db import build_engine_url
 from app.reports.rollup.cycle import build_missing_days
-from app.reports.rollup.verify import differences
+from app.reports.rollup.verify import find_differences
 from app.schema.certification import Certification
 from tests.conftest import migrated_database
 from tests.reports.test_rollup import apply_all, earn, viewer_of
@@ -150,6 +150,6 @@ async def test_the_worked_example_of_the_document_is_what_is_kept(example_url: s
         moved = read_table("after transfer")
         assert await example.kept(rollup, moved) == moved
         assert await rollup.fetch(past, example.now) == past_days
-        assert [found async for found in differences(rollup)] == []
+        assert [found async for found in find_differences(rollup)] == []
     finally:
         await rollup.close()

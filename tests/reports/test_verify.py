@@ -17,9 +17,9 @@ from app.core.calendar import today
 from app.database.db import build_engine_url
 from app.reports.rollup import edges
 from app.reports.rollup.cycle import build_missing_days, run_cycle
-from app.reports.rollup.points import BATCHES
-from app.reports.rollup.rebuild import rebuild, rebuild_day
-from app.reports.rollup.verify import differences
+from app.reports.rollup.points import MAX_BATCHES
+from app.reports.rollup.rebuild import rebuild_all, rebuild_day
+from app.reports.rollup.verify import find_differences
 from tests.conftest import migrated_database
 from tests.reports.test_rollup import History, apply_all, check_scores, check_totals, earn, viewer_of
 from tests.reports.world import World, make_world, write_world
@@ -59,7 +59,7 @@ async def lived_world(engine: AsyncEngine, rollup: asyncpg.Connection, chance: r
 
 
 async def found(rollup: asyncpg.Connection) -> list[str]:
-    return [difference.what async for difference in differences(rollup)]
+    return [difference.kind async for difference in find_differences(rollup)]
 
 
 async def test_nothing_differs_whether_facts_wait_or_not(own_engine: AsyncEngine, rollup: asyncpg.Connection) -> None:
@@ -79,7 +79,7 @@ DAMAGES = {
     "WHERE members > 0 LIMIT 1)",
     "score": "UPDATE org_scores SET total = total - 1 WHERE (org_id, member_id, day) = "
     "(SELECT org_id, member_id, day FROM org_scores LIMIT 1)",
-    "standing": "UPDATE memberships SET person = uuidv7() WHERE (org_id, member_id, since) = "
+    "membership": "UPDATE memberships SET person = uuidv7() WHERE (org_id, member_id, since) = "
     "(SELECT org_id, member_id, since FROM memberships WHERE before = 'infinity' LIMIT 1)",
     "edge": "DELETE FROM tree_edges WHERE (subordinate_id, since) = "
     "(SELECT subordinate_id, since FROM tree_edges LIMIT 1)",
@@ -92,7 +92,7 @@ async def test_damage_is_named_and_mended(own_engine: AsyncEngine, rollup: async
     assert await found(rollup) == []
     await rollup.execute(DAMAGES[what])
     assert what in await found(rollup)
-    await rebuild(rollup)
+    await rebuild_all(rollup)
     assert await found(rollup) == []
     await check_totals(rollup, world, [today()])
 
@@ -105,7 +105,7 @@ async def test_damage_stops_neither_the_rollup_nor_a_rebuild(
     await rollup.execute("INSERT INTO member_deltas (org_id, member_id) SELECT org_id, id FROM members")
     await apply_all(rollup)
     await check_scores(rollup, world, today())
-    await rebuild(rollup)
+    await rebuild_all(rollup)
     assert await found(rollup) == []
     await check_totals(rollup, world, [today()])
 
@@ -123,13 +123,13 @@ async def test_sums_beyond_what_a_float_of_four_bytes_holds_are_built_exactly(
         world.users,
         today() - timedelta(days=7),
     )
-    await rebuild(rollup)
+    await rebuild_all(rollup)
     assert await found(rollup) == []
 
 
 async def test_a_rebuild_loses_nothing_of_what_waits(own_engine: AsyncEngine, rollup: asyncpg.Connection) -> None:
     world, _ = await lived_world(own_engine, rollup, random.Random(10))
-    batches = 2 * BATCHES + 1
+    batches = 2 * MAX_BATCHES + 1
     await rollup.execute(
         "INSERT INTO point_deltas (user_ids, days, points) "
         "SELECT ARRAY[$1::uuid], ARRAY[$2::date], ARRAY[1] FROM generate_series(1, $3)",
@@ -138,7 +138,7 @@ async def test_a_rebuild_loses_nothing_of_what_waits(own_engine: AsyncEngine, ro
         batches,
     )
     world.events += [(world.users[0], today(), 1)] * batches
-    await rebuild(rollup)
+    await rebuild_all(rollup)
     await check_totals(rollup, world, [today()])
     await check_scores(rollup, world, today())
 
@@ -149,7 +149,7 @@ async def test_what_is_right_is_not_written_again(own_engine: AsyncEngine, rollu
     written = " UNION ALL ".join(f"SELECT '{name}', tableoid, ctid, xmin FROM {name}" for name in tables)
     before = {tuple(row) for row in await rollup.fetch(written)}
     await rollup.execute(DAMAGES["total"])
-    await rebuild(rollup)
+    await rebuild_all(rollup)
     after = {tuple(row) for row in await rollup.fetch(written)}
     assert [row[0] for row in after - before] == ["org_totals"]
     assert len(before - after) == 1
@@ -164,7 +164,7 @@ async def test_a_rebuild_goes_on_beside_the_rollup(
     beside = await asyncpg.connect(verified_url)
     built: list[date] = []
     try:
-        rebuilding = asyncio.create_task(rebuild(rollup, on_day=built.append))
+        rebuilding = asyncio.create_task(rebuild_all(rollup, on_day=built.append))
         applied = set()
         while not rebuilding.done():
             async with own_engine.begin() as db:
@@ -205,10 +205,10 @@ async def test_tomorrow_is_not_prepared_from_a_day_that_is_still_to_be_built(
     try:
         async with beside.transaction():
             await beside.execute("LOCK TABLE stored_days IN EXCLUSIVE MODE")
-            rebuilding = asyncio.create_task(rebuild(rollup, on_day=built.append))
+            rebuilding = asyncio.create_task(rebuild_all(rollup, on_day=built.append))
             while not await beside.fetchval(WAITS):  # noqa: ASYNC110 — the database has no event for it
                 await asyncio.sleep(0.01)
-        keeping = asyncio.create_task(build_missing_days(beside, today(), tomorrow=True, between=meanwhile))
+        keeping = asyncio.create_task(build_missing_days(beside, today(), tomorrow=True, after_each=meanwhile))
         await began.wait()
         assert today() not in built
         if kept == "meanwhile":
@@ -241,7 +241,7 @@ async def test_an_ended_rebuild_loses_nothing(
         # What is written while it waits to begin, it sees.
         async with other.transaction():
             await other.execute("LOCK TABLE stored_days IN EXCLUSIVE MODE")
-            rebuilding = asyncio.create_task(rebuild(rollup, on_day=end))
+            rebuilding = asyncio.create_task(rebuild_all(rollup, on_day=end))
             while not await other.fetchval(WAITS):  # noqa: ASYNC110 — the database has no event for it
                 await asyncio.sleep(0.01)
             for _ in range(12):
@@ -259,7 +259,7 @@ async def test_an_ended_rebuild_loses_nothing(
 async def test_many_moves_at_once_are_built_and_not_shifted(
     own_engine: AsyncEngine, rollup: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(edges, "MOST_MOVES", 0)
+    monkeypatch.setattr(edges, "MAX_MOVES", 0)
     world, history = await lived_world(own_engine, rollup, random.Random(5))
     for _ in range(8):
         async with own_engine.begin() as db:
@@ -281,10 +281,10 @@ async def test_one_day_is_rebuilt_and_no_other(own_engine: AsyncEngine, rollup: 
     await lived_world(own_engine, rollup, random.Random(12))
     await rollup.execute("UPDATE org_totals SET members = members + 1 WHERE day >= $1", today() - timedelta(days=1))
     assert await rebuild_day(rollup, today())
-    wrong = {difference.key.split()[-1] async for difference in differences(rollup)}
+    wrong = {difference.key.split()[-1] async for difference in find_differences(rollup)}
     assert wrong == {str(today() - timedelta(days=1)), str(today() + timedelta(days=1))}
     assert not await rebuild_day(rollup, today() - timedelta(days=300))
-    await rebuild(rollup)
+    await rebuild_all(rollup)
 
 
 def test_the_command_rebuilds_a_day_that_is_kept(verified_url: str) -> None:
@@ -305,5 +305,5 @@ async def test_day_rows_are_compared_with_the_ledger(own_engine: AsyncEngine, ro
         today(),
     )
     assert "day row" in await found(rollup)
-    await rebuild(rollup, day_rows=True)
+    await rebuild_all(rollup, day_rows=True)
     assert await found(rollup) == []

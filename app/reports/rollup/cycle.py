@@ -1,4 +1,4 @@
-"""One cycle: all deltas that wait, in one transaction; and building the days that are missing (`sql/cycle.sql`)."""
+"""The cycle, which applies all waiting deltas in one transaction, and the build of missing days (`sql/cycle.sql`)."""
 
 from collections.abc import Awaitable, Callable
 from datetime import date, timedelta
@@ -6,7 +6,7 @@ from datetime import date, timedelta
 import asyncpg
 
 from app.reports.periods import DAYS_KEPT
-from app.reports.rollup.days import keep_day
+from app.reports.rollup.days import store_day
 from app.reports.rollup.edges import apply_edges
 from app.reports.rollup.members import apply_members
 from app.reports.rollup.next_day import prepare_slice
@@ -17,17 +17,17 @@ from app.reports.rollup.statements import load
 from app.reports.rollup.transaction import rollup_transaction
 
 SMALL_INSTALLATION = 100_000
-"""An installation of this many member rows or fewer has all of its past days built from the start."""
+"""In an installation with at most this many member rows, the first build includes all past days."""
 
 _SQL = load("cycle")
 
 
 async def run_cycle(connection: asyncpg.Connection) -> bool:
-    """Apply the deltas that wait. Returns whether there were any; call again while it does.
+    """Apply the waiting deltas. Return whether there were any; if so, call this again.
 
-    Holds the rollup's lock (`rollup_transaction`). A kill leaves all of the cycle or nothing.
+    Takes the lock of the rollup (`rollup_transaction`). A kill leaves all of the cycle or nothing.
     """
-    if not await connection.fetchval(_SQL["waiting"]):
+    if not await connection.fetchval(_SQL["has_deltas"]):
         return False
     async with rollup_transaction(connection):
         await apply_deltas(connection)
@@ -35,7 +35,7 @@ async def run_cycle(connection: asyncpg.Connection) -> bool:
 
 
 async def apply_deltas(connection: asyncpg.Connection) -> None:
-    """Apply the deltas that wait in the snapshot of this rollup transaction."""
+    """Apply the deltas that are in the snapshot of this rollup transaction."""
     earned = await apply_points(connection)
     if earned:
         await stage_memberships(connection, EARNED)
@@ -46,7 +46,7 @@ async def apply_deltas(connection: asyncpg.Connection) -> None:
     await apply_edges(connection)
 
 
-async def _nothing() -> None:
+async def _do_nothing() -> None:
     pass
 
 
@@ -55,36 +55,37 @@ async def build_missing_days(
     today: date,
     *,
     tomorrow: bool,
-    between: Callable[[], Awaitable[object]] = _nothing,
+    after_each: Callable[[], Awaitable[object]] = _do_nothing,
 ) -> None:
-    """Build and keep every day from the last one kept up to today, or up to tomorrow; from today on with scores.
+    """Build and store every day after the last stored one, up to today or with `tomorrow` up to tomorrow.
 
-    Where no day is kept yet, today is the first, or in a small installation the first day that has people. Each day is
-    one transaction, tomorrow is many, and `between` is called after each: cycles go on meanwhile.
+    Days from today on get scores. If no day is stored yet, the first one is today, or in a small installation the first
+    day that has people. Each day is one transaction, tomorrow is many; `after_each` is called after each of them, so
+    that cycles can run in between.
     """
     last = today + timedelta(days=1) if tomorrow else today
     while await _build_next(connection, today, last):
-        await between()
+        await after_each()
 
 
 async def _build_next(connection: asyncpg.Connection, today: date, last: date) -> bool:
-    """Build the next day that is missing, or a slice of it. Returns whether there was one."""
+    """Build the next missing day, or a slice of it. Return whether there was one."""
     async with rollup_transaction(connection):
         missing = await _missing_days(connection, today, last)
         if not missing:
-            await connection.execute(_SQL["past_days_have_no_scores"], today)
+            await connection.execute(_SQL["unmark_past_scores"], today)
             return False
         day = missing[0]
-        begun = await connection.fetchval(_SQL["is_begun"], day)
-        if not ((begun or day > today) and await prepare_slice(connection, day)):
-            await keep_day(connection, day, scored=day >= today)
+        has_preparation = await connection.fetchval(_SQL["has_preparation"], day)
+        if not ((has_preparation or day > today) and await prepare_slice(connection, day)):
+            await store_day(connection, day, scored=day >= today)
     return True
 
 
 async def _missing_days(connection: asyncpg.Connection, today: date, last: date) -> list[date]:
-    newest: date | None = await connection.fetchval(_SQL["newest_kept"])
+    newest: date | None = await connection.fetchval(_SQL["newest_stored_day"])
     first = today if newest is None else newest + timedelta(days=1)
-    if newest is None and await connection.fetchval(_SQL["people"], SMALL_INSTALLATION + 1) <= SMALL_INSTALLATION:
+    if newest is None and await connection.fetchval(_SQL["count_people"], SMALL_INSTALLATION + 1) <= SMALL_INSTALLATION:
         earliest: date | None = await connection.fetchval(_SQL["first_day_with_people"])
         first = min(earliest or today, today)
     first = max(first, today - timedelta(days=DAYS_KEPT - 1))

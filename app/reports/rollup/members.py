@@ -1,24 +1,24 @@
-"""Applying member deltas: from changed member rows to memberships, scores and staged changes (`sql/members.sql`)."""
+"""Member deltas: from changed member rows to memberships, scores and staged changes (`sql/members.sql`)."""
 
 import asyncpg
 
 from app.reports.rollup.propagation import ADDED, REMOVED, stage_memberships
-from app.reports.rollup.statements import count, load
+from app.reports.rollup.statements import load, run_and_count
 
 _SQL = load("members")
 
 
 async def apply_members(connection: asyncpg.Connection) -> bool:
-    """Take member deltas; bring memberships and scores in line with where people are, and stage what changes.
+    """Take the member deltas, update memberships and scores from the sources, and stage the changes of the totals.
 
-    Returns whether anything had changed.
+    Return whether anything has changed.
     """
-    if not await count(connection, _SQL["take"]):
+    if not await run_and_count(connection, _SQL["take"]):
         return False
     await connection.execute(_SQL["stage_present"])
-    removed = await count(connection, _SQL["stage_removed"])
-    await connection.execute(_SQL["forget_unchanged"])
-    if not removed and not await connection.fetchval(_SQL["any_added"]):
+    removed = await run_and_count(connection, _SQL["stage_removed"])
+    await connection.execute(_SQL["delete_unchanged"])
+    if not removed and not await connection.fetchval(_SQL["has_added"]):
         return False
     await connection.execute(_SQL["stage_changes"])
     await stage_memberships(connection, REMOVED)

@@ -1,10 +1,10 @@
-"""Preparing the next day from the one before, slice by slice, so that the rollup goes on between slices.
+"""The preparation of the next day from the previous one, slice by slice, so that cycles can run between slices.
 
-The day begins as a copy of the one before. Then the slices process the people in the order of their ids: what leaves
-their windows is taken off, and what they have on the day itself is added. People not yet processed keep the previous
-day's windows, without the figures of one day alone. The scores follow, org by org. At every moment all that is written
-of the day is exact for the part that is processed, and deltas are applied to it as to the kept days. Nobody reads the
-day before it is kept. The statements are in `sql/next_day.sql`.
+The day begins as a copy of the previous day. Then the slices process the people in the order of their ids: points that
+leave a window are subtracted, and points of the day itself are added. People not yet processed have the windows of the
+previous day, and zero in the window of one day. The scores follow, org by org. At every moment the written figures are
+exact for the processed part, and deltas are applied to them as to stored days. No report reads the day before it is
+stored. The statements are in `sql/next_day.sql`.
 """
 
 from datetime import date
@@ -14,7 +14,7 @@ import asyncpg
 
 from app.reports.rollup import days
 from app.reports.rollup.propagation import EARNED, propagate, stage_memberships
-from app.reports.rollup.score_steps import FIRST_ID, build_score_steps, clear_score_steps
+from app.reports.rollup.score_steps import SMALLEST_ID, build_score_steps, clear_score_steps
 from app.reports.rollup.statements import load
 
 PEOPLE_PER_SLICE = 25_000
@@ -25,7 +25,10 @@ _SQL = load("next_day")
 
 
 async def prepare_slice(connection: asyncpg.Connection, day: date) -> bool:
-    """Prepare the next slice of a day, and with the last one keep it. Returns False where no kept day precedes it."""
+    """Prepare the next slice of a day; after the last slice, store the day.
+
+    Return False if the day cannot be copied from the previous one (`can_copy`).
+    """
     progress = await connection.fetchrow(_SQL["progress"], day)
     if progress is None:
         return await _begin(connection, day)
@@ -37,31 +40,31 @@ async def prepare_slice(connection: asyncpg.Connection, day: date) -> bool:
 
 
 async def _begin(connection: asyncpg.Connection, day: date) -> bool:
-    if not await connection.fetchval(_SQL["follows"], day):
+    if not await connection.fetchval(_SQL["can_copy"], day):
         return False
-    await days.make_partitions(connection, day, scored=True)
+    await days.create_partitions(connection, day, scored=True)
     for statement in ("clear_totals", "clear_scores"):
         await connection.execute(_SQL[statement], day)
     await clear_score_steps(connection, day)
     await connection.execute(_SQL["copy_totals"], day)
-    await connection.execute(_SQL["forget"])
-    await connection.execute(_SQL["begin"], day, FIRST_ID)
+    await connection.execute(_SQL["delete_preparation"])
+    await connection.execute(_SQL["begin"], day, SMALLEST_ID)
     return True
 
 
 async def _prepare_people(connection: asyncpg.Connection, day: date, first: UUID) -> None:
-    following = await connection.fetchval(_SQL["slice_of_people"], first, PEOPLE_PER_SLICE)
-    await connection.execute(_SQL["stage_changes"], day, first, following)
+    next_id = await connection.fetchval(_SQL["slice_of_people"], first, PEOPLE_PER_SLICE)
+    await connection.execute(_SQL["stage_changes"], day, first, next_id)
     await stage_memberships(connection, EARNED)
     await propagate(connection)
-    await connection.execute(_SQL["finish_people"], day, following)
+    await connection.execute(_SQL["finish_people"], day, next_id)
 
 
 async def _prepare_scores(connection: asyncpg.Connection, day: date, first: UUID) -> None:
-    following = await connection.fetchval(_SQL["slice_of_orgs"], first, SCORES_PER_SLICE)
-    await connection.execute(_SQL["insert_scores"], day, first, following)
-    await build_score_steps(connection, day, first, following)
-    await connection.execute(_SQL["finish_orgs"], day, following)
-    if following is None:
-        await connection.execute(_SQL["keep"], day)
-        await connection.execute(_SQL["forget"])
+    next_id = await connection.fetchval(_SQL["slice_of_orgs"], first, SCORES_PER_SLICE)
+    await connection.execute(_SQL["insert_scores"], day, first, next_id)
+    await build_score_steps(connection, day, first, next_id)
+    await connection.execute(_SQL["finish_orgs"], day, next_id)
+    if next_id is None:
+        await connection.execute(_SQL["store_day"], day)
+        await connection.execute(_SQL["delete_preparation"])

@@ -1,17 +1,17 @@
-"""Partitions of the ledger for days to come. Those of past days go by `retention` and `app.points.archive`."""
+"""Partitions of the ledger for future days. `retention` and `app.points.archive` remove those of past days."""
 
 from datetime import date
 
 import asyncpg
 
-DAYS_AHEAD = 2
+FUTURE_DAYS = 2
 
-_AHEAD = """
+_CREATE_PARTITIONS = """
 SELECT make_partition('point_events', day::date, day::date + 1)
 FROM generate_series($1::date, $1::date + $2::int, interval '1 day') AS day
 """
 
 
-async def make_days_ahead(connection: asyncpg.Connection, today: date) -> None:
-    """Make the ledger's partitions of today and the days after, so that no batch waits for one at midnight."""
-    await connection.execute(_AHEAD, today, DAYS_AHEAD)
+async def create_future_partitions(connection: asyncpg.Connection, today: date) -> None:
+    """Create the ledger's partitions of today and the next days, so that no batch waits for one at midnight."""
+    await connection.execute(_CREATE_PARTITIONS, today, FUTURE_DAYS)

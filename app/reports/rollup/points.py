@@ -1,18 +1,21 @@
-"""Applying point deltas: from accepted batches to day rows, scores and staged changes (`sql/points.sql`)."""
+"""Point deltas: from accepted batches to day rows, scores and staged changes (`sql/points.sql`)."""
 
 import asyncpg
 
-from app.reports.rollup.statements import count, load
+from app.reports.rollup.statements import load, run_and_count
 
-BATCHES = 200
-"""So many batches at most in one cycle: it stays short, and the rest is taken by the next one."""
+MAX_BATCHES = 200
+"""One cycle takes at most this many batches, so that it stays short. The next cycle takes the rest."""
 
 _SQL = load("points")
 
 
 async def apply_points(connection: asyncpg.Connection) -> bool:
-    """Take point deltas; write day rows and scores, and stage what changes. Returns whether there were any."""
-    if not await count(connection, _SQL["take"], BATCHES):
+    """Take point deltas, write day rows and scores, and stage the changes of the totals.
+
+    Return whether there were any deltas.
+    """
+    if not await run_and_count(connection, _SQL["take"], MAX_BATCHES):
         return False
     await connection.execute("ANALYZE staged_points")
     for statement in ("months", "stage_changes", "add_day_rows"):

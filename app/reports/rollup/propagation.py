@@ -1,39 +1,42 @@
-"""Adding staged changes to the totals of every org that counts the person, once (`sql/propagation.sql`)."""
+"""Propagation: staged changes are added once to the totals of every org that counts the person.
+
+The statements are in `sql/propagation.sql`.
+"""
 
 import asyncpg
 
-from app.reports.rollup.statements import count, load
+from app.reports.rollup.statements import load, run_and_count
 
 EARNED, REMOVED, ADDED = 0, 1, 2
-"""The sides of a staged change: points earned; the person taken off where they were; added where they are."""
+"""The sides of a staged change: the person earned points, is removed from old orgs, or is added to new orgs."""
 
-MOST_LEVELS = 200
+MAX_LEVELS = 200
 
 _SQL = load("propagation")
 
 
 async def stage_memberships(connection: asyncpg.Connection, side: int) -> None:
-    """Stage the orgs that the people of one side's changes are members of at this moment."""
+    """Stage the orgs of which the people in one side's changes are members at this moment."""
     await connection.execute(_SQL["stage_memberships"], side)
 
 
 async def propagate(connection: asyncpg.Connection) -> None:
-    """Add the staged changes to the totals, along the tree as rolled up so far."""
-    if not await count(connection, _SQL["own"]):
+    """Add the staged changes to the totals, along the rolled-up tree."""
+    if not await run_and_count(connection, _SQL["own"]):
         return
-    await by_levels(connection, _SQL["climb"])
+    await run_by_level(connection, _SQL["climb"])
     await connection.execute(_SQL["reach"])
     for row in await connection.fetch(_SQL["days"]):
         await connection.execute(_SQL["add_totals"], row["day"])
 
 
-async def by_levels(connection: asyncpg.Connection, statement: str, *values: object) -> None:
+async def run_by_level(connection: asyncpg.Connection, statement: str, *values: object) -> None:
     """Run a statement with these values and level 0, 1, 2 …, until it writes no row.
 
-    Raises RuntimeError where that does not end: the tree has a circle.
+    Raises RuntimeError after MAX_LEVELS levels, because then the tree has a cycle.
     """
     level = 0
-    while await count(connection, statement, *values, level):
-        if level > MOST_LEVELS:
+    while await run_and_count(connection, statement, *values, level):
+        if level > MAX_LEVELS:
             raise RuntimeError("the rolled-up tree has no top")
         level += 1

@@ -1,9 +1,9 @@
-"""When the totals and scores of past days expire.
+"""The retention of totals and scores of past days.
 
-They are stored in one partition a day, and a partition is dropped whole. Dropping it takes a lock that blocks every
-reader of the table, so each is a transaction of its own, and one whose lock does not come at once waits for the next
-run. The rollup writes the scores of the days that `stored_days` calls scored and the totals of all days there; neither
-is dropped before `stored_days` says that the rollup is done with it.
+Each day has one partition, and a partition is dropped whole. The drop takes a lock that blocks every reader of the
+table, so each partition has its own transaction, and a partition that cannot be locked at once is left for the next
+run. The rollup writes the totals of all days in `stored_days` and the scores of those that are marked as scored there;
+neither is dropped while `stored_days` shows that the rollup still writes it.
 """
 
 from datetime import date, timedelta
@@ -17,14 +17,14 @@ from app.database.retention import CleanUp, Schedule, delete_rows
 from app.reports.periods import DAYS_KEPT
 from app.schema.reports import ScoreStep, StoredDay
 
-SCORES_KEPT = timedelta(days=2)
-TOTALS_KEPT = timedelta(days=DAYS_KEPT)
+SCORE_RETENTION = timedelta(days=2)
+TOTAL_RETENTION = timedelta(days=DAYS_KEPT)
 
 _LOCK_TIMEOUT = "200ms"
 _LOCK_NOT_AVAILABLE = "55P03"
 
-# The first day comes from the partition's bound in the catalog and not from its name. Whatever row of pg_class the
-# planner evaluates this for, also one that is no partition of this table, it is a day or NULL and raises nothing.
+# The day comes from the partition's bound in the catalog and not from its name. The planner may evaluate this
+# expression for any row of pg_class, also for a table that is no partition: it then returns NULL and raises no error.
 _PARTITIONS = """
 SELECT name FROM (
     SELECT CAST(CAST(c.oid AS regclass) AS text) AS name,
@@ -42,14 +42,14 @@ _TOTALS = text(_PARTITIONS.format(table="org_totals", in_use="true"))
 
 
 async def drop_scores(db: AsyncConnection, limit: int) -> int:
-    """Drop the scores of at most `limit` days, those before yesterday; returns of how many."""
-    return await _drop(db, _SCORES, today() - SCORES_KEPT, limit)
+    """Drop the scores of at most `limit` days before yesterday. Return the number of days."""
+    return await _drop(db, _SCORES, today() - SCORE_RETENTION, limit)
 
 
 async def drop_totals(db: AsyncConnection, limit: int) -> int:
-    """Drop the totals of at most `limit` days that no report reaches; returns of how many."""
-    last = today() - TOTALS_KEPT - timedelta(days=1)
-    # First, in the same transaction: a report never finds a day kept whose totals are gone.
+    """Drop the totals of at most `limit` days that no report can show. Return the number of days."""
+    last = today() - TOTAL_RETENTION - timedelta(days=1)
+    # This comes first, in the same transaction, so that a report never finds a stored day whose totals are dropped.
     await db.execute(text("DELETE FROM stored_days WHERE day <= :last"), {"last": last})
     return await _drop(db, _TOTALS, last, limit)
 
@@ -70,7 +70,7 @@ async def _drop(db: AsyncConnection, partitions: TextClause, last: date, limit: 
     return dropped
 
 
-# As `drop_scores`: the rollup still writes the steps of a day that is scored.
+# The rollup still writes the steps of a day that is marked as scored, as with `drop_scores`.
 _SCORED = select(StoredDay.day).where(StoredDay.day == ScoreStep.day, StoredDay.scored).exists()
 _YESTERDAY = func.date(func.timezone("Asia/Shanghai", func.now())) - 1
 
@@ -79,7 +79,7 @@ CLEAN_UPS = (
         name="scores",
         deletes="scores of members by day, from which rankings are read",
         tables=("org_scores",),
-        after=SCORES_KEPT,
+        after=SCORE_RETENTION,
         since="the day began",
         run=drop_scores,
         batch=1,
@@ -88,7 +88,7 @@ CLEAN_UPS = (
         name="score-steps",
         deletes="numbers of people by step of points and day",
         tables=("score_steps",),
-        after=SCORES_KEPT,
+        after=SCORE_RETENTION,
         since="the day began",
         run=delete_rows(ScoreStep, (ScoreStep.day < _YESTERDAY) & ~_SCORED),
     ),
@@ -96,7 +96,7 @@ CLEAN_UPS = (
         name="totals",
         deletes="totals of orgs by day (no report goes back further)",
         tables=("org_totals", "stored_days"),
-        after=TOTALS_KEPT,
+        after=TOTAL_RETENTION,
         since="the day ended",
         run=drop_totals,
         schedule=Schedule.DAILY,

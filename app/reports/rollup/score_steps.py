@@ -1,4 +1,4 @@
-"""Keeping the steps of large groups (`app.reports.score_steps`) in line with the scores (`sql/score_steps.sql`)."""
+"""The score steps of large groups (`app.reports.score_steps`), updated with the scores (`sql/score_steps.sql`)."""
 
 from datetime import date
 from uuid import UUID
@@ -8,14 +8,14 @@ import asyncpg
 from app.reports.rollup.statements import load
 
 LARGE_GROUP = 1_000
-"""Groups of this many ranked people and more have steps, from the next time that a day is built."""
-FIRST_ID = UUID(int=0)
+"""A group with at least this many ranked people gets steps when a day is built."""
+SMALLEST_ID = UUID(int=0)
 
 _SQL = load("score_steps")
 
 
 async def apply_score_steps(connection: asyncpg.Connection) -> None:
-    """Bring the steps in line with the scores that changed in this transaction."""
+    """Update the steps with the scores that changed in this transaction."""
     await connection.execute(_SQL["apply"])
 
 
@@ -25,7 +25,7 @@ async def clear_score_steps(connection: asyncpg.Connection, day: date) -> None:
 
 
 async def build_score_steps(
-    connection: asyncpg.Connection, day: date, first: UUID = FIRST_ID, following: UUID | None = None
+    connection: asyncpg.Connection, day: date, first: UUID = SMALLEST_ID, next_id: UUID | None = None
 ) -> None:
-    """Write the steps of a day that has none yet; of the orgs from `first` on and before `following`."""
-    await connection.execute(_SQL["build"], day, first, following, LARGE_GROUP)
+    """Write the steps of a day that has none yet, for the orgs whose id is at least `first` and less than `next_id`."""
+    await connection.execute(_SQL["build"], day, first, next_id, LARGE_GROUP)

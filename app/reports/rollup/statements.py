@@ -1,7 +1,7 @@
-"""The package's SQL: a file a step under `sql/`, read once, never formatted.
+"""The SQL of the rollup: one file for each step in `sql/`, read once, never formatted.
 
-A file begins with what goes in, what comes out and what holds. `-- name: NAME` begins a statement (or a script of
-several without parameters); `-- include: FILE` stands for the text of `sql/FILE.sql`, which is how a few long common
+A file begins with its input, its output and its invariant. `-- name: NAME` begins a statement (or a script of several
+statements without parameters). `-- include: FILE` is replaced by the text of `sql/FILE.sql`, so that a few long common
 table expressions are written once. Values are bind parameters: `$1`, `$2` …
 """
 
@@ -15,7 +15,7 @@ _INCLUDE = re.compile(r"^-- include: (\w+)\n", re.MULTILINE)
 
 
 def load(step: str) -> dict[str, str]:
-    """The statements of `sql/<step>.sql` by their names."""
+    """Return the statements of `sql/<step>.sql` by name."""
     _, *parts = _NAME.split(_read(step))
     return {
         name: _INCLUDE.sub(lambda found: _read(found[1]), statement)
@@ -23,8 +23,8 @@ def load(step: str) -> dict[str, str]:
     }
 
 
-async def count(connection: asyncpg.Connection, statement: str, *values: object) -> int:
-    """Run a statement and return how many rows it wrote."""
+async def run_and_count(connection: asyncpg.Connection, statement: str, *values: object) -> int:
+    """Run a statement and return the number of rows that it wrote."""
     tag: str = await connection.execute(statement, *values)
     return int(tag.rpartition(" ")[2])
 

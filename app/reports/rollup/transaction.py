@@ -1,4 +1,4 @@
-"""The transaction in which all of the rollup's writing happens."""
+"""The transaction in which the rollup makes all of its writes."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,9 +12,9 @@ _SQL = load("staging")
 
 @asynccontextmanager
 async def rollup_transaction(connection: asyncpg.Connection) -> AsyncIterator[None]:
-    """A REPEATABLE READ transaction that holds the rollup's lock, with the staging tables there and the days staged.
+    """Open a REPEATABLE READ transaction with the rollup's lock, create the staging tables and stage the days.
 
-    The lock is `stored_days` in EXCLUSIVE mode: of two writers one waits for the other, readers wait for nobody.
+    The lock is `stored_days` in EXCLUSIVE mode: it makes writers wait for each other and readers do not wait.
     """
     async with connection.transaction(isolation="repeatable_read"):
         await connection.execute(_SQL["begin"])

@@ -1,4 +1,4 @@
-"""The rollup in the worker process: a cycle whenever deltas wait, and the days as they come."""
+"""The rollup in the worker process: it runs a cycle whenever deltas wait, and builds the days."""
 
 import asyncio
 from datetime import datetime, time, timedelta
@@ -9,20 +9,20 @@ import structlog
 from app.core.calendar import SHANGHAI
 from app.core.settings import Settings
 from app.reports.rollup.cycle import build_missing_days, run_cycle
-from app.reports.rollup.partitions import make_days_ahead
+from app.reports.rollup.partitions import create_future_partitions
 
 log = structlog.get_logger()
 
 IDLE_SECONDS = 0.5
 LONGEST_PAUSE = 5.0
-"""A cycle is followed by a pause of its own length, up to this: the rollup takes half of one core at most."""
+"""After a cycle the rollup pauses as long as the cycle took, at most this long: it uses at most half of one core."""
 AFTER_FAILURE = 5.0
 TOMORROW_FROM = time(22)
-"""From this time on tomorrow is built as well, so that its totals and scores are there at midnight."""
+"""From this time on tomorrow is built as well, so that its totals and scores exist at midnight."""
 
 
 async def run_rollup(settings: Settings) -> None:
-    """Run cycles until cancelled; a connection that breaks, or a cycle that fails, is tried again."""
+    """Run cycles until cancelled. After a broken connection or a failed cycle, try again."""
     assert settings.database_url is not None
     while True:
         try:
@@ -36,39 +36,39 @@ async def run_rollup(settings: Settings) -> None:
             finally:
                 await connection.close()
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, RuntimeError) as error:
-            # What was under way is rolled back whole. The text of an error may quote data.
+            # The whole transaction is rolled back. The text of an error may contain data, so it is not logged.
             log.error("rollup_failed", error=type(error).__name__, sqlstate=getattr(error, "sqlstate", None))
             await asyncio.sleep(AFTER_FAILURE)
 
 
 async def _run_cycles(connection: asyncpg.Connection) -> None:
     loop = asyncio.get_running_loop()
-    kept = None
+    built = None
     while True:
         began = loop.time()
         applied = await run_cycle(connection)
         now = datetime.now(SHANGHAI)
         wanted = (now.date(), now.time() >= TOMORROW_FROM)
-        # Only after a first cycle: the days are built from the rolled-up state.
-        if wanted != kept:
+        # The days are built from the rolled-up state, so a cycle must run first.
+        if wanted != built:
             while await run_cycle(connection):
                 pass
-            await make_days_ahead(connection, now.date())
+            await create_future_partitions(connection, now.date())
             await build_missing_days(
-                connection, now.date(), tomorrow=wanted[1], between=lambda: _cycle_and_pause(connection)
+                connection, now.date(), tomorrow=wanted[1], after_each=lambda: _cycle_and_pause(connection)
             )
-            kept = wanted
+            built = wanted
             log.info("days_kept", until=str(now.date() + timedelta(days=wanted[1])))
         await asyncio.sleep(_pause_since(began) if applied else IDLE_SECONDS)
 
 
 async def _cycle_and_pause(connection: asyncpg.Connection) -> None:
-    """One cycle between two slices, with the pause that follows a cycle."""
+    """Run one cycle between two slices, with the pause that follows a cycle."""
     began = asyncio.get_running_loop().time()
     await run_cycle(connection)
     await asyncio.sleep(_pause_since(began))
 
 
 def _pause_since(began: float) -> float:
-    """The seconds to pause after a cycle that began then."""
+    """Return the seconds to pause after a cycle that began at `began`."""
     return min(max(asyncio.get_running_loop().time() - began, 0.02), LONGEST_PAUSE)

@@ -1,7 +1,7 @@
--- Edges: the rows that `tree_edges` has to hold, from the certifications.
+-- Edges: the rows that `tree_edges` must contain, from the certifications.
 --
--- An included fragment: ends with `certified_edges (subordinate_id, since, before, superior_id)`. From the end of day
--- `since` until before the end of day `before` the subordinate was certified under the superior.
+-- This is an included fragment. It ends with `certified_edges (subordinate_id, since, before, superior_id)`: from the
+-- end of day `since` until before the end of day `before` the subordinate was certified under the superior.
 certified_edges AS NOT MATERIALIZED (
     SELECT subordinate_id, day_of(certified_at) AS since, coalesce(day_of(ended_at), 'infinity') AS before,
         superior_id

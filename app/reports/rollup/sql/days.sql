@@ -1,15 +1,15 @@
--- Days: the totals (and scores) of one day built from the rolled-up state, in one pass over the day rows.
+-- Days: the totals (and scores) of one day, built from the rolled-up state in one pass over the day rows.
 --
 -- In: user_days, memberships, tree_edges.
 -- Out: org_totals and org_scores of the day; only rows that differ are written.
--- Invariant: the result is what applying every delta one by one would have left.
--- The day is $1 in every statement. The tables that are built here are dropped at the end (`drop`). They are created
--- from their queries, because only such queries may use parallel workers.
+-- Invariant: the result equals that of applying every delta one by one.
+-- The day is $1 in every statement. The temporary tables are dropped at the end (`drop`). They are created from their
+-- queries, because only such queries can use parallel workers.
 
 -- name: earned
--- What each user earned in the windows of the day. $2: no day row up to this day is needed; without scores only those
--- of 30 days are. The sums are float8, which holds every whole number below 2^53 (ninety billion events of the
--- most points) exactly: a sum of bigint is a numeric, and four of those made this statement half as dear again.
+-- The points of each user in the windows of the day. $2: only day rows after this day are read; without scores these
+-- are the 30 days. The sums are float8, which is exact for whole numbers below 2^53 (ninety billion events with the
+-- most points): a sum of bigint is a numeric, and four of those made this statement cost half as much again.
 CREATE TEMP TABLE built_earned ON COMMIT DROP AS
 SELECT user_id, (max(day) = $1)::int AS active_1, (max(day) > $1::date - 7)::int AS active_7,
     (max(day) > $1::date - 30)::int AS active_30,
@@ -20,7 +20,7 @@ SELECT user_id, (max(day) = $1)::int AS active_1, (max(day) > $1::date - 7)::int
 FROM user_days WHERE day > $2::date AND day <= $1 GROUP BY user_id
 
 -- name: analyze_earned
--- The one column that is joined by.
+-- Only this column is used in joins.
 ANALYZE built_earned (user_id)
 
 -- name: own
@@ -40,7 +40,7 @@ SELECT 0 AS level, org_id,
 FROM built_own
 
 -- name: climb_next
--- $2: the level that is climbed from.
+-- $2: the level of the subordinates.
 INSERT INTO built_climb
 SELECT $2::int + 1, e.superior_id,
     sum(c.members), sum(c.activated), sum(c.active_1), sum(c.active_7), sum(c.active_30),
@@ -49,7 +49,7 @@ FROM built_climb AS c JOIN tree_edges AS e ON e.subordinate_id = c.org_id AND e.
 WHERE c.level = $2::int GROUP BY e.superior_id
 
 -- name: several_first
--- A member of several orgs has been counted at an org once for each way up to it. Here these people climb one by one.
+-- A member of several orgs has been counted at a superior once for each path to it. These people climb one by one here.
 CREATE TEMP TABLE built_reach ON COMMIT DROP AS
 SELECT 0 AS level, s.person, s.org_id
 FROM memberships AS s
@@ -59,14 +59,14 @@ JOIN (
 WHERE s.since <= $1 AND s.before > $1
 
 -- name: several_next
--- $2: the level that is climbed from.
+-- $2: the level of the subordinates.
 INSERT INTO built_reach
 SELECT $2::int + 1, r.person, e.superior_id
 FROM built_reach AS r JOIN tree_edges AS e ON e.subordinate_id = r.org_id AND e.since <= $1 AND e.before > $1
 WHERE r.level = $2::int
 
 -- name: repeated
--- What each org counts too often: these people's figures, times the ways up less one.
+-- The surplus of each org: the figures of these people, times the number of paths minus one.
 CREATE TEMP TABLE built_repeated ON COMMIT DROP AS
 SELECT r.org_id, sum(r.times) AS members, sum(CASE WHEN s.activated THEN r.times ELSE 0 END) AS activated,
     coalesce(sum(r.times * e.active_1), 0) AS active_1, coalesce(sum(r.times * e.active_7), 0) AS active_7,
@@ -83,10 +83,10 @@ LEFT JOIN built_earned AS e ON e.user_id = r.person
 GROUP BY r.org_id
 
 -- name: compare_totals
--- One full join says which totals of the day are missing, wrong or superfluous. `kept`: there is a row to be deleted;
--- `wanted`: there is one to be inserted.
+-- One full join finds the totals of the day that are missing, wrong or superfluous. `stored`: a row must be deleted;
+-- `wanted`: a row must be inserted.
 CREATE TEMP TABLE built_totals ON COMMIT DROP AS
-SELECT org_id, t.day IS NOT NULL AS kept, b.day IS NOT NULL AS wanted,
+SELECT org_id, t.day IS NOT NULL AS stored, b.day IS NOT NULL AS wanted,
     b.own_members, b.own_activated, b.own_active_1, b.own_active_7, b.own_active_30,
     b.own_points_1, b.own_points_7, b.own_points_30,
     b.members, b.activated, b.active_1, b.active_7, b.active_30, b.points_1, b.points_7, b.points_30
@@ -124,7 +124,7 @@ WHERE (
 )
 
 -- name: delete_totals
-DELETE FROM org_totals AS t USING built_totals AS b WHERE b.kept AND t.org_id = b.org_id AND t.day = $1
+DELETE FROM org_totals AS t USING built_totals AS b WHERE b.stored AND t.org_id = b.org_id AND t.day = $1
 
 -- name: insert_totals
 INSERT INTO org_totals (
@@ -138,9 +138,9 @@ SELECT org_id, $1::date,
 FROM built_totals WHERE wanted ORDER BY org_id
 
 -- name: compare_scores
--- As compare_totals, of the scores.
+-- The same as compare_totals, for the scores.
 CREATE TEMP TABLE built_scores ON COMMIT DROP AS
-SELECT org_id, member_id, o.day IS NOT NULL AS kept, b.person IS NOT NULL AS wanted, b.person, b.last_7, b.total
+SELECT org_id, member_id, o.day IS NOT NULL AS stored, b.person IS NOT NULL AS wanted, b.person, b.last_7, b.total
 FROM (SELECT org_id, member_id, day, user_id, last_7, total FROM org_scores WHERE day = $1) AS o
 FULL JOIN (
     SELECT s.org_id, s.member_id, s.person, coalesce(e.points_7, 0) AS last_7, coalesce(e.total, 0) AS total
@@ -151,7 +151,7 @@ WHERE (o.user_id, o.last_7, o.total) IS DISTINCT FROM (b.person, b.last_7, b.tot
 
 -- name: delete_scores
 DELETE FROM org_scores AS o USING built_scores AS b
-WHERE b.kept AND o.org_id = b.org_id AND o.member_id = b.member_id AND o.day = $1
+WHERE b.stored AND o.org_id = b.org_id AND o.member_id = b.member_id AND o.day = $1
 
 -- name: insert_scores
 INSERT INTO org_scores (org_id, member_id, day, user_id, last_7, total)
@@ -163,11 +163,11 @@ DROP TABLE built_scores
 -- name: drop
 DROP TABLE built_earned, built_own, built_climb, built_reach, built_repeated, built_totals
 
--- name: keep
+-- name: store_day
 -- $2: whether the day has scores.
 INSERT INTO stored_days (day, scored) VALUES ($1, $2) ON CONFLICT (day) DO UPDATE SET scored = excluded.scored
 
--- name: forget_preparation
+-- name: delete_preparation
 DELETE FROM prepared_days WHERE day = $1
 
 -- name: make_partition

@@ -1,8 +1,8 @@
--- Edges: from the delta rows of orgs whose superior changed (`edge_deltas`) to tree_edges and the totals above.
+-- Edges: from the delta rows of orgs whose superior changed (`edge_deltas`) to tree_edges and the superiors' totals.
 --
 -- In: edge_deltas (which orgs changed, not how), certifications, tree_edges, org_totals.
--- Out: tree_edges, org_totals of the orgs above a moved subtree. No other row changes: what is kept of the subtree
--- itself is the same under any superior.
+-- Out: tree_edges, org_totals of the superiors of a moved subtree. No other row changes: the totals inside the subtree
+-- are the same under any superior.
 -- Invariant: on every day between two statements the uncut edges are a tree.
 
 -- name: take
@@ -17,7 +17,7 @@ SELECT subordinate_id, since, before, superior_id FROM certified_edges
 WHERE subordinate_id IN (SELECT org_id FROM staged_orgs)
 
 -- name: moves
--- On which kept days which org is under another superior than was rolled up.
+-- The stored days on which an org has another superior than in the rolled-up tree.
 SELECT k.day, o.org_id, old.superior_id AS old, new.superior_id AS new
 FROM staged_orgs AS o CROSS JOIN staged_days AS k
 LEFT JOIN tree_edges AS old ON old.subordinate_id = o.org_id AND old.since <= k.day AND old.before > k.day
@@ -32,13 +32,13 @@ INSERT INTO tree_edges (subordinate_id, since, before, superior_id)
 SELECT subordinate_id, since, before, superior_id FROM staged_edges
 
 -- name: finish_people_of_prepared_day
--- A day in preparation that was built whole has all people processed. $1: the day.
+-- All people of a day in preparation are processed after it was built whole. $1: the day.
 UPDATE prepared_days SET people_before = NULL WHERE day = $1
 
 -- name: cut
 INSERT INTO staged_cuts (day, org_id) VALUES ($1, $2)
 
--- name: join
+-- name: uncut
 DELETE FROM staged_cuts WHERE day = $1 AND org_id = $2
 
 -- name: superior
@@ -55,7 +55,7 @@ TRUNCATE staged_subtree, staged_outside
 INSERT INTO staged_subtree (level, org_id) VALUES (0, $1)
 
 -- name: subtree_next
--- $1: the day; $2: the level that is descended from.
+-- $1: the day; $2: the level of the superiors.
 INSERT INTO staged_subtree (level, org_id)
 SELECT $2::int + 1, e.subordinate_id FROM staged_subtree AS b JOIN tree_edges AS e ON e.superior_id = b.org_id
 WHERE b.level = $2::int AND e.since <= $1 AND e.before > $1
@@ -63,7 +63,7 @@ WHERE b.level = $2::int AND e.since <= $1 AND e.before > $1
 ON CONFLICT DO NOTHING
 
 -- name: outside_first
--- The orgs outside of the subtree that people of the subtree are members of as well. $1: the day.
+-- The orgs outside the subtree that have members who are also members in the subtree. $1: the day.
 INSERT INTO staged_outside (level, person, org_id)
 SELECT DISTINCT 0, elsewhere.person, elsewhere.org_id
 FROM staged_subtree AS b
@@ -72,7 +72,7 @@ JOIN memberships AS elsewhere ON elsewhere.person = here.person AND elsewhere.si
 WHERE NOT EXISTS (SELECT FROM staged_subtree AS x WHERE x.org_id = elsewhere.org_id)
 
 -- name: outside_next
--- $1: the day; $2: the level that is climbed from.
+-- $1: the day; $2: the level of the subordinates.
 INSERT INTO staged_outside (level, person, org_id)
 SELECT DISTINCT $2::int + 1, o.person, e.superior_id
 FROM staged_outside AS o JOIN tree_edges AS e ON e.subordinate_id = o.org_id
@@ -81,8 +81,8 @@ WHERE o.level = $2::int AND e.since <= $1 AND e.before > $1
 ON CONFLICT DO NOTHING
 
 -- name: shift
--- Each org above gains the subtree's totals, less those of its people who reach that org another way: it counts them
--- already. $1: the day; $2: the org that moves; $3: the orgs above it; $4: 1 to add, -1 to take away.
+-- Each superior gains the totals of the subtree, minus the people whom it also counts through another org.
+-- $1: the day; $2: the org that moves; $3: its superiors; $4: 1 to add, -1 to subtract.
 WITH figures AS (
     SELECT o.person, 1 AS members,
         max(s.activated::int) AS activated,
@@ -114,15 +114,15 @@ INSERT INTO org_totals AS t (
     own_members, own_activated, own_active_1, own_active_7, own_active_30, own_points_1, own_points_7, own_points_30,
     members, activated, active_1, active_7, active_30, points_1, points_7, points_30
 )
-SELECT above.org_id, $1::date, 0, 0, 0, 0, 0, 0, 0, 0,
+SELECT superiors.org_id, $1::date, 0, 0, 0, 0, 0, 0, 0, 0,
     $4::int * (m.members - coalesce(c.members, 0)), $4 * (m.activated - coalesce(c.activated, 0)),
     $4 * (m.active_1 - coalesce(c.active_1, 0)), $4 * (m.active_7 - coalesce(c.active_7, 0)),
     $4 * (m.active_30 - coalesce(c.active_30, 0)),
     $4 * (m.points_1 - coalesce(c.points_1, 0)), $4 * (m.points_7 - coalesce(c.points_7, 0)),
     $4 * (m.points_30 - coalesce(c.points_30, 0))
-FROM unnest($3::uuid[]) AS above (org_id)
+FROM unnest($3::uuid[]) AS superiors (org_id)
 JOIN org_totals AS m ON m.org_id = $2 AND m.day = $1
-LEFT JOIN counted AS c ON c.org_id = above.org_id
+LEFT JOIN counted AS c ON c.org_id = superiors.org_id
 ON CONFLICT (org_id, day) DO UPDATE SET
     members = t.members + excluded.members,
     activated = t.activated + excluded.activated,

@@ -2,8 +2,8 @@
 --
 -- In: member_deltas (which member rows changed, not how), the tables of source_memberships.sql, memberships, user_days.
 -- Out: memberships, org_scores, staged_changes (sides 1 and 2), staged_memberships, staged_scores.
--- Invariant: memberships of the taken members equal source_memberships.sql afterwards. A delta row whose change an earlier cycle
--- has seen already changes nothing.
+-- Invariant: the memberships of the taken members equal source_memberships.sql afterwards. A delta row whose change an
+-- earlier cycle has already read changes nothing.
 
 -- name: take
 WITH taken AS (DELETE FROM member_deltas RETURNING org_id, member_id)
@@ -22,17 +22,17 @@ SELECT org_id, member_id, since, before, person, activated
 FROM memberships JOIN staged_members USING (org_id, member_id)
 EXCEPT SELECT org_id, member_id, since, before, person, activated FROM staged_added
 
--- name: forget_unchanged
+-- name: delete_unchanged
 DELETE FROM staged_added AS a USING memberships AS s
 WHERE (a.org_id, a.member_id, a.since, a.before, a.person, a.activated)
     = (s.org_id, s.member_id, s.since, s.before, s.person, s.activated)
 
--- name: any_added
+-- name: has_added
 SELECT EXISTS (SELECT FROM staged_added)
 
 -- name: stage_changes
--- A person in a removed or an added row is taken off the totals of those days where they were (side 1), with all their
--- figures, and added where they are (side 2). What did not change cancels out.
+-- A person in a removed or an added row is subtracted from the totals of their old orgs on those days (side 1), with
+-- all their figures, and added to the totals of their present orgs (side 2). Equal figures cancel out.
 WITH touched AS (
     SELECT DISTINCT k.day, window_end(k.day, r.person, k.people_before) AS last, r.person, r.activated
     FROM (
@@ -85,8 +85,8 @@ LATERAL (
 ) AS stepped
 
 -- name: add_scores
--- Such a score exists already only where memberships were damaged, or where a rebuild has repaired them and has not built
--- the day yet: neither may stop the rollup.
+-- Such a score exists already only if memberships were damaged, or if a rebuild has repaired them and has not built the
+-- day yet. Neither case may stop the rollup.
 WITH changed AS (
     INSERT INTO org_scores AS o (org_id, member_id, day, user_id, last_7, total)
     SELECT a.org_id, a.member_id, k.day, a.person,

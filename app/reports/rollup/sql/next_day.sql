@@ -1,17 +1,17 @@
--- The next day: prepared from the one before in slices, so that the rollup goes on between two slices.
+-- The next day, prepared from the previous day in slices, so that cycles can run between two slices.
 --
--- In: org_totals and org_scores of the day before, user_days, memberships.
+-- In: org_totals and org_scores of the previous day, user_days, memberships.
 -- Out: org_totals, org_scores and score_steps of the day; its progress in prepared_days.
--- Invariant: people from `people_before` on (all people, before the first slice) still have the windows of the day
--- before (`window_end`), and nothing in the windows of one day. Orgs from `orgs_before` on have no scores yet. NULL:
--- all of them are done.
+-- Invariant: people from `people_before` on (all people, before the first slice) still have the windows of the previous
+-- day (`window_end`), and zero in the window of one day. Orgs from `orgs_before` on have no scores yet. NULL means that
+-- all of them are processed.
 -- The day is $1 in every statement. A slice is the ids from $2 on and before $3 (NULL: to the end).
 
 -- name: progress
 SELECT people_before, orgs_before FROM prepared_days WHERE day = $1
 
--- name: follows
--- Whether the day before is kept and nothing begins or ends with this day: people and tree are still the same.
+-- name: can_copy
+-- Whether the previous day is stored and has the same people and the same tree: no row begins or ends with this day.
 SELECT EXISTS (SELECT FROM stored_days WHERE day = $1::date - 1)
     AND NOT EXISTS (SELECT FROM memberships WHERE since = $1 OR before = $1)
     AND NOT EXISTS (SELECT FROM tree_edges WHERE since = $1 OR before = $1)
@@ -37,19 +37,19 @@ FROM org_totals WHERE day = $1::date - 1 ORDER BY org_id
 -- $2: the smallest id.
 INSERT INTO prepared_days (day, people_before, orgs_before) VALUES ($1, $2, $2)
 
--- name: forget
+-- name: delete_preparation
 DELETE FROM prepared_days
 
 -- name: slice_of_people
--- The first person after a slice. $1: where it begins; $2: how many people.
+-- The first person after a slice. $1: the beginning of the slice; $2: the number of people.
 SELECT person FROM memberships WHERE person > $1 ORDER BY person OFFSET $2 LIMIT 1
 
 -- name: slice_of_orgs
--- The first org after a slice. $1: where it begins; $2: how many member rows.
+-- The first org after a slice. $1: the beginning of the slice; $2: the number of member rows.
 SELECT org_id FROM memberships WHERE org_id > $1 ORDER BY org_id OFFSET $2 LIMIT 1
 
 -- name: stage_changes
--- Of people with points on a day that leaves a window, or on the day itself: by how much their figures change.
+-- The change of the figures of people with points on a day that leaves a window, or on the day itself.
 INSERT INTO staged_changes (
     day, side, person, members, activated, active_1, active_7, active_30, points_1, points_7, points_30
 )
@@ -80,7 +80,8 @@ LATERAL (
 UPDATE prepared_days SET people_before = $2 WHERE day = $1
 
 -- name: insert_scores
--- The scores of the day before less what leaves the window; of members without one on that day, from their day rows.
+-- The scores of the previous day minus the points that leave the window. A member without a score on the previous day
+-- gets one from their day rows.
 INSERT INTO org_scores (org_id, member_id, day, user_id, last_7, total)
 SELECT s.org_id, s.member_id, $1::date, s.person, a.last_7 + c.points - c.points_7, a.total + c.points
 FROM memberships AS s
@@ -101,5 +102,5 @@ ORDER BY s.org_id, s.member_id
 -- $2: the first org after the slice.
 UPDATE prepared_days SET orgs_before = $2 WHERE day = $1
 
--- name: keep
+-- name: store_day
 INSERT INTO stored_days (day, scored) VALUES ($1, true)

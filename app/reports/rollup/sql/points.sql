@@ -1,11 +1,11 @@
 -- Points: from the delta rows of accepted batches (`point_deltas`) to day rows, scores and staged changes.
 --
--- In: point_deltas (one row a batch), staged_days, memberships as rolled up so far.
+-- In: point_deltas (one row for each batch), staged_days, the rolled-up memberships.
 -- Out: user_days, org_scores, staged_changes (side 0), staged_scores.
--- Invariant: day rows plus waiting delta rows are the ledger; a batch is taken exactly once, because taking deletes it.
+-- Invariant: day rows plus waiting delta rows equal the ledger. A batch is taken exactly once, because `take` deletes it.
 
 -- name: take
--- $1: how many batches at most.
+-- $1: the largest number of batches.
 WITH taken AS (
     DELETE FROM point_deltas WHERE id IN (SELECT id FROM point_deltas ORDER BY id LIMIT $1)
     RETURNING user_ids, days, points
@@ -22,8 +22,8 @@ FROM (
 ) AS months
 
 -- name: stage_changes
--- A window gains the points of its days. A user becomes active in a window with the first event in it: `latest` is the
--- user's latest day with points so far within the 30 days, read from the day rows before these points are added.
+-- A window gains the points of its days. A user becomes active in a window with the first event in it. `latest` is the
+-- user's latest day with points within the 30 days, read from the day rows before these points are added.
 INSERT INTO staged_changes (
     day, side, person, members, activated, active_1, active_7, active_30, points_1, points_7, points_30
 )
@@ -57,9 +57,9 @@ ON CONFLICT (user_id, day) DO UPDATE SET points = d.points + excluded.points, ev
 SELECT day FROM staged_days WHERE scored AND day >= (SELECT min(day) FROM staged_points)
 
 -- name: add_scores
--- Of one day ($1), so that only its partition is looked into. Whether a group has score steps is looked up for every
--- changed score. In the order of the primary key this is one descent of the index; without an order the planner scans
--- score_steps for each of them.
+-- $1: one day, so that PostgreSQL reads only its partition. For every changed score the statement looks up whether the
+-- group has score steps. With the order of the primary key this is one descent of the index; without an order the
+-- planner scans score_steps for each score.
 WITH earned AS (
     SELECT user_id, sum(points::float8)::bigint AS total,
         coalesce(sum(points::float8) FILTER (WHERE day > $1::date - 7), 0)::bigint AS last_7

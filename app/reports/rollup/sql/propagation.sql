@@ -1,13 +1,14 @@
--- Propagation: from staged changes of people to the totals of every org at or above one that they are a member of.
+-- Propagation: from staged changes of people to the totals of their orgs and of all superiors of these orgs.
 --
--- In: staged_changes (one row a day, side and person), memberships, tree_edges as rolled up so far.
--- Out: org_totals. `own_…` of the orgs themselves; without the prefix, of whole subtrees.
--- Invariant: at any org a person counts once, through however many member rows and ways up the tree.
+-- In: staged_changes (one row for each day, side and person), the rolled-up memberships and tree_edges.
+-- Out: org_totals. `own_…` are figures of the org itself; without the prefix, figures of the whole subtree.
+-- Invariant: a person counts once at each org, independent of the number of member rows and paths up the tree.
 
 -- name: stage_memberships
--- $1: the side. Called for side 1 before memberships change and for side 2 after it.
+-- $1: the side. This runs for side 1 before memberships change and for side 2 after that.
 INSERT INTO staged_memberships (
-    day, side, person, org_id, alone, members, activated, active_1, active_7, active_30, points_1, points_7, points_30
+    day, side, person, org_id, in_one_org,
+    members, activated, active_1, active_7, active_30, points_1, points_7, points_30
 )
 SELECT day, side, person, org_id, (count(*) OVER (PARTITION BY day, person) = 1)::int,
     members, activated, active_1, active_7, active_30, points_1, points_7, points_30
@@ -15,11 +16,11 @@ FROM (
     SELECT DISTINCT ON (c.day, c.person, s.org_id) c.*, s.org_id
     FROM staged_changes AS c JOIN memberships AS s ON s.person = c.person AND s.since <= c.day AND s.before > c.day
     WHERE c.side = $1
-) AS places
+) AS orgs
 
 -- name: own
--- Level 0: the people of each org, and of its subtree those who are members of this org only. These are nearly everybody:
--- their sums climb.
+-- Level 0: `own_…` counts all people of each org; the figures of the subtree count the people who are members of this
+-- org only. These are nearly all people, and their sums climb.
 INSERT INTO staged_totals (
     level, day, org_id,
     own_members, own_activated, own_active_1, own_active_7, own_active_30, own_points_1, own_points_7, own_points_30,
@@ -28,12 +29,13 @@ INSERT INTO staged_totals (
 SELECT 0, day, org_id,
     sum(members), sum(activated), sum(active_1), sum(active_7), sum(active_30),
     sum(points_1), sum(points_7), sum(points_30),
-    sum(members * alone), sum(activated * alone), sum(active_1 * alone), sum(active_7 * alone), sum(active_30 * alone),
-    sum(points_1 * alone), sum(points_7 * alone), sum(points_30 * alone)
+    sum(members * in_one_org), sum(activated * in_one_org),
+    sum(active_1 * in_one_org), sum(active_7 * in_one_org), sum(active_30 * in_one_org),
+    sum(points_1 * in_one_org), sum(points_7 * in_one_org), sum(points_30 * in_one_org)
 FROM staged_memberships GROUP BY day, org_id
 
 -- name: climb
--- $1: the level that is climbed from.
+-- $1: the level of the subordinates.
 INSERT INTO staged_totals (
     level, day, org_id, members, activated, active_1, active_7, active_30, points_1, points_7, points_30
 )
@@ -44,10 +46,10 @@ FROM staged_totals AS c JOIN tree_edges AS e ON e.subordinate_id = c.org_id AND 
 WHERE c.level = $1::int GROUP BY c.day, e.superior_id
 
 -- name: reach
--- Members of several orgs climb one by one: an org that they reach by two ways is reached once. OFFSET 0: an edge is
--- looked up for each of them; joined whole, the planner reads the tree once a level.
+-- Members of several orgs climb one by one: an org that they reach by two paths is reached once. OFFSET 0 makes
+-- PostgreSQL look up the edge for each person; in a join the planner reads the whole tree once for each level.
 WITH RECURSIVE reached AS (
-    SELECT day, side, person, org_id FROM staged_memberships WHERE alone = 0
+    SELECT day, side, person, org_id FROM staged_memberships WHERE in_one_org = 0
     UNION
     SELECT r.day, r.side, r.person, e.superior_id
     FROM reached AS r, LATERAL (
@@ -67,8 +69,8 @@ FROM reached AS r JOIN staged_changes AS c USING (day, side, person) GROUP BY r.
 SELECT DISTINCT day FROM staged_totals WHERE level = 0
 
 -- name: add_totals
--- $1: the day. As the rollup alone writes totals, this is MERGE: it does not lock each row before it is changed, as ON
--- CONFLICT does.
+-- $1: the day. Only the rollup writes totals, so this can be MERGE, which does not lock each row before it changes the
+-- row, as ON CONFLICT does.
 MERGE INTO org_totals AS t
 USING (
     SELECT org_id,

@@ -1,10 +1,10 @@
--- Score steps: how many people of a large group have scores of which step (app/reports/score_steps.py).
+-- Score steps: the number of people of a large group in each step of scores (app/reports/score_steps.py).
 --
--- In: org_scores. Out: score_steps. `score_steps_of(last_7, total)` gives the steps of one score.
--- Invariant: a group either has no steps on a day, or the steps of all of its scores.
+-- In: org_scores. Out: score_steps. `score_steps_of(last_7, total)` returns the steps of one score.
+-- Invariant: on a day, a group has either no steps or the steps of all its scores.
 
 -- name: apply
--- Brings the steps in line with the staged scores. Those are of groups with steps only.
+-- Update the steps with the staged scores, which belong to groups with steps only.
 INSERT INTO score_steps AS s (org_id, day, kind, step, people)
 SELECT c.org_id, c.day, v.kind, v.step, sum(c.people)
 FROM (
@@ -19,7 +19,7 @@ ON CONFLICT (org_id, day, kind, step) DO UPDATE SET people = s.people + excluded
 DELETE FROM score_steps WHERE day = $1
 
 -- name: build
--- Of a day ($1), for the orgs from $2 on and before $3 (NULL: to the end) with at least $4 scores.
+-- $1: the day. Only orgs from $2 on and before $3 (NULL: to the end) with at least $4 scores get steps.
 INSERT INTO score_steps (org_id, day, kind, step, people)
 SELECT s.org_id, s.day, v.kind, v.step, count(*)
 FROM org_scores AS s

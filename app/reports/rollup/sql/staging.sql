@@ -1,12 +1,12 @@
 -- Staging: the temporary tables of one rollup transaction.
 --
--- Every table below belongs to the session and is empty again after each commit. `day` is a day whose totals are kept
--- (or are being prepared); windows of 1, 7 and 30 days end with it. Counts are people, points are whole points.
+-- Every table belongs to the database session and is empty again after each commit. `day` is a day whose totals are
+-- stored or being prepared; windows of 1, 7 and 30 days end with it. Counts are people, points are whole points.
 
 -- name: begin
--- The lock comes first: it takes no snapshot, so that the transaction's snapshot is younger than whatever the previous
--- holder of the lock committed. Each execution is planned for its parameters and for what the staging tables hold at
--- that moment; a generic plan would miss both.
+-- The lock comes first. It takes no snapshot, so the transaction's snapshot is younger than every commit of the previous
+-- owner of the lock. Each execution is planned for its parameters and for the present content of the staging tables; a
+-- generic plan would know neither.
 LOCK TABLE stored_days IN EXCLUSIVE MODE;
 SET LOCAL plan_cache_mode = force_custom_plan;
 SET LOCAL jit = off;
@@ -16,11 +16,11 @@ SET LOCAL work_mem = '64MB'
 SELECT to_regclass('pg_temp.staged_days') IS NOT NULL
 
 -- name: create
--- The days that deltas are applied to: the kept ones, and the one in preparation. `people_before` and `orgs_before` say
--- how far the preparation has come (next_day.sql); both are NULL for a kept day.
+-- The days to which deltas are applied: the stored days and the day in preparation. `people_before` and `orgs_before`
+-- are the progress of the preparation (next_day.sql); both are NULL for a stored day.
 CREATE TEMP TABLE staged_days (day date, scored bool, people_before uuid, orgs_before uuid) ON COMMIT DELETE ROWS;
 
--- What the delta rows say: points by user and day; which members and which orgs changed.
+-- The content of the delta rows: points by user and day; the members and the orgs that changed.
 CREATE TEMP TABLE staged_points (user_id uuid, day date, points bigint, events int) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE staged_members (org_id uuid, member_id uuid) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE staged_orgs (org_id uuid) ON COMMIT DELETE ROWS;
@@ -36,21 +36,22 @@ CREATE TEMP TABLE staged_edges (
     subordinate_id uuid, since date, before date, superior_id uuid
 ) ON COMMIT DELETE ROWS;
 
--- By how much one person's figures change, on which day. `side` keeps apart what may be staged for one person more than
--- once: 0 points earned, 1 the person is taken off where they were, 2 the person is added where they are.
+-- The change of one person's figures on a day. One person can have a row for each `side`: 0, the person earned points;
+-- 1, the person is removed from the old orgs; 2, the person is added to the present orgs.
 CREATE TEMP TABLE staged_changes (
     day date, side smallint, person uuid,
     members int, activated int, active_1 int, active_7 int, active_30 int,
     points_1 float8, points_7 float8, points_30 float8
 ) ON COMMIT DELETE ROWS;
--- The same at each org that the person is a member of; `alone`: 1 where that is the only one, else 0.
+-- The same for each org of the person. `in_one_org` is 1 if the person is a member of no other org, else 0.
 CREATE TEMP TABLE staged_memberships (
-    day date, side smallint, person uuid, org_id uuid, alone int,
+    day date, side smallint, person uuid, org_id uuid, in_one_org int,
     members int, activated int, active_1 int, active_7 int, active_30 int,
     points_1 float8, points_7 float8, points_30 float8
 ) ON COMMIT DELETE ROWS;
--- What is added to `org_totals`: to the orgs that people are members of (level 0), and on its way up, level by level.
--- Points are float8 here and above, exact for whole numbers below 2^53: a sum of bigint is a slow numeric.
+-- The figures that are added to `org_totals`: those of the people's own orgs (level 0) and of their superiors, level by
+-- level. Points are float8 here and in the tables before, which is exact for whole numbers below 2^53: a sum of bigint
+-- is a slow numeric.
 CREATE TEMP TABLE staged_totals (
     level int, day date, org_id uuid,
     members int, activated int, active_1 int, active_7 int, active_30 int,
@@ -59,12 +60,12 @@ CREATE TEMP TABLE staged_totals (
     own_active_1 int DEFAULT 0, own_active_7 int DEFAULT 0, own_active_30 int DEFAULT 0,
     own_points_1 float8 DEFAULT 0, own_points_7 float8 DEFAULT 0, own_points_30 float8 DEFAULT 0
 ) ON COMMIT DELETE ROWS;
--- Scores that changed in groups with score steps; NULL where the score did not exist before, or no longer does.
+-- Changed scores in groups with score steps. The old or the new value is NULL if the score did not or does not exist.
 CREATE TEMP TABLE staged_scores (
     org_id uuid, day date, old_7 bigint, old_total bigint, new_7 bigint, new_total bigint
 ) ON COMMIT DELETE ROWS;
 
--- Moving a subtree: edges that are cut at this moment, the subtree, and its people's orgs outside of it.
+-- For a moving subtree: the edges that are cut at this moment, the subtree, and its people's orgs outside of it.
 CREATE TEMP TABLE staged_cuts (day date, org_id uuid) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE staged_subtree (level int, org_id uuid PRIMARY KEY) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE staged_outside (level int, person uuid, org_id uuid, PRIMARY KEY (person, org_id))

@@ -1,14 +1,14 @@
--- Verification: every row that is kept and is not what a recount gives, and the other way round.
+-- Verification: every stored row that differs from a recount, and every missing row.
 --
--- Out, of each statement: what kind of row, its key, the kept and the recounted values as text (NULL: no such row).
--- Delta rows that wait in the snapshot are taken into account, so that the rollup need not stand still.
+-- Out of each statement: the kind of row, its key, the stored and the recounted values as text (NULL: no such row).
+-- Delta rows that wait in the snapshot are taken into account, so that the rollup can run meanwhile.
 
 -- name: day_rows
--- Day rows plus waiting points against the ledger. Days before the ledger's first have been archived.
-SELECT 'day row' AS what, concat_ws(' ', user_id, day) AS key, nullif(kept::text, '(,)') AS kept,
+-- Day rows plus waiting points, compared with the ledger. Days before the first day of the ledger are archived.
+SELECT 'day row' AS kind, concat_ws(' ', user_id, day) AS key, nullif(stored::text, '(,)') AS stored,
     nullif(ledger::text, '(,)') AS recounted
 FROM (
-    SELECT user_id, day, (k.points, k.events) AS kept, (l.points, l.events) AS ledger
+    SELECT user_id, day, (k.points, k.events) AS stored, (l.points, l.events) AS ledger
     FROM (
         SELECT user_id, day, sum(points) AS points, sum(events) AS events
         FROM (
@@ -25,9 +25,9 @@ FROM (
 ) AS compared
 
 -- name: memberships
--- Leaves out members that a waiting delta row names.
+-- Members that a waiting delta row names are left out.
 WITH
--- include: scope_everybody
+-- include: scope_all_members
 -- include: source_memberships
 ,
 recounted AS MATERIALIZED (SELECT org_id, member_id, since, before, person, activated FROM source_memberships),
@@ -39,17 +39,17 @@ missing AS (
     SELECT org_id, member_id, since, before, person, activated FROM recounted
     EXCEPT SELECT org_id, member_id, since, before, person, activated FROM memberships
 )
-SELECT 'standing' AS what, concat_ws(' ', org_id, member_id, since) AS key,
-    concat_ws(' ', before, person, activated) AS kept, NULL AS recounted
+SELECT 'membership' AS kind, concat_ws(' ', org_id, member_id, since) AS key,
+    concat_ws(' ', before, person, activated) AS stored, NULL AS recounted
 FROM superfluous AS d
 WHERE NOT EXISTS (SELECT FROM member_deltas AS f WHERE f.org_id = d.org_id AND f.member_id = d.member_id)
 UNION ALL
-SELECT 'standing', concat_ws(' ', org_id, member_id, since), NULL, concat_ws(' ', before, person, activated)
+SELECT 'membership', concat_ws(' ', org_id, member_id, since), NULL, concat_ws(' ', before, person, activated)
 FROM missing AS d
 WHERE NOT EXISTS (SELECT FROM member_deltas AS f WHERE f.org_id = d.org_id AND f.member_id = d.member_id)
 
 -- name: edges
--- Leaves out orgs that a waiting delta row names.
+-- Orgs that a waiting delta row names are left out.
 WITH
 -- include: certified_edges
 ,
@@ -61,7 +61,7 @@ missing AS (
     SELECT subordinate_id, since, before, superior_id FROM certified_edges
     EXCEPT SELECT subordinate_id, since, before, superior_id FROM tree_edges
 )
-SELECT 'edge' AS what, concat_ws(' ', subordinate_id, since) AS key, concat_ws(' ', before, superior_id) AS kept,
+SELECT 'edge' AS kind, concat_ws(' ', subordinate_id, since) AS key, concat_ws(' ', before, superior_id) AS stored,
     NULL AS recounted
 FROM superfluous AS d WHERE NOT EXISTS (SELECT FROM edge_deltas AS f WHERE f.org_id = d.subordinate_id)
 UNION ALL
@@ -69,19 +69,19 @@ SELECT 'edge', concat_ws(' ', subordinate_id, since), NULL, concat_ws(' ', befor
 FROM missing AS d WHERE NOT EXISTS (SELECT FROM edge_deltas AS f WHERE f.org_id = d.subordinate_id)
 
 -- name: stored_days
--- The kept days from $1 on.
+-- The stored days from $1 on.
 SELECT day, scored FROM stored_days WHERE day >= $1 ORDER BY day
 
--- name: above_first
--- Every pair of an org with people and an org at or above it. $1: the day.
-CREATE TEMP TABLE recount_above ON COMMIT DROP AS
-SELECT DISTINCT 0 AS level, org_id, org_id AS above FROM memberships WHERE since <= $1 AND before > $1
+-- name: superiors_first
+-- Every pair of an org with people and one of its superiors, or the org itself. $1: the day.
+CREATE TEMP TABLE recount_superiors ON COMMIT DROP AS
+SELECT DISTINCT 0 AS level, org_id, org_id AS superior_id FROM memberships WHERE since <= $1 AND before > $1
 
--- name: above_next
--- $2: the level that is climbed from.
-INSERT INTO recount_above
+-- name: superiors_next
+-- $2: the level of the subordinates.
+INSERT INTO recount_superiors
 SELECT $2::int + 1, u.org_id, e.superior_id
-FROM recount_above AS u JOIN tree_edges AS e ON e.subordinate_id = u.above
+FROM recount_superiors AS u JOIN tree_edges AS e ON e.subordinate_id = u.superior_id
 WHERE u.level = $2::int AND e.since <= $1 AND e.before > $1
 
 -- name: people
@@ -99,10 +99,10 @@ LEFT JOIN (
 ) AS e ON s.activated AND e.user_id = s.person
 
 -- name: analyze
-ANALYZE recount_above, recount_people
+ANALYZE recount_superiors, recount_people
 
 -- name: totals
--- Each org's people, and the distinct people of its subtree, added up. $1: the day.
+-- The sums over each org's people and over the distinct people of its subtree. $1: the day.
 WITH recounted AS (
     SELECT subtree.org_id,
         coalesce(own.members, 0) AS own_members, coalesce(own.activated, 0) AS own_activated,
@@ -113,16 +113,16 @@ WITH recounted AS (
         subtree.members, subtree.activated, subtree.active_1, subtree.active_7, subtree.active_30,
         subtree.points_1, subtree.points_7, subtree.points_30
     FROM (
-        SELECT above AS org_id,
+        SELECT superior_id AS org_id,
             sum(members) AS members, sum(activated) AS activated,
             sum(active_1) AS active_1, sum(active_7) AS active_7, sum(active_30) AS active_30,
             sum(points_1) AS points_1, sum(points_7) AS points_7, sum(points_30) AS points_30
         FROM (
-            SELECT DISTINCT u.above, p.person, p.members, p.activated, p.active_1, p.active_7, p.active_30,
+            SELECT DISTINCT u.superior_id, p.person, p.members, p.activated, p.active_1, p.active_7, p.active_30,
                 p.points_1, p.points_7, p.points_30
-            FROM recount_above AS u JOIN recount_people AS p USING (org_id)
+            FROM recount_superiors AS u JOIN recount_people AS p USING (org_id)
         ) AS reached
-        GROUP BY above
+        GROUP BY superior_id
     ) AS subtree
     LEFT JOIN (
         SELECT org_id,
@@ -133,13 +133,13 @@ WITH recounted AS (
     ) AS own USING (org_id)
 ),
 -- Both sides as one value of sixteen numbers in the same order and of the same type.
-kept_values AS (
+stored_values AS (
     SELECT org_id, ROW(
         own_members::bigint, own_activated::bigint, own_active_1::bigint, own_active_7::bigint, own_active_30::bigint,
         own_points_1, own_points_7, own_points_30,
         members::bigint, activated::bigint, active_1::bigint, active_7::bigint, active_30::bigint,
         points_1, points_7, points_30
-    ) AS kept
+    ) AS stored
     FROM org_totals WHERE day = $1
 ),
 recounted_values AS (
@@ -151,25 +151,25 @@ recounted_values AS (
     ) AS recounted
     FROM recounted
 ),
--- A kept row of zeros is the same as none.
-nobody AS (
+-- A stored row of zeros is equal to a missing row.
+zero_row AS (
     SELECT ROW(
         0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint,
         0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint
-    ) AS nothing
+    ) AS zeros
 )
-SELECT 'total' AS what, concat_ws(' ', org_id, $1::date) AS key, kept::text AS kept, recounted::text AS recounted
-FROM kept_values FULL JOIN recounted_values USING (org_id), nobody
-WHERE coalesce(kept, nothing) IS DISTINCT FROM coalesce(recounted, nothing)
+SELECT 'total' AS kind, concat_ws(' ', org_id, $1::date) AS key, stored::text AS stored, recounted::text AS recounted
+FROM stored_values FULL JOIN recounted_values USING (org_id), zero_row
+WHERE coalesce(stored, zeros) IS DISTINCT FROM coalesce(recounted, zeros)
 
 -- name: drop
-DROP TABLE recount_above, recount_people
+DROP TABLE recount_superiors, recount_people
 
 -- name: scores
-SELECT 'score' AS what, concat_ws(' ', org_id, member_id, $1::date) AS key, k::text AS kept, r::text AS recounted
+SELECT 'score' AS kind, concat_ws(' ', org_id, member_id, $1::date) AS key, k::text AS stored, r::text AS recounted
 FROM (
     SELECT org_id, member_id, ROW(user_id, last_7, total) AS k FROM org_scores WHERE day = $1
-) AS kept
+) AS stored
 FULL JOIN (
     SELECT s.org_id, s.member_id, ROW(
         s.person,
@@ -182,7 +182,7 @@ FULL JOIN (
 WHERE k IS DISTINCT FROM r
 
 -- name: score_steps
-SELECT 'score step' AS what, concat_ws(' ', org_id, $1::date, kind, step) AS key, k.people::text AS kept,
+SELECT 'score step' AS kind, concat_ws(' ', org_id, $1::date, kind, step) AS key, k.people::text AS stored,
     r.people::text AS recounted
 FROM (SELECT org_id, kind, step, people FROM score_steps WHERE day = $1 AND people <> 0) AS k
 FULL JOIN (
