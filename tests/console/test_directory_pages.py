@@ -8,7 +8,7 @@ from app.console.home import pages as home
 from app.inbox.schemas import Kind
 from tests.acts import actions, add_member, add_unit, done
 from tests.console.desk import HOSTILE, SitDown
-from tests.members.sheets import check, members_of, merge, xlsx
+from tests.members.sheets import check, list_members, merge, xlsx
 from tests.people import People, fresh_name, fresh_org_name, fresh_phone
 
 
@@ -68,11 +68,11 @@ async def test_a_sheet_that_removes_many_is_confirmed_by_name(
     # The number that was agreed to is the one that was shown.
     stale = await desk.send(f"{at}/removals", 409, name=org["name"], leaving="2")
     assert "人数与预览时不同" in stale
-    assert len(await members_of(admin, org["id"])) == 6
+    assert len(await list_members(admin, org["id"])) == 6
     assert "已确认，正在导入" in await desk.send(f"{at}/removals", name=org["name"], leaving="3")
     await worker()
     assert "导入完成" in await desk.page(at)
-    assert len(await members_of(admin, org["id"])) == 3
+    assert len(await list_members(admin, org["id"])) == 3
 
 
 async def test_who_was_removed_is_brought_back(people: People, desk_of: SitDown) -> None:

@@ -1,7 +1,7 @@
-"""Hostile, broken and merely odd files, made by code: each with what must become of it.
+"""Generated files for import tests: hostile, broken and unusual files, each with the expected result.
 
-`expected` is the slug that the upload is refused with, or the code the check refuses the sheet with, or the outcome
-of its rows: `ok`, or the first problem of each row.
+`expected` is the slug of the refused upload, the code of the refused sheet, or the result of the rows: `ok`, or the
+first problem of each row.
 """
 
 import io
@@ -26,7 +26,7 @@ class Case:
 
 
 def part(*names: str) -> Callable[[Callable[[bytes], bytes]], bytes]:
-    """An ordinary workbook with these parts changed (or added, from nothing)."""
+    """Return a function that builds a valid workbook with these zip parts changed, or added if they are new."""
 
     def changed(change: Callable[[bytes], bytes]) -> bytes:
         source = zipfile.ZipFile(io.BytesIO(xlsx([ROW])))
@@ -44,14 +44,14 @@ SHEET = "xl/worksheets/sheet1.xml"
 
 
 def sheet_of(rows: str, before: str = "", after: str = "") -> bytes:
-    """A workbook whose sheet has these rows, as XML, under the header in row 1."""
+    """Return a workbook whose sheet has these rows, as XML, under the header in row 1."""
     header = "".join(text_cell(f"{column}1", name) for column, name in zip("ABC", HEADER, strict=True))
     xml = f'{before}<worksheet xmlns="{MAIN}"><sheetData><row r="1">{header}</row>{rows}</sheetData>{after}</worksheet>'
     return part(SHEET)(lambda _: xml.encode("utf-8", "surrogatepass"))
 
 
-def text_cell(place: str, text: str) -> str:
-    return f'<c r="{place}" t="inlineStr"><is><t xml:space="preserve">{text}</t></is></c>'
+def text_cell(reference: str, text: str) -> str:
+    return f'<c r="{reference}" t="inlineStr"><is><t xml:space="preserve">{text}</t></is></c>'
 
 
 def one_row(name: str = ROW[0], phone: str = PHONE, unit: str = ROW[2], number: int = 2, attributes: str = "") -> str:
@@ -62,7 +62,7 @@ def one_row(name: str = ROW[0], phone: str = PHONE, unit: str = ROW[2], number: 
 
 
 def workbook(sheets: Sequence[tuple[str, Sequence[Sequence[str]]]], hide: Sequence[int] = (), merge: str = "") -> bytes:
-    """A workbook of several sheets, each as it stands."""
+    """Return a workbook of several sheets with these rows; `hide` lists the hidden sheets, `merge` the merged cells."""
     import xlsxwriter
 
     content = io.BytesIO()
@@ -95,7 +95,7 @@ def zipped(entries: Sequence[tuple[str, bytes]]) -> bytes:
 
 
 def ods(rows: str) -> bytes:
-    """An OpenDocument sheet with these table rows, as XML, under the header."""
+    """Return an OpenDocument sheet with these table rows, as XML, under the header."""
     header = "".join(ods_cell(name) for name in HEADER)
     names = " ".join(
         f'xmlns:{short}="urn:oasis:names:tc:opendocument:xmlns:{short}:1.0"' for short in ("office", "table", "text")
@@ -119,7 +119,7 @@ def ods_row(attributes: str = "") -> str:
 
 
 def xls(rows: Sequence[Sequence[str]] = (HEADER, ROW), hide: int | None = None) -> bytes:
-    """A BIFF8 workbook in a compound file, as small as the format allows; with the row of this index hidden."""
+    """Return a minimal BIFF8 workbook in a compound file; `hide` is the index of a hidden row."""
 
     def record(kind: int, data: bytes) -> bytes:
         return struct.pack("<HH", kind, len(data)) + data
@@ -143,7 +143,7 @@ def xls(rows: Sequence[Sequence[str]] = (HEADER, ROW), hide: int | None = None) 
 
 
 def compound(name: str, stream: bytes) -> bytes:
-    """A compound file (OLE2) with one stream of at least 4,096 bytes."""
+    """Return a compound file (OLE2) with one stream of at least 4,096 bytes."""
     sectors = -(-len(stream) // 512)
     fat = [0xFFFFFFFD, 0xFFFFFFFE, *range(3, 2 + sectors), 0xFFFFFFFE]
     table = struct.pack(f"<{len(fat)}L", *fat).ljust(512, b"\xff")
@@ -165,16 +165,16 @@ def compound(name: str, stream: bytes) -> bytes:
     return header + table + directory + stream.ljust(sectors * 512, b"\0")
 
 
-def lying(unpacked: int) -> bytes:
-    """A workbook whose directory says that a part unpacks to so many bytes."""
+def false_size(unpacked: int) -> bytes:
+    """Return a workbook whose zip directory gives this false unpacked size for a part."""
     content = bytearray(part("xl/media/image1.png")(lambda _: b"x"))
     at = content.rfind(b"PK\x01\x02")
     struct.pack_into("<L", content, at + 24, unpacked)
     return bytes(content)
 
 
-def unpacking_to_more(than: int) -> bytes:
-    """A workbook whose directory says that a large part unpacks to so few bytes."""
+def larger_than_declared(than: int) -> bytes:
+    """Return a workbook whose zip directory gives a too small unpacked size for a large part."""
     content = bytearray(part("xl/media/image1.png")(lambda _: bytes(1 << 20)))
     at = content.rfind(b"PK\x01\x02")
     struct.pack_into("<L", content, at + 24, than)
@@ -225,7 +225,7 @@ AT_UPLOAD = [
     Case("truncated", "a.xlsx", lambda: xlsx([ROW])[:-200], "file-damaged"),
     Case("half of it", "a.xlsx", lambda: xlsx([ROW])[: len(xlsx([ROW])) // 2], "file-damaged"),
     Case("ratio bomb", "a.xlsx", lambda: part("xl/media/a.bin")(lambda _: bytes(30 << 20)), "file-bomb"),
-    Case("claims 4 GB", "a.xlsx", lambda: lying(0xFFFFFFF0), "file-bomb"),
+    Case("claims 4 GB", "a.xlsx", lambda: false_size(0xFFFFFFF0), "file-bomb"),
     Case("entry bomb", "a.xlsx", lambda: part(*(f"x/{n}" for n in range(1100)))(lambda _: b"x"), "file-bomb"),
 ]
 
@@ -251,7 +251,7 @@ BY_CHECK = [
         lambda: sheet_of("".join(f"<row><c><v>{n * 7919}</v></c></row>" for n in range(2000)) * 500),
         "too-many-rows",
     ),
-    Case("unpacks to more than it says", "a.xlsx", lambda: unpacking_to_more(100), "file-damaged"),
+    Case("unpacks to more than it says", "a.xlsx", lambda: larger_than_declared(100), "file-damaged"),
     Case("too many rows", "a.csv", lambda: csv_of([ROW]) + b"\r\n,1,\r\n" * 200_001, "too-many-rows"),
     Case(
         "ods row a million times",

@@ -1,4 +1,4 @@
-"""Files one or a few edits away from good ones, the same ones every time; and the reading program run over many."""
+"""Mutated files: valid files with a few random edits from a fixed seed. And a fast way to parse many files."""
 
 import io
 import json
@@ -24,57 +24,57 @@ class Mutant(NamedTuple):
     content: bytes
 
 
-def mutants(seeds: list[Mutant], count: int, seed: int = 9) -> Iterator[Mutant]:
-    chance = random.Random(seed)
+def make_mutants(seeds: list[Mutant], count: int, seed: int = 9) -> Iterator[Mutant]:
+    generator = random.Random(seed)
     for number in range(count):
         kind, content = seeds[number % len(seeds)]
-        inside = kind in {"xlsx", "ods"} and chance.random() < 0.6
-        yield Mutant(kind, _part_edited(content, chance) if inside else _edited(content, chance))
+        inside = kind in {"xlsx", "ods"} and generator.random() < 0.6
+        yield Mutant(kind, _edit_part(content, generator) if inside else _edit_bytes(content, generator))
 
 
-def _edited(content: bytes, chance: random.Random) -> bytes:
+def _edit_bytes(content: bytes, generator: random.Random) -> bytes:
     edited = bytearray(content)
-    for _ in range(chance.choice((1, 1, 2, 5, 30))):
-        at = chance.randrange(len(edited) + 1)
-        match chance.randrange(6):
+    for _ in range(generator.choice((1, 1, 2, 5, 30))):
+        at = generator.randrange(len(edited) + 1)
+        match generator.randrange(6):
             case 0 if at < len(edited):
-                edited[at] ^= 1 << chance.randrange(8)
+                edited[at] ^= 1 << generator.randrange(8)
             case 1:
-                edited[at : at + 1] = chance.randbytes(1)
+                edited[at : at + 1] = generator.randbytes(1)
             case 2:
-                edited[at:at] = chance.choice(_TOKENS)
+                edited[at:at] = generator.choice(_TOKENS)
             case 3:
-                token = chance.choice(_TOKENS)
+                token = generator.choice(_TOKENS)
                 edited[at : at + len(token)] = token
             case 4:
-                del edited[at : at + chance.randrange(1, 40)]
+                del edited[at : at + generator.randrange(1, 40)]
             case _:
-                upto = at + chance.randrange(1, 200)
+                upto = at + generator.randrange(1, 200)
                 edited[at:at] = edited[at:upto]
-    if chance.random() < 0.1:
-        del edited[chance.randrange(len(edited) + 1) :]
+    if generator.random() < 0.1:
+        del edited[generator.randrange(len(edited) + 1) :]
     return bytes(edited)
 
 
-def _part_edited(content: bytes, chance: random.Random) -> bytes:
-    """With one part changed, left out or doubled, and a directory that is right again."""
+def _edit_part(content: bytes, generator: random.Random) -> bytes:
+    """Return the zip with one part changed, left out or replaced by another part, and with a valid directory."""
     source = zipfile.ZipFile(io.BytesIO(content))
     names = source.namelist()
-    chosen, way = chance.choice(names), chance.randrange(10)
+    chosen, choice = generator.choice(names), generator.randrange(10)
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as target:
         for name in names:
             part = source.read(name)
             if name == chosen:
-                if way == 0:
+                if choice == 0:
                     continue
-                part = source.read(chance.choice(names)) if way == 1 else _edited(part, chance)
+                part = source.read(generator.choice(names)) if choice == 1 else _edit_bytes(part, generator)
             target.writestr(name, part)
     return packed.getvalue()
 
 
 class Reading(NamedTuple):
-    """What the reading program made of a file: its rows, its last answer if it gave one, and how it ended."""
+    """The result of the parser process for a file: the rows, the final object if there is one, and the exit code."""
 
     rows: list[list[Any]]
     answer: dict[str, Any] | None
@@ -82,8 +82,10 @@ class Reading(NamedTuple):
 
 
 def read_all(files: list[Mutant]) -> list[Reading]:
-    """Run the reading program over each, as the worker does but from one interpreter that forks: starting one for
-    each takes forty times as long."""
+    """Parse each file with the program of the parser process.
+
+    One interpreter forks for each file, because a new interpreter for each file takes forty times as long.
+    """
     with tempfile.TemporaryFile() as stored:
         for kind, content in files:
             stored.write(f"{kind} {len(content)}\n".encode() + content)
@@ -94,12 +96,12 @@ def read_all(files: list[Mutant]) -> list[Reading]:
             stdout=subprocess.PIPE,
             check=True,
         )
-    return [_reading(line) for line in forked.stdout.splitlines()]
+    return [_parse_result(line) for line in forked.stdout.splitlines()]
 
 
-def _reading(line: bytes) -> Reading:
-    said, ended = json.loads(line)
-    answers = [json.loads(one) for one in said.splitlines() if one]
+def _parse_result(line: bytes) -> Reading:
+    output, ended = json.loads(line)
+    answers = [json.loads(one) for one in output.splitlines() if one]
     last = answers.pop() if answers and isinstance(answers[-1], dict) else None
     return Reading([row for batch in answers for row in batch], last, ended)
 
@@ -115,10 +117,10 @@ while header := sys.stdin.buffer.readline():
     with tempfile.TemporaryFile() as sheet:
         sheet.write(sys.stdin.buffer.read(int(length)))
         sheet.seek(0)
-        answer, give = os.pipe()
+        answer, write_end = os.pipe()
         child = os.fork()
         if not child:
-            for there, file in enumerate((sheet.fileno(), give, os.open(os.devnull, os.O_WRONLY))):
+            for there, file in enumerate((sheet.fileno(), write_end, os.open(os.devnull, os.O_WRONLY))):
                 os.dup2(file, there)
             sys.stdin, sys.stdout = open(0, closefd=False), open(1, "w", closefd=False)
             sys.argv = [program, packages, kind, *limits]
@@ -127,8 +129,8 @@ while header := sys.stdin.buffer.readline():
                 os._exit(0)
             except BaseException:
                 os._exit(1)
-        os.close(give)
+        os.close(write_end)
         with open(answer) as pipe:
-            said = pipe.read()
-        print(json.dumps([said, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])]), flush=True)
+            output = pipe.read()
+        print(json.dumps([output, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])]), flush=True)
 """

@@ -1,4 +1,4 @@
-"""Sheets for the tests, made by code, and an import carried through."""
+"""Helpers for import tests: generated sheets, and the steps of an import over HTTP."""
 
 import io
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,7 +16,7 @@ Work = Callable[[], Awaitable[None]]
 
 
 def xlsx(rows: Sequence[Sequence[Any]], header: Sequence[str] = HEADER) -> bytes:
-    """A workbook of one sheet with these rows under the header."""
+    """Return a workbook of one sheet with these rows under the header."""
     content = io.BytesIO()
     book = xlsxwriter.Workbook(content, {"in_memory": True, "strings_to_formulas": False})
     sheet = book.add_worksheet()
@@ -27,7 +27,7 @@ def xlsx(rows: Sequence[Sequence[Any]], header: Sequence[str] = HEADER) -> bytes
 
 
 def open_xlsx(content: bytes) -> Any:
-    """The workbook that the service wrote, as another program reads it."""
+    """Read a workbook of the service with another library."""
     load: Callable[..., Any] = excel.load_workbook
     return load(io.BytesIO(content))
 
@@ -37,7 +37,7 @@ async def upload(admin: Person, org_id: str, content: bytes, name: str = "member
 
 
 async def check(admin: Person, org_id: str, worker: Work, content: bytes, **options: str) -> dict[str, Any]:
-    """Upload a sheet and have it checked; gives the import as it stands then."""
+    """Upload a sheet and run the check. Return the import after the check."""
     uploaded = await upload(admin, org_id, content, **options)
     assert uploaded.status_code == 202, uploaded.text
     await worker()
@@ -47,7 +47,7 @@ async def check(admin: Person, org_id: str, worker: Work, content: bytes, **opti
 async def merge(
     admin: Person, org_id: str, worker: Work, content: bytes, *, leaving: int | None = None, **options: str
 ) -> dict[str, Any]:
-    """Upload a sheet, have it checked, confirm it and have it merged; gives the import as it stands then."""
+    """Upload a sheet, run the check, confirm it and run the merge. Return the import after the merge."""
     checked = await check(admin, org_id, worker, content, **options)
     assert checked["state"] == "ready", checked
     confirmed = await admin.put(f"/v1/orgs/{org_id}/imports/{checked['id']}/confirmation", json={"leaving": leaving})
@@ -70,8 +70,8 @@ async def rows_of(admin: Person, org_id: str, import_id: str, **query: str) -> l
     return items
 
 
-async def members_of(admin: Person, org_id: str, **query: Any) -> list[dict[str, Any]]:
-    """Everybody in the directory for whom the query holds, page by page."""
+async def list_members(admin: Person, org_id: str, **query: Any) -> list[dict[str, Any]]:
+    """Return all people of the directory that match the query, from all pages."""
     items: list[dict[str, Any]] = []
     cursor: str | None = None
     while True:

@@ -1,4 +1,4 @@
-"""Which account a row is active through where several ways to it cross: each finds what the other has written (S18)."""
+"""Activation of rows by concurrent operations: each operation sees what the other has written (S18)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -17,8 +17,8 @@ from app.members.activation import activate_user
 from app.members.imports import merge
 from app.worker import worker as working
 from tests.acts import Json, add_admin, add_member, add_unit, certify, done, refusal
-from tests.auth.test_accounts import close_account, request_change_code
-from tests.members.sheets import Work, check, members_of, read, xlsx
+from tests.auth.test_accounts import request_change_code, close_account
+from tests.members.sheets import Work, check, list_members, read, xlsx
 from tests.people import People, Person, fresh_org_name, fresh_phone
 
 Act = Callable[[], Awaitable[object]]
@@ -30,32 +30,32 @@ async def admin(people: People) -> Person:
 
 
 @pytest.fixture(autouse=True)
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A job that is to come again does so at once."""
+def retry_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a job again without a delay when it raises Busy."""
     monkeypatch.setattr(working, "POLL_INTERVAL", timedelta(milliseconds=100))
     monkeypatch.setattr(working, "BUSY_PAUSE", timedelta())
 
 
 class Slow:
-    """An act on an account that, begun, has looked at the rows that there are and does not commit for a while."""
+    """An act on an account that has updated the existing rows and commits only after a delay."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._patch = monkeypatch
         self._tasks: list[asyncio.Task[Any]] = []
 
     async def begin(self, act: Act) -> None:
-        looked, go = asyncio.Event(), asyncio.Event()
+        updated, proceed = asyncio.Event(), asyncio.Event()
 
         async def activate_and_wait(*arguments: Any) -> None:
             await activate_user(*arguments)
-            looked.set()
-            await go.wait()
+            updated.set()
+            await proceed.wait()
 
         for module in (accounts, registration, verifications):
             self._patch.setattr(module, "activate_user", activate_and_wait)
         self._tasks.append(asyncio.ensure_future(act()))
-        await looked.wait()
-        asyncio.get_running_loop().call_later(0.15, go.set)
+        await updated.wait()
+        asyncio.get_running_loop().call_later(0.15, proceed.set)
 
     async def end(self) -> None:
         await asyncio.gather(*self._tasks)
@@ -66,15 +66,15 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
     return Slow(monkeypatch)
 
 
-async def merged(
+async def merge_with_act(
     admin: Person, org: Json, worker: Work, monkeypatch: pytest.MonkeyPatch, meanwhile: Act, *rows: Any, **options: str
 ) -> Json:
-    """A sheet is merged, and `meanwhile` is done when it has been decided on and nothing is written yet."""
-    merge_people, acts = merge.merge_people, [meanwhile]
+    """Merge a sheet, and run `meanwhile` after the outcomes are decided and before anything is written."""
+    merge_people, pending = merge.merge_people, [meanwhile]
 
     async def wrapped(*arguments: Any, **given: Any) -> None:
-        if acts:
-            await acts.pop()()
+        if pending:
+            await pending.pop()()
         await merge_people(*arguments, **given)
 
     monkeypatch.setattr(merge, "merge_people", wrapped)
@@ -86,7 +86,7 @@ async def merged(
 
 
 @pytest.mark.parametrize("way", ["registers", "changes phone", "is verified by another name"])
-async def test_who_writes_an_account_while_a_merge_commits_is_found_once_that_is_written(
+async def test_account_written_during_merge_commit_updates_imported_row(
     people: People, admin: Person, worker: Work, monkeypatch: pytest.MonkeyPatch, slow: Slow, way: str
 ) -> None:
     org, phone = await admin.create_org(), fresh_phone()
@@ -99,16 +99,16 @@ async def test_who_writes_an_account_while_a_merge_commits_is_found_once_that_is
         act = (
             (lambda: person.put("/v1/me/phone", json=body)) if way == "changes phone" else lambda: people.verify(person)
         )
-    outcome = await merged(admin, org, worker, monkeypatch, lambda: slow.begin(act), ("上官", phone, "一支部"))
+    outcome = await merge_with_act(admin, org, worker, monkeypatch, lambda: slow.begin(act), ("上官", phone, "一支部"))
     await slow.end()
     await worker()
     assert outcome["counts"]["added"] == 1
-    (member,) = await members_of(admin, org["id"], q="上官")
+    (member,) = await list_members(admin, org["id"], q="上官")
     assert member["active"] is (way == "registers")
 
 
 @pytest.mark.parametrize("way", ["is removed", "gets another phone"])
-async def test_who_no_longer_has_the_phone_when_a_replacement_would_change_them_is_taken_for_another(
+async def test_member_without_the_phone_at_the_merge_is_replaced_by_new_member(
     admin: Person, worker: Work, monkeypatch: pytest.MonkeyPatch, db: AsyncConnection, way: str
 ) -> None:
     org, phone = await admin.create_org(), fresh_phone()
@@ -117,27 +117,27 @@ async def test_who_no_longer_has_the_phone_when_a_replacement_would_change_them_
     path = f"/v1/orgs/{org['id']}/members/{row['id']}"
     new = {"phone": fresh_phone()}
     act: Act = (lambda: admin.delete(path)) if way == "is removed" else lambda: admin.patch(path, json=new)
-    outcome = await merged(admin, org, worker, monkeypatch, act, ("新名", phone, "一支部"), mode="replace-all")
-    if way == "gets another phone":  # by now they would leave, and that is asked about
+    outcome = await merge_with_act(admin, org, worker, monkeypatch, act, ("新名", phone, "一支部"), mode="replace-all")
+    if way == "gets another phone":  # the row would now be removed, which needs consent
         assert (outcome["state"], outcome["counts"]["left"]) == ("ready", 1)
         confirmation = f"/v1/orgs/{org['id']}/imports/{outcome['id']}/confirmation"
         done(await admin.put(confirmation, json={"leaving": 1}), 202)
         await worker()
         outcome = await read(admin, org["id"], outcome["id"])
     assert (outcome["counts"]["added"], outcome["counts"]["changed"]) == (1, 0)
-    assert [member["name"] for member in await members_of(admin, org["id"], q="名")] == ["新名"]
-    places = "SELECT count(*) FROM unit_memberships WHERE member_id = :id AND until IS NULL"
-    assert await db.scalar(text(places), {"id": row["id"]}) == 0
+    assert [member["name"] for member in await list_members(admin, org["id"], q="名")] == ["新名"]
+    memberships = "SELECT count(*) FROM unit_memberships WHERE member_id = :id AND until IS NULL"
+    assert await db.scalar(text(memberships), {"id": row["id"]}) == 0
 
 
-async def test_who_registers_while_a_sheet_removes_their_row_finds_it_when_it_is_restored(
+async def test_row_restored_after_registration_during_removal_is_active(
     people: People, admin: Person, worker: Work, monkeypatch: pytest.MonkeyPatch, slow: Slow
 ) -> None:
     org, phone = await admin.create_org(), fresh_phone()
     unit = await add_unit(admin, org, "一支部")
     member = await add_member(admin, org, unit, phone=phone)
     act: Act = partial(people.register, phone=phone, verified=False, party=False)
-    outcome = await merged(
+    outcome = await merge_with_act(
         admin,
         org,
         worker,
@@ -153,15 +153,15 @@ async def test_who_registers_while_a_sheet_removes_their_row_finds_it_when_it_is
 
 
 async def linked_by_consent(admin: Person, org: Json, person: Person, *units: Json, phone: str | None = None) -> Json:
-    """A row with another phone that is active through the person's account."""
+    """Add a row with another phone, and link it to the person's account by consent."""
     row = await add_member(admin, org, *units, name=person.name, phone=phone or fresh_phone())
-    asked = done(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
-    path = f"/v1/orgs/{org['id']}/link-requests/{asked['id']}/acceptance"
+    request = done(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
+    path = f"/v1/orgs/{org['id']}/link-requests/{request['id']}/acceptance"
     linked: Json = done(await admin.put(path, json={"member_id": row["id"]}))
     return linked
 
 
-async def test_a_link_that_ends_while_its_account_changes_phone_leaves_no_row_of_the_old_phone_active(
+async def test_link_undone_during_phone_change_leaves_no_row_of_old_phone_active(
     people: People, admin: Person, worker: Work, slow: Slow
 ) -> None:
     org, person, new = await admin.create_org(), await people.register(), fresh_phone()
@@ -176,27 +176,27 @@ async def test_a_link_that_ends_while_its_account_changes_phone_leaves_no_row_of
 
 
 @pytest.mark.parametrize("way", ["changes phone", "closes"])
-async def test_who_lets_go_of_a_phone_waits_for_who_works_on_its_row(
+async def test_account_change_waits_for_the_lock_of_the_previous_phone(
     people: People, engine: AsyncEngine, way: str
 ) -> None:
     person, new = await people.register(verified=False, party=False), fresh_phone()
     if way == "changes phone":
         body = {"phone": new, "code": await request_change_code(person, new)}
-        asking = person.put("/v1/me/phone", json=body)
+        change = person.put("/v1/me/phone", json=body)
     else:
         done(await person.post("/v1/me/closing-codes"), 202)
         outbox = done(await people.api.get("/v1/simulator/sms", params={"phone": person.phone}))
-        asking = person.put("/v1/me/closure", json={"code": outbox["items"][0]["code"]})
-    async with engine.begin() as held:
-        index = await held.scalar(text("SELECT phone_index FROM users WHERE id = :id"), {"id": person.user_id})
-        await activation.lock_phones(held, index)  # as who waited for it while the account came to be
-        task = asyncio.ensure_future(asking)
+        change = person.put("/v1/me/closure", json={"code": outbox["items"][0]["code"]})
+    async with engine.begin() as locking:
+        index = await locking.scalar(text("SELECT phone_index FROM users WHERE id = :id"), {"id": person.user_id})
+        await activation.lock_phones(locking, index)  # as a transaction that waited for the registration
+        task = asyncio.ensure_future(change)
         await asyncio.wait({task}, timeout=0.15)
         assert not task.done()
     assert (await task).status_code == 204
 
 
-async def test_who_changes_an_account_and_who_removes_its_row_hold_the_row_first(
+async def test_phone_change_and_removal_lock_the_row_before_the_activation(
     people: People, admin: Person, engine: AsyncEngine
 ) -> None:
     org, person, new = await admin.create_org(), await people.register(verified=False, party=False), fresh_phone()
@@ -212,47 +212,47 @@ async def test_who_changes_an_account_and_who_removes_its_row_hold_the_row_first
     assert (await task).status_code == 204
 
 
-async def test_of_two_rows_one_account_fits_the_other_turns_active_once_one_has_gone_to_another_org(
+async def test_second_row_of_an_account_becomes_active_after_the_first_has_left_the_org(
     people: People, admin: Person, worker: Work
 ) -> None:
-    """By a transfer, or with its unit; and what an admin has undone stays so where it goes."""
-    above, there, person = await admin.create_org(), await admin.create_org(), await people.register()
-    await certify(admin, above, admin, there)
-    first, second = [await add_unit(admin, above, name) for name in ("一支部", "二支部")]
-    await linked_by_consent(admin, above, person, first)
-    own = await add_member(admin, above, second, name=person.name, phone=person.phone)
+    """The first row leaves by a transfer or with a promoted unit. An undone link remains undone after a transfer."""
+    superior, other, person = await admin.create_org(), await admin.create_org(), await people.register()
+    await certify(admin, superior, admin, other)
+    first, second = [await add_unit(admin, superior, name) for name in ("一支部", "二支部")]
+    await linked_by_consent(admin, superior, person, first)
+    own = await add_member(admin, superior, second, name=person.name, phone=person.phone)
     stranger = await people.register()
-    undone = await add_member(admin, above, second, name=stranger.name, phone=stranger.phone)
-    done(await admin.delete(f"/v1/orgs/{above['id']}/members/{undone['id']}/activation"), 204)
+    undone = await add_member(admin, superior, second, name=stranger.name, phone=stranger.phone)
+    done(await admin.delete(f"/v1/orgs/{superior['id']}/members/{undone['id']}/activation"), 204)
 
-    async def transferred(row: Json, org: Json, to: Json) -> Json:
+    async def transfer(row: Json, org: Json, to: Json) -> Json:
         path = f"/v1/orgs/{org['id']}/members/{row['id']}/transfers"
-        asked = done(await admin.post(path, json={"org_id": to["id"]}), 201)
-        taken: Json = done(await admin.put(f"/v1/orgs/{to['id']}/person-transfers/{asked['id']}/acceptance"))
-        return taken
+        request = done(await admin.post(path, json={"org_id": to["id"]}), 201)
+        new_row: Json = done(await admin.put(f"/v1/orgs/{to['id']}/person-transfers/{request['id']}/acceptance"))
+        return new_row
 
-    async def promoted(unit: Json) -> Json:
+    async def promote(unit: Json) -> Json:
         body = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"phone": admin.phone}}
-        offer = done(await admin.post(f"/v1/orgs/{above['id']}/promotions", json=body), 201)
+        offer = done(await admin.post(f"/v1/orgs/{superior['id']}/promotions", json=body), 201)
         org: Json = done(await admin.put(f"/v1/me/promotions/{offer['id']}/acceptance"))
         await worker()
         return org
 
     assert own["active"] is False
-    assert (await transferred(own, above, there))["active"] is True
-    assert (await transferred(undone, above, there))["inactive_reason"] == "unlinked"
-    again = await add_member(admin, above, second, name=person.name, phone=person.phone)
+    assert (await transfer(own, superior, other))["active"] is True
+    assert (await transfer(undone, superior, other))["inactive_reason"] == "unlinked"
+    again = await add_member(admin, superior, second, name=person.name, phone=person.phone)
     assert again["active"] is False
-    new = await promoted(second)
+    new = await promote(second)
     assert done(await admin.get(f"/v1/orgs/{new['id']}/members/{again['id']}"))["active"] is True
-    last = await add_member(admin, above, name=person.name, phone=person.phone)
+    last = await add_member(admin, superior, name=person.name, phone=person.phone)
     assert last["active"] is False
-    await promoted(first)
-    assert done(await admin.get(f"/v1/orgs/{above['id']}/members/{last['id']}"))["active"] is True
+    await promote(first)
+    assert done(await admin.get(f"/v1/orgs/{superior['id']}/members/{last['id']}"))["active"] is True
 
 
 @pytest.mark.parametrize("way", ["unlinked", "closed"])
-async def test_who_holds_a_rows_phone_stands_behind_it_once_another_no_longer_does_by_consent(
+async def test_user_with_the_phone_is_linked_after_a_link_by_consent_has_ended(
     people: People, admin: Person, worker: Work, way: str
 ) -> None:
     org, person, phone = await admin.create_org(), await people.register(), fresh_phone()
@@ -268,16 +268,16 @@ async def test_who_holds_a_rows_phone_stands_behind_it_once_another_no_longer_do
     assert done(await admin.get(path))["active"] is True
 
 
-async def test_a_suspended_account_is_not_linked(people: People, admin: Person, db: AsyncConnection) -> None:
+async def test_link_request_of_suspended_account_is_refused(people: People, admin: Person, db: AsyncConnection) -> None:
     org, person = await admin.create_org(), await people.register()
     row = await add_member(admin, org, name=person.name, phone=fresh_phone())
-    asked = done(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
+    request = done(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
     await db.execute(text("UPDATE users SET status = 'disabled' WHERE id = :id"), {"id": person.user_id})
-    path = f"/v1/orgs/{org['id']}/link-requests/{asked['id']}/acceptance"
+    path = f"/v1/orgs/{org['id']}/link-requests/{request['id']}/acceptance"
     assert refusal(await admin.put(path, json={"member_id": row["id"]})) == (409, "no-candidate")
 
 
-async def test_who_becomes_an_admin_has_their_row_also_where_it_was_unlinked(people: People, admin: Person) -> None:
+async def test_new_admin_is_linked_again_to_an_unlinked_row(people: People, admin: Person) -> None:
     org, person = await admin.create_org(), await people.register()
     row = await add_member(admin, org, name=person.name, phone=person.phone)
     path = f"/v1/orgs/{org['id']}/members/{row['id']}"

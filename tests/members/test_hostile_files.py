@@ -1,4 +1,4 @@
-"""Every hostile, broken or odd file gets its answer, has no partial effect, and the service goes on answering (S9)."""
+"""Hostile, broken and unusual files: each gets the expected result, has no partial effect and stops nothing (S9)."""
 
 import asyncio
 import io
@@ -17,7 +17,7 @@ import pytest
 from app.members.imports.errors import FileExhausting, SheetRefused
 from app.members.imports.reader import PROGRAM, read_sheet
 from tests.members.hostile import AT_UPLOAD, BY_CHECK, BY_ROW, Case, csv_of, ods, ods_row, one_row, sheet_of, zipped
-from tests.members.sheets import Work, members_of, read, rows_of, upload, xlsx
+from tests.members.sheets import Work, list_members, read, rows_of, upload, xlsx
 from tests.people import People, Person
 
 
@@ -36,27 +36,29 @@ async def org_id(admin: Person) -> str:
 
 
 @pytest.mark.parametrize("case", AT_UPLOAD, ids=labels(AT_UPLOAD))
-async def test_refused_at_the_upload(admin: Person, org_id: str, case: Case) -> None:
+async def test_unreadable_file_is_refused_at_upload(admin: Person, org_id: str, case: Case) -> None:
     refused = await upload(admin, org_id, case.make(), case.file_name)
     assert (refused.status_code, refused.json()["type"]) == (422, f"/problems/{case.expected}")
     assert refused.json()["detail"]
 
 
 @pytest.mark.long
-async def test_what_is_taken_is_refused_by_the_check_or_read_row_by_row(admin: Person, worker: Work) -> None:
-    """Every file that is taken at all, uploaded to an org of its own, all checked together: one test, for it is made
-    once in a run, whichever process its tests go to."""
+async def test_accepted_file_is_refused_by_the_check_or_read_by_row(admin: Person, worker: Work) -> None:
+    """Each file is uploaded to an org of its own, and all are checked together.
+
+    It is one test, so that the uploads happen only once in a parallel run.
+    """
     cases = (*BY_CHECK, *BY_ROW)
 
-    async def take(case: Case) -> tuple[str, str]:
+    async def upload_case(case: Case) -> tuple[str, str]:
         org_id = str((await admin.create_org())["id"])
         answer = await upload(admin, org_id, case.make(), case.file_name, unknown_units="create")
         assert answer.status_code == 202, (case.label, answer.text)
         return org_id, answer.json()["id"]
 
-    taken = [await take(case) for case in cases]
+    accepted = [await upload_case(case) for case in cases]
     await worker()
-    uploads = dict(zip(labels(list(cases)), taken, strict=True))
+    uploads = dict(zip(labels(list(cases)), accepted, strict=True))
     found = {label: await read(admin, *upload) for label, upload in uploads.items()}
     rows = {label: await rows_of(admin, *upload) for label, upload in uploads.items()}
 
@@ -67,7 +69,7 @@ async def test_what_is_taken_is_refused_by_the_check_or_read_row_by_row(admin: P
     }
     assert all(refusal["title"] for refusal in refusals.values())
     for case in BY_CHECK:
-        assert len(await members_of(admin, uploads[case.label][0])) == 1, case.label
+        assert len(await list_members(admin, uploads[case.label][0])) == 1, case.label
         assert rows[case.label] == [], case.label
 
     assert {case.label: found[case.label]["state"] for case in BY_ROW} == {case.label: "ready" for case in BY_ROW}
@@ -78,17 +80,17 @@ async def test_what_is_taken_is_refused_by_the_check_or_read_row_by_row(admin: P
     } == {
         case.label: ["ok"] * len(rows[case.label]) if case.expected == "ok" else list(case.expected) for case in BY_ROW
     }
-    # A hidden row is imported with a warning.
+    # A hidden row has a warning.
     hidden = ("hidden row", "hidden row in ods", "row filtered away in ods", "hidden row in xls")
     for label, codes in (*((label, ["row-hidden"]) for label in hidden), ("xls", []), ("ods", [])):
         (row,) = rows[label]
         assert [warning["code"] for warning in row["warnings"]] == codes, label
-    # The numbers of rows are those of the sheet.
+    # Row numbers are the numbers of the sheet.
     for label, number in (("row 1048576", 1048576), ("title above the header", 4), ("plain", 2)):
         assert [row["row_no"] for row in rows[label]] == [number]
 
 
-async def test_what_a_sheet_refers_to_is_neither_fetched_nor_run(tmp_path: Path) -> None:
+async def test_links_and_formulas_of_a_sheet_are_neither_fetched_nor_run(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         listening.settimeout(0.05)
         address = "http://{}:{}/".format(*listening.getsockname())
@@ -110,15 +112,15 @@ async def test_what_a_sheet_refers_to_is_neither_fetched_nor_run(tmp_path: Path)
             "ods": ods(f"<table:table-source xlink:href='{address}' xmlns:xlink='x'/>" + ods_row()),
         }
         for kind, content in sheets.items():
-            assert isinstance(await outcome(tmp_path, content, kind), int)
+            assert isinstance(await read_outcome(tmp_path, content, kind), int)
         with pytest.raises(TimeoutError):
             listening.accept()
 
 
-async def test_too_large(admin: Person, org_id: str) -> None:
+async def test_too_large_upload_is_refused(admin: Person, org_id: str) -> None:
     refused = await upload(admin, org_id, bytes(22 << 20))
     assert (refused.status_code, refused.json()["type"]) == (413, "/problems/body-too-large")
-    # One that does not say how large it is, is read no further than it may be large.
+    # An upload without a declared length is read only up to the limit.
     read = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -134,37 +136,37 @@ async def test_too_large(admin: Person, org_id: str) -> None:
 
 
 @pytest.mark.parametrize("keyed", [False, True])
-async def test_a_sheet_on_its_way_in_lies_in_no_folder(
+async def test_upload_writes_no_temporary_file(
     admin: Person, org_id: str, keyed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def folder(*_: object, **__: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise AssertionError("a temporary file")
 
-    monkeypatch.setattr(tempfile, "TemporaryFile", folder)
+    monkeypatch.setattr(tempfile, "TemporaryFile", fail)
     headers = {"Idempotency-Key": str(uuid4())} if keyed else {}
     sheet = csv_of() + b"\r\n" * (1 << 20)
     path = f"/v1/orgs/{org_id}/imports"
-    taken = await admin.post(path, files={"file": ("a.csv", sheet)}, headers=headers)
-    assert taken.status_code == 202
-    assert (await admin.delete(f"{path}/{taken.json()['id']}")).status_code == 204
-    assert uploads_held() == 0
+    accepted = await admin.post(path, files={"file": ("a.csv", sheet)}, headers=headers)
+    assert accepted.status_code == 202
+    assert (await admin.delete(f"{path}/{accepted.json()['id']}")).status_code == 204
+    assert count_open_uploads() == 0
 
 
-def uploads_held() -> int:
-    """How many uploaded files this process has open."""
-    held = 0
+def count_open_uploads() -> int:
+    """Return the number of uploaded files that this process has open."""
+    count = 0
     for file in os.listdir("/proc/self/fd"):
         with suppress(FileNotFoundError):
-            held += "memfd:upload" in os.readlink(f"/proc/self/fd/{file}")
-    return held
+            count += "memfd:upload" in os.readlink(f"/proc/self/fd/{file}")
+    return count
 
 
-async def test_a_stranger_uploads_nothing(admin: Person, org_id: str, people: People) -> None:
+async def test_upload_by_stranger_is_refused(admin: Person, org_id: str, people: People) -> None:
     stranger = await people.register()
     assert (await upload(stranger, org_id, xlsx([]))).status_code == 404
 
 
-async def outcome(tmp_path: Path, content: bytes, kind: str, **limits: Any) -> type[SheetRefused] | int:
+async def read_outcome(tmp_path: Path, content: bytes, kind: str, **limits: Any) -> type[SheetRefused] | int:
     path = tmp_path / "sheet"
     path.write_bytes(content)
     rows = 0
@@ -177,21 +179,23 @@ async def outcome(tmp_path: Path, content: bytes, kind: str, **limits: Any) -> t
     return rows
 
 
-async def test_the_reading_process_ends_at_its_limit_of_time(tmp_path: Path) -> None:
+async def test_parser_process_ends_at_its_time_limit(tmp_path: Path) -> None:
     large = csv_of([("王伟", "13812345678", "甲")] * 190_000)
-    assert await outcome(tmp_path, large, "csv") == 190_000
-    assert await outcome(tmp_path, large, "csv", cpu_seconds=0) is FileExhausting
+    assert await read_outcome(tmp_path, large, "csv") == 190_000
+    assert await read_outcome(tmp_path, large, "csv", cpu_seconds=0) is FileExhausting
 
 
-async def test_the_reading_process_ends_at_its_limit_of_memory(tmp_path: Path) -> None:
+async def test_parser_process_ends_at_its_memory_limit(tmp_path: Path) -> None:
     content = sheet_of("".join(one_row("名" * 900, number=number) for number in range(2, 6000)))
-    assert await outcome(tmp_path, content, "xlsx") == 5998
-    assert await outcome(tmp_path, xlsx([("王伟", "13812345678", "甲")]), "xlsx", memory_mb=32) == 1
-    assert await outcome(tmp_path, content, "xlsx", memory_mb=32) is FileExhausting
+    assert await read_outcome(tmp_path, content, "xlsx") == 5998
+    assert await read_outcome(tmp_path, xlsx([("王伟", "13812345678", "甲")]), "xlsx", memory_mb=32) == 1
+    assert await read_outcome(tmp_path, content, "xlsx", memory_mb=32) is FileExhausting
 
 
-async def test_the_reading_process_knows_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It has no environment, no file but the sheet and its pipe, and is gone when the reading is given up."""
+async def test_parser_process_has_no_environment_and_no_other_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has only the sheet and its pipe open, and it has ended when the reader stops."""
     program = tmp_path / "look.py"
     program.write_text(
         "import json, os, sys\n"
@@ -214,5 +218,5 @@ async def test_the_reading_process_knows_nothing(tmp_path: Path, monkeypatch: py
         await reading.aclose()  # type: ignore[attr-defined]
     assert "XUEZU" not in row.name
     assert "a secret" not in row.name
-    assert row.phone in {"[0, 1, 2]", "[0, 1, 2, 3]"}  # the third is the look itself
+    assert row.phone in {"[0, 1, 2]", "[0, 1, 2, 3]"}  # the fourth descriptor is that of listdir
     assert not await asyncio.to_thread(Path(f"/proc/{row.unit}").exists)

@@ -1,4 +1,4 @@
-"""Imports beside everything else: edits by hand while one merges, other imports, other orgs (S9)."""
+"""Imports with concurrent operations: edits by hand during a merge, other imports, other orgs (S9)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,7 +16,7 @@ from app.members import activation
 from app.members.imports import jobs, merge, operations
 from app.queue.jobs import Busy, Worker
 from app.worker import worker as working
-from tests.members.sheets import Work, check, members_of, read, rows_of, upload, xlsx
+from tests.members.sheets import Work, check, list_members, read, rows_of, upload, xlsx
 from tests.people import People, Person, fresh_name, fresh_phone
 
 Meanwhile = Callable[[Callable[[], Awaitable[None]]], None]
@@ -33,14 +33,14 @@ async def org_id(admin: Person) -> str:
 
 
 @pytest.fixture
-def before_merging(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
-    """Have something happen once, when a merge has decided on everybody and written nothing."""
+def before_merge(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
+    """Run an act once, after a merge has decided the outcomes and before it writes."""
     return lambda act: _once(monkeypatch, act, before=True)
 
 
 @pytest.fixture
-def after_merging(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
-    """Have something happen once, when a merge has written everybody and committed nothing."""
+def after_merge(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
+    """Run an act once, after a merge has written everything and before it commits."""
     return lambda act: _once(monkeypatch, act, before=False)
 
 
@@ -64,13 +64,13 @@ async def confirmed(admin: Person, org_id: str, import_id: str) -> None:
 
 
 async def unit(admin: Person, org_id: str, name: str) -> str:
-    made = await admin.post(f"/v1/orgs/{org_id}/units", json={"name": name})
-    assert made.status_code == 201, made.text
-    return str(made.json()["id"])
+    created = await admin.post(f"/v1/orgs/{org_id}/units", json={"name": name})
+    assert created.status_code == 201, created.text
+    return str(created.json()["id"])
 
 
-async def test_somebody_added_by_hand_before_the_merge_writes_is_found_by_it(
-    admin: Person, org_id: str, worker: Work, before_merging: Meanwhile
+async def test_person_added_by_hand_before_the_merge_is_unchanged(
+    admin: Person, org_id: str, worker: Work, before_merge: Meanwhile
 ) -> None:
     branch = await unit(admin, org_id, "甲")
     both, other = (fresh_name(), fresh_phone()), (fresh_name(), fresh_phone())
@@ -81,17 +81,17 @@ async def test_somebody_added_by_hand_before_the_merge_writes_is_found_by_it(
         body = {"name": both[0], "phone": both[1], "unit_ids": [branch]}
         assert (await admin.post(f"/v1/orgs/{org_id}/members", json=body)).status_code == 201
 
-    before_merging(add)
+    before_merge(add)
     await confirmed(admin, org_id, checked["id"])
     await worker()
     done = await read(admin, org_id, checked["id"])
     assert (done["state"], done["counts"]["added"], done["counts"]["unchanged"]) == ("done", 1, 1)
     assert [row["outcome"] for row in await rows_of(admin, org_id, checked["id"])] == ["unchanged", "added"]
-    assert len(await members_of(admin, org_id)) == 3
+    assert len(await list_members(admin, org_id)) == 3
 
 
-async def test_somebody_added_by_hand_while_the_merge_is_about_to_commit_exists(
-    admin: Person, org_id: str, worker: Work, after_merging: Meanwhile
+async def test_person_added_by_hand_before_the_merge_commits_is_refused(
+    admin: Person, org_id: str, worker: Work, after_merge: Meanwhile
 ) -> None:
     branch = await unit(admin, org_id, "甲")
     person = (fresh_name(), fresh_phone())
@@ -105,44 +105,46 @@ async def test_somebody_added_by_hand_while_the_merge_is_about_to_commit_exists(
         await asyncio.wait(waiting, timeout=0.2)
         assert not any(task.done() for task in waiting)
 
-    after_merging(begin)
+    after_merge(begin)
     await confirmed(admin, org_id, checked["id"])
     await worker()
     added, removed = [await task for task in waiting]
     assert (added.status_code, added.json()["type"]) == (409, "/problems/phone-exists")
     assert removed.status_code == 409
     assert (await read(admin, org_id, checked["id"]))["counts"]["added"] == 1
-    assert len(await members_of(admin, org_id)) == 2
+    assert len(await list_members(admin, org_id)) == 2
 
 
-async def test_who_registers_while_the_merge_is_about_to_commit_is_active_even_where_the_worker_dies_then(
-    admin: Person, org_id: str, worker: Work, people: People, after_merging: Meanwhile, monkeypatch: pytest.MonkeyPatch
+async def test_person_registered_before_the_merge_commits_is_active_after_worker_failure(
+    admin: Person, org_id: str, worker: Work, people: People, after_merge: Meanwhile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, phone = fresh_name(), fresh_phone()
     checked = await check(admin, org_id, worker, xlsx([(name, phone, "甲")]), unknown_units="create")
     activate_committed_rows = activation.activate_committed_rows
-    deaths = [ConnectionError("the worker stopped after the merge had committed")]
+    failures = [ConnectionError("the worker stopped after the merge had committed")]
 
     async def register() -> None:
         await people.register(phone=phone, name=name)
 
-    async def dies_once(*arguments: Any) -> None:
-        if deaths:
-            raise deaths.pop()
+    async def fail_once(*arguments: Any) -> None:
+        if failures:
+            raise failures.pop()
         await activate_committed_rows(*arguments)
 
-    monkeypatch.setattr(activation, "activate_committed_rows", dies_once)
-    after_merging(register)
+    monkeypatch.setattr(activation, "activate_committed_rows", fail_once)
+    after_merge(register)
     await confirmed(admin, org_id, checked["id"])
     await worker()
-    assert not deaths
+    assert not failures
     assert (await read(admin, org_id, checked["id"]))["state"] == "done"
-    (member,) = await members_of(admin, org_id, q=name)
+    (member,) = await list_members(admin, org_id, q=name)
     assert member["active"] is True
 
 
 @pytest.mark.parametrize("unknown", ["refuse", "create"])
-async def test_a_unit_removed_between_preview_and_merge(admin: Person, org_id: str, worker: Work, unknown: str) -> None:
+async def test_unit_removed_after_the_preview_is_refused_or_created(
+    admin: Person, org_id: str, worker: Work, unknown: str
+) -> None:
     branch = await unit(admin, org_id, "甲")
     await unit(admin, org_id, "乙")
     checked = await check(
@@ -166,8 +168,8 @@ async def test_a_unit_removed_between_preview_and_merge(admin: Person, org_id: s
         assert [row["outcome"] for row in rows] == ["added", "added"]
 
 
-async def test_one_import_of_an_org_merges_or_is_checked_at_a_time(
-    admin: Person, org_id: str, worker: Work, settings: Settings, engine: AsyncEngine, before_merging: Meanwhile
+async def test_second_import_of_an_org_is_put_back_while_one_runs(
+    admin: Person, org_id: str, worker: Work, settings: Settings, engine: AsyncEngine, before_merge: Meanwhile
 ) -> None:
     first, second = [
         await check(admin, org_id, worker, xlsx([(fresh_name(), fresh_phone(), "甲")]), unknown_units="create")
@@ -175,23 +177,23 @@ async def test_one_import_of_an_org_merges_or_is_checked_at_a_time(
     ]
     third = (await upload(admin, org_id, xlsx([(fresh_name(), fresh_phone(), "甲")]))).json()
     await confirmed(admin, org_id, second["id"])
-    beside = Worker(settings, engine, Cipher(settings))
+    other_worker = Worker(settings, engine, Cipher(settings))
 
     async def try_others() -> None:
         for job, other in ((jobs.merge_import, second), (jobs.check_import, third)):
             with pytest.raises(Busy):
-                await job(beside, {"org_id": org_id, "import_id": other["id"]})
+                await job(other_worker, {"org_id": org_id, "import_id": other["id"]})
         assert (await read(admin, org_id, second["id"]))["state"] == "confirmed"
 
-    before_merging(try_others)
+    before_merge(try_others)
     await confirmed(admin, org_id, first["id"])
-    await jobs.merge_import(beside, {"org_id": org_id, "import_id": first["id"]})
-    await jobs.merge_import(beside, {"org_id": org_id, "import_id": second["id"]})
-    assert len(await members_of(admin, org_id)) == 3
+    await jobs.merge_import(other_worker, {"org_id": org_id, "import_id": first["id"]})
+    await jobs.merge_import(other_worker, {"org_id": org_id, "import_id": second["id"]})
+    assert len(await list_members(admin, org_id)) == 3
     await worker()
 
 
-async def test_a_small_import_does_not_wait_behind_the_large_ones_of_other_orgs(
+async def test_small_import_does_not_wait_for_large_imports_of_other_orgs(
     admin: Person, worker: Work, db: AsyncConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(operations, "LARGE_BYTES", 20 << 10)
@@ -215,4 +217,4 @@ async def test_a_small_import_does_not_wait_behind_the_large_ones_of_other_orgs(
     }
     assert len(ended) == 8
     earlier = [one for one in imports[:-1] if ended[UUID(one)] < ended[UUID(imports[-1])]]
-    assert len(earlier) <= 2  # it was the last of eight
+    assert len(earlier) <= 2  # the small import was the last of eight

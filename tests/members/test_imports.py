@@ -1,4 +1,4 @@
-"""Bulk import, carried through over HTTP with the real worker (S9)."""
+"""Bulk import over HTTP with the real worker (S9)."""
 
 import asyncio
 import io
@@ -13,7 +13,7 @@ from app.database.paging import encode_cursor
 from app.members.imports import staging_tables
 from app.worker import worker as working
 from tests.auth.live_server import serve_app
-from tests.members.sheets import Work, check, members_of, merge, open_xlsx, read, rows_of, upload, xlsx
+from tests.members.sheets import Work, check, list_members, merge, open_xlsx, read, rows_of, upload, xlsx
 from tests.people import People, Person, fresh_name, fresh_phone
 
 
@@ -31,7 +31,7 @@ def counts(**some: int) -> dict[str, int]:
     return dict.fromkeys(("added", "changed", "moved", "left", "unchanged", "refused"), 0) | some
 
 
-async def test_the_template_is_filled_in_previewed_and_imported(admin: Person, org_id: str, worker: Work) -> None:
+async def test_filled_template_is_previewed_and_imported(admin: Person, org_id: str, worker: Work) -> None:
     for body in ({"name": "机关总支", "kind": "general_branch"}, {"name": "独立支部"}):
         assert (await admin.post(f"/v1/orgs/{org_id}/units", json=body)).status_code == 201
     template = await admin.get(f"/v1/orgs/{org_id}/imports/template")
@@ -53,49 +53,49 @@ async def test_the_template_is_filled_in_previewed_and_imported(admin: Person, o
     book.save(content)
 
     checked = await check(admin, org_id, worker, content.getvalue())
-    assert (checked["state"], checked["rows_total"]) == ("ready", 1)  # the example row is passed over
+    assert (checked["state"], checked["rows_total"]) == ("ready", 1)  # the example row is ignored
     assert checked["counts"] == counts(added=1)
-    assert len(await members_of(admin, org_id)) == 1  # nothing is written by a preview
+    assert len(await list_members(admin, org_id)) == 1  # a preview writes nothing
     confirmed = await admin.put(f"/v1/orgs/{org_id}/imports/{checked['id']}/confirmation", json={})
     assert (confirmed.status_code, confirmed.json()["state"]) == (202, "confirmed")
     await worker()
     done = await read(admin, org_id, checked["id"])
     assert (done["state"], done["counts"]) == ("done", counts(added=1))
-    (member,) = await members_of(admin, org_id, q="王伟")
+    (member,) = await list_members(admin, org_id, q="王伟")
     assert (member["phone"], member["units"][0]["name"]) == (f"{phone[:3]}****{phone[7:]}", "独立支部")
 
 
-async def test_an_unfilled_template_has_no_rows(admin: Person, org_id: str, worker: Work) -> None:
+async def test_unfilled_template_is_refused(admin: Person, org_id: str, worker: Work) -> None:
     template = await admin.get(f"/v1/orgs/{org_id}/imports/template")
     checked = await check(admin, org_id, worker, template.content)
     assert (checked["state"], checked["refusal"]["code"]) == ("refused", "no-rows")
 
 
-async def test_the_same_file_again_changes_nothing(admin: Person, org_id: str, worker: Work) -> None:
+async def test_repeated_import_changes_nothing(admin: Person, org_id: str, worker: Work) -> None:
     people_ = [(fresh_name(), fresh_phone(), f"第{number % 3}支部") for number in range(30)]
     people_.append((people_[0][0], people_[0][1], "另一支部"))
     sheet = xlsx(people_)
     first = await merge(admin, org_id, worker, sheet, unknown_units="create")
     assert (first["state"], first["counts"]) == ("done", counts(added=30))
-    assert first["new_units"] == ["第0支部", "第1支部", "第2支部", "另一支部"]  # as the sheet names them
-    before = await members_of(admin, org_id)
+    assert first["new_units"] == ["第0支部", "第1支部", "第2支部", "另一支部"]  # in the order of the sheet
+    before = await list_members(admin, org_id)
     again = await merge(admin, org_id, worker, sheet, unknown_units="create")
     assert again["counts"] == counts(unchanged=30)
-    assert await members_of(admin, org_id) == before
+    assert await list_members(admin, org_id) == before
 
 
-async def test_paths_of_units_are_made_and_found_whole_or_by_a_name_that_is_the_only_one(
+async def test_unit_paths_are_created_and_found_by_path_or_by_unique_name(
     admin: Person, org_id: str, worker: Work
 ) -> None:
     a, b, c = [(fresh_name(), fresh_phone()) for _ in range(3)]
-    made = await merge(
+    created = await merge(
         admin,
         org_id,
         worker,
         xlsx([(*a, "南京公司党总支/一部支部"), (*b, "南京公司党总支／二部支部"), (*c, "北京公司党总支/一部支部")]),
         unknown_units="create",
     )
-    assert made["counts"] == counts(added=3)
+    assert created["counts"] == counts(added=3)
     units = (await admin.get(f"/v1/orgs/{org_id}/units")).json()["items"]
     assert [(unit["path"], unit["kind"]) for unit in units] == [  # in the order of the sheet
         ("南京公司党总支", "general_branch"),
@@ -110,40 +110,40 @@ async def test_paths_of_units_are_made_and_found_whole_or_by_a_name_that_is_the_
     assert [[code["code"] for code in row["problems"]] for row in rows] == [[], ["unit-ambiguous"], ["unit-unknown"]]
 
 
-async def test_added_changed_moved_unchanged(admin: Person, org_id: str, worker: Work) -> None:
-    kept, renamed, moved, both = [(fresh_name(), fresh_phone()) for _ in range(4)]
+async def test_rows_are_added_changed_moved_or_unchanged(admin: Person, org_id: str, worker: Work) -> None:
+    unchanged, renamed, moved, both = [(fresh_name(), fresh_phone()) for _ in range(4)]
     await merge(
         admin,
         org_id,
         worker,
-        xlsx([(*kept, "甲"), (*renamed, "甲"), (*moved, "甲"), (*both, "甲"), (*both, "乙")]),
+        xlsx([(*unchanged, "甲"), (*renamed, "甲"), (*moved, "甲"), (*both, "甲"), (*both, "乙")]),
         unknown_units="create",
     )
     new = (fresh_name(), fresh_phone())
-    sheet = xlsx([(*kept, "甲"), ("改名", renamed[1], "甲"), (*moved, "乙"), (*both, "乙"), (*new, "乙")])
+    sheet = xlsx([(*unchanged, "甲"), ("改名", renamed[1], "甲"), (*moved, "乙"), (*both, "乙"), (*new, "乙")])
     checked = await check(admin, org_id, worker, sheet)
     assert checked["counts"] == counts(added=1, changed=1, moved=2, unchanged=1)
     rows = await rows_of(admin, org_id, checked["id"])
     assert [row["outcome"] for row in rows] == ["unchanged", "changed", "moved", "moved", "added"]
-    assert (await members_of(admin, org_id, q=renamed[0])) != []
+    assert (await list_members(admin, org_id, q=renamed[0])) != []
     done = await merge(admin, org_id, worker, sheet)
     assert done["counts"] == checked["counts"]
-    standing = {
-        member["name"]: [unit["name"] for unit in member["units"]] for member in await members_of(admin, org_id)
+    units_by_name = {
+        member["name"]: [unit["name"] for unit in member["units"]] for member in await list_members(admin, org_id)
     }
-    del standing[admin.name]
-    assert standing == {kept[0]: ["甲"], "改名": ["甲"], moved[0]: ["乙"], both[0]: ["乙"], new[0]: ["乙"]}
+    del units_by_name[admin.name]
+    assert units_by_name == {unchanged[0]: ["甲"], "改名": ["甲"], moved[0]: ["乙"], both[0]: ["乙"], new[0]: ["乙"]}
 
 
-async def test_an_admin_in_a_sheet_stays_in_the_management_group(admin: Person, org_id: str, worker: Work) -> None:
+async def test_imported_admin_remains_in_the_management_group(admin: Person, org_id: str, worker: Work) -> None:
     sheet = xlsx([(admin.name, admin.phone, "机关支部")])
     done = await merge(admin, org_id, worker, sheet, unknown_units="create")
     assert done["counts"] == counts(moved=1)
-    (row,) = await members_of(admin, org_id)
+    (row,) = await list_members(admin, org_id)
     assert (row["at_org"], [unit["name"] for unit in row["units"]]) == (True, ["机关支部"])
 
 
-async def test_refused_rows_say_why_and_come_back_to_be_mended(admin: Person, org_id: str, worker: Work) -> None:
+async def test_refused_rows_have_reasons_and_can_be_corrected(admin: Person, org_id: str, worker: Work) -> None:
     phones = [fresh_phone() for _ in range(6)]
     wide = "".join(chr(ord(digit) + 0xFEE0) for digit in phones[0])
     sheet = xlsx(
@@ -199,16 +199,16 @@ async def test_refused_rows_say_why_and_come_back_to_be_mended(admin: Person, or
     await admin.put(f"/v1/orgs/{org_id}/imports/{checked['id']}/confirmation", json={})
     await worker()
     assert (await read(admin, org_id, checked["id"]))["counts"] == checked["counts"]
-    # The sheet of failed rows is itself a sheet to upload: mended here in one row of two.
+    # The sheet of refused rows can be uploaded again. Here both rows with two names are corrected.
     for number, name in ((2, "李娜"), (3, "李娜")):
         sheet_again.cell(number, 1, name)
     content = io.BytesIO()
     sheet_again.parent.save(content)
-    mended = await merge(admin, org_id, worker, content.getvalue(), unknown_units="create")
-    assert mended["counts"] == counts(added=1, refused=8)
+    corrected = await merge(admin, org_id, worker, content.getvalue(), unknown_units="create")
+    assert corrected["counts"] == counts(added=1, refused=8)
 
 
-async def test_a_person_is_taken_whole_or_not_at_all(admin: Person, org_id: str, worker: Work) -> None:
+async def test_person_with_one_refused_row_is_refused(admin: Person, org_id: str, worker: Work) -> None:
     person = (fresh_name(), fresh_phone())
     await merge(admin, org_id, worker, xlsx([(*person, "甲"), (*person, "乙")]), unknown_units="create")
     checked = await check(admin, org_id, worker, xlsx([(*person, "甲"), (*person, "没有的支部")]))
@@ -217,11 +217,11 @@ async def test_a_person_is_taken_whole_or_not_at_all(admin: Person, org_id: str,
     assert rows[0]["related_rows"] == [3]
     done = await merge(admin, org_id, worker, xlsx([(*person, "甲"), (*person, "没有的支部")]))
     assert done["counts"] == counts(refused=2)
-    (member,) = await members_of(admin, org_id, q=person[0])
+    (member,) = await list_members(admin, org_id, q=person[0])
     assert {unit["name"] for unit in member["units"]} == {"甲", "乙"}
 
 
-async def test_people_outside_the_party_are_refused_by_row(admin: Person, org_id: str, worker: Work) -> None:
+async def test_rows_of_people_outside_the_party_are_refused(admin: Person, org_id: str, worker: Work) -> None:
     header = ("姓名*", "手机号码(必填)", "支部名称", "是否党员")
     sheet = xlsx(
         [(fresh_name(), fresh_phone(), "甲", answer) for answer in ("是", "", "否", "也许")],
@@ -237,7 +237,7 @@ async def test_people_outside_the_party_are_refused_by_row(admin: Person, org_id
     ]
 
 
-async def test_registered_people_are_active_at_once_unless_the_name_is_another(
+async def test_imported_registered_people_are_active_if_the_names_agree(
     admin: Person, org_id: str, worker: Work, people: People
 ) -> None:
     registered = await people.register()
@@ -247,16 +247,18 @@ async def test_registered_people_are_active_at_once_unless_the_name_is_another(
         [(registered.name, registered.phone, "甲"), ("随便", unverified.phone, "甲"), ("前机主", recycled.phone, "甲")]
     )
     await merge(admin, org_id, worker, sheet, unknown_units="create")
-    found = {member["name"]: member for member in await members_of(admin, org_id)}
+    found = {member["name"]: member for member in await list_members(admin, org_id)}
     assert (found[registered.name]["active"], found["随便"]["active"], found["前机主"]["active"]) == (True, True, False)
     assert found["前机主"]["inactive_reason"] == "name-mismatch"
-    # Named as who holds the phone is verified, the row turns active; a rename by sheet does what one by hand does.
+    # A row becomes active when it gets the verified name of the user with the phone. A sheet can do that too.
     await merge(admin, org_id, worker, xlsx([(recycled.name, recycled.phone, "甲"), ("他人", registered.phone, "甲")]))
-    found = {member["name"]: member for member in await members_of(admin, org_id)}
+    found = {member["name"]: member for member in await list_members(admin, org_id)}
     assert (found[recycled.name]["active"], found["他人"]["active"]) == (True, False)
 
 
-async def test_replacing_removes_who_is_not_in_the_file_after_asking(admin: Person, org_id: str, worker: Work) -> None:
+async def test_replacement_removes_people_outside_the_file_after_consent(
+    admin: Person, org_id: str, worker: Work
+) -> None:
     people_ = [(fresh_name(), fresh_phone(), "甲") for _ in range(10)]
     await merge(admin, org_id, worker, xlsx(people_), unknown_units="create")
     one_less = await merge(admin, org_id, worker, xlsx(people_[1:]), mode="replace-all")
@@ -269,7 +271,7 @@ async def test_replacing_removes_who_is_not_in_the_file_after_asking(admin: Pers
         stopped = await admin.put(path, json=body)
         assert (stopped.status_code, stopped.json()["type"]) == (409, "/problems/removals-need-consent")
         assert (stopped.json()["leaving"], stopped.json()["people"]) == (4, 10)
-    # One more is added meanwhile: the number that was consented to no longer holds, and the merge asks again.
+    # A person is added meanwhile. The consented number is too low now, and the merge needs a new consent.
     assert (await admin.put(path, json={"leaving": 4})).status_code == 202
     branch = (await admin.get(f"/v1/orgs/{org_id}/units")).json()["items"][0]["id"]
     late = await admin.post(
@@ -277,16 +279,19 @@ async def test_replacing_removes_who_is_not_in_the_file_after_asking(admin: Pers
     )
     assert late.status_code == 201
     await worker()
-    asked = await read(admin, org_id, checked["id"])
-    assert (asked["state"], asked["counts"]["left"]) == ("ready", 5)
-    assert len(await members_of(admin, org_id)) == 11
+    returned = await read(admin, org_id, checked["id"])
+    assert (returned["state"], returned["counts"]["left"]) == ("ready", 5)
+    assert len(await list_members(admin, org_id)) == 11
     assert (await admin.put(path, json={"leaving": 5})).status_code == 202
     await worker()
     assert (await read(admin, org_id, checked["id"]))["counts"] == counts(left=5, unchanged=5)
-    assert {member["name"] for member in await members_of(admin, org_id)} == {admin.name, *(p[0] for p in people_[5:])}
+    assert {member["name"] for member in await list_members(admin, org_id)} == {
+        admin.name,
+        *(p[0] for p in people_[5:]),
+    }
 
 
-async def test_a_canceled_import_has_no_effect(admin: Person, org_id: str, worker: Work) -> None:
+async def test_canceled_import_has_no_effect(admin: Person, org_id: str, worker: Work) -> None:
     sheet = xlsx([(fresh_name(), fresh_phone(), "甲")])
     checked = await check(admin, org_id, worker, sheet, unknown_units="create")
     path = f"/v1/orgs/{org_id}/imports/{checked['id']}"
@@ -294,7 +299,7 @@ async def test_a_canceled_import_has_no_effect(admin: Person, org_id: str, worke
     assert (await admin.delete(path)).status_code == 204
     await worker()
     assert (await read(admin, org_id, checked["id"]))["state"] == "canceled"
-    assert len(await members_of(admin, org_id)) == 1
+    assert len(await list_members(admin, org_id)) == 1
     assert (await admin.delete(path)).status_code == 204
     late = await admin.put(f"{path}/confirmation", json={})
     assert (late.status_code, late.json()["type"]) == (409, "/problems/import-not-ready")
@@ -303,7 +308,7 @@ async def test_a_canceled_import_has_no_effect(admin: Person, org_id: str, worke
     assert (over.status_code, over.json()["type"]) == (409, "/problems/import-settled")
 
 
-async def test_an_import_is_seen_by_its_orgs_admins_alone(
+async def test_import_is_visible_only_to_admins_of_its_org(
     admin: Person, org_id: str, worker: Work, people: People
 ) -> None:
     checked = await check(admin, org_id, worker, xlsx([(fresh_name(), fresh_phone(), "甲")]))
@@ -324,14 +329,14 @@ async def test_an_import_is_seen_by_its_orgs_admins_alone(
     ("form", "pointer"),
     [({"mode": "erase"}, "/mode"), ({"unknown_units": "x"}, "/unknown_units"), ({"dry_run": "1"}, "/dry_run")],
 )
-async def test_a_form_that_is_not_as_declared_is_refused(
+async def test_form_with_undeclared_values_is_refused(
     admin: Person, org_id: str, form: dict[str, str], pointer: str
 ) -> None:
     refused = await upload(admin, org_id, xlsx([]), **form)
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, pointer)
 
 
-async def test_what_is_no_form_is_refused(admin: Person, org_id: str) -> None:
+async def test_body_without_form_is_refused(admin: Person, org_id: str) -> None:
     path = f"/v1/orgs/{org_id}/imports"
     assert (await admin.post(path, json={})).status_code == 415
     assert (await admin.post(path, files={"other": b"x"})).status_code == 422
@@ -339,14 +344,14 @@ async def test_what_is_no_form_is_refused(admin: Person, org_id: str) -> None:
     assert broken.status_code == 400
 
 
-async def test_progress_is_streamed_until_somebody_is_needed(admin: Person, org_id: str, worker: Work) -> None:
+async def test_progress_stream_ends_when_the_import_is_ready(admin: Person, org_id: str, worker: Work) -> None:
     checked = await check(admin, org_id, worker, xlsx([(fresh_name(), fresh_phone(), "甲")]))
     stream = await admin.get(f"/v1/orgs/{org_id}/imports/{checked['id']}/progress")
     assert stream.headers["content-type"].startswith("text/event-stream")
     assert '"state":"ready"' in stream.text
 
 
-async def test_progress_ends_with_the_session(app: FastAPI, people: People) -> None:
+async def test_progress_stream_ends_with_the_session(app: FastAPI, people: People) -> None:
     admin = await people.register()
     org_id = (await admin.create_org())["id"]
     uploaded = await upload(admin, org_id, xlsx([(fresh_name(), fresh_phone(), "甲")]))
@@ -362,7 +367,7 @@ async def test_progress_ends_with_the_session(app: FastAPI, people: People) -> N
                 assert [line async for line in lines if line] == []
 
 
-async def test_sent_again_with_its_key_an_upload_is_one_import(admin: Person, org_id: str) -> None:
+async def test_repeated_upload_with_the_same_key_is_one_import(admin: Person, org_id: str) -> None:
     sheet = xlsx([(fresh_name(), fresh_phone(), "甲")])
     answers: list[Any] = [
         await admin.post(
@@ -374,7 +379,7 @@ async def test_sent_again_with_its_key_an_upload_is_one_import(admin: Person, or
     assert answers[0].json()["id"] == answers[1].json()["id"]
 
 
-async def test_two_imports_of_one_org_take_turns(admin: Person, org_id: str, worker: Work) -> None:
+async def test_concurrent_imports_of_an_org_add_each_person_once(admin: Person, org_id: str, worker: Work) -> None:
     people_ = [(fresh_name(), fresh_phone(), f"第{number % 5}支部") for number in range(40)]
     ids = []
     for sheet in (xlsx(people_), xlsx(people_[::-1]), xlsx(people_[:20])):
@@ -386,35 +391,35 @@ async def test_two_imports_of_one_org_take_turns(admin: Person, org_id: str, wor
         assert confirmed.status_code == 202
     await worker()
     outcomes = [(await read(admin, org_id, import_id))["counts"] for import_id in ids]
-    # Whoever came first added them all, or the short one its part: nobody twice, nothing lost.
+    # The first import adds all people, or the short one adds its part. Each person is added once.
     assert sum(outcome["added"] for outcome in outcomes) == 40
     assert all(outcome["changed"] == outcome["moved"] == outcome["refused"] == 0 for outcome in outcomes)
-    assert len(await members_of(admin, org_id)) == 41
+    assert len(await list_members(admin, org_id)) == 41
 
 
-async def test_a_merge_that_died_is_done_again_whole(
+async def test_failed_merge_is_repeated_completely(
     admin: Person, org_id: str, worker: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked = await check(admin, org_id, worker, xlsx([(fresh_name(), fresh_phone(), "甲")]), unknown_units="create")
     await admin.put(f"/v1/orgs/{org_id}/imports/{checked['id']}/confirmation", json={})
-    deaths = iter([True, False])
+    failures = iter([True, False])
     update_stored_rows = staging_tables.update_stored_rows
 
-    async def dies_once(*arguments: Any) -> None:
+    async def fail_once(*arguments: Any) -> None:
         await update_stored_rows(*arguments)
-        if next(deaths):
+        if next(failures):
             raise ConnectionError("the worker is gone, with everything written and nothing committed")
 
-    monkeypatch.setattr(staging_tables, "update_stored_rows", dies_once)
+    monkeypatch.setattr(staging_tables, "update_stored_rows", fail_once)
     monkeypatch.setattr(working, "POLL_INTERVAL", timedelta(milliseconds=200))
     await worker()
-    assert next(deaths, None) is None
+    assert next(failures, None) is None
     done = await read(admin, org_id, checked["id"])
     assert (done["state"], done["counts"]) == ("done", counts(added=1))
-    assert len(await members_of(admin, org_id)) == 2
+    assert len(await list_members(admin, org_id)) == 2
 
 
-async def test_an_import_cancelled_while_it_is_merged_is_undone_whole(
+async def test_import_canceled_during_the_merge_is_rolled_back(
     admin: Person, org_id: str, worker: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checked = await check(admin, org_id, worker, xlsx([(fresh_name(), fresh_phone(), "甲")]), unknown_units="create")
@@ -422,13 +427,13 @@ async def test_an_import_cancelled_while_it_is_merged_is_undone_whole(
     await admin.put(f"{path}/confirmation", json={})
     update_stored_rows = staging_tables.update_stored_rows
 
-    async def cancelled_meanwhile(*arguments: Any) -> None:
+    async def cancel_during_merge(*arguments: Any) -> None:
         await update_stored_rows(*arguments)
         assert (await admin.get(path)).json()["state"] == "merging"
         assert (await admin.delete(path)).status_code == 204
 
-    monkeypatch.setattr(staging_tables, "update_stored_rows", cancelled_meanwhile)
+    monkeypatch.setattr(staging_tables, "update_stored_rows", cancel_during_merge)
     await worker()
     assert (await read(admin, org_id, checked["id"]))["state"] == "canceled"
-    assert len(await members_of(admin, org_id)) == 1
+    assert len(await list_members(admin, org_id)) == 1
     assert (await admin.get(f"/v1/orgs/{org_id}/units")).json()["items"] == []

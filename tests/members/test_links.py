@@ -1,4 +1,4 @@
-"""未激活 and “that is me” (S18): why a row is inactive, the request to be linked, consent, undoing it."""
+"""Inactive rows (未激活) and link requests (S18): the reason, the request, the consent, and undoing a link."""
 
 import asyncio
 from typing import Any
@@ -25,9 +25,9 @@ async def org(admin: Person) -> Json:
     return await admin.create_org()
 
 
-async def ask(person: Person, org: Json) -> Json:
-    asked: Json = done(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
-    return asked
+async def request_link(person: Person, org: Json) -> Json:
+    link_request: Json = done(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
+    return link_request
 
 
 async def read(admin: Person, org: Json, member: Json) -> Json:
@@ -35,28 +35,28 @@ async def read(admin: Person, org: Json, member: Json) -> Json:
     return found
 
 
-async def received(admin: Person, org: Json) -> list[Json]:
+async def list_received(admin: Person, org: Json) -> list[Json]:
     return await list_all(admin, f"/v1/orgs/{org['id']}/link-requests")
 
 
-def at(org: Json, request: Json, answer: str = "") -> str:
+def path_of(org: Json, request: Json, answer: str = "") -> str:
     return f"/v1/orgs/{org['id']}/link-requests/{request['id']}{answer}"
 
 
-async def test_who_registered_with_another_phone_is_linked_with_an_admins_consent(
+async def test_user_with_another_phone_is_linked_after_consent(
     admin: Person, org: Json, people: People, db: AsyncConnection
 ) -> None:
     person = await people.register()
     member = await add_member(admin, org, name=person.name, phone=fresh_phone())
     assert (await read(admin, org, member))["inactive_reason"] == "never-registered"
     account = done(await person.get("/v1/me"))
-    asked = await ask(person, org)
-    assert (asked["state"], asked["org_name"]) == ("pending", org["name"])
+    link_request = await request_link(person, org)
+    assert (link_request["state"], link_request["org_name"]) == ("pending", org["name"])
 
     waiting = await read(admin, org, member)
-    assert (waiting["inactive_reason"], waiting["link_request_id"]) == ("phone-mismatch", asked["id"])
+    assert (waiting["inactive_reason"], waiting["link_request_id"]) == ("phone-mismatch", link_request["id"])
     (entry,) = done(await admin.get("/v1/inbox"))["items"]
-    assert (entry["kind"], entry["id"], entry["subject"]) == ("link-request", asked["id"], person.name)
+    assert (entry["kind"], entry["id"], entry["subject"]) == ("link-request", link_request["id"], person.name)
     shown = await admin.get(entry["href"])
     assert done(shown)["candidates"] == [waiting]
     for secret in (person.phone, person.phone[-4:], member["phone"][-4:]):
@@ -66,33 +66,33 @@ async def test_who_registered_with_another_phone_is_linked_with_an_admins_consen
     assert (linked["id"], linked["active"], linked["verified"]) == (member["id"], True, True)
     assert (linked["phone"], linked["inactive_reason"], linked["link_request_id"]) == (member["phone"], None, None)
 
-    # The account is as it was; the asker sees that it was accepted and that they are of the org, no phone.
+    # The account does not change. The requester sees the acceptance and the org, but no phone.
     assert done(await person.get("/v1/me")) == account
-    mine = await person.get("/v1/me/link-requests")
-    assert mine.json()["items"][0]["state"] == "accepted"
-    assert member["phone"][-4:] not in mine.text
+    own_requests = await person.get("/v1/me/link-requests")
+    assert own_requests.json()["items"][0]["state"] == "accepted"
+    assert member["phone"][-4:] not in own_requests.text
     assert org["id"] in {found["id"] for found in done(await person.get("/v1/me/orgs"))}
     assert done(await admin.get("/v1/inbox"))["total"] == 0
     consent = "SELECT consented_by::text FROM activations WHERE member_id = :id AND until IS NULL"
     assert await db.scalar(text(consent), {"id": member["id"]}) == admin.user_id
-    # Nothing was kept of the name that it was asked by.
-    assert await db.scalar(text("SELECT name_key FROM link_requests WHERE id = :id"), {"id": asked["id"]}) is None
-    # The link lasts, whatever phone or name the row gets.
+    # The name of the request is deleted.
+    assert (
+        await db.scalar(text("SELECT name_key FROM link_requests WHERE id = :id"), {"id": link_request["id"]}) is None
+    )
+    # The link remains when the row gets another phone or name.
     path = f"/v1/orgs/{org['id']}/members/{member['id']}"
     assert done(await admin.patch(path, json={"phone": fresh_phone(), "name": "改了名"}))["active"] is True
-    # ... and is undone by an admin, for good; asked again, it is consented to again.
+    # After an admin has undone the link, a new request and a new consent are necessary.
     done(await admin.delete(f"{path}/activation"), 204)
     assert (await admin.delete(f"{path}/activation")).status_code == 404
     assert done(await person.get("/v1/me")) == account
     assert refusal(await person.get(f"/v1/orgs/{org['id']}"))[0] == 404
     assert done(await admin.patch(path, json={"name": person.name}))["active"] is False
-    again = await ask(person, org)
-    assert done(await admin.put(at(org, again, "/acceptance"), json={"member_id": member["id"]}))["active"] is True
+    again = await request_link(person, org)
+    assert done(await admin.put(path_of(org, again, "/acceptance"), json={"member_id": member["id"]}))["active"] is True
 
 
-async def test_a_link_that_an_admin_undid_does_not_come_back_by_itself(
-    admin: Person, org: Json, people: People
-) -> None:
+async def test_undone_link_does_not_return_without_consent(admin: Person, org: Json, people: People) -> None:
     person = await people.register()
     member = await add_member(admin, org, name=person.name, phone=person.phone)
     path = f"/v1/orgs/{org['id']}/members/{member['id']}"
@@ -101,134 +101,134 @@ async def test_a_link_that_an_admin_undid_does_not_come_back_by_itself(
     assert (await read(admin, org, member))["inactive_reason"] == "unlinked"
     edited = done(await admin.patch(path, json={"name": person.name + "华"}))
     assert done(await admin.patch(path, json={"name": person.name}))["active"] is edited["active"] is False
-    # Whoever holds the phone may ask, and the admin consent.
-    asked = await ask(person, org)
-    assert done(await admin.put(at(org, asked, "/acceptance")))["active"] is True
+    # The user with the phone may request the link, and the admin may consent.
+    link_request = await request_link(person, org)
+    assert done(await admin.put(path_of(org, link_request, "/acceptance")))["active"] is True
 
 
-async def test_a_recycled_number_is_linked_by_consent_only(admin: Person, org: Json, people: People) -> None:
-    holder = await people.register()
-    member = await add_member(admin, org, name="前机主", phone=holder.phone)
+async def test_recycled_number_is_linked_only_by_consent(admin: Person, org: Json, people: People) -> None:
+    new_owner = await people.register()
+    member = await add_member(admin, org, name="前机主", phone=new_owner.phone)
     assert (await read(admin, org, member))["inactive_reason"] == "name-mismatch"
-    asked = await ask(holder, org)
-    (found,) = [one for one in await received(admin, org) if one["id"] == asked["id"]]
+    link_request = await request_link(new_owner, org)
+    (found,) = [one for one in await list_received(admin, org) if one["id"] == link_request["id"]]
     assert [one["id"] for one in found["candidates"]] == [member["id"]]
-    done(await admin.put(at(org, asked, "/refusal"), json={"reason": "不是本人"}), 204)
-    mine = done(await holder.get("/v1/me/link-requests"))["items"][0]
-    assert (mine["state"], mine["reason"]) == ("declined", "不是本人")
+    done(await admin.put(path_of(org, link_request, "/refusal"), json={"reason": "不是本人"}), 204)
+    own_requests = done(await new_owner.get("/v1/me/link-requests"))["items"][0]
+    assert (own_requests["state"], own_requests["reason"]) == ("declined", "不是本人")
     assert (await read(admin, org, member))["inactive_reason"] == "name-mismatch"
-    asked = await ask(holder, org)
-    assert done(await admin.put(at(org, asked, "/acceptance")))["active"] is True
+    link_request = await request_link(new_owner, org)
+    assert done(await admin.put(path_of(org, link_request, "/acceptance")))["active"] is True
 
 
-async def test_an_admins_own_row_stays_linked(admin: Person, org: Json) -> None:
+async def test_own_row_of_an_admin_cannot_be_unlinked(admin: Person, org: Json) -> None:
     people = await list_all(admin, f"/v1/orgs/{org['id']}/members", q=admin.name)
     (own,) = [member for member in people if member["at_org"] and member["verified"]]
     path = f"/v1/orgs/{org['id']}/members/{own['id']}/activation"
     assert refusal(await admin.delete(path)) == (409, "member-is-admin")
 
 
-async def test_a_request_tells_its_asker_nothing_and_strangers_requests_tell_the_admins_nothing(
+async def test_link_request_reveals_nothing_to_requester_or_other_admins(
     admin: Person, org: Json, people: People
 ) -> None:
     known, stranger, unverified = [await people.register(verified=verified) for verified in (True, True, False)]
     await add_member(admin, org, name=known.name, phone=fresh_phone())
     answers = [await person.post("/v1/me/link-requests", json={"org_id": org["id"]}) for person in (known, stranger)]
-    told = [{**done(answer, 201), "id": "", "requested_at": "", "expires_at": ""} for answer in answers]
-    assert told[0] == told[1]
-    seen = await received(admin, org)
+    bodies = [{**done(answer, 201), "id": "", "requested_at": "", "expires_at": ""} for answer in answers]
+    assert bodies[0] == bodies[1]
+    visible = await list_received(admin, org)
     ids = [answer.json()["id"] for answer in answers]
-    assert ids[0] in {one["id"] for one in seen}
-    assert ids[1] not in {one["id"] for one in seen}
+    assert ids[0] in {one["id"] for one in visible}
+    assert ids[1] not in {one["id"] for one in visible}
     for answer in ("", "/acceptance", "/refusal"):
         method, body = ("PUT", {"reason": "x"} if answer == "/refusal" else {}) if answer else ("GET", None)
-        assert (await admin.request(method, at(org, {"id": ids[1]}, answer), json=body)).status_code == 404
+        assert (await admin.request(method, path_of(org, {"id": ids[1]}, answer), json=body)).status_code == 404
     assert ids[1] not in (await admin.get("/v1/inbox", params={"limit": 200})).text
-    # Once somebody of that name is in the directory, it waits there.
+    # When a person of that name is in the directory, the admins see the request.
     await add_member(admin, org, name=stranger.name, phone=fresh_phone())
-    assert ids[1] in {one["id"] for one in await received(admin, org)}
+    assert ids[1] in {one["id"] for one in await list_received(admin, org)}
     assert refusal(await unverified.post("/v1/me/link-requests", json={"org_id": org["id"]})) == (
         403,
         "real-name-required",
     )
-    # Another org's admins see none of it.
+    # The admins of another org do not see the requests.
     other = await stranger.create_org()
     for request in ids:
-        assert (await stranger.get(at(other, {"id": request}))).status_code == 404
-        assert (await stranger.put(at(other, {"id": request}, "/acceptance"))).status_code == 404
+        assert (await stranger.get(path_of(other, {"id": request}))).status_code == 404
+        assert (await stranger.put(path_of(other, {"id": request}, "/acceptance"))).status_code == 404
     for person, request in zip((known, stranger), ids, strict=True):
         done(await person.delete(f"/v1/me/link-requests/{request}"), 204)
-    assert refusal(await admin.put(at(org, {"id": ids[0]}, "/refusal"), json={"reason": "x"}))[0] == 404
+    assert refusal(await admin.put(path_of(org, {"id": ids[0]}, "/refusal"), json={"reason": "x"}))[0] == 404
     assert refusal(await known.delete(f"/v1/me/link-requests/{ids[0]}")) == (409, "link-request-decided")
     assert (await known.delete(f"/v1/me/link-requests/{ids[1]}")).status_code == 404
 
 
-async def test_what_may_be_asked(admin: Person, org: Json, people: People, db: AsyncConnection) -> None:
+async def test_invalid_link_requests_are_refused(admin: Person, org: Json, people: People, db: AsyncConnection) -> None:
     person = await people.register()
 
-    async def asked(**body: Any) -> tuple[int, str]:
+    async def try_request(**body: Any) -> tuple[int, str]:
         answer = await person.post("/v1/me/link-requests", json=body)
         return (201, "") if answer.status_code == 201 else refusal(answer)
 
     named = {"org_name": org["name"], "region_code": org["region_code"]}
-    assert await asked(org_id=person.user_id) == (422, "unknown-org")
-    assert await asked(org_name=org["name"]) == (422, "invalid")
-    assert await asked(**named, org_id=org["id"]) == (422, "invalid")
-    assert await asked(**named | {"region_code": "110000"}) == (422, "unknown-org")
-    assert await asked(**named) == (201, "")
-    assert await asked(org_id=org["id"]) == (409, "link-request-open")
-    # A request lapses, and another may follow.
+    assert await try_request(org_id=person.user_id) == (422, "unknown-org")
+    assert await try_request(org_name=org["name"]) == (422, "invalid")
+    assert await try_request(**named, org_id=org["id"]) == (422, "invalid")
+    assert await try_request(**named | {"region_code": "110000"}) == (422, "unknown-org")
+    assert await try_request(**named) == (201, "")
+    assert await try_request(org_id=org["id"]) == (409, "link-request-open")
+    # After a request has expired, a new request is allowed.
     await db.execute(text("UPDATE link_requests SET expires_at = now() WHERE user_id = :id"), {"id": person.user_id})
     assert done(await person.get("/v1/me/link-requests"))["items"][0]["state"] == "expired"
-    assert await asked(org_id=org["id"]) == (201, "")
+    assert await try_request(org_id=org["id"]) == (201, "")
     member = await add_member(admin, org, name=person.name, phone=person.phone)
     assert member["active"] is True
-    assert await asked(org_id=org["id"]) == (409, "already-in-directory")
-    # The request is left behind; accepted for a namesake it is refused, for the account stands here already.
+    assert await try_request(org_id=org["id"]) == (409, "already-in-directory")
+    # The request still waits. Its acceptance for a namesake is refused, because the account is linked in the org.
     await add_member(admin, org, name=person.name, phone=fresh_phone())
-    (waiting,) = [one for one in await received(admin, org) if one["name"] == person.name]
-    assert refusal(await admin.put(at(org, waiting, "/acceptance"))) == (409, "already-in-directory")
+    (waiting,) = [one for one in await list_received(admin, org) if one["name"] == person.name]
+    assert refusal(await admin.put(path_of(org, waiting, "/acceptance"))) == (409, "already-in-directory")
 
 
-async def test_one_user_has_no_more_than_ten_waiting(people: People, db: AsyncConnection) -> None:
+async def test_eleventh_waiting_link_request_is_refused(people: People, db: AsyncConnection) -> None:
     founder, person = await people.register(), await people.register()
-    asked = [await ask(person, await founder.create_org()) for _ in range(10)]
+    link_request = [await request_link(person, await founder.create_org()) for _ in range(10)]
     eleventh = {"org_id": (await founder.create_org())["id"]}
     assert refusal(await person.post("/v1/me/link-requests", json=eleventh)) == (409, "too-many-link-requests")
-    done(await person.delete(f"/v1/me/link-requests/{asked[0]['id']}"), 204)
+    done(await person.delete(f"/v1/me/link-requests/{link_request[0]['id']}"), 204)
     done(await person.post("/v1/me/link-requests", json=eleventh), 201)
 
 
-async def test_of_several_namesakes_the_admin_says_which(admin: Person, org: Json, people: People) -> None:
+async def test_request_with_several_candidates_needs_a_choice(admin: Person, org: Json, people: People) -> None:
     person = await people.register()
     rows = [await add_member(admin, org, name=person.name, phone=fresh_phone()) for _ in range(2)]
     other = await add_member(admin, org, name=fresh_name(), phone=fresh_phone())
-    asked = await ask(person, org)
-    several = await admin.put(at(org, asked, "/acceptance"))
+    link_request = await request_link(person, org)
+    several = await admin.put(path_of(org, link_request, "/acceptance"))
     assert refusal(several) == (409, "several-candidates")
     assert several.json()["member_ids"] == sorted(row["id"] for row in rows)
-    wrong = await admin.put(at(org, asked, "/acceptance"), json={"member_id": other["id"]})
+    wrong = await admin.put(path_of(org, link_request, "/acceptance"), json={"member_id": other["id"]})
     assert refusal(wrong) == (409, "no-candidate")
-    linked = done(await admin.put(at(org, asked, "/acceptance"), json={"member_id": rows[1]["id"]}))
+    linked = done(await admin.put(path_of(org, link_request, "/acceptance"), json={"member_id": rows[1]["id"]}))
     assert linked["id"] == rows[1]["id"]
-    assert refusal(await admin.put(at(org, asked, "/acceptance"))) == (409, "link-request-decided")
+    assert refusal(await admin.put(path_of(org, link_request, "/acceptance"))) == (409, "link-request-decided")
 
 
-async def test_two_admins_answer_at_once_and_one_answer_counts(people: People, db: AsyncConnection) -> None:
+async def test_concurrent_decisions_of_a_link_request_count_once(people: People, db: AsyncConnection) -> None:
     admin, second = await people.register(), await people.register()
     org = await admin.create_org()
     await add_admin(admin, org, second)
     for _ in range(2):
         person = await people.register()
         rows = [await add_member(admin, org, name=person.name, phone=fresh_phone()) for _ in range(2)]
-        asked = await ask(person, org)
+        link_request = await request_link(person, org)
         answers = await asyncio.gather(
             *(
-                one.put(at(org, asked, "/acceptance"), json={"member_id": row["id"]})
+                one.put(path_of(org, link_request, "/acceptance"), json={"member_id": row["id"]})
                 for one, row in zip((admin, second), rows, strict=True)
             ),
-            second.put(at(org, asked, "/refusal"), json={"reason": "x"}),
-            person.delete(f"/v1/me/link-requests/{asked['id']}"),
+            second.put(path_of(org, link_request, "/refusal"), json={"reason": "x"}),
+            person.delete(f"/v1/me/link-requests/{link_request['id']}"),
         )
         won = [answer for answer in answers if answer.status_code < 300]
         assert len(won) == 1, [answer.text for answer in answers]
@@ -237,17 +237,17 @@ async def test_two_admins_answer_at_once_and_one_answer_counts(people: People, d
         assert len(active) == (1 if won[0].request.url.path.endswith("/acceptance") else 0)
 
 
-async def test_accepting_races_whatever_links_the_account_otherwise(people: People, db: AsyncConnection) -> None:
-    """The row is accepted while the asker's phone is added by hand: the account is in the directory once."""
+async def test_concurrent_acceptance_and_addition_link_the_account_once(people: People, db: AsyncConnection) -> None:
+    """The request is accepted while the requester's phone is added by hand. The account is linked once."""
     admin = await people.register()
     org = await admin.create_org()
     for _ in range(3):
         person = await people.register()
         row = await add_member(admin, org, name=person.name, phone=fresh_phone())
-        asked = await ask(person, org)
+        link_request = await request_link(person, org)
         body = {"name": person.name, "phone": person.phone}
         accepted, added = await asyncio.gather(
-            admin.put(at(org, asked, "/acceptance"), json={"member_id": row["id"]}),
+            admin.put(path_of(org, link_request, "/acceptance"), json={"member_id": row["id"]}),
             admin.post(f"/v1/orgs/{org['id']}/members", json=body),
         )
         assert added.status_code == 201
@@ -257,14 +257,14 @@ async def test_accepting_races_whatever_links_the_account_otherwise(people: Peop
         assert await db.scalar(text(links), {"org": org["id"], "user": person.user_id}) == 1
 
 
-async def test_an_account_that_is_being_linked_is_held_until_it_is(
+async def test_addition_during_acceptance_waits_for_the_account_lock(
     people: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who adds the account's phone by hand meanwhile waits, and finds the account linked."""
+    """An addition of the account's phone waits during the acceptance, and then finds the account linked."""
     admin, person = await people.register(), await people.register()
     org = await admin.create_org()
     row = await add_member(admin, org, name=person.name, phone=fresh_phone())
-    asked = await ask(person, org)
+    link_request = await request_link(person, org)
     about_to_commit, go_on = asyncio.Event(), asyncio.Event()
 
     async def stopped(*arguments: Any, **options: Any) -> None:
@@ -273,7 +273,7 @@ async def test_an_account_that_is_being_linked_is_held_until_it_is(
         await go_on.wait()
 
     monkeypatch.setattr(operations, "record", stopped)
-    accepting = asyncio.create_task(admin.put(at(org, asked, "/acceptance"), json={"member_id": row["id"]}))
+    accepting = asyncio.create_task(admin.put(path_of(org, link_request, "/acceptance"), json={"member_id": row["id"]}))
     await about_to_commit.wait()
     body = {"name": person.name, "phone": person.phone}
     adding = asyncio.create_task(admin.post(f"/v1/orgs/{org['id']}/members", json=body))
@@ -285,27 +285,29 @@ async def test_an_account_that_is_being_linked_is_held_until_it_is(
     assert added["inactive_reason"] == "already-in-directory"
 
 
-async def test_closing_the_account_ends_the_request_and_forgets_the_name(
+async def test_closed_account_withdraws_the_request_and_deletes_the_name(
     admin: Person, org: Json, people: People, db: AsyncConnection
 ) -> None:
     person = await people.register()
     member = await add_member(admin, org, name=person.name, phone=fresh_phone())
-    asked = await ask(person, org)
+    link_request = await request_link(person, org)
     await close_account(person)
-    row = (await db.execute(text("SELECT state, name_key, pinyin FROM link_requests WHERE id = :id"), asked)).one()
+    row = (
+        await db.execute(text("SELECT state, name_key, pinyin FROM link_requests WHERE id = :id"), link_request)
+    ).one()
     assert tuple(row) == ("withdrawn", None, None)
     assert (await read(admin, org, member))["inactive_reason"] == "never-registered"
 
 
 @pytest.mark.parametrize("way", ["removed", "unlinked", "gone to another org", "not in the sheet"])
-async def test_a_row_with_the_accounts_own_phone_turns_active_once_the_other_no_longer_is(
+async def test_row_with_own_phone_becomes_active_after_the_other_link_has_ended(
     people: People, worker: Work, way: str
 ) -> None:
     admin, person = await people.register(), await people.register()
     org = await admin.create_org()
     unit = await add_unit(admin, org, "一支部")
     row = await add_member(admin, org, unit, name=person.name, phone=fresh_phone())
-    done(await admin.put(at(org, await ask(person, org), "/acceptance"), json={"member_id": row["id"]}))
+    done(await admin.put(path_of(org, await request_link(person, org), "/acceptance"), json={"member_id": row["id"]}))
     own = await add_member(admin, org, unit, name=person.name, phone=person.phone)
     assert (own["active"], own["inactive_reason"]) == (False, "already-in-directory")
     path = f"/v1/orgs/{org['id']}/members/{row['id']}"
@@ -315,8 +317,8 @@ async def test_a_row_with_the_accounts_own_phone_turns_active_once_the_other_no_
         done(await admin.delete(f"{path}/activation"), 204)
     elif way == "gone to another org":
         there = await admin.create_org()
-        asked = done(await admin.post(f"{path}/transfers", json={"org_id": there["id"]}), 201)
-        done(await admin.put(f"/v1/orgs/{there['id']}/person-transfers/{asked['id']}/acceptance"))
+        link_request = done(await admin.post(f"{path}/transfers", json={"org_id": there["id"]}), 201)
+        done(await admin.put(f"/v1/orgs/{there['id']}/person-transfers/{link_request['id']}/acceptance"))
     else:
         sheet = xlsx([(person.name, person.phone, "一支部")])
         assert (await merge(admin, org["id"], worker, sheet, mode="replace-all", leaving=1))["counts"]["left"] == 1

@@ -1,4 +1,4 @@
-"""The directory by hand: adding, editing, places, copies, disclosure (S8, S17, S18, S20)."""
+"""Edits of the directory by hand: additions, edits, units, copies, disclosures (S8, S17, S18, S20)."""
 
 import asyncio
 from typing import Any
@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.acts import list_all
-from tests.members.sheets import members_of
+from tests.members.sheets import list_members
 from tests.people import People, Person, fresh_name, fresh_phone
 
 
@@ -35,9 +35,7 @@ async def unit(admin: Person, org_id: str, name: str, **body: Any) -> str:
     return str(made.json()["id"])
 
 
-async def test_a_person_added_by_hand_is_in_the_directory_with_a_masked_phone(
-    admin: Person, org: dict[str, Any]
-) -> None:
+async def test_added_person_is_listed_with_a_masked_phone(admin: Person, org: dict[str, Any]) -> None:
     phone = fresh_phone()
     branch = await unit(admin, org["id"], "第一支部")
     member = await add(admin, org["id"], name="解晓东", phone=f"+86 {phone}", unit_ids=[branch])
@@ -48,17 +46,19 @@ async def test_a_person_added_by_hand_is_in_the_directory_with_a_masked_phone(
     read = await admin.get(f"/v1/orgs/{org['id']}/members/{member['id']}")
     assert read.json() == member
     assert phone not in read.text
-    assert member in await members_of(admin, org["id"], q="晓东")
+    assert member in await list_members(admin, org["id"], q="晓东")
 
 
-async def test_the_orgs_admin_stands_at_the_org_itself_and_is_active(people: People) -> None:
+async def test_founding_admin_is_active_at_the_org_itself(people: People) -> None:
     admin = await people.register()
     org = await admin.create_org()
-    (row,) = await members_of(admin, org["id"])
+    (row,) = await list_members(admin, org["id"])
     assert (row["name"], row["at_org"], row["active"], row["verified"]) == (admin.name, True, True, True)
 
 
-async def test_a_known_phone_is_told_with_its_holder_and_the_copy_action(admin: Person, org: dict[str, Any]) -> None:
+async def test_existing_phone_is_refused_with_its_member_and_the_copy_action(
+    admin: Person, org: dict[str, Any]
+) -> None:
     phone = fresh_phone()
     first = await unit(admin, org["id"], "甲支部")
     second = await unit(admin, org["id"], "乙支部")
@@ -80,17 +80,19 @@ async def test_a_known_phone_is_told_with_its_holder_and_the_copy_action(admin: 
     assert once_more.json() == copied.json()
 
 
-async def test_one_phone_is_one_row_however_many_add_it_at_once(
+async def test_concurrent_additions_of_a_phone_create_one_row(
     admin: Person, org: dict[str, Any], db: AsyncConnection
 ) -> None:
     phone = fresh_phone()
     body = {"name": fresh_name(), "phone": phone}
     answers = await asyncio.gather(*(admin.post(f"/v1/orgs/{org['id']}/members", json=body) for _ in range(8)))
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 7
-    assert len(await members_of(admin, org["id"], q=body["name"])) == 1
+    assert len(await list_members(admin, org["id"], q=body["name"])) == 1
 
 
-async def test_people_outside_the_party_belong_elsewhere(admin: Person, org: dict[str, Any], people: People) -> None:
+async def test_person_outside_the_party_is_refused_by_a_party_org(
+    admin: Person, org: dict[str, Any], people: People
+) -> None:
     body = {"name": fresh_name(), "phone": fresh_phone(), "party": False}
     refused = await admin.post(f"/v1/orgs/{org['id']}/members", json=body)
     assert refused.status_code == 409
@@ -103,7 +105,7 @@ async def test_people_outside_the_party_belong_elsewhere(admin: Person, org: dic
     assert added.json()["party"] is False
 
 
-async def test_places_are_set_in_one_call_and_past_ones_are_kept(
+async def test_units_are_set_in_one_call_and_past_memberships_remain(
     admin: Person, org: dict[str, Any], db: AsyncConnection
 ) -> None:
     one, two, three = [await unit(admin, org["id"], f"位置{number}") for number in "一二三"]
@@ -122,11 +124,11 @@ async def test_places_are_set_in_one_call_and_past_ones_are_kept(
     assert ended == 3
 
 
-async def test_an_admin_keeps_the_place_at_the_org_itself(people: People) -> None:
+async def test_admin_row_remains_at_the_org_itself(people: People) -> None:
     admin = await people.register()
     org = await admin.create_org()
     branch = await unit(admin, org["id"], "机关支部")
-    (row,) = await members_of(admin, org["id"])
+    (row,) = await list_members(admin, org["id"])
     path = f"/v1/orgs/{org['id']}/members/{row['id']}"
     moved = await admin.put(f"{path}/units", json={"unit_ids": [branch]})
     assert (moved.json()["units"][0]["id"], moved.json()["at_org"]) == (branch, True)
@@ -136,7 +138,7 @@ async def test_an_admin_keeps_the_place_at_the_org_itself(people: People) -> Non
     assert (phone.status_code, phone.json()["type"]) == (409, "/problems/member-is-admin")
 
 
-async def test_two_who_edit_at_once_do_not_overwrite_each_other(admin: Person, org: dict[str, Any]) -> None:
+async def test_edit_of_an_old_version_is_refused(admin: Person, org: dict[str, Any]) -> None:
     member = await add(admin, org["id"])
     path = f"/v1/orgs/{org['id']}/members/{member['id']}"
     etag = (await admin.get(path)).headers["etag"]
@@ -147,7 +149,7 @@ async def test_two_who_edit_at_once_do_not_overwrite_each_other(admin: Person, o
     assert (await admin.patch(path, json={"name": "丙改名"})).json()["name"] == "丙改名"
 
 
-async def test_a_phone_is_disclosed_by_a_call_of_its_own_that_is_audited(admin: Person, org: dict[str, Any]) -> None:
+async def test_phone_disclosure_is_audited(admin: Person, org: dict[str, Any]) -> None:
     phone = fresh_phone()
     member = await add(admin, org["id"], phone=phone)
     shown = await admin.post(f"/v1/orgs/{org['id']}/members/{member['id']}/phone-disclosures")
@@ -159,7 +161,7 @@ async def test_a_phone_is_disclosed_by_a_call_of_its_own_that_is_audited(admin: 
     assert phone not in audit.text
 
 
-async def test_a_removed_person_is_gone_and_the_phone_is_free_again(admin: Person, org: dict[str, Any]) -> None:
+async def test_removed_person_is_not_found_and_the_phone_is_free(admin: Person, org: dict[str, Any]) -> None:
     phone = fresh_phone()
     member = await add(admin, org["id"], phone=phone)
     path = f"/v1/orgs/{org['id']}/members/{member['id']}"
@@ -169,7 +171,7 @@ async def test_a_removed_person_is_gone_and_the_phone_is_free_again(admin: Perso
     assert again["id"] != member["id"]
 
 
-async def test_a_removed_person_is_brought_back_where_they_stood(
+async def test_restored_person_returns_to_the_previous_units(
     admin: Person, org: dict[str, Any], people: People
 ) -> None:
     person = await people.register()
@@ -186,14 +188,14 @@ async def test_a_removed_person_is_brought_back_where_they_stood(
     assert restored.status_code == 201
     assert {**restored.json(), "version": before["version"]} == before
     assert restored.json()["active"] is True
-    # Once the phone is in the directory again, the old row stays where it is.
+    # While another row has the phone, the removed row cannot be restored.
     await admin.delete(path)
     await add(admin, org["id"], phone=person.phone)
     refused = await admin.post(f"{path}/restorations")
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/phone-exists")
 
 
-async def test_registering_activates_and_leaving_takes_nothing_from_the_account(
+async def test_registration_activates_the_row_and_removal_keeps_the_account(
     admin: Person, org: dict[str, Any], people: People
 ) -> None:
     phone, name = fresh_phone(), fresh_name()
@@ -205,23 +207,23 @@ async def test_registering_activates_and_leaving_takes_nothing_from_the_account(
     before = (await person.get("/v1/me")).json()
     assert (await admin.delete(path)).status_code == 204
     assert (await person.get("/v1/me")).json() == before
-    # Added again, the row is active at once.
+    # A new row with the phone is active at once.
     assert (await add(admin, org["id"], phone=phone, name=name))["active"] is True
 
 
-async def test_a_recycled_number_links_nobody(admin: Person, org: dict[str, Any], people: People) -> None:
+async def test_recycled_number_is_not_linked(admin: Person, org: dict[str, Any], people: People) -> None:
     phone = fresh_phone()
     member = await add(admin, org["id"], phone=phone, name="前机主")
     await people.register(phone=phone, name="新机主")
     path = f"/v1/orgs/{org['id']}/members/{member['id']}"
     found = (await admin.get(path)).json()
     assert (found["active"], found["inactive_reason"]) == (False, "name-mismatch")
-    # The row was the new holder's after all: named so, it is theirs; named otherwise, no longer.
+    # The row becomes active with the name of the phone's new owner, and inactive with another name.
     assert (await admin.patch(path, json={"name": "新 机主"})).json()["active"] is True
     assert (await admin.patch(path, json={"name": "前机主"})).json()["active"] is False
 
 
-async def test_nobody_else_sees_the_directory(admin: Person, org: dict[str, Any], people: People) -> None:
+async def test_directory_is_hidden_from_strangers(admin: Person, org: dict[str, Any], people: People) -> None:
     member = await add(admin, org["id"])
     stranger = await people.register()
     await stranger.create_org()
@@ -237,40 +239,40 @@ async def test_nobody_else_sees_the_directory(admin: Person, org: dict[str, Any]
 
 @pytest.mark.parametrize("query", ["晓", "晓明", "王晓明", "wangxiao", "wxm", "WXM"])
 async def test_search_finds_by_characters_pinyin_and_initials(admin: Person, org: dict[str, Any], query: str) -> None:
-    if not await members_of(admin, org["id"], q="王晓明"):
+    if not await list_members(admin, org["id"], q="王晓明"):
         await add(admin, org["id"], name="王晓明")
-    found = await members_of(admin, org["id"], q=query)
+    found = await list_members(admin, org["id"], q=query)
     assert "王晓明" in {member["name"] for member in found}
-    assert len(found) < len(await members_of(admin, org["id"]))
+    assert len(found) < len(await list_members(admin, org["id"]))
 
 
 async def test_search_finds_by_the_last_four_digits(admin: Person, org: dict[str, Any]) -> None:
     phone = fresh_phone()
     member = await add(admin, org["id"], phone=phone)
-    assert member in await members_of(admin, org["id"], q=phone[-4:])
-    assert await members_of(admin, org["id"], q=phone) == []
-    assert await members_of(admin, org["id"], q=phone[-3:]) == []
+    assert member in await list_members(admin, org["id"], q=phone[-4:])
+    assert await list_members(admin, org["id"], q=phone) == []
+    assert await list_members(admin, org["id"], q=phone[-3:]) == []
 
 
-async def test_filters(people: People) -> None:
+async def test_filters_select_the_matching_people(people: People) -> None:
     admin = await people.register()
     org = await admin.create_org()
     top = await unit(admin, org["id"], "总支", kind="general_branch")
-    below = await unit(admin, org["id"], "下属支部", parent_id=top)
-    above_member = await add(admin, org["id"], unit_ids=[top])
-    below_member = await add(admin, org["id"], unit_ids=[below])
+    child = await unit(admin, org["id"], "下属支部", parent_id=top)
+    top_member = await add(admin, org["id"], unit_ids=[top])
+    child_member = await add(admin, org["id"], unit_ids=[child])
 
     async def ids(**query: Any) -> set[str]:
-        return {member["id"] for member in await members_of(admin, org["id"], **query)}
+        return {member["id"] for member in await list_members(admin, org["id"], **query)}
 
-    both = {above_member["id"], below_member["id"]}
-    assert await ids(unit_id=top) == {above_member["id"]}
+    both = {top_member["id"], child_member["id"]}
+    assert await ids(unit_id=top) == {top_member["id"]}
     assert await ids(unit_id=top, units_below=True) == both
-    # Who stands in several of the units is one, in the order of the list, however small the pages.
-    everywhere = await add(admin, org["id"], unit_ids=[top, below])
+    # A member of several units is listed once and in order, even on small pages.
+    everywhere = await add(admin, org["id"], unit_ids=[top, child])
     path = f"/v1/orgs/{org['id']}/members"
     paged = await list_all(admin, path, unit_id=top, units_below=True, limit=1)
-    assert [member["id"] for member in paged] == [above_member["id"], below_member["id"], everywhere["id"]]
+    assert [member["id"] for member in paged] == [top_member["id"], child_member["id"], everywhere["id"]]
     assert await ids(unit_id=top, units_below=True, party=True) == both | {everywhere["id"]}
     await admin.delete(f"{path}/{everywhere['id']}")
     assert await ids(at_org=False) == both
@@ -282,21 +284,21 @@ async def test_filters(people: People) -> None:
     assert await ids(party=False) == set()
 
 
-async def test_pages_are_stable_while_rows_come_and_go(people: People) -> None:
+async def test_pages_are_stable_while_rows_are_added_and_removed(people: People) -> None:
     admin = await people.register()
     org = await admin.create_org()
     added = [await add(admin, org["id"]) for _ in range(6)]
     first = (await admin.get(f"/v1/orgs/{org['id']}/members", params={"limit": 4})).json()
-    # What was shown is renamed and removed, and somebody is added, before the next page is asked for.
+    # Before the next page is requested, listed people are renamed and removed, and a person is added.
     await admin.patch(f"/v1/orgs/{org['id']}/members/{first['items'][2]['id']}", json={"name": "阿改名"})
     await admin.delete(f"/v1/orgs/{org['id']}/members/{first['items'][3]['id']}")
     late = await add(admin, org["id"])
     rest = (
         await admin.get(f"/v1/orgs/{org['id']}/members", params={"cursor": first["next_cursor"], "limit": 50})
     ).json()
-    seen = [item["id"] for item in first["items"] + rest["items"]]
-    assert len(seen) == len(set(seen))
-    assert {member["id"] for member in added} | {late["id"]} <= set(seen)
+    ids_of_pages = [item["id"] for item in first["items"] + rest["items"]]
+    assert len(ids_of_pages) == len(set(ids_of_pages))
+    assert {member["id"] for member in added} | {late["id"]} <= set(ids_of_pages)
 
 
 @pytest.mark.parametrize(
@@ -315,7 +317,7 @@ async def test_pages_are_stable_while_rows_come_and_go(people: People) -> None:
         {"name": "张三", "phone": "13800138000", "role": "admin"},
     ],
 )
-async def test_bad_bodies_are_refused_without_echo(admin: Person, org: dict[str, Any], body: dict[str, Any]) -> None:
+async def test_invalid_body_is_refused_without_echo(admin: Person, org: dict[str, Any], body: dict[str, Any]) -> None:
     refused = await admin.post(f"/v1/orgs/{org['id']}/members", json=body)
     assert refused.status_code == 422
     assert "13800138000" not in refused.text

@@ -1,6 +1,6 @@
-"""Good files with random edits: each is read or refused by a code that is declared, and the service goes on (S9).
+"""Valid files with random edits: each is read or refused with a declared code, and the service continues (S9).
 
-The same few hundred every time; under XUEZU_PROOF=1 some thousands more.
+A run has the same few hundred files every time. XUEZU_PROOF=1 adds some thousands.
 """
 
 import io
@@ -17,7 +17,7 @@ from app.members.imports.reader import SheetRow
 from app.members.imports.rows import stage_rows
 from app.members.imports.uploads import inspect_upload
 from tests.members.hostile import csv_of, ods, ods_row, workbook, xls
-from tests.members.mutants import Mutant, mutants, read_all
+from tests.members.mutants import Mutant, make_mutants, read_all
 from tests.members.sheets import HEADER, Work, check, read, upload, xlsx
 from tests.people import People, fresh_name, fresh_phone
 
@@ -25,7 +25,7 @@ PROOF = bool(os.environ.get("XUEZU_PROOF"))
 READ, UPLOADED = (6000, 300) if PROOF else (300, 8)
 
 
-def seeds() -> list[Mutant]:
+def make_seeds() -> list[Mutant]:
     rows = [(fresh_name(), fresh_phone(), f"甲总支/第{number}支部", "是") for number in range(12)]
     header = (*HEADER, "是否党员")
     return [
@@ -38,8 +38,8 @@ def seeds() -> list[Mutant]:
     ]
 
 
-def taken(files: list[Mutant]) -> list[Mutant]:
-    """Those whose outside passes; the others are refused by a code of the upload's."""
+def list_accepted(files: list[Mutant]) -> list[Mutant]:
+    """Return the files that the upload accepts. The upload refuses the others with a declared code."""
     passed = []
     for kind, content in files:
         try:
@@ -50,33 +50,33 @@ def taken(files: list[Mutant]) -> list[Mutant]:
     return passed
 
 
-def test_the_files_that_are_edited_are_good_ones() -> None:
-    assert [reading.answer for reading in read_all(seeds())] == [{"done": True}] * len(seeds())
+def test_files_before_mutation_are_valid() -> None:
+    assert [reading.answer for reading in read_all(make_seeds())] == [{"done": True}] * len(make_seeds())
 
 
 @pytest.mark.parametrize("part", range(10 if PROOF else 1))
-def test_edited_files_are_read_or_refused(settings: Settings, part: int) -> None:
-    files = taken(list(mutants(seeds(), READ // (10 if PROOF else 1), part)))
+def test_mutated_files_are_read_or_refused(settings: Settings, part: int) -> None:
+    files = list_accepted(list(make_mutants(make_seeds(), READ // (10 if PROOF else 1), part)))
     assert len(files) > READ // 40
-    seen, cipher = set(), Cipher(settings)
+    codes, cipher = set(), Cipher(settings)
     for reading in read_all(files):
         if reading.answer is None:
-            assert reading.ended != 0  # a limit, or a parser that took the child with it: refused by the parent
-            seen.add("died")
+            assert reading.ended != 0  # a limit or a crash ended the process; the parent refuses the sheet
+            codes.add("died")
         else:
             code = reading.answer.get("refused", "done")
             assert code == "done" or code in SHEET_REFUSALS
-            seen.add(code)
+            codes.add(code)
         rows = [SheetRow(*row) for row in reading.rows]
         staged = stage_rows(BlindIndexer(cipher), uuid4(), True, rows, [uuid4() for _ in rows])
         assert all((row.name and row.phone_index and row.unit_path) or row.problems for row in staged)
-    assert {"done", "file-damaged", "header-missing"} <= seen
+    assert {"done", "file-damaged", "header-missing"} <= codes
 
 
-async def test_edited_files_over_http(people: People, worker: Work) -> None:
+async def test_mutated_files_are_read_or_refused_over_http(people: People, worker: Work) -> None:
     admin = await people.register()
     imports = {}
-    for kind, content in mutants(seeds(), UPLOADED, 77):
+    for kind, content in make_mutants(make_seeds(), UPLOADED, 77):
         org_id = (await admin.create_org())["id"]
         answer = await upload(admin, org_id, content, f"a.{kind}", unknown_units="create")
         if answer.status_code == 202:

@@ -1,4 +1,4 @@
-"""The brake of a replacement at both its edges, party flags, and what is kept of an import (S9, S17)."""
+"""Rules of imports: the consent to removals, party flags, encryption and retention (S9, S17)."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.members.imports.jobs import needs_consent
-from tests.members.sheets import Work, check, members_of, merge, open_xlsx, read, rows_of, xlsx
+from tests.members.sheets import Work, check, list_members, merge, open_xlsx, read, rows_of, xlsx
 from tests.people import People, Person, fresh_name, fresh_phone
 from tests.retention import clean_up
 
@@ -25,41 +25,43 @@ async def org_id(admin: Person) -> str:
     return str((await admin.create_org())["id"])
 
 
-def test_the_brake_holds_from_more_than_a_fifth_or_more_than_fifty() -> None:
+def test_removals_need_consent_above_fifty_people_or_a_fifth() -> None:
     for people in range(600):
         for leaving in range(min(people, 130) + 1):
             assert needs_consent(leaving, people) == (leaving > 50 or leaving > Fraction(people, 5))
 
 
-async def test_the_brake_at_fifty_people_and_at_a_fifth(admin: Person, org_id: str, worker: Work) -> None:
-    people = [(fresh_name(), fresh_phone(), "甲") for _ in range(299)]  # with their admin 300
+async def test_replacement_needs_consent_above_fifty_people_or_a_fifth(
+    admin: Person, org_id: str, worker: Work
+) -> None:
+    people = [(fresh_name(), fresh_phone(), "甲") for _ in range(299)]  # 300 people with the admin
     await merge(admin, org_id, worker, xlsx(people), unknown_units="create")
-    seen = []
+    results = []
     for leaving in (50, 51):
         checked = await check(admin, org_id, worker, xlsx(people[leaving:]), mode="replace-all")
-        seen.append((checked["counts"]["left"], checked["people"], checked["leaving_needs_consent"]))
-    assert seen == [(50, 300, False), (51, 300, True)]
+        results.append((checked["counts"]["left"], checked["people"], checked["leaving_needs_consent"]))
+    assert results == [(50, 300, False), (51, 300, True)]
     left = await merge(admin, org_id, worker, xlsx(people[50:]), mode="replace-all")
     assert (left["counts"]["left"], left["people"]) == (50, 300)
-    few = people[50:]
-    await merge(admin, org_id, worker, xlsx(few[-99:]), mode="replace-all", leaving=150)
-    seen = []
-    for leaving in (20, 21):  # of a hundred
-        checked = await check(admin, org_id, worker, xlsx(few[-99 + leaving :]), mode="replace-all")
-        seen.append((checked["counts"]["left"], checked["people"], checked["leaving_needs_consent"]))
-    assert seen == [(20, 100, False), (21, 100, True)]
+    remaining = people[50:]
+    await merge(admin, org_id, worker, xlsx(remaining[-99:]), mode="replace-all", leaving=150)
+    results = []
+    for leaving in (20, 21):  # of 100 people
+        checked = await check(admin, org_id, worker, xlsx(remaining[-99 + leaving :]), mode="replace-all")
+        results.append((checked["counts"]["left"], checked["people"], checked["leaving_needs_consent"]))
+    assert results == [(20, 100, False), (21, 100, True)]
 
 
-async def test_party_flags_follow_the_orgs_kind_and_what_the_sheet_says(admin: Person, worker: Work) -> None:
+async def test_party_flags_follow_the_sheet_or_the_kind_of_the_org(admin: Person, worker: Work) -> None:
     body = {"kind": "outside_party", "name": f"测试区{fresh_phone()}街道党外人士学习组织"}
     outside = str((await admin.create_org(**body))["id"])
     silent, no, yes = [(fresh_name(), fresh_phone()) for _ in range(3)]
     header = ("姓名", "手机号码", "支部名称", "是否党员")
     sheet = xlsx([(*silent, "甲", ""), (*no, "甲", "否"), (*yes, "甲", "是")], header)
     await merge(admin, outside, worker, sheet, unknown_units="create")
-    flags = {member["name"]: member["party"] for member in await members_of(admin, outside)}
+    flags = {member["name"]: member["party"] for member in await list_members(admin, outside)}
     assert (flags[silent[0]], flags[no[0]], flags[yes[0]]) == (False, False, True)
-    # A sheet that says nothing of it changes no flag; one that does is a change.
+    # An empty cell changes no flag. A different value is a change.
     again = await merge(
         admin, outside, worker, xlsx([(*silent, "甲", ""), (*no, "甲", "是"), (*yes, "甲", "")], header)
     )
@@ -71,18 +73,18 @@ async def test_party_flags_follow_the_orgs_kind_and_what_the_sheet_says(admin: P
 
 @pytest.fixture(scope="session")
 def opened() -> list[str]:
-    """The files that this process opens for writing, from here on."""
+    """Return a list that collects the files that this process opens for writing."""
     found: list[str] = []
 
-    def see(event: str, arguments: tuple[Any, ...]) -> None:
+    def log_opened(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR):
             found.append(str(arguments[0]))
 
-    sys.addaudithook(see)
+    sys.addaudithook(log_opened)
     return found
 
 
-async def test_nothing_of_a_phone_is_kept_in_the_clear(
+async def test_phones_of_an_import_are_not_stored_in_plain_text(
     admin: Person, org_id: str, worker: Work, engine: AsyncEngine, opened: list[str]
 ) -> None:
     good, bad = fresh_phone(), "0258" + fresh_phone()[:7]
@@ -91,24 +93,24 @@ async def test_nothing_of_a_phone_is_kept_in_the_clear(
     assert (done["counts"]["added"], done["counts"]["refused"]) == (1, 2)
     opened.clear()
     failed = await admin.get(f"/v1/orgs/{org_id}/imports/{done['id']}/failed-rows.xlsx")
-    assert opened == []  # the sheet with its phones is made in no file
+    assert opened == []  # the sheet with the phones is never written to a file
     cells = [cell for row in open_xlsx(failed.content).worksheets[0].iter_rows(min_row=2) for cell in row]
     assert {cell.data_type for cell in cells} <= {"s", "n"}
     assert [cell.value for cell in cells if str(cell.value).startswith("=")] == ["=HYPERLINK(1)"]
     async with engine.connect() as db:
-        kept = [
+        stored = [
             str(row)
             for table in ("imports", "import_rows", "import_files", "audit_entries", "outgoing_events")
             for row in (await db.execute(text(f"SELECT * FROM {table} WHERE org_id = :org"), {"org": org_id})).all()
         ]
         for table in ("pgqueuer", "pgqueuer_log"):
-            kept += [str(row) for row in (await db.execute(text(f"SELECT * FROM {table}"))).all()]
-    assert len(kept) > 5
+            stored += [str(row) for row in (await db.execute(text(f"SELECT * FROM {table}"))).all()]
+    assert len(stored) > 5
     for phone in (good, bad):
-        assert not [row for row in kept if phone in row or phone.encode().hex() in row]
+        assert not [row for row in stored if phone in row or phone.encode().hex() in row]
 
 
-async def test_rows_are_forgotten_after_thirty_days_and_not_before(
+async def test_import_rows_are_deleted_after_thirty_days(
     admin: Person, org_id: str, worker: Work, engine: AsyncEngine
 ) -> None:
     sheet = xlsx([(fresh_name(), fresh_phone(), "甲"), (fresh_name(), "", "甲")])
