@@ -353,7 +353,7 @@ def _is_in_unit(*, subtree: bool) -> ColumnElement[bool]:
 
 
 @lru_cache(2)
-def _build_subtree_page(*, further: bool) -> PagedStatement[MemberRow]:
+def _build_subtree_page(*, after_cursor: bool) -> PagedStatement[MemberRow]:
     """Build the page of the people in a unit and its subtree.
 
     It takes one page of members from each unit, then the first page of all of these. The cost therefore does not
@@ -363,7 +363,7 @@ def _build_subtree_page(*, further: bool) -> PagedStatement[MemberRow]:
     members_of_unit = select(UnitMembership.member_id).where(
         UnitMembership.org_id == _ORG_ID, UnitMembership.unit_id == units.c.id, UnitMembership.until.is_(None)
     )
-    some = paginate(members_of_unit, UnitMembership.member_id, after_cursor=further).lateral("some")
+    some = paginate(members_of_unit, UnitMembership.member_id, after_cursor=after_cursor).lateral("some")
     first = select(some.c.member_id).select_from(units).join(some, true()).distinct()
-    found = _MEMBERS.where(Member.id.in_(paginate(first, some.c.member_id, after_cursor=further)))
+    found = _MEMBERS.where(Member.id.in_(paginate(first, some.c.member_id, after_cursor=after_cursor)))
     return PagedStatement(found, Member.id, row=MemberRow)
