@@ -167,7 +167,7 @@ async def search_orgs(db: Readable, user_id: UUID, wanted: OrgFilter, paging: Pa
 
 
 @cache
-def _build_search(shape: _FilterShape, *, collected: bool, further: bool) -> Select[*tuple[Any, ...]]:
+def _build_search(shape: _FilterShape, *, collected: bool, after_cursor: bool) -> Select[*tuple[Any, ...]]:
     if collected:
         visible = union(select(_ADMINISTERED_SUBTREES.c.id), _MEMBER_OF).subquery("visible")
         found = select(Org.id, Org.name).join(visible, visible.c.id == Org.id).where(*_build_conditions(shape))
@@ -179,7 +179,7 @@ def _build_search(shape: _FilterShape, *, collected: bool, further: bool) -> Sel
         matching = Org.__table__
         listed = select(matching.c.id, matching.c.name).where(*_build_conditions(shape))
         listed = listed.where(or_(tree.is_under_one_of(Org, _ADMINISTERED), matching.c.id.in_(_MEMBER_OF)))
-    page = paginate(listed, matching.c.name, matching.c.id, after_cursor=further).subquery("page")
+    page = paginate(listed, matching.c.name, matching.c.id, after_cursor=after_cursor).subquery("page")
     edge = aliased(Certification)
     return (
         select(

@@ -17,7 +17,7 @@ from app.members.activation import activate_user
 from app.members.imports import merge
 from app.worker import worker as working
 from tests.acts import Json, add_admin, add_member, add_unit, certify, done, refusal
-from tests.auth.test_accounts import request_change_code, close_account
+from tests.auth.test_accounts import close_account, request_change_code
 from tests.members.sheets import Work, check, list_members, read, xlsx
 from tests.people import People, Person, fresh_org_name, fresh_phone
 
