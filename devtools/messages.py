@@ -1,10 +1,10 @@
-"""The catalogues of messages: found in the code, checked, updated and compiled.
+"""The message catalogues: extraction, check, update and compilation.
 
-    python -m devtools.messages           what is wrong with them; `make check` runs this
+    python -m devtools.messages           print the faults; `make check` runs this
     python -m devtools.messages update    add new messages, drop unused ones, compile; `make messages` runs this
 
-The code has the Chinese text, which is the id. A message whose Chinese was changed keeps its translation, marked
-`fuzzy`: read it again and remove the mark. `app.core.i18n` says how texts are written in code and templates.
+The id of a message is its Chinese text in the code. A message whose Chinese changed keeps its translation, marked
+`fuzzy`: read it again and remove the mark. `app.core.i18n` explains how code and templates mark texts.
 """
 
 import io
@@ -24,7 +24,8 @@ LOCALES = ROOT / "app" / "locale"
 LANGUAGES = ("en",)
 SOURCES = ("app", "devtools")
 
-# Functions by name, with the places of the message and its context. Chinese has one form: singular and plural are one.
+# Functions by name, with the argument positions of the message and its context. Chinese has one form, so singular and
+# plural are one argument.
 _KEYWORDS: dict[str, Any] = {
     "_": None,
     "gettext": None,
@@ -43,7 +44,7 @@ Key = tuple[str, str | None]
 
 
 def extract(*folders: Path) -> Catalog:
-    """Every message of the sources, with the files that have it."""
+    """Return every message of the sources with its files."""
     found = Catalog(charset="utf-8")
     for folder in folders or [ROOT / name for name in SOURCES]:
         for name, _, message, comments, context in extract_from_dir(
@@ -55,7 +56,7 @@ def extract(*folders: Path) -> Catalog:
 
 
 def find_faults(code: Catalog, language: str, folder: Path = LOCALES) -> Iterator[str]:
-    """What is wrong with the catalogue of a language, one line each."""
+    """Return the faults of a language's catalogue, one line each."""
     catalog = _read(language, folder)
     wanted, present = _by_key(code), _by_key(catalog)
     yield from (f"missing: {_named(wanted[key])}" for key in wanted.keys() - present.keys())
@@ -83,13 +84,13 @@ def _faults_of(message: Message, forms: int) -> Iterator[str]:
     names = set(_PLACEHOLDER.findall(_id_of(message)))
     for number, string in enumerate(strings):
         said = set(_PLACEHOLDER.findall(string))
-        # "1 person" may say its number in the text.
+        # "1 person" may have its number in the text.
         if string and said != names and not (number == 0 and message.pluralizable and said == names - {"count"}):
             yield f"other values than in the code ({', '.join(sorted(said ^ names))}): {_named(message)}"
 
 
 def update(folder: Path = LOCALES) -> None:
-    """Bring the catalogues up to what the code says, and compile them."""
+    """Update the catalogues from the sources, and compile them."""
     code = extract()
     for language in LANGUAGES:
         catalog = _read(language, folder)
@@ -116,7 +117,7 @@ def _read(language: str, folder: Path) -> Catalog:
 
 
 def _by_key(catalog: Catalog) -> dict[Key, Message]:
-    # The context of a compiled message is given in bytes.
+    # Babel returns the context of a compiled message as bytes.
     return {
         (_id_of(message), context.decode() if isinstance(context, bytes) else context): message
         for message, context in ((message, message.context) for message in catalog if message.id)
@@ -128,7 +129,7 @@ def _id_of(message: Message) -> str:
 
 
 def _strings(message: Message) -> tuple[str, ...]:
-    """The translation, in its forms where the message has a number."""
+    """Return the translation: one text, or its plural forms."""
     string: Any = message.string
     return tuple(string) if message.pluralizable else (string,)
 

@@ -1,4 +1,4 @@
-"""The routes of development: the simulated providers, the phone simulator, the live examples of the docs explorer."""
+"""Routes of development: simulated providers, phone simulator, live examples of the docs explorer."""
 
 from fastapi import FastAPI
 
@@ -11,7 +11,7 @@ from devtools.providers.router import alipay_router, clients_router, sms_router
 
 
 def add_routes(app: FastAPI) -> None:
-    """Add them to the app. A simulated provider has routes only while the settings name it."""
+    """Add the routes to the app. A simulated provider has routes only if the settings select it."""
     settings = SETTINGS.of(app)
     routing.add_routes(app, clients_router)
     if settings.sms_provider is Provider.SIMULATED:

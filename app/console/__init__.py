@@ -1,5 +1,5 @@
-"""The PC console (管理后台): pages over the features' own operations.
+"""The PC console (管理后台): server-rendered pages over the features' operations.
 
-Pages call the same operations and queries as the API, never the API itself, and hold no SQL. Their session comes by a
-cookie instead of a header (`authz.cookies`); who may do what is decided by the same scopes.
+Pages call the same operations and queries as the API. They import no API router and contain no SQL. The session comes
+in a cookie instead of a header (`authz.cookies`); the same scopes authorize the caller.
 """

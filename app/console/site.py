@@ -1,4 +1,4 @@
-"""All pages, as the app takes them."""
+"""The routes of all pages, for the app."""
 
 from fastapi import APIRouter, Request, Response
 
@@ -36,7 +36,7 @@ rest = APIRouter(route_class=ConsoleRoute, include_in_schema=False, dependencies
 
 @rest.post("/console/language")
 async def choose_language(request: Request, form: PageForm) -> Response:
-    """Chinese or English, from here on; back to the page it was chosen on."""
+    """Set the language to Chinese or English, and go back to the page."""
     back = form.get("back", "")
     ours = back.startswith(("/console/", "/phone/")) and "\\" not in back
     response = Response(status_code=303, headers={"Location": back if ours and back.isascii() else "/console/"})
@@ -49,7 +49,7 @@ async def choose_language(request: Request, form: PageForm) -> Response:
 
 @rest.get("/console/{path:path}")
 async def find_nothing(path: str) -> Response:
-    """Every other address of the console: a page that says so."""
+    """Show a page for every unknown address of the console. Raises NotFound."""
     raise NotFound
 
 

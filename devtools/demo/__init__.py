@@ -1,7 +1,7 @@
-"""The service's main job, played over HTTP by the people whose job it is; nothing here knows the service from inside.
+"""A demo of the service's main job over HTTP. It imports nothing from the service.
 
-Each step says who does what and is checked; the last line is a JSON summary. Against a running service it makes new
-people and new orgs beside what is there, so it can be played again and again.
+Each step prints who does what, and is checked. The last line is a JSON summary. The demo creates new people and new
+orgs, so it can run again and again against the same service.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from devtools.demo.play import Play
 
 
 def main(arguments: list[str]) -> int:
-    """Play, and print the summary as the last line; 0 where everything was as it should be."""
+    """Run the demo and print the summary as the last line. Return 0 on success."""
     options = _options(arguments)
     if options.file is not None and not options.file.is_file():
         print(f"xuezu: there is no sheet {options.file}", file=sys.stderr)
@@ -46,7 +46,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 
 @contextlib.contextmanager
 def _service() -> Iterator[str]:
-    """The service that runs on this machine's port, or one started for the occasion and stopped afterwards."""
+    """Yield the URL of the service on this machine's port. If none runs, start one and stop it afterwards."""
     base_url = f"http://localhost:{os.environ.get('XUEZU_PORT', '8000')}"
     if _ready(base_url):
         yield base_url
@@ -58,7 +58,7 @@ def _service() -> Iterator[str]:
     try:
         for _ in range(600):
             if process.poll() is not None:
-                raise SystemExit(process.returncode)  # it has said why
+                raise SystemExit(process.returncode)  # the service has printed the reason
             if _ready(base_url):
                 break
             time.sleep(0.1)

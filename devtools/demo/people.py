@@ -1,4 +1,4 @@
-"""The people of the demo, made up for the occasion, and what they expect of the service."""
+"""The people of the demo, with random names and numbers, and their checks of the service's answers."""
 
 import random
 import time
@@ -13,7 +13,7 @@ GIVEN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂英�
 
 
 class NotAsItShouldBe(Exception):  # noqa: N818
-    """The service answered otherwise than its rules say; the text tells how."""
+    """The service's answer differs from the rules. The text says how."""
 
 
 def expect(truth: bool, what: str) -> None:
@@ -22,7 +22,7 @@ def expect(truth: bool, what: str) -> None:
 
 
 def answered(response: httpx.Response, status: int, slug: str | None = None) -> Any:
-    """The body of an answer that has this status (and is this problem)."""
+    """Return the body of a response. Raise if its status (and the slug of its problem) is not the expected one."""
     said = response.text[:300] if response.is_error else ""
     expect(
         response.status_code == status,
@@ -43,7 +43,7 @@ def fresh_name() -> str:
 
 
 def fresh_id_number() -> str:
-    """A made-up resident ID number with a right checksum (GB 11643)."""
+    """Return a random resident ID number with a correct checksum (GB 11643)."""
     day = f"{random.randrange(1955, 2000)}{random.randrange(1, 13):02d}{random.randrange(1, 29):02d}"
     body = f"110101{day}{random.randrange(1000):03d}"
     weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
@@ -52,7 +52,7 @@ def fresh_id_number() -> str:
 
 @dataclass
 class Person:
-    """Somebody with a phone, and the app on it."""
+    """A person with a phone and the app."""
 
     service: httpx.Client
     phone: str
@@ -68,7 +68,7 @@ class Person:
         answered(self.service.request(method, path, headers=headers, **options), status, slug)
 
     def wait(self, path: str, states: set[str]) -> Any:
-        """Read it until it has one of these states; gives it."""
+        """Read the resource until it has one of these states, and return it."""
         for _ in range(600):
             found = self.call("GET", path, 200)
             if found["state"] in states:
@@ -78,7 +78,7 @@ class Person:
         raise NotAsItShouldBe(f"{path} did not become {states} within a minute")
 
     def register(self) -> None:
-        """Phone and code, as on the app's first screen; the code is read off the simulated gateway's outbox."""
+        """Register by phone and code. The code is read from the simulated gateway's outbox."""
         answered(self.service.post("/v1/phone-codes", json={"phone": self.phone}), 202)
         code = self._read_code()
         form = {"grant_type": PHONE_CODE_GRANT, "client_id": "xuezu-app", "phone": self.phone, "code": code}
@@ -93,7 +93,7 @@ class Person:
         raise NotAsItShouldBe("no message arrived within five seconds")
 
     def verify(self) -> None:
-        """Real name by the Alipay test provider: open its page, consent, and be verified when it has called back."""
+        """Verify the real name at the Alipay test provider, and wait until the callback has arrived."""
         begun = self.call("POST", "/v1/me/verifications", 201, json={"method": "alipay"})
         consent = {"name": self.name, "id_number": fresh_id_number()}
         answered(self.service.post(begun["redirect_url"], json=consent), 200)

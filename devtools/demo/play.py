@@ -1,4 +1,4 @@
-"""The steps of the main job, each said, played and checked."""
+"""The steps of the main job: each one is announced, run and checked."""
 
 import io
 import random
@@ -17,7 +17,7 @@ DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 
 class Play:
-    """The steps, in their order. What one leaves for the next stands in attributes."""
+    """The steps in their order. Attributes carry the results from one step to the next."""
 
     def __init__(self, service: httpx.Client, sheet: Path | None) -> None:
         self.service = service
@@ -207,7 +207,7 @@ class Play:
         self.say("docs explorer", f"has something to act on: sign in as the first administrator, {self.first.phone}")
 
     def _overview_with(self, points: int) -> Any:
-        """The overview of the subtree; totals follow what was written within seconds."""
+        """Return the subtree's overview once it has these points. Totals follow a write within seconds."""
         for _ in range(600):
             found = self.first.call("GET", f"/v1/orgs/{self.org['id']}/reports/overview", 200, params={"period": "7d"})
             if found["subtree"]["points"] >= points:

@@ -1,4 +1,4 @@
-"""An import sheet, as an administrator would fill it in."""
+"""A filled-in import sheet."""
 
 import io
 
@@ -9,7 +9,7 @@ from devtools.demo.people import fresh_name, fresh_phone
 
 
 def sample_sheet(template: bytes, people: int = 40) -> bytes:
-    """The service's own template, filled in: made-up people in four units, two of them under a general branch."""
+    """Return the service's template with people in four units, two of which are under a general branch."""
     workbook = CalamineWorkbook.from_filelike(io.BytesIO(template))
     headings = [str(cell) for cell in workbook.get_sheet_by_index(0).to_python()[0]]
     units = ("第一党支部", "第二党支部", "机关党总支/老干部支部", "机关党总支/青年支部")

@@ -1,7 +1,7 @@
-"""What the demo leaves unfinished, so that every call of the docs explorer has something to act on.
+"""Undecided requests of all kinds, so that every call of the docs explorer has something to act on.
 
-Applications, change requests, transfers and offers wait for the first administrator; some of their own wait to be
-taken back. Over HTTP like the rest of the demo, by the people whose job it is.
+Applications, change requests, transfers and offers wait for the first admin, who can also withdraw some of their own.
+Like the rest of the demo this module uses HTTP only, as the users who have the permission.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ Org = dict[str, Any]
 
 
 class Unfinished:
-    """The matters, each left by a method of its own. `first` and `second` are the demo's two administrators."""
+    """Creates the requests, one method for each group. `first` and `second` are the demo's two admins."""
 
     def __init__(self, first: Person, second: Person, org: Org, below: Org, serial: int) -> None:
         self.first, self.second, self.third = first, second, Person(first.service, fresh_phone(), fresh_name())
@@ -57,7 +57,7 @@ class Unfinished:
         return org
 
     def _matters_of_units(self) -> None:
-        """Two offers to the first administrator to promote a unit; one of theirs; and an empty unit."""
+        """Create two promotions offered to the first admin, one offered by them, and an empty unit."""
         units = f"/v1/orgs/{self.below['id']}/units"
         for name in ("先锋支部", "红旗支部"):
             unit = self.second.call("POST", units, 201, json={"name": name})
@@ -70,7 +70,7 @@ class Unfinished:
         self.first.call("POST", units, 201, json={"name": "宣传部", "kind": "department"})
 
     def _matters_of_admins(self, elsewhere: Org) -> None:
-        """Two invitations to the first administrator, one of theirs; another admin here, and an office elsewhere."""
+        """Create two invitations to the first admin, one by them, a second admin here, and an office in another org."""
         other = self._made(self.second, "前进")
         for org in (elsewhere, other):
             self._asked_to_be_admin(self.second, org, self.first.phone)
@@ -88,14 +88,14 @@ class Unfinished:
         return str(made["id"])
 
     def _matters_of_certification(self, elsewhere: Org) -> None:
-        """Two applications to decide, one to take back, and an org that nothing hinders from closing."""
+        """Create two applications to decide, one to withdraw, and an org that can be closed."""
         for name in ("光明", "和平"):
             self._applied(self.second, self._made(self.second, name), self.first, self.org)
         self._applied(self.first, self._made(self.first, "朝阳"), self.second, elsewhere)
         self._made(self.first, "晨曦")
 
     def _matters_of_transfers(self, elsewhere: Org) -> None:
-        """One to release, one to refuse, one that has been released to come here, one to take back."""
+        """Create transfers: one to release, one to refuse, one released to this org, one to withdraw."""
         going = [self._made(self.second, name) for name in ("长江", "黄河")]
         mine = self._made(self.first, "泰山")
         for admin, org in ((self.second, going[0]), (self.second, going[1]), (self.first, mine)):
@@ -114,20 +114,20 @@ class Unfinished:
         return str(made["id"])
 
     def _change_requests(self) -> None:
-        """Two renames to decide and one to take back."""
+        """Create two renames to decide and one to withdraw."""
         for admin, name in ((self.second, "松花江"), (self.second, "珠江"), (self.first, "华山")):
             org = self._certified(admin, self._made(admin, name), self.first, self.org)
             body = {"kind": "rename", "name": f"{org['name']}(新)", "reason": "街道合并"}
             admin.call("POST", f"/v1/orgs/{org['id']}/change-requests", 201, json=body)
 
     def _removed_member(self) -> None:
-        """Somebody was taken out of the directory by mistake."""
+        """Remove a member, who can be restored."""
         people = f"/v1/orgs/{self.org['id']}/members"
         added = self.first.call("POST", people, 201, json={"name": fresh_name(), "phone": fresh_phone()})
         self.first.call("DELETE", f"{people}/{added['id']}", 204)
 
     def _link_requests(self, elsewhere: Org) -> None:
-        """Two people stand in the directory with another phone than their own; and so may the first administrator."""
+        """Create two link requests, and a member row that the first admin can request."""
         for _ in range(2):
             asker = Person(self.first.service, fresh_phone(), fresh_name())
             row = {"name": asker.name, "phone": fresh_phone()}
@@ -138,19 +138,19 @@ class Unfinished:
         self.first.call("POST", "/v1/me/link-requests", 201, json={"org_id": elsewhere["id"]})
 
     def _people_on_their_way(self, elsewhere: Org) -> None:
-        """Two people to take in, or not; and one who may be kept after all."""
+        """Create two person transfers to decide and one to withdraw."""
         for admin, org, to in ((self.second, elsewhere, self.org),) * 2 + ((self.first, self.org, elsewhere),):
             people = f"/v1/orgs/{org['id']}/members"
             member = admin.call("POST", people, 201, json={"name": fresh_name(), "phone": fresh_phone()})
             admin.call("POST", f"{people}/{member['id']}/transfers", 201, json={"org_id": to["id"]})
 
     def _verification(self) -> None:
-        """Somebody has come as far as Alipay's page."""
+        """Begin a verification that waits for Alipay."""
         self.third.register()
         self.third.call("POST", "/v1/me/verifications", 201, json={"method": "alipay"})
 
     def _upload(self) -> None:
-        """A sheet that waits to be looked at."""
+        """Upload a sheet that waits for confirmation."""
         imports = f"/v1/orgs/{self.org['id']}/imports"
         headers = {"Authorization": f"Bearer {self.first.token}"}
         template = self.first.service.get(f"{imports}/template", headers=headers)
@@ -159,7 +159,7 @@ class Unfinished:
         self.first.call("POST", imports, 202, files=files, data={"unknown_units": "create"})
 
     def _exports(self) -> None:
-        """Two files to fetch; one of them can be deleted."""
+        """Request two exports; one of them can be deleted."""
         path = f"/v1/orgs/{self.org['id']}"
         for form in ("csv", "xlsx"):
             asked = self.first.call("POST", f"{path}/members/exports", 202, json={"format": form})

@@ -1,1 +1,1 @@
-"""The examples of the docs explorer, filled with what the newest demo has left in the database."""
+"""Examples for the docs explorer with ids and values of the newest demo in the database."""

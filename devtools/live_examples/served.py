@@ -1,4 +1,4 @@
-"""The document as the explorer gets it: in development with examples of what the database holds at this moment."""
+"""The OpenAPI document for the explorer, in development: its examples contain current ids from the database."""
 
 from copy import deepcopy
 from typing import Any
@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 
 def serve_living_examples(app: FastAPI) -> None:
-    """Answer the document's address before FastAPI does. For development: it tells ids to whoever asks."""
+    """Answer the document's address before FastAPI does. Development only: it reveals ids to every caller."""
     assert app.openapi_url is not None
 
     async def document(_: Request) -> JSONResponse:
@@ -27,7 +27,7 @@ def serve_living_examples(app: FastAPI) -> None:
             async with engine.connect() as db:
                 found = await find_things(db)
         except (SQLAlchemyError, OSError) as error:
-            # The explorer is of use without a database too, with placeholders.
+            # Without a database the explorer still works, with placeholders.
             log.warning("no_living_examples", error=type(error).__name__)
         else:
             written = write_examples(deepcopy(written), found)

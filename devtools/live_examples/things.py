@@ -1,7 +1,7 @@
-"""What the database holds for the examples to name: the org that the newest demo made, and what waits in it.
+"""The values of the examples: the org of the newest demo, and the requests that wait in it.
 
-The examples are the calls of that org's main admin. Where there is a choice, what is decided one way is the newest
-of its kind and what is decided the other way the oldest, so that both examples run.
+The examples are calls of that org's main admin. For a decision with two outcomes, one example takes the newest request
+of its kind and the other the oldest, so that both examples run.
 """
 
 import random
@@ -45,7 +45,7 @@ WITH demo AS (
 SELECT demo.id AS org, demo.admin AS user, {columns} FROM demo
 """
 
-# What waits for the demo's main admin: a source, and by which row of it one decides this or that way.
+# Requests that wait for the demo's main admin: the source, and the order of its rows for each decision.
 _PERSON = "FROM person WHERE place = "
 _REQUESTS = "FROM change_requests AS r JOIN below ON below.id = r.org_id WHERE r.state = 'pending' ORDER BY r.id"
 _MY_REQUEST = "FROM change_requests AS r JOIN mine ON mine.id = r.org_id WHERE r.state = 'pending' ORDER BY r.id DESC"
@@ -136,7 +136,7 @@ _TRANSFERS = text("SELECT id, certification_id, from_id, to_id FROM transfers WH
 
 
 async def find_things(db: AsyncConnection) -> dict[str, str]:
-    """What the examples can name, by its name here; what there is none of is absent."""
+    """Return the values by their placeholder. A value that the database does not have is absent."""
     row = (await db.execute(_STATEMENT)).one_or_none()
     found: dict[str, Any] = {} if row is None else {name: thing for name, thing in row._mapping.items() if thing}
     names = {found.get(name): name for name in ("transfer_to_release", "transfer_to_accept")}
@@ -147,7 +147,7 @@ async def find_things(db: AsyncConnection) -> dict[str, str]:
 
 
 def _fresh() -> dict[str, str]:
-    """What must be new each time: phones that nobody holds yet, and the time."""
+    """Return the values that must be new in each example: unused phones and the time."""
     digits = random.sample(range(10_000), 4)
     names = ("phone", "new_phone", "guest_phone", "invited_phone")
     phones = {name: f"1380013{number:04d}" for name, number in zip(names, digits, strict=True)}

@@ -1,1 +1,1 @@
-"""A phone that plays the app, in development: everything a learner or an administrator does with it."""
+"""A phone simulator for development: all that learners and admins do in the app."""

@@ -1,4 +1,4 @@
-"""What waits for an org of mine, or for me, is decided on the phone: the console's own questions, each on a page."""
+"""Decisions on the phone: requests to the user's orgs and offers to the user, with the console's own confirmations."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from app.certification import transfer_router as calls
 from app.certification.transfers import accept_transfer, release_transfer
 from app.console.certification import applications, transfers
 from app.console.directory import links, person_transfers
-from app.console.frame.confirmations import Confirmation, outcome_of
+from app.console.frame.confirmations import Confirmation, run_confirmation
 from app.console.frame.forms import Form, PageForm
-from app.console.frame.templates import page
+from app.console.frame.templates import render_page
 from app.console.settings import changes, decisions, invited
 from app.console.settings.invited import Kind as OfferKind
 from app.console.settings.invited import OfferId
@@ -39,8 +39,8 @@ RequestId = Annotated[UUID, Path()]
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
-    """Which request it is, and who looks at it."""
+class DecisionRequest:
+    """The request to decide, with the user and the form of the HTTP request."""
 
     request: Request
     db: Readable
@@ -50,17 +50,19 @@ class Asking:
     form: Form
 
     @property
-    def where(self) -> tuple[Request, Readable, OrgScope, UUID]:
+    def route_values(self) -> tuple[Request, Readable, OrgScope, UUID]:
         return self.request, self.db, self.scope, self.id
 
 
 Answers = Mapping[str, Confirmation]
 
 
-def decided(kind: str, permission: Permission) -> Callable[[Callable[[Asking], Awaitable[Answers]]], object]:
-    """Makes the routes of one kind: a page that shows the answers there are, and each of them, by its name."""
+def decision_routes(
+    kind: str, permission: Permission
+) -> Callable[[Callable[[DecisionRequest], Awaitable[Answers]]], object]:
+    """Return a decorator that adds the routes of one kind: GET shows the answers, POST gives one by its name."""
 
-    def routes_of(answers_to: Callable[[Asking], Awaitable[Answers]]) -> object:
+    def add_routes(list_answers: Callable[[DecisionRequest], Awaitable[Answers]]) -> object:
         @router.get(f"/{kind}/{{org_id}}/{{request_id}}")
         async def show(
             request: Request,
@@ -69,11 +71,11 @@ def decided(kind: str, permission: Permission) -> Callable[[Callable[[Asking], A
             scope: Annotated[OrgScope, Can(permission)],
             request_id: RequestId,
         ) -> Response:
-            answers = await answers_to(Asking(request, db, cipher, scope, request_id, Form([])))
+            answers = await list_answers(DecisionRequest(request, db, cipher, scope, request_id, Form([])))
             return _show(request, scope.org.name, answers)
 
         @router.post(f"/{kind}/{{org_id}}/{{request_id}}/{{answer}}")
-        async def give(
+        async def answer_request(
             request: Request,
             db: WriteDb,
             cipher: CipherDep,
@@ -82,37 +84,37 @@ def decided(kind: str, permission: Permission) -> Callable[[Callable[[Asking], A
             answer: str,
             form: PageForm,
         ) -> Response:
-            answers = await answers_to(Asking(request, db, cipher, scope, request_id, form))
-            return await _give(request, db, scope.org.name, answers, answer, form)
+            answers = await list_answers(DecisionRequest(request, db, cipher, scope, request_id, form))
+            return await _run_answer(request, db, scope.org.name, answers, answer, form)
 
-        return answers_to
+        return list_answers
 
-    return routes_of
+    return add_routes
 
 
 def _show(request: Request, about: str, answers: Answers) -> Response:
     shown = {"answers": answers, "given": "", "form": Form([]), "wrong": (), "problem": None}
-    return page(request, "phone/decision.html", about=about, to=request.url.path, **shown)
+    return render_page(request, "phone/decision.html", about=about, to=request.url.path, **shown)
 
 
-async def _give(request: Request, db: WriteDb, about: str, answers: Answers, answer: str, form: Form) -> Response:
+async def _run_answer(request: Request, db: WriteDb, about: str, answers: Answers, answer: str, form: Form) -> Response:
     if answer not in answers:
         raise NotFound
-    outcome = await outcome_of(db, answers[answer], form)
+    outcome = await run_confirmation(db, answers[answer], form)
     if not outcome:
         return Response(status_code=303, headers={"Location": INBOX})
     problem = outcome if isinstance(outcome, Problem) else None
     shown = {"answers": answers, "given": answer, "form": form, "wrong": () if problem else outcome, "problem": problem}
     to = request.url.path.rpartition("/")[0]
-    return page(request, "phone/decision.html", problem.status if problem else 422, about=about, to=to, **shown)
+    return render_page(request, "phone/decision.html", problem.status if problem else 422, about=about, to=to, **shown)
 
 
 @router.get("/{kind}/{offer_id}")
 async def show_offer(
     request: Request, db: ReadDb, cipher: CipherDep, scope: SignedIn, kind: OfferKind, offer_id: OfferId
 ) -> Response:
-    """What was offered to my own phone, and both answers to it."""
-    answers = await _answers_to_offer(request, db, cipher, scope, kind, offer_id)
+    """Show an offer to the user's phone with both answers."""
+    answers = await _list_offer_answers(request, db, cipher, scope, kind, offer_id)
     return _show(request, answers["acceptance"].title, answers)
 
 
@@ -127,115 +129,123 @@ async def answer_offer(
     answer: str,
     form: PageForm,
 ) -> Response:
-    """I become an admin (S4), or the main admin of the org that a unit becomes (S7, S19); or I decline."""
-    answers = await _answers_to_offer(request, db, cipher, scope, kind, offer_id)
-    return await _give(request, db, answers["acceptance"].title, answers, answer, form)
+    """Accept or decline an offer: to become an admin (S4), or main admin of a promoted unit (S7, S19)."""
+    answers = await _list_offer_answers(request, db, cipher, scope, kind, offer_id)
+    return await _run_answer(request, db, answers["acceptance"].title, answers, answer, form)
 
 
-async def _answers_to_offer(
+async def _list_offer_answers(
     request: Request, db: Readable, cipher: Cipher, scope: UserScope, kind: OfferKind, offer_id: UUID
 ) -> Answers:
     one = await invited.get_offer(db, scope, kind, offer_id)
-    accepting = accept_promotion if kind == "promotion" else accept_admin_invitation
+    accept = accept_promotion if kind == "promotion" else accept_admin_invitation
     if kind == "promotion":
-        says = gettext("“{org}”请您将此支部建成独立的学习组织，由您担任主管理员；支部人员随之转入。", org=one.org_name)
+        explanation = gettext(
+            "“{org}”请您将此支部建成独立的学习组织，由您担任主管理员；支部人员随之转入。", org=one.org_name
+        )
     else:
-        says = gettext("邀请您担任管理员。接受时须已完成实名认证。")
+        explanation = gettext("邀请您担任管理员。接受时须已完成实名认证。")
     acceptance = Confirmation(
         title=one.name if isinstance(one, OfferedPromotionOut) else one.org_name,
-        says=says,
+        explanation=explanation,
         button=gettext("接受"),
-        act=lambda db, _: accepting(db, cipher, scope, offer_id),
-        said="",
+        operation=lambda db, _: accept(db, cipher, scope, offer_id),
+        message="",
         danger=False,
     )
     return {"acceptance": acceptance, "refusal": await invited.refuse(request, db, scope, kind, offer_id)}
 
 
-@decided("application", Permission.CERTIFICATION_WRITE)
-async def answer_application(one: Asking) -> Answers:
-    """Under this org, or not (S6)."""
-    return {"approval": await applications.approve(*one.where), "refusal": await applications.refuse(*one.where)}
+@decision_routes("application", Permission.CERTIFICATION_WRITE)
+async def answer_application(one: DecisionRequest) -> Answers:
+    """Certify the applicant under this org, or refuse (S6)."""
+    return {
+        "approval": await applications.approve(*one.route_values),
+        "refusal": await applications.refuse(*one.route_values),
+    }
 
 
-@decided("change-request", Permission.CHANGES_WRITE)
-async def answer_change_request(one: Asking) -> Answers:
-    """Another name or main admin of an org below, or not (S5)."""
-    return {"approval": await decisions.approve(*one.where), "refusal": await decisions.refuse(*one.where)}
+@decision_routes("change-request", Permission.CHANGES_WRITE)
+async def answer_change_request(one: DecisionRequest) -> Answers:
+    """Approve a subordinate's new name or main admin, or refuse (S5)."""
+    return {
+        "approval": await decisions.approve(*one.route_values),
+        "refusal": await decisions.refuse(*one.route_values),
+    }
 
 
-@decided("recovery", Permission.CHANGES_WRITE)
-async def answer_recovery(one: Asking) -> Answers:
-    """The main admin is not gone at all (S4)."""
-    return {"withdrawal": await changes.withdraw(*one.where)}
+@decision_routes("recovery", Permission.CHANGES_WRITE)
+async def answer_recovery(one: DecisionRequest) -> Answers:
+    """Withdraw the recovery, as the main admin whom it would replace (S4)."""
+    return {"withdrawal": await changes.withdraw(*one.route_values)}
 
 
-@decided("transfer", Permission.TRANSFERS_DECIDE)
-async def answer_transfer(one: Asking) -> Answers:
-    """An org goes, or comes, with all below it, on the strength of what was shown of it (S20)."""
+@decision_routes("transfer", Permission.TRANSFERS_DECIDE)
+async def answer_transfer(one: DecisionRequest) -> Answers:
+    """Release, accept or refuse an org with its subtree. The preview shown must still be current (S20)."""
     found = await calls.read_transfer(one.request, one.scope, one.id, one.db)
-    refusal = await transfers.refuse(*one.where)
+    refusal = await transfers.refuse(*one.route_values)
     release = found.step == "release" and found.from_id == one.scope.org_id
     if found.preview is None or not (release or (found.step == "acceptance" and found.to_id == one.scope.org_id)):
         return {"refusal": refusal}
     preview = one.form.get("preview") or found.preview.version
     moved = {"name": found.org_name, "orgs": found.preview.orgs, "people": found.preview.people}
     if release:
-        says = gettext(
+        explanation = gettext(
             "您同意“{name}”连同全部下级离开本组织，共 {orgs} 个组织、{people} 人。新上级接收之前，它仍在本组织之下。",
             **moved,
         )
     else:
-        says = gettext("“{name}”连同全部下级立即转到本组织之下，共 {orgs} 个组织、{people} 人。", **moved)
+        explanation = gettext("“{name}”连同全部下级立即转到本组织之下，共 {orgs} 个组织、{people} 人。", **moved)
     act = release_transfer if release else accept_transfer
     acceptance = Confirmation(
         title=gettext("同意转出") if release else gettext("接收“{name}”", name=found.org_name),
-        says=says,
+        explanation=explanation,
         button=gettext("同意转出") if release else gettext("接收"),
-        act=lambda db, _: act(db, one.scope, one.id, preview),
-        said="",
+        operation=lambda db, _: act(db, one.scope, one.id, preview),
+        message="",
         name=found.org_name,
-        kept={"preview": preview},
+        hidden_fields={"preview": preview},
     )
     return {"release" if release else "acceptance": acceptance, "refusal": refusal}
 
 
-@decided("link-request", Permission.MEMBERS_WRITE)
-async def answer_link_request(one: Asking) -> Answers:
-    """Which row of the directory the asker is, or none (S18)."""
+@decision_routes("link-request", Permission.MEMBERS_WRITE)
+async def answer_link_request(one: DecisionRequest) -> Answers:
+    """Link the requester to one of the matching members, or refuse (S18)."""
     found = await get_received_request(one.db, one.cipher, one.scope.org_id, one.id)
     rows = {
         str(member.id): Confirmation(
             title=gettext("{name} 申请关联", name=found.name),
-            says=gettext(
+            explanation=gettext(
                 "请先与本人核对。关联后此人变为已激活，通讯录中的号码不变，也不会显示对方的号码；以后可以解除关联。"
             ),
             button=gettext("关联到 {name} {phone}", name=member.name, phone=member.phone),
-            act=lambda db, _, row=member.id: accept_link_request(db, one.scope, one.id, row),  # type: ignore[misc]
-            said="",
+            operation=lambda db, _, row=member.id: accept_link_request(db, one.scope, one.id, row),  # type: ignore[misc]
+            message="",
             danger=False,
         )
         for member in found.candidates
     }
-    return {**rows, "refusal": await links.refuse(*one.where)}
+    return {**rows, "refusal": await links.refuse(*one.route_values)}
 
 
-@decided("person-transfer", Permission.MEMBERS_WRITE)
-async def answer_person_transfer(one: Asking) -> Answers:
-    """A person comes into the directory, or stays where they are (S20)."""
-    refusal = await person_transfers.refuse(*one.where)
+@decision_routes("person-transfer", Permission.MEMBERS_WRITE)
+async def answer_person_transfer(one: DecisionRequest) -> Answers:
+    """Accept a person into the directory, or refuse (S20)."""
+    refusal = await person_transfers.refuse(*one.route_values)
     found = await get_person_transfer(one.db, one.scope.org_id, one.id)
     acceptance = Confirmation(
         title=gettext("接收 {name}", name=found.name or ""),
-        says=gettext(
+        explanation=gettext(
             "{name} 立即离开“{org}”，列入本组织通讯录的管理组，以后可以在电脑端选择支部。"
             "账号和积分不受影响，以往记录不变。",
             name=found.name or "",
             org=found.from_name,
         ),
         button=gettext("接受"),
-        act=lambda db, _: accept_person_transfer(db, one.cipher, one.scope, one.id, []),
-        said="",
+        operation=lambda db, _: accept_person_transfer(db, one.cipher, one.scope, one.id, []),
+        message="",
         danger=False,
     )
     return {"acceptance": acceptance, "refusal": refusal}

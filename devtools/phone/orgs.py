@@ -1,4 +1,4 @@
-"""An administrator's org on the phone: creating it, joining a superior by invitation; and everybody's ranking in it."""
+"""Orgs on the phone: create one, apply to a superior by invitation, and see the ranking."""
 
 from typing import Annotated, Any
 
@@ -10,8 +10,8 @@ from app.authz.permissions import Permission
 from app.certification.operations import create_application
 from app.certification.queries import get_live_invitation
 from app.certification.schemas import ApplicationCreate
-from app.console.frame.forms import PageForm, checked, fields_of, refusal_of
-from app.console.frame.templates import page
+from app.console.frame.forms import PageForm, catch_problem, list_wrong_fields, validate_fields
+from app.console.frame.templates import render_page
 from app.core.cipher import CipherDep
 from app.database.db import ReadDb, WriteDb
 from app.database.paging import Paging
@@ -31,32 +31,36 @@ router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=Fa
 async def find_regions(
     request: Request, scope: SignedIn, region: Annotated[str, Query(max_length=50)] = ""
 ) -> Response:
-    """Regions to choose from, as they are typed."""
+    """Show the regions that match the typed text."""
     found = search_regions(region.strip(), 12) if region.strip() else []
-    return page(request, "frame/regions.html", regions=found, chosen="")
+    return render_page(request, "frame/regions.html", regions=found, chosen="")
 
 
 @router.get("/orgs/new")
 async def show_new_org(request: Request, scope: SignedIn) -> Response:
-    """The form of a new org."""
-    return page(request, "phone/new_org.html", form={}, wrong=set(), problem=None, regions=[], chosen="")
+    """Show the form for a new org."""
+    return render_page(request, "phone/new_org.html", form={}, wrong=set(), problem=None, regions=[], chosen="")
 
 
 @router.post("/orgs")
-async def make_org(request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, form: PageForm) -> Response:
-    """An org of one's own (S2)."""
-    body = checked(OrgCreate, form.given("name", "region_code", "kind"))
-    outcome = body if isinstance(body, ValidationError) else await refusal_of(db, create_org(db, cipher, scope, body))
+async def add_org(request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, form: PageForm) -> Response:
+    """Create an org (S2)."""
+    body = validate_fields(OrgCreate, form.get_filled("name", "region_code", "kind"))
+    outcome = (
+        body if isinstance(body, ValidationError) else await catch_problem(db, create_org(db, cipher, scope, body))
+    )
     if isinstance(outcome, ValidationError | Problem):
         region = form.get("region", "").strip()
         shown: dict[str, Any] = {
             "form": form,
-            "wrong": fields_of(outcome) if isinstance(outcome, ValidationError) else set(),
+            "wrong": list_wrong_fields(outcome) if isinstance(outcome, ValidationError) else set(),
             "problem": outcome if isinstance(outcome, Problem) else None,
             "regions": search_regions(region, 12) if region else [],
             "chosen": form.get("region_code", ""),
         }
-        return page(request, "phone/new_org.html", outcome.status if isinstance(outcome, Problem) else 422, **shown)
+        return render_page(
+            request, "phone/new_org.html", outcome.status if isinstance(outcome, Problem) else 422, **shown
+        )
     return Response(status_code=303, headers={"Location": PhoneRoute.home})
 
 
@@ -64,27 +68,29 @@ async def make_org(request: Request, db: WriteDb, cipher: CipherDep, scope: Sign
 async def show_invitation(
     request: Request, db: ReadDb, scope: SignedIn, invitation: Annotated[str, Query(max_length=200)] = ""
 ) -> Response:
-    """Who invites, and which of my orgs may apply."""
-    mine = [org for org in await list_user_orgs(db, scope.user_id) if set(org.roles) & {"main_admin", "admin"}]
+    """Show the inviting org and the user's orgs that may apply."""
+    own_orgs = [org for org in await list_user_orgs(db, scope.user_id) if set(org.roles) & {"main_admin", "admin"}]
     try:
         found = await get_live_invitation(db, invitation)
     except Problem as problem:
-        return page(request, "phone/join.html", problem.status, card=None, mine=mine, token="", problem=problem)
-    return page(request, "phone/join.html", card=found, mine=mine, token=invitation, problem=None)
+        return render_page(
+            request, "phone/join.html", problem.status, card=None, own_orgs=own_orgs, token="", problem=problem
+        )
+    return render_page(request, "phone/join.html", card=found, own_orgs=own_orgs, token=invitation, problem=None)
 
 
 @router.post("/orgs/{org_id}/applications")
 async def apply(
     request: Request, db: WriteDb, scope: Annotated[OrgScope, Can(Permission.CERTIFICATION_WRITE)], form: PageForm
 ) -> Response:
-    """Asks for this org to be certified under the one that invited."""
-    body = checked(ApplicationCreate, {"invitation_token": form.get("invitation_token", "")})
+    """Apply for this org to be certified under the inviting org."""
+    body = validate_fields(ApplicationCreate, {"invitation_token": form.get("invitation_token", "")})
     if isinstance(body, ValidationError):
         raise NotFound
-    outcome = await refusal_of(db, create_application(db, scope, body))
+    outcome = await catch_problem(db, create_application(db, scope, body))
     problem = outcome if isinstance(outcome, Problem) else None
     status = 200 if problem is None else problem.status
-    return page(request, "phone/applied.html", status, org=scope.org, problem=problem)
+    return render_page(request, "phone/applied.html", status, org=scope.org, problem=problem)
 
 
 @router.get("/orgs/{org_id}/ranking")
@@ -94,6 +100,6 @@ async def show_ranking(
     scope: Annotated[OrgScope, Can(Permission.RANKINGS_READ)],
     by: RankBy = RankBy.LAST_7_DAYS,
 ) -> Response:
-    """The org's people by points, with my own place (S13)."""
+    """Show the org's people by points, with the user's own rank (S13)."""
     ranking = await read_rankings(scope, db, Paging(50, None), by)
-    return page(request, "phone/ranking.html", org=scope.org, ranking=ranking, by=by)
+    return render_page(request, "phone/ranking.html", org=scope.org, ranking=ranking, by=by)

@@ -1,4 +1,4 @@
-"""What a QR code in a picture says: the browser sends how bright each point is, and the code is read here."""
+"""QR codes in pictures. The browser sends the brightness of each pixel, and the server reads the code."""
 
 import asyncio
 from typing import Annotated
@@ -21,15 +21,15 @@ Side = Annotated[int, Query(ge=16, le=SIDE)]
 
 @router.post("/pictures", max_body_size=SIDE * SIDE)
 async def read_picture(request: Request, scope: SignedIn, width: Side, height: Side) -> Response:
-    """The text of the code in a picture of width × height points, a byte each, row by row; 204 where there is none."""
+    """Return the text of the code in a picture of width × height pixels, one byte each; 204 without a code."""
     points = await request.body()
     if len(points) != width * height:
         raise Invalid
-    text = await asyncio.to_thread(_text_in, points, width, height)
+    text = await asyncio.to_thread(_read_text, points, width, height)
     return Response(status_code=204) if text is None else JSONResponse({"text": text})
 
 
-def _text_in(points: bytes, width: int, height: int) -> str | None:
+def _read_text(points: bytes, width: int, height: int) -> str | None:
     found = zxingcpp.read_barcodes(
         memoryview(points).cast("B", (height, width)), formats=zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode])
     )

@@ -1,4 +1,4 @@
-"""Signing in on the phone: a code by the simulated SMS gateway, shown beside the form."""
+"""Sign-in on the phone by a code. The page shows the messages of the simulated SMS gateway."""
 
 import time
 
@@ -14,10 +14,10 @@ from app.auth.sessions import end_session
 from app.auth.token_endpoint.grants import redeem_phone_code
 from app.authz.access import Public, SignedIn, build_actor
 from app.authz.cookies import clear_session_cookie, set_session_cookie
-from app.console.frame.forms import Form, PageForm, checked
+from app.console.frame.forms import Form, PageForm, validate_fields
 from app.console.frame.page_route import PageRoute
-from app.console.frame.templates import page
-from app.console.sign_in.pages import carried
+from app.console.frame.templates import render_page
+from app.console.sign_in.pages import build_cookie_session
 from app.core.cipher import CipherDep
 from app.database.db import WriteDb
 from app.web.errors import Invalid
@@ -31,14 +31,14 @@ class PhoneRoute(PageRoute):
     home = "/phone/"
 
     @staticmethod
-    async def sign_in(request: Request) -> Response:
+    async def show_sign_in(request: Request) -> Response:
         query = f"?{request.url.query}" if request.url.query else ""
-        return page(request, "phone/sign_in.html", back=f"{request.url.path}{query}", phone="", wrong=None)
+        return render_page(request, "phone/sign_in.html", back=f"{request.url.path}{query}", phone="", wrong=None)
 
     @staticmethod
-    async def step_up(request: Request) -> Response:
-        """The phone has no security key: the desk has."""
-        return page(request, "phone/needs_key.html", 403)
+    async def show_step_up(request: Request) -> Response:
+        """Show that the phone has no security key: the user needs the console."""
+        return render_page(request, "phone/needs_key.html", 403)
 
 
 router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=False, dependencies=[Public])
@@ -49,57 +49,57 @@ signed_in_router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in
 async def send_code(
     request: Request, db: WriteDb, cipher: CipherDep, form: PageForm, tasks: BackgroundTasks
 ) -> Response:
-    """Sends a code, and shows the form for it with what the phone has received."""
-    asked = checked(PhoneCodeCreate, {"phone": form.get("phone", "")})
+    """Send a code and show its form with the received messages."""
+    fields = validate_fields(PhoneCodeCreate, {"phone": form.get("phone", "")})
     shown = {"back": form.get("back", ""), "phone": form.get("phone", "")}
-    if not isinstance(asked, PhoneCodeCreate):
-        return page(request, "phone/sign_in.html", 422, **shown, wrong="phone")
+    if not isinstance(fields, PhoneCodeCreate):
+        return render_page(request, "phone/sign_in.html", 422, **shown, wrong="phone")
     gateway = get_gateway(request)
-    message = await make_phone_code(db, cipher, build_actor(request), phone=asked.phone, purpose=Purpose.SIGN_IN)
-    tasks.add_task(deliver_message, gateway, asked.phone, message)
-    return page(request, "phone/code.html", **shown, since=int(time.time()), wrong=False)
+    message = await make_phone_code(db, cipher, build_actor(request), phone=fields.phone, purpose=Purpose.SIGN_IN)
+    tasks.add_task(deliver_message, gateway, fields.phone, message)
+    return render_page(request, "phone/code.html", **shown, since=int(time.time()), wrong=False)
 
 
 @router.post("/outbox")
 async def show_outbox(request: Request, db: WriteDb, cipher: CipherDep, form: PageForm) -> Response:
-    """What has arrived at the phone; asked for again until something has."""
+    """Show the received messages. The page polls until one has arrived."""
     since = int(form["since"]) if form.get("since", "").isdecimal() and len(form["since"]) < 12 else 0
-    messages = await list_simulated_messages(db, cipher, _phone(form))
+    messages = await list_simulated_messages(db, cipher, _get_phone(form))
     fresh = [message for message in messages[:1] if message.arrived_at.timestamp() >= since]
-    return page(request, "phone/outbox.html", messages=fresh, phone=_phone(form), since=since)
+    return render_page(request, "phone/outbox.html", messages=fresh, phone=_get_phone(form), since=since)
 
 
 @router.post("/session")
 async def begin_session(request: Request, db: WriteDb, form: PageForm) -> Response:
-    """Signs the phone in; the first time it is registered."""
-    asked = {"client_id": CLIENT, "phone": _phone(form), "code": form.get("code", "").strip()}
+    """Sign in. A phone's first sign-in registers its user."""
+    fields = {"client_id": CLIENT, "phone": _get_phone(form), "code": form.get("code", "").strip()}
     client = await get_public_client(db, CLIENT)
-    outcome = await redeem_phone_code(build_token_request(request, db, client, asked)) if asked["code"] else None
+    outcome = await redeem_phone_code(build_token_request(request, db, client, fields)) if fields["code"] else None
     if outcome is None or isinstance(outcome, OAuthError):
-        shown = {"back": form.get("back", ""), "phone": asked["phone"]}
-        return page(request, "phone/code.html", 422, **shown, since=0, wrong=True)
-    response = Response(status_code=303, headers={"Location": _back(form)})
-    set_session_cookie(request, response, PhoneRoute.cookie, await carried(request, client, outcome))
+        shown = {"back": form.get("back", ""), "phone": fields["phone"]}
+        return render_page(request, "phone/code.html", 422, **shown, since=0, wrong=True)
+    response = Response(status_code=303, headers={"Location": _find_next_page(form)})
+    set_session_cookie(request, response, PhoneRoute.cookie, await build_cookie_session(request, client, outcome))
     return response
 
 
 @signed_in_router.post("/sign-out")
 async def end_my_session(request: Request, db: WriteDb, scope: SignedIn) -> Response:
-    """Ends the session itself, and takes the cookie along."""
+    """End the session and clear its cookie."""
     await end_session(db, scope.actor, scope.session_id, reason="signed-out", of_user=scope.user_id)
     response = Response(status_code=303, headers={"Location": PhoneRoute.home})
     clear_session_cookie(request, response, PhoneRoute.cookie)
     return response
 
 
-def _phone(form: Form) -> str:
-    asked = checked(PhoneCodeCreate, {"phone": form.get("phone", "")})
-    if not isinstance(asked, PhoneCodeCreate):
+def _get_phone(form: Form) -> str:
+    fields = validate_fields(PhoneCodeCreate, {"phone": form.get("phone", "")})
+    if not isinstance(fields, PhoneCodeCreate):
         raise Invalid
-    return asked.phone
+    return fields.phone
 
 
-def _back(form: Form) -> str:
+def _find_next_page(form: Form) -> str:
     back = form.get("back", "")
     plain = back.isascii() and back.isprintable() and "\\" not in back
     return back if plain and back.startswith("/phone/") else PhoneRoute.home

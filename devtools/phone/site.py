@@ -1,4 +1,4 @@
-"""The phone's routes, its templates and its script, over the console's frame."""
+"""The phone's routes, templates and script, in the console's frame."""
 
 from fastapi import APIRouter, Response
 
@@ -17,7 +17,7 @@ rest = APIRouter(route_class=PhoneRoute, include_in_schema=False, dependencies=[
 
 @rest.get("/phone/{path:path}")
 async def find_nothing(path: str) -> Response:
-    """Every other address of the phone."""
+    """Show a page for every unknown address of the phone. Raises NotFound."""
     raise NotFound
 
 

@@ -1,5 +1,5 @@
-"""The simulated providers: SMS, Alipay, and service clients without a console.
+"""Simulated providers: SMS, Alipay, and service clients without a console.
 
-`sms` and `alipay` implement the interfaces of `app.auth`; `router` has the providers' own side: a phone's messages,
+`sms` and `alipay` implement the interfaces of `app.auth`. `router` is the providers' own side: a phone's messages and
 Alipay's page.
 """

@@ -1,4 +1,4 @@
-"""The simulated Alipay: it signs its notifications, and they arrive over the same callback as the real provider's."""
+"""The simulated Alipay. It signs its notifications and sends them to the same callback as the real provider."""
 
 import hmac
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from app.core.settings import Settings
 
 
 class SimulatedAlipay:
-    """The test provider. Like the real one it signs `name=value&…` in the order of the names."""
+    """The test provider. Like the real one it signs `name=value&…` sorted by name."""
 
     def __init__(self, settings: Settings, cipher: Cipher) -> None:
         self._issuer = settings.issuer
@@ -20,7 +20,7 @@ class SimulatedAlipay:
         return f"{self._issuer}/simulator/alipay/{reference}"
 
     def notification(self, reference: str, name: str | None, id_number: str | None) -> dict[str, str]:
-        """The signed form that tells of a consent, or without name and number of a refusal."""
+        """Return the signed form for a consent, or for a refusal if name and number are absent."""
         fields = {"out_request_no": reference, "passed": "F" if id_number is None else "T", "sign_type": "HMAC"}
         if name is not None and id_number is not None:
             fields |= {"cert_name": name, "cert_no": id_number}

@@ -1,4 +1,4 @@
-"""What the simulated providers' pages answer."""
+"""Errors of the simulated providers' pages."""
 
 from app.core.i18n import gettext_noop
 from app.web.errors import NotFound

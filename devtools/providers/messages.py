@@ -1,4 +1,4 @@
-"""Reading what the simulated SMS gateway has delivered."""
+"""Messages that the simulated SMS gateway has delivered."""
 
 import re
 
@@ -11,7 +11,7 @@ from devtools.providers.schemas import SimulatedMessageOut
 
 
 async def list_simulated_messages(db: Readable, cipher: Cipher, phone: str) -> list[SimulatedMessageOut]:
-    """The messages that have arrived at a phone, newest first."""
+    """Return the messages to a phone, newest first."""
     statement = (
         select(SimulatedMessage.id, SimulatedMessage.text_cipher, SimulatedMessage.arrives_at)
         .where(SimulatedMessage.phone_index.in_(cipher.phone_indexes(phone)))

@@ -1,4 +1,4 @@
-"""The simulated providers' own side: a phone's messages, Alipay's page. In development only; else not even a route."""
+"""Routes of the simulated providers: a phone's messages, Alipay's page. They exist in development only."""
 
 from typing import Annotated
 from urllib.parse import quote
@@ -32,7 +32,7 @@ from devtools.providers.schemas import (
 
 sms_router = APIRouter(route_class=TransactionalRoute, tags=["simulators"], dependencies=[Public])
 clients_router = APIRouter(route_class=TransactionalRoute, tags=["simulators"], dependencies=[Public])
-# Not a TransactionalRoute: it calls the callback, which has a transaction of its own.
+# Not a TransactionalRoute: it calls the callback, which has its own transaction.
 alipay_router = APIRouter(tags=["simulators"], dependencies=[Public])
 
 
@@ -68,7 +68,7 @@ async def _see_that_it_is_open(request: Request, reference: str) -> None:
 
 
 async def _answer(request: Request, reference: str, consent: SimulatedConsent) -> SimulatedConsentOut:
-    """Tell the service, over its own HTTP interface and signed, as the real provider would."""
+    """Send the signed notification to the service over HTTP, as the real provider does."""
     await _see_that_it_is_open(request, reference)
     alipay = ALIPAY.of(request)
     assert isinstance(alipay, SimulatedAlipay)

@@ -1,4 +1,4 @@
-"""The simulated SMS gateway: it stores messages in the database. A few numbers fail as any number sometimes does."""
+"""The simulated SMS gateway. It stores messages in the database, and fails for a few numbers."""
 
 from datetime import timedelta
 
@@ -18,7 +18,7 @@ LATE_BY = timedelta(seconds=5)
 
 
 class SimulatedGateway:
-    """Keeps messages in the database, for `GET /v1/simulator/sms` and for every process of the service."""
+    """Stores messages in the database, where every process of the service and `GET /v1/simulator/sms` can read them."""
 
     def __init__(self, settings: Settings, engine: AsyncEngine, cipher: Cipher) -> None:
         self._engine = engine

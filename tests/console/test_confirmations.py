@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.console.frame.confirmations import Confirmation
-from app.console.frame.forms import Form, is_typed
+from app.console.frame.forms import Form, is_name_typed
 from app.console.frame.notices import Undo
 
 
@@ -14,10 +14,10 @@ async def nothing(_: AsyncConnection, __: str) -> None:
 
 def test_a_dangerous_question_has_a_name_or_can_be_undone() -> None:
     with pytest.raises(ValueError, match="Remove all"):
-        Confirmation("Remove all", says="", button="", act=nothing, said="")
-    Confirmation("Remove all", says="", button="", act=nothing, said="", name="all")
-    Confirmation("Remove all", says="", button="", act=nothing, said="", undo=Undo("/back"))
-    Confirmation("Agree", says="", button="", act=nothing, said="", danger=False)
+        Confirmation("Remove all", explanation="", button="", operation=nothing, message="")
+    Confirmation("Remove all", explanation="", button="", operation=nothing, message="", name="all")
+    Confirmation("Remove all", explanation="", button="", operation=nothing, message="", undo=Undo("/back"))
+    Confirmation("Agree", explanation="", button="", operation=nothing, message="", danger=False)
 
 
 @pytest.mark.parametrize(
@@ -35,4 +35,4 @@ def test_a_dangerous_question_has_a_name_or_can_be_undone() -> None:
     ],
 )
 def test_a_name_may_be_typed_as_any_keyboard_has_it(name: str, given: str, typed: bool) -> None:
-    assert is_typed(name, Form([("name", given)])) is typed
+    assert is_name_typed(name, Form([("name", given)])) is typed

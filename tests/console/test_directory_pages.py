@@ -195,4 +195,4 @@ async def test_hostile_names_are_shown_as_they_are(people: People, desk_of: SitD
 
 
 def test_everything_that_waits_has_a_page_and_a_word() -> None:
-    assert set(home._PLACES) == set(get_args(Kind)) == set(home.KINDS)
+    assert set(home._LINKS) == set(get_args(Kind)) == set(home.KINDS)

@@ -8,7 +8,7 @@ from datetime import date
 import httpx
 import pytest
 
-from app.console.frame.charts import draw
+from app.console.frame.charts import draw_chart
 from tests.acts import Json, add_member, add_unit, certify
 from tests.console.conftest import ORIGIN, let_in
 from tests.people import People, Person
@@ -113,7 +113,7 @@ async def test_an_org_is_told_alone_where_it_may_not_be_told_with_the_few_below(
 def test_a_scale_of_people_has_no_half_of_one() -> None:
     def scale(most: float) -> list[str]:
         days = [(date(2026, 1, day), most) for day in (1, 2)]
-        return [tick.label for tick in draw("active", "", days, lambda value: f"{value:g}", least=2).ticks]
+        return [tick.label for tick in draw_chart("active", "", days, lambda value: f"{value:g}", least=2).ticks]
 
     assert [scale(most) for most in (0, 1, 3, 8)] == [
         ["0", "1", "2"],

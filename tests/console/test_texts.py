@@ -10,8 +10,15 @@ from typing import get_args
 from zoneinfo import ZoneInfo
 
 import app.main  # noqa: F401 — every room's refusals are known
-from app.console.frame.advice import advice_on
-from app.console.frame.formats import _zone_named, day, moment, month_day, percent, short
+from app.console.frame.advice import get_advice
+from app.console.frame.formats import (
+    _find_zone,
+    format_day,
+    format_moment,
+    format_month_day,
+    format_percent,
+    format_short,
+)
 from app.core.calendar import SHANGHAI
 from app.core.i18n import Locale, gettext, number, use_locale
 from app.web.errors import Problem
@@ -50,17 +57,23 @@ def test_a_refusal_tells_people_what_to_press_and_no_calls() -> None:
         (kind.slug, said)
         for kind in kinds_of(Problem)
         if hasattr(kind, "slug") and kind.slug not in _FOR_PROGRAMS
-        for said in in_both_languages(partial(advice_on, kind))
+        for said in in_both_languages(partial(get_advice, kind))
         if _OF_CALLS.search(said)
     }
     assert of_calls == set()
 
 
 def test_numbers_are_written_as_their_reader_writes_them() -> None:
-    assert [short(value) for value in (None, 0.5, 9_999, 400_000, 5_000_000)] == ["—", "0.50", "9,999", "40万", "500万"]
+    assert [format_short(value) for value in (None, 0.5, 9_999, 400_000, 5_000_000)] == [
+        "—",
+        "0.50",
+        "9,999",
+        "40万",
+        "500万",
+    ]
     with use_locale("en"):
-        assert [short(value) for value in (9_999, 400_000, 5_000_000)] == ["9,999", "400k", "5M"]
-    assert (number(1234567), number(2.5), percent(0.3456)) == ("1,234,567", "2.50", "34.6%")
+        assert [format_short(value) for value in (9_999, 400_000, 5_000_000)] == ["9,999", "400k", "5M"]
+    assert (number(1234567), number(2.5), format_percent(0.3456)) == ("1,234,567", "2.50", "34.6%")
 
 
 def test_a_moment_is_told_by_the_readers_clock_and_a_day_by_beijings() -> None:
@@ -72,15 +85,15 @@ def test_a_moment_is_told_by_the_readers_clock_and_a_day_by_beijings() -> None:
         "America/St_Johns": "2026年11月25日 13:00 UTC-3:30",
     }
     for zone, shown in told.items():
-        written = moment(at, ZoneInfo(zone))
+        written = format_moment(at, ZoneInfo(zone))
         assert written.striptags() == shown
         assert 'datetime="2026-11-25T16:30:00+00:00"' in written
-        assert day(at).striptags() == "2026年11月26日"
+        assert format_day(at).striptags() == "2026年11月26日"
     with use_locale("en"):
-        assert moment(at, SHANGHAI).striptags() == "26 Nov 2026, 00:30"
-        assert (day(at).striptags(), month_day(at.date())) == ("26 Nov 2026", "25 Nov")
+        assert format_moment(at, SHANGHAI).striptags() == "26 Nov 2026, 00:30"
+        assert (format_day(at).striptags(), format_month_day(at.date())) == ("26 Nov 2026", "25 Nov")
     for wrong in ("", "Asia", "Nowhere/Here", "../../etc/passwd", "/etc/passwd", "A" * 5000, "\x00", "Asia/Shanghai\n"):
-        assert _zone_named(wrong).key == "Asia/Shanghai", wrong
+        assert _find_zone(wrong).key == "Asia/Shanghai", wrong
 
 
 def test_a_name_from_right_to_left_turns_no_sentence_around() -> None:

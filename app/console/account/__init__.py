@@ -1,1 +1,1 @@
-"""Security keys and sessions of one's own account."""
+"""Pages for the user's own account: sessions and security keys."""

@@ -1,1 +1,1 @@
-"""The audit log as a person reads it."""
+"""Pages of the audit log."""

@@ -8,10 +8,10 @@ from app.approvals.reasons import translate_reason
 from app.core.i18n import gettext, gettext_noop, join_words, number, pgettext, pgettext_noop
 from app.orgs.regions import format_region_path
 
-# Of more than so many the first are named.
-_LISTED = 10
-# The fields whose values are words of the machinery; what people wrote themselves is none of them.
-_CHOSEN = {"kind", "mode", "status"}
+# At most this many names are shown of a list.
+_MAX_NAMES = 10
+# The values of these fields are codes, which are translated. Values that users typed are never translated.
+_CODED_FIELDS = {"kind", "mode", "status"}
 
 
 _ACTIONS: dict[str, tuple[str, str]] = {
@@ -78,7 +78,7 @@ _ACTIONS: dict[str, tuple[str, str]] = {
     "unit.removed": pgettext_noop("audit", "删除支部"),
     "unit.updated": pgettext_noop("audit", "修改支部"),
 }
-# Entries stay as they were written: an action that has another name now is read by its first one too.
+# Entries are immutable. An action that was renamed is also read under its former name.
 FORMER_ACTIONS = {
     "admin_invitation.refused": "admin_invitation.declined",
     "application.refused": "application.declined",
@@ -92,7 +92,7 @@ FORMER_ACTIONS = {
     "transfer.refused": "transfer.declined",
 }
 
-# What entries can be filtered by: the kind of thing that something was done to.
+# Entries can be filtered by these kinds of subject.
 _KINDS = {
     "member": gettext_noop("人员"),
     "unit": gettext_noop("支部"),
@@ -112,7 +112,7 @@ _KINDS = {
     "promotion": gettext_noop("支部改设"),
 }
 
-# The fields that are shown of what changed; ids of the machinery are not.
+# Changes of these fields are shown. Internal ids are not.
 _FIELDS = {
     "name": gettext_noop("名称"),
     "phone": gettext_noop("手机号码"),
@@ -148,7 +148,7 @@ _FIELDS = {
     "status": gettext_noop("状态"),
 }
 
-# Values of the fields in _CHOSEN.
+# Texts of the values of the fields in _CODED_FIELDS.
 _CHOICES = {
     "party": gettext_noop("党组织"),
     "outside_party": gettext_noop("党外人士学习组织"),
@@ -172,44 +172,44 @@ _CHOICES = {
 }
 
 
-def action_text(action: str) -> str:
-    """What was done, such as `Renamed`; the action itself where it is not known."""
+def translate_action(action: str) -> str:
+    """Return the text of an action, such as `Renamed`, or the action itself if it is unknown."""
     known = _ACTIONS.get(FORMER_ACTIONS.get(action, action))
     return pgettext(*known) if known else action
 
 
 def list_kinds() -> dict[str, str]:
-    """The kinds of things, each with its text."""
+    """Return the subject kinds and their texts."""
     return {kind: gettext(text) for kind, text in _KINDS.items()}
 
 
 def list_fields() -> dict[str, str]:
-    """The fields that are shown, each with its text."""
+    """Return the fields that are shown and their texts."""
     return {name: gettext(text) for name, text in _FIELDS.items()}
 
 
-def shown_value(name: str, value: Any, names: Mapping[UUID, str]) -> str:
-    """A value as it is read; an id by its name, and nothing where there is none."""
+def format_value(name: str, value: Any, names: Mapping[UUID, str]) -> str:
+    """Return a field's value as text: an id becomes its name, an empty value becomes an empty text."""
     if isinstance(value, bool):
         return gettext("是") if value else gettext("否")
     if isinstance(value, int):
         return number(value) if value else ""
     if isinstance(value, list):
-        shown = (gettext("管理组") if one is None else shown_value(name, one, names) for one in value[:_LISTED])
+        shown = (gettext("管理组") if one is None else format_value(name, one, names) for one in value[:_MAX_NAMES])
         listed = join_words(each for each in shown if each)
-        return gettext("{listed}等 {count} 个", listed=listed, count=len(value)) if len(value) > _LISTED else listed
+        return gettext("{listed}等 {count} 个", listed=listed, count=len(value)) if len(value) > _MAX_NAMES else listed
     if not isinstance(value, str):
         return ""
     if name == "region_code":
         return format_region_path(value) or value
     if name.endswith(("_id", "_ids", "_to")):
-        return _named(value, names)
+        return _format_names(value, names)
     if name == "reason":
         return translate_reason(value) or ""
-    return gettext(_CHOICES.get(value, value)) if name in _CHOSEN else value
+    return gettext(_CHOICES.get(value, value)) if name in _CODED_FIELDS else value
 
 
-def _named(value: str, names: Mapping[UUID, str]) -> str:
+def _format_names(value: str, names: Mapping[UUID, str]) -> str:
     try:
         return names.get(UUID(value), "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""The audit (操作记录): who did what to the org, when and from where; filtered by time, person and kind."""
+"""The audit page (操作记录): who changed what, when and from where, filtered by time, person and kind."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from app.audit.queries import AuditFilter, list_actors, list_entries, read_names
 from app.audit.schemas import AuditEntryOut
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.console.audit.entry_texts import action_text, list_fields, list_kinds, shown_value
-from app.console.frame.forms import MaybeId
+from app.console.audit.entry_texts import format_value, list_fields, list_kinds, translate_action
+from app.console.frame.context import build_org_context
+from app.console.frame.forms import OptionalId
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.standing import in_org
-from app.console.frame.templates import is_partial, page
+from app.console.frame.templates import is_partial, render_page
 from app.core.calendar import SHANGHAI
 from app.database.db import ReadDb
 from app.database.paging import Paging, paged_by
@@ -27,17 +27,17 @@ from app.reports.periods import end_of
 router = APIRouter(prefix="/console/orgs/{org_id}/audit", route_class=ConsoleRoute, include_in_schema=False)
 
 
-def _day(given: str) -> str | None:
-    """A day left empty is none; one of another millennium is none that an entry could have."""
+def _parse_day(given: str) -> str | None:
+    """Return the text, or None for an empty one or a year in which no entry can exist."""
     return given if given[:1] == "2" else None
 
 
-MaybeDay = Annotated[date | None, BeforeValidator(_day), Query()]
+OptionalDay = Annotated[date | None, BeforeValidator(_parse_day), Query()]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What the filter form asks for; an empty choice asks for all. Both days are part of it."""
+class AuditFilterForm:
+    """The values of the filter form. An empty value does not filter. Both days are included."""
 
     kind: str
     who: UUID | None
@@ -45,7 +45,7 @@ class Asked:
     until: date | None
 
     @property
-    def narrows(self) -> bool:
+    def is_narrowed(self) -> bool:
         return bool(self.kind or self.who or self.since or self.until)
 
     @property
@@ -57,23 +57,23 @@ class Asked:
             until=end_of(self.until) if self.until else None,
         )
 
-    def query(self, **more: str) -> str:
-        asked = {"kind": self.kind, "who": self.who, "since": self.since, "until": self.until, **more}
-        return urlencode({name: value for name, value in asked.items() if value})
+    def build_query(self, **changed: str) -> str:
+        filters = {"kind": self.kind, "who": self.who, "since": self.since, "until": self.until, **changed}
+        return urlencode({name: value for name, value in filters.items() if value})
 
 
-async def _asked(
+async def _read_filters(
     kind: Annotated[str, Query(max_length=40, pattern="^[a-z_]*$")] = "",
-    who: MaybeId = None,
-    since: MaybeDay = None,
-    until: MaybeDay = None,
-) -> Asked:
-    return Asked(kind, who, since, until)
+    who: OptionalId = None,
+    since: OptionalDay = None,
+    until: OptionalDay = None,
+) -> AuditFilterForm:
+    return AuditFilterForm(kind, who, since, until)
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """One field of what changed, in the reader's words."""
+class FieldChange:
+    """One changed field, as text for the reader."""
 
     name: str
     before: str | None
@@ -81,16 +81,16 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """One entry as it is read."""
+class EntryView:
+    """One audit entry, as text for the reader."""
 
     at: datetime
     who: str | None
     who_id: UUID | None
     address: str | None
-    done: str
+    action: str
     subject: str | None
-    changes: Sequence[Change]
+    changes: Sequence[FieldChange]
 
 
 @router.get("")
@@ -98,25 +98,25 @@ async def show_audit(
     request: Request,
     db: ReadDb,
     scope: Annotated[OrgScope, Can(Permission.AUDIT_READ)],
-    asked: Annotated[Asked, Depends(_asked)],
+    filters: Annotated[AuditFilterForm, Depends(_read_filters)],
     paging: Annotated[Paging, paged_by(UUID)],
 ) -> Response:
-    """The entries, newest first; for a part: the next ones, or those of another filter."""
-    found = await list_entries(db, scope.org_id, asked.filter, paging)
-    names = await read_names(db, scope.org_id, {each for entry in found.items for each in _ids_in(entry)})
+    """Show the entries, newest first. A partial request gets the next page or another filter's entries."""
+    found = await list_entries(db, scope.org_id, filters.filter, paging)
+    names = await read_names(db, scope.org_id, {each for entry in found.items for each in _list_ids(entry)})
     shown = {
-        **in_org(scope, "audit"),
-        "asked": asked,
-        "entries": [_shown(entry, names) for entry in found.items],
+        **build_org_context(scope, "audit"),
+        "filters": filters,
+        "entries": [_build_view(entry, names) for entry in found.items],
         "next_cursor": found.next_cursor,
     }
     if is_partial(request):
-        return page(request, "audit/audit_rows.html" if paging.after else "audit/audit_table.html", **shown)
+        return render_page(request, "audit/audit_rows.html" if paging.after else "audit/audit_table.html", **shown)
     actors = await list_actors(db, scope.org_id)
-    return page(request, "audit/audit.html", **shown, actors=actors, kinds=list_kinds())
+    return render_page(request, "audit/audit.html", **shown, actors=actors, kinds=list_kinds())
 
 
-def _ids_in(entry: AuditEntryOut) -> Iterator[UUID]:
+def _list_ids(entry: AuditEntryOut) -> Iterator[UUID]:
     if entry.subject_id is not None:
         yield entry.subject_id
     for side in (entry.before, entry.after):
@@ -129,16 +129,16 @@ def _ids_in(entry: AuditEntryOut) -> Iterator[UUID]:
                         continue
 
 
-def _shown(entry: AuditEntryOut, names: dict[UUID, str]) -> Shown:
+def _build_view(entry: AuditEntryOut, names: dict[UUID, str]) -> EntryView:
     fields, before, after = list_fields(), entry.before or {}, entry.after or {}
     subject = names.get(entry.subject_id) if entry.subject_id else None
     subject = subject or before.get("name") or after.get("name")
     changes = []
-    for name, called in fields.items():
-        old = shown_value(name, before[name], names) if name in before else None
-        new = shown_value(name, after[name], names) if name in after else None
-        # The name of what was made or removed stands in the sentence already.
+    for name, label in fields.items():
+        old = format_value(name, before[name], names) if name in before else None
+        new = format_value(name, after[name], names) if name in after else None
+        # The heading already shows the name of a created or removed subject.
         if (old or new) and not (name == "name" and subject in {old, new} and None in {old, new}):
-            changes.append(Change(called, old, new))
-    done = action_text(entry.action)
-    return Shown(entry.at, entry.user_name, entry.user_id, entry.address, done, subject, changes)
+            changes.append(FieldChange(label, old, new))
+    action = translate_action(entry.action)
+    return EntryView(entry.at, entry.user_name, entry.user_id, entry.address, action, subject, changes)

@@ -1,1 +1,1 @@
-"""Superiors, subordinates, applications, invitations, transfers, promotions."""
+"""Pages for superiors, subordinates, applications, invitations, transfers and promotions."""

@@ -1,4 +1,4 @@
-"""Applications to be certified under this org (认证, S6): confirmed, or refused with a reason."""
+"""Applications to be certified under this org (认证, S6): approve, or refuse with a reason."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -9,10 +9,10 @@ from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.certification import queries
 from app.certification.operations import approve_application, refuse_application
-from app.console.frame.confirmations import Confirmation, confirmed
+from app.console.frame.confirmations import Confirmation, confirmation_routes
+from app.console.frame.context import build_org_context
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.standing import in_org
-from app.console.frame.templates import page
+from app.console.frame.templates import render_page
 from app.core.i18n import gettext
 from app.database.db import ReadableDb, ReadDb
 from app.database.paging import Paging, paged_by
@@ -35,41 +35,41 @@ async def show_applications(
     paging: Annotated[Paging, paged_by(UUID)],
     state: Literal["pending", "live", "declined", "all"] = "pending",
 ) -> Response:
-    """Those that wait, or the others."""
+    """Show the pending applications, or those of another state."""
     wanted = None if state == "all" else CertificationState(state)
     applications = await queries.list_received_applications(db, scope.org_id, wanted, paging)
-    shown = {**in_org(scope, "certification"), "applications": applications, "chosen": state}
-    return page(request, "certification/applications.html", **shown)
+    shown = {**build_org_context(scope, "certification"), "applications": applications, "chosen": state}
+    return render_page(request, "certification/applications.html", **shown)
 
 
-@confirmed(router, "/{application_id}/approval")
+@confirmation_routes(router, "/{application_id}/approval")
 async def approve(request: Request, db: ReadableDb, scope: Writer, application_id: ApplicationId) -> Confirmation:
-    """Certifies the applicant under this org."""
+    """Approve the application: the applicant becomes a subordinate."""
     one = await queries.get_received_application(db, scope.org_id, application_id)
     return Confirmation(
         title=gettext("通过认证"),
-        says=gettext(
+        explanation=gettext(
             "“{below}”将成为“{above}”的下级：您可以查看其自身及全部下级的概况，不能查看人员名单。以后可以解除。",
             below=one.subordinate_name,
             above=scope.org.name,
         ),
         button=gettext("通过"),
-        act=lambda db, _: approve_application(db, scope, application_id),
-        said=gettext("认证已通过"),
+        operation=lambda db, _: approve_application(db, scope, application_id),
+        message=gettext("认证已通过"),
         danger=False,
     )
 
 
-@confirmed(router, "/{application_id}/refusal")
+@confirmation_routes(router, "/{application_id}/refusal")
 async def refuse(request: Request, db: ReadableDb, scope: Writer, application_id: ApplicationId) -> Confirmation:
-    """Refuses the applicant, whose name has been typed, with a reason."""
+    """Refuse the application with a reason. The user types the applicant's name to confirm."""
     one = await queries.get_received_application(db, scope.org_id, application_id)
     return Confirmation(
         title=gettext("拒绝“{name}”的申请", name=one.subordinate_name),
-        says=gettext("对方的管理员会看到理由，并可以重新申请。"),
+        explanation=gettext("对方的管理员会看到理由，并可以重新申请。"),
         button=gettext("拒绝"),
-        act=lambda db, reason: refuse_application(db, scope, application_id, reason),
-        said=gettext("已拒绝，理由已告知对方"),
+        operation=lambda db, reason: refuse_application(db, scope, application_id, reason),
+        message=gettext("已拒绝，理由已告知对方"),
         name=one.subordinate_name,
         reason=gettext("拒绝的理由"),
     )

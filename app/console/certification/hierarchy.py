@@ -1,4 +1,4 @@
-"""The orgs below one's own, level by level or by search; of each there is nothing but its name and its totals."""
+"""The orgs in the caller's subtree, level by level or by search: only their names and totals."""
 
 from typing import Annotated
 from uuid import UUID
@@ -8,9 +8,9 @@ from fastapi import APIRouter, Query, Request, Response
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.certification.queries import OrgNode, list_subordinate_nodes
+from app.console.frame.context import build_org_context
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.standing import in_org
-from app.console.frame.templates import is_partial, page
+from app.console.frame.templates import is_partial, render_page
 from app.core.text import has_unshowable
 from app.database.db import ReadDb
 from app.database.paging import Page, Paging, paged_by
@@ -25,19 +25,19 @@ Reader = Annotated[OrgScope, Can(Permission.SUBORDINATES_READ)]
 async def show_subordinates(
     request: Request, db: ReadDb, scope: Reader, paging: Annotated[Paging, paged_by(str, UUID)]
 ) -> Response:
-    """The first level; for a part: the level under this org, or the next ones of it."""
+    """Show the direct subordinates. A partial request gets one org's subordinates or the next page."""
     nodes = Page[OrgNode].from_slice(await list_subordinate_nodes(db, scope.org_id, paging))
     template = "certification/org_level.html" if is_partial(request) else "certification/hierarchy.html"
-    return page(request, template, **in_org(scope, "subordinates"), nodes=nodes)
+    return render_page(request, template, **build_org_context(scope, "subordinates"), nodes=nodes)
 
 
 @router.get("/found")
 async def find_orgs(
     request: Request, db: ReadDb, scope: Reader, wanted: Annotated[str, Query(max_length=50)] = ""
 ) -> Response:
-    """Orgs that the caller may see, by name, pinyin or initials, as it is typed."""
+    """Show the orgs visible to the caller whose name, pinyin or initials match the typed text."""
     found: list[OrgFoundRow] = []
     if wanted.strip() and not has_unshowable(wanted):
         asked = OrgFilter(q=wanted.strip(), status="live")
         found = (await search_orgs(db, scope.user.user_id, asked, Paging(30, None))).rows
-    return page(request, "certification/orgs_found.html", found=found, wanted=wanted)
+    return render_page(request, "certification/orgs_found.html", found=found, wanted=wanted)

@@ -1,4 +1,4 @@
-"""The orgs certified directly under this one (认证): found by name, released."""
+"""The orgs certified directly under this one (认证): search and release."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -12,12 +12,12 @@ from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.certification import queries
 from app.certification.schemas import SubordinateOut
-from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmed
-from app.console.frame.forms import Form, PageForm, checked, refusal_of, show_form
-from app.console.frame.notices import done
+from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmation_routes
+from app.console.frame.context import build_org_context
+from app.console.frame.forms import Form, PageForm, catch_problem, render_form, validate_fields
+from app.console.frame.notices import show_message
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.standing import in_org
-from app.console.frame.templates import page
+from app.console.frame.templates import render_page
 from app.core.cipher import CipherDep
 from app.core.i18n import gettext
 from app.core.text import has_unshowable
@@ -46,52 +46,52 @@ async def show_subordinates(
     paging: Annotated[Paging, paged_by(str, UUID)],
     wanted: Annotated[str, Query(max_length=50)] = "",
 ) -> Response:
-    """All of them by name, or those that are searched for."""
+    """Show all direct subordinates by name, or those that match the search."""
     wanted = wanted.strip()
     found = Page[SubordinateOut](items=[])
     if not has_unshowable(wanted):
         found = await queries.list_subordinates(db, scope.org_id, paging, wanted or None)
-    shown = {**in_org(scope, "certification"), "subordinates": found, "wanted": wanted}
-    return page(request, "certification/subordinates.html", **shown)
+    shown = {**build_org_context(scope, "certification"), "subordinates": found, "wanted": wanted}
+    return render_page(request, "certification/subordinates.html", **shown)
 
 
 @router.get("/{subordinate_id}/recovery-offers/new")
 async def show_recovery_offer(
     request: Request, db: ReadDb, scope: MainAdmin, subordinate_id: SubordinateId
 ) -> Response:
-    """The form that names a main admin for a subordinate in which no admin is left."""
+    """Show the form that nominates a main admin for a subordinate without admins."""
     one = await queries.get_subordinate(db, scope.org_id, subordinate_id)
-    return show_form(request, _RECOVERY, Form([]), **in_org(scope, "certification"), one=one)
+    return render_form(request, _RECOVERY, Form([]), **build_org_context(scope, "certification"), one=one)
 
 
 @router.post("/{subordinate_id}/recovery-offers")
 async def create_recovery_offer(
     request: Request, db: WriteDb, cipher: CipherDep, scope: MainAdmin, subordinate_id: SubordinateId, form: PageForm
 ) -> Response:
-    """Offers it to the person; the answer is the same whoever has the phone."""
+    """Offer the office to the user with this phone. The answer does not reveal whether such a user exists."""
     one = await queries.get_subordinate(db, scope.org_id, subordinate_id)
-    body: Any = checked(RecoveryOfferCreate, form.given("phone", "reason"))
+    body: Any = validate_fields(RecoveryOfferCreate, form.get_filled("phone", "reason"))
     outcome = body
     if not isinstance(body, ValidationError):
         offering = offer_recovery(db, cipher, scope, subordinate_id, body.phone, body.reason)
-        outcome = await refusal_of(db, offering)
+        outcome = await catch_problem(db, offering)
     if isinstance(outcome, ValidationError | Problem):
-        return show_form(request, _RECOVERY, form, outcome, **in_org(scope, "certification"), one=one)
-    return done(request, gettext("已提名，等待对方答复"), PAGE_CHANGED)
+        return render_form(request, _RECOVERY, form, outcome, **build_org_context(scope, "certification"), one=one)
+    return show_message(request, gettext("已提名，等待对方答复"), PAGE_CHANGED)
 
 
-@confirmed(router, "/{subordinate_id}/release")
+@confirmation_routes(router, "/{subordinate_id}/release")
 async def release(request: Request, db: ReadableDb, scope: Writer, subordinate_id: SubordinateId) -> Confirmation:
-    """Ends the certification, the org's name having been typed."""
+    """End the certification. The user types the subordinate's name to confirm."""
     one = await queries.get_subordinate(db, scope.org_id, subordinate_id)
     return Confirmation(
         title=gettext("解除认证"),
-        says=gettext(
+        explanation=gettext(
             "“{name}”连同其全部下级不再隶属本组织，您不能再查看其概况；以往记录不变。如需恢复，须重新邀请、申请和确认。",
             name=one.name,
         ),
         button=gettext("解除认证"),
-        act=lambda db, _: release_subordinate(db, scope, subordinate_id),
-        said=gettext("已解除“{name}”的认证", name=one.name),
+        operation=lambda db, _: release_subordinate(db, scope, subordinate_id),
+        message=gettext("已解除“{name}”的认证", name=one.name),
         name=one.name,
     )

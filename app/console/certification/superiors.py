@@ -1,4 +1,4 @@
-"""The org and those above it (认证): applying with an invitation, guarded against the wrong direction (S6, S14)."""
+"""The org's superiors (认证): apply with an invitation, with a check of the direction (S6, S14)."""
 
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from app.certification.operations import create_application, withdraw_applicatio
 from app.certification.previews import count_transfer_figures
 from app.certification.schemas import ApplicationCreate
 from app.certification.transfers import create_transfer
-from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmed
-from app.console.frame.forms import Form, Outcome, PageForm, checked, is_typed, refusal_of, show_form
-from app.console.frame.notices import done
+from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmation_routes
+from app.console.frame.context import build_org_context
+from app.console.frame.forms import Form, Outcome, PageForm, catch_problem, is_name_typed, render_form, validate_fields
+from app.console.frame.notices import show_message
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.standing import in_org
-from app.console.frame.templates import page
+from app.console.frame.templates import render_page
 from app.core.calendar import SHANGHAI
 from app.core.i18n import gettext
 from app.core.services import SETTINGS
@@ -40,15 +40,15 @@ Reader = Annotated[OrgScope, Can(Permission.CERTIFICATION_READ)]
 Writer = Annotated[OrgScope, Can(Permission.CERTIFICATION_WRITE)]
 Act = Literal["applications", "transfers"]
 ApplicationId = Annotated[UUID, Path()]
-MaybeDay = Annotated[
+OptionalDay = Annotated[
     date | None,
     BeforeValidator(lambda given: given or None),
     AfterValidator(lambda day: day if day is None or 1900 < day.year < 9000 else None),
 ]
 
 
-def _midnight(day: date | None, after: int = 0) -> datetime | None:
-    """When the day begins in Shanghai, or one so many days after it."""
+def _start_of_day(day: date | None, after: int = 0) -> datetime | None:
+    """Return the start of the day in Asia/Shanghai, plus `after` days."""
     return None if day is None else datetime.combine(day, time.min, SHANGHAI) + timedelta(days=after)
 
 
@@ -58,11 +58,11 @@ async def show_superiors(
     db: ReadDb,
     scope: Reader,
     paging: Annotated[Paging, paged_by(UUID)],
-    since: MaybeDay = None,
-    until: MaybeDay = None,
+    since: OptionalDay = None,
+    until: OptionalDay = None,
 ) -> Response:
-    """The chain above, the application that waits, and every edge there was, or of some days, with its time range."""
-    during = queries.TimeRange(_midnight(since), _midnight(until, after=1))
+    """Show the superiors, the pending application, and the certifications of a period with their time ranges."""
+    during = queries.TimeRange(_start_of_day(since), _start_of_day(until, after=1))
     found = await queries.list_certifications(db, scope.org_id, paging, during)
     newest = found if during == queries.TimeRange() else await queries.list_certifications(db, scope.org_id, paging)
     shown = {
@@ -72,43 +72,43 @@ async def show_superiors(
         "since": since,
         "until": until,
     }
-    return page(request, "certification/above.html", **in_org(scope, "certification"), **shown)
+    return render_page(request, "certification/above.html", **build_org_context(scope, "certification"), **shown)
 
 
 @router.get("/applications/new")
 async def show_new_application(request: Request, db: ReadDb, scope: Writer) -> Response:
-    """Where the invitation's link is put in."""
+    """Show the form for the invitation's link."""
     return await show_link_form(request, db, scope, "applications", Form([]))
 
 
 @router.post("/applications/check")
 async def check_application(request: Request, db: WriteDb, scope: Writer, form: PageForm) -> Response:
-    """Who invites, and which way round it would be."""
+    """Show the inviting org and the direction of the certification."""
     return await show_direction(request, db, scope, "applications", form)
 
 
 @router.post("/applications")
 async def apply(request: Request, db: WriteDb, scope: Writer, form: PageForm) -> Response:
-    """Applies to be certified under the org that invited."""
-    return await send(request, db, scope, "applications", form)
+    """Apply to be certified under the inviting org."""
+    return await send_request(request, db, scope, "applications", form)
 
 
-@confirmed(router, "/applications/{application_id}/withdrawal")
+@confirmation_routes(router, "/applications/{application_id}/withdrawal")
 async def withdraw(request: Request, db: ReadableDb, scope: Writer, application_id: ApplicationId) -> Confirmation:
-    """Takes the application back, the name of the org that it was made to having been typed."""
+    """Withdraw the application. The user types the superior's name to confirm."""
     one = await queries.get_certification(db, scope.org_id, application_id)
     return Confirmation(
         title=gettext("撤回对“{name}”的申请", name=one.superior_name),
-        says=gettext("撤回后一切保持不变；需要时可以重新申请。"),
+        explanation=gettext("撤回后一切保持不变；需要时可以重新申请。"),
         button=gettext("撤回"),
-        act=lambda db, _: withdraw_application(db, scope, application_id),
-        said=gettext("申请已撤回"),
+        operation=lambda db, _: withdraw_application(db, scope, application_id),
+        message=gettext("申请已撤回"),
         name=one.superior_name,
     )
 
 
-def token_in(given: str) -> str:
-    """The token of a pasted link, or what was given as it is."""
+def extract_token(given: str) -> str:
+    """Return the token of a pasted link, or the text itself if it is no link."""
     given = given.strip()
     return parse_qs(urlsplit(given).query).get("invitation", [""])[0] if "invitation=" in given else given
 
@@ -118,18 +118,18 @@ _LEVELS = list(Level)
 
 @dataclass(frozen=True, slots=True)
 class Direction:
-    """The org that invites, and what speaks for the two being the wrong way round (S14)."""
+    """The inviting org and the signs that superior and subordinate are the wrong way round (S14)."""
 
     card: Any
-    mine: bool
-    lower: bool
+    is_own: bool
+    is_lower: bool
 
     def is_confirmed(self, form: Form) -> bool:
-        return not (self.mine or self.lower) or is_typed(self.card.org_name, form)
+        return not (self.is_own or self.is_lower) or is_name_typed(self.card.org_name, form)
 
 
-async def _direction(db: WriteDb, scope: OrgScope, form: Form) -> Direction | Problem:
-    body = checked(ApplicationCreate, {"invitation_token": token_in(form.get("link", ""))})
+async def _load_direction(db: WriteDb, scope: OrgScope, form: Form) -> Direction | Problem:
+    body = validate_fields(ApplicationCreate, {"invitation_token": extract_token(form.get("link", ""))})
     if isinstance(body, ValidationError):
         return InvitationUnknown()
     try:
@@ -139,67 +139,69 @@ async def _direction(db: WriteDb, scope: OrgScope, form: Form) -> Direction | Pr
     administered = {
         org.id for org in await list_user_orgs(db, scope.user.user_id) if set(org.roles) & {"main_admin", "admin"}
     }
-    above, below = (_LEVELS.index(get_region_level(code)) for code in (card.region_code, scope.org.region_code))
-    return Direction(card, card.org_id in administered, above > below)
+    superior, subordinate = (
+        _LEVELS.index(get_region_level(code)) for code in (card.region_code, scope.org.region_code)
+    )
+    return Direction(card, card.org_id in administered, superior > subordinate)
 
 
 async def show_link_form(
     request: Request, db: Readable, scope: OrgScope, act: Act, form: Form, outcome: Outcome = None
 ) -> Response:
-    """The first step: an invitation's link."""
+    """Show the first step: the form for an invitation's link."""
     also = len([org for org in await list_user_orgs(db, scope.user.user_id) if "admin" in org.roles]) > 1
-    return show_form(request, "certification/apply.html", form, outcome, **_at(scope, act), also=also)
+    return render_form(request, "certification/apply.html", form, outcome, **_build_context(scope, act), also=also)
 
 
 async def show_direction(
     request: Request, db: WriteDb, scope: OrgScope, act: Act, form: Form, outcome: Outcome = None
 ) -> Response:
-    """The second step: both orgs, the one above the other."""
-    found = await _direction(db, scope, form)
+    """Show the second step: both orgs, the superior first."""
+    found = await _load_direction(db, scope, form)
     if isinstance(found, Problem):
         return await show_link_form(request, db, scope, act, form, found)
     shown = {
-        **_at(scope, act),
+        **_build_context(scope, act),
         "card": found.card,
-        "mine": found.mine,
-        "lower": found.lower,
-        "preview": await _preview(request, db, scope) if act == "transfers" else None,
+        "is_own": found.is_own,
+        "is_lower": found.is_lower,
+        "preview": await _load_preview(request, db, scope) if act == "transfers" else None,
     }
-    return show_form(request, "certification/apply_check.html", form, outcome, **shown)
+    return render_form(request, "certification/apply_check.html", form, outcome, **shown)
 
 
-async def send(request: Request, db: WriteDb, scope: OrgScope, act: Act, form: Form) -> Response:
-    """The last step: the application or the transfer is asked for, the direction having been confirmed."""
-    found = await _direction(db, scope, form)
+async def send_request(request: Request, db: WriteDb, scope: OrgScope, act: Act, form: Form) -> Response:
+    """Do the last step: create the application or the transfer if the direction is confirmed."""
+    found = await _load_direction(db, scope, form)
     if isinstance(found, Problem):
         return await show_link_form(request, db, scope, act, form, found)
     if not found.is_confirmed(form):
         return await show_direction(request, db, scope, act, form, {"name"})
-    body = ApplicationCreate(invitation_token=token_in(form["link"]))
-    asked: Awaitable[Any]
+    body = ApplicationCreate(invitation_token=extract_token(form["link"]))
+    creation: Awaitable[Any]
     if act == "transfers":
-        asked = create_transfer(db, scope, body.invitation_token)
+        creation = create_transfer(db, scope, body.invitation_token)
     else:
-        asked = create_application(db, scope, body)
-    outcome = await refusal_of(db, asked)
+        creation = create_application(db, scope, body)
+    outcome = await catch_problem(db, creation)
     if isinstance(outcome, Problem):
         return await show_direction(request, db, scope, act, form, outcome)
-    return done(request, gettext("申请已提交"), PAGE_CHANGED)
+    return show_message(request, gettext("申请已提交"), PAGE_CHANGED)
 
 
-async def _preview(request: Request, db: WriteDb, scope: OrgScope) -> dict[str, Any] | None:
-    above = await queries.list_superiors(db, scope.org_id)
-    if not above:
+async def _load_preview(request: Request, db: WriteDb, scope: OrgScope) -> dict[str, Any] | None:
+    superiors = await queries.list_superiors(db, scope.org_id)
+    if not superiors:
         return None
     moving = await count_transfer_figures(db, scope.org_id)
-    told = moving.people >= SETTINGS.of(request).withhold_below
-    points = moving.points if told else None
-    return {"orgs": moving.orgs, "people": moving.people, "points": points, "from_name": above[0].name}
+    is_visible = moving.people >= SETTINGS.of(request).withhold_below
+    points = moving.points if is_visible else None
+    return {"orgs": moving.orgs, "people": moving.people, "points": points, "from_name": superiors[0].name}
 
 
-def _at(scope: OrgScope, act: Act) -> dict[str, Any]:
+def _build_context(scope: OrgScope, act: Act) -> dict[str, Any]:
     return {
-        **in_org(scope, "certification"),
+        **build_org_context(scope, "certification"),
         "act": act,
         "to": f"/console/orgs/{scope.org_id}/certification/{act}",
     }

@@ -1,1 +1,1 @@
-"""Units and people: the directory and what is done in it."""
+"""Pages of the directory: units and people."""

@@ -1,4 +1,4 @@
-"""“That is me” (S18): who asks to be linked to a row of the directory, accepted or refused; and undoing a link."""
+"""Link requests, “that is me” (S18): accept or refuse them, and unlink a member from its account."""
 
 from typing import Annotated
 from uuid import UUID
@@ -9,12 +9,12 @@ from pydantic import ValidationError
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.directory.people import CHANGED
-from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmed
-from app.console.frame.forms import Form, Outcome, PageForm, checked, refusal_of, show_form
-from app.console.frame.notices import done
+from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmation_routes
+from app.console.frame.context import build_org_context
+from app.console.frame.forms import Form, Outcome, PageForm, catch_problem, render_form, validate_fields
+from app.console.frame.notices import show_message
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.standing import in_org
-from app.console.frame.templates import page
+from app.console.frame.templates import render_page
 from app.core.cipher import Cipher, CipherDep
 from app.core.i18n import gettext
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
@@ -37,16 +37,16 @@ MemberId = Annotated[UUID, Path()]
 async def show_link_requests(
     request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
-    """Who asks, and whom of the directory it can be."""
+    """Show the pending link requests with the members that match."""
     requests = await list_received_requests(db, cipher, scope.org_id, paging)
-    return page(request, "directory/links.html", **in_org(scope, "links"), requests=requests)
+    return render_page(request, "directory/links.html", **build_org_context(scope, "links"), requests=requests)
 
 
 @router.get("/link-requests/{request_id}/acceptance")
 async def show_acceptance(
     request: Request, db: ReadDb, cipher: CipherDep, scope: Writer, request_id: RequestId
 ) -> Response:
-    """What linking does, and which row it is."""
+    """Show what linking does, and the candidate members."""
     return await _show_acceptance(request, db, cipher, scope, request_id, Form([]))
 
 
@@ -54,46 +54,46 @@ async def show_acceptance(
 async def accept(
     request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, request_id: RequestId, form: PageForm
 ) -> Response:
-    """Links the row to the asker's account."""
-    body = checked(LinkAcceptance, form.given("member_id"))
+    """Link the member to the requester's account."""
+    body = validate_fields(LinkAcceptance, form.get_filled("member_id"))
     if isinstance(body, ValidationError) or body.member_id is None:
         return await _show_acceptance(request, db, cipher, scope, request_id, form, {"member_id"})
-    outcome = await refusal_of(db, accept_link_request(db, scope, request_id, body.member_id))
+    outcome = await catch_problem(db, accept_link_request(db, scope, request_id, body.member_id))
     if isinstance(outcome, Problem):
         return await _show_acceptance(request, db, cipher, scope, request_id, form, outcome)
-    return done(request, gettext("已关联，此人的状态变为已激活"), PAGE_CHANGED)
+    return show_message(request, gettext("已关联，此人的状态变为已激活"), PAGE_CHANGED)
 
 
-@confirmed(router, "/link-requests/{request_id}/refusal")
+@confirmation_routes(router, "/link-requests/{request_id}/refusal")
 async def refuse(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
-    """Refuses, the asker's name having been typed, with a reason that they read."""
+    """Refuse the request with a reason that the requester reads. The user types the requester's name to confirm."""
     one = await get_waiting_requester(db, scope.org_id, request_id)
     return Confirmation(
         title=gettext("拒绝与 {name} 关联", name=one.name),
-        says=gettext("申请人会看到理由；通讯录保持不变。"),
+        explanation=gettext("申请人会看到理由；通讯录保持不变。"),
         button=gettext("拒绝"),
-        act=lambda db, reason: refuse_link_request(db, scope, request_id, reason),
-        said=gettext("已拒绝，理由已告知对方"),
+        operation=lambda db, reason: refuse_link_request(db, scope, request_id, reason),
+        message=gettext("已拒绝，理由已告知对方"),
         name=one.name,
         reason=gettext("拒绝的理由"),
     )
 
 
-@confirmed(router, "/members/{member_id}/unlinking")
+@confirmation_routes(router, "/members/{member_id}/unlinking")
 async def unlink(
     request: Request, db: ReadableDb, cipher: CipherDep, scope: Writer, member_id: MemberId
 ) -> Confirmation:
-    """Unlinks a row from the account that it is active through, the person's name having been typed."""
+    """Unlink the member from the account. The user types the member's name to confirm."""
     member = await get_member(db, cipher, scope.org_id, member_id)
     return Confirmation(
         title=gettext("解除 {name} 的关联", name=member.name),
-        says=gettext(
+        explanation=gettext(
             "{name} 变为未激活，本人的账号和积分不受影响。以后只有本人申请并经管理员接受才会再次关联。",
             name=member.name,
         ),
         button=gettext("解除关联"),
-        act=lambda db, _: undo_link(db, scope, member_id),
-        said=gettext("已解除关联"),
+        operation=lambda db, _: undo_link(db, scope, member_id),
+        message=gettext("已解除关联"),
         name=member.name,
         changed=CHANGED,
     )
@@ -110,8 +110,10 @@ async def _show_acceptance(
 ) -> Response:
     try:
         one = await get_received_request(db, cipher, scope.org_id, request_id)
-    except Problem:  # decided meanwhile: there is nothing left to choose
+    except Problem:  # The request was decided in the meantime: no choice is left.
         if isinstance(outcome, Problem):
             raise outcome from None
         raise
-    return show_form(request, "directory/link_acceptance.html", form, outcome, **in_org(scope, "links"), one=one)
+    return render_form(
+        request, "directory/link_acceptance.html", form, outcome, **build_org_context(scope, "links"), one=one
+    )

@@ -1,4 +1,4 @@
-"""Everybody of a unit is moved to another at once; the unit itself stays."""
+"""Move all people of a unit to another unit at once. The unit itself stays."""
 
 from typing import Annotated
 from uuid import UUID
@@ -9,10 +9,10 @@ from pydantic import ValidationError
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.directory.people import CHANGED, UNITS
-from app.console.frame.forms import Form, Outcome, PageForm, checked, refusal_of, show_form
-from app.console.frame.notices import done
+from app.console.frame.context import build_org_context
+from app.console.frame.forms import Form, Outcome, PageForm, catch_problem, render_form, validate_fields
+from app.console.frame.notices import show_message
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.standing import in_org
 from app.core.cipher import Cipher, CipherDep
 from app.core.i18n import ngettext
 from app.database.db import Readable, ReadDb, WriteDb
@@ -31,7 +31,7 @@ UnitId = Annotated[UUID, Path()]
 
 @router.get("/{unit_id}/moves/new")
 async def show_new_move(request: Request, db: ReadDb, cipher: CipherDep, scope: Writer, unit_id: UnitId) -> Response:
-    """Where everybody in a unit is to stand."""
+    """Show the form for the target of the move."""
     return await _show_move(request, db, cipher, scope, unit_id, Form([]))
 
 
@@ -39,16 +39,16 @@ async def show_new_move(request: Request, db: ReadDb, cipher: CipherDep, scope: 
 async def move_all(
     request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, unit_id: UnitId, form: PageForm
 ) -> Response:
-    """Moves everybody who stands in a unit, and on a tick those below it, to another or to the org itself."""
+    """Move all people of a unit, and of its subtree on request, to another unit or to the org itself."""
     unit = await get_unit(db, scope.org_id, unit_id)
     to = form.get("to_unit_id", "")
-    asked = {"from_unit_id": unit_id, "units_below": "units_below" in form, "to_unit_id": None if to == "org" else to}
-    body = checked(MoveCreate, asked)
-    outcome = body if isinstance(body, ValidationError) else await refusal_of(db, move_people(db, scope, body))
+    fields = {"from_unit_id": unit_id, "units_below": "units_below" in form, "to_unit_id": None if to == "org" else to}
+    body = validate_fields(MoveCreate, fields)
+    outcome = body if isinstance(body, ValidationError) else await catch_problem(db, move_people(db, scope, body))
     if isinstance(outcome, ValidationError | Problem):
         return await _show_move(request, db, cipher, scope, unit_id, form, outcome)
-    said = ngettext("已移动“{name}”的 {count} 人", outcome, name=unit.name)
-    return done(request, said, CHANGED)
+    message = ngettext("已移动“{name}”的 {count} 人", outcome, name=unit.name)
+    return show_message(request, message, CHANGED)
 
 
 async def _show_move(
@@ -62,7 +62,13 @@ async def _show_move(
 ) -> Response:
     unit = await get_unit(db, scope.org_id, unit_id)
     here = await count_members(db, cipher, scope.org_id, MemberFilter(unit_id=unit_id))
-    below = await count_members(db, cipher, scope.org_id, MemberFilter(unit_id=unit_id, units_below=True))
+    subtree_count = await count_members(db, cipher, scope.org_id, MemberFilter(unit_id=unit_id, units_below=True))
     others = [one for one in await list_units_by_path(db, scope.org_id, "", UNITS) if one.id != unit_id]
-    shown = {**in_org(scope, "members"), "unit": unit, "units": others, "here_count": here, "below_count": below}
-    return show_form(request, "units/unit_move.html", form, outcome, **shown)
+    shown = {
+        **build_org_context(scope, "members"),
+        "unit": unit,
+        "units": others,
+        "here_count": here,
+        "below_count": subtree_count,
+    }
+    return render_form(request, "units/unit_move.html", form, outcome, **shown)

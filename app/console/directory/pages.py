@@ -1,4 +1,4 @@
-"""The directory (通讯录): the org's units as a tree, its people as a table with search and filters."""
+"""The directory (通讯录): a tree of the org's units and a table of its people with search and filters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
+from app.console.frame.context import build_org_context
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.standing import in_org
-from app.console.frame.templates import is_partial, page, part
+from app.console.frame.templates import is_partial, render_page, render_part
 from app.core.cipher import CipherDep
 from app.core.text import has_unshowable
 from app.database.db import Readable, ReadDb
@@ -32,8 +32,8 @@ _FOUND = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What the filter form asks for; an empty choice asks for all."""
+class DirectoryFilterForm:
+    """The values of the filter form. An empty value does not filter."""
 
     q: str
     unit: UUID | None
@@ -60,39 +60,41 @@ class Asked:
             unit_id=self.unit,
             units_below=True,
             at_org=True if self.at_org else None,
-            active=_truth(self.active),
-            party=_truth(self.party),
-            verified=_truth(self.verified),
+            active=_parse_choice(self.active),
+            party=_parse_choice(self.party),
+            verified=_parse_choice(self.verified),
         )
 
     @property
-    def place(self) -> str:
-        """The choice in the tree, as the address names it."""
+    def unit_choice(self) -> str:
+        """Return the choice in the unit tree as the query string has it: a unit's id, `org`, or empty."""
         return str(self.unit) if self.unit else "org" if self.at_org else ""
 
     @property
-    def narrows(self) -> bool:
-        """Whether more is asked than a place in the tree."""
+    def is_narrowed(self) -> bool:
+        """Return whether a filter other than the unit is set."""
         return bool(self.q or self.active or self.party or self.verified)
 
-    def query(self, **more: str) -> str:
-        """The same as a query string, the cursor or whatever else added."""
-        asked = {"q": self.q, "unit": self.place, "active": self.active, "party": self.party}
-        return urlencode({name: value for name, value in {**asked, "verified": self.verified, **more}.items() if value})
+    def build_query(self, **changed: str) -> str:
+        """Return the values as a query string, with `more` added, such as the cursor."""
+        filters = {"q": self.q, "unit": self.unit_choice, "active": self.active, "party": self.party}
+        return urlencode(
+            {name: value for name, value in {**filters, "verified": self.verified, **changed}.items() if value}
+        )
 
 
-AskedFor = Annotated[Asked, Depends(Asked.of)]
+DirectoryFilters = Annotated[DirectoryFilterForm, Depends(DirectoryFilterForm.of)]
 
 
-def _truth(choice: Choice) -> bool | None:
+def _parse_choice(choice: Choice) -> bool | None:
     return None if not choice else choice == "yes"
 
 
 COUNTED = 10_000
 
 
-async def _count(db: Readable, cipher: CipherDep, scope: OrgScope, wanted: MemberFilter) -> int | str:
-    """How many people are asked for; of a filter exactly up to COUNTED, so that a page costs what it shows."""
+async def _count_people(db: Readable, cipher: CipherDep, scope: OrgScope, wanted: MemberFilter) -> int | str:
+    """Return the number of people. A filtered count is exact up to COUNTED, which bounds the cost of a page."""
     everybody = wanted == MemberFilter()
     count = await count_members(db, cipher, scope.org_id, wanted, most=None if everybody else COUNTED)
     return count if everybody or count <= COUNTED else f"{COUNTED:,}+"
@@ -104,29 +106,31 @@ async def show_directory(
     db: ReadDb,
     cipher: CipherDep,
     scope: Reader,
-    asked: AskedFor,
+    filters: DirectoryFilters,
     paging: Annotated[Paging, paged_by(UUID)],
 ) -> Response:
-    """The whole page; for a part: the people of the place that was chosen, or the next ones of the same."""
-    unit = await get_unit(db, scope.org_id, asked.unit) if asked.unit else None
+    """Show the whole page. A partial request gets the people of the chosen unit, or the next page of them."""
+    unit = await get_unit(db, scope.org_id, filters.unit) if filters.unit else None
     people: dict[str, Any] = {"members": Page[MemberOut](items=[]), "count": 0}
-    if not has_unshowable(asked.q):
+    if not has_unshowable(filters.q):
         people = {
-            "members": await list_members(db, cipher, scope.org_id, asked.filter, paging),
-            "count": await _count(db, cipher, scope, asked.filter) if paging.after is None else 0,
+            "members": await list_members(db, cipher, scope.org_id, filters.filter, paging),
+            "count": await _count_people(db, cipher, scope, filters.filter) if paging.after is None else 0,
         }
-    shown = {**in_org(scope, "members"), **people, "asked": asked, "unit": unit}
+    shown = {**build_org_context(scope, "members"), **people, "filters": filters, "unit": unit}
     if not is_partial(request):
-        chain = await list_unit_chain(db, scope.org_id, asked.unit) if asked.unit else []
-        return page(request, "directory/directory.html", **shown, **await _open_tree(db, scope.org_id, chain))
+        chain = await list_unit_chain(db, scope.org_id, filters.unit) if filters.unit else []
+        return render_page(
+            request, "directory/directory.html", **shown, **await _load_open_tree(db, scope.org_id, chain)
+        )
     if paging.after is not None:
-        return page(request, "directory/directory_rows.html", **shown)
+        return render_page(request, "directory/directory_rows.html", **shown)
     part = (
         "directory/directory_people.html"
         if request.headers.get("hx-target") == "people"
         else "directory/directory_table.html"
     )
-    return page(request, part, **shown)
+    return render_page(request, part, **shown)
 
 
 @router.get("/units")
@@ -137,18 +141,21 @@ async def show_units(
     parent: UUID | None = None,
     unit: UUID | Literal["", "org"] = "",
 ) -> Response:
-    """The units under one; the whole tree, opened down to a unit, where it is read anew."""
+    """Show the units under `parent`; without it the whole tree, opened down to `unit`."""
     shown: dict[str, Any] = {
-        **in_org(scope, "members"),
-        "asked": Asked("", None, at_org=False, active="", party="", verified=""),
+        **build_org_context(scope, "members"),
+        "filters": DirectoryFilterForm("", None, at_org=False, active="", party="", verified=""),
     }
     if parent is not None:
         units = await list_child_units(db, scope.org_id, parent, _UNITS)
-        return part(request, "units/unit_level.html", **shown, units=units, levels={}, chain=[])
+        return render_part(request, "units/unit_level.html", **shown, units=units, levels={}, chain=[])
     chain = await list_unit_chain(db, scope.org_id, unit) if isinstance(unit, UUID) else []
-    chosen = await Asked.of(unit=unit)
-    return part(
-        request, "units/unit_tree.html", **(shown | {"asked": chosen}), **await _open_tree(db, scope.org_id, chain)
+    chosen = await DirectoryFilterForm.of(unit=unit)
+    return render_part(
+        request,
+        "units/unit_tree.html",
+        **(shown | {"filters": chosen}),
+        **await _load_open_tree(db, scope.org_id, chain),
     )
 
 
@@ -156,14 +163,16 @@ async def show_units(
 async def find_units(
     request: Request, db: ReadDb, scope: UnitReader, wanted: Annotated[str, Query(max_length=50)] = ""
 ) -> Response:
-    """Units by a part of their path, as it is typed."""
+    """Show the units whose path matches the typed text."""
     units: Sequence[UnitPathRow] = []
     if wanted.strip() and not has_unshowable(wanted):
         units = await list_units_by_path(db, scope.org_id, wanted.strip(), _FOUND)
-    return part(request, "units/units_found.html", **in_org(scope, "members"), units=units, wanted=wanted)
+    return render_part(
+        request, "units/units_found.html", **build_org_context(scope, "members"), units=units, wanted=wanted
+    )
 
 
-async def _open_tree(db: Readable, org_id: UUID, chain: Sequence[UUID]) -> dict[str, Any]:
-    """The first level of units, and the levels under the units of a chain."""
+async def _load_open_tree(db: Readable, org_id: UUID, chain: Sequence[UUID]) -> dict[str, Any]:
+    """Return the first level of units and the levels under the units of the chain."""
     levels = {unit: await list_child_units(db, org_id, unit, _UNITS) for unit in chain}
     return {"units": await list_child_units(db, org_id, None, _UNITS), "levels": levels, "chain": list(chain)}

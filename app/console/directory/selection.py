@@ -1,4 +1,4 @@
-"""Several people at once: moved, copied, given units (选择组织), removed. Each is done or refused on their own."""
+"""Actions on several people: move, copy, set units (选择组织), remove. Each person succeeds or fails alone."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,11 +10,11 @@ from fastapi import APIRouter, Request, Response
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.directory.people import CHANGED, UNITS
-from app.console.frame.forms import Form, Outcome, PageForm, ids_of, refusal_of, show_form
-from app.console.frame.notices import Undo, title_of
+from app.console.frame.context import build_org_context
+from app.console.frame.forms import Form, Outcome, PageForm, catch_problem, read_ids, render_form
+from app.console.frame.notices import Undo, translate_title
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.standing import in_org
-from app.console.frame.templates import part
+from app.console.frame.templates import render_part
 from app.core.cipher import Cipher, CipherDep
 from app.database.db import WriteDb
 from app.members.operations import remove_member
@@ -32,7 +32,7 @@ Act = Literal["move", "copy", "units", "removal"]
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """Whom and where to."""
+    """The chosen people and the target units."""
 
     members: list[UUID]
     units: list[UUID]
@@ -41,39 +41,41 @@ class Chosen:
 
     @classmethod
     def of(cls, form: Form) -> "Chosen":
-        viewed = ids_of(form, "viewed")[0] if form.get("viewed") else None
-        return cls(ids_of(form, "member_id"), ids_of(form, "unit_id"), "at_org" in form, viewed)
+        viewed = read_ids(form, "viewed")[0] if form.get("viewed") else None
+        return cls(read_ids(form, "member_id"), read_ids(form, "unit_id"), "at_org" in form, viewed)
 
 
 @router.post("")
 async def show_act(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
-    """What is to be done with those who are ticked: what it will do, and the choice it needs."""
-    return await _show(request, db, cipher, scope, _act(form), form)
+    """Show what the action does to the ticked people, and the choice that it needs."""
+    return await _show(request, db, cipher, scope, _read_act(form), form)
 
 
 @router.post("/{act}")
-async def do_act(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, act: Act, form: PageForm) -> Response:
-    """Does it for each; those refused are told with the reason, the others are done."""
+async def run_act(
+    request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, act: Act, form: PageForm
+) -> Response:
+    """Run the action for each person. Report each refusal with its reason; the others take effect."""
     chosen = Chosen.of(form)
-    if not _is_whole(act, chosen, form):
+    if not _is_complete(act, chosen, form):
         return await _show(request, db, cipher, scope, act, form, {"choice"})
     refused: list[tuple[str, str]] = []
     removed: list[tuple[str, str]] = []
     for member_id in chosen.members:
-        outcome = await refusal_of(db, _ACTS[act](db, cipher, scope, member_id, chosen))
+        outcome = await catch_problem(db, _ACTS[act](db, cipher, scope, member_id, chosen))
         if isinstance(outcome, Problem):
-            member = await refusal_of(db, get_member(db, cipher, scope.org_id, member_id))
-            refused.append((member.name if isinstance(member, MemberOut) else "—", title_of(outcome)))
+            member = await catch_problem(db, get_member(db, cipher, scope.org_id, member_id))
+            refused.append((member.name if isinstance(member, MemberOut) else "—", translate_title(outcome)))
         elif act == "removal":
             removed.append(("member_id", str(member_id)))
     undo = Undo(f"/console/orgs/{scope.org_id}/removed/restorations", removed) if removed else None
     count = len(chosen.members) - len(refused)
-    response = part(request, "directory/selection_done.html", act=act, count=count, refused=refused, undo=undo)
+    response = render_part(request, "directory/selection_done.html", act=act, count=count, refused=refused, undo=undo)
     response.headers["HX-Trigger"] = CHANGED
     return response
 
 
-def _act(form: Form) -> Act:
+def _read_act(form: Form) -> Act:
     match form.get("act"):
         case "move":
             return "move"
@@ -87,8 +89,8 @@ def _act(form: Form) -> Act:
             raise Invalid
 
 
-def _is_whole(act: Act, chosen: Chosen, form: Form) -> bool:
-    """Whether all that the act needs was chosen; a removal is confirmed by the number of people."""
+def _is_complete(act: Act, chosen: Chosen, form: Form) -> bool:
+    """Return whether the form has all that the action needs. A removal is confirmed by the number of people."""
     if act == "removal":
         return form.get("count", "").strip() == str(len(chosen.members))
     return bool(chosen.units) or (act == "units" and chosen.at_org)
@@ -106,17 +108,17 @@ async def _show(
     chosen = Chosen.of(form)
     found = await list_members_by_id(db, cipher, scope.org_id, chosen.members)
     shown = {
-        **in_org(scope, "members"),
+        **build_org_context(scope, "members"),
         "act": act,
         "chosen": chosen,
         "names": [found[member].name for member in chosen.members if member in found],
         "units": [] if act == "removal" else await list_units_by_path(db, scope.org_id, "", UNITS),
     }
-    return show_form(request, "directory/selection.html", form, outcome, **shown)
+    return render_form(request, "directory/selection.html", form, outcome, **shown)
 
 
 async def _move(db: WriteDb, cipher: Cipher, scope: OrgScope, member_id: UUID, chosen: Chosen) -> None:
-    """Out of the unit that is looked at (without one: out of all) into another."""
+    """Move the person out of the viewed unit (without one: out of all units) into another."""
     member = await get_member(db, cipher, scope.org_id, member_id)
     stay = [unit.id for unit in member.units if chosen.viewed is not None and unit.id != chosen.viewed]
     body = MemberUnitsPut(unit_ids=[*stay, *chosen.units], at_org=False)
@@ -128,7 +130,7 @@ async def _copy(db: WriteDb, cipher: Cipher, scope: OrgScope, member_id: UUID, c
         await copy_member(db, cipher, scope, member_id, unit)
 
 
-async def _choose(db: WriteDb, cipher: Cipher, scope: OrgScope, member_id: UUID, chosen: Chosen) -> None:
+async def _set_units(db: WriteDb, cipher: Cipher, scope: OrgScope, member_id: UUID, chosen: Chosen) -> None:
     await set_units(db, cipher, scope, member_id, MemberUnitsPut(unit_ids=chosen.units, at_org=chosen.at_org), None)
 
 
@@ -139,6 +141,6 @@ async def _remove(db: WriteDb, _: Cipher, scope: OrgScope, member_id: UUID, __: 
 _ACTS: dict[Act, Callable[[WriteDb, Cipher, OrgScope, UUID, Chosen], Awaitable[None]]] = {
     "move": _move,
     "copy": _copy,
-    "units": _choose,
+    "units": _set_units,
     "removal": _remove,
 }

@@ -1,4 +1,4 @@
-"""The units of the org's own tree: added, renamed, moved, removed (S7, S10)."""
+"""The org's units: add, rename, move, remove (S7, S10)."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -9,10 +9,19 @@ from pydantic import ValidationError
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.directory.people import UNITS
-from app.console.frame.forms import Form, MaybeId, Outcome, PageForm, checked, is_typed, refusal_of, show_form
-from app.console.frame.notices import done
+from app.console.frame.context import build_org_context
+from app.console.frame.forms import (
+    Form,
+    OptionalId,
+    Outcome,
+    PageForm,
+    catch_problem,
+    is_name_typed,
+    render_form,
+    validate_fields,
+)
+from app.console.frame.notices import show_message
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.standing import in_org
 from app.core.cipher import Cipher, CipherDep
 from app.core.i18n import gettext
 from app.database.db import Readable, ReadDb, WriteDb
@@ -31,26 +40,26 @@ CHANGED = "units-changed"
 
 
 @router.get("/new")
-async def show_new_unit(request: Request, db: ReadDb, scope: Writer, parent: MaybeId = None) -> Response:
-    """The form of a new unit, under another or directly under the org."""
+async def show_new_unit(request: Request, db: ReadDb, scope: Writer, parent: OptionalId = None) -> Response:
+    """Show the form of a new unit, under another unit or directly under the org."""
     return await _show_form(request, db, scope, None, Form([("parent_id", str(parent))] if parent else []))
 
 
 @router.post("")
 async def add_unit(request: Request, db: WriteDb, scope: Writer, form: PageForm) -> Response:
-    """Adds a unit."""
-    body = checked(UnitCreate, form.given("name", "kind", "parent_id"))
+    """Add a unit."""
+    body = validate_fields(UnitCreate, form.get_filled("name", "kind", "parent_id"))
     if isinstance(body, ValidationError):
         return await _show_form(request, db, scope, None, form, body)
-    outcome = await refusal_of(db, operations.create_unit(db, scope, body))
+    outcome = await catch_problem(db, operations.create_unit(db, scope, body))
     if isinstance(outcome, Problem):
         return await _show_form(request, db, scope, None, form, outcome)
-    return done(request, gettext("已添加“{name}”", name=body.name), CHANGED)
+    return show_message(request, gettext("已添加“{name}”", name=body.name), CHANGED)
 
 
 @router.get("/{unit_id}/form")
 async def show_edit(request: Request, db: ReadDb, scope: Writer, unit_id: UnitId) -> Response:
-    """The form of a unit: its name, its kind, what it stands under."""
+    """Show the form of a unit: its name, kind and parent."""
     unit = await get_unit(db, scope.org_id, unit_id)
     given = {"name": unit.name, "kind": unit.kind, "parent_id": str(unit.parent_id or ""), "version": str(unit.version)}
     return await _show_form(request, db, scope, unit, Form(list(given.items())))
@@ -58,22 +67,22 @@ async def show_edit(request: Request, db: ReadDb, scope: Writer, unit_id: UnitId
 
 @router.post("/{unit_id}")
 async def edit_unit(request: Request, db: WriteDb, scope: Writer, unit_id: UnitId, form: PageForm) -> Response:
-    """Renames a unit, or moves it with all that is under it."""
+    """Rename a unit, or move it with its subtree."""
     unit = await get_unit(db, scope.org_id, unit_id)
-    fields: dict[str, Any] = {**form.given("name", "kind"), "parent_id": form.get("parent_id") or None}
-    body = checked(UnitUpdate, fields)
-    if isinstance(body, ValidationError) or not form.given("name"):
+    fields: dict[str, Any] = {**form.get_filled("name", "kind"), "parent_id": form.get("parent_id") or None}
+    body = validate_fields(UnitUpdate, fields)
+    if isinstance(body, ValidationError) or not form.get_filled("name"):
         return await _show_form(request, db, scope, unit, form, {"name"})
     version = int(form["version"]) if form.get("version", "").isdecimal() and len(form["version"]) < 10 else None
-    outcome = await refusal_of(db, operations.update_unit(db, scope, unit_id, body, version))
+    outcome = await catch_problem(db, operations.update_unit(db, scope, unit_id, body, version))
     if isinstance(outcome, Problem):
         return await _show_form(request, db, scope, unit, form, outcome)
-    return done(request, gettext("已保存“{name}”", name=body.name), CHANGED, "members-changed")
+    return show_message(request, gettext("已保存“{name}”", name=body.name), CHANGED, "members-changed")
 
 
 @router.get("/{unit_id}/removal")
 async def show_removal(request: Request, db: ReadDb, cipher: CipherDep, scope: Writer, unit_id: UnitId) -> Response:
-    """What removing a unit does, and where its people go."""
+    """Show what removing a unit does, and the targets for its people."""
     return await _show_removal(request, db, cipher, scope, unit_id, Form([]))
 
 
@@ -81,16 +90,16 @@ async def show_removal(request: Request, db: ReadDb, cipher: CipherDep, scope: W
 async def remove_unit(
     request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, unit_id: UnitId, form: PageForm
 ) -> Response:
-    """Removes a unit, its name having been typed; its people move where they are told to."""
+    """Remove a unit and move its people to the chosen target. The user types the unit's name to confirm."""
     unit = await get_unit(db, scope.org_id, unit_id)
-    if not is_typed(unit.name, form):
+    if not is_name_typed(unit.name, form):
         return await _show_removal(request, db, cipher, scope, unit_id, form, {"name"})
     target = form.get("move_people_to", "")
     to = UUID(target) if _is_uuid(target) else None
-    outcome = await refusal_of(db, operations.remove_unit(db, scope, unit_id, to, None))
+    outcome = await catch_problem(db, operations.remove_unit(db, scope, unit_id, to, None))
     if isinstance(outcome, Problem):
         return await _show_removal(request, db, cipher, scope, unit_id, form, outcome)
-    # The page showed the unit that is gone: the whole of it is loaded anew.
+    # The page shows the removed unit, so the whole page is loaded again.
     return Response(status_code=204, headers={"HX-Redirect": f"/console/orgs/{scope.org_id}/members"})
 
 
@@ -106,7 +115,9 @@ async def _show_form(
     request: Request, db: Readable, scope: OrgScope, unit: Any, form: Form, outcome: Outcome = None
 ) -> Response:
     units = await list_units_by_path(db, scope.org_id, "", UNITS)
-    return show_form(request, "units/unit_form.html", form, outcome, **in_org(scope, "members"), unit=unit, units=units)
+    return render_form(
+        request, "units/unit_form.html", form, outcome, **build_org_context(scope, "members"), unit=unit, units=units
+    )
 
 
 async def _show_removal(
@@ -121,5 +132,5 @@ async def _show_removal(
     unit = await get_unit(db, scope.org_id, unit_id)
     others = [one for one in await list_units_by_path(db, scope.org_id, "", UNITS) if one.id != unit_id]
     here = await count_members(db, cipher, scope.org_id, MemberFilter(unit_id=unit_id))
-    shown = {**in_org(scope, "members"), "unit": unit, "units": others, "here_count": here}
-    return show_form(request, "units/unit_removal.html", form, outcome, **shown)
+    shown = {**build_org_context(scope, "members"), "unit": unit, "units": others, "here_count": here}
+    return render_form(request, "units/unit_removal.html", form, outcome, **shown)

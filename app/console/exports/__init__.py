@@ -1,1 +1,1 @@
-"""Asking for exports and downloading them."""
+"""Pages to request and download exports."""

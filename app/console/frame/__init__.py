@@ -1,1 +1,1 @@
-"""What all pages share: their routes, templates, forms, notices, confirmations, assets."""
+"""What all pages share: routes, templates, forms, notices, confirmations, assets."""

@@ -1,11 +1,11 @@
-"""What to do about a refusal, for people at a page: where the API's advice names calls and fields, what to press."""
+"""Advice about a refusal for users of pages. It names buttons where the API's advice names calls and fields."""
 
 from app.core.i18n import gettext, gettext_noop
 from app.web.errors import Problem
 
 
-def advice_on(problem: Problem | type[Problem]) -> str:
-    """The advice in the reader's language."""
+def get_advice(problem: Problem | type[Problem]) -> str:
+    """Return the advice in the reader's language."""
     return gettext(_AT_A_PAGE.get(problem.slug, problem.advice))
 
 

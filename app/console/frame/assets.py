@@ -1,4 +1,4 @@
-"""The pages' own style, script and picture, and htmx from its wheel: addressed by content, so that they are kept."""
+"""Stylesheet, scripts, icon, and htmx from its wheel. An address contains a digest, so browsers cache it for good."""
 
 import gzip
 import hashlib
@@ -19,7 +19,7 @@ _SOURCES = {
     "icon.svg": ("app.console", "static/icon.svg", "image/svg+xml"),
     "htmx.js": ("js_lib_htmx", "static/htmx/htmx.min.js", "text/javascript; charset=utf-8"),
 }
-_KEPT = "public, max-age=31536000, immutable"
+_CACHED_FOR_GOOD = "public, max-age=31536000, immutable"
 
 router = APIRouter(prefix=ROOT, include_in_schema=False, dependencies=[Public])
 
@@ -28,12 +28,12 @@ router = APIRouter(prefix=ROOT, include_in_schema=False, dependencies=[Public])
 class Asset:
     media_type: str
     content: bytes
-    zipped: bytes
+    gzipped: bytes
     digest: str
 
 
 @cache
-def _assets() -> dict[str, Asset]:
+def _load_assets() -> dict[str, Asset]:
     found = {}
     for name, (package, path, media_type) in _SOURCES.items():
         content = files(package).joinpath(path).read_bytes()
@@ -43,23 +43,23 @@ def _assets() -> dict[str, Asset]:
 
 
 def add_asset(name: str, package: str, path: str, media_type: str) -> None:
-    """Serve a file of another package (the phone simulator's) too."""
+    """Serve a file of another package, such as the phone simulator."""
     _SOURCES[name] = (package, path, media_type)
-    _assets.cache_clear()
+    _load_assets.cache_clear()
 
 
-def asset_url(name: str) -> str:
-    """Where a page finds an asset; the address changes with the content."""
-    return f"{ROOT}/{_assets()[name].digest}/{name}"
+def build_asset_url(name: str) -> str:
+    """Return an asset's address, which changes with its content."""
+    return f"{ROOT}/{_load_assets()[name].digest}/{name}"
 
 
 @router.get("/{digest}/{name}")
 async def read_asset(request: Request, digest: str, name: str) -> Response:
-    """An asset, to be kept for good; under another digest it is not there."""
-    asset = _assets().get(name)
+    """Return an asset with a permanent cache lifetime. Raises NotFound for another digest."""
+    asset = _load_assets().get(name)
     if asset is None or asset.digest != digest:
         raise NotFound
-    headers = {"Cache-Control": _KEPT, "Vary": "Accept-Encoding", "X-Content-Type-Options": "nosniff"}
+    headers = {"Cache-Control": _CACHED_FOR_GOOD, "Vary": "Accept-Encoding", "X-Content-Type-Options": "nosniff"}
     if "gzip" in request.headers.get("accept-encoding", ""):
-        return Response(asset.zipped, media_type=asset.media_type, headers=headers | {"Content-Encoding": "gzip"})
+        return Response(asset.gzipped, media_type=asset.media_type, headers=headers | {"Content-Encoding": "gzip"})
     return Response(asset.content, media_type=asset.media_type, headers=headers)

@@ -1,4 +1,4 @@
-"""Charts drawn by the server: where the lines, bars and labels of an SVG picture stand, in its own units."""
+"""Charts drawn by the server: the coordinates of lines, bars and labels in the units of the SVG."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 8, 10, 22
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One day: where it stands, and its value; None where it is not told."""
+    """One day: its coordinates and its value, or None if the value is missing or suppressed."""
 
     day: date
     value: float | None
@@ -27,7 +27,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """One measure, day by day. `lines` are unbroken runs of days as paths; `bar` is the width of a bar."""
+    """One measure by day. `lines` are SVG paths of unbroken runs of days; `bar` is the width of a bar."""
 
     slug: str
     name: str
@@ -43,19 +43,19 @@ class Chart:
     right: float = WIDTH - _RIGHT
 
     @property
-    def told(self) -> list[Mark]:
+    def visible_marks(self) -> list[Mark]:
         return [mark for mark in self.marks if mark.value is not None]
 
     @property
     def lowest(self) -> float | None:
-        return min((mark.value for mark in self.told if mark.value is not None), default=None)
+        return min((mark.value for mark in self.visible_marks if mark.value is not None), default=None)
 
     @property
     def highest(self) -> float | None:
-        return max((mark.value for mark in self.told if mark.value is not None), default=None)
+        return max((mark.value for mark in self.visible_marks if mark.value is not None), default=None)
 
 
-def draw(
+def draw_chart(
     slug: str,
     name: str,
     values: Sequence[tuple[date, float | None]],
@@ -65,26 +65,37 @@ def draw(
     bars: bool = False,
     least: float,
 ) -> Chart:
-    """The chart of these days, oldest first; the scale begins at nothing, so that heights compare, and goes at least
-    to `least`, the half of which can still be written: of people there is no half."""
-    top = max(_nice(max((value for _, value in values if value is not None), default=0)), least)
-    room, height = (WIDTH - _LEFT - _RIGHT) / max(len(values), 1), HEIGHT - _TOP - _BOTTOM
+    """Return the chart of these days, oldest first.
+
+    The scale begins at zero, so that heights are comparable, and ends at `least` or more. Half of `least` must be a
+    value that a label can show: a count of people has no halves.
+    """
+    top = max(_round_up(max((value for _, value in values if value is not None), default=0)), least)
+    step, height = (WIDTH - _LEFT - _RIGHT) / max(len(values), 1), HEIGHT - _TOP - _BOTTOM
     marks = [
         Mark(
             day,
             value,
-            round(_LEFT + room * (place + 0.5), 1),
+            round(_LEFT + step * (index + 0.5), 1),
             round(_TOP + height * (1 - (value or 0) / top), 1),
         )
-        for place, (day, value) in enumerate(values)
+        for index, (day, value) in enumerate(values)
     ]
-    ticks = [Tick(round(_TOP + height * (1 - part), 1), (tick or shown)(top * part)) for part in (0, 0.5, 1)]
+    ticks = [Tick(round(_TOP + height * (1 - share), 1), (tick or shown)(top * share)) for share in (0, 0.5, 1)]
     return Chart(
-        slug, name, bars, marks, [] if bars else _lines(marks), round(room * 0.64, 1), ticks, _named(marks), shown
+        slug,
+        name,
+        bars,
+        marks,
+        [] if bars else _build_paths(marks),
+        round(step * 0.64, 1),
+        ticks,
+        _pick_labelled_days(marks),
+        shown,
     )
 
 
-def _lines(marks: Sequence[Mark]) -> list[str]:
+def _build_paths(marks: Sequence[Mark]) -> list[str]:
     runs: list[list[Mark]] = [[]]
     for mark in marks:
         if mark.value is None:
@@ -94,15 +105,15 @@ def _lines(marks: Sequence[Mark]) -> list[str]:
     return ["M" + "L".join(f"{mark.x} {mark.y}" for mark in run) for run in runs if len(run) > 1]
 
 
-def _named(marks: Sequence[Mark]) -> list[Mark]:
-    """The days that are written under the chart: the first, the last, and one between."""
+def _pick_labelled_days(marks: Sequence[Mark]) -> list[Mark]:
+    """Return the days with a label under the chart: the first, the middle and the last."""
     if len(marks) < 3:
         return list(marks)
     return [marks[0], marks[len(marks) // 2], marks[-1]]
 
 
-def _nice(most: float) -> float:
-    """The round number at the top of a scale that holds `most`: its half is as round."""
+def _round_up(most: float) -> float:
+    """Return the round number at the top of a scale that contains `most`. Half of it is round too."""
     if most <= 0:
         return 1
     unit = 10.0 ** math.floor(math.log10(most))

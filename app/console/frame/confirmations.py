@@ -1,4 +1,4 @@
-"""What an act will do, said before it is done: in a dialog, confirmed by a name or given a reason where it must be."""
+"""Confirmation dialogs: they explain an act before it runs, and require a typed name or a reason where needed."""
 
 from collections.abc import Awaitable, Callable, Mapping, Set
 from dataclasses import dataclass, field
@@ -7,8 +7,8 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import TypeAdapter, ValidationError
 
-from app.console.frame.forms import Form, PageForm, is_typed, refusal_of, show_form
-from app.console.frame.notices import Undo, done
+from app.console.frame.forms import Form, PageForm, catch_problem, is_name_typed, render_form
+from app.console.frame.notices import Undo, show_message
 from app.core.text import Reason
 from app.database.db import WriteDb
 from app.web.errors import Problem
@@ -19,29 +19,29 @@ _reason: TypeAdapter[str] = TypeAdapter(Reason)
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """A question with all that its dialog shows, in the reader's language already; and what is done on a yes."""
+    """The texts of a dialog in the reader's language, and the operation that runs on confirmation."""
 
     title: str
-    says: str
+    explanation: str
     button: str
-    act: Callable[[WriteDb, str], Awaitable[Any]]
-    """Does it in the transaction; it is given the reason, or an empty text where none is asked for."""
-    said: str
-    """What is said when it is done."""
+    operation: Callable[[WriteDb, str], Awaitable[Any]]
+    """Run the operation in the transaction, with the reason or an empty text if no reason is requested."""
+    message: str
+    """The message after success."""
     name: str | None = None
-    """What has to be typed before it is done."""
+    """The name that the user must type."""
     reason: str | None = None
-    """The label of the reason that has to be given."""
+    """The label of the reason that the user must give."""
     danger: bool = True
-    """It takes from somebody what they have, or ends what they wait for: confirmed by a name, or taken back."""
+    """The act takes something away from a person: it needs a typed name or an undo."""
     changed: str = PAGE_CHANGED
-    """The parts of the page that show what is different now."""
-    leads_to: str | None = None
-    """The page that is shown when it is done, where it is another."""
-    kept: Mapping[str, str] = field(default_factory=dict)
-    """Fields that go along unseen."""
+    """The parts of the page that load again."""
+    next_page: str | None = None
+    """The page to go to after success, if it is another one."""
+    hidden_fields: Mapping[str, str] = field(default_factory=dict)
+    """Hidden fields of the form."""
     undo: Undo | None = None
-    """How it is taken back, offered at once."""
+    """How the act is undone; offered in the message."""
 
     def __post_init__(self) -> None:
         if self.danger and not (self.name or self.undo):
@@ -51,48 +51,48 @@ class Confirmation:
 Question = TypeVar("Question", bound=Callable[..., Confirmation | Awaitable[Confirmation]])
 
 
-def confirmed(router: APIRouter, path: str) -> Callable[[Question], Question]:
-    """Makes two routes of a question, which is written as a dependency: reading the path asks it, posting does it."""
+def confirmation_routes(router: APIRouter, path: str) -> Callable[[Question], Question]:
+    """Return a decorator that adds two routes for a dependency: GET shows the dialog, POST runs the operation."""
 
-    def routes_of(question: Question) -> Question:
+    def add_routes(question: Question) -> Question:
         @router.get(path)
-        async def ask(request: Request, asked: Annotated[Confirmation, Depends(question)]) -> Response:
-            return show_form(request, "frame/confirmation.html", Form([]), asked=asked)
+        async def show(request: Request, confirmation: Annotated[Confirmation, Depends(question)]) -> Response:
+            return render_form(request, "frame/confirmation.html", Form([]), confirmation=confirmation)
 
         @router.post(path)
-        async def act(
-            request: Request, db: WriteDb, asked: Annotated[Confirmation, Depends(question)], form: PageForm
+        async def confirm(
+            request: Request, db: WriteDb, confirmation: Annotated[Confirmation, Depends(question)], form: PageForm
         ) -> Response:
-            return await _confirm(request, db, asked, form)
+            return await _confirm(request, db, confirmation, form)
 
         return question
 
-    return routes_of
+    return add_routes
 
 
-async def outcome_of(db: WriteDb, asked: Confirmation, form: Form) -> Problem | Set[str]:
-    """Does it, and gives nothing; or why it was refused, or the names of the fields that are wrong."""
+async def run_confirmation(db: WriteDb, confirmation: Confirmation, form: Form) -> Problem | Set[str]:
+    """Run the operation. Return an empty set on success, otherwise the refusal or the names of the wrong fields."""
     wrong = set()
-    if asked.name is not None and not is_typed(asked.name, form):
+    if confirmation.name is not None and not is_name_typed(confirmation.name, form):
         wrong.add("name")
     reason = ""
-    if asked.reason is not None:
+    if confirmation.reason is not None:
         try:
             reason = _reason.validate_python(form.get("reason", ""))
         except ValidationError:
             wrong.add("reason")
     if wrong:
         return wrong
-    outcome = await refusal_of(db, asked.act(db, reason))
+    outcome = await catch_problem(db, confirmation.operation(db, reason))
     return outcome if isinstance(outcome, Problem) else wrong
 
 
-async def _confirm(request: Request, db: WriteDb, asked: Confirmation, form: Form) -> Response:
-    """Does it and says so; or asks again, with what was wrong."""
-    outcome = await outcome_of(db, asked, form)
+async def _confirm(request: Request, db: WriteDb, confirmation: Confirmation, form: Form) -> Response:
+    """Run the operation and show its message, or show the dialog again with the errors."""
+    outcome = await run_confirmation(db, confirmation, form)
     if outcome:
-        return show_form(request, "frame/confirmation.html", form, outcome, asked=asked)
-    response = done(request, asked.said, asked.changed, undo=asked.undo)
-    if asked.leads_to is not None:
-        response.headers["HX-Redirect"] = asked.leads_to
+        return render_form(request, "frame/confirmation.html", form, outcome, confirmation=confirmation)
+    response = show_message(request, confirmation.message, confirmation.changed, undo=confirmation.undo)
+    if confirmation.next_page is not None:
+        response.headers["HX-Redirect"] = confirmation.next_page
     return response

@@ -1,4 +1,4 @@
-"""Times, numbers and places as the reader of a page writes them."""
+"""Times, numbers and addresses in the reader's language and time zone."""
 
 from datetime import date, datetime, timedelta
 from functools import lru_cache
@@ -15,7 +15,7 @@ from app.core.i18n import Locale, get_locale, number
 LANGUAGE = "xuezu-language"
 """The cookie in which the reader's choice of language is stored."""
 ZONE = "xuezu-zone"
-"""The cookie in which the pages' script says the reader's time zone."""
+"""The cookie in which the page's script stores the reader's time zone."""
 
 _DAY: Final[dict[Locale, str]] = {
     "zh": "{0.year}年{0.month}月{0.day}日",
@@ -23,27 +23,27 @@ _DAY: Final[dict[Locale, str]] = {
 }
 _MONTH_DAY: Final[dict[Locale, str]] = {"zh": "{0.month}月{0.day}日", "en": "{0.day} {0:%b}"}
 _MOMENT: Final[dict[Locale, str]] = {"zh": "{day} {0:%H:%M}", "en": "{day}, {0:%H:%M}"}
-# From the smallest: what a number of the unit is written with, and how much the unit is.
+# From small to large: the sign of a unit and its size.
 _UNITS: Final[dict[Locale, tuple[tuple[str, int], ...]]] = {
     "zh": (("万", 10_000),),
     "en": (("k", 1_000), ("M", 1_000_000)),
 }
 
 
-def short(value: float | None) -> str:
-    """A round number in little room: `40万`, `400k`."""
+def format_short(value: float | None) -> str:
+    """Return a number in short form: `40万`, `400k`."""
     if value is None or abs(value) < 10_000:
         return number(value)
     sign, unit = next(each for each in reversed(_UNITS[get_locale()]) if abs(value) >= each[1])
     return f"{value / unit:,.4g}{sign}"
 
 
-def percent(share: float | None) -> str:
+def format_percent(share: float | None) -> str:
     return "—" if share is None else f"{share:.1%}"
 
 
-def day(value: date | None) -> Markup:
-    """A day, which is one in Asia/Shanghai for everybody."""
+def format_day(value: date | None) -> Markup:
+    """Return a day as HTML. A day is a day in Asia/Shanghai."""
     if value is None:
         return Markup("—")
     if isinstance(value, datetime):
@@ -51,43 +51,43 @@ def day(value: date | None) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(value.isoformat(), _DAY[get_locale()].format(value))
 
 
-def month_day(value: date) -> str:
-    """A day of a year that is known."""
+def format_month_day(value: date) -> str:
+    """Return a day without its year."""
     return _MONTH_DAY[get_locale()].format(value)
 
 
-def place(address: Any) -> str:
-    """Where an address is, and which it is; `—` for none."""
+def format_address(address: Any) -> str:
+    """Return an address with its place; `—` for none."""
     return " ".join(str(part) for part in (describe_location(address), address) if part is not None) or "—"
 
 
-def moment(value: datetime | None, zone: ZoneInfo) -> Markup:
-    """A moment to the minute, in the reader's zone, which is said where it is not China's."""
+def format_moment(value: datetime | None, zone: ZoneInfo) -> Markup:
+    """Return a moment to the minute in the reader's zone. The offset is shown if it differs from China's."""
     if value is None:
         return Markup("—")
     local, locale = value.astimezone(zone), get_locale()
     shown = _MOMENT[locale].format(local, day=_DAY[locale].format(local))
     if local.utcoffset() != value.astimezone(SHANGHAI).utcoffset():
-        shown += f" {_offset_of(local)}"
+        shown += f" {_format_offset(local)}"
     return Markup('<time datetime="{}">{}</time>').format(value.isoformat(), shown)
 
 
-def _offset_of(local: datetime) -> str:
-    """`UTC+1`, `UTC-3:30`."""
+def _format_offset(local: datetime) -> str:
+    """Return the offset, such as `UTC+1` or `UTC-3:30`."""
     minutes = (local.utcoffset() or timedelta()) // timedelta(minutes=1)
     hours, rest = divmod(abs(minutes), 60)
     return f"UTC{'-' if minutes < 0 else '+'}{hours}{f':{rest:02}' if rest else ''}"
 
 
-def zone_of(request: Request) -> ZoneInfo:
-    """The reader's time zone; China's where their browser has not said it yet."""
-    return _zone_named(request.cookies.get(ZONE, "Asia/Shanghai"))
+def get_zone(request: Request) -> ZoneInfo:
+    """Return the reader's time zone, or China's until the browser reports one."""
+    return _find_zone(request.cookies.get(ZONE, "Asia/Shanghai"))
 
 
 @lru_cache(maxsize=600)
-def _zone_named(name: str) -> ZoneInfo:
-    """A time zone by its name in a cookie; China's for what names none."""
+def _find_zone(name: str) -> ZoneInfo:
+    """Return a time zone by its name, or China's if there is no such zone."""
     try:
         return ZoneInfo(name) if len(name) < 50 else SHANGHAI
-    except (ValueError, OSError, KeyError):  # no name of a zone at all; a folder of zones; one that there is not
+    except (ValueError, OSError, KeyError):  # a malformed name, a directory of zones, an unknown zone
         return SHANGHAI

@@ -1,4 +1,4 @@
-"""What a page's form sends, checked by the same schemas as the API's bodies, and given back where it is wrong."""
+"""Fields of a page's form, validated by the schemas of the API's bodies; a form with errors is shown again."""
 
 import unicodedata
 from collections.abc import Awaitable, Mapping, Set
@@ -9,41 +9,41 @@ from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
 
-from app.console.frame.templates import part
+from app.console.frame.templates import render_part
 from app.database.db import WriteDb
 from app.web.errors import BadRequest, Invalid, Problem, UnsupportedMediaType
 
-_MOST = 500
+_MAX_IDS = 500
 T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
 
-MaybeId = Annotated[UUID | None, BeforeValidator(lambda given: given or None)]
-"""An id in an address; left empty it is none."""
+OptionalId = Annotated[UUID | None, BeforeValidator(lambda typed: typed or None)]
+"""An id in a query string. An empty text is None."""
 
 
 class Form(dict[str, str]):
-    """The fields of a form, each once; `all` gives those that are ticked more than once."""
+    """The fields of a form, one value each; `get_all` returns every value of a repeated field."""
 
     def __init__(self, pairs: list[tuple[str, str]]) -> None:
         super().__init__(pairs)
         self._pairs = pairs
 
-    def all(self, name: str) -> list[str]:
+    def get_all(self, name: str) -> list[str]:
         return [value for field, value in self._pairs if field == name]
 
-    def given(self, *names: str) -> dict[str, str]:
-        """These fields, those left empty apart."""
+    def get_filled(self, *names: str) -> dict[str, str]:
+        """Return these fields without the empty ones."""
         return {name: self[name] for name in names if self.get(name, "").strip()}
 
 
 async def _form(request: Request) -> Form:
-    kind = request.headers.get("content-type", "").partition(";")[0]
-    if kind not in {"application/x-www-form-urlencoded", "multipart/form-data"}:
+    media_type = request.headers.get("content-type", "").partition(";")[0]
+    if media_type not in {"application/x-www-form-urlencoded", "multipart/form-data"}:
         if not await request.body():
             return Form([])
         raise UnsupportedMediaType
-    read = await request.form(max_files=0, max_fields=1000)
-    pairs = [(name, value) for name, value in read.multi_items() if isinstance(value, str)]
+    sent = await request.form(max_files=0, max_fields=1000)
+    pairs = [(name, value) for name, value in sent.multi_items() if isinstance(value, str)]
     if any("\x00" in text or any("\ud800" <= letter <= "\udfff" for letter in text) for pair in pairs for text in pair):
         raise BadRequest
     return Form(pairs)
@@ -52,61 +52,65 @@ async def _form(request: Request) -> Form:
 PageForm = Annotated[Form, Depends(_form)]
 
 
-def checked(model: type[Model], fields: Mapping[str, Any]) -> Model | ValidationError:
-    """The fields as the model, or what is wrong with them."""
+def validate_fields(model: type[Model], fields: Mapping[str, Any]) -> Model | ValidationError:
+    """Return the fields as a model, or the validation error."""
     try:
         return model.model_validate(fields)
     except ValidationError as wrong:
         return wrong
 
 
-def fields_of(wrong: ValidationError) -> set[str]:
+def list_wrong_fields(wrong: ValidationError) -> set[str]:
     return {str(error["loc"][0]) for error in wrong.errors() if error["loc"]}
 
 
 _Ids = TypeAdapter(list[UUID])
 
 
-def ids_of(form: Form, name: str) -> list[UUID]:
-    """The ids that a field holds, each once, 500 at most. Raises Invalid where one is none."""
+def read_ids(form: Form, name: str) -> list[UUID]:
+    """Return the distinct ids of a field, at most 500. Raises Invalid if one is malformed."""
     try:
-        return list(dict.fromkeys(_Ids.validate_python(form.all(name))))[:_MOST]
+        return list(dict.fromkeys(_Ids.validate_python(form.get_all(name))))[:_MAX_IDS]
     except ValidationError:
         raise Invalid from None
 
 
 Outcome = ValidationError | Problem | Set[str] | None
-"""Why a form is shown: what is wrong with it (or the names of the fields that are), what refused it, or for the first
-time."""
+"""Why a form is shown again: its validation errors, the names of its wrong fields, or a refusal. None: shown first."""
 
 
-def show_form(request: Request, template: str, form: Form, outcome: Outcome = None, **shown: Any) -> HTMLResponse:
-    """A dialog's form with what was typed, and what is wrong with it: `wrong` and `problem` of the template."""
+def render_form(request: Request, template: str, form: Form, outcome: Outcome = None, **context: Any) -> HTMLResponse:
+    """Show a dialog's form with the typed values. The template gets `wrong` (field names) and `problem`."""
     problem = outcome if isinstance(outcome, Problem) else None
     wrong: Set[str] = set()
     if isinstance(outcome, ValidationError):
-        wrong = fields_of(outcome) or {"form"}
+        wrong = list_wrong_fields(outcome) or {"form"}
     elif isinstance(outcome, Set):
         wrong = outcome
     status = problem.status if problem else 422 if wrong else 200
-    return part(request, template, status, form=form, wrong=wrong, problem=problem, **shown)
+    return render_part(request, template, status, form=form, wrong=wrong, problem=problem, **context)
 
 
-def is_typed(name: str, form: Form) -> bool:
-    """Whether the name was typed that confirms an act: spaces, punctuation, width and case may be any keyboard's, and
-    a copied name may bring its isolates along."""
-    given = form.get("name", "")
-    return given.strip() == name or _bare(given) == _bare(name) != ""
+def is_name_typed(name: str, form: Form) -> bool:
+    """Return whether the form's `name` confirms an act.
+
+    Spaces, punctuation, width and case may differ, and a copied name may contain bidirectional isolates.
+    """
+    typed = form.get("name", "")
+    return typed.strip() == name or _normalize_name(typed) == _normalize_name(name) != ""
 
 
-def _bare(name: str) -> str:
+def _normalize_name(name: str) -> str:
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", name).casefold()))
 
 
-async def refusal_of(db: WriteDb, done: Awaitable[T]) -> T | Problem:
-    """What an operation gives, or why it refused; refused, it has changed nothing and the transaction goes on."""
+async def catch_problem(db: WriteDb, operation: Awaitable[T]) -> T | Problem:
+    """Return the operation's result, or the Problem that it raises.
+
+    The Problem rolls the operation back to a savepoint; the transaction continues.
+    """
     try:
         async with db.begin_nested():
-            return await done
+            return await operation
     except Problem as problem:
         return problem

@@ -1,7 +1,7 @@
-"""The route of a page: known by its cookie, safe from other sites, never kept by a browser, refusing in pages.
+"""The route of a page: a session cookie, protection against CSRF, no caching, errors shown as pages.
 
-What an API route answers with a problem, a page's route answers with a page that says the same: the sign-in where
-nobody is signed in, a designed page for what is not there or not allowed, a notice where a part was asked for.
+Where an API route returns a problem document, a page's route returns HTML: the sign-in page for a caller without a
+session, an error page for a missing or forbidden page, a notice for a partial request.
 """
 
 from typing import ClassVar
@@ -21,7 +21,7 @@ from app.authz.cookies import (
 )
 from app.authz.errors import ForeignOrigin, StepUpNeeded
 from app.console.frame.formats import LANGUAGE
-from app.console.frame.templates import is_partial, page
+from app.console.frame.templates import is_partial, render_page
 from app.core.i18n import as_locale, set_locale
 from app.core.services import SETTINGS
 from app.database.db import ENGINE, Handler, TransactionalRoute
@@ -45,18 +45,18 @@ _SAFE = {"GET", "HEAD"}
 
 
 class PageRoute(TransactionalRoute):
-    """A page of one site: `cookie` names its session, `home` is its first page, `sign_in` shows its sign-in page."""
+    """A page of one site: `cookie` names its session, `home` is its first page, `show_sign_in` its sign-in page."""
 
     cookie: ClassVar[str]
     home: ClassVar[str]
 
     @staticmethod
-    async def sign_in(request: Request) -> Response:
+    async def show_sign_in(request: Request) -> Response:
         raise NotImplementedError
 
     @staticmethod
-    async def step_up(request: Request) -> Response | None:
-        """What asks for the security key; None where the site has no page for that."""
+    async def show_step_up(request: Request) -> Response | None:
+        """Return the page that requests the security key; None if the site has no such page."""
         return None
 
     def wrap_handler(self, handler: Handler) -> Handler:
@@ -67,51 +67,51 @@ class PageRoute(TransactionalRoute):
             accept_session_cookie(request, self.cookie)
             try:
                 if request.method not in _SAFE:
-                    _refuse_foreign(request)
+                    _require_own_origin(request)
                 response = await handler(request)
-                await self._renew(request, response)
+                await self._renew_session(request, response)
             except Exception as error:
-                response = await self._refusal(request, to_problem(error))
+                response = await self._show_refusal(request, to_problem(error))
             for name, value in HEADERS.items():
                 response.headers.setdefault(name, value)
             return response
 
         return answer
 
-    async def _renew(self, request: Request, response: Response) -> None:
+    async def _renew_session(self, request: Request, response: Response) -> None:
         if "set-cookie" in response.headers or response.status_code >= 400:
             return
         carried = find_cookie_session(request)
         if carried is not None and is_renewal_due(carried):
             async with ENGINE.of(request).begin() as db:
-                lives = await touch_session(db, carried.session_id, find_client_address(request))
-            if lives:
+                is_live = await touch_session(db, carried.session_id, find_client_address(request))
+            if is_live:
                 set_session_cookie(request, response, self.cookie, carried)
 
-    async def _refusal(self, request: Request, problem: Problem) -> Response:
+    async def _show_refusal(self, request: Request, problem: Problem) -> Response:
         record_refusal(request, problem)
         if isinstance(problem, Unauthorized):
-            return await self._signed_out(request)
-        if isinstance(problem, StepUpNeeded) and (shown := await self.step_up(request)):
+            return await self._show_sign_in(request)
+        if isinstance(problem, StepUpNeeded) and (shown := await self.show_step_up(request)):
             return shown
         if is_partial(request):
-            return notice(request, problem)
+            return show_refusal_notice(request, problem)
         status = 403 if problem.status == 401 else problem.status
         request_id = get_request_state(request).request_id
-        response = page(request, "frame/refused.html", status, problem=problem, request_id=request_id)
+        response = render_page(request, "frame/refused.html", status, problem=problem, request_id=request_id)
         response.headers.update({name: value for name, value in problem.headers.items() if name == "Retry-After"})
         return response
 
-    async def _signed_out(self, request: Request) -> Response:
+    async def _show_sign_in(self, request: Request) -> Response:
         response: Response
         if is_partial(request):
-            # The page that asked for a part is loaded anew: the sign-in then stands in its place.
+            # The page that requested the part loads again and shows the sign-in.
             response = Response(status_code=204, headers={"HX-Refresh": "true"})
         elif request.method in _SAFE:
             try:
-                response = await self.sign_in(request)
+                response = await self.show_sign_in(request)
             except Exception as error:
-                return await self._refusal(request, to_problem(error))
+                return await self._show_refusal(request, to_problem(error))
         else:
             response = Response(status_code=303, headers={"Location": self.home})
         if build_cookie_name(request, self.cookie) in request.cookies:
@@ -119,18 +119,18 @@ class PageRoute(TransactionalRoute):
         return response
 
 
-def notice(request: Request, problem: Problem) -> HTMLResponse:
-    """A refusal as a notice on the page that is shown; what is there stays."""
-    response = page(request, "frame/notice.html", problem.status, problem=problem)
+def show_refusal_notice(request: Request, problem: Problem) -> HTMLResponse:
+    """Show a refusal as a notice and leave the rest of the page unchanged."""
+    response = render_page(request, "frame/notice.html", problem.status, problem=problem)
     response.headers.update({"HX-Retarget": "#notices", "HX-Reswap": "afterbegin"})
     return response
 
 
-def _refuse_foreign(request: Request) -> None:
-    """Only this service's own pages send its forms. Browsers say whose page sends: Origin, or Sec-Fetch-Site."""
+def _require_own_origin(request: Request) -> None:
+    """Require that the form comes from this service's own pages, by the headers Origin and Sec-Fetch-Site."""
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
-    ours = {SETTINGS.of(request).issuer.partition("://")[2], request.headers.get("host")}
+    own_hosts = {SETTINGS.of(request).issuer.partition("://")[2], request.headers.get("host")}
     same_site = site is None or site == "same-origin"
-    same_origin = (origin is None and site is not None) or (origin or "").partition("://")[2] in ours
+    same_origin = (origin is None and site is not None) or (origin or "").partition("://")[2] in own_hosts
     if not (same_site and same_origin):
         raise ForeignOrigin

@@ -1,6 +1,6 @@
-"""The code on offer at the sign-in page, and its secret, which never reaches the page's script.
+"""The QR code of the sign-in page and its device code, which the page's script never sees.
 
-It lies sealed in a cookie for the path of its own code, so that two tabs wait for two scans.
+The device code is encrypted in a cookie whose path contains the user code, so two tabs can wait for two scans.
 """
 
 import base64
@@ -15,7 +15,7 @@ from app.auth.devices import describe_device
 from app.auth.oauth.protocol import get_public_client
 from app.authz.access import build_actor
 from app.authz.cookies import is_secure
-from app.console.frame.templates import page
+from app.console.frame.templates import render_page
 from app.core.cipher import CIPHER, Undecryptable
 from app.core.qr import draw_svg
 from app.core.services import SETTINGS
@@ -23,12 +23,12 @@ from app.database.db import ENGINE
 from app.web.errors import NotFound
 
 CLIENT = "xuezu-console"
-WAIT = "xuezu-console-wait"
+WAIT_COOKIE = "xuezu-console-wait"
 PATH = "/console/sign-in"
 
 
-async def offer_code(request: Request, template: str, *, renewals: int) -> Response:
-    """A new code to scan, shown; its secret in the cookie."""
+async def show_new_code(request: Request, template: str, *, renewals: int) -> Response:
+    """Start a device authorization and show its QR code. The device code goes into the cookie."""
     async with ENGINE.of(request).begin() as db:
         client = await get_public_client(db, CLIENT)
         actor = build_actor(request, client_id=client.id)
@@ -37,26 +37,26 @@ async def offer_code(request: Request, template: str, *, renewals: int) -> Respo
     shown = {
         "state": "pending",
         "user_code": started.user_code,
-        "qr": Markup(picture.decode()),  # noqa: S704 — drawn here
+        "qr": Markup(picture.decode()),  # noqa: S704 — the service drew it
         "renewals": renewals,
         "supported": _is_supported(request),
     }
-    response = page(request, template, **shown)
-    _keep_secret(request, response, started)
+    response = render_page(request, template, **shown)
+    _store_device_code(request, response, started)
     return response
 
 
-def wait_name(request: Request) -> str:
-    # Not `__Host-`: it holds for the path of its own code alone.
-    return f"__Secure-{WAIT}" if is_secure(request) else WAIT
+def build_wait_cookie_name(request: Request) -> str:
+    # The prefix `__Host-` requires the path `/`, but this cookie has a path of its own.
+    return f"__Secure-{WAIT_COOKIE}" if is_secure(request) else WAIT_COOKIE
 
 
-def _keep_secret(request: Request, response: Response, started: StartedAuthorization) -> None:
+def _store_device_code(request: Request, response: Response, started: StartedAuthorization) -> None:
     cipher = CIPHER.of(request)
-    sealed = cipher.encrypt(started.device_code, f"{WAIT} {started.user_code}")
+    encrypted = cipher.encrypt(started.device_code, f"{WAIT_COOKIE} {started.user_code}")
     response.set_cookie(
-        wait_name(request),
-        base64.urlsafe_b64encode(sealed).decode(),
+        build_wait_cookie_name(request),
+        base64.urlsafe_b64encode(encrypted).decode(),
         max_age=started.expires_in + 60,
         path=f"{PATH}/{started.user_code}",
         httponly=True,
@@ -65,16 +65,16 @@ def _keep_secret(request: Request, response: Response, started: StartedAuthoriza
     )
 
 
-def secret_of(request: Request, user_code: str) -> str:
+def get_device_code(request: Request, user_code: str) -> str:
     cipher = CIPHER.of(request)
     try:
-        sealed = base64.urlsafe_b64decode(request.cookies.get(wait_name(request), ""))
-        return cipher.decrypt_text(sealed, f"{WAIT} {user_code}")
+        encrypted = base64.urlsafe_b64decode(request.cookies.get(build_wait_cookie_name(request), ""))
+        return cipher.decrypt_text(encrypted, f"{WAIT_COOKIE} {user_code}")
     except (binascii.Error, ValueError, IndexError, Undecryptable):
         raise NotFound from None
 
 
 def _is_supported(request: Request) -> bool:
-    """Whether the browser is one that the console works in: none of Internet Explorer's."""
+    """Return whether the console supports the browser: every one except Internet Explorer."""
     agent = request.headers.get("user-agent", "")
     return "MSIE" not in agent and "Trident/" not in agent

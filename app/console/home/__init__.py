@@ -1,1 +1,1 @@
-"""The first page: what waits, and the figures at a glance."""
+"""The home page: the inbox and each org's figures at a glance."""

@@ -1,4 +1,4 @@
-"""The first page, and the first page of an org."""
+"""The home page, and the overview page of an org."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -9,11 +9,11 @@ from fastapi import APIRouter, Request, Response
 
 from app.authz.access import Can, OrgScope, SignedIn
 from app.authz.permissions import Permission
-from app.console.frame.charts import draw
-from app.console.frame.formats import month_day
+from app.console.frame.charts import draw_chart
+from app.console.frame.context import build_user_context, load_subject_context
+from app.console.frame.formats import format_month_day
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.standing import at_home, over_org
-from app.console.frame.templates import page, part
+from app.console.frame.templates import render_page, render_part
 from app.core.calendar import today
 from app.core.i18n import gettext, gettext_noop, join_words, number
 from app.database.db import ReadDb
@@ -27,24 +27,24 @@ from app.reports.schemas import Sort
 
 
 class GlanceRoute(ConsoleRoute):
-    """A part of a page that needs no key itself: where one is asked for, it says so in its place (S16)."""
+    """A part of a page that works without a security key. If a key is required, the part alone asks for it (S16)."""
 
     @staticmethod
-    async def step_up(request: Request) -> Response:
-        return page(request, "home/glance_locked.html")
+    async def show_step_up(request: Request) -> Response:
+        return render_page(request, "home/glance_locked.html")
 
 
 router = APIRouter(prefix="/console", route_class=ConsoleRoute, include_in_schema=False)
 glance_router = APIRouter(prefix="/console", route_class=GlanceRoute, include_in_schema=False)
 
 Reader = Annotated[OrgScope, Can(Permission.REPORTS_READ)]
-_WAITING = 8
-_GLANCES = 6
+_INBOX_ROWS = 8
+_MAX_GLANCES = 6
 _ONE = Listing(Sort.NAME, descending=False, paging=Paging(1, None))
 
 
-# Where each kind that waits is answered.
-_PLACES = {
+# The page on which each kind of request is decided.
+_LINKS = {
     "application": "/console/orgs/{org_id}/certification/applications",
     "change-request": "/console/orgs/{org_id}/settings/received",
     "recovery": "/console/orgs/{org_id}/settings",
@@ -57,41 +57,41 @@ _PLACES = {
 }
 
 
-def _place_of(one: Any) -> str:
-    return _PLACES[one.kind].format(org_id=one.org_id, id=one.id)
+def _build_link(one: Any) -> str:
+    return _LINKS[one.kind].format(org_id=one.org_id, id=one.id)
 
 
 @router.get("/")
 async def show_home(
     request: Request, db: ReadDb, scope: SignedIn, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
-    """What waits for me, and my orgs."""
-    waiting = await list_waiting(db, scope.user_id, replace(paging, limit=_WAITING))
+    """Show the caller's inbox and orgs."""
+    waiting = await list_waiting(db, scope.user_id, replace(paging, limit=_INBOX_ROWS))
     inbox = Page[Waiting].from_slice(waiting)
     total = sum((await count_waiting(db, scope.user_id)).values()) if waiting.rows else 0
-    mine = await list_user_orgs(db, scope.user_id)
-    administered = [org for org in mine if set(org.roles) & {"main_admin", "admin"}]
-    belonging = [org for org in mine if org not in administered]
+    own_orgs = await list_user_orgs(db, scope.user_id)
+    administered = [org for org in own_orgs if set(org.roles) & {"main_admin", "admin"}]
+    other_orgs = [org for org in own_orgs if org not in administered]
     shown = {
         "administered": administered,
-        "belonging": belonging,
-        "glances": {org.id for org in administered[:_GLANCES]},
+        "other_orgs": other_orgs,
+        "glances": {org.id for org in administered[:_MAX_GLANCES]},
         "inbox": inbox,
         "total": total,
-        "link_of": _place_of,
-        "kind_text": kind_text,
-        "details": detail_of,
+        "link_of": _build_link,
+        "translate_kind": translate_kind,
+        "describe_request": describe_request,
     }
-    return page(request, "home/home.html", **at_home(scope), **shown)
+    return render_page(request, "home/home.html", **build_user_context(scope), **shown)
 
 
-def kind_text(kind: str) -> str:
-    """What somebody is asked for."""
+def translate_kind(kind: str) -> str:
+    """Return the name of a kind of request."""
     return gettext(KINDS[kind])
 
 
-def detail_of(one: Any) -> str:
-    """What is asked, as a reader says it."""
+def describe_request(one: Any) -> str:
+    """Return what is requested, as text for the reader."""
     match one.kind, one.step or one.detail:
         case "change-request", "hand-over":
             return gettext("移交主管理员")
@@ -120,26 +120,34 @@ KINDS = {
     "link-request": gettext_noop("关联申请"),
     "person-transfer": gettext_noop("人员转移"),
 }
-"""What each kind in the inbox is called."""
+"""The name of each kind in the inbox."""
 
 
 @glance_router.get("/orgs/{org_id}/glance")
 async def show_glance(request: Request, db: ReadDb, scope: Reader) -> Response:
-    """An org's week on its card: its figures with all below it, or alone where those may not be told; and how many
-    were active day by day."""
+    """Show an org's week on its card: the figures with its subtree, and the active people by day.
+
+    If the subtree's figures are suppressed, show those of the org alone.
+    """
     report = await read_overview(request, scope, db, Span(today(), 7), _ONE)
     trend = await read_trend(request, scope, db, today(), 7)
     own = report.subtree.withheld and not report.org.withheld
     active = {point.day: (point.org if own else point.subtree).active for point in trend.days}
     values = [(day, active.get(day)) for day in (today() - timedelta(days=back) for back in range(6, -1, -1))]
-    chart = draw(f"glance-{scope.org_id}", gettext("近 7 日活跃学员"), values, number, bars=True, least=2)
-    by_day = join_words(f"{month_day(mark.day)} {number(mark.value)}" for mark in chart.told)
+    chart = draw_chart(f"glance-{scope.org_id}", gettext("近 7 日活跃学员"), values, number, bars=True, least=2)
+    by_day = join_words(f"{format_month_day(mark.day)} {number(mark.value)}" for mark in chart.visible_marks)
     figures = report.org if own else report.subtree
-    return part(request, "home/glance.html", figures=figures, own=own, chart=chart, values=by_day)
+    return render_part(request, "home/glance.html", figures=figures, own=own, chart=chart, values=by_day)
 
 
 @router.get("/orgs/{org_id}")
 async def show_overview(request: Request, db: ReadDb, scope: Reader) -> Response:
-    """An org's figures at a glance."""
+    """Show an org's figures."""
     report = await read_overview(request, scope, db, Span(today(), 7), _ONE)
-    return page(request, "reports/overview.html", **await over_org(db, scope, "overview"), report=report, today=today())
+    return render_page(
+        request,
+        "reports/overview.html",
+        **await load_subject_context(db, scope, "overview"),
+        report=report,
+        today=today(),
+    )

@@ -1,1 +1,1 @@
-"""Uploading a sheet, its preview and its result."""
+"""Pages to upload a sheet and see its preview and result."""

@@ -1,1 +1,1 @@
-"""Overview and trend, level by level."""
+"""Pages of the reports: figures and trend, level by level."""

@@ -1,6 +1,6 @@
-"""Reports (学习报表, S12): an org's figures beside those of the period before, their trend, and those of what is below.
+"""Reports (学习报表, S12): an org's figures with the previous period, their trend, its subordinates and its units.
 
-The orgs below are gone down level by level: of each there are totals, and nothing about a person.
+Figures of subordinates are shown level by level, and only as totals: nothing about a person.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,12 +14,12 @@ from pydantic import ValidationError
 
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.console.frame.charts import Chart, draw
-from app.console.frame.formats import percent, short
-from app.console.frame.forms import PageForm, checked
+from app.console.frame.charts import Chart, draw_chart
+from app.console.frame.context import build_org_context, load_subject_context
+from app.console.frame.formats import format_percent, format_short
+from app.console.frame.forms import PageForm, validate_fields
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.standing import in_org, over_org
-from app.console.frame.templates import is_partial, page, part
+from app.console.frame.templates import is_partial, render_page, render_part
 from app.core.calendar import today
 from app.core.cipher import CipherDep
 from app.core.i18n import gettext, number
@@ -36,8 +36,8 @@ router = APIRouter(prefix="/console/orgs/{org_id}/reports", route_class=ConsoleR
 
 Reader = Annotated[OrgScope, Can(Permission.REPORTS_READ)]
 Owner = Annotated[OrgScope, Can(Permission.UNITS_READ)]
-_DEEPEST = 5
-# What can be made into a file: its body, what makes it, and the form's fields that it takes.
+_MAX_DEPTH = 5
+# Each part that can be exported: its body, the function that creates the export, and the form's fields.
 _EXPORTS: Mapping[str, tuple[type[ReportExport], Any, Sequence[str]]] = {
     "overview": (OverviewExport, exports.create_overview_export, ("format", "period", "day", "sort", "order")),
     "units": (UnitsExport, exports.create_units_export, ("format", "period", "day")),
@@ -49,41 +49,47 @@ _EXPORTS: Mapping[str, tuple[type[ReportExport], Any, Sequence[str]]] = {
 async def show_report(
     request: Request, db: ReadDb, scope: Reader, span: calls.SpanAsked, listing: calls.ListingAsked
 ) -> Response:
-    """The whole page; for a part: the subordinates in another order, or the next ones."""
-    shown: dict[str, Any] = {"span": span, "listing": listing, "query": _query_of(span, listing)}
+    """Show the whole page. A partial request gets the subordinates in another order, or the next page."""
+    shown: dict[str, Any] = {"span": span, "listing": listing, "query": _build_query(span, listing)}
     if is_partial(request):
         found = await calls.list_subordinates(request, scope, db, span, listing)
         template = "reports/report_rows.html" if listing.paging.after else "reports/report_table.html"
-        return page(request, template, **shown, subject=scope.org, subordinates=found.subordinates, report=found)
+        return render_page(request, template, **shown, subject=scope.org, subordinates=found.subordinates, report=found)
     report = await calls.read_overview(request, scope, db, span, listing)
     now = today()
-    shown |= {"report": report, "subordinates": report.subordinates, "own": not _from_above(scope)}
+    shown |= {"report": report, "subordinates": report.subordinates, "own": not _is_superior(scope)}
     shown |= {"today": now, "first_day": now - timedelta(days=DAYS_KEPT - 1)}
-    return page(request, "reports/report.html", **await over_org(db, scope, "reports"), **shown)
+    return render_page(request, "reports/report.html", **await load_subject_context(db, scope, "reports"), **shown)
 
 
 @router.get("/trend")
 async def show_trend(
     request: Request, db: ReadDb, scope: Reader, until: calls.Day, days: Annotated[int, Query(ge=7, le=30)] = 30
 ) -> Response:
-    """Charts of the days up to one, each of its own day's people and hierarchy."""
+    """Show charts by day. Each day has the people and the hierarchy of that day."""
     trend = await calls.read_trend(request, scope, db, until, days)
-    asked = [until - timedelta(days=back) for back in range(days - 1, -1, -1)]
+    requested_days = [until - timedelta(days=back) for back in range(days - 1, -1, -1)]
     figures = {point.day: point.subtree for point in trend.days}
-    own = _told_alone(trend.days)
+    own = _is_org_shown_alone(trend.days)
     if own:
         figures = {point.day: point.org for point in trend.days}
-    shown = {"charts": _charts(asked, figures), "subject": scope.org, "until": until, "days": days}
+    shown = {"charts": _draw_charts(requested_days, figures), "subject": scope.org, "until": until, "days": days}
     complete = len(figures) == days and not any(one.withheld for one in figures.values())
-    return part(request, "reports/report_trend.html", **shown, asked=asked, own=own, complete=complete)
+    return render_part(
+        request, "reports/report_trend.html", **shown, requested_days=requested_days, own=own, complete=complete
+    )
 
 
 @router.get("/units")
 async def show_units(request: Request, db: ReadDb, scope: Owner, span: calls.SpanAsked) -> Response:
-    """The org's own units, for its own admins."""
+    """Show the figures of the org's own units, for its own admins."""
     report = await calls.list_unit_figures(request, scope, db, span)
-    return part(
-        request, "reports/report_units.html", **in_org(scope, "reports"), report=report, rows=_nested(report.units)
+    return render_part(
+        request,
+        "reports/report_units.html",
+        **build_org_context(scope, "reports"),
+        report=report,
+        rows=_list_nested(report.units),
     )
 
 
@@ -91,77 +97,81 @@ async def show_units(request: Request, db: ReadDb, scope: Owner, span: calls.Spa
 async def show_new_export(
     request: Request, scope: Reader, span: calls.SpanAsked, listing: calls.ListingAsked
 ) -> Response:
-    """Which part of the report is to be a file, and in which format; of an org below there are no units to take."""
-    kept = {
+    """Show the form for the part and the format. The units of a subordinate org cannot be exported."""
+    hidden_fields = {
         "period": str(span.period),
         "day": span.until.isoformat(),
         "days": str(7 if span.days == 7 else 30),
         "sort": str(listing.sort),
         "order": "desc" if listing.descending else "asc",
     }
-    return part(
-        request, "reports/report_export.html", **in_org(scope, "reports"), kept=kept, own=not _from_above(scope)
+    return render_part(
+        request,
+        "reports/report_export.html",
+        **build_org_context(scope, "reports"),
+        hidden_fields=hidden_fields,
+        own=not _is_superior(scope),
     )
 
 
 @router.post("/exports")
-async def export(request: Request, db: WriteDb, cipher: CipherDep, scope: Reader, form: PageForm) -> Response:
-    """Has it made, and goes to where the file will be."""
-    if form.get("what") == "units" and _from_above(scope):
+async def request_export(request: Request, db: WriteDb, cipher: CipherDep, scope: Reader, form: PageForm) -> Response:
+    """Request the export and go to the list of exports."""
+    if form.get("what") == "units" and _is_superior(scope):
         raise NotFound
     model, create, fields = _EXPORTS.get(form.get("what", ""), _EXPORTS["overview"])
-    body = checked(model, form.given(*fields))
+    body = validate_fields(model, form.get_filled(*fields))
     if isinstance(body, ValidationError):
         raise Invalid
     await create(request, scope, body, db, cipher, Response())
     return Response(status_code=204, headers={"HX-Redirect": f"/console/orgs/{scope.org_id}/exports"})
 
 
-def _from_above(scope: OrgScope) -> bool:
+def _is_superior(scope: OrgScope) -> bool:
     return all(role == "superior_admin" for role in scope.roles)
 
 
-def _query_of(span: Span, listing: Listing) -> Callable[..., str]:
-    """A function for the query string of this report, with other values for the parameters that it is given."""
-    asked = {
+def _build_query(span: Span, listing: Listing) -> Callable[..., str]:
+    """Return a function that returns this report's query string with some parameters replaced."""
+    parameters = {
         "period": str(span.period),
         "day": "" if span.until == today() else span.until.isoformat(),
         "sort": "" if listing.sort is Sort.NAME else str(listing.sort),
         "order": "desc" if listing.descending else "",
     }
 
-    def query(**otherwise: str) -> str:
-        return urlencode({name: value for name, value in {**asked, **otherwise}.items() if value})
+    def query(**changed: str) -> str:
+        return urlencode({name: value for name, value in {**parameters, **changed}.items() if value})
 
     return query
 
 
-def _told_alone(days: Sequence[TrendPointOut]) -> bool:
-    """Whether the newest day may not be told with the orgs below, where they are few, but of the org alone."""
+def _is_org_shown_alone(days: Sequence[TrendPointOut]) -> bool:
+    """Return whether the newest day's figures are suppressed for the subtree (too few people) but not for the org."""
     newest = max(days, key=lambda point: point.day, default=None)
     return newest is not None and newest.subtree.withheld and not newest.org.withheld
 
 
-def _charts(asked: Sequence[date], figures: Mapping[date, FiguresOut]) -> list[Chart]:
-    """One of each measure; days that are not kept, or not told, leave a gap."""
+def _draw_charts(requested_days: Sequence[date], figures: Mapping[date, FiguresOut]) -> list[Chart]:
+    """Return one chart for each measure. A day that is not stored or is suppressed leaves a gap."""
     measures: Sequence[tuple[str, str, Any, float]] = (
         ("active", gettext("活跃学员"), number, 2),
         ("points_per_head", gettext("人均积分"), lambda value: number(value, 2), 0.02),
-        ("participation", gettext("参与率"), percent, 0.002),
+        ("participation", gettext("参与率"), format_percent, 0.002),
         ("members", gettext("学员总数"), number, 2),
     )
 
-    def told(day: date, slug: str) -> float | None:
+    def get_value(day: date, slug: str) -> float | None:
         value: float | None = getattr(figures[day], slug) if day in figures else None
         return value
 
     return [
-        draw(
+        draw_chart(
             slug,
             name,
-            [(day, told(day, slug)) for day in asked],
+            [(day, get_value(day, slug)) for day in requested_days],
             shown,
-            tick=short if shown == number else None,
+            tick=format_short if shown == number else None,
             bars=slug == "active",
             least=least,
         )
@@ -169,15 +179,15 @@ def _charts(asked: Sequence[date], figures: Mapping[date, FiguresOut]) -> list[C
     ]
 
 
-def _nested(units: Sequence[UnitFiguresOut]) -> list[tuple[int, UnitFiguresOut]]:
-    """Each unit with how deep it stands, and after it those that stand under it."""
-    below: dict[UUID | None, list[UnitFiguresOut]] = {}
+def _list_nested(units: Sequence[UnitFiguresOut]) -> list[tuple[int, UnitFiguresOut]]:
+    """Return each unit with its depth, parents before their children."""
+    children: dict[UUID | None, list[UnitFiguresOut]] = {}
     for unit in units:
-        below.setdefault(unit.parent_id, []).append(unit)
-    waiting = [(0, unit) for unit in reversed(below.get(None, []))]
+        children.setdefault(unit.parent_id, []).append(unit)
+    stack = [(0, unit) for unit in reversed(children.get(None, []))]
     nested = []
-    while waiting:
-        depth, unit = waiting.pop()
-        nested.append((min(depth, _DEEPEST), unit))
-        waiting += [(depth + 1, lower) for lower in reversed(below.get(unit.id, []))]
+    while stack:
+        depth, unit = stack.pop()
+        nested.append((min(depth, _MAX_DEPTH), unit))
+        stack += [(depth + 1, child) for child in reversed(children.get(unit.id, []))]
     return nested

@@ -1,1 +1,1 @@
-"""The org itself: its name, its admins, what was asked and decided."""
+"""Pages of the org's settings: its name, its admins, requests and decisions."""

@@ -1,4 +1,4 @@
-"""Who administers the org (设置, S4): invited by phone, removed, resigned."""
+"""The org's admins (设置, S4): invite by phone, remove, resign."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -10,12 +10,12 @@ from app.admins import operations, queries
 from app.admins.invitees import Invitee
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmed
-from app.console.frame.forms import Form, PageForm, checked, refusal_of, show_form
-from app.console.frame.notices import done
+from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmation_routes
+from app.console.frame.context import build_org_context
+from app.console.frame.forms import Form, PageForm, catch_problem, render_form, validate_fields
+from app.console.frame.notices import show_message
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.standing import in_org
-from app.console.frame.templates import page
+from app.console.frame.templates import render_page
 from app.core.cipher import CipherDep
 from app.core.i18n import gettext
 from app.database.db import ReadableDb, ReadDb, WriteDb
@@ -33,73 +33,75 @@ Resigning = Annotated[OrgScope, Can(Permission.ADMINS_RESIGN)]
 async def show_admins(
     request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
-    """The admins, and who was invited."""
+    """Show the admins and the pending invitations."""
     invitations = await queries.list_admin_invitations(db, cipher, scope.org_id, paging)
     admins = await queries.list_admins(db, scope.org_id)
-    return page(request, "settings/admins.html", **in_org(scope, "settings"), admins=admins, invitations=invitations)
+    return render_page(
+        request, "settings/admins.html", **build_org_context(scope, "settings"), admins=admins, invitations=invitations
+    )
 
 
 @router.get("/admin-invitations/new")
 async def show_new_admin(request: Request, scope: MainAdmin) -> Response:
-    """The form to invite somebody by phone."""
-    return show_form(request, "settings/new_admin.html", Form([]), **in_org(scope, "settings"))
+    """Show the form to invite an admin by phone."""
+    return render_form(request, "settings/new_admin.html", Form([]), **build_org_context(scope, "settings"))
 
 
 @router.post("/admin-invitations")
 async def invite(request: Request, db: WriteDb, cipher: CipherDep, scope: MainAdmin, form: PageForm) -> Response:
-    """Invites them; the answer is the same whoever holds the phone."""
-    body: Any = checked(Invitee, {"phone": form.get("phone", "")})
+    """Invite an admin. The answer does not reveal whether a user has the phone."""
+    body: Any = validate_fields(Invitee, {"phone": form.get("phone", "")})
     outcome = body
     if not isinstance(body, ValidationError):
-        outcome = await refusal_of(db, operations.invite_admin(db, cipher, scope, body))
+        outcome = await catch_problem(db, operations.invite_admin(db, cipher, scope, body))
     if isinstance(outcome, ValidationError | Problem):
-        return show_form(request, "settings/new_admin.html", form, outcome, **in_org(scope, "settings"))
-    return done(request, gettext("已发出邀请，等待对方答复"), PAGE_CHANGED)
+        return render_form(request, "settings/new_admin.html", form, outcome, **build_org_context(scope, "settings"))
+    return show_message(request, gettext("已发出邀请，等待对方答复"), PAGE_CHANGED)
 
 
-@confirmed(router, "/admin-invitations/{invitation_id}/withdrawal")
+@confirmation_routes(router, "/admin-invitations/{invitation_id}/withdrawal")
 async def withdraw(
     request: Request, db: ReadableDb, cipher: CipherDep, scope: MainAdmin, invitation_id: Annotated[UUID, Path()]
 ) -> Confirmation:
-    """Takes an invitation back, the org's name having been typed."""
+    """Withdraw an invitation. The user types the org's name to confirm."""
     one = await queries.get_admin_invitation(db, cipher, scope.org_id, invitation_id)
     return Confirmation(
         title=gettext("撤回对 {phone} 的邀请", phone=one.phone) if one.phone else gettext("撤回邀请"),
-        says=gettext("撤回后对方不能再接受；需要时可以重新邀请。"),
+        explanation=gettext("撤回后对方不能再接受；需要时可以重新邀请。"),
         button=gettext("撤回"),
-        act=lambda db, _: operations.withdraw_admin_invitation(db, scope, invitation_id),
-        said=gettext("邀请已撤回"),
+        operation=lambda db, _: operations.withdraw_admin_invitation(db, scope, invitation_id),
+        message=gettext("邀请已撤回"),
         name=scope.org.name,
     )
 
 
-@confirmed(router, "/admins/me/resignation")
+@confirmation_routes(router, "/admins/me/resignation")
 async def resign(request: Request, db: ReadableDb, scope: Resigning) -> Confirmation:
-    """Gives up one's own office; the org is no longer theirs to see from here."""
+    """Resign as admin. The caller then has no access to the org."""
     return Confirmation(
         title=gettext("退出管理组"),
-        says=gettext(
+        explanation=gettext(
             "退出后您不能再管理“{name}”；如需恢复，须由主管理员再次添加。您仍在通讯录中。", name=scope.org.name
         ),
         button=gettext("退出管理组"),
-        act=lambda db, _: operations.resign(db, scope),
-        said=gettext("您已退出“{name}”的管理组", name=scope.org.name),
+        operation=lambda db, _: operations.resign(db, scope),
+        message=gettext("您已退出“{name}”的管理组", name=scope.org.name),
         name=scope.org.name,
-        leads_to="/console/",
+        next_page="/console/",
     )
 
 
-@confirmed(router, "/admins/{user_id}/removal")
+@confirmation_routes(router, "/admins/{user_id}/removal")
 async def remove(request: Request, db: ReadableDb, scope: MainAdmin, user_id: Annotated[UUID, Path()]) -> Confirmation:
-    """Takes an admin's office away, their name having been typed."""
+    """Remove an admin. The user types the admin's name to confirm."""
     admin = next((one for one in await queries.list_admins(db, scope.org_id) if one.user_id == user_id), None)
     if admin is None:
         raise NotFound
     return Confirmation(
         title=gettext("移除管理员 {name}", name=admin.name or ""),
-        says=gettext("{name} 将不能再管理本组织，但仍在通讯录中；需要时可以再次添加。", name=admin.name or ""),
+        explanation=gettext("{name} 将不能再管理本组织，但仍在通讯录中；需要时可以再次添加。", name=admin.name or ""),
         button=gettext("移除"),
-        act=lambda db, _: operations.remove_admin(db, scope, user_id),
-        said=gettext("{name} 不再是管理员", name=admin.name or ""),
+        operation=lambda db, _: operations.remove_admin(db, scope, user_id),
+        message=gettext("{name} 不再是管理员", name=admin.name or ""),
         name=admin.name,
     )

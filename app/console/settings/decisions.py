@@ -1,4 +1,4 @@
-"""What the orgs directly under this one ask of it (S4, S5): consented to, or refused with a reason."""
+"""Change requests of the direct subordinates (S4, S5): approve, or refuse with a reason."""
 
 from typing import Annotated
 from uuid import UUID
@@ -10,10 +10,10 @@ from app.admins.change_decisions import approve_change_request, refuse_change_re
 from app.admins.schemas import ChangeRequestOut
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.console.frame.confirmations import Confirmation, confirmed
+from app.console.frame.confirmations import Confirmation, confirmation_routes
+from app.console.frame.context import build_org_context
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.standing import in_org
-from app.console.frame.templates import page
+from app.console.frame.templates import render_page
 from app.core.i18n import gettext
 from app.database.db import Readable, ReadableDb, ReadDb
 from app.database.paging import Paging, paged_by
@@ -30,40 +30,44 @@ RequestId = Annotated[UUID, Path()]
 async def show_received(
     request: Request, db: ReadDb, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
-    """What waits for this org's decision."""
+    """Show the requests that wait for this org's decision."""
     requests = await queries.list_received_change_requests(db, scope.org_id, paging)
-    return page(request, "settings/received.html", **in_org(scope, "settings"), requests=requests)
+    return render_page(request, "settings/received.html", **build_org_context(scope, "settings"), requests=requests)
 
 
-@confirmed(router, "/{request_id}/approval")
+@confirmation_routes(router, "/{request_id}/approval")
 async def approve(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
-    """Consents: the change is made now."""
+    """Approve the request. The change takes effect at once."""
     one = await _received(db, scope, request_id)
     if one.kind == "rename":
-        says = gettext("“{before}”的名称立即改为“{after}”。", before=one.name_before or "", after=one.name_after or "")
+        explanation = gettext(
+            "“{before}”的名称立即改为“{after}”。", before=one.name_before or "", after=one.name_after or ""
+        )
     else:
         named = one.main_admin_after.name if one.main_admin_after else None
-        says = gettext("{name} 立即成为“{org}”的主管理员，原主管理员仍是管理员。", name=named or "", org=one.org_name)
+        explanation = gettext(
+            "{name} 立即成为“{org}”的主管理员，原主管理员仍是管理员。", name=named or "", org=one.org_name
+        )
     return Confirmation(
         title=gettext("同意“{name}”的申请", name=one.org_name),
-        says=says,
+        explanation=explanation,
         button=gettext("同意"),
-        act=lambda db, _: approve_change_request(db, scope, request_id),
-        said=gettext("已同意，变更已生效"),
+        operation=lambda db, _: approve_change_request(db, scope, request_id),
+        message=gettext("已同意，变更已生效"),
         danger=False,
     )
 
 
-@confirmed(router, "/{request_id}/refusal")
+@confirmation_routes(router, "/{request_id}/refusal")
 async def refuse(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
-    """Refuses, the org's name having been typed, with a reason that its admins read."""
+    """Refuse the request with a reason that its admins read. The user types the org's name to confirm."""
     one = await _received(db, scope, request_id)
     return Confirmation(
         title=gettext("拒绝“{name}”的申请", name=one.org_name),
-        says=gettext("对方的管理员会看到理由，并可以重新申请。"),
+        explanation=gettext("对方的管理员会看到理由，并可以重新申请。"),
         button=gettext("拒绝"),
-        act=lambda db, reason: refuse_change_request(db, scope, request_id, reason),
-        said=gettext("已拒绝，理由已告知对方"),
+        operation=lambda db, reason: refuse_change_request(db, scope, request_id, reason),
+        message=gettext("已拒绝，理由已告知对方"),
         name=one.org_name,
         reason=gettext("拒绝的理由"),
     )

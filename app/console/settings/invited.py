@@ -1,4 +1,4 @@
-"""What was offered to my own phone: to be an admin (S4), to be main admin of a unit that becomes an org (S7)."""
+"""Offers to the caller's phone: to become an admin (S4), or the main admin of a promoted unit (S7)."""
 
 from collections.abc import Awaitable
 from typing import Annotated, Literal
@@ -10,11 +10,11 @@ from app.admins.operations import accept_admin_invitation, refuse_admin_invitati
 from app.admins.queries import get_received_admin_invitation
 from app.admins.schemas import ReceivedAdminInvitationOut
 from app.authz.access import SignedIn, UserScope
-from app.console.frame.confirmations import Confirmation, confirmed
-from app.console.frame.forms import refusal_of
+from app.console.frame.confirmations import Confirmation, confirmation_routes
+from app.console.frame.context import build_user_context
+from app.console.frame.forms import catch_problem
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.standing import at_home
-from app.console.frame.templates import page
+from app.console.frame.templates import render_page
 from app.core.cipher import CipherDep
 from app.core.i18n import gettext
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
@@ -32,7 +32,7 @@ OfferId = Annotated[UUID, Path()]
 
 @router.get("/{kind}/{offer_id}")
 async def show_offer(request: Request, db: ReadDb, scope: SignedIn, kind: Kind, offer_id: OfferId) -> Response:
-    """What is offered, by whom, until when."""
+    """Show what is offered, by which org and until when."""
     return _show(request, scope, kind, await get_offer(db, scope, kind, offer_id), None)
 
 
@@ -40,41 +40,41 @@ async def show_offer(request: Request, db: ReadDb, scope: SignedIn, kind: Kind, 
 async def accept(
     request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, kind: Kind, offer_id: OfferId
 ) -> Response:
-    """Accepts it, and goes to the org; refused, the page says why."""
+    """Accept the offer and go to the org. After a refusal the page shows the reason."""
     one = await get_offer(db, scope, kind, offer_id)
-    accepting: Awaitable[UUID | LockedOrg | Problem]
+    acceptance: Awaitable[UUID | LockedOrg | Problem]
     if kind == "promotion":
-        accepting = accept_promotion(db, cipher, scope, offer_id)
+        acceptance = accept_promotion(db, cipher, scope, offer_id)
     else:
-        accepting = accept_admin_invitation(db, cipher, scope, offer_id)
-    outcome: UUID | LockedOrg | Problem = await refusal_of(db, accepting)
+        acceptance = accept_admin_invitation(db, cipher, scope, offer_id)
+    outcome: UUID | LockedOrg | Problem = await catch_problem(db, acceptance)
     if isinstance(outcome, Problem):
         return _show(request, scope, kind, one, outcome)
     org_id = outcome if isinstance(outcome, UUID) else outcome.id
     return Response(status_code=303, headers={"Location": f"/console/orgs/{org_id}"})
 
 
-@confirmed(router, "/{kind}/{offer_id}/refusal")
+@confirmation_routes(router, "/{kind}/{offer_id}/refusal")
 async def refuse(request: Request, db: ReadableDb, scope: SignedIn, kind: Kind, offer_id: OfferId) -> Confirmation:
-    """Declines it, the name of the org that it is, or would be, having been typed."""
+    """Decline the offer. The user types the name of the present or future org to confirm."""
     one = await get_offer(db, scope, kind, offer_id)
     refusing = refuse_promotion if kind == "promotion" else refuse_admin_invitation
     name = one.name if isinstance(one, OfferedPromotionOut) else one.org_name
     return Confirmation(
         title=gettext("谢绝“{name}”", name=name),
-        says=gettext("谢绝后不能再接受；需要时请对方重新发出。"),
+        explanation=gettext("谢绝后不能再接受；需要时请对方重新发出。"),
         button=gettext("谢绝"),
-        act=lambda db, _: refusing(db, scope, offer_id),
-        said=gettext("已谢绝"),
+        operation=lambda db, _: refusing(db, scope, offer_id),
+        message=gettext("已谢绝"),
         name=name,
-        leads_to=ConsoleRoute.home,
+        next_page=ConsoleRoute.home,
     )
 
 
 async def get_offer(
     db: Readable, scope: UserScope, kind: Kind, offer_id: UUID
 ) -> OfferedPromotionOut | ReceivedAdminInvitationOut:
-    """The open offer to the caller. Raises NotFound if it is for another or has been answered."""
+    """Return the open offer to the caller. Raises NotFound if it is another user's or is already decided."""
     if kind == "promotion":
         return await get_offered_promotion(db, scope.user_id, offer_id)
     return await get_received_admin_invitation(db, scope.user_id, offer_id)
@@ -87,5 +87,5 @@ def _show(
     one: OfferedPromotionOut | ReceivedAdminInvitationOut,
     problem: Problem | None,
 ) -> Response:
-    shown = {**at_home(scope), "kind": kind, "one": one, "problem": problem}
-    return page(request, "settings/invited.html", problem.status if problem else 200, **shown)
+    shown = {**build_user_context(scope), "kind": kind, "one": one, "problem": problem}
+    return render_page(request, "settings/invited.html", problem.status if problem else 200, **shown)

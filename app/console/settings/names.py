@@ -1,4 +1,4 @@
-"""Naming help while a name is typed (S3): what would refuse it, what is only advised, and a shorter proposal."""
+"""Help while a user types a name (S3): errors, advice and a shorter proposal."""
 
 from typing import Annotated, Literal
 
@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.templates import part
+from app.console.frame.templates import render_part
 from app.database.db import ReadDb
 from app.orgs import names
 from app.orgs.advice import advice_out, list_name_advice
@@ -24,11 +24,11 @@ async def check_name(
     new_name: Annotated[str, Query(max_length=1000)] = "",
     of: Literal["", "new"] = "",
 ) -> Response:
-    """For the org itself, whose own name is kept as it is; or for a new org of its kind and region."""
+    """Check a name for the org itself, which may keep its present name, or for a new org of its kind and region."""
     name, org = new_name.strip()[:100], scope.org
-    mine = not of
-    errors = names.list_name_errors(name, Kind(org.kind), present_name=org.name if mine else None) if name else []
+    is_own = not of
+    errors = names.list_name_errors(name, Kind(org.kind), present_name=org.name if is_own else None) if name else []
     advice = []
     if name and not errors:
-        advice = advice_out(await list_name_advice(db, name, org.region_code, org_id=org.id if mine else None))
-    return part(request, "settings/naming_help.html", errors=errors, advice=advice, asked=bool(name))
+        advice = advice_out(await list_name_advice(db, name, org.region_code, org_id=org.id if is_own else None))
+    return render_part(request, "settings/naming_help.html", errors=errors, advice=advice, is_typed=bool(name))

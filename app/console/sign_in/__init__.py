@@ -1,1 +1,1 @@
-"""The page with the QR code."""
+"""The sign-in page with its QR code."""

@@ -1,6 +1,6 @@
-"""Signing in to the console: its QR code, the states of its wait, and the session that an approved scan begins.
+"""Sign-in to the console: the QR code, the states of the wait, and the session of an approved scan.
 
-The page is a client of the device flow as any other (RFC 8628); its secret stays with the server (`sign_in_code`).
+The page is a client of the device flow (RFC 8628). Its device code stays on the server (`sign_in_code`).
 """
 
 import time
@@ -20,13 +20,13 @@ from app.authz.access import Public, SignedIn
 from app.authz.cookies import CookieSession, clear_session_cookie, set_session_cookie
 from app.authz.tokens import VERIFIER
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.sign_in_code import CLIENT, PATH, offer_code, secret_of, wait_name
-from app.console.frame.templates import page
+from app.console.frame.sign_in_code import CLIENT, PATH, build_wait_cookie_name, get_device_code, show_new_code
+from app.console.frame.templates import render_page
 from app.database.db import ENGINE, Readable, ReadDb, WriteDb
 from app.web.errors import NotFound
 from app.web.event_stream import STREAMS, EventStream
 
-# Half an hour of waiting; then a person is asked whether anybody is still there.
+# Codes renew themselves for half an hour. After that a user must request a new one.
 _RENEWALS = 10
 
 UserCode = Annotated[str, Path(max_length=20)]
@@ -38,61 +38,63 @@ signed_in_router = APIRouter(prefix="/console", route_class=ConsoleRoute, includ
 
 @router.get("/sign-in/code")
 async def renew_code(request: Request, renewals: int = 0) -> Response:
-    """A new code in place of one that expired or was refused."""
-    return await offer_code(request, "sign_in/sign_in_card.html", renewals=min(max(renewals, 0) + 1, _RENEWALS))
+    """Show a new code in place of an expired or refused one."""
+    return await show_new_code(request, "sign_in/sign_in_card.html", renewals=min(max(renewals, 0) + 1, _RENEWALS))
 
 
 @router.get("/sign-in/{user_code}")
 async def read_state(request: Request, db: ReadDb, user_code: UserCode, renewals: int = 0) -> Response:
-    """The card as the wait stands now."""
-    row = await _waiting(request, db, user_code)
+    """Show the card in its present state."""
+    row = await _get_waiting(request, db, user_code)
     if row.state == "pending":
         return Response(status_code=204)
     shown: Mapping[str, Any] = {
         "state": row.state,
         "user_code": row.user_code,
         "match_number": row.match_number,
-        "scanner": _veiled(row.scanner),
+        "scanner": _mask_name(row.scanner),
         "renewals": renewals,
         "renews": renewals < _RENEWALS,
     }
-    return page(request, "sign_in/sign_in_card.html", **shown)
+    return render_page(request, "sign_in/sign_in_card.html", **shown)
 
 
 @router.get("/sign-in/{user_code}/events")
 async def stream_state(request: Request, db: ReadDb, user_code: UserCode) -> Response:
-    """Events by the name of each state, as they come."""
-    row = await _waiting(request, db, user_code)
+    """Stream one event for each change of state."""
+    row = await _get_waiting(request, db, user_code)
     return EventStream(stream_sign_in_events(ENGINE.of(request), WATCH.of(request), row.id), STREAMS.of(request))
 
 
 @router.post("/sign-in/{user_code}")
 async def begin_session(request: Request, db: WriteDb, user_code: UserCode) -> Response:
-    """The session of an approved scan; the page that stood behind the sign-in is loaded."""
-    form = {"client_id": CLIENT, "device_code": secret_of(request, user_code)}
+    """Start the session of an approved scan, and load the requested page again."""
+    form = {"client_id": CLIENT, "device_code": get_device_code(request, user_code)}
     client = await get_public_client(db, CLIENT)
     outcome = await redeem_device_code(build_token_request(request, db, client, form))
     if isinstance(outcome, OAuthError):
-        return page(
+        return render_page(
             request, "sign_in/sign_in_card.html", state="expired", user_code=user_code, renewals=0, renews=False
         )
     response = Response(status_code=204, headers={"HX-Refresh": "true"})
-    set_session_cookie(request, response, ConsoleRoute.cookie, await carried(request, client, outcome))
-    response.delete_cookie(wait_name(request), path=f"{PATH}/{user_code}", httponly=True, samesite="strict")
+    set_session_cookie(request, response, ConsoleRoute.cookie, await build_cookie_session(request, client, outcome))
+    response.delete_cookie(
+        build_wait_cookie_name(request), path=f"{PATH}/{user_code}", httponly=True, samesite="strict"
+    )
     return response
 
 
 @signed_in_router.post("/sign-out")
 async def end_my_session(request: Request, db: WriteDb, scope: SignedIn) -> Response:
-    """Ends the session itself, and takes the cookie along."""
+    """End the session and clear its cookie."""
     await end_session(db, scope.actor, scope.session_id, reason="signed-out", of_user=scope.user_id)
     response = Response(status_code=303, headers={"Location": ConsoleRoute.home})
     clear_session_cookie(request, response, ConsoleRoute.cookie)
     return response
 
 
-async def carried(request: Request, client: Client, tokens: TokenOut) -> CookieSession:
-    """What a page's cookie keeps of a session just begun; its tokens are not needed and never leave."""
+async def build_cookie_session(request: Request, client: Client, tokens: TokenOut) -> CookieSession:
+    """Return the cookie's content for a new session. The session's tokens are not needed and never leave the server."""
     token = await VERIFIER.of(request).verify(tokens.access_token)
     now = int(time.time())
     return CookieSession(
@@ -105,13 +107,13 @@ async def carried(request: Request, client: Client, tokens: TokenOut) -> CookieS
     )
 
 
-async def _waiting(request: Request, db: Readable, user_code: str) -> WaitingConsoleRow:
-    row = await find_by_device_code(db, secret_of(request, user_code))
+async def _get_waiting(request: Request, db: Readable, user_code: str) -> WaitingConsoleRow:
+    row = await find_by_device_code(db, get_device_code(request, user_code))
     if row is None or row.user_code != user_code:
         raise NotFound
     return row
 
 
-def _veiled(name: str | None) -> str | None:
-    """Enough of a name to know one's own by, for whoever looks at the screen."""
+def _mask_name(name: str | None) -> str | None:
+    """Mask a name: its owner recognizes it, other people at the screen do not read it."""
     return None if not name else name[0] + "*" * (len(name) - 1)

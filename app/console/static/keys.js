@@ -43,14 +43,14 @@ document.addEventListener("submit", async (event) => {
   const form = event.target.closest("form[data-key]");
   if (!form) return;
   event.preventDefault();
-  const said = form.querySelector("[data-said]");
+  const message = form.querySelector("[data-message]");
   const button = form.querySelector("button[type=submit]");
-  said.textContent = form.dataset.wait;
+  message.textContent = form.dataset.wait;
   button.disabled = true;
   try {
-    said.textContent = window.PublicKeyCredential ? await ask(form) : form.dataset.unsupported;
+    message.textContent = window.PublicKeyCredential ? await ask(form) : form.dataset.unsupported;
   } catch {
-    said.textContent = form.dataset.failed;
+    message.textContent = form.dataset.failed;
   }
   button.disabled = false;
 });

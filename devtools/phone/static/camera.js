@@ -2,7 +2,7 @@
 
 const SIDE = 1280;
 const form = document.querySelector("[data-scanner]");
-const said = form.querySelector("[data-said]");
+const message = form.querySelector("[data-message]");
 const video = form.querySelector("video");
 let stream = null;
 
@@ -47,12 +47,12 @@ form.querySelector("[data-camera]").addEventListener("click", async () => {
     stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
     video.srcObject = stream;
     video.hidden = false;
-    said.textContent = form.dataset.looking;
+    message.textContent = form.dataset.looking;
     await video.play();
     look();
   } catch {
     stop();
-    said.textContent = form.dataset.noCamera;
+    message.textContent = form.dataset.noCamera;
   }
 });
 
@@ -60,14 +60,14 @@ form.querySelector("[data-picture]").addEventListener("change", async (event) =>
   const file = event.target.files[0];
   event.target.value = "";
   if (!file) return;
-  said.textContent = form.dataset.looking;
+  message.textContent = form.dataset.looking;
   try {
     const picture = await createImageBitmap(file);
     const text = await read(picture, picture.width, picture.height);
     if (text !== null) go(text);
-    else said.textContent = form.dataset.noCode;
+    else message.textContent = form.dataset.noCode;
   } catch {
-    said.textContent = form.dataset.noPicture;
+    message.textContent = form.dataset.noPicture;
   }
 });
 
