@@ -1,6 +1,6 @@
-"""What the database holds: one module a feature, with its declarative tables and nothing else.
+"""The tables of the database: one module per feature, with declarative tables and nothing else.
 
-Importing the package imports every module, so that `metadata` is whole: alembic compares it with the migrations.
+Importing the package imports every module, so that `metadata` is complete: alembic compares it with the migrations.
 """
 
 from app.database.db import Table

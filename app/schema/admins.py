@@ -1,6 +1,6 @@
-"""Who administers what, who was asked to, and what is asked of the superior.
+"""Admins of orgs, invitations to become one, and requests that the superior decides.
 
-The main admin is `orgs.main_admin_id`, which must name a row of `org_admins`.
+The main admin is `orgs.main_admin_id`, which must refer to a row of `org_admins`.
 """
 
 from datetime import datetime
@@ -14,9 +14,9 @@ from app.schema.approvals import ExpiringApproval, Offer
 
 
 class OrgAdmin(Table):
-    """A learning administrator (学习管理员) of an org, the main one included. Past ones are in the audit.
+    """A learning administrator (学习管理员) of an org, also the main one. Former admins are in the audit only.
 
-    A trigger lets in only a verified person, and another keeps an admin from losing the verification (S1).
+    A trigger accepts only a verified person. Another trigger prevents that an admin loses the verification (S1).
     """
 
     __tablename__ = "org_admins"
@@ -30,8 +30,8 @@ class OrgAdmin(Table):
 class AdminInvitation(Offer):
     """An offer to become an admin of the org (S4). `user_id` is the account that accepted it.
 
-    With `main_admin_before` it is a recovery: whoever accepts it becomes the main admin in the place of this one. It is
-    offered by the superior, or where that is null by the platform operator.
+    With `main_admin_before` it is a recovery: the person who accepts it replaces this main admin. The superior makes
+    the offer, or the platform operator if the superior is null.
     """
 
     __tablename__ = "admin_invitations"
@@ -42,7 +42,7 @@ class AdminInvitation(Offer):
         CheckConstraint("(state = 'pending') = (phone_cipher IS NOT NULL)", name="phone"),
         CheckConstraint("(state = 'accepted') = (user_id IS NOT NULL)", name="user"),
         Index(None, "org_id", "id"),
-        # By phone first: what waits for a person is found by theirs.
+        # The phone is the first column: the inbox finds the offers to a person by the phone.
         Index(
             "admin_invitations_one_open_key",
             "phone_index",
@@ -62,10 +62,10 @@ class AdminInvitation(Offer):
 
 
 class ChangeRequest(ExpiringApproval):
-    """A change that the superior consents to (S5): a rename, a hand-over, or a recovery of the main admin (S4).
+    """A change that the superior decides (S5): a rename, a hand-over, or a recovery of the main admin (S4).
 
-    Whom it is asked of is nowhere stored: it is the superior of the moment, so that a request follows the org.
-    What was there when it was asked is, so that a stale one shows.
+    The superior is not stored: the present superior decides, so that a request follows the org. The values at the time
+    of the request are stored, so that an outdated request can be recognized.
     """
 
     __tablename__ = "change_requests"

@@ -1,4 +1,4 @@
-"""What the tables of all kinds of approval have in common; `app.approvals` works with these columns alone."""
+"""Columns that the tables of all kinds of approval share. `app.approvals` uses these columns only."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +11,7 @@ from app.database.db import Table
 
 
 class State(StrEnum):
-    """How far a request is. Every state but `pending` is final."""
+    """The state of a request. Every state except `pending` is final."""
 
     PENDING = "pending"
     ACCEPTED = "accepted"
@@ -22,7 +22,7 @@ class State(StrEnum):
 
 
 class CertificationState(StrEnum):
-    """How far a certification is: an accepted application is a `live` edge of the hierarchy, until it has `ended`."""
+    """The state of a certification: an accepted application is a `live` edge of the hierarchy until it has `ended`."""
 
     PENDING = "pending"
     LIVE = "live"
@@ -32,7 +32,7 @@ class CertificationState(StrEnum):
 
 
 class Approval(Table):
-    """A request that somebody makes and somebody else decides."""
+    """A request that one party makes and another party decides."""
 
     __abstract__ = True
 
@@ -43,7 +43,7 @@ class Approval(Table):
 
 
 class ExpiringApproval(Approval):
-    """A request that ends by itself: from `expires_at` on nobody decides it, whatever its state says."""
+    """A request with a time limit: from `expires_at` on it cannot be decided, whatever its state is."""
 
     __abstract__ = True
 
@@ -51,7 +51,7 @@ class ExpiringApproval(Approval):
 
 
 class Offer(ExpiringApproval):
-    """A request that one person decides: the account in `invitee_id`, or without one the user who has the phone.
+    """A request that one person decides: the account in `invitee_id`, or if that is null the user with this phone.
 
     The phone and the name are stored only while the offer is pending.
     """

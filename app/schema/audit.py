@@ -1,4 +1,4 @@
-"""What was done, and what others are told of it. Both are append-only in the database itself (a trigger refuses)."""
+"""The audit entries and the outgoing events (outbox). A trigger makes both tables append-only."""
 
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from app.database.db import Table
 
 
 class Xid8(UserDefinedType[int]):
-    """PostgreSQL's 64-bit transaction id: orders events by commit (`xid < pg_snapshot_xmin(…)` is settled)."""
+    """PostgreSQL's 64-bit transaction id. It orders events by commit: `xid < pg_snapshot_xmin(…)` is final."""
 
     cache_ok = True
 

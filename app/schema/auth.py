@@ -1,4 +1,4 @@
-"""Accounts, the ways into them, and what is kept of each sign-in."""
+"""Accounts, credentials and sessions."""
 
 from datetime import datetime
 from uuid import UUID
@@ -24,24 +24,24 @@ from sqlalchemy.orm import Mapped, MappedColumn, mapped_column
 from app.database.db import Table
 
 
-def _id() -> MappedColumn[UUID]:
+def _id_column() -> MappedColumn[UUID]:
     return mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
 
 
-def _now() -> MappedColumn[datetime]:
+def _now_column() -> MappedColumn[datetime]:
     return mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
-def _time() -> MappedColumn[datetime]:
+def _time_column() -> MappedColumn[datetime]:
     return mapped_column(DateTime(timezone=True))
 
 
-def _maybe_time() -> MappedColumn[datetime | None]:
+def _nullable_time_column() -> MappedColumn[datetime | None]:
     return mapped_column(DateTime(timezone=True))
 
 
 class User(Table):
-    """A registered user: an account that holds a phone and points, apart from any member row (S18, S20)."""
+    """A registered user: an account with a phone and points, independent of member rows (S18, S20)."""
 
     __tablename__ = "users"
     __table_args__ = (
@@ -51,62 +51,62 @@ class User(Table):
         Index("users_id_number_index_key", "id_number_index", unique=True),
     )
 
-    id: Mapped[UUID] = _id()
+    id: Mapped[UUID] = _id_column()
     phone_cipher: Mapped[bytes | None] = mapped_column(LargeBinary)
     phone_index: Mapped[bytes | None] = mapped_column(LargeBinary)
     status: Mapped[str] = mapped_column(Text, server_default="active")
     verified_name: Mapped[str | None] = mapped_column(Text)
-    verified_at: Mapped[datetime | None] = _maybe_time()
+    verified_at: Mapped[datetime | None] = _nullable_time_column()
     verification_method: Mapped[str | None] = mapped_column(Text)
     id_number_index: Mapped[bytes | None] = mapped_column(LargeBinary)
     party_member: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
-    created_at: Mapped[datetime] = _now()
+    created_at: Mapped[datetime] = _now_column()
 
 
 class Session(Table):
-    """One sign-in of one user on one device; ending it ends its tokens at the next call."""
+    """One sign-in of one user on one device. Ending a session ends its tokens at their next use."""
 
     __tablename__ = "sessions"
     __table_args__ = (Index(None, "user_id"),)
 
-    id: Mapped[UUID] = _id()
+    id: Mapped[UUID] = _id_column()
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     client_id: Mapped[str] = mapped_column(Text)
     methods: Mapped[list[str]] = mapped_column(ARRAY(Text), comment="amr, RFC 8176")
     device: Mapped[str | None] = mapped_column(Text)
     address: Mapped[str | None] = mapped_column(INET)
-    created_at: Mapped[datetime] = _now()
-    refreshed_at: Mapped[datetime] = _now()
-    expires_at: Mapped[datetime] = _time()
-    key_checked_at: Mapped[datetime | None] = _maybe_time()
-    ended_at: Mapped[datetime | None] = _maybe_time()
+    created_at: Mapped[datetime] = _now_column()
+    refreshed_at: Mapped[datetime] = _now_column()
+    expires_at: Mapped[datetime] = _time_column()
+    key_checked_at: Mapped[datetime | None] = _nullable_time_column()
+    ended_at: Mapped[datetime | None] = _nullable_time_column()
 
 
 class RefreshToken(Table):
-    """One link of a session's chain of refresh tokens; a used one that comes again ends the session."""
+    """One token in a session's chain of refresh tokens. The reuse of a used token ends the session."""
 
     __tablename__ = "refresh_tokens"
     __table_args__ = (Index(None, "session_id"),)
 
     token_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"))
-    created_at: Mapped[datetime] = _now()
-    expires_at: Mapped[datetime] = _time()
-    used_at: Mapped[datetime | None] = _maybe_time()
+    created_at: Mapped[datetime] = _now_column()
+    expires_at: Mapped[datetime] = _time_column()
+    used_at: Mapped[datetime | None] = _nullable_time_column()
 
 
 class SigningKey(Table):
-    """A key of the access tokens. The newest whose time has come signs; all that are kept verify."""
+    """A key of the access tokens. The newest key whose start has come signs; every stored key verifies."""
 
     __tablename__ = "signing_keys"
 
     kid: Mapped[str] = mapped_column(Text, primary_key=True)
     private_cipher: Mapped[bytes] = mapped_column(LargeBinary)
-    active_from: Mapped[datetime] = _time()
+    active_from: Mapped[datetime] = _time_column()
 
 
 class OAuthClient(Table):
-    """A program that may ask for tokens. `device` and `app` clients are public, `service` ones hold secrets."""
+    """A program that can request tokens. `device` and `app` clients are public; `service` clients have secrets."""
 
     __tablename__ = "oauth_clients"
     __table_args__ = (CheckConstraint("kind IN ('app', 'device', 'service')", name="kind"),)
@@ -117,24 +117,24 @@ class OAuthClient(Table):
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     refresh_seconds: Mapped[int] = mapped_column(Integer, server_default="0")
     session_seconds: Mapped[int] = mapped_column(Integer, server_default="0")
-    created_at: Mapped[datetime] = _now()
-    revoked_at: Mapped[datetime | None] = _maybe_time()
+    created_at: Mapped[datetime] = _now_column()
+    revoked_at: Mapped[datetime | None] = _nullable_time_column()
 
 
 class ClientSecret(Table):
-    """A secret of a service client; two overlap while a new one is rolled out."""
+    """A secret of a service client. Two secrets overlap while a new one is rolled out."""
 
     __tablename__ = "client_secrets"
     __table_args__ = (Index(None, "client_id"),)
 
     secret_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     client_id: Mapped[str] = mapped_column(ForeignKey("oauth_clients.id"))
-    created_at: Mapped[datetime] = _now()
-    expires_at: Mapped[datetime | None] = _maybe_time()
+    created_at: Mapped[datetime] = _now_column()
+    expires_at: Mapped[datetime | None] = _nullable_time_column()
 
 
 class PhoneCode(Table):
-    """The one live code of a phone for a purpose; a new one takes the place of the old."""
+    """The one valid code of a phone for a purpose. A new code replaces it."""
 
     __tablename__ = "phone_codes"
 
@@ -142,36 +142,36 @@ class PhoneCode(Table):
     purpose: Mapped[str] = mapped_column(Text, primary_key=True)
     code_hash: Mapped[bytes] = mapped_column(LargeBinary)
     tries: Mapped[int] = mapped_column(SmallInteger, server_default="0")
-    created_at: Mapped[datetime] = _now()
-    expires_at: Mapped[datetime] = _time()
-    used_at: Mapped[datetime | None] = _maybe_time()
+    created_at: Mapped[datetime] = _now_column()
+    expires_at: Mapped[datetime] = _time_column()
+    used_at: Mapped[datetime | None] = _nullable_time_column()
 
 
 class RateLimit(Table):
-    """A token bucket, kept as the one time at which it will be full again."""
+    """A token bucket, stored as the time at which it is full again."""
 
     __tablename__ = "rate_limits"
     __table_args__ = (Index(None, "full_at"),)
 
     key: Mapped[str] = mapped_column(Text, primary_key=True)
-    full_at: Mapped[datetime] = _time()
+    full_at: Mapped[datetime] = _time_column()
 
 
 class SimulatedMessage(Table):
-    """What the simulated SMS gateway delivers; readable in development only."""
+    """A message of the simulated SMS gateway. It can be read in development only."""
 
     __tablename__ = "simulated_messages"
     __table_args__ = (Index(None, "phone_index", "id"),)
 
-    id: Mapped[UUID] = _id()
+    id: Mapped[UUID] = _id_column()
     phone_index: Mapped[bytes] = mapped_column(LargeBinary)
     text_cipher: Mapped[bytes] = mapped_column(LargeBinary)
-    created_at: Mapped[datetime] = _now()
-    arrives_at: Mapped[datetime] = _time()
+    created_at: Mapped[datetime] = _now_column()
+    arrives_at: Mapped[datetime] = _time_column()
 
 
 class DeviceAuthorization(Table):
-    """A console waiting for a scan (RFC 8628): its public code, its secret's hash, and who scanned with what."""
+    """A console that waits for a scan (RFC 8628): its public code, the hash of its secret, and the scan."""
 
     __tablename__ = "device_authorizations"
     __table_args__ = (
@@ -182,7 +182,7 @@ class DeviceAuthorization(Table):
         Index(None, "expires_at"),
     )
 
-    id: Mapped[UUID] = _id()
+    id: Mapped[UUID] = _id_column()
     client_id: Mapped[str] = mapped_column(ForeignKey("oauth_clients.id"))
     device_code_hash: Mapped[bytes] = mapped_column(LargeBinary)
     user_code: Mapped[str] = mapped_column(Text)
@@ -193,15 +193,15 @@ class DeviceAuthorization(Table):
     number: Mapped[int] = mapped_column(SmallInteger)
     wrong_numbers: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     interval_seconds: Mapped[int] = mapped_column(SmallInteger)
-    polled_at: Mapped[datetime | None] = _maybe_time()
+    polled_at: Mapped[datetime | None] = _nullable_time_column()
     user_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
     scanned_session_id: Mapped[UUID | None] = mapped_column(ForeignKey("sessions.id"))
-    created_at: Mapped[datetime] = _now()
-    expires_at: Mapped[datetime] = _time()
+    created_at: Mapped[datetime] = _now_column()
+    expires_at: Mapped[datetime] = _time_column()
 
 
 class Verification(Table):
-    """One attempt at real-name verification (S1). The ID number is kept, encrypted, only while a review needs it."""
+    """One attempt at real-name verification (S1). The ID number is stored, encrypted, only until it is reviewed."""
 
     __tablename__ = "verifications"
     __table_args__ = (
@@ -219,7 +219,7 @@ class Verification(Table):
         Index(None, "id_number_index"),
     )
 
-    id: Mapped[UUID] = _id()
+    id: Mapped[UUID] = _id_column()
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     method: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(Text)
@@ -229,9 +229,9 @@ class Verification(Table):
     id_number_cipher: Mapped[bytes | None] = mapped_column(LargeBinary)
     reason: Mapped[str | None] = mapped_column(Text)
     reviewer_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
-    created_at: Mapped[datetime] = _now()
-    expires_at: Mapped[datetime | None] = _maybe_time()
-    decided_at: Mapped[datetime | None] = _maybe_time()
+    created_at: Mapped[datetime] = _now_column()
+    expires_at: Mapped[datetime | None] = _nullable_time_column()
+    decided_at: Mapped[datetime | None] = _nullable_time_column()
 
 
 class SecurityKey(Table):
@@ -243,37 +243,37 @@ class SecurityKey(Table):
         Index(None, "user_id"),
     )
 
-    id: Mapped[UUID] = _id()
+    id: Mapped[UUID] = _id_column()
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     name: Mapped[str] = mapped_column(Text)
     credential_id: Mapped[bytes] = mapped_column(LargeBinary)
     public_key: Mapped[bytes] = mapped_column(LargeBinary)
     sign_count: Mapped[int] = mapped_column(BigInteger)
     transports: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
-    created_at: Mapped[datetime] = _now()
-    used_at: Mapped[datetime | None] = _maybe_time()
+    created_at: Mapped[datetime] = _now_column()
+    used_at: Mapped[datetime | None] = _nullable_time_column()
 
 
 class SecurityKeyChallenge(Table):
-    """A challenge given to one session for one use: registering a key or proving one."""
+    """A challenge for one session and one purpose: to register a key or to prove one."""
 
     __tablename__ = "security_key_challenges"
     __table_args__ = (CheckConstraint("purpose IN ('registration', 'check')", name="purpose"),)
 
-    id: Mapped[UUID] = _id()
+    id: Mapped[UUID] = _id_column()
     session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"))
     purpose: Mapped[str] = mapped_column(Text)
     challenge: Mapped[bytes] = mapped_column(LargeBinary)
-    expires_at: Mapped[datetime] = _time()
+    expires_at: Mapped[datetime] = _time_column()
 
 
 class Operator(Table):
-    """A user who is a platform operator; `enrolment_hash` lets them register their first security key, once."""
+    """A user who is a platform operator. `enrolment_hash` allows one registration of the first security key."""
 
     __tablename__ = "operators"
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), primary_key=True)
     name: Mapped[str] = mapped_column(Text)
     enrolment_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
-    created_at: Mapped[datetime] = _now()
-    removed_at: Mapped[datetime | None] = _maybe_time()
+    created_at: Mapped[datetime] = _now_column()
+    removed_at: Mapped[datetime | None] = _nullable_time_column()

@@ -1,4 +1,4 @@
-"""Invitations, certifications (one row an edge of the hierarchy, with its time range), and transfers of orgs."""
+"""Invitations, certifications (one row per edge of the hierarchy, with its time range), and transfers of orgs."""
 
 from datetime import datetime
 from uuid import UUID
@@ -23,7 +23,7 @@ from app.schema.approvals import Approval
 
 
 class Invitation(Table):
-    """A superior's invitation (S6): its token is found by hash and shown again from its cipher."""
+    """A superior's invitation (S6). Its token is found by the hash; the encrypted token can be shown again."""
 
     __tablename__ = "invitations"
     __table_args__ = (
@@ -45,12 +45,12 @@ class Invitation(Table):
 
 
 class Certification(Approval):
-    """An application (认证申请) and, once it is accepted, the edge of the hierarchy that it became: pending → live →
-    ended, or pending → declined or withdrawn.
+    """An application (认证申请) and, after it is accepted, its edge of the hierarchy: pending → live → ended, or
+    pending → declined or withdrawn.
 
-    A trigger takes the hierarchy lock and refuses a circle, and a closed org, whatever wrote the edge.
-    `subordinate_name` is kept only while the edge is live, follows the org's name by its reference, and makes
-    siblings' names unique (S2).
+    For every writer, a trigger takes the hierarchy lock and refuses a circle or a closed org. `subordinate_name` is
+    stored only while the edge is live. It follows the org's name by a foreign key and makes siblings' names unique
+    (S2).
     """
 
     __tablename__ = "certifications"
@@ -103,10 +103,10 @@ class Certification(Approval):
 
 
 class Transfer(Approval):
-    """An org on its way from one superior to another (整体转移, S20). Two consents: the present superior releases it
-    (`released_at`), then the new superior accepts it.
+    """The move of an org from one superior to another (整体转移, S20), with two consents: the present superior releases
+    the org (`released_at`), then the new superior accepts it.
 
-    `certification_id` is the edge it leaves: where that has ended, the transfer is superseded.
+    `certification_id` is the edge that the org leaves. If that edge has ended, the transfer is superseded.
     """
 
     __tablename__ = "transfers"

@@ -1,4 +1,4 @@
-"""Exports: who asked for which file, how far it is, and the file itself, encrypted in parts, until it expires."""
+"""Exports: the requester, the progress, and the file, encrypted in parts, until it expires."""
 
 from datetime import datetime
 from uuid import UUID
@@ -25,7 +25,7 @@ from app.database.db import Table
 
 
 class Export(Table):
-    """One file that somebody asked for: waiting → running → done or failed; the row goes when it expires."""
+    """One requested file: waiting → running → done or failed. The row is deleted when it expires."""
 
     __tablename__ = "exports"
     __table_args__ = (
@@ -57,7 +57,7 @@ class Export(Table):
 
 
 class ExportPart(Table):
-    """A piece of the file, encrypted for its export and its place in the file."""
+    """A part of the file. Its encryption is bound to the export and to the place of the part."""
 
     __tablename__ = "export_parts"
     __table_args__ = (

@@ -9,7 +9,7 @@ from app.database.db import Table
 
 
 class IdempotencyKey(Table):
-    """A stored answer; `digest` is of the caller and the key, `request_hash` of what was asked."""
+    """A stored answer. `digest` is the hash of the caller and the key; `request_hash` is the hash of the request."""
 
     __tablename__ = "idempotency_keys"
 

@@ -1,4 +1,4 @@
-"""How far the rotations of the index key have come."""
+"""The progress of index key rotations."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from app.database.db import Table
 
 
 class IndexRotation(Table):
-    """One rotation of the index key: to the key of this generation (the first key's is 0)."""
+    """One rotation of the index key to the key of this generation (the first key has 0)."""
 
     __tablename__ = "index_rotations"
 

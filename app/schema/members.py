@@ -1,7 +1,7 @@
-"""People in an org's directory: their rows, where they stand, who they turned out to be.
+"""Members in an org's directory: their rows, units and accounts.
 
-Every unique key begins with the org. Places and activations are time ranges, so that a past day can be reported
-as it was; a row's last state is never overwritten by where the person stands next.
+Every unique key begins with the org. Unit memberships and activations are time ranges, so that reports can show past
+days; a later change never overwrites them.
 """
 
 from datetime import datetime
@@ -34,7 +34,7 @@ _OPEN = text("until IS NULL")
 
 
 class Member(Table):
-    """A person's row in one org's directory. `user_id` is the account it is active through (S18)."""
+    """A person's row in one org's directory. `user_id` is the account through which it is active (S18)."""
 
     __tablename__ = "members"
     __table_args__ = (
@@ -47,7 +47,7 @@ class Member(Table):
             unique=True,
             postgresql_where=text("user_id IS NOT NULL"),
         ),
-        # Found by phone alone when somebody registers: the person may stand in any org.
+        # A registration finds rows by the phone alone: the person can be a member of any org.
         Index("members_phone_index_idx", "phone_index", postgresql_where=_LIVE),
         Index("members_removed_phone_index_idx", "phone_index", postgresql_where=text("removed_at IS NOT NULL")),
         Index("members_user_id_idx", "user_id", postgresql_where=text("user_id IS NOT NULL")),
@@ -80,7 +80,7 @@ class Member(Table):
 
 
 class UnitMembership(Table):
-    """Where a member stands, from when until when (S8). No unit: at the org itself, its management group."""
+    """The time range of a member in a unit (S8). Without a unit: at the org itself, in its management group."""
 
     __tablename__ = "unit_memberships"
     __table_args__ = (
@@ -112,14 +112,14 @@ class UnitMembership(Table):
 
 
 class Activation(Table):
-    """Through which account a member row was active, from when until when (S18). The open one is `members.user_id`."""
+    """The time range in which an account activated a member row (S18). The open range is `members.user_id`."""
 
     __tablename__ = "activations"
     __table_args__ = (
         CheckConstraint("until >= since", name="range"),
         ForeignKeyConstraint(["org_id", "member_id"], ["members.org_id", "members.id"], name="activations_member_fkey"),
         Index("activations_org_id_member_id_key", "org_id", "member_id", unique=True, postgresql_where=_OPEN),
-        # The ended ones too: a past day is reported by them.
+        # Includes ended ones: reports of past days read them.
         Index(None, "org_id", "member_id"),
         Index(None, "user_id"),
     )
@@ -139,9 +139,10 @@ class Activation(Table):
 
 
 class LinkRequest(ExpiringApproval):
-    """“That is me” (S18): a verified user asks an org to link a row of its directory to their account.
+    """“That is me” (S18): a verified user requests that an org links a row of its directory to the user's account.
 
-    `name_key` and `pinyin` are of their verified name, to find rows by, and kept only while it waits.
+    `name_key` and `pinyin` are of the user's verified name, to find rows. They are stored only while the request is
+    pending.
     """
 
     __tablename__ = "link_requests"
@@ -209,7 +210,7 @@ class Import(Table):
 
 
 class ImportFile(Table):
-    """The sheet as it was uploaded, encrypted in parts; kept until it is checked."""
+    """The uploaded sheet, encrypted in parts. It is deleted after the check."""
 
     __tablename__ = "import_files"
     __table_args__ = (
@@ -228,7 +229,7 @@ class ImportFile(Table):
 
 
 class ImportRow(Table):
-    """One row of an uploaded sheet: what it says, what becomes of it, and for a refused one its cells, encrypted."""
+    """One row of an uploaded sheet: its values and its outcome; for a refused row, its cells, encrypted."""
 
     __tablename__ = "import_rows"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""Organisations, and the units inside one."""
+"""Orgs and their units."""
 
 from datetime import datetime
 from uuid import UUID
@@ -25,8 +25,8 @@ from app.schema.approvals import Offer
 
 
 class Org(Table):
-    """A learning organisation (学习组织). It has exactly one main admin, by its shape: a column that is never null
-    and must name one of its admins (the reference is checked at commit, so that both rows can be written at once).
+    """A learning organisation (学习组织). It always has exactly one main admin: the column is never null and refers to
+    one of its admins (checked at commit, so that both rows can be written together).
 
     `version` counts every change of its card: name, region, main admin, superior, status.
     """
@@ -45,14 +45,14 @@ class Org(Table):
             initially="DEFERRED",
             use_alter=True,
         ),
-        # A certification repeats the name of its live subordinate, so that siblings' names are unique by an index.
+        # A live certification copies the subordinate's name, so that an index makes siblings' names unique.
         UniqueConstraint("id", "name"),
         Index(None, "region_code", "name"),
         Index(None, "name", "id"),
         Index("orgs_name_grams_idx", "name_grams", postgresql_using="gin"),
         Index(None, "pinyin"),
         Index(None, "initials"),
-        # What few orgs are, in the order in which they are listed.
+        # Partial indexes for rare states, in the order of the lists.
         Index("orgs_closed_idx", "name", "id", postgresql_where=text("status = 'closed'")),
         Index("orgs_outside_party_idx", "name", "id", postgresql_where=text("kind = 'outside_party'")),
     )
@@ -75,8 +75,8 @@ class Org(Table):
 class Unit(Table):
     """A part of one org's own tree (S7): a branch, a general branch or a department. Units nest and have no admins.
 
-    A removed unit keeps its row, for the unit memberships of past days. Triggers let nobody be added to it and no unit
-    be put under it. A new one goes behind its siblings: its `position` is set by the database.
+    A removed unit keeps its row for the unit memberships of past days. Triggers refuse new members and new units in a
+    removed unit. A new unit follows its siblings: the database sets its `position`.
     """
 
     __tablename__ = "units"
@@ -108,7 +108,7 @@ class Unit(Table):
 
 
 class Promotion(Offer):
-    """An offer that a unit become an org of its own (S7), with the person who accepts it as its main admin."""
+    """An offer to make a unit an org of its own (S7). The person who accepts it becomes its main admin."""
 
     __tablename__ = "promotions"
     __table_args__ = (

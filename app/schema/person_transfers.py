@@ -1,4 +1,4 @@
-"""People on their way from one org to another."""
+"""Transfers of people between orgs."""
 
 from uuid import UUID
 
@@ -9,9 +9,9 @@ from app.schema.approvals import ExpiringApproval
 
 
 class PersonTransfer(ExpiringApproval):
-    """A person whom `org_id` would let go to `to_id` (S20): pending → accepted, or ended by either side or by time.
+    """An offer of `org_id` to transfer a person to `to_id` (S20): pending → accepted, or ended by a side or by time.
 
-    Where the person leaves the org otherwise it is superseded.
+    If the person leaves the org in another way, it is superseded.
     """
 
     __tablename__ = "person_transfers"

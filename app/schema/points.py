@@ -1,7 +1,7 @@
-"""The ledger of points and what is kept beside it.
+"""The ledger of points and the tables derived from it.
 
-Everything but the key table is keyed by user first, so that it can be distributed by user later. Partitions stand in
-the schema `partitions` and are made by `make_partition` (migration 0004).
+Every table except the key table is keyed by user first, so that it can be distributed by user later. Partitions are in
+the schema `partitions`; `make_partition` creates them (migration 0004).
 """
 
 from datetime import date, datetime
@@ -15,7 +15,8 @@ from app.database.db import Table
 
 
 class PointEventKey(Table):
-    """What has been counted: written first, never partitioned nor archived, so that an event counts once for ever."""
+    """The key of a counted event. It is inserted first and is never partitioned or archived: an event counts once for
+    ever."""
 
     __tablename__ = "point_event_keys"
 
@@ -24,11 +25,11 @@ class PointEventKey(Table):
 
 
 class PointEvent(Table):
-    """The ledger, append-only in the database itself: a correction is an event with negative points.
+    """The ledger. A trigger makes it append-only; a correction is an event with negative points.
 
-    A partition a day (Asia/Shanghai). `user_id` is no foreign key: the statement that writes looks the user up, and
-    the rows outlive whoever the account identified. There is no primary key: an event counts once by its
-    `PointEventKey`, and a second unique index cost a batch a sixth of PostgreSQL's work and four times the WAL.
+    One partition per day (Asia/Shanghai). `user_id` is not a foreign key: the insert looks the user up, and the rows
+    outlive the person's account. There is no primary key: `PointEventKey` makes an event count once, and a second
+    unique index cost a batch a sixth of PostgreSQL's work and four times the WAL.
     """
 
     __tablename__ = "point_events"
@@ -47,11 +48,11 @@ class PointEvent(Table):
     occurred_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
     received_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
-    __mapper_args__ = {"primary_key": (source, event_id)}  # noqa: RUF012 — SQLAlchemy reads it as it is
+    __mapper_args__ = {"primary_key": (source, event_id)}  # noqa: RUF012 — SQLAlchemy needs this type
 
 
 class PointDelta(Table):
-    """What one batch added to the ledger, until it is rolled up into the day rows, totals and scores: a row a batch."""
+    """The points that one batch added, until they are rolled up into day rows, totals and scores. One row per batch."""
 
     __tablename__ = "point_deltas"
 
@@ -63,9 +64,9 @@ class PointDelta(Table):
 
 
 class UserDay(Table):
-    """The points of one user on one day, as far as they are rolled up; with the waiting facts, the ledger's own sum.
+    """The rolled-up points of one user on one day. Together with the pending deltas they equal the sum of the ledger.
 
-    A partition a month.
+    One partition per month.
     """
 
     __tablename__ = "user_days"

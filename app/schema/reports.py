@@ -1,11 +1,11 @@
-"""What the totals are rolled up from, and the totals themselves (`docs/TOTALS.md`).
+"""The deltas from which totals are rolled up, and the totals (`docs/TOTALS.md`).
 
-Delta rows are appended by the transaction that changes something: triggers on unit memberships, activations, members
-and certifications write them (migration 0004), so that no writer can forget to. They name what changed, never by how
-much: the rollup reads the sources again. Everything here but `MemberPhone` can be rebuilt from the sources.
+The transaction that changes something appends delta rows: triggers on unit memberships, activations, members and
+certifications insert them (migration 0004), so that no writer can omit them. A delta names what changed, not the
+amount: the rollup reads the sources again. Everything here except `MemberPhone` can be rebuilt from the sources.
 
-Ranges are of days (Asia/Shanghai), `since` the first day at whose end it held and `before` the first at whose end it
-no longer did, so that all that happened within one day leaves what stood at its end.
+Ranges are ranges of days (Asia/Shanghai). `since` is the first day at whose end the fact was true, and `before` the
+first day at whose end it was no longer true. Of all changes within one day, only the state at the day's end counts.
 """
 
 from datetime import date, datetime
@@ -30,7 +30,7 @@ from app.database.db import Table
 
 
 class MemberDelta(Table):
-    """Something changed about where a member stands or who they are."""
+    """A change of a member's units or identity."""
 
     __tablename__ = "member_deltas"
 
@@ -41,7 +41,7 @@ class MemberDelta(Table):
 
 
 class EdgeDelta(Table):
-    """Something changed about what an org is certified under."""
+    """A change of an org's certification."""
 
     __tablename__ = "edge_deltas"
 
@@ -51,7 +51,7 @@ class EdgeDelta(Table):
 
 
 class MemberPhone(Table):
-    """A phone that a member row no longer has, by its blind index: who an inactive row was on a past day."""
+    """A former phone of a member row, as a blind index: the identity of an inactive row on a past day."""
 
     __tablename__ = "member_phones"
     __table_args__ = (Index(None, "phone_index"),)
@@ -63,9 +63,9 @@ class MemberPhone(Table):
 
 
 class Membership(Table):
-    """As rolled up: a person is a member of an org through a member row, from day to day.
+    """Rolled up: a person is a member of an org through a member row, in a range of days.
 
-    `person` is the user where the row is activated, else the phone by its blind index.
+    `person` is the user if the row is activated, else the blind index of the phone.
     """
 
     __tablename__ = "memberships"
@@ -80,7 +80,7 @@ class Membership(Table):
 
 
 class TreeEdge(Table):
-    """As rolled up: an org is certified under another, from day to day."""
+    """Rolled up: an org is certified under another org, in a range of days."""
 
     __tablename__ = "tree_edges"
     __table_args__ = (Index(None, "superior_id"),)
@@ -92,7 +92,7 @@ class TreeEdge(Table):
 
 
 class StoredDay(Table):
-    """A day whose totals are kept; today and, before midnight, tomorrow are `scored` too."""
+    """A day whose totals are stored. Today and, before midnight, tomorrow are `scored` too."""
 
     __tablename__ = "stored_days"
 
@@ -102,7 +102,7 @@ class StoredDay(Table):
 
 
 class PreparedDay(Table):
-    """A day whose totals and scores are being prepared, how far (`app.reports.rollup.next_day`); null: to the end."""
+    """The progress of preparing a day's totals and scores (`app.reports.rollup.next_day`); null: complete."""
 
     __tablename__ = "prepared_days"
 
@@ -114,7 +114,7 @@ class PreparedDay(Table):
 class OrgTotal(Table):
     """The figures of an org (`own_…`) and of its whole subtree, for windows of 1, 7 and 30 days that end with a day.
 
-    People and hierarchy are those of the day's end. An org without a row has nobody. A partition a day.
+    People and hierarchy are those at the day's end. An org without a row has no people. One partition per day.
     """
 
     __tablename__ = "org_totals"
@@ -141,10 +141,10 @@ class OrgTotal(Table):
 
 
 class OrgScore(Table):
-    """The points of an activated member, of the seven days that end with a day and of all days.
+    """The points of an activated member in the seven days that end with a day, and in all days.
 
-    A partition a day, divided into large groups and the rest where there are any: only scores of large groups have
-    indexes in the order of points (the database function `make_partition`).
+    One partition per day. If there are large groups, it is divided into large groups and the rest: only the scores of
+    large groups have indexes in the order of points (the database function `make_partition`).
     """
 
     __tablename__ = "org_scores"
@@ -159,7 +159,7 @@ class OrgScore(Table):
 
 
 class ScoreStep(Table):
-    """How many people of a large group have points of which step, on a day (`app.reports.score_steps`)."""
+    """The number of people of a large group at each step of points, on a day (`app.reports.score_steps`)."""
 
     __tablename__ = "score_steps"
 
