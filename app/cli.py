@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from app.commands import auth as commands
-from app.commands.configuration import configured, read_settings, with_database
+from app.commands.configuration import read_plain_settings, read_settings, with_database
 from app.commands.keys import keys
 from app.commands.points import points
 from app.commands.totals import totals
@@ -106,7 +106,7 @@ def migrate() -> None:
     """Bring the database to this version's revision."""
     from app.database import migration
 
-    settings = with_database(configured())
+    settings = with_database(read_plain_settings())
     assert settings.database_url is not None
     asyncio.run(migration.migrate_to_head(settings.database_url.get_secret_value(), show=print))
     print(f"The database is at revision {migration.get_head_revision()}.")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app import cli
-from app.commands.configuration import configured
+from app.commands.configuration import read_plain_settings
 from app.core.settings import CannotStart
 from tests.processes import ROOT, environment, free_port, refusal
 
@@ -109,4 +109,4 @@ def test_a_setting_that_would_fail_later_is_refused_at_once(
 ) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(CannotStart, match=name):
-        configured()
+        read_plain_settings()

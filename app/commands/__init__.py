@@ -1,1 +1,1 @@
-"""The commands of `xuezu` besides starting a process: operators, clients, keys, points, totals."""
+"""The commands of `xuezu` that do not start a process: operators, clients, keys, points, totals."""

@@ -1,4 +1,4 @@
-"""`xuezu clients | operators | signing-keys …`: done by whoever runs the platform, with the database at hand."""
+"""`xuezu clients | operators | signing-keys …`: commands for the person who runs the platform and its database."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Kind(StrEnum):
 
 
 def in_transaction(work: Callable[[AsyncConnection, Cipher], Awaitable[T]]) -> T:
-    """Do this in one transaction on the settings' database. Raises CannotStart."""
+    """Run `work` in one transaction on the configured database. Raises CannotStart."""
     from app.commands.configuration import read_settings_and_database
     from app.core.cipher import Cipher
     from app.database.db import create_engine
@@ -51,41 +51,41 @@ def in_transaction(work: Callable[[AsyncConnection, Cipher], Awaitable[T]]) -> T
 
 
 def actor() -> Actor:
-    """Who acts here: the command line, by whoever has it."""
+    """Return the actor for the audit: the command line."""
     from app.audit_log.entries import Actor
 
     return Actor(client_id="command-line")
 
 
-def _name(given: str) -> str:
+def _parse_name(text: str) -> str:
     from pydantic import TypeAdapter, ValidationError
 
     from app.core.text import Name
 
     try:
-        return TypeAdapter(Name).validate_python(given)
+        return TypeAdapter(Name).validate_python(text)
     except ValidationError:
         raise typer.BadParameter("1 to 100 characters, none of them a control or an invisible one") from None
 
 
 @clients.command("create")
 def create_client(
-    name: Annotated[str, typer.Argument(help="What people are shown of it.", callback=_name)],
+    name: Annotated[str, typer.Argument(help="What people are shown of it.", callback=_parse_name)],
     kind: Annotated[Kind, typer.Option(help="`device`: a public program that signs in by scan.")] = Kind.SERVICE,
     scope: Annotated[list[str] | None, typer.Option(help=f"One of: {', '.join(SCOPES)}.")] = None,
 ) -> None:
-    """Make a client; a service's secret is shown once."""
+    """Create a client. The secret of a service is shown once."""
     from app.auth import clients as operations
 
     try:
-        made = in_transaction(
+        created = in_transaction(
             lambda db, _: operations.create_client(db, actor(), name=name, kind=kind.value, scopes=scope or ())
         )
     except operations.UnknownScope as unknown:
         raise CannotStart(f"Unknown scope {unknown}: there are {', '.join(SCOPES)}.") from None
-    typer.echo(f"client_id={made.client_id}")
-    if made.secret is not None:
-        typer.echo(f"client_secret={made.secret}")
+    typer.echo(f"client_id={created.client_id}")
+    if created.secret is not None:
+        typer.echo(f"client_secret={created.secret}")
 
 
 @clients.command("rotate")
@@ -93,11 +93,11 @@ def rotate_secret(
     client_id: str,
     overlap_hours: Annotated[float, typer.Option(min=0, max=24 * 90, help="How long the old secrets live on.")] = 24,
 ) -> None:
-    """Make a new secret for a service; the old ones live on for a while."""
+    """Create a new secret for a service. The old secrets remain valid for a time."""
     from app.auth import clients as operations
 
     overlap = timedelta(hours=overlap_hours)
-    secret = _of_client(client_id, lambda db, _: operations.rotate_secret(db, actor(), client_id, overlap=overlap))
+    secret = _run_for_client(client_id, lambda db, _: operations.rotate_secret(db, actor(), client_id, overlap=overlap))
     typer.echo(f"client_secret={secret}")
 
 
@@ -105,20 +105,20 @@ def rotate_secret(
 def revoke_client(
     client_id: str, yes: Annotated[bool, typer.Option("--yes", help="Do not ask; there is no way back.")] = False
 ) -> None:
-    """End a client at once, with its tokens and sessions, for good."""
+    """Revoke a client immediately and permanently, with its tokens and sessions."""
     from app.auth import clients as operations
 
     if not yes:
-        sessions = _of_client(client_id, lambda db, _: operations.count_sessions(db, client_id))
+        sessions = _run_for_client(client_id, lambda db, _: operations.count_sessions(db, client_id))
         typer.echo(f"This signs out {sessions} sessions and cannot be undone.")
         typer.confirm(f"Revoke {client_id}?", abort=True)
-    _of_client(client_id, lambda db, _: operations.revoke_client(db, actor(), client_id))
+    _run_for_client(client_id, lambda db, _: operations.revoke_client(db, actor(), client_id))
     typer.echo(f"{client_id} is revoked.")
 
 
 @clients.command("list")
 def list_clients() -> None:
-    """Show all clients."""
+    """List all clients."""
     from app.auth import clients as operations
 
     for row in in_transaction(lambda db, _: operations.list_clients(db)):
@@ -128,12 +128,13 @@ def list_clients() -> None:
 
 @operators.command("add")
 def add_operator(
-    phone: str, name: Annotated[str, typer.Argument(help="Who they are, for the list of operators.", callback=_name)]
+    phone: str,
+    name: Annotated[str, typer.Argument(help="The name in the list of operators.", callback=_parse_name)],
 ) -> None:
-    """Make a phone's holder an operator, or recover one whose keys are lost; prints a one-time enrolment code."""
+    """Make the user with this phone an operator, or recover one without keys; prints a one-time enrolment code."""
     from app.auth.operators import operators as operations
 
-    number = _phone(phone)
+    number = _parse_phone(phone)
     code = in_transaction(lambda db, cipher: operations.add_operator(db, cipher, actor(), number, name))
     typer.echo(f"enrolment_code={code}")
     typer.echo("Sign in by phone code and register the first security key with this code (POST /v1/me/security-keys).")
@@ -141,10 +142,10 @@ def add_operator(
 
 @operators.command("remove")
 def remove_operator(phone: str) -> None:
-    """Take an operator's rights away."""
+    """Remove the rights of an operator."""
     from app.auth.operators import operators as operations
 
-    number = _phone(phone)
+    number = _parse_phone(phone)
     try:
         in_transaction(lambda db, cipher: operations.remove_operator(db, cipher, actor(), number))
     except operations.NoSuchOperator:
@@ -154,7 +155,7 @@ def remove_operator(phone: str) -> None:
 
 @operators.command("list")
 def list_operators() -> None:
-    """Show the operators."""
+    """List the operators."""
     from app.auth.operators import operators as operations
 
     for row in in_transaction(lambda db, _: operations.list_operators(db)):
@@ -163,7 +164,7 @@ def list_operators() -> None:
 
 @signing_keys.command("rotate")
 def rotate_signing_key() -> None:
-    """Make the next key of the access tokens; nobody is signed out."""
+    """Create the next key of the access tokens. No user is signed out."""
     from app.authz import signing_keys as operations
 
     kid = in_transaction(lambda db, cipher: operations.rotate_signing_key(db, cipher, actor()))
@@ -172,7 +173,7 @@ def rotate_signing_key() -> None:
 
 @signing_keys.command("drop")
 def drop_signing_key(kid: str) -> None:
-    """Drop a key that has leaked, with all access tokens it signed; refresh tokens are not touched."""
+    """Drop a leaked key and all access tokens that it signed. Refresh tokens stay valid."""
     from app.authz import signing_keys as operations
 
     if not in_transaction(lambda db, _: operations.drop_signing_key(db, actor(), kid)):
@@ -180,16 +181,16 @@ def drop_signing_key(kid: str) -> None:
     typer.echo(f"{kid} is dropped.")
 
 
-def _phone(given: str) -> str:
+def _parse_phone(text: str) -> str:
     from app.core.phones import PhoneRefused, normalize
 
     try:
-        return normalize(given)
+        return normalize(text)
     except PhoneRefused as refused:
         raise CannotStart(f"That is not a Chinese mobile number ({refused.code}).") from None
 
 
-def _of_client(client_id: str, work: Callable[[AsyncConnection, Cipher], Awaitable[T]]) -> T:
+def _run_for_client(client_id: str, work: Callable[[AsyncConnection, Cipher], Awaitable[T]]) -> T:
     from app.auth.clients import NoSuchClient
 
     try:

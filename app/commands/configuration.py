@@ -1,4 +1,4 @@
-"""The settings as a command needs them: with secrets, with a database, or with the sentence that says what is wrong."""
+"""The settings for a command: with secrets and with a database, or an error that explains what is wrong."""
 
 import asyncio
 
@@ -10,12 +10,12 @@ from app.database import migration
 from app.embedded import require_embedded
 
 
-def configured() -> Settings:
-    """The settings of the environment, secrets or not. Raises ConfigurationError."""
+def read_plain_settings() -> Settings:
+    """Return the settings of the environment, with or without secrets. Raises ConfigurationError."""
     try:
         return Settings()
     except ValidationError as error:
-        # The value itself may be a secret: only the setting's name and the rule are told.
+        # The value can be a secret: the error names only the setting and the rule.
         found = error.errors(include_url=False, include_input=False, include_context=False)
         wrong = "; ".join(
             f"XUEZU_{str(item['loc'][0]).upper()}: {item['msg'][0].lower()}{item['msg'][1:]}" for item in found
@@ -24,8 +24,8 @@ def configured() -> Settings:
 
 
 def read_settings() -> Settings:
-    """The settings of the environment with their secrets. Raises CannotStart."""
-    settings = configured()
+    """Return the settings of the environment with their secrets. Raises CannotStart."""
+    settings = read_plain_settings()
     try:
         return settings.with_secrets()
     except OSError as error:
@@ -38,7 +38,7 @@ def read_settings() -> Settings:
 
 
 def with_database(settings: Settings) -> Settings:
-    """The settings naming a database: the embedded server's where none is set and a run has it up.
+    """Return the settings with a database: without XUEZU_DATABASE_URL, that of a running embedded server.
 
     Raises CannotStart.
     """
@@ -56,8 +56,10 @@ def with_database(settings: Settings) -> Settings:
 
 
 def read_settings_and_database() -> Settings:
-    """The settings of the environment with their secrets and a database that is there, at this version's revision:
-    for a command that goes to work on it. Raises CannotStart."""
+    """Return the settings with their secrets and a reachable database at this version's revision.
+
+    Raises CannotStart.
+    """
     settings = with_database(read_settings())
     assert settings.database_url is not None
     asyncio.run(migration.require_head(settings.database_url.get_secret_value()))

@@ -1,4 +1,4 @@
-"""`xuezu keys …`: making an installation's secrets, and rotating its keys."""
+"""`xuezu keys …`: create the secrets of an installation, and rotate its keys."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ keys = typer.Typer(help="The secrets of an installation.")
 
 
 @keys.callback(invoke_without_command=True)
-def make(context: typer.Context) -> None:
-    """Make the two secrets of an installation, ready for its secret store."""
+def create_secrets(context: typer.Context) -> None:
+    """Create the two secrets of an installation, for its secret store."""
     if context.invoked_subcommand is None:
         typer.echo(f"XUEZU_DATA_KEYS=k{secrets.token_hex(4)}:{make_key()}")
         typer.echo(f"XUEZU_INDEX_KEY={make_key()}")
@@ -29,9 +29,10 @@ def make(context: typer.Context) -> None:
 
 @keys.command()
 def rotate() -> None:
-    """Encrypt everything by the first of XUEZU_DATA_KEYS; the service may go on meanwhile.
+    """Encrypt everything with the first key of XUEZU_DATA_KEYS. The service can run meanwhile.
 
-    Put the new key before the old in XUEZU_DATA_KEYS, restart every process, run this, then drop the old key.
+    Put the new key before the old one in XUEZU_DATA_KEYS, restart every process, run this command, then drop the old
+    key.
     """
     from app.commands.auth import actor
     from app.core.cipher import Cipher
@@ -39,7 +40,7 @@ def rotate() -> None:
 
     shown: dict[str, int] = {}
 
-    def told(column: str, done: int, total: int) -> None:
+    def show_progress(column: str, done: int, total: int) -> None:
         if done >= total or done - shown.get(column, 0) >= 50_000:
             shown[column] = done
             typer.echo(f"{column}: {done} of {total}")
@@ -47,11 +48,11 @@ def rotate() -> None:
     async def work(engine: AsyncEngine, settings: Settings) -> tuple[str, dict[str, int]]:
         cipher = Cipher(settings)
         try:
-            return cipher.primary, await rotate_data_keys(engine, cipher, actor(), told)
-        except RowsStayLocked as held:
-            raise CannotStart(f"others hold rows of {held} for long: run this again later.") from None
+            return cipher.primary, await rotate_data_keys(engine, cipher, actor(), show_progress)
+        except RowsStayLocked as locked:
+            raise CannotStart(f"others hold rows of {locked} for long: run this again later.") from None
 
-    primary, refused = _over_database(work)
+    primary, refused = _run_with_database(work)
     for column, values in refused.items():
         typer.echo(f"{column}: {values} values are encrypted by a key that XUEZU_DATA_KEYS does not give", err=True)
     if refused:
@@ -61,9 +62,9 @@ def rotate() -> None:
 
 @keys.command("rotate-index")
 def rotate_index() -> None:
-    """Have every phone and ID number found by XUEZU_NEXT_INDEX_KEY; the service may go on meanwhile.
+    """Index every phone and ID number with XUEZU_NEXT_INDEX_KEY. The service can run meanwhile.
 
-    Give every process the new key as XUEZU_NEXT_INDEX_KEY and restart it, run this, then put the new key in front of
+    Give every process the new key as XUEZU_NEXT_INDEX_KEY and restart it. Run this command. Then put the new key before
     the others in XUEZU_INDEX_KEY (`new,old`: all of them stay), unset XUEZU_NEXT_INDEX_KEY and restart every process.
     """
     from app.blind_index.keys import WrongIndexKey
@@ -73,7 +74,7 @@ def rotate_index() -> None:
 
     shown = 0
 
-    def told(share: float) -> None:
+    def show_progress(share: float) -> None:
         nonlocal shown
         if int(share * 20) > shown:
             shown = int(share * 20)
@@ -83,7 +84,7 @@ def rotate_index() -> None:
         if settings.next_index_key is None:
             raise CannotStart("XUEZU_NEXT_INDEX_KEY names no key to go over to: make one with `xuezu keys`.")
         try:
-            await rotate_index_key(engine, settings, actor(), told)
+            await rotate_index_key(engine, settings, actor(), show_progress)
         except NextKeyMissing as found:
             raise CannotStart(
                 f"{found} connections are of processes without this XUEZU_NEXT_INDEX_KEY, who would not find what has "
@@ -91,15 +92,17 @@ def rotate_index() -> None:
             ) from None
         except WrongIndexKey:
             raise CannotStart("a rotation to another key is under way: give that one and finish it.") from None
-        except RowsStayLocked as held:
-            raise CannotStart(f"others hold {held} for long: run this again later, it goes on where it was.") from None
+        except RowsStayLocked as locked:
+            raise CannotStart(
+                f"others hold {locked} for long: run this again later, it goes on where it was."
+            ) from None
 
-    _over_database(work)
+    _run_with_database(work)
     typer.echo("Everything is found by the next index key: put it in XUEZU_INDEX_KEY before the others, which stay.")
 
 
-def _over_database(work: Callable[[AsyncEngine, Settings], Awaitable[T]]) -> T:
-    """Do this with the settings' database and keys. Raises CannotStart."""
+def _run_with_database(work: Callable[[AsyncEngine, Settings], Awaitable[T]]) -> T:
+    """Run `work` with the configured database and keys. Raises CannotStart."""
     from app.commands.configuration import read_settings_and_database
     from app.database.db import create_engine
 

@@ -1,4 +1,4 @@
-"""`xuezu points …`: putting old days of the ledger away."""
+"""`xuezu points …`: archive old days of the ledger."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ points = typer.Typer(no_args_is_help=True, help="The ledger of points.")
 
 @points.callback()
 def _group() -> None:
-    """Keeps it a group of commands, also while there is but one."""
+    """Makes `points` a group of commands although it has only one command."""
 
 
 @points.command()
@@ -25,9 +25,9 @@ def archive(
         typer.Option(formats=["%Y-%m-%d"], help="Only days before this one; the last 62 stay in any case."),
     ] = None,
 ) -> None:
-    """Detach old days of the ledger into the schema `archive`, each verified; the service may go on meanwhile.
+    """Detach old days of the ledger into the schema `archive` after verifying each. The service can run meanwhile.
 
-    Sums by user and day and the keys stay. Save a table with pg_dump before you drop it.
+    The sums by user and day and the keys stay. Save a table with pg_dump before you drop it.
     """
     import asyncpg
 

@@ -1,4 +1,4 @@
-"""`xuezu totals …`: whether the kept totals are right, and building them anew."""
+"""`xuezu totals …`: verify the stored totals, and rebuild them."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SHOWN = 50
+MAX_SHOWN = 50
 
 totals = typer.Typer(no_args_is_help=True, help="The totals that reports read.")
 
 
-def _connected(work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
-    """Do this on a connection of its own to the settings' database. Raises CannotStart."""
+def _run_with_connection(work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
+    """Run `work` on a connection of its own to the configured database. Raises CannotStart."""
     import asyncpg
 
     from app.commands.configuration import read_settings_and_database
@@ -45,20 +45,20 @@ def verify(
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only the days from this one on.")
     ] = None,
 ) -> None:
-    """Recount and name every difference; exits with 1 where there is one. The service may go on meanwhile."""
+    """Recount the totals and show every difference; exits with 1 if there is one. The service can run meanwhile."""
     from app.reports.rollup.verify import find_differences
 
     async def work(connection: asyncpg.Connection) -> int:
         found = 0
         async for difference in find_differences(connection, since.date() if since else None):
             found += 1
-            if found <= SHOWN:
+            if found <= MAX_SHOWN:
                 typer.echo(
                     f"{difference.kind} {difference.key}: kept {difference.stored}, recounted {difference.recounted}"
                 )
         return found
 
-    found = _connected(work)
+    found = _run_with_connection(work)
     typer.echo(f"{found} differences." if found else "What is kept equals a recount.")
     raise typer.Exit(1 if found else 0)
 
@@ -70,15 +70,15 @@ def rebuild(
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only this day, from what is rolled up.")
     ] = None,
 ) -> None:
-    """Build the totals and scores of every kept day anew; the service may go on meanwhile."""
+    """Rebuild the totals and scores of every stored day. The service can run meanwhile."""
     from app.reports.rollup.rebuild import rebuild_all, rebuild_day
 
     if day is not None:
         if day_rows:
             raise typer.BadParameter("the day rows are rebuilt for all days at once", param_hint="--day-rows")
-        built = _connected(lambda connection: rebuild_day(connection, day.date()))
+        built = _run_with_connection(lambda connection: rebuild_day(connection, day.date()))
         typer.echo(f"{day.date()} {'built' if built else 'is not kept'}")
         raise typer.Exit(0 if built else 1)
-    _connected(
+    _run_with_connection(
         lambda connection: rebuild_all(connection, day_rows=day_rows, on_day=lambda day: typer.echo(f"{day} built"))
     )
