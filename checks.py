@@ -65,7 +65,7 @@ def schema() -> str:
     """Migrate a new database, then let alembic compare it with the tables that the code describes."""
     with (
         tempfile.TemporaryDirectory(prefix="xuezu-check-") as folder,
-        postgres.running(Path(folder) / "postgres", settings=postgres.THROWAWAY) as server,
+        postgres.run_server(Path(folder) / "postgres", settings=postgres.THROWAWAY) as server,
     ):
         migrate(server.url())
         return tool("alembic", "check", XUEZU_DATABASE_URL=server.url())

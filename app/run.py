@@ -108,7 +108,7 @@ def _embedded(settings: Settings, steps: Steps) -> Iterator[str]:
     require_embedded()
     from app.embedded import postgres
 
-    with postgres.running(settings.data_dir / "postgres", show=steps) as server:
+    with postgres.run_server(settings.data_dir / "postgres", show=steps) as server:
         try:
             yield server.url()
         finally:

@@ -226,11 +226,11 @@ def _over_the_world(scale: Scale, folder: Path) -> Iterator[Measured]:
     if {name: kept.get(name) for name in wanted} != wanted:
         shutil.rmtree(folder / "postgres", ignore_errors=True)
         print(f"Writing the world at 1/{scale.divisor}" if scale.divisor > 1 else "Writing the world", flush=True)
-        with postgres.running(folder / "postgres", settings=WRITING | dict(scale.server)) as server:
+        with postgres.run_server(folder / "postgres", settings=WRITING | dict(scale.server)) as server:
             kept = wanted | {"first_built": [asdict(taken) for taken in _write(server, settings, scale, day)]}
         os.sync()
         made.write_text(json.dumps(kept))
-    with postgres.running(folder / "postgres", settings=scale.server) as server:
+    with postgres.run_server(folder / "postgres", settings=scale.server) as server:
         settings.database_url = SecretStr(server.url())
         superuser_url = server.url(user=postgres.SUPERUSER)
         asyncio.run(migrate_to_head(server.url()))  # where the code has moved on since the world was written

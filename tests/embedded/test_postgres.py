@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL in folders that went through something."""
+"""The embedded PostgreSQL in damaged or unusual directories."""
 
 import os
 import shutil
@@ -12,50 +12,50 @@ import pytest
 from app.core.data_dir import lock_data_dir
 from app.core.settings import CannotStart
 from app.embedded import postgres
-from app.embedded.programs import account
+from app.embedded.programs import get_system_user
 
 
-def test_a_server_keeps_its_data_and_comes_back_after_a_crash_whoever_has_its_pid(folder: Path) -> None:
+def test_server_recovers_after_a_crash_with_a_reused_pid(folder: Path) -> None:
     data = folder / "postgres"
-    with postgres.running(data) as server:
+    with postgres.run_server(data) as server:
         server.execute("CREATE TABLE kept AS SELECT 42 AS answer", database=postgres.DATABASE)
-    with postgres.running(data) as server:
+    with postgres.run_server(data) as server:
         assert server.execute("SELECT answer FROM kept", database=postgres.DATABASE) == "42"
         os.kill(server.pid, signal.SIGKILL)
-    # After a restart of the machine the old pid may be anybody's, and PostgreSQL waits for one of its own user's.
-    user = account()
+    # After a restart of the machine another process can have the old pid, and PostgreSQL waits for it.
+    user = get_system_user()
     with subprocess.Popen(["sleep", "60"], user=user.pw_uid if user else None) as stranger:
         for lock in (data / "postmaster.pid", data / ".s.PGSQL.5432.lock"):
             _, *lines = lock.read_text().splitlines()
             lock.write_text("\n".join([str(stranger.pid), *lines]) + "\n")
         assert postgres.find_running(data) is None
-        with postgres.running(data) as server:
+        with postgres.run_server(data) as server:
             assert server.execute("SELECT answer FROM kept", database=postgres.DATABASE) == "42"
             assert postgres.find_running(data) == server
         assert stranger.poll() is None
         stranger.kill()
 
 
-def test_a_half_made_folder_is_made_again(folder: Path) -> None:
+def test_incomplete_data_directory_is_created_again(folder: Path) -> None:
     draft = folder / "postgres.new"
     draft.mkdir()
     (draft / "PG_VERSION").write_text("18\n")
-    with postgres.running(folder / "postgres", settings=postgres.THROWAWAY) as server:
+    with postgres.run_server(folder / "postgres", settings=postgres.THROWAWAY) as server:
         assert server.execute("SHOW fsync") == "off"
     assert not draft.exists()
 
 
-def test_paths_with_spaces_quotes_chinese_and_no_end(folder: Path) -> None:
+def test_unusual_and_long_paths_are_supported(folder: Path) -> None:
     data = folder / "it's 学组" / ("long" * 20) / "postgres"
-    with postgres.running(data, settings=postgres.THROWAWAY) as server:
+    with postgres.run_server(data, settings=postgres.THROWAWAY) as server:
         assert server.execute("SELECT lower('ÀÉ') || current_setting('server_encoding')") == "àéUTF8"
         assert server.sockets != data
         assert stat.S_IMODE(server.sockets.stat().st_mode) == 0o700
     shutil.rmtree(server.sockets)
 
 
-def test_its_log_quotes_nobody(folder: Path) -> None:
-    with postgres.running(folder / "postgres", settings=postgres.THROWAWAY) as server:
+def test_server_log_contains_no_personal_data(folder: Path) -> None:
+    with postgres.run_server(folder / "postgres", settings=postgres.THROWAWAY) as server:
         server.execute("CREATE TABLE people (phone text PRIMARY KEY)")
         for _ in range(2):
             try:
@@ -69,13 +69,13 @@ def test_its_log_quotes_nobody(folder: Path) -> None:
     assert "13800138000" not in log
 
 
-def test_only_its_user_reaches_it(folder: Path) -> None:
-    with postgres.running(folder / "postgres", settings=postgres.THROWAWAY) as server:
+def test_server_accepts_only_its_user(folder: Path) -> None:
+    with postgres.run_server(folder / "postgres", settings=postgres.THROWAWAY) as server:
         assert stat.S_IMODE(server.sockets.stat().st_mode) == 0o700
         assert server.execute("SHOW listen_addresses") == ""
 
 
-def test_data_of_another_major_version_is_left_alone(folder: Path) -> None:
+def test_data_of_another_major_version_is_refused(folder: Path) -> None:
     data = folder / "postgres"
     data.mkdir()
     (data / "PG_VERSION").write_text("17\n")
@@ -84,7 +84,7 @@ def test_data_of_another_major_version_is_left_alone(folder: Path) -> None:
     assert [path.name for path in data.iterdir()] == ["PG_VERSION"]
 
 
-def test_a_folder_with_something_else_in_it_is_left_alone(folder: Path) -> None:
+def test_directory_with_other_files_is_refused(folder: Path) -> None:
     data = folder / "postgres"
     data.mkdir()
     (data / "thesis.txt").write_text("mine")
@@ -93,13 +93,13 @@ def test_a_folder_with_something_else_in_it_is_left_alone(folder: Path) -> None:
     assert (data / "thesis.txt").read_text() == "mine"
 
 
-def test_settings_that_postgres_refuses_are_told_with_its_own_words(folder: Path) -> None:
+def test_setting_refused_by_postgres_is_reported_with_its_message(folder: Path) -> None:
     with pytest.raises(CannotStart, match=r"did not start; the end of .*server\.log says why: .*max_connections"):
         postgres.start(folder / "postgres", settings={"max_connections": "many"})
     assert postgres.find_running(folder / "postgres") is None
 
 
-def test_a_hold_ends_with_its_holder(folder: Path) -> None:
+def test_data_directory_lock_ends_with_its_owner(folder: Path) -> None:
     with lock_data_dir(folder):
         second = lock_data_dir(folder)
         with pytest.raises(CannotStart, match=rf"in use by another run \(process {os.getpid()}\): .*XUEZU_DATA_DIR"):
