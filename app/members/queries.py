@@ -192,7 +192,7 @@ _MEMBERS_BY_ID = _MEMBERS.where(Member.id == any_(bindparam("member_ids", type_=
 _MEMBER_BY_PHONE = _MEMBERS.where(Member.phone_index == bindparam("phone_index"))
 
 
-def _member_out(cipher: Cipher, row: MemberRow) -> MemberOut:
+def _make_member_out(cipher: Cipher, row: MemberRow) -> MemberOut:
     """Return the row as a response, with the phone masked."""
     return MemberOut(**row._asdict(), phone=mask(cipher.decrypt_text(row.phone_cipher, row.id)))
 
@@ -206,7 +206,7 @@ async def list_members(
     else:
         statement = _build_page(_get_shape(wanted))
     found = await statement.fetch(db, paging, **_get_parameters(cipher, org_id, wanted))
-    return Page[MemberOut].from_slice(found.map(partial(_member_out, cipher)))
+    return Page[MemberOut].from_slice(found.map(partial(_make_member_out, cipher)))
 
 
 async def stream_members(
@@ -220,20 +220,20 @@ async def stream_members(
 
 
 async def count_members(
-    db: Readable, cipher: Cipher, org_id: UUID, wanted: MemberFilter, *, most: int | None = None
+    db: Readable, cipher: Cipher, org_id: UUID, wanted: MemberFilter, *, limit: int | None = None
 ) -> int:
-    """Count the org's people that match the filter, up to `most` + 1: that result means more than `most`.
+    """Count the org's people that match the filter, up to `limit` + 1: that result means more than `limit`.
 
-    Without `most` the statement reads every row of the org.
+    Without `limit` the statement reads every row of the org.
     """
-    given = _get_parameters(cipher, org_id, wanted) | {"enough": None if most is None else most + 1}
+    given = _get_parameters(cipher, org_id, wanted) | {"max_rows": None if limit is None else limit + 1}
     return (await db.execute(_build_count(_get_shape(wanted)), given)).scalar_one()
 
 
 async def get_member(db: Readable, cipher: Cipher, org_id: UUID, member_id: UUID) -> MemberOut:
     """Return one of the org's people. Raises NotFound."""
-    which = {"org_id": org_id, "member_id": member_id}
-    return _member_out(cipher, await one_or_404(db, _MEMBER, MemberRow, which))
+    parameters = {"org_id": org_id, "member_id": member_id}
+    return _make_member_out(cipher, await one_or_404(db, _MEMBER, MemberRow, parameters))
 
 
 async def list_members_by_id(
@@ -241,7 +241,7 @@ async def list_members_by_id(
 ) -> dict[UUID, MemberOut]:
     """Return those of the org's people that have these ids, by id."""
     rows = await fetch_rows(db, _MEMBERS_BY_ID, MemberRow, {"org_id": org_id, "member_ids": list(member_ids)})
-    return {row.id: _member_out(cipher, row) for row in rows}
+    return {row.id: _make_member_out(cipher, row) for row in rows}
 
 
 async def find_member_by_phone(
@@ -249,7 +249,7 @@ async def find_member_by_phone(
 ) -> MemberOut | None:
     """Return the live row of the org that has the phone, or None."""
     row = await fetch_row(db, _MEMBER_BY_PHONE, MemberRow, {"org_id": org_id, "phone_index": phone_index})
-    return None if row is None else _member_out(cipher, row)
+    return None if row is None else _make_member_out(cipher, row)
 
 
 _PATHS = tree.unit_paths(_ORG_ID)
@@ -310,7 +310,7 @@ def _build_count(shape: _Shape) -> Select[int]:
     if shape.verified is not None:
         found = found.outerjoin(_LinkedUser, _LinkedUser.id == Member.user_id)
     found = found.where(Member.org_id == _ORG_ID, Member.removed_at.is_(None), *_build_conditions(shape))
-    return select(func.count()).select_from(found.limit(bindparam("enough", type_=Integer())).subquery())
+    return select(func.count()).select_from(found.limit(bindparam("max_rows", type_=Integer())).subquery())
 
 
 def _build_conditions(shape: _Shape) -> Sequence[ColumnElement[bool]]:

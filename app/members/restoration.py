@@ -81,10 +81,10 @@ async def restore_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, m
     await lock_org_shared(db, scope)
     await lock_index_key(db, cipher)
     await lock_accounts_and_phones(db, of_member=(scope.org_id, member_id))
-    which = {"of_org": scope.org_id, "member_id": member_id}
-    removed = await one_or_404(db, _LOCK_REMOVED, parameters=which)
+    parameters = {"of_org": scope.org_id, "member_id": member_id}
+    removed = await one_or_404(db, _LOCK_REMOVED, parameters=parameters)
     with on_constraint(("members_org_id_phone_index_key", PhoneExists)):
-        await db.execute(_RESTORE, which)
+        await db.execute(_RESTORE, parameters)
     removal = {"org_id": scope.org_id, "member_id": member_id, "removed_at": removed.removed_at}
     await db.execute(_RESTORE_MEMBERSHIPS, removal)
     await activate_member(db, scope.org_id, member_id, active=False)

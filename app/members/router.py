@@ -36,7 +36,7 @@ Reader = Annotated[OrgScope, Can(Permission.MEMBERS_READ)]
 Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
 
 
-async def _filter(
+async def _read_filter(
     q: Annotated[
         SearchText | None,
         Query(description="Characters of the name, its pinyin or initials, or the last four digits of the phone."),
@@ -56,7 +56,7 @@ async def list_members(
     scope: Reader,
     db: ReadDb,
     cipher: CipherDep,
-    wanted: Annotated[MemberFilter, Depends(_filter)],
+    wanted: Annotated[MemberFilter, Depends(_read_filter)],
     paging: Annotated[Paging, paged_by(UUID)],
 ) -> Page[MemberOut]:
     """The people of the org, phones masked, in the order in which they were added. Filters find them by name, phone,
@@ -81,7 +81,7 @@ async def create_member(
     """
     member = await operations.create_member(db, cipher, scope, body)
     response.headers["Location"] = f"/v1/orgs/{scope.org_id}/members/{member.id}"
-    return _tagged(response, member)
+    return _set_etag(response, member)
 
 
 @router.get("/removed", summary="List removed members")
@@ -104,9 +104,9 @@ async def create_member_export(
     Phones are masked. A file with phones in full writes an audit entry, in the same transaction. Somebody with too
     many exports deletes some first.
     """
-    made = await export.create_member_export(db, cipher, scope, body)
-    response.headers["Location"] = f"/v1/orgs/{scope.org_id}/exports/{made.id}"
-    return made
+    created = await export.create_member_export(db, cipher, scope, body)
+    response.headers["Location"] = f"/v1/orgs/{scope.org_id}/exports/{created.id}"
+    return created
 
 
 @router.get("/{member_id}", summary="Read a member")
@@ -114,7 +114,7 @@ async def read_member(scope: Reader, member_id: UUID, db: ReadDb, cipher: Cipher
     """One person of the directory, with units and state of activation; the phone is masked. Nothing is changed. Keep
     the `ETag` to edit or remove the person.
     """
-    return _tagged(response, await queries.get_member(db, cipher, scope.org_id, member_id))
+    return _set_etag(response, await queries.get_member(db, cipher, scope.org_id, member_id))
 
 
 @router.patch(
@@ -137,7 +137,7 @@ async def update_member(
     somebody else has edited it. The phone of an admin cannot be changed: the main admin removes them as admin
     first.
     """
-    return _tagged(response, await operations.update_member(db, cipher, scope, member_id, body, version))
+    return _set_etag(response, await operations.update_member(db, cipher, scope, member_id, body, version))
 
 
 @router.delete(
@@ -163,7 +163,7 @@ async def restore_member(
 
     Where the phone is in the directory again under another row, the call is refused (409 `phone-exists`).
     """
-    return _tagged(response, await restoration.restore_member(db, cipher, scope, member_id))
+    return _set_etag(response, await restoration.restore_member(db, cipher, scope, member_id))
 
 
 @router.put("/{member_id}/units", summary="Set the units of a member", responses=problems(UnknownUnit, EditedMeanwhile))
@@ -181,7 +181,7 @@ async def set_units(
 
     After a 412 read the member again, because somebody else has changed the row.
     """
-    return _tagged(response, await unit_memberships.set_units(db, cipher, scope, member_id, body, version))
+    return _set_etag(response, await unit_memberships.set_units(db, cipher, scope, member_id, body, version))
 
 
 @router.post(
@@ -195,7 +195,7 @@ async def copy_member(
 
     A unit that the person is in already changes nothing.
     """
-    return _tagged(response, await unit_memberships.copy_member(db, cipher, scope, member_id, body.unit_id))
+    return _set_etag(response, await unit_memberships.copy_member(db, cipher, scope, member_id, body.unit_id))
 
 
 @router.post("/{member_id}/phone-disclosures", summary="Show a phone in full", status_code=201)
@@ -211,6 +211,6 @@ async def disclose_phone(
     return PhoneDisclosureOut(phone=await operations.disclose_phone(db, cipher, scope, member_id))
 
 
-def _tagged(response: Response, member: MemberOut) -> MemberOut:
+def _set_etag(response: Response, member: MemberOut) -> MemberOut:
     response.headers["ETag"] = format_etag(member.version)
     return member

@@ -14,13 +14,13 @@ from app.members.names import MemberName
 from app.web.schemas import Body, Out
 
 
-def _each_once(units: list[UUID]) -> list[UUID]:
+def _remove_duplicates(units: list[UUID]) -> list[UUID]:
     return list(dict.fromkeys(units))
 
 
 UnitIds = Annotated[
     list[UUID],
-    AfterValidator(_each_once),
+    AfterValidator(_remove_duplicates),
     Field(max_length=50, description="The units of the person. Without any, the person is at the org itself."),
 ]
 
@@ -100,7 +100,7 @@ class MemberOut(Out):
     active: bool = Field(description="Whether a registered user is linked to the row.")
     inactive_reason: InactiveReason | None = Field(
         description="`never-registered`; `name-mismatch`: the user with this phone is verified by another name; "
-        "`phone-mismatch`: a user with another phone asks to be linked; `unlinked`: an admin has undone the link; "
+        "`phone-mismatch`: a user with another phone requests the link; `unlinked`: an admin has undone the link; "
         "`already-in-directory`: the user with this phone is linked to another row of this directory."
     )
     link_request_id: UUID | None = Field(description="A request to be linked that waits and fits.")
@@ -110,7 +110,7 @@ class MemberOut(Out):
 
 
 class RemovedMemberOut(Out):
-    """Somebody who was removed less than thirty days ago and can be brought back."""
+    """A person who was removed less than thirty days ago and can be brought back."""
 
     id: UUID
     name: str

@@ -23,7 +23,7 @@ class Scene:
         transfer: Json = done(await self.sender.post(path, json={"org_id": self.new["id"]} | body), 201)
         return transfer
 
-    def at(self, transfer: Json, answer: str = "", org: Json | None = None) -> str:
+    def path_of(self, transfer: Json, answer: str = "", org: Json | None = None) -> str:
         return f"/v1/orgs/{(org or self.new)['id']}/person-transfers/{transfer['id']}{answer}"
 
 
@@ -93,9 +93,9 @@ async def test_transferred_person_keeps_the_account_and_past_memberships(
         assert {"person_transfer.created", "person_transfer.accepted"} <= set(await actions(admin, org))
         entries = await list_all(admin, f"/v1/orgs/{org['id']}/audit")
         assert person.phone[-4:] not in str([entry["after"] for entry in entries])
-    sent = done(await scene.sender.get(scene.at(transfer, org=scene.old)))
+    sent = done(await scene.sender.get(scene.path_of(transfer, org=scene.old)))
     assert (sent["state"], sent["name"], sent["member_id"]) == ("accepted", None, member["id"])
-    assert done(await scene.receiver.get(scene.at(transfer)))["member_id"] == new_row["id"]
+    assert done(await scene.receiver.get(scene.path_of(transfer)))["member_id"] == new_row["id"]
 
 
 async def test_transfer_keeps_the_consent_and_the_inactive_state(
@@ -108,7 +108,7 @@ async def test_transfer_keeps_the_consent_and_the_inactive_state(
     recycled = await add_member(scene.sender, scene.old, name="前机主", phone=holder.phone)
     for member, active in ((linked, True), (recycled, False)):
         transfer = await scene.request_transfer(member)
-        new_row = done(await scene.receiver.put(scene.at(transfer, "/acceptance")))
+        new_row = done(await scene.receiver.put(scene.path_of(transfer, "/acceptance")))
         assert (new_row["active"], new_row["at_org"]) == (active, True)
     consent = "SELECT consented_by::text FROM activations WHERE user_id = :id AND until IS NULL"
     assert await db.scalar(text(consent), {"id": person.user_id}) == scene.sender.user_id
@@ -120,9 +120,11 @@ async def test_transfer_is_hidden_from_other_orgs(scene: Scene) -> None:
     for person, org in ((scene.third, scene.other), (scene.superior, scene.top)):
         for method, answer in (("GET", ""), ("DELETE", ""), ("PUT", "/acceptance"), ("PUT", "/refusal")):
             body = {"reason": "x"} if answer == "/refusal" else None
-            tried = await person.request(method, scene.at(transfer, answer, org), json=body)
+            tried = await person.request(method, scene.path_of(transfer, answer, org), json=body)
             assert tried.status_code == 404
-            assert (await person.request(method, scene.at(transfer, answer, scene.old), json=body)).status_code == 404
+            assert (
+                await person.request(method, scene.path_of(transfer, answer, scene.old), json=body)
+            ).status_code == 404
         assert done(await person.get(f"/v1/orgs/{org['id']}/person-transfers"))["items"] == []
         assert transfer["id"] not in (await person.get("/v1/inbox")).text
         audit = await person.get(f"/v1/orgs/{org['id']}/audit", params={"limit": 200})
@@ -131,19 +133,22 @@ async def test_transfer_is_hidden_from_other_orgs(scene: Scene) -> None:
     path = f"/v1/orgs/{scene.other['id']}/members/{member['id']}/transfers"
     assert (await scene.third.post(path, json={"org_id": scene.new["id"]})).status_code == 404
     # The sender cannot decide, and the receiver cannot withdraw.
-    assert (await scene.sender.put(scene.at(transfer, "/acceptance", scene.old))).status_code == 404
-    assert (await scene.receiver.delete(scene.at(transfer))).status_code == 404
-    done(await scene.receiver.put(scene.at(transfer, "/refusal"), json={"reason": "编制已满"}), 204)
-    found = done(await scene.sender.get(scene.at(transfer, org=scene.old)))
+    assert (await scene.sender.put(scene.path_of(transfer, "/acceptance", scene.old))).status_code == 404
+    assert (await scene.receiver.delete(scene.path_of(transfer))).status_code == 404
+    done(await scene.receiver.put(scene.path_of(transfer, "/refusal"), json={"reason": "编制已满"}), 204)
+    found = done(await scene.sender.get(scene.path_of(transfer, org=scene.old)))
     assert (found["state"], found["reason"]) == ("declined", "编制已满")
     # After a refusal the receiver no longer sees the name.
-    assert done(await scene.receiver.get(scene.at(transfer)))["name"] is None
+    assert done(await scene.receiver.get(scene.path_of(transfer)))["name"] is None
     for answer in ("/acceptance", "/refusal"):
         decided = await scene.receiver.put(
-            scene.at(transfer, answer), json={"reason": "x"} if "ref" in answer else None
+            scene.path_of(transfer, answer), json={"reason": "x"} if "ref" in answer else None
         )
         assert refusal(decided) == (409, "person-transfer-decided")
-    assert refusal(await scene.sender.delete(scene.at(transfer, org=scene.old))) == (409, "person-transfer-decided")
+    assert refusal(await scene.sender.delete(scene.path_of(transfer, org=scene.old))) == (
+        409,
+        "person-transfer-decided",
+    )
 
 
 async def test_invalid_transfers_are_refused(scene: Scene, people: People) -> None:
@@ -174,12 +179,12 @@ async def test_invalid_transfers_are_refused(scene: Scene, people: People) -> No
     twice = await add_member(scene.sender, scene.old, phone=phone)
     await add_member(scene.receiver, scene.new, phone=phone)
     there = await scene.request_transfer(twice)
-    assert refusal(await scene.receiver.put(scene.at(there, "/acceptance"))) == (409, "person-is-here")
+    assert refusal(await scene.receiver.put(scene.path_of(there, "/acceptance"))) == (409, "person-is-here")
     alien = await add_unit(scene.sender, scene.old, "旧支部")
     fine = await scene.request_transfer(await add_member(scene.sender, scene.old))
-    wrong = await scene.receiver.put(scene.at(fine, "/acceptance"), json={"unit_ids": [alien["id"]]})
+    wrong = await scene.receiver.put(scene.path_of(fine, "/acceptance"), json={"unit_ids": [alien["id"]]})
     assert refusal(wrong) == (422, "unknown-unit")
-    done(await scene.receiver.put(scene.at(fine, "/acceptance")))
+    done(await scene.receiver.put(scene.path_of(fine, "/acceptance")))
 
 
 async def test_concurrent_decisions_of_a_transfer_count_once(scene: Scene, people: People, db: AsyncConnection) -> None:
@@ -192,10 +197,10 @@ async def test_concurrent_decisions_of_a_transfer_count_once(scene: Scene, peopl
     assert sorted(answer.status_code for answer in requests) == [201, 409, 409, 409]
     (transfer,) = [answer.json() for answer in requests if answer.status_code == 201]
     answers = await asyncio.gather(
-        scene.receiver.put(scene.at(transfer, "/acceptance")),
-        second.put(scene.at(transfer, "/acceptance")),
-        second.put(scene.at(transfer, "/refusal"), json={"reason": "x"}),
-        scene.sender.delete(scene.at(transfer, org=scene.old)),
+        scene.receiver.put(scene.path_of(transfer, "/acceptance")),
+        second.put(scene.path_of(transfer, "/acceptance")),
+        second.put(scene.path_of(transfer, "/refusal"), json={"reason": "x"}),
+        scene.sender.delete(scene.path_of(transfer, org=scene.old)),
     )
     won = [answer for answer in answers if answer.status_code < 300]
     assert len(won) == 1, [answer.text for answer in answers]
@@ -212,7 +217,7 @@ async def test_concurrent_edit_and_acceptance_leave_at_most_one_live_row(scene: 
         path = f"/v1/orgs/{scene.old['id']}/members/{member['id']}"
         change = {"rename": {"name": "新名字"}, "phone": {"phone": fresh_phone()}}
         accepted, other = await asyncio.gather(
-            scene.receiver.put(scene.at(transfer, "/acceptance")),
+            scene.receiver.put(scene.path_of(transfer, "/acceptance")),
             scene.sender.delete(path) if act == "remove" else scene.sender.patch(path, json=change[act]),
         )
         assert (accepted.status_code, other.status_code) in {
@@ -226,8 +231,8 @@ async def test_concurrent_edit_and_acceptance_leave_at_most_one_live_row(scene: 
     removed = await add_member(scene.sender, scene.old)
     transfer = await scene.request_transfer(removed)
     done(await scene.sender.delete(f"/v1/orgs/{scene.old['id']}/members/{removed['id']}"), 204)
-    assert done(await scene.receiver.get(scene.at(transfer)))["state"] == "superseded"
-    assert refusal(await scene.receiver.put(scene.at(transfer, "/acceptance"))) == (409, "person-transfer-decided")
+    assert done(await scene.receiver.get(scene.path_of(transfer)))["state"] == "superseded"
+    assert refusal(await scene.receiver.put(scene.path_of(transfer, "/acceptance"))) == (409, "person-transfer-decided")
     assert transfer["id"] not in (await scene.receiver.get("/v1/inbox", params={"limit": 200})).text
 
 

@@ -96,7 +96,7 @@ COUNTED = 10_000
 async def _count_people(db: Readable, cipher: CipherDep, scope: OrgScope, wanted: MemberFilter) -> int | str:
     """Return the number of people. A filtered count is exact up to COUNTED, which bounds the cost of a page."""
     everybody = wanted == MemberFilter()
-    count = await count_members(db, cipher, scope.org_id, wanted, most=None if everybody else COUNTED)
+    count = await count_members(db, cipher, scope.org_id, wanted, limit=None if everybody else COUNTED)
     return count if everybody or count <= COUNTED else f"{COUNTED:,}+"
 
 

@@ -1,6 +1,6 @@
 """Errors of an upload, of a whole sheet, or of a step of an import.
 
-The upload answers 422 if the file's header shows that the sheet cannot be read. Otherwise the job that reads the
+The upload answers 422 if `inspect_upload` finds that the file cannot be read. Otherwise the job that reads the
 sheet refuses it, and the import's `refusal` has the same code.
 """
 

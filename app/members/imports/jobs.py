@@ -109,7 +109,7 @@ async def _check(worker: Worker, org_id: UUID, running: _RunningImport) -> dict[
 async def _stage_batches(
     worker: Worker, indexer: BlindIndexer, org_id: UUID, running: _RunningImport, file: int, *, party_org: bool
 ) -> AsyncIterator[Sequence[StagedRow]]:
-    """Yield the sheet's rows as staged rows, which a thread builds; update the import's progress after each batch."""
+    """Yield the sheet's staged rows, which a thread builds. Update the import's progress after each batch."""
     done = 0
     building: asyncio.Task[list[StagedRow]] | None = None
     try:
@@ -162,8 +162,8 @@ async def merge_import(worker: Worker, payload: Payload) -> None:
                 async with worker.engine.begin() as db:
                     await _merge(db, worker.cipher, org_id, running)
         # This also runs if an earlier worker was killed between the commit of the merge and this point.
-        which = {"org_id": org_id, "import_id": import_id}
-        await activation.activate_committed_rows(worker.engine, worker.cipher, org_id, _WRITTEN_MEMBERS, which)
+        parameters = {"org_id": org_id, "import_id": import_id}
+        await activation.activate_committed_rows(worker.engine, worker.cipher, org_id, _WRITTEN_MEMBERS, parameters)
 
 
 _WRITTEN_MEMBERS = """

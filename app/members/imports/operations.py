@@ -34,7 +34,7 @@ async def create_import(
 ) -> UUID:
     """Store a sheet encrypted and enqueue its check. Return the import's id.
 
-    Locks the org. Raises a SheetRefused if the file's header shows that the sheet cannot be read.
+    Locks the org. Raises a SheetRefused if `inspect_upload` finds that the file cannot be read.
     """
     kind = await asyncio.to_thread(inspect_upload, file_name, file)
     await lock_org_shared(db, scope)

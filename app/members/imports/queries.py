@@ -121,8 +121,8 @@ _REFUSED_ROWS = (
 
 async def get_import(db: Readable, org_id: UUID, import_id: UUID) -> ImportOut:
     """Return one import of the org. Raises NotFound."""
-    which = {"org_id": org_id, "import_id": import_id}
-    return _make_import_out(await one_or_404(db, _IMPORT, _ImportRecord, which))
+    parameters = {"org_id": org_id, "import_id": import_id}
+    return _make_import_out(await one_or_404(db, _IMPORT, _ImportRecord, parameters))
 
 
 async def list_imports(db: Readable, org_id: UUID, paging: Paging) -> Page[ImportOut]:
@@ -140,8 +140,8 @@ async def list_rows(
     paging: Paging,
 ) -> Page[ImportRowOut]:
     """Return a page of the rows of a sheet with their outcomes, in the order of the sheet."""
-    which = {"org_id": org_id, "import_id": import_id} | ({} if outcome is None else {"outcome": outcome})
-    found = await (_ROWS_IN_ORDER if outcome is None else _ROWS_BY_OUTCOME).fetch(db, paging, **which)
+    parameters = {"org_id": org_id, "import_id": import_id} | ({} if outcome is None else {"outcome": outcome})
+    found = await (_ROWS_IN_ORDER if outcome is None else _ROWS_BY_OUTCOME).fetch(db, paging, **parameters)
     return Page[ImportRowOut].from_slice(found.map(lambda row: _make_row_out(cipher, row)))
 
 
@@ -149,11 +149,11 @@ async def stream_refused_rows(
     db: Readable, cipher: Cipher, org_id: UUID, import_id: UUID
 ) -> AsyncIterator[list[str | int]]:
     """Yield the refused rows: the original name, phone, unit and party, then the row number and the reasons."""
-    which = {"org_id": org_id, "import_id": import_id, "last": 0}
-    while rows := await fetch_rows(db, _REFUSED_ROWS, _SheetRecord, which):
+    parameters = {"org_id": org_id, "import_id": import_id, "last": 0}
+    while rows := await fetch_rows(db, _REFUSED_ROWS, _SheetRecord, parameters):
         for row in rows:
             yield [*_get_typed_cells(cipher, row), row.row_no, _describe_reasons(row)]
-        which["last"] = rows[-1].row_no
+        parameters["last"] = rows[-1].row_no
 
 
 def _get_typed_cells(cipher: Cipher, row: _SheetRecord) -> list[str]:

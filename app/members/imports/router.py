@@ -48,7 +48,7 @@ router = APIRouter(prefix="/v1/orgs/{org_id}/imports", route_class=Transactional
 
 Reader = Annotated[OrgScope, Can(Permission.MEMBERS_READ)]
 Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
-UploadProblems = problems(
+UPLOAD_PROBLEMS = problems(
     BadRequest,
     BodyTooLarge,
     UnsupportedMediaType,
@@ -92,7 +92,7 @@ async def read_template(scope: Reader, db: ReadDb) -> Response:
     summary="Upload a sheet",
     status_code=202,
     max_body_size=MAX_UPLOAD_BYTES,
-    responses=UploadProblems,
+    responses=UPLOAD_PROBLEMS,
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -210,7 +210,7 @@ async def list_rows(
     """What becomes of each row of the sheet, in its order: added, changed, moved, unchanged or refused, with stable
     codes. Filter by `outcome` to see only the refused rows.
 
-    Nothing is changed. Rows are kept for thirty days.
+    Nothing is changed. Rows are stored for thirty days.
     """
     await queries.get_import(db, scope.org_id, import_id)
     return await queries.list_rows(db, cipher, scope.org_id, import_id, outcome, paging)

@@ -257,7 +257,7 @@ _NEW_UNITS = """
 SELECT r.unit_path FROM resolved AS r JOIN staged AS s ON s.unit_path = r.unit_path
 JOIN people AS p ON p.phone_index = s.phone_index
 WHERE r.unit_id IS NULL AND r.problem IS NULL AND p.problem IS NULL
-GROUP BY r.unit_path ORDER BY min(s.row_no) LIMIT :most
+GROUP BY r.unit_path ORDER BY min(s.row_no) LIMIT :max_paths
 """
 
 
@@ -286,5 +286,5 @@ async def count_outcomes(db: AsyncConnection, org_id: UUID, mode: str) -> Outcom
 
 async def list_new_units(db: AsyncConnection) -> list[str]:
     """Return the missing paths in the order of the sheet, at most MAX_NEW_UNITS + 1."""
-    paths: Sequence[str] = (await db.scalars(text(_NEW_UNITS), {"most": MAX_NEW_UNITS + 1})).all()
+    paths: Sequence[str] = (await db.scalars(text(_NEW_UNITS), {"max_paths": MAX_NEW_UNITS + 1})).all()
     return list(paths)

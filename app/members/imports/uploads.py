@@ -33,7 +33,8 @@ class SheetFormat(StrEnum):
 
 
 def inspect_upload(name: str, file: BinaryIO) -> SheetFormat:
-    """Return the format of an uploaded sheet. Raises a SheetRefused if its header shows that it cannot be read."""
+    """Return the format of an uploaded sheet. Raises a SheetRefused if its first bytes or its zip directory show that
+    it cannot be read."""
     try:
         kind = SheetFormat(PurePath(name).suffix.lower().removeprefix("."))
     except ValueError:

@@ -76,8 +76,8 @@ async def lock_named_org(db: AsyncConnection, body: NamedOrg) -> FoundOrg:
     Raises UnknownOrg, also if several orgs have the name.
     """
     named = Org.name == body.org_name, Org.region_code == body.region_code
-    which = (Org.id == body.org_id,) if body.org_id is not None else named
-    found = list((await db.scalars(select(Org.id).where(*which, Org.status == "live").limit(2))).all())
+    named_org = (Org.id == body.org_id,) if body.org_id is not None else named
+    found = list((await db.scalars(select(Org.id).where(*named_org, Org.status == "live").limit(2))).all())
     if len(found) != 1:
         raise UnknownOrg
     # The org may have been closed meanwhile, so it is read again under the lock.
@@ -109,10 +109,10 @@ async def accept_link_request(db: AsyncConnection, scope: OrgScope, request_id: 
     Locks the org for edit, the account, then the row. Raises NotFound, LinkRequestDecided, NoCandidate,
     SeveralCandidates, AlreadyInDirectory.
     """
-    # The org's lock prevents that an import links the account to another row meanwhile.
+    # The org's lock prevents an import from linking the account to another row meanwhile.
     await lock_orgs_for_edit(db, scope)
     requester = await get_waiting_requester(db, scope.org_id, request_id)
-    # The account's lock prevents the same by a change of its phone, or by a person who is added with that phone.
+    # The account's lock prevents the same for a change of its phone and for the addition of a person with that phone.
     await db.execute(select(User.id).where(User.id == requester.user_id).with_for_update(key_share=True))
     member_id = await _get_candidate_of_waiting(db, scope.org_id, request_id, member_id)
     row = select(Member.user_id).where(Member.org_id == scope.org_id, Member.id == member_id)

@@ -79,7 +79,7 @@ async def withdraw_link_request(user: SignedIn, request_id: UUID, db: WriteDb) -
 async def list_link_requests(
     scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[ReceivedLinkRequestOut]:
-    """The requests that wait and that fit somebody in the directory, the newest first, with the rows that they fit.
+    """The requests that wait and that match a row of the directory, the newest first, with the matching rows.
     Nothing is changed.
     """
     return await queries.list_received_requests(db, cipher, scope.org_id, paging)
@@ -106,8 +106,8 @@ async def accept_link_request(
     response: Response,
     body: LinkAcceptance | None = None,
 ) -> MemberOut:
-    """The admin consents: the row becomes active through the account of the person who has asked, although the phones
-    differ. Neither phone changes.
+    """The admin consents: the row becomes active through the account of the person who made the request, although the
+    phones differ. Neither phone changes.
 
     Where several rows fit (409 `several-candidates`), send the id of the right one. The link can be undone with
     `DELETE …/members/{member_id}/activation`.

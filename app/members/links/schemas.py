@@ -23,7 +23,7 @@ class NamedOrg(Body):
     region_code: RegionCode | None = None
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> Self:
+    def _require_id_or_name(self) -> Self:
         named = self.org_name is not None and self.region_code is not None
         if (self.org_id is None) != named or (self.org_name is None) != (self.region_code is None):
             raise ValueError(gettext_noop("请填 org_id，或同时填 org_name 和 region_code"))

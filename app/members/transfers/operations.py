@@ -154,11 +154,11 @@ async def _lock_member(db: AsyncConnection, transfer: _WaitingTransfer) -> _Pers
 
     Raises PersonTransferDecided if the person has left the org.
     """
-    there = (Member.org_id == transfer.org_id, Member.id == transfer.member_id, Member.removed_at.is_(None))
-    for index, user_id in (await db.execute(select(Member.phone_index, Member.user_id).where(*there))).all():
+    of_person = (Member.org_id == transfer.org_id, Member.id == transfer.member_id, Member.removed_at.is_(None))
+    for index, user_id in (await db.execute(select(Member.phone_index, Member.user_id).where(*of_person))).all():
         await lock_accounts_and_phones(db, index, account=user_id)
     columns = (getattr(Member, name) for name in _PersonRow._fields)
-    locked = await fetch_row(db, select(*columns).where(*there).with_for_update(), _PersonRow)
+    locked = await fetch_row(db, select(*columns).where(*of_person).with_for_update(), _PersonRow)
     if locked is None:
         raise PersonTransferDecided
     return locked
@@ -217,11 +217,11 @@ SELECT user_id FROM ended WHERE consented_by IS NOT NULL
 )
 
 
-async def _get_waiting_transfer(db: AsyncConnection, which: ColumnElement[bool]) -> _WaitingTransfer:
+async def _get_waiting_transfer(db: AsyncConnection, condition: ColumnElement[bool]) -> _WaitingTransfer:
     """Return the transfer if it can still be decided. Raises NotFound, PersonTransferDecided."""
     columns = (PersonTransfer.org_id, PersonTransfer.member_id, PersonTransfer.to_id)
     found = await one_or_404(
-        db, select(*columns, PERSON_TRANSFER.waiting.label("is_waiting")).where(which), _WaitingTransfer
+        db, select(*columns, PERSON_TRANSFER.waiting.label("is_waiting")).where(condition), _WaitingTransfer
     )
     if not found.is_waiting:
         raise PersonTransferDecided

@@ -81,7 +81,7 @@ async def read_person_transfer(scope: Reader, transfer_id: UUID, db: ReadDb) -> 
     responses=problems(PersonTransferDecided),
 )
 async def withdraw_person_transfer(scope: Writer, transfer_id: UUID, db: WriteDb) -> None:
-    """The org that has asked takes its request back while it waits. The person stays where they are."""
+    """The org that made the request withdraws it while it waits. The person stays where they are."""
     await operations.withdraw_person_transfer(db, scope, transfer_id)
 
 

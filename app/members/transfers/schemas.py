@@ -34,7 +34,7 @@ class PersonTransferOut(Out):
         description="The row of the person in the directory of this org, where there is one."
     )
     state: State
-    requested_by: str | None = Field(description="Verified name of the admin who has asked for it.")
+    requested_by: str | None = Field(description="Verified name of the admin who made the request.")
     requested_at: datetime
     expires_at: datetime
     decided_at: datetime | None
