@@ -63,7 +63,7 @@ async def start_device_authorization(
 ) -> StartedAuthorization:
     """Start a device authorization for a client that may use the device flow.
 
-    Raises TooManyRequests; Unavailable where another authorization has the same random user code.
+    Raises TooManyRequests; Unavailable if another authorization has the same random user code.
     """
     await take_token_by_address(db, ADDRESS_LIMIT, actor.address)
     device_code = new_secret()

@@ -41,7 +41,7 @@ class ScanCreate(Body):
 
 
 class ScanOut(ObservedDevice):
-    """Who asks to sign in, as the service itself saw it."""
+    """A scan: the device that requests the sign-in, as the service observed it."""
 
     id: UUID
     state: Literal["scanned", "approved", "refused", "redeemed"]
