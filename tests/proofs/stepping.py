@@ -27,7 +27,8 @@ Request = Callable[[], Awaitable[Any]]
 _running: ContextVar["_Session | None"] = ContextVar("stepped", default=None)
 # What orders two transactions: locks and writes. Entries of the audit and its events never cross.
 _STEPS = re.compile(
-    r"FOR (NO KEY UPDATE|UPDATE|KEY SHARE)|pg_advisory_xact_lock|^\s*(INSERT|UPDATE|DELETE|WITH)", re.IGNORECASE
+    r"FOR (NO KEY UPDATE|UPDATE|KEY SHARE)|pg_advisory_xact_lock|\block_org_shared\(|^\s*(INSERT|UPDATE|DELETE|WITH)",
+    re.IGNORECASE,
 )
 _APART = re.compile(r"outgoing_events|audit_entries|idempotency_keys")
 _START, _COMMIT = "start", "commit"
@@ -111,6 +112,8 @@ async def stepped(engine: AsyncEngine) -> AsyncIterator[None]:
             await_only(session.gate(statement, connection.connection.driver_connection.get_server_pid()))
 
     def before(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if (session := _running.get()) is not None:  # it may wait for a lock in a statement that is no step
+            session.pid = connection.connection.driver_connection.get_server_pid()
         if _STEPS.search(statement) and not _APART.search(statement):
             hold(connection, statement)
 
