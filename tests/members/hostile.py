@@ -43,7 +43,7 @@ def part(*names: str) -> Callable[[Callable[[bytes], bytes]], bytes]:
 SHEET = "xl/worksheets/sheet1.xml"
 
 
-def sheet_of(rows: str, before: str = "", after: str = "") -> bytes:
+def make_sheet(rows: str, before: str = "", after: str = "") -> bytes:
     """Return a workbook whose sheet has these rows, as XML, under the header in row 1."""
     header = "".join(text_cell(f"{column}1", name) for column, name in zip("ABC", HEADER, strict=True))
     xml = f'{before}<worksheet xmlns="{MAIN}"><sheetData><row r="1">{header}</row>{rows}</sheetData>{after}</worksheet>'
@@ -54,7 +54,7 @@ def text_cell(reference: str, text: str) -> str:
     return f'<c r="{reference}" t="inlineStr"><is><t xml:space="preserve">{text}</t></is></c>'
 
 
-def one_row(name: str = ROW[0], phone: str = PHONE, unit: str = ROW[2], number: int = 2, attributes: str = "") -> str:
+def make_row(name: str = ROW[0], phone: str = PHONE, unit: str = ROW[2], number: int = 2, attributes: str = "") -> str:
     cells = "".join(
         text_cell(f"{column}{number}", text) for column, text in zip("ABC", (name, phone, unit), strict=True)
     )
@@ -86,7 +86,7 @@ def csv_of(rows: Sequence[Sequence[str]] = (ROW,), encoding: str = "utf-8-sig", 
     return "\r\n".join(delimiter.join(row) for row in [HEADER, *rows]).encode(encoding, "surrogatepass")
 
 
-def zipped(entries: Sequence[tuple[str, bytes]]) -> bytes:
+def make_zip(entries: Sequence[tuple[str, bytes]]) -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as packed:
         for name, data in entries:
@@ -107,7 +107,7 @@ def ods(rows: str) -> bytes:
     )
     kind = b"application/vnd.oasis.opendocument.spreadsheet"
     manifest = b'<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"/>'
-    return zipped([("mimetype", kind), ("content.xml", xml.encode()), ("META-INF/manifest.xml", manifest)])
+    return make_zip([("mimetype", kind), ("content.xml", xml.encode()), ("META-INF/manifest.xml", manifest)])
 
 
 def ods_cell(text: str) -> str:
@@ -165,7 +165,7 @@ def compound(name: str, stream: bytes) -> bytes:
     return header + table + directory + stream.ljust(sectors * 512, b"\0")
 
 
-def false_size(unpacked: int) -> bytes:
+def make_false_size(unpacked: int) -> bytes:
     """Return a workbook whose zip directory gives this false unpacked size for a part."""
     content = bytearray(part("xl/media/image1.png")(lambda _: b"x"))
     at = content.rfind(b"PK\x01\x02")
@@ -173,7 +173,7 @@ def false_size(unpacked: int) -> bytes:
     return bytes(content)
 
 
-def larger_than_declared(than: int) -> bytes:
+def make_larger_than_declared(than: int) -> bytes:
     """Return a workbook whose zip directory gives a too small unpacked size for a large part."""
     content = bytearray(part("xl/media/image1.png")(lambda _: bytes(1 << 20)))
     at = content.rfind(b"PK\x01\x02")
@@ -181,14 +181,14 @@ def larger_than_declared(than: int) -> bytes:
     return bytes(content)
 
 
-def wrong_checksum() -> bytes:
+def make_wrong_checksum() -> bytes:
     content = bytearray(xlsx([ROW]))
     at = content.rfind(b"PK\x01\x02")
     content[at + 16] ^= 0xFF
     return bytes(content)
 
 
-def with_encrypted_flag() -> bytes:
+def make_encrypted_flag() -> bytes:
     content = bytearray(xlsx([ROW]))
     at = content.find(b"PK\x01\x02")
     content[at + 8] |= 1
@@ -212,27 +212,27 @@ AT_UPLOAD = [
     Case("xls as xlsx", "a.xlsx", xls, "file-renamed"),
     Case("csv as xlsx", "a.xlsx", csv_of, "file-renamed"),
     Case("csv as xls", "a.xls", csv_of, "file-renamed"),
-    Case("zip as xlsx", "a.xlsx", lambda: zipped([("a.txt", b"a")]), "file-renamed"),
-    Case("empty zip as xlsx", "a.xlsx", lambda: zipped([]), "file-renamed"),
-    Case("docx as xlsx", "a.xlsx", lambda: zipped([("word/document.xml", b"<a/>")]), "file-renamed"),
+    Case("zip as xlsx", "a.xlsx", lambda: make_zip([("a.txt", b"a")]), "file-renamed"),
+    Case("empty zip as xlsx", "a.xlsx", lambda: make_zip([]), "file-renamed"),
+    Case("docx as xlsx", "a.xlsx", lambda: make_zip([("word/document.xml", b"<a/>")]), "file-renamed"),
     Case("ods as xlsx", "a.xlsx", lambda: ods(ods_row()), "file-renamed"),
     Case("xlsx as ods", "a.ods", lambda: xlsx([ROW]), "file-renamed"),
     Case("xlsx as csv", "a.csv", lambda: xlsx([ROW]), "file-renamed"),
     Case("xlsx as xls", "a.xls", lambda: xlsx([ROW]), "file-renamed"),
     Case("pdf as csv", "a.csv", lambda: b"%PDF-1.7 ...", "file-renamed"),
     Case("encrypted xlsx", "a.xlsx", lambda: compound("EncryptedPackage", bytes(8192)), "file-encrypted"),
-    Case("encrypted part", "a.xlsx", with_encrypted_flag, "file-encrypted"),
+    Case("encrypted part", "a.xlsx", make_encrypted_flag, "file-encrypted"),
     Case("truncated", "a.xlsx", lambda: xlsx([ROW])[:-200], "file-damaged"),
     Case("half of it", "a.xlsx", lambda: xlsx([ROW])[: len(xlsx([ROW])) // 2], "file-damaged"),
     Case("ratio bomb", "a.xlsx", lambda: part("xl/media/a.bin")(lambda _: bytes(30 << 20)), "file-bomb"),
-    Case("claims 4 GB", "a.xlsx", lambda: false_size(0xFFFFFFF0), "file-bomb"),
+    Case("claims 4 GB", "a.xlsx", lambda: make_false_size(0xFFFFFFF0), "file-bomb"),
     Case("entry bomb", "a.xlsx", lambda: part(*(f"x/{n}" for n in range(1100)))(lambda _: b"x"), "file-bomb"),
 ]
 
 BY_CHECK = [
-    Case("DTD", "a.xlsx", lambda: sheet_of(one_row(), before="<!DOCTYPE w>"), "file-has-dtd"),
-    Case("billion laughs", "a.xlsx", lambda: sheet_of(one_row("&a9;"), before=ENTITIES), "file-has-dtd"),
-    Case("XXE", "a.xlsx", lambda: sheet_of(one_row("&x;"), before=EXTERNAL), "file-has-dtd"),
+    Case("DTD", "a.xlsx", lambda: make_sheet(make_row(), before="<!DOCTYPE w>"), "file-has-dtd"),
+    Case("billion laughs", "a.xlsx", lambda: make_sheet(make_row("&a9;"), before=ENTITIES), "file-has-dtd"),
+    Case("XXE", "a.xlsx", lambda: make_sheet(make_row("&x;"), before=EXTERNAL), "file-has-dtd"),
     Case(
         "XXE in workbook",
         "a.xlsx",
@@ -242,16 +242,16 @@ BY_CHECK = [
     Case(
         "cell at XFD1048576",
         "a.xlsx",
-        lambda: sheet_of(one_row() + f'<row r="1048576">{text_cell("XFD1048576", "x")}</row>'),
+        lambda: make_sheet(make_row() + f'<row r="1048576">{text_cell("XFD1048576", "x")}</row>'),
         "file-exhausting",
     ),
     Case(
         "a million rows",
         "a.xlsx",
-        lambda: sheet_of("".join(f"<row><c><v>{n * 7919}</v></c></row>" for n in range(2000)) * 500),
+        lambda: make_sheet("".join(f"<row><c><v>{n * 7919}</v></c></row>" for n in range(2000)) * 500),
         "too-many-rows",
     ),
-    Case("unpacks to more than it says", "a.xlsx", lambda: larger_than_declared(100), "file-damaged"),
+    Case("unpacks to more than it says", "a.xlsx", lambda: make_larger_than_declared(100), "file-damaged"),
     Case("too many rows", "a.csv", lambda: csv_of([ROW]) + b"\r\n,1,\r\n" * 200_001, "too-many-rows"),
     Case(
         "ods row a million times",
@@ -301,18 +301,18 @@ BY_CHECK = [
     Case(
         "string index out of range",
         "a.xlsx",
-        lambda: sheet_of('<row r="2"><c r="A2" t="s"><v>999999</v></c></row>'),
+        lambda: make_sheet('<row r="2"><c r="A2" t="s"><v>999999</v></c></row>'),
         "file-damaged",
     ),
     Case(
         "impossible reference",
         "a.xlsx",
-        lambda: sheet_of('<row r="2"><c r="ZZZZZZ99999999999"><v>1</v></c></row>'),
+        lambda: make_sheet('<row r="2"><c r="ZZZZZZ99999999999"><v>1</v></c></row>'),
         "file-damaged",
     ),
-    Case("lone surrogate", "a.xlsx", lambda: sheet_of(one_row("&#xD800;")), "file-damaged"),
-    Case("NUL reference", "a.xlsx", lambda: sheet_of(one_row("a&#0;b")), "file-damaged"),
-    Case("wrong checksum", "a.xlsx", wrong_checksum, "file-damaged"),
+    Case("lone surrogate", "a.xlsx", lambda: make_sheet(make_row("&#xD800;")), "file-damaged"),
+    Case("NUL reference", "a.xlsx", lambda: make_sheet(make_row("a&#0;b")), "file-damaged"),
+    Case("wrong checksum", "a.xlsx", make_wrong_checksum, "file-damaged"),
     Case("damaged xls", "a.xls", lambda: xls()[:1024] + b"\xff" * 4096, "file-damaged"),
     Case("truncated xls", "a.xls", lambda: xls()[:1500], "file-damaged"),
     Case("csv in no known encoding", "a.csv", lambda: csv_of() + b"\r\n\xff\xff\xff,\x80,\x80", "encoding-unknown"),
@@ -339,7 +339,7 @@ BY_ROW = [
     ),
     Case("second sheet", "a.xlsx", lambda: workbook([("说明", [("读我",)]), ("b", [HEADER, ROW])]), "ok"),
     Case("columns in another order", "a.xlsx", lambda: xlsx([("x", *ROW[::-1])], header=("备注", *HEADER[::-1])), "ok"),
-    Case("row 1048576", "a.xlsx", lambda: sheet_of(one_row(number=1048576)), "ok"),
+    Case("row 1048576", "a.xlsx", lambda: make_sheet(make_row(number=1048576)), "ok"),
     Case("macro inside", "a.xlsx", lambda: part("xl/vbaProject.bin")(lambda _: b"\xd0\xcf\x11\xe0" * 100), "ok"),
     Case(
         "external link",
@@ -350,12 +350,12 @@ BY_ROW = [
         "ok",
     ),
     Case("path traversal", "a.xlsx", lambda: part("../../../../tmp/evil")(lambda _: b"x"), "ok"),
-    Case("formula with its value", "a.xlsx", lambda: sheet_of(FORMULA.format("<v>王伟</v>", REST)), "ok"),
-    Case("formula without a value", "a.xlsx", lambda: sheet_of(FORMULA.format("", REST)), ["name-missing"]),
+    Case("formula with its value", "a.xlsx", lambda: make_sheet(FORMULA.format("<v>王伟</v>", REST)), "ok"),
+    Case("formula without a value", "a.xlsx", lambda: make_sheet(FORMULA.format("", REST)), ["name-missing"]),
     Case(
         "error cell",
         "a.xlsx",
-        lambda: sheet_of(f'<row r="2"><c r="A2" t="e"><v>#REF!</v></c>{REST}</row>'),
+        lambda: make_sheet(f'<row r="2"><c r="A2" t="e"><v>#REF!</v></c>{REST}</row>'),
         ["name-missing"],
     ),
     Case(
@@ -364,14 +364,14 @@ BY_ROW = [
         lambda: csv_of([("=cmd|' /C calc'!A0", PHONE, "甲"), ("@SUM(1)", "13912345678", "甲")]),
         ["name-formula"] * 2,
     ),
-    Case("NUL as _x0000_", "a.xlsx", lambda: sheet_of(one_row("王_x0000_伟")), ["name-unshowable"]),
+    Case("NUL as _x0000_", "a.xlsx", lambda: make_sheet(make_row("王_x0000_伟")), ["name-unshowable"]),
     Case("NUL in csv", "a.csv", lambda: csv_of([("王\0伟", PHONE, "甲")]), ["name-unshowable"]),
-    Case("control", "a.xlsx", lambda: sheet_of(one_row("王_x0007_伟", unit="甲_x001b_")), ["name-unshowable"]),
+    Case("control", "a.xlsx", lambda: make_sheet(make_row("王_x0007_伟", unit="甲_x001b_")), ["name-unshowable"]),
     Case("bidi", "a.csv", lambda: csv_of([("王\u202e伟", PHONE, "甲")]), ["name-unshowable"]),
     Case("bidi in unit", "a.csv", lambda: csv_of([("王伟", PHONE, "甲\u2066")]), ["unit-unshowable"]),
     Case("rare Han and emoji", "a.csv", lambda: csv_of([("𠮷𪚥🙂", PHONE, "𠮷支部🌟")]), "ok"),
-    Case("500 characters", "a.xlsx", lambda: sheet_of(one_row("名" * 500)), ["name-too-long"]),
-    Case("a cell of a megabyte", "a.xlsx", lambda: sheet_of(one_row("名" * 350_000)), ["name-too-long"]),
+    Case("500 characters", "a.xlsx", lambda: make_sheet(make_row("名" * 500)), ["name-too-long"]),
+    Case("a cell of a megabyte", "a.xlsx", lambda: make_sheet(make_row("名" * 350_000)), ["name-too-long"]),
     Case("long unit", "a.csv", lambda: csv_of([("王伟", PHONE, "支" * 101)]), ["unit-too-long"]),
     Case("deep unit", "a.csv", lambda: csv_of([("王伟", PHONE, "/".join("一二三四五六七"))]), ["unit-too-deep"]),
     Case("formula as unit", "a.csv", lambda: csv_of([("王伟", PHONE, "=1")]), ["unit-formula"]),
@@ -379,7 +379,7 @@ BY_ROW = [
     Case(
         "phone as number",
         "a.xlsx",
-        lambda: sheet_of(
+        lambda: make_sheet(
             f'<row r="2">{text_cell("A2", "王伟")}<c r="B2"><v>13812345678</v></c>{text_cell("C2", "甲")}</row>'
         ),
         "ok",
@@ -428,7 +428,7 @@ BY_ROW = [
         ),
         ["phone-scientific", "phone-landline", "phone-foreign", *["phone-invalid"] * 4],
     ),
-    Case("hidden row", "a.xlsx", lambda: sheet_of(one_row(attributes='hidden="1"')), "ok"),
+    Case("hidden row", "a.xlsx", lambda: make_sheet(make_row(attributes='hidden="1"')), "ok"),
     Case("hidden row in ods", "a.ods", lambda: ods(ods_row('table:visibility="collapse"')), "ok"),
     Case("row filtered away in ods", "a.ods", lambda: ods(ods_row('table:visibility="filter"')), "ok"),
     Case("hidden row in xls", "a.xls", lambda: xls(hide=1), "ok"),

@@ -73,7 +73,7 @@ def _edit_part(content: bytes, generator: random.Random) -> bytes:
     return packed.getvalue()
 
 
-class Reading(NamedTuple):
+class ParserResult(NamedTuple):
     """The result of the parser process for a file: the rows, the final object if there is one, and the exit code."""
 
     rows: list[list[Any]]
@@ -81,7 +81,7 @@ class Reading(NamedTuple):
     ended: int
 
 
-def read_all(files: list[Mutant]) -> list[Reading]:
+def parse_all(files: list[Mutant]) -> list[ParserResult]:
     """Parse each file with the program of the parser process.
 
     One interpreter forks for each file, because a new interpreter for each file takes forty times as long.
@@ -99,11 +99,11 @@ def read_all(files: list[Mutant]) -> list[Reading]:
     return [_parse_result(line) for line in forked.stdout.splitlines()]
 
 
-def _parse_result(line: bytes) -> Reading:
+def _parse_result(line: bytes) -> ParserResult:
     output, ended = json.loads(line)
     answers = [json.loads(one) for one in output.splitlines() if one]
     last = answers.pop() if answers and isinstance(answers[-1], dict) else None
-    return Reading([row for batch in answers for row in batch], last, ended)
+    return ParserResult([row for batch in answers for row in batch], last, ended)
 
 
 _LIMITS = [str(number) for number in (MAX_ROWS, MEMORY_MB, CPU_SECONDS, MAX_UNPACKED >> 20)]

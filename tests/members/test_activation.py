@@ -36,7 +36,7 @@ def retry_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(working, "BUSY_PAUSE", timedelta())
 
 
-class Slow:
+class DelayedAct:
     """An act on an account that has updated the existing rows and commits only after a delay."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,8 +62,8 @@ class Slow:
 
 
 @pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> Slow:
-    return Slow(monkeypatch)
+def slow(monkeypatch: pytest.MonkeyPatch) -> DelayedAct:
+    return DelayedAct(monkeypatch)
 
 
 async def merge_with_act(
@@ -87,7 +87,7 @@ async def merge_with_act(
 
 @pytest.mark.parametrize("way", ["registers", "changes phone", "is verified by another name"])
 async def test_account_written_during_merge_commit_updates_imported_row(
-    people: People, admin: Person, worker: Work, monkeypatch: pytest.MonkeyPatch, slow: Slow, way: str
+    people: People, admin: Person, worker: Work, monkeypatch: pytest.MonkeyPatch, slow: DelayedAct, way: str
 ) -> None:
     org, phone = await admin.create_org(), fresh_phone()
     if way == "registers":
@@ -131,7 +131,7 @@ async def test_member_without_the_phone_at_the_merge_is_replaced_by_new_member(
 
 
 async def test_row_restored_after_registration_during_removal_is_active(
-    people: People, admin: Person, worker: Work, monkeypatch: pytest.MonkeyPatch, slow: Slow
+    people: People, admin: Person, worker: Work, monkeypatch: pytest.MonkeyPatch, slow: DelayedAct
 ) -> None:
     org, phone = await admin.create_org(), fresh_phone()
     unit = await add_unit(admin, org, "一支部")
@@ -152,7 +152,7 @@ async def test_row_restored_after_registration_during_removal_is_active(
     assert restored["active"] is True
 
 
-async def linked_by_consent(admin: Person, org: Json, person: Person, *units: Json, phone: str | None = None) -> Json:
+async def link_by_consent(admin: Person, org: Json, person: Person, *units: Json, phone: str | None = None) -> Json:
     """Add a row with another phone, and link it to the person's account by consent."""
     row = await add_member(admin, org, *units, name=person.name, phone=phone or fresh_phone())
     request = done(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
@@ -162,10 +162,10 @@ async def linked_by_consent(admin: Person, org: Json, person: Person, *units: Js
 
 
 async def test_link_undone_during_phone_change_leaves_no_row_of_old_phone_active(
-    people: People, admin: Person, worker: Work, slow: Slow
+    people: People, admin: Person, worker: Work, slow: DelayedAct
 ) -> None:
     org, person, new = await admin.create_org(), await people.register(), fresh_phone()
-    linked = await linked_by_consent(admin, org, person)
+    linked = await link_by_consent(admin, org, person)
     own = await add_member(admin, org, name=person.name, phone=person.phone)
     body = {"phone": new, "code": await request_change_code(person, new)}
     await slow.begin(lambda: person.put("/v1/me/phone", json=body))
@@ -219,7 +219,7 @@ async def test_second_row_of_an_account_becomes_active_after_the_first_has_left_
     superior, other, person = await admin.create_org(), await admin.create_org(), await people.register()
     await certify(admin, superior, admin, other)
     first, second = [await add_unit(admin, superior, name) for name in ("一支部", "二支部")]
-    await linked_by_consent(admin, superior, person, first)
+    await link_by_consent(admin, superior, person, first)
     own = await add_member(admin, superior, second, name=person.name, phone=person.phone)
     stranger = await people.register()
     undone = await add_member(admin, superior, second, name=stranger.name, phone=stranger.phone)
@@ -256,7 +256,7 @@ async def test_user_with_the_phone_is_linked_after_a_link_by_consent_has_ended(
     people: People, admin: Person, worker: Work, way: str
 ) -> None:
     org, person, phone = await admin.create_org(), await people.register(), fresh_phone()
-    row = await linked_by_consent(admin, org, person, phone=phone)
+    row = await link_by_consent(admin, org, person, phone=phone)
     await people.register(phone=phone, verified=False, party=False)
     path = f"/v1/orgs/{org['id']}/members/{row['id']}"
     if way == "unlinked":

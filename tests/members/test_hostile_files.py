@@ -16,12 +16,23 @@ import pytest
 
 from app.members.imports.errors import FileExhausting, SheetRefused
 from app.members.imports.reader import PROGRAM, read_sheet
-from tests.members.hostile import AT_UPLOAD, BY_CHECK, BY_ROW, Case, csv_of, ods, ods_row, one_row, sheet_of, zipped
+from tests.members.hostile import (
+    AT_UPLOAD,
+    BY_CHECK,
+    BY_ROW,
+    Case,
+    csv_of,
+    make_row,
+    make_sheet,
+    make_zip,
+    ods,
+    ods_row,
+)
 from tests.members.sheets import Work, list_members, read, rows_of, upload, xlsx
 from tests.people import People, Person
 
 
-def labels(cases: list[Case]) -> list[str]:
+def list_labels(cases: list[Case]) -> list[str]:
     return [case.label for case in cases]
 
 
@@ -35,7 +46,7 @@ async def org_id(admin: Person) -> str:
     return str((await admin.create_org())["id"])
 
 
-@pytest.mark.parametrize("case", AT_UPLOAD, ids=labels(AT_UPLOAD))
+@pytest.mark.parametrize("case", AT_UPLOAD, ids=list_labels(AT_UPLOAD))
 async def test_unreadable_file_is_refused_at_upload(admin: Person, org_id: str, case: Case) -> None:
     refused = await upload(admin, org_id, case.make(), case.file_name)
     assert (refused.status_code, refused.json()["type"]) == (422, f"/problems/{case.expected}")
@@ -58,7 +69,7 @@ async def test_accepted_file_is_refused_by_the_check_or_read_by_row(admin: Perso
 
     accepted = [await upload_case(case) for case in cases]
     await worker()
-    uploads = dict(zip(labels(list(cases)), accepted, strict=True))
+    uploads = dict(zip(list_labels(list(cases)), accepted, strict=True))
     found = {label: await read(admin, *upload) for label, upload in uploads.items()}
     rows = {label: await rows_of(admin, *upload) for label, upload in uploads.items()}
 
@@ -100,9 +111,9 @@ async def test_links_and_formulas_of_a_sheet_are_neither_fetched_nor_run(tmp_pat
             "</Relationships>"
         ).encode()
         formula = f'<row r="3"><c r="A3" t="str"><f>WEBSERVICE("{address}")</f><v>李娜</v></c></row>'
-        sheet = zipfile.ZipFile(io.BytesIO(sheet_of(one_row() + formula)))
+        sheet = zipfile.ZipFile(io.BytesIO(make_sheet(make_row() + formula)))
         sheets = {
-            "xlsx": zipped(
+            "xlsx": make_zip(
                 [
                     *((name, sheet.read(name)) for name in sheet.namelist()),
                     ("xl/worksheets/_rels/sheet1.xml.rels", link),
@@ -186,7 +197,7 @@ async def test_parser_process_ends_at_its_time_limit(tmp_path: Path) -> None:
 
 
 async def test_parser_process_ends_at_its_memory_limit(tmp_path: Path) -> None:
-    content = sheet_of("".join(one_row("名" * 900, number=number) for number in range(2, 6000)))
+    content = make_sheet("".join(make_row("名" * 900, number=number) for number in range(2, 6000)))
     assert await read_outcome(tmp_path, content, "xlsx") == 5998
     assert await read_outcome(tmp_path, xlsx([("王伟", "13812345678", "甲")]), "xlsx", memory_mb=32) == 1
     assert await read_outcome(tmp_path, content, "xlsx", memory_mb=32) is FileExhausting

@@ -35,16 +35,16 @@ async def org_id(admin: Person) -> str:
 @pytest.fixture
 def before_merge(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
     """Run an act once, after a merge has decided the outcomes and before it writes."""
-    return lambda act: _once(monkeypatch, act, before=True)
+    return lambda act: _run_once(monkeypatch, act, before=True)
 
 
 @pytest.fixture
 def after_merge(monkeypatch: pytest.MonkeyPatch) -> Meanwhile:
     """Run an act once, after a merge has written everything and before it commits."""
-    return lambda act: _once(monkeypatch, act, before=False)
+    return lambda act: _run_once(monkeypatch, act, before=False)
 
 
-def _once(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Awaitable[None]], *, before: bool) -> None:
+def _run_once(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Awaitable[None]], *, before: bool) -> None:
     merge_people, acts = merge.merge_people, [act]
 
     async def wrapped(*arguments: Any, **options: Any) -> None:
@@ -58,12 +58,12 @@ def _once(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Awaitable[None]], *
     monkeypatch.setattr(working, "POLL_INTERVAL", timedelta(milliseconds=200))
 
 
-async def confirmed(admin: Person, org_id: str, import_id: str) -> None:
+async def confirm(admin: Person, org_id: str, import_id: str) -> None:
     answer = await admin.put(f"/v1/orgs/{org_id}/imports/{import_id}/confirmation", json={})
     assert answer.status_code == 202, answer.text
 
 
-async def unit(admin: Person, org_id: str, name: str) -> str:
+async def create_unit(admin: Person, org_id: str, name: str) -> str:
     created = await admin.post(f"/v1/orgs/{org_id}/units", json={"name": name})
     assert created.status_code == 201, created.text
     return str(created.json()["id"])
@@ -72,7 +72,7 @@ async def unit(admin: Person, org_id: str, name: str) -> str:
 async def test_person_added_by_hand_before_the_merge_is_unchanged(
     admin: Person, org_id: str, worker: Work, before_merge: Meanwhile
 ) -> None:
-    branch = await unit(admin, org_id, "甲")
+    branch = await create_unit(admin, org_id, "甲")
     both, other = (fresh_name(), fresh_phone()), (fresh_name(), fresh_phone())
     checked = await check(admin, org_id, worker, xlsx([(*both, "甲"), (*other, "甲")]))
     assert checked["counts"]["added"] == 2
@@ -82,7 +82,7 @@ async def test_person_added_by_hand_before_the_merge_is_unchanged(
         assert (await admin.post(f"/v1/orgs/{org_id}/members", json=body)).status_code == 201
 
     before_merge(add)
-    await confirmed(admin, org_id, checked["id"])
+    await confirm(admin, org_id, checked["id"])
     await worker()
     done = await read(admin, org_id, checked["id"])
     assert (done["state"], done["counts"]["added"], done["counts"]["unchanged"]) == ("done", 1, 1)
@@ -93,7 +93,7 @@ async def test_person_added_by_hand_before_the_merge_is_unchanged(
 async def test_person_added_by_hand_before_the_merge_commits_is_refused(
     admin: Person, org_id: str, worker: Work, after_merge: Meanwhile
 ) -> None:
-    branch = await unit(admin, org_id, "甲")
+    branch = await create_unit(admin, org_id, "甲")
     person = (fresh_name(), fresh_phone())
     checked = await check(admin, org_id, worker, xlsx([(*person, "甲")]))
     body = {"name": person[0], "phone": person[1], "unit_ids": [branch]}
@@ -106,7 +106,7 @@ async def test_person_added_by_hand_before_the_merge_commits_is_refused(
         assert not any(task.done() for task in waiting)
 
     after_merge(begin)
-    await confirmed(admin, org_id, checked["id"])
+    await confirm(admin, org_id, checked["id"])
     await worker()
     added, removed = [await task for task in waiting]
     assert (added.status_code, added.json()["type"]) == (409, "/problems/phone-exists")
@@ -133,7 +133,7 @@ async def test_person_registered_before_the_merge_commits_is_active_after_worker
 
     monkeypatch.setattr(activation, "activate_committed_rows", fail_once)
     after_merge(register)
-    await confirmed(admin, org_id, checked["id"])
+    await confirm(admin, org_id, checked["id"])
     await worker()
     assert not failures
     assert (await read(admin, org_id, checked["id"]))["state"] == "done"
@@ -145,8 +145,8 @@ async def test_person_registered_before_the_merge_commits_is_active_after_worker
 async def test_unit_removed_after_the_preview_is_refused_or_created(
     admin: Person, org_id: str, worker: Work, unknown: str
 ) -> None:
-    branch = await unit(admin, org_id, "甲")
-    await unit(admin, org_id, "乙")
+    branch = await create_unit(admin, org_id, "甲")
+    await create_unit(admin, org_id, "乙")
     checked = await check(
         admin,
         org_id,
@@ -156,7 +156,7 @@ async def test_unit_removed_after_the_preview_is_refused_or_created(
     )
     assert (checked["counts"]["added"], checked["new_units"]) == (2, [])
     assert (await admin.delete(f"/v1/orgs/{org_id}/units/{branch}")).status_code == 204
-    await confirmed(admin, org_id, checked["id"])
+    await confirm(admin, org_id, checked["id"])
     await worker()
     done = await read(admin, org_id, checked["id"])
     rows = await rows_of(admin, org_id, checked["id"])
@@ -176,7 +176,7 @@ async def test_second_import_of_an_org_is_put_back_while_one_runs(
         for _ in range(2)
     ]
     third = (await upload(admin, org_id, xlsx([(fresh_name(), fresh_phone(), "甲")]))).json()
-    await confirmed(admin, org_id, second["id"])
+    await confirm(admin, org_id, second["id"])
     other_worker = Worker(settings, engine, Cipher(settings))
 
     async def try_others() -> None:
@@ -186,7 +186,7 @@ async def test_second_import_of_an_org_is_put_back_while_one_runs(
         assert (await read(admin, org_id, second["id"]))["state"] == "confirmed"
 
     before_merge(try_others)
-    await confirmed(admin, org_id, first["id"])
+    await confirm(admin, org_id, first["id"])
     await jobs.merge_import(other_worker, {"org_id": org_id, "import_id": first["id"]})
     await jobs.merge_import(other_worker, {"org_id": org_id, "import_id": second["id"]})
     assert len(await list_members(admin, org_id)) == 3
@@ -206,7 +206,7 @@ async def test_small_import_does_not_wait_for_large_imports_of_other_orgs(
         imports.append((await upload(admin, org_id, sheet, unknown_units="create")).json()["id"])
     await worker()
     for org_id, import_id in zip(orgs, imports, strict=True):
-        await confirmed(admin, org_id, import_id)
+        await confirm(admin, org_id, import_id)
     await worker()
     ended: dict[UUID, datetime] = {
         row.id: row.finished_at

@@ -267,12 +267,12 @@ async def test_addition_during_acceptance_waits_for_the_account_lock(
     link_request = await request_link(person, org)
     about_to_commit, go_on = asyncio.Event(), asyncio.Event()
 
-    async def stopped(*arguments: Any, **options: Any) -> None:
+    async def pause_before_commit(*arguments: Any, **options: Any) -> None:
         await record(*arguments, **options)
         about_to_commit.set()
         await go_on.wait()
 
-    monkeypatch.setattr(operations, "record", stopped)
+    monkeypatch.setattr(operations, "record", pause_before_commit)
     accepting = asyncio.create_task(admin.put(path_of(org, link_request, "/acceptance"), json={"member_id": row["id"]}))
     await about_to_commit.wait()
     body = {"name": person.name, "phone": person.phone}

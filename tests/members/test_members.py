@@ -22,14 +22,14 @@ async def org(admin: Person) -> dict[str, Any]:
     return await admin.create_org()
 
 
-async def add(admin: Person, org_id: str, **body: Any) -> dict[str, Any]:
+async def add_person(admin: Person, org_id: str, **body: Any) -> dict[str, Any]:
     added = await admin.post(f"/v1/orgs/{org_id}/members", json={"name": fresh_name(), "phone": fresh_phone()} | body)
     assert added.status_code == 201, added.text
     member: dict[str, Any] = added.json()
     return member
 
 
-async def unit(admin: Person, org_id: str, name: str, **body: Any) -> str:
+async def create_unit(admin: Person, org_id: str, name: str, **body: Any) -> str:
     made = await admin.post(f"/v1/orgs/{org_id}/units", json={"name": name} | body)
     assert made.status_code == 201, made.text
     return str(made.json()["id"])
@@ -37,8 +37,8 @@ async def unit(admin: Person, org_id: str, name: str, **body: Any) -> str:
 
 async def test_added_person_is_listed_with_a_masked_phone(admin: Person, org: dict[str, Any]) -> None:
     phone = fresh_phone()
-    branch = await unit(admin, org["id"], "第一支部")
-    member = await add(admin, org["id"], name="解晓东", phone=f"+86 {phone}", unit_ids=[branch])
+    branch = await create_unit(admin, org["id"], "第一支部")
+    member = await add_person(admin, org["id"], name="解晓东", phone=f"+86 {phone}", unit_ids=[branch])
     assert member["phone"] == f"{phone[:3]}****{phone[7:]}"
     assert member["units"] == [{"id": branch, "name": "第一支部"}]
     assert (member["party"], member["at_org"], member["active"]) == (True, False, False)
@@ -60,9 +60,9 @@ async def test_existing_phone_is_refused_with_its_member_and_the_copy_action(
     admin: Person, org: dict[str, Any]
 ) -> None:
     phone = fresh_phone()
-    first = await unit(admin, org["id"], "甲支部")
-    second = await unit(admin, org["id"], "乙支部")
-    member = await add(admin, org["id"], phone=phone, unit_ids=[first])
+    first = await create_unit(admin, org["id"], "甲支部")
+    second = await create_unit(admin, org["id"], "乙支部")
+    member = await add_person(admin, org["id"], phone=phone, unit_ids=[first])
     again = await admin.post(
         f"/v1/orgs/{org['id']}/members", json={"name": "另一人", "phone": phone, "unit_ids": [second]}
     )
@@ -108,8 +108,8 @@ async def test_person_outside_the_party_is_refused_by_a_party_org(
 async def test_units_are_set_in_one_call_and_past_memberships_remain(
     admin: Person, org: dict[str, Any], db: AsyncConnection
 ) -> None:
-    one, two, three = [await unit(admin, org["id"], f"位置{number}") for number in "一二三"]
-    member = await add(admin, org["id"], unit_ids=[one, two])
+    one, two, three = [await create_unit(admin, org["id"], f"位置{number}") for number in "一二三"]
+    member = await add_person(admin, org["id"], unit_ids=[one, two])
     path = f"/v1/orgs/{org['id']}/members/{member['id']}"
     moved = await admin.put(f"{path}/units", json={"unit_ids": [two, three]})
     assert {unit["id"] for unit in moved.json()["units"]} == {two, three}
@@ -127,7 +127,7 @@ async def test_units_are_set_in_one_call_and_past_memberships_remain(
 async def test_admin_row_remains_at_the_org_itself(people: People) -> None:
     admin = await people.register()
     org = await admin.create_org()
-    branch = await unit(admin, org["id"], "机关支部")
+    branch = await create_unit(admin, org["id"], "机关支部")
     (row,) = await list_members(admin, org["id"])
     path = f"/v1/orgs/{org['id']}/members/{row['id']}"
     moved = await admin.put(f"{path}/units", json={"unit_ids": [branch]})
@@ -139,7 +139,7 @@ async def test_admin_row_remains_at_the_org_itself(people: People) -> None:
 
 
 async def test_edit_of_an_old_version_is_refused(admin: Person, org: dict[str, Any]) -> None:
-    member = await add(admin, org["id"])
+    member = await add_person(admin, org["id"])
     path = f"/v1/orgs/{org['id']}/members/{member['id']}"
     etag = (await admin.get(path)).headers["etag"]
     first = await admin.patch(path, json={"name": "甲改名"}, headers={"If-Match": etag})
@@ -151,7 +151,7 @@ async def test_edit_of_an_old_version_is_refused(admin: Person, org: dict[str, A
 
 async def test_phone_disclosure_is_audited(admin: Person, org: dict[str, Any]) -> None:
     phone = fresh_phone()
-    member = await add(admin, org["id"], phone=phone)
+    member = await add_person(admin, org["id"], phone=phone)
     shown = await admin.post(f"/v1/orgs/{org['id']}/members/{member['id']}/phone-disclosures")
     assert (shown.status_code, shown.json()) == (201, {"phone": phone})
     assert shown.headers["cache-control"] == "no-store"
@@ -163,11 +163,11 @@ async def test_phone_disclosure_is_audited(admin: Person, org: dict[str, Any]) -
 
 async def test_removed_person_is_not_found_and_the_phone_is_free(admin: Person, org: dict[str, Any]) -> None:
     phone = fresh_phone()
-    member = await add(admin, org["id"], phone=phone)
+    member = await add_person(admin, org["id"], phone=phone)
     path = f"/v1/orgs/{org['id']}/members/{member['id']}"
     assert (await admin.delete(path)).status_code == 204
     assert (await admin.get(path)).status_code == 404
-    again = await add(admin, org["id"], phone=phone)
+    again = await add_person(admin, org["id"], phone=phone)
     assert again["id"] != member["id"]
 
 
@@ -175,8 +175,8 @@ async def test_restored_person_returns_to_the_previous_units(
     admin: Person, org: dict[str, Any], people: People
 ) -> None:
     person = await people.register()
-    first, second = await unit(admin, org["id"], "来处"), await unit(admin, org["id"], "旧处")
-    member = await add(admin, org["id"], name=person.name, phone=person.phone, unit_ids=[second])
+    first, second = await create_unit(admin, org["id"], "来处"), await create_unit(admin, org["id"], "旧处")
+    member = await add_person(admin, org["id"], name=person.name, phone=person.phone, unit_ids=[second])
     path = f"/v1/orgs/{org['id']}/members/{member['id']}"
     await admin.put(f"{path}/units", json={"unit_ids": [first]})
     before = (await admin.get(path)).json()
@@ -190,7 +190,7 @@ async def test_restored_person_returns_to_the_previous_units(
     assert restored.json()["active"] is True
     # While another row has the phone, the removed row cannot be restored.
     await admin.delete(path)
-    await add(admin, org["id"], phone=person.phone)
+    await add_person(admin, org["id"], phone=person.phone)
     refused = await admin.post(f"{path}/restorations")
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/phone-exists")
 
@@ -199,7 +199,7 @@ async def test_registration_activates_the_row_and_removal_keeps_the_account(
     admin: Person, org: dict[str, Any], people: People
 ) -> None:
     phone, name = fresh_phone(), fresh_name()
-    member = await add(admin, org["id"], phone=phone, name=name)
+    member = await add_person(admin, org["id"], phone=phone, name=name)
     person = await people.register(phone=phone, name=name)
     path = f"/v1/orgs/{org['id']}/members/{member['id']}"
     active = (await admin.get(path)).json()
@@ -208,12 +208,12 @@ async def test_registration_activates_the_row_and_removal_keeps_the_account(
     assert (await admin.delete(path)).status_code == 204
     assert (await person.get("/v1/me")).json() == before
     # A new row with the phone is active at once.
-    assert (await add(admin, org["id"], phone=phone, name=name))["active"] is True
+    assert (await add_person(admin, org["id"], phone=phone, name=name))["active"] is True
 
 
 async def test_recycled_number_is_not_linked(admin: Person, org: dict[str, Any], people: People) -> None:
     phone = fresh_phone()
-    member = await add(admin, org["id"], phone=phone, name="前机主")
+    member = await add_person(admin, org["id"], phone=phone, name="前机主")
     await people.register(phone=phone, name="新机主")
     path = f"/v1/orgs/{org['id']}/members/{member['id']}"
     found = (await admin.get(path)).json()
@@ -224,7 +224,7 @@ async def test_recycled_number_is_not_linked(admin: Person, org: dict[str, Any],
 
 
 async def test_directory_is_hidden_from_strangers(admin: Person, org: dict[str, Any], people: People) -> None:
-    member = await add(admin, org["id"])
+    member = await add_person(admin, org["id"])
     stranger = await people.register()
     await stranger.create_org()
     for method, path in (
@@ -240,7 +240,7 @@ async def test_directory_is_hidden_from_strangers(admin: Person, org: dict[str, 
 @pytest.mark.parametrize("query", ["晓", "晓明", "王晓明", "wangxiao", "wxm", "WXM"])
 async def test_search_finds_by_characters_pinyin_and_initials(admin: Person, org: dict[str, Any], query: str) -> None:
     if not await list_members(admin, org["id"], q="王晓明"):
-        await add(admin, org["id"], name="王晓明")
+        await add_person(admin, org["id"], name="王晓明")
     found = await list_members(admin, org["id"], q=query)
     assert "王晓明" in {member["name"] for member in found}
     assert len(found) < len(await list_members(admin, org["id"]))
@@ -248,7 +248,7 @@ async def test_search_finds_by_characters_pinyin_and_initials(admin: Person, org
 
 async def test_search_finds_by_the_last_four_digits(admin: Person, org: dict[str, Any]) -> None:
     phone = fresh_phone()
-    member = await add(admin, org["id"], phone=phone)
+    member = await add_person(admin, org["id"], phone=phone)
     assert member in await list_members(admin, org["id"], q=phone[-4:])
     assert await list_members(admin, org["id"], q=phone) == []
     assert await list_members(admin, org["id"], q=phone[-3:]) == []
@@ -257,10 +257,10 @@ async def test_search_finds_by_the_last_four_digits(admin: Person, org: dict[str
 async def test_filters_select_the_matching_people(people: People) -> None:
     admin = await people.register()
     org = await admin.create_org()
-    top = await unit(admin, org["id"], "总支", kind="general_branch")
-    child = await unit(admin, org["id"], "下属支部", parent_id=top)
-    top_member = await add(admin, org["id"], unit_ids=[top])
-    child_member = await add(admin, org["id"], unit_ids=[child])
+    top = await create_unit(admin, org["id"], "总支", kind="general_branch")
+    child = await create_unit(admin, org["id"], "下属支部", parent_id=top)
+    top_member = await add_person(admin, org["id"], unit_ids=[top])
+    child_member = await add_person(admin, org["id"], unit_ids=[child])
 
     async def ids(**query: Any) -> set[str]:
         return {member["id"] for member in await list_members(admin, org["id"], **query)}
@@ -269,7 +269,7 @@ async def test_filters_select_the_matching_people(people: People) -> None:
     assert await ids(unit_id=top) == {top_member["id"]}
     assert await ids(unit_id=top, units_below=True) == both
     # A member of several units is listed once and in order, even on small pages.
-    everywhere = await add(admin, org["id"], unit_ids=[top, child])
+    everywhere = await add_person(admin, org["id"], unit_ids=[top, child])
     path = f"/v1/orgs/{org['id']}/members"
     paged = await list_all(admin, path, unit_id=top, units_below=True, limit=1)
     assert [member["id"] for member in paged] == [top_member["id"], child_member["id"], everywhere["id"]]
@@ -287,12 +287,12 @@ async def test_filters_select_the_matching_people(people: People) -> None:
 async def test_pages_are_stable_while_rows_are_added_and_removed(people: People) -> None:
     admin = await people.register()
     org = await admin.create_org()
-    added = [await add(admin, org["id"]) for _ in range(6)]
+    added = [await add_person(admin, org["id"]) for _ in range(6)]
     first = (await admin.get(f"/v1/orgs/{org['id']}/members", params={"limit": 4})).json()
     # Before the next page is requested, listed people are renamed and removed, and a person is added.
     await admin.patch(f"/v1/orgs/{org['id']}/members/{first['items'][2]['id']}", json={"name": "阿改名"})
     await admin.delete(f"/v1/orgs/{org['id']}/members/{first['items'][3]['id']}")
-    late = await add(admin, org["id"])
+    late = await add_person(admin, org["id"])
     rest = (
         await admin.get(f"/v1/orgs/{org['id']}/members", params={"cursor": first["next_cursor"], "limit": 50})
     ).json()

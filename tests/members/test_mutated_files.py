@@ -17,7 +17,7 @@ from app.members.imports.reader import SheetRow
 from app.members.imports.rows import stage_rows
 from app.members.imports.uploads import inspect_upload
 from tests.members.hostile import csv_of, ods, ods_row, workbook, xls
-from tests.members.mutants import Mutant, make_mutants, read_all
+from tests.members.mutants import Mutant, make_mutants, parse_all
 from tests.members.sheets import HEADER, Work, check, read, upload, xlsx
 from tests.people import People, fresh_name, fresh_phone
 
@@ -51,7 +51,7 @@ def list_accepted(files: list[Mutant]) -> list[Mutant]:
 
 
 def test_files_before_mutation_are_valid() -> None:
-    assert [reading.answer for reading in read_all(make_seeds())] == [{"done": True}] * len(make_seeds())
+    assert [reading.answer for reading in parse_all(make_seeds())] == [{"done": True}] * len(make_seeds())
 
 
 @pytest.mark.parametrize("part", range(10 if PROOF else 1))
@@ -59,7 +59,7 @@ def test_mutated_files_are_read_or_refused(settings: Settings, part: int) -> Non
     files = list_accepted(list(make_mutants(make_seeds(), READ // (10 if PROOF else 1), part)))
     assert len(files) > READ // 40
     codes, cipher = set(), Cipher(settings)
-    for reading in read_all(files):
+    for reading in parse_all(files):
         if reading.answer is None:
             assert reading.ended != 0  # a limit or a crash ended the process; the parent refuses the sheet
             codes.add("died")

@@ -78,7 +78,7 @@ async def check_import(worker: Worker, payload: Payload) -> None:
             return
         with suppress(ImportCanceled):
             try:
-                values = await _check(worker, org_id, running)
+                values = await _check_sheet(worker, org_id, running)
             except SheetRefused as refused:
                 values = {"state": "refused", "refusal": {"code": refused.slug, **refused.extra}}
             async with worker.engine.begin() as db:
@@ -86,7 +86,7 @@ async def check_import(worker: Worker, payload: Payload) -> None:
                 await _delete_file(db, org_id, import_id)
 
 
-async def _check(worker: Worker, org_id: UUID, running: _RunningImport) -> dict[str, Any]:
+async def _check_sheet(worker: Worker, org_id: UUID, running: _RunningImport) -> dict[str, Any]:
     async with worker.engine.begin() as db:
         indexer = await lock_index_key(db, worker.cipher)
         kind = await db.scalar(select(Org.kind).where(Org.id == org_id))
@@ -160,7 +160,7 @@ async def merge_import(worker: Worker, payload: Payload) -> None:
         with suppress(ImportCanceled), on_constraint(("members_org_id_phone_index_key", Busy)):
             if running is not None:
                 async with worker.engine.begin() as db:
-                    await _merge(db, worker.cipher, org_id, running)
+                    await _merge_rows(db, worker.cipher, org_id, running)
         # This also runs if an earlier worker was killed between the commit of the merge and this point.
         parameters = {"org_id": org_id, "import_id": import_id}
         await activation.activate_committed_rows(worker.engine, worker.cipher, org_id, _WRITTEN_MEMBERS, parameters)
@@ -172,7 +172,7 @@ WHERE org_id = :org_id AND import_id = :import_id AND outcome IN ('added', 'chan
 """
 
 
-async def _merge(db: AsyncConnection, cipher: Cipher, org_id: UUID, running: _RunningImport) -> None:
+async def _merge_rows(db: AsyncConnection, cipher: Cipher, org_id: UUID, running: _RunningImport) -> None:
     kind = await merge.lock_org(db, org_id)
     if kind is None:
         await _finish_import(db, org_id, running.id, {"state": "canceled"})

@@ -53,7 +53,7 @@ async def create_import(
         )
     ).scalar_one()
     size = await store_file(db, cipher, scope.org_id, import_id, file)
-    await enqueue(db, CHECK_LARGE if size >= LARGE_BYTES else CHECK, _payload(scope, import_id))
+    await enqueue(db, CHECK_LARGE if size >= LARGE_BYTES else CHECK, _make_payload(scope, import_id))
     after = {"mode": mode, "unknown_units": unknown_units, "format": kind}
     await record(db, scope.actor, "import.uploaded", org_id=scope.org_id, subject=("import", import_id), after=after)
     return import_id
@@ -83,7 +83,7 @@ async def confirm_import(db: AsyncConnection, scope: OrgScope, import_id: UUID, 
         .where(Import.org_id == scope.org_id, Import.id == import_id)
         .values(state="confirmed", accepted_leaving=leaving)
     )
-    await enqueue(db, MERGE_LARGE if found.rows_total >= LARGE_ROWS else MERGE, _payload(scope, import_id))
+    await enqueue(db, MERGE_LARGE if found.rows_total >= LARGE_ROWS else MERGE, _make_payload(scope, import_id))
     after = {"leaving": leaving} if leaving is not None else None
     await record(db, scope.actor, "import.confirmed", org_id=scope.org_id, subject=("import", import_id), after=after)
 
@@ -112,5 +112,5 @@ async def cancel_import(db: AsyncConnection, scope: OrgScope, import_id: UUID) -
     await record(db, scope.actor, "import.canceled", org_id=scope.org_id, subject=subject)
 
 
-def _payload(scope: OrgScope, import_id: UUID) -> dict[str, str]:
+def _make_payload(scope: OrgScope, import_id: UUID) -> dict[str, str]:
     return {"org_id": str(scope.org_id), "import_id": str(import_id)}

@@ -62,12 +62,12 @@ UPLOAD_PROBLEMS = problems(
 )
 
 
-def _file_response(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
+def _describe_file_response(media_type: str, description: str) -> dict[int | str, dict[str, Any]]:
     schema = {"type": "string", "format": "binary"}
     return {200: {"content": {media_type: {"schema": schema}}, "description": description}}
 
 
-def _download(content: bytes, name: str) -> Response:
+def _make_download(content: bytes, name: str) -> Response:
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
     return Response(content, media_type=XLSX, headers=headers)
 
@@ -76,7 +76,7 @@ def _download(content: bytes, name: str) -> Response:
     "/template",
     summary="Download the template",
     response_class=Response,
-    responses=_file_response(XLSX, "The template."),
+    responses=_describe_file_response(XLSX, "The template."),
 )
 async def read_template(scope: Reader, db: ReadDb) -> Response:
     """The sheet to fill in (xlsx). It offers the units of the org as a drop-down list, and has an example row and a
@@ -84,7 +84,7 @@ async def read_template(scope: Reader, db: ReadDb) -> Response:
 
     Nothing is changed. Fill it in and upload it with `POST …/imports`.
     """
-    return _download(await draw_template(await list_unit_paths(db, scope.org_id)), "members-template.xlsx")
+    return _make_download(await draw_template(await list_unit_paths(db, scope.org_id)), "members-template.xlsx")
 
 
 @router.post(
@@ -220,7 +220,7 @@ async def list_rows(
     "/{import_id}/failed-rows.xlsx",
     summary="Download the refused rows",
     response_class=Response,
-    responses=_file_response(XLSX, "The refused rows as they were typed, with the reasons."),
+    responses=_describe_file_response(XLSX, "The refused rows as they were typed, with the reasons."),
 )
 async def read_failed_rows(scope: Writer, import_id: UUID, db: ReadDb, cipher: CipherDep) -> Response:
     """A sheet of the refused rows alone, as they were typed, with the reasons. Correct them there, and upload that
@@ -231,7 +231,7 @@ async def read_failed_rows(scope: Writer, import_id: UUID, db: ReadDb, cipher: C
     await queries.get_import(db, scope.org_id, import_id)
     rows = queries.stream_refused_rows(db, cipher, scope.org_id, import_id)
     units = await list_unit_paths(db, scope.org_id)
-    return _download(await draw_refused_rows(units, rows), "failed-rows.xlsx")
+    return _make_download(await draw_refused_rows(units, rows), "failed-rows.xlsx")
 
 
 @router.delete("/{import_id}", summary="Cancel an import", status_code=204, responses=problems(ImportSettled))

@@ -57,7 +57,7 @@ async def load_stored_rows(db: AsyncConnection, indexer: BlindIndexer, org_id: U
         {"org_id": org_id, "import_id": import_id},
     )
     if indexer.cipher.is_rotating:
-        await _reindex(db, indexer)
+        await _reindex_rows(db, indexer)
     await _index_staged_rows(db)
 
 
@@ -78,7 +78,7 @@ FROM unnest(:rows, :phones, :last4s) AS given (row_no, phone, last4) WHERE s.row
 )
 
 
-async def _reindex(db: AsyncConnection, indexer: BlindIndexer) -> None:
+async def _reindex_rows(db: AsyncConnection, indexer: BlindIndexer) -> None:
     """Update the blind indexes of phones that a rotation of the index key has moved since the rows were stored."""
 
     def compute_indexes(rows: Sequence[_IndexedRow]) -> dict[str, list[int] | list[bytes]]:

@@ -98,7 +98,7 @@ async def withdraw_link_request(db: AsyncConnection, user: UserScope, request_id
     await record(db, user.actor, "link_request.withdrawn", subject=("link_request", request_id))
 
 
-async def withdraw_link_requests(db: AsyncConnection, user_id: UUID) -> None:
+async def withdraw_requests_of_user(db: AsyncConnection, user_id: UUID) -> None:
     """Withdraw all waiting requests of a user whose account is being closed. This also erases the stored name."""
     await finish_requests(db, LINK_REQUEST, State.WITHDRAWN, LinkRequest.user_id == user_id)
 
