@@ -1,4 +1,4 @@
-"""create_app(): lifespan, routers, handlers — wiring only."""
+"""`create_app()`: the lifespan, the routers and the handlers. It only wires parts together."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ from app.admins.change_router import router as change_requests
 from app.admins.recovery_router import offers_router as recovery_offers
 from app.admins.recovery_router import router as recoveries
 from app.admins.router import router as admins
-from app.api_docs.document import describe
+from app.api_docs.document import describe_api
 from app.audit.router import router as audit
 from app.audit_log.refusals import REFUSALS, CountRefusals, Refusals
 from app.auth.setup import provide_sign_in, require_providers
@@ -53,10 +53,10 @@ MAX_BODY = 2 * 1024 * 1024
 
 
 def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
-    """The service over the database that `settings.database_url` names, with its secrets present.
+    """Create the service over the database `settings.database_url`. The settings must have their secrets.
 
-    Without the fast path every route is FastAPI's own to answer; the answers are the same. Raises CannotStart where the
-    settings name what is not installed.
+    Without the fast path FastAPI answers every route, with the same answers. Raises CannotStart if the settings name a
+    provider that is not installed.
     """
     require_providers(settings)
     refusals = Refusals()
@@ -77,7 +77,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         version="0.1.0",
         lifespan=lifespan,
         max_body_size=MAX_BODY,
-        # It would leave out fast reads, its logs quote exceptions, and asking whether it is on costs 4 µs a request.
+        # FastAPI's telemetry misses fast reads, its logs quote exceptions, and its check costs 4 µs a request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         openapi_url="/openapi.json",
     )
@@ -98,7 +98,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
     if settings.development:
         load_development_routes()(app)
     add_routes(app, *feature_routers, *console_routers)
-    describe(app)
+    describe_api(app)
     index_routes(app)
     logs.configure_if_unconfigured()
     # Every request passes these layers, outermost first. Layers of metrics or tracing belong at the top.
@@ -106,11 +106,11 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         RequestLocale,
         partial(CountRefusals, refusals=refusals),
         RequestLog,
-        *([partial(Dispatch, service=app)] if fast_path else []),  # no layer beneath this one sees a fast read
+        *([partial(Dispatch, service=app)] if fast_path else []),  # fast reads do not reach the layers after this one
         BodyLimitErrors,
     ]
-    stack = app.build_middleware_stack()  # FastAPI's own: error handlers, routing
+    stack = app.build_middleware_stack()  # FastAPI's own layers: error handlers, routing
     for layer in reversed(layers):
         stack = layer(stack)
-    app.middleware_stack = stack  # `app.add_middleware` would come too late
+    app.middleware_stack = stack  # `app.add_middleware` cannot be used after the stack is built
     return app

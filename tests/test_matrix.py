@@ -17,7 +17,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.api_docs.document import api_routes
+from app.api_docs.document import list_api_routes
 from app.audit_log.entries import Actor
 from app.auth.clients import create_client
 from app.auth.operators.operators import add_operator
@@ -96,7 +96,7 @@ class Operation:
 
 
 def operations(app: FastAPI) -> Iterator[Operation]:
-    for path, route in api_routes(app):
+    for path, route in list_api_routes(app):
         rule = find_access_rule(route.dependant)
         if rule is None or not path.startswith("/v1/"):
             continue

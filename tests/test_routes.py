@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from fastapi import FastAPI
 
-from app.api_docs.document import api_routes
+from app.api_docs.document import list_api_routes
 from app.api_docs.introductions import TAGS
 from app.authz.access import find_access_rule
 from app.core.i18n import gettext_in
@@ -13,14 +13,14 @@ from app.web.errors import Problem
 
 
 def test_every_route_says_whom_it_admits(app: FastAPI) -> None:
-    walked = [(path, route) for path, route in api_routes(app) if not path.startswith(("/docs", "/redoc"))]
+    walked = [(path, route) for path, route in list_api_routes(app) if not path.startswith(("/docs", "/redoc"))]
     assert len(walked) > 30
     for path, route in walked:
         assert find_access_rule(route.dependant) is not None, f"{path} has neither Can(…) nor another rule"
 
 
 def test_a_route_below_an_org_asks_for_a_permission_in_it(app: FastAPI) -> None:
-    for path, route in api_routes(app):
+    for path, route in list_api_routes(app):
         if "{org_id}" in path:
             rule = find_access_rule(route.dependant)
             assert rule is not None
@@ -29,7 +29,9 @@ def test_a_route_below_an_org_asks_for_a_permission_in_it(app: FastAPI) -> None:
 
 def test_paths_are_nouns(app: FastAPI) -> None:
     verbs = re.compile(r"/(approve|refuse|confirm|accept|cancel|revoke|create|delete|update|reset|move)(/|$)")
-    assert [path for path, _ in api_routes(app) if verbs.search(path) and path != "/oauth/revoke"] == []  # RFC 7009's
+    assert [
+        path for path, _ in list_api_routes(app) if verbs.search(path) and path != "/oauth/revoke"
+    ] == []  # RFC 7009's
 
 
 def test_every_operation_is_documented(app: FastAPI) -> None:

@@ -1,1 +1,1 @@
-"""The OpenAPI document and the docs explorer: what every route of a kind answers, examples, the pages."""
+"""The OpenAPI document and the docs explorer: general answers of each kind of route, examples, and the pages."""

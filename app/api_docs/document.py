@@ -1,7 +1,7 @@
-"""The OpenAPI document as a manual: tags in the mission's words, every error declared, one shape of problem.
+"""The OpenAPI document as a manual: tags in the words of the mission, every error declared, one shape of problem.
 
-What every route of a kind can answer is added here by what the route is (signed in, with a body, a creating POST), so
-that no route can forget it; what only some can answer is declared on the route with `errors.problems(…)`.
+This module adds the answers that follow from the kind of a route (signed in, with a body, a creating POST), so that no
+route can omit them. A route declares its special errors with `errors.problems(…)`.
 """
 
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 
 from app.api_docs.examples import write_examples
 from app.api_docs.introductions import INTRODUCTION, TAGS
-from app.api_docs.pages import arrange_pages
-from app.api_docs.words import describe_parameters
+from app.api_docs.pages import configure_pages
+from app.api_docs.parameters import describe_parameters
 from app.authz.access import find_access_rule
 from app.authz.errors import OrgClosed, StepUpNeeded
 from app.authz.permissions import CLOSED_ORG_PERMISSIONS
@@ -23,20 +23,20 @@ from app.idempotency.replay import HEADER, KeyInUse, KeyReused
 from app.web import errors
 
 
-def describe(app: FastAPI) -> None:
-    """Give the app its OpenAPI document, made once when first asked for."""
+def describe_api(app: FastAPI) -> None:
+    """Set the app's OpenAPI document, which is built at its first use, and its pages."""
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _document(app)
+            app.openapi_schema = _build_document(app)
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]
     development: bool = SETTINGS.of(app).development
-    arrange_pages(app, development=development)
+    configure_pages(app, development=development)
 
 
-def _document(app: FastAPI) -> dict[str, Any]:
+def _build_document(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(
         title=app.title,
         version=app.version,
@@ -49,38 +49,38 @@ def _document(app: FastAPI) -> dict[str, Any]:
     schemas |= problem.pop("$defs", {}) | {"ProblemOut": problem}
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    for path, route in api_routes(app):
+    for path, route in list_api_routes(app):
         if route.include_in_schema:
             for method in route.methods or ():
-                _complete(document["paths"][path][method.lower()], path, route, method)
+                _complete_operation(document["paths"][path][method.lower()], path, route, method)
     return write_examples(document, {})
 
 
-def api_routes(app: FastAPI) -> Iterator[tuple[str, RouteContext]]:
-    """Every route of the API by its path, with what its routers add to it."""
+def list_api_routes(app: FastAPI) -> Iterator[tuple[str, RouteContext]]:
+    """Yield the path and the route of every route of the API, with the settings of its routers."""
     for route in iter_route_contexts(app.routes):
         if isinstance(route.original_route, APIRoute) and route.path_format is not None:
             yield route.path_format, route
 
 
-def _complete(operation: dict[str, Any], path: str, route: RouteContext, method: str) -> None:
-    """Add to an operation what follows from the route's kind: its general errors and the idempotency header."""
+def _complete_operation(operation: dict[str, Any], path: str, route: RouteContext, method: str) -> None:
+    """Add what follows from the kind of the route: its general errors and the idempotency header."""
     describe_parameters(operation)
-    # FastAPI's own summary is the function's name with a capital on each word.
+    # FastAPI's default summary is the function's name with a capital on each word.
     if operation["summary"] == str(route.name).replace("_", " ").title():
         operation["summary"] = operation["summary"].capitalize()
     responses = operation["responses"]
     for status, answer in responses.items():
-        if answer.get("description") == _UNSAID:
-            answer["description"] = DONE[status]
+        if answer.get("description") == _DEFAULT_DESCRIPTION:
+            answer["description"] = SUCCESS_DESCRIPTIONS[status]
     for ending, media_type in PICTURES.items():
         if path.endswith(ending):
             responses["200"]["content"] = {media_type: {}}
-    for media_type, shown in responses.get("200", {}).get("content", {}).items():
+    for media_type, content in responses.get("200", {}).get("content", {}).items():
         if media_type != "application/json":
-            shown.setdefault("schema", {"type": "string"})
-    # FastAPI declares its own 422 body; ours is a problem. OAuth endpoints declare all their answers themselves.
-    had_invalid = responses.pop("422", None)
+            content.setdefault("schema", {"type": "string"})
+    # FastAPI declares its own 422 body; this service answers a problem. OAuth endpoints declare all their answers.
+    declared_invalid = responses.pop("422", None)
     if path.startswith(("/oauth/", "/.well-known/")):
         return
     rule = find_access_rule(route.dependant)
@@ -98,24 +98,24 @@ def _complete(operation: dict[str, Any], path: str, route: RouteContext, method:
         operation.setdefault("parameters", []).append(IDEMPOTENCY_PARAMETER)
     if route.body_field is not None:
         kinds += [errors.BadRequest, errors.BodyTooLarge, errors.UnsupportedMediaType]
-    if had_invalid or route.body_field is not None:
+    if declared_invalid or route.body_field is not None:
         kinds += [errors.Invalid]
-    if had_invalid and errors.MEDIA_TYPE in had_invalid.get("content", {}):
-        responses["422"] = had_invalid
-        had_invalid["content"].pop("application/json", None)
+    if declared_invalid and errors.MEDIA_TYPE in declared_invalid.get("content", {}):
+        responses["422"] = declared_invalid
+        declared_invalid["content"].pop("application/json", None)
     for status, entry in errors.problems(*kinds).items():
         known = responses.setdefault(str(status), entry)
         if known is not entry:
-            shown = known["content"].setdefault(errors.MEDIA_TYPE, {"schema": errors.PROBLEM_SCHEMA})
-            more = entry["content"][errors.MEDIA_TYPE]["examples"]
-            shown["examples"] = more | shown.get("examples", {})
-            known["description"] = errors.describe_problems(shown["examples"])
+            content = known["content"].setdefault(errors.MEDIA_TYPE, {"schema": errors.PROBLEM_SCHEMA})
+            general = entry["content"][errors.MEDIA_TYPE]["examples"]
+            content["examples"] = general | content.get("examples", {})
+            known["description"] = errors.describe_problems(content["examples"])
     operation["responses"] = dict(sorted(responses.items()))
 
 
-_UNSAID = "Successful Response"
-"""FastAPI's description of an answer that the route does not describe."""
-DONE = {
+_DEFAULT_DESCRIPTION = "Successful Response"
+"""FastAPI's description of an answer that the route does not describe_api."""
+SUCCESS_DESCRIPTIONS = {
     "200": "Done, with the answer.",
     "201": "Created. The answer shows what was made.",
     "202": "Taken in. The work goes on after the answer.",

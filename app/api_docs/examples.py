@@ -1,7 +1,7 @@
-"""What each operation's example is: its path, query and body, as the first administrator of a demo would send them.
+"""The example of each operation: the path, query and body that the first administrator of a demo sends.
 
-A `Thing` is named here and found in the database when the document is served (`things`); in the committed document a
-placeholder stands in its place. What is created has a name or a phone that nobody has yet, so that it runs again.
+A `Stored` names a row of the database, which is found when the document is served (`find_things` in devtools). The
+committed document has a placeholder instead. A created name or phone is unused, so that the example can run again.
 """
 
 from collections.abc import Mapping
@@ -18,66 +18,66 @@ PLACEHOLDERS: Mapping[str, str] = {
     "to_accept_preview": "0" * 32,
     "reference": "3b1hZ0l8m0S9d2vQe6yXcg",
 }
-"""The values in the committed document where only a database has real ones."""
+"""The placeholders in the committed document for values that only a database has."""
 PLACEHOLDER_ID = "01900000-0000-7000-8000-000000000000"
-"""… and for an id."""
+"""The placeholder of an id."""
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
-    """Something the database holds, by its name in `things`."""
+class Stored:
+    """A value that the database has, by its name in devtools' `find_things`."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """`values` are of parameters in the path or the query; those in the path that it leaves out are in `USUAL`."""
+    """The body, and the values of path and query parameters. Omitted path parameters are in `DEFAULT_VALUES`."""
 
     body: Mapping[str, Any] | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
-USUAL: Mapping[str, Any] = {
-    "org_id": Thing("org"),
-    "unit_id": Thing("unit"),
-    "member_id": Thing("member"),
-    "import_id": Thing("import"),
-    "export_id": Thing("export"),
-    "session_id": Thing("session"),
-    "verification_id": Thing("verification"),
-    "reference": Thing("reference"),
-    "user_id": Thing("other_admin"),
-    "subordinate_id": Thing("subordinate"),
-    "request_id": Thing("request_to_approve"),
-    "application_id": Thing("application_to_approve"),
-    "transfer_id": Thing("transfer_to_release"),
-    "promotion_id": Thing("promotion_to_accept"),
-    "invitation_id": Thing("invitation"),
-    "offer_id": Thing("recovery_offer"),
-    "scan_id": Thing("scan"),
-    "key_id": Thing("security_key"),
+DEFAULT_VALUES: Mapping[str, Any] = {
+    "org_id": Stored("org"),
+    "unit_id": Stored("unit"),
+    "member_id": Stored("member"),
+    "import_id": Stored("import"),
+    "export_id": Stored("export"),
+    "session_id": Stored("session"),
+    "verification_id": Stored("verification"),
+    "reference": Stored("reference"),
+    "user_id": Stored("other_admin"),
+    "subordinate_id": Stored("subordinate"),
+    "request_id": Stored("request_to_approve"),
+    "application_id": Stored("application_to_approve"),
+    "transfer_id": Stored("transfer_to_release"),
+    "promotion_id": Stored("promotion_to_accept"),
+    "invitation_id": Stored("invitation"),
+    "offer_id": Stored("recovery_offer"),
+    "scan_id": Stored("scan"),
+    "key_id": Stored("security_key"),
     "user_code": "WDJB-MJHT",
     "client_id": "points",
     "token": "kF2vG6n3QeXw0bYd8mRz1A",
-    "phone": Thing("phone"),
+    "phone": Stored("phone"),
 }
 
 _SECRET = "kF2vG6n3QeXw0bYd8mRz1A"
 _ORG = "/v1/orgs/{org_id}"
-_CHALLENGE = {"challenge_id": Thing("challenge")}
+_CHALLENGE = {"challenge_id": Stored("challenge")}
 _CREDENTIAL = {"id": "bWFkZS11cA", "rawId": "bWFkZS11cA", "type": "public-key"}
 _REASON = {"reason": "名称与所在党组织全称不符"}
-_SENT = {"invitation_id": Thing("sent_admin_invitation")}
-_MY_REQUEST = {"org_id": Thing("my_request_org"), "request_id": Thing("my_request")}
-_MY_TRANSFER = {"org_id": Thing("my_transfer_org"), "transfer_id": Thing("my_transfer")}
+_SENT = {"invitation_id": Stored("sent_admin_invitation")}
+_MY_REQUEST = {"org_id": Stored("my_request_org"), "request_id": Stored("my_request")}
+_MY_TRANSFER = {"org_id": Stored("my_transfer_org"), "transfer_id": Stored("my_transfer")}
 
 SIGN_IN: Mapping[str, Example] = {
     "POST /oauth/token": Example(
         {
             "grant_type": "urn:xuezu:params:oauth:grant-type:phone-code",
             "client_id": "xuezu-app",
-            "phone": Thing("phone"),
+            "phone": Stored("phone"),
             "code": "123456",
         }
     ),
@@ -86,15 +86,15 @@ SIGN_IN: Mapping[str, Example] = {
     "PUT /v1/device-authorizations/{user_code}/ticket": Example({"device_code": _SECRET}),
     "POST /v1/scans": Example({"code": "WDJB-MJHT"}),
     "PUT /v1/scans/{scan_id}/approval": Example({"number": 42}),
-    "POST /v1/phone-codes": Example({"phone": Thing("phone")}),
+    "POST /v1/phone-codes": Example({"phone": Stored("phone")}),
     "PATCH /v1/me": Example({"party_member": True}),
     "DELETE /v1/me/sessions": Example(values={"keep_current": True}),
     "POST /v1/me/verifications": Example({"method": "alipay"}),
     "POST /v1/verifications/alipay-callback": Example(
-        {"reference": Thing("reference"), "passed": "T", "sign": _SECRET, "sign_type": "RSA2"}
+        {"reference": Stored("reference"), "passed": "T", "sign": _SECRET, "sign_type": "RSA2"}
     ),
-    "POST /v1/me/phone-codes": Example({"phone": Thing("new_phone")}),
-    "PUT /v1/me/phone": Example({"phone": Thing("new_phone"), "code": "123456"}),
+    "POST /v1/me/phone-codes": Example({"phone": Stored("new_phone")}),
+    "PUT /v1/me/phone": Example({"phone": Stored("new_phone"), "code": "123456"}),
     "PUT /v1/me/closure": Example({"code": "123456"}),
     "POST /v1/me/security-key-challenges": Example({"purpose": "registration"}),
     "POST /v1/me/security-keys": Example(
@@ -122,10 +122,10 @@ OPERATORS: Mapping[str, Example] = {
     "PUT /v1/operator/verifications/{verification_id}/rejection": Example({"reason": "unreadable"}),
     "PUT /v1/operator/recoveries/{request_id}/refusal": Example({"reason": "主管理员仍在任"}),
     "POST /v1/operator/recovery-offers": Example(
-        {"org_id": Thing("org"), "phone": Thing("invited_phone"), "reason": "组织已无管理员"}
+        {"org_id": Stored("org"), "phone": Stored("invited_phone"), "reason": "组织已无管理员"}
     ),
-    "POST /v1/operator/key-recoveries": Example({"phone": Thing("phone"), "reason": "lost"}),
-    "POST /v1/operator/suspensions": Example({"phone": Thing("phone"), "reason": "security"}),
+    "POST /v1/operator/key-recoveries": Example({"phone": Stored("phone"), "reason": "lost"}),
+    "POST /v1/operator/suspensions": Example({"phone": Stored("phone"), "reason": "security"}),
     "POST /v1/operator/clients": Example({"name": "积分系统", "kind": "service", "scopes": ["point-events:write"]}),
     "POST /v1/operator/clients/{client_id}/secrets": Example({"overlap_hours": 24}),
 }
@@ -136,26 +136,26 @@ ORGS: Mapping[str, Example] = {
     "POST /v1/orgs": Example({"name": "中共江苏省委宣传部机关委员会", "region_code": "320102"}),
     "GET /v1/orgs": Example(values={"q": "示范街道"}),
     f"PATCH {_ORG}": Example({"name": "中共示范街道社区联合委员会"}),
-    f"PUT {_ORG}/closure": Example(values={"org_id": Thing("closing_org")}),
+    f"PUT {_ORG}/closure": Example(values={"org_id": Stored("closing_org")}),
     f"POST {_ORG}/units": Example({"name": "青年党支部", "kind": "branch"}),
     f"PATCH {_ORG}/units/{{unit_id}}": Example({"name": "宣传部党支部", "kind": "branch"}),
-    f"DELETE {_ORG}/units/{{unit_id}}": Example(values={"move_people_to": Thing("peopled_unit")}),
+    f"DELETE {_ORG}/units/{{unit_id}}": Example(values={"move_people_to": Stored("peopled_unit")}),
     f"POST {_ORG}/promotions": Example(
         {
-            "unit_id": Thing("peopled_unit"),
+            "unit_id": Stored("peopled_unit"),
             "name": "中共示范街道第一社区支部委员会",
             "region_code": "320102",
-            "to": {"phone": Thing("invited_phone")},
+            "to": {"phone": Stored("invited_phone")},
         }
     ),
-    f"DELETE {_ORG}/promotions/{{promotion_id}}": Example(values={"promotion_id": Thing("sent_promotion")}),
-    "PUT /v1/me/promotions/{promotion_id}/refusal": Example(values={"promotion_id": Thing("promotion_to_refuse")}),
-    f"DELETE {_ORG}/admins/me": Example(values={"org_id": Thing("resigning_org")}),
-    f"POST {_ORG}/admin-invitations": Example({"phone": Thing("invited_phone")}),
+    f"DELETE {_ORG}/promotions/{{promotion_id}}": Example(values={"promotion_id": Stored("sent_promotion")}),
+    "PUT /v1/me/promotions/{promotion_id}/refusal": Example(values={"promotion_id": Stored("promotion_to_refuse")}),
+    f"DELETE {_ORG}/admins/me": Example(values={"org_id": Stored("resigning_org")}),
+    f"POST {_ORG}/admin-invitations": Example({"phone": Stored("invited_phone")}),
     f"GET {_ORG}/admin-invitations/{{invitation_id}}": Example(values=_SENT),
     f"DELETE {_ORG}/admin-invitations/{{invitation_id}}": Example(values=_SENT),
     **{
-        f"{call}": Example(values={"invitation_id": Thing(f"admin_invitation_to_{answer}")})
+        f"{call}": Example(values={"invitation_id": Stored(f"admin_invitation_to_{answer}")})
         for call, answer in (
             ("GET /v1/me/admin-invitations/{invitation_id}", "accept"),
             ("PUT /v1/me/admin-invitations/{invitation_id}/acceptance", "accept"),
@@ -167,35 +167,35 @@ ORGS: Mapping[str, Example] = {
     ),
     f"DELETE {_ORG}/change-requests/{{request_id}}": Example(values=_MY_REQUEST),
     f"PUT {_ORG}/change-requests/{{request_id}}/refusal": Example(
-        _REASON, values={"request_id": Thing("request_to_refuse")}
+        _REASON, values={"request_id": Stored("request_to_refuse")}
     ),
 }
 
 MEMBERS: Mapping[str, Example] = {
-    f"POST {_ORG}/members": Example({"name": "欧阳雪梅", "phone": Thing("guest_phone"), "unit_ids": [Thing("unit")]}),
+    f"POST {_ORG}/members": Example({"name": "欧阳雪梅", "phone": Stored("guest_phone"), "unit_ids": [Stored("unit")]}),
     f"PATCH {_ORG}/members/{{member_id}}": Example({"name": "解晓东", "party": True}),
-    f"DELETE {_ORG}/members/{{member_id}}": Example(values={"member_id": Thing("leaving_member")}),
-    f"POST {_ORG}/members/{{member_id}}/restorations": Example(values={"member_id": Thing("removed_member")}),
-    f"PUT {_ORG}/members/{{member_id}}/units": Example({"unit_ids": [Thing("peopled_unit")], "at_org": True}),
-    f"POST {_ORG}/members/{{member_id}}/copies": Example({"unit_id": Thing("other_unit")}),
-    f"POST {_ORG}/moves": Example({"from_unit_id": Thing("peopled_unit"), "to_unit_id": Thing("other_unit")}),
-    f"POST {_ORG}/members/{{member_id}}/transfers": Example({"org_id": Thing("subordinate")}),
-    f"GET {_ORG}/person-transfers/{{transfer_id}}": Example(values={"transfer_id": Thing("coming_person")}),
-    f"DELETE {_ORG}/person-transfers/{{transfer_id}}": Example(values={"transfer_id": Thing("leaving_person")}),
+    f"DELETE {_ORG}/members/{{member_id}}": Example(values={"member_id": Stored("leaving_member")}),
+    f"POST {_ORG}/members/{{member_id}}/restorations": Example(values={"member_id": Stored("removed_member")}),
+    f"PUT {_ORG}/members/{{member_id}}/units": Example({"unit_ids": [Stored("peopled_unit")], "at_org": True}),
+    f"POST {_ORG}/members/{{member_id}}/copies": Example({"unit_id": Stored("other_unit")}),
+    f"POST {_ORG}/moves": Example({"from_unit_id": Stored("peopled_unit"), "to_unit_id": Stored("other_unit")}),
+    f"POST {_ORG}/members/{{member_id}}/transfers": Example({"org_id": Stored("subordinate")}),
+    f"GET {_ORG}/person-transfers/{{transfer_id}}": Example(values={"transfer_id": Stored("coming_person")}),
+    f"DELETE {_ORG}/person-transfers/{{transfer_id}}": Example(values={"transfer_id": Stored("leaving_person")}),
     f"PUT {_ORG}/person-transfers/{{transfer_id}}/acceptance": Example(
-        {"unit_ids": [Thing("peopled_unit")]}, values={"transfer_id": Thing("coming_person")}
+        {"unit_ids": [Stored("peopled_unit")]}, values={"transfer_id": Stored("coming_person")}
     ),
     f"PUT {_ORG}/person-transfers/{{transfer_id}}/refusal": Example(
-        {"reason": "编制已满"}, values={"transfer_id": Thing("person_to_refuse")}
+        {"reason": "编制已满"}, values={"transfer_id": Stored("person_to_refuse")}
     ),
-    "POST /v1/me/link-requests": Example({"org_id": Thing("org_to_link")}),
-    "DELETE /v1/me/link-requests/{request_id}": Example(values={"request_id": Thing("my_link_request")}),
-    f"GET {_ORG}/link-requests/{{request_id}}": Example(values={"request_id": Thing("link_to_accept")}),
-    f"PUT {_ORG}/link-requests/{{request_id}}/acceptance": Example({}, values={"request_id": Thing("link_to_accept")}),
+    "POST /v1/me/link-requests": Example({"org_id": Stored("org_to_link")}),
+    "DELETE /v1/me/link-requests/{request_id}": Example(values={"request_id": Stored("my_link_request")}),
+    f"GET {_ORG}/link-requests/{{request_id}}": Example(values={"request_id": Stored("link_to_accept")}),
+    f"PUT {_ORG}/link-requests/{{request_id}}/acceptance": Example({}, values={"request_id": Stored("link_to_accept")}),
     f"PUT {_ORG}/link-requests/{{request_id}}/refusal": Example(
-        {"reason": "请先到支部登记"}, values={"request_id": Thing("link_to_refuse")}
+        {"reason": "请先到支部登记"}, values={"request_id": Stored("link_to_refuse")}
     ),
-    f"DELETE {_ORG}/members/{{member_id}}/activation": Example(values={"member_id": Thing("active_member")}),
+    f"DELETE {_ORG}/members/{{member_id}}/activation": Example(values={"member_id": Stored("active_member")}),
     f"POST {_ORG}/members/exports": Example({"format": "xlsx", "active": False}),
     f"POST {_ORG}/reports/overview/exports": Example(
         {"format": "xlsx", "period": "30d", "sort": "points", "order": "desc"}
@@ -203,42 +203,42 @@ MEMBERS: Mapping[str, Example] = {
     f"POST {_ORG}/reports/trend/exports": Example({"format": "xlsx", "days": 30}),
     f"POST {_ORG}/reports/units/exports": Example({"format": "csv", "period": "7d"}),
     f"POST {_ORG}/rankings/exports": Example({"format": "xlsx", "by": "total"}),
-    f"DELETE {_ORG}/exports/{{export_id}}": Example(values={"export_id": Thing("export_to_delete")}),
+    f"DELETE {_ORG}/exports/{{export_id}}": Example(values={"export_id": Stored("export_to_delete")}),
     f"POST {_ORG}/imports": Example({"mode": "add-and-update", "unknown_units": "create"}),
     f"PUT {_ORG}/imports/{{import_id}}/confirmation": Example({}),
-    f"DELETE {_ORG}/imports/{{import_id}}": Example(values={"import_id": Thing("open_import")}),
+    f"DELETE {_ORG}/imports/{{import_id}}": Example(values={"import_id": Stored("open_import")}),
 }
 
 CERTIFICATION: Mapping[str, Example] = {
     f"POST {_ORG}/subordinates/{{subordinate_id}}/recovery-offers": Example(
-        {"phone": Thing("invited_phone"), "reason": "组织已无管理员"}
+        {"phone": Stored("invited_phone"), "reason": "组织已无管理员"}
     ),
     f"POST {_ORG}/invitations": Example({"expires_in_hours": 72, "max_uses": 5}),
     f"POST {_ORG}/applications": Example({"invitation_token": _SECRET}),
     f"DELETE {_ORG}/applications/{{application_id}}": Example(
-        values={"org_id": Thing("my_application_org"), "application_id": Thing("my_application")}
+        values={"org_id": Stored("my_application_org"), "application_id": Stored("my_application")}
     ),
     f"PUT {_ORG}/applications/{{application_id}}/refusal": Example(
-        _REASON, values={"application_id": Thing("application_to_refuse")}
+        _REASON, values={"application_id": Stored("application_to_refuse")}
     ),
     f"POST {_ORG}/transfers": Example({"invitation_token": _SECRET}),
     f"DELETE {_ORG}/transfers/{{transfer_id}}": Example(values=_MY_TRANSFER),
-    f"PUT {_ORG}/transfers/{{transfer_id}}/release": Example({"preview": Thing("to_release_preview")}),
+    f"PUT {_ORG}/transfers/{{transfer_id}}/release": Example({"preview": Stored("to_release_preview")}),
     f"PUT {_ORG}/transfers/{{transfer_id}}/acceptance": Example(
-        {"preview": Thing("to_accept_preview")}, values={"transfer_id": Thing("transfer_to_accept")}
+        {"preview": Stored("to_accept_preview")}, values={"transfer_id": Stored("transfer_to_accept")}
     ),
     f"PUT {_ORG}/transfers/{{transfer_id}}/refusal": Example(
-        _REASON, values={"transfer_id": Thing("transfer_to_refuse")}
+        _REASON, values={"transfer_id": Stored("transfer_to_refuse")}
     ),
     "POST /v1/point-events": Example(
         {
             "events": [
                 {
                     "event_id": "read-81f0c2",
-                    "user_id": Thing("user"),
+                    "user_id": Stored("user"),
                     "points": 5,
                     "kind": "article",
-                    "occurred_at": Thing("now"),
+                    "occurred_at": Stored("now"),
                 }
             ]
         }
@@ -250,28 +250,28 @@ _NONE = Example()
 
 
 def write_examples(document: dict[str, Any], found: Mapping[str, str]) -> dict[str, Any]:
-    """Write the examples into an OpenAPI document and give it back; what was not found has its placeholder."""
+    """Write the examples into an OpenAPI document and return it. Values that were not found have placeholders."""
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            _write(operation, EXAMPLES.get(f"{method.upper()} {path}", _NONE), found)
+            _write_example(operation, EXAMPLES.get(f"{method.upper()} {path}", _NONE), found)
     return document
 
 
-def _write(operation: dict[str, Any], example: Example, found: Mapping[str, str]) -> None:
+def _write_example(operation: dict[str, Any], example: Example, found: Mapping[str, str]) -> None:
     for parameter in operation.get("parameters", ()):
         name = parameter["name"]
-        if name in example.values or (parameter.get("required") and name in USUAL):
-            parameter["example"] = _filled(example.values.get(name, USUAL.get(name)), found)
+        if name in example.values or (parameter.get("required") and name in DEFAULT_VALUES):
+            parameter["example"] = _fill_in(example.values.get(name, DEFAULT_VALUES.get(name)), found)
     if example.body is not None:
         for media_type in operation["requestBody"]["content"].values():
-            media_type["example"] = _filled(example.body, found)
+            media_type["example"] = _fill_in(example.body, found)
 
 
-def _filled(value: object, found: Mapping[str, str]) -> object:
-    if isinstance(value, Thing):
+def _fill_in(value: object, found: Mapping[str, str]) -> object:
+    if isinstance(value, Stored):
         return found.get(value.name, PLACEHOLDERS.get(value.name, PLACEHOLDER_ID))
     if isinstance(value, Mapping):
-        return {name: _filled(part, found) for name, part in value.items()}
+        return {name: _fill_in(part, found) for name, part in value.items()}
     if isinstance(value, list):
-        return [_filled(part, found) for part in value]
+        return [_fill_in(part, found) for part in value]
     return value

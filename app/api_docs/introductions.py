@@ -1,4 +1,4 @@
-"""What a reader of the API document learns first: the service as a whole, then each group of operations.
+"""The introductions of the API document: of the service, then of each group of operations.
 
 The introduction of a group says in which order its calls are made, in English and in Chinese.
 """

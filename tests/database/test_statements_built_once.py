@@ -22,7 +22,7 @@ from sqlalchemy import (
     Update,
 )
 
-from app.api_docs.document import api_routes
+from app.api_docs.document import list_api_routes
 from tests.acts import Json, add_member, add_unit, done
 from tests.people import People, Person, fresh_phone
 
@@ -110,7 +110,7 @@ def _list_reads(app: FastAPI) -> list[str]:
     known = {"org_id", "unit_id", "member_id"}
     return [
         path
-        for path, route in api_routes(app)
+        for path, route in list_api_routes(app)
         if "GET" in (route.methods or ())
         and path.startswith("/v1/")
         and path not in COUNTED

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from app.api_docs.document import api_routes
+from app.api_docs.document import list_api_routes
 from app.core.services import SETTINGS
 from app.core.settings import Settings
 from app.database.driver import ReadPool
@@ -103,7 +103,7 @@ def _without_time(answer: httpx.Response) -> bytes:
 
 
 def test_the_list_of_fast_routes_is_complete(app: FastAPI) -> None:
-    fast = {path for path, route in api_routes(app) if isinstance(route.original_route, FastRoute)}
+    fast = {path for path, route in list_api_routes(app) if isinstance(route.original_route, FastRoute)}
     assert fast == set(FAST)
 
 

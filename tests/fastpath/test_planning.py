@@ -10,7 +10,7 @@ from fastapi import Depends, FastAPI, Query, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import RouteContext, iter_route_contexts
 
-from app.api_docs.document import api_routes
+from app.api_docs.document import list_api_routes
 from app.database.db import READS
 from app.fastpath.dispatch import Dispatch
 from app.fastpath.planning import plan_of
@@ -25,7 +25,7 @@ def _calls(dependant: Dependant) -> Iterator[Any]:
 
 
 def _fast(app: FastAPI) -> list[tuple[str, RouteContext]]:
-    found = [(path, route) for path, route in api_routes(app) if isinstance(route.original_route, FastRoute)]
+    found = [(path, route) for path, route in list_api_routes(app) if isinstance(route.original_route, FastRoute)]
     assert found
     return found
 

@@ -1,4 +1,4 @@
-"""What the parameters of many routes mean, told once. What a route says itself about one of its own goes first."""
+"""Descriptions of parameters that many routes share. A description on a route has precedence."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,7 +28,7 @@ PARAMETERS: Mapping[str, str] = {
 
 
 def describe_parameters(operation: dict[str, Any]) -> None:
-    """Give each parameter that says nothing of itself what its name means everywhere."""
+    """Add the shared description to each parameter of an operation that has none."""
     for parameter in operation.get("parameters", ()):
         if not parameter.get("description") and parameter["name"] in PARAMETERS:
             parameter["description"] = PARAMETERS[parameter["name"]]
