@@ -1,6 +1,6 @@
 """The command line: `xuezu run | serve | worker | migrate | keys | openapi | demo`.
 
-A command that cannot do its work says why in one sentence on stderr and exits with 1; one that is asked for wrongly,
+A command that cannot do its work prints the reason in one sentence on stderr and exits with 1. Wrong arguments exit
 with 2.
 """
 
@@ -52,7 +52,7 @@ def main() -> NoReturn:
         print(f"xuezu: {reason}", file=sys.stderr)
         sys.exit(1)
     except BrokenPipeError:
-        os._exit(1)  # whoever read our output has gone
+        os._exit(1)  # the reader of stdout has closed it
     sys.exit(0)
 
 
@@ -67,7 +67,7 @@ def run() -> None:
 
 @cli.command()
 def serve() -> None:
-    """Serve the API alone, over a database that is migrated; a worker runs beside it."""
+    """Serve the API alone. The database must be migrated; a worker runs separately."""
     settings = with_database(read_settings())
     from app.serving import serve as serve_api
 
@@ -78,7 +78,7 @@ def serve() -> None:
 def worker(
     while_stdin_open: Annotated[bool, typer.Option(hidden=True, help="End when stdin closes.")] = False,
 ) -> None:
-    """Run the jobs: imports, exports, totals, and what has lapsed."""
+    """Run the jobs: imports, exports, totals, and clean-ups of expired data."""
     if while_stdin_open:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     settings = with_database(read_settings())
@@ -98,12 +98,12 @@ def worker(
     logs.configure(settings.log_format or "console", process="worker")
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_until_stopped(run_worker(settings)))
+        runner.run(_run_until_stopped(run_worker(settings)))
 
 
 @cli.command()
 def migrate() -> None:
-    """Bring the database to this version's revision."""
+    """Migrate the database to this version's revision."""
     from app.database import migration
 
     settings = with_database(read_plain_settings())
@@ -117,7 +117,7 @@ def openapi(
     check: Annotated[bool, typer.Option("--check", help="Only compare; fail where the snapshot lags.")] = False,
 ) -> None:
     """Write the OpenAPI document to openapi/openapi.json."""
-    document = openapi_document()
+    document = build_openapi_document()
     if not check:
         SNAPSHOT.parent.mkdir(exist_ok=True)
         SNAPSHOT.write_text(document)
@@ -130,7 +130,7 @@ def openapi(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
 )
 def demo(context: typer.Context) -> None:
-    """Play the service's main job against a running service, or one that it starts (`xuezu demo --help`)."""
+    """Demonstrate the service's main job on a running service, or on one that it starts (`xuezu demo --help`)."""
     play = load(TOOLS, "demo", needed_for="`xuezu demo`")
     sys.exit(play(context.args))
 
@@ -150,8 +150,8 @@ class _DefaultSettings(Settings):
         return (init_settings,)
 
 
-def openapi_document() -> str:
-    """The document as it is committed: of the default settings, whatever the environment says."""
+def build_openapi_document() -> str:
+    """Return the document as it is committed: with default settings, independent of the environment."""
     import orjson
 
     from app.main import create_app
@@ -161,8 +161,8 @@ def openapi_document() -> str:
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
 
 
-async def _until_stopped(work: Coroutine[None, None, None]) -> None:
-    """Run until done or until a stop signal cancels it; then it may finish what it is doing."""
+async def _run_until_stopped(work: Coroutine[None, None, None]) -> None:
+    """Run until the work ends or a stop signal cancels it; a cancelled work can finish what it is doing."""
     task = asyncio.create_task(work)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -172,7 +172,7 @@ async def _until_stopped(work: Coroutine[None, None, None]) -> None:
 
 
 def _end_with_stdin() -> None:
-    """Wait for the other end of stdin to close, which happens however the parent dies; then end this process."""
+    """Wait until stdin closes, which happens in every case when the parent process ends; then end this process."""
     while os.read(0, 4096):
         pass
     os.kill(os.getpid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""`xuezu run`: everything on one machine by one command: PostgreSQL, migrations, the worker and the API."""
+"""`xuezu run`: the whole service on one machine with one command: PostgreSQL, migrations, the worker and the API."""
 
 import asyncio
 import contextlib
@@ -28,21 +28,24 @@ from app.serving import STOP_SIGNALS, Server, listen, raise_file_limit, warm_up
 
 WORKER_STOP_SECONDS = 10
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-STEADY_SECONDS = 60.0  # of a worker that lived this long, the end is taken for an accident
+STEADY_SECONDS = 60.0  # a worker that ran this long is started again after the shortest pause
 
 
 class Stopped(BaseException):
-    """Somebody asked the run to stop before it was up."""
+    """A stop signal came before the service was ready."""
 
 
 def print_line(line: str) -> None:
-    """One plain line on stdout, unbuffered; a terminal that has gone away is no reason to fail."""
+    """Print one line on stdout, unbuffered. A closed terminal is not an error."""
     with contextlib.suppress(OSError):
         os.write(1, f"{line}\n".encode())
 
 
 class Steps:
-    """Says each step before it is taken; a stop signal takes effect between two steps, a second one at once."""
+    """Print each step before it begins.
+
+    The first stop signal takes effect between two steps, a second one immediately.
+    """
 
     def __init__(self) -> None:
         self.stopping = False
@@ -54,15 +57,15 @@ class Steps:
 
     def __enter__(self) -> Self:
         for number in STOP_SIGNALS:
-            signal.signal(number, self._asked)
+            signal.signal(number, self._handle_signal)
         return self
 
     def __exit__(self, *_: object) -> None:
-        # What follows is cleaning up, which no further signal may cut short.
+        # The clean-up follows; no further signal may interrupt it.
         for number in STOP_SIGNALS:
             signal.signal(number, lambda _number, _frame: None)
 
-    def _asked(self, _number: int, _frame: FrameType | None) -> None:
+    def _handle_signal(self, _number: int, _frame: FrameType | None) -> None:
         if self.stopping:
             raise Stopped
         self.stopping = True
@@ -70,19 +73,19 @@ class Steps:
 
 
 def run(settings: Settings) -> None:
-    """Run the whole service until it is told to stop. Raises CannotStart."""
-    with contextlib.suppress(Stopped), contextlib.ExitStack() as held, Steps() as steps:
+    """Run the whole service until a stop signal. Raises CannotStart."""
+    with contextlib.suppress(Stopped), contextlib.ExitStack() as stack, Steps() as steps:
         sockets = listen(settings.host, settings.port)
         for opened in sockets:
-            held.callback(opened.close)
-        # PostgreSQL starts in processes of its own: meanwhile this one imports the service, which takes as long. The
-        # thread is not a daemon: an interpreter that ends while a thread imports can hang.
+            stack.callback(opened.close)
+        # While PostgreSQL starts in its own processes, a thread imports the service, which takes as long. The thread is
+        # not a daemon: an interpreter that ends while a thread imports can hang.
         importing = threading.Thread(target=_import_service, args=(settings,), name="import")
         importing.start()
         if settings.database_url is None:
-            held.enter_context(lock_data_dir(settings.data_dir))
-            settings.database_url = SecretStr(held.enter_context(_embedded(settings, steps)))
-        # Migrations import too. Two threads at once that import what imports each other would meet in a deadlock.
+            stack.enter_context(lock_data_dir(settings.data_dir))
+            settings.database_url = SecretStr(stack.enter_context(_run_embedded(settings, steps)))
+        # Migrations import modules too. Two threads that import modules that import each other can deadlock.
         importing.join()
         steps("Looking at the database")
         asyncio.run(migration.migrate_to_head(settings.database_url.get_secret_value(), show=steps))
@@ -95,7 +98,7 @@ def run(settings: Settings) -> None:
 
 
 def _import_service(settings: Settings) -> None:
-    """Import what `_serve` needs. An error is left to that import, which raises it again."""
+    """Import the modules that `_serve` needs. Errors are ignored: the import in `_serve` raises them again."""
     with contextlib.suppress(Exception), starting():
         importlib.import_module("app.main")
         if settings.development:
@@ -103,8 +106,8 @@ def _import_service(settings: Settings) -> None:
 
 
 @contextlib.contextmanager
-def _embedded(settings: Settings, steps: Steps) -> Iterator[str]:
-    """Run the embedded PostgreSQL, and give the address of its database. Raises CannotStart."""
+def _run_embedded(settings: Settings, steps: Steps) -> Iterator[str]:
+    """Run the embedded PostgreSQL for the block and return the address of its database. Raises CannotStart."""
     require_embedded()
     from app.embedded import postgres
 
@@ -120,11 +123,11 @@ async def _serve(settings: Settings, sockets: list[socket], steps: Steps) -> Non
         from app.main import create_app
         from app.web.event_stream import STREAMS
 
-    began = asyncio.Event()
+    api_ready = asyncio.Event()
 
     def ready() -> None:
-        began.set()
-        if steps.stopping:  # asked to before the server listened to signals itself
+        api_ready.set()
+        if steps.stopping:  # the stop signal came before the server handled signals itself
             server.should_exit = True
             return
         here = settings.public_url
@@ -138,7 +141,7 @@ async def _serve(settings: Settings, sockets: list[socket], steps: Steps) -> Non
         print_line("")
         warm_up()
 
-    async with _worker_kept_running(settings, began):
+    async with _supervised_worker(settings, api_ready):
         app = create_app(settings)
         server = Server(app, ready, STREAMS.of(app).end_all)
         await server.serve(sockets)
@@ -146,29 +149,31 @@ async def _serve(settings: Settings, sockets: list[socket], steps: Steps) -> Non
 
 
 @contextlib.asynccontextmanager
-async def _worker_kept_running(settings: Settings, began: asyncio.Event) -> AsyncIterator[None]:
-    """Keep a worker running, from when the API has begun to answer: until then it would take the API's processor."""
-    keeper = asyncio.create_task(_keep_worker_running(settings, began))
+async def _supervised_worker(settings: Settings, api_ready: asyncio.Event) -> AsyncIterator[None]:
+    """Keep a worker running from the moment the API answers. Before that it would take processor time from the API."""
+    supervisor = asyncio.create_task(_supervise_worker(settings, api_ready))
     try:
         yield
     finally:
-        keeper.cancel()
+        supervisor.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await keeper
+            await supervisor
 
 
-async def _keep_worker_running(settings: Settings, began: asyncio.Event) -> None:
-    """Start the worker when the API has begun, and again whenever it ends: after a pause, which grows while it keeps
-    ending early."""
+async def _supervise_worker(settings: Settings, api_ready: asyncio.Event) -> None:
+    """Start the worker when the API is ready, and again whenever it ends.
+
+    The pause before a restart doubles while the worker ends early.
+    """
     pause = FIRST_PAUSE
-    await began.wait()
+    await api_ready.wait()
     while True:
         started = time.monotonic()
         process = await _start_worker(settings)
         try:
             code = await process.wait()
         except asyncio.CancelledError:
-            await _stop(process)
+            await _stop_worker(process)
             raise
         if time.monotonic() - started > STEADY_SECONDS:
             pause = FIRST_PAUSE
@@ -179,9 +184,9 @@ async def _keep_worker_running(settings: Settings, began: asyncio.Event) -> None
 
 
 async def _start_worker(settings: Settings) -> Process:
-    """The worker as a process of its own, out of reach of the terminal's Ctrl-C.
+    """Start the worker as a process of its own, which the terminal's Ctrl-C does not reach.
 
-    It watches its stdin: should this process die without a word, the pipe closes and the worker ends by itself.
+    It watches its stdin: if this process dies, the pipe closes and the worker ends.
     """
     assert settings.database_url is not None
     return await create_subprocess_exec(
@@ -193,7 +198,7 @@ async def _start_worker(settings: Settings) -> Process:
     )
 
 
-async def _stop(process: Process) -> None:
+async def _stop_worker(process: Process) -> None:
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
         try:

@@ -1,4 +1,4 @@
-"""Serving HTTP: the sockets, bound before anything slow begins, and uvicorn on them."""
+"""Serving HTTP: the sockets, which are bound before any slow work begins, and uvicorn on them."""
 
 import asyncio
 import contextlib
@@ -24,21 +24,21 @@ from app.database import migration
 log = structlog.get_logger()
 
 BACKLOG = 2048
-# How long an answer that is being given may still take when the service stops.
+# The time limit for running answers when the service stops.
 GRACE_SECONDS = 3
-# Objects made and not yet freed, after which the collector looks for cycles. Python's 700 are a few requests' worth.
-GARBAGE = 10_000
+# The number of new objects after which the collector runs. Python's 700 are reached by a few requests.
+GC_THRESHOLD = 10_000
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# Imported inside the functions that use them: together a fifth of what a start takes.
+# Imported inside the functions that use them: together they are a fifth of the time of a start.
 LATE_MODULES = ("pgqueuer", "webauthn", "qrcode.main", "xlsxwriter", "pypinyin")
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
-    """Listen on every address that `host` stands for: `localhost` is 127.0.0.1 and, where there is IPv6, ::1.
+    """Listen on every address of `host`; `localhost` is 127.0.0.1 and, where IPv6 exists, ::1.
 
-    Who connects before the service is ready waits. Raises CannotStart.
+    Connections before the service is ready wait. Raises CannotStart.
     """
-    # Browsers take localhost for both, whatever the machine's hosts file says.
+    # Browsers try both addresses for localhost, independent of the machine's hosts file.
     names = ["127.0.0.1", "::1"] if host == "localhost" else [host]
     addresses: list[tuple[socket.AddressFamily, tuple[object, ...]]] = []
     try:
@@ -52,7 +52,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
     try:
         for family, address in addresses:
             try:
-                sockets.append(_listen(family, address))
+                sockets.append(_listen_on(family, address))
             except OSError as error:
                 if error.errno == errno.EADDRINUSE:
                     raise CannotStart(
@@ -63,7 +63,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
                     raise CannotStart(
                         f"This user may not listen on port {port}: choose one above 1023 with XUEZU_PORT=8000."
                     ) from error
-                refused = error  # e.g. no IPv6 here: the other addresses may do
+                refused = error  # for example without IPv6: the other addresses can work
         if not sockets:
             reason = refused.strerror if refused else "it has no address"
             raise CannotStart(f"XUEZU_HOST={host} cannot be listened on ({reason}): use localhost or 0.0.0.0.")
@@ -74,7 +74,7 @@ def listen(host: str, port: int) -> list[socket.socket]:
     return sockets
 
 
-def _listen(family: socket.AddressFamily, address: tuple[object, ...]) -> socket.socket:
+def _listen_on(family: socket.AddressFamily, address: tuple[object, ...]) -> socket.socket:
     opened = socket.socket(family, socket.SOCK_STREAM)
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -90,9 +90,9 @@ def _listen(family: socket.AddressFamily, address: tuple[object, ...]) -> socket
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which says when it is ready, and leaves the process alive after a stop signal to clean up.
+    """uvicorn with a callback at readiness. After a stop signal the process stays alive for its clean-up.
 
-    `on_stop` is called when it begins to stop, before it waits for the answers that are being given.
+    `on_stop` is called when the server begins to stop, before it waits for running answers.
     """
 
     def __init__(self, app: ASGIApp, on_ready: Callable[[], None], on_stop: Callable[[], None] = lambda: None) -> None:
@@ -100,7 +100,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 log_config=None,
-                access_log=False,  # `middleware.request_log` writes it, without query strings
+                access_log=False,  # `middleware.request_log` writes the log lines, without query strings
                 server_header=False,
                 lifespan="on",
                 ws="none",
@@ -113,10 +113,10 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        # What start-up made lives for ever: keep the collector from walking it under load (p99 79 → 26 ms).
+        # Objects of the start live for ever: frozen objects are not scanned under load (p99 79 → 26 ms).
         gc.collect()
         gc.freeze()
-        gc.set_threshold(GARBAGE)
+        gc.set_threshold(GC_THRESHOLD)
         self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -125,12 +125,12 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
-        # uvicorn's own raises the signal again at the end, which would end the process before PostgreSQL stops.
-        before = {number: signal.signal(number, self.handle_exit) for number in STOP_SIGNALS}
+        # uvicorn's own method raises the signal again at the end: the process would end before PostgreSQL stops.
+        previous = {number: signal.signal(number, self.handle_exit) for number in STOP_SIGNALS}
         try:
             yield
         finally:
-            for number, handler in before.items():
+            for number, handler in previous.items():
                 signal.signal(number, handler)
 
 
@@ -141,7 +141,7 @@ def serve(settings: Settings) -> None:
     asyncio.run(migration.require_head(settings.database_url.get_secret_value()))
     logs.configure(settings.log_format or "json", process="api")
     raise_file_limit()
-    # After the other refusals: importing the whole service takes longer than all of them.
+    # The import of the whole service is slow, so it follows the checks.
     with starting():
         from app.blind_index.keys import require_index_keys
         from app.main import create_app
@@ -155,7 +155,7 @@ def serve(settings: Settings) -> None:
         log.info("ready", address=settings.public_url)
         warm_up()
 
-    # Streams do not end by themselves.
+    # Event streams have no end of their own: the server ends them when it stops.
     server = Server(app, ready, STREAMS.of(app).end_all)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(server.serve(sockets))
@@ -163,17 +163,17 @@ def serve(settings: Settings) -> None:
 
 
 def warm_up() -> threading.Thread:
-    """Load what no start waits for, in the thread returned: a request that came first would block the event loop for
-    up to 0.2 s.
+    """Import the late modules in a thread and return the thread. Otherwise the first request that needs one would block
+    the event loop for up to 0.2 s.
 
     The process does not end before the thread: an interpreter that ends while a thread imports can hang.
     """
-    thread = threading.Thread(target=_load_late_parts, name="warm-up")
+    thread = threading.Thread(target=_import_late_modules, name="warm-up")
     thread.start()
     return thread
 
 
-def _load_late_parts() -> None:
+def _import_late_modules() -> None:
     from app.orgs.regions import load_regions
 
     with starting():
@@ -183,7 +183,8 @@ def _load_late_parts() -> None:
 
 
 def raise_file_limit() -> None:
-    """Ten thousand waiting browsers are as many open files; the usual soft limit is 1,024."""
+    """Raise the soft limit of open files to the hard one: 10,000 waiting browsers are 10,000 files; the usual limit is
+    1,024."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # macOS reports more than it grants
+    with contextlib.suppress(ValueError, OSError):  # macOS reports a higher limit than it allows
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can do its work: for supervisors and load balancers."""
+"""Liveness and readiness for supervisors and load balancers."""
 
 import asyncio
 from typing import Literal
@@ -15,7 +15,7 @@ from app.database.db import ENGINE
 from app.web.errors import Unavailable, problems
 from app.web.schemas import Out
 
-# Not a TransactionalRoute: being alive must not depend on the database.
+# Not a TransactionalRoute: liveness must not depend on the database.
 router = APIRouter(tags=["health"], dependencies=[Public])
 
 ANSWER_SECONDS = 2

@@ -1,4 +1,4 @@
-"""/livez and /readyz, as a supervisor and a load balancer see them."""
+"""/livez and /readyz, as a supervisor and a load balancer use them."""
 
 import asyncio
 from pathlib import Path
@@ -15,17 +15,17 @@ from app.main import create_app
 from tests.people import fresh_phone
 
 
-async def test_alive_and_ready(api: httpx.AsyncClient) -> None:
+async def test_service_is_alive_and_ready(api: httpx.AsyncClient) -> None:
     assert (await api.get("/livez")).json() == {"status": "alive"}
     assert (await api.get("/readyz")).json() == {"status": "ready", "revision": migration.get_head_revision()}
 
 
-async def test_not_ready_while_the_database_is_away_or_not_migrated(folder: Path) -> None:
-    """A server of the test's own goes away and comes back under a running service."""
+async def test_service_without_a_migrated_database_is_not_ready(folder: Path) -> None:
+    """The test's own server stops and starts again under a running service."""
     server = await asyncio.to_thread(postgres.start, folder / "postgres", settings=postgres.THROWAWAY)
     try:
         await migration.migrate_to_head(server.url())
-        # `sslmode=` is libpq's word, which many a hosted database writes into its address.
+        # `sslmode=` is a libpq option that many hosted databases have in their address.
         address = SecretStr(f"{server.url()}&sslmode=disable")
         settings = Settings(database_url=address, data_dir=folder, database_pool=2).with_secrets()
         app = create_app(settings)
@@ -42,7 +42,7 @@ async def test_not_ready_while_the_database_is_away_or_not_migrated(folder: Path
                 return response.status_code
 
             async def becomes_ready() -> None:
-                for _ in range(100):  # a busy machine may take longer than /readyz lets the database take
+                for _ in range(100):  # on a busy machine the database can exceed the time limit of /readyz
                     if await readyz() == 200:
                         return
                     await asyncio.sleep(0.1)
@@ -54,7 +54,7 @@ async def test_not_ready_while_the_database_is_away_or_not_migrated(folder: Path
             await execute(server.url(), f"UPDATE alembic_version SET version_num = '{migration.get_head_revision()}'")
             await becomes_ready()
 
-            # Whatever else needs the database says "later" as well, with the connections that it had and with new ones.
+            # Other routes answer 503 as well, with old and with new connections.
             await asyncio.to_thread(server.stop)
             assert [await readyz() for _ in range(3)] == [503, 503, 503]
             for _ in range(3):
