@@ -1,1 +1,1 @@
-"""What waits for one person to decide. Door: `router`."""
+"""The inbox: the requests that wait for a decision of one user. Router: `router`."""

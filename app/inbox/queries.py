@@ -1,6 +1,7 @@
-"""What waits for one person: as an admin of their orgs, and by their own phone.
+"""The requests that wait for one user: as an admin of orgs, or as an invitee.
 
-One statement, with a part for every way in which a request of a kind finds its decider; each part begins at the person.
+It is one UNION ALL statement. It has one part for each way in which a kind of request is assigned to its decider. Each
+part starts from the user's rows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -56,17 +57,18 @@ from app.schema.orgs import Org, Promotion, Unit
 from app.schema.person_transfers import PersonTransfer
 
 
-class Waiting(NamedTuple):
-    """A request that waits for the person."""
+class WaitingRequest(NamedTuple):
+    """A request that waits for the user. `org_id` is the org for which the user decides; None if the user is the
+    invitee. `subject` is the requester's name, `detail` the requested value, `step` the step of a transfer."""
 
     kind: str
     id: UUID
-    org_id: UUID | None  # that the person acts for
+    org_id: UUID | None
     org_name: str | None
-    subject: str  # who requests
-    detail: str | None  # what
+    subject: str
+    detail: str | None
     at: datetime
-    step: str | None  # of a transfer
+    step: str | None
 
 
 class _Count(NamedTuple):
@@ -75,47 +77,49 @@ class _Count(NamedTuple):
 
 
 _USER_ID = bindparam("user_id", type_=Uuid())
-_MINE = (
+_ADMINISTERED = (
     select(
         Org.id, Org.name, Org.main_admin_id, Org.region_code.like(literal_column("'%0000'")).label("is_key_required")
     )
     .join(OrgAdmin, OrgAdmin.org_id == Org.id)
     .where(OrgAdmin.user_id == _USER_ID, Org.status == literal_column("'live'"))
-    .cte("mine")
+    .cte("administered")
 )
-_ME = select(User.id, User.phone_index).where(User.id == _USER_ID).cte("me")
+_INVITEE = select(User.id, User.phone_index).where(User.id == _USER_ID).cte("invitee")
 _Requesting = aliased(Org, name="requesting")
 _Other = aliased(Org, name="other")
 _Edge = aliased(Certification, name="edge")
 _LIVE: ColumnElement[str] = literal_column(f"'{CertificationState.LIVE}'")
 
 
-def _person(name: InstrumentedAttribute[Any]) -> ColumnElement[Any]:
-    """A person's name, for which the inbox asks for no security key: of an org whose admins need one (S16) its first
-    character."""
+def _mask_name(name: InstrumentedAttribute[Any]) -> ColumnElement[Any]:
+    """Return a person's name; for an org whose admins need a security key (S16), only its first character, because the
+    inbox does not require a security key."""
     masked = func.rpad(func.left(name, literal_column("1")), func.char_length(name), literal_column("'*'"))
-    return case((_MINE.c.is_key_required, masked), else_=name)
+    return case((_ADMINISTERED.c.is_key_required, masked), else_=name)
 
 
 @dataclass(frozen=True, slots=True)
-class _Shown:
-    """What an entry says, and where that is read: tables with how they are joined."""
+class _EntryColumns:
+    """The columns of an entry, the joins that they need, and further conditions."""
 
     subject: Any
     detail: Any
     joins: Sequence[tuple[Any, ColumnElement[bool]]]
-    only: Sequence[ColumnElement[bool]] = ()
+    conditions: Sequence[ColumnElement[bool]] = ()
 
 
 _NOTHING = null().cast(Text)
-_SHOWN = {
-    APPLICATION: _Shown(_Requesting.name, _NOTHING, [(_Requesting, _Requesting.id == Certification.subordinate_id)]),
-    CHANGE_REQUEST: _Shown(
+_ENTRY_COLUMNS = {
+    APPLICATION: _EntryColumns(
+        _Requesting.name, _NOTHING, [(_Requesting, _Requesting.id == Certification.subordinate_id)]
+    ),
+    CHANGE_REQUEST: _EntryColumns(
         _Requesting.name,
         func.coalesce(ChangeRequest.name_after, ChangeRequest.kind),
         [(_Requesting, _Requesting.id == ChangeRequest.org_id)],
     ),
-    TRANSFER: _Shown(
+    TRANSFER: _EntryColumns(
         _Requesting.name,
         _Other.name,
         [
@@ -123,19 +127,21 @@ _SHOWN = {
             (_Other, _Other.id == case((Transfer.released_at.is_(None), Transfer.to_id), else_=Transfer.from_id)),
         ],
     ),
-    LINK_REQUEST: _Shown(
-        _person(User.verified_name),
+    LINK_REQUEST: _EntryColumns(
+        _mask_name(User.verified_name),
         _NOTHING,
         [(User, and_(User.id == LinkRequest.user_id, User.status == literal_column("'active'")))],
         [select(Member.id).where(REQUEST_MATCHES_ROW).correlate(LinkRequest, User).exists()],
     ),
-    PERSON_TRANSFER: _Shown(
+    PERSON_TRANSFER: _EntryColumns(
         _Requesting.name,
-        _person(Member.name),
+        _mask_name(Member.name),
         [(Member, IS_PERSON_OF_TRANSFER), (_Requesting, _Requesting.id == PersonTransfer.org_id)],
     ),
-    ADMIN_INVITATION: _Shown(_Requesting.name, _NOTHING, [(_Requesting, _Requesting.id == AdminInvitation.org_id)]),
-    PROMOTION: _Shown(
+    ADMIN_INVITATION: _EntryColumns(
+        _Requesting.name, _NOTHING, [(_Requesting, _Requesting.id == AdminInvitation.org_id)]
+    ),
+    PROMOTION: _EntryColumns(
         _Requesting.name,
         Unit.name,
         [
@@ -146,57 +152,57 @@ _SHOWN = {
 }
 
 
-def _parts() -> Iterator[Select[Any]]:
+def _build_parts() -> Iterator[Select[Any]]:
     for kind in KINDS:
         for decider in kind.deciders:
-            yield _waiting_for(kind, decider)
-    # A recovery waits for the superior; the main admin whom it would replace can object.
-    objects = and_(ChangeRequest.kind == literal_column("'recovery'"), _MINE.c.main_admin_id == _USER_ID)
-    yield _part("recovery", CHANGE_REQUEST, _MINE, _MINE.c.name, _NOTHING).join(
-        ChangeRequest, and_(ChangeRequest.org_id == _MINE.c.id, CHANGE_REQUEST.waiting, objects)
+            yield _build_part_for_decider(kind, decider)
+    # A recovery waits for the superior. The present main admin also finds it, and can object.
+    can_object = and_(ChangeRequest.kind == literal_column("'recovery'"), _ADMINISTERED.c.main_admin_id == _USER_ID)
+    yield _build_part("recovery", CHANGE_REQUEST, _ADMINISTERED, _ADMINISTERED.c.name, _NOTHING).join(
+        ChangeRequest, and_(ChangeRequest.org_id == _ADMINISTERED.c.id, CHANGE_REQUEST.waiting, can_object)
     )
-    replaces = and_(AdminInvitation.org_id == _MINE.c.id, AdminInvitation.main_admin_before == _USER_ID)
-    yield _part("recovery-offer", ADMIN_INVITATION, _MINE, _MINE.c.name, _NOTHING).join(
-        AdminInvitation, and_(replaces, ADMIN_INVITATION.waiting)
+    replaces_user = and_(AdminInvitation.org_id == _ADMINISTERED.c.id, AdminInvitation.main_admin_before == _USER_ID)
+    yield _build_part("recovery-offer", ADMIN_INVITATION, _ADMINISTERED, _ADMINISTERED.c.name, _NOTHING).join(
+        AdminInvitation, and_(replaces_user, ADMIN_INVITATION.waiting)
     )
 
 
-def _waiting_for(kind: Kind, decider: Decider) -> Select[Any]:
-    shown = _SHOWN[kind]
+def _build_part_for_decider(kind: Kind, decider: Decider) -> Select[Any]:
+    columns = _ENTRY_COLUMNS[kind]
     match decider:
         case AdminsOf(org, step, when):
-            part = _part(kind.name, kind, _MINE, shown.subject, shown.detail, step)
-            part = part.join(kind.table, and_(org == _MINE.c.id, kind.waiting))
+            part = _build_part(kind.name, kind, _ADMINISTERED, columns.subject, columns.detail, step)
+            part = part.join(kind.table, and_(org == _ADMINISTERED.c.id, kind.waiting))
             if when is not None:
                 part = part.where(when)
         case AdminsOfSuperior(org):
-            part = _part(kind.name, kind, _MINE, shown.subject, shown.detail)
-            part = part.join(_Edge, and_(_Edge.superior_id == _MINE.c.id, _Edge.state == _LIVE))
+            part = _build_part(kind.name, kind, _ADMINISTERED, columns.subject, columns.detail)
+            part = part.join(_Edge, and_(_Edge.superior_id == _ADMINISTERED.c.id, _Edge.state == _LIVE))
             part = part.join(kind.table, and_(org == _Edge.subordinate_id, kind.waiting))
         case _:
-            part = _part(kind.name, kind, _ME, shown.subject, shown.detail)
-            by_phone = and_(decider.user_id.is_(None), decider.phone_index == _ME.c.phone_index)
-            part = part.join(kind.table, and_(or_(decider.user_id == _ME.c.id, by_phone), kind.waiting))
-    for table, condition in shown.joins:
+            part = _build_part(kind.name, kind, _INVITEE, columns.subject, columns.detail)
+            has_phone = and_(decider.user_id.is_(None), decider.phone_index == _INVITEE.c.phone_index)
+            part = part.join(kind.table, and_(or_(decider.user_id == _INVITEE.c.id, has_phone), kind.waiting))
+    for table, condition in columns.joins:
         part = part.join(table, condition)
-    return part.where(*shown.only)
+    return part.where(*columns.conditions)
 
 
-def _part(name: str, kind: Kind, begun_at: CTE, subject: Any, detail: Any, step: str | None = None) -> Select[Any]:
-    own = [null().cast(Uuid), _NOTHING] if begun_at is _ME else [_MINE.c.id, _MINE.c.name]
+def _build_part(name: str, kind: Kind, start: CTE, subject: Any, detail: Any, step: str | None = None) -> Select[Any]:
+    org = [null().cast(Uuid), _NOTHING] if start is _INVITEE else [_ADMINISTERED.c.id, _ADMINISTERED.c.name]
     return select(
         literal_column(f"'{name}'", Text).label("kind"),
         kind.table.id.label("id"),
-        own[0].label("org_id"),
-        own[1].label("org_name"),
+        org[0].label("org_id"),
+        org[1].label("org_name"),
         subject.label("subject"),
         detail.label("detail"),
         kind.table.requested_at.label("at"),
         (_NOTHING if step is None else literal_column(f"'{step}'", Text)).label("step"),
-    ).select_from(begun_at)
+    ).select_from(start)
 
 
-_WAITING = union_all(*_parts()).cte("waiting")
+_WAITING = union_all(*_build_parts()).cte("waiting")
 _AFTER = bindparam("after", type_=Uuid())
 _LIST = DriverStatement(
     select(_WAITING)
@@ -206,20 +212,20 @@ _LIST = DriverStatement(
     "user_id",
     "after",
     "limit",
-    row=Waiting,
+    row=WaitingRequest,
 )
 _COUNT = DriverStatement(
     select(_WAITING.c.kind, func.count().label("waiting")).group_by(_WAITING.c.kind), "user_id", row=_Count
 )
 
 
-async def list_waiting(db: Readable, user_id: UUID, paging: Paging) -> Slice[Waiting]:
-    """A page of what waits, newest first."""
+async def list_waiting_requests(db: Readable, user_id: UUID, paging: Paging) -> Slice[WaitingRequest]:
+    """Return a page of the requests that wait for the user, the newest first."""
     after = paging.after[0] if paging.after is not None else None
     found = await _LIST.fetch(db, user_id=user_id, after=after, limit=paging.rows)
     return Slice.cut(found, paging, lambda waiting: (waiting.id,))
 
 
-async def count_waiting(db: Readable, user_id: UUID) -> dict[str, int]:
-    """How much waits, by kind."""
+async def count_waiting_requests(db: Readable, user_id: UUID) -> dict[str, int]:
+    """Return the number of requests that wait for the user, by kind. A kind without any is absent."""
     return {row.kind: row.waiting for row in await _COUNT.fetch(db, user_id=user_id)}

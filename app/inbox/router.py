@@ -1,4 +1,4 @@
-"""The inbox: one list of what waits for the caller, each entry with the calls that answer it."""
+"""The inbox over HTTP: one list of the requests that wait for the caller, each with the calls that answer it."""
 
 from typing import Annotated
 from uuid import UUID
@@ -10,13 +10,13 @@ from app.database.db import ReadDb, TransactionalRoute
 from app.database.paging import Paging, paged_by
 from app.fastpath.route import fast_get
 from app.inbox import queries
-from app.inbox.queries import Waiting
+from app.inbox.queries import WaitingRequest
 from app.inbox.schemas import ActionOut, InboxEntryOut, InboxOut
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["me"])
 
-# Where an entry is read, by kind; its answers are nouns under it.
-_PLACES = {
+# The address of an entry by kind. The calls that answer it are sub-resources of this address.
+_PATHS = {
     "application": "/v1/orgs/{org_id}/applications/{id}",
     "change-request": "/v1/orgs/{org_id}/change-requests/{id}",
     "recovery": "/v1/orgs/{org_id}/change-requests/{id}",
@@ -37,18 +37,18 @@ async def read_inbox(user: SignedIn, db: ReadDb, paging: Annotated[Paging, paged
     Each entry has the address to read (`href`) and the calls that answer it (`actions`). Nothing is changed: an
     entry leaves the inbox when it is decided, withdrawn or expired.
     """
-    found = await queries.list_waiting(db, user.user_id, paging)
-    counts = await queries.count_waiting(db, user.user_id)
+    found = await queries.list_waiting_requests(db, user.user_id, paging)
+    counts = await queries.count_waiting_requests(db, user.user_id)
     return InboxOut(
-        items=[_entry(row) for row in found.rows],
+        items=[_build_entry(row) for row in found.rows],
         next_cursor=found.next_cursor,
         counts=counts,
         total=sum(counts.values()),
     )
 
 
-def _entry(row: Waiting) -> InboxEntryOut:
-    place = _PLACES[row.kind].format(org_id=row.org_id, id=row.id)
+def _build_entry(row: WaitingRequest) -> InboxEntryOut:
+    path = _PATHS[row.kind].format(org_id=row.org_id, id=row.id)
     return InboxEntryOut(
         kind=row.kind,
         id=row.id,
@@ -57,19 +57,19 @@ def _entry(row: Waiting) -> InboxEntryOut:
         subject=row.subject,
         detail=row.detail,
         at=row.at,
-        href=place,
-        actions=_actions(row, place),
+        href=path,
+        actions=_build_actions(row, path),
     )
 
 
-def _actions(row: Waiting, place: str) -> dict[str, ActionOut]:
+def _build_actions(row: WaitingRequest, path: str) -> dict[str, ActionOut]:
     match row.kind:
         case "recovery" | "recovery-offer":
-            return {"withdrawal": ActionOut(method="DELETE", href=place)}
+            return {"withdrawal": ActionOut(method="DELETE", href=path)}
         case "transfer" if row.step is not None:
             answers = [row.step, "refusal"]
         case "admin-invitation" | "promotion" | "link-request" | "person-transfer":
             answers = ["acceptance", "refusal"]
         case _:
             answers = ["approval", "refusal"]
-    return {answer: ActionOut(method="PUT", href=f"{place}/{answer}") for answer in answers}
+    return {answer: ActionOut(method="PUT", href=f"{path}/{answer}") for answer in answers}

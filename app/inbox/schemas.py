@@ -1,4 +1,4 @@
-"""Bodies of the inbox."""
+"""Response bodies of the inbox."""
 
 from datetime import datetime
 from typing import Literal

@@ -18,7 +18,7 @@ from app.core.calendar import today
 from app.core.cipher import CipherDep
 from app.database.db import ReadDb, WriteDb
 from app.database.paging import Paging
-from app.inbox.queries import count_waiting
+from app.inbox.queries import count_waiting_requests
 from app.orgs.queries import list_user_orgs
 from app.points.queries import get_points
 from app.web.errors import Problem
@@ -33,7 +33,7 @@ async def show_me(request: Request, db: ReadDb, cipher: CipherDep, scope: Signed
     shown = {
         "me": await get_me(db, cipher, scope),
         "orgs": await list_user_orgs(db, scope.user_id),
-        "waiting": sum((await count_waiting(db, scope.user_id)).values()),
+        "waiting": sum((await count_waiting_requests(db, scope.user_id)).values()),
         "verification": next(iter((await list_verifications(db, scope, Paging(1, None))).items), None),
     }
     return render_page(request, "phone/me.html", **shown)

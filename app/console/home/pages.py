@@ -18,7 +18,7 @@ from app.core.calendar import today
 from app.core.i18n import gettext, gettext_noop, join_words, number
 from app.database.db import ReadDb
 from app.database.paging import Page, Paging, paged_by
-from app.inbox.queries import Waiting, count_waiting, list_waiting
+from app.inbox.queries import WaitingRequest, count_waiting_requests, list_waiting_requests
 from app.orgs.queries import list_user_orgs
 from app.reports.periods import Span
 from app.reports.queries import Listing
@@ -66,9 +66,9 @@ async def show_home(
     request: Request, db: ReadDb, scope: SignedIn, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """Show the caller's inbox and orgs."""
-    waiting = await list_waiting(db, scope.user_id, replace(paging, limit=_INBOX_ROWS))
-    inbox = Page[Waiting].from_slice(waiting)
-    total = sum((await count_waiting(db, scope.user_id)).values()) if waiting.rows else 0
+    waiting = await list_waiting_requests(db, scope.user_id, replace(paging, limit=_INBOX_ROWS))
+    inbox = Page[WaitingRequest].from_slice(waiting)
+    total = sum((await count_waiting_requests(db, scope.user_id)).values()) if waiting.rows else 0
     own_orgs = await list_user_orgs(db, scope.user_id)
     administered = [org for org in own_orgs if set(org.roles) & {"main_admin", "admin"}]
     other_orgs = [org for org in own_orgs if org not in administered]
