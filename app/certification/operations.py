@@ -102,7 +102,7 @@ async def create_application(db: AsyncConnection, scope: OrgScope, body: Applica
     if await tree.find_superior_id(db, scope.org_id) is not None:
         raise AlreadyCertified
     # An early answer for the applicant. The trigger repeats the check when the edge becomes live.
-    if await tree.is_at_or_below(db, invitation.org_id, scope.org_id):
+    if await tree.is_in_subtree(db, invitation.org_id, scope.org_id):
         raise WouldCloseCircle
     await use_invitation(db, invitation.id)
     application_id = await open_request(

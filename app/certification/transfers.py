@@ -75,7 +75,7 @@ async def create_transfer(db: AsyncConnection, scope: OrgScope, invitation_token
     if edge.superior_id == invitation.org_id:
         raise SameSuperior
     # Early answers for the requester. The trigger and the index repeat both checks when the edge is inserted.
-    if await tree.is_at_or_below(db, invitation.org_id, scope.org_id):
+    if await tree.is_in_subtree(db, invitation.org_id, scope.org_id):
         raise WouldCloseCircle
     sibling = select(Certification.id).where(
         Certification.superior_id == invitation.org_id,

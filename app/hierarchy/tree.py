@@ -1,7 +1,9 @@
-"""Every recursive CTE of the service: the hierarchy of orgs and the units of one org, seeded at the node asked about.
+"""Every recursive CTE of the service: over the hierarchy of orgs, and over the units of one org. Each starts at the
+requested node.
 
-The hierarchy is adjacency: an edge is a live certification. Neither depth nor path is stored, so that moving a
-subtree of any size is one row. CYCLE is a net under the trigger: a walk ends even in a broken tree.
+The hierarchy is an adjacency list: an edge is a live certification. Neither depth nor path is stored, so a move of a
+subtree of any size changes one edge. A trigger prevents circles. The CYCLE clause is a second safeguard: a recursion
+ends even in a damaged tree.
 """
 
 from datetime import datetime
@@ -34,13 +36,14 @@ from app.schema.certification import Certification
 from app.schema.orgs import Org, Unit
 from app.schema.reports import TreeEdge
 
-# How deep units nest at most: 党委 → 党总支 → 党支部 → 党小组 leaves two to spare.
+# The maximum number of levels of units. The usual 党委 → 党总支 → 党支部 → 党小组 has four.
 UNIT_DEPTH = 6
 
 
 async def lock_hierarchy(db: AsyncConnection) -> None:
-    """Serialize with every other edit of the hierarchy until this transaction ends. An edit takes it first of all:
-    what was read before it may have changed.
+    """Lock the hierarchy until this transaction ends: edits of the hierarchy run one after the other.
+
+    An edit takes this lock before all others, because rows that it read before the lock may have changed.
     """
     await lock(db, Lock.HIERARCHY)
 
@@ -51,84 +54,87 @@ _SUPERIOR = select(Certification.superior_id).where(
 
 
 async def find_superior_id(db: AsyncConnection, org_id: UUID) -> UUID | None:
-    """The id of the org that this one is certified under now, None where there is none. Takes no lock."""
-    found: UUID | None = await db.scalar(_SUPERIOR, {"org_id": org_id})
-    return found
+    """Return the id of the org's present superior, or None. Takes no lock."""
+    superior_id: UUID | None = await db.scalar(_SUPERIOR, {"org_id": org_id})
+    return superior_id
 
 
 def ancestors(org_id: UUID | BindParameter[UUID], name: str = "ancestors") -> CTE:
-    """The org (distance 0) and every org above it, nearest first by `distance`. Columns: id, distance."""
-    walk = select(_seed(org_id).label("id"), literal(0).label("distance")).cte(name, recursive=True)
+    """Build a CTE of the org (distance 0) and all its superiors. Columns: id, distance (1 is the direct superior)."""
+    walk = select(_get_start(org_id).label("id"), literal(0).label("distance")).cte(name, recursive=True)
     step = select(Certification.superior_id, walk.c.distance + 1).where(
         Certification.subordinate_id == walk.c.id, Certification.state == CertificationState.LIVE
     )
-    return _net(walk.union_all(step))
+    return _add_cycle_check(walk.union_all(step))
 
 
 def is_under_one_of(org: type[Org], roots: Select[UUID]) -> ColumnElement[bool]:
-    """Whether the org of a row, or one above it, is among `roots`: for the rows of a statement over `org`."""
-    # Nested, so that it is seeded at the row that is asked about; one that is not would begin at every org.
-    walk = select(org.id.label("id")).correlate(org).cte("above", recursive=True, nesting=True)
+    """Return the condition that the org of a row, or one of its superiors, is among `roots`. It is for a statement over
+    `org`."""
+    # A nested CTE starts at the current row of `org`. A CTE that is not nested would start at every org.
+    walk = select(org.id.label("id")).correlate(org).cte("superiors", recursive=True, nesting=True)
     step = select(Certification.superior_id).where(
         Certification.subordinate_id == walk.c.id, Certification.state == CertificationState.LIVE
     )
-    above = _net(walk.union_all(step))
-    return exists(select(above.c.id).where(above.c.id.in_(roots))).correlate(org)
+    superiors = _add_cycle_check(walk.union_all(step))
+    return exists(select(superiors.c.id).where(superiors.c.id.in_(roots))).correlate(org)
 
 
 def subtree(org_id: UUID | BindParameter[UUID], name: str = "subtree") -> CTE:
-    """The org (distance 0) and every org below it. Columns: id, distance."""
-    return subtrees(select(_seed(org_id)), name)
+    """Build a CTE of the org (distance 0) and all orgs in its subtree. Columns: id, distance."""
+    return subtrees(select(_get_start(org_id)), name)
 
 
 def subtrees(roots: Select[UUID], name: str = "subtrees") -> CTE:
-    """These orgs (distance 0) and every org below them, once for each root above it. Columns: id, distance.
+    """Build a CTE of these orgs (distance 0) and all orgs in their subtrees. Columns: id, distance.
 
-    Rows come as they are walked, so that a LIMIT on it ends the walk.
+    An org that is in several subtrees has a row for each of them. PostgreSQL evaluates the recursion lazily, so a LIMIT
+    on the CTE ends it early.
     """
-    seeds = roots.subquery()
-    walk = select(seeds.c[0].label("id"), literal(0).label("distance")).cte(name, recursive=True)
+    start = roots.subquery()
+    walk = select(start.c[0].label("id"), literal(0).label("distance")).cte(name, recursive=True)
     step = select(Certification.subordinate_id, walk.c.distance + 1).where(
         Certification.superior_id == walk.c.id, Certification.state == CertificationState.LIVE
     )
-    return _net(walk.union_all(step))
+    return _add_cycle_check(walk.union_all(step))
 
 
 def branches(org_id: UUID | BindParameter[UUID], at: datetime | BindParameter[datetime], name: str = "branches") -> CTE:
-    """The org and every org below it as the hierarchy stood right before an instant.
+    """Build a CTE of the org and all orgs in its subtree, in the hierarchy immediately before an instant.
 
-    Columns: id, branch (the direct subordinate that it is or stands under; null for the org itself).
+    Columns: id, branch (the direct subordinate whose subtree contains the row's org; null for the org itself).
     """
-    walk = select(_seed(org_id).label("id"), null().cast(Uuid()).label("branch")).cte(name, recursive=True)
+    walk = select(_get_start(org_id).label("id"), null().cast(Uuid()).label("branch")).cte(name, recursive=True)
     step = select(
         Certification.subordinate_id, func.coalesce(walk.c.branch, Certification.subordinate_id).label("branch")
-    ).where(Certification.superior_id == walk.c.id, stood_at(at))
-    return _net(walk.union_all(step))
+    ).where(Certification.superior_id == walk.c.id, is_edge_before(at))
+    return _add_cycle_check(walk.union_all(step))
 
 
 def ancestors_at(org_id: UUID, at: datetime, name: str = "ancestors_at") -> CTE:
-    """The org (distance 0) and every org above it as the hierarchy stood right before an instant."""
+    """Build a CTE of the org (distance 0) and all its superiors, in the hierarchy immediately before an instant.
+    Columns: id, distance."""
     walk = select(literal(org_id, Uuid()).label("id"), literal(0).label("distance")).cte(name, recursive=True)
     step = select(Certification.superior_id, walk.c.distance + 1).where(
-        Certification.subordinate_id == walk.c.id, stood_at(at)
+        Certification.subordinate_id == walk.c.id, is_edge_before(at)
     )
-    return _net(walk.union_all(step))
+    return _add_cycle_check(walk.union_all(step))
 
 
 def superiors_on(org_id: ColumnElement[UUID], days: ColumnElement[Any], name: str = "superiors_on") -> CTE:
-    """Every org above one, on each of the days (an array), in the tree that the kept totals were rolled up with.
+    """Build a CTE of all superiors of the org on each of the days (an array), in the tree of the stored totals.
 
-    Columns: day, id, below (the org right under it that is this one or stands above it), distance.
+    Columns: day, id, below (the direct subordinate of `id` whose subtree contains the org), distance.
     """
-    on = select(func.unnest(days).label("day")).subquery("on_days")
+    requested = select(func.unnest(days).label("day")).subquery("requested_days")
     walk = (
         select(
-            on.c.day,
+            requested.c.day,
             TreeEdge.superior_id.label("id"),
             TreeEdge.subordinate_id.label("below"),
             literal(1).label("distance"),
         )
-        .where(TreeEdge.subordinate_id == org_id, TreeEdge.since <= on.c.day, TreeEdge.before > on.c.day)
+        .where(TreeEdge.subordinate_id == org_id, TreeEdge.since <= requested.c.day, TreeEdge.before > requested.c.day)
         .cte(name, recursive=True)
     )
     step = select(walk.c.day, TreeEdge.superior_id, TreeEdge.subordinate_id, walk.c.distance + 1).where(
@@ -137,60 +143,67 @@ def superiors_on(org_id: ColumnElement[UUID], days: ColumnElement[Any], name: st
     return walk.union_all(step).suffix_with(text("CYCLE day, id SET is_circle USING walked"))
 
 
-def stood_at(at: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
-    """Whether a certification was an edge of the hierarchy right before an instant."""
+def is_edge_before(at: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
+    """Return the condition that a certification was an edge of the hierarchy immediately before an instant."""
     return and_(Certification.certified_at < at, or_(Certification.ended_at.is_(None), Certification.ended_at >= at))
 
 
-def units_below(
-    org_id: UUID | ColumnElement[UUID], unit_id: UUID | ColumnElement[UUID], name: str = "units_below"
+def unit_subtree(
+    org_id: UUID | ColumnElement[UUID], unit_id: UUID | ColumnElement[UUID], name: str = "unit_subtree"
 ) -> CTE:
-    """The unit and every live unit under it, in its own org. Columns: id, distance."""
-    walk = select(_seed(unit_id).label("id"), literal(0).label("distance")).cte(name, recursive=True)
+    """Build a CTE of the unit (distance 0) and all live units in its subtree. Columns: id, distance."""
+    walk = select(_get_start(unit_id).label("id"), literal(0).label("distance")).cte(name, recursive=True)
     step = select(Unit.id, walk.c.distance + 1).where(
         Unit.org_id == org_id, Unit.parent_id == walk.c.id, Unit.removed_at.is_(None)
     )
-    return _net(walk.union_all(step))
+    return _add_cycle_check(walk.union_all(step))
 
 
 def unit_paths(org_id: UUID | ColumnElement[UUID], name: str = "unit_paths") -> CTE:
-    """Every live unit of the org with the names from the top down to it.
+    """Build a CTE of all live units of the org with their paths.
 
-    Columns: id, path (`党总支/支部`), sort (a text in whose order each unit comes before those under it, and siblings
-    by position), distance (0: directly under the org).
+    Columns: id, path (the names from the top down: `党总支/支部`), sort (a sort key: each unit comes before its
+    sub-units, and siblings are ordered by position), distance (0: directly under the org).
     """
-    place = func.lpad(cast(Unit.position, Text), 8, "0")
-    top = select(Unit.id, Unit.name.label("path"), place.label("sort"), literal(0).label("distance")).where(
+    position = func.lpad(cast(Unit.position, Text), 8, "0")
+    top = select(Unit.id, Unit.name.label("path"), position.label("sort"), literal(0).label("distance")).where(
         Unit.org_id == org_id, Unit.parent_id.is_(None), Unit.removed_at.is_(None)
     )
     walk = top.cte(name, recursive=True)
-    step = select(Unit.id, walk.c.path + "/" + Unit.name, walk.c.sort + "." + place, walk.c.distance + 1).where(
+    step = select(Unit.id, walk.c.path + "/" + Unit.name, walk.c.sort + "." + position, walk.c.distance + 1).where(
         Unit.org_id == org_id, Unit.parent_id == walk.c.id, Unit.removed_at.is_(None)
     )
-    return _net(walk.union_all(step))
+    return _add_cycle_check(walk.union_all(step))
 
 
-def unit_reaches(org_id: ColumnElement[UUID], at: BindParameter[datetime], name: str = "unit_reaches") -> CTE:
-    """Each unit that the org had right before an instant, with itself and every unit now under it. Columns: top, id."""
-    there = and_(Unit.org_id == org_id, or_(Unit.removed_at.is_(None), Unit.removed_at >= at), Unit.created_at < at)
-    walk = select(Unit.id.label("top"), Unit.id).where(there).cte(name, recursive=True)
-    step = select(walk.c.top, Unit.id).where(there, Unit.parent_id == walk.c.id)
-    return _net(walk.union_all(step))
+def unit_subtrees(org_id: ColumnElement[UUID], at: BindParameter[datetime], name: str = "unit_subtrees") -> CTE:
+    """Build a CTE of pairs of units that the org had immediately before an instant. Columns: top, id.
+
+    Each unit `top` has a row with itself and with each unit that is in its subtree now.
+    """
+    existed = and_(Unit.org_id == org_id, or_(Unit.removed_at.is_(None), Unit.removed_at >= at), Unit.created_at < at)
+    walk = select(Unit.id.label("top"), Unit.id).where(existed).cte(name, recursive=True)
+    step = select(walk.c.top, Unit.id).where(existed, Unit.parent_id == walk.c.id)
+    return _add_cycle_check(walk.union_all(step))
 
 
-def _seed(org_id: UUID | ColumnElement[UUID]) -> ColumnElement[UUID]:
-    """A column is a bound parameter or the like: that of a table would begin the walk at all of its rows."""
+def _get_start(org_id: UUID | ColumnElement[UUID]) -> ColumnElement[UUID]:
+    """Return the id at which a recursion starts.
+
+    A column element must be a single value such as a bound parameter. With a column of a table the recursion would
+    start at every row of that table.
+    """
     return literal(org_id, Uuid()) if isinstance(org_id, UUID) else org_id
 
 
-def _net(walk: CTE) -> CTE:
+def _add_cycle_check(walk: CTE) -> CTE:
     return walk.suffix_with(text("CYCLE id SET is_circle USING walked"))
 
 
-_ABOVE = ancestors(bindparam("org_id", type_=Uuid()))
-_IS_AT_OR_BELOW = select(exists(select(_ABOVE.c.id).where(_ABOVE.c.id == bindparam("other_id"))))
+_ANCESTORS = ancestors(bindparam("org_id", type_=Uuid()))
+_IS_IN_SUBTREE = select(exists(select(_ANCESTORS.c.id).where(_ANCESTORS.c.id == bindparam("root_id"))))
 
 
-async def is_at_or_below(db: AsyncConnection, org_id: UUID, other_id: UUID) -> bool:
-    """Whether `org_id` is `other_id` or stands somewhere under it."""
-    return bool(await db.scalar(_IS_AT_OR_BELOW, {"org_id": org_id, "other_id": other_id}))
+async def is_in_subtree(db: AsyncConnection, org_id: UUID, root_id: UUID) -> bool:
+    """Return whether `org_id` is `root_id` itself or an org in its subtree."""
+    return bool(await db.scalar(_IS_IN_SUBTREE, {"org_id": org_id, "root_id": root_id}))

@@ -347,7 +347,7 @@ def _is_in_unit(*, subtree: bool) -> ColumnElement[bool]:
     where = [UnitMembership.org_id == _ORG_ID, UnitMembership.member_id == Member.id, UnitMembership.until.is_(None)]
     if not subtree:
         return exists().where(*where, UnitMembership.unit_id == _UNIT_ID)
-    units = select(tree.units_below(_ORG_ID, _UNIT_ID).c.id)
+    units = select(tree.unit_subtree(_ORG_ID, _UNIT_ID).c.id)
     # PostgreSQL evaluates the array once, and a subquery for each person.
     return exists().where(*where, UnitMembership.unit_id == func.any(func.array(units.scalar_subquery())))
 
@@ -359,7 +359,7 @@ def _build_subtree_page(*, after_cursor: bool) -> PagedStatement[MemberRow]:
     It takes one page of members from each unit, then the first page of all of these. The cost therefore does not
     depend on the number of people in the org or in the subtree.
     """
-    units = tree.units_below(_ORG_ID, _UNIT_ID)
+    units = tree.unit_subtree(_ORG_ID, _UNIT_ID)
     members_of_unit = select(UnitMembership.member_id).where(
         UnitMembership.org_id == _ORG_ID, UnitMembership.unit_id == units.c.id, UnitMembership.until.is_(None)
     )

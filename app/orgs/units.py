@@ -50,7 +50,7 @@ _LIVE = select(Unit.name, Unit.kind, Unit.parent_id, Unit.position, Unit.version
 )
 _PATHS = tree.unit_paths(_ORG_ID)
 _DEPTH = select(_PATHS.c.distance + 1).where(_PATHS.c.id == _UNIT_ID)
-_SUBTREE = tree.units_below(_ORG_ID, _UNIT_ID)
+_SUBTREE = tree.unit_subtree(_ORG_ID, _UNIT_ID)
 _HEIGHT = select(func.max(_SUBTREE.c.distance) + 1, func.bool_or(_SUBTREE.c.id == bindparam("new_parent_id")))
 
 

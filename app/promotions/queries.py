@@ -119,7 +119,7 @@ _RECEIVED_OFFER = (
     .where(Promotion.id == bindparam("promotion_id"), PROMOTION.waiting)
     .where(is_offered_to(Promotion, bindparam("user_id", type_=Uuid())))
 )
-_SUBTREE = tree.units_below(_ORG_ID, bindparam("unit_id", type_=Uuid()))
+_SUBTREE = tree.unit_subtree(_ORG_ID, bindparam("unit_id", type_=Uuid()))
 _COUNT_PEOPLE = select(func.count(distinct(UnitMembership.member_id))).where(
     UnitMembership.org_id == _ORG_ID, UnitMembership.unit_id.in_(select(_SUBTREE.c.id)), UnitMembership.until.is_(None)
 )

@@ -115,7 +115,7 @@ async def move_unit_into_org(
     move too.
     """
     indexer = await lock_index_key(db, cipher)
-    subtree = tree.units_below(org_id, unit_id)
+    subtree = tree.unit_subtree(org_id, unit_id)
     units = select(Unit.id).where(Unit.org_id == org_id, Unit.id.in_(select(subtree.c.id))).order_by(Unit.id)
     unit_ids: list[UUID] = list((await db.scalars(units.with_for_update())).all())
     parameters: dict[str, Any] = {"org_id": org_id, "new_id": new_id, "unit_id": unit_id, "units": unit_ids}

@@ -210,7 +210,7 @@ def _counted(rows: CTE, mine: Select[Any], as_of: ColumnElement[Any]) -> _Scores
 
 
 def _standing() -> Select[Any]:
-    below = tree.units_below(ORG, UNIT)
+    below = tree.unit_subtree(ORG, UNIT)
     return select(UnitMembership.member_id).where(
         UnitMembership.org_id == ORG, UnitMembership.until.is_(None), UnitMembership.unit_id.in_(select(below.c.id))
     )

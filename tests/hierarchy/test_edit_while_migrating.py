@@ -1,4 +1,4 @@
-"""The hierarchy is edited while a migration runs: each has a lock of its own."""
+"""Edits of the hierarchy do not wait for a running migration, because each has its own lock."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ from alembic import op
 
 from app.database.indexes import create_index
 
-revision = "held"
+revision = "blocked"
 down_revision = "{head}"
 branch_labels = depends_on = None
 
@@ -34,19 +34,19 @@ branch_labels = depends_on = None
 def upgrade():
     {upgrade}
 """
-HELD = {
+CASES = {
     "a migration in a transaction": (
         'op.execute("LOCK TABLE gate")',
         "LOCK TABLE gate",
         "LOCK TABLE gate",
     ),
     "a concurrent build over the edges": (
-        'create_index("edges_held_idx", "certifications", ["id", "superior_id"])',
+        'create_index("edges_blocked_idx", "certifications", ["id", "superior_id"])',
         "LOCK TABLE certifications IN ROW EXCLUSIVE MODE",
         "CREATE INDEX CONCURRENTLY",
     ),
 }
-"""What the migration does, what another transaction does that holds it up, and the statement in which it then waits."""
+"""For each case: the migration, the statement of another transaction that blocks it, and the statement that waits."""
 
 _WAITS = """
 SELECT true FROM pg_stat_activity
@@ -61,7 +61,7 @@ def database(server_url: str, worker_id: str) -> str:
 
 @pytest.fixture
 async def people(database: str, tmp_path: Path) -> AsyncIterator[People]:
-    """The service over a database of the test's own."""
+    """The service with a database of its own."""
     app = create_app(Settings(database_url=SecretStr(database), data_dir=tmp_path).with_secrets())
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app, client=("127.0.0.1", 50000))
@@ -71,39 +71,39 @@ async def people(database: str, tmp_path: Path) -> AsyncIterator[People]:
 
 @pytest.fixture
 async def connections(database: str) -> AsyncIterator[tuple[asyncpg.Connection, asyncpg.Connection]]:
-    """One that holds the migration up, and one that looks."""
+    """Two connections: one blocks the migration, one observes it."""
     pair = await asyncpg.connect(database), await asyncpg.connect(database)
     yield pair
     for connection in pair:
         await connection.close()
 
 
-def add_revision(folder: Path, upgrade: str, database: str, patched: pytest.MonkeyPatch) -> None:
-    """Have `migrate_to_head` know a revision "held" above the newest one."""
-    (folder / "held.py").write_text(REVISION.format(head=migration.get_head_revision(), upgrade=upgrade))
+def add_revision(directory: Path, upgrade: str, database: str, patched: pytest.MonkeyPatch) -> None:
+    """Add a revision "blocked" after the newest one, which `migrate_to_head` then runs."""
+    (directory / "blocked.py").write_text(REVISION.format(head=migration.get_head_revision(), upgrade=upgrade))
     config = Config(ROOT / "alembic.ini")
-    config.set_main_option("version_locations", f"{ROOT / 'migrations' / 'versions'}{os.pathsep}{folder}")
+    config.set_main_option("version_locations", f"{ROOT / 'migrations' / 'versions'}{os.pathsep}{directory}")
     config.attributes["database_url"] = database
     patched.setattr(migration, "migrate", lambda _: command.upgrade(config, "head"))
-    patched.setattr(migration, "head", lambda: "held")
+    patched.setattr(migration, "get_head_revision", lambda: "blocked")
 
 
-@pytest.mark.parametrize("held", HELD)
-async def test_the_hierarchy_is_edited_while_a_migration_runs(
+@pytest.mark.parametrize("case", CASES)
+async def test_hierarchy_edit_during_a_migration_does_not_wait(
     database: str,
     people: People,
     connections: tuple[asyncpg.Connection, asyncpg.Connection],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    held: str,
+    case: str,
 ) -> None:
-    (other, db), (upgrade, hold_up, statement) = connections, HELD[held]
+    (other, db), (upgrade, blocking, statement) = connections, CASES[case]
     add_revision(tmp_path, upgrade, database, monkeypatch)
     admin = await people.register()
     above, below = await admin.create_org(), await admin.create_org()
 
     await db.execute("CREATE TABLE gate ()")
-    await other.execute(f"BEGIN; {hold_up}")
+    await other.execute(f"BEGIN; {blocking}")
     migrating = asyncio.create_task(migration.migrate_to_head(database))
     try:
         while not await db.fetchval(_WAITS, statement):
@@ -115,4 +115,4 @@ async def test_the_hierarchy_is_edited_while_a_migration_runs(
     finally:
         await other.execute("COMMIT")
         await migrating
-    assert await db.fetchval("SELECT version_num FROM alembic_version") == "held"
+    assert await db.fetchval("SELECT version_num FROM alembic_version") == "blocked"
