@@ -1,4 +1,4 @@
-"""Reads of an org's audit."""
+"""Reads of the audit entries of an org."""
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
@@ -20,14 +20,15 @@ from app.schema.members import Member
 from app.schema.orgs import Org, Unit
 from app.schema.person_transfers import PersonTransfer
 
-# An entry's id is made within its transaction, its time is when that began; none lasts this long.
-_LONGEST = timedelta(hours=1)
-_ACTORS_AMONG = 5_000
+# An entry's time is the beginning of its transaction, and its id is made later in the transaction. No transaction lasts
+# this long.
+_LONGEST_TRANSACTION = timedelta(hours=1)
+_RECENT_ENTRIES = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which entries are asked for; None: whatever it is. `until` is no longer part of the time asked for."""
+    """The filters of the entries. None means that the filter does not apply. `until` itself is outside the interval."""
 
     action: str | None = None
     subject_type: str | None = None
@@ -37,6 +38,8 @@ class AuditFilter:
 
 
 class ActorRow(NamedTuple):
+    """A user who acted for an org, with the verified name."""
+
     id: UUID
     name: str
 
@@ -51,7 +54,8 @@ _ENTRIES = (
     .outerjoin(User, User.id == AuditEntry.user_id)
     .where(AuditEntry.org_id == _ORG_ID)
 )
-# The index is by id, and an id begins with its time: a bound on it spares what lies outside.
+# The index is on the id, and an id begins with its time. So a condition on the id limits the part of the index that a
+# filter by time reads.
 _CONDITIONS = {
     "action": (AuditEntry.action == bindparam("action"),),
     "subject_type": (AuditEntry.subject_type == bindparam("subject_type"),),
@@ -62,38 +66,38 @@ _CONDITIONS = {
 
 
 @cache
-def _entries(asked: frozenset[str]) -> PagedStatement[AuditEntryOut]:
-    """The list by the fields of the filter that are asked for."""
-    conditions = (condition for name in sorted(asked) for condition in _CONDITIONS[name])
+def _select_entries(filters: frozenset[str]) -> PagedStatement[AuditEntryOut]:
+    """Build the list with the conditions of these filters."""
+    conditions = (condition for name in sorted(filters) for condition in _CONDITIONS[name])
     return PagedStatement(_ENTRIES.where(*conditions), AuditEntry.id.desc(), row=AuditEntryOut)
 
 
-async def list_entries(db: Readable, org_id: UUID, asked: AuditFilter, paging: Paging) -> Page[AuditEntryOut]:
-    """A page of an org's entries, the newest first."""
-    given = {name: value for name, value in asdict(asked).items() if value is not None}
-    statement = _entries(frozenset(given))
-    if asked.since is not None:
-        given["first_id"] = _first_id(asked.since)
-    if asked.until is not None:
-        given["before_id"] = _first_id(asked.until + _LONGEST)
-    return Page[AuditEntryOut].from_slice(await statement.fetch(db, paging, org_id=org_id, **given))
+async def list_entries(db: Readable, org_id: UUID, wanted: AuditFilter, paging: Paging) -> Page[AuditEntryOut]:
+    """Return a page of an org's entries, the newest first."""
+    parameters = {name: value for name, value in asdict(wanted).items() if value is not None}
+    statement = _select_entries(frozenset(parameters))
+    if wanted.since is not None:
+        parameters["first_id"] = _get_lowest_id(wanted.since)
+    if wanted.until is not None:
+        parameters["before_id"] = _get_lowest_id(wanted.until + _LONGEST_TRANSACTION)
+    return Page[AuditEntryOut].from_slice(await statement.fetch(db, paging, org_id=org_id, **parameters))
 
 
-def _first_id(at: datetime) -> UUID:
-    """The lowest UUIDv7 of an instant."""
+def _get_lowest_id(at: datetime) -> UUID:
+    """Return the lowest UUIDv7 of an instant."""
     return UUID(int=max(int(at.timestamp() * 1000), 0) << 80)
 
 
-_LATELY = (
+_RECENT = (
     select(AuditEntry.user_id)
     .where(AuditEntry.org_id == _ORG_ID)
     .order_by(AuditEntry.id.desc())
-    .limit(_ACTORS_AMONG)
-    .subquery("lately")
+    .limit(_RECENT_ENTRIES)
+    .subquery("recent")
 )
 _ACTORS = (
     select(User.id, User.verified_name.label("name"))
-    .where(User.id.in_(select(_LATELY.c.user_id)), User.verified_name.is_not(None))
+    .where(User.id.in_(select(_RECENT.c.user_id)), User.verified_name.is_not(None))
     .order_by(User.verified_name, User.id)
 )
 _IDS = any_(bindparam("ids", type_=ARRAY(Uuid)))
@@ -110,13 +114,16 @@ _NAMES: CompoundSelect[Any] = union_all(
 
 
 async def list_actors(db: Readable, org_id: UUID) -> list[ActorRow]:
-    """The verified users who acted for the org lately, by name."""
+    """Return the verified users in the org's most recent entries, ordered by name."""
     return await fetch_rows(db, _ACTORS, ActorRow, {"org_id": org_id})
 
 
-async def read_names(db: Readable, org_id: UUID, ids: Collection[UUID]) -> dict[UUID, str]:
-    """The names behind ids that an org's entries mention: its own people and units (removed ones too), those who went
-    from it or came to it, and orgs."""
+async def find_names(db: Readable, org_id: UUID, ids: Collection[UUID]) -> dict[UUID, str]:
+    """Return the names for ids that occur in an org's entries, by id. An unknown id is absent.
+
+    The ids may be those of orgs, of the org's people and units (removed ones too), and of transfers of people from it
+    or to it.
+    """
     if not ids:
         return {}
     found = await db.execute(_NAMES, {"org_id": org_id, "ids": list(ids)})

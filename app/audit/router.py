@@ -1,4 +1,4 @@
-"""The audit of an org, for its admins."""
+"""The audit of an org over HTTP, for its admins."""
 
 from typing import Annotated
 from uuid import UUID
@@ -16,7 +16,7 @@ from app.web.schemas import Instant
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute, tags=["audit"])
 
 
-async def _asked(
+async def _read_filter(
     action: Annotated[str | None, Query(max_length=60, pattern=r"^[a-z_.-]+$", description="Only this action.")] = None,
     subject_type: Annotated[
         str | None, Query(max_length=40, pattern=r"^[a-z_]+$", description="Only what was done to this kind of thing.")
@@ -33,11 +33,11 @@ async def list_audit_entries(
     scope: Annotated[OrgScope, Can(Permission.AUDIT_READ)],
     db: ReadDb,
     paging: Annotated[Paging, paged_by(UUID)],
-    asked: Annotated[AuditFilter, Depends(_asked)],
+    wanted: Annotated[AuditFilter, Depends(_read_filter)],
 ) -> Page[AuditEntryOut]:
     """Who did what to this org, when and from where, the newest first. Filter by time, action or person; only admins
     of the org can read it.
 
     Nothing is changed: entries are written by the service alone and never edited or removed.
     """
-    return await list_entries(db, scope.org_id, asked, paging)
+    return await list_entries(db, scope.org_id, wanted, paging)

@@ -1,4 +1,4 @@
-"""Bodies of the audit calls."""
+"""Response bodies of the audit."""
 
 from datetime import datetime
 from typing import Any

@@ -10,7 +10,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BeforeValidator
 
-from app.audit.queries import AuditFilter, list_actors, list_entries, read_names
+from app.audit.queries import AuditFilter, find_names, list_actors, list_entries
 from app.audit.schemas import AuditEntryOut
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
@@ -103,7 +103,7 @@ async def show_audit(
 ) -> Response:
     """Show the entries, newest first. A partial request gets the next page or another filter's entries."""
     found = await list_entries(db, scope.org_id, filters.filter, paging)
-    names = await read_names(db, scope.org_id, {each for entry in found.items for each in _list_ids(entry)})
+    names = await find_names(db, scope.org_id, {each for entry in found.items for each in _list_ids(entry)})
     shown = {
         **build_org_context(scope, "audit"),
         "filters": filters,
