@@ -14,7 +14,7 @@ from app.admins.recovery_router import router as recoveries
 from app.admins.router import router as admins
 from app.api_docs.document import describe_api
 from app.audit.router import router as audit
-from app.audit_log.refusals import REFUSALS, CountRefusals, Refusals
+from app.audit_log.refusals import REFUSALS, RefusalMiddleware, Refusals
 from app.auth.setup import provide_sign_in, require_providers
 from app.auth.setup import routers as auth_routers
 from app.certification.router import router as certification
@@ -67,7 +67,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         ENGINE.provide(app, engine)
         POOL.provide(app, pool)
         try:
-            async with pool, provide_sign_in(app), refusals.written(engine):
+            async with pool, provide_sign_in(app), refusals.write_periodically(engine):
                 yield
         finally:
             await engine.dispose()
@@ -104,7 +104,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
     # Every request passes these layers, outermost first. Layers of metrics or tracing belong at the top.
     layers: list[Callable[[ASGIApp], ASGIApp]] = [
         RequestLocale,
-        partial(CountRefusals, refusals=refusals),
+        partial(RefusalMiddleware, refusals=refusals),
         RequestLog,
         *([partial(Dispatch, service=app)] if fast_path else []),  # fast reads do not reach the layers after this one
         BodyLimitErrors,

@@ -62,7 +62,7 @@ async def approve_change_request(db: AsyncConnection, scope: OrgScope, request_i
     org now has another superior), ChangeRequestDecided, ChangeRequestExpired, SiblingNameTaken.
     """
     change = await _lock_received_request(db, scope, request_id)
-    if not await accept_change(db, scope.actor.elsewhere(), change, scope.user.user_id):
+    if not await accept_change(db, scope.actor.for_other_org(), change, scope.user.user_id):
         return ChangeRequestStale()
     await _record_decision(db, scope, change, "change_request.accepted")
     return change.org_id

@@ -97,5 +97,5 @@ async def decline_if_name_differs(
     if await finish_request(db, kind, State.DECLINED, kind.table.id == offer_id, reason=NAME_DIFFERS):
         noun = kind.name.replace("-", "_")
         after, subject = {"reason": NAME_DIFFERS}, (kind.subject, offer_id)
-        await record(db, user.actor.elsewhere(), f"{noun}.declined", org_id=org_id, subject=subject, after=after)
+        await record(db, user.actor.for_other_org(), f"{noun}.declined", org_id=org_id, subject=subject, after=after)
     return InviteeNameDiffers()

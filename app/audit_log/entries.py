@@ -1,4 +1,4 @@
-"""The one way in which a write leaves its trace."""
+"""Audit entries and outgoing events. Every write records both through this module."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,19 +13,21 @@ from app.schema.audit import AuditEntry
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts, and from where: a user or a service client; neither is the service itself (a job)."""
+    """The user or the service client that acts, with its address and request. If both are None, the service itself acts
+    (a job)."""
 
     user_id: UUID | None = None
     client_id: str | None = None
     address: str | None = None
     request_id: str | None = None
 
-    def elsewhere(self) -> "Actor":
-        """What an org that the actor does not act for may keep of who acted: the request, and nobody's person."""
+    def for_other_org(self) -> "Actor":
+        """Return the actor for the audit entry of an org for which this actor does not act: the request id alone, so
+        that the entry names no person."""
         return Actor(request_id=self.request_id)
 
 
-# Written out: every write runs it, and building it anew cost more than running it.
+# A constant text, because every write runs this statement, and building it each time cost more than running it.
 _ENTRY = """
     INSERT INTO audit_entries
         (org_id, user_id, client_id, address, request_id, action, subject_type, subject_id, before, after)
@@ -72,11 +74,11 @@ async def record(
     before: Mapping[str, Any] | None = None,
     after: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write the audit entry and the outgoing event of one write, in its transaction and in one statement.
+    """Insert the audit entry and the outgoing event of one write, in its transaction and in one statement.
 
-    `action` is `noun.past_participle` (`org.created`) and is the event's type too; `subject` is what it happened to.
-    `before` and `after` hold only what changed, JSON values, never a phone or ID number. The event carries ids alone:
-    who receives it asks for what they may see.
+    `action` is `noun.past_participle` (`org.created`), and it is the event's type too. `subject` is the type and the id
+    of the changed row. `before` and `after` contain only the changed values, as JSON values, never a phone or an ID
+    number. The event contains only ids: its receiver reads the data through the API, with its own permissions.
     """
     kind, subject_id = subject
     entry = {
@@ -94,11 +96,12 @@ async def record(
     await db.execute(_RECORD, entry)
 
 
-def recorded_by_statement(action: str, subject_type: str, after: str, source: str) -> str:
-    """What a statement takes among its CTEs to write its own audit entry and outgoing event, as `record` does.
+def build_audit_ctes(action: str, subject_type: str, after: str, source: str) -> str:
+    """Return the CTEs with which a statement writes its own audit entries and outgoing events, as `record` does.
 
-    For a service client's write that is of no org. `after` is an expression over `source` (`FROM …`), whose rows are
-    the entries. The statement has the parameters `client_id`, `address` and `request_id`.
+    They are for the writes of a service client that belong to no org. `source` is a FROM clause; each of its rows makes
+    one entry. `after` is an SQL expression over this row. The statement has the parameters `client_id`, `address` and
+    `request_id`.
     """
     values = f"""
     SELECT NULL, NULL, :client_id, CAST(:address AS inet), :request_id,

@@ -1,16 +1,16 @@
 """Refused requests (401, 403, 404, 429): each is counted and logged, and the audit has a bounded number of entries.
 
-- The metric `refusals_total{route,reason}` counts every one that a route answered; the log line of the request has the
-  reason.
-- The audit table is append-only, so what nobody in particular can cause must not fill it. A process adds an entry soon
-  after the first refusal of a kind in an hour, and at the end of the hour one with the number of the others. A kind is
-  an operation, a reason and a caller (user and network); of one operation and reason at most `CALLERS` callers an hour
-  are told apart, and at most `KINDS` kinds in all. What is beyond is counted without its caller, then without its
-  operation. So a process adds at most 2 * (KINDS + 1) entries an hour, and no refusal is missing from their sums.
-- Where a refusal says more than that (a wrong number, a refresh token that was copied, a challenge used up), its
-  operation records an entry of its own besides.
+- The metric `refusals_total{route,reason}` counts every refusal by a route. The log line of the request has the reason.
+- The audit table is append-only, so unauthenticated requests must not be able to fill it. A process adds one entry soon
+  after the first refusal of a kind in an hour, and at the end of the hour one entry with the number of the others. A
+  kind is an operation, a reason and a caller (user and network). For one operation and reason the process distinguishes
+  at most `MAX_CALLERS` callers an hour, and at most `MAX_KINDS` kinds in all. It counts further refusals without their
+  caller, and beyond that without their operation. So it adds at most 2 * (MAX_KINDS + 1) entries an hour, and the sum
+  of the entries contains every refusal.
+- If a refusal has a further meaning (a wrong number, a copied refresh token, a challenge used up), its operation also
+  records an entry of its own.
 
-A process that is killed loses what it has counted since its last entry; one that stops writes it first.
+A process that is killed loses the counts since its last entry. A process that stops writes them first.
 """
 
 import asyncio
@@ -34,17 +34,17 @@ from app.web.request_state import get_request_state
 
 log = structlog.get_logger()
 
-EVERY = 5.0
-"""Seconds until the first refusal of a kind is in the audit."""
-INTERVAL = 3600.0
+WRITE_INTERVAL = 5.0
+"""Seconds between two writes: after this time the first refusal of a kind is in the audit."""
+COUNT_INTERVAL = 3600.0
 """Seconds in which a kind has at most two entries."""
-KINDS = 100
-CALLERS = 5
+MAX_KINDS = 100
+MAX_CALLERS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One thing that was refused: at which route (`GET /v1/me`), and why (the problem's slug, or OAuth's error)."""
+    """A kind of refusal: the route (`GET /v1/me`), the reason (the problem's slug or OAuth's error), the caller."""
 
     operation: str
     reason: str
@@ -52,8 +52,8 @@ class Refusal:
     network: str | None = None
 
 
-class CountRefusals:
-    """Counts the refusals of the app that it wraps."""
+class RefusalMiddleware:
+    """ASGI middleware that counts the refusals of the app that it wraps."""
 
     def __init__(self, app: ASGIApp, refusals: "Refusals") -> None:
         self._app = app
@@ -65,7 +65,8 @@ class CountRefusals:
         finally:
             state = get_request_state(scope)
             reason = state.refusal
-            route = scope.get("route")  # none where the address is nobody's, or a file's: no right was wanting
+            # An unknown address and a static file have no route. They are not counted: no permission is missing.
+            route = scope.get("route")
             if reason is not None and route is not None:
                 operation = f"{scope['method']} {route.path}"
                 client = scope.get("client")
@@ -76,18 +77,19 @@ class CountRefusals:
 
 @dataclass(slots=True)
 class _Count:
-    """How often a kind was refused since its last entry, and the id of the first such request."""
+    """The number of refusals of a kind since its last entry, the id of the first such request, and whether the kind has
+    an entry in this interval."""
 
     times: int = 0
     request_id: str | None = None
-    entered: bool = False
+    has_entry: bool = False
 
 
 _OTHERS = Refusal("other", "other")
 
 
 class Refusals:
-    """The refusals of this process: `total` counts all of them, and the audit's entries are made here."""
+    """The refusals of this process. `total` is the metric; the methods write the audit entries."""
 
     def __init__(self) -> None:
         self.total = Counter("refusals_total", "Requests refused with 401, 403, 404 or 429", "route", "reason")
@@ -96,29 +98,30 @@ class Refusals:
     def count(self, refusal: Refusal, request_id: str | None) -> None:
         """Count one refused request."""
         self.total.add(refusal.operation, refusal.reason)
-        self._note(self._kind_of(refusal), request_id, 1)
+        self._add(self._get_kind(refusal), request_id, 1)
 
     async def write(self, engine: AsyncEngine) -> None:
-        """Add the entries of kinds that have none in this interval; where the database is away, they stay counted."""
-        await self._write(engine, {kind: count for kind, count in self._kinds.items() if not count.entered})
+        """Add the entries of the kinds without an entry in this interval. If the database is not available, their
+        counts remain."""
+        await self._write(engine, {kind: count for kind, count in self._kinds.items() if not count.has_entry})
 
     async def end_interval(self, engine: AsyncEngine) -> None:
-        """Add entries for all that is counted and not in the audit yet, and begin a new interval."""
+        """Add entries for all counts that are not in the audit yet, and begin a new interval."""
         ended, self._kinds = self._kinds, {}
         await self._write(engine, {kind: count for kind, count in ended.items() if count.times})
 
     @asynccontextmanager
-    async def written(self, engine: AsyncEngine) -> AsyncIterator[None]:
-        """While this is entered the entries are added as time goes by, and the last ones at its end."""
+    async def write_periodically(self, engine: AsyncEngine) -> AsyncIterator[None]:
+        """Write the entries in the background until this context ends, and the last ones at its end."""
 
         async def run() -> None:
-            ends_at = time.monotonic() + INTERVAL
+            ends_at = time.monotonic() + COUNT_INTERVAL
             while True:
-                await asyncio.sleep(EVERY)
+                await asyncio.sleep(WRITE_INTERVAL)
                 if time.monotonic() < ends_at:
                     await self.write(engine)
                 else:
-                    ends_at = time.monotonic() + INTERVAL
+                    ends_at = time.monotonic() + COUNT_INTERVAL
                     await self.end_interval(engine)
 
         writing = asyncio.create_task(run())
@@ -130,15 +133,16 @@ class Refusals:
                 await writing
             await self.end_interval(engine)
 
-    def _kind_of(self, refusal: Refusal) -> Refusal:
+    def _get_kind(self, refusal: Refusal) -> Refusal:
+        """Return the kind under which the refusal is counted, within the limits of callers and kinds."""
         if refusal in self._kinds:
             return refusal
-        anybody = Refusal(refusal.operation, refusal.reason)
+        without_caller = Refusal(refusal.operation, refusal.reason)
         callers = sum(kind.operation == refusal.operation and kind.reason == refusal.reason for kind in self._kinds)
-        kind = refusal if callers < CALLERS else anybody
-        return kind if kind in self._kinds or len(self._kinds) < KINDS else _OTHERS
+        kind = refusal if callers < MAX_CALLERS else without_caller
+        return kind if kind in self._kinds or len(self._kinds) < MAX_KINDS else _OTHERS
 
-    def _note(self, kind: Refusal, request_id: str | None, times: int) -> None:
+    def _add(self, kind: Refusal, request_id: str | None, times: int) -> None:
         count = self._kinds.setdefault(kind, _Count())
         if count.times == 0:
             count.request_id = request_id
@@ -147,28 +151,28 @@ class Refusals:
     async def _write(self, engine: AsyncEngine, counts: dict[Refusal, _Count]) -> None:
         if not counts:
             return
-        entries = [_entry(kind, count) for kind, count in counts.items()]
-        taken = [(kind, count.request_id, count.times) for kind, count in counts.items()]
+        entries = [_build_entry(kind, count) for kind, count in counts.items()]
+        written = [(kind, count.request_id, count.times) for kind, count in counts.items()]
         for count in counts.values():
-            count.times, count.entered = 0, True
+            count.times, count.has_entry = 0, True
         try:
             async with engine.begin() as db:
                 await db.execute(insert(AuditEntry), entries)
         except BaseException as error:
-            for kind, request_id, times in taken:
-                kept = self._kind_of(kind)
-                self._note(kept, request_id, times)
-                self._kinds[kept].request_id, self._kinds[kept].entered = request_id, False
+            for kind, request_id, times in written:
+                restored = self._get_kind(kind)
+                self._add(restored, request_id, times)
+                self._kinds[restored].request_id, self._kinds[restored].has_entry = request_id, False
             if not isinstance(error, Exception):
-                raise  # this process ends: what is left is written once more
-            # Whatever it was, the next writing is tried.
+                raise  # the process ends, and `write_periodically` writes the remaining counts once more
+            # After any other error, the next write tries again.
             log.warning("refusals_unwritten", error=type(error).__name__, kinds=len(entries))
 
 
 REFUSALS = Service[Refusals]("refusals")
 
 
-def _entry(kind: Refusal, count: _Count) -> dict[str, Any]:
+def _build_entry(kind: Refusal, count: _Count) -> dict[str, Any]:
     return {
         "user_id": kind.user_id,
         "address": kind.network,

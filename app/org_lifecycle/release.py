@@ -29,4 +29,4 @@ async def release_subordinate(db: AsyncConnection, scope: OrgScope, subordinate_
     before = {"superior_id": str(scope.org_id), "subordinate_id": str(subordinate_id)}
     subject = ("certification", ended)
     await record_for_each_org(db, scope, "certification.ended", subordinate_id, subject=subject, before=before)
-    await apply_pending_changes(db, scope.actor.elsewhere(), subordinate_id)
+    await apply_pending_changes(db, scope.actor.for_other_org(), subordinate_id)

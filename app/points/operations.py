@@ -8,7 +8,7 @@ from sqlalchemy import Row, TextClause, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.audit_log.entries import recorded_by_statement
+from app.audit_log.entries import build_audit_ctes
 from app.authz.access import ServiceScope
 from app.core.cipher import Cipher
 from app.points.schemas import Outcome, PointEvent
@@ -119,7 +119,7 @@ counted AS MATERIALIZED (SELECT c.* FROM countable AS c JOIN keyed USING (event_
 
 def _build_statements(counted: str, not_counted: str) -> dict[bool, TextClause]:
     """Return two statements by whether the index key is being rotated; if it is, a phone is found by either key."""
-    recorded = recorded_by_statement(
+    recorded = build_audit_ctes(
         "point_events.counted",
         "point_events",
         after="jsonb_build_object('counted', count(*), 'sent', CAST(:sent AS int))",

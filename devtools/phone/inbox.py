@@ -7,6 +7,7 @@ from app.console.frame.templates import render_page
 from app.console.home.pages import describe_request, translate_kind
 from app.database.db import ReadDb
 from app.database.paging import Paging
+from app.inbox.queries import list_waiting_requests
 from devtools.phone.sign_in import PhoneRoute
 
 router = APIRouter(prefix="/phone/inbox", route_class=PhoneRoute, include_in_schema=False)

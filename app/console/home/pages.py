@@ -18,6 +18,7 @@ from app.core.calendar import today
 from app.core.i18n import gettext, gettext_noop, join_words, number
 from app.database.db import ReadDb
 from app.database.paging import Page, Paging, paged_by
+from app.inbox.queries import WaitingRequest, count_waiting_requests, list_waiting_requests
 from app.orgs.queries import list_user_orgs
 from app.reports.periods import Span
 from app.reports.queries import Listing
