@@ -1,4 +1,4 @@
-"""The pages under test: over ASGI for what needs no browser, over a real socket in Chromium for the rest."""
+"""Fixtures for pages: over ASGI where no browser is needed, otherwise over a real socket in Chromium."""
 
 import asyncio
 import re
@@ -31,14 +31,14 @@ def open_screen(browser: Browser, live: str) -> OpenScreen:
 
 @pytest.fixture
 async def visitor(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """A browser without scripts: it keeps cookies and follows no redirect."""
+    """Yield a browser without scripts: it stores cookies and follows no redirect."""
     transport = httpx.ASGITransport(app, client=("127.0.0.1", 50001))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000") as client:
         yield client
 
 
-async def let_in(visitor: httpx.AsyncClient, person: Person) -> None:
-    """Sign a visitor in to the console as this person, who scans with the app."""
+async def sign_in_to_console(visitor: httpx.AsyncClient, person: Person) -> None:
+    """Sign a visitor in to the console as this person, who scans the code with the app."""
     shown = await visitor.get("/console/")
     code = re.search(r'data-stream="/console/sign-in/([A-Z-]+)/events"', shown.text)
     assert code is not None
@@ -54,7 +54,7 @@ async def let_in(visitor: httpx.AsyncClient, person: Person) -> None:
     assert entered.status_code == 204, entered.text
 
 
-async def pick_up(phone: httpx.AsyncClient, person: Person) -> None:
+async def sign_in_to_phone(phone: httpx.AsyncClient, person: Person) -> None:
     """Sign the simulated phone in as this person."""
     origin = {"Origin": str(phone.base_url).rstrip("/")}
 
@@ -79,11 +79,11 @@ SignIn = Callable[[Screen, Person], Awaitable[None]]
 
 @pytest.fixture
 def signed_in(live: str) -> SignIn:
-    """Give a browser the session of a person: signed in by scan, over HTTP."""
+    """Return a function that gives a browser a person's session, signed in by scan over HTTP."""
 
     async def sign_in(shown: Screen, person: Person) -> None:
         async with httpx.AsyncClient(base_url=live) as visitor:
-            await let_in(visitor, person)
+            await sign_in_to_console(visitor, person)
             value = visitor.cookies["xuezu-console"]
         await shown.context.add_cookies([{"name": "xuezu-console", "value": value, "url": live}])
 
@@ -91,27 +91,27 @@ def signed_in(live: str) -> SignIn:
 
 
 @pytest.fixture
-async def desk_of(app: FastAPI) -> AsyncIterator[Callable[[Person], Awaitable["Desk"]]]:
-    """Sit a person down at the console."""
+async def open_desk(app: FastAPI) -> AsyncIterator[Callable[[Person], Awaitable["Desk"]]]:
+    """Yield a function that signs a person in and returns their Desk."""
     from tests.console.desk import Desk
 
     async with AsyncExitStack() as stack:
 
-        async def sit(person: Person) -> "Desk":
+        async def open_for(person: Person) -> "Desk":
             desk = await Desk.of(app, person)
             stack.push_async_callback(desk.visitor.aclose)
             return desk
 
-        yield sit
+        yield open_for
 
 
 @pytest.fixture
 def signed_in_phone(live: str) -> SignIn:
-    """Give a browser's phone simulator the session of a person, by phone code over HTTP."""
+    """Return a function that gives a browser's phone simulator a person's session, signed in by phone code."""
 
     async def sign_in(shown: Screen, person: Person) -> None:
         async with httpx.AsyncClient(base_url=live) as carrier:
-            await pick_up(carrier, person)
+            await sign_in_to_phone(carrier, person)
             value = carrier.cookies["xuezu-phone"]
         await shown.context.add_cookies([{"name": "xuezu-phone", "value": value, "url": live}])
 

@@ -1,4 +1,4 @@
-"""An administrator's desk without a browser: the pages over HTTP, and forms sent as the pages' script sends them."""
+"""An admin at the console without a browser: pages over HTTP, and forms sent as the page's script sends them."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
-from tests.console.conftest import ORIGIN, let_in
+from tests.console.conftest import ORIGIN, sign_in_to_console
 from tests.people import Person
 
 HOSTILE = "<script>alert(1)</script>\"onx='1"
@@ -23,7 +23,7 @@ _PART = {"HX-Request": "true"}
 
 @dataclass
 class Desk:
-    """Signed in to the console as a person."""
+    """A person who is signed in to the console."""
 
     person: Person
     visitor: httpx.AsyncClient
@@ -32,35 +32,35 @@ class Desk:
     async def of(cls, app: FastAPI, person: Person) -> "Desk":
         transport = httpx.ASGITransport(app, client=("127.0.0.1", 50002))
         visitor = httpx.AsyncClient(transport=transport, base_url="http://localhost:8000")
-        await let_in(visitor, person)
+        await sign_in_to_console(visitor, person)
         return cls(person, visitor)
 
     async def page(self, path: str, status: int = 200) -> str:
-        """A page's text, a designed page also where it refuses."""
+        """Return a page's text, also that of an error page."""
         shown = await self.visitor.get(path)
         assert shown.status_code == status, (path, shown.status_code, shown.text[-900:])
         assert shown.text.startswith("<!doctype html>")
         assert "<script>alert" not in shown.text
-        return said(shown.text)
+        return normalize_text(shown.text)
 
     async def part(self, path: str, status: int = 200) -> str:
-        """A dialog or another part of a page."""
+        """Return the text of a dialog or another part of a page."""
         shown = await self.visitor.get(path, headers=_PART)
         assert shown.status_code == status, (path, shown.status_code, shown.text[-900:])
         assert "<script>alert" not in shown.text
-        return said(shown.text)
+        return normalize_text(shown.text)
 
     async def send(self, path: str, status: int = 200, /, **form: Any) -> str:
-        """Send a dialog's form; where it was done the page is told to read itself anew."""
+        """Send a dialog's form. On success the answer is a notice."""
         sent = await self.visitor.post(path, data=form, headers=ORIGIN | _PART)
         assert sent.status_code == status, (path, sent.status_code, sent.text[-900:])
         assert "<script>alert" not in sent.text
         if status == 200:
             assert sent.headers["HX-Retarget"] == "#notices"
-        return said(sent.text)
+        return normalize_text(sent.text)
 
     async def confirm(self, path: str, status: int = 200, /, **form: Any) -> str:
-        """Send a question's form, the name having been typed that its dialog asks for; without it nothing is done."""
+        """Send a confirmation with the name that its dialog requests. Without the name nothing happens."""
         (name,) = TO_TYPE.findall(await self.part(path))
         assert "与名称不一致" in await self.send(path, 422, **form)
         return await self.send(path, status, **form, name=name)
@@ -71,16 +71,16 @@ class Desk:
         assert sent.status_code == 200, sent.text[-900:]
         assert "HX-Retarget" not in sent.headers
         assert "<script>alert" not in sent.text
-        return said(sent.text)
+        return normalize_text(sent.text)
 
     async def post(self, path: str, **form: Any) -> httpx.Response:
         """Send a page's own form."""
         return await self.visitor.post(path, data=form, headers=ORIGIN)
 
 
-def said(markup: str) -> str:
-    """A page's words and addresses as a reader finds them: entities resolved, white space as one."""
+def normalize_text(markup: str) -> str:
+    """Return a page's text and addresses with entities resolved and white space collapsed."""
     return re.sub(r"\s+", " ", unescape(markup))
 
 
-SitDown = Callable[[Person], Awaitable[Desk]]
+OpenDesk = Callable[[Person], Awaitable[Desk]]

@@ -1,4 +1,4 @@
-"""An org in which everything that has a name has a hostile one."""
+"""An org in which every name is hostile."""
 
 from collections.abc import Awaitable, Callable
 
@@ -18,43 +18,45 @@ _KEY = text(
 )
 
 
-def as_long(most: int, end: str = "", begin: str = HOSTILE) -> str:
-    """A hostile name of as many characters as its field takes."""
+def fill_hostile_name(most: int, end: str = "", begin: str = HOSTILE) -> str:
+    """Return a hostile name as long as its field allows."""
     return f"{begin}{'W' * (most - len(begin) - len(end))}{end}"
 
 
-async def name_all(people: People, worker: Callable[[], Awaitable[None]], db: AsyncConnection, program: str) -> Person:
-    """An admin in whose orgs everything that can be named is named with hostility, and as long as it may be."""
+async def create_hostile_org(
+    people: People, worker: Callable[[], Awaitable[None]], db: AsyncConnection, program: str
+) -> Person:
+    """Return an admin in whose orgs every name is hostile and as long as its field allows."""
     main = await people.register(name=SHORT)
-    org = await main.create_org(name=as_long(100, " مريم 党委"))
-    unit = await add_unit(main, org, as_long(100))
+    org = await main.create_org(name=fill_hostile_name(100, " مريم 党委"))
+    unit = await add_unit(main, org, fill_hostile_name(100))
     await add_unit(main, org, SHORT, unit)
     for _ in range(3):
-        row = await add_member(main, org, unit, name=as_long(50, begin=SHORT))
+        row = await add_member(main, org, unit, name=fill_hostile_name(50, begin=SHORT))
     gone = await add_member(main, org, unit, name=SHORT)
     done(await main.delete(f"/v1/orgs/{org['id']}/members/{gone['id']}"), 204)
-    sheet = {"file": (as_long(200, ".csv"), f"姓名,手机号码,支部名称\n{SHORT},13800,{SHORT}\n".encode())}
+    sheet = {"file": (fill_hostile_name(200, ".csv"), f"姓名,手机号码,支部名称\n{SHORT},13800,{SHORT}\n".encode())}
     done(await main.post(f"/v1/orgs/{org['id']}/imports", files=sheet), 202)
     await worker()
-    below = await people.register(name=as_long(50, begin=SHORT))
-    under = await below.create_org(name=as_long(100, " 支部"))
+    below = await people.register(name=fill_hostile_name(50, begin=SHORT))
+    under = await below.create_org(name=fill_hostile_name(100, " 支部"))
     await certify(main, org, below, under)
-    reason = as_long(200)
-    done(await ask(below, under, kind="rename", name=as_long(100, " 工会"), reason=reason), 201)
+    reason = fill_hostile_name(200)
+    done(await ask(below, under, kind="rename", name=fill_hostile_name(100, " 工会"), reason=reason), 201)
     for name in ("总支", "分会"):
         token = (await invite(main, org))["token"]
-        applied = done(await apply(below, await below.create_org(name=as_long(100, f" {name}")), token), 201)
+        applied = done(await apply(below, await below.create_org(name=fill_hostile_name(100, f" {name}")), token), 201)
     await invite(main, org)
     refusal = f"/v1/orgs/{org['id']}/applications/{applied['id']}/refusal"
     done(await main.put(refusal, json={"reason": reason}))
     await invite_admin(main, org, below)
-    await invite_admin(below, await below.create_org(name=as_long(100, " 工委")), main)
-    leaving = await add_member(below, under, name=as_long(50, begin=SHORT))
+    await invite_admin(below, await below.create_org(name=fill_hostile_name(100, " 工委")), main)
+    leaving = await add_member(below, under, name=fill_hostile_name(50, begin=SHORT))
     done(await below.post(f"/v1/orgs/{under['id']}/members/{leaving['id']}/transfers", json={"org_id": org["id"]}), 201)
     done(await main.post(f"/v1/orgs/{org['id']}/members/{row['id']}/transfers", json={"org_id": under["id"]}), 201)
-    asker = await people.register(name=as_long(50, begin=SHORT))
+    asker = await people.register(name=fill_hostile_name(50, begin=SHORT))
     done(await asker.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
-    await db.execute(_KEY, {"user_id": main.user_id, "name": as_long(100)})
+    await db.execute(_KEY, {"user_id": main.user_id, "name": fill_hostile_name(100)})
     asking = await Console.request(main.api, program)
     scanned = await scan(main, asking)
     await approve(main, scanned["id"], (await asking.poll(client_id=program)).json()["match_number"])

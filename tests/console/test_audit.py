@@ -1,4 +1,4 @@
-"""The audit's page: what was done in words, by whom, from what to what; filtered; and the API's filters under it."""
+"""The audit page: actions in words, actors, changes and filters; and the API's filters behind it."""
 
 import ast
 import re
@@ -11,14 +11,14 @@ import httpx
 
 from app.console.audit.entry_texts import _ACTIONS, _KINDS
 from tests.acts import add_admin, add_member, add_unit, done
-from tests.console.conftest import let_in
+from tests.console.conftest import sign_in_to_console
 from tests.people import People
 
 PART = {"HX-Request": "true"}
 
 
-def acts_of_orgs() -> Iterator[str]:
-    """Each action that some statement of the service records in an org's audit."""
+def list_org_actions() -> Iterator[str]:
+    """Yield each action that a statement of the service records in an org's audit."""
     for source in Path(str(files("app"))).rglob("*.py"):
         for call in ast.walk(ast.parse(source.read_text())):
             if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "record":
@@ -27,14 +27,14 @@ def acts_of_orgs() -> Iterator[str]:
                     yield str(action.value)
 
 
-def test_each_act_in_an_org_is_told_in_words_and_found_by_its_kind() -> None:
-    acts = set(acts_of_orgs())
+def test_audit_actions_have_texts_and_kinds() -> None:
+    acts = set(list_org_actions())
     assert len(acts) >= 40
     assert acts - _ACTIONS.keys() == set()
     assert {act.partition(".")[0] for act in acts} - _KINDS.keys() == set()
 
 
-async def test_what_was_done_is_read_in_words_and_filtered(visitor: httpx.AsyncClient, people: People) -> None:
+async def test_audit_page_shows_actions_in_words_and_filters_them(visitor: httpx.AsyncClient, people: People) -> None:
     main, other = await people.register(name="钱主任"), await people.register(name="孙干事")
     org = await main.create_org()
     await add_admin(main, org, other)
@@ -45,7 +45,7 @@ async def test_what_was_done_is_read_in_words_and_filtered(visitor: httpx.AsyncC
     edited = {"name": "unit.updated", "kind": "department"}
     done(await main.patch(f"/v1/orgs/{org['id']}/units/{second['id']}", json=edited))
     done(await other.delete(f"/v1/orgs/{org['id']}/members/{member['id']}"), 204)
-    await let_in(visitor, main)
+    await sign_in_to_console(visitor, main)
 
     async def rows(query: str = "") -> list[str]:
         shown = await visitor.get(f"/console/orgs/{org['id']}/audit?{query}", headers=PART)
@@ -77,15 +77,15 @@ async def test_what_was_done_is_read_in_words_and_filtered(visitor: httpx.AsyncC
     assert rest.text.count('class="when"') == len(everything) - 2
 
 
-async def test_the_api_filters_the_same(people: People) -> None:
+async def test_audit_api_filters_like_the_page(people: People) -> None:
     main = await people.register()
     org = await main.create_org()
     before = datetime.now(UTC)
     await add_unit(main, org, "第一党支部")
     path = f"/v1/orgs/{org['id']}/audit"
 
-    async def actions(**asked: str) -> list[str]:
-        return [entry["action"] for entry in done(await main.get(path, params=asked))["items"]]
+    async def actions(**filters: str) -> list[str]:
+        return [entry["action"] for entry in done(await main.get(path, params=filters))["items"]]
 
     assert await actions(subject_type="unit") == ["unit.created"]
     assert await actions(since=before.isoformat()) == ["unit.created"]

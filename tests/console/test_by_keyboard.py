@@ -1,4 +1,4 @@
-"""The main paths without a mouse: Tab, Enter, Space and Escape alone; and where the focus is all the while."""
+"""The main paths without a mouse: Tab, Enter, Space and Escape only, with the focus checked at each step."""
 
 import pytest
 from playwright.async_api import Page
@@ -11,23 +11,23 @@ pytestmark = pytest.mark.browser
 
 _FOCUSED = """() => {
   const at = document.activeElement;
-  const said = at.getAttribute("aria-label") || at.labels?.[0]?.innerText || at.innerText || at.value || at.id;
-  return said.trim().replace(/\\s+/g, " ");
+  const name = at.getAttribute("aria-label") || at.labels?.[0]?.innerText || at.innerText || at.value || at.id;
+  return name.trim().replace(/\\s+/g, " ");
 }"""
 
 
-async def focused(page: Page) -> str:
-    """What the focused element is called."""
-    said: str = await page.evaluate(_FOCUSED)
-    return said
+async def read_focused_name(page: Page) -> str:
+    """Return the name of the focused element."""
+    name: str = await page.evaluate(_FOCUSED)
+    return name
 
 
 async def tab_to(page: Page, name: str, *, back: bool = False) -> None:
-    """Press Tab until the focus is on what is called so."""
+    """Press Tab until the element with this name has the focus."""
     passed = []
     for _ in range(60):
         await page.keyboard.press("Shift+Tab" if back else "Tab")
-        passed.append(await focused(page))
+        passed.append(await read_focused_name(page))
         if passed[-1] == name:
             return
     pytest.fail(f"{name} is not reached, but {passed}")
@@ -39,13 +39,13 @@ async def follow(page: Page) -> None:
         await page.keyboard.press("Enter")
 
 
-async def within(page: Page, selector: str) -> bool:
-    """Whether the focus is inside."""
+async def has_focus_within(page: Page, selector: str) -> bool:
+    """Return whether the focus is inside."""
     found: bool = await page.evaluate("at => document.activeElement.closest(at) !== null", selector)
     return found
 
 
-async def test_the_directory(people: People, open_screen: OpenScreen, signed_in: SignIn) -> None:
+async def test_directory_works_by_keyboard(people: People, open_screen: OpenScreen, signed_in: SignIn) -> None:
     admin = await people.register(name="王建国")
     org = await admin.create_org()
     general = await add_unit(admin, org, "机关党总支")
@@ -57,20 +57,20 @@ async def test_the_directory(people: People, open_screen: OpenScreen, signed_in:
         press = page.keyboard.press
         await signed_in(desk, admin)
         await desk.go(f"/console/orgs/{org['id']}/members")
-        # Past the menu, the tabs, into the tree.
+        # Past the menu and the tabs, into the tree.
         await press("Tab")
-        assert await focused(page) == "跳到正文"
+        assert await read_focused_name(page) == "跳到正文"
         await press("Enter")
-        assert await within(page, "#main")
+        assert await has_focus_within(page, "#main")
         await tab_to(page, "展开 机关党总支")
         await press("Enter")
         await page.wait_for_selector("#units a:text-is('第一党支部')")
-        assert await focused(page) == "展开 机关党总支"
+        assert await read_focused_name(page) == "展开 机关党总支"
         await tab_to(page, "第一党支部")
         await press("Enter")
         await page.wait_for_selector("#members >> text=共 2 人")
-        assert await focused(page) == "第一党支部"
-        # A person's drawer: the focus goes in, stays in, and comes back.
+        assert await read_focused_name(page) == "第一党支部"
+        # The focus enters a person's drawer, stays in it, and returns.
         await tab_to(page, "解晓东")
         await press("Enter")
         await page.wait_for_selector("#drawer h2:focus")
@@ -84,10 +84,10 @@ async def test_the_directory(people: People, open_screen: OpenScreen, signed_in:
         await page.wait_for_selector("#members >> text=解小东")
         for _ in range(12):
             await press("Tab")
-            assert await within(page, "#drawer, body:not(:has(#drawer :focus))")
+            assert await has_focus_within(page, "#drawer, body:not(:has(#drawer :focus))")
         await press("Escape")
         await page.wait_for_selector("#members button:text-is('解小东'):focus")
-        # Several at once.
+        # Several people at once.
         await tab_to(page, "选择 解小东", back=True)
         await press("Space")
         await tab_to(page, "选择 单田芳")
@@ -95,7 +95,7 @@ async def test_the_directory(people: People, open_screen: OpenScreen, signed_in:
         await tab_to(page, "移动", back=True)
         await press("Enter")
         await page.wait_for_selector("#dialog[open]")
-        assert await within(page, "#dialog")
+        assert await has_focus_within(page, "#dialog")
         await press("Escape")
         await page.wait_for_selector("button[value=move]:focus")
         await tab_to(page, "移除")
@@ -111,7 +111,9 @@ async def test_the_directory(people: People, open_screen: OpenScreen, signed_in:
         assert await page.evaluate("document.activeElement !== document.body")
 
 
-async def test_settings_and_certification(people: People, open_screen: OpenScreen, signed_in: SignIn) -> None:
+async def test_settings_and_certification_work_by_keyboard(
+    people: People, open_screen: OpenScreen, signed_in: SignIn
+) -> None:
     admin = await people.register()
     org = await admin.create_org()
     async with open_screen() as desk:
@@ -122,7 +124,7 @@ async def test_settings_and_certification(people: People, open_screen: OpenScree
         await page.keyboard.press("Tab")
         await press("Enter")
         await press("Tab")
-        assert org["name"] in await focused(page)
+        assert org["name"] in await read_focused_name(page)
         await follow(page)
         await tab_to(page, "认证")
         await follow(page)
@@ -140,12 +142,12 @@ async def test_settings_and_certification(people: People, open_screen: OpenScree
         await tab_to(page, "撤销")
         await press("Enter")
         await page.wait_for_selector("#notices >> text=邀请已撤销")
-        # What opened the dialog is gone with the invitation; the focus is on the page, and not nowhere.
+        # The element that opened the dialog was removed with the invitation, so the focus goes to the page.
         await page.wait_for_selector("#main >> text=此链接和二维码已不能用于申请认证")
-        assert await within(page, "#main")
+        assert await has_focus_within(page, "#main")
         await tab_to(page, "登录与密钥", back=True)
         await follow(page)
         await tab_to(page, "退出登录")
-        assert not await within(page, "#main")
+        assert not await has_focus_within(page, "#main")
         await follow(page)
         await page.wait_for_selector(".qr svg")

@@ -7,12 +7,12 @@ import zxingcpp
 from PIL import Image
 
 from tests.acts import add_admin, add_unit, certify, done, invite
-from tests.console.desk import HOSTILE, Desk, SitDown
+from tests.console.desk import HOSTILE, Desk, OpenDesk
 from tests.people import People, fresh_org_name, fresh_phone
 
 
-async def make_invitation(desk: Desk, org_id: str, **form: str) -> str:
-    """An invitation made at its page; gives the page's address."""
+async def create_invitation(desk: Desk, org_id: str, **form: str) -> str:
+    """Create an invitation at its page and return the page's address."""
     at = f"/console/orgs/{org_id}/certification/invitations"
     made = await desk.post(at, **form)
     assert made.status_code == 204, made.text
@@ -20,25 +20,25 @@ async def make_invitation(desk: Desk, org_id: str, **form: str) -> str:
     return address
 
 
-async def link_on(desk: Desk, address: str) -> str:
+async def find_link(desk: Desk, address: str) -> str:
     found = re.search(r'id="link" value="([^"]+)"', await desk.page(address))
     assert found is not None
     return found[1]
 
 
-async def test_an_org_is_invited_applies_is_confirmed_found_and_released(people: People, desk_of: SitDown) -> None:
+async def test_invited_org_applies_is_approved_found_and_released(people: People, open_desk: OpenDesk) -> None:
     chief, clerk = await people.register(), await people.register()
     above = await chief.create_org(name=f"{fresh_org_name()}{HOSTILE}")
     below = await clerk.create_org(name=f"{fresh_org_name()}{HOSTILE}")
-    theirs, mine = await desk_of(chief), await desk_of(clerk)
+    theirs, mine = await open_desk(chief), await open_desk(clerk)
     top, at = (f"/console/orgs/{org['id']}/certification" for org in (above, below))
     assert "还没有邀请" in await theirs.page(f"{top}/invitations")
     wrong = await theirs.send(f"{top}/invitations", 422, max_uses="0", expires_in_hours="24")
     assert "请填写 1 至 10000 的整数" in wrong
     assert 'value="24" selected' in wrong
-    spare = await make_invitation(theirs, above["id"], max_uses="3", expires_in_hours="24")
-    address = await make_invitation(theirs, above["id"], max_uses="1")
-    link, revoked = await link_on(theirs, address), await link_on(theirs, spare)
+    spare = await create_invitation(theirs, above["id"], max_uses="3", expires_in_hours="24")
+    address = await create_invitation(theirs, above["id"], max_uses="1")
+    link, revoked = await find_link(theirs, address), await find_link(theirs, spare)
     picture = await theirs.visitor.get(f"{address}/qr.png")
     assert "attachment" in picture.headers["content-disposition"]
     (code,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(picture.content)))
@@ -50,13 +50,13 @@ async def test_an_org_is_invited_applies_is_confirmed_found_and_released(people:
     assert "<svg" not in over.partition("<main")[2].partition("有效期至")[2]
     assert revoked not in over
 
-    for given, told in (
+    for given, expected in (
         ("x", "邀请不存在或已撤销"),
         (revoked, "邀请不存在或已撤销"),
         (HOSTILE, "邀请"),
     ):
         refused = await mine.send(f"{at}/applications/check", 404, link=given)
-        assert told in refused
+        assert expected in refused
         assert given in refused
     checked = await mine.next(f"{at}/applications/check", link=link)
     assert "上级（认证方）" in checked
@@ -68,7 +68,7 @@ async def test_an_org_is_invited_applies_is_confirmed_found_and_released(people:
     (withdrawal,) = re.findall(r'hx-get="([^"]+/withdrawal)"', shown)
     assert "申请已撤回" in await mine.confirm(withdrawal)
     assert "该申请已处理或已撤回" in await mine.confirm(withdrawal, 409)
-    await mine.send(f"{at}/applications", link=await link_on(theirs, await make_invitation(theirs, above["id"])))
+    await mine.send(f"{at}/applications", link=await find_link(theirs, await create_invitation(theirs, above["id"])))
 
     assert f'href="{top}/applications"' in await theirs.page("/console/")
     shown = await theirs.page(f"{top}/applications")
@@ -99,11 +99,11 @@ async def test_an_org_is_invited_applies_is_confirmed_found_and_released(people:
     assert "已解除" in await mine.page(at)
 
 
-async def test_the_wrong_direction_is_pointed_out_and_a_circle_refused(people: People, desk_of: SitDown) -> None:
+async def test_wrong_direction_is_reported_and_a_cycle_is_refused(people: People, open_desk: OpenDesk) -> None:
     one = await people.register()
     city = await one.create_org(region_code="320100")
     county = await one.create_org(region_code="320102")
-    desk = await desk_of(one)
+    desk = await open_desk(one)
     down = (await invite(one, county))["link"]
     at = f"/console/orgs/{city['id']}/certification/applications"
     assert "您还管理其他组织" in await desk.part(f"{at}/new")
@@ -125,7 +125,7 @@ async def test_the_wrong_direction_is_pointed_out_and_a_circle_refused(people: P
     assert "上级组织不能同时是自己的下级" in circle
 
 
-async def test_an_org_moves_to_another_superior_through_the_whole_dialogue(people: People, desk_of: SitDown) -> None:
+async def test_org_transfer_to_another_superior_passes_all_steps(people: People, open_desk: OpenDesk) -> None:
     old, new, clerk, helper = [await people.register() for _ in range(4)]
     origin, target = await old.create_org(), await new.create_org(name=f"{fresh_org_name()}{HOSTILE}")
     root = await old.create_org()
@@ -133,10 +133,10 @@ async def test_an_org_moves_to_another_superior_through_the_whole_dialogue(peopl
     await certify(old, origin, clerk, moving)
     await certify(clerk, moving, clerk, under)
     await add_admin(clerk, moving, helper)
-    mine, theirs, yonder = await desk_of(clerk), await desk_of(old), await desk_of(new)
+    mine, theirs, yonder = await open_desk(clerk), await open_desk(old), await open_desk(new)
     at, left, came = (f"/console/orgs/{org['id']}/certification/transfers" for org in (moving, origin, target))
     link = (await invite(new, target, max_uses=9))["link"]
-    assert "由主管理员申请" in await (await desk_of(helper)).page(at)
+    assert "由主管理员申请" in await (await open_desk(helper)).page(at)
     checked = await mine.next(f"{at}/check", link=link)
     assert "一同转移的组织</dt><dd>2</dd>" in checked
     assert "申请已提交" in await mine.send(at, link=link)
@@ -148,7 +148,7 @@ async def test_an_org_moves_to_another_superior_through_the_whole_dialogue(peopl
     assert "撤回申请" in shown
     assert "同意转出</button>" not in shown
 
-    # The present superior reads the preview; meanwhile it comes under another org itself: the preview is stale.
+    # The present superior reads the preview. Then it is certified under another org itself: the preview is stale.
     assert f'href="{left}/{transfer}"' in await theirs.page("/console/")
     form = await theirs.part(f"{left}/{transfer}/release")
     preview = re.search(r'name="preview" value="([0-9a-f]+)"', form)
@@ -175,7 +175,7 @@ async def test_an_org_moves_to_another_superior_through_the_whole_dialogue(peopl
     assert "已完成" in await mine.page(address)
     assert target["name"] in await mine.page(f"/console/orgs/{moving['id']}/certification")
 
-    # Back again: refused with a reason; asked once more and withdrawn.
+    # Transfer back: refused with a reason, then requested again and withdrawn.
     back = (await invite(old, origin, max_uses=9))["link"]
     await mine.send(at, link=back)
     second = re.findall(rf'href="{at}/([0-9a-f-]+)"', await mine.page(at))[0]
@@ -188,11 +188,11 @@ async def test_an_org_moves_to_another_superior_through_the_whole_dialogue(peopl
     await yonder.page(f"{came}/{'0' * 8}-0000-7000-8000-{'0' * 12}", 404)
 
 
-async def test_a_unit_is_offered_and_becomes_an_org(people: People, desk_of: SitDown) -> None:
+async def test_promoted_unit_becomes_an_org(people: People, open_desk: OpenDesk) -> None:
     main, heir = await people.register(), await people.register()
     org = await main.create_org()
     unit = await add_unit(main, org, f"第一{HOSTILE.replace('/', '')}支部")
-    mine, theirs = await desk_of(main), await desk_of(heir)
+    mine, theirs = await open_desk(main), await open_desk(heir)
     at = f"/console/orgs/{org['id']}/certification/promotions"
     form = await mine.part(f"{at}/new?unit={unit['id']}")
     assert f'value="{unit["id"]}" selected' in form

@@ -1,4 +1,4 @@
-"""What takes something from somebody is confirmed by a name, or taken back."""
+"""An act that takes something away needs a typed name or an undo."""
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,7 +12,7 @@ async def nothing(_: AsyncConnection, __: str) -> None:
     pass
 
 
-def test_a_dangerous_question_has_a_name_or_can_be_undone() -> None:
+def test_dangerous_confirmation_needs_a_name_or_an_undo() -> None:
     with pytest.raises(ValueError, match="Remove all"):
         Confirmation("Remove all", explanation="", button="", operation=nothing, message="")
     Confirmation("Remove all", explanation="", button="", operation=nothing, message="", name="all")
@@ -34,5 +34,5 @@ def test_a_dangerous_question_has_a_name_or_can_be_undone() -> None:
         ("…", "", False),
     ],
 )
-def test_a_name_may_be_typed_as_any_keyboard_has_it(name: str, given: str, typed: bool) -> None:
+def test_typed_name_matches_across_keyboards(name: str, given: str, typed: bool) -> None:
     assert is_name_typed(name, Form([("name", given)])) is typed

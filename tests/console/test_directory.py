@@ -1,4 +1,4 @@
-"""The directory in a real browser: units, search as one types, people added, edited, moved and removed."""
+"""The directory in a real browser: units, search while typing, people added, edited, moved and removed."""
 
 import pytest
 
@@ -9,8 +9,8 @@ from tests.people import People, Person, fresh_phone
 pytestmark = pytest.mark.browser
 
 
-async def fill_org(admin: Person) -> str:
-    """An org with two units one above the other, and three people."""
+async def create_directory(admin: Person) -> str:
+    """Create two nested units and three people."""
     org_id: str = (await admin.create_org())["id"]
     units = f"/v1/orgs/{org_id}/units"
     general = (await admin.post(units, json={"name": "机关党总支", "kind": "general_branch"})).json()["id"]
@@ -25,11 +25,11 @@ async def rows(shown: Screen) -> list[str]:
     return await shown.page.locator("#members tbody button.name").all_inner_texts()
 
 
-async def test_units_open_level_by_level_and_people_are_found_as_one_types(
+async def test_units_open_level_by_level_and_search_runs_while_typing(
     people: People, open_screen: OpenScreen, signed_in: SignIn
 ) -> None:
     admin = await people.register(name="王建国")
-    org_id = await fill_org(admin)
+    org_id = await create_directory(admin)
     async with open_screen() as desk:
         page = desk.page
         await signed_in(desk, admin)
@@ -54,11 +54,11 @@ async def test_units_open_level_by_level_and_people_are_found_as_one_types(
         await page.wait_for_selector("text=共 2 人")
 
 
-async def test_a_person_is_added_copied_edited_shown_and_removed(
+async def test_person_is_added_copied_edited_shown_and_removed(
     people: People, open_screen: OpenScreen, signed_in: SignIn
 ) -> None:
     admin = await people.register(name="王建国")
-    org_id = await fill_org(admin)
+    org_id = await create_directory(admin)
     phone = fresh_phone()
     async with open_screen() as desk:
         page = desk.page
@@ -115,11 +115,9 @@ async def test_a_person_is_added_copied_edited_shown_and_removed(
         await page.wait_for_selector("#notices >> text=撤销移除", state="detached")
 
 
-async def test_several_people_are_given_units_at_once(
-    people: People, open_screen: OpenScreen, signed_in: SignIn
-) -> None:
+async def test_several_people_get_units_at_once(people: People, open_screen: OpenScreen, signed_in: SignIn) -> None:
     admin = await people.register(name="王建国")
-    org_id = await fill_org(admin)
+    org_id = await create_directory(admin)
     async with open_screen() as desk:
         page = desk.page
         await signed_in(desk, admin)
@@ -149,7 +147,7 @@ async def test_several_people_are_given_units_at_once(
         await page.wait_for_selector("#notices >> text=已恢复 3 人")
         await page.wait_for_selector("#members >> text=共 4 人")
 
-        # Everybody of a unit at once.
+        # All people of a unit at once.
         await page.click("#units a:text-is('机关党总支')")
         await page.click("#people >> text=移动全部人员")
         await page.click("dialog button:text-is('移动')")
@@ -160,9 +158,11 @@ async def test_several_people_are_given_units_at_once(
         await page.wait_for_selector("#people >> text=还没有人员")
 
 
-async def test_units_are_made_renamed_and_removed(people: People, open_screen: OpenScreen, signed_in: SignIn) -> None:
+async def test_units_are_created_renamed_and_removed(
+    people: People, open_screen: OpenScreen, signed_in: SignIn
+) -> None:
     admin = await people.register()
-    org_id = await fill_org(admin)
+    org_id = await create_directory(admin)
     async with open_screen() as desk:
         page = desk.page
         await signed_in(desk, admin)
@@ -182,7 +182,7 @@ async def test_units_are_made_renamed_and_removed(people: People, open_screen: O
         await page.click("#units a:text-is('机关党总支')")
         await page.wait_for_selector("#people h2:text-is('机关党总支')")
         await page.click("#people button:text-is('删除')")
-        await page.select_option("#move-people", label="离退休干部党支部")  # who stands in it is to go somewhere
+        await page.select_option("#move-people", label="离退休干部党支部")  # its people need a target
         await page.fill("#confirm-unit", "机关党总支")
         await page.click("dialog button:text-is('删除')")
         await page.wait_for_selector("text=该支部下还有支部")

@@ -1,4 +1,4 @@
-"""The directory over HTTP as a browser sends it: links, those removed, exports, hostile names, inbox entries."""
+"""The directory over HTTP as a browser sends it: links, removed people, exports, hostile names, inbox entries."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -7,19 +7,19 @@ from typing import get_args
 from app.console.home import pages as home
 from app.inbox.schemas import Kind
 from tests.acts import actions, add_member, add_unit, done
-from tests.console.desk import HOSTILE, SitDown
+from tests.console.desk import HOSTILE, OpenDesk
 from tests.members.sheets import check, list_members, merge, xlsx
 from tests.people import People, fresh_name, fresh_org_name, fresh_phone
 
 
-async def test_a_link_request_is_found_accepted_and_undone(people: People, desk_of: SitDown) -> None:
+async def test_link_request_is_listed_accepted_and_undone(people: People, open_desk: OpenDesk) -> None:
     admin, learner, other = await people.register(), await people.register(name="欧阳修"), await people.register()
     org = await admin.create_org()
     branch = await add_unit(admin, org, "第一党支部")
     row = await add_member(admin, org, branch, name="欧阳修")
     for person in (learner, other):
         done(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
-    desk = await desk_of(admin)
+    desk = await open_desk(admin)
     at = f"/console/orgs/{org['id']}"
     assert f'href="{at}/link-requests"' in await desk.page("/console/")
     shown = await desk.page(f"{at}/link-requests")
@@ -44,8 +44,8 @@ async def test_a_link_request_is_found_accepted_and_undone(people: People, desk_
     assert "未激活" in await desk.part(f"{at}/members/{row['id']}")
 
 
-async def test_a_sheet_that_removes_many_is_confirmed_by_name(
-    people: People, desk_of: SitDown, worker: Callable[[], Awaitable[None]]
+async def test_import_with_many_removals_is_confirmed_by_name(
+    people: People, open_desk: OpenDesk, worker: Callable[[], Awaitable[None]]
 ) -> None:
     admin = await people.register()
     org = await admin.create_org(name=f"党委{HOSTILE}")
@@ -53,19 +53,19 @@ async def test_a_sheet_that_removes_many_is_confirmed_by_name(
     await merge(admin, org["id"], worker, xlsx(rows), unknown_units="create")
     checked = await check(admin, org["id"], worker, xlsx(rows[3:]), mode="replace-all")
     at = f"/console/orgs/{org['id']}/imports/{checked['id']}"
-    desk = await desk_of(admin)
+    desk = await open_desk(admin)
     shown = await desk.page(at)
     assert "将移除 3 人（现有 6 人）" in shown
     assert f'hx-get="{at}/removals"' in shown
-    # A page without the dialog cannot get around it, and is told what to press.
-    unasked = (await desk.post(f"{at}/confirmation")).text
-    assert "将移除较多人员" in unasked
-    assert "leaving" not in unasked
+    # A request without the dialog cannot bypass it, and its answer names the button to press.
+    direct = (await desk.post(f"{at}/confirmation")).text
+    assert "将移除较多人员" in direct
+    assert "leaving" not in direct
     dialog = await desk.part(f"{at}/removals")
     assert "移除 3 人并导入" in dialog
     assert f"输入名称“{org['name']}”以确认" in dialog
     assert "与名称不一致" in await desk.send(f"{at}/removals", 422, name="3", leaving="3")
-    # The number that was agreed to is the one that was shown.
+    # The confirmed number must be the number shown.
     stale = await desk.send(f"{at}/removals", 409, name=org["name"], leaving="2")
     assert "人数与预览时不同" in stale
     assert len(await list_members(admin, org["id"])) == 6
@@ -75,12 +75,12 @@ async def test_a_sheet_that_removes_many_is_confirmed_by_name(
     assert len(await list_members(admin, org["id"])) == 3
 
 
-async def test_who_was_removed_is_brought_back(people: People, desk_of: SitDown) -> None:
+async def test_removed_people_are_restored(people: People, open_desk: OpenDesk) -> None:
     admin = await people.register()
     org = await admin.create_org()
     branch = await add_unit(admin, org, "第一党支部")
     row = await add_member(admin, org, branch, name=f"解{HOSTILE}")
-    desk = await desk_of(admin)
+    desk = await open_desk(admin)
     at = f"/console/orgs/{org['id']}"
     assert "最近没有移除过人员" in await desk.page(f"{at}/removed")
     assert "30 天内可以在“最近移除”中恢复" in await desk.part(f"{at}/members/{row['id']}/removal")
@@ -92,8 +92,8 @@ async def test_who_was_removed_is_brought_back(people: People, desk_of: SitDown)
     await desk.send(f"{at}/removed/{row['id']}/restoration", 404)
 
 
-async def test_the_people_that_are_shown_are_exported(
-    people: People, desk_of: SitDown, worker: Callable[[], Awaitable[None]]
+async def test_export_contains_the_filtered_people(
+    people: People, open_desk: OpenDesk, worker: Callable[[], Awaitable[None]]
 ) -> None:
     admin = await people.register()
     org = await admin.create_org()
@@ -101,15 +101,15 @@ async def test_the_people_that_are_shown_are_exported(
     phone = fresh_phone()
     await add_member(admin, org, branch, name="欧阳修", phone=phone)
     await add_member(admin, org, name="王安石")
-    desk = await desk_of(admin)
+    desk = await open_desk(admin)
     at = f"/console/orgs/{org['id']}/exports"
     assert "导出全部 3 人" in await desk.part(f"{at}/new?unit=&q=")
     form = await desk.part(f"{at}/new?unit={branch['id']}&active=no")
     assert "导出现在筛选出的 1 人" in form
-    kept = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form))
-    assert kept == {"unit_id": branch["id"], "units_below": "True", "active": "False"}
+    hidden_fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form))
+    assert hidden_fields == {"unit_id": branch["id"], "units_below": "True", "active": "False"}
     sent = await desk.visitor.post(
-        at, data=kept | {"format": "csv", "phones": "full"}, headers={"Origin": "http://localhost:8000"}
+        at, data=hidden_fields | {"format": "csv", "phones": "full"}, headers={"Origin": "http://localhost:8000"}
     )
     assert (sent.status_code, sent.headers["HX-Redirect"]) == (204, at)
     assert "every 2s" in await desk.page(at)
@@ -128,19 +128,19 @@ async def test_the_people_that_are_shown_are_exported(
     await desk.send(deletion, 404)
 
 
-async def test_a_person_goes_to_another_org_once_it_accepts(people: People, desk_of: SitDown) -> None:
+async def test_person_moves_when_the_other_org_accepts(people: People, open_desk: OpenDesk) -> None:
     admin, chief = await people.register(), await people.register()
     org, other = await admin.create_org(), await chief.create_org(name=f"{fresh_org_name()}{HOSTILE}")
     branch = await add_unit(chief, other, "第一党支部")
     row = await add_member(admin, org, name=f"解{HOSTILE}")
-    mine, theirs = await desk_of(admin), await desk_of(chief)
+    mine, theirs = await open_desk(admin), await open_desk(chief)
     at, there = (f"/console/orgs/{one['id']}/person-transfers" for one in (org, other))
     ask = f"/console/orgs/{org['id']}/members/{row['id']}/transfers"
     assert row["name"] in await mine.part(f"{ask}/new")
     assert "江苏省南京市玄武区" in await mine.part(f"{at}/regions?region=玄武区")
-    kept = await mine.send(ask, 422, org_name=other["name"], region="玄武区")
+    shown_again = await mine.send(ask, 422, org_name=other["name"], region="玄武区")
     for words in ("请填写名称并选择所在地区", other["name"], "江苏省南京市玄武区"):
-        assert words in kept
+        assert words in shown_again
     where = {"region_code": "320102", "region": "玄武区"}
     assert "没有这个学习组织" in await mine.send(ask, 422, org_name="中共无此委员会", **where)
     assert "已提出" in await mine.send(ask, org_name=other["name"], **where)
@@ -161,19 +161,19 @@ async def test_a_person_goes_to_another_org_once_it_accepts(people: People, desk
     assert row["name"] in await theirs.page(f"/console/orgs/{other['id']}/members?unit={branch['id']}")
     assert row["name"] not in await mine.page(f"/console/orgs/{org['id']}/members")
     assert "已完成" in await mine.page(at)
-    # What both audits say of it: whom, from where to where; the other side's admin is not named.
+    # Both audits show the person and both orgs, but not the other side's admin.
     for desk, one, who in ((mine, org, "其他组织或系统"), (theirs, other, chief.name)):
-        told = await desk.page(f"/console/orgs/{one['id']}/audit")
+        entries = await desk.page(f"/console/orgs/{one['id']}/audit")
         in_order = (who, "接收转入的人员", row["name"], "转出", org["name"], "转入", other["name"])
-        assert re.search(".{1,100}".join(map(re.escape, in_order)), told)
+        assert re.search(".{1,100}".join(map(re.escape, in_order)), entries)
 
 
-async def test_hostile_names_are_shown_as_they_are(people: People, desk_of: SitDown) -> None:
+async def test_hostile_names_are_shown_escaped(people: People, open_desk: OpenDesk) -> None:
     admin = await people.register(name=f"王{HOSTILE}")
     org = await admin.create_org(name=f"{fresh_org_name()}{HOSTILE}")
     unit = await add_unit(admin, org, f"支部{HOSTILE.replace('/', '')}")
     await add_member(admin, org, unit, name=f"解{HOSTILE}")
-    desk = await desk_of(admin)
+    desk = await open_desk(admin)
     at = f"/console/orgs/{org['id']}"
     for path in (
         "/console/",
@@ -194,5 +194,5 @@ async def test_hostile_names_are_shown_as_they_are(people: People, desk_of: SitD
         assert HOSTILE in await desk.page(path), path
 
 
-def test_everything_that_waits_has_a_page_and_a_word() -> None:
+def test_inbox_kinds_have_pages_and_names() -> None:
     assert set(home._LINKS) == set(get_args(Kind)) == set(home.KINDS)

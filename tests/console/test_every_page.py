@@ -1,6 +1,8 @@
-"""Every page that a link leads to and every dialog that a button opens, in a real browser and in both languages: usable
-by all (axe), as wide as its screen, nothing cut off, nothing that jumps while it loads, unmoved by hostile names
-wherever one is shown, and in English nothing in Chinese but names."""
+"""Every page that a link leads to and every dialog that a button opens, in a real browser and in both languages.
+
+Each passes axe, fits its screen, does not shift while it loads and is not broken by hostile names. In English only
+names are Chinese.
+"""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -17,15 +19,15 @@ from app.console.frame.formats import LANGUAGE
 from tests.auth.consoles import Console
 from tests.browser import DESK, HAND, Screen
 from tests.console.conftest import OpenScreen, SignIn
-from tests.console.hostile import PROGRAM, name_all
+from tests.console.hostile import PROGRAM, create_hostile_org
 from tests.people import People, Person
 
 pytestmark = pytest.mark.browser
 
 _ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
 _CHINESE = re.compile("[\u3001-\u9fff\uff00-\uffef]+")
-# What is Chinese in English too: names (of these orgs and people, of regions, of the program), the suffix that no name
-# may have (S3), the button to the other language.
+# Chinese in English pages: names (of these orgs and people, regions, the program), the suffix that no name may have
+# (S3), and the button to the other language.
 _DATA = re.compile("甲|党委|支部|总支|分会|工会|工委|江苏省南京市(玄武区)?|玄武区|学组(管理后台)?|学习管理组|中文")
 _CUT = """() => [...document.querySelectorAll("input, select, textarea, button, a, h1, h2")].filter((one) => {
   const box = one.getBoundingClientRect();
@@ -49,10 +51,10 @@ _AXE = """async ([within, colours]) => {
   const { violations } = await axe.run(within ?? document, options);
   return violations.map((one) => [one.id, one.impact, one.nodes[0].html]);
 }"""
-# The page that is shown, read anew in the language that is chosen now, in place: nothing but its words is different.
+# Load the current page again in the current language, in place: only its words change.
 _ANEW = """async () => {
-  const asked = await fetch(location.href);
-  const { documentElement, body } = new DOMParser().parseFromString(await asked.text(), "text/html");
+  const response = await fetch(location.href);
+  const { documentElement, body } = new DOMParser().parseFromString(await response.text(), "text/html");
   document.documentElement.lang = documentElement.lang;
   document.body.innerHTML = body.innerHTML;
   htmx.process(document.body);
@@ -61,8 +63,8 @@ _PAINTED = "() => new Promise((done) => requestAnimationFrame(() => requestAnima
 _LOADS = re.compile(r'hx-get="([^"?]+)[^"]*" hx-trigger="load"')
 
 
-class Found:
-    """What links and buttons lead to: an address of every kind of page and of every kind of dialog."""
+class FoundAddresses:
+    """The addresses that links and buttons lead to: one of each kind of page and of each kind of dialog."""
 
     def __init__(self) -> None:
         self.pages: list[str] = []
@@ -71,11 +73,13 @@ class Found:
         """The pages that load parts of themselves."""
 
 
-async def crawl(shown: Screen, first: str) -> Found:
-    """One address of every kind that links lead to, found as a reader would; parts are read too, and all are clean:
-    no markup out of a name, and in English no other word than names."""
-    english = any(kept["name"] == LANGUAGE and kept["value"] == "en" for kept in await shown.context.cookies())
-    found, seen, waiting = Found(), set(), [first]
+async def find_addresses(shown: Screen, first: str) -> FoundAddresses:
+    """Return one address of every kind that links lead to. Parts are read too.
+
+    All pages contain no markup from names, and in English no Chinese except names.
+    """
+    english = any(cookie["name"] == LANGUAGE and cookie["value"] == "en" for cookie in await shown.context.cookies())
+    found, seen, waiting = FoundAddresses(), set(), [first]
     site = first.split("/")[1]
     while waiting:
         path = waiting.pop()
@@ -106,28 +110,28 @@ async def crawl(shown: Screen, first: str) -> Found:
     return found
 
 
-async def hold_parts(shown: Screen) -> None:
-    """What a page loads by itself comes only once the page has been painted without it: a jump would be seen."""
+async def delay_parts(shown: Screen) -> None:
+    """Delay the parts that a page loads until the page has been painted without them, to make layout shifts visible."""
     await shown.page.add_init_script(_WATCH)
 
-    async def hold(route: Route) -> None:
+    async def delay(route: Route) -> None:
         await shown.page.evaluate(_PAINTED)
         await route.continue_()
 
-    await shown.page.route(re.compile(r"/(glance|trend|rows|reports/units)(\?|$)"), hold)
+    await shown.page.route(re.compile(r"/(glance|trend|rows|reports/units)(\?|$)"), delay)
 
 
-async def look_at(shown: Screen, path: str) -> list[str]:
-    """Open a page and wait until all of it has come: what jumped meanwhile, what is cut off."""
+async def check_page(shown: Screen, path: str) -> list[str]:
+    """Open a page, wait until it is complete, and return its layout shifts and cut-off elements."""
     await shown.go(path)
     await expect(shown.page.locator(".htmx-request, [aria-busy]")).to_have_count(0)
     await shown.page.evaluate(_PAINTED)
     jumps = [jump for jump in await shown.page.evaluate("window.jumps ?? []") if jump[0] > 0.001]
-    return [f"{path} jumps while it loads: {jump}" for jump in jumps] + await fits(shown, path)
+    return [f"{path} jumps while it loads: {jump}" for jump in jumps] + await list_overflows(shown, path)
 
 
-async def fits(shown: Screen, path: str) -> list[str]:
-    """What is wider than the screen, or cut off by its edge."""
+async def list_overflows(shown: Screen, path: str) -> list[str]:
+    """Return what is wider than the screen or cut off by its edge."""
     size = shown.page.viewport_size
     assert size is not None
     width = await shown.page.evaluate("document.documentElement.scrollWidth")
@@ -135,46 +139,48 @@ async def fits(shown: Screen, path: str) -> list[str]:
     return finds + [f"{path} is cut off at {size['width']}: {one}" for one in await shown.page.evaluate(_CUT)]
 
 
-async def axe_finds(shown: Screen, path: str, within: str | None = None, *, colours: bool = True) -> list[str]:
-    """What axe finds; `colours`, which take it longest, are the same in both languages."""
+async def list_axe_violations(
+    shown: Screen, path: str, within: str | None = None, *, colours: bool = True
+) -> list[str]:
+    """Return the violations that axe finds. `colours` take the longest and are the same in both languages."""
     if not await shown.page.evaluate("'axe' in window"):
         await shown.page.evaluate(Axe().axe_script)
     violations = await shown.page.evaluate(_AXE, [within, colours])
     return [f"{path} {rule}: {html[:200]}" for rule, impact, html in violations if impact in {"serious", "critical"}]
 
 
-async def speak(shown: Screen, language: str) -> None:
+async def set_language(shown: Screen, language: str) -> None:
     await shown.context.add_cookies([{"name": LANGUAGE, "value": language, "url": shown.watched.site}])
 
 
-async def in_english(shown: Screen, path: str) -> list[str]:
-    """The page that is shown, in English: what axe finds in it, whether it fits."""
-    await speak(shown, "en")
+async def check_in_english(shown: Screen, path: str) -> list[str]:
+    """Show the current page in English; return the violations of axe and what does not fit."""
+    await set_language(shown, "en")
     await shown.page.evaluate(_ANEW)
     await expect(shown.page.locator(".htmx-request, [aria-busy]")).to_have_count(0)
     assert await shown.page.evaluate("document.documentElement.lang") == "en", path
-    await speak(shown, "zh")
+    await set_language(shown, "zh")
     path = f"{path} in English"
-    return await fits(shown, path) + await axe_finds(shown, path, colours=False)
+    return await list_overflows(shown, path) + await list_axe_violations(shown, path, colours=False)
 
 
 async def open_dialog(shown: Screen, address: str, values: dict[str, Any] | None = None) -> None:
-    """As its button does it."""
-    asked = ["GET" if values is None else "POST", address, {"target": "#dialog-body", "values": values or {}}]
-    await shown.page.evaluate("(asked) => htmx.ajax(...asked)", asked)
+    """Open a dialog as its button does."""
+    arguments = ["GET" if values is None else "POST", address, {"target": "#dialog-body", "values": values or {}}]
+    await shown.page.evaluate("(given) => htmx.ajax(...given)", arguments)
     await shown.page.wait_for_selector("#dialog[open] [data-title]")
 
 
-async def look_into(
+async def check_dialog(
     shown: Screen, address: str, values: dict[str, Any] | None = None, *, colours: bool = True
 ) -> list[str]:
-    """A dialog on the page that is shown: what axe finds in it; it fits, at the desk and in the hand."""
+    """Open a dialog on the current page; return the violations of axe and what does not fit, at both sizes."""
     await open_dialog(shown, address, values)
     assert await shown.page.evaluate("document.activeElement.closest('dialog') !== null"), address
-    finds = await axe_finds(shown, address, "#dialog", colours=colours)
+    finds = await list_axe_violations(shown, address, "#dialog", colours=colours)
     for size in (HAND, DESK):
         await resize(shown, size)
-        finds += await fits(shown, address)
+        finds += await list_overflows(shown, address)
         wide = await shown.page.evaluate("(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(dialog)")
         finds += [f"{address} is {wide} wider than its dialog"] if wide > 0 else []
     await shown.page.keyboard.press("Escape")
@@ -188,33 +194,39 @@ async def resize(shown: Screen, size: dict[str, int]) -> None:
 
 @pytest.fixture
 async def program(db: AsyncConnection) -> str:
-    """The id of a client that people sign in to by scan; nothing limits what an operator names it."""
+    """Return the id of a device client. Nothing limits the name that an operator gives it."""
     return (await create_client(db, Actor(), name=PROGRAM, kind="device")).client_id
 
 
 @pytest.fixture
 async def hostile(people: People, worker: Callable[[], Awaitable[None]], db: AsyncConnection, program: str) -> Person:
-    return await name_all(people, worker, db, program)
+    return await create_hostile_org(people, worker, db, program)
 
 
 @pytest.mark.long
-async def test_the_pages_of_the_console(hostile: Person, open_screen: OpenScreen, signed_in: SignIn) -> None:
+async def test_console_pages_are_accessible_and_fit(
+    hostile: Person, open_screen: OpenScreen, signed_in: SignIn
+) -> None:
     async with open_screen() as desk:
-        await hold_parts(desk)
-        finds = await look_at(desk, "/console/") + await axe_finds(desk, "sign-in") + await in_english(desk, "sign-in")
+        await delay_parts(desk)
+        finds = (
+            await check_page(desk, "/console/")
+            + await list_axe_violations(desk, "sign-in")
+            + await check_in_english(desk, "sign-in")
+        )
         await signed_in(desk, hostile)
         seen = ""
-        found = await crawl(desk, "/console/")
+        found = await find_addresses(desk, "/console/")
         assert len(found.pages) >= 24, found.pages
         assert len(found.loading) >= 3, found.loading
         for path in found.pages:
-            finds += await look_at(desk, path) + await axe_finds(desk, path)
+            finds += await check_page(desk, path) + await list_axe_violations(desk, path)
             seen += await desk.text()
             await resize(desk, HAND)
-            finds += await (look_at(desk, path) if path in found.loading else fits(desk, path))
-            finds += await in_english(desk, path)
+            finds += await (check_page(desk, path) if path in found.loading else list_overflows(desk, path))
+            finds += await check_in_english(desk, path)
             await resize(desk, DESK)
-            finds += await fits(desk, f"{path} in English")
+            finds += await list_overflows(desk, f"{path} in English")
         assert not finds, "\n".join(finds)
         assert seen.count("<img src=x onerror=alert(1)>") > 10
         assert seen.count("<b onx=1>") > 10
@@ -222,43 +234,51 @@ async def test_the_pages_of_the_console(hostile: Person, open_screen: OpenScreen
 
 
 @pytest.mark.long
-async def test_the_dialogs_of_the_console(hostile: Person, open_screen: OpenScreen, signed_in: SignIn) -> None:
+async def test_console_dialogs_are_accessible_and_fit(
+    hostile: Person, open_screen: OpenScreen, signed_in: SignIn
+) -> None:
     async with open_screen() as desk:
         await signed_in(desk, hostile)
-        await speak(desk, "en")
-        found = await crawl(desk, "/console/")
+        await set_language(desk, "en")
+        found = await find_addresses(desk, "/console/")
         assert len(found.dialogs) >= 25, found.dialogs
         people = next(path for path in found.pages if "/members" in path).partition("?")[0]
         await desk.go(people)
         ticks = await desk.page.eval_on_selector_all("[name=member_id]", "all => all.map((one) => one.value)")
         finds = []
         for language, colours in (("en", False), ("zh", True)):
-            await speak(desk, language)
+            await set_language(desk, language)
             for address in found.dialogs:
-                finds += await look_into(desk, address, colours=colours)
+                finds += await check_dialog(desk, address, colours=colours)
             for act in ("move", "copy", "units", "removal"):
                 ticked = {"act": act, "member_id": ticks}
-                finds += await look_into(desk, people.replace("members", "selection"), ticked, colours=colours)
+                finds += await check_dialog(desk, people.replace("members", "selection"), ticked, colours=colours)
         assert not finds, "\n".join(finds)
 
 
 @pytest.mark.long
-async def test_the_phone(hostile: Person, program: str, open_screen: OpenScreen, signed_in_phone: SignIn) -> None:
-    asked = await Console.request(hostile.api, program)
+async def test_phone_pages_are_accessible_and_fit(
+    hostile: Person, program: str, open_screen: OpenScreen, signed_in_phone: SignIn
+) -> None:
+    authorization = await Console.request(hostile.api, program)
     async with open_screen(HAND) as phone:
-        finds = await look_at(phone, "/phone/") + await axe_finds(phone, "sign-in") + await in_english(phone, "sign-in")
+        finds = (
+            await check_page(phone, "/phone/")
+            + await list_axe_violations(phone, "sign-in")
+            + await check_in_english(phone, "sign-in")
+        )
         await signed_in_phone(phone, hostile)
         site = phone.watched.site
         waits = await phone.context.request.post(
-            f"{site}/phone/scans", form={"code": asked.user_code}, headers={"Origin": site}
+            f"{site}/phone/scans", form={"code": authorization.user_code}, headers={"Origin": site}
         )
         seen = ""
-        await speak(phone, "en")
-        found = await crawl(phone, "/phone/")
-        await speak(phone, "zh")
+        await set_language(phone, "en")
+        found = await find_addresses(phone, "/phone/")
+        await set_language(phone, "zh")
         for path in [*found.pages, waits.url.removeprefix(site)]:
-            finds += await look_at(phone, path) + await axe_finds(phone, path)
+            finds += await check_page(phone, path) + await list_axe_violations(phone, path)
             seen += await phone.text()
-            finds += await in_english(phone, path)
+            finds += await check_in_english(phone, path)
         assert not finds, "\n".join(finds)
         assert PROGRAM in seen

@@ -25,7 +25,7 @@ async ([selector, name, bytes]) => {
 """
 
 
-async def test_a_sheet_is_dropped_looked_at_and_imported(
+async def test_dropped_sheet_is_previewed_and_imported(
     people: People, open_screen: OpenScreen, signed_in: SignIn, worker: Callable[[], Awaitable[None]]
 ) -> None:
     admin = await people.register()
@@ -64,7 +64,9 @@ async def test_a_sheet_is_dropped_looked_at_and_imported(
         await page.wait_for_selector("button.name:text-is('<script>alert(1)</script>')")
 
 
-async def test_a_file_that_is_no_sheet_says_why(people: People, open_screen: OpenScreen, signed_in: SignIn) -> None:
+async def test_file_that_is_no_sheet_is_refused_with_a_reason(
+    people: People, open_screen: OpenScreen, signed_in: SignIn
+) -> None:
     admin = await people.register()
     org_id = (await admin.create_org())["id"]
     async with open_screen() as desk:
@@ -79,7 +81,7 @@ async def test_a_file_that_is_no_sheet_says_why(people: People, open_screen: Ope
 
 
 @pytest.mark.parametrize("by", ["mouse", "keyboard"])
-async def test_a_press_is_a_click_also_where_the_page_reads_itself_anew_meanwhile(
+async def test_press_during_a_page_reload_is_a_click(
     people: People, open_screen: OpenScreen, signed_in: SignIn, by: str
 ) -> None:
     admin = await people.register()
@@ -105,7 +107,7 @@ async def test_a_press_is_a_click_also_where_the_page_reads_itself_anew_meanwhil
             await page.mouse.up()
         else:
             await page.focus("text=取消导入")
-            # Of a key that is let go in another window nothing is heard: the page reads itself anew nevertheless.
+            # A key released in another window sends no event. The page still reloads its state.
             await page.keyboard.down("Shift")
             await page.evaluate("() => { dispatchEvent(new Event('blur')); window.before = document.activeElement }")
             await page.wait_for_function("() => !window.before.isConnected")
@@ -117,7 +119,7 @@ async def test_a_press_is_a_click_also_where_the_page_reads_itself_anew_meanwhil
         await page.wait_for_selector("text=已取消，通讯录没有改动")
 
 
-async def test_a_press_is_a_click_also_where_figures_arrive_under_it(
+async def test_press_during_the_arrival_of_figures_is_a_click(
     people: People, open_screen: OpenScreen, signed_in: SignIn
 ) -> None:
     admin = await people.register()

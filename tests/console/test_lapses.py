@@ -1,4 +1,4 @@
-"""What lapses in front of a person: a code that nobody scanned, and a session in the middle of its use."""
+"""Expiry in front of a user: a code without a scan, and a session in use."""
 
 import base64
 import io
@@ -23,33 +23,33 @@ pytestmark = pytest.mark.browser
 _EXPIRES = text("UPDATE device_authorizations SET expires_at = now() + interval '1 second' WHERE user_code = :code")
 
 
-async def code_on(shown: Screen) -> str:
+async def read_user_code(shown: Screen) -> str:
     await expect(shown.page.locator(".qr svg")).to_be_visible()
     (found,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(await shown.page.screenshot())))
     return found.text
 
 
-async def test_a_code_that_nobody_scanned_is_followed_by_a_new_one(
+async def test_unscanned_code_is_replaced_by_a_new_one(
     open_screen: OpenScreen, people: People, db: AsyncConnection
 ) -> None:
     person = await people.register()
     async with open_screen() as console:
 
-        async def shorten(route: Route) -> None:
-            """The first code expires a second after its page begins to wait."""
+        async def shorten_expiry(route: Route) -> None:
+            """Make the first code expire one second after its page begins to wait."""
             await db.execute(_EXPIRES, {"code": route.request.url.split("/")[-2]})
             await route.continue_()
 
-        await console.page.route("**/console/sign-in/*/events", shorten, times=1)
+        await console.page.route("**/console/sign-in/*/events", shorten_expiry, times=1)
         await console.go("/console/")
-        first = await code_on(console)
+        first = await read_user_code(console)
         await console.page.wait_for_selector("text=二维码已过期")
-        second = await code_on(console)
+        second = await read_user_code(console)
         assert second != first
-        # The old one is of no use any more, the new one is.
+        # The old code is invalid, the new one is valid.
         refused = await person.post("/v1/scans", json={"code": first.rpartition("=")[2]})
         assert refused.status_code in {404, 410}, refused.text
-        # A part that is not answered, as where the network fails for a moment, is asked for again.
+        # A part without an answer, as when the network fails for a moment, is requested again.
         console.watched.expect(503)
 
         async def fail(route: Route) -> None:
@@ -62,7 +62,7 @@ async def test_a_code_that_nobody_scanned_is_followed_by_a_new_one(
         await console.page.wait_for_selector("text=已扫码")
 
 
-async def test_a_browser_that_cannot_run_the_pages_script_is_told(open_screen: OpenScreen) -> None:
+async def test_browser_without_script_support_shows_a_message(open_screen: OpenScreen) -> None:
     async def too_new(route: Route) -> None:
         await route.fulfill(body="", content_type="text/javascript")
 
@@ -71,13 +71,13 @@ async def test_a_browser_that_cannot_run_the_pages_script_is_told(open_screen: O
         await expect(console.page.locator("[data-stuck]")).to_have_count(0)
         await console.page.route("**/console.js", too_new)
         await console.go("/console/")
-        told = console.page.locator("text=此浏览器无法使用管理后台")
-        await expect(told).not_to_be_visible()  # at first: a slow one may still begin
+        message = console.page.locator("text=此浏览器无法使用管理后台")
+        await expect(message).not_to_be_visible()  # at first: a slow browser may still start
         await console.page.evaluate("document.getAnimations().forEach((one) => one.finish())")
-        await expect(told).to_be_visible()
+        await expect(message).to_be_visible()
 
 
-async def test_what_does_not_come_is_told_and_waited_for_no_longer(
+async def test_failed_request_shows_a_notice_and_ends_the_wait(
     open_screen: OpenScreen, signed_in: SignIn, people: People
 ) -> None:
     person = await people.register()
@@ -90,7 +90,7 @@ async def test_what_does_not_come_is_told_and_waited_for_no_longer(
         await console.go(f"/console/orgs/{org['id']}")
         await page.wait_for_selector("#notices >> text=无法连接服务器")
         assert await page.locator("#trend >> text=未能载入").count() == 4
-        # Once the server answers again, the news is old.
+        # Once the server answers again, the notice disappears.
         await page.click("nav >> text=通讯录")
         await page.route("**/members?*", lambda route: route.abort(), times=1)
         await page.fill("#q", "王")
@@ -100,17 +100,17 @@ async def test_what_does_not_come_is_told_and_waited_for_no_longer(
         await expect(page.locator("[data-unreached]")).to_have_count(0)
 
 
-async def lapse(shown: Screen, settings: Settings) -> None:
-    """The session's time is over from now on: what the cookie carries says so."""
-    (kept,) = [one for one in await shown.context.cookies() if one["name"] == "xuezu-console"]
-    cipher, value = Cipher(settings), kept["value"]
+async def expire_session(shown: Screen, settings: Settings) -> None:
+    """Make the session expire now, by changing the cookie's content."""
+    (cookie,) = [one for one in await shown.context.cookies() if one["name"] == "xuezu-console"]
+    cipher, value = Cipher(settings), cookie["value"]
     raw = cipher.decrypt(base64.urlsafe_b64decode(value + "=" * (-len(value) % 4)), "xuezu-console")
     carried = CookieSession.model_validate_json(raw).model_copy(update={"ends_at": int(time.time()) - 1})
     sealed = base64.urlsafe_b64encode(cipher.encrypt(carried.model_dump_json(), "xuezu-console")).rstrip(b"=")
     await shown.context.add_cookies([{"name": "xuezu-console", "value": sealed.decode(), "url": shown.watched.site}])
 
 
-async def test_a_session_that_lapses_in_use_leads_to_the_sign_in_and_back(
+async def test_expired_session_in_use_leads_to_the_sign_in_and_back(
     open_screen: OpenScreen, signed_in: SignIn, people: People, settings: Settings
 ) -> None:
     person = await people.register()
@@ -119,23 +119,23 @@ async def test_a_session_that_lapses_in_use_leads_to_the_sign_in_and_back(
     async with open_screen() as console:
         page = console.page
         await signed_in(console, person)
-        # In a dialog that is being filled in: nothing is written, and the sign-in stands in the page's place.
+        # In an open dialog nothing is written, and the sign-in replaces the page.
         await console.go(at)
         await page.click("#ask-rename")
         wanted = fresh_org_name()
         await page.fill("#new-name", wanted)
         await page.wait_for_selector("#name-help .good, #name-help .hint")
-        await lapse(console, settings)
+        await expire_session(console, settings)
         await page.click("dialog button[type=submit]")
         await page.wait_for_selector(".qr svg")
         assert org["name"] not in await console.text()
         await page.go_back()
         assert org["name"] not in await console.text()
-        # Signed in again, the page that stood there is there.
+        # After the sign-in the same page is shown.
         await signed_in(console, person)
         await console.go(at)
         assert await page.inner_text("#main-org") == org["name"]
-        # By a link, and by a part that the page loads itself.
-        await lapse(console, settings)
+        # Both by a link and by a part that the page loads itself.
+        await expire_session(console, settings)
         await page.click("nav >> text=学习报表")
         await page.wait_for_selector(".qr svg")

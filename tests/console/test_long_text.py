@@ -1,5 +1,7 @@
-"""Whatever field of a page takes text: given 500 characters, or one that nobody sees, the form comes back with what was
-typed and says what it takes; a search says that it is none."""
+"""Text that is too long or invisible, in every text field of a page.
+
+The form is shown again with the typed text and the limit. A search reports that it finds nothing.
+"""
 
 import re
 from collections.abc import Mapping
@@ -14,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.acts import add_admin, add_member, add_unit, apply, ask, certify, done, invite
 from tests.auth.consoles import Console
-from tests.console.conftest import ORIGIN, pick_up
-from tests.console.desk import SitDown
+from tests.console.conftest import ORIGIN, sign_in_to_phone
+from tests.console.desk import OpenDesk
 from tests.people import People, fresh_phone
 
 LONG, UNSEEN = "名" * 500, "名\u202e单"
@@ -32,19 +34,19 @@ _KEY = text(
 
 
 class Sent(NamedTuple):
-    """Where a template's field is sent to, beside which others, and what (a pattern) is said of a text that is none."""
+    """The form of a text field: its address, its other fields, and a pattern of the error message."""
 
     template: str
     field: str
     to: str
-    told: str
+    message: str
     others: Mapping[str, object] = {}
     keeps: bool = True
     """Whether what was typed is shown again: a secret is not."""
 
 
-def text_fields() -> set[tuple[str, str]]:
-    """Every field of a template that takes text."""
+def list_text_fields() -> set[tuple[str, str]]:
+    """Return every text field of the templates."""
     folders = [Path(str(files(package))) / "templates" for package in ("app.console", "devtools.phone")]
     return {
         (str(source.relative_to(folder)), field)
@@ -54,8 +56,8 @@ def text_fields() -> set[tuple[str, str]]:
     }
 
 
-async def test_no_text_is_too_long_for_a_form(
-    people: People, desk_of: SitDown, visitor: httpx.AsyncClient, db: AsyncConnection
+async def test_form_with_too_long_text_is_shown_again_with_the_limit(
+    people: People, open_desk: OpenDesk, visitor: httpx.AsyncClient, db: AsyncConnection
 ) -> None:
     main, helper = await people.register(), await people.register()
     org, below, beyond = [await main.create_org() for _ in range(3)]
@@ -68,9 +70,9 @@ async def test_no_text_is_too_long_for_a_form(
     renamed = done(await ask(main, below, kind="rename", name="中共测试区委员会"), 201)
     key = await db.scalar(_KEY, {"user_id": main.user_id})
     await db.commit()
-    asked = await Console.request(main.api)
-    await pick_up(visitor, main)
-    scanned = await visitor.post("/phone/scans", data={"code": asked.user_code}, headers=ORIGIN)
+    authorization = await Console.request(main.api)
+    await sign_in_to_phone(visitor, main)
+    scanned = await visitor.post("/phone/scans", data={"code": authorization.user_code}, headers=ORIGIN)
 
     at, phone = f"/console/orgs/{org['id']}", {"phone": fresh_phone()}
     row, certifying, keys = f"{at}/members/{member['id']}", f"{at}/certification", "/console/security/keys"
@@ -157,9 +159,9 @@ async def test_no_text_is_too_long_for_a_form(
         ("certification/hierarchy.html", "wanted"): f"{at}/subordinates/found",
         ("certification/subordinates.html", "wanted"): f"{certifying}/subordinates",
     }
-    assert text_fields() == {(one.template, one.field) for one in sent} | set(searches)
+    assert list_text_fields() == {(one.template, one.field) for one in sent} | set(searches)
 
-    desk = (await desk_of(main)).visitor
+    desk = (await open_desk(main)).visitor
     wrong: list[object] = []
     for typed in (LONG, UNSEEN):
         for one in sent:
@@ -170,7 +172,7 @@ async def test_no_text_is_too_long_for_a_form(
             seen = (
                 400 <= answer.status_code < 500,
                 f'name="{one.field}"' in shown,
-                re.search(one.told, shown) is not None,
+                re.search(one.message, shown) is not None,
                 typed in shown or not one.keeps,
             )
             if not all(seen):
@@ -182,7 +184,7 @@ async def test_no_text_is_too_long_for_a_form(
     assert not wrong, "\n".join(map(str, wrong))
 
 
-async def test_a_sheets_name_is_shown_as_far_as_it_can_be(people: People) -> None:
+async def test_sheet_name_is_shown_without_invisible_characters(people: People) -> None:
     main = await people.register()
     at = f"/v1/orgs/{(await main.create_org())['id']}/imports"
     for given, shown in ((f"{LONG}.csv", f"{LONG[:196]}.csv"), (f"{UNSEEN}.csv", "名单.csv")):

@@ -1,4 +1,4 @@
-"""The main job through pages, in real browsers: the console on the desk and phones in two hands."""
+"""The main job through pages, in real browsers: a console and two phones."""
 
 import io
 import re
@@ -21,7 +21,7 @@ Worker = Callable[[], Awaitable[None]]
 
 
 async def read_qr(shown: Screen) -> str:
-    """What a phone's camera would read off the screen."""
+    """Return the text of the QR code on the screen."""
     picture = Image.open(io.BytesIO(await shown.page.screenshot()))
     (found,) = zxingcpp.read_barcodes(picture)
     return found.text
@@ -58,8 +58,8 @@ async def create_org(phone: Screen, name: str) -> None:
     await page.wait_for_selector(f"text={name}")
 
 
-async def come_in(console: Screen, phone: Screen, name: str) -> None:
-    """Sign in to the console by the phone: the code read off the screen, the number matched."""
+async def sign_in_by_scan(console: Screen, phone: Screen, name: str) -> None:
+    """Sign in to the console by phone: read the code from the screen and match the number."""
     await console.go("/console/")
     await scan(phone, await read_qr(console))
     await console.page.wait_for_selector(f"text={name[0]}** 已扫码")
@@ -78,7 +78,7 @@ async def scan(phone: Screen, link: str) -> None:
 
 
 async def import_sheet(console: Screen, worker: Worker, names: list[str]) -> None:
-    """A real sheet through the wizard: uploaded, looked at, confirmed."""
+    """Import a real sheet with the wizard: upload, preview, confirm."""
     page = console.page
     await page.click("nav >> text=通讯录")
     await page.click("text=批量导入")
@@ -99,7 +99,7 @@ async def import_sheet(console: Screen, worker: Worker, names: list[str]) -> Non
 
 
 async def certify(console: Screen, phone: Screen, below: str) -> None:
-    """The console shows an invitation, another's phone takes a picture of it and applies, the console approves."""
+    """The console shows an invitation, another user's phone reads it and applies, and the console approves."""
     page = console.page
     await page.click("nav >> text=认证")
     await page.click("nav.tabs >> text=邀请")
@@ -118,13 +118,13 @@ async def certify(console: Screen, phone: Screen, below: str) -> None:
 
 
 @pytest.mark.long
-async def test_the_main_job(open_screen: OpenScreen, worker: Worker, nothing_kept: None) -> None:
+async def test_main_job_works_through_pages(open_screen: OpenScreen, worker: Worker, nothing_kept: None) -> None:
     async with open_screen() as console, open_screen(HAND) as phone, open_screen(HAND) as other:
         name, org, below = fresh_name(), fresh_org_name(), fresh_org_name()
         learner, second = fresh_name(), fresh_name()
         await register(phone, name=name)
         await create_org(phone, org)
-        await come_in(console, phone, name)
+        await sign_in_by_scan(console, phone, name)
         await console.page.click(f".org-card:has-text('{org}')")
         await import_sheet(console, worker, [learner, fresh_name()])
         await register(other, name=second)
@@ -133,7 +133,7 @@ async def test_the_main_job(open_screen: OpenScreen, worker: Worker, nothing_kep
 
         await console.page.click("nav >> text=学习报表")
         await console.page.wait_for_selector(".chart svg")
-        assert "学员总数 3" in await console.text("main")  # the two of the sheet, and their main admin
+        assert "学员总数 3" in await console.text("main")  # the two of the sheet and their main admin
         assert f"{below} 人数过少，不显示" in await console.text("#subordinates")
         await console.page.click(f"#subordinates >> text={below}")
         await console.page.wait_for_selector(f".crumbs >> text={org}")
@@ -152,7 +152,7 @@ async def test_the_main_job(open_screen: OpenScreen, worker: Worker, nothing_kep
         assert name not in await console.text()
 
 
-async def test_a_refused_scan_is_told_and_can_be_tried_again(
+async def test_refused_scan_is_shown_and_can_be_repeated(
     open_screen: OpenScreen, signed_in_phone: SignIn, people: People
 ) -> None:
     async with open_screen() as console, open_screen(HAND) as phone:
@@ -167,7 +167,7 @@ async def test_a_refused_scan_is_told_and_can_be_tried_again(
         assert await read_qr(console) != first
 
 
-async def test_who_is_shut_out_in_mid_session_is_told(
+async def test_removed_admin_sees_a_message_in_mid_session(
     open_screen: OpenScreen, signed_in: SignIn, people: People
 ) -> None:
     main, other = await people.register(), await people.register()
@@ -187,7 +187,9 @@ async def test_who_is_shut_out_in_mid_session_is_told(
         await console.page.wait_for_selector(".qr")
 
 
-async def test_a_province_asks_for_the_security_key(open_screen: OpenScreen, signed_in: SignIn, people: People) -> None:
+async def test_provincial_page_requires_a_security_key(
+    open_screen: OpenScreen, signed_in: SignIn, people: People
+) -> None:
     person = await people.register()
     org = await person.create_org(region_code="320000")
     async with open_screen() as console:

@@ -1,4 +1,4 @@
-"""The bench leaves no page out."""
+"""The benchmark measures every page."""
 
 from collections.abc import Iterator
 from dataclasses import fields
@@ -12,16 +12,16 @@ from devtools.phone import site as phone
 _ANY = "01900000-0000-7000-8000-000000000000"
 
 
-def read_routes() -> Iterator[PageRoute]:
+def list_get_routes() -> Iterator[PageRoute]:
     for router in (*console.routers, *phone.routers):
         yield from (route for route in router.routes if isinstance(route, PageRoute) and "GET" in (route.methods or ()))
 
 
-def test_every_page_is_measured() -> None:
-    routes = list(read_routes())
+def test_benchmark_measures_every_page() -> None:
+    routes = list(list_get_routes())
     made = Made(**{field.name: _ANY for field in fields(Made)})
     pages = [page for page in (*whole(made).values(), *parts(made).values()) if page.form is None]
-    asked = [page.address.partition("?")[0] for page in pages]
-    found = [next((route.path for route in routes if route.path_regex.fullmatch(address)), "") for address in asked]
+    addresses = [page.address.partition("?")[0] for page in pages]
+    found = [next((route.path for route in routes if route.path_regex.fullmatch(address)), "") for address in addresses]
     assert {route.path for route in routes} - set(found) - NO_PAGES == set()
     assert NO_PAGES & set(found) == set()

@@ -1,4 +1,4 @@
-"""The reports' pages: figures and their trend, drilled down level by level, sorted, and silent about people below."""
+"""The report pages: figures and trend, level by level, sorted, without names of the subtree's people."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ import pytest
 
 from app.console.frame.charts import draw_chart
 from tests.acts import Json, add_member, add_unit, certify
-from tests.console.conftest import ORIGIN, let_in
+from tests.console.conftest import ORIGIN, sign_in_to_console
 from tests.people import People, Person
 
 PART = {"HX-Request": "true"}
@@ -18,7 +18,7 @@ PART = {"HX-Request": "true"}
 
 @dataclass
 class Scene:
-    """`top` has a unit and two subordinates; under `middle` stands `bottom`, whose admin is nobody above."""
+    """`top` has a unit and two subordinates. `bottom` is under `middle`; its admin administers no superior."""
 
     visitor: httpx.AsyncClient
     top: Json
@@ -41,7 +41,7 @@ async def scene(visitor: httpx.AsyncClient, people: People) -> Scene:
     await certify(main, top, below, middle)
     await certify(below, middle, below, bottom)
     await certify(main, top, below, lone)
-    await let_in(visitor, main)
+    await sign_in_to_console(visitor, main)
     return Scene(visitor, top, middle, bottom, lone, below)
 
 
@@ -52,12 +52,12 @@ async def read(scene: Scene, org: Json, path: str = "", *, headers: dict[str, st
 
 
 @pytest.mark.usefixtures("nothing_kept")
-async def test_figures_are_read_level_by_level_and_nobody_below_is_named(scene: Scene) -> None:
+async def test_figures_are_shown_by_level_without_names(scene: Scene) -> None:
     text = await read(scene, scene.top, "?period=30d")
     assert text.index("本组织及全部下级") < text.index("<dd>11")
     assert scene.middle["name"] in text
     assert scene.bottom["name"] not in text
-    # The lone org has one person; the other is hidden with it, since the two could be told apart by subtraction.
+    # `lone` has one person. The other subordinate is suppressed too, because subtraction would reveal the first.
     assert text.count("人数过少，不显示") == 2
     assert "不足 3 人的组织" in text
     lower = await read(scene, scene.middle)
@@ -65,12 +65,12 @@ async def test_figures_are_read_level_by_level_and_nobody_below_is_named(scene: 
     for part in (lower, await read(scene, scene.bottom), await read(scene, scene.middle, "/trend", headers=PART)):
         assert not re.search("中级|下级[甲乙丙]", part)
         assert scene.below.name not in part
-    # The way back leads to one's own, whose name stays in the frame.
+    # The path back leads to the caller's own org, whose name stays in the frame.
     assert f'<li><a href="/console/orgs/{scene.top["id"]}/reports' in lower
     assert f"<strong>{scene.top['name']}</strong>" in lower
 
 
-async def test_any_column_sorts_both_ways_and_pages_go_on(scene: Scene) -> None:
+async def test_columns_sort_both_ways_across_pages(scene: Scene) -> None:
     for column in ("name", "members", "activated", "active", "participation", "points", "points_per_head"):
         text = await read(scene, scene.middle, f"?sort={column}&order=desc")
         assert re.search(rf'aria-sort="descending"><a class="sort" href="[^"]*(?:sort={column}&amp;)?order=asc', text)
@@ -83,7 +83,7 @@ async def test_any_column_sorts_both_ways_and_pages_go_on(scene: Scene) -> None:
     assert "<tr><th" in rest
 
 
-async def test_charts_are_told_to_who_does_not_see_them(scene: Scene) -> None:
+async def test_charts_have_text_alternatives(scene: Scene) -> None:
     text = await read(scene, scene.top, "/trend?days=7", headers=PART)
     assert text.count('role="img"') == text.count("<title id=") == text.count("<desc id=") == 4
     assert "style=" not in text
@@ -92,25 +92,23 @@ async def test_charts_are_told_to_who_does_not_see_them(scene: Scene) -> None:
     assert (await scene.visitor.get(f"/console/orgs/{scene.top['id']}/reports/trend")).status_code == 404
 
 
-async def test_an_org_is_told_alone_where_it_may_not_be_told_with_the_few_below(
-    visitor: httpx.AsyncClient, people: People
-) -> None:
+async def test_org_is_shown_alone_when_its_subtree_is_suppressed(visitor: httpx.AsyncClient, people: People) -> None:
     main, below = await people.register(), await people.register()
     top, lone = await main.create_org(), await below.create_org()
     for name in ("甲", "乙", "丙"):
         await add_member(main, top, name=name)
-    await let_in(visitor, main)
+    await sign_in_to_console(visitor, main)
     for part, whole, alone in (("glance", "学员总数", "本组织学员"), ("reports/trend?days=7", "", "仅本组织")):
         address = f"/console/orgs/{top['id']}/{part}"
         if part == "glance":
             assert whole in (await visitor.get(address, headers=PART)).text
             await certify(main, top, below, lone)
-        told = (await visitor.get(address, headers=PART)).text
-        assert alone in told
-        assert re.search(r">4<", told), told  # the three, and their admin
+        shown = (await visitor.get(address, headers=PART)).text
+        assert alone in shown
+        assert re.search(r">4<", shown), shown  # the three and their admin
 
 
-def test_a_scale_of_people_has_no_half_of_one() -> None:
+def test_scale_of_people_has_whole_numbers() -> None:
     def scale(most: float) -> list[str]:
         days = [(date(2026, 1, day), most) for day in (1, 2)]
         return [tick.label for tick in draw_chart("active", "", days, lambda value: f"{value:g}", least=2).ticks]
@@ -123,26 +121,26 @@ def test_a_scale_of_people_has_no_half_of_one() -> None:
     ]
 
 
-async def test_units_are_for_the_own_admins(scene: Scene) -> None:
+async def test_unit_figures_are_visible_to_own_admins_only(scene: Scene) -> None:
     assert "机关第一党支部" in await read(scene, scene.top, "/units", headers=PART)
     assert "reports/units" not in await read(scene, scene.middle)
     refused = await scene.visitor.get(f"/console/orgs/{scene.middle['id']}/reports/units", headers=PART)
     assert refused.status_code == 404
 
 
-async def test_a_day_that_is_not_kept_is_refused_in_a_page(scene: Scene) -> None:
+async def test_day_out_of_storage_is_refused_with_a_page(scene: Scene) -> None:
     for day in ("1999-01-01", "2999-01-01", "x"):
         shown = await scene.visitor.get(f"/console/orgs/{scene.top['id']}/reports?day={day}")
         assert (shown.status_code, "返回首页" in shown.text) == (422, True)
 
 
-async def test_a_report_is_made_into_a_file(scene: Scene, worker: Callable[[], Awaitable[None]]) -> None:
+async def test_report_is_exported_as_a_file(scene: Scene, worker: Callable[[], Awaitable[None]]) -> None:
     at = f"/console/orgs/{scene.top['id']}"
     dialog = await read(scene, scene.top, "/exports/new?period=30d&sort=points&order=desc", headers=PART)
-    kept = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', dialog))
-    assert (kept["period"], kept["sort"], kept["order"]) == ("30d", "points", "desc")
+    hidden_fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', dialog))
+    assert (hidden_fields["period"], hidden_fields["sort"], hidden_fields["order"]) == ("30d", "points", "desc")
     for what in ("overview", "units", "trend"):
-        form = kept | {"what": what, "format": "csv"}
+        form = hidden_fields | {"what": what, "format": "csv"}
         made = await scene.visitor.post(f"{at}/reports/exports", data=form, headers=PART | ORIGIN)
         assert (made.status_code, made.headers.get("HX-Redirect")) == (204, f"{at}/exports"), made.text
     await worker()
@@ -150,23 +148,27 @@ async def test_a_report_is_made_into_a_file(scene: Scene, worker: Callable[[], A
     assert len(files) == 3
     contents = [(await scene.visitor.get(file)).text for file in files]
     assert any(scene.middle["name"] in content for content in contents)
-    wrong = await scene.visitor.post(f"{at}/reports/exports", data=kept | {"day": "1999-01-01"}, headers=PART | ORIGIN)
+    wrong = await scene.visitor.post(
+        f"{at}/reports/exports", data=hidden_fields | {"day": "1999-01-01"}, headers=PART | ORIGIN
+    )
     assert wrong.status_code == 422
 
-    # Of an org below its totals are to be had, and never its units.
+    # A subordinate's totals can be exported, its units cannot.
     below = f"/console/orgs/{scene.middle['id']}"
     dialog = await read(scene, scene.middle, "/exports/new", headers=PART)
     assert ('value="overview"' in dialog, 'value="units"' in dialog) == (True, False)
-    refused = await scene.visitor.post(f"{below}/reports/exports", data=kept | {"what": "units"}, headers=PART | ORIGIN)
+    refused = await scene.visitor.post(
+        f"{below}/reports/exports", data=hidden_fields | {"what": "units"}, headers=PART | ORIGIN
+    )
     assert refused.status_code == 404
-    made = await scene.visitor.post(f"{below}/reports/exports", data=kept, headers=PART | ORIGIN)
+    made = await scene.visitor.post(f"{below}/reports/exports", data=hidden_fields, headers=PART | ORIGIN)
     assert made.headers.get("HX-Redirect") == f"{below}/exports", made.text
     await worker()
     (file,) = re.findall(rf'href="({below}/exports/[^"]+/content)"', (await scene.visitor.get(f"{below}/exports")).text)
     assert (await scene.visitor.get(file)).status_code == 200
 
 
-async def test_the_first_page_shows_the_week_of_each_org_or_that_a_key_is_needed(scene: Scene, people: People) -> None:
+async def test_first_page_shows_each_orgs_week_or_the_need_for_a_key(scene: Scene, people: People) -> None:
     home = (await scene.visitor.get("/console/")).text
     (at,) = re.findall(r'hx-get="(/console/orgs/[^"]+/glance)"', home)
     assert scene.top["id"] in at
@@ -176,7 +178,7 @@ async def test_the_first_page_shows_the_week_of_each_org_or_that_a_key_is_needed
     await scene.visitor.post("/console/sign-out", headers=ORIGIN)
     person = await people.register()
     await person.create_org(region_code="320000")
-    await let_in(scene.visitor, person)
+    await sign_in_to_console(scene.visitor, person)
     (at,) = re.findall(r'hx-get="(/console/orgs/[^"]+/glance)"', (await scene.visitor.get("/console/")).text)
     locked = await scene.visitor.get(at, headers=PART)
     assert (locked.status_code, "HX-Refresh" in locked.headers) == (200, False)

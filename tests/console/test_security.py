@@ -1,4 +1,4 @@
-"""Sessions and security keys on their page, and the key that a province's pages ask for (S16)."""
+"""The page of sessions and security keys, and the key that a province's pages require (S16)."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from html import unescape
 import httpx
 
 from tests.auth.authenticator import SoftKey
-from tests.console.conftest import ORIGIN, let_in
+from tests.console.conftest import ORIGIN, sign_in_to_console
 from tests.console.desk import TO_TYPE
 from tests.people import People
 
@@ -15,46 +15,46 @@ PAGE = "/console/security"
 PART = {"HX-Request": "true"}
 
 
-async def challenged(visitor: httpx.AsyncClient, key: SoftKey, purpose: str) -> dict[str, str]:
-    """The fields that the page's script fills in."""
-    asked = await visitor.post(f"{PAGE}/challenges", data={"purpose": purpose}, headers=ORIGIN)
-    assert asked.status_code == 200, asked.text
-    answer = (key.create if purpose == "registration" else key.get)(asked.json()["options"])
-    return {"challenge_id": asked.json()["id"], "credential": json.dumps(answer)}
+async def answer_challenge(visitor: httpx.AsyncClient, key: SoftKey, purpose: str) -> dict[str, str]:
+    """Return the form fields that the page's script fills in."""
+    response = await visitor.post(f"{PAGE}/challenges", data={"purpose": purpose}, headers=ORIGIN)
+    assert response.status_code == 200, response.text
+    answer = (key.create if purpose == "registration" else key.get)(response.json()["options"])
+    return {"challenge_id": response.json()["id"], "credential": json.dumps(answer)}
 
 
-async def test_devices_are_signed_out_one_by_one_or_all(visitor: httpx.AsyncClient, people: People) -> None:
+async def test_devices_are_signed_out_singly_or_all_together(visitor: httpx.AsyncClient, people: People) -> None:
     person = await people.register()
-    await let_in(visitor, person)
+    await sign_in_to_console(visitor, person)
     shown = (await visitor.get(PAGE)).text
     assert shown.count("/end") == 3  # the app, the console, and all others
     assert shown.count("当前设备") == 1
     app = re.findall(rf"{PAGE}/sessions/([0-9a-f-]+)/end", shown.partition("当前设备")[2])[-1]
-    asked = await visitor.get(f"{PAGE}/sessions/{app}/end", headers=PART)
-    assert "该设备上的登录立即失效" in asked.text
+    response = await visitor.get(f"{PAGE}/sessions/{app}/end", headers=PART)
+    assert "该设备上的登录立即失效" in response.text
     assert (await person.get("/v1/me")).status_code == 200
-    (named,) = TO_TYPE.findall(unescape(asked.text))
+    (named,) = TO_TYPE.findall(unescape(response.text))
     unnamed = await visitor.post(f"{PAGE}/sessions/{app}/end", headers=ORIGIN)
     assert (unnamed.status_code, "与名称不一致" in unnamed.text) == (422, True)
     assert (await person.get("/v1/me")).status_code == 200
-    named = named.replace(" · ", "").upper()  # as a keyboard has it
+    named = named.replace(" · ", "").upper()  # as a user may type it
     assert (await visitor.post(f"{PAGE}/sessions/{app}/end", data={"name": named}, headers=ORIGIN)).status_code == 200
     assert (await person.get("/v1/me")).status_code == 401
     assert (await visitor.post(f"{PAGE}/sessions/{app}/end", headers=ORIGIN)).status_code == 404
     left = await visitor.get(PAGE)
     assert "end-others" not in left.text
     (mine,) = re.findall(rf"{PAGE}/sessions/([0-9a-f-]+)/end", left.text)
-    asked = await visitor.get(f"{PAGE}/sessions/{mine}/end", headers=PART)
-    assert "您正在使用的设备" in asked.text
-    (name,) = TO_TYPE.findall(unescape(asked.text))
+    response = await visitor.get(f"{PAGE}/sessions/{mine}/end", headers=PART)
+    assert "您正在使用的设备" in response.text
+    (name,) = TO_TYPE.findall(unescape(response.text))
     ended = await visitor.post(f"{PAGE}/sessions/{mine}/end", data={"name": name}, headers=ORIGIN)
     assert ended.headers["HX-Redirect"] == "/console/"
     assert "用手机扫码登录" in (await visitor.get(PAGE)).text
 
 
-async def test_all_other_devices_at_once_and_never_another_persons(visitor: httpx.AsyncClient, people: People) -> None:
+async def test_ending_other_sessions_spares_other_users(visitor: httpx.AsyncClient, people: People) -> None:
     person, other = await people.register(), await people.register()
-    await let_in(visitor, person)
+    await sign_in_to_console(visitor, person)
     theirs = (await other.get("/v1/me/sessions")).json()["items"][0]["id"]
     assert (await visitor.post(f"{PAGE}/sessions/{theirs}/end", headers=ORIGIN)).status_code == 404
     assert "都立即失效" in (await visitor.get(f"{PAGE}/sessions/end-others", headers=PART)).text
@@ -67,21 +67,19 @@ async def test_all_other_devices_at_once_and_never_another_persons(visitor: http
     assert "当前设备" in (await visitor.get(PAGE)).text
 
 
-async def test_a_province_is_opened_by_the_key_and_goes_on_where_it_was_asked(
-    visitor: httpx.AsyncClient, people: People
-) -> None:
+async def test_provincial_page_requires_the_key_and_then_continues(visitor: httpx.AsyncClient, people: People) -> None:
     person = await people.register()
     org = await person.create_org(region_code="320000")
-    await let_in(visitor, person)
+    await sign_in_to_console(visitor, person)
     wanted = f"/console/orgs/{org['id']}/members?q=a"
-    asked = await visitor.get(wanted)
-    assert (asked.status_code, "使用安全密钥" in asked.text) == (403, True)
-    assert f'value="{wanted}"' in asked.text
+    response = await visitor.get(wanted)
+    assert (response.status_code, "使用安全密钥" in response.text) == (403, True)
+    assert f'value="{wanted}"' in response.text
     part = await visitor.get(wanted, headers={"HX-Request": "true"})
     assert (part.status_code, part.headers["HX-Refresh"]) == (204, "true")
 
     key = SoftKey()
-    registration = await challenged(visitor, key, "registration")
+    registration = await answer_challenge(visitor, key, "registration")
     named = {"name": "办公室的钥匙"}
     for broken in ({"credential": "{"}, {"challenge_id": "01900000-0000-7000-8000-000000000000"}):
         wrong = await visitor.post(f"{PAGE}/keys", data=registration | named | broken, headers=ORIGIN)
@@ -91,17 +89,17 @@ async def test_a_province_is_opened_by_the_key_and_goes_on_where_it_was_asked(
     assert added.status_code == 303, added.text
     assert "办公室的钥匙" in (await visitor.get(PAGE)).text
 
-    stranger = await challenged(visitor, key, "check") | {"back": wanted}
+    stranger = await answer_challenge(visitor, key, "check") | {"back": wanted}
     foreign = SoftKey(credential_id=key.credential_id)
     stranger["credential"] = json.dumps(foreign.get({"rpId": "localhost", "challenge": "AAAA"}))
     refused = await visitor.post(f"{PAGE}/check", data=stranger, headers=ORIGIN)
     assert (refused.status_code, "安全密钥验证未通过" in refused.text) == (403, True)
 
-    proof = await challenged(visitor, key, "check") | {"back": wanted}
+    proof = await answer_challenge(visitor, key, "check") | {"back": wanted}
     proved = await visitor.post(f"{PAGE}/check", data=proof, headers=ORIGIN)
     assert (proved.status_code, proved.headers["location"]) == (303, wanted)
     assert (await visitor.get(wanted)).status_code == 200
-    away = await challenged(visitor, key, "check") | {"back": "//evil.example/console/"}
+    away = await answer_challenge(visitor, key, "check") | {"back": "//evil.example/console/"}
     assert (await visitor.post(f"{PAGE}/check", data=away, headers=ORIGIN)).headers["location"] == PAGE
 
     (at,) = re.findall(rf"{PAGE}/keys/[0-9a-f-]+/removal", (await visitor.get(PAGE)).text)
@@ -114,12 +112,12 @@ async def test_a_province_is_opened_by_the_key_and_goes_on_where_it_was_asked(
     assert "还没有安全密钥" in (await visitor.get(PAGE)).text
 
 
-async def test_removing_a_key_asks_for_one(visitor: httpx.AsyncClient, people: People) -> None:
+async def test_key_removal_requires_a_key_check(visitor: httpx.AsyncClient, people: People) -> None:
     person = await people.register()
-    await let_in(visitor, person)
-    registration = await challenged(visitor, SoftKey(), "registration") | {"name": "钥匙"}
+    await sign_in_to_console(visitor, person)
+    registration = await answer_challenge(visitor, SoftKey(), "registration") | {"name": "钥匙"}
     await visitor.post(f"{PAGE}/keys", data=registration, headers=ORIGIN)
     (at,) = re.findall(rf"{PAGE}/keys/[0-9a-f-]+/removal", (await visitor.get(PAGE)).text)
-    asked = await visitor.post(at, data={"name": "钥匙"}, headers=ORIGIN)
-    assert (asked.status_code, f'value="{PAGE}"' in asked.text) == (403, True)
+    response = await visitor.post(at, data={"name": "钥匙"}, headers=ORIGIN)
+    assert (response.status_code, f'value="{PAGE}"' in response.text) == (403, True)
     assert "钥匙" in (await visitor.get(PAGE)).text

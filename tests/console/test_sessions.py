@@ -1,4 +1,4 @@
-"""The console's session: carried by a cookie that only pages look at, safe from other sites, ended when it ends."""
+"""The console's session: in a cookie that only pages read, protected against CSRF, and ended at once."""
 
 import base64
 
@@ -8,11 +8,11 @@ import pytest
 from app.console.frame.page_route import HEADERS
 from app.core.settings import Settings
 from app.main import create_app
-from tests.console.conftest import ORIGIN, let_in
+from tests.console.conftest import ORIGIN, sign_in_to_console
 from tests.people import People
 
 
-async def test_the_first_page_is_the_sign_in_itself(visitor: httpx.AsyncClient) -> None:
+async def test_first_page_without_a_session_is_the_sign_in(visitor: httpx.AsyncClient) -> None:
     shown = await visitor.get("/console/")
     assert shown.status_code == 200
     assert "用手机扫码登录" in shown.text
@@ -27,10 +27,10 @@ async def test_the_first_page_is_the_sign_in_itself(visitor: httpx.AsyncClient) 
     assert "Path=/console/sign-in/" in secret
 
 
-async def test_a_session_is_had_by_the_cookie(visitor: httpx.AsyncClient, people: People) -> None:
+async def test_session_cookie_authenticates_pages(visitor: httpx.AsyncClient, people: People) -> None:
     person = await people.register()
     await person.create_org(name="中共测试县直属机关委员会")
-    await let_in(visitor, person)
+    await sign_in_to_console(visitor, person)
     shown = await visitor.get("/console/")
     assert "中共测试县直属机关委员会" in shown.text
     assert person.name in shown.text
@@ -38,32 +38,32 @@ async def test_a_session_is_had_by_the_cookie(visitor: httpx.AsyncClient, people
     assert sorted(session["client"] for session in sessions) == sorted(["学组", "学组管理后台"])
 
 
-async def test_the_api_knows_no_cookie(visitor: httpx.AsyncClient, people: People) -> None:
-    await let_in(visitor, await people.register())
+async def test_api_ignores_the_session_cookie(visitor: httpx.AsyncClient, people: People) -> None:
+    await sign_in_to_console(visitor, await people.register())
     assert (await visitor.get("/v1/me")).status_code == 401
 
 
-async def test_pages_know_no_token(visitor: httpx.AsyncClient, people: People) -> None:
+async def test_pages_ignore_access_tokens(visitor: httpx.AsyncClient, people: People) -> None:
     person = await people.register()
     shown = await visitor.get("/console/", headers=person.headers)
     assert "用手机扫码登录" in shown.text
 
 
-async def test_signing_out_ends_the_session_itself(visitor: httpx.AsyncClient, people: People) -> None:
+async def test_sign_out_ends_the_session(visitor: httpx.AsyncClient, people: People) -> None:
     person = await people.register()
-    await let_in(visitor, person)
-    kept = visitor.cookies["xuezu-console"]
+    await sign_in_to_console(visitor, person)
+    cookie = visitor.cookies["xuezu-console"]
     left = await visitor.post("/console/sign-out", headers=ORIGIN)
     assert left.status_code == 303
     assert "xuezu-console" not in visitor.cookies
-    visitor.cookies.set("xuezu-console", kept, domain="localhost.local", path="/")
-    assert "用手机扫码登录" in (await visitor.get("/console/", cookies={"xuezu-console": kept})).text
+    visitor.cookies.set("xuezu-console", cookie, domain="localhost.local", path="/")
+    assert "用手机扫码登录" in (await visitor.get("/console/", cookies={"xuezu-console": cookie})).text
     assert len((await person.get("/v1/me/sessions")).json()["items"]) == 1
 
 
-async def test_a_session_ended_elsewhere_is_over_at_once(visitor: httpx.AsyncClient, people: People) -> None:
+async def test_session_ended_elsewhere_is_refused_at_once(visitor: httpx.AsyncClient, people: People) -> None:
     person = await people.register()
-    await let_in(visitor, person)
+    await sign_in_to_console(visitor, person)
     await person.delete("/v1/me/sessions", params={"keep_current": True})
     assert "用手机扫码登录" in (await visitor.get("/console/")).text
     part = await visitor.get("/console/", headers={"HX-Request": "true"})
@@ -80,18 +80,18 @@ async def test_a_session_ended_elsewhere_is_over_at_once(visitor: httpx.AsyncCli
         {"Sec-Fetch-Site": "same-site", "Origin": "http://localhost:8000"},
     ],
 )
-async def test_other_sites_cannot_send_a_form(
+async def test_form_from_another_site_is_refused(
     visitor: httpx.AsyncClient, people: People, headers: dict[str, str]
 ) -> None:
     person = await people.register()
-    await let_in(visitor, person)
+    await sign_in_to_console(visitor, person)
     assert (await visitor.post("/console/sign-out", headers=headers)).status_code == 403
     assert person.name in (await visitor.get("/console/")).text
 
 
 @pytest.mark.parametrize("change", ["cut", "flip", "other", "long", "text"])
-async def test_a_cookie_that_is_not_ours_is_nobody(visitor: httpx.AsyncClient, people: People, change: str) -> None:
-    await let_in(visitor, await people.register())
+async def test_foreign_session_cookie_is_refused(visitor: httpx.AsyncClient, people: People, change: str) -> None:
+    await sign_in_to_console(visitor, await people.register())
     good = visitor.cookies["xuezu-console"]
     raw = bytearray(base64.urlsafe_b64decode(good + "=" * (-len(good) % 4)))
     raw[-1] ^= 1
@@ -109,7 +109,7 @@ async def test_a_cookie_that_is_not_ours_is_nobody(visitor: httpx.AsyncClient, p
     assert "用手机扫码登录" in shown.text
 
 
-async def test_another_browsers_code_cannot_be_redeemed(visitor: httpx.AsyncClient, people: People) -> None:
+async def test_code_of_another_browser_cannot_be_redeemed(visitor: httpx.AsyncClient, people: People) -> None:
     shown = await visitor.get("/console/")
     code = shown.text.partition("/console/sign-in/")[2][:9]
     visitor.cookies.clear()
@@ -118,14 +118,14 @@ async def test_another_browsers_code_cannot_be_redeemed(visitor: httpx.AsyncClie
     assert (await visitor.get(f"/console/sign-in/{code}/events")).status_code == 404
 
 
-async def test_what_is_not_there_and_what_is_not_allowed_are_pages(visitor: httpx.AsyncClient, people: People) -> None:
+async def test_missing_and_forbidden_addresses_are_shown_as_pages(visitor: httpx.AsyncClient, people: People) -> None:
     main, member = await people.register(), await people.register()
     org = await main.create_org()
     added = await main.post(
         f"/v1/orgs/{org['id']}/members", json={"name": member.name, "phone": member.phone, "party": True}
     )
     assert added.status_code == 201
-    await let_in(visitor, member)
+    await sign_in_to_console(visitor, member)
     for path, status in (
         ("/console/nowhere", 404),
         (f"/console/orgs/{org['id']}/members", 404),
@@ -140,7 +140,7 @@ async def test_what_is_not_there_and_what_is_not_allowed_are_pages(visitor: http
     assert (part.status_code, part.headers["HX-Retarget"]) == (404, "#notices")
 
 
-async def test_the_language_is_chosen_and_kept(visitor: httpx.AsyncClient) -> None:
+async def test_chosen_language_is_stored(visitor: httpx.AsyncClient) -> None:
     chosen = await visitor.post("/console/language", data={"language": "en", "back": "/console/"}, headers=ORIGIN)
     assert (chosen.status_code, chosen.headers["location"]) == (303, "/console/")
     shown = await visitor.get("/console/")
@@ -158,14 +158,14 @@ async def test_the_language_is_chosen_and_kept(visitor: httpx.AsyncClient) -> No
         "Mozilla/5.0 (Windows NT 6.1; WOW64; Trident/7.0; 360SE) like Gecko",
     ],
 )
-async def test_a_browser_that_cannot_is_told_plainly(visitor: httpx.AsyncClient, agent: str) -> None:
+async def test_unsupported_browser_shows_a_message(visitor: httpx.AsyncClient, agent: str) -> None:
     shown = await visitor.get("/console/", headers={"User-Agent": agent})
     assert "此浏览器无法使用管理后台" in shown.text
     assert "极速模式" in shown.text
     assert 'class="qr"' not in shown.text
 
 
-async def test_behind_https_the_cookies_are_of_this_host_alone(settings: Settings, people: People) -> None:
+async def test_cookies_behind_https_are_limited_to_the_host(settings: Settings, people: People) -> None:
     person = await people.register()
     secure = create_app(settings.model_copy(update={"public_url": "https://xuezu.example"}))
     transport = httpx.ASGITransport(secure, client=("127.0.0.1", 50002))
@@ -173,7 +173,7 @@ async def test_behind_https_the_cookies_are_of_this_host_alone(settings: Setting
         secure.router.lifespan_context(secure),
         httpx.AsyncClient(transport=transport, base_url="https://xuezu.example") as visitor,
     ):
-        await let_in(visitor, person)
+        await sign_in_to_console(visitor, person)
         (line,) = [cookie for cookie in visitor.cookies.jar if cookie.name == "__Host-xuezu-console"]
         assert (line.secure, line.path, line.domain_specified) == (True, "/", False)
         assert "xuezu-console" not in visitor.cookies

@@ -1,4 +1,4 @@
-"""Settings over HTTP as a browser sends them: renaming, handing over, recovery, admins, closing (S3, S4, S5)."""
+"""Settings over HTTP as a browser sends them: rename, hand-over, recovery, admins, closure (S3, S4, S5)."""
 
 import re
 
@@ -6,23 +6,23 @@ import pytest
 
 from tests.acts import add_admin, ask, certify, done
 from tests.console.conftest import OpenScreen, SignIn
-from tests.console.desk import HOSTILE, SitDown
+from tests.console.desk import HOSTILE, OpenDesk
 from tests.people import People, fresh_org_name, fresh_phone
 
 
-async def test_a_rename_is_helped_asked_refused_and_granted(people: People, desk_of: SitDown) -> None:
+async def test_rename_is_advised_requested_refused_and_approved(people: People, open_desk: OpenDesk) -> None:
     chief, clerk = await people.register(), await people.register()
     above = await chief.create_org(name=f"{fresh_org_name()}{HOSTILE}")
     below = await clerk.create_org(name=f"{fresh_org_name()}{HOSTILE}")
     await certify(chief, above, clerk, below)
-    mine, theirs = await desk_of(clerk), await desk_of(chief)
+    mine, theirs = await open_desk(clerk), await open_desk(chief)
     at, received = f"/console/orgs/{below['id']}", f"/console/orgs/{above['id']}/settings/received"
     assert "修改名称" in await mine.page(f"{at}/settings")
     form = await mine.part(f"{at}/settings/renames/new")
     assert f"提交后由上级“{above['name']}”同意才生效" in form
 
-    # What is typed is judged as it is typed: errors refuse, advice does not.
-    for typed, told in (
+    # The name is checked while the user types: errors refuse it, advice does not.
+    for typed, expected in (
         ("中共测试县委员会学习管理组", "名称不需要加"),
         ("测试县党外人士学习组织", "名称与组织类型不一致"),
         ("中国共产党江苏省南京市玄武区示范街道第一社区工作委员会", "改用“"),
@@ -30,11 +30,11 @@ async def test_a_rename_is_helped_asked_refused_and_granted(people: People, desk
         (below["name"], "建议"),
     ):
         helped = await mine.part(f"{at}/name-check?new_name={typed.replace('&', '')}")
-        assert told in helped, (typed, helped)
+        assert expected in helped, (typed, helped)
         assert "(S3)" not in helped
 
     named = f"{fresh_org_name()}{HOSTILE}"
-    for wrong, told, status in (
+    for wrong, expected, status in (
         ("中共某县委员会学习管理组", "名称不需要加", 422),
         ("名" * 500, "名称为 1 至 100 个字符", 422),
         ("中共\u202e县委员会", "名称含有", 422),
@@ -42,7 +42,7 @@ async def test_a_rename_is_helped_asked_refused_and_granted(people: People, desk
         (below["name"], "名称没有变化", 409),
     ):
         refused = await mine.send(f"{at}/settings/renames", status, new_name=wrong, reason="街道合并")
-        assert told in refused
+        assert expected in refused
         assert 'value="街道合并"' in refused
         assert wrong in refused
     assert "申请已提交" in await mine.send(f"{at}/settings/renames", new_name=named, reason=HOSTILE)
@@ -61,7 +61,7 @@ async def test_a_rename_is_helped_asked_refused_and_granted(people: People, desk
     too_long = await theirs.send(f"{received}/{request_id}/refusal", 422, reason="理" * 201)
     assert "理" * 201 in too_long
     assert "已拒绝" in await theirs.confirm(f"{received}/{request_id}/refusal", reason="名称过长")
-    # A page that was left open is told that it is too late.
+    # A page opened before the change reports that it is too late.
     assert "该申请已处理或已撤回" in await theirs.send(f"{received}/{request_id}/approval", 409)
     assert "名称过长" in await mine.page(f"{at}/settings")
 
@@ -72,21 +72,21 @@ async def test_a_rename_is_helped_asked_refused_and_granted(people: People, desk
     assert "没有等待处理的申请" in await theirs.page(received)
 
 
-async def test_the_main_admin_hands_over_and_one_who_is_gone_is_replaced(people: People, desk_of: SitDown) -> None:
+async def test_main_admin_hands_over_and_an_unavailable_one_is_replaced(people: People, open_desk: OpenDesk) -> None:
     main, other = await people.register(), await people.register(name="解晓东")
     org = await main.create_org()
     at = f"/console/orgs/{org['id']}/settings"
-    mine = await desk_of(main)
+    mine = await open_desk(main)
     assert "管理组中仅有主管理员一人" in await mine.part(f"{at}/hand-overs/new")
     await add_admin(main, org, other)
-    theirs = await desk_of(other)
+    theirs = await open_desk(other)
     assert "解晓东" in await mine.part(f"{at}/hand-overs/new")
-    kept = await mine.send(f"{at}/hand-overs", 422, reason="退休")
-    assert "请选择接任者" in kept
-    assert 'value="退休"' in kept
+    shown_again = await mine.send(f"{at}/hand-overs", 422, reason="退休")
+    assert "请选择接任者" in shown_again
+    assert 'value="退休"' in shown_again
     assert "只有主管理员可以移交" in await theirs.send(f"{at}/hand-overs", 403, main_admin_id=other.user_id)
 
-    # Another asks for a main admin to be replaced who is not gone at all.
+    # Another admin requests to replace a main admin who is still active.
     shown = await theirs.page(at)
     assert "主管理员无法履职" in shown
     assert "移交主管理员</button>" not in shown
@@ -99,17 +99,17 @@ async def test_the_main_admin_hands_over_and_one_who_is_gone_is_replaced(people:
     assert "申请已撤回" in await mine.confirm(withdrawal)
     assert "该申请已处理或已撤回" in await theirs.confirm(withdrawal, 409)
 
-    # Without a superior it holds at once.
+    # Without a superior the change takes effect at once.
     assert "已生效" in await mine.send(f"{at}/hand-overs", main_admin_id=other.user_id)
     assert "主管理员无法履职" in await mine.page(at)
     assert "移交主管理员</button>" in await theirs.page(at)
 
 
-async def test_admins_are_invited_accept_resign_and_are_removed(people: People, desk_of: SitDown) -> None:
+async def test_admins_are_invited_accept_resign_and_are_removed(people: People, open_desk: OpenDesk) -> None:
     main, other = await people.register(), await people.register(name=f"解{HOSTILE}")
     org = await main.create_org(name=f"{fresh_org_name()}{HOSTILE}")
     at = f"/console/orgs/{org['id']}/settings"
-    mine, theirs = await desk_of(main), await desk_of(other)
+    mine, theirs = await open_desk(main), await open_desk(other)
     wrong = await mine.send(f"{at}/admin-invitations", 422, phone="12345")
     assert "请输入中国大陆手机号码" in wrong
     assert 'value="12345"' in wrong
@@ -149,11 +149,11 @@ async def test_admins_are_invited_accept_resign_and_are_removed(people: People, 
     assert "主管理员不能退出" in await mine.send(resignation, 409, name=org["name"])
 
 
-async def test_an_offer_is_declined_and_the_unverified_are_told(people: People, desk_of: SitDown) -> None:
+async def test_offer_is_declined_and_unverified_users_see_the_reason(people: People, open_desk: OpenDesk) -> None:
     main, other = await people.register(), await people.register(verified=False)
     org = await main.create_org()
     invited = done(await main.post(f"/v1/orgs/{org['id']}/admin-invitations", json={"phone": other.phone}), 201)
-    theirs = await desk_of(other)
+    theirs = await open_desk(other)
     offer = f"/console/offers/admin-invitation/{invited['id']}"
     assert "您还没有实名认证" in await theirs.page(offer)
     refused = await theirs.post(f"{offer}/acceptance")
@@ -164,11 +164,11 @@ async def test_an_offer_is_declined_and_the_unverified_are_told(people: People, 
     assert "没有等待您处理的事项" in await theirs.page("/console/")
 
 
-async def test_an_org_is_closed_by_its_name_and_can_still_be_read(people: People, desk_of: SitDown) -> None:
+async def test_org_closed_by_name_remains_readable(people: People, open_desk: OpenDesk) -> None:
     main, under = await people.register(), await people.register()
     org, below = await main.create_org(name=f"{fresh_org_name()}{HOSTILE}"), await under.create_org()
     await certify(main, org, under, below)
-    mine = await desk_of(main)
+    mine = await open_desk(main)
     at = f"/console/orgs/{org['id']}/settings"
     assert HOSTILE in await mine.part(f"{at}/closure")
     assert "与名称不一致" in await mine.send(f"{at}/closure", 422, name="x")
@@ -187,18 +187,18 @@ async def test_an_org_is_closed_by_its_name_and_can_still_be_read(people: People
 @pytest.mark.parametrize(
     "path", ["settings", "settings/admins", "settings/received", "certification", "certification/transfers"]
 )
-async def test_whoever_does_not_administer_the_org_sees_nothing(people: People, desk_of: SitDown, path: str) -> None:
+async def test_settings_are_hidden_from_other_users(people: People, open_desk: OpenDesk, path: str) -> None:
     chief, clerk, member = [await people.register() for _ in range(3)]
     above, below = await chief.create_org(), await clerk.create_org()
     await certify(chief, above, clerk, below)
     added = {"name": member.name, "phone": member.phone, "party": True}
     done(await clerk.post(f"/v1/orgs/{below['id']}/members", json=added), 201)
     for person in (chief, member):
-        assert "未找到" in await (await desk_of(person)).page(f"/console/orgs/{below['id']}/{path}", 404)
+        assert "未找到" in await (await open_desk(person)).page(f"/console/orgs/{below['id']}/{path}", 404)
 
 
 @pytest.mark.browser
-async def test_a_name_is_mended_while_it_is_typed_and_the_page_follows(
+async def test_typed_name_is_corrected_and_the_page_updates(
     people: People, open_screen: OpenScreen, signed_in: SignIn
 ) -> None:
     main = await people.register()

@@ -1,4 +1,4 @@
-"""What each template holds to by itself, without a page around it."""
+"""Properties of each template by itself."""
 
 import re
 from importlib.resources import files
@@ -8,8 +8,8 @@ _TEMPLATES = [Path(str(files(package))) / "templates" for package in ("app.conso
 _PRESSED = re.compile(r'<(?:a|button|form)\b(?:"[^"]*"|\{%.*?%\}|\{\{.*?\}\}|[^>"])*>')
 
 
-def test_what_is_pressed_says_where_its_answer_goes() -> None:
-    # Nothing is inherited (`disableInheritance`): without a target of its own a button would swallow the answer.
+def test_buttons_with_requests_have_a_target() -> None:
+    # Nothing is inherited (`disableInheritance`): a button without its own target would show the answer inside itself.
     paths = [path for folder in _TEMPLATES for path in folder.rglob("*.html")]
     found = [(path.name, tag) for path in paths for tag in _PRESSED.findall(path.read_text())]
     asks = [(name, tag) for name, tag in found if "hx-get=" in tag or "hx-post=" in tag]

@@ -1,4 +1,4 @@
-"""What pages say, in both languages: refusals, numbers, times, names."""
+"""Texts of pages in both languages: errors, numbers, times, names."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import get_args
 from zoneinfo import ZoneInfo
 
-import app.main  # noqa: F401 — every room's refusals are known
+import app.main  # noqa: F401 — imports the problems of every package
 from app.console.frame.advice import get_advice
 from app.console.frame.formats import (
     _find_zone,
@@ -25,45 +25,45 @@ from app.web.errors import Problem
 
 _PAGES = [Path(str(files(package))) for package in ("app.console", "devtools.phone")]
 _TEXT = re.compile(r"[\u3001-\u9fff\uff00-\uffef]")
-# What an advice of the API speaks of and no page shows: methods, addresses, headers, fields.
+# Words of the API's advice that no page may show: methods, addresses, headers, fields.
 _OF_CALLS = re.compile(
     r"\b(GET|PUT|POST|PATCH|DELETE|JSON|(?<!request )id|errors|state|leaving)\b"
     r"|/v1|…/|\?\w|\w_\w|kind:|Content-Type|Retry-After|`copy`|\(S\d"
 )
-# Which no page can meet.
+# Problems that no page can meet.
 _FOR_PROGRAMS = {"idempotency-key-reused", "not-your-review", "phone-codes-unavailable"}
 
 
-def test_templates_say_nothing_in_one_language_alone() -> None:
+def test_templates_contain_no_text_outside_messages() -> None:
     for source in (template for pages in _PAGES for template in pages.rglob("*.html")):
         bare = re.sub(r"\{[{%#].*?[}%#]\}", "", source.read_text(), flags=re.DOTALL).replace("中文", "")
         assert not _TEXT.search(bare), f"{source.name}: {_TEXT.search(bare)}"
 
 
-def kinds_of(problem: type[Problem]) -> Iterator[type[Problem]]:
+def list_problem_kinds(problem: type[Problem]) -> Iterator[type[Problem]]:
     for kind in problem.__subclasses__():
         yield kind
-        yield from kinds_of(kind)
+        yield from list_problem_kinds(kind)
 
 
-def in_both_languages(say: Callable[[], str]) -> Iterator[str]:
+def render_in_both_languages(say: Callable[[], str]) -> Iterator[str]:
     for locale in get_args(Locale):
         with use_locale(locale):
             yield say()
 
 
-def test_a_refusal_tells_people_what_to_press_and_no_calls() -> None:
+def test_advice_on_pages_names_no_api_calls() -> None:
     of_calls = {
-        (kind.slug, said)
-        for kind in kinds_of(Problem)
+        (kind.slug, advice)
+        for kind in list_problem_kinds(Problem)
         if hasattr(kind, "slug") and kind.slug not in _FOR_PROGRAMS
-        for said in in_both_languages(partial(get_advice, kind))
-        if _OF_CALLS.search(said)
+        for advice in render_in_both_languages(partial(get_advice, kind))
+        if _OF_CALLS.search(advice)
     }
     assert of_calls == set()
 
 
-def test_numbers_are_written_as_their_reader_writes_them() -> None:
+def test_numbers_are_formatted_for_the_locale() -> None:
     assert [format_short(value) for value in (None, 0.5, 9_999, 400_000, 5_000_000)] == [
         "—",
         "0.50",
@@ -76,15 +76,15 @@ def test_numbers_are_written_as_their_reader_writes_them() -> None:
     assert (number(1234567), number(2.5), format_percent(0.3456)) == ("1,234,567", "2.50", "34.6%")
 
 
-def test_a_moment_is_told_by_the_readers_clock_and_a_day_by_beijings() -> None:
+def test_moments_use_the_readers_zone_and_days_use_shanghai() -> None:
     at = datetime(2026, 11, 25, 16, 30, tzinfo=UTC)
-    told = {
+    expected = {
         "Asia/Shanghai": "2026年11月26日 00:30",
         "Asia/Singapore": "2026年11月26日 00:30",
         "Europe/Berlin": "2026年11月25日 17:30 UTC+1",
         "America/St_Johns": "2026年11月25日 13:00 UTC-3:30",
     }
-    for zone, shown in told.items():
+    for zone, shown in expected.items():
         written = format_moment(at, ZoneInfo(zone))
         assert written.striptags() == shown
         assert 'datetime="2026-11-25T16:30:00+00:00"' in written
@@ -96,6 +96,6 @@ def test_a_moment_is_told_by_the_readers_clock_and_a_day_by_beijings() -> None:
         assert _find_zone(wrong).key == "Asia/Shanghai", wrong
 
 
-def test_a_name_from_right_to_left_turns_no_sentence_around() -> None:
+def test_right_to_left_name_does_not_reorder_its_sentence() -> None:
     assert gettext("{name}，您好", name="مريم") == "\u2068مريم\u2069，您好"
     assert gettext("{name}，您好", name="解晓东") == "解晓东，您好"

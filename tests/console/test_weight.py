@@ -1,4 +1,4 @@
-"""What the first page costs, and what every page promises of itself, without a browser."""
+"""The weight of the first page, and properties of all pages, without a browser."""
 
 import re
 
@@ -7,14 +7,14 @@ from fastapi import FastAPI
 
 from app.console import site as console
 from devtools.phone import site as phone
-from tests.console.conftest import let_in
+from tests.console.conftest import sign_in_to_console
 from tests.people import People
 
 _LIMIT = 100_000
 
 
 async def weight(visitor: httpx.AsyncClient, path: str) -> int:
-    """Bytes on the wire of a page and of all it names, as they are served; it comes without a detour."""
+    """Return the transferred bytes of a page and of all its assets. The page must not redirect."""
     shown = await visitor.get(path)
     assert shown.status_code == 200, f"{path} is answered in one round trip"
     assets = set(re.findall(r'(?:src|href)="(/console/assets/[^"]+)"', shown.text))
@@ -28,18 +28,18 @@ async def weight(visitor: httpx.AsyncClient, path: str) -> int:
     return total
 
 
-async def test_the_first_pages_weigh_less_than_100_kb(visitor: httpx.AsyncClient, people: People) -> None:
+async def test_first_pages_weigh_less_than_100_kb(visitor: httpx.AsyncClient, people: People) -> None:
     person = await people.register()
     for _ in range(12):
         org = await person.create_org()
     assert await weight(visitor, "/console/") < _LIMIT
-    await let_in(visitor, person)
+    await sign_in_to_console(visitor, person)
     for path in ("/console/", f"/console/orgs/{org['id']}", f"/console/orgs/{org['id']}/members"):
         assert await weight(visitor, path) < _LIMIT, path
 
 
-async def test_no_page_holds_a_script_or_a_style_of_its_own(app: FastAPI) -> None:
-    """The policy forbids them; a template that tried would be broken without a word."""
+async def test_pages_contain_no_inline_script_or_style(app: FastAPI) -> None:
+    """The content security policy forbids them, so a template that has one would break silently."""
     from app.console.frame.page_route import HEADERS
     from app.console.frame.templates import _environment
 
@@ -55,8 +55,8 @@ async def test_no_page_holds_a_script_or_a_style_of_its_own(app: FastAPI) -> Non
         assert not re.search(r"""(?:src|href|action)=["']?(?:https?:)?//""", source), name
 
 
-async def test_every_page_is_a_page_of_its_site() -> None:
-    """Whatever is added goes through the sites' route class, which keeps session, policy and refusals."""
+async def test_page_routes_use_the_route_class_of_their_site() -> None:
+    """Every added page must use the sites' route class, which provides session, policy and error pages."""
     from app.console.frame.page_route import PageRoute
 
     for router in (*console.routers, *phone.routers):

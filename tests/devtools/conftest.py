@@ -1,4 +1,4 @@
-"""The phone simulator is tested as the console's pages are: over ASGI, and in Chromium beside a console."""
+"""Fixtures for the phone simulator: over ASGI, and in Chromium beside a console."""
 
 from tests.console.conftest import open_screen, signed_in_phone, visitor
 

@@ -1,4 +1,4 @@
-"""The phone's camera reads the code off the screen: a real stream in Chromium, of a picture that the test draws."""
+"""The phone's camera reads a code from the screen: a real stream in Chromium, of a picture drawn by the test."""
 
 import asyncio
 import io
@@ -10,14 +10,14 @@ from PIL import Image
 from app.core.qr import draw_png
 from tests.browser import HAND, Screen, chromium, screen
 from tests.console.conftest import OpenScreen, SignIn
-from tests.console.test_lapses import code_on
+from tests.console.test_lapses import read_user_code
 from tests.people import People
 
 pytestmark = pytest.mark.browser
 
 
 async def film(link: str) -> bytes:
-    """A camera's view of a code: a few frames of raw video (YUV4MPEG2, 640 × 480), the code not quite in the middle."""
+    """Return a few frames of raw video (YUV4MPEG2, 640 × 480) that show a code off the centre."""
     made = io.BytesIO()
     made.write(await draw_png(link))
     code = Image.open(made).convert("L").resize((330, 330))
@@ -33,14 +33,14 @@ async def allow(shown: Screen) -> None:
 
 
 @pytest.mark.long
-async def test_a_code_is_scanned_by_the_camera(
+async def test_code_is_scanned_by_the_camera(
     open_screen: OpenScreen, live: str, signed_in_phone: SignIn, people: People, tmp_path: Path
 ) -> None:
     person = await people.register()
     async with open_screen() as console:
         await console.go("/console/")
         view = tmp_path / "view.y4m"
-        await asyncio.to_thread(view.write_bytes, await film(await code_on(console)))
+        await asyncio.to_thread(view.write_bytes, await film(await read_user_code(console)))
         camera = ("--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={view}")
         async with chromium(*camera) as seeing, screen(seeing, live, HAND) as phone:
             await allow(phone)
@@ -53,7 +53,7 @@ async def test_a_code_is_scanned_by_the_camera(
             await phone.page.click("text=确认登录")
             await console.page.wait_for_selector("text=您好")
     async with open_screen(HAND) as blind:
-        # Without a camera it says what can be done instead.
+        # Without a camera the page names the alternatives.
         await signed_in_phone(blind, person)
         await blind.go("/phone/scan")
         await blind.page.click("[data-camera]")

@@ -1,4 +1,4 @@
-"""The docs explorer's examples run as they stand: each sent once, against what a demo has just left behind."""
+"""The docs explorer's examples work unchanged: each one is sent once against a fresh demo."""
 
 import asyncio
 import re
@@ -18,7 +18,7 @@ from devtools import demo
 from devtools.demo.people import PHONE_CODE_GRANT
 from tests.live import serving
 
-ONE_TIME = "needs a secret or a code that is told once"
+ONE_TIME = "needs a secret or a code that is shown once"
 KEY = "needs a security key"
 NO_ADMIN = "needs an org in which no admin is left"
 EXEMPT = {
@@ -72,18 +72,18 @@ METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE")
 @dataclass
 class Played:
     url: str
-    said: str
+    output: str
 
     @property
     def first_administrators_phone(self) -> str:
-        found = re.search(r"first administrator, (\d{11})", self.said)
-        assert found, self.said
+        found = re.search(r"first administrator, (\d{11})", self.output)
+        assert found, self.output
         return found[1]
 
 
 @contextmanager
-def _working(settings: Settings) -> Iterator[None]:
-    """A worker beside the service, in a thread with an event loop of its own."""
+def _run_worker(settings: Settings) -> Iterator[None]:
+    """Run a worker beside the service, in a thread with its own event loop."""
     stop: list[Callable[[], object]] = []
 
     async def work() -> None:
@@ -104,17 +104,17 @@ def _working(settings: Settings) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def played(settings: Settings) -> Iterator[Played]:
-    """A service on which the demo has just been played."""
+    """Yield a service on which the demo has just run."""
     capture = pytest.MonkeyPatch()
-    said: list[str] = []
-    capture.setattr("builtins.print", lambda *words, **_: said.append(" ".join(map(str, words))))
-    with serving(settings) as url, _working(settings):
+    output: list[str] = []
+    capture.setattr("builtins.print", lambda *words, **_: output.append(" ".join(map(str, words))))
+    with serving(settings) as url, _run_worker(settings):
         try:
             failed = demo.main(["--base-url", url])
         finally:
             capture.undo()
-        assert not failed, "\n".join(said)
-        yield Played(url, "\n".join(said))
+        assert not failed, "\n".join(output)
+        yield Played(url, "\n".join(output))
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def client(played: Played) -> Iterator[httpx.Client]:
 
 
 def _sign_in(client: httpx.Client, phone: str) -> str:
-    """In the three calls that the introduction tells."""
+    """Sign in with the three calls of the introduction."""
     client.post("/v1/phone-codes", json={"phone": phone}).raise_for_status()
     for _ in range(100):
         messages = client.get("/v1/simulator/sms", params={"phone": phone}).raise_for_status().json()["items"]
@@ -144,8 +144,8 @@ def _service_token(client: httpx.Client) -> str:
     return str(answer.raise_for_status().json()["access_token"])
 
 
-def _given(parameter: dict[str, Any]) -> Any:
-    """What the explorer fills in: the parameter's example, or its schema's, or its default."""
+def _get_example_value(parameter: dict[str, Any]) -> Any:
+    """Return the value that the explorer fills in: the parameter's example, or its schema's, or its default."""
     schema = parameter["schema"]
     if "example" in parameter:
         return parameter["example"]
@@ -153,11 +153,11 @@ def _given(parameter: dict[str, Any]) -> Any:
 
 
 def _send(client: httpx.Client, method: str, path: str, operation: dict[str, Any], token: str) -> httpx.Response:
-    """The operation's example as it stands, with the token pasted under Authorize."""
+    """Send the operation's example unchanged, with the token under Authorize."""
     headers = {"Authorization": f"Bearer {token}"} if operation.get("security") else {}
     query: dict[str, Any] = {}
     for parameter in operation.get("parameters", ()):
-        given = _given(parameter)
+        given = _get_example_value(parameter)
         if parameter["in"] == "path":
             assert given is not None, f"{method} {path}: {parameter['name']} has no example"
             path = path.replace(f"{{{parameter['name']}}}", str(given))
@@ -175,7 +175,7 @@ def _send(client: httpx.Client, method: str, path: str, operation: dict[str, Any
 
 
 @pytest.mark.long
-def test_every_example_runs_as_it_stands(played: Played, client: httpx.Client) -> None:
+def test_examples_run_unchanged(played: Played, client: httpx.Client) -> None:
     document = client.get("/openapi.json").raise_for_status().json()
     tokens = {True: _service_token(client), False: _sign_in(client, played.first_administrators_phone)}
     operations = {
@@ -185,7 +185,7 @@ def test_every_example_runs_as_it_stands(played: Played, client: httpx.Client) -
     }
     assert not set(EXEMPT) - set(operations), "exempt, but gone"
     failed = []
-    # Reads before writes, what ends something last, and of two ends the more particular one first.
+    # Reads first, then writes, then operations that end something. Of two that end something, the narrower one first.
     for call in sorted(operations, key=lambda name: (METHODS.index(operations[name][0]), -len(name))):
         if call not in EXEMPT:
             answer = _send(client, *operations[call], tokens[call in AS_SERVICE])

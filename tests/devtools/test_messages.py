@@ -1,4 +1,4 @@
-"""The catalogues of messages: that they are whole, and that the check finds what is not."""
+"""The message catalogues are complete, and the check finds every fault."""
 
 import ast
 import re
@@ -52,7 +52,7 @@ msgstr[1] "{count} rows"
 
 
 def faults(folder: Path, catalogue: str, *, compiled: str | None = None) -> list[str]:
-    """What is found wrong with a catalogue of the code and the page above."""
+    """Return the faults of a catalogue for the code and the page above."""
     code = folder / "code"
     (code / "templates").mkdir(parents=True)
     (code / "say.py").write_text(CODE)
@@ -67,13 +67,13 @@ def faults(folder: Path, catalogue: str, *, compiled: str | None = None) -> list
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_message_is_translated_and_none_is_left_over(language: str) -> None:
+def test_messages_are_all_translated_and_used(language: str) -> None:
     code = extract()
     assert len(code) > 1000
     assert list(find_faults(code, language)) == []
 
 
-def test_a_whole_catalogue_has_no_faults(tmp_path: Path) -> None:
+def test_complete_catalogue_has_no_faults(tmp_path: Path) -> None:
     assert faults(tmp_path, WHOLE) == []
 
 
@@ -95,18 +95,18 @@ def test_a_whole_catalogue_has_no_faults(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_each_fault_is_found(tmp_path: Path, old: str, new: str, found: str) -> None:
+def test_faults_of_each_kind_are_found(tmp_path: Path, old: str, new: str, found: str) -> None:
     assert old in WHOLE
     listed = faults(tmp_path, WHOLE.replace(old, new))
     assert any(one.startswith(found) for one in listed), listed
 
 
-def test_a_compiled_catalogue_that_is_not_current_is_found(tmp_path: Path) -> None:
+def test_outdated_compiled_catalogue_is_found(tmp_path: Path) -> None:
     stale = faults(tmp_path, WHOLE, compiled=WHOLE.replace("Title", "Heading"))
     assert stale == ["messages.mo is not what the catalogue says: run `make messages`"]
 
 
-def test_the_check_fails_with_a_message_that_nobody_translated(
+def test_check_fails_on_an_untranslated_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert messages.main([]) == 0
@@ -118,7 +118,7 @@ def test_the_check_fails_with_a_message_that_nobody_translated(
     assert "missing: 没有译文的话 (new/say.py)" in capsys.readouterr().out
 
 
-# Where Chinese text stands outside messages: what is compared or stored, names, and the format of the import's sheet.
+# Chinese text outside messages: compared or stored values, names, and the columns of the import's sheet.
 _HAN = re.compile("[\u4e00-\u9fff]")
 _NOT_MESSAGES = {
     "app/api_docs": "the OpenAPI document and its examples",
@@ -143,8 +143,8 @@ _NOT_MESSAGES = {
 _LOOKED_UP = {*messages._KEYWORDS, "Field", "Query", "computed_field"}
 
 
-def _bare_texts(source: Path) -> Iterator[str]:
-    """Chinese texts of a module that no message has and no description."""
+def _find_bare_texts(source: Path) -> Iterator[str]:
+    """Yield Chinese texts of a module that are neither in a message nor in a description."""
     tree = ast.parse(source.read_text())
     allowed: set[ast.AST] = set()
     for node in ast.walk(tree):
@@ -159,10 +159,10 @@ def _bare_texts(source: Path) -> Iterator[str]:
             yield text
 
 
-def test_no_chinese_text_goes_out_past_the_catalogue() -> None:
+def test_chinese_texts_are_all_in_the_catalogue() -> None:
     found = {}
     for source in (ROOT / "app").rglob("*.py"):
         place = source.relative_to(ROOT).as_posix()
-        if not place.startswith(tuple(_NOT_MESSAGES)) and (texts := list(_bare_texts(source))):
+        if not place.startswith(tuple(_NOT_MESSAGES)) and (texts := list(_find_bare_texts(source))):
             found[place] = texts
     assert found == {}

@@ -1,4 +1,4 @@
-"""The phone simulator: ID card, inbox, and codes read out of pictures; over HTTP."""
+"""The phone simulator over HTTP: ID card, inbox, and codes read from pictures."""
 
 import io
 import re
@@ -13,14 +13,14 @@ from app.core.qr import draw_png
 from app.core.settings import Environment, Settings
 from app.main import create_app
 from tests.acts import add_admin, add_member, add_unit, apply, ask, certify, done, invite, invite_admin, list_all
-from tests.console.conftest import ORIGIN, pick_up
+from tests.console.conftest import ORIGIN, sign_in_to_phone
 from tests.console.desk import TO_TYPE
 from tests.people import People, fresh_id_number, fresh_org_name
 
 
-async def test_an_id_card_is_handed_in_and_waits(visitor: httpx.AsyncClient, people: People) -> None:
+async def test_submitted_id_card_waits_for_review(visitor: httpx.AsyncClient, people: People) -> None:
     person = await people.register(verified=False)
-    await pick_up(visitor, person)
+    await sign_in_to_phone(visitor, person)
     path = "/phone/verification/id-card"
     number = fresh_id_number()
     wrong = number[:-1] + ("0" if number[-1] != "0" else "1")
@@ -35,7 +35,7 @@ async def test_an_id_card_is_handed_in_and_waits(visitor: httpx.AsyncClient, peo
     assert (again.status_code, "正在审核" in again.text) == (409, True)
 
 
-async def test_the_inbox_is_answered_on_the_phone(visitor: httpx.AsyncClient, people: People) -> None:
+async def test_inbox_requests_are_decided_on_the_phone(visitor: httpx.AsyncClient, people: People) -> None:
     main, person = await people.register(), await people.register()
     org, mine = await main.create_org(), await person.create_org()
     unit = await add_unit(main, org, "第九党支部")
@@ -46,7 +46,7 @@ async def test_the_inbox_is_answered_on_the_phone(visitor: httpx.AsyncClient, pe
     third = await people.register()
     below = await third.create_org()
     done(await apply(third, below, (await invite(person, mine))["token"]), 201)
-    await pick_up(visitor, person)
+    await sign_in_to_phone(visitor, person)
     assert re.search(r"消息 <span class=\"tag red\">3<", (await visitor.get("/phone/")).text)
     shown = (await visitor.get("/phone/inbox")).text
     for name in (org["name"], "第九党支部", below["name"]):
@@ -66,11 +66,11 @@ async def test_the_inbox_is_answered_on_the_phone(visitor: httpx.AsyncClient, pe
     assert {org["name"], offer["name"]} <= administered
 
 
-async def test_an_offer_is_declined_on_the_phone_by_its_name(visitor: httpx.AsyncClient, people: People) -> None:
+async def test_offer_is_declined_on_the_phone_by_its_name(visitor: httpx.AsyncClient, people: People) -> None:
     main, person = await people.register(), await people.register(verified=False)
     org = await main.create_org()
     await invite_admin(main, org, person)
-    await pick_up(visitor, person)
+    await sign_in_to_phone(visitor, person)
     (offer,) = re.findall(r'href="(/phone/inbox/admin-invitation/[^"]+)"', (await visitor.get("/phone/inbox")).text)
     accepted = await visitor.post(f"{offer}/acceptance", headers=ORIGIN)
     assert (accepted.status_code, "需要先完成个人实名认证" in accepted.text) == (403, True)
@@ -83,8 +83,8 @@ async def test_an_offer_is_declined_on_the_phone_by_its_name(visitor: httpx.Asyn
     assert (await visitor.post(f"{offer}/acceptance", headers=ORIGIN)).status_code == 404
 
 
-async def test_what_waits_for_my_org_is_decided_on_the_phone(visitor: httpx.AsyncClient, people: People) -> None:
-    """Each kind that the API lets an admin answer: asked on a page of its own, with a reason where it is refused."""
+async def test_requests_of_every_kind_are_decided_on_the_phone(visitor: httpx.AsyncClient, people: People) -> None:
+    """Each kind of request that an admin can decide has a page, with a reason where it is refused."""
     chief, clerk = await people.register(), await people.register()
     above, below = await chief.create_org(), await clerk.create_org()
     await certify(chief, above, clerk, below)
@@ -104,7 +104,7 @@ async def test_what_waits_for_my_org_is_decided_on_the_phone(visitor: httpx.Asyn
     token = (await invite(other, elsewhere))["token"]
     done(await clerk.post(f"/v1/orgs/{below['id']}/transfers", json={"invitation_token": token}), 201)
 
-    await pick_up(visitor, chief)
+    await sign_in_to_phone(visitor, chief)
 
     async def waiting() -> dict[str, str]:
         links = re.findall(r'href="(/phone/inbox/([a-z-]+)/[^"]+)"', (await visitor.get("/phone/inbox")).text)
@@ -117,8 +117,8 @@ async def test_what_waits_for_my_org_is_decided_on_the_phone(visitor: httpx.Asyn
 
     links = await waiting()
     assert set(links) == {"application", "change-request", "link-request", "person-transfer", "transfer"}
-    kept = await answer(links["application"], "refusal", 422, reason="理" * 201)
-    assert "理" * 201 in kept
+    shown_again = await answer(links["application"], "refusal", 422, reason="理" * 201)
+    assert "理" * 201 in shown_again
     (name,) = TO_TYPE.findall(unescape((await visitor.get(links["application"])).text))
     assert "与名称不一致" in await answer(links["application"], "refusal", 422, reason="不在本系统", name="x")
     await answer(links["application"], "refusal", reason="不在本系统", name=name)
@@ -143,7 +143,7 @@ async def test_what_waits_for_my_org_is_decided_on_the_phone(visitor: httpx.Asyn
     active = [one for one in await list_all(chief, f"/v1/orgs/{above['id']}/members") if one["name"] == "欧阳修"]
     assert [one["active"] for one in active] == [True]
 
-    await pick_up(visitor, other)
+    await sign_in_to_phone(visitor, other)
     arriving = (await waiting())["transfer"]
     (preview_there,) = re.findall(r'name="preview" value="([0-9a-f]{32})"', (await visitor.get(arriving)).text)
     await answer(arriving, "acceptance", preview=preview_there, name=renamed)
@@ -151,7 +151,7 @@ async def test_what_waits_for_my_org_is_decided_on_the_phone(visitor: httpx.Asyn
     assert [one["name"] for one in found] == [renamed]
 
 
-async def test_a_main_admin_who_is_not_gone_says_so_and_a_province_sends_to_the_desk(
+async def test_active_main_admin_stops_a_recovery_and_provincial_pages_need_the_console(
     visitor: httpx.AsyncClient, people: People
 ) -> None:
     main, clerk = await people.register(), await people.register()
@@ -159,7 +159,7 @@ async def test_a_main_admin_who_is_not_gone_says_so_and_a_province_sends_to_the_
     await add_admin(main, org, clerk)
     recovery = {"kind": "recovery", "main_admin_id": clerk.user_id, "reason": "联系不上"}
     done(await ask(clerk, org, **recovery), 201)
-    await pick_up(visitor, main)
+    await sign_in_to_phone(visitor, main)
     (link,) = re.findall(r'href="(/phone/inbox/recovery/[^"]+)"', (await visitor.get("/phone/inbox")).text)
     assert f"撤回“{clerk.name}”的申请" in (await visitor.get(link)).text
     named = {"name": clerk.name}
@@ -170,18 +170,18 @@ async def test_a_main_admin_who_is_not_gone_says_so_and_a_province_sends_to_the_
     assert (shown.status_code, "请在电脑端处理" in shown.text) == (403, True)
 
 
-async def points_of(text: str) -> tuple[bytes, dict[str, int]]:
+async def read_brightness(text: str) -> tuple[bytes, dict[str, int]]:
     made = io.BytesIO()
     made.write(await draw_png(text))
     picture = Image.open(made).convert("L")
     return picture.tobytes(), {"width": picture.width, "height": picture.height}
 
 
-async def test_a_code_is_read_out_of_a_picture(visitor: httpx.AsyncClient, people: People) -> None:
-    points, size = await points_of("http://localhost:8000/phone/scan?code=WDJB-MJHT")
+async def test_code_in_a_picture_is_read(visitor: httpx.AsyncClient, people: People) -> None:
+    points, size = await read_brightness("http://localhost:8000/phone/scan?code=WDJB-MJHT")
     unknown = await visitor.post("/phone/pictures", params=size, content=points, headers=ORIGIN)
     assert unknown.status_code == 303  # to the sign-in
-    await pick_up(visitor, await people.register())
+    await sign_in_to_phone(visitor, await people.register())
     read = await visitor.post("/phone/pictures", params=size, content=points, headers=ORIGIN)
     assert read.json() == {"text": "http://localhost:8000/phone/scan?code=WDJB-MJHT"}
     nothing = await visitor.post("/phone/pictures", params=size, content=bytes(len(points)), headers=ORIGIN)
@@ -191,11 +191,11 @@ async def test_a_code_is_read_out_of_a_picture(visitor: httpx.AsyncClient, peopl
         assert refused.status_code == status
 
 
-async def test_a_pasted_link_leads_where_it_says(visitor: httpx.AsyncClient, people: People) -> None:
+async def test_pasted_link_leads_to_its_page(visitor: httpx.AsyncClient, people: People) -> None:
     main = await people.register()
     org = await main.create_org()
     link = (await invite(main, org))["link"]
-    await pick_up(visitor, await people.register())
+    await sign_in_to_phone(visitor, await people.register())
     followed = await visitor.post("/phone/scans", data={"code": link}, headers=ORIGIN)
     assert followed.status_code == 303
     assert parse_qs(urlsplit(followed.headers["location"]).query) == parse_qs(urlsplit(link).query)
@@ -206,7 +206,7 @@ async def test_a_pasted_link_leads_where_it_says(visitor: httpx.AsyncClient, peo
 
 
 @pytest.mark.parametrize("environment", Environment)
-async def test_the_phone_exists_in_development_only(environment: Environment, settings: Settings) -> None:
+async def test_phone_exists_in_development_only(environment: Environment, settings: Settings) -> None:
     app = create_app(settings.model_copy(update={"env": environment}))
     transport = httpx.ASGITransport(app)
     async with (
@@ -218,9 +218,7 @@ async def test_the_phone_exists_in_development_only(environment: Environment, se
             assert answer.status_code == (200 if environment is Environment.DEVELOPMENT else 404), answer.text
 
 
-async def test_the_way_back_after_signing_in_leads_to_the_phone_alone(
-    visitor: httpx.AsyncClient, people: People
-) -> None:
+async def test_redirect_after_sign_in_stays_on_the_phone(visitor: httpx.AsyncClient, people: People) -> None:
     person = await people.register()
     elsewhere = ("/phone/\r\nSet-Cookie: x=1", "//elsewhere.example/", "/phone/\\elsewhere")
     for number, back in enumerate((*elsewhere, "/phone/points")):
