@@ -17,8 +17,8 @@ class EncryptedPhone(TypedDict):
 def encrypt_phone(indexer: BlindIndexer, org_id: UUID, member_id: UUID, phone: str) -> EncryptedPhone:
     """Encrypt a phone in normal form and compute its blind indexes.
 
-    The cipher text is bound to the member's id. The index of the last four digits depends on the org, so that equal
-    digits in two orgs have different indexes.
+    The cipher text is bound to the member's id, so that it stays valid when the row moves to another org. The index of
+    the last four digits depends on the org, so that equal digits in two orgs have different indexes.
     """
     return {
         "phone_cipher": indexer.cipher.encrypt(phone, member_id),
