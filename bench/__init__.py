@@ -1,1 +1,1 @@
-"""What the service costs, as ratios to a limit or a peer measured in the same run."""
+"""The cost of the service, as ratios to a limit or a peer measured in the same run."""

@@ -1,4 +1,4 @@
-"""`python -m bench`: measure, print each row with its goal, keep them in .data/bench.json."""
+"""`python -m bench`: measure, print each row with its goal, and store the rows in .data/bench.json."""
 
 import argparse
 import asyncio
@@ -13,28 +13,28 @@ from pathlib import Path
 from app.core.calendar import today
 from app.core.settings import Settings
 from bench import service
+from bench.django_peer import vs_django
 from bench.events import totals_fresh
-from bench.flat import members_flat, overview_flat, overview_vs_recount, rank_flat
-from bench.folds import fold_small
-from bench.growth import GROWING, grown
+from bench.flat_reads import members_flat, overview_flat, overview_vs_recount, rank_flat
+from bench.growth import GROWING, compare_growth
 from bench.imports import import_100k
 from bench.ingest import ingest, ingest_sustained
 from bench.machine import machine
 from bench.memory import memory
-from bench.moves import move_50k, totals_fresh_transfer
 from bench.pages import pages
-from bench.peer import vs_django
 from bench.reads import fast_path, read_org, read_overview
-from bench.rows import HEAD, Row, keep, outcome
+from bench.rollup import fold_small
+from bench.rows import HEAD, Row, store, summarize
 from bench.service import Measured, Scale
 from bench.totals import recount_equal, totals_rebuild
-from bench.waiting import qr_waiters
-from bench.world import keep_today
+from bench.transfers import move_50k, totals_fresh_transfer
+from bench.waiting_consoles import qr_waiters
+from bench.world import build_today
 from bench.writes import write_member
 
 Measure = Callable[[Measured], list[Row]]
 
-# In this order: what changes much comes late, and what the process takes last.
+# The order matters: measures that change much data come late, and the memory of the process last.
 MEASURES: tuple[Measure, ...] = (
     read_org,
     read_overview,
@@ -59,7 +59,7 @@ MEASURES: tuple[Measure, ...] = (
     memory,
 )
 WITH_WORKER = frozenset({import_100k, ingest, ingest_sustained, totals_fresh, totals_fresh_transfer, recount_equal})
-"""Neighbours among them share one worker: starting it takes as long as measuring some of them."""
+"""Consecutive ones share one worker: its start takes as long as some of the measurements."""
 
 
 def main() -> None:
@@ -71,29 +71,29 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", metavar="NAME", help="only these rows")
     parser.add_argument("--grow", action="store_true", help="how cost grows: at 1/50 of the scale, and at twice that")
     options = parser.parse_args()
-    # Ended from outside, it still ends what it started.
+    # A signal from outside still ends the processes that this one started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Ended."))
-    kept = Path(Settings().data_dir) / "bench.json"
+    path = Path(Settings().data_dir) / "bench.json"
     quick = Scale(50, 0.15, 3, options.tree)
     began = time.monotonic()
     if options.grow:
-        rows, failed = _grow(quick)
-        keep(rows, failed, kept)
+        rows, failed = _measure_growth(quick)
+        store(rows, failed, path)
     else:
         scale = quick if options.quick else Scale(1, 2.0, 5, options.tree)
-        with service.running(scale, options.keep) as measured:
+        with service.run_service(scale, options.keep) as measured:
             if options.serve:
                 serve(measured)
                 return
             asked = [measure for measure in MEASURES if not options.only or measure.__name__ in options.only]
-            rows, failed = _measure(measured, asked, kept)
-    print(f"\n{outcome(rows, failed)} {time.monotonic() - began:.0f} s.", flush=True)
+            rows, failed = _measure(measured, asked, path)
+    print(f"\n{summarize(rows, failed)} {time.monotonic() - began:.0f} s.", flush=True)
     if failed:
         sys.exit(f"Not measured: {', '.join(failed)}.")
 
 
-def _measure(measured: Measured, measures: Sequence[Measure], kept: Path | None = None) -> tuple[list[Row], list[str]]:
-    """Measure and print; gives the rows and the names of what could not be measured."""
+def _measure(measured: Measured, measures: Sequence[Measure], path: Path | None = None) -> tuple[list[Row], list[str]]:
+    """Measure and print. Returns the rows and the names of failed measurements."""
     print(machine(measured), HEAD, sep="\n", flush=True)
     rows: list[Row] = []
     failed: list[str] = []
@@ -105,34 +105,34 @@ def _measure(measured: Measured, measures: Sequence[Measure], kept: Path | None 
                 elif "worker" not in measured.pids:
                     worker.enter_context(measured.worker())
                 if today() != measured.day:
-                    asyncio.run(keep_today(measured.url))
+                    asyncio.run(build_today(measured.url))
                 found = measure(measured)
-            except Exception as error:  # the others are still worth knowing
+            except Exception as error:  # the other measurements continue
                 print(f"{measure.__name__:<24}could not be measured: {error!r}"[:300], flush=True)
                 failed.append(measure.__name__)
                 found = []
             rows += found
             print(*found, sep="\n", end="\n" if found else "", flush=True)
-            if kept:
-                keep(rows, failed, kept)  # after each: whatever ends the run, what was measured stays
+            if path:
+                store(rows, failed, path)  # after each one, so that an interrupted run keeps its rows
     return rows, failed
 
 
-def _grow(single: Scale) -> tuple[list[Row], list[str]]:
-    """The rows of GROWING over a world and over one of twice its size, and how the one stands to the other."""
+def _measure_growth(single: Scale) -> tuple[list[Row], list[str]]:
+    """Return the rows of GROWING over a world and over one of twice its size, and their ratios."""
     found, failed = [], []
     for scale in (single, replace(single, divisor=single.divisor // 2)):
-        with service.running(scale) as measured:
+        with service.run_service(scale) as measured:
             rows, missing = _measure(measured, GROWING)
         found.append(rows)
         failed += missing
-    rows = [] if failed else grown(*found)
+    rows = [] if failed else compare_growth(*found)
     print(*rows, sep="\n", flush=True)
     return rows, failed
 
 
 def serve(measured: service.Measured) -> None:
-    """Say how to measure by hand, and wait for Ctrl-C."""
+    """Show how to measure by hand, and wait for Ctrl-C."""
     world = measured.world
     print(f"\n{world.orgs:,} orgs, {world.members:,} member rows\n  database   {measured.superuser_url}")
     print(f"  service    {measured.ours}\n  reference  {measured.reference}")
@@ -142,7 +142,7 @@ def serve(measured: service.Measured) -> None:
         print(f"  {name}: {org}\n    its main admin, for ten minutes: -H 'Authorization: {bearer}'")
     print("Ctrl-C ends it.", flush=True)
     ends = {signal.SIGINT, signal.SIGTERM}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # both, also where a shell in the background ignores Ctrl-C
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)  # both signals, because a shell in the background can ignore Ctrl-C
     signal.sigwait(ends)
 
 

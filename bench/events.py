@@ -1,4 +1,4 @@
-"""Point events: how soon they are in every report above."""
+"""Point events: the time until every superior's report includes them."""
 
 import asyncio
 import json
@@ -20,13 +20,13 @@ RATE = 2000
 
 
 def totals_fresh(measured: Measured) -> list[Row]:
-    """2,000 events/s for a while; of each batch the time from its answer until the root's overview names a later
-    instant as the one that its figures are of."""
+    """Send 2,000 events/s for a time. For each batch, measure the time from its answer until the root's overview is of
+    a later instant."""
     headers = measured.sign_in_service("point-events:write")
     root = f"{measured.ours}/v1/orgs/{measured.world.root}/reports/overview"
     reader = measured.sign_in(measured.main_admin(measured.world.root))
     seconds = 5 if measured.scale.divisor > 1 else 60
-    asyncio.run(measured.drained())  # of what was taken before at full speed
+    asyncio.run(measured.wait_for_rollup())  # waits for the rollup of earlier events
     waited = asyncio.run(
         _freshness(f"{measured.ours}/v1/point-events", headers, batches(measured, "fresh"), root, reader, seconds)
     )
@@ -74,7 +74,7 @@ async def _freshness(
 
 
 def batches(measured: Measured, kind: str) -> Iterator[bytes]:
-    """Bodies of new events of users at random, ready to be sent."""
+    """Yield request bodies with new events of random users."""
     people = int(str(measured.sql("SELECT max(first + people - 1) FROM bench.orgs")))
     rng = random.Random(1)
     activated = [n for n in rng.sample(range(1, people), min(people - 1, 50_000)) if n % 10]

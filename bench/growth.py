@@ -1,24 +1,24 @@
-"""How cost grows with the tree: the same rows over a world and over one of twice its size.
+"""The growth of costs with the tree: the same rows over a world and over one of twice its size.
 
-Each is a ratio to a peer in its own world. A read, a ranking's page or the transaction of a transfer is to cost what it
-cost; a rebuild is held against a scan of the day rows, which are twice as many, and is to keep its distance from it.
+Each row is a ratio to a peer in its own world. A read, a page of a ranking and the transaction of a transfer must keep
+their cost. A rebuild is compared with a scan of the day rows, which are twice as many, and must keep its ratio.
 """
 
 from collections.abc import Sequence
 
-from bench.flat import overview_flat, rank_flat
-from bench.moves import move_50k
+from bench.flat_reads import overview_flat, rank_flat
 from bench.reads import read_org, read_overview
 from bench.rows import Row
 from bench.totals import totals_rebuild
+from bench.transfers import move_50k
 
 GROWING = (read_org, read_overview, overview_flat, rank_flat, move_50k, totals_rebuild)
 WITHIN = 1.25
-"""What is called unchanged: rounds of so short a run differ by a tenth and more."""
+"""The ratio that counts as unchanged: rounds of such a short run differ by a tenth and more."""
 
 
-def grown(single: Sequence[Row], double: Sequence[Row]) -> list[Row]:
-    """Of each row the ratio in the larger world beside that in the smaller one."""
+def compare_growth(single: Sequence[Row], double: Sequence[Row]) -> list[Row]:
+    """Return the ratio of each row in the larger world to that in the smaller one."""
     return [
         Row(
             f"grown_{row.name}",

@@ -1,4 +1,4 @@
-"""`import_100k`: a sheet of 100,000 people from its upload until it is done, beside a bare COPY and merge of them."""
+"""`import_100k`: an import of 100,000 people from the upload to its end, compared with a bare COPY and merge."""
 
 import asyncio
 import io
@@ -28,26 +28,26 @@ from app.members.operations import create_member
 from app.members.schemas import MemberCreate
 from app.orgs.queries import get_card
 from app.schema.orgs import Unit
-from bench.people import newcomer, org_of
+from bench.cost import BENCH, Cost, Round
+from bench.loop_watch import read_longest_stall
+from bench.people import create_org, register_person
 from bench.rows import Row
 from bench.service import Measured
-from bench.taken import BENCH, Round, Taken
-from bench.watched import stall_ms
 from devtools.demo.people import fresh_name
 
 UNITS = 300
-SAMPLE = 2000  # rows that are written one by one; at a smaller scale a twentieth of them
+SAMPLE = 2000  # rows that are written one by one; a twentieth of them at a smaller scale
 
 
 def import_100k(measured: Measured) -> list[Row]:
-    """Rounds in turn with the reference, each into an org of its own; and what the API process took meanwhile."""
+    """Alternate rounds of imports and of the reference, each into a new org; and the memory of the API process."""
     count = 100_000 // measured.scale.divisor
     bench = _Imports(measured)
     fewer = count // 10
     sample = SAMPLE if measured.scale.divisor == 1 else SAMPLE // 20
     ours, ours_fewer, reference, singly, read = [], [], [], [], []
     with bench.watched_api() as api:
-        bench.upload(api, _sheet(50))  # the first costs what is compiled once
+        bench.upload(api, _sheet(50))  # the first upload includes one-time compilation
         before = api.resident()
         for _ in range(max(2, measured.scale.rounds // 2)):
             sheet = _sheet(count)
@@ -57,7 +57,7 @@ def import_100k(measured: Measured) -> list[Row]:
             singly.append(bench.one_by_one(rows[:sample]))
             read.append(Round(reading, reading, {"reader": reading * 1000}))
             ours_fewer.append(bench.upload(api, _sheet(fewer)))
-        grown, stalled = api.peak() - before, stall_ms(api.lines)
+        grown, stalled = api.peak() - before, read_longest_stall(api.lines)
     wholly, of_fewer = ([one.each(sample / rows) for one in singly] for rows in (count, fewer))
     added = "s; {:,} rows as POST …/members adds them, each in a transaction of its own; / their import"
     return [
@@ -76,7 +76,7 @@ class _Api(NamedTuple):
     lines: Path
 
     def resident(self) -> float:
-        Path(f"/proc/{self.pid}/clear_refs").write_text("5")  # the peak is counted from here
+        Path(f"/proc/{self.pid}/clear_refs").write_text("5")  # resets the peak
         self.lines.write_text("")
         return float(psutil.Process(self.pid).memory_info().rss) / (1 << 20)
 
@@ -93,23 +93,23 @@ class _Imports:
     def watched_api(self) -> Iterator[_Api]:
         lines = self._measured.folder / "watched.txt"
         lines.touch()
-        with self._measured.process("watched", ("-m", "bench.watched", str(lines)), "/readyz"):
+        with self._measured.process("watched", ("-m", "bench.loop_watch", str(lines)), "/readyz"):
             yield _Api(self._measured.addresses["watched"], self._measured.pids["watched"], lines)
 
     def _org(self) -> tuple[str, dict[str, str]]:
-        """A new org with its units, and the header of its main admin, who has registered for it."""
+        """Return a new org with its units, and the header of its main admin, a new user."""
         with httpx.Client(base_url=self._measured.ours, timeout=30) as service:
-            person = newcomer(self._measured, service)
-            org = org_of(person)
+            person = register_person(self._measured, service)
+            org = create_org(person)
         self._measured.sql(_UNITS, UUID(org), UNITS - 1)
         return org, {"Authorization": f"Bearer {person.token}"}
 
     def upload(self, api: _Api, sheet: bytes) -> Round:
-        """From the upload's first byte until the import is done, confirmed as soon as it can be."""
+        """Measure from the first byte of the upload until the import is done; it is confirmed as soon as possible."""
         org, headers = self._org()
         with (
             httpx.Client(base_url=api.address, headers=headers, timeout=60) as client,
-            self._measured.taken("watched", "worker", "postgres") as taken,
+            self._measured.measure("watched", "worker", "postgres") as taken,
         ):
             sent = client.post(f"/v1/orgs/{org}/imports", files={"file": ("a.xlsx", sheet)}).raise_for_status()
             path = f"/v1/orgs/{org}/imports/{sent.json()['id']}"
@@ -123,7 +123,7 @@ class _Imports:
         return taken.each()
 
     async def read(self, sheet: bytes) -> tuple[float, list[SheetRow], list[StagedRow]]:
-        """What the reading child uses, the rows as typed, and as records, which the bare reference gets ready-made."""
+        """Return the processor time of the reading child, the rows as typed, and the records for the reference."""
         file = self._measured.folder / "sheet.xlsx"
         file.write_bytes(sheet)
         rows: list[SheetRow] = []
@@ -138,13 +138,13 @@ class _Imports:
     def timed(
         self, write: Callable[[asyncpg.Connection, UUID, Sequence[StagedRow]], Any], rows: list[StagedRow]
     ) -> Round:
-        """What writing these records into a new org takes, in one transaction."""
+        """Measure the writing of these records into a new org in one transaction."""
         org, _ = self._org()
 
         async def run() -> Round:
             db = await asyncpg.connect(self._measured.superuser_url)
             try:
-                with self._measured.taken("postgres", BENCH) as taken:
+                with self._measured.measure("postgres", BENCH) as taken:
                     async with db.transaction():
                         await write(db, UUID(org), rows)
                 return taken.each()
@@ -153,21 +153,21 @@ class _Imports:
 
         return asyncio.run(run())
 
-    def one_by_one(self, rows: Sequence[SheetRow]) -> Taken:
-        """What adding these rows, read already, to a new org takes, one after the other.
+    def one_by_one(self, rows: Sequence[SheetRow]) -> Cost:
+        """Measure the adding of these parsed rows to a new org, one after the other.
 
-        Each by the operation that adds a person by hand and in a transaction of its own, without HTTP: its unit looked
-        up, the phone checked, encrypted and indexed, the holder looked for, audit entry and facts written.
+        Each row is added by the operation for a single person, in its own transaction and without HTTP: unit look-up,
+        check, encryption and index of the phone, look-up of its user, audit entry and delta rows.
         """
         org = UUID(self._org()[0])
 
-        async def run() -> Taken:
+        async def run() -> Cost:
             engine = create_engine(self._measured.settings)
             cipher = Cipher(self._measured.settings)
             try:
                 async with engine.connect() as db:
                     scope = await _scope(db, org)
-                with self._measured.taken("postgres", BENCH) as taken:
+                with self._measured.measure("postgres", BENCH) as taken:
                     for row in rows:
                         async with engine.begin() as db:
                             unit = await db.scalar(select(Unit.id).where(Unit.org_id == org, Unit.name == row.unit))
@@ -181,14 +181,14 @@ class _Imports:
 
 
 async def _scope(db: AsyncConnection, org_id: UUID) -> OrgScope:
-    """What the org's main admin may do in it."""
+    """Return the scope of the org's main admin."""
     card = await get_card(db, org_id)
     user = UserScope(card.main_admin_id, uuid4(), "bench", (), "王伟", True, Actor(user_id=card.main_admin_id))
     return OrgScope(user, card, frozenset())
 
 
 async def _copy_and_merge(db: asyncpg.Connection, org: UUID, staged: Sequence[StagedRow]) -> None:
-    """The same people from ready-made records: COPY into a bare table, then a merge into each of the two tables."""
+    """Write the same people from prepared records: COPY into a bare table, then a merge into each of the two tables."""
     await db.execute(f"CREATE TEMPORARY TABLE bare ({_BARE}) ON COMMIT DROP")
     await db.copy_records_to_table("bare", records=[_bare(row) for row in staged])
     await db.execute("ANALYZE bare")
@@ -227,7 +227,7 @@ def _children() -> float:
 
 
 def _sheet(count: int) -> bytes:
-    """People with fresh phones in the units, as xlsx."""
+    """Return an xlsx sheet of people with unused phones in the units."""
     content = io.BytesIO()
     book = xlsxwriter.Workbook(content, {"constant_memory": True})
     sheet = book.add_worksheet()

@@ -1,4 +1,4 @@
-"""`ingest` and `ingest_sustained`: point events a second over HTTP, beside a COPY into the same ledger."""
+"""`ingest` and `ingest_sustained`: point events per second over HTTP, compared with a COPY into the same ledger."""
 
 import asyncio
 import re
@@ -8,45 +8,45 @@ from collections.abc import Callable, Coroutine
 import asyncpg
 
 from bench import ledger, load
+from bench.cost import Round
 from bench.events import BATCH, batches
 from bench.rows import Row
 from bench.service import Measured
-from bench.taken import Round
 
 SENDERS = 4
 BODIES = 40
 BACKLOG = 100
-"""How many batches may wait for the rollup while `ingest_sustained` goes on sending."""
+"""The limit of waiting batches: above it `ingest_sustained` stops sending."""
 WAITING = "SELECT count(*) FROM point_deltas"
 BURST = 8
-FEWEST = 40  # batches of a round, on a machine that is busy with other things
+MIN_BATCHES = 40  # minimum of batches per round, also on a busy machine
 COPIED = 60_000
-LONGEST_COPY = 5.0  # seconds; what is rolled back has to be vacuumed away before the next round
+MAX_COPY_SECONDS = 5.0  # limited, because rolled back rows must be vacuumed before the next round
 PROCESSES = ("serve", "postgres", "worker")
 
 
 def ingest(measured: Measured) -> list[Row]:
-    """Batches of 1,000 new events from four connections while the worker rolls up, each round beside a COPY of rows
-    like them into the same table (in transactions that are rolled back)."""
-    return _beside_copy(measured, "ingest", 0.25, _full_speed)
+    """Send batches of 1,000 new events on four connections while the worker rolls up. Each round is compared with a
+    COPY of similar rows into the same table, in transactions that are rolled back."""
+    return _compare_with_copy(measured, "ingest", 0.25, _send_at_full_speed)
 
 
 def ingest_sustained(measured: Measured) -> list[Row]:
-    """The same, but it waits whenever `BACKLOG` batches wait for the rollup, and a round ends when all are folded: the
+    """The same, but sending pauses while `BACKLOG` batches wait, and a round ends when all batches are rolled up: the
     rate at which the backlog does not grow."""
-    return _beside_copy(measured, "ingest_sustained", 0.2, _no_faster_than_folded)
+    return _compare_with_copy(measured, "ingest_sustained", 0.2, _send_at_rollup_speed)
 
 
 Post = Callable[[load.Until], load.Load]
 Send = Callable[[Measured, Post, float], Coroutine[None, None, int]]
 
 
-def _beside_copy(measured: Measured, name: str, goal: float, send: Send) -> list[Row]:
+def _compare_with_copy(measured: Measured, name: str, goal: float, send: Send) -> list[Row]:
     full = measured.scale.divisor == 1
     seconds, rounds = (20.0, measured.scale.rounds) if full else (1.0, 2)
     headers = measured.sign_in_service("point-events:write")
-    made = batches(measured, "article")
-    bodies = [next(made) for _ in range(BODIES)]
+    generated = batches(measured, "article")
+    bodies = [next(generated) for _ in range(BODIES)]
     found = re.search(rb'"event_id": "([0-9a-f]+)-', bodies[0])
     assert found is not None
     run = found[1]
@@ -56,28 +56,29 @@ def _beside_copy(measured: Measured, name: str, goal: float, send: Send) -> list
         return load.post(url, headers, bodies, run, connections=SENDERS, until=until)
 
     ours, copied = [], []
-    post(load.Until(least=BURST, most=BURST))  # the first of each connection prepares its statements
+    post(load.Until(least=BURST, most=BURST))  # the first request of each connection prepares its statements
     for _ in range(rounds):
-        asyncio.run(measured.drained(every=0.1))
-        with measured.taken(*PROCESSES) as taken:
+        asyncio.run(measured.wait_for_rollup(every=0.1))
+        with measured.measure(*PROCESSES) as taken:
             sent = asyncio.run(send(measured, post, seconds))
         ours.append(taken.rate(sent * BATCH, of=BATCH))
-        asyncio.run(measured.drained(every=0.1))
-        copied.append(asyncio.run(_copied(measured, min(seconds, LONGEST_COPY))))
+        asyncio.run(measured.wait_for_rollup(every=0.1))
+        copied.append(asyncio.run(_copy(measured, min(seconds, MAX_COPY_SECONDS))))
     return [Row.of(name, ours, copied, goal, note="events/s; / binary COPY into the ledger")]
 
 
-async def _full_speed(_: Measured, post: Post, seconds: float) -> int:
-    return post(load.Until(seconds, FEWEST)).answered
+async def _send_at_full_speed(_: Measured, post: Post, seconds: float) -> int:
+    return post(load.Until(seconds, MIN_BATCHES)).answered
 
 
-async def _no_faster_than_folded(measured: Measured, post: Post, seconds: float) -> int:
-    """Ends with nothing left to fold, as it began: every batch that is counted here was folded in this time."""
+async def _send_at_rollup_speed(measured: Measured, post: Post, seconds: float) -> int:
+    """Send at the speed of the rollup. No batch waits at the begin or at the end, so every counted batch was rolled
+    up."""
     sent = 0
     until = time.monotonic() + seconds
     connection = await asyncpg.connect(measured.superuser_url)
     try:
-        while time.monotonic() < until or sent < FEWEST:
+        while time.monotonic() < until or sent < MIN_BATCHES:
             if await connection.fetchval(WAITING) < BACKLOG:
                 sent += post(load.Until(least=BURST, most=BURST)).answered
             else:
@@ -89,10 +90,10 @@ async def _no_faster_than_folded(measured: Measured, post: Post, seconds: float)
     return sent
 
 
-async def _copied(measured: Measured, seconds: float) -> Round:
+async def _copy(measured: Measured, seconds: float) -> Round:
     connection = await asyncpg.connect(measured.superuser_url)
     try:
-        pieces = await ledger.made_up(connection, COPIED)
+        pieces = await ledger.generate_rows(connection, COPIED)
         taken, times = await ledger.copy(measured, connection, pieces, seconds=seconds)
         return taken.rate(times * COPIED, of=BATCH)
     finally:

@@ -1,4 +1,4 @@
-"""The limit that taking and folding events is held against: binary COPY of events into the same ledger."""
+"""The limit for receiving and rolling up events: binary COPY of events into the same ledger."""
 
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
@@ -7,12 +7,12 @@ from uuid import uuid4
 import asyncpg
 
 from app.core.calendar import today
+from bench.cost import Cost
 from bench.service import Measured
-from bench.taken import Taken
 
 COLUMNS = ("user_id", "day", "source", "event_id", "points", "kind", "occurred_at")
 
-_MADE = """
+_GENERATED = """
 SELECT bench.id(1, 1 + n % 10000), $1::date, 'bench', 'copy-' || $2::text || '-' || n, 1 + n % 9, 'copy', now()
 FROM generate_series(1, $3::int) AS n
 """
@@ -23,17 +23,17 @@ FROM jsonb_to_recordset($2::jsonb -> 'events')
 """
 
 
-async def made_up(connection: asyncpg.Connection, count: int) -> list[bytes]:
-    """So many events, as COPY takes them."""
-    return await _encoded(connection, _MADE, today(), uuid4().hex[:12], count)
+async def generate_rows(connection: asyncpg.Connection, count: int) -> list[bytes]:
+    """Return this many new events in the format of COPY."""
+    return await _encode_rows(connection, _GENERATED, today(), uuid4().hex[:12], count)
 
 
-async def sent(connection: asyncpg.Connection, body: bytes) -> list[bytes]:
-    """The events of a request's body, as COPY takes them."""
-    return await _encoded(connection, _SENT, today(), body.decode())
+async def encode_body(connection: asyncpg.Connection, body: bytes) -> list[bytes]:
+    """Return the events of a request body in the format of COPY."""
+    return await _encode_rows(connection, _SENT, today(), body.decode())
 
 
-async def _encoded(connection: asyncpg.Connection, query: str, *arguments: object) -> list[bytes]:
+async def _encode_rows(connection: asyncpg.Connection, query: str, *arguments: object) -> list[bytes]:
     pieces: list[bytes] = []
 
     async def collect(piece: bytes) -> None:
@@ -45,20 +45,20 @@ async def _encoded(connection: asyncpg.Connection, query: str, *arguments: objec
 
 async def copy(
     measured: Measured, connection: asyncpg.Connection, pieces: Sequence[bytes], *, times: int = 1, seconds: float = 0.0
-) -> tuple[Taken, int]:
-    """COPY them at least so many times and seconds, each in a transaction that is rolled back; what PostgreSQL took
-    and how often it was. What was written is vacuumed away."""
+) -> tuple[Cost, int]:
+    """COPY the events at least `times` times and for at least `seconds`, each in a transaction that is rolled back.
+    Returns PostgreSQL's cost and the number of copies. The dead rows are vacuumed."""
     await connection.execute("SELECT make_partition('point_events', $1, $2)", today(), today() + timedelta(days=1))
 
     async def source() -> AsyncIterator[bytes]:
         for piece in pieces:
             yield piece
 
-    whole, done = Taken(), 0
+    whole, done = Cost(), 0
     while done < times or whole.wall < seconds:
         transaction = connection.transaction()
         await transaction.start()
-        with measured.taken("postgres") as taken:
+        with measured.measure("postgres") as taken:
             await connection.copy_to_table("point_events", source=source(), columns=COLUMNS, format="binary")
         whole, done = whole + taken, done + 1
         await transaction.rollback()

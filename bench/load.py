@@ -1,4 +1,4 @@
-"""A load client that costs little: raw keep-alive HTTP/1.1 over asyncio, in a process of its own."""
+"""A cheap load client: raw keep-alive HTTP/1.1 over asyncio, in a process of its own."""
 
 import asyncio
 import multiprocessing
@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 
 import uvloop
 
-from bench.taken import computed
+from bench.cost import get_processor_seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a run of requests showed."""
+    """The result of a run of requests."""
 
     answered: int
     per_second: float
@@ -31,9 +31,9 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Until:
-    """When a run ends: after so many seconds, but after `least` requests at the earliest and `most` at the latest.
+    """The end of a run: after `seconds`, but after at least `least` and at most `most` requests.
 
-    With `pids` the seconds are those for which these processes compute: a busy machine makes no run shorter.
+    With `pids` the seconds are processor seconds of these processes, so that a busy machine does not shorten a run.
     """
 
     seconds: float = 0.0
@@ -42,11 +42,11 @@ class Until:
     pids: tuple[int, ...] = ()
 
     def clock(self) -> float:
-        return sum(map(computed, self.pids)) if self.pids else time.perf_counter()
+        return sum(map(get_processor_seconds, self.pids)) if self.pids else time.perf_counter()
 
 
 class _Caller(asyncio.Protocol):
-    """One connection that sends the next request as soon as the one before was answered, until there is none."""
+    """A connection that sends the next request as soon as the previous one is answered, until there is none."""
 
     def __init__(self, requests: Iterator[bytes], latencies: list[float], failed: list[bytes]) -> None:
         self._requests = requests
@@ -159,15 +159,15 @@ def _in_a_loop(run: Coroutine[None, None, Load]) -> Load:
 
 
 def get(url: str, headers: dict[str, str], form: bytes | None = None, *, connections: int, until: Until) -> Load:
-    """GET the same address, or send it the same form, over and over from `connections` connections."""
+    """GET the same address, or POST the same form to it, repeatedly on `connections` connections."""
     return _process().submit(_get, url, headers, form, connections, until).result(600)
 
 
 def post(
     url: str, headers: dict[str, str], bodies: list[bytes], mark: bytes, *, connections: int, until: Until
 ) -> Load:
-    """POST the bodies over and over from `connections` connections, in each `mark` replaced by what was never sent;
-    without a mark each once."""
+    """POST the bodies repeatedly on `connections` connections. In each, `mark` is replaced by a new value; without a
+    mark each body is sent once."""
     return _process().submit(_post, url, headers, bodies, mark, connections, until).result(600)
 
 

@@ -1,4 +1,4 @@
-"""What the figures were measured on, in one line."""
+"""The environment of the measurement, in one line."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ from bench.service import Measured
 
 
 def machine(measured: Measured) -> str:
-    """The machine and how busy it is, the programs, and the world."""
+    """Return the machine and its load, the programs, and the world."""
     memory = psutil.virtual_memory().total / (1 << 30)
     postgres = str(measured.sql("SHOW server_version"))
     at = "full scale" if measured.scale.divisor == 1 else f"1/{measured.scale.divisor}"

@@ -1,4 +1,4 @@
-"""What the API process takes."""
+"""The memory of the API process."""
 
 from pathlib import Path
 
@@ -7,8 +7,8 @@ from bench.service import Measured
 
 
 def memory(measured: Measured) -> list[Row]:
-    """The most that the API process was resident with over all the rows before, beside what it was when it had started
-    and answered its first request."""
+    """Return the peak resident memory of the API process over all earlier rows, compared with that after its first
+    request."""
     status = Path(f"/proc/{measured.pids['serve']}/status").read_text()
     peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
     first = measured.resident_first / 1024

@@ -1,5 +1,5 @@
-"""Every page of the console and of the phone, and every part that a page loads or a dialog shows, each beside the
-API's call of the same things."""
+"""Every page of the console and of the phone, with the parts that it loads and its dialogs, each compared with the API
+call for the same data."""
 
 import base64
 import json
@@ -11,15 +11,15 @@ from uuid import UUID
 from app.authz.cookies import CookieSession
 from app.core.calendar import today
 from app.core.cipher import Cipher
-from bench.flat import beside
-from bench.made import Callers, Made, make
-from bench.requests import Asked
+from bench.flat_reads import compare_latencies
+from bench.page_fixtures import Callers, PageFixtures, create_fixtures
+from bench.requests import Target
 from bench.rows import Row
 from bench.service import Measured
 from devtools.demo.people import Person
 
 SHARE = 1 / 30
-"""Of the scale's seconds, for each: they are many, and the tokens are valid for ten minutes."""
+"""The part of the scale's seconds for each page: there are many pages, and tokens are valid for ten minutes."""
 NO_PAGES = frozenset(
     {
         "/console/assets/{digest}/{name}",
@@ -32,37 +32,37 @@ NO_PAGES = frozenset(
         "/phone/{path:path}",
     }
 )
-"""What answers no page: files, a stream, and what says that there is nothing."""
+"""Routes without a page: files, a stream, and the answer for unknown addresses."""
 BARE = "/livez"
-"""Beside what the API has no call for and needs nobody signed in: an answer that reads nothing."""
+"""The reference for public pages without an API call: an answer that reads nothing."""
 
 
 class Page(NamedTuple):
-    """An address, the API's call beside it, and by whom they are asked."""
+    """An address, the API call that it is compared with, and the caller."""
 
     address: str
     call: str
     by: str = "main"
     form: bytes | None = None
-    """What is sent there; for what is read none."""
+    """The form that is sent; None for a read."""
 
 
 def pages(measured: Measured) -> list[Row]:
-    """Medians in rounds taken in turn; no goal is set."""
-    made, callers = make(measured, list(measured.world.groups.values())[1])
+    """Compare medians in alternate rounds; there is no goal."""
+    data, callers = create_fixtures(measured, list(measured.world.groups.values())[1])
     headers = _headers(measured, callers)
     rows = []
-    for asked, more in ((whole(made), {}), (parts(made), {"HX-Request": "true"})):
+    for asked, more in ((build_pages(data), {}), (build_parts(data), {"HX-Request": "true"})):
         for name, page in asked.items():
             site = page.address.split("/")[1]
             ours = headers[page.by][site] | more
             reference = headers[page.by]["v1"]
             rows.append(
-                beside(
+                compare_latencies(
                     measured,
                     f"page_{name}",
-                    Asked(page.address, ours, page.form),
-                    Asked(page.call, reference),
+                    Target(page.address, ours, page.form),
+                    Target(page.call, reference),
                     None,
                     p="p50_ms",
                     share=SHARE,
@@ -71,17 +71,17 @@ def pages(measured: Measured) -> list[Row]:
     return rows
 
 
-def whole(made: Made) -> dict[str, Page]:
-    """The pages, by their rows' names."""
-    desk, own, of_below = f"/console/orgs/{made.org}", f"/v1/orgs/{made.org}", f"/v1/orgs/{made.below}"
+def build_pages(data: PageFixtures) -> dict[str, Page]:
+    """Return the pages by the names of their rows."""
+    desk, own, of_below = f"/console/orgs/{data.org}", f"/v1/orgs/{data.org}", f"/v1/orgs/{data.below}"
     certifying, setting = f"{desk}/certification", f"{desk}/settings"
     inbox = "/phone/inbox"
     return {
         # First, since a code holds for three minutes.
-        "sign_in": Page("/console/", f"/v1/device-authorizations/{made.ticketed}/qr.svg", "nobody"),
-        "sign_in_state": Page(f"/console/sign-in/{made.code}", f"/v1/device-authorizations/{made.ticketed}", "waiting"),
-        "sign_in_code": Page("/console/sign-in/code", f"/v1/device-authorizations/{made.ticketed}/qr.svg", "nobody"),
-        "phone_scanned": Page(f"/phone/scans/{made.scan}", f"/v1/scans/{made.scan}"),
+        "sign_in": Page("/console/", f"/v1/device-authorizations/{data.ticketed}/qr.svg", "nobody"),
+        "sign_in_state": Page(f"/console/sign-in/{data.code}", f"/v1/device-authorizations/{data.ticketed}", "waiting"),
+        "sign_in_code": Page("/console/sign-in/code", f"/v1/device-authorizations/{data.ticketed}/qr.svg", "nobody"),
+        "phone_scanned": Page(f"/phone/scans/{data.scan}", f"/v1/scans/{data.scan}"),
         "home": Page("/console/", "/v1/me/orgs"),
         "overview": Page(desk, f"{own}/reports/overview"),
         "members": Page(f"{desk}/members", f"{own}/members"),
@@ -91,27 +91,27 @@ def whole(made: Made) -> dict[str, Page]:
         "removed": Page(f"{desk}/removed", f"{own}/members/removed"),
         "exports": Page(f"{desk}/exports", f"{own}/exports"),
         "imports": Page(f"{desk}/imports", f"{own}/imports"),
-        "import": Page(f"{desk}/imports/{made.imported}", f"{own}/imports/{made.imported}"),
+        "import": Page(f"{desk}/imports/{data.imported}", f"{own}/imports/{data.imported}"),
         "reports": Page(f"{desk}/reports", f"{own}/reports/overview"),
         "above": Page(certifying, f"{own}/certifications"),
         "invitations": Page(f"{certifying}/invitations", f"{own}/invitations"),
         "invitation": Page(
-            f"{certifying}/invitations/{made.invitation}", f"{own}/invitations/{made.invitation}/qr.svg"
+            f"{certifying}/invitations/{data.invitation}", f"{own}/invitations/{data.invitation}/qr.svg"
         ),
         "applications": Page(f"{certifying}/applications", f"{own}/applications"),
         "below": Page(f"{certifying}/subordinates", f"{own}/subordinates"),
         "transfers": Page(f"{certifying}/transfers", f"{own}/transfers"),
-        "transfer": Page(f"{certifying}/transfers/{made.transfer}", f"{own}/transfers/{made.transfer}"),
+        "transfer": Page(f"{certifying}/transfers/{data.transfer}", f"{own}/transfers/{data.transfer}"),
         "promotions": Page(f"{certifying}/promotions", f"{own}/promotions"),
         "settings": Page(setting, f"{own}/change-requests"),
         "admins": Page(f"{setting}/admins", f"{own}/admins"),
         "received": Page(f"{setting}/received", f"{own}/change-requests"),
         "offer_unit": Page(
-            f"/console/offers/promotion/{made.promotion}", f"/v1/me/promotions/{made.promotion}", "invited"
+            f"/console/offers/promotion/{data.promotion}", f"/v1/me/promotions/{data.promotion}", "invited"
         ),
         "offer_admin": Page(
-            f"/console/offers/admin-invitation/{made.admin_invitation}",
-            f"/v1/me/admin-invitations/{made.admin_invitation}",
+            f"/console/offers/admin-invitation/{data.admin_invitation}",
+            f"/v1/me/admin-invitations/{data.admin_invitation}",
             "invited",
         ),
         "audit": Page(f"{desk}/audit", f"{own}/audit"),
@@ -123,42 +123,45 @@ def whole(made: Made) -> dict[str, Page]:
         "phone_scan": Page("/phone/scan", "/v1/me"),
         "phone_regions": Page("/phone/regions?region=%E7%8E%84%E6%AD%A6", "/v1/regions?q=%E7%8E%84%E6%AD%A6"),
         "phone_new_org": Page("/phone/orgs/new", "/v1/me"),
-        "phone_join": Page(f"/phone/join?invitation={made.token}", f"/v1/invitations/{made.token}"),
-        "phone_ranking": Page(f"/phone/orgs/{made.org}/ranking", f"{own}/rankings"),
+        "phone_join": Page(f"/phone/join?invitation={data.token}", f"/v1/invitations/{data.token}"),
+        "phone_ranking": Page(f"/phone/orgs/{data.org}/ranking", f"{own}/rankings"),
         "phone_inbox": Page(inbox, "/v1/inbox"),
         "phone_application": Page(
-            f"{inbox}/application/{made.org}/{made.application}", f"{own}/applications/{made.application}"
+            f"{inbox}/application/{data.org}/{data.application}", f"{own}/applications/{data.application}"
         ),
         "phone_rename": Page(
-            f"{inbox}/change-request/{made.org}/{made.rename}", f"{own}/change-requests/{made.rename}"
+            f"{inbox}/change-request/{data.org}/{data.rename}", f"{own}/change-requests/{data.rename}"
         ),
         "phone_recovery": Page(
-            f"{inbox}/recovery/{made.below}/{made.recovery}", f"{of_below}/change-requests/{made.recovery}"
+            f"{inbox}/recovery/{data.below}/{data.recovery}", f"{of_below}/change-requests/{data.recovery}"
         ),
-        "phone_transfer": Page(f"{inbox}/transfer/{made.org}/{made.transfer}", f"{own}/transfers/{made.transfer}"),
-        "phone_link": Page(f"{inbox}/link-request/{made.org}/{made.link}", f"{own}/link-requests/{made.link}"),
-        "phone_offer": Page(f"{inbox}/promotion/{made.promotion}", f"/v1/me/promotions/{made.promotion}", "invited"),
+        "phone_transfer": Page(f"{inbox}/transfer/{data.org}/{data.transfer}", f"{own}/transfers/{data.transfer}"),
+        "phone_link": Page(f"{inbox}/link-request/{data.org}/{data.link}", f"{own}/link-requests/{data.link}"),
+        "phone_offer": Page(f"{inbox}/promotion/{data.promotion}", f"/v1/me/promotions/{data.promotion}", "invited"),
         "phone_coming": Page(
-            f"{inbox}/person-transfer/{made.org}/{made.coming}", f"{own}/person-transfers/{made.coming}"
+            f"{inbox}/person-transfer/{data.org}/{data.coming}", f"{own}/person-transfers/{data.coming}"
         ),
     }
 
 
-def parts(made: Made) -> dict[str, Page]:
-    """What a page loads by itself or as somebody types, and its dialogs. Beside a question stands the call of what it
-    asks about, or that of the org."""
-    desk, own, county = f"/console/orgs/{made.org}", f"/v1/orgs/{made.org}", f"/v1/orgs/{made.county}"
+def build_parts(data: PageFixtures) -> dict[str, Page]:
+    """Return the parts that a page loads later, and its dialogs. A confirmation is compared with the call for its
+    subject or the org."""
+    desk, own, county = f"/console/orgs/{data.org}", f"/v1/orgs/{data.org}", f"/v1/orgs/{data.county}"
     certifying, setting = f"{desk}/certification", f"{desk}/settings"
-    at_below, of_below = f"/console/orgs/{made.below}", f"/v1/orgs/{made.below}"
-    row, of_row = f"{desk}/members/{made.member}", f"{own}/members/{made.member}"
-    unit, of_unit = f"{desk}/units/{made.unit}", f"{own}/units/{made.unit}"
+    at_below, of_below = f"/console/orgs/{data.below}", f"/v1/orgs/{data.below}"
+    row, of_row = f"{desk}/members/{data.member}", f"{own}/members/{data.member}"
+    unit, of_unit = f"{desk}/units/{data.unit}", f"{own}/units/{data.unit}"
     moving, of_moving = f"{desk}/person-transfers", f"{own}/person-transfers"
-    link, of_link = f"{desk}/link-requests/{made.link}", f"{own}/link-requests/{made.link}"
-    asked, of_asked = f"{setting}/received/{made.rename}", f"{own}/change-requests/{made.rename}"
-    applied, of_applied = f"{certifying}/applications/{made.application}", f"{own}/applications/{made.application}"
-    transfer, of_transfer = f"{certifying}/transfers/{made.transfer}", f"{own}/transfers/{made.transfer}"
+    link, of_link = f"{desk}/link-requests/{data.link}", f"{own}/link-requests/{data.link}"
+    asked, of_asked = f"{setting}/received/{data.rename}", f"{own}/change-requests/{data.rename}"
+    applied, of_applied = (
+        f"{certifying}/applications/{data.application}",
+        f"{own}/applications/{data.application}",
+    )
+    transfer, of_transfer = f"{certifying}/transfers/{data.transfer}", f"{own}/transfers/{data.transfer}"
     found, invited = "%E7%8E%8B%E4%BC%9F", f"{certifying}/invitations"
-    away = f"link={made.away}".encode()
+    away = f"link={data.away}".encode()
     return {
         "glance": Page(f"{desk}/glance", f"{own}/reports/trend?days=7"),
         "people_found": Page(f"{desk}/members?q={found}", f"{own}/members?q={found}"),
@@ -169,91 +172,97 @@ def parts(made: Made) -> dict[str, Page]:
         "member_removal": Page(f"{row}/removal", of_row),
         "member_unlinking": Page(f"{row}/unlinking", of_row),
         "member_leaves": Page(f"{row}/transfers/new", of_row),
-        "selection": Page(f"{desk}/selection", f"{own}/units", form=f"act=move&member_id={made.member}".encode()),
+        "selection": Page(f"{desk}/selection", f"{own}/units", form=f"act=move&member_id={data.member}".encode()),
         "units": Page(f"{desk}/units", f"{own}/units"),
-        "unit_level": Page(f"{desk}/units?parent={made.unit}", f"{own}/units"),
+        "unit_level": Page(f"{desk}/units?parent={data.unit}", f"{own}/units"),
         "units_found": Page(f"{desk}/units/found?wanted=%E6%94%AF%E9%83%A8", f"{own}/units"),
         "unit_new": Page(f"{desk}/units/new", own),
         "unit_form": Page(f"{unit}/form", of_unit),
         "unit_removal": Page(f"{unit}/removal", of_unit),
         "unit_move": Page(f"{unit}/moves/new", of_unit),
-        "tree_level": Page(f"/console/orgs/{made.county}/subordinates", f"{county}/subordinates", "above"),
+        "tree_level": Page(f"/console/orgs/{data.county}/subordinates", f"{county}/subordinates", "above"),
         "orgs_found": Page(
-            f"/console/orgs/{made.county}/subordinates/found?wanted={found}", f"/v1/orgs?q={found}", "above"
+            f"/console/orgs/{data.county}/subordinates/found?wanted={found}", f"/v1/orgs?q={found}", "above"
         ),
-        "import_rows": Page(f"{desk}/imports/{made.imported}/rows", f"{own}/imports/{made.imported}/rows"),
-        "import_removals": Page(f"{desk}/imports/{made.imported}/removals", f"{own}/imports/{made.imported}"),
+        "import_rows": Page(f"{desk}/imports/{data.imported}/rows", f"{own}/imports/{data.imported}/rows"),
+        "import_removals": Page(f"{desk}/imports/{data.imported}/removals", f"{own}/imports/{data.imported}"),
         "export_new": Page(f"{desk}/exports/new", f"{own}/members"),
-        "export_deletion": Page(f"{desk}/exports/{made.export}/deletion", f"{own}/exports/{made.export}"),
+        "export_deletion": Page(f"{desk}/exports/{data.export}/deletion", f"{own}/exports/{data.export}"),
         "report_rows": Page(
-            f"/console/orgs/{made.county}/reports?sort=members", f"{county}/reports/subordinates?sort=members", "above"
+            f"/console/orgs/{data.county}/reports?sort=members",
+            f"{county}/reports/subordinates?sort=members",
+            "above",
         ),
         "trend": Page(f"{desk}/reports/trend?days=30&day={today()}", f"{own}/reports/trend?days=30"),
         "report_units": Page(f"{desk}/reports/units", f"{own}/reports/units"),
         "report_export": Page(f"{desk}/reports/exports/new", own),
         "person_regions": Page(f"{moving}/regions?region=%E7%8E%84%E6%AD%A6", "/v1/regions?q=%E7%8E%84%E6%AD%A6"),
-        "person_comes": Page(f"{moving}/{made.coming}/acceptance", f"{of_moving}/{made.coming}"),
-        "person_refused": Page(f"{moving}/{made.coming}/refusal", f"{of_moving}/{made.coming}"),
-        "person_stays": Page(f"{moving}/{made.leaving}/withdrawal", f"{of_moving}/{made.leaving}"),
+        "person_comes": Page(f"{moving}/{data.coming}/acceptance", f"{of_moving}/{data.coming}"),
+        "person_refused": Page(f"{moving}/{data.coming}/refusal", f"{of_moving}/{data.coming}"),
+        "person_stays": Page(f"{moving}/{data.leaving}/withdrawal", f"{of_moving}/{data.leaving}"),
         "link_accepted": Page(f"{link}/acceptance", of_link),
         "link_refused": Page(f"{link}/refusal", of_link),
         "rename": Page(f"{setting}/renames/new", own),
         "hand_over": Page(f"{setting}/hand-overs/new", f"{own}/admins"),
         "recovery": Page(f"{setting}/recoveries/new", f"{own}/admins", "other"),
         "change_withdrawn": Page(
-            f"{at_below}/settings/change-requests/{made.rename}/withdrawal", f"{of_below}/change-requests/{made.rename}"
+            f"{at_below}/settings/change-requests/{data.rename}/withdrawal",
+            f"{of_below}/change-requests/{data.rename}",
         ),
         "change_approved": Page(f"{asked}/approval", of_asked),
         "change_refused": Page(f"{asked}/refusal", of_asked),
         "closure": Page(f"{setting}/closure", own),
         "admin_new": Page(f"{setting}/admin-invitations/new", own),
         "admin_uninvited": Page(
-            f"{setting}/admin-invitations/{made.admin_invitation}/withdrawal", f"{own}/admin-invitations"
+            f"{setting}/admin-invitations/{data.admin_invitation}/withdrawal", f"{own}/admin-invitations"
         ),
-        "admin_removal": Page(f"{setting}/admins/{made.admin}/removal", f"{own}/admins"),
+        "admin_removal": Page(f"{setting}/admins/{data.admin}/removal", f"{own}/admins"),
         "admin_resigns": Page(f"{setting}/admins/me/resignation", own, "other"),
         "name_check": Page(f"{desk}/name-check?new_name=%E5%85%9A%E5%A7%94&of=new", own),
         "promotion_new": Page(f"{certifying}/promotions/new", f"{own}/units"),
-        "promotion_back": Page(f"{certifying}/promotions/{made.promotion}/withdrawal", f"{own}/promotions"),
+        "promotion_back": Page(f"{certifying}/promotions/{data.promotion}/withdrawal", f"{own}/promotions"),
         "offer_refused": Page(
-            f"/console/offers/promotion/{made.promotion}/refusal", f"/v1/me/promotions/{made.promotion}", "invited"
+            f"/console/offers/promotion/{data.promotion}/refusal",
+            f"/v1/me/promotions/{data.promotion}",
+            "invited",
         ),
         "apply": Page(f"{certifying}/applications/new", "/v1/me/orgs"),
         "apply_check": Page(
-            f"/console/orgs/{made.applicant}/certification/applications/check",
-            f"/v1/invitations/{made.away}",
+            f"/console/orgs/{data.applicant}/certification/applications/check",
+            f"/v1/invitations/{data.away}",
             form=away,
         ),
         "apply_withdrawn": Page(
-            f"/console/orgs/{made.applicant}/certification/applications/{made.application}/withdrawal",
-            f"/v1/orgs/{made.applicant}/certifications",
+            f"/console/orgs/{data.applicant}/certification/applications/{data.application}/withdrawal",
+            f"/v1/orgs/{data.applicant}/certifications",
         ),
         "apply_approved": Page(f"{applied}/approval", of_applied),
         "apply_refused": Page(f"{applied}/refusal", of_applied),
         "invitation_new": Page(f"{invited}/new", own),
-        "invitation_ends": Page(f"{invited}/{made.invitation}/revocation", f"{own}/invitations"),
-        "recovery_offer": Page(f"{certifying}/subordinates/{made.below}/recovery-offers/new", f"{own}/subordinates"),
-        "release": Page(f"{certifying}/subordinates/{made.below}/release", f"{own}/subordinates"),
+        "invitation_ends": Page(f"{invited}/{data.invitation}/revocation", f"{own}/invitations"),
+        "recovery_offer": Page(f"{certifying}/subordinates/{data.below}/recovery-offers/new", f"{own}/subordinates"),
+        "release": Page(f"{certifying}/subordinates/{data.below}/release", f"{own}/subordinates"),
         "transfer_new": Page(f"{certifying}/transfers/new", "/v1/me/orgs"),
         "transfer_check": Page(
-            f"{at_below}/certification/transfers/check", f"{of_below}/transfers/{made.transfer}", form=away
+            f"{at_below}/certification/transfers/check", f"{of_below}/transfers/{data.transfer}", form=away
         ),
         "transfer_released": Page(f"{transfer}/release", of_transfer),
         "transfer_refused": Page(f"{transfer}/refusal", of_transfer),
         "transfer_withdrawn": Page(
-            f"{at_below}/certification/transfers/{made.transfer}/withdrawal", f"{of_below}/transfers/{made.transfer}"
+            f"{at_below}/certification/transfers/{data.transfer}/withdrawal",
+            f"{of_below}/transfers/{data.transfer}",
         ),
-        "session_ends": Page(f"/console/security/sessions/{made.session}/end", "/v1/me/sessions"),
+        "session_ends": Page(f"/console/security/sessions/{data.session}/end", "/v1/me/sessions"),
         "sessions_end": Page("/console/security/sessions/end-others", "/v1/me"),
     }
 
 
 def _headers(measured: Measured, callers: Callers) -> Mapping[str, Mapping[str, dict[str, str]]]:
-    """What each caller sends to the console, to the phone and to the API."""
+    """Return the headers of each caller for the console, the phone and the API."""
     people = {name: getattr(callers, name) for name in ("main", "other", "above", "invited")}
     signed_in = {
         name: {"v1": {"Authorization": f"Bearer {person.token}"}}
-        | {site: _carried(measured, person, site) for site in ("console", "phone")}
+        | {site: _build_headers(measured, person, site) for site in ("console", "phone")}
         for name, person in people.items()
     }
     nobody: dict[str, dict[str, str]] = {"v1": {}, "console": {}, "phone": {}}
@@ -261,8 +270,8 @@ def _headers(measured: Measured, callers: Callers) -> Mapping[str, Mapping[str, 
     return signed_in | {"nobody": nobody, "waiting": waiting}
 
 
-def _carried(measured: Measured, person: Person, site: str) -> dict[str, str]:
-    """The cookie of a person's session, as `site` keeps it; and that its own pages send the forms."""
+def _build_headers(measured: Measured, person: Person, site: str) -> dict[str, str]:
+    """Return the session cookie of a person for `site`, and the header of a same-origin form."""
     claims = json.loads(base64.urlsafe_b64decode(person.token.split(".")[1] + "=="))
     now = int(time.time())
     carried = CookieSession(

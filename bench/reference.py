@@ -1,4 +1,4 @@
-"""The limit that requests are compared with: Starlette, asyncpg and orjson, one statement, no sign-in."""
+"""The limit for requests: Starlette, asyncpg and orjson, one statement, without sign-in."""
 
 import os
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ JOIN org_totals AS t ON t.org_id = e.subordinate_id AND t.day = $2
 JOIN orgs AS o ON o.id = t.org_id
 WHERE e.superior_id = $1 AND e.since <= $2 AND e.before > $2 ORDER BY o.name LIMIT 51)
 """
-# As the service's own statement: what a phone's blind index and cipher would be is as long as theirs.
+# The same statement as the service's; the values for the blind index and the cipher text have the same lengths.
 MEMBER = """
 INSERT INTO bench.written (org_id, name, pinyin, initials, phone_cipher, phone_index, phone_last4_index, party)
 VALUES ($1, $2, 'wang wei', 'ww', $3, sha256($3), sha256($3), true) RETURNING id

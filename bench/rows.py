@@ -1,4 +1,5 @@
-"""What a bench prints and keeps: one row a figure, each a ratio to a limit or a peer measured in the same run."""
+"""The rows that a bench prints and stores: one per figure, each a ratio to a limit or a peer measured in the same
+run."""
 
 import json
 from collections.abc import Sequence
@@ -7,14 +8,14 @@ from pathlib import Path
 from statistics import median
 from typing import Self
 
-from bench.taken import Round
+from bench.cost import Round
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One figure. `ratio` is ours / reference, the median over rounds taken in turn; what has no peer is held against
-    one unit (a second, a kilobyte). `cpu_…` are the same by processor time, in the same unit; a latency, a size and a
-    count have none. What has no goal is only told. `note` tells the unit and what else was seen."""
+    """One figure. `ratio` is ours / reference, the median over alternate rounds. Without a peer the reference is one
+    unit (a second, a kilobyte). `cpu_…` are the same by processor time, in the same unit; latencies, sizes and counts
+    have none. A row without a goal is only shown. `note` has the unit and other observations."""
 
     name: str
     ours: float
@@ -45,9 +46,9 @@ class Row:
         at_most: bool = False,
         note: str,
     ) -> Self:
-        """The row of rounds: by the clock each of ours is compared with the reference taken right after it, by
-        processor time the cheapest of ours with the cheapest reference. What else the machine does makes the same work
-        cost more (caches, shared cores) and never less."""
+        """Return the row of the rounds. By the clock, each of our rounds is compared with the next reference round. By
+        processor time, our cheapest round is compared with the cheapest reference: other load on the machine makes the
+        same work more expensive (caches, shared cores), never cheaper."""
         best, best_reference = min(ours, key=_cost), min(reference, key=_cost)
         return cls(
             name,
@@ -64,7 +65,7 @@ class Row:
 
     @classmethod
     def alone(cls, name: str, ours: float, goal: float, *, note: str) -> Self:
-        """The row of a figure that is to be at most so many units."""
+        """Return the row of a figure with a goal in its own unit."""
         return cls(name, ours, 1.0, ours, goal, at_most=True, note=note)
 
     def __str__(self) -> str:
@@ -77,12 +78,12 @@ class Row:
 
 
 def _cost(of: Round) -> float:
-    """The processor time of one piece of work."""
+    """Return the processor time of one item."""
     return sum(of.parts.values())
 
 
 def _parts(of: Round) -> str:
-    """The same by process."""
+    """Return the processor time of one item by process."""
     return " + ".join(f"{name} {ms:.3g}" for name, ms in of.parts.items())
 
 
@@ -95,8 +96,8 @@ cpu ratio  the same by processor time (user + system) of the process that is ask
 {"name":<24}{"ours":>12}{"reference":>12}{"ratio":>10}{"cpu ratio":>11}  {"goal":<10}{"":<7}unit and remarks"""
 
 
-def outcome(rows: Sequence[Row], failed: Sequence[str]) -> str:
-    """How many goals are met."""
+def summarize(rows: Sequence[Row], failed: Sequence[str]) -> str:
+    """Return a sentence about how many goals are met."""
     with_goal = [row for row in rows if row.goal is not None]
     met = sum(row.met for row in with_goal)
     return (
@@ -105,10 +106,10 @@ def outcome(rows: Sequence[Row], failed: Sequence[str]) -> str:
     )
 
 
-def keep(rows: Sequence[Row], failed: Sequence[str], path: Path) -> None:
-    """Keep the rows as JSON; of what could not be measured the name, without figures and not met."""
+def store(rows: Sequence[Row], failed: Sequence[str], path: Path) -> None:
+    """Store the rows as JSON; a failed measurement has only its name and is not met."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    told = ("name", "ours", "reference", "ratio", "cpu_ours", "cpu_reference", "cpu_ratio", "goal")
-    kept = [{name: asdict(row)[name] for name in told} | {"met": row.met} for row in rows]
-    kept += [dict.fromkeys(told) | {"name": name, "met": False} for name in failed]
-    path.write_text(json.dumps(kept, indent=2) + "\n")
+    fields = ("name", "ours", "reference", "ratio", "cpu_ours", "cpu_reference", "cpu_ratio", "goal")
+    stored = [{name: asdict(row)[name] for name in fields} | {"met": row.met} for row in rows]
+    stored += [dict.fromkeys(fields) | {"name": name, "met": False} for name in failed]
+    path.write_text(json.dumps(stored, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""What is measured: an embedded server with the world in it, the API as one process, and the references beside it."""
+"""The measured system: an embedded server with the world, the API as one process, and the references."""
 
 import asyncio
 import json
@@ -36,20 +36,20 @@ from app.database.db import create_engine
 from app.database.migration import migrate_to_head
 from app.embedded import postgres
 from app.schema.auth import Session
-from bench.taken import Taken, taken
+from bench.cost import Cost, measure_cost
 from bench.tree import make_tree
-from bench.world import Stopwatch, World, find_world, keep_totals, make_world
+from bench.world import Stopwatch, World, build_totals, find_world, make_world
 
-UP_WITHIN = 300.0
-PUBLIC_URL = "http://localhost:9999"  # only the issuer of tokens: the ports are whichever are free
-# While the world is written a crash may lose it; nothing of it needs to be replayed.
+START_TIMEOUT = 300.0
+PUBLIC_URL = "http://localhost:9999"  # only the issuer of tokens; the real ports are free ones
+# A crash while the world is written may lose it: no recovery is needed.
 WRITING = postgres.THROWAWAY | {"wal_level": "minimal", "max_wal_senders": "0"}
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much is measured: 1/`divisor` of the world, `rounds` taken in turn with the reference, in each of which the
-    process that is asked computes for so many `seconds`."""
+    """The size of a measurement: 1/`divisor` of the world, and `rounds` alternating with the reference, in each of
+    which the answering process computes for `seconds`."""
 
     divisor: int
     seconds: float
@@ -58,7 +58,7 @@ class Scale:
 
     @property
     def server(self) -> Mapping[str, str]:
-        """What the server is given, for a machine of 16 GB and more."""
+        """Return the server's settings, for a machine of 16 GB and more."""
         full = self.divisor == 1
         return {
             "shared_buffers": "3GB" if full else "512MB",
@@ -66,13 +66,13 @@ class Scale:
             "maintenance_work_mem": "1GB" if full else "128MB",
             "max_wal_size": "8GB",
             "checkpoint_timeout": "15min",
-            "jit": "off",  # for what is measured and for what it is compared with
+            "jit": "off",  # for the service and for the references
         }
 
 
 @dataclass(slots=True)
 class Measured:
-    """Where everything is. `pids` are of the processes started, by name."""
+    """The measured system. `pids` are the started processes by name."""
 
     scale: Scale
     folder: Path
@@ -81,9 +81,9 @@ class Measured:
     settings: Settings
     world: World
     day: date
-    """Of which the world is; midnight may come while it is measured."""
-    first_built: tuple[Taken, Taken]
-    """What the rebuild of nothing took, and two scans of the day rows."""
+    """The day of the world; a measurement can run past midnight."""
+    first_built: tuple[Cost, Cost]
+    """The cost of the first rebuild, and of two scans of the day rows."""
     resident_first: int = 0
     pids: dict[str, int] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
@@ -105,19 +105,19 @@ class Measured:
             "XUEZU_LOG_FORMAT": "json",
         }
 
-    def taken(self, *names: str) -> AbstractContextManager[Taken]:
-        """What is done inside takes: by the clock, and of the processor by these processes. `postgres` is the server
-        with its backends, `BENCH` this process."""
-        return taken(self.pids, *names)
+    def measure(self, *names: str) -> AbstractContextManager[Cost]:
+        """Measure the block: by the clock, and the processor time of these processes. `postgres` includes its backends;
+        `BENCH` is this process."""
+        return measure_cost(self.pids, *names)
 
     @contextmanager
     def process(self, name: str, arguments: Sequence[str], ready: str | None, status: int = 200) -> Iterator[None]:
-        """Run a Python program beside, listening on a free port of its own (`{port}`) where `ready` is a path."""
+        """Run a Python program; if `ready` is a path, it listens on a free port (`{port}`) and must answer there."""
         with (self.folder / f"{name}.log").open("ab") as log:
             port = free_port()
-            said = [argument.replace("{port}", str(port)) for argument in arguments]
+            show_step = [argument.replace("{port}", str(port)) for argument in arguments]
             environment = self.environment | {"XUEZU_PORT": str(port)}
-            process = subprocess.Popen([sys.executable, *said], env=environment, stdout=log, stderr=log)
+            process = subprocess.Popen([sys.executable, *show_step], env=environment, stdout=log, stderr=log)
             self.pids[name], self.addresses[name] = process.pid, f"http://127.0.0.1:{port}"
             try:
                 if ready is not None:
@@ -129,12 +129,12 @@ class Measured:
 
     @contextmanager
     def worker(self) -> Iterator[None]:
-        """With the worker beside: imports, the rollup."""
+        """Run the worker for the block."""
         with self.process("worker", ("-m", "app.cli", "worker"), None):
             yield
 
     def sign_in(self, user_id: UUID, *, keyed: bool = True) -> dict[str, str]:
-        """The header of a new session of a user of the world, with (or without) a security key proved in it."""
+        """Return the header of a new session of a user of the world, with or without a proved security key."""
         return asyncio.run(self._sign_in(user_id, keyed=keyed))
 
     async def _sign_in(self, user_id: UUID, *, keyed: bool) -> dict[str, str]:
@@ -152,34 +152,34 @@ class Measured:
         return {"Authorization": f"Bearer {tokens.access_token}"}
 
     async def signed_in(self, user_id: UUID) -> dict[str, str]:
-        """`sign_in`, while other calls are under way."""
+        """The same as `sign_in`, while other calls run."""
         return await self._sign_in(user_id, keyed=True)
 
     def main_admin(self, org_id: UUID) -> UUID:
         return UUID(str(self.sql("SELECT main_admin_id FROM orgs WHERE id = $1", org_id)))
 
     def sql(self, statement: str, *arguments: object) -> object:
-        """One value out of the database, as the superuser."""
-        return asyncio.run(self.ask(statement, *arguments))
+        """Return one value from the database, as the superuser."""
+        return asyncio.run(self.fetch_value(statement, *arguments))
 
-    async def ask(self, statement: str, *arguments: object) -> Any:
-        """`sql`, while other calls are under way."""
+    async def fetch_value(self, statement: str, *arguments: object) -> Any:
+        """The same as `sql`, while other calls run."""
         connection = await asyncpg.connect(self.superuser_url)
         try:
             return await connection.fetchval(statement, *arguments)
         finally:
             await connection.close()
 
-    async def drained(self, seconds: float = 1800, *, every: float = 0.5) -> None:
-        """Wait until the worker has rolled up all that was written so far, and longer than that never."""
+    async def wait_for_rollup(self, seconds: float = 1800, *, every: float = 0.5) -> None:
+        """Wait until the worker has rolled up all present writes, at most `seconds`."""
         until = time.monotonic() + seconds
         facts = ("point_deltas", "member_deltas", "edge_deltas")
         waiting = f"SELECT {' OR '.join(f'EXISTS (SELECT FROM {table})' for table in facts)}"
-        while await self.ask(waiting) and time.monotonic() < until:
+        while await self.fetch_value(waiting) and time.monotonic() < until:
             await asyncio.sleep(every)
 
     def sign_in_service(self, *scopes: str) -> dict[str, str]:
-        """The header of a new service client that holds these scopes."""
+        """Return the header of a new service client with these scopes."""
 
         async def create() -> tuple[str, str]:
             engine = create_engine(self.settings)
@@ -199,16 +199,16 @@ class Measured:
 
 
 @contextmanager
-def running(scale: Scale, keep: Path | None = None) -> Iterator[Measured]:
-    """The world, the API and the bare reference over it. The world is thrown away, or kept in the folder `keep`,
-    where a later run of the same day and scale finds it again."""
+def run_service(scale: Scale, keep: Path | None = None) -> Iterator[Measured]:
+    """Run the world, the API and the bare reference. The world is deleted afterwards, or stored in the directory `keep`
+    for a later run of the same day and scale."""
     with ExitStack() as held:
         if keep is None:
             keep = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="xuezu-bench-")))
         folder = keep.absolute()
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o711)
-        measured = held.enter_context(_over_the_world(scale, folder))
+        measured = held.enter_context(_run_over_world(scale, folder))
         held.enter_context(measured.process("serve", ("-m", "app.cli", "serve"), "/readyz"))
         measured.resident_first = psutil.Process(measured.pids["serve"]).memory_info().rss
         bare = ("-m", "uvicorn", "bench.reference:app", "--port", "{port}", "--no-access-log", "--log-level", "error")
@@ -217,7 +217,7 @@ def running(scale: Scale, keep: Path | None = None) -> Iterator[Measured]:
 
 
 @contextmanager
-def _over_the_world(scale: Scale, folder: Path) -> Iterator[Measured]:
+def _run_over_world(scale: Scale, folder: Path) -> Iterator[Measured]:
     made = folder / "world.json"
     day = today()
     wanted = {"form": 2, "day": str(day), "divisor": scale.divisor, "file": str(scale.file) if scale.file else None}
@@ -227,34 +227,34 @@ def _over_the_world(scale: Scale, folder: Path) -> Iterator[Measured]:
         shutil.rmtree(folder / "postgres", ignore_errors=True)
         print(f"Writing the world at 1/{scale.divisor}" if scale.divisor > 1 else "Writing the world", flush=True)
         with postgres.run_server(folder / "postgres", settings=WRITING | dict(scale.server)) as server:
-            kept = wanted | {"first_built": [asdict(taken) for taken in _write(server, settings, scale, day)]}
+            kept = wanted | {"first_built": [asdict(cost) for cost in _write(server, settings, scale, day)]}
         os.sync()
         made.write_text(json.dumps(kept))
     with postgres.run_server(folder / "postgres", settings=scale.server) as server:
         settings.database_url = SecretStr(server.url())
         superuser_url = server.url(user=postgres.SUPERUSER)
-        asyncio.run(migrate_to_head(server.url()))  # where the code has moved on since the world was written
-        world = asyncio.run(_find(superuser_url))
-        rebuilt, scanned = (Taken(**taken) for taken in kept["first_built"])
+        asyncio.run(migrate_to_head(server.url()))  # the code can be newer than the stored world
+        world = asyncio.run(_find_world(superuser_url))
+        rebuilt, scanned = (Cost(**cost) for cost in kept["first_built"])
         measured = Measured(scale, folder, server.url(), superuser_url, settings, world, day, (rebuilt, scanned))
         measured.pids["postgres"] = server.pid
         yield measured
 
 
-def _write(server: postgres.EmbeddedPostgres, settings: Settings, scale: Scale, day: date) -> tuple[Taken, Taken]:
-    said = Stopwatch()
+def _write(server: postgres.EmbeddedPostgres, settings: Settings, scale: Scale, day: date) -> tuple[Cost, Cost]:
+    show_step = Stopwatch()
     asyncio.run(migrate_to_head(server.url()))
-    said("migrations")
+    show_step("migrations")
     tree = make_tree(scale.divisor, scale.file)
-    said("the tree's shape")
+    show_step("the tree's shape")
     asyncio.run(make_world(server.url(user=postgres.SUPERUSER), Cipher(settings), tree, day))
-    said = Stopwatch()
-    first_built = asyncio.run(keep_totals(server.url(), day, {"postgres": server.pid}))
-    said("what is kept: the service's own rebuild")
+    show_step = Stopwatch()
+    first_built = asyncio.run(build_totals(server.url(), day, {"postgres": server.pid}))
+    show_step("what is kept: the service's own rebuild")
     return first_built
 
 
-async def _find(superuser_url: str) -> World:
+async def _find_world(superuser_url: str) -> World:
     connection = await asyncpg.connect(superuser_url)
     try:
         return await find_world(connection)
@@ -278,8 +278,8 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def wait_for(url: str, status: int, process: subprocess.Popen[bytes]) -> None:
-    """Wait until the address answers so; a process that ends before that is an error."""
-    until = time.monotonic() + UP_WITHIN
+    """Wait until the address answers with this status. Raises an error if the process ends before."""
+    until = time.monotonic() + START_TIMEOUT
     while time.monotonic() < until and process.poll() is None:
         try:
             if httpx.get(url, timeout=2).status_code == status:
@@ -287,4 +287,4 @@ def wait_for(url: str, status: int, process: subprocess.Popen[bytes]) -> None:
         except httpx.HTTPError:
             pass
         time.sleep(0.1)
-    raise TimeoutError(f"{url} did not answer {status} within {UP_WITHIN:.0f} s")
+    raise TimeoutError(f"{url} did not answer {status} within {START_TIMEOUT:.0f} s")

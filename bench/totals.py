@@ -1,4 +1,4 @@
-"""The totals as a whole: how long they take to rebuild, and whether they are right after much has happened."""
+"""The totals: the time of a rebuild, and their correctness after many edits."""
 
 import asyncio
 import random
@@ -9,20 +9,20 @@ import asyncpg
 import httpx
 
 from app.reports.rollup.verify import find_differences
+from bench.cost import Cost
 from bench.rows import Row
 from bench.service import Measured
-from bench.taken import Taken
-from bench.world import keep_two_days, org_id, rebuilt
+from bench.world import org_id, rebuild, roll_up_and_drop_days
 
-EDITS = 1000  # at a smaller scale a quarter of them
+EDITS = 1000  # a quarter of them at a smaller scale
 FIRST_OF_LARGEST = "SELECT first FROM bench.orgs ORDER BY people DESC LIMIT 1"
 AT_ONCE = 8
 ADMINS = 40
 
 
 def totals_rebuild(measured: Measured) -> list[Row]:
-    """The service's own full rebuild beside a bare GROUP BY of its day rows: over what is there, as an operator does
-    it, and from nothing, as it was when the world was written."""
+    """Compare the service's full rebuild with a bare GROUP BY of its day rows: over existing totals, as an operator
+    runs it, and from nothing, as when the world was written."""
     figures = {"totals_rebuild": asyncio.run(_again(measured)), "totals_first_built": measured.first_built}
     note = "s; two stored days, one with scores; / a scan of the day rows"
     return [
@@ -31,30 +31,30 @@ def totals_rebuild(measured: Measured) -> list[Row]:
     ]
 
 
-async def _again(measured: Measured) -> tuple[Taken, Taken]:
+async def _again(measured: Measured) -> tuple[Cost, Cost]:
     connection = await asyncpg.connect(measured.url)
     try:
-        await keep_two_days(connection, measured.day)
-        return await rebuilt(connection, measured.pids)
+        await roll_up_and_drop_days(connection, measured.day)
+        return await rebuild(connection, measured.pids)
     finally:
         await connection.close()
 
 
 def recount_equal(measured: Measured) -> list[Row]:
-    """Many random edits by many admins over HTTP, transfers of orgs among them, rolled up meanwhile; then every
-    difference between what is kept and a recount."""
+    """Edit randomly as many admins over HTTP, with transfers of orgs, while the worker rolls up; then count the
+    differences between stored totals and a recount."""
     rng = random.Random(7)
     count = measured.world.orgs
     orgs = [org_id(n) for n in rng.sample(range(count // 10, count), ADMINS)]
     headers = {org: measured.sign_in(measured.main_admin(org)) for org in orgs}
     done = asyncio.run(_edit(measured, orgs, headers, rng))
-    asyncio.run(measured.drained())
+    asyncio.run(measured.wait_for_rollup())
     found, seconds = asyncio.run(_count_differences(measured))
     return [Row("recount_equal", found, 1, found, 0, at_most=True, note=f"differences after {done}; {seconds:.0f} s")]
 
 
 async def _edit(measured: Measured, orgs: list[UUID], headers: dict[UUID, dict[str, str]], rng: random.Random) -> str:
-    people, first = max(measured.world.groups), await measured.ask(FIRST_OF_LARGEST)
+    people, first = max(measured.world.groups), await measured.fetch_value(FIRST_OF_LARGEST)
     done = {"added": 0, "removed": 0, "transfers": 0, "refused": 0}
     members: dict[UUID, list[str]] = {org: [] for org in orgs}
     left = EDITS if measured.scale.divisor == 1 else EDITS // 4
@@ -72,7 +72,7 @@ async def _edit(measured: Measured, orgs: list[UUID], headers: dict[UUID, dict[s
             answer = await call(api, "DELETE", org, f"/members/{members[org].pop()}")
             done["removed" if answer.status_code == 204 else "refused"] += 1
         else:
-            # The phone of somebody in the largest group, or of nobody.
+            # The phone of a person in the largest group, or an unused one.
             number = first + rng.randrange(people) if what < 0.7 else 90_000_000 + rng.randrange(9_999_999)
             person = {"name": "王伟伟", "phone": f"199{number % 10**8:08d}", "party": True}
             answer = await call(api, "POST", org, "/members", **person)
@@ -92,15 +92,15 @@ async def _edit(measured: Measured, orgs: list[UUID], headers: dict[UUID, dict[s
 
 
 async def _transfer(call, api, measured, org: UUID, to: UUID, headers) -> bool:  # type: ignore[no-untyped-def]
-    """Ask, release, accept; refused where the one stands under the other already."""
+    """Request, release and accept a transfer; refused if one org is already certified under the other."""
     if org == to:
         return False
-    here = await measured.ask(
+    here = await measured.fetch_value(
         "SELECT superior_id FROM certifications WHERE subordinate_id = $1 AND state = 'live'", org
     )
     if here not in headers:
         headers[here] = await measured.signed_in(
-            await measured.ask("SELECT main_admin_id FROM orgs WHERE id = $1", here)
+            await measured.fetch_value("SELECT main_admin_id FROM orgs WHERE id = $1", here)
         )
     token = (await call(api, "POST", to, "/invitations", max_uses=1)).json()["token"]
     asked = await call(api, "POST", org, "/transfers", invitation_token=token)

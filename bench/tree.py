@@ -1,7 +1,7 @@
-"""The tree of orgs that is measured on: generated with the shape of the real one, or read from a file.
+"""The measured tree of orgs, generated with the shape of the real one or read from a file.
 
-The real one has 1 → 31 → 342 → 2,978 → 41,352 → 620,573 orgs on its six levels, and the number of orgs under one is
-lognormal, its spread (standard deviation of the logarithm) being as in `_SPREAD`.
+The real tree has 1 → 31 → 342 → 2,978 → 41,352 → 620,573 orgs on its six levels. The number of direct subordinates of
+an org is lognormal; `_SPREAD` is the standard deviation of the logarithm by level.
 """
 
 import csv
@@ -19,15 +19,15 @@ MEMBERS = 5_000_000
 _SPREAD = (0.0, 0.85, 0.53, 0.60, 0.82)
 _WORDS = ("全国", "省", "市", "县", "镇", "村")
 _LETTERS = ("quanguo", "sheng", "shi", "xian", "zhen", "cun")
-# People who stand at an org of each level; the rest of all people stand in the villages.
+# Members per org by level; the villages have the rest.
 _PEOPLE = (100, 200, 150, 100, 12)
-# What else is measured on: how many orgs are below the one that is moved.
-MOVED = 55_000
+# The number of subordinates of the transferred org.
+MOVED_SUBORDINATES = 55_000
 
 
 @dataclass(slots=True)
 class Node:
-    """An org; `people` stand in it, `below` orgs stand under it, `parent` is a place in the tree's list."""
+    """An org with `people` members, `below` orgs in its subtree, and the index of its `parent` in the tree's list."""
 
     level: int
     parent: int | None
@@ -40,7 +40,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """Orgs in the order of their levels, the root first; `groups` are the places of the groups, by size."""
+    """Orgs in the order of their levels, the root first; `groups` are the indexes of the groups, by size."""
 
     nodes: list[Node]
     groups: dict[int, int]
@@ -48,9 +48,9 @@ class Tree:
 
 
 def make_tree(scale: int = 1, file: Path | None = None) -> Tree:
-    """The tree at 1/`scale` of its size, with the people of each org; or the divisions of a file, at their size."""
+    """Return the tree at 1/`scale` of its size, or the regions of a file, with the people of each org."""
     rng = random.Random(20_260_101)
-    nodes = _generated(rng, scale) if file is None else _read(file)
+    nodes = _generate_nodes(rng, scale) if file is None else _read_nodes(file)
     for node in reversed(nodes):
         if node.parent is not None:
             nodes[node.parent].below += node.below + 1
@@ -58,20 +58,20 @@ def make_tree(scale: int = 1, file: Path | None = None) -> Tree:
     sizes = [size if size == GROUPS[0] else max(size // scale, GROUPS[0] + order) for order, size in enumerate(GROUPS)]
     villages = [place for place, node in enumerate(nodes) if node.level == len(LEVELS) - 1]
     groups = dict(zip(sizes, villages[: len(sizes)], strict=True))
-    _settle(rng, nodes, groups, members)
+    _distribute_people(rng, nodes, groups, members)
     return Tree(nodes, groups, members)
 
 
-def _generated(rng: random.Random, scale: int) -> list[Node]:
+def _generate_nodes(rng: random.Random, scale: int) -> list[Node]:
     nodes = [Node(0, None, "", "中共测量全国委员会", Spelling("zhonggongceliangquanguoweiyuanhui", "zgclqgwyh"))]
     above = [0]
     for level, spread in enumerate(_SPREAD, 1):
-        # At a smaller scale the levels shrink together, and each still has several orgs under one.
+        # At a smaller scale all levels shrink, and each org still has several subordinates.
         size = max(LEVELS[level] // scale, min(LEVELS[level], 4 * len(above)))
         here = []
-        for parent, count in zip(above, _shares(rng, len(above), size, spread), strict=True):
+        for parent, count in zip(above, _divide(rng, len(above), size, spread), strict=True):
             for ordinal in range(1, count + 1):
-                code = f"{nodes[parent].code}{_digits(level, ordinal)}"
+                code = f"{nodes[parent].code}{_build_digits(level, ordinal)}"
                 name = f"中共测量{code}{_WORDS[level]}委员会"
                 letters = Spelling(f"zhonggongceliang{code}{_LETTERS[level]}weiyuanhui", f"zgcl{code[:1]}wyh")
                 here.append(len(nodes))
@@ -80,14 +80,14 @@ def _generated(rng: random.Random, scale: int) -> list[Node]:
     return nodes
 
 
-def _digits(level: int, ordinal: int) -> str:
+def _build_digits(level: int, ordinal: int) -> str:
     if level == 1:
         return str(10 + ordinal)
     return f"{ordinal:02d}" if level < 4 else f"{ordinal:03d}"
 
 
-def _shares(rng: random.Random, parts: int, total: int, spread: float) -> list[int]:
-    """`total` divided into `parts`, each at least 1, their sizes lognormal."""
+def _divide(rng: random.Random, parts: int, total: int, spread: float) -> list[int]:
+    """Divide `total` into `parts` of lognormal sizes, each at least 1."""
     weights = [rng.lognormvariate(0, spread) for _ in range(parts)]
     whole, shares, given, summed = sum(weights), [], 0, 0.0
     for weight in weights:
@@ -98,8 +98,8 @@ def _shares(rng: random.Random, parts: int, total: int, spread: float) -> list[i
     return shares
 
 
-def _read(file: Path) -> list[Node]:
-    """`code,parent_code,name,level` of the levels 1 to 5; the root is put above them."""
+def _read_nodes(file: Path) -> list[Node]:
+    """Read `code,parent_code,name,level` of the levels 1 to 5 and add the root."""
     nodes = [Node(0, None, "", "中共全国委员会", spell_title("中共全国委员会"))]
     places = {"": 0}
     with gzip.open(file, "rt") as opened:
@@ -111,8 +111,8 @@ def _read(file: Path) -> list[Node]:
     return nodes
 
 
-def _settle(rng: random.Random, nodes: Sequence[Node], groups: dict[int, int], members: int) -> None:
-    """Give each org its people, at least one; all of them and who stands in two or more orgs make `members` rows."""
+def _distribute_people(rng: random.Random, nodes: Sequence[Node], groups: dict[int, int], members: int) -> None:
+    """Give each org at least one person, so that all people, some in two or more orgs, make `members` rows."""
     for size, place in groups.items():
         nodes[place].people = size
     villages = []
@@ -125,21 +125,21 @@ def _settle(rng: random.Random, nodes: Sequence[Node], groups: dict[int, int], m
             villages.append(node)
     settled = sum(node.people for node in nodes)
     left = round(members / (1 + SECOND + THIRD)) - settled
-    for node, people in zip(villages, _shares(rng, len(villages), max(left, len(villages)), 0.8), strict=True):
+    for node, people in zip(villages, _divide(rng, len(villages), max(left, len(villages)), 0.8), strict=True):
         node.people = people
 
 
-# One person in 33 stands in a second org, one in 330 in a third.
+# One person in 33 is a member of a second org, one in 330 of a third.
 SECOND, THIRD = 1 / 33, 1 / 330
 
 
 def region_code(node: Node) -> str:
-    """GB/T 2260's six digits down to the county, nine and twelve below."""
+    """Return the code of GB/T 2260: six digits down to the county, nine and twelve for lower levels."""
     return node.code.ljust(6, "0")
 
 
 def rows(tree: Tree) -> Iterator[tuple[int, int, int | None, str, str, str, str, int, int, int]]:
-    """What is copied into the database: n, level, parent, code, name, pinyin, initials, first person, people, below."""
+    """Yield the rows to copy: n, level, parent, code, name, pinyin, initials, first person, people, below."""
     first = 1
     for n, node in enumerate(tree.nodes):
         yield (n, node.level, node.parent, region_code(node), node.name, *node.spelling, first, node.people, node.below)

@@ -1,11 +1,11 @@
-"""The world that is measured on: the tree's orgs, their people and thirty days of points, written set by set.
+"""The measured world: the tree's orgs, their people and thirty days of points, written in sets.
 
-It is what the service itself would have written: every person has a phone, most are activated through an account, each
-org has its main admin among its people, one person in 33 stands in two orgs or more. What is kept from these sources
-(memberships, totals, scores) is left to the service's own rebuild.
+It equals data that the service itself writes: every person has a phone, most are activated through an account, the main
+admin of each org is one of its people, one person in 33 is a member of two or more orgs. The service's own rebuild
+creates the derived data (memberships, totals, scores).
 
-Of everybody but the people of the groups the phone is made up to its blind index: nobody can look at it or be found by
-it. Day rows stand without a ledger, as they do once its old partitions have been put away.
+Only people of the groups have real phones. For all others the blind index is invented: they cannot be shown or found by
+phone. Day rows have no ledger, as after the archiving of its old partitions.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from app.core.cipher import Cipher
 from app.members.encryption import encrypt_phone
 from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.reports.rollup.rebuild import rebuild_all
-from bench.taken import BENCH, Taken, taken
+from bench.cost import BENCH, Cost, measure_cost
 from bench.tree import THIRD, Tree, rows
 
 DAYS = 30
@@ -35,7 +35,7 @@ ACTIVE_EVERY = 3
 SURNAMES, SURNAMES_READ = "王李张刘陈杨赵黄周吴", "wang li zhang liu chen yang zhao huang zhou wu"
 GIVEN, GIVEN_READ = "伟芳娜敏静丽强磊军洋", "wei fang na min jing li qiang lei jun yang"
 
-# The id of the nth org, user or member row; as if made one after the other, long ago.
+# The id of the nth org, user or member row, as if they were created one after the other.
 _IDS = """
 CREATE SCHEMA bench;
 CREATE FUNCTION bench.id(kind int, n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -96,7 +96,7 @@ ORDER BY org_id, id
 _FIRST_ROWS = """
 SELECT n, first AS mine, p FROM bench.orgs, generate_series(first, first + people - 1) AS p WHERE n % 2 = {half}
 """
-# A second row stands in the org above the first one, or anywhere; a third one anywhere else.
+# A second row is in the superior of the first org, or in any org; a third one in any other org.
 _ELSEWHERE = """
 SELECT n, mine, p FROM (
     SELECT CASE WHEN {which} = 2 AND p % 2 = 0 THEN coalesce(o.parent, o.n)
@@ -128,7 +128,7 @@ ORDER BY o.n
 """,
 )
 
-# The groups have a unit for every hundred people, ten in each general branch; one in ten people stand at the org.
+# The groups have a unit per hundred people, ten in each general branch; one person in ten is at the org itself.
 _UNITS = f"""
 INSERT INTO units (org_id, id, parent_id, name, kind, position, created_at)
 SELECT bench.id({ORG}, n), bench.id({ORG}, n::bigint * 10000 + u),
@@ -152,7 +152,7 @@ SELECT m.org_id, bench.id({ACTIVATION}, row_number() OVER ()), m.id, user_id, no
 FROM members AS m WHERE user_id IS NOT NULL ORDER BY m.org_id, m.id
 """
 
-# Ten of the thirty days, one of each three.
+# One day in three of the thirty.
 _EARNED = f"""
 INSERT INTO bench.{{table}} (user_id, day, points, events)
 SELECT * FROM (
@@ -168,7 +168,7 @@ SELECT * FROM (
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What stands where, for the rows of the bench."""
+    """The orgs and users that the measurements use."""
 
     orgs: int
     members: int
@@ -178,7 +178,7 @@ class World:
 
 
 class Stopwatch:
-    """Says each step with its seconds."""
+    """Prints each step with its seconds."""
 
     def __init__(self) -> None:
         self._began = time.monotonic()
@@ -192,7 +192,7 @@ class Stopwatch:
 async def make_world(superuser_url: str, cipher: Cipher, tree: Tree, day: date) -> World:
     """Write the world of this day into a migrated, empty database."""
     said = Stopwatch()
-    async with asyncpg.create_pool(superuser_url, min_size=2, max_size=2, setup=_unchecked) as pool:
+    async with asyncpg.create_pool(superuser_url, min_size=2, max_size=2, setup=_disable_checks) as pool:
         async with pool.acquire() as db:
             await db.execute(_IDS)
             names = ("n", "level", "parent", "region_code", "name", "pinyin", "initials", "first", "people", "below")
@@ -212,13 +212,13 @@ async def make_world(superuser_url: str, cipher: Cipher, tree: Tree, day: date) 
             "unit_memberships",
             "activations",
         )
-        async with _without_indexes(pool, written):
-            await _both(pool, *(_USERS.format(half=half) for half in (0, 1)))
+        async with _drop_indexes(pool, written):
+            await _run_in_parallel(pool, *(_USERS.format(half=half) for half in (0, 1)))
             said("users")
             first = (_MEMBERS.format(kind=MEMBER, who=_FIRST_ROWS.format(half=half)) for half in (0, 1))
-            await _both(pool, *first)
+            await _run_in_parallel(pool, *first)
             more = ((SECOND, 2, 33), (THIRD_ROW, 3, round(1 / THIRD)))
-            await _both(
+            await _run_in_parallel(
                 pool,
                 *(
                     _MEMBERS.format(kind=kind, who=_ELSEWHERE.format(which=which, every=every))
@@ -226,15 +226,15 @@ async def make_world(superuser_url: str, cipher: Cipher, tree: Tree, day: date) 
                 ),
             )
             said("members")
-            await _both(pool, *_ORGS)
+            await _run_in_parallel(pool, *_ORGS)
             said("orgs, admins, certifications")
             await pool.execute(_UNITS, groups)
             await asyncio.gather(pool.execute(_PLACES, groups), pool.execute(_ACTIVATIONS))
             said("units, unit memberships, activations")
         said("their indexes")
-        await _seal_groups(pool, cipher, groups)
+        await _encrypt_group_phones(pool, cipher, groups)
         said("phones of the groups")
-        # Up to yesterday: what comes today comes through the ledger, and a recount looks for it there.
+        # Up to yesterday: events of today go through the ledger, and a recount reads them there.
         await _write_days(pool, day - timedelta(days=1))
         said("day rows")
         await pool.execute("VACUUM ANALYZE")
@@ -247,9 +247,9 @@ SCAN = (
 )
 
 
-async def keep_totals(url: str, day: date, pids: Mapping[str, int]) -> tuple[Taken, Taken]:
-    """Let the service build what it keeps of the day and of the one a week before, and scores of the day. What its
-    rebuild took."""
+async def build_totals(url: str, day: date, pids: Mapping[str, int]) -> tuple[Cost, Cost]:
+    """Build the stored data of the day and of the day a week before, and the scores of the day. Returns the cost of the
+    rebuild."""
     connection = await asyncpg.connect(url)
     try:
         await build_missing_days(connection, day - timedelta(days=7), tomorrow=False)
@@ -258,15 +258,15 @@ async def keep_totals(url: str, day: date, pids: Mapping[str, int]) -> tuple[Tak
         await connection.execute("SELECT make_partition('org_totals', $1, $2)", *bounds)
         await connection.execute("SELECT make_partition('org_scores', $1, $2)", *bounds)
         await connection.execute("INSERT INTO stored_days (day, scored) VALUES ($1, true)", day)
-        took = await rebuilt(connection, pids)
+        took = await rebuild(connection, pids)
         await connection.execute("ANALYZE memberships, tree_edges, org_totals, org_scores")
         return took
     finally:
         await connection.close()
 
 
-async def keep_today(url: str) -> None:
-    """What the worker does at midnight, for what is measured without one."""
+async def build_today(url: str) -> None:
+    """Do the worker's midnight job, for measurements without a worker."""
     connection = await asyncpg.connect(url)
     try:
         while await run_cycle(connection):
@@ -276,11 +276,11 @@ async def keep_today(url: str) -> None:
         await connection.close()
 
 
-async def keep_two_days(connection: asyncpg.Connection, day: date) -> None:
-    """Fold all that waits, and of the days that are stored leave today and the one a week before the world's `day`.
+async def roll_up_and_drop_days(connection: asyncpg.Connection, day: date) -> None:
+    """Roll up all pending deltas, and drop all stored days except today and the day a week before the world's `day`.
 
-    The worker builds more of them at midnight and from ten in the evening on, and each is work for a fold and a
-    rebuild: what they are compared with would not be the same at every hour.
+    The worker builds more days at midnight and from 22:00 on. Each day adds work to a rollup and a rebuild, so that the
+    comparison would depend on the hour.
     """
     while await run_cycle(connection):
         pass
@@ -288,19 +288,19 @@ async def keep_two_days(connection: asyncpg.Connection, day: date) -> None:
     await connection.execute("UPDATE stored_days SET scored = day = $1", today())
 
 
-async def rebuilt(connection: asyncpg.Connection, pids: Mapping[str, int]) -> tuple[Taken, Taken]:
-    """What a full rebuild takes, and what two bare scans of the day rows do, one before and one after it."""
+async def rebuild(connection: asyncpg.Connection, pids: Mapping[str, int]) -> tuple[Cost, Cost]:
+    """Return the cost of a full rebuild, and of two bare scans of the day rows, one before and one after it."""
     works = (lambda: connection.execute(SCAN), lambda: rebuild_all(connection), lambda: connection.execute(SCAN))
     took = []
     for work in works:
-        with taken(pids, "postgres", BENCH) as found:
+        with measure_cost(pids, "postgres", BENCH) as found:
             await work()
         took.append(found)
     return took[1], took[0] + took[2]
 
 
 async def find_world(db: Any) -> World:
-    """The world that stands in the database."""
+    """Return the world in the database."""
     county = await db.fetchval("SELECT n FROM bench.orgs WHERE level = 3 ORDER BY abs(below - 220), n LIMIT 1")
     groups = await db.fetch("SELECT org_id, count(DISTINCT id) AS units FROM units GROUP BY org_id")
     sizes = await db.fetch(
@@ -316,21 +316,21 @@ async def find_world(db: Any) -> World:
     )
 
 
-async def _unchecked(connection: asyncpg.Connection) -> None:
-    # No trigger and no reference is looked at: what is written is right by its making.
+async def _disable_checks(connection: asyncpg.Connection) -> None:
+    # Triggers and foreign keys are disabled: the generated data is consistent.
     await connection.execute(
         "SET session_replication_role = replica; SET maintenance_work_mem = '1GB'; SET work_mem = '256MB';"
         "SET synchronous_commit = off; SET jit = off"
     )
 
 
-async def _both(pool: Any, *statements: str) -> None:
+async def _run_in_parallel(pool: Any, *statements: str) -> None:
     await asyncio.gather(*(pool.execute(statement) for statement in statements))
 
 
 @asynccontextmanager
-async def _without_indexes(pool: Any, tables: Sequence[str]) -> AsyncIterator[None]:
-    """Without the indexes of these tables that no constraint needs; they are made again, two at a time."""
+async def _drop_indexes(pool: Any, tables: Sequence[str]) -> AsyncIterator[None]:
+    """Drop the indexes of these tables that no constraint needs for the block, then create them, two at a time."""
     found = await pool.fetch(
         """
         SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS made_by FROM pg_index
@@ -343,11 +343,11 @@ async def _without_indexes(pool: Any, tables: Sequence[str]) -> AsyncIterator[No
     for index in found:
         await pool.execute(f"DROP INDEX {index['name']}")
     yield
-    await _both(pool, *(index["made_by"] for index in found))
+    await _run_in_parallel(pool, *(index["made_by"] for index in found))
 
 
-async def _seal_groups(pool: Any, cipher: Cipher, groups: list[int]) -> None:
-    """Give the people of the groups phones that can be read, and found by."""
+async def _encrypt_group_phones(pool: Any, cipher: Cipher, groups: list[int]) -> None:
+    """Give the people of the groups phones that can be decrypted and found."""
     async with pool.acquire() as db, db.transaction():
         await db.execute(
             "CREATE TEMP TABLE sealed (org_id uuid, id uuid, user_id uuid, phone_cipher bytea, phone_index bytea, "
@@ -369,7 +369,7 @@ async def _seal_groups(pool: Any, cipher: Cipher, groups: list[int]) -> None:
             "UPDATE members AS m SET phone_cipher = s.phone_cipher, phone_index = s.phone_index, "
             "phone_last4_index = s.last4 FROM sealed AS s WHERE m.org_id = s.org_id AND m.id = s.id"
         )
-        # Whoever stands in several orgs holds one phone: their rows elsewhere follow.
+        # A member of several orgs has one phone: the other rows get it too.
         await db.execute(
             "UPDATE users AS u SET phone_cipher = s.user_cipher, phone_index = s.phone_index FROM sealed AS s "
             "WHERE u.id = s.user_id"
@@ -381,7 +381,7 @@ async def _seal_groups(pool: Any, cipher: Cipher, groups: list[int]) -> None:
 
 
 async def _write_days(pool: Any, last: date) -> None:
-    """The day rows, month by month, each written before its table becomes a partition."""
+    """Write the day rows by month, each month before its table becomes a partition."""
     months: list[date] = [(last - timedelta(days=DAYS - 1)).replace(day=1)]
     while (following := (months[-1] + timedelta(days=31)).replace(day=1)) <= last:
         months.append(following)

@@ -1,4 +1,4 @@
-"""`write_member`: a person is added over HTTP, with everything that the rules want, beside a bare handler's insert."""
+"""`write_member`: a person is added over HTTP, with everything that the rules require, compared with a bare insert."""
 
 import asyncio
 import json
@@ -8,21 +8,21 @@ import asyncpg
 import httpx
 
 from bench import load
-from bench.people import newcomer, org_of
-from bench.requests import requests
+from bench.cost import Round, list_processes
+from bench.people import create_org, register_person
+from bench.requests import measure_requests
 from bench.rows import Row
 from bench.service import Measured
-from bench.taken import Round, family
 
 CONNECTIONS = 16
-FIRST = 64  # requests that prepare the statements of each connection
+FIRST = 64  # the first requests, which prepare the statements of each connection
 
-# Registered people of the groups, whose phones are known: a row that is added for one of them is active at once.
+# Registered people of the groups with real phones: a new row for one of them is active immediately.
 _PEOPLE = """
 SELECT verified_name, '199' || lpad((('x' || right(id::text, 12))::bit(48)::bigint % 100000000)::text, 8, '0')
 FROM users WHERE length(phone_cipher) > 1 AND id::text LIKE '01900000-0000-7001-%' ORDER BY id
 """
-# The same row in the same indexes, without triggers and references.
+# The same row in the same indexes, without triggers and foreign keys.
 _WRITTEN = """
 DROP TABLE IF EXISTS bench.written;
 CREATE TABLE bench.written (LIKE members INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING INDEXES);
@@ -31,12 +31,12 @@ GRANT INSERT, SELECT ON bench.written TO xuezu;
 
 
 def write_member(measured: Measured) -> list[Row]:
-    """Registered people are added to a new org: row, place, activation, audit entry, event, facts for the rollup."""
+    """Add registered people to a new org: row, unit membership, activation, audit entry, event, delta rows."""
     bodies = asyncio.run(_bodies(measured))
     size = len(bodies) // (measured.scale.rounds + 1)
     with httpx.Client(base_url=measured.ours, timeout=30) as service:
-        admin = newcomer(measured, service)
-        path = f"/v1/orgs/{org_of(admin)}/members"
+        admin = register_person(measured, service)
+        path = f"/v1/orgs/{create_org(admin)}/members"
     headers: dict[str, dict[str, str]] = {"serve": {"Authorization": f"Bearer {admin.token}"}, "reference": {}}
     rounds: dict[str, list[Round]] = {"serve": [], "reference": []}
 
@@ -54,8 +54,8 @@ def write_member(measured: Measured) -> list[Row]:
         send(process, 0, load.Until(least=FIRST, most=FIRST))()
     for number in range(1, measured.scale.rounds + 1):
         for process, taken in rounds.items():
-            until = load.Until(2 * measured.scale.seconds, FIRST, pids=tuple(family(measured.pids[process])))
-            taken.append(requests(measured, process, send(process, number, until)))
+            until = load.Until(2 * measured.scale.seconds, FIRST, pids=tuple(list_processes(measured.pids[process])))
+            taken.append(measure_requests(measured, process, send(process, number, until)))
     return [
         Row.of(
             "write_member",

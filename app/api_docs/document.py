@@ -114,7 +114,7 @@ def _complete_operation(operation: dict[str, Any], path: str, route: RouteContex
 
 
 _DEFAULT_DESCRIPTION = "Successful Response"
-"""FastAPI's description of an answer that the route does not describe_api."""
+"""FastAPI's description of an answer without one."""
 SUCCESS_DESCRIPTIONS = {
     "200": "Done, with the answer.",
     "201": "Created. The answer shows what was made.",

@@ -5,8 +5,8 @@ from dataclasses import fields
 
 from app.console import site as console
 from app.console.frame.page_route import PageRoute
-from bench.made import Made
-from bench.pages import NO_PAGES, parts, whole
+from bench.page_fixtures import PageFixtures
+from bench.pages import NO_PAGES, build_pages, build_parts
 from devtools.phone import site as phone
 
 _ANY = "01900000-0000-7000-8000-000000000000"
@@ -19,8 +19,8 @@ def list_get_routes() -> Iterator[PageRoute]:
 
 def test_benchmark_measures_every_page() -> None:
     routes = list(list_get_routes())
-    made = Made(**{field.name: _ANY for field in fields(Made)})
-    pages = [page for page in (*whole(made).values(), *parts(made).values()) if page.form is None]
+    made = PageFixtures(**{field.name: _ANY for field in fields(PageFixtures)})
+    pages = [page for page in (*build_pages(made).values(), *build_parts(made).values()) if page.form is None]
     addresses = [page.address.partition("?")[0] for page in pages]
     found = [next((route.path for route in routes if route.path_regex.fullmatch(address)), "") for address in addresses]
     assert {route.path for route in routes} - set(found) - NO_PAGES == set()

@@ -1,4 +1,4 @@
-"""Reads that are to cost the same however large the org is: overviews, rankings, members."""
+"""Reads whose cost must not depend on the size of the org: overviews, rankings, members."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -7,42 +7,42 @@ import httpx
 
 from app.core.calendar import today
 from bench import load
-from bench.requests import Asked, in_turn, requests
+from bench.requests import Target, compare_requests, measure_requests
 from bench.rows import Row
 from bench.service import Measured
 
-CONNECTIONS = 2  # latencies, not throughput: nobody waits for others
+CONNECTIONS = 2  # few connections, so that requests do not wait: this measures latency, not throughput
 
 
 def overview_flat(measured: Measured) -> list[Row]:
-    """The root's overview with its first page of subordinates, beside a county's."""
+    """Compare the root's overview, with its first page of subordinates, with a county's."""
     world = measured.world
     large, small = (
-        Asked(f"/v1/orgs/{org}/reports/overview", _admin(measured, org)) for org in (world.root, world.county)
+        Target(f"/v1/orgs/{org}/reports/overview", _admin(measured, org)) for org in (world.root, world.county)
     )
-    return [beside(measured, "overview_flat", large, small, 1.3, p="p50_ms")]
+    return [compare_latencies(measured, "overview_flat", large, small, 1.3, p="p50_ms")]
 
 
 def rank_flat(measured: Measured) -> list[Row]:
-    """A page and the caller's own place, in the largest group and in the smallest."""
+    """Compare a page of the ranking and the caller's own rank in the largest group with those in the smallest."""
     large, small = (
-        Asked(f"/v1/orgs/{org}/rankings", _admin(measured, org))
+        Target(f"/v1/orgs/{org}/rankings", _admin(measured, org))
         for org in (_groups(measured)[-1], _groups(measured)[0])
     )
-    return [beside(measured, "rank_flat", large, small, 2)]
+    return [compare_latencies(measured, "rank_flat", large, small, 2)]
 
 
 def members_flat(measured: Measured) -> list[Row]:
-    """The first page of the directory, and a search in it, in the largest group and in that of 1,000."""
+    """Compare the first page of the directory and a search in it, in the largest group and in the group of 1,000."""
     large, small = _groups(measured)[-1], _groups(measured)[1]
     headers = {org: _admin(measured, org) for org in (large, small)}
     asked = {"members_list": "", "members_search": "?q=%E7%8E%8B%E4%BC%9F", "members_pinyin": "?q=wang"}
     return [
-        beside(
+        compare_latencies(
             measured,
             name,
-            Asked(f"/v1/orgs/{large}/members{query}", headers[large]),
-            Asked(f"/v1/orgs/{small}/members{query}", headers[small]),
+            Target(f"/v1/orgs/{large}/members{query}", headers[large]),
+            Target(f"/v1/orgs/{small}/members{query}", headers[small]),
             2,
         )
         for name, query in asked.items()
@@ -50,36 +50,38 @@ def members_flat(measured: Measured) -> list[Row]:
 
 
 def overview_vs_recount(measured: Measured) -> list[Row]:
-    """The root's figures of a day that is not kept are counted from the sources; those of a kept day are read."""
+    """Compare figures counted from the sources (a day that is not stored) with stored figures, for the root."""
     root = measured.world.root
     headers = _admin(measured, root)
     path = f"{measured.ours}/v1/orgs/{root}/reports/overview"
     recount, kept = [], []
     for _ in range(1 if measured.scale.divisor == 1 else 2):
-        with measured.taken("serve", "postgres") as taken:
+        with measured.measure("serve", "postgres") as taken:
             httpx.get(
                 path, params={"day": str(today() - timedelta(days=1))}, headers=headers, timeout=1800
             ).raise_for_status()
         recount.append(taken.each(unit=1000))
         kept.append(
-            requests(measured, "serve", lambda: load.get(path, headers, connections=1, until=load.Until(1)), "p50_ms")
+            measure_requests(
+                measured, "serve", lambda: load.get(path, headers, connections=1, until=load.Until(1)), "p50_ms"
+            )
         )
-    # A recount takes as many times longer as the world is larger.
+    # The time of a recount is proportional to the size of the world.
     goal = 10_000 / measured.scale.divisor
     return [Row.of("overview_vs_recount", recount, kept, goal, note="ms; / p50 of a stored overview")]
 
 
-def beside(
+def compare_latencies(
     measured: Measured,
     name: str,
-    ours: Asked,
-    reference: Asked,
+    ours: Target,
+    reference: Target,
     goal: float | None,
     p: str = "p95_ms",
     share: float = 1.0,
 ) -> Row:
-    """Latencies in rounds taken in turn."""
-    rounds = in_turn(measured, ours, reference, p, connections=CONNECTIONS, share=share)
+    """Return the row of two latencies, measured in alternate rounds."""
+    rounds = compare_requests(measured, ours, reference, p, connections=CONNECTIONS, share=share)
     return Row.of(name, *rounds, goal, at_most=True, note=f"{p.partition('_')[0]} in ms")
 
 

@@ -1,4 +1,4 @@
-"""`python -m bench.plain`: the service without its fast path, to be measured beside itself."""
+"""`python -m bench.without_fast_path`: the service without its fast path, for comparison."""
 
 import asyncio
 

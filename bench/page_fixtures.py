@@ -1,4 +1,4 @@
-"""One of each thing that a page is about, made over HTTP in the group of 1,000 and in small orgs beside it."""
+"""One row of each kind that a page shows, created over HTTP in the group of 1,000 and in small orgs around it."""
 
 import asyncio
 import re
@@ -8,7 +8,7 @@ from uuid import UUID
 
 import httpx
 
-from bench.people import id_of, newcomer
+from bench.people import get_user_id, register_person
 from bench.service import Measured
 from devtools.demo.people import Person, answered, fresh_name, fresh_phone
 
@@ -16,8 +16,8 @@ CONSOLE = "xuezu-console"
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
-    """Their ids, as addresses hold them. What nothing says otherwise of is the group's own."""
+class PageFixtures:
+    """The ids of the rows. Unless a field says otherwise, the row belongs to the group."""
 
     org: str
     county: str
@@ -58,8 +58,8 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Callers:
-    """Who looks at them: the group's main admin, its other admin, the county's main admin, somebody who was offered
-    something; and the cookies of the two who wait to be let in, at the page and at the API."""
+    """The callers of the pages: the group's main admin, its other admin, the county's main admin, an invited person;
+    and the cookies of two browsers that wait for a scan, on the page and in the API."""
 
     main: Person
     other: Person
@@ -69,23 +69,23 @@ class Callers:
     ticket: str
 
 
-def make(measured: Measured, org: UUID) -> tuple[Made, Callers]:
-    """Make them; the worker has done its part when this is over."""
+def create_fixtures(measured: Measured, org: UUID) -> tuple[PageFixtures, Callers]:
+    """Create the rows and the callers; the worker's part is finished when this returns."""
     with httpx.Client(base_url=measured.ours, timeout=60) as service, measured.worker():
-        made = _make(measured, service, str(org))
-        asyncio.run(measured.drained())
-    return made
+        data = _create_fixtures(measured, service, str(org))
+        asyncio.run(measured.wait_for_rollup())
+    return data
 
 
-def _make(measured: Measured, service: httpx.Client, org: str) -> tuple[Made, Callers]:
+def _create_fixtures(measured: Measured, service: httpx.Client, org: str) -> tuple[PageFixtures, Callers]:
     main, above = (
         Person(service, "", "", measured.sign_in(measured.main_admin(of))["Authorization"].removeprefix("Bearer "))
         for of in (UUID(org), measured.world.county)
     )
-    other, invited, asker = (newcomer(measured, service) for _ in range(3))
+    other, invited, asker = (register_person(measured, service) for _ in range(3))
     own = f"/v1/orgs/{org}"
-    below, beyond, applicant = (_org(main) for _ in range(3))
-    unit = _made(main, f"{own}/units", name=f"第{fresh_phone()}党支部")
+    below, beyond, applicant = (_create_org(main) for _ in range(3))
+    unit = _create(main, f"{own}/units", name=f"第{fresh_phone()}党支部")
     admins = {
         of: main.call("POST", f"/v1/orgs/{of}/admin-invitations", 201, json={"phone": other.phone})["id"]
         for of in (org, below)
@@ -96,16 +96,16 @@ def _make(measured: Measured, service: httpx.Client, org: str) -> tuple[Made, Ca
     invitation = main.call("POST", f"{own}/invitations", 201, json={"max_uses": 9})
     away = main.call("POST", f"/v1/orgs/{beyond}/invitations", 201, json={"max_uses": 9})["token"]
     certified, application = (
-        _made(main, f"/v1/orgs/{of}/applications", invitation_token=invitation["token"]) for of in (below, applicant)
+        _create(main, f"/v1/orgs/{of}/applications", invitation_token=invitation["token"]) for of in (below, applicant)
     )
     main.call("PUT", f"{own}/applications/{certified}/approval", 200)
 
-    member = _made(main, f"{own}/members", name=invited.name, phone=invited.phone, unit_ids=[unit])
-    _made(main, f"{own}/members", name=asker.name, phone=fresh_phone(), unit_ids=[unit])
+    member = _create(main, f"{own}/members", name=invited.name, phone=invited.phone, unit_ids=[unit])
+    _create(main, f"{own}/members", name=asker.name, phone=fresh_phone(), unit_ids=[unit])
     moving = [
-        _made(
+        _create(
             main,
-            f"{at}/members/{_made(main, f'{at}/members', name=fresh_name(), phone=fresh_phone())}/transfers",
+            f"{at}/members/{_create(main, f'{at}/members', name=fresh_name(), phone=fresh_phone())}/transfers",
             org_id=to,
         )
         for at, to in ((own, below), (f"/v1/orgs/{below}", org))
@@ -121,18 +121,18 @@ def _make(measured: Measured, service: httpx.Client, org: str) -> tuple[Made, Ca
     main.wait(f"{own}/imports/{imported}", {"ready"})
     main.wait(f"{own}/exports/{export}", {"done"})
 
-    code, waits = _code_at_the_page(service)
-    ticketed, ticket = _code_of_a_client(service)
-    scan = _made(main, "/v1/scans", code=code)
-    _made(main, "/v1/scans", code=ticketed)
-    made = Made(
+    code, waits = _create_page_code(service)
+    ticketed, ticket = _create_client_code(service)
+    scan = _create(main, "/v1/scans", code=code)
+    _create(main, "/v1/scans", code=ticketed)
+    data = PageFixtures(
         org=org,
         county=str(measured.world.county),
         below=below,
         applicant=applicant,
         unit=unit,
         member=member,
-        admin=str(id_of(other)),
+        admin=str(get_user_id(other)),
         session=main.call("GET", "/v1/me/sessions", 200)["items"][0]["id"],
         code=code,
         ticketed=ticketed,
@@ -143,33 +143,33 @@ def _make(measured: Measured, service: httpx.Client, org: str) -> tuple[Made, Ca
         token=invitation["token"],
         away=away,
         application=application,
-        transfer=_made(main, f"/v1/orgs/{below}/transfers", invitation_token=away),
-        rename=_made(main, f"/v1/orgs/{below}/change-requests", kind="rename", name=_named()),
-        recovery=_made(other, f"/v1/orgs/{below}/change-requests", kind="recovery"),
-        admin_invitation=_made(main, f"{own}/admin-invitations", phone=invited.phone),
-        promotion=_made(main, f"{own}/promotions", unit_id=unit, name=_named(), to={"phone": invited.phone}),
-        link=_made(asker, "/v1/me/link-requests", org_id=org),
+        transfer=_create(main, f"/v1/orgs/{below}/transfers", invitation_token=away),
+        rename=_create(main, f"/v1/orgs/{below}/change-requests", kind="rename", name=_create_name()),
+        recovery=_create(other, f"/v1/orgs/{below}/change-requests", kind="recovery"),
+        admin_invitation=_create(main, f"{own}/admin-invitations", phone=invited.phone),
+        promotion=_create(main, f"{own}/promotions", unit_id=unit, name=_create_name(), to={"phone": invited.phone}),
+        link=_create(asker, "/v1/me/link-requests", org_id=org),
         leaving=moving[0],
         coming=moving[1],
     )
-    return made, Callers(main, other, above, invited, waits, ticket)
+    return data, Callers(main, other, above, invited, waits, ticket)
 
 
-def _named() -> str:
+def _create_name() -> str:
     return f"中共基准县{fresh_phone()}委员会"
 
 
-def _org(admin: Person) -> str:
-    return _made(admin, "/v1/orgs", name=_named(), region_code="320102")
+def _create_org(admin: Person) -> str:
+    return _create(admin, "/v1/orgs", name=_create_name(), region_code="320102")
 
 
-def _made(person: Person, path: str, **body: Any) -> str:
-    """The id of what such a call makes."""
+def _create(person: Person, path: str, **body: Any) -> str:
+    """Return the id of the row that such a call creates."""
     return str(person.call("POST", path, 201, json=body)["id"])
 
 
-def _code_at_the_page(service: httpx.Client) -> tuple[str, str]:
-    """A code that a sign-in page shows, and the cookie by which the page waits for it."""
+def _create_page_code(service: httpx.Client) -> tuple[str, str]:
+    """Return the code of a sign-in page and the cookie of its waiting browser."""
     with httpx.Client(base_url=service.base_url) as browser:
         shown = browser.get("/console/")
         found = re.search(r'data-stream="/console/sign-in/([A-Z-]+)/events"', shown.text)
@@ -178,8 +178,8 @@ def _code_at_the_page(service: httpx.Client) -> tuple[str, str]:
     return found[1], f"{name}={value}"
 
 
-def _code_of_a_client(service: httpx.Client) -> tuple[str, str]:
-    """A code that a program of the API's shows, and the cookie by which its browser waits for it."""
+def _create_client_code(service: httpx.Client) -> tuple[str, str]:
+    """Return the code of an API client and the cookie of its waiting browser."""
     with httpx.Client(base_url=service.base_url) as browser:
         asked = answered(browser.post("/oauth/device_authorization", data={"client_id": CONSOLE}), 200)
         path = f"/v1/device-authorizations/{asked['user_code']}/ticket"

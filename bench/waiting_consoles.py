@@ -1,4 +1,4 @@
-"""Ten thousand consoles that wait for a scan, on one API process of their own."""
+"""Ten thousand consoles that wait for a scan, on an API process of their own."""
 
 import asyncio
 import hashlib
@@ -23,7 +23,7 @@ LETTERS = "BCDFGHJKLMNPQRSTVWXZ"
 
 
 def qr_waiters(measured: Measured) -> list[Row]:
-    """What each of them takes of the process's memory; and from an approval that is sent until its browser is told."""
+    """Measure the memory per waiting console, and the time from an approval until its browser receives it."""
     waiting = WAITING // measured.scale.divisor
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -42,7 +42,7 @@ async def _wait_and_approve(measured: Measured, waiting: int, phones: list[dict[
     db = await asyncpg.connect(measured.superuser_url)
     await _authorize(db, tickets)
     consoles = [_Console(url, code, ticket) for code, ticket in tickets.items()]
-    # The first two hundred pay for what is made once; the memory of the others is theirs.
+    # The first two hundred include one-time costs; the memory of the others is per console.
     for begin in range(0, 200, 50):
         await asyncio.gather(*(console.open() for console in consoles[begin : begin + 50]))
     before = process.memory_info().rss
@@ -82,7 +82,7 @@ async def _wait_and_approve(measured: Measured, waiting: int, phones: list[dict[
 
 
 async def _authorize(db: asyncpg.Connection, tickets: dict[str, str]) -> None:
-    """What `POST /oauth/device_authorization` and the ticket's call write, past their limits a second."""
+    """Insert the rows of `POST /oauth/device_authorization` and of the ticket's call, which have rate limits."""
     rows = [
         (code, hashlib.sha256(secrets.token_bytes(16)).digest(), hashlib.sha256(ticket.encode()).digest())
         for code, ticket in tickets.items()
@@ -95,7 +95,7 @@ async def _authorize(db: asyncpg.Connection, tickets: dict[str, str]) -> None:
 
 
 class _Console(asyncio.Protocol):
-    """A browser's stream, of which only the last event is looked at."""
+    """A browser's stream; only its last event is stored."""
 
     def __init__(self, url: str, code: str, ticket: str) -> None:
         parts = urlsplit(url)

@@ -1,4 +1,4 @@
-"""Whole orgs that move: what the transaction costs, how soon the totals follow, and whether they are still right."""
+"""Transfers of whole orgs: the cost of the transaction, the delay of the totals, and their correctness."""
 
 import asyncio
 import time
@@ -7,15 +7,16 @@ from uuid import UUID
 
 import httpx
 
+from bench.cost import Round
 from bench.rows import Row
 from bench.service import Measured
-from bench.taken import Round
-from bench.tree import MOVED
+from bench.tree import MOVED_SUBORDINATES
 from bench.world import org_id
 
 
 def move_50k(measured: Measured) -> list[Row]:
-    """The acceptance of a transfer of an org with 55,000 below, there and back, beside that of one with none."""
+    """Compare the acceptance of a transfer of an org with 55,000 subordinates, to and fro, with that of an org without
+    any."""
     large, small = Move.of_large(measured), Move.of_village(measured)
     ours, reference = [], []
     for _ in range(max(2, measured.scale.rounds // 2)):
@@ -26,12 +27,12 @@ def move_50k(measured: Measured) -> list[Row]:
 
 
 def totals_fresh_transfer(measured: Measured) -> list[Row]:
-    """From the acceptance of such a transfer until the root's overview is of a later instant."""
+    """Measure from the acceptance of such a transfer until the root's overview is of a later instant."""
     move = Move.of_large(measured)
     root = measured.world.root
     reader = measured.sign_in(measured.main_admin(root))
     waited = []
-    asyncio.run(measured.drained())
+    asyncio.run(measured.wait_for_rollup())
     for _there_and_back in range(2):
         move.go()
         waited.append(_wait(measured, root, reader))
@@ -40,7 +41,7 @@ def totals_fresh_transfer(measured: Measured) -> list[Row]:
 
 
 def _wait(measured: Measured, org: UUID, reader: dict[str, str]) -> float:
-    """The seconds until what was written before now is in the totals."""
+    """Return the seconds until the totals include the present writes."""
     began = time.time()
     while time.time() < began + 900:
         answer = httpx.get(f"{measured.ours}/v1/orgs/{org}/reports/overview", headers=reader, timeout=60)
@@ -51,7 +52,7 @@ def _wait(measured: Measured, org: UUID, reader: dict[str, str]) -> float:
 
 
 class Move:
-    """An org that goes to and fro between two superiors, by invitation, request, release and acceptance."""
+    """An org that is transferred to and fro between two superiors by invitation, request, release and acceptance."""
 
     def __init__(self, measured: Measured, org: int, here: int, there: int, below: int) -> None:
         self.below = below
@@ -64,8 +65,8 @@ class Move:
 
     @classmethod
     def of_large(cls, measured: Measured) -> "Move":
-        """The org with the number of orgs below that is nearest to 55,000, and another beside its superior."""
-        wanted = MOVED // measured.scale.divisor
+        """Return the org whose number of subordinates is nearest to 55,000, and a sibling of its superior."""
+        wanted = MOVED_SUBORDINATES // measured.scale.divisor
         return cls._of(measured, f"level > 0 ORDER BY abs(below - {wanted}), n")
 
     @classmethod
@@ -86,7 +87,7 @@ class Move:
         return cls(measured, org, here, int(str(other)), below)
 
     def go(self) -> Round:
-        """Move to the other superior; what the acceptance takes, in ms."""
+        """Transfer the org to the other superior. Returns the cost of the acceptance in ms."""
         with httpx.Client(timeout=120) as api:
 
             def call(method: str, org: UUID, path: str, **body: object) -> dict[str, object]:
@@ -99,7 +100,7 @@ class Move:
             asked = call("POST", self._org, "/transfers", invitation_token=token)
             version = asked["preview"]["version"]  # type: ignore[index]
             call("PUT", self._at, f"/transfers/{asked['id']}/release", preview=version)
-            with self._measured.taken("serve", "postgres") as taken:
+            with self._measured.measure("serve", "postgres") as taken:
                 call("PUT", self._next, f"/transfers/{asked['id']}/acceptance", preview=version)
         self._at, self._next = self._next, self._at
         return taken.each(unit=1000)

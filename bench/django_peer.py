@@ -1,4 +1,5 @@
-"""`vs_django`: the same read by Django + DRF, one worker each; installed by its own lock into a place of its own."""
+"""`vs_django`: the same read with Django + DRF, one worker each. A lock file of its own is installed in a directory of
+its own."""
 
 import os
 import subprocess
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from bench.requests import Asked, in_turn
+from bench.requests import Target, compare_requests
 from bench.rows import Row
 from bench.service import Measured, free_port, stop, wait_for
 
@@ -19,16 +20,16 @@ PLACE = Path(".data") / "bench-django"
 
 
 def vs_django(measured: Measured) -> list[Row]:
-    """A county's card, read by its main admin."""
+    """Compare the read of a county's card by its main admin."""
     org = measured.world.county
-    ours = Asked(f"/v1/orgs/{org}", measured.sign_in(measured.main_admin(org)))
+    ours = Target(f"/v1/orgs/{org}", measured.sign_in(measured.main_admin(org)))
     with _served(measured):
-        rounds = in_turn(measured, ours, ours._replace(process="django"), connections=8)
+        rounds = compare_requests(measured, ours, ours._replace(process="django"), connections=8)
     return [Row.of("vs_django", *rounds, 8, note="requests/s; / gunicorn, one worker of eight threads")]
 
 
 def _interpreter() -> Path:
-    """The Python that has what the lock names, installed at the first use."""
+    """Return the Python with the locked packages; they are installed at the first use."""
     python = PLACE.absolute() / "bin" / "python"
     done = PLACE / "installed.lock"
     if not done.exists() or done.read_text() != LOCK.read_text():

@@ -1,8 +1,7 @@
-"""The API as one process that watches its own event loop: `python -m bench.watched FILE`.
+"""The API as one process that watches its own event loop: `python -m bench.loop_watch FILE`.
 
-A task wakes every two milliseconds. Where it was late, FILE gets a line `wall_ms cpu_ms`: how long the loop turned
-nothing, and how long this process computed meanwhile. The smaller of the two is the loop's own fault; the rest of the
-wall is the machine's, which had other work.
+A task wakes every two milliseconds. If it is late, FILE gets a line `wall_ms cpu_ms`: how long the loop was blocked,
+and the processor time of this process meanwhile. The smaller value is the loop's own fault; the rest is other load.
 """
 
 import asyncio
@@ -29,8 +28,8 @@ async def _watch(file: TextIO) -> None:
         wall, cpu = now, used
 
 
-def stall_ms(file: Path) -> float:
-    """The longest time for which the process kept its loop from turning."""
+def read_longest_stall(file: Path) -> float:
+    """Return the longest time in ms for which the process blocked its loop."""
     return max((min(map(float, line.split())) for line in file.read_text().splitlines()), default=0.0)
 
 

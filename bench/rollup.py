@@ -1,4 +1,4 @@
-"""`fold_small`: what the rollup computes for one batch of events, beside a COPY of the same events into the ledger."""
+"""`fold_small`: the rollup's work for one batch of events, compared with a COPY of the same events into the ledger."""
 
 import asyncio
 from collections.abc import Iterator
@@ -8,18 +8,18 @@ import httpx
 
 from app.reports.rollup.cycle import run_cycle
 from bench import ledger
+from bench.cost import BENCH, Round
 from bench.events import BATCH, batches
 from bench.rows import Row
 from bench.service import Measured
-from bench.taken import BENCH, Round
-from bench.world import keep_two_days
+from bench.world import roll_up_and_drop_days
 
-COPIES = 20  # one by itself takes too little to be measured
+COPIES = 20  # a single COPY is too short to be measured
 EACH_ROUND = 2
 
 
 def fold_small(measured: Measured) -> list[Row]:
-    """A batch is taken over HTTP while no worker runs; then one cycle folds it."""
+    """A batch is received over HTTP without a worker; then one cycle rolls it up."""
     headers = measured.sign_in_service("point-events:write") | {"Content-Type": "application/json"}
     ours, reference = asyncio.run(_rounds(measured, headers, batches(measured, "fold")))
     note = f"ms a batch of {BATCH:,} events, one at a time; / COPY of it into the ledger"
@@ -34,15 +34,17 @@ async def _rounds(
     copying = await asyncpg.connect(measured.superuser_url)
     api = httpx.AsyncClient(base_url=measured.ours, headers=headers, timeout=60)
     try:
-        await keep_two_days(rollup, measured.day)
+        await roll_up_and_drop_days(rollup, measured.day)
         for number in range(1 + measured.scale.rounds * EACH_ROUND):
             body = next(made)
             (await api.post("/v1/point-events", content=body)).raise_for_status()
-            with measured.taken("postgres", BENCH) as taken:
+            with measured.measure("postgres", BENCH) as taken:
                 assert await run_cycle(rollup)
-            if number:  # the first prepares the statements
+            if number:  # the first round prepares the statements
                 ours.append(taken.each(unit=1000))
-                copied, times = await ledger.copy(measured, copying, await ledger.sent(copying, body), times=COPIES)
+                copied, times = await ledger.copy(
+                    measured, copying, await ledger.encode_body(copying, body), times=COPIES
+                )
                 reference.append(copied.each(times, unit=1000))
     finally:
         await api.aclose()
