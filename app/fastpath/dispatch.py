@@ -1,10 +1,10 @@
-"""From an address to its fast route in one look-up, before anything that FastAPI does with a request.
+"""The look-up of a fast route by the address, before any work of FastAPI.
 
-Of the routes that an address can belong to (`app.web.routing.Lookup`), the first whose own pattern and method fit is
-the one that FastAPI would take: if it is a FastRoute it is called, else FastAPI is.
+Among the routes that an address can match (`app.web.routing.Lookup`), the first whose pattern and method match is the
+route that FastAPI would choose. If it is a FastRoute, it is called; otherwise FastAPI is called.
 
-Whatever is not found (another method, no such address, a mount, a redirect), and a read that comes with a body (whose
-size the layers beneath limit), goes FastAPI's way, which says what is wrong with it.
+FastAPI also handles all other requests and their errors: another method, an unknown address, a mount, a redirect, and a
+read with a body (whose size the following layers limit).
 """
 
 import re
@@ -22,36 +22,36 @@ from app.web.routing import Lookup
 
 
 class _Candidate(NamedTuple):
-    """A route that an address can belong to, with what is asked of it for each request."""
+    """A route that an address can match, with the data that each request needs."""
 
     match: Callable[[str], re.Match[str] | None]
     methods: Collection[str]
     route: FastRoute | None
-    """None where FastAPI answers."""
-    convert: Sequence[tuple[str, Callable[[str], Any]]]
-    """The parameters of the path that are more than text."""
+    """None if FastAPI answers."""
+    converters: Sequence[tuple[str, Callable[[str], Any]]]
+    """The converters of path parameters that are not text."""
 
     @classmethod
-    def of(cls, route: Route) -> Self:
-        convert = [
+    def from_route(cls, route: Route) -> Self:
+        converters = [
             (name, converter.convert)
             for name, converter in route.param_convertors.items()
             if not isinstance(converter, StringConvertor)
         ]
         fast = route if isinstance(route, FastRoute) else None
-        return cls(route.path_regex.match, route.methods or (), fast, convert)
+        return cls(route.path_regex.match, route.methods or (), fast, converters)
 
 
 class Dispatch:
-    """Answers the requests of fast routes; leaves all others to the layers beneath it."""
+    """Middleware that answers the requests of fast routes and passes all others on."""
 
     def __init__(self, app: ASGIApp, service: FastAPI) -> None:
-        """`service` after its last route was included and its last handler added."""
+        """`service` must have all its routes and exception handlers."""
         self._app = app
         self._router = service.router
         self._handlers: Mapping[Any, Any] = service.exception_handlers
         self._lookup = Lookup(
-            (route.path_format, _Candidate.of(route))
+            (route.path_format, _Candidate.from_route(route))
             for route in service.routes
             if isinstance(route, Route) and route.methods and route.methods & READS
         )
@@ -59,13 +59,13 @@ class Dispatch:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] in READS and not _has_body(scope):
             path: str = scope["path"]
-            for match, methods, route, convert in self._lookup.candidates(path):
+            for match, methods, route, converters in self._lookup.candidates(path):
                 matched = match(path)
                 if matched is not None and scope["method"] in methods:
                     if route is None:
                         break
                     found: dict[str, Any] = matched.groupdict()
-                    for name, converter in convert:
+                    for name, converter in converters:
                         found[name] = converter(found[name])
                     scope["path_params"] = found
                     scope["endpoint"], scope["route"], scope["router"] = route.endpoint, route, self._router
@@ -78,7 +78,7 @@ class Dispatch:
         try:
             response = await route.planned(request)
         except Exception as error:
-            # As the middleware that is passed by has it: by the handler of the nearest class.
+            # The handler of the nearest class, as in Starlette's middleware, which this layer precedes.
             kind = next(kind for kind in type(error).__mro__ if kind in self._handlers)
             response = await self._handlers[kind](request, error)
         await response(scope, receive, send)

@@ -1,11 +1,11 @@
-"""A route's dependencies, put in order once.
+"""The dependencies of a route, ordered once.
 
-FastAPI works out for every request anew what depends on what, and enters exit stacks and look-ups for kinds of
-dependencies that a route may not have; that is most of what a small read costs. Here the same tree, as FastAPI read it
-off the signatures, becomes a list of steps when the app is made. Each request runs down the list: what fails is
-collected as FastAPI collects it, what depends on what failed is left out, and nothing else is different.
+For every request FastAPI resolves the dependency tree again, and enters exit stacks and look-ups for kinds of
+dependencies that a route may not have. That is most of the cost of a small read. Here the tree that FastAPI read from
+the signatures becomes a list of steps when the app is created. Each request runs the list: errors are collected as
+FastAPI collects them, steps that depend on a failed step are skipped, and nothing else differs.
 
-Routes that have more to them (a body, a dependency that yields, a plain `def` that FastAPI runs in a thread) cannot be
+Routes with other parts (a body, a dependency that yields, a plain `def` that FastAPI runs in a thread) cannot be
 planned.
 """
 
@@ -29,7 +29,7 @@ _FAILED = object()
 
 
 class _Step:
-    """One call, and where its arguments come from: the values of steps before it, the request, the answer's headers."""
+    """A call and the sources of its arguments: earlier steps, the request, the headers of the answer."""
 
     __slots__ = ("call", "headers", "needs", "parameters", "paths", "request", "steps")
 
@@ -42,51 +42,51 @@ class _Step:
         self.headers = dependant.response_param_name
         self.paths = tuple((field, field.validation_alias or field.alias) for field in dependant.path_params)
         self.parameters = tuple(
-            (source, carried, fields, _without(fields))
-            for source, carried, fields in (
-                ("query_params", _carries_query, dependant.query_params),
-                ("headers", _carries, dependant.header_params),
-                ("cookies", _carries, dependant.cookie_params),
+            (source, is_sent, fields, _find_defaults(fields))
+            for source, is_sent, fields in (
+                ("query_params", _has_query, dependant.query_params),
+                ("headers", _is_always_sent, dependant.header_params),
+                ("cookies", _is_always_sent, dependant.cookie_params),
             )
             if fields
         )
 
 
-def _without(fields: list[ModelField]) -> dict[str, Any] | None:
-    """What these parameters are where none of them is sent; None where that cannot be said once for all requests."""
+def _find_defaults(fields: list[ModelField]) -> dict[str, Any] | None:
+    """Return the values of these parameters if none is sent, or None if these are not the same for all requests."""
     values, wrong = request_params_to_args(fields, {})
-    return None if wrong or not all(isinstance(value, _UNCHANGING) for value in values.values()) else values
+    return None if wrong or not all(isinstance(value, _IMMUTABLE) for value in values.values()) else values
 
 
-_UNCHANGING = (type(None), bool, int, float, str, Enum)
+_IMMUTABLE = (type(None), bool, int, float, str, Enum)
 
 
-def _carries(_: Request) -> bool:
+def _is_always_sent(_: Request) -> bool:
     return True
 
 
-def _carries_query(request: Request) -> bool:
+def _has_query(request: Request) -> bool:
     return bool(request.scope["query_string"])
 
 
-def plan_of(dependant: Dependant) -> list[_Step] | None:
-    """The steps of a route, its endpoint last; None where it has something that cannot be planned."""
+def plan_route(dependant: Dependant) -> list[_Step] | None:
+    """Return the steps of a route, its endpoint last, or None if the route cannot be planned."""
     steps: list[_Step] = []
-    places: dict[Any, int] = {}
+    positions: dict[Any, int] = {}
 
     def add(found: Dependant) -> int | None:
-        if found.use_cache and found.call in places:
-            return places[found.call]
+        if found.use_cache and found.call in positions:
+            return positions[found.call]
         needs = []
-        for below in found.dependencies:
-            position = add(below)
+        for dependency in found.dependencies:
+            position = add(dependency)
             if position is None:
                 return None
-            needs.append((below.name, position))
+            needs.append((dependency.name, position))
         if not _is_plain(found):
             return None
         steps.append(_Step(found, needs))
-        places[found.call] = len(steps) - 1
+        positions[found.call] = len(steps) - 1
         return len(steps) - 1
 
     return None if add(dependant) is None else steps
@@ -108,16 +108,16 @@ def _is_awaited(call: Any) -> bool:
     return inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(getattr(call, "__call__", None))  # noqa: B004
 
 
-class _Said(Response):
-    """The headers and the status that dependencies and the endpoint set beside the answer."""
+class _AnswerHead(Response):
+    """The headers and the status that dependencies and the endpoint set."""
 
     def __init__(self) -> None:
         self.status_code = None  # type: ignore[assignment]
         self.raw_headers = []
 
 
-def handler_of(route: Any, steps: Sequence[_Step]) -> Handler:
-    """What answers a request of this route by its steps."""
+def build_handler(route: Any, steps: Sequence[_Step]) -> Handler:
+    """Return the handler that answers a request of this route with its steps."""
     endpoint = steps[-1]
     field: ModelField | None = route.response_field
     default_class = isinstance(route.response_class, DefaultPlaceholder)
@@ -135,26 +135,26 @@ def handler_of(route: Any, steps: Sequence[_Step]) -> Handler:
 
     async def handler(request: Request) -> Response:
         errors: list[Any] = []
-        said: _Said | None = None
+        head: _AnswerHead | None = None
         values: list[Any] = []
         answer: Any = None
         for step in steps:
-            given: dict[str, Any] = {}
+            arguments: dict[str, Any] = {}
             for name, position in step.steps:
-                given[name] = values[position]
+                arguments[name] = values[position]
             failed = bool(errors) and (step is endpoint or any(values[needed] is _FAILED for needed in step.needs))
             for parameter, alias in step.paths:
-                value, wrong = parameter.validate(request.path_params[alias], given, loc=("path", alias))
-                given[parameter.name] = value
+                value, wrong = parameter.validate(request.path_params[alias], arguments, loc=("path", alias))
+                arguments[parameter.name] = value
                 if wrong:
                     errors.extend(wrong)
                     failed = True
-            for source, carried, fields, without in step.parameters:
-                if without is not None and not carried(request):
-                    given |= without
+            for source, is_sent, fields, defaults in step.parameters:
+                if defaults is not None and not is_sent(request):
+                    arguments |= defaults
                     continue
                 found, wrong = request_params_to_args(fields, getattr(request, source))
-                given |= found
+                arguments |= found
                 if wrong:
                     errors.extend(wrong)
                     failed = True
@@ -162,17 +162,17 @@ def handler_of(route: Any, steps: Sequence[_Step]) -> Handler:
                 values.append(_FAILED)
                 continue
             if step.request is not None:
-                given[step.request] = request
+                arguments[step.request] = request
             if step.headers is not None:
-                said = said or _Said()
-                given[step.headers] = said
-            answer = await step.call(**given)
+                head = head or _AnswerHead()
+                arguments[step.headers] = head
+            answer = await step.call(**arguments)
             values.append(answer)
         if errors:
             raise RequestValidationError(errors)
         if isinstance(answer, Response):
             return answer
-        status = (said.status_code if said is not None else None) or status_code or 200
+        status = (head.status_code if head is not None else None) or status_code or 200
         content = await serialize_response(field=field, response_content=answer, dump_json=as_json, **shape)
         if as_json:
             response = Response(content, status, media_type="application/json")
@@ -180,8 +180,8 @@ def handler_of(route: Any, steps: Sequence[_Step]) -> Handler:
             response = response_class(content, status)
         if status != 200 and not is_body_allowed_for_status_code(status):
             response.body = b""
-        if said is not None:
-            response.raw_headers.extend(said.raw_headers)
+        if head is not None:
+            response.raw_headers.extend(head.raw_headers)
         return response
 
     return handler

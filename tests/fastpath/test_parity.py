@@ -1,4 +1,4 @@
-"""A fast route answers as FastAPI would: the same requests to the service with the fast path and without it."""
+"""A fast route answers as FastAPI does: the same requests to the service with and without the fast path."""
 
 import re
 from collections.abc import AsyncIterator
@@ -33,7 +33,7 @@ FAST: dict[str, tuple[str, ...]] = {
     ),
     "/v1/inbox": ("limit=1", "limit=0", "limit=1&limit=2", "cursor=x"),
 }
-"""The parameters of each fast route, right ones and wrong ones. Whoever makes another route fast adds it here."""
+"""Valid and invalid parameters of each fast route. A new fast route must be added here."""
 OTHERS: dict[str, tuple[str, ...]] = {
     "/v1/orgs/{org_id}/rankings": (
         "by=total",
@@ -48,13 +48,13 @@ OTHERS: dict[str, tuple[str, ...]] = {
     "/v1/orgs/{org_id}/reports/trend": ("days=3", "days=0", "days=1&days=2", "day=x&days=y"),
     "/v1/me/points": ("days=3&until=2026-01-02", "days=0&until=x", "days=1&days=2", "until=0001-01-01"),
 }
-"""The same of reads that FastAPI answers, beneath the layer that looks for fast routes."""
+"""The same for reads that FastAPI answers after the look-up of fast routes."""
 QUERIES = FAST | OTHERS
 
 
 @dataclass
 class Both:
-    """The service with the fast path, and without it, over one database."""
+    """The service with the fast path and without it, over one database."""
 
     fast: httpx.AsyncClient
     plain: httpx.AsyncClient
@@ -85,7 +85,7 @@ async def org(admin: Person) -> str:
     return made
 
 
-async def _compared(both: Both, method: str, path: str, **options: Any) -> httpx.Response:
+async def _compare_answers(both: Both, method: str, path: str, **options: Any) -> httpx.Response:
     answers = []
     for client in (both.fast, both.plain):
         headers = {"X-Request-Id": "parity"} | options.get("headers", {})
@@ -93,28 +93,28 @@ async def _compared(both: Both, method: str, path: str, **options: Any) -> httpx
     fast, plain = answers
     assert fast.status_code == plain.status_code, (method, path)
     assert fast.headers.multi_items() == plain.headers.multi_items(), (method, path)
-    assert _without_time(fast) == _without_time(plain), (method, path)
+    assert _remove_time(fast) == _remove_time(plain), (method, path)
     return fast
 
 
-def _without_time(answer: httpx.Response) -> bytes:
-    """The body, but for the moment of the count: the two are asked one after the other."""
+def _remove_time(answer: httpx.Response) -> bytes:
+    """Return the body without the time of the count, which differs between the two calls."""
     return re.sub(rb'"as_of":"[^"]+"', b"", answer.content)
 
 
-def test_the_list_of_fast_routes_is_complete(app: FastAPI) -> None:
+def test_list_of_fast_routes_is_complete(app: FastAPI) -> None:
     fast = {path for path, route in list_api_routes(app) if isinstance(route.original_route, FastRoute)}
     assert fast == set(FAST)
 
 
 @pytest.mark.parametrize("path", QUERIES)
-async def test_right_and_wrong_parameters_have_equal_answers(both: Both, admin: Person, org: str, path: str) -> None:
+async def test_parameters_have_equal_answers(both: Both, admin: Person, org: str, path: str) -> None:
     address = path.format(org_id=org)
     statuses = []
     for query in ("", "unknown=1", "%ff=%00", *QUERIES[path]):
         for language in ("zh", "en"):
             headers = admin.headers | {"Accept-Language": language}
-            statuses.append((await _compared(both, "GET", f"{address}?{query}", headers=headers)).status_code)
+            statuses.append((await _compare_answers(both, "GET", f"{address}?{query}", headers=headers)).status_code)
     assert 200 in statuses
     assert 422 in statuses or not QUERIES[path]
 
@@ -124,7 +124,7 @@ async def test_refusals_are_equal(both: Both, people: People, admin: Person, org
     stranger = await people.register()
     address = path.format(org_id=org)
     for headers in ({}, {"Authorization": "Bearer x.y.z"}, {"Authorization": "Basic eDp5"}):
-        assert (await _compared(both, "GET", address, headers=headers)).status_code == 401, headers
+        assert (await _compare_answers(both, "GET", address, headers=headers)).status_code == 401, headers
     cases: tuple[tuple[dict[str, str], str, int], ...] = (
         (stranger.headers, org, 404),
         (admin.headers, str(uuid4()), 404),
@@ -133,20 +133,20 @@ async def test_refusals_are_equal(both: Both, people: People, admin: Person, org
         (admin.headers, org.upper(), 200),
     )
     for headers, org_id, status in cases if "{org_id}" in path else ():
-        answered = await _compared(both, "GET", path.format(org_id=org_id), headers=headers)
+        answered = await _compare_answers(both, "GET", path.format(org_id=org_id), headers=headers)
         assert answered.status_code == status, (headers, org_id)
     for refused in (f"{address}/", f"{address}//", f"{address}%0A", f"/{address}"):
-        await _compared(both, "GET", refused, headers=admin.headers)
+        await _compare_answers(both, "GET", refused, headers=admin.headers)
 
 
 @pytest.mark.parametrize("path", QUERIES)
 async def test_other_methods_have_equal_answers(both: Both, admin: Person, org: str, path: str) -> None:
     for method in ("HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "get"):
-        await _compared(both, method, path.format(org_id=org), headers=admin.headers)
+        await _compare_answers(both, method, path.format(org_id=org), headers=admin.headers)
 
 
 @pytest.mark.parametrize("path", QUERIES)
-async def test_a_body_changes_no_answer(both: Both, admin: Person, org: str, path: str) -> None:
+async def test_body_changes_no_answer(both: Both, admin: Person, org: str, path: str) -> None:
     for headers, body in (
         ({"Content-Type": "application/json"}, b"{"),
         ({}, b"x" * (3 << 20)),
@@ -154,11 +154,11 @@ async def test_a_body_changes_no_answer(both: Both, admin: Person, org: str, pat
         ({"Idempotency-Key": "twice"}, b""),
         ({"If-None-Match": '"1"'}, b""),
     ):
-        await _compared(both, "GET", path.format(org_id=org), headers=admin.headers | headers, content=body)
+        await _compare_answers(both, "GET", path.format(org_id=org), headers=admin.headers | headers, content=body)
 
 
 @pytest.mark.parametrize("path", QUERIES)
-async def test_an_error_of_the_database_has_an_equal_answer(
+async def test_database_error_has_an_equal_answer(
     both: Both, admin: Person, org: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for error in (ConnectionError(), asyncpg.InterfaceError("gone"), ValueError("a bug")):
@@ -167,5 +167,5 @@ async def test_an_error_of_the_database_has_an_equal_answer(
             raise error
 
         monkeypatch.setattr(ReadPool, "fetch", fails)
-        answered = await _compared(both, "GET", path.format(org_id=org), headers=admin.headers)
+        answered = await _compare_answers(both, "GET", path.format(org_id=org), headers=admin.headers)
         assert answered.status_code == (500 if isinstance(error, ValueError) else 503)

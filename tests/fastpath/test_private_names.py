@@ -1,4 +1,4 @@
-"""Private names of FastAPI are used in one package, and are those of the one version that is installed."""
+"""Private names of FastAPI are used in one package only, and the installed version has them all."""
 
 import ast
 import importlib
@@ -13,7 +13,7 @@ from tests.processes import ROOT
 
 PACKAGE = ROOT / "app" / "fastpath"
 UNDOCUMENTED = re.compile(r"fastapi\.(_\w+|dependencies\.utils|utils)\b")
-"""Modules that FastAPI's documentation does not name. (`fastapi.dependencies.models` only names types.)"""
+"""Undocumented modules of FastAPI. (`fastapi.dependencies.models` is used for types only.)"""
 MISSING = (
     "FastAPI {version} has no {name}, which app/fastpath needs: compare its routing with that of the version that "
     "pyproject.toml names, adapt app/fastpath, and run tests/fastpath."
@@ -32,7 +32,7 @@ def _is_private(module: str, name: str) -> bool:
     return bool(UNDOCUMENTED.fullmatch(module)) or name.startswith("_") or name == "serialize_response"
 
 
-def test_no_other_package_imports_a_private_name_of_fastapi() -> None:
+def test_only_the_fast_path_imports_private_names_of_fastapi() -> None:
     found = [
         f"{file.relative_to(ROOT)}: {module} {name}"
         for folder in ("app", "devtools", "bench", "tests")
@@ -44,7 +44,7 @@ def test_no_other_package_imports_a_private_name_of_fastapi() -> None:
     assert found == []
 
 
-def test_this_version_of_fastapi_has_every_private_name_that_is_used() -> None:
+def test_installed_fastapi_has_every_private_name_used() -> None:
     version = importlib.metadata.version("fastapi")
     private = [pair for file in PACKAGE.rglob("*.py") for pair in _imports(file) if _is_private(*pair)]
     assert private
@@ -53,7 +53,7 @@ def test_this_version_of_fastapi_has_every_private_name_that_is_used() -> None:
         assert has, MISSING.format(version=version, name=f"{module}.{name}")
 
 
-def test_the_private_names_take_what_they_are_given() -> None:
+def test_private_functions_accept_their_arguments() -> None:
     request_params_to_args = importlib.import_module("fastapi.dependencies.utils").request_params_to_args
     serialize_response = importlib.import_module("fastapi.routing").serialize_response
     version = importlib.metadata.version("fastapi")
@@ -67,7 +67,7 @@ def test_the_private_names_take_what_they_are_given() -> None:
     )
 
 
-def test_fastapi_is_pinned_to_the_installed_version() -> None:
+def test_fastapi_pin_is_the_installed_version() -> None:
     dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     pinned = [found for found in dependencies if re.match(r"fastapi\b(?!-)", found)]
     assert pinned == [f"fastapi=={importlib.metadata.version('fastapi')}"], pinned
