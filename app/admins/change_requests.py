@@ -98,8 +98,10 @@ async def _request_recovery(
 
 
 async def _require_successor(db: AsyncConnection, org: LockedOrg, user_id: UUID) -> None:
-    """Require that the user can become the main admin: another admin of the org. Raises AlreadyMainAdmin, SoleAdmin,
-    NotAnAdmin."""
+    """Require that the user is an admin of the org and not yet its main admin.
+
+    Raises AlreadyMainAdmin, SoleAdmin (the org has one admin only), NotAnAdmin.
+    """
     if user_id == org.main_admin_id:
         raise AlreadyMainAdmin
     admins = (await db.scalars(select(OrgAdmin.user_id).where(OrgAdmin.org_id == org.id))).all()

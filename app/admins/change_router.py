@@ -118,11 +118,11 @@ async def withdraw_change_request(scope: Writer, request_id: UUID, db: WriteDb) 
 async def approve_change_request(
     request: Request, scope: Writer, request_id: UUID, db: WriteDb
 ) -> ChangeRequestOut | Response:
-    """An admin of the superior consents to what an org directly under it has asked. The new name or the new main admin
+    """An admin of the superior approves a change request of a direct subordinate. The new name or the new main admin
     takes effect now.
 
-    Where the name or the admins have changed since the request was made, it ends as superseded (409
-    `change-request-stale`): have the org ask again.
+    If the name or the admins have changed since the request was made, the request ends as superseded (409
+    `change-request-stale`). The org can then make a new request.
     """
     outcome = await change_decisions.approve_change_request(db, scope, request_id)
     if isinstance(outcome, Problem):  # returned and not raised, so that the end of the request is committed

@@ -72,7 +72,7 @@ async def offer_recovery_as_operator(
 async def withdraw_recovery_as_operator(db: AsyncConnection, operator: OperatorScope, offer_id: UUID) -> None:
     """Withdraw a waiting offer of a platform operator. Raises NotFound, AdminInvitationDecided,
     AdminInvitationExpired."""
-    conditions = (AdminInvitation.id == offer_id, *_is_offered_by(None))
+    conditions = (AdminInvitation.id == offer_id, *_build_offer_conditions(None))
     org_id = await db.scalar(select(AdminInvitation.org_id).where(*conditions))
     if org_id is None:
         raise NotFound
@@ -156,13 +156,17 @@ async def _has_admins_left(db: AsyncConnection, org: LockedOrg) -> bool:
     return bool(await db.scalar(select(others)))
 
 
-def _is_offered_by(superior_id: UUID | None) -> tuple[Any, ...]:
-    """Return the conditions that an invitation is a recovery offer of this superior (None: of a platform operator)."""
+def _build_offer_conditions(superior_id: UUID | None) -> tuple[Any, ...]:
+    """Return the SQL conditions that select the recovery offers of this superior (None: of a platform operator)."""
     return AdminInvitation.main_admin_before.is_not(None), AdminInvitation.superior_id.is_not_distinct_from(superior_id)
 
 
 async def _withdraw_offer(db: AsyncConnection, org_id: UUID, offer_id: UUID, superior_id: UUID | None) -> None:
-    conditions = (AdminInvitation.id == offer_id, AdminInvitation.org_id == org_id, *_is_offered_by(superior_id))
+    conditions = (
+        AdminInvitation.id == offer_id,
+        AdminInvitation.org_id == org_id,
+        *_build_offer_conditions(superior_id),
+    )
     if not await finish_request(db, ADMIN_INVITATION, State.WITHDRAWN, *conditions):
         decided, expired = AdminInvitationDecided, AdminInvitationExpired
         await raise_already_ended(db, ADMIN_INVITATION, *conditions, decided=decided, expired=expired)

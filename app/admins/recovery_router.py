@@ -64,8 +64,8 @@ async def list_recoveries(
 async def approve_recovery(request: Request, scope: AsOperator, request_id: UUID, db: WriteDb) -> Response | None:
     """The admin whom the request names becomes the main admin now. The former one stays an admin.
 
-    Make sure outside the service that the main admin is gone. Where the admins have changed meanwhile, the request
-    ends: have the org ask again.
+    Make sure outside the service that the main admin is gone. If the admins have changed meanwhile, the request
+    ends. The org can then make a new request.
     """
     outcome = await change_decisions.approve_recovery(db, scope.actor, request_id)
     if isinstance(outcome, Problem):  # returned and not raised, so that the end of the request is committed

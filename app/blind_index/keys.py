@@ -52,7 +52,7 @@ class BlindIndexer:
         return index
 
     def index_last4(self, org_id: UUID, phone: str) -> bytes:
-        """Return the index of the last four digits of a member's phone. Its key is that of the whole phone's index."""
+        """Return the index of the last four digits of a member's phone. It uses the same key as the whole phone."""
         index = _index_last4(self.cipher, org_id, phone[-4:])
         return index if self.cipher.is_current(self.index_phone(phone)) else self.cipher.reindex(index)
 

@@ -66,14 +66,14 @@ async def compute_preview_version(db: Readable, transfer: TransferEdges) -> str:
 
 
 async def list_chain(db: Readable, org_id: UUID) -> list[SuperiorOut]:
-    """Return the org and its superiors, the nearest first."""
+    """Return the org and all its superiors: first the org, then its direct superior, and so on upwards."""
     return await fetch_rows(db, _CHAIN, SuperiorOut, {"org_id": org_id})
 
 
 async def count_transfer_figures(db: Readable, org_id: UUID) -> TransferFigures:
-    """Return the figures of a transfer of the org, equal to those in the reports.
+    """Return how many orgs, people and points move if the org is transferred. The reports have the same numbers.
 
-    They come from the stored totals, which are a few seconds old, or from a recount if today has no stored totals.
+    They come from the stored totals, which can be a few seconds old, or from a recount if today has no stored totals.
     """
     span = Span(today(), Period.MONTH.days)
     if await find_kept(db, [span.until]):

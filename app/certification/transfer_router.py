@@ -53,10 +53,10 @@ Decider = Annotated[OrgScope, Can(Permission.TRANSFERS_DECIDE)]
     ),
 )
 async def create_transfer(request: Request, scope: Requester, body: TransferCreate, db: WriteDb) -> TransferDetailOut:
-    """The main admin asks that this org, with everything below it, go under the org whose invitation is given. Then
-    the present superior releases it, and the new one accepts; until then nothing moves.
+    """The main admin requests a transfer of this org and its whole subtree to the org that made the invitation. The
+    present superior must then release the org, and the new superior must accept it. Until then nothing moves.
 
-    An org without a superior applies for certification instead. One transfer can wait at a time.
+    An org without a superior applies for certification instead. An org can have one pending transfer at a time.
     """
     transfer_id = await transfers.create_transfer(db, scope, body.invitation_token)
     return await _get_transfer(request, db, scope, transfer_id)

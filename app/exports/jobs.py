@@ -104,7 +104,7 @@ class _PartStore:
         self._number = self.size = 0
 
     async def store_parts(self, at_least: int) -> None:
-        """Store the content of the buffer if it has `at_least` so many bytes. Raises ExportDeleted."""
+        """Store the content of the buffer if it has at least `at_least` bytes. Raises ExportDeleted."""
         if len(self._outlet) < at_least:
             return
         taken = self._outlet.take()

@@ -1,4 +1,4 @@
-"""Writes of exports: the request for a file, and its deletion, which also cancels an unfinished export."""
+"""Operations that create and delete exports. The deletion of an unfinished export also cancels it."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -27,7 +27,7 @@ class ChildUnitRow(NamedTuple):
 
 
 class UnitPathRow(NamedTuple):
-    """A unit with its path. `distance` is its depth in the org's tree; 0 is a unit directly under the org."""
+    """A unit with its path. `distance` is the number of units above it; 0 is a unit directly under the org."""
 
     id: UUID
     name: str

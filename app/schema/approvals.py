@@ -1,4 +1,4 @@
-"""Columns that the tables of all kinds of approval share. `app.approvals` uses these columns only."""
+"""Columns that the tables of all kinds of approval share. `app.approvals` uses no other columns."""
 
 from datetime import datetime
 from enum import StrEnum

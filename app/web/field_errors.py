@@ -73,7 +73,8 @@ def _is_tag(body: dict[str, Any], path: list[str]) -> bool:
 def _build_detail(item: Any) -> str:
     """Return the description of the error.
 
-    `_TEXTS` has every text of pydantic that quotes the value: a phone or an ID number must not be returned.
+    `_TEXTS` must have a text for each error type whose pydantic text quotes the value, because a phone or an ID number
+    must not be returned.
     """
     context = item.get("ctx") or {}
     if item["type"] == "value_error":  # a validator of this service

@@ -1,4 +1,6 @@
-"""Sign-in on the phone by a code. The page shows the messages of the simulated SMS gateway."""
+"""Sign-in to the phone simulator with a code by SMS. The page for the code shows the messages of the simulated SMS
+gateway.
+"""
 
 import time
 

@@ -222,7 +222,7 @@ async def delete_console_sessions(db: AsyncConnection, person: Person) -> None:
 
 
 @pytest.mark.parametrize("by", ["a suspension", "a sign-out"])
-async def test_redemption_beside_a_suspension_or_sign_out_leaves_no_session(
+async def test_redemption_during_a_suspension_or_sign_out_leaves_no_session(
     app: FastAPI, people: People, person: Person, phone: Caller, scanned: Scan, by: str
 ) -> None:
     """Nine calls redeem while the user is suspended or signs out everywhere. The newest session ends too."""
@@ -246,7 +246,7 @@ async def test_redemption_beside_a_suspension_or_sign_out_leaves_no_session(
         await delete_console_sessions(scanned.db, person)
 
 
-async def test_redemption_beside_a_revocation_leaves_no_session(
+async def test_redemption_during_a_revocation_leaves_no_session(
     app: FastAPI, people: People, person: Person, anybody: Caller, db: AsyncConnection
 ) -> None:
     """Nine calls redeem while their client is revoked. No session of it stays live, not even the newest."""
@@ -335,7 +335,7 @@ async def test_concurrent_reuses_after_a_restart_end_the_session_once(
         token = await make_unused(db, person, tokens["refresh_token"])
 
 
-async def test_refresh_beside_sign_outs_leaves_no_session(
+async def test_refresh_during_sign_outs_leaves_no_session(
     app: FastAPI, person: Person, phone: Caller, anybody: Caller, db: AsyncConnection
 ) -> None:
     """One refresh runs beside nine sign-outs: three by the token, three of all devices, three of this device."""

@@ -169,7 +169,7 @@ async def test_device_code_is_refused_as_user_code(person: Person, console: Cons
     assert is_refused(await person.post("/v1/scans", json={"code": console.device_code}), 404, "not-found")
 
 
-async def test_scans_of_many_codes_are_limited(person: Person) -> None:
+async def test_repeated_scans_of_an_unknown_code_are_limited(person: Person) -> None:
     answers = [await person.post("/v1/scans", json={"code": "BBBB-BBBB"}) for _ in range(21)]
     # A raised refusal rolls back and takes no token. An unknown code is a guess: its refusal commits and counts.
     assert answers[-1].status_code == 429

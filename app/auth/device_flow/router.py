@@ -92,7 +92,7 @@ async def _get_live_scan_uri(request: Request, db: Readable, user_code: UserCode
 async def read_qr_svg(request: Request, db: ReadDb, user_code: UserCode) -> Response:
     """The picture of the code, for a page that cannot draw one itself. It can be shown until the code expires.
 
-    Nothing is changed. Where it answers 404, the code has expired: ask for a new one.
+    Nothing is changed. A 404 means that the code has expired: request a new one.
     """
     return Response(
         await draw_svg(await _get_live_scan_uri(request, db, user_code)), media_type="image/svg+xml", headers=NO_STORE
@@ -103,7 +103,7 @@ async def read_qr_svg(request: Request, db: ReadDb, user_code: UserCode) -> Resp
 async def read_qr_png(request: Request, db: ReadDb, user_code: UserCode) -> Response:
     """The picture of the code, for a client that cannot show SVG. It can be shown until the code expires.
 
-    Nothing is changed. Where it answers 404, the code has expired: ask for a new one.
+    Nothing is changed. A 404 means that the code has expired: request a new one.
     """
     return Response(
         await draw_png(await _get_live_scan_uri(request, db, user_code)), media_type="image/png", headers=NO_STORE

@@ -134,6 +134,7 @@ Form = Annotated[dict[str, str], Depends(_read_form)]
 
 
 async def _read_plain_form(request: Request) -> dict[str, str]:
+    """Return the form like `_read_form`, but raise BadRequest instead of OAuthError."""
     try:
         return await _read_form(request)
     except OAuthError:

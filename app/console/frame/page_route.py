@@ -62,7 +62,7 @@ class PageRoute(TransactionalRoute):
     def wrap_handler(self, handler: Handler) -> Handler:
         handler = super().wrap_handler(handler)
 
-        async def answer(request: Request) -> Response:
+        async def handle_page(request: Request) -> Response:
             set_locale(as_locale(request.cookies.get(LANGUAGE)))
             accept_session_cookie(request, self.cookie)
             try:
@@ -76,7 +76,7 @@ class PageRoute(TransactionalRoute):
                 response.headers.setdefault(name, value)
             return response
 
-        return answer
+        return handle_page
 
     async def _renew_session(self, request: Request, response: Response) -> None:
         if "set-cookie" in response.headers or response.status_code >= 400:

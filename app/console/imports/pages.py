@@ -35,7 +35,7 @@ Outcome = Annotated[RowOutcome | None, Query()]
 
 @router.get("")
 async def show_imports(request: Request, db: ReadDb, scope: Writer) -> Response:
-    """Show the first step and the past imports."""
+    """Show the form for a new import, and the past imports."""
     return await _show_upload(request, db, scope, None, {})
 
 

@@ -50,9 +50,9 @@ UPDATE members AS m SET version = version + 1 FROM people WHERE m.org_id = :org_
 
 
 async def move_people(db: AsyncConnection, scope: OrgScope, body: MoveCreate) -> int:
-    """Move a unit's people to another unit or to the org itself. Return the number of people that moved.
+    """Move all people of a unit to another unit or to the org itself. Return the number of people that moved.
 
-    Their other units stay as they are. Locks the org for edit and the members. Raises UnknownUnit.
+    Their memberships in other units do not change. Locks the org for edit and the members. Raises UnknownUnit.
     """
     await lock_orgs_for_edit(db, scope)
     wanted = [body.from_unit_id, *([body.to_unit_id] if body.to_unit_id is not None else [])]

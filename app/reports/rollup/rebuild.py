@@ -50,16 +50,17 @@ async def rebuild_all(
 async def rebuild_day(connection: asyncpg.Connection, day: date) -> bool:
     """Rebuild the totals and scores of one stored day from the rolled-up state. Return False if it is not stored."""
     async with rollup_transaction(connection):
-        return await _build(connection, await connection.fetchrow(_SQL["one_day"], day)) is not None
+        return await _rebuild_stored_day(connection, await connection.fetchrow(_SQL["one_day"], day)) is not None
 
 
 async def _build_next(connection: asyncpg.Connection, after: date) -> date | None:
     """Rebuild the first stored day after another and return it, or None if there is none."""
     async with rollup_transaction(connection):
-        return await _build(connection, await connection.fetchrow(_SQL["next_day"], after))
+        return await _rebuild_stored_day(connection, await connection.fetchrow(_SQL["next_day"], after))
 
 
-async def _build(connection: asyncpg.Connection, stored_day: asyncpg.Record | None) -> date | None:
+async def _rebuild_stored_day(connection: asyncpg.Connection, stored_day: asyncpg.Record | None) -> date | None:
+    """Rebuild the day of this row of `stored_days` and return it. Without a row, do nothing."""
     if stored_day is None:
         return None
     day: date = stored_day["day"]

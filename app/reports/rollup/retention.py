@@ -43,7 +43,7 @@ _TOTALS = text(_PARTITIONS.format(table="org_totals", in_use="true"))
 
 async def drop_scores(db: AsyncConnection, limit: int) -> int:
     """Drop the scores of at most `limit` days before yesterday. Return the number of days."""
-    return await _drop(db, _SCORES, today() - SCORE_RETENTION, limit)
+    return await _drop_partitions(db, _SCORES, today() - SCORE_RETENTION, limit)
 
 
 async def drop_totals(db: AsyncConnection, limit: int) -> int:
@@ -51,10 +51,11 @@ async def drop_totals(db: AsyncConnection, limit: int) -> int:
     last = today() - TOTAL_RETENTION - timedelta(days=1)
     # This comes first, in the same transaction, so that a report never finds a stored day whose totals are dropped.
     await db.execute(text("DELETE FROM stored_days WHERE day <= :last"), {"last": last})
-    return await _drop(db, _TOTALS, last, limit)
+    return await _drop_partitions(db, _TOTALS, last, limit)
 
 
-async def _drop(db: AsyncConnection, partitions: TextClause, last: date, limit: int) -> int:
+async def _drop_partitions(db: AsyncConnection, partitions: TextClause, last: date, limit: int) -> int:
+    """Drop at most `limit` partitions of days up to `last`. Skip a locked partition. Return the number dropped."""
     names = list(await db.scalars(partitions, {"last": last, "limit": limit}))
     dropped = 0
     for name in names:
