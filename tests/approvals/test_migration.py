@@ -140,7 +140,7 @@ async def test_migration_converts_every_state_and_loses_no_value(database: str) 
     connection = await asyncpg.connect(database)
     expected = await _insert_old_rows(connection)
     before = {table: await _rows(connection, table) for table in ROWS}
-    facts = await connection.fetchval("SELECT count(*) FROM edge_deltas")
+    count_before = await connection.fetchval("SELECT count(*) FROM edge_facts")
 
     await asyncio.to_thread(migrate, database, AFTER)
     await connection.reload_schema_state()
@@ -153,7 +153,7 @@ async def test_migration_converts_every_state_and_loses_no_value(database: str) 
             new = after[identity]
             changed = {name for name in old if old[name] != new[name]} - {"state"}
             assert changed <= ({"decided_at"} if states[identity] == "superseded" else set()), (table, row, new)
-    assert await connection.fetchval("SELECT count(*) FROM edge_deltas") == facts
+    assert await connection.fetchval("SELECT count(*) FROM edge_facts") == count_before
     released = await connection.fetchval(
         "SELECT count(*) FROM transfers WHERE state = 'pending' AND released_by = $1", USER
     )
@@ -177,7 +177,7 @@ async def test_hierarchy_triggers_after_migration_check_live_edges(database: str
         await connection.execute("UPDATE orgs SET status = 'closed', closed_at = now() WHERE id = $1", SUPERIOR)
     await connection.execute("UPDATE certifications SET state = 'ended', ended_at = now(), subordinate_name = NULL")
     await connection.execute(edge, ORG, SUPERIOR)
-    assert await connection.fetchval("SELECT count(*) FROM edge_deltas") > 0
+    assert await connection.fetchval("SELECT count(*) FROM edge_facts") > 0
     await connection.close()
 
 
