@@ -82,7 +82,7 @@ async def create_admin_invitation(
     invitation in their inbox for 14 days; nothing changes until they accept.
 
     An invitation of a member is for the account that the row is linked to; without one, only a user with the
-    member's name can accept. The answer is the same whoever has the phone, so it tells nothing about a stranger.
+    member's name can accept. The answer is the same for every phone, so it reveals nothing about a stranger.
     The real name is checked when they accept.
     """
     invitation_id = await operations.invite_admin(db, cipher, scope, body)
@@ -157,7 +157,7 @@ async def accept_admin_invitation(
     recovery makes the caller the main admin.
 
     The real name must be verified by now, and in an org of the party the membership declared. Where a member was
-    invited whose name differs from the caller's, the invitation ends and the org is told: have it correct the name
+    invited whose name differs from the caller's, the invitation ends and the org is informed: have it correct the name
     and invite again.
     """
     org = await operations.accept_admin_invitation(db, cipher, user, invitation_id)

@@ -27,7 +27,7 @@ class AdminInvitationOut(Out):
     """An invitation as the org's admins see it. It says nothing about the owner of the phone."""
 
     id: UUID
-    phone: str | None = Field(description="Masked; kept only while the answer waits.", examples=["138****8000"])
+    phone: str | None = Field(description="Masked; stored only while the answer waits.", examples=["138****8000"])
     state: State
     recovery: bool = Field(
         description="Whether the superior, or for an org without one the platform operator, offers a person to become "
@@ -44,7 +44,7 @@ class AdminInvitationOut(Out):
 
 
 class ReceivedAdminInvitationOut(Out):
-    """An invitation as the person sees it to whom it was made."""
+    """An invitation as its invitee sees it."""
 
     id: UUID
     org_id: UUID
@@ -105,7 +105,7 @@ class RecoveryOfferOut(Out):
 
     id: UUID
     org_id: UUID
-    phone: str | None = Field(description="Masked; kept only while the answer waits.", examples=["138****8000"])
+    phone: str | None = Field(description="Masked; stored only while the answer waits.", examples=["138****8000"])
     state: State
     requested_at: datetime
     expires_at: datetime

@@ -9,7 +9,7 @@ from app.database.retention import CleanUp
 CLEAN_UPS = (
     CleanUp(
         name="overdue-requests",
-        deletes="what identifies a person in a request that nobody decided; the request stays, as expired",
+        deletes="what identifies a person in an overdue request; the request stays, as expired",
         tables=tuple(kind.table.__tablename__ for kind in KINDS if kind.lifetime is not None),
         after=timedelta(0),
         since="the request's time is over",

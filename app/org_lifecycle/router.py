@@ -46,8 +46,8 @@ async def create_org(response: Response, user: SignedIn, body: OrgCreate, db: Wr
     """Create an org of one's own, with a name and the code of a region. The caller becomes its main admin, and needs a
     verified real name; for an org of the party also the declaration of party membership.
 
-    The org stands alone until a superior certifies it. Nobody creates an org for somebody else: have its own admin
-    do it, then certify it.
+    The org has no superior until one certifies it. A user cannot create an org for another user: have the org's own
+    admin create it, then certify it.
     """
     org_id = await operations.create_org(db, cipher, user, body)
     advice = await list_name_advice(db, body.name, body.region_code, org_id=org_id)
@@ -122,8 +122,8 @@ async def close_org(response: Response, scope: Writer, version: IfMatch, db: Wri
     tags=["certification"],
 )
 async def release_subordinate(scope: Certifier, subordinate_id: UUID, db: WriteDb) -> None:
-    """The superior ends the certification of a direct subordinate. The subordinate stands alone again, with everything
-    below it, and no longer counts in the totals of the superior from today on.
+    """The superior ends the certification of a direct subordinate. The subordinate then has no superior, and from
+    today on it does not count in the superior's totals; its own subordinates remain under it.
 
     A new name or a hand-over that it has asked of this org takes effect now. To come back, it applies again with an
     invitation.

@@ -162,7 +162,7 @@ async def search_orgs(db: Readable, user_id: UUID, wanted: OrgFilter, paging: Pa
     subtrees, and the orgs of which the user is a member. The user finds no other org."""
     parameters = {"user_id": user_id} | _get_filter_parameters(wanted) | paging.parameters()
     collected = (await db.execute(_COUNT_VISIBLE, {"user_id": user_id})).scalar_one() <= MAX_COLLECTED_ORGS
-    statement = _build_search(_get_shape(wanted), collected=collected, after_cursor=paging.after is not None)
+    statement = _build_search(_get_filter_shape(wanted), collected=collected, after_cursor=paging.after is not None)
     return Slice.cut(await fetch_rows(db, statement, OrgFoundRow, parameters), paging, lambda org: (org.name, org.id))
 
 
@@ -198,7 +198,7 @@ def _build_search(shape: _FilterShape, *, collected: bool, after_cursor: bool) -
     )
 
 
-def _get_shape(wanted: OrgFilter) -> _FilterShape:
+def _get_filter_shape(wanted: OrgFilter) -> _FilterShape:
     search = None if wanted.q is None else SearchBy.of(wanted.q)
     return _FilterShape(search, wanted.region_code is not None, wanted.kind is not None, wanted.status is not None)
 

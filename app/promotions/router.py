@@ -58,7 +58,7 @@ async def create_promotion(scope: Writer, body: PromotionCreate, db: WriteDb, ci
     """An admin offers a person, by phone or by their member row, that a unit become an org with this person as its
     main admin. The person finds the offer in their inbox for 14 days.
 
-    Nothing moves yet. The answer is the same whoever has the phone. One offer for a unit can wait at a time;
+    Nothing moves yet. The answer is the same for every phone. One offer for a unit can wait at a time;
     withdraw it to name somebody else.
     """
     promotion_id = await promotions.create_promotion(db, cipher, scope, body)
@@ -118,7 +118,7 @@ async def accept_promotion(
     under it move into the new org, and it is certified under the org that the unit was in.
 
     The real name must be verified by now. Where the offer was made to a member with another name than the caller's,
-    the offer ends, and the org is told.
+    the offer ends, and the org is informed.
     """
     org_id = await promotions.accept_promotion(db, cipher, user, promotion_id)
     if isinstance(org_id, Problem):
@@ -138,5 +138,5 @@ async def accept_promotion(
     responses=problems(PromotionDecided, PromotionExpired),
 )
 async def refuse_promotion(user: SignedIn, promotion_id: UUID, db: WriteDb) -> None:
-    """The person does not want to be the main admin. The offer ends, the unit stays as it is, and the org is told."""
+    """The person declines. The offer ends, the unit stays as it is, and the org is informed."""
     await promotions.refuse_promotion(db, user, promotion_id)

@@ -29,7 +29,7 @@ class PromotionOut(Out):
     unit_name: str
     name: str
     region_code: str
-    phone: str | None = Field(description="Masked; kept only while the offer waits.", examples=["138****8000"])
+    phone: str | None = Field(description="Masked; stored only while the offer waits.", examples=["138****8000"])
     state: State
     requested_at: datetime
     expires_at: datetime
@@ -42,7 +42,7 @@ class PromotionOut(Out):
 
 
 class OfferedPromotionOut(Out):
-    """An offer as the person sees it whom it is made to."""
+    """An offer as its invitee sees it."""
 
     id: UUID
     org_id: UUID

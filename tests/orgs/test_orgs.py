@@ -16,8 +16,8 @@ async def test_org_creator_is_the_main_admin_and_a_member(people: People, db: As
     assert org["main_admin_id"] == founder.user_id
     assert org["level"] == "county"
     assert org["region"] == "江苏省南京市玄武区"
-    mine = (await founder.get("/v1/me/orgs")).json()
-    assert [(row["id"], set(row["roles"])) for row in mine] == [(org["id"], {"main_admin", "admin", "member"})]
+    own_orgs = (await founder.get("/v1/me/orgs")).json()
+    assert [(row["id"], set(row["roles"])) for row in own_orgs] == [(org["id"], {"main_admin", "admin", "member"})]
     audit = (await founder.get(f"/v1/orgs/{org['id']}/audit")).json()["items"]
     created = [entry for entry in audit if entry["action"] == "org.created"]
     assert [(entry["user_id"], entry["user_name"]) for entry in created] == [(founder.user_id, founder.name)]

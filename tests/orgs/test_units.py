@@ -28,10 +28,10 @@ async def test_unit_with_a_sibling_name_is_refused(people: People) -> None:
 
 async def test_unit_parent_of_another_org_is_unknown(people: People) -> None:
     founder = await people.register()
-    mine, other = await founder.create_org(), await founder.create_org()
+    own, other = await founder.create_org(), await founder.create_org()
     foreign = await founder.post(f"/v1/orgs/{other['id']}/units", json={"name": "第一支部"})
     refused = await founder.post(
-        f"/v1/orgs/{mine['id']}/units", json={"name": "第二支部", "parent_id": foreign.json()["id"]}
+        f"/v1/orgs/{own['id']}/units", json={"name": "第二支部", "parent_id": foreign.json()["id"]}
     )
     assert (refused.status_code, refused.json()["type"]) == (422, "/problems/unknown-unit")
 
