@@ -10,7 +10,7 @@ import httpx
 
 from bench.people import get_user_id, register_person
 from bench.service import Measured
-from devtools.demo.people import Person, answered, fresh_name, fresh_phone
+from devtools.demo.people import Person, fresh_name, fresh_phone, read_answer
 
 CONSOLE = "xuezu-console"
 
@@ -118,8 +118,8 @@ def _create_fixtures(measured: Measured, service: httpx.Client, org: str) -> tup
         data={"mode": "replace-all"},
     )["id"]
     export = main.call("POST", f"{own}/members/exports", 202, json={})["id"]
-    main.wait(f"{own}/imports/{imported}", {"ready"})
-    main.wait(f"{own}/exports/{export}", {"done"})
+    main.wait_for_state(f"{own}/imports/{imported}", {"ready"})
+    main.wait_for_state(f"{own}/exports/{export}", {"done"})
 
     code, waits = _create_page_code(service)
     ticketed, ticket = _create_client_code(service)
@@ -181,7 +181,7 @@ def _create_page_code(service: httpx.Client) -> tuple[str, str]:
 def _create_client_code(service: httpx.Client) -> tuple[str, str]:
     """Return the code of an API client and the cookie of its waiting browser."""
     with httpx.Client(base_url=service.base_url) as browser:
-        asked = answered(browser.post("/oauth/device_authorization", data={"client_id": CONSOLE}), 200)
+        asked = read_answer(browser.post("/oauth/device_authorization", data={"client_id": CONSOLE}), 200)
         path = f"/v1/device-authorizations/{asked['user_code']}/ticket"
         browser.put(path, json={"device_code": asked["device_code"]}).raise_for_status()
         ((name, value),) = browser.cookies.items()

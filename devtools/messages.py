@@ -43,107 +43,107 @@ _PLACEHOLDER = re.compile(r"\{(\w*)[^}]*\}")
 Key = tuple[str, str | None]
 
 
-def extract(*folders: Path) -> Catalog:
+def extract_messages(*directories: Path) -> Catalog:
     """Return every message of the sources with its files."""
     found = Catalog(charset="utf-8")
-    for folder in folders or [ROOT / name for name in SOURCES]:
+    for directory in directories or [ROOT / name for name in SOURCES]:
         for name, _, message, comments, context in extract_from_dir(
-            folder, method_map=_METHODS, options_map=_OPTIONS, keywords=_KEYWORDS, strip_comment_tags=True
+            directory, method_map=_METHODS, options_map=_OPTIONS, keywords=_KEYWORDS, strip_comment_tags=True
         ):
-            place = (folder / name).relative_to(folder.parent).as_posix()
-            found.add(message, locations=[(place, 0)], auto_comments=comments, context=context)
+            path = (directory / name).relative_to(directory.parent).as_posix()
+            found.add(message, locations=[(path, 0)], auto_comments=comments, context=context)
     return found
 
 
-def find_faults(code: Catalog, language: str, folder: Path = LOCALES) -> Iterator[str]:
+def find_faults(code: Catalog, language: str, directory: Path = LOCALES) -> Iterator[str]:
     """Return the faults of a language's catalogue, one line each."""
-    catalog = _read(language, folder)
-    wanted, present = _by_key(code), _by_key(catalog)
-    yield from (f"missing: {_named(wanted[key])}" for key in wanted.keys() - present.keys())
-    yield from (f"not used: {_named(present[key])}" for key in present.keys() - wanted.keys())
+    catalog = _read(language, directory)
+    wanted, present = _index_by_key(code), _index_by_key(catalog)
+    yield from (f"missing: {_describe(wanted[key])}" for key in wanted.keys() - present.keys())
+    yield from (f"not used: {_describe(present[key])}" for key in present.keys() - wanted.keys())
     for key in wanted.keys() & present.keys():
         message = present[key]
         if message.fuzzy:
-            yield f"fuzzy: {_named(message)}"
-        yield from _faults_of(message, catalog.num_plurals)
+            yield f"fuzzy: {_describe(message)}"
+        yield from _find_message_faults(message, catalog.num_plurals)
         if message.pluralizable != wanted[key].pluralizable:
-            yield f"has a number in the code or in the catalogue, but not in both: {_named(message)}"
-    compiled = _by_key(read_mo(io.BytesIO(_compiled(language, folder).read_bytes())))
-    if {key: _strings(message) for key, message in compiled.items()} != {
-        key: _strings(message) for key, message in present.items()
+            yield f"has a number in the code or in the catalogue, but not in both: {_describe(message)}"
+    compiled = _index_by_key(read_mo(io.BytesIO(_build_compiled_path(language, directory).read_bytes())))
+    if {key: _list_translations(message) for key, message in compiled.items()} != {
+        key: _list_translations(message) for key, message in present.items()
     }:
-        yield f"{_compiled(language, folder).name} is not what the catalogue says: run `make messages`"
+        yield f"{_build_compiled_path(language, directory).name} is not what the catalogue says: run `make messages`"
 
 
-def _faults_of(message: Message, forms: int) -> Iterator[str]:
-    strings = _strings(message)
+def _find_message_faults(message: Message, forms: int) -> Iterator[str]:
+    strings = _list_translations(message)
     if len(strings) != (forms if message.pluralizable else 1):
-        yield f"has not all {forms} plural forms: {_named(message)}"
+        yield f"has not all {forms} plural forms: {_describe(message)}"
     if not all(strings):
-        yield f"not translated: {_named(message)}"
-    names = set(_PLACEHOLDER.findall(_id_of(message)))
+        yield f"not translated: {_describe(message)}"
+    names = set(_PLACEHOLDER.findall(_get_id(message)))
     for number, string in enumerate(strings):
-        said = set(_PLACEHOLDER.findall(string))
+        used = set(_PLACEHOLDER.findall(string))
         # "1 person" may have its number in the text.
-        if string and said != names and not (number == 0 and message.pluralizable and said == names - {"count"}):
-            yield f"other values than in the code ({', '.join(sorted(said ^ names))}): {_named(message)}"
+        if string and used != names and not (number == 0 and message.pluralizable and used == names - {"count"}):
+            yield f"other values than in the code ({', '.join(sorted(used ^ names))}): {_describe(message)}"
 
 
-def update(folder: Path = LOCALES) -> None:
+def update_catalogues(directory: Path = LOCALES) -> None:
     """Update the catalogues from the sources, and compile them."""
-    code = extract()
+    code = extract_messages()
     for language in LANGUAGES:
-        catalog = _read(language, folder)
+        catalog = _read(language, directory)
         catalog.update(code, no_fuzzy_matching=False, update_header_comment=False, update_creation_date=False)
         catalog.obsolete.clear()
-        path = _path(language, folder)
+        path = _build_path(language, directory)
         with path.open("wb") as po:
             write_po(po, catalog, width=120, sort_by_file=True, include_lineno=False, include_previous=False)
-        with _compiled(language, folder).open("wb") as mo:
-            write_mo(mo, _read(language, folder))
+        with _build_compiled_path(language, directory).open("wb") as mo:
+            write_mo(mo, _read(language, directory))
 
 
-def _path(language: str, folder: Path) -> Path:
-    return folder / language / "LC_MESSAGES" / "messages.po"
+def _build_path(language: str, directory: Path) -> Path:
+    return directory / language / "LC_MESSAGES" / "messages.po"
 
 
-def _compiled(language: str, folder: Path) -> Path:
-    return _path(language, folder).with_suffix(".mo")
+def _build_compiled_path(language: str, directory: Path) -> Path:
+    return _build_path(language, directory).with_suffix(".mo")
 
 
-def _read(language: str, folder: Path) -> Catalog:
-    with _path(language, folder).open("rb") as po:
+def _read(language: str, directory: Path) -> Catalog:
+    with _build_path(language, directory).open("rb") as po:
         return read_po(po, locale=language)
 
 
-def _by_key(catalog: Catalog) -> dict[Key, Message]:
+def _index_by_key(catalog: Catalog) -> dict[Key, Message]:
     # Babel returns the context of a compiled message as bytes.
     return {
-        (_id_of(message), context.decode() if isinstance(context, bytes) else context): message
+        (_get_id(message), context.decode() if isinstance(context, bytes) else context): message
         for message, context in ((message, message.context) for message in catalog if message.id)
     }
 
 
-def _id_of(message: Message) -> str:
+def _get_id(message: Message) -> str:
     return str(message.id[0] if message.pluralizable else message.id)
 
 
-def _strings(message: Message) -> tuple[str, ...]:
+def _list_translations(message: Message) -> tuple[str, ...]:
     """Return the translation: one text, or its plural forms."""
     string: Any = message.string
     return tuple(string) if message.pluralizable else (string,)
 
 
-def _named(message: Message) -> str:
+def _describe(message: Message) -> str:
     context = f" [{message.context}]" if message.context else ""
-    places = ", ".join(dict.fromkeys(place for place, _ in message.locations))
-    return f"{_id_of(message)}{context}{f' ({places})' if places else ''}"
+    paths = ", ".join(dict.fromkeys(path for path, _ in message.locations))
+    return f"{_get_id(message)}{context}{f' ({paths})' if paths else ''}"
 
 
 def main(arguments: list[str]) -> int:
     if arguments == ["update"]:
-        update()
-    code = extract()
+        update_catalogues()
+    code = extract_messages()
     faults = [f"{language}: {fault}" for language in LANGUAGES for fault in sorted(find_faults(code, language))]
     sys.stdout.write("".join(f"{fault}\n" for fault in faults))
     return 1 if faults else 0

@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from app.core.services import SETTINGS
 from app.core.settings import Provider
 from app.web import routing
-from devtools.live_examples.served import serve_living_examples
+from devtools.live_examples.document import serve_live_examples
 from devtools.phone import site
 from devtools.providers.router import alipay_router, clients_router, sms_router
 
@@ -19,4 +19,4 @@ def add_routes(app: FastAPI) -> None:
     if settings.alipay_provider is Provider.SIMULATED:
         routing.add_routes(app, alipay_router)
     routing.add_routes(app, *site.routers)
-    serve_living_examples(app)
+    serve_live_examples(app)

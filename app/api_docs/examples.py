@@ -1,7 +1,8 @@
 """The example of each operation: the path, query and body that the first administrator of a demo sends.
 
-A `Stored` names a row of the database, which is found when the document is served (`find_things` in devtools). The
-committed document has a placeholder instead. A created name or phone is unused, so that the example can run again.
+A `Stored` names a row of the database, which is found when the document is served (`find_example_values` in
+devtools). The committed document has a placeholder instead. A created name or phone is unused, so that the example can
+run again.
 """
 
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ PLACEHOLDER_ID = "01900000-0000-7000-8000-000000000000"
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A value that the database has, by its name in devtools' `find_things`."""
+    """A value that the database has, by its name in devtools' `find_example_values`."""
 
     name: str
 

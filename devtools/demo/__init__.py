@@ -21,12 +21,12 @@ from devtools.demo.play import Play
 
 def main(arguments: list[str]) -> int:
     """Run the demo and print the summary as the last line. Return 0 on success."""
-    options = _options(arguments)
+    options = _parse_arguments(arguments)
     if options.file is not None and not options.file.is_file():
         print(f"xuezu: there is no sheet {options.file}", file=sys.stderr)
         return 2
     with contextlib.ExitStack() as stack:
-        base_url = options.base_url or stack.enter_context(_service())
+        base_url = options.base_url or stack.enter_context(_open_service())
         print(f"Playing the main job against {base_url}")
         service = stack.enter_context(
             httpx.Client(base_url=base_url, timeout=30, headers={"Accept-Language": "en", "User-Agent": "xuezu-demo/1"})
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     return 0 if ok else 1
 
 
-def _options(arguments: list[str]) -> argparse.Namespace:
+def _parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="xuezu demo", description="Play the service's main job over HTTP.")
     parser.add_argument("--file", type=Path, help="an import sheet (default: a sample made for the occasion)")
     parser.add_argument("--base-url", help="a running service (default: the one on XUEZU_PORT, or one started here)")
@@ -45,10 +45,10 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 
 
 @contextlib.contextmanager
-def _service() -> Iterator[str]:
+def _open_service() -> Iterator[str]:
     """Yield the URL of the service on this machine's port. If none runs, start one and stop it afterwards."""
     base_url = f"http://localhost:{os.environ.get('XUEZU_PORT', '8000')}"
-    if _ready(base_url):
+    if _is_ready(base_url):
         yield base_url
         return
     print("No service is running: starting one", flush=True)
@@ -59,7 +59,7 @@ def _service() -> Iterator[str]:
         for _ in range(600):
             if process.poll() is not None:
                 raise SystemExit(process.returncode)  # the service has printed the reason
-            if _ready(base_url):
+            if _is_ready(base_url):
                 break
             time.sleep(0.1)
         yield base_url
@@ -68,7 +68,7 @@ def _service() -> Iterator[str]:
         process.wait(30)
 
 
-def _ready(base_url: str) -> bool:
+def _is_ready(base_url: str) -> bool:
     with contextlib.suppress(httpx.HTTPError):
         return httpx.get(f"{base_url}/readyz", timeout=2).status_code == 200
     return False

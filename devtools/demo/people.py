@@ -12,21 +12,21 @@ SURNAMES = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗"
 GIVEN = "伟芳娜敏静丽强磊军洋勇艳杰娟涛明超秀霞平刚桂英华玉兰"
 
 
-class NotAsItShouldBe(Exception):  # noqa: N818
+class UnexpectedAnswer(Exception):  # noqa: N818
     """The service's answer differs from the rules. The text says how."""
 
 
 def expect(truth: bool, what: str) -> None:
     if not truth:
-        raise NotAsItShouldBe(what)
+        raise UnexpectedAnswer(what)
 
 
-def answered(response: httpx.Response, status: int, slug: str | None = None) -> Any:
+def read_answer(response: httpx.Response, status: int, slug: str | None = None) -> Any:
     """Return the body of a response. Raise if its status (and the slug of its problem) is not the expected one."""
-    said = response.text[:300] if response.is_error else ""
+    error = response.text[:300] if response.is_error else ""
     expect(
         response.status_code == status,
-        f"{response.request.method} {response.request.url.path}: {response.status_code} instead of {status} {said}",
+        f"{response.request.method} {response.request.url.path}: {response.status_code} instead of {status} {error}",
     )
     body: Any = response.json() if response.content and "json" in response.headers.get("content-type", "") else None
     if slug is not None:
@@ -61,13 +61,13 @@ class Person:
 
     def call(self, method: str, path: str, status: int, **options: Any) -> Any:
         headers = {"Authorization": f"Bearer {self.token}"} | options.pop("headers", {})
-        return answered(self.service.request(method, path, headers=headers, **options), status)
+        return read_answer(self.service.request(method, path, headers=headers, **options), status)
 
-    def refused(self, method: str, path: str, status: int, slug: str, **options: Any) -> None:
+    def expect_refusal(self, method: str, path: str, status: int, slug: str, **options: Any) -> None:
         headers = {"Authorization": f"Bearer {self.token}"}
-        answered(self.service.request(method, path, headers=headers, **options), status, slug)
+        read_answer(self.service.request(method, path, headers=headers, **options), status, slug)
 
-    def wait(self, path: str, states: set[str]) -> Any:
+    def wait_for_state(self, path: str, states: set[str]) -> Any:
         """Read the resource until it has one of these states, and return it."""
         for _ in range(600):
             found = self.call("GET", path, 200)
@@ -75,27 +75,27 @@ class Person:
                 return found
             expect(found["state"] not in {"failed", "canceled", "refused"}, str(found))
             time.sleep(0.1)
-        raise NotAsItShouldBe(f"{path} did not become {states} within a minute")
+        raise UnexpectedAnswer(f"{path} did not become {states} within a minute")
 
     def register(self) -> None:
         """Register by phone and code. The code is read from the simulated gateway's outbox."""
-        answered(self.service.post("/v1/phone-codes", json={"phone": self.phone}), 202)
+        read_answer(self.service.post("/v1/phone-codes", json={"phone": self.phone}), 202)
         code = self._read_code()
         form = {"grant_type": PHONE_CODE_GRANT, "client_id": "xuezu-app", "phone": self.phone, "code": code}
-        self.token = answered(self.service.post("/oauth/token", data=form), 200)["access_token"]
+        self.token = read_answer(self.service.post("/oauth/token", data=form), 200)["access_token"]
 
     def _read_code(self) -> str:
         for _ in range(50):
-            found = answered(self.service.get("/v1/simulator/sms", params={"phone": self.phone}), 200)["items"]
+            found = read_answer(self.service.get("/v1/simulator/sms", params={"phone": self.phone}), 200)["items"]
             if found:
                 return str(found[0]["code"])
             time.sleep(0.1)
-        raise NotAsItShouldBe("no message arrived within five seconds")
+        raise UnexpectedAnswer("no message arrived within five seconds")
 
     def verify(self) -> None:
         """Verify the real name at the Alipay test provider, and wait until the callback has arrived."""
-        begun = self.call("POST", "/v1/me/verifications", 201, json={"method": "alipay"})
+        started = self.call("POST", "/v1/me/verifications", 201, json={"method": "alipay"})
         consent = {"name": self.name, "id_number": fresh_id_number()}
-        answered(self.service.post(begun["redirect_url"], json=consent), 200)
+        read_answer(self.service.post(started["redirect_url"], json=consent), 200)
         verified = self.call("GET", "/v1/me", 200)["verified_name"]
         expect(verified == self.name, f"verified as {verified!r}")

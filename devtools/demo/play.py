@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 import qrcode.main
 
-from devtools.demo.people import NotAsItShouldBe, Person, answered, expect, fresh_name, fresh_phone
-from devtools.demo.sheet import sample_sheet
-from devtools.demo.unfinished import Unfinished
+from devtools.demo.people import Person, UnexpectedAnswer, expect, fresh_name, fresh_phone, read_answer
+from devtools.demo.sheet import fill_sample_sheet
+from devtools.demo.undecided_requests import UndecidedRequests
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
@@ -27,7 +27,7 @@ class Play:
         self.second = Person(service, fresh_phone(), fresh_name())
         self.console = ""
         self.org: dict[str, Any] = {}
-        self.below: dict[str, Any] = {}
+        self.subordinate: dict[str, Any] = {}
         self.imported: list[Person] = []
         self.serial = random.randrange(10_000, 100_000)
 
@@ -41,14 +41,14 @@ class Play:
             ("certify", self.certify),
             ("activate-and-count-points", self.activate_and_count_points),
             ("read-reports", self.read_reports),
-            ("leave-unfinished", self.leave_unfinished),
+            ("leave-unfinished", self.create_undecided_requests),
         ):
             began = time.perf_counter()
             print(f"\n{len(self.log) + 1}. {name}")
             try:
                 step()
                 ok, error = True, None
-            except (NotAsItShouldBe, httpx.HTTPError, KeyError, IndexError) as problem:
+            except (UnexpectedAnswer, httpx.HTTPError, KeyError, IndexError) as problem:
                 ok, error = False, f"{type(problem).__name__}: {problem}"
                 print(f"   ✗ {error}")
             entry = {"name": name, "seconds": round(time.perf_counter() - began, 3), "ok": ok}
@@ -57,73 +57,73 @@ class Play:
                 return False
         return True
 
-    def say(self, who: str, what: str) -> None:
+    def report(self, who: str, what: str) -> None:
         print(f"   {who}: {what}", flush=True)
 
     def register_and_verify(self) -> None:
         self.first.register()
-        self.say("first administrator", "registers on the phone with a code by SMS")
+        self.report("first administrator", "registers on the phone with a code by SMS")
         self.first.call("PATCH", "/v1/me", 200, json={"party_member": True})
         body = {"name": f"中共示范街道{self.serial}号社区委员会", "region_code": "320102"}
-        self.first.refused("POST", "/v1/orgs", 403, "real-name-required", json=body)
-        self.say("service", "refuses an org before real-name verification (403 real-name-required)")
+        self.first.expect_refusal("POST", "/v1/orgs", 403, "real-name-required", json=body)
+        self.report("service", "refuses an org before real-name verification (403 real-name-required)")
         self.first.verify()
-        self.say("first administrator", f"verifies by Alipay: {self.first.name}")
+        self.report("first administrator", f"verifies by Alipay: {self.first.name}")
 
     def create_org(self) -> None:
         long = f"中国共产党江苏省南京市玄武区示范街道{self.serial}号社区委员会"
         checked = self.first.call("POST", "/v1/name-checks", 200, json={"name": long, "region_code": "320102"})
         expect(checked["errors"] == [], str(checked))
         proposed = checked["advice"][0]["proposed_name"]
-        self.say("first administrator", f"checks a name of {len(long)} characters; advised: {proposed}")
+        self.report("first administrator", f"checks a name of {len(long)} characters; advised: {proposed}")
         self.org = self.first.call("POST", "/v1/orgs", 201, json={"name": proposed, "region_code": "320102"})
         mine = self.first.call("GET", "/v1/me/orgs", 200)
         expect("main_admin" in next(org for org in mine if org["id"] == self.org["id"])["roles"], str(mine))
-        self.say("first administrator", f"creates {proposed} ({self.org['region']}) and is its main admin")
+        self.report("first administrator", f"creates {proposed} ({self.org['region']}) and is its main admin")
 
     def sign_in_by_scan(self) -> None:
-        metadata = answered(self.service.get("/.well-known/oauth-authorization-server"), 200)
+        metadata = read_answer(self.service.get("/.well-known/oauth-authorization-server"), 200)
         asked = self.service.post(metadata["device_authorization_endpoint"], data={"client_id": "xuezu-console"})
-        grant = answered(asked, 200)
-        self.say("console", "asks for a QR code (RFC 8628) and shows it:")
-        print(terminal_qr(grant["verification_uri_complete"]))
+        grant = read_answer(asked, 200)
+        self.report("console", "asks for a QR code (RFC 8628) and shows it:")
+        print(draw_terminal_qr(grant["verification_uri_complete"]))
         form = {"grant_type": DEVICE_GRANT, "client_id": "xuezu-console", "device_code": grant["device_code"]}
-        waiting = answered(self.service.post(metadata["token_endpoint"], data=form), 400)
+        waiting = read_answer(self.service.post(metadata["token_endpoint"], data=form), 400)
         expect(waiting["error"] == "authorization_pending", str(waiting))
         scan = self.first.call("POST", "/v1/scans", 201, json={"code": grant["user_code"]})
-        self.say("phone", f"scans it, sees who asks: {scan['device']}, {scan['address']}")
-        shown = answered(self.service.post(metadata["token_endpoint"], data=form), 400)["match_number"]
+        self.report("phone", f"scans it, sees who asks: {scan['device']}, {scan['address']}")
+        shown = read_answer(self.service.post(metadata["token_endpoint"], data=form), 400)["match_number"]
         number = {"number": shown}
-        self.say("phone", f"matches the number {shown} on the screen and approves")
+        self.report("phone", f"matches the number {shown} on the screen and approves")
         self.first.call("PUT", f"/v1/scans/{scan['id']}/approval", 200, json=number)
-        self.console = answered(self.service.post(metadata["token_endpoint"], data=form), 200)["access_token"]
-        self.say("console", "exchanges its secret for tokens and is signed in")
+        self.console = read_answer(self.service.post(metadata["token_endpoint"], data=form), 200)["access_token"]
+        self.report("console", "exchanges its secret for tokens and is signed in")
 
     def import_sheet(self) -> None:
         console = Person(self.service, "", "", self.console)
         imports = f"/v1/orgs/{self.org['id']}/imports"
         template = self.service.get(f"{imports}/template", headers={"Authorization": f"Bearer {self.console}"})
-        answered(template, 200)
-        name, content = ("sample.xlsx", sample_sheet(template.content))
+        read_answer(template, 200)
+        name, content = ("sample.xlsx", fill_sample_sheet(template.content))
         if self.sheet:
             name, content = self.sheet.name, self.sheet.read_bytes()
-        self.say("console", f"downloads the template ({len(template.content)} bytes) and uploads {name}")
+        self.report("console", f"downloads the template ({len(template.content)} bytes) and uploads {name}")
         uploaded = console.call("POST", imports, 202, files={"file": (name, content)}, data={"unknown_units": "create"})
-        preview = console.wait(f"{imports}/{uploaded['id']}", {"ready"})
-        self.say("console", f"sees the preview, with nothing written: {preview['counts']}")
+        preview = console.wait_for_state(f"{imports}/{uploaded['id']}", {"ready"})
+        self.report("console", f"sees the preview, with nothing written: {preview['counts']}")
         people = f"/v1/orgs/{self.org['id']}/members"
         expect(len(console.call("GET", people, 200)["items"]) == 1, "the preview wrote members")
         console.call("PUT", f"{imports}/{uploaded['id']}/confirmation", 202, json={})
-        done = console.wait(f"{imports}/{uploaded['id']}", {"done"})
+        done = console.wait_for_state(f"{imports}/{uploaded['id']}", {"done"})
         expect(done["counts"]["added"] == preview["counts"]["added"] > 3, str(done))
-        self.say("worker", f"imports: {done['counts']}")
+        self.report("worker", f"imports: {done['counts']}")
         rows = console.call("GET", f"{imports}/{uploaded['id']}/rows", 200, params={"limit": 3})["items"]
-        self.say("console", f"reads the result of each row, such as {rows[0]['outcome']}")
+        self.report("console", f"reads the result of each row, such as {rows[0]['outcome']}")
         units = console.call("GET", f"/v1/orgs/{self.org['id']}/units", 200)["items"]
         expect(bool(units), "no units were made")
         listed = console.call("GET", people, 200, params={"limit": 10})["items"]
         expect(all("****" in member["phone"] for member in listed), "a phone is not masked in the list")
-        self.say(
+        self.report(
             "console", f"finds {len(units)} units and the people, masked: {listed[0]['name']} {listed[0]['phone']}"
         )
         for member in [member for member in listed if not member["active"]][:3]:
@@ -135,23 +135,23 @@ class Play:
         self.second.call("PATCH", "/v1/me", 200, json={"party_member": True})
         self.second.verify()
         body = {"name": f"中共示范街道{self.serial}号小区支部委员会", "region_code": "320102"}
-        self.below = self.second.call("POST", "/v1/orgs", 201, json=body)
+        self.subordinate = self.second.call("POST", "/v1/orgs", 201, json=body)
         for _ in range(3):
             person = {"name": fresh_name(), "phone": fresh_phone()}
-            self.second.call("POST", f"/v1/orgs/{self.below['id']}/members", 201, json=person)
-        self.say("second administrator", f"registers, creates {self.below['name']} and adds three people")
+            self.second.call("POST", f"/v1/orgs/{self.subordinate['id']}/members", 201, json=person)
+        self.report("second administrator", f"registers, creates {self.subordinate['name']} and adds three people")
         invited = self.first.call("POST", f"/v1/orgs/{self.org['id']}/invitations", 201, json={})
-        self.say("first administrator", f"invites by link and QR: {invited['link'][:40]}…")
+        self.report("first administrator", f"invites by link and QR: {invited['link'][:40]}…")
         token = {"invitation_token": invited["token"]}
-        applied = self.second.call("POST", f"/v1/orgs/{self.below['id']}/applications", 201, json=token)
+        applied = self.second.call("POST", f"/v1/orgs/{self.subordinate['id']}/applications", 201, json=token)
         approval = f"/v1/orgs/{self.org['id']}/applications/{applied['id']}/approval"
         expect(self.first.call("PUT", approval, 200)["state"] == "live", "not certified")
-        self.say("first administrator", "confirms the application: certified")
-        back = self.second.call("POST", f"/v1/orgs/{self.below['id']}/invitations", 201, json={})
+        self.report("first administrator", "confirms the application: certified")
+        back = self.second.call("POST", f"/v1/orgs/{self.subordinate['id']}/invitations", 201, json={})
         circle = {"invitation_token": back["token"]}
         path = f"/v1/orgs/{self.org['id']}/applications"
-        self.first.refused("POST", path, 409, "would-close-circle", json=circle)
-        self.say("service", "refuses the circle the other way round (409 would-close-circle)")
+        self.first.expect_refusal("POST", path, 409, "would-close-circle", json=circle)
+        self.report("service", "refuses the circle the other way round (409 would-close-circle)")
 
     def activate_and_count_points(self) -> None:
         for person in self.imported:
@@ -159,11 +159,11 @@ class Play:
         active = self.first.call("GET", f"/v1/orgs/{self.org['id']}/members", 200, params={"active": "true"})["items"]
         names = {member["name"] for member in active}
         expect({person.name for person in self.imported} <= names, f"active are only {names}")
-        self.say("three imported people", "register and turn active: " + "、".join(p.name for p in self.imported))
-        service = answered(self.service.post("/v1/simulator/clients", json={"scopes": ["point-events:write"]}), 201)
+        self.report("three imported people", "register and turn active: " + "、".join(p.name for p in self.imported))
+        service = read_answer(self.service.post("/v1/simulator/clients", json={"scopes": ["point-events:write"]}), 201)
         form = {"grant_type": "client_credentials", "scope": "point-events:write"}
         basic = (service["client_id"], service["client_secret"])
-        token = answered(self.service.post("/oauth/token", data=form, auth=basic), 200)["access_token"]
+        token = read_answer(self.service.post("/oauth/token", data=form, auth=basic), 200)["access_token"]
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         events = [
             {
@@ -180,33 +180,36 @@ class Play:
         again = points.call("POST", "/v1/point-events", 200, json={"events": events})
         outcomes = [[item["outcome"] for item in answer["outcomes"]] for answer in (first, again)]
         expect(outcomes == [["counted"] * 3, ["duplicate"] * 3], str(outcomes))
-        self.say("points service", "posts their point events twice with its own credentials: counted once")
+        self.report("points service", "posts their point events twice with its own credentials: counted once")
 
     def read_reports(self) -> None:
-        overview = self._overview_with(points=60)
+        overview = self._wait_for_overview(points=60)
         subtree = overview["subtree"]
         expect(subtree["points"] >= 60 and subtree["active"] >= 3, str(subtree))
-        below = [row["figures"] for row in overview["subordinates"]["items"] if row["id"] == self.below["id"]]
-        expect(below[0]["members"] == 4, str(below))
+        subordinates = [
+            row["figures"] for row in overview["subordinates"]["items"] if row["id"] == self.subordinate["id"]
+        ]
+        expect(subordinates[0]["members"] == 4, str(subordinates))
         units = self.first.call("GET", f"/v1/orgs/{self.org['id']}/reports/units", 200)["units"]
-        self.say(
+        self.report(
             "first administrator",
             f"reads the overview: {len(units)} units in full, "
-            f"{self.below['name']} as totals ({below[0]['members']} people), the subtree {subtree['members']} people",
+            f"{self.subordinate['name']} as totals ({subordinates[0]['members']} people), "
+            f"the subtree {subtree['members']} people",
         )
-        self.first.refused("GET", f"/v1/orgs/{self.below['id']}/members", 404, "not-found")
-        self.say("service", "hides the subordinate's members from the superior (404)")
+        self.first.expect_refusal("GET", f"/v1/orgs/{self.subordinate['id']}/members", 404, "not-found")
+        self.report("service", "hides the subordinate's members from the superior (404)")
         member = self.imported[-1]
         for order in ("last-7-days", "total"):
             ranking = member.call("GET", f"/v1/orgs/{self.org['id']}/rankings", 200, params={"by": order})
             expect(ranking["me"]["points"] >= 30, str(ranking["me"]))
-            self.say(member.name, f"reads the ranking by {order}: place {ranking['me']['rank']}")
+            self.report(member.name, f"reads the ranking by {order}: place {ranking['me']['rank']}")
 
-    def leave_unfinished(self) -> None:
-        Unfinished(self.first, self.second, self.org, self.below, self.serial).leave()
-        self.say("docs explorer", f"has something to act on: sign in as the first administrator, {self.first.phone}")
+    def create_undecided_requests(self) -> None:
+        UndecidedRequests(self.first, self.second, self.org, self.subordinate, self.serial).create()
+        self.report("docs explorer", f"has something to act on: sign in as the first administrator, {self.first.phone}")
 
-    def _overview_with(self, points: int) -> Any:
+    def _wait_for_overview(self, points: int) -> Any:
         """Return the subtree's overview once it has these points. Totals follow a write within seconds."""
         for _ in range(600):
             found = self.first.call("GET", f"/v1/orgs/{self.org['id']}/reports/overview", 200, params={"period": "7d"})
@@ -216,7 +219,7 @@ class Play:
         return found
 
 
-def terminal_qr(content: str) -> str:
+def draw_terminal_qr(content: str) -> str:
     code: Any = qrcode.main.QRCode(border=2)
     code.add_data(content)
     drawn = io.StringIO()

@@ -8,7 +8,7 @@ from python_calamine import CalamineWorkbook
 from devtools.demo.people import fresh_name, fresh_phone
 
 
-def sample_sheet(template: bytes, people: int = 40) -> bytes:
+def fill_sample_sheet(template: bytes, people: int = 40) -> bytes:
     """Return the service's template with people in four units, two of which are under a general branch."""
     workbook = CalamineWorkbook.from_filelike(io.BytesIO(template))
     headings = [str(cell) for cell in workbook.get_sheet_by_index(0).to_python()[0]]

@@ -55,11 +55,11 @@ async def create_service_client(request: Request, db: WriteDb, body: SimulatedCl
     """For trying things out: make a service client with a secret and scopes. In production an operator registers one
     with `POST /v1/operator/clients` or `xuezu clients create`.
     """
-    made = await create_client(db, build_actor(request), name=body.name, scopes=body.scopes)
-    return SimulatedClientOut(client_id=made.client_id, client_secret=made.secret or "")
+    created = await create_client(db, build_actor(request), name=body.name, scopes=body.scopes)
+    return SimulatedClientOut(client_id=created.client_id, client_secret=created.secret or "")
 
 
-async def _see_that_it_is_open(request: Request, reference: str) -> None:
+async def _require_started(request: Request, reference: str) -> None:
     engine = ENGINE.of(request)
     started = select(exists().where(Verification.reference == reference, Verification.state == "started"))
     async with engine.connect() as db:
@@ -67,17 +67,17 @@ async def _see_that_it_is_open(request: Request, reference: str) -> None:
             raise NoSuchSimulation
 
 
-async def _answer(request: Request, reference: str, consent: SimulatedConsent) -> SimulatedConsentOut:
+async def _notify_service(request: Request, reference: str, consent: SimulatedConsent) -> SimulatedConsentOut:
     """Send the signed notification to the service over HTTP, as the real provider does."""
-    await _see_that_it_is_open(request, reference)
+    await _require_started(request, reference)
     alipay = ALIPAY.of(request)
     assert isinstance(alipay, SimulatedAlipay)
     form = alipay.notification(reference, consent.name, consent.id_number)
     transport = httpx.ASGITransport(request.app)
-    async with httpx.AsyncClient(transport=transport, base_url=SETTINGS.of(request).issuer) as us:
-        answered = await us.post("/v1/verifications/alipay-callback", data=form)
+    async with httpx.AsyncClient(transport=transport, base_url=SETTINGS.of(request).issuer) as client:
+        response = await client.post("/v1/verifications/alipay-callback", data=form)
     declined = form["passed"] == "F"
-    return SimulatedConsentOut(state="declined" if declined else "consented", notified=answered.is_success)
+    return SimulatedConsentOut(state="declined" if declined else "consented", notified=response.is_success)
 
 
 Reference = Annotated[
@@ -94,7 +94,7 @@ async def create_consent(request: Request, reference: Reference, body: Simulated
     """In the place of the person at Alipay: consent with name and ID number, or decline by leaving both out. Alipay
     then calls the service back, and the verification is decided.
     """
-    return await _answer(request, reference, body)
+    return await _notify_service(request, reference, body)
 
 
 @alipay_router.get(
@@ -107,8 +107,8 @@ async def read_consent_page(request: Request, reference: Reference) -> HTMLRespo
     """A browser is sent here by `redirect_url`. The page lets the person consent or decline; nothing is changed by
     reading it.
     """
-    await _see_that_it_is_open(request, reference)
-    return _page(_FORM_HTML.format(action=f"/simulator/alipay/{quote(reference, safe='')}/answers"))
+    await _require_started(request, reference)
+    return _render_page(_FORM_HTML.format(action=f"/simulator/alipay/{quote(reference, safe='')}/answers"))
 
 
 @alipay_router.post("/simulator/alipay/{reference}/answers", include_in_schema=False)
@@ -118,9 +118,9 @@ async def create_consent_on_page(request: Request, reference: Reference, form: P
     try:
         consent = SimulatedConsent.model_validate(given)
     except ValidationError:
-        return _page("<p>姓名或身份证号码有误，请返回修改。</p>", 422)
-    await _answer(request, reference, consent)
-    return _page('<p>已完成，请返回学组。</p><p><a href="/phone/">返回学组</a></p>')
+        return _render_page("<p>姓名或身份证号码有误，请返回修改。</p>", 422)
+    await _notify_service(request, reference, consent)
+    return _render_page('<p>已完成，请返回学组。</p><p><a href="/phone/">返回学组</a></p>')
 
 
 _FORM_HTML = """\
@@ -132,7 +132,7 @@ _FORM_HTML = """\
 </form>"""
 
 
-def _page(content: str, status: int = 200) -> HTMLResponse:
+def _render_page(content: str, status: int = 200) -> HTMLResponse:
     return HTMLResponse(f"{_HEAD_HTML}<main><h1>支付宝（测试环境）</h1>{content}</main></html>", status)
 
 

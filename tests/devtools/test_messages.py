@@ -10,7 +10,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 from devtools import messages
-from devtools.messages import LANGUAGES, ROOT, extract, find_faults
+from devtools.messages import LANGUAGES, ROOT, extract_messages, find_faults
 
 CODE = """
 from app.core.i18n import gettext, gettext_noop, ngettext, pgettext
@@ -51,24 +51,24 @@ msgstr[1] "{count} rows"
 """
 
 
-def faults(folder: Path, catalogue: str, *, compiled: str | None = None) -> list[str]:
+def faults(directory: Path, catalogue: str, *, compiled: str | None = None) -> list[str]:
     """Return the faults of a catalogue for the code and the page above."""
-    code = folder / "code"
+    code = directory / "code"
     (code / "templates").mkdir(parents=True)
     (code / "say.py").write_text(CODE)
     (code / "templates" / "page.html").write_text(PAGE)
-    place = folder / "locale" / "en" / "LC_MESSAGES"
-    place.mkdir(parents=True)
-    (place / "messages.po").write_text(catalogue)
-    (folder / "compiled.po").write_text(compiled or catalogue)
-    with (folder / "compiled.po").open("rb") as source, (place / "messages.mo").open("wb") as target:
+    catalogue_directory = directory / "locale" / "en" / "LC_MESSAGES"
+    catalogue_directory.mkdir(parents=True)
+    (catalogue_directory / "messages.po").write_text(catalogue)
+    (directory / "compiled.po").write_text(compiled or catalogue)
+    with (directory / "compiled.po").open("rb") as source, (catalogue_directory / "messages.mo").open("wb") as target:
         write_mo(target, read_po(source, locale="en"))
-    return list(find_faults(extract(code), "en", folder / "locale"))
+    return list(find_faults(extract_messages(code), "en", directory / "locale"))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_messages_are_all_translated_and_used(language: str) -> None:
-    code = extract()
+    code = extract_messages()
     assert len(code) > 1000
     assert list(find_faults(code, language)) == []
 
@@ -113,7 +113,7 @@ def test_check_fails_on_an_untranslated_message(
     (tmp_path / "new").mkdir()
     (tmp_path / "new" / "say.py").write_text('gettext("没有译文的话")')
     sources = [*(ROOT / name for name in messages.SOURCES), tmp_path / "new"]
-    monkeypatch.setattr(messages, "extract", lambda: extract(*sources))
+    monkeypatch.setattr(messages, "extract_messages", lambda: extract_messages(*sources))
     assert messages.main([]) == 1
     assert "missing: 没有译文的话 (new/say.py)" in capsys.readouterr().out
 
@@ -162,7 +162,7 @@ def _find_bare_texts(source: Path) -> Iterator[str]:
 def test_chinese_texts_are_all_in_the_catalogue() -> None:
     found = {}
     for source in (ROOT / "app").rglob("*.py"):
-        place = source.relative_to(ROOT).as_posix()
-        if not place.startswith(tuple(_NOT_MESSAGES)) and (texts := list(_find_bare_texts(source))):
-            found[place] = texts
+        catalogue_directory = source.relative_to(ROOT).as_posix()
+        if not catalogue_directory.startswith(tuple(_NOT_MESSAGES)) and (texts := list(_find_bare_texts(source))):
+            found[catalogue_directory] = texts
     assert found == {}

@@ -28,16 +28,16 @@ WITH demo AS (
     WHERE u.removed_at IS NULL
       AND NOT EXISTS (SELECT FROM units WHERE org_id = u.org_id AND parent_id = u.id AND removed_at IS NULL)
 ), person AS (
-    SELECT m.id, row_number() OVER (ORDER BY m.id DESC) AS place FROM members AS m JOIN demo ON demo.id = m.org_id
+    SELECT m.id, row_number() OVER (ORDER BY m.id DESC) AS position FROM members AS m JOIN demo ON demo.id = m.org_id
     WHERE m.removed_at IS NULL AND m.user_id IS NULL
       AND NOT EXISTS (SELECT FROM link_requests WHERE org_id = m.org_id AND name_key = name_key(m.name))
       AND NOT EXISTS (SELECT FROM person_transfers WHERE org_id = m.org_id AND member_id = m.id AND state = 'pending')
     ORDER BY m.id DESC LIMIT 2
-), mine AS (
+), own_org AS (
     SELECT o.id, edge.superior_id, edge.state FROM demo JOIN orgs AS o ON o.main_admin_id = demo.admin
     LEFT JOIN certifications AS edge ON edge.subordinate_id = o.id AND edge.state IN ('pending', 'live')
     WHERE o.id <> demo.id AND o.status = 'live'
-), below AS (
+), lower_org AS (
     SELECT edge.subordinate_id AS id FROM demo JOIN certifications AS edge ON edge.superior_id = demo.id
     JOIN orgs AS o ON o.id = edge.subordinate_id
     WHERE edge.state = 'live' AND o.main_admin_id <> demo.admin
@@ -46,33 +46,42 @@ SELECT demo.id AS org, demo.admin AS user, {columns} FROM demo
 """
 
 # Requests that wait for the demo's main admin: the source, and the order of its rows for each decision.
-_PERSON = "FROM person WHERE place = "
-_REQUESTS = "FROM change_requests AS r JOIN below ON below.id = r.org_id WHERE r.state = 'pending' ORDER BY r.id"
-_MY_REQUEST = "FROM change_requests AS r JOIN mine ON mine.id = r.org_id WHERE r.state = 'pending' ORDER BY r.id DESC"
-_APPLICATIONS = "FROM certifications AS c WHERE c.superior_id = demo.id AND c.state = 'pending' ORDER BY c.id"
-_MY_APPLICATION = (
-    "FROM certifications AS c JOIN mine ON mine.id = c.subordinate_id WHERE c.state = 'pending' ORDER BY c.id DESC"
+_PERSON = "FROM person WHERE position = "
+_REQUESTS = (
+    "FROM change_requests AS r JOIN lower_org ON lower_org.id = r.org_id WHERE r.state = 'pending' ORDER BY r.id"
 )
-_LEAVING = (
-    "FROM transfers AS t JOIN below ON below.id = t.org_id "
+_OWN_REQUEST = (
+    "FROM change_requests AS r JOIN own_org ON own_org.id = r.org_id WHERE r.state = 'pending' ORDER BY r.id DESC"
+)
+_APPLICATIONS = "FROM certifications AS c WHERE c.superior_id = demo.id AND c.state = 'pending' ORDER BY c.id"
+_OWN_APPLICATION = (
+    "FROM certifications AS c JOIN own_org ON own_org.id = c.subordinate_id "
+    "WHERE c.state = 'pending' ORDER BY c.id DESC"
+)
+_OUTGOING_TRANSFERS = (
+    "FROM transfers AS t JOIN lower_org ON lower_org.id = t.org_id "
     "WHERE t.from_id = demo.id AND t.state = 'pending' AND t.released_at IS NULL ORDER BY t.id"
 )
-_COMING = (
+_INCOMING_TRANSFERS = (
     "FROM transfers AS t WHERE t.to_id = demo.id AND t.state = 'pending' AND t.released_at IS NOT NULL "
     "ORDER BY t.id DESC"
 )
-_MY_TRANSFER = "FROM transfers AS t JOIN mine ON mine.id = t.org_id WHERE t.state = 'pending' ORDER BY t.id DESC"
-_INVITED_ME = "FROM admin_invitations AS i WHERE i.phone_index = demo.phone_index AND i.state = 'pending' ORDER BY i.id"
-_OFFERED_ME = "FROM promotions AS p WHERE p.phone_index = demo.phone_index AND p.state = 'pending' ORDER BY p.id"
+_OWN_TRANSFER = "FROM transfers AS t JOIN own_org ON own_org.id = t.org_id WHERE t.state = 'pending' ORDER BY t.id DESC"
+_ADMIN_INVITATIONS = (
+    "FROM admin_invitations AS i WHERE i.phone_index = demo.phone_index AND i.state = 'pending' ORDER BY i.id"
+)
+_OFFERED_PROMOTIONS = (
+    "FROM promotions AS p WHERE p.phone_index = demo.phone_index AND p.state = 'pending' ORDER BY p.id"
+)
 _LINKS = "FROM link_requests AS r WHERE r.org_id = demo.id AND r.state = 'pending' ORDER BY r.id"
-_COMING_PEOPLE = "FROM person_transfers AS t WHERE t.to_id = demo.id AND t.state = 'pending' ORDER BY t.id"
+_INCOMING_PEOPLE = "FROM person_transfers AS t WHERE t.to_id = demo.id AND t.state = 'pending' ORDER BY t.id"
 _EXPORTS = "FROM exports AS e WHERE e.org_id = demo.id AND e.created_by = demo.admin AND e.state = 'done' ORDER BY e.id"
 
-_THINGS = {
+_VALUES = {
     "unit": "id FROM leaf ORDER BY peopled, offered, id DESC",
     "peopled_unit": "id FROM leaf ORDER BY peopled DESC, id",
     "other_unit": "id FROM leaf WHERE NOT EXISTS (SELECT FROM unit_memberships AS p "
-    "JOIN person ON person.id = p.member_id AND person.place = 1 WHERE p.unit_id = leaf.id AND p.until IS NULL) "
+    "JOIN person ON person.id = p.member_id AND person.position = 1 WHERE p.unit_id = leaf.id AND p.until IS NULL) "
     "ORDER BY peopled DESC, id",
     "member": f"id {_PERSON} 1",
     "leaving_member": f"id {_PERSON} 2",
@@ -81,8 +90,8 @@ _THINGS = {
     "import": "i.id FROM imports AS i WHERE i.org_id = demo.id AND i.state = 'done' ORDER BY i.id DESC",
     "open_import": "i.id FROM imports AS i WHERE i.org_id = demo.id AND i.state NOT IN ('done', 'refused', 'failed') "
     "ORDER BY i.id DESC",
-    "coming_person": f"t.id {_COMING_PEOPLE} DESC",
-    "person_to_refuse": f"t.id {_COMING_PEOPLE}",
+    "coming_person": f"t.id {_INCOMING_PEOPLE} DESC",
+    "person_to_refuse": f"t.id {_INCOMING_PEOPLE}",
     "leaving_person": "t.id FROM person_transfers AS t WHERE t.org_id = demo.id AND t.state = 'pending' ORDER BY t.id",
     "active_member": "m.id FROM members AS m WHERE m.org_id = demo.id AND m.user_id IS NOT NULL "
     "AND NOT EXISTS (SELECT FROM org_admins AS a WHERE a.org_id = m.org_id AND a.user_id = m.user_id) ORDER BY m.id",
@@ -95,33 +104,33 @@ _THINGS = {
     "link_to_refuse": f"r.id {_LINKS}",
     "export": f"e.id {_EXPORTS} DESC",
     "export_to_delete": f"e.id {_EXPORTS}",
-    "closing_org": "id FROM mine WHERE state IS NULL AND NOT EXISTS (SELECT FROM certifications AS c "
-    "WHERE c.superior_id = mine.id AND c.state = 'live') ORDER BY id DESC",
-    "subordinate": "below.id FROM below WHERE NOT EXISTS (SELECT FROM transfers AS t WHERE t.org_id = below.id "
-    "AND t.state = 'pending') ORDER BY below.id",
+    "closing_org": "id FROM own_org WHERE state IS NULL AND NOT EXISTS (SELECT FROM certifications AS c "
+    "WHERE c.superior_id = own_org.id AND c.state = 'live') ORDER BY id DESC",
+    "subordinate": "lower_org.id FROM lower_org WHERE NOT EXISTS (SELECT FROM transfers AS t "
+    "WHERE t.org_id = lower_org.id AND t.state = 'pending') ORDER BY lower_org.id",
     "resigning_org": "a.org_id FROM org_admins AS a JOIN orgs AS o ON o.id = a.org_id WHERE a.user_id = demo.admin "
     "AND o.main_admin_id <> demo.admin AND o.status = 'live' ORDER BY a.since DESC",
     "other_admin": "a.user_id FROM org_admins AS a WHERE a.org_id = demo.id AND a.user_id <> demo.admin",
     "sent_admin_invitation": "i.id FROM admin_invitations AS i WHERE i.org_id = demo.id AND i.state = 'pending' "
     "ORDER BY i.id DESC",
-    "admin_invitation_to_accept": f"i.id {_INVITED_ME} DESC",
-    "admin_invitation_to_refuse": f"i.id {_INVITED_ME}",
+    "admin_invitation_to_accept": f"i.id {_ADMIN_INVITATIONS} DESC",
+    "admin_invitation_to_refuse": f"i.id {_ADMIN_INVITATIONS}",
     "sent_promotion": "p.id FROM promotions AS p WHERE p.org_id = demo.id AND p.state = 'pending' ORDER BY p.id DESC",
-    "promotion_to_accept": f"p.id {_OFFERED_ME} DESC",
-    "promotion_to_refuse": f"p.id {_OFFERED_ME}",
+    "promotion_to_accept": f"p.id {_OFFERED_PROMOTIONS} DESC",
+    "promotion_to_refuse": f"p.id {_OFFERED_PROMOTIONS}",
     "request_to_approve": f"r.id {_REQUESTS} DESC",
     "request_to_refuse": f"r.id {_REQUESTS}",
-    "my_request": f"r.id {_MY_REQUEST}",
-    "my_request_org": f"r.org_id {_MY_REQUEST}",
+    "my_request": f"r.id {_OWN_REQUEST}",
+    "my_request_org": f"r.org_id {_OWN_REQUEST}",
     "application_to_approve": f"c.id {_APPLICATIONS} DESC",
     "application_to_refuse": f"c.id {_APPLICATIONS}",
-    "my_application": f"c.id {_MY_APPLICATION}",
-    "my_application_org": f"c.subordinate_id {_MY_APPLICATION}",
-    "transfer_to_release": f"t.id {_LEAVING} DESC",
-    "transfer_to_refuse": f"t.id {_LEAVING}",
-    "transfer_to_accept": f"t.id {_COMING}",
-    "my_transfer": f"t.id {_MY_TRANSFER}",
-    "my_transfer_org": f"t.org_id {_MY_TRANSFER}",
+    "my_application": f"c.id {_OWN_APPLICATION}",
+    "my_application_org": f"c.subordinate_id {_OWN_APPLICATION}",
+    "transfer_to_release": f"t.id {_OUTGOING_TRANSFERS} DESC",
+    "transfer_to_refuse": f"t.id {_OUTGOING_TRANSFERS}",
+    "transfer_to_accept": f"t.id {_INCOMING_TRANSFERS}",
+    "my_transfer": f"t.id {_OWN_TRANSFER}",
+    "my_transfer_org": f"t.org_id {_OWN_TRANSFER}",
     "invitation": "i.id FROM invitations AS i WHERE i.org_id = demo.id AND i.revoked_at IS NULL ORDER BY i.id DESC",
     "session": "s.id FROM sessions AS s WHERE s.user_id = demo.admin AND s.ended_at IS NULL "
     "ORDER BY s.client_id = 'xuezu-console' DESC, s.id",
@@ -130,23 +139,23 @@ _THINGS = {
     "ORDER BY v.id DESC",
 }
 _STATEMENT = text(
-    _ORG.format(columns=", ".join(f'(SELECT {source} LIMIT 1) AS "{name}"' for name, source in _THINGS.items()))
+    _ORG.format(columns=", ".join(f'(SELECT {source} LIMIT 1) AS "{name}"' for name, source in _VALUES.items()))
 )
 _TRANSFERS = text("SELECT id, certification_id, from_id, to_id FROM transfers WHERE id = ANY (:ids)")
 
 
-async def find_things(db: AsyncConnection) -> dict[str, str]:
+async def find_example_values(db: AsyncConnection) -> dict[str, str]:
     """Return the values by their placeholder. A value that the database does not have is absent."""
     row = (await db.execute(_STATEMENT)).one_or_none()
-    found: dict[str, Any] = {} if row is None else {name: thing for name, thing in row._mapping.items() if thing}
+    found: dict[str, Any] = {} if row is None else {name: value for name, value in row._mapping.items() if value}
     names = {found.get(name): name for name in ("transfer_to_release", "transfer_to_accept")}
     for transfer in (await db.execute(_TRANSFERS, {"ids": [one for one in names if one is not None]})).all():
         name = names[transfer.id].removeprefix("transfer_")
         found[f"{name}_preview"] = await compute_preview_version(db, transfer)
-    return {name: str(thing) for name, thing in found.items()} | _fresh()
+    return {name: str(value) for name, value in found.items()} | _generate_values()
 
 
-def _fresh() -> dict[str, str]:
+def _generate_values() -> dict[str, str]:
     """Return the values that must be new in each example: unused phones and the time."""
     digits = random.sample(range(10_000), 4)
     names = ("phone", "new_phone", "guest_phone", "invited_phone")

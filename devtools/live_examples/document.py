@@ -11,12 +11,12 @@ from starlette.routing import Route
 
 from app.api_docs.examples import write_examples
 from app.database.db import ENGINE
-from devtools.live_examples.things import find_things
+from devtools.live_examples.example_values import find_example_values
 
 log = structlog.get_logger()
 
 
-def serve_living_examples(app: FastAPI) -> None:
+def serve_live_examples(app: FastAPI) -> None:
     """Answer the document's address before FastAPI does. Development only: it reveals ids to every caller."""
     assert app.openapi_url is not None
 
@@ -25,7 +25,7 @@ def serve_living_examples(app: FastAPI) -> None:
         engine = ENGINE.of(app)
         try:
             async with engine.connect() as db:
-                found = await find_things(db)
+                found = await find_example_values(db)
         except (SQLAlchemyError, OSError) as error:
             # Without a database the explorer still works, with placeholders.
             log.warning("no_living_examples", error=type(error).__name__)
