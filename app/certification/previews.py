@@ -18,8 +18,8 @@ from app.database.db import Readable
 from app.database.rows import fetch_rows
 from app.hierarchy import tree
 from app.reports.periods import Period, Span
-from app.reports.recount import recounted
-from app.reports.stored_totals import find_kept
+from app.reports.recount import recount_figures
+from app.reports.stored_totals import find_stored_days
 from app.schema.orgs import Org
 from app.schema.reports import OrgTotal
 
@@ -76,11 +76,11 @@ async def count_transfer_figures(db: Readable, org_id: UUID) -> TransferFigures:
     They come from the stored totals, which can be a few seconds old, or from a recount if today has no stored totals.
     """
     span = Span(today(), Period.MONTH.days)
-    if await find_kept(db, [span.until]):
+    if await find_stored_days(db, [span.until]):
         here = (OrgTotal.org_id == org_id, OrgTotal.day == span.until)
         figures = select(OrgTotal.members, OrgTotal.points_30.label("points")).where(*here).subquery()
     else:
-        counted = recounted(org_id, span)
+        counted = recount_figures(org_id, span)
         figures = select(counted.c.members, counted.c.points).where(counted.c.scope == "subtree").subquery()
     subtree = tree.subtree(org_id)
     orgs = select(func.count()).select_from(subtree).scalar_subquery()

@@ -1,4 +1,4 @@
-"""The charts of reports' xlsx files, beside their rows."""
+"""The charts of xlsx reports."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from typing import Any
 
 from app.exports.kinds import Column
 
-MOST_BARS = 50
+MAX_BARS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Bars:
-    """A bar for each value of each row, of the first fifty rows behind those that are `skipped`.
+    """A bar chart with a bar for each value of each row, for fifty rows after the first `skipped` ones.
 
-    `names` is the column that says what a row is about, `values` are the names of columns.
+    `names` is the number of the column that names a row, `values` are the names of columns.
     """
 
     columns: Sequence[Column]
@@ -23,12 +23,12 @@ class Bars:
 
     def __call__(self, book: Any, sheet: Any, rows: int) -> None:
         if rows > self.skipped:
-            _draw(self, book, sheet, "column", 1 + self.skipped, min(rows, self.skipped + MOST_BARS))
+            _draw(self, book, sheet, "column", 1 + self.skipped, min(rows, self.skipped + MAX_BARS))
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line for each value, through the first `shown` rows; the last value has an axis of its own."""
+    """A line chart with a line for each value, over the first `shown` rows. The last value has its own axis."""
 
     columns: Sequence[Column]
     names: int

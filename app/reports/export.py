@@ -1,7 +1,7 @@
-"""Reports as files: the numbers that the API answers with, by the same functions, all of one instant.
+"""Reports as files: the same figures as in the API, from the same functions, all of one instant.
 
-Who administers the org itself is told more than who looks from above; a file of theirs therefore asks, as long as it
-is there, for a permission that only they have.
+The org's own admins see more than admins of superiors. So the export of an own admin has a kind of its own, whose
+permission only own admins have: each read of the file requires it.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -13,19 +13,19 @@ from app.authz.permissions import Permission
 from app.core.i18n import gettext, gettext_noop
 from app.database.paging import Paging
 from app.exports.kinds import Column, ExportKind, ExportRequest, Sheet
-from app.reports import answers
-from app.reports.answers import Asker
+from app.reports import visible_reports
 from app.reports.charts import Bars, Line
 from app.reports.export_schemas import OverviewExport, RankingExport, ReportExport, TrendExport, UnitsExport
 from app.reports.periods import Span
 from app.reports.queries import Listing
-from app.reports.rankings import Ranked, read_ranking
+from app.reports.rankings import RankingFilter, get_ranking
 from app.reports.schemas import FiguresOut
+from app.reports.visible_reports import Requester
 from app.sheets.layout import Cell
 
-MOST_SUBORDINATES = 100_000
-PAGE = 1_000
-MOST_CHARTED = 1_000
+MAX_SUBORDINATES = 100_000
+PAGE_ROWS = 1_000
+MAX_CHART_PEOPLE = 1_000
 
 _FIGURES = (
     Column("members", gettext_noop("学员总数"), 12),
@@ -38,18 +38,18 @@ _FIGURES = (
 )
 
 
-def question_of(body: ReportExport, asker: Asker) -> dict[str, Any]:
-    """What the job is told: the body and who asks, as JSON."""
-    told = asdict(asker) | {"org_id": str(asker.org_id), "user_id": str(asker.user_id)}
-    return {"body": body.model_dump(mode="json"), "asker": told}
+def build_question(body: ReportExport, requester: Requester) -> dict[str, Any]:
+    """Return the request of the export job as JSON: the body and the requester."""
+    stored = asdict(requester) | {"org_id": str(requester.org_id), "user_id": str(requester.user_id)}
+    return {"body": body.model_dump(mode="json"), "requester": stored}
 
 
-def _asker(request: ExportRequest) -> Asker:
-    told = request.question["asker"]
-    return Asker(UUID(told["org_id"]), UUID(told["user_id"]), told["inside"], told["threshold"])
+def _load_requester(request: ExportRequest) -> Requester:
+    stored = request.question["requester"]
+    return Requester(UUID(stored["org_id"]), UUID(stored["user_id"]), stored["is_own_admin"], stored["threshold"])
 
 
-def _cells(figures: FiguresOut) -> list[Cell]:
+def _figure_cells(figures: FiguresOut) -> list[Cell]:
     return [
         figures.members,
         figures.activated,
@@ -61,11 +61,11 @@ def _cells(figures: FiguresOut) -> list[Cell]:
     ]
 
 
-async def _overview(request: ExportRequest) -> Sheet:
-    body, asker = OverviewExport.model_validate(request.question["body"]), _asker(request)
+async def _build_overview_sheet(request: ExportRequest) -> Sheet:
+    body, requester = OverviewExport.model_validate(request.question["body"]), _load_requester(request)
     span = Span(body.day, body.period.days)
-    listing = Listing(body.sort, body.order == "desc", Paging(MOST_SUBORDINATES, None))
-    report = await answers.get_overview(request.db, asker, span, listing)
+    listing = Listing(body.sort, body.order == "desc", Paging(MAX_SUBORDINATES, None))
+    report = await visible_reports.get_overview(request.db, requester, span, listing)
     found = [
         (gettext("仅本组织"), report.since, report.until, report.org),
         (gettext("本组织及全部下级"), report.since, report.until, report.subtree),
@@ -76,76 +76,78 @@ async def _overview(request: ExportRequest) -> Sheet:
             (gettext("仅本组织（上一周期）"), before.since, before.until, before.org),
             (gettext("本组织及全部下级（上一周期）"), before.since, before.until, before.subtree),
         ]
-    above = len(found)
+    first_subordinate = len(found)
     found += [(each.name, report.since, report.until, each.figures) for each in report.subordinates.items]
-    rows = [[name, since, until, *_cells(figures)] for name, since, until, figures in found]
+    rows = [[name, since, until, *_figure_cells(figures)] for name, since, until, figures in found]
     period = (
         Column("since", gettext_noop("统计起"), 12),
         Column("until", gettext_noop("统计止"), 12),
     )
     columns = (Column("org", gettext_noop("组织"), 40), *period, *_FIGURES)
-    return Sheet(gettext("概况"), columns, len(rows), _once(rows), Bars(columns, names=0, skipped=above))
+    return Sheet(
+        gettext("概况"), columns, len(rows), _yield_once(rows), Bars(columns, names=0, skipped=first_subordinate)
+    )
 
 
-async def _units(request: ExportRequest) -> Sheet:
+async def _build_units_sheet(request: ExportRequest) -> Sheet:
     body = UnitsExport.model_validate(request.question["body"])
-    report = await answers.list_units(request.db, _asker(request), Span(body.day, body.period.days))
+    report = await visible_reports.list_units(request.db, _load_requester(request), Span(body.day, body.period.days))
     names: dict[UUID | None, str] = {unit.id: unit.name for unit in report.units}
-    rows = [[unit.name, names.get(unit.parent_id), *_cells(unit.figures)] for unit in report.units]
+    rows = [[unit.name, names.get(unit.parent_id), *_figure_cells(unit.figures)] for unit in report.units]
     columns = (
         Column("unit", gettext_noop("支部名称"), 30),
         Column("parent", gettext_noop("上级"), 30),
         *_FIGURES,
     )
-    return Sheet(gettext("各支部"), columns, len(rows), _once(rows), Bars(columns, names=0))
+    return Sheet(gettext("各支部"), columns, len(rows), _yield_once(rows), Bars(columns, names=0))
 
 
-async def _trend(request: ExportRequest) -> Sheet:
+async def _build_trend_sheet(request: ExportRequest) -> Sheet:
     body = TrendExport.model_validate(request.question["body"])
     org, subtree = gettext("仅本组织"), gettext("本组织及全部下级")
-    report = await answers.get_trend(request.db, _asker(request), body.day, body.days)
-    of_subtree = [[point.day, subtree, *_cells(point.subtree)] for point in report.days]
-    of_org = [[point.day, org, *_cells(point.org)] for point in report.days]
+    report = await visible_reports.get_trend(request.db, _load_requester(request), body.day, body.days)
+    of_subtree = [[point.day, subtree, *_figure_cells(point.subtree)] for point in report.days]
+    of_org = [[point.day, org, *_figure_cells(point.org)] for point in report.days]
     columns = (
         Column("day", gettext_noop("日期"), 12),
         Column("scope", gettext_noop("范围"), 30),
         *_FIGURES,
     )
     rows = [*of_subtree, *of_org]
-    return Sheet(gettext("趋势"), columns, len(rows), _once(rows), Line(columns, names=0, shown=len(of_subtree)))
+    return Sheet(gettext("趋势"), columns, len(rows), _yield_once(rows), Line(columns, names=0, shown=len(of_subtree)))
 
 
-async def _ranking(request: ExportRequest) -> Sheet:
-    body, asker = RankingExport.model_validate(request.question["body"]), _asker(request)
-    ranked = Ranked(asker.org_id, body.by, body.unit_id)
-    first = await read_ranking(request.db, ranked, asker.user_id, Paging(PAGE, None))
+async def _build_ranking_sheet(request: ExportRequest) -> Sheet:
+    body, requester = RankingExport.model_validate(request.question["body"]), _load_requester(request)
+    ranked = RankingFilter(requester.org_id, body.by, body.unit_id)
+    first = await get_ranking(request.db, ranked, requester.user_id, Paging(PAGE_ROWS, None))
 
     async def batches() -> AsyncIterator[Sequence[Sequence[Cell]]]:
         page = first.page
         while True:
-            shown = page[:PAGE]
+            shown = page[:PAGE_ROWS]
             yield [[rank.rank, rank.name, rank.points] for rank in shown]
-            if len(page) <= PAGE:
+            if len(page) <= PAGE_ROWS:
                 return
             after = (shown[-1].points, shown[-1].member_id)
-            page = (await read_ranking(request.db, ranked, asker.user_id, Paging(PAGE, after))).page
+            page = (await get_ranking(request.db, ranked, requester.user_id, Paging(PAGE_ROWS, after))).page
 
     columns = (
         Column("rank", gettext_noop("名次"), 8),
         Column("name", gettext_noop("姓名"), 16),
         Column("points", gettext_noop("积分"), 12),
     )
-    chart = Bars(columns, names=1, values=("points",)) if first.people <= MOST_CHARTED else None
+    chart = Bars(columns, names=1, values=("points",)) if first.people <= MAX_CHART_PEOPLE else None
     return Sheet(gettext("组内排名"), columns, first.people, batches(), chart)
 
 
-async def _once(rows: Sequence[Sequence[Cell]]) -> AsyncIterator[Sequence[Sequence[Cell]]]:
+async def _yield_once(rows: Sequence[Sequence[Cell]]) -> AsyncIterator[Sequence[Sequence[Cell]]]:
     yield rows
 
 
-OVERVIEW = ExportKind("overview", Permission.REPORTS_READ, _overview)
-TREND = ExportKind("trend", Permission.REPORTS_READ, _trend)
-OWN_OVERVIEW = ExportKind("own-overview", Permission.UNITS_READ, _overview)
-OWN_TREND = ExportKind("own-trend", Permission.UNITS_READ, _trend)
-UNITS = ExportKind("units", Permission.UNITS_READ, _units)
-RANKING = ExportKind("ranking", Permission.RANKINGS_READ, _ranking)
+OVERVIEW = ExportKind("overview", Permission.REPORTS_READ, _build_overview_sheet)
+TREND = ExportKind("trend", Permission.REPORTS_READ, _build_trend_sheet)
+OWN_OVERVIEW = ExportKind("own-overview", Permission.UNITS_READ, _build_overview_sheet)
+OWN_TREND = ExportKind("own-trend", Permission.UNITS_READ, _build_trend_sheet)
+UNITS = ExportKind("units", Permission.UNITS_READ, _build_units_sheet)
+RANKING = ExportKind("ranking", Permission.RANKINGS_READ, _build_ranking_sheet)

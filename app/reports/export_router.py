@@ -1,4 +1,4 @@
-"""Having a report made into a file; progress, download and deletion are `app.exports`' own."""
+"""Exports of reports over HTTP. Progress, download and deletion are in `app.exports`."""
 
 from typing import Annotated
 
@@ -13,10 +13,10 @@ from app.exports.errors import TooManyExports
 from app.exports.kinds import ExportKind
 from app.exports.operations import create_export
 from app.exports.schemas import ExportOut
-from app.reports.export import OVERVIEW, OWN_OVERVIEW, OWN_TREND, RANKING, TREND, UNITS, question_of
+from app.reports.export import OVERVIEW, OWN_OVERVIEW, OWN_TREND, RANKING, TREND, UNITS, build_question
 from app.reports.export_schemas import OverviewExport, RankingExport, ReportExport, TrendExport, UnitsExport
 from app.reports.rankings import require_unit
-from app.reports.router import Reader, asker_of
+from app.reports.router import Reader, get_requester
 from app.web.errors import problems
 
 router = APIRouter(prefix="/v1/orgs/{org_id}", route_class=TransactionalRoute, tags=["reports"])
@@ -33,7 +33,7 @@ async def create_overview_export(
 
     Nothing else is changed. With too many exports (409 `too-many-exports`) delete some first.
     """
-    kind = OWN_OVERVIEW if asker_of(request, scope).inside else OVERVIEW
+    kind = OWN_OVERVIEW if get_requester(request, scope).is_own_admin else OVERVIEW
     return await _export(request, scope, kind, body, db, cipher, response)
 
 
@@ -46,7 +46,7 @@ async def create_trend_export(
 
     Nothing else is changed. With too many exports (409 `too-many-exports`) delete some first.
     """
-    kind = OWN_TREND if asker_of(request, scope).inside else TREND
+    kind = OWN_TREND if get_requester(request, scope).is_own_admin else TREND
     return await _export(request, scope, kind, body, db, cipher, response)
 
 
@@ -95,7 +95,7 @@ async def _export(
     cipher: CipherDep,
     response: Response,
 ) -> ExportOut:
-    question = question_of(body, asker_of(request, scope))
-    made = await create_export(db, cipher, scope, kind, body.format, question)
-    response.headers["Location"] = f"/v1/orgs/{scope.org_id}/exports/{made.id}"
-    return made
+    question = build_question(body, get_requester(request, scope))
+    export = await create_export(db, cipher, scope, kind, body.format, question)
+    response.headers["Location"] = f"/v1/orgs/{scope.org_id}/exports/{export.id}"
+    return export

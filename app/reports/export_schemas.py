@@ -1,4 +1,4 @@
-"""Which report is to be a file, and how."""
+"""Bodies of the routes that export reports."""
 
 from datetime import date
 from typing import Literal
@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from app.core.calendar import today
 from app.core.i18n import gettext_noop
 from app.exports.schemas import ExportFormat
-from app.reports.periods import DAYS_KEPT, Period, first_day_kept
+from app.reports.periods import RETENTION_DAYS, Period, get_first_stored_day
 from app.reports.schemas import RankBy, Sort
 from app.web.schemas import Body
 
@@ -24,13 +24,13 @@ class ReportExport(Body):
 class DayReportExport(ReportExport):
     day: date = Field(
         default_factory=today,
-        description=f"The last day of the period: today unless given, at most {DAYS_KEPT} days ago.",
+        description=f"The last day of the period: today unless given, at most {RETENTION_DAYS} days ago.",
     )
 
     @field_validator("day")
     @classmethod
     def _is_kept(cls, day: date) -> date:
-        if not first_day_kept() <= day <= today():
+        if not get_first_stored_day() <= day <= today():
             raise PydanticCustomError("day", gettext_noop("统计数据未保留该日"))
         return day
 
@@ -52,7 +52,7 @@ class UnitsExport(DayReportExport):
 class TrendExport(DayReportExport):
     """Day by day: of the whole subtree, then of the org itself."""
 
-    days: int = Field(default=30, ge=1, le=DAYS_KEPT, description="How many days, ending with `day`.")
+    days: int = Field(default=30, ge=1, le=RETENTION_DAYS, description="How many days, ending with `day`.")
 
 
 class RankingExport(ReportExport):

@@ -1,4 +1,4 @@
-"""The jobs of this feature, as the worker knows them."""
+"""The jobs of this feature, for the worker."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What a report is about: a day, or the days up to one."""
+"""The period of a report: one day, or several days that end with a day."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from app.core.calendar import SHANGHAI, today
 
-DAYS_KEPT = 400
+RETENTION_DAYS = 400
 
 
 class Period(StrEnum):
@@ -25,7 +25,7 @@ _BY_DAYS = {days: period for period, days in _DAYS.items()}
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The `days` days that end with `until`; people and hierarchy are those of that day's end, or of now."""
+    """The `days` days that end with `until`. People and hierarchy are those at the end of that day, or of now."""
 
     until: date
     days: int
@@ -41,18 +41,19 @@ class Span:
     @property
     def end(self) -> datetime:
         """The instant at which the last day ends."""
-        return end_of(self.until)
+        return get_day_end(self.until)
 
     @property
     def before(self) -> "Span":
-        """The span of the same length that ends right before this one."""
+        """The previous span: it has the same length and ends right before this one."""
         return Span(self.until - timedelta(days=self.days), self.days)
 
 
-def end_of(day: date) -> datetime:
-    """The instant at which a day ends in Asia/Shanghai."""
+def get_day_end(day: date) -> datetime:
+    """Return the instant at which a day ends in Asia/Shanghai."""
     return datetime.combine(day + timedelta(days=1), time(), SHANGHAI)
 
 
-def first_day_kept() -> date:
-    return today() - timedelta(days=DAYS_KEPT - 1)
+def get_first_stored_day() -> date:
+    """Return the oldest day whose totals have not expired."""
+    return today() - timedelta(days=RETENTION_DAYS - 1)

@@ -1,6 +1,6 @@
-"""Reads of overviews and trends. One statement each, so that all figures of an answer are of one instant.
+"""Reads of overviews and trends. Each is one statement, so that all figures of a response are of one instant.
 
-What is kept is read by statements that are built once for each way of asking; what is not kept is counted.
+Stored days are read with statements that are built once for each combination of options; other days are recounted.
 """
 
 from collections.abc import Sequence
@@ -41,11 +41,11 @@ from app.database.db import Readable
 from app.database.driver import DriverStatement
 from app.database.paging import Paging, is_after
 from app.database.rows import fetch_rows
-from app.reports.periods import Span, end_of
-from app.reports.recount import COUNTS, SpanAsked, recounted
+from app.reports.periods import Span, get_day_end
+from app.reports.recount import COUNTS, SpanParameters, recount_figures
 from app.reports.schemas import Counts, Number, Sort
-from app.reports.stored_totals import DAYS, as_of, find_kept, is_kept, kept
-from app.reports.suppression import exposed, judged, too_few
+from app.reports.stored_totals import DAYS, as_of, find_stored_days, is_day_stored, select_stored_figures
+from app.reports.suppression import can_be_deduced, is_below_threshold, mark_suppressed
 from app.schema.orgs import Org
 from app.web.errors import Invalid
 
@@ -56,15 +56,18 @@ BEFORE: ColumnElement[date] = bindparam("before", type_=Date())
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who looks: `inside` are the org's own admins, who know its people; nobody is told of fewer than `threshold`."""
+    """The person who reads a report. The org's own admins (`is_own_admin`) know its people and see its figures.
 
-    inside: bool
+    Totals of fewer than `threshold` people are suppressed.
+    """
+
+    is_own_admin: bool
     threshold: int
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Which subordinates are asked for: sorted how, and which page of them."""
+    """The requested subordinates: their order and the page."""
 
     sort: Sort
     descending: bool
@@ -72,30 +75,33 @@ class Listing:
 
     @property
     def order(self) -> str:
-        """What a cursor of this listing begins with: it is of no use to a listing in another order."""
+        """The first value in a cursor of this listing. A listing in another order refuses the cursor."""
         return f"{self.sort}{'-' if self.descending else '+'}"
 
-    def parameters(self) -> dict[str, object]:
-        """The page's position as parameters of the statement. Raises Invalid for a cursor of another order."""
-        given: dict[str, object] = {"limit": self.paging.rows}
+    def build_parameters(self) -> dict[str, object]:
+        """Return the page's limit and position as parameters of the statement.
+
+        Raises Invalid for a cursor of another order.
+        """
+        parameters: dict[str, object] = {"limit": self.paging.rows}
         if self.paging.after is None:
-            return given
+            return parameters
         order, after_group, after_key, after_id = self.paging.after
         if order != self.order or isinstance(after_key, str) != (self.sort is Sort.NAME):
             wrong = {"pointer": "query/cursor", "code": "cursor", "detail": gettext("该 cursor 属于另一种排序")}
             raise Invalid(errors=[wrong])
-        return given | {"after_group": after_group, "after_key": after_key, "after_id": after_id}
+        return parameters | {"after_group": after_group, "after_key": after_key, "after_id": after_id}
 
 
 class OverviewRow(NamedTuple):
-    """A row of the overview: totals in the first row alone (NULL in the others), and a subordinate.
+    """A row of the overview: the totals (only in the first row, NULL in the others) and a subordinate.
 
-    `prev_…` are the totals of the span before. `id` and what follows it are NULL if the page has no subordinate.
+    `prev_…` are the totals of the previous span. `id` and the columns after it are NULL if the page has no subordinate.
     """
 
     as_of: datetime
-    kept: bool
-    prev_kept: bool
+    stored: bool
+    prev_stored: bool
     own_members: Number
     own_activated: Number
     own_active: Number
@@ -104,8 +110,8 @@ class OverviewRow(NamedTuple):
     sub_activated: Number
     sub_active: Number
     sub_points: Number
-    own_withheld: bool
-    sub_withheld: bool
+    own_suppressed: bool
+    sub_suppressed: bool
     prev_own_members: Number
     prev_own_activated: Number
     prev_own_active: Number
@@ -114,15 +120,15 @@ class OverviewRow(NamedTuple):
     prev_sub_activated: Number
     prev_sub_active: Number
     prev_sub_points: Number
-    prev_own_withheld: bool
-    prev_sub_withheld: bool
+    prev_own_suppressed: bool
+    prev_sub_suppressed: bool
     id: UUID
     name: str
     members: Number
     activated: Number
     active: Number
     points: Number
-    withheld: bool
+    suppressed: bool
     sort_group: bool
     sort_key: str | float
 
@@ -156,8 +162,8 @@ class TrendRow(NamedTuple):
     sub_activated: Number
     sub_active: Number
     sub_points: Number
-    own_withheld: bool
-    sub_withheld: bool
+    own_suppressed: bool
+    sub_suppressed: bool
 
     @property
     def own(self) -> Counts:
@@ -170,114 +176,121 @@ class TrendRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What `read_overview` found; `subordinates` are one more than the page holds if there is a next page."""
+    """The result of `read_overview`. `subordinates` has one row more than the page if there is a next page."""
 
     totals: OverviewRow
     subordinates: list[OverviewRow]
-    compared: bool
-    """Whether the span before is counted."""
+    has_previous: bool
+    """Whether the totals of the previous span are known."""
 
 
 async def read_overview(db: Readable, org_id: UUID, span: Span, viewer: Viewer, listing: Listing) -> Overview:
-    """The org's totals, those of the span before, and a page of its subordinates.
+    """Return the org's totals, those of the previous span, and a page of its subordinates.
 
-    A day that is not kept is counted from the sources; but it is not counted only to compare a kept one with it.
+    A day that is not stored is recounted from the sources. The previous span is not recounted only for the comparison
+    with a stored day. Raises Invalid for a cursor of another order.
     """
-    given = {"org_id": org_id, "until": span.until, "before": span.before.until} | listing.parameters()
-    further = listing.paging.after is not None
-    statement = _kept_overview(span.days, viewer, listing.sort, listing.descending, further)
-    rows = await statement.fetch(db, **given)
-    if rows[0].kept:
-        return _overview_of(rows, rows[0].prev_kept)
-    now, then = recounted(org_id, span, "now"), recounted(org_id, span.before, "then")
+    parameters = {"org_id": org_id, "until": span.until, "before": span.before.until} | listing.build_parameters()
+    has_cursor = listing.paging.after is not None
+    statement = _stored_overview(span.days, viewer, listing.sort, listing.descending, has_cursor)
+    rows = await statement.fetch(db, **parameters)
+    if rows[0].stored:
+        return _make_overview(rows, rows[0].prev_stored)
+    now, then = recount_figures(org_id, span, "now"), recount_figures(org_id, span.before, "then")
     both = union_all(select(now), select(then)).cte("figures")
-    told = (func.now().label("as_of"), literal(False).label("kept"), literal(False).label("prev_kept"))
-    counted = _overview(both, told, viewer, listing.sort, listing.descending, further)
-    return _overview_of(await fetch_rows(db, counted, OverviewRow, given), compared=True)
+    metadata = (func.now().label("as_of"), literal(False).label("stored"), literal(False).label("prev_stored"))
+    counted = _build_overview(both, metadata, viewer, listing.sort, listing.descending, has_cursor)
+    return _make_overview(await fetch_rows(db, counted, OverviewRow, parameters), has_previous=True)
 
 
-def _overview_of(rows: Sequence[OverviewRow], compared: bool) -> Overview:
-    return Overview(rows[0], [row for row in rows if row.id is not None], compared)
+def _make_overview(rows: Sequence[OverviewRow], has_previous: bool) -> Overview:
+    return Overview(rows[0], [row for row in rows if row.id is not None], has_previous)
 
 
 @cache
-def _kept_overview(
-    window: int, viewer: Viewer, sort: Sort, descending: bool, further: bool
+def _stored_overview(
+    window: int, viewer: Viewer, sort: Sort, descending: bool, has_cursor: bool
 ) -> DriverStatement[OverviewRow]:
-    figures = kept(_asked(array([UNTIL, BEFORE])), array([UNTIL, BEFORE]), window)
-    told = (as_of().label("as_of"), is_kept(UNTIL).label("kept"), is_kept(BEFORE).label("prev_kept"))
-    statement = _overview(figures, told, viewer, sort, descending, further)
-    page = ("limit", "after_group", "after_key", "after_id") if further else ("limit",)
+    figures = select_stored_figures(_select_org_days(array([UNTIL, BEFORE])), array([UNTIL, BEFORE]), window)
+    metadata = (
+        as_of().label("as_of"),
+        is_day_stored(UNTIL).label("stored"),
+        is_day_stored(BEFORE).label("prev_stored"),
+    )
+    statement = _build_overview(figures, metadata, viewer, sort, descending, has_cursor)
+    page = ("limit", "after_group", "after_key", "after_id") if has_cursor else ("limit",)
     return DriverStatement(statement, "org_id", "until", "before", *page, row=OverviewRow)
 
 
-def _asked(days: ColumnElement[Any]) -> Subquery:
-    """The org on each of the days: day, org_id."""
-    return select(func.unnest(days).label("day"), ORG.label("org_id")).subquery("asked")
+def _select_org_days(days: ColumnElement[Any]) -> Subquery:
+    """Return a subquery with the org on each of the days: day, org_id."""
+    return select(func.unnest(days).label("day"), ORG.label("org_id")).subquery("requested")
 
 
-def _overview(
-    figures: CTE, told: Sequence[ColumnElement[Any]], viewer: Viewer, sort: Sort, descending: bool, further: bool
+def _build_overview(
+    figures: CTE, metadata: Sequence[ColumnElement[Any]], viewer: Viewer, sort: Sort, descending: bool, has_cursor: bool
 ) -> Select[Any]:
-    """Parameters: org_id, until, before, limit; of a page `further` down also after_group, after_key, after_id.
+    """Build the statement. Its parameters are org_id, until, before, limit, with a cursor also after_group,
+    after_key and after_id.
 
-    The totals, and what is `told` beside them, stand in the first row alone: reading them off every row was a third
-    of what the rows cost.
+    Only the first row contains the totals and the `metadata`: reading them from every row was a third of the cost.
     """
-    parts = judged(figures, viewer.threshold, inside=viewer.inside).cte("judged")
-    totals = _totals(_asked(array([UNTIL, BEFORE])), figures, parts, viewer).cte("totals")
+    parts = mark_suppressed(figures, viewer.threshold, is_own_admin=viewer.is_own_admin).cte("suppression")
+    totals = _build_totals(_select_org_days(array([UNTIL, BEFORE])), figures, parts, viewer).cte("totals")
     now, then = totals.alias("now"), totals.alias("previous")
     first = (
         select(
-            literal(1, BigInteger()).label("place"),
-            *told,
+            literal(1, BigInteger()).label("position"),
+            *metadata,
             *(column for column in now.c if column.name != "day"),
             *(column.label(f"prev_{column.name}") for column in then.c if column.name != "day"),
         )
         .select_from(now.join(then, and_(now.c.day == UNTIL, then.c.day == BEFORE)))
         .subquery("first")
     )
-    found = _page(parts, sort, descending, further).subquery("found")
-    in_order = (found.c.sort_group, _directed(found.c.sort_key, descending), found.c.id)
-    page = select(found, func.row_number().over(order_by=in_order).label("place")).subquery("page")
+    found = _build_page(parts, sort, descending, has_cursor).subquery("found")
+    in_order = (found.c.sort_group, _apply_direction(found.c.sort_key, descending), found.c.id)
+    page = select(found, func.row_number().over(order_by=in_order).label("position")).subquery("page")
     return (
-        select(*(column for both in (first, page) for column in both.c if column.name != "place"))
-        .select_from(first.outerjoin(page, page.c.place == first.c.place, full=True))
-        .order_by(func.coalesce(page.c.place, 1))
+        select(*(column for both in (first, page) for column in both.c if column.name != "position"))
+        .select_from(first.outerjoin(page, page.c.position == first.c.position, full=True))
+        .order_by(func.coalesce(page.c.position, 1))
     )
 
 
-def _totals(asked: FromClause, figures: CTE, parts: CTE, viewer: Viewer) -> Select[Any]:
-    """Of each day asked for: day; own_…, sub_… with own_withheld, sub_withheld. `parts` are those of the figures,
-    judged."""
-    hidden = select(parts).where(parts.c.withheld).cte("hidden")
+def _build_totals(requested: FromClause, figures: CTE, parts: CTE, viewer: Viewer) -> Select[Any]:
+    """Return, for each requested day: day, own_…, sub_…, own_suppressed, sub_suppressed.
+
+    `parts` are the parts of `figures` with the column `suppressed`.
+    """
+    suppressed = select(parts).where(parts.c.suppressed).cte("suppressed")
     counted = select(figures).where(figures.c.scope != "branch").subquery("whole")
-    here = and_(counted.c.day == asked.c.day, counted.c.org_id == asked.c.org_id)
+    here = and_(counted.c.day == requested.c.day, counted.c.org_id == requested.c.org_id)
 
     def of(scope: str, count: str) -> ColumnElement[int]:
         return func.coalesce(func.max(counted.c[count]).filter(counted.c.scope == scope), 0)
 
-    own_hidden = select(hidden.c.id).where(hidden.c.day == asked.c.day, hidden.c.scope == "own")
-    own_withheld: ColumnElement[bool] = own_hidden.correlate(asked).exists()
-    sub_withheld = too_few(of("subtree", "members"), viewer.threshold)
-    if viewer.inside:
-        own_withheld, sub_withheld = literal(value=False), exposed(hidden, asked, viewer.threshold)
+    own_hidden = select(suppressed.c.id).where(suppressed.c.day == requested.c.day, suppressed.c.scope == "own")
+    own_suppressed: ColumnElement[bool] = own_hidden.correlate(requested).exists()
+    sub_suppressed = is_below_threshold(of("subtree", "members"), viewer.threshold)
+    if viewer.is_own_admin:
+        own_suppressed, sub_suppressed = literal(value=False), can_be_deduced(suppressed, requested, viewer.threshold)
     columns: list[ColumnElement[Any]] = [
         of(scope, count).label(f"{prefix}_{count}")
         for prefix, scope in (("own", "own"), ("sub", "subtree"))
         for count in COUNTS
     ]
-    withheld = (own_withheld.label("own_withheld"), sub_withheld.label("sub_withheld"))
+    withheld = (own_suppressed.label("own_suppressed"), sub_suppressed.label("sub_suppressed"))
     return (
-        select(asked.c.day, *columns, *withheld)
-        .select_from(asked.outerjoin(counted, here))
-        .group_by(asked.c.day, asked.c.org_id)
+        select(requested.c.day, *columns, *withheld)
+        .select_from(requested.outerjoin(counted, here))
+        .group_by(requested.c.day, requested.c.org_id)
     )
 
 
-def _page(parts: CTE, sort: Sort, descending: bool, further: bool) -> Select[Any]:
+def _build_page(parts: CTE, sort: Sort, descending: bool, has_cursor: bool) -> Select[Any]:
     rows = (
-        select(parts.c.id, Org.name, *(parts.c[count] for count in COUNTS), parts.c.withheld)
+        select(parts.c.id, Org.name, *(parts.c[count] for count in COUNTS), parts.c.suppressed)
         .join(Org, Org.id == parts.c.id)
         .where(parts.c.scope == "branch", parts.c.day == UNTIL)
         .subquery("rows")
@@ -285,13 +298,13 @@ def _page(parts: CTE, sort: Sort, descending: bool, further: bool) -> Select[Any
     key: ColumnElement[Any] = rows.c.name
     group: ColumnElement[bool] = literal(value=False)
     if sort is not Sort.NAME:
-        # What is withheld comes last whatever the order, so that its place tells nothing.
-        group = rows.c.withheld
-        key = case((rows.c.withheld, 0.0), else_=_sorted_by(rows, sort))
+        # Suppressed figures come last in every order, so that their position reveals nothing.
+        group = rows.c.suppressed
+        key = case((rows.c.suppressed, 0.0), else_=_build_sort_key(rows, sort))
     keyed = select(rows, group.label("sort_group"), key.label("sort_key")).subquery("keyed")
-    order = (keyed.c.sort_group, _directed(keyed.c.sort_key, descending), keyed.c.id)
+    order = (keyed.c.sort_group, _apply_direction(keyed.c.sort_key, descending), keyed.c.id)
     statement = select(keyed).order_by(*order).limit(bindparam("limit", type_=Integer()))
-    if further:
+    if has_cursor:
         after_group: ColumnElement[bool] = bindparam("after_group", type_=Boolean())
         after_key: ColumnElement[Any] = bindparam("after_key", type_=Text() if sort is Sort.NAME else Float())
         after_id: ColumnElement[UUID] = bindparam("after_id", type_=Uuid())
@@ -299,7 +312,7 @@ def _page(parts: CTE, sort: Sort, descending: bool, further: bool) -> Select[Any
     return statement
 
 
-def _sorted_by(rows: Subquery, sort: Sort) -> ColumnElement[float]:
+def _build_sort_key(rows: Subquery, sort: Sort) -> ColumnElement[float]:
     heads = func.nullif(rows.c.members, 0)
     by: dict[Sort, ColumnElement[Any]] = {
         Sort.MEMBERS: rows.c.members,
@@ -312,33 +325,38 @@ def _sorted_by(rows: Subquery, sort: Sort) -> ColumnElement[float]:
     return cast(by[sort], Float)
 
 
-def _directed(key: ColumnElement[Any], descending: bool) -> ColumnElement[Any]:
+def _apply_direction(key: ColumnElement[Any], descending: bool) -> ColumnElement[Any]:
     return key.desc() if descending else key.asc()
 
 
 async def read_trend(db: Readable, org_id: UUID, days: Sequence[date], viewer: Viewer) -> list[TrendRow]:
-    """The org's totals of those of the days that are stored; if none is, of all of them, counted. In their order."""
-    found = await find_kept(db, days)
+    """Return the org's totals of the stored days among `days`. If none is stored, recount all of them. In day order."""
+    found = await find_stored_days(db, days)
     if found:
-        asked = [day for day in days if day in found]
-        return await _kept_trend(viewer).fetch(db, org_id=org_id, days=asked)
-    counted = _counted_trend(viewer)
-    return [row for day in days for row in await counted.fetch(db, org_id=org_id, until=day, end=end_of(day))]
+        requested = [day for day in days if day in found]
+        return await _stored_trend(viewer).fetch(db, org_id=org_id, days=requested)
+    counted = _recounted_trend(viewer)
+    return [row for day in days for row in await counted.fetch(db, org_id=org_id, until=day, end=get_day_end(day))]
 
 
 @cache
-def _counted_trend(viewer: Viewer) -> DriverStatement[TrendRow]:
-    span = SpanAsked(since=UNTIL, until=UNTIL, end=bindparam("end", type_=DateTime(timezone=True)))
-    statement = _trend(array([UNTIL]), recounted(ORG, span), func.now(), viewer)
+def _recounted_trend(viewer: Viewer) -> DriverStatement[TrendRow]:
+    span = SpanParameters(since=UNTIL, until=UNTIL, end=bindparam("end", type_=DateTime(timezone=True)))
+    statement = _build_trend(array([UNTIL]), recount_figures(ORG, span), func.now(), viewer)
     return DriverStatement(statement, "org_id", "until", "end", row=TrendRow)
 
 
 @cache
-def _kept_trend(viewer: Viewer) -> DriverStatement[TrendRow]:
-    return DriverStatement(_trend(DAYS, kept(_asked(DAYS), DAYS, 1), as_of(), viewer), "org_id", "days", row=TrendRow)
+def _stored_trend(viewer: Viewer) -> DriverStatement[TrendRow]:
+    return DriverStatement(
+        _build_trend(DAYS, select_stored_figures(_select_org_days(DAYS), DAYS, 1), as_of(), viewer),
+        "org_id",
+        "days",
+        row=TrendRow,
+    )
 
 
-def _trend(days: ColumnElement[Any], figures: CTE, as_of: ColumnElement[Any], viewer: Viewer) -> Select[Any]:
-    parts = judged(figures, viewer.threshold, inside=viewer.inside).cte("judged")
-    totals = _totals(_asked(days), figures, parts, viewer).cte("totals")
+def _build_trend(days: ColumnElement[Any], figures: CTE, as_of: ColumnElement[Any], viewer: Viewer) -> Select[Any]:
+    parts = mark_suppressed(figures, viewer.threshold, is_own_admin=viewer.is_own_admin).cte("suppression")
+    totals = _build_totals(_select_org_days(days), figures, parts, viewer).cte("totals")
     return select(as_of.label("as_of"), totals).order_by(totals.c.day)

@@ -1,6 +1,6 @@
-"""The figures counted from the sources: unit memberships, activations and hierarchy of the day, and the day rows.
+"""The recount of figures from the sources: unit memberships, activations and hierarchy of the day, and the day rows.
 
-This is what the kept totals must equal. It costs what it counts: at the top of the nation half a minute.
+The stored totals must equal it. The cost grows with the number of people: at the top of the nation it is half a minute.
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ COUNTS = ("members", "activated", "active", "points")
 
 
 @dataclass(frozen=True, slots=True)
-class SpanAsked:
+class SpanParameters:
     """A span whose days, and the instant at which the last of them ends, are parameters of the statement."""
 
     since: BindParameter[date]
@@ -47,49 +47,48 @@ class SpanAsked:
     end: BindParameter[datetime]
 
 
-def recounted(org_id: UUID | BindParameter[UUID], span: Span | SpanAsked, name: str = "recounted") -> CTE:
-    """The figures of an org, with the hierarchy and the people of the end of the span's last day: what a report reads
-    from.
+def recount_figures(org_id: UUID | BindParameter[UUID], span: Span | SpanParameters, name: str = "recounted") -> CTE:
+    """Return the figures of an org, with the hierarchy and the people at the end of the span's last day.
 
-    Of an org on a day it has a row for the org itself (scope `own`) and for its whole subtree (`subtree`), where there
-    are people, and for every direct subordinate with all below it (`branch`): day, org_id, scope, id (of whom the
-    figures are), members, activated, active, points. `name` begins the names of its parts: one statement can hold
-    several.
+    The rows are the org itself (scope `own`) and its whole subtree (`subtree`), if they have people, and every direct
+    subordinate with its subtree (`branch`). The columns are day, org_id, scope, id (the org of the figures), members,
+    activated, active, points. `name` is the prefix of the common table expressions: one statement can contain several.
     """
-    day = span.until if isinstance(span, SpanAsked) else literal(span.until, Date())
-    asked = literal(org_id, Uuid()) if isinstance(org_id, UUID) else org_id
-    org = (day.label("day"), asked.label("org_id"))
-    walked = tree.branches(org_id, span.end, f"{name}_orgs")
-    people = memberships(span.end)
-    placed = (
-        select(walked.c.id, walked.c.branch, people.c.person, people.c.user_id)
-        .join(people, people.c.org_id == walked.c.id)
-        .cte(f"{name}_placed")
+    day = span.until if isinstance(span, SpanParameters) else literal(span.until, Date())
+    requested_org = literal(org_id, Uuid()) if isinstance(org_id, UUID) else org_id
+    org = (day.label("day"), requested_org.label("org_id"))
+    orgs = tree.branches(org_id, span.end, f"{name}_orgs")
+    people = select_memberships(span.end)
+    org_people = (
+        select(orgs.c.id, orgs.c.branch, people.c.person, people.c.user_id)
+        .join(people, people.c.org_id == orgs.c.id)
+        .cte(f"{name}_people")
     )
-    who = (placed.c.person, placed.c.user_id)
+    person_columns = (org_people.c.person, org_people.c.user_id)
     # UNION leaves one row of equal ones: in each scope a person counts once.
     scoped = union(
-        select(literal("subtree").label("scope"), asked.label("id"), *who),
-        select(literal("own"), placed.c.id, *who).where(placed.c.branch.is_(None)),
-        select(literal("branch"), placed.c.branch, *who).where(placed.c.branch.is_not(None)),
+        select(literal("subtree").label("scope"), requested_org.label("id"), *person_columns),
+        select(literal("own"), org_people.c.id, *person_columns).where(org_people.c.branch.is_(None)),
+        select(literal("branch"), org_people.c.branch, *person_columns).where(org_people.c.branch.is_not(None)),
     ).subquery(f"{name}_scoped")
-    earned = points_in(span).subquery(f"{name}_earned")
-    counted = summed(scoped, (scoped.c.scope, scoped.c.id), earned)
-    # A subordinate without people has none of them: added up, not joined, which is linear whatever the plan.
-    nobody = [literal(0).label(count) for count in COUNTS]
-    empty = select(literal("branch"), walked.c.id, *nobody).where(walked.c.id == walked.c.branch)
+    earned = select_points(span).subquery(f"{name}_earned")
+    counted = sum_figures(scoped, (scoped.c.scope, scoped.c.id), earned)
+    # A subordinate without people gets zeros. They are added with UNION and not with a join, so the cost is linear in
+    # every plan.
+    zeros = [literal(0).label(count) for count in COUNTS]
+    empty = select(literal("branch"), orgs.c.id, *zeros).where(orgs.c.id == orgs.c.branch)
     every = union_all(counted, empty).subquery(f"{name}_counted")
     sums = (func.sum(every.c[count]).label(count) for count in COUNTS)
     return select(*org, every.c.scope, every.c.id, *sums).group_by(every.c.scope, every.c.id).cte(f"{name}_figures")
 
 
-def summed(
-    people: FromClause, keys: tuple[ColumnElement[Any], ...], earned: FromClause, *, only_theirs: bool = False
+def sum_figures(
+    people: FromClause, keys: tuple[ColumnElement[Any], ...], earned: FromClause, *, users_are_people: bool = False
 ) -> Select[Any]:
-    """The figures of distinct people (`person`, `user_id`) by these keys of theirs; `earned`: user_id, points.
+    """Return the figures of distinct people (`person`, `user_id`) by the given keys. `earned` has user_id, points.
 
-    `only_theirs`: nobody has earned but these people. A full join is the same then, and never made row by row against
-    row, as a left one is where PostgreSQL takes the many people of an org for a few.
+    `users_are_people`: all users in `earned` are among these people. Then a full join has the same result as a left
+    join. PostgreSQL never runs it as a nested loop, as it does with a left join if it estimates few people.
     """
     return (
         select(
@@ -99,15 +98,15 @@ def summed(
             func.count(earned.c.user_id).label("active"),
             func.coalesce(func.sum(earned.c.points), 0).label("points"),
         )
-        .select_from(people.outerjoin(earned, earned.c.user_id == people.c.user_id, full=only_theirs))
+        .select_from(people.outerjoin(earned, earned.c.user_id == people.c.user_id, full=users_are_people))
         .group_by(*keys)
     )
 
 
-def memberships(at: datetime | BindParameter[datetime]) -> FromClause:
-    """Who stood where right before an instant, a row a place: org_id, user_id, person.
+def select_memberships(at: datetime | BindParameter[datetime]) -> FromClause:
+    """Return the memberships right before an instant, one row for each: org_id, user_id, person.
 
-    A person is a user where the row was active, and else the phone, by its blind index (as a uuid, for its 16 bytes).
+    A person is the user of an active row; otherwise it is the blind index of the phone (its 16 bytes as a uuid).
     """
     former = (
         select(MemberPhone.phone_index)
@@ -125,7 +124,7 @@ def memberships(at: datetime | BindParameter[datetime]) -> FromClause:
     active = and_(
         Activation.org_id == UnitMembership.org_id,
         Activation.member_id == UnitMembership.member_id,
-        stood(Activation, at),
+        was_valid(Activation, at),
     )
     return (
         select(
@@ -135,21 +134,21 @@ def memberships(at: datetime | BindParameter[datetime]) -> FromClause:
         )
         .join(Member, and_(Member.org_id == UnitMembership.org_id, Member.id == UnitMembership.member_id))
         .outerjoin(Activation, active)
-        .where(stood(UnitMembership, at))
+        .where(was_valid(UnitMembership, at))
         .subquery("memberships")
     )
 
 
-def points_in(span: Span | SpanAsked) -> Select[Any]:
-    """The users with events in a span and their points: user_id, points."""
-    days = day_rows(span.since, span.until).subquery("days")
+def select_points(span: Span | SpanParameters) -> Select[Any]:
+    """Return the users with events in a span and their points: user_id, points."""
+    days = select_day_rows(span.since, span.until).subquery("days")
     return select(days.c.user_id, func.sum(days.c.points).label("points")).group_by(days.c.user_id)
 
 
-def points_of(users: CTE, span: Span | SpanAsked) -> Select[Any]:
-    """The same of these users alone (`user_id`), whose day rows are looked up one user after the other.
+def select_points_of_users(users: CTE, span: Span | SpanParameters) -> Select[Any]:
+    """Return the same for these users only (`user_id`). The day rows are looked up for each user.
 
-    A nation's day rows are thousands of times as many as an org's: with `points_in` all of them would be added up.
+    A nation has thousands of times as many day rows as an org: `select_points` would add up all of them.
     """
     rolled_up = (
         select(func.sum(UserDay.points).label("points"))
@@ -157,16 +156,18 @@ def points_of(users: CTE, span: Span | SpanAsked) -> Select[Any]:
         .having(func.count() > 0)
         .lateral("rolled_up")
     )
-    late = _waiting(span.since, span.until).subquery("late")
+    waiting = _waiting(span.since, span.until).subquery("waiting")
     days = union_all(
         select(users.c.user_id, rolled_up.c.points).select_from(users.join(rolled_up, true())),
-        select(late.c.user_id, late.c.points).where(late.c.user_id.in_(select(users.c.user_id))),
+        select(waiting.c.user_id, waiting.c.points).where(waiting.c.user_id.in_(select(users.c.user_id))),
     ).subquery("days_of")
     return select(days.c.user_id, func.sum(days.c.points).label("points")).group_by(days.c.user_id)
 
 
-def day_rows(since: date | BindParameter[date], until: date | BindParameter[date]) -> CompoundSelect[UUID, date, int]:
-    """The points of users by day, to the moment: the day rows and the facts that wait to be added to them."""
+def select_day_rows(
+    since: date | BindParameter[date], until: date | BindParameter[date]
+) -> CompoundSelect[UUID, date, int]:
+    """Return the points of users by day, with all committed events: the day rows plus the waiting deltas."""
     return union_all(
         select(UserDay.user_id, UserDay.day, UserDay.points).where(UserDay.day.between(since, until)),
         _waiting(since, until),
@@ -187,6 +188,6 @@ def _waiting(since: date | BindParameter[date], until: date | BindParameter[date
     )
 
 
-def stood(table: type[UnitMembership | Activation], at: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
-    """Whether a row was one right before an instant."""
+def was_valid(table: type[UnitMembership | Activation], at: datetime | BindParameter[datetime]) -> ColumnElement[bool]:
+    """Return whether a row was valid right before an instant."""
     return and_(table.since < at, or_(table.until.is_(None), table.until >= at))

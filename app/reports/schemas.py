@@ -1,4 +1,4 @@
-"""What reports and rankings answer with."""
+"""Bodies of the responses of reports and rankings."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -24,10 +24,11 @@ class FiguresOut(Out):
     active: int | None = Field(description="Of them, those with at least one point event in the period.")
     points: int | None = Field(description="Points of these people in the period.")
     points_per_head: float | None = Field(
-        description="Points ÷ members, the inactive ones included; to two decimals; null of nobody.", examples=[12.5]
+        description="Points ÷ members, the inactive ones included; to two decimals; null without members.",
+        examples=[12.5],
     )
     participation: float | None = Field(
-        description="Active ÷ members, to four decimals; null of nobody.", examples=[0.3]
+        description="Active ÷ members, to four decimals; null without members.", examples=[0.3]
     )
 
 
@@ -143,11 +144,11 @@ class RankingOut(Out):
 
 
 Number: TypeAlias = int | Decimal
-"""PostgreSQL gives a sum of bigint as numeric."""
+"""In PostgreSQL a sum of bigint is a numeric."""
 
 
 class Counted(Protocol):
-    """A row with the sums that figures are made of."""
+    """A row with the sums from which figures are computed."""
 
     @property
     def members(self) -> Number: ...
@@ -160,7 +161,7 @@ class Counted(Protocol):
 
 
 class Counts(NamedTuple):
-    """The sums by themselves."""
+    """The sums from which figures are computed."""
 
     members: Number
     activated: Number
@@ -168,13 +169,13 @@ class Counts(NamedTuple):
     points: Number
 
 
-_WITHHELD: dict[str, object] = dict.fromkeys(FiguresOut.model_fields) | {"withheld": True}
+_SUPPRESSED: dict[str, object] = dict.fromkeys(FiguresOut.model_fields) | {"withheld": True}
 
 
-def figures_in(counts: Counted, *, withheld: bool = False) -> dict[str, object]:
-    """The fields of a FiguresOut."""
-    if withheld:
-        return _WITHHELD
+def build_figure_fields(counts: Counted, *, suppressed: bool = False) -> dict[str, object]:
+    """Return the fields of a FiguresOut. If `suppressed`, all figures are None."""
+    if suppressed:
+        return _SUPPRESSED
     members, active, points = int(counts.members), int(counts.active), int(counts.points)
     return {
         "withheld": False,
@@ -187,6 +188,6 @@ def figures_in(counts: Counted, *, withheld: bool = False) -> dict[str, object]:
     }
 
 
-def figures_of(counts: Counted, *, withheld: bool = False) -> FiguresOut:
-    """`figures_in` as a model."""
-    return FiguresOut.model_validate(figures_in(counts, withheld=withheld))
+def build_figures(counts: Counted, *, suppressed: bool = False) -> FiguresOut:
+    """Return a FiguresOut with the fields of `build_figure_fields`."""
+    return FiguresOut.model_validate(build_figure_fields(counts, suppressed=suppressed))

@@ -1,8 +1,8 @@
-"""How many people of a large group have how many points, so that a rank in it needs no count of the people.
+"""A histogram of the scores of a large group, so that a rank in it needs no count of all its people.
 
-Points are taken in steps, of 1 for those of seven days and of 8 for all. Who has more points than somebody is whoever
-stands on a higher step, which is a sum over a few hundred rows, and those further up on the same step, who are
-counted in the index of the scores. Groups of fewer people have no steps: there all are counted.
+A step is a range of points: 1 point for the last seven days, 8 points for the total. The people with more points than a
+score are those on higher steps, which is a sum over a few hundred rows, and those with more points on the same step,
+who are counted in the index of the scores. Smaller groups have no steps: all people with more points are counted.
 """
 
 from typing import Any
@@ -14,14 +14,14 @@ from app.schema.reports import ScoreStep
 
 LAST_7, TOTAL = 0, 1
 """The kinds of steps."""
-BITS = {LAST_7: 0, TOTAL: 3}  # as in the database: the function score_steps_of
-"""A step is the points without so many of their last bits."""
+BITS = {LAST_7: 0, TOTAL: 3}  # The database function score_steps_of has the same numbers.
+"""A step is the points without this number of low bits."""
 
 
-def better(
+def count_better(
     by: RankBy, scores: FromClause, org_id: ColumnElement[Any], day: ColumnElement[Any], points: ColumnElement[Any]
 ) -> ColumnElement[int]:
-    """How many of the org's `scores` (member_id, points) of the day have more points than these."""
+    """Return the number of the org's `scores` (member_id, points) of the day that have more points than `points`."""
     kind = LAST_7 if by is RankBy.LAST_7_DAYS else TOTAL
     step = points.op(">>")(BITS[kind])
     here = (ScoreStep.org_id == org_id, ScoreStep.day == day, ScoreStep.kind == kind)

@@ -1,4 +1,4 @@
-"""What is withheld from those above an org because of what stands between it and them."""
+"""Suppression of an org's figures for admins of its superiors, because of the orgs between them."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -10,69 +10,80 @@ from sqlalchemy import ColumnElement, Uuid, and_, bindparam, func, or_, select
 from app.database.db import Readable
 from app.database.driver import DriverStatement
 from app.hierarchy import tree
-from app.reports.periods import Span, end_of
-from app.reports.recount import recounted
-from app.reports.stored_totals import DAYS, DayRow, find_kept, kept
-from app.reports.suppression import judged, judged_parts
+from app.reports.periods import Span, get_day_end
+from app.reports.recount import recount_figures
+from app.reports.stored_totals import DAYS, DayRow, find_stored_days, select_stored_figures
+from app.reports.suppression import mark_suppressed, mark_suppressed_parts
 from app.schema.admins import OrgAdmin
 
 
-async def days_withheld_above(
+async def find_suppressed_days(
     db: Readable, org_id: UUID, user_id: UUID, days: Sequence[date], threshold: int
 ) -> set[date]:
-    """The days on which an org, or one between it and the nearest org above it that the user administers, is withheld
-    from those above it."""
-    found = await find_kept(db, days)
-    rows = await _kept(threshold).fetch(db, org_id=org_id, user_id=user_id, days=list(found)) if found else []
-    counted = [day for day in days if day not in found and await _counted(db, org_id, user_id, day, threshold)]
-    return {row.day for row in rows} | set(counted)
+    """Return the days on which the figures of an org are suppressed for a user who is an admin of a superior.
+
+    This is so if the org, or an org between it and the nearest superior that the user administers, is suppressed as a
+    part of its own superior.
+    """
+    found = await find_stored_days(db, days)
+    statement = _build_statement(threshold)
+    rows = await statement.fetch(db, org_id=org_id, user_id=user_id, days=list(found)) if found else []
+    other_days = [day for day in days if day not in found]
+    recounted = [day for day in other_days if await _is_suppressed_by_recount(db, org_id, user_id, day, threshold)]
+    return {row.day for row in rows} | set(recounted)
 
 
 @cache
-def _kept(threshold: int) -> DriverStatement[DayRow]:
+def _build_statement(threshold: int) -> DriverStatement[DayRow]:
     org_id: ColumnElement[UUID] = bindparam("org_id", type_=Uuid())
     user_id: ColumnElement[UUID] = bindparam("user_id", type_=Uuid())
-    above = tree.superiors_on(org_id, DAYS)
-    administers = select(OrgAdmin.org_id).where(OrgAdmin.org_id == above.c.id, OrgAdmin.user_id == user_id).exists()
-    chain = select(above, administers.label("inside")).cte("chain")
+    superiors = tree.superiors_on(org_id, DAYS)
+    administers = select(OrgAdmin.org_id).where(OrgAdmin.org_id == superiors.c.id, OrgAdmin.user_id == user_id).exists()
+    superior_rows = select(superiors, administers.label("is_own_admin")).cte("superior_rows")
     nearest = (
-        select(chain.c.day, func.min(chain.c.distance).label("distance"))
-        .where(chain.c.inside)
-        .group_by(chain.c.day)
+        select(superior_rows.c.day, func.min(superior_rows.c.distance).label("distance"))
+        .where(superior_rows.c.is_own_admin)
+        .group_by(superior_rows.c.day)
         .subquery("nearest")
     )
-    asked = (
-        select(chain.c.day, chain.c.id.label("org_id"), chain.c.below, chain.c.inside)
-        .outerjoin(nearest, nearest.c.day == chain.c.day)
-        .where(or_(nearest.c.distance.is_(None), chain.c.distance <= nearest.c.distance))
-        .cte("asked")
+    requested = (
+        select(
+            superior_rows.c.day, superior_rows.c.id.label("org_id"), superior_rows.c.below, superior_rows.c.is_own_admin
+        )
+        .outerjoin(nearest, nearest.c.day == superior_rows.c.day)
+        .where(or_(nearest.c.distance.is_(None), superior_rows.c.distance <= nearest.c.distance))
+        .cte("requested")
     )
-    seen = kept(asked, DAYS, 1)
+    figures = select_stored_figures(requested, DAYS, 1)
     parts = (
-        select(seen.c.day, seen.c.org_id, seen.c.id, seen.c.members)
-        .join(asked, and_(asked.c.day == seen.c.day, asked.c.org_id == seen.c.org_id))
-        .where(or_(seen.c.scope == "branch", and_(seen.c.scope == "own", ~asked.c.inside)))
+        select(figures.c.day, figures.c.org_id, figures.c.id, figures.c.members)
+        .join(requested, and_(requested.c.day == figures.c.day, requested.c.org_id == figures.c.org_id))
+        .where(or_(figures.c.scope == "branch", and_(figures.c.scope == "own", ~requested.c.is_own_admin)))
         .subquery("parts")
     )
-    found = judged_parts(parts, threshold).subquery("judged")
-    below = and_(found.c.day == asked.c.day, found.c.org_id == asked.c.org_id, found.c.id == asked.c.below)
-    days = select(asked.c.day).join(found, and_(found.c.withheld, below)).distinct()
+    found = mark_suppressed_parts(parts, threshold).subquery("suppression")
+    below = and_(found.c.day == requested.c.day, found.c.org_id == requested.c.org_id, found.c.id == requested.c.below)
+    days = select(requested.c.day).join(found, and_(found.c.suppressed, below)).distinct()
     return DriverStatement(days, "org_id", "user_id", "days", row=DayRow)
 
 
-async def _counted(db: Readable, org_id: UUID, user_id: UUID, day: date, threshold: int) -> bool:
-    """The same of a day that is not kept, level by level."""
-    chain = tree.ancestors_at(org_id, end_of(day))
-    administers = select(OrgAdmin.org_id).where(OrgAdmin.org_id == chain.c.id, OrgAdmin.user_id == user_id).exists()
-    above = await db.execute(select(chain.c.id, administers.label("inside")).order_by(chain.c.distance))
+async def _is_suppressed_by_recount(db: Readable, org_id: UUID, user_id: UUID, day: date, threshold: int) -> bool:
+    """Return the same for one day that is not stored, by a recount level by level."""
+    superior_rows = tree.ancestors_at(org_id, get_day_end(day))
+    administers = (
+        select(OrgAdmin.org_id).where(OrgAdmin.org_id == superior_rows.c.id, OrgAdmin.user_id == user_id).exists()
+    )
+    superiors = await db.execute(
+        select(superior_rows.c.id, administers.label("is_own_admin")).order_by(superior_rows.c.distance)
+    )
     below: UUID | None = None
-    for superior in above.all():
+    for superior in superiors.all():
         if below is not None:
-            counted = recounted(superior.id, Span(day, 1))
-            parts = judged(counted, threshold, inside=superior.inside).subquery("judged")
-            if await db.scalar(select(select(parts.c.id).where(parts.c.id == below, parts.c.withheld).exists())):
+            counted = recount_figures(superior.id, Span(day, 1))
+            parts = mark_suppressed(counted, threshold, is_own_admin=superior.is_own_admin).subquery("suppression")
+            if await db.scalar(select(select(parts.c.id).where(parts.c.id == below, parts.c.suppressed).exists())):
                 return True
-        if superior.inside:
+        if superior.is_own_admin:
             return False
         below = superior.id
     return False

@@ -1,4 +1,4 @@
-"""The figures as they are kept: the time of one row, and of the rows of the direct subordinates."""
+"""Reads of the stored figures. A read costs one row for the org and one for each direct subordinate."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -29,47 +29,50 @@ from app.schema.reports import EdgeDelta, MemberDelta, OrgTotal, StoredDay, Tree
 DAYS: ColumnElement[Any] = bindparam("days", type_=ARRAY(Date))
 
 
-def kept(asked: FromClause, days: ColumnElement[Any], window: int) -> CTE:
-    """The kept figures of orgs on days, with the tree as it was rolled up; columns as `recounted` has them.
+def select_stored_figures(requested: FromClause, days: ColumnElement[Any], window: int) -> CTE:
+    """Return the stored figures of orgs on days, with the rolled-up tree. The columns are those of `recount_figures`.
 
-    `asked` has their day and org_id; `days` is an array of all of these days, by which PostgreSQL finds the few
-    partitions that are needed while it plans. `window` is of how many days the figures are.
+    `requested` has the columns day and org_id. `days` is an array of all these days; with it PostgreSQL selects the few
+    needed partitions when it plans. The figures are of a window of `window` days.
     """
     active, points = f"active_{window}", f"points_{window}"
     subtree = [getattr(OrgTotal, name) for name in ("members", "activated", active, points)]
     own = [getattr(OrgTotal, f"own_{name}") for name in ("members", "activated", active, points)]
-    of_day = and_(OrgTotal.day == asked.c.day, OrgTotal.day == any_(days))
-    below = and_(TreeEdge.superior_id == asked.c.org_id, TreeEdge.since <= asked.c.day, TreeEdge.before > asked.c.day)
+    of_day = and_(OrgTotal.day == requested.c.day, OrgTotal.day == any_(days))
+    below = and_(
+        TreeEdge.superior_id == requested.c.org_id, TreeEdge.since <= requested.c.day, TreeEdge.before > requested.c.day
+    )
 
     def read(scope: str, of: Any, org_id: Any, columns: Sequence[ColumnElement[int]]) -> Select[Any]:
         named = (column.label(name) for column, name in zip(columns, COUNTS, strict=True))
         return select(of.c.day, of.c.org_id, literal(scope).label("scope"), org_id.label("id"), *named).select_from(of)
 
-    # The org's own row is looked up once for both of its scopes.
+    # The row of the org itself is read once for both of its scopes.
     here = (
-        select(asked.c.day, asked.c.org_id, *subtree, *own)
-        .join(OrgTotal, and_(OrgTotal.org_id == asked.c.org_id, of_day))
+        select(requested.c.day, requested.c.org_id, *subtree, *own)
+        .join(OrgTotal, and_(OrgTotal.org_id == requested.c.org_id, of_day))
         .cte("here")
     )
     return union_all(
         read("subtree", here, here.c.org_id, [here.c[column.name] for column in subtree]),
         read("own", here, here.c.org_id, [here.c[column.name] for column in own]),
-        read("branch", asked, TreeEdge.subordinate_id, [func.coalesce(column, 0) for column in subtree])
+        read("branch", requested, TreeEdge.subordinate_id, [func.coalesce(column, 0) for column in subtree])
         .join(TreeEdge, below)
         .outerjoin(OrgTotal, and_(OrgTotal.org_id == TreeEdge.subordinate_id, of_day)),
     ).cte("figures")
 
 
 def as_of() -> ColumnElement[Any]:
-    """The instant before which all that was written is in the kept figures: the oldest waiting fact's, or now."""
+    """Return the instant of the stored figures: they contain all writes before it. The oldest waiting delta, or now."""
     oldest = (
-        select(facts.at).order_by(facts.id).limit(1).scalar_subquery() for facts in (PointDelta, MemberDelta, EdgeDelta)
+        select(deltas.at).order_by(deltas.id).limit(1).scalar_subquery()
+        for deltas in (PointDelta, MemberDelta, EdgeDelta)
     )
     return func.least(func.now(), *oldest)
 
 
-def is_kept(day: ColumnElement[date]) -> ColumnElement[bool]:
-    """Whether the totals of a day are kept."""
+def is_day_stored(day: ColumnElement[date]) -> ColumnElement[bool]:
+    """Return whether the totals of a day are stored."""
     return select(StoredDay.day).where(StoredDay.day == day).exists()
 
 
@@ -80,6 +83,6 @@ class DayRow(NamedTuple):
 _KEPT = DriverStatement(select(StoredDay.day).where(StoredDay.day == any_(DAYS)), "days", row=DayRow)
 
 
-async def find_kept(db: Readable, days: Sequence[date]) -> set[date]:
-    """Those of the days whose totals are kept."""
+async def find_stored_days(db: Readable, days: Sequence[date]) -> set[date]:
+    """Return the days among `days` whose totals are stored."""
     return {row.day for row in await _KEPT.fetch(db, days=days)}

@@ -1,12 +1,12 @@
-"""Totals of too few people are withheld, and where they could be had by subtraction the next smallest too.
+"""Suppression of totals of too few people, and secondary suppression of totals that would reveal them by subtraction.
 
-An org's total is the sum of its parts: the org itself and each direct subordinate with all below it. Of the parts
-that hold fewer people than the threshold none is told; and as long as the parts that are not told are one alone, or
-together hold fewer people than the threshold, the next smallest is not told either. Who administers the org knows
-its own people, so that for them the parts are the subordinates, and where these cannot hide each other the total of
-the subtree is withheld as well.
+The total of an org is the sum of its parts: the org itself, and each direct subordinate with its subtree. Every part
+with fewer people than the threshold is suppressed. While only one part is suppressed, or the suppressed parts together
+have fewer people than the threshold, the next smallest part is suppressed too. The org's own admins know its people, so
+for them the parts are the subordinates only; if these cannot hide each other, the total of the subtree is suppressed
+too.
 
-Someone above an org that was withheld is told nothing of what is below it, or the parts would add up to it.
+If an org is suppressed for an admin of a superior, its subtree is suppressed too, because its parts add up to it.
 """
 
 from typing import Any
@@ -14,35 +14,38 @@ from typing import Any
 from sqlalchemy import ColumnElement, FromClause, Select, and_, case, func, literal, or_, select
 
 
-def judged(figures: FromClause, threshold: int, *, inside: bool) -> Select[Any]:
-    """The parts of orgs that have figures, and of each whether it is `withheld`; `inside`: as own admins see them."""
-    scopes = ["branch"] if inside else ["branch", "own"]
+def mark_suppressed(figures: FromClause, threshold: int, *, is_own_admin: bool) -> Select[Any]:
+    """Return the parts of the orgs in `figures`, each with the column `suppressed`.
+
+    With `is_own_admin` the parts are those for the org's own admins.
+    """
+    scopes = ["branch"] if is_own_admin else ["branch", "own"]
     parts = select(figures).where(figures.c.scope.in_(scopes)).subquery("parts")
-    return judged_parts(parts, threshold)
+    return mark_suppressed_parts(parts, threshold)
 
 
-def judged_parts(parts: FromClause, threshold: int) -> Select[Any]:
-    """The `parts` of orgs on days (day, org_id, id, members, …), and of each whether it is `withheld`.
+def mark_suppressed_parts(parts: FromClause, threshold: int) -> Select[Any]:
+    """Return the `parts` of orgs on days (day, org_id, id, members, …), each with the column `suppressed`.
 
-    By windows in one pass, since a join would be made row by row against row under a plan for any org.
+    Window functions do this in one pass. With a generic plan PostgreSQL would run a join as a nested loop.
     """
     whole = (parts.c.day, parts.c.org_id)
     order = (parts.c.members, parts.c.id)
     before = func.sum(parts.c.members).over(partition_by=whole, order_by=order, rows=(None, 0)) - parts.c.members
     smallest = func.min(parts.c.members).filter(parts.c.members > 0).over(partition_by=whole)
     ranked = select(parts, before.label("before"), smallest.label("smallest")).subquery("ranked")
-    # Where the smallest is withheld so is the one after it: only the smallest is before it.
+    # If the smallest part is suppressed, the next part is too, because only the smallest part comes before it.
     needed = or_(ranked.c.members < threshold, ranked.c.before < threshold)
-    withheld = and_(ranked.c.members > 0, ranked.c.smallest < threshold, needed)
-    return select(*(ranked.c[column.name] for column in parts.c), withheld.label("withheld"))
+    suppressed = and_(ranked.c.members > 0, ranked.c.smallest < threshold, needed)
+    return select(*(ranked.c[column.name] for column in parts.c), suppressed.label("suppressed"))
 
 
-def exposed(hidden: FromClause, of: FromClause, threshold: int) -> ColumnElement[bool]:
-    """Whether the withheld parts of an org (`of`: day, org_id) could be had by subtracting the others."""
-    few = or_(func.count() == 1, func.sum(hidden.c.members) < threshold)
-    found = select(and_(func.count() > 0, few)).select_from(hidden)
-    return found.where(hidden.c.day == of.c.day, hidden.c.org_id == of.c.org_id).correlate(of).scalar_subquery()
+def can_be_deduced(suppressed: FromClause, of: FromClause, threshold: int) -> ColumnElement[bool]:
+    """Return whether a subtraction reveals the suppressed parts of an org. `of` has the columns day and org_id."""
+    few = or_(func.count() == 1, func.sum(suppressed.c.members) < threshold)
+    found = select(and_(func.count() > 0, few)).select_from(suppressed)
+    return found.where(suppressed.c.day == of.c.day, suppressed.c.org_id == of.c.org_id).correlate(of).scalar_subquery()
 
 
-def too_few(members: ColumnElement[int], threshold: int) -> ColumnElement[bool]:
+def is_below_threshold(members: ColumnElement[int], threshold: int) -> ColumnElement[bool]:
     return case((members == 0, literal(False)), else_=members < threshold)

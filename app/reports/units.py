@@ -1,7 +1,7 @@
-"""The figures of an org's units, counted from the sources: for its own admins, who know its people.
+"""The figures of an org's units, counted from the sources, for the org's own admins, who know its people.
 
-It costs what the org has people, some microseconds each, and no more where PostgreSQL takes them for a few: of an org
-that has imported a hundred thousand it knows nothing before it has analyzed its tables.
+The cost is some microseconds for each person of the org. It is the same if PostgreSQL estimates few people: after an
+import of a hundred thousand people PostgreSQL has no statistics about them until it has analyzed the tables.
 """
 
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from app.database.db import Readable
 from app.database.rows import fetch_rows
 from app.hierarchy import tree
 from app.reports.periods import Span
-from app.reports.recount import COUNTS, SpanAsked, points_of, stood, summed
+from app.reports.recount import COUNTS, SpanParameters, select_points_of_users, sum_figures, was_valid
 from app.reports.schemas import Number
 from app.schema.members import Activation, UnitMembership
 from app.schema.orgs import Unit
 
 
 class UnitRow(NamedTuple):
-    """A unit with its sums; `id` and what follows it are NULL if the org has no unit."""
+    """A unit with its sums. `id` and the columns after it are NULL if the org has no unit."""
 
     as_of: datetime
     id: UUID
@@ -48,7 +48,7 @@ class UnitReport:
 @cache
 def _statement() -> Select[Any]:
     org_id = bindparam("org_id", type_=Uuid())
-    span = SpanAsked(
+    span = SpanParameters(
         since=bindparam("since", type_=Date()),
         until=bindparam("until", type_=Date()),
         end=bindparam("end", type_=DateTime(timezone=True)),
@@ -57,21 +57,21 @@ def _statement() -> Select[Any]:
     active = and_(
         Activation.org_id == UnitMembership.org_id,
         Activation.member_id == UnitMembership.member_id,
-        stood(Activation, span.end),
+        was_valid(Activation, span.end),
     )
     person = func.coalesce(Activation.user_id, UnitMembership.member_id).label("person")
-    standing = (
+    unit_people = (
         select(reaches.c.top, person, Activation.user_id)
         .select_from(UnitMembership)
         .join(reaches, reaches.c.id == UnitMembership.unit_id)
         .outerjoin(Activation, active)
-        .where(UnitMembership.org_id == org_id, stood(UnitMembership, span.end))
+        .where(UnitMembership.org_id == org_id, was_valid(UnitMembership, span.end))
         .distinct()
-        .cte("standing")
+        .cte("unit_people")
     )
-    users = select(standing.c.user_id).where(standing.c.user_id.is_not(None)).distinct().cte("users")
-    earned = points_of(users, span).subquery("earned")
-    counted = summed(standing, (standing.c.top,), earned, only_theirs=True).subquery("counted")
+    users = select(unit_people.c.user_id).where(unit_people.c.user_id.is_not(None)).distinct().cte("users")
+    earned = select_points_of_users(users, span).subquery("earned")
+    counted = sum_figures(unit_people, (unit_people.c.top,), earned, users_are_people=True).subquery("counted")
     tops = select(reaches.c.top).distinct().subquery("tops")
     columns: list[ColumnElement[Any]] = [func.coalesce(counted.c[count], 0).label(count) for count in COUNTS]
     units = (
@@ -86,11 +86,11 @@ def _statement() -> Select[Any]:
     return figures.order_by(units.c.position, units.c.id)
 
 
-async def read_units(db: Readable, org_id: UUID, span: Span) -> UnitReport:
-    """The figures of every unit the org had at the end of the span, each with the units under it; in tree order.
+async def get_unit_report(db: Readable, org_id: UUID, span: Span) -> UnitReport:
+    """Return the figures of every unit of the org at the end of the span, each with its subtree, in tree order.
 
-    Inside one org a person is a row, or the account that it was active through: phones need not be looked at.
+    Inside one org a person is a member row or the user linked to it, so phones are not read.
     """
-    asked = {"org_id": org_id, "since": span.since, "until": span.until, "end": span.end}
-    rows = await fetch_rows(db, _statement(), UnitRow, asked)
+    parameters = {"org_id": org_id, "since": span.since, "until": span.until, "end": span.end}
+    rows = await fetch_rows(db, _statement(), UnitRow, parameters)
     return UnitReport(rows[0].as_of, [row for row in rows if row.id is not None])

@@ -101,7 +101,7 @@ async def test_a_trend_and_units_as_files_say_what_the_api_says(
 async def test_a_ranking_as_a_file_says_what_the_api_says(
     people: People, service: PointsService, engine: AsyncEngine, worker: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.reports.export.PAGE", 4)
+    monkeypatch.setattr("app.reports.export.PAGE_ROWS", 4)
     world, caller = await ranked_world(Scene(people, service, engine, None), seed=2)
     seen = await report(caller, world.orgs[0], "rankings", by="total", limit=200)
     content = await exported(caller, world.orgs[0], worker, "rankings", by="total")

@@ -6,7 +6,7 @@ import asyncpg
 
 from app.core.calendar import today
 from app.database.paging import Paging
-from app.reports.rankings import Ranked, read_ranking
+from app.reports.rankings import RankingFilter, get_ranking
 from app.reports.rollup.verify import find_differences
 from app.reports.schemas import RankBy
 from tests.points.services import event
@@ -50,6 +50,6 @@ async def test_the_scores_of_a_large_group_are_stored_apart(kept_scene: Scene, r
     assert [found async for found in find_differences(rollup)] == []
     async with kept_scene.engine.connect() as db:
         for by, days in ((RankBy.LAST_7_DAYS, 7), (RankBy.TOTAL, None)):
-            found = await read_ranking(db, Ranked(world.orgs[0], by), world.users[3], Paging(40, None))
+            found = await get_ranking(db, RankingFilter(world.orgs[0], by), world.users[3], Paging(40, None))
             shown = [(row.rank, str(row.member_id), row.points) for row in found.page]
             assert shown == naive_ranking(world, days)[:41]

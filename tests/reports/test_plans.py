@@ -57,7 +57,7 @@ async def test_an_overview_costs_as_many_rows_as_there_are_subordinates(
     people: People, engine: AsyncEngine, inside: bool
 ) -> None:
     org = await (await people.register()).create_org()
-    statement = queries._kept_overview(7, Viewer(inside, 3), Sort.NAME, False, False)
+    statement = queries._stored_overview(7, Viewer(inside, 3), Sort.NAME, False, False)
     async with engine.connect() as db:
         for prepared in (_USUAL, "ANALYZE tree_edges", _PARTITION, "SET LOCAL plan_cache_mode = force_generic_plan"):
             await db.exec_driver_sql(prepared)

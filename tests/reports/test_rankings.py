@@ -11,7 +11,7 @@ from sqlalchemy import text, update
 
 from app.core.calendar import today
 from app.database.paging import Paging, encode_cursor
-from app.reports.rankings import AROUND, Ranked, read_ranking
+from app.reports.rankings import NEIGHBOURS, RankingFilter, get_ranking
 from app.reports.rollup import score_steps
 from app.reports.rollup.verify import find_differences
 from app.reports.schemas import RankBy
@@ -123,16 +123,16 @@ async def test_every_place_and_page_equals_a_naive_one(
                     user = row.user(today())
                     start = random.Random(row.id.bytes).randrange(len(expected))
                     after = None if start == 0 else (expected[start - 1][2], UUID(expected[start - 1][1]))
-                    found = await read_ranking(db, Ranked(org, by, unit), user or uuid4(), Paging(9, after))
+                    found = await get_ranking(db, RankingFilter(org, by, unit), user or uuid4(), Paging(9, after))
                     seen = [(shown.rank, str(shown.member_id), shown.points) for shown in found.page]
                     assert seen == expected[start : start + 10]
                     place = next((at for at, (_, member, _) in enumerate(expected) if member == str(row.id)), None)
-                    around = [(shown.rank, str(shown.member_id), shown.points) for shown in found.around]
+                    around = [(shown.rank, str(shown.member_id), shown.points) for shown in found.neighbours]
                     if user is None or place is None:
                         assert around == []
                     else:
-                        assert around == expected[max(0, place - AROUND) : place + AROUND + 1]
-                        assert [str(shown.member_id) for shown in found.around if shown.me] == [str(row.id)]
+                        assert around == expected[max(0, place - NEIGHBOURS) : place + NEIGHBOURS + 1]
+                        assert [str(shown.member_id) for shown in found.neighbours if shown.me] == [str(row.id)]
 
 
 async def test_a_kept_ranking_says_what_instant_it_is_of(kept_scene: Scene, rollup: asyncpg.Connection) -> None:

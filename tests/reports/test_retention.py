@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from app.core.calendar import today
 from app.core.settings import Settings
 from app.database.db import ENGINE, build_engine_url
-from app.reports.periods import DAYS_KEPT
+from app.reports.periods import RETENTION_DAYS
 from app.reports.rollup.retention import CLEAN_UPS, drop_scores, drop_totals
 from app.worker import retention as registry
 from app.worker.retention import run_clean_up
@@ -35,7 +35,7 @@ def aged_url(server_url: str, worker_id: str) -> str:
 async def aged(aged_url: str) -> AsyncIterator[asyncpg.Connection]:
     """A database with a hundred daily partitions, and statistics of its catalog."""
     connection = await asyncpg.connect(aged_url)
-    oldest = today() - timedelta(days=DAYS_KEPT + 40)
+    oldest = today() - timedelta(days=RETENTION_DAYS + 40)
     for table, first, days in (("org_totals", oldest, 100), ("org_scores", today() - timedelta(days=4), 5)):
         await connection.execute(
             "SELECT make_partition($1, $2::date + n, $2::date + n + 1) FROM generate_series(0, $3::int - 1) AS n",

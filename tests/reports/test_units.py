@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.core.calendar import today
 from app.reports.periods import Span
 from app.reports.recount import COUNTS
-from app.reports.units import read_units
+from app.reports.units import get_unit_report
 
 PEOPLE = 2000
 _MADE = (
@@ -49,7 +49,7 @@ async def test_an_org_that_was_just_imported_is_counted_person_by_person(engine:
             await db.execute(text(statement.format(org=org, day=day, people=PEOPLE, tables=_TABLES)))
         event.listen(engine.sync_engine, "before_cursor_execute", note)
         try:
-            report = await read_units(db, org, Span(day, 7))
+            report = await get_unit_report(db, org, Span(day, 7))
         finally:
             event.remove(engine.sync_engine, "before_cursor_execute", note)
         ((statement, parameters),) = asked

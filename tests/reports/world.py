@@ -15,7 +15,7 @@ from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.calendar import SHANGHAI
-from app.reports.periods import end_of
+from app.reports.periods import get_day_end
 from app.schema.admins import OrgAdmin
 from app.schema.auth import User
 from app.schema.certification import Certification
@@ -33,7 +33,7 @@ class Range:
 
     def holds(self, day: date) -> bool:
         """Whether it held at the end of a day."""
-        end = end_of(day)
+        end = get_day_end(day)
         return self.since < end and (self.until is None or self.until >= end)
 
 

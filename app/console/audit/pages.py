@@ -22,7 +22,7 @@ from app.console.frame.templates import is_partial, render_page
 from app.core.calendar import SHANGHAI
 from app.database.db import ReadDb
 from app.database.paging import Paging, paged_by
-from app.reports.periods import end_of
+from app.reports.periods import get_day_end
 
 router = APIRouter(prefix="/console/orgs/{org_id}/audit", route_class=ConsoleRoute, include_in_schema=False)
 
@@ -54,7 +54,7 @@ class AuditFilterForm:
             subject_type=self.kind or None,
             user_id=self.who,
             since=datetime.combine(self.since, time(), SHANGHAI) if self.since else None,
-            until=end_of(self.until) if self.until else None,
+            until=get_day_end(self.until) if self.until else None,
         )
 
     def build_query(self, **changed: str) -> str:

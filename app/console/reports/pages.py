@@ -27,7 +27,7 @@ from app.database.db import ReadDb, WriteDb
 from app.reports import export_router as exports
 from app.reports import router as calls
 from app.reports.export_schemas import OverviewExport, ReportExport, TrendExport, UnitsExport
-from app.reports.periods import DAYS_KEPT, Span
+from app.reports.periods import RETENTION_DAYS, Span
 from app.reports.queries import Listing
 from app.reports.schemas import FiguresOut, Sort, TrendPointOut, UnitFiguresOut
 from app.web.errors import Invalid, NotFound
@@ -47,7 +47,7 @@ _EXPORTS: Mapping[str, tuple[type[ReportExport], Any, Sequence[str]]] = {
 
 @router.get("")
 async def show_report(
-    request: Request, db: ReadDb, scope: Reader, span: calls.SpanAsked, listing: calls.ListingAsked
+    request: Request, db: ReadDb, scope: Reader, span: calls.SpanQuery, listing: calls.ListingQuery
 ) -> Response:
     """Show the whole page. A partial request gets the subordinates in another order, or the next page."""
     shown: dict[str, Any] = {"span": span, "listing": listing, "query": _build_query(span, listing)}
@@ -58,7 +58,7 @@ async def show_report(
     report = await calls.read_overview(request, scope, db, span, listing)
     now = today()
     shown |= {"report": report, "subordinates": report.subordinates, "own": not _is_superior(scope)}
-    shown |= {"today": now, "first_day": now - timedelta(days=DAYS_KEPT - 1)}
+    shown |= {"today": now, "first_day": now - timedelta(days=RETENTION_DAYS - 1)}
     return render_page(request, "reports/report.html", **await load_subject_context(db, scope, "reports"), **shown)
 
 
@@ -81,7 +81,7 @@ async def show_trend(
 
 
 @router.get("/units")
-async def show_units(request: Request, db: ReadDb, scope: Owner, span: calls.SpanAsked) -> Response:
+async def show_units(request: Request, db: ReadDb, scope: Owner, span: calls.SpanQuery) -> Response:
     """Show the figures of the org's own units, for its own admins."""
     report = await calls.list_unit_figures(request, scope, db, span)
     return render_part(
@@ -95,7 +95,7 @@ async def show_units(request: Request, db: ReadDb, scope: Owner, span: calls.Spa
 
 @router.get("/exports/new")
 async def show_new_export(
-    request: Request, scope: Reader, span: calls.SpanAsked, listing: calls.ListingAsked
+    request: Request, scope: Reader, span: calls.SpanQuery, listing: calls.ListingQuery
 ) -> Response:
     """Show the form for the part and the format. The units of a subordinate org cannot be exported."""
     hidden_fields = {

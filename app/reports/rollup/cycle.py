@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 import asyncpg
 
-from app.reports.periods import DAYS_KEPT
+from app.reports.periods import RETENTION_DAYS
 from app.reports.rollup.days import store_day
 from app.reports.rollup.edges import apply_edges
 from app.reports.rollup.members import apply_members
@@ -88,5 +88,5 @@ async def _missing_days(connection: asyncpg.Connection, today: date, last: date)
     if newest is None and await connection.fetchval(_SQL["count_people"], SMALL_INSTALLATION + 1) <= SMALL_INSTALLATION:
         earliest: date | None = await connection.fetchval(_SQL["first_day_with_people"])
         first = min(earliest or today, today)
-    first = max(first, today - timedelta(days=DAYS_KEPT - 1))
+    first = max(first, today - timedelta(days=RETENTION_DAYS - 1))
     return [first + timedelta(days=ahead) for ahead in range((last - first).days + 1)]

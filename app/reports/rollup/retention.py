@@ -14,11 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.calendar import today
 from app.database.retention import CleanUp, Schedule, delete_rows
-from app.reports.periods import DAYS_KEPT
+from app.reports.periods import RETENTION_DAYS
 from app.schema.reports import ScoreStep, StoredDay
 
 SCORE_RETENTION = timedelta(days=2)
-TOTAL_RETENTION = timedelta(days=DAYS_KEPT)
+TOTAL_RETENTION = timedelta(days=RETENTION_DAYS)
 
 _LOCK_TIMEOUT = "200ms"
 _LOCK_NOT_AVAILABLE = "55P03"
