@@ -189,7 +189,7 @@ async def db(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 
 @pytest.fixture
-async def nothing_kept(engine: AsyncEngine) -> None:
+async def no_stored_days(engine: AsyncEngine) -> None:
     """Reports count from the sources, also where another test's worker has kept totals in this database."""
     async with engine.begin() as db:
         for table in ("stored_days", "org_totals", "org_scores"):

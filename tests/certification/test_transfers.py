@@ -70,7 +70,7 @@ class Scene:
         return None if card["superior_id"] is None else str(card["superior_id"])
 
 
-@pytest.mark.usefixtures("nothing_kept")
+@pytest.mark.usefixtures("no_stored_days")
 async def test_transfer_when_accepted_moves_the_whole_subtree(
     people: People, db: AsyncConnection, engine: AsyncEngine
 ) -> None:
@@ -136,7 +136,7 @@ _THREE_DAYS_AGO = [
 ]
 
 
-@pytest.mark.usefixtures("nothing_kept")
+@pytest.mark.usefixtures("no_stored_days")
 async def test_reports_of_past_days_are_unchanged_by_a_transfer(people: People, engine: AsyncEngine) -> None:
     """Yesterday's hierarchy, unit memberships and points stay with the old superior; today's are the new superior's."""
     scene = await Scene.make(people)
@@ -223,7 +223,7 @@ async def test_transfer_can_be_declined_by_either_superior(people: People) -> No
     assert refusal(await scene.founder.put(f"{path}/refusal", json={"reason": "撤回"})) == (404, "not-found")
 
 
-@pytest.mark.usefixtures("nothing_kept")
+@pytest.mark.usefixtures("no_stored_days")
 async def test_preview_points_of_two_people_are_suppressed(people: People, engine: AsyncEngine) -> None:
     scene = await Scene.make(people)
     service = await sign_in_service(people.api, engine)
@@ -232,7 +232,7 @@ async def test_preview_points_of_two_people_are_suppressed(people: People, engin
     assert (preview["people"], preview["points"]) == (2, None)
 
 
-@pytest.mark.usefixtures("nothing_kept")
+@pytest.mark.usefixtures("no_stored_days")
 async def test_preview_is_stale_after_a_hierarchy_change_but_not_after_a_member_change(people: People) -> None:
     scene = await Scene.make(people)
     transfer = await scene.create_transfer()

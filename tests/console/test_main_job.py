@@ -118,7 +118,7 @@ async def certify(console: Screen, phone: Screen, below: str) -> None:
 
 
 @pytest.mark.long
-async def test_main_job_works_through_pages(open_screen: OpenScreen, worker: Worker, nothing_kept: None) -> None:
+async def test_main_job_works_through_pages(open_screen: OpenScreen, worker: Worker, no_stored_days: None) -> None:
     async with open_screen() as console, open_screen(HAND) as phone, open_screen(HAND) as other:
         name, org, below = fresh_name(), fresh_org_name(), fresh_org_name()
         learner, second = fresh_name(), fresh_name()

@@ -51,7 +51,7 @@ async def read(scene: Scene, org: Json, path: str = "", *, headers: dict[str, st
     return re.sub(r"\s+", " ", shown.text)
 
 
-@pytest.mark.usefixtures("nothing_kept")
+@pytest.mark.usefixtures("no_stored_days")
 async def test_figures_are_shown_by_level_without_names(scene: Scene) -> None:
     text = await read(scene, scene.top, "?period=30d")
     assert text.index("本组织及全部下级") < text.index("<dd>11")

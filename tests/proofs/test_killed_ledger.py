@@ -27,8 +27,8 @@ from app.embedded import postgres
 from app.reports.rollup.verify import find_differences
 from tests.points.services import event
 from tests.processes import PATIENCE, Program, free_port
-from tests.reports.test_overview import settled_world
-from tests.reports.test_rollup import viewer_of
+from tests.reports.test_overview import make_fixed_world
+from tests.reports.test_rollup import create_viewer
 from tests.reports.world import World, write_world
 
 KILLS = 100 if os.environ.get("XUEZU_PROOF") == "1" else 3
@@ -142,7 +142,7 @@ async def test_no_event_is_lost_or_doubled_whatever_is_killed(folder: Path) -> N
         await asyncio.to_thread(service.start, "postgres")
         await migrate_to_head(service.url)
         engine = create_async_engine(build_engine_url(service.url))
-        world = settled_world(await viewer_of(engine), dice, [9, 8, 7, 9], [None, 0, 1, 0])
+        world = make_fixed_world(await create_viewer(engine), dice, [9, 8, 7, 9], [None, 0, 1, 0])
         await write_world(engine, world)
         async with engine.begin() as db:
             client = await create_client(db, Actor(), name="points", scopes=("point-events:write",))

@@ -1,4 +1,4 @@
-"""Where reports are read: counted from the sources, or kept."""
+"""The two sources of reports: the recount and the stored totals."""
 
 from dataclasses import dataclass
 
@@ -13,14 +13,14 @@ from tests.points.services import PointsService
 
 @dataclass
 class Scene:
-    """With `rollup` reports read what is kept, once cycles have applied what was written."""
+    """With `rollup` reports read stored totals, after cycles have applied the deltas; without it they are recounted."""
 
     people: People
     service: PointsService
     engine: AsyncEngine
     rollup: asyncpg.Connection | None
 
-    async def settle(self) -> None:
+    async def apply_and_build(self) -> None:
         if self.rollup is not None:
             while await run_cycle(self.rollup):
                 pass

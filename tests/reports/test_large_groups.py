@@ -1,4 +1,4 @@
-"""Scores in the order of points: stored for large groups only, in a part of the day's partition."""
+"""Scores in the order of points: an index has them for large groups only, which have their own part of a partition."""
 
 from datetime import timedelta
 
@@ -11,19 +11,21 @@ from app.reports.rollup.verify import find_differences
 from app.reports.schemas import RankBy
 from tests.points.services import event
 from tests.reports.scene import Scene
-from tests.reports.test_rankings import naive_ranking, ranked_world
+from tests.reports.test_rankings import make_ranked_world, naive_ranking
 from tests.reports.test_recount import send_events
 
 LARGE = 1_000
 
 
-async def test_the_scores_of_a_large_group_are_stored_apart(kept_scene: Scene, rollup: asyncpg.Connection) -> None:
-    small, _ = await ranked_world(kept_scene, seed=20)
-    world, _ = await ranked_world(kept_scene, seed=21, size=LARGE + 3)  # three are not activated
+async def test_scores_of_large_group_are_in_their_own_partition(
+    stored_scene: Scene, rollup: asyncpg.Connection
+) -> None:
+    small, _ = await make_ranked_world(stored_scene, seed=20)
+    world, _ = await make_ranked_world(stored_scene, seed=21, size=LARGE + 3)  # three are not activated
     partition = f"partitions.org_scores_{today():%Y%m%d}"
     await rollup.execute(f"DROP TABLE {partition}")
     await rollup.execute("DELETE FROM stored_days WHERE day >= $1", today())
-    await kept_scene.settle()
+    await stored_scene.apply_and_build()
     stored = await rollup.fetch(
         "SELECT org_id, tableoid::regclass::text, count(*) FROM org_scores WHERE day = $1 AND org_id = ANY ($2) "
         "GROUP BY org_id, tableoid",
@@ -40,15 +42,15 @@ async def test_the_scores_of_a_large_group_are_stored_apart(kept_scene: Scene, r
     )
     assert {name.rpartition("_")[2]: count for name, count in indexed} == {"large": 3, "rest": 1}
 
-    # Events go on coming, of both.
-    await kept_scene.service.outcomes(event(str(small.users[2]), points=40))
+    # More events arrive in both groups.
+    await stored_scene.service.outcomes(event(str(small.users[2]), points=40))
     late = [(user, today() - timedelta(days=back), 30 + back) for back, user in enumerate(world.users[:9])]
     world.events, earlier = late, world.events
-    await send_events(kept_scene.service, world)
+    await send_events(stored_scene.service, world)
     world.events = earlier + late
-    await kept_scene.settle()
+    await stored_scene.apply_and_build()
     assert [found async for found in find_differences(rollup)] == []
-    async with kept_scene.engine.connect() as db:
+    async with stored_scene.engine.connect() as db:
         for by, days in ((RankBy.LAST_7_DAYS, 7), (RankBy.TOTAL, None)):
             found = await get_ranking(db, RankingFilter(world.orgs[0], by), world.users[3], Paging(40, None))
             shown = [(row.rank, str(row.member_id), row.points) for row in found.page]

@@ -1,4 +1,4 @@
-"""Midnight in Shanghai, by a clock of the test's: every window moves at once, and nothing waits for it."""
+"""Midnight in Shanghai, with a clock of the test: every window moves at once, and no report waits."""
 
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any
@@ -13,7 +13,7 @@ from app.reports.rollup.partitions import create_future_partitions
 from app.reports.rollup.retention import drop_scores
 from tests.points.services import event
 from tests.reports.scene import Scene
-from tests.reports.test_rankings import naive_ranking, pages, ranked_world
+from tests.reports.test_rankings import make_ranked_world, naive_ranking, read_all_pages
 from tests.reports.test_recount import report
 from tests.reports.test_rollup import earn
 
@@ -27,19 +27,19 @@ def set_clock(monkeypatch: pytest.MonkeyPatch, at: datetime) -> None:
     monkeypatch.setattr(days, "datetime", Clock)
 
 
-async def test_at_midnight_every_window_moves_at_once(
-    kept_scene: Scene, rollup: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+async def test_every_window_moves_at_midnight(
+    stored_scene: Scene, rollup: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world, caller = await ranked_world(kept_scene, seed=5)
+    world, caller = await make_ranked_world(stored_scene, seed=5)
     (org,), eve = world.orgs, today()
     morning = eve + timedelta(days=1)
-    # Tomorrow is prepared; what comes before midnight feeds both days.
-    await kept_scene.service.outcomes(event(str(world.users[3]), points=90))
+    # Tomorrow is prepared; an event before midnight changes both days.
+    await stored_scene.service.outcomes(event(str(world.users[3]), points=90))
     world.events.append((world.users[3], eve, 90))
-    await kept_scene.settle()
+    await stored_scene.apply_and_build()
 
     async def seen(day: date) -> None:
-        shown = await pages(caller, org)
+        shown = await read_all_pages(caller, org)
         assert [(row["rank"], row["member_id"], row["points"]) for row in shown] == naive_ranking(world, 7)
         for period, width in (("day", 1), ("7d", 7), ("30d", 30)):
             overview = await report(caller, org, "reports/overview", period=period)
@@ -55,9 +55,9 @@ async def test_at_midnight_every_window_moves_at_once(
         await seen(morning)
         await create_future_partitions(rollup, morning)
         assert await rollup.fetchval("SELECT to_regclass($1)", f"partitions.point_events_{morning:%Y%m%d}")
-        async with kept_scene.engine.begin() as db:
+        async with stored_scene.engine.begin() as db:
             await earn(db, world, late := [(world.users[5], morning, 40), (world.users[6], eve, 30)])
-        # In the ledger too: the recount of other tests looks there.
+        # The events are also written to the ledger, because the recount of other tests reads it.
         await rollup.executemany(
             "INSERT INTO point_events (user_id, day, source, event_id, points, kind, occurred_at) "
             "VALUES ($1, $2, 'midnight', uuidv7()::text, $3, 'article', now())",
@@ -66,10 +66,10 @@ async def test_at_midnight_every_window_moves_at_once(
         while await run_cycle(rollup):
             pass
         await seen(morning)
-        # Only now the rollup notices: it keeps the new day alone, and the scores of days before yesterday go.
+        # Now the rollup builds the new day only, and the scores of days before yesterday are dropped.
         await rollup.execute("SELECT make_partition('org_scores', $1, $1::date + 1)", eve - timedelta(days=1))
         await build_missing_days(rollup, morning, tomorrow=False)
-        async with kept_scene.engine.begin() as db:
+        async with stored_scene.engine.begin() as db:
             assert await drop_scores(db, 10) == 1
         assert await rollup.fetchval("SELECT count(*) FROM org_scores WHERE day = $1", eve) > 0
         await seen(morning)

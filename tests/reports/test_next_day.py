@@ -1,4 +1,4 @@
-"""Tomorrow is prepared in slices while everything goes on: with the last one it equals a naive count."""
+"""The next day is prepared in slices while changes arrive: after the last slice it equals a naive count."""
 
 import random
 from collections.abc import AsyncIterator
@@ -15,11 +15,11 @@ from app.reports.rollup import cycle, next_day, score_steps
 from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.reports.rollup.verify import find_differences
 from tests.conftest import migrated_database
-from tests.reports.test_rollup import History, apply_all, check_scores, check_totals, earn, viewer_of
-from tests.reports.world import Range, Row, World, make_world, start_of_histories, write_world
+from tests.reports.test_rollup import History, apply_all, check_scores, check_totals, create_viewer, earn
+from tests.reports.world import Range, Row, World, get_history_start, make_world, write_world
 
 TOMORROW_TOO = 2
-"""With this seed some of what happens is of tomorrow already, as where it is prepared up to midnight."""
+"""With this seed some changes are of tomorrow already, as if the preparation ended after midnight."""
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ class Moves(History):
 
 
 class Eve(Moves):
-    """A history that goes on past midnight."""
+    """A history that continues after midnight."""
 
     def moment(self) -> datetime:
         return datetime.now(SHANGHAI) + timedelta(days=1) if self.chance.random() < 0.3 else super().moment()
@@ -60,8 +60,8 @@ class Eve(Moves):
 
 
 def stay_in_several_orgs(world: World, chance: random.Random) -> None:
-    """Add people who stand in two orgs all the time, so that moved subtrees have people outside of them as well."""
-    always = Range(start_of_histories(), None)
+    """Add people who are always members of two orgs, so that moved subtrees have people with other orgs too."""
+    always = Range(get_history_start(), None)
     for user in (uuid4() for _ in range(8)):
         world.users.append(user)
         phone = chance.randbytes(16)
@@ -70,7 +70,7 @@ def stay_in_several_orgs(world: World, chance: random.Random) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_tomorrow_equals_a_naive_count_whatever_comes_between_its_slices(
+async def test_prepared_day_with_changes_between_slices_equals_a_naive_count(
     rollup: asyncpg.Connection, own_engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     sizes = (
@@ -82,13 +82,13 @@ async def test_tomorrow_equals_a_naive_count_whatever_comes_between_its_slices(
     for module, name, size in sizes:
         monkeypatch.setattr(module, name, size)
     chance = random.Random(200 + seed)
-    world = make_world(chance, await viewer_of(own_engine), orgs=12, people=24)
+    world = make_world(chance, await create_viewer(own_engine), orgs=12, people=24)
     stay_in_several_orgs(world, chance)
     events, world.events = world.events, []
     await write_world(own_engine, world)
     history = (Eve if seed == TOMORROW_TOO else Moves)(chance, world)
     async with own_engine.begin() as db:
-        # Of every day that leaves a window, and of the days beside it.
+        # There are events on every day that leaves a window, and on the days next to it.
         days = [today() - timedelta(days=ago) for ago in (5, 6, 7, 28, 29, 30)]
         await earn(db, world, events + [(user, chance.choice(days), 3) for user in world.users for _ in range(2)])
     await apply_all(rollup)
@@ -106,7 +106,7 @@ async def test_tomorrow_equals_a_naive_count_whatever_comes_between_its_slices(
             await run_cycle(rollup)
 
     await build_missing_days(rollup, today(), tomorrow=True, after_each=meanwhile)
-    assert slices > 12, "it was not built at once"
+    assert slices > 12, "the day was built in slices"
     await apply_all(rollup)
     days = [today(), today() + timedelta(days=1)]
     await check_totals(rollup, world, days)

@@ -1,4 +1,4 @@
-"""Who sees what of a report, what is withheld, and in which order subordinates come."""
+"""Reports over HTTP: permissions, suppression, and the order of subordinates."""
 
 import random
 from datetime import timedelta
@@ -14,24 +14,24 @@ from app.schema.admins import OrgAdmin
 from tests.people import People, Person
 from tests.points.services import PointsService
 from tests.reports.test_recount import report, send_events
-from tests.reports.world import Range, Row, World, make_world, start_of_histories, write_world
+from tests.reports.world import Range, Row, World, get_history_start, make_world, write_world
 
-pytestmark = pytest.mark.usefixtures("nothing_kept")
+pytestmark = pytest.mark.usefixtures("no_stored_days")
 
 THRESHOLD = 3
 
 
-async def admin_of(people: People, engine: AsyncEngine, org: UUID) -> Person:
+async def create_admin(people: People, engine: AsyncEngine, org: UUID) -> Person:
     person = await people.register()
     async with engine.begin() as db:
         await db.execute(insert(OrgAdmin).values(org_id=org, user_id=UUID(person.user_id)))
     return person
 
 
-def settled_world(viewer: UUID, chance: random.Random, heads: list[int], parents: list[int | None]) -> World:
-    """A tree that stands still: org i under `parents[i]`, with `heads[i]` people of its own, all activated."""
+def make_fixed_world(viewer: UUID, chance: random.Random, heads: list[int], parents: list[int | None]) -> World:
+    """Return a world that never changed: org i is under `parents[i]` and has `heads[i]` people, all activated."""
     world = World(viewer)
-    always = Range(start_of_histories(), None)
+    always = Range(get_history_start(), None)
     for index, (count, parent) in enumerate(zip(heads, parents, strict=True)):
         org = uuid4()
         world.add_org(org)
@@ -46,18 +46,18 @@ def settled_world(viewer: UUID, chance: random.Random, heads: list[int], parents
     return world
 
 
-async def test_a_superior_sees_totals_and_nobody_else_sees_anything(
+async def test_reports_are_visible_to_admins_of_superiors_only(
     people: People, service: PointsService, engine: AsyncEngine
 ) -> None:
     owner = await people.register()
-    world = settled_world(UUID(owner.user_id), random.Random(1), [4, 5, 6], [None, 0, 1])
+    world = make_fixed_world(UUID(owner.user_id), random.Random(1), [4, 5, 6], [None, 0, 1])
     await write_world(engine, world)
     await send_events(service, world)
     top, middle, low = world.orgs
-    superior, subordinate = await admin_of(people, engine, top), await admin_of(people, engine, low)
+    superior, subordinate = await create_admin(people, engine, top), await create_admin(people, engine, low)
     for org in world.orgs:
         seen = await report(superior, org, "reports/overview")
-        assert seen["subtree"] == world.count(world.below(org, today()), today(), 7)
+        assert seen["subtree"] == world.count(world.get_subtree(org, today()), today(), 7)
         await report(superior, org, "reports/trend")
         await report(superior, org, "reports/subordinates")
     assert (await superior.get(f"/v1/orgs/{top}/reports/units")).status_code == 200
@@ -70,19 +70,19 @@ async def test_a_superior_sees_totals_and_nobody_else_sees_anything(
         assert (await people.api.get(f"/v1/orgs/{low}/{name}")).status_code == 401
 
 
-@pytest.mark.usefixtures("nothing_withheld")
+@pytest.mark.usefixtures("no_suppression")
 @pytest.mark.parametrize(
     "sort", ["name", "members", "activated", "active", "points", "points_per_head", "participation"]
 )
-async def test_subordinates_come_sorted_page_by_page(
+async def test_pages_of_subordinates_are_sorted(
     people: People, service: PointsService, engine: AsyncEngine, sort: str
 ) -> None:
     chance = random.Random(sort)
     owner = await people.register()
-    world = settled_world(
+    world = make_fixed_world(
         UUID(owner.user_id), chance, [1, *(chance.choice([0, 1, 2, 3]) for _ in range(9))], [None, *[0] * 9]
     )
-    world.events = [kept for kept in world.events if chance.random() < 0.7]
+    world.events = [event for event in world.events if chance.random() < 0.7]
     await write_world(engine, world)
     await send_events(service, world)
     for order in ("asc", "desc"):
@@ -107,47 +107,49 @@ async def test_subordinates_come_sorted_page_by_page(
     ("heads", "withheld"),
     [
         ([9, 5, 4], set()),
-        ([9, 5, 2], {1, 2}),  # the one of two people, and the next smallest, or it could be had by subtraction
-        ([9, 5, 7, 1, 1], {1, 3, 4}),  # two who are two people together: the next smallest too
+        ([9, 5, 2], {1, 2}),  # the org of two people and the next smallest org, which hides it
+        ([9, 5, 7, 1, 1], {1, 3, 4}),  # two orgs with two people together: the next smallest org too
         ([9, 5, 7, 2, 1], {3, 4}),
-        ([9, 5, 7, 0, 4], set()),  # of nobody nothing can be told
-        ([2, 5, 7], {0, 1}),  # the org's own people are a part as any other
+        ([9, 5, 7, 0, 4], set()),  # an org without people needs no suppression
+        ([2, 5, 7], {0, 1}),  # the org's own people are a part like any other
         ([2, 1, 7], {0, 1}),
     ],
 )
-async def test_totals_of_too_few_are_withheld_from_those_above(
+async def test_totals_of_few_people_are_suppressed_for_superiors(
     people: People, service: PointsService, engine: AsyncEngine, heads: list[int], withheld: set[int]
 ) -> None:
-    """`heads[0]` are the people of an org itself, the rest those of its subordinates; seen from above it."""
+    """`heads[0]` is the number of the org's own people, the others are those of its subordinates."""
     owner = await people.register()
     chance = random.Random(5)
-    world = settled_world(UUID(owner.user_id), chance, [9, *heads], [None, 0, *[1] * (len(heads) - 1)])
+    world = make_fixed_world(UUID(owner.user_id), chance, [9, *heads], [None, 0, *[1] * (len(heads) - 1)])
     await write_world(engine, world)
     await send_events(service, world)
-    above = await admin_of(people, engine, world.orgs[0])
+    above = await create_admin(people, engine, world.orgs[0])
     seen = await report(above, world.orgs[1], "reports/overview")
     assert seen["withheld_below"] == THRESHOLD
     assert not seen["subtree"]["withheld"]
-    told = {UUID(row["id"]): row["figures"] for row in seen["subordinates"]["items"]} | {world.orgs[1]: seen["org"]}
-    assert {index for index, org in enumerate(world.orgs[1:]) if told[org]["withheld"]} == withheld
-    for org, figures in told.items():
+    figures_by_org = {UUID(row["id"]): row["figures"] for row in seen["subordinates"]["items"]} | {
+        world.orgs[1]: seen["org"]
+    }
+    assert {index for index, org in enumerate(world.orgs[1:]) if figures_by_org[org]["withheld"]} == withheld
+    for org, figures in figures_by_org.items():
         if figures["withheld"]:
             assert {value for name, value in figures.items() if name != "withheld"} == {None}
         else:
             assert figures == world.count({org}, today(), 7)
     for index, org in enumerate(world.orgs[2:], start=1):
         asked = await report(above, org, "reports/overview")
-        assert asked["subtree"]["withheld"] == (index in withheld), "asking for it directly tells no more"
+        assert asked["subtree"]["withheld"] == (index in withheld), "the subordinate's own report shows no more"
         trend = await report(above, org, "reports/trend", days=2)
         assert trend["days"][-1]["subtree"]["withheld"] == (index in withheld)
 
 
-async def test_what_is_below_a_withheld_org_is_withheld_too(people: People, engine: AsyncEngine) -> None:
+async def test_subtree_of_suppressed_org_is_suppressed(people: People, engine: AsyncEngine) -> None:
     owner = await people.register()
-    world = settled_world(UUID(owner.user_id), random.Random(6), [9, 2, 0, 3, 4, 9], [None, 0, 0, 2, 2, 0])
+    world = make_fixed_world(UUID(owner.user_id), random.Random(6), [9, 2, 0, 3, 4, 9], [None, 0, 0, 2, 2, 0])
     await write_world(engine, world)
-    above = await admin_of(people, engine, world.orgs[0])
-    # Org 1 is of two people, org 2 (seven below it) hides it; its parts would add up to it.
+    above = await create_admin(people, engine, world.orgs[0])
+    # Org 1 has two people; org 2 hides it. The parts of org 2 (seven people) would add up to its total.
     seen = await report(above, world.orgs[0], "reports/overview")
     hidden = {UUID(row["id"]) for row in seen["subordinates"]["items"] if row["figures"]["withheld"]}
     assert hidden == {world.orgs[1], world.orgs[2]}
@@ -158,15 +160,17 @@ async def test_what_is_below_a_withheld_org_is_withheld_too(people: People, engi
     assert all(row["figures"]["withheld"] for row in inner["subordinates"]["items"])
     assert (await report(above, world.orgs[3], "reports/overview"))["subtree"]["withheld"]
     assert not (await report(above, world.orgs[5], "reports/overview"))["subtree"]["withheld"]
-    # Its own admin knows its people, and what is under it is told as far as it hides nobody.
-    own = await admin_of(people, engine, world.orgs[2])
+    # Its own admin knows its people and sees the figures of its subtree.
+    own = await create_admin(people, engine, world.orgs[2])
     assert not (await report(own, world.orgs[2], "reports/overview"))["subtree"]["withheld"]
     assert not (await report(own, world.orgs[3], "reports/overview"))["subtree"]["withheld"]
 
 
-async def test_an_own_admin_cannot_subtract_a_lone_small_subordinate(people: People, engine: AsyncEngine) -> None:
+async def test_subtree_with_one_small_subordinate_is_suppressed_for_own_admin(
+    people: People, engine: AsyncEngine
+) -> None:
     owner = await people.register()
-    world = settled_world(UUID(owner.user_id), random.Random(7), [2, 2], [None, 0])
+    world = make_fixed_world(UUID(owner.user_id), random.Random(7), [2, 2], [None, 0])
     await write_world(engine, world)
     seen = await report(owner, world.orgs[0], "reports/overview")
     assert not seen["org"]["withheld"]
@@ -175,32 +179,32 @@ async def test_an_own_admin_cannot_subtract_a_lone_small_subordinate(people: Peo
 
 
 @pytest.mark.parametrize("seed", range(2))
-async def test_nothing_small_can_be_had_by_subtraction(people: People, engine: AsyncEngine, seed: int) -> None:
-    """For any tree: what is not told of an org's parts is always two of them at least, and of enough people."""
+async def test_suppressed_parts_cannot_be_found_by_subtraction(people: People, engine: AsyncEngine, seed: int) -> None:
+    """In every tree, the suppressed parts of an org are at least two and have enough people together."""
     chance = random.Random(seed)
     owner = await people.register()
     size = 14
     heads = [3, *(chance.choice([0, 1, 2, 2, 3, 6]) for _ in range(size - 1))]
     parents = [None, *(chance.randrange(0, index) for index in range(1, size))]
-    world = settled_world(UUID(owner.user_id), chance, heads, parents)
+    world = make_fixed_world(UUID(owner.user_id), chance, heads, parents)
     await write_world(engine, world)
-    above = await admin_of(people, engine, world.orgs[0])
+    above = await create_admin(people, engine, world.orgs[0])
     now = today()
     for org in world.orgs[1:]:
         seen = await report(above, org, "reports/overview")
         parts = {UUID(row["id"]): row["figures"]["withheld"] for row in seen["subordinates"]["items"]}
-        sizes = {part: world.count(world.below(part, now), now, 1)["members"] for part in parts}
+        sizes = {part: world.count(world.get_subtree(part, now), now, 1)["members"] for part in parts}
         parts[org], sizes[org] = seen["org"]["withheld"], world.count({org}, now, 1)["members"]
         assert all(withheld for part, withheld in parts.items() if 0 < sizes[part] < THRESHOLD)
         hidden = [sizes[part] for part, withheld in parts.items() if withheld]
         assert seen["subtree"]["withheld"] or not hidden or (len(hidden) > 1 and sum(hidden) >= THRESHOLD)
 
 
-async def test_the_order_tells_nothing_of_what_is_withheld(
+async def test_suppressed_subordinates_come_last_in_every_order(
     people: People, service: PointsService, engine: AsyncEngine
 ) -> None:
     owner = await people.register()
-    world = settled_world(UUID(owner.user_id), random.Random(8), [9, 1, 2, 1, 4, 5, 6], [None, *[0] * 6])
+    world = make_fixed_world(UUID(owner.user_id), random.Random(8), [9, 1, 2, 1, 4, 5, 6], [None, *[0] * 6])
     await write_world(engine, world)
     await send_events(service, world)
     small = sorted(world.orgs[1:4])
@@ -212,7 +216,7 @@ async def test_the_order_tells_nothing_of_what_is_withheld(
             assert [UUID(row["id"]) for row in rows[3:]] == small
 
 
-async def test_days_that_are_not_kept_are_refused(people: People, engine: AsyncEngine) -> None:
+async def test_expired_and_future_days_are_refused(people: People, engine: AsyncEngine) -> None:
     owner = await people.register()
     org = (await owner.create_org())["id"]
     for day in (today() + timedelta(days=1), today() - timedelta(days=400), "0001-01-01"):
@@ -223,14 +227,14 @@ async def test_days_that_are_not_kept_are_refused(people: People, engine: AsyncE
     assert (await report(owner, UUID(org), "reports/overview", day=str(oldest), period="30d"))["org"]["members"] == 0
 
 
-async def test_a_random_world_can_be_read_by_anybody_above(people: People, engine: AsyncEngine) -> None:
-    """Orgs that moved, people who left: reading any of it, on any day, from above never fails."""
+async def test_random_world_is_readable_by_admins_of_superiors(people: People, engine: AsyncEngine) -> None:
+    """Orgs moved and people left: no report of any org on any day fails."""
     chance = random.Random(11)
     owner = await people.register()
     world = make_world(chance, UUID(owner.user_id), orgs=10, people=20)
     await write_world(engine, world)
-    above = await admin_of(people, engine, world.orgs[0])
-    for org in world.below(world.orgs[0], today()):
+    above = await create_admin(people, engine, world.orgs[0])
+    for org in world.get_subtree(world.orgs[0], today()):
         for _ in range(2):
             day = today() - timedelta(days=chance.randrange(0, 45))
             await report(above, org, "reports/overview", day=str(day), period="30d", sort="points", order="desc")

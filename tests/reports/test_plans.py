@@ -1,4 +1,4 @@
-"""Reports are planned once for any org: the plan has to serve one with many subordinates as well."""
+"""PostgreSQL plans reports once for all orgs: the plan must be fast for an org with many subordinates too."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -21,7 +21,7 @@ BELOW = 1_000
 _WRITTEN = [column for column in Org.__table__.c if column.computed is None]
 _COPIED: dict[str, Any] = {"id": func.uuidv7(), "name": "plan " + cast(func.generate_series(1, BELOW), Text)}
 UNTIL, BEFORE = date(2090, 1, 8), date(2090, 1, 1)
-# As PostgreSQL knows the tree: an org has one subordinate.
+# In PostgreSQL's statistics of this tree, an org has one subordinate.
 _USUAL = """
 INSERT INTO tree_edges (subordinate_id, superior_id, since, before)
 SELECT uuidv7(), uuidv7(), '2026-01-01', 'infinity' FROM generate_series(1, 3000)
@@ -44,18 +44,16 @@ _TOTALS = insert(OrgTotal).from_select(
 )
 
 
-def rows_handled(node: dict[str, Any]) -> Iterator[float]:
-    """How many rows each node of a plan gave or threw away."""
+def count_rows(node: dict[str, Any]) -> Iterator[float]:
+    """Yield the number of rows that each node of a plan returned or removed."""
     thrown = ("Rows Removed by Filter", "Rows Removed by Join Filter")
     yield node["Actual Loops"] * (node["Actual Rows"] + sum(node.get(name, 0) for name in thrown))
     for below in node.get("Plans", []):
-        yield from rows_handled(below)
+        yield from count_rows(below)
 
 
 @pytest.mark.parametrize("inside", [True, False])
-async def test_an_overview_costs_as_many_rows_as_there_are_subordinates(
-    people: People, engine: AsyncEngine, inside: bool
-) -> None:
+async def test_overview_cost_is_linear_in_subordinates(people: People, engine: AsyncEngine, inside: bool) -> None:
     org = await (await people.register()).create_org()
     statement = queries._stored_overview(7, Viewer(inside, 3), Sort.NAME, False, False)
     async with engine.connect() as db:
@@ -72,5 +70,5 @@ async def test_an_overview_costs_as_many_rows_as_there_are_subordinates(
         plan = (await db.exec_driver_sql(explained)).scalar_one()[0]["Plan"]
         await db.exec_driver_sql("DEALLOCATE overview")
         await db.rollback()
-    handled = sum(rows_handled(plan))
+    handled = sum(count_rows(plan))
     assert 2 * BELOW < handled < 60 * BELOW

@@ -1,4 +1,4 @@
-"""Rankings: for the people of an org, by points, against a naive ranking; from kept scores and from the sources."""
+"""Rankings from stored scores and from the sources, compared with a naive ranking."""
 
 import random
 from datetime import datetime, timedelta
@@ -20,39 +20,42 @@ from tests.people import People, Person
 from tests.points.services import event
 from tests.reports.scene import Scene
 from tests.reports.test_recount import report, send_events
-from tests.reports.world import Range, Row, World, start_of_histories, write_world
+from tests.reports.world import Range, Row, World, get_history_start, write_world
 
 
-async def ranked_world(scene: Scene, seed: int, size: int = 25) -> tuple[World, Person]:
-    """One org of 25 people, 22 of them activated, with many ties; the caller is one of them."""
+async def make_ranked_world(scene: Scene, seed: int, size: int = 25) -> tuple[World, Person]:
+    """Return a world of one org with `size` people and many ties, and the caller, who is one of them.
+
+    Three people are not activated.
+    """
     chance = random.Random(seed)
     caller = await scene.people.register()
     world = World(UUID(caller.user_id))
     org = uuid4()
     world.add_org(org)
-    always = Range(start_of_histories(), None)
+    always = Range(get_history_start(), None)
     units = [None, *(unit for unit, _ in world.units[org])]
     for index in range(size):
         user = UUID(caller.user_id) if index == 0 else uuid4()
         if index:
             world.users.append(user)
-        places = [(unit, always) for unit in chance.sample(units, chance.choice([1, 1, 2]))]
+        unit_memberships = [(unit, always) for unit in chance.sample(units, chance.choice([1, 1, 2]))]
         activations = [] if 0 < index < 4 else [(user, always)]
-        world.rows.append(Row(org, uuid4(), chance.randbytes(16), places, activations))
+        world.rows.append(Row(org, uuid4(), chance.randbytes(16), unit_memberships, activations))
         for _ in range(chance.choice([0, 1, 2])):
             world.events.append((user, today() - timedelta(days=chance.randrange(0, 12)), chance.choice([-2, 1, 2, 3])))
     await write_world(scene.engine, world)
     await send_events(scene.service, world)
-    await scene.settle()
+    await scene.apply_and_build()
     return world, caller
 
 
 def naive_ranking(world: World, days: int | None, units: set[UUID] | None = None) -> list[tuple[int, str, int]]:
-    """(rank, member, points) in order."""
+    """Return (rank, member, points) of all ranked members, in order."""
     scores = []
     for row in world.rows:
         user = row.user(today())
-        if user is not None and row.stands(today(), units):
+        if user is not None and row.is_member_on(today(), units):
             points = sum(
                 points
                 for who, day, points in world.events
@@ -63,7 +66,7 @@ def naive_ranking(world: World, days: int | None, units: set[UUID] | None = None
     return [(1 + sum(other < minus for other, _ in scores), str(member), -minus) for minus, member in scores]
 
 
-async def pages(caller: Person, org: UUID, **params: Any) -> list[dict[str, Any]]:
+async def read_all_pages(caller: Person, org: UUID, **params: Any) -> list[dict[str, Any]]:
     shown: list[dict[str, Any]] = []
     cursor: dict[str, str] = {}
     while True:
@@ -76,13 +79,13 @@ async def pages(caller: Person, org: UUID, **params: Any) -> list[dict[str, Any]
 
 @pytest.mark.parametrize("by", ["last-7-days", "total"])
 @pytest.mark.parametrize("in_unit", [False, True])
-async def test_the_ranking_equals_a_naive_one(scene: Scene, by: str, in_unit: bool) -> None:
-    world, caller = await ranked_world(scene, seed=in_unit)
+async def test_ranking_equals_a_naive_ranking(scene: Scene, by: str, in_unit: bool) -> None:
+    world, caller = await make_ranked_world(scene, seed=in_unit)
     org = world.orgs[0]
     upper, lower, _ = (unit for unit, _ in world.units[org])
     params = {"by": by} | ({"unit_id": str(upper)} if in_unit else {})
     expected = naive_ranking(world, 7 if by == "last-7-days" else None, {upper, lower} if in_unit else None)
-    shown = await pages(caller, org, **params)
+    shown = await read_all_pages(caller, org, **params)
     assert [(row["rank"], row["member_id"], row["points"]) for row in shown] == expected
     found = await report(caller, org, "rankings", **params)
     assert found["people"] == len(expected)
@@ -96,26 +99,26 @@ async def test_the_ranking_equals_a_naive_one(scene: Scene, by: str, in_unit: bo
 
 
 @pytest.mark.parametrize("stepped", [False, True])
-async def test_every_place_and_page_equals_a_naive_one(
-    kept_scene: Scene, rollup: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, stepped: bool
+async def test_every_rank_and_page_equals_a_naive_ranking(
+    stored_scene: Scene, rollup: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch, stepped: bool
 ) -> None:
-    """For each of the people, wherever they stand among ties, and for pages that begin anywhere."""
-    world, _ = await ranked_world(kept_scene, 10, size=30)
+    """This checks each member, also among ties, and pages that begin anywhere."""
+    world, _ = await make_ranked_world(stored_scene, 10, size=30)
     if stepped:
-        # What a large group has from the first build of the day on, kept while events go on coming.
+        # A large group has score steps after the first build of the day. Later events must update them.
         await rollup.execute("DELETE FROM score_steps")
         monkeypatch.setattr(score_steps, "LARGE_GROUP", 1)
         await score_steps.build_score_steps(rollup, today())
         chance = random.Random(1)
         late = [(chance.choice(world.users), today() - timedelta(days=back), 70) for back in (0, 1, 3, 6, 7, 20)]
         world.events, earlier = late, world.events
-        await send_events(kept_scene.service, world)
+        await send_events(stored_scene.service, world)
         world.events = earlier + late
-        await kept_scene.settle()
+        await stored_scene.apply_and_build()
         assert [found async for found in find_differences(rollup)] == []
     org = world.orgs[0]
     upper, lower, _ = (unit for unit, _ in world.units[org])
-    async with kept_scene.engine.connect() as db:
+    async with stored_scene.engine.connect() as db:
         for by, days in ((RankBy.LAST_7_DAYS, 7), (RankBy.TOTAL, None)):
             for unit, units in ((None, None), (upper, {upper, lower})):
                 expected = naive_ranking(world, days, units)
@@ -135,73 +138,73 @@ async def test_every_place_and_page_equals_a_naive_one(
                         assert [str(shown.member_id) for shown in found.neighbours if shown.me] == [str(row.id)]
 
 
-async def test_a_kept_ranking_says_what_instant_it_is_of(kept_scene: Scene, rollup: asyncpg.Connection) -> None:
-    world, caller = await ranked_world(kept_scene, seed=3)
+async def test_stored_ranking_states_its_instant(stored_scene: Scene, rollup: asyncpg.Connection) -> None:
+    world, caller = await make_ranked_world(stored_scene, seed=3)
     org = world.orgs[0]
     before = await report(caller, org, "rankings")
-    assert await kept_scene.service.outcomes(event(caller.user_id, points=500)) == ["counted"]
+    assert await stored_scene.service.outcomes(event(caller.user_id, points=500)) == ["counted"]
     waiting = await report(caller, org, "rankings")
     assert waiting["me"] == before["me"]
     assert datetime.fromisoformat(waiting["as_of"]) <= datetime.fromisoformat(
         (await report(caller, org, "rankings"))["as_of"]
     )
-    await kept_scene.settle()
+    await stored_scene.apply_and_build()
     after = await report(caller, org, "rankings")
     assert after["me"]["points"] == before["me"]["points"] + 500
     assert after["me"]["rank"] == 1
     assert after["as_of"] > waiting["as_of"]
     await rollup.execute("UPDATE org_scores SET last_7 = last_7 + 7 WHERE org_id = $1", org)
     assert (await report(caller, org, "rankings"))["me"]["points"] == after["me"]["points"] + 7, (
-        "it is read, not counted"
+        "the score is read, not counted"
     )
 
 
-async def test_only_the_people_of_the_org_see_its_ranking(scene: Scene) -> None:
+async def test_ranking_is_visible_to_people_of_the_org_only(scene: Scene) -> None:
     owner, stranger = await scene.people.register(), await scene.people.register()
     org = (await owner.create_org())["id"]
-    await scene.settle()
+    await scene.apply_and_build()
     found = await report(owner, UUID(org), "rankings")
     assert (found["me"]["rank"], found["people"]) == (1, 1)
     assert (await stranger.get(f"/v1/orgs/{org}/rankings")).status_code == 404
     assert (await owner.get(f"/v1/orgs/{org}/rankings", params={"unit_id": str(uuid4())})).status_code == 404
 
 
-async def test_who_left_is_not_ranked_and_points_go_along(scene: Scene) -> None:
-    world, caller = await ranked_world(scene, seed=4)
+async def test_removed_member_is_not_ranked(scene: Scene) -> None:
+    world, caller = await make_ranked_world(scene, seed=4)
     org = world.orgs[0]
     leaver = world.rows[10]
     user = leaver.user(today())
     await scene.service.outcomes(event(str(user), points=1000))
-    await scene.settle()
+    await scene.apply_and_build()
     before = await report(caller, org, "rankings")
     assert before["ranking"]["items"][0]["points"] >= 999
     async with scene.engine.begin() as db:
-        gone = {"user_id": None, "removed_at": start_of_histories()}
+        gone = {"user_id": None, "removed_at": get_history_start()}
         of_leaver = {"org_id": org, "member_id": leaver.id}
         await db.execute(update(Member).where(Member.org_id == org, Member.id == leaver.id).values(gone))
         await db.execute(update(UnitMembership).filter_by(**of_leaver).values(until=text("now()")))
-    await scene.settle()
+    await scene.apply_and_build()
     after = await report(caller, org, "rankings")
     assert after["people"] == before["people"] - 1
-    assert str(leaver.id) not in [row["member_id"] for row in await pages(caller, org)]
+    assert str(leaver.id) not in [row["member_id"] for row in await read_all_pages(caller, org)]
 
 
-async def test_an_org_of_nobody_activated_ranks_nobody(kept_scene: Scene, rollup: asyncpg.Connection) -> None:
-    world, caller = await ranked_world(kept_scene, seed=6, size=2)
+async def test_org_without_activated_members_has_empty_ranking(stored_scene: Scene, rollup: asyncpg.Connection) -> None:
+    world, caller = await make_ranked_world(stored_scene, seed=6, size=2)
     await rollup.execute("UPDATE activations SET until = now() WHERE org_id = $1", world.orgs[0])
-    await kept_scene.settle()
+    await stored_scene.apply_and_build()
     found = await report(caller, world.orgs[0], "rankings")
     assert (found["people"], found["me"], found["ranking"]["items"]) == (0, None, [])
 
 
-# Shaped as ours are, with what cannot be in them.
-HUGE = encode_cursor((10**30, UUID(int=1)))
+# These cursors have the right form but impossible values.
+HUGE_NUMBER = encode_cursor((10**30, UUID(int=1)))
 WORDS = encode_cursor(("points+", False, "many", UUID(int=1)))
 NUMBER = encode_cursor(("name+", False, 1.5, UUID(int=1)))
 
 
-@pytest.mark.parametrize("cursor", ["x", "WzFd", "WyJhIiwgImIiXQ", "W251bGwsIG51bGxd", HUGE, WORDS, NUMBER])
-async def test_a_cursor_of_another_list_is_refused(people: People, cursor: str) -> None:
+@pytest.mark.parametrize("cursor", ["x", "WzFd", "WyJhIiwgImIiXQ", "W251bGwsIG51bGxd", HUGE_NUMBER, WORDS, NUMBER])
+async def test_cursor_of_another_list_is_refused(people: People, cursor: str) -> None:
     owner = await people.register()
     org = (await owner.create_org())["id"]
     for name in ("rankings", "reports/subordinates", "reports/overview"):

@@ -1,4 +1,4 @@
-"""Reports over HTTP against a naive count, for random histories: every figure, of every kind, of past days too."""
+"""Recounted reports over HTTP equal a naive count, for random histories: all figures of all reports, past days too."""
 
 import random
 from datetime import date, timedelta
@@ -13,7 +13,7 @@ from tests.people import People, Person
 from tests.points.services import PointsService, event
 from tests.reports.world import World, make_world, write_world
 
-pytestmark = pytest.mark.usefixtures("nothing_kept")
+pytestmark = pytest.mark.usefixtures("no_stored_days")
 
 DAYS = {"day": 1, "7d": 7, "30d": 30}
 
@@ -36,22 +36,24 @@ async def check_overview(
 ) -> None:
     found = await report(viewer, org, "reports/overview", period=period, day=str(day), limit=200)
     days = DAYS[period]
-    below = world.below(org, day)
+    below = world.get_subtree(org, day)
     assert found["org"] == world.count({org}, day, days)
     assert found["subtree"] == world.count(below, day, days)
     then = day - timedelta(days=days)
     if found["previous"] is None:
-        assert then < stored_since, "only a day from before totals were kept is not compared with"
+        assert then < stored_since, (
+            "the comparison is missing only if the previous span ends before the first stored day"
+        )
     else:
         assert found["previous"]["org"] == world.count({org}, then, days)
-        assert found["previous"]["subtree"] == world.count(world.below(org, then), then, days)
+        assert found["previous"]["subtree"] == world.count(world.get_subtree(org, then), then, days)
     assert {UUID(row["id"]): row["figures"] for row in found["subordinates"]["items"]} == {
-        subordinate: world.count(world.below(subordinate, day), day, days)
-        for subordinate in world.subordinates(org, day)
+        subordinate: world.count(world.get_subtree(subordinate, day), day, days)
+        for subordinate in world.get_subordinates(org, day)
     }
 
 
-@pytest.mark.usefixtures("nothing_withheld")
+@pytest.mark.usefixtures("no_suppression")
 @pytest.mark.parametrize("seed", range(3))
 async def test_every_report_equals_a_naive_count(
     people: People, service: PointsService, engine: AsyncEngine, seed: int
@@ -72,7 +74,7 @@ async def test_every_report_equals_a_naive_count(
         for point in trend["days"]:
             on = date.fromisoformat(point["day"])
             assert point["org"] == world.count({org}, on, 1)
-            assert point["subtree"] == world.count(world.below(org, on), on, 1)
+            assert point["subtree"] == world.count(world.get_subtree(org, on), on, 1)
         units = await report(viewer, org, "reports/units", period="7d", day=str(day))
         top, below, other = (unit for unit, _ in world.units[org])
         assert {UUID(row["id"]): row["figures"] for row in units["units"]} == {

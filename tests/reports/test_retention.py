@@ -1,4 +1,4 @@
-"""Totals and scores of past days are dropped when they have expired, and not while they are in use."""
+"""Totals and scores of past days are dropped after they have expired, and not while they are in use."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -56,12 +56,12 @@ async def partitions(connection: asyncpg.Connection, table: str) -> list[str]:
 
 
 @pytest.mark.parametrize("forced", ["enable_indexscan", "enable_nestloop"])
-async def test_old_partitions_are_dropped_whichever_join_the_planner_takes(
+async def test_old_partitions_are_dropped_with_every_join_method(
     aged: asyncpg.Connection, aged_url: str, forced: str
 ) -> None:
     engine = create_async_engine(build_engine_url(aged_url))
     async with engine.begin() as db:
-        # Without these two the planner reads pg_class whole and hashes it: rows of other tables are evaluated as well.
+        # Without these two settings the planner hashes all of pg_class and evaluates rows of other tables too.
         for setting in (forced, "enable_bitmapscan", "enable_mergejoin"):
             await db.execute(text(f"SET {setting} = off"))
         assert (await drop_totals(db, 100), await drop_scores(db, 100)) == (40, 3)
@@ -72,8 +72,8 @@ async def test_old_partitions_are_dropped_whichever_join_the_planner_takes(
     assert await partitions(aged, "org_scores") == kept
 
 
-async def test_scores_that_the_rollup_still_writes_are_not_dropped(aged: asyncpg.Connection, aged_url: str) -> None:
-    """The rollup has not come to today yet: the last day that it keeps with scores is of some days ago."""
+async def test_scores_in_use_by_the_rollup_are_not_dropped(aged: asyncpg.Connection, aged_url: str) -> None:
+    """The rollup has not built today yet: its last stored day with scores is some days old."""
     last_scored = today() - timedelta(days=3)
     await aged.execute("INSERT INTO stored_days (day, scored) VALUES ($1, true)", last_scored)
     await aged.execute(
@@ -92,7 +92,7 @@ async def test_scores_that_the_rollup_still_writes_are_not_dropped(aged: asyncpg
     await engine.dispose()
 
 
-async def test_a_partition_in_use_is_left_for_the_next_run(aged: asyncpg.Connection, aged_url: str) -> None:
+async def test_locked_partition_is_dropped_in_the_next_run(aged: asyncpg.Connection, aged_url: str) -> None:
     engine = create_async_engine(build_engine_url(aged_url))
     async with aged.transaction(), asyncio.timeout(10):
         await aged.execute("SELECT count(*) FROM org_totals")
@@ -103,11 +103,11 @@ async def test_a_partition_in_use_is_left_for_the_next_run(aged: asyncpg.Connect
     await engine.dispose()
 
 
-async def test_a_failing_clean_up_does_not_hold_up_the_rollup(
-    kept_people: People,
-    kept_service: PointsService,
-    kept_settings: Settings,
-    kept_app: FastAPI,
+async def test_failed_clean_up_does_not_block_the_rollup(
+    stored_people: People,
+    stored_service: PointsService,
+    stored_settings: Settings,
+    stored_app: FastAPI,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     failed = asyncio.Event()
@@ -117,15 +117,15 @@ async def test_a_failing_clean_up_does_not_hold_up_the_rollup(
         raise asyncpg.InvalidDatetimeFormatError("22007")
 
     monkeypatch.setattr(registry, "_BY_NAME", {"scores": replace(CLEAN_UPS[0], run=fail)})
-    owner = await kept_people.register()
+    owner = await stored_people.register()
     org = UUID((await owner.create_org())["id"])
-    await registry.request_clean_up(ENGINE.of(kept_app), CLEAN_UPS[0])
-    working = asyncio.create_task(run_worker(kept_settings))
+    await registry.request_clean_up(ENGINE.of(stored_app), CLEAN_UPS[0])
+    working = asyncio.create_task(run_worker(stored_settings))
     try:
         await asyncio.wait_for(failed.wait(), 60)
-        await kept_service.outcomes(event(owner.user_id, points=4))
+        await stored_service.outcomes(event(owner.user_id, points=4))
         async with asyncio.timeout(10):
-            # The report is asked again and again, as a browser would: there is no event to wait for.
+            # The test reads the report again and again, as a browser does: there is no event to wait for.
             while (await report(owner, org, "reports/overview", period="day"))["subtree"]["points"] != 4:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
     finally:

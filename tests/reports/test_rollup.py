@@ -1,6 +1,6 @@
-"""The kept totals against the naive count: after any history, rolled up at any moments, for every org and kept day.
+"""Stored totals equal the naive count, for every org and stored day, after random histories and cycles.
 
-As proof (XUEZU_PROOF=1) ten times as many histories, each on every day.
+With XUEZU_PROOF=1 there are ten times as many histories, and each is checked on every day.
 """
 
 import os
@@ -29,7 +29,7 @@ PROOF = os.environ.get("XUEZU_PROOF") == "1"
 
 @pytest.fixture(scope="module")
 def rollup_url(server_url: str, worker_id: str) -> str:
-    """A database of this module's own: where days are kept, reports no longer follow by themselves."""
+    """A separate database for this module: where days are stored, reports show new events only after a cycle."""
     return migrated_database(server_url, f"xuezu_{worker_id}_rollup")
 
 
@@ -47,7 +47,7 @@ async def rollup(rollup_url: str) -> AsyncIterator[asyncpg.Connection]:
     await connection.close()
 
 
-async def viewer_of(engine: AsyncEngine) -> UUID:
+async def create_viewer(engine: AsyncEngine) -> UUID:
     viewer = uuid4()
     verified = {"verified_name": "王伟", "verified_at": datetime.now(SHANGHAI), "verification_method": "alipay"}
     async with engine.begin() as db:
@@ -62,7 +62,7 @@ VALUES (CAST(:users AS uuid[]), CAST(:days AS date[]), CAST(:points AS int[]))
 
 
 async def earn(db: AsyncConnection, world: World, events: list[tuple[UUID, date, int]]) -> None:
-    """What a batch of these events appends."""
+    """Append the delta of a batch with these events."""
     world.events += events
     users, days, points = zip(*events, strict=True)
     await db.execute(_RECORD, {"users": list(users), "days": list(days), "points": list(points)})
@@ -74,7 +74,7 @@ async def check_totals(rollup: asyncpg.Connection, world: World, days: list[date
         rows = {row["org_id"]: row for row in await rollup.fetch("SELECT * FROM org_totals WHERE day = $1", day)}
         for org in world.orgs:
             kept: Any = rows.get(org)
-            for prefix, orgs in (("own_", {org}), ("", world.below(org, day))):
+            for prefix, orgs in (("own_", {org}), ("", world.get_subtree(org, day))):
                 expected: dict[str, Any] = {}
                 for span in (1, 7, 30):
                     counted = world.count(orgs, day, span)
@@ -93,7 +93,7 @@ async def check_scores(rollup: asyncpg.Connection, world: World, day: date) -> N
     expected = set()
     for row in world.rows:
         user = row.user(day)
-        if user is not None and row.stands(day):
+        if user is not None and row.is_member_on(day):
             week = sum(
                 points for who, on, points in world.events if who == user and day - timedelta(days=7) < on <= day
             )
@@ -108,10 +108,10 @@ async def apply_all(rollup: asyncpg.Connection) -> None:
 
 
 @pytest.mark.parametrize("seed", range(30 if PROOF else 3))
-async def test_days_built_at_once_equal_a_naive_count(
+async def test_days_built_together_equal_a_naive_count(
     rollup: asyncpg.Connection, own_engine: AsyncEngine, seed: int
 ) -> None:
-    world = make_world(random.Random(seed), await viewer_of(own_engine), orgs=14, people=50)
+    world = make_world(random.Random(seed), await create_viewer(own_engine), orgs=14, people=50)
     events, world.events = world.events, []
     await write_world(own_engine, world)
     async with own_engine.begin() as db:
@@ -122,14 +122,14 @@ async def test_days_built_at_once_equal_a_naive_count(
     kept = [row["day"] for row in await rollup.fetch("SELECT day FROM stored_days ORDER BY day")]
     assert kept[-1] == today() + timedelta(days=1)
     assert len(kept) > 30
-    # One of the worlds on every day, the others on some; as proof all of them on every day.
+    # One world is checked on every day, the others on some days; with XUEZU_PROOF=1 all of them on every day.
     await check_totals(rollup, world, kept if PROOF or seed == 0 else random.Random(seed).sample(kept, 8) + kept[-2:])
     for day in kept[-2:]:
         await check_scores(rollup, world, day)
 
 
 class History:
-    """A world that goes on: each step changes one thing, mostly now and sometimes on a past day, and is written."""
+    """A world that changes: each step writes one change, mostly of now and sometimes of a past day."""
 
     def __init__(self, chance: random.Random, world: World) -> None:
         self.chance = chance
@@ -144,7 +144,7 @@ class History:
         await self.chance.choice(steps)(db)
 
     async def place(self, db: AsyncConnection) -> None:
-        """Somebody, perhaps already somewhere, is added to an org."""
+        """Add a person, who may be a member of another org, to an org."""
         world, chance = self.world, self.chance
         known = chance.choice(world.rows)
         org = chance.choice(world.orgs)
@@ -160,12 +160,12 @@ class History:
         await write_row(db, row)
 
     async def leave(self, db: AsyncConnection) -> None:
-        """Somebody leaves one of their places."""
+        """End one unit membership of a member."""
         row = self.chance.choice(self.world.rows)
         until = self.moment()
-        for index, (unit, when) in enumerate(row.places):
+        for index, (unit, when) in enumerate(row.unit_memberships):
             if when.until is None and when.since <= until:
-                row.places[index] = (unit, Range(when.since, until))
+                row.unit_memberships[index] = (unit, Range(when.since, until))
                 await db.execute(
                     text(
                         "UPDATE unit_memberships SET until = :until "
@@ -177,7 +177,7 @@ class History:
                 return
 
     async def activate(self, db: AsyncConnection) -> None:
-        """A row turns inactive, or is linked to a user."""
+        """Deactivate a member row, or link it to a user."""
         row = self.chance.choice(self.world.rows)
         at = self.moment()
         last = row.activations[-1] if row.activations else None
@@ -204,7 +204,7 @@ class History:
         return [today() - timedelta(days=ago) for ago in range(-1, 12)]
 
     async def release(self, db: AsyncConnection) -> None:
-        """An org leaves its superior."""
+        """End the certification of an org."""
         at = self.moment()
         index = self.chance.randrange(len(self.world.edges))
         superior, subordinate, when = self.world.edges[index]
@@ -219,7 +219,7 @@ class History:
             )
 
     async def certify(self, db: AsyncConnection) -> None:
-        """An org without a superior, or one that changes it at this moment, is certified under another."""
+        """Certify an org that has no superior at this moment under another org."""
         world = self.world
         index = self.chance.randrange(1, len(world.orgs))
         org, superior = world.orgs[index], world.orgs[self.chance.randrange(index)]
@@ -239,18 +239,20 @@ class History:
         )
 
     async def earn(self, db: AsyncConnection) -> None:
-        """A batch of events, some of them late."""
+        """Append a batch of events; some of them are late."""
         days = [today() - timedelta(days=self.chance.choice([0, 0, 0, 1, 5, 8, 29, 30])) for _ in range(4)]
         events = [(self.chance.choice(self.world.users), day, self.chance.choice([-3, 1, 2, 6])) for day in days]
         await earn(db, self.world, events)
 
     async def rename(self, db: AsyncConnection) -> None:
-        """A row's unit changes: nothing about the org's totals does."""
+        """Add a member to another unit of the same org, which does not change the org's totals."""
         row = self.chance.choice(self.world.rows)
         unit = self.world.units[row.org][2][0]
-        if any(when.until is None for _, when in row.places) and all(place != unit for place, _ in row.places):
+        if any(when.until is None for _, when in row.unit_memberships) and all(
+            place != unit for place, _ in row.unit_memberships
+        ):
             now = datetime.now(SHANGHAI)
-            row.places.append((unit, Range(now, None)))
+            row.unit_memberships.append((unit, Range(now, None)))
             values = {"org_id": row.org, "member_id": row.id, "unit_id": unit, "since": now}
             await db.execute(insert(UnitMembership).values(values))
 
@@ -260,7 +262,7 @@ async def test_totals_rolled_up_step_by_step_equal_a_naive_count(
     rollup: asyncpg.Connection, own_engine: AsyncEngine, seed: int
 ) -> None:
     chance = random.Random(100 + seed)
-    world = make_world(chance, await viewer_of(own_engine), orgs=14, people=30)
+    world = make_world(chance, await create_viewer(own_engine), orgs=14, people=30)
     world.events = []
     await write_world(own_engine, world)
     await apply_all(rollup)

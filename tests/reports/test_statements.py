@@ -1,4 +1,4 @@
-"""The rollup's SQL files: each statement is used, each file says what it is, and nothing is formatted into them."""
+"""The rollup's SQL files: each statement is used, and each file begins with a description."""
 
 from pathlib import Path
 
@@ -7,14 +7,14 @@ import pytest
 import app.reports.rollup as package
 from app.reports.rollup.statements import load
 
-FOLDER = Path(package.__file__).parent
-MODULES = {path.stem: path.read_text("utf-8") for path in FOLDER.glob("*.py")}
-FILES = {path.stem: path.read_text("utf-8") for path in (FOLDER / "sql").glob("*.sql")}
+DIRECTORY = Path(package.__file__).parent
+MODULES = {path.stem: path.read_text("utf-8") for path in DIRECTORY.glob("*.py")}
+FILES = {path.stem: path.read_text("utf-8") for path in (DIRECTORY / "sql").glob("*.sql")}
 STEPS = [name for name, sql in FILES.items() if "-- name: " in sql]
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_every_statement_is_used_by_the_module_that_loads_it(step: str) -> None:
+def test_every_statement_is_used_by_its_module(step: str) -> None:
     (module,) = (text for text in MODULES.values() if f'load("{step}")' in text)
     assert [name for name in load(step) if f'"{name}"' not in module] == []
 
@@ -25,7 +25,7 @@ def test_every_include_is_replaced(step: str) -> None:
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_every_file_begins_with_what_it_is_about(file: str) -> None:
+def test_every_file_begins_with_a_description(file: str) -> None:
     assert FILES[file].startswith("-- ")
     if file in STEPS and file not in ("staging", "cycle"):
         header = FILES[file].partition("-- name:")[0]
@@ -33,6 +33,6 @@ def test_every_file_begins_with_what_it_is_about(file: str) -> None:
         assert "In:" in header or file == "verify"
 
 
-def test_a_fragment_that_nothing_includes_is_none() -> None:
+def test_every_fragment_is_included() -> None:
     fragments = set(FILES) - set(STEPS)
     assert {name for name in fragments if any(f"-- include: {name}\n" in sql for sql in FILES.values())} == fragments

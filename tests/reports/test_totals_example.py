@@ -1,4 +1,4 @@
-"""The worked example of docs/TOTALS.md: its tables are read, built as they say, and compared with what is kept."""
+"""The worked example of docs/TOTALS.md: the test reads its tables, builds its world and compares the stored totals."""
 
 import random
 from collections.abc import AsyncIterator
@@ -17,15 +17,15 @@ from app.reports.rollup.cycle import build_missing_days
 from app.reports.rollup.verify import find_differences
 from app.schema.certification import Certification
 from tests.conftest import migrated_database
-from tests.reports.test_rollup import apply_all, earn, viewer_of
-from tests.reports.world import Range, Row, World, start_of_histories, write_world
+from tests.reports.test_rollup import apply_all, create_viewer, earn
+from tests.reports.world import Range, Row, World, get_history_start, write_world
 
 TOTALS = Path(__file__).parents[2] / "docs" / "TOTALS.md"
 Table = list[dict[str, str]]
 
 
 def read_table(name: str) -> Table:
-    """The rows of the document's table that follows `<!-- table: NAME -->`, by the names of its columns."""
+    """Return the rows of the document's table after `<!-- table: NAME -->`, with the names of its columns as keys."""
     _, found, rest = TOTALS.read_text("utf-8").partition(f"<!-- table: {name} -->\n")
     assert found, name
     rows = [
@@ -35,7 +35,7 @@ def read_table(name: str) -> Table:
 
 
 def day_of(name: str, now: date) -> date:
-    """`D-3` as a day."""
+    """Return the day that the document calls for example `D-3`."""
     return now - timedelta(days=int(name.removeprefix("D").removeprefix("-") or 0))
 
 
@@ -47,7 +47,7 @@ class Example:
         self.orgs: dict[str, UUID] = {}
         self.users: dict[str, UUID] = {}
         self.members: dict[tuple[UUID, UUID], tuple[str, str]] = {}
-        always = Range(start_of_histories(), None)
+        always = Range(get_history_start(), None)
         for row in read_table("orgs"):
             self.orgs[row["org"]] = uuid4()
             self.world.add_org(self.orgs[row["org"]])
@@ -91,7 +91,7 @@ class Example:
         )
 
     async def kept(self, rollup: asyncpg.Connection, like: Table) -> Table:
-        """What is kept, with the rows and columns of a table of the document."""
+        """Return the stored totals, with the rows and columns of a table of the document."""
         found = []
         for row in like:
             day = day_of(row["day"], self.now)
@@ -123,8 +123,8 @@ async def own_engine(example_url: str) -> AsyncIterator[AsyncEngine]:
     await engine.dispose()
 
 
-async def test_the_worked_example_of_the_document_is_what_is_kept(example_url: str, own_engine: AsyncEngine) -> None:
-    example = Example(await viewer_of(own_engine), today())
+async def test_worked_example_equals_stored_totals(example_url: str, own_engine: AsyncEngine) -> None:
+    example = Example(await create_viewer(own_engine), today())
     await write_world(own_engine, example.world)
     rollup = await asyncpg.connect(example_url)
     try:

@@ -1,4 +1,4 @@
-"""The figures of an org's units cost what the org has people, whatever PostgreSQL believes of how many these are."""
+"""The cost of the unit report is linear in the people of the org, even without statistics in PostgreSQL."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,8 +13,8 @@ from app.reports.recount import COUNTS
 from app.reports.units import get_unit_report
 
 PEOPLE = 2000
-_MADE = (
-    # Neither keys nor facts: only what the figures are read from.
+_CREATE_ORG = (
+    # Without foreign keys and triggers: only the rows from which the figures are read.
     "SET LOCAL session_replication_role = replica",
     "INSERT INTO units (org_id, name, kind, position) SELECT '{org}', n, 'branch', n FROM generate_series(1, 20) AS n",
     """
@@ -38,21 +38,21 @@ _NEVER_ANALYZED = (
 _TABLES = "'units'::regclass, 'unit_memberships'::regclass, 'activations'::regclass, 'user_days'::regclass"
 
 
-async def test_an_org_that_was_just_imported_is_counted_person_by_person(engine: AsyncEngine) -> None:
-    org, day, asked = uuid4(), today(), []
+async def test_unit_report_of_unanalyzed_org_is_linear_in_people(engine: AsyncEngine) -> None:
+    org, day, statements = uuid4(), today(), []
 
-    def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
-        asked.append((statement, parameters))
+    def record_statement(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        statements.append((statement, parameters))
 
     async with engine.connect() as db, db.begin() as never_committed:
-        for statement in (*_MADE, *_NEVER_ANALYZED):
+        for statement in (*_CREATE_ORG, *_NEVER_ANALYZED):
             await db.execute(text(statement.format(org=org, day=day, people=PEOPLE, tables=_TABLES)))
-        event.listen(engine.sync_engine, "before_cursor_execute", note)
+        event.listen(engine.sync_engine, "before_cursor_execute", record_statement)
         try:
             report = await get_unit_report(db, org, Span(day, 7))
         finally:
-            event.remove(engine.sync_engine, "before_cursor_execute", note)
-        ((statement, parameters),) = asked
+            event.remove(engine.sync_engine, "before_cursor_execute", record_statement)
+        ((statement, parameters),) = statements
         explained = await db.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters)
         plan = explained.scalar_one()[0]["Plan"]
         await never_committed.rollback()
@@ -60,15 +60,15 @@ async def test_an_org_that_was_just_imported_is_counted_person_by_person(engine:
     assert [tuple(getattr(row, count) for count in COUNTS) for row in report.rows] == [
         (each, each, each, each * 5)
     ] * 20
-    assert sum(looked_at(node) for node in nodes(plan)) < 150 * PEOPLE  # row against row they are millions
+    assert sum(count_read_rows(node) for node in list_nodes(plan)) < 150 * PEOPLE  # a nested loop reads millions
 
 
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def list_nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
     for below in plan.get("Plans", ()):
-        yield from nodes(below)
+        yield from list_nodes(below)
 
 
-def looked_at(node: dict[str, Any]) -> float:
+def count_read_rows(node: dict[str, Any]) -> float:
     counts = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Join Filter")
     return float(sum(node.get(count, 0) for count in counts) * node["Actual Loops"])

@@ -1,4 +1,4 @@
-"""Verifying names every difference and nothing else, while facts wait; rebuilding mends what was damaged."""
+"""The verification finds every difference and no other, also while deltas wait; a rebuild repairs all damage."""
 
 import asyncio
 import os
@@ -21,57 +21,61 @@ from app.reports.rollup.points import MAX_BATCHES
 from app.reports.rollup.rebuild import rebuild_all, rebuild_day
 from app.reports.rollup.verify import find_differences
 from tests.conftest import migrated_database
-from tests.reports.test_rollup import History, apply_all, check_scores, check_totals, earn, viewer_of
+from tests.reports.test_rollup import History, apply_all, check_scores, check_totals, create_viewer, earn
 from tests.reports.world import World, make_world, write_world
 
 
 @pytest.fixture(scope="module")
-def verified_url(server_url: str, worker_id: str) -> str:
+def verify_url(server_url: str, worker_id: str) -> str:
     return migrated_database(server_url, f"xuezu_{worker_id}_verify")
 
 
 @pytest.fixture
-async def own_engine(verified_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(build_engine_url(verified_url))
+async def own_engine(verify_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_async_engine(build_engine_url(verify_url))
     yield engine
     await engine.dispose()
 
 
 @pytest.fixture
-async def rollup(verified_url: str) -> AsyncIterator[asyncpg.Connection]:
-    connection = await asyncpg.connect(verified_url)
+async def rollup(verify_url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(verify_url)
     yield connection
     await connection.close()
 
 
-async def lived_world(engine: AsyncEngine, rollup: asyncpg.Connection, chance: random.Random) -> tuple[World, History]:
-    world = make_world(chance, await viewer_of(engine), orgs=10, people=25)
+async def make_changed_world(
+    engine: AsyncEngine, rollup: asyncpg.Connection, chance: random.Random
+) -> tuple[World, History]:
+    world = make_world(chance, await create_viewer(engine), orgs=10, people=25)
     events, world.events = world.events, []
     await write_world(engine, world)
     async with engine.begin() as db:
         await earn(db, world, events)
     await apply_all(rollup)
     await build_missing_days(rollup, today(), tomorrow=True)
-    # Of the older days, which are built and looked at in no other way, there need not be as many.
+    # Fewer old days are enough, because they are built and compared in the same way.
     for table in ("stored_days", "org_totals"):
         await rollup.execute(f"DELETE FROM {table} WHERE day < $1", today() - timedelta(days=9))
     return world, History(chance, world)
 
 
-async def found(rollup: asyncpg.Connection) -> list[str]:
+async def list_difference_kinds(rollup: asyncpg.Connection) -> list[str]:
     return [difference.kind async for difference in find_differences(rollup)]
 
 
-async def test_nothing_differs_whether_facts_wait_or_not(own_engine: AsyncEngine, rollup: asyncpg.Connection) -> None:
-    _, history = await lived_world(own_engine, rollup, random.Random(3))
+async def test_verification_finds_no_difference_while_deltas_wait(
+    own_engine: AsyncEngine, rollup: asyncpg.Connection
+) -> None:
+    _, history = await make_changed_world(own_engine, rollup, random.Random(3))
     for _ in range(4):
         for _ in range(6):
             async with own_engine.begin() as db:
                 await history.step(db)
-        # This history writes facts without a ledger, so that the day rows have nothing to be compared with.
-        assert await found(rollup) == []
+        # This history writes deltas without a ledger, so the day rows are not compared.
+        assert await list_difference_kinds(rollup) == []
         await run_cycle(rollup)
-    assert await found(rollup) == []
+    assert await list_difference_kinds(rollup) == []
 
 
 DAMAGES = {
@@ -87,33 +91,33 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("what", DAMAGES)
-async def test_damage_is_named_and_mended(own_engine: AsyncEngine, rollup: asyncpg.Connection, what: str) -> None:
-    world, _ = await lived_world(own_engine, rollup, random.Random(4))
-    assert await found(rollup) == []
+async def test_damage_is_found_and_repaired_by_rebuild(
+    own_engine: AsyncEngine, rollup: asyncpg.Connection, what: str
+) -> None:
+    world, _ = await make_changed_world(own_engine, rollup, random.Random(4))
+    assert await list_difference_kinds(rollup) == []
     await rollup.execute(DAMAGES[what])
-    assert what in await found(rollup)
+    assert what in await list_difference_kinds(rollup)
     await rebuild_all(rollup)
-    assert await found(rollup) == []
+    assert await list_difference_kinds(rollup) == []
     await check_totals(rollup, world, [today()])
 
 
-async def test_damage_stops_neither_the_rollup_nor_a_rebuild(
-    own_engine: AsyncEngine, rollup: asyncpg.Connection
-) -> None:
-    world, _ = await lived_world(own_engine, rollup, random.Random(9))
+async def test_rollup_and_rebuild_continue_after_damage(own_engine: AsyncEngine, rollup: asyncpg.Connection) -> None:
+    world, _ = await make_changed_world(own_engine, rollup, random.Random(9))
     await rollup.execute("DELETE FROM memberships")
     await rollup.execute("INSERT INTO member_deltas (org_id, member_id) SELECT org_id, id FROM members")
     await apply_all(rollup)
     await check_scores(rollup, world, today())
     await rebuild_all(rollup)
-    assert await found(rollup) == []
+    assert await list_difference_kinds(rollup) == []
     await check_totals(rollup, world, [today()])
 
 
-async def test_sums_beyond_what_a_float_of_four_bytes_holds_are_built_exactly(
+async def test_sums_larger_than_a_four_byte_float_are_exact(
     own_engine: AsyncEngine, rollup: asyncpg.Connection
 ) -> None:
-    world, _ = await lived_world(own_engine, rollup, random.Random(13))
+    world, _ = await make_changed_world(own_engine, rollup, random.Random(13))
     earners = await rollup.fetchval(
         "SELECT count(*) FROM user_days WHERE user_id = ANY ($1) AND day > $2", world.users, today() - timedelta(days=7)
     )
@@ -124,11 +128,11 @@ async def test_sums_beyond_what_a_float_of_four_bytes_holds_are_built_exactly(
         today() - timedelta(days=7),
     )
     await rebuild_all(rollup)
-    assert await found(rollup) == []
+    assert await list_difference_kinds(rollup) == []
 
 
-async def test_a_rebuild_loses_nothing_of_what_waits(own_engine: AsyncEngine, rollup: asyncpg.Connection) -> None:
-    world, _ = await lived_world(own_engine, rollup, random.Random(10))
+async def test_rebuild_loses_no_waiting_deltas(own_engine: AsyncEngine, rollup: asyncpg.Connection) -> None:
+    world, _ = await make_changed_world(own_engine, rollup, random.Random(10))
     batches = 2 * MAX_BATCHES + 1
     await rollup.execute(
         "INSERT INTO point_deltas (user_ids, days, points) "
@@ -143,8 +147,8 @@ async def test_a_rebuild_loses_nothing_of_what_waits(own_engine: AsyncEngine, ro
     await check_scores(rollup, world, today())
 
 
-async def test_what_is_right_is_not_written_again(own_engine: AsyncEngine, rollup: asyncpg.Connection) -> None:
-    await lived_world(own_engine, rollup, random.Random(6))
+async def test_correct_rows_are_not_written_again(own_engine: AsyncEngine, rollup: asyncpg.Connection) -> None:
+    await make_changed_world(own_engine, rollup, random.Random(6))
     tables = ("memberships", "tree_edges", "org_totals", "org_scores")
     written = " UNION ALL ".join(f"SELECT '{name}', tableoid, ctid, xmin FROM {name}" for name in tables)
     before = {tuple(row) for row in await rollup.fetch(written)}
@@ -155,13 +159,13 @@ async def test_what_is_right_is_not_written_again(own_engine: AsyncEngine, rollu
     assert len(before - after) == 1
 
 
-async def test_a_rebuild_goes_on_beside_the_rollup(
-    own_engine: AsyncEngine, rollup: asyncpg.Connection, verified_url: str
+async def test_rebuild_runs_concurrently_with_the_rollup(
+    own_engine: AsyncEngine, rollup: asyncpg.Connection, verify_url: str
 ) -> None:
-    world, history = await lived_world(own_engine, rollup, random.Random(7))
+    world, history = await make_changed_world(own_engine, rollup, random.Random(7))
     await rollup.execute("UPDATE org_totals SET members = members + 1")
     kept = await rollup.fetchval("SELECT count(*) FROM stored_days")
-    beside = await asyncpg.connect(verified_url)
+    beside = await asyncpg.connect(verify_url)
     built: list[date] = []
     try:
         rebuilding = asyncio.create_task(rebuild_all(rollup, on_day=built.append))
@@ -178,7 +182,7 @@ async def test_a_rebuild_goes_on_beside_the_rollup(
     assert len(built) == kept
     assert applied & set(range(1, kept))  # between days
     await apply_all(rollup)
-    assert await found(rollup) == []
+    assert await list_difference_kinds(rollup) == []
     await check_totals(rollup, world, [today()])
 
 
@@ -186,10 +190,10 @@ WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'stored_days'::reg
 
 
 @pytest.mark.parametrize("kept", ["meanwhile", "after it"])
-async def test_tomorrow_is_not_prepared_from_a_day_that_is_still_to_be_built(
-    own_engine: AsyncEngine, rollup: asyncpg.Connection, verified_url: str, kept: str
+async def test_next_day_is_not_prepared_from_a_day_not_yet_rebuilt(
+    own_engine: AsyncEngine, rollup: asyncpg.Connection, verify_url: str, kept: str
 ) -> None:
-    await lived_world(own_engine, rollup, random.Random(11))
+    await make_changed_world(own_engine, rollup, random.Random(11))
     await rollup.execute("DELETE FROM stored_days WHERE day > $1", today())
     await rollup.execute("UPDATE org_totals SET members = members + 1")
     began, go_on = asyncio.Event(), asyncio.Event()
@@ -201,7 +205,7 @@ async def test_tomorrow_is_not_prepared_from_a_day_that_is_still_to_be_built(
         began.set()
         await go_on.wait()
 
-    beside = await asyncpg.connect(verified_url)
+    beside = await asyncpg.connect(verify_url)
     try:
         async with beside.transaction():
             await beside.execute("LOCK TABLE stored_days IN EXCLUSIVE MODE")
@@ -219,24 +223,24 @@ async def test_tomorrow_is_not_prepared_from_a_day_that_is_still_to_be_built(
         await keeping
     finally:
         await beside.close()
-    assert await found(rollup) == []
+    assert await list_difference_kinds(rollup) == []
 
 
 class _EndedError(Exception):
     """A rebuild is ended."""
 
 
-async def test_an_ended_rebuild_loses_nothing(
-    own_engine: AsyncEngine, rollup: asyncpg.Connection, verified_url: str
+async def test_stopped_rebuild_loses_no_deltas(
+    own_engine: AsyncEngine, rollup: asyncpg.Connection, verify_url: str
 ) -> None:
-    _, history = await lived_world(own_engine, rollup, random.Random(8))
+    _, history = await make_changed_world(own_engine, rollup, random.Random(8))
     built: list[date] = []
 
     def end(day: date) -> None:
         built.append(day)
         raise _EndedError
 
-    other = await asyncpg.connect(verified_url)
+    other = await asyncpg.connect(verify_url)
     try:
         # What is written while it waits to begin, it sees.
         async with other.transaction():
@@ -253,32 +257,32 @@ async def test_an_ended_rebuild_loses_nothing(
         await other.close()
     assert len(built) == 1
     await apply_all(rollup)
-    assert await found(rollup) == []
+    assert await list_difference_kinds(rollup) == []
 
 
-async def test_many_moves_at_once_are_built_and_not_shifted(
+async def test_many_moves_in_one_cycle_rebuild_the_days(
     own_engine: AsyncEngine, rollup: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(edges, "MAX_MOVES", 0)
-    world, history = await lived_world(own_engine, rollup, random.Random(5))
+    world, history = await make_changed_world(own_engine, rollup, random.Random(5))
     for _ in range(8):
         async with own_engine.begin() as db:
             await history.release(db)
             await history.certify(db)
     await apply_all(rollup)
     await check_totals(rollup, world, [today()])
-    assert await found(rollup) == []
+    assert await list_difference_kinds(rollup) == []
 
 
-def test_the_command_exits_by_what_it_finds(verified_url: str) -> None:
-    environment = os.environ | {"XUEZU_DATABASE_URL": verified_url}
+def test_verify_command_without_differences_exits_with_zero(verify_url: str) -> None:
+    environment = os.environ | {"XUEZU_DATABASE_URL": verify_url}
     command = [sys.executable, "-m", "app.cli", "totals", "verify", "--since", str(today())]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "What is kept equals a recount."), done.stderr
 
 
-async def test_one_day_is_rebuilt_and_no_other(own_engine: AsyncEngine, rollup: asyncpg.Connection) -> None:
-    await lived_world(own_engine, rollup, random.Random(12))
+async def test_rebuild_day_rebuilds_one_day_only(own_engine: AsyncEngine, rollup: asyncpg.Connection) -> None:
+    await make_changed_world(own_engine, rollup, random.Random(12))
     await rollup.execute("UPDATE org_totals SET members = members + 1 WHERE day >= $1", today() - timedelta(days=1))
     assert await rebuild_day(rollup, today())
     wrong = {difference.key.split()[-1] async for difference in find_differences(rollup)}
@@ -287,16 +291,18 @@ async def test_one_day_is_rebuilt_and_no_other(own_engine: AsyncEngine, rollup: 
     await rebuild_all(rollup)
 
 
-def test_the_command_rebuilds_a_day_that_is_kept(verified_url: str) -> None:
-    environment = os.environ | {"XUEZU_DATABASE_URL": verified_url}
+def test_rebuild_command_rebuilds_stored_days_only(verify_url: str) -> None:
+    environment = os.environ | {"XUEZU_DATABASE_URL": verify_url}
     for day, status, said in ((str(today()), 0, "built"), ("2020-01-01", 1, "is not kept")):
         command = [sys.executable, "-m", "app.cli", "totals", "rebuild", "--day", day]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout.strip()) == (status, f"{day} {said}"), done.stderr
 
 
-async def test_day_rows_are_compared_with_the_ledger(own_engine: AsyncEngine, rollup: asyncpg.Connection) -> None:
-    viewer: UUID = await viewer_of(own_engine)
+async def test_missing_day_row_is_found_and_rebuilt_from_the_ledger(
+    own_engine: AsyncEngine, rollup: asyncpg.Connection
+) -> None:
+    viewer: UUID = await create_viewer(own_engine)
     await rollup.execute("SELECT make_partition('point_events', $1, $1::date + 1)", today())
     await rollup.execute(
         "INSERT INTO point_events (user_id, day, source, event_id, points, kind, occurred_at) "
@@ -304,6 +310,6 @@ async def test_day_rows_are_compared_with_the_ledger(own_engine: AsyncEngine, ro
         viewer,
         today(),
     )
-    assert "day row" in await found(rollup)
+    assert "day row" in await list_difference_kinds(rollup)
     await rebuild_all(rollup, day_rows=True)
-    assert await found(rollup) == []
+    assert await list_difference_kinds(rollup) == []

@@ -1,7 +1,7 @@
-"""Worlds of orgs, people and points for the reports' tests: written with their histories, and counted naively.
+"""Worlds of orgs, people and points for the tests of reports, with their histories and a naive count.
 
-The count is the definition put into loops: walk the edges of that day's end, gather who stands where, count each
-person once, add up their events. Nothing of the service's SQL is in it.
+The count is the definition as loops: follow the edges at the end of the day, collect the members, count each person
+once, add up their events. It uses no SQL of the service.
 """
 
 import random
@@ -26,35 +26,35 @@ from tests.people import fresh_org_name
 
 @dataclass
 class Range:
-    """From when until when; of None, still."""
+    """A range of time. If `until` is None, it has not ended."""
 
     since: datetime
     until: datetime | None
 
-    def holds(self, day: date) -> bool:
-        """Whether it held at the end of a day."""
+    def is_valid_on(self, day: date) -> bool:
+        """Return whether the range contains the end of a day."""
         end = get_day_end(day)
         return self.since < end and (self.until is None or self.until >= end)
 
 
 @dataclass
 class Row:
-    """A member row: where it stood when, and who it was when."""
+    """A member row with its unit memberships and its activations, each with their range of time."""
 
     org: UUID
     id: UUID
     phone: bytes
-    places: list[tuple[UUID | None, Range]]
+    unit_memberships: list[tuple[UUID | None, Range]]
     activations: list[tuple[UUID, Range]]
 
     def person(self, day: date) -> UUID | bytes:
         return self.user(day) or self.phone
 
     def user(self, day: date) -> UUID | None:
-        return next((user for user, when in self.activations if when.holds(day)), None)
+        return next((user for user, when in self.activations if when.is_valid_on(day)), None)
 
-    def stands(self, day: date, units: set[UUID] | None = None) -> bool:
-        return any(when.holds(day) and (units is None or unit in units) for unit, when in self.places)
+    def is_member_on(self, day: date, units: set[UUID] | None = None) -> bool:
+        return any(when.is_valid_on(day) and (units is None or unit in units) for unit, when in self.unit_memberships)
 
 
 @dataclass
@@ -74,25 +74,25 @@ class World:
         upper, lower, other = uuid4(), uuid4(), uuid4()
         self.units[org] = [(upper, None), (lower, upper), (other, None)]
 
-    def below(self, org: UUID, day: date) -> set[UUID]:
+    def get_subtree(self, org: UUID, day: date) -> set[UUID]:
         found = {org}
         waiting = [org]
         while waiting:
             above = waiting.pop()
             for superior, subordinate, when in self.edges:
-                if superior == above and when.holds(day) and subordinate not in found:
+                if superior == above and when.is_valid_on(day) and subordinate not in found:
                     found.add(subordinate)
                     waiting.append(subordinate)
         return found
 
-    def subordinates(self, org: UUID, day: date) -> set[UUID]:
-        return {subordinate for superior, subordinate, when in self.edges if superior == org and when.holds(day)}
+    def get_subordinates(self, org: UUID, day: date) -> set[UUID]:
+        return {subordinate for superior, subordinate, when in self.edges if superior == org and when.is_valid_on(day)}
 
     def count(self, orgs: set[UUID], day: date, days: int, units: set[UUID] | None = None) -> dict[str, Any]:
-        """The figures of whoever stood in these orgs (or these units of them) at the day's end."""
-        standing = [row for row in self.rows if row.org in orgs and row.stands(day, units)]
-        people = {row.person(day) for row in standing}
-        users = {user for row in standing if (user := row.user(day)) is not None}
+        """Return the figures of the members of these orgs (or these units of them) at the end of the day."""
+        rows = [row for row in self.rows if row.org in orgs and row.is_member_on(day, units)]
+        people = {row.person(day) for row in rows}
+        users = {user for row in rows if (user := row.user(day)) is not None}
         earned = [
             (user, points)
             for user, on, points in self.events
@@ -111,19 +111,19 @@ class World:
         }
 
 
-def start_of_histories() -> datetime:
+def get_history_start() -> datetime:
     return datetime.now(SHANGHAI) - timedelta(days=40)
 
 
 def make_world(chance: random.Random, viewer: UUID, *, orgs: int, people: int) -> World:
-    """A random tree whose edges, unit memberships and activations changed over the last forty days, until now."""
+    """Return a random tree whose edges, unit memberships and activations changed in the last forty days."""
     world = World(viewer)
     now = datetime.now(SHANGHAI) - timedelta(seconds=5)
-    start = start_of_histories()
+    start = get_history_start()
 
     def ranges() -> Iterator[Range]:
-        """One to three ranges that follow each other, some of a moment, some at midnight, the last perhaps open."""
-        cuts = sorted(_moment(chance, start, now) for _ in range(chance.randrange(1, 7)))
+        """Yield one to three consecutive ranges. Some begin or end at midnight, and the last one may be open."""
+        cuts = sorted(_choose_moment(chance, start, now) for _ in range(chance.randrange(1, 7)))
         for since, until in zip(cuts[::2], [*cuts[1::2], None], strict=False):
             yield Range(since, until)
 
@@ -131,7 +131,7 @@ def make_world(chance: random.Random, viewer: UUID, *, orgs: int, people: int) -
         world.add_org(uuid4())
     for index, org in enumerate(world.orgs[1:], start=1):
         for when in [Range(start, None)] if chance.random() < 0.5 else ranges():
-            # Only towards the front of the list: no circle at any time.
+            # The superior comes before the org in the list, so that the tree never has a cycle.
             superior = world.orgs[max(0, index - chance.randrange(1, 6))]
             world.edges.append((superior, org, when))
     world.users = [uuid4() for _ in range(people)]
@@ -139,9 +139,11 @@ def make_world(chance: random.Random, viewer: UUID, *, orgs: int, people: int) -
         phone = chance.randbytes(16)
         for org in chance.sample(world.orgs, chance.choice([1, 1, 1, 2, 3])):
             units = [None, *(unit for unit, _ in world.units[org])]
-            places = [(unit, when) for unit in chance.sample(units, chance.choice([1, 1, 2])) for when in ranges()]
+            unit_memberships = [
+                (unit, when) for unit in chance.sample(units, chance.choice([1, 1, 2])) for when in ranges()
+            ]
             activations = [(user, when) for when in ranges()] if chance.random() < 0.8 else []
-            world.rows.append(Row(org, uuid4(), phone, places, activations))
+            world.rows.append(Row(org, uuid4(), phone, unit_memberships, activations))
     for user in world.users:
         for _ in range(chance.choice([0, 1, 4, 12])):
             day = now.date() - timedelta(days=chance.randrange(0, 31))
@@ -149,7 +151,7 @@ def make_world(chance: random.Random, viewer: UUID, *, orgs: int, people: int) -
     return world
 
 
-def _moment(chance: random.Random, start: datetime, end: datetime) -> datetime:
+def _choose_moment(chance: random.Random, start: datetime, end: datetime) -> datetime:
     at = start + (end - start) * chance.random()
     if chance.random() < 0.2:
         return at.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -157,7 +159,7 @@ def _moment(chance: random.Random, start: datetime, end: datetime) -> datetime:
 
 
 async def write_world(engine: AsyncEngine, world: World) -> None:
-    """Write the orgs, people and histories of a world; its events are for a points service to send."""
+    """Write the orgs, people and histories of a world. A points service sends its events."""
     async with engine.begin() as db:
         await db.execute(
             insert(User), [{"id": user, "phone_cipher": b"-", "phone_index": uuid4().bytes} for user in world.users]
@@ -198,12 +200,12 @@ async def write_world(engine: AsyncEngine, world: World) -> None:
 
 
 async def write_row(db: Any, row: Row) -> None:
-    live = any(when.until is None for _, when in row.places)
+    live = any(when.until is None for _, when in row.unit_memberships)
     user = next((user for user, when in row.activations if when.until is None), None)
     if user is not None and not live:
         row.activations = [(user, Range(when.since, when.until or when.since)) for user, when in row.activations]
         user = None
-    last = max((when.until for _, when in row.places if when.until), default=None)
+    last = max((when.until for _, when in row.unit_memberships if when.until), default=None)
     await db.execute(
         insert(Member).values(
             org_id=row.org,
@@ -219,9 +221,9 @@ async def write_row(db: Any, row: Row) -> None:
             removed_at=None if live else last,
         )
     )
-    for unit, when in row.places:
+    for unit, when in row.unit_memberships:
         values = {"org_id": row.org, "member_id": row.id, "unit_id": unit}
         await db.execute(insert(UnitMembership).values(**values, since=when.since, until=when.until))
-    for holder, when in row.activations:
-        values = {"org_id": row.org, "member_id": row.id, "user_id": holder}
+    for user_id, when in row.activations:
+        values = {"org_id": row.org, "member_id": row.id, "user_id": user_id}
         await db.execute(insert(Activation).values(**values, since=when.since, until=when.until))
