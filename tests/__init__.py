@@ -1,5 +1,5 @@
-"""The tests. While they and the service are imported nobody looks for garbage, as in a process that starts
-(`app.core.startup`); `conftest` lets it be looked for again once they are collected."""
+"""The tests. The garbage collector is disabled while they and the service are imported, as in a starting process
+(`app.core.startup`). `conftest` enables it again after the collection."""
 
 import gc
 import importlib.util
@@ -7,6 +7,6 @@ import sys
 
 gc.disable()
 
-# httpx looks for it anew in every folder at every call: nothing here runs on trio.
+# httpx searches all directories for trio at every call; no test runs on trio.
 if importlib.util.find_spec("sniffio") is None:
     sys.modules["sniffio"] = None  # type: ignore[assignment]

@@ -1,4 +1,4 @@
-"""What people do to orgs in many tests, over HTTP; each act succeeds or fails its test."""
+"""Common calls on orgs over HTTP. Each call succeeds, or fails its test."""
 
 from typing import Any
 
@@ -10,18 +10,18 @@ Json = dict[str, Any]
 
 
 def done(response: httpx.Response, status: int = 200) -> Any:
-    """The body of an answer that must have this status."""
+    """Return the body of an answer that must have this status."""
     assert response.status_code == status, response.text
     return response.json() if response.content else None
 
 
 def refusal(response: httpx.Response) -> tuple[int, str]:
-    """How a call was refused: its status and the slug of its problem."""
+    """Return the status and the problem's slug of a refused call."""
     return response.status_code, response.json()["type"].removeprefix("/problems/")
 
 
 async def invite(superior: Person, above: Json, **body: Any) -> Json:
-    """An invitation to be certified."""
+    """Create an invitation to be certified."""
     invitation: Json = done(await superior.post(f"/v1/orgs/{above['id']}/invitations", json=body), 201)
     return invitation
 
@@ -52,7 +52,7 @@ async def add_admin(main_admin: Person, org: Json, person: Person) -> Json:
 
 
 async def ask(person: Person, org: Json, **body: Any) -> httpx.Response:
-    """Ask for a change."""
+    """Create a change request."""
     return await person.post(f"/v1/orgs/{org['id']}/change-requests", json=body)
 
 
@@ -63,14 +63,14 @@ async def add_unit(admin: Person, org: Json, name: str, parent: Json | None = No
 
 
 async def add_member(admin: Person, org: Json, *units: Json, **body: Any) -> Json:
-    """A person in the directory, standing in these units (none: at the org itself)."""
+    """Add a person to the directory, in these units (none: at the org itself)."""
     fields = {"name": "王小明", "phone": fresh_phone(), "unit_ids": [unit["id"] for unit in units]} | body
     member: Json = done(await admin.post(f"/v1/orgs/{org['id']}/members", json=fields), 201)
     return member
 
 
 async def list_all(person: Person, path: str, **params: Any) -> list[Json]:
-    """Every item of a list, page by page."""
+    """Return all items of a list, read page by page."""
     items: list[Json] = []
     cursor = None
     while True:
@@ -82,5 +82,5 @@ async def list_all(person: Person, path: str, **params: Any) -> list[Json]:
 
 
 async def actions(person: Person, org: Json) -> list[str]:
-    """What the org's audit says was done, newest first."""
+    """Return the actions in the org's audit, newest first."""
     return [entry["action"] for entry in await list_all(person, f"/v1/orgs/{org['id']}/audit")]

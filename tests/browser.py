@@ -1,4 +1,4 @@
-"""A real browser for the tests: Chromium, watched for console errors and for requests to any other host."""
+"""A real browser for the tests: Chromium, with a watch on console errors and on requests to other hosts."""
 
 import os
 import re
@@ -27,7 +27,7 @@ PATIENCE = 30_000
 
 
 def find_chromium() -> str:
-    """The path of Chromium; without one the test is skipped, or fails where a browser is required."""
+    """Return the path of Chromium. Without one the test is skipped, or fails where a browser is required."""
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None:
         if os.environ.get("XUEZU_REQUIRE_BROWSER") == "1":
@@ -49,27 +49,27 @@ async def chromium(*arguments: str) -> AsyncIterator[Browser]:
 
 @dataclass
 class Watched:
-    """What a browser did that no page of ours may make it do."""
+    """The forbidden actions that a browser took on our pages."""
 
     site: str
     wrongs: list[str] = field(default_factory=list)
     expected: list[str] = field(default_factory=list)
 
     def expect(self, status: int) -> None:
-        """A refusal is part of the test: the browser notes it in its console."""
+        """Expect a refused request, which the browser reports in its console."""
         self.expected.append(f"the server responded with a status of {status}")
 
     def of(self, page: Page) -> None:
-        page.on("console", self._said)
+        page.on("console", self._on_console)
         page.on("pageerror", lambda error: self.wrongs.append(f"script error: {error}"))
-        page.on("request", self._asked)
+        page.on("request", self._on_request)
         page.on("dialog", lambda dialog: self.wrongs.append(f"a script's dialog: {dialog.message}"))
 
-    def _said(self, message: ConsoleMessage) -> None:
+    def _on_console(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"} and not any(part in message.text for part in self.expected):
             self.wrongs.append(f"{message.type}: {message.text} ({message.location.get('url')})")
 
-    def _asked(self, request: Request) -> None:
+    def _on_request(self, request: Request) -> None:
         address = urlsplit(request.url)
         if address.scheme in {"http", "https", "ws", "wss"} and not request.url.startswith(f"{self.site}/"):
             self.wrongs.append(f"a request to another host: {request.url}")
@@ -96,7 +96,8 @@ class Screen:
 async def screen(
     browser: Browser, site: str, size: dict[str, int] = DESK, zone: str = "Asia/Shanghai"
 ) -> AsyncIterator[Screen]:
-    """A browser of nobody's, at a size, in a time zone; whatever it did that it may not fails the test at the end."""
+    """Return a page in a new browser context with a size and a time zone. Forbidden actions fail the test at the
+    end."""
     context = await browser.new_context(
         viewport={"width": size["width"], "height": size["height"]},
         locale="zh-CN",

@@ -1,6 +1,6 @@
-"""One embedded PostgreSQL for the whole run, one migrated database a worker, the service over it.
+"""One embedded PostgreSQL for the whole run, one migrated database per worker, and the service over it.
 
-Nothing is cleaned up between tests: each makes people and orgs of its own, with fresh phones.
+Nothing is deleted between tests: each test creates its own people and orgs, with unused phones.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ from tests.live import serving
 from tests.people import People
 
 TEMPLATE = "xuezu_migrated"
-"""The database that the run's others are copies of: migrating takes two seconds, copying a tenth of one."""
+"""The template of all databases of the run: a migration takes two seconds, a copy a tenth of a second."""
 
 _SERVER = pytest.StashKey[tuple[postgres.EmbeddedPostgres, Path]]()
 
@@ -61,10 +61,10 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests marked `long`: one that begins late keeps a whole run waiting.
+    """Start with the tests marked `long`: one that starts late delays the whole run.
 
-    xdist gives each worker a quarter of its share of the list to begin with, so each quarter begins with some of them.
-    The others keep their order: a session's token does not outlive the tests of the signing keys.
+    xdist first gives each worker a quarter of its share of the list, so each quarter starts with some of them. The
+    other tests keep their order: the tests of the signing keys end the sessions' tokens.
     """
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     long = [item for item in items if item.get_closest_marker("long")]
@@ -80,7 +80,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish() -> None:
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)  # what the few minutes of a run leave lying is not much
+    gc.set_threshold(20_000, 20, 20)  # a run of few minutes creates little garbage
     gc.enable()
 
 
@@ -93,19 +93,20 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def _source_language() -> None:
-    """A request of an earlier test, answered in the same context, leaves its language there."""
+    """Reset the language: a request of an earlier test in the same context may have set it."""
     set_locale(SOURCE)
 
 
 @pytest.fixture(scope="session")
 def event_loop_policy() -> uvloop.EventLoopPolicy:
-    """The event loop that the service runs on (`app.serving`)."""
+    """Return the policy of the service's event loop (`app.serving`)."""
     return uvloop.EventLoopPolicy()
 
 
 @pytest.fixture(scope="module")
 def day_long_tokens() -> Iterator[None]:
-    """An access token outlives a proof that takes longer than ten minutes, where how long it lives plays no part."""
+    """Access tokens are valid for a day, for proofs that take longer than ten minutes and do not test their
+    lifetime."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(tokens, "LIFETIME", 86_400)
         yield
@@ -113,7 +114,7 @@ def day_long_tokens() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def server_url(pytestconfig: pytest.Config) -> str:
-    """The superuser's address of the run's server."""
+    """Return the superuser's address of the run's server."""
     workerinput = getattr(pytestconfig, "workerinput", None)
     if workerinput is not None:
         return str(workerinput["server_url"])
@@ -123,12 +124,12 @@ def server_url(pytestconfig: pytest.Config) -> str:
 
 @pytest.fixture(scope="session")
 def database_url(server_url: str, worker_id: str) -> str:
-    """A migrated database of this worker's own."""
+    """Return the address of this worker's migrated database."""
     return migrated_database(server_url, f"xuezu_{worker_id}")
 
 
 def migrated_database(server_url: str, name: str) -> str:
-    """Make (again) a migrated database of this name on the run's server, and give its address."""
+    """Create a migrated database of this name again, and return its address."""
     asyncio.run(_make_database(server_url, name, of=TEMPLATE))
     return server_url.replace("/postgres?", f"/{name}?")
 
@@ -144,10 +145,10 @@ async def _make_database(server_url: str, name: str, *, of: str) -> None:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A temporary folder for a server of the test's own.
+    """A temporary directory for a server that only this test uses.
 
-    Not `tmp_path`: run by root, PostgreSQL is another user, and each pytest of this machine that begins closes the
-    folder above all `tmp_path`s to others again.
+    It is not `tmp_path`: for root, PostgreSQL runs as another user, and each new pytest on the machine closes the
+    parent of all `tmp_path`s to other users.
     """
     with tempfile.TemporaryDirectory(prefix="xuezu-test-") as made:
         yield Path(made)
@@ -162,7 +163,7 @@ def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Set
 
 @pytest.fixture(scope="session", autouse=True)
 def _logs() -> None:
-    """As in production: a failing test shows what was logged, and nothing personal with it."""
+    """Configure logs as in production: a failed test shows its logs, without personal data."""
     logs.configure("json", process="test")
 
 
@@ -182,7 +183,7 @@ def engine(app: FastAPI) -> AsyncEngine:
 
 @pytest.fixture
 async def db(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A connection of the test's own, in autocommit: what it sees is what was committed."""
+    """A connection in autocommit that only the test uses: it sees committed data."""
     async with engine.connect() as connection:
         await connection.execution_options(isolation_level="AUTOCOMMIT")
         yield connection
@@ -198,7 +199,7 @@ async def no_stored_days(engine: AsyncEngine) -> None:
 
 @pytest.fixture(scope="session")
 async def api(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
-    """The service over HTTP. Every answer is held against the OpenAPI document (`tests.contract`)."""
+    """The service over HTTP. Every answer is compared with the OpenAPI document (`tests.contract`)."""
     contract = Contract(app)
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app, client=("127.0.0.1", 50000)),
@@ -211,20 +212,20 @@ async def api(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.fixture(scope="session")
 def worker(settings: Settings) -> Callable[[], Awaitable[None]]:
-    """`await worker()` runs every job that is waiting, as the worker process would, and returns when none is left."""
+    """`await worker()` runs all waiting jobs as the worker process does, and returns when no job is left."""
     return lambda: run_worker(settings, until_idle=True)
 
 
 @pytest.fixture(scope="session")
 def live(settings: Settings) -> Iterator[str]:
-    """The service behind a real socket, over this worker's database; gives its address."""
+    """The address of the service on a real socket, over this worker's database."""
     with serving(settings) as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    """One Chromium a worker; each test opens a context of its own in it."""
+    """One Chromium per worker; each test opens its own context in it."""
     async with chromium() as started:
         yield started
 

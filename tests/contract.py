@@ -1,4 +1,4 @@
-"""Every answer a test gets is held against the OpenAPI document: no undeclared status, no other shape of error."""
+"""Every answer in a test is compared with the OpenAPI document: no undeclared status, no other shape of error."""
 
 import re
 from typing import Any
@@ -12,7 +12,7 @@ PROBLEM = "application/problem+json"
 class Contract:
     def __init__(self, app: FastAPI) -> None:
         document = app.openapi()
-        # A literal path is more particular than one with parameters.
+        # A literal path has precedence over one with parameters.
         paths = sorted(document["paths"].items(), key=lambda item: item[0].count("{"))
         self._operations: dict[tuple[str, int], list[tuple[re.Pattern[str], dict[str, Any]]]] = {}
         for path, methods in paths:

@@ -1,4 +1,4 @@
-"""The service behind a real socket, for clients that are not ours: in a thread with an event loop of its own."""
+"""The service on a real socket, for external clients: in a thread with its own event loop."""
 
 import socket
 import threading
@@ -14,7 +14,7 @@ from app.main import create_app
 
 @contextmanager
 def serving(settings: Settings) -> Iterator[str]:
-    """Serve these settings on a free port of localhost; gives the address. The issuer is that address."""
+    """Serve these settings on a free port of localhost and return the address, which is also the issuer."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         url = f"http://localhost:{port}"

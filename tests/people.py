@@ -1,7 +1,7 @@
 """People for the tests: registered, verified and signed in.
 
-Seven requests make a person over HTTP. `People.register` makes the same rows with the service's own functions in one
-transaction; `register_over_http` is for tests of signing in itself, and for a service in another process.
+Over HTTP a person needs seven requests. `People.register` writes the same rows with the service's own functions in one
+transaction. `register_over_http` is for tests of sign-in, and for a service in another process.
 """
 
 import asyncio
@@ -43,7 +43,7 @@ def fresh_name() -> str:
 
 
 def fresh_id_number() -> str:
-    """A resident ID number with a right checksum (GB 11643)."""
+    """Return a resident ID number with a correct checksum (GB 11643)."""
     body = f"110101{random.randrange(1950, 2000)}{random.randrange(1, 13):02d}{random.randrange(1, 29):02d}"
     body += f"{next(_serial) % 1000:03d}"
     weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
@@ -53,7 +53,7 @@ def fresh_id_number() -> str:
 
 @dataclass
 class Person:
-    """A registered user and their signed-in HTTP client."""
+    """A registered user with a signed-in HTTP client."""
 
     phone: str
     name: str
@@ -86,14 +86,14 @@ class Person:
         return await self.request("DELETE", path, **options)
 
     async def refresh(self) -> None:
-        """New tokens for this session."""
+        """Get new tokens for this session."""
         form = {"grant_type": "refresh_token", "client_id": "xuezu-app", "refresh_token": self.refresh_token}
         granted = await self.api.post("/oauth/token", data=form)
         assert granted.status_code == 200, granted.text
         self.token, self.refresh_token = granted.json()["access_token"], granted.json()["refresh_token"]
 
     async def create_org(self, **body: Any) -> dict[str, Any]:
-        """An org of this person's, named uniquely unless told otherwise."""
+        """Create an org of this person, by default with a unique name."""
         created = await self.post("/v1/orgs", json={"name": fresh_org_name(), "region_code": "320102"} | body)
         assert created.status_code == 201, created.text
         org: dict[str, Any] = created.json()
@@ -106,7 +106,7 @@ def fresh_org_name() -> str:
 
 @asynccontextmanager
 async def staying_signed_in(persons: Sequence[Person]) -> AsyncIterator[None]:
-    """For what takes longer than an access token lasts."""
+    """Refresh the tokens within the block, which takes longer than an access token is valid."""
 
     async def refresh() -> None:
         while True:
@@ -122,7 +122,7 @@ async def staying_signed_in(persons: Sequence[Person]) -> AsyncIterator[None]:
 
 
 class People:
-    """Makes people. `app` is the service in this process; without it they register over HTTP."""
+    """Creates people. `app` is the service in this process; without it they register over HTTP."""
 
     def __init__(self, api: httpx.AsyncClient, app: FastAPI | None = None) -> None:
         self.api = api
@@ -131,7 +131,7 @@ class People:
     async def register(
         self, *, phone: str | None = None, name: str | None = None, verified: bool = True, party: bool = True
     ) -> Person:
-        """A new user, signed in; verified and a party member unless told otherwise."""
+        """Create a signed-in user, by default verified and a party member."""
         if self._app is None:
             return await self.register_over_http(phone=phone, name=name, verified=verified, party=party)
         phone, name = phone or fresh_phone(), name or fresh_name()
@@ -154,7 +154,7 @@ class People:
     async def register_over_http(
         self, *, phone: str | None = None, name: str | None = None, verified: bool = True, party: bool = True
     ) -> Person:
-        """The same by phone code, and verified through the Alipay test provider."""
+        """The same with a phone code, and verified with the Alipay test provider."""
         phone, name = phone or fresh_phone(), name or fresh_name()
         asked = await self.api.post("/v1/phone-codes", json={"phone": phone})
         assert asked.status_code == 202, asked.text
@@ -181,7 +181,7 @@ class People:
         return person
 
     async def verify(self, person: Person, id_number: str | None = None) -> None:
-        """Real-name verification by the Alipay test provider (S1)."""
+        """Verify the real name with the Alipay test provider (S1)."""
         begun = await person.post("/v1/me/verifications", json={"method": "alipay"})
         assert begun.status_code == 201, begun.text
         consented = await self.api.post(

@@ -1,4 +1,4 @@
-"""The program as a newcomer meets it: real processes, their exit codes and what they say."""
+"""The program as a new user runs it: real processes, their exit codes and their output."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ PATIENCE = 60.0
 
 
 def environment(**settings: object) -> dict[str, str]:
-    """This process's environment with only the given XUEZU_ settings."""
+    """Return this process's environment with only the given XUEZU_ settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("XUEZU_")}
     return kept | {name: str(value) for name, value in settings.items()}
 
@@ -31,7 +31,7 @@ def free_port() -> int:
 
 
 def refusal(*arguments: str, **settings: object) -> str:
-    """Run `xuezu …`, which must fail with one sentence on stderr and nothing else there; gives the sentence."""
+    """Run `xuezu …`, which must fail with one sentence and nothing else on stderr; return the sentence."""
     done = subprocess.run(
         [sys.executable, "-m", "app.cli", *arguments],
         cwd=ROOT,
@@ -54,7 +54,7 @@ def one_sentence(done: subprocess.CompletedProcess[str]) -> str:
 
 
 class Program:
-    """A running program, and all that it has said so far."""
+    """A running program and its output so far."""
 
     def __init__(self, *command: str, **settings: object) -> None:
         self.process = subprocess.Popen(
@@ -98,7 +98,7 @@ class Program:
 
 
 def gone(pid: int) -> bool:
-    """Whether no such process runs; one that has ended and waits for its parent to look has gone too."""
+    """Return whether no such process runs; a zombie counts as ended."""
     try:
         ended: bool = psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -108,7 +108,7 @@ def gone(pid: int) -> bool:
 
 @contextmanager
 def program(*command: str, **settings: object) -> Iterator[Program]:
-    """Start a program; whatever happens, it is gone at the end."""
+    """Start a program for the block; it always ends with the block."""
     started = Program(*command, **settings)
     try:
         yield started
@@ -118,9 +118,9 @@ def program(*command: str, **settings: object) -> Iterator[Program]:
         started.close()
 
 
-def until(holds: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    """Wait until a condition holds."""
+def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
+    """Wait until a condition is true."""
     deadline = time.monotonic() + seconds
-    while not holds():
+    while not condition():
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Running every clean-up at once, as the worker would one by one."""
+"""Run all clean-ups in turn, as the worker does."""
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -6,5 +6,5 @@ from app.worker.retention import CLEAN_UPS, run_clean_up
 
 
 async def clean_up(engine: AsyncEngine) -> dict[str, int]:
-    """Run every clean-up of the registry; returns how much each deleted."""
+    """Run every clean-up of the registry; return the number deleted by each."""
     return {entry.name: await run_clean_up(engine, entry) for entry in CLEAN_UPS}

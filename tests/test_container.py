@@ -1,4 +1,4 @@
-"""The image's recipe names what is there. `.ci/image` does its steps for real, which takes longer than a test may."""
+"""The Dockerfile names existing files. `.ci/image` builds the image, which takes too long for a test."""
 
 import json
 import re
@@ -16,7 +16,7 @@ STAGES = {stage.split()[3]: stage for stage in re.split(r"^(?=FROM )", DOCKERFIL
 
 
 def copied_into(target: str) -> set[str]:
-    """What of the checkout reaches a target, through the stages that it is made from."""
+    """Return the paths of the checkout that reach a target through its stages."""
     found: set[str] = set()
     for line in STAGES[target].splitlines():
         word, *rest = line.split() or [""]
@@ -29,19 +29,19 @@ def copied_into(target: str) -> set[str]:
     return found
 
 
-def test_what_the_image_copies_is_there_and_reaches_it() -> None:
-    let_through = {line[1:] for line in (ROOT / ".dockerignore").read_text().split() if line.startswith("!")}
+def test_files_that_the_image_copies_exist_and_reach_it() -> None:
+    unignored = {line[1:] for line in (ROOT / ".dockerignore").read_text().split() if line.startswith("!")}
     copied = copied_into("development") | copied_into("production")
-    assert {"app", "migrations", "alembic.ini", "requirements.lock", "pyproject.toml"} <= copied == let_through
+    assert {"app", "migrations", "alembic.ini", "requirements.lock", "pyproject.toml"} <= copied == unignored
     assert all((ROOT / name).exists() for name in copied)
 
 
-def test_the_image_that_is_built_unless_another_is_named_has_no_development_tools() -> None:
+def test_default_image_has_no_development_tools() -> None:
     assert list(STAGES)[-1] == "production"
     assert copied_into("development") - copied_into("production") == {"devtools", "requirements-run.lock"}
 
 
-def test_the_image_is_pinned_unprivileged_and_asks_its_own_readiness() -> None:
+def test_image_is_pinned_unprivileged_and_checks_its_readiness() -> None:
     assert "--require-hashes" in DOCKERFILE
     assert re.search(r"^USER [1-9]\d*$", DOCKERFILE, re.MULTILINE)
     (health,) = re.findall(r"^HEALTHCHECK .*CMD (\[.*\])$", DOCKERFILE, re.MULTILINE)
@@ -51,7 +51,7 @@ def test_the_image_is_pinned_unprivileged_and_asks_its_own_readiness() -> None:
     assert "/readyz" in code
 
 
-def test_the_compose_file_starts_what_the_command_line_has() -> None:
+def test_compose_file_starts_existing_commands() -> None:
     from app.cli import cli
 
     commands = {command.name or getattr(command.callback, "__name__", "") for command in cli.registered_commands}

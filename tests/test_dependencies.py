@@ -1,4 +1,4 @@
-"""What pyproject.toml names is used, what is used is named there, and the service gets by without the extras."""
+"""Dependencies: pyproject.toml names exactly the used packages, and the service works without the extras."""
 
 import ast
 import re
@@ -19,7 +19,7 @@ CODE = {
     "devtools": ["devtools"],
     "dev": ["bench", "checks.py", "tests"],
 }
-"""Where the packages of each group may be imported."""
+"""The code that may import the packages of each group."""
 INCLUDES: dict[str, list[str]] = {
     "service": [],
     "embedded": ["service"],
@@ -87,7 +87,7 @@ def imported(group: str) -> dict[str, str]:
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
                 names = [node.module or ""]
             for name in (name.partition(".")[0] for name in names):
-                beside = (source.parent / f"{name}.py").exists()  # a script, which finds its neighbours by their names
+                beside = (source.parent / f"{name}.py").exists()  # a script can import modules of its directory
                 ours = name in {"app", "bench", "checks", "devtools", "tests"} or beside
                 if not ours and name not in sys.stdlib_module_names:
                     found[name] = str(source.relative_to(ROOT))
@@ -124,12 +124,12 @@ def test_every_exception_is_needed() -> None:
     assert set(COMES_WITH.values()) <= everything
 
 
-def test_no_dependency_is_named_twice() -> None:
+def test_dependencies_are_named_once() -> None:
     groups = [named(group) for group in CODE]
     assert sum(map(len, groups)) == len(set().union(*groups))
 
 
-def test_the_service_imports_nothing_that_only_an_extra_brings() -> None:
+def test_service_imports_no_package_of_an_extra() -> None:
     """In a process of its own, in which the packages that the image does not install cannot be imported."""
     installed = {normal(name) for name in re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(), re.M)}
     kept = installed | {"xuezu", "setuptools", "pip"}

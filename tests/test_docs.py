@@ -1,4 +1,4 @@
-"""The docs explorer in a real browser: offline, grouped, and of use with a token pasted under Authorize."""
+"""The docs explorer in a real browser: offline, grouped, and usable with a token pasted under Authorize."""
 
 import re
 
@@ -34,7 +34,7 @@ async def test_swagger_signs_in_with_a_pasted_token_and_runs_an_example(browser:
         assert re.search("Xuezu", await page.title())
 
 
-async def test_redoc_shows_the_manual_and_asks_no_other_host(browser: Browser, live: str) -> None:
+async def test_redoc_shows_the_manual_without_other_hosts(browser: Browser, live: str) -> None:
     async with screen(browser, live) as shown:
         await shown.go("/redoc")
         await shown.page.get_by_text("Errors are RFC 9457 problems").wait_for()
@@ -42,7 +42,7 @@ async def test_redoc_shows_the_manual_and_asks_no_other_host(browser: Browser, l
         await shown.page.wait_for_load_state("networkidle")
 
 
-def test_the_manual_is_whole(app: FastAPI) -> None:
+def test_manual_is_complete(app: FastAPI) -> None:
     missing = []
     for path, methods in app.openapi()["paths"].items():
         for method, operation in methods.items():
@@ -66,7 +66,7 @@ def test_the_manual_is_whole(app: FastAPI) -> None:
     assert not missing, "\n".join(missing)
 
 
-async def test_in_production_the_document_is_the_snapshot(settings: Settings) -> None:
+async def test_production_document_is_the_snapshot(settings: Settings) -> None:
     production = settings.model_copy(update={"env": "production"})
     assert not production.development
     app = create_app(production)

@@ -1,6 +1,6 @@
-"""Hostile input over the whole OpenAPI document: a declared answer of the declared shape, never a 5xx.
+"""Hostile input for the whole OpenAPI document: every answer is declared and has the declared shape, never a 5xx.
 
-The calls come from a program nobody here wrote (Schemathesis), as a main admin of an org, as a service, and as nobody.
+Schemathesis generates the calls, as a main admin of an org, as a service, and without sign-in.
 """
 
 import json
@@ -66,13 +66,13 @@ def document(callers: Callers) -> Any:
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[ManagedCookiesSession]:
-    """One connection for all calls, which carries no cookie from one to the next."""
+    """One connection for all calls; no cookie is carried from one call to the next."""
     with ManagedCookiesSession() as made:
-        made.trust_env = False  # a look for proxies in the environment takes longer than many a call
+        made.trust_env = False  # reading proxies from the environment takes longer than many calls
         yield made
 
 
-# These end the caller's own session or account, or are meant to go on for ever.
+# These operations end the caller's own session or account, or never end.
 LEFT_OUT = re.compile(r"/v1/me/sessions|/v1/me/closure|/oauth/revoke|/(events|progress|stream)$")
 OPERATIONS = [
     (method.upper(), path)
@@ -83,7 +83,7 @@ OPERATIONS = [
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_every_operation(
+def test_operation_answers_hostile_input_as_declared(
     method: str, path: str, document: Any, callers: Callers, session: ManagedCookiesSession
 ) -> None:
     @given(document[path][method].as_strategy())

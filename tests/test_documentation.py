@@ -1,4 +1,4 @@
-"""What the pages in docs/ promise: links that lead somewhere, and lists that are whole."""
+"""The pages in docs/: their links resolve, and their lists are complete."""
 
 import importlib
 import re

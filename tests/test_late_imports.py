@@ -1,4 +1,4 @@
-"""What a start does not wait for: heavy modules are imported when they are first used, or once the service answers."""
+"""Late imports: heavy modules are imported at their first use, or when the service is ready."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from tests.processes import ROOT, environment
 
 
 def loaded_by(statements: str) -> set[str]:
-    """The modules that a Python has loaded after these statements."""
+    """Return the modules that a Python process has loaded after these statements."""
     done = subprocess.run(
         [sys.executable, "-c", f"{statements}\nimport sys\nprint(*sys.modules)"],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""The OpenAPI document as a manual: what each text has to say, and what none of them may."""
+"""The OpenAPI document as a manual: required and forbidden contents of its texts."""
 
 import json
 import re

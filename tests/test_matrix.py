@@ -1,11 +1,11 @@
-"""Every operation by every kind of caller, on their own, a certified, a released, another's and a closed org.
+"""Every operation by every kind of caller, on their own org, a certified, a released, another's and a closed org.
 
-The rows are written by hand, from the rules; the operations are read off the app. An operation without a row, or a
-row without an operation, fails. What is tried is who is let in: a caller who may gets past authorization to the
-check of what they sent, which is wrong on purpose, so that nothing is changed.
+The rows are written by hand from the rules; the operations are read from the app. An operation without a row, or a row
+without an operation, fails. The test checks authorization: an authorized caller gets to the validation of the body,
+which is invalid on purpose, so that nothing changes.
 
-On the own org every operation is tried by everybody. On the others one operation of each permission is, since a
-permission decides alike for all that ask for it (`tests/test_routes.py` holds that each route does).
+On the own org every caller tries every operation. On the other orgs one operation per permission is tried, because a
+permission decides in the same way for all its operations (`tests/test_routes.py` checks that for each route).
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ from tests.acts import Json, add_admin, add_member, certify, done
 from tests.auth.authenticator import prove_key, register_key
 from tests.people import People, Person, fresh_phone
 
-MAY = 0  # let in
+MAY = 0  # authorized
 WHO = {
     # row: what main admin, admin, member and an admin above get; everybody else gets 404
     "card": (MAY, MAY, MAY, MAY),
@@ -84,7 +84,7 @@ class Operation:
 
     @property
     def row(self) -> str:
-        """As the rows name it: below the org, other parameters left out."""
+        """Return the operation as in the rows: its path in the org, other parameters omitted."""
         below = self.path.removeprefix(ORG) or "/"
         parts = ["{}" if part.startswith("{") else part for part in below.split("/")]
         return f"{self.method} {'/'.join(parts)}"
@@ -106,13 +106,13 @@ def operations(app: FastAPI) -> Iterator[Operation]:
 
 
 def one_of_each_permission(app: FastAPI) -> Iterator[Operation]:
-    """Where one permission serves reads and writes, one of each."""
+    """Yield one operation of each permission; if a permission has reads and writes, one of each."""
     found = {(operation.needs, operation.method == "GET"): operation for operation in org_operations(app)}
     yield from found.values()
 
 
 def org_operations(app: FastAPI) -> Iterator[Operation]:
-    """All below an org but resigning, which has nothing to get wrong and is tried by itself."""
+    """Yield all operations of an org except resigning, which has no invalid input and has its own test."""
     for operation in operations(app):
         if operation.kind == "org" and operation.row != RESIGNING:
             yield operation
@@ -122,7 +122,7 @@ def expected_rows() -> dict[str, str]:
     return {row.strip(): group for group, rows in ROWS.items() for row in rows.split(",")}
 
 
-def test_every_operation_has_its_row_and_every_row_its_operation(app: FastAPI) -> None:
+def test_operations_and_rows_correspond(app: FastAPI) -> None:
     found = {operation.row for operation in operations(app) if operation.kind == "org"}
     rows = expected_rows()
     assert found - rows.keys() == set(), "say in ROWS who may do this"
@@ -182,7 +182,7 @@ async def scene(app: FastAPI, engine: AsyncEngine, api: httpx.AsyncClient, peopl
 
 
 async def verdict(api: httpx.AsyncClient, person: Person | None, operation: Operation, org: Json | None) -> int:
-    """The refusal's status, or MAY."""
+    """Return the status of the refusal, or MAY."""
     answer = await ask(api, person, operation, org)
     return answer.status_code if answer.status_code in (401, 403, 404) else MAY
 
@@ -213,7 +213,7 @@ def expected(group: str, caller: str, org: str) -> int:
 
 
 @pytest.mark.parametrize("org", ["own", "certified", "released", "other"])
-async def test_who_is_let_in_to_an_org(app: FastAPI, api: httpx.AsyncClient, scene: Scene, org: str) -> None:
+async def test_access_to_an_org_matches_the_rows(app: FastAPI, api: httpx.AsyncClient, scene: Scene, org: str) -> None:
     rows = expected_rows()
     found: Json = getattr(scene, org)
     wrong = []
@@ -226,7 +226,7 @@ async def test_who_is_let_in_to_an_org(app: FastAPI, api: httpx.AsyncClient, sce
     assert wrong == []
 
 
-async def test_a_closed_org_is_read_and_nothing_else(app: FastAPI, api: httpx.AsyncClient, scene: Scene) -> None:
+async def test_closed_org_can_only_be_read(app: FastAPI, api: httpx.AsyncClient, scene: Scene) -> None:
     wrong = []
     for operation in one_of_each_permission(app):
         answer = await ask(api, scene.callers["main"], operation, scene.closed)
@@ -237,7 +237,7 @@ async def test_a_closed_org_is_read_and_nothing_else(app: FastAPI, api: httpx.As
     assert wrong == []
 
 
-async def test_who_may_resign(api: httpx.AsyncClient, scene: Scene) -> None:
+async def test_resignation_is_allowed_to_other_admins_only(api: httpx.AsyncClient, scene: Scene) -> None:
     """The one operation without anything to get wrong is done for real, the admin last."""
     operation = Operation("DELETE", f"{ORG}/admins/me", "org")
     assert operation.row == RESIGNING
@@ -245,7 +245,7 @@ async def test_who_may_resign(api: httpx.AsyncClient, scene: Scene) -> None:
         assert await verdict(api, person, operation, scene.own) == expected("inside", caller, "own"), caller
 
 
-async def test_who_is_let_in_elsewhere(app: FastAPI, api: httpx.AsyncClient, scene: Scene) -> None:
+async def test_access_outside_an_org_matches_the_rows(app: FastAPI, api: httpx.AsyncClient, scene: Scene) -> None:
     wanted = {
         "user": {"nobody": 401, "service": 401, "scopeless service": 401},
         "operator": {"nobody": 401, "service": 404, "main": 404, "learner": 404, "superior": 404, "operator": MAY},
@@ -256,7 +256,7 @@ async def test_who_is_let_in_elsewhere(app: FastAPI, api: httpx.AsyncClient, sce
         for caller, status in wanted.get(operation.kind, {}).items():
             got = await verdict(api, scene.callers[caller], operation, None)
             if caller == "operator" and got == 404 and operation.method == "DELETE":
-                got = MAY  # a text for an id: past the door, and nothing there
+                got = MAY  # a text in place of an id: authorized, then not found
             if got != status:
                 wrong.append(f"{caller}: {operation.method} {operation.path}: {got}, not {status}")
     assert wrong == []

@@ -1,4 +1,4 @@
-"""What the README promises: every setting, and examples that parse."""
+"""The README: it documents every setting, and its examples parse."""
 
 import ast
 import re
@@ -15,13 +15,13 @@ def test_every_setting_is_documented_and_nothing_else() -> None:
     assert documented == {f"XUEZU_{name.upper()}" for name in Settings.model_fields}
 
 
-def test_its_python_parses() -> None:
+def test_python_in_the_readme_parses() -> None:
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert len(blocks) >= 2
     for block in blocks:
         ast.parse(block)
 
 
-def test_its_links_lead_somewhere() -> None:
+def test_links_in_the_readme_resolve() -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / target).exists(), target

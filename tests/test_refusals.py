@@ -1,4 +1,4 @@
-"""What the mission's table says is refused: each with its own problem, declared where it is raised."""
+"""The refusals in the mission's table: each has its own problem, declared by its operation."""
 
 import re
 
@@ -16,7 +16,7 @@ APPLY = f"POST {ORG}/applications"
 CHANGES = f"POST {ORG}/change-requests"
 ACCEPT_PROMOTION = "PUT /v1/me/promotions/{promotion_id}/acceptance"
 ACCEPT_LINK = f"PUT {ORG}/link-requests/{{request_id}}/acceptance"
-# row: what is refused with which status, and by which operations
+# row: the refusals with their status and their operations
 REFUSED = {
     "S1": [
         (403, "real-name-required", ["POST /v1/orgs", "PUT /v1/me/admin-invitations/{invitation_id}/acceptance"]),
@@ -82,7 +82,7 @@ REFUSED = {
         (409, "already-in-directory", ["POST /v1/me/link-requests", ACCEPT_LINK]),
         (409, "link-request-decided", [ACCEPT_LINK, f"PUT {ORG}/link-requests/{{request_id}}/refusal"]),
     ],
-    # Nobody makes an org for somebody else: there is nothing to name them by.
+    # An org cannot be created for another person: the body has no field for one.
     "S19": [(422, "invalid", ["POST /v1/orgs"])],
     "S20": [
         (409, slug, [f"PUT {ORG}/transfers/{{transfer_id}}/acceptance"])
@@ -94,16 +94,16 @@ REFUSED = {
         (409, "member-is-admin", [f"POST {ORG}/members/{{member_id}}/transfers"]),
     ],
 }
-# A desktop client that is not registered is refused in OAuth's own form, which is no problem document.
+# An unregistered desktop client is refused with an OAuth error, which is not a problem document.
 NO_PROBLEM = {"S15"}
 
 
-def test_no_row_of_the_table_is_left_out() -> None:
+def test_every_row_of_the_table_is_tested() -> None:
     assert {*REFUSED, *NO_PROBLEM} == {f"S{number}" for number in range(1, 21)}
 
 
 @pytest.mark.parametrize("row", REFUSED)
-def test_the_table_s_refusals_are_declared_with_their_problem(app: FastAPI, row: str) -> None:
+def test_refusals_of_the_table_are_declared_with_their_problem(app: FastAPI, row: str) -> None:
     paths = app.openapi()["paths"]
     for status, slug, operations in REFUSED[row]:
         for operation in operations:
@@ -116,9 +116,7 @@ def test_the_table_s_refusals_are_declared_with_their_problem(app: FastAPI, row:
             assert shown["value"]["detail"], f"{slug} does not say what to do instead"
 
 
-async def test_a_body_that_cannot_be_taken_is_told_in_the_service_s_own_form(
-    api: httpx.AsyncClient, people: People
-) -> None:
+async def test_unacceptable_body_is_answered_with_a_problem(api: httpx.AsyncClient, people: People) -> None:
     person = await people.register()
     large = b'{"name": "' + bytes(MAX_BODY) + b'"}'
     as_json = {"Content-Type": "application/json"}
@@ -131,7 +129,7 @@ async def test_a_body_that_cannot_be_taken_is_told_in_the_service_s_own_form(
         assert refusal(answer) == (415, "unsupported-media-type")
 
 
-async def test_times_that_no_zone_has_are_refused(people: People) -> None:
+async def test_impossible_times_are_refused(people: People) -> None:
     person = await people.register()
     org = await person.create_org()
     for at in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
@@ -140,7 +138,7 @@ async def test_times_that_no_zone_has_are_refused(people: People) -> None:
             assert refusal(answer) == (422, "invalid")
 
 
-async def test_what_is_wrong_is_pointed_at_where_it_stands_in_the_body(people: People) -> None:
+async def test_validation_error_points_to_its_place_in_the_body(people: People) -> None:
     person = await people.register(verified=False)
     body = {"method": "id-card", "name": "王伟", "id_number": "110105194912310021"}
     answer = await person.post("/v1/me/verifications", json=body)

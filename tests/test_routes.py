@@ -1,4 +1,4 @@
-"""What must hold for every route, whoever writes the next one."""
+"""Rules that every route must follow."""
 
 import re
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from app.core.i18n import gettext_in
 from app.web.errors import Problem
 
 
-def test_every_route_says_whom_it_admits(app: FastAPI) -> None:
+def test_every_route_declares_its_access(app: FastAPI) -> None:
     walked = [(path, route) for path, route in list_api_routes(app) if not path.startswith(("/docs", "/redoc"))]
     assert len(walked) > 30
     for path, route in walked:
         assert find_access_rule(route.dependant) is not None, f"{path} has neither Can(…) nor another rule"
 
 
-def test_a_route_below_an_org_asks_for_a_permission_in_it(app: FastAPI) -> None:
+def test_route_of_an_org_requires_a_permission_in_it(app: FastAPI) -> None:
     for path, route in list_api_routes(app):
         if "{org_id}" in path:
             rule = find_access_rule(route.dependant)
@@ -58,8 +58,8 @@ def _kinds(kind: type[Problem]) -> Iterator[type[Problem]]:
         yield from _kinds(child)
 
 
-def test_every_problem_has_its_slug_both_titles_and_says_what_to_do(app: FastAPI) -> None:
-    # A kind without a slug of its own is only a family of kinds.
+def test_problem_has_slug_both_titles_and_advice(app: FastAPI) -> None:
+    # A class without its own slug is an abstract base class.
     kinds = [kind for kind in _kinds(Problem) if hasattr(kind, "slug")]
     assert len(kinds) > 50
     slugs: dict[str, type[Problem]] = {}

@@ -1,4 +1,4 @@
-"""`xuezu run` as a process: it serves, it stops, what it keeps is still there, and it says why when it cannot."""
+"""`xuezu run` as a process: it serves, stops, keeps its data, and explains why it cannot start."""
 
 import json
 import signal
@@ -35,7 +35,7 @@ def worker_of(running: Program) -> psutil.Process:
 
 @contextmanager
 def waiting_console(url: str) -> Iterator[Iterator[bytes]]:
-    """A console that waits for a scan: the stream of its events, after the first."""
+    """The event stream of a console that waits for a scan, after the first event."""
     with httpx.Client(base_url=url, timeout=20) as browser:
         asked = browser.post("/oauth/device_authorization", data={"client_id": "xuezu-console"}).json()
         one = f"/v1/device-authorizations/{asked['user_code']}"
@@ -56,8 +56,8 @@ def has_ipv6() -> bool:
 
 
 @pytest.mark.long
-def test_a_run_with_all_that_may_befall_it(folder: Path) -> None:
-    """One long story, since each start of the whole service costs seconds."""
+def test_run_survives_other_runs_and_killed_processes(folder: Path) -> None:
+    """One long test, because each start of the whole service costs seconds."""
     data, port = folder / "data", free_port()
     settings = {"XUEZU_DATA_DIR": data, "XUEZU_PORT": port}
     with program(*RUN, **settings) as first:
@@ -70,21 +70,21 @@ def test_a_run_with_all_that_may_befall_it(folder: Path) -> None:
         assert server is not None
         server.execute("CREATE TABLE kept AS SELECT 'still here' AS word", database=postgres.DATABASE)
 
-        # Another run, of the same folder on another port, or of another folder on the same port, is told so at once.
+        # A second run with the same directory or with the same port is refused immediately.
         held = refusal("run", XUEZU_DATA_DIR=data, XUEZU_PORT=free_port())
         assert f"is in use by another run (process {first.process.pid})" in held
         other = folder / "other"
         assert f"XUEZU_PORT={port + 1}" in refusal("run", XUEZU_DATA_DIR=other, XUEZU_PORT=port)
         assert not (other / "postgres").exists()
 
-        # A worker that dies is started again; one whose parent dies ends by itself.
+        # A killed worker is started again; a worker whose parent is killed ends.
         worker_of(first).kill()
         first.wait_to_say("The worker was killed by signal 9: starting it again in 1 s")
         worker = worker_of(first)
         first.stop(signal.SIGKILL)
         until(lambda: gone(worker.pid))
 
-    # PostgreSQL was left behind: the next run takes it over, and stops all of it.
+    # PostgreSQL is still running: the next run uses it, and stops it at the end.
     assert postgres.find_running(data / "postgres") == server
     with program(*RUN, **settings) as second:
         second.wait_to_say(READY)
@@ -94,7 +94,7 @@ def test_a_run_with_all_that_may_befall_it(folder: Path) -> None:
         with waiting_console(f"http://localhost:{port}") as chunks:
             began = time.monotonic()
             second.process.send_signal(signal.SIGTERM)
-            assert list(chunks) == []  # the stream ends whole, and does not use up the time of grace
+            assert list(chunks) == []  # the stream ends completely and within the time limit
             assert time.monotonic() - began < GRACE_SECONDS
         assert second.process.wait(PATIENCE) == 0
     assert second.said.endswith("Stopping PostgreSQL\nStopped.\n")
@@ -102,7 +102,7 @@ def test_a_run_with_all_that_may_befall_it(folder: Path) -> None:
     until(lambda: gone(server.pid))
 
 
-# The last step takes a tenth of a second, in which no signal can be sent for certain: here it takes two more.
+# The last step takes a tenth of a second, too short to send a signal reliably: here it takes two seconds more.
 SLOW_RUN = """
 import sys, time
 import app.cli, app.main
@@ -118,7 +118,7 @@ app.cli.main()
 
 
 @pytest.mark.parametrize("step", ["Making a new PostgreSQL", "Starting the API"])
-def test_a_stop_signal_while_it_starts_leaves_nothing_running(folder: Path, step: str) -> None:
+def test_stop_signal_during_start_leaves_no_process(folder: Path, step: str) -> None:
     with program(sys.executable, "-c", SLOW_RUN, XUEZU_DATA_DIR=folder, XUEZU_PORT=free_port()) as starting:
         starting.wait_to_say(step)
         assert starting.stop(signal.SIGINT) == 0
@@ -127,10 +127,8 @@ def test_a_stop_signal_while_it_starts_leaves_nothing_running(folder: Path, step
     assert postgres.find_running(folder / "postgres") is None
 
 
-def test_run_looks_at_its_database_after_the_service_is_imported(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A migration imports too, and two threads that import what imports each other end in a deadlock."""
+def test_run_migrates_after_the_import_of_the_service(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A migration imports modules too, and two threads that import modules of each other can deadlock."""
     steps = []
 
     def import_slowly(_: Settings) -> None:
@@ -148,7 +146,7 @@ def test_run_looks_at_its_database_after_the_service_is_imported(
     assert steps == ["imported", "looked"]
 
 
-def test_process_ends_after_the_threads_that_import(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_process_ends_after_its_importing_threads(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """An interpreter that ends while a thread imports can hang; it waits for a thread that is not a daemon."""
     seen: list[threading.Thread] = []
     monkeypatch.setattr(app_run, "_import_service", lambda _: seen.append(threading.current_thread()))
@@ -162,8 +160,8 @@ def test_process_ends_after_the_threads_that_import(settings: Settings, monkeypa
     assert [thread.daemon for thread in seen] == [False]
 
 
-def test_an_open_stream_does_not_keep_it_from_stopping(folder: Path) -> None:
-    """The server of `xuezu run` and `serve`, with a stream that never ends by itself nor when it is told to."""
+def test_open_stream_does_not_delay_the_stop(folder: Path) -> None:
+    """The server of `xuezu run` and `serve`, with a stream that does not end by itself or on request."""
     port = free_port()
     endless = f"""
 import asyncio
@@ -190,7 +188,7 @@ print("cleaned up", flush=True)
     serving.wait_to_say("cleaned up")
 
 
-def test_a_setting_that_cannot_be_used_and_its_value_is_not_repeated(folder: Path) -> None:
+def test_unusable_setting_is_refused_without_its_value(folder: Path) -> None:
     said = refusal("run", XUEZU_DATA_DIR=folder, XUEZU_PORT="13800138000")
     assert "XUEZU_PORT: input should be less than or equal to 65535" in said
     assert "13800138000" not in said
@@ -207,7 +205,7 @@ def test_a_setting_that_cannot_be_used_and_its_value_is_not_repeated(folder: Pat
         ({"XUEZU_DATA_KEYS": "mine:c2hvcnQ="}, "XUEZU_DATA_KEYS holds a key that is not the base64 of 32 bytes"),
     ],
 )
-def test_settings_that_cannot_be_used(
+def test_unusable_settings_are_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], sentence: str
 ) -> None:
     for name, value in ({"XUEZU_DATA_DIR": str(folder)} | settings).items():
@@ -217,9 +215,7 @@ def test_settings_that_cannot_be_used(
         listen(usable.host, usable.port)
 
 
-def test_production_refuses_missing_secrets_and_those_of_development(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_production_without_its_own_secrets_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Settings(data_dir=folder).with_secrets()
     kept = json.loads((folder / "secrets.json").read_text())
     production = {"XUEZU_DATA_DIR": str(folder), "XUEZU_ENV": "production"}
@@ -235,13 +231,13 @@ def test_production_refuses_missing_secrets_and_those_of_development(
 
 
 @pytest.mark.parametrize("below", ["a-file/data", "a-file"])
-def test_a_data_folder_that_cannot_be_written(folder: Path, below: str) -> None:
+def test_unwritable_data_directory_is_refused(folder: Path, below: str) -> None:
     (folder / "a-file").touch()
     said = refusal("run", XUEZU_DATA_DIR=folder / below, XUEZU_PORT=free_port())
     assert f"The data folder {folder / below} cannot be written" in said
 
 
-def test_damaged_secrets_are_not_replaced(folder: Path) -> None:
+def test_damaged_secrets_are_refused_and_unchanged(folder: Path) -> None:
     (folder / "secrets.json").write_text("{")
     assert "secrets.json are damaged" in refusal("run", XUEZU_DATA_DIR=folder, XUEZU_PORT=free_port())
     assert (folder / "secrets.json").read_text() == "{"

@@ -1,4 +1,4 @@
-"""Rows have types and pages have one mechanism, everywhere in the source."""
+"""Rows are typed and pages use one mechanism, in the whole source."""
 
 import ast
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ import pytest
 APP = Path(__file__).parents[1] / "app"
 PAGING = APP / "core" / "paging.py"
 
-# What holds rows or values. Not in it: statements and their columns, whose types SQLAlchemy gives up from ten columns
-# on, and `dict`, which is a JSON document or the context of a page.
-HOLDERS = {
+# Containers of rows or values. Statements and columns are not included, because SQLAlchemy has no types for more than
+# ten columns; nor is `dict`, which is a JSON document or the context of a page.
+CONTAINERS = {
     *("AsyncGenerator", "AsyncIterable", "AsyncIterator", "Awaitable", "Collection", "Generator", "Iterable"),
     *("Iterator", "Mapping", "Optional", "Page", "Row", "Sequence", "Slice", "frozenset", "list", "set", "tuple"),
 }
 
-# Where no annotation can say what the caller knows: overloads of SQLAlchemy, and an object that is looked up by name.
+# Functions whose type cannot be annotated: overloads of SQLAlchemy, and an object that is looked up by name.
 EXCEPTIONS = {
     ("database/db.py", "scalar"),
     ("core/plugins.py", "load"),
@@ -24,26 +24,26 @@ EXCEPTIONS = {
 }
 
 
-def _gives_any(annotation: ast.expr | None) -> bool:
-    """Whether a function with this return annotation gives `Any`, or something that holds `Any`."""
+def _returns_any(annotation: ast.expr | None) -> bool:
+    """Return whether this return annotation is `Any` or a container of `Any`."""
     match annotation:
         case ast.Constant(value=str(text)):
-            return _gives_any(ast.parse(text, mode="eval").body)
+            return _returns_any(ast.parse(text, mode="eval").body)
         case ast.Name(id="Any"):
             return True
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            return _gives_any(left) or _gives_any(right)
+            return _returns_any(left) or _returns_any(right)
         case ast.Starred(value=value):
-            return _gives_any(value)
-        case ast.Subscript(value=ast.Name(id=name), slice=inner) if name in HOLDERS:
-            return any(map(_gives_any, inner.elts if isinstance(inner, ast.Tuple) else [inner]))
+            return _returns_any(value)
+        case ast.Subscript(value=ast.Name(id=name), slice=inner) if name in CONTAINERS:
+            return any(map(_returns_any, inner.elts if isinstance(inner, ast.Tuple) else [inner]))
         case _:
             return False
 
 
 def _untyped(tree: ast.AST) -> Iterator[str]:
     for node in ast.walk(tree):
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and _gives_any(node.returns):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and _returns_any(node.returns):
             yield node.name
 
 
@@ -65,7 +65,7 @@ def test_functions_return_named_types() -> None:
     assert found == EXCEPTIONS
 
 
-def test_only_the_pagination_reads_one_row_more_than_a_page() -> None:
+def test_only_paging_reads_one_row_more_than_a_page() -> None:
     assert [
         f"{path.relative_to(APP)}:{node.lineno}"
         for path, tree in _parsed()
@@ -91,6 +91,6 @@ def test_only_the_pagination_reads_one_row_more_than_a_page() -> None:
         ("ColumnElement[Any]", False),
     ],
 )
-def test_an_untyped_return_is_seen(annotation: str, gives_any: bool) -> None:
+def test_untyped_return_is_detected(annotation: str, gives_any: bool) -> None:
     (function,) = ast.parse(f"def f() -> {annotation}: ...").body
     assert list(_untyped(function)) == (["f"] if gives_any else [])
