@@ -22,7 +22,7 @@ from app.middleware.request_log import RequestLog
 
 logs.configure(sys.argv[1], process="api")
 app = FastAPI()
-errors.install(app)
+errors.install_error_handler(app)
 log = structlog.get_logger()
 
 @app.get("/people/{{token}}")
