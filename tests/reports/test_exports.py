@@ -26,9 +26,9 @@ FIGURES = ("members", "activated", "active", "points", "points_per_head", "parti
 
 
 async def export_report(person: Person, org: UUID, worker: Work, path: str, **body: Any) -> bytes:
-    asked = done(await person.post(f"/v1/orgs/{org}/{path}/exports", json=body), 202)
+    export = done(await person.post(f"/v1/orgs/{org}/{path}/exports", json=body), 202)
     await worker()
-    return await download_export(person, {"id": str(org)}, asked["id"])
+    return await download_export(person, {"id": str(org)}, export["id"])
 
 
 def build_cells(figures: dict[str, Any]) -> list[Any]:
@@ -124,9 +124,9 @@ async def test_own_export_is_not_readable_by_a_former_admin(
             text("INSERT INTO org_admins (org_id, user_id) VALUES (:org, :user)"),
             {"org": world.orgs[1], "user": UUID(admin.user_id)},
         )
-    asked = done(await admin.post(f"/v1/orgs/{world.orgs[1]}/reports/overview/exports", json={}), 202)
+    export = done(await admin.post(f"/v1/orgs/{world.orgs[1]}/reports/overview/exports", json={}), 202)
     await worker()
-    path = f"/v1/orgs/{world.orgs[1]}/exports/{asked['id']}/content"
+    path = f"/v1/orgs/{world.orgs[1]}/exports/{export['id']}/content"
     assert (await admin.get(path)).status_code == 200
     await db.execute(
         text("DELETE FROM org_admins WHERE org_id = :org AND user_id = :user"),

@@ -138,8 +138,8 @@ async def test_totals_of_few_people_are_suppressed_for_superiors(
         else:
             assert figures == world.count({org}, today(), 7)
     for index, org in enumerate(world.orgs[2:], start=1):
-        asked = await report(above, org, "reports/overview")
-        assert asked["subtree"]["withheld"] == (index in withheld), "the subordinate's own report shows no more"
+        own_report = await report(above, org, "reports/overview")
+        assert own_report["subtree"]["withheld"] == (index in withheld), "the subordinate's own report shows no more"
         trend = await report(above, org, "reports/trend", days=2)
         assert trend["days"][-1]["subtree"]["withheld"] == (index in withheld)
 

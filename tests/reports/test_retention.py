@@ -68,8 +68,8 @@ async def test_old_partitions_are_dropped_with_every_join_method(
         assert (await drop_totals(db, 100), await drop_scores(db, 100)) == (0, 0)
     await engine.dispose()
     assert len(await partitions(aged, "org_totals")) == 60
-    kept = [f"partitions.org_scores_{today() - timedelta(days=ago):%Y%m%d}" for ago in (1, 0)]
-    assert await partitions(aged, "org_scores") == kept
+    remaining = [f"partitions.org_scores_{today() - timedelta(days=ago):%Y%m%d}" for ago in (1, 0)]
+    assert await partitions(aged, "org_scores") == remaining
 
 
 async def test_scores_in_use_by_the_rollup_are_not_dropped(aged: asyncpg.Connection, aged_url: str) -> None:

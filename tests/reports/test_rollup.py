@@ -73,14 +73,16 @@ async def check_totals(rollup: asyncpg.Connection, world: World, days: list[date
     for day in days:
         rows = {row["org_id"]: row for row in await rollup.fetch("SELECT * FROM org_totals WHERE day = $1", day)}
         for org in world.orgs:
-            kept: Any = rows.get(org)
+            stored: Any = rows.get(org)
             for prefix, orgs in (("own_", {org}), ("", world.get_subtree(org, day))):
                 expected: dict[str, Any] = {}
                 for span in (1, 7, 30):
                     counted = world.count(orgs, day, span)
                     expected |= {"members": counted["members"], "activated": counted["activated"]}
                     expected |= {f"active_{span}": counted["active"], f"points_{span}": counted["points"]}
-                found = {name: kept[f"{prefix}{name}"] if kept else 0 for name in ("members", "activated", *columns)}
+                found = {
+                    name: stored[f"{prefix}{name}"] if stored else 0 for name in ("members", "activated", *columns)
+                }
                 assert found == {name: expected[name] for name in found}, (day, prefix)
 
 
@@ -119,12 +121,14 @@ async def test_days_built_together_equal_a_naive_count(
     await apply_all(rollup)
     await rollup.execute("DELETE FROM stored_days; DELETE FROM org_totals; DELETE FROM org_scores")
     await build_missing_days(rollup, today(), tomorrow=True)
-    kept = [row["day"] for row in await rollup.fetch("SELECT day FROM stored_days ORDER BY day")]
-    assert kept[-1] == today() + timedelta(days=1)
-    assert len(kept) > 30
+    stored = [row["day"] for row in await rollup.fetch("SELECT day FROM stored_days ORDER BY day")]
+    assert stored[-1] == today() + timedelta(days=1)
+    assert len(stored) > 30
     # One world is checked on every day, the others on some days; with XUEZU_PROOF=1 all of them on every day.
-    await check_totals(rollup, world, kept if PROOF or seed == 0 else random.Random(seed).sample(kept, 8) + kept[-2:])
-    for day in kept[-2:]:
+    await check_totals(
+        rollup, world, stored if PROOF or seed == 0 else random.Random(seed).sample(stored, 8) + stored[-2:]
+    )
+    for day in stored[-2:]:
         await check_scores(rollup, world, day)
 
 
@@ -274,7 +278,9 @@ async def test_totals_rolled_up_step_by_step_equal_a_naive_count(
                 await history.step(db)
         await run_cycle(rollup)
     await apply_all(rollup)
-    kept = [row["day"] for row in await rollup.fetch("SELECT day FROM stored_days ORDER BY day")]
-    await check_totals(rollup, world, kept if PROOF or seed == 0 else [*kept[-12:], kept[max(0, len(kept) - 31)]])
+    stored = [row["day"] for row in await rollup.fetch("SELECT day FROM stored_days ORDER BY day")]
+    await check_totals(
+        rollup, world, stored if PROOF or seed == 0 else [*stored[-12:], stored[max(0, len(stored) - 31)]]
+    )
     for row in await rollup.fetch("SELECT day FROM stored_days WHERE scored"):
         await check_scores(rollup, world, row["day"])

@@ -90,15 +90,15 @@ class Example:
             )
         )
 
-    async def kept(self, rollup: asyncpg.Connection, like: Table) -> Table:
+    async def read_totals(self, rollup: asyncpg.Connection, like: Table) -> Table:
         """Return the stored totals, with the rows and columns of a table of the document."""
         found = []
         for row in like:
             day = day_of(row["day"], self.now)
-            kept = await rollup.fetchrow(
+            totals = await rollup.fetchrow(
                 "SELECT * FROM org_totals WHERE org_id = $1 AND day = $2", self.orgs[row["org"]], day
             )
-            figures = {name: str(kept[name] if kept else 0) for name in row if name not in ("org", "day")}
+            figures = {name: str(totals[name] if totals else 0) for name in row if name not in ("org", "day")}
             found.append({"org": row["org"], "day": row["day"], **figures})
         return found
 
@@ -133,13 +133,13 @@ async def test_worked_example_equals_stored_totals(example_url: str, own_engine:
         await apply_all(rollup)
         await build_missing_days(rollup, example.now, tomorrow=False)
         before = read_table("before")
-        assert await example.kept(rollup, before) == before
+        assert await example.read_totals(rollup, before) == before
 
         async with own_engine.begin() as db:
             await example.send(db, "late point")
         await apply_all(rollup)
         late = read_table("after late point")
-        assert await example.kept(rollup, late) == late
+        assert await example.read_totals(rollup, late) == late
         assert sorted(await example.scores(rollup), key=str) == sorted(read_table("scores"), key=str)
 
         past = "SELECT * FROM org_totals WHERE day < $1 ORDER BY org_id, day"
@@ -148,7 +148,7 @@ async def test_worked_example_equals_stored_totals(example_url: str, own_engine:
             await example.transfer(db)
         await apply_all(rollup)
         moved = read_table("after transfer")
-        assert await example.kept(rollup, moved) == moved
+        assert await example.read_totals(rollup, moved) == moved
         assert await rollup.fetch(past, example.now) == past_days
         assert [found async for found in find_differences(rollup)] == []
     finally:

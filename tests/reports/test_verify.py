@@ -164,7 +164,7 @@ async def test_rebuild_runs_concurrently_with_the_rollup(
 ) -> None:
     world, history = await make_changed_world(own_engine, rollup, random.Random(7))
     await rollup.execute("UPDATE org_totals SET members = members + 1")
-    kept = await rollup.fetchval("SELECT count(*) FROM stored_days")
+    stored = await rollup.fetchval("SELECT count(*) FROM stored_days")
     beside = await asyncpg.connect(verify_url)
     built: list[date] = []
     try:
@@ -179,8 +179,8 @@ async def test_rebuild_runs_concurrently_with_the_rollup(
         await rebuilding
     finally:
         await beside.close()
-    assert len(built) == kept
-    assert applied & set(range(1, kept))  # between days
+    assert len(built) == stored
+    assert applied & set(range(1, stored))  # between days
     await apply_all(rollup)
     assert await list_difference_kinds(rollup) == []
     await check_totals(rollup, world, [today()])
@@ -189,15 +189,15 @@ async def test_rebuild_runs_concurrently_with_the_rollup(
 WAITS = "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'stored_days'::regclass AND NOT granted)"
 
 
-@pytest.mark.parametrize("kept", ["meanwhile", "after it"])
+@pytest.mark.parametrize("stored", ["meanwhile", "after it"])
 async def test_next_day_is_not_prepared_from_a_day_not_yet_rebuilt(
-    own_engine: AsyncEngine, rollup: asyncpg.Connection, verify_url: str, kept: str
+    own_engine: AsyncEngine, rollup: asyncpg.Connection, verify_url: str, stored: str
 ) -> None:
     await make_changed_world(own_engine, rollup, random.Random(11))
     await rollup.execute("DELETE FROM stored_days WHERE day > $1", today())
     await rollup.execute("UPDATE org_totals SET members = members + 1")
     began, go_on = asyncio.Event(), asyncio.Event()
-    if kept == "meanwhile":
+    if stored == "meanwhile":
         go_on.set()
     built: list[date] = []
 
@@ -215,7 +215,7 @@ async def test_next_day_is_not_prepared_from_a_day_not_yet_rebuilt(
         keeping = asyncio.create_task(build_missing_days(beside, today(), tomorrow=True, after_each=meanwhile))
         await began.wait()
         assert today() not in built
-        if kept == "meanwhile":
+        if stored == "meanwhile":
             await keeping
             assert today() not in built
         await rebuilding
@@ -293,10 +293,10 @@ async def test_rebuild_day_rebuilds_one_day_only(own_engine: AsyncEngine, rollup
 
 def test_rebuild_command_rebuilds_stored_days_only(verify_url: str) -> None:
     environment = os.environ | {"XUEZU_DATABASE_URL": verify_url}
-    for day, status, said in ((str(today()), 0, "built"), ("2020-01-01", 1, "is not kept")):
+    for day, status, message in ((str(today()), 0, "built"), ("2020-01-01", 1, "is not kept")):
         command = [sys.executable, "-m", "app.cli", "totals", "rebuild", "--day", day]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stdout.strip()) == (status, f"{day} {said}"), done.stderr
+        assert (done.returncode, done.stdout.strip()) == (status, f"{day} {message}"), done.stderr
 
 
 async def test_missing_day_row_is_found_and_rebuilt_from_the_ledger(
