@@ -83,8 +83,8 @@ class Play:
 
     def sign_in_by_scan(self) -> None:
         metadata = read_answer(self.service.get("/.well-known/oauth-authorization-server"), 200)
-        asked = self.service.post(metadata["device_authorization_endpoint"], data={"client_id": "xuezu-console"})
-        grant = read_answer(asked, 200)
+        response = self.service.post(metadata["device_authorization_endpoint"], data={"client_id": "xuezu-console"})
+        grant = read_answer(response, 200)
         self.report("console", "asks for a QR code (RFC 8628) and shows it:")
         print(draw_terminal_qr(grant["verification_uri_complete"]))
         form = {"grant_type": DEVICE_GRANT, "client_id": "xuezu-console", "device_code": grant["device_code"]}

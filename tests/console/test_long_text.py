@@ -47,11 +47,11 @@ class Sent(NamedTuple):
 
 def list_text_fields() -> set[tuple[str, str]]:
     """Return every text field of the templates."""
-    folders = [Path(str(files(package))) / "templates" for package in ("app.console", "devtools.phone")]
+    directories = [Path(str(files(package))) / "templates" for package in ("app.console", "devtools.phone")]
     return {
-        (str(source.relative_to(folder)), field)
-        for folder in folders
-        for source in folder.rglob("*.html")
+        (str(source.relative_to(directory)), field)
+        for directory in directories
+        for source in directory.rglob("*.html")
         for field in _FIELD.findall(re.sub(r"\{%.*?%\}", "", source.read_text()))
     }
 

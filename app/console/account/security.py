@@ -122,7 +122,7 @@ async def add_key(request: Request, db: WriteDb, scope: SignedIn, form: PageForm
 
 
 @router.post("/check")
-async def prove_key(request: Request, db: WriteDb, scope: SignedIn, form: PageForm) -> Response:
+async def check_key_for_page(request: Request, db: WriteDb, scope: SignedIn, form: PageForm) -> Response:
     """Check a key for this session, then go back to the page that required it."""
     back = form.get("back", "")
     back = back if back.startswith("/console/") and back.isascii() and "\\" not in back else HOME

@@ -38,6 +38,6 @@ async def find_orgs(
     """Show the orgs visible to the caller whose name, pinyin or initials match the typed text."""
     found: list[OrgFoundRow] = []
     if wanted.strip() and not has_unshowable(wanted):
-        asked = OrgFilter(q=wanted.strip(), status="live")
-        found = (await search_orgs(db, scope.user.user_id, asked, Paging(30, None))).rows
+        org_filter = OrgFilter(q=wanted.strip(), status="live")
+        found = (await search_orgs(db, scope.user.user_id, org_filter, Paging(30, None))).rows
     return render_page(request, "certification/orgs_found.html", found=found, wanted=wanted)

@@ -1,19 +1,19 @@
-// What htmx does not do by itself: the stream of a wait, dialogs, ticks in a table, and no more.
+// Behaviour that htmx does not provide: event streams, dialogs, notices, row selection, small buttons.
 
-// Moments are written as this reader's clock says them: the pages are told which zone that is.
+// The server formats times in the reader's zone, which it reads from this cookie.
 document.cookie = `xuezu-zone=${Intl.DateTimeFormat().resolvedOptions().timeZone}; path=/; max-age=31536000; samesite=lax`;
 
 document.querySelector("[data-stuck]")?.remove();
 
 const streams = new WeakMap();
 
-/** Follow a stream: at each state that is not the one shown, the element is swapped for how things stand now. */
-function follow(element) {
+/** Follow an event stream. When the state differs from the one shown, replace the element with its current version. */
+function followStream(element) {
   if (streams.has(element)) return;
   const source = new EventSource(element.dataset.stream);
   streams.set(element, source);
   source.addEventListener("error", () => {
-    // Refused, not merely interrupted: the browser does not try again, so the page begins anew.
+    // The server refused the stream, so the browser does not retry: reload the page.
     if (source.readyState === EventSource.CLOSED && element.isConnected) setTimeout(() => location.reload(), 3000);
   });
   for (const state of element.dataset.states.split(" ")) {
@@ -21,22 +21,22 @@ function follow(element) {
       if (!element.isConnected) return source.close();
       if (state === element.dataset.state) return;
       source.close();
-      // Where that fails the element is still there: a new stream begins with the state that it is in now.
-      const again = () => setTimeout(() => streams.delete(element) && element.isConnected && follow(element), 1000);
+      // If the request fails, the element is still there: a new stream starts with its present state.
+      const again = () => setTimeout(() => streams.delete(element) && element.isConnected && followStream(element), 1000);
       htmx.ajax("GET", element.dataset.now, { target: element, swap: "outerHTML" }).then(again, again);
     });
   }
 }
 
-function prepare(root) {
-  if (root.matches?.("[data-stream]")) follow(root);
-  for (const element of root.querySelectorAll("[data-stream]")) follow(element);
+function followStreams(root) {
+  if (root.matches?.("[data-stream]")) followStream(root);
+  for (const element of root.querySelectorAll("[data-stream]")) followStream(element);
 }
 
 const plural = new Intl.PluralRules(document.documentElement.lang);
 
-/** Say how many rows are ticked, and offer what can be done with them. */
-function count(form) {
+/** Show the number of ticked rows and the actions on them. */
+function updateSelection(form) {
   const ticks = [...form.querySelectorAll("[name=member_id]")];
   const ticked = ticks.filter((tick) => tick.checked).length;
   const chosen = form.querySelector("[data-count]");
@@ -51,23 +51,23 @@ function count(form) {
 
 let opener = null;
 
-/** After a dialog the focus is on what opened it, or on what stands in its place now, and never nowhere. */
-function giveBack() {
+/** After a dialog closes, focus its opener, the element that replaced it, or the main content. */
+function restoreFocus() {
   if (opener === null || document.activeElement !== document.body || document.querySelector("dialog[open]")) return;
-  const asked = opener.getAttribute("hx-get");
-  const again = asked && document.querySelector(`[hx-get="${CSS.escape(asked)}"]`);
+  const address = opener.getAttribute("hx-get");
+  const again = address && document.querySelector(`[hx-get="${CSS.escape(address)}"]`);
   (opener.isConnected ? opener : again ?? document.getElementById("main")).focus({ preventScroll: true });
 }
 
 for (const kind of ["pointerdown", "keydown"]) {
-  // Who goes on elsewhere is not called back.
+  // A user who continues elsewhere keeps the focus there.
   document.addEventListener(kind, () => {
     if (!document.querySelector("dialog[open]")) opener = null;
   }, true);
 }
 
-/** Show the dialog around what was loaded, named by its title. */
-function show(body) {
+/** Open the dialog around the loaded content, labelled by its title. */
+function openDialog(body) {
   const dialog = body.closest("dialog");
   const title = body.querySelector("[data-title]");
   if (title) title.id = dialog.getAttribute("aria-labelledby");
@@ -78,35 +78,35 @@ function show(body) {
   (body.querySelector("[aria-invalid=true]") ?? body.querySelector("[autofocus]") ?? title)?.focus();
 }
 
-function closeAll() {
+function closeDialogs() {
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
 }
 
-document.addEventListener("htmx:load", (event) => prepare(event.detail.elt));
+document.addEventListener("htmx:load", (event) => followStreams(event.detail.elt));
 document.addEventListener("htmx:beforeCleanupElement", (event) => streams.get(event.detail.elt)?.close());
 document.addEventListener("htmx:afterSettle", (event) => {
-  if (event.detail.target.id === "dialog-body" || event.detail.target.id === "drawer-body") show(event.detail.target);
-  for (const form of document.querySelectorAll("[data-selection]")) count(form);
-  giveBack();
+  if (event.detail.target.id === "dialog-body" || event.detail.target.id === "drawer-body") openDialog(event.detail.target);
+  for (const form of document.querySelectorAll("[data-selection]")) updateSelection(form);
+  restoreFocus();
 });
 document.addEventListener("htmx:afterRequest", (event) => {
-  // Taken back, what was done is no news any more.
+  // After an undo the notice of the undone action is obsolete.
   const undoes = event.target.closest?.("[data-undoes]");
   if (undoes && event.detail.successful) undoes.closest(undoes.dataset.undoes)?.remove();
 });
-document.addEventListener("close-dialogs", closeAll);
+document.addEventListener("close-dialogs", closeDialogs);
 
 const unreached = document.getElementById("unreached");
 for (const kind of ["htmx:sendError", "htmx:responseError"]) {
   document.addEventListener(kind, (event) => {
     const notices = document.getElementById("notices");
-    const told = kind === "htmx:responseError" || notices.querySelector("[data-unreached]");
-    if (!told) notices.prepend(unreached.content.cloneNode(true));
-    // What was to come here does not: nothing says that it is still loading.
-    const waits = event.detail.elt;
-    if (!waits.matches("[aria-busy]")) return;
-    waits.removeAttribute("aria-busy");
-    for (const place of waits.querySelectorAll(".chart-wait, p")) place.textContent = unreached.dataset.instead;
+    const isShown = kind === "htmx:responseError" || notices.querySelector("[data-unreached]");
+    if (!isShown) notices.prepend(unreached.content.cloneNode(true));
+    // The content does not arrive, so the element must not show that it is loading.
+    const waiting = event.detail.elt;
+    if (!waiting.matches("[aria-busy]")) return;
+    waiting.removeAttribute("aria-busy");
+    for (const place of waiting.querySelectorAll(".chart-wait, p")) place.textContent = unreached.dataset.instead;
   });
 }
 document.addEventListener("htmx:afterOnLoad", () => document.querySelector("#notices [data-unreached]")?.remove());
@@ -118,16 +118,16 @@ for (const kind of ["pointerdown", "keydown"]) {
 for (const kind of ["pointerup", "pointercancel", "keyup"]) {
   document.addEventListener(kind, () => setTimeout(() => (pressed = null)), true);
 }
-addEventListener("blur", () => (pressed = null)); // what is let go in another window is not heard of
+addEventListener("blur", () => (pressed = null)); // a release in another window sends no event
 document.addEventListener("htmx:beforeSwap", (event) => {
-  // A poll that comes between press and release would take the button from under the hand: the next one comes soon.
-  const asks = event.detail.requestConfig?.elt;
-  if (asks?.matches("[hx-trigger*=every]") && asks.contains(pressed)) event.detail.shouldSwap = false;
+  // A poll between press and release would replace the button and lose the click. The next poll follows soon.
+  const poller = event.detail.requestConfig?.elt;
+  if (poller?.matches("[hx-trigger*=every]") && poller.contains(pressed)) event.detail.shouldSwap = false;
 });
 document.addEventListener("close", (event) => {
   if (!event.target.matches("dialog")) return;
   event.target.firstElementChild.replaceChildren();
-  giveBack();
+  restoreFocus();
 }, true);
 addEventListener("pagehide", () => {
   for (const element of document.querySelectorAll("[data-stream]")) streams.get(element)?.close();
@@ -157,7 +157,7 @@ document.addEventListener("click", (event) => {
     field.focus();
   }
   const copies = at("[data-copies]");
-  if (copies) copy(copies);
+  if (copies) copyLink(copies);
   if (at("[data-prints]")) print();
   const choice = at("[data-choice] a");
   if (choice) {
@@ -172,7 +172,7 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("[data-all]")) {
     for (const tick of form.querySelectorAll("[name=member_id]")) tick.checked = event.target.checked;
   }
-  count(form);
+  updateSelection(form);
 });
 
 document.addEventListener("input", (event) => {
@@ -197,14 +197,14 @@ document.addEventListener("change", (event) => {
 });
 
 document.addEventListener("submit", (event) => {
-  // Sent twice by an impatient hand, a form is sent once.
+  // A second click must not send the form again.
   if (event.target.matches("form[method=post]")) {
     for (const button of event.target.querySelectorAll("button[type=submit]")) setTimeout(() => (button.disabled = true));
   }
 });
 
 for (const tab of document.querySelectorAll(".tabs [aria-current]")) {
-  // The tab that is open shows, where they are more than a phone is wide.
+  // Scroll the current tab into view where the tabs are wider than the screen.
   tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.offsetLeft - 40;
 }
 
@@ -212,8 +212,8 @@ addEventListener("pageshow", () => {
   for (const button of document.querySelectorAll("form[method=post] button[type=submit]:disabled")) button.disabled = false;
 });
 
-/** Put a link where it can be pasted from; without a secure context the old way. */
-async function copy(button) {
+/** Copy a link to the clipboard; without a secure context, with execCommand. */
+async function copyLink(button) {
   const field = document.querySelector(button.dataset.copies);
   field.select();
   try {

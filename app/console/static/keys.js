@@ -1,40 +1,40 @@
-// A security key asked by the browser (WebAuthn) for a form of ours: the form is sent once the key has answered.
+// Security keys (WebAuthn): the browser gets the answer of the key, and the form is then sent with it.
 
-const bytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));
-const text = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+const toBytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (letter) => letter.charCodeAt(0));
+const toText = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 
-/** The service's options as the browser wants them: bytes where JSON has text. */
-function read(options) {
-  const known = (list) => list?.map((one) => ({ ...one, id: bytes(one.id) }));
+/** Return the server's options with the byte arrays that the browser requires; JSON has base64url text. */
+function decodeOptions(options) {
+  const known = (list) => list?.map((one) => ({ ...one, id: toBytes(one.id) }));
   return {
     ...options,
-    challenge: bytes(options.challenge),
-    ...(options.user && { user: { ...options.user, id: bytes(options.user.id) } }),
+    challenge: toBytes(options.challenge),
+    ...(options.user && { user: { ...options.user, id: toBytes(options.user.id) } }),
     ...(options.excludeCredentials && { excludeCredentials: known(options.excludeCredentials) }),
     ...(options.allowCredentials && { allowCredentials: known(options.allowCredentials) }),
   };
 }
 
-/** What the key answered, as JSON. */
-function written(credential) {
-  const response = { clientDataJSON: text(credential.response.clientDataJSON) };
+/** Return the key's answer as JSON. */
+function encodeCredential(credential) {
+  const response = { clientDataJSON: toText(credential.response.clientDataJSON) };
   for (const name of ["attestationObject", "authenticatorData", "signature", "userHandle"]) {
-    if (credential.response[name]) response[name] = text(credential.response[name]);
+    if (credential.response[name]) response[name] = toText(credential.response[name]);
   }
   const transports = credential.response.getTransports?.();
   if (transports) response.transports = transports;
-  return JSON.stringify({ id: credential.id, rawId: text(credential.rawId), type: credential.type, response });
+  return JSON.stringify({ id: credential.id, rawId: toText(credential.rawId), type: credential.type, response });
 }
 
-async function ask(form) {
+async function runCeremony(form) {
   const purpose = form.dataset.key;
-  const challenged = await fetch("/console/security/challenges", { method: "POST", body: new URLSearchParams({ purpose }) });
-  if (!challenged.headers.get("content-type")?.startsWith("application/json")) return form.dataset.none;
-  const { id, options } = await challenged.json();
-  const publicKey = read(options);
+  const response = await fetch("/console/security/challenges", { method: "POST", body: new URLSearchParams({ purpose }) });
+  if (!response.headers.get("content-type")?.startsWith("application/json")) return form.dataset.none;
+  const { id, options } = await response.json();
+  const publicKey = decodeOptions(options);
   const credential = await (purpose === "check" ? navigator.credentials.get({ publicKey }) : navigator.credentials.create({ publicKey }));
   form.elements.challenge_id.value = id;
-  form.elements.credential.value = written(credential);
+  form.elements.credential.value = encodeCredential(credential);
   form.submit();
   return "";
 }
@@ -48,7 +48,7 @@ document.addEventListener("submit", async (event) => {
   message.textContent = form.dataset.wait;
   button.disabled = true;
   try {
-    message.textContent = window.PublicKeyCredential ? await ask(form) : form.dataset.unsupported;
+    message.textContent = window.PublicKeyCredential ? await runCeremony(form) : form.dataset.unsupported;
   } catch {
     message.textContent = form.dataset.failed;
   }

@@ -1,4 +1,4 @@
-// The phone's scanner: a code off the camera or out of a picture, read by the service, and put into the form.
+// The phone's scanner: the server reads a code from the camera or a picture, and the form is sent with it.
 
 const SIDE = 1280;
 const form = document.querySelector("[data-scanner]");
@@ -6,8 +6,8 @@ const message = form.querySelector("[data-message]");
 const video = form.querySelector("video");
 let stream = null;
 
-/** What the code in a picture says; null where there is none. */
-async function read(picture, width, height) {
+/** Return the text of the code in a picture, or null without a code. */
+async function readCode(picture, width, height) {
   const scale = Math.min(1, SIDE / Math.max(width, height));
   const canvas = Object.assign(document.createElement("canvas"), { width: Math.round(width * scale), height: Math.round(height * scale) });
   const context = canvas.getContext("2d");
@@ -21,37 +21,37 @@ async function read(picture, width, height) {
   return answer.status === 200 ? (await answer.json()).text : null;
 }
 
-function go(text) {
-  stop();
+function sendCode(text) {
+  stopCamera();
   form.elements.code.value = text;
   form.submit();
 }
 
-function stop() {
+function stopCamera() {
   for (const track of stream?.getTracks() ?? []) track.stop();
   stream = null;
   video.hidden = true;
 }
 
-async function look() {
+async function scanFrame() {
   if (stream === null) return;
-  const text = video.videoWidth ? await read(video, video.videoWidth, video.videoHeight) : null;
+  const text = video.videoWidth ? await readCode(video, video.videoWidth, video.videoHeight) : null;
   if (stream === null) return;
-  if (text !== null) go(text);
-  else setTimeout(look, 250);
+  if (text !== null) sendCode(text);
+  else setTimeout(scanFrame, 250);
 }
 
 form.querySelector("[data-camera]").addEventListener("click", async () => {
-  if (stream !== null) return stop();
+  if (stream !== null) return stopCamera();
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
     video.srcObject = stream;
     video.hidden = false;
     message.textContent = form.dataset.looking;
     await video.play();
-    look();
+    scanFrame();
   } catch {
-    stop();
+    stopCamera();
     message.textContent = form.dataset.noCamera;
   }
 });
@@ -63,12 +63,12 @@ form.querySelector("[data-picture]").addEventListener("change", async (event) =>
   message.textContent = form.dataset.looking;
   try {
     const picture = await createImageBitmap(file);
-    const text = await read(picture, picture.width, picture.height);
-    if (text !== null) go(text);
+    const text = await readCode(picture, picture.width, picture.height);
+    if (text !== null) sendCode(text);
     else message.textContent = form.dataset.noCode;
   } catch {
     message.textContent = form.dataset.noPicture;
   }
 });
 
-addEventListener("pagehide", stop);
+addEventListener("pagehide", stopCamera);
