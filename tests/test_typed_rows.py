@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 APP = Path(__file__).parents[1] / "app"
-PAGING = APP / "core" / "paging.py"
+PAGING = APP / "database" / "paging.py"
 
 # Containers of rows or values. Statements and columns are not included, because SQLAlchemy has no types for more than
 # ten columns; nor is `dict`, which is a JSON document or the context of a page.

@@ -8,7 +8,7 @@ The former main admin remains an admin, finds the offer in the inbox while it wa
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import exists, select, update
+from sqlalchemy import ColumnElement, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.admins.errors import (
@@ -156,7 +156,7 @@ async def _has_admins_left(db: AsyncConnection, org: LockedOrg) -> bool:
     return bool(await db.scalar(select(others)))
 
 
-def _build_offer_conditions(superior_id: UUID | None) -> tuple[Any, ...]:
+def _build_offer_conditions(superior_id: UUID | None) -> tuple[ColumnElement[bool], ...]:
     """Return the SQL conditions that select the recovery offers of this superior (None: of a platform operator)."""
     return AdminInvitation.main_admin_before.is_not(None), AdminInvitation.superior_id.is_not_distinct_from(superior_id)
 

@@ -57,10 +57,10 @@ STORED_FOREVER: Mapping[str, tuple[str, ...]] = {
         "tree_edges",
         "user_days",
     ),
-    "Who asked for what and who decided.": ("invitations", "transfers"),
+    "The requester and the decision.": ("invitations", "transfers"),
     "The identity of every administrator was checked once; closing the account deletes it.": ("verifications",),
     "Where and when an account signed in; closing the account erases device and address.": ("sessions",),
-    "What was done and who did it. The database refuses to change it.": ("audit_entries", "outgoing_events"),
+    "What was done, and by which user. The database refuses to change it.": ("audit_entries", "outgoing_events"),
     "The ledger. `xuezu points archive` moves old days aside, and an event that is sent again never counts twice.": (
         "point_events",
         "point_event_keys",

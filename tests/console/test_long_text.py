@@ -76,6 +76,7 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
 
     at, phone = f"/console/orgs/{org['id']}", {"phone": fresh_phone()}
     row, certifying, keys = f"{at}/members/{member['id']}", f"{at}/certification", "/console/security/keys"
+    naming = f"{certifying}/subordinates/{below['id']}/recovery-offers"
     sent = [
         Sent("directory/new_member.html", "name", f"{at}/members", PERSON, phone),
         Sent("directory/new_member.html", "phone", f"{at}/members", PHONE, {"name": "王伟"}),
@@ -123,6 +124,8 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
             f"/phone/inbox/change-request/{org['id']}/{renamed['id']}/refusal",
             REASON,
         ),
+        Sent("certification/recovery_offer.html", "phone", naming, PHONE, {"reason": "离任"}),
+        Sent("certification/recovery_offer.html", "reason", naming, REASON, phone),
         Sent("certification/apply.html", "link", f"{certifying}/applications/check", "邀请不存在或已撤销"),
         Sent(
             "certification/apply_check.html",

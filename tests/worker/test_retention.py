@@ -70,7 +70,7 @@ def test_retention_document_matches_the_registry() -> None:
     ]
     stored = [f"| {', '.join(f'`{table}`' for table in tables)} | {why} |" for why, tables in STORED_FOREVER.items()]
     lines = [line for line in DOCUMENT.read_text().splitlines() if line.startswith("| ")]
-    heads = ["| what is deleted | when | checked | clean-up |", "| tables kept for good | why |"]
+    heads = ["| what is deleted | when | checked | clean-up |", "| tables without a limit | why |"]
     assert lines == [heads[0], *rows, heads[1], *stored], "docs/RETENTION.md must have these rows"
 
 
