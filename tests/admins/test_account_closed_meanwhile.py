@@ -17,7 +17,7 @@ UPDATE users SET status = 'closed', phone_index = NULL, phone_cipher = NULL, ver
     verification_method = NULL, id_number_index = NULL, party_member = false
 WHERE id = :id
 """)
-_IS_WAITING = text("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'")
+_IS_WAITING = text("SELECT count(*) FROM pg_stat_activity WHERE :pid = ANY (pg_blocking_pids(pid))")
 
 Act = Callable[[], Awaitable[httpx.Response]]
 
@@ -48,10 +48,11 @@ async def test_request_of_an_account_that_is_closed_meanwhile_is_unauthorized(
     act = await prepare(founder, person)
     async with engine.connect() as closing:
         await closing.execute(_CLOSE, {"id": person.user_id})
+        pid = await closing.scalar(text("SELECT pg_backend_pid()"))
         answering = asyncio.ensure_future(act())
         async with engine.connect() as watching:
             for _ in range(200):
-                if answering.done() or await watching.scalar(_IS_WAITING):
+                if answering.done() or await watching.scalar(_IS_WAITING, {"pid": pid}):
                     break
                 await watching.rollback()
                 await asyncio.sleep(0.02)

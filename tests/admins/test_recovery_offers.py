@@ -80,8 +80,10 @@ async def test_recovery_offer_is_refused_while_another_admin_is_active(
     path = offers_path(above, org)
     assert refusal(await superior.post(path, json=offer_body(fresh_phone()))) == (409, "admins-left")
     suspension = {"phone": second.phone, "reason": "other"}
-    done(await operator.post("/v1/operator/suspensions", json=suspension), 201)
+    suspended = done(await operator.post("/v1/operator/suspensions", json=suspension), 201)
     done(await superior.post(path, json=offer_body(fresh_phone())), 201)
+    # Other tests check that every admin has an active row.
+    done(await operator.delete(f"/v1/operator/suspensions/{suspended['user_id']}"), 204)
 
 
 async def test_recovery_offer_by_another_person_than_the_superiors_main_admin_is_refused(
