@@ -36,7 +36,7 @@ Writer = Annotated[OrgScope, Can(Permission.CHANGES_WRITE)]
 class Side(StrEnum):
     """Whose requests: those that the org has made, or those that it decides."""
 
-    ASKED = "asked"
+    SENT = "sent"
     RECEIVED = "received"
 
 
@@ -61,7 +61,7 @@ class Side(StrEnum):
 )
 async def create_change_request(scope: Writer, body: ChangeRequestCreate, db: WriteDb) -> ChangeRequestOut:
     """Three kinds: `rename`, `hand-over` (the main admin names another admin), and `recovery` (another admin asks to
-    replace a main admin who is gone). The superior decides within 30 days.
+    replace a main admin who is no longer available). The superior decides within 30 days.
 
     Without a superior, a rename or hand-over takes effect at once and its state is `accepted`; a recovery waits for
     the platform operator. One request of each kind can wait at a time. The person who takes over must be an admin
@@ -78,20 +78,20 @@ async def list_change_requests(
     paging: Annotated[Paging, paged_by(UUID)],
     side: Annotated[
         Side,
-        Query(description="`asked`: made by this org. `received`: waiting for its decision."),
-    ] = Side.ASKED,
+        Query(description="`sent`: made by this org. `received`: made by its direct subordinates, for it to decide."),
+    ] = Side.SENT,
 ) -> Page[ChangeRequestOut]:
     """The change requests, the newest first: those of this org, or those that orgs directly under it have made.
     Nothing is changed.
     """
-    list_requests = queries.list_change_requests if side is Side.ASKED else queries.list_received_change_requests
+    list_requests = queries.list_change_requests if side is Side.SENT else queries.list_received_change_requests
     return await list_requests(db, scope.org_id, paging)
 
 
 @router.get("/orgs/{org_id}/change-requests/{request_id}", summary="Read a change request")
 async def read_change_request(scope: Reader, request_id: UUID, db: ReadDb) -> ChangeRequestOut:
-    """One request, for the org that has made it and for its present superior. Nothing is changed. The inbox of those
-    who decide has the address.
+    """One request, for the org that has made it and for its present superior. Nothing is changed. The inbox of the
+    admins who decide has the address.
     """
     return await queries.get_change_request(db, scope.org_id, request_id)
 
@@ -103,8 +103,8 @@ async def read_change_request(scope: Reader, request_id: UUID, db: ReadDb) -> Ch
     responses=problems(ChangeRequestDecided, ChangeRequestExpired, MainAdminOnly),
 )
 async def withdraw_change_request(scope: Writer, request_id: UUID, db: WriteDb) -> None:
-    """The org takes its request back while it waits, and nothing changes. A main admin who is not gone ends a recovery
-    in this way.
+    """The org withdraws its request while it is pending, and nothing changes. A main admin who is still available ends
+    a recovery in this way.
     """
     await change_requests.withdraw_change_request(db, scope, request_id)
 
@@ -139,7 +139,7 @@ async def refuse_change_request(
     scope: Writer, request_id: UUID, body: ChangeRefusalCreate, db: WriteDb
 ) -> ChangeRequestOut:
     """An admin of the superior refuses, with a reason that the admins of the org read. Nothing changes in the org, and
-    it may ask again.
+    it may make a new request.
     """
     await change_decisions.refuse_change_request(db, scope, request_id, body.reason)
     return await queries.get_change_request(db, scope.org_id, request_id)

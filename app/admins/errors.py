@@ -45,7 +45,7 @@ class RecoveryOfferStale(Conflict):
 class AdminInvitationDecided(Conflict):
     slug = "admin-invitation-decided"
     title = gettext_noop("该邀请已答复或已撤回")
-    advice = gettext_noop("请刷新后再查看。")
+    advice = gettext_noop("请刷新后查看处理结果。")
 
 
 class AdminInvitationExpired(Problem):
@@ -99,7 +99,7 @@ class ChangeRequestOpen(Conflict):
 class ChangeRequestDecided(Conflict):
     slug = "change-request-decided"
     title = gettext_noop("该申请已处理或已撤回")
-    advice = gettext_noop("请刷新后再查看。")
+    advice = gettext_noop("请刷新后查看处理结果。")
 
 
 class ChangeRequestExpired(Problem):

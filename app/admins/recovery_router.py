@@ -44,12 +44,12 @@ _NEWEST = Annotated[Paging, paged_by(UUID)]
 _FIRST = Paging(1, None)
 
 
-@router.get("", summary="Recoveries to decide")
+@router.get("", summary="List recoveries to decide")
 async def list_recoveries(
     _: AsOperator, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[ChangeRequestOut]:
-    """The recoveries that wait and that no superior decides, the oldest first. An admin of an org without a superior
-    has said that its main admin is gone. Nothing is changed.
+    """The pending recoveries of orgs without a superior, the oldest first. In each an admin of the org says that its
+    main admin is no longer available. Nothing is changed.
     """
     return await queries.list_orphan_recoveries(db, paging)
 
@@ -64,8 +64,8 @@ async def list_recoveries(
 async def approve_recovery(request: Request, scope: AsOperator, request_id: UUID, db: WriteDb) -> Response | None:
     """The admin whom the request names becomes the main admin now. The former one stays an admin.
 
-    Make sure outside the service that the main admin is gone. If the admins have changed meanwhile, the request
-    ends. The org can then make a new request.
+    First check, outside the service, that the main admin is no longer available. If the admins have changed since the
+    request was made, the request ends as superseded. The org can then make a new request.
     """
     outcome = await change_decisions.approve_recovery(db, scope.actor, request_id)
     if isinstance(outcome, Problem):  # returned and not raised, so that the end of the request is committed
@@ -80,8 +80,8 @@ async def approve_recovery(request: Request, scope: AsOperator, request_id: UUID
     responses=problems(ChangeRequestDecided, ChangeRequestExpired),
 )
 async def refuse_recovery(scope: AsOperator, request_id: UUID, body: ChangeRefusalCreate, db: WriteDb) -> None:
-    """Refuse a recovery, with a reason that the admins of the org read. The main admin stays, and the org may ask
-    again.
+    """Refuse a recovery, with a reason that the admins of the org read. The main admin stays, and the org may make a
+    new request.
     """
     await change_decisions.refuse_recovery(db, scope.actor, request_id, body.reason)
 
@@ -96,12 +96,12 @@ async def refuse_recovery(scope: AsOperator, request_id: UUID, body: ChangeRefus
 async def create_recovery_offer(
     scope: MainAdmin, subordinate_id: UUID, body: RecoveryOfferCreate, db: WriteDb, cipher: CipherDep
 ) -> RecoveryOfferOut:
-    """For a direct subordinate in which no admin is left who could ask for a recovery: its superior names a person, by
-    phone. The person finds the offer in their inbox and becomes an admin and the main admin by accepting, with a
-    verified name.
+    """For a direct subordinate that has no other admin who could request a recovery: its superior names a person, by
+    phone. The person finds the offer in the inbox and becomes the main admin by accepting it. The person's real name
+    must be verified.
 
-    The present main admin finds the offer in the inbox too and can withdraw it. Where another admin is left (409
-    `admins-left`), that admin asks for a recovery instead.
+    The present main admin finds the offer in the inbox too and can withdraw it. If the org has another admin (409
+    `admins-left`), that admin requests a recovery instead.
     """
     await recovery_offers.offer_recovery(db, cipher, scope, subordinate_id, body.phone, body.reason)
     return (await queries.list_recovery_offers(db, cipher, scope.org_id, subordinate_id, _FIRST)).items[0]
@@ -115,7 +115,7 @@ async def create_recovery_offer(
 async def list_recovery_offers(
     scope: Reader, subordinate_id: UUID, db: ReadDb, cipher: CipherDep, paging: _NEWEST
 ) -> Page[RecoveryOfferOut]:
-    """The persons whom this org has named as main admin of the subordinate, the newest first, with what became of each
+    """The persons whom this org has named as main admin of the subordinate, the newest first, with the state of each
     offer. Nothing is changed.
     """
     return await queries.list_recovery_offers(db, cipher, scope.org_id, subordinate_id, paging)
@@ -129,8 +129,8 @@ async def list_recovery_offers(
     responses=problems(AdminInvitationDecided, AdminInvitationExpired),
 )
 async def withdraw_recovery_offer(scope: MainAdmin, subordinate_id: UUID, offer_id: UUID, db: WriteDb) -> None:
-    """Take the offer back while it waits. The person can no longer accept, and the admins of the subordinate stay as
-    they are.
+    """Withdraw the offer while it is pending. The person can no longer accept it, and the admins of the subordinate do
+    not change.
     """
     await recovery_offers.withdraw_recovery(db, scope, subordinate_id, offer_id)
 
@@ -145,10 +145,10 @@ async def withdraw_recovery_offer(scope: MainAdmin, subordinate_id: UUID, offer_
 async def create_operator_recovery_offer(
     scope: AsOperator, body: OperatorRecoveryOfferCreate, db: WriteDb, cipher: CipherDep
 ) -> RecoveryOfferOut:
-    """For an org that has no superior and in which no admin is left who could ask for a recovery. The person who is
-    named finds the offer in their inbox and becomes the main admin by accepting, with a verified name.
+    """For an org that has no superior and no other admin who could request a recovery. The person who is named finds
+    the offer in the inbox and becomes the main admin by accepting it. The person's real name must be verified.
 
-    Where another admin is left (409 `admins-left`), that admin asks for a recovery instead.
+    If the org has another admin (409 `admins-left`), that admin requests a recovery instead.
     """
     await recovery_offers.offer_recovery_as_operator(db, cipher, scope, body.org_id, body.phone, body.reason)
     return (await queries.list_recovery_offers(db, cipher, None, body.org_id, _FIRST)).items[0]
@@ -157,13 +157,13 @@ async def create_operator_recovery_offer(
 @offers_router.get(
     "/operator/recovery-offers",
     tags=["operator"],
-    summary="Main admins named by operators",
+    summary="List the offers of operators",
     responses=problems(NotFound),
 )
 async def list_operator_recovery_offers(
     _: AsOperator, db: ReadDb, cipher: CipherDep, paging: _NEWEST
 ) -> Page[RecoveryOfferOut]:
-    """The offers that platform operators have made, the newest first, with what became of each. Nothing is changed."""
+    """The offers that platform operators have made, the newest first, with the state of each. Nothing is changed."""
     return await queries.list_recovery_offers(db, cipher, None, None, paging)
 
 
@@ -175,7 +175,7 @@ async def list_operator_recovery_offers(
     responses=problems(NotFound, AdminInvitationDecided, AdminInvitationExpired),
 )
 async def withdraw_operator_recovery_offer(scope: AsOperator, offer_id: UUID, db: WriteDb) -> None:
-    """Take an offer back while it waits. The person can no longer accept, and the admins of the org stay as
-    they are.
+    """Withdraw an offer while it is pending. The person can no longer accept it, and the admins of the org do not
+    change.
     """
     await recovery_offers.withdraw_recovery_as_operator(db, scope, offer_id)

@@ -48,8 +48,8 @@ async def list_admins(scope: Reader, db: ReadDb) -> list[AdminOut]:
     "/orgs/{org_id}/admins/me", summary="Resign as an admin", status_code=204, responses=problems(MainAdminStays)
 )
 async def resign(scope: Resigning, db: WriteDb) -> None:
-    """The caller gives up being an admin of the org. They stay a member, and lose every right of an admin with the
-    next call.
+    """The caller resigns as an admin of the org. The caller stays a member, and has no rights of an admin from the
+    next call on.
 
     The main admin is refused (409 `main-admin-stays`): hand the office over first, with `POST …/change-requests`.
     """
@@ -63,8 +63,8 @@ async def remove_admin(scope: MainAdmin, user_id: UUID, db: WriteDb) -> None:
     """The main admin ends the office of another admin. The person stays a member, and their next call as an admin is
     refused.
 
-    The main admin cannot be removed. Where the main admin is gone, another admin asks for a recovery with `POST
-    …/change-requests`.
+    The main admin cannot be removed. If the main admin is no longer available, another admin requests a recovery with
+    `POST …/change-requests`.
     """
     await operations.remove_admin(db, scope, user_id)
 
@@ -116,10 +116,10 @@ async def read_sent_admin_invitation(
     responses=problems(AdminInvitationDecided, AdminInvitationExpired),
 )
 async def withdraw_admin_invitation(scope: MainAdmin, invitation_id: UUID, db: WriteDb) -> None:
-    """Take an invitation back while it waits; the person can no longer accept it. The present main admin also objects
-    in this way to the offer of a recovery.
+    """Withdraw an invitation while it is pending; the person can no longer accept it. The present main admin also
+    objects in this way to the offer of a recovery.
 
-    Where it is decided or expired already, nothing is left to withdraw: remove the admin instead.
+    An invitation that is decided or has expired cannot be withdrawn. If the person has accepted, remove the admin.
     """
     await operations.withdraw_admin_invitation(db, scope, invitation_id)
 
@@ -156,9 +156,9 @@ async def accept_admin_invitation(
     """The caller becomes an admin of the org that invites, and gets a row in its directory if there is none. A
     recovery makes the caller the main admin.
 
-    The real name must be verified by now, and in an org of the party the membership declared. Where a member was
-    invited whose name differs from the caller's, the invitation ends and the org is informed: have it correct the name
-    and invite again.
+    The caller's real name must be verified, and in an org of the party the party membership must be declared. If the
+    name in the invited member's row differs from the caller's, the invitation ends and the org is informed: its admins
+    correct the name and send a new invitation.
     """
     org = await operations.accept_admin_invitation(db, cipher, user, invitation_id)
     if isinstance(org, Problem):

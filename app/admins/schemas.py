@@ -79,7 +79,7 @@ class HandOverCreate(Body):
 
 
 class RecoveryCreate(Body):
-    """Replace a main admin who is gone. Any other admin can ask for it."""
+    """Replace a main admin who is no longer available. Any other admin can request it."""
 
     kind: Literal["recovery"]
     main_admin_id: UUID | None = Field(default=None, description="The `user_id` of an admin; absent: the caller.")

@@ -1,8 +1,8 @@
 """The example of each operation: the path, query and body that the first administrator of a demo sends.
 
 A `Stored` names a row of the database, which is found when the document is served (`find_example_values` in
-devtools). The committed document has a placeholder instead. A created name or phone is unused, so that the example can
-run again.
+devtools). The committed document has a placeholder instead. An example that creates something gives it a name or phone
+that no row has yet, so that the example can be run more than once.
 """
 
 from collections.abc import Mapping

@@ -22,8 +22,8 @@ credentials. All of them get their tokens at `POST /oauth/token`, and find the a
 3. `POST /oauth/token` with `grant_type=urn:xuezu:params:oauth:grant-type:phone-code`, `client_id=xuezu-app`,
    `phone` and `code` gives an `access_token`: paste it under *Authorize*.
 
-After `make demo` the examples run as they are: they name what the newest demo has left. Reload the page for fresh
-ones. A few need something that is shown only once (a code, the token of an invitation), a file or a security key.
+After `make demo` the examples run as they are: they contain the ids of the newest demo. Reload the page for new
+examples. A few need something that is shown only once (a code, the token of an invitation), a file or a security key.
 
 **Errors** are RFC 9457 problems (`application/problem+json`). Program against `type`, which never changes. Show `title`
 and `detail` to people: Chinese, or English by `Accept-Language`. Below each operation every problem is listed with what
@@ -60,8 +60,9 @@ An access token is good for ten minutes. Get the next one with the refresh token
 The account of the person who is signed in, whatever organisations they belong to.
 
 1. `GET /v1/me` shows the account. `PATCH /v1/me` declares party membership.
-2. Who wants to administer an organisation verifies their real name: `POST /v1/me/verifications`.
-3. `GET /v1/inbox` lists what waits for an answer, with the address of each. `GET /v1/me/orgs` lists the organisations.
+2. An admin needs a verified real name: `POST /v1/me/verifications`.
+3. `GET /v1/inbox` lists the requests and invitations that the user can answer, each with its address. `GET /v1/me/orgs`
+   lists the organisations.
 4. `GET /v1/me/sessions` shows where the account is signed in, and `DELETE` ends sessions.
 
 Admins of national and provincial organisations also register a security key. A call that answers 401
@@ -79,7 +80,7 @@ Organisations: create, find, rename and close them.
 2. `POST /v1/orgs` creates the organisation. The caller becomes its main admin, and needs a verified real name.
 3. Then add units, members and admins, and apply for certification with the invitation of the superior.
 
-A new name waits for the consent of the superior, where there is one. Nobody creates an organisation for somebody else.
+A new name waits for the consent of the superior, if there is one. Each organisation is created by its own admin.
 
 学习组织：先查地区、检查名称，再创建；创建者成为主管理员。之后添加支部、人员和管理员，并凭上级邀请申请认证。\
 有上级的组织更名须经上级同意。""",
@@ -89,7 +90,7 @@ A new name waits for the consent of the superior, where there is one. Nobody cre
         """\
 The units inside an organisation: 党总支, 党支部 and 部门, as a tree of up to six levels.
 
-1. `POST …/units` adds a unit, `PATCH` renames or moves it, `DELETE` removes it when nobody and nothing is in it.
+1. `POST …/units` adds a unit, `PATCH` renames or moves it, `DELETE` removes it when it has no members and no units.
 2. People are placed in units with the calls under **members**.
 
 A unit has no admins. One that has grown becomes an organisation of its own: an admin offers it with
@@ -109,7 +110,7 @@ Who administers an organisation. It has exactly one main admin and any number of
 - **Leave**: an admin resigns with `DELETE …/admins/me`; the main admin removes one with `DELETE …/admins/{user_id}`.
 - **Hand over, rename**: `POST …/change-requests`. The superior decides with `PUT …/approval` or `PUT …/refusal`;
   without a superior the change takes effect at once.
-- **The main admin is gone**: another admin asks for a recovery with `POST …/change-requests`.
+- **The main admin is no longer available**: another admin requests a recovery with `POST …/change-requests`.
 
 主管理员与学习管理员。只有主管理员可以邀请和移除管理员；被邀请人在收件箱中接受。更名和更换主管理员由上级同意，没有上级的立即生效；\
 主管理员无法履职时，其他管理员可申请更换。""",
@@ -166,7 +167,7 @@ The same file a second time changes nothing.
     (
         "exports",
         """\
-Files that the caller has asked for: members, reports, rankings.
+Files that the caller has requested: members, reports, rankings.
 
 1. The call that starts an export is with its subject, for example `POST …/members/exports`. It answers 202, and
    `Location` names the export.
@@ -195,7 +196,7 @@ Figures about an organisation and everything below it.
 3. `GET …/rankings` ranks the people of one organisation, for these people themselves.
 4. Each of them has an export (`POST …/exports`).
 
-An admin sees the own organisation in full, and totals only of what is below it.
+An admin sees their own organisation in full, and only totals of the organisations below it.
 
 概况、下级对比、支部数据、趋势与组内排名，均可导出。管理员完整查看本组织；对下级只见汇总数据。""",
     ),

@@ -67,7 +67,7 @@ class TransferOpen(Conflict):
 class TransferDecided(Conflict):
     slug = "transfer-decided"
     title = gettext_noop("该转移已办结、撤回或失效")
-    advice = gettext_noop("请刷新后再查看。")
+    advice = gettext_noop("请刷新后查看处理结果。")
 
 
 class TransferNotReleased(Conflict):

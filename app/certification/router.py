@@ -55,10 +55,11 @@ InvitationProblems = problems(InvitationUnknown, InvitationExpired, InvitationUs
 async def create_invitation(
     request: Request, scope: Writer, body: InvitationCreate, db: WriteDb, cipher: CipherDep
 ) -> InvitationOut:
-    """The superior makes a link and a QR code with which other orgs apply to be certified under it. The invitation
-    says how long it is good and how often it can be used.
+    """The superior creates a link and a QR code with which other orgs apply to be certified under it. The invitation
+    has a time at which it expires, and a number of uses.
 
-    Nobody is certified by it. Give the link or the picture (`…/qr.svg`) to the admins of the subordinates.
+    The invitation alone certifies no org. Give the link or the picture (`…/qr.svg`) to the admins of the subordinates:
+    they apply with it, and an admin of this org decides.
     """
     return invitation_out(request, cipher, await operations.create_invitation(db, cipher, scope, body))
 
@@ -91,7 +92,7 @@ async def draw_invitation(
 
 @router.delete("/orgs/{org_id}/invitations/{invitation_id}", summary="Revoke an invitation", status_code=204)
 async def revoke_invitation(scope: Writer, invitation_id: UUID, db: WriteDb) -> None:
-    """Nobody can apply with the invitation from now on. Applications that were made with it stay and can be decided."""
+    """Revoke an invitation: no org can apply with it from now on. Applications that were made with it stay pending."""
     await operations.revoke_invitation(db, scope, invitation_id)
 
 
@@ -99,10 +100,10 @@ async def revoke_invitation(scope: Writer, invitation_id: UUID, db: WriteDb) -> 
 async def read_invitation(
     _: SignedIn, token: Annotated[Token, Path(description="The token of an invitation's link.")], db: ReadDb
 ) -> InvitationCard:
-    """An admin who has got a link reads which org invites, before they apply. Nothing is changed, and the invitation
-    is not used up by reading.
+    """Read which org invites, before applying with the token of its link. Nothing is changed, and reading does not use
+    the invitation.
 
-    Where it has expired or was revoked, ask the superior for a new one.
+    If it has expired or was revoked, ask the superior for a new invitation.
     """
     row = await queries.get_live_invitation(db, token)
     return InvitationCard(
@@ -132,7 +133,7 @@ async def create_application(scope: Writer, body: ApplicationCreate, db: WriteDb
     """An admin applies, with the token of an invitation, to have this org certified under the org that invites. The
     real name must be verified. The application waits until the superior decides.
 
-    An org has one superior at most: where it has one, ask for a transfer instead. An org cannot come under itself.
+    An org has at most one superior: if it has one already, request a transfer instead. An org cannot be under itself.
     The same person may administer both orgs.
     """
     return await operations.create_application(db, scope, body)
@@ -166,7 +167,7 @@ async def read_application(scope: Reader, application_id: UUID, db: ReadDb) -> R
     responses=problems(ApplicationDecided),
 )
 async def withdraw_application(scope: Writer, application_id: UUID, db: WriteDb) -> None:
-    """The org takes its own application back while it waits. It stays without a superior and may apply again."""
+    """The org withdraws its own application while it is pending. It stays without a superior and may apply again."""
     await operations.withdraw_application(db, scope, application_id)
 
 
@@ -179,7 +180,7 @@ async def approve_application(scope: Writer, application_id: UUID, db: WriteDb) 
     """The superior certifies the org: it is a direct subordinate from now on, and counts in the totals of the superior
     from today.
 
-    Where another subordinate has the same name (409 `sibling-name-taken`), one of the two is renamed first.
+    If another subordinate has the same name (409 `sibling-name-taken`), rename one of the two first.
     """
     return await operations.approve_application(db, scope, application_id)
 

@@ -81,7 +81,7 @@ async def read_transfer(request: Request, scope: Reader, transfer_id: UUID, db: 
 
 @router.delete("/{transfer_id}", summary="Withdraw a transfer", status_code=204, responses=problems(TransferDecided))
 async def withdraw_transfer(scope: Requester, transfer_id: UUID, db: WriteDb) -> None:
-    """The org that has asked takes its request back while it waits. It stays where it is."""
+    """The org that requested the transfer withdraws it while it is pending. It stays under its present superior."""
     await transfers.withdraw_transfer(db, scope, transfer_id)
 
 
@@ -93,10 +93,11 @@ async def withdraw_transfer(scope: Requester, transfer_id: UUID, db: WriteDb) ->
 async def release_transfer(
     request: Request, scope: Decider, transfer_id: UUID, body: TransferDecision, db: WriteDb
 ) -> TransferDetailOut:
-    """An admin of the present superior lets the org go. It stays where it is until the new superior accepts.
+    """An admin of the present superior consents to the transfer. The org stays under that superior until the new one
+    accepts it.
 
-    Where the hierarchy has changed since the preview (409 `preview-stale`), read the transfer again and decide
-    again.
+    If the hierarchy has changed since the preview (409 `preview-stale`), get the transfer again, check its new preview,
+    and send the new version.
     """
     await transfers.release_transfer(db, scope, transfer_id, body.preview)
     return await _get_transfer(request, db, scope, transfer_id)
@@ -118,11 +119,12 @@ async def release_transfer(
 async def accept_transfer(
     request: Request, scope: Decider, transfer_id: UUID, body: TransferDecision, db: WriteDb
 ) -> TransferDetailOut:
-    """An admin of the new superior takes the org in. It moves now, with everything below it, in one transaction. Past
-    days keep the hierarchy of their time.
+    """An admin of the new superior accepts the org. It moves now, with its whole subtree, in one transaction. The
+    hierarchy of past days does not change.
 
-    Where the hierarchy has changed since the preview (409 `preview-stale`), read the transfer again. Where another
-    subordinate has the same name, one of the two is renamed first.
+    If the hierarchy has changed since the preview (409 `preview-stale`), get the transfer again, check its new preview,
+    and send the new version. If another subordinate has the same name (409 `sibling-name-taken`), rename one of the
+    two first.
     """
     await transfers.accept_transfer(db, scope, transfer_id, body.preview)
     return await _get_transfer(request, db, scope, transfer_id)
@@ -133,7 +135,7 @@ async def refuse_transfer(
     request: Request, scope: Decider, transfer_id: UUID, body: RefusalCreate, db: WriteDb
 ) -> TransferDetailOut:
     """An admin of the present or of the new superior refuses, with a reason that the admins of the org read. The org
-    stays where it is and may ask again.
+    stays under its present superior and may request a transfer again.
     """
     await transfers.refuse_transfer(db, scope, transfer_id, body.reason)
     return await _get_transfer(request, db, scope, transfer_id)

@@ -16,7 +16,7 @@ class ExportFormat(StrEnum):
 
 
 class ExportOut(Out):
-    """An export. Read it again until `state` is `done`, then download the file at `content`."""
+    """An export. Get it repeatedly until `state` is `done`, then download the file at `content`."""
 
     id: UUID
     kind: str = Field(description="What is exported.", examples=["members"])

@@ -98,11 +98,11 @@ async def list_removed_members(
 async def create_member_export(
     scope: Writer, body: MemberExportCreate, db: WriteDb, cipher: CipherDep, response: Response
 ) -> ExportOut:
-    """Have the directory, or a part of it, made into a file. The answer comes at once, and a job makes the file: read
+    """Export the directory, or a part of it, to a file. The answer comes at once, and a job makes the file: read
     the address in `Location` until its state is `done`, then download it.
 
-    Phones are masked. A file with phones in full writes an audit entry, in the same transaction. Somebody with too
-    many exports deletes some first.
+    Phones are masked. A file with phones in full writes an audit entry, in the same transaction. A user with too
+    many exports (409 `too-many-exports`) must delete some first.
     """
     created = await export.create_member_export(db, cipher, scope, body)
     response.headers["Location"] = f"/v1/orgs/{scope.org_id}/exports/{created.id}"

@@ -83,8 +83,9 @@ async def update_org(response: Response, scope: Writer, body: OrgUpdate, version
     """Change the name or the region of an org. Without a superior everything takes effect at once (200). With one, a
     new name becomes a change request that the superior decides (202), and the old name stays until then.
 
-    Where somebody else has edited the org meanwhile (412), read it again and repeat the change. A second new name
-    must wait until the first is decided or withdrawn.
+    If another person has edited the org since it was read (412 `edited-meanwhile`), get it again, check what has
+    changed, and repeat the edit with the new `ETag`. Another new name can be requested once the first is decided or
+    withdrawn.
     """
     change_request_id = await operations.update_org(db, scope, body, version)
     if change_request_id is not None:
@@ -107,7 +108,8 @@ async def close_org(response: Response, scope: Writer, version: IfMatch, db: Wri
     """Close an org for good; it cannot be opened again. It leaves its superior, and requests that wait for it end. Its
     card, units, reports and history can still be read.
 
-    An org with subordinates is refused: release them first, or have them transferred.
+    An org with subordinates is refused (409 `org-has-subordinates`): first release each of them, or wait until it is
+    transferred to another superior.
     """
     await closure.close_org(db, scope, version)
     card = await queries.get_card(db, scope.org_id)
@@ -125,7 +127,7 @@ async def release_subordinate(scope: Certifier, subordinate_id: UUID, db: WriteD
     """The superior ends the certification of a direct subordinate. The subordinate then has no superior, and from
     today on it does not count in the superior's totals; its own subordinates remain under it.
 
-    A new name or a hand-over that it has asked of this org takes effect now. To come back, it applies again with an
-    invitation.
+    A new name or a hand-over that the subordinate has requested takes effect now. To come back, it applies again with
+    an invitation.
     """
     await release.release_subordinate(db, scope, subordinate_id)

@@ -13,7 +13,7 @@ class PromotionOpen(Conflict):
 class PromotionDecided(Conflict):
     slug = "promotion-decided"
     title = gettext_noop("该改设已答复或已撤回")
-    advice = gettext_noop("请刷新后再查看。")
+    advice = gettext_noop("请刷新后查看处理结果。")
 
 
 class PromotionExpired(Problem):

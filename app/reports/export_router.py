@@ -28,7 +28,7 @@ router = APIRouter(prefix="/v1/orgs/{org_id}", route_class=TransactionalRoute, t
 async def create_overview_export(
     request: Request, scope: Reader, body: OverviewExport, db: WriteDb, cipher: CipherDep, response: Response
 ) -> ExportOut:
-    """Have the overview with all direct subordinates made into a file. The answer comes at once: read the address in
+    """Export the overview, with all direct subordinates, to a file. The answer comes at once: read the address in
     `Location` until the state is `done`, then download the file.
 
     Nothing else is changed. With too many exports (409 `too-many-exports`) delete some first.
@@ -41,7 +41,7 @@ async def create_overview_export(
 async def create_trend_export(
     request: Request, scope: Reader, body: TrendExport, db: WriteDb, cipher: CipherDep, response: Response
 ) -> ExportOut:
-    """Have the trend made into a file, with a chart where it is an xlsx. The answer comes at once: read the address in
+    """Export the trend to a file; an xlsx has a chart too. The answer comes at once: read the address in
     `Location` until the state is `done`, then download the file.
 
     Nothing else is changed. With too many exports (409 `too-many-exports`) delete some first.
@@ -59,7 +59,7 @@ async def create_units_export(
     cipher: CipherDep,
     response: Response,
 ) -> ExportOut:
-    """Have the figures of the units made into a file; only the admins of the org itself can. Read the address in
+    """Export the figures of the units to a file; only the admins of the org itself can. Read the address in
     `Location` until the state is `done`, then download the file.
 
     Nothing else is changed. With too many exports (409 `too-many-exports`) delete some first.
@@ -76,7 +76,7 @@ async def create_ranking_export(
     cipher: CipherDep,
     response: Response,
 ) -> ExportOut:
-    """Have the whole ranking made into a file. The answer comes at once: read the address in `Location` until the
+    """Export the whole ranking to a file. The answer comes at once: read the address in `Location` until the
     state is `done`, then download the file.
 
     Nothing else is changed. With too many exports (409 `too-many-exports`) delete some first.

@@ -16,7 +16,7 @@ from app.web.schemas import Body
 
 
 class ReportExport(Body):
-    """An xlsx has a chart beside its rows."""
+    """An xlsx has a chart next to its rows."""
 
     format: ExportFormat = ExportFormat.XLSX
 

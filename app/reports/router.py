@@ -111,7 +111,7 @@ async def list_unit_figures(
     request: Request, scope: Annotated[OrgScope, Can(Permission.UNITS_READ)], db: ReadDb, span: SpanQuery
 ) -> UnitsOut:
     """Every unit with the units under it, for the admins of the org itself. The people are those of the day that is
-    asked for; the tree of units is the present one. Nothing is changed.
+    requested; the tree of units is the present one. Nothing is changed.
     """
     return await visible_reports.list_units(db, get_requester(request, scope), span)
 

@@ -22,6 +22,10 @@ async def list_received(superior: Person, above: Json) -> list[Json]:
     return await list_all(superior, f"/v1/orgs/{above['id']}/change-requests", side="received")
 
 
+async def list_sent(admin: Person, org: Json) -> list[Json]:
+    return await list_all(admin, f"/v1/orgs/{org['id']}/change-requests", side="sent")
+
+
 async def decide(superior: Person, above: Json, request: Json, how: str = "approval", **body: str) -> httpx.Response:
     path = f"/v1/orgs/{above['id']}/change-requests/{request['id']}/{how}"
     return await superior.put(path, json=body or None)
@@ -105,6 +109,8 @@ async def test_hand_over_shows_only_names_to_the_superior(people: People) -> Non
     assert approved["state"] == "accepted"
     assert await pair.get_main_admin_id() == pair.second.user_id
     assert await list_received(pair.superior, pair.above) == []
+    assert [each["id"] for each in await list_sent(pair.founder, pair.org)] == [change_request["id"]]
+    assert await list_sent(pair.superior, pair.above) == []
     audit = (await pair.superior.get(f"/v1/orgs/{pair.above['id']}/audit")).text
     for person in (pair.founder, pair.second):
         assert person.user_id not in audit

@@ -166,7 +166,7 @@ _ERRORS: Mapping[int, str] = {
 - `invalid_grant`: The code, secret or token is wrong, used or expired. Begin the sign-in again.
 - `unsupported_grant_type`: The service does not know this `grant_type`. Use one that the metadata lists.
 - `unauthorized_client`: The client may not use this grant type. Use the one that its program is registered for.
-- `invalid_scope`: The client does not have the scope. Ask for fewer, or have a platform operator grant it.
+- `invalid_scope`: The client does not have the scope. Request fewer scopes, or ask a platform operator to grant it.
 - `authorization_pending`: The person has not decided yet. Ask again after `interval` seconds.
 - `slow_down`: The client asks too often. Wait five seconds longer from now on.
 - `access_denied`: The person has refused the sign-in. Show a new code only if the person wants one.

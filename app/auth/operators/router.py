@@ -102,7 +102,7 @@ async def create_key_recovery(
     """For a user who has lost all security keys: all of their keys are removed and their sessions end. They sign in by
     phone again and register a first key.
 
-    Make sure outside the service that it is this person. For an operator's own keys use `xuezu operators`.
+    First check, outside the service, that it is this person. For an operator's own keys use `xuezu operators`.
     """
     recovery = await operators.recover_keys(db, cipher, scope, phone=body.phone, reason=body.reason)
     return KeyRecoveryOut.model_validate(recovery)

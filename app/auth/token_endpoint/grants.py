@@ -80,6 +80,6 @@ async def redeem_phone_code(request: TokenRequest) -> TokenOut | OAuthError:
 async def _issue_service_token(request: TokenRequest) -> TokenOut:
     wanted = frozenset(request.form.get("scope", "").split()) or request.client.scopes
     if not wanted <= request.client.scopes:
-        raise OAuthError("invalid_scope", "the client does not hold this scope")
+        raise OAuthError("invalid_scope", "the client does not have this scope")
     token = await request.issuer.issue(request.client.id, client_id=request.client.id, scopes=wanted)
     return TokenOut(access_token=token, scope=" ".join(sorted(wanted)))

@@ -52,7 +52,8 @@ class PersonTransferRefusal(Body):
 
 
 class MoveCreate(Body):
-    """All members of one unit become members of another; their other units stay."""
+    """All members of one unit become members of another unit, and no longer of the first. Each of them stays a member
+    of the other units that they belong to."""
 
     from_unit_id: UUID
     units_below: bool = Field(default=False, description="Also the members of the units under it.")
