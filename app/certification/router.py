@@ -18,7 +18,7 @@ from app.certification.errors import (
     InvitationUsedUp,
     WouldCloseCircle,
 )
-from app.certification.queries import InvitationRow
+from app.certification.invitation_links import build_invitation_out
 from app.certification.schemas import (
     ApplicationCreate,
     ApplicationOut,
@@ -31,7 +31,7 @@ from app.certification.schemas import (
     SubordinateOut,
     SuperiorOut,
 )
-from app.core.cipher import Cipher, CipherDep
+from app.core.cipher import CipherDep
 from app.core.qr import draw_svg
 from app.core.services import SETTINGS
 from app.core.text import Token
@@ -61,7 +61,8 @@ async def create_invitation(
     The invitation alone certifies no org. Give the link or the picture (`…/qr.svg`) to the admins of the subordinates:
     they apply with it, and an admin of this org decides.
     """
-    return invitation_out(request, cipher, await operations.create_invitation(db, cipher, scope, body))
+    row = await operations.create_invitation(db, cipher, scope, body)
+    return build_invitation_out(row, cipher, SETTINGS.of(request).issuer)
 
 
 @router.get("/orgs/{org_id}/invitations", summary="List invitations to subordinates")
@@ -69,8 +70,8 @@ async def list_invitations(
     request: Request, scope: Reader, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Page[InvitationOut]:
     """The invitations of the org, the newest first, with how often each was used. Nothing is changed."""
-    found = await queries.list_invitations(db, scope.org_id, paging)
-    return Page[InvitationOut].from_slice(found.map(lambda row: invitation_out(request, cipher, row)))
+    found, address = await queries.list_invitations(db, scope.org_id, paging), SETTINGS.of(request).issuer
+    return Page[InvitationOut].from_slice(found.map(lambda row: build_invitation_out(row, cipher, address)))
 
 
 @router.get(
@@ -86,7 +87,7 @@ async def draw_invitation(
     link.
     """
     row = await queries.get_invitation(db, scope.org_id, invitation_id)
-    picture = await draw_svg(invitation_out(request, cipher, row).link)
+    picture = await draw_svg(build_invitation_out(row, cipher, SETTINGS.of(request).issuer).link)
     return Response(picture, media_type="image/svg+xml", headers={"Cache-Control": "no-store"})
 
 
@@ -229,18 +230,3 @@ async def list_superiors(scope: Annotated[OrgScope, Can(Permission.ORG_READ)], d
     nothing is changed.
     """
     return await queries.list_superiors(db, scope.org_id)
-
-
-def invitation_out(request: Request, cipher: Cipher, row: InvitationRow) -> InvitationOut:
-    """Return the response body for an invitation, with its decrypted token and its link."""
-    token = cipher.decrypt_text(row.token_cipher, row.id)
-    return InvitationOut(
-        id=row.id,
-        token=token,
-        link=f"{SETTINGS.of(request).public_url}/phone/join?invitation={token}",
-        expires_at=row.expires_at,
-        max_uses=row.max_uses,
-        uses=row.uses,
-        revoked_at=row.revoked_at,
-        created_at=row.created_at,
-    )

@@ -19,6 +19,7 @@ from app.database.rows import one_or_404
 from app.exports.errors import ExportExpired, ExportNotReady
 from app.exports.schemas import ExportOut
 from app.schema.exports import Export, ExportPart
+from app.sheets.writer import MEDIA_TYPES
 
 _COLUMNS = (
     Export.org_id,
@@ -100,6 +101,24 @@ async def get_finished_export(db: Readable, scope: OrgScope, export_id: UUID) ->
     if found.state != "done":
         raise ExportNotReady(state=found.state)
     return found
+
+
+class ExportFile(NamedTuple):
+    """A finished file. `size` is in bytes; `content` yields the decrypted parts."""
+
+    name: str
+    media_type: str
+    size: int | None
+    content: AsyncIterator[bytes]
+
+
+async def open_export_file(
+    engine: AsyncEngine, db: Readable, cipher: Cipher, scope: OrgScope, export_id: UUID
+) -> ExportFile:
+    """Return the file of one of the caller's exports. Raises NotFound, ExportExpired and ExportNotReady."""
+    found = await get_finished_export(db, scope, export_id)
+    content = stream_content(engine, cipher, scope.org_id, export_id)
+    return ExportFile(found.file_name, MEDIA_TYPES[found.format], found.size, content)
 
 
 async def stream_content(engine: AsyncEngine, cipher: Cipher, org_id: UUID, export_id: UUID) -> AsyncIterator[bytes]:

@@ -15,6 +15,7 @@ from app.exports import operations, queries
 from app.exports.errors import ExportExpired, ExportNotReady
 from app.exports.schemas import ExportOut
 from app.sheets.writer import MEDIA_TYPES
+from app.web.downloads import stream_download
 from app.web.errors import problems
 
 router = APIRouter(prefix="/v1/orgs/{org_id}/exports", route_class=TransactionalRoute, tags=["exports"])
@@ -57,14 +58,7 @@ async def read_export_content(
 
     Nothing is changed. Where it is not ready (409), read the export until its state is `done`.
     """
-    found = await queries.get_finished_export(db, scope, export_id)
-    headers = {
-        "Content-Disposition": f'attachment; filename="{found.file_name}"',
-        "Content-Length": str(found.size),
-        "Cache-Control": "no-store",
-    }
-    content = queries.stream_content(ENGINE.of(request), cipher, scope.org_id, export_id)
-    return StreamingResponse(content, media_type=MEDIA_TYPES[found.format], headers=headers)
+    return stream_download(await queries.open_export_file(ENGINE.of(request), db, cipher, scope, export_id))
 
 
 @router.delete("/{export_id}", summary="Delete an export", status_code=204)

@@ -6,19 +6,25 @@ permission only own admins have: each read of the file requires it.
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
-from typing import Any
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.authz.access import OrgScope
 from app.authz.permissions import Permission
+from app.core.cipher import Cipher
 from app.core.i18n import gettext, gettext_noop
+from app.core.settings import Settings
 from app.database.paging import Paging
 from app.exports.kinds import Column, ExportKind, ExportRequest, Sheet
+from app.exports.operations import create_export
+from app.exports.schemas import ExportOut
 from app.reports import visible_reports
 from app.reports.charts import Bars, Line
 from app.reports.export_schemas import OverviewExport, RankingExport, ReportExport, TrendExport, UnitsExport
 from app.reports.periods import Span
 from app.reports.queries import Listing
-from app.reports.rankings import RankingFilter, get_ranking
+from app.reports.rankings import RankingFilter, get_ranking, require_unit
 from app.reports.schemas import FiguresOut
 from app.reports.visible_reports import Requester
 from app.sheets.layout import Cell
@@ -36,12 +42,6 @@ _FIGURES = (
     Column("participation", gettext_noop("参与率"), 14),
     Column("note", gettext_noop("说明"), 24),
 )
-
-
-def build_question(body: ReportExport, requester: Requester) -> dict[str, Any]:
-    """Return the request of the export job as JSON: the body and the requester."""
-    stored = asdict(requester) | {"org_id": str(requester.org_id), "user_id": str(requester.user_id)}
-    return {"body": body.model_dump(mode="json"), "requester": stored}
 
 
 def _load_requester(request: ExportRequest) -> Requester:
@@ -151,3 +151,33 @@ OWN_OVERVIEW = ExportKind("own-overview", Permission.UNITS_READ, _build_overview
 OWN_TREND = ExportKind("own-trend", Permission.UNITS_READ, _build_trend_sheet)
 UNITS = ExportKind("units", Permission.UNITS_READ, _build_units_sheet)
 RANKING = ExportKind("ranking", Permission.RANKINGS_READ, _build_ranking_sheet)
+
+
+def _choose_kind(body: ReportExport, *, is_own_admin: bool) -> ExportKind:
+    match body:
+        case OverviewExport():
+            return OWN_OVERVIEW if is_own_admin else OVERVIEW
+        case TrendExport():
+            return OWN_TREND if is_own_admin else TREND
+        case UnitsExport():
+            return UNITS
+        case RankingExport():
+            return RANKING
+        case _:
+            raise TypeError(type(body))
+
+
+async def create_report_export(
+    db: AsyncConnection, cipher: Cipher, scope: OrgScope, settings: Settings, body: ReportExport
+) -> ExportOut:
+    """Create the export that the body describes, and enqueue its job.
+
+    Raises TooManyExports, and NotFound if the org does not have the unit of a ranking.
+    """
+    if isinstance(body, RankingExport) and body.unit_id is not None:
+        await require_unit(db, scope.org_id, body.unit_id)
+    requester = Requester.of(scope, settings)
+    stored = asdict(requester) | {"org_id": str(requester.org_id), "user_id": str(requester.user_id)}
+    question = {"body": body.model_dump(mode="json"), "requester": stored}
+    kind = _choose_kind(body, is_own_admin=requester.is_own_admin)
+    return await create_export(db, cipher, scope, kind, body.format, question)

@@ -3,23 +3,21 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
+from app.core.services import SETTINGS
 from app.database.db import TransactionalRoute, WriteDb
 from app.exports.errors import TooManyExports
-from app.exports.kinds import ExportKind
-from app.exports.operations import create_export
 from app.exports.schemas import ExportOut
-from app.reports.export import OVERVIEW, OWN_OVERVIEW, OWN_TREND, RANKING, TREND, UNITS, build_question
-from app.reports.export_schemas import OverviewExport, RankingExport, ReportExport, TrendExport, UnitsExport
-from app.reports.rankings import require_unit
-from app.reports.router import Reader, get_requester
+from app.reports.export import create_report_export
+from app.reports.export_schemas import OverviewExport, RankingExport, TrendExport, UnitsExport
 from app.web.errors import problems
 
 router = APIRouter(prefix="/v1/orgs/{org_id}", route_class=TransactionalRoute, tags=["reports"])
+
+Reader = Annotated[OrgScope, Can(Permission.REPORTS_READ)]
 
 
 @router.post(
@@ -33,8 +31,8 @@ async def create_overview_export(
 
     Nothing else is changed. With too many exports (409 `too-many-exports`) delete some first.
     """
-    kind = OWN_OVERVIEW if get_requester(request, scope).is_own_admin else OVERVIEW
-    return await _export(request, scope, kind, body, db, cipher, response)
+    export = await create_report_export(db, cipher, scope, SETTINGS.of(request), body)
+    return _locate(response, scope, export)
 
 
 @router.post("/reports/trend/exports", summary="Export the trend", status_code=202, responses=problems(TooManyExports))
@@ -46,8 +44,8 @@ async def create_trend_export(
 
     Nothing else is changed. With too many exports (409 `too-many-exports`) delete some first.
     """
-    kind = OWN_TREND if get_requester(request, scope).is_own_admin else TREND
-    return await _export(request, scope, kind, body, db, cipher, response)
+    export = await create_report_export(db, cipher, scope, SETTINGS.of(request), body)
+    return _locate(response, scope, export)
 
 
 @router.post("/reports/units/exports", summary="Export the units", status_code=202, responses=problems(TooManyExports))
@@ -64,7 +62,8 @@ async def create_units_export(
 
     Nothing else is changed. With too many exports (409 `too-many-exports`) delete some first.
     """
-    return await _export(request, scope, UNITS, body, db, cipher, response)
+    export = await create_report_export(db, cipher, scope, SETTINGS.of(request), body)
+    return _locate(response, scope, export)
 
 
 @router.post("/rankings/exports", summary="Export the ranking", status_code=202, responses=problems(TooManyExports))
@@ -81,21 +80,10 @@ async def create_ranking_export(
 
     Nothing else is changed. With too many exports (409 `too-many-exports`) delete some first.
     """
-    if body.unit_id is not None:
-        await require_unit(db, scope.org_id, body.unit_id)
-    return await _export(request, scope, RANKING, body, db, cipher, response)
+    export = await create_report_export(db, cipher, scope, SETTINGS.of(request), body)
+    return _locate(response, scope, export)
 
 
-async def _export(
-    request: Request,
-    scope: OrgScope,
-    kind: ExportKind,
-    body: ReportExport,
-    db: AsyncConnection,
-    cipher: CipherDep,
-    response: Response,
-) -> ExportOut:
-    question = build_question(body, get_requester(request, scope))
-    export = await create_export(db, cipher, scope, kind, body.format, question)
+def _locate(response: Response, scope: OrgScope, export: ExportOut) -> ExportOut:
     response.headers["Location"] = f"/v1/orgs/{scope.org_id}/exports/{export.id}"
     return export

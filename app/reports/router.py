@@ -1,86 +1,33 @@
 """Reports and rankings over HTTP."""
 
-from datetime import date, timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Query, Request
 
 from app.authz.access import Can, OrgScope
-from app.authz.permissions import ADMINS, Permission
-from app.core.calendar import today
-from app.core.i18n import gettext
+from app.authz.permissions import Permission
 from app.core.services import SETTINGS
 from app.database.db import ReadDb, TransactionalRoute
-from app.database.paging import Page, Paging, Slice, paged_by
+from app.database.paging import Paging, paged_by
 from app.fastpath.route import fast_get
 from app.reports import visible_reports
-from app.reports.periods import RETENTION_DAYS, Period, Span
-from app.reports.queries import Listing
-from app.reports.rankings import RankingFilter, get_ranking
+from app.reports.parameters import DayQuery, ListingQuery, SpanQuery
+from app.reports.periods import RETENTION_DAYS
+from app.reports.rankings import RankingFilter
 from app.reports.schemas import (
-    MyRankOut,
     OverviewOut,
     RankBy,
     RankingOut,
-    RankOut,
-    Sort,
     SubordinatesOut,
     TrendOut,
     UnitsOut,
 )
 from app.reports.visible_reports import Requester
-from app.web.errors import Invalid
 
 router = APIRouter(prefix="/v1/orgs/{org_id}", route_class=TransactionalRoute, tags=["reports"])
 
 Reader = Annotated[OrgScope, Can(Permission.REPORTS_READ)]
-
-
-async def _day(
-    day: Annotated[
-        date | None,
-        Query(description=f"The last day of the period: today unless given, at most {RETENTION_DAYS} days ago."),
-    ] = None,
-) -> date:
-    now = today()
-    if day is None:
-        return now
-    if not now - timedelta(days=RETENTION_DAYS - 1) <= day <= now:
-        raise Invalid(
-            errors=[
-                {
-                    "pointer": "query/day",
-                    "code": "day",
-                    "detail": gettext("须为最近 {days} 天之内或今天", days=RETENTION_DAYS),
-                }
-            ]
-        )
-    return day
-
-
-Day = Annotated[date, Depends(_day)]
-
-
-async def _span(
-    day: Day,
-    period: Annotated[Period, Query(description="The length of the period, which ends with `day`.")] = Period.WEEK,
-) -> Span:
-    return Span(day, period.days)
-
-
-async def _listing(
-    paging: Annotated[Paging, paged_by(str, bool, float | str, UUID)],
-    sort: Annotated[
-        Sort, Query(description="The column that sorts the subordinates. Withheld figures come last.")
-    ] = Sort.NAME,
-    order: Annotated[str, Query(pattern="^(asc|desc)$")] = "asc",
-) -> Listing:
-    return Listing(sort, order == "desc", paging)
-
-
-SpanQuery = Annotated[Span, Depends(_span)]
-ListingQuery = Annotated[Listing, Depends(_listing)]
 
 
 @fast_get(router, "/reports/overview", summary="Overview of an org")
@@ -93,7 +40,7 @@ async def read_overview(
     The admins of the org and of the orgs above it can read it. Of what is below an org everybody sees totals only,
     in which each person counts once. A figure of very few people is withheld.
     """
-    return await visible_reports.get_overview(db, get_requester(request, scope), span, listing)
+    return await visible_reports.get_overview(db, Requester.of(scope, SETTINGS.of(request)), span, listing)
 
 
 @router.get("/reports/subordinates", summary="Compare subordinates")
@@ -103,7 +50,7 @@ async def list_subordinates(
     """A page of the direct subordinates, each with everything below it, sorted by any column. Withheld figures come
     last; nothing is changed.
     """
-    return await visible_reports.list_subordinates(db, get_requester(request, scope), span, listing)
+    return await visible_reports.list_subordinates(db, Requester.of(scope, SETTINGS.of(request)), span, listing)
 
 
 @router.get("/reports/units", summary="Compare units")
@@ -113,7 +60,7 @@ async def list_unit_figures(
     """Every unit with the units under it, for the admins of the org itself. The people are those of the day that is
     requested; the tree of units is the present one. Nothing is changed.
     """
-    return await visible_reports.list_units(db, get_requester(request, scope), span)
+    return await visible_reports.list_units(db, Requester.of(scope, SETTINGS.of(request)), span)
 
 
 @router.get("/reports/trend", summary="Trend of an org")
@@ -121,7 +68,7 @@ async def read_trend(
     request: Request,
     scope: Reader,
     db: ReadDb,
-    until: Day,
+    until: DayQuery,
     days: Annotated[int, Query(ge=1, le=RETENTION_DAYS, description="How many days, ending with `day`.")] = 30,
 ) -> TrendOut:
     """The figures day by day, the oldest first. Each point is of its own day, with the people and the hierarchy of
@@ -129,7 +76,7 @@ async def read_trend(
 
     Days for which no totals exist are left out, and nothing is changed.
     """
-    return await visible_reports.get_trend(db, get_requester(request, scope), until, days)
+    return await visible_reports.get_trend(db, Requester.of(scope, SETTINGS.of(request)), until, days)
 
 
 @router.get("/rankings", summary="Ranking inside an org")
@@ -148,18 +95,5 @@ async def read_rankings(
     Equal points share a rank (standard competition ranking). Only activated members are ranked; one without points
     in the period ranks with 0. Nothing is changed.
     """
-    found = await get_ranking(db, RankingFilter(scope.org_id, by, unit_id), scope.user.user_id, paging)
-    me = next((MyRankOut(**rank.model_dump(), around=found.neighbours) for rank in found.neighbours if rank.me), None)
-    return RankingOut(
-        as_of=found.as_of,
-        by=by,
-        people=found.people,
-        me=me,
-        ranking=Page[RankOut].from_slice(Slice.cut(found.page, paging, lambda rank: (rank.points, rank.member_id))),
-    )
-
-
-def get_requester(request: Request, scope: OrgScope) -> Requester:
-    settings = SETTINGS.of(request)
-    is_own_admin = not scope.roles.isdisjoint(ADMINS)
-    return Requester(scope.org_id, scope.user.user_id, is_own_admin, settings.withhold_below)
+    ranked = RankingFilter(scope.org_id, by, unit_id)
+    return await visible_reports.get_ranking_page(db, ranked, scope.user.user_id, paging)

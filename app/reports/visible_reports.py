@@ -3,16 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
+from app.authz.access import OrgScope
+from app.authz.permissions import ADMINS
+from app.core.settings import Settings
 from app.database.db import Readable
-from app.database.paging import Slice
+from app.database.paging import Page, Paging, Slice
 from app.reports import queries
 from app.reports.periods import Span, get_first_stored_day
 from app.reports.queries import Listing, OverviewRow, Viewer
+from app.reports.rankings import RankingFilter, get_ranking
 from app.reports.schemas import (
+    MyRankOut,
     OverviewOut,
+    RankingOut,
+    RankOut,
     SubordinatesOut,
     TrendOut,
     TrendPointOut,
@@ -36,6 +43,12 @@ class Requester:
     user_id: UUID
     is_own_admin: bool
     threshold: int
+
+    @classmethod
+    def of(cls, scope: OrgScope, settings: Settings) -> Self:
+        """Return the caller as a requester."""
+        is_own_admin = not scope.roles.isdisjoint(ADMINS)
+        return cls(scope.org_id, scope.user.user_id, is_own_admin, settings.withhold_below)
 
     @property
     def viewer(self) -> Viewer:
@@ -111,6 +124,19 @@ async def get_trend(db: Readable, requester: Requester, until: date, days: int) 
         for row in rows
     ]
     return TrendOut(as_of=rows[-1].as_of, withheld_below=requester.threshold, days=points)
+
+
+async def get_ranking_page(db: Readable, ranked: RankingFilter, user_id: UUID, paging: Paging) -> RankingOut:
+    """Return a page of the ranking with the user's own rank. Raises NotFound if the org does not have the unit."""
+    found = await get_ranking(db, ranked, user_id, paging)
+    me = next((MyRankOut(**rank.model_dump(), around=found.neighbours) for rank in found.neighbours if rank.me), None)
+    return RankingOut(
+        as_of=found.as_of,
+        by=ranked.by,
+        people=found.people,
+        me=me,
+        ranking=Page[RankOut].from_slice(Slice.cut(found.page, paging, lambda rank: (rank.points, rank.member_id))),
+    )
 
 
 def _build_header(as_of: datetime, span: Span, requester: Requester) -> dict[str, Any]:

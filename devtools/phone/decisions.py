@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Request, Response
 from app.admins.operations import accept_admin_invitation
 from app.authz.access import Can, OrgScope, SignedIn, UserScope
 from app.authz.permissions import Permission
-from app.certification import transfer_router as calls
+from app.certification.transfer_queries import get_transfer
 from app.certification.transfers import accept_transfer, release_transfer
 from app.console.certification import applications, transfers
 from app.console.directory import links, person_transfers
@@ -22,6 +22,7 @@ from app.console.settings.invited import Kind as OfferKind
 from app.console.settings.invited import OfferId
 from app.core.cipher import Cipher, CipherDep
 from app.core.i18n import gettext
+from app.core.services import SETTINGS
 from app.database.db import Readable, ReadDb, WriteDb
 from app.members.links.operations import accept_link_request
 from app.members.links.queries import get_received_request
@@ -183,7 +184,8 @@ async def answer_recovery(one: DecisionRequest) -> Answers:
 @decision_routes("transfer", Permission.TRANSFERS_DECIDE)
 async def answer_transfer(one: DecisionRequest) -> Answers:
     """Release, accept or refuse an org with its subtree. The preview shown must still be current (S20)."""
-    found = await calls.read_transfer(one.request, one.scope, one.id, one.db)
+    suppress_below = SETTINGS.of(one.request).withhold_below
+    found = await get_transfer(one.db, one.scope.org_id, one.id, suppress_below=suppress_below)
     refusal = await transfers.refuse(*one.route_values)
     release = found.step == "release" and found.from_id == one.scope.org_id
     if found.preview is None or not (release or (found.step == "acceptance" and found.to_id == one.scope.org_id)):

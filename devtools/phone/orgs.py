@@ -19,8 +19,9 @@ from app.org_lifecycle.operations import create_org
 from app.orgs.queries import list_user_orgs
 from app.orgs.regions import search_regions
 from app.orgs.schemas import OrgCreate
-from app.reports.router import read_rankings
+from app.reports.rankings import RankingFilter
 from app.reports.schemas import RankBy
+from app.reports.visible_reports import get_ranking_page
 from app.web.errors import NotFound, Problem
 from devtools.phone.sign_in import PhoneRoute
 
@@ -101,5 +102,5 @@ async def show_ranking(
     by: RankBy = RankBy.LAST_7_DAYS,
 ) -> Response:
     """Show the org's people by points, with the user's own rank (S13)."""
-    ranking = await read_rankings(scope, db, Paging(50, None), by)
+    ranking = await get_ranking_page(db, RankingFilter(scope.org_id, by), scope.user.user_id, Paging(50, None))
     return render_page(request, "phone/ranking.html", org=scope.org, ranking=ranking, by=by)

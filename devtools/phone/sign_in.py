@@ -9,9 +9,8 @@ from fastapi import APIRouter, BackgroundTasks, Request, Response
 from app.auth.oauth.protocol import OAuthError, get_public_client
 from app.auth.oauth.token_requests import build_token_request
 from app.auth.phone_codes.codes import Purpose, make_phone_code
-from app.auth.phone_codes.router import get_gateway
 from app.auth.phone_codes.schemas import PhoneCodeCreate
-from app.auth.phone_codes.sms import deliver_message
+from app.auth.phone_codes.sms import deliver_message, get_gateway
 from app.auth.sessions import end_session
 from app.auth.token_endpoint.grants import redeem_phone_code
 from app.authz.access import Public, SignedIn, build_actor

@@ -7,9 +7,9 @@ from app.auth.accounts.accounts import change_phone, close_account, get_phone
 from app.auth.accounts.schemas import ClosurePut, PhonePut
 from app.auth.errors import CodeRefused, IsOperator, PhoneCodesUnavailable, PhoneTaken, StillAdmin
 from app.auth.phone_codes.codes import PHONE_CHANGED, Purpose, make_phone_code
-from app.auth.phone_codes.router import build_phone_code_out, get_gateway
+from app.auth.phone_codes.router import build_phone_code_out
 from app.auth.phone_codes.schemas import PhoneCodeCreate, PhoneCodeOut
-from app.auth.phone_codes.sms import deliver_message
+from app.auth.phone_codes.sms import deliver_message, get_gateway
 from app.authz.access import SignedIn
 from app.authz.errors import StepUpNeeded
 from app.core.cipher import CipherDep

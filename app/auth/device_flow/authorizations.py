@@ -52,6 +52,11 @@ class StartedAuthorization:
     interval: int
 
 
+def build_scan_uri(issuer: str, user_code: str) -> str:
+    """Return the address in the QR code. The app opens it; a browser shows there how to get the app."""
+    return f"{issuer}/phone/scan?code={user_code}"
+
+
 def normalize_user_code(given: str) -> str:
     """Return the stored form of a typed user code: `wdjb mjht` is `WDJB-MJHT`."""
     letters = "".join(letter for letter in given.upper() if letter in _LETTERS)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Cookie, Path, Request, Response
 
-from app.auth.device_flow.authorizations import start_device_authorization
+from app.auth.device_flow.authorizations import build_scan_uri, start_device_authorization
 from app.auth.device_flow.events import stream_sign_in_events
 from app.auth.device_flow.schemas import DeviceAuthorizationOut, TicketCreate, WaitOut
 from app.auth.device_flow.tickets import find_by_ticket, find_user_code, open_ticket
@@ -73,11 +73,6 @@ async def create_device_authorization(
         expires_in=started.expires_in,
         interval=started.interval,
     )
-
-
-def build_scan_uri(issuer: str, user_code: str) -> str:
-    """Return the address in the QR code. The app opens it; a browser shows there how to get the app."""
-    return f"{issuer}/phone/scan?code={user_code}"
 
 
 async def _get_live_scan_uri(request: Request, db: Readable, user_code: UserCode) -> str:

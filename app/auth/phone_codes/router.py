@@ -5,21 +5,13 @@ from fastapi import APIRouter, BackgroundTasks, Request
 from app.auth.errors import PhoneCodesUnavailable
 from app.auth.phone_codes.codes import LIFETIME, MAX_TRIES, Purpose, make_phone_code
 from app.auth.phone_codes.schemas import PhoneCodeCreate, PhoneCodeOut
-from app.auth.phone_codes.sms import SMS, SmsGateway, deliver_message
+from app.auth.phone_codes.sms import deliver_message, get_gateway
 from app.authz.access import Public, build_actor
 from app.core.cipher import CipherDep
 from app.database.db import TransactionalRoute, WriteDb
 from app.web.errors import TooManyRequests, problems
 
 router = APIRouter(route_class=TransactionalRoute, tags=["sign-in"])
-
-
-def get_gateway(request: Request) -> SmsGateway:
-    """Return the SMS gateway of the process. Raises PhoneCodesUnavailable without one."""
-    gateway = SMS.of(request)
-    if gateway is None:
-        raise PhoneCodesUnavailable
-    return gateway
 
 
 def build_phone_code_out() -> PhoneCodeOut:

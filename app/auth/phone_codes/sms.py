@@ -9,8 +9,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 import structlog
+from fastapi import Request
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.auth.errors import PhoneCodesUnavailable
 from app.core.cipher import Cipher
 from app.core.plugins import SMS_PROVIDERS, load
 from app.core.services import Service
@@ -44,6 +46,14 @@ def load_sms_provider(settings: Settings) -> MakeGateway | None:
         return None
     factory: MakeGateway = load(SMS_PROVIDERS, name, needed_for=f"XUEZU_SMS_PROVIDER={name}")
     return factory
+
+
+def get_gateway(request: Request) -> SmsGateway:
+    """Return the SMS gateway of the process. Raises PhoneCodesUnavailable without one."""
+    gateway = SMS.of(request)
+    if gateway is None:
+        raise PhoneCodesUnavailable
+    return gateway
 
 
 async def deliver_message(gateway: SmsGateway, phone: str, message: str) -> None:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.certification import queries
-from app.certification import router as calls
+from app.certification.invitation_links import build_invitation_out
 from app.certification.operations import create_invitation, revoke_invitation
 from app.certification.schemas import InvitationCreate, InvitationOut
 from app.console.frame.confirmations import Confirmation, confirmation_routes
@@ -22,8 +22,10 @@ from app.console.frame.templates import render_page
 from app.core.cipher import CipherDep
 from app.core.i18n import gettext
 from app.core.qr import draw_png, draw_svg
+from app.core.services import SETTINGS
 from app.database.db import ReadableDb, ReadDb, WriteDb
-from app.database.paging import Paging, paged_by
+from app.database.paging import Page, Paging, paged_by
+from app.web.downloads import build_download
 from app.web.errors import Problem
 
 router = APIRouter(
@@ -50,7 +52,8 @@ async def show_invitations(
     request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """Show the org's invitations, newest first."""
-    invitations = await calls.list_invitations(request, scope, db, cipher, paging)
+    found, address = await queries.list_invitations(db, scope.org_id, paging), SETTINGS.of(request).issuer
+    invitations = Page[InvitationOut].from_slice(found.map(lambda row: build_invitation_out(row, cipher, address)))
     shown = {**build_org_context(scope, "certification"), "invitations": invitations, "find_state": find_state}
     return render_page(request, "certification/invitations.html", **shown)
 
@@ -81,7 +84,7 @@ async def show_invitation(
 ) -> Response:
     """Show one invitation with its link and QR code, ready to print."""
     row = await queries.get_invitation(db, scope.org_id, invitation_id)
-    one = calls.invitation_out(request, cipher, row)
+    one = build_invitation_out(row, cipher, SETTINGS.of(request).issuer)
     picture = Markup((await draw_svg(one.link)).decode())  # noqa: S704 — the service drew it
     shown = {**build_org_context(scope, "certification"), "one": one, "state": find_state(one), "qr": picture}
     return render_page(request, "certification/invitation.html", **shown)
@@ -93,9 +96,8 @@ async def read_picture(
 ) -> Response:
     """Return the QR code as an image file."""
     row = await queries.get_invitation(db, scope.org_id, invitation_id)
-    picture = await draw_png(calls.invitation_out(request, cipher, row).link)
-    headers = {"Content-Disposition": 'attachment; filename="invitation.png"'}
-    return Response(picture, media_type="image/png", headers=headers)
+    picture = await draw_png(build_invitation_out(row, cipher, SETTINGS.of(request).issuer).link)
+    return build_download(picture, "invitation.png", "image/png")
 
 
 @confirmation_routes(router, "/{invitation_id}/revocation")

@@ -9,7 +9,6 @@ from pydantic import ValidationError
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission, Role
 from app.certification import transfer_queries
-from app.certification import transfer_router as calls
 from app.certification.schemas import TransferDecision, TransferDetailOut
 from app.certification.transfers import accept_transfer, refuse_transfer, release_transfer, withdraw_transfer
 from app.console.certification.superiors import send_request, show_direction, show_link_form
@@ -20,6 +19,7 @@ from app.console.frame.notices import show_message
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import render_page
 from app.core.i18n import gettext
+from app.core.services import SETTINGS
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Paging, paged_by
 from app.schema.approvals import State
@@ -68,7 +68,7 @@ async def request_transfer(request: Request, db: WriteDb, scope: Requester, form
 @router.get("/{transfer_id}")
 async def show_transfer(request: Request, db: ReadDb, scope: Reader, transfer_id: TransferId) -> Response:
     """Show the transfer's state, what moves, and the actions open to this org."""
-    one = await calls.read_transfer(request, scope, transfer_id, db)
+    one = await _get_transfer(request, db, scope, transfer_id)
     pending = one.state is State.PENDING
     shown = {
         **build_org_context(scope, "certification"),
@@ -80,6 +80,11 @@ async def show_transfer(request: Request, db: ReadDb, scope: Reader, transfer_id
         "waits_for": _describe_wait(request, scope, one),
     }
     return render_page(request, "certification/transfer.html", **shown)
+
+
+async def _get_transfer(request: Request, db: Readable, scope: OrgScope, transfer_id: UUID) -> TransferDetailOut:
+    suppress_below = SETTINGS.of(request).withhold_below
+    return await transfer_queries.get_transfer(db, scope.org_id, transfer_id, suppress_below=suppress_below)
 
 
 def _describe_wait(request: Request, scope: OrgScope, one: TransferDetailOut) -> str:
@@ -156,7 +161,7 @@ async def _show_decision(
     form: Form,
     outcome: Outcome = None,
 ) -> Response:
-    one = await calls.read_transfer(request, scope, transfer_id, db)
+    one = await _get_transfer(request, db, scope, transfer_id)
     if scope.org_id != (one.from_id if act == "release" else one.to_id):
         raise NotFound
     shown = {**build_org_context(scope, "certification"), "one": one, "act": act}

@@ -16,14 +16,14 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import render_page
 from app.core.cipher import Cipher, CipherDep
 from app.core.i18n import gettext
-from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
+from app.database.db import ENGINE, Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Paging, paged_by
-from app.exports import router as calls
 from app.exports.operations import delete_export
-from app.exports.queries import get_export, list_exports
+from app.exports.queries import get_export, list_exports, open_export_file
 from app.members.export import create_member_export
 from app.members.queries import MemberFilter, count_members
 from app.members.schemas import MemberExportCreate
+from app.web.downloads import stream_download
 from app.web.errors import Invalid, Problem
 
 router = APIRouter(prefix="/console/orgs/{org_id}/exports", route_class=ConsoleRoute, include_in_schema=False)
@@ -75,7 +75,7 @@ async def request_export(request: Request, db: WriteDb, cipher: CipherDep, scope
 @router.get("/{export_id}/content")
 async def read_content(request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, export_id: ExportId) -> Response:
     """Return the file."""
-    return await calls.read_export_content(request, scope, export_id, db, cipher)
+    return stream_download(await open_export_file(ENGINE.of(request), db, cipher, scope, export_id))
 
 
 @confirmation_routes(router, "/{export_id}/deletion")

@@ -9,8 +9,7 @@ import binascii
 from fastapi import Request, Response
 from markupsafe import Markup
 
-from app.auth.device_flow.authorizations import StartedAuthorization, start_device_authorization
-from app.auth.device_flow.router import build_scan_uri
+from app.auth.device_flow.authorizations import StartedAuthorization, build_scan_uri, start_device_authorization
 from app.auth.devices import describe_device
 from app.auth.oauth.protocol import get_public_client
 from app.authz.access import build_actor

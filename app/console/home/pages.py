@@ -16,14 +16,15 @@ from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import render_page, render_part
 from app.core.calendar import today
 from app.core.i18n import gettext, gettext_noop, join_words, number
+from app.core.services import SETTINGS
 from app.database.db import ReadDb
 from app.database.paging import Page, Paging, paged_by
 from app.inbox.queries import WaitingRequest, count_waiting_requests, list_waiting_requests
 from app.orgs.queries import list_user_orgs
 from app.reports.periods import Span
 from app.reports.queries import Listing
-from app.reports.router import read_overview, read_trend
 from app.reports.schemas import Sort
+from app.reports.visible_reports import Requester, get_overview, get_trend
 
 
 class GlanceRoute(ConsoleRoute):
@@ -129,8 +130,8 @@ async def show_glance(request: Request, db: ReadDb, scope: Reader) -> Response:
 
     If the subtree's figures are suppressed, show those of the org alone.
     """
-    report = await read_overview(request, scope, db, Span(today(), 7), _ONE)
-    trend = await read_trend(request, scope, db, today(), 7)
+    report = await get_overview(db, Requester.of(scope, SETTINGS.of(request)), Span(today(), 7), _ONE)
+    trend = await get_trend(db, Requester.of(scope, SETTINGS.of(request)), today(), 7)
     own = report.subtree.withheld and not report.org.withheld
     active = {point.day: (point.org if own else point.subtree).active for point in trend.days}
     values = [(day, active.get(day)) for day in (today() - timedelta(days=back) for back in range(6, -1, -1))]
@@ -143,7 +144,7 @@ async def show_glance(request: Request, db: ReadDb, scope: Reader) -> Response:
 @router.get("/orgs/{org_id}")
 async def show_overview(request: Request, db: ReadDb, scope: Reader) -> Response:
     """Show an org's figures."""
-    report = await read_overview(request, scope, db, Span(today(), 7), _ONE)
+    report = await get_overview(db, Requester.of(scope, SETTINGS.of(request)), Span(today(), 7), _ONE)
     return render_page(
         request,
         "reports/overview.html",

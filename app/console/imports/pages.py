@@ -13,15 +13,19 @@ from app.console.frame.context import build_org_context
 from app.console.frame.forms import PageForm, catch_problem
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import is_partial, render_page, render_part
-from app.core.cipher import CipherDep
+from app.core.cipher import Cipher, CipherDep
 from app.core.i18n import gettext, ngettext
 from app.core.services import SETTINGS
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Paging, paged_by
-from app.members.imports import router as calls
-from app.members.imports.operations import cancel_import, confirm_import
-from app.members.imports.queries import describe_related_rows, get_import, list_imports, list_rows
+from app.members.imports.operations import cancel_import, confirm_import, create_import
+from app.members.imports.queries import describe_related_rows, draw_failed_rows, get_import, list_imports, list_rows
 from app.members.imports.schemas import STATES_WITHOUT_JOB, ImportState, RowOutcome
+from app.members.imports.upload_form import MAX_UPLOAD_BYTES, read_upload_form
+from app.members.queries import list_unit_paths
+from app.members.sheets import draw_template
+from app.sheets.writer import XLSX
+from app.web.downloads import build_download
 from app.web.errors import BodyTooLarge, Problem
 
 router = APIRouter(prefix="/console/orgs/{org_id}/imports", route_class=ConsoleRoute, include_in_schema=False)
@@ -42,18 +46,18 @@ async def show_imports(request: Request, db: ReadDb, scope: Writer) -> Response:
 @router.get("/template")
 async def read_template(scope: Reader, db: ReadDb) -> Response:
     """Return the template file, with the org's units as choices."""
-    return await calls.read_template(scope, db)
+    return build_download(await draw_template(await list_unit_paths(db, scope.org_id)), "members-template.xlsx", XLSX)
 
 
-@router.post("", max_body_size=calls.MAX_UPLOAD_BYTES)
+@router.post("", max_body_size=MAX_UPLOAD_BYTES)
 async def upload(request: Request, scope: Writer, db: WriteDb, cipher: CipherDep) -> Response:
     """Store the sheet and queue its check."""
-    outcome = await catch_problem(db, calls.create_import(request, scope, db, cipher, Response()))
+    outcome = await catch_problem(db, _create_import(request, db, cipher, scope))
     if isinstance(outcome, Problem):
         # The form shows the same choices again. A page cannot choose the file again.
         given = {} if isinstance(outcome, BodyTooLarge) else await request.form()
         return await _show_upload(request, db, scope, outcome, given)
-    return Response(status_code=303, headers={"Location": f"/console/orgs/{scope.org_id}/imports/{outcome.id}"})
+    return Response(status_code=303, headers={"Location": f"/console/orgs/{scope.org_id}/imports/{outcome}"})
 
 
 @router.get("/{import_id}")
@@ -84,7 +88,7 @@ async def read_failed_rows(
     request: Request, scope: Writer, import_id: ImportId, db: ReadDb, cipher: CipherDep
 ) -> Response:
     """Return the refused rows as a file, to be corrected and uploaded again."""
-    return await calls.read_failed_rows(scope, import_id, db, cipher)
+    return build_download(await draw_failed_rows(db, cipher, scope.org_id, import_id), "failed-rows.xlsx", XLSX)
 
 
 @router.post("/{import_id}/confirmation")
@@ -123,6 +127,10 @@ async def cancel(request: Request, db: WriteDb, scope: Writer, import_id: Import
     """Cancel the import. A running merge is rolled back as a whole."""
     outcome = await catch_problem(db, cancel_import(db, scope, import_id))
     return await _show_import(request, db, scope, import_id, outcome)
+
+
+async def _create_import(request: Request, db: WriteDb, cipher: Cipher, scope: OrgScope) -> UUID:
+    return await create_import(db, cipher, scope, await read_upload_form(request))
 
 
 async def _show_upload(

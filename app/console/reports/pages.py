@@ -23,13 +23,16 @@ from app.console.frame.templates import is_partial, render_page, render_part
 from app.core.calendar import today
 from app.core.cipher import CipherDep
 from app.core.i18n import gettext, number
+from app.core.services import SETTINGS
 from app.database.db import ReadDb, WriteDb
-from app.reports import export_router as exports
-from app.reports import router as calls
+from app.reports import visible_reports
+from app.reports.export import create_report_export
 from app.reports.export_schemas import OverviewExport, ReportExport, TrendExport, UnitsExport
+from app.reports.parameters import DayQuery, ListingQuery, SpanQuery
 from app.reports.periods import RETENTION_DAYS, Span
 from app.reports.queries import Listing
 from app.reports.schemas import FiguresOut, Sort, TrendPointOut, UnitFiguresOut
+from app.reports.visible_reports import Requester
 from app.web.errors import Invalid, NotFound
 
 router = APIRouter(prefix="/console/orgs/{org_id}/reports", route_class=ConsoleRoute, include_in_schema=False)
@@ -37,25 +40,24 @@ router = APIRouter(prefix="/console/orgs/{org_id}/reports", route_class=ConsoleR
 Reader = Annotated[OrgScope, Can(Permission.REPORTS_READ)]
 Owner = Annotated[OrgScope, Can(Permission.UNITS_READ)]
 _MAX_DEPTH = 5
-# Each part that can be exported: its body, the function that creates the export, and the form's fields.
-_EXPORTS: Mapping[str, tuple[type[ReportExport], Any, Sequence[str]]] = {
-    "overview": (OverviewExport, exports.create_overview_export, ("format", "period", "day", "sort", "order")),
-    "units": (UnitsExport, exports.create_units_export, ("format", "period", "day")),
-    "trend": (TrendExport, exports.create_trend_export, ("format", "day", "days")),
+# Each part that can be exported: its body, and the form's fields.
+_EXPORTS: Mapping[str, tuple[type[ReportExport], Sequence[str]]] = {
+    "overview": (OverviewExport, ("format", "period", "day", "sort", "order")),
+    "units": (UnitsExport, ("format", "period", "day")),
+    "trend": (TrendExport, ("format", "day", "days")),
 }
 
 
 @router.get("")
-async def show_report(
-    request: Request, db: ReadDb, scope: Reader, span: calls.SpanQuery, listing: calls.ListingQuery
-) -> Response:
+async def show_report(request: Request, db: ReadDb, scope: Reader, span: SpanQuery, listing: ListingQuery) -> Response:
     """Show the whole page. A partial request gets the subordinates in another order, or the next page."""
+    requester = Requester.of(scope, SETTINGS.of(request))
     shown: dict[str, Any] = {"span": span, "listing": listing, "query": _build_query(span, listing)}
     if is_partial(request):
-        found = await calls.list_subordinates(request, scope, db, span, listing)
+        found = await visible_reports.list_subordinates(db, requester, span, listing)
         template = "reports/report_rows.html" if listing.paging.after else "reports/report_table.html"
         return render_page(request, template, **shown, subject=scope.org, subordinates=found.subordinates, report=found)
-    report = await calls.read_overview(request, scope, db, span, listing)
+    report = await visible_reports.get_overview(db, requester, span, listing)
     now = today()
     shown |= {"report": report, "subordinates": report.subordinates, "own": not _is_superior(scope)}
     shown |= {"today": now, "first_day": now - timedelta(days=RETENTION_DAYS - 1)}
@@ -64,10 +66,10 @@ async def show_report(
 
 @router.get("/trend")
 async def show_trend(
-    request: Request, db: ReadDb, scope: Reader, until: calls.Day, days: Annotated[int, Query(ge=7, le=30)] = 30
+    request: Request, db: ReadDb, scope: Reader, until: DayQuery, days: Annotated[int, Query(ge=7, le=30)] = 30
 ) -> Response:
     """Show charts by day. Each day has the people and the hierarchy of that day."""
-    trend = await calls.read_trend(request, scope, db, until, days)
+    trend = await visible_reports.get_trend(db, Requester.of(scope, SETTINGS.of(request)), until, days)
     requested_days = [until - timedelta(days=back) for back in range(days - 1, -1, -1)]
     figures = {point.day: point.subtree for point in trend.days}
     own = _is_org_shown_alone(trend.days)
@@ -81,9 +83,9 @@ async def show_trend(
 
 
 @router.get("/units")
-async def show_units(request: Request, db: ReadDb, scope: Owner, span: calls.SpanQuery) -> Response:
+async def show_units(request: Request, db: ReadDb, scope: Owner, span: SpanQuery) -> Response:
     """Show the figures of the org's own units, for its own admins."""
-    report = await calls.list_unit_figures(request, scope, db, span)
+    report = await visible_reports.list_units(db, Requester.of(scope, SETTINGS.of(request)), span)
     return render_part(
         request,
         "reports/report_units.html",
@@ -94,9 +96,7 @@ async def show_units(request: Request, db: ReadDb, scope: Owner, span: calls.Spa
 
 
 @router.get("/exports/new")
-async def show_new_export(
-    request: Request, scope: Reader, span: calls.SpanQuery, listing: calls.ListingQuery
-) -> Response:
+async def show_new_export(request: Request, scope: Reader, span: SpanQuery, listing: ListingQuery) -> Response:
     """Show the form for the part and the format. The units of a subordinate org cannot be exported."""
     hidden_fields = {
         "period": str(span.period),
@@ -119,11 +119,11 @@ async def request_export(request: Request, db: WriteDb, cipher: CipherDep, scope
     """Request the export and go to the list of exports."""
     if form.get("what") == "units" and _is_superior(scope):
         raise NotFound
-    model, create, fields = _EXPORTS.get(form.get("what", ""), _EXPORTS["overview"])
+    model, fields = _EXPORTS.get(form.get("what", ""), _EXPORTS["overview"])
     body = validate_fields(model, form.get_filled(*fields))
     if isinstance(body, ValidationError):
         raise Invalid
-    await create(request, scope, body, db, cipher, Response())
+    await create_report_export(db, cipher, scope, SETTINGS.of(request), body)
     return Response(status_code=204, headers={"HX-Redirect": f"/console/orgs/{scope.org_id}/exports"})
 
 

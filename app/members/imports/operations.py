@@ -1,7 +1,6 @@
 """Writes of imports: upload, confirmation and cancellation."""
 
 import asyncio
-from typing import BinaryIO
 from uuid import UUID
 
 from sqlalchemy import delete, func, insert, select, update
@@ -14,47 +13,38 @@ from app.database.rows import one_or_404
 from app.members.imports.errors import ImportNotReady, ImportSettled, RemovalsNeedConsent
 from app.members.imports.files import store_file
 from app.members.imports.jobs import CHECK, CHECK_LARGE, LARGE_BYTES, LARGE_ROWS, MERGE, MERGE_LARGE, needs_consent
-from app.members.imports.schemas import FINISHED_STATES, ImportMode, UnknownUnits
-from app.members.imports.uploads import inspect_upload
+from app.members.imports.schemas import FINISHED_STATES
+from app.members.imports.uploads import Upload, inspect_upload
 from app.orgs.locks import lock_org_shared
 from app.queue.jobs import enqueue
 from app.schema.members import Import, ImportFile
 from app.web.errors import NotFound
 
 
-async def create_import(
-    db: AsyncConnection,
-    cipher: Cipher,
-    scope: OrgScope,
-    *,
-    file: BinaryIO,
-    file_name: str,
-    mode: ImportMode,
-    unknown_units: UnknownUnits,
-) -> UUID:
+async def create_import(db: AsyncConnection, cipher: Cipher, scope: OrgScope, upload: Upload) -> UUID:
     """Store a sheet encrypted and enqueue its check. Return the import's id.
 
     Locks the org. Raises a SheetRefused if `inspect_upload` finds that the file cannot be read.
     """
-    kind = await asyncio.to_thread(inspect_upload, file_name, file)
+    kind = await asyncio.to_thread(inspect_upload, upload.file_name, upload.file)
     await lock_org_shared(db, scope)
     import_id: UUID = (
         await db.execute(
             insert(Import)
             .values(
                 org_id=scope.org_id,
-                mode=mode,
-                unknown_units=unknown_units,
+                mode=upload.mode,
+                unknown_units=upload.unknown_units,
                 format=kind,
-                file_name=file_name,
+                file_name=upload.file_name,
                 created_by=scope.user.user_id,
             )
             .returning(Import.id)
         )
     ).scalar_one()
-    size = await store_file(db, cipher, scope.org_id, import_id, file)
+    size = await store_file(db, cipher, scope.org_id, import_id, upload.file)
     await enqueue(db, CHECK_LARGE if size >= LARGE_BYTES else CHECK, _make_payload(scope, import_id))
-    after = {"mode": mode, "unknown_units": unknown_units, "format": kind}
+    after = {"mode": upload.mode, "unknown_units": upload.unknown_units, "format": kind}
     await record(db, scope.actor, "import.uploaded", org_id=scope.org_id, subject=("import", import_id), after=after)
     return import_id
 

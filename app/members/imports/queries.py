@@ -27,6 +27,8 @@ from app.members.imports.schemas import (
     RefusalOut,
     RowOutcome,
 )
+from app.members.queries import list_unit_paths
+from app.members.sheets import draw_refused_rows
 from app.schema.members import Import, ImportRow
 
 _IMPORTS = select(
@@ -154,6 +156,13 @@ async def stream_refused_rows(
         for row in rows:
             yield [*_get_typed_cells(cipher, row), row.row_no, _describe_reasons(row)]
         parameters["last"] = rows[-1].row_no
+
+
+async def draw_failed_rows(db: Readable, cipher: Cipher, org_id: UUID, import_id: UUID) -> bytes:
+    """Return the refused rows as an XLSX that can be corrected and uploaded again. Raises NotFound."""
+    await get_import(db, org_id, import_id)
+    units = await list_unit_paths(db, org_id)
+    return await draw_refused_rows(units, stream_refused_rows(db, cipher, org_id, import_id))
 
 
 def _get_typed_cells(cipher: Cipher, row: _SheetRecord) -> list[str]:

@@ -4,14 +4,10 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import TypeAdapter, ValidationError
-from starlette.datastructures import UploadFile
 
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
-from app.core.i18n import gettext
-from app.core.text import remove_unshowable
 from app.database.db import ENGINE, ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.members.imports import operations, queries
@@ -35,14 +31,13 @@ from app.members.imports.schemas import (
     RowOutcome,
     UnknownUnits,
 )
+from app.members.imports.upload_form import MAX_UPLOAD_BYTES, read_upload_form
 from app.members.queries import list_unit_paths
-from app.members.sheets import draw_refused_rows, draw_template
+from app.members.sheets import draw_template
 from app.sheets.writer import XLSX
+from app.web.downloads import build_download
 from app.web.errors import BadRequest, BodyTooLarge, Invalid, UnsupportedMediaType, problems
 from app.web.event_stream import STREAMS, EventStream
-from app.web.forms import read_form
-
-MAX_UPLOAD_BYTES = 201 << 20  # the largest `max_upload_mb`, and the other parts of the form
 
 router = APIRouter(prefix="/v1/orgs/{org_id}/imports", route_class=TransactionalRoute, tags=["imports"])
 
@@ -67,11 +62,6 @@ def _describe_file_response(media_type: str, description: str) -> dict[int | str
     return {200: {"content": {media_type: {"schema": schema}}, "description": description}}
 
 
-def _make_download(content: bytes, name: str) -> Response:
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-    return Response(content, media_type=XLSX, headers=headers)
-
-
 @router.get(
     "/template",
     summary="Download the template",
@@ -84,7 +74,7 @@ async def read_template(scope: Reader, db: ReadDb) -> Response:
 
     Nothing is changed. Fill it in and upload it with `POST …/imports`.
     """
-    return _make_download(await draw_template(await list_unit_paths(db, scope.org_id)), "members-template.xlsx")
+    return build_download(await draw_template(await list_unit_paths(db, scope.org_id)), "members-template.xlsx", XLSX)
 
 
 @router.post(
@@ -135,8 +125,7 @@ async def create_import(
     Read the address in `Location`, or wait at `…/progress`, until the state is `ready`. A file that cannot be read
     is refused with its reason: correct the file and upload it again.
     """
-    form = await _read_form(request)
-    import_id = await operations.create_import(db, cipher, scope, **form)
+    import_id = await operations.create_import(db, cipher, scope, await read_upload_form(request))
     response.headers["Location"] = f"/v1/orgs/{scope.org_id}/imports/{import_id}"
     return await queries.get_import(db, scope.org_id, import_id)
 
@@ -228,10 +217,8 @@ async def read_failed_rows(scope: Writer, import_id: UUID, db: ReadDb, cipher: C
 
     Nothing is changed.
     """
-    await queries.get_import(db, scope.org_id, import_id)
-    rows = queries.stream_refused_rows(db, cipher, scope.org_id, import_id)
-    units = await list_unit_paths(db, scope.org_id)
-    return _make_download(await draw_refused_rows(units, rows), "failed-rows.xlsx")
+    content = await queries.draw_failed_rows(db, cipher, scope.org_id, import_id)
+    return build_download(content, "failed-rows.xlsx", XLSX)
 
 
 @router.delete("/{import_id}", summary="Cancel an import", status_code=204, responses=problems(ImportSettled))
@@ -242,38 +229,3 @@ async def cancel_import(scope: Writer, import_id: UUID, db: WriteDb) -> None:
     An import that is over cannot be cancelled (409 `import-settled`): edit the directory instead.
     """
     await operations.cancel_import(db, scope, import_id)
-
-
-_MODE, _UNKNOWN_UNITS = TypeAdapter(ImportMode), TypeAdapter(UnknownUnits)
-
-
-async def _read_form(request: Request) -> dict[str, Any]:
-    """Return the parts of the form.
-
-    The framework would read the form before it authenticates the caller. This function reads it afterwards.
-    """
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise UnsupportedMediaType
-    form = await read_form(request)
-    wrong: list[dict[str, str]] = []
-    found: dict[str, Any] = {}
-    file = form.get("file")
-    if not isinstance(file, UploadFile):
-        wrong.append({"pointer": "/file", "code": "missing", "detail": gettext("缺少文件")})
-    else:
-        name = (file.filename or "").replace("\\", "/").rpartition("/")[2][-200:]
-        found |= {"file": file.file, "file_name": remove_unshowable(name) or "…"}
-    choices: tuple[tuple[str, TypeAdapter[Any], str], ...] = (
-        ("mode", _MODE, ImportMode.ADD_AND_UPDATE),
-        ("unknown_units", _UNKNOWN_UNITS, UnknownUnits.REFUSE),
-    )
-    for name, adapter, default in choices:
-        try:
-            found[name] = adapter.validate_python(form.get(name, default))
-        except ValidationError:
-            wrong.append({"pointer": f"/{name}", "code": "enum", "detail": gettext("不是可选的值")})
-    for extra in sorted(set(form) - {"file", "mode", "unknown_units"})[:10]:
-        wrong.append({"pointer": f"/{extra[:100]}", "code": "extra_forbidden", "detail": gettext("不接受此项")})
-    if wrong:
-        raise Invalid(errors=wrong)
-    return found

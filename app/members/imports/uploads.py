@@ -6,9 +6,10 @@ This module unpacks and parses nothing; a child process does that (`sheet_parser
 import struct
 from enum import StrEnum
 from pathlib import PurePath
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from app.members.imports.errors import FileBomb, FileDamaged, FileEmpty, FileEncrypted, FileRenamed, FileTypeUnknown
+from app.members.imports.schemas import ImportMode, UnknownUnits
 
 MAX_ENTRIES = 1000
 MAX_UNPACKED = 400 << 20
@@ -30,6 +31,15 @@ class SheetFormat(StrEnum):
     XLS = "xls"
     ODS = "ods"
     CSV = "csv"
+
+
+class Upload(NamedTuple):
+    """An uploaded sheet, and how to import it."""
+
+    file: BinaryIO
+    file_name: str
+    mode: ImportMode
+    unknown_units: UnknownUnits
 
 
 def inspect_upload(name: str, file: BinaryIO) -> SheetFormat:
