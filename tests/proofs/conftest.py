@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.conftest import migrated_database
-from tests.proofs.stage import Stage, stage
+from tests.proofs.stage import Stage, open_stage
 
 
 @pytest.fixture(scope="session")
@@ -12,7 +12,7 @@ def stage_url(server_url: str, worker_id: str) -> str:
 
 
 @pytest.fixture(scope="session")
-async def on_stage(stage_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-    """From which things can be taken away, and which is set back."""
-    async with stage(stage_url, tmp_path_factory.mktemp("stage")) as made:
-        yield made
+async def stage(stage_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    """A service of its own, from which protections can be removed."""
+    async with open_stage(stage_url, tmp_path_factory.mktemp("stage")) as opened:
+        yield opened

@@ -1,5 +1,5 @@
-"""A few orgs, a few phones and three names, and whatever can be done to the rows and the accounts that have them, drawn
-at random: so few that most acts cross another.
+"""Random calls on the rows and accounts of a few orgs, phones and names. They are so few that most calls conflict with
+another one.
 """
 
 import asyncio
@@ -38,8 +38,8 @@ _UNIT = "SELECT id::text FROM units WHERE org_id = :org AND removed_at IS NULL O
 
 @dataclass
 class Directory:
-    """The cast, and how each kind of act was answered. An act finds out by itself what it can be done to; most may be
-    refused, and none may fail."""
+    """The people and orgs, and the number of answers by kind of call and status. Each call chooses its subject from the
+    database. Most calls may be refused, and none may fail."""
 
     api: httpx.AsyncClient
     engine: AsyncEngine
@@ -50,8 +50,8 @@ class Directory:
     dice: random.Random
     answers: Counter[tuple[str, int]] = field(default_factory=Counter)
 
-    def acts(self, count: int) -> list[Awaitable[None]]:
-        """So many, to be done at once."""
+    def list_acts(self, count: int) -> list[Awaitable[None]]:
+        """Return this number of random calls, to be awaited concurrently."""
         kinds = [kind for kind, weight in ACTS.items() for _ in range(weight)]
         return [self._act(self.dice.choice(kinds), random.Random(self.dice.random())) for _ in range(count)]
 
@@ -61,31 +61,31 @@ class Directory:
         if answer is None:
             return
         self.answers[kind.__name__, answer.status_code] += 1
-        # Who meets a deadlock is asked to come again.
+        # A deadlock answers 503.
         assert answer.status_code < 500 or answer.status_code == 503, (kind.__name__, answer.text)
 
-    async def look(self, statement: str, **values: Any) -> Any:
-        """The first row of what the database says."""
+    async def find_row(self, statement: str, **values: Any) -> Any:
+        """Return the first row of the statement, or None."""
         async with self.engine.connect() as db:
             return (await db.execute(text(statement), values)).first()
 
-    async def free_phones(self) -> Sequence[str]:
-        """Those that no account has."""
+    async def list_free_phones(self) -> Sequence[str]:
+        """Return the phones that no account has."""
         indexes = {index: phone for phone in self.phones for index in self.cipher.phone_indexes(phone)}
         async with self.engine.connect() as db:
             taken = select(User.phone_index).where(User.phone_index.in_(indexes))
-            held = {indexes[index] for index in (await db.scalars(taken)).all() if index is not None}
-        return [phone for phone in self.phones if phone not in held]
+            used = {indexes[index] for index in (await db.scalars(taken)).all() if index is not None}
+        return [phone for phone in self.phones if phone not in used]
 
     async def sign_in(self, phone: str, after: float = 0) -> Person | None:
-        """By the phone's code, registered where it is not; None where others asked for a code meanwhile."""
+        """Sign in by phone code, which registers a new phone too. Return None if another call replaced the code."""
         await asyncio.sleep(after)
         await self.api.post("/v1/phone-codes", json={"phone": phone})
         form = {
             "grant_type": "urn:xuezu:params:oauth:grant-type:phone-code",
             "client_id": "xuezu-app",
             "phone": phone,
-            "code": await self._code(phone),
+            "code": await self.find_code(phone),
         }
         granted = await self.api.post("/oauth/token", data=form)
         self.answers["sign in", granted.status_code] += 1
@@ -94,126 +94,128 @@ class Directory:
             return None
         return Person(phone, "", "", self.api, granted.json()["access_token"])
 
-    async def _code(self, phone: str) -> str:
+    async def find_code(self, phone: str) -> str:
         outbox = await self.api.get("/v1/simulator/sms", params={"phone": phone})
-        return next((one["code"] for one in outbox.json()["items"] if one["code"]), "000000")
+        return next((each["code"] for each in outbox.json()["items"] if each["code"]), "000000")
 
-    async def row(self, *, live: bool = True) -> tuple[str, str] | None:
-        """Some org's id and that of a row of it."""
-        found = await self.look(_ROW, live=live)
+    async def choose_row(self, *, live: bool = True) -> tuple[str, str] | None:
+        """Return the ids of a random row and its org, or None."""
+        found = await self.find_row(_ROW, live=live)
         return None if found is None else (found[0], found[1])
 
-    async def unit(self, org: str) -> str | None:
-        found = await self.look(_UNIT, org=org)
+    async def choose_unit(self, org: str) -> str | None:
+        found = await self.find_row(_UNIT, org=org)
         return None if found is None else str(found[0])
 
 
 Act = Callable[[Directory, random.Random], Awaitable[httpx.Response | None]]
 
 
-async def add(of: Directory, dice: random.Random) -> httpx.Response:
-    org = dice.choice(of.orgs)
-    unit = await of.unit(org)
-    body = {"name": dice.choice(NAMES), "phone": dice.choice(of.phones), "unit_ids": [unit] if unit else []}
-    return await dice.choice(of.admins).post(f"/v1/orgs/{org}/members", json=body)
+async def add_row(directory: Directory, dice: random.Random) -> httpx.Response:
+    org = dice.choice(directory.orgs)
+    unit = await directory.choose_unit(org)
+    body = {"name": dice.choice(NAMES), "phone": dice.choice(directory.phones), "unit_ids": [unit] if unit else []}
+    return await dice.choice(directory.admins).post(f"/v1/orgs/{org}/members", json=body)
 
 
-async def edit(of: Directory, dice: random.Random) -> httpx.Response | None:
-    row = await of.row()
-    body = {"name": dice.choice(NAMES)} if dice.random() < 0.5 else {"phone": dice.choice(of.phones)}
-    return row and await dice.choice(of.admins).patch("/v1/orgs/{}/members/{}".format(*row), json=body)
+async def edit_row(directory: Directory, dice: random.Random) -> httpx.Response | None:
+    row = await directory.choose_row()
+    body = {"name": dice.choice(NAMES)} if dice.random() < 0.5 else {"phone": dice.choice(directory.phones)}
+    return row and await dice.choice(directory.admins).patch("/v1/orgs/{}/members/{}".format(*row), json=body)
 
 
-async def remove(of: Directory, dice: random.Random) -> httpx.Response | None:
-    row = await of.row()
-    return row and await dice.choice(of.admins).delete("/v1/orgs/{}/members/{}".format(*row))
+async def remove_row(directory: Directory, dice: random.Random) -> httpx.Response | None:
+    row = await directory.choose_row()
+    return row and await dice.choice(directory.admins).delete("/v1/orgs/{}/members/{}".format(*row))
 
 
-async def restore(of: Directory, dice: random.Random) -> httpx.Response | None:
-    row = await of.row(live=False)
-    return row and await dice.choice(of.admins).post("/v1/orgs/{}/members/{}/restorations".format(*row))
+async def restore_row(directory: Directory, dice: random.Random) -> httpx.Response | None:
+    row = await directory.choose_row(live=False)
+    return row and await dice.choice(directory.admins).post("/v1/orgs/{}/members/{}/restorations".format(*row))
 
 
-async def place(of: Directory, dice: random.Random) -> httpx.Response | None:
-    row = await of.row()
-    if row is None or (unit := await of.unit(row[0])) is None:
+async def place_person(directory: Directory, dice: random.Random) -> httpx.Response | None:
+    row = await directory.choose_row()
+    if row is None or (unit := await directory.choose_unit(row[0])) is None:
         return None
-    path, admin = "/v1/orgs/{}/members/{}".format(*row), dice.choice(of.admins)
+    path, admin = "/v1/orgs/{}/members/{}".format(*row), dice.choice(directory.admins)
     if dice.random() < 0.5:
         return await admin.post(f"{path}/copies", json={"unit_id": unit})
     return await admin.put(f"{path}/units", json={"unit_ids": [unit]})
 
 
-async def unlink(of: Directory, dice: random.Random) -> httpx.Response | None:
-    row = await of.row()
-    return row and await dice.choice(of.admins).delete("/v1/orgs/{}/members/{}/activation".format(*row))
+async def unlink_row(directory: Directory, dice: random.Random) -> httpx.Response | None:
+    row = await directory.choose_row()
+    return row and await dice.choice(directory.admins).delete("/v1/orgs/{}/members/{}/activation".format(*row))
 
 
-async def bring_sheet(of: Directory, dice: random.Random) -> httpx.Response:
-    rows = [(dice.choice(NAMES), phone, dice.choice(UNITS)) for phone in dice.sample(of.phones, dice.randrange(1, 7))]
+async def upload_sheet(directory: Directory, dice: random.Random) -> httpx.Response:
+    rows = [
+        (dice.choice(NAMES), phone, dice.choice(UNITS)) for phone in dice.sample(directory.phones, dice.randrange(1, 7))
+    ]
     sheet = "\n".join(map(",".join, [("姓名", "手机号码", "支部名称"), *rows])).encode()
     mode = "replace-all" if dice.random() < 0.3 else "add-and-update"
     form = {"mode": mode, "unknown_units": "create"}
-    return await upload(dice.choice(of.admins), dice.choice(of.orgs), sheet, "members.csv", **form)
+    return await upload(dice.choice(directory.admins), dice.choice(directory.orgs), sheet, "members.csv", **form)
 
 
-async def settle_sheet(of: Directory, dice: random.Random) -> httpx.Response | None:
-    """Have what is checked merged, or cancel it meanwhile."""
+async def settle_sheet(directory: Directory, dice: random.Random) -> httpx.Response | None:
+    """Confirm an import that was checked, or cancel one that is being merged."""
     waiting = "SELECT org_id, id FROM imports WHERE state = ANY (:states) ORDER BY random() LIMIT 1"
     cancel = dice.random() < 0.1
-    found = await of.look(waiting, states=["confirmed", "merging"] if cancel else ["ready"])
+    found = await directory.find_row(waiting, states=["confirmed", "merging"] if cancel else ["ready"])
     if found is None:
         return None
-    path, admin = f"/v1/orgs/{found[0]}/imports/{found[1]}", dice.choice(of.admins)
+    path, admin = f"/v1/orgs/{found[0]}/imports/{found[1]}", dice.choice(directory.admins)
     if cancel:
         return await admin.delete(path)
-    # Whoever is of the sheet may register while it is merged.
-    free = await of.free_phones()
+    # Register some of the phones while the sheet is merged.
+    free = await directory.list_free_phones()
     some = dice.sample(free, min(3, len(free)))
-    registering = asyncio.gather(*(of.sign_in(phone, dice.random() / 2) for phone in some))
-    asked = await admin.put(f"{path}/confirmation", json={"leaving": 1000})
+    registering = asyncio.gather(*(directory.sign_in(phone, dice.random() / 2) for phone in some))
+    answer = await admin.put(f"{path}/confirmation", json={"leaving": 1000})
     await registering
-    return asked
+    return answer
 
 
-async def verify(of: Directory, dice: random.Random) -> httpx.Response | None:
-    user = await of.sign_in(dice.choice(of.phones))
+async def verify_user(directory: Directory, dice: random.Random) -> httpx.Response | None:
+    user = await directory.sign_in(dice.choice(directory.phones))
     if user is None:
         return None
     begun = await user.post("/v1/me/verifications", json={"method": "alipay"})
     if begun.status_code != 201:
         return begun
     consent = {"name": dice.choice(NAMES), "id_number": fresh_id_number()}
-    return await of.api.post(begun.json()["redirect_url"], json=consent)
+    return await directory.api.post(begun.json()["redirect_url"], json=consent)
 
 
-async def change_phone(of: Directory, dice: random.Random) -> httpx.Response | None:
-    before, after = dice.sample(of.phones, 2)
-    user = await of.sign_in(before)
+async def change_phone(directory: Directory, dice: random.Random) -> httpx.Response | None:
+    before, after = dice.sample(directory.phones, 2)
+    user = await directory.sign_in(before)
     if user is None:
         return None
     await user.post("/v1/me/phone-codes", json={"phone": after})
-    return await user.put("/v1/me/phone", json={"phone": after, "code": await of._code(after)})
+    return await user.put("/v1/me/phone", json={"phone": after, "code": await directory.find_code(after)})
 
 
-async def close_account(of: Directory, dice: random.Random) -> httpx.Response | None:
-    user = await of.sign_in(phone := dice.choice(of.phones))
+async def close_account(directory: Directory, dice: random.Random) -> httpx.Response | None:
+    user = await directory.sign_in(phone := dice.choice(directory.phones))
     if user is None:
         return None
     await user.post("/v1/me/closing-codes")
-    return await user.put("/v1/me/closure", json={"code": await of._code(phone)})
+    return await user.put("/v1/me/closure", json={"code": await directory.find_code(phone)})
 
 
-async def suspend(of: Directory, dice: random.Random) -> None:
-    """By the operation itself: an operator needs a security key. Over HTTP a deadlock would be answered by 503."""
+async def suspend_user(directory: Directory, dice: random.Random) -> None:
+    """Suspend a user by the operation, because a call over HTTP needs a security key. A deadlock is ignored."""
     scope = cast("OperatorScope", SimpleNamespace(actor=Actor()))
-    phone = dice.choice(of.phones)
+    phone = dice.choice(directory.phones)
     try:
-        async with of.engine.begin() as db:
-            user_id = await operators.suspend_user(db, of.cipher, scope, phone=phone, reason="随机")
+        async with directory.engine.begin() as db:
+            user_id = await operators.suspend_user(db, directory.cipher, scope, phone=phone, reason="随机")
         await asyncio.sleep(dice.random() / 5)
-        async with of.engine.begin() as db:
-            await operators.restore_user(db, of.cipher, scope, user_id)
+        async with directory.engine.begin() as db:
+            await operators.restore_user(db, directory.cipher, scope, user_id)
     except NotFound:
         pass
     except DBAPIError as error:
@@ -221,41 +223,45 @@ async def suspend(of: Directory, dice: random.Random) -> None:
             raise
 
 
-async def ask_for_link(of: Directory, dice: random.Random) -> httpx.Response | None:
-    user = await of.sign_in(dice.choice(of.phones))
-    return None if user is None else await user.post("/v1/me/link-requests", json={"org_id": dice.choice(of.orgs)})
+async def request_link(directory: Directory, dice: random.Random) -> httpx.Response | None:
+    user = await directory.sign_in(dice.choice(directory.phones))
+    return (
+        None if user is None else await user.post("/v1/me/link-requests", json={"org_id": dice.choice(directory.orgs)})
+    )
 
 
-async def accept_link(of: Directory, dice: random.Random) -> httpx.Response | None:
-    org, admin = dice.choice(of.orgs), dice.choice(of.admins)
+async def accept_link(directory: Directory, dice: random.Random) -> httpx.Response | None:
+    org, admin = dice.choice(directory.orgs), dice.choice(directory.admins)
     waiting = await admin.get(f"/v1/orgs/{org}/link-requests")
     if waiting.status_code != 200 or not (items := waiting.json()["items"]):
         return None
-    asked = dice.choice(items)
-    body = {"member_id": dice.choice(asked["candidates"])["id"]}
-    return await admin.put(f"/v1/orgs/{org}/link-requests/{asked['id']}/acceptance", json=body)
+    link_request = dice.choice(items)
+    body = {"member_id": dice.choice(link_request["candidates"])["id"]}
+    return await admin.put(f"/v1/orgs/{org}/link-requests/{link_request['id']}/acceptance", json=body)
 
 
-async def ask_for_transfer(of: Directory, dice: random.Random) -> httpx.Response | None:
-    row = await of.row()
+async def request_transfer(directory: Directory, dice: random.Random) -> httpx.Response | None:
+    row = await directory.choose_row()
     if row is None:
         return None
-    path, body = "/v1/orgs/{}/members/{}/transfers".format(*row), {"org_id": dice.choice(of.orgs)}
-    return await dice.choice(of.admins).post(path, json=body)
+    path, body = "/v1/orgs/{}/members/{}/transfers".format(*row), {"org_id": dice.choice(directory.orgs)}
+    return await dice.choice(directory.admins).post(path, json=body)
 
 
-async def accept_transfer(of: Directory, dice: random.Random) -> httpx.Response | None:
+async def accept_transfer(directory: Directory, dice: random.Random) -> httpx.Response | None:
     waits = "SELECT to_id, id FROM person_transfers WHERE state = 'pending' ORDER BY random() LIMIT 1"
-    found = await of.look(waits)
+    found = await directory.find_row(waits)
     if found is None:
         return None
-    return await dice.choice(of.admins).put(f"/v1/orgs/{found[0]}/person-transfers/{found[1]}/acceptance", json={})
+    return await dice.choice(directory.admins).put(
+        f"/v1/orgs/{found[0]}/person-transfers/{found[1]}/acceptance", json={}
+    )
 
 
-async def promote(of: Directory, dice: random.Random) -> httpx.Response | None:
-    org, (admin, other) = of.orgs[0], dice.sample(of.admins, 2)
-    unit = await of.unit(org)
-    if unit is None or len(of.orgs) == MOST_ORGS:
+async def promote_unit(directory: Directory, dice: random.Random) -> httpx.Response | None:
+    org, (admin, other) = directory.orgs[0], dice.sample(directory.admins, 2)
+    unit = await directory.choose_unit(org)
+    if unit is None or len(directory.orgs) == MOST_ORGS:
         return None
     body = {"unit_id": unit, "name": fresh_org_name(), "to": {"phone": other.phone}}
     offered = await admin.post(f"/v1/orgs/{org}/promotions", json=body)
@@ -263,26 +269,26 @@ async def promote(of: Directory, dice: random.Random) -> httpx.Response | None:
         return offered
     answer = await other.put(f"/v1/me/promotions/{offered.json()['id']}/acceptance")
     if answer.status_code == 200:
-        of.orgs.append(answer.headers["Location"].rpartition("/")[2])
+        directory.orgs.append(answer.headers["Location"].rpartition("/")[2])
     return answer
 
 
 ACTS: dict[Act, int] = {
-    add: 6,
-    edit: 5,
-    remove: 4,
-    restore: 4,
-    place: 2,
-    unlink: 2,
-    bring_sheet: 5,
+    add_row: 6,
+    edit_row: 5,
+    remove_row: 4,
+    restore_row: 4,
+    place_person: 2,
+    unlink_row: 2,
+    upload_sheet: 5,
     settle_sheet: 10,
-    verify: 6,
+    verify_user: 6,
     change_phone: 5,
     close_account: 5,
-    suspend: 1,
-    ask_for_link: 4,
+    suspend_user: 1,
+    request_link: 4,
     accept_link: 5,
-    ask_for_transfer: 4,
+    request_transfer: 4,
     accept_transfer: 5,
-    promote: 2,
+    promote_unit: 2,
 }

@@ -1,5 +1,5 @@
-"""Somebody who edits one hierarchy at random. Run as a program it is one more process of the service, over the same
-database, with such workers of its own: it reads its `Part` as JSON, and its last word, on stderr, is its `Outcome`.
+"""Workers that edit one hierarchy at random. Run as a program, the module is one more process of the service with the
+same database and its own workers: it reads its `Part` as JSON and writes its `Outcome` as the last line of stderr.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from tests.people import fresh_org_name
 
 @dataclass(frozen=True, slots=True)
 class Editor:
-    """A person with a session of this process's own."""
+    """A person with a session for this process alone."""
 
     user_id: str
     phone: str
@@ -34,7 +34,7 @@ class Editor:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one process does: `workers` of them, told apart by their seeds, make `edits` each."""
+    """The work of one process: one worker for each seed, which makes `edits` edits."""
 
     database_url: str
     data_dir: str
@@ -47,14 +47,14 @@ class Part:
 
 @dataclass(slots=True)
 class Outcome:
-    """How the edits were answered, and the ids of the requests of those that took place."""
+    """The number of answers by status, and the request ids of the edits that were made."""
 
     answers: Counter[int] = field(default_factory=Counter)
     made: list[str] = field(default_factory=list)
 
 
 class Worker:
-    """Edits at random what they think they administer; most of it is refused, none of it breaks."""
+    """Makes random edits. Most of them are refused, and none may fail with a 5xx."""
 
     def __init__(self, part: Part, callers: Sequence[Caller], outcome: Outcome, seed: int) -> None:
         self._part, self._callers, self._outcome = part, callers, outcome
@@ -73,36 +73,36 @@ class Worker:
         match dice.randrange(9):
             case 0:
                 body = {"invitation_token": self._part.tokens[other]}
-                await self._asked(caller, "POST", f"{path}/applications", body)
+                await self._send_edit(caller, "POST", f"{path}/applications", body)
             case 1:
-                await self._asked(caller, "DELETE", f"{path}/subordinates/{other}")
+                await self._send_edit(caller, "DELETE", f"{path}/subordinates/{other}")
             case 2:
-                await self._asked(caller, "POST", f"{path}/admin-invitations", {"phone": peer.phone})
+                await self._send_edit(caller, "POST", f"{path}/admin-invitations", {"phone": peer.phone})
             case 3:
-                await self._asked(caller, "DELETE", f"{path}/admins/{peer.user_id}")
+                await self._send_edit(caller, "DELETE", f"{path}/admins/{peer.user_id}")
             case 4:
-                await self._asked(caller, "DELETE", f"{path}/admins/me")
+                await self._send_edit(caller, "DELETE", f"{path}/admins/me")
             case 5:
                 body = {"kind": dice.choice(["hand-over", "recovery"]), "main_admin_id": peer.user_id}
-                await self._asked(caller, "POST", f"{path}/change-requests", body)
+                await self._send_edit(caller, "POST", f"{path}/change-requests", body)
             case 6:
-                await self._asked(caller, "PATCH", path, {"name": fresh_org_name()})
+                await self._send_edit(caller, "PATCH", path, {"name": fresh_org_name()})
             case 7:
-                await self._answer(caller)
+                await self._answer_inbox(caller)
             case 8:
                 body = {"invitation_token": self._part.tokens[other]}
-                await self._asked(caller, "POST", f"{path}/transfers", body)
+                await self._send_edit(caller, "POST", f"{path}/transfers", body)
 
-    async def _asked(self, caller: Caller, method: str, path: str, body: Json | None = None) -> None:
-        answer = _served(await caller.call(method, path, body))
+    async def _send_edit(self, caller: Caller, method: str, path: str, body: Json | None = None) -> None:
+        answer = _require_served(await caller.call(method, path, body))
         self._edits += 1
         self._outcome.answers[answer.status] += 1
         if answer.status < 300:
             self._outcome.made.append(answer.request_id)
 
-    async def _answer(self, caller: Caller) -> None:
-        """Answer what waits, mostly with yes."""
-        for entry in _served(await caller.get("/v1/inbox?limit=5")).json()["items"]:
+    async def _answer_inbox(self, caller: Caller) -> None:
+        """Answer the entries of the inbox; accept nine of ten."""
+        for entry in _require_served(await caller.get("/v1/inbox?limit=5")).json()["items"]:
             names = [name for name in entry["actions"] if name != "refusal"] or ["refusal"]
             name = "refusal" if "refusal" in entry["actions"] and self._dice.random() < 0.1 else names[0]
             body: Json | None = None
@@ -113,17 +113,17 @@ class Worker:
                 preview = read.json().get("preview") if read.status == 200 else None
                 body = {"preview": preview["version"] if preview else "0" * 32}
             action = entry["actions"][name]
-            await self._asked(caller, action["method"], action["href"], body)
+            await self._send_edit(caller, action["method"], action["href"], body)
 
 
-def _served(answer: Answer) -> Answer:
+def _require_served(answer: Answer) -> Answer:
     assert answer.status < 500, answer.content
     assert answer.status != 401, answer.content
     return answer
 
 
-async def edit(app: FastAPI, part: Part) -> Outcome:
-    """The part's workers at once, in this process."""
+async def run_part(app: FastAPI, part: Part) -> Outcome:
+    """Run the workers of the part concurrently in this process."""
     callers = [Caller(app, editor.token) for editor in part.editors]
     outcome = Outcome()
     renewing = asyncio.create_task(_stay_signed_in(callers, [editor.refresh_token for editor in part.editors]))
@@ -139,13 +139,13 @@ async def _stay_signed_in(callers: Sequence[Caller], refresh_tokens: list[str]) 
         await asyncio.sleep(240)
         for number, caller in enumerate(callers):
             form = {"grant_type": "refresh_token", "client_id": "xuezu-app", "refresh_token": refresh_tokens[number]}
-            granted = _served(await caller.form("/oauth/token", **form)).json()
+            granted = _require_served(await caller.form("/oauth/token", **form)).json()
             caller.token = granted["access_token"]
             refresh_tokens[number] = granted["refresh_token"]
 
 
-async def edit_elsewhere(part: Part) -> Outcome:
-    """The same in a process of its own."""
+async def run_part_in_process(part: Part) -> Outcome:
+    """Run the part in a process of its own."""
     command = (sys.executable, "-m", "tests.proofs.editing")
     process = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=DEVNULL, stderr=PIPE)
     try:
@@ -155,18 +155,18 @@ async def edit_elsewhere(part: Part) -> Outcome:
             process.kill()
             await process.wait()
     assert process.returncode == 0, error.decode()[-4000:]
-    told = json.loads(error.splitlines()[-1])
-    return Outcome(Counter({int(status): count for status, count in told["answers"].items()}), told["made"])
+    report = json.loads(error.splitlines()[-1])
+    return Outcome(Counter({int(status): count for status, count in report["answers"].items()}), report["made"])
 
 
-async def _main(told: Json) -> Outcome:
-    part = Part(**told | {"editors": [Editor(**editor) for editor in told["editors"]]})
+async def _main(report: Json) -> Outcome:
+    part = Part(**report | {"editors": [Editor(**editor) for editor in report["editors"]]})
     settings = Settings(database_url=SecretStr(part.database_url), data_dir=Path(part.data_dir)).with_secrets()
     app = create_app(settings)
     async with app.router.lifespan_context(app):
-        return await edit(app, part)
+        return await run_part(app, part)
 
 
 if __name__ == "__main__":
-    done = asyncio.run(_main(json.load(sys.stdin)))
-    sys.stderr.write("\n" + json.dumps({"answers": done.answers, "made": done.made}))
+    outcome = asyncio.run(_main(json.load(sys.stdin)))
+    sys.stderr.write("\n" + json.dumps({"answers": outcome.answers, "made": outcome.made}))

@@ -1,4 +1,4 @@
-"""What must always be true, asked of the database itself (docs/RULES.md, invariants 1, 2 and 6; S18)."""
+"""The invariants as queries of the database (docs/RULES.md, invariants 1, 2 and 6; S18). Each finds violations."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ BROKEN = {
     "an org with two superiors": """
         SELECT subordinate_id FROM certifications WHERE state = 'live' GROUP BY 1 HAVING count(*) > 1
     """,
-    "an org that stands under itself": """
+    "an org that is its own ancestor": """
         WITH RECURSIVE walk (start, id) AS (
             SELECT subordinate_id, superior_id FROM certifications WHERE state = 'live'
             UNION
@@ -23,7 +23,7 @@ BROKEN = {
             WHERE c.state = 'live'
         ) SELECT start FROM walk WHERE start = id
     """,
-    "a unit that stands under itself": """
+    "a unit that is its own ancestor": """
         WITH RECURSIVE walk (org_id, start, id) AS (
             SELECT org_id, id, parent_id FROM units WHERE parent_id IS NOT NULL AND removed_at IS NULL
             UNION
@@ -39,11 +39,11 @@ BROKEN = {
         SELECT c.superior_id FROM certifications c JOIN orgs o ON o.id = c.subordinate_id
         WHERE c.state = 'live' GROUP BY c.superior_id, o.name HAVING count(*) > 1
     """,
-    "an edge that began before the one above ended": """
+    "an edge that began before the edge to the former superior ended": """
         SELECT a.id FROM certifications a JOIN certifications b ON b.subordinate_id = a.subordinate_id AND b.id <> a.id
         WHERE a.certified_at < b.certified_at AND coalesce(a.ended_at, 'infinity') > b.certified_at
     """,
-    "a new name or a hand-over that nobody is left to decide": """
+    "a pending new name or hand-over of an org without a superior": """
         SELECT r.id FROM change_requests r WHERE r.state = 'pending' AND r.expires_at > now() AND r.kind <> 'recovery'
         AND NOT EXISTS (SELECT FROM certifications c WHERE c.subordinate_id = r.org_id AND c.state = 'live')
     """,
@@ -57,11 +57,11 @@ BROKEN = {
             OR EXISTS (SELECT FROM promotions WHERE o.id = org_id AND state = 'pending')
             OR EXISTS (SELECT FROM link_requests WHERE o.id = org_id AND state = 'pending'))
     """,
-    "a person in a removed unit": """
+    "a member of a removed unit": """
         SELECT p.member_id FROM unit_memberships p JOIN units u ON u.org_id = p.org_id AND u.id = p.unit_id
         WHERE p.until IS NULL AND u.removed_at IS NOT NULL
     """,
-    "an admin without a place at the org itself": """
+    "an admin who is not a member at the org itself": """
         SELECT a.user_id FROM org_admins a JOIN orgs o ON o.id = a.org_id JOIN users u ON u.id = a.user_id
         WHERE NOT (o.status = 'closed' AND u.status = 'closed') AND NOT EXISTS (
             SELECT FROM members m JOIN unit_memberships p ON p.org_id = m.org_id AND p.member_id = m.id
@@ -73,31 +73,31 @@ BROKEN = {
             WHERE e.org_id IN (c.superior_id, c.subordinate_id) AND (
                 (e.subject_id = c.id AND e.action = 'certification.created') OR e.action = 'transfer.accepted'))
     """,
-    # What was refused is no write, and tells nobody.
+    # A refused call changes nothing, so it has an audit entry but no event.
     "an audit entry without its event, or the reverse": """
         SELECT e.id FROM audit_entries e FULL JOIN outgoing_events o ON o.audit_entry_id = e.id
         WHERE (o.id IS NULL AND e.action <> 'request.refused') OR e.id IS NULL
     """,
 }
 
-# `stands_behind`: who holds the row's phone, where nothing but an admin's word speaks against it.
+# `owner` is the active user who has the phone of the row, if the verified name is the name of the row.
 ROWS = {
     "a row that is not active through the account it should be": """
         SELECT m.org_id || ' ' || m.id FROM members m
         LEFT JOIN activations a ON a.org_id = m.org_id AND a.member_id = m.id AND a.until IS NULL
         LEFT JOIN users l ON l.id = a.user_id
-        LEFT JOIN users stands_behind ON stands_behind.phone_index = m.phone_index AND m.removed_at IS NULL
-            AND stands_behind.status = 'active' AND (stands_behind.verified_name IS NULL
-                OR name_key(stands_behind.verified_name) = name_key(m.name))
+        LEFT JOIN users owner ON owner.phone_index = m.phone_index AND m.removed_at IS NULL
+            AND owner.status = 'active' AND (owner.verified_name IS NULL
+                OR name_key(owner.verified_name) = name_key(m.name))
         WHERE m.user_id IS DISTINCT FROM a.user_id
             OR l.id IS NOT NULL AND (m.removed_at IS NOT NULL OR l.status <> 'active'
-                OR a.consented_by IS NULL AND l.id IS DISTINCT FROM stands_behind.id)
-            OR l.id IS NULL AND stands_behind.id IS NOT NULL
-                AND NOT EXISTS (SELECT FROM members o WHERE o.org_id = m.org_id AND o.user_id = stands_behind.id)
+                OR a.consented_by IS NULL AND l.id IS DISTINCT FROM owner.id)
+            OR l.id IS NULL AND owner.id IS NOT NULL
+                AND NOT EXISTS (SELECT FROM members o WHERE o.org_id = m.org_id AND o.user_id = owner.id)
                 AND NOT EXISTS (SELECT FROM activations u WHERE u.org_id = m.org_id AND u.member_id = m.id
-                    AND u.user_id = stands_behind.id AND u.undone_by IS NOT NULL)
+                    AND u.user_id = owner.id AND u.undone_by IS NOT NULL)
     """,
-    "a person who was removed and stands somewhere, or is there and stands nowhere": """
+    "a removed row with a unit membership, or a live row without one": """
         SELECT m.org_id || ' ' || m.id FROM members m WHERE (m.removed_at IS NULL) <> EXISTS (
             SELECT FROM unit_memberships p WHERE p.org_id = m.org_id AND p.member_id = m.id AND p.until IS NULL)
     """,
@@ -109,17 +109,17 @@ async def assert_invariants(db: AsyncConnection) -> None:
 
 
 async def assert_rows(db: AsyncConnection) -> None:
-    """What the rows of directories must be once nothing is under way any more, in a database that only the service
-    wrote into."""
+    """Check the rows of directories when no job or request is running, in a database that only the service has
+    written."""
     await _assert_none(db, ROWS)
 
 
 async def _assert_none(db: AsyncConnection, statements: Mapping[str, str]) -> None:
-    broken = [tuple(row) for row in await db.execute(_all(statements))]
+    broken = [tuple(row) for row in await db.execute(_build_query(statements))]
     assert not broken, broken
 
 
-def _all(statements: Mapping[str, str]) -> TextClause:
+def _build_query(statements: Mapping[str, str]) -> TextClause:
     return text(
         " UNION ALL ".join(
             f"(SELECT '{what}' AS what, found.id::text FROM ({statement}) AS found (id) LIMIT 5)"

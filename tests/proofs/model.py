@@ -1,13 +1,13 @@
-"""The domain in plain Python: what each call must answer, and what must stand in the database after it.
+"""The domain in plain Python: the expected answer of each call, and the expected state of the database after it.
 
-It knows nothing of HTTP or SQL. A method does what the call of its name does, or raises Refused with the status and
-slug that the call must answer. People are numbers.
+It uses neither HTTP nor SQL. A method does what the call of its name does, or raises Refused with the status and slug
+of the expected answer. A person is a number.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-Who = int
+PersonId = int
 
 
 class Refused(Exception):  # noqa: N818 — a fact
@@ -21,33 +21,33 @@ CLOSED = (409, "org-closed")
 
 @dataclass(eq=False)
 class Org:
-    """`members` holds whoever was ever its admin: they stay in its directory."""
+    """`members` has every present and former admin, because a former admin stays in the directory."""
 
     name: str
-    main: Who
-    admins: set[Who]
-    members: set[Who]
+    main: PersonId
+    admins: set[PersonId]
+    members: set[PersonId]
     superior: "Org | None" = None
-    edge: int = 0  # counts the edges it has had: which one it is
+    edge: int = 0  # the number of superiors that it has had, which identifies the edge
     closed: bool = False
-    asked: dict[str, "Change"] = field(default_factory=dict)
+    pending_changes: dict[str, "Change"] = field(default_factory=dict)
     id: str = ""
 
-    def above(self) -> Iterator["Org"]:
-        """Itself and the orgs above it, nearest first."""
+    def walk_ancestors(self) -> Iterator["Org"]:
+        """Yield this org, then its superior, and so on to the root."""
         org: Org | None = self
         while org is not None:
             yield org
             org = org.superior
 
-    def stands_at_or_below(self, other: "Org") -> bool:
-        return other in self.above()
+    def is_in_subtree_of(self, other: "Org") -> bool:
+        return other in self.walk_ancestors()
 
 
 @dataclass(eq=False)
 class Application:
     org: Org
-    above: Org
+    superior: Org
     state: str = "pending"
     id: str = ""
 
@@ -64,16 +64,16 @@ class Transfer:
     id: str = ""
     preview: str = ""
 
-    def stale(self) -> bool:
-        return (list(self.old.above()), list(self.new.above())) != self.seen
+    def is_stale(self) -> bool:
+        return (list(self.old.walk_ancestors()), list(self.new.walk_ancestors())) != self.seen
 
 
 @dataclass(eq=False)
 class Change:
     org: Org
     kind: str
-    before: str | Who
-    after: str | Who
+    before: str | PersonId
+    after: str | PersonId
     state: str = "pending"
     id: str = ""
 
@@ -82,7 +82,7 @@ class Change:
 class Promotion:
     org: Org
     name: str
-    to: Who
+    invited: PersonId
     state: str = "pending"
     id: str = ""
 
@@ -95,115 +95,118 @@ class Model:
         self.changes: list[Change] = []
         self.promotions: list[Promotion] = []
 
-    # Who is let in: unseen is 404, seen and not allowed 403, then whether the org is open at all.
+    # Authorization: 404 if the caller cannot see the org, 403 if the role is too small, 409 if the org is closed.
 
-    def _enter(self, who: Who, org: Org, *, main: bool = False, seen_by_all: bool = False) -> None:
-        admin = who in org.admins
-        sees = admin or (seen_by_all and (who in org.members or any(who in above.admins for above in org.above())))
+    def _authorize(self, caller: PersonId, org: Org, *, main: bool = False, visible_to_members: bool = False) -> None:
+        admin = caller in org.admins
+        sees = admin or (
+            visible_to_members
+            and (caller in org.members or any(caller in ancestor.admins for ancestor in org.walk_ancestors()))
+        )
         if not sees:
             raise Refused(404, "not-found")
-        if not admin or (main and who != org.main):
+        if not admin or (main and caller != org.main):
             raise Refused(403, "forbidden")
         if org.closed:
             raise Refused(*CLOSED)
 
-    def _below(self, org: Org) -> list[Org]:
+    def _list_subordinates(self, org: Org) -> list[Org]:
         return [other for other in self.orgs if other.superior is org]
 
-    def _refuse_sibling(self, above: Org, name: str) -> None:
-        if any(other.name == name for other in self._below(above)):
+    def _require_free_name(self, superior: Org, name: str) -> None:
+        if any(other.name == name for other in self._list_subordinates(superior)):
             raise Refused(409, "sibling-name-taken")
 
-    def _open_transfers(self, org: Org) -> list[Transfer]:
+    def _list_pending_transfers(self, org: Org) -> list[Transfer]:
         return [t for t in self.transfers if t.state == "pending" and org in (t.org, t.new)]
 
-    def _begin_edge(self, org: Org, above: Org) -> None:
-        if above.stands_at_or_below(org):
+    def _begin_edge(self, org: Org, superior: Org) -> None:
+        if superior.is_in_subtree_of(org):
             raise Refused(409, "would-close-circle")
-        self._refuse_sibling(above, org.name)
-        org.superior, org.edge = above, org.edge + 1
+        self._require_free_name(superior, org.name)
+        org.superior, org.edge = superior, org.edge + 1
 
     def _end_edge(self, org: Org) -> None:
         org.superior = None
-        for transfer in self._open_transfers(org):
+        for transfer in self._list_pending_transfers(org):
             if transfer.org is org:
                 transfer.state = "superseded"
 
     # Orgs
 
-    def create(self, who: Who, name: str) -> Org:
-        self.orgs.append(Org(name, who, {who}, {who}))
+    def create(self, caller: PersonId, name: str) -> Org:
+        self.orgs.append(Org(name, caller, {caller}, {caller}))
         return self.orgs[-1]
 
-    def close(self, who: Who, org: Org) -> None:
-        self._enter(who, org, seen_by_all=True)
-        if self._below(org):
+    def close(self, caller: PersonId, org: Org) -> None:
+        self._authorize(caller, org, visible_to_members=True)
+        if self._list_subordinates(org):
             raise Refused(409, "org-has-subordinates")
         self._end_edge(org)
         org.closed = True
-        for transfer in self._open_transfers(org):
+        for transfer in self._list_pending_transfers(org):
             transfer.state = "declined"
         for application in self.applications:
-            if application.state == "pending" and org in (application.org, application.above):
+            if application.state == "pending" and org in (application.org, application.superior):
                 application.state = "withdrawn" if application.org is org else "declined"
-        for change in org.asked.values():
+        for change in org.pending_changes.values():
             change.state = "withdrawn"
-        org.asked.clear()
+        org.pending_changes.clear()
         for promotion in self.promotions:
             if promotion.org is org and promotion.state == "pending":
                 promotion.state = "withdrawn"
 
     # Certification
 
-    def apply(self, who: Who, org: Org, above: Org) -> Application:
-        self._enter(who, org, seen_by_all=True)
+    def apply(self, caller: PersonId, org: Org, superior: Org) -> Application:
+        self._authorize(caller, org, visible_to_members=True)
         if any(a.org is org and a.state == "pending" for a in self.applications):
             raise Refused(409, "application-open")
-        if above.closed:
+        if superior.closed:
             raise Refused(404, "invitation-unknown")
         if org.superior is not None:
             raise Refused(409, "already-certified")
-        if above.stands_at_or_below(org):
+        if superior.is_in_subtree_of(org):
             raise Refused(409, "would-close-circle")
-        self.applications.append(Application(org, above))
+        self.applications.append(Application(org, superior))
         return self.applications[-1]
 
-    def approve(self, who: Who, application: Application) -> None:
-        self._enter(who, application.above, seen_by_all=True)
+    def approve(self, caller: PersonId, application: Application) -> None:
+        self._authorize(caller, application.superior, visible_to_members=True)
         if application.org.closed:
             raise Refused(*CLOSED)
-        self._decide(application)
-        self._begin_edge(application.org, application.above)
+        self._require_undecided(application)
+        self._begin_edge(application.org, application.superior)
         application.state = "live"
 
-    def refuse(self, who: Who, application: Application) -> None:
-        self._enter(who, application.above, seen_by_all=True)
-        self._decide(application)
+    def refuse(self, caller: PersonId, application: Application) -> None:
+        self._authorize(caller, application.superior, visible_to_members=True)
+        self._require_undecided(application)
         application.state = "declined"
 
-    def withdraw(self, who: Who, application: Application) -> None:
-        self._enter(who, application.org, seen_by_all=True)
-        self._decide(application)
+    def withdraw(self, caller: PersonId, application: Application) -> None:
+        self._authorize(caller, application.org, visible_to_members=True)
+        self._require_undecided(application)
         application.state = "withdrawn"
 
-    def _decide(self, application: Application) -> None:
+    def _require_undecided(self, application: Application) -> None:
         if application.state != "pending":
             raise Refused(409, "application-decided")
 
-    def release(self, who: Who, above: Org, org: Org) -> None:
-        self._enter(who, above, seen_by_all=True)
-        if org.superior is not above:
+    def release(self, caller: PersonId, superior: Org, org: Org) -> None:
+        self._authorize(caller, superior, visible_to_members=True)
+        if org.superior is not superior:
             raise Refused(404, "not-found")
         self._end_edge(org)
         for kind in ("rename", "hand-over"):
-            if kind in org.asked:
-                self._make_or_supersede(org.asked.pop(kind))
+            if kind in org.pending_changes:
+                self._carry_out_or_supersede(org.pending_changes.pop(kind))
 
     # Transfers
 
-    def ask_transfer(self, who: Who, org: Org, new: Org) -> Transfer:
-        self._enter(who, org, main=True)
-        if any(transfer.org is org for transfer in self._open_transfers(org)):
+    def request_transfer(self, caller: PersonId, org: Org, new: Org) -> Transfer:
+        self._authorize(caller, org, main=True)
+        if any(transfer.org is org for transfer in self._list_pending_transfers(org)):
             raise Refused(409, "transfer-open")
         if new.closed:
             raise Refused(404, "invitation-unknown")
@@ -211,107 +214,107 @@ class Model:
             raise Refused(409, "no-superior")
         if org.superior is new:
             raise Refused(409, "same-superior")
-        if new.stands_at_or_below(org):
+        if new.is_in_subtree_of(org):
             raise Refused(409, "would-close-circle")
-        self._refuse_sibling(new, org.name)
-        seen = (list(org.superior.above()), list(new.above()))
+        self._require_free_name(new, org.name)
+        seen = (list(org.superior.walk_ancestors()), list(new.walk_ancestors()))
         self.transfers.append(Transfer(org, org.superior, new, org.edge, seen))
         return self.transfers[-1]
 
-    def release_transfer(self, who: Who, transfer: Transfer) -> None:
-        self._enter(who, transfer.old)
-        self._refuse_closed(transfer)
-        if transfer.stale():
+    def release_transfer(self, caller: PersonId, transfer: Transfer) -> None:
+        self._authorize(caller, transfer.old)
+        self._require_open(transfer)
+        if transfer.is_stale():
             raise Refused(409, "preview-stale")
         if transfer.state != "pending" or transfer.released:
             raise Refused(409, "transfer-decided")
         transfer.released = True
 
-    def accept_transfer(self, who: Who, transfer: Transfer) -> None:
-        self._enter(who, transfer.new)
-        self._refuse_closed(transfer)
+    def accept_transfer(self, caller: PersonId, transfer: Transfer) -> None:
+        self._authorize(caller, transfer.new)
+        self._require_open(transfer)
         if transfer.state == "pending" and not transfer.released:
             raise Refused(409, "transfer-not-released")
-        self._refuse_ended(transfer)
-        if transfer.stale():
+        self._require_pending(transfer)
+        if transfer.is_stale():
             raise Refused(409, "preview-stale")
-        self._refuse_sibling(transfer.new, transfer.org.name)
+        self._require_free_name(transfer.new, transfer.org.name)
         transfer.state = "accepted"
         transfer.org.superior = None
         self._begin_edge(transfer.org, transfer.new)
 
-    def refuse_transfer(self, who: Who, transfer: Transfer, side: Org) -> None:
-        self._enter(who, side)
-        self._refuse_closed(transfer)
-        self._refuse_ended(transfer)
+    def refuse_transfer(self, caller: PersonId, transfer: Transfer, decider: Org) -> None:
+        self._authorize(caller, decider)
+        self._require_open(transfer)
+        self._require_pending(transfer)
         transfer.state = "declined"
 
-    def withdraw_transfer(self, who: Who, transfer: Transfer) -> None:
-        self._enter(who, transfer.org, main=True)
-        self._refuse_ended(transfer)
+    def withdraw_transfer(self, caller: PersonId, transfer: Transfer) -> None:
+        self._authorize(caller, transfer.org, main=True)
+        self._require_pending(transfer)
         transfer.state = "withdrawn"
 
-    def _refuse_closed(self, transfer: Transfer) -> None:
+    def _require_open(self, transfer: Transfer) -> None:
         if transfer.org.closed:
             raise Refused(*CLOSED)
 
-    def _refuse_ended(self, transfer: Transfer) -> None:
+    def _require_pending(self, transfer: Transfer) -> None:
         if transfer.state != "pending":
             raise Refused(409, "transfer-decided")
 
     # Admins
 
-    def appoint(self, who: Who, org: Org, person: Who) -> None:
-        """Invited, and accepted at once."""
-        self._enter(who, org, main=True)
+    def appoint(self, caller: PersonId, org: Org, person: PersonId) -> None:
+        """Invite the person, who accepts at once."""
+        self._authorize(caller, org, main=True)
         if person in org.admins:
             raise Refused(409, "already-admin")
         org.admins.add(person)
         org.members.add(person)
 
-    def remove(self, who: Who, org: Org, person: Who) -> None:
-        self._enter(who, org, main=True)
-        if person == who:
+    def remove(self, caller: PersonId, org: Org, person: PersonId) -> None:
+        self._authorize(caller, org, main=True)
+        if person == caller:
             raise Refused(409, "main-admin-stays")
         if person not in org.admins:
             raise Refused(404, "not-found")
         self._leave_office(org, person)
 
-    def resign(self, who: Who, org: Org) -> None:
-        self._enter(who, org)
-        if who == org.main:
+    def resign(self, caller: PersonId, org: Org) -> None:
+        self._authorize(caller, org)
+        if caller == org.main:
             raise Refused(409, "main-admin-stays")
-        self._leave_office(org, who)
+        self._leave_office(org, caller)
 
-    def _leave_office(self, org: Org, person: Who) -> None:
+    def _leave_office(self, org: Org, person: PersonId) -> None:
         org.admins.remove(person)
         for kind in ("hand-over", "recovery"):
-            if kind in org.asked and org.asked[kind].after == person:
-                org.asked.pop(kind).state = "superseded"
+            if kind in org.pending_changes and org.pending_changes[kind].after == person:
+                org.pending_changes.pop(kind).state = "superseded"
 
     # Changes that a superior consents to
 
-    def ask_rename(self, who: Who, org: Org, name: str) -> Change:
-        self._enter(who, org)
+    def request_rename(self, caller: PersonId, org: Org, name: str) -> Change:
+        self._authorize(caller, org)
         if name == org.name:
             raise Refused(409, "name-unchanged")
-        return self._ask(Change(org, "rename", org.name, name))
+        return self._request(Change(org, "rename", org.name, name))
 
-    def ask_hand_over(self, who: Who, org: Org, person: Who) -> Change:
-        self._enter(who, org)
-        if who != org.main:
+    def request_hand_over(self, caller: PersonId, org: Org, person: PersonId) -> Change:
+        self._authorize(caller, org)
+        if caller != org.main:
             raise Refused(403, "main-admin-only")
-        self._see_that_they_can_take_over(org, person)
-        return self._ask(Change(org, "hand-over", org.main, person))
+        self._require_successor(org, person)
+        return self._request(Change(org, "hand-over", org.main, person))
 
-    def ask_recovery(self, who: Who, org: Org, person: Who) -> Change:
-        self._enter(who, org)
-        if who == org.main:
+    def request_recovery(self, caller: PersonId, org: Org, person: PersonId) -> Change:
+        self._authorize(caller, org)
+        if caller == org.main:
             raise Refused(409, "main-admin-stays")
-        self._see_that_they_can_take_over(org, person)
-        return self._ask(Change(org, "recovery", org.main, person))
+        self._require_successor(org, person)
+        return self._request(Change(org, "recovery", org.main, person))
 
-    def _see_that_they_can_take_over(self, org: Org, person: Who) -> None:
+    def _require_successor(self, org: Org, person: PersonId) -> None:
         if person == org.main:
             raise Refused(409, "already-main-admin")
         if len(org.admins) == 1:
@@ -319,87 +322,87 @@ class Model:
         if person not in org.admins:
             raise Refused(409, "not-an-admin")
 
-    def _ask(self, change: Change) -> Change:
-        org, waiting = change.org, change.org.asked.get(change.kind)
+    def _request(self, change: Change) -> Change:
+        org, waiting = change.org, change.org.pending_changes.get(change.kind)
         if org.superior is None and change.kind != "recovery":
-            assert waiting is None, "nobody decides it"
-            self._make(change)
+            assert waiting is None, "without a superior no request can be pending"
+            self._carry_out(change)
         else:
             if change.kind == "rename" and org.superior is not None:
-                self._refuse_sibling(org.superior, str(change.after))
+                self._require_free_name(org.superior, str(change.after))
             if waiting is not None:
                 raise Refused(409, "change-request-open")
-            org.asked[change.kind] = change
+            org.pending_changes[change.kind] = change
         self.changes.append(change)
         return change
 
-    def _make(self, change: Change) -> None:
+    def _carry_out(self, change: Change) -> None:
         if change.kind == "rename":
             change.org.name = str(change.after)
         else:
             change.org.main = int(change.after)
         change.state = "accepted"
 
-    def approve_change(self, who: Who, above: Org, change: Change) -> None:
-        self._receive(who, above, change)
+    def approve_change(self, caller: PersonId, superior: Org, change: Change) -> None:
+        self._require_decider(caller, superior, change)
         org = change.org
-        if change.kind == "rename" and not self._stale(change):
-            self._refuse_sibling(above, str(change.after))
-        del org.asked[change.kind]
-        if not self._make_or_supersede(change):
+        if change.kind == "rename" and not self._is_stale(change):
+            self._require_free_name(superior, str(change.after))
+        del org.pending_changes[change.kind]
+        if not self._carry_out_or_supersede(change):
             raise Refused(409, "change-request-stale")
 
-    def _make_or_supersede(self, change: Change) -> bool:
-        if self._stale(change):
+    def _carry_out_or_supersede(self, change: Change) -> bool:
+        if self._is_stale(change):
             change.state = "superseded"
             return False
-        self._make(change)
+        self._carry_out(change)
         return True
 
-    def _stale(self, change: Change) -> bool:
+    def _is_stale(self, change: Change) -> bool:
         org = change.org
         if change.kind == "rename":
             return change.before != org.name
         return change.before != org.main or change.after not in org.admins
 
-    def refuse_change(self, who: Who, above: Org, change: Change) -> None:
-        self._receive(who, above, change)
+    def refuse_change(self, caller: PersonId, superior: Org, change: Change) -> None:
+        self._require_decider(caller, superior, change)
         change.state = "declined"
-        del change.org.asked[change.kind]
+        del change.org.pending_changes[change.kind]
 
-    def _receive(self, who: Who, above: Org, change: Change) -> None:
-        self._enter(who, above)
-        if change.org.superior is not above:
+    def _require_decider(self, caller: PersonId, superior: Org, change: Change) -> None:
+        self._authorize(caller, superior)
+        if change.org.superior is not superior:
             raise Refused(404, "not-found")
         if change.state != "pending":
             raise Refused(409, "change-request-decided")
 
-    def withdraw_change(self, who: Who, change: Change) -> None:
-        self._enter(who, change.org)
-        if change.kind == "hand-over" and who != change.org.main:
+    def withdraw_change(self, caller: PersonId, change: Change) -> None:
+        self._authorize(caller, change.org)
+        if change.kind == "hand-over" and caller != change.org.main:
             raise Refused(403, "main-admin-only")
         if change.state != "pending":
             raise Refused(409, "change-request-decided")
         change.state = "withdrawn"
-        del change.org.asked[change.kind]
+        del change.org.pending_changes[change.kind]
 
     # A unit becomes an org
 
-    def offer(self, who: Who, org: Org, name: str, to: Who) -> Promotion:
-        self._enter(who, org)
-        self._refuse_sibling(org, name)
+    def offer_promotion(self, caller: PersonId, org: Org, name: str, to: PersonId) -> Promotion:
+        self._authorize(caller, org)
+        self._require_free_name(org, name)
         self.promotions.append(Promotion(org, name, to))
         return self.promotions[-1]
 
-    def accept_promotion(self, who: Who, promotion: Promotion) -> Org:
-        if who != promotion.to:
+    def accept_promotion(self, caller: PersonId, promotion: Promotion) -> Org:
+        if caller != promotion.invited:
             raise Refused(404, "not-found")
         if promotion.org.closed:
             raise Refused(*CLOSED)
         if promotion.state != "pending":
             raise Refused(409, "promotion-decided")
-        self._refuse_sibling(promotion.org, promotion.name)
+        self._require_free_name(promotion.org, promotion.name)
         promotion.state = "accepted"
-        made = self.create(who, promotion.name)
-        made.superior, made.edge = promotion.org, 1
-        return made
+        created = self.create(caller, promotion.name)
+        created.superior, created.edge = promotion.org, 1
+        return created

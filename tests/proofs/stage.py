@@ -1,4 +1,4 @@
-"""A stage for crossing requests: the service over a database of its own, whose rows are put back between orders."""
+"""The service with a database of its own for concurrent requests. Its rows are restored between two orders."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ from tests.contract import Contract
 from tests.people import People, staying_signed_in
 from tests.proofs.scenes import Scene, Scenes
 
-# Who is signed in stays signed in while the rest is put back.
+# These tables are not restored, so that the people stay signed in.
 _SIGN_IN = {"sessions", "refresh_tokens", "signing_keys", "security_keys", "security_key_challenges", "alembic_version"}
 _COLUMNS = text("""
 SELECT table_name, string_agg(quote_ident(column_name), ', ' ORDER BY ordinal_position)
@@ -30,29 +30,29 @@ GROUP BY table_name ORDER BY table_name
 
 
 class Rows:
-    """The rows of all tables as they stand at some moment, kept in a schema of this name."""
+    """The rows of all tables at one moment, saved in a schema of this name."""
 
     def __init__(self, db: AsyncConnection, schema: str) -> None:
         self._db, self._schema = db, schema
-        self._putting_back: list[str] = []
+        self._restoring: list[str] = []
 
-    async def keep(self) -> None:
+    async def save(self) -> None:
         tables = {name: columns for name, columns in await self._db.execute(_COLUMNS) if name not in _SIGN_IN}
         copies = (f"CREATE TABLE {self._schema}.{name} AS TABLE public.{name}" for name in tables)
         await self._run(f"DROP SCHEMA IF EXISTS {self._schema} CASCADE", f"CREATE SCHEMA {self._schema}", *copies)
-        # Rows that came go, and those that went or changed are as they were; no trigger or reference is asked.
-        self._putting_back = ["BEGIN", "SET LOCAL session_replication_role = replica"]
+        # Delete the rows that were added or changed, and insert those that were deleted or changed, without triggers.
+        self._restoring = ["BEGIN", "SET LOCAL session_replication_role = replica"]
         for name, columns in tables.items():
-            now, kept = f"public.{name} AS now", f"{self._schema}.{name} AS kept"
-            self._putting_back += [
-                f"DELETE FROM {now} WHERE now::text NOT IN (SELECT kept::text FROM {kept})",
-                f"INSERT INTO public.{name} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {kept} "
-                f"WHERE kept::text NOT IN (SELECT now::text FROM {now})",
+            now, saved = f"public.{name} AS now", f"{self._schema}.{name} AS saved"
+            self._restoring += [
+                f"DELETE FROM {now} WHERE now::text NOT IN (SELECT saved::text FROM {saved})",
+                f"INSERT INTO public.{name} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {saved} "
+                f"WHERE saved::text NOT IN (SELECT now::text FROM {now})",
             ]
-        self._putting_back += ["COMMIT"]
+        self._restoring += ["COMMIT"]
 
-    async def put_back(self) -> None:
-        await self._run(*self._putting_back)
+    async def restore(self) -> None:
+        await self._run(*self._restoring)
 
     async def _run(self, *statements: str) -> None:
         connection: Any = (await self._db.get_raw_connection()).driver_connection
@@ -61,33 +61,35 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
+    """A running service, its database, and the scenes that can be played with it."""
+
     engine: AsyncEngine
     db: AsyncConnection
     people: People
     scenes: Scenes
 
     @asynccontextmanager
-    async def setting(self, name: str) -> AsyncIterator[Callable[[], Awaitable[Scene]]]:
-        """The scene of this name, made once; what is given sets it back. Afterwards nothing of it is left."""
+    async def open_scene(self, name: str) -> AsyncIterator[Callable[[], Awaitable[Scene]]]:
+        """Create the scene of this name once. Yield the function that restores it. Remove its rows afterwards."""
         before, begun = Rows(self.db, "before"), Rows(self.db, "begun")
-        await before.keep()
+        await before.save()
         try:
             scene: Scene = await getattr(self.scenes, name)()
-            await begun.keep()
+            await begun.save()
 
-            async def set_back() -> Scene:
-                await begun.put_back()
+            async def restore_scene() -> Scene:
+                await begun.restore()
                 return scene
 
             async with staying_signed_in(self.scenes.persons):
-                yield set_back
+                yield restore_scene
         finally:
-            await before.put_back()
+            await before.restore()
 
 
 @asynccontextmanager
-async def stage(url: str, data_dir: Path) -> AsyncIterator[Stage]:
-    """The service over this database, and who plays: two admins and a platform operator."""
+async def open_stage(url: str, data_dir: Path) -> AsyncIterator[Stage]:
+    """Start the service with this database, with two admins and a platform operator."""
     settings = Settings(database_url=SecretStr(url), data_dir=data_dir).with_secrets()
     app = create_app(settings)
     async with app.router.lifespan_context(app):

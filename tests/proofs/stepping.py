@@ -1,13 +1,13 @@
-"""Crossing requests, step by step, in every order there is.
+"""Run concurrent requests step by step, in every possible order.
 
-Each request is held before it starts, before each of its locks and writes, and before its commit. A schedule says
-whose turn it is at each point; one that waits for another's lock has no turn.
+A request pauses before it starts, before each of its locks and writes, and before its commit. A schedule chooses the
+request that goes on at each point. A request that waits for the lock of another cannot be chosen.
 
-Orders are walked depth first, each on the same scene set back. Two orders that differ only in steps which do not
-cross come to the same: of those one is played (dynamic partial-order reduction, Flanagan and Godefroid 2005). Under
-READ COMMITTED a step crosses another's where one of them ends its transaction (what it wrote is seen, and its locks
-are free, from then on), and where one stands behind the lock that the other took; nothing else of an open transaction
-shows to another.
+The orders are searched depth first, each on the restored scene. Two orders that differ only in independent steps have
+the same result, so only one of them is played (dynamic partial-order reduction, Flanagan and Godefroid 2005). Under
+READ COMMITTED two steps of different requests are dependent if one of them ends its transaction (its writes become
+visible and its locks are released), or if one is blocked by the lock that the other took. Nothing else of an open
+transaction is visible to another.
 """
 
 import asyncio
@@ -24,34 +24,34 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.util import await_only
 
 Request = Callable[[], Awaitable[Any]]
-_running: ContextVar["_Session | None"] = ContextVar("stepped", default=None)
-# What orders two transactions: locks and writes. Entries of the audit and its events never cross.
+_running: ContextVar["_Session | None"] = ContextVar("session", default=None)
+# Locks and writes are steps. Inserts of audit entries and events are not, because they never conflict.
 _STEPS = re.compile(
     r"FOR (NO KEY UPDATE|UPDATE|KEY SHARE)|pg_advisory_xact_lock|\block_org_shared\(|^\s*(INSERT|UPDATE|DELETE|WITH)",
     re.IGNORECASE,
 )
-_APART = re.compile(r"outgoing_events|audit_entries|idempotency_keys")
+_INDEPENDENT = re.compile(r"outgoing_events|audit_entries|idempotency_keys")
 _START, _COMMIT = "start", "commit"
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One that was taken: by which request, its how many it was, what it was, whether a transaction ended with it, and
-    behind which other requests' locks it stood at first."""
+    """A step that was played: the number of its request, its position in that request, its statement, whether it ended
+    a transaction, and the requests whose locks blocked it at first."""
 
-    who: int
-    number: int
+    request: int
+    position: int
     statement: str
     ends: bool
-    behind: frozenset[int]
+    blocked_by: frozenset[int]
 
     @property
     def key(self) -> tuple[int, int, str]:
-        return self.who, self.number, self.statement
+        return self.request, self.position, self.statement
 
 
 class _Session:
-    """One request, which goes on only when told to."""
+    """One request, which pauses at each step until `step` is called."""
 
     def __init__(self, request: Request) -> None:
         self.pid: int | None = None
@@ -64,13 +64,13 @@ class _Session:
     async def _run(self, request: Request) -> Any:
         _running.set(self)
         try:
-            await self.gate(_START)
+            await self.wait_for_turn(_START)
             return await request()
         finally:
             self.waiting = False
             self._moved.set()
 
-    async def gate(self, statement: str, pid: int | None = None) -> None:
+    async def wait_for_turn(self, statement: str, pid: int | None = None) -> None:
         self.pid, self.waiting, self.next = pid or self.pid, True, statement
         self._moved.set()
         await self._go.wait()
@@ -86,7 +86,7 @@ class _Session:
         return self.waiting or self.task.done()
 
     async def settle(self, observer: AsyncConnection, others: Sequence["_Session"]) -> frozenset[int]:
-        """Until it waits for its next turn, has ended, or stands behind others' locks: then these others' numbers."""
+        """Wait until the request pauses, ends, or is blocked by locks. Return the numbers of those that block it."""
         blocked = text("SELECT pg_blocking_pids(:pid)")
         while not self.settled:
             try:
@@ -95,74 +95,76 @@ class _Session:
             except TimeoutError:
                 if self.pid is not None:
                     pids = await observer.scalar(blocked, {"pid": self.pid})
-                    # Only others' locks stay: that of a vacuum, for instance, goes by itself.
-                    behind = [n for n, other in enumerate(others) if other.pid in pids and not other.task.done()]
-                    if behind:
-                        return frozenset(behind)
+                    # Ignore locks of other processes, such as a vacuum: they are released without our help.
+                    blocked_by = [n for n, other in enumerate(others) if other.pid in pids and not other.task.done()]
+                    if blocked_by:
+                        return frozenset(blocked_by)
         return frozenset()
 
 
 @asynccontextmanager
-async def stepped(engine: AsyncEngine) -> AsyncIterator[None]:
-    """While it lasts, requests that run under `interleave` are held at their steps."""
+async def pause_at_steps(engine: AsyncEngine) -> AsyncIterator[None]:
+    """Make the requests of `interleave` pause at their steps, inside the context."""
 
-    def hold(connection: Any, statement: str = _COMMIT) -> None:
+    def pause(connection: Any, statement: str = _COMMIT) -> None:
         session = _running.get()
         if session is not None:
-            await_only(session.gate(statement, connection.connection.driver_connection.get_server_pid()))
+            await_only(session.wait_for_turn(statement, connection.connection.driver_connection.get_server_pid()))
 
-    def before(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if (session := _running.get()) is not None:  # it may wait for a lock in a statement that is no step
+    def pause_before(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if (session := _running.get()) is not None:  # a statement that is no step can wait for a lock too
             session.pid = connection.connection.driver_connection.get_server_pid()
-        if _STEPS.search(statement) and not _APART.search(statement):
-            hold(connection, statement)
+        if _STEPS.search(statement) and not _INDEPENDENT.search(statement):
+            pause(connection, statement)
 
-    event.listen(engine.sync_engine, "before_cursor_execute", before)
-    event.listen(engine.sync_engine, "commit", hold)
+    event.listen(engine.sync_engine, "before_cursor_execute", pause_before)
+    event.listen(engine.sync_engine, "commit", pause)
     try:
         yield
     finally:
-        event.remove(engine.sync_engine, "before_cursor_execute", before)
-        event.remove(engine.sync_engine, "commit", hold)
+        event.remove(engine.sync_engine, "before_cursor_execute", pause_before)
+        event.remove(engine.sync_engine, "commit", pause)
 
 
-async def _play(
+async def _play_order(
     observer: AsyncConnection, requests: Sequence[Request], choose: Callable[[Sequence[Step], list[int]], int]
 ) -> tuple[list[Any], list[Step]]:
-    """Run the requests, asking at each point who goes on; gives their results and the steps as they were taken."""
+    """Run the requests; `choose` says at each point which one goes on. Return their results and the steps in order."""
     sessions = [_Session(request) for request in requests]
     steps: list[Step] = []
     for session in sessions:
         await session.settle(observer, sessions)
     while not all(session.task.done() for session in sessions):
-        able = [number for number, session in enumerate(sessions) if session.waiting]
-        if not able:  # a deadlock, which PostgreSQL ends
+        ready = [number for number, session in enumerate(sessions) if session.waiting]
+        if not ready:  # a deadlock, which PostgreSQL ends
             for session in sessions:
                 await session.settle(observer, sessions)
             continue
-        chosen = choose(steps, able)
+        chosen = choose(steps, ready)
         session = sessions[chosen]
         statement = session.next
         session.step()
-        behind = await session.settle(observer, sessions)
+        blocked_by = await session.settle(observer, sessions)
         ends = statement == _COMMIT or session.task.done()
-        number = sum(step.who == chosen for step in steps)
-        steps.append(Step(chosen, number, statement, ends, behind))
+        position = sum(step.request == chosen for step in steps)
+        steps.append(Step(chosen, position, statement, ends, blocked_by))
         ended = 0
         while ends and ended < (ended := sum(other.task.done() for other in sessions)):
-            for other in sessions:  # only then do locks come free; one that had waited may end by it
+            for other in sessions:  # locks are released only now, so that a blocked request may end
                 await other.settle(observer, sessions)
     return [await session.task for session in sessions], steps
 
 
 @dataclass(slots=True)
 class _Point:
-    """Where somebody is to go on: who can, who does in this order, who did in others, and who is to in another.
+    """A point of the search: the requests that can go on (`ready`), the one chosen in the present order, those chosen
+    in earlier orders (`played`), and those to be chosen in later orders (`wanted`).
 
-    Whoever sleeps has gone on from here or from before, and what was done since does not cross that step of theirs.
+    A sleeping request has already gone on from this point or an earlier one, and the steps since then are independent
+    of that step. So it is not chosen again.
     """
 
-    able: list[int]
+    ready: list[int]
     chosen: int
     sleeping: dict[int, Step] = field(default_factory=dict)
     played: dict[int, Step] = field(default_factory=dict)
@@ -170,27 +172,29 @@ class _Point:
 
 
 class _Orders:
-    """The walk through all orders, depth first: of those that come to the same one is played, where `reduced`."""
+    """The depth-first search of all orders. With `reduced`, of orders with the same result only one is played."""
 
     def __init__(self, *, reduced: bool) -> None:
         self._reduced = reduced
         self._points: list[_Point] = []
-        self._met: set[frozenset[tuple[int, int, str]]] = set()  # steps of which one stood behind the other
-        self._held: set[tuple[Any, ...]] = set()  # which step stood behind whom when they had come how far
+        # Pairs of steps of which one blocked the other.
+        self._dependent_pairs: set[frozenset[tuple[int, int, str]]] = set()
+        # The step, the request that blocked it, and the steps of that request so far.
+        self._blocked: set[tuple[Any, ...]] = set()
 
-    def choose(self, steps: Sequence[Step], able: list[int]) -> int:
+    def choose(self, steps: Sequence[Step], ready: list[int]) -> int:
         point = len(steps)
         if point == len(self._points):
-            sleeping = self._asleep(steps) if self._reduced and steps else {}
-            chosen = next((who for who in able if who not in sleeping), able[0])
-            self._points.append(_Point(able, chosen, sleeping, wanted=set() if self._reduced else set(able)))
-        assert self._points[point].able == able, "the same order came to something else"
+            sleeping = self._find_sleeping(steps) if self._reduced and steps else {}
+            chosen = next((request for request in ready if request not in sleeping), ready[0])
+            self._points.append(_Point(ready, chosen, sleeping, wanted=set() if self._reduced else set(ready)))
+        assert self._points[point].ready == ready, "the same order had another result"
         return self._points[point].chosen
 
     def next(self, steps: Sequence[Step]) -> bool:
-        """Having played one: whether there is another."""
+        """Choose the order after the one that was played. Return False if there is none."""
         if self._reduced:
-            self._want_the_other_way_round(steps)
+            self._add_reversed_orders(steps)
         while self._points:
             last = self._points[-1]
             last.played[last.chosen] = steps[len(self._points) - 1]
@@ -200,44 +204,46 @@ class _Orders:
             self._points.pop()
         return False
 
-    def _asleep(self, steps: Sequence[Step]) -> dict[int, Step]:
+    def _find_sleeping(self, steps: Sequence[Step]) -> dict[int, Step]:
         before, last = self._points[-1], steps[-1]
         could = before.sleeping | before.played
         return {
-            who: step
-            for who, step in could.items()
-            if who != last.who
-            and not (step.ends or last.ends or (step.behind and last.behind) or who in last.behind)
-            and frozenset((step.key, last.key)) not in self._met
+            request: step
+            for request, step in could.items()
+            if request != last.request
+            and not (step.ends or last.ends or (step.blocked_by and last.blocked_by) or request in last.blocked_by)
+            and frozenset((step.key, last.key)) not in self._dependent_pairs
         }
 
-    def _want_the_other_way_round(self, steps: Sequence[Step]) -> None:
-        """For each two steps that cross, with none between that orders them anyway: the later one's request is to go
-        on where the earlier one's did."""
-        before = [0] * len(steps)  # bits: the steps that come before this one in every order that comes to the same
+    def _add_reversed_orders(self, steps: Sequence[Step]) -> None:
+        """For each two dependent steps that no step between them orders: mark the request of the later one as wanted at
+        the point of the earlier one."""
+        before = [0] * len(steps)  # bits: the steps that precede this one in every equivalent order
         for j, later in enumerate(steps):
-            takers = {who: self._takers(steps[:j], later, who) for who in later.behind}
+            lock_steps = {request: self._list_lock_steps(steps[:j], later, request) for request in later.blocked_by}
             ordered = 0
             for i in range(j - 1, -1, -1):
-                one = steps[i]
-                mine = one.who == later.who
-                if not (mine or one.ends or later.ends or (one.behind and later.behind)):
-                    if one.number not in takers.get(one.who, ()):
+                earlier = steps[i]
+                same_request = earlier.request == later.request
+                if not (same_request or earlier.ends or later.ends or (earlier.blocked_by and later.blocked_by)):
+                    if earlier.position not in lock_steps.get(earlier.request, ()):
                         continue
-                    self._met.add(frozenset((one.key, later.key)))
-                if not mine and not ordered >> i & 1:
-                    able = self._points[i].able
-                    self._points[i].wanted |= {later.who} if later.who in able else set(able)
+                    self._dependent_pairs.add(frozenset((earlier.key, later.key)))
+                if not same_request and not ordered >> i & 1:
+                    ready = self._points[i].ready
+                    self._points[i].wanted |= {later.request} if later.request in ready else set(ready)
                 ordered |= before[i] | 1 << i
             before[j] = ordered
 
-    def _takers(self, steps: Sequence[Step], later: Step, who: int) -> range:
-        """By which of their steps they may have taken the lock behind which this one stands: those up to where it has
-        been seen to stand there."""
-        ended = tuple(step.who for step in steps if step.ends)
-        theirs = [step.statement for step in steps if step.who == who]
-        self._held.add((ended, later.key, who, *theirs))
-        return range(next(n for n in range(len(theirs) + 1) if (ended, later.key, who, *theirs[:n]) in self._held))
+    def _list_lock_steps(self, steps: Sequence[Step], later: Step, request: int) -> range:
+        """Return the positions of the steps by which the request may have taken the lock that blocks this step: those
+        up to the first position at which it was seen to block."""
+        ended = tuple(step.request for step in steps if step.ends)
+        theirs = [step.statement for step in steps if step.request == request]
+        self._blocked.add((ended, later.key, request, *theirs))
+        return range(
+            next(n for n in range(len(theirs) + 1) if (ended, later.key, request, *theirs[:n]) in self._blocked)
+        )
 
 
 async def interleave(
@@ -247,20 +253,21 @@ async def interleave(
     sample: int | None = None,
     reduced: bool = True,
 ) -> int:
-    """Play the scene's requests in every order, each time on a fresh scene, and let the scene check what came of it;
-    gives how many orders were played.
+    """Play the requests of the scene in every order, each time on the restored scene, and let the scene check the
+    results. Return the number of orders played.
 
-    Of orders that come to the same one is played, all of them where not `reduced`; with `sample`, so many random ones.
+    With `reduced`, of orders with the same result only one is played. With `sample`, that many random orders
+    are played.
     """
     played = 0
     orders = _Orders(reduced=reduced)
-    async with stepped(engine), engine.connect() as observer:
+    async with pause_at_steps(engine), engine.connect() as observer:
         await observer.execution_options(isolation_level="AUTOCOMMIT")
         while sample is None or played < sample:
             requests, check = await scene()
             dice = random.Random(played)
-            choose = orders.choose if sample is None else lambda _, able: dice.choice(able)  # noqa: B023
-            results, steps = await _play(observer, requests, choose)
+            choose = orders.choose if sample is None else lambda _, ready: dice.choice(ready)  # noqa: B023
+            results, steps = await _play_order(observer, requests, choose)
             await check(results)
             played += 1
             if sample is None and not orders.next(steps):

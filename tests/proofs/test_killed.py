@@ -1,6 +1,7 @@
-"""A server killed between a request and its answer: all of a write is there or nothing of it, and asking again is safe.
+"""A server is killed between a request and its answer: a write is complete or absent, and repeating the call is safe.
 
-Both moments are held open from outside: by an org's row before the write, by a lock asked for within COMMIT after it.
+Two locks make the server wait at these moments: the lock of an org's row before the write, and a lock that a trigger
+takes within COMMIT after it.
 """
 
 import asyncio
@@ -32,8 +33,9 @@ _SLOW_COMMIT = (
 
 
 @asynccontextmanager
-async def another_server(settings: Settings) -> AsyncIterator[tuple[httpx.AsyncClient, Callable[[], None]]]:
-    """A server of its own process over the same database and secrets, and what kills it."""
+async def start_server(settings: Settings) -> AsyncIterator[tuple[httpx.AsyncClient, Callable[[], None]]]:
+    """Start a server in its own process with the same database and secrets. Yield its client and the function that
+    kills it."""
     assert settings.database_url is not None
     port = free_port()
     environment = {
@@ -55,59 +57,59 @@ async def another_server(settings: Settings) -> AsyncIterator[tuple[httpx.AsyncC
             yield client, lambda: server.process.send_signal(signal.SIGKILL)
 
 
-async def waits(db: AsyncConnection, query: str, request: asyncio.Future[httpx.Response]) -> None:
-    """Until the request waits for a lock within a statement like `query`."""
+async def wait_for_lock(db: AsyncConnection, query: str, request: asyncio.Future[httpx.Response]) -> None:
+    """Wait until the request waits for a lock within a statement like `query`."""
     async with asyncio.timeout(PATIENCE):
         while not await db.scalar(text(_WAITING), {"query": query}):
             assert not request.done(), request.result().text
             await asyncio.sleep(0.02)
 
 
-async def nobody_waits(db: AsyncConnection) -> None:
+async def wait_for_no_lock(db: AsyncConnection) -> None:
     async with asyncio.timeout(PATIENCE):
         while await db.scalar(text(_WAITING), {"query": "%"}):  # noqa: ASYNC110 — the database has no event for it
             await asyncio.sleep(0.02)
 
 
-async def test_killed_before_and_after_its_commit(
+async def test_server_killed_before_or_after_commit_leaves_all_or_nothing(
     people: People, settings: Settings, engine: AsyncEngine, db: AsyncConnection
 ) -> None:
     founder = await people.register()
     old, org, new = [await founder.create_org() for _ in range(3)]
     await certify(founder, old, founder, org)
     token = (await invite(founder, new))["token"]
-    asked = done(await founder.post(f"/v1/orgs/{org['id']}/transfers", json={"invitation_token": token}), 201)
-    body = {"preview": asked["preview"]["version"]}
-    done(await founder.put(f"/v1/orgs/{old['id']}/transfers/{asked['id']}/release", json=body))
-    path = f"/v1/orgs/{new['id']}/transfers/{asked['id']}/acceptance"
+    created = done(await founder.post(f"/v1/orgs/{org['id']}/transfers", json={"invitation_token": token}), 201)
+    body = {"preview": created["preview"]["version"]}
+    done(await founder.put(f"/v1/orgs/{old['id']}/transfers/{created['id']}/release", json=body))
+    path = f"/v1/orgs/{new['id']}/transfers/{created['id']}/acceptance"
     wanted = {"name": fresh_org_name().replace("委员会", "慢委员会"), "region_code": "320102"}
     headers = founder.headers | {"Idempotency-Key": f"killed-{founder.user_id}"}
 
     for statement in _SLOW_COMMIT:
         await db.exec_driver_sql(statement)
     try:
-        async with another_server(settings) as (client, kill), engine.begin() as holder:
+        async with start_server(settings) as (client, kill), engine.begin() as holder:
             await holder.execute(text("SELECT FROM orgs WHERE id = :id FOR UPDATE"), {"id": org["id"]})
             await holder.execute(text("SELECT pg_advisory_xact_lock(4711)"))
             acceptance = asyncio.ensure_future(client.put(path, json=body, headers=founder.headers))
             creation = asyncio.ensure_future(client.post("/v1/orgs", json=wanted, headers=headers))
-            await waits(db, "%FROM orgs%", acceptance)
-            await waits(db, "%COMMIT%", creation)
+            await wait_for_lock(db, "%FROM orgs%", acceptance)
+            await wait_for_lock(db, "%COMMIT%", creation)
             kill()
             for request in (acceptance, creation):
                 with pytest.raises(httpx.TransportError):
                     await request
-        await nobody_waits(db)  # a commit that has begun goes on without its server
+        await wait_for_no_lock(db)  # a commit that has begun goes on after its client was killed
     finally:
         await db.exec_driver_sql("DROP TRIGGER wait_within_commit ON orgs")
         await db.exec_driver_sql("DROP FUNCTION wait_within_commit")
 
     card: Json = done(await founder.get(f"/v1/orgs/{org['id']}"))
     assert (card["superior_id"], "transfer.accepted" in await actions(founder, org)) == (old["id"], False)
-    assert done(await founder.put(path, json=body))["state"] == "accepted"  # no lock of the dead is in the way
+    assert done(await founder.put(path, json=body))["state"] == "accepted"  # the killed server has left no lock
     assert done(await founder.get(f"/v1/orgs/{org['id']}"))["superior_id"] == new["id"]
 
-    made = done(await founder.post("/v1/orgs", json=wanted, headers=headers), 201)
+    org_created = done(await founder.post("/v1/orgs", json=wanted, headers=headers), 201)
     found = (await db.execute(text("SELECT id::text FROM orgs WHERE name = :name"), wanted)).scalars().all()
-    assert found == [made["id"]]
-    assert await actions(founder, made) == ["org.created"]
+    assert found == [org_created["id"]]
+    assert await actions(founder, org_created) == ["org.created"]

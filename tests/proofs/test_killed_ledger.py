@@ -1,6 +1,7 @@
-"""kill -9 of the API, the worker and PostgreSQL under load: what was acknowledged is counted, once; totals are exact.
+"""kill -9 of the API, the worker and PostgreSQL under load: each acknowledged event is counted once, and the totals are
+exact.
 
-Each part once here; a hundred kills at random moments under XUEZU_PROOF.
+Each process is killed once, or with XUEZU_PROOF=1 a hundred times in all at random moments.
 """
 
 import asyncio
@@ -36,8 +37,8 @@ BATCH = 20
 POSTERS = 3
 
 
-# Days are kept one by one, today after those before it.
-_NOT_YET_FOLDED = """
+# The rollup stores the days one after the other, today last.
+_ROLLUP_PENDING = """
 SELECT EXISTS (SELECT FROM point_deltas) OR NOT EXISTS (SELECT FROM stored_days WHERE day = day_of(now()))
 """
 
@@ -70,7 +71,7 @@ class Service:
         self.programs[part] = Program(sys.executable, "-m", "app.cli", command, **environment)
 
     def kill(self, part: str) -> None:
-        """kill -9, with all that belongs to it; gone when it returns."""
+        """Send kill -9 to the process and its children, and wait until they have ended."""
         if part != "postgres":
             program = self.programs.pop(part)
             os.killpg(program.process.pid, signal.SIGKILL)
@@ -84,7 +85,7 @@ class Service:
         psutil.wait_procs([postmaster, *backends], PATIENCE)
 
     def supervise(self) -> None:
-        """What ended by itself, because it was starting when PostgreSQL was killed, is started again."""
+        """Restart each process that has ended because PostgreSQL was killed while it started."""
         for part, program in list(self.programs.items()):
             if program.process.poll() is not None:
                 program.close()
@@ -99,7 +100,7 @@ class Service:
 
 @dataclass
 class Load:
-    """Posts batches until told to stop; a batch whose answer was lost is sent again until there is one."""
+    """Posts batches until `stop` is set. A batch without an answer is sent again until it has one."""
 
     service: Service
     client: tuple[str, str]
@@ -135,7 +136,7 @@ class Load:
 
 
 @pytest.mark.long
-async def test_no_event_is_lost_or_doubled_whatever_is_killed(folder: Path) -> None:
+async def test_events_sent_while_processes_are_killed_are_counted_once(folder: Path) -> None:
     dice = random.Random()
     service = Service(folder)
     try:
@@ -153,10 +154,10 @@ async def test_no_event_is_lost_or_doubled_whatever_is_killed(folder: Path) -> N
         posting = [asyncio.create_task(load.post(random.Random(number))) for number in range(POSTERS)]
         parts = ["api", "worker", "postgres"]
         for number in range(KILLS):
-            done = len(load.acknowledged)
+            before = len(load.acknowledged)
             async with asyncio.timeout(2 * PATIENCE):
                 # Load goes on before the next kill.
-                while len(load.acknowledged) < done + 2 * BATCH:
+                while len(load.acknowledged) < before + 2 * BATCH:
                     assert not any(task.done() for task in posting)
                     await asyncio.to_thread(service.supervise)
                     await asyncio.sleep(0.02)
@@ -167,17 +168,17 @@ async def test_no_event_is_lost_or_doubled_whatever_is_killed(folder: Path) -> N
             await asyncio.to_thread(service.start, part)
         load.stop.set()
         await asyncio.gather(*posting)
-        assert load.lost_answers > 0, "no kill met a request"
-        await check(service, load)
+        assert load.lost_answers > 0, "no kill interrupted a request"
+        await check_ledger(service, load)
     finally:
         await asyncio.to_thread(service.end)
 
 
-async def check(service: Service, load: Load) -> None:
+async def check_ledger(service: Service, load: Load) -> None:
     connection = await asyncpg.connect(service.url)
     try:
         async with asyncio.timeout(2 * PATIENCE):
-            while await connection.fetchval(_NOT_YET_FOLDED):
+            while await connection.fetchval(_ROLLUP_PENDING):
                 await asyncio.to_thread(service.supervise)
                 await asyncio.sleep(0.1)
         rows = await connection.fetch("SELECT event_id, user_id, points FROM point_events")
@@ -185,10 +186,10 @@ async def check(service: Service, load: Load) -> None:
         ledger: dict[str, Any] = {row["event_id"]: (str(row["user_id"]), row["points"]) for row in rows}
         assert ledger == load.acknowledged
         assert await connection.fetchval("SELECT count(*) FROM point_event_keys") == len(rows)
-        kept = await connection.fetchval(
+        stored = await connection.fetchval(
             "SELECT points_1 FROM org_totals WHERE org_id = $1 AND day = $2", load.world.orgs[0], today()
         )
-        assert kept == sum(points for _, points in load.acknowledged.values())
+        assert stored == sum(points for _, points in load.acknowledged.values())
         assert [found async for found in find_differences(connection)] == []
     finally:
         await connection.close()

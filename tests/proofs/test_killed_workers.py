@@ -1,8 +1,8 @@
-"""kill -9 of workers while a directory is edited from all sides: in the end every row is active through the account it
-should be, and the totals are a recount's. Under XUEZU_PROOF alone, as a short one shows little.
+"""kill -9 of workers during concurrent edits of a directory: in the end every row is linked to the right account, and
+the totals equal a recount. It runs with XUEZU_PROOF=1 only, because a short run finds little.
 
-`XUEZU_SEED=…` does one again: the same acts, though not at the same moments. `XUEZU_RUNS=…` does more of them, of
-`XUEZU_ROUNDS=…` each.
+`XUEZU_SEED=…` repeats the calls of a run, but not at the same moments. `XUEZU_RUNS=…` is the number of runs, and
+`XUEZU_ROUNDS=…` the number of rounds in each.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ from tests.proofs.directory import UNITS, Directory
 from tests.proofs.invariants import assert_invariants, assert_rows
 
 SEED = int(os.environ.get("XUEZU_SEED", "0"))
-"""The first of the runs'; chance, where it is 0."""
+"""The seed of the first run; 0 chooses a random one."""
 RUNS = int(os.environ.get("XUEZU_RUNS", "1" if SEED else "3"))
 ROUNDS = int(os.environ.get("XUEZU_ROUNDS", "60"))
 AT_ONCE = 10
@@ -55,7 +55,7 @@ from app.worker.worker import run_worker
 logs.configure("json", process="worker")
 asyncio.run(run_worker(read_settings(), heartbeat_timeout=timedelta(seconds=2)))
 """
-# Now and then a commit takes its time, so that what two transactions do not see of each other has time to matter.
+# Some commits are slow, so that transactions overlap more often.
 _SLOW_COMMITS = (
     "CREATE FUNCTION commit_slowly() RETURNS trigger LANGUAGE plpgsql AS "
     "$$ BEGIN IF random() < 0.3 THEN PERFORM pg_sleep(random() / 10); END IF; RETURN NULL; END $$",
@@ -68,7 +68,7 @@ _SLOW_COMMITS = (
 
 
 class Workers:
-    """Worker processes of which any can be killed; another takes its place at once."""
+    """Worker processes of which any can be killed."""
 
     def __init__(self, settings: Settings, log: Path) -> None:
         assert settings.database_url is not None
@@ -89,7 +89,7 @@ class Workers:
         self._running.append(started)
 
     async def kill(self, dice: random.Random) -> None:
-        """kill -9 of one, with the process that reads its sheet."""
+        """Send kill -9 to a random worker and the process that reads its sheet."""
         killed = self._running.pop(dice.randrange(len(self._running)))
         assert killed.returncode is None, self._log.read_text()[-4000:]
         os.killpg(killed.pid, signal.SIGKILL)
@@ -102,15 +102,15 @@ class Workers:
 
 @pytest.fixture
 def settings(server_url: str, worker_id: str, tmp_path: Path) -> Settings:
-    """Of a database of its own, and with the key that its index key is rotated to."""
+    """Settings with a database of its own and a next index key."""
     url = SecretStr(migrated_database(server_url, f"xuezu_{worker_id}_directory"))
     next_key = SecretStr(make_key())
-    made = Settings(database_url=url, data_dir=tmp_path / "data", database_pool=20, next_index_key=next_key)
-    return made.with_secrets()
+    created = Settings(database_url=url, data_dir=tmp_path / "data", database_pool=20, next_index_key=next_key)
+    return created.with_secrets()
 
 
 @asynccontextmanager
-async def directory(settings: Settings, seed: int) -> AsyncIterator[tuple[Directory, AsyncEngine]]:
+async def open_directory(settings: Settings, seed: int) -> AsyncIterator[tuple[Directory, AsyncEngine]]:
     app = create_app(settings)
     async with (
         app.router.lifespan_context(app),
@@ -136,7 +136,7 @@ async def directory(settings: Settings, seed: int) -> AsyncIterator[tuple[Direct
 @pytest.mark.skipif(os.environ.get("XUEZU_PROOF") != "1", reason="takes minutes; run with XUEZU_PROOF=1")
 @pytest.mark.usefixtures("day_long_tokens")
 @pytest.mark.parametrize("run", range(RUNS))
-async def test_every_row_is_active_through_the_account_it_should_be(
+async def test_rows_edited_while_workers_are_killed_have_the_right_account(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: int
 ) -> None:
     monkeypatch.setattr(phone_codes, "PHONE_LIMIT", Limit("code-phone", 10**6, timedelta(microseconds=1)))
@@ -146,7 +146,7 @@ async def test_every_row_is_active_through_the_account_it_should_be(
     dice = random.Random(seed)
     kills = 0
     try:
-        async with directory(settings, seed) as (acting, engine):
+        async with open_directory(settings, seed) as (acting, engine):
             async with engine.begin() as db:
                 for statement in _SLOW_COMMITS:
                     await db.exec_driver_sql(statement)
@@ -156,13 +156,13 @@ async def test_every_row_is_active_through_the_account_it_should_be(
             for number in range(ROUNDS):
                 if number == ROUNDS // 2:
                     rotating = asyncio.create_task(rotate_index_key(engine, settings, Actor(), lambda _: None, step=1))
-                acts = asyncio.gather(*acting.acts(AT_ONCE))
+                acts = asyncio.gather(*acting.list_acts(AT_ONCE))
                 if dice.random() < 0.4:
-                    kills += await kill_at_work(workers, engine, dice)
+                    kills += await kill_busy_worker(workers, engine, dice)
                 await acts
-                # Looked at often: what is wrong may be put right by what is done next.
+                # Check often, because a later call can repair a wrong row.
                 if number % 6 == 5 or number == ROUNDS - 1:
-                    await all_done(engine)
+                    await wait_for_jobs(engine)
                     async with engine.connect() as db:
                         await assert_rows(db)
                         await assert_invariants(db)
@@ -176,8 +176,8 @@ async def test_every_row_is_active_through_the_account_it_should_be(
         print(f"\nseed {seed}: {ROUNDS} rounds, {kills} kills, {dict(sorted(acting.answers.items()))}")  # noqa: T201
 
 
-async def kill_at_work(workers: Workers, engine: AsyncEngine, dice: random.Random) -> bool:
-    """Kill a worker as soon as some job is begun; gives whether one was."""
+async def kill_busy_worker(workers: Workers, engine: AsyncEngine, dice: random.Random) -> bool:
+    """Kill a worker as soon as a job has started. Return False if none has started."""
     async with engine.connect() as db:
         await db.execution_options(isolation_level="AUTOCOMMIT")
         for _ in range(100):
@@ -192,8 +192,8 @@ async def kill_at_work(workers: Workers, engine: AsyncEngine, dice: random.Rando
     return True
 
 
-async def all_done(engine: AsyncEngine) -> None:
+async def wait_for_jobs(engine: AsyncEngine) -> None:
     async with asyncio.timeout(PATIENCE), engine.connect() as db:
         await db.execution_options(isolation_level="AUTOCOMMIT")
-        while await db.scalar(text("SELECT EXISTS (SELECT FROM pgqueuer)")):  # noqa: ASYNC110 — it tells nobody
+        while await db.scalar(text("SELECT EXISTS (SELECT FROM pgqueuer)")):  # noqa: ASYNC110 — the database has no event for it
             await asyncio.sleep(0.2)

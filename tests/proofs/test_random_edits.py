@@ -1,5 +1,5 @@
-"""Random edits of one hierarchy by sixteen workers at once: a hundredth of them here, all under XUEZU_PROOF=1, when two
-processes of the service share the database and the workers."""
+"""Sixteen workers edit one hierarchy at random: 1,000 edits, or 100,000 with XUEZU_PROOF=1, when two processes of the
+service share the database and the workers."""
 
 import asyncio
 import os
@@ -14,32 +14,32 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.core.settings import Settings
 from tests.acts import invite
 from tests.people import People
-from tests.proofs.editing import Editor, Part, edit, edit_elsewhere
+from tests.proofs.editing import Editor, Part, run_part, run_part_in_process
 from tests.proofs.invariants import assert_invariants
 
 PROOF = os.environ.get("XUEZU_PROOF") == "1"
 EDITS = int(os.environ.get("XUEZU_RANDOM_EDITS", "100000" if PROOF else "1000"))
 WORKERS = 16
-LOST = """
+UNAUDITED = """
 SELECT made FROM unnest(CAST(:made AS text[])) AS made
 WHERE NOT EXISTS (SELECT FROM audit_entries e WHERE e.request_id = made AND e.action <> 'request.refused')
 """
 
 
 @pytest.mark.usefixtures("day_long_tokens")
-async def test_random_edits_break_nothing(
+async def test_concurrent_random_edits_keep_the_invariants(
     app: FastAPI, settings: Settings, database_url: str, people: People, db: AsyncConnection
 ) -> None:
     persons = [await people.register() for _ in range(6)]
     orgs = [(person, await person.create_org()) for person in persons for _ in range(3)]
     tokens = {org["id"]: (await invite(person, org, max_uses=10_000))["token"] for person, org in orgs}
 
-    async def part(number: int, processes: int) -> Part:
-        again = [await people.register(phone=person.phone, verified=False, party=False) for person in persons]
+    async def build_part(number: int, processes: int) -> Part:
+        editors = [await people.register(phone=person.phone, verified=False, party=False) for person in persons]
         return Part(
             database_url=database_url,
             data_dir=str(settings.data_dir),
-            editors=[Editor(one.user_id, one.phone, one.token, one.refresh_token) for one in again],
+            editors=[Editor(each.user_id, each.phone, each.token, each.refresh_token) for each in editors],
             orgs=list(tokens),
             tokens=tokens,
             seeds=list(range(number, WORKERS, processes)),
@@ -48,17 +48,17 @@ async def test_random_edits_break_nothing(
 
     began = time.monotonic()
     if PROOF:
-        parts = [await part(number, 2) for number in range(2)]
+        parts = [await build_part(number, 2) for number in range(2)]
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(edit_elsewhere(one)) for one in parts]
+            tasks = [group.create_task(run_part_in_process(each)) for each in parts]
         outcomes = [task.result() for task in tasks]
     else:
-        outcomes = [await edit(app, await part(0, 1))]
+        outcomes = [await run_part(app, await build_part(0, 1))]
     answers = sum((outcome.answers for outcome in outcomes), Counter[int]())
     took = time.monotonic() - began
     print(f"\n{answers.total()} edits in {took:.0f} s, answered {dict(answers.most_common())}")  # noqa: T201
     await assert_invariants(db)
     made = [request_id for outcome in outcomes for request_id in outcome.made]
-    assert (await db.execute(text(LOST), {"made": made})).scalars().all() == []
+    assert (await db.execute(text(UNAUDITED), {"made": made})).scalars().all() == []
     assert answers.total() >= EDITS
-    assert len(made) > EDITS // 20  # enough of it took place
+    assert len(made) > EDITS // 20  # enough edits were made
