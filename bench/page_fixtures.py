@@ -22,7 +22,7 @@ class PageFixtures:
     org: str
     county: str
     """An org with some 220 below it."""
-    below: str
+    subordinate: str
     """Certified under the group; asks for another name, another main admin and another superior."""
     applicant: str
     """Applies to the group."""
@@ -42,7 +42,7 @@ class PageFixtures:
     invitation: str
     token: str
     away: str
-    """The token of an invitation by a third org, to which the one below wants to go."""
+    """The token of an invitation by a third org, to which the subordinate wants to move."""
     application: str
     transfer: str
     rename: str
@@ -63,7 +63,7 @@ class Callers:
 
     main: Person
     other: Person
-    above: Person
+    superior_admin: Person
     invited: Person
     waits: str
     ticket: str
@@ -78,17 +78,17 @@ def create_fixtures(measured: Measured, org: UUID) -> tuple[PageFixtures, Caller
 
 
 def _create_fixtures(measured: Measured, service: httpx.Client, org: str) -> tuple[PageFixtures, Callers]:
-    main, above = (
+    main, superior_admin = (
         Person(service, "", "", measured.sign_in(measured.main_admin(of))["Authorization"].removeprefix("Bearer "))
         for of in (UUID(org), measured.world.county)
     )
     other, invited, asker = (register_person(measured, service) for _ in range(3))
     own = f"/v1/orgs/{org}"
-    below, beyond, applicant = (_create_org(main) for _ in range(3))
+    subordinate, beyond, applicant = (_create_org(main) for _ in range(3))
     unit = _create(main, f"{own}/units", name=f"第{fresh_phone()}党支部")
     admins = {
         of: main.call("POST", f"/v1/orgs/{of}/admin-invitations", 201, json={"phone": other.phone})["id"]
-        for of in (org, below)
+        for of in (org, subordinate)
     }
     for invitation in admins.values():
         other.call("PUT", f"/v1/me/admin-invitations/{invitation}/acceptance", 200)
@@ -96,7 +96,8 @@ def _create_fixtures(measured: Measured, service: httpx.Client, org: str) -> tup
     invitation = main.call("POST", f"{own}/invitations", 201, json={"max_uses": 9})
     away = main.call("POST", f"/v1/orgs/{beyond}/invitations", 201, json={"max_uses": 9})["token"]
     certified, application = (
-        _create(main, f"/v1/orgs/{of}/applications", invitation_token=invitation["token"]) for of in (below, applicant)
+        _create(main, f"/v1/orgs/{of}/applications", invitation_token=invitation["token"])
+        for of in (subordinate, applicant)
     )
     main.call("PUT", f"{own}/applications/{certified}/approval", 200)
 
@@ -108,7 +109,7 @@ def _create_fixtures(measured: Measured, service: httpx.Client, org: str) -> tup
             f"{at}/members/{_create(main, f'{at}/members', name=fresh_name(), phone=fresh_phone())}/transfers",
             org_id=to,
         )
-        for at, to in ((own, below), (f"/v1/orgs/{below}", org))
+        for at, to in ((own, subordinate), (f"/v1/orgs/{subordinate}", org))
     ]
     imported = main.call(
         "POST",
@@ -128,7 +129,7 @@ def _create_fixtures(measured: Measured, service: httpx.Client, org: str) -> tup
     data = PageFixtures(
         org=org,
         county=str(measured.world.county),
-        below=below,
+        subordinate=subordinate,
         applicant=applicant,
         unit=unit,
         member=member,
@@ -143,16 +144,16 @@ def _create_fixtures(measured: Measured, service: httpx.Client, org: str) -> tup
         token=invitation["token"],
         away=away,
         application=application,
-        transfer=_create(main, f"/v1/orgs/{below}/transfers", invitation_token=away),
-        rename=_create(main, f"/v1/orgs/{below}/change-requests", kind="rename", name=_create_name()),
-        recovery=_create(other, f"/v1/orgs/{below}/change-requests", kind="recovery"),
+        transfer=_create(main, f"/v1/orgs/{subordinate}/transfers", invitation_token=away),
+        rename=_create(main, f"/v1/orgs/{subordinate}/change-requests", kind="rename", name=_create_name()),
+        recovery=_create(other, f"/v1/orgs/{subordinate}/change-requests", kind="recovery"),
         admin_invitation=_create(main, f"{own}/admin-invitations", phone=invited.phone),
         promotion=_create(main, f"{own}/promotions", unit_id=unit, name=_create_name(), to={"phone": invited.phone}),
         link=_create(asker, "/v1/me/link-requests", org_id=org),
         leaving=moving[0],
         coming=moving[1],
     )
-    return data, Callers(main, other, above, invited, waits, ticket)
+    return data, Callers(main, other, superior_admin, invited, waits, ticket)
 
 
 def _create_name() -> str:

@@ -73,7 +73,7 @@ def pages(measured: Measured) -> list[Row]:
 
 def build_pages(data: PageFixtures) -> dict[str, Page]:
     """Return the pages by the names of their rows."""
-    desk, own, of_below = f"/console/orgs/{data.org}", f"/v1/orgs/{data.org}", f"/v1/orgs/{data.below}"
+    desk, own, of_subordinate = f"/console/orgs/{data.org}", f"/v1/orgs/{data.org}", f"/v1/orgs/{data.subordinate}"
     certifying, setting = f"{desk}/certification", f"{desk}/settings"
     inbox = "/phone/inbox"
     return {
@@ -133,7 +133,7 @@ def build_pages(data: PageFixtures) -> dict[str, Page]:
             f"{inbox}/change-request/{data.org}/{data.rename}", f"{own}/change-requests/{data.rename}"
         ),
         "phone_recovery": Page(
-            f"{inbox}/recovery/{data.below}/{data.recovery}", f"{of_below}/change-requests/{data.recovery}"
+            f"{inbox}/recovery/{data.subordinate}/{data.recovery}", f"{of_subordinate}/change-requests/{data.recovery}"
         ),
         "phone_transfer": Page(f"{inbox}/transfer/{data.org}/{data.transfer}", f"{own}/transfers/{data.transfer}"),
         "phone_link": Page(f"{inbox}/link-request/{data.org}/{data.link}", f"{own}/link-requests/{data.link}"),
@@ -149,7 +149,7 @@ def build_parts(data: PageFixtures) -> dict[str, Page]:
     subject or the org."""
     desk, own, county = f"/console/orgs/{data.org}", f"/v1/orgs/{data.org}", f"/v1/orgs/{data.county}"
     certifying, setting = f"{desk}/certification", f"{desk}/settings"
-    at_below, of_below = f"/console/orgs/{data.below}", f"/v1/orgs/{data.below}"
+    at_subordinate, of_subordinate = f"/console/orgs/{data.subordinate}", f"/v1/orgs/{data.subordinate}"
     row, of_row = f"{desk}/members/{data.member}", f"{own}/members/{data.member}"
     unit, of_unit = f"{desk}/units/{data.unit}", f"{own}/units/{data.unit}"
     moving, of_moving = f"{desk}/person-transfers", f"{own}/person-transfers"
@@ -180,9 +180,9 @@ def build_parts(data: PageFixtures) -> dict[str, Page]:
         "unit_form": Page(f"{unit}/form", of_unit),
         "unit_removal": Page(f"{unit}/removal", of_unit),
         "unit_move": Page(f"{unit}/moves/new", of_unit),
-        "tree_level": Page(f"/console/orgs/{data.county}/subordinates", f"{county}/subordinates", "above"),
+        "tree_level": Page(f"/console/orgs/{data.county}/subordinates", f"{county}/subordinates", "superior_admin"),
         "orgs_found": Page(
-            f"/console/orgs/{data.county}/subordinates/found?wanted={found}", f"/v1/orgs?q={found}", "above"
+            f"/console/orgs/{data.county}/subordinates/found?wanted={found}", f"/v1/orgs?q={found}", "superior_admin"
         ),
         "import_rows": Page(f"{desk}/imports/{data.imported}/rows", f"{own}/imports/{data.imported}/rows"),
         "import_removals": Page(f"{desk}/imports/{data.imported}/removals", f"{own}/imports/{data.imported}"),
@@ -191,7 +191,7 @@ def build_parts(data: PageFixtures) -> dict[str, Page]:
         "report_rows": Page(
             f"/console/orgs/{data.county}/reports?sort=members",
             f"{county}/reports/subordinates?sort=members",
-            "above",
+            "superior_admin",
         ),
         "trend": Page(f"{desk}/reports/trend?days=30&day={today()}", f"{own}/reports/trend?days=30"),
         "report_units": Page(f"{desk}/reports/units", f"{own}/reports/units"),
@@ -206,8 +206,8 @@ def build_parts(data: PageFixtures) -> dict[str, Page]:
         "hand_over": Page(f"{setting}/hand-overs/new", f"{own}/admins"),
         "recovery": Page(f"{setting}/recoveries/new", f"{own}/admins", "other"),
         "change_withdrawn": Page(
-            f"{at_below}/settings/change-requests/{data.rename}/withdrawal",
-            f"{of_below}/change-requests/{data.rename}",
+            f"{at_subordinate}/settings/change-requests/{data.rename}/withdrawal",
+            f"{of_subordinate}/change-requests/{data.rename}",
         ),
         "change_approved": Page(f"{asked}/approval", of_asked),
         "change_refused": Page(f"{asked}/refusal", of_asked),
@@ -240,17 +240,19 @@ def build_parts(data: PageFixtures) -> dict[str, Page]:
         "apply_refused": Page(f"{applied}/refusal", of_applied),
         "invitation_new": Page(f"{invited}/new", own),
         "invitation_ends": Page(f"{invited}/{data.invitation}/revocation", f"{own}/invitations"),
-        "recovery_offer": Page(f"{certifying}/subordinates/{data.below}/recovery-offers/new", f"{own}/subordinates"),
-        "release": Page(f"{certifying}/subordinates/{data.below}/release", f"{own}/subordinates"),
+        "recovery_offer": Page(
+            f"{certifying}/subordinates/{data.subordinate}/recovery-offers/new", f"{own}/subordinates"
+        ),
+        "release": Page(f"{certifying}/subordinates/{data.subordinate}/release", f"{own}/subordinates"),
         "transfer_new": Page(f"{certifying}/transfers/new", "/v1/me/orgs"),
         "transfer_check": Page(
-            f"{at_below}/certification/transfers/check", f"{of_below}/transfers/{data.transfer}", form=away
+            f"{at_subordinate}/certification/transfers/check", f"{of_subordinate}/transfers/{data.transfer}", form=away
         ),
         "transfer_released": Page(f"{transfer}/release", of_transfer),
         "transfer_refused": Page(f"{transfer}/refusal", of_transfer),
         "transfer_withdrawn": Page(
-            f"{at_below}/certification/transfers/{data.transfer}/withdrawal",
-            f"{of_below}/transfers/{data.transfer}",
+            f"{at_subordinate}/certification/transfers/{data.transfer}/withdrawal",
+            f"{of_subordinate}/transfers/{data.transfer}",
         ),
         "session_ends": Page(f"/console/security/sessions/{data.session}/end", "/v1/me/sessions"),
         "sessions_end": Page("/console/security/sessions/end-others", "/v1/me"),
@@ -259,7 +261,7 @@ def build_parts(data: PageFixtures) -> dict[str, Page]:
 
 def _headers(measured: Measured, callers: Callers) -> Mapping[str, Mapping[str, dict[str, str]]]:
     """Return the headers of each caller for the console, the phone and the API."""
-    people = {name: getattr(callers, name) for name in ("main", "other", "above", "invited")}
+    people = {name: getattr(callers, name) for name in ("main", "other", "superior_admin", "invited")}
     signed_in = {
         name: {"v1": {"Authorization": f"Bearer {person.token}"}}
         | {site: _build_headers(measured, person, site) for site in ("console", "phone")}

@@ -23,7 +23,7 @@ def move_50k(measured: Measured) -> list[Row]:
         for _there_and_back in range(2):
             ours.append(large.go())
             reference.append(small.go())
-    return [Row.of("move_50k", ours, reference, 1.5, at_most=True, note=f"ms; {large.below:,} orgs below / none")]
+    return [Row.of("move_50k", ours, reference, 1.5, at_most=True, note=f"ms; {large.descendants:,} orgs below / none")]
 
 
 def totals_fresh_transfer(measured: Measured) -> list[Row]:
@@ -36,7 +36,7 @@ def totals_fresh_transfer(measured: Measured) -> list[Row]:
     for _there_and_back in range(2):
         move.go()
         waited.append(_wait(measured, root, reader))
-    note = f"s of wall time; the worse of two; {move.below:,} orgs below, 3 % of people in several orgs"
+    note = f"s of wall time; the worse of two; {move.descendants:,} orgs below, 3 % of people in several orgs"
     return [Row.alone("totals_fresh_transfer", max(waited), 30, note=note)]
 
 
@@ -54,8 +54,8 @@ def _wait(measured: Measured, org: UUID, reader: dict[str, str]) -> float:
 class Move:
     """An org that is transferred to and fro between two superiors by invitation, request, release and acceptance."""
 
-    def __init__(self, measured: Measured, org: int, here: int, there: int, below: int) -> None:
-        self.below = below
+    def __init__(self, measured: Measured, org: int, here: int, there: int, descendants: int) -> None:
+        self.descendants = descendants
         self._measured = measured
         self._org = org_id(org)
         self._at, self._next = org_id(here), org_id(there)
@@ -67,7 +67,7 @@ class Move:
     def of_large(cls, measured: Measured) -> "Move":
         """Return the org whose number of subordinates is nearest to 55,000, and a sibling of its superior."""
         wanted = MOVED_SUBORDINATES // measured.scale.divisor
-        return cls._of(measured, f"level > 0 ORDER BY abs(below - {wanted}), n")
+        return cls._of(measured, f"level > 0 ORDER BY abs(descendants - {wanted}), n")
 
     @classmethod
     def of_village(cls, measured: Measured) -> "Move":
@@ -77,14 +77,14 @@ class Move:
     def _of(cls, measured: Measured, which: str) -> "Move":
         org = int(str(measured.sql(f"SELECT n FROM bench.orgs WHERE {which} LIMIT 1")))
         here = int(str(measured.sql("SELECT parent FROM bench.orgs WHERE n = $1", org)))
-        below = int(str(measured.sql("SELECT below FROM bench.orgs WHERE n = $1", org)))
-        # A sibling, or for what stands below the second level a sibling of its superior.
+        descendants = int(str(measured.sql("SELECT descendants FROM bench.orgs WHERE n = $1", org)))
+        # A sibling, or for an org below the second level a sibling of its superior.
         other = measured.sql(
             "SELECT s.n FROM bench.orgs AS o JOIN bench.orgs AS s ON s.level = greatest(o.level - 1, 1) "
             "WHERE o.n = $1 AND s.n NOT IN (o.n, o.parent) ORDER BY s.n DESC LIMIT 1",
             org,
         )
-        return cls(measured, org, here, int(str(other)), below)
+        return cls(measured, org, here, int(str(other)), descendants)
 
     def go(self) -> Round:
         """Transfer the org to the other superior. Returns the cost of the acceptance in ms."""

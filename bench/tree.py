@@ -27,7 +27,7 @@ MOVED_SUBORDINATES = 55_000
 
 @dataclass(slots=True)
 class Node:
-    """An org with `people` members, `below` orgs in its subtree, and the index of its `parent` in the tree's list."""
+    """An org with `people` members, `descendants` orgs under it, and the index of its `parent` in the tree's list."""
 
     level: int
     parent: int | None
@@ -35,7 +35,7 @@ class Node:
     name: str
     spelling: Spelling
     people: int = 0
-    below: int = 0
+    descendants: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def make_tree(scale: int = 1, file: Path | None = None) -> Tree:
     nodes = _generate_nodes(rng, scale) if file is None else _read_nodes(file)
     for node in reversed(nodes):
         if node.parent is not None:
-            nodes[node.parent].below += node.below + 1
+            nodes[node.parent].descendants += node.descendants + 1
     members = MEMBERS // scale
     sizes = [size if size == GROUPS[0] else max(size // scale, GROUPS[0] + order) for order, size in enumerate(GROUPS)]
     villages = [place for place, node in enumerate(nodes) if node.level == len(LEVELS) - 1]
@@ -64,19 +64,19 @@ def make_tree(scale: int = 1, file: Path | None = None) -> Tree:
 
 def _generate_nodes(rng: random.Random, scale: int) -> list[Node]:
     nodes = [Node(0, None, "", "中共测量全国委员会", Spelling("zhonggongceliangquanguoweiyuanhui", "zgclqgwyh"))]
-    above = [0]
+    parents = [0]
     for level, spread in enumerate(_SPREAD, 1):
         # At a smaller scale all levels shrink, and each org still has several subordinates.
-        size = max(LEVELS[level] // scale, min(LEVELS[level], 4 * len(above)))
+        size = max(LEVELS[level] // scale, min(LEVELS[level], 4 * len(parents)))
         here = []
-        for parent, count in zip(above, _divide(rng, len(above), size, spread), strict=True):
+        for parent, count in zip(parents, _divide(rng, len(parents), size, spread), strict=True):
             for ordinal in range(1, count + 1):
                 code = f"{nodes[parent].code}{_build_digits(level, ordinal)}"
                 name = f"中共测量{code}{_WORDS[level]}委员会"
                 letters = Spelling(f"zhonggongceliang{code}{_LETTERS[level]}weiyuanhui", f"zgcl{code[:1]}wyh")
                 here.append(len(nodes))
                 nodes.append(Node(level, parent, code, name, letters))
-        above = here
+        parents = here
     return nodes
 
 
@@ -139,8 +139,18 @@ def region_code(node: Node) -> str:
 
 
 def rows(tree: Tree) -> Iterator[tuple[int, int, int | None, str, str, str, str, int, int, int]]:
-    """Yield the rows to copy: n, level, parent, code, name, pinyin, initials, first person, people, below."""
+    """Yield the rows to copy: n, level, parent, code, name, pinyin, initials, first person, people, descendants."""
     first = 1
     for n, node in enumerate(tree.nodes):
-        yield (n, node.level, node.parent, region_code(node), node.name, *node.spelling, first, node.people, node.below)
+        yield (
+            n,
+            node.level,
+            node.parent,
+            region_code(node),
+            node.name,
+            *node.spelling,
+            first,
+            node.people,
+            node.descendants,
+        )
         first += node.people

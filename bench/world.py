@@ -42,7 +42,7 @@ CREATE FUNCTION bench.id(kind int, n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE
 RETURN ('01900000-0000-7' || lpad(kind::text, 3, '0') || '-8000-' || lpad(to_hex(n), 12, '0'))::uuid;
 CREATE TABLE bench.orgs (
     n int PRIMARY KEY, level int, parent int, region_code text, name text, pinyin text, initials text,
-    first bigint, people int, below int
+    first bigint, people int, descendants int
 );
 """
 ORG, USER, MEMBER, SECOND, THIRD_ROW, PLACE, ACTIVATION = range(7)
@@ -195,7 +195,18 @@ async def make_world(superuser_url: str, cipher: Cipher, tree: Tree, day: date) 
     async with asyncpg.create_pool(superuser_url, min_size=2, max_size=2, setup=_disable_checks) as pool:
         async with pool.acquire() as db:
             await db.execute(_IDS)
-            names = ("n", "level", "parent", "region_code", "name", "pinyin", "initials", "first", "people", "below")
+            names = (
+                "n",
+                "level",
+                "parent",
+                "region_code",
+                "name",
+                "pinyin",
+                "initials",
+                "first",
+                "people",
+                "descendants",
+            )
             await db.copy_records_to_table("orgs", schema_name="bench", records=rows(tree), columns=names)
             await db.execute(
                 "GRANT USAGE ON SCHEMA bench TO xuezu; GRANT SELECT ON bench.orgs TO xuezu; ANALYZE bench.orgs"
@@ -301,7 +312,7 @@ async def rebuild(connection: asyncpg.Connection, pids: Mapping[str, int]) -> tu
 
 async def find_world(db: Any) -> World:
     """Return the world in the database."""
-    county = await db.fetchval("SELECT n FROM bench.orgs WHERE level = 3 ORDER BY abs(below - 220), n LIMIT 1")
+    county = await db.fetchval("SELECT n FROM bench.orgs WHERE level = 3 ORDER BY abs(descendants - 220), n LIMIT 1")
     groups = await db.fetch("SELECT org_id, count(DISTINCT id) AS units FROM units GROUP BY org_id")
     sizes = await db.fetch(
         f"SELECT n, people FROM bench.orgs WHERE bench.id({ORG}, n) = ANY ($1) ORDER BY people",

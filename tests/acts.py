@@ -20,21 +20,23 @@ def refusal(response: httpx.Response) -> tuple[int, str]:
     return response.status_code, response.json()["type"].removeprefix("/problems/")
 
 
-async def invite(superior: Person, above: Json, **body: Any) -> Json:
+async def invite(superior_admin: Person, superior: Json, **body: Any) -> Json:
     """Create an invitation to be certified."""
-    invitation: Json = done(await superior.post(f"/v1/orgs/{above['id']}/invitations", json=body), 201)
+    invitation: Json = done(await superior_admin.post(f"/v1/orgs/{superior['id']}/invitations", json=body), 201)
     return invitation
 
 
-async def apply(subordinate: Person, below: Json, token: str) -> httpx.Response:
-    return await subordinate.post(f"/v1/orgs/{below['id']}/applications", json={"invitation_token": token})
+async def apply(subordinate_admin: Person, subordinate: Json, token: str) -> httpx.Response:
+    return await subordinate_admin.post(f"/v1/orgs/{subordinate['id']}/applications", json={"invitation_token": token})
 
 
-async def certify(superior: Person, above: Json, subordinate: Person, below: Json) -> Json:
+async def certify(superior_admin: Person, superior: Json, subordinate_admin: Person, subordinate: Json) -> Json:
     """Invite, apply, approve."""
-    application = done(await apply(subordinate, below, (await invite(superior, above))["token"]), 201)
-    path = f"/v1/orgs/{above['id']}/applications/{application['id']}/approval"
-    approved: Json = done(await superior.put(path))
+    application = done(
+        await apply(subordinate_admin, subordinate, (await invite(superior_admin, superior))["token"]), 201
+    )
+    path = f"/v1/orgs/{superior['id']}/applications/{application['id']}/approval"
+    approved: Json = done(await superior_admin.put(path))
     return approved
 
 

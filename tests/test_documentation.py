@@ -54,4 +54,4 @@ def test_every_refusal_in_the_rules_is_a_problem_of_the_service() -> None:
 
 
 def _kinds(kind: type[Problem]) -> set[type[Problem]]:
-    return {kind}.union(*(_kinds(below) for below in kind.__subclasses__()))
+    return {kind}.union(*(_kinds(subclass) for subclass in kind.__subclasses__()))

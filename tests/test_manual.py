@@ -25,12 +25,12 @@ def document() -> Any:
 def texts_of(value: Any) -> Iterator[str]:
     """Every text in a JSON value, keys included."""
     if isinstance(value, dict):
-        for name, below in value.items():
+        for name, child in value.items():
             yield name
-            yield from texts_of(below)
+            yield from texts_of(child)
     elif isinstance(value, list):
-        for below in value:
-            yield from texts_of(below)
+        for child in value:
+            yield from texts_of(child)
     elif isinstance(value, str):
         yield value
 

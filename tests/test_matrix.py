@@ -85,8 +85,8 @@ class Operation:
     @property
     def row(self) -> str:
         """Return the operation as in the rows: its path in the org, other parameters omitted."""
-        below = self.path.removeprefix(ORG) or "/"
-        parts = ["{}" if part.startswith("{") else part for part in below.split("/")]
+        subordinate = self.path.removeprefix(ORG) or "/"
+        parts = ["{}" if part.startswith("{") else part for part in subordinate.split("/")]
         return f"{self.method} {'/'.join(parts)}"
 
     def at(self, org: Json | None) -> str:
@@ -132,8 +132,8 @@ def test_operations_and_rows_correspond(app: FastAPI) -> None:
 
 @dataclass
 class Scene:
-    """`own` is certified under `above`, under `top`; `certified` under it; `released` was under `above`; `other` stands
-    alone; `closed` is the main admin's."""
+    """`own` is certified under `superior`, which is under `top`; `certified` is under `own`. `released` was under
+    `superior`. `other` has no superior. `closed` was closed by the main admin of `own`."""
 
     own: Json
     certified: Json
@@ -162,12 +162,12 @@ async def scene(app: FastAPI, engine: AsyncEngine, api: httpx.AsyncClient, peopl
         services.append(Person("", "", "", api, done(await api.post("/oauth/token", data=form))["access_token"]))
 
     owners = ("main", "released-main", "stranger", "superior", "top", "subordinate")
-    own, released, other, above, top, below = [await persons[name].create_org() for name in owners]
-    await certify(persons["top"], top, persons["superior"], above)
-    await certify(persons["superior"], above, persons["main"], own)
-    await certify(persons["superior"], above, persons["released-main"], released)
-    await certify(persons["main"], own, persons["subordinate"], below)
-    done(await persons["superior"].delete(f"/v1/orgs/{above['id']}/subordinates/{released['id']}"), 204)
+    own, released, other, superior, top, subordinate = [await persons[name].create_org() for name in owners]
+    await certify(persons["top"], top, persons["superior"], superior)
+    await certify(persons["superior"], superior, persons["main"], own)
+    await certify(persons["superior"], superior, persons["released-main"], released)
+    await certify(persons["main"], own, persons["subordinate"], subordinate)
+    done(await persons["superior"].delete(f"/v1/orgs/{superior['id']}/subordinates/{released['id']}"), 204)
     for name in ("admin", "removed"):
         await add_admin(persons["main"], own, persons[name])
     done(await persons["main"].delete(f"/v1/orgs/{own['id']}/admins/{persons['removed'].user_id}"), 204)
@@ -178,7 +178,7 @@ async def scene(app: FastAPI, engine: AsyncEngine, api: httpx.AsyncClient, peopl
     callers: dict[str, Person | None] = {"nobody": None, "learner": learner, "operator": operator}
     callers |= {"service": services[0], "scopeless service": services[1]}
     callers.update(persons)
-    return Scene(own, below, released, other, closed, callers)
+    return Scene(own, subordinate, released, other, closed, callers)
 
 
 async def verdict(api: httpx.AsyncClient, person: Person | None, operation: Operation, org: Json | None) -> int:

@@ -338,12 +338,12 @@ async def test_admin_of_orgs_of_different_levels_gets_advice(people: People) -> 
 
 
 async def test_admins_of_a_subordinate_are_not_found_by_the_superior(people: People) -> None:
-    superior, founder = await people.register(), await people.register()
-    above, org = await superior.create_org(), await founder.create_org()
-    await certify(superior, above, founder, org)
+    superior_admin, founder = await people.register(), await people.register()
+    superior, org = await superior_admin.create_org(), await founder.create_org()
+    await certify(superior_admin, superior, founder, org)
     for path in ("admins", "admin-invitations", "change-requests", "promotions"):
-        assert refusal(await superior.get(f"/v1/orgs/{org['id']}/{path}")) == (404, "not-found")
-    assert refusal(await superior.delete(f"/v1/orgs/{org['id']}/admins/{founder.user_id}")) == (404, "not-found")
+        assert refusal(await superior_admin.get(f"/v1/orgs/{org['id']}/{path}")) == (404, "not-found")
+    assert refusal(await superior_admin.delete(f"/v1/orgs/{org['id']}/admins/{founder.user_id}")) == (404, "not-found")
 
 
 async def test_unverified_admin_is_refused_by_the_database(people: People, engine: AsyncEngine) -> None:

@@ -18,32 +18,40 @@ from tests.people import People, Person, fresh_org_name, fresh_phone
 from tests.retention import clean_up
 
 
-async def list_received(superior: Person, above: Json) -> list[Json]:
-    return await list_all(superior, f"/v1/orgs/{above['id']}/change-requests", side="received")
+async def list_received(superior_admin: Person, superior: Json) -> list[Json]:
+    return await list_all(superior_admin, f"/v1/orgs/{superior['id']}/change-requests", side="received")
 
 
 async def list_sent(admin: Person, org: Json) -> list[Json]:
     return await list_all(admin, f"/v1/orgs/{org['id']}/change-requests", side="sent")
 
 
-async def decide(superior: Person, above: Json, request: Json, how: str = "approval", **body: str) -> httpx.Response:
-    path = f"/v1/orgs/{above['id']}/change-requests/{request['id']}/{how}"
-    return await superior.put(path, json=body or None)
+async def decide(
+    superior_admin: Person, superior: Json, request: Json, how: str = "approval", **body: str
+) -> httpx.Response:
+    path = f"/v1/orgs/{superior['id']}/change-requests/{request['id']}/{how}"
+    return await superior_admin.put(path, json=body or None)
 
 
 class Pair:
     """A superior and a certified org with two admins."""
 
-    def __init__(self, superior: Person, above: Json, founder: Person, second: Person, org: Json) -> None:
-        self.superior, self.above, self.founder, self.second, self.org = superior, above, founder, second, org
+    def __init__(self, superior_admin: Person, superior: Json, founder: Person, second: Person, org: Json) -> None:
+        self.superior_admin, self.superior, self.founder, self.second, self.org = (
+            superior_admin,
+            superior,
+            founder,
+            second,
+            org,
+        )
 
     @classmethod
     async def make(cls, people: People) -> "Pair":
-        superior, founder, second = [await people.register() for _ in range(3)]
-        above, org = await superior.create_org(), await founder.create_org()
+        superior_admin, founder, second = [await people.register() for _ in range(3)]
+        superior, org = await superior_admin.create_org(), await founder.create_org()
         await add_admin(founder, org, second)
-        await certify(superior, above, founder, org)
-        return cls(superior, above, founder, second, org)
+        await certify(superior_admin, superior, founder, org)
+        return cls(superior_admin, superior, founder, second, org)
 
     async def request_hand_over(self) -> Json:
         body = {"kind": "hand-over", "main_admin_id": self.second.user_id, "reason": "调离"}
@@ -56,7 +64,7 @@ class Pair:
 
 
 async def release(pair: Pair) -> httpx.Response:
-    return await pair.superior.delete(f"/v1/orgs/{pair.above['id']}/subordinates/{pair.org['id']}")
+    return await pair.superior_admin.delete(f"/v1/orgs/{pair.superior['id']}/subordinates/{pair.org['id']}")
 
 
 async def transfer(pair: Pair, next_superior: Person, next_above: Json) -> None:
@@ -65,7 +73,10 @@ async def transfer(pair: Pair, next_superior: Person, next_above: Json) -> None:
     path = f"/v1/orgs/{pair.org['id']}/transfers"
     created = done(await pair.founder.post(path, json={"invitation_token": token}), 201)
     preview = {"preview": created["preview"]["version"]}
-    for person, org, step in ((pair.superior, pair.above, "release"), (next_superior, next_above, "acceptance")):
+    for person, org, step in (
+        (pair.superior_admin, pair.superior, "release"),
+        (next_superior, next_above, "acceptance"),
+    ):
         done(await person.put(f"/v1/orgs/{org['id']}/transfers/{created['id']}/{step}", json=preview))
 
 
@@ -99,35 +110,35 @@ async def test_hand_over_shows_only_names_to_the_superior(people: People) -> Non
     change_request = await pair.request_hand_over()
     assert change_request["state"] == "pending"
     assert await pair.get_main_admin_id() == pair.founder.user_id
-    seen = (await list_received(pair.superior, pair.above))[0]
+    seen = (await list_received(pair.superior_admin, pair.superior))[0]
     assert seen["main_admin_before"] == {"name": pair.founder.name, "verified": True}
     assert seen["main_admin_after"] == {"name": pair.second.name, "verified": True}
     assert (seen["requested_by"]["name"], seen["reason"]) == (pair.founder.name, "调离")
     for secret in (pair.founder.user_id, pair.second.user_id, pair.founder.phone, pair.second.phone):
         assert secret not in str(seen)
-    approved = done(await decide(pair.superior, pair.above, change_request))
+    approved = done(await decide(pair.superior_admin, pair.superior, change_request))
     assert approved["state"] == "accepted"
     assert await pair.get_main_admin_id() == pair.second.user_id
-    assert await list_received(pair.superior, pair.above) == []
+    assert await list_received(pair.superior_admin, pair.superior) == []
     assert [each["id"] for each in await list_sent(pair.founder, pair.org)] == [change_request["id"]]
-    assert await list_sent(pair.superior, pair.above) == []
-    audit = (await pair.superior.get(f"/v1/orgs/{pair.above['id']}/audit")).text
+    assert await list_sent(pair.superior_admin, pair.superior) == []
+    audit = (await pair.superior_admin.get(f"/v1/orgs/{pair.superior['id']}/audit")).text
     for person in (pair.founder, pair.second):
         assert person.user_id not in audit
         assert person.name not in audit
-    assert pair.superior.user_id not in (await pair.second.get(f"/v1/orgs/{pair.org['id']}/audit")).text
+    assert pair.superior_admin.user_id not in (await pair.second.get(f"/v1/orgs/{pair.org['id']}/audit")).text
 
 
 async def test_declined_change_request_has_the_reason(people: People) -> None:
     pair = await Pair.make(people)
     change_request = await pair.request_hand_over()
-    refused = done(await decide(pair.superior, pair.above, change_request, "refusal", reason="请先完成交接"))
+    refused = done(await decide(pair.superior_admin, pair.superior, change_request, "refusal", reason="请先完成交接"))
     assert (refused["state"], refused["refusal"]) == ("declined", "请先完成交接")
     read = done(await pair.founder.get(f"/v1/orgs/{pair.org['id']}/change-requests/{change_request['id']}"))
     assert (read["state"], read["refusal"]) == ("declined", "请先完成交接")
     assert await pair.get_main_admin_id() == pair.founder.user_id
     for how, body in (("approval", {}), ("refusal", {"reason": "再次"})):
-        assert refusal(await decide(pair.superior, pair.above, change_request, how, **body)) == (
+        assert refusal(await decide(pair.superior_admin, pair.superior, change_request, how, **body)) == (
             409,
             "change-request-decided",
         )
@@ -141,7 +152,7 @@ async def test_second_change_request_of_a_kind_is_refused(people: People) -> Non
     path = f"/v1/orgs/{pair.org['id']}/change-requests/{first['id']}"
     done(await pair.second.delete(path), 204)  # any admin may withdraw a rename
     assert refusal(await pair.founder.delete(path)) == (409, "change-request-decided")
-    assert refusal(await decide(pair.superior, pair.above, first)) == (409, "change-request-decided")
+    assert refusal(await decide(pair.superior_admin, pair.superior, first)) == (409, "change-request-decided")
     done(await ask(pair.second, pair.org, kind="rename", name=fresh_org_name()), 201)
     assert refusal(await ask(pair.founder, pair.org, kind="rename", name=pair.org["name"])) == (409, "name-unchanged")
 
@@ -152,7 +163,9 @@ async def test_hand_over_withdrawal_by_another_admin_is_refused(people: People) 
     path = f"/v1/orgs/{pair.org['id']}/change-requests/{change_request['id']}"
     assert refusal(await pair.second.delete(path)) == (403, "main-admin-only")
     assert (
-        refusal(await pair.superior.delete(f"/v1/orgs/{pair.above['id']}/change-requests/{change_request['id']}"))[0]
+        refusal(
+            await pair.superior_admin.delete(f"/v1/orgs/{pair.superior['id']}/change-requests/{change_request['id']}")
+        )[0]
         == 404
     )
     done(await pair.founder.delete(path), 204)
@@ -166,14 +179,14 @@ async def test_overdue_change_request_cannot_be_decided(people: People, engine: 
         await connection.execute(text(past), {"id": change_request["id"]})
     path = f"/v1/orgs/{pair.org['id']}/change-requests/{change_request['id']}"
     assert done(await pair.founder.get(path))["state"] == "expired"
-    assert await list_received(pair.superior, pair.above) == []
+    assert await list_received(pair.superior_admin, pair.superior) == []
     for how, body in (("approval", {}), ("refusal", {"reason": "已过期"})):
-        assert refusal(await decide(pair.superior, pair.above, change_request, how, **body)) == (
+        assert refusal(await decide(pair.superior_admin, pair.superior, change_request, how, **body)) == (
             410,
             "change-request-expired",
         )
     await clean_up(engine)
-    assert refusal(await decide(pair.superior, pair.above, change_request)) == (410, "change-request-expired")
+    assert refusal(await decide(pair.superior_admin, pair.superior, change_request)) == (410, "change-request-expired")
     assert await pair.get_main_admin_id() == pair.founder.user_id
     await pair.request_hand_over()  # the expired request does not prevent a new one
 
@@ -188,7 +201,7 @@ async def test_change_request_that_names_a_former_admin_is_superseded(people: Pe
     else:
         done(await pair.second.delete(f"{path}/me"), 204)
     await add_admin(pair.founder, pair.org, pair.second)  # a new admin row does not revive the request
-    assert refusal(await decide(pair.superior, pair.above, change_request)) == (409, "change-request-decided")
+    assert refusal(await decide(pair.superior_admin, pair.superior, change_request)) == (409, "change-request-decided")
     request = f"/v1/orgs/{pair.org['id']}/change-requests/{change_request['id']}"
     assert done(await pair.founder.get(request))["state"] == "superseded"
     assert await pair.get_main_admin_id() == pair.founder.user_id
@@ -202,17 +215,17 @@ async def test_change_request_is_stale_after_a_change_of_name_or_main_admin(
     await add_admin(pair.founder, pair.org, third)
     hand_over = await pair.request_hand_over()
     rescue = done(await ask(third, pair.org, kind="recovery"), 201)
-    done(await decide(pair.superior, pair.above, rescue))
+    done(await decide(pair.superior_admin, pair.superior, rescue))
     assert await pair.get_main_admin_id() == third.user_id
-    assert refusal(await decide(pair.superior, pair.above, hand_over)) == (409, "change-request-stale")
-    assert refusal(await decide(pair.superior, pair.above, hand_over)) == (409, "change-request-decided")
+    assert refusal(await decide(pair.superior_admin, pair.superior, hand_over)) == (409, "change-request-stale")
+    assert refusal(await decide(pair.superior_admin, pair.superior, hand_over)) == (409, "change-request-decided")
     assert await pair.get_main_admin_id() == third.user_id
 
     rename = done(await ask(third, pair.org, kind="rename", name=fresh_org_name()), 201)
     async with engine.begin() as connection:
         loaded = "UPDATE orgs SET name = :name WHERE id = :id"
         await connection.execute(text(loaded), {"name": fresh_org_name(), "id": pair.org["id"]})
-    assert refusal(await decide(pair.superior, pair.above, rename)) == (409, "change-request-stale")
+    assert refusal(await decide(pair.superior_admin, pair.superior, rename)) == (409, "change-request-stale")
 
 
 async def test_change_request_after_a_transfer_is_decided_by_the_new_superior(people: People) -> None:
@@ -221,8 +234,8 @@ async def test_change_request_after_a_transfer_is_decided_by_the_new_superior(pe
     next_above = await next_superior.create_org()
     change_request = await pair.request_hand_over()
     await transfer(pair, next_superior, next_above)
-    assert await list_received(pair.superior, pair.above) == []
-    assert refusal(await decide(pair.superior, pair.above, change_request)) == (404, "not-found")
+    assert await list_received(pair.superior_admin, pair.superior) == []
+    assert refusal(await decide(pair.superior_admin, pair.superior, change_request)) == (404, "not-found")
     assert [item["id"] for item in await list_received(next_superior, next_above)] == [change_request["id"]]
     done(await decide(next_superior, next_above, change_request))
     assert await pair.get_main_admin_id() == pair.second.user_id
@@ -239,8 +252,8 @@ async def test_pending_change_takes_effect_when_the_org_is_released(people: Peop
     for request in (hand_over, rename):
         seen = done(await pair.founder.get(f"/v1/orgs/{pair.org['id']}/change-requests/{request['id']}"))
         assert (seen["state"], seen["decided_at"] is not None) == ("accepted", True)
-        assert refusal(await decide(pair.superior, pair.above, request)) == (404, "not-found")
-    assert await list_received(pair.superior, pair.above) == []
+        assert refusal(await decide(pair.superior_admin, pair.superior, request)) == (404, "not-found")
+    assert await list_received(pair.superior_admin, pair.superior) == []
     audit = await list_all(pair.second, f"/v1/orgs/{pair.org['id']}/audit")
     newest = [entry["action"] for entry in audit][:5]
     assert sorted(newest) == [
@@ -253,7 +266,7 @@ async def test_pending_change_takes_effect_when_the_org_is_released(people: Peop
     # The org's audit names no person of the former superior. The superior's audit does not contain the changes of the
     # org that it has released.
     assert {entry["user_id"] for entry in audit[:5]} == {None}
-    newest_entry = (await list_all(pair.superior, f"/v1/orgs/{pair.above['id']}/audit"))[0]
+    newest_entry = (await list_all(pair.superior_admin, f"/v1/orgs/{pair.superior['id']}/audit"))[0]
     assert (newest_entry["action"], name in str(newest_entry)) == ("certification.ended", False)
 
 
@@ -262,7 +275,7 @@ async def test_stale_change_is_superseded_when_the_org_is_released(people: Peopl
     third = await people.register()
     await add_admin(pair.founder, pair.org, third)
     hand_over = await pair.request_hand_over()
-    done(await decide(pair.superior, pair.above, done(await ask(third, pair.org, kind="recovery"), 201)))
+    done(await decide(pair.superior_admin, pair.superior, done(await ask(third, pair.org, kind="recovery"), 201)))
     rename = done(await ask(third, pair.org, kind="rename", name=fresh_org_name()), 201)
     async with engine.begin() as connection:
         loaded = "UPDATE orgs SET name = :name WHERE id = :id"
@@ -292,7 +305,7 @@ async def test_pending_recovery_of_a_released_org_is_decided_by_the_operator(peo
     change_request = done(await ask(pair.second, pair.org, kind="recovery"), 201)
     done(await release(pair), 204)
     assert await pair.get_main_admin_id() == pair.founder.user_id
-    assert refusal(await decide(pair.superior, pair.above, change_request)) == (404, "not-found")
+    assert refusal(await decide(pair.superior_admin, pair.superior, change_request)) == (404, "not-found")
     assert change_request["id"] in {item["id"] for item in await list_all(operator, "/v1/operator/recoveries")}
     done(await operator.put(f"/v1/operator/recoveries/{change_request['id']}/approval"), 204)
     assert await pair.get_main_admin_id() == pair.second.user_id
@@ -308,7 +321,7 @@ async def test_rename_after_a_transfer_to_a_sibling_name_is_refused(people: Peop
     await transfer(pair, next_superior, next_above)
     inbox = done(await next_superior.get("/v1/inbox"))
     assert [(entry["kind"], entry["id"]) for entry in inbox["items"]] == [("change-request", change_request["id"])]
-    assert done(await pair.superior.get("/v1/inbox"))["items"] == []
+    assert done(await pair.superior_admin.get("/v1/inbox"))["items"] == []
     assert refusal(await decide(next_superior, next_above, change_request)) == (409, "sibling-name-taken")
     seen = done(await next_superior.get(f"/v1/orgs/{next_above['id']}/change-requests/{change_request['id']}"))
     assert seen["state"] == "pending"
@@ -318,11 +331,11 @@ async def test_rename_after_a_transfer_to_a_sibling_name_is_refused(people: Peop
 async def test_change_request_decision_by_another_org_is_not_found(people: People) -> None:
     pair = await Pair.make(people)
     top_admin, below_admin = await people.register(), await people.register()
-    top, below = await top_admin.create_org(), await below_admin.create_org()
-    await certify(top_admin, top, pair.superior, pair.above)
-    await certify(pair.founder, pair.org, below_admin, below)
+    top, subordinate = await top_admin.create_org(), await below_admin.create_org()
+    await certify(top_admin, top, pair.superior_admin, pair.superior)
+    await certify(pair.founder, pair.org, below_admin, subordinate)
     change_request = await pair.request_hand_over()
-    for person, org in ((top_admin, top), (below_admin, below), (pair.founder, pair.org)):
+    for person, org in ((top_admin, top), (below_admin, subordinate), (pair.founder, pair.org)):
         assert refusal(await decide(person, org, change_request)) == (404, "not-found")
         assert refusal(await decide(person, org, change_request, "refusal", reason="越级")) == (404, "not-found")
     assert refusal(await top_admin.get(f"/v1/orgs/{top['id']}/change-requests/{change_request['id']}")) == (
@@ -341,7 +354,7 @@ async def test_recovery_with_the_superiors_consent_replaces_the_main_admin(peopl
         "pending",
         pair.second.name,
     )
-    done(await decide(pair.superior, pair.above, change_request))
+    done(await decide(pair.superior_admin, pair.superior, change_request))
     assert await pair.get_main_admin_id() == pair.second.user_id
     assert "org.recovered" in await actions(pair.second, pair.org)
 
@@ -350,7 +363,7 @@ async def test_recovery_can_be_withdrawn_by_the_main_admin(people: People) -> No
     pair = await Pair.make(people)
     change_request = done(await ask(pair.second, pair.org, kind="recovery"), 201)
     done(await pair.founder.delete(f"/v1/orgs/{pair.org['id']}/change-requests/{change_request['id']}"), 204)
-    assert refusal(await decide(pair.superior, pair.above, change_request)) == (409, "change-request-decided")
+    assert refusal(await decide(pair.superior_admin, pair.superior, change_request)) == (409, "change-request-decided")
     assert await pair.get_main_admin_id() == pair.founder.user_id
 
 
@@ -405,7 +418,7 @@ async def test_concurrent_approval_and_admin_removal_are_consistent(people: Peop
         pair = await Pair.make(people)
         change_request = await pair.request_hand_over()
         approved, removed = await asyncio.gather(
-            decide(pair.superior, pair.above, change_request),
+            decide(pair.superior_admin, pair.superior, change_request),
             pair.founder.delete(f"/v1/orgs/{pair.org['id']}/admins/{pair.second.user_id}"),
         )
         # If the approval is first, the founder is no longer the main admin. If the removal is first, the request is

@@ -17,14 +17,14 @@ async def operator(app: FastAPI, people: People) -> Person:
 
 async def create_pair(people: People) -> tuple[Person, Json, Person, Json]:
     """Return the superior's admin, the superior, the subordinate's main admin, and the subordinate."""
-    superior, founder = await people.register(), await people.register()
-    above, org = await superior.create_org(), await founder.create_org()
-    await certify(superior, above, founder, org)
-    return superior, above, founder, org
+    superior_admin, founder = await people.register(), await people.register()
+    superior, org = await superior_admin.create_org(), await founder.create_org()
+    await certify(superior_admin, superior, founder, org)
+    return superior_admin, superior, founder, org
 
 
-def offers_path(above: Json, org: Json) -> str:
-    return f"/v1/orgs/{above['id']}/subordinates/{org['id']}/recovery-offers"
+def offers_path(superior: Json, org: Json) -> str:
+    return f"/v1/orgs/{superior['id']}/subordinates/{org['id']}/recovery-offers"
 
 
 def offer_body(phone: str) -> Json:
@@ -36,14 +36,14 @@ async def get_main_admin_id(person: Person, org: Json) -> str:
 
 
 async def test_recovery_offer_when_accepted_makes_the_person_main_admin(people: People) -> None:
-    superior, above, founder, org = await create_pair(people)
+    superior_admin, superior, founder, org = await create_pair(people)
     person = await people.register()
-    offer = done(await superior.post(offers_path(above, org), json=offer_body(person.phone)), 201)
+    offer = done(await superior_admin.post(offers_path(superior, org), json=offer_body(person.phone)), 201)
     assert (offer["state"], person.phone in str(offer)) == ("pending", False)
     assert (await person.get(f"/v1/orgs/{org['id']}/admins")).status_code == 404
     offer_path = f"/v1/me/admin-invitations/{offer['id']}"
     shown = done(await person.get(offer_path))
-    assert (shown["recovery"], shown["superior_name"], shown["requested_by"]) == (True, above["name"], None)
+    assert (shown["recovery"], shown["superior_name"], shown["requested_by"]) == (True, superior["name"], None)
     done(await person.put(f"{offer_path}/acceptance"))
     assert await get_main_admin_id(person, org) == person.user_id
     admins = done(await person.get(f"/v1/orgs/{org['id']}/admins"))
@@ -51,16 +51,16 @@ async def test_recovery_offer_when_accepted_makes_the_person_main_admin(people: 
     members = await list_all(person, f"/v1/orgs/{org['id']}/members", at_org=True)
     assert person.name in {member["name"] for member in members}
     assert {"recovery.offered", "admin.added", "org.recovered"} <= set(await actions(person, org))
-    assert "recovery.offered" in await actions(superior, above)
+    assert "recovery.offered" in await actions(superior_admin, superior)
     # The subordinate's audit names no person of the superior.
-    assert superior.user_id not in (await person.get(f"/v1/orgs/{org['id']}/audit")).text
-    assert [item["state"] for item in await list_all(superior, offers_path(above, org))] == ["accepted"]
+    assert superior_admin.user_id not in (await person.get(f"/v1/orgs/{org['id']}/audit")).text
+    assert [item["state"] for item in await list_all(superior_admin, offers_path(superior, org))] == ["accepted"]
 
 
 async def test_recovery_offer_is_in_the_main_admins_inbox_and_can_be_withdrawn(people: People) -> None:
-    superior, above, founder, org = await create_pair(people)
+    superior_admin, superior, founder, org = await create_pair(people)
     person = await people.register()
-    offer = done(await superior.post(offers_path(above, org), json=offer_body(person.phone)), 201)
+    offer = done(await superior_admin.post(offers_path(superior, org), json=offer_body(person.phone)), 201)
     (entry,) = done(await founder.get("/v1/inbox"))["items"]
     assert (entry["kind"], entry["id"]) == ("recovery-offer", offer["id"])
     assert done(await founder.get(entry["href"]))["recovery"] is True
@@ -74,14 +74,14 @@ async def test_recovery_offer_is_refused_while_another_admin_is_active(
     app: FastAPI, people: People, operator: Person
 ) -> None:
     """A suspended admin cannot request a recovery. In this case the superior can offer one."""
-    superior, above, founder, org = await create_pair(people)
+    superior_admin, superior, founder, org = await create_pair(people)
     second = await people.register()
     await add_admin(founder, org, second)
-    path = offers_path(above, org)
-    assert refusal(await superior.post(path, json=offer_body(fresh_phone()))) == (409, "admins-left")
+    path = offers_path(superior, org)
+    assert refusal(await superior_admin.post(path, json=offer_body(fresh_phone()))) == (409, "admins-left")
     suspension = {"phone": second.phone, "reason": "other"}
     suspended = done(await operator.post("/v1/operator/suspensions", json=suspension), 201)
-    done(await superior.post(path, json=offer_body(fresh_phone())), 201)
+    done(await superior_admin.post(path, json=offer_body(fresh_phone())), 201)
     # Other tests check that every admin has an active row.
     done(await operator.delete(f"/v1/operator/suspensions/{suspended['user_id']}"), 204)
 
@@ -89,28 +89,28 @@ async def test_recovery_offer_is_refused_while_another_admin_is_active(
 async def test_recovery_offer_by_another_person_than_the_superiors_main_admin_is_refused(
     people: People, operator: Person
 ) -> None:
-    superior, above, founder, org = await create_pair(people)
+    superior_admin, superior, founder, org = await create_pair(people)
     top, second, stranger = [await people.register() for _ in range(3)]
     highest = await top.create_org()
-    await certify(top, highest, superior, above)
-    await add_admin(superior, above, second)
+    await certify(top, highest, superior_admin, superior)
+    await add_admin(superior_admin, superior, second)
     phone = fresh_phone()
-    assert refusal(await second.post(offers_path(above, org), json=offer_body(phone))) == (403, "forbidden")
+    assert refusal(await second.post(offers_path(superior, org), json=offer_body(phone))) == (403, "forbidden")
     assert refusal(await top.post(offers_path(highest, org), json=offer_body(phone))) == (404, "not-found")
-    assert refusal(await founder.post(offers_path(org, above), json=offer_body(phone))) == (404, "not-found")
-    assert refusal(await stranger.post(offers_path(above, org), json=offer_body(phone))) == (404, "not-found")
+    assert refusal(await founder.post(offers_path(org, superior), json=offer_body(phone))) == (404, "not-found")
+    assert refusal(await stranger.post(offers_path(superior, org), json=offer_body(phone))) == (404, "not-found")
     at_operator = {"org_id": org["id"], **offer_body(phone)}
     assert refusal(await operator.post("/v1/operator/recovery-offers", json=at_operator)) == (404, "not-found")
-    offer = done(await superior.post(offers_path(above, org), json=offer_body(phone)), 201)
-    assert refusal(await superior.post(offers_path(above, org), json=offer_body(phone))) == (
+    offer = done(await superior_admin.post(offers_path(superior, org), json=offer_body(phone)), 201)
+    assert refusal(await superior_admin.post(offers_path(superior, org), json=offer_body(phone))) == (
         409,
         "admin-invitation-open",
     )
-    offer_path = f"{offers_path(above, org)}/{offer['id']}"
+    offer_path = f"{offers_path(superior, org)}/{offer['id']}"
     assert refusal(await second.delete(offer_path)) == (403, "forbidden")
     assert refusal(await top.delete(f"{offers_path(highest, org)}/{offer['id']}")) == (404, "not-found")
-    done(await superior.delete(offer_path), 204)
-    assert refusal(await superior.delete(offer_path)) == (409, "admin-invitation-decided")
+    done(await superior_admin.delete(offer_path), 204)
+    assert refusal(await superior_admin.delete(offer_path)) == (409, "admin-invitation-decided")
 
 
 async def test_operator_recovery_offer_without_a_superior_is_accepted(people: People, operator: Person) -> None:
@@ -130,11 +130,11 @@ async def test_operator_recovery_offer_without_a_superior_is_accepted(people: Pe
 
 @pytest.mark.parametrize("change", ["released", "admin-added"])
 async def test_recovery_offer_is_superseded_by_a_release_or_a_new_admin(people: People, change: str) -> None:
-    superior, above, founder, org = await create_pair(people)
+    superior_admin, superior, founder, org = await create_pair(people)
     person, second = await people.register(), await people.register()
-    offer = done(await superior.post(offers_path(above, org), json=offer_body(person.phone)), 201)
+    offer = done(await superior_admin.post(offers_path(superior, org), json=offer_body(person.phone)), 201)
     if change == "released":
-        done(await superior.delete(f"/v1/orgs/{above['id']}/subordinates/{org['id']}"), 204)
+        done(await superior_admin.delete(f"/v1/orgs/{superior['id']}/subordinates/{org['id']}"), 204)
     else:
         await add_admin(founder, org, second)
     accept = f"/v1/me/admin-invitations/{offer['id']}/acceptance"
@@ -146,10 +146,11 @@ async def test_recovery_offer_is_superseded_by_a_release_or_a_new_admin(people: 
 
 async def test_concurrent_recovery_acceptances_make_one_main_admin(people: People) -> None:
     for _ in range(5):
-        superior, above, _founder, org = await create_pair(people)
+        superior_admin, superior, _founder, org = await create_pair(people)
         persons = [await people.register() for _ in range(2)]
         created = [
-            done(await superior.post(offers_path(above, org), json=offer_body(person.phone)), 201) for person in persons
+            done(await superior_admin.post(offers_path(superior, org), json=offer_body(person.phone)), 201)
+            for person in persons
         ]
         answers = await asyncio.gather(
             *(

@@ -29,14 +29,14 @@ async def test_offer_of_a_unit_is_superseded_when_the_unit_moves_to_another_org(
     founder, leader, other = [await people.register() for _ in range(3)]
     org = await founder.create_org()
     top = await add_unit(founder, org, "第一党总支", kind="general_branch")
-    below = await add_unit(founder, org, "第一支部", top)
+    subordinate = await add_unit(founder, org, "第一支部", top)
     path = f"/v1/orgs/{org['id']}/promotions"
 
     async def offer(unit_id: str, phone: str) -> str:
         body = {"unit_id": unit_id, "name": fresh_org_name(), "to": {"phone": phone}}
         return str(done(await founder.post(path, json=body), 201)["id"])
 
-    of_top, of_below = await offer(top["id"], leader.phone), await offer(below["id"], other.phone)
+    of_top, of_below = await offer(top["id"], leader.phone), await offer(subordinate["id"], other.phone)
     done(await leader.put(f"/v1/me/promotions/{of_top}/acceptance"))
     states = {item["id"]: item["state"] for item in await list_all(founder, path)}
     assert states == {of_top: "accepted", of_below: "superseded"}

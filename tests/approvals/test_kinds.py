@@ -66,13 +66,13 @@ class Closing:
 
     async def set_up(self) -> None:
         register = self._people.register
-        self.superior, self.founder, self.second, self.other, self.learner = [await register() for _ in range(5)]
-        self.above, self.org = await self.superior.create_org(), await self.founder.create_org()
+        self.superior_admin, self.founder, self.second, self.other, self.learner = [await register() for _ in range(5)]
+        self.superior, self.org = await self.superior_admin.create_org(), await self.founder.create_org()
         self.elsewhere, self.applicant = await self.other.create_org(), await self.other.create_org()
         self.coming = await self.other.create_org()
         await add_admin(self.founder, self.org, self.second)
         for org, person in ((self.org, self.founder), (self.coming, self.other)):
-            await certify(self.superior, self.above, person, org)
+            await certify(self.superior_admin, self.superior, person, org)
         made = self.requests
         made["rename"] = done(await ask(self.founder, self.org, kind="rename", name=fresh_org_name()), 201)["id"]
         made["recovery"] = done(await ask(self.second, self.org, kind="recovery"), 201)["id"]
@@ -150,7 +150,7 @@ async def test_closing_withdraws_own_requests_and_declines_received_ones(closing
         assert closing.founder.user_id not in audit
     (request,) = await list_all(closing.learner, "/v1/me/link-requests")
     assert (request["state"], request["reason"]) == ("declined", gettext_in("en", ORG_CLOSED))
-    for person in (closing.superior, closing.other, closing.learner):
+    for person in (closing.superior_admin, closing.other, closing.learner):
         assert done(await person.get("/v1/inbox"))["total"] == 0
 
 

@@ -27,13 +27,13 @@ PROBLEMS = {
 async def create_request(kind: Kind, people: People) -> tuple[str, dict[str, Act]]:
     """Create a pending request of this kind. Return its id and its possible actions by name."""
     decider, requester, learner = [await people.register() for _ in range(3)]
-    above, org = await decider.create_org(), await requester.create_org()
+    superior, org = await decider.create_org(), await requester.create_org()
     at = f"/v1/orgs/{org['id']}"
     reason = {"reason": "材料不全"}
     if kind is CHANGE_REQUEST:
-        await certify(decider, above, requester, org)
+        await certify(decider, superior, requester, org)
         request_id = done(await ask(requester, org, kind="rename", name=fresh_org_name()), 201)["id"]
-        received = f"/v1/orgs/{above['id']}/change-requests/{request_id}"
+        received = f"/v1/orgs/{superior['id']}/change-requests/{request_id}"
         acts: dict[str, Act] = {
             "withdraw": lambda: requester.delete(f"{at}/change-requests/{request_id}"),
             "decline": lambda: decider.put(f"{received}/refusal", json=reason),
@@ -67,9 +67,9 @@ async def create_request(kind: Kind, people: People) -> tuple[str, dict[str, Act
         }
     else:
         member = await add_member(requester, org)
-        body = {"org_id": above["id"]}
+        body = {"org_id": superior["id"]}
         request_id = done(await requester.post(f"{at}/members/{member['id']}/transfers", json=body), 201)["id"]
-        received = f"/v1/orgs/{above['id']}/person-transfers/{request_id}"
+        received = f"/v1/orgs/{superior['id']}/person-transfers/{request_id}"
         acts = {
             "withdraw": lambda: requester.delete(f"{at}/person-transfers/{request_id}"),
             "decline": lambda: decider.put(f"{received}/refusal", json=reason),

@@ -28,8 +28,8 @@ class Scene:
     new: Json
     founder: Person
     org: Json
-    below_admin: Person
-    below: Json
+    subordinate_admin: Person
+    subordinate: Json
 
     @classmethod
     async def make(cls, people: People) -> "Scene":
@@ -37,8 +37,8 @@ class Scene:
         orgs = [await admin.create_org() for admin in admins]
         await certify(admins[0], orgs[0], admins[2], orgs[2])
         await certify(admins[2], orgs[2], admins[3], orgs[3])
-        (old_admin, new_admin, founder, below_admin), (old, new, org, below) = admins, orgs
-        return cls(old_admin, old, new_admin, new, founder, org, below_admin, below)
+        (old_admin, new_admin, founder, subordinate_admin), (old, new, org, subordinate) = admins, orgs
+        return cls(old_admin, old, new_admin, new, founder, org, subordinate_admin, subordinate)
 
     async def post_transfer(self) -> httpx.Response:
         token = (await invite(self.new_admin, self.new))["token"]
@@ -79,11 +79,11 @@ async def test_transfer_when_accepted_moves_the_whole_subtree(
     top = await top_admin.create_org()
     await certify(top_admin, top, scene.new_admin, scene.new)
     shared = fresh_phone()
-    for person, org in ((scene.founder, scene.org), (scene.below_admin, scene.below)):
+    for person, org in ((scene.founder, scene.org), (scene.subordinate_admin, scene.subordinate)):
         await add_member(person, org, phone=shared)
         await add_member(person, org)
     service = await sign_in_service(people.api, engine)
-    earned = [event(person.user_id, points=7) for person in (scene.founder, scene.below_admin, scene.old_admin)]
+    earned = [event(person.user_id, points=7) for person in (scene.founder, scene.subordinate_admin, scene.old_admin)]
     assert await service.outcomes(*earned) == ["counted"] * 3
     transfer = await scene.create_transfer()
     preview = transfer["preview"]
@@ -100,10 +100,10 @@ async def test_transfer_when_accepted_moves_the_whole_subtree(
     assert (accepted["state"], accepted["step"], accepted["preview"]) == ("accepted", None, None)
     assert await scene.find_superior_id() == scene.new["id"]
 
-    chain = done(await scene.below_admin.get(f"/v1/orgs/{scene.below['id']}/superiors"))
-    assert [above["id"] for above in chain] == [scene.org["id"], scene.new["id"], top["id"]]
-    assert (await scene.old_admin.get(f"/v1/orgs/{scene.below['id']}")).status_code == 404
-    done(await top_admin.get(f"/v1/orgs/{scene.below['id']}"))
+    chain = done(await scene.subordinate_admin.get(f"/v1/orgs/{scene.subordinate['id']}/superiors"))
+    assert [superior["id"] for superior in chain] == [scene.org["id"], scene.new["id"], top["id"]]
+    assert (await scene.old_admin.get(f"/v1/orgs/{scene.subordinate['id']}")).status_code == 404
+    done(await top_admin.get(f"/v1/orgs/{scene.subordinate['id']}"))
     # The new edge begins when the old one ends, so that the org has exactly one superior at every instant.
     adjacent_edges = (
         "SELECT count(*) FROM certifications o JOIN certifications n ON n.certified_at = o.ended_at "
@@ -140,7 +140,7 @@ _THREE_DAYS_AGO = [
 async def test_reports_of_past_days_are_unchanged_by_a_transfer(people: People, engine: AsyncEngine) -> None:
     """Yesterday's hierarchy, unit memberships and points stay with the old superior; today's are the new superior's."""
     scene = await Scene.make(people)
-    for person, org in ((scene.founder, scene.org), (scene.below_admin, scene.below)):
+    for person, org in ((scene.founder, scene.org), (scene.subordinate_admin, scene.subordinate)):
         unit = await add_unit(person, org, "第一支部")
         for _ in range(4):
             await add_member(person, org, unit)
@@ -148,10 +148,10 @@ async def test_reports_of_past_days_are_unchanged_by_a_transfer(people: People, 
     yesterday = datetime.now(SHANGHAI) - timedelta(days=1)
     earned = [
         event(person.user_id, points=7, occurred_at=yesterday.replace(hour=12).isoformat())
-        for person in (scene.founder, scene.below_admin)
+        for person in (scene.founder, scene.subordinate_admin)
     ]
     assert await service.outcomes(*earned) == ["counted"] * 2
-    orgs = {"orgs": [org["id"] for org in (scene.old, scene.new, scene.org, scene.below)]}
+    orgs = {"orgs": [org["id"] for org in (scene.old, scene.new, scene.org, scene.subordinate)]}
     async with engine.begin() as db:  # all rows began three days ago
         for statement in _THREE_DAYS_AGO:
             await db.execute(text(statement), orgs)
@@ -159,7 +159,7 @@ async def test_reports_of_past_days_are_unchanged_by_a_transfer(people: People, 
         (scene.old_admin, scene.old),
         (scene.new_admin, scene.new),
         (scene.founder, scene.org),
-        (scene.below_admin, scene.below),
+        (scene.subordinate_admin, scene.subordinate),
     )
     reads = ("overview", "overview?period=day", "subordinates", "trend?days=3", "units")
 
@@ -284,7 +284,7 @@ async def test_transfer_to_subordinate_or_same_superior_is_refused(people: Peopl
         path = f"/v1/orgs/{scene.org['id']}/transfers"
         return refusal(await scene.founder.post(path, json={"invitation_token": token}))
 
-    assert await request_transfer_to(scene.below_admin, scene.below) == (409, "would-close-circle")
+    assert await request_transfer_to(scene.subordinate_admin, scene.subordinate) == (409, "would-close-circle")
     assert await request_transfer_to(scene.founder, scene.org) == (409, "would-close-circle")
     assert await request_transfer_to(scene.old_admin, scene.old) == (409, "same-superior")
     path = f"/v1/orgs/{scene.org['id']}/transfers"
@@ -337,7 +337,7 @@ async def test_transfer_of_other_orgs_is_not_found(people: People) -> None:
     stranger = await people.register()
     elsewhere = await stranger.create_org()
     transfer = await scene.create_transfer()
-    for person, org in ((stranger, elsewhere), (scene.below_admin, scene.below)):
+    for person, org in ((stranger, elsewhere), (scene.subordinate_admin, scene.subordinate)):
         path = f"/v1/orgs/{org['id']}/transfers/{transfer['id']}"
         body = {"preview": transfer["preview"]["version"]}
         for answer in (

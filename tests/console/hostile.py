@@ -38,21 +38,33 @@ async def create_hostile_org(
     sheet = {"file": (fill_hostile_name(200, ".csv"), f"姓名,手机号码,支部名称\n{SHORT},13800,{SHORT}\n".encode())}
     done(await main.post(f"/v1/orgs/{org['id']}/imports", files=sheet), 202)
     await worker()
-    below = await people.register(name=fill_hostile_name(50, begin=SHORT))
-    under = await below.create_org(name=fill_hostile_name(100, " 支部"))
-    await certify(main, org, below, under)
+    subordinate_admin = await people.register(name=fill_hostile_name(50, begin=SHORT))
+    under = await subordinate_admin.create_org(name=fill_hostile_name(100, " 支部"))
+    await certify(main, org, subordinate_admin, under)
     reason = fill_hostile_name(200)
-    done(await ask(below, under, kind="rename", name=fill_hostile_name(100, " 工会"), reason=reason), 201)
+    done(await ask(subordinate_admin, under, kind="rename", name=fill_hostile_name(100, " 工会"), reason=reason), 201)
     for name in ("总支", "分会"):
         token = (await invite(main, org))["token"]
-        applied = done(await apply(below, await below.create_org(name=fill_hostile_name(100, f" {name}")), token), 201)
+        applied = done(
+            await apply(
+                subordinate_admin, await subordinate_admin.create_org(name=fill_hostile_name(100, f" {name}")), token
+            ),
+            201,
+        )
     await invite(main, org)
     refusal = f"/v1/orgs/{org['id']}/applications/{applied['id']}/refusal"
     done(await main.put(refusal, json={"reason": reason}))
-    await invite_admin(main, org, below)
-    await invite_admin(below, await below.create_org(name=fill_hostile_name(100, " 工委")), main)
-    leaving = await add_member(below, under, name=fill_hostile_name(50, begin=SHORT))
-    done(await below.post(f"/v1/orgs/{under['id']}/members/{leaving['id']}/transfers", json={"org_id": org["id"]}), 201)
+    await invite_admin(main, org, subordinate_admin)
+    await invite_admin(
+        subordinate_admin, await subordinate_admin.create_org(name=fill_hostile_name(100, " 工委")), main
+    )
+    leaving = await add_member(subordinate_admin, under, name=fill_hostile_name(50, begin=SHORT))
+    done(
+        await subordinate_admin.post(
+            f"/v1/orgs/{under['id']}/members/{leaving['id']}/transfers", json={"org_id": org["id"]}
+        ),
+        201,
+    )
     done(await main.post(f"/v1/orgs/{org['id']}/members/{row['id']}/transfers", json={"org_id": under["id"]}), 201)
     asker = await people.register(name=fill_hostile_name(50, begin=SHORT))
     done(await asker.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)

@@ -28,23 +28,23 @@ async def find_link(desk: Desk, address: str) -> str:
 
 async def test_invited_org_applies_is_approved_found_and_released(people: People, open_desk: OpenDesk) -> None:
     chief, clerk = await people.register(), await people.register()
-    above = await chief.create_org(name=f"{fresh_org_name()}{HOSTILE}")
-    below = await clerk.create_org(name=f"{fresh_org_name()}{HOSTILE}")
+    superior = await chief.create_org(name=f"{fresh_org_name()}{HOSTILE}")
+    subordinate = await clerk.create_org(name=f"{fresh_org_name()}{HOSTILE}")
     theirs, mine = await open_desk(chief), await open_desk(clerk)
-    top, at = (f"/console/orgs/{org['id']}/certification" for org in (above, below))
+    top, at = (f"/console/orgs/{org['id']}/certification" for org in (superior, subordinate))
     assert "还没有邀请" in await theirs.page(f"{top}/invitations")
     wrong = await theirs.send(f"{top}/invitations", 422, max_uses="0", expires_in_hours="24")
     assert "请填写 1 至 10000 的整数" in wrong
     assert 'value="24" selected' in wrong
-    spare = await create_invitation(theirs, above["id"], max_uses="3", expires_in_hours="24")
-    address = await create_invitation(theirs, above["id"], max_uses="1")
+    spare = await create_invitation(theirs, superior["id"], max_uses="3", expires_in_hours="24")
+    address = await create_invitation(theirs, superior["id"], max_uses="1")
     link, revoked = await find_link(theirs, address), await find_link(theirs, spare)
     picture = await theirs.visitor.get(f"{address}/qr.png")
     assert "attachment" in picture.headers["content-disposition"]
     (code,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(picture.content)))
     assert code.text == link
     assert "与名称不一致" in await theirs.send(f"{spare}/revocation", 422)
-    assert "邀请已撤销" in await theirs.send(f"{spare}/revocation", name=above["name"])
+    assert "邀请已撤销" in await theirs.send(f"{spare}/revocation", name=superior["name"])
     over = await theirs.page(spare)
     assert "已撤销" in over
     assert "<svg" not in over.partition("<main")[2].partition("有效期至")[2]
@@ -63,16 +63,16 @@ async def test_invited_org_applies_is_approved_found_and_released(people: People
     assert "您同时管理" not in checked
     assert "申请已提交" in await mine.send(f"{at}/applications", link=link)
     shown = await mine.page(at)
-    assert f"已向“{above['name']}”申请认证" in shown
+    assert f"已向“{superior['name']}”申请认证" in shown
     assert "次数已用完" in await mine.send(f"{at}/applications", 409, link=link)
     (withdrawal,) = re.findall(r'hx-get="([^"]+/withdrawal)"', shown)
     assert "申请已撤回" in await mine.confirm(withdrawal)
     assert "该申请已处理或已撤回" in await mine.confirm(withdrawal, 409)
-    await mine.send(f"{at}/applications", link=await find_link(theirs, await create_invitation(theirs, above["id"])))
+    await mine.send(f"{at}/applications", link=await find_link(theirs, await create_invitation(theirs, superior["id"])))
 
     assert f'href="{top}/applications"' in await theirs.page("/console/")
     shown = await theirs.page(f"{top}/applications")
-    assert below["name"] in shown
+    assert subordinate["name"] in shown
     assert "江苏省南京市玄武区" in shown
     (approval,) = re.findall(r'hx-get="([^"]+/approval)"', shown)
     refusal = approval.replace("/approval", "/refusal")
@@ -81,7 +81,7 @@ async def test_invited_org_applies_is_approved_found_and_released(people: People
     assert "认证已通过" in await theirs.send(approval)
     assert "该申请已处理或已撤回" in await theirs.confirm(refusal, 409, reason="晚了")
     assert "没有等待确认的申请" in await theirs.page(f"{top}/applications")
-    assert below["name"] in await theirs.page(f"{top}/applications?state=live")
+    assert subordinate["name"] in await theirs.page(f"{top}/applications?state=live")
     shown = await mine.page(at)
     assert "直接上级" in shown
     assert "至今" in shown
@@ -89,13 +89,13 @@ async def test_invited_org_applies_is_approved_found_and_released(people: People
     assert "至今" in await mine.page(f"{at}?since=2020-01-01&until=")
     await mine.page(f"{at}?since=yesterday", 422)
 
-    found = await theirs.page(f"{top}/subordinates?wanted={below['name'][4:10]}")
-    assert below["name"] in found
+    found = await theirs.page(f"{top}/subordinates?wanted={subordinate['name'][4:10]}")
+    assert subordinate["name"] in found
     assert "没有找到组织" in await theirs.page(f"{top}/subordinates?wanted=无此组织")
-    release = f"{top}/subordinates/{below['id']}/release"
+    release = f"{top}/subordinates/{subordinate['id']}/release"
     assert "与名称不一致" in await theirs.send(release, 422, name="x")
-    assert "已解除" in await theirs.send(release, name=below["name"])
-    await theirs.send(release, 404, name=below["name"])
+    assert "已解除" in await theirs.send(release, name=subordinate["name"])
+    await theirs.send(release, 404, name=subordinate["name"])
     assert "已解除" in await mine.page(at)
 
 

@@ -60,14 +60,16 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
     people: People, open_desk: OpenDesk, visitor: httpx.AsyncClient, db: AsyncConnection
 ) -> None:
     main, helper = await people.register(), await people.register()
-    org, below, beyond = [await main.create_org() for _ in range(3)]
+    org, subordinate, beyond = [await main.create_org() for _ in range(3)]
     unit, member = await add_unit(main, org, "第一支部"), await add_member(main, org)
-    await certify(main, org, main, below)
+    await certify(main, org, main, subordinate)
     await add_admin(main, org, helper)
     away = await invite(main, beyond, max_uses=9)
     applied = done(await apply(main, await main.create_org(), (await invite(main, org))["token"]), 201)
-    transfer = done(await main.post(f"/v1/orgs/{below['id']}/transfers", json={"invitation_token": away["token"]}), 201)
-    renamed = done(await ask(main, below, kind="rename", name="中共测试区委员会"), 201)
+    transfer = done(
+        await main.post(f"/v1/orgs/{subordinate['id']}/transfers", json={"invitation_token": away["token"]}), 201
+    )
+    renamed = done(await ask(main, subordinate, kind="rename", name="中共测试区委员会"), 201)
     key = await db.scalar(_KEY, {"user_id": main.user_id})
     await db.commit()
     authorization = await Console.request(main.api)
@@ -76,7 +78,7 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
 
     at, phone = f"/console/orgs/{org['id']}", {"phone": fresh_phone()}
     row, certifying, keys = f"{at}/members/{member['id']}", f"{at}/certification", "/console/security/keys"
-    naming = f"{certifying}/subordinates/{below['id']}/recovery-offers"
+    naming = f"{certifying}/subordinates/{subordinate['id']}/recovery-offers"
     sent = [
         Sent("directory/new_member.html", "name", f"{at}/members", PERSON, phone),
         Sent("directory/new_member.html", "phone", f"{at}/members", PHONE, {"name": "王伟"}),
@@ -130,7 +132,7 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
         Sent(
             "certification/apply_check.html",
             "name",
-            f"/console/orgs/{below['id']}/certification/transfers",
+            f"/console/orgs/{subordinate['id']}/certification/transfers",
             UNLIKE,
             {"link": away["link"]},
         ),

@@ -98,7 +98,7 @@ async def import_sheet(console: Screen, worker: Worker, names: list[str]) -> Non
     assert all(name in table for name in names)
 
 
-async def certify(console: Screen, phone: Screen, below: str) -> None:
+async def certify(console: Screen, phone: Screen, subordinate: str) -> None:
     """The console shows an invitation, another user's phone reads it and applies, and the console approves."""
     page = console.page
     await page.click("nav >> text=认证")
@@ -109,10 +109,10 @@ async def certify(console: Screen, phone: Screen, below: str) -> None:
     picture = FilePayload(name="码.png", mimeType="image/png", buffer=await page.screenshot())
     await phone.go("/phone/scan")
     await phone.page.set_input_files("[data-picture]", files=picture)
-    await phone.page.click(f"li:has-text('{below}') >> button")
+    await phone.page.click(f"li:has-text('{subordinate}') >> button")
     await phone.page.wait_for_selector("text=申请已提交")
     await page.click("nav.tabs >> text=申请")
-    await page.click(f"tr:has-text('{below}') >> text=通过")
+    await page.click(f"tr:has-text('{subordinate}') >> text=通过")
     await page.click("#dialog button[type=submit]")
     await page.wait_for_selector("text=没有等待确认的申请")
 
@@ -120,7 +120,7 @@ async def certify(console: Screen, phone: Screen, below: str) -> None:
 @pytest.mark.long
 async def test_main_job_works_through_pages(open_screen: OpenScreen, worker: Worker, no_stored_days: None) -> None:
     async with open_screen() as console, open_screen(HAND) as phone, open_screen(HAND) as other:
-        name, org, below = fresh_name(), fresh_org_name(), fresh_org_name()
+        name, org, subordinate = fresh_name(), fresh_org_name(), fresh_org_name()
         learner, second = fresh_name(), fresh_name()
         await register(phone, name=name)
         await create_org(phone, org)
@@ -128,14 +128,14 @@ async def test_main_job_works_through_pages(open_screen: OpenScreen, worker: Wor
         await console.page.click(f".org-card:has-text('{org}')")
         await import_sheet(console, worker, [learner, fresh_name()])
         await register(other, name=second)
-        await create_org(other, below)
-        await certify(console, other, below)
+        await create_org(other, subordinate)
+        await certify(console, other, subordinate)
 
         await console.page.click("nav >> text=学习报表")
         await console.page.wait_for_selector(".chart svg")
         assert "学员总数 3" in await console.text("main")  # the two of the sheet and their main admin
-        assert f"{below} 人数过少，不显示" in await console.text("#subordinates")
-        await console.page.click(f"#subordinates >> text={below}")
+        assert f"{subordinate} 人数过少，不显示" in await console.text("#subordinates")
+        await console.page.click(f"#subordinates >> text={subordinate}")
         await console.page.wait_for_selector(f".crumbs >> text={org}")
         assert second not in await console.text()
         await phone.go("/phone/")

@@ -25,24 +25,28 @@ class Scene:
     middle: Json
     bottom: Json
     lone: Json
-    below: Person
+    subordinate_admin: Person
 
 
 @pytest.fixture
 async def scene(visitor: httpx.AsyncClient, people: People) -> Scene:
-    main, below = await people.register(), await people.register()
-    top, middle, lone = await main.create_org(), await below.create_org(), await below.create_org()
-    bottom = await below.create_org()
+    main, subordinate_admin = await people.register(), await people.register()
+    top, middle, lone = (
+        await main.create_org(),
+        await subordinate_admin.create_org(),
+        await subordinate_admin.create_org(),
+    )
+    bottom = await subordinate_admin.create_org()
     unit = await add_unit(main, top, "机关第一党支部")
     for name in ("甲", "乙", "丙"):
         await add_member(main, top, unit, name=f"上级{name}")
-        await add_member(below, middle, name=f"中级{name}")
-        await add_member(below, bottom, name=f"下级{name}")
-    await certify(main, top, below, middle)
-    await certify(below, middle, below, bottom)
-    await certify(main, top, below, lone)
+        await add_member(subordinate_admin, middle, name=f"中级{name}")
+        await add_member(subordinate_admin, bottom, name=f"下级{name}")
+    await certify(main, top, subordinate_admin, middle)
+    await certify(subordinate_admin, middle, subordinate_admin, bottom)
+    await certify(main, top, subordinate_admin, lone)
     await sign_in_to_console(visitor, main)
-    return Scene(visitor, top, middle, bottom, lone, below)
+    return Scene(visitor, top, middle, bottom, lone, subordinate_admin)
 
 
 async def read(scene: Scene, org: Json, path: str = "", *, headers: dict[str, str] | None = None) -> str:
@@ -64,7 +68,7 @@ async def test_figures_are_shown_by_level_without_names(scene: Scene) -> None:
     assert scene.bottom["name"] in lower
     for part in (lower, await read(scene, scene.bottom), await read(scene, scene.middle, "/trend", headers=PART)):
         assert not re.search("中级|下级[甲乙丙]", part)
-        assert scene.below.name not in part
+        assert scene.subordinate_admin.name not in part
     # The path back leads to the caller's own org, whose name stays in the frame.
     assert f'<li><a href="/console/orgs/{scene.top["id"]}/reports' in lower
     assert f"<strong>{scene.top['name']}</strong>" in lower
@@ -93,8 +97,8 @@ async def test_charts_have_text_alternatives(scene: Scene) -> None:
 
 
 async def test_org_is_shown_alone_when_its_subtree_is_suppressed(visitor: httpx.AsyncClient, people: People) -> None:
-    main, below = await people.register(), await people.register()
-    top, lone = await main.create_org(), await below.create_org()
+    main, subordinate_admin = await people.register(), await people.register()
+    top, lone = await main.create_org(), await subordinate_admin.create_org()
     for name in ("甲", "乙", "丙"):
         await add_member(main, top, name=name)
     await sign_in_to_console(visitor, main)
@@ -102,7 +106,7 @@ async def test_org_is_shown_alone_when_its_subtree_is_suppressed(visitor: httpx.
         address = f"/console/orgs/{top['id']}/{part}"
         if part == "glance":
             assert whole in (await visitor.get(address, headers=PART)).text
-            await certify(main, top, below, lone)
+            await certify(main, top, subordinate_admin, lone)
         shown = (await visitor.get(address, headers=PART)).text
         assert alone in shown
         assert re.search(r">4<", shown), shown  # the three and their admin
@@ -154,17 +158,20 @@ async def test_report_is_exported_as_a_file(scene: Scene, worker: Callable[[], A
     assert wrong.status_code == 422
 
     # A subordinate's totals can be exported, its units cannot.
-    below = f"/console/orgs/{scene.middle['id']}"
+    subordinate_admin = f"/console/orgs/{scene.middle['id']}"
     dialog = await read(scene, scene.middle, "/exports/new", headers=PART)
     assert ('value="overview"' in dialog, 'value="units"' in dialog) == (True, False)
     refused = await scene.visitor.post(
-        f"{below}/reports/exports", data=hidden_fields | {"what": "units"}, headers=PART | ORIGIN
+        f"{subordinate_admin}/reports/exports", data=hidden_fields | {"what": "units"}, headers=PART | ORIGIN
     )
     assert refused.status_code == 404
-    made = await scene.visitor.post(f"{below}/reports/exports", data=hidden_fields, headers=PART | ORIGIN)
-    assert made.headers.get("HX-Redirect") == f"{below}/exports", made.text
+    made = await scene.visitor.post(f"{subordinate_admin}/reports/exports", data=hidden_fields, headers=PART | ORIGIN)
+    assert made.headers.get("HX-Redirect") == f"{subordinate_admin}/exports", made.text
     await worker()
-    (file,) = re.findall(rf'href="({below}/exports/[^"]+/content)"', (await scene.visitor.get(f"{below}/exports")).text)
+    (file,) = re.findall(
+        rf'href="({subordinate_admin}/exports/[^"]+/content)"',
+        (await scene.visitor.get(f"{subordinate_admin}/exports")).text,
+    )
     assert (await scene.visitor.get(file)).status_code == 200
 
 

@@ -12,14 +12,14 @@ from tests.people import People, fresh_org_name, fresh_phone
 
 async def test_rename_is_advised_requested_refused_and_approved(people: People, open_desk: OpenDesk) -> None:
     chief, clerk = await people.register(), await people.register()
-    above = await chief.create_org(name=f"{fresh_org_name()}{HOSTILE}")
-    below = await clerk.create_org(name=f"{fresh_org_name()}{HOSTILE}")
-    await certify(chief, above, clerk, below)
+    superior = await chief.create_org(name=f"{fresh_org_name()}{HOSTILE}")
+    subordinate = await clerk.create_org(name=f"{fresh_org_name()}{HOSTILE}")
+    await certify(chief, superior, clerk, subordinate)
     mine, theirs = await open_desk(clerk), await open_desk(chief)
-    at, received = f"/console/orgs/{below['id']}", f"/console/orgs/{above['id']}/settings/received"
+    at, received = f"/console/orgs/{subordinate['id']}", f"/console/orgs/{superior['id']}/settings/received"
     assert "修改名称" in await mine.page(f"{at}/settings")
     form = await mine.part(f"{at}/settings/renames/new")
-    assert f"提交后由上级“{above['name']}”同意才生效" in form
+    assert f"提交后由上级“{superior['name']}”同意才生效" in form
 
     # The name is checked while the user types: errors refuse it, advice does not.
     for typed, expected in (
@@ -27,7 +27,7 @@ async def test_rename_is_advised_requested_refused_and_approved(people: People, 
         ("测试县党外人士学习组织", "名称与组织类型不一致"),
         ("中国共产党江苏省南京市玄武区示范街道第一社区工作委员会", "改用“"),
         ("中共测试县第九委员会", "名称符合要求"),
-        (below["name"], "建议"),
+        (subordinate["name"], "建议"),
     ):
         helped = await mine.part(f"{at}/name-check?new_name={typed.replace('&', '')}")
         assert expected in helped, (typed, helped)
@@ -39,7 +39,7 @@ async def test_rename_is_advised_requested_refused_and_approved(people: People, 
         ("名" * 500, "名称为 1 至 100 个字符", 422),
         ("中共\u202e县委员会", "名称含有", 422),
         ("", "名称为 1 至 100 个字符", 422),
-        (below["name"], "名称没有变化", 409),
+        (subordinate["name"], "名称没有变化", 409),
     ):
         refused = await mine.send(f"{at}/settings/renames", status, new_name=wrong, reason="街道合并")
         assert expected in refused
@@ -48,7 +48,7 @@ async def test_rename_is_advised_requested_refused_and_approved(people: People, 
     assert "申请已提交" in await mine.send(f"{at}/settings/renames", new_name=named, reason=HOSTILE)
     assert "已有同类申请等待上级处理" in await mine.send(f"{at}/settings/renames", 409, new_name=fresh_org_name())
     shown = await mine.page(f"{at}/settings")
-    for words in (named, "等待处理", HOSTILE, above["name"], "有效期至"):
+    for words in (named, "等待处理", HOSTILE, superior["name"], "有效期至"):
         assert words in shown
 
     inbox = await theirs.page("/console/")
@@ -65,7 +65,7 @@ async def test_rename_is_advised_requested_refused_and_approved(people: People, 
     assert "该申请已处理或已撤回" in await theirs.send(f"{received}/{request_id}/approval", 409)
     assert "名称过长" in await mine.page(f"{at}/settings")
 
-    again = done(await ask(clerk, below, kind="rename", name=named), 201)
+    again = done(await ask(clerk, subordinate, kind="rename", name=named), 201)
     assert f"的名称立即改为“{named}”" in await theirs.part(f"{received}/{again['id']}/approval")
     assert "已同意" in await theirs.send(f"{received}/{again['id']}/approval")
     assert f'<h1>设置</h1> <p id="main-org">{named}</p>' in await mine.page(f"{at}/settings")
@@ -166,15 +166,15 @@ async def test_offer_is_declined_and_unverified_users_see_the_reason(people: Peo
 
 async def test_org_closed_by_name_remains_readable(people: People, open_desk: OpenDesk) -> None:
     main, under = await people.register(), await people.register()
-    org, below = await main.create_org(name=f"{fresh_org_name()}{HOSTILE}"), await under.create_org()
-    await certify(main, org, under, below)
+    org, subordinate = await main.create_org(name=f"{fresh_org_name()}{HOSTILE}"), await under.create_org()
+    await certify(main, org, under, subordinate)
     mine = await open_desk(main)
     at = f"/console/orgs/{org['id']}/settings"
     assert HOSTILE in await mine.part(f"{at}/closure")
     assert "与名称不一致" in await mine.send(f"{at}/closure", 422, name="x")
     refused = await mine.send(f"{at}/closure", 409, name=org["name"])
     assert "下级" in refused
-    done(await main.delete(f"/v1/orgs/{org['id']}/subordinates/{below['id']}"), 204)
+    done(await main.delete(f"/v1/orgs/{org['id']}/subordinates/{subordinate['id']}"), 204)
     assert "已关闭" in await mine.send(f"{at}/closure", name=org["name"])
     shown = await mine.page(at)
     assert "关闭时间" in shown
@@ -189,12 +189,12 @@ async def test_org_closed_by_name_remains_readable(people: People, open_desk: Op
 )
 async def test_settings_are_hidden_from_other_users(people: People, open_desk: OpenDesk, path: str) -> None:
     chief, clerk, member = [await people.register() for _ in range(3)]
-    above, below = await chief.create_org(), await clerk.create_org()
-    await certify(chief, above, clerk, below)
+    superior, subordinate = await chief.create_org(), await clerk.create_org()
+    await certify(chief, superior, clerk, subordinate)
     added = {"name": member.name, "phone": member.phone, "party": True}
-    done(await clerk.post(f"/v1/orgs/{below['id']}/members", json=added), 201)
+    done(await clerk.post(f"/v1/orgs/{subordinate['id']}/members", json=added), 201)
     for person in (chief, member):
-        assert "未找到" in await (await open_desk(person)).page(f"/console/orgs/{below['id']}/{path}", 404)
+        assert "未找到" in await (await open_desk(person)).page(f"/console/orgs/{subordinate['id']}/{path}", 404)
 
 
 @pytest.mark.browser

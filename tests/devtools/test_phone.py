@@ -44,12 +44,12 @@ async def test_inbox_requests_are_decided_on_the_phone(visitor: httpx.AsyncClien
     offer = {"unit_id": unit["id"], "to": {"phone": person.phone}, "name": f"{org['name'][:-3]}第九支部委员会"}
     done(await main.post(f"/v1/orgs/{org['id']}/promotions", json=offer), 201)
     third = await people.register()
-    below = await third.create_org()
-    done(await apply(third, below, (await invite(person, mine))["token"]), 201)
+    subordinate = await third.create_org()
+    done(await apply(third, subordinate, (await invite(person, mine))["token"]), 201)
     await sign_in_to_phone(visitor, person)
     assert re.search(r"消息 <span class=\"tag red\">3<", (await visitor.get("/phone/")).text)
     shown = (await visitor.get("/phone/inbox")).text
-    for name in (org["name"], "第九党支部", below["name"]):
+    for name in (org["name"], "第九党支部", subordinate["name"]):
         assert name in shown
     (application,) = re.findall(r'href="(/phone/inbox/application/[^"]+)"', shown)
     assert "将成为" in (await visitor.get(application)).text
@@ -86,23 +86,23 @@ async def test_offer_is_declined_on_the_phone_by_its_name(visitor: httpx.AsyncCl
 async def test_requests_of_every_kind_are_decided_on_the_phone(visitor: httpx.AsyncClient, people: People) -> None:
     """Each kind of request that an admin can decide has a page, with a reason where it is refused."""
     chief, clerk = await people.register(), await people.register()
-    above, below = await chief.create_org(), await clerk.create_org()
-    await certify(chief, above, clerk, below)
+    superior, subordinate = await chief.create_org(), await clerk.create_org()
+    await certify(chief, superior, clerk, subordinate)
     renamed = f"{fresh_org_name()}新名"
-    done(await ask(clerk, below, kind="rename", name=renamed), 201)
+    done(await ask(clerk, subordinate, kind="rename", name=renamed), 201)
     for _ in range(2):
         applicant = await people.register()
-        done(await apply(applicant, await applicant.create_org(), (await invite(chief, above))["token"]), 201)
+        done(await apply(applicant, await applicant.create_org(), (await invite(chief, superior))["token"]), 201)
     learner = await people.register(name="欧阳修")
-    row = await add_member(chief, above, name="欧阳修")
-    done(await learner.post("/v1/me/link-requests", json={"org_id": above["id"]}), 201)
-    leaving = await add_member(clerk, below, name="王安石")
-    to = {"org_name": above["name"], "region_code": "320102"}
-    done(await clerk.post(f"/v1/orgs/{below['id']}/members/{leaving['id']}/transfers", json=to), 201)
+    row = await add_member(chief, superior, name="欧阳修")
+    done(await learner.post("/v1/me/link-requests", json={"org_id": superior["id"]}), 201)
+    leaving = await add_member(clerk, subordinate, name="王安石")
+    to = {"org_name": superior["name"], "region_code": "320102"}
+    done(await clerk.post(f"/v1/orgs/{subordinate['id']}/members/{leaving['id']}/transfers", json=to), 201)
     other = await people.register()
     elsewhere = await other.create_org()
     token = (await invite(other, elsewhere))["token"]
-    done(await clerk.post(f"/v1/orgs/{below['id']}/transfers", json={"invitation_token": token}), 201)
+    done(await clerk.post(f"/v1/orgs/{subordinate['id']}/transfers", json={"invitation_token": token}), 201)
 
     await sign_in_to_phone(visitor, chief)
 
@@ -140,7 +140,7 @@ async def test_requests_of_every_kind_are_decided_on_the_phone(visitor: httpx.As
     await answer(links["transfer"], "release", preview=preview[0], name=renamed)
     await answer(links["transfer"], "acceptance", 404, preview=preview[0], name=renamed)
     assert await waiting() == {}
-    active = [one for one in await list_all(chief, f"/v1/orgs/{above['id']}/members") if one["name"] == "欧阳修"]
+    active = [one for one in await list_all(chief, f"/v1/orgs/{superior['id']}/members") if one["name"] == "欧阳修"]
     assert [one["active"] for one in active] == [True]
 
     await sign_in_to_phone(visitor, other)

@@ -75,8 +75,8 @@ async def test_directory_export_has_masked_phones(people: People, worker: Work) 
     branch = await add_unit(admin, org, "第一支部", general)
     phone = fresh_phone()
     await add_member(admin, org, branch, general, name="解晓东", phone=phone)
-    below = {"unit_id": general["id"], "units_below": True}
-    in_csv = [{"format": "csv"} | query for query in ({"q": "jxd"}, {"q": "xxd"}, below, {"active": True})]
+    subordinate = {"unit_id": general["id"], "units_below": True}
+    in_csv = [{"format": "csv"} | query for query in ({"q": "jxd"}, {"q": "xxd"}, subordinate, {"active": True})]
     content, none, one, under, active = await export_files(admin, org, worker, {}, *in_csv)
     head, first, second = read_xlsx_rows(content)
     assert head[:4] == ["Name", "Phone number", "Unit name", "Party member"]
@@ -127,21 +127,21 @@ async def test_export_with_full_phones_is_audited_and_encrypted(
 
 
 async def test_export_is_visible_to_its_permitted_requester_only(people: People, worker: Work) -> None:
-    admin, other, above = [await people.register() for _ in range(3)]
-    org, superior = await admin.create_org(), await above.create_org()
+    admin, other, superior = [await people.register() for _ in range(3)]
+    org, superior_admin = await admin.create_org(), await superior.create_org()
     await add_admin(admin, org, other)
     export = await request_export(other, org)
     await worker()
     path = f"/v1/orgs/{org['id']}/exports"
-    elsewhere = f"/v1/orgs/{superior['id']}/exports/{export['id']}"
+    elsewhere = f"/v1/orgs/{superior_admin['id']}/exports/{export['id']}"
     assert (await admin.get(f"{path}/{export['id']}/content")).status_code == 404
     assert done(await admin.get(path))["items"] == []
-    assert (await above.get(elsewhere)).status_code == 404
+    assert (await superior.get(elsewhere)).status_code == 404
     assert (await other.get(f"{path}/{export['id']}/content")).status_code == 200
     # The org is now certified under an org that the requester administers. The requester still has access to the
     # exports of this org, but not to its people.
-    await certify(above, superior, admin, org)
-    await add_admin(above, superior, other)
+    await certify(superior, superior_admin, admin, org)
+    await add_admin(superior, superior_admin, other)
     done(await admin.delete(f"/v1/orgs/{org['id']}/admins/{other.user_id}"), 204)
     assert done(await other.get(path))["items"] == []
     for call in ("", "/content"):

@@ -19,8 +19,8 @@ from app.web.errors import Unauthorized, install_error_handler
 
 
 def _list_calls(dependant: Dependant) -> Iterator[Any]:
-    for below in dependant.dependencies:
-        yield from _list_calls(below)
+    for child in dependant.dependencies:
+        yield from _list_calls(child)
     yield dependant.call
 
 

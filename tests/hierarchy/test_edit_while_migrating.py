@@ -100,7 +100,7 @@ async def test_hierarchy_edit_during_a_migration_does_not_wait(
     (other, db), (upgrade, blocking, statement) = connections, CASES[case]
     add_revision(tmp_path, upgrade, database, monkeypatch)
     admin = await people.register()
-    above, below = await admin.create_org(), await admin.create_org()
+    superior, subordinate = await admin.create_org(), await admin.create_org()
 
     await db.execute("CREATE TABLE gate ()")
     await other.execute(f"BEGIN; {blocking}")
@@ -110,7 +110,7 @@ async def test_hierarchy_edit_during_a_migration_does_not_wait(
             assert not migrating.done()
             await asyncio.sleep(0.02)
         async with asyncio.timeout(3):
-            await certify(admin, above, admin, below)
+            await certify(admin, superior, admin, subordinate)
         assert not migrating.done()
     finally:
         await other.execute("COMMIT")

@@ -17,24 +17,24 @@ async def answer(person: Person, entry: Json, name: str, body: Json | None = Non
 
 
 async def test_inbox_has_each_waiting_request_once_with_working_actions(people: People) -> None:
-    superior, founder, second, leader = [await people.register() for _ in range(4)]
-    above, org = await superior.create_org(), await founder.create_org()
-    assert await read_inbox(superior) == {"items": [], "next_cursor": None, "counts": {}, "total": 0}
+    superior_admin, founder, second, leader = [await people.register() for _ in range(4)]
+    superior, org = await superior_admin.create_org(), await founder.create_org()
+    assert await read_inbox(superior_admin) == {"items": [], "next_cursor": None, "counts": {}, "total": 0}
 
-    application = done(await apply(founder, org, (await invite(superior, above))["token"]), 201)
-    waiting = await read_inbox(superior)
+    application = done(await apply(founder, org, (await invite(superior_admin, superior))["token"]), 201)
+    waiting = await read_inbox(superior_admin)
     assert [(entry["kind"], entry["id"], entry["subject"]) for entry in waiting["items"]] == [
         ("application", application["id"], org["name"])
     ]
     assert (waiting["counts"], waiting["total"]) == ({"application": 1}, 1)
-    read = done(await superior.get(waiting["items"][0]["href"]))
+    read = done(await superior_admin.get(waiting["items"][0]["href"]))
     assert (read["id"], read["subordinate_name"], read["applicant_name"]) == (
         application["id"],
         org["name"],
         founder.name,
     )
-    await answer(superior, waiting["items"][0], "approval")
-    assert (await read_inbox(superior))["total"] == 0
+    await answer(superior_admin, waiting["items"][0], "approval")
+    assert (await read_inbox(superior_admin))["total"] == 0
 
     await invite_admin(founder, org, second)
     entry = (await read_inbox(second))["items"][0]
@@ -45,16 +45,16 @@ async def test_inbox_has_each_waiting_request_once_with_working_actions(people: 
     name = fresh_org_name()
     done(await ask(second, org, kind="rename", name=name), 201)
     done(await ask(second, org, kind="recovery"), 201)
-    waiting = await read_inbox(superior)
+    waiting = await read_inbox(superior_admin)
     assert waiting["counts"] == {"change-request": 2}
     assert [entry["detail"] for entry in waiting["items"]] == ["recovery", name]
-    done(await superior.get(waiting["items"][1]["href"]))
-    await answer(superior, waiting["items"][1], "refusal", {"reason": "名称不规范"})
+    done(await superior_admin.get(waiting["items"][1]["href"]))
+    await answer(superior_admin, waiting["items"][1], "refusal", {"reason": "名称不规范"})
     own_items = (await read_inbox(founder))["items"]
     assert [entry["kind"] for entry in own_items] == ["recovery"]  # the main admin, whom it would replace, can object
     assert (await read_inbox(second))["items"] == []
     await answer(founder, own_items[0], "withdrawal")
-    assert (await read_inbox(superior))["total"] == 0
+    assert (await read_inbox(superior_admin))["total"] == 0
 
     unit = await add_unit(founder, org, "第一支部")
     body = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"phone": leader.phone}}
@@ -90,36 +90,36 @@ async def test_transfer_is_in_the_inbox_of_the_present_and_then_of_the_new_super
 
 
 async def test_inbox_pages_contain_each_entry_once_and_count_all(people: People) -> None:
-    superior, founder = await people.register(), await people.register()
-    above = await superior.create_org()
-    invitation = await invite(superior, above, max_uses=5)
+    superior_admin, founder = await people.register(), await people.register()
+    superior = await superior_admin.create_org()
+    invitation = await invite(superior_admin, superior, max_uses=5)
     waiting = []
     for _ in range(5):
         org = await founder.create_org()
         waiting.append(done(await apply(founder, org, invitation["token"]), 201)["id"])
-    items = await list_all(superior, "/v1/inbox", limit=2)
+    items = await list_all(superior_admin, "/v1/inbox", limit=2)
     assert [item["id"] for item in items] == waiting[::-1]
-    assert done(await superior.get("/v1/inbox", params={"limit": 2}))["counts"] == {"application": 5}
+    assert done(await superior_admin.get("/v1/inbox", params={"limit": 2}))["counts"] == {"application": 5}
 
 
 async def test_inbox_of_a_former_admin_is_empty(people: People) -> None:
-    superior, helper, founder = [await people.register() for _ in range(3)]
-    above, org = await superior.create_org(), await founder.create_org()
-    await add_admin(superior, above, helper)
-    done(await apply(founder, org, (await invite(superior, above))["token"]), 201)
+    superior_admin, helper, founder = [await people.register() for _ in range(3)]
+    superior, org = await superior_admin.create_org(), await founder.create_org()
+    await add_admin(superior_admin, superior, helper)
+    done(await apply(founder, org, (await invite(superior_admin, superior))["token"]), 201)
     assert (await read_inbox(helper))["total"] == 1
-    done(await helper.delete(f"/v1/orgs/{above['id']}/admins/me"), 204)
+    done(await helper.delete(f"/v1/orgs/{superior['id']}/admins/me"), 204)
     assert (await read_inbox(helper))["total"] == 0
 
 
 async def test_inbox_of_a_provincial_org_masks_names_of_people(people: People) -> None:
     admin, learner, clerk = await people.register(), await people.register(name="欧阳修远"), await people.register()
-    province, below = await admin.create_org(region_code="320000"), await clerk.create_org()
+    province, subordinate = await admin.create_org(region_code="320000"), await clerk.create_org()
     await prove_key(admin)
     await add_member(admin, province, name=learner.name)
     link_request = done(await learner.post("/v1/me/link-requests", json={"org_id": province["id"]}), 201)
-    leaving = await add_member(clerk, below, name="王安石")
-    path = f"/v1/orgs/{below['id']}/members/{leaving['id']}/transfers"
+    leaving = await add_member(clerk, subordinate, name="王安石")
+    path = f"/v1/orgs/{subordinate['id']}/members/{leaving['id']}/transfers"
     done(await clerk.post(path, json={"org_id": province["id"]}), 201)
     entries = {entry["kind"]: entry for entry in (await read_inbox(admin))["items"]}
     assert (entries["link-request"]["subject"], entries["person-transfer"]["detail"]) == ("欧***", "王**")

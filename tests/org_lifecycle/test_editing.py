@@ -27,18 +27,20 @@ async def test_rename_without_a_superior_takes_effect_at_once(people: People) ->
 
 
 async def test_rename_under_a_superior_waits_and_other_edits_take_effect(people: People) -> None:
-    superior, founder = await people.register(), await people.register()
-    above, org = await superior.create_org(), await founder.create_org()
-    await certify(superior, above, founder, org)
+    superior_admin, founder = await people.register(), await people.register()
+    superior, org = await superior_admin.create_org(), await founder.create_org()
+    await certify(superior_admin, superior, founder, org)
     name = fresh_org_name()
     answer = await founder.patch(f"/v1/orgs/{org['id']}", json={"name": name, "region_code": "320100"})
     waiting = done(answer, 202)
     assert (waiting["name"], waiting["region_code"]) == (org["name"], "320100")
-    received = (await list_all(superior, f"/v1/orgs/{above['id']}/change-requests", side="received"))[0]
+    received = (await list_all(superior_admin, f"/v1/orgs/{superior['id']}/change-requests", side="received"))[0]
     assert (received["id"], received["name_after"]) == (waiting["change_request_id"], name)
-    done(await superior.put(f"/v1/orgs/{above['id']}/change-requests/{received['id']}/approval"))
+    done(await superior_admin.put(f"/v1/orgs/{superior['id']}/change-requests/{received['id']}/approval"))
     assert done(await founder.get(f"/v1/orgs/{org['id']}"))["name"] == name
-    assert [item["name"] for item in await list_all(superior, f"/v1/orgs/{above['id']}/subordinates")] == [name]
+    assert [item["name"] for item in await list_all(superior_admin, f"/v1/orgs/{superior['id']}/subordinates")] == [
+        name
+    ]
 
 
 async def test_org_edit_with_an_old_etag_is_refused(people: People) -> None:
@@ -68,10 +70,10 @@ async def test_concurrent_edits_of_one_version_succeed_once(people: People) -> N
 
 
 async def test_certification_changes_the_version_of_the_card(people: People) -> None:
-    superior, founder = await people.register(), await people.register()
-    above, org = await superior.create_org(), await founder.create_org()
+    superior_admin, founder = await people.register(), await people.register()
+    superior, org = await superior_admin.create_org(), await founder.create_org()
     tag = (await founder.get(f"/v1/orgs/{org['id']}")).headers["ETag"]
-    await certify(superior, above, founder, org)
+    await certify(superior_admin, superior, founder, org)
     stale = await founder.patch(f"/v1/orgs/{org['id']}", json={"name": fresh_org_name()}, headers={"If-Match": tag})
     assert refusal(stale) == (412, "edited-meanwhile")
 
@@ -110,11 +112,11 @@ async def test_legacy_org_can_be_edited_with_its_suffix_until_renamed(people: Pe
 
 
 async def test_rename_to_a_sibling_name_is_refused_at_request_and_approval(people: People) -> None:
-    superior, founder = await people.register(), await people.register()
-    above = await superior.create_org()
+    superior_admin, founder = await people.register(), await people.register()
+    superior = await superior_admin.create_org()
     first, second = await founder.create_org(), await founder.create_org()
     for org in (first, second):
-        await certify(superior, above, founder, org)
+        await certify(superior_admin, superior, founder, org)
     taken = await founder.patch(f"/v1/orgs/{second['id']}", json={"name": first["name"]})
     assert refusal(taken) == (409, "sibling-name-taken")
     # Both requests are allowed while the name is free. The first approval takes the name.
@@ -122,7 +124,7 @@ async def test_rename_to_a_sibling_name_is_refused_at_request_and_approval(peopl
     requests = [done(await founder.patch(f"/v1/orgs/{org['id']}", json={"name": name}), 202) for org in (first, second)]
     answers = await asyncio.gather(
         *(
-            superior.put(f"/v1/orgs/{above['id']}/change-requests/{request['change_request_id']}/approval")
+            superior_admin.put(f"/v1/orgs/{superior['id']}/change-requests/{request['change_request_id']}/approval")
             for request in requests
         )
     )
@@ -131,10 +133,14 @@ async def test_rename_to_a_sibling_name_is_refused_at_request_and_approval(peopl
 
 
 async def test_closed_org_can_be_read_but_not_changed(people: People) -> None:
-    superior, founder, applicant = [await people.register() for _ in range(3)]
-    above, org, below = await superior.create_org(), await founder.create_org(), await applicant.create_org()
-    await certify(superior, above, founder, org)
-    waiting = done(await apply(applicant, below, (await invite(founder, org))["token"]), 201)
+    superior_admin, founder, applicant = [await people.register() for _ in range(3)]
+    superior, org, subordinate = (
+        await superior_admin.create_org(),
+        await founder.create_org(),
+        await applicant.create_org(),
+    )
+    await certify(superior_admin, superior, founder, org)
+    waiting = done(await apply(applicant, subordinate, (await invite(founder, org))["token"]), 201)
     live = await invite(founder, org)
     path = f"/v1/orgs/{org['id']}"
     directory = done(await founder.post(f"{path}/members/exports", json={}), 202)
@@ -142,12 +148,12 @@ async def test_closed_org_can_be_read_but_not_changed(people: People) -> None:
     assert (closed["status"], closed["superior_id"]) == ("closed", None)
     assert closed["closed_at"] is not None
 
-    assert await list_all(superior, f"/v1/orgs/{above['id']}/subordinates") == []
+    assert await list_all(superior_admin, f"/v1/orgs/{superior['id']}/subordinates") == []
     history = await list_all(founder, f"{path}/certifications")
     assert [item["state"] for item in history] == ["ended"]
-    refused = (await list_all(applicant, f"/v1/orgs/{below['id']}/certifications"))[0]
+    refused = (await list_all(applicant, f"/v1/orgs/{subordinate['id']}/certifications"))[0]
     assert (refused["id"], refused["state"]) == (waiting["id"], "declined")
-    assert refusal(await apply(applicant, below, live["token"])) == (404, "invitation-unknown")
+    assert refusal(await apply(applicant, subordinate, live["token"])) == (404, "invitation-unknown")
     for method, place, body in (
         ("PATCH", "", {"region_code": "320100"}),
         ("PUT", "/closure", None),
@@ -170,24 +176,24 @@ async def test_closed_org_can_be_read_but_not_changed(people: People) -> None:
 
 
 async def test_closing_an_org_with_subordinates_is_refused(people: People, engine: AsyncEngine) -> None:
-    superior, founder = await people.register(), await people.register()
-    above, org = await superior.create_org(), await founder.create_org()
-    await certify(superior, above, founder, org)
-    assert refusal(await superior.put(f"/v1/orgs/{above['id']}/closure")) == (409, "org-has-subordinates")
+    superior_admin, founder = await people.register(), await people.register()
+    superior, org = await superior_admin.create_org(), await founder.create_org()
+    await certify(superior_admin, superior, founder, org)
+    assert refusal(await superior_admin.put(f"/v1/orgs/{superior['id']}/closure")) == (409, "org-has-subordinates")
     with pytest.raises(IntegrityError, match="no edges"):
         async with engine.begin() as connection:
             closing = "UPDATE orgs SET status = 'closed', closed_at = now() WHERE id = :id"
-            await connection.execute(text(closing), {"id": above["id"]})
+            await connection.execute(text(closing), {"id": superior["id"]})
 
 
 async def test_concurrent_closing_and_approval_succeed_once(people: People) -> None:
     for _ in range(5):
-        superior, founder = await people.register(), await people.register()
-        above, org = await superior.create_org(), await founder.create_org()
-        application = done(await apply(founder, org, (await invite(superior, above))["token"]), 201)
+        superior_admin, founder = await people.register(), await people.register()
+        superior, org = await superior_admin.create_org(), await founder.create_org()
+        application = done(await apply(founder, org, (await invite(superior_admin, superior))["token"]), 201)
         approved, closed = await asyncio.gather(
-            superior.put(f"/v1/orgs/{above['id']}/applications/{application['id']}/approval"),
-            superior.put(f"/v1/orgs/{above['id']}/closure"),
+            superior_admin.put(f"/v1/orgs/{superior['id']}/applications/{application['id']}/approval"),
+            superior_admin.put(f"/v1/orgs/{superior['id']}/closure"),
         )
         assert sorted((approved.status_code, closed.status_code)) == [200, 409]
         card = done(await founder.get(f"/v1/orgs/{org['id']}"))
@@ -202,22 +208,22 @@ def both_search_plans(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
 
 @pytest.mark.usefixtures("both_search_plans")
 async def test_search_returns_only_orgs_that_the_user_may_see(people: People) -> None:
-    superior, founder, stranger = [await people.register() for _ in range(3)]
-    above, org = await superior.create_org(), await founder.create_org()
-    await certify(superior, above, founder, org)
+    superior_admin, founder, stranger = [await people.register() for _ in range(3)]
+    superior, org = await superior_admin.create_org(), await founder.create_org()
+    await certify(superior_admin, superior, founder, org)
 
     async def found(person: object, **params: str) -> set[str]:
         return {item["id"] for item in await list_all(person, "/v1/orgs", **params)}  # type: ignore[arg-type]
 
     middle = org["name"][4:-3]  # the characters that are unique to this org
-    assert await found(superior) == {above["id"], org["id"]}
-    assert await found(superior, q=middle) == {org["id"]}
+    assert await found(superior_admin) == {superior["id"], org["id"]}
+    assert await found(superior_admin, q=middle) == {org["id"]}
     assert await found(founder, q=middle) == {org["id"]}
     assert await found(founder) == {org["id"]}
     assert await found(stranger, q=middle) == set()
     assert await found(stranger) == set()
-    done(await superior.delete(f"/v1/orgs/{above['id']}/subordinates/{org['id']}"), 204)
-    assert await found(superior, q=middle) == set()
+    done(await superior_admin.delete(f"/v1/orgs/{superior['id']}/subordinates/{org['id']}"), 204)
+    assert await found(superior_admin, q=middle) == set()
 
 
 @pytest.mark.usefixtures("both_search_plans")

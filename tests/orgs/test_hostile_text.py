@@ -55,12 +55,14 @@ async def founder(people: People) -> Person:
 
 
 async def test_hostile_name_or_reason_is_refused(founder: Person) -> None:
-    above, org = await founder.create_org(), await founder.create_org()
-    await certify(founder, above, founder, org)
+    superior, org = await founder.create_org(), await founder.create_org()
+    await certify(founder, superior, founder, org)
     unit = await add_unit(founder, org, "第一支部")
     change_request = done(await ask(founder, org, kind="rename", name="中共测试区委员会"), 201)
-    application = done(await apply(founder, await founder.create_org(), (await invite(founder, above))["token"]), 201)
-    path, up = f"/v1/orgs/{org['id']}", f"/v1/orgs/{above['id']}"
+    application = done(
+        await apply(founder, await founder.create_org(), (await invite(founder, superior))["token"]), 201
+    )
+    path, up = f"/v1/orgs/{org['id']}", f"/v1/orgs/{superior['id']}"
     promotion = {"unit_id": unit["id"], "to": {"phone": fresh_phone()}}
     calls: tuple[tuple[str, str, Json, str], ...] = (
         ("POST", "/v1/orgs", {"region_code": "320102"}, "name"),

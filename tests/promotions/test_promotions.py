@@ -27,11 +27,11 @@ async def test_accepted_promotion_moves_people_and_units_and_certifies_the_org(
     founder, leader, learner = [await people.register() for _ in range(3)]
     org = await founder.create_org(region_code="320100")
     unit = await add_unit(founder, org, "第一党总支", kind="general_branch")
-    below = await add_unit(founder, org, "一支部", unit)
-    lowest = await add_unit(founder, org, "一小组", below)
+    inner_unit = await add_unit(founder, org, "一支部", unit)
+    lowest = await add_unit(founder, org, "一小组", inner_unit)
     other_unit = await add_unit(founder, org, "第二党总支")
     active = await add_member(founder, org, unit, lowest, phone=learner.phone, name=learner.name)
-    in_two_units = await add_member(founder, org, below, other_unit)
+    in_two_units = await add_member(founder, org, inner_unit, other_unit)
     unaffected = await add_member(founder, org, other_unit)
     assert active["active"]
 

@@ -53,8 +53,8 @@ async def test_overview_export_equals_the_api(
     people: People, service: PointsService, engine: AsyncEngine, worker: Work
 ) -> None:
     world, owner = await create_world(people, service, engine)
-    above = await create_admin(people, engine, world.orgs[0])
-    for reader, org in ((owner, world.orgs[0]), (above, world.orgs[1])):
+    superior_admin = await create_admin(people, engine, world.orgs[0])
+    for reader, org in ((owner, world.orgs[0]), (superior_admin, world.orgs[1])):
         order = {"sort": "points", "order": "desc"}
         seen = await report(reader, org, "reports/overview", period="30d", **order)
         content = await export_report(reader, org, worker, "reports/overview", period="30d", **order)

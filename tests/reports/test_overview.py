@@ -124,8 +124,8 @@ async def test_totals_of_few_people_are_suppressed_for_superiors(
     world = make_fixed_world(UUID(owner.user_id), chance, [9, *heads], [None, 0, *[1] * (len(heads) - 1)])
     await write_world(engine, world)
     await send_events(service, world)
-    above = await create_admin(people, engine, world.orgs[0])
-    seen = await report(above, world.orgs[1], "reports/overview")
+    superior_admin = await create_admin(people, engine, world.orgs[0])
+    seen = await report(superior_admin, world.orgs[1], "reports/overview")
     assert seen["withheld_below"] == THRESHOLD
     assert not seen["subtree"]["withheld"]
     figures_by_org = {UUID(row["id"]): row["figures"] for row in seen["subordinates"]["items"]} | {
@@ -138,9 +138,9 @@ async def test_totals_of_few_people_are_suppressed_for_superiors(
         else:
             assert figures == world.count({org}, today(), 7)
     for index, org in enumerate(world.orgs[2:], start=1):
-        own_report = await report(above, org, "reports/overview")
+        own_report = await report(superior_admin, org, "reports/overview")
         assert own_report["subtree"]["withheld"] == (index in withheld), "the subordinate's own report shows no more"
-        trend = await report(above, org, "reports/trend", days=2)
+        trend = await report(superior_admin, org, "reports/trend", days=2)
         assert trend["days"][-1]["subtree"]["withheld"] == (index in withheld)
 
 
@@ -148,18 +148,18 @@ async def test_subtree_of_suppressed_org_is_suppressed(people: People, engine: A
     owner = await people.register()
     world = make_fixed_world(UUID(owner.user_id), random.Random(6), [9, 2, 0, 3, 4, 9], [None, 0, 0, 2, 2, 0])
     await write_world(engine, world)
-    above = await create_admin(people, engine, world.orgs[0])
+    superior_admin = await create_admin(people, engine, world.orgs[0])
     # Org 1 has two people; org 2 hides it. The parts of org 2 (seven people) would add up to its total.
-    seen = await report(above, world.orgs[0], "reports/overview")
+    seen = await report(superior_admin, world.orgs[0], "reports/overview")
     hidden = {UUID(row["id"]) for row in seen["subordinates"]["items"] if row["figures"]["withheld"]}
     assert hidden == {world.orgs[1], world.orgs[2]}
-    inner = await report(above, world.orgs[2], "reports/overview")
+    inner = await report(superior_admin, world.orgs[2], "reports/overview")
     assert inner["subtree"]["withheld"]
     assert inner["org"]["withheld"]
     assert inner["previous"]["subtree"]["withheld"]
     assert all(row["figures"]["withheld"] for row in inner["subordinates"]["items"])
-    assert (await report(above, world.orgs[3], "reports/overview"))["subtree"]["withheld"]
-    assert not (await report(above, world.orgs[5], "reports/overview"))["subtree"]["withheld"]
+    assert (await report(superior_admin, world.orgs[3], "reports/overview"))["subtree"]["withheld"]
+    assert not (await report(superior_admin, world.orgs[5], "reports/overview"))["subtree"]["withheld"]
     # Its own admin knows its people and sees the figures of its subtree.
     own = await create_admin(people, engine, world.orgs[2])
     assert not (await report(own, world.orgs[2], "reports/overview"))["subtree"]["withheld"]
@@ -188,10 +188,10 @@ async def test_suppressed_parts_cannot_be_found_by_subtraction(people: People, e
     parents = [None, *(chance.randrange(0, index) for index in range(1, size))]
     world = make_fixed_world(UUID(owner.user_id), chance, heads, parents)
     await write_world(engine, world)
-    above = await create_admin(people, engine, world.orgs[0])
+    superior_admin = await create_admin(people, engine, world.orgs[0])
     now = today()
     for org in world.orgs[1:]:
-        seen = await report(above, org, "reports/overview")
+        seen = await report(superior_admin, org, "reports/overview")
         parts = {UUID(row["id"]): row["figures"]["withheld"] for row in seen["subordinates"]["items"]}
         sizes = {part: world.count(world.get_subtree(part, now), now, 1)["members"] for part in parts}
         parts[org], sizes[org] = seen["org"]["withheld"], world.count({org}, now, 1)["members"]
@@ -233,8 +233,10 @@ async def test_random_world_is_readable_by_admins_of_superiors(people: People, e
     owner = await people.register()
     world = make_world(chance, UUID(owner.user_id), orgs=10, people=20)
     await write_world(engine, world)
-    above = await create_admin(people, engine, world.orgs[0])
+    superior_admin = await create_admin(people, engine, world.orgs[0])
     for org in world.get_subtree(world.orgs[0], today()):
         for _ in range(2):
             day = today() - timedelta(days=chance.randrange(0, 45))
-            await report(above, org, "reports/overview", day=str(day), period="30d", sort="points", order="desc")
+            await report(
+                superior_admin, org, "reports/overview", day=str(day), period="30d", sort="points", order="desc"
+            )

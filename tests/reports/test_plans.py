@@ -48,8 +48,8 @@ def count_rows(node: dict[str, Any]) -> Iterator[float]:
     """Yield the number of rows that each node of a plan returned or removed."""
     thrown = ("Rows Removed by Filter", "Rows Removed by Join Filter")
     yield node["Actual Loops"] * (node["Actual Rows"] + sum(node.get(name, 0) for name in thrown))
-    for below in node.get("Plans", []):
-        yield from count_rows(below)
+    for child in node.get("Plans", []):
+        yield from count_rows(child)
 
 
 @pytest.mark.parametrize("inside", [True, False])

@@ -36,9 +36,9 @@ async def check_overview(
 ) -> None:
     found = await report(viewer, org, "reports/overview", period=period, day=str(day), limit=200)
     days = DAYS[period]
-    below = world.get_subtree(org, day)
+    subtree = world.get_subtree(org, day)
     assert found["org"] == world.count({org}, day, days)
-    assert found["subtree"] == world.count(below, day, days)
+    assert found["subtree"] == world.count(subtree, day, days)
     then = day - timedelta(days=days)
     if found["previous"] is None:
         assert then < stored_since, (
@@ -76,9 +76,9 @@ async def test_every_report_equals_a_naive_count(
             assert point["org"] == world.count({org}, on, 1)
             assert point["subtree"] == world.count(world.get_subtree(org, on), on, 1)
         units = await report(viewer, org, "reports/units", period="7d", day=str(day))
-        top, below, other = (unit for unit, _ in world.units[org])
+        top, inner, other = (unit for unit, _ in world.units[org])
         assert {UUID(row["id"]): row["figures"] for row in units["units"]} == {
-            top: world.count({org}, day, 7, {top, below}),
-            below: world.count({org}, day, 7, {below}),
+            top: world.count({org}, day, 7, {top, inner}),
+            inner: world.count({org}, day, 7, {inner}),
             other: world.count({org}, day, 7, {other}),
         }

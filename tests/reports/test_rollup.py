@@ -228,7 +228,7 @@ class History:
         index = self.chance.randrange(1, len(world.orgs))
         org, superior = world.orgs[index], world.orgs[self.chance.randrange(index)]
         at = self.moment()
-        if any(below == org and (when.until is None or when.until > at) for _, below, when in world.edges):
+        if any(child == org and (when.until is None or when.until > at) for _, child, when in world.edges):
             return
         world.edges.append((superior, org, Range(at, None)))
         await db.execute(

@@ -83,19 +83,19 @@ async def test_stored_totals_of_few_people_are_suppressed(
     owner = await stored_people.register()
     world = make_fixed_world(UUID(owner.user_id), random.Random(6), [9, 2, 0, 3, 4, 9], [None, 0, 0, 2, 2, 0])
     await write_world(engine, world)
-    above = await create_admin(stored_people, engine, world.orgs[0])
+    superior_admin = await create_admin(stored_people, engine, world.orgs[0])
     while await run_cycle(rollup):
         pass
     await build_missing_days(rollup, today(), tomorrow=False)
-    seen = await report(above, world.orgs[0], "reports/overview", sort="points", order="desc")
+    seen = await report(superior_admin, world.orgs[0], "reports/overview", sort="points", order="desc")
     assert [UUID(row["id"]) for row in seen["subordinates"]["items"] if row["figures"]["withheld"]] == sorted(
         world.orgs[1:3]
     )
-    assert (await report(above, world.orgs[3], "reports/overview"))["subtree"]["withheld"]
+    assert (await report(superior_admin, world.orgs[3], "reports/overview"))["subtree"]["withheld"]
     # Only the days that a trend returns are checked for suppression: a recount of the others could take minutes.
     deleted = await rollup.fetchrow("DELETE FROM stored_days WHERE day = $1 RETURNING *", today() - timedelta(days=2))
     monkeypatch.setattr("app.reports.secondary_suppression._is_suppressed_by_recount", None)
-    trend = await report(above, world.orgs[3], "reports/trend", days=4)
+    trend = await report(superior_admin, world.orgs[3], "reports/trend", days=4)
     assert [point["subtree"]["withheld"] for point in trend["days"]] == [True] * 3
     await rollup.execute("INSERT INTO stored_days SELECT ($1::stored_days).*", deleted)
 

@@ -65,8 +65,8 @@ async def test_unit_report_of_unanalyzed_org_is_linear_in_people(engine: AsyncEn
 
 def list_nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
-    for below in plan.get("Plans", ()):
-        yield from list_nodes(below)
+    for child in plan.get("Plans", ()):
+        yield from list_nodes(child)
 
 
 def count_read_rows(node: dict[str, Any]) -> float:

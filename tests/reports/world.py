@@ -78,9 +78,9 @@ class World:
         found = {org}
         waiting = [org]
         while waiting:
-            above = waiting.pop()
+            current = waiting.pop()
             for superior, subordinate, when in self.edges:
-                if superior == above and when.is_valid_on(day) and subordinate not in found:
+                if superior == current and when.is_valid_on(day) and subordinate not in found:
                     found.add(subordinate)
                     waiting.append(subordinate)
         return found
