@@ -9,65 +9,65 @@ from tests.people import Person, fresh_phone
 Json = dict[str, Any]
 
 
-def done(response: httpx.Response, status: int = 200) -> Any:
+def get_body(response: httpx.Response, status: int = 200) -> Any:
     """Return the body of an answer that must have this status."""
     assert response.status_code == status, response.text
     return response.json() if response.content else None
 
 
-def refusal(response: httpx.Response) -> tuple[int, str]:
+def get_refusal(response: httpx.Response) -> tuple[int, str]:
     """Return the status and the problem's slug of a refused call."""
     return response.status_code, response.json()["type"].removeprefix("/problems/")
 
 
 async def invite(superior_admin: Person, superior: Json, **body: Any) -> Json:
     """Create an invitation to be certified."""
-    invitation: Json = done(await superior_admin.post(f"/v1/orgs/{superior['id']}/invitations", json=body), 201)
+    invitation: Json = get_body(await superior_admin.post(f"/v1/orgs/{superior['id']}/invitations", json=body), 201)
     return invitation
 
 
-async def apply(subordinate_admin: Person, subordinate: Json, token: str) -> httpx.Response:
+async def send_application(subordinate_admin: Person, subordinate: Json, token: str) -> httpx.Response:
     return await subordinate_admin.post(f"/v1/orgs/{subordinate['id']}/applications", json={"invitation_token": token})
 
 
 async def certify(superior_admin: Person, superior: Json, subordinate_admin: Person, subordinate: Json) -> Json:
     """Invite, apply, approve."""
-    application = done(
-        await apply(subordinate_admin, subordinate, (await invite(superior_admin, superior))["token"]), 201
+    application = get_body(
+        await send_application(subordinate_admin, subordinate, (await invite(superior_admin, superior))["token"]), 201
     )
     path = f"/v1/orgs/{superior['id']}/applications/{application['id']}/approval"
-    approved: Json = done(await superior_admin.put(path))
+    approved: Json = get_body(await superior_admin.put(path))
     return approved
 
 
 async def invite_admin(main_admin: Person, org: Json, person: Person) -> Json:
     path = f"/v1/orgs/{org['id']}/admin-invitations"
-    invitation: Json = done(await main_admin.post(path, json={"phone": person.phone}), 201)
+    invitation: Json = get_body(await main_admin.post(path, json={"phone": person.phone}), 201)
     return invitation
 
 
 async def add_admin(main_admin: Person, org: Json, person: Person) -> Json:
     """Invite and accept."""
     invitation = await invite_admin(main_admin, org, person)
-    accepted: Json = done(await person.put(f"/v1/me/admin-invitations/{invitation['id']}/acceptance"))
+    accepted: Json = get_body(await person.put(f"/v1/me/admin-invitations/{invitation['id']}/acceptance"))
     return accepted
 
 
-async def ask(person: Person, org: Json, **body: Any) -> httpx.Response:
+async def send_change_request(person: Person, org: Json, **body: Any) -> httpx.Response:
     """Create a change request."""
     return await person.post(f"/v1/orgs/{org['id']}/change-requests", json=body)
 
 
 async def add_unit(admin: Person, org: Json, name: str, parent: Json | None = None, **body: Any) -> Json:
     fields = {"name": name, "parent_id": parent["id"] if parent else None} | body
-    unit: Json = done(await admin.post(f"/v1/orgs/{org['id']}/units", json=fields), 201)
+    unit: Json = get_body(await admin.post(f"/v1/orgs/{org['id']}/units", json=fields), 201)
     return unit
 
 
 async def add_member(admin: Person, org: Json, *units: Json, **body: Any) -> Json:
     """Add a person to the directory, in these units (none: at the org itself)."""
     fields = {"name": "王小明", "phone": fresh_phone(), "unit_ids": [unit["id"] for unit in units]} | body
-    member: Json = done(await admin.post(f"/v1/orgs/{org['id']}/members", json=fields), 201)
+    member: Json = get_body(await admin.post(f"/v1/orgs/{org['id']}/members", json=fields), 201)
     return member
 
 
@@ -76,13 +76,13 @@ async def list_all(person: Person, path: str, **params: Any) -> list[Json]:
     items: list[Json] = []
     cursor = None
     while True:
-        page = done(await person.get(path, params=params | ({"cursor": cursor} if cursor else {})))
+        page = get_body(await person.get(path, params=params | ({"cursor": cursor} if cursor else {})))
         items += page["items"]
         cursor = page.get("next_cursor")
         if cursor is None:
             return items
 
 
-async def actions(person: Person, org: Json) -> list[str]:
+async def list_actions(person: Person, org: Json) -> list[str]:
     """Return the actions in the org's audit, newest first."""
     return [entry["action"] for entry in await list_all(person, f"/v1/orgs/{org['id']}/audit")]

@@ -24,7 +24,7 @@ from app.auth.operators.operators import add_operator
 from app.authz.access import find_access_rule
 from app.authz.permissions import CLOSED_ORG_PERMISSIONS
 from app.core.cipher import CIPHER
-from tests.acts import Json, add_admin, add_member, certify, done
+from tests.acts import Json, add_admin, add_member, certify, get_body
 from tests.auth.authenticator import prove_key, register_key
 from tests.people import People, Person, fresh_phone
 
@@ -159,7 +159,7 @@ async def scene(app: FastAPI, engine: AsyncEngine, api: httpx.AsyncClient, peopl
     services = []
     for client in clients:
         form = {"grant_type": "client_credentials", "client_id": client.client_id, "client_secret": client.secret}
-        services.append(Person("", "", "", api, done(await api.post("/oauth/token", data=form))["access_token"]))
+        services.append(Person("", "", "", api, get_body(await api.post("/oauth/token", data=form))["access_token"]))
 
     owners = ("main", "released-main", "stranger", "superior", "top", "subordinate")
     own, released, other, superior, top, subordinate = [await persons[name].create_org() for name in owners]
@@ -167,14 +167,14 @@ async def scene(app: FastAPI, engine: AsyncEngine, api: httpx.AsyncClient, peopl
     await certify(persons["superior"], superior, persons["main"], own)
     await certify(persons["superior"], superior, persons["released-main"], released)
     await certify(persons["main"], own, persons["subordinate"], subordinate)
-    done(await persons["superior"].delete(f"/v1/orgs/{superior['id']}/subordinates/{released['id']}"), 204)
+    get_body(await persons["superior"].delete(f"/v1/orgs/{superior['id']}/subordinates/{released['id']}"), 204)
     for name in ("admin", "removed"):
         await add_admin(persons["main"], own, persons[name])
-    done(await persons["main"].delete(f"/v1/orgs/{own['id']}/admins/{persons['removed'].user_id}"), 204)
+    get_body(await persons["main"].delete(f"/v1/orgs/{own['id']}/admins/{persons['removed'].user_id}"), 204)
     member = persons["member"]
     await add_member(persons["main"], own, phone=member.phone, name=member.name)
     closed = await persons["main"].create_org()
-    done(await persons["main"].put(f"/v1/orgs/{closed['id']}/closure"))
+    get_body(await persons["main"].put(f"/v1/orgs/{closed['id']}/closure"))
     callers: dict[str, Person | None] = {"nobody": None, "learner": learner, "operator": operator}
     callers |= {"service": services[0], "scopeless service": services[1]}
     callers.update(persons)

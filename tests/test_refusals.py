@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from app.main import MAX_BODY
 from app.web.errors import MEDIA_TYPE
-from tests.acts import refusal
+from tests.acts import get_refusal
 from tests.people import People
 
 ORG = "/v1/orgs/{org_id}"
@@ -120,13 +120,13 @@ async def test_unacceptable_body_is_answered_with_a_problem(api: httpx.AsyncClie
     person = await people.register()
     large = b'{"name": "' + bytes(MAX_BODY) + b'"}'
     as_json = {"Content-Type": "application/json"}
-    assert refusal(await person.post("/v1/orgs", content=large, headers=as_json)) == (413, "body-too-large")
+    assert get_refusal(await person.post("/v1/orgs", content=large, headers=as_json)) == (413, "body-too-large")
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     refused = await api.post("/oauth/token", content=large, headers=form)
     assert (refused.status_code, refused.json()["error"]) == (413, "invalid_request")
     for kind in ({"Content-Type": "text/plain"}, {"Content-Type": "application/x-www-form-urlencoded"}, {}):
         answer = await person.post("/v1/orgs", content=b'{"name": "x", "region_code": "320102"}', headers=kind)
-        assert refusal(answer) == (415, "unsupported-media-type")
+        assert get_refusal(answer) == (415, "unsupported-media-type")
 
 
 async def test_impossible_times_are_refused(people: People) -> None:
@@ -135,7 +135,7 @@ async def test_impossible_times_are_refused(people: People) -> None:
     for at in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
         for path in ("certifications", "audit"):
             answer = await person.get(f"/v1/orgs/{org['id']}/{path}", params={"since": at})
-            assert refusal(answer) == (422, "invalid")
+            assert get_refusal(answer) == (422, "invalid")
 
 
 async def test_validation_error_points_to_its_place_in_the_body(people: People) -> None:

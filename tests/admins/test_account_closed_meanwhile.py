@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.acts import add_unit, done, invite_admin, refusal
+from tests.acts import add_unit, get_body, get_refusal, invite_admin
 from tests.people import People, Person, fresh_org_name
 
 # As `close_account` leaves the row.
@@ -32,7 +32,7 @@ async def accept_promotion(founder: Person, person: Person) -> Act:
     org = await founder.create_org()
     unit = await add_unit(founder, org, "第一支部")
     body = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"phone": person.phone}}
-    promotion = done(await founder.post(f"/v1/orgs/{org['id']}/promotions", json=body), 201)
+    promotion = get_body(await founder.post(f"/v1/orgs/{org['id']}/promotions", json=body), 201)
     return lambda: person.put(f"/v1/me/promotions/{promotion['id']}/acceptance")
 
 
@@ -57,7 +57,7 @@ async def test_request_of_an_account_that_is_closed_meanwhile_is_unauthorized(
                 await watching.rollback()
                 await asyncio.sleep(0.02)
         await closing.commit()
-    assert refusal(await answering) == (401, "unauthorized")
+    assert get_refusal(await answering) == (401, "unauthorized")
     async with engine.connect() as db:
         administers = text("SELECT count(*) FROM org_admins WHERE user_id = :id")
         assert await db.scalar(administers, {"id": person.user_id}) == 0

@@ -12,7 +12,17 @@ from app.audit_log.entries import Actor
 from app.auth.operators.operators import add_operator
 from app.core.cipher import CIPHER
 from app.database.db import ENGINE
-from tests.acts import Json, actions, add_admin, ask, certify, done, invite, list_all, refusal
+from tests.acts import (
+    Json,
+    add_admin,
+    certify,
+    get_body,
+    get_refusal,
+    invite,
+    list_actions,
+    list_all,
+    send_change_request,
+)
 from tests.auth.authenticator import prove_key, register_key
 from tests.people import People, Person, fresh_org_name, fresh_phone
 from tests.retention import clean_up
@@ -55,11 +65,11 @@ class Pair:
 
     async def request_hand_over(self) -> Json:
         body = {"kind": "hand-over", "main_admin_id": self.second.user_id, "reason": "调离"}
-        change_request: Json = done(await ask(self.founder, self.org, **body), 201)
+        change_request: Json = get_body(await send_change_request(self.founder, self.org, **body), 201)
         return change_request
 
     async def get_main_admin_id(self) -> str:
-        card = done(await self.founder.get(f"/v1/orgs/{self.org['id']}"))
+        card = get_body(await self.founder.get(f"/v1/orgs/{self.org['id']}"))
         return str(card["main_admin_id"])
 
 
@@ -71,38 +81,43 @@ async def transfer(pair: Pair, next_superior: Person, next_above: Json) -> None:
     """Transfer the org to another superior."""
     token = (await invite(next_superior, next_above))["token"]
     path = f"/v1/orgs/{pair.org['id']}/transfers"
-    created = done(await pair.founder.post(path, json={"invitation_token": token}), 201)
+    created = get_body(await pair.founder.post(path, json={"invitation_token": token}), 201)
     preview = {"preview": created["preview"]["version"]}
     for person, org, step in (
         (pair.superior_admin, pair.superior, "release"),
         (next_superior, next_above, "acceptance"),
     ):
-        done(await person.put(f"/v1/orgs/{org['id']}/transfers/{created['id']}/{step}", json=preview))
+        get_body(await person.put(f"/v1/orgs/{org['id']}/transfers/{created['id']}/{step}", json=preview))
 
 
 async def test_hand_over_without_a_superior_takes_effect_at_once(people: People) -> None:
     founder, second = await people.register(), await people.register()
     org = await founder.create_org()
     await add_admin(founder, org, second)
-    change_request = done(await ask(founder, org, kind="hand-over", main_admin_id=second.user_id), 201)
+    change_request = get_body(
+        await send_change_request(founder, org, kind="hand-over", main_admin_id=second.user_id), 201
+    )
     assert change_request["state"] == "accepted"
     assert change_request["main_admin_after"] == {"name": second.name, "verified": True}
-    assert done(await founder.get(f"/v1/orgs/{org['id']}"))["main_admin_id"] == second.user_id
+    assert get_body(await founder.get(f"/v1/orgs/{org['id']}"))["main_admin_id"] == second.user_id
     # The former main admin is now an ordinary admin and may resign.
     back = {"kind": "hand-over", "main_admin_id": founder.user_id}
-    assert refusal(await ask(founder, org, **back)) == (403, "main-admin-only")
-    done(await founder.delete(f"/v1/orgs/{org['id']}/admins/me"), 204)
-    assert {"org.handed_over", "change_request.created"} <= set(await actions(second, org))
+    assert get_refusal(await send_change_request(founder, org, **back)) == (403, "main-admin-only")
+    get_body(await founder.delete(f"/v1/orgs/{org['id']}/admins/me"), 204)
+    assert {"org.handed_over", "change_request.created"} <= set(await list_actions(second, org))
 
 
 async def test_hand_over_to_a_person_who_is_not_an_admin_is_refused(people: People) -> None:
     founder, second, stranger = [await people.register() for _ in range(3)]
     org = await founder.create_org()
-    alone = await ask(founder, org, kind="hand-over", main_admin_id=second.user_id)
-    assert refusal(alone) == (409, "sole-admin")
+    alone = await send_change_request(founder, org, kind="hand-over", main_admin_id=second.user_id)
+    assert get_refusal(alone) == (409, "sole-admin")
     await add_admin(founder, org, second)
     for user_id, slug in ((stranger.user_id, "not-an-admin"), (founder.user_id, "already-main-admin")):
-        assert refusal(await ask(founder, org, kind="hand-over", main_admin_id=user_id)) == (409, slug)
+        assert get_refusal(await send_change_request(founder, org, kind="hand-over", main_admin_id=user_id)) == (
+            409,
+            slug,
+        )
 
 
 async def test_hand_over_shows_only_names_to_the_superior(people: People) -> None:
@@ -116,7 +131,7 @@ async def test_hand_over_shows_only_names_to_the_superior(people: People) -> Non
     assert (seen["requested_by"]["name"], seen["reason"]) == (pair.founder.name, "调离")
     for secret in (pair.founder.user_id, pair.second.user_id, pair.founder.phone, pair.second.phone):
         assert secret not in str(seen)
-    approved = done(await decide(pair.superior_admin, pair.superior, change_request))
+    approved = get_body(await decide(pair.superior_admin, pair.superior, change_request))
     assert approved["state"] == "accepted"
     assert await pair.get_main_admin_id() == pair.second.user_id
     assert await list_received(pair.superior_admin, pair.superior) == []
@@ -132,13 +147,15 @@ async def test_hand_over_shows_only_names_to_the_superior(people: People) -> Non
 async def test_declined_change_request_has_the_reason(people: People) -> None:
     pair = await Pair.make(people)
     change_request = await pair.request_hand_over()
-    refused = done(await decide(pair.superior_admin, pair.superior, change_request, "refusal", reason="请先完成交接"))
+    refused = get_body(
+        await decide(pair.superior_admin, pair.superior, change_request, "refusal", reason="请先完成交接")
+    )
     assert (refused["state"], refused["refusal"]) == ("declined", "请先完成交接")
-    read = done(await pair.founder.get(f"/v1/orgs/{pair.org['id']}/change-requests/{change_request['id']}"))
+    read = get_body(await pair.founder.get(f"/v1/orgs/{pair.org['id']}/change-requests/{change_request['id']}"))
     assert (read["state"], read["refusal"]) == ("declined", "请先完成交接")
     assert await pair.get_main_admin_id() == pair.founder.user_id
     for how, body in (("approval", {}), ("refusal", {"reason": "再次"})):
-        assert refusal(await decide(pair.superior_admin, pair.superior, change_request, how, **body)) == (
+        assert get_refusal(await decide(pair.superior_admin, pair.superior, change_request, how, **body)) == (
             409,
             "change-request-decided",
         )
@@ -146,29 +163,32 @@ async def test_declined_change_request_has_the_reason(people: People) -> None:
 
 async def test_second_change_request_of_a_kind_is_refused(people: People) -> None:
     pair = await Pair.make(people)
-    first = done(await ask(pair.founder, pair.org, kind="rename", name=fresh_org_name()), 201)
-    again = await ask(pair.second, pair.org, kind="rename", name=fresh_org_name())
-    assert refusal(again) == (409, "change-request-open")
+    first = get_body(await send_change_request(pair.founder, pair.org, kind="rename", name=fresh_org_name()), 201)
+    again = await send_change_request(pair.second, pair.org, kind="rename", name=fresh_org_name())
+    assert get_refusal(again) == (409, "change-request-open")
     path = f"/v1/orgs/{pair.org['id']}/change-requests/{first['id']}"
-    done(await pair.second.delete(path), 204)  # any admin may withdraw a rename
-    assert refusal(await pair.founder.delete(path)) == (409, "change-request-decided")
-    assert refusal(await decide(pair.superior_admin, pair.superior, first)) == (409, "change-request-decided")
-    done(await ask(pair.second, pair.org, kind="rename", name=fresh_org_name()), 201)
-    assert refusal(await ask(pair.founder, pair.org, kind="rename", name=pair.org["name"])) == (409, "name-unchanged")
+    get_body(await pair.second.delete(path), 204)  # any admin may withdraw a rename
+    assert get_refusal(await pair.founder.delete(path)) == (409, "change-request-decided")
+    assert get_refusal(await decide(pair.superior_admin, pair.superior, first)) == (409, "change-request-decided")
+    get_body(await send_change_request(pair.second, pair.org, kind="rename", name=fresh_org_name()), 201)
+    assert get_refusal(await send_change_request(pair.founder, pair.org, kind="rename", name=pair.org["name"])) == (
+        409,
+        "name-unchanged",
+    )
 
 
 async def test_hand_over_withdrawal_by_another_admin_is_refused(people: People) -> None:
     pair = await Pair.make(people)
     change_request = await pair.request_hand_over()
     path = f"/v1/orgs/{pair.org['id']}/change-requests/{change_request['id']}"
-    assert refusal(await pair.second.delete(path)) == (403, "main-admin-only")
+    assert get_refusal(await pair.second.delete(path)) == (403, "main-admin-only")
     assert (
-        refusal(
+        get_refusal(
             await pair.superior_admin.delete(f"/v1/orgs/{pair.superior['id']}/change-requests/{change_request['id']}")
         )[0]
         == 404
     )
-    done(await pair.founder.delete(path), 204)
+    get_body(await pair.founder.delete(path), 204)
 
 
 async def test_overdue_change_request_cannot_be_decided(people: People, engine: AsyncEngine) -> None:
@@ -178,15 +198,18 @@ async def test_overdue_change_request_cannot_be_decided(people: People, engine: 
         past = "UPDATE change_requests SET expires_at = now() - interval '1 second' WHERE id = :id"
         await connection.execute(text(past), {"id": change_request["id"]})
     path = f"/v1/orgs/{pair.org['id']}/change-requests/{change_request['id']}"
-    assert done(await pair.founder.get(path))["state"] == "expired"
+    assert get_body(await pair.founder.get(path))["state"] == "expired"
     assert await list_received(pair.superior_admin, pair.superior) == []
     for how, body in (("approval", {}), ("refusal", {"reason": "已过期"})):
-        assert refusal(await decide(pair.superior_admin, pair.superior, change_request, how, **body)) == (
+        assert get_refusal(await decide(pair.superior_admin, pair.superior, change_request, how, **body)) == (
             410,
             "change-request-expired",
         )
     await clean_up(engine)
-    assert refusal(await decide(pair.superior_admin, pair.superior, change_request)) == (410, "change-request-expired")
+    assert get_refusal(await decide(pair.superior_admin, pair.superior, change_request)) == (
+        410,
+        "change-request-expired",
+    )
     assert await pair.get_main_admin_id() == pair.founder.user_id
     await pair.request_hand_over()  # the expired request does not prevent a new one
 
@@ -197,13 +220,16 @@ async def test_change_request_that_names_a_former_admin_is_superseded(people: Pe
     change_request = await pair.request_hand_over()
     path = f"/v1/orgs/{pair.org['id']}/admins"
     if meanwhile == "removed":
-        done(await pair.founder.delete(f"{path}/{pair.second.user_id}"), 204)
+        get_body(await pair.founder.delete(f"{path}/{pair.second.user_id}"), 204)
     else:
-        done(await pair.second.delete(f"{path}/me"), 204)
+        get_body(await pair.second.delete(f"{path}/me"), 204)
     await add_admin(pair.founder, pair.org, pair.second)  # a new admin row does not revive the request
-    assert refusal(await decide(pair.superior_admin, pair.superior, change_request)) == (409, "change-request-decided")
+    assert get_refusal(await decide(pair.superior_admin, pair.superior, change_request)) == (
+        409,
+        "change-request-decided",
+    )
     request = f"/v1/orgs/{pair.org['id']}/change-requests/{change_request['id']}"
-    assert done(await pair.founder.get(request))["state"] == "superseded"
+    assert get_body(await pair.founder.get(request))["state"] == "superseded"
     assert await pair.get_main_admin_id() == pair.founder.user_id
 
 
@@ -214,18 +240,18 @@ async def test_change_request_is_stale_after_a_change_of_name_or_main_admin(
     third = await people.register()
     await add_admin(pair.founder, pair.org, third)
     hand_over = await pair.request_hand_over()
-    rescue = done(await ask(third, pair.org, kind="recovery"), 201)
-    done(await decide(pair.superior_admin, pair.superior, rescue))
+    rescue = get_body(await send_change_request(third, pair.org, kind="recovery"), 201)
+    get_body(await decide(pair.superior_admin, pair.superior, rescue))
     assert await pair.get_main_admin_id() == third.user_id
-    assert refusal(await decide(pair.superior_admin, pair.superior, hand_over)) == (409, "change-request-stale")
-    assert refusal(await decide(pair.superior_admin, pair.superior, hand_over)) == (409, "change-request-decided")
+    assert get_refusal(await decide(pair.superior_admin, pair.superior, hand_over)) == (409, "change-request-stale")
+    assert get_refusal(await decide(pair.superior_admin, pair.superior, hand_over)) == (409, "change-request-decided")
     assert await pair.get_main_admin_id() == third.user_id
 
-    rename = done(await ask(third, pair.org, kind="rename", name=fresh_org_name()), 201)
+    rename = get_body(await send_change_request(third, pair.org, kind="rename", name=fresh_org_name()), 201)
     async with engine.begin() as connection:
         loaded = "UPDATE orgs SET name = :name WHERE id = :id"
         await connection.execute(text(loaded), {"name": fresh_org_name(), "id": pair.org["id"]})
-    assert refusal(await decide(pair.superior_admin, pair.superior, rename)) == (409, "change-request-stale")
+    assert get_refusal(await decide(pair.superior_admin, pair.superior, rename)) == (409, "change-request-stale")
 
 
 async def test_change_request_after_a_transfer_is_decided_by_the_new_superior(people: People) -> None:
@@ -235,9 +261,9 @@ async def test_change_request_after_a_transfer_is_decided_by_the_new_superior(pe
     change_request = await pair.request_hand_over()
     await transfer(pair, next_superior, next_above)
     assert await list_received(pair.superior_admin, pair.superior) == []
-    assert refusal(await decide(pair.superior_admin, pair.superior, change_request)) == (404, "not-found")
+    assert get_refusal(await decide(pair.superior_admin, pair.superior, change_request)) == (404, "not-found")
     assert [item["id"] for item in await list_received(next_superior, next_above)] == [change_request["id"]]
-    done(await decide(next_superior, next_above, change_request))
+    get_body(await decide(next_superior, next_above, change_request))
     assert await pair.get_main_admin_id() == pair.second.user_id
 
 
@@ -245,14 +271,14 @@ async def test_pending_change_takes_effect_when_the_org_is_released(people: Peop
     pair = await Pair.make(people)
     hand_over = await pair.request_hand_over()
     name = fresh_org_name()
-    rename = done(await ask(pair.second, pair.org, kind="rename", name=name), 201)
-    done(await release(pair), 204)
-    card = done(await pair.founder.get(f"/v1/orgs/{pair.org['id']}"))
+    rename = get_body(await send_change_request(pair.second, pair.org, kind="rename", name=name), 201)
+    get_body(await release(pair), 204)
+    card = get_body(await pair.founder.get(f"/v1/orgs/{pair.org['id']}"))
     assert (card["name"], card["main_admin_id"], card["superior_id"]) == (name, pair.second.user_id, None)
     for request in (hand_over, rename):
-        seen = done(await pair.founder.get(f"/v1/orgs/{pair.org['id']}/change-requests/{request['id']}"))
+        seen = get_body(await pair.founder.get(f"/v1/orgs/{pair.org['id']}/change-requests/{request['id']}"))
         assert (seen["state"], seen["decided_at"] is not None) == ("accepted", True)
-        assert refusal(await decide(pair.superior_admin, pair.superior, request)) == (404, "not-found")
+        assert get_refusal(await decide(pair.superior_admin, pair.superior, request)) == (404, "not-found")
     assert await list_received(pair.superior_admin, pair.superior) == []
     audit = await list_all(pair.second, f"/v1/orgs/{pair.org['id']}/audit")
     newest = [entry["action"] for entry in audit][:5]
@@ -275,14 +301,20 @@ async def test_stale_change_is_superseded_when_the_org_is_released(people: Peopl
     third = await people.register()
     await add_admin(pair.founder, pair.org, third)
     hand_over = await pair.request_hand_over()
-    done(await decide(pair.superior_admin, pair.superior, done(await ask(third, pair.org, kind="recovery"), 201)))
-    rename = done(await ask(third, pair.org, kind="rename", name=fresh_org_name()), 201)
+    get_body(
+        await decide(
+            pair.superior_admin,
+            pair.superior,
+            get_body(await send_change_request(third, pair.org, kind="recovery"), 201),
+        )
+    )
+    rename = get_body(await send_change_request(third, pair.org, kind="rename", name=fresh_org_name()), 201)
     async with engine.begin() as connection:
         loaded = "UPDATE orgs SET name = :name WHERE id = :id"
         await connection.execute(text(loaded), {"name": fresh_org_name(), "id": pair.org["id"]})
-    done(await release(pair), 204)
+    get_body(await release(pair), 204)
     for request in (hand_over, rename):
-        seen = done(await third.get(f"/v1/orgs/{pair.org['id']}/change-requests/{request['id']}"))
+        seen = get_body(await third.get(f"/v1/orgs/{pair.org['id']}/change-requests/{request['id']}"))
         assert seen["state"] == "superseded"
     assert await pair.get_main_admin_id() == third.user_id
 
@@ -295,19 +327,19 @@ async def test_overdue_change_does_not_take_effect_when_the_org_is_released(
     async with engine.begin() as connection:
         past = "UPDATE change_requests SET expires_at = now() - interval '1 second' WHERE id = :id"
         await connection.execute(text(past), {"id": change_request["id"]})
-    done(await release(pair), 204)
+    get_body(await release(pair), 204)
     assert await pair.get_main_admin_id() == pair.founder.user_id
     assert (await pair.request_hand_over())["state"] == "accepted"  # the overdue request does not prevent a new one
 
 
 async def test_pending_recovery_of_a_released_org_is_decided_by_the_operator(people: People, operator: Person) -> None:
     pair = await Pair.make(people)
-    change_request = done(await ask(pair.second, pair.org, kind="recovery"), 201)
-    done(await release(pair), 204)
+    change_request = get_body(await send_change_request(pair.second, pair.org, kind="recovery"), 201)
+    get_body(await release(pair), 204)
     assert await pair.get_main_admin_id() == pair.founder.user_id
-    assert refusal(await decide(pair.superior_admin, pair.superior, change_request)) == (404, "not-found")
+    assert get_refusal(await decide(pair.superior_admin, pair.superior, change_request)) == (404, "not-found")
     assert change_request["id"] in {item["id"] for item in await list_all(operator, "/v1/operator/recoveries")}
-    done(await operator.put(f"/v1/operator/recoveries/{change_request['id']}/approval"), 204)
+    get_body(await operator.put(f"/v1/operator/recoveries/{change_request['id']}/approval"), 204)
     assert await pair.get_main_admin_id() == pair.second.user_id
 
 
@@ -317,15 +349,17 @@ async def test_rename_after_a_transfer_to_a_sibling_name_is_refused(people: Peop
     next_above = await next_superior.create_org()
     sibling = await next_superior.create_org()
     await certify(next_superior, next_above, next_superior, sibling)
-    change_request = done(await ask(pair.founder, pair.org, kind="rename", name=sibling["name"]), 201)
+    change_request = get_body(
+        await send_change_request(pair.founder, pair.org, kind="rename", name=sibling["name"]), 201
+    )
     await transfer(pair, next_superior, next_above)
-    inbox = done(await next_superior.get("/v1/inbox"))
+    inbox = get_body(await next_superior.get("/v1/inbox"))
     assert [(entry["kind"], entry["id"]) for entry in inbox["items"]] == [("change-request", change_request["id"])]
-    assert done(await pair.superior_admin.get("/v1/inbox"))["items"] == []
-    assert refusal(await decide(next_superior, next_above, change_request)) == (409, "sibling-name-taken")
-    seen = done(await next_superior.get(f"/v1/orgs/{next_above['id']}/change-requests/{change_request['id']}"))
+    assert get_body(await pair.superior_admin.get("/v1/inbox"))["items"] == []
+    assert get_refusal(await decide(next_superior, next_above, change_request)) == (409, "sibling-name-taken")
+    seen = get_body(await next_superior.get(f"/v1/orgs/{next_above['id']}/change-requests/{change_request['id']}"))
     assert seen["state"] == "pending"
-    done(await decide(next_superior, next_above, change_request, "refusal", reason="重名"))
+    get_body(await decide(next_superior, next_above, change_request, "refusal", reason="重名"))
 
 
 async def test_change_request_decision_by_another_org_is_not_found(people: People) -> None:
@@ -336,9 +370,9 @@ async def test_change_request_decision_by_another_org_is_not_found(people: Peopl
     await certify(pair.founder, pair.org, below_admin, subordinate)
     change_request = await pair.request_hand_over()
     for person, org in ((top_admin, top), (below_admin, subordinate), (pair.founder, pair.org)):
-        assert refusal(await decide(person, org, change_request)) == (404, "not-found")
-        assert refusal(await decide(person, org, change_request, "refusal", reason="越级")) == (404, "not-found")
-    assert refusal(await top_admin.get(f"/v1/orgs/{top['id']}/change-requests/{change_request['id']}")) == (
+        assert get_refusal(await decide(person, org, change_request)) == (404, "not-found")
+        assert get_refusal(await decide(person, org, change_request, "refusal", reason="越级")) == (404, "not-found")
+    assert get_refusal(await top_admin.get(f"/v1/orgs/{top['id']}/change-requests/{change_request['id']}")) == (
         404,
         "not-found",
     )
@@ -347,23 +381,28 @@ async def test_change_request_decision_by_another_org_is_not_found(people: Peopl
 
 async def test_recovery_with_the_superiors_consent_replaces_the_main_admin(people: People) -> None:
     pair = await Pair.make(people)
-    assert refusal(await ask(pair.founder, pair.org, kind="recovery")) == (409, "main-admin-stays")
-    change_request = done(await ask(pair.second, pair.org, kind="recovery", reason="主管理员已离职"), 201)
+    assert get_refusal(await send_change_request(pair.founder, pair.org, kind="recovery")) == (409, "main-admin-stays")
+    change_request = get_body(
+        await send_change_request(pair.second, pair.org, kind="recovery", reason="主管理员已离职"), 201
+    )
     assert (change_request["kind"], change_request["state"], change_request["main_admin_after"]["name"]) == (
         "recovery",
         "pending",
         pair.second.name,
     )
-    done(await decide(pair.superior_admin, pair.superior, change_request))
+    get_body(await decide(pair.superior_admin, pair.superior, change_request))
     assert await pair.get_main_admin_id() == pair.second.user_id
-    assert "org.recovered" in await actions(pair.second, pair.org)
+    assert "org.recovered" in await list_actions(pair.second, pair.org)
 
 
 async def test_recovery_can_be_withdrawn_by_the_main_admin(people: People) -> None:
     pair = await Pair.make(people)
-    change_request = done(await ask(pair.second, pair.org, kind="recovery"), 201)
-    done(await pair.founder.delete(f"/v1/orgs/{pair.org['id']}/change-requests/{change_request['id']}"), 204)
-    assert refusal(await decide(pair.superior_admin, pair.superior, change_request)) == (409, "change-request-decided")
+    change_request = get_body(await send_change_request(pair.second, pair.org, kind="recovery"), 201)
+    get_body(await pair.founder.delete(f"/v1/orgs/{pair.org['id']}/change-requests/{change_request['id']}"), 204)
+    assert get_refusal(await decide(pair.superior_admin, pair.superior, change_request)) == (
+        409,
+        "change-request-decided",
+    )
     assert await pair.get_main_admin_id() == pair.founder.user_id
 
 
@@ -384,32 +423,32 @@ async def test_recovery_without_a_superior_is_decided_by_the_operator(people: Pe
     recoveries = "/v1/operator/recoveries"
 
     async def get_main_admin_id() -> str:
-        return str(done(await founder.get(f"/v1/orgs/{org['id']}"))["main_admin_id"])
+        return str(get_body(await founder.get(f"/v1/orgs/{org['id']}"))["main_admin_id"])
 
     async def list_waiting_ids() -> set[str]:
         return {item["id"] for item in await list_all(operator, recoveries)}
 
-    change_request = done(await ask(second, org, kind="recovery"), 201)
+    change_request = get_body(await send_change_request(second, org, kind="recovery"), 201)
     assert (change_request["state"], await get_main_admin_id()) == ("pending", founder.user_id)
     assert change_request["id"] in await list_waiting_ids()
-    assert refusal(await second.put(f"{recoveries}/{change_request['id']}/approval")) == (404, "not-found")
-    done(await operator.put(f"{recoveries}/{change_request['id']}/refusal", json={"reason": "主管理员仍在"}), 204)
+    assert get_refusal(await second.put(f"{recoveries}/{change_request['id']}/approval")) == (404, "not-found")
+    get_body(await operator.put(f"{recoveries}/{change_request['id']}/refusal", json={"reason": "主管理员仍在"}), 204)
     assert change_request["id"] not in await list_waiting_ids()
 
-    again = done(await ask(second, org, kind="recovery"), 201)
-    done(await operator.put(f"{recoveries}/{again['id']}/approval"), 204)
+    again = get_body(await send_change_request(second, org, kind="recovery"), 201)
+    get_body(await operator.put(f"{recoveries}/{again['id']}/approval"), 204)
     assert await get_main_admin_id() == second.user_id
-    assert refusal(await operator.put(f"{recoveries}/{again['id']}/approval")) == (409, "change-request-decided")
-    assert {"org.recovered", "change_request.accepted"} <= set(await actions(second, org))
+    assert get_refusal(await operator.put(f"{recoveries}/{again['id']}/approval")) == (409, "change-request-decided")
+    assert {"org.recovered", "change_request.accepted"} <= set(await list_actions(second, org))
 
 
 async def test_operator_decision_on_a_request_for_the_superior_is_not_found(people: People, operator: Person) -> None:
     pair = await Pair.make(people)
-    change_request = done(await ask(pair.second, pair.org, kind="recovery"), 201)
+    change_request = get_body(await send_change_request(pair.second, pair.org, kind="recovery"), 201)
     hand_over = await pair.request_hand_over()
     for request in (change_request, hand_over):
         answer = await operator.put(f"/v1/operator/recoveries/{request['id']}/approval")
-        assert refusal(answer) == (404, "not-found")
+        assert get_refusal(answer) == (404, "not-found")
     assert change_request["id"] not in {item["id"] for item in await list_all(operator, "/v1/operator/recoveries")}
 
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from fastapi import FastAPI
 
-from tests.acts import Json, actions, add_admin, certify, done, list_all, refusal
+from tests.acts import Json, add_admin, certify, get_body, get_refusal, list_actions, list_all
 from tests.auth.operator_accounts import create_operator
 from tests.people import People, Person, fresh_phone
 
@@ -32,26 +32,26 @@ def offer_body(phone: str) -> Json:
 
 
 async def get_main_admin_id(person: Person, org: Json) -> str:
-    return str(done(await person.get(f"/v1/orgs/{org['id']}"))["main_admin_id"])
+    return str(get_body(await person.get(f"/v1/orgs/{org['id']}"))["main_admin_id"])
 
 
 async def test_recovery_offer_when_accepted_makes_the_person_main_admin(people: People) -> None:
     superior_admin, superior, founder, org = await create_pair(people)
     person = await people.register()
-    offer = done(await superior_admin.post(offers_path(superior, org), json=offer_body(person.phone)), 201)
+    offer = get_body(await superior_admin.post(offers_path(superior, org), json=offer_body(person.phone)), 201)
     assert (offer["state"], person.phone in str(offer)) == ("pending", False)
     assert (await person.get(f"/v1/orgs/{org['id']}/admins")).status_code == 404
     offer_path = f"/v1/me/admin-invitations/{offer['id']}"
-    shown = done(await person.get(offer_path))
+    shown = get_body(await person.get(offer_path))
     assert (shown["recovery"], shown["superior_name"], shown["requested_by"]) == (True, superior["name"], None)
-    done(await person.put(f"{offer_path}/acceptance"))
+    get_body(await person.put(f"{offer_path}/acceptance"))
     assert await get_main_admin_id(person, org) == person.user_id
-    admins = done(await person.get(f"/v1/orgs/{org['id']}/admins"))
+    admins = get_body(await person.get(f"/v1/orgs/{org['id']}/admins"))
     assert {admin["user_id"] for admin in admins} == {founder.user_id, person.user_id}
     members = await list_all(person, f"/v1/orgs/{org['id']}/members", at_org=True)
     assert person.name in {member["name"] for member in members}
-    assert {"recovery.offered", "admin.added", "org.recovered"} <= set(await actions(person, org))
-    assert "recovery.offered" in await actions(superior_admin, superior)
+    assert {"recovery.offered", "admin.added", "org.recovered"} <= set(await list_actions(person, org))
+    assert "recovery.offered" in await list_actions(superior_admin, superior)
     # The subordinate's audit names no person of the superior.
     assert superior_admin.user_id not in (await person.get(f"/v1/orgs/{org['id']}/audit")).text
     assert [item["state"] for item in await list_all(superior_admin, offers_path(superior, org))] == ["accepted"]
@@ -60,13 +60,13 @@ async def test_recovery_offer_when_accepted_makes_the_person_main_admin(people: 
 async def test_recovery_offer_is_in_the_main_admins_inbox_and_can_be_withdrawn(people: People) -> None:
     superior_admin, superior, founder, org = await create_pair(people)
     person = await people.register()
-    offer = done(await superior_admin.post(offers_path(superior, org), json=offer_body(person.phone)), 201)
-    (entry,) = done(await founder.get("/v1/inbox"))["items"]
+    offer = get_body(await superior_admin.post(offers_path(superior, org), json=offer_body(person.phone)), 201)
+    (entry,) = get_body(await founder.get("/v1/inbox"))["items"]
     assert (entry["kind"], entry["id"]) == ("recovery-offer", offer["id"])
-    assert done(await founder.get(entry["href"]))["recovery"] is True
+    assert get_body(await founder.get(entry["href"]))["recovery"] is True
     withdrawal = entry["actions"]["withdrawal"]
-    done(await founder.request(withdrawal["method"], withdrawal["href"]), 204)
-    assert refusal(await person.put(f"/v1/me/admin-invitations/{offer['id']}/acceptance"))[0] == 409
+    get_body(await founder.request(withdrawal["method"], withdrawal["href"]), 204)
+    assert get_refusal(await person.put(f"/v1/me/admin-invitations/{offer['id']}/acceptance"))[0] == 409
     assert await get_main_admin_id(founder, org) == founder.user_id
 
 
@@ -78,12 +78,12 @@ async def test_recovery_offer_is_refused_while_another_admin_is_active(
     second = await people.register()
     await add_admin(founder, org, second)
     path = offers_path(superior, org)
-    assert refusal(await superior_admin.post(path, json=offer_body(fresh_phone()))) == (409, "admins-left")
+    assert get_refusal(await superior_admin.post(path, json=offer_body(fresh_phone()))) == (409, "admins-left")
     suspension = {"phone": second.phone, "reason": "other"}
-    suspended = done(await operator.post("/v1/operator/suspensions", json=suspension), 201)
-    done(await superior_admin.post(path, json=offer_body(fresh_phone())), 201)
+    suspended = get_body(await operator.post("/v1/operator/suspensions", json=suspension), 201)
+    get_body(await superior_admin.post(path, json=offer_body(fresh_phone())), 201)
     # Other tests check that every admin has an active row.
-    done(await operator.delete(f"/v1/operator/suspensions/{suspended['user_id']}"), 204)
+    get_body(await operator.delete(f"/v1/operator/suspensions/{suspended['user_id']}"), 204)
 
 
 async def test_recovery_offer_by_another_person_than_the_superiors_main_admin_is_refused(
@@ -95,35 +95,35 @@ async def test_recovery_offer_by_another_person_than_the_superiors_main_admin_is
     await certify(top, highest, superior_admin, superior)
     await add_admin(superior_admin, superior, second)
     phone = fresh_phone()
-    assert refusal(await second.post(offers_path(superior, org), json=offer_body(phone))) == (403, "forbidden")
-    assert refusal(await top.post(offers_path(highest, org), json=offer_body(phone))) == (404, "not-found")
-    assert refusal(await founder.post(offers_path(org, superior), json=offer_body(phone))) == (404, "not-found")
-    assert refusal(await stranger.post(offers_path(superior, org), json=offer_body(phone))) == (404, "not-found")
+    assert get_refusal(await second.post(offers_path(superior, org), json=offer_body(phone))) == (403, "forbidden")
+    assert get_refusal(await top.post(offers_path(highest, org), json=offer_body(phone))) == (404, "not-found")
+    assert get_refusal(await founder.post(offers_path(org, superior), json=offer_body(phone))) == (404, "not-found")
+    assert get_refusal(await stranger.post(offers_path(superior, org), json=offer_body(phone))) == (404, "not-found")
     at_operator = {"org_id": org["id"], **offer_body(phone)}
-    assert refusal(await operator.post("/v1/operator/recovery-offers", json=at_operator)) == (404, "not-found")
-    offer = done(await superior_admin.post(offers_path(superior, org), json=offer_body(phone)), 201)
-    assert refusal(await superior_admin.post(offers_path(superior, org), json=offer_body(phone))) == (
+    assert get_refusal(await operator.post("/v1/operator/recovery-offers", json=at_operator)) == (404, "not-found")
+    offer = get_body(await superior_admin.post(offers_path(superior, org), json=offer_body(phone)), 201)
+    assert get_refusal(await superior_admin.post(offers_path(superior, org), json=offer_body(phone))) == (
         409,
         "admin-invitation-open",
     )
     offer_path = f"{offers_path(superior, org)}/{offer['id']}"
-    assert refusal(await second.delete(offer_path)) == (403, "forbidden")
-    assert refusal(await top.delete(f"{offers_path(highest, org)}/{offer['id']}")) == (404, "not-found")
-    done(await superior_admin.delete(offer_path), 204)
-    assert refusal(await superior_admin.delete(offer_path)) == (409, "admin-invitation-decided")
+    assert get_refusal(await second.delete(offer_path)) == (403, "forbidden")
+    assert get_refusal(await top.delete(f"{offers_path(highest, org)}/{offer['id']}")) == (404, "not-found")
+    get_body(await superior_admin.delete(offer_path), 204)
+    assert get_refusal(await superior_admin.delete(offer_path)) == (409, "admin-invitation-decided")
 
 
 async def test_operator_recovery_offer_without_a_superior_is_accepted(people: People, operator: Person) -> None:
     founder, person = await people.register(), await people.register()
     org = await founder.create_org()
     at_operator = "/v1/operator/recovery-offers"
-    first = done(await operator.post(at_operator, json={"org_id": org["id"], **offer_body(fresh_phone())}), 201)
-    offer = done(await operator.post(at_operator, json={"org_id": org["id"], **offer_body(person.phone)}), 201)
+    first = get_body(await operator.post(at_operator, json={"org_id": org["id"], **offer_body(fresh_phone())}), 201)
+    offer = get_body(await operator.post(at_operator, json={"org_id": org["id"], **offer_body(person.phone)}), 201)
     assert {first["id"], offer["id"]} <= {item["id"] for item in await list_all(operator, at_operator)}
-    done(await person.put(f"/v1/me/admin-invitations/{offer['id']}/acceptance"))
+    get_body(await person.put(f"/v1/me/admin-invitations/{offer['id']}/acceptance"))
     assert await get_main_admin_id(person, org) == person.user_id
     # The acceptance has ended the other offer too.
-    assert refusal(await operator.delete(f"{at_operator}/{first['id']}")) == (409, "admin-invitation-decided")
+    assert get_refusal(await operator.delete(f"{at_operator}/{first['id']}")) == (409, "admin-invitation-decided")
     states = {item["id"]: item["state"] for item in await list_all(operator, at_operator)}
     assert states[first["id"]] == "superseded"
 
@@ -132,16 +132,18 @@ async def test_operator_recovery_offer_without_a_superior_is_accepted(people: Pe
 async def test_recovery_offer_is_superseded_by_a_release_or_a_new_admin(people: People, change: str) -> None:
     superior_admin, superior, founder, org = await create_pair(people)
     person, second = await people.register(), await people.register()
-    offer = done(await superior_admin.post(offers_path(superior, org), json=offer_body(person.phone)), 201)
+    offer = get_body(await superior_admin.post(offers_path(superior, org), json=offer_body(person.phone)), 201)
     if change == "released":
-        done(await superior_admin.delete(f"/v1/orgs/{superior['id']}/subordinates/{org['id']}"), 204)
+        get_body(await superior_admin.delete(f"/v1/orgs/{superior['id']}/subordinates/{org['id']}"), 204)
     else:
         await add_admin(founder, org, second)
     accept = f"/v1/me/admin-invitations/{offer['id']}/acceptance"
-    assert refusal(await person.put(accept)) == (409, "recovery-offer-stale")
-    assert refusal(await person.put(accept)) == (409, "admin-invitation-decided")
+    assert get_refusal(await person.put(accept)) == (409, "recovery-offer-stale")
+    assert get_refusal(await person.put(accept)) == (409, "admin-invitation-decided")
     assert await get_main_admin_id(founder, org) == founder.user_id
-    assert person.user_id not in {admin["user_id"] for admin in done(await founder.get(f"/v1/orgs/{org['id']}/admins"))}
+    assert person.user_id not in {
+        admin["user_id"] for admin in get_body(await founder.get(f"/v1/orgs/{org['id']}/admins"))
+    }
 
 
 async def test_concurrent_recovery_acceptances_make_one_main_admin(people: People) -> None:
@@ -149,7 +151,7 @@ async def test_concurrent_recovery_acceptances_make_one_main_admin(people: Peopl
         superior_admin, superior, _founder, org = await create_pair(people)
         persons = [await people.register() for _ in range(2)]
         created = [
-            done(await superior_admin.post(offers_path(superior, org), json=offer_body(person.phone)), 201)
+            get_body(await superior_admin.post(offers_path(superior, org), json=offer_body(person.phone)), 201)
             for person in persons
         ]
         answers = await asyncio.gather(

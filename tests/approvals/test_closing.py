@@ -15,7 +15,7 @@ from app.core.i18n import gettext_in
 from app.members.links import operations as links
 from app.members.transfers import operations as transfers
 from app.org_lifecycle import closure
-from tests.acts import Json, add_member, done, refusal
+from tests.acts import Json, add_member, get_body, get_refusal
 from tests.people import People, Person, fresh_phone
 
 Ask = Callable[[], Awaitable[httpx.Response]]
@@ -74,11 +74,11 @@ async def test_request_to_a_closing_org_waits_and_is_refused(
         await asyncio.wait({requesting}, timeout=0.3)
         waited = not requesting.done()
         pause.go_on.set()
-        done(await closing)
+        get_body(await closing)
         answer = await requesting
     assert waited
     assert answer.status_code == 422
-    assert refusal(answer) == (422, "unknown-org")
+    assert get_refusal(answer) == (422, "unknown-org")
     assert await scene.states(db) == []
 
 
@@ -95,8 +95,8 @@ async def test_closing_waits_for_a_concurrent_request_and_declines_it(
         await asyncio.wait({closing}, timeout=0.3)
         waited = not closing.done()
         pause.go_on.set()
-        done(await requesting, 201)
-        done(await closing)
+        get_body(await requesting, 201)
+        get_body(await closing)
     assert waited
     assert await scene.states(db) == ["declined"]
 
@@ -108,12 +108,12 @@ async def test_audit_of_a_closed_org_contains_only_link_requests_that_match_a_ro
     org = await founder.create_org()
     await add_member(founder, org, name=known.name, phone=fresh_phone())
     ids = [
-        done(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)["id"]
+        get_body(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)["id"]
         for person in (known, stranger)
     ]
-    done(await founder.put(f"/v1/orgs/{org['id']}/closure"))
+    get_body(await founder.put(f"/v1/orgs/{org['id']}/closure"))
     for person in (known, stranger):
-        (request,) = done(await person.get("/v1/me/link-requests"))["items"]
+        (request,) = get_body(await person.get("/v1/me/link-requests"))["items"]
         assert (request["state"], request["reason"]) == ("declined", gettext_in("en", ORG_CLOSED))
     entries = "SELECT subject_id::text FROM audit_entries WHERE org_id = :id AND action = 'link_request.declined'"
     assert list((await db.scalars(text(entries), org)).all()) == [ids[0]]

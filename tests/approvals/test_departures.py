@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tests.acts import Json, add_admin, add_member, add_unit, done, refusal
+from tests.acts import Json, add_admin, add_member, add_unit, get_body, get_refusal
 from tests.auth.test_accounts import close_account
 from tests.members.sheets import Work, merge, xlsx
 from tests.people import People, Person, fresh_name, fresh_org_name, fresh_phone
@@ -12,7 +12,7 @@ from tests.people import People, Person, fresh_name, fresh_org_name, fresh_phone
 
 async def request_transfer(giver: Person, org: Json, member: Json, to: Json) -> str:
     path = f"/v1/orgs/{org['id']}/members/{member['id']}/transfers"
-    return str(done(await giver.post(path, json={"org_id": to["id"]}), 201)["id"])
+    return str(get_body(await giver.post(path, json={"org_id": to["id"]}), 201)["id"])
 
 
 async def get_stored_state(db: AsyncConnection, transfer_id: str) -> str:
@@ -30,21 +30,21 @@ async def test_person_transfer_is_stored_as_superseded_when_the_person_leaves(
     leaving, staying = await add_member(giver, org, unit), await add_member(giver, org, other)
     requested, pending = [await request_transfer(giver, org, member, to) for member in (leaving, staying)]
     if way == "removed":
-        done(await giver.delete(f"/v1/orgs/{org['id']}/members/{leaving['id']}"), 204)
+        get_body(await giver.delete(f"/v1/orgs/{org['id']}/members/{leaving['id']}"), 204)
     elif way == "not in the sheet":
         disclosed = f"/v1/orgs/{org['id']}/members/{staying['id']}/phone-disclosures"
-        phone = done(await giver.post(disclosed), 201)["phone"]
+        phone = get_body(await giver.post(disclosed), 201)["phone"]
         sheet = xlsx([(staying["name"], phone, "二支部")])
         assert (await merge(giver, org["id"], worker, sheet, mode="replace-all", leaving=1))["counts"]["left"] == 1
     else:
         body = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"phone": leader.phone}}
-        offered = done(await giver.post(f"/v1/orgs/{org['id']}/promotions", json=body), 201)["id"]
-        done(await leader.put(f"/v1/me/promotions/{offered}/acceptance"))
+        offered = get_body(await giver.post(f"/v1/orgs/{org['id']}/promotions", json=body), 201)["id"]
+        get_body(await leader.put(f"/v1/me/promotions/{offered}/acceptance"))
     assert (await get_stored_state(db, requested), await get_stored_state(db, pending)) == ("superseded", "pending")
     for person, place in ((giver, org), (taker, to)):
-        seen = done(await person.get(f"/v1/orgs/{place['id']}/person-transfers/{requested}"))
+        seen = get_body(await person.get(f"/v1/orgs/{place['id']}/person-transfers/{requested}"))
         assert (seen["state"], seen["name"], seen["decided_at"] is not None) == ("superseded", None, True)
-    assert [entry["id"] for entry in done(await taker.get("/v1/inbox"))["items"]] == [pending]
+    assert [entry["id"] for entry in get_body(await taker.get("/v1/inbox"))["items"]] == [pending]
 
 
 async def test_transfer_of_a_restored_person_stays_superseded(people: People) -> None:
@@ -52,15 +52,15 @@ async def test_transfer_of_a_restored_person_stays_superseded(people: People) ->
     org, to = await giver.create_org(), await taker.create_org()
     member = await add_member(giver, org, name=fresh_name(), phone=fresh_phone())
     requested = await request_transfer(giver, org, member, to)
-    done(await giver.delete(f"/v1/orgs/{org['id']}/members/{member['id']}"), 204)
-    done(await giver.post(f"/v1/orgs/{org['id']}/members/{member['id']}/restorations"), 201)
+    get_body(await giver.delete(f"/v1/orgs/{org['id']}/members/{member['id']}"), 204)
+    get_body(await giver.post(f"/v1/orgs/{org['id']}/members/{member['id']}/restorations"), 201)
     at = f"/v1/orgs/{to['id']}/person-transfers"
-    assert done(await taker.get(f"{at}/{requested}"))["state"] == "superseded"
-    assert done(await taker.get("/v1/inbox"))["items"] == []
+    assert get_body(await taker.get(f"{at}/{requested}"))["state"] == "superseded"
+    assert get_body(await taker.get("/v1/inbox"))["items"] == []
     for answer, body in (("acceptance", None), ("refusal", {"reason": "编制已满"})):
-        assert refusal(await taker.put(f"{at}/{requested}/{answer}", json=body)) == (409, "person-transfer-decided")
+        assert get_refusal(await taker.put(f"{at}/{requested}/{answer}", json=body)) == (409, "person-transfer-decided")
     again = await request_transfer(giver, org, member, to)
-    done(await taker.put(f"{at}/{again}/acceptance"))
+    get_body(await taker.put(f"{at}/{again}/acceptance"))
 
 
 async def test_person_transfer_of_a_closed_account_can_be_read(people: People, db: AsyncConnection) -> None:
@@ -69,9 +69,9 @@ async def test_person_transfer_of_a_closed_account_can_be_read(people: People, d
     member = await add_member(founder, org)
     await add_admin(founder, org, second)
     requested = await request_transfer(second, org, member, to)
-    done(await second.delete(f"/v1/orgs/{org['id']}/admins/me"), 204)
+    get_body(await second.delete(f"/v1/orgs/{org['id']}/admins/me"), 204)
     await close_account(second)
     for person, place in ((founder, org), (taker, to)):
         path = f"/v1/orgs/{place['id']}/person-transfers"
-        assert done(await person.get(f"{path}/{requested}"))["requested_by"] is None
-        assert [one["id"] for one in done(await person.get(path))["items"]] == [requested]
+        assert get_body(await person.get(f"{path}/{requested}"))["requested_by"] is None
+        assert [one["id"] for one in get_body(await person.get(path))["items"]] == [requested]

@@ -15,17 +15,17 @@ from app.inbox.schemas import InboxOut
 from app.schema.approvals import Approval
 from tests.acts import (
     Json,
-    actions,
     add_admin,
     add_member,
     add_unit,
-    apply,
-    ask,
     certify,
-    done,
+    get_body,
     invite,
     invite_admin,
+    list_actions,
     list_all,
+    send_application,
+    send_change_request,
 )
 from tests.people import People, Person, fresh_org_name
 
@@ -74,31 +74,33 @@ class Closing:
         for org, person in ((self.org, self.founder), (self.coming, self.other)):
             await certify(self.superior_admin, self.superior, person, org)
         made = self.requests
-        made["rename"] = done(await ask(self.founder, self.org, kind="rename", name=fresh_org_name()), 201)["id"]
-        made["recovery"] = done(await ask(self.second, self.org, kind="recovery"), 201)["id"]
+        made["rename"] = get_body(
+            await send_change_request(self.founder, self.org, kind="rename", name=fresh_org_name()), 201
+        )["id"]
+        made["recovery"] = get_body(await send_change_request(self.second, self.org, kind="recovery"), 201)["id"]
         made["own transfer"] = await self._transfer(self.founder, self.org, self.other, self.elsewhere)
         made["transfer to it"] = await self._transfer(self.other, self.coming, self.founder, self.org)
         token = (await invite(self.founder, self.org))["token"]
-        made["application"] = done(await apply(self.other, self.applicant, token), 201)["id"]
+        made["application"] = get_body(await send_application(self.other, self.applicant, token), 201)["id"]
         made["invitation"] = (await invite_admin(self.founder, self.org, self.learner))["id"]
         unit = await add_unit(self.founder, self.org, "第一支部")
         offered = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"phone": self.learner.phone}}
         path = f"/v1/orgs/{self.org['id']}/promotions"
-        made["promotion"] = done(await self.founder.post(path, json=offered), 201)["id"]
+        made["promotion"] = get_body(await self.founder.post(path, json=offered), 201)["id"]
         made["person who leaves"] = await self._person(self.founder, self.org, self.elsewhere)
         made["person who comes"] = await self._person(self.other, self.elsewhere, self.org)
         created = await self.learner.post("/v1/me/link-requests", json={"org_id": self.org["id"]})
-        made["link"] = done(created, 201)["id"]
+        made["link"] = get_body(created, 201)["id"]
 
     async def _transfer(self, person: Person, org: Json, host: Person, to: Json) -> str:
         body = {"invitation_token": (await invite(host, to))["token"]}
-        created: Json = done(await person.post(f"/v1/orgs/{org['id']}/transfers", json=body), 201)
+        created: Json = get_body(await person.post(f"/v1/orgs/{org['id']}/transfers", json=body), 201)
         return str(created["id"])
 
     async def _person(self, person: Person, org: Json, to: Json) -> str:
         member = await add_member(person, org)
         path = f"/v1/orgs/{org['id']}/members/{member['id']}/transfers"
-        return str(done(await person.post(path, json={"org_id": to["id"]}), 201)["id"])
+        return str(get_body(await person.post(path, json={"org_id": to["id"]}), 201)["id"])
 
     async def rows(self) -> dict[str, Json]:
         """Return the stored rows of all these requests, by description."""
@@ -119,7 +121,7 @@ async def closing(people: People, db: AsyncConnection) -> Closing:
 
 async def test_closing_withdraws_own_requests_and_declines_received_ones(closing: Closing) -> None:
     assert {row["state"] for row in (await closing.rows()).values()} == {"pending"}
-    done(await closing.founder.put(f"/v1/orgs/{closing.org['id']}/closure"))
+    get_body(await closing.founder.put(f"/v1/orgs/{closing.org['id']}/closure"))
     rows = await closing.rows()
     assert {what: row["state"] for what, row in rows.items()} == {
         "rename": "withdrawn",
@@ -145,13 +147,13 @@ async def test_closing_withdraws_own_requests_and_declines_received_ones(closing
         (closing.coming, "transfer.declined"),
         (closing.elsewhere, "person_transfer.declined"),
     ):
-        assert action in await actions(closing.other, org)
+        assert action in await list_actions(closing.other, org)
         audit = (await closing.other.get(f"/v1/orgs/{org['id']}/audit")).text
         assert closing.founder.user_id not in audit
     (request,) = await list_all(closing.learner, "/v1/me/link-requests")
     assert (request["state"], request["reason"]) == ("declined", gettext_in("en", ORG_CLOSED))
     for person in (closing.superior_admin, closing.other, closing.learner):
-        assert done(await person.get("/v1/inbox"))["total"] == 0
+        assert get_body(await person.get("/v1/inbox"))["total"] == 0
 
 
 async def test_overdue_requests_expire_and_personal_columns_are_erased(

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.approvals.kinds import ADMIN_INVITATION, CHANGE_REQUEST, KINDS, LINK_REQUEST, PERSON_TRANSFER, PROMOTION, Kind
 from app.approvals.requests import expire_overdue
-from tests.acts import add_member, add_unit, ask, certify, done, invite_admin, refusal
+from tests.acts import add_member, add_unit, certify, get_body, get_refusal, invite_admin, send_change_request
 from tests.auth.test_accounts import close_account
 from tests.people import People, fresh_org_name, fresh_phone
 
@@ -32,7 +32,9 @@ async def create_request(kind: Kind, people: People) -> tuple[str, dict[str, Act
     reason = {"reason": "材料不全"}
     if kind is CHANGE_REQUEST:
         await certify(decider, superior, requester, org)
-        request_id = done(await ask(requester, org, kind="rename", name=fresh_org_name()), 201)["id"]
+        request_id = get_body(await send_change_request(requester, org, kind="rename", name=fresh_org_name()), 201)[
+            "id"
+        ]
         received = f"/v1/orgs/{superior['id']}/change-requests/{request_id}"
         acts: dict[str, Act] = {
             "withdraw": lambda: requester.delete(f"{at}/change-requests/{request_id}"),
@@ -50,7 +52,7 @@ async def create_request(kind: Kind, people: People) -> tuple[str, dict[str, Act
     elif kind is PROMOTION:
         unit = await add_unit(requester, org, "第一支部")
         body = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"phone": learner.phone}}
-        request_id = done(await requester.post(f"{at}/promotions", json=body), 201)["id"]
+        request_id = get_body(await requester.post(f"{at}/promotions", json=body), 201)["id"]
         own = f"/v1/me/promotions/{request_id}"
         acts = {
             "withdraw": lambda: requester.delete(f"{at}/promotions/{request_id}"),
@@ -59,7 +61,7 @@ async def create_request(kind: Kind, people: People) -> tuple[str, dict[str, Act
         }
     elif kind is LINK_REQUEST:
         await add_member(requester, org, name=learner.name, phone=fresh_phone())
-        request_id = done(await learner.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)["id"]
+        request_id = get_body(await learner.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)["id"]
         acts = {
             "withdraw": lambda: learner.delete(f"/v1/me/link-requests/{request_id}"),
             "decline": lambda: requester.put(f"{at}/link-requests/{request_id}/refusal", json=reason),
@@ -68,7 +70,7 @@ async def create_request(kind: Kind, people: People) -> tuple[str, dict[str, Act
     else:
         member = await add_member(requester, org)
         body = {"org_id": superior["id"]}
-        request_id = done(await requester.post(f"{at}/members/{member['id']}/transfers", json=body), 201)["id"]
+        request_id = get_body(await requester.post(f"{at}/members/{member['id']}/transfers", json=body), 201)["id"]
         received = f"/v1/orgs/{superior['id']}/person-transfers/{request_id}"
         acts = {
             "withdraw": lambda: requester.delete(f"{at}/person-transfers/{request_id}"),
@@ -99,7 +101,7 @@ async def test_overdue_request_cannot_be_withdrawn_declined_or_accepted(
             if kind is LINK_REQUEST and stored == "expired" and name != "withdraw":
                 problem = (404, "not-found")  # its name is erased, so it matches no row
             assert answer.status_code == problem[0], (name, stored, answer.text)
-            assert refusal(answer) == problem
+            assert get_refusal(answer) == problem
             assert await db.scalar(state, {"id": request_id}) == stored
         async with engine.begin() as connection:
             await expire_overdue(connection, 1000)
@@ -110,21 +112,21 @@ async def test_overdue_offer_is_not_found_by_its_invitee(people: People, engine:
     org = await admin.create_org()
     unit = await add_unit(admin, org, "第一支部")
     body = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"phone": person.phone}}
-    offer = done(await admin.post(f"/v1/orgs/{org['id']}/promotions", json=body), 201)
+    offer = get_body(await admin.post(f"/v1/orgs/{org['id']}/promotions", json=body), 201)
     for kind, created, path in (
         (ADMIN_INVITATION, await invite_admin(admin, org, person), "/v1/me/admin-invitations"),
         (PROMOTION, offer, "/v1/me/promotions"),
     ):
-        done(await person.get(f"{path}/{created['id']}"))
+        get_body(await person.get(f"{path}/{created['id']}"))
         await make_overdue(engine, kind, created["id"])
-        assert refusal(await person.get(f"{path}/{created['id']}")) == (404, "not-found")
+        assert get_refusal(await person.get(f"{path}/{created['id']}")) == (404, "not-found")
 
 
 async def test_concurrent_withdrawal_and_acceptance_of_a_link_request_have_a_known_error(people: People) -> None:
     for _ in range(20):
         _, acts = await create_request(LINK_REQUEST, people)
         accepted, _ = await asyncio.gather(acts["accept"](), acts["withdraw"]())
-        assert accepted.is_success or refusal(accepted)[1] in {"not-found", "link-request-decided"}, accepted.text
+        assert accepted.is_success or get_refusal(accepted)[1] in {"not-found", "link-request-decided"}, accepted.text
 
 
 async def test_closing_an_account_erases_the_name_of_an_overdue_link_request(
@@ -132,7 +134,7 @@ async def test_closing_an_account_erases_the_name_of_an_overdue_link_request(
 ) -> None:
     admin, person = await people.register(), await people.register()
     org = await admin.create_org()
-    request_id = done(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)["id"]
+    request_id = get_body(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)["id"]
     await make_overdue(engine, LINK_REQUEST, request_id)
     await close_account(person)
     row = await db.execute(text("SELECT state, name_key, pinyin FROM link_requests WHERE id = :id"), {"id": request_id})
@@ -146,9 +148,9 @@ async def test_overdue_request_to_a_closing_org_expires(
     org, to = await giver.create_org(), await taker.create_org()
     member = await add_member(giver, org)
     path = f"/v1/orgs/{org['id']}/members/{member['id']}/transfers"
-    request_id = done(await giver.post(path, json={"org_id": to["id"]}), 201)["id"]
+    request_id = get_body(await giver.post(path, json={"org_id": to["id"]}), 201)["id"]
     await make_overdue(engine, PERSON_TRANSFER, request_id)
-    done(await taker.put(f"/v1/orgs/{to['id']}/closure"))
+    get_body(await taker.put(f"/v1/orgs/{to['id']}/closure"))
     row = await db.execute(
         text("SELECT state, reason, decided_by FROM person_transfers WHERE id = :id"), {"id": request_id}
     )

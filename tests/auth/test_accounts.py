@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from tests.acts import add_admin, add_member, done, list_all
+from tests.acts import add_admin, add_member, get_body, list_all
 from tests.auth.authenticator import prove_key, register_key
 from tests.auth.operator_accounts import create_operator
 from tests.people import People, Person, fresh_id_number, fresh_phone
@@ -144,16 +144,16 @@ async def test_admin_keeps_the_member_row_after_phone_change(people: People) -> 
     changed = await clerk.put("/v1/me/phone", json={"phone": new, "code": await request_change_code(clerk, new)})
     assert changed.status_code == 204, changed.text
     # The row with the new number belongs to another person, who is no admin.
-    done(await main.delete(f"{path}/{colleague['id']}"), 204)
+    get_body(await main.delete(f"{path}/{colleague['id']}"), 204)
     # The other admin cannot remove the row, and the next user of the old number does not get it.
     await people.register(phone=clerk.phone, name=clerk.name)
-    assert done(await main.get(f"{path}/{row['id']}"))["active"]
+    assert get_body(await main.get(f"{path}/{row['id']}"))["active"]
     assert is_refused(await main.delete(f"{path}/{row['id']}"), 409, "member-is-admin")
     again = await people.register(phone=new, verified=False)
-    assert org["id"] in {org_row["id"] for org_row in done(await again.get("/v1/me/orgs"))}
-    done(await main.delete(f"/v1/orgs/{org['id']}/admins/{clerk.user_id}"), 204)
-    assert done(await main.get(f"{path}/{row['id']}"))["active"]
-    done(await main.delete(f"{path}/{row['id']}"), 204)
+    assert org["id"] in {org_row["id"] for org_row in get_body(await again.get("/v1/me/orgs"))}
+    get_body(await main.delete(f"/v1/orgs/{org['id']}/admins/{clerk.user_id}"), 204)
+    assert get_body(await main.get(f"{path}/{row['id']}"))["active"]
+    get_body(await main.delete(f"{path}/{row['id']}"), 204)
 
 
 # Closing

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tests.acts import apply, invite
+from tests.acts import invite, send_application
 from tests.auth.consoles import Console, approve, scan, sign_in_console
 from tests.people import People, Person
 
@@ -336,7 +336,7 @@ async def test_codes_of_invitations_and_sign_ins_are_not_interchangeable(people:
         answer = await console.poll(code)
         assert (answer.status_code, answer.json()["error"]) == (400, "invalid_grant")
     for code in (console.user_code, console.device_code, console.given["verification_uri_complete"]):
-        answer = await apply(other, subordinate, code)
+        answer = await send_application(other, subordinate, code)
         assert answer.status_code in {404, 422}, answer.text
         assert code not in answer.text
     assert await console.error() in {"authorization_pending", "slow_down"}

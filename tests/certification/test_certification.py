@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.core.qr import draw_svg
-from tests.acts import apply, certify, done, invite, list_all
+from tests.acts import certify, get_body, invite, list_all, send_application
 from tests.people import People
 
 
@@ -20,7 +20,7 @@ async def test_application_when_approved_certifies_the_org(people: People) -> No
     card = (await subordinate_admin.get(f"/v1/invitations/{invitation['token']}")).json()
     assert (card["org_id"], card["org_region"]) == (superior["id"], "江苏省南京市")
 
-    applied = await apply(subordinate_admin, subordinate, invitation["token"])
+    applied = await send_application(subordinate_admin, subordinate, invitation["token"])
     assert applied.status_code == 201
     received = (await superior_admin.get(f"/v1/orgs/{superior['id']}/applications", params={"state": "pending"})).json()
     assert [
@@ -51,21 +51,23 @@ async def test_invitation_used_up_revoked_or_expired_is_refused(people: People, 
     superior_admin, subordinate_admin = await people.register(), await people.register()
     superior = await superior_admin.create_org()
     used = await invite(superior_admin, superior)
-    assert (await apply(subordinate_admin, await subordinate_admin.create_org(), used["token"])).status_code == 201
+    assert (
+        await send_application(subordinate_admin, await subordinate_admin.create_org(), used["token"])
+    ).status_code == 201
     second = await subordinate_admin.create_org()
-    answer = await apply(subordinate_admin, second, used["token"])
+    answer = await send_application(subordinate_admin, second, used["token"])
     assert (answer.status_code, answer.json()["type"]) == (409, "/problems/invitation-used-up")
 
     revoked = await invite(superior_admin, superior)
     assert (await superior_admin.delete(f"/v1/orgs/{superior['id']}/invitations/{revoked['id']}")).status_code == 204
-    answer = await apply(subordinate_admin, second, revoked["token"])
+    answer = await send_application(subordinate_admin, second, revoked["token"])
     assert (answer.status_code, answer.json()["type"]) == (404, "/problems/invitation-unknown")
 
     expired = await invite(superior_admin, superior)
     async with engine.begin() as connection:
         past = "UPDATE invitations SET expires_at = now() - interval '1 second' WHERE id = :id"
         await connection.execute(text(past), {"id": expired["id"]})
-    answer = await apply(subordinate_admin, second, expired["token"])
+    answer = await send_application(subordinate_admin, second, expired["token"])
     assert (answer.status_code, answer.json()["type"]) == (410, "/problems/invitation-expired")
 
 
@@ -75,7 +77,7 @@ async def test_invitation_with_one_use_and_concurrent_applications_is_used_once(
     subordinates = [await people.register() for _ in range(3)]
     orgs = [(person, await person.create_org()) for person in subordinates for _ in range(3)]
     invitation = await invite(superior_admin, superior)
-    answers = await asyncio.gather(*(apply(person, org, invitation["token"]) for person, org in orgs))
+    answers = await asyncio.gather(*(send_application(person, org, invitation["token"]) for person, org in orgs))
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 8
 
 
@@ -84,16 +86,16 @@ async def test_two_orgs_of_one_admin_can_be_superior_and_subordinate(people: Peo
     superior, subordinate = await person.create_org(), await person.create_org()
     await certify(person, superior, person, subordinate)
     back = await invite(person, subordinate)
-    refused = await apply(person, superior, back["token"])
+    refused = await send_application(person, superior, back["token"])
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/would-close-circle")
-    itself = await apply(person, subordinate, back["token"])
+    itself = await send_application(person, subordinate, back["token"])
     assert itself.json()["type"] == "/problems/already-certified"
 
 
 async def test_application_to_the_own_org_is_refused_as_a_circle(people: People) -> None:
     person = await people.register()
     org = await person.create_org()
-    refused = await apply(person, org, (await invite(person, org))["token"])
+    refused = await send_application(person, org, (await invite(person, org))["token"])
     assert refused.json()["type"] == "/problems/would-close-circle"
 
 
@@ -101,8 +103,8 @@ async def test_crossing_approvals_make_one_edge(people: People, engine: AsyncEng
     for _ in range(5):
         one, two = await people.register(), await people.register()
         left, right = await one.create_org(), await two.create_org()
-        first = (await apply(two, right, (await invite(one, left))["token"])).json()
-        second = (await apply(one, left, (await invite(two, right))["token"])).json()
+        first = (await send_application(two, right, (await invite(one, left))["token"])).json()
+        second = (await send_application(one, left, (await invite(two, right))["token"])).json()
         answers = await asyncio.gather(
             one.put(f"/v1/orgs/{left['id']}/applications/{first['id']}/approval"),
             two.put(f"/v1/orgs/{right['id']}/applications/{second['id']}/approval"),
@@ -136,7 +138,7 @@ async def test_approval_of_an_org_with_a_sibling_name_is_refused(people: People)
     superior, first = await person.create_org(), await person.create_org()
     twin = await person.create_org(name=first["name"])
     await certify(person, superior, person, first)
-    applied = await apply(person, twin, (await invite(person, superior))["token"])
+    applied = await send_application(person, twin, (await invite(person, superior))["token"])
     refused = await person.put(f"/v1/orgs/{superior['id']}/applications/{applied.json()['id']}/approval")
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/sibling-name-taken")
 
@@ -144,7 +146,9 @@ async def test_approval_of_an_org_with_a_sibling_name_is_refused(people: People)
 async def test_application_with_concurrent_decisions_is_decided_once(people: People) -> None:
     superior_admin, subordinate_admin = await people.register(), await people.register()
     superior, subordinate = await superior_admin.create_org(), await subordinate_admin.create_org()
-    applied = (await apply(subordinate_admin, subordinate, (await invite(superior_admin, superior))["token"])).json()
+    applied = (
+        await send_application(subordinate_admin, subordinate, (await invite(superior_admin, superior))["token"])
+    ).json()
     path = f"/v1/orgs/{superior['id']}/applications/{applied['id']}"
     answers = await asyncio.gather(
         superior_admin.put(f"{path}/approval"),
@@ -159,14 +163,14 @@ async def test_org_with_declined_or_withdrawn_application_can_apply_again(people
     superior_admin, subordinate_admin = await people.register(), await people.register()
     superior, subordinate = await superior_admin.create_org(), await subordinate_admin.create_org()
     invitation, once = await invite(superior_admin, superior, max_uses=5), await invite(superior_admin, superior)
-    applied = (await apply(subordinate_admin, subordinate, once["token"])).json()
+    applied = (await send_application(subordinate_admin, subordinate, once["token"])).json()
     for token in (invitation["token"], once["token"]):  # this application has used up the second invitation
-        waiting = await apply(subordinate_admin, subordinate, token)
+        waiting = await send_application(subordinate_admin, subordinate, token)
         assert waiting.json()["type"] == "/problems/application-open"
     await superior_admin.put(
         f"/v1/orgs/{superior['id']}/applications/{applied['id']}/refusal", json={"reason": "材料不全"}
     )
-    again = (await apply(subordinate_admin, subordinate, invitation["token"])).json()
+    again = (await send_application(subordinate_admin, subordinate, invitation["token"])).json()
     assert (
         await subordinate_admin.delete(f"/v1/orgs/{subordinate['id']}/applications/{again['id']}")
     ).status_code == 204
@@ -194,16 +198,18 @@ async def test_certification_history_is_filtered_by_time(people: People) -> None
     superior_admin, subordinate_admin = await people.register(), await people.register()
     superior, subordinate = await superior_admin.create_org(), await subordinate_admin.create_org()
     path = f"/v1/orgs/{subordinate['id']}/certifications"
-    first = done(await apply(subordinate_admin, subordinate, (await invite(superior_admin, superior))["token"]), 201)
-    done(
+    first = get_body(
+        await send_application(subordinate_admin, subordinate, (await invite(superior_admin, superior))["token"]), 201
+    )
+    get_body(
         await superior_admin.put(
             f"/v1/orgs/{superior['id']}/applications/{first['id']}/refusal", json={"reason": "材料不全"}
         )
     )
     await certify(superior_admin, superior, subordinate_admin, subordinate)
-    done(await superior_admin.delete(f"/v1/orgs/{superior['id']}/subordinates/{subordinate['id']}"), 204)
+    get_body(await superior_admin.delete(f"/v1/orgs/{superior['id']}/subordinates/{subordinate['id']}"), 204)
     await certify(superior_admin, superior, subordinate_admin, subordinate)
-    last, middle, refused = done(await subordinate_admin.get(path))["items"]
+    last, middle, refused = get_body(await subordinate_admin.get(path))["items"]
 
     async def during(**params: str) -> list[str]:
         return [item["id"] for item in await list_all(subordinate_admin, path, **params)]
@@ -223,7 +229,9 @@ async def test_application_decision_by_another_org_is_not_found(people: People) 
         await people.register(),
     )
     superior, subordinate = await superior_admin.create_org(), await subordinate_admin.create_org()
-    applied = (await apply(subordinate_admin, subordinate, (await invite(superior_admin, superior))["token"])).json()
+    applied = (
+        await send_application(subordinate_admin, subordinate, (await invite(superior_admin, superior))["token"])
+    ).json()
     path = f"/applications/{applied['id']}/approval"
     assert (await subordinate_admin.put(f"/v1/orgs/{superior['id']}{path}")).status_code == 404
     assert (await stranger.put(f"/v1/orgs/{superior['id']}{path}")).status_code == 404

@@ -13,7 +13,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.approvals.reasons import ORG_CLOSED
 from app.core.calendar import SHANGHAI
 from app.core.i18n import gettext_in
-from tests.acts import Json, actions, add_admin, add_member, add_unit, apply, certify, done, invite, list_all, refusal
+from tests.acts import (
+    Json,
+    add_admin,
+    add_member,
+    add_unit,
+    certify,
+    get_body,
+    get_refusal,
+    invite,
+    list_actions,
+    list_all,
+    send_application,
+)
 from tests.people import People, Person, fresh_phone
 from tests.points.services import event, sign_in_service
 
@@ -45,11 +57,11 @@ class Scene:
         return await self.founder.post(f"/v1/orgs/{self.org['id']}/transfers", json={"invitation_token": token})
 
     async def create_transfer(self) -> Json:
-        transfer: Json = done(await self.post_transfer(), 201)
+        transfer: Json = get_body(await self.post_transfer(), 201)
         return transfer
 
     async def read(self, person: Person, org: Json, transfer: Json) -> Json:
-        found: Json = done(await person.get(f"/v1/orgs/{org['id']}/transfers/{transfer['id']}"))
+        found: Json = get_body(await person.get(f"/v1/orgs/{org['id']}/transfers/{transfer['id']}"))
         return found
 
     async def release(self, transfer: Json, preview: str | None = None) -> httpx.Response:
@@ -66,7 +78,7 @@ class Scene:
         return await person.put(path, json={"preview": version})
 
     async def find_superior_id(self) -> str | None:
-        card = done(await self.founder.get(f"/v1/orgs/{self.org['id']}"))
+        card = get_body(await self.founder.get(f"/v1/orgs/{self.org['id']}"))
         return None if card["superior_id"] is None else str(card["superior_id"])
 
 
@@ -92,18 +104,18 @@ async def test_transfer_when_accepted_moves_the_whole_subtree(
     assert (preview["orgs"], preview["people"], preview["points"]) == (2, 5, 14)
     assert preview["from_chain"] == [scene.old["name"]]
     assert preview["to_chain"] == [scene.new["name"], top["name"]]
-    assert refusal(await scene.accept(transfer)) == (409, "transfer-not-released")
-    released = done(await scene.release(transfer))
+    assert get_refusal(await scene.accept(transfer)) == (409, "transfer-not-released")
+    released = get_body(await scene.release(transfer))
     assert (released["state"], released["step"]) == ("pending", "acceptance")
     assert await scene.find_superior_id() == scene.old["id"]
-    accepted = done(await scene.accept(transfer))
+    accepted = get_body(await scene.accept(transfer))
     assert (accepted["state"], accepted["step"], accepted["preview"]) == ("accepted", None, None)
     assert await scene.find_superior_id() == scene.new["id"]
 
-    chain = done(await scene.subordinate_admin.get(f"/v1/orgs/{scene.subordinate['id']}/superiors"))
+    chain = get_body(await scene.subordinate_admin.get(f"/v1/orgs/{scene.subordinate['id']}/superiors"))
     assert [superior["id"] for superior in chain] == [scene.org["id"], scene.new["id"], top["id"]]
     assert (await scene.old_admin.get(f"/v1/orgs/{scene.subordinate['id']}")).status_code == 404
-    done(await top_admin.get(f"/v1/orgs/{scene.subordinate['id']}"))
+    get_body(await top_admin.get(f"/v1/orgs/{scene.subordinate['id']}"))
     # The new edge begins when the old one ends, so that the org has exactly one superior at every instant.
     adjacent_edges = (
         "SELECT count(*) FROM certifications o JOIN certifications n ON n.certified_at = o.ended_at "
@@ -117,11 +129,11 @@ async def test_transfer_when_accepted_moves_the_whole_subtree(
         (scene.old["id"], "ended"),
     ]
     for person, org in ((scene.founder, scene.org), (scene.old_admin, scene.old), (scene.new_admin, scene.new)):
-        assert {"transfer.created", "transfer.released", "transfer.accepted"} <= set(await actions(person, org))
+        assert {"transfer.created", "transfer.released", "transfer.accepted"} <= set(await list_actions(person, org))
         audit = (await person.get(f"/v1/orgs/{org['id']}/audit")).text
         others = {scene.founder.user_id, scene.old_admin.user_id, scene.new_admin.user_id} - {person.user_id}
         assert [user_id for user_id in others if user_id in audit] == []
-    assert refusal(await scene.accept(transfer)) == (409, "transfer-decided")
+    assert get_refusal(await scene.accept(transfer)) == (409, "transfer-decided")
 
 
 _THREE_DAYS_AGO = [
@@ -168,14 +180,14 @@ async def test_reports_of_past_days_are_unchanged_by_a_transfer(people: People, 
         for person, org in viewers:
             for read in reads:
                 path = f"/v1/orgs/{org['id']}/reports/{read}{'&' if '?' in read else '?'}day={day}"
-                answer = done(await person.get(path))
+                answer = get_body(await person.get(path))
                 reports.append({key: value for key, value in answer.items() if key != "as_of"})
         return reports
 
     before, now = await read_reports(yesterday.date()), await read_reports(datetime.now(SHANGHAI).date())
     transfer = await scene.create_transfer()
-    done(await scene.release(transfer))
-    done(await scene.accept(transfer))
+    get_body(await scene.release(transfer))
+    get_body(await scene.accept(transfer))
     assert await read_reports(yesterday.date()) == before
     assert await read_reports(datetime.now(SHANGHAI).date()) != now
 
@@ -187,20 +199,20 @@ async def test_transfer_is_requested_by_the_main_admin_and_released_by_any_admin
     await add_admin(scene.founder, scene.org, helper)
     token = (await invite(scene.new_admin, scene.new))["token"]
     path = f"/v1/orgs/{scene.org['id']}/transfers"
-    assert refusal(await helper.post(path, json={"invitation_token": token})) == (403, "forbidden")
+    assert get_refusal(await helper.post(path, json={"invitation_token": token})) == (403, "forbidden")
     transfer = await scene.create_transfer()
-    assert refusal(await helper.delete(f"{path}/{transfer['id']}")) == (403, "forbidden")
+    assert get_refusal(await helper.delete(f"{path}/{transfer['id']}")) == (403, "forbidden")
     body = {"preview": transfer["preview"]["version"]}
-    done(await helper.put(f"/v1/orgs/{scene.old['id']}/transfers/{transfer['id']}/release", json=body))
+    get_body(await helper.put(f"/v1/orgs/{scene.old['id']}/transfers/{transfer['id']}/release", json=body))
 
 
 async def test_second_transfer_while_one_is_pending_is_refused(people: People) -> None:
     scene = await Scene.make(people)
     transfer = await scene.create_transfer()
-    assert refusal(await scene.post_transfer()) == (409, "transfer-open")
-    done(await scene.founder.delete(f"/v1/orgs/{scene.org['id']}/transfers/{transfer['id']}"), 204)
-    assert refusal(await scene.release(transfer)) == (409, "transfer-decided")
-    assert refusal(await scene.accept(transfer)) == (409, "transfer-decided")
+    assert get_refusal(await scene.post_transfer()) == (409, "transfer-open")
+    get_body(await scene.founder.delete(f"/v1/orgs/{scene.org['id']}/transfers/{transfer['id']}"), 204)
+    assert get_refusal(await scene.release(transfer)) == (409, "transfer-decided")
+    assert get_refusal(await scene.accept(transfer)) == (409, "transfer-decided")
     again = await scene.create_transfer()
     assert [item["state"] for item in await list_all(scene.founder, f"/v1/orgs/{scene.org['id']}/transfers")] == [
         "pending",
@@ -214,13 +226,13 @@ async def test_transfer_can_be_declined_by_either_superior(people: People) -> No
     for person, org in ((scene.old_admin, scene.old), (scene.new_admin, scene.new)):
         transfer = await scene.create_transfer()
         path = f"/v1/orgs/{org['id']}/transfers/{transfer['id']}/refusal"
-        refused = done(await person.put(path, json={"reason": "不同意"}))
+        refused = get_body(await person.put(path, json={"reason": "不同意"}))
         assert (refused["state"], refused["reason"]) == ("declined", "不同意")
         seen = await scene.read(scene.founder, scene.org, transfer)
         assert (seen["state"], seen["reason"]) == ("declined", "不同意")
     transfer = await scene.create_transfer()
     path = f"/v1/orgs/{scene.org['id']}/transfers/{transfer['id']}"
-    assert refusal(await scene.founder.put(f"{path}/refusal", json={"reason": "撤回"})) == (404, "not-found")
+    assert get_refusal(await scene.founder.put(f"{path}/refusal", json={"reason": "撤回"})) == (404, "not-found")
 
 
 @pytest.mark.usefixtures("no_stored_days")
@@ -238,42 +250,42 @@ async def test_preview_is_stale_after_a_hierarchy_change_but_not_after_a_member_
     transfer = await scene.create_transfer()
     await add_member(scene.founder, scene.org)
     await certify(scene.founder, scene.org, scene.founder, await scene.founder.create_org())
-    done(await scene.release(transfer))  # more people and more subordinates do not make the preview stale
+    get_body(await scene.release(transfer))  # more people and more subordinates do not make the preview stale
     top_admin = await people.register()
     top = await top_admin.create_org()
     await certify(top_admin, top, scene.new_admin, scene.new)
-    assert refusal(await scene.accept(transfer)) == (409, "preview-stale")
+    assert get_refusal(await scene.accept(transfer)) == (409, "preview-stale")
     assert await scene.find_superior_id() == scene.old["id"]
     fresh = (await scene.read(scene.new_admin, scene.new, transfer))["preview"]
     assert (fresh["to_chain"], fresh["orgs"]) == ([scene.new["name"], top["name"]], 3)
-    done(await scene.accept(transfer, fresh["version"]))
+    get_body(await scene.accept(transfer, fresh["version"]))
     assert await scene.find_superior_id() == scene.new["id"]
 
 
 async def test_transfer_is_superseded_when_the_org_is_released(people: People) -> None:
     scene = await Scene.make(people)
     transfer = await scene.create_transfer()
-    done(await scene.release(transfer))
-    done(await scene.old_admin.delete(f"/v1/orgs/{scene.old['id']}/subordinates/{scene.org['id']}"), 204)
+    get_body(await scene.release(transfer))
+    get_body(await scene.old_admin.delete(f"/v1/orgs/{scene.old['id']}/subordinates/{scene.org['id']}"), 204)
     assert (await scene.read(scene.founder, scene.org, transfer))["state"] == "superseded"
-    assert refusal(await scene.accept(transfer)) == (409, "transfer-decided")
+    assert get_refusal(await scene.accept(transfer)) == (409, "transfer-decided")
     assert await scene.find_superior_id() is None
-    assert refusal(await scene.post_transfer()) == (409, "no-superior")
+    assert get_refusal(await scene.post_transfer()) == (409, "no-superior")
     # A new certification under the same superior does not revive the old transfer.
     await certify(scene.old_admin, scene.old, scene.founder, scene.org)
-    assert refusal(await scene.accept(transfer)) == (409, "transfer-decided")
+    assert get_refusal(await scene.accept(transfer)) == (409, "transfer-decided")
     await scene.create_transfer()
 
 
 async def test_transfer_to_an_org_that_closes_is_declined(people: People) -> None:
     scene = await Scene.make(people)
     transfer = await scene.create_transfer()
-    done(await scene.release(transfer))
-    done(await scene.new_admin.put(f"/v1/orgs/{scene.new['id']}/closure"))
+    get_body(await scene.release(transfer))
+    get_body(await scene.new_admin.put(f"/v1/orgs/{scene.new['id']}/closure"))
     read = await scene.read(scene.founder, scene.org, transfer)
     assert (read["state"], read["step"], read["reason"]) == ("declined", None, gettext_in("en", ORG_CLOSED))
-    assert "transfer.declined" in await actions(scene.founder, scene.org)
-    assert refusal(await scene.accept(transfer)) == (409, "org-closed")
+    assert "transfer.declined" in await list_actions(scene.founder, scene.org)
+    assert get_refusal(await scene.accept(transfer)) == (409, "org-closed")
 
 
 async def test_transfer_to_subordinate_or_same_superior_is_refused(people: People) -> None:
@@ -282,13 +294,13 @@ async def test_transfer_to_subordinate_or_same_superior_is_refused(people: Peopl
     async def request_transfer_to(person: Person, org: Json) -> tuple[int, str]:
         token = (await invite(person, org))["token"]
         path = f"/v1/orgs/{scene.org['id']}/transfers"
-        return refusal(await scene.founder.post(path, json={"invitation_token": token}))
+        return get_refusal(await scene.founder.post(path, json={"invitation_token": token}))
 
     assert await request_transfer_to(scene.subordinate_admin, scene.subordinate) == (409, "would-close-circle")
     assert await request_transfer_to(scene.founder, scene.org) == (409, "would-close-circle")
     assert await request_transfer_to(scene.old_admin, scene.old) == (409, "same-superior")
     path = f"/v1/orgs/{scene.org['id']}/transfers"
-    assert refusal(await scene.founder.post(path, json={"invitation_token": "unknown-token"}))[1] == (
+    assert get_refusal(await scene.founder.post(path, json={"invitation_token": "unknown-token"}))[1] == (
         "invitation-unknown"
     )
 
@@ -296,15 +308,15 @@ async def test_transfer_to_subordinate_or_same_superior_is_refused(people: Peopl
 async def test_transfer_with_a_sibling_name_is_refused_at_request_and_acceptance(people: People) -> None:
     scene = await Scene.make(people)
     transfer = await scene.create_transfer()
-    done(await scene.release(transfer))
+    get_body(await scene.release(transfer))
     twin = await scene.founder.create_org(name=scene.org["name"])
     await certify(scene.new_admin, scene.new, scene.founder, twin)
-    assert refusal(await scene.accept(transfer)) == (409, "sibling-name-taken")
+    assert get_refusal(await scene.accept(transfer)) == (409, "sibling-name-taken")
     assert await scene.find_superior_id() == scene.old["id"]
     read = await scene.read(scene.founder, scene.org, transfer)
     assert (read["state"], read["step"]) == ("pending", "acceptance")
-    done(await scene.founder.delete(f"/v1/orgs/{scene.org['id']}/transfers/{transfer['id']}"), 204)
-    assert refusal(await scene.post_transfer()) == (409, "sibling-name-taken")
+    get_body(await scene.founder.delete(f"/v1/orgs/{scene.org['id']}/transfers/{transfer['id']}"), 204)
+    assert get_refusal(await scene.post_transfer()) == (409, "sibling-name-taken")
 
 
 async def test_crossing_transfers_do_not_make_a_circle(people: People) -> None:
@@ -317,9 +329,11 @@ async def test_crossing_transfers_do_not_make_a_circle(people: People) -> None:
         transfers = []
         for org, to in ((a, b), (b, a)):
             token = (await invite(admin, to))["token"]
-            transfer = done(await admin.post(f"/v1/orgs/{org['id']}/transfers", json={"invitation_token": token}), 201)
+            transfer = get_body(
+                await admin.post(f"/v1/orgs/{org['id']}/transfers", json={"invitation_token": token}), 201
+            )
             body = {"preview": transfer["preview"]["version"]}
-            done(await admin.put(f"/v1/orgs/{root['id']}/transfers/{transfer['id']}/release", json=body))
+            get_body(await admin.put(f"/v1/orgs/{root['id']}/transfers/{transfer['id']}/release", json=body))
             transfers.append((to, transfer, body))
         answers = await asyncio.gather(
             *(
@@ -329,7 +343,7 @@ async def test_crossing_transfers_do_not_make_a_circle(people: People) -> None:
         )
         assert sorted(answer.status_code for answer in answers) == [200, 409]
         refused = next(answer for answer in answers if answer.status_code == 409)
-        assert refusal(refused) in ((409, "preview-stale"), (409, "would-close-circle"))
+        assert get_refusal(refused) in ((409, "preview-stale"), (409, "would-close-circle"))
 
 
 async def test_transfer_of_other_orgs_is_not_found(people: People) -> None:
@@ -347,5 +361,5 @@ async def test_transfer_of_other_orgs_is_not_found(people: People) -> None:
             await person.put(f"{path}/refusal", json={"reason": "无关"}),
             await person.delete(path),
         ):
-            assert refusal(answer) == (404, "not-found")
-    assert refusal(await apply(stranger, elsewhere, "unknown-token")) == (404, "invitation-unknown")
+            assert get_refusal(answer) == (404, "not-found")
+    assert get_refusal(await send_application(stranger, elsewhere, "unknown-token")) == (404, "invitation-unknown")

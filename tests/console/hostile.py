@@ -5,7 +5,16 @@ from collections.abc import Awaitable, Callable
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tests.acts import add_member, add_unit, apply, ask, certify, done, invite, invite_admin
+from tests.acts import (
+    add_member,
+    add_unit,
+    certify,
+    get_body,
+    invite,
+    invite_admin,
+    send_application,
+    send_change_request,
+)
 from tests.auth.consoles import Console, approve, scan
 from tests.people import People, Person
 
@@ -34,43 +43,48 @@ async def create_hostile_org(
     for _ in range(3):
         row = await add_member(main, org, unit, name=fill_hostile_name(50, begin=SHORT))
     gone = await add_member(main, org, unit, name=SHORT)
-    done(await main.delete(f"/v1/orgs/{org['id']}/members/{gone['id']}"), 204)
+    get_body(await main.delete(f"/v1/orgs/{org['id']}/members/{gone['id']}"), 204)
     sheet = {"file": (fill_hostile_name(200, ".csv"), f"姓名,手机号码,支部名称\n{SHORT},13800,{SHORT}\n".encode())}
-    done(await main.post(f"/v1/orgs/{org['id']}/imports", files=sheet), 202)
+    get_body(await main.post(f"/v1/orgs/{org['id']}/imports", files=sheet), 202)
     await worker()
     subordinate_admin = await people.register(name=fill_hostile_name(50, begin=SHORT))
     under = await subordinate_admin.create_org(name=fill_hostile_name(100, " 支部"))
     await certify(main, org, subordinate_admin, under)
     reason = fill_hostile_name(200)
-    done(await ask(subordinate_admin, under, kind="rename", name=fill_hostile_name(100, " 工会"), reason=reason), 201)
+    get_body(
+        await send_change_request(
+            subordinate_admin, under, kind="rename", name=fill_hostile_name(100, " 工会"), reason=reason
+        ),
+        201,
+    )
     for name in ("总支", "分会"):
         token = (await invite(main, org))["token"]
-        applied = done(
-            await apply(
+        applied = get_body(
+            await send_application(
                 subordinate_admin, await subordinate_admin.create_org(name=fill_hostile_name(100, f" {name}")), token
             ),
             201,
         )
     await invite(main, org)
     refusal = f"/v1/orgs/{org['id']}/applications/{applied['id']}/refusal"
-    done(await main.put(refusal, json={"reason": reason}))
+    get_body(await main.put(refusal, json={"reason": reason}))
     await invite_admin(main, org, subordinate_admin)
     await invite_admin(
         subordinate_admin, await subordinate_admin.create_org(name=fill_hostile_name(100, " 工委")), main
     )
     leaving = await add_member(subordinate_admin, under, name=fill_hostile_name(50, begin=SHORT))
-    done(
+    get_body(
         await subordinate_admin.post(
             f"/v1/orgs/{under['id']}/members/{leaving['id']}/transfers", json={"org_id": org["id"]}
         ),
         201,
     )
-    done(await main.post(f"/v1/orgs/{org['id']}/members/{row['id']}/transfers", json={"org_id": under["id"]}), 201)
+    get_body(await main.post(f"/v1/orgs/{org['id']}/members/{row['id']}/transfers", json={"org_id": under["id"]}), 201)
     asker = await people.register(name=fill_hostile_name(50, begin=SHORT))
-    done(await asker.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
+    get_body(await asker.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
     await db.execute(_KEY, {"user_id": main.user_id, "name": fill_hostile_name(100)})
     asking = await Console.request(main.api, program)
     scanned = await scan(main, asking)
     await approve(main, scanned["id"], (await asking.poll(client_id=program)).json()["match_number"])
-    done(await asking.poll(client_id=program))
+    get_body(await asking.poll(client_id=program))
     return main

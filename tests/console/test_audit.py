@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from app.console.audit.entry_texts import _ACTIONS, _KINDS
-from tests.acts import add_admin, add_member, add_unit, done
+from tests.acts import add_admin, add_member, add_unit, get_body
 from tests.console.conftest import sign_in_to_console
 from tests.people import People
 
@@ -41,10 +41,10 @@ async def test_audit_page_shows_actions_in_words_and_filters_them(visitor: httpx
     unit, second = await add_unit(main, org, "第一党支部"), await add_unit(main, org, "第二党支部")
     member = await add_member(other, org, unit, name="李学员")
     places = {"unit_ids": [unit["id"], second["id"]]}
-    done(await other.put(f"/v1/orgs/{org['id']}/members/{member['id']}/units", json=places))
+    get_body(await other.put(f"/v1/orgs/{org['id']}/members/{member['id']}/units", json=places))
     edited = {"name": "unit.updated", "kind": "department"}
-    done(await main.patch(f"/v1/orgs/{org['id']}/units/{second['id']}", json=edited))
-    done(await other.delete(f"/v1/orgs/{org['id']}/members/{member['id']}"), 204)
+    get_body(await main.patch(f"/v1/orgs/{org['id']}/units/{second['id']}", json=edited))
+    get_body(await other.delete(f"/v1/orgs/{org['id']}/members/{member['id']}"), 204)
     await sign_in_to_console(visitor, main)
 
     async def rows(query: str = "") -> list[str]:
@@ -85,7 +85,7 @@ async def test_audit_api_filters_like_the_page(people: People) -> None:
     path = f"/v1/orgs/{org['id']}/audit"
 
     async def actions(**filters: str) -> list[str]:
-        return [entry["action"] for entry in done(await main.get(path, params=filters))["items"]]
+        return [entry["action"] for entry in get_body(await main.get(path, params=filters))["items"]]
 
     assert await actions(subject_type="unit") == ["unit.created"]
     assert await actions(since=before.isoformat()) == ["unit.created"]

@@ -6,7 +6,7 @@ import re
 import zxingcpp
 from PIL import Image
 
-from tests.acts import add_admin, add_unit, certify, done, invite
+from tests.acts import add_admin, add_unit, certify, get_body, invite
 from tests.console.desk import HOSTILE, Desk, OpenDesk
 from tests.people import People, fresh_org_name, fresh_phone
 
@@ -215,4 +215,4 @@ async def test_promoted_unit_becomes_an_org(people: People, open_desk: OpenDesk)
     assert accepted.status_code == 303
     assert named in await theirs.page(accepted.headers["location"])
     assert named in await mine.page(f"/console/orgs/{org['id']}/certification/subordinates")
-    done(await main.get(f"/v1/orgs/{org['id']}/units"))
+    get_body(await main.get(f"/v1/orgs/{org['id']}/units"))

@@ -6,7 +6,7 @@ from typing import get_args
 
 from app.console.home import pages as home
 from app.inbox.schemas import Kind
-from tests.acts import actions, add_member, add_unit, done
+from tests.acts import add_member, add_unit, get_body, list_actions
 from tests.console.desk import HOSTILE, OpenDesk
 from tests.members.sheets import check, list_members, merge, xlsx
 from tests.people import People, fresh_name, fresh_org_name, fresh_phone
@@ -18,7 +18,7 @@ async def test_link_request_is_listed_accepted_and_undone(people: People, open_d
     branch = await add_unit(admin, org, "第一党支部")
     row = await add_member(admin, org, branch, name="欧阳修")
     for person in (learner, other):
-        done(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
+        get_body(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
     desk = await open_desk(admin)
     at = f"/console/orgs/{org['id']}"
     assert f'href="{at}/link-requests"' in await desk.page("/console/")
@@ -121,7 +121,7 @@ async def test_export_contains_the_filtered_people(
     file = await desk.visitor.get(content)
     assert phone in file.text
     assert "王安石" not in file.text
-    assert "member.phones_disclosed" in await actions(admin, org)
+    assert "member.phones_disclosed" in await list_actions(admin, org)
     deletion = content.replace("/content", "/deletion")
     assert "导出已删除" in await desk.confirm(deletion)
     assert "还没有导出" in await desk.page(at)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from playwright.async_api import Route
 
-from tests.acts import done
+from tests.acts import get_body
 from tests.console.conftest import OpenScreen, SignIn
 from tests.members.sheets import xlsx
 from tests.people import People, fresh_phone
@@ -88,7 +88,7 @@ async def test_press_during_a_page_reload_is_a_click(
     org = await admin.create_org()
     sheet = {"file": ("党员.csv", "姓名,手机号码,支部名称\n".encode())}
     path = f"/orgs/{org['id']}/imports"
-    made = done(await admin.post(f"/v1{path}", files=sheet), 202)
+    made = get_body(await admin.post(f"/v1{path}", files=sheet), 202)
     async with open_screen() as desk:
         page = desk.page
         await signed_in(desk, admin)

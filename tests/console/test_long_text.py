@@ -14,7 +14,7 @@ import httpx
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tests.acts import add_admin, add_member, add_unit, apply, ask, certify, done, invite
+from tests.acts import add_admin, add_member, add_unit, certify, get_body, invite, send_application, send_change_request
 from tests.auth.consoles import Console
 from tests.console.conftest import ORIGIN, sign_in_to_phone
 from tests.console.desk import OpenDesk
@@ -65,11 +65,11 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
     await certify(main, org, main, subordinate)
     await add_admin(main, org, helper)
     away = await invite(main, beyond, max_uses=9)
-    applied = done(await apply(main, await main.create_org(), (await invite(main, org))["token"]), 201)
-    transfer = done(
+    applied = get_body(await send_application(main, await main.create_org(), (await invite(main, org))["token"]), 201)
+    transfer = get_body(
         await main.post(f"/v1/orgs/{subordinate['id']}/transfers", json={"invitation_token": away["token"]}), 201
     )
-    renamed = done(await ask(main, subordinate, kind="rename", name="中共测试区委员会"), 201)
+    renamed = get_body(await send_change_request(main, subordinate, kind="rename", name="中共测试区委员会"), 201)
     key = await db.scalar(_KEY, {"user_id": main.user_id})
     await db.commit()
     authorization = await Console.request(main.api)
@@ -194,4 +194,4 @@ async def test_sheet_name_is_shown_without_invisible_characters(people: People) 
     at = f"/v1/orgs/{(await main.create_org())['id']}/imports"
     for given, shown in ((f"{LONG}.csv", f"{LONG[:196]}.csv"), (f"{UNSEEN}.csv", "名单.csv")):
         sheet = {"file": (given, "姓名,手机号码,支部名称\n".encode())}
-        assert done(await main.post(at, files=sheet), 202)["file_name"] == shown
+        assert get_body(await main.post(at, files=sheet), 202)["file_name"] == shown

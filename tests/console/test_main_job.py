@@ -9,7 +9,7 @@ import zxingcpp
 from PIL import Image
 from playwright.async_api import FilePayload
 
-from tests.acts import add_admin, done
+from tests.acts import add_admin, get_body
 from tests.browser import HAND, Screen
 from tests.console.conftest import OpenScreen, SignIn
 from tests.members.sheets import xlsx
@@ -176,7 +176,7 @@ async def test_removed_admin_sees_a_message_in_mid_session(
     async with open_screen() as console:
         await signed_in(console, other)
         await console.go(f"/console/orgs/{org['id']}/members")
-        done(await main.delete(f"/v1/orgs/{org['id']}/admins/{other.user_id}"), 204)
+        get_body(await main.delete(f"/v1/orgs/{org['id']}/admins/{other.user_id}"), 204)
         console.watched.expect(404)
         await console.page.fill("#q", "王")
         await console.page.wait_for_selector("#notices >> text=未找到")

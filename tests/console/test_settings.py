@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.acts import add_admin, ask, certify, done
+from tests.acts import add_admin, certify, get_body, send_change_request
 from tests.console.conftest import OpenScreen, SignIn
 from tests.console.desk import HOSTILE, OpenDesk
 from tests.people import People, fresh_org_name, fresh_phone
@@ -65,7 +65,7 @@ async def test_rename_is_advised_requested_refused_and_approved(people: People, 
     assert "该申请已处理或已撤回" in await theirs.send(f"{received}/{request_id}/approval", 409)
     assert "名称过长" in await mine.page(f"{at}/settings")
 
-    again = done(await ask(clerk, subordinate, kind="rename", name=named), 201)
+    again = get_body(await send_change_request(clerk, subordinate, kind="rename", name=named), 201)
     assert f"的名称立即改为“{named}”" in await theirs.part(f"{received}/{again['id']}/approval")
     assert "已同意" in await theirs.send(f"{received}/{again['id']}/approval")
     assert f'<h1>设置</h1> <p id="main-org">{named}</p>' in await mine.page(f"{at}/settings")
@@ -152,7 +152,7 @@ async def test_admins_are_invited_accept_resign_and_are_removed(people: People, 
 async def test_offer_is_declined_and_unverified_users_see_the_reason(people: People, open_desk: OpenDesk) -> None:
     main, other = await people.register(), await people.register(verified=False)
     org = await main.create_org()
-    invited = done(await main.post(f"/v1/orgs/{org['id']}/admin-invitations", json={"phone": other.phone}), 201)
+    invited = get_body(await main.post(f"/v1/orgs/{org['id']}/admin-invitations", json={"phone": other.phone}), 201)
     theirs = await open_desk(other)
     offer = f"/console/offers/admin-invitation/{invited['id']}"
     assert "您还没有实名认证" in await theirs.page(offer)
@@ -174,7 +174,7 @@ async def test_org_closed_by_name_remains_readable(people: People, open_desk: Op
     assert "与名称不一致" in await mine.send(f"{at}/closure", 422, name="x")
     refused = await mine.send(f"{at}/closure", 409, name=org["name"])
     assert "下级" in refused
-    done(await main.delete(f"/v1/orgs/{org['id']}/subordinates/{subordinate['id']}"), 204)
+    get_body(await main.delete(f"/v1/orgs/{org['id']}/subordinates/{subordinate['id']}"), 204)
     assert "已关闭" in await mine.send(f"{at}/closure", name=org["name"])
     shown = await mine.page(at)
     assert "关闭时间" in shown
@@ -192,7 +192,7 @@ async def test_settings_are_hidden_from_other_users(people: People, open_desk: O
     superior, subordinate = await chief.create_org(), await clerk.create_org()
     await certify(chief, superior, clerk, subordinate)
     added = {"name": member.name, "phone": member.phone, "party": True}
-    done(await clerk.post(f"/v1/orgs/{subordinate['id']}/members", json=added), 201)
+    get_body(await clerk.post(f"/v1/orgs/{subordinate['id']}/members", json=added), 201)
     for person in (chief, member):
         assert "未找到" in await (await open_desk(person)).page(f"/console/orgs/{subordinate['id']}/{path}", 404)
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from app.api_docs.document import list_api_routes
-from tests.acts import Json, add_member, add_unit, done
+from tests.acts import Json, add_member, add_unit, get_body
 from tests.people import People, Person, fresh_phone
 
 PARTS = (BinaryExpression, BindParameter, CompoundSelect, Delete, Exists, Insert, Select, TextClause, Update)
@@ -129,7 +129,7 @@ async def test_read_builds_no_statement(app: FastAPI, scene: Scene) -> None:
 
 
 async def test_filter_and_cursor_build_no_statement(scene: Scene) -> None:
-    page = done(await scene.admin.get(f"{scene.path}/members", params={"limit": 1}))
+    page = get_body(await scene.admin.get(f"{scene.path}/members", params={"limit": 1}))
     asked: list[tuple[str, dict[str, Any]]] = [
         (f"{scene.path}/members", {"limit": 1, "cursor": page["next_cursor"]}),
         (f"{scene.path}/members", {"q": "王"}),

@@ -12,7 +12,18 @@ from PIL import Image
 from app.core.qr import draw_png
 from app.core.settings import Environment, Settings
 from app.main import create_app
-from tests.acts import add_admin, add_member, add_unit, apply, ask, certify, done, invite, invite_admin, list_all
+from tests.acts import (
+    add_admin,
+    add_member,
+    add_unit,
+    certify,
+    get_body,
+    invite,
+    invite_admin,
+    list_all,
+    send_application,
+    send_change_request,
+)
 from tests.console.conftest import ORIGIN, sign_in_to_phone
 from tests.console.desk import TO_TYPE
 from tests.people import People, fresh_id_number, fresh_org_name
@@ -42,10 +53,10 @@ async def test_inbox_requests_are_decided_on_the_phone(visitor: httpx.AsyncClien
     await add_member(main, org, unit)
     await invite_admin(main, org, person)
     offer = {"unit_id": unit["id"], "to": {"phone": person.phone}, "name": f"{org['name'][:-3]}第九支部委员会"}
-    done(await main.post(f"/v1/orgs/{org['id']}/promotions", json=offer), 201)
+    get_body(await main.post(f"/v1/orgs/{org['id']}/promotions", json=offer), 201)
     third = await people.register()
     subordinate = await third.create_org()
-    done(await apply(third, subordinate, (await invite(person, mine))["token"]), 201)
+    get_body(await send_application(third, subordinate, (await invite(person, mine))["token"]), 201)
     await sign_in_to_phone(visitor, person)
     assert re.search(r"消息 <span class=\"tag red\">3<", (await visitor.get("/phone/")).text)
     shown = (await visitor.get("/phone/inbox")).text
@@ -62,7 +73,7 @@ async def test_inbox_requests_are_decided_on_the_phone(visitor: httpx.AsyncClien
         assert answered.status_code == 303, answered.text
     assert "没有要处理的消息" in (await visitor.get("/phone/inbox")).text
     assert (await visitor.post(f"{offers[0]}/acceptance", headers=ORIGIN)).status_code == 404
-    administered = {one["name"] for one in done(await person.get("/v1/me/orgs"))}
+    administered = {one["name"] for one in get_body(await person.get("/v1/me/orgs"))}
     assert {org["name"], offer["name"]} <= administered
 
 
@@ -89,20 +100,23 @@ async def test_requests_of_every_kind_are_decided_on_the_phone(visitor: httpx.As
     superior, subordinate = await chief.create_org(), await clerk.create_org()
     await certify(chief, superior, clerk, subordinate)
     renamed = f"{fresh_org_name()}新名"
-    done(await ask(clerk, subordinate, kind="rename", name=renamed), 201)
+    get_body(await send_change_request(clerk, subordinate, kind="rename", name=renamed), 201)
     for _ in range(2):
         applicant = await people.register()
-        done(await apply(applicant, await applicant.create_org(), (await invite(chief, superior))["token"]), 201)
+        get_body(
+            await send_application(applicant, await applicant.create_org(), (await invite(chief, superior))["token"]),
+            201,
+        )
     learner = await people.register(name="欧阳修")
     row = await add_member(chief, superior, name="欧阳修")
-    done(await learner.post("/v1/me/link-requests", json={"org_id": superior["id"]}), 201)
+    get_body(await learner.post("/v1/me/link-requests", json={"org_id": superior["id"]}), 201)
     leaving = await add_member(clerk, subordinate, name="王安石")
     to = {"org_name": superior["name"], "region_code": "320102"}
-    done(await clerk.post(f"/v1/orgs/{subordinate['id']}/members/{leaving['id']}/transfers", json=to), 201)
+    get_body(await clerk.post(f"/v1/orgs/{subordinate['id']}/members/{leaving['id']}/transfers", json=to), 201)
     other = await people.register()
     elsewhere = await other.create_org()
     token = (await invite(other, elsewhere))["token"]
-    done(await clerk.post(f"/v1/orgs/{subordinate['id']}/transfers", json={"invitation_token": token}), 201)
+    get_body(await clerk.post(f"/v1/orgs/{subordinate['id']}/transfers", json={"invitation_token": token}), 201)
 
     await sign_in_to_phone(visitor, chief)
 
@@ -158,7 +172,7 @@ async def test_active_main_admin_stops_a_recovery_and_provincial_pages_need_the_
     org = await main.create_org()
     await add_admin(main, org, clerk)
     recovery = {"kind": "recovery", "main_admin_id": clerk.user_id, "reason": "联系不上"}
-    done(await ask(clerk, org, **recovery), 201)
+    get_body(await send_change_request(clerk, org, **recovery), 201)
     await sign_in_to_phone(visitor, main)
     (link,) = re.findall(r'href="(/phone/inbox/recovery/[^"]+)"', (await visitor.get("/phone/inbox")).text)
     assert f"撤回“{clerk.name}”的申请" in (await visitor.get(link)).text

@@ -20,7 +20,7 @@ from app.exports.kinds import Column, ExportKind, ExportRequest, Sheet
 from app.exports.queries import stream_content
 from app.queue.jobs import Busy, Worker
 from app.sheets.layout import Cell
-from tests.acts import Json, add_admin, add_member, add_unit, certify, done, list_all, refusal
+from tests.acts import Json, add_admin, add_member, add_unit, certify, get_body, get_refusal, list_all
 from tests.members.sheets import Work, open_xlsx
 from tests.people import People, Person, fresh_phone
 from tests.retention import clean_up
@@ -37,7 +37,7 @@ async def org(admin: Person) -> Json:
 
 
 async def request_export(admin: Person, org: Json, **body: Any) -> Json:
-    export: Json = done(await admin.post(f"/v1/orgs/{org['id']}/members/exports", json=body), 202)
+    export: Json = get_body(await admin.post(f"/v1/orgs/{org['id']}/members/exports", json=body), 202)
     return export
 
 
@@ -49,7 +49,7 @@ async def export_files(admin: Person, org: Json, worker: Work, *bodies: Json) ->
 
 
 async def download_export(admin: Person, org: Json, export_id: str) -> bytes:
-    found = done(await admin.get(f"/v1/orgs/{org['id']}/exports/{export_id}"))
+    found = get_body(await admin.get(f"/v1/orgs/{org['id']}/exports/{export_id}"))
     assert found["state"] == "done", found
     assert found["rows_done"] == found["rows_total"]
     answer = await admin.get(found["content"])
@@ -97,7 +97,7 @@ async def test_headings_are_in_the_language_of_the_request(admin: Person, org: J
     path = f"/v1/orgs/{org['id']}/members/exports"
     languages = ("zh", "en")
     exports = [
-        done(await admin.post(path, json={"format": "csv"}, headers={"Accept-Language": language}), 202)
+        get_body(await admin.post(path, json={"format": "csv"}, headers={"Accept-Language": language}), 202)
         for language in languages
     ]
     await worker()
@@ -135,15 +135,15 @@ async def test_export_is_visible_to_its_permitted_requester_only(people: People,
     path = f"/v1/orgs/{org['id']}/exports"
     elsewhere = f"/v1/orgs/{superior_admin['id']}/exports/{export['id']}"
     assert (await admin.get(f"{path}/{export['id']}/content")).status_code == 404
-    assert done(await admin.get(path))["items"] == []
+    assert get_body(await admin.get(path))["items"] == []
     assert (await superior.get(elsewhere)).status_code == 404
     assert (await other.get(f"{path}/{export['id']}/content")).status_code == 200
     # The org is now certified under an org that the requester administers. The requester still has access to the
     # exports of this org, but not to its people.
     await certify(superior, superior_admin, admin, org)
     await add_admin(superior, superior_admin, other)
-    done(await admin.delete(f"/v1/orgs/{org['id']}/admins/{other.user_id}"), 204)
-    assert done(await other.get(path))["items"] == []
+    get_body(await admin.delete(f"/v1/orgs/{org['id']}/admins/{other.user_id}"), 204)
+    assert get_body(await other.get(path))["items"] == []
     for call in ("", "/content"):
         assert (await other.get(f"{path}/{export['id']}{call}")).status_code == 404
     assert (await other.delete(f"{path}/{export['id']}")).status_code == 404
@@ -155,13 +155,13 @@ async def test_deleted_export_is_cancelled_and_loses_its_file(
     waiting, finished = await request_export(admin, org), None
     path = f"/v1/orgs/{org['id']}/exports"
     early = await admin.get(f"{path}/{waiting['id']}/content")
-    assert (refusal(early), early.json()["state"]) == ((409, "export-not-ready"), "waiting")
-    done(await admin.delete(f"{path}/{waiting['id']}"), 204)
+    assert (get_refusal(early), early.json()["state"]) == ((409, "export-not-ready"), "waiting")
+    get_body(await admin.delete(f"{path}/{waiting['id']}"), 204)
     await worker()
     assert (await admin.get(f"{path}/{waiting['id']}")).status_code == 404
     finished = await request_export(admin, org)
     await worker()
-    done(await admin.delete(f"{path}/{finished['id']}"), 204)
+    get_body(await admin.delete(f"{path}/{finished['id']}"), 204)
     assert (await admin.get(f"{path}/{finished['id']}/content")).status_code == 404
     assert await db.scalar(text("SELECT count(*) FROM export_parts WHERE export_id = :id"), finished) == 0
     assert (await admin.delete(f"{path}/{finished['id']}")).status_code == 404
@@ -174,8 +174,8 @@ async def test_export_file_expires_after_a_day(
     await worker()
     path = f"/v1/orgs/{org['id']}/exports/{export['id']}"
     await db.execute(text("UPDATE exports SET expires_at = now() - interval '1 second' WHERE id = :id"), export)
-    assert refusal(await admin.get(path)) == (410, "export-expired")
-    assert refusal(await admin.get(f"{path}/content")) == (410, "export-expired")
+    assert get_refusal(await admin.get(path)) == (410, "export-expired")
+    assert get_refusal(await admin.get(f"{path}/content")) == (410, "export-expired")
     await clean_up(engine)
     assert (await admin.get(path)).status_code == 404
     assert await db.scalar(text("SELECT count(*) FROM export_parts WHERE export_id = :id"), export) == 0
@@ -187,11 +187,11 @@ async def test_export_beyond_twenty_per_user_and_org_is_refused(people: People) 
     for _ in range(20):
         last = await request_export(admin, org)
     path = f"/v1/orgs/{org['id']}"
-    assert refusal(await admin.post(f"{path}/members/exports", json={})) == (409, "too-many-exports")
-    done(await admin.delete(f"{path}/exports/{last['id']}"), 204)
+    assert get_refusal(await admin.post(f"{path}/members/exports", json={})) == (409, "too-many-exports")
+    get_body(await admin.delete(f"{path}/exports/{last['id']}"), 204)
     await request_export(admin, org)
     for export in await list_all(admin, f"{path}/exports"):
-        done(await admin.delete(f"{path}/exports/{export['id']}"), 204)
+        get_body(await admin.delete(f"{path}/exports/{export['id']}"), 204)
 
 
 # The following tests use a kind of their own.
@@ -228,11 +228,11 @@ async def test_running_export_is_locked_for_one_worker_and_cancellable(
     kind = make_paused_kind(started, resume)
     running = asyncio.create_task(jobs.make_export(kind, export_worker, payload))
     await started.wait()
-    running_export = done(await admin.get(f"/v1/orgs/{org['id']}/exports/{export['id']}"))
+    running_export = get_body(await admin.get(f"/v1/orgs/{org['id']}/exports/{export['id']}"))
     assert (running_export["state"], running_export["rows_total"]) == ("running", 2)
     with pytest.raises(Busy):
         await jobs.make_export(kind, export_worker, payload)
-    done(await admin.delete(f"/v1/orgs/{org['id']}/exports/{export['id']}"), 204)
+    get_body(await admin.delete(f"/v1/orgs/{org['id']}/exports/{export['id']}"), 204)
     resume.set()
     await running
     assert await db.scalar(text("SELECT count(*) FROM exports WHERE id = :id"), export) == 0
@@ -279,7 +279,10 @@ async def test_export_that_failed_too_often_is_failed(
 ) -> None:
     export = await request_export(admin, org)
     await jobs.mark_failed(export_worker, {"org_id": org["id"], "export_id": export["id"]})
-    found = done(await admin.get(f"/v1/orgs/{org['id']}/exports/{export['id']}"))
+    found = get_body(await admin.get(f"/v1/orgs/{org['id']}/exports/{export['id']}"))
     assert (found["state"], found["failure"], found["content"]) == ("failed", "failed", None)
-    assert refusal(await admin.get(f"/v1/orgs/{org['id']}/exports/{export['id']}/content")) == (409, "export-not-ready")
+    assert get_refusal(await admin.get(f"/v1/orgs/{org['id']}/exports/{export['id']}/content")) == (
+        409,
+        "export-not-ready",
+    )
     await worker()

@@ -1,12 +1,24 @@
 """The inbox: the requests that wait for a user, and the calls that answer them."""
 
-from tests.acts import Json, add_admin, add_member, add_unit, apply, ask, certify, done, invite, invite_admin, list_all
+from tests.acts import (
+    Json,
+    add_admin,
+    add_member,
+    add_unit,
+    certify,
+    get_body,
+    invite,
+    invite_admin,
+    list_all,
+    send_application,
+    send_change_request,
+)
 from tests.auth.authenticator import prove_key
 from tests.people import People, Person, fresh_org_name
 
 
 async def read_inbox(person: Person) -> Json:
-    found: Json = done(await person.get("/v1/inbox"))
+    found: Json = get_body(await person.get("/v1/inbox"))
     return found
 
 
@@ -21,13 +33,13 @@ async def test_inbox_has_each_waiting_request_once_with_working_actions(people: 
     superior, org = await superior_admin.create_org(), await founder.create_org()
     assert await read_inbox(superior_admin) == {"items": [], "next_cursor": None, "counts": {}, "total": 0}
 
-    application = done(await apply(founder, org, (await invite(superior_admin, superior))["token"]), 201)
+    application = get_body(await send_application(founder, org, (await invite(superior_admin, superior))["token"]), 201)
     waiting = await read_inbox(superior_admin)
     assert [(entry["kind"], entry["id"], entry["subject"]) for entry in waiting["items"]] == [
         ("application", application["id"], org["name"])
     ]
     assert (waiting["counts"], waiting["total"]) == ({"application": 1}, 1)
-    read = done(await superior_admin.get(waiting["items"][0]["href"]))
+    read = get_body(await superior_admin.get(waiting["items"][0]["href"]))
     assert (read["id"], read["subordinate_name"], read["applicant_name"]) == (
         application["id"],
         org["name"],
@@ -39,16 +51,16 @@ async def test_inbox_has_each_waiting_request_once_with_working_actions(people: 
     await invite_admin(founder, org, second)
     entry = (await read_inbox(second))["items"][0]
     assert (entry["kind"], entry["org_id"], entry["subject"]) == ("admin-invitation", None, org["name"])
-    done(await second.get(entry["href"]))
+    get_body(await second.get(entry["href"]))
     await answer(second, entry, "acceptance")
 
     name = fresh_org_name()
-    done(await ask(second, org, kind="rename", name=name), 201)
-    done(await ask(second, org, kind="recovery"), 201)
+    get_body(await send_change_request(second, org, kind="rename", name=name), 201)
+    get_body(await send_change_request(second, org, kind="recovery"), 201)
     waiting = await read_inbox(superior_admin)
     assert waiting["counts"] == {"change-request": 2}
     assert [entry["detail"] for entry in waiting["items"]] == ["recovery", name]
-    done(await superior_admin.get(waiting["items"][1]["href"]))
+    get_body(await superior_admin.get(waiting["items"][1]["href"]))
     await answer(superior_admin, waiting["items"][1], "refusal", {"reason": "名称不规范"})
     own_items = (await read_inbox(founder))["items"]
     assert [entry["kind"] for entry in own_items] == ["recovery"]  # the main admin, whom it would replace, can object
@@ -58,10 +70,10 @@ async def test_inbox_has_each_waiting_request_once_with_working_actions(people: 
 
     unit = await add_unit(founder, org, "第一支部")
     body = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"phone": leader.phone}}
-    done(await founder.post(f"/v1/orgs/{org['id']}/promotions", json=body), 201)
+    get_body(await founder.post(f"/v1/orgs/{org['id']}/promotions", json=body), 201)
     entry = (await read_inbox(leader))["items"][0]
     assert (entry["kind"], entry["subject"], entry["detail"]) == ("promotion", org["name"], "第一支部")
-    done(await leader.get(entry["href"]))
+    get_body(await leader.get(entry["href"]))
     await answer(leader, entry, "acceptance")
     assert (await read_inbox(leader))["total"] == 0
 
@@ -72,7 +84,7 @@ async def test_transfer_is_in_the_inbox_of_the_present_and_then_of_the_new_super
     await certify(old_admin, old, founder, org)
     token = (await invite(new_admin, new))["token"]
     created = await founder.post(f"/v1/orgs/{org['id']}/transfers", json={"invitation_token": token})
-    body = {"preview": done(created, 201)["preview"]["version"]}
+    body = {"preview": get_body(created, 201)["preview"]["version"]}
     assert (await read_inbox(new_admin))["items"] == []
     entry = (await read_inbox(old_admin))["items"][0]
     assert (entry["kind"], entry["subject"], entry["detail"]) == ("transfer", org["name"], new["name"])
@@ -84,7 +96,7 @@ async def test_transfer_is_in_the_inbox_of_the_present_and_then_of_the_new_super
         old["name"],
         {"acceptance", "refusal"},
     )
-    done(await new_admin.get(entry["href"]))
+    get_body(await new_admin.get(entry["href"]))
     await answer(new_admin, entry, "acceptance", body)
     assert (await read_inbox(new_admin))["items"] == []
 
@@ -96,19 +108,19 @@ async def test_inbox_pages_contain_each_entry_once_and_count_all(people: People)
     waiting = []
     for _ in range(5):
         org = await founder.create_org()
-        waiting.append(done(await apply(founder, org, invitation["token"]), 201)["id"])
+        waiting.append(get_body(await send_application(founder, org, invitation["token"]), 201)["id"])
     items = await list_all(superior_admin, "/v1/inbox", limit=2)
     assert [item["id"] for item in items] == waiting[::-1]
-    assert done(await superior_admin.get("/v1/inbox", params={"limit": 2}))["counts"] == {"application": 5}
+    assert get_body(await superior_admin.get("/v1/inbox", params={"limit": 2}))["counts"] == {"application": 5}
 
 
 async def test_inbox_of_a_former_admin_is_empty(people: People) -> None:
     superior_admin, helper, founder = [await people.register() for _ in range(3)]
     superior, org = await superior_admin.create_org(), await founder.create_org()
     await add_admin(superior_admin, superior, helper)
-    done(await apply(founder, org, (await invite(superior_admin, superior))["token"]), 201)
+    get_body(await send_application(founder, org, (await invite(superior_admin, superior))["token"]), 201)
     assert (await read_inbox(helper))["total"] == 1
-    done(await helper.delete(f"/v1/orgs/{superior['id']}/admins/me"), 204)
+    get_body(await helper.delete(f"/v1/orgs/{superior['id']}/admins/me"), 204)
     assert (await read_inbox(helper))["total"] == 0
 
 
@@ -117,11 +129,11 @@ async def test_inbox_of_a_provincial_org_masks_names_of_people(people: People) -
     province, subordinate = await admin.create_org(region_code="320000"), await clerk.create_org()
     await prove_key(admin)
     await add_member(admin, province, name=learner.name)
-    link_request = done(await learner.post("/v1/me/link-requests", json={"org_id": province["id"]}), 201)
+    link_request = get_body(await learner.post("/v1/me/link-requests", json={"org_id": province["id"]}), 201)
     leaving = await add_member(clerk, subordinate, name="王安石")
     path = f"/v1/orgs/{subordinate['id']}/members/{leaving['id']}/transfers"
-    done(await clerk.post(path, json={"org_id": province["id"]}), 201)
+    get_body(await clerk.post(path, json={"org_id": province["id"]}), 201)
     entries = {entry["kind"]: entry for entry in (await read_inbox(admin))["items"]}
     assert (entries["link-request"]["subject"], entries["person-transfer"]["detail"]) == ("欧***", "王**")
-    assert done(await admin.get(entries["link-request"]["href"]))["name"] == learner.name
+    assert get_body(await admin.get(entries["link-request"]["href"]))["name"] == learner.name
     assert entries["link-request"]["id"] == link_request["id"]

@@ -20,7 +20,7 @@ from app.database.db import Table
 from app.key_rotation import data_key as rotation
 from app.key_rotation.encrypted_columns import ENCRYPTED_COLUMNS, EncryptedColumn
 from app.schema.members import Member
-from tests.acts import Json, add_member, done, list_all
+from tests.acts import Json, add_member, get_body, list_all
 from tests.members.sheets import Work, check, open_xlsx, xlsx
 from tests.people import People, fresh_phone
 
@@ -77,7 +77,7 @@ async def test_rotation_beside_writes_loses_nothing(
         return member
 
     members = [await add() for _ in range(20)]
-    done(await admin.post(f"/v1/orgs/{org['id']}/members/exports", json={}), 202)
+    get_body(await admin.post(f"/v1/orgs/{org['id']}/members/exports", json={}), 202)
     refused = await check(admin, org["id"], worker, xlsx([("无号", "1", "无此支部")]))
     writing = True
 
@@ -87,7 +87,7 @@ async def test_rotation_beside_writes_loses_nothing(
             member = members[number % len(members)]
             path = f"/v1/orgs/{org['id']}/members/{member['id']}"
             phone = fresh_phone()
-            done(await admin.patch(path, json={"phone": phone}))
+            get_body(await admin.patch(path, json={"phone": phone}))
             phones[member["id"]] = phone
             members.append(await add())
             number += 1

@@ -29,7 +29,7 @@ from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.reports.rollup.verify import find_differences
 from app.schema.members import Member
 from app.worker.worker import run_worker
-from tests.acts import Json, add_admin, add_member, add_unit, certify, done, invite_admin
+from tests.acts import Json, add_admin, add_member, add_unit, certify, get_body, invite_admin
 from tests.conftest import migrated_database
 from tests.members.sheets import check, merge, xlsx
 from tests.people import People, Person, fresh_id_number, fresh_phone
@@ -135,15 +135,15 @@ async def make_scene(api: httpx.AsyncClient, work: Callable[[], Awaitable[None]]
     old_phone, new_phone = fresh_phone(), fresh_phone()
     renumbered = await add_member(admin, subordinate, phone=old_phone)
     await add_member(admin, superior, phone=old_phone)
-    done(await admin.patch(f"/v1/orgs/{subordinate['id']}/members/{renumbered['id']}", json={"phone": new_phone}))
+    get_body(await admin.patch(f"/v1/orgs/{subordinate['id']}/members/{renumbered['id']}", json={"phone": new_phone}))
     removed = await add_member(admin, subordinate, name="移出", phone=fresh_phone())
-    done(await admin.delete(f"/v1/orgs/{subordinate['id']}/members/{removed['id']}"), 204)
+    get_body(await admin.delete(f"/v1/orgs/{subordinate['id']}/members/{removed['id']}"), 204)
     await add_admin(admin, superior, users[0])
     invited = await invite_admin(admin, subordinate, users[2])
     offer = {"name": "中共测试县一支部委员会", "to": {"phone": users[3].phone}}
-    done(await admin.post(f"/v1/orgs/{subordinate['id']}/promotions", json=offer | {"unit_id": unit["id"]}), 201)
+    get_body(await admin.post(f"/v1/orgs/{subordinate['id']}/promotions", json=offer | {"unit_id": unit["id"]}), 201)
     card = {"method": "id-card", "name": users[4].name, "id_number": fresh_id_number()}
-    done(await users[4].post("/v1/me/verifications", json=card), 201)
+    get_body(await users[4].post("/v1/me/verifications", json=card), 201)
     rows = [("表中人", fresh_phone(), "一支部"), ("同一人", shared_phone, "一支部")]
     imports = [await check(admin, subordinate["id"], work, xlsx(rows))]
     rows = [("表中人", fresh_phone(), "一支部") for _ in range(30)]
@@ -157,9 +157,9 @@ async def make_scene(api: httpx.AsyncClient, work: Callable[[], Awaitable[None]]
 async def confirm(scene: Scene, import_id: str, settings: Settings) -> Json:
     """Merge a staged import and return its counts."""
     path = f"/v1/orgs/{scene.subordinate['id']}/imports/{import_id}"
-    done(await scene.admin.put(f"{path}/confirmation", json={}), 202)
+    get_body(await scene.admin.put(f"{path}/confirmation", json={}), 202)
     await run_worker(settings, until_idle=True)
-    found: Json = done(await scene.admin.get(path))
+    found: Json = get_body(await scene.admin.get(path))
     assert found["state"] == "done"
     return dict(found["counts"])
 
@@ -223,16 +223,16 @@ async def verify_scene(scene: Scene, api: httpx.AsyncClient, engine: AsyncEngine
     for phone in (scene.shared_phone, scene.renumbered[1], scene.users[1].phone):
         refused = await admin.post(f"/v1/orgs/{subordinate['id']}/members", json={"name": "又来", "phone": phone})
         assert refused.status_code == 409, (phone, refused.text)
-        found = done(await admin.get(f"/v1/orgs/{subordinate['id']}/members", params={"q": phone[-4:]}))["items"]
+        found = get_body(await admin.get(f"/v1/orgs/{subordinate['id']}/members", params={"q": phone[-4:]}))["items"]
         assert refused.json()["member"]["id"] in [item["id"] for item in found]
-    assert done(await admin.get(scene.get_member_path(subordinate, scene.active)))["active"] is True
-    (waiting,) = done(await scene.users[2].get("/v1/inbox"))["items"]
+    assert get_body(await admin.get(scene.get_member_path(subordinate, scene.active)))["active"] is True
+    (waiting,) = get_body(await scene.users[2].get("/v1/inbox"))["items"]
     assert waiting["kind"] == "admin-invitation"
-    assert done(await scene.users[2].get(f"/v1/me/admin-invitations/{scene.waiting['id']}"))
-    (offered,) = done(await scene.users[3].get("/v1/inbox"))["items"]
+    assert get_body(await scene.users[2].get(f"/v1/me/admin-invitations/{scene.waiting['id']}"))
+    (offered,) = get_body(await scene.users[3].get("/v1/inbox"))["items"]
     assert offered["kind"] == "promotion"
-    done(await admin.post(scene.get_member_path(subordinate, scene.removed, "/restorations")), 201)
-    done(await admin.delete(scene.get_member_path(subordinate, scene.removed)), 204)
+    get_body(await admin.post(scene.get_member_path(subordinate, scene.removed, "/restorations")), 201)
+    get_body(await admin.delete(scene.get_member_path(subordinate, scene.removed)), 204)
 
 
 @pytest.mark.long
@@ -306,7 +306,7 @@ async def finish_rotation_beside_writers(scene: Scene, keys: Keys, api: httpx.As
         )
         assert sorted(answer.status_code for answer in added) == [201, 409]
         member = next(answer.json() for answer in added if answer.status_code == 201)
-        assert done(await admin.get(scene.get_member_path(subordinate, member)))["active"] is True
+        assert get_body(await admin.get(scene.get_member_path(subordinate, member)))["active"] is True
 
     async def change_phones() -> None:
         members = [await add_member(admin, org) for org in (scene.superior, subordinate)]

@@ -16,7 +16,7 @@ from app.members import activation
 from app.members.activation import activate_user
 from app.members.imports import merge
 from app.worker import worker as working
-from tests.acts import Json, add_admin, add_member, add_unit, certify, done, refusal
+from tests.acts import Json, add_admin, add_member, add_unit, certify, get_body, get_refusal
 from tests.auth.test_accounts import close_account, request_change_code
 from tests.members.sheets import Work, check, list_members, read, xlsx
 from tests.people import People, Person, fresh_org_name, fresh_phone
@@ -80,7 +80,7 @@ async def merge_with_act(
     monkeypatch.setattr(merge, "merge_people", wrapped)
     checked = await check(admin, org["id"], worker, xlsx(rows), unknown_units="create", **options)
     path = f"/v1/orgs/{org['id']}/imports/{checked['id']}/confirmation"
-    done(await admin.put(path, json={"leaving": checked["counts"]["left"]}), 202)
+    get_body(await admin.put(path, json={"leaving": checked["counts"]["left"]}), 202)
     await worker()
     return await read(admin, org["id"], checked["id"])
 
@@ -121,7 +121,7 @@ async def test_member_without_the_phone_at_the_merge_is_replaced_by_new_member(
     if way == "gets another phone":  # the row would now be removed, which needs consent
         assert (outcome["state"], outcome["counts"]["left"]) == ("ready", 1)
         confirmation = f"/v1/orgs/{org['id']}/imports/{outcome['id']}/confirmation"
-        done(await admin.put(confirmation, json={"leaving": 1}), 202)
+        get_body(await admin.put(confirmation, json={"leaving": 1}), 202)
         await worker()
         outcome = await read(admin, org["id"], outcome["id"])
     assert (outcome["counts"]["added"], outcome["counts"]["changed"]) == (1, 0)
@@ -148,16 +148,16 @@ async def test_row_restored_after_registration_during_removal_is_active(
     )
     await slow.end()
     assert outcome["counts"]["left"] == 1
-    restored = done(await admin.post(f"/v1/orgs/{org['id']}/members/{member['id']}/restorations"), 201)
+    restored = get_body(await admin.post(f"/v1/orgs/{org['id']}/members/{member['id']}/restorations"), 201)
     assert restored["active"] is True
 
 
 async def link_by_consent(admin: Person, org: Json, person: Person, *units: Json, phone: str | None = None) -> Json:
     """Add a row with another phone, and link it to the person's account by consent."""
     row = await add_member(admin, org, *units, name=person.name, phone=phone or fresh_phone())
-    request = done(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
+    request = get_body(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
     path = f"/v1/orgs/{org['id']}/link-requests/{request['id']}/acceptance"
-    linked: Json = done(await admin.put(path, json={"member_id": row["id"]}))
+    linked: Json = get_body(await admin.put(path, json={"member_id": row["id"]}))
     return linked
 
 
@@ -169,10 +169,10 @@ async def test_link_undone_during_phone_change_leaves_no_row_of_old_phone_active
     own = await add_member(admin, org, name=person.name, phone=person.phone)
     body = {"phone": new, "code": await request_change_code(person, new)}
     await slow.begin(lambda: person.put("/v1/me/phone", json=body))
-    done(await admin.delete(f"/v1/orgs/{org['id']}/members/{linked['id']}/activation"), 204)
+    get_body(await admin.delete(f"/v1/orgs/{org['id']}/members/{linked['id']}/activation"), 204)
     await worker()
     await slow.end()
-    assert done(await admin.get(f"/v1/orgs/{org['id']}/members/{own['id']}"))["active"] is False
+    assert get_body(await admin.get(f"/v1/orgs/{org['id']}/members/{own['id']}"))["active"] is False
 
 
 @pytest.mark.parametrize("way", ["changes phone", "closes"])
@@ -184,8 +184,8 @@ async def test_account_change_waits_for_the_lock_of_the_previous_phone(
         body = {"phone": new, "code": await request_change_code(person, new)}
         change = person.put("/v1/me/phone", json=body)
     else:
-        done(await person.post("/v1/me/closing-codes"), 202)
-        outbox = done(await people.api.get("/v1/simulator/sms", params={"phone": person.phone}))
+        get_body(await person.post("/v1/me/closing-codes"), 202)
+        outbox = get_body(await people.api.get("/v1/simulator/sms", params={"phone": person.phone}))
         change = person.put("/v1/me/closure", json={"code": outbox["items"][0]["code"]})
     async with engine.begin() as locking:
         index = await locking.scalar(text("SELECT phone_index FROM users WHERE id = :id"), {"id": person.user_id})
@@ -223,18 +223,18 @@ async def test_second_row_of_an_account_becomes_active_after_the_first_has_left_
     own = await add_member(admin, superior, second, name=person.name, phone=person.phone)
     stranger = await people.register()
     undone = await add_member(admin, superior, second, name=stranger.name, phone=stranger.phone)
-    done(await admin.delete(f"/v1/orgs/{superior['id']}/members/{undone['id']}/activation"), 204)
+    get_body(await admin.delete(f"/v1/orgs/{superior['id']}/members/{undone['id']}/activation"), 204)
 
     async def transfer(row: Json, org: Json, to: Json) -> Json:
         path = f"/v1/orgs/{org['id']}/members/{row['id']}/transfers"
-        request = done(await admin.post(path, json={"org_id": to["id"]}), 201)
-        new_row: Json = done(await admin.put(f"/v1/orgs/{to['id']}/person-transfers/{request['id']}/acceptance"))
+        request = get_body(await admin.post(path, json={"org_id": to["id"]}), 201)
+        new_row: Json = get_body(await admin.put(f"/v1/orgs/{to['id']}/person-transfers/{request['id']}/acceptance"))
         return new_row
 
     async def promote(unit: Json) -> Json:
         body = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"phone": admin.phone}}
-        offer = done(await admin.post(f"/v1/orgs/{superior['id']}/promotions", json=body), 201)
-        org: Json = done(await admin.put(f"/v1/me/promotions/{offer['id']}/acceptance"))
+        offer = get_body(await admin.post(f"/v1/orgs/{superior['id']}/promotions", json=body), 201)
+        org: Json = get_body(await admin.put(f"/v1/me/promotions/{offer['id']}/acceptance"))
         await worker()
         return org
 
@@ -244,11 +244,11 @@ async def test_second_row_of_an_account_becomes_active_after_the_first_has_left_
     again = await add_member(admin, superior, second, name=person.name, phone=person.phone)
     assert again["active"] is False
     new = await promote(second)
-    assert done(await admin.get(f"/v1/orgs/{new['id']}/members/{again['id']}"))["active"] is True
+    assert get_body(await admin.get(f"/v1/orgs/{new['id']}/members/{again['id']}"))["active"] is True
     last = await add_member(admin, superior, name=person.name, phone=person.phone)
     assert last["active"] is False
     await promote(first)
-    assert done(await admin.get(f"/v1/orgs/{superior['id']}/members/{last['id']}"))["active"] is True
+    assert get_body(await admin.get(f"/v1/orgs/{superior['id']}/members/{last['id']}"))["active"] is True
 
 
 @pytest.mark.parametrize("way", ["unlinked", "closed"])
@@ -260,28 +260,28 @@ async def test_user_with_the_phone_is_linked_after_a_link_by_consent_has_ended(
     await people.register(phone=phone, verified=False, party=False)
     path = f"/v1/orgs/{org['id']}/members/{row['id']}"
     if way == "unlinked":
-        done(await admin.delete(f"{path}/activation"), 204)
+        get_body(await admin.delete(f"{path}/activation"), 204)
     else:
         await close_account(person)
-    assert done(await admin.get(path))["active"] is False
+    assert get_body(await admin.get(path))["active"] is False
     await worker()
-    assert done(await admin.get(path))["active"] is True
+    assert get_body(await admin.get(path))["active"] is True
 
 
 async def test_link_request_of_suspended_account_is_refused(people: People, admin: Person, db: AsyncConnection) -> None:
     org, person = await admin.create_org(), await people.register()
     row = await add_member(admin, org, name=person.name, phone=fresh_phone())
-    request = done(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
+    request = get_body(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
     await db.execute(text("UPDATE users SET status = 'disabled' WHERE id = :id"), {"id": person.user_id})
     path = f"/v1/orgs/{org['id']}/link-requests/{request['id']}/acceptance"
-    assert refusal(await admin.put(path, json={"member_id": row["id"]})) == (409, "no-candidate")
+    assert get_refusal(await admin.put(path, json={"member_id": row["id"]})) == (409, "no-candidate")
 
 
 async def test_new_admin_is_linked_again_to_an_unlinked_row(people: People, admin: Person) -> None:
     org, person = await admin.create_org(), await people.register()
     row = await add_member(admin, org, name=person.name, phone=person.phone)
     path = f"/v1/orgs/{org['id']}/members/{row['id']}"
-    done(await admin.delete(f"{path}/activation"), 204)
+    get_body(await admin.delete(f"{path}/activation"), 204)
     await add_admin(admin, org, person)
-    assert done(await admin.get(path))["active"] is True
-    assert refusal(await admin.delete(path)) == (409, "member-is-admin")
+    assert get_body(await admin.get(path))["active"] is True
+    assert get_refusal(await admin.delete(path)) == (409, "member-is-admin")

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import record
 from app.members.links import operations
-from tests.acts import Json, add_admin, add_member, add_unit, done, list_all, refusal
+from tests.acts import Json, add_admin, add_member, add_unit, get_body, get_refusal, list_all
 from tests.auth.test_accounts import close_account
 from tests.members.sheets import Work, merge, xlsx
 from tests.people import People, Person, fresh_name, fresh_phone
@@ -26,12 +26,12 @@ async def org(admin: Person) -> Json:
 
 
 async def request_link(person: Person, org: Json) -> Json:
-    link_request: Json = done(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
+    link_request: Json = get_body(await person.post("/v1/me/link-requests", json={"org_id": org["id"]}), 201)
     return link_request
 
 
 async def read(admin: Person, org: Json, member: Json) -> Json:
-    found: Json = done(await admin.get(f"/v1/orgs/{org['id']}/members/{member['id']}"))
+    found: Json = get_body(await admin.get(f"/v1/orgs/{org['id']}/members/{member['id']}"))
     return found
 
 
@@ -49,30 +49,30 @@ async def test_user_with_another_phone_is_linked_after_consent(
     person = await people.register()
     member = await add_member(admin, org, name=person.name, phone=fresh_phone())
     assert (await read(admin, org, member))["inactive_reason"] == "never-registered"
-    account = done(await person.get("/v1/me"))
+    account = get_body(await person.get("/v1/me"))
     link_request = await request_link(person, org)
     assert (link_request["state"], link_request["org_name"]) == ("pending", org["name"])
 
     waiting = await read(admin, org, member)
     assert (waiting["inactive_reason"], waiting["link_request_id"]) == ("phone-mismatch", link_request["id"])
-    (entry,) = done(await admin.get("/v1/inbox"))["items"]
+    (entry,) = get_body(await admin.get("/v1/inbox"))["items"]
     assert (entry["kind"], entry["id"], entry["subject"]) == ("link-request", link_request["id"], person.name)
     shown = await admin.get(entry["href"])
-    assert done(shown)["candidates"] == [waiting]
+    assert get_body(shown)["candidates"] == [waiting]
     for secret in (person.phone, person.phone[-4:], member["phone"][-4:]):
         assert (secret in shown.text) == (secret == member["phone"][-4:])
     action = entry["actions"]["acceptance"]
-    linked = done(await admin.request(action["method"], action["href"]))
+    linked = get_body(await admin.request(action["method"], action["href"]))
     assert (linked["id"], linked["active"], linked["verified"]) == (member["id"], True, True)
     assert (linked["phone"], linked["inactive_reason"], linked["link_request_id"]) == (member["phone"], None, None)
 
     # The account does not change. The requester sees the acceptance and the org, but no phone.
-    assert done(await person.get("/v1/me")) == account
+    assert get_body(await person.get("/v1/me")) == account
     own_requests = await person.get("/v1/me/link-requests")
     assert own_requests.json()["items"][0]["state"] == "accepted"
     assert member["phone"][-4:] not in own_requests.text
-    assert org["id"] in {found["id"] for found in done(await person.get("/v1/me/orgs"))}
-    assert done(await admin.get("/v1/inbox"))["total"] == 0
+    assert org["id"] in {found["id"] for found in get_body(await person.get("/v1/me/orgs"))}
+    assert get_body(await admin.get("/v1/inbox"))["total"] == 0
     consent = "SELECT consented_by::text FROM activations WHERE member_id = :id AND until IS NULL"
     assert await db.scalar(text(consent), {"id": member["id"]}) == admin.user_id
     # The name of the request is deleted.
@@ -81,15 +81,18 @@ async def test_user_with_another_phone_is_linked_after_consent(
     )
     # The link remains when the row gets another phone or name.
     path = f"/v1/orgs/{org['id']}/members/{member['id']}"
-    assert done(await admin.patch(path, json={"phone": fresh_phone(), "name": "改了名"}))["active"] is True
+    assert get_body(await admin.patch(path, json={"phone": fresh_phone(), "name": "改了名"}))["active"] is True
     # After an admin has undone the link, a new request and a new consent are necessary.
-    done(await admin.delete(f"{path}/activation"), 204)
+    get_body(await admin.delete(f"{path}/activation"), 204)
     assert (await admin.delete(f"{path}/activation")).status_code == 404
-    assert done(await person.get("/v1/me")) == account
-    assert refusal(await person.get(f"/v1/orgs/{org['id']}"))[0] == 404
-    assert done(await admin.patch(path, json={"name": person.name}))["active"] is False
+    assert get_body(await person.get("/v1/me")) == account
+    assert get_refusal(await person.get(f"/v1/orgs/{org['id']}"))[0] == 404
+    assert get_body(await admin.patch(path, json={"name": person.name}))["active"] is False
     again = await request_link(person, org)
-    assert done(await admin.put(path_of(org, again, "/acceptance"), json={"member_id": member["id"]}))["active"] is True
+    assert (
+        get_body(await admin.put(path_of(org, again, "/acceptance"), json={"member_id": member["id"]}))["active"]
+        is True
+    )
 
 
 async def test_undone_link_does_not_return_without_consent(admin: Person, org: Json, people: People) -> None:
@@ -97,13 +100,13 @@ async def test_undone_link_does_not_return_without_consent(admin: Person, org: J
     member = await add_member(admin, org, name=person.name, phone=person.phone)
     path = f"/v1/orgs/{org['id']}/members/{member['id']}"
     assert member["active"] is True
-    done(await admin.delete(f"{path}/activation"), 204)
+    get_body(await admin.delete(f"{path}/activation"), 204)
     assert (await read(admin, org, member))["inactive_reason"] == "unlinked"
-    edited = done(await admin.patch(path, json={"name": person.name + "华"}))
-    assert done(await admin.patch(path, json={"name": person.name}))["active"] is edited["active"] is False
+    edited = get_body(await admin.patch(path, json={"name": person.name + "华"}))
+    assert get_body(await admin.patch(path, json={"name": person.name}))["active"] is edited["active"] is False
     # The user with the phone may request the link, and the admin may consent.
     link_request = await request_link(person, org)
-    assert done(await admin.put(path_of(org, link_request, "/acceptance")))["active"] is True
+    assert get_body(await admin.put(path_of(org, link_request, "/acceptance")))["active"] is True
 
 
 async def test_recycled_number_is_linked_only_by_consent(admin: Person, org: Json, people: People) -> None:
@@ -113,19 +116,19 @@ async def test_recycled_number_is_linked_only_by_consent(admin: Person, org: Jso
     link_request = await request_link(new_owner, org)
     (found,) = [one for one in await list_received(admin, org) if one["id"] == link_request["id"]]
     assert [one["id"] for one in found["candidates"]] == [member["id"]]
-    done(await admin.put(path_of(org, link_request, "/refusal"), json={"reason": "不是本人"}), 204)
-    own_requests = done(await new_owner.get("/v1/me/link-requests"))["items"][0]
+    get_body(await admin.put(path_of(org, link_request, "/refusal"), json={"reason": "不是本人"}), 204)
+    own_requests = get_body(await new_owner.get("/v1/me/link-requests"))["items"][0]
     assert (own_requests["state"], own_requests["reason"]) == ("declined", "不是本人")
     assert (await read(admin, org, member))["inactive_reason"] == "name-mismatch"
     link_request = await request_link(new_owner, org)
-    assert done(await admin.put(path_of(org, link_request, "/acceptance")))["active"] is True
+    assert get_body(await admin.put(path_of(org, link_request, "/acceptance")))["active"] is True
 
 
 async def test_own_row_of_an_admin_cannot_be_unlinked(admin: Person, org: Json) -> None:
     people = await list_all(admin, f"/v1/orgs/{org['id']}/members", q=admin.name)
     (own,) = [member for member in people if member["at_org"] and member["verified"]]
     path = f"/v1/orgs/{org['id']}/members/{own['id']}/activation"
-    assert refusal(await admin.delete(path)) == (409, "member-is-admin")
+    assert get_refusal(await admin.delete(path)) == (409, "member-is-admin")
 
 
 async def test_link_request_reveals_nothing_to_requester_or_other_admins(
@@ -134,7 +137,7 @@ async def test_link_request_reveals_nothing_to_requester_or_other_admins(
     known, stranger, unverified = [await people.register(verified=verified) for verified in (True, True, False)]
     await add_member(admin, org, name=known.name, phone=fresh_phone())
     answers = [await person.post("/v1/me/link-requests", json={"org_id": org["id"]}) for person in (known, stranger)]
-    bodies = [{**done(answer, 201), "id": "", "requested_at": "", "expires_at": ""} for answer in answers]
+    bodies = [{**get_body(answer, 201), "id": "", "requested_at": "", "expires_at": ""} for answer in answers]
     assert bodies[0] == bodies[1]
     visible = await list_received(admin, org)
     ids = [answer.json()["id"] for answer in answers]
@@ -147,7 +150,7 @@ async def test_link_request_reveals_nothing_to_requester_or_other_admins(
     # When a person of that name is in the directory, the admins see the request.
     await add_member(admin, org, name=stranger.name, phone=fresh_phone())
     assert ids[1] in {one["id"] for one in await list_received(admin, org)}
-    assert refusal(await unverified.post("/v1/me/link-requests", json={"org_id": org["id"]})) == (
+    assert get_refusal(await unverified.post("/v1/me/link-requests", json={"org_id": org["id"]})) == (
         403,
         "real-name-required",
     )
@@ -157,9 +160,9 @@ async def test_link_request_reveals_nothing_to_requester_or_other_admins(
         assert (await stranger.get(path_of(other, {"id": request}))).status_code == 404
         assert (await stranger.put(path_of(other, {"id": request}, "/acceptance"))).status_code == 404
     for person, request in zip((known, stranger), ids, strict=True):
-        done(await person.delete(f"/v1/me/link-requests/{request}"), 204)
-    assert refusal(await admin.put(path_of(org, {"id": ids[0]}, "/refusal"), json={"reason": "x"}))[0] == 404
-    assert refusal(await known.delete(f"/v1/me/link-requests/{ids[0]}")) == (409, "link-request-decided")
+        get_body(await person.delete(f"/v1/me/link-requests/{request}"), 204)
+    assert get_refusal(await admin.put(path_of(org, {"id": ids[0]}, "/refusal"), json={"reason": "x"}))[0] == 404
+    assert get_refusal(await known.delete(f"/v1/me/link-requests/{ids[0]}")) == (409, "link-request-decided")
     assert (await known.delete(f"/v1/me/link-requests/{ids[1]}")).status_code == 404
 
 
@@ -168,7 +171,7 @@ async def test_invalid_link_requests_are_refused(admin: Person, org: Json, peopl
 
     async def try_request(**body: Any) -> tuple[int, str]:
         answer = await person.post("/v1/me/link-requests", json=body)
-        return (201, "") if answer.status_code == 201 else refusal(answer)
+        return (201, "") if answer.status_code == 201 else get_refusal(answer)
 
     named = {"org_name": org["name"], "region_code": org["region_code"]}
     assert await try_request(org_id=person.user_id) == (422, "unknown-org")
@@ -179,7 +182,7 @@ async def test_invalid_link_requests_are_refused(admin: Person, org: Json, peopl
     assert await try_request(org_id=org["id"]) == (409, "link-request-open")
     # After a request has expired, a new request is allowed.
     await db.execute(text("UPDATE link_requests SET expires_at = now() WHERE user_id = :id"), {"id": person.user_id})
-    assert done(await person.get("/v1/me/link-requests"))["items"][0]["state"] == "expired"
+    assert get_body(await person.get("/v1/me/link-requests"))["items"][0]["state"] == "expired"
     assert await try_request(org_id=org["id"]) == (201, "")
     member = await add_member(admin, org, name=person.name, phone=person.phone)
     assert member["active"] is True
@@ -187,16 +190,16 @@ async def test_invalid_link_requests_are_refused(admin: Person, org: Json, peopl
     # The request still waits. Its acceptance for a namesake is refused, because the account is linked in the org.
     await add_member(admin, org, name=person.name, phone=fresh_phone())
     (waiting,) = [one for one in await list_received(admin, org) if one["name"] == person.name]
-    assert refusal(await admin.put(path_of(org, waiting, "/acceptance"))) == (409, "already-in-directory")
+    assert get_refusal(await admin.put(path_of(org, waiting, "/acceptance"))) == (409, "already-in-directory")
 
 
 async def test_eleventh_waiting_link_request_is_refused(people: People, db: AsyncConnection) -> None:
     founder, person = await people.register(), await people.register()
     link_request = [await request_link(person, await founder.create_org()) for _ in range(10)]
     eleventh = {"org_id": (await founder.create_org())["id"]}
-    assert refusal(await person.post("/v1/me/link-requests", json=eleventh)) == (409, "too-many-link-requests")
-    done(await person.delete(f"/v1/me/link-requests/{link_request[0]['id']}"), 204)
-    done(await person.post("/v1/me/link-requests", json=eleventh), 201)
+    assert get_refusal(await person.post("/v1/me/link-requests", json=eleventh)) == (409, "too-many-link-requests")
+    get_body(await person.delete(f"/v1/me/link-requests/{link_request[0]['id']}"), 204)
+    get_body(await person.post("/v1/me/link-requests", json=eleventh), 201)
 
 
 async def test_request_with_several_candidates_needs_a_choice(admin: Person, org: Json, people: People) -> None:
@@ -205,13 +208,13 @@ async def test_request_with_several_candidates_needs_a_choice(admin: Person, org
     other = await add_member(admin, org, name=fresh_name(), phone=fresh_phone())
     link_request = await request_link(person, org)
     several = await admin.put(path_of(org, link_request, "/acceptance"))
-    assert refusal(several) == (409, "several-candidates")
+    assert get_refusal(several) == (409, "several-candidates")
     assert several.json()["member_ids"] == sorted(row["id"] for row in rows)
     wrong = await admin.put(path_of(org, link_request, "/acceptance"), json={"member_id": other["id"]})
-    assert refusal(wrong) == (409, "no-candidate")
-    linked = done(await admin.put(path_of(org, link_request, "/acceptance"), json={"member_id": rows[1]["id"]}))
+    assert get_refusal(wrong) == (409, "no-candidate")
+    linked = get_body(await admin.put(path_of(org, link_request, "/acceptance"), json={"member_id": rows[1]["id"]}))
     assert linked["id"] == rows[1]["id"]
-    assert refusal(await admin.put(path_of(org, link_request, "/acceptance"))) == (409, "link-request-decided")
+    assert get_refusal(await admin.put(path_of(org, link_request, "/acceptance"))) == (409, "link-request-decided")
 
 
 async def test_concurrent_decisions_of_a_link_request_count_once(people: People, db: AsyncConnection) -> None:
@@ -280,7 +283,7 @@ async def test_addition_during_acceptance_waits_for_the_account_lock(
     await asyncio.wait({adding}, timeout=0.3)
     assert not adding.done()
     go_on.set()
-    linked, added = done(await accepting), done(await adding, 201)
+    linked, added = get_body(await accepting), get_body(await adding, 201)
     assert (linked["active"], added["active"]) == (True, False)
     assert added["inactive_reason"] == "already-in-directory"
 
@@ -307,18 +310,20 @@ async def test_row_with_own_phone_becomes_active_after_the_other_link_has_ended(
     org = await admin.create_org()
     unit = await add_unit(admin, org, "一支部")
     row = await add_member(admin, org, unit, name=person.name, phone=fresh_phone())
-    done(await admin.put(path_of(org, await request_link(person, org), "/acceptance"), json={"member_id": row["id"]}))
+    get_body(
+        await admin.put(path_of(org, await request_link(person, org), "/acceptance"), json={"member_id": row["id"]})
+    )
     own = await add_member(admin, org, unit, name=person.name, phone=person.phone)
     assert (own["active"], own["inactive_reason"]) == (False, "already-in-directory")
     path = f"/v1/orgs/{org['id']}/members/{row['id']}"
     if way == "removed":
-        done(await admin.delete(path), 204)
+        get_body(await admin.delete(path), 204)
     elif way == "unlinked":
-        done(await admin.delete(f"{path}/activation"), 204)
+        get_body(await admin.delete(f"{path}/activation"), 204)
     elif way == "gone to another org":
         there = await admin.create_org()
-        link_request = done(await admin.post(f"{path}/transfers", json={"org_id": there["id"]}), 201)
-        done(await admin.put(f"/v1/orgs/{there['id']}/person-transfers/{link_request['id']}/acceptance"))
+        link_request = get_body(await admin.post(f"{path}/transfers", json={"org_id": there["id"]}), 201)
+        get_body(await admin.put(f"/v1/orgs/{there['id']}/person-transfers/{link_request['id']}/acceptance"))
     else:
         sheet = xlsx([(person.name, person.phone, "一支部")])
         assert (await merge(admin, org["id"], worker, sheet, mode="replace-all", leaving=1))["counts"]["left"] == 1

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.members.activation import lock_accounts_and_phones
-from tests.acts import Json, add_member, done, refusal
+from tests.acts import Json, add_member, get_body, get_refusal
 from tests.people import People, Person, fresh_phone
 
 ROUNDS = 4
@@ -45,18 +45,18 @@ async def test_concurrent_registration_and_addition_link_the_row(admin: Person, 
         added, person = await asyncio.gather(
             admin.post(f"/v1/orgs/{org['id']}/members", json=body), people.register(phone=phone, verified=False)
         )
-        member = done(added, 201)
-        assert done(await admin.get(path_of(org, member)))["active"] is True
+        member = get_body(added, 201)
+        assert get_body(await admin.get(path_of(org, member)))["active"] is True
         renamed, _ = await asyncio.gather(
             admin.patch(path_of(org, member), json={"name": person.name}), people.verify(person)
         )
         assert renamed.status_code == 200, renamed.text
-        assert done(await admin.get(path_of(org, member)))["active"] is True
+        assert get_body(await admin.get(path_of(org, member)))["active"] is True
         undone, _ = await asyncio.gather(
             admin.patch(path_of(org, member), json={"name": "别人"}),
             admin.post(path_of(org, member, "/phone-disclosures")),
         )
-        assert done(undone)["active"] is False
+        assert get_body(undone)["active"] is False
 
 
 async def test_edit_waits_for_the_phone_lock_without_a_row_lock(
@@ -82,13 +82,13 @@ async def test_concurrent_restoration_and_addition_create_one_live_row(
     for _ in range(ROUNDS):
         phone = fresh_phone()
         member = await add_member(admin, org, phone=phone)
-        done(await admin.delete(path_of(org, member)), 204)
+        get_body(await admin.delete(path_of(org, member)), 204)
         restored, added = await asyncio.gather(
             admin.post(path_of(org, member, "/restorations")),
             admin.post(f"/v1/orgs/{org['id']}/members", json={"name": "新人", "phone": phone}),
         )
         assert {restored.status_code, added.status_code} == {201, 409}
-        assert refusal(restored if restored.status_code == 409 else added) == (409, "phone-exists")
+        assert get_refusal(restored if restored.status_code == 409 else added) == (409, "phone-exists")
         assert await count_live_rows(db, org, member) == 1
 
 
@@ -116,7 +116,7 @@ async def test_concurrent_phone_exchange_is_refused_without_deadlock(admin: Pers
 
 async def test_concurrent_removal_and_edit_leave_no_membership(admin: Person, org: Json, db: AsyncConnection) -> None:
     """At the end the row is removed and has no membership. A late operation answers 404."""
-    unit = done(await admin.post(f"/v1/orgs/{org['id']}/units", json={"name": "一支部"}), 201)
+    unit = get_body(await admin.post(f"/v1/orgs/{org['id']}/units", json={"name": "一支部"}), 201)
     edits: list[tuple[str, str, dict[str, Any] | None]] = [
         ("PATCH", "", {"name": "改名"}),
         ("PUT", "/units", {"unit_ids": [unit["id"]]}),

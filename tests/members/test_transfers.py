@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tests.acts import Json, actions, add_admin, add_member, add_unit, certify, done, list_all, refusal
+from tests.acts import Json, add_admin, add_member, add_unit, certify, get_body, get_refusal, list_actions, list_all
 from tests.people import People, Person, fresh_name, fresh_org_name, fresh_phone
 
 
@@ -20,7 +20,7 @@ class Scene:
 
     async def request_transfer(self, member: Json, **body: Any) -> Json:
         path = f"/v1/orgs/{self.old['id']}/members/{member['id']}/transfers"
-        transfer: Json = done(await self.sender.post(path, json={"org_id": self.new["id"]} | body), 201)
+        transfer: Json = get_body(await self.sender.post(path, json={"org_id": self.new["id"]} | body), 201)
         return transfer
 
     def path_of(self, transfer: Json, answer: str = "", org: Json | None = None) -> str:
@@ -52,28 +52,34 @@ async def test_transferred_person_keeps_the_account_and_past_memberships(
     first, second = await add_unit(scene.sender, scene.old, "甲支部"), await add_unit(scene.sender, scene.old, "乙支部")
     target = await add_unit(scene.receiver, scene.new, "新支部")
     member = await add_member(scene.sender, scene.old, first, second, name=person.name, phone=person.phone)
-    account = done(await person.get("/v1/me"))
+    account = get_body(await person.get("/v1/me"))
     named = {"org_id": None, "org_name": scene.new["name"], "region_code": scene.new["region_code"]}
     transfer = await scene.request_transfer(member, **named)
     assert (transfer["direction"], transfer["state"], transfer["member_id"]) == ("out", "pending", member["id"])
 
     # Before the acceptance the receiver sees a name, but no phone and no row of the sender.
     assert (await scene.receiver.get(f"/v1/orgs/{scene.old['id']}/members/{member['id']}")).status_code == 404
-    (entry,) = done(await scene.receiver.get("/v1/inbox"))["items"]
+    (entry,) = get_body(await scene.receiver.get("/v1/inbox"))["items"]
     assert (entry["kind"], entry["subject"], entry["detail"]) == ("person-transfer", scene.old["name"], person.name)
     shown = await scene.receiver.get(entry["href"])
-    assert (done(shown)["direction"], done(shown)["name"], done(shown)["party"]) == ("in", person.name, True)
+    assert (get_body(shown)["direction"], get_body(shown)["name"], get_body(shown)["party"]) == (
+        "in",
+        person.name,
+        True,
+    )
     for hidden in (person.phone[-4:], member["id"], "甲支部"):
         assert hidden not in shown.text
     action = entry["actions"]["acceptance"]
-    new_row = done(await scene.receiver.request(action["method"], action["href"], json={"unit_ids": [target["id"]]}))
+    new_row = get_body(
+        await scene.receiver.request(action["method"], action["href"], json={"unit_ids": [target["id"]]})
+    )
     assert (new_row["active"], new_row["name"], [unit["id"] for unit in new_row["units"]]) == (
         True,
         person.name,
         [target["id"]],
     )
     assert new_row["id"] != member["id"]
-    assert done(
+    assert get_body(
         await scene.receiver.post(f"/v1/orgs/{scene.new['id']}/members/{new_row['id']}/phone-disclosures"), 201
     ) == {"phone": person.phone}
     assert (await scene.sender.get(f"/v1/orgs/{scene.old['id']}/members/{member['id']}")).status_code == 404
@@ -86,16 +92,16 @@ async def test_transferred_person_keeps_the_account_and_past_memberships(
     old = (await db.execute(text(ended), member)).one()
     begun = await db.scalar(text("SELECT min(since) FROM unit_memberships WHERE member_id = :id"), new_row)
     assert (old.ended, old.instants, old.last) == (2, 1, begun)
-    assert done(await person.get("/v1/me")) == account
-    assert {org["id"] for org in done(await person.get("/v1/me/orgs"))} == {scene.new["id"]}
+    assert get_body(await person.get("/v1/me")) == account
+    assert {org["id"] for org in get_body(await person.get("/v1/me/orgs"))} == {scene.new["id"]}
     # Each org has audit entries of both steps. Only the entries of its own admin name the admin.
     for admin, org in ((scene.sender, scene.old), (scene.receiver, scene.new)):
-        assert {"person_transfer.created", "person_transfer.accepted"} <= set(await actions(admin, org))
+        assert {"person_transfer.created", "person_transfer.accepted"} <= set(await list_actions(admin, org))
         entries = await list_all(admin, f"/v1/orgs/{org['id']}/audit")
         assert person.phone[-4:] not in str([entry["after"] for entry in entries])
-    sent = done(await scene.sender.get(scene.path_of(transfer, org=scene.old)))
+    sent = get_body(await scene.sender.get(scene.path_of(transfer, org=scene.old)))
     assert (sent["state"], sent["name"], sent["member_id"]) == ("accepted", None, member["id"])
-    assert done(await scene.receiver.get(scene.path_of(transfer)))["member_id"] == new_row["id"]
+    assert get_body(await scene.receiver.get(scene.path_of(transfer)))["member_id"] == new_row["id"]
 
 
 async def test_transfer_keeps_the_consent_and_the_inactive_state(
@@ -103,12 +109,12 @@ async def test_transfer_keeps_the_consent_and_the_inactive_state(
 ) -> None:
     person, holder = await people.register(), await people.register()
     linked = await add_member(scene.sender, scene.old, name=person.name, phone=fresh_phone())
-    request = done(await person.post("/v1/me/link-requests", json={"org_id": scene.old["id"]}), 201)
-    done(await scene.sender.put(f"/v1/orgs/{scene.old['id']}/link-requests/{request['id']}/acceptance"))
+    request = get_body(await person.post("/v1/me/link-requests", json={"org_id": scene.old["id"]}), 201)
+    get_body(await scene.sender.put(f"/v1/orgs/{scene.old['id']}/link-requests/{request['id']}/acceptance"))
     recycled = await add_member(scene.sender, scene.old, name="前机主", phone=holder.phone)
     for member, active in ((linked, True), (recycled, False)):
         transfer = await scene.request_transfer(member)
-        new_row = done(await scene.receiver.put(scene.path_of(transfer, "/acceptance")))
+        new_row = get_body(await scene.receiver.put(scene.path_of(transfer, "/acceptance")))
         assert (new_row["active"], new_row["at_org"]) == (active, True)
     consent = "SELECT consented_by::text FROM activations WHERE user_id = :id AND until IS NULL"
     assert await db.scalar(text(consent), {"id": person.user_id}) == scene.sender.user_id
@@ -125,7 +131,7 @@ async def test_transfer_is_hidden_from_other_orgs(scene: Scene) -> None:
             assert (
                 await person.request(method, scene.path_of(transfer, answer, scene.old), json=body)
             ).status_code == 404
-        assert done(await person.get(f"/v1/orgs/{org['id']}/person-transfers"))["items"] == []
+        assert get_body(await person.get(f"/v1/orgs/{org['id']}/person-transfers"))["items"] == []
         assert transfer["id"] not in (await person.get("/v1/inbox")).text
         audit = await person.get(f"/v1/orgs/{org['id']}/audit", params={"limit": 200})
         assert transfer["id"] not in audit.text
@@ -135,17 +141,17 @@ async def test_transfer_is_hidden_from_other_orgs(scene: Scene) -> None:
     # The sender cannot decide, and the receiver cannot withdraw.
     assert (await scene.sender.put(scene.path_of(transfer, "/acceptance", scene.old))).status_code == 404
     assert (await scene.receiver.delete(scene.path_of(transfer))).status_code == 404
-    done(await scene.receiver.put(scene.path_of(transfer, "/refusal"), json={"reason": "编制已满"}), 204)
-    found = done(await scene.sender.get(scene.path_of(transfer, org=scene.old)))
+    get_body(await scene.receiver.put(scene.path_of(transfer, "/refusal"), json={"reason": "编制已满"}), 204)
+    found = get_body(await scene.sender.get(scene.path_of(transfer, org=scene.old)))
     assert (found["state"], found["reason"]) == ("declined", "编制已满")
     # After a refusal the receiver no longer sees the name.
-    assert done(await scene.receiver.get(scene.path_of(transfer)))["name"] is None
+    assert get_body(await scene.receiver.get(scene.path_of(transfer)))["name"] is None
     for answer in ("/acceptance", "/refusal"):
         decided = await scene.receiver.put(
             scene.path_of(transfer, answer), json={"reason": "x"} if "ref" in answer else None
         )
-        assert refusal(decided) == (409, "person-transfer-decided")
-    assert refusal(await scene.sender.delete(scene.path_of(transfer, org=scene.old))) == (
+        assert get_refusal(decided) == (409, "person-transfer-decided")
+    assert get_refusal(await scene.sender.delete(scene.path_of(transfer, org=scene.old))) == (
         409,
         "person-transfer-decided",
     )
@@ -159,7 +165,7 @@ async def test_invalid_transfers_are_refused(scene: Scene, people: People) -> No
     member = await add_member(scene.sender, scene.old)
 
     async def try_transfer(of: Json, **body: Any) -> tuple[int, str]:
-        return refusal(await scene.sender.post(f"{path}/{of['id']}/transfers", json=body))
+        return get_refusal(await scene.sender.post(f"{path}/{of['id']}/transfers", json=body))
 
     assert await try_transfer(member, org_id=scene.old["id"]) == (409, "same-org")
     assert await try_transfer(member, org_id=member["id"]) == (422, "unknown-org")
@@ -169,22 +175,22 @@ async def test_invalid_transfers_are_refused(scene: Scene, people: People) -> No
     outsider = await people.register(party=False)
     outside = await outsider.create_org(name=f"测试市{fresh_phone()}党外人士学习组织", kind="outside_party")
     body = {"name": fresh_name(), "phone": fresh_phone()}
-    guest = done(await outsider.post(f"/v1/orgs/{outside['id']}/members", json=body), 201)
+    guest = get_body(await outsider.post(f"/v1/orgs/{outside['id']}/members", json=body), 201)
     refused = await outsider.post(
         f"/v1/orgs/{outside['id']}/members/{guest['id']}/transfers", json={"org_id": scene.new["id"]}
     )
-    assert refusal(refused) == (409, "party-members-only")
+    assert get_refusal(refused) == (409, "party-members-only")
     # The receiver already has the phone; or the unit does not belong to the receiver.
     phone = fresh_phone()
     twice = await add_member(scene.sender, scene.old, phone=phone)
     await add_member(scene.receiver, scene.new, phone=phone)
     there = await scene.request_transfer(twice)
-    assert refusal(await scene.receiver.put(scene.path_of(there, "/acceptance"))) == (409, "person-is-here")
+    assert get_refusal(await scene.receiver.put(scene.path_of(there, "/acceptance"))) == (409, "person-is-here")
     alien = await add_unit(scene.sender, scene.old, "旧支部")
     fine = await scene.request_transfer(await add_member(scene.sender, scene.old))
     wrong = await scene.receiver.put(scene.path_of(fine, "/acceptance"), json={"unit_ids": [alien["id"]]})
-    assert refusal(wrong) == (422, "unknown-unit")
-    done(await scene.receiver.put(scene.path_of(fine, "/acceptance")))
+    assert get_refusal(wrong) == (422, "unknown-unit")
+    get_body(await scene.receiver.put(scene.path_of(fine, "/acceptance")))
 
 
 async def test_concurrent_decisions_of_a_transfer_count_once(scene: Scene, people: People, db: AsyncConnection) -> None:
@@ -204,7 +210,7 @@ async def test_concurrent_decisions_of_a_transfer_count_once(scene: Scene, peopl
     )
     won = [answer for answer in answers if answer.status_code < 300]
     assert len(won) == 1, [answer.text for answer in answers]
-    assert all(refusal(answer) == (409, "person-transfer-decided") for answer in answers if answer not in won)
+    assert all(get_refusal(answer) == (409, "person-transfer-decided") for answer in answers if answer not in won)
     live = [org for org, is_live, _ in await rows_of(db, member) if is_live]
     assert live == [scene.new["id"] if won[0].request.url.path.endswith("/acceptance") else scene.old["id"]]
 
@@ -230,9 +236,12 @@ async def test_concurrent_edit_and_acceptance_leave_at_most_one_live_row(scene: 
     # The removal of a person supersedes the transfer.
     removed = await add_member(scene.sender, scene.old)
     transfer = await scene.request_transfer(removed)
-    done(await scene.sender.delete(f"/v1/orgs/{scene.old['id']}/members/{removed['id']}"), 204)
-    assert done(await scene.receiver.get(scene.path_of(transfer)))["state"] == "superseded"
-    assert refusal(await scene.receiver.put(scene.path_of(transfer, "/acceptance"))) == (409, "person-transfer-decided")
+    get_body(await scene.sender.delete(f"/v1/orgs/{scene.old['id']}/members/{removed['id']}"), 204)
+    assert get_body(await scene.receiver.get(scene.path_of(transfer)))["state"] == "superseded"
+    assert get_refusal(await scene.receiver.put(scene.path_of(transfer, "/acceptance"))) == (
+        409,
+        "person-transfer-decided",
+    )
     assert transfer["id"] not in (await scene.receiver.get("/v1/inbox", params={"limit": 200})).text
 
 
@@ -241,9 +250,9 @@ async def test_closed_org_declines_its_transfers(people: People) -> None:
     old, new = await sender.create_org(), await receiver.create_org(name=fresh_org_name())
     member = await add_member(sender, old)
     body = {"org_id": new["id"]}
-    transfer = done(await sender.post(f"/v1/orgs/{old['id']}/members/{member['id']}/transfers", json=body), 201)
-    done(await receiver.put(f"/v1/orgs/{new['id']}/closure"))
-    found = done(await sender.get(f"/v1/orgs/{old['id']}/person-transfers/{transfer['id']}"))
+    transfer = get_body(await sender.post(f"/v1/orgs/{old['id']}/members/{member['id']}/transfers", json=body), 201)
+    get_body(await receiver.put(f"/v1/orgs/{new['id']}/closure"))
+    found = get_body(await sender.get(f"/v1/orgs/{old['id']}/person-transfers/{transfer['id']}"))
     assert found["state"] == "declined"
 
 
@@ -259,28 +268,30 @@ async def test_moved_people_keep_their_other_units(scene: Scene, db: AsyncConnec
     path = f"/v1/orgs/{org['id']}/moves"
 
     async def list_units(member: Json) -> set[str]:
-        found = done(await admin.get(f"/v1/orgs/{org['id']}/members/{member['id']}"))
+        found = get_body(await admin.get(f"/v1/orgs/{org['id']}/members/{member['id']}"))
         return {unit["id"] for unit in found["units"]} | ({"org"} if found["at_org"] else set())
 
     body = {"from_unit_id": top["id"], "to_unit_id": target["id"]}
-    assert done(await admin.post(path, json=body), 201) == {"people": 2}
+    assert get_body(await admin.post(path, json=body), 201) == {"people": 2}
     assert await list_units(in_two) == {target["id"]}
     assert await list_units(in_three) == {target["id"], other_unit["id"]}
     assert await list_units(in_child) == {child["id"]}
-    assert done(await admin.post(path, json=body | {"units_below": True}), 201) == {"people": 1}
-    assert done(await admin.post(path, json={"from_unit_id": target["id"], "to_unit_id": target["id"]}), 201) == {
+    assert get_body(await admin.post(path, json=body | {"units_below": True}), 201) == {"people": 1}
+    assert get_body(await admin.post(path, json={"from_unit_id": target["id"], "to_unit_id": target["id"]}), 201) == {
         "people": 0
     }
-    assert done(await admin.post(path, json={"from_unit_id": target["id"], "to_unit_id": None}), 201) == {"people": 3}
+    assert get_body(await admin.post(path, json={"from_unit_id": target["id"], "to_unit_id": None}), 201) == {
+        "people": 3
+    }
     assert await list_units(in_three) == {"org", other_unit["id"]}
     unknown = await admin.post(path, json={"from_unit_id": top["id"], "to_unit_id": scene.old["id"]})
-    assert refusal(unknown) == (422, "unknown-unit")
+    assert get_refusal(unknown) == (422, "unknown-unit")
     # Two concurrent moves of one unit: each person ends in one of the two units.
     for member in (in_two, in_three, in_child):
         copied = await admin.post(f"/v1/orgs/{org['id']}/members/{member['id']}/copies", json={"unit_id": target["id"]})
-        done(copied, 201)
+        get_body(copied, 201)
     moves = [{"from_unit_id": target["id"], "to_unit_id": unit["id"]} for unit in (top, child)]
     answers = await asyncio.gather(*(admin.post(path, json=move) for move in moves))
-    assert sorted(done(answer, 201)["people"] for answer in answers) == [0, 3]
+    assert sorted(get_body(answer, 201)["people"] for answer in answers) == [0, 3]
     memberships = "SELECT count(*) FROM unit_memberships WHERE unit_id = ANY (:units) AND until IS NULL"
     assert await db.scalar(text(memberships), {"units": [top["id"], child["id"]]}) == 3

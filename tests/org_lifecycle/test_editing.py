@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.orgs import queries
-from tests.acts import actions, add_admin, apply, certify, done, invite, list_all, refusal
+from tests.acts import add_admin, certify, get_body, get_refusal, invite, list_actions, list_all, send_application
 from tests.people import People, fresh_org_name
 
 
@@ -17,13 +17,13 @@ async def test_rename_without_a_superior_takes_effect_at_once(people: People) ->
     org = await founder.create_org()
     name = fresh_org_name()
     answer = await founder.patch(f"/v1/orgs/{org['id']}", json={"name": name, "region_code": "320100"})
-    edited = done(answer)
+    edited = get_body(answer)
     assert (edited["name"], edited["region_code"], edited["level"]) == (name, "320100", "city")
     assert "change_request_id" in edited
     assert edited["change_request_id"] is None
     assert answer.headers["ETag"] == f'"{edited["version"]}"'
-    assert done(await founder.get(f"/v1/orgs/{org['id']}"))["name"] == name
-    assert {"org.renamed", "org.updated"} <= set(await actions(founder, org))
+    assert get_body(await founder.get(f"/v1/orgs/{org['id']}"))["name"] == name
+    assert {"org.renamed", "org.updated"} <= set(await list_actions(founder, org))
 
 
 async def test_rename_under_a_superior_waits_and_other_edits_take_effect(people: People) -> None:
@@ -32,12 +32,12 @@ async def test_rename_under_a_superior_waits_and_other_edits_take_effect(people:
     await certify(superior_admin, superior, founder, org)
     name = fresh_org_name()
     answer = await founder.patch(f"/v1/orgs/{org['id']}", json={"name": name, "region_code": "320100"})
-    waiting = done(answer, 202)
+    waiting = get_body(answer, 202)
     assert (waiting["name"], waiting["region_code"]) == (org["name"], "320100")
     received = (await list_all(superior_admin, f"/v1/orgs/{superior['id']}/change-requests", side="received"))[0]
     assert (received["id"], received["name_after"]) == (waiting["change_request_id"], name)
-    done(await superior_admin.put(f"/v1/orgs/{superior['id']}/change-requests/{received['id']}/approval"))
-    assert done(await founder.get(f"/v1/orgs/{org['id']}"))["name"] == name
+    get_body(await superior_admin.put(f"/v1/orgs/{superior['id']}/change-requests/{received['id']}/approval"))
+    assert get_body(await founder.get(f"/v1/orgs/{org['id']}"))["name"] == name
     assert [item["name"] for item in await list_all(superior_admin, f"/v1/orgs/{superior['id']}/subordinates")] == [
         name
     ]
@@ -49,11 +49,11 @@ async def test_org_edit_with_an_old_etag_is_refused(people: People) -> None:
     await add_admin(founder, org, other)
     path = f"/v1/orgs/{org['id']}"
     tag = (await founder.get(path)).headers["ETag"]
-    done(await other.patch(path, json={"region_code": "320100"}, headers={"If-Match": tag}))
+    get_body(await other.patch(path, json={"region_code": "320100"}, headers={"If-Match": tag}))
     stale = await founder.patch(path, json={"region_code": "320000"}, headers={"If-Match": tag})
-    assert refusal(stale) == (412, "edited-meanwhile")
-    assert done(await founder.get(path))["region_code"] == "320100"
-    assert refusal(await founder.put(f"{path}/closure", headers={"If-Match": tag})) == (412, "edited-meanwhile")
+    assert get_refusal(stale) == (412, "edited-meanwhile")
+    assert get_body(await founder.get(path))["region_code"] == "320100"
+    assert get_refusal(await founder.put(f"{path}/closure", headers={"If-Match": tag})) == (412, "edited-meanwhile")
 
 
 async def test_concurrent_edits_of_one_version_succeed_once(people: People) -> None:
@@ -66,7 +66,7 @@ async def test_concurrent_edits_of_one_version_succeed_once(people: People) -> N
     )
     assert sorted(answer.status_code for answer in answers) == [200] + [412] * 9
     new_name = next(name for name, answer in zip(names, answers, strict=True) if answer.status_code == 200)
-    assert done(await founder.get(f"/v1/orgs/{org['id']}"))["name"] == new_name
+    assert get_body(await founder.get(f"/v1/orgs/{org['id']}"))["name"] == new_name
 
 
 async def test_certification_changes_the_version_of_the_card(people: People) -> None:
@@ -75,7 +75,7 @@ async def test_certification_changes_the_version_of_the_card(people: People) -> 
     tag = (await founder.get(f"/v1/orgs/{org['id']}")).headers["ETag"]
     await certify(superior_admin, superior, founder, org)
     stale = await founder.patch(f"/v1/orgs/{org['id']}", json={"name": fresh_org_name()}, headers={"If-Match": tag})
-    assert refusal(stale) == (412, "edited-meanwhile")
+    assert get_refusal(stale) == (412, "edited-meanwhile")
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ async def test_invalid_org_edit_is_refused_and_changes_nothing(
 ) -> None:
     founder = await people.register()
     org = await founder.create_org()
-    assert refusal(await founder.patch(f"/v1/orgs/{org['id']}", json=body)) == (status, slug)
-    assert done(await founder.get(f"/v1/orgs/{org['id']}"))["version"] == org["version"]
+    assert get_refusal(await founder.patch(f"/v1/orgs/{org['id']}", json=body)) == (status, slug)
+    assert get_body(await founder.get(f"/v1/orgs/{org['id']}"))["version"] == org["version"]
 
 
 async def test_legacy_org_can_be_edited_with_its_suffix_until_renamed(people: People, engine: AsyncEngine) -> None:
@@ -104,11 +104,11 @@ async def test_legacy_org_can_be_edited_with_its_suffix_until_renamed(people: Pe
     async with engine.begin() as connection:
         await connection.execute(text("UPDATE orgs SET name = :name WHERE id = :id"), {"name": legacy, "id": org["id"]})
     path = f"/v1/orgs/{org['id']}"
-    edited = done(await founder.patch(path, json={"name": legacy, "region_code": "320100"}))
+    edited = get_body(await founder.patch(path, json={"name": legacy, "region_code": "320100"}))
     assert (edited["name"], edited["region_code"]) == (legacy, "320100")
     other = await founder.patch(path, json={"name": f"{fresh_org_name()}学习管理组"})
-    assert refusal(other) == (422, "name-suffix-typed")
-    assert done(await founder.patch(path, json={"name": org["name"]}))["name"] == org["name"]
+    assert get_refusal(other) == (422, "name-suffix-typed")
+    assert get_body(await founder.patch(path, json={"name": org["name"]}))["name"] == org["name"]
 
 
 async def test_rename_to_a_sibling_name_is_refused_at_request_and_approval(people: People) -> None:
@@ -118,10 +118,12 @@ async def test_rename_to_a_sibling_name_is_refused_at_request_and_approval(peopl
     for org in (first, second):
         await certify(superior_admin, superior, founder, org)
     taken = await founder.patch(f"/v1/orgs/{second['id']}", json={"name": first["name"]})
-    assert refusal(taken) == (409, "sibling-name-taken")
+    assert get_refusal(taken) == (409, "sibling-name-taken")
     # Both requests are allowed while the name is free. The first approval takes the name.
     name = fresh_org_name()
-    requests = [done(await founder.patch(f"/v1/orgs/{org['id']}", json={"name": name}), 202) for org in (first, second)]
+    requests = [
+        get_body(await founder.patch(f"/v1/orgs/{org['id']}", json={"name": name}), 202) for org in (first, second)
+    ]
     answers = await asyncio.gather(
         *(
             superior_admin.put(f"/v1/orgs/{superior['id']}/change-requests/{request['change_request_id']}/approval")
@@ -129,7 +131,7 @@ async def test_rename_to_a_sibling_name_is_refused_at_request_and_approval(peopl
         )
     )
     assert sorted(answer.status_code for answer in answers) == [200, 409]
-    assert {refusal(answer) for answer in answers if answer.status_code == 409} == {(409, "sibling-name-taken")}
+    assert {get_refusal(answer) for answer in answers if answer.status_code == 409} == {(409, "sibling-name-taken")}
 
 
 async def test_closed_org_can_be_read_but_not_changed(people: People) -> None:
@@ -140,11 +142,11 @@ async def test_closed_org_can_be_read_but_not_changed(people: People) -> None:
         await applicant.create_org(),
     )
     await certify(superior_admin, superior, founder, org)
-    waiting = done(await apply(applicant, subordinate, (await invite(founder, org))["token"]), 201)
+    waiting = get_body(await send_application(applicant, subordinate, (await invite(founder, org))["token"]), 201)
     live = await invite(founder, org)
     path = f"/v1/orgs/{org['id']}"
-    directory = done(await founder.post(f"{path}/members/exports", json={}), 202)
-    closed = done(await founder.put(f"{path}/closure"))
+    directory = get_body(await founder.post(f"{path}/members/exports", json={}), 202)
+    closed = get_body(await founder.put(f"{path}/closure"))
     assert (closed["status"], closed["superior_id"]) == ("closed", None)
     assert closed["closed_at"] is not None
 
@@ -153,7 +155,7 @@ async def test_closed_org_can_be_read_but_not_changed(people: People) -> None:
     assert [item["state"] for item in history] == ["ended"]
     refused = (await list_all(applicant, f"/v1/orgs/{subordinate['id']}/certifications"))[0]
     assert (refused["id"], refused["state"]) == (waiting["id"], "declined")
-    assert refusal(await apply(applicant, subordinate, live["token"])) == (404, "invitation-unknown")
+    assert get_refusal(await send_application(applicant, subordinate, live["token"])) == (404, "invitation-unknown")
     for method, place, body in (
         ("PATCH", "", {"region_code": "320100"}),
         ("PUT", "/closure", None),
@@ -163,23 +165,23 @@ async def test_closed_org_can_be_read_but_not_changed(people: People) -> None:
         ("DELETE", "/admins/me", None),
     ):
         answer = await founder.request(method, path + place, json=body)
-        assert refusal(answer) == (409, "org-closed"), place
+        assert get_refusal(answer) == (409, "org-closed"), place
     for place in ("", "/units", "/admins", "/audit", "/certifications", "/change-requests", "/transfers"):
-        done(await founder.get(path + place))
-    export = done(await founder.post(f"{path}/reports/overview/exports", json={}), 202)
-    assert done(await founder.get(f"{path}/exports/{export['id']}"))["state"] == "waiting"
-    assert refusal(await founder.get(f"{path}/exports/{directory['id']}")) == (
+        get_body(await founder.get(path + place))
+    export = get_body(await founder.post(f"{path}/reports/overview/exports", json={}), 202)
+    assert get_body(await founder.get(f"{path}/exports/{export['id']}"))["state"] == "waiting"
+    assert get_refusal(await founder.get(f"{path}/exports/{directory['id']}")) == (
         404,
         "not-found",
     )  # because the directory is closed
-    assert "org.closed" in await actions(founder, org)
+    assert "org.closed" in await list_actions(founder, org)
 
 
 async def test_closing_an_org_with_subordinates_is_refused(people: People, engine: AsyncEngine) -> None:
     superior_admin, founder = await people.register(), await people.register()
     superior, org = await superior_admin.create_org(), await founder.create_org()
     await certify(superior_admin, superior, founder, org)
-    assert refusal(await superior_admin.put(f"/v1/orgs/{superior['id']}/closure")) == (409, "org-has-subordinates")
+    assert get_refusal(await superior_admin.put(f"/v1/orgs/{superior['id']}/closure")) == (409, "org-has-subordinates")
     with pytest.raises(IntegrityError, match="no edges"):
         async with engine.begin() as connection:
             closing = "UPDATE orgs SET status = 'closed', closed_at = now() WHERE id = :id"
@@ -190,13 +192,15 @@ async def test_concurrent_closing_and_approval_succeed_once(people: People) -> N
     for _ in range(5):
         superior_admin, founder = await people.register(), await people.register()
         superior, org = await superior_admin.create_org(), await founder.create_org()
-        application = done(await apply(founder, org, (await invite(superior_admin, superior))["token"]), 201)
+        application = get_body(
+            await send_application(founder, org, (await invite(superior_admin, superior))["token"]), 201
+        )
         approved, closed = await asyncio.gather(
             superior_admin.put(f"/v1/orgs/{superior['id']}/applications/{application['id']}/approval"),
             superior_admin.put(f"/v1/orgs/{superior['id']}/closure"),
         )
         assert sorted((approved.status_code, closed.status_code)) == [200, 409]
-        card = done(await founder.get(f"/v1/orgs/{org['id']}"))
+        card = get_body(await founder.get(f"/v1/orgs/{org['id']}"))
         assert (card["superior_id"] is not None) == (approved.status_code == 200)
 
 
@@ -222,7 +226,7 @@ async def test_search_returns_only_orgs_that_the_user_may_see(people: People) ->
     assert await found(founder) == {org["id"]}
     assert await found(stranger, q=middle) == set()
     assert await found(stranger) == set()
-    done(await superior_admin.delete(f"/v1/orgs/{superior['id']}/subordinates/{org['id']}"), 204)
+    get_body(await superior_admin.delete(f"/v1/orgs/{superior['id']}/subordinates/{org['id']}"), 204)
     assert await found(superior_admin, q=middle) == set()
 
 
@@ -255,7 +259,7 @@ async def test_search_finds_by_name_pinyin_initials_region_kind_and_status(peopl
     assert set(await found(region_code="000000")) == {party["id"], outside["id"]}
     assert await found(kind="outside_party") == [outside["id"]]
     assert await found(status="closed") == []
-    done(await founder.put(f"/v1/orgs/{party['id']}/closure"))
+    get_body(await founder.put(f"/v1/orgs/{party['id']}/closure"))
     assert await found(status="closed") == [party["id"]]
     assert await found() == [outside["id"]]
 

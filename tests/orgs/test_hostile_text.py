@@ -5,7 +5,7 @@ import json
 import pytest
 
 from app.core.text import has_unshowable
-from tests.acts import Json, add_unit, apply, ask, certify, done, invite
+from tests.acts import Json, add_unit, certify, get_body, invite, send_application, send_change_request
 from tests.people import People, Person, fresh_phone
 
 ALLOWED = (
@@ -58,9 +58,9 @@ async def test_hostile_name_or_reason_is_refused(founder: Person) -> None:
     superior, org = await founder.create_org(), await founder.create_org()
     await certify(founder, superior, founder, org)
     unit = await add_unit(founder, org, "第一支部")
-    change_request = done(await ask(founder, org, kind="rename", name="中共测试区委员会"), 201)
-    application = done(
-        await apply(founder, await founder.create_org(), (await invite(founder, superior))["token"]), 201
+    change_request = get_body(await send_change_request(founder, org, kind="rename", name="中共测试区委员会"), 201)
+    application = get_body(
+        await send_application(founder, await founder.create_org(), (await invite(founder, superior))["token"]), 201
     )
     path, up = f"/v1/orgs/{org['id']}", f"/v1/orgs/{superior['id']}"
     promotion = {"unit_id": unit["id"], "to": {"phone": fresh_phone()}}
@@ -87,7 +87,7 @@ async def test_hostile_name_or_reason_is_refused(founder: Person) -> None:
             if response.status_code not in (200, 422):
                 wrong.append((text[:20], "GET", url, response.status_code))
     assert wrong == []
-    card = done(await founder.get(path))
+    card = get_body(await founder.get(path))
     assert (card["name"], card["version"]) == (org["name"], org["version"] + 1)  # only the certification changed it
 
 
@@ -104,7 +104,7 @@ async def test_name_with_rare_characters_or_markup_is_stored_unchanged(founder: 
     for name in ALLOWED:
         org = await founder.create_org(name=name)
         assert org["name"] == name
-        found = done(await founder.get("/v1/orgs", params={"q": name[2:5]}))["items"]
+        found = get_body(await founder.get("/v1/orgs", params={"q": name[2:5]}))["items"]
         assert name in [item["name"] for item in found]
         unit = await add_unit(founder, org, name)
         assert unit["name"] == name

@@ -5,7 +5,7 @@ import asyncio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from tests.acts import add_admin, done, refusal
+from tests.acts import add_admin, get_body, get_refusal
 from tests.people import People, fresh_phone
 
 
@@ -21,8 +21,8 @@ async def test_write_of_an_admin_removed_during_the_wait_is_refused(people: Peop
         assert not adding.done()
         values = {"id": org["id"], "user_id": second.user_id}
         await removing.execute(text("DELETE FROM org_admins WHERE org_id = :id AND user_id = :user_id"), values)
-    assert refusal(await adding) == (403, "forbidden")
-    assert "甲" not in {member["name"] for member in done(await main_admin.get(path))["items"]}
+    assert get_refusal(await adding) == (403, "forbidden")
+    assert "甲" not in {member["name"] for member in get_body(await main_admin.get(path))["items"]}
 
 
 async def test_write_that_waits_for_closing_of_its_org_is_refused(people: People, engine: AsyncEngine) -> None:
@@ -38,4 +38,4 @@ async def test_write_that_waits_for_closing_of_its_org_is_refused(people: People
         await closing.execute(
             text("UPDATE orgs SET status = 'closed', closed_at = now() WHERE id = :id"), {"id": org["id"]}
         )
-    assert refusal(await adding) == (409, "org-closed")
+    assert get_refusal(await adding) == (409, "org-closed")

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from tests.acts import Json, actions, add_member, add_unit, done, list_all, refusal
+from tests.acts import Json, add_member, add_unit, get_body, get_refusal, list_actions, list_all
 from tests.people import People, Person
 
 
@@ -27,7 +27,7 @@ async def test_unit_is_renamed_and_moved_with_its_sub_units(people: People) -> N
     other = await add_unit(founder, org, "离退休党总支", kind="general_branch")
     branch = await add_unit(founder, org, "第一支部", general)
     await add_unit(founder, org, "第一小组", branch, kind="department")
-    moved = done(await founder.patch(unit_path(org, branch), json={"name": "老干部支部", "parent_id": other["id"]}))
+    moved = get_body(await founder.patch(unit_path(org, branch), json={"name": "老干部支部", "parent_id": other["id"]}))
     assert moved["path"] == "离退休党总支/老干部支部"
     assert await list_paths(founder, org) == [
         "机关党总支",
@@ -35,9 +35,9 @@ async def test_unit_is_renamed_and_moved_with_its_sub_units(people: People) -> N
         "离退休党总支/老干部支部",
         "离退休党总支/老干部支部/第一小组",
     ]
-    done(await founder.patch(unit_path(org, branch), json={"parent_id": None, "kind": "department"}))
+    get_body(await founder.patch(unit_path(org, branch), json={"parent_id": None, "kind": "department"}))
     assert await list_paths(founder, org) == ["机关党总支", "离退休党总支", "老干部支部", "老干部支部/第一小组"]
-    assert (await actions(founder, org))[:2] == ["unit.updated", "unit.updated"]
+    assert (await list_actions(founder, org))[:2] == ["unit.updated", "unit.updated"]
 
 
 async def test_sibling_units_are_listed_by_position(people: People) -> None:
@@ -48,16 +48,16 @@ async def test_sibling_units_are_listed_by_position(people: People) -> None:
     await add_unit(founder, org, "丙下", units["丙"])
 
     async def set_position(name: str, position: int) -> list[str]:
-        done(await founder.patch(unit_path(org, units[name]), json={"position": position}))
+        get_body(await founder.patch(unit_path(org, units[name]), json={"position": position}))
         return [path for path in await list_paths(founder, org) if "/" not in path]
 
     assert await set_position("甲", 0) == ["甲", "丙", "丁", "乙"]
     assert await set_position("乙", 1) == ["甲", "乙", "丙", "丁"]
     assert await set_position("甲", 99) == ["乙", "丙", "丁", "甲"]
     assert (await list_paths(founder, org))[1:3] == ["丙", "丙/丙下"]
-    before = await actions(founder, org)
+    before = await list_actions(founder, org)
     assert await set_position("甲", 3) == ["乙", "丙", "丁", "甲"]
-    assert await actions(founder, org) == before  # an edit that changes nothing has no audit entry
+    assert await list_actions(founder, org) == before  # an edit that changes nothing has no audit entry
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ async def test_invalid_unit_edit_is_refused(people: People, body: dict[str, Any]
     org = await founder.create_org()
     unit = await add_unit(founder, org, "第一支部")
     await add_unit(founder, org, "第二支部")
-    assert refusal(await founder.patch(unit_path(org, unit), json=body)) == answer
+    assert get_refusal(await founder.patch(unit_path(org, unit), json=body)) == answer
 
 
 async def test_unit_move_under_itself_is_refused(people: People, engine: AsyncEngine) -> None:
@@ -89,7 +89,7 @@ async def test_unit_move_under_itself_is_refused(people: People, engine: AsyncEn
     low = await add_unit(founder, org, "小组", middle)
     for parent in (top, middle, low):
         answer = await founder.patch(unit_path(org, top), json={"parent_id": parent["id"]})
-        assert refusal(answer) == (409, "unit-under-itself")
+        assert get_refusal(answer) == (409, "unit-under-itself")
     with pytest.raises(IntegrityError, match="under itself"):
         async with engine.begin() as connection:
             move = "UPDATE units SET parent_id = :low WHERE org_id = :org AND id = :top"
@@ -117,14 +117,14 @@ async def test_unit_tree_deeper_than_the_limit_is_refused(people: People) -> Non
         parent = await add_unit(founder, org, f"第{depth}级", parent)
     assert parent is not None
     deeper = await founder.post(f"/v1/orgs/{org['id']}/units", json={"name": "太深", "parent_id": parent["id"]})
-    assert refusal(deeper) == (409, "unit-too-deep")
-    (top, *_) = done(await founder.get(f"/v1/orgs/{org['id']}/units"))["items"]
+    assert get_refusal(deeper) == (409, "unit-too-deep")
+    (top, *_) = get_body(await founder.get(f"/v1/orgs/{org['id']}/units"))["items"]
     answer = await founder.patch(unit_path(org, top), json={"parent_id": parent["id"]})
-    assert refusal(answer) == (409, "unit-under-itself")  # this error comes before `unit-too-deep`
+    assert get_refusal(answer) == (409, "unit-under-itself")  # this error comes before `unit-too-deep`
     pair = await add_unit(founder, org, "上")
     await add_unit(founder, org, "下", pair)
     fifth = (await founder.get(unit_path(org, parent))).json()["parent_id"]
-    assert refusal(await founder.patch(unit_path(org, pair), json={"parent_id": fifth})) == (409, "unit-too-deep")
+    assert get_refusal(await founder.patch(unit_path(org, pair), json={"parent_id": fifth})) == (409, "unit-too-deep")
 
 
 async def test_unit_edit_with_an_old_etag_is_refused(people: People) -> None:
@@ -133,12 +133,12 @@ async def test_unit_edit_with_an_old_etag_is_refused(people: People) -> None:
     unit = await add_unit(founder, org, "第一支部")
     path = unit_path(org, unit)
     tag = (await founder.get(path)).headers["ETag"]
-    done(await founder.patch(path, json={"name": "一支部"}, headers={"If-Match": tag}))
+    get_body(await founder.patch(path, json={"name": "一支部"}, headers={"If-Match": tag}))
     for stale in (
         await founder.patch(path, json={"name": "壹支部"}, headers={"If-Match": tag}),
         await founder.delete(path, headers={"If-Match": tag}),
     ):
-        assert refusal(stale) == (412, "edited-meanwhile")
+        assert get_refusal(stale) == (412, "edited-meanwhile")
     assert await list_paths(founder, org) == ["一支部"]
 
 
@@ -150,22 +150,22 @@ async def test_unit_with_people_is_removed_only_if_they_move(people: People, db:
     one = await add_member(founder, org, leaving)
     both = await add_member(founder, org, leaving, staying)
     empty = await add_unit(founder, org, "空支部")
-    assert refusal(await founder.delete(unit_path(org, leaving))) == (409, "unit-has-people")
+    assert get_refusal(await founder.delete(unit_path(org, leaving))) == (409, "unit-has-people")
     for unit in (leaving, empty):
         for unknown in (unit["id"], "00000000-0000-7000-8000-000000000000"):
             answer = await founder.delete(unit_path(org, unit), params={"move_people_to": unknown})
-            assert refusal(answer) == (422, "unknown-unit")
-    done(await founder.delete(unit_path(org, empty), params={"move_people_to": staying["id"]}), 204)
-    done(await founder.delete(unit_path(org, leaving), params={"move_people_to": staying["id"]}), 204)
+            assert get_refusal(answer) == (422, "unknown-unit")
+    get_body(await founder.delete(unit_path(org, empty), params={"move_people_to": staying["id"]}), 204)
+    get_body(await founder.delete(unit_path(org, leaving), params={"move_people_to": staying["id"]}), 204)
     for member in (one, both):
-        read = done(await founder.get(f"/v1/orgs/{org['id']}/members/{member['id']}"))
+        read = get_body(await founder.get(f"/v1/orgs/{org['id']}/members/{member['id']}"))
         assert [unit["id"] for unit in read["units"]] == [staying["id"]]
         assert read["version"] > member["version"]
     # The ended unit memberships stay in the table.
     past = "SELECT count(*) FROM unit_memberships WHERE org_id = :org AND unit_id = :unit AND until IS NOT NULL"
     assert (await db.scalar(text(past), {"org": org["id"], "unit": leaving["id"]})) == 2
     assert await list_paths(founder, org) == ["保留支部"]
-    assert refusal(await founder.get(unit_path(org, leaving))) == (404, "not-found")
+    assert get_refusal(await founder.get(unit_path(org, leaving))) == (404, "not-found")
 
 
 async def test_unit_with_sub_units_cannot_be_removed_and_a_removed_name_is_free(people: People) -> None:
@@ -173,14 +173,14 @@ async def test_unit_with_sub_units_cannot_be_removed_and_a_removed_name_is_free(
     org = await founder.create_org()
     top = await add_unit(founder, org, "党总支")
     low = await add_unit(founder, org, "支部", top)
-    assert refusal(await founder.delete(unit_path(org, top))) == (409, "unit-has-units")
-    done(await founder.delete(unit_path(org, low)), 204)
-    done(await founder.delete(unit_path(org, top)), 204)
-    assert refusal(await founder.delete(unit_path(org, top))) == (404, "not-found")
+    assert get_refusal(await founder.delete(unit_path(org, top))) == (409, "unit-has-units")
+    get_body(await founder.delete(unit_path(org, low)), 204)
+    get_body(await founder.delete(unit_path(org, top)), 204)
+    assert get_refusal(await founder.delete(unit_path(org, top))) == (404, "not-found")
     again = await add_unit(founder, org, "党总支")
     assert again["id"] != top["id"]
     under_removed = await founder.post(f"/v1/orgs/{org['id']}/units", json={"name": "支部", "parent_id": top["id"]})
-    assert refusal(under_removed) == (422, "unknown-unit")
+    assert get_refusal(under_removed) == (422, "unknown-unit")
 
 
 async def test_copy_into_a_removed_unit_is_refused(people: People) -> None:
@@ -195,7 +195,7 @@ async def test_copy_into_a_removed_unit_is_refused(people: People) -> None:
         )
         assert (copied.status_code, removed.status_code) in ((201, 409), (422, 204))
         if removed.status_code == 204:
-            assert refusal(await founder.post(copies, json={"unit_id": unit["id"]})) == (422, "unknown-unit")
+            assert get_refusal(await founder.post(copies, json={"unit_id": unit["id"]})) == (422, "unknown-unit")
 
 
 async def test_members_of_a_removed_unit_are_refused_by_the_database(people: People, engine: AsyncEngine) -> None:
@@ -203,7 +203,7 @@ async def test_members_of_a_removed_unit_are_refused_by_the_database(people: Peo
     org = await founder.create_org()
     full, empty = await add_unit(founder, org, "有人"), await add_unit(founder, org, "无人")
     member = await add_member(founder, org, full)
-    done(await founder.delete(unit_path(org, empty)), 204)
+    get_body(await founder.delete(unit_path(org, empty)), 204)
     values = {"org": org["id"], "full": full["id"], "empty": empty["id"], "member": member["id"]}
     for statement, refused in (
         ("UPDATE units SET removed_at = now() WHERE org_id = :org AND id = :full", "the unit has members"),
@@ -222,6 +222,6 @@ async def test_unit_admin_creation_is_refused(people: People) -> None:
     org = await founder.create_org()
     unit = await add_unit(founder, org, "第一支部")
     answer = await founder.post(f"{unit_path(org, unit)}/admins", json={"phone": other.phone})
-    assert refusal(answer) == (409, "unit-has-no-admins")
+    assert get_refusal(answer) == (409, "unit-has-no-admins")
     assert "turn the unit into one of its own" in answer.json()["detail"]
     assert (await other.post(f"{unit_path(org, unit)}/admins")).status_code == 404

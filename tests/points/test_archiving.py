@@ -9,7 +9,7 @@ import pytest
 
 from app.core.calendar import today
 from app.points.archive import MIN_ARCHIVE_AGE_DAYS, ArchiveMismatch, archive_days
-from tests.acts import done
+from tests.acts import get_body
 from tests.people import People, Person
 from tests.points.services import PointsService, event
 
@@ -59,7 +59,7 @@ async def test_archived_days_stay_counted_and_reject_repeated_events(
         await ledger.execute(f"DELETE FROM archive.point_events_{old:%Y%m%d}")
     for event_id in ids:
         assert await service.outcomes(event(person.user_id) | {"event_id": event_id}) == ["duplicate"]
-    mine = done(await person.get("/v1/me/points", params={"until": str(old), "days": 92}))
+    mine = get_body(await person.get("/v1/me/points", params={"until": str(old), "days": 92}))
     assert mine["total"] == 15
     assert [(each["day"], each["points"], each["kinds"]) for each in mine["days"]] == [
         (str(old), 7, {}),

@@ -7,13 +7,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from tests.acts import Json, actions, add_member, add_unit, certify, done, list_all, refusal
+from tests.acts import Json, add_member, add_unit, certify, get_body, get_refusal, list_actions, list_all
 from tests.people import People, Person, fresh_org_name, fresh_phone
 
 
 async def offer_promotion(admin: Person, org: Json, unit: Json, person: Person, **body: object) -> Json:
     fields = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"phone": person.phone}} | body
-    promotion: Json = done(await admin.post(f"/v1/orgs/{org['id']}/promotions", json=fields), 201)
+    promotion: Json = get_body(await admin.post(f"/v1/orgs/{org['id']}/promotions", json=fields), 201)
     return promotion
 
 
@@ -38,10 +38,10 @@ async def test_accepted_promotion_moves_people_and_units_and_certifies_the_org(
     promotion = await offer_promotion(founder, org, unit, leader, region_code="320102")
     assert promotion["state"] == "pending"
     assert leader.phone not in str(promotion)
-    shown = done(await leader.get(f"/v1/me/promotions/{promotion['id']}"))
+    shown = get_body(await leader.get(f"/v1/me/promotions/{promotion['id']}"))
     assert (shown["org_name"], shown["unit_name"], shown["people"]) == (org["name"], "第一党总支", 2)
     answer = await leader.put(acceptance_path(promotion))
-    new_org = done(answer)
+    new_org = get_body(answer)
     assert (new_org["main_admin_id"], new_org["superior_id"], new_org["kind"]) == (leader.user_id, org["id"], "party")
     assert (new_org["name"], new_org["level"]) == (promotion["name"], "county")
     assert answer.headers["ETag"] == f'"{new_org["version"]}"'
@@ -54,7 +54,7 @@ async def test_accepted_promotion_moves_people_and_units_and_certifies_the_org(
     assert (moved["active"], moved["at_org"], [item["name"] for item in moved["units"]]) == (True, True, ["一小组"])
     assert [item["name"] for item in members[in_two_units["id"]]["units"]] == ["一支部"]
     # The phone moved too: it can be read, and a search finds it by its last four digits.
-    shown = done(await leader.post(f"/v1/orgs/{new_org['id']}/members/{active['id']}/phone-disclosures"), 201)
+    shown = get_body(await leader.post(f"/v1/orgs/{new_org['id']}/members/{active['id']}/phone-disclosures"), 201)
     assert shown["phone"] == learner.phone
     assert active["id"] in {
         item["id"] for item in await list_all(leader, f"/v1/orgs/{new_org['id']}/members", q=learner.phone[-4:])
@@ -67,7 +67,7 @@ async def test_accepted_promotion_moves_people_and_units_and_certifies_the_org(
     assert [item["path"] for item in await list_all(founder, f"/v1/orgs/{org['id']}/units")] == ["第二党总支"]
     assert [item["id"] for item in await list_all(founder, f"/v1/orgs/{org['id']}/subordinates")] == [new_org["id"]]
     assert (await founder.get(f"/v1/orgs/{new_org['id']}/members")).status_code == 404
-    own_orgs = {item["id"] for item in done(await learner.get("/v1/me/orgs"))}
+    own_orgs = {item["id"] for item in get_body(await learner.get("/v1/me/orgs"))}
     assert own_orgs == {new_org["id"]}
 
     # Old unit memberships and the old activation end at the instant at which the new ones begin.
@@ -81,8 +81,8 @@ async def test_accepted_promotion_moves_people_and_units_and_certifies_the_org(
     """
     row = (await db.execute(text(adjacent_rows), {"old": org["id"], "new": new_org["id"]})).one()
     assert tuple(row) == (3, 5, 1)
-    assert {"org.created", "unit.promoted", "certification.created"} <= set(await actions(leader, new_org))
-    assert {"unit.promoted", "certification.created"} <= set(await actions(founder, org))
+    assert {"org.created", "unit.promoted", "certification.created"} <= set(await list_actions(leader, new_org))
+    assert {"unit.promoted", "certification.created"} <= set(await list_actions(founder, org))
     audit = await founder.get(f"/v1/orgs/{org['id']}/audit")
     assert leader.user_id not in audit.text
     listed = await list_all(founder, f"/v1/orgs/{org['id']}/promotions")
@@ -98,9 +98,9 @@ async def test_promotion_offered_to_another_person_is_not_found(people: People) 
     promotion = await offer_promotion(founder, org, unit, leader)
     path = f"/v1/me/promotions/{promotion['id']}"
     for person in (stranger, founder):
-        assert refusal(await person.get(path)) == (404, "not-found")
-        assert refusal(await person.put(acceptance_path(promotion))) == (404, "not-found")
-        assert refusal(await person.put(f"{path}/refusal")) == (404, "not-found")
+        assert get_refusal(await person.get(path)) == (404, "not-found")
+        assert get_refusal(await person.put(acceptance_path(promotion))) == (404, "not-found")
+        assert get_refusal(await person.put(f"{path}/refusal")) == (404, "not-found")
 
 
 async def test_acceptance_by_an_unverified_user_or_non_party_member_is_refused(people: People) -> None:
@@ -109,12 +109,12 @@ async def test_acceptance_by_an_unverified_user_or_non_party_member_is_refused(p
     unit = await add_unit(founder, org, "第一支部")
     unverified = await people.register(verified=False)
     promotion = await offer_promotion(founder, org, unit, unverified)
-    assert refusal(await unverified.put(acceptance_path(promotion))) == (403, "real-name-required")
+    assert get_refusal(await unverified.put(acceptance_path(promotion))) == (403, "real-name-required")
     await people.verify(unverified)
-    done(await unverified.patch("/v1/me", json={"party_member": False}))
-    assert refusal(await unverified.put(acceptance_path(promotion))) == (403, "party-member-required")
-    done(await unverified.patch("/v1/me", json={"party_member": True}))
-    done(await unverified.put(acceptance_path(promotion)))
+    get_body(await unverified.patch("/v1/me", json={"party_member": False}))
+    assert get_refusal(await unverified.put(acceptance_path(promotion))) == (403, "party-member-required")
+    get_body(await unverified.patch("/v1/me", json={"party_member": True}))
+    get_body(await unverified.put(acceptance_path(promotion)))
 
 
 async def test_offer_answer_is_equal_for_registered_and_unknown_phones(people: People) -> None:
@@ -136,7 +136,7 @@ async def test_offer_to_a_member_is_accepted_by_its_user(people: People) -> None
     unit = await add_unit(founder, org, "第一支部")
     member = await add_member(founder, org, unit, phone=leader.phone, name=leader.name)
     promotion = await offer_promotion(founder, org, unit, leader, to={"member_id": member["id"]})
-    new_org = done(await leader.put(acceptance_path(promotion)))
+    new_org = get_body(await leader.put(acceptance_path(promotion)))
     members = await list_all(leader, f"/v1/orgs/{new_org['id']}/members")
     assert [(item["id"], item["at_org"]) for item in members] == [(member["id"], True)]
     unknown = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"member_id": new_org["id"]}}
@@ -160,7 +160,7 @@ async def test_invalid_offer_is_refused(people: People, body: Json, answer: tupl
     org = await founder.create_org()
     unit = await add_unit(founder, org, "第一支部")
     fields = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"phone": fresh_phone()}}
-    assert refusal(await founder.post(f"/v1/orgs/{org['id']}/promotions", json=fields | body)) == answer
+    assert get_refusal(await founder.post(f"/v1/orgs/{org['id']}/promotions", json=fields | body)) == answer
 
 
 async def test_offer_that_has_ended_cannot_be_accepted(people: People, engine: AsyncEngine) -> None:
@@ -169,22 +169,22 @@ async def test_offer_that_has_ended_cannot_be_accepted(people: People, engine: A
     unit = await add_unit(founder, org, "第一支部")
     first = await offer_promotion(founder, org, unit, leader)
     again = {"unit_id": unit["id"], "name": fresh_org_name(), "to": {"phone": leader.phone}}
-    assert refusal(await founder.post(f"/v1/orgs/{org['id']}/promotions", json=again)) == (409, "promotion-open")
-    done(await leader.put(f"/v1/me/promotions/{first['id']}/refusal"), 204)
-    assert refusal(await leader.put(acceptance_path(first))) == (409, "promotion-decided")
+    assert get_refusal(await founder.post(f"/v1/orgs/{org['id']}/promotions", json=again)) == (409, "promotion-open")
+    get_body(await leader.put(f"/v1/me/promotions/{first['id']}/refusal"), 204)
+    assert get_refusal(await leader.put(acceptance_path(first))) == (409, "promotion-decided")
     second = await offer_promotion(founder, org, unit, leader)
     withdrawal = f"/v1/orgs/{org['id']}/promotions/{second['id']}"
-    done(await founder.delete(withdrawal), 204)
-    assert refusal(await founder.delete(withdrawal)) == (409, "promotion-decided")
-    assert refusal(await leader.put(acceptance_path(second))) == (409, "promotion-decided")
+    get_body(await founder.delete(withdrawal), 204)
+    assert get_refusal(await founder.delete(withdrawal)) == (409, "promotion-decided")
+    assert get_refusal(await leader.put(acceptance_path(second))) == (409, "promotion-decided")
     third = await offer_promotion(founder, org, unit, leader)
     async with engine.begin() as connection:
         past = "UPDATE promotions SET expires_at = now() - interval '1 second' WHERE id = :id"
         await connection.execute(text(past), {"id": third["id"]})
-    assert refusal(await leader.put(acceptance_path(third))) == (410, "promotion-expired")
+    assert get_refusal(await leader.put(acceptance_path(third))) == (410, "promotion-expired")
     fourth = await offer_promotion(founder, org, unit, leader)  # an expired offer does not prevent a new one
-    done(await founder.delete(f"/v1/orgs/{org['id']}/units/{unit['id']}"), 204)
-    assert refusal(await leader.put(acceptance_path(fourth))) == (409, "promotion-decided")
+    get_body(await founder.delete(f"/v1/orgs/{org['id']}/units/{unit['id']}"), 204)
+    assert get_refusal(await leader.put(acceptance_path(fourth))) == (409, "promotion-decided")
     states = [item["state"] for item in await list_all(founder, f"/v1/orgs/{org['id']}/promotions")]
     assert states == ["superseded", "expired", "withdrawn", "declined"]
 
@@ -197,7 +197,7 @@ async def test_concurrent_acceptances_create_one_org(people: People) -> None:
     promotion = await offer_promotion(founder, org, unit, leader)
     answers = await asyncio.gather(*(leader.put(acceptance_path(promotion)) for _ in range(5)))
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 4
-    assert len(done(await leader.get("/v1/me/orgs"))) == 1
+    assert len(get_body(await leader.get("/v1/me/orgs"))) == 1
 
 
 async def test_member_copied_into_the_unit_during_acceptance_moves_too(people: People) -> None:
@@ -211,7 +211,7 @@ async def test_member_copied_into_the_unit_during_acceptance_moves_too(people: P
         copied, accepted = await asyncio.gather(
             founder.post(copies, json={"unit_id": unit["id"]}), leader.put(acceptance_path(promotion))
         )
-        new_org = done(accepted)
+        new_org = get_body(accepted)
         arrived = {item["id"] for item in await list_all(leader, f"/v1/orgs/{new_org['id']}/members")}
         assert (member["id"] in arrived) == (copied.status_code == 201)
         assert copied.status_code in (201, 422)
@@ -224,12 +224,12 @@ async def test_acceptance_with_a_sibling_name_is_refused_and_moves_nothing(peopl
     await add_member(founder, org, unit)
     promotion = await offer_promotion(founder, org, unit, leader, name=other["name"])
     await certify(founder, org, founder, other)
-    assert refusal(await leader.put(acceptance_path(promotion))) == (409, "sibling-name-taken")
-    assert done(await leader.get("/v1/me/orgs")) == []
+    assert get_refusal(await leader.put(acceptance_path(promotion))) == (409, "sibling-name-taken")
+    assert get_body(await leader.get("/v1/me/orgs")) == []
     assert len(await list_all(founder, f"/v1/orgs/{org['id']}/members", unit_id=unit["id"])) == 1
     body = {"unit_id": unit["id"], "name": other["name"], "to": {"phone": fresh_phone()}}
-    done(await founder.delete(f"/v1/orgs/{org['id']}/promotions/{promotion['id']}"), 204)
-    assert refusal(await founder.post(f"/v1/orgs/{org['id']}/promotions", json=body)) == (409, "sibling-name-taken")
+    get_body(await founder.delete(f"/v1/orgs/{org['id']}/promotions/{promotion['id']}"), 204)
+    assert get_refusal(await founder.post(f"/v1/orgs/{org['id']}/promotions", json=body)) == (409, "sibling-name-taken")
 
 
 async def test_undone_activation_is_not_repeated_in_the_new_org(
@@ -239,8 +239,8 @@ async def test_undone_activation_is_not_repeated_in_the_new_org(
     org = await founder.create_org()
     unit = await add_unit(founder, org, "第一党总支")
     row = await add_member(founder, org, unit, phone=learner.phone, name=learner.name)
-    done(await founder.delete(f"/v1/orgs/{org['id']}/members/{row['id']}/activation"), 204)
-    new_org = done(await leader.put(acceptance_path(await offer_promotion(founder, org, unit, leader))))
+    get_body(await founder.delete(f"/v1/orgs/{org['id']}/members/{row['id']}/activation"), 204)
+    new_org = get_body(await leader.put(acceptance_path(await offer_promotion(founder, org, unit, leader))))
     await worker()
-    there = done(await leader.get(f"/v1/orgs/{new_org['id']}/members/{row['id']}"))
+    there = get_body(await leader.get(f"/v1/orgs/{new_org['id']}/members/{row['id']}"))
     assert (there["active"], there["inactive_reason"]) == (False, "unlinked")

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from tests.acts import Json, add_unit, done, invite
+from tests.acts import Json, add_unit, get_body, invite
 from tests.people import Person, fresh_org_name
 from tests.proofs.model import Application, Model, Org, PersonId, Promotion, Refused, Transfer
 
@@ -211,7 +211,7 @@ class Domain:
         path = self.build_path(org, "admin-invitations")
         _, found = await self.call_api(caller, model_call, "POST", path, {"phone": self.persons[person].phone})
         if found is not None:
-            done(await self.persons[person].put(f"/v1/me/admin-invitations/{found['id']}/acceptance"))
+            get_body(await self.persons[person].put(f"/v1/me/admin-invitations/{found['id']}/acceptance"))
             self.allowed[org.id].add(self.persons[person].user_id)
 
     async def remove_admin(self) -> None:

@@ -6,7 +6,19 @@ from typing import Any
 import httpx
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tests.acts import Json, actions, add_admin, add_member, add_unit, apply, ask, certify, done, invite, invite_admin
+from tests.acts import (
+    Json,
+    add_admin,
+    add_member,
+    add_unit,
+    certify,
+    get_body,
+    invite,
+    invite_admin,
+    list_actions,
+    send_application,
+    send_change_request,
+)
 from tests.people import Person, fresh_org_name, fresh_phone
 from tests.proofs.invariants import assert_invariants
 from tests.proofs.stepping import Request
@@ -41,23 +53,27 @@ class Scenes:
 
     async def _prepare_approval(self, superior: Json, subordinate: Json) -> Request:
         """Create an application. Return the request that approves it."""
-        application = done(await apply(self.admin, subordinate, (await invite(self.admin, superior))["token"]), 201)
+        application = get_body(
+            await send_application(self.admin, subordinate, (await invite(self.admin, superior))["token"]), 201
+        )
         path = f"/v1/orgs/{superior['id']}/applications/{application['id']}/approval"
         return lambda: self.admin.put(path)
 
     async def _prepare_transfer(self, org: Json, old: Json, new: Json) -> tuple[Json, Request]:
         """Create a transfer and release it. Return it, and the request that accepts it."""
         token = (await invite(self.admin, new))["token"]
-        created = done(await self.admin.post(f"/v1/orgs/{org['id']}/transfers", json={"invitation_token": token}), 201)
+        created = get_body(
+            await self.admin.post(f"/v1/orgs/{org['id']}/transfers", json={"invitation_token": token}), 201
+        )
         body = {"preview": created["preview"]["version"]}
-        done(await self.admin.put(f"/v1/orgs/{old['id']}/transfers/{created['id']}/release", json=body))
+        get_body(await self.admin.put(f"/v1/orgs/{old['id']}/transfers/{created['id']}/release", json=body))
         path = f"/v1/orgs/{new['id']}/transfers/{created['id']}/acceptance"
         return created, lambda: self.admin.put(path, json=body)
 
     async def _prepare_promotion(self, org: Json, unit: Json, name: str | None = None) -> tuple[Json, Request]:
         """Offer a promotion to `second`. Return the offer, and the request that accepts it."""
         body = {"unit_id": unit["id"], "name": name or fresh_org_name(), "to": {"phone": self._second.phone}}
-        offer = done(await self.admin.post(f"/v1/orgs/{org['id']}/promotions", json=body), 201)
+        offer = get_body(await self.admin.post(f"/v1/orgs/{org['id']}/promotions", json=body), 201)
         return offer, lambda: self._second.put(f"/v1/me/promotions/{offer['id']}/acceptance")
 
     async def _prepare_recovery(self) -> tuple[Json, Request]:
@@ -65,7 +81,7 @@ class Scenes:
         which the operator approves it."""
         (org,) = await self._create_orgs(1)
         await add_admin(self.admin, org, self._second)
-        created = done(await ask(self._second, org, kind="recovery"), 201)
+        created = get_body(await send_change_request(self._second, org, kind="recovery"), 201)
         return org, lambda: self._operator.put(f"/v1/operator/recoveries/{created['id']}/approval")
 
     # Edges
@@ -142,7 +158,9 @@ class Scenes:
 
     async def approval_and_withdrawal(self) -> Scene:
         superior, subordinate = await self._create_orgs(2)
-        application = done(await apply(self.admin, subordinate, (await invite(self.admin, superior))["token"]), 201)
+        application = get_body(
+            await send_application(self.admin, subordinate, (await invite(self.admin, superior))["token"]), 201
+        )
         approval = f"/v1/orgs/{superior['id']}/applications/{application['id']}/approval"
         withdrawal = f"/v1/orgs/{subordinate['id']}/applications/{application['id']}"
         requests: list[Request] = [lambda: self.admin.put(approval), lambda: self.admin.delete(withdrawal)]
@@ -173,7 +191,9 @@ class Scenes:
         superior, org = await self._create_orgs(2)
         await add_admin(self.admin, org, self._second)
         await certify(self.admin, superior, self.admin, org)
-        created = done(await ask(self.admin, org, kind="hand-over", main_admin_id=self._second.user_id), 201)
+        created = get_body(
+            await send_change_request(self.admin, org, kind="hand-over", main_admin_id=self._second.user_id), 201
+        )
         decision = f"/v1/orgs/{superior['id']}/change-requests/{created['id']}/approval"
         resignation = f"/v1/orgs/{org['id']}/admins/me"
         removal = f"/v1/orgs/{org['id']}/admins/{self._second.user_id}"
@@ -190,7 +210,9 @@ class Scenes:
         superior, org = await self._create_orgs(2)
         await add_admin(self.admin, org, self._second)
         await certify(self.admin, superior, self.admin, org)
-        created = done(await ask(self.admin, org, kind="hand-over", main_admin_id=self._second.user_id), 201)
+        created = get_body(
+            await send_change_request(self.admin, org, kind="hand-over", main_admin_id=self._second.user_id), 201
+        )
         decision = f"/v1/orgs/{superior['id']}/change-requests/{created['id']}/approval"
         removal = f"/v1/orgs/{org['id']}/admins/{self._second.user_id}"
         requests: list[Request] = [lambda: self.admin.put(decision), lambda: self.admin.delete(removal)]
@@ -201,7 +223,7 @@ class Scenes:
         await add_admin(self.admin, org, self._second)
         await certify(self.admin, superior, self.admin, org)
         created = [
-            done(await ask(person, org, kind=kind, main_admin_id=self._second.user_id), 201)
+            get_body(await send_change_request(person, org, kind=kind, main_admin_id=self._second.user_id), 201)
             for person, kind in ((self.admin, "hand-over"), (self._second, "recovery"))
         ]
         paths = [f"/v1/orgs/{superior['id']}/change-requests/{each['id']}/approval" for each in created]
@@ -210,7 +232,7 @@ class Scenes:
     async def rename_approved_and_withdrawn(self) -> Scene:
         superior, org = await self._create_orgs(2)
         await certify(self.admin, superior, self.admin, org)
-        created = done(await ask(self.admin, org, kind="rename", name=fresh_org_name()), 201)
+        created = get_body(await send_change_request(self.admin, org, kind="rename", name=fresh_org_name()), 201)
         approval = f"/v1/orgs/{superior['id']}/change-requests/{created['id']}/approval"
         withdrawal = f"/v1/orgs/{org['id']}/change-requests/{created['id']}"
         requests: list[Request] = [lambda: self.admin.put(approval), lambda: self.admin.delete(withdrawal)]
@@ -221,7 +243,7 @@ class Scenes:
         superior, org = await self._create_orgs(2)
         await add_admin(self.admin, superior, self._second)
         await certify(self.admin, superior, self.admin, org)
-        created = done(await ask(self.admin, org, kind="rename", name=fresh_org_name()), 201)
+        created = get_body(await send_change_request(self.admin, org, kind="rename", name=fresh_org_name()), 201)
         path, body = f"/v1/orgs/{superior['id']}/change-requests/{created['id']}", {"reason": "名称不规范"}
         requests: list[Request] = [
             lambda: self.admin.put(f"{path}/approval"),
@@ -234,7 +256,7 @@ class Scenes:
         superior, org = await self._create_orgs(2)
         await certify(self.admin, superior, self.admin, org)
         name = fresh_org_name()
-        created = done(await ask(self.admin, org, kind="rename", name=name), 201)
+        created = get_body(await send_change_request(self.admin, org, kind="rename", name=name), 201)
         approval = f"/v1/orgs/{superior['id']}/change-requests/{created['id']}/approval"
         released = f"/v1/orgs/{superior['id']}/subordinates/{org['id']}"
         requests: list[Request] = [lambda: self.admin.put(approval), lambda: self.admin.delete(released)]
@@ -256,7 +278,9 @@ class Scenes:
         superior, org = await self._create_orgs(2)
         await add_admin(self.admin, org, self._second)
         await certify(self.admin, superior, self.admin, org)
-        created = done(await ask(self.admin, org, kind="hand-over", main_admin_id=self._second.user_id), 201)
+        created = get_body(
+            await send_change_request(self.admin, org, kind="hand-over", main_admin_id=self._second.user_id), 201
+        )
         withdrawal = f"/v1/orgs/{org['id']}/change-requests/{created['id']}"
         released = f"/v1/orgs/{superior['id']}/subordinates/{org['id']}"
         requests: list[Request] = [lambda: self.admin.delete(released), lambda: self.admin.delete(withdrawal)]
@@ -268,7 +292,7 @@ class Scenes:
         old, org, new = await self._create_orgs(3)
         await certify(self.admin, old, self.admin, org)
         name = fresh_org_name()
-        created = done(await ask(self.admin, org, kind="rename", name=name), 201)
+        created = get_body(await send_change_request(self.admin, org, kind="rename", name=name), 201)
         _, acceptance = await self._prepare_transfer(org, old, new)
         approval = f"/v1/orgs/{old['id']}/change-requests/{created['id']}/approval"
         check_statuses = self._build_check([200, 200], [404, 200], in_order=True)
@@ -276,8 +300,8 @@ class Scenes:
         async def check(answers: list[httpx.Response]) -> None:
             await check_statuses(answers)
             if answers[0].status_code == 404:
-                done(await self.admin.put(f"/v1/orgs/{new['id']}/change-requests/{created['id']}/approval"))
-            assert done(await self.admin.get(f"/v1/orgs/{org['id']}"))["name"] == name
+                get_body(await self.admin.put(f"/v1/orgs/{new['id']}/change-requests/{created['id']}/approval"))
+            assert get_body(await self.admin.get(f"/v1/orgs/{org['id']}"))["name"] == name
 
         return [lambda: self.admin.put(approval), acceptance], check
 
@@ -286,7 +310,7 @@ class Scenes:
 
         async def check(answers: list[httpx.Response]) -> None:
             await check_statuses(answers)
-            assert done(await self.admin.get(f"/v1/orgs/{org['id']}"))["name"] == name
+            assert get_body(await self.admin.get(f"/v1/orgs/{org['id']}"))["name"] == name
 
         return check
 
@@ -355,7 +379,7 @@ class Scenes:
 
         async def check(answers: list[httpx.Response]) -> None:
             await check_statuses(answers)
-            assert (await actions(self.admin, org))[0] == "org.closed", "a person was added to a closed org"
+            assert (await list_actions(self.admin, org))[0] == "org.closed", "a person was added to a closed org"
 
         return requests, check
 

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.settings import Settings
-from tests.acts import Json, actions, certify, done, invite
+from tests.acts import Json, certify, get_body, invite, list_actions
 from tests.people import People, fresh_org_name
 from tests.processes import PATIENCE, free_port, program
 
@@ -49,7 +49,7 @@ async def start_server(settings: Settings) -> AsyncIterator[tuple[httpx.AsyncCli
             async with asyncio.timeout(PATIENCE):
                 while True:
                     try:
-                        done(await client.get("/readyz"))
+                        get_body(await client.get("/readyz"))
                         break
                     except httpx.TransportError:
                         assert server.process.poll() is None, server.said
@@ -78,9 +78,9 @@ async def test_server_killed_before_or_after_commit_leaves_all_or_nothing(
     old, org, new = [await founder.create_org() for _ in range(3)]
     await certify(founder, old, founder, org)
     token = (await invite(founder, new))["token"]
-    created = done(await founder.post(f"/v1/orgs/{org['id']}/transfers", json={"invitation_token": token}), 201)
+    created = get_body(await founder.post(f"/v1/orgs/{org['id']}/transfers", json={"invitation_token": token}), 201)
     body = {"preview": created["preview"]["version"]}
-    done(await founder.put(f"/v1/orgs/{old['id']}/transfers/{created['id']}/release", json=body))
+    get_body(await founder.put(f"/v1/orgs/{old['id']}/transfers/{created['id']}/release", json=body))
     path = f"/v1/orgs/{new['id']}/transfers/{created['id']}/acceptance"
     wanted = {"name": fresh_org_name().replace("委员会", "慢委员会"), "region_code": "320102"}
     headers = founder.headers | {"Idempotency-Key": f"killed-{founder.user_id}"}
@@ -104,12 +104,12 @@ async def test_server_killed_before_or_after_commit_leaves_all_or_nothing(
         await db.exec_driver_sql("DROP TRIGGER wait_within_commit ON orgs")
         await db.exec_driver_sql("DROP FUNCTION wait_within_commit")
 
-    card: Json = done(await founder.get(f"/v1/orgs/{org['id']}"))
-    assert (card["superior_id"], "transfer.accepted" in await actions(founder, org)) == (old["id"], False)
-    assert done(await founder.put(path, json=body))["state"] == "accepted"  # the killed server has left no lock
-    assert done(await founder.get(f"/v1/orgs/{org['id']}"))["superior_id"] == new["id"]
+    card: Json = get_body(await founder.get(f"/v1/orgs/{org['id']}"))
+    assert (card["superior_id"], "transfer.accepted" in await list_actions(founder, org)) == (old["id"], False)
+    assert get_body(await founder.put(path, json=body))["state"] == "accepted"  # the killed server has left no lock
+    assert get_body(await founder.get(f"/v1/orgs/{org['id']}"))["superior_id"] == new["id"]
 
-    org_created = done(await founder.post("/v1/orgs", json=wanted, headers=headers), 201)
+    org_created = get_body(await founder.post("/v1/orgs", json=wanted, headers=headers), 201)
     found = (await db.execute(text("SELECT id::text FROM orgs WHERE name = :name"), wanted)).scalars().all()
     assert found == [org_created["id"]]
-    assert await actions(founder, org_created) == ["org.created"]
+    assert await list_actions(founder, org_created) == ["org.created"]

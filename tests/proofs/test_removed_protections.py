@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event, text
 
-from tests.acts import done
+from tests.acts import get_body
 from tests.proofs.stage import Stage
 from tests.proofs.stepping import interleave
 
@@ -213,9 +213,9 @@ async def test_recursive_reads_end_in_a_tree_with_a_circle(stage: Stage) -> None
         stage.open_scene("approvals_crossing") as restore_scene,
     ):
         requests, _ = await restore_scene()
-        edges = [done(await request()) for request in requests]
+        edges = [get_body(await request()) for request in requests]
         assert edges[0]["superior_id"] == edges[1]["subordinate_id"]
         async with asyncio.timeout(30):
             for path in ("", "/superiors", "/subordinates", "/reports/overview"):
-                done(await admin.get(f"/v1/orgs/{edges[0]['superior_id']}{path}"))
-            done(await admin.get("/v1/orgs"))
+                get_body(await admin.get(f"/v1/orgs/{edges[0]['superior_id']}{path}"))
+            get_body(await admin.get("/v1/orgs"))

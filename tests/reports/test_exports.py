@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from app.core.calendar import today
-from tests.acts import done
+from tests.acts import get_body
 from tests.exports.test_exports import download_export, read_csv_rows, read_xlsx_rows
 from tests.members.sheets import Work, open_xlsx
 from tests.people import People, Person
@@ -26,7 +26,7 @@ FIGURES = ("members", "activated", "active", "points", "points_per_head", "parti
 
 
 async def export_report(person: Person, org: UUID, worker: Work, path: str, **body: Any) -> bytes:
-    export = done(await person.post(f"/v1/orgs/{org}/{path}/exports", json=body), 202)
+    export = get_body(await person.post(f"/v1/orgs/{org}/{path}/exports", json=body), 202)
     await worker()
     return await download_export(person, {"id": str(org)}, export["id"])
 
@@ -124,7 +124,7 @@ async def test_own_export_is_not_readable_by_a_former_admin(
             text("INSERT INTO org_admins (org_id, user_id) VALUES (:org, :user)"),
             {"org": world.orgs[1], "user": UUID(admin.user_id)},
         )
-    export = done(await admin.post(f"/v1/orgs/{world.orgs[1]}/reports/overview/exports", json={}), 202)
+    export = get_body(await admin.post(f"/v1/orgs/{world.orgs[1]}/reports/overview/exports", json={}), 202)
     await worker()
     path = f"/v1/orgs/{world.orgs[1]}/exports/{export['id']}/content"
     assert (await admin.get(path)).status_code == 200
