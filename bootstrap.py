@@ -43,9 +43,9 @@ def main(arguments):
 def check_python():
     if sys.version_info >= OLDEST:
         return
-    for folder in os.environ.get("PATH", "").split(os.pathsep):
+    for directory in os.environ.get("PATH", "").split(os.pathsep):
         for name in NEWER:
-            path = os.path.join(folder, name)
+            path = os.path.join(directory, name)
             if os.access(path, os.X_OK):
                 os.execv(path, [path, os.path.abspath(__file__)] + sys.argv[1:])
     raise CannotSetUp(
@@ -55,21 +55,21 @@ def check_python():
 
 
 def with_lock(work):
-    """Two `make` in one folder take turns: the lock is on the folder itself and ends with the process."""
+    """Two `make` in one directory take turns: the lock is on the directory and ends with the process."""
     try:
         import fcntl
     except ImportError:
         return work()
-    folder = os.open(ROOT, os.O_RDONLY)
+    directory = os.open(ROOT, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (IOError, OSError):
-            say("Waiting for another set-up of this folder to finish")
-            fcntl.flock(folder, fcntl.LOCK_EX)
+            say("Waiting for another set-up of this directory to finish")
+            fcntl.flock(directory, fcntl.LOCK_EX)
         return work()
     finally:
-        os.close(folder)
+        os.close(directory)
 
 
 def set_up(dev):
@@ -205,13 +205,13 @@ def run(command, failure, progress=None):
 
 def become(program):
     """Replace this process, so that signals reach the program itself."""
-    folder = os.path.join(VENV, "bin")
-    os.environ["PATH"] = folder + os.pathsep + os.environ.get("PATH", "")
+    directory = os.path.join(VENV, "bin")
+    os.environ["PATH"] = directory + os.pathsep + os.environ.get("PATH", "")
     os.environ["VIRTUAL_ENV"] = VENV
     # Kept in .venv, whatever the environment says: else each process compiles thousands of modules anew.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = os.path.join(VENV, "bytecode")
-    path = os.path.join(folder, program[0])
+    path = os.path.join(directory, program[0])
     os.execv(path, [path] + program[1:])
 
 

@@ -64,8 +64,8 @@ def tool(name: str, *arguments: str, **environment: str) -> str:
 def schema() -> str:
     """Migrate a new database, then let alembic compare it with the tables that the code describes."""
     with (
-        tempfile.TemporaryDirectory(prefix="xuezu-check-") as folder,
-        postgres.run_server(Path(folder) / "postgres", settings=postgres.THROWAWAY) as server,
+        tempfile.TemporaryDirectory(prefix="xuezu-check-") as directory,
+        postgres.run_server(Path(directory) / "postgres", settings=postgres.THROWAWAY) as server,
     ):
         migrate(server.url())
         return tool("alembic", "check", XUEZU_DATABASE_URL=server.url())

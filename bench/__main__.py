@@ -85,8 +85,8 @@ def main() -> None:
             if options.serve:
                 serve(measured)
                 return
-            asked = [measure for measure in MEASURES if not options.only or measure.__name__ in options.only]
-            rows, failed = _measure(measured, asked, path)
+            measures = [measure for measure in MEASURES if not options.only or measure.__name__ in options.only]
+            rows, failed = _measure(measured, measures, path)
     print(f"\n{summarize(rows, failed)} {time.monotonic() - began:.0f} s.", flush=True)
     if failed:
         sys.exit(f"Not measured: {', '.join(failed)}.")

@@ -54,7 +54,7 @@ def _served(measured: Measured) -> Iterator[None]:
     keys = httpx.get(f"{measured.ours}/oauth/jwks").raise_for_status().text
     port = free_port()
     arguments = ("--workers", "1", "--threads", "8", "--keep-alive", "60", "--log-level", "error")
-    with (measured.folder / "django.log").open("ab") as log:
+    with (measured.directory / "django.log").open("ab") as log:
         process = subprocess.Popen(
             [str(_interpreter()), "-m", "gunicorn", *arguments, "--bind", f"127.0.0.1:{port}", "django_reference.site"],
             cwd=HERE,

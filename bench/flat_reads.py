@@ -36,7 +36,7 @@ def members_flat(measured: Measured) -> list[Row]:
     """Compare the first page of the directory and a search in it, in the largest group and in the group of 1,000."""
     large, small = _groups(measured)[-1], _groups(measured)[1]
     headers = {org: _admin(measured, org) for org in (large, small)}
-    asked = {"members_list": "", "members_search": "?q=%E7%8E%8B%E4%BC%9F", "members_pinyin": "?q=wang"}
+    queries = {"members_list": "", "members_search": "?q=%E7%8E%8B%E4%BC%9F", "members_pinyin": "?q=wang"}
     return [
         compare_latencies(
             measured,
@@ -45,7 +45,7 @@ def members_flat(measured: Measured) -> list[Row]:
             Target(f"/v1/orgs/{small}/members{query}", headers[small]),
             2,
         )
-        for name, query in asked.items()
+        for name, query in queries.items()
     ]
 
 
@@ -54,21 +54,21 @@ def overview_vs_recount(measured: Measured) -> list[Row]:
     root = measured.world.root
     headers = _admin(measured, root)
     path = f"{measured.ours}/v1/orgs/{root}/reports/overview"
-    recount, kept = [], []
+    recount, stored = [], []
     for _ in range(1 if measured.scale.divisor == 1 else 2):
         with measured.measure("serve", "postgres") as taken:
             httpx.get(
                 path, params={"day": str(today() - timedelta(days=1))}, headers=headers, timeout=1800
             ).raise_for_status()
         recount.append(taken.each(unit=1000))
-        kept.append(
+        stored.append(
             measure_requests(
                 measured, "serve", lambda: load.get(path, headers, connections=1, until=load.Until(1)), "p50_ms"
             )
         )
     # The time of a recount is proportional to the size of the world.
     goal = 10_000 / measured.scale.divisor
-    return [Row.of("overview_vs_recount", recount, kept, goal, note="ms; / p50 of a stored overview")]
+    return [Row.of("overview_vs_recount", recount, stored, goal, note="ms; / p50 of a stored overview")]
 
 
 def compare_latencies(

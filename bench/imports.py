@@ -91,7 +91,7 @@ class _Imports:
 
     @contextmanager
     def watched_api(self) -> Iterator[_Api]:
-        lines = self._measured.folder / "watched.txt"
+        lines = self._measured.directory / "watched.txt"
         lines.touch()
         with self._measured.process("watched", ("-m", "bench.loop_watch", str(lines)), "/readyz"):
             yield _Api(self._measured.addresses["watched"], self._measured.pids["watched"], lines)
@@ -124,7 +124,7 @@ class _Imports:
 
     async def read(self, sheet: bytes) -> tuple[float, list[SheetRow], list[StagedRow]]:
         """Return the processor time of the reading child, the rows as typed, and the records for the reference."""
-        file = self._measured.folder / "sheet.xlsx"
+        file = self._measured.directory / "sheet.xlsx"
         file.write_bytes(sheet)
         rows: list[SheetRow] = []
         with file.open("rb") as opened:

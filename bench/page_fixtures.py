@@ -34,7 +34,7 @@ class PageFixtures:
     code: str
     """A code on a sign-in page, scanned."""
     ticketed: str
-    """Another, asked for by a client of the API."""
+    """Another, requested by a client of the API."""
     scan: str
     imported: str
     """A sheet that would remove nearly everybody, waiting for a yes."""
@@ -182,8 +182,8 @@ def _create_page_code(service: httpx.Client) -> tuple[str, str]:
 def _create_client_code(service: httpx.Client) -> tuple[str, str]:
     """Return the code of an API client and the cookie of its waiting browser."""
     with httpx.Client(base_url=service.base_url) as browser:
-        asked = read_answer(browser.post("/oauth/device_authorization", data={"client_id": CONSOLE}), 200)
-        path = f"/v1/device-authorizations/{asked['user_code']}/ticket"
-        browser.put(path, json={"device_code": asked["device_code"]}).raise_for_status()
+        device = read_answer(browser.post("/oauth/device_authorization", data={"client_id": CONSOLE}), 200)
+        path = f"/v1/device-authorizations/{device['user_code']}/ticket"
+        browser.put(path, json={"device_code": device["device_code"]}).raise_for_status()
         ((name, value),) = browser.cookies.items()
-    return asked["user_code"], f"{name}={value}"
+    return device["user_code"], f"{name}={value}"

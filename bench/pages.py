@@ -52,8 +52,8 @@ def pages(measured: Measured) -> list[Row]:
     data, callers = create_fixtures(measured, list(measured.world.groups.values())[1])
     headers = _headers(measured, callers)
     rows = []
-    for asked, more in ((build_pages(data), {}), (build_parts(data), {"HX-Request": "true"})):
-        for name, page in asked.items():
+    for routes, more in ((build_pages(data), {}), (build_parts(data), {"HX-Request": "true"})):
+        for name, page in routes.items():
             site = page.address.split("/")[1]
             ours = headers[page.by][site] | more
             reference = headers[page.by]["v1"]
@@ -154,7 +154,7 @@ def build_parts(data: PageFixtures) -> dict[str, Page]:
     unit, of_unit = f"{desk}/units/{data.unit}", f"{own}/units/{data.unit}"
     moving, of_moving = f"{desk}/person-transfers", f"{own}/person-transfers"
     link, of_link = f"{desk}/link-requests/{data.link}", f"{own}/link-requests/{data.link}"
-    asked, of_asked = f"{setting}/received/{data.rename}", f"{own}/change-requests/{data.rename}"
+    request, of_request = f"{setting}/received/{data.rename}", f"{own}/change-requests/{data.rename}"
     applied, of_applied = (
         f"{certifying}/applications/{data.application}",
         f"{own}/applications/{data.application}",
@@ -209,8 +209,8 @@ def build_parts(data: PageFixtures) -> dict[str, Page]:
             f"{at_subordinate}/settings/change-requests/{data.rename}/withdrawal",
             f"{of_subordinate}/change-requests/{data.rename}",
         ),
-        "change_approved": Page(f"{asked}/approval", of_asked),
-        "change_refused": Page(f"{asked}/refusal", of_asked),
+        "change_approved": Page(f"{request}/approval", of_request),
+        "change_refused": Page(f"{request}/refusal", of_request),
         "closure": Page(f"{setting}/closure", own),
         "admin_new": Page(f"{setting}/admin-invitations/new", own),
         "admin_uninvited": Page(
@@ -285,5 +285,5 @@ def _build_headers(measured: Measured, person: Person, site: str) -> dict[str, s
         ends_at=now + 3600,
     )
     sealed = Cipher(measured.settings).encrypt(carried.model_dump_json(), f"xuezu-{site}")
-    kept = base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
-    return {"Cookie": f"xuezu-{site}={kept}", "Sec-Fetch-Site": "same-origin"}
+    value = base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+    return {"Cookie": f"xuezu-{site}={value}", "Sec-Fetch-Site": "same-origin"}

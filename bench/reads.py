@@ -22,13 +22,13 @@ def fast_path(measured: Measured) -> list[Row]:
     """Compare the processor time of each fast route with and without the fast path; `app/fastpath` states the required
     gain."""
     county, root = measured.world.county, measured.world.root
-    asked = {
+    reads = {
         "fast_org": (county, f"/v1/orgs/{county}"),
         "fast_overview": (root, f"/v1/orgs/{root}/reports/overview"),
         "fast_inbox": (county, "/v1/inbox"),
     }
     with measured.process("plain", ("-m", "bench.without_fast_path"), "/readyz"):
-        return [_beside_plain(measured, name, *of) for name, of in asked.items()]
+        return [_beside_plain(measured, name, *of) for name, of in reads.items()]
 
 
 def _beside_plain(measured: Measured, name: str, org_id: UUID, path: str) -> Row:

@@ -44,14 +44,14 @@ def compare_requests(
     rounds: tuple[list[Round], list[Round]] = ([], [])
     whole = measured.scale.seconds * share
 
-    def get(asked: Target, seconds: float) -> Callable[[], load.Load]:
-        url = measured.addresses[asked.process] + asked.path
-        until = load.Until(seconds, connections, pids=tuple(list_processes(measured.pids[asked.process])))
-        return lambda: load.get(url, asked.headers, asked.form, connections=connections, until=until)
+    def get(target: Target, seconds: float) -> Callable[[], load.Load]:
+        url = measured.addresses[target.process] + target.path
+        until = load.Until(seconds, connections, pids=tuple(list_processes(measured.pids[target.process])))
+        return lambda: load.get(url, target.headers, target.form, connections=connections, until=until)
 
-    for asked in (ours, reference):
-        get(asked, 0.0)()
+    for target in (ours, reference):
+        get(target, 0.0)()
     for _ in range(measured.scale.rounds if share == 1 else max(2, measured.scale.rounds // 2)):
-        for taken, asked in zip(rounds, (ours, reference), strict=True):
-            taken.append(measure_requests(measured, asked.process, get(asked, whole), p, alone=alone))
+        for taken, target in zip(rounds, (ours, reference), strict=True):
+            taken.append(measure_requests(measured, target.process, get(target, whole), p, alone=alone))
     return rounds

@@ -89,7 +89,7 @@ def _parts(of: Round) -> str:
 
 HEAD = f"""
 ratio      ours / reference by the clock, the median of rounds taken in turn
-cpu ratio  the same by processor time (user + system) of the process that is asked, PostgreSQL and the worker, and of
+cpu ratio  the same by processor time (user + system) of the process that answers, PostgreSQL and the worker, and of
            the reference and its PostgreSQL; of several rounds the cheapest. It decides whether a goal is met. Where
            there is none (–), the row is about wall time, a size or a count, and the ratio decides.
 

@@ -75,7 +75,7 @@ class Measured:
     """The measured system. `pids` are the started processes by name."""
 
     scale: Scale
-    folder: Path
+    directory: Path
     url: str
     superuser_url: str
     settings: Settings
@@ -100,7 +100,7 @@ class Measured:
     def environment(self) -> dict[str, str]:
         return os.environ | {
             "XUEZU_DATABASE_URL": self.url,
-            "XUEZU_DATA_DIR": str(self.folder / "data"),
+            "XUEZU_DATA_DIR": str(self.directory / "data"),
             "XUEZU_PUBLIC_URL": PUBLIC_URL,
             "XUEZU_LOG_FORMAT": "json",
         }
@@ -113,7 +113,7 @@ class Measured:
     @contextmanager
     def process(self, name: str, arguments: Sequence[str], ready: str | None, status: int = 200) -> Iterator[None]:
         """Run a Python program; if `ready` is a path, it listens on a free port (`{port}`) and must answer there."""
-        with (self.folder / f"{name}.log").open("ab") as log:
+        with (self.directory / f"{name}.log").open("ab") as log:
             port = free_port()
             show_step = [argument.replace("{port}", str(port)) for argument in arguments]
             environment = self.environment | {"XUEZU_PORT": str(port)}
@@ -205,10 +205,10 @@ def run_service(scale: Scale, keep: Path | None = None) -> Iterator[Measured]:
     with ExitStack() as held:
         if keep is None:
             keep = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="xuezu-bench-")))
-        folder = keep.absolute()
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o711)
-        measured = held.enter_context(_run_over_world(scale, folder))
+        directory = keep.absolute()
+        directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(0o711)
+        measured = held.enter_context(_run_over_world(scale, directory))
         held.enter_context(measured.process("serve", ("-m", "app.cli", "serve"), "/readyz"))
         measured.resident_first = psutil.Process(measured.pids["serve"]).memory_info().rss
         bare = ("-m", "uvicorn", "bench.reference:app", "--port", "{port}", "--no-access-log", "--log-level", "error")
@@ -217,26 +217,26 @@ def run_service(scale: Scale, keep: Path | None = None) -> Iterator[Measured]:
 
 
 @contextmanager
-def _run_over_world(scale: Scale, folder: Path) -> Iterator[Measured]:
-    made = folder / "world.json"
+def _run_over_world(scale: Scale, directory: Path) -> Iterator[Measured]:
+    made = directory / "world.json"
     day = today()
     wanted = {"form": 2, "day": str(day), "divisor": scale.divisor, "file": str(scale.file) if scale.file else None}
-    kept = json.loads(made.read_text()) if made.exists() else {}
-    settings = Settings(data_dir=folder / "data", public_url=PUBLIC_URL).with_secrets()
-    if {name: kept.get(name) for name in wanted} != wanted:
-        shutil.rmtree(folder / "postgres", ignore_errors=True)
+    stored = json.loads(made.read_text()) if made.exists() else {}
+    settings = Settings(data_dir=directory / "data", public_url=PUBLIC_URL).with_secrets()
+    if {name: stored.get(name) for name in wanted} != wanted:
+        shutil.rmtree(directory / "postgres", ignore_errors=True)
         print(f"Writing the world at 1/{scale.divisor}" if scale.divisor > 1 else "Writing the world", flush=True)
-        with postgres.run_server(folder / "postgres", settings=WRITING | dict(scale.server)) as server:
-            kept = wanted | {"first_built": [asdict(cost) for cost in _write(server, settings, scale, day)]}
+        with postgres.run_server(directory / "postgres", settings=WRITING | dict(scale.server)) as server:
+            stored = wanted | {"first_built": [asdict(cost) for cost in _write(server, settings, scale, day)]}
         os.sync()
-        made.write_text(json.dumps(kept))
-    with postgres.run_server(folder / "postgres", settings=scale.server) as server:
+        made.write_text(json.dumps(stored))
+    with postgres.run_server(directory / "postgres", settings=scale.server) as server:
         settings.database_url = SecretStr(server.url())
         superuser_url = server.url(user=postgres.SUPERUSER)
         asyncio.run(migrate_to_head(server.url()))  # the code can be newer than the stored world
         world = asyncio.run(_find_world(superuser_url))
-        rebuilt, scanned = (Cost(**cost) for cost in kept["first_built"])
-        measured = Measured(scale, folder, server.url(), superuser_url, settings, world, day, (rebuilt, scanned))
+        rebuilt, scanned = (Cost(**cost) for cost in stored["first_built"])
+        measured = Measured(scale, directory, server.url(), superuser_url, settings, world, day, (rebuilt, scanned))
         measured.pids["postgres"] = server.pid
         yield measured
 
@@ -250,7 +250,7 @@ def _write(server: postgres.EmbeddedPostgres, settings: Settings, scale: Scale, 
     asyncio.run(make_world(server.url(user=postgres.SUPERUSER), Cipher(settings), tree, day))
     show_step = Stopwatch()
     first_built = asyncio.run(build_totals(server.url(), day, {"postgres": server.pid}))
-    show_step("what is kept: the service's own rebuild")
+    show_step("the stored totals: the service's own rebuild")
     return first_built
 
 

@@ -66,8 +66,8 @@ async def _edit(measured: Measured, orgs: list[UUID], headers: dict[UUID, dict[s
         org = rng.choice(orgs)
         what = rng.random()
         if what < 0.02:
-            told = await _transfer(call, api, measured, org, rng.choice(orgs), headers)
-            done["transfers" if told else "refused"] += 1
+            moved = await _transfer(call, api, measured, org, rng.choice(orgs), headers)
+            done["transfers" if moved else "refused"] += 1
         elif what < 0.35 and members[org]:
             answer = await call(api, "DELETE", org, f"/members/{members[org].pop()}")
             done["removed" if answer.status_code == 204 else "refused"] += 1
@@ -103,10 +103,10 @@ async def _transfer(call, api, measured, org: UUID, to: UUID, headers) -> bool: 
             await measured.fetch_value("SELECT main_admin_id FROM orgs WHERE id = $1", here)
         )
     token = (await call(api, "POST", to, "/invitations", max_uses=1)).json()["token"]
-    asked = await call(api, "POST", org, "/transfers", invitation_token=token)
-    if asked.status_code != 201:
+    created = await call(api, "POST", org, "/transfers", invitation_token=token)
+    if created.status_code != 201:
         return False
-    path, preview = f"/transfers/{asked.json()['id']}", asked.json()["preview"]["version"]
+    path, preview = f"/transfers/{created.json()['id']}", created.json()["preview"]["version"]
     released = await call(api, "PUT", here, f"{path}/release", preview=preview)
     accepted = await call(api, "PUT", to, f"{path}/acceptance", preview=preview)
     return bool(released.status_code == 200 and accepted.status_code == 200)

@@ -97,10 +97,10 @@ class Move:
                 return said
 
             token = call("POST", self._next, "/invitations", max_uses=1)["token"]
-            asked = call("POST", self._org, "/transfers", invitation_token=token)
-            version = asked["preview"]["version"]  # type: ignore[index]
-            call("PUT", self._at, f"/transfers/{asked['id']}/release", preview=version)
+            transfer = call("POST", self._org, "/transfers", invitation_token=token)
+            version = transfer["preview"]["version"]  # type: ignore[index]
+            call("PUT", self._at, f"/transfers/{transfer['id']}/release", preview=version)
             with self._measured.measure("serve", "postgres") as taken:
-                call("PUT", self._next, f"/transfers/{asked['id']}/acceptance", preview=version)
+                call("PUT", self._next, f"/transfers/{transfer['id']}/acceptance", preview=version)
         self._at, self._next = self._next, self._at
         return taken.each(unit=1000)

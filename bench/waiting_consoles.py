@@ -51,7 +51,7 @@ async def _wait_and_approve(measured: Measured, waiting: int, phones: list[dict[
     await asyncio.sleep(2)
     each = (process.memory_info().rss - before) / waiting / 1024
     listening = await db.fetchval("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'xuezu listening'")
-    told = []
+    times = []
     async with httpx.AsyncClient(base_url=url, timeout=30) as api:
         for n in range(min(APPROVED, waiting // 4)):
             console, phone = consoles[-1 - n], phones[n % len(phones)]
@@ -64,19 +64,19 @@ async def _wait_and_approve(measured: Measured, waiting: int, phones: list[dict[
             began = time.perf_counter()
             answer = await api.put(f"/v1/scans/{scan['id']}/approval", json={"number": number}, headers=phone)
             answer.raise_for_status()
-            told.append((await asyncio.wait_for(console.approved, 10) - began) * 1000)
+            times.append((await asyncio.wait_for(console.approved, 10) - began) * 1000)
     await db.close()
     for console in consoles:
         console.close()
-    told.sort()
+    times.sort()
     beside = f"{waiting:,} waiting; processes that listen: {listening}, each by one connection"
     return [
         Row.alone("qr_waiters", each, 25, note=f"KB of memory each; {beside}"),
         Row.alone(
             "qr_told",
-            told[min(len(told) - 1, int(len(told) * 0.99))],
+            times[min(len(times) - 1, int(len(times) * 0.99))],
             12,
-            note=f"ms of wall time; p99 of {len(told)}, the approval's own request included; median {median(told):.1f}",
+            note=f"ms of wall time; p99 of {len(times)}, with the approval's request; median {median(times):.1f}",
         ),
     ]
 

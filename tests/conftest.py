@@ -46,11 +46,11 @@ _SERVER = pytest.StashKey[tuple[postgres.EmbeddedPostgres, Path]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput") and not config.option.collectonly:
-        folder = Path(tempfile.mkdtemp(prefix="xuezu-test-"))
-        server = postgres.start(folder / "postgresql", settings=postgres.THROWAWAY)
+        directory = Path(tempfile.mkdtemp(prefix="xuezu-test-"))
+        server = postgres.start(directory / "postgresql", settings=postgres.THROWAWAY)
         asyncio.run(_make_database(server.url("postgres", postgres.SUPERUSER), TEMPLATE, of="template1"))
         migrate(server.url(TEMPLATE, postgres.SUPERUSER))
-        config.stash[_SERVER] = server, folder
+        config.stash[_SERVER] = server, directory
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -86,9 +86,9 @@ def pytest_collection_finish() -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if _SERVER in config.stash:
-        server, folder = config.stash[_SERVER]
+        server, directory = config.stash[_SERVER]
         server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
@@ -144,7 +144,7 @@ async def _make_database(server_url: str, name: str, *, of: str) -> None:
 
 
 @pytest.fixture
-def folder() -> Iterator[Path]:
+def directory() -> Iterator[Path]:
     """A temporary directory for a server that only this test uses.
 
     It is not `tmp_path`: for root, PostgreSQL runs as another user, and each new pytest on the machine closes the
@@ -191,7 +191,7 @@ async def db(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
 
 @pytest.fixture
 async def no_stored_days(engine: AsyncEngine) -> None:
-    """Reports count from the sources, also where another test's worker has kept totals in this database."""
+    """Reports count from the sources, also where another test's worker has stored totals in this database."""
     async with engine.begin() as db:
         for table in ("stored_days", "org_totals", "org_scores"):
             await db.execute(text(f"DELETE FROM {table}"))

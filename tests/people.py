@@ -156,8 +156,8 @@ class People:
     ) -> Person:
         """The same with a phone code, and verified with the Alipay test provider."""
         phone, name = phone or fresh_phone(), name or fresh_name()
-        asked = await self.api.post("/v1/phone-codes", json={"phone": phone})
-        assert asked.status_code == 202, asked.text
+        answer = await self.api.post("/v1/phone-codes", json={"phone": phone})
+        assert answer.status_code == 202, answer.text
         outbox = await self.api.get("/v1/simulator/sms", params={"phone": phone})
         code = outbox.json()["items"][0]["code"]
         granted = await self.api.post(

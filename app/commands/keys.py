@@ -29,7 +29,7 @@ def create_secrets(context: typer.Context) -> None:
 
 @keys.command()
 def rotate() -> None:
-    """Encrypt everything with the first key of XUEZU_DATA_KEYS. The service can run meanwhile.
+    """Encrypt everything with the first key of XUEZU_DATA_KEYS, while the service runs.
 
     Put the new key before the old one in XUEZU_DATA_KEYS, restart every process, run this command, then drop the old
     key.
@@ -50,7 +50,7 @@ def rotate() -> None:
         try:
             return cipher.primary, await rotate_data_keys(engine, cipher, actor(), show_progress)
         except RowsStayLocked as locked:
-            raise CannotStart(f"others hold rows of {locked} for long: run this again later.") from None
+            raise CannotStart(f"Other transactions lock rows of {locked} for too long: run this again later.") from None
 
     primary, refused = _run_with_database(work)
     for column, values in refused.items():
@@ -62,7 +62,7 @@ def rotate() -> None:
 
 @keys.command("rotate-index")
 def rotate_index() -> None:
-    """Index every phone and ID number with XUEZU_NEXT_INDEX_KEY. The service can run meanwhile.
+    """Index every phone and ID number with XUEZU_NEXT_INDEX_KEY, while the service runs.
 
     Give every process the new key as XUEZU_NEXT_INDEX_KEY and restart it. Run this command. Then put the new key before
     the others in XUEZU_INDEX_KEY (`new,old`: all of them stay), unset XUEZU_NEXT_INDEX_KEY and restart every process.
@@ -82,19 +82,21 @@ def rotate_index() -> None:
 
     async def work(engine: AsyncEngine, settings: Settings) -> None:
         if settings.next_index_key is None:
-            raise CannotStart("XUEZU_NEXT_INDEX_KEY names no key to go over to: make one with `xuezu keys`.")
+            raise CannotStart("XUEZU_NEXT_INDEX_KEY is not set: create a key with `xuezu keys`.")
         try:
             await rotate_index_key(engine, settings, actor(), show_progress)
         except NextKeyMissing as found:
             raise CannotStart(
-                f"{found} connections are of processes without this XUEZU_NEXT_INDEX_KEY, who would not find what has "
-                "gone over to it: restart them with it first."
+                f"{found} connections belong to processes without this XUEZU_NEXT_INDEX_KEY, which would not find "
+                "values indexed with it: restart these processes with it first."
             ) from None
         except WrongIndexKey:
-            raise CannotStart("a rotation to another key is under way: give that one and finish it.") from None
+            raise CannotStart(
+                "A rotation to another key is not finished: set that key and finish the rotation first."
+            ) from None
         except RowsStayLocked as locked:
             raise CannotStart(
-                f"others hold {locked} for long: run this again later, it goes on where it was."
+                f"Other transactions lock {locked} for too long: run this again later, it continues where it stopped."
             ) from None
 
     _run_with_database(work)

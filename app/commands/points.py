@@ -25,7 +25,7 @@ def archive(
         typer.Option(formats=["%Y-%m-%d"], help="Only days before this one; the last 62 stay in any case."),
     ] = None,
 ) -> None:
-    """Detach old days of the ledger into the schema `archive` after verifying each. The service can run meanwhile.
+    """Detach old days of the ledger into the schema `archive` after verifying each, while the service runs.
 
     The sums by user and day and the keys stay. Save a table with pg_dump before you drop it.
     """

@@ -45,7 +45,7 @@ def verify(
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only the days from this one on.")
     ] = None,
 ) -> None:
-    """Recount the totals and show every difference; exits with 1 if there is one. The service can run meanwhile."""
+    """Recount the totals while the service runs, and show every difference. Exits with 1 if there is one."""
     from app.reports.rollup.verify import find_differences
 
     async def work(connection: asyncpg.Connection) -> int:
@@ -54,12 +54,12 @@ def verify(
             found += 1
             if found <= MAX_SHOWN:
                 typer.echo(
-                    f"{difference.kind} {difference.key}: kept {difference.stored}, recounted {difference.recounted}"
+                    f"{difference.kind} {difference.key}: stored {difference.stored}, recounted {difference.recounted}"
                 )
         return found
 
     found = _run_with_connection(work)
-    typer.echo(f"{found} differences." if found else "What is kept equals a recount.")
+    typer.echo(f"{found} differences." if found else "The stored totals equal a recount.")
     raise typer.Exit(1 if found else 0)
 
 
@@ -70,14 +70,14 @@ def rebuild(
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only this day, from what is rolled up.")
     ] = None,
 ) -> None:
-    """Rebuild the totals and scores of every stored day. The service can run meanwhile."""
+    """Rebuild the totals and scores of every stored day while the service runs."""
     from app.reports.rollup.rebuild import rebuild_all, rebuild_day
 
     if day is not None:
         if day_rows:
             raise typer.BadParameter("the day rows are rebuilt for all days at once", param_hint="--day-rows")
         built = _run_with_connection(lambda connection: rebuild_day(connection, day.date()))
-        typer.echo(f"{day.date()} {'built' if built else 'is not kept'}")
+        typer.echo(f"{day.date()} {'built' if built else 'is not stored'}")
         raise typer.Exit(0 if built else 1)
     _run_with_connection(
         lambda connection: rebuild_all(connection, day_rows=day_rows, on_day=lambda day: typer.echo(f"{day} built"))

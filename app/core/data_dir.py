@@ -27,8 +27,8 @@ def lock_data_dir(data_dir: Path) -> Iterator[None]:
         except BlockingIOError:
             owner = file.read(20).strip() or "unknown"
             raise CannotStart(
-                f"The data folder {data_dir} is in use by another run (process {owner}): "
-                "stop that one, or give this one a folder of its own with XUEZU_DATA_DIR=…."
+                f"The data directory {data_dir} is in use by another run (process {owner}): "
+                "stop that one, or give this one a directory of its own with XUEZU_DATA_DIR=…."
             ) from None
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
@@ -39,6 +39,6 @@ def lock_data_dir(data_dir: Path) -> Iterator[None]:
 def unwritable_directory(path: Path, error: OSError) -> CannotStart:
     """Return the error for a data directory that cannot be created or written."""
     return CannotStart(
-        f"The data folder {path} cannot be written ({error.strerror}): "
+        f"The data directory {path} cannot be written ({error.strerror}): "
         "make it writable for this user, or name another with XUEZU_DATA_DIR=…."
     )

@@ -42,9 +42,9 @@ class Settings(BaseSettings):
     ] = Environment.DEVELOPMENT
     host: Annotated[str, Field(description="Address to listen on.")] = "localhost"
     port: Annotated[int, Field(ge=1, le=65535, description="Port to listen on.")] = 8000
-    data_dir: Annotated[Path, Field(description="Folder of the embedded PostgreSQL and the development secrets.")] = (
-        Path(".data")
-    )
+    data_dir: Annotated[
+        Path, Field(description="Directory of the embedded PostgreSQL and the development secrets.")
+    ] = Path(".data")
     database_url: Annotated[
         SecretStr | None,
         Field(description="`postgresql://…` of a server of one's own (18+); unset: the embedded one."),
@@ -122,9 +122,9 @@ class Settings(BaseSettings):
         configured, and a key from such a file is refused by its `development-` id.
         """
         if self.development:
-            kept = _development_secrets(self.data_dir)
-            self.data_keys = self.data_keys or SecretStr(kept["data_keys"])
-            self.index_key = self.index_key or SecretStr(kept["index_key"])
+            stored = _development_secrets(self.data_dir)
+            self.data_keys = self.data_keys or SecretStr(stored["data_keys"])
+            self.index_key = self.index_key or SecretStr(stored["index_key"])
         missing = [name for name in ("data_keys", "index_key") if getattr(self, name) is None]
         if missing:
             names = " and ".join(f"XUEZU_{name.upper()}" for name in missing)

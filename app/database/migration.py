@@ -79,7 +79,7 @@ async def migrate_to_head(database_url: str, *, show: ShowLine = show_nothing) -
             raise
         raise CannotStart(
             f"Migrating {shown} failed ({str(refusal).splitlines()[0]}) and it stays at the last revision that it "
-            "reached: where an unreleased version made it, begin anew with another database or data folder."
+            "reached: where an unreleased version made it, start with another database or data directory."
         ) from error
     finally:
         await connection.close()
@@ -171,7 +171,7 @@ async def _find_revision(connection: asyncpg.Connection, database_url: str) -> s
     if present is not None and present not in list_revisions():
         raise CannotStart(
             f"The database {_hide_password(database_url)} is at revision {present}, which this version of Xuezu does "
-            "not know: a newer version has migrated it, so run that one, or use another database or data folder."
+            "not know: a newer version has migrated it, so run that one, or use another database or data directory."
         )
     return present
 

@@ -99,7 +99,7 @@ def start(
     directory = directory.absolute()
     _require_own_directory(directory)
     if not (directory / "PG_VERSION").exists():
-        show("Making a new PostgreSQL data folder")
+        show("Creating a PostgreSQL data directory")
         _create_data_dir(directory)
     _check_version(directory)
     allow_traversal(directory.parent, show)
@@ -155,7 +155,7 @@ def _require_own_directory(directory: Path) -> None:
     if directory.exists() and directory.stat().st_uid not in {user.pw_uid if user else os.geteuid(), os.geteuid()}:
         raise CannotStart(
             f"The data in {directory} belongs to another user, who ran this before: run as that user, "
-            "or name another folder with XUEZU_DATA_DIR=…."
+            "or name another directory with XUEZU_DATA_DIR=…."
         )
 
 
@@ -184,7 +184,7 @@ def _create_data_dir(directory: Path) -> None:
     if result.returncode:
         shutil.rmtree(draft, ignore_errors=True)
         raise CannotStart(
-            f"PostgreSQL could not make its data folder {directory}: {_get_reason(result.stdout, first=True)}."
+            f"PostgreSQL could not make its data directory {directory}: {_get_reason(result.stdout, first=True)}."
         )
     if directory.exists() and not any(directory.iterdir()):
         directory.rmdir()
@@ -210,7 +210,7 @@ def _check_version(directory: Path) -> None:
     if made_by != ours:
         raise CannotStart(
             f"The data in {directory} was written by PostgreSQL {made_by}, and this is PostgreSQL {ours}: carry it "
-            "over with pg_dump of the old version, or name another folder with XUEZU_DATA_DIR=…."
+            "over with pg_dump of the old version, or name another directory with XUEZU_DATA_DIR=…."
         )
 
 
@@ -227,7 +227,7 @@ def _get_socket_dir(directory: Path) -> Path:
     found = sockets.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != (user.pw_uid if user else os.geteuid()):
         raise CannotStart(
-            f"{sockets} belongs to somebody else: use a data folder with a shorter path (XUEZU_DATA_DIR)."
+            f"{sockets} belongs to another user: use a data directory with a shorter path (XUEZU_DATA_DIR)."
         )
     return sockets
 

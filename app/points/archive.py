@@ -68,7 +68,7 @@ async def archive_days(
 ) -> AsyncIterator[ArchivedDay]:
     """Move old days of the ledger into the schema `archive` and yield each of them, the oldest first.
 
-    These are the days before `before` that are older than MIN_ARCHIVE_AGE_DAYS. The service can run meanwhile: each day
+    These are the days before `before` that are older than MIN_ARCHIVE_AGE_DAYS. The service can run: each day
     is verified, detached concurrently, counted again, and only then moved. A day that a killed run left half archived
     is finished first. Raises ArchiveMismatch.
     """

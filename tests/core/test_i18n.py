@@ -87,17 +87,17 @@ async def test_concurrent_requests_do_not_share_their_language() -> None:
         await send({"type": "http.response.body", "body": body})
 
     async def ask(language: bytes) -> str:
-        told: list[Message] = []
+        sent: list[Message] = []
 
         async def send(message: Message) -> None:
-            told.append(message)
+            sent.append(message)
 
         async def receive() -> Message:
             raise AssertionError
 
         headers = [(b"accept-language", language)]
         await RequestLocale(greet)({"type": "http", "headers": headers}, receive, send)
-        return bytes(told[1]["body"]).decode()
+        return bytes(sent[1]["body"]).decode()
 
     async with asyncio.timeout(10):
         chinese, english = await asyncio.gather(ask(b"zh"), ask(b"en"))

@@ -130,7 +130,7 @@ async def test_read_builds_no_statement(app: FastAPI, scene: Scene) -> None:
 
 async def test_filter_and_cursor_build_no_statement(scene: Scene) -> None:
     page = get_body(await scene.admin.get(f"{scene.path}/members", params={"limit": 1}))
-    asked: list[tuple[str, dict[str, Any]]] = [
+    reads: list[tuple[str, dict[str, Any]]] = [
         (f"{scene.path}/members", {"limit": 1, "cursor": page["next_cursor"]}),
         (f"{scene.path}/members", {"q": "王"}),
         (f"{scene.path}/members", {"q": "wang"}),
@@ -145,7 +145,7 @@ async def test_filter_and_cursor_build_no_statement(scene: Scene) -> None:
         (f"{scene.path}/audit", {"action": "member.added", "since": "2026-01-01T00:00:00Z"}),
         ("/v1/orgs", {"q": "测试", "kind": "party", "region_code": "320000", "status": "live"}),
     ]
-    for path, params in asked:
+    for path, params in reads:
         built = await _list_built_parts(lambda path=path, params=params: scene.admin.get(path, params=params))  # type: ignore[misc]
         assert built == [], params
 

@@ -15,12 +15,12 @@ from app.embedded import postgres
 from app.embedded.programs import get_system_user
 
 
-def test_server_recovers_after_a_crash_with_a_reused_pid(folder: Path) -> None:
-    data = folder / "postgres"
+def test_server_recovers_after_a_crash_with_a_reused_pid(directory: Path) -> None:
+    data = directory / "postgres"
     with postgres.run_server(data) as server:
-        server.execute("CREATE TABLE kept AS SELECT 42 AS answer", database=postgres.DATABASE)
+        server.execute("CREATE TABLE stored AS SELECT 42 AS answer", database=postgres.DATABASE)
     with postgres.run_server(data) as server:
-        assert server.execute("SELECT answer FROM kept", database=postgres.DATABASE) == "42"
+        assert server.execute("SELECT answer FROM stored", database=postgres.DATABASE) == "42"
         os.kill(server.pid, signal.SIGKILL)
     # After a restart of the machine another process can have the old pid, and PostgreSQL waits for it.
     user = get_system_user()
@@ -30,23 +30,23 @@ def test_server_recovers_after_a_crash_with_a_reused_pid(folder: Path) -> None:
             lock.write_text("\n".join([str(stranger.pid), *lines]) + "\n")
         assert postgres.find_running(data) is None
         with postgres.run_server(data) as server:
-            assert server.execute("SELECT answer FROM kept", database=postgres.DATABASE) == "42"
+            assert server.execute("SELECT answer FROM stored", database=postgres.DATABASE) == "42"
             assert postgres.find_running(data) == server
         assert stranger.poll() is None
         stranger.kill()
 
 
-def test_incomplete_data_directory_is_created_again(folder: Path) -> None:
-    draft = folder / "postgres.new"
+def test_incomplete_data_directory_is_created_again(directory: Path) -> None:
+    draft = directory / "postgres.new"
     draft.mkdir()
     (draft / "PG_VERSION").write_text("18\n")
-    with postgres.run_server(folder / "postgres", settings=postgres.THROWAWAY) as server:
+    with postgres.run_server(directory / "postgres", settings=postgres.THROWAWAY) as server:
         assert server.execute("SHOW fsync") == "off"
     assert not draft.exists()
 
 
-def test_unusual_and_long_paths_are_supported(folder: Path) -> None:
-    data = folder / "it's 学组" / ("long" * 20) / "postgres"
+def test_unusual_and_long_paths_are_supported(directory: Path) -> None:
+    data = directory / "it's 学组" / ("long" * 20) / "postgres"
     with postgres.run_server(data, settings=postgres.THROWAWAY) as server:
         assert server.execute("SELECT lower('ÀÉ') || current_setting('server_encoding')") == "àéUTF8"
         assert server.sockets != data
@@ -54,8 +54,8 @@ def test_unusual_and_long_paths_are_supported(folder: Path) -> None:
     shutil.rmtree(server.sockets)
 
 
-def test_server_log_contains_no_personal_data(folder: Path) -> None:
-    with postgres.run_server(folder / "postgres", settings=postgres.THROWAWAY) as server:
+def test_server_log_contains_no_personal_data(directory: Path) -> None:
+    with postgres.run_server(directory / "postgres", settings=postgres.THROWAWAY) as server:
         server.execute("CREATE TABLE people (phone text PRIMARY KEY)")
         for _ in range(2):
             try:
@@ -64,19 +64,19 @@ def test_server_log_contains_no_personal_data(folder: Path) -> None:
                 break
         else:
             pytest.fail("the second insert passed")
-    log = (folder / "postgres" / "server.log").read_text()
+    log = (directory / "postgres" / "server.log").read_text()
     assert "people_pkey" in log
     assert "13800138000" not in log
 
 
-def test_server_accepts_only_its_user(folder: Path) -> None:
-    with postgres.run_server(folder / "postgres", settings=postgres.THROWAWAY) as server:
+def test_server_accepts_only_its_user(directory: Path) -> None:
+    with postgres.run_server(directory / "postgres", settings=postgres.THROWAWAY) as server:
         assert stat.S_IMODE(server.sockets.stat().st_mode) == 0o700
         assert server.execute("SHOW listen_addresses") == ""
 
 
-def test_data_of_another_major_version_is_refused(folder: Path) -> None:
-    data = folder / "postgres"
+def test_data_of_another_major_version_is_refused(directory: Path) -> None:
+    data = directory / "postgres"
     data.mkdir()
     (data / "PG_VERSION").write_text("17\n")
     with pytest.raises(CannotStart, match=r"was written by PostgreSQL 17, and this is PostgreSQL 18: carry it over"):
@@ -84,8 +84,8 @@ def test_data_of_another_major_version_is_refused(folder: Path) -> None:
     assert [path.name for path in data.iterdir()] == ["PG_VERSION"]
 
 
-def test_directory_with_other_files_is_refused(folder: Path) -> None:
-    data = folder / "postgres"
+def test_directory_with_other_files_is_refused(directory: Path) -> None:
+    data = directory / "postgres"
     data.mkdir()
     (data / "thesis.txt").write_text("mine")
     with pytest.raises(CannotStart, match="holds something else than PostgreSQL's data: move it away"):
@@ -93,16 +93,16 @@ def test_directory_with_other_files_is_refused(folder: Path) -> None:
     assert (data / "thesis.txt").read_text() == "mine"
 
 
-def test_setting_refused_by_postgres_is_reported_with_its_message(folder: Path) -> None:
+def test_setting_refused_by_postgres_is_reported_with_its_message(directory: Path) -> None:
     with pytest.raises(CannotStart, match=r"did not start; the end of .*server\.log says why: .*max_connections"):
-        postgres.start(folder / "postgres", settings={"max_connections": "many"})
-    assert postgres.find_running(folder / "postgres") is None
+        postgres.start(directory / "postgres", settings={"max_connections": "many"})
+    assert postgres.find_running(directory / "postgres") is None
 
 
-def test_data_directory_lock_ends_with_its_owner(folder: Path) -> None:
-    with lock_data_dir(folder):
-        second = lock_data_dir(folder)
+def test_data_directory_lock_ends_with_its_owner(directory: Path) -> None:
+    with lock_data_dir(directory):
+        second = lock_data_dir(directory)
         with pytest.raises(CannotStart, match=rf"in use by another run \(process {os.getpid()}\): .*XUEZU_DATA_DIR"):
             second.__enter__()
-    with lock_data_dir(folder):
+    with lock_data_dir(directory):
         pass

@@ -35,8 +35,8 @@ def _is_private(module: str, name: str) -> bool:
 def test_only_the_fast_path_imports_private_names_of_fastapi() -> None:
     found = [
         f"{file.relative_to(ROOT)}: {module} {name}"
-        for folder in ("app", "devtools", "bench", "tests")
-        for file in (ROOT / folder).rglob("*.py")
+        for directory in ("app", "devtools", "bench", "tests")
+        for file in (ROOT / directory).rglob("*.py")
         if PACKAGE not in file.parents
         for module, name in _imports(file)
         if _is_private(module, name)

@@ -20,14 +20,14 @@ async def test_service_is_alive_and_ready(api: httpx.AsyncClient) -> None:
     assert (await api.get("/readyz")).json() == {"status": "ready", "revision": migration.get_head_revision()}
 
 
-async def test_service_without_a_migrated_database_is_not_ready(folder: Path) -> None:
+async def test_service_without_a_migrated_database_is_not_ready(directory: Path) -> None:
     """The test's own server stops and starts again under a running service."""
-    server = await asyncio.to_thread(postgres.start, folder / "postgres", settings=postgres.THROWAWAY)
+    server = await asyncio.to_thread(postgres.start, directory / "postgres", settings=postgres.THROWAWAY)
     try:
         await migration.migrate_to_head(server.url())
         # `sslmode=` is a libpq option that many hosted databases have in their address.
         address = SecretStr(f"{server.url()}&sslmode=disable")
-        settings = Settings(database_url=address, data_dir=folder, database_pool=2).with_secrets()
+        settings = Settings(database_url=address, data_dir=directory, database_pool=2).with_secrets()
         app = create_app(settings)
         async with (
             app.router.lifespan_context(app),
@@ -62,7 +62,7 @@ async def test_service_without_a_migrated_database_is_not_ready(folder: Path) ->
                 assert (response.status_code, response.json()["type"]) == (503, "/problems/unavailable")
             assert (await client.get("/livez")).status_code == 200
 
-            await asyncio.to_thread(postgres.start, folder / "postgres", settings=postgres.THROWAWAY)
+            await asyncio.to_thread(postgres.start, directory / "postgres", settings=postgres.THROWAWAY)
             await becomes_ready()
     finally:
         await asyncio.to_thread(server.stop)

@@ -183,7 +183,7 @@ async def test_undecryptable_value_is_reported_and_left_unchanged(
         await _rotate_back(engine, settings, both)
 
 
-def test_rotate_command_reports_its_result(settings: Settings, folder: Path) -> None:
+def test_rotate_command_reports_its_result(settings: Settings, directory: Path) -> None:
     assert settings.database_url is not None
     assert settings.data_keys is not None
     assert settings.index_key is not None
@@ -191,7 +191,7 @@ def test_rotate_command_reports_its_result(settings: Settings, folder: Path) -> 
         "XUEZU_DATABASE_URL": settings.database_url.get_secret_value(),
         "XUEZU_DATA_KEYS": settings.data_keys.get_secret_value(),
         "XUEZU_INDEX_KEY": settings.index_key.get_secret_value(),
-        "XUEZU_DATA_DIR": str(folder),
+        "XUEZU_DATA_DIR": str(directory),
     }
     ran = subprocess.run(
         [sys.executable, "-m", "app.cli", "keys", "rotate"],

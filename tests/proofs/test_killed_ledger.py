@@ -47,7 +47,7 @@ SELECT EXISTS (SELECT FROM point_deltas) OR NOT EXISTS (SELECT FROM stored_days 
 class Service:
     """PostgreSQL, the API and a worker as processes, each of which can be killed and started again."""
 
-    folder: Path
+    directory: Path
     port: int = field(default_factory=free_port)
     programs: dict[str, Program] = field(default_factory=dict)
     server: postgres.EmbeddedPostgres | None = None
@@ -59,12 +59,12 @@ class Service:
 
     def start(self, part: str) -> None:
         if part == "postgres":
-            self.server = postgres.start(self.folder / "postgresql")
+            self.server = postgres.start(self.directory / "postgresql")
             return
         command = {"api": "serve", "worker": "worker"}[part]
         environment = {
             "XUEZU_DATABASE_URL": self.url,
-            "XUEZU_DATA_DIR": self.folder / "data",
+            "XUEZU_DATA_DIR": self.directory / "data",
             "XUEZU_PORT": self.port,
             "XUEZU_LOG_FORMAT": "json",
         }
@@ -136,9 +136,9 @@ class Load:
 
 
 @pytest.mark.long
-async def test_events_sent_while_processes_are_killed_are_counted_once(folder: Path) -> None:
+async def test_events_sent_while_processes_are_killed_are_counted_once(directory: Path) -> None:
     dice = random.Random()
-    service = Service(folder)
+    service = Service(directory)
     try:
         await asyncio.to_thread(service.start, "postgres")
         await migrate_to_head(service.url)

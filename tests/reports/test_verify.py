@@ -278,7 +278,7 @@ def test_verify_command_without_differences_exits_with_zero(verify_url: str) -> 
     environment = os.environ | {"XUEZU_DATABASE_URL": verify_url}
     command = [sys.executable, "-m", "app.cli", "totals", "verify", "--since", str(today())]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout.strip()) == (0, "What is kept equals a recount."), done.stderr
+    assert (done.returncode, done.stdout.strip()) == (0, "The stored totals equal a recount."), done.stderr
 
 
 async def test_rebuild_day_rebuilds_one_day_only(own_engine: AsyncEngine, rollup: asyncpg.Connection) -> None:
@@ -293,7 +293,7 @@ async def test_rebuild_day_rebuilds_one_day_only(own_engine: AsyncEngine, rollup
 
 def test_rebuild_command_rebuilds_stored_days_only(verify_url: str) -> None:
     environment = os.environ | {"XUEZU_DATABASE_URL": verify_url}
-    for day, status, message in ((str(today()), 0, "built"), ("2020-01-01", 1, "is not kept")):
+    for day, status, message in ((str(today()), 0, "built"), ("2020-01-01", 1, "is not stored")):
         command = [sys.executable, "-m", "app.cli", "totals", "rebuild", "--day", day]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout.strip()) == (status, f"{day} {message}"), done.stderr

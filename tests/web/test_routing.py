@@ -36,8 +36,8 @@ def _list_addresses(path: str) -> Iterator[str]:
 def test_index_finds_the_same_route_as_a_full_search(app: FastAPI) -> None:
     index = _build_index(app)
     found = set()
-    for asked in [route for route in app.routes if isinstance(route, Route)]:
-        for address in _list_addresses(asked.path_format):
+    for expected in [route for route in app.routes if isinstance(route, Route)]:
+        for address in _list_addresses(expected.path_format):
             for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
                 scope = _build_scope(method, address)
                 wanted = _search_routes(app.routes, scope)
