@@ -124,14 +124,14 @@ def ancestors_at(org_id: UUID, at: datetime, name: str = "ancestors_at") -> CTE:
 def superiors_on(org_id: ColumnElement[UUID], days: ColumnElement[Any], name: str = "superiors_on") -> CTE:
     """Build a CTE of all superiors of the org on each of the days (an array), in the tree of the stored totals.
 
-    Columns: day, id, below (the direct subordinate of `id` whose subtree contains the org), distance.
+    Columns: day, id, subordinate_id (the direct subordinate of `id` whose subtree contains the org), distance.
     """
     requested = select(func.unnest(days).label("day")).subquery("requested_days")
     walk = (
         select(
             requested.c.day,
             TreeEdge.superior_id.label("id"),
-            TreeEdge.subordinate_id.label("below"),
+            TreeEdge.subordinate_id,
             literal(1).label("distance"),
         )
         .where(TreeEdge.subordinate_id == org_id, TreeEdge.since <= requested.c.day, TreeEdge.before > requested.c.day)

@@ -22,8 +22,8 @@ from app.exports.schemas import ExportOut
 from app.reports import visible_reports
 from app.reports.charts import Bars, Line
 from app.reports.export_schemas import OverviewExport, RankingExport, ReportExport, TrendExport, UnitsExport
+from app.reports.overviews import Listing
 from app.reports.periods import Span
-from app.reports.queries import Listing
 from app.reports.rankings import RankingFilter, get_ranking, require_unit
 from app.reports.schemas import FiguresOut
 from app.reports.visible_reports import Requester

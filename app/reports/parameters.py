@@ -9,8 +9,8 @@ from fastapi import Depends, Query
 from app.core.calendar import today
 from app.core.i18n import gettext
 from app.database.paging import Paging, paged_by
+from app.reports.overviews import Listing
 from app.reports.periods import RETENTION_DAYS, Period, Span
-from app.reports.queries import Listing
 from app.reports.schemas import Sort
 from app.web.errors import Invalid
 

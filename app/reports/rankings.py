@@ -214,9 +214,9 @@ def _count_scores(rows: CTE, own: Select[Any], as_of: ColumnElement[Any]) -> _Sc
 
 
 def _select_unit_members() -> Select[Any]:
-    below = tree.unit_subtree(ORG, UNIT)
+    subtree = tree.unit_subtree(ORG, UNIT)
     return select(UnitMembership.member_id).where(
-        UnitMembership.org_id == ORG, UnitMembership.until.is_(None), UnitMembership.unit_id.in_(select(below.c.id))
+        UnitMembership.org_id == ORG, UnitMembership.until.is_(None), UnitMembership.unit_id.in_(select(subtree.c.id))
     )
 
 

@@ -48,7 +48,10 @@ def _build_statement(threshold: int) -> DriverStatement[DayRow]:
     )
     requested = (
         select(
-            superior_rows.c.day, superior_rows.c.id.label("org_id"), superior_rows.c.below, superior_rows.c.is_own_admin
+            superior_rows.c.day,
+            superior_rows.c.id.label("org_id"),
+            superior_rows.c.subordinate_id,
+            superior_rows.c.is_own_admin,
         )
         .outerjoin(nearest, nearest.c.day == superior_rows.c.day)
         .where(or_(nearest.c.distance.is_(None), superior_rows.c.distance <= nearest.c.distance))
@@ -62,8 +65,10 @@ def _build_statement(threshold: int) -> DriverStatement[DayRow]:
         .subquery("parts")
     )
     found = mark_suppressed_parts(parts, threshold).subquery("suppression")
-    below = and_(found.c.day == requested.c.day, found.c.org_id == requested.c.org_id, found.c.id == requested.c.below)
-    days = select(requested.c.day).join(found, and_(found.c.suppressed, below)).distinct()
+    is_part = and_(
+        found.c.day == requested.c.day, found.c.org_id == requested.c.org_id, found.c.id == requested.c.subordinate_id
+    )
+    days = select(requested.c.day).join(found, and_(found.c.suppressed, is_part)).distinct()
     return DriverStatement(days, "org_id", "user_id", "days", row=DayRow)
 
 
@@ -76,14 +81,16 @@ async def _is_suppressed_by_recount(db: Readable, org_id: UUID, user_id: UUID, d
     superiors = await db.execute(
         select(superior_rows.c.id, administers.label("is_own_admin")).order_by(superior_rows.c.distance)
     )
-    below: UUID | None = None
+    subordinate_id: UUID | None = None
     for superior in superiors.all():
-        if below is not None:
+        if subordinate_id is not None:
             counted = recount_figures(superior.id, Span(day, 1))
             parts = mark_suppressed(counted, threshold, is_own_admin=superior.is_own_admin).subquery("suppression")
-            if await db.scalar(select(select(parts.c.id).where(parts.c.id == below, parts.c.suppressed).exists())):
+            if await db.scalar(
+                select(select(parts.c.id).where(parts.c.id == subordinate_id, parts.c.suppressed).exists())
+            ):
                 return True
         if superior.is_own_admin:
             return False
-        below = superior.id
+        subordinate_id = superior.id
     return False

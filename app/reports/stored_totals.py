@@ -39,7 +39,7 @@ def select_stored_figures(requested: FromClause, days: ColumnElement[Any], windo
     subtree = [getattr(OrgTotal, name) for name in ("members", "activated", active, points)]
     own = [getattr(OrgTotal, f"own_{name}") for name in ("members", "activated", active, points)]
     of_day = and_(OrgTotal.day == requested.c.day, OrgTotal.day == any_(days))
-    below = and_(
+    is_subordinate = and_(
         TreeEdge.superior_id == requested.c.org_id, TreeEdge.since <= requested.c.day, TreeEdge.before > requested.c.day
     )
 
@@ -57,7 +57,7 @@ def select_stored_figures(requested: FromClause, days: ColumnElement[Any], windo
         read("subtree", here, here.c.org_id, [here.c[column.name] for column in subtree]),
         read("own", here, here.c.org_id, [here.c[column.name] for column in own]),
         read("branch", requested, TreeEdge.subordinate_id, [func.coalesce(column, 0) for column in subtree])
-        .join(TreeEdge, below)
+        .join(TreeEdge, is_subordinate)
         .outerjoin(OrgTotal, and_(OrgTotal.org_id == TreeEdge.subordinate_id, of_day)),
     ).cte("figures")
 

@@ -11,9 +11,8 @@ from app.authz.permissions import ADMINS
 from app.core.settings import Settings
 from app.database.db import Readable
 from app.database.paging import Page, Paging, Slice
-from app.reports import queries
+from app.reports.overviews import Listing, OverviewRow, fetch_overview
 from app.reports.periods import Span, get_first_stored_day
-from app.reports.queries import Listing, OverviewRow, Viewer
 from app.reports.rankings import RankingFilter, get_ranking
 from app.reports.schemas import (
     MyRankOut,
@@ -29,6 +28,8 @@ from app.reports.schemas import (
     build_figures,
 )
 from app.reports.secondary_suppression import find_suppressed_days
+from app.reports.totals import Viewer
+from app.reports.trends import fetch_trend
 from app.reports.units import get_unit_report
 
 
@@ -64,7 +65,7 @@ class Requester:
 async def get_overview(db: Readable, requester: Requester, span: Span, listing: Listing) -> OverviewOut:
     """Return the overview of the requester's org. Raises Invalid for a cursor of another order."""
     suppressed = bool(await requester.find_suppressed_days(db, [span.until]))
-    found = await queries.read_overview(db, requester.org_id, span, requester.viewer, listing)
+    found = await fetch_overview(db, requester.org_id, span, requester.viewer, listing)
     totals, before = found.totals, span.before
     previous = None
     if found.has_previous:
@@ -91,7 +92,7 @@ async def get_overview(db: Readable, requester: Requester, span: Span, listing: 
 async def list_subordinates(db: Readable, requester: Requester, span: Span, listing: Listing) -> SubordinatesOut:
     """Return a page of the org's subordinates with their figures. Raises Invalid for a cursor of another order."""
     suppressed = bool(await requester.find_suppressed_days(db, [span.until]))
-    found = await queries.read_overview(db, requester.org_id, span, requester.viewer, listing)
+    found = await fetch_overview(db, requester.org_id, span, requester.viewer, listing)
     return SubordinatesOut.model_validate(
         _build_header(found.totals.as_of, span, requester)
         | {"subordinates": _subordinates(found.subordinates, listing, suppressed=suppressed)}
@@ -112,7 +113,7 @@ async def get_trend(db: Readable, requester: Requester, until: date, days: int) 
     """Return the figures of each of the `days` days up to `until`, the oldest first."""
     first = max(until - timedelta(days=days - 1), get_first_stored_day())
     requested = [first + timedelta(days=ahead) for ahead in range((until - first).days + 1)]
-    rows = await queries.read_trend(db, requester.org_id, requested, requester.viewer)
+    rows = await fetch_trend(db, requester.org_id, requested, requester.viewer)
     # Only the returned days are checked: a day that is not stored is recounted for every org up to the requester's org.
     suppressed_days = await requester.find_suppressed_days(db, [row.day for row in rows])
     points = [

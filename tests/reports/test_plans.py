@@ -10,9 +10,9 @@ from sqlalchemy import Text, cast, func, insert, literal, select, text
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.reports import queries
-from app.reports.queries import Viewer
+from app.reports import overviews
 from app.reports.schemas import Sort
+from app.reports.totals import Viewer
 from app.schema.orgs import Org
 from app.schema.reports import OrgTotal, TreeEdge
 from tests.people import People
@@ -55,7 +55,7 @@ def count_rows(node: dict[str, Any]) -> Iterator[float]:
 @pytest.mark.parametrize("inside", [True, False])
 async def test_overview_cost_is_linear_in_subordinates(people: People, engine: AsyncEngine, inside: bool) -> None:
     org = await (await people.register()).create_org()
-    statement = queries._stored_overview(7, Viewer(inside, 3), Sort.NAME, False, False)
+    statement = overviews._build_stored_overview(7, Viewer(inside, 3), Sort.NAME, False, False)
     async with engine.connect() as db:
         for prepared in (_USUAL, "ANALYZE tree_edges", _PARTITION, "SET LOCAL plan_cache_mode = force_generic_plan"):
             await db.exec_driver_sql(prepared)

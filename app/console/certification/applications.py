@@ -49,9 +49,9 @@ async def approve(request: Request, db: ReadableDb, scope: Writer, application_i
     return Confirmation(
         title=gettext("通过认证"),
         explanation=gettext(
-            "“{below}”将成为“{above}”的下级：您可以查看其自身及全部下级的概况，不能查看人员名单。以后可以解除。",
-            below=one.subordinate_name,
-            above=scope.org.name,
+            "“{subordinate}”将成为“{superior}”的下级：您可以查看其自身及全部下级的概况，不能查看人员名单。以后可以解除。",
+            subordinate=one.subordinate_name,
+            superior=scope.org.name,
         ),
         button=gettext("通过"),
         operation=lambda db, _: approve_application(db, scope, application_id),

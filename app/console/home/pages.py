@@ -21,8 +21,8 @@ from app.database.db import ReadDb
 from app.database.paging import Page, Paging, paged_by
 from app.inbox.queries import WaitingRequest, count_waiting_requests, list_waiting_requests
 from app.orgs.queries import list_user_orgs
+from app.reports.overviews import Listing
 from app.reports.periods import Span
-from app.reports.queries import Listing
 from app.reports.schemas import Sort
 from app.reports.visible_reports import Requester, get_overview, get_trend
 

@@ -28,9 +28,9 @@ from app.database.db import ReadDb, WriteDb
 from app.reports import visible_reports
 from app.reports.export import create_report_export
 from app.reports.export_schemas import OverviewExport, ReportExport, TrendExport, UnitsExport
+from app.reports.overviews import Listing
 from app.reports.parameters import DayQuery, ListingQuery, SpanQuery
 from app.reports.periods import RETENTION_DAYS, Span
-from app.reports.queries import Listing
 from app.reports.schemas import FiguresOut, Sort, TrendPointOut, UnitFiguresOut
 from app.reports.visible_reports import Requester
 from app.web.errors import Invalid, NotFound

@@ -1,4 +1,4 @@
-"""Reads of overviews and trends. Each is one statement, so that all figures of a response are of one instant.
+"""Reads of overviews. Each is one statement, so that all figures of a response are of one instant.
 
 Stored days are read with statements that are built once for each combination of options; other days are recounted.
 """
@@ -13,13 +13,10 @@ from uuid import UUID
 from sqlalchemy import (
     CTE,
     BigInteger,
-    BindParameter,
     Boolean,
     ColumnElement,
     Date,
-    DateTime,
     Float,
-    FromClause,
     Integer,
     Select,
     Subquery,
@@ -41,28 +38,16 @@ from app.database.db import Readable
 from app.database.driver import DriverStatement
 from app.database.paging import Paging, is_after
 from app.database.rows import fetch_rows
-from app.reports.periods import Span, get_day_end
-from app.reports.recount import COUNTS, SpanParameters, recount_figures
+from app.reports.periods import Span
+from app.reports.recount import COUNTS, recount_figures
 from app.reports.schemas import Counts, Number, Sort
-from app.reports.stored_totals import DAYS, as_of, find_stored_days, is_day_stored, select_stored_figures
-from app.reports.suppression import can_be_deduced, is_below_threshold, mark_suppressed
+from app.reports.stored_totals import as_of, is_day_stored, select_stored_figures
+from app.reports.suppression import mark_suppressed
+from app.reports.totals import UNTIL, Viewer, select_org_days, select_totals
 from app.schema.orgs import Org
 from app.web.errors import Invalid
 
-ORG: BindParameter[UUID] = bindparam("org_id", type_=Uuid())
-UNTIL: BindParameter[date] = bindparam("until", type_=Date())
 BEFORE: ColumnElement[date] = bindparam("before", type_=Date())
-
-
-@dataclass(frozen=True, slots=True)
-class Viewer:
-    """The person who reads a report. The org's own admins (`is_own_admin`) know its people and see its figures.
-
-    Totals of fewer than `threshold` people are suppressed.
-    """
-
-    is_own_admin: bool
-    threshold: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,34 +134,9 @@ class OverviewRow(NamedTuple):
         return Counts(self.prev_sub_members, self.prev_sub_activated, self.prev_sub_active, self.prev_sub_points)
 
 
-class TrendRow(NamedTuple):
-    """The totals of one day."""
-
-    as_of: datetime
-    day: date
-    own_members: Number
-    own_activated: Number
-    own_active: Number
-    own_points: Number
-    sub_members: Number
-    sub_activated: Number
-    sub_active: Number
-    sub_points: Number
-    own_suppressed: bool
-    sub_suppressed: bool
-
-    @property
-    def own(self) -> Counts:
-        return Counts(self.own_members, self.own_activated, self.own_active, self.own_points)
-
-    @property
-    def subtree(self) -> Counts:
-        return Counts(self.sub_members, self.sub_activated, self.sub_active, self.sub_points)
-
-
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The result of `read_overview`. `subordinates` has one row more than the page if there is a next page."""
+    """The result of `fetch_overview`. `subordinates` has one row more than the page if there is a next page."""
 
     totals: OverviewRow
     subordinates: list[OverviewRow]
@@ -184,7 +144,7 @@ class Overview:
     """Whether the totals of the previous span are known."""
 
 
-async def read_overview(db: Readable, org_id: UUID, span: Span, viewer: Viewer, listing: Listing) -> Overview:
+async def fetch_overview(db: Readable, org_id: UUID, span: Span, viewer: Viewer, listing: Listing) -> Overview:
     """Return the org's totals, those of the previous span, and a page of its subordinates.
 
     A day that is not stored is recounted from the sources. The previous span is not recounted only for the comparison
@@ -192,7 +152,7 @@ async def read_overview(db: Readable, org_id: UUID, span: Span, viewer: Viewer, 
     """
     parameters = {"org_id": org_id, "until": span.until, "before": span.before.until} | listing.build_parameters()
     has_cursor = listing.paging.after is not None
-    statement = _stored_overview(span.days, viewer, listing.sort, listing.descending, has_cursor)
+    statement = _build_stored_overview(span.days, viewer, listing.sort, listing.descending, has_cursor)
     rows = await statement.fetch(db, **parameters)
     if rows[0].stored:
         return _make_overview(rows, rows[0].prev_stored)
@@ -208,10 +168,10 @@ def _make_overview(rows: Sequence[OverviewRow], has_previous: bool) -> Overview:
 
 
 @cache
-def _stored_overview(
+def _build_stored_overview(
     window: int, viewer: Viewer, sort: Sort, descending: bool, has_cursor: bool
 ) -> DriverStatement[OverviewRow]:
-    figures = select_stored_figures(_select_org_days(array([UNTIL, BEFORE])), array([UNTIL, BEFORE]), window)
+    figures = select_stored_figures(select_org_days(array([UNTIL, BEFORE])), array([UNTIL, BEFORE]), window)
     metadata = (
         as_of().label("as_of"),
         is_day_stored(UNTIL).label("stored"),
@@ -220,11 +180,6 @@ def _stored_overview(
     statement = _build_overview(figures, metadata, viewer, sort, descending, has_cursor)
     page = ("limit", "after_group", "after_key", "after_id") if has_cursor else ("limit",)
     return DriverStatement(statement, "org_id", "until", "before", *page, row=OverviewRow)
-
-
-def _select_org_days(days: ColumnElement[Any]) -> Subquery:
-    """Return a subquery with the org on each of the days: day, org_id."""
-    return select(func.unnest(days).label("day"), ORG.label("org_id")).subquery("requested")
 
 
 def _build_overview(
@@ -236,7 +191,7 @@ def _build_overview(
     Only the first row contains the totals and the `metadata`: reading them from every row was a third of the cost.
     """
     parts = mark_suppressed(figures, viewer.threshold, is_own_admin=viewer.is_own_admin).cte("suppression")
-    totals = _build_totals(_select_org_days(array([UNTIL, BEFORE])), figures, parts, viewer).cte("totals")
+    totals = select_totals(select_org_days(array([UNTIL, BEFORE])), figures, parts, viewer).cte("totals")
     now, then = totals.alias("now"), totals.alias("previous")
     first = (
         select(
@@ -248,7 +203,7 @@ def _build_overview(
         .select_from(now.join(then, and_(now.c.day == UNTIL, then.c.day == BEFORE)))
         .subquery("first")
     )
-    found = _build_page(parts, sort, descending, has_cursor).subquery("found")
+    found = _select_subordinates(parts, sort, descending, has_cursor).subquery("found")
     in_order = (found.c.sort_group, _apply_direction(found.c.sort_key, descending), found.c.id)
     page = select(found, func.row_number().over(order_by=in_order).label("position")).subquery("page")
     return (
@@ -258,37 +213,7 @@ def _build_overview(
     )
 
 
-def _build_totals(requested: FromClause, figures: CTE, parts: CTE, viewer: Viewer) -> Select[Any]:
-    """Return, for each requested day: day, own_…, sub_…, own_suppressed, sub_suppressed.
-
-    `parts` are the parts of `figures` with the column `suppressed`.
-    """
-    suppressed = select(parts).where(parts.c.suppressed).cte("suppressed")
-    counted = select(figures).where(figures.c.scope != "branch").subquery("whole")
-    here = and_(counted.c.day == requested.c.day, counted.c.org_id == requested.c.org_id)
-
-    def of(scope: str, count: str) -> ColumnElement[int]:
-        return func.coalesce(func.max(counted.c[count]).filter(counted.c.scope == scope), 0)
-
-    own_hidden = select(suppressed.c.id).where(suppressed.c.day == requested.c.day, suppressed.c.scope == "own")
-    own_suppressed: ColumnElement[bool] = own_hidden.correlate(requested).exists()
-    sub_suppressed = is_below_threshold(of("subtree", "members"), viewer.threshold)
-    if viewer.is_own_admin:
-        own_suppressed, sub_suppressed = literal(value=False), can_be_deduced(suppressed, requested, viewer.threshold)
-    columns: list[ColumnElement[Any]] = [
-        of(scope, count).label(f"{prefix}_{count}")
-        for prefix, scope in (("own", "own"), ("sub", "subtree"))
-        for count in COUNTS
-    ]
-    withheld = (own_suppressed.label("own_suppressed"), sub_suppressed.label("sub_suppressed"))
-    return (
-        select(requested.c.day, *columns, *withheld)
-        .select_from(requested.outerjoin(counted, here))
-        .group_by(requested.c.day, requested.c.org_id)
-    )
-
-
-def _build_page(parts: CTE, sort: Sort, descending: bool, has_cursor: bool) -> Select[Any]:
+def _select_subordinates(parts: CTE, sort: Sort, descending: bool, has_cursor: bool) -> Select[Any]:
     rows = (
         select(parts.c.id, Org.name, *(parts.c[count] for count in COUNTS), parts.c.suppressed)
         .join(Org, Org.id == parts.c.id)
@@ -327,36 +252,3 @@ def _build_sort_key(rows: Subquery, sort: Sort) -> ColumnElement[float]:
 
 def _apply_direction(key: ColumnElement[Any], descending: bool) -> ColumnElement[Any]:
     return key.desc() if descending else key.asc()
-
-
-async def read_trend(db: Readable, org_id: UUID, days: Sequence[date], viewer: Viewer) -> list[TrendRow]:
-    """Return the org's totals of the stored days among `days`. If none is stored, recount all of them. In day order."""
-    found = await find_stored_days(db, days)
-    if found:
-        requested = [day for day in days if day in found]
-        return await _stored_trend(viewer).fetch(db, org_id=org_id, days=requested)
-    counted = _recounted_trend(viewer)
-    return [row for day in days for row in await counted.fetch(db, org_id=org_id, until=day, end=get_day_end(day))]
-
-
-@cache
-def _recounted_trend(viewer: Viewer) -> DriverStatement[TrendRow]:
-    span = SpanParameters(since=UNTIL, until=UNTIL, end=bindparam("end", type_=DateTime(timezone=True)))
-    statement = _build_trend(array([UNTIL]), recount_figures(ORG, span), func.now(), viewer)
-    return DriverStatement(statement, "org_id", "until", "end", row=TrendRow)
-
-
-@cache
-def _stored_trend(viewer: Viewer) -> DriverStatement[TrendRow]:
-    return DriverStatement(
-        _build_trend(DAYS, select_stored_figures(_select_org_days(DAYS), DAYS, 1), as_of(), viewer),
-        "org_id",
-        "days",
-        row=TrendRow,
-    )
-
-
-def _build_trend(days: ColumnElement[Any], figures: CTE, as_of: ColumnElement[Any], viewer: Viewer) -> Select[Any]:
-    parts = mark_suppressed(figures, viewer.threshold, is_own_admin=viewer.is_own_admin).cte("suppression")
-    totals = _build_totals(_select_org_days(days), figures, parts, viewer).cte("totals")
-    return select(as_of.label("as_of"), totals).order_by(totals.c.day)
