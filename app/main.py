@@ -35,6 +35,7 @@ from app.members.imports.router import router as imports
 from app.members.links.router import router as links
 from app.members.router import router as members
 from app.members.transfers.router import router as person_transfers
+from app.messages.router import router as messages
 from app.middleware.body_limit import BodyLimitErrors
 from app.middleware.locale import RequestLocale
 from app.middleware.request_log import RequestLog
@@ -92,7 +93,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         *(members, links, person_transfers, imports, exports),
         *(certification, transfers),
         *(points, reports, report_exports),
-        *(inbox, audit, health),
+        *(inbox, messages, audit, health),
     )
     add_routes(app, *auth_routers)
     if settings.development:

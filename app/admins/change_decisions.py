@@ -21,6 +21,8 @@ from app.core.search import spell_title
 from app.database.db import on_constraint
 from app.database.rows import fetch_rows, one_or_404
 from app.hierarchy.tree import find_superior_id
+from app.messages.delivery import add_message
+from app.messages.kinds import MessageKind
 from app.orgs.errors import SiblingNameTaken
 from app.orgs.locks import lock_orgs, lock_orgs_for_edit
 from app.schema.admins import ChangeRequest, OrgAdmin
@@ -165,15 +167,15 @@ async def accept_change(db: AsyncConnection, actor: Actor, change: Change, user_
     Raises SiblingNameTaken.
     """
     applied = await apply_change(db, actor, change)
-    state, decided_by = (State.ACCEPTED, user_id) if applied else (State.SUPERSEDED, None)
-    if not await finish_request(db, CHANGE_REQUEST, state, ChangeRequest.id == change.id, decided_by=decided_by):
+    state = State.ACCEPTED if applied else State.SUPERSEDED
+    if not await finish_request(db, CHANGE_REQUEST, state, ChangeRequest.id == change.id, by=user_id):
         raise ChangeRequestDecided  # cannot happen while the org's row is locked
     return applied
 
 
 async def _decline_request(db: AsyncConnection, request_id: UUID, user_id: UUID, reason: str) -> None:
     condition = ChangeRequest.id == request_id
-    if not await finish_request(db, CHANGE_REQUEST, State.DECLINED, condition, decided_by=user_id, refusal=reason):
+    if not await finish_request(db, CHANGE_REQUEST, State.DECLINED, condition, by=user_id, refusal=reason):
         raise ChangeRequestDecided  # cannot happen while the org's row is locked
 
 
@@ -196,6 +198,10 @@ async def apply_change(db: AsyncConnection, actor: Actor, change: Change) -> boo
     action = {"rename": "org.renamed", "hand-over": "org.handed_over", "recovery": "org.recovered"}[change.kind]
     subject = ("org", change.org_id)
     await record(db, actor, action, org_id=change.org_id, subject=subject, before=change.before, after=change.after)
+    if change.main_admin_before is not None and change.main_admin_after is not None:
+        replaced, received = MessageKind.MAIN_ADMIN_REPLACED, MessageKind.MAIN_ADMIN_RECEIVED
+        await add_message(db, change.main_admin_before, replaced, change.org_id, actor_id=actor.user_id)
+        await add_message(db, change.main_admin_after, received, change.org_id, actor_id=actor.user_id)
     return True
 
 

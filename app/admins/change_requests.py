@@ -167,7 +167,7 @@ async def withdraw_change_request(db: AsyncConnection, scope: OrgScope, request_
     if change.kind == "hand-over" and org.main_admin_id != scope.user.user_id:
         raise MainAdminOnly
     condition = ChangeRequest.id == request_id
-    if not await finish_request(db, CHANGE_REQUEST, State.WITHDRAWN, condition, decided_by=scope.user.user_id):
+    if not await finish_request(db, CHANGE_REQUEST, State.WITHDRAWN, condition, by=scope.user.user_id):
         await raise_already_ended(
             db, CHANGE_REQUEST, condition, decided=ChangeRequestDecided, expired=ChangeRequestExpired
         )

@@ -94,7 +94,7 @@ async def decline_if_name_differs(
     verified_name = select(User.verified_name).where(User.id == user.user_id).scalar_subquery()
     if not await db.scalar(select(func.name_key(name) != func.name_key(verified_name))):
         return None
-    if await finish_request(db, kind, State.DECLINED, kind.table.id == offer_id, reason=NAME_DIFFERS):
+    if await finish_request(db, kind, State.DECLINED, kind.table.id == offer_id, by=user.user_id, reason=NAME_DIFFERS):
         noun = kind.name.replace("-", "_")
         after, subject = {"reason": NAME_DIFFERS}, (kind.subject, offer_id)
         await record(db, user.actor.for_other_org(), f"{noun}.declined", org_id=org_id, subject=subject, after=after)

@@ -38,6 +38,8 @@ from app.authz.errors import OrgClosed
 from app.core.cipher import Cipher
 from app.core.ids import make_id
 from app.members.admin_rows import ensure_admin_row
+from app.messages.delivery import add_message
+from app.messages.kinds import MessageKind
 from app.orgs.errors import PartyMemberRequired
 from app.orgs.locks import LockedOrg, lock_orgs, lock_orgs_for_edit
 from app.orgs.names import Kind
@@ -73,7 +75,7 @@ async def withdraw_admin_invitation(db: AsyncConnection, scope: OrgScope, invita
     """Withdraw a pending invitation. Raises Forbidden, NotFound, AdminInvitationDecided, AdminInvitationExpired."""
     await lock_orgs_for_edit(db, scope, main_admin=True)
     conditions = (AdminInvitation.id == invitation_id, AdminInvitation.org_id == scope.org_id)
-    if not await finish_request(db, ADMIN_INVITATION, State.WITHDRAWN, *conditions):
+    if not await finish_request(db, ADMIN_INVITATION, State.WITHDRAWN, *conditions, by=scope.user.user_id):
         await _raise_already_ended(db, *conditions)
     subject = ("admin_invitation", invitation_id)
     await record(db, scope.actor, "admin_invitation.withdrawn", org_id=scope.org_id, subject=subject)
@@ -119,10 +121,12 @@ async def accept_admin_invitation(
     await insert_admin(db, org_id, user.user_id)
     await ensure_admin_row(db, cipher, user.actor, org_id, user.user_id)
     condition = AdminInvitation.id == invitation_id
-    if not await finish_request(db, ADMIN_INVITATION, State.ACCEPTED, condition, user_id=user.user_id):
+    if not await finish_request(db, ADMIN_INVITATION, State.ACCEPTED, condition, by=user.user_id, user_id=user.user_id):
         raise AdminInvitationDecided  # the user declined it in a concurrent request
     after = {"user_id": str(user.user_id), "admin_invitation_id": str(invitation_id)}
     await record(db, user.actor, "admin.added", org_id=org_id, subject=("admin", user.user_id), after=after)
+    # The one message about an act of one's own: it says on all devices that the role is taken up.
+    await add_message(db, user.user_id, MessageKind.ADMIN_ADDED, org_id, actor_id=None)
     if is_recovery:
         await set_recovered_main_admin(db, user, org, invitation_id)
     return org
@@ -132,7 +136,7 @@ async def refuse_admin_invitation(db: AsyncConnection, user: UserScope, invitati
     """Decline an invitation made to the user. Raises NotFound, AdminInvitationDecided, AdminInvitationExpired."""
     org_id = await _get_inviting_org_id(db, user, invitation_id)
     conditions = _is_offer_to(user, invitation_id)
-    if not await finish_request(db, ADMIN_INVITATION, State.DECLINED, *conditions):
+    if not await finish_request(db, ADMIN_INVITATION, State.DECLINED, *conditions, by=user.user_id):
         await _raise_already_ended(db, *conditions)
     subject = ("admin_invitation", invitation_id)
     await record(db, user.actor.for_other_org(), "admin_invitation.declined", org_id=org_id, subject=subject)
@@ -184,9 +188,10 @@ async def _delete_admin(db: AsyncConnection, scope: OrgScope, user_id: UUID, act
     await db.execute(_LEAVE_MANAGEMENT_GROUP, {"org_id": scope.org_id, "user_id": user_id})
     # A request that names the former admin as the next main admin can no longer be accepted.
     names_user = (ChangeRequest.org_id == scope.org_id, ChangeRequest.main_admin_after == user_id)
-    await finish_requests(db, CHANGE_REQUEST, State.SUPERSEDED, *names_user)
+    await finish_requests(db, CHANGE_REQUEST, State.SUPERSEDED, *names_user, actor=scope.actor, of_org=scope.org_id)
     before = {"user_id": str(user_id)}
     await record(db, scope.actor, action, org_id=scope.org_id, subject=("admin", user_id), before=before)
+    await add_message(db, user_id, MessageKind.ADMIN_REMOVED, scope.org_id, actor_id=scope.user.user_id)
 
 
 def _is_offer_to(user: UserScope, invitation_id: UUID) -> tuple[ColumnElement[bool], ...]:

@@ -28,6 +28,8 @@ from app.certification.audit import record_for_each_org
 from app.core.cipher import Cipher
 from app.core.ids import make_id
 from app.hierarchy import tree
+from app.messages.delivery import add_message
+from app.messages.kinds import MessageKind
 from app.orgs.locks import LockedOrg, lock_orgs, lock_orgs_for_edit
 from app.schema.admins import AdminInvitation, OrgAdmin
 from app.schema.approvals import State
@@ -52,7 +54,7 @@ async def withdraw_recovery(db: AsyncConnection, scope: OrgScope, subordinate_id
     """Withdraw a waiting offer, as the superior's main admin. Raises NotFound, Forbidden, AdminInvitationDecided,
     AdminInvitationExpired."""
     await _lock_subordinate(db, scope, subordinate_id)
-    await _withdraw_offer(db, subordinate_id, offer_id, scope.org_id)
+    await _withdraw_offer(db, scope.user, subordinate_id, offer_id, scope.org_id)
     subject, after = ("admin_invitation", offer_id), {"org_id": str(subordinate_id)}
     await record_for_each_org(db, scope, "recovery.withdrawn", subordinate_id, subject=subject, after=after)
 
@@ -77,7 +79,7 @@ async def withdraw_recovery_as_operator(db: AsyncConnection, operator: OperatorS
     if org_id is None:
         raise NotFound
     await lock_orgs(db, org_id)
-    await _withdraw_offer(db, org_id, offer_id, None)
+    await _withdraw_offer(db, operator.user, org_id, offer_id, None)
     await record(db, operator.actor, "recovery.withdrawn", org_id=org_id, subject=("admin_invitation", offer_id))
 
 
@@ -97,7 +99,7 @@ async def supersede_stale_recovery(
     unchanged = before == org.main_admin_id and superior_id == await tree.find_superior_id(db, org.id)
     if unchanged and not await _has_admins_left(db, org):
         return None
-    await finish_request(db, ADMIN_INVITATION, State.SUPERSEDED, AdminInvitation.id == offer_id)
+    await finish_request(db, ADMIN_INVITATION, State.SUPERSEDED, AdminInvitation.id == offer_id, by=user.user_id)
     return RecoveryOfferStale()
 
 
@@ -110,10 +112,12 @@ async def set_recovered_main_admin(db: AsyncConnection, user: UserScope, org: Lo
     await db.execute(update(Org).where(Org.id == org.id).values(values))
     others = (AdminInvitation.org_id == org.id, AdminInvitation.id != offer_id)
     is_recovery = AdminInvitation.main_admin_before.is_not(None)
-    await finish_requests(db, ADMIN_INVITATION, State.SUPERSEDED, *others, is_recovery)
+    await finish_requests(db, ADMIN_INVITATION, State.SUPERSEDED, *others, is_recovery, actor=user.actor, of_org=org.id)
     before, after = {"main_admin_id": str(org.main_admin_id)}, {"main_admin_id": str(user.user_id)}
     subject = ("org", org.id)
     await record(db, user.actor, "org.recovered", org_id=org.id, subject=subject, before=before, after=after)
+    replaced = MessageKind.MAIN_ADMIN_REPLACED
+    await add_message(db, org.main_admin_id, replaced, org.id, actor_id=user.user_id)
 
 
 async def _lock_subordinate(db: AsyncConnection, scope: OrgScope, subordinate_id: UUID) -> LockedOrg:
@@ -161,12 +165,14 @@ def _build_offer_conditions(superior_id: UUID | None) -> tuple[ColumnElement[boo
     return AdminInvitation.main_admin_before.is_not(None), AdminInvitation.superior_id.is_not_distinct_from(superior_id)
 
 
-async def _withdraw_offer(db: AsyncConnection, org_id: UUID, offer_id: UUID, superior_id: UUID | None) -> None:
+async def _withdraw_offer(
+    db: AsyncConnection, user: UserScope, org_id: UUID, offer_id: UUID, superior_id: UUID | None
+) -> None:
     conditions = (
         AdminInvitation.id == offer_id,
         AdminInvitation.org_id == org_id,
         *_build_offer_conditions(superior_id),
     )
-    if not await finish_request(db, ADMIN_INVITATION, State.WITHDRAWN, *conditions):
+    if not await finish_request(db, ADMIN_INVITATION, State.WITHDRAWN, *conditions, by=user.user_id):
         decided, expired = AdminInvitationDecided, AdminInvitationExpired
         await raise_already_ended(db, ADMIN_INVITATION, *conditions, decided=decided, expired=expired)

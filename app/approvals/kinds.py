@@ -65,11 +65,18 @@ class Kind:
     """At most one request with the same values in these columns is pending: the unique index `<table>_one_open_key`."""
     requesting_org: InstrumentedAttribute[UUID] | None
     """The column of the org that requests; None if a person makes the request."""
+    requester: InstrumentedAttribute[UUID]
+    """The column of the user who requests. The user gets a message when another one, or time, ends the request."""
+    named_org: InstrumentedAttribute[UUID]
+    """The column of the org that this message names."""
     deciders: Sequence[Decider]
     lifetime: timedelta | None = None
     """The time after which a pending request expires; None if it never expires."""
     erased: Sequence[Column] = ()
     """The columns that identify a person. They are set to null when the request ends."""
+    secret: bool = False
+    """Whether the deciding org may not know of a request before it decides: then the audit entry of a request that ends
+    in another way has no org."""
 
     @property
     def expires_at(self) -> InstrumentedAttribute[datetime]:
@@ -101,6 +108,16 @@ class Kind:
         """The columns of the orgs whose admins decide."""
         return [decider.org for decider in self.deciders if isinstance(decider, AdminsOf)]
 
+    @cached_property
+    def orgs(self) -> Sequence[InstrumentedAttribute[UUID]]:
+        """The columns of the orgs that request or decide."""
+        return [*([] if self.requesting_org is None else [self.requesting_org]), *self.deciding_orgs]
+
+    @property
+    def noun(self) -> str:
+        """The noun of the audit actions."""
+        return self.name.replace("-", "_")
+
 
 APPLICATION = Kind(
     "application",
@@ -108,6 +125,8 @@ APPLICATION = Kind(
     Certification,
     unique_columns=[Certification.subordinate_id],
     requesting_org=Certification.subordinate_id,
+    requester=Certification.requested_by,
+    named_org=Certification.superior_id,
     deciders=[AdminsOf(Certification.superior_id)],
 )
 CHANGE_REQUEST = Kind(
@@ -116,6 +135,8 @@ CHANGE_REQUEST = Kind(
     ChangeRequest,
     unique_columns=[ChangeRequest.org_id, ChangeRequest.kind],
     requesting_org=ChangeRequest.org_id,
+    requester=ChangeRequest.requested_by,
+    named_org=ChangeRequest.org_id,
     deciders=[AdminsOfSuperior(ChangeRequest.org_id)],
     lifetime=timedelta(days=30),
 )
@@ -125,6 +146,8 @@ TRANSFER = Kind(
     Transfer,
     unique_columns=[Transfer.org_id],
     requesting_org=Transfer.org_id,
+    requester=Transfer.requested_by,
+    named_org=Transfer.org_id,
     deciders=[
         AdminsOf(Transfer.from_id, "release", Transfer.released_at.is_(None)),
         AdminsOf(Transfer.to_id, "acceptance", Transfer.released_at.is_not(None)),
@@ -136,9 +159,12 @@ LINK_REQUEST = Kind(
     LinkRequest,
     unique_columns=[LinkRequest.org_id, LinkRequest.user_id],
     requesting_org=None,
+    requester=LinkRequest.user_id,
+    named_org=LinkRequest.org_id,
     deciders=[AdminsOf(LinkRequest.org_id)],
     lifetime=timedelta(days=30),
     erased=[LinkRequest.name_key, LinkRequest.pinyin],
+    secret=True,
 )
 PERSON_TRANSFER = Kind(
     "person-transfer",
@@ -146,6 +172,8 @@ PERSON_TRANSFER = Kind(
     PersonTransfer,
     unique_columns=[PersonTransfer.org_id, PersonTransfer.member_id],
     requesting_org=PersonTransfer.org_id,
+    requester=PersonTransfer.requested_by,
+    named_org=PersonTransfer.to_id,
     deciders=[AdminsOf(PersonTransfer.to_id)],
     lifetime=timedelta(days=30),
 )
@@ -155,6 +183,8 @@ ADMIN_INVITATION = Kind(
     AdminInvitation,
     unique_columns=[AdminInvitation.phone_index, AdminInvitation.org_id],
     requesting_org=AdminInvitation.org_id,
+    requester=AdminInvitation.requested_by,
+    named_org=AdminInvitation.org_id,
     deciders=[Invitee(AdminInvitation.invitee_id, AdminInvitation.phone_index)],
     lifetime=timedelta(days=14),
     erased=[AdminInvitation.phone_cipher, AdminInvitation.invitee_name],
@@ -165,6 +195,8 @@ PROMOTION = Kind(
     Promotion,
     unique_columns=[Promotion.org_id, Promotion.unit_id],
     requesting_org=Promotion.org_id,
+    requester=Promotion.requested_by,
+    named_org=Promotion.org_id,
     deciders=[Invitee(Promotion.invitee_id, Promotion.phone_index)],
     lifetime=timedelta(days=14),
     erased=[Promotion.phone_cipher, Promotion.invitee_name],

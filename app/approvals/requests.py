@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Update, any_, column, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, any_, column, func, insert, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import KINDS, PENDING, Column, Kind
+from app.audit_log.entries import Actor, record
 from app.database.db import on_constraint
 from app.database.row_types import row_maker
 from app.database.rows import one_or_404
 from app.schema.approvals import CertificationState, State
+from app.schema.messages import Message
 from app.web.errors import Problem
 
 R = TypeVar("R", bound=NamedTuple)
@@ -59,14 +62,20 @@ async def get_waiting_request(
 
 
 async def finish_request(
-    db: AsyncConnection, kind: Kind, state: State | CertificationState, *conditions: ColumnElement[bool], **values: Any
+    db: AsyncConnection,
+    kind: Kind,
+    state: State | CertificationState,
+    *conditions: ColumnElement[bool],
+    by: UUID | None,
+    **values: Any,
 ) -> bool:
     """End the request that these conditions select, and set its erased columns to null. Return whether it is ended.
 
-    `values` are further columns to set. The result is False if the request is not pending or is overdue.
+    `by` is the user who decides, withdraws or supersedes it (None: the service); the requester gets a message unless it
+    is the same user. `values` are further columns to set. The result is False if the request is not pending or is
+    overdue. The caller writes the audit entry.
     """
-    statement = _build_end(kind, state, *conditions, **values).returning(kind.table.id)
-    return len((await db.scalars(statement)).all()) > 0
+    return len(await _end(db, kind, state, *conditions, by=by, **values)) > 0
 
 
 async def raise_already_ended(
@@ -84,48 +93,52 @@ async def raise_already_ended(
     raise expired if state == State.EXPIRED else decided
 
 
-async def finish_requests(
-    db: AsyncConnection, kind: Kind, state: State, *conditions: ColumnElement[bool], **values: Any
-) -> None:
-    """End every pending request that these conditions select, as `finish_request` does. Overdue requests expire."""
-    await _expire_overdue(db, kind, *conditions)
-    await db.execute(_build_end(kind, state, *conditions, **values))
-
-
 @dataclass(frozen=True, slots=True)
-class DeclinedRequest:
-    """A request that was declined because its deciding org was closed. `orgs` are the orgs that it names, by column."""
+class EndedRequest:
+    """A request that has ended. `orgs` are the orgs that request or decide, by column."""
 
     kind: Kind
     id: UUID
     orgs: dict[str, UUID]
 
 
-async def withdraw_requests_of_org(db: AsyncConnection, org_id: UUID, user_id: UUID) -> None:
-    """Withdraw all pending requests that the org has made. The user is closing the org."""
+async def finish_requests(
+    db: AsyncConnection,
+    kind: Kind,
+    state: State,
+    *conditions: ColumnElement[bool],
+    actor: Actor,
+    of_org: UUID | None,
+    **values: Any,
+) -> None:
+    """End every pending request that these conditions select, as `finish_request` does, and write the audit entries.
+    Overdue requests expire.
+
+    `of_org` is the org for which the actor acts; entries of other orgs do not name the actor.
+    """
+    await _expire_overdue(db, kind, *conditions)
+    ended = await _end(db, kind, state, *conditions, by=actor.user_id, **values)
+    await _record_ended(db, state, ended, actor, of_org)
+
+
+async def withdraw_requests_of_org(db: AsyncConnection, org_id: UUID, actor: Actor) -> None:
+    """Withdraw all pending requests that the org has made. The actor is closing the org."""
     for kind in KINDS:
         if kind.requesting_org is not None:
-            await finish_requests(
-                db, kind, State.WITHDRAWN, kind.requesting_org == org_id, **_decided_by(kind, user_id)
-            )
+            is_own = kind.requesting_org == org_id
+            await finish_requests(db, kind, State.WITHDRAWN, is_own, actor=actor, of_org=org_id)
 
 
-async def decline_requests_to_org(
-    db: AsyncConnection, org_id: UUID, user_id: UUID, reason: str
-) -> list[DeclinedRequest]:
+async def decline_requests_to_org(db: AsyncConnection, org_id: UUID, user_id: UUID, reason: str) -> list[EndedRequest]:
     """Decline all requests that wait for a decision of the org. The user is closing the org. Return these requests, for
     their audit entries. Overdue requests expire instead."""
-    declined: list[DeclinedRequest] = []
+    declined: list[EndedRequest] = []
     for kind in KINDS:
         if not kind.deciding_orgs:
             continue
-        org_columns = [*([] if kind.requesting_org is None else [kind.requesting_org]), *kind.deciding_orgs]
         is_received = or_(*(column == org_id for column in kind.deciding_orgs))
         await _expire_overdue(db, kind, is_received)
-        statement = _build_end(kind, State.DECLINED, is_received, reason=reason, **_decided_by(kind, user_id))
-        for request_id, *orgs in (await db.execute(statement.returning(kind.table.id, *org_columns))).all():
-            by_column = {column.key: org for column, org in zip(org_columns, orgs, strict=True)}
-            declined.append(DeclinedRequest(kind, request_id, by_column))
+        declined += await _end(db, kind, State.DECLINED, is_received, by=user_id, reason=reason)
     return declined
 
 
@@ -146,23 +159,73 @@ async def expire_overdue(db: AsyncConnection, limit: int) -> int:
 
 
 async def _expire_overdue(db: AsyncConnection, kind: Kind, *conditions: ColumnElement[bool]) -> int:
-    """Expire the overdue requests among those that these conditions select. Return their number."""
+    """Expire the overdue requests among those that these conditions select, with their audit entries. Return their
+    number."""
     if kind.lifetime is None:
         return 0
     is_overdue = kind.expires_at <= func.now()
-    statement = _build_end(kind, State.EXPIRED, *conditions, is_overdue, decided_at=kind.expires_at)
-    return (await db.execute(statement)).rowcount
+    ended = await _end(db, kind, State.EXPIRED, *conditions, is_overdue, by=None, decided_at=kind.expires_at)
+    await _record_ended(db, State.EXPIRED, ended, Actor(), None)
+    return len(ended)
 
 
-def _build_end(
-    kind: Kind, state: State | CertificationState, *conditions: ColumnElement[bool], **values: Any
-) -> Update:
-    """Build the UPDATE that ends requests in this state."""
-    erased = {column.key: None for column in kind.erased}
-    columns = {**erased, "decided_at": func.clock_timestamp(), **values, "state": state.value}
+async def _end(
+    db: AsyncConnection,
+    kind: Kind,
+    state: State | CertificationState,
+    *conditions: ColumnElement[bool],
+    by: UUID | None,
+    **values: Any,
+) -> list[EndedRequest]:
+    """End requests in this state, and add the messages to their requesters, in one statement. Return the requests."""
+    columns: dict[str, Any] = {column.key: None for column in kind.erased}
+    columns["decided_at"] = func.clock_timestamp()
+    if state not in {State.SUPERSEDED, State.EXPIRED} and "decided_by" in kind.table.__table__.columns:
+        columns["decided_by"] = by
+    columns |= {**values, "state": state.value}
     can_end = kind.pending if state is State.EXPIRED else kind.waiting
-    return update(kind.table).where(*conditions, can_end).values(columns)
+    ended = (
+        update(kind.table)
+        .where(*conditions, can_end)
+        .values(columns)
+        .returning(
+            kind.table.id.label("id"),
+            kind.requester.label("requester"),
+            kind.named_org.label("named_org"),
+            *(org.label(f"org_{number}") for number, org in enumerate(kind.orgs)),
+        )
+        .cte("ended")
+    )
+    outcome = State.ACCEPTED if state is CertificationState.LIVE else state
+    reason = values.get("reason") or values.get("refusal")
+    message = select(
+        ended.c.requester,
+        literal(f"request-{outcome}"),
+        ended.c.named_org,
+        literal(kind.name),
+        ended.c.id,
+        literal({"reason": reason} if reason else {}, JSONB),
+    ).where(ended.c.requester.is_distinct_from(by))
+    added = insert(Message).from_select(_MESSAGE_COLUMNS, message).cte("added")
+    orgs = [ended.c[f"org_{number}"] for number in range(len(kind.orgs))]
+    rows = (await db.execute(select(ended.c.id, *orgs).add_cte(added))).all()
+    keys = [column.key for column in kind.orgs]
+    return [EndedRequest(kind, row[0], dict(zip(keys, row[1:], strict=True))) for row in rows]
 
 
-def _decided_by(kind: Kind, user_id: UUID) -> dict[str, UUID]:
-    return {"decided_by": user_id} if "decided_by" in kind.table.__table__.columns else {}
+_MESSAGE_COLUMNS = ["user_id", "kind", "org_id", "subject_type", "subject_id", "parameters"]
+
+
+async def _record_ended(
+    db: AsyncConnection, state: State, ended: Sequence[EndedRequest], actor: Actor, of_org: UUID | None
+) -> None:
+    """Write the audit entries of requests that ended without a decision of their own: one for each org."""
+    for request in ended:
+        action, subject = f"{request.kind.noun}.{state}", (request.kind.subject, request.id)
+        if request.kind.secret:
+            await record(db, actor, action, subject=subject)
+            continue
+        after = {column: str(org_id) for column, org_id in request.orgs.items()}
+        for org_id in dict.fromkeys(request.orgs.values()):
+            acting = actor if org_id == of_org else actor.for_other_org()
+            await record(db, acting, action, org_id=org_id, subject=subject, after=after)

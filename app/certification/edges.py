@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import TRANSFER
 from app.approvals.requests import finish_requests
+from app.authz.access import OrgScope
 from app.authz.errors import OrgClosed
 from app.certification.errors import AlreadyCertified, WouldCloseCircle
 from app.database.db import on_constraint
@@ -64,7 +65,12 @@ async def begin_edge(
 
 
 async def end_edge(
-    db: AsyncConnection, subordinate_id: UUID, *, superior_id: UUID | None = None, at: datetime | None = None
+    db: AsyncConnection,
+    scope: OrgScope,
+    subordinate_id: UUID,
+    *,
+    superior_id: UUID | None = None,
+    at: datetime | None = None,
 ) -> UUID | None:
     """End the live certification of the org; with `superior_id`, only if it is under this superior. Return the
     certification's id, or None if there was no such certification.
@@ -86,7 +92,9 @@ async def end_edge(
     )
     if ended is not None:
         await bump_org_version(db, subordinate_id)
-        await finish_requests(db, TRANSFER, State.SUPERSEDED, Transfer.certification_id == ended)
+        await finish_requests(
+            db, TRANSFER, State.SUPERSEDED, Transfer.certification_id == ended, actor=scope.actor, of_org=scope.org_id
+        )
     return ended
 
 

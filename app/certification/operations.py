@@ -182,13 +182,15 @@ async def _end_application(
     action: str,
     reason: str | None = None,
 ) -> ApplicationOut:
-    values: dict[str, Any] = {"decided_by": scope.user.user_id, "reason": reason}
+    values: dict[str, Any] = {"reason": reason}
     if state is CertificationState.LIVE:
         name = select(Org.name).where(Org.id == Certification.subordinate_id).scalar_subquery()
         # The time of the statement, not of the transaction, because an edge begins after the hierarchy is locked.
         values |= {"certified_at": func.clock_timestamp(), "subordinate_name": name}
     with on_constraint(*EDGE_ERRORS):
-        ended = await finish_request(db, APPLICATION, state, Certification.id == application_id, side, **values)
+        ended = await finish_request(
+            db, APPLICATION, state, Certification.id == application_id, side, by=scope.user.user_id, **values
+        )
     if not ended:
         if await db.scalar(select(Certification.id).where(Certification.id == application_id, side)):
             raise ApplicationDecided

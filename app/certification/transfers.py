@@ -33,6 +33,8 @@ from app.certification.operations import use_invitation
 from app.certification.previews import compute_preview_version
 from app.database.rows import one_or_404
 from app.hierarchy import tree
+from app.messages.delivery import add_message_to_admins
+from app.messages.kinds import MessageKind
 from app.orgs.errors import SiblingNameTaken
 from app.orgs.locks import lock_orgs_for_edit
 from app.schema.approvals import CertificationState, State
@@ -152,7 +154,7 @@ async def accept_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUI
     if await compute_preview_version(db, transfer) != preview:
         raise PreviewStale
     instant = await db.scalar(select(func.clock_timestamp()))
-    if await end_edge(db, transfer.org_id, superior_id=transfer.from_id, at=instant) is None:
+    if await end_edge(db, scope, transfer.org_id, superior_id=transfer.from_id, at=instant) is None:
         raise AlreadyCertified  # cannot happen while the org's row is locked
     await begin_edge(
         db,
@@ -164,6 +166,9 @@ async def accept_transfer(db: AsyncConnection, scope: OrgScope, transfer_id: UUI
         at=instant,
     )
     await _record(db, scope, transfer, "transfer.accepted")
+    # The requester has the message that the request is accepted.
+    kind, requester = MessageKind.ORG_TRANSFERRED, transfer.requested_by
+    await add_message_to_admins(db, transfer.org_id, kind, actor_id=requester)
 
 
 def _has_superior(org_id: UUID) -> ColumnElement[bool]:
@@ -178,7 +183,7 @@ async def _get_transfer(db: AsyncConnection, transfer_id: UUID, condition: Colum
 async def _end_transfer(
     db: AsyncConnection, transfer: _Transfer, state: State, user_id: UUID, reason: str | None = None
 ) -> None:
-    if not await finish_request(db, TRANSFER, state, Transfer.id == transfer.id, decided_by=user_id, reason=reason):
+    if not await finish_request(db, TRANSFER, state, Transfer.id == transfer.id, by=user_id, reason=reason):
         raise TransferDecided
 
 

@@ -19,6 +19,8 @@ from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.database.db import on_constraint
 from app.database.locks import Lock, build_lock_call, lock
+from app.messages.delivery import build_insert
+from app.messages.kinds import MessageKind
 from app.queue.jobs import Busy, Job, Payload, Worker, enqueue
 from app.web.errors import Unavailable
 
@@ -74,9 +76,11 @@ WITH locked AS MATERIALIZED (
 ), ended AS (
     UPDATE activations AS a SET until = clock_timestamp() FROM locked
     WHERE a.org_id = locked.org_id AND a.member_id = locked.id AND a.until IS NULL
-    RETURNING a.org_id, a.member_id, a.consented_by
+    RETURNING a.org_id, a.member_id, a.user_id, a.consented_by
 ), inactive AS (
     UPDATE members AS m SET user_id = NULL FROM ended WHERE m.org_id = ended.org_id AND m.id = ended.member_id
+), messages AS (
+    {message}
 )
 SELECT org_id, member_id, consented_by FROM ended
 """
@@ -87,9 +91,16 @@ WITH linked AS (
     FROM users AS u
     WHERE {condition} AND {due}
     RETURNING m.org_id, m.id, m.user_id
+), messages AS (
+    {message}
 )
 INSERT INTO activations (org_id, member_id, user_id) SELECT org_id, id, user_id FROM linked
 """
+_UNLINKED = build_insert(
+    MessageKind.ROW_UNLINKED, "FROM ended AS s JOIN users AS u ON u.id = s.user_id AND u.status = 'active'"
+)
+_LINKED = build_insert(MessageKind.ROW_LINKED, "FROM linked AS s")
+_NO_MESSAGE = "SELECT"
 
 _USERS_TO_ACTIVATE = """
 SELECT u.id FROM members AS m JOIN activations AS a ON a.org_id = m.org_id AND a.member_id = m.id AND a.until IS NULL
@@ -104,16 +115,20 @@ WHERE locktype = 'relation' AND mode = 'RowExclusiveLock' AND granted AND relati
 """)
 
 
-_DEACTIVATE = text("""
+_DEACTIVATE = text(f"""
 WITH ended AS (
     UPDATE activations SET until = clock_timestamp(), undone_by = :undone_by
     WHERE org_id = :org_id AND member_id = :member_id AND until IS NULL
-    RETURNING user_id, consented_by
+    RETURNING org_id, user_id, consented_by
 ), inactive AS (
     UPDATE members SET user_id = NULL WHERE org_id = :org_id AND id = :member_id AND user_id IS NOT NULL
+), removed_message AS (
+    {build_insert(MessageKind.ROW_REMOVED, "FROM ended AS s WHERE CAST(:undone_by AS uuid) IS NULL")}
+), unlinked_message AS (
+    {build_insert(MessageKind.ROW_UNLINKED, "FROM ended AS s WHERE s.user_id <> CAST(:undone_by AS uuid)")}
 )
 SELECT user_id, consented_by FROM ended
-""").bindparams(bindparam("undone_by", type_=Uuid()))
+""").bindparams(bindparam("undone_by", type_=Uuid()))  # noqa: S608 — a constant
 
 _CONSENT_TO_OWN_ROWS = text("""
 WITH locked AS MATERIALIZED (
@@ -181,16 +196,19 @@ async def lock_phones(db: AsyncConnection, *phone_indexes: bytes | None) -> None
         await lock(db, Lock.PHONE, index)
 
 
-async def activate_member(db: AsyncConnection, org_id: UUID, member_id: UUID, *, active: bool) -> None:
+async def activate_member(
+    db: AsyncConnection, org_id: UUID, member_id: UUID, *, active: bool, message: bool = True
+) -> None:
     """Bring one row in line with the user who has its phone. Call it when a row is restored or edited.
 
-    `active` says whether the row is active through an account so far. The caller has locked the phone
+    `active` says whether the row is active through an account so far. A user who is linked gets a message, unless
+    `message` is False because the user is the one who acts. The caller has locked the phone
     (`lock_accounts_and_phones`), with it the index key, and the row. Raises Unavailable if another transaction links
     such an account in the same org.
     """
     condition, parameters = "m.org_id = :org_id AND m.id = :member_id", {"org_id": org_id, "member_id": member_id}
     if not active or await _end_invalid_activations(db, condition, parameters):
-        await _link_due_rows(db, condition, parameters)
+        await _link_due_rows(db, condition, parameters, _LINKED if message else _NO_MESSAGE)
 
 
 async def activate_rows(db: AsyncConnection, condition: str, parameters: Mapping[str, Any]) -> None:
@@ -202,12 +220,12 @@ async def activate_rows(db: AsyncConnection, condition: str, parameters: Mapping
     if another transaction links such an account in the same org.
     """
     await _end_invalid_activations(db, condition, parameters)
-    await _link_due_rows(db, condition, parameters)
+    await _link_due_rows(db, condition, parameters, _LINKED)
 
 
 async def _end_invalid_activations(db: AsyncConnection, condition: str, parameters: Mapping[str, Any]) -> bool:
     """End the activations of these rows that are no longer valid. Return whether there were any."""
-    ended = (await db.execute(_build_statement(_UNLINK, condition), parameters)).all()
+    ended = (await db.execute(_build_statement(_UNLINK, condition, _UNLINKED), parameters)).all()
     for row in ended:
         if row.consented_by is not None:
             # The user who has the row's phone was ignored while another user was linked to the row by consent.
@@ -215,18 +233,18 @@ async def _end_invalid_activations(db: AsyncConnection, condition: str, paramete
     return len(ended) > 0
 
 
-async def _link_due_rows(db: AsyncConnection, condition: str, parameters: Mapping[str, Any]) -> None:
+async def _link_due_rows(db: AsyncConnection, condition: str, parameters: Mapping[str, Any], message: str) -> None:
     with on_constraint(("members_org_id_user_id_key", Unavailable)):
-        await db.execute(_build_statement(_LINK, condition), parameters)
+        await db.execute(_build_statement(_LINK, condition, message), parameters)
 
 
 @cache
-def _build_statement(template: str, condition: str) -> TextClause:
-    return text(_fill_template(template, condition))
+def _build_statement(template: str, condition: str, message: str) -> TextClause:
+    return text(_fill_template(template, condition, message))
 
 
-def _fill_template(template: str, condition: str) -> str:
-    return template.format(condition=condition, invalid=_ACTIVATION_INVALID, due=ACTIVATION_DUE)
+def _fill_template(template: str, condition: str, message: str = "") -> str:
+    return template.format(condition=condition, invalid=_ACTIVATION_INVALID, due=ACTIVATION_DUE, message=message)
 
 
 async def enqueue_user_activations(db: AsyncConnection, user_ids: Iterable[UUID]) -> None:

@@ -72,7 +72,7 @@ async def _create_or_claim_row(db: AsyncConnection, cipher: Cipher, actor: Actor
     # An undone link needs an admin's consent. Making the user an admin is that consent.
     undone = (Activation.org_id == org_id, Activation.member_id == member_id, Activation.user_id == user_id)
     await db.execute(update(Activation).where(*undone, Activation.undone_by.is_not(None)).values(undone_by=None))
-    await activate_member(db, org_id, member_id, active=False)
+    await activate_member(db, org_id, member_id, active=False, message=False)
     return member_id
 
 

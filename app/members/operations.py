@@ -24,6 +24,8 @@ from app.members.errors import PartyMembersOnly, PhoneExists
 from app.members.locks import lock_member, require_not_admin
 from app.members.schemas import MemberCreate, MemberOut, MemberUpdate
 from app.members.transfers.operations import supersede_transfers_of_removed
+from app.messages.delivery import build_insert
+from app.messages.kinds import MessageKind
 from app.orgs.errors import UnknownUnit
 from app.orgs.locks import lock_org_shared
 from app.orgs.names import Kind
@@ -52,6 +54,8 @@ WITH added AS (
 ), activated AS (
     INSERT INTO activations (org_id, member_id, user_id)
     SELECT org_id, id, user_id FROM added WHERE user_id IS NOT NULL
+), messages AS (
+    {build_insert(MessageKind.ROW_LINKED, "FROM added AS s WHERE s.user_id IS NOT NULL AND s.user_id <> :actor_id")}
 )
 SELECT id FROM added
 """)  # noqa: S608 — a constant
@@ -71,7 +75,7 @@ async def create_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, bo
     units: Sequence[UUID | None] = body.unit_ids or [None]
     row = {"org_id": scope.org_id, "id": member_id, "party": party, **_make_name_columns(body.name), **phone}
     with on_constraint(("unit_memberships_unit_fkey", UnknownUnit), ("members_org_id_user_id_key", Unavailable)):
-        added = await db.scalar(_ADD, {**row, "units": units})
+        added = await db.scalar(_ADD, {**row, "units": units, "actor_id": scope.user.user_id})
     if added is None:
         raise await _make_phone_exists(db, cipher, scope.org_id, phone["phone_index"])
     after = {"name": body.name, "party": party, "unit_ids": [str(unit) for unit in body.unit_ids]}
@@ -152,7 +156,7 @@ async def remove_member(db: AsyncConnection, scope: OrgScope, member_id: UUID, v
     # transaction started.
     now = await db.scalar(_NOW)
     await db.execute(_REMOVE, {"org_id": scope.org_id, "member_id": member_id, "now": now})
-    await supersede_transfers_of_removed(db, scope.org_id)
+    await supersede_transfers_of_removed(db, scope.org_id, scope.actor)
     subject = ("member", member_id)
     await record(db, scope.actor, "member.removed", org_id=scope.org_id, subject=subject, before={"name": before.name})
 

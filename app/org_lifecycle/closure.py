@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import LINK_REQUEST
 from app.approvals.reasons import ORG_CLOSED
-from app.approvals.requests import DeclinedRequest, decline_requests_to_org, withdraw_requests_of_org
+from app.approvals.requests import EndedRequest, decline_requests_to_org, withdraw_requests_of_org
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.certification.audit import record_for_each_org
@@ -32,7 +32,7 @@ async def close_org(db: AsyncConnection, scope: OrgScope, version: int | None) -
     org = (await lock_orgs_for_edit(db, scope, exclusive=True))[scope.org_id]
     require_version(org.version, version)
     superior_id = await tree.find_superior_id(db, scope.org_id)
-    ended = await end_edge(db, scope.org_id)
+    ended = await end_edge(db, scope, scope.org_id)
     if ended is not None and superior_id is not None:
         before = {"superior_id": str(superior_id), "subordinate_id": str(scope.org_id)}
         subject = ("certification", ended)
@@ -48,7 +48,7 @@ async def close_org(db: AsyncConnection, scope: OrgScope, version: int | None) -
         .where(Invitation.org_id == scope.org_id, Invitation.revoked_at.is_(None))
         .values(revoked_at=func.clock_timestamp())
     )
-    await withdraw_requests_of_org(db, scope.org_id, scope.user.user_id)
+    await withdraw_requests_of_org(db, scope.org_id, scope.actor)
     fitting = await list_matching_request_ids(db, scope.org_id)
     for declined in await decline_requests_to_org(db, scope.org_id, scope.user.user_id, ORG_CLOSED):
         # Only the requester can see a link request that matches no member row, so it has no audit entry.
@@ -57,9 +57,9 @@ async def close_org(db: AsyncConnection, scope: OrgScope, version: int | None) -
     await record(db, scope.actor, "org.closed", org_id=scope.org_id, subject=("org", scope.org_id))
 
 
-async def _record_declined(db: AsyncConnection, scope: OrgScope, declined: DeclinedRequest) -> None:
+async def _record_declined(db: AsyncConnection, scope: OrgScope, declined: EndedRequest) -> None:
     """Record the declined request for every org that it names, as a decision does."""
     after = {column: str(org_id) for column, org_id in declined.orgs.items()} | {"reason": ORG_CLOSED}
-    action = f"{declined.kind.name.replace('-', '_')}.declined"
+    action = f"{declined.kind.noun}.declined"
     subject = (declined.kind.subject, declined.id)
     await record_for_each_org(db, scope, action, *declined.orgs.values(), subject=subject, after=after)

@@ -198,7 +198,7 @@ async def remove_unit(
             .values(removed_at=func.clock_timestamp(), version=Unit.version + 1)
         )
     promotions = (Promotion.org_id == scope.org_id, Promotion.unit_id == unit_id)
-    await finish_requests(db, PROMOTION, State.SUPERSEDED, *promotions)
+    await finish_requests(db, PROMOTION, State.SUPERSEDED, *promotions, actor=scope.actor, of_org=scope.org_id)
     await record(
         db,
         scope.actor,

@@ -99,7 +99,7 @@ async def withdraw_promotion(db: AsyncConnection, scope: OrgScope, promotion_id:
     """Withdraw a pending offer of the scope's org. Raises NotFound, PromotionDecided, PromotionExpired."""
     await lock_orgs_for_edit(db, scope)
     conditions = (Promotion.id == promotion_id, Promotion.org_id == scope.org_id)
-    if not await finish_request(db, PROMOTION, State.WITHDRAWN, *conditions):
+    if not await finish_request(db, PROMOTION, State.WITHDRAWN, *conditions, by=scope.user.user_id):
         await _raise_already_ended(db, *conditions)
     subject = ("promotion", promotion_id)
     await record(db, scope.actor, "promotion.withdrawn", org_id=scope.org_id, subject=subject)
@@ -109,7 +109,7 @@ async def refuse_promotion(db: AsyncConnection, user: UserScope, promotion_id: U
     """Decline an offer made to the user. Raises NotFound, PromotionDecided, PromotionExpired."""
     org_id = await _get_offering_org_id(db, user, promotion_id)
     conditions = _is_offer_to(user, promotion_id)
-    if not await finish_request(db, PROMOTION, State.DECLINED, *conditions):
+    if not await finish_request(db, PROMOTION, State.DECLINED, *conditions, by=user.user_id):
         await _raise_already_ended(db, *conditions)
     subject = ("promotion", promotion_id)
     await record(db, user.actor.for_other_org(), "promotion.declined", org_id=org_id, subject=subject)
@@ -143,16 +143,17 @@ async def accept_promotion(
         return refused
     new_id = await operations.insert_org(db, user, name=offer.name, region_code=offer.region_code, kind=Kind(org.kind))
     certification_id = await begin_edge(db, org_id, new_id, requested_by=user.user_id, decided_by=offer.requested_by)
-    moved = await move_unit_into_org(db, cipher, org_id, offer.unit_id, new_id)
+    moved = await move_unit_into_org(db, cipher, user.actor, org_id, offer.unit_id, new_id)
     await ensure_admin_row(db, cipher, user.actor, new_id, user.user_id)
     # A user who registers during this transaction can see neither the old rows nor the new rows. Also, if one account
     # matched two rows, one of the two may have moved. Therefore a job activates rows of both orgs after the commit.
     for changed_id in (org_id, new_id):
         await enqueue_row_activations(db, changed_id)
-    if not await finish_request(db, PROMOTION, State.ACCEPTED, Promotion.id == promotion_id, new_org_id=new_id):
+    accepted = {"by": user.user_id, "new_org_id": new_id}
+    if not await finish_request(db, PROMOTION, State.ACCEPTED, Promotion.id == promotion_id, **accepted):
         raise PromotionDecided  # the user declined it in a concurrent request
     of_moved_units = (Promotion.org_id == org_id, Promotion.unit_id.in_(moved.unit_ids))
-    await finish_requests(db, PROMOTION, State.SUPERSEDED, *of_moved_units)
+    await finish_requests(db, PROMOTION, State.SUPERSEDED, *of_moved_units, actor=user.actor, of_org=None)
     after = {
         "org_id": str(org_id),
         "unit_id": str(offer.unit_id),

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, BYTEA
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
+from app.audit_log.entries import Actor
 from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.hierarchy import tree
@@ -105,7 +106,7 @@ UPDATE units SET removed_at = :now, version = version + 1 WHERE org_id = :org_id
 
 
 async def move_unit_into_org(
-    db: AsyncConnection, cipher: Cipher, org_id: UUID, unit_id: UUID, new_id: UUID
+    db: AsyncConnection, cipher: Cipher, actor: Actor, org_id: UUID, unit_id: UUID, new_id: UUID
 ) -> MovedUnits:
     """Move the unit's people to the new org itself, and the people of its sub-units with these sub-units. Then remove
     the unit and its sub-units from the old org.
@@ -135,5 +136,5 @@ async def move_unit_into_org(
         _REMOVE_UNITS,
     ):
         await db.execute(statement, parameters)
-    await supersede_transfers_of_removed(db, org_id)
+    await supersede_transfers_of_removed(db, org_id, actor.for_other_org())
     return MovedUnits(unit_ids, len(members))

@@ -17,6 +17,7 @@ from app.database.retention import CleanUp
 from app.exports import retention as exports
 from app.idempotency import retention as idempotency
 from app.members.imports import retention as imports
+from app.messages import retention as messages
 from app.queue import retention as queue
 from app.queue.jobs import Job, Payload, Worker, enqueue_once
 from app.reports.rollup import retention as rollup
@@ -27,6 +28,7 @@ CLEAN_UPS: tuple[CleanUp, ...] = (
     *idempotency.CLEAN_UPS,
     *auth.CLEAN_UPS,
     *approvals.CLEAN_UPS,
+    *messages.CLEAN_UPS,
     *exports.CLEAN_UPS,
     *imports.CLEAN_UPS,
     *rollup.CLEAN_UPS,

@@ -25,6 +25,8 @@ from app.members.imports.errors import SheetRefused, TooManyNewUnits
 from app.members.imports.files import stream_file
 from app.members.imports.reader import SheetRow, read_sheet
 from app.members.imports.rows import StagedRow, stage_rows
+from app.messages.delivery import add_message
+from app.messages.kinds import MessageKind
 from app.orgs.names import Kind
 from app.queue.jobs import Busy, Job, Payload, Worker
 from app.schema.members import Import, ImportFile
@@ -83,6 +85,8 @@ async def check_import(worker: Worker, payload: Payload) -> None:
                 values = {"state": "refused", "refusal": {"code": refused.slug, **refused.extra}}
             async with worker.engine.begin() as db:
                 await _update_import(db, org_id, import_id, ("checking",), **values)
+                if values["state"] == "refused":
+                    await _add_failure_message(db, org_id, running)
                 await _delete_file(db, org_id, import_id)
 
 
@@ -186,15 +190,19 @@ async def _merge_rows(db: AsyncConnection, cipher: Cipher, org_id: UUID, running
     if needs_consent(counts.leaving, counts.people) and counts.leaving > (running.accepted_leaving or 0):
         await _finish_import(db, org_id, running.id, {"state": "ready", "accepted_leaving": None, **counts._asdict()})
         return
+    actor = Actor(user_id=running.created_by)
     if create and await merge.create_units(db, org_id):
         await staging_tables.decide_outcomes(db, org_id)
-    await merge.merge_people(db, org_id, party_org=kind == Kind.PARTY, replace_all=replace_all)
+    await merge.merge_people(db, actor, org_id, party_org=kind == Kind.PARTY, replace_all=replace_all)
     await staging_tables.update_stored_rows(db, org_id, running.id)
     await _finish_import(db, org_id, running.id, {"state": "done", "finished_at": func.now(), **counts._asdict()})
     shown = ("added", "changed", "moved", "leaving", "unchanged", "refused", "new_units")
     after = {"mode": running.mode, **{name: getattr(counts, name) for name in shown}}
-    actor = Actor(user_id=running.created_by)
-    await record(db, actor, "import.merged", org_id=org_id, subject=("import", running.id), after=after)
+    subject = ("import", running.id)
+    await record(db, actor, "import.merged", org_id=org_id, subject=subject, after=after)
+    kind = MessageKind.IMPORT_DONE
+    counted = {name: getattr(counts, name) for name in ("added", "changed", "leaving", "refused")}
+    await add_message(db, running.created_by, kind, org_id, actor_id=None, subject=subject, **counted)
 
 
 async def fail_import(worker: Worker, payload: Payload) -> None:
@@ -202,8 +210,15 @@ async def fail_import(worker: Worker, payload: Payload) -> None:
     org_id, import_id = UUID(payload["org_id"]), UUID(payload["import_id"])
     async with worker.engine.begin() as db:
         states = ("uploaded", "checking", "confirmed", "merging")
-        await _update_import(db, org_id, import_id, states, state="failed", finished_at=func.now())
+        failed = await _update_import(db, org_id, import_id, states, state="failed", finished_at=func.now())
+        if failed is not None:
+            await _add_failure_message(db, org_id, failed)
         await _delete_file(db, org_id, import_id)
+
+
+async def _add_failure_message(db: AsyncConnection, org_id: UUID, failed: _RunningImport) -> None:
+    subject = ("import", failed.id)
+    await add_message(db, failed.created_by, MessageKind.IMPORT_FAILED, org_id, actor_id=None, subject=subject)
 
 
 async def _finish_import(db: AsyncConnection, org_id: UUID, import_id: UUID, values: dict[str, Any]) -> None:

@@ -11,10 +11,13 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.audit_log.entries import Actor
 from app.members.activation import NAMES_AGREE, activate_rows, enqueue_user_activations
 from app.members.imports.row_problems import MAX_UNIT_DEPTH
 from app.members.imports.staging_tables import LEAVING, resolve_units
 from app.members.transfers.operations import supersede_transfers_of_removed
+from app.messages.delivery import build_insert
+from app.messages.kinds import MessageKind
 from app.queue.jobs import Busy
 
 _LOCK_ORG = text("SELECT kind FROM orgs WHERE id = :org_id AND status = 'live' FOR NO KEY UPDATE")
@@ -59,10 +62,14 @@ WHERE p.outcome = 'added'
 ORDER BY p.first_row
 """)
 
-_ACTIVATE_ADDED = text("""
-INSERT INTO activations (org_id, member_id, user_id)
-SELECT m.org_id, m.id, m.user_id FROM people AS p JOIN members AS m ON m.org_id = :org_id AND m.id = p.member_id
-WHERE p.outcome = 'added' AND m.user_id IS NOT NULL
+_ACTIVATE_ADDED = text(f"""
+WITH linked AS (
+    INSERT INTO activations (org_id, member_id, user_id)
+    SELECT m.org_id, m.id, m.user_id FROM people AS p JOIN members AS m ON m.org_id = :org_id AND m.id = p.member_id
+    WHERE p.outcome = 'added' AND m.user_id IS NOT NULL
+    RETURNING org_id, user_id
+)
+{build_insert(MessageKind.ROW_LINKED, "FROM linked AS s")}
 """)
 
 _CHANGE = text("""
@@ -111,7 +118,10 @@ WITH leaving AS (SELECT m.id {LEAVING} AND m.id IN (SELECT id FROM leaving_locke
 ended AS (
     UPDATE activations AS a SET until = greatest(now(), a.since) FROM leaving AS l
     WHERE a.org_id = :org_id AND a.member_id = l.id AND a.until IS NULL
-    RETURNING a.user_id, a.consented_by
+    RETURNING a.org_id, a.user_id, a.consented_by
+),
+messages AS (
+    {build_insert(MessageKind.ROW_REMOVED, "FROM ended AS s")}
 ),
 ended_memberships AS (
     UPDATE unit_memberships AS p SET until = greatest(now(), p.since) FROM leaving AS l
@@ -147,7 +157,7 @@ async def create_units(db: AsyncConnection, org_id: UUID) -> int:
     return created
 
 
-async def merge_people(db: AsyncConnection, org_id: UUID, *, party_org: bool, replace_all: bool) -> None:
+async def merge_people(db: AsyncConnection, actor: Actor, org_id: UUID, *, party_org: bool, replace_all: bool) -> None:
     """Apply the outcomes of `people`: new and changed rows, unit memberships and activations.
 
     `replace_all` also removes the people who are not in the sheet. Locks the rows. Raises Busy if a person was removed
@@ -159,7 +169,7 @@ async def merge_people(db: AsyncConnection, org_id: UUID, *, party_org: bool, re
     if replace_all:
         await db.execute(_LOCK_LEAVING, {"org_id": org_id})
         await enqueue_user_activations(db, (await db.scalars(_REMOVE, {"org_id": org_id})).all())
-        await supersede_transfers_of_removed(db, org_id)
+        await supersede_transfers_of_removed(db, org_id, actor)
     await db.execute(_ADD, {"org_id": org_id, "party_org": party_org})
     await db.execute(_ACTIVATE_ADDED, {"org_id": org_id})
     for statement in (_CHANGE, _INCREMENT_VERSIONS_OF_MOVED, _END_MEMBERSHIPS, _START_MEMBERSHIPS):

@@ -91,16 +91,17 @@ async def lock_named_org(db: AsyncConnection, body: NamedOrg) -> FoundOrg:
 async def withdraw_link_request(db: AsyncConnection, user: UserScope, request_id: UUID) -> None:
     """Withdraw the user's own request. Raises NotFound, LinkRequestDecided."""
     own = (LinkRequest.id == request_id, LinkRequest.user_id == user.user_id)
-    if not await finish_request(db, LINK_REQUEST, State.WITHDRAWN, *own, decided_by=user.user_id):
+    if not await finish_request(db, LINK_REQUEST, State.WITHDRAWN, *own, by=user.user_id):
         if await db.scalar(select(LinkRequest.id).where(*own)) is None:
             raise NotFound
         raise LinkRequestDecided
     await record(db, user.actor, "link_request.withdrawn", subject=("link_request", request_id))
 
 
-async def withdraw_requests_of_user(db: AsyncConnection, user_id: UUID) -> None:
+async def withdraw_requests_of_user(db: AsyncConnection, user: UserScope) -> None:
     """Withdraw all waiting requests of a user whose account is being closed. This also erases the stored name."""
-    await finish_requests(db, LINK_REQUEST, State.WITHDRAWN, LinkRequest.user_id == user_id)
+    own = LinkRequest.user_id == user.user_id
+    await finish_requests(db, LINK_REQUEST, State.WITHDRAWN, own, actor=user.actor, of_org=None)
 
 
 async def accept_link_request(db: AsyncConnection, scope: OrgScope, request_id: UUID, member_id: UUID | None) -> UUID:
@@ -120,7 +121,7 @@ async def accept_link_request(db: AsyncConnection, scope: OrgScope, request_id: 
     # The row may have changed before it was locked, so the decision is repeated.
     await _get_candidate_of_waiting(db, scope.org_id, request_id, member_id)
     received = (LinkRequest.org_id == scope.org_id, LinkRequest.id == request_id)
-    accepted = {"member_id": member_id, "decided_by": scope.user.user_id}
+    accepted = {"by": scope.user.user_id, "member_id": member_id}
     if not await finish_request(db, LINK_REQUEST, State.ACCEPTED, *received, **accepted):
         raise LinkRequestDecided
     with on_constraint(("members_org_id_user_id_key", AlreadyInDirectory)):
@@ -142,8 +143,8 @@ async def refuse_link_request(db: AsyncConnection, scope: OrgScope, request_id: 
     await lock_org_shared(db, scope)
     await get_waiting_requester(db, scope.org_id, request_id)
     received = (LinkRequest.org_id == scope.org_id, LinkRequest.id == request_id)
-    declined = {"decided_by": scope.user.user_id, "reason": reason}
-    if not await finish_request(db, LINK_REQUEST, State.DECLINED, *received, **declined):
+    by = scope.user.user_id
+    if not await finish_request(db, LINK_REQUEST, State.DECLINED, *received, by=by, reason=reason):
         raise LinkRequestDecided
     subject = ("link_request", request_id)
     await record(db, scope.actor, "link_request.declined", org_id=scope.org_id, subject=subject)

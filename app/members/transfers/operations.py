@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import PERSON_TRANSFER
 from app.approvals.requests import finish_request, finish_requests, open_request
-from app.audit_log.entries import record
+from app.audit_log.entries import Actor, record
 from app.authz.access import OrgScope
 from app.blind_index.keys import BlindIndexer, lock_index_key
 from app.core.cipher import Cipher
@@ -30,6 +30,8 @@ from app.members.locks import require_not_admin
 from app.members.transfers.errors import PersonIsHere, PersonTransferDecided, PersonTransferOpen, SameOrg
 from app.members.transfers.queries import IS_PERSON_OF_TRANSFER
 from app.members.transfers.schemas import PersonTransferCreate
+from app.messages.delivery import add_message, build_insert
+from app.messages.kinds import MessageKind
 from app.orgs.errors import UnknownUnit
 from app.orgs.locks import lock_org_shared, lock_orgs_for_edit
 from app.orgs.names import Kind
@@ -88,7 +90,7 @@ async def withdraw_person_transfer(db: AsyncConnection, scope: OrgScope, transfe
     await lock_org_shared(db, scope)
     is_own = and_(PersonTransfer.id == transfer_id, PersonTransfer.org_id == scope.org_id)
     transfer = await _get_waiting_transfer(db, is_own)
-    if not await finish_request(db, PERSON_TRANSFER, State.WITHDRAWN, is_own, decided_by=scope.user.user_id):
+    if not await finish_request(db, PERSON_TRANSFER, State.WITHDRAWN, is_own, by=scope.user.user_id):
         raise PersonTransferDecided
     await _record_on_both_orgs(db, scope, "person_transfer.withdrawn", transfer_id, scope.org_id, transfer.to_id)
 
@@ -98,8 +100,8 @@ async def refuse_person_transfer(db: AsyncConnection, scope: OrgScope, transfer_
     await lock_org_shared(db, scope)
     is_received = and_(PersonTransfer.id == transfer_id, PersonTransfer.to_id == scope.org_id)
     transfer = await _get_waiting_transfer(db, is_received)
-    declined = {"decided_by": scope.user.user_id, "reason": reason}
-    if not await finish_request(db, PERSON_TRANSFER, State.DECLINED, is_received, **declined):
+    by = scope.user.user_id
+    if not await finish_request(db, PERSON_TRANSFER, State.DECLINED, is_received, by=by, reason=reason):
         raise PersonTransferDecided
     await _record_on_both_orgs(db, scope, "person_transfer.declined", transfer_id, transfer.org_id, scope.org_id)
 
@@ -121,7 +123,7 @@ async def accept_person_transfer(
     if orgs[scope.org_id].kind == Kind.PARTY and not member.party:
         raise PartyMembersOnly
     new_id = make_id()
-    accepted = {"decided_by": scope.user.user_id, "new_member_id": new_id}
+    accepted = {"by": scope.user.user_id, "new_member_id": new_id}
     with on_constraint(
         ("members_org_id_phone_index_key", PersonIsHere),
         ("members_org_id_user_id_key", PersonIsHere),
@@ -140,13 +142,14 @@ async def accept_person_transfer(
     return new_id
 
 
-async def supersede_transfers_of_removed(db: AsyncConnection, org_id: UUID) -> None:
+async def supersede_transfers_of_removed(db: AsyncConnection, org_id: UUID, actor: Actor) -> None:
     """Supersede the waiting transfers out of the org whose person is removed from the directory.
 
     Every operation that removes people from a directory calls it after the removal, in the same transaction.
     """
     removed = exists().where(IS_PERSON_OF_TRANSFER, Member.removed_at.is_not(None)).correlate(PersonTransfer)
-    await finish_requests(db, PERSON_TRANSFER, State.SUPERSEDED, PersonTransfer.org_id == org_id, removed)
+    of_removed = (PersonTransfer.org_id == org_id, removed)
+    await finish_requests(db, PERSON_TRANSFER, State.SUPERSEDED, *of_removed, actor=actor, of_org=org_id)
 
 
 async def _lock_member(db: AsyncConnection, transfer: _WaitingTransfer) -> _PersonRow:
@@ -183,6 +186,7 @@ async def _insert_person(
         consented_by = await db.scalar(consent.where(Activation.user_id == member.user_id))
         linked = {"org_id": org_id, "member_id": new_id, "user_id": member.user_id, "since": now}
         await db.execute(insert(Activation).values(**linked, consented_by=consented_by))
+        await add_message(db, member.user_id, MessageKind.ROW_LINKED, org_id, actor_id=None)
     memberships = [{"org_id": org_id, "member_id": new_id, "unit_id": unit, "since": now} for unit in units]
     await db.execute(insert(UnitMembership).values(memberships))
 
@@ -199,10 +203,12 @@ FROM activations WHERE org_id = :org_id AND member_id = :member_id AND undone_by
     bindparam("new_id", type_=Uuid()),
     bindparam("now", type_=DateTime(timezone=True)),
 )
-_REMOVE_PERSON = text("""
+_REMOVE_PERSON = text(f"""
 WITH ended AS (
     UPDATE activations SET until = :now WHERE org_id = :org_id AND member_id = :member_id AND until IS NULL
-    RETURNING user_id, consented_by
+    RETURNING org_id, user_id, consented_by
+), messages AS (
+    {build_insert(MessageKind.ROW_REMOVED, "FROM ended AS s")}
 ), ended_memberships AS (
     UPDATE unit_memberships SET until = :now WHERE org_id = :org_id AND member_id = :member_id AND until IS NULL
 ), removed AS (
@@ -210,7 +216,7 @@ WITH ended AS (
     WHERE org_id = :org_id AND id = :member_id
 )
 SELECT user_id FROM ended WHERE consented_by IS NOT NULL
-""").bindparams(
+""").bindparams(  # noqa: S608 — a constant
     bindparam("org_id", type_=Uuid()),
     bindparam("member_id", type_=Uuid()),
     bindparam("now", type_=DateTime(timezone=True)),

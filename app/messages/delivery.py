@@ -1,0 +1,58 @@
+"""Adding messages. Each is added in the transaction of the act that it reports, and takes no lock.
+
+A user gets no message about an act of their own. The messages about requests are added by `approvals.requests`, in the
+statement that ends a request.
+"""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Uuid, bindparam, insert, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.messages.kinds import MessageKind
+from app.schema.messages import Message
+
+_ADD = insert(Message)
+_ADD_TO_ADMINS = text("""
+INSERT INTO messages (user_id, kind, org_id, parameters)
+SELECT user_id, :kind, org_id, :parameters FROM org_admins
+WHERE org_id = :org_id AND user_id IS DISTINCT FROM :actor_id
+""").bindparams(
+    bindparam("org_id", type_=Uuid()), bindparam("actor_id", type_=Uuid()), bindparam("parameters", type_=JSONB)
+)
+
+
+async def add_message(
+    db: AsyncConnection,
+    user_id: UUID,
+    kind: MessageKind,
+    org_id: UUID,
+    *,
+    actor_id: UUID | None,
+    subject: tuple[str, UUID] | None = None,
+    **parameters: Any,
+) -> None:
+    """Add a message to one user, unless the user is the one who acts (`actor_id`; None: the service)."""
+    if user_id == actor_id:
+        return
+    subject_type, subject_id = subject or (None, None)
+    values = {"user_id": user_id, "kind": kind, "org_id": org_id, "parameters": parameters}
+    await db.execute(_ADD, values | {"subject_type": subject_type, "subject_id": subject_id})
+
+
+async def add_message_to_admins(
+    db: AsyncConnection, org_id: UUID, kind: MessageKind, *, actor_id: UUID | None, **parameters: Any
+) -> None:
+    """Add a message about the org to each of its admins but the one who acts."""
+    values = {"org_id": org_id, "kind": kind, "actor_id": actor_id, "parameters": parameters}
+    await db.execute(_ADD_TO_ADMINS, values)
+
+
+def build_insert(kind: MessageKind, source: str) -> str:
+    """Return the INSERT with which a statement in SQL adds its own messages.
+
+    `source` is the rest of a SELECT, from FROM on, over a row `s` with `user_id` and `org_id`.
+    """
+    return f"INSERT INTO messages (user_id, kind, org_id) SELECT s.user_id, '{kind}', s.org_id {source}"

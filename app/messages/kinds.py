@@ -1,0 +1,24 @@
+"""The kinds of message."""
+
+from enum import StrEnum
+
+
+class MessageKind(StrEnum):
+    """What a message reports. The `request-…` kinds are about a request of the reader's own."""
+
+    REQUEST_ACCEPTED = "request-accepted"
+    REQUEST_DECLINED = "request-declined"
+    REQUEST_WITHDRAWN = "request-withdrawn"
+    REQUEST_EXPIRED = "request-expired"
+    REQUEST_SUPERSEDED = "request-superseded"
+    ORG_RELEASED = "org-released"
+    ORG_TRANSFERRED = "org-transferred"
+    ADMIN_ADDED = "admin-added"
+    ADMIN_REMOVED = "admin-removed"
+    MAIN_ADMIN_RECEIVED = "main-admin-received"
+    MAIN_ADMIN_REPLACED = "main-admin-replaced"
+    ROW_LINKED = "row-linked"
+    ROW_UNLINKED = "row-unlinked"
+    ROW_REMOVED = "row-removed"
+    IMPORT_DONE = "import-done"
+    IMPORT_FAILED = "import-failed"

@@ -1,0 +1,58 @@
+"""The text of a message in the language of the reader."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from app.approvals.reasons import translate_reason
+from app.core.i18n import gettext, gettext_noop
+from app.messages.kinds import MessageKind
+
+REQUEST_NAMES: Mapping[str, str] = {
+    "application": gettext_noop("认证申请"),
+    "change-request": gettext_noop("变更申请"),
+    "transfer": gettext_noop("整体转移"),
+    "link-request": gettext_noop("关联申请"),
+    "person-transfer": gettext_noop("人员转移"),
+    "admin-invitation": gettext_noop("管理员邀请"),
+    "promotion": gettext_noop("支部改设"),
+}
+"""The name of each kind of request."""
+
+_TEXTS: Mapping[str, str] = {
+    MessageKind.REQUEST_ACCEPTED: gettext_noop("“{org}”：您提出的“{request}”已获同意。"),
+    MessageKind.REQUEST_DECLINED: gettext_noop("“{org}”：您提出的“{request}”未获同意。"),
+    MessageKind.REQUEST_WITHDRAWN: gettext_noop("“{org}”：您提出的“{request}”已被撤回。"),
+    MessageKind.REQUEST_EXPIRED: gettext_noop("“{org}”：您提出的“{request}”逾期未处理，已失效。"),
+    MessageKind.REQUEST_SUPERSEDED: gettext_noop("“{org}”：情况已有变化，您提出的“{request}”不再有效。"),
+    MessageKind.ORG_RELEASED: gettext_noop("“{org}”：上级已解除对本组织的认证，本组织现在没有上级。"),
+    MessageKind.ORG_TRANSFERRED: gettext_noop("“{org}”：整体转移已完成，本组织已转到新的上级之下。"),
+    MessageKind.ADMIN_ADDED: gettext_noop("您已成为“{org}”的学习管理员。"),
+    MessageKind.ADMIN_REMOVED: gettext_noop("您不再是“{org}”的学习管理员。"),
+    MessageKind.MAIN_ADMIN_RECEIVED: gettext_noop("您已成为“{org}”的主管理员。"),
+    MessageKind.MAIN_ADMIN_REPLACED: gettext_noop("您不再是“{org}”的主管理员。"),
+    MessageKind.ROW_LINKED: gettext_noop("您已列入“{org}”的通讯录。"),
+    MessageKind.ROW_UNLINKED: gettext_noop("您的账号不再关联“{org}”通讯录中的人员。"),
+    MessageKind.ROW_REMOVED: gettext_noop("您已不在“{org}”的通讯录中。"),
+    MessageKind.IMPORT_DONE: gettext_noop(
+        "“{org}”：批量导入已完成，新增 {added} 人、更新 {changed} 人、移出 {leaving} 人、{refused} 行未导入。"
+    ),
+    MessageKind.IMPORT_FAILED: gettext_noop("“{org}”：批量导入未能完成，通讯录没有改变。"),
+}
+
+
+_CODED_REASONS: Mapping[str, str] = {"name-differs": gettext_noop("对方的实名与所邀人员的姓名不一致")}
+
+
+def write_reason(reason: str | None) -> str | None:
+    """Return the reason of a decision to display: the service's in the reader's language, a person's text unchanged."""
+    coded = _CODED_REASONS.get(reason or "")
+    return translate_reason(reason) if coded is None else gettext(coded)
+
+
+def write_text(kind: str, org_name: str | None, subject_type: str | None, parameters: Mapping[str, Any]) -> str:
+    """Return the text of a message. A kind that this version does not know yet has the name of the org alone."""
+    if kind not in _TEXTS:
+        return org_name or ""
+    request = gettext(REQUEST_NAMES[subject_type]) if subject_type is not None and subject_type in REQUEST_NAMES else ""
+    counts = dict.fromkeys(("added", "changed", "leaving", "refused"), 0) | dict(parameters)
+    return gettext(_TEXTS[kind], **counts | {"org": org_name or "", "request": request})
