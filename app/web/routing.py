@@ -99,6 +99,8 @@ class RouteIndex(BaseRoute):
 
 def _get_pattern(route: BaseRoute) -> str | None:
     """Return the path of a route for `Lookup`: None if it can have any number of words."""
-    if not isinstance(route, Route) or any(isinstance(one, PathConvertor) for one in route.param_convertors.values()):
+    if not isinstance(route, Route) or any(
+        isinstance(convertor, PathConvertor) for convertor in route.param_convertors.values()
+    ):
         return None
     return route.path_format

@@ -149,7 +149,7 @@ async def find_example_values(db: AsyncConnection) -> dict[str, str]:
     row = (await db.execute(_STATEMENT)).one_or_none()
     found: dict[str, Any] = {} if row is None else {name: value for name, value in row._mapping.items() if value}
     names = {found.get(name): name for name in ("transfer_to_release", "transfer_to_accept")}
-    for transfer in (await db.execute(_TRANSFERS, {"ids": [one for one in names if one is not None]})).all():
+    for transfer in (await db.execute(_TRANSFERS, {"ids": [id_ for id_ in names if id_ is not None]})).all():
         name = names[transfer.id].removeprefix("transfer_")
         found[f"{name}_preview"] = await compute_preview_version(db, transfer)
     return {name: str(value) for name, value in found.items()} | _generate_values()

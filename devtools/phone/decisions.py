@@ -138,16 +138,16 @@ async def answer_offer(
 async def _list_offer_answers(
     request: Request, db: Readable, cipher: Cipher, scope: UserScope, kind: OfferKind, offer_id: UUID
 ) -> Answers:
-    one = await invited.get_offer(db, scope, kind, offer_id)
+    decision = await invited.get_offer(db, scope, kind, offer_id)
     accept = accept_promotion if kind == "promotion" else accept_admin_invitation
     if kind == "promotion":
         explanation = gettext(
-            "“{org}”请您将此支部建成独立的学习组织，由您担任主管理员；支部人员随之转入。", org=one.org_name
+            "“{org}”请您将此支部建成独立的学习组织，由您担任主管理员；支部人员随之转入。", org=decision.org_name
         )
     else:
         explanation = gettext("邀请您担任管理员。接受时须已完成实名认证。")
     acceptance = Confirmation(
-        title=one.name if isinstance(one, OfferedPromotionOut) else one.org_name,
+        title=decision.name if isinstance(decision, OfferedPromotionOut) else decision.org_name,
         explanation=explanation,
         button=gettext("接受"),
         operation=lambda db, _: accept(db, cipher, scope, offer_id),
@@ -158,39 +158,39 @@ async def _list_offer_answers(
 
 
 @decision_routes("application", Permission.CERTIFICATION_WRITE)
-async def answer_application(one: DecisionRequest) -> Answers:
+async def answer_application(decision: DecisionRequest) -> Answers:
     """Certify the applicant under this org, or refuse (S6)."""
     return {
-        "approval": await applications.approve(*one.route_values),
-        "refusal": await applications.refuse(*one.route_values),
+        "approval": await applications.approve(*decision.route_values),
+        "refusal": await applications.refuse(*decision.route_values),
     }
 
 
 @decision_routes("change-request", Permission.CHANGES_WRITE)
-async def answer_change_request(one: DecisionRequest) -> Answers:
+async def answer_change_request(decision: DecisionRequest) -> Answers:
     """Approve a subordinate's new name or main admin, or refuse (S5)."""
     return {
-        "approval": await decisions.approve(*one.route_values),
-        "refusal": await decisions.refuse(*one.route_values),
+        "approval": await decisions.approve(*decision.route_values),
+        "refusal": await decisions.refuse(*decision.route_values),
     }
 
 
 @decision_routes("recovery", Permission.CHANGES_WRITE)
-async def answer_recovery(one: DecisionRequest) -> Answers:
+async def answer_recovery(decision: DecisionRequest) -> Answers:
     """Withdraw the recovery, as the main admin whom it would replace (S4)."""
-    return {"withdrawal": await changes.withdraw(*one.route_values)}
+    return {"withdrawal": await changes.withdraw(*decision.route_values)}
 
 
 @decision_routes("transfer", Permission.TRANSFERS_DECIDE)
-async def answer_transfer(one: DecisionRequest) -> Answers:
+async def answer_transfer(decision: DecisionRequest) -> Answers:
     """Release, accept or refuse an org with its subtree. The preview shown must still be current (S20)."""
-    suppress_below = SETTINGS.of(one.request).withhold_below
-    found = await get_transfer(one.db, one.scope.org_id, one.id, suppress_below=suppress_below)
-    refusal = await transfers.refuse(*one.route_values)
-    release = found.step == "release" and found.from_id == one.scope.org_id
-    if found.preview is None or not (release or (found.step == "acceptance" and found.to_id == one.scope.org_id)):
+    suppress_below = SETTINGS.of(decision.request).withhold_below
+    found = await get_transfer(decision.db, decision.scope.org_id, decision.id, suppress_below=suppress_below)
+    refusal = await transfers.refuse(*decision.route_values)
+    release = found.step == "release" and found.from_id == decision.scope.org_id
+    if found.preview is None or not (release or (found.step == "acceptance" and found.to_id == decision.scope.org_id)):
         return {"refusal": refusal}
-    preview = one.form.get("preview") or found.preview.version
+    preview = decision.form.get("preview") or found.preview.version
     moved = {"name": found.org_name, "orgs": found.preview.orgs, "people": found.preview.people}
     if release:
         explanation = gettext(
@@ -204,7 +204,7 @@ async def answer_transfer(one: DecisionRequest) -> Answers:
         title=gettext("同意转出") if release else gettext("接收“{name}”", name=found.org_name),
         explanation=explanation,
         button=gettext("同意转出") if release else gettext("接收"),
-        operation=lambda db, _: act(db, one.scope, one.id, preview),
+        operation=lambda db, _: act(db, decision.scope, decision.id, preview),
         message="",
         name=found.org_name,
         hidden_fields={"preview": preview},
@@ -213,9 +213,9 @@ async def answer_transfer(one: DecisionRequest) -> Answers:
 
 
 @decision_routes("link-request", Permission.MEMBERS_WRITE)
-async def answer_link_request(one: DecisionRequest) -> Answers:
+async def answer_link_request(decision: DecisionRequest) -> Answers:
     """Link the requester to one of the matching members, or refuse (S18)."""
-    found = await get_received_request(one.db, one.cipher, one.scope.org_id, one.id)
+    found = await get_received_request(decision.db, decision.cipher, decision.scope.org_id, decision.id)
     rows = {
         str(member.id): Confirmation(
             title=gettext("{name} 申请关联", name=found.name),
@@ -223,20 +223,20 @@ async def answer_link_request(one: DecisionRequest) -> Answers:
                 "请先与本人核对。关联后此人变为已激活，通讯录中的号码不变，也不会显示对方的号码；以后可以解除关联。"
             ),
             button=gettext("关联到 {name} {phone}", name=member.name, phone=member.phone),
-            operation=lambda db, _, row=member.id: accept_link_request(db, one.scope, one.id, row),  # type: ignore[misc]
+            operation=lambda db, _, row=member.id: accept_link_request(db, decision.scope, decision.id, row),  # type: ignore[misc]
             message="",
             danger=False,
         )
         for member in found.candidates
     }
-    return {**rows, "refusal": await links.refuse(*one.route_values)}
+    return {**rows, "refusal": await links.refuse(*decision.route_values)}
 
 
 @decision_routes("person-transfer", Permission.MEMBERS_WRITE)
-async def answer_person_transfer(one: DecisionRequest) -> Answers:
+async def answer_person_transfer(decision: DecisionRequest) -> Answers:
     """Accept a person into the directory, or refuse (S20)."""
-    refusal = await person_transfers.refuse(*one.route_values)
-    found = await get_person_transfer(one.db, one.scope.org_id, one.id)
+    refusal = await person_transfers.refuse(*decision.route_values)
+    found = await get_person_transfer(decision.db, decision.scope.org_id, decision.id)
     acceptance = Confirmation(
         title=gettext("接收 {name}", name=found.name or ""),
         explanation=gettext(
@@ -246,7 +246,7 @@ async def answer_person_transfer(one: DecisionRequest) -> Answers:
             org=found.from_name,
         ),
         button=gettext("接受"),
-        operation=lambda db, _: accept_person_transfer(db, one.cipher, one.scope, one.id, []),
+        operation=lambda db, _: accept_person_transfer(db, decision.cipher, decision.scope, decision.id, []),
         message="",
         danger=False,
     )

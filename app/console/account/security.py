@@ -77,10 +77,12 @@ async def end_one(
     request: Request, db: ReadableDb, scope: SignedIn, session_id: Annotated[UUID, Path()]
 ) -> Confirmation:
     """End one session, which may be the current one. The user types the device's name to confirm."""
-    one = next((one for one in (await list_sessions(db, scope, _ALL)).items if one.id == session_id), None)
-    if one is None:
+    session = next(
+        (session for session in (await list_sessions(db, scope, _ALL)).items if session.id == session_id), None
+    )
+    if session is None:
         raise NotFound
-    here, device = session_id == scope.session_id, one.device or gettext("未知设备")
+    here, device = session_id == scope.session_id, session.device or gettext("未知设备")
     return Confirmation(
         title=gettext("退出登录：{device}", device=device),
         explanation=gettext("这是您正在使用的设备；再次使用须重新扫码。")

@@ -205,7 +205,7 @@ def format_value(name: str, value: Any, names: Mapping[UUID, str]) -> str:
     if isinstance(value, int):
         return number(value) if value else ""
     if isinstance(value, list):
-        shown = (gettext("管理组") if one is None else format_value(name, one, names) for one in value[:_MAX_NAMES])
+        shown = (gettext("管理组") if item is None else format_value(name, item, names) for item in value[:_MAX_NAMES])
         listed = join_words(each for each in shown if each)
         return gettext("{listed}等 {count} 个", listed=listed, count=len(value)) if len(value) > _MAX_NAMES else listed
     if not isinstance(value, str):

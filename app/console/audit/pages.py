@@ -121,10 +121,10 @@ def _list_ids(entry: AuditEntryOut) -> Iterator[UUID]:
         yield entry.subject_id
     for side in (entry.before, entry.after):
         for value in (side or {}).values():
-            for one in value if isinstance(value, list) else [value]:
-                if isinstance(one, str) and len(one) == 36:
+            for item in value if isinstance(value, list) else [value]:
+                if isinstance(item, str) and len(item) == 36:
                     try:
-                        yield UUID(one)
+                        yield UUID(item)
                     except ValueError:
                         continue
 

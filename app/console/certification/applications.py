@@ -45,12 +45,12 @@ async def show_applications(
 @confirmation_routes(router, "/{application_id}/approval")
 async def approve(request: Request, db: ReadableDb, scope: Writer, application_id: ApplicationId) -> Confirmation:
     """Approve the application: the applicant becomes a subordinate."""
-    one = await queries.get_received_application(db, scope.org_id, application_id)
+    application = await queries.get_received_application(db, scope.org_id, application_id)
     return Confirmation(
         title=gettext("通过认证"),
         explanation=gettext(
             "“{subordinate}”将成为“{superior}”的下级：您可以查看其自身及全部下级的概况，不能查看人员名单。以后可以解除。",
-            subordinate=one.subordinate_name,
+            subordinate=application.subordinate_name,
             superior=scope.org.name,
         ),
         button=gettext("通过"),
@@ -63,13 +63,13 @@ async def approve(request: Request, db: ReadableDb, scope: Writer, application_i
 @confirmation_routes(router, "/{application_id}/refusal")
 async def refuse(request: Request, db: ReadableDb, scope: Writer, application_id: ApplicationId) -> Confirmation:
     """Refuse the application with a reason. The user types the applicant's name to confirm."""
-    one = await queries.get_received_application(db, scope.org_id, application_id)
+    application = await queries.get_received_application(db, scope.org_id, application_id)
     return Confirmation(
-        title=gettext("拒绝“{name}”的申请", name=one.subordinate_name),
+        title=gettext("拒绝“{name}”的申请", name=application.subordinate_name),
         explanation=gettext("对方的管理员会看到理由，并可以重新申请。"),
         button=gettext("拒绝"),
         operation=lambda db, reason: refuse_application(db, scope, application_id, reason),
         message=gettext("已拒绝，理由已告知对方"),
-        name=one.subordinate_name,
+        name=application.subordinate_name,
         reason=gettext("拒绝的理由"),
     )

@@ -38,13 +38,13 @@ InvitationId = Annotated[UUID, Path()]
 _FORM = "certification/new_invitation.html"
 
 
-def find_state(one: InvitationOut) -> str:
+def find_state(invitation: InvitationOut) -> str:
     """Return `live`, or the reason why the invitation cannot be used."""
-    if one.revoked_at is not None:
+    if invitation.revoked_at is not None:
         return "revoked"
-    if one.expires_at <= datetime.now(UTC):
+    if invitation.expires_at <= datetime.now(UTC):
         return "expired"
-    return "used-up" if one.uses >= one.max_uses else "live"
+    return "used-up" if invitation.uses >= invitation.max_uses else "live"
 
 
 @router.get("")
@@ -84,9 +84,14 @@ async def show_invitation(
 ) -> Response:
     """Show one invitation with its link and QR code, ready to print."""
     row = await queries.get_invitation(db, scope.org_id, invitation_id)
-    one = build_invitation_out(row, cipher, SETTINGS.of(request).issuer)
-    picture = Markup((await draw_svg(one.link)).decode())  # noqa: S704 — the service drew it
-    shown = {**build_org_context(scope, "certification"), "one": one, "state": find_state(one), "qr": picture}
+    invitation = build_invitation_out(row, cipher, SETTINGS.of(request).issuer)
+    picture = Markup((await draw_svg(invitation.link)).decode())  # noqa: S704 — the service drew it
+    shown = {
+        **build_org_context(scope, "certification"),
+        "one": invitation,
+        "state": find_state(invitation),
+        "qr": picture,
+    }
     return render_page(request, "certification/invitation.html", **shown)
 
 

@@ -70,14 +70,14 @@ async def withdraw(
     request: Request, db: ReadableDb, cipher: CipherDep, scope: Writer, promotion_id: PromotionId
 ) -> Confirmation:
     """Withdraw the promotion. The user types the unit's name to confirm."""
-    one = await promotion_queries.get_promotion(db, cipher, scope.org_id, promotion_id)
+    promotion = await promotion_queries.get_promotion(db, cipher, scope.org_id, promotion_id)
     return Confirmation(
-        title=gettext("撤回“{name}”的改设", name=one.unit_name),
+        title=gettext("撤回“{name}”的改设", name=promotion.unit_name),
         explanation=gettext("撤回后支部保持不变，对方不能再接受；需要时可以重新发出。"),
         button=gettext("撤回"),
         operation=lambda db, _: withdraw_promotion(db, scope, promotion_id),
         message=gettext("改设已撤回"),
-        name=one.unit_name,
+        name=promotion.unit_name,
     )
 
 

@@ -60,8 +60,8 @@ async def show_recovery_offer(
     request: Request, db: ReadDb, scope: MainAdmin, subordinate_id: SubordinateId
 ) -> Response:
     """Show the form that nominates a main admin for a subordinate without admins."""
-    one = await queries.get_subordinate(db, scope.org_id, subordinate_id)
-    return render_form(request, _RECOVERY, Form([]), **build_org_context(scope, "certification"), one=one)
+    subordinate = await queries.get_subordinate(db, scope.org_id, subordinate_id)
+    return render_form(request, _RECOVERY, Form([]), **build_org_context(scope, "certification"), one=subordinate)
 
 
 @router.post("/{subordinate_id}/recovery-offers")
@@ -69,29 +69,31 @@ async def create_recovery_offer(
     request: Request, db: WriteDb, cipher: CipherDep, scope: MainAdmin, subordinate_id: SubordinateId, form: PageForm
 ) -> Response:
     """Offer the office to the user with this phone. The answer does not reveal whether such a user exists."""
-    one = await queries.get_subordinate(db, scope.org_id, subordinate_id)
+    subordinate = await queries.get_subordinate(db, scope.org_id, subordinate_id)
     body: Any = validate_fields(RecoveryOfferCreate, form.get_filled("phone", "reason"))
     outcome = body
     if not isinstance(body, ValidationError):
         offering = offer_recovery(db, cipher, scope, subordinate_id, body.phone, body.reason)
         outcome = await catch_problem(db, offering)
     if isinstance(outcome, ValidationError | Problem):
-        return render_form(request, _RECOVERY, form, outcome, **build_org_context(scope, "certification"), one=one)
+        return render_form(
+            request, _RECOVERY, form, outcome, **build_org_context(scope, "certification"), one=subordinate
+        )
     return show_message(request, gettext("已提名，等待对方答复"), PAGE_CHANGED)
 
 
 @confirmation_routes(router, "/{subordinate_id}/release")
 async def release(request: Request, db: ReadableDb, scope: Writer, subordinate_id: SubordinateId) -> Confirmation:
     """End the certification. The user types the subordinate's name to confirm."""
-    one = await queries.get_subordinate(db, scope.org_id, subordinate_id)
+    subordinate = await queries.get_subordinate(db, scope.org_id, subordinate_id)
     return Confirmation(
         title=gettext("解除认证"),
         explanation=gettext(
             "“{name}”连同其全部下级不再隶属本组织，您不能再查看其概况；以往记录不变。如需恢复，须重新邀请、申请和确认。",
-            name=one.name,
+            name=subordinate.name,
         ),
         button=gettext("解除认证"),
         operation=lambda db, _: release_subordinate(db, scope, subordinate_id),
-        message=gettext("已解除“{name}”的认证", name=one.name),
-        name=one.name,
+        message=gettext("已解除“{name}”的认证", name=subordinate.name),
+        name=subordinate.name,
     )

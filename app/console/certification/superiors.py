@@ -67,7 +67,9 @@ async def show_superiors(
     newest = found if during == queries.TimeRange() else await queries.list_certifications(db, scope.org_id, paging)
     shown = {
         "chain": await queries.list_superiors(db, scope.org_id),
-        "waiting": next((one for one in newest.items if one.state is CertificationState.PENDING), None),
+        "waiting": next(
+            (certification for certification in newest.items if certification.state is CertificationState.PENDING), None
+        ),
         "history": found,
         "since": since,
         "until": until,
@@ -96,14 +98,14 @@ async def apply(request: Request, db: WriteDb, scope: Writer, form: PageForm) ->
 @confirmation_routes(router, "/applications/{application_id}/withdrawal")
 async def withdraw(request: Request, db: ReadableDb, scope: Writer, application_id: ApplicationId) -> Confirmation:
     """Withdraw the application. The user types the superior's name to confirm."""
-    one = await queries.get_certification(db, scope.org_id, application_id)
+    certification = await queries.get_certification(db, scope.org_id, application_id)
     return Confirmation(
-        title=gettext("撤回对“{name}”的申请", name=one.superior_name),
+        title=gettext("撤回对“{name}”的申请", name=certification.superior_name),
         explanation=gettext("撤回后一切保持不变；需要时可以重新申请。"),
         button=gettext("撤回"),
         operation=lambda db, _: withdraw_application(db, scope, application_id),
         message=gettext("申请已撤回"),
-        name=one.superior_name,
+        name=certification.superior_name,
     )
 
 

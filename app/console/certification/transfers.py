@@ -68,16 +68,16 @@ async def request_transfer(request: Request, db: WriteDb, scope: Requester, form
 @router.get("/{transfer_id}")
 async def show_transfer(request: Request, db: ReadDb, scope: Reader, transfer_id: TransferId) -> Response:
     """Show the transfer's state, what moves, and the actions open to this org."""
-    one = await _get_transfer(request, db, scope, transfer_id)
-    pending = one.state is State.PENDING
+    transfer = await _get_transfer(request, db, scope, transfer_id)
+    pending = transfer.state is State.PENDING
     shown = {
         **build_org_context(scope, "certification"),
-        "one": one,
-        "may_release": one.step == "release" and one.from_id == scope.org_id,
-        "may_accept": one.step == "acceptance" and one.to_id == scope.org_id,
-        "may_refuse": pending and scope.org_id in {one.from_id, one.to_id},
-        "may_withdraw": pending and one.org_id == scope.org_id and Role.MAIN_ADMIN in scope.roles,
-        "waits_for": _describe_wait(request, scope, one),
+        "one": transfer,
+        "may_release": transfer.step == "release" and transfer.from_id == scope.org_id,
+        "may_accept": transfer.step == "acceptance" and transfer.to_id == scope.org_id,
+        "may_refuse": pending and scope.org_id in {transfer.from_id, transfer.to_id},
+        "may_withdraw": pending and transfer.org_id == scope.org_id and Role.MAIN_ADMIN in scope.roles,
+        "waits_for": _describe_wait(request, scope, transfer),
     }
     return render_page(request, "certification/transfer.html", **shown)
 
@@ -87,8 +87,10 @@ async def _get_transfer(request: Request, db: Readable, scope: OrgScope, transfe
     return await transfer_queries.get_transfer(db, scope.org_id, transfer_id, suppress_below=suppress_below)
 
 
-def _describe_wait(request: Request, scope: OrgScope, one: TransferDetailOut) -> str:
-    waits = {"release": (one.from_id, one.from_name), "acceptance": (one.to_id, one.to_name)}.get(one.step or "")
+def _describe_wait(request: Request, scope: OrgScope, transfer: TransferDetailOut) -> str:
+    waits = {"release": (transfer.from_id, transfer.from_name), "acceptance": (transfer.to_id, transfer.to_name)}.get(
+        transfer.step or ""
+    )
     if waits is None or waits[0] == scope.org_id:
         return ""
     return gettext("等待“{name}”处理。", name=waits[1])
@@ -97,16 +99,18 @@ def _describe_wait(request: Request, scope: OrgScope, one: TransferDetailOut) ->
 @confirmation_routes(router, "/{transfer_id}/refusal")
 async def refuse(request: Request, db: ReadableDb, scope: Decider, transfer_id: TransferId) -> Confirmation:
     """Refuse the transfer as either superior. The user types the org's name to confirm."""
-    one = await transfer_queries.get_transfer(db, scope.org_id, transfer_id)
-    if one.org_id == scope.org_id:
+    transfer = await transfer_queries.get_transfer(db, scope.org_id, transfer_id)
+    if transfer.org_id == scope.org_id:
         raise NotFound
     return Confirmation(
-        title=gettext("拒绝“{name}”的转移", name=one.org_name),
-        explanation=gettext("“{name}”留在现在的上级之下。对方的管理员会看到理由，并可以重新申请。", name=one.org_name),
+        title=gettext("拒绝“{name}”的转移", name=transfer.org_name),
+        explanation=gettext(
+            "“{name}”留在现在的上级之下。对方的管理员会看到理由，并可以重新申请。", name=transfer.org_name
+        ),
         button=gettext("拒绝"),
         operation=lambda db, reason: refuse_transfer(db, scope, transfer_id, reason),
         message=gettext("已拒绝，理由已告知对方"),
-        name=one.org_name,
+        name=transfer.org_name,
         reason=gettext("拒绝的理由"),
     )
 
@@ -114,16 +118,16 @@ async def refuse(request: Request, db: ReadableDb, scope: Decider, transfer_id: 
 @confirmation_routes(router, "/{transfer_id}/withdrawal")
 async def withdraw(request: Request, db: ReadableDb, scope: Requester, transfer_id: TransferId) -> Confirmation:
     """Withdraw this org's request. The user types the new superior's name to confirm."""
-    one = await transfer_queries.get_transfer(db, scope.org_id, transfer_id)
-    if one.org_id != scope.org_id:
+    transfer = await transfer_queries.get_transfer(db, scope.org_id, transfer_id)
+    if transfer.org_id != scope.org_id:
         raise NotFound
     return Confirmation(
-        title=gettext("撤回转到“{name}”的申请", name=one.to_name),
+        title=gettext("撤回转到“{name}”的申请", name=transfer.to_name),
         explanation=gettext("撤回后一切保持不变；需要时可以重新申请。"),
         button=gettext("撤回"),
         operation=lambda db, _: withdraw_transfer(db, scope, transfer_id),
         message=gettext("申请已撤回"),
-        name=one.to_name,
+        name=transfer.to_name,
     )
 
 
@@ -138,16 +142,16 @@ async def decide(
     request: Request, db: WriteDb, scope: Decider, transfer_id: TransferId, act: Act, form: PageForm
 ) -> Response:
     """Release or accept the org. The form's preview must still equal the current figures."""
-    one = await transfer_queries.get_transfer(db, scope.org_id, transfer_id)
+    transfer = await transfer_queries.get_transfer(db, scope.org_id, transfer_id)
     body = validate_fields(TransferDecision, {"preview": form.get("preview", "")})
-    if isinstance(body, ValidationError) or not is_name_typed(one.org_name, form):
+    if isinstance(body, ValidationError) or not is_name_typed(transfer.org_name, form):
         return await _show_decision(request, db, scope, transfer_id, act, form, {"name"})
     operation = release_transfer if act == "release" else accept_transfer
     outcome = await catch_problem(db, operation(db, scope, transfer_id, body.preview))
     if isinstance(outcome, Problem):
         return await _show_decision(request, db, scope, transfer_id, act, form, outcome)
     message = (
-        gettext("已同意转出，等待新上级接收") if act == "release" else gettext("“{name}”已转入", name=one.org_name)
+        gettext("已同意转出，等待新上级接收") if act == "release" else gettext("“{name}”已转入", name=transfer.org_name)
     )
     return show_message(request, message, PAGE_CHANGED)
 
@@ -161,8 +165,8 @@ async def _show_decision(
     form: Form,
     outcome: Outcome = None,
 ) -> Response:
-    one = await _get_transfer(request, db, scope, transfer_id)
-    if scope.org_id != (one.from_id if act == "release" else one.to_id):
+    transfer = await _get_transfer(request, db, scope, transfer_id)
+    if scope.org_id != (transfer.from_id if act == "release" else transfer.to_id):
         raise NotFound
-    shown = {**build_org_context(scope, "certification"), "one": one, "act": act}
+    shown = {**build_org_context(scope, "certification"), "one": transfer, "act": act}
     return render_form(request, "certification/transfer_decision.html", form, outcome, **shown)

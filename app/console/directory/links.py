@@ -67,14 +67,14 @@ async def accept(
 @confirmation_routes(router, "/link-requests/{request_id}/refusal")
 async def refuse(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
     """Refuse the request with a reason that the requester reads. The user types the requester's name to confirm."""
-    one = await get_waiting_requester(db, scope.org_id, request_id)
+    link_request = await get_waiting_requester(db, scope.org_id, request_id)
     return Confirmation(
-        title=gettext("拒绝与 {name} 关联", name=one.name),
+        title=gettext("拒绝与 {name} 关联", name=link_request.name),
         explanation=gettext("申请人会看到理由；通讯录保持不变。"),
         button=gettext("拒绝"),
         operation=lambda db, reason: refuse_link_request(db, scope, request_id, reason),
         message=gettext("已拒绝，理由已告知对方"),
-        name=one.name,
+        name=link_request.name,
         reason=gettext("拒绝的理由"),
     )
 
@@ -109,11 +109,11 @@ async def _show_acceptance(
     outcome: Outcome = None,
 ) -> Response:
     try:
-        one = await get_received_request(db, cipher, scope.org_id, request_id)
+        link_request = await get_received_request(db, cipher, scope.org_id, request_id)
     except Problem:  # The request was decided in the meantime: no choice is left.
         if isinstance(outcome, Problem):
             raise outcome from None
         raise
     return render_form(
-        request, "directory/link_acceptance.html", form, outcome, **build_org_context(scope, "links"), one=one
+        request, "directory/link_acceptance.html", form, outcome, **build_org_context(scope, "links"), one=link_request
     )

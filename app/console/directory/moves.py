@@ -63,7 +63,7 @@ async def _show_move(
     unit = await get_unit(db, scope.org_id, unit_id)
     here = await count_members(db, cipher, scope.org_id, MemberFilter(unit_id=unit_id))
     subtree_count = await count_members(db, cipher, scope.org_id, MemberFilter(unit_id=unit_id, units_below=True))
-    others = [one for one in await list_units_by_path(db, scope.org_id, "", UNITS) if one.id != unit_id]
+    others = [other for other in await list_units_by_path(db, scope.org_id, "", UNITS) if other.id != unit_id]
     shown = {
         **build_org_context(scope, "members"),
         "unit": unit,

@@ -127,10 +127,10 @@ async def withdraw(request: Request, db: ReadableDb, scope: Writer, transfer_id:
 
 
 async def _get_transfer(db: Readable, scope: OrgScope, transfer_id: UUID, direction: str) -> PersonTransferOut:
-    one = await queries.get_person_transfer(db, scope.org_id, transfer_id)
-    if one.direction != direction:
+    transfer = await queries.get_person_transfer(db, scope.org_id, transfer_id)
+    if transfer.direction != direction:
         raise NotFound
-    return one
+    return transfer
 
 
 async def _get_waiting_name(db: Readable, scope: OrgScope, transfer_id: UUID, direction: str) -> str:
@@ -138,10 +138,10 @@ async def _get_waiting_name(db: Readable, scope: OrgScope, transfer_id: UUID, di
 
     Raises NotFound, and PersonTransferDecided because the name is visible only while the transfer is pending.
     """
-    one = await _get_transfer(db, scope, transfer_id, direction)
-    if one.name is None:
+    transfer = await _get_transfer(db, scope, transfer_id, direction)
+    if transfer.name is None:
         raise PersonTransferDecided
-    return one.name
+    return transfer.name
 
 
 async def _show_form(
@@ -166,7 +166,7 @@ async def _show_form(
 async def _show_acceptance(
     request: Request, db: Readable, scope: OrgScope, transfer_id: UUID, form: Form, outcome: Outcome = None
 ) -> Response:
-    one = await _get_transfer(db, scope, transfer_id, "in")
+    transfer = await _get_transfer(db, scope, transfer_id, "in")
     units = await list_units_by_path(db, scope.org_id, "", UNITS)
-    shown = {**build_org_context(scope, "person-transfers"), "one": one, "units": units}
+    shown = {**build_org_context(scope, "person-transfers"), "one": transfer, "units": units}
     return render_form(request, "directory/person_transfer_acceptance.html", form, outcome, **shown)

@@ -116,7 +116,7 @@ async def _show_form(
 ) -> Response:
     units = await list_units_by_path(db, scope.org_id, "", UNITS)
     return render_form(
-        request, "units/unit_form.html", form, outcome, **build_org_context(scope, "members"), unit=unit, units=units
+        request, "units/unit_form.html", form, outcome, **build_org_context(scope, "members"), one=unit, units=units
     )
 
 
@@ -130,7 +130,7 @@ async def _show_removal(
     outcome: Outcome = None,
 ) -> Response:
     unit = await get_unit(db, scope.org_id, unit_id)
-    others = [one for one in await list_units_by_path(db, scope.org_id, "", UNITS) if one.id != unit_id]
+    others = [other for other in await list_units_by_path(db, scope.org_id, "", UNITS) if other.id != unit_id]
     here = await count_members(db, cipher, scope.org_id, MemberFilter(unit_id=unit_id))
     shown = {**build_org_context(scope, "members"), "unit": unit, "units": others, "here_count": here}
     return render_form(request, "units/unit_removal.html", form, outcome, **shown)

@@ -40,7 +40,7 @@ async def show_exports(
 ) -> Response:
     """Show the caller's exports. The page polls while an export is running."""
     exports = await list_exports(db, scope, paging)
-    working = any(one.state in {"waiting", "running"} for one in exports.items)
+    working = any(export.state in {"waiting", "running"} for export in exports.items)
     return render_page(
         request, "exports/exports.html", **build_org_context(scope, "exports"), exports=exports, working=working
     )
@@ -81,14 +81,14 @@ async def read_content(request: Request, db: ReadDb, cipher: CipherDep, scope: R
 @confirmation_routes(router, "/{export_id}/deletion")
 async def delete(request: Request, db: ReadableDb, scope: Reader, export_id: ExportId) -> Confirmation:
     """Delete the file, or cancel a running export. The user types the file's name to confirm."""
-    one = await get_export(db, scope, export_id)
+    export = await get_export(db, scope, export_id)
     return Confirmation(
-        title=gettext("删除导出 {name}", name=one.file_name),
+        title=gettext("删除导出 {name}", name=export.file_name),
         explanation=gettext("文件立即删除；需要时可以重新导出。通讯录不受影响。"),
         button=gettext("删除"),
         operation=lambda db, _: delete_export(db, scope, export_id),
         message=gettext("导出已删除"),
-        name=one.file_name,
+        name=export.file_name,
     )
 
 

@@ -51,10 +51,10 @@ async def load_subject_context(db: Readable, scope: OrgScope, current: str) -> d
     superiors = await list_superiors(db, scope.org_id) if scope.org.superior_id else []
     crumbs: Sequence[Crumb] = []
     if superiors:
-        own_orgs = {one.id: one for one in await list_user_orgs(db, scope.user.user_id) if _ADMINS & set(one.roles)}
-        own_positions = [position for position, one in enumerate(superiors) if one.id in own_orgs]
+        own_orgs = {own.id: own for own in await list_user_orgs(db, scope.user.user_id) if _ADMINS & set(own.roles)}
+        own_positions = [position for position, superior in enumerate(superiors) if superior.id in own_orgs]
         if own_positions:
-            crumbs = [Crumb(one.id, one.name) for one in reversed(superiors[: own_positions[-1] + 1])]
+            crumbs = [Crumb(superior.id, superior.name) for superior in reversed(superiors[: own_positions[-1] + 1])]
             if not frame["is_admin"]:
                 nearest = own_orgs[superiors[own_positions[0]].id]
                 frame |= {"org": nearest, "is_admin": True, "is_main_admin": Role.MAIN_ADMIN in nearest.roles}

@@ -58,8 +58,8 @@ _LINKS = {
 }
 
 
-def _build_link(one: Any) -> str:
-    return _LINKS[one.kind].format(org_id=one.org_id, id=one.id)
+def _build_link(entry: Any) -> str:
+    return _LINKS[entry.kind].format(org_id=entry.org_id, id=entry.id)
 
 
 @router.get("/")
@@ -91,23 +91,23 @@ def translate_kind(kind: str) -> str:
     return gettext(KINDS[kind])
 
 
-def describe_request(one: Any) -> str:
+def describe_request(entry: Any) -> str:
     """Return what is requested, as text for the reader."""
-    match one.kind, one.step or one.detail:
+    match entry.kind, entry.step or entry.detail:
         case "change-request", "hand-over":
             return gettext("移交主管理员")
         case "change-request", "recovery":
             return gettext("更换主管理员")
         case "change-request", _:
-            return gettext("名称改为“{name}”", name=one.detail)
+            return gettext("名称改为“{name}”", name=entry.detail)
         case "transfer", "release":
-            return gettext("申请转到“{name}”", name=one.detail)
+            return gettext("申请转到“{name}”", name=entry.detail)
         case "transfer", _:
-            return gettext("从“{name}”转来", name=one.detail)
+            return gettext("从“{name}”转来", name=entry.detail)
         case "person-transfer", _:
-            return gettext("申请将 {name} 转入", name=one.detail)
+            return gettext("申请将 {name} 转入", name=entry.detail)
         case _:
-            return str(one.detail)
+            return str(entry.detail)
 
 
 KINDS = {

@@ -76,7 +76,7 @@ async def show_trend(
     if own:
         figures = {point.day: point.org for point in trend.days}
     shown = {"charts": _draw_charts(requested_days, figures), "subject": scope.org, "until": until, "days": days}
-    complete = len(figures) == days and not any(one.withheld for one in figures.values())
+    complete = len(figures) == days and not any(figure.withheld for figure in figures.values())
     return render_part(
         request, "reports/report_trend.html", **shown, requested_days=requested_days, own=own, complete=complete
     )

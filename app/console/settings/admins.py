@@ -64,9 +64,9 @@ async def withdraw(
     request: Request, db: ReadableDb, cipher: CipherDep, scope: MainAdmin, invitation_id: Annotated[UUID, Path()]
 ) -> Confirmation:
     """Withdraw an invitation. The user types the org's name to confirm."""
-    one = await queries.get_admin_invitation(db, cipher, scope.org_id, invitation_id)
+    found = await queries.get_admin_invitation(db, cipher, scope.org_id, invitation_id)
     return Confirmation(
-        title=gettext("撤回对 {phone} 的邀请", phone=one.phone) if one.phone else gettext("撤回邀请"),
+        title=gettext("撤回对 {phone} 的邀请", phone=found.phone) if found.phone else gettext("撤回邀请"),
         explanation=gettext("撤回后对方不能再接受；需要时可以重新邀请。"),
         button=gettext("撤回"),
         operation=lambda db, _: operations.withdraw_admin_invitation(db, scope, invitation_id),
@@ -94,7 +94,7 @@ async def resign(request: Request, db: ReadableDb, scope: Resigning) -> Confirma
 @confirmation_routes(router, "/admins/{user_id}/removal")
 async def remove(request: Request, db: ReadableDb, scope: MainAdmin, user_id: Annotated[UUID, Path()]) -> Confirmation:
     """Remove an admin. The user types the admin's name to confirm."""
-    admin = next((one for one in await queries.list_admins(db, scope.org_id) if one.user_id == user_id), None)
+    admin = next((found for found in await queries.list_admins(db, scope.org_id) if found.user_id == user_id), None)
     if admin is None:
         raise NotFound
     return Confirmation(

@@ -43,8 +43,8 @@ async def show_settings(
     shown: dict[str, Any] = {
         **await _load_context(db, scope),
         "main": next(admin for admin in admins if admin.main),
-        "waiting": [one for one in requests.items if one.state is State.PENDING],
-        "past": [one for one in requests.items if one.state is not State.PENDING],
+        "waiting": [change for change in requests.items if change.state is State.PENDING],
+        "past": [change for change in requests.items if change.state is not State.PENDING],
         "cursor": requests.next_cursor,
     }
     return render_page(request, "settings/org.html", **shown)
@@ -94,10 +94,10 @@ async def request_recovery(request: Request, db: WriteDb, scope: Writer, form: P
 @confirmation_routes(router, "/change-requests/{request_id}/withdrawal")
 async def withdraw(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
     """Withdraw a request. The user types the new name, or the name of the new main admin, to confirm."""
-    one: ChangeRequestOut = await queries.get_change_request(db, scope.org_id, request_id)
-    if one.org_id != scope.org_id:
+    change: ChangeRequestOut = await queries.get_change_request(db, scope.org_id, request_id)
+    if change.org_id != scope.org_id:
         raise NotFound
-    name = one.name_after or (one.main_admin_after and one.main_admin_after.name) or one.org_name
+    name = change.name_after or (change.main_admin_after and change.main_admin_after.name) or change.org_name
     return Confirmation(
         title=gettext("撤回“{name}”的申请", name=name),
         explanation=gettext("撤回后一切保持不变；需要时可以重新申请。"),

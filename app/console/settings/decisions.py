@@ -38,18 +38,18 @@ async def show_received(
 @confirmation_routes(router, "/{request_id}/approval")
 async def approve(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
     """Approve the request. The change takes effect at once."""
-    one = await _received(db, scope, request_id)
-    if one.kind == "rename":
+    change = await _received(db, scope, request_id)
+    if change.kind == "rename":
         explanation = gettext(
-            "“{before}”的名称立即改为“{after}”。", before=one.name_before or "", after=one.name_after or ""
+            "“{before}”的名称立即改为“{after}”。", before=change.name_before or "", after=change.name_after or ""
         )
     else:
-        named = one.main_admin_after.name if one.main_admin_after else None
+        named = change.main_admin_after.name if change.main_admin_after else None
         explanation = gettext(
-            "{name} 立即成为“{org}”的主管理员，原主管理员仍是管理员。", name=named or "", org=one.org_name
+            "{name} 立即成为“{org}”的主管理员，原主管理员仍是管理员。", name=named or "", org=change.org_name
         )
     return Confirmation(
-        title=gettext("同意“{name}”的申请", name=one.org_name),
+        title=gettext("同意“{name}”的申请", name=change.org_name),
         explanation=explanation,
         button=gettext("同意"),
         operation=lambda db, _: approve_change_request(db, scope, request_id),
@@ -61,20 +61,20 @@ async def approve(request: Request, db: ReadableDb, scope: Writer, request_id: R
 @confirmation_routes(router, "/{request_id}/refusal")
 async def refuse(request: Request, db: ReadableDb, scope: Writer, request_id: RequestId) -> Confirmation:
     """Refuse the request with a reason that its admins read. The user types the org's name to confirm."""
-    one = await _received(db, scope, request_id)
+    change = await _received(db, scope, request_id)
     return Confirmation(
-        title=gettext("拒绝“{name}”的申请", name=one.org_name),
+        title=gettext("拒绝“{name}”的申请", name=change.org_name),
         explanation=gettext("对方的管理员会看到理由，并可以重新申请。"),
         button=gettext("拒绝"),
         operation=lambda db, reason: refuse_change_request(db, scope, request_id, reason),
         message=gettext("已拒绝，理由已告知对方"),
-        name=one.org_name,
+        name=change.org_name,
         reason=gettext("拒绝的理由"),
     )
 
 
 async def _received(db: Readable, scope: OrgScope, request_id: UUID) -> ChangeRequestOut:
-    one = await queries.get_change_request(db, scope.org_id, request_id)
-    if one.org_id == scope.org_id:
+    change = await queries.get_change_request(db, scope.org_id, request_id)
+    if change.org_id == scope.org_id:
         raise NotFound
-    return one
+    return change

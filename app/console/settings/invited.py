@@ -41,7 +41,7 @@ async def accept(
     request: Request, db: WriteDb, cipher: CipherDep, scope: SignedIn, kind: Kind, offer_id: OfferId
 ) -> Response:
     """Accept the offer and go to the org. After a refusal the page shows the reason."""
-    one = await get_offer(db, scope, kind, offer_id)
+    offer = await get_offer(db, scope, kind, offer_id)
     acceptance: Awaitable[UUID | LockedOrg | Problem]
     if kind == "promotion":
         acceptance = accept_promotion(db, cipher, scope, offer_id)
@@ -49,7 +49,7 @@ async def accept(
         acceptance = accept_admin_invitation(db, cipher, scope, offer_id)
     outcome: UUID | LockedOrg | Problem = await catch_problem(db, acceptance)
     if isinstance(outcome, Problem):
-        return _show(request, scope, kind, one, outcome)
+        return _show(request, scope, kind, offer, outcome)
     org_id = outcome if isinstance(outcome, UUID) else outcome.id
     return Response(status_code=303, headers={"Location": f"/console/orgs/{org_id}"})
 
@@ -57,9 +57,9 @@ async def accept(
 @confirmation_routes(router, "/{kind}/{offer_id}/refusal")
 async def refuse(request: Request, db: ReadableDb, scope: SignedIn, kind: Kind, offer_id: OfferId) -> Confirmation:
     """Decline the offer. The user types the name of the present or future org to confirm."""
-    one = await get_offer(db, scope, kind, offer_id)
+    offer = await get_offer(db, scope, kind, offer_id)
     refusing = refuse_promotion if kind == "promotion" else refuse_admin_invitation
-    name = one.name if isinstance(one, OfferedPromotionOut) else one.org_name
+    name = offer.name if isinstance(offer, OfferedPromotionOut) else offer.org_name
     return Confirmation(
         title=gettext("谢绝“{name}”", name=name),
         explanation=gettext("谢绝后不能再接受；需要时请对方重新发出。"),
@@ -84,8 +84,8 @@ def _show(
     request: Request,
     scope: UserScope,
     kind: Kind,
-    one: OfferedPromotionOut | ReceivedAdminInvitationOut,
+    offer: OfferedPromotionOut | ReceivedAdminInvitationOut,
     problem: Problem | None,
 ) -> Response:
-    shown = {**build_user_context(scope), "kind": kind, "one": one, "problem": problem}
+    shown = {**build_user_context(scope), "kind": kind, "one": offer, "problem": problem}
     return render_page(request, "settings/invited.html", problem.status if problem else 200, **shown)
