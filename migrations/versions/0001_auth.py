@@ -1,4 +1,4 @@
-"""Accounts, the ways into them, and what is kept of each sign-in"""
+"""Accounts, their ways to sign in, and the rows of each sign-in"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -56,7 +56,7 @@ CREATE TRIGGER point_event_keys_append_only BEFORE UPDATE OR DELETE OR TRUNCATE 
 """,
 )
 
-# Whoever writes these tables appends the facts, in the same transaction, without knowing of it.
+# Triggers append the facts in the transaction that writes these tables.
 FACTS = (
     """
 CREATE FUNCTION append_place_facts() RETURNS trigger LANGUAGE plpgsql AS $$

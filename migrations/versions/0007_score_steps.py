@@ -19,8 +19,8 @@ def upgrade() -> None:
         sa.Column("people", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("org_id", "day", "kind", "step", name=op.f("score_steps_pkey")),
     )
-    # No index of a partitioned table is made or dropped concurrently. It is but the folder that waits meanwhile: scores
-    # are kept of a few days, and rankings can be read while the new indexes are made.
+    # An index of a partitioned table cannot be created or dropped concurrently. Only the rollup waits for it: the table
+    # has the scores of a few days, and rankings can be read while the new indexes are created.
     for made in ("last_7", "total"):
         op.execute(f"""
 -- squawk-ignore require-concurrent-index-creation

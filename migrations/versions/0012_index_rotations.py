@@ -1,4 +1,4 @@
-"""Rotations of the index key; a phone's facts are kept where it changes, not where only its index does"""
+"""Rotations of the index key; the facts of a phone are written when the phone changes, not when its index does"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -9,7 +9,7 @@ depends_on = None
 
 # Both are one expression, so that the planner writes them out in place and plans stay as they are.
 _FUNCTIONS = (
-    # The last day of a person's windows on a kept day: the day itself. On a day in preparation, people who are not
+    # The last day of a person's windows on a stored day: the day itself. On a day in preparation, people who are not
     # processed yet (from `people_before` on; NULL: none) still have the windows of the day before.
     """
 CREATE FUNCTION window_end(day date, person uuid, people_before uuid) RETURNS date

@@ -1,4 +1,4 @@
-"""One set of states for the seven kinds of approval, and one name each for who asked and when.
+"""One set of states for the seven kinds of approval, and one name each for the requester and the time of the request.
 
 `pending`, `accepted`, `declined`, `withdrawn`, `expired`, `superseded`; an accepted application is a certification,
 which is `live` and later `ended`. The release before this one cannot read the new states: stop it first.

@@ -1,6 +1,6 @@
 """An offer to a member is to the account that the member row is linked to, or it names the row's person.
 
-What was offered before has neither: it stays an offer to whoever has the phone.
+An older offer has neither: it stays an offer to the user who has the phone.
 """
 
 import sqlalchemy as sa

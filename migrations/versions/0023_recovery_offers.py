@@ -1,4 +1,4 @@
-"""An invitation of an admin can be a recovery: whoever accepts it becomes the main admin."""
+"""An invitation of an admin can be a recovery: the person who accepts it becomes the main admin."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""The job of an export has the language of the person who asked for it; the column of its own is no longer written.
+"""The job of an export has the language of the person who requested it; the column of its own is no longer written.
 
 It stays for the release before, which reads and writes it, and goes with the next one.
 """
