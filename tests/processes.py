@@ -17,35 +17,35 @@ ROOT = Path(__file__).parent.parent
 PATIENCE = 60.0
 
 
-def environment(**settings: object) -> dict[str, str]:
+def build_environment(**settings: object) -> dict[str, str]:
     """Return this process's environment with only the given XUEZU_ settings."""
     others = {name: value for name, value in os.environ.items() if not name.startswith("XUEZU_")}
     return others | {name: str(value) for name, value in settings.items()}
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port: int = found.getsockname()[1]
         return port
 
 
-def refusal(*arguments: str, **settings: object) -> str:
+def run_refused(*arguments: str, **settings: object) -> str:
     """Run `xuezu …`, which must fail with one sentence and nothing else on stderr; return the sentence."""
     done = subprocess.run(
         [sys.executable, "-m", "app.cli", *arguments],
         cwd=ROOT,
-        env=environment(**settings),
+        env=build_environment(**settings),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=PATIENCE,
         check=False,
     )
-    return one_sentence(done)
+    return get_sentence(done)
 
 
-def one_sentence(done: subprocess.CompletedProcess[str]) -> str:
+def get_sentence(done: subprocess.CompletedProcess[str]) -> str:
     lines = done.stderr.splitlines()
     assert done.returncode == 1, (done.returncode, done.stdout, done.stderr)
     assert len(lines) == 1, done.stderr
@@ -60,7 +60,7 @@ class Program:
         self.process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env=environment(**settings),
+            env=build_environment(**settings),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -80,7 +80,7 @@ class Program:
         return "".join(self._lines)
 
     def wait_to_say(self, words: str, times: int = 1) -> None:
-        until(lambda: self.said.count(words) >= times or self.process.poll() is not None)
+        wait_until(lambda: self.said.count(words) >= times or self.process.poll() is not None)
         assert self.said.count(words) >= times, self.said
 
     def children(self) -> list[psutil.Process]:
@@ -97,7 +97,7 @@ class Program:
         return self.process.wait(PATIENCE)
 
 
-def gone(pid: int) -> bool:
+def has_ended(pid: int) -> bool:
     """Return whether no such process runs; a zombie counts as ended."""
     try:
         ended: bool = psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
@@ -118,7 +118,7 @@ def program(*command: str, **settings: object) -> Iterator[Program]:
         started.close()
 
 
-def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     """Wait until a condition is true."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import ROOT, one_sentence
+from tests.processes import ROOT, get_sentence
 
 BOOTSTRAP = ROOT / "bootstrap.py"
 LOCKS = ("requirements.lock", "requirements-run.lock", "requirements-dev.lock")
@@ -48,7 +48,7 @@ def test_old_python_is_refused(clone: Path) -> None:
     # The interpreter reports version 3.9; the rest is the behaviour of the file.
     old = "import sys; sys.version_info = (3, 9, 2, 'final', 0); sys.argv = ['bootstrap.py']; import runpy; "
     done = run(clone, sys.executable, "-c", old + "runpy.run_path('bootstrap.py', run_name='__main__')", PATH="/none")
-    assert one_sentence(done) == (
+    assert get_sentence(done) == (
         "Python 3.11 or newer is needed and this is 3.9: install one, or name it: make run PYTHON=/path/to/python"
     )
     assert not (clone / ".venv").exists()
@@ -74,7 +74,7 @@ def test_python_without_venv_is_refused(clone: Path) -> None:
     (clone / "ensurepip.py").write_text("raise ModuleNotFoundError(\"No module named 'ensurepip'\")\n")
     done = run(clone, sys.executable, "bootstrap.py", PYTHONPATH=str(clone))
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    assert "This Python cannot make virtual environments: install its venv module" in one_sentence(done)
+    assert "This Python cannot make virtual environments: install its venv module" in get_sentence(done)
     assert f"`apt-get install python{version}-venv`" in done.stderr
 
 

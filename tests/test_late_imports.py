@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 from app import serving
-from tests.processes import ROOT, environment
+from tests.processes import ROOT, build_environment
 
 
 def loaded_by(statements: str) -> set[str]:
@@ -12,7 +12,7 @@ def loaded_by(statements: str) -> set[str]:
     done = subprocess.run(
         [sys.executable, "-c", f"{statements}\nimport sys\nprint(*sys.modules)"],
         cwd=ROOT,
-        env=environment(),
+        env=build_environment(),
         capture_output=True,
         text=True,
         timeout=60,

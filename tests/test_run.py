@@ -21,14 +21,14 @@ from app.core.settings import CannotStart, Settings, make_key
 from app.database import migration
 from app.embedded import postgres
 from app.serving import GRACE_SECONDS, listen
-from tests.processes import PATIENCE, Program, free_port, gone, program, refusal, until
+from tests.processes import PATIENCE, Program, find_free_port, has_ended, program, run_refused, wait_until
 
 RUN = (sys.executable, "-m", "app.cli", "run")
 READY = "Xuezu is ready"
 
 
 def worker_of(running: Program) -> psutil.Process:
-    until(lambda: any("worker" in child.cmdline() for child in running.children()))
+    wait_until(lambda: any("worker" in child.cmdline() for child in running.children()))
     (worker,) = [child for child in running.children() if "worker" in child.cmdline()]
     return worker
 
@@ -58,7 +58,7 @@ def has_ipv6() -> bool:
 @pytest.mark.long
 def test_run_survives_other_runs_and_killed_processes(directory: Path) -> None:
     """One long test, because each start of the whole service costs seconds."""
-    data, port = directory / "data", free_port()
+    data, port = directory / "data", find_free_port()
     settings = {"XUEZU_DATA_DIR": data, "XUEZU_PORT": port}
     with program(*RUN, **settings) as first:
         first.wait_to_say(READY)
@@ -71,10 +71,10 @@ def test_run_survives_other_runs_and_killed_processes(directory: Path) -> None:
         server.execute("CREATE TABLE stored AS SELECT 'still here' AS word", database=postgres.DATABASE)
 
         # A second run with the same directory or with the same port is refused immediately.
-        held = refusal("run", XUEZU_DATA_DIR=data, XUEZU_PORT=free_port())
+        held = run_refused("run", XUEZU_DATA_DIR=data, XUEZU_PORT=find_free_port())
         assert f"is in use by another run (process {first.process.pid})" in held
         other = directory / "other"
-        assert f"XUEZU_PORT={port + 1}" in refusal("run", XUEZU_DATA_DIR=other, XUEZU_PORT=port)
+        assert f"XUEZU_PORT={port + 1}" in run_refused("run", XUEZU_DATA_DIR=other, XUEZU_PORT=port)
         assert not (other / "postgres").exists()
 
         # A killed worker is started again; a worker whose parent is killed ends.
@@ -82,7 +82,7 @@ def test_run_survives_other_runs_and_killed_processes(directory: Path) -> None:
         first.wait_to_say("The worker was killed by signal 9: starting it again in 1 s")
         worker = worker_of(first)
         first.stop(signal.SIGKILL)
-        until(lambda: gone(worker.pid))
+        wait_until(lambda: has_ended(worker.pid))
 
     # PostgreSQL is still running: the next run uses it, and stops it at the end.
     assert postgres.find_running(data / "postgres") == server
@@ -98,8 +98,8 @@ def test_run_survives_other_runs_and_killed_processes(directory: Path) -> None:
             assert time.monotonic() - began < GRACE_SECONDS
         assert second.process.wait(PATIENCE) == 0
     assert second.said.endswith("Stopping PostgreSQL\nStopped.\n")
-    assert gone(worker.pid)
-    until(lambda: gone(server.pid))
+    assert has_ended(worker.pid)
+    wait_until(lambda: has_ended(server.pid))
 
 
 # The last step takes a tenth of a second, too short to send a signal reliably: here it takes two seconds more.
@@ -119,7 +119,7 @@ app.cli.main()
 
 @pytest.mark.parametrize("step", ["Making a new PostgreSQL", "Starting the API"])
 def test_stop_signal_during_start_leaves_no_process(directory: Path, step: str) -> None:
-    with program(sys.executable, "-c", SLOW_RUN, XUEZU_DATA_DIR=directory, XUEZU_PORT=free_port()) as starting:
+    with program(sys.executable, "-c", SLOW_RUN, XUEZU_DATA_DIR=directory, XUEZU_PORT=find_free_port()) as starting:
         starting.wait_to_say(step)
         assert starting.stop(signal.SIGINT) == 0
     assert READY not in starting.said
@@ -142,7 +142,9 @@ def test_run_migrates_after_the_import_of_the_service(settings: Settings, monkey
     monkeypatch.setattr(app_run, "_import_service", import_slowly)
     monkeypatch.setattr(migration, "migrate_to_head", refuse)
     with pytest.raises(CannotStart, match="no such database"):
-        app_run.run(settings.model_copy(update={"port": free_port(), "database_url": SecretStr("postgresql://none")}))
+        app_run.run(
+            settings.model_copy(update={"port": find_free_port(), "database_url": SecretStr("postgresql://none")})
+        )
     assert steps == ["imported", "looked"]
 
 
@@ -156,13 +158,15 @@ def test_process_ends_after_its_importing_threads(settings: Settings, monkeypatc
 
     monkeypatch.setattr(migration, "migrate_to_head", refuse)
     with pytest.raises(CannotStart):
-        app_run.run(settings.model_copy(update={"port": free_port(), "database_url": SecretStr("postgresql://none")}))
+        app_run.run(
+            settings.model_copy(update={"port": find_free_port(), "database_url": SecretStr("postgresql://none")})
+        )
     assert [thread.daemon for thread in seen] == [False]
 
 
 def test_open_stream_does_not_delay_the_stop(directory: Path) -> None:
     """The server of `xuezu run` and `serve`, with a stream that does not end by itself or on request."""
-    port = free_port()
+    port = find_free_port()
     endless = f"""
 import asyncio
 from starlette.applications import Starlette
@@ -189,7 +193,7 @@ print("cleaned up", flush=True)
 
 
 def test_unusable_setting_is_refused_without_its_value(directory: Path) -> None:
-    said = refusal("run", XUEZU_DATA_DIR=directory, XUEZU_PORT="13800138000")
+    said = run_refused("run", XUEZU_DATA_DIR=directory, XUEZU_PORT="13800138000")
     assert "XUEZU_PORT: input should be less than or equal to 65535" in said
     assert "13800138000" not in said
 
@@ -219,7 +223,7 @@ def test_production_without_its_own_secrets_is_refused(directory: Path, monkeypa
     Settings(data_dir=directory).with_secrets()
     stored = json.loads((directory / "secrets.json").read_text())
     production = {"XUEZU_DATA_DIR": str(directory), "XUEZU_ENV": "production"}
-    assert "needs XUEZU_DATA_KEYS and XUEZU_INDEX_KEY: make them with `xuezu keys`" in refusal("run", **production)
+    assert "needs XUEZU_DATA_KEYS and XUEZU_INDEX_KEY: make them with `xuezu keys`" in run_refused("run", **production)
     for name, value in (production | {"XUEZU_DATA_KEYS": f"k1:{make_key()}", "XUEZU_INDEX_KEY": make_key()}).items():
         monkeypatch.setenv(name, value)
     assert read_settings().env == "production"
@@ -233,11 +237,11 @@ def test_production_without_its_own_secrets_is_refused(directory: Path, monkeypa
 @pytest.mark.parametrize("below", ["a-file/data", "a-file"])
 def test_unwritable_data_directory_is_refused(directory: Path, below: str) -> None:
     (directory / "a-file").touch()
-    said = refusal("run", XUEZU_DATA_DIR=directory / below, XUEZU_PORT=free_port())
+    said = run_refused("run", XUEZU_DATA_DIR=directory / below, XUEZU_PORT=find_free_port())
     assert f"The data directory {directory / below} cannot be written" in said
 
 
 def test_damaged_secrets_are_refused_and_unchanged(directory: Path) -> None:
     (directory / "secrets.json").write_text("{")
-    assert "secrets.json are damaged" in refusal("run", XUEZU_DATA_DIR=directory, XUEZU_PORT=free_port())
+    assert "secrets.json are damaged" in run_refused("run", XUEZU_DATA_DIR=directory, XUEZU_PORT=find_free_port())
     assert (directory / "secrets.json").read_text() == "{"

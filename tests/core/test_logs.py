@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import Any
 
-from tests.processes import ROOT, environment
+from tests.processes import ROOT, build_environment
 
 PHONE, RESIDENT_ID = "13800138000", "11010519491231002X"
 
@@ -73,7 +73,7 @@ def serve(*requests: str, log_format: str = "json") -> tuple[list[Any], str]:
     done = subprocess.run(
         [sys.executable, "-c", SERVICE, log_format],
         cwd=ROOT,
-        env=environment(),
+        env=build_environment(),
         input="".join(f"{line}\n" for line in requests),
         capture_output=True,
         text=True,

@@ -12,7 +12,7 @@ from app.core.settings import CannotStart
 from app.core.startup import show_nothing
 from app.database.indexes import repair_indexes
 from app.database.migration import get_head_revision, migrate, migrate_to_head
-from tests.processes import environment
+from tests.processes import build_environment
 
 ROOT = Path(__file__).parents[2]
 BEFORE, INDEX = "0014", "activations_org_id_member_id_idx"
@@ -77,7 +77,7 @@ async def test_migration_waits_for_a_build_that_outlives_its_client(
 ) -> None:
     command = (sys.executable, "-m", "app.cli", "migrate")
     client = await asyncio.create_subprocess_exec(
-        *command, env=environment(XUEZU_DATABASE_URL=database), cwd=ROOT, stdout=asyncio.subprocess.DEVNULL
+        *command, env=build_environment(XUEZU_DATABASE_URL=database), cwd=ROOT, stdout=asyncio.subprocess.DEVNULL
     )
     building = await waiting_build(db)
     client.kill()

@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 
 from app.core.settings import CannotStart
 from app.database import migration
-from tests.processes import ROOT, free_port, refusal
+from tests.processes import ROOT, find_free_port, run_refused
 
 
 async def execute(url: str, *statements: str) -> None:
@@ -26,7 +26,7 @@ async def execute(url: str, *statements: str) -> None:
 
 
 async def refused(*arguments: str, **settings: object) -> str:
-    return await asyncio.to_thread(refusal, *arguments, **settings)
+    return await asyncio.to_thread(run_refused, *arguments, **settings)
 
 
 async def test_concurrent_migrations_run_one_after_the_other(database: str) -> None:
@@ -39,13 +39,13 @@ async def test_concurrent_migrations_run_one_after_the_other(database: str) -> N
 async def test_database_at_another_revision_is_refused(database: str) -> None:
     await migration.migrate_to_head(database)
     await execute(database, "UPDATE alembic_version SET version_num = '0001'")
-    behind = await refused("serve", XUEZU_DATABASE_URL=database, XUEZU_PORT=free_port())
+    behind = await refused("serve", XUEZU_DATABASE_URL=database, XUEZU_PORT=find_free_port())
     assert (
         f"is at revision 0001 and this version of Xuezu needs {migration.get_head_revision()}: run `xuezu migrate`"
         in behind
     )
     await execute(database, "UPDATE alembic_version SET version_num = 'f00d'")
-    ahead = await refused("run", XUEZU_DATABASE_URL=database, XUEZU_PORT=free_port())
+    ahead = await refused("run", XUEZU_DATABASE_URL=database, XUEZU_PORT=find_free_port())
     assert "is at revision f00d, which this version of Xuezu does not know: a newer version has" in ahead
     with pytest.raises(CannotStart, match="does not know"):
         await migration.require_head(database)
@@ -86,8 +86,8 @@ async def test_database_of_an_unreleased_version_is_refused(database: str) -> No
 
 
 async def test_unreachable_database_is_refused(server_url: str) -> None:
-    address = f"postgresql://boss:s3cret@127.0.0.1:{free_port()}/xuezu"
-    lines = await refused("run", XUEZU_DATABASE_URL=address, XUEZU_PORT=free_port())
+    address = f"postgresql://boss:s3cret@127.0.0.1:{find_free_port()}/xuezu"
+    lines = await refused("run", XUEZU_DATABASE_URL=address, XUEZU_PORT=find_free_port())
     assert f"The database {address.rpartition('@')[2]} cannot be reached (" in lines
     assert "make run" in lines
     for url, sentence in (

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from app.core.settings import Settings
 from tests.acts import Json, certify, get_body, invite, list_actions
 from tests.people import People, fresh_org_name
-from tests.processes import PATIENCE, free_port, program
+from tests.processes import PATIENCE, find_free_port, program
 
 _WAITING = """
 SELECT count(*) FROM pg_stat_activity
@@ -37,7 +37,7 @@ async def start_server(settings: Settings) -> AsyncIterator[tuple[httpx.AsyncCli
     """Start a server in its own process with the same database and secrets. Yield its client and the function that
     kills it."""
     assert settings.database_url is not None
-    port = free_port()
+    port = find_free_port()
     environment = {
         "XUEZU_DATABASE_URL": settings.database_url.get_secret_value(),
         "XUEZU_DATA_DIR": settings.data_dir,

@@ -27,7 +27,7 @@ from app.database.migration import migrate_to_head
 from app.embedded import postgres
 from app.reports.rollup.verify import find_differences
 from tests.points.services import event
-from tests.processes import PATIENCE, Program, free_port
+from tests.processes import PATIENCE, Program, find_free_port
 from tests.reports.test_overview import make_fixed_world
 from tests.reports.test_rollup import create_viewer
 from tests.reports.world import World, write_world
@@ -48,7 +48,7 @@ class Service:
     """PostgreSQL, the API and a worker as processes, each of which can be killed and started again."""
 
     directory: Path
-    port: int = field(default_factory=free_port)
+    port: int = field(default_factory=find_free_port)
     programs: dict[str, Program] = field(default_factory=dict)
     server: postgres.EmbeddedPostgres | None = None
 
