@@ -49,14 +49,51 @@ function updateSelection(form) {
   all.indeterminate = ticked > 0 && ticked < ticks.length;
 }
 
+/** Return a selector that also finds the element which replaces this one when its part of the page loads again. */
+function buildSelector(element) {
+  if (element.id) return `#${CSS.escape(element.id)}`;
+  const names = ["hx-get", "hx-post", "action", "href", "name", "value"].filter((name) => element.hasAttribute(name));
+  const own = names.map((name) => `[${name}="${CSS.escape(element.getAttribute(name))}"]`).join("");
+  const form = element.parentElement?.closest("form");
+  return `${form ? `${buildSelector(form)} ` : ""}${element.localName}${own}`;
+}
+
+/** Return the element with its selector and its position among the elements that the selector finds. */
+function rememberElement(element) {
+  const selector = buildSelector(element);
+  return { element, selector, position: [...document.querySelectorAll(selector)].indexOf(element) };
+}
+
+/** Return the remembered element or the element that has replaced it; undefined if there is none. */
+function findSuccessor({ element, selector, position }) {
+  return element.isConnected ? element : document.querySelectorAll(selector)[Math.max(position, 0)];
+}
+
+/** Focus the first of these elements that is visible and enabled, else the main content. */
+function focusFirst(...elements) {
+  for (const element of [...elements, document.getElementById("main")]) {
+    element?.focus({ preventScroll: true });
+    if (document.activeElement !== document.body) return;
+  }
+}
+
+const FOCUSABLE = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex]";
+let focused = null;
+
+/** If the swap has removed the focused element, focus its successor, else the first added element, else the content. */
+function keepFocus(added) {
+  if (focused === null || document.activeElement !== document.body || focused.element.isConnected) return;
+  const first = focused.isRequester ? [added, ...added.querySelectorAll("*")].find((one) => one.matches(FOCUSABLE)) : null;
+  focusFirst(findSuccessor(focused), first);
+  focused = null;
+}
+
 let opener = null;
 
 /** After a dialog closes, focus its opener, the element that replaced it, or the main content. */
 function restoreFocus() {
   if (opener === null || document.activeElement !== document.body || document.querySelector("dialog[open]")) return;
-  const address = opener.getAttribute("hx-get");
-  const again = address && document.querySelector(`[hx-get="${CSS.escape(address)}"]`);
-  (opener.isConnected ? opener : again ?? document.getElementById("main")).focus({ preventScroll: true });
+  focusFirst(findSuccessor(opener));
 }
 
 for (const kind of ["pointerdown", "keydown"]) {
@@ -72,7 +109,7 @@ function openDialog(body) {
   const title = body.querySelector("[data-title]");
   if (title) title.id = dialog.getAttribute("aria-labelledby");
   if (!dialog.open) {
-    opener = document.activeElement;
+    opener = rememberElement(document.activeElement);
     dialog.showModal();
   }
   (body.querySelector("[aria-invalid=true]") ?? body.querySelector("[autofocus]") ?? title)?.focus();
@@ -88,6 +125,7 @@ document.addEventListener("htmx:afterSettle", (event) => {
   if (event.detail.target.id === "dialog-body" || event.detail.target.id === "drawer-body") openDialog(event.detail.target);
   for (const form of document.querySelectorAll("[data-selection]")) updateSelection(form);
   restoreFocus();
+  keepFocus(event.target);
 });
 document.addEventListener("htmx:afterRequest", (event) => {
   // After an undo the notice of the undone action is obsolete.
@@ -123,6 +161,8 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   // A poll between press and release would replace the button and lose the click. The next poll follows soon.
   const poller = event.detail.requestConfig?.elt;
   if (poller?.matches("[hx-trigger*=every]") && poller.contains(pressed)) event.detail.shouldSwap = false;
+  const active = document.activeElement;
+  focused = active === document.body ? null : { ...rememberElement(active), isRequester: active === poller };
 });
 document.addEventListener("close", (event) => {
   if (!event.target.matches("dialog")) return;
