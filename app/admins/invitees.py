@@ -23,6 +23,8 @@ from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.core.i18n import gettext_noop
 from app.core.phones import Phone
+from app.members.encryption import decrypt_phone
+from app.members.errors import MemberWithoutPhone
 from app.schema.admins import OrgAdmin
 from app.schema.approvals import Offer, State
 from app.schema.auth import User
@@ -49,7 +51,10 @@ class Invitee(Body):
 async def build_invitee_columns(
     db: AsyncConnection, cipher: Cipher, org_id: UUID, invitee: Invitee, offer_id: UUID
 ) -> dict[str, Any]:
-    """Return the columns of the offer that identify the invitee. Locks the index key. Raises UnknownMember."""
+    """Return the columns of the offer that identify the invitee. Locks the index key.
+
+    Raises UnknownMember, MemberWithoutPhone.
+    """
     phone, columns = invitee.phone, {}
     if phone is None:
         row = (
@@ -61,7 +66,9 @@ async def build_invitee_columns(
         ).one_or_none()
         if row is None:
             raise UnknownMember
-        phone = cipher.decrypt_text(row.phone_cipher, row.id)
+        phone = decrypt_phone(cipher, row.phone_cipher, row.id)
+        if phone is None:
+            raise MemberWithoutPhone
         columns = {"invitee_name": row.name} if row.user_id is None else {"invitee_id": row.user_id}
     indexer = await lock_index_key(db, cipher)
     return {"phone_index": indexer.index_phone(phone), "phone_cipher": cipher.encrypt(phone, offer_id), **columns}

@@ -51,7 +51,8 @@ from app.web.errors import NotFound
 async def invite_admin(db: AsyncConnection, cipher: Cipher, scope: OrgScope, invitee: Invitee) -> UUID:
     """Invite a person, by phone or by member row, to be an admin (S4). Return the invitation's id.
 
-    Raises Forbidden (not the main admin), UnknownMember, AlreadyAdmin, AdminInvitationOpen.
+    Raises Forbidden (not the main admin), UnknownMember, MemberWithoutPhone, AlreadyAdmin,
+    AdminInvitationOpen.
     """
     await lock_orgs_for_edit(db, scope, main_admin=True)
     invitation_id = make_id()

@@ -26,7 +26,7 @@ from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
-from app.members.errors import PhoneOfAnotherMember
+from app.members.errors import MemberWithoutPhone, PhoneOfAnotherMember
 from app.orgs.advice import advice_out, list_level_advice
 from app.orgs.errors import PartyMemberRequired
 from app.web.errors import Problem, build_problem_response, problems
@@ -73,7 +73,7 @@ async def remove_admin(scope: MainAdmin, user_id: UUID, db: WriteDb) -> None:
     "/orgs/{org_id}/admin-invitations",
     summary="Invite an admin",
     status_code=201,
-    responses=problems(UnknownMember, AlreadyAdmin, AdminInvitationOpen),
+    responses=problems(UnknownMember, MemberWithoutPhone, AlreadyAdmin, AdminInvitationOpen),
 )
 async def create_admin_invitation(
     scope: MainAdmin, body: Invitee, db: WriteDb, cipher: CipherDep

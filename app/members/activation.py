@@ -174,19 +174,24 @@ async def consent_to_own_rows(db: AsyncConnection, user_id: UUID) -> None:
 
 async def lock_accounts_and_phones(
     db: AsyncConnection,
-    *phone_indexes: bytes,
+    *phone_indexes: bytes | None,
     account: UUID | None = None,
     of_member: tuple[UUID, UUID] | None = None,
-) -> list[bytes]:
+) -> list[bytes | None]:
     """Lock these phones, and the accounts that have them, until the transaction ends. Return the phones' indexes.
 
     Call it before the rows are locked. `account` is locked too, whatever its phone is. `of_member` is the org and the
     id of a row whose phone is locked too. That phone is read before the locks are taken: the caller compares it again
-    once the row is locked. The indexes must be the current ones: the caller has locked the index key
-    (`lock_index_key`).
+    once the row is locked. None is a row without a phone, for which nothing is locked. The indexes must be the
+    current ones: the caller has locked the index key (`lock_index_key`).
     """
     org_id, member_id = of_member or (None, None)
-    given = {"indexes": list(phone_indexes), "org_id": org_id, "member_id": member_id, "account": account}
+    given = {
+        "indexes": [index for index in phone_indexes if index is not None],
+        "org_id": org_id,
+        "member_id": member_id,
+        "account": account,
+    }
     return list((await db.scalars(_LOCK_ACCOUNTS_AND_PHONES, given)).all())
 
 

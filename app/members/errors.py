@@ -12,6 +12,14 @@ class PhoneExists(Conflict):
     advice = gettext_noop("请选择“复制到本组织”：按 copy 所示调用，即可将此人加入另一支部。")
 
 
+class MemberWithoutPhone(Conflict):
+    """The person has no mobile phone (S18): there is no number to show, and no account that an offer could reach."""
+
+    slug = "member-without-phone"
+    title = gettext_noop("此人没有手机号码")
+    advice = gettext_noop("请先在通讯录中为此人填写手机号码。")
+
+
 class PhoneOfAnotherMember(Conflict):
     """The row of another person has the phone of a user who becomes an admin. Carries nothing about that row."""
 

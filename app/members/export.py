@@ -20,8 +20,10 @@ from app.exports.kinds import Column, ExportKind, ExportRequest, Sheet
 from app.exports.operations import create_export
 from app.exports.schemas import ExportOut
 from app.members import queries
+from app.members.encryption import decrypt_phone
 from app.members.queries import MemberFilter, MemberRow
 from app.members.schemas import InactiveReason, MemberExportCreate
+from app.members.sheets import NO_PHONE
 from app.sheets.layout import Cell
 
 BATCH_ROWS = 1000
@@ -42,6 +44,7 @@ _REASONS = {
     InactiveReason.ALREADY_IN_DIRECTORY: gettext_noop("该号码的使用者已在通讯录的另一条记录中激活"),
     InactiveReason.UNLINKED: gettext_noop("管理员已解除关联"),
     InactiveReason.PHONE_MISMATCH: gettext_noop("本人使用另一号码注册"),
+    InactiveReason.NO_PHONE: gettext_noop("此人没有手机"),
 }
 
 
@@ -79,13 +82,14 @@ def _make_rows(
 
 def _make_row(request: ExportRequest, person: MemberRow, paths: dict[UUID, str], full: bool) -> list[Cell]:
     """Return the cells of a person; `full` shows the whole phone."""
-    phone = request.cipher.decrypt_text(person.phone_cipher, person.id)
+    phone = decrypt_phone(request.cipher, person.phone_cipher, person.id)
+    shown_phone = NO_PHONE if phone is None else phone if full else mask(phone)
     units = sorted(paths.get(UUID(unit["id"]), unit["name"]) for unit in person.units)
     if person.at_org:
         units.insert(0, gettext("管理组"))
     return [
         person.name,
-        phone if full else mask(phone),
+        shown_phone,
         join_sentences(units),
         gettext("是") if person.party else gettext("否"),
         gettext("已激活") if person.active else gettext("未激活"),

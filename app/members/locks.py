@@ -20,8 +20,8 @@ class LockedMember(NamedTuple):
     name: str
     party: bool
     user_id: UUID | None
-    phone_index: bytes
-    phone_cipher: bytes
+    phone_index: bytes | None
+    phone_cipher: bytes | None
     version: int
 
 
@@ -31,7 +31,7 @@ class MemberIdentity(Protocol):
     @property
     def user_id(self) -> UUID | None: ...
     @property
-    def phone_index(self) -> bytes: ...
+    def phone_index(self) -> bytes | None: ...
 
 
 _ORG_ID = bindparam("of_org", type_=Uuid())

@@ -19,8 +19,8 @@ from app.core.search import spell_person
 from app.database.db import on_constraint
 from app.members import queries
 from app.members.activation import ACTIVATION_DUE, activate_member, deactivate_member, lock_accounts_and_phones
-from app.members.encryption import encrypt_phone
-from app.members.errors import PartyMembersOnly, PhoneExists
+from app.members.encryption import encrypt_phone_if_any
+from app.members.errors import MemberWithoutPhone, PartyMembersOnly, PhoneExists
 from app.members.locks import lock_member, require_not_admin
 from app.members.schemas import MemberCreate, MemberOut, MemberUpdate
 from app.members.transfers.operations import supersede_transfers_of_removed
@@ -64,19 +64,22 @@ SELECT id FROM added
 async def create_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, body: MemberCreate) -> MemberOut:
     """Add a person to the directory (S8, S17). The row is active at once if a registered user has the phone (S18).
 
+    A person without a mobile phone is never active, and several people of one name can be added.
+
     Locks the org, the account and the phone. Raises PhoneExists with the member that has the phone, PartyMembersOnly,
     UnknownUnit, and Unavailable if another transaction links the account in the same org.
     """
     await lock_org_shared(db, scope)
     party = _get_party_flag(scope, body.party)
     member_id = make_id()
-    phone = encrypt_phone(await lock_index_key(db, cipher), scope.org_id, member_id, body.phone)
+    phone = encrypt_phone_if_any(await lock_index_key(db, cipher), scope.org_id, member_id, body.phone)
     await lock_accounts_and_phones(db, phone["phone_index"])
     units: Sequence[UUID | None] = body.unit_ids or [None]
     row = {"org_id": scope.org_id, "id": member_id, "party": party, **_make_name_columns(body.name), **phone}
     with on_constraint(("unit_memberships_unit_fkey", UnknownUnit), ("members_org_id_user_id_key", Unavailable)):
         added = await db.scalar(_ADD, {**row, "units": units, "actor_id": scope.user.user_id})
     if added is None:
+        assert phone["phone_index"] is not None, "a row without a phone conflicts with none"
         raise await _make_phone_exists(db, cipher, scope.org_id, phone["phone_index"])
     after = {"name": body.name, "party": party, "unit_ids": [str(unit) for unit in body.unit_ids]}
     await record(db, scope.actor, "member.added", org_id=scope.org_id, subject=("member", member_id), after=after)
@@ -117,20 +120,22 @@ async def update_member(
     if body.party is not None and body.party != before.party:
         values["party"] = _get_party_flag(scope, body.party)
     index = before.phone_index
-    if body.phone is not None and indexer.index_phone(body.phone) != index:
+    phone = encrypt_phone_if_any(indexer, scope.org_id, member_id, body.phone)
+    if phone["phone_index"] != index and (body.phone is not None or body.no_phone):
         await require_not_admin(db, scope.org_id, before)
-        phone = encrypt_phone(indexer, scope.org_id, member_id, body.phone)
         index = phone["phone_index"]
-        if await queries.find_member_by_phone(db, cipher, scope.org_id, index) is not None:
+        if index is None:
+            await deactivate_member(db, scope.org_id, member_id)
+        elif await queries.find_member_by_phone(db, cipher, scope.org_id, index) is not None:
             raise await _make_phone_exists(db, cipher, scope.org_id, index)
         values |= phone
     if values:
         with on_constraint(("members_org_id_phone_index_key", PhoneExists)):
             await db.execute(_UPDATE, {"of_org": scope.org_id, "member_id": member_id, **values})
         if values.keys() != {"party"}:
-            await activate_member(db, scope.org_id, member_id, active=before.user_id is not None)
+            await activate_member(db, scope.org_id, member_id, active=before.user_id is not None and index is not None)
         shown = {name: values[name] for name in ("name", "party") if name in values}
-        phone_change = {"phone": "changed"} if index != before.phone_index else {}
+        phone_change = {"phone": "removed" if index is None else "changed"} if index != before.phone_index else {}
         await record(
             db,
             scope.actor,
@@ -162,12 +167,14 @@ async def remove_member(db: AsyncConnection, scope: OrgScope, member_id: UUID, v
 
 
 async def disclose_phone(db: AsyncConnection, cipher: Cipher, scope: OrgScope, member_id: UUID) -> str:
-    """Return the whole phone number, and record the disclosure in the audit log. Raises NotFound.
+    """Return the whole phone number, and record the disclosure in the audit log. Raises NotFound, MemberWithoutPhone.
 
     Locks the org and the row.
     """
     await lock_org_shared(db, scope)
     row = await lock_member(db, scope.org_id, member_id, None)
+    if row.phone_cipher is None:
+        raise MemberWithoutPhone
     subject = ("member", member_id)
     await record(db, scope.actor, "member.phone_disclosed", org_id=scope.org_id, subject=subject)
     return cipher.decrypt_text(row.phone_cipher, member_id)

@@ -33,12 +33,12 @@ from sqlalchemy.orm import aliased
 from app.approvals.kinds import LINK_REQUEST
 from app.blind_index.keys import build_last4_parts
 from app.core.cipher import Cipher
-from app.core.phones import mask
 from app.core.search import NameSearch, SearchBy
 from app.database.db import Readable
 from app.database.paging import Page, PagedStatement, Paging, paginate
 from app.database.rows import fetch_row, fetch_rows, one_or_404
 from app.hierarchy import tree
+from app.members.encryption import decrypt_masked_phone
 from app.members.schemas import InactiveReason, MemberOut
 from app.schema.auth import User
 from app.schema.members import Activation, LinkRequest, Member, UnitMembership
@@ -84,7 +84,7 @@ class MemberRow(NamedTuple):
 
     id: UUID
     name: str
-    phone_cipher: bytes
+    phone_cipher: bytes | None
     party: bool
     version: int
     created_at: datetime
@@ -124,6 +124,7 @@ def _select_members() -> Select[Any]:
     )
     reason = case(
         (Member.user_id.is_not(None), None),
+        (Member.phone_index.is_(None), InactiveReason.NO_PHONE),
         (waiting_request.is_not(None), InactiveReason.PHONE_MISMATCH),
         (_UserWithPhone.id.is_(None), InactiveReason.NEVER_REGISTERED),
         (linked_elsewhere, InactiveReason.ALREADY_IN_DIRECTORY),
@@ -171,12 +172,16 @@ def _exists_for_each(rows: Select[UUID]) -> ColumnElement[bool]:
 
 
 def _select_link_request() -> ScalarSelect[Any]:
-    """Select the oldest waiting request with the row's name, or from the user who has the row's phone (S18)."""
+    """Select the oldest waiting request with the row's name, or from the user who has the row's phone (S18).
+
+    No request matches a row without a phone.
+    """
     return (
         select(LinkRequest.id)
         .where(
             LinkRequest.org_id == Member.org_id,
             LINK_REQUEST.waiting,
+            Member.phone_index.is_not(None),
             or_(LinkRequest.name_key == func.name_key(Member.name), LinkRequest.user_id == _UserWithPhone.id),
         )
         .order_by(LinkRequest.id)
@@ -194,7 +199,7 @@ _MEMBER_BY_PHONE = _MEMBERS.where(Member.phone_index == bindparam("phone_index")
 
 def _make_member_out(cipher: Cipher, row: MemberRow) -> MemberOut:
     """Return the row as a response, with the phone masked."""
-    return MemberOut(**row._asdict(), phone=mask(cipher.decrypt_text(row.phone_cipher, row.id)))
+    return MemberOut(**row._asdict(), phone=decrypt_masked_phone(cipher, row.phone_cipher, row.id))
 
 
 async def list_members(

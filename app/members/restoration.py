@@ -11,12 +11,12 @@ from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
-from app.core.phones import mask
 from app.database.db import Readable, on_constraint
 from app.database.paging import Page, PagedStatement, Paging
 from app.database.rows import one_or_404
 from app.members import queries
 from app.members.activation import activate_member, lock_accounts_and_phones
+from app.members.encryption import decrypt_masked_phone
 from app.members.errors import PhoneExists
 from app.members.schemas import MemberOut, RemovedMemberOut
 from app.orgs.locks import lock_org_shared
@@ -43,7 +43,7 @@ ON CONFLICT DO NOTHING
 class _RemovedRow(NamedTuple):
     id: UUID
     name: str
-    phone_cipher: bytes
+    phone_cipher: bytes | None
     removed_at: datetime
 
 
@@ -60,7 +60,7 @@ async def list_removed_members(db: Readable, cipher: Cipher, org_id: UUID, pagin
     """Return a page of the removed people who can still be restored."""
 
     def to_out(row: _RemovedRow) -> RemovedMemberOut:
-        phone = mask(cipher.decrypt_text(row.phone_cipher, row.id))
+        phone = decrypt_masked_phone(cipher, row.phone_cipher, row.id)
         return RemovedMemberOut(id=row.id, name=row.name, phone=phone, removed_at=row.removed_at)
 
     found = await _REMOVED.fetch(db, paging, org_id=org_id)

@@ -14,7 +14,7 @@ from app.database.paging import Page, Paging, paged_by
 from app.exports.errors import TooManyExports
 from app.exports.schemas import ExportOut
 from app.members import export, operations, queries, restoration, unit_memberships
-from app.members.errors import MemberIsAdmin, PartyMembersOnly, PhoneExists
+from app.members.errors import MemberIsAdmin, MemberWithoutPhone, PartyMembersOnly, PhoneExists
 from app.members.queries import MemberFilter
 from app.members.schemas import (
     CopyCreate,
@@ -77,7 +77,8 @@ async def create_member(
     at once.
 
     A phone that is in the directory already is refused (409 `phone-exists`). The answer then has the member and the
-    call that copies them into the unit: use that call instead.
+    call that copies them into the unit: use that call instead. A person without a mobile phone is added with
+    `no_phone`; two such people of one name are two people.
     """
     member = await operations.create_member(db, cipher, scope, body)
     response.headers["Location"] = f"/v1/orgs/{scope.org_id}/members/{member.id}"
@@ -198,14 +199,19 @@ async def copy_member(
     return _set_etag(response, await unit_memberships.copy_member(db, cipher, scope, member_id, body.unit_id))
 
 
-@router.post("/{member_id}/phone-disclosures", summary="Show a phone in full", status_code=201)
+@router.post(
+    "/{member_id}/phone-disclosures",
+    summary="Show a phone in full",
+    status_code=201,
+    responses=problems(MemberWithoutPhone),
+)
 async def disclose_phone(
     scope: Writer, member_id: UUID, db: WriteDb, cipher: CipherDep, response: Response
 ) -> PhoneDisclosureOut:
     """Show the whole phone of one person, where it is needed, for example to call them. Each call writes an audit
     entry with the caller, in the same transaction.
 
-    The row itself does not change.
+    The row itself does not change. A person without a mobile phone is refused (409 `member-without-phone`).
     """
     response.headers["Cache-Control"] = "no-store"
     return PhoneDisclosureOut(phone=await operations.disclose_phone(db, cipher, scope, member_id))

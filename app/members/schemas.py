@@ -2,11 +2,12 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
+from app.core.i18n import gettext_noop
 from app.core.phones import Phone
 from app.core.text import SearchText
 from app.exports.schemas import ExportFormat
@@ -33,17 +34,28 @@ class InactiveReason(StrEnum):
     PHONE_MISMATCH = "phone-mismatch"
     UNLINKED = "unlinked"
     ALREADY_IN_DIRECTORY = "already-in-directory"
+    NO_PHONE = "no-phone"
 
 
 class MemberCreate(Body):
     """A person to add by hand."""
 
     name: MemberName
-    phone: Phone
+    phone: Phone | None = None
+    no_phone: bool = Field(
+        default=False,
+        description="The person has no mobile phone: the row is never active, and nothing is matched to it.",
+    )
     unit_ids: UnitIds = Field(default_factory=list)
     party: bool | None = Field(
         default=None, description="Whether they are in the party; absent: as the org's kind says."
     )
+
+    @model_validator(mode="after")
+    def _require_phone_or_none(self) -> Self:
+        if (self.phone is None) != self.no_phone:
+            raise ValueError(gettext_noop("请填写 phone；没有手机的人员请只填 no_phone: true"))
+        return self
 
 
 class MemberUpdate(Body):
@@ -51,7 +63,16 @@ class MemberUpdate(Body):
 
     name: MemberName | None = None
     phone: Phone | None = None
+    no_phone: Literal[True] | None = Field(
+        default=None, description="The person has no mobile phone: the number is removed, and the row becomes inactive."
+    )
     party: bool | None = None
+
+    @model_validator(mode="after")
+    def _require_phone_or_none(self) -> Self:
+        if self.phone is not None and self.no_phone:
+            raise ValueError(gettext_noop("phone 与 no_phone 不能同时填写"))
+        return self
 
 
 class MemberUnitsPut(Body):
@@ -93,7 +114,7 @@ class MemberOut(Out):
 
     id: UUID
     name: str
-    phone: str = Field(description="Masked.", examples=["138****8000"])
+    phone: str | None = Field(description="Masked; null for a person without a mobile phone.", examples=["138****8000"])
     party: bool
     units: list[MemberUnitOut] = Field(description="The units of the person.")
     at_org: bool = Field(description="Whether the person is at the org itself, in its management group.")
@@ -101,7 +122,8 @@ class MemberOut(Out):
     inactive_reason: InactiveReason | None = Field(
         description="`never-registered`; `name-mismatch`: the user with this phone is verified by another name; "
         "`phone-mismatch`: a user with another phone requests the link; `unlinked`: an admin has undone the link; "
-        "`already-in-directory`: the user with this phone is linked to another row of this directory."
+        "`already-in-directory`: the user with this phone is linked to another row of this directory; "
+        "`no-phone`: the person has no mobile phone."
     )
     link_request_id: UUID | None = Field(description="A request to be linked that waits and fits.")
     verified: bool = Field(description="Whether the active person's real name is verified.")
@@ -114,7 +136,7 @@ class RemovedMemberOut(Out):
 
     id: UUID
     name: str
-    phone: str = Field(description="Masked.", examples=["138****8000"])
+    phone: str | None = Field(description="Masked; null for a person without a mobile phone.", examples=["138****8000"])
     removed_at: datetime
 
 

@@ -51,7 +51,8 @@ async def create_promotion(db: AsyncConnection, cipher: Cipher, scope: OrgScope,
     """Offer a person, by phone or by member row, to be the main admin of the org that a unit becomes. Return the
     offer's id.
 
-    Raises UnknownUnit, UnknownRegion, the name's errors (S3), SiblingNameTaken, UnknownMember, PromotionOpen.
+    Raises UnknownUnit, UnknownRegion, the name's errors (S3), SiblingNameTaken, UnknownMember,
+    MemberWithoutPhone, PromotionOpen.
     """
     org = (await lock_orgs_for_edit(db, scope))[scope.org_id]
     live = select(Unit.id).where(Unit.org_id == scope.org_id, Unit.id == body.unit_id, Unit.removed_at.is_(None))

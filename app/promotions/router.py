@@ -13,7 +13,7 @@ from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
-from app.members.errors import PhoneOfAnotherMember
+from app.members.errors import MemberWithoutPhone, PhoneOfAnotherMember
 from app.orgs import queries
 from app.orgs.advice import advice_out, list_level_advice, list_name_advice
 from app.orgs.errors import (
@@ -47,6 +47,7 @@ Writer = Annotated[OrgScope, Can(Permission.UNITS_WRITE)]
         UnknownUnit,
         UnknownRegion,
         UnknownMember,
+        MemberWithoutPhone,
         NameSuffixTyped,
         NameKindMismatch,
         NameUnshowable,

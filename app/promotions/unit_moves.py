@@ -19,6 +19,7 @@ from app.audit_log.entries import Actor
 from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.hierarchy import tree
+from app.members.encryption import decrypt_phone
 from app.members.transfers.operations import supersede_transfers_of_removed
 from app.schema.orgs import Unit
 
@@ -123,7 +124,8 @@ async def move_unit_into_org(
     members = (await db.execute(_LOCK_MEMBERS, parameters)).all()
     parameters["people"] = [row.id for row in members]
     parameters["last4s"] = [
-        indexer.index_last4(new_id, cipher.decrypt_text(row.phone_cipher, row.id)) for row in members
+        None if phone is None else indexer.index_last4(new_id, phone)
+        for phone in (decrypt_phone(cipher, row.phone_cipher, row.id) for row in members)
     ]
     parameters["now"] = await db.scalar(select(func.clock_timestamp()))
     for statement in (

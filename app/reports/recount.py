@@ -28,6 +28,7 @@ from sqlalchemy import (
     union,
     union_all,
 )
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.hierarchy import tree
 from app.reports.periods import Span
@@ -103,13 +104,21 @@ def sum_figures(
     )
 
 
+def _identify(
+    phone_index: InstrumentedAttribute[bytes | None], row_id: InstrumentedAttribute[UUID]
+) -> ColumnElement[UUID]:
+    """Return the person of a row that no user is linked to: the phone, and without a phone the row itself."""
+    return func.coalesce(cast(func.encode(func.substring(phone_index, 1, 16), "hex"), Uuid()), row_id)
+
+
 def select_memberships(at: datetime | BindParameter[datetime]) -> FromClause:
     """Return the memberships right before an instant, one row for each: org_id, user_id, person.
 
-    A person is the user of an active row; otherwise it is the blind index of the phone (its 16 bytes as a uuid).
+    A person is the user of an active row; otherwise it is the blind index of the phone (its 16 bytes as a uuid), and
+    without a phone the row itself (its id).
     """
     former = (
-        select(MemberPhone.phone_index)
+        select(_identify(MemberPhone.phone_index, MemberPhone.member_id))
         .where(
             MemberPhone.org_id == UnitMembership.org_id,
             MemberPhone.member_id == UnitMembership.member_id,
@@ -120,7 +129,6 @@ def select_memberships(at: datetime | BindParameter[datetime]) -> FromClause:
         .correlate(UnitMembership)
         .scalar_subquery()
     )
-    phone = cast(func.encode(func.substring(func.coalesce(former, Member.phone_index), 1, 16), "hex"), Uuid())
     active = and_(
         Activation.org_id == UnitMembership.org_id,
         Activation.member_id == UnitMembership.member_id,
@@ -130,7 +138,7 @@ def select_memberships(at: datetime | BindParameter[datetime]) -> FromClause:
         select(
             UnitMembership.org_id,
             Activation.user_id,
-            func.coalesce(Activation.user_id, phone).label("person"),
+            func.coalesce(Activation.user_id, former, _identify(Member.phone_index, Member.id)).label("person"),
         )
         .join(Member, and_(Member.org_id == UnitMembership.org_id, Member.id == UnitMembership.member_id))
         .outerjoin(Activation, active)

@@ -39,6 +39,8 @@ class Member(Table):
     __tablename__ = "members"
     __table_args__ = (
         CheckConstraint("removed_at IS NULL OR user_id IS NULL", name="removed_inactive"),
+        CheckConstraint("num_nulls(phone_cipher, phone_index, phone_last4_index) IN (0, 3)", name="phone"),
+        CheckConstraint("phone_index IS NOT NULL OR user_id IS NULL", name="without_phone_inactive"),
         Index("members_org_id_phone_index_key", "org_id", "phone_index", unique=True, postgresql_where=_LIVE),
         Index(
             "members_org_id_user_id_key",
@@ -70,9 +72,10 @@ class Member(Table):
     name_grams: Mapped[list[str]] = mapped_column(ARRAY(Text), Computed("name_grams(name)", persisted=True))
     pinyin: Mapped[str] = mapped_column(Text(collation="C"))
     initials: Mapped[str] = mapped_column(Text(collation="C"))
-    phone_cipher: Mapped[bytes] = mapped_column(LargeBinary)
-    phone_index: Mapped[bytes] = mapped_column(LargeBinary)
-    phone_last4_index: Mapped[bytes] = mapped_column(LargeBinary)
+    # All three are NULL for a person without a mobile phone. No user and no sheet is matched to such a row by a phone.
+    phone_cipher: Mapped[bytes | None] = mapped_column(LargeBinary)
+    phone_index: Mapped[bytes | None] = mapped_column(LargeBinary)
+    phone_last4_index: Mapped[bytes | None] = mapped_column(LargeBinary)
     party: Mapped[bool] = mapped_column(Boolean)
     version: Mapped[int] = mapped_column(Integer, server_default="1")
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())

@@ -59,7 +59,7 @@ class MemberPhone(Table):
     org_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     member_id: Mapped[UUID] = mapped_column(Uuid, primary_key=True)
     until: Mapped[datetime] = mapped_column(DateTime(timezone=True), primary_key=True)
-    phone_index: Mapped[bytes] = mapped_column(LargeBinary)
+    phone_index: Mapped[bytes | None] = mapped_column(LargeBinary, comment="NULL: the row had no phone until then")
 
 
 class Membership(Table):

@@ -43,7 +43,7 @@ async def show_new_member(request: Request, db: ReadDb, scope: Writer, unit: Opt
 @router.post("")
 async def add_member(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
     """Add a person. If the phone exists, show its member and offer the copy (S8)."""
-    fields: dict[str, Any] = {"name": form.get("name", ""), "phone": form.get("phone", "")}
+    fields: dict[str, Any] = {"name": form.get("name", ""), "no_phone": "no_phone" in form, **form.get_filled("phone")}
     fields |= {"unit_ids": form.get_all("unit_id"), "party": form.get("party") == "yes"}
     body = validate_fields(MemberCreate, fields)
     if isinstance(body, ValidationError):
@@ -94,6 +94,7 @@ async def edit_member(
     """Edit a person. An empty phone stays unchanged."""
     fields: dict[str, Any] = {
         **form.get_filled("phone"),
+        **({"no_phone": True} if "no_phone" in form else {}),
         "name": form.get("name", ""),
         "party": form.get("party") == "yes",
     }

@@ -26,7 +26,7 @@ _LOCK_ORG = text("SELECT kind FROM orgs WHERE id = :org_id AND status = 'live' F
 _CREATE_UNITS = text("""
 WITH wanted AS (
     SELECT string_to_array(r.unit_path, '/') AS names, min(s.row_no) AS row_no
-    FROM resolved AS r JOIN staged AS s ON s.unit_path = r.unit_path JOIN people AS p ON p.phone_index = s.phone_index
+    FROM resolved AS r JOIN staged AS s ON s.unit_path = r.unit_path JOIN people AS p ON p.person_key = s.person_key
     WHERE r.unit_id IS NULL AND r.problem IS NULL AND p.problem IS NULL
     GROUP BY r.unit_path
 ),
@@ -104,7 +104,8 @@ WHERE p.outcome = 'moved' AND m.org_id = :org_id AND m.id = p.member_id
 # the org itself meanwhile.
 _LOCK_KNOWN = text("""
 SELECT count(*) FROM (
-    SELECT m.id FROM members AS m JOIN people AS p ON p.member_id = m.id AND p.phone_index = m.phone_index
+    SELECT m.id FROM members AS m
+    JOIN people AS p ON p.member_id = m.id AND p.person_key = coalesce(m.phone_index, uuid_send(m.id))
     WHERE m.org_id = :org_id AND m.removed_at IS NULL AND p.outcome IN ('changed', 'moved')
     ORDER BY m.id FOR UPDATE OF m
 ) AS locked

@@ -9,10 +9,10 @@ from sqlalchemy import Integer, bindparam, select
 
 from app.core.cipher import Cipher
 from app.core.i18n import gettext, join_sentences, join_words, ngettext
-from app.core.phones import mask
 from app.database.db import Readable
 from app.database.paging import Page, PagedStatement, Paging
 from app.database.rows import fetch_rows, one_or_404
+from app.members.encryption import decrypt_masked_phone, decrypt_phone
 from app.members.imports.errors import SHEET_REFUSALS
 from app.members.imports.jobs import needs_consent
 from app.members.imports.retention import ROWS_RETENTION
@@ -28,7 +28,7 @@ from app.members.imports.schemas import (
     RowOutcome,
 )
 from app.members.queries import list_unit_paths
-from app.members.sheets import draw_refused_rows
+from app.members.sheets import NO_PHONE, draw_refused_rows
 from app.schema.members import Import, ImportRow
 
 _IMPORTS = select(
@@ -168,10 +168,10 @@ async def draw_failed_rows(db: Readable, cipher: Cipher, org_id: UUID, import_id
 def _get_typed_cells(cipher: Cipher, row: _SheetRecord) -> list[str]:
     if row.cells_cipher is not None:
         return decrypt_cells(cipher, row.new_member_id, row.cells_cipher)
-    assert row.name is not None, "a readable row has a name and a phone"
-    assert row.phone_cipher is not None
+    assert row.name is not None, "a readable row has a name"
+    phone = decrypt_phone(cipher, row.phone_cipher, row.new_member_id)
     party = {True: "是", False: "否", None: ""}[row.party]
-    return [row.name, cipher.decrypt_text(row.phone_cipher, row.new_member_id), row.unit_path or "", party]
+    return [row.name, NO_PHONE if phone is None else phone, row.unit_path or "", party]
 
 
 def _describe_reasons(row: _SheetRecord) -> str:
@@ -187,7 +187,7 @@ def describe_related_rows(rows: Sequence[int]) -> str:
 
 
 def _make_row_out(cipher: Cipher, row: _SheetRecord) -> ImportRowOut:
-    phone = None if row.phone_cipher is None else mask(cipher.decrypt_text(row.phone_cipher, row.new_member_id))
+    phone = decrypt_masked_phone(cipher, row.phone_cipher, row.new_member_id)
     return ImportRowOut(
         row_no=row.row_no,
         outcome=row.outcome,

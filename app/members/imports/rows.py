@@ -21,10 +21,11 @@ from app.members.encryption import encrypt_phone
 from app.members.imports.reader import SheetRow
 from app.members.imports.row_problems import MAX_UNIT_DEPTH, MAX_UNIT_NAME_LENGTH
 from app.members.names import FORMULA_PREFIXES, NameRefused, normalize_name
+from app.members.sheets import NO_PHONE
 
 
 class StagedRow(NamedTuple):
-    """A row of `import_rows` without the import's columns. The fields are the columns, in the order of COPY."""
+    """A row of `staged`: the columns in the order of COPY. `person_key` is the phone's index (`staging_tables`)."""
 
     row_no: int
     new_member_id: UUID
@@ -40,6 +41,7 @@ class StagedRow(NamedTuple):
     outcome: str | None
     problems: list[str] | None
     warnings: list[str] | None
+    person_key: bytes | None
 
 
 class UnitRefused(ValueError):  # noqa: N818
@@ -55,6 +57,8 @@ _PARTY_ANSWERS = {
     **dict.fromkeys(("是", "党员", "中共党员", "预备党员", "中共预备党员", "y", "yes", "true", "1", "√"), True),
     **dict.fromkeys(("否", "非党员", "不是", "群众", "n", "no", "false", "0", "×"), False),
 }
+# The clerk says that a person has no mobile phone. An empty cell does not: the number may be missing by mistake.
+_NO_PHONE_ANSWERS = frozenset((NO_PHONE, "无手机号码", "无手机号", "没有手机", "no phone"))
 
 
 def stage_rows(
@@ -72,7 +76,7 @@ def _stage_row(indexer: BlindIndexer, org_id: UUID, party_org: bool, row: SheetR
     except NameRefused as refused:
         problems.append(refused.code)
     try:
-        phone = normalize(row.phone)
+        phone = None if row.phone.lower() in _NO_PHONE_ANSWERS else normalize(row.phone)
     except PhoneRefused as refused:
         problems.append(refused.code)
     try:
@@ -101,6 +105,7 @@ def _stage_row(indexer: BlindIndexer, org_id: UUID, party_org: bool, row: SheetR
         outcome="refused" if problems else None,
         problems=problems or None,
         warnings=["row-hidden"] if row.hidden else None,
+        person_key=encrypted and encrypted["phone_index"],
     )
 
 

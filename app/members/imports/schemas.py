@@ -114,7 +114,10 @@ class ImportRowOut(Out):
     row_no: int = Field(description="The number of the row in the sheet.")
     outcome: RowOutcome
     name: str | None
-    phone: str | None = Field(description="Masked; null if it could not be read.", examples=["138****8000"])
+    phone: str | None = Field(
+        description="Masked; null if it could not be read, and for a person without a mobile phone.",
+        examples=["138****8000"],
+    )
     unit: str | None
     problems: list[CodeOut] = Field(description="The reasons why the row is refused.")
     warnings: list[CodeOut] = Field(description="Warnings; the row is imported nevertheless.")

@@ -5,7 +5,11 @@
   statistics of a new table.
 - `paths`: the paths of the org's units.
 - `resolved`: each path of the sheet, with its unit or a problem.
-- `people`: one row for each person (a phone), with the outcome.
+- `without_phone`: which rows without a phone are about which people of the directory.
+- `people`: one row for each person, with the outcome.
+
+`staged.person_key` says which rows are about one person. It is the phone's index. Rows without a phone are about one
+person if name and unit are the same, or if they name several units of one person of the directory who has no phone.
 
 A person is imported completely or not at all: if one row of a person is refused, the other rows are refused too.
 """
@@ -33,7 +37,7 @@ _CREATE_STAGED = (
     "CREATE TEMPORARY TABLE staged (LIKE import_rows) ON COMMIT DROP",
     "ALTER TABLE staged ALTER outcome DROP NOT NULL, ALTER problems DROP NOT NULL,"
     " ALTER warnings DROP NOT NULL, ALTER related_rows DROP NOT NULL,"
-    " ALTER org_id DROP NOT NULL, ALTER import_id DROP NOT NULL",
+    " ALTER org_id DROP NOT NULL, ALTER import_id DROP NOT NULL, ADD person_key bytea",
 )
 
 
@@ -52,7 +56,7 @@ async def load_stored_rows(db: AsyncConnection, indexer: BlindIndexer, org_id: U
     await db.execute(
         text(
             "CREATE TEMPORARY TABLE staged ON COMMIT DROP AS"
-            " SELECT * FROM import_rows WHERE org_id = :org_id AND import_id = :import_id"
+            " SELECT *, phone_index AS person_key FROM import_rows WHERE org_id = :org_id AND import_id = :import_id"
         ),
         {"org_id": org_id, "import_id": import_id},
     )
@@ -69,7 +73,7 @@ class _IndexedRow(NamedTuple):
 
 _INDEXED_ROWS = text("SELECT row_no, phone_index, phone_last4_index FROM staged WHERE phone_index IS NOT NULL")
 _REINDEX_ROWS = text("""
-UPDATE staged AS s SET phone_index = given.phone, phone_last4_index = given.last4
+UPDATE staged AS s SET phone_index = given.phone, phone_last4_index = given.last4, person_key = given.phone
 FROM unnest(:rows, :phones, :last4s) AS given (row_no, phone, last4) WHERE s.row_no = given.row_no
 """).bindparams(
     bindparam("rows", type_=ARRAY(Integer)),
@@ -133,10 +137,35 @@ async def resolve_units(db: AsyncConnection, org_id: UUID, *, create_units: bool
     await db.execute(text(_RESOLVE_UNITS), {"create_units": create_units})
 
 
+# The people of the directory who have no phone and the name of a row without a phone: those in the row's unit, of whom
+# one is `chosen`; if the unit of the row is refused, all of them, since a replacement must not remove them.
+_MATCH_WITHOUT_PHONE = """
+CREATE TEMPORARY TABLE without_phone ON COMMIT DROP AS
+SELECT s.row_no, m.id AS member_id,
+       r.problem IS NULL AND m.id = first_value(m.id) OVER (PARTITION BY s.row_no ORDER BY m.id) AS chosen
+FROM staged AS s
+JOIN resolved AS r ON r.unit_path = s.unit_path
+JOIN members AS m ON m.org_id = :org_id AND m.phone_index IS NULL AND m.removed_at IS NULL
+    AND name_key(m.name) = name_key(s.name)
+WHERE s.phone_index IS NULL AND s.cells_cipher IS NULL AND (r.problem IS NOT NULL OR EXISTS (
+    SELECT FROM unit_memberships AS p
+    WHERE p.org_id = :org_id AND p.member_id = m.id AND p.unit_id = r.unit_id AND p.until IS NULL
+))
+"""
+_IDENTIFY_WITHOUT_PHONE = """
+UPDATE staged AS s
+SET person_key = coalesce(
+    (SELECT uuid_send(w.member_id) FROM without_phone AS w WHERE w.row_no = s.row_no AND w.chosen),
+    sha256(convert_to(name_key(s.name) || '/' || coalesce(r.unit_id::text, s.unit_path), 'UTF8'))
+)
+FROM resolved AS r
+WHERE r.unit_path = s.unit_path AND s.phone_index IS NULL AND s.cells_cipher IS NULL
+"""
+
 _DECIDE_OUTCOMES = """
 CREATE TEMPORARY TABLE people ON COMMIT DROP AS
 WITH grouped AS (
-    SELECT s.phone_index,
+    SELECT s.person_key,
            array_agg(s.row_no ORDER BY s.row_no) AS rows,
            min(name_key(s.name)) <> max(name_key(s.name)) AS two_names,
            bool_or(s.party) <> bool_and(s.party) AS two_flags,
@@ -145,20 +174,27 @@ WITH grouped AS (
            bool_or(r.unit_id IS NULL) AS new_unit,
            coalesce(array_agg(DISTINCT r.unit_id) FILTER (WHERE r.unit_id IS NOT NULL), '{}') AS unit_ids
     FROM staged AS s LEFT JOIN resolved AS r ON r.unit_path = s.unit_path
-    WHERE s.phone_index IS NOT NULL
-    GROUP BY s.phone_index
+    WHERE s.person_key IS NOT NULL
+    GROUP BY s.person_key
+),
+known AS (
+    SELECT g.person_key, m.id, m.name, m.party FROM grouped AS g
+    JOIN members AS m ON m.org_id = :org_id AND m.phone_index = g.person_key AND m.removed_at IS NULL
+    UNION ALL
+    SELECT uuid_send(m.id), m.id, m.name, m.party FROM (SELECT DISTINCT member_id FROM without_phone WHERE chosen) AS w
+    JOIN members AS m ON m.org_id = :org_id AND m.id = w.member_id
 ),
 judged AS (
-    SELECT g.*, f.name, f.new_member_id, m.id AS known_id,
-           m.name AS known_name, m.party AS known_party,
+    SELECT g.*, f.name, f.new_member_id, k.id AS known_id,
+           k.name AS known_name, k.party AS known_party,
            CASE WHEN g.two_names THEN 'phone-has-two-names'
                 WHEN g.two_flags THEN 'party-contradiction'
                 WHEN g.refused THEN 'other-row-refused' END AS problem
     FROM grouped AS g
     JOIN staged AS f ON f.row_no = g.rows[1]
-    LEFT JOIN members AS m ON m.org_id = :org_id AND m.phone_index = g.phone_index AND m.removed_at IS NULL
+    LEFT JOIN known AS k ON k.person_key = g.person_key
 )
-SELECT j.phone_index, j.rows, j.rows[1] AS first_row, j.party, j.problem, j.new_unit, j.unit_ids,
+SELECT j.person_key, j.rows, j.rows[1] AS first_row, j.party, j.problem, j.new_unit, j.unit_ids,
        coalesce(j.known_id, j.new_member_id) AS member_id,
        CASE WHEN j.problem IS NOT NULL THEN 'refused'
             WHEN j.known_id IS NULL THEN 'added'
@@ -174,10 +210,12 @@ FROM judged AS j
 
 async def decide_outcomes(db: AsyncConnection, org_id: UUID) -> None:
     """Create `people`: the outcome of each person of `staged`. Needs `resolved`."""
-    await db.execute(text("DROP TABLE IF EXISTS people"))
+    await db.execute(text("DROP TABLE IF EXISTS people, without_phone"))
+    await db.execute(text(_MATCH_WITHOUT_PHONE), {"org_id": org_id})
+    await db.execute(text(_IDENTIFY_WITHOUT_PHONE))
     await db.execute(text(_DECIDE_OUTCOMES), {"org_id": org_id})
     # The planner's statistics of the directory may be out of date. With these indexes every join order is fast.
-    for column in ("phone_index", "member_id", "outcome"):
+    for column in ("person_key", "member_id", "outcome"):
         await db.execute(text(f"CREATE INDEX ON people ({column})"))
     await db.execute(text("ANALYZE people"))
 
@@ -195,9 +233,9 @@ SELECT s.row_no,
        CASE WHEN p.problem IS NOT NULL THEN array_remove(p.rows[1:20], s.row_no) ELSE '{}' END AS related_rows,
        CASE WHEN p.problem IS NULL THEN p.member_id END AS member_id
 FROM staged AS s
-LEFT JOIN people AS p ON p.phone_index = s.phone_index
+LEFT JOIN people AS p ON p.person_key = s.person_key
 LEFT JOIN resolved AS r ON r.unit_path = s.unit_path
-WINDOW same AS (PARTITION BY s.phone_index, s.unit_path)
+WINDOW same AS (PARTITION BY s.person_key, s.unit_path)
 """
 
 _STORE_ROWS = f"""
@@ -237,7 +275,7 @@ SELECT (SELECT count(*) FROM members WHERE org_id = :org_id AND removed_at IS NU
        count(*) FILTER (WHERE outcome = 'changed') AS changed,
        count(*) FILTER (WHERE outcome = 'moved') AS moved,
        count(*) FILTER (WHERE outcome = 'unchanged') AS unchanged,
-       (SELECT count(*) FROM staged AS s LEFT JOIN people AS p USING (phone_index)
+       (SELECT count(*) FROM staged AS s LEFT JOIN people AS p USING (person_key)
         WHERE s.cells_cipher IS NOT NULL OR p.problem IS NOT NULL) AS refused,
        (SELECT count(*) FROM staged) AS rows_total
 FROM people
@@ -248,14 +286,15 @@ FROM people
 LEAVING = """
 FROM members AS m
 WHERE m.org_id = :org_id AND m.removed_at IS NULL
-  AND NOT EXISTS (SELECT FROM people AS p WHERE p.phone_index = m.phone_index)
+  AND NOT EXISTS (SELECT FROM people AS p WHERE p.person_key = m.phone_index)
+  AND NOT EXISTS (SELECT FROM without_phone AS w WHERE w.member_id = m.id)
   AND NOT EXISTS (SELECT FROM unit_memberships AS p
                   WHERE p.org_id = :org_id AND p.member_id = m.id AND p.unit_id IS NULL AND p.until IS NULL)
 """
 
 _NEW_UNITS = """
 SELECT r.unit_path FROM resolved AS r JOIN staged AS s ON s.unit_path = r.unit_path
-JOIN people AS p ON p.phone_index = s.phone_index
+JOIN people AS p ON p.person_key = s.person_key
 WHERE r.unit_id IS NULL AND r.problem IS NULL AND p.problem IS NULL
 GROUP BY r.unit_path ORDER BY min(s.row_no) LIMIT :max_paths
 """

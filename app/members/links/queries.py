@@ -27,6 +27,7 @@ REQUEST_MATCHES_ROW = and_(
     Member.org_id == LinkRequest.org_id,
     Member.removed_at.is_(None),
     Member.user_id.is_(None),
+    Member.phone_index.is_not(None),  # nothing is matched to a person without a phone
     or_(
         and_(Member.pinyin == LinkRequest.pinyin, func.name_key(Member.name) == LinkRequest.name_key),
         Member.phone_index == User.phone_index,

@@ -23,7 +23,7 @@ from app.core.ids import make_id
 from app.database.db import on_constraint
 from app.database.rows import fetch_row, one_or_404
 from app.members.activation import activate_member, enqueue_user_activations, lock_accounts_and_phones
-from app.members.encryption import encrypt_phone
+from app.members.encryption import decrypt_phone, encrypt_phone_if_any
 from app.members.errors import PartyMembersOnly
 from app.members.links.operations import lock_named_org
 from app.members.locks import require_not_admin
@@ -50,8 +50,8 @@ class _WaitingTransfer(NamedTuple):
 class _PersonRow(NamedTuple):
     id: UUID
     user_id: UUID | None
-    phone_cipher: bytes
-    phone_index: bytes
+    phone_cipher: bytes | None
+    phone_index: bytes | None
     name: str
     pinyin: str
     initials: str
@@ -176,9 +176,9 @@ async def _insert_person(
     units: list[UUID] | list[None],
     now: Any,
 ) -> None:
-    phone = indexer.cipher.decrypt_text(member.phone_cipher, member.id)
+    phone = decrypt_phone(indexer.cipher, member.phone_cipher, member.id)
     copied = {name: getattr(member, name) for name in ("user_id", "name", "pinyin", "initials", "party")}
-    encrypted = encrypt_phone(indexer, org_id, new_id, phone)
+    encrypted = encrypt_phone_if_any(indexer, org_id, new_id, phone)
     await db.execute(insert(Member).values(org_id=org_id, id=new_id, **copied, **encrypted))
     # The consent to a link remains valid, because the account and the person are the same.
     consent = select(Activation.consented_by).where(Activation.member_id == member.id, Activation.until.is_(None))

@@ -7,7 +7,8 @@
 --
 -- In: unit memberships, activations, member_phones, members.
 -- A row means: because of this member row, the person belongs to the org from the end of day `since` until before the
--- end of day `before`. `person` is the linked user, or without one the blind index of the phone at that time.
+-- end of day `before`. `person` is the linked user, or without one the blind index of the phone at that time, or without
+-- a phone the member row itself (its id).
 -- `daterange(day_of(since), day_of(until))` is the set of days at whose end a row was valid; a row that began and ended
 -- within one day has an empty range and leaves no row.
 
@@ -48,7 +49,7 @@ from_complex_members AS (
     SELECT p.org_id, p.member_id, a.user_id AS person, true AS activated, unnest(p.days * a.days) AS days
     FROM membership_days AS p JOIN activated AS a USING (org_id, member_id)
     UNION ALL
-    SELECT p.org_id, p.member_id, encode(substring(h.phone_index, 1, 16), 'hex')::uuid, false,
+    SELECT p.org_id, p.member_id, coalesce(encode(substring(h.phone_index, 1, 16), 'hex')::uuid, h.member_id), false,
         unnest((p.days - coalesce(a.days, '{}')) * datemultirange(h.days))
     FROM membership_days AS p JOIN phones AS h USING (org_id, member_id) LEFT JOIN active AS a USING (org_id, member_id)
 ),
@@ -68,13 +69,13 @@ source_memberships AS (
     FROM from_complex_members
     UNION ALL -- not linked to a user yet
     SELECT org_id, member_id, added, least(removed, linked),
-        encode(substring(phone_index, 1, 16), 'hex')::uuid, false
+        coalesce(encode(substring(phone_index, 1, 16), 'hex')::uuid, member_id), false
     FROM simple_members WHERE added < least(removed, linked)
     UNION ALL -- linked
     SELECT org_id, member_id, greatest(added, linked), least(removed, unlinked), user_id, true
     FROM simple_members WHERE greatest(added, linked) < least(removed, unlinked)
     UNION ALL -- no longer linked
     SELECT org_id, member_id, greatest(added, unlinked), removed,
-        encode(substring(phone_index, 1, 16), 'hex')::uuid, false
+        coalesce(encode(substring(phone_index, 1, 16), 'hex')::uuid, member_id), false
     FROM simple_members WHERE greatest(added, unlinked) < removed
 )
