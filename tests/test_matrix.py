@@ -49,6 +49,7 @@ ROWS = {
         GET /admins, GET /admin-invitations, GET /admin-invitations/{}, DELETE /admins/me,
         GET /subordinates/{}/recovery-offers,
         POST /change-requests, GET /change-requests, GET /change-requests/{}, DELETE /change-requests/{},
+        GET /closures, DELETE /closure,
         PUT /change-requests/{}/approval, PUT /change-requests/{}/refusal,
         GET /members, POST /members, GET /members/{}, PATCH /members/{}, DELETE /members/{}, PUT /members/{}/units,
         POST /members/{}/copies, POST /members/{}/phone-disclosures,

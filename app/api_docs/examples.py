@@ -138,6 +138,8 @@ ORGS: Mapping[str, Example] = {
     "GET /v1/orgs": Example(values={"q": "示范街道"}),
     f"PATCH {_ORG}": Example({"name": "中共示范街道社区联合委员会"}),
     f"PUT {_ORG}/closure": Example(values={"org_id": Stored("closing_org")}),
+    f"GET {_ORG}/closures": Example(values={"org_id": Stored("closed_org")}),
+    f"DELETE {_ORG}/closure": Example(values={"org_id": Stored("closed_org")}),
     f"POST {_ORG}/units": Example({"name": "青年党支部", "kind": "branch"}),
     f"PATCH {_ORG}/units/{{unit_id}}": Example({"name": "宣传部党支部", "kind": "branch"}),
     f"DELETE {_ORG}/units/{{unit_id}}": Example(values={"move_people_to": Stored("peopled_unit")}),

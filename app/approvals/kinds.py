@@ -1,4 +1,4 @@
-"""The seven kinds of approval: for each the table, the requester, the deciders and the lifetime of a request."""
+"""The kinds of approval: for each the table, the requester, the deciders and the lifetime of a request."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from app.schema.admins import AdminInvitation, ChangeRequest
 from app.schema.approvals import Approval, ExpiringApproval, State
 from app.schema.certification import Certification, Transfer
 from app.schema.members import LinkRequest
-from app.schema.orgs import Promotion
+from app.schema.orgs import Closure, Promotion
 from app.schema.person_transfers import PersonTransfer
 
 Column = InstrumentedAttribute[Any]
@@ -42,6 +42,13 @@ class AdminsOfSuperior:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class MainAdminOf:
+    """The main admin of the org in this column decides. It is the main admin at the time of the decision."""
+
+    org: InstrumentedAttribute[UUID]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Invitee:
     """One person decides: the account in this column or, if it is null, the user who has the phone."""
 
@@ -49,7 +56,7 @@ class Invitee:
     phone_index: InstrumentedAttribute[bytes]
 
 
-Decider = AdminsOf | AdminsOfSuperior | Invitee
+Decider = AdminsOf | AdminsOfSuperior | MainAdminOf | Invitee
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,5 +208,16 @@ PROMOTION = Kind(
     lifetime=timedelta(days=14),
     erased=[Promotion.phone_cipher, Promotion.invitee_name],
 )
+CLOSURE = Kind(
+    "closure",
+    "closure",
+    Closure,
+    unique_columns=[Closure.org_id],
+    requesting_org=Closure.org_id,
+    requester=Closure.requested_by,
+    named_org=Closure.org_id,
+    deciders=[MainAdminOf(Closure.org_id)],
+    lifetime=timedelta(days=30),
+)
 
-KINDS = (APPLICATION, CHANGE_REQUEST, TRANSFER, LINK_REQUEST, PERSON_TRANSFER, ADMIN_INVITATION, PROMOTION)
+KINDS = (APPLICATION, CHANGE_REQUEST, TRANSFER, LINK_REQUEST, PERSON_TRANSFER, ADMIN_INVITATION, PROMOTION, CLOSURE)

@@ -15,26 +15,27 @@ from sqlalchemy import Uuid, bindparam, func, select
 from app.certification.schemas import SuperiorOut
 from app.core.calendar import today
 from app.database.db import Readable
+from app.database.paging import Paging
 from app.database.rows import fetch_rows
 from app.hierarchy import tree
+from app.reports.overviews import Listing
 from app.reports.periods import Period, Span
-from app.reports.recount import recount_figures
-from app.reports.stored_totals import find_stored_days
+from app.reports.schemas import Sort
+from app.reports.visible_reports import Requester, get_overview
 from app.schema.orgs import Org
-from app.schema.reports import OrgTotal
 
 
 @dataclass(frozen=True, slots=True)
 class TransferFigures:
     """What a transfer moves: the org and its subtree (`orgs`), their people, each counted once (`people`), and these
-    people's points of the last 30 days (`points`).
+    people's points of the last 30 days (`points`). People and points are None if reports withhold them.
 
     The new superior's reports contain the points after the transfer, because points belong to the user.
     """
 
     orgs: int
-    people: int
-    points: int
+    people: int | None
+    points: int | None
 
 
 class TransferEdges(Protocol):
@@ -56,6 +57,11 @@ _CHAIN = (
 )
 
 
+_SUBTREE = tree.subtree(bindparam("org_id", type_=Uuid()))
+_COUNT_ORGS = select(func.count()).select_from(_SUBTREE)
+_ONE_SUBORDINATE = Listing(Sort.NAME, descending=False, paging=Paging(1, None))
+
+
 async def compute_preview_version(db: Readable, transfer: TransferEdges) -> str:
     """Return the digest of the present hierarchy around a transfer: 32 hexadecimal digits."""
     digest = hashlib.sha256(str(transfer.certification_id).encode())
@@ -70,19 +76,12 @@ async def list_chain(db: Readable, org_id: UUID) -> list[SuperiorOut]:
     return await fetch_rows(db, _CHAIN, SuperiorOut, {"org_id": org_id})
 
 
-async def count_transfer_figures(db: Readable, org_id: UUID) -> TransferFigures:
-    """Return how many orgs, people and points move if the org is transferred. The reports have the same numbers.
+async def count_transfer_figures(db: Readable, requester: Requester) -> TransferFigures:
+    """Return how many orgs, people and points move if the requester's org is transferred.
 
-    They come from the stored totals, which can be a few seconds old, or from a recount if today has no stored totals.
+    The requester sees the people and points that the org's report shows them, and no other.
     """
-    span = Span(today(), Period.MONTH.days)
-    if await find_stored_days(db, [span.until]):
-        here = (OrgTotal.org_id == org_id, OrgTotal.day == span.until)
-        figures = select(OrgTotal.members, OrgTotal.points_30.label("points")).where(*here).subquery()
-    else:
-        counted = recount_figures(org_id, span)
-        figures = select(counted.c.members, counted.c.points).where(counted.c.scope == "subtree").subquery()
-    subtree = tree.subtree(org_id)
-    orgs = select(func.count()).select_from(subtree).scalar_subquery()
-    people, points = (func.coalesce(func.sum(column), 0) for column in figures.c)  # an org without people has no row
-    return TransferFigures(*(await db.execute(select(orgs, people, points))).one())
+    report = await get_overview(db, requester, Span(today(), Period.MONTH.days), _ONE_SUBORDINATE)
+    orgs = await db.scalar(_COUNT_ORGS, {"org_id": requester.org_id})
+    assert orgs is not None  # a count
+    return TransferFigures(orgs=orgs, people=report.subtree.members, points=report.subtree.points)

@@ -137,9 +137,11 @@ class TransferPreviewOut(Out):
 
     version: str = Field(description="Send it with the release or the acceptance.")
     orgs: int = Field(description="The number of orgs: the org and its whole subtree.")
-    people: int = Field(description="The number of people in these orgs, each counted once.")
+    people: int | None = Field(
+        description="The number of people in these orgs, each counted once; null where reports withhold it."
+    )
     points: int | None = Field(
-        description="Points of these people in the last 30 days, as in reports; null if there are too few people."
+        description="Points of these people in the last 30 days; null where reports withhold them."
     )
     from_chain: list[str] = Field(description="Names of the present superior and of its superiors, the nearest first.")
     to_chain: list[str] = Field(description="Names of the new superior and of its superiors, the nearest first.")

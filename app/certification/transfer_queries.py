@@ -6,11 +6,13 @@ from sqlalchemy import Uuid, and_, bindparam, case, or_, select
 from sqlalchemy.orm import aliased
 
 from app.approvals.kinds import TRANSFER
+from app.authz.access import OrgScope
 from app.certification.previews import compute_preview_version, count_transfer_figures, list_chain
 from app.certification.schemas import TransferDetailOut, TransferOut, TransferPreviewOut
 from app.database.db import Readable
 from app.database.paging import Page, PagedStatement, Paging
 from app.database.rows import one_or_404
+from app.reports.visible_reports import Requester
 from app.schema.approvals import State
 from app.schema.auth import User
 from app.schema.certification import Transfer
@@ -56,20 +58,21 @@ async def list_transfers(db: Readable, org_id: UUID, paging: Paging) -> Page[Tra
     return Page[TransferOut].from_slice(await _NEWEST_FIRST.fetch(db, paging, org_id=org_id))
 
 
-async def get_transfer(db: Readable, org_id: UUID, transfer_id: UUID, *, suppress_below: int = 3) -> TransferDetailOut:
-    """Return one transfer that concerns the org, with its preview while it is pending. Raises NotFound.
+async def get_transfer(db: Readable, scope: OrgScope, transfer_id: UUID, *, suppress_below: int) -> TransferDetailOut:
+    """Return one transfer that concerns the scope's org, with its preview while it is pending. Raises NotFound.
 
-    The preview's points are None for fewer than `suppress_below` people, as in reports.
+    The preview's people and points are None where the org's report withholds them from the caller.
     """
-    found = await one_or_404(db, _TRANSFER, _Transfer, {"org_id": org_id, "transfer_id": transfer_id})
+    found = await one_or_404(db, _TRANSFER, _Transfer, {"org_id": scope.org_id, "transfer_id": transfer_id})
     preview = None
     if found.state is State.PENDING:
-        figures = await count_transfer_figures(db, found.org_id)
+        requester = Requester(found.org_id, scope.user.user_id, found.org_id == scope.org_id, suppress_below)
+        figures = await count_transfer_figures(db, requester)
         preview = TransferPreviewOut(
             version=await compute_preview_version(db, found),
             orgs=figures.orgs,
             people=figures.people,
-            points=figures.points if figures.people >= suppress_below else None,
+            points=figures.points,
             from_chain=[org.name for org in await list_chain(db, found.from_id)],
             to_chain=[org.name for org in await list_chain(db, found.to_id)],
         )

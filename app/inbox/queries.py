@@ -33,6 +33,7 @@ from app.approvals.kinds import (
     ADMIN_INVITATION,
     APPLICATION,
     CHANGE_REQUEST,
+    CLOSURE,
     KINDS,
     LINK_REQUEST,
     PERSON_TRANSFER,
@@ -42,6 +43,7 @@ from app.approvals.kinds import (
     AdminsOfSuperior,
     Decider,
     Kind,
+    MainAdminOf,
 )
 from app.database.db import Readable
 from app.database.driver import DriverStatement
@@ -53,7 +55,7 @@ from app.schema.approvals import CertificationState
 from app.schema.auth import User
 from app.schema.certification import Certification, Transfer
 from app.schema.members import LinkRequest, Member
-from app.schema.orgs import Org, Promotion, Unit
+from app.schema.orgs import Closure, Org, Promotion, Unit
 from app.schema.person_transfers import PersonTransfer
 
 
@@ -149,6 +151,7 @@ _ENTRY_COLUMNS = {
             (Unit, and_(Unit.org_id == Promotion.org_id, Unit.id == Promotion.unit_id)),
         ],
     ),
+    CLOSURE: _EntryColumns(_mask_name(User.verified_name), _NOTHING, [(User, User.id == Closure.requested_by)]),
 }
 
 
@@ -179,6 +182,10 @@ def _build_part_for_decider(kind: Kind, decider: Decider) -> Select[Any]:
             part = _build_part(kind.name, kind, _ADMINISTERED, columns.subject, columns.detail)
             part = part.join(_Edge, and_(_Edge.superior_id == _ADMINISTERED.c.id, _Edge.state == _LIVE))
             part = part.join(kind.table, and_(org == _Edge.subordinate_id, kind.waiting))
+        case MainAdminOf(org):
+            part = _build_part(kind.name, kind, _ADMINISTERED, columns.subject, columns.detail)
+            is_main_admin = _ADMINISTERED.c.main_admin_id == _USER_ID
+            part = part.join(kind.table, and_(org == _ADMINISTERED.c.id, is_main_admin, kind.waiting))
         case _:
             part = _build_part(kind.name, kind, _INVITEE, columns.subject, columns.detail)
             has_phone = and_(decider.user_id.is_(None), decider.phone_index == _INVITEE.c.phone_index)

@@ -26,6 +26,7 @@ _PATHS = {
     "person-transfer": "/v1/orgs/{org_id}/person-transfers/{id}",
     "admin-invitation": "/v1/me/admin-invitations/{id}",
     "promotion": "/v1/me/promotions/{id}",
+    "closure": "/v1/orgs/{org_id}/closures",
 }
 
 
@@ -66,6 +67,12 @@ def _build_actions(row: WaitingRequest, path: str) -> dict[str, ActionOut]:
     match row.kind:
         case "recovery" | "recovery-offer":
             return {"withdrawal": ActionOut(method="DELETE", href=path)}
+        case "closure":
+            closure = f"/v1/orgs/{row.org_id}/closure"
+            return {
+                "approval": ActionOut(method="PUT", href=closure),
+                "refusal": ActionOut(method="DELETE", href=closure),
+            }
         case "transfer" if row.step is not None:
             answers = [row.step, "refusal"]
         case "admin-invitation" | "promotion" | "link-request" | "person-transfer":

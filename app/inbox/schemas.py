@@ -19,6 +19,7 @@ Kind = Literal[
     "promotion",
     "link-request",
     "person-transfer",
+    "closure",
 ]
 
 

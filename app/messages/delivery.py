@@ -17,10 +17,13 @@ from app.schema.messages import Message
 _ADD = insert(Message)
 _ADD_TO_ADMINS = text("""
 INSERT INTO messages (user_id, kind, org_id, parameters)
-SELECT user_id, :kind, org_id, :parameters FROM org_admins
+SELECT user_id, :kind, :named_id, :parameters FROM org_admins
 WHERE org_id = :org_id AND user_id IS DISTINCT FROM :actor_id
 """).bindparams(
-    bindparam("org_id", type_=Uuid()), bindparam("actor_id", type_=Uuid()), bindparam("parameters", type_=JSONB)
+    bindparam("org_id", type_=Uuid()),
+    bindparam("named_id", type_=Uuid()),
+    bindparam("actor_id", type_=Uuid()),
+    bindparam("parameters", type_=JSONB),
 )
 
 
@@ -43,10 +46,17 @@ async def add_message(
 
 
 async def add_message_to_admins(
-    db: AsyncConnection, org_id: UUID, kind: MessageKind, *, actor_id: UUID | None, **parameters: Any
+    db: AsyncConnection,
+    org_id: UUID,
+    kind: MessageKind,
+    *,
+    actor_id: UUID | None,
+    named_id: UUID | None = None,
+    **parameters: Any,
 ) -> None:
-    """Add a message about the org to each of its admins but the one who acts."""
-    values = {"org_id": org_id, "kind": kind, "actor_id": actor_id, "parameters": parameters}
+    """Add a message to each admin of the org but the one who acts. It names the org, or else the org `named_id`."""
+    values = {"org_id": org_id, "named_id": named_id or org_id, "kind": kind, "actor_id": actor_id}
+    values["parameters"] = parameters
     await db.execute(_ADD_TO_ADMINS, values)
 
 

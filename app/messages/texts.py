@@ -15,6 +15,7 @@ REQUEST_NAMES: Mapping[str, str] = {
     "person-transfer": gettext_noop("人员转移"),
     "admin-invitation": gettext_noop("管理员邀请"),
     "promotion": gettext_noop("支部改设"),
+    "closure": gettext_noop("关闭组织"),
 }
 """The name of each kind of request."""
 
@@ -26,6 +27,10 @@ _TEXTS: Mapping[str, str] = {
     MessageKind.REQUEST_SUPERSEDED: gettext_noop("“{org}”：情况已有变化，您提出的“{request}”不再有效。"),
     MessageKind.ORG_RELEASED: gettext_noop("“{org}”：上级已解除对本组织的认证，本组织现在没有上级。"),
     MessageKind.ORG_TRANSFERRED: gettext_noop("“{org}”：整体转移已完成，本组织已转到新的上级之下。"),
+    MessageKind.ORG_CLOSED: gettext_noop("“{org}”已关闭。7 天内，主管理员可以恢复。"),
+    MessageKind.ORG_REOPENED: gettext_noop("“{org}”已恢复。"),
+    MessageKind.SUBORDINATE_CLOSED: gettext_noop("下级组织“{org}”已关闭，不再计入上级的统计。"),
+    MessageKind.SUBORDINATE_REOPENED: gettext_noop("下级组织“{org}”已恢复，重新计入上级的统计。"),
     MessageKind.ADMIN_ADDED: gettext_noop("您已成为“{org}”的学习管理员。"),
     MessageKind.ADMIN_REMOVED: gettext_noop("您不再是“{org}”的学习管理员。"),
     MessageKind.MAIN_ADMIN_RECEIVED: gettext_noop("您已成为“{org}”的主管理员。"),

@@ -1,13 +1,23 @@
-"""Closing an org. A closed org cannot be opened again. Its rows stay in the tables for the history. Its certification
-ends, and all pending requests from it and to it end.
+"""Closing an org (S20). It waits for the main admin's consent, and can be undone for 7 days (`reopening`).
+
+The org's rows stay in the tables for the history. Its certification ends, and all pending requests from it and to it
+end.
 """
 
-from sqlalchemy import func, update
+from uuid import UUID
+
+from sqlalchemy import Uuid, bindparam, exists, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.approvals.kinds import LINK_REQUEST
+from app.approvals.kinds import CLOSURE, LINK_REQUEST
 from app.approvals.reasons import ORG_CLOSED
-from app.approvals.requests import EndedRequest, decline_requests_to_org, withdraw_requests_of_org
+from app.approvals.requests import (
+    EndedRequest,
+    decline_requests_to_org,
+    finish_request,
+    open_request,
+    withdraw_requests_of_org,
+)
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
 from app.certification.audit import record_for_each_org
@@ -15,28 +25,56 @@ from app.certification.edges import end_edge
 from app.database.db import on_constraint
 from app.hierarchy import tree
 from app.members.links.queries import list_matching_request_ids
-from app.orgs.errors import OrgHasSubordinates
+from app.messages.delivery import add_message_to_admins
+from app.messages.kinds import MessageKind
+from app.orgs.errors import ClosureOpen, OrgHasSubordinates
 from app.orgs.locks import lock_orgs_for_edit
-from app.schema.certification import Invitation
-from app.schema.orgs import Org
+from app.schema.approvals import CertificationState, State
+from app.schema.certification import Certification, Invitation
+from app.schema.orgs import Closure, Org
 from app.web.etags import require_version
 
+_HAS_SUBORDINATES = select(
+    exists().where(
+        Certification.superior_id == bindparam("org_id", type_=Uuid()), Certification.state == CertificationState.LIVE
+    )
+)
 
-async def close_org(db: AsyncConnection, scope: OrgScope, version: int | None) -> None:
-    """Close the scope's org: end its certification, revoke its invitations, withdraw its requests and decline the
-    requests to it.
 
-    Locks the hierarchy, then the org FOR UPDATE. Raises EditedMeanwhile, OrgHasSubordinates, OrgClosed, Forbidden.
+async def request_closing(db: AsyncConnection, scope: OrgScope, version: int | None) -> bool:
+    """Close the scope's org if the caller is its main admin; else ask the main admin to close it. Return whether it is
+    closed.
+
+    Locks the hierarchy, then the org FOR UPDATE. Raises EditedMeanwhile, OrgHasSubordinates, ClosureOpen, OrgClosed,
+    Forbidden.
     """
     await tree.lock_hierarchy(db)
     org = (await lock_orgs_for_edit(db, scope, exclusive=True))[scope.org_id]
     require_version(org.version, version)
+    if org.main_admin_id == scope.user.user_id:
+        await _close_org(db, scope)
+        return True
+    if await db.scalar(_HAS_SUBORDINATES, {"org_id": scope.org_id}):
+        raise OrgHasSubordinates
+    values = {"org_id": scope.org_id, "requested_by": scope.user.user_id}
+    request_id = await open_request(db, CLOSURE, ClosureOpen, **values)
+    await record(db, scope.actor, "closure.created", org_id=scope.org_id, subject=("closure", request_id))
+    return False
+
+
+async def _close_org(db: AsyncConnection, scope: OrgScope) -> None:
+    """End the org's certification, revoke its invitations, withdraw its requests, decline the requests to it, and close
+    it. A pending closure is accepted."""
     superior_id = await tree.find_superior_id(db, scope.org_id)
+    await _accept_closure(db, scope, superior_id)
     ended = await end_edge(db, scope, scope.org_id)
     if ended is not None and superior_id is not None:
         before = {"superior_id": str(superior_id), "subordinate_id": str(scope.org_id)}
         subject = ("certification", ended)
-        await record_for_each_org(db, scope, "certification.ended", superior_id, subject=subject, before=before)
+        after = {"cause": "org-closed"}
+        await record_for_each_org(
+            db, scope, "certification.ended", superior_id, subject=subject, before=before, after=after
+        )
     with on_constraint(("orgs_closed_alone", OrgHasSubordinates)):
         await db.execute(
             update(Org)
@@ -54,7 +92,30 @@ async def close_org(db: AsyncConnection, scope: OrgScope, version: int | None) -
         # Only the requester can see a link request that matches no member row, so it has no audit entry.
         if declined.kind is not LINK_REQUEST or declined.id in fitting:
             await _record_declined(db, scope, declined)
+    user_id = scope.user.user_id
+    await add_message_to_admins(db, scope.org_id, MessageKind.ORG_CLOSED, actor_id=user_id)
+    if superior_id is not None:
+        kind = MessageKind.SUBORDINATE_CLOSED
+        await add_message_to_admins(db, superior_id, kind, actor_id=user_id, named_id=scope.org_id)
     await record(db, scope.actor, "org.closed", org_id=scope.org_id, subject=("org", scope.org_id))
+
+
+async def _accept_closure(db: AsyncConnection, scope: OrgScope, superior_id: UUID | None) -> None:
+    """Accept the pending closure of the org, or insert an accepted one if an admin has not requested it."""
+    user_id, condition = scope.user.user_id, Closure.org_id == scope.org_id
+    if await finish_request(db, CLOSURE, State.ACCEPTED, condition, by=user_id, superior_id=superior_id):
+        return
+    await db.execute(
+        insert(Closure).values(
+            org_id=scope.org_id,
+            state=State.ACCEPTED,
+            requested_by=user_id,
+            decided_by=user_id,
+            superior_id=superior_id,
+            expires_at=func.now(),
+            decided_at=func.clock_timestamp(),
+        )
+    )
 
 
 async def _record_declined(db: AsyncConnection, scope: OrgScope, declined: EndedRequest) -> None:

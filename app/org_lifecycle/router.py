@@ -5,21 +5,26 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
-from app.admins.errors import ChangeRequestOpen, ChangeRequestStale
+from app.admins.errors import ChangeRequestOpen, ChangeRequestStale, MainAdminOnly
 from app.authz.access import Can, OrgScope, SignedIn
 from app.authz.errors import RealNameRequired
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
-from app.database.db import TransactionalRoute, WriteDb
-from app.org_lifecycle import closure, operations, release
+from app.database.db import ReadDb, TransactionalRoute, WriteDb
+from app.database.paging import Page, Paging, paged_by
+from app.org_lifecycle import closure, operations, release, reopening
+from app.org_lifecycle import queries as closure_queries
+from app.org_lifecycle.schemas import ClosureOut
 from app.orgs import queries
 from app.orgs.advice import advice_out, list_level_advice, list_name_advice
 from app.orgs.errors import (
+    ClosureOpen,
     NameKindMismatch,
     NameSuffixTyped,
     NameUnshowable,
     OrgHasSubordinates,
     PartyMemberRequired,
+    ReopeningTooLate,
     SiblingNameTaken,
     UnknownRegion,
 )
@@ -30,6 +35,8 @@ from app.web.etags import EditedMeanwhile, IfMatch, format_etag
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute)
 
 Writer = Annotated[OrgScope, Can(Permission.ORG_WRITE)]
+Reopener = Annotated[OrgScope, Can(Permission.ORG_REOPEN)]
+ChangesReader = Annotated[OrgScope, Can(Permission.CHANGES_READ)]
 Certifier = Annotated[OrgScope, Can(Permission.CERTIFICATION_WRITE)]
 
 
@@ -98,20 +105,61 @@ async def update_org(response: Response, scope: Writer, body: OrgUpdate, version
     return OrgUpdated.of(card, advice=advice_out(advice), change_request_id=change_request_id)
 
 
+REQUESTED: dict[int | str, dict[str, Any]] = {
+    202: {"model": ClosureOut, "description": "The main admin has been asked to close the org."}
+}
+
+
 @router.put(
     "/orgs/{org_id}/closure",
     summary="Close an org",
     tags=["orgs"],
-    responses=problems(EditedMeanwhile, OrgHasSubordinates),
+    response_model=OrgOut | ClosureOut,
+    responses=REQUESTED | problems(EditedMeanwhile, OrgHasSubordinates, ClosureOpen),
 )
-async def close_org(response: Response, scope: Writer, version: IfMatch, db: WriteDb) -> OrgOut:
-    """Close an org for good; it cannot be opened again. It leaves its superior, and requests that wait for it end. Its
-    card, units, reports and history can still be read.
+async def close_org(response: Response, scope: Writer, version: IfMatch, db: WriteDb) -> OrgOut | ClosureOut:
+    """The main admin closes an org (200), and so accepts the request of another admin. Any other admin asks the main
+    admin to close it (202); the main admin decides within 30 days.
 
-    An org with subordinates is refused (409 `org-has-subordinates`): first release each of them, or wait until it is
-    transferred to another superior.
+    A closed org leaves its superior, and requests that wait for it end. Its card, units, reports and history can still
+    be read. For 7 days the main admin can undo it with `DELETE …/closure`. An org with subordinates is refused: release
+    or transfer them first.
     """
-    await closure.close_org(db, scope, version)
+    if not await closure.request_closing(db, scope, version):
+        response.status_code = 202
+        requested = await closure_queries.find_newest_closing(db, scope.org_id)
+        assert requested is not None  # this transaction has inserted it
+        return requested
+    card = await queries.get_card(db, scope.org_id)
+    response.headers["ETag"] = format_etag(card.version)
+    return OrgOut.of(card)
+
+
+@router.get("/orgs/{org_id}/closures", summary="List the closings of an org", tags=["orgs"])
+async def list_closings(
+    scope: ChangesReader, db: ReadDb, paging: Annotated[Paging, paged_by(UUID)]
+) -> Page[ClosureOut]:
+    """The closings of the org, the newest first: a request that waits for the main admin, those that ended, and until
+    when a closed org can be opened again. Nothing is changed.
+    """
+    return await closure_queries.list_closings(db, scope.org_id, paging)
+
+
+@router.delete(
+    "/orgs/{org_id}/closure",
+    summary="Take the closing of an org back",
+    tags=["orgs"],
+    responses=problems(EditedMeanwhile, MainAdminOnly, ReopeningTooLate),
+)
+async def take_back_closing(response: Response, scope: Reopener, version: IfMatch, db: WriteDb) -> OrgOut:
+    """An admin withdraws the request to close the org; the main admin declines it in this way. For 7 days after the
+    closing, the main admin opens the org again.
+
+    An org that is opened again returns to its former superior, unless that one is closed or has a subordinate of this
+    name now; then the org has no superior (`superior_id`). Invitations and requests that the closing ended do not
+    return.
+    """
+    await reopening.take_back_closing(db, scope, version)
     card = await queries.get_card(db, scope.org_id)
     response.headers["ETag"] = format_etag(card.version)
     return OrgOut.of(card)

@@ -40,6 +40,18 @@ class OrgHasSubordinates(Conflict):
     advice = gettext_noop("请先解除下级组织的认证，或将它们转移到其他上级。")
 
 
+class ClosureOpen(Conflict):
+    slug = "closure-open"
+    title = gettext_noop("已申请关闭该组织")
+    advice = gettext_noop("请等待主管理员答复，或先撤回申请。")
+
+
+class ReopeningTooLate(Conflict):
+    slug = "reopening-too-late"
+    title = gettext_noop("该组织关闭已满 7 天，不能恢复")
+    advice = gettext_noop("请创建新的学习组织，并重新申请认证。")
+
+
 class UnitNameTaken(Conflict):
     slug = "unit-name-taken"
     title = gettext_noop("同级已有同名支部")

@@ -21,7 +21,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.db import Table
-from app.schema.approvals import Offer
+from app.schema.approvals import ExpiringApproval, Offer
 
 
 class Org(Table):
@@ -70,6 +70,30 @@ class Org(Table):
     created_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     closed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class Closure(ExpiringApproval):
+    """The closing of an org (S20): requested by an admin, accepted by the main admin. An accepted closing can be undone
+    for 7 days (`reopened_at`).
+
+    `superior_id` is the superior that the org had when it was closed.
+    """
+
+    __tablename__ = "closures"
+    __table_args__ = (
+        CheckConstraint("state IN ('pending', 'accepted', 'declined', 'withdrawn', 'expired')", name="state"),
+        CheckConstraint("(state = 'pending') = (decided_at IS NULL)", name="decided"),
+        CheckConstraint("(reopened_at IS NULL) = (reopened_by IS NULL)", name="reopened"),
+        Index(None, "org_id", "id"),
+        Index("closures_one_open_key", "org_id", unique=True, postgresql_where=text("state = 'pending'")),
+    )
+
+    org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
+    requested_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
+    decided_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
+    superior_id: Mapped[UUID | None] = mapped_column(ForeignKey("orgs.id"))
+    reopened_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    reopened_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))
 
 
 class Unit(Table):

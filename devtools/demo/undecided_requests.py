@@ -97,6 +97,8 @@ class UndecidedRequests:
             self._create_application(self.second, self._create_org(self.second, name), self.first, self.org)
         self._create_application(self.first, self._create_org(self.first, "朝阳"), self.second, other_org)
         self._create_org(self.first, "晨曦")
+        closed = self._create_org(self.first, "秦岭")
+        self.first.call("PUT", f"/v1/orgs/{closed['id']}/closure", 200)
 
     def _create_transfers(self, other_org: Org) -> None:
         """Create transfers: one to release, one to refuse, one released to this org, one to withdraw."""

@@ -106,6 +106,9 @@ _VALUES = {
     "export_to_delete": f"e.id {_EXPORTS}",
     "closing_org": "id FROM own_org WHERE state IS NULL AND NOT EXISTS (SELECT FROM certifications AS c "
     "WHERE c.superior_id = own_org.id AND c.state = 'live') ORDER BY id DESC",
+    "closed_org": "c.org_id FROM closures AS c JOIN orgs AS o ON o.id = c.org_id WHERE o.status = 'closed' "
+    "AND o.main_admin_id = demo.admin AND c.state = 'accepted' AND c.decided_at > now() - interval '7 days' "
+    "ORDER BY c.id DESC",
     "subordinate": "lower_org.id FROM lower_org WHERE NOT EXISTS (SELECT FROM transfers AS t "
     "WHERE t.org_id = lower_org.id AND t.state = 'pending') ORDER BY lower_org.id",
     "resigning_org": "a.org_id FROM org_admins AS a JOIN orgs AS o ON o.id = a.org_id WHERE a.user_id = demo.admin "

@@ -21,7 +21,7 @@ from app.console.settings import changes, decisions, invited
 from app.console.settings.invited import Kind as OfferKind
 from app.console.settings.invited import OfferId
 from app.core.cipher import Cipher, CipherDep
-from app.core.i18n import gettext
+from app.core.i18n import gettext, number
 from app.core.services import SETTINGS
 from app.database.db import Readable, ReadDb, WriteDb
 from app.members.links.operations import accept_link_request
@@ -185,13 +185,13 @@ async def answer_recovery(decision: DecisionRequest) -> Answers:
 async def answer_transfer(decision: DecisionRequest) -> Answers:
     """Release, accept or refuse an org with its subtree. The preview shown must still be current (S20)."""
     suppress_below = SETTINGS.of(decision.request).withhold_below
-    found = await get_transfer(decision.db, decision.scope.org_id, decision.id, suppress_below=suppress_below)
+    found = await get_transfer(decision.db, decision.scope, decision.id, suppress_below=suppress_below)
     refusal = await transfers.refuse(*decision.route_values)
     release = found.step == "release" and found.from_id == decision.scope.org_id
     if found.preview is None or not (release or (found.step == "acceptance" and found.to_id == decision.scope.org_id)):
         return {"refusal": refusal}
     preview = decision.form.get("preview") or found.preview.version
-    moved = {"name": found.org_name, "orgs": found.preview.orgs, "people": found.preview.people}
+    moved = {"name": found.org_name, "orgs": found.preview.orgs, "people": number(found.preview.people)}
     if release:
         explanation = gettext(
             "您同意“{name}”连同全部下级离开本组织，共 {orgs} 个组织、{people} 人。新上级接收之前，它仍在本组织之下。",

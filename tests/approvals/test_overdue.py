@@ -8,9 +8,27 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from app.approvals.kinds import ADMIN_INVITATION, CHANGE_REQUEST, KINDS, LINK_REQUEST, PERSON_TRANSFER, PROMOTION, Kind
+from app.approvals.kinds import (
+    ADMIN_INVITATION,
+    CHANGE_REQUEST,
+    CLOSURE,
+    KINDS,
+    LINK_REQUEST,
+    PERSON_TRANSFER,
+    PROMOTION,
+    Kind,
+)
 from app.approvals.requests import expire_overdue
-from tests.acts import add_member, add_unit, certify, get_body, get_refusal, invite_admin, send_change_request
+from tests.acts import (
+    add_admin,
+    add_member,
+    add_unit,
+    certify,
+    get_body,
+    get_refusal,
+    invite_admin,
+    send_change_request,
+)
 from tests.auth.test_accounts import close_account
 from tests.people import People, fresh_org_name, fresh_phone
 
@@ -21,6 +39,7 @@ PROBLEMS = {
     PROMOTION: (410, "promotion-expired"),
     LINK_REQUEST: (409, "link-request-decided"),
     PERSON_TRANSFER: (409, "person-transfer-decided"),
+    CLOSURE: (404, "not-found"),
 }
 
 
@@ -66,6 +85,14 @@ async def create_request(kind: Kind, people: People) -> tuple[str, dict[str, Act
             "withdraw": lambda: learner.delete(f"/v1/me/link-requests/{request_id}"),
             "decline": lambda: requester.put(f"{at}/link-requests/{request_id}/refusal", json=reason),
             "accept": lambda: requester.put(f"{at}/link-requests/{request_id}/acceptance"),
+        }
+    elif kind is CLOSURE:
+        await add_admin(requester, org, learner)
+        request_id = get_body(await learner.put(f"{at}/closure"), 202)["id"]
+        # The main admin can close the org without a request.
+        acts = {
+            "withdraw": lambda: learner.delete(f"{at}/closure"),
+            "decline": lambda: requester.delete(f"{at}/closure"),
         }
     else:
         member = await add_member(requester, org)

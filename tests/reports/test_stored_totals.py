@@ -16,6 +16,7 @@ from app.core.settings import Settings
 from app.database.db import ENGINE
 from app.reports.rollup.cycle import build_missing_days, run_cycle
 from app.reports.rollup.worker import run_rollup
+from app.reports.visible_reports import Requester
 from tests.people import People
 from tests.points.services import PointsService, event
 from tests.reports.test_overview import create_admin, make_fixed_world
@@ -42,7 +43,7 @@ async def test_stored_reports_equal_a_naive_count(
     async with ENGINE.of(stored_app).connect() as db:
         for org in world.orgs:
             moving, counted = (
-                await count_transfer_figures(db, org),
+                await count_transfer_figures(db, Requester(org, UUID(viewer.user_id), is_own_admin=True, threshold=0)),
                 world.count(world.get_subtree(org, today()), today(), 30),
             )
             assert (moving.orgs, moving.people) == (len(world.get_subtree(org, today())), counted["members"])

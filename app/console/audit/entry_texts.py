@@ -58,6 +58,7 @@ _ACTIONS: dict[str, tuple[str, str]] = {
     "member.restored": pgettext_noop("audit", "恢复人员"),
     "member.unlinked": pgettext_noop("audit", "解除关联"),
     "org.closed": pgettext_noop("audit", "关闭组织"),
+    "org.reopened": pgettext_noop("audit", "恢复组织"),
     "org.created": pgettext_noop("audit", "创建组织"),
     "org.handed_over": pgettext_noop("audit", "移交主管理员"),
     "recovery.offered": pgettext_noop("audit", "提名主管理员"),
@@ -65,6 +66,9 @@ _ACTIONS: dict[str, tuple[str, str]] = {
     "org.recovered": pgettext_noop("audit", "更换主管理员"),
     "org.renamed": pgettext_noop("audit", "更改名称"),
     "org.updated": pgettext_noop("audit", "修改组织"),
+    "closure.created": pgettext_noop("audit", "申请关闭组织"),
+    "closure.declined": pgettext_noop("audit", "拒绝关闭申请"),
+    "closure.withdrawn": pgettext_noop("audit", "撤回关闭申请"),
     "person_transfer.accepted": pgettext_noop("audit", "接收转入的人员"),
     "person_transfer.created": pgettext_noop("audit", "申请转移人员"),
     "person_transfer.declined": pgettext_noop("audit", "拒绝转入的人员"),
@@ -120,6 +124,7 @@ _KINDS = {
     "certification": gettext_noop("认证"),
     "transfer": gettext_noop("整体转移"),
     "promotion": gettext_noop("支部改设"),
+    "closure": gettext_noop("关闭组织"),
 }
 
 # Changes of these fields are shown. Internal ids are not.

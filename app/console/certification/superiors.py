@@ -31,6 +31,7 @@ from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Paging, paged_by
 from app.orgs.queries import list_user_orgs
 from app.orgs.regions import Level, get_region_level
+from app.reports import visible_reports
 from app.schema.approvals import CertificationState
 from app.web.errors import Problem
 
@@ -195,10 +196,9 @@ async def _load_preview(request: Request, db: WriteDb, scope: OrgScope) -> dict[
     superiors = await queries.list_superiors(db, scope.org_id)
     if not superiors:
         return None
-    moving = await count_transfer_figures(db, scope.org_id)
-    is_visible = moving.people >= SETTINGS.of(request).withhold_below
-    points = moving.points if is_visible else None
-    return {"orgs": moving.orgs, "people": moving.people, "points": points, "from_name": superiors[0].name}
+    requester = visible_reports.Requester(scope.org_id, scope.user.user_id, True, SETTINGS.of(request).withhold_below)
+    moving = await count_transfer_figures(db, requester)
+    return {"orgs": moving.orgs, "people": moving.people, "points": moving.points, "from_name": superiors[0].name}
 
 
 def _build_context(scope: OrgScope, act: Act) -> dict[str, Any]:

@@ -84,7 +84,7 @@ async def show_transfer(request: Request, db: ReadDb, scope: Reader, transfer_id
 
 async def _get_transfer(request: Request, db: Readable, scope: OrgScope, transfer_id: UUID) -> TransferDetailOut:
     suppress_below = SETTINGS.of(request).withhold_below
-    return await transfer_queries.get_transfer(db, scope.org_id, transfer_id, suppress_below=suppress_below)
+    return await transfer_queries.get_transfer(db, scope, transfer_id, suppress_below=suppress_below)
 
 
 def _describe_wait(request: Request, scope: OrgScope, transfer: TransferDetailOut) -> str:
@@ -99,7 +99,7 @@ def _describe_wait(request: Request, scope: OrgScope, transfer: TransferDetailOu
 @confirmation_routes(router, "/{transfer_id}/refusal")
 async def refuse(request: Request, db: ReadableDb, scope: Decider, transfer_id: TransferId) -> Confirmation:
     """Refuse the transfer as either superior. The user types the org's name to confirm."""
-    transfer = await transfer_queries.get_transfer(db, scope.org_id, transfer_id)
+    transfer = await _get_transfer(request, db, scope, transfer_id)
     if transfer.org_id == scope.org_id:
         raise NotFound
     return Confirmation(
@@ -118,7 +118,7 @@ async def refuse(request: Request, db: ReadableDb, scope: Decider, transfer_id: 
 @confirmation_routes(router, "/{transfer_id}/withdrawal")
 async def withdraw(request: Request, db: ReadableDb, scope: Requester, transfer_id: TransferId) -> Confirmation:
     """Withdraw this org's request. The user types the new superior's name to confirm."""
-    transfer = await transfer_queries.get_transfer(db, scope.org_id, transfer_id)
+    transfer = await _get_transfer(request, db, scope, transfer_id)
     if transfer.org_id != scope.org_id:
         raise NotFound
     return Confirmation(
@@ -142,7 +142,7 @@ async def decide(
     request: Request, db: WriteDb, scope: Decider, transfer_id: TransferId, act: Act, form: PageForm
 ) -> Response:
     """Release or accept the org. The form's preview must still equal the current figures."""
-    transfer = await transfer_queries.get_transfer(db, scope.org_id, transfer_id)
+    transfer = await _get_transfer(request, db, scope, transfer_id)
     body = validate_fields(TransferDecision, {"preview": form.get("preview", "")})
     if isinstance(body, ValidationError) or not is_name_typed(transfer.org_name, form):
         return await _show_decision(request, db, scope, transfer_id, act, form, {"name"})

@@ -55,6 +55,7 @@ _LINKS = {
     "promotion": "/console/offers/promotion/{id}",
     "link-request": "/console/orgs/{org_id}/link-requests",
     "person-transfer": "/console/orgs/{org_id}/person-transfers",
+    "closure": "/console/orgs/{org_id}/settings",
 }
 
 
@@ -120,6 +121,7 @@ KINDS = {
     "promotion": gettext_noop("支部改设"),
     "link-request": gettext_noop("关联申请"),
     "person-transfer": gettext_noop("人员转移"),
+    "closure": gettext_noop("申请关闭组织"),
 }
 """The name of each kind in the inbox."""
 

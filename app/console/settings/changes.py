@@ -10,7 +10,7 @@ from app.admins import queries
 from app.admins.change_requests import create_change_request, withdraw_change_request
 from app.admins.schemas import ChangeRequestOut, HandOverCreate, RecoveryCreate, RenameCreate
 from app.authz.access import Can, OrgScope
-from app.authz.permissions import Permission
+from app.authz.permissions import Permission, Role
 from app.certification.queries import list_superiors
 from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmation_routes
 from app.console.frame.context import build_org_context
@@ -21,7 +21,9 @@ from app.console.frame.templates import render_page
 from app.core.i18n import gettext
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Paging, paged_by
-from app.org_lifecycle.closure import close_org
+from app.org_lifecycle.closure import request_closing
+from app.org_lifecycle.queries import find_newest_closing
+from app.org_lifecycle.reopening import take_back_closing
 from app.schema.approvals import State
 from app.web.errors import NotFound, Problem
 
@@ -30,6 +32,7 @@ router = APIRouter(prefix="/console/orgs/{org_id}/settings", route_class=Console
 Reader = Annotated[OrgScope, Can(Permission.CHANGES_READ)]
 Writer = Annotated[OrgScope, Can(Permission.CHANGES_WRITE)]
 Closer = Annotated[OrgScope, Can(Permission.ORG_WRITE)]
+Reopener = Annotated[OrgScope, Can(Permission.ORG_REOPEN)]
 RequestId = Annotated[UUID, Path()]
 
 
@@ -46,6 +49,7 @@ async def show_settings(
         "waiting": [change for change in requests.items if change.state is State.PENDING],
         "past": [change for change in requests.items if change.state is not State.PENDING],
         "cursor": requests.next_cursor,
+        "closing": await find_newest_closing(db, scope.org_id),
     }
     return render_page(request, "settings/org.html", **shown)
 
@@ -110,16 +114,55 @@ async def withdraw(request: Request, db: ReadableDb, scope: Writer, request_id: 
 
 @confirmation_routes(router, "/closure")
 async def close(request: Request, db: ReadableDb, scope: Closer) -> Confirmation:
-    """Close the org permanently. The user types its name to confirm."""
+    """Close the org, as its main admin, or ask the main admin to close it. The user types its name to confirm."""
+    if Role.MAIN_ADMIN in scope.roles:
+        return Confirmation(
+            title=gettext("关闭本组织"),
+            explanation=gettext(
+                "本组织与上级脱离，待处理的邀请和申请全部终止，历史记录仍可查看。关闭后 7 天内可以恢复。"
+                "还有下级组织时不能关闭。"
+            ),
+            button=gettext("关闭本组织"),
+            operation=lambda db, _: request_closing(db, scope, None),
+            message=gettext("“{name}”已关闭，7 天内可以在本页恢复", name=scope.org.name),
+            name=scope.org.name,
+        )
     return Confirmation(
-        title=gettext("关闭本组织"),
-        explanation=gettext(
-            "关闭后不能恢复：本组织与上级脱离，待处理的邀请和申请全部终止，历史记录仍可查看。还有下级组织时不能关闭。"
-        ),
-        button=gettext("关闭本组织"),
-        operation=lambda db, _: close_org(db, scope, None),
-        message=gettext("“{name}”已关闭", name=scope.org.name),
+        title=gettext("申请关闭本组织"),
+        explanation=gettext("主管理员同意后，本组织才关闭；30 天内没有答复的，申请失效。还有下级组织时不能申请。"),
+        button=gettext("提交申请"),
+        operation=lambda db, _: request_closing(db, scope, None),
+        message=gettext("申请已提交，请等待主管理员同意"),
         name=scope.org.name,
+    )
+
+
+@confirmation_routes(router, "/closure/withdrawal")
+async def take_back_closing_request(request: Request, db: ReadableDb, scope: Reopener) -> Confirmation:
+    """Withdraw the request to close the org; the main admin declines it."""
+    is_main_admin = Role.MAIN_ADMIN in scope.roles
+    return Confirmation(
+        title=gettext("不同意关闭本组织") if is_main_admin else gettext("撤回关闭申请"),
+        explanation=gettext("本组织一切保持不变；需要时可以重新申请。"),
+        button=gettext("不同意") if is_main_admin else gettext("撤回"),
+        operation=lambda db, _: take_back_closing(db, scope, None),
+        message=gettext("已拒绝关闭申请") if is_main_admin else gettext("申请已撤回"),
+        danger=False,
+    )
+
+
+@confirmation_routes(router, "/reopening")
+async def reopen(request: Request, db: ReadableDb, scope: Reopener) -> Confirmation:
+    """Open the closed org again."""
+    return Confirmation(
+        title=gettext("恢复本组织"),
+        explanation=gettext(
+            "本组织重新开放，并回到原上级；原上级已关闭或已有同名下级的，恢复后没有上级。已终止的邀请和申请不会恢复。"
+        ),
+        button=gettext("恢复本组织"),
+        operation=lambda db, _: take_back_closing(db, scope, None),
+        message=gettext("“{name}”已恢复", name=scope.org.name),
+        danger=False,
     )
 
 

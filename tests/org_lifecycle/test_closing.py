@@ -1,0 +1,198 @@
+"""Closing an org: the main admin's consent, and undoing it within 7 days (S20)."""
+
+import asyncio
+
+import httpx
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tests.acts import Json, add_admin, certify, get_body, get_refusal
+from tests.people import People, Person, fresh_org_name
+
+
+class Scene:
+    """An org with a main admin and another admin, under a superior."""
+
+    def __init__(self, superior: Person, superior_org: Json, founder: Person, second: Person, org: Json) -> None:
+        self.superior, self.superior_org = superior, superior_org
+        self.founder, self.second, self.org = founder, second, org
+        self.path = f"/v1/orgs/{org['id']}"
+
+    @classmethod
+    async def make(cls, people: People) -> "Scene":
+        superior, founder, second = [await people.register() for _ in range(3)]
+        superior_org, org = await superior.create_org(), await founder.create_org()
+        await add_admin(founder, org, second)
+        await certify(superior, superior_org, founder, org)
+        return cls(superior, superior_org, founder, second, org)
+
+    async def close(self, person: Person) -> httpx.Response:
+        return await person.put(f"{self.path}/closure")
+
+    async def take_back(self, person: Person) -> httpx.Response:
+        return await person.delete(f"{self.path}/closure")
+
+    async def read(self, person: Person) -> Json:
+        card: Json = get_body(await person.get(self.path))
+        return card
+
+    async def read_closing(self, person: Person) -> Json:
+        newest: Json = get_body(await person.get(f"{self.path}/closures"))["items"][0]
+        return newest
+
+    async def list_actions(self, person: Person, org: Json) -> list[str]:
+        return [entry["action"] for entry in get_body(await person.get(f"/v1/orgs/{org['id']}/audit"))["items"]]
+
+    async def set_age(self, db: AsyncConnection, age: str) -> None:
+        """Set the closing back in time."""
+        statement = "UPDATE closures SET decided_at = now() - CAST(:age AS text)::interval WHERE org_id = :org"
+        await db.execute(text(statement), {"age": age, "org": self.org["id"]})
+        await db.commit()
+
+
+async def test_closing_by_another_admin_waits_for_the_main_admin(people: People) -> None:
+    scene = await Scene.make(people)
+    requested = get_body(await scene.close(scene.second), 202)
+    assert (requested["state"], requested["requested_by"]) == ("pending", scene.second.name)
+    assert (await scene.read(scene.founder))["status"] == "live"
+    assert get_refusal(await scene.close(scene.second)) == (409, "closure-open")
+
+    inbox = get_body(await scene.founder.get("/v1/inbox"))["items"]
+    (entry,) = [one for one in inbox if one["kind"] == "closure"]
+    assert (entry["org_id"], entry["subject"]) == (scene.org["id"], scene.second.name)
+    assert entry["actions"] == {
+        "approval": {"method": "PUT", "href": f"{scene.path}/closure"},
+        "refusal": {"method": "DELETE", "href": f"{scene.path}/closure"},
+    }
+    assert all(one["kind"] != "closure" for one in get_body(await scene.second.get("/v1/inbox"))["items"])
+
+    closed = get_body(await scene.close(scene.founder))
+    assert (closed["status"], closed["superior_id"]) == ("closed", None)
+    closing = await scene.read_closing(scene.founder)
+    assert (closing["state"], closing["requested_by"], closing["expires_at"]) == ("accepted", scene.second.name, None)
+
+
+async def test_request_to_close_is_declined_by_the_main_admin_and_withdrawn_by_an_admin(people: People) -> None:
+    scene = await Scene.make(people)
+    get_body(await scene.close(scene.second), 202)
+    assert get_body(await scene.take_back(scene.founder))["status"] == "live"
+    assert (await scene.read_closing(scene.second))["state"] == "declined"
+    get_body(await scene.close(scene.second), 202)
+    get_body(await scene.take_back(scene.second))
+    assert (await scene.read_closing(scene.founder))["state"] == "withdrawn"
+    assert get_refusal(await scene.take_back(scene.founder)) == (404, "not-found")
+    assert (await scene.list_actions(scene.founder, scene.org))[:4] == [
+        "closure.withdrawn",
+        "closure.created",
+        "closure.declined",
+        "closure.created",
+    ]
+
+
+async def test_org_with_subordinates_cannot_be_asked_to_close(people: People) -> None:
+    scene = await Scene.make(people)
+    subordinate_admin = await people.register()
+    subordinate = await subordinate_admin.create_org()
+    await certify(scene.founder, scene.org, subordinate_admin, subordinate)
+    assert get_refusal(await scene.close(scene.second)) == (409, "org-has-subordinates")
+
+
+async def test_closed_org_is_opened_again_by_the_main_admin_under_its_former_superior(people: People) -> None:
+    scene = await Scene.make(people)
+    get_body(await scene.close(scene.founder))
+    ended = get_body(await scene.superior.get(f"/v1/orgs/{scene.superior_org['id']}/audit"))["items"][0]
+    assert (ended["action"], ended["after"]) == ("certification.ended", {"cause": "org-closed"})
+    assert get_refusal(await scene.take_back(scene.second)) == (403, "main-admin-only")
+    assert get_refusal(await scene.take_back(scene.superior)) == (404, "not-found")
+
+    reopened = get_body(await scene.take_back(scene.founder))
+    assert (reopened["status"], reopened["closed_at"]) == ("live", None)
+    assert reopened["superior_id"] == scene.superior_org["id"]
+    closing = await scene.read_closing(scene.founder)
+    assert closing["reopened_at"] is not None
+    assert closing["can_be_undone_until"] is None
+    for person, org in ((scene.founder, scene.org), (scene.superior, scene.superior_org)):
+        assert (await scene.list_actions(person, org))[0] == "org.reopened"
+    assert get_refusal(await scene.take_back(scene.founder)) == (404, "not-found")
+    get_body(await scene.close(scene.founder))
+
+
+@pytest.mark.parametrize(("age", "status"), [("6 days 23 hours", 200), ("7 days 1 second", 409)])
+async def test_closing_can_be_undone_for_seven_days(people: People, db: AsyncConnection, age: str, status: int) -> None:
+    scene = await Scene.make(people)
+    get_body(await scene.close(scene.founder))
+    await scene.set_age(db, age)
+    answer = await scene.take_back(scene.founder)
+    assert answer.status_code == status
+    if status == 409:
+        assert get_refusal(answer) == (409, "reopening-too-late")
+
+
+async def test_reopened_org_has_no_superior_where_its_name_was_taken_meanwhile(people: People) -> None:
+    scene = await Scene.make(people)
+    get_body(await scene.close(scene.founder))
+    namesake_admin = await people.register()
+    namesake = await namesake_admin.create_org(name=scene.org["name"])
+    await certify(scene.superior, scene.superior_org, namesake_admin, namesake)
+    assert get_body(await scene.take_back(scene.founder))["superior_id"] is None
+
+
+async def test_reopened_org_has_no_superior_where_the_superior_was_closed_meanwhile(people: People) -> None:
+    scene = await Scene.make(people)
+    get_body(await scene.close(scene.founder))
+    get_body(await scene.superior.put(f"/v1/orgs/{scene.superior_org['id']}/closure"))
+    assert get_body(await scene.take_back(scene.founder))["superior_id"] is None
+
+
+async def test_admin_whose_account_was_closed_meanwhile_does_not_return(people: People, db: AsyncConnection) -> None:
+    scene = await Scene.make(people)
+    get_body(await scene.close(scene.founder))
+    get_body(await scene.second.post("/v1/me/closing-codes"), 202)
+    outbox = await people.api.get("/v1/simulator/sms", params={"phone": scene.second.phone})
+    code = outbox.json()["items"][0]["code"]
+    get_body(await scene.second.put("/v1/me/closure", json={"code": code}), 204)
+    get_body(await scene.take_back(scene.founder))
+    admins = get_body(await scene.founder.get(f"{scene.path}/admins"))
+    assert [admin["user_id"] for admin in admins["items" if isinstance(admins, dict) else slice(None)]] == [
+        scene.founder.user_id
+    ]
+
+
+async def test_two_ways_to_take_back_at_once_happen_once(people: People) -> None:
+    scene = await Scene.make(people)
+    get_body(await scene.close(scene.founder))
+    answers = await asyncio.gather(*(scene.take_back(scene.founder) for _ in range(2)))
+    assert sorted(answer.status_code for answer in answers) == [200, 404]
+
+
+async def test_consent_and_withdrawal_at_once_leave_one_outcome(people: People) -> None:
+    scene = await Scene.make(people)
+    get_body(await scene.close(scene.second), 202)
+    closed, withdrawn = await asyncio.gather(scene.close(scene.founder), scene.take_back(scene.second))
+    card = await scene.read(scene.founder)
+    # The main admin's closing needs no request, so it always takes effect. The withdrawal comes first or is refused.
+    assert closed.status_code == 200
+    assert card["status"] == "closed"
+    assert withdrawn.status_code in {200, 403}
+
+
+async def test_new_name_of_a_reopened_org_is_free_to_change(people: People) -> None:
+    scene = await Scene.make(people)
+    get_body(await scene.close(scene.founder))
+    get_body(await scene.take_back(scene.founder))
+    get_body(await scene.founder.patch(scene.path, json={"name": fresh_org_name()}), 202)
+
+
+async def test_admins_of_the_org_and_of_its_superior_are_told_of_closing_and_reopening(people: People) -> None:
+    scene = await Scene.make(people)
+    get_body(await scene.close(scene.second), 202)
+    get_body(await scene.close(scene.founder))
+    get_body(await scene.take_back(scene.founder))
+    for person, kinds in (
+        (scene.second, ["org-reopened", "org-closed", "request-accepted"]),
+        (scene.superior, ["subordinate-reopened", "subordinate-closed"]),
+    ):
+        newest = get_body(await person.get("/v1/messages"))["items"][: len(kinds)]
+        assert [message["kind"] for message in newest] == kinds
+        assert all(message["org_id"] == scene.org["id"] for message in newest)
