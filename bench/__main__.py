@@ -66,7 +66,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench", description="What the service costs, as ratios.")
     parser.add_argument("--quick", action="store_true", help="at 1/50 of the scale")
     parser.add_argument("--tree", type=Path, metavar="FILE", help="the orgs of this divisions.csv.gz")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the world there; use it again the same day")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIRECTORY", help="keep the world there; use it again the same day"
+    )
     parser.add_argument("--serve", action="store_true", help="only keep the world and the service up, until Ctrl-C")
     parser.add_argument("--only", nargs="*", metavar="NAME", help="only these rows")
     parser.add_argument("--grow", action="store_true", help="how cost grows: at 1/50 of the scale, and at twice that")

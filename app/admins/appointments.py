@@ -12,7 +12,7 @@ from app.web.errors import Unauthorized
 
 
 async def insert_admin(db: AsyncConnection, org_id: UUID, user_id: UUID) -> None:
-    """Make a verified user an admin. A trigger locks the account FOR SHARE, so that it is not closed meanwhile.
+    """Make a verified user an admin. A trigger locks the account FOR SHARE, so that it stays open until the commit.
 
     Raises AlreadyAdmin; Unauthorized where the account was closed after the request had been authorized.
     """

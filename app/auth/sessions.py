@@ -76,7 +76,7 @@ async def start_session(
 ) -> TokenOut:
     """Start a new session and return its first tokens. It takes over nothing from before the sign-in.
 
-    The caller has locked the user's row, as `end_sessions` does, so no session starts beside a call that ends all
+    The caller has locked the user's row, as `end_sessions` does, so no session starts during a call that ends all
     sessions. This function locks the client's row FOR SHARE, and waits for a concurrent revocation of the client.
     Raises OAuthError (invalid_client).
     """

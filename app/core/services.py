@@ -1,6 +1,6 @@
-"""Services that live as long as the process. Each has a typed key, declared beside the class of the service.
+"""Services that live as long as the process. Each has a typed key, declared next to the class of the service.
 
-    ENGINE = Service[AsyncEngine]("engine")      beside `create_engine`
+    ENGINE = Service[AsyncEngine]("engine")      next to `create_engine`
     ENGINE.provide(app, create_engine(settings)) where the app is created
     ENGINE.of(request)                           where it is needed; the type checker knows it as an AsyncEngine
 

@@ -1,4 +1,4 @@
-"""Index builds beside a running service: `create_index` for migrations, and the repair of interrupted builds.
+"""Index builds while the service runs: `create_index` for migrations, and the repair of interrupted builds.
 
 A CREATE INDEX CONCURRENTLY that fails or is killed leaves an invalid index: no query uses it, every write maintains it,
 and IF NOT EXISTS accepts it as complete.

@@ -1,7 +1,7 @@
 """Keyset pagination: `limit` + opaque `cursor`, and one `Page` shape.
 
 A cursor is the sort key of the last row of a page. A page has the same cost at any depth, and rows that are added or
-removed meanwhile never shift it. A cursor contains only values that the caller has just received.
+removed between two pages do not shift it. A cursor contains only values that the caller has just received.
 """
 
 import base64

@@ -77,7 +77,7 @@ async def change_phone(
     """Change the account's phone to a phone that its code proves, and end all sessions, including this one.
 
     A wrong code counts: CodeRefused is returned, not raised, so that it commits. Raises StepUpNeeded, PhoneTaken, and
-    Unauthorized if the account was closed or suspended meanwhile.
+    Unauthorized if the account was closed or suspended before the lock.
     """
     await _require_fresh_key_proof(db, scope)
     purpose = Purpose.CHANGE_PHONE
