@@ -1,6 +1,7 @@
 """Search for names by one or more characters, by pinyin, or by initials. Orgs and members are searched in the same way.
 
-The database function `name_grams(text)` returns the single characters of a name and its pairs of adjacent characters. A
+Characters are searched in the key of a name (`core.names`), so that blanks, widths and dots make no difference. The
+database function `name_grams(text)` returns the single characters of the key and its pairs of adjacent characters. A
 GIN index on that array finds one or two characters as fast as ten (pg_trgm needs three). Pinyin and initials are
 columns that are matched by prefix.
 """
@@ -13,6 +14,8 @@ from typing import Any, NamedTuple, Self
 
 from sqlalchemy import ColumnElement, Text, and_, bindparam, func, or_
 from sqlalchemy.orm import InstrumentedAttribute
+
+from app.core.names import make_name_key
 
 
 class Spelling(NamedTuple):
@@ -81,7 +84,7 @@ class SearchBy(StrEnum):
         letters = _to_letters(typed)
         if letters.isascii() and letters.isalpha():
             return cls(cls.LETTERS)
-        return cls(cls.GRAMS if len(typed.lower()) <= 2 else cls.TEXT)
+        return cls(cls.GRAMS if len(make_name_key(typed)) <= 2 else cls.TEXT)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,12 +112,11 @@ class NameSearch:
         grams = self.grams.contains(bindparam("grams", type_=self.grams.type))
         if by is SearchBy.GRAMS:
             return grams
-        text = func.lower(bindparam("text", type_=Text()))
-        return and_(grams, func.strpos(func.lower(self.name), text) > 0)
+        return and_(grams, func.strpos(func.name_key(self.name), bindparam("text", type_=Text())) > 0)
 
     def parameters(self, typed: str) -> dict[str, Any]:
         """Return the parameters of `condition` for the typed text."""
-        text = typed.lower()
+        text = make_name_key(typed)
         match SearchBy.of(typed):
             case SearchBy.LETTERS:
                 letters = _to_letters(typed)

@@ -46,8 +46,11 @@ def create_index(
     schema: str | None = None,
     where: str | None = None,
     unique: bool = False,
+    nulls_not_distinct: bool = False,
 ) -> None:
     """Build an index concurrently, in a migration. The preceding changes of the migration are committed first.
+
+    `columns` may contain expressions: calls of functions.
 
     An invalid index of this name is dropped first and a valid one is left unchanged, so that a killed migration can run
     again. As SQL (`alembic upgrade --sql`), which cannot drop conditionally, only the final check is written: it raises
@@ -70,11 +73,12 @@ def create_index(
         op.create_index(
             name,
             table,
-            list(columns),
+            [sa.text(column) if "(" in column else column for column in columns],
             schema=schema,
             unique=unique,
             postgresql_where=sa.text(where) if where else None,
             postgresql_concurrently=True,
+            postgresql_nulls_not_distinct=nulls_not_distinct or None,
             if_not_exists=True,
         )
         op.execute(_REQUIRE_VALID.format(name=index))

@@ -48,7 +48,7 @@ _EXCLUDED_ID = bindparam("excluded_id", type_=Uuid())
 _NAME_EXISTS = select(
     exists().where(
         Org.region_code == bindparam("region_code"),
-        Org.name == bindparam("name"),
+        func.name_key(Org.name) == func.name_key(bindparam("name", type_=Text())),
         Org.status == "live",
         or_(_EXCLUDED_ID.is_(None), Org.id != _EXCLUDED_ID),
     )

@@ -1,6 +1,5 @@
 """Request and response bodies of orgs, regions and name checks."""
 
-import unicodedata
 from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
@@ -8,9 +7,18 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints
 
 from app.authz.access import OrgCard
+from app.core.characters import replace_doubles
+from app.core.names import normalize_name
+from app.core.text import has_unshowable
 from app.orgs.names import Kind
 from app.orgs.regions import Level, format_region_path, get_region_level
 from app.web.schemas import Body, Out
+
+
+def _normalize_name(name: str) -> str:
+    # A line break or another character without a visible form has its own error (`list_name_errors`).
+    return name if has_unshowable(replace_doubles(name)) else normalize_name(name)
+
 
 RegionCode = Annotated[
     str,
@@ -22,8 +30,7 @@ RegionCode = Annotated[
 OrgName = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
-    # NFC makes equal names equal texts. Characters without a visible form have their own error (`list_name_errors`).
-    AfterValidator(lambda name: unicodedata.normalize("NFC", name)),
+    AfterValidator(_normalize_name),
     Field(
         description="The party organisation's full name, without 学习管理组.",
         examples=["中共江苏省委宣传部机关委员会"],

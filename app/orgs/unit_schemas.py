@@ -6,6 +6,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field
 
 from app.core.i18n import gettext_noop
+from app.core.names import normalize_name
 from app.core.text import Name
 from app.web.schemas import Body, Out
 
@@ -16,7 +17,9 @@ def _no_slash(name: str) -> str:
     return name
 
 
-UnitName = Annotated[Name, AfterValidator(_no_slash), Field(description="Short names will do.")]
+UnitName = Annotated[
+    Name, AfterValidator(normalize_name), AfterValidator(_no_slash), Field(description="Short names will do.")
+]
 UnitKind = Annotated[
     Literal["branch", "general_branch", "department"],
     Field(description="`branch` 党支部, `general_branch` 党总支, `department` 部门.", examples=["branch"]),

@@ -50,7 +50,7 @@ class Certification(Approval):
 
     For every writer, a trigger takes the hierarchy lock and refuses a circle or a closed org. `subordinate_name` is
     stored only while the edge is live. It follows the org's name by a foreign key and makes siblings' names unique
-    (S2).
+    (S2). `name_number` is 0, but for siblings that had one name before names were compared by their keys.
     """
 
     __tablename__ = "certifications"
@@ -76,8 +76,16 @@ class Certification(Approval):
         Index(
             "certifications_sibling_name_key",
             "superior_id",
-            "subordinate_name",
+            text("name_key(subordinate_name)"),
+            "name_number",
             unique=True,
+            postgresql_nulls_not_distinct=True,
+            postgresql_where=text("state = 'live'"),
+        ),
+        Index(
+            "certifications_by_name_idx",
+            "superior_id",
+            "subordinate_name",
             postgresql_where=text("state = 'live'"),
         ),
         Index(
@@ -94,6 +102,7 @@ class Certification(Approval):
     superior_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
     subordinate_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
     subordinate_name: Mapped[str | None] = mapped_column(Text)
+    name_number: Mapped[int] = mapped_column(Integer, server_default="0")
     invitation_id: Mapped[UUID | None] = mapped_column(ForeignKey("invitations.id"))
     requested_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
     decided_by: Mapped[UUID | None] = mapped_column(ForeignKey("users.id"))

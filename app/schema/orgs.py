@@ -47,7 +47,7 @@ class Org(Table):
         ),
         # A live certification copies the subordinate's name, so that an index makes siblings' names unique.
         UniqueConstraint("id", "name"),
-        Index(None, "region_code", "name"),
+        Index("orgs_region_code_name_key_idx", "region_code", text("name_key(name)")),
         Index(None, "name", "id"),
         Index("orgs_name_grams_idx", "name_grams", postgresql_using="gin"),
         Index(None, "pinyin"),
@@ -101,6 +101,9 @@ class Unit(Table):
 
     A removed unit keeps its row for the unit memberships of past days. Triggers refuse new members and new units in a
     removed unit. A new unit follows its siblings: the database sets its `position`.
+
+    `name_number` is 0, but for siblings that had one name before names were compared by their keys. The database sets
+    it to 0 when the unit is renamed or moved.
     """
 
     __tablename__ = "units"
@@ -112,7 +115,8 @@ class Unit(Table):
             "units_org_id_parent_id_name_key",
             "org_id",
             "parent_id",
-            "name",
+            text("name_key(name)"),
+            "name_number",
             unique=True,
             postgresql_nulls_not_distinct=True,
             postgresql_where=text("removed_at IS NULL"),
@@ -124,6 +128,7 @@ class Unit(Table):
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
     parent_id: Mapped[UUID | None] = mapped_column(Uuid)
     name: Mapped[str] = mapped_column(Text)
+    name_number: Mapped[int] = mapped_column(Integer, server_default="0")
     kind: Mapped[str] = mapped_column(Text)
     position: Mapped[int] = mapped_column(Integer)
     version: Mapped[int] = mapped_column(Integer, server_default="1")

@@ -135,8 +135,8 @@ async def test_edge_that_closes_a_circle_is_refused_by_the_database(people: Peop
 
 async def test_approval_of_an_org_with_a_sibling_name_is_refused(people: People) -> None:
     person = await people.register()
-    superior, first = await person.create_org(), await person.create_org()
-    twin = await person.create_org(name=first["name"])
+    superior, first = await person.create_org(), await person.create_org(name="中共玄武区委员会（机关）")
+    twin = await person.create_org(name=first["name"].replace("（", " (").replace("）", ")"))
     await certify(person, superior, person, first)
     applied = await send_application(person, twin, (await invite(person, superior))["token"])
     refused = await person.put(f"/v1/orgs/{superior['id']}/applications/{applied.json()['id']}/approval")

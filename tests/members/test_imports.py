@@ -110,6 +110,16 @@ async def test_unit_paths_are_created_and_found_by_path_or_by_unique_name(
     assert [[code["code"] for code in row["problems"]] for row in rows] == [[], ["unit-ambiguous"], ["unit-unknown"]]
 
 
+async def test_preview_names_every_new_unit_once(admin: Person, org_id: str, worker: Work) -> None:
+    paths = ("机关党总支/第一支部(甲)", "机关 党总支/第一支部（甲）", "机关党总支/第二支部", "A区", "Ａ区/一组")
+    sheet = xlsx([[f"张三{i}", f"1390000030{i}", path] for i, path in enumerate(paths)])
+    done = await merge(admin, org_id, worker, sheet, unknown_units="create")
+    assert done["new_units"] == ["机关党总支", "机关党总支/第一支部（甲）", "机关党总支/第二支部", "A区", "A区/一组"]
+    units = (await admin.get(f"/v1/orgs/{org_id}/units")).json()["items"]
+    assert sorted(unit["path"] for unit in units) == sorted(done["new_units"])
+    assert (await check(admin, org_id, worker, sheet))["counts"] == counts(unchanged=5)
+
+
 async def test_rows_are_added_changed_moved_or_unchanged(admin: Person, org_id: str, worker: Work) -> None:
     unchanged, renamed, moved, both = [(fresh_name(), fresh_phone()) for _ in range(4)]
     await merge(

@@ -246,6 +246,14 @@ async def test_search_finds_by_characters_pinyin_and_initials(admin: Person, org
     assert len(found) < len(await list_members(admin, org["id"]))
 
 
+@pytest.mark.parametrize("query", ["阿卜杜", "买买提阿卜", "买买提•阿卜杜拉", "买买提.阿", "买 买 提·阿", "提阿"])
+async def test_search_ignores_dots_blanks_and_widths(admin: Person, org: dict[str, Any], query: str) -> None:
+    if not await list_members(admin, org["id"], q="阿卜杜拉"):
+        added = await add_person(admin, org["id"], name="买买提•阿卜杜拉")
+        assert added["name"] == "买买提·阿卜杜拉"
+    assert [member["name"] for member in await list_members(admin, org["id"], q=query)] == ["买买提·阿卜杜拉"]
+
+
 async def test_search_finds_by_the_last_four_digits(admin: Person, org: dict[str, Any]) -> None:
     phone = fresh_phone()
     member = await add_person(admin, org["id"], phone=phone)

@@ -26,6 +26,29 @@ async def test_unit_with_a_sibling_name_is_refused(people: People) -> None:
     assert (await founder.post(units, json={"name": "第一支部"})).json()["type"] == "/problems/unit-name-taken"
 
 
+async def test_unit_name_that_differs_only_in_form_is_refused(people: People) -> None:
+    founder = await people.register()
+    org = await founder.create_org()
+    units = f"/v1/orgs/{org['id']}/units"
+    created = (await founder.post(units, json={"name": "第\u2f00支部 [Ａ区]"})).json()
+    assert created["name"] == "第一支部（A区）"
+    for same in ("第一支部(A区)", "第 一 支部【a区】", "第一支部（Ａ区）"):
+        assert (await founder.post(units, json={"name": same})).json()["type"] == "/problems/unit-name-taken", same
+    other = (await founder.post(units, json={"name": "第一支部"})).json()
+    renamed = await founder.patch(f"{units}/{other['id']}", json={"name": "第一支部(a区)"})
+    assert (renamed.status_code, renamed.json()["type"]) == (409, "/problems/unit-name-taken")
+    own = await founder.patch(f"{units}/{created['id']}", json={"name": "第一支部(a区)"})
+    assert own.json()["name"] == "第一支部（a区）"
+
+
+async def test_unit_name_with_a_private_use_character_is_stored_as_the_real_one_or_refused(people: People) -> None:
+    founder = await people.register()
+    org = await founder.create_org()
+    units = f"/v1/orgs/{org['id']}/units"
+    assert (await founder.post(units, json={"name": "张\ue863村支部"})).json()["name"] == "张䶮村支部"
+    assert (await founder.post(units, json={"name": "张\ue000村支部"})).status_code == 422
+
+
 async def test_unit_parent_of_another_org_is_unknown(people: People) -> None:
     founder = await people.register()
     own, other = await founder.create_org(), await founder.create_org()

@@ -1,6 +1,5 @@
 """Fields of a page's form, validated by the schemas of the API's bodies; a form with errors is shown again."""
 
-import unicodedata
 from collections.abc import Awaitable, Mapping, Set
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -10,6 +9,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
 
 from app.console.frame.templates import render_part
+from app.core.names import make_name_key
 from app.database.db import WriteDb
 from app.web.errors import BadRequest, Invalid, Problem, UnsupportedMediaType
 
@@ -101,7 +101,7 @@ def is_name_typed(name: str, form: Form) -> bool:
 
 
 def _normalize_name(name: str) -> str:
-    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", name).casefold()))
+    return "".join(filter(str.isalnum, make_name_key(name)))
 
 
 async def catch_problem(db: WriteDb, operation: Awaitable[T]) -> T | Problem:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit_log.entries import Actor
 from app.members.activation import NAMES_AGREE, activate_rows, enqueue_user_activations
 from app.members.imports.row_problems import MAX_UNIT_DEPTH
-from app.members.imports.staging_tables import LEAVING, resolve_units
+from app.members.imports.staging_tables import LEAVING, MISSING_UNITS, resolve_units
 from app.members.transfers.operations import supersede_transfers_of_removed
 from app.messages.delivery import build_insert
 from app.messages.kinds import MessageKind
@@ -22,30 +22,15 @@ from app.queue.jobs import Busy
 
 _LOCK_ORG = text("SELECT kind FROM orgs WHERE id = :org_id AND status = 'live' FOR NO KEY UPDATE")
 
-# The missing units of one depth, in the order in which the sheet first names them. Their parents exist already.
-_CREATE_UNITS = text("""
-WITH wanted AS (
-    SELECT string_to_array(r.unit_path, '/') AS names, min(s.row_no) AS row_no
-    FROM resolved AS r JOIN staged AS s ON s.unit_path = r.unit_path JOIN people AS p ON p.person_key = s.person_key
-    WHERE r.unit_id IS NULL AND r.problem IS NULL AND p.problem IS NULL
-    GROUP BY r.unit_path
-),
-of_depth AS (
-    SELECT array_to_string(names[1:CAST(:depth AS int)], '/') AS path,
-           array_to_string(names[1:CAST(:depth AS int) - 1], '/') AS parent_path,
-           names[CAST(:depth AS int)] AS name,
-           min(row_no) AS row_no
-    FROM wanted WHERE cardinality(names) >= CAST(:depth AS int)
-    GROUP BY 1, 2, 3
-)
+# The missing units of one depth. Their parents exist already.
+_CREATE_UNITS = text(f"""
 INSERT INTO units (org_id, parent_id, name, kind)
-SELECT :org_id, parent.unit_id, d.name,
-       CASE WHEN d.name LIKE '%总支%' THEN 'general_branch'
-            WHEN d.name LIKE '%支部%' THEN 'branch' ELSE 'department' END
-FROM of_depth AS d
-LEFT JOIN paths AS parent ON parent.path = d.parent_path
-WHERE NOT EXISTS (SELECT FROM paths AS same WHERE same.path = d.path)
-ORDER BY d.row_no
+SELECT :org_id, (SELECT unit_id FROM paths WHERE paths.key = m.parent_key ORDER BY unit_id LIMIT 1), m.name,
+       CASE WHEN m.name LIKE '%总支%' THEN 'general_branch'
+            WHEN m.name LIKE '%支部%' THEN 'branch' ELSE 'department' END
+FROM ({MISSING_UNITS}) AS m
+WHERE m.depth = CAST(:depth AS int)
+ORDER BY m.row_no
 ON CONFLICT DO NOTHING
 RETURNING id
 """)

@@ -3,8 +3,6 @@
 A thread builds up to 200,000 of them, so the functions are synchronous and do not read the database.
 """
 
-import re
-import unicodedata
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
@@ -13,6 +11,7 @@ from uuid import UUID
 import orjson
 
 from app.blind_index.keys import BlindIndexer
+from app.core import names
 from app.core.cipher import Cipher
 from app.core.phones import PhoneRefused, normalize
 from app.core.search import spell_person
@@ -52,7 +51,6 @@ class UnitRefused(ValueError):  # noqa: N818
         self.code = code
 
 
-_BLANK = re.compile("[ \t\r\n\u00a0\u3000]+")
 _PARTY_ANSWERS = {
     **dict.fromkeys(("是", "党员", "中共党员", "预备党员", "中共预备党员", "y", "yes", "true", "1", "√"), True),
     **dict.fromkeys(("否", "非党员", "不是", "群众", "n", "no", "false", "0", "×"), False),
@@ -127,8 +125,7 @@ def _replace_surrogates(text: str) -> str:
 @lru_cache(maxsize=5000)
 def parse_unit_path(text: str) -> str:
     """Return the path of units from the top down, `党总支/支部`, with normalized names. Raises UnitRefused."""
-    typed = unicodedata.normalize("NFC", text.replace("／", "/")).split("/")
-    parts = [part for part in (_BLANK.sub(" ", part).strip(" ") for part in typed) if part]
+    parts = [part for part in map(names.normalize_name, text.replace("／", "/").split("/")) if part]
     if not parts:
         raise UnitRefused("unit-missing")
     if any(has_unshowable(part) for part in parts):

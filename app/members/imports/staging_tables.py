@@ -3,8 +3,8 @@
 
 - `staged`: the rows of the sheet, with the columns of `import_rows`. It is analyzed, because the planner has no
   statistics of a new table.
-- `paths`: the paths of the org's units.
-- `resolved`: each path of the sheet, with its unit or a problem.
+- `paths`: the paths of the org's units, with their keys (`core.names`).
+- `resolved`: each path of the sheet, with its key, and its unit or a problem.
 - `without_phone`: which rows without a phone are about which people of the directory.
 - `people`: one row for each person, with the outcome.
 
@@ -19,7 +19,7 @@ from collections.abc import AsyncIterable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, Text, Uuid, bindparam, insert, select, text
+from sqlalchemy import Column, Integer, LargeBinary, MetaData, Table, Text, Uuid, bindparam, func, insert, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -31,7 +31,7 @@ from app.members.imports.rows import StagedRow
 MAX_NEW_UNITS = 1000
 
 # The temporary table of the current transaction.
-_PATHS = Table("paths", MetaData(), Column("unit_id", Uuid), Column("path", Text))
+_PATHS = Table("paths", MetaData(), Column("unit_id", Uuid), Column("path", Text), Column("key", Text))
 
 _CREATE_STAGED = (
     "CREATE TEMPORARY TABLE staged (LIKE import_rows) ON COMMIT DROP",
@@ -106,19 +106,24 @@ async def _index_staged_rows(db: AsyncConnection) -> None:
 
 _RESOLVE_UNITS = """
 CREATE TEMPORARY TABLE resolved ON COMMIT DROP AS
-SELECT given.unit_path,
+SELECT given.unit_path, given.key,
        coalesce(by_path.unit_id, by_name.unit_id) AS unit_id,
        CASE WHEN coalesce(by_path.unit_id, by_name.unit_id) IS NOT NULL THEN NULL
             WHEN by_name.ambiguous THEN 'unit-ambiguous'
             WHEN NOT CAST(:create_units AS boolean) THEN 'unit-unknown' END AS problem
-FROM (SELECT DISTINCT unit_path FROM staged WHERE unit_path IS NOT NULL) AS given
-LEFT JOIN paths AS by_path ON by_path.path = given.unit_path
+FROM (
+    SELECT unit_path, name_key(unit_path) AS key FROM staged WHERE unit_path IS NOT NULL GROUP BY unit_path
+) AS given
+-- Two paths with one key are an older pair of siblings, or a slash of full width in a name.
+LEFT JOIN LATERAL (
+    SELECT unit_id FROM paths WHERE paths.key = given.key ORDER BY path <> given.unit_path, unit_id LIMIT 1
+) AS by_path ON true
 -- A name without its path is enough if only one unit of the org has that name.
 LEFT JOIN (
-    SELECT regexp_replace(path, '^.*/', '') AS name, count(*) > 1 AS ambiguous,
+    SELECT regexp_replace(key, '^.*/', '') AS name, count(*) > 1 AS ambiguous,
            CASE WHEN count(*) = 1 THEN (array_agg(unit_id))[1] END AS unit_id
     FROM paths GROUP BY 1
-) AS by_name ON by_name.name = given.unit_path AND by_path.unit_id IS NULL
+) AS by_name ON by_name.name = given.key AND by_path.unit_id IS NULL
 """
 
 
@@ -129,11 +134,13 @@ async def resolve_units(db: AsyncConnection, org_id: UUID, *, create_units: bool
     """
     for statement in (
         "DROP TABLE IF EXISTS paths, resolved",
-        "CREATE TEMPORARY TABLE paths (unit_id uuid, path text) ON COMMIT DROP",
+        "CREATE TEMPORARY TABLE paths (unit_id uuid, path text, key text) ON COMMIT DROP",
     ):
         await db.execute(text(statement))
     walk = tree.unit_paths(org_id)
-    await db.execute(insert(_PATHS).from_select(["unit_id", "path"], select(walk.c.id, walk.c.path)))
+    found = select(walk.c.id, walk.c.path, func.name_key(walk.c.path))
+    await db.execute(insert(_PATHS).from_select(["unit_id", "path", "key"], found))
+    await db.execute(text("CREATE INDEX ON paths (key)"))
     await db.execute(text(_RESOLVE_UNITS), {"create_units": create_units})
 
 
@@ -156,7 +163,7 @@ _IDENTIFY_WITHOUT_PHONE = """
 UPDATE staged AS s
 SET person_key = coalesce(
     (SELECT uuid_send(w.member_id) FROM without_phone AS w WHERE w.row_no = s.row_no AND w.chosen),
-    sha256(convert_to(name_key(s.name) || '/' || coalesce(r.unit_id::text, s.unit_path), 'UTF8'))
+    sha256(convert_to(name_key(s.name) || '/' || coalesce(r.unit_id::text, r.key), 'UTF8'))
 )
 FROM resolved AS r
 WHERE r.unit_path = s.unit_path AND s.phone_index IS NULL AND s.cells_cipher IS NULL
@@ -235,7 +242,7 @@ SELECT s.row_no,
 FROM staged AS s
 LEFT JOIN people AS p ON p.person_key = s.person_key
 LEFT JOIN resolved AS r ON r.unit_path = s.unit_path
-WINDOW same AS (PARTITION BY s.person_key, s.unit_path)
+WINDOW same AS (PARTITION BY s.person_key, coalesce(r.unit_id::text, r.key))
 """
 
 _STORE_ROWS = f"""
@@ -292,12 +299,26 @@ WHERE m.org_id = :org_id AND m.removed_at IS NULL
                   WHERE p.org_id = :org_id AND p.member_id = m.id AND p.unit_id IS NULL AND p.until IS NULL)
 """
 
-_NEW_UNITS = """
-SELECT r.unit_path FROM resolved AS r JOIN staged AS s ON s.unit_path = r.unit_path
-JOIN people AS p ON p.person_key = s.person_key
-WHERE r.unit_id IS NULL AND r.problem IS NULL AND p.problem IS NULL
-GROUP BY r.unit_path ORDER BY min(s.row_no) LIMIT :max_paths
+# The missing units on the way to the people of the sheet, each with its depth, in the order in which the sheet first
+# names them. Units with one key are one unit, spelled as the sheet spells it first. The parent is an existing unit, or
+# a missing one that comes before.
+MISSING_UNITS = """
+SELECT DISTINCT ON (part.key) array_to_string(w.names[1 : depth], '/') AS path, part.key,
+       array_to_string(w.keys[1 : depth - 1], '/') AS parent_key,
+       w.names[depth] AS name, depth, w.row_no
+FROM (
+    SELECT string_to_array(r.unit_path, '/') AS names, string_to_array(r.key, '/') AS keys, min(s.row_no) AS row_no
+    FROM resolved AS r JOIN staged AS s ON s.unit_path = r.unit_path JOIN people AS p ON p.person_key = s.person_key
+    WHERE r.unit_id IS NULL AND r.problem IS NULL AND p.problem IS NULL
+    GROUP BY r.unit_path, r.key
+) AS w
+CROSS JOIN LATERAL generate_series(1, cardinality(w.names)) AS depth
+CROSS JOIN LATERAL (SELECT array_to_string(w.keys[1 : depth], '/') AS key) AS part
+WHERE NOT EXISTS (SELECT FROM paths WHERE paths.key = part.key)
+ORDER BY part.key, w.row_no
 """
+
+_NEW_UNITS = f"SELECT path FROM ({MISSING_UNITS}) AS missing ORDER BY row_no, depth LIMIT :max_paths"
 
 
 class OutcomeCounts(NamedTuple):
@@ -324,6 +345,7 @@ async def count_outcomes(db: AsyncConnection, org_id: UUID, mode: str) -> Outcom
 
 
 async def list_new_units(db: AsyncConnection) -> list[str]:
-    """Return the missing paths in the order of the sheet, at most MAX_NEW_UNITS + 1."""
+    """Return the paths of all units that the import creates, in the order of the sheet and each after its parent, at
+    most MAX_NEW_UNITS + 1."""
     paths: Sequence[str] = (await db.scalars(text(_NEW_UNITS), {"max_paths": MAX_NEW_UNITS + 1})).all()
     return list(paths)

@@ -75,7 +75,7 @@ async def lock_named_org(db: AsyncConnection, body: NamedOrg) -> FoundOrg:
 
     Raises UnknownOrg, also if several orgs have the name.
     """
-    named = Org.name == body.org_name, Org.region_code == body.region_code
+    named = func.name_key(Org.name) == func.name_key(body.org_name), Org.region_code == body.region_code
     named_org = (Org.id == body.org_id,) if body.org_id is not None else named
     found = list((await db.scalars(select(Org.id).where(*named_org, Org.status == "live").limit(2))).all())
     if len(found) != 1:
