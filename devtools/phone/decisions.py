@@ -15,7 +15,7 @@ from app.certification.transfers import accept_transfer, release_transfer
 from app.console.certification import applications, transfers
 from app.console.directory import links, person_transfers
 from app.console.frame.confirmations import Confirmation, run_confirmation
-from app.console.frame.forms import Form, PageForm
+from app.console.frame.forms import Form, FormContext, PageForm
 from app.console.frame.templates import render_page
 from app.console.settings import changes, decisions, invited
 from app.console.settings.invited import Kind as OfferKind
@@ -30,7 +30,7 @@ from app.members.transfers.operations import accept_person_transfer
 from app.members.transfers.queries import get_person_transfer
 from app.promotions.operations import accept_promotion
 from app.promotions.schemas import OfferedPromotionOut
-from app.web.errors import NotFound, Problem
+from app.web.errors import NotFound
 from devtools.phone.sign_in import PhoneRoute
 
 router = APIRouter(prefix="/phone/inbox", route_class=PhoneRoute, include_in_schema=False)
@@ -56,6 +56,15 @@ class DecisionRequest:
 
 
 Answers = Mapping[str, Confirmation]
+
+
+class DecisionPage(FormContext, template="phone/decision.html"):
+    """The answers by name. `to`: the address of the request; `given`: the answer that was refused."""
+
+    about: str
+    to: str
+    answers: Answers
+    given: str = ""
 
 
 def decision_routes(
@@ -94,8 +103,7 @@ def decision_routes(
 
 
 def _show(request: Request, about: str, answers: Answers) -> Response:
-    shown = {"answers": answers, "given": "", "form": Form([]), "wrong": (), "problem": None}
-    return render_page(request, "phone/decision.html", about=about, to=request.url.path, **shown)
+    return render_page(request, DecisionPage(about=about, to=request.url.path, answers=answers))
 
 
 async def _run_answer(request: Request, db: WriteDb, about: str, answers: Answers, answer: str, form: Form) -> Response:
@@ -104,10 +112,9 @@ async def _run_answer(request: Request, db: WriteDb, about: str, answers: Answer
     outcome = await run_confirmation(db, answers[answer], form)
     if not outcome:
         return Response(status_code=303, headers={"Location": INBOX})
-    problem = outcome if isinstance(outcome, Problem) else None
-    shown = {"answers": answers, "given": answer, "form": form, "wrong": () if problem else outcome, "problem": problem}
     to = request.url.path.rpartition("/")[0]
-    return render_page(request, "phone/decision.html", problem.status if problem else 422, about=about, to=to, **shown)
+    again = DecisionPage(about=about, to=to, answers=answers, given=answer, form=form, outcome=outcome)
+    return render_page(request, again)
 
 
 @router.get("/{kind}/{offer_id}")

@@ -1,31 +1,60 @@
 """Orgs on the phone: create one, apply to a superior by invitation, and see the ranking."""
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import ValidationError
 
-from app.authz.access import Can, OrgScope, SignedIn
+from app.authz.access import Can, OrgCard, OrgScope, SignedIn
 from app.authz.permissions import Permission
 from app.certification.operations import create_application
-from app.certification.queries import get_live_invitation
+from app.certification.queries import LiveInvitation, get_live_invitation
 from app.certification.schemas import ApplicationCreate
-from app.console.frame.forms import PageForm, catch_problem, list_wrong_fields, validate_fields
-from app.console.frame.templates import render_page
+from app.console.frame.forms import FormContext, PageForm, catch_problem, validate_fields
+from app.console.frame.regions import RegionsFound
+from app.console.frame.templates import Context, ProblemContext, render_page
 from app.core.cipher import CipherDep
 from app.database.db import ReadDb, WriteDb
 from app.database.paging import Paging
 from app.org_lifecycle.operations import create_org
-from app.orgs.queries import list_user_orgs
-from app.orgs.regions import search_regions
+from app.orgs.queries import UserOrgRow, list_user_orgs
+from app.orgs.regions import Region, search_regions
 from app.orgs.schemas import OrgCreate
 from app.reports.rankings import RankingFilter
-from app.reports.schemas import RankBy
+from app.reports.schemas import RankBy, RankingOut
 from app.reports.visible_reports import get_ranking_page
 from app.web.errors import NotFound, Problem
 from devtools.phone.sign_in import PhoneRoute
 
 router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=False)
+
+
+class NewOrg(FormContext, template="phone/new_org.html"):
+    regions: Sequence[Region] = ()
+
+    @property
+    def chosen(self) -> str:
+        """The code of the chosen region."""
+        return self.form.get("region_code", "")
+
+
+class JoinPage(ProblemContext, template="phone/join.html"):
+    """The invitation, and the orgs of the user that may apply with its token."""
+
+    card: LiveInvitation | None
+    own_orgs: Sequence[UserOrgRow]
+    token: str
+
+
+class AppliedPage(ProblemContext, template="phone/applied.html"):
+    org: OrgCard
+
+
+class RankingPage(Context, template="phone/ranking.html"):
+    org: OrgCard
+    ranking: RankingOut
+    by: RankBy
 
 
 @router.get("/regions")
@@ -34,13 +63,13 @@ async def find_regions(
 ) -> Response:
     """Show the regions that match the typed text."""
     found = search_regions(region.strip(), 12) if region.strip() else []
-    return render_page(request, "frame/regions.html", regions=found, chosen="")
+    return render_page(request, RegionsFound(regions=found))
 
 
 @router.get("/orgs/new")
 async def show_new_org(request: Request, scope: SignedIn) -> Response:
     """Show the form for a new org."""
-    return render_page(request, "phone/new_org.html", form={}, wrong=set(), problem=None, regions=[], chosen="")
+    return render_page(request, NewOrg())
 
 
 @router.post("/orgs")
@@ -52,16 +81,8 @@ async def add_org(request: Request, db: WriteDb, cipher: CipherDep, scope: Signe
     )
     if isinstance(outcome, ValidationError | Problem):
         region = form.get("region", "").strip()
-        shown: dict[str, Any] = {
-            "form": form,
-            "wrong": list_wrong_fields(outcome) if isinstance(outcome, ValidationError) else set(),
-            "problem": outcome if isinstance(outcome, Problem) else None,
-            "regions": search_regions(region, 12) if region else [],
-            "chosen": form.get("region_code", ""),
-        }
-        return render_page(
-            request, "phone/new_org.html", outcome.status if isinstance(outcome, Problem) else 422, **shown
-        )
+        regions = search_regions(region, 12) if region else []
+        return render_page(request, NewOrg(form=form, outcome=outcome, regions=regions))
     return Response(status_code=303, headers={"Location": PhoneRoute.home})
 
 
@@ -74,10 +95,8 @@ async def show_invitation(
     try:
         found = await get_live_invitation(db, invitation)
     except Problem as problem:
-        return render_page(
-            request, "phone/join.html", problem.status, card=None, own_orgs=own_orgs, token="", problem=problem
-        )
-    return render_page(request, "phone/join.html", card=found, own_orgs=own_orgs, token=invitation, problem=None)
+        return render_page(request, JoinPage(card=None, own_orgs=own_orgs, token="", problem=problem))
+    return render_page(request, JoinPage(card=found, own_orgs=own_orgs, token=invitation))
 
 
 @router.post("/orgs/{org_id}/applications")
@@ -90,8 +109,7 @@ async def apply(
         raise NotFound
     outcome = await catch_problem(db, create_application(db, scope, body))
     problem = outcome if isinstance(outcome, Problem) else None
-    status = 200 if problem is None else problem.status
-    return render_page(request, "phone/applied.html", status, org=scope.org, problem=problem)
+    return render_page(request, AppliedPage(org=scope.org, problem=problem))
 
 
 @router.get("/orgs/{org_id}/ranking")
@@ -103,4 +121,4 @@ async def show_ranking(
 ) -> Response:
     """Show the org's people by points, with the user's own rank (S13)."""
     ranking = await get_ranking_page(db, RankingFilter(scope.org_id, by), scope.user.user_id, Paging(50, None))
-    return render_page(request, "phone/ranking.html", org=scope.org, ranking=ranking, by=by)
+    return render_page(request, RankingPage(org=scope.org, ranking=ranking, by=by))

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
 
-from app.auth.device_flow.authorizations import approve_sign_in, find_scan, refuse_sign_in, scan_code
+from app.auth.device_flow.authorizations import ScanRow, approve_sign_in, find_scan, refuse_sign_in, scan_code
 from app.authz.access import SignedIn
 from app.console.frame.forms import PageForm, catch_problem
-from app.console.frame.templates import render_page
+from app.console.frame.templates import ProblemContext, render_page
 from app.database.db import Readable, ReadDb, WriteDb
 from app.web.errors import NotFound, Problem
 from devtools.phone.sign_in import PhoneRoute
@@ -19,10 +19,18 @@ router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=Fa
 ScanId = Annotated[UUID, Path()]
 
 
+class ScannerPage(ProblemContext, template="phone/scan.html"):
+    code: str
+
+
+class ScanPage(ProblemContext, template="phone/approve.html"):
+    scan: ScanRow
+
+
 @router.get("/scan")
 async def show_scanner(request: Request, scope: SignedIn, code: Annotated[str, Query(max_length=200)] = "") -> Response:
     """Show the form for a code or for the link in the QR code."""
-    return render_page(request, "phone/scan.html", code=code, problem=None)
+    return render_page(request, ScannerPage(code=code))
 
 
 @router.post("/scans")
@@ -34,7 +42,7 @@ async def begin_scan(request: Request, db: WriteDb, scope: SignedIn, form: PageF
         return Response(status_code=303, headers={"Location": f"/phone/join?{address.query}"})
     outcome = await catch_problem(db, scan_code(db, scope, _extract_code(given)))
     if isinstance(outcome, Problem):
-        return render_page(request, "phone/scan.html", outcome.status, code=given, problem=outcome)
+        return render_page(request, ScannerPage(code=given, problem=outcome))
     return Response(status_code=303, headers={"Location": f"/phone/scans/{outcome.id}"})
 
 
@@ -72,6 +80,4 @@ async def _show(request: Request, db: Readable, scope: SignedIn, scan_id: UUID, 
     row = await find_scan(db, scope, scan_id)
     if row is None:
         raise NotFound
-    return render_page(
-        request, "phone/approve.html", 200 if problem is None else problem.status, scan=row, problem=problem
-    )
+    return render_page(request, ScanPage(scan=row, problem=problem))

@@ -3,6 +3,7 @@ gateway.
 """
 
 import time
+from collections.abc import Sequence
 
 from fastapi import APIRouter, BackgroundTasks, Request, Response
 
@@ -17,14 +18,49 @@ from app.authz.access import Public, SignedIn, build_actor
 from app.authz.cookies import clear_session_cookie, set_session_cookie
 from app.console.frame.forms import Form, PageForm, validate_fields
 from app.console.frame.page_route import PageRoute
-from app.console.frame.templates import render_page
+from app.console.frame.templates import Context, render_page
 from app.console.sign_in.pages import build_cookie_session
 from app.core.cipher import CipherDep
 from app.database.db import WriteDb
 from app.web.errors import Invalid
 from devtools.providers.messages import list_simulated_messages
+from devtools.providers.schemas import SimulatedMessageOut
 
 CLIENT = "xuezu-app"
+
+
+class SignInForm(Context, template="phone/sign_in.html"):
+    """`back`: the page to show after the sign-in."""
+
+    back: str
+    phone: str = ""
+    wrong: bool = False
+
+    def get_status(self) -> int:
+        return 422 if self.wrong else 200
+
+
+class CodeForm(Context, template="phone/code.html"):
+    """`since`: messages older than this time, in seconds since 1970, are not shown."""
+
+    back: str
+    phone: str
+    since: int
+    wrong: bool = False
+
+    def get_status(self) -> int:
+        return 422 if self.wrong else 200
+
+
+class Outbox(Context, template="phone/outbox.html"):
+    messages: Sequence[SimulatedMessageOut]
+    phone: str
+    since: int
+
+
+class NeedsKeyPage(Context, template="phone/needs_key.html"):
+    def get_status(self) -> int:
+        return 403
 
 
 class PhoneRoute(PageRoute):
@@ -34,12 +70,12 @@ class PhoneRoute(PageRoute):
     @staticmethod
     async def show_sign_in(request: Request) -> Response:
         query = f"?{request.url.query}" if request.url.query else ""
-        return render_page(request, "phone/sign_in.html", back=f"{request.url.path}{query}", phone="", wrong=None)
+        return render_page(request, SignInForm(back=f"{request.url.path}{query}"))
 
     @staticmethod
     async def show_step_up(request: Request) -> Response:
         """Show that the phone has no security key: the user needs the console."""
-        return render_page(request, "phone/needs_key.html", 403)
+        return render_page(request, NeedsKeyPage())
 
 
 router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=False, dependencies=[Public])
@@ -52,13 +88,13 @@ async def send_code(
 ) -> Response:
     """Send a code and show its form with the received messages."""
     fields = validate_fields(PhoneCodeCreate, {"phone": form.get("phone", "")})
-    shown = {"back": form.get("back", ""), "phone": form.get("phone", "")}
+    back, phone = form.get("back", ""), form.get("phone", "")
     if not isinstance(fields, PhoneCodeCreate):
-        return render_page(request, "phone/sign_in.html", 422, **shown, wrong="phone")
+        return render_page(request, SignInForm(back=back, phone=phone, wrong=True))
     gateway = get_gateway(request)
     message = await make_phone_code(db, cipher, build_actor(request), phone=fields.phone, purpose=Purpose.SIGN_IN)
     tasks.add_task(deliver_message, gateway, fields.phone, message)
-    return render_page(request, "phone/code.html", **shown, since=int(time.time()), wrong=False)
+    return render_page(request, CodeForm(back=back, phone=phone, since=int(time.time())))
 
 
 @router.post("/outbox")
@@ -67,7 +103,7 @@ async def show_outbox(request: Request, db: WriteDb, cipher: CipherDep, form: Pa
     since = int(form["since"]) if form.get("since", "").isdecimal() and len(form["since"]) < 12 else 0
     messages = await list_simulated_messages(db, cipher, _get_phone(form))
     fresh = [message for message in messages[:1] if message.arrived_at.timestamp() >= since]
-    return render_page(request, "phone/outbox.html", messages=fresh, phone=_get_phone(form), since=since)
+    return render_page(request, Outbox(messages=fresh, phone=_get_phone(form), since=since))
 
 
 @router.post("/session")
@@ -77,8 +113,8 @@ async def begin_session(request: Request, db: WriteDb, form: PageForm) -> Respon
     client = await get_public_client(db, CLIENT)
     outcome = await redeem_phone_code(build_token_request(request, db, client, fields)) if fields["code"] else None
     if outcome is None or isinstance(outcome, OAuthError):
-        shown = {"back": form.get("back", ""), "phone": fields["phone"]}
-        return render_page(request, "phone/code.html", 422, **shown, since=0, wrong=True)
+        again = CodeForm(back=form.get("back", ""), phone=fields["phone"], since=0, wrong=True)
+        return render_page(request, again)
     response = Response(status_code=303, headers={"Location": _find_next_page(form)})
     set_session_cookie(request, response, PhoneRoute.cookie, await build_cookie_session(request, client, outcome))
     return response

@@ -47,11 +47,10 @@ class Sent(NamedTuple):
 
 def list_text_fields() -> set[tuple[str, str]]:
     """Return every text field of the templates."""
-    directories = [Path(str(files(package))) / "templates" for package in ("app.console", "devtools.phone")]
     return {
-        (str(source.relative_to(directory)), field)
-        for directory in directories
-        for source in directory.rglob("*.html")
+        (f"{source.parents[1].name}/{source.name}", field)
+        for package in ("app.console", "devtools.phone")
+        for source in Path(str(files(package))).rglob("templates/*.html")
         for field in _FIELD.findall(re.sub(r"\{%.*?%\}", "", source.read_text()))
     }
 
@@ -95,9 +94,9 @@ async def test_form_with_too_long_text_is_shown_again_with_the_limit(
         Sent(
             "directory/selection.html", "count", f"{at}/selection/removal", "与人数不一致", {"member_id": member["id"]}
         ),
-        Sent("units/unit_form.html", "name", f"{at}/units", NAME),
-        Sent("units/unit_form.html", "name", f"{at}/units/{unit['id']}", NAME),
-        Sent("units/unit_removal.html", "name", f"{at}/units/{unit['id']}/removal", UNLIKE),
+        Sent("directory/unit_form.html", "name", f"{at}/units", NAME),
+        Sent("directory/unit_form.html", "name", f"{at}/units/{unit['id']}", NAME),
+        Sent("directory/unit_removal.html", "name", f"{at}/units/{unit['id']}/removal", UNLIKE),
         Sent("settings/naming_field.html", "new_name", f"{at}/settings/renames", FULL_NAME),
         Sent(
             "settings/naming_field.html",

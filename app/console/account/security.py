@@ -1,6 +1,6 @@
 """Pages for the user's sessions and security keys (S16): end, register, rename, check, remove."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any
 from uuid import UUID
@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
 from app.auth.accounts.queries import get_me, list_sessions
+from app.auth.accounts.schemas import SessionOut
 from app.auth.security_keys.keys import (
     KeyAnswer,
     RelyingParty,
@@ -25,15 +26,16 @@ from app.auth.security_keys.schemas import (
     SecurityKeyChallengeCreate,
     SecurityKeyCheckPut,
     SecurityKeyCreate,
+    SecurityKeyOut,
     SecurityKeyUpdate,
 )
 from app.auth.sessions import end_session, end_sessions
 from app.authz.access import SignedIn, UserScope
 from app.console.frame.confirmations import Confirmation, confirmation_routes
-from app.console.frame.context import build_user_context
+from app.console.frame.context import FrameContext, build_user_frame
 from app.console.frame.forms import Form, PageForm, is_name_typed, list_wrong_fields, validate_fields
-from app.console.frame.route import ConsoleRoute
-from app.console.frame.templates import render_page
+from app.console.frame.route import ConsoleRoute, StepUpPage
+from app.console.frame.templates import ProblemContext, render_page
 from app.core.cipher import CipherDep
 from app.core.i18n import gettext
 from app.core.phones import mask
@@ -47,6 +49,22 @@ router = APIRouter(prefix="/console/security", route_class=ConsoleRoute, include
 KeyId = Annotated[UUID, Path()]
 HOME = "/console/security"
 _ALL = Paging(200, None)
+
+
+class SecurityPage(FrameContext, ProblemContext, template="account/security.html"):
+    """The caller's sessions and keys.
+
+    `mistyped`: the key whose typed name is wrong. `unnamed`: the key whose new name is invalid; `new` for a new key.
+    """
+
+    sessions: Sequence[SessionOut]
+    keys: Sequence[SecurityKeyOut]
+    form: Mapping[str, str]
+    mistyped: UUID | None
+    unnamed: str
+
+    def get_status(self) -> int:
+        return self.problem.status if self.problem else 422 if self.mistyped or self.unnamed else 200
 
 
 @router.get("")
@@ -135,7 +153,7 @@ async def check_key_for_page(request: Request, db: WriteDb, scope: SignedIn, for
             db, scope, _build_relying_party(request), KeyAnswer(body.challenge_id, body.credential.model_dump())
         )
     if isinstance(outcome, Problem):
-        return render_page(request, "frame/step_up.html", outcome.status, back=back, problem=outcome)
+        return render_page(request, StepUpPage(back=back, problem=outcome))
     return Response(status_code=303, headers={"Location": back})
 
 
@@ -186,16 +204,13 @@ async def _show(
     mistyped: UUID | None = None,
     unnamed: str = "",
 ) -> Response:
-    """Show the page. `mistyped`: the key whose typed name is wrong; `unnamed`: the key whose new name is invalid."""
-    shown = {
-        **build_user_context(scope, "security"),
-        "sessions": (await list_sessions(db, scope, _ALL)).items,
-        "keys": (await list_security_keys(db, scope, _ALL)).items,
-        "problem": problem,
-        "form": form,
-        "mistyped": mistyped,
-        "unnamed": unnamed,
-    }
-    return render_page(
-        request, "account/security.html", problem.status if problem else 422 if mistyped or unnamed else 200, **shown
+    page = SecurityPage(
+        frame=build_user_frame(scope, "security"),
+        sessions=(await list_sessions(db, scope, _ALL)).items,
+        keys=(await list_security_keys(db, scope, _ALL)).items,
+        problem=problem,
+        form=form,
+        mistyped=mistyped,
+        unnamed=unnamed,
     )
+    return render_page(request, page)

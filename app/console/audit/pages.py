@@ -1,6 +1,6 @@
 """The audit page (操作记录): who changed what, when and from where, filtered by time, person and kind."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Annotated
@@ -10,12 +10,12 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BeforeValidator
 
-from app.audit.queries import AuditFilter, find_names, list_actors, list_entries
+from app.audit.queries import ActorRow, AuditFilter, find_names, list_actors, list_entries
 from app.audit.schemas import AuditEntryOut
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.audit.entry_texts import format_value, list_fields, list_kinds, translate_action
-from app.console.frame.context import build_org_context
+from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import OptionalId
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import is_partial, render_page
@@ -93,6 +93,23 @@ class EntryView:
     changes: Sequence[FieldChange]
 
 
+class AuditRows(FrameContext, template="audit/audit_rows.html"):
+    filters: AuditFilterForm
+    entries: Sequence[EntryView]
+    next_cursor: str | None
+
+
+class AuditTable(AuditRows, template="audit/audit_table.html"):
+    pass
+
+
+class AuditPage(AuditTable, template="audit/audit.html"):
+    """The whole page, with the people and the kinds to filter by."""
+
+    actors: Sequence[ActorRow]
+    kinds: Mapping[str, str]
+
+
 @router.get("")
 async def show_audit(
     request: Request,
@@ -104,16 +121,20 @@ async def show_audit(
     """Show the entries, newest first. A partial request gets the next page or another filter's entries."""
     found = await list_entries(db, scope.org_id, filters.filter, paging)
     names = await find_names(db, scope.org_id, {each for entry in found.items for each in _list_ids(entry)})
-    shown = {
-        **build_org_context(scope, "audit"),
-        "filters": filters,
-        "entries": [_build_view(entry, names) for entry in found.items],
-        "next_cursor": found.next_cursor,
-    }
+    entries = [_build_view(entry, names) for entry in found.items]
+    frame = build_org_frame(scope, "audit")
     if is_partial(request):
-        return render_page(request, "audit/audit_rows.html" if paging.after else "audit/audit_table.html", **shown)
-    actors = await list_actors(db, scope.org_id)
-    return render_page(request, "audit/audit.html", **shown, actors=actors, kinds=list_kinds())
+        part = AuditRows if paging.after else AuditTable
+        return render_page(request, part(frame=frame, filters=filters, entries=entries, next_cursor=found.next_cursor))
+    page = AuditPage(
+        frame=frame,
+        filters=filters,
+        entries=entries,
+        next_cursor=found.next_cursor,
+        actors=await list_actors(db, scope.org_id),
+        kinds=list_kinds(),
+    )
+    return render_page(request, page)
 
 
 def _list_ids(entry: AuditEntryOut) -> Iterator[UUID]:

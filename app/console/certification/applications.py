@@ -9,13 +9,14 @@ from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.certification import queries
 from app.certification.operations import approve_application, refuse_application
+from app.certification.schemas import ReceivedApplicationOut
 from app.console.frame.confirmations import Confirmation, confirmation_routes
-from app.console.frame.context import build_org_context
+from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import render_page
 from app.core.i18n import gettext
 from app.database.db import ReadableDb, ReadDb
-from app.database.paging import Paging, paged_by
+from app.database.paging import Page, Paging, paged_by
 from app.schema.approvals import CertificationState
 
 router = APIRouter(
@@ -25,6 +26,11 @@ router = APIRouter(
 Reader = Annotated[OrgScope, Can(Permission.CERTIFICATION_READ)]
 Writer = Annotated[OrgScope, Can(Permission.CERTIFICATION_WRITE)]
 ApplicationId = Annotated[UUID, Path()]
+
+
+class ApplicationsPage(FrameContext, template="certification/applications.html"):
+    applications: Page[ReceivedApplicationOut]
+    chosen: str
 
 
 @router.get("")
@@ -38,8 +44,8 @@ async def show_applications(
     """Show the pending applications, or those of another state."""
     wanted = None if state == "all" else CertificationState(state)
     applications = await queries.list_received_applications(db, scope.org_id, wanted, paging)
-    shown = {**build_org_context(scope, "certification"), "applications": applications, "chosen": state}
-    return render_page(request, "certification/applications.html", **shown)
+    frame = build_org_frame(scope, "certification")
+    return render_page(request, ApplicationsPage(frame=frame, applications=applications, chosen=state))
 
 
 @confirmation_routes(router, "/{application_id}/approval")

@@ -1,5 +1,6 @@
 """The orgs in the caller's subtree, level by level or by search: only their names and totals."""
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -8,9 +9,9 @@ from fastapi import APIRouter, Query, Request, Response
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.certification.queries import OrgNode, list_subordinate_nodes
-from app.console.frame.context import build_org_context
+from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.templates import is_partial, render_page
+from app.console.frame.templates import Context, is_partial, render_page
 from app.core.text import has_unshowable
 from app.database.db import ReadDb
 from app.database.paging import Page, Paging, paged_by
@@ -21,14 +22,27 @@ router = APIRouter(prefix="/console/orgs/{org_id}/subordinates", route_class=Con
 Reader = Annotated[OrgScope, Can(Permission.SUBORDINATES_READ)]
 
 
+class OrgLevel(FrameContext, template="certification/org_level.html"):
+    nodes: Page[OrgNode]
+
+
+class HierarchyPage(OrgLevel, template="certification/hierarchy.html"):
+    pass
+
+
+class OrgsFound(Context, template="certification/orgs_found.html"):
+    found: Sequence[OrgFoundRow]
+    wanted: str
+
+
 @router.get("")
 async def show_subordinates(
     request: Request, db: ReadDb, scope: Reader, paging: Annotated[Paging, paged_by(str, UUID)]
 ) -> Response:
     """Show the direct subordinates. A partial request gets one org's subordinates or the next page."""
     nodes = Page[OrgNode].from_slice(await list_subordinate_nodes(db, scope.org_id, paging))
-    template = "certification/org_level.html" if is_partial(request) else "certification/hierarchy.html"
-    return render_page(request, template, **build_org_context(scope, "subordinates"), nodes=nodes)
+    page = OrgLevel if is_partial(request) else HierarchyPage
+    return render_page(request, page(frame=build_org_frame(scope, "subordinates"), nodes=nodes))
 
 
 @router.get("/found")
@@ -40,4 +54,4 @@ async def find_orgs(
     if wanted.strip() and not has_unshowable(wanted):
         org_filter = OrgFilter(q=wanted.strip(), status="live")
         found = (await search_orgs(db, scope.user.user_id, org_filter, Paging(30, None))).rows
-    return render_page(request, "certification/orgs_found.html", found=found, wanted=wanted)
+    return render_page(request, OrgsFound(found=found, wanted=wanted))

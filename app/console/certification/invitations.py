@@ -1,5 +1,6 @@
 """Invitations for subordinates (认证, S6): a link and a QR code with expiry, use limit and revocation."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
@@ -15,10 +16,10 @@ from app.certification.invitation_links import build_invitation_out
 from app.certification.operations import create_invitation, revoke_invitation
 from app.certification.schemas import InvitationCreate, InvitationOut
 from app.console.frame.confirmations import Confirmation, confirmation_routes
-from app.console.frame.context import build_org_context
-from app.console.frame.forms import Form, PageForm, catch_problem, render_form, validate_fields
+from app.console.frame.context import FrameContext, build_org_frame
+from app.console.frame.forms import FormContext, PageForm, catch_problem, validate_fields
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.templates import render_page
+from app.console.frame.templates import render_page, render_part
 from app.core.cipher import CipherDep
 from app.core.i18n import gettext
 from app.core.qr import draw_png, draw_svg
@@ -35,7 +36,6 @@ router = APIRouter(
 Reader = Annotated[OrgScope, Can(Permission.CERTIFICATION_READ)]
 Writer = Annotated[OrgScope, Can(Permission.CERTIFICATION_WRITE)]
 InvitationId = Annotated[UUID, Path()]
-_FORM = "certification/new_invitation.html"
 
 
 def find_state(invitation: InvitationOut) -> str:
@@ -47,6 +47,21 @@ def find_state(invitation: InvitationOut) -> str:
     return "used-up" if invitation.uses >= invitation.max_uses else "live"
 
 
+class InvitationsPage(FrameContext, template="certification/invitations.html"):
+    invitations: Page[InvitationOut]
+    find_state: Callable[[InvitationOut], str]
+
+
+class NewInvitation(FormContext, FrameContext, template="certification/new_invitation.html"):
+    pass
+
+
+class InvitationPage(FrameContext, template="certification/invitation.html"):
+    invitation: InvitationOut
+    state: str
+    qr: Markup
+
+
 @router.get("")
 async def show_invitations(
     request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
@@ -54,25 +69,28 @@ async def show_invitations(
     """Show the org's invitations, newest first."""
     found, address = await queries.list_invitations(db, scope.org_id, paging), SETTINGS.of(request).issuer
     invitations = Page[InvitationOut].from_slice(found.map(lambda row: build_invitation_out(row, cipher, address)))
-    shown = {**build_org_context(scope, "certification"), "invitations": invitations, "find_state": find_state}
-    return render_page(request, "certification/invitations.html", **shown)
+    page = InvitationsPage(
+        frame=build_org_frame(scope, "certification"), invitations=invitations, find_state=find_state
+    )
+    return render_page(request, page)
 
 
 @router.get("/new")
 async def show_new_invitation(request: Request, scope: Writer) -> Response:
     """Show the form for the validity period and the number of uses."""
-    return render_form(request, _FORM, Form([]), **build_org_context(scope, "certification"))
+    return render_part(request, NewInvitation(frame=build_org_frame(scope, "certification")))
 
 
 @router.post("")
 async def invite(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
     """Create an invitation and go to its page."""
+    frame = build_org_frame(scope, "certification")
     body = validate_fields(InvitationCreate, form.get_filled("expires_in_hours", "max_uses"))
     if isinstance(body, ValidationError):
-        return render_form(request, _FORM, form, body, **build_org_context(scope, "certification"))
+        return render_part(request, NewInvitation(frame=frame, form=form, outcome=body))
     created = await catch_problem(db, create_invitation(db, cipher, scope, body))
     if isinstance(created, Problem):
-        return render_form(request, _FORM, form, created, **build_org_context(scope, "certification"))
+        return render_part(request, NewInvitation(frame=frame, form=form, outcome=created))
     return Response(
         status_code=204, headers={"HX-Redirect": f"/console/orgs/{scope.org_id}/certification/invitations/{created.id}"}
     )
@@ -86,13 +104,10 @@ async def show_invitation(
     row = await queries.get_invitation(db, scope.org_id, invitation_id)
     invitation = build_invitation_out(row, cipher, SETTINGS.of(request).issuer)
     picture = Markup((await draw_svg(invitation.link)).decode())  # noqa: S704 — the service drew it
-    shown = {
-        **build_org_context(scope, "certification"),
-        "one": invitation,
-        "state": find_state(invitation),
-        "qr": picture,
-    }
-    return render_page(request, "certification/invitation.html", **shown)
+    frame = build_org_frame(scope, "certification")
+    return render_page(
+        request, InvitationPage(frame=frame, invitation=invitation, state=find_state(invitation), qr=picture)
+    )
 
 
 @router.get("/{invitation_id}/qr.png")

@@ -1,5 +1,6 @@
 """Promotions: a unit is offered to become an org of its own (认证, S7, S19)."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -10,19 +11,19 @@ from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.directory.people import UNITS
 from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmation_routes
-from app.console.frame.context import build_org_context
-from app.console.frame.forms import Form, OptionalId, Outcome, PageForm, catch_problem, render_form, validate_fields
+from app.console.frame.context import FrameContext, build_org_frame
+from app.console.frame.forms import Form, FormContext, OptionalId, Outcome, PageForm, catch_problem, validate_fields
 from app.console.frame.notices import show_message
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.templates import render_page
+from app.console.frame.templates import render_page, render_part
 from app.core.cipher import CipherDep
 from app.core.i18n import gettext
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
-from app.database.paging import Paging, paged_by
-from app.orgs.unit_queries import list_units_by_path
+from app.database.paging import Page, Paging, paged_by
+from app.orgs.unit_queries import UnitPathRow, list_units_by_path
 from app.promotions import queries as promotion_queries
 from app.promotions.operations import create_promotion, withdraw_promotion
-from app.promotions.schemas import PromotionCreate
+from app.promotions.schemas import PromotionCreate, PromotionOut
 from app.web.errors import Problem
 
 router = APIRouter(
@@ -34,15 +35,21 @@ Writer = Annotated[OrgScope, Can(Permission.UNITS_WRITE)]
 PromotionId = Annotated[UUID, Path()]
 
 
+class PromotionsPage(FrameContext, template="certification/promotions.html"):
+    promotions: Page[PromotionOut]
+
+
+class NewPromotion(FormContext, FrameContext, template="certification/new_promotion.html"):
+    units: Sequence[UnitPathRow]
+
+
 @router.get("")
 async def show_promotions(
     request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """Show the promotions, newest first."""
     promotions = await promotion_queries.list_promotions(db, cipher, scope.org_id, paging)
-    return render_page(
-        request, "certification/promotions.html", **build_org_context(scope, "certification"), promotions=promotions
-    )
+    return render_page(request, PromotionsPage(frame=build_org_frame(scope, "certification"), promotions=promotions))
 
 
 @router.get("/new")
@@ -83,5 +90,5 @@ async def withdraw(
 
 async def _show_form(request: Request, db: Readable, scope: OrgScope, form: Form, outcome: Outcome = None) -> Response:
     units = await list_units_by_path(db, scope.org_id, "", UNITS)
-    shown = {**build_org_context(scope, "certification"), "units": units}
-    return render_form(request, "certification/new_promotion.html", form, outcome, **shown)
+    frame = build_org_frame(scope, "certification")
+    return render_part(request, NewPromotion(frame=frame, form=form, outcome=outcome, units=units))

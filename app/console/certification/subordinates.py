@@ -13,11 +13,11 @@ from app.authz.permissions import Permission
 from app.certification import queries
 from app.certification.schemas import SubordinateOut
 from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmation_routes
-from app.console.frame.context import build_org_context
-from app.console.frame.forms import Form, PageForm, catch_problem, render_form, validate_fields
+from app.console.frame.context import FrameContext, build_org_frame
+from app.console.frame.forms import FormContext, PageForm, catch_problem, validate_fields
 from app.console.frame.notices import show_message
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.templates import render_page
+from app.console.frame.templates import render_page, render_part
 from app.core.cipher import CipherDep
 from app.core.i18n import gettext
 from app.core.text import has_unshowable
@@ -35,7 +35,14 @@ Writer = Annotated[OrgScope, Can(Permission.CERTIFICATION_WRITE)]
 MainAdmin = Annotated[OrgScope, Can(Permission.ADMINS_WRITE)]
 SubordinateId = Annotated[UUID, Path()]
 
-_RECOVERY = "certification/recovery_offer.html"
+
+class SubordinatesPage(FrameContext, template="certification/subordinates.html"):
+    subordinates: Page[SubordinateOut]
+    wanted: str
+
+
+class NewRecoveryOffer(FormContext, FrameContext, template="certification/recovery_offer.html"):
+    subordinate: SubordinateOut
 
 
 @router.get("")
@@ -51,8 +58,8 @@ async def show_subordinates(
     found = Page[SubordinateOut](items=[])
     if not has_unshowable(wanted):
         found = await queries.list_subordinates(db, scope.org_id, paging, wanted or None)
-    shown = {**build_org_context(scope, "certification"), "subordinates": found, "wanted": wanted}
-    return render_page(request, "certification/subordinates.html", **shown)
+    frame = build_org_frame(scope, "certification")
+    return render_page(request, SubordinatesPage(frame=frame, subordinates=found, wanted=wanted))
 
 
 @router.get("/{subordinate_id}/recovery-offers/new")
@@ -61,7 +68,9 @@ async def show_recovery_offer(
 ) -> Response:
     """Show the form that nominates a main admin for a subordinate without admins."""
     subordinate = await queries.get_subordinate(db, scope.org_id, subordinate_id)
-    return render_form(request, _RECOVERY, Form([]), **build_org_context(scope, "certification"), one=subordinate)
+    return render_part(
+        request, NewRecoveryOffer(frame=build_org_frame(scope, "certification"), subordinate=subordinate)
+    )
 
 
 @router.post("/{subordinate_id}/recovery-offers")
@@ -76,9 +85,8 @@ async def create_recovery_offer(
         offering = offer_recovery(db, cipher, scope, subordinate_id, body.phone, body.reason)
         outcome = await catch_problem(db, offering)
     if isinstance(outcome, ValidationError | Problem):
-        return render_form(
-            request, _RECOVERY, form, outcome, **build_org_context(scope, "certification"), one=subordinate
-        )
+        frame = build_org_frame(scope, "certification")
+        return render_part(request, NewRecoveryOffer(frame=frame, form=form, outcome=outcome, subordinate=subordinate))
     return show_message(request, gettext("已提名，等待对方答复"), PAGE_CHANGED)
 
 

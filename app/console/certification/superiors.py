@@ -1,6 +1,6 @@
 """The org's superiors (认证): apply with an invitation, with a check of the direction (S6, S14)."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Annotated, Any, Literal
@@ -16,19 +16,19 @@ from app.certification import queries
 from app.certification.errors import InvitationUnknown
 from app.certification.operations import create_application, withdraw_application
 from app.certification.previews import count_transfer_figures
-from app.certification.schemas import ApplicationCreate
+from app.certification.schemas import ApplicationCreate, CertificationOut, SuperiorOut
 from app.certification.transfers import create_transfer
 from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmation_routes
-from app.console.frame.context import build_org_context
-from app.console.frame.forms import Form, Outcome, PageForm, catch_problem, is_name_typed, render_form, validate_fields
+from app.console.frame.context import FrameContext, build_org_frame
+from app.console.frame.forms import Form, FormContext, Outcome, PageForm, catch_problem, is_name_typed, validate_fields
 from app.console.frame.notices import show_message
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.templates import render_page
+from app.console.frame.templates import render_page, render_part
 from app.core.calendar import SHANGHAI
 from app.core.i18n import gettext
 from app.core.services import SETTINGS
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
-from app.database.paging import Paging, paged_by
+from app.database.paging import Page, Paging, paged_by
 from app.orgs.queries import list_user_orgs
 from app.orgs.regions import Level, get_region_level
 from app.reports import visible_reports
@@ -53,6 +53,47 @@ def _start_of_day(day: date | None, after: int = 0) -> datetime | None:
     return None if day is None else datetime.combine(day, time.min, SHANGHAI) + timedelta(days=after)
 
 
+class SuperiorsPage(FrameContext, template="certification/above.html"):
+    chain: Sequence[SuperiorOut]
+    waiting: CertificationOut | None
+    history: Page[CertificationOut]
+    since: date | None
+    until: date | None
+
+
+class RequestForm(FormContext, FrameContext):
+    """A step of an application, or of the request for a transfer."""
+
+    act: Act
+
+    @property
+    def to(self) -> str:
+        """The address of the steps."""
+        assert self.org is not None
+        return f"/console/orgs/{self.org.id}/certification/{self.act}"
+
+
+class LinkForm(RequestForm, template="certification/apply.html"):
+    administers_more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MovingFigures:
+    """What a transfer moves. `people` and `points` are None if reports withhold them."""
+
+    orgs: int
+    people: int | None
+    points: int | None
+    from_name: str
+
+
+class DirectionForm(RequestForm, template="certification/apply_check.html"):
+    card: queries.LiveInvitation
+    is_own: bool
+    is_lower: bool
+    preview: MovingFigures | None
+
+
 @router.get("")
 async def show_superiors(
     request: Request,
@@ -66,16 +107,17 @@ async def show_superiors(
     during = queries.TimeRange(_start_of_day(since), _start_of_day(until, after=1))
     found = await queries.list_certifications(db, scope.org_id, paging, during)
     newest = found if during == queries.TimeRange() else await queries.list_certifications(db, scope.org_id, paging)
-    shown = {
-        "chain": await queries.list_superiors(db, scope.org_id),
-        "waiting": next(
+    page = SuperiorsPage(
+        frame=build_org_frame(scope, "certification"),
+        chain=await queries.list_superiors(db, scope.org_id),
+        waiting=next(
             (certification for certification in newest.items if certification.state is CertificationState.PENDING), None
         ),
-        "history": found,
-        "since": since,
-        "until": until,
-    }
-    return render_page(request, "certification/above.html", **build_org_context(scope, "certification"), **shown)
+        history=found,
+        since=since,
+        until=until,
+    )
+    return render_page(request, page)
 
 
 @router.get("/applications/new")
@@ -123,7 +165,7 @@ _LEVELS = list(Level)
 class Direction:
     """The inviting org and the signs that superior and subordinate are the wrong way round (S14)."""
 
-    card: Any
+    card: queries.LiveInvitation
     is_own: bool
     is_lower: bool
 
@@ -153,7 +195,10 @@ async def show_link_form(
 ) -> Response:
     """Show the first step: the form for an invitation's link."""
     also = len([org for org in await list_user_orgs(db, scope.user.user_id) if "admin" in org.roles]) > 1
-    return render_form(request, "certification/apply.html", form, outcome, **_build_context(scope, act), also=also)
+    dialog = LinkForm(
+        frame=build_org_frame(scope, "certification"), form=form, outcome=outcome, act=act, administers_more=also
+    )
+    return render_part(request, dialog)
 
 
 async def show_direction(
@@ -163,14 +208,17 @@ async def show_direction(
     found = await _load_direction(db, scope, form)
     if isinstance(found, Problem):
         return await show_link_form(request, db, scope, act, form, found)
-    shown = {
-        **_build_context(scope, act),
-        "card": found.card,
-        "is_own": found.is_own,
-        "is_lower": found.is_lower,
-        "preview": await _load_preview(request, db, scope) if act == "transfers" else None,
-    }
-    return render_form(request, "certification/apply_check.html", form, outcome, **shown)
+    dialog = DirectionForm(
+        frame=build_org_frame(scope, "certification"),
+        form=form,
+        outcome=outcome,
+        act=act,
+        card=found.card,
+        is_own=found.is_own,
+        is_lower=found.is_lower,
+        preview=await _load_preview(request, db, scope) if act == "transfers" else None,
+    )
+    return render_part(request, dialog)
 
 
 async def send_request(request: Request, db: WriteDb, scope: OrgScope, act: Act, form: Form) -> Response:
@@ -192,18 +240,10 @@ async def send_request(request: Request, db: WriteDb, scope: OrgScope, act: Act,
     return show_message(request, gettext("申请已提交"), PAGE_CHANGED)
 
 
-async def _load_preview(request: Request, db: WriteDb, scope: OrgScope) -> dict[str, Any] | None:
+async def _load_preview(request: Request, db: WriteDb, scope: OrgScope) -> MovingFigures | None:
     superiors = await queries.list_superiors(db, scope.org_id)
     if not superiors:
         return None
     requester = visible_reports.Requester(scope.org_id, scope.user.user_id, True, SETTINGS.of(request).withhold_below)
     moving = await count_transfer_figures(db, requester)
-    return {"orgs": moving.orgs, "people": moving.people, "points": moving.points, "from_name": superiors[0].name}
-
-
-def _build_context(scope: OrgScope, act: Act) -> dict[str, Any]:
-    return {
-        **build_org_context(scope, "certification"),
-        "act": act,
-        "to": f"/console/orgs/{scope.org_id}/certification/{act}",
-    }
+    return MovingFigures(moving.orgs, moving.people, moving.points, superiors[0].name)

@@ -9,19 +9,19 @@ from pydantic import ValidationError
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission, Role
 from app.certification import transfer_queries
-from app.certification.schemas import TransferDecision, TransferDetailOut
+from app.certification.schemas import TransferDecision, TransferDetailOut, TransferOut
 from app.certification.transfers import accept_transfer, refuse_transfer, release_transfer, withdraw_transfer
 from app.console.certification.superiors import send_request, show_direction, show_link_form
 from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmation_routes
-from app.console.frame.context import build_org_context
-from app.console.frame.forms import Form, Outcome, PageForm, catch_problem, is_name_typed, render_form, validate_fields
+from app.console.frame.context import FrameContext, build_org_frame
+from app.console.frame.forms import Form, FormContext, Outcome, PageForm, catch_problem, is_name_typed, validate_fields
 from app.console.frame.notices import show_message
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.templates import render_page
+from app.console.frame.templates import render_page, render_part
 from app.core.i18n import gettext
 from app.core.services import SETTINGS
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
-from app.database.paging import Paging, paged_by
+from app.database.paging import Page, Paging, paged_by
 from app.schema.approvals import State
 from app.web.errors import NotFound, Problem
 
@@ -36,15 +36,32 @@ TransferId = Annotated[UUID, Path()]
 Act = Literal["release", "acceptance"]
 
 
+class TransfersPage(FrameContext, template="certification/transfers.html"):
+    transfers: Page[TransferOut]
+
+
+class TransferPage(FrameContext, template="certification/transfer.html"):
+    transfer: TransferDetailOut
+    may_release: bool
+    may_accept: bool
+    may_refuse: bool
+    may_withdraw: bool
+    waits_for: str
+    """The org that decides next, as a sentence; empty if it is this org."""
+
+
+class TransferDecisionForm(FormContext, FrameContext, template="certification/transfer_decision.html"):
+    transfer: TransferDetailOut
+    act: Act
+
+
 @router.get("")
 async def show_transfers(
     request: Request, db: ReadDb, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """Show the transfers that this org requests, releases or receives."""
     transfers = await transfer_queries.list_transfers(db, scope.org_id, paging)
-    return render_page(
-        request, "certification/transfers.html", **build_org_context(scope, "certification"), transfers=transfers
-    )
+    return render_page(request, TransfersPage(frame=build_org_frame(scope, "certification"), transfers=transfers))
 
 
 @router.get("/new")
@@ -70,16 +87,16 @@ async def show_transfer(request: Request, db: ReadDb, scope: Reader, transfer_id
     """Show the transfer's state, what moves, and the actions open to this org."""
     transfer = await _get_transfer(request, db, scope, transfer_id)
     pending = transfer.state is State.PENDING
-    shown = {
-        **build_org_context(scope, "certification"),
-        "one": transfer,
-        "may_release": transfer.step == "release" and transfer.from_id == scope.org_id,
-        "may_accept": transfer.step == "acceptance" and transfer.to_id == scope.org_id,
-        "may_refuse": pending and scope.org_id in {transfer.from_id, transfer.to_id},
-        "may_withdraw": pending and transfer.org_id == scope.org_id and Role.MAIN_ADMIN in scope.roles,
-        "waits_for": _describe_wait(request, scope, transfer),
-    }
-    return render_page(request, "certification/transfer.html", **shown)
+    page = TransferPage(
+        frame=build_org_frame(scope, "certification"),
+        transfer=transfer,
+        may_release=transfer.step == "release" and transfer.from_id == scope.org_id,
+        may_accept=transfer.step == "acceptance" and transfer.to_id == scope.org_id,
+        may_refuse=pending and scope.org_id in {transfer.from_id, transfer.to_id},
+        may_withdraw=pending and transfer.org_id == scope.org_id and Role.MAIN_ADMIN in scope.roles,
+        waits_for=_describe_wait(scope, transfer),
+    )
+    return render_page(request, page)
 
 
 async def _get_transfer(request: Request, db: Readable, scope: OrgScope, transfer_id: UUID) -> TransferDetailOut:
@@ -87,7 +104,7 @@ async def _get_transfer(request: Request, db: Readable, scope: OrgScope, transfe
     return await transfer_queries.get_transfer(db, scope, transfer_id, suppress_below=suppress_below)
 
 
-def _describe_wait(request: Request, scope: OrgScope, transfer: TransferDetailOut) -> str:
+def _describe_wait(scope: OrgScope, transfer: TransferDetailOut) -> str:
     waits = {"release": (transfer.from_id, transfer.from_name), "acceptance": (transfer.to_id, transfer.to_name)}.get(
         transfer.step or ""
     )
@@ -168,5 +185,7 @@ async def _show_decision(
     transfer = await _get_transfer(request, db, scope, transfer_id)
     if scope.org_id != (transfer.from_id if act == "release" else transfer.to_id):
         raise NotFound
-    shown = {**build_org_context(scope, "certification"), "one": transfer, "act": act}
-    return render_form(request, "certification/transfer_decision.html", form, outcome, **shown)
+    frame = build_org_frame(scope, "certification")
+    return render_part(
+        request, TransferDecisionForm(frame=frame, form=form, outcome=outcome, transfer=transfer, act=act)
+    )

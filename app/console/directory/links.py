@@ -10,18 +10,18 @@ from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.directory.people import CHANGED
 from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmation_routes
-from app.console.frame.context import build_org_context
-from app.console.frame.forms import Form, Outcome, PageForm, catch_problem, render_form, validate_fields
+from app.console.frame.context import FrameContext, build_org_frame
+from app.console.frame.forms import Form, FormContext, Outcome, PageForm, catch_problem, validate_fields
 from app.console.frame.notices import show_message
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.templates import render_page
+from app.console.frame.templates import render_page, render_part
 from app.core.cipher import Cipher, CipherDep
 from app.core.i18n import gettext
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
-from app.database.paging import Paging, paged_by
+from app.database.paging import Page, Paging, paged_by
 from app.members.links.operations import accept_link_request, refuse_link_request, undo_link
 from app.members.links.queries import get_received_request, get_waiting_requester, list_received_requests
-from app.members.links.schemas import LinkAcceptance
+from app.members.links.schemas import LinkAcceptance, ReceivedLinkRequestOut
 from app.members.queries import get_member
 from app.web.errors import Problem
 
@@ -33,13 +33,21 @@ RequestId = Annotated[UUID, Path()]
 MemberId = Annotated[UUID, Path()]
 
 
+class LinkRequestsPage(FrameContext, template="directory/links.html"):
+    requests: Page[ReceivedLinkRequestOut]
+
+
+class LinkAcceptanceForm(FormContext, FrameContext, template="directory/link_acceptance.html"):
+    link_request: ReceivedLinkRequestOut
+
+
 @router.get("/link-requests")
 async def show_link_requests(
     request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """Show the pending link requests with the members that match."""
     requests = await list_received_requests(db, cipher, scope.org_id, paging)
-    return render_page(request, "directory/links.html", **build_org_context(scope, "links"), requests=requests)
+    return render_page(request, LinkRequestsPage(frame=build_org_frame(scope, "links"), requests=requests))
 
 
 @router.get("/link-requests/{request_id}/acceptance")
@@ -114,6 +122,5 @@ async def _show_acceptance(
         if isinstance(outcome, Problem):
             raise outcome from None
         raise
-    return render_form(
-        request, "directory/link_acceptance.html", form, outcome, **build_org_context(scope, "links"), one=link_request
-    )
+    frame = build_org_frame(scope, "links")
+    return render_part(request, LinkAcceptanceForm(frame=frame, form=form, outcome=outcome, link_request=link_request))

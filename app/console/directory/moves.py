@@ -1,5 +1,6 @@
 """Move all people of a unit to another unit at once. The unit itself stays."""
 
+from collections.abc import Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -9,10 +10,11 @@ from pydantic import ValidationError
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.directory.people import CHANGED, UNITS
-from app.console.frame.context import build_org_context
-from app.console.frame.forms import Form, Outcome, PageForm, catch_problem, render_form, validate_fields
+from app.console.frame.context import FrameContext, build_org_frame
+from app.console.frame.forms import Form, FormContext, Outcome, PageForm, catch_problem, validate_fields
 from app.console.frame.notices import show_message
 from app.console.frame.route import ConsoleRoute
+from app.console.frame.templates import render_part
 from app.core.cipher import Cipher, CipherDep
 from app.core.i18n import ngettext
 from app.database.db import Readable, ReadDb, WriteDb
@@ -20,13 +22,23 @@ from app.members.queries import MemberFilter, count_members
 from app.members.transfers.schemas import MoveCreate
 from app.members.transfers.unit_moves import move_people
 from app.orgs.queries import get_unit
-from app.orgs.unit_queries import list_units_by_path
+from app.orgs.unit_queries import UnitPathRow, list_units_by_path
+from app.orgs.unit_schemas import UnitOut
 from app.web.errors import Problem
 
 router = APIRouter(prefix="/console/orgs/{org_id}/units", route_class=ConsoleRoute, include_in_schema=False)
 
 Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
 UnitId = Annotated[UUID, Path()]
+
+
+class UnitMoveForm(FormContext, FrameContext, template="directory/unit_move.html"):
+    """`units`: the targets. `unit_count`: the people of the unit itself; `subtree_count`: with those below it."""
+
+    unit: UnitOut
+    units: Sequence[UnitPathRow]
+    unit_count: int
+    subtree_count: int
 
 
 @router.get("/{unit_id}/moves/new")
@@ -61,14 +73,13 @@ async def _show_move(
     outcome: Outcome = None,
 ) -> Response:
     unit = await get_unit(db, scope.org_id, unit_id)
-    here = await count_members(db, cipher, scope.org_id, MemberFilter(unit_id=unit_id))
-    subtree_count = await count_members(db, cipher, scope.org_id, MemberFilter(unit_id=unit_id, units_below=True))
-    others = [other for other in await list_units_by_path(db, scope.org_id, "", UNITS) if other.id != unit_id]
-    shown = {
-        **build_org_context(scope, "members"),
-        "unit": unit,
-        "units": others,
-        "here_count": here,
-        "below_count": subtree_count,
-    }
-    return render_form(request, "units/unit_move.html", form, outcome, **shown)
+    dialog = UnitMoveForm(
+        frame=build_org_frame(scope, "members"),
+        form=form,
+        outcome=outcome,
+        unit=unit,
+        units=[other for other in await list_units_by_path(db, scope.org_id, "", UNITS) if other.id != unit_id],
+        unit_count=await count_members(db, cipher, scope.org_id, MemberFilter(unit_id=unit_id)),
+        subtree_count=await count_members(db, cipher, scope.org_id, MemberFilter(unit_id=unit_id, units_below=True)),
+    )
+    return render_part(request, dialog)

@@ -1,8 +1,8 @@
 """The directory (通讯录): a tree of the org's units and a table of its people with search and filters."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
-from app.console.frame.context import build_org_context
+from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import is_partial, render_page, render_part
 from app.core.cipher import CipherDep
@@ -20,7 +20,8 @@ from app.database.paging import Page, Paging, paged_by
 from app.members.queries import MemberFilter, count_members, list_members
 from app.members.schemas import MemberOut
 from app.orgs.queries import get_unit
-from app.orgs.unit_queries import UnitPathRow, list_child_units, list_unit_chain, list_units_by_path
+from app.orgs.unit_queries import ChildUnitRow, UnitPathRow, list_child_units, list_unit_chain, list_units_by_path
+from app.orgs.unit_schemas import UnitOut
 
 router = APIRouter(prefix="/console/orgs/{org_id}", route_class=ConsoleRoute, include_in_schema=False)
 
@@ -100,6 +101,42 @@ async def _count_people(db: Readable, cipher: CipherDep, scope: OrgScope, wanted
     return count if everybody or count <= COUNTED else f"{COUNTED:,}+"
 
 
+class DirectoryRows(FrameContext, template="directory/directory_rows.html"):
+    filters: DirectoryFilterForm
+    members: Page[MemberOut]
+
+
+class DirectoryTable(DirectoryRows, template="directory/directory_table.html"):
+    count: int | str
+
+
+class DirectoryPeople(DirectoryTable, template="directory/directory_people.html"):
+    """The people with their filters, and the viewed unit."""
+
+    unit: UnitOut | None
+
+
+class UnitLevel(FrameContext, template="directory/unit_level.html"):
+    """The units of one level, and the levels under the units that are open, by the unit's id."""
+
+    filters: DirectoryFilterForm
+    units: Sequence[ChildUnitRow]
+    levels: Mapping[UUID, Sequence[ChildUnitRow]]
+
+
+class UnitTree(UnitLevel, template="directory/unit_tree.html"):
+    pass
+
+
+class DirectoryPage(DirectoryPeople, UnitTree, template="directory/directory.html"):
+    pass
+
+
+class UnitsFound(FrameContext, template="directory/units_found.html"):
+    units: Sequence[UnitPathRow]
+    wanted: str
+
+
 @router.get("/members")
 async def show_directory(
     request: Request,
@@ -111,26 +148,24 @@ async def show_directory(
 ) -> Response:
     """Show the whole page. A partial request gets the people of the chosen unit, or the next page of them."""
     unit = await get_unit(db, scope.org_id, filters.unit) if filters.unit else None
-    people: dict[str, Any] = {"members": Page[MemberOut](items=[]), "count": 0}
+    frame, members = build_org_frame(scope, "members"), Page[MemberOut](items=[])
+    count: int | str = 0
     if not has_unshowable(filters.q):
-        people = {
-            "members": await list_members(db, cipher, scope.org_id, filters.filter, paging),
-            "count": await _count_people(db, cipher, scope, filters.filter) if paging.after is None else 0,
-        }
-    shown = {**build_org_context(scope, "members"), **people, "filters": filters, "unit": unit}
+        members = await list_members(db, cipher, scope.org_id, filters.filter, paging)
+        count = await _count_people(db, cipher, scope, filters.filter) if paging.after is None else 0
     if not is_partial(request):
         chain = await list_unit_chain(db, scope.org_id, filters.unit) if filters.unit else []
-        return render_page(
-            request, "directory/directory.html", **shown, **await _load_open_tree(db, scope.org_id, chain)
+        first, levels = await _load_levels(db, scope.org_id, chain)
+        page = DirectoryPage(
+            frame=frame, filters=filters, unit=unit, units=first, levels=levels, members=members, count=count
         )
+        return render_page(request, page)
     if paging.after is not None:
-        return render_page(request, "directory/directory_rows.html", **shown)
-    part = (
-        "directory/directory_people.html"
-        if request.headers.get("hx-target") == "people"
-        else "directory/directory_table.html"
-    )
-    return render_page(request, part, **shown)
+        return render_page(request, DirectoryRows(frame=frame, filters=filters, members=members))
+    if request.headers.get("hx-target") == "people":
+        people = DirectoryPeople(frame=frame, filters=filters, unit=unit, members=members, count=count)
+        return render_page(request, people)
+    return render_page(request, DirectoryTable(frame=frame, filters=filters, members=members, count=count))
 
 
 @router.get("/units")
@@ -142,21 +177,13 @@ async def show_units(
     unit: UUID | Literal["", "org"] = "",
 ) -> Response:
     """Show the units under `parent`; without it the whole tree, opened down to `unit`."""
-    shown: dict[str, Any] = {
-        **build_org_context(scope, "members"),
-        "filters": DirectoryFilterForm("", None, at_org=False, active="", party="", verified=""),
-    }
+    frame, filters = build_org_frame(scope, "members"), await DirectoryFilterForm.of(unit=unit)
     if parent is not None:
         units = await list_child_units(db, scope.org_id, parent, _UNITS)
-        return render_part(request, "units/unit_level.html", **shown, units=units, levels={}, chain=[])
+        return render_part(request, UnitLevel(frame=frame, filters=filters, units=units, levels={}))
     chain = await list_unit_chain(db, scope.org_id, unit) if isinstance(unit, UUID) else []
-    chosen = await DirectoryFilterForm.of(unit=unit)
-    return render_part(
-        request,
-        "units/unit_tree.html",
-        **(shown | {"filters": chosen}),
-        **await _load_open_tree(db, scope.org_id, chain),
-    )
+    first, levels = await _load_levels(db, scope.org_id, chain)
+    return render_part(request, UnitTree(frame=frame, filters=filters, units=first, levels=levels))
 
 
 @router.get("/units/found")
@@ -167,12 +194,12 @@ async def find_units(
     units: Sequence[UnitPathRow] = []
     if wanted.strip() and not has_unshowable(wanted):
         units = await list_units_by_path(db, scope.org_id, wanted.strip(), _FOUND)
-    return render_part(
-        request, "units/units_found.html", **build_org_context(scope, "members"), units=units, wanted=wanted
-    )
+    return render_part(request, UnitsFound(frame=build_org_frame(scope, "members"), units=units, wanted=wanted))
 
 
-async def _load_open_tree(db: Readable, org_id: UUID, chain: Sequence[UUID]) -> dict[str, Any]:
-    """Return the first level of units and the levels under the units of the chain."""
-    levels = {unit: await list_child_units(db, org_id, unit, _UNITS) for unit in chain}
-    return {"units": await list_child_units(db, org_id, None, _UNITS), "levels": levels, "chain": list(chain)}
+async def _load_levels(
+    db: Readable, org_id: UUID, chain: Sequence[UUID]
+) -> tuple[Sequence[ChildUnitRow], Mapping[UUID, Sequence[ChildUnitRow]]]:
+    """Return the first level of units, and the levels under the units of the chain."""
+    first = await list_child_units(db, org_id, None, _UNITS)
+    return first, {unit: await list_child_units(db, org_id, unit, _UNITS) for unit in chain}

@@ -1,5 +1,6 @@
 """One person of the directory: show, add, edit, choose units, show the full phone number, remove."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -9,20 +10,20 @@ from pydantic import ValidationError
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.frame.confirmations import Confirmation, confirmation_routes
-from app.console.frame.context import build_org_context
-from app.console.frame.forms import Form, OptionalId, Outcome, PageForm, catch_problem, render_form, validate_fields
+from app.console.frame.context import FrameContext, build_org_frame
+from app.console.frame.forms import Form, FormContext, OptionalId, Outcome, PageForm, catch_problem, validate_fields
 from app.console.frame.notices import Undo, show_message
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.templates import render_part
+from app.console.frame.templates import Context, ProblemContext, render_part
 from app.core.cipher import CipherDep
 from app.core.i18n import gettext
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.members.errors import PhoneExists
 from app.members.operations import create_member, disclose_phone, remove_member, update_member
 from app.members.queries import get_member
-from app.members.schemas import CopyCreate, MemberCreate, MemberUnitsPut, MemberUpdate
+from app.members.schemas import CopyCreate, MemberCreate, MemberOut, MemberUnitsPut, MemberUpdate
 from app.members.unit_memberships import copy_member, set_units
-from app.orgs.unit_queries import list_units_by_path
+from app.orgs.unit_queries import UnitPathRow, list_units_by_path
 from app.web.errors import NotFound, Problem
 
 router = APIRouter(prefix="/console/orgs/{org_id}/members", route_class=ConsoleRoute, include_in_schema=False)
@@ -32,6 +33,37 @@ Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
 MemberId = Annotated[UUID, Path()]
 UNITS = 1000
 CHANGED = "members-changed"
+
+
+class NewMember(FormContext, FrameContext, template="directory/new_member.html"):
+    units: Sequence[UnitPathRow]
+
+
+class PhoneExistsDialog(FrameContext, template="directory/phone_exists.html"):
+    """The member who has the phone, as the problem carries it, and the units into which they can be copied."""
+
+    member: Any
+    units: Sequence[UnitPathRow]
+
+    def get_status(self) -> int:
+        return PhoneExists.status
+
+
+class MemberDrawer(FrameContext, template="directory/member.html"):
+    member: MemberOut
+
+
+class MemberPhone(Context, template="directory/member_phone.html"):
+    phone: str
+
+
+class MemberForm(FormContext, FrameContext, template="directory/member_form.html"):
+    member: MemberOut
+
+
+class MemberUnitsForm(FrameContext, ProblemContext, template="directory/member_units.html"):
+    member: MemberOut
+    units: Sequence[UnitPathRow]
 
 
 @router.get("/new")
@@ -52,8 +84,8 @@ async def add_member(request: Request, db: WriteDb, cipher: CipherDep, scope: Wr
     if isinstance(added, PhoneExists):
         units = await list_units_by_path(db, scope.org_id, "", UNITS)
         there = [unit for unit in units if str(unit.id) in form.get_all("unit_id")]
-        shown = {**build_org_context(scope, "members"), "member": added.extra.get("member"), "units": there}
-        return render_part(request, "directory/phone_exists.html", 409, **shown)
+        frame = build_org_frame(scope, "members")
+        return render_part(request, PhoneExistsDialog(frame=frame, member=added.extra.get("member"), units=there))
     if isinstance(added, Problem):
         return await _show_form(request, db, scope, form, added)
     return show_message(request, gettext("已添加 {name}", name=added.name), CHANGED)
@@ -82,9 +114,7 @@ async def show_member(request: Request, db: ReadDb, cipher: CipherDep, scope: Re
 async def show_edit(request: Request, db: ReadDb, cipher: CipherDep, scope: Writer, member_id: MemberId) -> Response:
     """Show the form for name, phone and party flag."""
     member = await get_member(db, cipher, scope.org_id, member_id)
-    return render_form(
-        request, "directory/member_form.html", Form([]), **build_org_context(scope, "members"), member=member
-    )
+    return render_part(request, MemberForm(frame=build_org_frame(scope, "members"), member=member))
 
 
 @router.post("/{member_id}")
@@ -104,9 +134,8 @@ async def edit_member(
         outcome = await catch_problem(db, update_member(db, cipher, scope, member_id, body, _read_version(form)))
     if isinstance(outcome, ValidationError | Problem):
         member = await get_member(db, cipher, scope.org_id, member_id)
-        return render_form(
-            request, "directory/member_form.html", form, outcome, **build_org_context(scope, "members"), member=member
-        )
+        frame = build_org_frame(scope, "members")
+        return render_part(request, MemberForm(frame=frame, form=form, outcome=outcome, member=member))
     return _announce_change(await _show_member(request, db, cipher, scope, member_id))
 
 
@@ -134,7 +163,7 @@ async def choose_units(
 async def show_phone(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, member_id: MemberId) -> Response:
     """Show the full phone number. The disclosure is audited."""
     phone = await disclose_phone(db, cipher, scope, member_id)
-    return render_part(request, "directory/member_phone.html", phone=phone)
+    return render_part(request, MemberPhone(phone=phone))
 
 
 @confirmation_routes(router, "/{member_id}/removal")
@@ -160,14 +189,13 @@ async def remove(
 
 async def _show_form(request: Request, db: Readable, scope: OrgScope, form: Form, outcome: Outcome = None) -> Response:
     units = await list_units_by_path(db, scope.org_id, "", UNITS)
-    return render_form(
-        request, "directory/new_member.html", form, outcome, **build_org_context(scope, "members"), units=units
-    )
+    frame = build_org_frame(scope, "members")
+    return render_part(request, NewMember(frame=frame, form=form, outcome=outcome, units=units))
 
 
 async def _show_member(request: Request, db: Readable, cipher: CipherDep, scope: OrgScope, member_id: UUID) -> Response:
     member = await get_member(db, cipher, scope.org_id, member_id)
-    return render_part(request, "directory/member.html", **build_org_context(scope, "members"), member=member)
+    return render_part(request, MemberDrawer(frame=build_org_frame(scope, "members"), member=member))
 
 
 async def _show_units(
@@ -175,8 +203,8 @@ async def _show_units(
 ) -> Response:
     member = await get_member(db, cipher, scope.org_id, member_id)
     units = await list_units_by_path(db, scope.org_id, "", UNITS)
-    shown = {**build_org_context(scope, "members"), "member": member, "units": units, "problem": problem}
-    return render_part(request, "directory/member_units.html", 200 if problem is None else problem.status, **shown)
+    frame = build_org_frame(scope, "members")
+    return render_part(request, MemberUnitsForm(frame=frame, problem=problem, member=member, units=units))
 
 
 def _announce_change(response: Response) -> Response:

@@ -1,6 +1,7 @@
 """Transfers of people between orgs, with the consent of both sides (S20): request, accept, refuse, withdraw."""
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -10,21 +11,23 @@ from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.directory.people import UNITS
 from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmation_routes
-from app.console.frame.context import build_org_context
-from app.console.frame.forms import Form, Outcome, PageForm, catch_problem, render_form, validate_fields
+from app.console.frame.context import FrameContext, build_org_frame
+from app.console.frame.forms import Form, FormContext, Outcome, PageForm, catch_problem, validate_fields
 from app.console.frame.notices import show_message
+from app.console.frame.regions import RegionsFound
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import render_page, render_part
 from app.core.cipher import Cipher, CipherDep
 from app.core.i18n import gettext
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
-from app.database.paging import Paging, paged_by
+from app.database.paging import Page, Paging, paged_by
 from app.members.queries import get_member
+from app.members.schemas import MemberOut
 from app.members.transfers import operations, queries
 from app.members.transfers.errors import PersonTransferDecided
 from app.members.transfers.schemas import PersonTransferAcceptance, PersonTransferCreate, PersonTransferOut
-from app.orgs.regions import search_regions
-from app.orgs.unit_queries import list_units_by_path
+from app.orgs.regions import Region, search_regions
+from app.orgs.unit_queries import UnitPathRow, list_units_by_path
 from app.web.errors import NotFound, Problem
 
 router = APIRouter(prefix="/console/orgs/{org_id}", route_class=ConsoleRoute, include_in_schema=False)
@@ -36,22 +39,40 @@ MemberId = Annotated[UUID, Path()]
 _REGIONS = 12
 
 
+class PersonTransfersPage(FrameContext, template="directory/person_transfers.html"):
+    transfers: Page[PersonTransferOut]
+
+
+class NewPersonTransfer(FormContext, FrameContext, template="directory/new_person_transfer.html"):
+    member: MemberOut
+    regions: Sequence[Region]
+
+    @property
+    def chosen(self) -> str:
+        """The code of the chosen region."""
+        return self.form.get("region_code", "")
+
+
+class PersonTransferForm(FormContext, FrameContext, template="directory/person_transfer_acceptance.html"):
+    transfer: PersonTransferOut
+    units: Sequence[UnitPathRow]
+
+
 @router.get("/person-transfers")
 async def show_person_transfers(
     request: Request, db: ReadDb, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """Show the transfers of people out of the org and into it, pending and past."""
     transfers = await queries.list_person_transfers(db, scope.org_id, paging, None)
-    return render_page(
-        request, "directory/person_transfers.html", **build_org_context(scope, "person-transfers"), transfers=transfers
-    )
+    frame = build_org_frame(scope, "person-transfers")
+    return render_page(request, PersonTransfersPage(frame=frame, transfers=transfers))
 
 
 @router.get("/person-transfers/regions")
 async def find_regions(request: Request, scope: Writer, region: Annotated[str, Query(max_length=50)] = "") -> Response:
     """Show the regions that match the typed text."""
     found = search_regions(region.strip(), _REGIONS) if region.strip() else []
-    return render_part(request, "frame/regions.html", regions=found, chosen="")
+    return render_part(request, RegionsFound(regions=found))
 
 
 @router.get("/members/{member_id}/transfers/new")
@@ -154,13 +175,14 @@ async def _show_form(
     outcome: Outcome = None,
 ) -> Response:
     region = form.get("region", "").strip()
-    shown: dict[str, Any] = {
-        **build_org_context(scope, "members"),
-        "member": await get_member(db, cipher, scope.org_id, member_id),
-        "regions": search_regions(region, _REGIONS) if region else [],
-        "chosen": form.get("region_code", ""),
-    }
-    return render_form(request, "directory/new_person_transfer.html", form, outcome, **shown)
+    dialog = NewPersonTransfer(
+        frame=build_org_frame(scope, "members"),
+        form=form,
+        outcome=outcome,
+        member=await get_member(db, cipher, scope.org_id, member_id),
+        regions=search_regions(region, _REGIONS) if region else [],
+    )
+    return render_part(request, dialog)
 
 
 async def _show_acceptance(
@@ -168,5 +190,7 @@ async def _show_acceptance(
 ) -> Response:
     transfer = await _get_transfer(db, scope, transfer_id, "in")
     units = await list_units_by_path(db, scope.org_id, "", UNITS)
-    shown = {**build_org_context(scope, "person-transfers"), "one": transfer, "units": units}
-    return render_form(request, "directory/person_transfer_acceptance.html", form, outcome, **shown)
+    frame = build_org_frame(scope, "person-transfers")
+    return render_part(
+        request, PersonTransferForm(frame=frame, form=form, outcome=outcome, transfer=transfer, units=units)
+    )

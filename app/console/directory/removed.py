@@ -9,7 +9,7 @@ from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.directory.people import CHANGED
 from app.console.frame.confirmations import PAGE_CHANGED
-from app.console.frame.context import build_org_context
+from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import PageForm, catch_problem, read_ids
 from app.console.frame.notices import show_message
 from app.console.frame.route import ConsoleRoute
@@ -17,8 +17,9 @@ from app.console.frame.templates import render_page
 from app.core.cipher import CipherDep
 from app.core.i18n import gettext, ngettext
 from app.database.db import ReadDb, WriteDb
-from app.database.paging import Paging, paged_by
+from app.database.paging import Page, Paging, paged_by
 from app.members.restoration import list_removed_members, restore_member
+from app.members.schemas import RemovedMemberOut
 from app.web.errors import Problem
 
 router = APIRouter(prefix="/console/orgs/{org_id}/removed", route_class=ConsoleRoute, include_in_schema=False)
@@ -27,13 +28,17 @@ Reader = Annotated[OrgScope, Can(Permission.MEMBERS_READ)]
 Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
 
 
+class RemovedPage(FrameContext, template="directory/removed.html"):
+    removed: Page[RemovedMemberOut]
+
+
 @router.get("")
 async def show_removed(
     request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """Show the people who can be restored."""
     removed = await list_removed_members(db, cipher, scope.org_id, paging)
-    return render_page(request, "directory/removed.html", **build_org_context(scope, "removed"), removed=removed)
+    return render_page(request, RemovedPage(frame=build_org_frame(scope, "removed"), removed=removed))
 
 
 @router.post("/{member_id}/restoration")

@@ -1,6 +1,6 @@
 """Actions on several people: move, copy, set units (选择组织), remove. Each person succeeds or fails alone."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 from uuid import UUID
@@ -10,18 +10,18 @@ from fastapi import APIRouter, Request, Response
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.directory.people import CHANGED, UNITS
-from app.console.frame.context import build_org_context
-from app.console.frame.forms import Form, Outcome, PageForm, catch_problem, read_ids, render_form
+from app.console.frame.context import FrameContext, build_org_frame
+from app.console.frame.forms import Form, FormContext, Outcome, PageForm, catch_problem, read_ids
 from app.console.frame.notices import Undo, translate_title
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.templates import render_part
+from app.console.frame.templates import Context, render_part
 from app.core.cipher import Cipher, CipherDep
 from app.database.db import WriteDb
 from app.members.operations import remove_member
 from app.members.queries import get_member, list_members_by_id
 from app.members.schemas import MemberOut, MemberUnitsPut
 from app.members.unit_memberships import copy_member, set_units
-from app.orgs.unit_queries import list_units_by_path
+from app.orgs.unit_queries import UnitPathRow, list_units_by_path
 from app.web.errors import Invalid, Problem
 
 router = APIRouter(prefix="/console/orgs/{org_id}/selection", route_class=ConsoleRoute, include_in_schema=False)
@@ -43,6 +43,22 @@ class Chosen:
     def of(cls, form: Form) -> "Chosen":
         viewed = read_ids(form, "viewed")[0] if form.get("viewed") else None
         return cls(read_ids(form, "member_id"), read_ids(form, "unit_id"), "at_org" in form, viewed)
+
+
+class SelectionForm(FormContext, FrameContext, template="directory/selection.html"):
+    act: Act
+    chosen: Chosen
+    names: Sequence[str]
+    units: Sequence[UnitPathRow]
+
+
+class SelectionResult(Context, template="directory/selection_done.html"):
+    """How many people the action took effect for, and the names and reasons of the refused ones."""
+
+    act: Act
+    count: int
+    refused: Sequence[tuple[str, str]]
+    undo: Undo | None
 
 
 @router.post("")
@@ -70,7 +86,7 @@ async def run_act(
             removed.append(("member_id", str(member_id)))
     undo = Undo(f"/console/orgs/{scope.org_id}/removed/restorations", removed) if removed else None
     count = len(chosen.members) - len(refused)
-    response = render_part(request, "directory/selection_done.html", act=act, count=count, refused=refused, undo=undo)
+    response = render_part(request, SelectionResult(act=act, count=count, refused=refused, undo=undo))
     response.headers["HX-Trigger"] = CHANGED
     return response
 
@@ -107,14 +123,16 @@ async def _show(
 ) -> Response:
     chosen = Chosen.of(form)
     found = await list_members_by_id(db, cipher, scope.org_id, chosen.members)
-    shown = {
-        **build_org_context(scope, "members"),
-        "act": act,
-        "chosen": chosen,
-        "names": [found[member].name for member in chosen.members if member in found],
-        "units": [] if act == "removal" else await list_units_by_path(db, scope.org_id, "", UNITS),
-    }
-    return render_form(request, "directory/selection.html", form, outcome, **shown)
+    dialog = SelectionForm(
+        frame=build_org_frame(scope, "members"),
+        form=form,
+        outcome=outcome,
+        act=act,
+        chosen=chosen,
+        names=[found[member].name for member in chosen.members if member in found],
+        units=[] if act == "removal" else await list_units_by_path(db, scope.org_id, "", UNITS),
+    )
+    return render_part(request, dialog)
 
 
 async def _move(db: WriteDb, cipher: Cipher, scope: OrgScope, member_id: UUID, chosen: Chosen) -> None:

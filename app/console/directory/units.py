@@ -1,5 +1,6 @@
 """The org's units: add, rename, move, remove (S7, S10)."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -9,27 +10,28 @@ from pydantic import ValidationError
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.directory.people import UNITS
-from app.console.frame.context import build_org_context
+from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import (
     Form,
+    FormContext,
     OptionalId,
     Outcome,
     PageForm,
     catch_problem,
     is_name_typed,
-    render_form,
     validate_fields,
 )
 from app.console.frame.notices import show_message
 from app.console.frame.route import ConsoleRoute
+from app.console.frame.templates import render_part
 from app.core.cipher import Cipher, CipherDep
 from app.core.i18n import gettext
 from app.database.db import Readable, ReadDb, WriteDb
 from app.members.queries import MemberFilter, count_members
 from app.orgs import units as operations
 from app.orgs.queries import get_unit
-from app.orgs.unit_queries import list_units_by_path
-from app.orgs.unit_schemas import UnitCreate, UnitUpdate
+from app.orgs.unit_queries import UnitPathRow, list_units_by_path
+from app.orgs.unit_schemas import UnitCreate, UnitOut, UnitUpdate
 from app.web.errors import Problem
 
 router = APIRouter(prefix="/console/orgs/{org_id}/units", route_class=ConsoleRoute, include_in_schema=False)
@@ -37,6 +39,21 @@ router = APIRouter(prefix="/console/orgs/{org_id}/units", route_class=ConsoleRou
 Writer = Annotated[OrgScope, Can(Permission.UNITS_WRITE)]
 UnitId = Annotated[UUID, Path()]
 CHANGED = "units-changed"
+
+
+class UnitForm(FormContext, FrameContext, template="directory/unit_form.html"):
+    """`unit` is None for a new unit; `units`: the possible parents."""
+
+    unit: UnitOut | None
+    units: Sequence[UnitPathRow]
+
+
+class UnitRemovalForm(FormContext, FrameContext, template="directory/unit_removal.html"):
+    """`units`: the targets for the people, whose number is `unit_count`."""
+
+    unit: UnitOut
+    units: Sequence[UnitPathRow]
+    unit_count: int
 
 
 @router.get("/new")
@@ -112,12 +129,11 @@ def _is_uuid(text: str) -> bool:
 
 
 async def _show_form(
-    request: Request, db: Readable, scope: OrgScope, unit: Any, form: Form, outcome: Outcome = None
+    request: Request, db: Readable, scope: OrgScope, unit: UnitOut | None, form: Form, outcome: Outcome = None
 ) -> Response:
     units = await list_units_by_path(db, scope.org_id, "", UNITS)
-    return render_form(
-        request, "units/unit_form.html", form, outcome, **build_org_context(scope, "members"), one=unit, units=units
-    )
+    frame = build_org_frame(scope, "members")
+    return render_part(request, UnitForm(frame=frame, form=form, outcome=outcome, unit=unit, units=units))
 
 
 async def _show_removal(
@@ -130,7 +146,12 @@ async def _show_removal(
     outcome: Outcome = None,
 ) -> Response:
     unit = await get_unit(db, scope.org_id, unit_id)
-    others = [other for other in await list_units_by_path(db, scope.org_id, "", UNITS) if other.id != unit_id]
-    here = await count_members(db, cipher, scope.org_id, MemberFilter(unit_id=unit_id))
-    shown = {**build_org_context(scope, "members"), "unit": unit, "units": others, "here_count": here}
-    return render_form(request, "units/unit_removal.html", form, outcome, **shown)
+    dialog = UnitRemovalForm(
+        frame=build_org_frame(scope, "members"),
+        form=form,
+        outcome=outcome,
+        unit=unit,
+        units=[other for other in await list_units_by_path(db, scope.org_id, "", UNITS) if other.id != unit_id],
+        unit_count=await count_members(db, cipher, scope.org_id, MemberFilter(unit_id=unit_id)),
+    )
+    return render_part(request, dialog)

@@ -1,5 +1,6 @@
 """Exports of the directory (导出): request with the current filters, progress, download and deletion."""
 
+from collections.abc import Mapping
 from typing import Annotated
 from uuid import UUID
 
@@ -10,16 +11,17 @@ from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.directory.pages import DirectoryFilters
 from app.console.frame.confirmations import Confirmation, confirmation_routes
-from app.console.frame.context import build_org_context
-from app.console.frame.forms import Form, PageForm, catch_problem, render_form, validate_fields
+from app.console.frame.context import FrameContext, build_org_frame
+from app.console.frame.forms import Form, FormContext, PageForm, catch_problem, validate_fields
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.templates import render_page
+from app.console.frame.templates import render_page, render_part
 from app.core.cipher import Cipher, CipherDep
 from app.core.i18n import gettext
 from app.database.db import ENGINE, Readable, ReadableDb, ReadDb, WriteDb
-from app.database.paging import Paging, paged_by
+from app.database.paging import Page, Paging, paged_by
 from app.exports.operations import delete_export
 from app.exports.queries import get_export, list_exports, open_export_file
+from app.exports.schemas import ExportOut
 from app.members.export import create_member_export
 from app.members.queries import MemberFilter, count_members
 from app.members.schemas import MemberExportCreate
@@ -34,6 +36,16 @@ ExportId = Annotated[UUID, Path()]
 _FILTERS = ("q", "unit_id", "units_below", "at_org", "active", "party", "verified")
 
 
+class ExportsPage(FrameContext, template="exports/exports.html"):
+    exports: Page[ExportOut]
+    working: bool
+
+
+class NewExport(FormContext, FrameContext, template="exports/new_export.html"):
+    hidden_fields: Mapping[str, str]
+    count: int
+
+
 @router.get("")
 async def show_exports(
     request: Request, db: ReadDb, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
@@ -41,9 +53,7 @@ async def show_exports(
     """Show the caller's exports. The page polls while an export is running."""
     exports = await list_exports(db, scope, paging)
     working = any(export.state in {"waiting", "running"} for export in exports.items)
-    return render_page(
-        request, "exports/exports.html", **build_org_context(scope, "exports"), exports=exports, working=working
-    )
+    return render_page(request, ExportsPage(frame=build_org_frame(scope, "exports"), exports=exports, working=working))
 
 
 @router.get("/new")
@@ -99,10 +109,11 @@ async def _show_form(
     if isinstance(body, ValidationError):
         raise Invalid
     wanted = MemberFilter(**body.model_dump(include=set(_FILTERS)))
-    shown = {
-        "hidden_fields": form.get_filled(*_FILTERS),
-        "count": await count_members(db, cipher, scope.org_id, wanted),
-    }
-    return render_form(
-        request, "exports/new_export.html", form, problem, **build_org_context(scope, "exports"), **shown
+    dialog = NewExport(
+        frame=build_org_frame(scope, "exports"),
+        form=form,
+        outcome=problem,
+        hidden_fields=form.get_filled(*_FILTERS),
+        count=await count_members(db, cipher, scope.org_id, wanted),
     )
+    return render_part(request, dialog)

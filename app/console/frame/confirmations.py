@@ -7,8 +7,9 @@ from typing import Annotated, Any, TypeVar
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import TypeAdapter, ValidationError
 
-from app.console.frame.forms import Form, PageForm, catch_problem, is_name_typed, render_form
+from app.console.frame.forms import Form, FormContext, PageForm, catch_problem, is_name_typed
 from app.console.frame.notices import Undo, show_message
+from app.console.frame.templates import render_part
 from app.core.text import Reason
 from app.database.db import WriteDb
 from app.web.errors import Problem
@@ -48,6 +49,10 @@ class Confirmation:
             raise ValueError(f"Neither confirmed by a name nor taken back: {self.title}")
 
 
+class ConfirmationDialog(FormContext, template="frame/confirmation.html"):
+    confirmation: Confirmation
+
+
 Question = TypeVar("Question", bound=Callable[..., Confirmation | Awaitable[Confirmation]])
 
 
@@ -57,7 +62,7 @@ def confirmation_routes(router: APIRouter, path: str) -> Callable[[Question], Qu
     def add_routes(question: Question) -> Question:
         @router.get(path)
         async def show(request: Request, confirmation: Annotated[Confirmation, Depends(question)]) -> Response:
-            return render_form(request, "frame/confirmation.html", Form([]), confirmation=confirmation)
+            return render_part(request, ConfirmationDialog(confirmation=confirmation))
 
         @router.post(path)
         async def confirm(
@@ -91,7 +96,7 @@ async def _confirm(request: Request, db: WriteDb, confirmation: Confirmation, fo
     """Run the operation and show its message, or show the dialog again with the errors."""
     outcome = await run_confirmation(db, confirmation, form)
     if outcome:
-        return render_form(request, "frame/confirmation.html", form, outcome, confirmation=confirmation)
+        return render_part(request, ConfirmationDialog(form=form, outcome=outcome, confirmation=confirmation))
     response = show_message(request, confirmation.message, confirmation.changed, undo=confirmation.undo)
     if confirmation.next_page is not None:
         response.headers["HX-Redirect"] = confirmation.next_page

@@ -1,14 +1,14 @@
 """Fields of a page's form, validated by the schemas of the API's bodies; a form with errors is shown again."""
 
 from collections.abc import Awaitable, Mapping, Set
+from dataclasses import field
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Request
-from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, BeforeValidator, TypeAdapter, ValidationError
 
-from app.console.frame.templates import render_part
+from app.console.frame.templates import Context
 from app.core.names import make_name_key
 from app.database.db import WriteDb
 from app.web.errors import BadRequest, Invalid, Problem, UnsupportedMediaType
@@ -79,16 +79,26 @@ Outcome = ValidationError | Problem | Set[str] | None
 """Why a form is shown again: its validation errors, the names of its wrong fields, or a refusal. None: shown first."""
 
 
-def render_form(request: Request, template: str, form: Form, outcome: Outcome = None, **context: Any) -> HTMLResponse:
-    """Show a dialog's form with the typed values. The template gets `wrong` (field names) and `problem`."""
-    problem = outcome if isinstance(outcome, Problem) else None
-    wrong: Set[str] = set()
-    if isinstance(outcome, ValidationError):
-        wrong = list_wrong_fields(outcome) or {"form"}
-    elif isinstance(outcome, Set):
-        wrong = outcome
-    status = problem.status if problem else 422 if wrong else 200
-    return render_part(request, template, status, form=form, wrong=wrong, problem=problem, **context)
+class FormContext(Context):
+    """A form with the typed values, and why it is shown again."""
+
+    form: Form = field(default_factory=lambda: Form([]))
+    outcome: Outcome = None
+
+    @property
+    def problem(self) -> Problem | None:
+        """The refusal."""
+        return self.outcome if isinstance(self.outcome, Problem) else None
+
+    @property
+    def wrong(self) -> Set[str]:
+        """The names of the wrong fields."""
+        if isinstance(self.outcome, ValidationError):
+            return list_wrong_fields(self.outcome) or {"form"}
+        return self.outcome if isinstance(self.outcome, Set) else set()
+
+    def get_status(self) -> int:
+        return self.problem.status if self.problem else 422 if self.wrong else 200
 
 
 def is_name_typed(name: str, form: Form) -> bool:

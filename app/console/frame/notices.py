@@ -7,7 +7,7 @@ import orjson
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 
-from app.console.frame.templates import render_page
+from app.console.frame.templates import Context, render_page
 from app.core.i18n import gettext
 from app.web.errors import Problem
 
@@ -20,9 +20,14 @@ class Undo:
     fields: Sequence[tuple[str, str]] = ()
 
 
+class MessageNotice(Context, template="frame/done.html"):
+    message: str
+    undo: Undo | None
+
+
 def show_message(request: Request, message: str, *changed: str, undo: Undo | None = None) -> HTMLResponse:
     """Show a message, close the dialog, and send the `changed` events that make parts of the page load again."""
-    response = render_page(request, "frame/done.html", message=message, undo=undo)
+    response = render_page(request, MessageNotice(message=message, undo=undo))
     triggers = orjson.dumps(dict.fromkeys(("close-dialogs", *changed))).decode()
     response.headers.update({"HX-Retarget": "#notices", "HX-Reswap": "afterbegin", "HX-Trigger": triggers})
     return response

@@ -21,7 +21,7 @@ from app.authz.cookies import (
 )
 from app.authz.errors import ForeignOrigin, StepUpNeeded
 from app.console.frame.formats import LANGUAGE
-from app.console.frame.templates import is_partial, render_page
+from app.console.frame.templates import Context, is_partial, render_page
 from app.core.i18n import as_locale, set_locale
 from app.core.services import SETTINGS
 from app.database.db import ENGINE, Handler, TransactionalRoute
@@ -42,6 +42,21 @@ HEADERS = {
     "X-Frame-Options": "DENY",
 }
 _SAFE = {"GET", "HEAD"}
+
+
+class RefusalNotice(Context, template="frame/notice.html"):
+    problem: Problem
+
+    def get_status(self) -> int:
+        return self.problem.status
+
+
+class RefusalPage(Context, template="frame/refused.html"):
+    problem: Problem
+    request_id: str | None
+
+    def get_status(self) -> int:
+        return 403 if self.problem.status == 401 else self.problem.status
 
 
 class PageRoute(TransactionalRoute):
@@ -96,9 +111,8 @@ class PageRoute(TransactionalRoute):
             return shown
         if is_partial(request):
             return show_refusal_notice(request, problem)
-        status = 403 if problem.status == 401 else problem.status
         request_id = get_request_state(request).request_id
-        response = render_page(request, "frame/refused.html", status, problem=problem, request_id=request_id)
+        response = render_page(request, RefusalPage(problem=problem, request_id=request_id))
         response.headers.update({name: value for name, value in problem.headers.items() if name == "Retry-After"})
         return response
 
@@ -121,7 +135,7 @@ class PageRoute(TransactionalRoute):
 
 def show_refusal_notice(request: Request, problem: Problem) -> HTMLResponse:
     """Show a refusal as a notice and leave the rest of the page unchanged."""
-    response = render_page(request, "frame/notice.html", problem.status, problem=problem)
+    response = render_page(request, RefusalNotice(problem=problem))
     response.headers.update({"HX-Retarget": "#notices", "HX-Reswap": "afterbegin"})
     return response
 

@@ -3,8 +3,13 @@
 from fastapi import Request, Response
 
 from app.console.frame.page_route import PageRoute
-from app.console.frame.sign_in_code import show_new_code
-from app.console.frame.templates import is_partial, render_page
+from app.console.frame.sign_in_code import show_sign_in_page
+from app.console.frame.templates import ProblemContext, is_partial, render_page
+
+
+class StepUpPage(ProblemContext, template="frame/step_up.html"):
+    back: str
+    """The address of the page that requires the key."""
 
 
 class ConsoleRoute(PageRoute):
@@ -13,7 +18,7 @@ class ConsoleRoute(PageRoute):
 
     @staticmethod
     async def show_sign_in(request: Request) -> Response:
-        return await show_new_code(request, "sign_in/sign_in.html", renewals=0)
+        return await show_sign_in_page(request)
 
     @staticmethod
     async def show_step_up(request: Request) -> Response:
@@ -22,4 +27,4 @@ class ConsoleRoute(PageRoute):
             return Response(status_code=204, headers={"HX-Refresh": "true"})
         query = f"?{request.url.query}" if request.url.query else ""
         back = f"{request.url.path}{query}" if request.method == "GET" else "/console/security"
-        return render_page(request, "frame/step_up.html", 403, back=back, problem=None)
+        return render_page(request, StepUpPage(back=back), 403)

@@ -14,7 +14,7 @@ from app.auth.devices import describe_device
 from app.auth.oauth.protocol import get_public_client
 from app.authz.access import build_actor
 from app.authz.cookies import is_secure
-from app.console.frame.templates import render_page
+from app.console.frame.templates import Context, render_page
 from app.core.cipher import CIPHER, Undecryptable
 from app.core.qr import draw_svg
 from app.core.services import SETTINGS
@@ -26,23 +26,46 @@ WAIT_COOKIE = "xuezu-console-wait"
 PATH = "/console/sign-in"
 
 
-async def show_new_code(request: Request, template: str, *, renewals: int) -> Response:
+class SignInCard(Context, template="sign_in/sign_in_card.html"):
+    """A code in one of its states. `renews`: the page requests the next code by itself when this one has expired."""
+
+    state: str
+    user_code: str
+    renewals: int = 0
+    renews: bool = False
+    qr: Markup | None = None
+    match_number: int | None = None
+    scanner: str | None = None
+
+
+class SignInPage(SignInCard, template="sign_in/sign_in.html"):
+    """The sign-in page with its first code. `supported`: the console supports the browser."""
+
+    supported: bool
+
+
+async def show_sign_in_page(request: Request) -> Response:
+    """Start a device authorization and show the sign-in page. The device code goes into the cookie."""
+    started, qr = await _start(request)
+    page = SignInPage(state="pending", user_code=started.user_code, qr=qr, supported=_is_supported(request))
+    return _store_device_code(request, render_page(request, page), started)
+
+
+async def show_new_code(request: Request, *, renewals: int) -> Response:
     """Start a device authorization and show its QR code. The device code goes into the cookie."""
+    started, qr = await _start(request)
+    card = SignInCard(state="pending", user_code=started.user_code, qr=qr, renewals=renewals)
+    return _store_device_code(request, render_page(request, card), started)
+
+
+async def _start(request: Request) -> tuple[StartedAuthorization, Markup]:
+    """Start a device authorization, and draw its QR code."""
     async with ENGINE.of(request).begin() as db:
         client = await get_public_client(db, CLIENT)
         actor = build_actor(request, client_id=client.id)
         started = await start_device_authorization(db, actor, client, describe_device(request))
     picture = await draw_svg(build_scan_uri(SETTINGS.of(request).issuer, started.user_code))
-    shown = {
-        "state": "pending",
-        "user_code": started.user_code,
-        "qr": Markup(picture.decode()),  # noqa: S704 — the service drew it
-        "renewals": renewals,
-        "supported": _is_supported(request),
-    }
-    response = render_page(request, template, **shown)
-    _store_device_code(request, response, started)
-    return response
+    return started, Markup(picture.decode())  # noqa: S704 — the service drew it
 
 
 def build_wait_cookie_name(request: Request) -> str:
@@ -50,7 +73,7 @@ def build_wait_cookie_name(request: Request) -> str:
     return f"__Secure-{WAIT_COOKIE}" if is_secure(request) else WAIT_COOKIE
 
 
-def _store_device_code(request: Request, response: Response, started: StartedAuthorization) -> None:
+def _store_device_code(request: Request, response: Response, started: StartedAuthorization) -> Response:
     cipher = CIPHER.of(request)
     encrypted = cipher.encrypt(started.device_code, f"{WAIT_COOKIE} {started.user_code}")
     response.set_cookie(
@@ -62,6 +85,7 @@ def _store_device_code(request: Request, response: Response, started: StartedAut
         samesite="strict",
         secure=is_secure(request),
     )
+    return response
 
 
 def get_device_code(request: Request, user_code: str) -> str:

@@ -1,30 +1,35 @@
 """The home page, and the overview page of an org."""
 
+from collections.abc import Callable, Sequence, Set
 from dataclasses import replace
-from datetime import timedelta
-from typing import Annotated, Any
+from datetime import date, timedelta
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
 from app.authz.access import Can, OrgScope, SignedIn
 from app.authz.permissions import Permission
-from app.console.frame.charts import draw_chart
-from app.console.frame.context import build_user_context, load_subject_context
+from app.console.frame.charts import Chart, draw_chart
+from app.console.frame.context import FrameContext, SubjectContext, build_user_frame, load_subject
 from app.console.frame.formats import format_month_day
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.templates import render_page, render_part
+from app.console.frame.templates import Context, render_page, render_part
 from app.core.calendar import today
 from app.core.i18n import gettext, gettext_noop, join_words, number
 from app.core.services import SETTINGS
 from app.database.db import ReadDb
 from app.database.paging import Page, Paging, paged_by
 from app.inbox.queries import WaitingRequest, count_waiting_requests, list_waiting_requests
-from app.orgs.queries import list_user_orgs
+from app.orgs.queries import UserOrgRow, list_user_orgs
 from app.reports.overviews import Listing
 from app.reports.periods import Span
-from app.reports.schemas import Sort
+from app.reports.schemas import FiguresOut, OverviewOut, Sort
 from app.reports.visible_reports import Requester, get_overview, get_trend
+
+
+class LockedGlance(Context, template="home/glance_locked.html"):
+    pass
 
 
 class GlanceRoute(ConsoleRoute):
@@ -32,7 +37,7 @@ class GlanceRoute(ConsoleRoute):
 
     @staticmethod
     async def show_step_up(request: Request) -> Response:
-        return render_page(request, "home/glance_locked.html")
+        return render_page(request, LockedGlance())
 
 
 router = APIRouter(prefix="/console", route_class=ConsoleRoute, include_in_schema=False)
@@ -59,8 +64,35 @@ _LINKS = {
 }
 
 
-def _build_link(entry: Any) -> str:
+def _build_link(entry: WaitingRequest) -> str:
     return _LINKS[entry.kind].format(org_id=entry.org_id, id=entry.id)
+
+
+class HomePage(FrameContext, template="home/home.html"):
+    """`glances`: the orgs whose cards load their figures; `total`: the number of all waiting requests."""
+
+    administered: Sequence[UserOrgRow]
+    other_orgs: Sequence[UserOrgRow]
+    glances: Set[UUID]
+    inbox: Page[WaitingRequest]
+    total: int
+    build_link: Callable[[WaitingRequest], str]
+    translate_kind: Callable[[str], str]
+    describe_request: Callable[[WaitingRequest], str]
+
+
+class Glance(Context, template="home/glance.html"):
+    """An org's week. `own`: the figures are those of the org alone; `values`: the chart as text."""
+
+    figures: FiguresOut
+    own: bool
+    chart: Chart
+    values: str
+
+
+class OverviewPage(SubjectContext, template="reports/overview.html"):
+    report: OverviewOut
+    today: date
 
 
 @router.get("/")
@@ -69,22 +101,21 @@ async def show_home(
 ) -> Response:
     """Show the caller's inbox and orgs."""
     waiting = await list_waiting_requests(db, scope.user_id, replace(paging, limit=_INBOX_ROWS))
-    inbox = Page[WaitingRequest].from_slice(waiting)
     total = sum((await count_waiting_requests(db, scope.user_id)).values()) if waiting.rows else 0
     own_orgs = await list_user_orgs(db, scope.user_id)
     administered = [org for org in own_orgs if set(org.roles) & {"main_admin", "admin"}]
-    other_orgs = [org for org in own_orgs if org not in administered]
-    shown = {
-        "administered": administered,
-        "other_orgs": other_orgs,
-        "glances": {org.id for org in administered[:_MAX_GLANCES]},
-        "inbox": inbox,
-        "total": total,
-        "link_of": _build_link,
-        "translate_kind": translate_kind,
-        "describe_request": describe_request,
-    }
-    return render_page(request, "home/home.html", **build_user_context(scope), **shown)
+    page = HomePage(
+        frame=build_user_frame(scope),
+        administered=administered,
+        other_orgs=[org for org in own_orgs if org not in administered],
+        glances={org.id for org in administered[:_MAX_GLANCES]},
+        inbox=Page[WaitingRequest].from_slice(waiting),
+        total=total,
+        build_link=_build_link,
+        translate_kind=translate_kind,
+        describe_request=describe_request,
+    )
+    return render_page(request, page)
 
 
 def translate_kind(kind: str) -> str:
@@ -92,7 +123,7 @@ def translate_kind(kind: str) -> str:
     return gettext(KINDS[kind])
 
 
-def describe_request(entry: Any) -> str:
+def describe_request(entry: WaitingRequest) -> str:
     """Return what is requested, as text for the reader."""
     match entry.kind, entry.step or entry.detail:
         case "change-request", "hand-over":
@@ -140,17 +171,12 @@ async def show_glance(request: Request, db: ReadDb, scope: Reader) -> Response:
     chart = draw_chart(f"glance-{scope.org_id}", gettext("近 7 日活跃学员"), values, number, bars=True, least=2)
     by_day = join_words(f"{format_month_day(mark.day)} {number(mark.value)}" for mark in chart.visible_marks)
     figures = report.org if own else report.subtree
-    return render_part(request, "home/glance.html", figures=figures, own=own, chart=chart, values=by_day)
+    return render_part(request, Glance(figures=figures, own=own, chart=chart, values=by_day))
 
 
 @router.get("/orgs/{org_id}")
 async def show_overview(request: Request, db: ReadDb, scope: Reader) -> Response:
     """Show an org's figures."""
     report = await get_overview(db, Requester.of(scope, SETTINGS.of(request)), Span(today(), 7), _ONE)
-    return render_page(
-        request,
-        "reports/overview.html",
-        **await load_subject_context(db, scope, "overview"),
-        report=report,
-        today=today(),
-    )
+    frame, viewed = await load_subject(db, scope, "overview")
+    return render_page(request, OverviewPage(frame=frame, viewed=viewed, report=report, today=today()))

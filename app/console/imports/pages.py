@@ -1,6 +1,6 @@
 """The import wizard (批量导入, S9): template, upload, preview that changes nothing, confirmation, progress, result."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -9,18 +9,18 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.frame.confirmations import Confirmation, confirmation_routes
-from app.console.frame.context import build_org_context
+from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import PageForm, catch_problem
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.templates import is_partial, render_page, render_part
+from app.console.frame.templates import ProblemContext, is_partial, render_page, render_part
 from app.core.cipher import Cipher, CipherDep
 from app.core.i18n import gettext, ngettext
 from app.core.services import SETTINGS
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
-from app.database.paging import Paging, paged_by
+from app.database.paging import Page, Paging, paged_by
 from app.members.imports.operations import cancel_import, confirm_import, create_import
 from app.members.imports.queries import describe_related_rows, draw_failed_rows, get_import, list_imports, list_rows
-from app.members.imports.schemas import STATES_WITHOUT_JOB, ImportState, RowOutcome
+from app.members.imports.schemas import STATES_WITHOUT_JOB, ImportOut, ImportRowOut, ImportState, RowOutcome
 from app.members.imports.upload_form import MAX_UPLOAD_BYTES, read_upload_form
 from app.members.queries import list_unit_paths
 from app.members.sheets import draw_template
@@ -35,6 +35,42 @@ Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
 ImportId = Annotated[UUID, Path()]
 RowPaging = Annotated[Paging, paged_by(int)]
 Outcome = Annotated[RowOutcome | None, Query()]
+
+
+class ImportsPage(FrameContext, ProblemContext, template="imports/imports.html"):
+    """The form for a new import. `most`: the largest file in MB; `form`: the choices made before a refusal."""
+
+    earlier: Page[ImportOut]
+    most: int
+    form: Mapping[str, Any]
+
+
+class ImportProgress(FrameContext, ProblemContext, template="imports/import_state.html"):
+    viewed_import: ImportOut
+
+    @property
+    def waits(self) -> bool:
+        """Whether no job works on the import: it waits for a person or is over."""
+        return self.viewed_import.state in STATES_WITHOUT_JOB
+
+    @property
+    def merging(self) -> bool:
+        return self.viewed_import.state in {ImportState.CONFIRMED, ImportState.MERGING, ImportState.DONE}
+
+
+class ImportPage(ImportProgress, template="imports/import.html"):
+    pass
+
+
+class MoreImportRows(FrameContext, template="imports/import_more_rows.html"):
+    rows: Page[ImportRowOut]
+    outcome: RowOutcome | None
+    import_id: UUID
+    name_rows: Callable[[Sequence[int]], str]
+
+
+class ImportRows(MoreImportRows, template="imports/import_rows.html"):
+    """The first rows, with the choice of the outcome."""
 
 
 @router.get("")
@@ -78,9 +114,15 @@ async def show_rows(
 ) -> Response:
     """Show the rows, all or those of one outcome."""
     rows = await list_rows(db, cipher, scope.org_id, import_id, outcome, paging)
-    template = "imports/import_rows.html" if paging.after is None else "imports/import_more_rows.html"
-    shown = {"rows": rows, "outcome": outcome, "import_id": import_id, "name_rows": describe_related_rows}
-    return render_part(request, template, **build_org_context(scope, "members"), **shown)
+    part = ImportRows if paging.after is None else MoreImportRows
+    shown = part(
+        frame=build_org_frame(scope, "members"),
+        rows=rows,
+        outcome=outcome,
+        import_id=import_id,
+        name_rows=describe_related_rows,
+    )
+    return render_part(request, shown)
 
 
 @router.get("/{import_id}/failed-rows.xlsx")
@@ -138,20 +180,13 @@ async def _show_upload(
 ) -> Response:
     earlier = await list_imports(db, scope.org_id, Paging(10, None))
     most = SETTINGS.of(request).max_upload_mb
-    shown = {**build_org_context(scope, "members"), "earlier": earlier, "problem": problem, "most": most, "form": form}
-    return render_page(request, "imports/imports.html", 200 if problem is None else problem.status, **shown)
+    frame = build_org_frame(scope, "members")
+    return render_page(request, ImportsPage(frame=frame, earlier=earlier, problem=problem, most=most, form=form))
 
 
 async def _show_import(
     request: Request, db: Readable, scope: OrgScope, import_id: UUID, problem: Problem | None
 ) -> Response:
     found = await get_import(db, scope.org_id, import_id)
-    shown = {
-        **build_org_context(scope, "members"),
-        "one": found,
-        "problem": problem,
-        "waits": found.state in STATES_WITHOUT_JOB,
-        "merging": found.state in {ImportState.CONFIRMED, ImportState.MERGING, ImportState.DONE},
-    }
-    template = "imports/import_state.html" if is_partial(request) else "imports/import.html"
-    return render_page(request, template, 200 if problem is None else problem.status, **shown)
+    page = ImportProgress if is_partial(request) else ImportPage
+    return render_page(request, page(frame=build_org_frame(scope, "members"), viewed_import=found, problem=problem))

@@ -12,26 +12,27 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import ValidationError
 
-from app.authz.access import Can, OrgScope
+from app.authz.access import Can, OrgCard, OrgScope
 from app.authz.permissions import Permission
 from app.console.frame.charts import Chart, draw_chart
-from app.console.frame.context import build_org_context, load_subject_context
+from app.console.frame.context import FrameContext, SubjectContext, build_org_frame, load_subject
 from app.console.frame.formats import format_percent, format_short
 from app.console.frame.forms import PageForm, validate_fields
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.templates import is_partial, render_page, render_part
+from app.console.frame.templates import Context, is_partial, render_page, render_part
 from app.core.calendar import today
 from app.core.cipher import CipherDep
 from app.core.i18n import gettext, number
 from app.core.services import SETTINGS
 from app.database.db import ReadDb, WriteDb
+from app.database.paging import Page
 from app.reports import visible_reports
 from app.reports.export import create_report_export
 from app.reports.export_schemas import OverviewExport, ReportExport, TrendExport, UnitsExport
 from app.reports.overviews import Listing
 from app.reports.parameters import DayQuery, ListingQuery, SpanQuery
 from app.reports.periods import RETENTION_DAYS, Span
-from app.reports.schemas import FiguresOut, Sort, TrendPointOut, UnitFiguresOut
+from app.reports.schemas import FiguresOut, OverviewOut, Sort, SubordinateFiguresOut, TrendPointOut, UnitFiguresOut
 from app.reports.visible_reports import Requester
 from app.web.errors import Invalid, NotFound
 
@@ -48,20 +49,96 @@ _EXPORTS: Mapping[str, tuple[type[ReportExport], Sequence[str]]] = {
 }
 
 
+class ReportRows(Context, template="reports/report_rows.html"):
+    """Subordinates with their figures. `query` builds the report's query string; `subject` is the viewed org."""
+
+    subject: OrgCard
+    subordinates: Page[SubordinateFiguresOut]
+    query: Callable[..., str]
+
+
+class ReportTable(ReportRows, template="reports/report_table.html"):
+    listing: Listing
+    withheld_below: int
+
+
+class ReportPage(SubjectContext, template="reports/report.html"):
+    """The report. `own`: the caller is an admin of the org itself and sees its units."""
+
+    span: Span
+    listing: Listing
+    query: Callable[..., str]
+    report: OverviewOut
+    own: bool
+    today: date
+
+    @property
+    def first_day(self) -> date:
+        """The oldest day that can be viewed."""
+        return self.today - timedelta(days=RETENTION_DAYS - 1)
+
+    @property
+    def subordinates(self) -> Page[SubordinateFiguresOut]:
+        return self.report.subordinates
+
+    @property
+    def withheld_below(self) -> int:
+        return self.report.withheld_below
+
+
+class ReportTrend(Context, template="reports/report_trend.html"):
+    """Charts by day up to `until`. `own`: the org alone; `complete`: every day has a figure."""
+
+    subject: OrgCard
+    charts: Sequence[Chart]
+    requested_days: Sequence[date]
+    until: date
+    days: int
+    own: bool
+    complete: bool
+
+
+class ReportUnits(FrameContext, template="reports/report_units.html"):
+    """The units with their depths, in the order of the tree."""
+
+    rows: Sequence[tuple[int, UnitFiguresOut]]
+
+
+class NewReportExport(FrameContext, template="reports/report_export.html"):
+    hidden_fields: Mapping[str, str]
+    own: bool
+
+
 @router.get("")
 async def show_report(request: Request, db: ReadDb, scope: Reader, span: SpanQuery, listing: ListingQuery) -> Response:
     """Show the whole page. A partial request gets the subordinates in another order, or the next page."""
     requester = Requester.of(scope, SETTINGS.of(request))
-    shown: dict[str, Any] = {"span": span, "listing": listing, "query": _build_query(span, listing)}
+    query = _build_query(span, listing)
     if is_partial(request):
         found = await visible_reports.list_subordinates(db, requester, span, listing)
-        template = "reports/report_rows.html" if listing.paging.after else "reports/report_table.html"
-        return render_page(request, template, **shown, subject=scope.org, subordinates=found.subordinates, report=found)
-    report = await visible_reports.get_overview(db, requester, span, listing)
-    now = today()
-    shown |= {"report": report, "subordinates": report.subordinates, "own": not _is_superior(scope)}
-    shown |= {"today": now, "first_day": now - timedelta(days=RETENTION_DAYS - 1)}
-    return render_page(request, "reports/report.html", **await load_subject_context(db, scope, "reports"), **shown)
+        page, subject = found.subordinates, scope.org
+        if listing.paging.after:
+            return render_page(request, ReportRows(subject=subject, subordinates=page, query=query))
+        table = ReportTable(
+            subject=subject,
+            subordinates=page,
+            query=query,
+            listing=listing,
+            withheld_below=found.withheld_below,
+        )
+        return render_page(request, table)
+    frame, viewed = await load_subject(db, scope, "reports")
+    shown = ReportPage(
+        frame=frame,
+        viewed=viewed,
+        span=span,
+        listing=listing,
+        query=query,
+        report=await visible_reports.get_overview(db, requester, span, listing),
+        own=not _is_superior(scope),
+        today=today(),
+    )
+    return render_page(request, shown)
 
 
 @router.get("/trend")
@@ -75,24 +152,23 @@ async def show_trend(
     own = _is_org_shown_alone(trend.days)
     if own:
         figures = {point.day: point.org for point in trend.days}
-    shown = {"charts": _draw_charts(requested_days, figures), "subject": scope.org, "until": until, "days": days}
-    complete = len(figures) == days and not any(figure.withheld for figure in figures.values())
-    return render_part(
-        request, "reports/report_trend.html", **shown, requested_days=requested_days, own=own, complete=complete
+    part = ReportTrend(
+        subject=scope.org,
+        charts=_draw_charts(requested_days, figures),
+        requested_days=requested_days,
+        until=until,
+        days=days,
+        own=own,
+        complete=len(figures) == days and not any(figure.withheld for figure in figures.values()),
     )
+    return render_part(request, part)
 
 
 @router.get("/units")
 async def show_units(request: Request, db: ReadDb, scope: Owner, span: SpanQuery) -> Response:
     """Show the figures of the org's own units, for its own admins."""
     report = await visible_reports.list_units(db, Requester.of(scope, SETTINGS.of(request)), span)
-    return render_part(
-        request,
-        "reports/report_units.html",
-        **build_org_context(scope, "reports"),
-        report=report,
-        rows=_list_nested(report.units),
-    )
+    return render_part(request, ReportUnits(frame=build_org_frame(scope, "reports"), rows=_list_nested(report.units)))
 
 
 @router.get("/exports/new")
@@ -105,13 +181,8 @@ async def show_new_export(request: Request, scope: Reader, span: SpanQuery, list
         "sort": str(listing.sort),
         "order": "desc" if listing.descending else "asc",
     }
-    return render_part(
-        request,
-        "reports/report_export.html",
-        **build_org_context(scope, "reports"),
-        hidden_fields=hidden_fields,
-        own=not _is_superior(scope),
-    )
+    frame = build_org_frame(scope, "reports")
+    return render_part(request, NewReportExport(frame=frame, hidden_fields=hidden_fields, own=not _is_superior(scope)))
 
 
 @router.post("/exports")

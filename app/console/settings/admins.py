@@ -1,5 +1,6 @@
 """The org's admins (设置, S4): invite by phone, remove, resign."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -8,18 +9,19 @@ from pydantic import ValidationError
 
 from app.admins import operations, queries
 from app.admins.invitees import Invitee
+from app.admins.schemas import AdminInvitationOut, AdminOut
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmation_routes
-from app.console.frame.context import build_org_context
-from app.console.frame.forms import Form, PageForm, catch_problem, render_form, validate_fields
+from app.console.frame.context import FrameContext, build_org_frame
+from app.console.frame.forms import FormContext, PageForm, catch_problem, validate_fields
 from app.console.frame.notices import show_message
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.templates import render_page
+from app.console.frame.templates import render_page, render_part
 from app.core.cipher import CipherDep
 from app.core.i18n import gettext
 from app.database.db import ReadableDb, ReadDb, WriteDb
-from app.database.paging import Paging, paged_by
+from app.database.paging import Page, Paging, paged_by
 from app.web.errors import NotFound, Problem
 
 router = APIRouter(prefix="/console/orgs/{org_id}/settings", route_class=ConsoleRoute, include_in_schema=False)
@@ -29,6 +31,15 @@ MainAdmin = Annotated[OrgScope, Can(Permission.ADMINS_WRITE)]
 Resigning = Annotated[OrgScope, Can(Permission.ADMINS_RESIGN)]
 
 
+class AdminsPage(FrameContext, template="settings/admins.html"):
+    admins: Sequence[AdminOut]
+    invitations: Page[AdminInvitationOut]
+
+
+class NewAdmin(FormContext, FrameContext, template="settings/new_admin.html"):
+    pass
+
+
 @router.get("/admins")
 async def show_admins(
     request: Request, db: ReadDb, cipher: CipherDep, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
@@ -36,15 +47,14 @@ async def show_admins(
     """Show the admins and the pending invitations."""
     invitations = await queries.list_admin_invitations(db, cipher, scope.org_id, paging)
     admins = await queries.list_admins(db, scope.org_id)
-    return render_page(
-        request, "settings/admins.html", **build_org_context(scope, "settings"), admins=admins, invitations=invitations
-    )
+    frame = build_org_frame(scope, "settings")
+    return render_page(request, AdminsPage(frame=frame, admins=admins, invitations=invitations))
 
 
 @router.get("/admin-invitations/new")
 async def show_new_admin(request: Request, scope: MainAdmin) -> Response:
     """Show the form to invite an admin by phone."""
-    return render_form(request, "settings/new_admin.html", Form([]), **build_org_context(scope, "settings"))
+    return render_part(request, NewAdmin(frame=build_org_frame(scope, "settings")))
 
 
 @router.post("/admin-invitations")
@@ -55,7 +65,8 @@ async def invite(request: Request, db: WriteDb, cipher: CipherDep, scope: MainAd
     if not isinstance(body, ValidationError):
         outcome = await catch_problem(db, operations.invite_admin(db, cipher, scope, body))
     if isinstance(outcome, ValidationError | Problem):
-        return render_form(request, "settings/new_admin.html", form, outcome, **build_org_context(scope, "settings"))
+        frame = build_org_frame(scope, "settings")
+        return render_part(request, NewAdmin(frame=frame, form=form, outcome=outcome))
     return show_message(request, gettext("已发出邀请，等待对方答复"), PAGE_CHANGED)
 
 

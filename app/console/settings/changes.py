@@ -1,5 +1,6 @@
 """Change requests to the superior (设置, S4, S5): a new name, a new main admin; and closing the org."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -8,22 +9,24 @@ from pydantic import ValidationError
 
 from app.admins import queries
 from app.admins.change_requests import create_change_request, withdraw_change_request
-from app.admins.schemas import ChangeRequestOut, HandOverCreate, RecoveryCreate, RenameCreate
+from app.admins.schemas import AdminOut, ChangeRequestOut, HandOverCreate, RecoveryCreate, RenameCreate
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission, Role
 from app.certification.queries import list_superiors
+from app.certification.schemas import SuperiorOut
 from app.console.frame.confirmations import PAGE_CHANGED, Confirmation, confirmation_routes
-from app.console.frame.context import build_org_context
-from app.console.frame.forms import Form, Outcome, PageForm, catch_problem, render_form, validate_fields
+from app.console.frame.context import FrameContext, build_org_frame
+from app.console.frame.forms import Form, FormContext, Outcome, PageForm, catch_problem, validate_fields
 from app.console.frame.notices import show_message
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.templates import render_page
+from app.console.frame.templates import render_page, render_part
 from app.core.i18n import gettext
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.database.paging import Paging, paged_by
 from app.org_lifecycle.closure import request_closing
 from app.org_lifecycle.queries import find_newest_closing
 from app.org_lifecycle.reopening import take_back_closing
+from app.org_lifecycle.schemas import ClosureOut
 from app.schema.approvals import State
 from app.web.errors import NotFound, Problem
 
@@ -36,6 +39,27 @@ Reopener = Annotated[OrgScope, Can(Permission.ORG_REOPEN)]
 RequestId = Annotated[UUID, Path()]
 
 
+class SettingsPage(FrameContext, template="settings/org.html"):
+    superior: SuperiorOut | None
+    main: AdminOut
+    waiting: Sequence[ChangeRequestOut]
+    past: Sequence[ChangeRequestOut]
+    next_cursor: str | None
+    closing: ClosureOut | None
+
+
+class RenameForm(FormContext, FrameContext, template="settings/rename.html"):
+    superior: SuperiorOut | None
+
+
+class SuccessorForm(FormContext, FrameContext, template="settings/successor.html"):
+    """The choice of another main admin among the `others`, for a hand-over or a recovery."""
+
+    superior: SuperiorOut | None
+    act: str
+    others: Sequence[AdminOut]
+
+
 @router.get("")
 async def show_settings(
     request: Request, db: ReadDb, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
@@ -43,15 +67,16 @@ async def show_settings(
     """Show the org, its change requests, and how to close it."""
     requests = await queries.list_change_requests(db, scope.org_id, paging)
     admins = await queries.list_admins(db, scope.org_id)
-    shown: dict[str, Any] = {
-        **await _load_context(db, scope),
-        "main": next(admin for admin in admins if admin.main),
-        "waiting": [change for change in requests.items if change.state is State.PENDING],
-        "past": [change for change in requests.items if change.state is not State.PENDING],
-        "cursor": requests.next_cursor,
-        "closing": await find_newest_closing(db, scope.org_id),
-    }
-    return render_page(request, "settings/org.html", **shown)
+    page = SettingsPage(
+        frame=build_org_frame(scope, "settings"),
+        superior=await _find_superior(db, scope),
+        main=next(admin for admin in admins if admin.main),
+        waiting=[change for change in requests.items if change.state is State.PENDING],
+        past=[change for change in requests.items if change.state is not State.PENDING],
+        next_cursor=requests.next_cursor,
+        closing=await find_newest_closing(db, scope.org_id),
+    )
+    return render_page(request, page)
 
 
 @router.get("/renames/new")
@@ -166,13 +191,6 @@ async def reopen(request: Request, db: ReadableDb, scope: Reopener) -> Confirmat
     )
 
 
-_FORMS: dict[str, str] = {
-    "renames": "settings/rename.html",
-    "hand-overs": "settings/successor.html",
-    "recoveries": "settings/successor.html",
-}
-
-
 async def _request_change(request: Request, db: WriteDb, scope: OrgScope, act: str, form: Form, body: Any) -> Response:
     if act != "renames" and not form.get("main_admin_id"):
         body = validate_fields(HandOverCreate, {"kind": "hand-over"})
@@ -190,11 +208,14 @@ async def _request_change(request: Request, db: WriteDb, scope: OrgScope, act: s
 async def _show_form(
     request: Request, db: Readable, scope: OrgScope, act: str, form: Form, outcome: Outcome = None
 ) -> Response:
-    admins = [] if act == "renames" else await queries.list_admins(db, scope.org_id)
-    shown = {**await _load_context(db, scope), "act": act, "others": [admin for admin in admins if not admin.main]}
-    return render_form(request, _FORMS[act], form, outcome, **shown)
+    frame, superior = build_org_frame(scope, "settings"), await _find_superior(db, scope)
+    if act == "renames":
+        return render_part(request, RenameForm(frame=frame, form=form, outcome=outcome, superior=superior))
+    others = [admin for admin in await queries.list_admins(db, scope.org_id) if not admin.main]
+    dialog = SuccessorForm(frame=frame, form=form, outcome=outcome, superior=superior, act=act, others=others)
+    return render_part(request, dialog)
 
 
-async def _load_context(db: Readable, scope: OrgScope) -> dict[str, Any]:
+async def _find_superior(db: Readable, scope: OrgScope) -> SuperiorOut | None:
     superiors = await list_superiors(db, scope.org_id) if scope.org.superior_id else []
-    return {**build_org_context(scope, "settings"), "superior": superiors[0] if superiors else None}
+    return superiors[0] if superiors else None

@@ -11,12 +11,12 @@ from app.admins.schemas import ChangeRequestOut
 from app.authz.access import Can, OrgScope
 from app.authz.permissions import Permission
 from app.console.frame.confirmations import Confirmation, confirmation_routes
-from app.console.frame.context import build_org_context
+from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import render_page
 from app.core.i18n import gettext
 from app.database.db import Readable, ReadableDb, ReadDb
-from app.database.paging import Paging, paged_by
+from app.database.paging import Page, Paging, paged_by
 from app.web.errors import NotFound
 
 router = APIRouter(prefix="/console/orgs/{org_id}/settings/received", route_class=ConsoleRoute, include_in_schema=False)
@@ -26,13 +26,17 @@ Writer = Annotated[OrgScope, Can(Permission.CHANGES_WRITE)]
 RequestId = Annotated[UUID, Path()]
 
 
+class ReceivedPage(FrameContext, template="settings/received.html"):
+    requests: Page[ChangeRequestOut]
+
+
 @router.get("")
 async def show_received(
     request: Request, db: ReadDb, scope: Reader, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """Show the requests that wait for this org's decision."""
     requests = await queries.list_received_change_requests(db, scope.org_id, paging)
-    return render_page(request, "settings/received.html", **build_org_context(scope, "settings"), requests=requests)
+    return render_page(request, ReceivedPage(frame=build_org_frame(scope, "settings"), requests=requests))
 
 
 @confirmation_routes(router, "/{request_id}/approval")

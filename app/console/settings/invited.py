@@ -11,10 +11,10 @@ from app.admins.queries import get_received_admin_invitation
 from app.admins.schemas import ReceivedAdminInvitationOut
 from app.authz.access import SignedIn, UserScope
 from app.console.frame.confirmations import Confirmation, confirmation_routes
-from app.console.frame.context import build_user_context
+from app.console.frame.context import FrameContext, build_user_frame
 from app.console.frame.forms import catch_problem
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.templates import render_page
+from app.console.frame.templates import ProblemContext, render_page
 from app.core.cipher import CipherDep
 from app.core.i18n import gettext
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
@@ -28,6 +28,11 @@ router = APIRouter(prefix="/console/offers", route_class=ConsoleRoute, include_i
 
 Kind = Literal["admin-invitation", "promotion"]
 OfferId = Annotated[UUID, Path()]
+
+
+class OfferPage(FrameContext, ProblemContext, template="settings/invited.html"):
+    kind: Kind
+    offer: OfferedPromotionOut | ReceivedAdminInvitationOut
 
 
 @router.get("/{kind}/{offer_id}")
@@ -87,5 +92,4 @@ def _show(
     offer: OfferedPromotionOut | ReceivedAdminInvitationOut,
     problem: Problem | None,
 ) -> Response:
-    shown = {**build_user_context(scope), "kind": kind, "one": offer, "problem": problem}
-    return render_page(request, "settings/invited.html", problem.status if problem else 200, **shown)
+    return render_page(request, OfferPage(frame=build_user_frame(scope), kind=kind, offer=offer, problem=problem))

@@ -4,8 +4,7 @@ The page is a client of the device flow (RFC 8628). Its device code stays on the
 """
 
 import time
-from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 
@@ -20,7 +19,14 @@ from app.authz.access import Public, SignedIn
 from app.authz.cookies import CookieSession, clear_session_cookie, set_session_cookie
 from app.authz.tokens import VERIFIER
 from app.console.frame.route import ConsoleRoute
-from app.console.frame.sign_in_code import CLIENT, PATH, build_wait_cookie_name, get_device_code, show_new_code
+from app.console.frame.sign_in_code import (
+    CLIENT,
+    PATH,
+    SignInCard,
+    build_wait_cookie_name,
+    get_device_code,
+    show_new_code,
+)
 from app.console.frame.templates import render_page
 from app.database.db import ENGINE, Readable, ReadDb, WriteDb
 from app.web.errors import NotFound
@@ -39,7 +45,7 @@ signed_in_router = APIRouter(prefix="/console", route_class=ConsoleRoute, includ
 @router.get("/sign-in/code")
 async def renew_code(request: Request, renewals: int = 0) -> Response:
     """Show a new code in place of an expired or refused one."""
-    return await show_new_code(request, "sign_in/sign_in_card.html", renewals=min(max(renewals, 0) + 1, _RENEWALS))
+    return await show_new_code(request, renewals=min(max(renewals, 0) + 1, _RENEWALS))
 
 
 @router.get("/sign-in/{user_code}")
@@ -48,15 +54,15 @@ async def read_state(request: Request, db: ReadDb, user_code: UserCode, renewals
     row = await _get_waiting(request, db, user_code)
     if row.state == "pending":
         return Response(status_code=204)
-    shown: Mapping[str, Any] = {
-        "state": row.state,
-        "user_code": row.user_code,
-        "match_number": row.match_number,
-        "scanner": _mask_name(row.scanner),
-        "renewals": renewals,
-        "renews": renewals < _RENEWALS,
-    }
-    return render_page(request, "sign_in/sign_in_card.html", **shown)
+    card = SignInCard(
+        state=row.state,
+        user_code=row.user_code,
+        match_number=row.match_number,
+        scanner=_mask_name(row.scanner),
+        renewals=renewals,
+        renews=renewals < _RENEWALS,
+    )
+    return render_page(request, card)
 
 
 @router.get("/sign-in/{user_code}/events")
@@ -73,9 +79,7 @@ async def begin_session(request: Request, db: WriteDb, user_code: UserCode) -> R
     client = await get_public_client(db, CLIENT)
     outcome = await redeem_device_code(build_token_request(request, db, client, form))
     if isinstance(outcome, OAuthError):
-        return render_page(
-            request, "sign_in/sign_in_card.html", state="expired", user_code=user_code, renewals=0, renews=False
-        )
+        return render_page(request, SignInCard(state="expired", user_code=user_code))
     response = Response(status_code=204, headers={"HX-Refresh": "true"})
     set_session_cookie(request, response, ConsoleRoute.cookie, await build_cookie_session(request, client, outcome))
     response.delete_cookie(
