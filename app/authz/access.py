@@ -57,6 +57,8 @@ class UserScope:
     verified_name: str | None
     party_member: bool
     actor: Actor
+    key_proved: bool = False
+    """Whether the session has a valid proof of a security key."""
 
     def require_real_name(self) -> str:
         """Return the verified name. Raises RealNameRequired without one (S1)."""
@@ -162,6 +164,7 @@ def _build_user_scope(request: Request, token: AccessToken, row: SessionRow | Op
         verified_name=row.verified_name,
         party_member=row.party_member,
         actor=build_actor(request, user_id=row.user_id),
+        key_proved=bool(row.key_proved),
     )
 
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     CTE,
+    Boolean,
     ColumnElement,
     Integer,
     Select,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     case,
     func,
     literal_column,
+    not_,
     null,
     or_,
     select,
@@ -45,6 +47,7 @@ from app.approvals.kinds import (
     Kind,
     MainAdminOf,
 )
+from app.authz.access import UserScope
 from app.database.db import Readable
 from app.database.driver import DriverStatement
 from app.database.paging import Paging, Slice
@@ -79,6 +82,7 @@ class _Count(NamedTuple):
 
 
 _USER_ID = bindparam("user_id", type_=Uuid())
+_KEY_PROVED = bindparam("key_proved", type_=Boolean())
 _ADMINISTERED = (
     select(
         Org.id, Org.name, Org.main_admin_id, Org.region_code.like(literal_column("'%0000'")).label("is_key_required")
@@ -95,10 +99,10 @@ _LIVE: ColumnElement[str] = literal_column(f"'{CertificationState.LIVE}'")
 
 
 def _mask_name(name: InstrumentedAttribute[Any]) -> ColumnElement[Any]:
-    """Return a person's name; for an org whose admins need a security key (S16), only its first character, because the
-    inbox does not require a security key."""
+    """Return the name of a person or an org. While no security key is proved, return only its first character for an
+    org whose admins need one (S16)."""
     masked = func.rpad(func.left(name, literal_column("1")), func.char_length(name), literal_column("'*'"))
-    return case((_ADMINISTERED.c.is_key_required, masked), else_=name)
+    return case((and_(_ADMINISTERED.c.is_key_required, not_(_KEY_PROVED)), masked), else_=name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,16 +118,16 @@ class _EntryColumns:
 _NOTHING = null().cast(Text)
 _ENTRY_COLUMNS = {
     APPLICATION: _EntryColumns(
-        _Requesting.name, _NOTHING, [(_Requesting, _Requesting.id == Certification.subordinate_id)]
+        _mask_name(_Requesting.name), _NOTHING, [(_Requesting, _Requesting.id == Certification.subordinate_id)]
     ),
     CHANGE_REQUEST: _EntryColumns(
-        _Requesting.name,
-        func.coalesce(ChangeRequest.name_after, ChangeRequest.kind),
+        _mask_name(_Requesting.name),
+        func.coalesce(_mask_name(ChangeRequest.name_after), ChangeRequest.kind),
         [(_Requesting, _Requesting.id == ChangeRequest.org_id)],
     ),
     TRANSFER: _EntryColumns(
-        _Requesting.name,
-        _Other.name,
+        _mask_name(_Requesting.name),
+        _mask_name(_Other.name),
         [
             (_Requesting, _Requesting.id == Transfer.org_id),
             (_Other, _Other.id == case((Transfer.released_at.is_(None), Transfer.to_id), else_=Transfer.from_id)),
@@ -136,7 +140,7 @@ _ENTRY_COLUMNS = {
         [select(Member.id).where(REQUEST_MATCHES_ROW).correlate(LinkRequest, User).exists()],
     ),
     PERSON_TRANSFER: _EntryColumns(
-        _Requesting.name,
+        _mask_name(_Requesting.name),
         _mask_name(Member.name),
         [(Member, IS_PERSON_OF_TRANSFER), (_Requesting, _Requesting.id == PersonTransfer.org_id)],
     ),
@@ -217,22 +221,26 @@ _LIST = DriverStatement(
     .order_by(_WAITING.c.id.desc())
     .limit(bindparam("limit", type_=Integer())),
     "user_id",
+    "key_proved",
     "after",
     "limit",
     row=WaitingRequest,
 )
 _COUNT = DriverStatement(
-    select(_WAITING.c.kind, func.count().label("waiting")).group_by(_WAITING.c.kind), "user_id", row=_Count
+    select(_WAITING.c.kind, func.count().label("waiting")).group_by(_WAITING.c.kind),
+    "user_id",
+    "key_proved",
+    row=_Count,
 )
 
 
-async def list_waiting_requests(db: Readable, user_id: UUID, paging: Paging) -> Slice[WaitingRequest]:
+async def list_waiting_requests(db: Readable, user: UserScope, paging: Paging) -> Slice[WaitingRequest]:
     """Return a page of the requests that wait for the user, the newest first."""
     after = paging.after[0] if paging.after is not None else None
-    found = await _LIST.fetch(db, user_id=user_id, after=after, limit=paging.rows)
+    found = await _LIST.fetch(db, user_id=user.user_id, key_proved=user.key_proved, after=after, limit=paging.rows)
     return Slice.cut(found, paging, lambda waiting: (waiting.id,))
 
 
-async def count_waiting_requests(db: Readable, user_id: UUID) -> dict[str, int]:
+async def count_waiting_requests(db: Readable, user: UserScope) -> dict[str, int]:
     """Return the number of requests that wait for the user, by kind. A kind without any is absent."""
-    return {row.kind: row.waiting for row in await _COUNT.fetch(db, user_id=user_id)}
+    return {row.kind: row.waiting for row in await _COUNT.fetch(db, user_id=user.user_id, key_proved=user.key_proved)}

@@ -38,8 +38,8 @@ async def read_inbox(user: SignedIn, db: ReadDb, paging: Annotated[Paging, paged
     Each entry has the address to read (`href`) and the calls that answer it (`actions`). Nothing is changed: an
     entry leaves the inbox when it is decided, withdrawn or expired.
     """
-    found = await queries.list_waiting_requests(db, user.user_id, paging)
-    counts = await queries.count_waiting_requests(db, user.user_id)
+    found = await queries.list_waiting_requests(db, user, paging)
+    counts = await queries.count_waiting_requests(db, user)
     return InboxOut(
         items=[_build_entry(row) for row in found.rows],
         next_cursor=found.next_cursor,

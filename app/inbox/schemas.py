@@ -42,7 +42,7 @@ class InboxEntryOut(Out):
     org_name: str | None
     subject: str = Field(
         description="Whom it is from: the name of the org or, for a link request, of the person that asks. Where "
-        "the org's admins need a security key, only the first character of a person's name is shown here."
+        "the org's admins need a security key, only the first character of a name is shown until one is proved."
     )
     detail: str | None = Field(description="What it is about: the new name, the kind of change, or the unit.")
     at: datetime

@@ -17,8 +17,9 @@ from app.schema.messages import Message
 _ADD = insert(Message)
 _ADD_TO_ADMINS = text("""
 INSERT INTO messages (user_id, kind, org_id, parameters)
-SELECT user_id, :kind, :named_id, :parameters FROM org_admins
-WHERE org_id = :org_id AND user_id IS DISTINCT FROM :actor_id
+SELECT a.user_id, :kind, CASE WHEN :named_id = o.id OR right(o.region_code, 4) <> '0000' THEN :named_id END, :parameters
+FROM org_admins AS a JOIN orgs AS o ON o.id = a.org_id
+WHERE a.org_id = :org_id AND a.user_id IS DISTINCT FROM :actor_id
 """).bindparams(
     bindparam("org_id", type_=Uuid()),
     bindparam("named_id", type_=Uuid()),
@@ -54,7 +55,10 @@ async def add_message_to_admins(
     named_id: UUID | None = None,
     **parameters: Any,
 ) -> None:
-    """Add a message to each admin of the org but the one who acts. It names the org, or else the org `named_id`."""
+    """Add a message to each admin of the org but the one who acts. It names the org, or else the org `named_id`.
+
+    Where the admins need a security key, the message names no other org, because it is read without a key (S16).
+    """
     values = {"org_id": org_id, "named_id": named_id or org_id, "kind": kind, "actor_id": actor_id}
     values["parameters"] = parameters
     await db.execute(_ADD_TO_ADMINS, values)

@@ -48,6 +48,12 @@ _TEXTS: Mapping[str, str] = {
 _CODED_REASONS: Mapping[str, str] = {"name-differs": gettext_noop("对方的实名与所邀人员的姓名不一致")}
 
 
+_TEXTS_WITHOUT_NAME: Mapping[str, str] = {
+    MessageKind.SUBORDINATE_CLOSED: gettext_noop("一个下级组织已关闭，不再计入上级的统计。"),
+    MessageKind.SUBORDINATE_REOPENED: gettext_noop("一个下级组织已恢复，重新计入上级的统计。"),
+}
+
+
 def write_reason(reason: str | None) -> str | None:
     """Return the reason of a decision to display: the service's in the reader's language, a person's text unchanged."""
     coded = _CODED_REASONS.get(reason or "")
@@ -58,6 +64,8 @@ def write_text(kind: str, org_name: str | None, subject_type: str | None, parame
     """Return the text of a message. A kind that this version does not know yet has the name of the org alone."""
     if kind not in _TEXTS:
         return org_name or ""
+    if org_name is None and kind in _TEXTS_WITHOUT_NAME:
+        return gettext(_TEXTS_WITHOUT_NAME[kind])
     request = gettext(REQUEST_NAMES[subject_type]) if subject_type is not None and subject_type in REQUEST_NAMES else ""
     counts = dict.fromkeys(("added", "changed", "leaving", "refused"), 0) | dict(parameters)
     return gettext(_TEXTS[kind], **counts | {"org": org_name or "", "request": request})

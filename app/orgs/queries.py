@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
+    Boolean,
     ColumnElement,
     FromClause,
     Select,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     exists,
     func,
     literal,
+    literal_column,
     or_,
     select,
     union,
@@ -25,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.orm import aliased
 
-from app.authz.access import OrgCard
+from app.authz.access import OrgCard, UserScope
 from app.authz.caller import ORG_CARD_COLUMNS
 from app.core.search import NameSearch, SearchBy, Spelling
 from app.database.db import Readable
@@ -150,18 +152,27 @@ class OrgFoundRow(NamedTuple):
 
 
 _ADMINISTERED = select(OrgAdmin.org_id).where(OrgAdmin.user_id == _USER_ID)
-_MEMBER_OF = select(Member.org_id).where(Member.user_id == _USER_ID, Member.removed_at.is_(None))
-_ADMINISTERED_SUBTREES = tree.subtrees(_ADMINISTERED)
-_COUNT_VISIBLE = select(func.count()).select_from(
-    select(_ADMINISTERED_SUBTREES.c.id).limit(MAX_COLLECTED_ORGS + 1).subquery()
+# Without the proof of a key, an org whose admins need one shows nothing below it (S16).
+_KEY_PROVED = bindparam("key_proved", type_=Boolean())
+_ROOTS = (
+    select(OrgAdmin.org_id)
+    .join(Org, Org.id == OrgAdmin.org_id)
+    .where(OrgAdmin.user_id == _USER_ID, or_(_KEY_PROVED, func.right(Org.region_code, 4) != literal_column("'0000'")))
 )
+_MEMBER_OF = select(Member.org_id).where(Member.user_id == _USER_ID, Member.removed_at.is_(None))
+_SUBTREES = tree.subtrees(_ROOTS)
+_COUNT_VISIBLE = select(func.count()).select_from(select(_SUBTREES.c.id).limit(MAX_COLLECTED_ORGS + 1).subquery())
 
 
-async def search_orgs(db: Readable, user_id: UUID, wanted: OrgFilter, paging: Paging) -> Slice[OrgFoundRow]:
+async def search_orgs(db: Readable, user: UserScope, wanted: OrgFilter, paging: Paging) -> Slice[OrgFoundRow]:
     """Return a page of the orgs that the user may see, ordered by name: the orgs that the user administers with their
-    subtrees, and the orgs of which the user is a member. The user finds no other org."""
-    parameters = {"user_id": user_id} | _get_filter_parameters(wanted) | paging.parameters()
-    collected = (await db.execute(_COUNT_VISIBLE, {"user_id": user_id})).scalar_one() <= MAX_COLLECTED_ORGS
+    subtrees, and the orgs of which the user is a member. The user finds no other org.
+
+    While no key is proved, the subtree of an org whose admins need one is absent.
+    """
+    visible = {"user_id": user.user_id, "key_proved": user.key_proved}
+    parameters = visible | _get_filter_parameters(wanted) | paging.parameters()
+    collected = (await db.execute(_COUNT_VISIBLE, visible)).scalar_one() <= MAX_COLLECTED_ORGS
     statement = _build_search(_get_filter_shape(wanted), collected=collected, after_cursor=paging.after is not None)
     return Slice.cut(await fetch_rows(db, statement, OrgFoundRow, parameters), paging, lambda org: (org.name, org.id))
 
@@ -169,7 +180,7 @@ async def search_orgs(db: Readable, user_id: UUID, wanted: OrgFilter, paging: Pa
 @cache
 def _build_search(shape: _FilterShape, *, collected: bool, after_cursor: bool) -> Select[*tuple[Any, ...]]:
     if collected:
-        visible = union(select(_ADMINISTERED_SUBTREES.c.id), _MEMBER_OF).subquery("visible")
+        visible = union(select(_SUBTREES.c.id), _ADMINISTERED, _MEMBER_OF).subquery("visible")
         found = select(Org.id, Org.name).join(visible, visible.c.id == Org.id).where(*_build_conditions(shape))
         # OFFSET 0 is an optimization fence. The planner cannot estimate the number of visible orgs, and would otherwise
         # scan all orgs by name.
@@ -178,7 +189,8 @@ def _build_search(shape: _FilterShape, *, collected: bool, after_cursor: bool) -
     else:
         matching = Org.__table__
         listed = select(matching.c.id, matching.c.name).where(*_build_conditions(shape))
-        listed = listed.where(or_(tree.is_under_one_of(Org, _ADMINISTERED), matching.c.id.in_(_MEMBER_OF)))
+        own = (matching.c.id.in_(_ADMINISTERED), matching.c.id.in_(_MEMBER_OF))
+        listed = listed.where(or_(tree.is_under_one_of(Org, _ROOTS), *own))
     page = paginate(listed, matching.c.name, matching.c.id, after_cursor=after_cursor).subquery("page")
     edge = aliased(Certification)
     return (

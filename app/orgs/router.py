@@ -94,9 +94,10 @@ async def search_orgs(
     """Find orgs by name, pinyin, initials or region. The caller finds their own orgs, those they administer, and all
     orgs below these, in the order of their names.
 
-    Nothing is changed. An org that the caller may not see is not in the answer.
+    Nothing is changed. An org that the caller may not see is not in the answer. Where admins need a security key, the
+    orgs below are in the answer only after the session has proved one.
     """
-    found = await queries.search_orgs(db, user.user_id, wanted, paging)
+    found = await queries.search_orgs(db, user, wanted, paging)
     return Page[OrgFoundOut].from_slice(found.map(_org_found))
 
 

@@ -26,6 +26,6 @@ class InboxPage(Context, template="phone/inbox.html"):
 @router.get("")
 async def show_inbox(request: Request, db: ReadDb, scope: SignedIn) -> Response:
     """Show the requests that wait for the user, newest first."""
-    waiting = await list_waiting_requests(db, scope.user_id, Paging(_MAX_ROWS, None))
+    waiting = await list_waiting_requests(db, scope, Paging(_MAX_ROWS, None))
     page = InboxPage(waiting=waiting.rows, translate_kind=translate_kind, describe_request=describe_request)
     return render_page(request, page)

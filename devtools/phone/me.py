@@ -53,7 +53,7 @@ async def show_me(request: Request, db: ReadDb, cipher: CipherDep, scope: Signed
     page = MePage(
         me=await get_me(db, cipher, scope),
         orgs=await list_user_orgs(db, scope.user_id),
-        waiting=sum((await count_waiting_requests(db, scope.user_id)).values()),
+        waiting=sum((await count_waiting_requests(db, scope)).values()),
         verification=next(iter((await list_verifications(db, scope, Paging(1, None))).items), None),
     )
     return render_page(request, page)

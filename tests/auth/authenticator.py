@@ -12,6 +12,8 @@ import cbor2
 import httpx
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.people import Person
 
@@ -100,6 +102,12 @@ async def register_key(person: Person, *, counts: bool = True, **body: Any) -> S
     answer = await send_registration(person, key, **body)
     assert answer.status_code == 201, answer.text
     return key
+
+
+async def forget_key_proof(db: AsyncConnection, person: Person) -> None:
+    """Let the key proofs of the person's sessions end."""
+    statement = "UPDATE sessions SET key_checked_at = now() - interval '1 day' WHERE user_id = :id"
+    await db.execute(text(statement), {"id": person.user_id})
 
 
 async def prove_key(person: Person, key: SoftKey | None = None) -> SoftKey:

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tests.auth.authenticator import prove_key, register_key
+from tests.acts import certify, get_body, list_all
+from tests.auth.authenticator import forget_key_proof, prove_key, register_key
 from tests.people import People, Person
 
 
@@ -92,3 +93,34 @@ async def test_key_proof_expires_after_twelve_hours_and_is_valid_in_one_session(
         {"ago": timedelta(hours=12), "id": person.user_id},
     )
     assert is_step_up(await person.get(members))
+
+
+async def test_org_search_shows_nothing_below_a_province_until_a_key_is_proved(
+    people: People, person: Person, db: AsyncConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clerk = await people.register()
+    province, city = await person.create_org(region_code="320000"), await clerk.create_org(region_code="320100")
+    key = await prove_key(person)
+    await certify(person, province, clerk, city)
+    own = await person.create_org(region_code="320102")
+
+    async def find() -> set[str]:
+        return {org["id"] for org in await list_all(person, "/v1/orgs")}
+
+    for collected in (50_000, 0):  # both ways of searching
+        monkeypatch.setattr("app.orgs.queries.MAX_COLLECTED_ORGS", collected)
+        await prove_key(person, key)
+        assert await find() == {province["id"], city["id"], own["id"]}
+        await forget_key_proof(db, person)
+        assert await find() == {province["id"], own["id"]}
+
+
+async def test_message_to_a_province_names_no_subordinate(people: People, person: Person) -> None:
+    clerk = await people.register()
+    province, city = await person.create_org(region_code="320000"), await clerk.create_org(region_code="320100")
+    await prove_key(person)
+    await certify(person, province, clerk, city)
+    get_body(await clerk.put(f"/v1/orgs/{city['id']}/closure"))
+    newest = get_body(await person.get("/v1/messages"))["items"][0]
+    assert (newest["kind"], newest["org_id"], newest["org_name"]) == ("subordinate-closed", None, None)
+    assert city["name"] not in newest["text"]

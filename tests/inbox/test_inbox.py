@@ -1,5 +1,7 @@
 """The inbox: the requests that wait for a user, and the calls that answer them."""
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from tests.acts import (
     Json,
     add_admin,
@@ -13,7 +15,7 @@ from tests.acts import (
     send_application,
     send_change_request,
 )
-from tests.auth.authenticator import prove_key
+from tests.auth.authenticator import forget_key_proof, prove_key
 from tests.people import People, Person, fresh_org_name
 
 
@@ -124,16 +126,22 @@ async def test_inbox_of_a_former_admin_is_empty(people: People) -> None:
     assert (await read_inbox(helper))["total"] == 0
 
 
-async def test_inbox_of_a_provincial_org_masks_names_of_people(people: People) -> None:
+async def test_inbox_of_a_provincial_org_masks_names_until_a_key_is_proved(people: People, db: AsyncConnection) -> None:
     admin, learner, clerk = await people.register(), await people.register(name="欧阳修远"), await people.register()
     province, subordinate = await admin.create_org(region_code="320000"), await clerk.create_org()
-    await prove_key(admin)
+    key = await prove_key(admin)
     await add_member(admin, province, name=learner.name)
     link_request = get_body(await learner.post("/v1/me/link-requests", json={"org_id": province["id"]}), 201)
     leaving = await add_member(clerk, subordinate, name="王安石")
     path = f"/v1/orgs/{subordinate['id']}/members/{leaving['id']}/transfers"
     get_body(await clerk.post(path, json={"org_id": province["id"]}), 201)
     entries = {entry["kind"]: entry for entry in (await read_inbox(admin))["items"]}
+    assert (entries["link-request"]["subject"], entries["person-transfer"]["detail"]) == (learner.name, "王安石")
+    assert entries["person-transfer"]["subject"] == subordinate["name"]
+    await forget_key_proof(db, admin)
+    entries = {entry["kind"]: entry for entry in (await read_inbox(admin))["items"]}
     assert (entries["link-request"]["subject"], entries["person-transfer"]["detail"]) == ("欧***", "王**")
+    assert entries["person-transfer"]["subject"] == "中" + "*" * (len(subordinate["name"]) - 1)
+    await prove_key(admin, key)
     assert get_body(await admin.get(entries["link-request"]["href"]))["name"] == learner.name
     assert entries["link-request"]["id"] == link_request["id"]

@@ -53,5 +53,5 @@ async def find_orgs(
     found: list[OrgFoundRow] = []
     if wanted.strip() and not has_unshowable(wanted):
         org_filter = OrgFilter(q=wanted.strip(), status="live")
-        found = (await search_orgs(db, scope.user.user_id, org_filter, Paging(30, None))).rows
+        found = (await search_orgs(db, scope.user, org_filter, Paging(30, None))).rows
     return render_page(request, OrgsFound(found=found, wanted=wanted))

@@ -100,8 +100,8 @@ async def show_home(
     request: Request, db: ReadDb, scope: SignedIn, paging: Annotated[Paging, paged_by(UUID)]
 ) -> Response:
     """Show the caller's inbox and orgs."""
-    waiting = await list_waiting_requests(db, scope.user_id, replace(paging, limit=_INBOX_ROWS))
-    total = sum((await count_waiting_requests(db, scope.user_id)).values()) if waiting.rows else 0
+    waiting = await list_waiting_requests(db, scope, replace(paging, limit=_INBOX_ROWS))
+    total = sum((await count_waiting_requests(db, scope)).values()) if waiting.rows else 0
     own_orgs = await list_user_orgs(db, scope.user_id)
     administered = [org for org in own_orgs if set(org.roles) & {"main_admin", "admin"}]
     page = HomePage(
