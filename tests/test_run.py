@@ -117,7 +117,7 @@ app.cli.main()
 """
 
 
-@pytest.mark.parametrize("step", ["Making a new PostgreSQL", "Starting the API"])
+@pytest.mark.parametrize("step", ["Creating a PostgreSQL", "Starting the API"])
 def test_stop_signal_during_start_leaves_no_process(directory: Path, step: str) -> None:
     with program(sys.executable, "-c", SLOW_RUN, XUEZU_DATA_DIR=directory, XUEZU_PORT=find_free_port()) as starting:
         starting.wait_to_say(step)
