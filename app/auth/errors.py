@@ -138,6 +138,14 @@ class PhoneTaken(Conflict):
     advice = gettext_noop("请先注销该手机号码上的账号，或改用其他手机号码。")
 
 
+class PartyOrgsAdministered(Conflict):
+    """The user administers orgs of the party (S17). Carries `orgs`: `id`, `name` and `is_main_admin` of each."""
+
+    slug = "party-orgs-administered"
+    title = gettext_noop("您还管理着党组织的学习组织")
+    advice = gettext_noop("党组织的学习管理员须为党员：请先移交主管理员，或退出管理员，再修改党员身份。")
+
+
 class StillAdmin(Conflict):
     slug = "still-admin"
     title = gettext_noop("您仍是学习组织的管理员")

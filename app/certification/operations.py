@@ -22,12 +22,14 @@ from app.certification.errors import (
     WouldCloseCircle,
 )
 from app.certification.queries import InvitationRow
-from app.certification.schemas import ApplicationCreate, ApplicationOut, InvitationCreate
+from app.certification.schemas import ApplicationCreate, ApplicationCreated, ApplicationOut, InvitationCreate
 from app.core.cipher import Cipher, hash_secret, new_secret
 from app.core.ids import make_id
 from app.database.db import on_constraint
 from app.hierarchy import tree
+from app.orgs.advice import advice_out, list_edge_advice
 from app.orgs.locks import lock_orgs_for_edit
+from app.orgs.queries import get_card
 from app.schema.approvals import CertificationState
 from app.schema.certification import Certification, Invitation
 from app.schema.orgs import Org
@@ -86,8 +88,9 @@ async def revoke_invitation(db: AsyncConnection, scope: OrgScope, invitation_id:
     await record(db, scope.actor, "invitation.revoked", org_id=scope.org_id, subject=subject)
 
 
-async def create_application(db: AsyncConnection, scope: OrgScope, body: ApplicationCreate) -> ApplicationOut:
-    """Apply for the scope's org to be certified under the org that invited it (S6, S14). Return the application.
+async def create_application(db: AsyncConnection, scope: OrgScope, body: ApplicationCreate) -> ApplicationCreated:
+    """Apply for the scope's org to be certified under the org that invited it (S6, S14). Return the application, with
+    advice if the edge is unusual.
 
     Raises RealNameRequired, the errors of `get_live_invitation`, AlreadyCertified, ApplicationOpen, WouldCloseCircle.
     """
@@ -117,7 +120,9 @@ async def create_application(db: AsyncConnection, scope: OrgScope, body: Applica
     subject = ("application", application_id)
     after = {"superior_id": str(invitation.org_id), "subordinate_id": str(scope.org_id)}
     await record_for_each_org(db, scope, "application.created", invitation.org_id, subject=subject, after=after)
-    return await queries.get_application(db, application_id)
+    created = await queries.get_application(db, application_id)
+    advice = advice_out(list_edge_advice(await get_card(db, invitation.org_id), scope.org))
+    return ApplicationCreated(**created.model_dump(), advice=advice)
 
 
 async def use_invitation(db: AsyncConnection, invitation_id: UUID) -> None:

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import DateTime, Uuid, bindparam, case, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
+from app.authz.access import OrgCard
 from app.certification.errors import InvitationExpired, InvitationUnknown, InvitationUsedUp
 from app.certification.schemas import (
     ApplicationOut,
@@ -23,6 +24,7 @@ from app.database.db import Readable
 from app.database.paging import Page, PagedStatement, Paging, Slice
 from app.database.rows import fetch_row, fetch_rows, one_or_404
 from app.hierarchy import tree
+from app.orgs.advice import advice_out, list_edge_advice
 from app.orgs.queries import ORG_NAMES
 from app.orgs.regions import format_region_path
 from app.schema.approvals import CertificationState
@@ -163,23 +165,31 @@ async def get_application(db: Readable, application_id: UUID) -> ApplicationOut:
 
 
 async def list_received_applications(
-    db: Readable, org_id: UUID, state: CertificationState | None, paging: Paging
+    db: Readable, org: OrgCard, state: CertificationState | None, paging: Paging
 ) -> Page[ReceivedApplicationOut]:
     """Return the applications made to an org, the newest first; with `state`, only those in this state."""
-    parameters = {"org_id": org_id} if state is None else {"org_id": org_id, "state": state}
+    parameters = {"org_id": org.id} if state is None else {"org_id": org.id, "state": state}
     found = await _select_received_applications(in_state=state is not None).fetch(db, paging, **parameters)
-    return Page[ReceivedApplicationOut].from_slice(found.map(_replace_region_code))
+    return Page[ReceivedApplicationOut].from_slice(found.map(partial(_complete_application, org)))
 
 
-async def get_received_application(db: Readable, org_id: UUID, application_id: UUID) -> ReceivedApplicationOut:
+async def get_received_application(db: Readable, org: OrgCard, application_id: UUID) -> ReceivedApplicationOut:
     """Return one application made to an org. Raises NotFound."""
-    parameters = {"org_id": org_id, "application_id": application_id}
-    return _replace_region_code(await one_or_404(db, _RECEIVED_APPLICATION, ReceivedApplicationOut, parameters))
+    parameters = {"org_id": org.id, "application_id": application_id}
+    return _complete_application(org, await one_or_404(db, _RECEIVED_APPLICATION, ReceivedApplicationOut, parameters))
 
 
-def _replace_region_code(application: ReceivedApplicationOut) -> ReceivedApplicationOut:
-    """Return the application with the region's name in place of its code."""
-    return application.model_copy(update={"subordinate_region": format_region_path(application.subordinate_region)})
+class _Applicant(NamedTuple):
+    kind: str
+    region_code: str
+
+
+def _complete_application(org: OrgCard, application: ReceivedApplicationOut) -> ReceivedApplicationOut:
+    """Return the application with the region's name in place of its code, and with advice about the edge."""
+    applicant = _Applicant(application.subordinate_kind, application.subordinate_region)
+    region = format_region_path(applicant.region_code)
+    advice = advice_out(list_edge_advice(org, applicant)) if application.state is CertificationState.PENDING else []
+    return application.model_copy(update={"subordinate_region": region, "advice": advice})
 
 
 @dataclass(frozen=True, slots=True)

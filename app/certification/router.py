@@ -21,6 +21,7 @@ from app.certification.errors import (
 from app.certification.invitation_links import build_invitation_out
 from app.certification.schemas import (
     ApplicationCreate,
+    ApplicationCreated,
     ApplicationOut,
     CertificationOut,
     InvitationCard,
@@ -130,12 +131,13 @@ async def read_invitation(
         WouldCloseCircle,
     ),
 )
-async def create_application(scope: Writer, body: ApplicationCreate, db: WriteDb) -> ApplicationOut:
+async def create_application(scope: Writer, body: ApplicationCreate, db: WriteDb) -> ApplicationCreated:
     """An admin applies, with the token of an invitation, to have this org certified under the org that invites. The
     real name must be verified. The application waits until the superior decides.
 
     An org has at most one superior: if it has one already, request a transfer instead. An org cannot be under itself.
-    The same person may administer both orgs.
+    The same person may administer both orgs. The answer has advice where the superior is of a lower level, or an org of
+    people outside the party.
     """
     return await operations.create_application(db, scope, body)
 
@@ -150,7 +152,7 @@ async def list_applications(
     """The applications that other orgs have made to this org, the newest first. Those with the state `pending` wait
     for a decision; nothing is changed.
     """
-    return await queries.list_received_applications(db, scope.org_id, state, paging)
+    return await queries.list_received_applications(db, scope.org, state, paging)
 
 
 @router.get("/orgs/{org_id}/applications/{application_id}", summary="Read an application")
@@ -158,7 +160,7 @@ async def read_application(scope: Reader, application_id: UUID, db: ReadDb) -> R
     """One application that was made to this org, with the card of the applicant and who applies for it. The inbox has
     the address. Nothing is changed.
     """
-    return await queries.get_received_application(db, scope.org_id, application_id)
+    return await queries.get_received_application(db, scope.org, application_id)
 
 
 @router.delete(

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints
 from app.approvals.reasons import TranslatedReason
 from app.core.text import Reason, Token
 from app.orgs.names import Kind
+from app.orgs.schemas import AdviceOut
 from app.schema.approvals import CertificationState, State
 from app.web.schemas import Body, Out
 
@@ -59,6 +60,12 @@ class ApplicationOut(Out):
     reason: TranslatedReason
 
 
+class ApplicationCreated(ApplicationOut):
+    """An application that was just made, with advice about it."""
+
+    advice: list[AdviceOut] = Field(description="What is unusual about it: withdraw it if that is a mistake.")
+
+
 class ReceivedApplicationOut(ApplicationOut):
     """An application as the superior's admins see it: with the applying org's card and the applicant."""
 
@@ -67,6 +74,9 @@ class ReceivedApplicationOut(ApplicationOut):
     subordinate_region: str
     applicant_name: str | None = Field(description="Verified name of the admin who applied.")
     applicant_verified: bool
+    advice: list[AdviceOut] = Field(
+        default_factory=list, description="What is unusual about it: check it before you decide."
+    )
 
 
 class CertificationOut(ApplicationOut):

@@ -1,9 +1,12 @@
 """The rules for names of orgs (S3): errors, advice, and a proposal of a shorter name."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+from uuid import UUID
 
 from app.core.i18n import gettext
+from app.core.names import make_name_key
 from app.core.text import has_unshowable
 from app.orgs.errors import NameKindMismatch, NameSuffixTyped, NameUnshowable
 from app.web.errors import Problem
@@ -12,6 +15,8 @@ SUFFIX = "学习管理组"
 OUTSIDE_PARTY = "党外人士学习组织"
 LONGEST_SHORT_NAME = 20
 """Characters up to which a name counts as short."""
+LONGEST_BARE_NAME = 5
+"""Characters up to which a name hardly says whose org it is."""
 
 
 class Kind(StrEnum):
@@ -28,6 +33,7 @@ class Advice:
     code: str
     title: str
     proposed_name: str | None = None
+    org_id: UUID | None = None
 
 
 def list_name_errors(name: str, kind: Kind, present_name: str | None = None) -> list[type[Problem]]:
@@ -39,13 +45,39 @@ def list_name_errors(name: str, kind: Kind, present_name: str | None = None) -> 
     found: list[type[Problem]] = []
     if has_unshowable(name):
         found.append(NameUnshowable)
-    if name.endswith(SUFFIX) and name != present_name:
+    seen = _list_characters(name)
+    if seen.endswith(SUFFIX) and (present_name is None or make_name_key(name) != make_name_key(present_name)):
         found.append(NameSuffixTyped)
-    is_outside_party = name.removesuffix(SUFFIX).endswith(OUTSIDE_PARTY)
-    body = name.removesuffix(SUFFIX).removesuffix(OUTSIDE_PARTY)
-    if is_outside_party is not (kind is Kind.OUTSIDE_PARTY) or not body:
+    body = seen.removesuffix(SUFFIX)
+    is_outside_party = body.endswith(OUTSIDE_PARTY)
+    if is_outside_party is not (kind is Kind.OUTSIDE_PARTY) or not body.removesuffix(OUTSIDE_PARTY):
         found.append(NameKindMismatch)
     return found
+
+
+_SIMPLIFIED = str.maketrans("學習組織黨", "学习组织党")
+
+
+def _list_characters(name: str) -> str:
+    """Return what a reader takes the name for: its characters without brackets, blanks and stops, simplified where the
+    rules look at them."""
+    return "".join(filter(str.isalnum, make_name_key(name))).translate(_SIMPLIFIED)
+
+
+_BARE_BRANCH = re.compile(
+    "(机关|离退休|老干部|职工|党员)*第?[0-9一二三四五六七八九十百]*(联合|临时)?(党支部|党总支|支部|总支|党委|党组)(委员会)?"
+)
+
+
+def list_shortness_advice(name: str) -> list[Advice]:
+    """Return advice to type the full name if an org cannot be recognised by the name: 一支部, 张三."""
+    seen = _list_characters(name)
+    if len(seen) > LONGEST_BARE_NAME and not _BARE_BRANCH.fullmatch(seen):
+        return []
+    title = gettext(
+        "名称过短，难以辨认是哪个组织：请填写党组织全称，如“中共南京市玄武区委员会”；简称只用于组织内的支部。"
+    )
+    return [Advice("name-short", title)]
 
 
 def list_length_advice(name: str) -> list[Advice]:

@@ -15,7 +15,6 @@ from sqlalchemy import (
     Uuid,
     and_,
     bindparam,
-    exists,
     func,
     literal,
     literal_column,
@@ -47,13 +46,16 @@ _USER_ID = bindparam("user_id", type_=Uuid())
 
 _CARD = select(*ORG_CARD_COLUMNS).where(Org.id == _ORG_ID)
 _EXCLUDED_ID = bindparam("excluded_id", type_=Uuid())
-_NAME_EXISTS = select(
-    exists().where(
+_ORG_BY_NAME = (
+    select(Org.id)
+    .where(
         Org.region_code == bindparam("region_code"),
         func.name_key(Org.name) == func.name_key(bindparam("name", type_=Text())),
         Org.status == "live",
         or_(_EXCLUDED_ID.is_(None), Org.id != _EXCLUDED_ID),
     )
+    .order_by(Org.id)
+    .limit(1)
 )
 _ADMINISTERED_REGIONS = (
     select(Org.region_code)
@@ -68,10 +70,11 @@ async def get_card(db: AsyncConnection, org_id: UUID) -> OrgCard:
     return OrgCard(**(await db.execute(_CARD, {"org_id": org_id})).one()._mapping)
 
 
-async def org_name_exists(db: Readable, name: str, region_code: str, excluded_id: UUID | None = None) -> bool:
-    """Return whether this region has a live org with this name, other than the org `excluded_id`."""
+async def find_org_by_name(db: Readable, name: str, region_code: str, excluded_id: UUID | None = None) -> UUID | None:
+    """Return the id of the oldest live org of this region that has this name, other than `excluded_id`, or None."""
     parameters = {"region_code": region_code, "name": name, "excluded_id": excluded_id}
-    return bool(await db.scalar(_NAME_EXISTS, parameters))
+    found: UUID | None = await db.scalar(_ORG_BY_NAME, parameters)
+    return found
 
 
 async def list_administered_regions(db: AsyncConnection, user_id: UUID) -> Sequence[str]:

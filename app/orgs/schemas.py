@@ -48,9 +48,14 @@ class RegionOut(Out):
 class AdviceOut(Out):
     """Advice never refuses: the call has had its effect."""
 
-    code: str = Field(description="`name-long`, `name-exists`, `levels-differ`.", examples=["name-long"])
+    code: str = Field(
+        description="`name-short`, `name-long`, `name-exists`, `levels-differ`; of an application `superior-lower`, "
+        "`superior-outside-party`.",
+        examples=["name-long"],
+    )
     title: str
     proposed_name: str | None = Field(default=None, description="A shorter name, if there is one.")
+    org_id: UUID | None = Field(default=None, description="With `name-exists`: the org of that name.")
 
 
 class NameErrorOut(Out):

@@ -188,6 +188,22 @@ async def test_closure_with_a_wrong_code_is_refused(person: Person) -> None:
     assert (await person.get("/v1/me")).status_code == 200
 
 
+async def test_leaving_the_party_waits_for_the_hand_over_of_party_orgs(people: People) -> None:
+    person, founder = await people.register(), await people.register()
+    own, other = await person.create_org(), await founder.create_org()
+    outside = await person.create_org(name=f"{own['name'][2:]}党外人士学习组织", kind="outside_party")
+    await add_admin(founder, other, person)
+    refused = await person.patch("/v1/me", json={"party_member": False})
+    assert is_refused(refused, 409, "party-orgs-administered")
+    roles = {org["name"]: org["is_main_admin"] for org in refused.json()["orgs"]}
+    assert roles == {own["name"]: True, other["name"]: False}
+    assert (await person.get("/v1/me")).json()["party_member"] is True
+    assert (await person.put(f"/v1/orgs/{own['id']}/closure")).status_code in {200, 204}
+    assert (await person.delete(f"/v1/orgs/{other['id']}/admins/me")).status_code == 204
+    assert (await person.patch("/v1/me", json={"party_member": False})).json()["party_member"] is False
+    assert outside["id"] in {org["id"] for org in (await person.get("/v1/me/orgs")).json()}
+
+
 async def test_closure_by_an_admin_is_refused(people: People) -> None:
     person = await people.register()
     org = await person.create_org()

@@ -99,6 +99,21 @@ async def test_application_to_the_own_org_is_refused_as_a_circle(people: People)
     assert refused.json()["type"] == "/problems/would-close-circle"
 
 
+async def test_unusual_edge_gives_advice_to_both_sides(people: People) -> None:
+    person, applicant = await people.register(), await people.register()
+    county = await person.create_org()
+    outside = await person.create_org(name=f"{county['name'][2:]}党外人士学习组织", kind="outside_party")
+    city = await applicant.create_org(region_code="320100")
+    for superior, codes in ((county, ["superior-lower"]), (outside, ["superior-lower", "superior-outside-party"])):
+        applied = get_body(await send_application(applicant, city, (await invite(person, superior))["token"]), 201)
+        assert [advice["code"] for advice in applied["advice"]] == codes
+        received = get_body(await person.get(f"/v1/orgs/{superior['id']}/applications/{applied['id']}"))
+        assert [advice["code"] for advice in received["advice"]] == codes
+        await applicant.delete(f"/v1/orgs/{city['id']}/applications/{applied['id']}")
+    usual = await send_application(person, county, (await invite(applicant, city))["token"])
+    assert get_body(usual, 201)["advice"] == []
+
+
 async def test_crossing_approvals_make_one_edge(people: People, engine: AsyncEngine) -> None:
     for _ in range(5):
         one, two = await people.register(), await people.register()

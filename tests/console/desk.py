@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from tests.console.conftest import ORIGIN, sign_in_to_console
 from tests.people import Person
 
-HOSTILE = "<script>alert(1)</script>\"onx='1"
+HOSTILE = "<script>alert`1`</script>\"onx='1"
 """A name that is allowed, and that no page may take for markup."""
 
 TO_TYPE = re.compile("输入名称“\u2068?(.+?)\u2069?”以确认")

@@ -18,7 +18,7 @@ from tests.acts import (
 from tests.auth.consoles import Console, approve, scan
 from tests.people import People, Person
 
-HOSTILE = "<img src=x onerror=alert(1)>\"onx=1 '<script>alert(2)"
+HOSTILE = "<img src=x onerror=alert`1`>\"onx=1 '<script>alert`2`"
 SHORT = "<b onx=1>甲\"'مريم"
 PROGRAM = f"{HOSTILE} \u202eمريم {'W' * 500}"[:500]
 _KEY = text(

@@ -21,6 +21,14 @@ from app.orgs.names import Kind
         ("中共南京市委学习管理组", Kind.PARTY, ["name-suffix-typed"]),
         ("江苏省党外人士学习组织学习管理组", Kind.OUTSIDE_PARTY, ["name-suffix-typed"]),
         ("学习管理组", Kind.PARTY, ["name-suffix-typed", "name-kind-mismatch"]),
+        ("中共南京市委（学习管理组）", Kind.PARTY, ["name-suffix-typed"]),
+        ("中共南京市委 学习 管理组", Kind.PARTY, ["name-suffix-typed"]),
+        ("中共南京市委學習管理組", Kind.PARTY, ["name-suffix-typed"]),
+        ("中共南京市委学习管理组。", Kind.PARTY, ["name-suffix-typed"]),
+        ("中共南京市委·学习管理组.", Kind.PARTY, ["name-suffix-typed"]),
+        ("中共南京市委【學习-管理組】", Kind.PARTY, ["name-suffix-typed"]),
+        ("江苏省党外人士 学习组织。", Kind.PARTY, ["name-kind-mismatch"]),
+        ("中共南京市委学习管理组机关支部", Kind.PARTY, []),
         ("中共南京\u202e市委", Kind.PARTY, ["name-unshowable"]),
         ("中共南京\x00市委", Kind.PARTY, ["name-unshowable"]),
         ("中共𠮷林县委🌟", Kind.PARTY, []),  # rare characters and emoji are allowed
@@ -36,6 +44,21 @@ def test_unchanged_legacy_name_is_allowed_with_its_suffix() -> None:
     assert [
         error.slug for error in names.list_name_errors("中共苏州市委学习管理组", Kind.PARTY, present_name=legacy)
     ] == ["name-suffix-typed"]
+
+
+@pytest.mark.parametrize(
+    ("name", "codes"),
+    [
+        ("一支部", ["name-short"]),
+        ("第一党支部", ["name-short"]),
+        ("机关第十二党支部委员会", ["name-short"]),
+        ("张三", ["name-short"]),
+        ("中共南京市委", []),
+        ("玄武区教育局第一党支部", []),
+    ],
+)
+def test_name_that_does_not_say_whose_org_it_is_gets_advice(name: str, codes: list[str]) -> None:
+    assert [advice.code for advice in names.list_shortness_advice(name)] == codes
 
 
 def test_name_above_twenty_characters_gets_length_advice() -> None:

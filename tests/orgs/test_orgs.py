@@ -64,9 +64,10 @@ async def test_invalid_org_body_is_refused_and_creates_nothing(
 async def test_existing_name_in_the_region_gives_advice_only(people: People) -> None:
     founder, other = await people.register(), await people.register()
     org = await founder.create_org()
-    same = {"name": org["name"], "region_code": org["region_code"]}
+    same = {"name": org["name"].replace("测试", " 测试 "), "region_code": org["region_code"]}
     checked = await other.post("/v1/name-checks", json=same)
     assert (checked.json()["errors"], checked.json()["advice"][0]["code"]) == ([], "name-exists")
+    assert checked.json()["advice"][0]["org_id"] == org["id"]
     created = await other.create_org(**same)
     assert [advice["code"] for advice in created["advice"]] == ["name-exists"]
 

@@ -2,11 +2,11 @@
 
 from uuid import UUID
 
-from sqlalchemy import LargeBinary, delete, exists, func, literal_column, select, update
+from sqlalchemy import LargeBinary, bindparam, delete, exists, func, literal_column, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import record
-from app.auth.errors import CodeRefused, IsOperator, PhoneTaken, StillAdmin
+from app.auth.errors import CodeRefused, IsOperator, PartyOrgsAdministered, PhoneTaken, StillAdmin
 from app.auth.phone_codes.codes import CodeCheck, Purpose, check_phone_code
 from app.auth.sessions import end_sessions
 from app.authz.access import UserScope
@@ -18,6 +18,8 @@ from app.database.db import on_constraint
 from app.members.activation import activate_user, consent_to_own_rows, lock_phones
 from app.members.links.operations import withdraw_requests_of_user
 from app.messages.operations import erase_messages
+from app.orgs.names import Kind
+from app.schema.admins import OrgAdmin
 from app.schema.auth import (
     Operator,
     PhoneCode,
@@ -28,28 +30,45 @@ from app.schema.auth import (
     User,
     Verification,
 )
+from app.schema.orgs import Org
 from app.web.errors import Unauthorized
 
 _OLD_PHONE_INDEX = literal_column("old.phone_index", LargeBinary)
 
 
+_LOCK_ACCOUNT = (
+    select(User.party_member).where(User.id == bindparam("user_id")).with_for_update(key_share=True)
+)  # FOR NO KEY UPDATE
+_PARTY_ORGS = (
+    select(Org.id, Org.name, (Org.main_admin_id == OrgAdmin.user_id).label("is_main_admin"))
+    .join(OrgAdmin, OrgAdmin.org_id == Org.id)
+    .where(OrgAdmin.user_id == bindparam("user_id"), Org.kind == Kind.PARTY, Org.status == "live")
+    .order_by(Org.id)
+)
+
+
 async def declare_party_member(db: AsyncConnection, scope: UserScope, party_member: bool) -> None:
-    """Store the user's declaration of party membership (S2, S17). A repeated declaration changes nothing."""
-    changed = await db.scalar(
-        update(User)
-        .where(User.id == scope.user_id, User.party_member != party_member)
-        .values(party_member=party_member)
-        .returning(User.id)
+    """Store the user's declaration of party membership (S2, S17). A repeated declaration changes nothing.
+
+    Locks the account: a transaction that makes the user an admin commits before the orgs are read, or waits. Raises
+    PartyOrgsAdministered if the user leaves the party and administers orgs of the party.
+    """
+    present = await db.scalar(_LOCK_ACCOUNT, {"user_id": scope.user_id})
+    if present is None or present == party_member:
+        return
+    if not party_member:
+        orgs = (await db.execute(_PARTY_ORGS, {"user_id": scope.user_id})).all()
+        if orgs:
+            raise PartyOrgsAdministered(orgs=[row._asdict() | {"id": str(row.id)} for row in orgs])
+    await db.execute(update(User).where(User.id == scope.user_id).values(party_member=party_member))
+    await record(
+        db,
+        scope.actor,
+        "user.updated",
+        subject=("user", scope.user_id),
+        before={"party_member": not party_member},
+        after={"party_member": party_member},
     )
-    if changed is not None:
-        await record(
-            db,
-            scope.actor,
-            "user.updated",
-            subject=("user", scope.user_id),
-            before={"party_member": not party_member},
-            after={"party_member": party_member},
-        )
 
 
 async def get_phone(db: AsyncConnection, cipher: Cipher, user_id: UUID) -> str:

@@ -8,7 +8,14 @@ from fastapi import APIRouter, Path, Query, Request
 from app.auth.accounts import queries
 from app.auth.accounts.accounts import declare_party_member
 from app.auth.accounts.schemas import MeOut, MeUpdate, SessionOut
-from app.auth.errors import AlipayUnavailable, AlreadyVerified, BadSignature, IdNumberTaken, VerificationOpen
+from app.auth.errors import (
+    AlipayUnavailable,
+    AlreadyVerified,
+    BadSignature,
+    IdNumberTaken,
+    PartyOrgsAdministered,
+    VerificationOpen,
+)
 from app.auth.oauth.protocol import PlainForm, describe_form
 from app.auth.sessions import end_session, end_sessions
 from app.auth.verification.alipay import ALIPAY
@@ -36,11 +43,14 @@ async def read_me(db: ReadDb, cipher: CipherDep, scope: SignedIn) -> MeOut:
     return await queries.get_me(db, cipher, scope)
 
 
-@router.patch("/v1/me", summary="Declare my party membership")
+@router.patch("/v1/me", summary="Declare my party membership", responses=problems(PartyOrgsAdministered))
 async def update_me(db: WriteDb, cipher: CipherDep, scope: SignedIn, body: MeUpdate) -> MeOut:
     """The user declares whether they are a member of the party. No other person can declare it, and it is not checked.
 
     Only a member of the party can create an org of the party or become an admin of one. Declare it before either.
+
+    Somebody who has left the party administers no org of the party: a 409 `party-orgs-administered` lists the orgs that
+    they hand over or leave first.
     """
     await declare_party_member(db, scope, body.party_member)
     return await queries.get_me(db, cipher, scope)

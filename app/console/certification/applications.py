@@ -43,7 +43,7 @@ async def show_applications(
 ) -> Response:
     """Show the pending applications, or those of another state."""
     wanted = None if state == "all" else CertificationState(state)
-    applications = await queries.list_received_applications(db, scope.org_id, wanted, paging)
+    applications = await queries.list_received_applications(db, scope.org, wanted, paging)
     frame = build_org_frame(scope, "certification")
     return render_page(request, ApplicationsPage(frame=frame, applications=applications, chosen=state))
 
@@ -51,7 +51,7 @@ async def show_applications(
 @confirmation_routes(router, "/{application_id}/approval")
 async def approve(request: Request, db: ReadableDb, scope: Writer, application_id: ApplicationId) -> Confirmation:
     """Approve the application: the applicant becomes a subordinate."""
-    application = await queries.get_received_application(db, scope.org_id, application_id)
+    application = await queries.get_received_application(db, scope.org, application_id)
     return Confirmation(
         title=gettext("通过认证"),
         explanation=gettext(
@@ -69,7 +69,7 @@ async def approve(request: Request, db: ReadableDb, scope: Writer, application_i
 @confirmation_routes(router, "/{application_id}/refusal")
 async def refuse(request: Request, db: ReadableDb, scope: Writer, application_id: ApplicationId) -> Confirmation:
     """Refuse the application with a reason. The user types the applicant's name to confirm."""
-    application = await queries.get_received_application(db, scope.org_id, application_id)
+    application = await queries.get_received_application(db, scope.org, application_id)
     return Confirmation(
         title=gettext("拒绝“{name}”的申请", name=application.subordinate_name),
         explanation=gettext("对方的管理员会看到理由，并可以重新申请。"),
