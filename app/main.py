@@ -75,7 +75,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
             await engine.dispose()
 
     app = FastAPIOffline(
-        title="Xuezu 学组",
+        title="Xuezu",
         version="0.1.0",
         lifespan=lifespan,
         max_body_size=MAX_BODY,

@@ -15,9 +15,12 @@ from app.api_docs.examples import write_examples
 from app.api_docs.introductions import INTRODUCTION, TAGS
 from app.api_docs.pages import configure_pages
 from app.api_docs.parameters import describe_parameters
+from app.api_docs.problem_schemas import write_problem_schemas
+from app.api_docs.schema_names import rename_pages
 from app.authz.access import find_access_rule
 from app.authz.errors import OrgClosed, StepUpNeeded
 from app.authz.permissions import CLOSED_ORG_PERMISSIONS
+from app.authz.scopes import SCOPES
 from app.core.services import SETTINGS
 from app.idempotency.replay import HEADER, KeyInUse, KeyReused
 from app.web import errors
@@ -42,17 +45,22 @@ def _build_document(app: FastAPI) -> dict[str, Any]:
         version=app.version,
         description=INTRODUCTION,
         routes=app.routes,
+        servers=[{"url": "/", "description": "This service."}],
+        license_info={"name": "Apache License 2.0", "identifier": "Apache-2.0"},
         tags=[{"name": name, "description": description} for name, description in TAGS],
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     problem = errors.ProblemOut.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas |= problem.pop("$defs", {}) | {"ProblemOut": problem}
+    document["components"]["securitySchemes"] |= _SECURITY_SCHEMES
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     for path, route in list_api_routes(app):
         if route.include_in_schema:
             for method in route.methods or ():
                 _complete_operation(document["paths"][path][method.lower()], path, route, method)
+    write_problem_schemas(document)
+    rename_pages(document)
     return write_examples(document, {})
 
 
@@ -66,6 +74,8 @@ def list_api_routes(app: FastAPI) -> Iterator[tuple[str, RouteContext]]:
 def _complete_operation(operation: dict[str, Any], path: str, route: RouteContext, method: str) -> None:
     """Add what follows from the kind of the route: its general errors and the idempotency header."""
     describe_parameters(operation)
+    operation["operationId"] = route.name
+    operation["security"] = _list_security(route)
     # FastAPI's default summary is the function's name with a capital on each word.
     if operation["summary"] == str(route.name).replace("_", " ").title():
         operation["summary"] = operation["summary"].capitalize()
@@ -113,6 +123,23 @@ def _complete_operation(operation: dict[str, Any], path: str, route: RouteContex
     operation["responses"] = dict(sorted(responses.items()))
 
 
+def _list_security(route: RouteContext) -> list[dict[str, list[str]]]:
+    """Return the ways to authenticate: none of them is needed for a public route."""
+    rule = find_access_rule(route.dependant)
+    if rule is None or rule.kind == "public":
+        return []
+    if rule.kind == "service":
+        return [{"oauth2": [str(rule.needs)]}, {"bearer": []}]
+    return [{"bearer": []}]
+
+
+_SECURITY_SCHEMES = {
+    "oauth2": {
+        "type": "oauth2",
+        "description": "For a service: client credentials (RFC 6749 §4.4).",
+        "flows": {"clientCredentials": {"tokenUrl": "/oauth/token", "scopes": SCOPES}},
+    }
+}
 _DEFAULT_DESCRIPTION = "Successful Response"
 """FastAPI's description of an answer without one."""
 SUCCESS_DESCRIPTIONS = {

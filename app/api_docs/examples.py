@@ -96,6 +96,7 @@ SIGN_IN: Mapping[str, Example] = {
     ),
     "POST /v1/me/phone-codes": Example({"phone": Stored("new_phone")}),
     "PUT /v1/me/phone": Example({"phone": Stored("new_phone"), "code": "123456"}),
+    "PUT /v1/messages/read-mark": Example({}),
     "PUT /v1/me/closure": Example({"code": "123456"}),
     "POST /v1/me/security-key-challenges": Example({"purpose": "registration"}),
     "POST /v1/me/security-keys": Example(

@@ -19,6 +19,7 @@ PARAMETERS: Mapping[str, str] = {
     "promotion_id": "The offer that a unit become an organisation of its own.",
     "offer_id": "An offer to be the main admin of an organisation in which no admin is left.",
     "request_id": "The change request or link request.",
+    "message_id": "A message to the caller.",
     "key_id": "A security key of the caller.",
     "scan_id": "The scan.",
     "limit": "Rows a page.",

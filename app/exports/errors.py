@@ -1,13 +1,21 @@
 """The errors of exports."""
 
+from pydantic import BaseModel, Field
+
 from app.core.i18n import gettext_noop
 from app.web.errors import Conflict, Problem
 
 
-class ExportNotReady(Conflict):
-    """The file of the export does not exist: the job has not finished, or it has failed. Has the field `state`."""
+class ExportState(BaseModel):
+    """Extension members: the state."""
 
-    slug = "export-not-ready"
+    state: str = Field(description="The state of the export: `waiting`, `running` or `failed`.")
+
+
+class ExportNotReady(Conflict):
+    """The file of the export does not exist: the job has not finished, or it has failed."""
+
+    slug, extension = "export-not-ready", ExportState
     title = gettext_noop("导出文件尚未就绪")
     advice = gettext_noop("请等到 state 为 done 再下载；若为 failed，请重新导出。")
 

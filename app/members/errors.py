@@ -1,13 +1,39 @@
 """Errors of calls about members."""
 
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
 from app.core.i18n import gettext_noop
+from app.members.schemas import MemberOut
 from app.web.errors import Conflict
 
 
-class PhoneExists(Conflict):
-    """A member of the org has the phone (S8). Carries `member` and `copy`, the call that adds them to a unit."""
+class CopyBody(BaseModel):
+    """The body of the call."""
 
-    slug = "phone-exists"
+    unit_id: str = Field(description="Put the id of the unit here.")
+
+
+class CopyCall(BaseModel):
+    """The call that adds the member to a unit."""
+
+    method: Literal["POST"]
+    href: str
+    body: CopyBody
+
+
+class ExistingMember(BaseModel):
+    """Extension members: the row that has the phone. Absent if another request removed the row at the same moment."""
+
+    member: MemberOut | None = None
+    copy_call: CopyCall | None = Field(default=None, alias="copy")
+
+
+class PhoneExists(Conflict):
+    """A member of the org has the phone. `copy` is the call that adds this member to a unit."""
+
+    slug, extension = "phone-exists", ExistingMember
     title = gettext_noop("该手机号码已经存在")
     advice = gettext_noop("请选择“复制到本组织”：按 copy 所示调用，即可将此人加入另一支部。")
 

@@ -44,7 +44,7 @@ async def read_overview(
 
 
 @router.get("/reports/subordinates", summary="Compare subordinates")
-async def list_subordinates(
+async def list_subordinate_figures(
     request: Request, scope: Reader, db: ReadDb, span: SpanQuery, listing: ListingQuery
 ) -> SubordinatesOut:
     """A page of the direct subordinates, each with everything below it, sorted by any column. Withheld figures come

@@ -28,12 +28,14 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Problem(Exception):  # noqa: N818
-    """One kind of error. `extra` becomes extension members of the problem (RFC 9457 §3.2)."""
+    """One kind of error. `extra` becomes extension members of the problem (RFC 9457 §3.2); `extension` is their
+    model."""
 
     status: ClassVar[int]
     slug: ClassVar[str]
     title: ClassVar[str]
     advice: ClassVar[str]
+    extension: ClassVar[type[BaseModel] | None] = None
 
     def __init__(self, *, headers: Mapping[str, str] | None = None, **extra: Any) -> None:
         super().__init__(self.slug)

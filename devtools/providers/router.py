@@ -37,7 +37,7 @@ alipay_router = APIRouter(tags=["simulators"], dependencies=[Public])
 
 
 @sms_router.get("/v1/simulator/sms", summary="Messages of a phone")
-async def list_messages(
+async def list_simulated_sms(
     db: ReadDb, cipher: CipherDep, phone: Annotated[Phone, Query(description="The phone whose messages are read.")]
 ) -> SimulatedMessages:
     """The messages that the simulated gateway has delivered to a phone, the newest first. Read the sign-in code here;

@@ -53,7 +53,7 @@ async def read_scan(db: ReadDb, scope: SignedIn, scan_id: ScanId) -> ScanOut:
     response_model=ScanOut,
     responses=problems(NotFound, CodeExpired, ForeignOrigin, ScanDecided, WrongNumber),
 )
-async def put_approval(
+async def approve_scan(
     request: Request, db: WriteDb, scope: SignedIn, scan_id: ScanId, body: ApprovalPut
 ) -> ScanOut | JSONResponse:
     """The person types the two digits that the console shows, and the console is signed in as this person. It gets its

@@ -70,7 +70,9 @@ async def put_review(db: WriteDb, cipher: CipherDep, scope: AsOperator, verifica
     summary="Approve an ID card",
     responses=problems(NotYourReview, IdNumberTaken, AlreadyVerified),
 )
-async def put_approval(db: WriteDb, cipher: CipherDep, scope: AsOperator, verification_id: VerificationId) -> None:
+async def approve_verification(
+    db: WriteDb, cipher: CipherDep, scope: AsOperator, verification_id: VerificationId
+) -> None:
     """The name and number belong together and to this person: the user is verified by that name now. One ID card
     verifies one account.
 

@@ -4,6 +4,8 @@ The upload answers 422 if `inspect_upload` finds that the file cannot be read. O
 sheet refuses it, and the import's `refusal` has the same code.
 """
 
+from pydantic import BaseModel, Field
+
 from app.core.i18n import gettext_noop
 from app.web.errors import Conflict, Problem
 
@@ -118,10 +120,16 @@ class TooManyRows(SheetRefused):
     advice = gettext_noop("请拆分为多个文件分别导入。")
 
 
-class TooManyNewUnits(SheetRefused):
-    """Carries `limit`."""
+class UnitLimit(BaseModel):
+    """Extension members: the limit."""
 
-    slug = "too-many-new-units"
+    limit: int = Field(description="The number of units that one import can create.")
+
+
+class TooManyNewUnits(SheetRefused):
+    """The sheet names more new units than one import can create."""
+
+    slug, extension = "too-many-new-units", UnitLimit
     title = gettext_noop("需要新建的支部过多")
     advice = gettext_noop("请检查“支部名称”一列是否填错。")
 
@@ -129,25 +137,38 @@ class TooManyNewUnits(SheetRefused):
 SHEET_REFUSALS: dict[str, type[SheetRefused]] = {kind.slug: kind for kind in SheetRefused.__subclasses__()}
 
 
-class ImportNotReady(Conflict):
-    """Carries `state`."""
+class ImportState(BaseModel):
+    """Extension members: the state."""
 
-    slug = "import-not-ready"
+    state: str = Field(description="The present state of the import.")
+
+
+class ImportNotReady(Conflict):
+    """The import cannot be confirmed in its present state."""
+
+    slug, extension = "import-not-ready", ImportState
     title = gettext_noop("该导入当前不能确认")
     advice = gettext_noop("只有检查完毕、尚未确认的导入（state 为 ready）可以确认。")
 
 
 class ImportSettled(Conflict):
-    """Carries `state`."""
+    """The import cannot be canceled in its present state."""
 
-    slug = "import-settled"
+    slug, extension = "import-settled", ImportState
     title = gettext_noop("该导入已结束，不能取消")
     advice = gettext_noop("已导入的人员可在通讯录中修改。")
 
 
-class RemovalsNeedConsent(Conflict):
-    """Carries `leaving`, the number of people that the replacement would remove, and `people`, the number of all."""
+class Removals(BaseModel):
+    """Extension members: how many people leave."""
 
-    slug = "removals-need-consent"
+    leaving: int = Field(description="The number of people that the replacement would remove.")
+    people: int = Field(description="The number of people in the directory.")
+
+
+class RemovalsNeedConsent(Conflict):
+    """The replacement would remove many people, and the request does not confirm their number."""
+
+    slug, extension = "removals-need-consent", Removals
     title = gettext_noop("此次整体替换将移除较多人员")
     advice = gettext_noop("请核对将被移除的人员；确认无误后，在请求中以 leaving 给出该人数。")

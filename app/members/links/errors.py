@@ -1,5 +1,9 @@
 """Errors of calls about link requests."""
 
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
 from app.core.i18n import gettext_noop
 from app.web.errors import Conflict, Problem
 
@@ -34,10 +38,16 @@ class LinkRequestDecided(Conflict):
     advice = gettext_noop("请刷新列表。")
 
 
-class SeveralCandidates(Conflict):
-    """Carries `member_ids`, the ids of the matching rows."""
+class Candidates(BaseModel):
+    """Extension members: the matching rows."""
 
-    slug = "several-candidates"
+    member_ids: list[UUID] = Field(description="The rows of the directory that match.")
+
+
+class SeveralCandidates(Conflict):
+    """Several rows of the directory match the requester."""
+
+    slug, extension = "several-candidates", Candidates
     title = gettext_noop("通讯录中有多人符合")
     advice = gettext_noop("请核对后指定 member_id。")
 
