@@ -1,7 +1,11 @@
 """The settings for a command: with secrets and with a database, or an error that explains what is wrong."""
 
 import asyncio
+import difflib
+import os
+from collections.abc import Iterable, Iterator
 
+import typer
 from pydantic import SecretStr, ValidationError
 
 from app.core.data_dir import unwritable_directory
@@ -11,7 +15,12 @@ from app.embedded import require_embedded
 
 
 def read_plain_settings() -> Settings:
-    """Return the settings of the environment, with or without secrets. Raises ConfigurationError."""
+    """Return the settings of the environment, with or without secrets. Name unknown settings on stderr.
+
+    Raises ConfigurationError.
+    """
+    for line in describe_unknown_settings(os.environ):
+        typer.echo(f"xuezu: {line}", err=True)
     try:
         return Settings()
     except ValidationError as error:
@@ -21,6 +30,19 @@ def read_plain_settings() -> Settings:
             f"XUEZU_{str(item['loc'][0]).upper()}: {item['msg'][0].lower()}{item['msg'][1:]}" for item in found
         )
         raise ConfigurationError(f"A setting cannot be used: {wrong} (README.md lists what each may be).") from error
+
+
+def describe_unknown_settings(names: Iterable[str]) -> Iterator[str]:
+    """Yield a sentence for each of these variables that begins with XUEZU_ and is no setting, with the nearest one."""
+    known = {f"XUEZU_{name.upper()}" for name in Settings.model_fields}
+    for name in sorted(names):
+        if name.upper().startswith("XUEZU") and name.upper() not in known and name not in _OTHERS:
+            near = difflib.get_close_matches(name.upper(), known, 1, 0.6)
+            yield f"{name} is no setting and has no effect" + (f": is {near[0]} meant?" if near else ".")
+
+
+_OTHERS = {"XUEZU_PROOF", "XUEZU_REQUIRE_BROWSER", "XUEZU_SEED", "XUEZU_RUNS", "XUEZU_ROUNDS", "XUEZU_RANDOM_EDITS"}
+"""Variables of the tests."""
 
 
 def read_settings() -> Settings:

@@ -12,6 +12,8 @@ from typing import Annotated, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.core.database_url import is_database_url, with_password
+
 
 class Environment(StrEnum):
     DEVELOPMENT = "development"
@@ -33,6 +35,12 @@ class ConfigurationError(CannotStart):
     """A setting is missing or unusable; the text names it and says what to do."""
 
 
+MALFORMED_DATABASE_URL = (
+    "XUEZU_DATABASE_URL is no address: write postgresql://user@host:5432/database, "
+    "and the password as it is in XUEZU_DATABASE_PASSWORD."
+)
+
+
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="XUEZU_", extra="ignore")
 
@@ -42,12 +50,20 @@ class Settings(BaseSettings):
     ] = Environment.DEVELOPMENT
     host: Annotated[str, Field(description="Address to listen on.")] = "localhost"
     port: Annotated[int, Field(ge=1, le=65535, description="Port to listen on.")] = 8000
+    keep_alive_seconds: Annotated[
+        int,
+        Field(ge=1, le=3600, description="Seconds an idle connection is kept: more than the proxy in front keeps it."),
+    ] = 75
     data_dir: Annotated[
         Path, Field(description="Directory of the embedded PostgreSQL and the development secrets.")
     ] = Path(".data")
     database_url: Annotated[
         SecretStr | None,
         Field(description="`postgresql://…` of a server of one's own (18+); unset: the embedded one."),
+    ] = None
+    database_password: Annotated[
+        SecretStr | None,
+        Field(description="The password of the user in XUEZU_DATABASE_URL, in any characters, as it is."),
     ] = None
     public_url: Annotated[
         str | None,
@@ -103,7 +119,23 @@ class Settings(BaseSettings):
         self.log_format = self.log_format or ("console" if self.env is Environment.DEVELOPMENT else "json")
         self.public_url = (self.public_url or f"http://localhost:{self.port}").rstrip("/")
         self.data_dir = self.data_dir.expanduser().absolute()
+        if self.database_url is not None:
+            self.database_url = SecretStr(self._build_database_url(self.database_url.get_secret_value()))
         return self
+
+    def _build_database_url(self, database_url: str) -> str:
+        """Return the address of the database with its password. Raises ConfigurationError, which has no part of it."""
+        try:
+            if not is_database_url(database_url):
+                raise ConfigurationError(MALFORMED_DATABASE_URL)
+            if self.database_password is None:
+                return database_url
+            return with_password(database_url, self.database_password.get_secret_value())
+        except ValueError:
+            raise ConfigurationError(
+                "XUEZU_DATABASE_PASSWORD needs the name of a user in XUEZU_DATABASE_URL: write "
+                "postgresql://user@host:5432/database."
+            ) from None
 
     @property
     def development(self) -> bool:

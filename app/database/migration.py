@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from app.core.settings import CannotStart
+from app.core.database_url import is_database_url
+from app.core.settings import MALFORMED_DATABASE_URL, CannotStart
 from app.core.startup import ShowLine, show_nothing
 from app.database.indexes import repair_indexes
 
@@ -125,13 +126,15 @@ async def require_head(database_url: str) -> None:
 
 async def _connect(database_url: str) -> asyncpg.Connection:
     """Return a connection to a server that is new enough and encodes text in UTF-8. Raises CannotStart."""
+    if not is_database_url(database_url):
+        raise CannotStart(MALFORMED_DATABASE_URL)
     shown = _hide_password(database_url)
     try:
         connection = await asyncpg.connect(_build_dsn(database_url), timeout=CONNECT_SECONDS)
     except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
-        raise CannotStart(f"The database {shown} refused the user or the password in XUEZU_DATABASE_URL.") from error
+        raise CannotStart(f"The database {shown} refused the user or the password of XUEZU_DATABASE_URL.") from error
     except (asyncpg.exceptions.ClientConfigurationError, ValueError) as error:
-        raise CannotStart("XUEZU_DATABASE_URL is no address: write postgresql://user@host:5432/database.") from error
+        raise CannotStart(MALFORMED_DATABASE_URL) from error
     except asyncpg.InvalidCatalogNameError as error:
         raise CannotStart(
             f"The database {shown} does not exist: make it with CREATE DATABASE … TEMPLATE template0 ENCODING 'UTF8' "
