@@ -14,6 +14,7 @@ from starlette.datastructures import FormData, Headers
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from app.core.services import SETTINGS
+from app.web.dispositions import read_disposition
 from app.web.errors import BadRequest, BodyTooLarge
 
 
@@ -51,9 +52,15 @@ class _Parser(MultiPartParser):
         self._received = 0
 
     def on_headers_finished(self) -> None:
+        part = self._current_part
+        disposition = read_disposition(part.content_disposition or b"")
+        if disposition.is_file:
+            # Starlette knows a file by a `filename` that it can read.
+            part.content_disposition = b'form-data; name="%s"; filename="file"' % disposition.name
         super().on_headers_finished()
-        file = self._current_part.file
+        file = part.file
         if file is not None:
+            file.filename = disposition.file_name
             file.file.close()
             file.file = open_anonymous_file()
             self._files_to_close_on_error.append(file.file)  # type: ignore[arg-type]

@@ -31,8 +31,6 @@ class SheetRow(NamedTuple):
     phone: str
     unit: str
     party: str
-    party_kind: str = ""
-    post: str = ""
 
 
 async def read_sheet(

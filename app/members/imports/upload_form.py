@@ -9,7 +9,7 @@ from starlette.datastructures import UploadFile
 from app.core.i18n import gettext
 from app.core.text import remove_unshowable
 from app.members.imports.schemas import ImportMode, UnknownUnits
-from app.members.imports.uploads import Upload
+from app.members.imports.uploads import UNREADABLE_NAME, Upload
 from app.web.errors import Invalid, UnsupportedMediaType
 from app.web.forms import read_form
 
@@ -34,7 +34,7 @@ async def read_upload_form(request: Request) -> Upload:
         wrong.append({"pointer": "/file", "code": "missing", "detail": gettext("缺少文件")})
     else:
         name = (file.filename or "").replace("\\", "/").rpartition("/")[2][-200:]
-        found |= {"file": file.file, "file_name": remove_unshowable(name) or "…"}
+        found |= {"file": file.file, "file_name": remove_unshowable(name) or UNREADABLE_NAME}
     choices: tuple[tuple[str, TypeAdapter[Any], str], ...] = (
         ("mode", _MODE, ImportMode.ADD_AND_UPDATE),
         ("unknown_units", _UNKNOWN_UNITS, UnknownUnits.REFUSE),

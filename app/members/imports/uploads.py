@@ -17,9 +17,13 @@ MAX_RATIO = 200
 # The ratio is checked only above this size: small parts compress well and are harmless.
 MIN_RATIO_BYTES = 16 << 20
 
+UNREADABLE_NAME = "…"
+"""The name of a file whose own name is missing or cannot be read. Its format is guessed from its first bytes."""
+
 _ZIP = b"PK\x03\x04"
 _EMPTY_ZIP = b"PK\x05\x06"
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_BEGINNING = 64
 _OLD_XLS = (b"\x09\x08", b"\x09\x04", b"\x09\x02", b"\x09\x00")
 _ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
 _END_RECORD = struct.Struct("<4s4H2LH")
@@ -42,15 +46,27 @@ class Upload(NamedTuple):
     unknown_units: UnknownUnits
 
 
+def _guess_format(beginning: bytes) -> SheetFormat:
+    if beginning.startswith((_OLE, *_OLD_XLS)):
+        return SheetFormat.XLS
+    if beginning.startswith(_ZIP):
+        return SheetFormat.ODS if b"mimetypeapplication/vnd.oasis" in beginning else SheetFormat.XLSX
+    return SheetFormat.CSV
+
+
 def inspect_upload(name: str, file: BinaryIO) -> SheetFormat:
     """Return the format of an uploaded sheet. Raises a SheetRefused if its first bytes or its zip directory show that
     it cannot be read."""
+    file.seek(0)
+    beginning = file.read(_BEGINNING)
     try:
-        kind = SheetFormat(PurePath(name).suffix.lower().removeprefix("."))
+        kind = (
+            _guess_format(beginning)
+            if name == UNREADABLE_NAME
+            else SheetFormat(PurePath(name).suffix.lower().removeprefix("."))
+        )
     except ValueError:
         raise FileTypeUnknown from None
-    file.seek(0)
-    beginning = file.read(8)
     if not beginning:
         raise FileEmpty
     if beginning.startswith(_OLE):
