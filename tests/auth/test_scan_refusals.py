@@ -93,6 +93,17 @@ async def test_poll_after_the_interval_is_accepted(console: Console, db: AsyncCo
         assert await console.error() == error
 
 
+async def test_poll_after_the_longest_interval_is_accepted(console: Console, db: AsyncConnection) -> None:
+    """The interval grows to a minute at most. A client that waits for a minute is not slowed down any more."""
+    change = text(
+        "UPDATE device_authorizations SET interval_seconds = 60, polled_at = now() - CAST(:ago AS interval) "
+        "WHERE user_code = :code"
+    )
+    for seconds, error in ((61, "authorization_pending"), (58, "slow_down"), (61, "authorization_pending")):
+        await db.execute(change, {"ago": timedelta(seconds=seconds), "code": console.user_code})
+        assert await console.error() == error
+
+
 async def test_expired_code_is_refused(person: Person, console: Console, db: AsyncConnection) -> None:
     await expire(db, console)
     assert await console.error() == "expired_token"

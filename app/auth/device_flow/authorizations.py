@@ -255,7 +255,7 @@ SET polled_at = now(),
 WHERE d.device_code_hash = :device_code_hash AND d.client_id = :client_id
 RETURNING new.id, old.state AS before, new.state, new.user_id, new.scanned_session_id, new.number,
           new.expires_at <= now() AS expired,
-          new.interval_seconds > old.interval_seconds OR new.interval_seconds = 60 AS too_fast
+          coalesce(old.polled_at > now() - make_interval(secs => old.interval_seconds - 0.5), false) AS too_fast
 """)
 
 
