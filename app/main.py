@@ -34,11 +34,12 @@ from app.inbox.router import router as inbox
 from app.members.imports.router import router as imports
 from app.members.links.router import router as links
 from app.members.router import router as members
-from app.members.router import unit_router as unit_members
 from app.members.transfers.router import router as person_transfers
 from app.messages.router import router as messages
 from app.middleware.body_limit import BodyLimitErrors
+from app.middleware.delivery import Delivery
 from app.middleware.locale import RequestLocale
+from app.middleware.request_head import RequestHead
 from app.middleware.request_log import RequestLog
 from app.org_lifecycle.router import router as org_lifecycle
 from app.orgs.router import router as orgs
@@ -82,6 +83,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         # FastAPI's telemetry misses fast reads, its logs quote exceptions, and its check costs 4 µs a request.
         telemetry={"tracing": False, "metrics": False, "logs": False},
         openapi_url="/openapi.json",
+        redirect_slashes=False,  # a redirect loses the body or the token in many clients, and behind a proxy the https
     )
     SETTINGS.provide(app, settings)
     REFUSALS.provide(app, refusals)
@@ -91,7 +93,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
     idempotency.install_replay_handler(app)
     feature_routers = (
         *(orgs, org_lifecycle, units, promotions, admins, change_requests, recoveries, recovery_offers),
-        *(members, unit_members, links, person_transfers, imports, exports),
+        *(members, links, person_transfers, imports, exports),
         *(certification, transfers),
         *(points, reports, report_exports),
         *(inbox, messages, audit, health),
@@ -108,6 +110,8 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
         RequestLocale,
         partial(RefusalMiddleware, refusals=refusals),
         RequestLog,
+        Delivery,
+        RequestHead,
         *([partial(Dispatch, service=app)] if fast_path else []),  # fast reads do not reach the layers after this one
         BodyLimitErrors,
     ]

@@ -143,7 +143,7 @@ async def _serve(settings: Settings, sockets: list[socket], steps: Steps) -> Non
 
     async with _supervised_worker(settings, api_ready):
         app = create_app(settings)
-        server = Server(app, ready, STREAMS.of(app).end_all)
+        server = Server(app, settings, ready, STREAMS.of(app).end_all)
         await server.serve(sockets)
         print_line("Stopping the worker")
 
@@ -193,7 +193,9 @@ async def _start_worker(settings: Settings) -> Process:
         sys.executable,
         *("-m", "app.cli", "worker", "--while-stdin-open"),
         stdin=PIPE,
-        env=os.environ | {"XUEZU_DATABASE_URL": settings.database_url.get_secret_value()},
+        # The address has its password already.
+        env={name: value for name, value in os.environ.items() if name != "XUEZU_DATABASE_PASSWORD"}
+        | {"XUEZU_DATABASE_URL": settings.database_url.get_secret_value()},
         start_new_session=True,
     )
 

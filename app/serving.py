@@ -89,25 +89,36 @@ def _listen_on(family: socket.AddressFamily, address: tuple[object, ...]) -> soc
     return opened
 
 
+def build_server_config(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    """Return uvicorn's configuration."""
+    return uvicorn.Config(
+        app,
+        http="app.web.http_protocol:HttpProtocol",  # a name: it is imported with the service, after the checks
+        timeout_keep_alive=settings.keep_alive_seconds,
+        log_config=None,
+        access_log=False,  # `middleware.request_log` writes the log lines, without query strings
+        server_header=False,
+        lifespan="on",
+        ws="none",
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+
+
 class Server(uvicorn.Server):
     """uvicorn with a callback at readiness. After a stop signal the process stays alive for its clean-up.
 
     `on_stop` is called when the server begins to stop, before it waits for running answers.
     """
 
-    def __init__(self, app: ASGIApp, on_ready: Callable[[], None], on_stop: Callable[[], None] = lambda: None) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                log_config=None,
-                access_log=False,  # `middleware.request_log` writes the log lines, without query strings
-                server_header=False,
-                lifespan="on",
-                ws="none",
-                backlog=BACKLOG,
-                timeout_graceful_shutdown=GRACE_SECONDS,
-            )
-        )
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        on_ready: Callable[[], None],
+        on_stop: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(build_server_config(app, settings))
         self._on_ready = on_ready
         self._on_stop = on_stop
 
@@ -156,7 +167,7 @@ def serve(settings: Settings) -> None:
         warm_up()
 
     # Event streams have no end of their own: the server ends them when it stops.
-    server = Server(app, ready, STREAMS.of(app).end_all)
+    server = Server(app, settings, ready, STREAMS.of(app).end_all)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(server.serve(sockets))
     log.info("stopped")

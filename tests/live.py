@@ -10,6 +10,7 @@ import uvloop
 
 from app.core.settings import Settings
 from app.main import create_app
+from app.serving import build_server_config
 
 
 @contextmanager
@@ -18,8 +19,8 @@ def serving(settings: Settings) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         url = f"http://localhost:{port}"
-        app = create_app(settings.model_copy(update={"port": port, "public_url": url}))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
+        settings = settings.model_copy(update={"port": port, "public_url": url})
+        server = uvicorn.Server(build_server_config(create_app(settings), settings))
         thread = threading.Thread(target=lambda: uvloop.run(server.serve([listener])), daemon=True)
         thread.start()
         try:

@@ -172,6 +172,7 @@ import asyncio
 from starlette.applications import Starlette
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
+from app.core.settings import Settings
 from app.serving import Server, listen
 
 async def ticks():
@@ -180,7 +181,7 @@ async def ticks():
         await asyncio.sleep(0.1)
 
 app = Starlette(routes=[Route("/", lambda _: StreamingResponse(ticks(), media_type="text/event-stream"))])
-asyncio.run(Server(app, lambda: print("up", flush=True)).serve(listen("127.0.0.1", {port})))
+asyncio.run(Server(app, Settings(), lambda: print("up", flush=True)).serve(listen("127.0.0.1", {port})))
 print("cleaned up", flush=True)
 """
     with program(sys.executable, "-c", endless) as serving:

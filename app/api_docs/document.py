@@ -18,12 +18,14 @@ from app.api_docs.parameters import describe_parameters
 from app.api_docs.problem_schemas import write_problem_schemas
 from app.api_docs.schema_names import rename_pages
 from app.authz.access import find_access_rule
-from app.authz.errors import OrgClosed, StepUpNeeded
+from app.authz.errors import OrgClosed, StepUpNeeded, UserNeeded
 from app.authz.permissions import CLOSED_ORG_PERMISSIONS
 from app.authz.scopes import SCOPES
 from app.core.services import SETTINGS
 from app.idempotency.replay import HEADER, KeyInUse, KeyReused
 from app.web import errors
+from app.web.gzip_bodies import BrokenGzip, UnsupportedContentEncoding
+from app.web.request_bodies import RepeatedKey
 
 
 def describe_api(app: FastAPI) -> None:
@@ -94,9 +96,11 @@ def _complete_operation(operation: dict[str, Any], path: str, route: RouteContex
     if path.startswith(("/oauth/", "/.well-known/")):
         return
     rule = find_access_rule(route.dependant)
-    kinds: list[type[errors.Problem]] = [errors.Unavailable]
+    kinds: list[type[errors.Problem]] = [errors.Unavailable, errors.RepeatedHeader, errors.Invalid]
     if rule is not None and rule.kind != "public":
         kinds += [errors.Unauthorized, errors.Forbidden]
+    if rule is not None and rule.kind in ("user", "org"):
+        kinds += [UserNeeded]
     if rule is not None and rule.kind == "org" and rule.needs not in CLOSED_ORG_PERMISSIONS:
         kinds += [OrgClosed]
     if route.dependant.path_params or "{org_id}" in path:
@@ -104,12 +108,12 @@ def _complete_operation(operation: dict[str, Any], path: str, route: RouteContex
     if rule is not None and rule.kind in ("org", "operator"):
         kinds += [StepUpNeeded]
     if rule is not None and rule.kind in ("user", "org", "operator") and method == "POST":
-        kinds += [KeyInUse, errors.Invalid, KeyReused]
+        kinds += [KeyInUse, KeyReused]
         operation.setdefault("parameters", []).append(IDEMPOTENCY_PARAMETER)
     if route.body_field is not None:
-        kinds += [errors.BadRequest, errors.BodyTooLarge, errors.UnsupportedMediaType]
-    if declared_invalid or route.body_field is not None:
-        kinds += [errors.Invalid]
+        kinds += [errors.BadRequest, RepeatedKey, BrokenGzip]
+        kinds += [errors.BodyTooLarge, errors.UnsupportedMediaType, UnsupportedContentEncoding]
+        operation.setdefault("parameters", []).append(ENCODING_PARAMETER)
     if declared_invalid and errors.MEDIA_TYPE in declared_invalid.get("content", {}):
         responses["422"] = declared_invalid
         declared_invalid["content"].pop("application/json", None)
@@ -149,6 +153,13 @@ SUCCESS_DESCRIPTIONS = {
     "204": "Done. There is no body.",
 }
 PICTURES = {".svg": "image/svg+xml", ".png": "image/png"}
+ENCODING_PARAMETER = {
+    "name": "Content-Encoding",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "enum": ["gzip"]},
+    "description": "`gzip` if the body is compressed. The limit of a plain body applies after decompression.",
+}
 IDEMPOTENCY_PARAMETER = {
     "name": HEADER,
     "in": "header",

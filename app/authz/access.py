@@ -35,7 +35,7 @@ from app.authz.caller import (
     SessionRow,
 )
 from app.authz.cookies import accepts_session_cookie, read_cookie_token
-from app.authz.errors import OrgClosed, RealNameRequired, ScopeMissing, StepUpNeeded
+from app.authz.errors import OrgClosed, RealNameRequired, ScopeMissing, StepUpNeeded, UserNeeded
 from app.authz.permissions import ADMINS, CLOSED_ORG_PERMISSIONS, OWN_ROLES, ROLES, Permission, Role
 from app.authz.step_up import KEY_PROOF_LIFETIME, is_key_required
 from app.authz.tokens import VERIFIER, AccessToken
@@ -170,7 +170,7 @@ def _build_user_scope(request: Request, token: AccessToken, row: SessionRow | Op
 
 async def _authorize_user(request: Request, token: VerifiedToken) -> UserScope:
     if token.session_id is None:
-        raise Unauthorized
+        raise UserNeeded
     row = await SESSION_STATEMENT.fetch_row(POOL.of(request), session_id=token.session_id)
     if row is None:
         raise Unauthorized
@@ -198,11 +198,12 @@ def _collect_key_roles(row: OrgRow) -> frozenset[Role]:
 async def resolve_org(request: Request, token: AccessToken, org_id: UUID, permission: Permission) -> OrgScope:
     """Authorize the token's user for one permission in one org.
 
-    Raises Unauthorized without a live session, NotFound if the caller may not know of the org, Forbidden if no role
-    of the caller has the permission, StepUpNeeded without a proved key, OrgClosed if a closed org does not allow it.
+    Raises UserNeeded for a service's token, Unauthorized without a live session, NotFound if the caller may not know of
+    the org, Forbidden if no role of the caller has the permission, StepUpNeeded without a proved key, OrgClosed if a
+    closed org does not allow it.
     """
     if token.session_id is None:
-        raise Unauthorized
+        raise UserNeeded
     row = await ORG_STATEMENT.fetch_row(POOL.of(request), session_id=token.session_id, org_id=org_id)
     if row is None:
         raise Unauthorized

@@ -43,6 +43,14 @@ class RealNameRequired(Forbidden):
     advice = gettext_noop("请先在“我的信息—个人实名认证”完成认证。")
 
 
+class UserNeeded(Forbidden):
+    """The token is valid, and it is a service's: a user's call is not for services."""
+
+    slug = "user-needed"
+    title = gettext_noop("此操作须由用户本人进行")
+    advice = gettext_noop("请使用用户的访问令牌；服务的令牌不能代替用户。")
+
+
 class ScopeMissing(Forbidden):
     slug = "insufficient-scope"
     title = gettext_noop("服务没有此权限范围")

@@ -47,6 +47,12 @@ async def choose_language(request: Request, form: PageForm) -> Response:
     return response
 
 
+@rest.get("/console")
+async def find_home() -> Response:
+    """Redirect to the first page: people type the address without its last slash."""
+    return Response(status_code=308, headers={"Location": "/console/"})
+
+
 @rest.get("/console/{path:path}")
 async def find_nothing(path: str) -> Response:
     """Show a page for every unknown address of the console. Raises NotFound."""

@@ -14,7 +14,7 @@ either of the two. Operations take an `AsyncConnection`, which only `WriteDb` is
 import re
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, contextmanager
-from typing import Annotated, Any, TypeVar, TypeVarTuple, overload
+from typing import Annotated, Any, ClassVar, TypeVar, TypeVarTuple, overload
 
 import asyncpg
 from fastapi import Depends, Request, Response
@@ -30,6 +30,8 @@ from app.core.services import Service
 from app.core.settings import Settings
 from app.database import driver
 from app.database.driver import ReadPool, StatementSource
+from app.web.parameters import build_query_check
+from app.web.request_bodies import StrictRequest
 from app.web.request_state import get_request_state
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -148,6 +150,9 @@ class TransactionalRoute(APIRoute):
     transaction begins at its first use, after the body was read: a slow sender occupies no connection.
     """
 
+    strict_query: ClassVar[bool] = True
+    """Whether the query can have only the parameters that the route declares (422)."""
+
     def get_route_handler(self) -> Handler:
         """Return the handler. Raises TypeError if the route declares a connection of the other kind."""
         refused = get_write_db if self.reads else _get_read_db
@@ -161,8 +166,18 @@ class TransactionalRoute(APIRoute):
         return (self.methods or set()) <= READS
 
     def wrap_handler(self, handler: Handler) -> Handler:
-        """Return the handler with the connection of the request around it. Subclasses extend it."""
-        return _wrap_read(handler) if self.reads else _wrap_write(handler)
+        """Return the handler with the connection of the request around it, behind the check of the query. Subclasses
+        extend it."""
+        wrapped = _wrap_read(handler) if self.reads else _wrap_write(handler)
+        if not self.strict_query:
+            return wrapped
+        check_query = build_query_check(self.dependant)
+
+        async def checked(request: Request) -> Response:
+            check_query(request.scope)
+            return await wrapped(request)
+
+        return checked
 
 
 def _wrap_read(handler: Handler) -> Handler:
@@ -183,6 +198,7 @@ def _wrap_read(handler: Handler) -> Handler:
 
 def _wrap_write(handler: Handler) -> Handler:
     async def transactional(request: Request) -> Response:
+        request = StrictRequest(request.scope, request.receive, request._send)
         state = get_request_state(request)
         async with AsyncExitStack() as stack:
             opened: AsyncConnection | None = None

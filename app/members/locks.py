@@ -11,7 +11,7 @@ from app.members.errors import MemberIsAdmin
 from app.schema.admins import OrgAdmin
 from app.schema.auth import User
 from app.schema.members import Member
-from app.web.etags import require_version
+from app.web.etags import ReadVersion, require_version
 
 
 class LockedMember(NamedTuple):
@@ -19,8 +19,6 @@ class LockedMember(NamedTuple):
 
     name: str
     party: bool
-    probationary: bool
-    post: str | None
     user_id: UUID | None
     phone_index: bytes | None
     phone_cipher: bytes | None
@@ -39,7 +37,7 @@ class MemberIdentity(Protocol):
 _ORG_ID = bindparam("of_org", type_=Uuid())
 _WHICH = (Member.org_id == _ORG_ID, Member.id == bindparam("member_id"))
 _LOCK = (
-    select(*(getattr(Member, name) for name in LockedMember._fields))
+    select(Member.name, Member.party, Member.user_id, Member.phone_index, Member.phone_cipher, Member.version)
     .where(*_WHICH, Member.removed_at.is_(None))
     .with_for_update()
 )
@@ -57,7 +55,7 @@ _IS_ADMIN = select(
 )
 
 
-async def lock_member(db: AsyncConnection, org_id: UUID, member_id: UUID, version: int | None) -> LockedMember:
+async def lock_member(db: AsyncConnection, org_id: UUID, member_id: UUID, version: ReadVersion) -> LockedMember:
     """Lock the live row FOR UPDATE until the transaction ends, and return it.
 
     Raises NotFound, and EditedMeanwhile if the row does not have this version.

@@ -15,6 +15,7 @@ from app.members.locks import increment_version, is_admin, lock_member
 from app.members.schemas import MemberOut, MemberUnitsPut
 from app.orgs.errors import UnknownUnit
 from app.orgs.locks import lock_org_shared
+from app.web.etags import ReadVersion
 
 _ADD_TO_UNITS = text("""
 INSERT INTO unit_memberships (org_id, member_id, unit_id) SELECT :org_id, :member_id, unnest(CAST(:units AS uuid[]))
@@ -47,7 +48,7 @@ SELECT (SELECT coalesce(array_agg(unit_id::text), '{}') FROM current) AS before,
 
 
 async def set_units(
-    db: AsyncConnection, cipher: Cipher, scope: OrgScope, member_id: UUID, body: MemberUnitsPut, version: int | None
+    db: AsyncConnection, cipher: Cipher, scope: OrgScope, member_id: UUID, body: MemberUnitsPut, version: ReadVersion
 ) -> MemberOut:
     """Set all units of a member. An admin always remains at the org itself (S8).
 

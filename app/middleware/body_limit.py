@@ -3,11 +3,11 @@
 Starlette answers such a body in plain text, in place of the answer of the route.
 """
 
-from fastapi import Request, Response
-from starlette.responses import JSONResponse
+from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.web.errors import BodyTooLarge, build_problem_response
+from app.middleware.refusals import build_refusal
+from app.web.errors import BodyTooLarge
 
 
 class BodyLimitErrors:
@@ -23,7 +23,7 @@ class BodyLimitErrors:
             nonlocal replaced
             if message["type"] == "http.response.start" and message["status"] == 413 and _is_plain_text(message):
                 replaced = True
-                await _build_refusal(Request(scope))(scope, receive, send)
+                await build_refusal(Request(scope), BodyTooLarge())(scope, receive, send)
             elif not replaced:
                 await send(message)
 
@@ -32,10 +32,3 @@ class BodyLimitErrors:
 
 def _is_plain_text(message: Message) -> bool:
     return any(name == b"content-type" and value.startswith(b"text/plain") for name, value in message["headers"])
-
-
-def _build_refusal(request: Request) -> Response:
-    if request.url.path.startswith("/oauth/"):
-        refused = {"error": "invalid_request", "error_description": "the body is too large"}
-        return JSONResponse(refused, 413, {"Cache-Control": "no-store"})
-    return build_problem_response(request, BodyTooLarge())

@@ -32,7 +32,7 @@ from app.orgs.locks import lock_orgs_for_edit
 from app.schema.approvals import CertificationState, State
 from app.schema.certification import Certification, Invitation
 from app.schema.orgs import Closure, Org
-from app.web.etags import require_version
+from app.web.etags import ReadVersion, require_version
 
 _HAS_SUBORDINATES = select(
     exists().where(
@@ -41,7 +41,7 @@ _HAS_SUBORDINATES = select(
 )
 
 
-async def request_closing(db: AsyncConnection, scope: OrgScope, version: int | None) -> bool:
+async def request_closing(db: AsyncConnection, scope: OrgScope, version: ReadVersion) -> bool:
     """Close the scope's org if the caller is its main admin; else ask the main admin to close it. Return whether it is
     closed.
 

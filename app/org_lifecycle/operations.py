@@ -19,7 +19,7 @@ from app.orgs.names import Kind
 from app.orgs.regions import find_region
 from app.orgs.schemas import OrgCreate, OrgUpdate
 from app.schema.orgs import Org
-from app.web.etags import require_version
+from app.web.etags import ReadVersion, require_version
 
 
 async def create_org(db: AsyncConnection, cipher: Cipher, user: UserScope, body: OrgCreate) -> UUID:
@@ -65,7 +65,7 @@ async def insert_org(db: AsyncConnection, user: UserScope, *, name: str, region_
     return org_id
 
 
-async def update_org(db: AsyncConnection, scope: OrgScope, body: OrgUpdate, version: int | None) -> UUID | None:
+async def update_org(db: AsyncConnection, scope: OrgScope, body: OrgUpdate, version: ReadVersion) -> UUID | None:
     """Edit the org's card. Return the id of a change request if the new name needs the superior's consent, or None.
 
     A new name takes effect at once only if the org has no superior; otherwise it becomes a change request (S5). Raises

@@ -27,7 +27,7 @@ from app.schema.approvals import State
 from app.schema.auth import User
 from app.schema.orgs import Closure, Org
 from app.web.errors import Forbidden, NotFound
-from app.web.etags import require_version
+from app.web.etags import ReadVersion, require_version
 
 REOPENING_WINDOW = timedelta(days=7)
 
@@ -56,7 +56,7 @@ _NEWEST = (
 )
 
 
-async def take_back_closing(db: AsyncConnection, scope: OrgScope, version: int | None) -> None:
+async def take_back_closing(db: AsyncConnection, scope: OrgScope, version: ReadVersion) -> None:
     """Withdraw the pending request to close the scope's org (the main admin declines it), or open the closed org again.
 
     An org that is opened again returns to its former superior, if that one is open, has no other subordinate of this

@@ -36,7 +36,7 @@ from app.orgs.schemas import (
     RegionOut,
 )
 from app.web.errors import problems
-from app.web.etags import format_etag
+from app.web.etags import REVALIDATED, format_etag
 
 router = APIRouter(prefix="/v1", route_class=TransactionalRoute)
 
@@ -107,7 +107,7 @@ def _org_found(org: OrgFoundRow) -> OrgFoundOut:
     )
 
 
-@fast_get(router, "/orgs/{org_id}", summary="Read an org", tags=["orgs"])
+@fast_get(router, "/orgs/{org_id}", summary="Read an org", tags=["orgs"], responses=REVALIDATED)
 async def read_org(scope: Annotated[OrgScope, Can(Permission.ORG_READ)], response: Response) -> OrgOut:
     """The card of an org: name, region, kind, state and superior. Its members, its admins and the admins of the orgs
     above it can read it; for anybody else it answers 404.

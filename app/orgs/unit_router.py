@@ -21,7 +21,7 @@ from app.orgs.errors import (
 )
 from app.orgs.unit_schemas import UnitCreate, UnitOut, UnitUpdate
 from app.web.errors import problems
-from app.web.etags import EditedMeanwhile, IfMatch, format_etag
+from app.web.etags import REVALIDATED, EditedMeanwhile, IfMatch, format_etag
 
 router = APIRouter(prefix="/v1/orgs/{org_id}/units", route_class=TransactionalRoute, tags=["units"])
 
@@ -51,7 +51,7 @@ async def create_unit(scope: Writer, body: UnitCreate, db: WriteDb, response: Re
     return await _get_unit(db, scope, unit_id, response)
 
 
-@router.get("/{unit_id}", summary="Read a unit")
+@router.get("/{unit_id}", summary="Read a unit", responses=REVALIDATED)
 async def read_unit(scope: Reader, unit_id: UUID, db: ReadDb, response: Response) -> UnitOut:
     """Name, kind and place of one unit. Nothing is changed. Keep the `ETag` to edit or remove the unit."""
     return await _get_unit(db, scope, unit_id, response)

@@ -22,7 +22,7 @@ from app.orgs.locks import lock_orgs_for_edit
 from app.orgs.unit_schemas import UnitCreate, UnitUpdate
 from app.schema.approvals import State
 from app.schema.orgs import Promotion, Unit
-from app.web.etags import require_version
+from app.web.etags import ReadVersion, require_version
 
 _UNIT_ERRORS = (
     ("units_org_id_parent_id_name_key", UnitNameTaken),
@@ -74,7 +74,7 @@ async def create_unit(db: AsyncConnection, scope: OrgScope, body: UnitCreate) ->
 
 
 async def update_unit(
-    db: AsyncConnection, scope: OrgScope, unit_id: UUID, body: UnitUpdate, version: int | None
+    db: AsyncConnection, scope: OrgScope, unit_id: UUID, body: UnitUpdate, version: ReadVersion
 ) -> None:
     """Rename a unit, move it with its sub-units, or change its position among its siblings (S7, S10).
 
@@ -169,7 +169,7 @@ SELECT count(*) FROM ended
 
 
 async def remove_unit(
-    db: AsyncConnection, scope: OrgScope, unit_id: UUID, move_people_to: UUID | None, version: int | None
+    db: AsyncConnection, scope: OrgScope, unit_id: UUID, move_people_to: UUID | None, version: ReadVersion
 ) -> None:
     """Remove a unit from the tree (S7). Its row stays in the table for the unit memberships of past days.
 
@@ -210,7 +210,7 @@ async def remove_unit(
     )
 
 
-async def _get_live_unit(db: AsyncConnection, org_id: UUID, unit_id: UUID, version: int | None) -> _LiveUnit:
+async def _get_live_unit(db: AsyncConnection, org_id: UUID, unit_id: UUID, version: ReadVersion) -> _LiveUnit:
     """Return the live unit before the change. Raises NotFound, EditedMeanwhile."""
     unit = await one_or_404(db, _LIVE, _LiveUnit, {"org_id": org_id, "unit_id": unit_id})
     require_version(unit.version, version)

@@ -10,13 +10,13 @@ from app.authz.access import Service, ServiceScope, SignedIn
 from app.authz.errors import ScopeMissing
 from app.core.calendar import today
 from app.core.cipher import CipherDep
-from app.database.db import ReadDb, WriteDb
+from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.points import operations, queries
-from app.points.gzip_bodies import GZIP_BODY, BrokenGzip, GzipRoute, UnsupportedContentEncoding
 from app.points.schemas import MyPointsOut, Outcome, PointEventsCreate, PointEventsOut
 from app.web.errors import problems
+from app.web.schemas import QueryDay
 
-router = APIRouter(prefix="/v1", route_class=GzipRoute)
+router = APIRouter(prefix="/v1", route_class=TransactionalRoute)
 
 
 @router.post(
@@ -24,8 +24,7 @@ router = APIRouter(prefix="/v1", route_class=GzipRoute)
     summary="Record points",
     tags=["points"],
     response_model=PointEventsOut,
-    responses=problems(ScopeMissing, BrokenGzip, UnsupportedContentEncoding),
-    openapi_extra=GZIP_BODY,
+    responses=problems(ScopeMissing),
 )
 async def record_point_events(
     scope: Annotated[ServiceScope, Service("point-events:write")],
@@ -56,7 +55,7 @@ async def record_point_events(
 async def read_my_points(
     user: SignedIn,
     db: ReadDb,
-    until: Annotated[date | None, Query(description="The last day shown; today unless given.")] = None,
+    until: Annotated[QueryDay | None, Query(description="The last day shown; today unless given.")] = None,
     days: Annotated[int, Query(ge=1, le=92, description="How many days are shown.")] = 30,
 ) -> MyPointsOut:
     """The points of the caller: the total, the last seven days, and day by day by kind. Nothing is changed."""

@@ -13,11 +13,12 @@ from app.reports.overviews import Listing
 from app.reports.periods import RETENTION_DAYS, Period, Span
 from app.reports.schemas import Sort
 from app.web.errors import Invalid
+from app.web.schemas import QueryDay
 
 
 async def _read_day(
     day: Annotated[
-        date | None,
+        QueryDay | None,
         Query(description=f"The last day of the period: today unless given, at most {RETENTION_DAYS} days ago."),
     ] = None,
 ) -> date:

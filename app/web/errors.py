@@ -49,6 +49,14 @@ class BadRequest(Problem):
     advice = gettext_noop("请检查请求内容是否为 UTF-8 编码的 JSON。")
 
 
+class RepeatedHeader(BadRequest):
+    """400: a header that has one value is sent twice. Two programs on the way could each take another one."""
+
+    slug = "repeated-header"
+    title = gettext_noop("请求头重复")
+    advice = gettext_noop("header 所示的请求头只能出现一次。")
+
+
 class Unauthorized(Problem):
     status, slug = 401, "unauthorized"
     title = gettext_noop("请先登录")
@@ -191,16 +199,21 @@ def record_refusal(request: Request, problem: Problem) -> None:
 def build_problem_response(request: Request, problem: Problem) -> JSONResponse:
     """Return a problem as a response. Return it from a route instead of raising, if the transaction must commit."""
     record_refusal(request, problem)
+    body = describe_problem(problem, get_request_state(request).request_id)
+    return JSONResponse(body, problem.status, problem.headers | {"Content-Language": get_locale()}, MEDIA_TYPE)
+
+
+def describe_problem(problem: Problem, request_id: str | None) -> dict[str, Any]:
+    """Return the members of the problem document (RFC 9457 §3), in the current language."""
     body: dict[str, Any] = {
         "type": f"/problems/{problem.slug}",
         "title": gettext(problem.title),
         "status": problem.status,
         "detail": gettext(problem.advice),
-        "request_id": get_request_state(request).request_id,
+        "request_id": request_id,
         **problem.extra,
     }
-    body = {name: value for name, value in body.items() if value is not None}
-    return JSONResponse(body, problem.status, problem.headers | {"Content-Language": get_locale()}, MEDIA_TYPE)
+    return {name: value for name, value in body.items() if value is not None}
 
 
 _BY_STATUS: dict[int, type[Problem]] = {
@@ -237,6 +250,9 @@ def to_problem(error: Exception) -> Problem:
             return UnsupportedMediaType()
         return Invalid(errors=list_field_errors(error))
     if isinstance(error, HTTPException):
+        problem = getattr(error, "problem", None)
+        if isinstance(problem, Problem):  # a `BodyProblem`
+            return problem
         kind = _BY_STATUS.get(error.status_code)
         if kind is None:
             return ServerError() if error.status_code >= 500 else BadRequest()

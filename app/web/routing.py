@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar
 from fastapi import APIRouter, FastAPI
 from starlette.convertors import PathConvertor
 from starlette.datastructures import URLPath
+from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, NoMatchFound, Route
 from starlette.types import Receive, Scope, Send
 
@@ -71,8 +72,8 @@ class RouteIndex(BaseRoute):
 
     FastAPI tries one route after the other. With 150 routes that is a third of the processor time of a small request.
     The index tries only the candidates for the address, in the same order, with the methods that Starlette documents
-    for a route: `matches` and `handle`. It answers for a route that matches in full. Everything else (another method,
-    an unknown address, a mount, a redirect) is left to the other routes.
+    for a route: `matches` and `handle`. It answers for a route that matches in full, and for an address that has routes
+    of other methods only. An unknown address and a mount are left to the other routes.
     """
 
     def __init__(self, routes: Iterable[BaseRoute]) -> None:
@@ -81,16 +82,24 @@ class RouteIndex(BaseRoute):
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Return a full match of the first candidate that matches in full, or no match."""
         if scope["type"] == "http" and not scope.get("root_path"):
+            methods: set[str] = set()
             for route in self._lookup.candidates(scope["path"]):
                 match, child_scope = route.matches(scope)
                 if match == Match.FULL:
                     return (match, {**child_scope, _FOUND: route}) if isinstance(route, Route) else (Match.NONE, {})
+                if match == Match.PARTIAL and isinstance(route, Route):
+                    methods |= route.methods or set()
+            if methods:
+                return Match.FULL, {_FOUND: methods}
         return Match.NONE, {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with the route that `matches` found."""
-        route: Route = scope.pop(_FOUND)
-        await route.handle(scope, receive, send)
+        """Answer with the route that `matches` found. Raises HTTPException (405) with the methods of all its routes."""
+        found: Route | set[str] = scope.pop(_FOUND)
+        if isinstance(found, set):
+            allowed = found | ({"HEAD"} if "GET" in found else set())  # `app.middleware.request_head`
+            raise HTTPException(405, headers={"Allow": ", ".join(sorted(allowed))})
+        await found.handle(scope, receive, send)
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
         """Raise NoMatchFound: only the other routes have names."""

@@ -15,6 +15,12 @@ add_asset("camera.js", "devtools.phone", "static/camera.js", "text/javascript; c
 rest = APIRouter(route_class=PhoneRoute, include_in_schema=False, dependencies=[Public])
 
 
+@rest.get("/phone")
+async def find_home() -> Response:
+    """Redirect to the first page: people type the address without its last slash."""
+    return Response(status_code=308, headers={"Location": "/phone/"})
+
+
 @rest.get("/phone/{path:path}")
 async def find_nothing(path: str) -> Response:
     """Show a page for every unknown address of the phone. Raises NotFound."""

@@ -92,9 +92,14 @@ async def _compare_answers(both: Both, method: str, path: str, **options: Any) -
         answers.append(await client.request(method, path, **options | {"headers": headers}))
     fast, plain = answers
     assert fast.status_code == plain.status_code, (method, path)
-    assert fast.headers.multi_items() == plain.headers.multi_items(), (method, path)
+    assert _list_headers(fast) == _list_headers(plain), (method, path)
     assert _remove_time(fast) == _remove_time(plain), (method, path)
     return fast
+
+
+def _list_headers(answer: httpx.Response) -> list[tuple[str, str]]:
+    """Return the headers without the length: the time of the count has more digits in one of the two bodies."""
+    return [item for item in answer.headers.multi_items() if item[0] != "content-length"]
 
 
 def _remove_time(answer: httpx.Response) -> bytes:
@@ -143,6 +148,16 @@ async def test_refusals_are_equal(both: Both, people: People, admin: Person, org
 async def test_other_methods_have_equal_answers(both: Both, admin: Person, org: str, path: str) -> None:
     for method in ("HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "get"):
         await _compare_answers(both, method, path.format(org_id=org), headers=admin.headers)
+
+
+@pytest.mark.parametrize("path", QUERIES)
+async def test_wire_forms_have_equal_answers(both: Both, admin: Person, org: str, path: str) -> None:
+    address = path.format(org_id=org)
+    for refused in (f"{address}%2Fadmins", f"{address}%0a", address.replace("/v1/", "/v1%2f")):
+        assert (await _compare_answers(both, "GET", refused, headers=admin.headers)).status_code in (404, 422)
+    doubled = [*admin.headers.items(), ("Authorization", "Bearer x"), ("X-Request-Id", "parity")]
+    answers = [await client.get(address, headers=doubled) for client in (both.fast, both.plain)]
+    assert [answer.status_code for answer in answers] == [400, 400]
 
 
 @pytest.mark.parametrize("path", QUERIES)

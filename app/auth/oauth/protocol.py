@@ -96,9 +96,11 @@ class OAuthRoute(TransactionalRoute):
             except Problem as problem:
                 code = "temporarily_unavailable" if problem.status in (429, 503) else "invalid_request"
                 title = gettext_in("en", problem.title)
-                response = OAuthError(code, title, status=problem.status, headers=problem.headers).response()
+                status = 400 if problem.status in (415, 422) else problem.status
+                response = OAuthError(code, title, status=status, headers=problem.headers).response()
             except HTTPException as error:
-                response = OAuthError("invalid_request", "unreadable", status=error.status_code).response()
+                status = 413 if error.status_code == 413 else 400
+                response = OAuthError("invalid_request", "unreadable", status=status).response()
             if isinstance(response, OAuthErrorResponse) and response.error not in _PENDING_ERRORS:
                 get_request_state(request).refusal = response.error
             return response

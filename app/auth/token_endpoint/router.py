@@ -36,7 +36,11 @@ _GRANT_FORM = {
 }
 
 
-@router.get("/.well-known/oauth-authorization-server", summary="Addresses for an OAuth client (RFC 8414)")
+@router.get(
+    "/.well-known/oauth-authorization-server",
+    summary="Addresses for an OAuth client (RFC 8414)",
+    responses=describe_oauth_errors(400),
+)
 async def metadata(request: Request) -> dict[str, Any]:
     """Read this once, before the first sign-in: it names every other address. A standard OAuth client needs nothing
     but this address and its client id.
@@ -59,7 +63,7 @@ async def metadata(request: Request) -> dict[str, Any]:
     }
 
 
-@router.get("/oauth/jwks", summary="Public keys of the access tokens (RFC 7517)")
+@router.get("/oauth/jwks", summary="Public keys of the access tokens (RFC 7517)", responses=describe_oauth_errors(400))
 async def jwks(request: Request, response: Response) -> dict[str, list[dict[str, str]]]:
     """A service that checks access tokens itself reads the keys here. The list has the key that signs now, the one
     that will sign next, and those whose last token has not expired.

@@ -12,6 +12,7 @@ from app.console.frame.templates import Context
 from app.core.names import make_name_key
 from app.database.db import WriteDb
 from app.web.errors import BadRequest, Invalid, Problem, UnsupportedMediaType
+from app.web.schemas import TYPED_TEXT
 
 _MAX_IDS = 500
 T = TypeVar("T")
@@ -55,7 +56,7 @@ PageForm = Annotated[Form, Depends(_form)]
 def validate_fields(model: type[Model], fields: Mapping[str, Any]) -> Model | ValidationError:
     """Return the fields as a model, or the validation error."""
     try:
-        return model.model_validate(fields)
+        return model.model_validate(fields, context=TYPED_TEXT)
     except ValidationError as wrong:
         return wrong
 

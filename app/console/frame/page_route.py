@@ -34,6 +34,7 @@ _POLICY = (
 )
 HEADERS = {
     "Cache-Control": "no-store",
+    "Vary": "Accept-Encoding, Accept-Language, Cookie",
     "Content-Security-Policy": _POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -64,6 +65,7 @@ class PageRoute(TransactionalRoute):
 
     cookie: ClassVar[str]
     home: ClassVar[str]
+    strict_query = False  # other programs add parameters to a page's address when people share it
 
     @staticmethod
     async def show_sign_in(request: Request) -> Response:
