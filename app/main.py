@@ -34,6 +34,7 @@ from app.inbox.router import router as inbox
 from app.members.imports.router import router as imports
 from app.members.links.router import router as links
 from app.members.router import router as members
+from app.members.router import unit_router as unit_members
 from app.members.transfers.router import router as person_transfers
 from app.messages.router import router as messages
 from app.middleware.body_limit import BodyLimitErrors
@@ -93,7 +94,7 @@ def create_app(settings: Settings, *, fast_path: bool = True) -> FastAPI:
     idempotency.install_replay_handler(app)
     feature_routers = (
         *(orgs, org_lifecycle, units, promotions, admins, change_requests, recoveries, recovery_offers),
-        *(members, links, person_transfers, imports, exports),
+        *(members, unit_members, links, person_transfers, imports, exports),
         *(certification, transfers),
         *(points, reports, report_exports),
         *(inbox, messages, audit, health),

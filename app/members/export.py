@@ -37,6 +37,8 @@ _COLUMNS = (
     Column("inactive_reason", gettext_noop("未激活原因"), 28),
     Column("verified", gettext_noop("是否实名"), 12),
     Column("added", gettext_noop("加入日期"), 12),
+    Column("party_kind", gettext_noop("党员类型"), 14),
+    Column("post", gettext_noop("职务"), 18),
 )
 _REASONS = {
     InactiveReason.NEVER_REGISTERED: gettext_noop("该号码从未注册"),
@@ -74,6 +76,12 @@ async def _make_sheet(request: ExportRequest) -> Sheet:
     return Sheet(gettext("通讯录"), _COLUMNS, rows, stream_batches())
 
 
+def _describe_party_kind(person: MemberRow) -> str:
+    if person.probationary:
+        return gettext_noop("预备党员")
+    return gettext_noop("正式党员") if person.party else gettext_noop("非党员")
+
+
 def _make_rows(
     request: ExportRequest, people: Sequence[MemberRow], paths: dict[UUID, str], full: bool
 ) -> list[list[Cell]]:
@@ -96,6 +104,8 @@ def _make_row(request: ExportRequest, person: MemberRow, paths: dict[UUID, str],
         None if person.inactive_reason is None else gettext(_REASONS[InactiveReason(person.inactive_reason)]),
         gettext("是") if person.verified else gettext("否"),
         person.created_at.astimezone(SHANGHAI).date(),
+        gettext(_describe_party_kind(person)),
+        person.post,
     ]
 
 

@@ -19,6 +19,8 @@ class LockedMember(NamedTuple):
 
     name: str
     party: bool
+    probationary: bool
+    post: str | None
     user_id: UUID | None
     phone_index: bytes | None
     phone_cipher: bytes | None
@@ -37,7 +39,7 @@ class MemberIdentity(Protocol):
 _ORG_ID = bindparam("of_org", type_=Uuid())
 _WHICH = (Member.org_id == _ORG_ID, Member.id == bindparam("member_id"))
 _LOCK = (
-    select(Member.name, Member.party, Member.user_id, Member.phone_index, Member.phone_cipher, Member.version)
+    select(*(getattr(Member, name) for name in LockedMember._fields))
     .where(*_WHICH, Member.removed_at.is_(None))
     .with_for_update()
 )

@@ -38,10 +38,11 @@ from app.web.etags import ReadVersion
 _ADD = text(f"""
 WITH added AS (
     INSERT INTO members (
-        org_id, id, user_id, name, pinyin, initials, phone_cipher, phone_index, phone_last4_index, party
+        org_id, id, user_id, name, pinyin, initials, phone_cipher, phone_index, phone_last4_index, party,
+        probationary, post
     )
     SELECT org_id, id, (SELECT u.id FROM users AS u WHERE {ACTIVATION_DUE}), name, :pinyin, :initials, :phone_cipher,
-        phone_index, :phone_last4_index, :party
+        phone_index, :phone_last4_index, :party, :probationary, :post
     FROM (
         SELECT CAST(:org_id AS uuid) AS org_id, CAST(:id AS uuid) AS id, CAST(:name AS text) AS name,
             CAST(:phone_index AS bytea) AS phone_index, CAST(NULL AS uuid) AS user_id,
@@ -71,18 +72,20 @@ async def create_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, bo
     UnknownUnit, and Unavailable if another transaction links the account in the same org.
     """
     await lock_org_shared(db, scope)
-    party = _get_party_flag(scope, body.party)
+    party = _get_party_flag(scope, True if body.probationary else body.party)
     member_id = make_id()
     phone = encrypt_phone_if_any(await lock_index_key(db, cipher), scope.org_id, member_id, body.phone)
     await lock_accounts_and_phones(db, phone["phone_index"])
     units: Sequence[UUID | None] = body.unit_ids or [None]
-    row = {"org_id": scope.org_id, "id": member_id, "party": party, **_make_name_columns(body.name), **phone}
+    about = {"party": party, "probationary": body.probationary, "post": body.post}
+    row = {"org_id": scope.org_id, "id": member_id, **about, **_make_name_columns(body.name), **phone}
     with on_constraint(("unit_memberships_unit_fkey", UnknownUnit), ("members_org_id_user_id_key", Unavailable)):
         added = await db.scalar(_ADD, {**row, "units": units, "actor_id": scope.user.user_id})
     if added is None:
         assert phone["phone_index"] is not None, "a row without a phone conflicts with none"
         raise await _make_phone_exists(db, cipher, scope.org_id, phone["phone_index"])
     after = {"name": body.name, "party": party, "unit_ids": [str(unit) for unit in body.unit_ids]}
+    after |= {name: value for name, value in about.items() if value}
     await record(db, scope.actor, "member.added", org_id=scope.org_id, subject=("member", member_id), after=after)
     return await queries.get_member(db, cipher, scope.org_id, member_id)
 
@@ -118,8 +121,14 @@ async def update_member(
     values: dict[str, Any] = {}
     if body.name is not None and body.name != before.name:
         values |= _make_name_columns(body.name)
-    if body.party is not None and body.party != before.party:
-        values["party"] = _get_party_flag(scope, body.party)
+    party = True if body.probationary else body.party
+    if party is not None and party != before.party:
+        values["party"] = _get_party_flag(scope, party)
+    probationary = False if party is False else body.probationary
+    if probationary is not None and probationary != before.probationary:
+        values["probationary"] = probationary
+    if body.has_post and body.post != before.post:
+        values["post"] = body.post
     index = before.phone_index
     phone = encrypt_phone_if_any(indexer, scope.org_id, member_id, body.phone)
     if phone["phone_index"] != index and (body.phone is not None or body.no_phone):
@@ -133,9 +142,9 @@ async def update_member(
     if values:
         with on_constraint(("members_org_id_phone_index_key", PhoneExists)):
             await db.execute(_UPDATE, {"of_org": scope.org_id, "member_id": member_id, **values})
-        if values.keys() != {"party"}:
+        if values.keys() - {"party", "probationary", "post"}:
             await activate_member(db, scope.org_id, member_id, active=before.user_id is not None and index is not None)
-        shown = {name: values[name] for name in ("name", "party") if name in values}
+        shown = {name: values[name] for name in ("name", "party", "probationary", "post") if name in values}
         phone_change = {"phone": "removed" if index is None else "changed"} if index != before.phone_index else {}
         await record(
             db,

@@ -80,19 +80,21 @@ class _Shape(NamedTuple):
 
 
 class MemberRow(NamedTuple):
-    """A member row with the encrypted phone; `units` are objects with `id` and `name`."""
+    """A member row with the encrypted phone; `units` are objects with `id`, `name` and `position`."""
 
     id: UUID
     name: str
     phone_cipher: bytes | None
     party: bool
+    probationary: bool
+    post: str | None
     version: int
     created_at: datetime
     active: bool
     inactive_reason: str | None
     link_request_id: UUID | None
     verified: bool
-    units: list[dict[str, str]]
+    units: list[dict[str, Any]]
     at_org: bool
 
 
@@ -101,7 +103,7 @@ def _select_members() -> Select[Any]:
     in_units = and_(
         UnitMembership.org_id == Member.org_id, UnitMembership.member_id == Member.id, UnitMembership.until.is_(None)
     )
-    unit = func.jsonb_build_object("id", Unit.id, "name", Unit.name)
+    unit = func.jsonb_build_object("id", Unit.id, "name", Unit.name, "position", UnitMembership.position)
     units = (
         select(func.coalesce(func.jsonb_agg(aggregate_order_by(unit, Unit.name)), func.jsonb_build_array()))
         .select_from(UnitMembership)
@@ -137,6 +139,8 @@ def _select_members() -> Select[Any]:
             Member.name,
             Member.phone_cipher,
             Member.party,
+            Member.probationary,
+            Member.post,
             Member.version,
             Member.created_at,
             Member.user_id.is_not(None).label("active"),
@@ -191,13 +195,14 @@ def _select_link_request() -> ScalarSelect[Any]:
     )
 
 
-_MEMBERS = _select_members()
-_MEMBER = _MEMBERS.where(Member.id == bindparam("member_id"))
-_MEMBERS_BY_ID = _MEMBERS.where(Member.id == any_(bindparam("member_ids", type_=ARRAY(Uuid))))
-_MEMBER_BY_PHONE = _MEMBERS.where(Member.phone_index == bindparam("phone_index"))
+MEMBERS = _select_members()
+"""The live rows of an org (`org_id`)."""
+_MEMBER = MEMBERS.where(Member.id == bindparam("member_id"))
+_MEMBERS_BY_ID = MEMBERS.where(Member.id == any_(bindparam("member_ids", type_=ARRAY(Uuid))))
+_MEMBER_BY_PHONE = MEMBERS.where(Member.phone_index == bindparam("phone_index"))
 
 
-def _make_member_out(cipher: Cipher, row: MemberRow) -> MemberOut:
+def make_member_out(cipher: Cipher, row: MemberRow) -> MemberOut:
     """Return the row as a response, with the phone masked."""
     return MemberOut(**row._asdict(), phone=decrypt_masked_phone(cipher, row.phone_cipher, row.id))
 
@@ -211,7 +216,7 @@ async def list_members(
     else:
         statement = _build_page(_get_shape(wanted))
     found = await statement.fetch(db, paging, **_get_parameters(cipher, org_id, wanted))
-    return Page[MemberOut].from_slice(found.map(partial(_make_member_out, cipher)))
+    return Page[MemberOut].from_slice(found.map(partial(make_member_out, cipher)))
 
 
 async def stream_members(
@@ -238,7 +243,7 @@ async def count_members(
 async def get_member(db: Readable, cipher: Cipher, org_id: UUID, member_id: UUID) -> MemberOut:
     """Return one of the org's people. Raises NotFound."""
     parameters = {"org_id": org_id, "member_id": member_id}
-    return _make_member_out(cipher, await one_or_404(db, _MEMBER, MemberRow, parameters))
+    return make_member_out(cipher, await one_or_404(db, _MEMBER, MemberRow, parameters))
 
 
 async def list_members_by_id(
@@ -246,7 +251,7 @@ async def list_members_by_id(
 ) -> dict[UUID, MemberOut]:
     """Return those of the org's people that have these ids, by id."""
     rows = await fetch_rows(db, _MEMBERS_BY_ID, MemberRow, {"org_id": org_id, "member_ids": list(member_ids)})
-    return {row.id: _make_member_out(cipher, row) for row in rows}
+    return {row.id: make_member_out(cipher, row) for row in rows}
 
 
 async def find_member_by_phone(
@@ -254,7 +259,7 @@ async def find_member_by_phone(
 ) -> MemberOut | None:
     """Return the live row of the org that has the phone, or None."""
     row = await fetch_row(db, _MEMBER_BY_PHONE, MemberRow, {"org_id": org_id, "phone_index": phone_index})
-    return None if row is None else _make_member_out(cipher, row)
+    return None if row is None else make_member_out(cipher, row)
 
 
 _PATHS = tree.unit_paths(_ORG_ID)
@@ -300,12 +305,12 @@ def _get_parameters(cipher: Cipher, org_id: UUID, wanted: MemberFilter) -> dict[
 
 @lru_cache(_CACHED_STATEMENTS)
 def _build_page(shape: _Shape) -> PagedStatement[MemberRow]:
-    return PagedStatement(_MEMBERS.where(*_build_conditions(shape)), Member.id, row=MemberRow)
+    return PagedStatement(MEMBERS.where(*_build_conditions(shape)), Member.id, row=MemberRow)
 
 
 @lru_cache(_CACHED_STATEMENTS)
 def _build_batch(shape: _Shape) -> Select[Any]:
-    found = _MEMBERS.where(*_build_conditions(shape), Member.id > bindparam("after"))
+    found = MEMBERS.where(*_build_conditions(shape), Member.id > bindparam("after"))
     return found.order_by(Member.id).limit(bindparam("batch", type_=Integer()))
 
 
@@ -370,5 +375,5 @@ def _build_subtree_page(*, after_cursor: bool) -> PagedStatement[MemberRow]:
     )
     some = paginate(members_of_unit, UnitMembership.member_id, after_cursor=after_cursor).lateral("some")
     first = select(some.c.member_id).select_from(units).join(some, true()).distinct()
-    found = _MEMBERS.where(Member.id.in_(paginate(first, some.c.member_id, after_cursor=after_cursor)))
+    found = MEMBERS.where(Member.id.in_(paginate(first, some.c.member_id, after_cursor=after_cursor)))
     return PagedStatement(found, Member.id, row=MemberRow)

@@ -27,15 +27,15 @@ _RECENTLY = Member.removed_at > func.now() - literal_column("interval '30 days'"
 # The removal ends all unit memberships of a member at one instant. These are restored if their units still exist.
 _RESTORE_MEMBERSHIPS = text("""
 WITH previous AS (
-    SELECT DISTINCT p.unit_id
+    SELECT DISTINCT p.unit_id, p.position
     FROM unit_memberships AS p LEFT JOIN units AS u ON u.org_id = p.org_id AND u.id = p.unit_id
     WHERE p.org_id = :org_id AND p.member_id = :member_id AND p.until = CAST(:removed_at AS timestamptz)
       AND (p.unit_id IS NULL OR u.removed_at IS NULL)
 )
-INSERT INTO unit_memberships (org_id, member_id, unit_id)
-SELECT :org_id, :member_id, unit_id FROM previous
+INSERT INTO unit_memberships (org_id, member_id, unit_id, position)
+SELECT :org_id, :member_id, unit_id, position FROM previous
 UNION ALL
-SELECT :org_id, :member_id, NULL WHERE NOT EXISTS (SELECT FROM previous)
+SELECT :org_id, :member_id, NULL, NULL WHERE NOT EXISTS (SELECT FROM previous)
 ON CONFLICT DO NOTHING
 """)
 

@@ -13,7 +13,7 @@ from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.exports.errors import TooManyExports
 from app.exports.schemas import ExportOut
-from app.members import export, operations, queries, restoration, unit_memberships
+from app.members import export, operations, queries, restoration, unit_memberships, unit_order
 from app.members.errors import MemberIsAdmin, MemberWithoutPhone, PartyMembersOnly, PhoneExists
 from app.members.queries import MemberFilter
 from app.members.schemas import (
@@ -24,6 +24,7 @@ from app.members.schemas import (
     MemberUnitsPut,
     MemberUpdate,
     PhoneDisclosureOut,
+    PositionPut,
     RemovedMemberOut,
 )
 from app.orgs.errors import UnknownUnit
@@ -31,6 +32,7 @@ from app.web.errors import problems
 from app.web.etags import REVALIDATED, EditedMeanwhile, IfMatch, format_etag
 
 router = APIRouter(prefix="/v1/orgs/{org_id}/members", route_class=TransactionalRoute, tags=["members"])
+unit_router = APIRouter(prefix="/v1/orgs/{org_id}/units/{unit_id}", route_class=TransactionalRoute, tags=["members"])
 
 Reader = Annotated[OrgScope, Can(Permission.MEMBERS_READ)]
 Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
@@ -185,6 +187,19 @@ async def set_units(
     return _set_etag(response, await unit_memberships.set_units(db, cipher, scope, member_id, body, version))
 
 
+@router.put("/{member_id}/units/{unit_id}/position", summary="Set the place of a member in a unit")
+async def set_position(
+    scope: Writer, member_id: UUID, unit_id: UUID, body: PositionPut, db: WriteDb, cipher: CipherDep, response: Response
+) -> MemberOut:
+    """Say which place a person has in a unit, for example the secretary (书记) the first. People without a place follow
+    by name; `GET …/units/{unit_id}/members` lists all in this order.
+
+    A person who is not in the unit answers 404.
+    """
+    member = await unit_order.set_position(db, cipher, scope, member_id, unit_id, body.position)
+    return _set_etag(response, member)
+
+
 @router.post(
     "/{member_id}/copies", summary="Copy a member into a unit", status_code=201, responses=problems(UnknownUnit)
 )
@@ -215,6 +230,16 @@ async def disclose_phone(
     """
     response.headers["Cache-Control"] = "no-store"
     return PhoneDisclosureOut(phone=await operations.disclose_phone(db, cipher, scope, member_id))
+
+
+@unit_router.get("/members", summary="List the members of a unit")
+async def list_members_of_unit(
+    scope: Reader, unit_id: UUID, db: ReadDb, cipher: CipherDep, paging: Annotated[Paging, paged_by(int, str, UUID)]
+) -> Page[MemberOut]:
+    """The people of one unit, without those of the units under it: first those with a place in the unit, in that order,
+    then the others by name. Phones are masked. Nothing is changed.
+    """
+    return await unit_order.list_members_of_unit(db, cipher, scope.org_id, unit_id, paging)
 
 
 def _set_etag(response: Response, member: MemberOut) -> MemberOut:

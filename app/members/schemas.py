@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from app.core.i18n import gettext_noop
 from app.core.phones import Phone
-from app.core.text import SearchText
+from app.core.text import PersonName, SearchText
 from app.exports.schemas import ExportFormat
 from app.members.names import MemberName
 from app.web.schemas import Body, Out
@@ -26,6 +26,10 @@ UnitIds = Annotated[
 ]
 
 
+Post = Annotated[PersonName, Field(description="The person's post (职务) in the org.", examples=["支部书记"])]
+_PROBATIONARY = "A probationary party member (预备党员), who is in the party."
+
+
 class InactiveReason(StrEnum):
     """Why a row is 未激活."""
 
@@ -35,6 +39,9 @@ class InactiveReason(StrEnum):
     UNLINKED = "unlinked"
     ALREADY_IN_DIRECTORY = "already-in-directory"
     NO_PHONE = "no-phone"
+
+
+_NOT_IN_PARTY = gettext_noop("预备党员是党员，party 不能为 false")
 
 
 class MemberCreate(Body):
@@ -50,11 +57,19 @@ class MemberCreate(Body):
     party: bool | None = Field(
         default=None, description="Whether they are in the party; absent: as the org's kind says."
     )
+    probationary: bool = Field(default=False, description=_PROBATIONARY)
+    post: Post | None = None
 
     @model_validator(mode="after")
     def _require_phone_or_none(self) -> Self:
         if (self.phone is None) != self.no_phone:
             raise ValueError(gettext_noop("请填写 phone；没有手机的人员请只填 no_phone: true"))
+        return self
+
+    @model_validator(mode="after")
+    def _require_party(self) -> Self:
+        if self.probationary and self.party is False:
+            raise ValueError(_NOT_IN_PARTY)
         return self
 
 
@@ -67,12 +82,25 @@ class MemberUpdate(Body):
         default=None, description="The person has no mobile phone: the number is removed, and the row becomes inactive."
     )
     party: bool | None = None
+    probationary: bool | None = Field(default=None, description=_PROBATIONARY)
+    post: Post | None = Field(default=None, description="The post (职务); null removes it.")
 
     @model_validator(mode="after")
     def _require_phone_or_none(self) -> Self:
         if self.phone is not None and self.no_phone:
             raise ValueError(gettext_noop("phone 与 no_phone 不能同时填写"))
         return self
+
+    @model_validator(mode="after")
+    def _require_party(self) -> Self:
+        if self.probationary and self.party is False:
+            raise ValueError(_NOT_IN_PARTY)
+        return self
+
+    @property
+    def has_post(self) -> bool:
+        """Whether the body names a post. A null post removes it."""
+        return "post" in self.model_fields_set
 
 
 class MemberUnitsPut(Body):
@@ -107,6 +135,15 @@ class MemberExportCreate(Body):
 class MemberUnitOut(Out):
     id: UUID
     name: str
+    position: int | None = Field(description="The person's place in the unit, from 1; null: by name, after the others.")
+
+
+class PositionPut(Body):
+    """The person's place in the unit."""
+
+    position: int | None = Field(
+        ge=1, le=9999, description="From 1, for the secretary (书记) for example; null: by name, after the others."
+    )
 
 
 class MemberOut(Out):
@@ -116,6 +153,8 @@ class MemberOut(Out):
     name: str
     phone: str | None = Field(description="Masked; null for a person without a mobile phone.", examples=["138****8000"])
     party: bool
+    probationary: bool = Field(description=_PROBATIONARY)
+    post: str | None = Field(description="The person's post (职务) in the org.", examples=["支部书记"])
     units: list[MemberUnitOut] = Field(description="The units of the person.")
     at_org: bool = Field(description="Whether the person is at the org itself, in its management group.")
     active: bool = Field(description="Whether a registered user is linked to the row.")

@@ -12,13 +12,15 @@ from app.sheets.xlsx_writer import XlsxWriter
 
 NO_PHONE = "无手机"
 """In the cell of the phone, in imports and exports: the person has no mobile phone."""
-COLUMNS = ("姓名", "手机号码", "支部名称", "是否党员")
-_WIDTHS = (16, 18, 36, 12)
+COLUMNS = ("姓名", "手机号码", "支部名称", "是否党员", "党员类型", "职务")
+_WIDTHS = (16, 18, 36, 12, 14, 18)
 _COMMENTS = (
     "必填。最多 50 个字符，与身份证上的姓名一致。",
     "必填。中国大陆手机号码；请保持单元格为“文本”格式。没有手机的人员请填“无手机”。",
     "必填。可从下拉列表选择；多级支部用“/”分隔，如：机关党总支/第一党支部。",
     "选填：是 或 否。不填则按学习组织的类型。",
+    "选填：正式党员、预备党员或非党员。",
+    "选填。如：支部书记。不填则不改变。",
 )
 _GUIDE = (
     "填写说明",
@@ -31,13 +33,20 @@ _GUIDE = (
     "7. 有错误的行可以单独下载，修改后再次上传。",
     "8. 党组织的学习组织不能添加非党员；非党员请加入所在单位的“党外人士学习组织”。",
 )
-_EXAMPLE = ("示例：张三", "13800138000", "机关第一党支部", "是")
+_EXAMPLE = ("示例：张三", "13800138000", "机关第一党支部", "是", "正式党员", "支部书记")
 _BATCH_ROWS = 1000
 
 
 def _make_layout(units: Sequence[str], extra_headings: Sequence[str] = ()) -> Layout:
     """Return the columns of an import, with the org's units as choices, and columns with the extra headings."""
-    choices = (None, None, Choices(units, strict=False, sheet="支部"), Choices(["是", "否"]))
+    choices = (
+        None,
+        None,
+        Choices(units, strict=False, sheet="支部"),
+        Choices(["是", "否"]),
+        Choices(["正式党员", "预备党员", "非党员"]),
+        None,
+    )
     columns = [Column(*column) for column in zip(COLUMNS, _WIDTHS, _COMMENTS, choices, strict=True)]
     columns += [Column(heading, 30) for heading in extra_headings]
     return Layout("人员", columns, is_form=True, pages=[Page("填写说明", _GUIDE)])
@@ -49,8 +58,8 @@ async def draw_template(units: Sequence[str]) -> bytes:
     def draw() -> bytes:
         buffer = ByteBuffer()
         writer = XlsxWriter(_make_layout(units), buffer)
-        name, phone, unit, party = _EXAMPLE
-        writer.write([[name, phone, units[0] if units else unit, party]])
+        name, phone, unit, *rest = _EXAMPLE
+        writer.write([[name, phone, units[0] if units else unit, *rest]])
         writer.finish()
         return buffer.take()
 

@@ -62,8 +62,10 @@ SELECT id, phone_cipher FROM members WHERE org_id = :org_id AND id IN (
 ) ORDER BY id FOR UPDATE
 """)
 _MEMBERS = _sql("""
-INSERT INTO members (org_id, id, user_id, name, pinyin, initials, phone_cipher, phone_index, phone_last4_index, party)
-SELECT :new_id, m.id, m.user_id, m.name, m.pinyin, m.initials, m.phone_cipher, m.phone_index, given.last4, m.party
+INSERT INTO members (org_id, id, user_id, name, pinyin, initials, phone_cipher, phone_index, phone_last4_index, party,
+    probationary, post)
+SELECT :new_id, m.id, m.user_id, m.name, m.pinyin, m.initials, m.phone_cipher, m.phone_index, given.last4, m.party,
+    m.probationary, m.post
 FROM unnest(:people, :last4s) AS given (id, last4) JOIN members AS m ON m.org_id = :org_id AND m.id = given.id
 """)
 _ACTIVATIONS = _sql("""
@@ -80,10 +82,10 @@ WHERE org_id = :org_id AND member_id = ANY (:people) AND undone_by IS NOT NULL
 _UNIT_MEMBERSHIPS = _sql("""
 WITH ended AS (
     UPDATE unit_memberships SET until = :now WHERE org_id = :org_id AND unit_id = ANY (:units) AND until IS NULL
-    RETURNING member_id, unit_id
+    RETURNING member_id, unit_id, position
 )
-INSERT INTO unit_memberships (org_id, member_id, unit_id, since)
-SELECT DISTINCT :new_id, member_id, nullif(unit_id, :unit_id), :now FROM ended
+INSERT INTO unit_memberships (org_id, member_id, unit_id, position, since)
+SELECT DISTINCT :new_id, member_id, nullif(unit_id, :unit_id), position, :now FROM ended
 """)
 # A member without another unit membership in the old org is removed from the old org.
 _REMOVE_MEMBERS = _sql("""

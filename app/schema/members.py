@@ -39,6 +39,7 @@ class Member(Table):
     __tablename__ = "members"
     __table_args__ = (
         CheckConstraint("removed_at IS NULL OR user_id IS NULL", name="removed_inactive"),
+        CheckConstraint("party OR NOT probationary", name="probationary"),
         CheckConstraint("num_nulls(phone_cipher, phone_index, phone_last4_index) IN (0, 3)", name="phone"),
         CheckConstraint("phone_index IS NOT NULL OR user_id IS NULL", name="without_phone_inactive"),
         Index("members_org_id_phone_index_key", "org_id", "phone_index", unique=True, postgresql_where=_LIVE),
@@ -77,6 +78,8 @@ class Member(Table):
     phone_index: Mapped[bytes | None] = mapped_column(LargeBinary)
     phone_last4_index: Mapped[bytes | None] = mapped_column(LargeBinary)
     party: Mapped[bool] = mapped_column(Boolean)
+    probationary: Mapped[bool] = mapped_column(Boolean, server_default="false", comment="预备党员")
+    post: Mapped[str | None] = mapped_column(Text, comment="职务")
     version: Mapped[int] = mapped_column(Integer, server_default="1")
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     removed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
@@ -110,6 +113,9 @@ class UnitMembership(Table):
     id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
     member_id: Mapped[UUID] = mapped_column(Uuid)
     unit_id: Mapped[UUID | None] = mapped_column(Uuid)
+    position: Mapped[int | None] = mapped_column(
+        Integer, comment="the place of the person in the unit, from 1; those without one follow by name"
+    )
     since: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     until: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
@@ -258,6 +264,8 @@ class ImportRow(Table):
     phone_last4_index: Mapped[bytes | None] = mapped_column(LargeBinary)
     unit_path: Mapped[str | None] = mapped_column(Text)
     party: Mapped[bool | None] = mapped_column(Boolean)
+    probationary: Mapped[bool | None] = mapped_column(Boolean)
+    post: Mapped[str | None] = mapped_column(Text)
     cells_cipher: Mapped[bytes | None] = mapped_column(
         LargeBinary, comment="the cells as typed, where they could not be read into the columns above"
     )

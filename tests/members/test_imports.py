@@ -38,9 +38,9 @@ async def test_filled_template_is_previewed_and_imported(admin: Person, org_id: 
     assert template.status_code == 200
     book = open_xlsx(template.content)
     sheet = book["人员"]
-    assert [cell.value for cell in sheet[1]] == ["姓名", "手机号码", "支部名称", "是否党员"]
-    assert [cell.comment.text[:2] for cell in sheet[1]] == ["必填", "必填", "必填", "选填"]
-    assert [cell.value for cell in sheet[2]] == ["示例：张三", "13800138000", "机关总支", "是"]
+    assert [cell.value for cell in sheet[1]] == ["姓名", "手机号码", "支部名称", "是否党员", "党员类型", "职务"]
+    assert [cell.comment.text[:2] for cell in sheet[1]] == ["必填"] * 3 + ["选填"] * 3
+    assert [cell.value for cell in sheet[2]] == ["示例：张三", "13800138000", "机关总支", "是", "正式党员", "支部书记"]
     assert book["填写说明"]["A1"].value == "填写说明"
     assert book["填写说明"].max_row > 5
     assert [cell.value for cell in book["支部"]["A"]] == ["机关总支", "独立支部"]
@@ -201,10 +201,10 @@ async def test_refused_rows_have_reasons_and_can_be_corrected(admin: Person, org
     failed = await admin.get(f"/v1/orgs/{org_id}/imports/{checked['id']}/failed-rows.xlsx")
     sheet_again = open_xlsx(failed.content).worksheets[0]
     lines = list(sheet_again.iter_rows(min_row=2, values_only=True))
-    assert [line[4] for line in lines] == list(codes)
+    assert [line[6] for line in lines] == list(codes)
     assert lines[5][:3] == ("周杰", "02584567890", "甲")
     assert lines[8][0] == "=1+1"
-    assert "8" in lines[0][5]
+    assert "8" in lines[0][7]
 
     await admin.put(f"/v1/orgs/{org_id}/imports/{checked['id']}/confirmation", json={})
     await worker()

@@ -21,8 +21,9 @@ from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
 from app.members.errors import PhoneExists
 from app.members.operations import create_member, disclose_phone, remove_member, update_member
 from app.members.queries import get_member
-from app.members.schemas import CopyCreate, MemberCreate, MemberOut, MemberUnitsPut, MemberUpdate
+from app.members.schemas import CopyCreate, MemberCreate, MemberOut, MemberUnitsPut, MemberUpdate, PositionPut
 from app.members.unit_memberships import copy_member, set_units
+from app.members.unit_order import set_position
 from app.orgs.unit_queries import UnitPathRow, list_units_by_path
 from app.web.errors import NotFound, Problem
 
@@ -76,7 +77,7 @@ async def show_new_member(request: Request, db: ReadDb, scope: Writer, unit: Opt
 async def add_member(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, form: PageForm) -> Response:
     """Add a person. If the phone exists, show its member and offer the copy (S8)."""
     fields: dict[str, Any] = {"name": form.get("name", ""), "no_phone": "no_phone" in form, **form.get_filled("phone")}
-    fields |= {"unit_ids": form.get_all("unit_id"), "party": form.get("party") == "yes"}
+    fields |= {"unit_ids": form.get_all("unit_id"), **_read_party(form), **form.get_filled("post")}
     body = validate_fields(MemberCreate, fields)
     if isinstance(body, ValidationError):
         return await _show_form(request, db, scope, form, body)
@@ -126,7 +127,8 @@ async def edit_member(
         **form.get_filled("phone"),
         **({"no_phone": True} if "no_phone" in form else {}),
         "name": form.get("name", ""),
-        "party": form.get("party") == "yes",
+        "post": form.get("post", "").strip() or None,
+        **_read_party(form),
     }
     body = validate_fields(MemberUpdate, fields)
     outcome: Any = body
@@ -156,6 +158,23 @@ async def choose_units(
     outcome = await catch_problem(db, set_units(db, cipher, scope, member_id, body, _read_version(form)))
     if isinstance(outcome, Problem):
         return await _show_units(request, db, cipher, scope, member_id, outcome)
+    return _announce_change(await _show_member(request, db, cipher, scope, member_id))
+
+
+@router.post("/{member_id}/units/{unit_id}/position")
+async def choose_position(
+    request: Request,
+    db: WriteDb,
+    cipher: CipherDep,
+    scope: Writer,
+    member_id: MemberId,
+    unit_id: Annotated[UUID, Path()],
+    form: PageForm,
+) -> Response:
+    """Set the person's place in a unit. An empty place puts them after the others, by name."""
+    body = validate_fields(PositionPut, {"position": form.get("position", "").strip() or None})
+    if isinstance(body, PositionPut):
+        await set_position(db, cipher, scope, member_id, unit_id, body.position)
     return _announce_change(await _show_member(request, db, cipher, scope, member_id))
 
 
@@ -210,6 +229,11 @@ async def _show_units(
 def _announce_change(response: Response) -> Response:
     response.headers["HX-Trigger"] = CHANGED
     return response
+
+
+def _read_party(form: Form) -> dict[str, bool]:
+    probationary = form.get("probationary") == "yes"
+    return {"party": probationary or form.get("party") == "yes", "probationary": probationary}
 
 
 def _read_version(form: Form) -> int | None:

@@ -36,9 +36,11 @@ RETURNING id
 """)
 
 _ADD = text(f"""
-INSERT INTO members (org_id, id, user_id, name, pinyin, initials, phone_cipher, phone_index, phone_last4_index, party)
+INSERT INTO members (org_id, id, user_id, name, pinyin, initials, phone_cipher, phone_index, phone_last4_index, party,
+    probationary, post)
 SELECT :org_id, m.new_member_id, u.id, m.name, m.pinyin, m.initials, m.phone_cipher, m.phone_index,
-       m.phone_last4_index, coalesce(p.party, :party_org)
+       m.phone_last4_index, coalesce(p.party, :party_org),
+       coalesce(p.probationary, false), p.post
 FROM people AS p
 JOIN staged AS m ON m.row_no = p.first_row
 LEFT JOIN users AS u ON u.phone_index = m.phone_index AND u.status = 'active' AND {NAMES_AGREE}
@@ -59,7 +61,9 @@ WITH linked AS (
 
 _CHANGE = text("""
 UPDATE members AS m
-SET name = s.name, pinyin = s.pinyin, initials = s.initials, party = coalesce(p.party, m.party), version = m.version + 1
+SET name = s.name, pinyin = s.pinyin, initials = s.initials, party = coalesce(p.party, m.party),
+    probationary = coalesce(p.probationary AND coalesce(p.party, m.party), m.probationary AND coalesce(p.party, true)),
+    post = coalesce(p.post, m.post), version = m.version + 1
 FROM people AS p JOIN staged AS s ON s.row_no = p.first_row
 WHERE p.outcome = 'changed' AND m.org_id = :org_id AND m.id = p.member_id
 """)

@@ -61,6 +61,8 @@ _ROWS = select(
     ImportRow.phone_cipher,
     ImportRow.unit_path,
     ImportRow.party,
+    ImportRow.probationary,
+    ImportRow.post,
     ImportRow.cells_cipher,
     ImportRow.problems,
     ImportRow.warnings,
@@ -101,6 +103,8 @@ class _SheetRecord(NamedTuple):
     phone_cipher: bytes | None
     unit_path: str | None
     party: bool | None
+    probationary: bool | None
+    post: str | None
     cells_cipher: bytes | None
     problems: list[str]
     warnings: list[str]
@@ -150,7 +154,7 @@ async def list_rows(
 async def stream_refused_rows(
     db: Readable, cipher: Cipher, org_id: UUID, import_id: UUID
 ) -> AsyncIterator[list[str | int]]:
-    """Yield the refused rows: the original name, phone, unit and party, then the row number and the reasons."""
+    """Yield the refused rows: the original cells, then the row number and the reasons."""
     parameters = {"org_id": org_id, "import_id": import_id, "last": 0}
     while rows := await fetch_rows(db, _REFUSED_ROWS, _SheetRecord, parameters):
         for row in rows:
@@ -171,7 +175,8 @@ def _get_typed_cells(cipher: Cipher, row: _SheetRecord) -> list[str]:
     assert row.name is not None, "a readable row has a name"
     phone = decrypt_phone(cipher, row.phone_cipher, row.new_member_id)
     party = {True: "是", False: "否", None: ""}[row.party]
-    return [row.name, NO_PHONE if phone is None else phone, row.unit_path or "", party]
+    kind = {True: "预备党员", False: "正式党员" if row.party else "", None: ""}[row.probationary]
+    return [row.name, NO_PHONE if phone is None else phone, row.unit_path or "", party, kind, row.post or ""]
 
 
 def _describe_reasons(row: _SheetRecord) -> str:

@@ -31,6 +31,8 @@ class SheetRow(NamedTuple):
     phone: str
     unit: str
     party: str
+    party_kind: str = ""
+    post: str = ""
 
 
 async def read_sheet(

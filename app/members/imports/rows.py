@@ -36,6 +36,8 @@ class StagedRow(NamedTuple):
     phone_last4_index: bytes | None
     unit_path: str | None
     party: bool | None
+    probationary: bool | None
+    post: str | None
     cells_cipher: bytes | None
     outcome: str | None
     problems: list[str] | None
@@ -55,6 +57,16 @@ _PARTY_ANSWERS = {
     **dict.fromkeys(("是", "党员", "中共党员", "预备党员", "中共预备党员", "y", "yes", "true", "1", "√"), True),
     **dict.fromkeys(("否", "非党员", "不是", "群众", "n", "no", "false", "0", "×"), False),
 }
+_PROBATIONARY = frozenset(("预备党员", "中共预备党员"))
+# The answers under 党员类型: in the party, and probationary.
+_PARTY_KINDS: dict[str, tuple[bool | None, bool | None]] = {
+    "": (None, None),
+    **dict.fromkeys(("正式党员", "中共党员", "党员"), (True, False)),
+    **dict.fromkeys(_PROBATIONARY, (True, True)),
+    **dict.fromkeys(("非党员", "群众"), (False, False)),
+}
+MAX_POST_LENGTH = 50
+
 # The clerk says that a person has no mobile phone. An empty cell does not: the number may be missing by mistake.
 _NO_PHONE_ANSWERS = frozenset((NO_PHONE, "无手机号码", "无手机号", "没有手机", "no phone"))
 
@@ -81,9 +93,10 @@ def _stage_row(indexer: BlindIndexer, org_id: UUID, party_org: bool, row: SheetR
         path = parse_unit_path(row.unit)
     except UnitRefused as refused:
         problems.append(refused.code)
-    party = _PARTY_ANSWERS.get(row.party.strip().lower())
-    if party is None and row.party:
-        problems.append("party-unreadable")
+    party, probationary = _read_party(row, problems)
+    post = row.post or None
+    if post is not None and (len(post) > MAX_POST_LENGTH or has_unshowable(post) or post.startswith(FORMULA_PREFIXES)):
+        problems.append("post-unreadable")
     if party_org and party is False:
         problems.append("party-members-only")
     spelling = spell_person(name) if name else None
@@ -99,6 +112,8 @@ def _stage_row(indexer: BlindIndexer, org_id: UUID, party_org: bool, row: SheetR
         phone_last4_index=encrypted and encrypted["phone_last4_index"],
         unit_path=path,
         party=party,
+        probationary=probationary,
+        post=post,
         cells_cipher=encrypt_cells(indexer.cipher, new_id, row) if problems else None,
         outcome="refused" if problems else None,
         problems=problems or None,
@@ -107,15 +122,30 @@ def _stage_row(indexer: BlindIndexer, org_id: UUID, party_org: bool, row: SheetR
     )
 
 
+def _read_party(row: SheetRow, problems: list[str]) -> tuple[bool | None, bool | None]:
+    """Return the party flag and the probationary flag; None is what the row does not say. Add to `problems`."""
+    answer, kind = row.party.strip().lower(), row.party_kind.strip()
+    party, probationary = _PARTY_ANSWERS.get(answer), True if answer in _PROBATIONARY else None
+    if party is None and answer:
+        problems.append("party-unreadable")
+    if kind not in _PARTY_KINDS:
+        problems.append("party-kind-unreadable")
+        return party, probationary
+    of_kind, probationary_kind = _PARTY_KINDS[kind]
+    if (None not in (party, of_kind) and party != of_kind) or (probationary and probationary_kind is False):
+        problems.append("party-kind-contradiction")
+    return of_kind if party is None else party, probationary if probationary_kind is None else probationary_kind
+
+
 def encrypt_cells(cipher: Cipher, new_id: UUID, row: SheetRow) -> bytes:
     """Encrypt the original cells of a refused row, for the sheet of refused rows."""
     return cipher.encrypt(orjson.dumps([_replace_surrogates(text) for text in row[2:]]), f"{new_id}/cells")
 
 
 def decrypt_cells(cipher: Cipher, new_id: UUID, encrypted: bytes) -> list[str]:
-    """Return the original name, phone, unit and party."""
+    """Return the original cells: name, phone, unit, party, kind of party member, post."""
     cells: list[str] = orjson.loads(cipher.decrypt(encrypted, f"{new_id}/cells"))
-    return cells
+    return cells + [""] * (len(SheetRow._fields) - 2 - len(cells))  # older imports have four cells
 
 
 def _replace_surrogates(text: str) -> str:

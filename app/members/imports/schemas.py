@@ -60,7 +60,7 @@ class ImportCountsOut(Out):
     """Counts of people; `refused` counts rows. Before the state `done` they are the expected counts."""
 
     added: int = Field(description="New in the directory.")
-    changed: int = Field(description="With a new name or party flag, and possibly new units.")
+    changed: int = Field(description="With a new name, party flag or post, and possibly new units.")
     moved: int = Field(description="With new units only.")
     left: int = Field(description="Removed from the directory by `replace-all`.")
     unchanged: int = Field(description="Already in the directory as in the sheet.")

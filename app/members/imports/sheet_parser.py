@@ -7,8 +7,8 @@ has no open files except the sheet (stdin) and the pipe to the parent (stdout), 
     python -I -S sheet_parser.py PACKAGES FORMAT MAX_ROWS MEMORY_MB CPU_SECONDS MAX_UNPACKED_MB  < sheet
 
 PACKAGES is the directory where the parser library is installed. The program writes JSON lines: arrays of a few hundred
-rows `[row_no, hidden, name, phone, unit, party]`, and at the end one object, `{"done": true}` or
-`{"refused": code, …}`. If the program ends without this object, the parent decides what to report.
+rows `[row_no, hidden, name, phone, unit, party, party_kind, post]`, and at the end one object, `{"done": true}`
+or `{"refused": code, …}`. If the program ends without this object, the parent decides what to report.
 
 The start takes most of the time of a small sheet. Therefore the reading code is a module, whose bytecode is cached,
 and the program imports only the necessary parts of the standard library.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Spans = list[tuple[int, int]]  # first and last row of merged cells
 
 REQUIRED = ("姓名", "手机号码", "支部名称")
-OPTIONAL = ("是否党员",)
+OPTIONAL = ("是否党员", "党员类型", "职务")
 MAX_HEADER_ROWS = 20
 LONGEST_CELL = 1000
 EXAMPLE = "示例"
@@ -55,7 +55,8 @@ def limit_rows(max_rows: int, estimate: int, open_rows: Callable[[], Iterator[li
 
 
 def extract_people(rows: Iterator[Row], hidden: frozenset[int], merged: Spans) -> Iterator[list[Cell]]:
-    """Yield the rows under the header as `[row_no, hidden, name, phone, unit, party]`, without the template's example.
+    """Yield the rows under the header as `[row_no, hidden, name, phone, unit, party, party_kind, post]`, without the
+    template's example.
 
     Raises Refused if there is no header.
     """

@@ -177,6 +177,9 @@ WITH grouped AS (
            min(name_key(s.name)) <> max(name_key(s.name)) AS two_names,
            bool_or(s.party) <> bool_and(s.party) AS two_flags,
            bool_or(s.party) AS party,
+           bool_or(s.probationary) <> bool_and(s.probationary) OR min(s.post) <> max(s.post) AS two_posts,
+           bool_or(s.probationary) AS probationary,
+           min(s.post) AS post,
            bool_or(s.cells_cipher IS NOT NULL OR r.problem IS NOT NULL) AS refused,
            bool_or(r.unit_id IS NULL) AS new_unit,
            coalesce(array_agg(DISTINCT r.unit_id) FILTER (WHERE r.unit_id IS NOT NULL), '{}') AS unit_ids
@@ -185,27 +188,32 @@ WITH grouped AS (
     GROUP BY s.person_key
 ),
 known AS (
-    SELECT g.person_key, m.id, m.name, m.party FROM grouped AS g
+    SELECT g.person_key, m.id, m.name, m.party, m.probationary, m.post FROM grouped AS g
     JOIN members AS m ON m.org_id = :org_id AND m.phone_index = g.person_key AND m.removed_at IS NULL
     UNION ALL
-    SELECT uuid_send(m.id), m.id, m.name, m.party FROM (SELECT DISTINCT member_id FROM without_phone WHERE chosen) AS w
+    SELECT uuid_send(m.id), m.id, m.name, m.party, m.probationary, m.post
+    FROM (SELECT DISTINCT member_id FROM without_phone WHERE chosen) AS w
     JOIN members AS m ON m.org_id = :org_id AND m.id = w.member_id
 ),
 judged AS (
     SELECT g.*, f.name, f.new_member_id, k.id AS known_id,
            k.name AS known_name, k.party AS known_party,
+           k.probationary AS known_probationary, k.post AS known_post,
            CASE WHEN g.two_names THEN 'phone-has-two-names'
                 WHEN g.two_flags THEN 'party-contradiction'
+                WHEN g.two_posts THEN 'post-contradiction'
                 WHEN g.refused THEN 'other-row-refused' END AS problem
     FROM grouped AS g
     JOIN staged AS f ON f.row_no = g.rows[1]
     LEFT JOIN known AS k ON k.person_key = g.person_key
 )
-SELECT j.person_key, j.rows, j.rows[1] AS first_row, j.party, j.problem, j.new_unit, j.unit_ids,
+SELECT j.person_key, j.rows, j.rows[1] AS first_row, j.party, j.probationary, j.post, j.problem, j.new_unit, j.unit_ids,
        coalesce(j.known_id, j.new_member_id) AS member_id,
        CASE WHEN j.problem IS NOT NULL THEN 'refused'
             WHEN j.known_id IS NULL THEN 'added'
-            WHEN j.known_name <> j.name OR j.known_party <> j.party THEN 'changed'
+            WHEN j.known_name <> j.name OR j.known_party <> j.party
+                OR j.known_probationary <> (j.probationary AND coalesce(j.party, j.known_party))
+                OR j.known_post IS DISTINCT FROM coalesce(j.post, j.known_post) THEN 'changed'
             WHEN j.new_unit OR j.unit_ids <> ARRAY(
                 SELECT p.unit_id FROM unit_memberships AS p
                 WHERE p.org_id = :org_id AND p.member_id = j.known_id AND p.until IS NULL AND p.unit_id IS NOT NULL
@@ -247,11 +255,11 @@ WINDOW same AS (PARTITION BY s.person_key, coalesce(r.unit_id::text, r.key))
 
 _STORE_ROWS = f"""
 INSERT INTO import_rows (org_id, import_id, row_no, new_member_id, name, pinyin, initials, phone_cipher, phone_index,
-                         phone_last4_index, unit_path, party, cells_cipher, outcome, problems, warnings,
-                         related_rows, member_id)
+                         phone_last4_index, unit_path, party, probationary, post, cells_cipher, outcome, problems,
+                         warnings, related_rows, member_id)
 SELECT :org_id, :import_id, row_no, s.new_member_id, s.name, s.pinyin, s.initials, s.phone_cipher, s.phone_index,
-       s.phone_last4_index, s.unit_path, s.party, s.cells_cipher, v.outcome, v.problems, v.warnings,
-       v.related_rows, v.member_id
+       s.phone_last4_index, s.unit_path, s.party, s.probationary, s.post, s.cells_cipher, v.outcome, v.problems,
+       v.warnings, v.related_rows, v.member_id
 FROM staged AS s JOIN ({_ROW_OUTCOMES}) AS v USING (row_no)
 """
 

@@ -56,6 +56,7 @@ class _PersonRow(NamedTuple):
     pinyin: str
     initials: str
     party: bool
+    probationary: bool
 
 
 async def create_person_transfer(
@@ -177,7 +178,9 @@ async def _insert_person(
     now: Any,
 ) -> None:
     phone = decrypt_phone(indexer.cipher, member.phone_cipher, member.id)
-    copied = {name: getattr(member, name) for name in ("user_id", "name", "pinyin", "initials", "party")}
+    copied = {
+        name: getattr(member, name) for name in ("user_id", "name", "pinyin", "initials", "party", "probationary")
+    }
     encrypted = encrypt_phone_if_any(indexer, org_id, new_id, phone)
     await db.execute(insert(Member).values(org_id=org_id, id=new_id, **copied, **encrypted))
     # The consent to a link remains valid, because the account and the person are the same.
