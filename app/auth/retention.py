@@ -1,4 +1,4 @@
-"""The retention of sign-in data: codes, authorizations, challenges, secrets, refresh tokens and rate limits."""
+"""The retention of sign-in data: codes, authorizations, challenges, secrets, refresh tokens, rate limits, phones."""
 
 from datetime import timedelta
 
@@ -14,16 +14,28 @@ from app.schema.auth import (
     SecurityKeyChallenge,
     Session,
     SimulatedMessage,
+    UserPhone,
 )
+from app.schema.members import Member
+from app.schema.reports import MemberPhone
 
 RETENTION = timedelta(days=1)
 REPLAY_RETENTION = timedelta(days=7)
 """How long the reuse of a refresh token ends its session. After that the token is unknown."""
 
+FORMER_PHONE_RETENTION = timedelta(days=31)
+"""A point event by phone is accepted for thirty days and means the user who had the phone on its day."""
+
 _BEFORE = func.now() - RETENTION
 _SESSION_ENDED = exists().where(
     Session.id == RefreshToken.session_id, or_(Session.ended_at < _BEFORE, Session.expires_at < _BEFORE)
 )
+IN_NO_DIRECTORY = ~or_(
+    exists().where(Member.phone_index == UserPhone.phone_index, Member.removed_at.is_(None)),
+    exists().where(Member.phone_index == UserPhone.phone_index, Member.removed_at.is_not(None)),
+    exists().where(MemberPhone.phone_index == UserPhone.phone_index),
+)
+"""Whether no member row has or had this former phone of a user. From the others the people of past days are counted."""
 
 CLEAN_UPS = (
     CleanUp(
@@ -90,5 +102,14 @@ CLEAN_UPS = (
         since="the bucket is full again",
         run=delete_rows(RateLimit, RateLimit.full_at < func.now()),
         schedule=Schedule.EVERY_TEN_MINUTES,
+    ),
+    CleanUp(
+        name="former-phones",
+        deletes="former phones of users, those that no member row has or had",
+        tables=("user_phones",),
+        after=FORMER_PHONE_RETENTION,
+        since="the user gave the phone up",
+        run=delete_rows(UserPhone, and_(UserPhone.until < func.now() - FORMER_PHONE_RETENTION, IN_NO_DIRECTORY)),
+        schedule=Schedule.DAILY,
     ),
 )

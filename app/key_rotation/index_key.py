@@ -44,7 +44,7 @@ from app.database.locks import Lock, lock
 from app.database.rows import fetch_rows
 from app.key_rotation.data_key import RowsStayLocked
 from app.schema.admins import AdminInvitation
-from app.schema.auth import PhoneCode, SimulatedMessage, User, Verification
+from app.schema.auth import PhoneCode, SimulatedMessage, User, UserPhone, Verification
 from app.schema.keys import IndexRotation
 from app.schema.members import ImportRow, Member
 from app.schema.orgs import Promotion
@@ -58,6 +58,7 @@ LOCK_TIMEOUT = "200ms"
 
 SHARED_COLUMNS = (
     User.phone_index,
+    UserPhone.phone_index,
     User.id_number_index,
     Verification.id_number_index,
     PhoneCode.phone_index,

@@ -14,10 +14,13 @@ from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
     Date,
+    DateTime,
     FromClause,
+    ScalarSelect,
     Select,
     Uuid,
     and_,
+    case,
     cast,
     column,
     func,
@@ -25,13 +28,14 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    tuple_,
     union,
     union_all,
 )
-from sqlalchemy.orm import InstrumentedAttribute
 
 from app.hierarchy import tree
 from app.reports.periods import Span
+from app.schema.auth import User, UserPhone
 from app.schema.members import Activation, Member, UnitMembership
 from app.schema.points import PointDelta, UserDay
 from app.schema.reports import MemberPhone
@@ -61,17 +65,17 @@ def recount_figures(org_id: UUID | BindParameter[UUID], span: Span | SpanParamet
     orgs = tree.branches(org_id, span.end, f"{name}_orgs")
     people = select_memberships(span.end)
     org_people = (
-        select(orgs.c.id, orgs.c.branch, people.c.person, people.c.user_id)
+        select(orgs.c.id, orgs.c.branch, people.c.person, people.c.activated)
         .join(people, people.c.org_id == orgs.c.id)
         .cte(f"{name}_people")
     )
-    person_columns = (org_people.c.person, org_people.c.user_id)
-    # UNION leaves one row of equal ones: in each scope a person counts once.
-    scoped = union(
+    person_columns = (org_people.c.person, org_people.c.activated)
+    rows = union(
         select(literal("subtree").label("scope"), requested_org.label("id"), *person_columns),
         select(literal("own"), org_people.c.id, *person_columns).where(org_people.c.branch.is_(None)),
         select(literal("branch"), org_people.c.branch, *person_columns).where(org_people.c.branch.is_not(None)),
-    ).subquery(f"{name}_scoped")
+    ).subquery(f"{name}_rows")
+    scoped = group_people(rows, rows.c.scope, rows.c.id).subquery(f"{name}_scoped")
     earned = select_points(span).subquery(f"{name}_earned")
     counted = sum_figures(scoped, (scoped.c.scope, scoped.c.id), earned)
     # A subordinate without people gets zeros. They are added with UNION and not with a join, so the cost is linear in
@@ -81,6 +85,15 @@ def recount_figures(org_id: UUID | BindParameter[UUID], span: Span | SpanParamet
     every = union_all(counted, empty).subquery(f"{name}_counted")
     sums = (func.sum(every.c[count]).label(count) for count in COUNTS)
     return select(*org, every.c.scope, every.c.id, *sums).group_by(every.c.scope, every.c.id).cte(f"{name}_figures")
+
+
+def group_people(rows: FromClause, *keys: ColumnElement[Any]) -> Select[Any]:
+    """Return one row for each person (`person`) of `rows` with these keys: the keys, person, user_id.
+
+    `user_id` is the person, where one of the person's rows is `activated`; else it is NULL.
+    """
+    user_id = case((func.bool_or(rows.c.activated), rows.c.person)).label("user_id")
+    return select(*keys, rows.c.person, user_id).group_by(*keys, rows.c.person)
 
 
 def sum_figures(
@@ -104,31 +117,12 @@ def sum_figures(
     )
 
 
-def _identify(
-    phone_index: InstrumentedAttribute[bytes | None], row_id: InstrumentedAttribute[UUID]
-) -> ColumnElement[UUID]:
-    """Return the person of a row that no user is linked to: the phone, and without a phone the row itself."""
-    return func.coalesce(cast(func.encode(func.substring(phone_index, 1, 16), "hex"), Uuid()), row_id)
-
-
 def select_memberships(at: datetime | BindParameter[datetime]) -> FromClause:
-    """Return the memberships right before an instant, one row for each: org_id, user_id, person.
+    """Return the memberships right before an instant, one row for each: org_id, person, activated.
 
-    A person is the user of an active row; otherwise it is the blind index of the phone (its 16 bytes as a uuid), and
-    without a phone the row itself (its id).
+    A person is the user who is linked to the row (`activated`), else the user who has the row's phone, else the phone
+    (the 16 bytes of its blind index as a uuid), else the row itself (its id).
     """
-    former = (
-        select(_identify(MemberPhone.phone_index, MemberPhone.member_id))
-        .where(
-            MemberPhone.org_id == UnitMembership.org_id,
-            MemberPhone.member_id == UnitMembership.member_id,
-            MemberPhone.until >= at,
-        )
-        .order_by(MemberPhone.until)
-        .limit(1)
-        .correlate(UnitMembership)
-        .scalar_subquery()
-    )
     active = and_(
         Activation.org_id == UnitMembership.org_id,
         Activation.member_id == UnitMembership.member_id,
@@ -137,13 +131,44 @@ def select_memberships(at: datetime | BindParameter[datetime]) -> FromClause:
     return (
         select(
             UnitMembership.org_id,
-            Activation.user_id,
-            func.coalesce(Activation.user_id, former, _identify(Member.phone_index, Member.id)).label("person"),
+            func.coalesce(Activation.user_id, select_person_of_phone(at)).label("person"),
+            Activation.user_id.is_not(None).label("activated"),
         )
-        .join(Member, and_(Member.org_id == UnitMembership.org_id, Member.id == UnitMembership.member_id))
         .outerjoin(Activation, active)
         .where(was_valid(UnitMembership, at))
         .subquery("memberships")
+    )
+
+
+def select_person_of_phone(at: datetime | BindParameter[datetime]) -> ScalarSelect[UUID]:
+    """Return the person that the phone of a row of UnitMembership identifies right before an instant.
+
+    It is the user who has the phone, else the phone, else the row itself (`select_memberships`).
+    """
+    of_member = (UnitMembership.org_id, UnitMembership.member_id)
+    phones = union_all(
+        select(MemberPhone.phone_index, MemberPhone.until)
+        .where(tuple_(MemberPhone.org_id, MemberPhone.member_id) == tuple_(*of_member), MemberPhone.until >= at)
+        .correlate(UnitMembership),
+        select(Member.phone_index, literal("infinity").cast(DateTime(timezone=True)))
+        .where(tuple_(Member.org_id, Member.id) == tuple_(*of_member))
+        .correlate(UnitMembership),
+    ).subquery("phones")
+    phone = select(phones.c.phone_index).order_by(phones.c.until).limit(1).lateral("phone")
+    users = union_all(
+        select(User.id)
+        .where(User.phone_index == phone.c.phone_index, func.coalesce(User.phone_since, User.created_at) < at)
+        .correlate(phone),
+        select(UserPhone.user_id)
+        .where(UserPhone.phone_index == phone.c.phone_index, UserPhone.since < at, UserPhone.until >= at)
+        .correlate(phone),
+    ).lateral("users_with_phone")
+    by_phone = cast(func.encode(func.substring(phone.c.phone_index, 1, 16), "hex"), Uuid())
+    return (
+        select(func.coalesce(users.c.id, by_phone, UnitMembership.member_id))
+        .select_from(phone.outerjoin(users, true()))
+        .correlate(UnitMembership)
+        .scalar_subquery()
     )
 
 

@@ -16,7 +16,15 @@ from app.database.db import Readable
 from app.database.rows import fetch_rows
 from app.hierarchy import tree
 from app.reports.periods import Span
-from app.reports.recount import COUNTS, SpanParameters, select_points_of_users, sum_figures, was_valid
+from app.reports.recount import (
+    COUNTS,
+    SpanParameters,
+    group_people,
+    select_person_of_phone,
+    select_points_of_users,
+    sum_figures,
+    was_valid,
+)
 from app.reports.schemas import Number
 from app.schema.members import Activation, UnitMembership
 from app.schema.orgs import Unit
@@ -59,17 +67,17 @@ def _statement() -> Select[Any]:
         Activation.member_id == UnitMembership.member_id,
         was_valid(Activation, span.end),
     )
-    person = func.coalesce(Activation.user_id, UnitMembership.member_id).label("person")
-    unit_people = (
-        select(reaches.c.top, person, Activation.user_id)
+    person = func.coalesce(Activation.user_id, select_person_of_phone(span.end)).label("person")
+    rows = (
+        select(reaches.c.top, person, Activation.user_id.is_not(None).label("activated"))
         .select_from(UnitMembership)
         .join(reaches, reaches.c.id == UnitMembership.unit_id)
         .outerjoin(Activation, active)
         .where(UnitMembership.org_id == org_id, was_valid(UnitMembership, span.end))
-        .distinct()
-        .cte("unit_people")
+        .subquery("rows")
     )
-    users = select(unit_people.c.user_id).where(unit_people.c.user_id.is_not(None)).distinct().cte("users")
+    unit_people = group_people(rows, rows.c.top).cte("unit_people")
+    users = select(unit_people.c.user_id).where(unit_people.c.user_id.is_not(None)).distinct().cte("linked_users")
     earned = select_points_of_users(users, span).subquery("earned")
     counted = sum_figures(unit_people, (unit_people.c.top,), earned, users_are_people=True).subquery("counted")
     tops = select(reaches.c.top).distinct().subquery("tops")
@@ -87,10 +95,7 @@ def _statement() -> Select[Any]:
 
 
 async def get_unit_report(db: Readable, org_id: UUID, span: Span) -> UnitReport:
-    """Return the figures of every unit of the org at the end of the span, each with its subtree, in tree order.
-
-    Inside one org a person is a member row or the user linked to it, so phones are not read.
-    """
+    """Return the figures of every unit of the org at the end of the span, each with its subtree, in tree order."""
     parameters = {"org_id": org_id, "since": span.since, "until": span.until, "end": span.end}
     rows = await fetch_rows(db, _statement(), UnitRow, parameters)
     return UnitReport(rows[0].as_of, [row for row in rows if row.id is not None])

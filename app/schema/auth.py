@@ -54,6 +54,9 @@ class User(Table):
     id: Mapped[UUID] = _id_column()
     phone_cipher: Mapped[bytes | None] = mapped_column(LargeBinary)
     phone_index: Mapped[bytes | None] = mapped_column(LargeBinary)
+    phone_since: Mapped[datetime | None] = mapped_column(
+        DateTime(timezone=True), server_default=func.clock_timestamp(), comment="NULL: since the account was created"
+    )
     status: Mapped[str] = mapped_column(Text, server_default="active")
     verified_name: Mapped[str | None] = mapped_column(Text)
     verified_at: Mapped[datetime | None] = _nullable_time_column()
@@ -61,6 +64,18 @@ class User(Table):
     id_number_index: Mapped[bytes | None] = mapped_column(LargeBinary)
     party_member: Mapped[bool] = mapped_column(Boolean, server_default=text("false"))
     created_at: Mapped[datetime] = _now_column()
+
+
+class UserPhone(Table):
+    """A phone that a user had in a range of time that is over. A trigger on `users` writes it (migration 0033)."""
+
+    __tablename__ = "user_phones"
+    __table_args__ = (CheckConstraint("until >= since", name="range"), Index(None, "phone_index"))
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), primary_key=True)
+    until: Mapped[datetime] = mapped_column(DateTime(timezone=True), primary_key=True)
+    since: Mapped[datetime] = _time_column()
+    phone_index: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class Session(Table):

@@ -1,8 +1,9 @@
 """The deltas from which totals are rolled up, and the totals (`docs/TOTALS.md`).
 
-The transaction that changes something appends delta rows: triggers on unit memberships, activations, members and
-certifications insert them (migration 0004), so that no writer can omit them. A delta names what changed, not the
-amount: the rollup reads the sources again. Everything here except `MemberPhone` can be rebuilt from the sources.
+The transaction that changes something appends delta rows: triggers on unit memberships, activations, members, users
+and certifications insert them (migrations 0004 and 0033), so that no writer can omit them. A delta names what changed,
+not the amount: the rollup reads the sources again. Everything here except `MemberPhone` can be rebuilt from the
+sources.
 
 Ranges are ranges of days (Asia/Shanghai). `since` is the first day at whose end the fact was true, and `before` the
 first day at whose end it was no longer true. Of all changes within one day, only the state at the day's end counts.
@@ -40,6 +41,16 @@ class MemberDelta(Table):
     member_id: Mapped[UUID] = mapped_column(Uuid)
 
 
+class UserDelta(Table):
+    """A change of a user's phone: it changes the person of every member row with the phone."""
+
+    __tablename__ = "user_deltas"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
+    user_id: Mapped[UUID] = mapped_column(Uuid)
+
+
 class EdgeDelta(Table):
     """A change of an org's certification."""
 
@@ -51,7 +62,7 @@ class EdgeDelta(Table):
 
 
 class MemberPhone(Table):
-    """A former phone of a member row, as a blind index: the identity of an inactive row on a past day."""
+    """A former phone of a member row, as a blind index: the person of a row that was not linked on a past day."""
 
     __tablename__ = "member_phones"
     __table_args__ = (Index(None, "phone_index"),)
@@ -65,7 +76,8 @@ class MemberPhone(Table):
 class Membership(Table):
     """Rolled up: a person is a member of an org through a member row, in a range of days.
 
-    `person` is the user if the row is activated, else the blind index of the phone.
+    `person` is the user who is linked to the row, else the user who has its phone, else the blind index of the phone.
+    `activated` says whether a user is linked to the row.
     """
 
     __tablename__ = "memberships"

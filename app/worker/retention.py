@@ -70,6 +70,7 @@ STORED_FOREVER: Mapping[str, tuple[str, ...]] = {
     "Work that waits for the worker, which deletes the row when it is done.": (
         "point_deltas",
         "member_deltas",
+        "user_deltas",
         "edge_deltas",
         "prepared_days",
         "pgqueuer",

@@ -145,7 +145,34 @@ class History:
 
     async def step(self, db: AsyncConnection) -> None:
         steps = [self.place, self.leave, self.activate, self.release, self.certify, self.earn, self.earn, self.rename]
-        await self.chance.choice(steps)(db)
+        people = [self.change_phone, self.change_phone, self.edit_phone]
+        await self.chance.choice(steps + people)(db)
+
+    async def change_phone(self, db: AsyncConnection) -> None:
+        """A user gets a phone, of which no other user has it: that of a row, or one of no row."""
+        world, now = self.world, datetime.now(SHANGHAI)
+        user = self.chance.choice(world.users)
+        phone = self.chance.choice([self.chance.choice(world.rows).phone, uuid4().bytes])
+        if not world.is_free(phone):
+            return
+        world.phones = [
+            (who, had, Range(when.since, now) if who == user and when.until is None else when)
+            for who, had, when in world.phones
+        ]
+        world.phones.append((user, phone, Range(now, None)))
+        await db.execute(text("UPDATE users SET phone_index = :phone WHERE id = :id"), {"phone": phone, "id": user})
+
+    async def edit_phone(self, db: AsyncConnection) -> None:
+        """A row gets another phone, which may be that of a user or of a row of another org."""
+        world = self.world
+        row = self.chance.choice(world.rows)
+        phone = self.chance.choice([self.chance.choice(world.rows).phone, uuid4().bytes])
+        if any(other.org == row.org and phone == other.phone for other in world.rows):
+            return
+        row.former_phones.append((datetime.now(SHANGHAI), row.phone))
+        row.phone = phone
+        values = {"phone": phone, "org": row.org, "id": row.id}
+        await db.execute(text("UPDATE members SET phone_index = :phone WHERE org_id = :org AND id = :id"), values)
 
     async def place(self, db: AsyncConnection) -> None:
         """Add a person, who may be a member of another org, to an org."""

@@ -1,6 +1,7 @@
 """The verification finds every difference and no other, also while deltas wait; a rebuild repairs all damage."""
 
 import asyncio
+import importlib
 import os
 import random
 import subprocess
@@ -313,3 +314,29 @@ async def test_missing_day_row_is_found_and_rebuilt_from_the_ledger(
     assert "day row" in await list_difference_kinds(rollup)
     await rebuild_all(rollup, day_rows=True)
     assert await list_difference_kinds(rollup) == []
+
+
+async def test_migration_names_every_row_whose_person_it_changes(
+    own_engine: AsyncEngine, rollup: asyncpg.Connection
+) -> None:
+    """Migration 0033 finds phones of users and totals that were counted without them."""
+    migration = importlib.import_module("migrations.versions.0033_phones_of_users")
+    world = make_world(random.Random(21), await create_viewer(own_engine), orgs=10, people=40)
+    phones = [(user, phone, when) for user, phone, when in world.phones if when.until is None]
+    assert len(phones) > 5
+    world.phones, world.events = [], []
+    await write_world(own_engine, world)
+    await apply_all(rollup)
+    await build_missing_days(rollup, today(), tomorrow=True)
+    async with rollup.transaction():
+        await rollup.execute("SET LOCAL session_replication_role = replica")
+        for user, phone, when in phones:
+            values = "phone_index = $2, phone_since = NULL, created_at = $3"
+            await rollup.execute(f"UPDATE users SET {values} WHERE id = $1", user, phone, when.since)
+    assert "membership" in await list_difference_kinds(rollup)
+    world.phones = phones
+    await rollup.execute(migration.CHANGED_PEOPLE)
+    await apply_all(rollup)
+    assert await list_difference_kinds(rollup) == []
+    stored = await rollup.fetch("SELECT day FROM stored_days ORDER BY day")
+    await check_totals(rollup, world, [row["day"] for row in stored[-8:]])

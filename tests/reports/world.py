@@ -1,7 +1,7 @@
 """Worlds of orgs, people and points for the tests of reports, with their histories and a naive count.
 
 The count is the definition as loops: follow the edges at the end of the day, collect the members, count each person
-once, add up their events. It uses no SQL of the service.
+once, add up the events of those who are linked. It uses no SQL of the service.
 """
 
 import random
@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.core.calendar import SHANGHAI
 from app.reports.periods import get_day_end
 from app.schema.admins import OrgAdmin
-from app.schema.auth import User
+from app.schema.auth import User, UserPhone
 from app.schema.certification import Certification
 from app.schema.members import Activation, Member, UnitMembership
 from app.schema.orgs import Org, Unit
@@ -36,6 +36,10 @@ class Range:
         end = get_day_end(day)
         return self.since < end and (self.until is None or self.until >= end)
 
+    def overlaps(self, other: "Range") -> bool:
+        """Return whether the ranges have an instant in common, or one begins where the other one ends."""
+        return (other.until is None or self.since <= other.until) and (self.until is None or other.since <= self.until)
+
 
 @dataclass
 class Row:
@@ -46,9 +50,10 @@ class Row:
     phone: bytes
     unit_memberships: list[tuple[UUID | None, Range]]
     activations: list[tuple[UUID, Range]]
+    former_phones: list[tuple[datetime, bytes]] = field(default_factory=list)
 
-    def person(self, day: date) -> UUID | bytes:
-        return self.user(day) or self.phone
+    def phone_on(self, day: date) -> bytes:
+        return next((phone for until, phone in self.former_phones if until >= get_day_end(day)), self.phone)
 
     def user(self, day: date) -> UUID | None:
         return next((user for user, when in self.activations if when.is_valid_on(day)), None)
@@ -66,6 +71,7 @@ class World:
     edges: list[tuple[UUID, UUID, Range]] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     users: list[UUID] = field(default_factory=list)
+    phones: list[tuple[UUID, bytes, Range]] = field(default_factory=list)
     events: list[tuple[UUID, date, int]] = field(default_factory=list)
 
     def add_org(self, org: UUID) -> None:
@@ -88,10 +94,22 @@ class World:
     def get_subordinates(self, org: UUID, day: date) -> set[UUID]:
         return {subordinate for superior, subordinate, when in self.edges if superior == org and when.is_valid_on(day)}
 
+    def person(self, row: Row, day: date) -> UUID | bytes:
+        """Return the user linked to the row, else the user who has its phone, else the phone."""
+        phone = row.phone_on(day)
+        having = (user for user, had, when in self.phones if had == phone and when.is_valid_on(day))
+        return row.user(day) or next(having, phone)
+
+    def get_phone(self, user: UUID) -> bytes | None:
+        return next((phone for who, phone, when in self.phones if who == user and when.until is None), None)
+
+    def is_free(self, phone: bytes) -> bool:
+        return all(had != phone or when.until is not None for _, had, when in self.phones)
+
     def count(self, orgs: set[UUID], day: date, days: int, units: set[UUID] | None = None) -> dict[str, Any]:
         """Return the figures of the members of these orgs (or these units of them) at the end of the day."""
         rows = [row for row in self.rows if row.org in orgs and row.is_member_on(day, units)]
-        people = {row.person(day) for row in rows}
+        people = {self.person(row, day) for row in rows}
         users = {user for row in rows if (user := row.user(day)) is not None}
         earned = [
             (user, points)
@@ -136,7 +154,7 @@ def make_world(chance: random.Random, viewer: UUID, *, orgs: int, people: int) -
             world.edges.append((superior, org, when))
     world.users = [uuid4() for _ in range(people)]
     for user in world.users:
-        phone = chance.randbytes(16)
+        phone = uuid4().bytes  # not of the seed: no other user of the database may have it
         for org in chance.sample(world.orgs, chance.choice([1, 1, 1, 2, 3])):
             units = [None, *(unit for unit, _ in world.units[org])]
             unit_memberships = [
@@ -144,6 +162,13 @@ def make_world(chance: random.Random, viewer: UUID, *, orgs: int, people: int) -
             ]
             activations = [(user, when) for when in ranges()] if chance.random() < 0.8 else []
             world.rows.append(Row(org, uuid4(), phone, unit_memberships, activations))
+    # Two in three phones have had a user, some two in turn; the phones of the others are no rows' phones.
+    for phone in dict.fromkeys(row.phone for row in world.rows):
+        if chance.random() < 0.67:
+            for when in ranges():
+                busy = {who for who, _, other in world.phones if when.overlaps(other)}
+                if free := [user for user in world.users if user not in busy]:
+                    world.phones.append((chance.choice(free), phone, when))
     for user in world.users:
         for _ in range(chance.choice([0, 1, 4, 12])):
             day = now.date() - timedelta(days=chance.randrange(0, 31))
@@ -161,9 +186,14 @@ def _choose_moment(chance: random.Random, start: datetime, end: datetime) -> dat
 async def write_world(engine: AsyncEngine, world: World) -> None:
     """Write the orgs, people and histories of a world. A points service sends its events."""
     async with engine.begin() as db:
-        await db.execute(
-            insert(User), [{"id": user, "phone_cipher": b"-", "phone_index": uuid4().bytes} for user in world.users]
-        )
+        present = {user: (phone, when.since) for user, phone, when in world.phones if when.until is None}
+        for user in world.users:
+            phone, since = present.get(user, (uuid4().bytes, datetime.now(SHANGHAI)))
+            await db.execute(insert(User).values(id=user, phone_cipher=b"-", phone_index=phone, phone_since=since))
+        for user, phone, when in world.phones:
+            if when.until is not None:
+                former = {"user_id": user, "phone_index": phone, "since": when.since, "until": when.until}
+                await db.execute(insert(UserPhone).values(former))
         for org in world.orgs:
             await db.execute(
                 insert(Org).values(

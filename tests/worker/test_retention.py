@@ -113,6 +113,24 @@ async def test_concurrent_clean_ups_share_the_rows_without_waiting(engine: Async
         assert await entry.run(second, 10) == 2
 
 
+async def test_former_phone_is_deleted_after_a_month_unless_a_directory_has_it(
+    people: People, engine: AsyncEngine, db: AsyncConnection
+) -> None:
+    """The people of past days are counted from the former phones of member rows."""
+    user = (await people.register()).user_id
+    listed = await db.scalar(text("SELECT phone_index FROM members WHERE removed_at IS NULL LIMIT 1"))
+    former = text(
+        "INSERT INTO user_phones (user_id, phone_index, since, until)"
+        " SELECT :id, phone, now() - interval '90 days', now() - make_interval(days => d, secs => length(phone))"
+        " FROM unnest(ARRAY[30, 32]) AS d, unnest(ARRAY[CAST(:listed AS bytea), decode('00', 'hex')]) AS phone"
+    )
+    await db.execute(former, {"id": user, "listed": listed})
+    assert await run_clean_up(engine, get_clean_up("former-phones")) >= 1
+    left = text("SELECT phone_index = :listed, until > now() - interval '31 days' FROM user_phones WHERE user_id = :id")
+    rows = (await db.execute(left, {"id": user, "listed": listed})).all()
+    assert sorted(map(tuple, rows)) == [(False, True), (True, False), (True, True)]
+
+
 async def test_queue_log_is_deleted_after_thirty_days(engine: AsyncEngine, db: AsyncConnection) -> None:
     written = text(
         "INSERT INTO pgqueuer_log (job_id, status, priority, entrypoint, aggregated, created)"

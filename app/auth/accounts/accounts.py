@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.audit_log.entries import record
 from app.auth.errors import CodeRefused, IsOperator, PartyOrgsAdministered, PhoneTaken, StillAdmin
 from app.auth.phone_codes.codes import CodeCheck, Purpose, check_phone_code
+from app.auth.retention import IN_NO_DIRECTORY
 from app.auth.sessions import end_sessions
 from app.authz.access import UserScope
 from app.authz.errors import StepUpNeeded
@@ -28,6 +29,7 @@ from app.schema.auth import (
     SecurityKeyChallenge,
     Session,
     User,
+    UserPhone,
     Verification,
 )
 from app.schema.orgs import Org
@@ -125,7 +127,8 @@ async def close_account(db: AsyncConnection, cipher: Cipher, scope: UserScope, *
     """Erase the data that identifies the person. The point ledger remains under an id that identifies no person (S20).
 
     Rows in the directories of orgs belong to the orgs and become inactive. The phone and the ID card are free for a
-    new account. CodeRefused is returned as in `change_phone`. Raises StepUpNeeded, IsOperator, StillAdmin.
+    new account. Points that arrive later for a phone that the account had count for nobody. CodeRefused is returned as
+    in `change_phone`. Raises StepUpNeeded, IsOperator, StillAdmin.
     """
     await _require_fresh_key_proof(db, scope)
     if await db.scalar(select(exists().where(Operator.user_id == scope.user_id, Operator.removed_at.is_(None)))):
@@ -165,4 +168,5 @@ async def _erase_traces(db: AsyncConnection, user_id: UUID) -> None:
     await db.execute(delete(SecurityKeyChallenge).where(SecurityKeyChallenge.session_id.in_(sessions)))
     await db.execute(delete(SecurityKey).where(SecurityKey.user_id == user_id))
     await db.execute(delete(Verification).where(Verification.user_id == user_id))
+    await db.execute(delete(UserPhone).where(UserPhone.user_id == user_id, IN_NO_DIRECTORY))
     await db.execute(update(Session).where(Session.user_id == user_id).values(device=None, address=None))

@@ -42,7 +42,8 @@ async def build_day(connection: asyncpg.Connection, day: date, *, scored: bool =
     await run_by_level(connection, _SQL["climb_next"], day)
     await connection.execute(_SQL["several_first"], day)
     await run_by_level(connection, _SQL["several_next"], day)
-    for statement in ("repeated", "compare_totals", "delete_totals", "insert_totals"):
+    await connection.execute(_SQL["repeated"])
+    for statement in ("compare_totals", "delete_totals", "insert_totals"):
         await connection.execute(_SQL[statement], day)
     if scored:
         for statement in ("compare_scores", "delete_scores", "insert_scores"):

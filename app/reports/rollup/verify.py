@@ -41,7 +41,8 @@ async def find_differences(connection: asyncpg.Connection, since: date | None = 
             day = stored_day["day"]
             await connection.execute(_SQL["superiors_first"], day)
             await run_by_level(connection, _SQL["superiors_next"], day)
-            await connection.execute(_SQL["people"], day)
+            for statement in ("people", "earned"):
+                await connection.execute(_SQL[statement], day)
             await connection.execute(_SQL["analyze"])
             for statement in ("totals", *(("scores", "score_steps") if stored_day["scored"] else ())):
                 async for row in connection.cursor(_SQL[statement], day):

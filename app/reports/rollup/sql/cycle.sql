@@ -1,7 +1,8 @@
 -- Cycle: whether deltas wait, and which days are missing.
 
 -- name: has_deltas
-SELECT EXISTS (SELECT FROM point_deltas) OR EXISTS (SELECT FROM member_deltas) OR EXISTS (SELECT FROM edge_deltas)
+SELECT EXISTS (SELECT FROM point_deltas) OR EXISTS (SELECT FROM member_deltas) OR EXISTS (SELECT FROM user_deltas)
+    OR EXISTS (SELECT FROM edge_deltas)
 
 -- name: unmark_past_scores
 -- $1: today.

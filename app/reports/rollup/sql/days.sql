@@ -30,7 +30,7 @@ SELECT s.org_id, count(*)::int AS members, (count(*) FILTER (WHERE s.activated))
     coalesce(sum(e.active_30), 0)::bigint AS active_30,
     coalesce(sum(e.points_1), 0)::bigint AS points_1, coalesce(sum(e.points_7), 0)::bigint AS points_7,
     coalesce(sum(e.points_30), 0)::bigint AS points_30
-FROM memberships AS s LEFT JOIN built_earned AS e ON e.user_id = s.person
+FROM memberships AS s LEFT JOIN built_earned AS e ON s.activated AND e.user_id = s.person
 WHERE s.since <= $1 AND s.before > $1 GROUP BY s.org_id
 
 -- name: climb_first
@@ -49,9 +49,10 @@ FROM built_climb AS c JOIN tree_edges AS e ON e.subordinate_id = c.org_id AND e.
 WHERE c.level = $2::int GROUP BY e.superior_id
 
 -- name: several_first
--- A member of several orgs has been counted at a superior once for each path to it. These people climb one by one here.
+-- A person with several member rows has been counted at an org once for each row and path to it. These people climb one
+-- by one here.
 CREATE TEMP TABLE built_reach ON COMMIT DROP AS
-SELECT 0 AS level, s.person, s.org_id
+SELECT 0 AS level, s.person, s.activated, s.org_id
 FROM memberships AS s
 JOIN (
     SELECT person FROM memberships WHERE since <= $1 AND before > $1 GROUP BY person HAVING count(*) > 1
@@ -61,25 +62,28 @@ WHERE s.since <= $1 AND s.before > $1
 -- name: several_next
 -- $2: the level of the subordinates.
 INSERT INTO built_reach
-SELECT $2::int + 1, r.person, e.superior_id
+SELECT $2::int + 1, r.person, r.activated, e.superior_id
 FROM built_reach AS r JOIN tree_edges AS e ON e.subordinate_id = r.org_id AND e.since <= $1 AND e.before > $1
 WHERE r.level = $2::int
 
 -- name: repeated
--- The surplus of each org: the figures of these people, times the number of paths minus one.
+-- The surplus of each org: the figures of these people, times the number of rows and paths minus one. `linked_times` is
+-- the same of the linked rows; an org has no two of one user.
 CREATE TEMP TABLE built_repeated ON COMMIT DROP AS
-SELECT r.org_id, sum(r.times) AS members, sum(CASE WHEN s.activated THEN r.times ELSE 0 END) AS activated,
-    coalesce(sum(r.times * e.active_1), 0) AS active_1, coalesce(sum(r.times * e.active_7), 0) AS active_7,
-    coalesce(sum(r.times * e.active_30), 0) AS active_30,
-    coalesce(sum(r.times * e.points_1), 0) AS points_1, coalesce(sum(r.times * e.points_7), 0) AS points_7,
-    coalesce(sum(r.times * e.points_30), 0) AS points_30
+SELECT r.org_id, sum(r.own_times) AS own_members, sum(r.times) AS members, sum(r.linked_times) AS activated,
+    coalesce(sum(r.linked_times * e.active_1), 0) AS active_1,
+    coalesce(sum(r.linked_times * e.active_7), 0) AS active_7,
+    coalesce(sum(r.linked_times * e.active_30), 0) AS active_30,
+    coalesce(sum(r.linked_times * e.points_1), 0) AS points_1,
+    coalesce(sum(r.linked_times * e.points_7), 0) AS points_7,
+    coalesce(sum(r.linked_times * e.points_30), 0) AS points_30
 FROM (
-    SELECT org_id, person, count(*) - 1 AS times FROM built_reach GROUP BY org_id, person HAVING count(*) > 1
+    SELECT org_id, person, count(*) - 1 AS times,
+        greatest(count(*) FILTER (WHERE level = 0) - 1, 0) AS own_times,
+        greatest(count(*) FILTER (WHERE activated) - 1, 0) AS linked_times
+    FROM built_reach GROUP BY org_id, person HAVING count(*) > 1
 ) AS r
-JOIN LATERAL (
-    SELECT s.activated FROM memberships AS s WHERE s.person = r.person AND s.since <= $1 AND s.before > $1 LIMIT 1
-) AS s ON true
-LEFT JOIN built_earned AS e ON e.user_id = r.person
+LEFT JOIN built_earned AS e ON r.linked_times > 0 AND e.user_id = r.person
 GROUP BY r.org_id
 
 -- name: compare_totals
@@ -93,7 +97,8 @@ SELECT org_id, t.day IS NOT NULL AS stored, b.day IS NOT NULL AS wanted,
 FROM (SELECT * FROM org_totals WHERE day = $1) AS t
 FULL JOIN (
     SELECT org_id, $1::date AS day,
-        coalesce(max(own.members), 0) AS own_members, coalesce(max(own.activated), 0) AS own_activated,
+        (coalesce(max(own.members), 0) - sum(part.own_repeated))::int AS own_members,
+        coalesce(max(own.activated), 0) AS own_activated,
         coalesce(max(own.active_1), 0) AS own_active_1, coalesce(max(own.active_7), 0) AS own_active_7,
         coalesce(max(own.active_30), 0) AS own_active_30,
         coalesce(max(own.points_1), 0) AS own_points_1, coalesce(max(own.points_7), 0) AS own_points_7,
@@ -104,10 +109,12 @@ FULL JOIN (
         sum(part.points_1)::bigint AS points_1, sum(part.points_7)::bigint AS points_7,
         sum(part.points_30)::bigint AS points_30
     FROM (
-        SELECT org_id, members, activated, active_1, active_7, active_30, points_1, points_7, points_30
+        SELECT org_id, 0 AS own_repeated,
+            members, activated, active_1, active_7, active_30, points_1, points_7, points_30
         FROM built_climb
         UNION ALL
-        SELECT org_id, -members, -activated, -active_1, -active_7, -active_30, -points_1, -points_7, -points_30
+        SELECT org_id, own_members,
+            -members, -activated, -active_1, -active_7, -active_30, -points_1, -points_7, -points_30
         FROM built_repeated
     ) AS part
     LEFT JOIN built_own AS own USING (org_id)

@@ -64,17 +64,19 @@ ON CONFLICT DO NOTHING
 
 -- name: outside_first
 -- The orgs outside the subtree that have members who are also members in the subtree. $1: the day.
-INSERT INTO staged_outside (level, person, org_id)
-SELECT DISTINCT 0, elsewhere.person, elsewhere.org_id
+-- `linked`: the people who are linked in the subtree and in the other org.
+INSERT INTO staged_outside (level, person, linked, org_id)
+SELECT DISTINCT 0, elsewhere.person, part.linked, elsewhere.org_id
 FROM staged_subtree AS b
 JOIN memberships AS here ON here.org_id = b.org_id AND here.since <= $1 AND here.before > $1
 JOIN memberships AS elsewhere ON elsewhere.person = here.person AND elsewhere.since <= $1 AND elsewhere.before > $1
+JOIN (VALUES (false), (true)) AS part (linked) ON (here.activated AND elsewhere.activated) OR NOT part.linked
 WHERE NOT EXISTS (SELECT FROM staged_subtree AS x WHERE x.org_id = elsewhere.org_id)
 
 -- name: outside_next
 -- $1: the day; $2: the level of the subordinates.
-INSERT INTO staged_outside (level, person, org_id)
-SELECT DISTINCT $2::int + 1, o.person, e.superior_id
+INSERT INTO staged_outside (level, person, linked, org_id)
+SELECT DISTINCT $2::int + 1, o.person, o.linked, e.superior_id
 FROM staged_outside AS o JOIN tree_edges AS e ON e.subordinate_id = o.org_id
 WHERE o.level = $2::int AND e.since <= $1 AND e.before > $1
   AND NOT EXISTS (SELECT FROM staged_cuts AS x WHERE x.day = $1 AND x.org_id = e.subordinate_id)
@@ -84,21 +86,17 @@ ON CONFLICT DO NOTHING
 -- Each superior gains the totals of the subtree, minus the people whom it also counts through another org.
 -- $1: the day; $2: the org that moves; $3: its superiors; $4: 1 to add, -1 to subtract.
 WITH figures AS (
-    SELECT o.person, 1 AS members,
-        max(s.activated::int) AS activated,
+    SELECT o.person, o.linked, (NOT o.linked)::int AS members, o.linked::int AS activated,
         max((d.day = $1)::int) AS active_1, max((d.day > o.last - 7)::int) AS active_7,
         max((d.day IS NOT NULL)::int) AS active_30,
         sum(d.points) FILTER (WHERE d.day = $1) AS points_1,
         sum(d.points) FILTER (WHERE d.day > o.last - 7) AS points_7, sum(d.points) AS points_30
     FROM (
-        SELECT DISTINCT x.person, window_end(k.day, x.person, k.people_before) AS last
+        SELECT DISTINCT x.person, x.linked, window_end(k.day, x.person, k.people_before) AS last
         FROM staged_outside AS x JOIN staged_days AS k ON k.day = $1
     ) AS o
-    JOIN LATERAL (
-        SELECT s.activated FROM memberships AS s WHERE s.person = o.person AND s.since <= $1 AND s.before > $1 LIMIT 1
-    ) AS s ON true
-    LEFT JOIN user_days AS d ON s.activated AND d.user_id = o.person AND d.day BETWEEN o.last - 29 AND o.last
-    GROUP BY o.person
+    LEFT JOIN user_days AS d ON o.linked AND d.user_id = o.person AND d.day BETWEEN o.last - 29 AND o.last
+    GROUP BY o.person, o.linked
 ),
 counted AS (
     SELECT o.org_id,
@@ -107,7 +105,7 @@ counted AS (
         coalesce(sum(f.active_30), 0) AS active_30,
         coalesce(sum(f.points_1), 0) AS points_1, coalesce(sum(f.points_7), 0) AS points_7,
         coalesce(sum(f.points_30), 0) AS points_30
-    FROM staged_outside AS o JOIN figures AS f USING (person) WHERE o.org_id = ANY ($3) GROUP BY o.org_id
+    FROM staged_outside AS o JOIN figures AS f USING (person, linked) WHERE o.org_id = ANY ($3) GROUP BY o.org_id
 )
 INSERT INTO org_totals AS t (
     org_id, day,

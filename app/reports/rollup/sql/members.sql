@@ -1,13 +1,17 @@
--- Members: from the delta rows of changed members (`member_deltas`) to memberships, scores and staged changes.
+-- Members: from the delta rows of changed members and of users whose phone changed (`member_deltas`, `user_deltas`) to
+-- memberships, scores and staged changes.
 --
--- In: member_deltas (which member rows changed, not how), the tables of source_memberships.sql, memberships, user_days.
+-- In: member_deltas (which member rows changed, not how), user_deltas (which users' phones changed), the tables of
+-- source_memberships.sql, memberships, user_days.
 -- Out: memberships, org_scores, staged_changes (sides 1 and 2), staged_memberships, staged_scores.
 -- Invariant: the memberships of the taken members equal source_memberships.sql afterwards. A delta row whose change an
 -- earlier cycle has already read changes nothing.
 
 -- name: take
-WITH taken AS (DELETE FROM member_deltas RETURNING org_id, member_id)
-INSERT INTO staged_members (org_id, member_id) SELECT DISTINCT org_id, member_id FROM taken
+WITH changed_members AS (DELETE FROM member_deltas RETURNING org_id, member_id),
+changed_users AS (DELETE FROM user_deltas RETURNING user_id),
+-- include: changed_members
+INSERT INTO staged_members (org_id, member_id) SELECT org_id, member_id FROM waiting_members
 
 -- name: stage_present
 WITH
@@ -32,17 +36,19 @@ SELECT EXISTS (SELECT FROM staged_added)
 
 -- name: stage_changes
 -- A person in a removed or an added row is subtracted from the totals of their old orgs on those days (side 1), with
--- all their figures, and added to the totals of their present orgs (side 2). Equal figures cancel out.
+-- all their figures, and added to the totals of their present orgs (side 2). Equal figures cancel out. `linked`: the
+-- figures of the linked user, which change only where a linked row does.
 WITH touched AS (
-    SELECT DISTINCT k.day, window_end(k.day, r.person, k.people_before) AS last, r.person, r.activated
+    SELECT DISTINCT k.day, window_end(k.day, r.person, k.people_before) AS last, r.person, part.linked
     FROM (
         SELECT since, before, person, activated FROM staged_removed
         UNION ALL SELECT since, before, person, activated FROM staged_added
     ) AS r
     JOIN staged_days AS k ON k.day >= r.since AND k.day < r.before
+    JOIN (VALUES (false), (true)) AS part (linked) ON r.activated OR NOT part.linked
 ),
 figures AS (
-    SELECT t.day, t.person, 1 AS members, t.activated::int AS activated,
+    SELECT t.day, t.person, t.linked, (NOT t.linked)::int AS members, t.linked::int AS activated,
         count(*) FILTER (WHERE d.day = t.day) AS active_1,
         least(count(*) FILTER (WHERE d.day > t.last - 7), 1) AS active_7,
         least(count(d.day), 1) AS active_30,
@@ -50,16 +56,17 @@ figures AS (
         coalesce(sum(d.points) FILTER (WHERE d.day > t.last - 7), 0) AS points_7,
         coalesce(sum(d.points), 0) AS points_30
     FROM touched AS t
-    LEFT JOIN user_days AS d ON t.activated AND d.user_id = t.person AND d.day BETWEEN t.last - 29 AND t.last
-    GROUP BY t.day, t.person, t.activated
+    LEFT JOIN user_days AS d ON t.linked AND d.user_id = t.person AND d.day BETWEEN t.last - 29 AND t.last
+    GROUP BY t.day, t.person, t.linked
 )
 INSERT INTO staged_changes (
-    day, side, person, members, activated, active_1, active_7, active_30, points_1, points_7, points_30
+    day, side, person, linked, members, activated, active_1, active_7, active_30, points_1, points_7, points_30
 )
-SELECT day, 1, person, -members, -activated, -active_1, -active_7, -active_30, -points_1, -points_7, -points_30
+SELECT day, 1, person, linked,
+    -members, -activated, -active_1, -active_7, -active_30, -points_1, -points_7, -points_30
 FROM figures
 UNION ALL
-SELECT day, 2, person, members, activated, active_1, active_7, active_30, points_1, points_7, points_30
+SELECT day, 2, person, linked, members, activated, active_1, active_7, active_30, points_1, points_7, points_30
 FROM figures
 
 -- name: remove

@@ -51,9 +51,9 @@ SELECT org_id FROM memberships WHERE org_id > $1 ORDER BY org_id OFFSET $2 LIMIT
 -- name: stage_changes
 -- The change of the figures of people with points on a day that leaves a window, or on the day itself.
 INSERT INTO staged_changes (
-    day, side, person, members, activated, active_1, active_7, active_30, points_1, points_7, points_30
+    day, side, person, linked, members, activated, active_1, active_7, active_30, points_1, points_7, points_30
 )
-SELECT $1::date, 0, c.user_id, 0, 0,
+SELECT $1::date, 0, c.user_id, true, 0, 0,
     c.new, (NOT d.in_7)::int * (c.new - c.left_7), (NOT d.in_30)::int * (c.new - c.left_30),
     c.points, c.points - c.points_7, c.points - c.points_30
 FROM (

@@ -25,9 +25,9 @@ FROM (
 -- A window gains the points of its days. A user becomes active in a window with the first event in it. `latest` is the
 -- user's latest day with points within the 30 days, read from the day rows before these points are added.
 INSERT INTO staged_changes (
-    day, side, person, members, activated, active_1, active_7, active_30, points_1, points_7, points_30
+    day, side, person, linked, members, activated, active_1, active_7, active_30, points_1, points_7, points_30
 )
-SELECT earned.day, 0, earned.user_id, 0, 0,
+SELECT earned.day, 0, earned.user_id, true, 0, 0,
     (earned.on_1 AND (latest.day IS NULL OR latest.day < earned.day))::int,
     (earned.on_7 AND (latest.day IS NULL OR latest.day <= earned.last - 7))::int,
     (latest.day IS NULL)::int,
@@ -67,7 +67,8 @@ WITH earned AS (
 ),
 changed AS (
     UPDATE org_scores AS o SET last_7 = o.last_7 + earned.last_7, total = o.total + earned.total
-    FROM earned JOIN memberships AS s ON s.person = earned.user_id AND s.since <= $1 AND s.before > $1
+    FROM earned
+    JOIN memberships AS s ON s.person = earned.user_id AND s.activated AND s.since <= $1 AND s.before > $1
     WHERE o.org_id = s.org_id AND o.member_id = s.member_id AND o.day = $1
     RETURNING o.org_id, o.day, OLD.last_7 AS old_7, OLD.total AS old_total, NEW.last_7 AS new_7, NEW.total AS new_total
 )

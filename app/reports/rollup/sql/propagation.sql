@@ -2,19 +2,22 @@
 --
 -- In: staged_changes (one row for each day, side and person), the rolled-up memberships and tree_edges.
 -- Out: org_totals. `own_…` are figures of the org itself; without the prefix, figures of the whole subtree.
--- Invariant: a person counts once at each org, independent of the number of member rows and paths up the tree.
+-- Invariant: a person counts once at each org, independent of the number of member rows and paths up the tree. A user
+-- counts as activated, with their points, where one of these rows is linked to them.
 
 -- name: stage_memberships
 -- $1: the side. This runs for side 1 before memberships change and for side 2 after that.
 INSERT INTO staged_memberships (
-    day, side, person, org_id, in_one_org,
+    day, side, person, linked, org_id, in_one_org,
     members, activated, active_1, active_7, active_30, points_1, points_7, points_30
 )
-SELECT day, side, person, org_id, (count(*) OVER (PARTITION BY day, person) = 1)::int,
+SELECT day, side, person, linked, org_id, (count(*) OVER (PARTITION BY day, person, linked) = 1)::int,
     members, activated, active_1, active_7, active_30, points_1, points_7, points_30
 FROM (
-    SELECT DISTINCT ON (c.day, c.person, s.org_id) c.*, s.org_id
-    FROM staged_changes AS c JOIN memberships AS s ON s.person = c.person AND s.since <= c.day AND s.before > c.day
+    SELECT DISTINCT ON (c.day, c.person, c.linked, s.org_id) c.*, s.org_id
+    FROM staged_changes AS c
+    JOIN memberships AS s
+        ON s.person = c.person AND s.since <= c.day AND s.before > c.day AND (s.activated OR NOT c.linked)
     WHERE c.side = $1
 ) AS orgs
 
@@ -49,9 +52,9 @@ WHERE c.level = $1::int GROUP BY c.day, e.superior_id
 -- Members of several orgs climb one by one: an org that they reach by two paths is reached once. OFFSET 0 makes
 -- PostgreSQL look up the edge for each person; in a join the planner reads the whole tree once for each level.
 WITH RECURSIVE reached AS (
-    SELECT day, side, person, org_id FROM staged_memberships WHERE in_one_org = 0
+    SELECT day, side, person, linked, org_id FROM staged_memberships WHERE in_one_org = 0
     UNION
-    SELECT r.day, r.side, r.person, e.superior_id
+    SELECT r.day, r.side, r.person, r.linked, e.superior_id
     FROM reached AS r, LATERAL (
         SELECT e.superior_id FROM tree_edges AS e
         WHERE e.subordinate_id = r.org_id AND e.since <= r.day AND e.before > r.day OFFSET 0
@@ -63,7 +66,7 @@ INSERT INTO staged_totals (
 SELECT NULL, r.day, r.org_id,
     sum(c.members), sum(c.activated), sum(c.active_1), sum(c.active_7), sum(c.active_30),
     sum(c.points_1), sum(c.points_7), sum(c.points_30)
-FROM reached AS r JOIN staged_changes AS c USING (day, side, person) GROUP BY r.day, r.org_id
+FROM reached AS r JOIN staged_changes AS c USING (day, side, person, linked) GROUP BY r.day, r.org_id
 
 -- name: days
 SELECT DISTINCT day FROM staged_totals WHERE level = 0

@@ -37,15 +37,17 @@ CREATE TEMP TABLE staged_edges (
 ) ON COMMIT DELETE ROWS;
 
 -- The change of one person's figures on a day. One person can have a row for each `side`: 0, the person earned points;
--- 1, the person is removed from the old orgs; 2, the person is added to the present orgs.
+-- 1, the person is removed from the old orgs; 2, the person is added to the present orgs. `linked`: the figures count
+-- at the orgs in which the person is linked to a member row (activated, active, points); else at every org of the person
+-- (members).
 CREATE TEMP TABLE staged_changes (
-    day date, side smallint, person uuid,
+    day date, side smallint, person uuid, linked bool,
     members int, activated int, active_1 int, active_7 int, active_30 int,
     points_1 float8, points_7 float8, points_30 float8
 ) ON COMMIT DELETE ROWS;
--- The same for each org of the person. `in_one_org` is 1 if the person is a member of no other org, else 0.
+-- The same for each of these orgs. `in_one_org` is 1 if there is no other one, else 0.
 CREATE TEMP TABLE staged_memberships (
-    day date, side smallint, person uuid, org_id uuid, in_one_org int,
+    day date, side smallint, person uuid, linked bool, org_id uuid, in_one_org int,
     members int, activated int, active_1 int, active_7 int, active_30 int,
     points_1 float8, points_7 float8, points_30 float8
 ) ON COMMIT DELETE ROWS;
@@ -68,8 +70,9 @@ CREATE TEMP TABLE staged_scores (
 -- For a moving subtree: the edges that are cut at this moment, the subtree, and its people's orgs outside of it.
 CREATE TEMP TABLE staged_cuts (day date, org_id uuid) ON COMMIT DELETE ROWS;
 CREATE TEMP TABLE staged_subtree (level int, org_id uuid PRIMARY KEY) ON COMMIT DELETE ROWS;
-CREATE TEMP TABLE staged_outside (level int, person uuid, org_id uuid, PRIMARY KEY (person, org_id))
-    ON COMMIT DELETE ROWS
+CREATE TEMP TABLE staged_outside (
+    level int, person uuid, linked bool, org_id uuid, PRIMARY KEY (person, linked, org_id)
+) ON COMMIT DELETE ROWS
 
 -- name: stage_days
 INSERT INTO staged_days (day, scored, people_before, orgs_before)

@@ -26,7 +26,10 @@ FROM (
 
 -- name: memberships
 -- Members that a waiting delta row names are left out.
-WITH
+WITH changed_members AS (SELECT org_id, member_id FROM member_deltas),
+changed_users AS (SELECT user_id FROM user_deltas),
+-- include: changed_members
+,
 -- include: scope_all_members
 -- include: source_memberships
 ,
@@ -42,11 +45,11 @@ missing AS (
 SELECT 'membership' AS kind, concat_ws(' ', org_id, member_id, since) AS key,
     concat_ws(' ', before, person, activated) AS stored, NULL AS recounted
 FROM superfluous AS d
-WHERE NOT EXISTS (SELECT FROM member_deltas AS f WHERE f.org_id = d.org_id AND f.member_id = d.member_id)
+WHERE NOT EXISTS (SELECT FROM waiting_members AS f WHERE f.org_id = d.org_id AND f.member_id = d.member_id)
 UNION ALL
 SELECT 'membership', concat_ws(' ', org_id, member_id, since), NULL, concat_ws(' ', before, person, activated)
 FROM missing AS d
-WHERE NOT EXISTS (SELECT FROM member_deltas AS f WHERE f.org_id = d.org_id AND f.member_id = d.member_id)
+WHERE NOT EXISTS (SELECT FROM waiting_members AS f WHERE f.org_id = d.org_id AND f.member_id = d.member_id)
 
 -- name: edges
 -- Orgs that a waiting delta row names are left out.
@@ -85,24 +88,24 @@ FROM recount_superiors AS u JOIN tree_edges AS e ON e.subordinate_id = u.superio
 WHERE u.level = $2::int AND e.since <= $1 AND e.before > $1
 
 -- name: people
--- The distinct people of each org with their figures of the day ($1).
+-- The distinct people of each org, and the figures of users. $1: the day.
 CREATE TEMP TABLE recount_people ON COMMIT DROP AS
-SELECT s.org_id, s.person, 1 AS members, s.activated::int AS activated,
-    coalesce(e.active_1, 0) AS active_1, coalesce(e.active_7, 0) AS active_7, coalesce(e.active_30, 0) AS active_30,
-    coalesce(e.points_1, 0) AS points_1, coalesce(e.points_7, 0) AS points_7, coalesce(e.points_30, 0) AS points_30
-FROM (SELECT DISTINCT org_id, person, activated FROM memberships WHERE since <= $1 AND before > $1) AS s
-LEFT JOIN (
-    SELECT user_id, max((day = $1)::int) AS active_1, max((day > $1::date - 7)::int) AS active_7, 1 AS active_30,
-        sum(points) FILTER (WHERE day = $1) AS points_1,
-        sum(points) FILTER (WHERE day > $1::date - 7) AS points_7, sum(points) AS points_30
-    FROM user_days WHERE day BETWEEN $1::date - 29 AND $1 GROUP BY user_id
-) AS e ON s.activated AND e.user_id = s.person
+SELECT org_id, person, bool_or(activated) AS activated
+FROM memberships WHERE since <= $1 AND before > $1 GROUP BY org_id, person
+
+-- name: earned
+CREATE TEMP TABLE recount_earned ON COMMIT DROP AS
+SELECT user_id, max((day = $1)::int) AS active_1, max((day > $1::date - 7)::int) AS active_7, 1 AS active_30,
+    coalesce(sum(points) FILTER (WHERE day = $1), 0) AS points_1,
+    coalesce(sum(points) FILTER (WHERE day > $1::date - 7), 0) AS points_7, sum(points) AS points_30
+FROM user_days WHERE day BETWEEN $1::date - 29 AND $1 GROUP BY user_id
 
 -- name: analyze
-ANALYZE recount_superiors, recount_people
+ANALYZE recount_superiors, recount_people, recount_earned
 
 -- name: totals
--- The sums over each org's people and over the distinct people of its subtree. $1: the day.
+-- The sums over each org's people and over the distinct people of its subtree. A user counts as activated, with their
+-- points, where one of their rows is linked. $1: the day.
 WITH recounted AS (
     SELECT subtree.org_id,
         coalesce(own.members, 0) AS own_members, coalesce(own.activated, 0) AS own_activated,
@@ -113,23 +116,26 @@ WITH recounted AS (
         subtree.members, subtree.activated, subtree.active_1, subtree.active_7, subtree.active_30,
         subtree.points_1, subtree.points_7, subtree.points_30
     FROM (
-        SELECT superior_id AS org_id,
-            sum(members) AS members, sum(activated) AS activated,
-            sum(active_1) AS active_1, sum(active_7) AS active_7, sum(active_30) AS active_30,
-            sum(points_1) AS points_1, sum(points_7) AS points_7, sum(points_30) AS points_30
+        SELECT r.superior_id AS org_id,
+            count(*) AS members, count(*) FILTER (WHERE r.activated) AS activated,
+            coalesce(sum(active_1), 0) AS active_1, coalesce(sum(active_7), 0) AS active_7,
+            coalesce(sum(active_30), 0) AS active_30, coalesce(sum(points_1), 0) AS points_1,
+            coalesce(sum(points_7), 0) AS points_7, coalesce(sum(points_30), 0) AS points_30
         FROM (
-            SELECT DISTINCT u.superior_id, p.person, p.members, p.activated, p.active_1, p.active_7, p.active_30,
-                p.points_1, p.points_7, p.points_30
-            FROM recount_superiors AS u JOIN recount_people AS p USING (org_id)
-        ) AS reached
-        GROUP BY superior_id
+            SELECT u.superior_id, p.person, bool_or(p.activated) AS activated
+            FROM recount_superiors AS u JOIN recount_people AS p USING (org_id) GROUP BY u.superior_id, p.person
+        ) AS r
+        LEFT JOIN recount_earned AS e ON r.activated AND e.user_id = r.person
+        GROUP BY r.superior_id
     ) AS subtree
     LEFT JOIN (
-        SELECT org_id,
-            sum(members) AS members, sum(activated) AS activated,
+        SELECT p.org_id,
+            count(*) AS members, count(*) FILTER (WHERE p.activated) AS activated,
             sum(active_1) AS active_1, sum(active_7) AS active_7, sum(active_30) AS active_30,
             sum(points_1) AS points_1, sum(points_7) AS points_7, sum(points_30) AS points_30
-        FROM recount_people GROUP BY org_id
+        FROM recount_people AS p
+        LEFT JOIN recount_earned AS e ON p.activated AND e.user_id = p.person
+        GROUP BY p.org_id
     ) AS own USING (org_id)
 ),
 -- Both sides as one value of sixteen numbers in the same order and of the same type.
@@ -163,7 +169,7 @@ FROM stored_values FULL JOIN recounted_values USING (org_id), zero_row
 WHERE coalesce(stored, zeros) IS DISTINCT FROM coalesce(recounted, zeros)
 
 -- name: drop
-DROP TABLE recount_superiors, recount_people
+DROP TABLE recount_superiors, recount_people, recount_earned
 
 -- name: scores
 SELECT 'score' AS kind, concat_ws(' ', org_id, member_id, $1::date) AS key, k::text AS stored, r::text AS recounted
