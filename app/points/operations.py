@@ -43,15 +43,20 @@ SELECT set_config('plan_cache_mode', 'force_custom_plan', true), (
 # Each column of the batch is one text whose values are separated by spaces; no value contains a space. The driver
 # spends more time on an array of a thousand values than PostgreSQL spends on splitting the text.
 # A refused event that was counted before is reported as a duplicate.
+#
+# A phone means the user who had it when the event occurred (`now_with`: and has it still). If no user had it at that
+# instant, it means one who had it on that day, the one before the event first (`then_with`). An account that was closed
+# since then is not found by its phone any more.
 _RECORD = """
 WITH sent AS MATERIALIZED (
-    SELECT s.n, s.event_id, s.points, s.kind, s.at, day_of(s.at) AS day, coalesce(by_id.id, by_phone.id) AS user_id,
+    SELECT s.n, s.event_id, s.points, s.kind, s.at, day_of(s.at) AS day,
+        coalesce(by_id.id, now_with.id, then_with.user_id) AS user_id,
         CASE
             WHEN s.at > now() + interval '5 minutes' THEN 'in-the-future'
             WHEN s.at < (
                 SELECT CAST(day_of(now()) - CAST(:days_back AS int) AS timestamp) AT TIME ZONE 'Asia/Shanghai'
             ) THEN 'too-old'
-            WHEN coalesce(by_id.id, by_phone.id) IS NULL THEN 'unknown-user'
+            WHEN coalesce(by_id.id, now_with.id, then_with.user_id) IS NULL THEN 'unknown-user'
             WHEN by_id.status = 'closed' THEN 'closed-account'
         END AS refusal
     FROM (
@@ -69,7 +74,19 @@ WITH sent AS MATERIALIZED (
         ) WITH ORDINALITY AS batch (event_id, user_id, phone_index, next_index, points, kind, microseconds, n)
     ) AS s
     LEFT JOIN users AS by_id ON by_id.id = s.user_id
-    LEFT JOIN users AS by_phone ON {by_phone}
+    LEFT JOIN users AS now_with ON {now_with} AND coalesce(now_with.phone_since, now_with.created_at) <= s.at
+    LEFT JOIN LATERAL (
+        SELECT h.user_id FROM (
+            SELECT u.id AS user_id, coalesce(u.phone_since, u.created_at) AS since FROM users AS u
+            WHERE {then_with} AND day_of(coalesce(u.phone_since, u.created_at)) = day_of(s.at)
+            UNION ALL
+            SELECT u.user_id, u.since FROM user_phones AS u
+            WHERE {then_with} AND day_of(s.at) BETWEEN day_of(u.since) AND day_of(u.until)
+              AND EXISTS (SELECT FROM users AS o WHERE o.id = u.user_id AND o.status <> 'closed')
+        ) AS h
+        WHERE s.user_id IS NULL AND now_with.id IS NULL
+        ORDER BY h.since <= s.at DESC, abs(extract(epoch FROM s.at - h.since)) LIMIT 1
+    ) AS then_with ON true
 ),
 {counted},
 events AS (
@@ -126,9 +143,14 @@ def _build_statements(counted: str, not_counted: str) -> dict[bool, TextClause]:
         source="FROM counted HAVING count(*) > 0",
     )
     sql = _RECORD.replace("{counted}", counted).replace("{recorded}", recorded).replace("{not_counted}", not_counted)
-    either = "by_phone.phone_index = ANY (ARRAY[s.phone_index, s.next_index])"
-    found_by = {False: "by_phone.phone_index = s.phone_index", True: either}
-    return {rotating: text(sql.replace("{by_phone}", condition)) for rotating, condition in found_by.items()}
+    by_index = {
+        False: "{}.phone_index = s.phone_index",
+        True: "{}.phone_index = ANY (ARRAY[s.phone_index, s.next_index])",
+    }
+    return {
+        rotating: text(sql.replace("{now_with}", by.format("now_with")).replace("{then_with}", by.format("u")))
+        for rotating, by in by_index.items()
+    }
 
 
 # Both statements insert keys in the order of the ids. So batches with common ids wait for each other without deadlock.

@@ -37,7 +37,8 @@ async def record_point_events(
 
     Send a batch again whenever its answer was lost: an event that is counted already answers `duplicate`. The
     ledger is append-only, so a wrong event is corrected by another one with negative points. An event of up to 30
-    days ago counts on its own day; an older one is refused.
+    days ago counts on its own day; an older one is refused. A phone means the user who had it on that day, not
+    the one who has it now; an account that has been closed since is not found by its phone.
     """
     outcomes = await operations.record_point_events(db, cipher, scope, body.events)
     # This is a `PointEventsOut` as JSON. Creating a model for each outcome takes ten times as long (measured).

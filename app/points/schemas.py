@@ -57,7 +57,7 @@ class PointEventCreate(Body):
 
     event_id: EventId
     user_id: UUID | None = Field(default=None, description="Whose points: the user's id; or give `phone`.")
-    phone: Phone | None = Field(default=None, description="Whose points: the present phone of the user.")
+    phone: Phone | None = Field(default=None, description="Whose points: the user's phone at `occurred_at`.")
     points: Points
     kind: PointKind
     occurred_at: Annotated[
@@ -147,7 +147,7 @@ class PointEventOut(Out):
     event_id: str
     outcome: Outcome = Field(
         description="`counted`: in the ledger, once and for ever. `duplicate`: this id was counted before (or earlier "
-        "in this batch), whatever it says now. `unknown-user`: no user has this id or this phone. "
+        "in this batch), whatever it says now. `unknown-user`: no user has this id, or had this phone on that day. "
         "`closed-account`: the account is closed. `too-old`: of a day more than 30 days ago. `in-the-future`: more "
         "than five minutes ahead of the service's clock. Only a counted event uses up its id: the others can be sent "
         "again, corrected or later."

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import defaultdict
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -131,6 +131,81 @@ async def test_events_of_closed_account_do_not_count(
         text("SELECT sum(points) FROM point_events WHERE user_id = :id"), {"id": person.user_id}
     )
     assert counted_points == 5
+
+
+class Phones:
+    """Writes which account had which phone in the past days."""
+
+    def __init__(self, db: AsyncConnection, cipher: Cipher) -> None:
+        self.db, self.cipher = db, cipher
+
+    async def set(self, person: Person, since: datetime, phone: str | None = None) -> None:
+        index = self.cipher.phone_index(phone or person.phone)
+        changed = text("UPDATE users SET phone_index = :index WHERE id = :id")
+        await self.db.execute(changed, {"index": index, "id": person.user_id})
+        started = text("UPDATE users SET phone_since = :since WHERE id = :id")
+        await self.db.execute(started, {"since": since, "id": person.user_id})
+
+    async def add_former(self, person: Person, phone: str, since: datetime, until: datetime) -> None:
+        written = text(
+            "INSERT INTO user_phones (user_id, phone_index, since, until) VALUES (:id, :index, :since, :until)"
+        )
+        values = {"id": person.user_id, "index": self.cipher.phone_index(phone), "since": since, "until": until}
+        await self.db.execute(written, values)
+
+
+@pytest.fixture
+async def phones(db: AsyncConnection, app: FastAPI) -> Phones:
+    return Phones(db, CIPHER.of(app))
+
+
+def at(days_ago: int, hour: int) -> datetime:
+    return datetime.combine(datetime.now(SHANGHAI).date() - timedelta(days=days_ago), time(hour), SHANGHAI)
+
+
+async def test_events_by_phone_count_for_the_user_who_had_it(
+    people: People, service: PointsService, phones: Phones
+) -> None:
+    """The phone changes hands two days ago: one account gives it up at ten, another one gets it at twelve."""
+    before, now = await register_learner(people), await register_learner(people)
+    phone = now.phone
+    await phones.add_former(before, phone, at(9, 8), at(2, 10))
+    await phones.set(now, at(2, 12))
+    times = {at(10, 8): None, at(9, 7): before, at(9, 8): before, at(3, 23): before, at(2, 9): before}
+    times |= {at(2, 11): before, at(2, 12): now, at(1, 0): now, datetime.now(SHANGHAI): now}
+    sent = [event(phone=phone, occurred_at=when.isoformat(), points=1) for when in times]
+    outcomes = await service.outcomes(*sent)
+    assert outcomes == ["counted" if user else "unknown-user" for user in times.values()]
+    for person in (before, now):
+        counted = sum(user is person for user in times.values())
+        assert (await read_points(person))["total"] == counted
+    assert await service.outcomes(*sent[1:]) == ["duplicate"] * 8
+
+
+async def test_events_of_days_before_a_phone_change_do_not_count_for_the_new_user(
+    people: People, service: PointsService, phones: Phones
+) -> None:
+    """The phone of an account is changed, and a second account registers it: both by the triggers of the database."""
+    person = await register_learner(people)
+    await phones.set(person, at(20, 8))
+    await phones.set(person, datetime.now(SHANGHAI), fresh_phone())
+    newcomer = await people.register(phone=person.phone, verified=False, party=False)
+    late = event(phone=person.phone, occurred_at=at(3, 8).isoformat(), points=2)
+    assert await service.outcomes(late, event(phone=person.phone, points=7)) == ["counted", "counted"]
+    assert (await read_points(person))["total"] == 2
+    assert (await read_points(newcomer))["total"] == 7
+
+
+async def test_events_by_the_phone_of_a_closed_account_count_for_nobody(
+    people: People, service: PointsService, phones: Phones, db: AsyncConnection
+) -> None:
+    person = await register_learner(people)
+    await phones.set(person, at(20, 8))
+    closing = "UPDATE users SET status = 'closed', phone_index = NULL, phone_cipher = NULL WHERE id = :id"
+    await db.execute(text(closing), {"id": person.user_id})
+    newcomer = await people.register(phone=person.phone, verified=False, party=False)
+    assert await service.outcomes(event(phone=person.phone, occurred_at=at(3, 8).isoformat())) == ["unknown-user"]
+    assert (await read_points(newcomer))["total"] == 0
 
 
 async def test_events_with_wrong_clock_are_refused(people: People, service: PointsService) -> None:
