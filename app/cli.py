@@ -91,10 +91,10 @@ def worker(
 
     asyncio.run(migration.require_head(settings.database_url.get_secret_value()))
     with starting():
-        from app.blind_index.keys import require_index_keys
+        from app.blind_index.key_checks import require_keys
         from app.worker.worker import run_worker
 
-    asyncio.run(require_index_keys(settings))
+    asyncio.run(require_keys(settings))
     logs.configure(settings.log_format or "console", process="worker")
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

@@ -89,6 +89,9 @@ def run(settings: Settings) -> None:
         importing.join()
         steps("Looking at the database")
         asyncio.run(migration.migrate_to_head(settings.database_url.get_secret_value(), show=steps))
+        with starting():
+            from app.blind_index.key_checks import require_keys
+        asyncio.run(require_keys(settings))
         steps("Starting the API and the worker")
         logs.configure(settings.log_format or "console", process="api")
         raise_file_limit()

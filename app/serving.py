@@ -154,11 +154,11 @@ def serve(settings: Settings) -> None:
     raise_file_limit()
     # The import of the whole service is slow, so it follows the checks.
     with starting():
-        from app.blind_index.keys import require_index_keys
+        from app.blind_index.key_checks import require_keys
         from app.main import create_app
         from app.web.event_stream import STREAMS
 
-    asyncio.run(require_index_keys(settings))
+    asyncio.run(require_keys(settings))
 
     app = create_app(settings)
 

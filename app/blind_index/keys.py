@@ -17,8 +17,6 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.core.cipher import Cipher
-from app.core.settings import CannotStart, Settings
-from app.database.db import create_engine
 from app.database.locks import Lock, lock_shared
 from app.schema.keys import IndexRotation
 
@@ -82,29 +80,3 @@ def _index_last4(cipher: Cipher, org_id: UUID, last4: str) -> bytes:
 def build_last4_parts(org_id: UUID, last4: str) -> tuple[str, str, str]:
     """Return the input of the index of four digits. It contains the org, so two orgs have different indexes."""
     return ("phone-last4", str(org_id), last4)
-
-
-async def require_index_keys(settings: Settings) -> None:
-    """Raise CannotStart if the configured index keys are not the keys that the database's values are indexed by."""
-    cipher, engine = Cipher(settings), create_engine(settings)
-    try:
-        async with engine.connect() as db:
-            rotations = {row.generation: row for row in (await db.execute(select(IndexRotation))).all()}
-    finally:
-        await engine.dispose()
-    finished = max((number for number, row in rotations.items() if row.finished_at is not None), default=0)
-    settled, following = rotations.get(cipher.generation), rotations.get(cipher.generation + 1)
-    if finished > cipher.generation and not cipher.is_rotating:
-        raise CannotStart(
-            f"The index key has been rotated {finished} times and XUEZU_INDEX_KEY holds {cipher.generation + 1} keys: "
-            "put the new key in front, `new,old`."
-        )
-    if cipher.generation > finished:
-        raise CannotStart(
-            f"XUEZU_INDEX_KEY holds {cipher.generation + 1} keys and {finished} rotations have been finished: give a "
-            "new key as XUEZU_NEXT_INDEX_KEY, and run `xuezu keys rotate-index` once every process has it."
-        )
-    if settled is not None and settled.key_check != cipher.key_check:
-        raise CannotStart("XUEZU_INDEX_KEY does not begin with the key that the last rotation was to.")
-    if following is not None and cipher.is_rotating and following.key_check != cipher.next_key_check:
-        raise CannotStart("XUEZU_NEXT_INDEX_KEY is not the key that the rotation under way was begun with.")

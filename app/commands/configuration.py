@@ -77,12 +77,15 @@ def with_database(settings: Settings) -> Settings:
     return settings
 
 
-def read_settings_and_database() -> Settings:
-    """Return the settings with their secrets and a reachable database at this version's revision.
+def read_settings_and_database(*, with_all_data_keys: bool = True) -> Settings:
+    """Return the settings with their secrets and a reachable database at this version's revision, whose keys they have.
 
-    Raises CannotStart.
+    Without `with_all_data_keys` a data key may be missing. Raises CannotStart.
     """
+    from app.blind_index.key_checks import require_keys
+
     settings = with_database(read_settings())
     assert settings.database_url is not None
     asyncio.run(migration.require_head(settings.database_url.get_secret_value()))
+    asyncio.run(require_keys(settings, with_all_data_keys=with_all_data_keys))
     return settings

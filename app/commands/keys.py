@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -28,7 +28,12 @@ def create_secrets(context: typer.Context) -> None:
 
 
 @keys.command()
-def rotate() -> None:
+def rotate(
+    without_lost_keys: Annotated[
+        bool,
+        typer.Option(help="Give up the values of data keys that are lost, so that the service starts without them."),
+    ] = False,
+) -> None:
     """Encrypt everything with the first key of XUEZU_DATA_KEYS, while the service runs.
 
     Put the new key before the old one in XUEZU_DATA_KEYS, restart every process, run this command, then drop the old
@@ -48,16 +53,18 @@ def rotate() -> None:
     async def work(engine: AsyncEngine, settings: Settings) -> tuple[str, dict[str, int]]:
         cipher = Cipher(settings)
         try:
-            return cipher.primary, await rotate_data_keys(engine, cipher, actor(), show_progress)
+            lost = await rotate_data_keys(engine, cipher, actor(), show_progress, without_lost_keys=without_lost_keys)
+            return cipher.primary, lost
         except RowsStayLocked as locked:
             raise CannotStart(f"Other transactions lock rows of {locked} for too long: run this again later.") from None
 
-    primary, refused = _run_with_database(work)
+    primary, refused = _run_with_database(work, with_all_data_keys=False)
     for column, values in refused.items():
         typer.echo(f"{column}: {values} values are encrypted by a key that XUEZU_DATA_KEYS does not give", err=True)
-    if refused:
+    if refused and not without_lost_keys:
         raise typer.Exit(1)
-    typer.echo(f"Everything is encrypted by {primary}; the other data keys are no longer needed.")
+    what = "Everything else" if refused else "Everything"
+    typer.echo(f"{what} is encrypted by {primary}; the other data keys are no longer needed.")
 
 
 @keys.command("rotate-index")
@@ -103,12 +110,12 @@ def rotate_index() -> None:
     typer.echo("Everything is found by the next index key: put it in XUEZU_INDEX_KEY before the others, which stay.")
 
 
-def _run_with_database(work: Callable[[AsyncEngine, Settings], Awaitable[T]]) -> T:
+def _run_with_database(work: Callable[[AsyncEngine, Settings], Awaitable[T]], *, with_all_data_keys: bool = True) -> T:
     """Run `work` with the configured database and keys. Raises CannotStart."""
     from app.commands.configuration import read_settings_and_database
     from app.database.db import create_engine
 
-    settings = read_settings_and_database()
+    settings = read_settings_and_database(with_all_data_keys=with_all_data_keys)
 
     async def run() -> T:
         engine = create_engine(settings)

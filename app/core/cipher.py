@@ -36,6 +36,7 @@ class Cipher:
     def __init__(self, settings: Settings) -> None:
         keys = settings.parsed_data_keys()
         self.primary = next(iter(keys))
+        self.data_key_checks = {key_id: key_check(key) for key_id, key in keys.items()}
         self._keys = {key_id: AESGCM(key) for key_id, key in keys.items()}
         self._index_keys = settings.parsed_index_keys()[::-1]  # index in the list = generation
         self._next_index_key = settings.parsed_next_index_key()
@@ -108,8 +109,9 @@ class Cipher:
         return _mark(self.generation) if self.generation else b""
 
     @property
-    def key_check(self) -> bytes:
-        return key_check(self._index_keys[-1])
+    def index_key_checks(self) -> list[bytes]:
+        """Return the hash of each index key (`key_check`), by generation."""
+        return [key_check(key) for key in self._index_keys]
 
     @property
     def next_key_check(self) -> bytes:
@@ -127,8 +129,14 @@ def _hmac(key: bytes, value: bytes) -> bytes:
     return hmac.digest(key, value, "sha256")[:_INDEX]
 
 
+def get_key_id(encrypted: bytes) -> str:
+    """Return the id of the key that encrypted a value; an empty text if the value is too short to be one."""
+    end = 1 + (encrypted[0] if encrypted else 0)
+    return encrypted[1:end].decode("ascii", "replace") if len(encrypted) > end + _NONCE else ""
+
+
 def key_check(key: bytes) -> bytes:
-    """Return a hash that identifies an index key and reveals nothing about it."""
+    """Return a hash that identifies an index key or a data key and reveals nothing about it."""
     return _hmac(key, b"which key is this")
 
 

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Update,
     and_,
     bindparam,
+    delete,
     func,
     inspect,
     literal,
@@ -29,6 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.audit_log.entries import Actor, record
 from app.core.cipher import Cipher, Undecryptable
 from app.key_rotation.encrypted_columns import ENCRYPTED_COLUMNS, EncryptedColumn
+from app.schema.keys import DataKey
 
 PAUSE_SECONDS = 0.5
 MAX_ATTEMPTS = 120
@@ -49,10 +51,16 @@ async def count_unrotated(engine: AsyncEngine, cipher: Cipher, column: Encrypted
 
 
 async def rotate_data_keys(
-    engine: AsyncEngine, cipher: Cipher, actor: Actor, report_progress: ProgressReport
+    engine: AsyncEngine,
+    cipher: Cipher,
+    actor: Actor,
+    report_progress: ProgressReport,
+    *,
+    without_lost_keys: bool = False,
 ) -> dict[str, int]:
     """Encrypt every value with the first key. Return by column the number of values that no configured key decrypts.
 
+    If there are none, or `without_lost_keys`, the first key alone is recorded as used (`app.blind_index.key_checks`).
     Raises RowsStayLocked.
     """
     undecryptable: dict[str, int] = {}
@@ -63,6 +71,8 @@ async def rotate_data_keys(
         if lost:
             undecryptable[column.name] = lost
     async with engine.begin() as db:
+        if without_lost_keys or not undecryptable:
+            await db.execute(delete(DataKey).where(DataKey.key_id != cipher.primary))
         after = {"key": cipher.primary, "values": rows, "undecryptable": undecryptable}
         await record(db, actor, "data_keys.rotated", subject=("data_key", None), after=after)
     return undecryptable

@@ -1,15 +1,15 @@
-"""The progress of index key rotations."""
+"""The keys of the data, and the progress of index key rotations. The keys themselves are never stored."""
 
 from datetime import datetime
 
-from sqlalchemy import DateTime, Integer, LargeBinary, func
+from sqlalchemy import DateTime, Integer, LargeBinary, Text, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.db import Table
 
 
 class IndexRotation(Table):
-    """One rotation of the index key to the key of this generation (the first key has 0)."""
+    """One rotation of the index key to the key of this generation. The first key has 0 and a row too."""
 
     __tablename__ = "index_rotations"
 
@@ -20,3 +20,13 @@ class IndexRotation(Table):
     )
     begun_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     finished_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+
+
+class DataKey(Table):
+    """A data key by which values may be encrypted. A process adds its first key when it starts."""
+
+    __tablename__ = "data_keys"
+
+    key_id: Mapped[str] = mapped_column(Text, primary_key=True)
+    key_check: Mapped[bytes] = mapped_column(LargeBinary, comment="tells the key from any other, and nothing of it")
+    used_since: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())

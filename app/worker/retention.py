@@ -42,6 +42,7 @@ STORED_FOREVER: Mapping[str, tuple[str, ...]] = {
         "operators",
         "security_keys",
         "signing_keys",
+        "data_keys",
         "orgs",
         "org_admins",
         "index_rotations",

@@ -18,7 +18,7 @@ from sqlalchemy import LargeBinary, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.audit_log.entries import Actor
-from app.blind_index.keys import require_index_keys
+from app.blind_index.key_checks import require_keys
 from app.core.calendar import today
 from app.core.cipher import Cipher
 from app.core.settings import CannotStart, Settings, make_key
@@ -271,9 +271,9 @@ async def test_index_key_rotation_beside_writers_loses_and_duplicates_no_person(
         assert await count_indexes_of_other_length(engine, 17) == {}
         await verify_scene(scene, api, engine)
     with pytest.raises(CannotStart, match="holds 1 keys"):
-        await require_index_keys(keys.before)
-    await require_index_keys(keys.both)
-    await require_index_keys(keys.after)
+        await require_keys(keys.before)
+    await require_keys(keys.both)
+    await require_keys(keys.after)
     async with serve(keys.after) as (api, engine):
         scene.use_process(api)
         await verify_scene(scene, api, engine)
