@@ -254,6 +254,41 @@ async def test_search_ignores_dots_blanks_and_widths(admin: Person, org: dict[st
     assert [member["name"] for member in await list_members(admin, org["id"], q=query)] == ["买买提·阿卜杜拉"]
 
 
+async def test_search_finds_by_every_reading_and_spelling_of_u_umlaut(people: People) -> None:
+    admin = await people.register()
+    org = await admin.create_org()
+    wanted = {
+        "王晟": ("wangsheng", "wangcheng", "wangche"),
+        "薄一": ("bo", "bao", "boyi"),
+        "都兰": ("du", "dou", "dulan"),
+        "阚泽": ("kan", "kanze"),
+        "贠琪": ("yun", "yunqi", "yuanqi"),
+        "粘恒": ("nian", "nianheng", "zhan"),
+        "牟其": ("mu", "mou", "muqi"),
+        "单雄": ("shan", "shanxiong", "dan"),
+        "解缙": ("xie", "xiejin"),
+        "仇英": ("qiu", "chou"),
+        "区大": ("ou", "qu"),
+        "查良": ("zha", "cha"),
+        "曾巩": ("zeng", "zenggong", "cenggong"),
+        "尉迟恭": ("yuchi", "weichi"),
+        "万俟卨": ("moqi",),
+        "吕布": ("lv", "lvbu", "lyubu", "lubu", "lü", "lu", "lb"),
+        "徐略": ("xulve", "xulyue", "xulue", "xvlve"),
+    }
+    for name in wanted:
+        await add_person(admin, org["id"], name=name)
+    missed = [
+        (name, typed)
+        for name, spellings in wanted.items()
+        for typed in spellings
+        if name not in {member["name"] for member in await list_members(admin, org["id"], q=typed)}
+    ]
+    assert missed == []
+    found = [member["name"] for member in await list_members(admin, org["id"], q="wangcheng")]
+    assert found == ["王晟"]
+
+
 async def test_search_finds_by_the_last_four_digits(admin: Person, org: dict[str, Any]) -> None:
     phone = fresh_phone()
     member = await add_person(admin, org["id"], phone=phone)
