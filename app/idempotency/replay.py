@@ -3,7 +3,7 @@
 Every POST of a signed-in user supports the header (`app.authz.access` calls `replay_or_claim`). The same key with the
 same body gets the stored answer; another body is a 422; a first call that is still running is a 409. The answer is
 stored encrypted, in the transaction of the write, so it is stored only if the write commits: a refused call can be
-repeated.
+repeated. The script of the pages sends a key with each form, so that a form that is sent twice is one act.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from uuid import UUID
 
 from fastapi import FastAPI, Request, Response
 from pydantic import StringConstraints, TypeAdapter, ValidationError
-from sqlalchemy import LargeBinary, bindparam, insert, text
+from sqlalchemy import LargeBinary, bindparam, insert, select, text
 from starlette.datastructures import UploadFile
 
 from app.core.cipher import CIPHER
@@ -24,6 +24,7 @@ from app.web.forms import read_form
 from app.web.request_state import get_request_state
 
 HEADER = "Idempotency-Key"
+_STORED_HEADERS = {"etag", "location", "hx-redirect", "hx-refresh", "hx-reswap", "hx-retarget", "hx-trigger"}
 _Key = TypeAdapter(Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")])
 
 
@@ -42,7 +43,9 @@ class KeyReused(Problem):
     advice = gettext_noop("不同的请求请使用新的键。")
 
 
-class _StoredAnswer(Exception):  # noqa: N818 — ends the request in a dependency with the stored answer
+class StoredAnswer(Exception):  # noqa: N818 — ends the request in a dependency with the stored answer
+    """A request is answered with `response`, the stored answer."""
+
     def __init__(self, response: Response) -> None:
         super().__init__()
         self.response = response
@@ -51,6 +54,7 @@ class _StoredAnswer(Exception):  # noqa: N818 — ends the request in a dependen
 # The function tries the lock `IDEMPOTENCY_KEY` and then reads the answer in a second statement, which sees the commit
 # of an earlier request with the key.
 _CLAIM = text("SELECT * FROM claim_idempotency_key(:digest)").bindparams(bindparam("digest", type_=LargeBinary))
+_HEADERS = select(IdempotencyKey.headers).where(IdempotencyKey.digest == bindparam("digest"))
 _STORE = insert(IdempotencyKey)
 
 
@@ -84,7 +88,9 @@ async def replay_or_claim(request: Request, user_id: UUID) -> None:
         if found.request_hash != request_hash:
             raise KeyReused
         body = cipher.decrypt(found.body_cipher, digest.hex())
-        raise _StoredAnswer(Response(body, found.status, {"Idempotent-Replayed": "true"}, found.media_type))
+        stored_headers: dict[str, str] = (await db.execute(_HEADERS, {"digest": digest})).scalar_one()
+        headers = stored_headers | {"Idempotent-Replayed": "true"}
+        raise StoredAnswer(Response(body, found.status, headers, found.media_type))
 
     async def store(response: Response) -> None:
         if response.status_code >= 400:  # a refusal that commits its trace
@@ -95,6 +101,7 @@ async def replay_or_claim(request: Request, user_id: UUID) -> None:
             "request_hash": request_hash,
             "status": response.status_code,
             "media_type": response.headers.get("content-type"),
+            "headers": {name: value for name, value in response.headers.items() if name in _STORED_HEADERS},
             "body_cipher": encrypted,
         }
         await db.execute(_STORE, row)
@@ -124,7 +131,7 @@ def install_replay_handler(app: FastAPI) -> None:
     """Register the handler that answers with a stored answer."""
 
     async def on_stored_answer(_: Request, stored: Exception) -> Response:
-        assert isinstance(stored, _StoredAnswer)
+        assert isinstance(stored, StoredAnswer)
         return stored.response
 
-    app.add_exception_handler(_StoredAnswer, on_stored_answer)
+    app.add_exception_handler(StoredAnswer, on_stored_answer)

@@ -2,7 +2,8 @@
 
 from datetime import datetime
 
-from sqlalchemy import DateTime, Integer, LargeBinary, Text, func
+from sqlalchemy import DateTime, Integer, LargeBinary, Text, func, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database.db import Table
@@ -17,5 +18,6 @@ class IdempotencyKey(Table):
     request_hash: Mapped[bytes] = mapped_column(LargeBinary)
     status: Mapped[int] = mapped_column(Integer)
     media_type: Mapped[str | None] = mapped_column(Text)
+    headers: Mapped[dict[str, str]] = mapped_column(JSONB, server_default=text("'{}'"))
     body_cipher: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())

@@ -12,13 +12,16 @@ from app.authz.access import Public
 from app.web.errors import NotFound
 
 ROOT = "/console/assets"
+_CSS = "text/css; charset=utf-8"
+_JS = "text/javascript; charset=utf-8"
 _SOURCES = {
-    "console.css": ("app.console", "static/console.css", "text/css; charset=utf-8"),
-    "console.js": ("app.console", "static/console.js", "text/javascript; charset=utf-8"),
-    "keys.js": ("app.console", "static/keys.js", "text/javascript; charset=utf-8"),
-    "icon.svg": ("app.console", "static/icon.svg", "image/svg+xml"),
-    "htmx.js": ("js_lib_htmx", "static/htmx/htmx.min.js", "text/javascript; charset=utf-8"),
+    "console.css": ("app.console", ("static/console.css",), _CSS),
+    "console.js": ("app.console", ("static/console.js", "static/sending.js"), _JS),
+    "keys.js": ("app.console", ("static/keys.js",), _JS),
+    "icon.svg": ("app.console", ("static/icon.svg",), "image/svg+xml"),
+    "htmx.js": ("js_lib_htmx", ("static/htmx/htmx.min.js",), _JS),
 }
+"""For each asset its package, the files that are joined to it, and its media type."""
 _CACHED_FOR_GOOD = "public, max-age=31536000, immutable"
 
 router = APIRouter(prefix=ROOT, include_in_schema=False, dependencies=[Public])
@@ -35,8 +38,8 @@ class Asset:
 @cache
 def _load_assets() -> dict[str, Asset]:
     found = {}
-    for name, (package, path, media_type) in _SOURCES.items():
-        content = files(package).joinpath(path).read_bytes()
+    for name, (package, paths, media_type) in _SOURCES.items():
+        content = b"\n".join(files(package).joinpath(path).read_bytes() for path in paths)
         digest = hashlib.sha256(content).hexdigest()[:12]
         found[name] = Asset(media_type, content, gzip.compress(content, mtime=0), digest)
     return found
@@ -44,7 +47,7 @@ def _load_assets() -> dict[str, Asset]:
 
 def add_asset(name: str, package: str, path: str, media_type: str) -> None:
     """Serve a file of another package, such as the phone simulator."""
-    _SOURCES[name] = (package, path, media_type)
+    _SOURCES[name] = (package, (path,), media_type)
     _load_assets.cache_clear()
 
 

@@ -25,6 +25,7 @@ from app.console.frame.templates import Context, is_partial, render_page
 from app.core.i18n import as_locale, set_locale
 from app.core.services import SETTINGS
 from app.database.db import ENGINE, Handler, TransactionalRoute
+from app.idempotency.replay import KeyInUse, StoredAnswer
 from app.web.errors import Problem, Unauthorized, record_refusal, to_problem
 from app.web.request_state import get_request_state
 
@@ -87,6 +88,11 @@ class PageRoute(TransactionalRoute):
                     _require_own_origin(request)
                 response = await handler(request)
                 await self._renew_session(request, response)
+            except StoredAnswer as stored:
+                response = stored.response
+            except KeyInUse:
+                # The same form is sent twice at once: the answer to the first one shows the outcome.
+                response = Response(status_code=204)
             except Exception as error:
                 response = await self._show_refusal(request, to_problem(error))
             for name, value in HEADERS.items():

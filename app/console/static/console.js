@@ -142,7 +142,7 @@ for (const kind of ["htmx:sendError", "htmx:responseError"]) {
     if (!isShown) notices.prepend(unreached.content.cloneNode(true));
     // The content does not arrive, so the element must not show that it is loading.
     const waiting = event.detail.elt;
-    if (!waiting.matches("[aria-busy]")) return;
+    if (!waiting.matches("[aria-busy][hx-trigger=load]")) return;
     waiting.removeAttribute("aria-busy");
     for (const place of waiting.querySelectorAll(".chart-wait, p")) place.textContent = unreached.dataset.instead;
   });
@@ -236,21 +236,10 @@ document.addEventListener("change", (event) => {
   if (drop && event.target.files.length) drop.querySelector("[data-file-name]").textContent = event.target.files[0].name;
 });
 
-document.addEventListener("submit", (event) => {
-  // A second click must not send the form again.
-  if (event.target.matches("form[method=post]")) {
-    for (const button of event.target.querySelectorAll("button[type=submit]")) setTimeout(() => (button.disabled = true));
-  }
-});
-
 for (const tab of document.querySelectorAll(".tabs [aria-current]")) {
   // Scroll the current tab into view where the tabs are wider than the screen.
   tab.parentElement.scrollLeft = tab.offsetLeft - tab.parentElement.offsetLeft - 40;
 }
-
-addEventListener("pageshow", () => {
-  for (const button of document.querySelectorAll("form[method=post] button[type=submit]:disabled")) button.disabled = false;
-});
 
 /** Copy a link to the clipboard; without a secure context, with execCommand. */
 async function copyLink(button) {
