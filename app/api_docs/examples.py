@@ -181,6 +181,9 @@ MEMBERS: Mapping[str, Example] = {
     f"DELETE {_ORG}/members/{{member_id}}": Example(values={"member_id": Stored("leaving_member")}),
     f"POST {_ORG}/members/{{member_id}}/restorations": Example(values={"member_id": Stored("removed_member")}),
     f"PUT {_ORG}/members/{{member_id}}/units": Example({"unit_ids": [Stored("peopled_unit")], "at_org": True}),
+    f"PUT {_ORG}/members/{{member_id}}/units/{{unit_id}}/position": Example(
+        {"position": 1}, values={"unit_id": Stored("peopled_unit")}
+    ),
     f"POST {_ORG}/members/{{member_id}}/copies": Example({"unit_id": Stored("other_unit")}),
     f"POST {_ORG}/moves": Example({"from_unit_id": Stored("peopled_unit"), "to_unit_id": Stored("other_unit")}),
     f"POST {_ORG}/members/{{member_id}}/transfers": Example({"org_id": Stored("subordinate")}),

@@ -24,5 +24,6 @@ class MessageKind(StrEnum):
     ROW_LINKED = "row-linked"
     ROW_UNLINKED = "row-unlinked"
     ROW_REMOVED = "row-removed"
+    UNIT_ENDED = "unit-ended"
     IMPORT_DONE = "import-done"
     IMPORT_FAILED = "import-failed"

@@ -38,6 +38,7 @@ _TEXTS: Mapping[str, str] = {
     MessageKind.ROW_LINKED: gettext_noop("您已列入“{org}”的通讯录。"),
     MessageKind.ROW_UNLINKED: gettext_noop("您的账号不再关联“{org}”通讯录中的人员。"),
     MessageKind.ROW_REMOVED: gettext_noop("您已不在“{org}”的通讯录中。"),
+    MessageKind.UNIT_ENDED: gettext_noop("“{org}”：一个临时党支部已到期。人员仍在其中，请调整人员、延期或删除该支部。"),
     MessageKind.IMPORT_DONE: gettext_noop(
         "“{org}”：批量导入已完成，新增 {added} 人、更新 {changed} 人、移出 {leaving} 人、{refused} 行未导入。"
     ),

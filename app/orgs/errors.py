@@ -64,6 +64,12 @@ class UnknownUnit(Problem):
     advice = gettext_noop("请用 GET …/units 查看本组织的支部。")
 
 
+class LastDayMismatch(Problem):
+    status, slug = 422, "last-day-mismatch"
+    title = gettext_noop("临时党支部须填最后一天，其他支部不填")
+    advice = gettext_noop("请为临时党支部填写最后一天；其他类型请不要填写。")
+
+
 class UnitUnderItself(Conflict):
     slug = "unit-under-itself"
     title = gettext_noop("支部不能移到自己或自己的下级之下")

@@ -251,9 +251,21 @@ def _get_filter_parameters(wanted: OrgFilter) -> dict[str, Any]:
     return parameters
 
 
+UNIT_ENDED = func.coalesce(Unit.last_day < literal_column("(now() AT TIME ZONE 'Asia/Shanghai')::date"), False)
+"""Whether the unit is a temporary branch past its last day."""
 _PATHS = tree.unit_paths(_ORG_ID)
 _UNITS = (
-    select(Unit.id, Unit.parent_id, Unit.name, Unit.kind, Unit.position, Unit.version, _PATHS.c.path)
+    select(
+        Unit.id,
+        Unit.parent_id,
+        Unit.name,
+        Unit.kind,
+        Unit.position,
+        Unit.last_day,
+        UNIT_ENDED.label("ended"),
+        Unit.version,
+        _PATHS.c.path,
+    )
     .join(_PATHS, _PATHS.c.id == Unit.id)
     .where(Unit.org_id == _ORG_ID)
 )

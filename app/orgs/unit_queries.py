@@ -10,6 +10,7 @@ from sqlalchemy.orm import aliased
 from app.database.db import Readable
 from app.database.rows import fetch_rows
 from app.hierarchy import tree
+from app.orgs.queries import UNIT_ENDED
 from app.schema.orgs import Unit
 
 _SubUnit = aliased(Unit, name="sub_unit")
@@ -22,6 +23,7 @@ class ChildUnitRow(NamedTuple):
     parent_id: UUID | None
     name: str
     kind: str
+    ended: bool
     version: int
     has_units: bool
 
@@ -44,6 +46,7 @@ _CHILDREN = (
         Unit.parent_id,
         Unit.name,
         Unit.kind,
+        UNIT_ENDED.label("ended"),
         Unit.version,
         exists()
         .where(_SubUnit.org_id == _ORG_ID, _SubUnit.parent_id == Unit.id, _SubUnit.removed_at.is_(None))

@@ -11,6 +11,7 @@ from app.database.db import Readable, ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.orgs import queries, units
 from app.orgs.errors import (
+    LastDayMismatch,
     UnitHasNoAdmins,
     UnitHasPeople,
     UnitHasUnits,
@@ -39,12 +40,19 @@ async def list_units(scope: Reader, db: ReadDb, paging: Annotated[Paging, paged_
     return await queries.list_units(db, scope.org_id, paging)
 
 
-@router.post("", summary="Add a unit", status_code=201, responses=problems(UnitNameTaken, UnknownUnit, UnitTooDeep))
+@router.post(
+    "",
+    summary="Add a unit",
+    status_code=201,
+    responses=problems(UnitNameTaken, UnknownUnit, UnitTooDeep, LastDayMismatch),
+)
 async def create_unit(scope: Writer, body: UnitCreate, db: WriteDb, response: Response) -> UnitOut:
-    """Add a unit (党总支, 党支部, 部门) to the tree, at the top or under another unit. A short name is allowed.
+    """Add a unit (党总支, 党支部, 党小组, 临时党支部, 部门) to the tree, at the top or under another unit. A short name
+    is allowed.
 
     The tree has six levels at most, and siblings have different names. A large branch is better an org of its own:
-    offer it with `POST …/promotions`.
+    offer it with `POST …/promotions`. A temporary branch has a last day. After it the branch is shown as ended and the
+    admins get a message; its people stay in it until an admin moves them or removes it.
     """
     unit_id = await units.create_unit(db, scope, body)
     response.headers["Location"] = f"/v1/orgs/{scope.org_id}/units/{unit_id}"
@@ -60,7 +68,7 @@ async def read_unit(scope: Reader, unit_id: UUID, db: ReadDb, response: Response
 @router.patch(
     "/{unit_id}",
     summary="Edit or move a unit",
-    responses=problems(EditedMeanwhile, UnitNameTaken, UnknownUnit, UnitUnderItself, UnitTooDeep),
+    responses=problems(EditedMeanwhile, UnitNameTaken, UnknownUnit, UnitUnderItself, UnitTooDeep, LastDayMismatch),
 )
 async def update_unit(
     scope: Writer, unit_id: UUID, body: UnitUpdate, version: IfMatch, db: WriteDb, response: Response

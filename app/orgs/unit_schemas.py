@@ -1,5 +1,6 @@
 """Request and response bodies of units."""
 
+from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -21,8 +22,12 @@ UnitName = Annotated[
     Name, AfterValidator(normalize_name), AfterValidator(_no_slash), Field(description="Short names will do.")
 ]
 UnitKind = Annotated[
-    Literal["branch", "general_branch", "department"],
-    Field(description="`branch` 党支部, `general_branch` 党总支, `department` 部门.", examples=["branch"]),
+    Literal["branch", "general_branch", "department", "party_group", "temporary_branch"],
+    Field(
+        description="`branch` 党支部, `general_branch` 党总支, `department` 部门, `party_group` 党小组, "
+        "`temporary_branch` 临时党支部, which has a last day.",
+        examples=["branch"],
+    ),
 ]
 
 
@@ -31,6 +36,7 @@ class UnitCreate(Body):
 
     name: UnitName
     kind: UnitKind = "branch"
+    last_day: date | None = Field(default=None, description="The last day of a temporary branch, in Asia/Shanghai.")
     parent_id: UUID | None = Field(default=None, description="The parent unit; absent: directly under the org.")
 
 
@@ -39,6 +45,9 @@ class UnitUpdate(Body):
 
     name: UnitName | None = None
     kind: UnitKind | None = None
+    last_day: date | None = Field(
+        default=None, description="The last day of a temporary branch; a later one prolongs it, and absent keeps it."
+    )
     parent_id: UUID | None = Field(
         default=None, description="Move the unit under this unit; null: directly under the org. It becomes the last."
     )
@@ -56,5 +65,7 @@ class UnitOut(Out):
     name: str
     kind: str
     position: int = Field(description="Its position among its siblings.")
+    last_day: date | None = Field(description="The last day of a temporary branch, in Asia/Shanghai.")
+    ended: bool = Field(description="A temporary branch past its last day. Its people stay in it and in the org.")
     version: int
     path: str = Field(description="Names from the top down, joined by `/`.", examples=["机关党总支/第一党支部"])

@@ -4,6 +4,7 @@ Every edit locks the org's row, so that the edits of one tree run one after the 
 the tree again.
 """
 
+from datetime import date
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -17,7 +18,15 @@ from app.authz.access import OrgScope
 from app.database.db import on_constraint
 from app.database.rows import one_or_404
 from app.hierarchy import tree
-from app.orgs.errors import UnitHasPeople, UnitHasUnits, UnitNameTaken, UnitTooDeep, UnitUnderItself, UnknownUnit
+from app.orgs.errors import (
+    LastDayMismatch,
+    UnitHasPeople,
+    UnitHasUnits,
+    UnitNameTaken,
+    UnitTooDeep,
+    UnitUnderItself,
+    UnknownUnit,
+)
 from app.orgs.locks import lock_orgs_for_edit
 from app.orgs.unit_schemas import UnitCreate, UnitUpdate
 from app.schema.approvals import State
@@ -32,9 +41,13 @@ _UNIT_ERRORS = (
 )
 
 
+TEMPORARY_BRANCH = "temporary_branch"
+
+
 class _LiveUnit(NamedTuple):
     name: str
     kind: str
+    last_day: date | None
     parent_id: UUID | None
     position: int
     version: int
@@ -45,7 +58,7 @@ _UNIT_ID = bindparam("unit_id", type_=Uuid())
 _INSERT = insert(Unit).returning(Unit.id)
 # It sets those columns for which a call gives a parameter.
 _UPDATE = update(Unit).where(Unit.org_id == bindparam("of_org"), Unit.id == _UNIT_ID).values(version=Unit.version + 1)
-_LIVE = select(Unit.name, Unit.kind, Unit.parent_id, Unit.position, Unit.version).where(
+_LIVE = select(Unit.name, Unit.kind, Unit.last_day, Unit.parent_id, Unit.position, Unit.version).where(
     Unit.org_id == _ORG_ID, Unit.id == _UNIT_ID, Unit.removed_at.is_(None)
 )
 _PATHS = tree.unit_paths(_ORG_ID)
@@ -57,18 +70,28 @@ _HEIGHT = select(func.max(_SUBTREE.c.distance) + 1, func.bool_or(_SUBTREE.c.id =
 async def create_unit(db: AsyncConnection, scope: OrgScope, body: UnitCreate) -> UUID:
     """Insert a unit into the org's tree, after its siblings (S7, S10). Return its id.
 
-    Raises UnitNameTaken, UnknownUnit (the parent), UnitTooDeep.
+    Raises UnitNameTaken, UnknownUnit (the parent), UnitTooDeep, LastDayMismatch.
     """
+    _require_last_day(body.kind, body.last_day)
     await lock_orgs_for_edit(db, scope)
     if body.parent_id is not None:
         await _require_depth(db, scope.org_id, body.parent_id, height=1)
     with on_constraint(*_UNIT_ERRORS):
         unit_id: UUID = (
             await db.execute(
-                _INSERT, {"org_id": scope.org_id, "parent_id": body.parent_id, "name": body.name, "kind": body.kind}
+                _INSERT,
+                {
+                    "org_id": scope.org_id,
+                    "parent_id": body.parent_id,
+                    "name": body.name,
+                    "kind": body.kind,
+                    "last_day": body.last_day,
+                },
             )
         ).scalar_one()
     after = {"name": body.name, "kind": body.kind, "parent_id": _format_id(body.parent_id)}
+    if body.last_day is not None:
+        after["last_day"] = body.last_day.isoformat()
     await record(db, scope.actor, "unit.created", org_id=scope.org_id, subject=("unit", unit_id), after=after)
     return unit_id
 
@@ -78,7 +101,8 @@ async def update_unit(
 ) -> None:
     """Rename a unit, move it with its sub-units, or change its position among its siblings (S7, S10).
 
-    Raises NotFound, EditedMeanwhile, UnitNameTaken, UnknownUnit (the parent), UnitUnderItself, UnitTooDeep.
+    Raises NotFound, EditedMeanwhile, UnitNameTaken, UnknownUnit (the parent), UnitUnderItself, UnitTooDeep,
+    LastDayMismatch.
     """
     await lock_orgs_for_edit(db, scope)
     before = await _get_live_unit(db, scope.org_id, unit_id, version)
@@ -87,6 +111,11 @@ async def update_unit(
         changed["name"] = body.name
     if body.kind is not None and body.kind != before.kind:
         changed["kind"] = body.kind
+    kind = body.kind or before.kind
+    last_day = body.last_day or (before.last_day if kind == TEMPORARY_BRANCH else None)
+    _require_last_day(kind, last_day)
+    if last_day != before.last_day:
+        changed["last_day"] = last_day
     if body.has_parent and body.parent_id != before.parent_id:
         changed["parent_id"] = body.parent_id
     parent_id = changed.get("parent_id", before.parent_id)
@@ -98,7 +127,9 @@ async def update_unit(
         await _require_depth(db, scope.org_id, parent_id, height)
     if changed:
         with on_constraint(*_UNIT_ERRORS):
-            await db.execute(_UPDATE, {"of_org": scope.org_id, "unit_id": unit_id, **changed})
+            # The admins are told again when a prolonged branch ends.
+            reported = {"end_reported_at": None} if "last_day" in changed else {}
+            await db.execute(_UPDATE, {"of_org": scope.org_id, "unit_id": unit_id, **changed, **reported})
     if "parent_id" in changed or body.position is not None:
         position = await _set_position(db, scope.org_id, parent_id, unit_id, body.position)
         if "parent_id" not in changed and position != before.position:
@@ -114,6 +145,11 @@ async def update_unit(
         before={name: _to_json(getattr(before, name)) for name in changed},
         after={name: _to_json(value) for name, value in changed.items()},
     )
+
+
+def _require_last_day(kind: str, last_day: date | None) -> None:
+    if (kind == TEMPORARY_BRANCH) != (last_day is not None):
+        raise LastDayMismatch
 
 
 _SET_POSITION = text("""
@@ -229,4 +265,4 @@ def _format_id(unit_id: UUID | None) -> str | None:
 
 
 def _to_json(value: object) -> object:
-    return str(value) if isinstance(value, UUID) else value
+    return str(value) if isinstance(value, UUID | date) else value

@@ -50,8 +50,8 @@ def _sql(statement: str) -> TextClause:
 
 # The sub-units of the promoted unit, in their order. Its direct sub-units come directly under the new org.
 _UNITS = _sql("""
-INSERT INTO units (org_id, id, parent_id, name, kind, position)
-SELECT :new_id, id, nullif(parent_id, :unit_id), name, kind, position FROM units
+INSERT INTO units (org_id, id, parent_id, name, kind, last_day, end_reported_at, position)
+SELECT :new_id, id, nullif(parent_id, :unit_id), name, kind, last_day, end_reported_at, position FROM units
 WHERE org_id = :org_id AND id = ANY (:units) AND id <> :unit_id
 ORDER BY position
 """)

@@ -1,11 +1,12 @@
 """Orgs and their units."""
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from sqlalchemy import (
     CheckConstraint,
     Computed,
+    Date,
     DateTime,
     ForeignKey,
     ForeignKeyConstraint,
@@ -97,7 +98,8 @@ class Closure(ExpiringApproval):
 
 
 class Unit(Table):
-    """A part of one org's own tree (S7): a branch, a general branch or a department. Units nest and have no admins.
+    """A part of one org's own tree (S7): a branch, a general branch, a temporary branch, a party group or
+    a department. Units nest and have no admins.
 
     A removed unit keeps its row for the unit memberships of past days. Triggers refuse new members and new units in a
     removed unit. A new unit follows its siblings: the database sets its `position`.
@@ -108,7 +110,10 @@ class Unit(Table):
 
     __tablename__ = "units"
     __table_args__ = (
-        CheckConstraint("kind IN ('branch', 'general_branch', 'department')", name="kind"),
+        CheckConstraint(
+            "kind IN ('branch', 'general_branch', 'department', 'party_group', 'temporary_branch')", name="kind"
+        ),
+        CheckConstraint("(kind = 'temporary_branch') = (last_day IS NOT NULL)", name="last_day"),
         CheckConstraint("parent_id <> id", name="parent"),
         ForeignKeyConstraint(["org_id", "parent_id"], ["units.org_id", "units.id"], name="units_parent_fkey"),
         Index(
@@ -122,6 +127,11 @@ class Unit(Table):
             postgresql_where=text("removed_at IS NULL"),
         ),
         Index("units_children_idx", "org_id", "parent_id", "position"),
+        Index(
+            "units_last_day_idx",
+            "last_day",
+            postgresql_where=text("last_day IS NOT NULL AND end_reported_at IS NULL AND removed_at IS NULL"),
+        ),
     )
 
     org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"), primary_key=True)
@@ -131,6 +141,10 @@ class Unit(Table):
     name_number: Mapped[int] = mapped_column(Integer, server_default="0")
     kind: Mapped[str] = mapped_column(Text)
     position: Mapped[int] = mapped_column(Integer)
+    last_day: Mapped[date | None] = mapped_column(Date, comment="of a temporary branch, in Shanghai")
+    end_reported_at: Mapped[datetime | None] = mapped_column(
+        DateTime(timezone=True), comment="when the admins were told that the temporary branch has ended"
+    )
     version: Mapped[int] = mapped_column(Integer, server_default="1")
     created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
     removed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

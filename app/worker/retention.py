@@ -18,6 +18,7 @@ from app.exports import retention as exports
 from app.idempotency import retention as idempotency
 from app.members.imports import retention as imports
 from app.messages import retention as messages
+from app.orgs import retention as orgs
 from app.queue import retention as queue
 from app.queue.jobs import Job, Payload, Worker, enqueue_once
 from app.reports.rollup import retention as rollup
@@ -29,6 +30,7 @@ CLEAN_UPS: tuple[CleanUp, ...] = (
     *auth.CLEAN_UPS,
     *approvals.CLEAN_UPS,
     *messages.CLEAN_UPS,
+    *orgs.CLEAN_UPS,
     *exports.CLEAN_UPS,
     *imports.CLEAN_UPS,
     *rollup.CLEAN_UPS,

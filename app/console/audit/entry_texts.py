@@ -91,6 +91,7 @@ _ACTIONS: dict[str, tuple[str, str]] = {
     "unit.people_moved": pgettext_noop("audit", "移动支部的全部人员"),
     "unit.promoted": pgettext_noop("audit", "支部独立为组织"),
     "unit.removed": pgettext_noop("audit", "删除支部"),
+    "unit.ended": pgettext_noop("audit", "临时党支部到期"),
     "unit.updated": pgettext_noop("audit", "修改支部"),
 }
 # Entries are immutable. An action that was renamed is also read under its former name.
@@ -136,6 +137,7 @@ _FIELDS = {
     "probationary": gettext_noop("预备党员"),
     "post": gettext_noop("职务"),
     "position": gettext_noop("次序"),
+    "last_day": gettext_noop("最后一天"),
     "unit_ids": gettext_noop("所在组织"),
     "unit_id": gettext_noop("支部"),
     "people_moved_to": gettext_noop("人员移到"),
@@ -174,6 +176,8 @@ _CHOICES = {
     "branch": gettext_noop("党支部"),
     "general_branch": gettext_noop("党总支"),
     "department": gettext_noop("部门"),
+    "party_group": gettext_noop("党小组"),
+    "temporary_branch": gettext_noop("临时党支部"),
     "rename": gettext_noop("更改名称"),
     "hand-over": gettext_noop("移交主管理员"),
     "recovery": gettext_noop("更换主管理员"),

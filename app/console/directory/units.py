@@ -65,7 +65,7 @@ async def show_new_unit(request: Request, db: ReadDb, scope: Writer, parent: Opt
 @router.post("")
 async def add_unit(request: Request, db: WriteDb, scope: Writer, form: PageForm) -> Response:
     """Add a unit."""
-    body = validate_fields(UnitCreate, form.get_filled("name", "kind", "parent_id"))
+    body = validate_fields(UnitCreate, form.get_filled("name", "kind", "last_day", "parent_id"))
     if isinstance(body, ValidationError):
         return await _show_form(request, db, scope, None, form, body)
     outcome = await catch_problem(db, operations.create_unit(db, scope, body))
@@ -79,6 +79,7 @@ async def show_edit(request: Request, db: ReadDb, scope: Writer, unit_id: UnitId
     """Show the form of a unit: its name, kind and parent."""
     unit = await get_unit(db, scope.org_id, unit_id)
     given = {"name": unit.name, "kind": unit.kind, "parent_id": str(unit.parent_id or ""), "version": str(unit.version)}
+    given["last_day"] = unit.last_day.isoformat() if unit.last_day else ""
     return await _show_form(request, db, scope, unit, Form(list(given.items())))
 
 
@@ -86,7 +87,7 @@ async def show_edit(request: Request, db: ReadDb, scope: Writer, unit_id: UnitId
 async def edit_unit(request: Request, db: WriteDb, scope: Writer, unit_id: UnitId, form: PageForm) -> Response:
     """Rename a unit, or move it with its subtree."""
     unit = await get_unit(db, scope.org_id, unit_id)
-    fields: dict[str, Any] = {**form.get_filled("name", "kind"), "parent_id": form.get("parent_id") or None}
+    fields: dict[str, Any] = {**form.get_filled("name", "kind", "last_day"), "parent_id": form.get("parent_id") or None}
     body = validate_fields(UnitUpdate, fields)
     if isinstance(body, ValidationError) or not form.get_filled("name"):
         return await _show_form(request, db, scope, unit, form, {"name"})
