@@ -22,7 +22,7 @@ from app.authz.errors import OrgClosed, StepUpNeeded, UserNeeded
 from app.authz.permissions import CLOSED_ORG_PERMISSIONS
 from app.authz.scopes import SCOPES
 from app.core.services import SETTINGS
-from app.idempotency.replay import HEADER, KeyInUse, KeyReused
+from app.idempotency.replay import HEADER, AnswerNotStored, KeyInUse, KeyReused, stores_no_answer
 from app.web import errors
 from app.web.gzip_bodies import BrokenGzip, UnsupportedContentEncoding
 from app.web.request_bodies import RepeatedKey
@@ -108,7 +108,7 @@ def _complete_operation(operation: dict[str, Any], path: str, route: RouteContex
     if rule is not None and rule.kind in ("org", "operator"):
         kinds += [StepUpNeeded]
     if rule is not None and rule.kind in ("user", "org", "operator") and method == "POST":
-        kinds += [KeyInUse, KeyReused]
+        kinds += [KeyInUse, KeyReused, *([AnswerNotStored] if stores_no_answer(route.endpoint) else [])]
         operation.setdefault("parameters", []).append(IDEMPOTENCY_PARAMETER)
     if route.body_field is not None:
         kinds += [errors.BadRequest, RepeatedKey, BrokenGzip]

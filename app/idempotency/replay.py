@@ -1,13 +1,23 @@
 """`Idempotency-Key`: a POST that is repeated with its key gets the stored answer and has no second effect.
 
-Every POST of a signed-in user supports the header (`app.authz.access` calls `replay_or_claim`). The same key with the
-same body gets the stored answer; another body is a 422; a first call that is still running is a 409. The answer is
-stored encrypted, in the transaction of the write, so it is stored only if the write commits: a refused call can be
-repeated. The script of the pages sends a key with each form, so that a form that is sent twice is one act.
+Every POST of a signed-in user supports the header (`app.authz.access` calls `replay_or_claim`, after it has authorized
+the caller anew). The same key with the same request gets the stored answer, with its status, headers and body; another
+request is a 422; a first call that is still running is a 409. Two bodies in JSON are the same if their values are. The
+answer is stored encrypted, in the transaction of the write, so it is stored only if the write commits: a refused call
+can be repeated. The script of the pages sends a key with each form: one that is sent twice is one act.
+
+Nothing that discloses a phone or a secret is stored. A route says so with a decorator below its own:
+
+- `@never_replayed` for a call that only discloses: its repeat is decided and audited as a call of its own.
+- `@without_stored_answer` for a call that makes a secret: its repeat is refused (409) and audited, since a second
+  secret would be a second effect.
 """
 
 import hashlib
-from typing import Annotated, Any
+import json
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 from fastapi import FastAPI, Request, Response
@@ -24,7 +34,10 @@ from app.web.forms import read_form
 from app.web.request_state import get_request_state
 
 HEADER = "Idempotency-Key"
-_STORED_HEADERS = {"etag", "location", "hx-redirect", "hx-refresh", "hx-reswap", "hx-retarget", "hx-trigger"}
+_STORED_HEADERS = {
+    *("cache-control", "content-disposition", "content-language", "etag", "location"),
+    *("hx-redirect", "hx-refresh", "hx-reswap", "hx-retarget", "hx-trigger"),
+}
 _Key = TypeAdapter(Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")])
 
 
@@ -41,6 +54,37 @@ class KeyReused(Problem):
     status, slug = 422, "idempotency-key-reused"
     title = gettext_noop("该键已用于另一请求")
     advice = gettext_noop("不同的请求请使用新的键。")
+
+
+class AnswerNotStored(Conflict):
+    """409: the call was done under this key, and its answer had a secret, which is shown once."""
+
+    slug = "answer-not-stored"
+    title = gettext_noop("该请求已完成，其结果不再显示")
+    advice = gettext_noop("含密钥的结果只显示一次；如未收到，请撤销后用新的键重新申请。")
+
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+_NEVER_REPLAYED: set[Callable[..., Any]] = set()
+_WITHOUT_ANSWER: set[Callable[..., Any]] = set()
+
+
+def never_replayed(endpoint: Endpoint) -> Endpoint:
+    """Mark a route whose every call is decided and audited anew: the header has no effect on it."""
+    _NEVER_REPLAYED.add(endpoint)
+    return endpoint
+
+
+def without_stored_answer(endpoint: Endpoint) -> Endpoint:
+    """Mark a route whose answer has a secret. A repeat with the key of a done call raises AnswerNotStored."""
+    _WITHOUT_ANSWER.add(endpoint)
+    return endpoint
+
+
+def stores_no_answer(endpoint: Callable[..., Any] | None) -> bool:
+    """Return whether a repeat of this route raises AnswerNotStored."""
+    return endpoint in _WITHOUT_ANSWER
 
 
 class StoredAnswer(Exception):  # noqa: N818 — ends the request in a dependency with the stored answer
@@ -61,9 +105,11 @@ _STORE = insert(IdempotencyKey)
 async def replay_or_claim(request: Request, user_id: UUID) -> None:
     """Answer with the stored answer, or lock the key until this transaction ends and store the answer at commit.
 
-    Does nothing without the header or for another method. Raises Invalid, KeyInUse, KeyReused.
+    Does nothing without the header, for another method, and for a route that is never replayed. Raises Invalid,
+    KeyInUse, KeyReused, AnswerNotStored.
     """
-    if request.method != "POST":
+    endpoint = request.scope.get("endpoint")
+    if request.method != "POST" or endpoint in _NEVER_REPLAYED:
         return
     given = request.headers.get(HEADER)
     if given is None:
@@ -87,6 +133,9 @@ async def replay_or_claim(request: Request, user_id: UUID) -> None:
     if found.status is not None:
         if found.request_hash != request_hash:
             raise KeyReused
+        if endpoint in _WITHOUT_ANSWER:
+            get_request_state(request).refusal = AnswerNotStored.slug  # the audit log counts it
+            raise AnswerNotStored
         body = cipher.decrypt(found.body_cipher, digest.hex())
         stored_headers: dict[str, str] = (await db.execute(_HEADERS, {"digest": digest})).scalar_one()
         headers = stored_headers | {"Idempotent-Replayed": "true"}
@@ -95,7 +144,8 @@ async def replay_or_claim(request: Request, user_id: UUID) -> None:
     async def store(response: Response) -> None:
         if response.status_code >= 400:  # a refusal that commits its trace
             return
-        encrypted = cipher.encrypt(bytes(response.body), digest.hex())
+        answer = b"" if endpoint in _WITHOUT_ANSWER else bytes(response.body)
+        encrypted = cipher.encrypt(answer, digest.hex())
         row: dict[str, Any] = {
             "digest": digest,
             "request_hash": request_hash,
@@ -110,7 +160,9 @@ async def replay_or_claim(request: Request, user_id: UUID) -> None:
 
 
 async def _hash_request(request: Request) -> bytes:
-    digest = hashlib.sha256(f"{request.method} {request.url.path}?{request.url.query}\n".encode())
+    """Return a hash of what the request says: its address, and the value of its body."""
+    query = json.dumps(sorted(parse_qsl(request.url.query, keep_blank_values=True, errors="replace")))
+    digest = hashlib.sha256(f"{request.method} {request.url.path}?{query}\n".encode())
     if request.headers.get("content-type", "").startswith("multipart/form-data"):
         for name, value in (await read_form(request)).multi_items():
             digest.update(f"\n{name}=".encode())
@@ -122,8 +174,11 @@ async def _hash_request(request: Request) -> bytes:
                 await value.seek(0)
             else:
                 digest.update(value.encode("utf-8", "replace"))
-    else:
-        digest.update(await request.body())
+    elif body := await request.body():
+        # A body that FastAPI has parsed is JSON.
+        parsed = await request.json() if hasattr(request, "_json") else None
+        canonical = None if parsed is None else json.dumps(parsed, sort_keys=True, separators=(",", ":"))
+        digest.update(body if canonical is None else canonical.encode())
     return digest.digest()
 
 

@@ -13,6 +13,7 @@ from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
 from app.exports.errors import TooManyExports
 from app.exports.schemas import ExportOut
+from app.idempotency.replay import never_replayed
 from app.members import export, operations, queries, restoration, unit_memberships, unit_order
 from app.members.errors import MemberIsAdmin, MemberWithoutPhone, PartyMembersOnly, PhoneExists
 from app.members.queries import MemberFilter
@@ -220,6 +221,7 @@ async def copy_member(
     status_code=201,
     responses=problems(MemberWithoutPhone),
 )
+@never_replayed
 async def disclose_phone(
     scope: Writer, member_id: UUID, db: WriteDb, cipher: CipherDep, response: Response
 ) -> PhoneDisclosureOut:

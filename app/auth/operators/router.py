@@ -27,6 +27,7 @@ from app.authz.access import AsOperator
 from app.core.cipher import CipherDep
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
 from app.database.paging import Page, Paging, paged_by
+from app.idempotency.replay import without_stored_answer
 from app.web.errors import NotFound, problems
 
 router = APIRouter(
@@ -139,6 +140,7 @@ async def list_clients(db: ReadDb, scope: AsOperator) -> list[ClientOut]:
 
 
 @router.post("/clients", status_code=201, summary="Register a client")
+@without_stored_answer
 async def create_client(db: WriteDb, scope: AsOperator, body: ClientCreate) -> ClientSecretOut:
     """Register a service, which gets its first secret, or a public program that signs in by scan. Note the secret now:
     it is shown only in this answer.
@@ -150,6 +152,7 @@ async def create_client(db: WriteDb, scope: AsOperator, body: ClientCreate) -> C
 
 
 @router.post("/clients/{client_id}/secrets", status_code=201, summary="Rotate the secret of a client")
+@without_stored_answer
 async def create_client_secret(
     db: WriteDb, scope: AsOperator, client_id: ClientId, body: ClientSecretCreate
 ) -> ClientSecretOut:

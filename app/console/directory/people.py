@@ -18,6 +18,7 @@ from app.console.frame.templates import Context, ProblemContext, render_part
 from app.core.cipher import CipherDep
 from app.core.i18n import gettext
 from app.database.db import Readable, ReadableDb, ReadDb, WriteDb
+from app.idempotency.replay import never_replayed
 from app.members.errors import PhoneExists
 from app.members.operations import create_member, disclose_phone, remove_member, update_member
 from app.members.queries import get_member
@@ -179,6 +180,7 @@ async def choose_position(
 
 
 @router.post("/{member_id}/phone-disclosures")
+@never_replayed
 async def show_phone(request: Request, db: WriteDb, cipher: CipherDep, scope: Writer, member_id: MemberId) -> Response:
     """Show the full phone number. The disclosure is audited."""
     phone = await disclose_phone(db, cipher, scope, member_id)
