@@ -14,9 +14,23 @@ from app.web.errors import NotFound
 ROOT = "/console/assets"
 _CSS = "text/css; charset=utf-8"
 _JS = "text/javascript; charset=utf-8"
-_SOURCES = {
+_BEHAVIOURS = (
+    "page",
+    "streams",
+    "selection",
+    "dialogs",
+    "focus",
+    "sending",
+    "polls",
+    "notices",
+    "navigation",
+    "fields",
+    "links",
+)
+"""The files of `static/js`, one behaviour each. They are joined to one module and share its names."""
+_SOURCES: dict[str, tuple[str, tuple[str, ...], str]] = {
     "console.css": ("app.console", ("static/console.css",), _CSS),
-    "console.js": ("app.console", ("static/console.js", "static/sending.js"), _JS),
+    "console.js": ("app.console", tuple(f"static/js/{name}.js" for name in _BEHAVIOURS), _JS),
     "keys.js": ("app.console", ("static/keys.js",), _JS),
     "icon.svg": ("app.console", ("static/icon.svg",), "image/svg+xml"),
     "htmx.js": ("js_lib_htmx", ("static/htmx/htmx.min.js",), _JS),
