@@ -46,47 +46,40 @@ SELECT set_config('plan_cache_mode', 'force_custom_plan', true), (
 #
 # A phone means the user who had it when the event occurred (`now_with`: and has it still). If no user had it at that
 # instant, it means one who had it on that day, the one before the event first (`then_with`). An account that was closed
-# since then is not found by its phone any more.
+# since then is not found by its phone any more. `then_with` is a subquery that only such events run; OFFSET 0 prevents
+# that it is written out in each place that reads its result.
 _RECORD = """
 WITH sent AS MATERIALIZED (
-    SELECT s.n, s.event_id, s.points, s.kind, s.at, day_of(s.at) AS day,
-        coalesce(by_id.id, now_with.id, then_with.user_id) AS user_id,
+    SELECT s.n, s.event_id, s.points, s.kind, s.at, day_of(s.at) AS day, s.found_id AS user_id,
         CASE
             WHEN s.at > now() + interval '5 minutes' THEN 'in-the-future'
             WHEN s.at < (
                 SELECT CAST(day_of(now()) - CAST(:days_back AS int) AS timestamp) AT TIME ZONE 'Asia/Shanghai'
             ) THEN 'too-old'
-            WHEN coalesce(by_id.id, now_with.id, then_with.user_id) IS NULL THEN 'unknown-user'
-            WHEN by_id.status = 'closed' THEN 'closed-account'
+            WHEN s.found_id IS NULL THEN 'unknown-user'
+            WHEN s.status = 'closed' THEN 'closed-account'
         END AS refusal
     FROM (
-        SELECT n, event_id, kind, CAST(user_id AS uuid) AS user_id, CAST(points AS int) AS points,
-            decode(phone_index, 'hex') AS phone_index, decode(next_index, 'hex') AS next_index,
-            timestamptz 'epoch' + CAST(microseconds AS bigint) * interval '1 microsecond' AS at
-        FROM ROWS FROM (
-            string_to_table(CAST(:event_ids AS text), ' '),
-            string_to_table(CAST(:user_ids AS text), ' ', ''),
-            string_to_table(CAST(:phones AS text), ' ', ''),
-            string_to_table(CAST(:next_phones AS text), ' ', ''),
-            string_to_table(CAST(:points AS text), ' '),
-            string_to_table(CAST(:kinds AS text), ' '),
-            string_to_table(CAST(:microseconds AS text), ' ')
-        ) WITH ORDINALITY AS batch (event_id, user_id, phone_index, next_index, points, kind, microseconds, n)
+        SELECT s.*, by_id.status,
+            coalesce(by_id.id, now_with.id, CASE WHEN s.user_id IS NULL THEN {then_with} END) AS found_id
+        FROM (
+            SELECT n, event_id, kind, CAST(user_id AS uuid) AS user_id, CAST(points AS int) AS points,
+                decode(phone_index, 'hex') AS phone_index, decode(next_index, 'hex') AS next_index,
+                timestamptz 'epoch' + CAST(microseconds AS bigint) * interval '1 microsecond' AS at
+            FROM ROWS FROM (
+                string_to_table(CAST(:event_ids AS text), ' '),
+                string_to_table(CAST(:user_ids AS text), ' ', ''),
+                string_to_table(CAST(:phones AS text), ' ', ''),
+                string_to_table(CAST(:next_phones AS text), ' ', ''),
+                string_to_table(CAST(:points AS text), ' '),
+                string_to_table(CAST(:kinds AS text), ' '),
+                string_to_table(CAST(:microseconds AS text), ' ')
+            ) WITH ORDINALITY AS batch (event_id, user_id, phone_index, next_index, points, kind, microseconds, n)
+        ) AS s
+        LEFT JOIN users AS by_id ON by_id.id = s.user_id
+        LEFT JOIN users AS now_with ON {now_with} AND coalesce(now_with.phone_since, now_with.created_at) <= s.at
+        OFFSET 0
     ) AS s
-    LEFT JOIN users AS by_id ON by_id.id = s.user_id
-    LEFT JOIN users AS now_with ON {now_with} AND coalesce(now_with.phone_since, now_with.created_at) <= s.at
-    LEFT JOIN LATERAL (
-        SELECT h.user_id FROM (
-            SELECT u.id AS user_id, coalesce(u.phone_since, u.created_at) AS since FROM users AS u
-            WHERE {then_with} AND day_of(coalesce(u.phone_since, u.created_at)) = day_of(s.at)
-            UNION ALL
-            SELECT u.user_id, u.since FROM user_phones AS u
-            WHERE {then_with} AND day_of(s.at) BETWEEN day_of(u.since) AND day_of(u.until)
-              AND EXISTS (SELECT FROM users AS o WHERE o.id = u.user_id AND o.status <> 'closed')
-        ) AS h
-        WHERE s.user_id IS NULL AND now_with.id IS NULL
-        ORDER BY h.since <= s.at DESC, abs(extract(epoch FROM s.at - h.since)) LIMIT 1
-    ) AS then_with ON true
 ),
 {counted},
 events AS (
@@ -106,6 +99,18 @@ SELECT s.n, CASE
 END
 FROM sent AS s {not_counted}
 """
+
+_THEN_WITH = """(
+            SELECT h.user_id FROM (
+                SELECT u.id AS user_id, coalesce(u.phone_since, u.created_at) AS since FROM users AS u
+                WHERE {by_index} AND day_of(coalesce(u.phone_since, u.created_at)) = day_of(s.at)
+                UNION ALL
+                SELECT u.user_id, u.since FROM user_phones AS u
+                WHERE {by_index} AND day_of(s.at) BETWEEN day_of(u.since) AND day_of(u.until)
+                  AND EXISTS (SELECT FROM users AS o WHERE o.id = u.user_id AND o.status <> 'closed')
+            ) AS h
+            ORDER BY h.since <= s.at DESC, abs(extract(epoch FROM s.at - h.since)) LIMIT 1
+        )"""
 
 # For a batch of new events: every event that is not refused is counted. If one of them was counted before, its key
 # violates the primary key; if a day has no partition, that is a violation too. In both cases nothing is written. The
@@ -148,7 +153,11 @@ def _build_statements(counted: str, not_counted: str) -> dict[bool, TextClause]:
         True: "{}.phone_index = ANY (ARRAY[s.phone_index, s.next_index])",
     }
     return {
-        rotating: text(sql.replace("{now_with}", by.format("now_with")).replace("{then_with}", by.format("u")))
+        rotating: text(
+            sql.replace("{now_with}", by.format("now_with")).replace(
+                "{then_with}", _THEN_WITH.replace("{by_index}", by.format("u"))
+            )
+        )
         for rotating, by in by_index.items()
     }
 
