@@ -60,6 +60,8 @@ ROWS = {
         POST /members/{}/transfers, GET /person-transfers, GET /person-transfers/{}, DELETE /person-transfers/{},
         PUT /person-transfers/{}/acceptance, PUT /person-transfers/{}/refusal, POST /moves,
         GET /link-requests, GET /link-requests/{}, PUT /link-requests/{}/acceptance, PUT /link-requests/{}/refusal,
+        GET /join-requests, GET /join-requests/{}, PUT /join-requests/{}/acceptance, PUT /join-requests/{}/refusal,
+        POST /join-links, GET /join-links, GET /join-links/{}/qr.svg, DELETE /join-links/{},
         GET /imports/template, POST /imports, GET /imports, GET /imports/{}, GET /imports/{}/progress,
         PUT /imports/{}/confirmation, GET /imports/{}/rows, GET /imports/{}/failed-rows.xlsx, DELETE /imports/{},
         GET /invitations, GET /invitations/{}/qr.svg, GET /applications, GET /applications/{}, GET /certifications,

@@ -63,7 +63,8 @@ The account of the person who is signed in, whatever organisations they belong t
 2. An admin needs a verified real name: `POST /v1/me/verifications`.
 3. `GET /v1/inbox` lists the requests and invitations that the user can answer, each with its address. `GET /v1/me/orgs`
    lists the organisations.
-4. `GET /v1/me/sessions` shows where the account is signed in, and `DELETE` ends sessions.
+4. `GET /v1/messages` lists what has become of the user's requests, roles and rows in directories.
+5. `GET /v1/me/sessions` shows where the account is signed in, and `DELETE` ends sessions.
 
 Admins of national and provincial organisations also register a security key. A call that answers 401
 `security-key-needed` is repeated after `POST /v1/me/security-key-challenges` and `PUT /v1/me/security-key-check`.
@@ -140,14 +141,16 @@ The directory of an organisation: its people, and the units in which they are.
 2. `PUT …/units` sets the units of a person, `POST …/copies` adds one unit, `POST …/moves` moves everybody of a unit.
 3. A row is activated when a registered user has its phone. Where the phone differs, the user sends
    `POST /v1/me/link-requests`, and an admin accepts with `PUT …/link-requests/{request_id}/acceptance`.
-4. A person goes to another organisation with the consent of both: the present one asks with
+4. A person who is not in the directory asks with `POST /v1/me/join-requests`, by the name of the organisation or by a
+   link (`POST …/join-links`); an admin accepts with `PUT …/join-requests/{request_id}/acceptance`.
+5. A person goes to another organisation with the consent of both: the present one asks with
    `POST …/members/{member_id}/transfers`, the other one takes the person in with
    `PUT …/person-transfers/{transfer_id}/acceptance`.
 
 Phones are masked. `POST …/phone-disclosures` shows one in full and writes an audit entry. Removing or editing a member
 never changes the account or its points.
 
-党员与学员：添加、编辑、调整支部、移除与恢复；激活与关联申请；经双方同意转到另一组织。移除或修改不影响注册信息和积分。""",
+党员与学员：添加、编辑、调整支部、移除与恢复；激活与关联申请；本人申请加入，由管理员接受；经双方同意转到另一组织。移除或修改不影响注册信息和积分。""",
     ),
     (
         "imports",

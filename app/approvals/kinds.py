@@ -13,6 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from app.schema.admins import AdminInvitation, ChangeRequest
 from app.schema.approvals import Approval, ExpiringApproval, State
 from app.schema.certification import Certification, Transfer
+from app.schema.joins import JoinRequest
 from app.schema.members import LinkRequest
 from app.schema.orgs import Closure, Promotion
 from app.schema.person_transfers import PersonTransfer
@@ -219,5 +220,20 @@ CLOSURE = Kind(
     deciders=[MainAdminOf(Closure.org_id)],
     lifetime=timedelta(days=30),
 )
+JOIN_REQUEST = Kind(
+    "join-request",
+    "join_request",
+    JoinRequest,
+    unique_columns=[JoinRequest.org_id, JoinRequest.user_id],
+    requesting_org=None,
+    requester=JoinRequest.user_id,
+    named_org=JoinRequest.org_id,
+    deciders=[AdminsOf(JoinRequest.org_id)],
+    lifetime=timedelta(days=30),
+    erased=[JoinRequest.name],
+)
 
-KINDS = (APPLICATION, CHANGE_REQUEST, TRANSFER, LINK_REQUEST, PERSON_TRANSFER, ADMIN_INVITATION, PROMOTION, CLOSURE)
+KINDS = (
+    *(APPLICATION, CHANGE_REQUEST, TRANSFER, LINK_REQUEST, PERSON_TRANSFER, ADMIN_INVITATION, PROMOTION),
+    *(CLOSURE, JOIN_REQUEST),
+)

@@ -1,10 +1,9 @@
 """Writes of invitations and applications."""
 
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.approvals.kinds import APPLICATION
@@ -23,11 +22,11 @@ from app.certification.errors import (
 )
 from app.certification.queries import InvitationRow
 from app.certification.schemas import ApplicationCreate, ApplicationCreated, ApplicationOut, InvitationCreate
-from app.core.cipher import Cipher, hash_secret, new_secret
-from app.core.ids import make_id
+from app.core.cipher import Cipher
 from app.database.db import on_constraint
 from app.hierarchy import tree
 from app.orgs.advice import advice_out, list_edge_advice
+from app.orgs.links import insert_link, revoke_link, use_link
 from app.orgs.locks import lock_orgs_for_edit
 from app.orgs.queries import get_card
 from app.schema.approvals import CertificationState
@@ -41,29 +40,12 @@ async def create_invitation(
 ) -> InvitationRow:
     """Create an invitation with which orgs apply to become subordinates (S6). Return its row.
 
-    The token is stored as a hash for look-ups, and encrypted so that it can be shown again. Raises OrgClosed,
-    Forbidden.
+    Raises OrgClosed, Forbidden.
     """
     await lock_orgs_for_edit(db, scope)
-    token = new_secret()
-    invitation_id = make_id()
-    row = InvitationRow._make(
-        (
-            await db.execute(
-                insert(Invitation)
-                .values(
-                    id=invitation_id,
-                    org_id=scope.org_id,
-                    token_hash=hash_secret(token),
-                    token_cipher=cipher.encrypt(token, invitation_id),
-                    expires_at=func.now() + timedelta(hours=body.expires_in_hours),
-                    max_uses=body.max_uses,
-                    created_by=scope.user.user_id,
-                )
-                .returning(*queries.INVITATION_COLUMNS)
-            )
-        ).one()
-    )
+    values = {"org_id": scope.org_id, "max_uses": body.max_uses, "created_by": scope.user.user_id}
+    invitation_id = await insert_link(db, cipher, Invitation, expires_in_hours=body.expires_in_hours, **values)
+    row = await queries.get_invitation(db, scope.org_id, invitation_id)
     after = {"expires_at": row.expires_at.isoformat(), "max_uses": row.max_uses}
     subject = ("invitation", invitation_id)
     await record(db, scope.actor, "invitation.created", org_id=scope.org_id, subject=subject, after=after)
@@ -76,12 +58,7 @@ async def revoke_invitation(db: AsyncConnection, scope: OrgScope, invitation_id:
     Raises NotFound, OrgClosed, Forbidden.
     """
     await lock_orgs_for_edit(db, scope)
-    revoked = await db.execute(
-        update(Invitation)
-        .where(Invitation.org_id == scope.org_id, Invitation.id == invitation_id, Invitation.revoked_at.is_(None))
-        .values(revoked_at=func.now())
-    )
-    if revoked.rowcount == 0:
+    if not await revoke_link(db, Invitation, scope.org_id, invitation_id):
         await queries.get_invitation(db, scope.org_id, invitation_id)
         return
     subject = ("invitation", invitation_id)
@@ -127,16 +104,7 @@ async def create_application(db: AsyncConnection, scope: OrgScope, body: Applica
 
 async def use_invitation(db: AsyncConnection, invitation_id: UUID) -> None:
     """Count one use of an invitation. Raises InvitationUsedUp if a concurrent transaction took the last use."""
-    used = await db.execute(
-        update(Invitation)
-        .where(
-            Invitation.id == invitation_id,
-            Invitation.uses < Invitation.max_uses,
-            Invitation.revoked_at.is_(None),
-        )
-        .values(uses=Invitation.uses + 1)
-    )
-    if used.rowcount == 0:
+    if not await use_link(db, Invitation, invitation_id):
         raise InvitationUsedUp
 
 

@@ -15,7 +15,7 @@ from app.console.certification import (
     superiors,
     transfers,
 )
-from app.console.directory import links, moves, people, person_transfers, removed, selection, units
+from app.console.directory import join_links, joins, links, moves, people, person_transfers, removed, selection, units
 from app.console.directory import pages as directory
 from app.console.exports import pages as exports
 from app.console.frame import assets
@@ -24,6 +24,7 @@ from app.console.frame.forms import PageForm
 from app.console.frame.route import ConsoleRoute
 from app.console.home import pages as home
 from app.console.imports import pages as imports
+from app.console.messages import pages as messages
 from app.console.reports import pages as reports
 from app.console.settings import admins, changes, decisions, invited, names
 from app.console.sign_in import pages as sign_in
@@ -63,7 +64,15 @@ routers: tuple[APIRouter, ...] = (
     *(assets.router, sign_in.router, sign_in.signed_in_router, home.router, home.glance_router, security.router),
     *(directory.router, people.router, selection.router, units.router, moves.router, hierarchy.router),
     *(imports.router, reports.router, audit.router),
-    *(person_transfers.router, links.router, removed.router, exports.router),
+    *(
+        person_transfers.router,
+        links.router,
+        joins.router,
+        join_links.router,
+        messages.router,
+        removed.router,
+        exports.router,
+    ),
     *(changes.router, admins.router, decisions.router, names.router, promotions.router, invited.router),
     *(superiors.router, applications.router, invitations.router, subordinates.router, transfers.router),
     rest,

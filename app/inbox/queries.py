@@ -36,6 +36,7 @@ from app.approvals.kinds import (
     APPLICATION,
     CHANGE_REQUEST,
     CLOSURE,
+    JOIN_REQUEST,
     KINDS,
     LINK_REQUEST,
     PERSON_TRANSFER,
@@ -51,12 +52,14 @@ from app.authz.access import UserScope
 from app.database.db import Readable
 from app.database.driver import DriverStatement
 from app.database.paging import Paging, Slice
+from app.members.joins.queries import ASKER_IS_ACTIVE, ASKER_NAME
 from app.members.links.queries import REQUEST_MATCHES_ROW
 from app.members.transfers.queries import IS_PERSON_OF_TRANSFER
 from app.schema.admins import AdminInvitation, ChangeRequest, OrgAdmin
 from app.schema.approvals import CertificationState
 from app.schema.auth import User
 from app.schema.certification import Certification, Transfer
+from app.schema.joins import JoinRequest
 from app.schema.members import LinkRequest, Member
 from app.schema.orgs import Closure, Org, Promotion, Unit
 from app.schema.person_transfers import PersonTransfer
@@ -98,7 +101,7 @@ _Edge = aliased(Certification, name="edge")
 _LIVE: ColumnElement[str] = literal_column(f"'{CertificationState.LIVE}'")
 
 
-def _mask_name(name: InstrumentedAttribute[Any]) -> ColumnElement[Any]:
+def _mask_name(name: ColumnElement[Any] | InstrumentedAttribute[Any]) -> ColumnElement[Any]:
     """Return the name of a person or an org. While no security key is proved, return only its first character for an
     org whose admins need one (S16)."""
     masked = func.rpad(func.left(name, literal_column("1")), func.char_length(name), literal_column("'*'"))
@@ -146,6 +149,14 @@ _ENTRY_COLUMNS = {
     ),
     ADMIN_INVITATION: _EntryColumns(
         _Requesting.name, _NOTHING, [(_Requesting, _Requesting.id == AdminInvitation.org_id)]
+    ),
+    JOIN_REQUEST: _EntryColumns(
+        _mask_name(ASKER_NAME),
+        select(Unit.name)
+        .where(Unit.org_id == JoinRequest.org_id, Unit.id == JoinRequest.unit_id)
+        .correlate(JoinRequest)
+        .scalar_subquery(),
+        [(User, ASKER_IS_ACTIVE)],
     ),
     PROMOTION: _EntryColumns(
         _Requesting.name,

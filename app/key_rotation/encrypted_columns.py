@@ -15,6 +15,7 @@ from app.schema.auth import SigningKey, SimulatedMessage, User, Verification
 from app.schema.certification import Invitation
 from app.schema.exports import Export, ExportPart
 from app.schema.idempotency import IdempotencyKey
+from app.schema.joins import JoinLink
 from app.schema.members import ImportFile, ImportRow, Member
 from app.schema.orgs import Promotion
 
@@ -52,6 +53,7 @@ ENCRYPTED_COLUMNS = (
     EncryptedColumn(AdminInvitation.phone_cipher, [AdminInvitation.id]),
     EncryptedColumn(Promotion.phone_cipher, [Promotion.id]),
     EncryptedColumn(Invitation.token_cipher, [Invitation.id]),
+    EncryptedColumn(JoinLink.token_cipher, [JoinLink.id]),
     EncryptedColumn(ImportRow.phone_cipher, [ImportRow.new_member_id]),
     EncryptedColumn(ImportRow.cells_cipher, [ImportRow.new_member_id], _build_cells_id),
     EncryptedColumn(

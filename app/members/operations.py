@@ -3,7 +3,7 @@
 `unit_memberships` has the writes of unit memberships.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.audit_log.entries import record
 from app.authz.access import OrgScope
-from app.blind_index.keys import lock_index_key
+from app.blind_index.keys import BlindIndexer, lock_index_key
 from app.core.cipher import Cipher
 from app.core.ids import make_id
 from app.core.search import spell_person
@@ -73,21 +73,47 @@ async def create_member(db: AsyncConnection, cipher: Cipher, scope: OrgScope, bo
     """
     await lock_org_shared(db, scope)
     party = _get_party_flag(scope, True if body.probationary else body.party)
-    member_id = make_id()
-    phone = encrypt_phone_if_any(await lock_index_key(db, cipher), scope.org_id, member_id, body.phone)
-    await lock_accounts_and_phones(db, phone["phone_index"])
-    units: Sequence[UUID | None] = body.unit_ids or [None]
+    indexer = await lock_index_key(db, cipher)
+    index = None if body.phone is None else indexer.index_phone(body.phone)
+    await lock_accounts_and_phones(db, index)
     about = {"party": party, "probationary": body.probationary, "post": body.post}
-    row = {"org_id": scope.org_id, "id": member_id, **about, **_make_name_columns(body.name), **phone}
+    units: Sequence[UUID | None] = body.unit_ids or [None]
+    member_id = await insert_member(db, indexer, scope, name=body.name, phone=body.phone, about=about, units=units)
+    if member_id is None:
+        assert index is not None, "a row without a phone conflicts with none"
+        raise await make_phone_exists(db, cipher, scope.org_id, index)
+    return await queries.get_member(db, cipher, scope.org_id, member_id)
+
+
+async def insert_member(
+    db: AsyncConnection,
+    indexer: BlindIndexer,
+    scope: OrgScope,
+    *,
+    name: str,
+    phone: str | None,
+    about: Mapping[str, Any],
+    units: Sequence[UUID | None],
+) -> UUID | None:
+    """Insert a person's row, with units (None: the org itself), activation and audit entry. `about` are the
+    columns `party`, `probationary` and `post`.
+
+    Return its id, or None if the directory has the phone.
+
+    The caller has locked the org, the index key, the account and the phone, and has checked the rule about the party.
+    Raises UnknownUnit, and Unavailable if another transaction links the account in the same org.
+    """
+    member_id = make_id()
+    encrypted = encrypt_phone_if_any(indexer, scope.org_id, member_id, phone)
+    row = {"org_id": scope.org_id, "id": member_id, **about, **_make_name_columns(name), **encrypted}
     with on_constraint(("unit_memberships_unit_fkey", UnknownUnit), ("members_org_id_user_id_key", Unavailable)):
         added = await db.scalar(_ADD, {**row, "units": units, "actor_id": scope.user.user_id})
     if added is None:
-        assert phone["phone_index"] is not None, "a row without a phone conflicts with none"
-        raise await _make_phone_exists(db, cipher, scope.org_id, phone["phone_index"])
-    after = {"name": body.name, "party": party, "unit_ids": [str(unit) for unit in body.unit_ids]}
-    after |= {name: value for name, value in about.items() if value}
+        return None
+    after = {"name": name, "party": about["party"], "unit_ids": [str(unit) for unit in units if unit is not None]}
+    after |= {column: value for column, value in about.items() if value}
     await record(db, scope.actor, "member.added", org_id=scope.org_id, subject=("member", member_id), after=after)
-    return await queries.get_member(db, cipher, scope.org_id, member_id)
+    return member_id
 
 
 _WHICH = (Member.org_id == bindparam("of_org"), Member.id == bindparam("member_id"))
@@ -137,7 +163,7 @@ async def update_member(
         if index is None:
             await deactivate_member(db, scope.org_id, member_id)
         elif await queries.find_member_by_phone(db, cipher, scope.org_id, index) is not None:
-            raise await _make_phone_exists(db, cipher, scope.org_id, index)
+            raise await make_phone_exists(db, cipher, scope.org_id, index)
         values |= phone
     if values:
         with on_constraint(("members_org_id_phone_index_key", PhoneExists)):
@@ -202,7 +228,7 @@ def _get_party_flag(scope: OrgScope, given: bool | None) -> bool:
     return of_party if given is None else given
 
 
-async def _make_phone_exists(db: AsyncConnection, cipher: Cipher, org_id: UUID, phone_index: bytes) -> PhoneExists:
+async def make_phone_exists(db: AsyncConnection, cipher: Cipher, org_id: UUID, phone_index: bytes) -> PhoneExists:
     """Return the error with the member that has the phone and the call that copies them."""
     member = await queries.find_member_by_phone(db, cipher, org_id, phone_index)
     if member is None:  # another transaction removed the member between the two statements

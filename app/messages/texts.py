@@ -16,6 +16,7 @@ REQUEST_NAMES: Mapping[str, str] = {
     "admin-invitation": gettext_noop("管理员邀请"),
     "promotion": gettext_noop("支部改设"),
     "closure": gettext_noop("关闭组织"),
+    "join-request": gettext_noop("加入申请"),
 }
 """The name of each kind of request."""
 

@@ -10,20 +10,17 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
-    LargeBinary,
     Text,
-    Uuid,
-    func,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.database.db import Table
 from app.schema.approvals import Approval
+from app.schema.links import OrgLink
 
 
-class Invitation(Table):
-    """A superior's invitation (S6). Its token is found by the hash; the encrypted token can be shown again."""
+class Invitation(OrgLink):
+    """A superior's invitation (S6)."""
 
     __tablename__ = "invitations"
     __table_args__ = (
@@ -31,17 +28,6 @@ class Invitation(Table):
         Index("invitations_token_hash_key", "token_hash", unique=True),
         Index(None, "org_id", "id"),
     )
-
-    id: Mapped[UUID] = mapped_column(Uuid, primary_key=True, server_default=text("uuidv7()"))
-    org_id: Mapped[UUID] = mapped_column(ForeignKey("orgs.id"))
-    token_hash: Mapped[bytes] = mapped_column(LargeBinary)
-    token_cipher: Mapped[bytes] = mapped_column(LargeBinary)
-    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    max_uses: Mapped[int] = mapped_column(Integer)
-    uses: Mapped[int] = mapped_column(Integer, server_default="0")
-    revoked_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    created_by: Mapped[UUID] = mapped_column(ForeignKey("users.id"))
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
 
 
 class Certification(Approval):

@@ -13,7 +13,7 @@ from app.authz.permissions import Permission
 from app.certification.transfer_queries import get_transfer
 from app.certification.transfers import accept_transfer, release_transfer
 from app.console.certification import applications, transfers
-from app.console.directory import links, person_transfers
+from app.console.directory import joins, links, person_transfers
 from app.console.frame.confirmations import Confirmation, run_confirmation
 from app.console.frame.forms import Form, FormContext, PageForm
 from app.console.frame.templates import render_page
@@ -24,6 +24,8 @@ from app.core.cipher import Cipher, CipherDep
 from app.core.i18n import gettext, number
 from app.core.services import SETTINGS
 from app.database.db import Readable, ReadDb, WriteDb
+from app.members.joins.operations import accept_join_request
+from app.members.joins.queries import get_received_join_request
 from app.members.links.operations import accept_link_request
 from app.members.links.queries import get_received_request
 from app.members.transfers.operations import accept_person_transfer
@@ -237,6 +239,27 @@ async def answer_link_request(decision: DecisionRequest) -> Answers:
         for member in found.candidates
     }
     return {**rows, "refusal": await links.refuse(*decision.route_values)}
+
+
+@decision_routes("join-request", Permission.MEMBERS_WRITE)
+async def answer_join_request(one: DecisionRequest) -> Answers:
+    """Take the person into the unit of the link or the org itself, or refuse."""
+    refusal = await joins.refuse(*one.route_values)
+    found = await get_received_join_request(one.db, one.scope.org_id, one.id)
+    if found.unit_name is None:
+        explanation = gettext("{name} 列入本组织通讯录的管理组，以后可以在电脑端选择支部。", name=found.name)
+    else:
+        explanation = gettext("{name} 列入本组织通讯录，所在支部：{unit}。", name=found.name, unit=found.unit_name)
+    title = gettext("同意 {name} 加入", name=found.name)
+    acceptance = Confirmation(
+        title=title if found.verified else gettext("同意 {name}（未实名）加入", name=found.name),
+        explanation=explanation,
+        button=gettext("同意"),
+        operation=lambda db, _: accept_join_request(db, one.cipher, one.scope, one.id, None),
+        message="",
+        danger=False,
+    )
+    return {"acceptance": acceptance, "refusal": refusal}
 
 
 @decision_routes("person-transfer", Permission.MEMBERS_WRITE)

@@ -21,6 +21,7 @@ from app.core.cipher import CipherDep
 from app.database.db import ReadDb, WriteDb
 from app.database.paging import Paging
 from app.inbox.queries import count_waiting_requests
+from app.messages.queries import count_unread
 from app.orgs.queries import UserOrgRow, list_user_orgs
 from app.points.queries import get_points
 from app.points.schemas import MyPointsOut
@@ -31,11 +32,12 @@ router = APIRouter(prefix="/phone", route_class=PhoneRoute, include_in_schema=Fa
 
 
 class MePage(Context, template="phone/me.html"):
-    """`waiting`: the number of waiting requests; `verification`: the newest one."""
+    """`waiting`: the number of waiting requests; `unread`: of unread messages; `verification`: the newest one."""
 
     me: MeOut
     orgs: Sequence[UserOrgRow]
     waiting: int
+    unread: int
     verification: VerificationOut | None
 
 
@@ -53,6 +55,7 @@ async def show_me(request: Request, db: ReadDb, cipher: CipherDep, scope: Signed
     page = MePage(
         me=await get_me(db, cipher, scope),
         orgs=await list_user_orgs(db, scope.user_id),
+        unread=await count_unread(db, scope.user_id),
         waiting=sum((await count_waiting_requests(db, scope)).values()),
         verification=next(iter((await list_verifications(db, scope, Paging(1, None))).items), None),
     )

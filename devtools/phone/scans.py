@@ -38,8 +38,8 @@ async def begin_scan(request: Request, db: WriteDb, scope: SignedIn, form: PageF
     """Bind the code to this phone."""
     given = form.get("code", "").strip()[:500]
     address = urlsplit(given)
-    if address.path == "/phone/join":
-        return Response(status_code=303, headers={"Location": f"/phone/join?{address.query}"})
+    if address.path in {"/phone/join", "/phone/join-org"}:
+        return Response(status_code=303, headers={"Location": f"{address.path}?{address.query}"})
     outcome = await catch_problem(db, scan_code(db, scope, _extract_code(given)))
     if isinstance(outcome, Problem):
         return render_page(request, ScannerPage(code=given, problem=outcome))

@@ -17,6 +17,7 @@ from app.blind_index.keys import lock_index_key
 from app.core.cipher import Cipher
 from app.database.db import on_constraint
 from app.members.activation import activate_user, consent_to_own_rows, lock_phones
+from app.members.joins.operations import withdraw_join_requests_of_user
 from app.members.links.operations import withdraw_requests_of_user
 from app.messages.operations import erase_messages
 from app.orgs.names import Kind
@@ -156,6 +157,7 @@ async def close_account(db: AsyncConnection, cipher: Cipher, scope: UserScope, *
     await end_sessions(db, scope.actor, scope.user_id, reason="account-closed")
     await activate_user(db, cipher, scope.user_id, before)
     await withdraw_requests_of_user(db, scope)
+    await withdraw_join_requests_of_user(db, scope)
     await _erase_traces(db, scope.user_id)
     await erase_messages(db, scope.user_id)
     await record(db, scope.actor, "user.closed", subject=("user", scope.user_id))

@@ -1,7 +1,6 @@
 """Invitations for subordinates (认证, S6): a link and a QR code with expiry, use limit and revocation."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -18,6 +17,7 @@ from app.certification.schemas import InvitationCreate, InvitationOut
 from app.console.frame.confirmations import Confirmation, confirmation_routes
 from app.console.frame.context import FrameContext, build_org_frame
 from app.console.frame.forms import FormContext, PageForm, catch_problem, validate_fields
+from app.console.frame.link_states import Link, find_state
 from app.console.frame.route import ConsoleRoute
 from app.console.frame.templates import render_page, render_part
 from app.core.cipher import CipherDep
@@ -38,18 +38,9 @@ Writer = Annotated[OrgScope, Can(Permission.CERTIFICATION_WRITE)]
 InvitationId = Annotated[UUID, Path()]
 
 
-def find_state(invitation: InvitationOut) -> str:
-    """Return `live`, or the reason why the invitation cannot be used."""
-    if invitation.revoked_at is not None:
-        return "revoked"
-    if invitation.expires_at <= datetime.now(UTC):
-        return "expired"
-    return "used-up" if invitation.uses >= invitation.max_uses else "live"
-
-
 class InvitationsPage(FrameContext, template="certification/invitations.html"):
     invitations: Page[InvitationOut]
-    find_state: Callable[[InvitationOut], str]
+    find_state: Callable[[Link], str]
 
 
 class NewInvitation(FormContext, FrameContext, template="certification/new_invitation.html"):

@@ -61,6 +61,7 @@ _LINKS = {
     "link-request": "/console/orgs/{org_id}/link-requests",
     "person-transfer": "/console/orgs/{org_id}/person-transfers",
     "closure": "/console/orgs/{org_id}/settings",
+    "join-request": "/console/orgs/{org_id}/join-requests",
 }
 
 
@@ -136,6 +137,8 @@ def describe_request(entry: WaitingRequest) -> str:
             return gettext("申请转到“{name}”", name=entry.detail)
         case "transfer", _:
             return gettext("从“{name}”转来", name=entry.detail)
+        case "join-request", _:
+            return gettext("申请加入“{unit}”", unit=entry.detail)
         case "person-transfer", _:
             return gettext("申请将 {name} 转入", name=entry.detail)
         case _:
@@ -153,6 +156,7 @@ KINDS = {
     "link-request": gettext_noop("关联申请"),
     "person-transfer": gettext_noop("人员转移"),
     "closure": gettext_noop("申请关闭组织"),
+    "join-request": gettext_noop("加入申请"),
 }
 """The name of each kind in the inbox."""
 

@@ -1,0 +1,22 @@
+"""The state of a link with an expiry, a number of uses and a revocation."""
+
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Link(Protocol):
+    """An invitation to be certified, or a link to join."""
+
+    expires_at: datetime
+    max_uses: int
+    uses: int
+    revoked_at: datetime | None
+
+
+def find_state(one: Link) -> str:
+    """Return `live`, or the reason why the link cannot be used."""
+    if one.revoked_at is not None:
+        return "revoked"
+    if one.expires_at <= datetime.now(UTC):
+        return "expired"
+    return "used-up" if one.uses >= one.max_uses else "live"
