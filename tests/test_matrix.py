@@ -54,7 +54,7 @@ ROWS = {
         PUT /change-requests/{}/approval, PUT /change-requests/{}/refusal,
         GET /members, POST /members, GET /members/{}, PATCH /members/{}, DELETE /members/{}, PUT /members/{}/units,
         PUT /members/{}/units/{}/position,
-        POST /members/{}/copies, POST /members/{}/phone-disclosures,
+        POST /members/{}/copies, POST /members/{}/phone-disclosures, POST /members/phone-searches,
         GET /members/removed, POST /members/{}/restorations,
         POST /members/exports, DELETE /members/{}/activation,
         POST /members/{}/transfers, GET /person-transfers, GET /person-transfers/{}, DELETE /person-transfers/{},

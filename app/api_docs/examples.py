@@ -203,6 +203,7 @@ MEMBERS: Mapping[str, Example] = {
         {"reason": "请先到支部登记"}, values={"request_id": Stored("link_to_refuse")}
     ),
     f"DELETE {_ORG}/members/{{member_id}}/activation": Example(values={"member_id": Stored("active_member")}),
+    f"POST {_ORG}/members/phone-searches": Example({"phone": Stored("guest_phone")}),
     f"POST {_ORG}/members/exports": Example({"format": "xlsx", "active": False}),
     f"POST {_ORG}/reports/overview/exports": Example(
         {"format": "xlsx", "period": "30d", "sort": "points", "order": "desc"}

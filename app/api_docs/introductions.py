@@ -147,7 +147,8 @@ The directory of an organisation: its people, and the units in which they are.
    `POST …/members/{member_id}/transfers`, the other one takes the person in with
    `PUT …/person-transfers/{transfer_id}/acceptance`.
 
-Phones are masked. `POST …/phone-disclosures` shows one in full and writes an audit entry. Removing or editing a member
+Phones are masked. `POST …/phone-disclosures` shows one in full and `POST …/phone-searches` finds who has a whole one;
+each writes an audit entry. Removing or editing a member
 never changes the account or its points.
 
 党员与学员：添加、编辑、调整支部、移除与恢复；激活与关联申请；本人申请加入，由管理员接受；经双方同意转到另一组织。移除或修改不影响注册信息和积分。""",

@@ -216,6 +216,20 @@ async def disclose_phone(db: AsyncConnection, cipher: Cipher, scope: OrgScope, m
     return cipher.decrypt_text(row.phone_cipher, member_id)
 
 
+async def search_by_phone(db: AsyncConnection, cipher: Cipher, scope: OrgScope, phone: str) -> MemberOut | None:
+    """Return the live row of the org that has the phone, or None, and record the search in the audit log: it tells the
+    caller whose number it is.
+
+    Locks the org and the index key.
+    """
+    await lock_org_shared(db, scope)
+    indexer = await lock_index_key(db, cipher)
+    found = await queries.find_member_by_phone(db, cipher, scope.org_id, indexer.index_phone(phone))
+    subject = ("member", None if found is None else found.id)
+    await record(db, scope.actor, "member.searched_by_phone", org_id=scope.org_id, subject=subject)
+    return found
+
+
 def _make_name_columns(name: str) -> dict[str, str]:
     return {"name": name, **spell_person(name)._asdict()}
 

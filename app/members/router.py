@@ -25,6 +25,8 @@ from app.members.schemas import (
     MemberUnitsPut,
     MemberUpdate,
     PhoneDisclosureOut,
+    PhoneSearchCreate,
+    PhoneSearchOut,
     PositionPut,
     RemovedMemberOut,
 )
@@ -42,7 +44,10 @@ Writer = Annotated[OrgScope, Can(Permission.MEMBERS_WRITE)]
 async def _read_filter(
     q: Annotated[
         SearchText | None,
-        Query(description="Characters of the name, its pinyin or initials, or the last four digits of the phone."),
+        Query(
+            description="Characters of the name, its pinyin or initials, or the last four digits of the phone; for a "
+            "whole phone `POST …/phone-searches`."
+        ),
     ] = None,
     unit_id: Annotated[UUID | None, Query(description="A member of this unit.")] = None,
     units_below: Annotated[bool, Query(description="With `unit_id`: or in a unit under it.")] = False,
@@ -86,6 +91,21 @@ async def create_member(
     member = await operations.create_member(db, cipher, scope, body)
     response.headers["Location"] = f"/v1/orgs/{scope.org_id}/members/{member.id}"
     return _set_etag(response, member)
+
+
+@router.post("/phone-searches", summary="Find a member by the whole phone")
+async def search_by_phone(
+    scope: Writer, body: PhoneSearchCreate, db: WriteDb, cipher: CipherDep, response: Response
+) -> PhoneSearchOut:
+    """Find the person who has a phone. The number is in the body, because addresses are logged: `q` of the list takes
+    its last four digits only.
+
+    No member changes. Each call writes an audit entry with the caller, also where nobody has the phone; the number is
+    not in it.
+    """
+    response.headers["Cache-Control"] = "no-store"
+    found = await operations.search_by_phone(db, cipher, scope, body.phone)
+    return PhoneSearchOut(items=[] if found is None else [found])
 
 
 @router.get("/removed", summary="List removed members")

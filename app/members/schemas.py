@@ -179,5 +179,15 @@ class RemovedMemberOut(Out):
     removed_at: datetime
 
 
+class PhoneSearchCreate(Body):
+    """The whole number of the person who is looked for."""
+
+    phone: Phone
+
+
+class PhoneSearchOut(Out):
+    items: list[MemberOut] = Field(description="The person who has the phone in this org, or nobody.")
+
+
 class PhoneDisclosureOut(Out):
     phone: str = Field(description="The whole number. Showing it has written an audit entry.", examples=["13800138000"])

@@ -297,6 +297,28 @@ async def test_search_finds_by_the_last_four_digits(admin: Person, org: dict[str
     assert await list_members(admin, org["id"], q=phone[-3:]) == []
 
 
+async def test_search_by_the_whole_phone_finds_one_person_and_is_audited(
+    people: People, capsys: pytest.CaptureFixture[str]
+) -> None:
+    admin, other = await people.register(), await people.register()
+    org, elsewhere = await admin.create_org(), await other.create_org()
+    phone = fresh_phone()
+    member = await add_person(admin, org["id"], phone=phone)
+    path = f"/v1/orgs/{org['id']}/members/phone-searches"
+    capsys.readouterr()
+    found = await admin.post(path, json={"phone": f"+86 {phone[:3]} {phone[3:7]} {phone[7:]}"})
+    assert (found.status_code, found.headers["Cache-Control"]) == (200, "no-store")
+    assert found.json() == {"items": [member]}
+    assert phone not in found.text + capsys.readouterr().out
+    missing = await other.post(f"/v1/orgs/{elsewhere['id']}/members/phone-searches", json={"phone": phone})
+    assert missing.json() == {"items": []}
+    assert (await other.post(path, json={"phone": phone})).status_code == 404
+    for person, of_org, subject in ((admin, org, member["id"]), (other, elsewhere, None)):
+        entries = (await person.get(f"/v1/orgs/{of_org['id']}/audit")).json()["items"]
+        (entry,) = (entry for entry in entries if entry["action"] == "member.searched_by_phone")
+        assert (entry["subject_id"], phone in str(entry)) == (subject, False)
+
+
 async def test_filters_select_the_matching_people(people: People) -> None:
     admin = await people.register()
     org = await admin.create_org()

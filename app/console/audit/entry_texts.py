@@ -61,6 +61,7 @@ _ACTIONS: dict[str, tuple[str, str]] = {
     "member.ordered": pgettext_noop("audit", "设置支部内次序"),
     "member.moved": pgettext_noop("audit", "调整所在组织"),
     "member.phone_disclosed": pgettext_noop("audit", "查看手机号码"),
+    "member.searched_by_phone": pgettext_noop("audit", "按手机号码查找人员"),
     "member.phones_disclosed": pgettext_noop("audit", "导出手机号码"),
     "member.removed": pgettext_noop("audit", "移除人员"),
     "member.restored": pgettext_noop("audit", "恢复人员"),
