@@ -81,9 +81,10 @@ def accepted_locale(headers: Headers) -> Locale:
 
 def _weight(parameter: str) -> float:
     try:
-        return float(parameter.partition("q=")[2] or 1)
+        weight = float(parameter.partition("q=")[2] or 1)
     except ValueError:
         return 0
+    return weight if 0 <= weight <= 1 else 0  # NaN is not either
 
 
 def gettext(message: str, /, **values: object) -> str:

@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, core_schema
 from typing_extensions import TypedDict  # pydantic requires this one on Python 3.11
 
+from app.core.i18n import gettext_noop
 from app.core.phones import Phone
 from app.web.schemas import Body, Out
 
@@ -68,9 +69,9 @@ class PointEventCreate(Body):
     @model_validator(mode="after")
     def _check_user_and_points(self) -> Self:
         if (self.user_id is None) == (self.phone is None):
-            raise PydanticCustomError("whose", "either user_id or phone, and not both")
+            raise PydanticCustomError("whose", gettext_noop("user_id 与 phone 须且只能提供一项"))
         if self.points == 0:
-            raise PydanticCustomError("points_zero", "an event of no points is none")
+            raise PydanticCustomError("points_zero", gettext_noop("积分不能为 0"))
         return self
 
 

@@ -63,3 +63,17 @@ def test_error_types_of_pydantic_and_validators_have_both_languages(
     assert [error["detail"] for error in list_field_errors(invalid)] == chinese
     with use_locale("en"):
         assert [error["detail"] for error in list_field_errors(invalid)] == english
+
+
+async def test_details_of_wrong_types_are_in_chinese(people: People) -> None:
+    """pydantic has its texts in English: those of types that a body can have wrong have one of ours."""
+    admin = await people.register()
+    org = (await admin.create_org())["id"]
+    for path, body, detail in (
+        ("invitations", {"expires_in_hours": "5"}, "应为整数"),
+        ("invitations", {"max_uses": 1.5}, "应为整数"),
+        ("members", {"name": "张三", "party": 1}, "应为 true 或 false"),
+        ("reports/overview/exports", {"day": 20260131}, "应为日期，如 2026-01-31"),
+    ):
+        answer = await admin.post(f"/v1/orgs/{org}/{path}", json=body, headers={"Accept-Language": "zh"})
+        assert detail in [error["detail"] for error in answer.json().get("errors", [])], answer.text
