@@ -21,15 +21,20 @@ from sqlalchemy import (
     Integer,
     ScalarSelect,
     Select,
+    Text,
     Uuid,
+    and_,
     bindparam,
     case,
+    cast,
     func,
     literal,
     select,
     true,
     union_all,
 )
+from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by, array
+from sqlalchemy.orm import aliased
 
 from app.core.calendar import today
 from app.database.db import Readable
@@ -48,6 +53,8 @@ from app.schema.reports import Membership, OrgScore, OrgTotal, StoredDay
 from app.web.errors import NotFound
 
 NEIGHBOURS = 5
+
+_Namesake = aliased(Member, name="namesake")
 
 
 ORG: ColumnElement[UUID] = bindparam("org_id", type_=Uuid())
@@ -86,6 +93,7 @@ class _RankRow(NamedTuple):
     points: int
     name: str
     me: bool
+    units: list[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +139,7 @@ async def get_ranking(db: Readable, ranked: RankingFilter, user_id: UUID, paging
 
 
 def _make_rank(row: _RankRow) -> RankOut:
-    return RankOut(rank=row.rank, member_id=row.member_id, name=row.name, points=row.points, me=row.me)
+    return RankOut(rank=row.rank, member_id=row.member_id, name=row.name, points=row.points, me=row.me, units=row.units)
 
 
 _SCORED = DriverStatement(select(StoredDay.day).where(StoredDay.day == DAY, StoredDay.scored), "day", row=DayRow)
@@ -157,10 +165,35 @@ def _ranking(scores: _Scores, *, has_cursor: bool) -> Select[Any]:
     # Each name is looked up by itself: a generic plan estimates few people in an org and would read all for a join.
     name = select(Member.name).where(Member.org_id == ORG, Member.id == shown.c.member_id).scalar_subquery()
     return (
-        select(head, shown, name.label("name"), me.label("me"))
+        select(head, shown, name.label("name"), me.label("me"), _select_units(shown.c.member_id).label("units"))
         .select_from(head.outerjoin(shown, true()))
         .order_by(shown.c.points.desc(), shown.c.member_id)
     )
+
+
+def _select_units(member_id: ColumnElement[UUID]) -> ScalarSelect[Any]:
+    """Return the names of the member's units if another person of the org has the same name, else NULL.
+
+    A person with the same name has the same pinyin, which is indexed. OFFSET 0 prevents a plan that reads all names.
+    """
+    same_name = select(_Namesake.id).where(
+        _Namesake.org_id == ORG,
+        _Namesake.pinyin == Member.pinyin,
+        _Namesake.name == Member.name,
+        _Namesake.id != Member.id,
+        _Namesake.removed_at.is_(None),
+    )
+    units = (
+        select(func.array_agg(aggregate_order_by(Unit.name, Unit.position, Unit.id)))
+        .select_from(UnitMembership)
+        .join(Unit, and_(Unit.org_id == UnitMembership.org_id, Unit.id == UnitMembership.unit_id))
+        .where(UnitMembership.org_id == ORG, UnitMembership.member_id == Member.id, UnitMembership.until.is_(None))
+        .correlate(Member)
+        .scalar_subquery()
+    )
+    none: ColumnElement[Any] = cast(array([]), ARRAY(Text))
+    told = case((same_name.offset(0).correlate(Member).exists(), func.coalesce(units, none)))
+    return select(told).where(Member.org_id == ORG, Member.id == member_id).scalar_subquery()
 
 
 def _stored_scores(by: RankBy, *, in_unit: bool) -> _Scores:

@@ -127,6 +127,10 @@ class RankOut(Out):
     name: str
     points: int
     me: bool
+    units: list[str] | None = Field(
+        description="Where another person of the org has the same name: the person's units, which tell the two apart; "
+        "empty at the org itself. Else null."
+    )
 
 
 class MyRankOut(RankOut):

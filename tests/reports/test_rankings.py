@@ -16,6 +16,7 @@ from app.reports.rollup import score_steps
 from app.reports.rollup.verify import find_differences
 from app.reports.schemas import RankBy
 from app.schema.members import Member, UnitMembership
+from tests.acts import add_member, add_unit, get_body
 from tests.people import People, Person
 from tests.points.services import event
 from tests.reports.scene import Scene
@@ -210,3 +211,29 @@ async def test_cursor_of_another_list_is_refused(people: People, cursor: str) ->
     for name in ("rankings", "reports/subordinates", "reports/overview"):
         params = {"cursor": cursor} | ({"sort": "points"} if name != "rankings" and cursor == WORDS else {})
         assert (await owner.get(f"/v1/orgs/{org}/{name}", params=params)).status_code == 422
+
+
+async def test_people_of_one_name_are_told_apart_by_their_units(scene: Scene) -> None:
+    admin, first, second, third, elsewhere = [await scene.people.register() for _ in range(5)]
+    org, other_org = await admin.create_org(), await elsewhere.create_org()
+    north, south = await add_unit(admin, org, "城北支部"), await add_unit(admin, org, "城南支部")
+    # One namesake has not registered and is in no ranking; the two still need to be told apart.
+    await add_member(admin, org, south, name=first.name)
+    await add_member(admin, org, north, south, name=first.name, phone=first.phone)
+    await add_member(admin, org, name=second.name, phone=second.phone)
+    await add_member(admin, org, name=second.name)
+    await add_member(admin, org, north, name=third.name, phone=third.phone)
+    # A person of another org, and one who was removed, are no namesakes.
+    await add_member(elsewhere, other_org, name=third.name)
+    removed = await add_member(admin, org, name=third.name)
+    get_body(await admin.delete(f"/v1/orgs/{org['id']}/members/{removed['id']}"), 204)
+    await scene.apply_and_build()
+    found = await report(third, UUID(org["id"]), "rankings", by="total")
+    units = {row["name"]: row["units"] for row in found["ranking"]["items"]}
+    assert units[first.name] == ["城北支部", "城南支部"]
+    assert units[second.name] == []
+    assert (units[third.name], found["me"]["units"], found["me"]["around"][0]["units"]) == (
+        None,
+        None,
+        units[found["me"]["around"][0]["name"]],
+    )
