@@ -73,3 +73,10 @@ def test_every_problem_of_the_document_has_a_schema_with_its_type(document: Any)
             assert {kind["properties"]["status"]["const"] for kind in kinds} == {int(status)}, call
     member = schemas["PhoneExistsProblem"]["properties"]["member"]
     assert {"$ref": "#/components/schemas/MemberOut"} in member["anyOf"]
+
+
+def test_no_answer_is_a_bare_array(document: Any) -> None:
+    for call, operation in list_operations(document):
+        for status, answer in operation["responses"].items():
+            schema = answer.get("content", {}).get("application/json", {}).get("schema", {})
+            assert schema.get("type") != "array", (call, status)

@@ -25,7 +25,7 @@ from app.authz.errors import OrgClosed, RealNameRequired
 from app.authz.permissions import Permission
 from app.core.cipher import CipherDep
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
-from app.database.paging import Page, Paging, paged_by
+from app.database.paging import ItemList, Page, Paging, paged_by
 from app.members.errors import MemberWithoutPhone, PhoneOfAnotherMember
 from app.orgs.advice import advice_out, list_level_advice
 from app.orgs.errors import PartyMemberRequired
@@ -39,9 +39,9 @@ Resigning = Annotated[OrgScope, Can(Permission.ADMINS_RESIGN)]
 
 
 @router.get("/orgs/{org_id}/admins", summary="List the admins")
-async def list_admins(scope: Reader, db: ReadDb) -> list[AdminOut]:
+async def list_admins(scope: Reader, db: ReadDb) -> ItemList[AdminOut]:
     """The admins of the org, the main admin first. Nothing is changed. Only admins of the org can read it."""
-    return await queries.list_admins(db, scope.org_id)
+    return ItemList(items=await queries.list_admins(db, scope.org_id))
 
 
 @router.delete(

@@ -16,7 +16,7 @@ from app.api_docs.introductions import INTRODUCTION, TAGS
 from app.api_docs.pages import configure_pages
 from app.api_docs.parameters import describe_parameters
 from app.api_docs.problem_schemas import write_problem_schemas
-from app.api_docs.schema_names import rename_pages
+from app.api_docs.schema_names import rename_lists
 from app.authz.access import find_access_rule
 from app.authz.errors import OrgClosed, StepUpNeeded, UserNeeded
 from app.authz.permissions import CLOSED_ORG_PERMISSIONS
@@ -62,7 +62,7 @@ def _build_document(app: FastAPI) -> dict[str, Any]:
             for method in route.methods or ():
                 _complete_operation(document["paths"][path][method.lower()], path, route, method)
     write_problem_schemas(document)
-    rename_pages(document)
+    rename_lists(document)
     return write_examples(document, {})
 
 

@@ -3,14 +3,14 @@
 import re
 from typing import Any
 
-_PAGE = re.compile(r"^Page_(\w+?)(?:Out)?_$")
+_GENERIC = re.compile(r"^(?:Page|Item(?P<whole>List))_(?P<item>\w+?)(?:Out)?_$")
 _REF = "#/components/schemas/"
 
 
-def rename_pages(document: dict[str, Any]) -> None:
-    """Rename each generic page: `Page_MemberOut_` becomes `MemberPage`, here and where it is referred to."""
+def rename_lists(document: dict[str, Any]) -> None:
+    """Rename each generic list: `Page_MemberOut_` becomes `MemberPage`, `ItemList_AdminOut_` becomes `AdminList`."""
     schemas = document["components"]["schemas"]
-    names = {name: f"{match[1]}Page" for name in schemas if (match := _PAGE.match(name))}
+    names = {name: match["item"] + (match["whole"] or "Page") for name in schemas if (match := _GENERIC.match(name))}
     for old, new in names.items():
         schemas[new] = schemas.pop(old) | {"title": new}
     _rename_refs(document, {_REF + old: _REF + new for old, new in names.items()})

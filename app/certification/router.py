@@ -37,7 +37,7 @@ from app.core.qr import draw_svg
 from app.core.services import SETTINGS
 from app.core.text import Token
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
-from app.database.paging import Page, Paging, paged_by
+from app.database.paging import ItemList, Page, Paging, paged_by
 from app.orgs.errors import SiblingNameTaken
 from app.orgs.names import Kind
 from app.orgs.regions import format_region_path
@@ -227,8 +227,8 @@ async def list_subordinates(
 
 
 @router.get("/orgs/{org_id}/superiors", summary="List superiors")
-async def list_superiors(scope: Annotated[OrgScope, Can(Permission.ORG_READ)], db: ReadDb) -> list[SuperiorOut]:
+async def list_superiors(scope: Annotated[OrgScope, Can(Permission.ORG_READ)], db: ReadDb) -> ItemList[SuperiorOut]:
     """The chain of orgs above this one, the direct superior first. It is empty for an org without a superior, and
     nothing is changed.
     """
-    return await queries.list_superiors(db, scope.org_id)
+    return ItemList(items=await queries.list_superiors(db, scope.org_id))

@@ -44,6 +44,12 @@ class Page(Out, Generic[T]):
         return cls(items=found.rows, next_cursor=found.next_cursor)
 
 
+class ItemList(Out, Generic[T]):
+    """A whole list, which is short and has no pages."""
+
+    items: list[T]
+
+
 @dataclass(frozen=True, slots=True)
 class Slice(Generic[T]):
     """The rows of one page, before they become a body of the API."""

@@ -10,7 +10,7 @@ from app.authz.permissions import Permission
 from app.core.i18n import gettext
 from app.core.text import SearchText
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
-from app.database.paging import Page, Paging, paged_by
+from app.database.paging import ItemList, Page, Paging, paged_by
 from app.fastpath.route import fast_get
 from app.orgs import names, queries
 from app.orgs.advice import advice_out, list_name_advice
@@ -48,12 +48,12 @@ async def list_regions(
         str, Query(pattern=r"^[0-9]{6}([0-9]{3})?$", description="List what lies directly under it.")
     ] = NATION,
     limit: Annotated[int, Query(ge=1, le=200)] = 100,
-) -> list[RegionOut]:
+) -> ItemList[RegionOut]:
     """Find the code of a region before creating an org: go down the tree level by level (`parent`), or search by name
     (`q`). Nothing is changed.
     """
     found = list_child_regions(parent) if q is None else search_regions(q, limit)
-    return [RegionOut.model_validate(region) for region in found[:limit]]
+    return ItemList(items=[RegionOut.model_validate(region) for region in found[:limit]])
 
 
 @router.post("/name-checks", summary="Check a name for an org", tags=["orgs"], responses=problems(UnknownRegion))
@@ -119,10 +119,10 @@ async def read_org(scope: Annotated[OrgScope, Can(Permission.ORG_READ)], respons
 
 
 @router.get("/me/orgs", summary="My orgs", tags=["me"])
-async def list_my_orgs(user: SignedIn, db: ReadDb) -> list[MyOrgOut]:
+async def list_my_orgs(user: SignedIn, db: ReadDb) -> ItemList[MyOrgOut]:
     """The orgs that the caller administers or belongs to, with what the caller is in each. Read it after the sign-in
     to let the person choose an org.
 
     Nothing is changed.
     """
-    return [MyOrgOut.model_validate(row) for row in await queries.list_user_orgs(db, user.user_id)]
+    return ItemList(items=[MyOrgOut.model_validate(row) for row in await queries.list_user_orgs(db, user.user_id)])

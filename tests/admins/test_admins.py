@@ -33,7 +33,7 @@ async def test_invited_person_who_accepts_becomes_an_admin(people: People) -> No
     assert (shown["org_name"], shown["requested_by"]) == (org["name"], founder.name)
     accepted = get_body(await second.put(f"/v1/me/admin-invitations/{invitation['id']}/acceptance"))
     assert accepted == {"org_id": org["id"], "org_name": org["name"], "advice": []}
-    admins = get_body(await second.get(f"/v1/orgs/{org['id']}/admins"))
+    admins = get_body(await second.get(f"/v1/orgs/{org['id']}/admins"))["items"]
     assert [(admin["user_id"], admin["main"]) for admin in admins] == [
         (founder.user_id, True),
         (second.user_id, False),
@@ -102,7 +102,7 @@ async def test_outside_party_org_accepts_party_members_and_others_as_admins(peop
     org = await founder.create_org(name=f"{fresh_org_name()[2:]}党外人士学习组织", kind="outside_party")
     await add_admin(founder, org, other)
     await add_admin(founder, org, await people.register(party=True))
-    assert len(get_body(await other.get(f"/v1/orgs/{org['id']}/admins"))) == 3
+    assert len(get_body(await other.get(f"/v1/orgs/{org['id']}/admins"))["items"]) == 3
 
 
 async def test_invitation_of_another_phone_is_not_found(people: People) -> None:
@@ -223,7 +223,7 @@ async def test_offer_to_member_without_account_is_refused_for_another_name(peopl
     assert {"admin_invitation.declined", "promotion.declined"} <= set(await list_actions(founder, org))
     shown = get_body(await founder.get(f"{at}/members/{row['id']}"))
     assert (shown["name"], shown["active"]) == ("张三", False)
-    assert len(get_body(await founder.get(f"{at}/admins"))) == 1
+    assert len(get_body(await founder.get(f"{at}/admins"))["items"]) == 1
 
 
 async def test_offer_to_member_without_account_is_accepted_for_the_same_name(people: People) -> None:
@@ -270,8 +270,8 @@ async def test_new_admin_with_the_phone_of_another_member_is_refused(people: Peo
 async def test_row_linked_to_a_new_admin_has_an_audit_entry_of_the_edit(people: People) -> None:
     founder, phone = await people.register(), fresh_phone()
     org = await founder.create_org()
-    row = await add_member(founder, org, name="买买提・吐尔逊", phone=phone)
-    person = await people.register(phone=phone, name="买买提·吐尔逊")
+    row = await add_member(founder, org, name="maria chen", phone=phone)
+    person = await people.register(phone=phone, name="Maria Chen")
     at = f"/v1/orgs/{org['id']}"
     get_body(await founder.delete(f"{at}/members/{row['id']}/activation"), 204)
     await add_admin(founder, org, person)
@@ -279,7 +279,7 @@ async def test_row_linked_to_a_new_admin_has_an_audit_entry_of_the_edit(people: 
     assert (shown["name"], shown["active"], shown["at_org"]) == (person.name, True, True)
     entries = await list_all(founder, f"{at}/audit", action="member.edited")
     assert [(entry["before"], entry["after"]) for entry in entries] == [
-        ({"name": "买买提・吐尔逊"}, {"name": "买买提·吐尔逊"})
+        ({"name": "maria chen"}, {"name": "Maria Chen"})
     ]
 
 
@@ -335,7 +335,7 @@ async def test_resignation_of_the_main_admin_is_refused_and_of_others_allowed(pe
     assert get_refusal(await founder.delete(f"{path}/me")) == (409, "main-admin-stays")
     assert get_refusal(await founder.delete(f"{path}/{founder.user_id}")) == (409, "main-admin-stays")
     get_body(await second.delete(f"{path}/me"), 204)
-    assert [admin["user_id"] for admin in get_body(await founder.get(path))] == [founder.user_id]
+    assert [admin["user_id"] for admin in get_body(await founder.get(path))["items"]] == [founder.user_id]
     assert "admin.resigned" in await list_actions(founder, org)
 
 
@@ -388,5 +388,5 @@ async def test_concurrent_acceptance_and_withdrawal_succeed_once(people: People)
             founder.delete(f"/v1/orgs/{org['id']}/admin-invitations/{invitation['id']}"),
         )
         assert (accepted.status_code, withdrawn.status_code) in ((200, 409), (409, 204))
-        admins = get_body(await founder.get(f"/v1/orgs/{org['id']}/admins"))
+        admins = get_body(await founder.get(f"/v1/orgs/{org['id']}/admins"))["items"]
         assert (len(admins) == 2) == (accepted.status_code == 200)

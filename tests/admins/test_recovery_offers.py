@@ -46,7 +46,7 @@ async def test_recovery_offer_when_accepted_makes_the_person_main_admin(people: 
     assert (shown["recovery"], shown["superior_name"], shown["requested_by"]) == (True, superior["name"], None)
     get_body(await person.put(f"{offer_path}/acceptance"))
     assert await get_main_admin_id(person, org) == person.user_id
-    admins = get_body(await person.get(f"/v1/orgs/{org['id']}/admins"))
+    admins = get_body(await person.get(f"/v1/orgs/{org['id']}/admins"))["items"]
     assert {admin["user_id"] for admin in admins} == {founder.user_id, person.user_id}
     members = await list_all(person, f"/v1/orgs/{org['id']}/members", at_org=True)
     assert person.name in {member["name"] for member in members}
@@ -142,7 +142,7 @@ async def test_recovery_offer_is_superseded_by_a_release_or_a_new_admin(people: 
     assert get_refusal(await person.put(accept)) == (409, "admin-invitation-decided")
     assert await get_main_admin_id(founder, org) == founder.user_id
     assert person.user_id not in {
-        admin["user_id"] for admin in get_body(await founder.get(f"/v1/orgs/{org['id']}/admins"))
+        admin["user_id"] for admin in get_body(await founder.get(f"/v1/orgs/{org['id']}/admins"))["items"]
     }
 
 

@@ -150,7 +150,7 @@ async def test_admin_keeps_the_member_row_after_phone_change(people: People) -> 
     assert get_body(await main.get(f"{path}/{row['id']}"))["active"]
     assert is_refused(await main.delete(f"{path}/{row['id']}"), 409, "member-is-admin")
     again = await people.register(phone=new, verified=False)
-    assert org["id"] in {org_row["id"] for org_row in get_body(await again.get("/v1/me/orgs"))}
+    assert org["id"] in {org_row["id"] for org_row in get_body(await again.get("/v1/me/orgs"))["items"]}
     get_body(await main.delete(f"/v1/orgs/{org['id']}/admins/{clerk.user_id}"), 204)
     assert get_body(await main.get(f"{path}/{row['id']}"))["active"]
     get_body(await main.delete(f"{path}/{row['id']}"), 204)
@@ -201,7 +201,7 @@ async def test_leaving_the_party_waits_for_the_hand_over_of_party_orgs(people: P
     assert (await person.put(f"/v1/orgs/{own['id']}/closure")).status_code in {200, 204}
     assert (await person.delete(f"/v1/orgs/{other['id']}/admins/me")).status_code == 204
     assert (await person.patch("/v1/me", json={"party_member": False})).json()["party_member"] is False
-    assert outside["id"] in {org["id"] for org in (await person.get("/v1/me/orgs")).json()}
+    assert outside["id"] in {org["id"] for org in (await person.get("/v1/me/orgs")).json()["items"]}
 
 
 async def test_closure_by_an_admin_is_refused(people: People) -> None:

@@ -217,7 +217,7 @@ async def test_client_is_created_rotated_and_revoked(operator: Person, engine: A
     rotated = (await operator.post(f"{one}/secrets", json={"overlap_hours": 0})).json()["client_secret"]
     assert not await is_accepted(made["client_secret"])
     assert await is_accepted(rotated)
-    listed = (await operator.get("/v1/operator/clients")).json()
+    listed = (await operator.get("/v1/operator/clients")).json()["items"]
     shown = next(item for item in listed if item["id"] == made["client_id"])
     assert (shown["secrets"], shown["revoked_at"]) == (1, None)
     assert made["client_secret"] not in str(listed)

@@ -31,7 +31,7 @@ async def test_application_when_approved_certifies_the_org(people: People) -> No
     assert approved.json()["state"] == "live"
     listed = (await superior_admin.get(f"/v1/orgs/{superior['id']}/subordinates")).json()["items"]
     assert [item["id"] for item in listed] == [subordinate["id"]]
-    chain = (await subordinate_admin.get(f"/v1/orgs/{subordinate['id']}/superiors")).json()
+    chain = (await subordinate_admin.get(f"/v1/orgs/{subordinate['id']}/superiors")).json()["items"]
     assert chain == [{"id": superior["id"], "name": superior["name"], "distance": 1}]
     # The superior can read the subordinate's card, but not its units.
     assert (await superior_admin.get(f"/v1/orgs/{subordinate['id']}")).json()["superior_id"] == superior["id"]

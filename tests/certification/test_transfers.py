@@ -112,7 +112,7 @@ async def test_transfer_when_accepted_moves_the_whole_subtree(
     assert (accepted["state"], accepted["step"], accepted["preview"]) == ("accepted", None, None)
     assert await scene.find_superior_id() == scene.new["id"]
 
-    chain = get_body(await scene.subordinate_admin.get(f"/v1/orgs/{scene.subordinate['id']}/superiors"))
+    chain = get_body(await scene.subordinate_admin.get(f"/v1/orgs/{scene.subordinate['id']}/superiors"))["items"]
     assert [superior["id"] for superior in chain] == [scene.org["id"], scene.new["id"], top["id"]]
     assert (await scene.old_admin.get(f"/v1/orgs/{scene.subordinate['id']}")).status_code == 404
     get_body(await top_admin.get(f"/v1/orgs/{scene.subordinate['id']}"))

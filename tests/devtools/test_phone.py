@@ -73,7 +73,7 @@ async def test_inbox_requests_are_decided_on_the_phone(visitor: httpx.AsyncClien
         assert answered.status_code == 303, answered.text
     assert "没有要处理的消息" in (await visitor.get("/phone/inbox")).text
     assert (await visitor.post(f"{offers[0]}/acceptance", headers=ORIGIN)).status_code == 404
-    administered = {one["name"] for one in get_body(await person.get("/v1/me/orgs"))}
+    administered = {one["name"] for one in get_body(await person.get("/v1/me/orgs"))["items"]}
     assert {org["name"], offer["name"]} <= administered
 
 

@@ -71,7 +71,7 @@ async def test_user_with_another_phone_is_linked_after_consent(
     own_requests = await person.get("/v1/me/link-requests")
     assert own_requests.json()["items"][0]["state"] == "accepted"
     assert member["phone"][-4:] not in own_requests.text
-    assert org["id"] in {found["id"] for found in get_body(await person.get("/v1/me/orgs"))}
+    assert org["id"] in {found["id"] for found in get_body(await person.get("/v1/me/orgs"))["items"]}
     assert get_body(await admin.get("/v1/inbox"))["total"] == 0
     consent = "SELECT consented_by::text FROM activations WHERE member_id = :id AND until IS NULL"
     assert await db.scalar(text(consent), {"id": member["id"]}) == admin.user_id

@@ -16,7 +16,7 @@ async def test_org_creator_is_the_main_admin_and_a_member(people: People, db: As
     assert org["main_admin_id"] == founder.user_id
     assert org["level"] == "county"
     assert org["region"] == "江苏省南京市玄武区"
-    own_orgs = (await founder.get("/v1/me/orgs")).json()
+    own_orgs = (await founder.get("/v1/me/orgs")).json()["items"]
     assert [(row["id"], set(row["roles"])) for row in own_orgs] == [(org["id"], {"main_admin", "admin", "member"})]
     audit = (await founder.get(f"/v1/orgs/{org['id']}/audit")).json()["items"]
     created = [entry for entry in audit if entry["action"] == "org.created"]
@@ -58,7 +58,7 @@ async def test_invalid_org_body_is_refused_and_creates_nothing(
     founder = await people.register()
     refused = await founder.post("/v1/orgs", json={"name": fresh_org_name(), "region_code": "320102"} | body)
     assert (refused.status_code, refused.json()["type"]) == (status, f"/problems/{slug}")
-    assert (await founder.get("/v1/me/orgs")).json() == []
+    assert (await founder.get("/v1/me/orgs")).json()["items"] == []
 
 
 async def test_existing_name_in_the_region_gives_advice_only(people: People) -> None:
@@ -80,7 +80,7 @@ async def test_name_check_returns_errors_and_advice_and_creates_nothing(people: 
     assert checked["advice"][0]["proposed_name"] == "中国石化集团南京化学工业有限公司党委"
     wrong = (await founder.post("/v1/name-checks", json={"name": name + "学习管理组", "region_code": "320102"})).json()
     assert [error["code"] for error in wrong["errors"]] == ["name-suffix-typed"]
-    assert (await founder.get("/v1/me/orgs")).json() == []
+    assert (await founder.get("/v1/me/orgs")).json()["items"] == []
 
 
 async def test_org_of_others_looks_like_an_unknown_org(people: People) -> None:
@@ -102,7 +102,7 @@ async def test_repeated_idempotency_key_returns_the_stored_answer(people: People
     assert again.headers["Idempotent-Replayed"] == "true"
     other = await founder.post("/v1/orgs", json=body | {"region_code": "320100"}, headers=headers)
     assert other.json()["type"] == "/problems/idempotency-key-reused"
-    assert len((await founder.get("/v1/me/orgs")).json()) == 1
+    assert len((await founder.get("/v1/me/orgs")).json()["items"]) == 1
 
 
 async def test_concurrent_requests_with_one_idempotency_key_create_one_org(people: People) -> None:
@@ -113,7 +113,7 @@ async def test_concurrent_requests_with_one_idempotency_key_create_one_org(peopl
     )
     assert {answer.status_code for answer in answers} <= {201, 409}
     assert len({answer.json()["id"] for answer in answers if answer.status_code == 201}) == 1
-    assert len((await founder.get("/v1/me/orgs")).json()) == 1
+    assert len((await founder.get("/v1/me/orgs")).json()["items"]) == 1
 
 
 async def test_deleting_the_main_admin_is_refused_by_the_database(people: People, engine: AsyncEngine) -> None:

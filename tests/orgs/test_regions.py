@@ -31,20 +31,22 @@ def test_village_has_the_path_of_its_township_or_county() -> None:
 
 
 async def test_regions_are_listed_by_parent(api: httpx.AsyncClient) -> None:
-    provinces = (await api.get("/v1/regions")).json()
+    provinces = (await api.get("/v1/regions")).json()["items"]
     assert len(provinces) == 34
-    cities = (await api.get("/v1/regions", params={"parent": "320000"})).json()
+    cities = (await api.get("/v1/regions", params={"parent": "320000"})).json()["items"]
     assert {"code": "320100", "name": "南京市", "parent_code": "320000", "level": "city"} in cities
-    townships = (await api.get("/v1/regions", params={"parent": "110101"})).json()
+    townships = (await api.get("/v1/regions", params={"parent": "110101"})).json()["items"]
     assert {"code": "110101001", "name": "东华门街道", "parent_code": "110101", "level": "below"} in townships
-    assert (await api.get("/v1/regions", params={"parent": "110101001"})).json() == []  # villages are not listed
-    assert (await api.get("/v1/regions", params={"parent": "999999"})).json() == []
+    assert (await api.get("/v1/regions", params={"parent": "110101001"})).json()[
+        "items"
+    ] == []  # villages are not listed
+    assert (await api.get("/v1/regions", params={"parent": "999999"})).json()["items"] == []
 
 
 async def test_region_search_finds_by_name_and_code(api: httpx.AsyncClient) -> None:
-    by_name = (await api.get("/v1/regions", params={"q": "玄武"})).json()
+    by_name = (await api.get("/v1/regions", params={"q": "玄武"})).json()["items"]
     assert by_name[0]["code"] == "320102"
-    by_code = (await api.get("/v1/regions", params={"q": "3201"})).json()
+    by_code = (await api.get("/v1/regions", params={"q": "3201"})).json()["items"]
     assert by_code[0]["code"] == "320100"
-    township = (await api.get("/v1/regions", params={"q": "东华门"})).json()
+    township = (await api.get("/v1/regions", params={"q": "东华门"})).json()["items"]
     assert township[0]["code"] == "110101001"

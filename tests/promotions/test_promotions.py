@@ -67,7 +67,7 @@ async def test_accepted_promotion_moves_people_and_units_and_certifies_the_org(
     assert [item["path"] for item in await list_all(founder, f"/v1/orgs/{org['id']}/units")] == ["第二党总支"]
     assert [item["id"] for item in await list_all(founder, f"/v1/orgs/{org['id']}/subordinates")] == [new_org["id"]]
     assert (await founder.get(f"/v1/orgs/{new_org['id']}/members")).status_code == 404
-    own_orgs = {item["id"] for item in get_body(await learner.get("/v1/me/orgs"))}
+    own_orgs = {item["id"] for item in get_body(await learner.get("/v1/me/orgs"))["items"]}
     assert own_orgs == {new_org["id"]}
 
     # Old unit memberships and the old activation end at the instant at which the new ones begin.
@@ -197,7 +197,7 @@ async def test_concurrent_acceptances_create_one_org(people: People) -> None:
     promotion = await offer_promotion(founder, org, unit, leader)
     answers = await asyncio.gather(*(leader.put(acceptance_path(promotion)) for _ in range(5)))
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 4
-    assert len(get_body(await leader.get("/v1/me/orgs"))) == 1
+    assert len(get_body(await leader.get("/v1/me/orgs"))["items"]) == 1
 
 
 async def test_member_copied_into_the_unit_during_acceptance_moves_too(people: People) -> None:
@@ -225,7 +225,7 @@ async def test_acceptance_with_a_sibling_name_is_refused_and_moves_nothing(peopl
     promotion = await offer_promotion(founder, org, unit, leader, name=other["name"])
     await certify(founder, org, founder, other)
     assert get_refusal(await leader.put(acceptance_path(promotion))) == (409, "sibling-name-taken")
-    assert get_body(await leader.get("/v1/me/orgs")) == []
+    assert get_body(await leader.get("/v1/me/orgs"))["items"] == []
     assert len(await list_all(founder, f"/v1/orgs/{org['id']}/members", unit_id=unit["id"])) == 1
     body = {"unit_id": unit["id"], "name": other["name"], "to": {"phone": fresh_phone()}}
     get_body(await founder.delete(f"/v1/orgs/{org['id']}/promotions/{promotion['id']}"), 204)

@@ -26,7 +26,7 @@ from app.auth.verification.schemas import ReviewItemOut
 from app.authz.access import AsOperator
 from app.core.cipher import CipherDep
 from app.database.db import ReadDb, TransactionalRoute, WriteDb
-from app.database.paging import Page, Paging, paged_by
+from app.database.paging import ItemList, Page, Paging, paged_by
 from app.idempotency.replay import without_stored_answer
 from app.web.errors import NotFound, problems
 
@@ -132,11 +132,11 @@ async def delete_suspension(
 
 
 @router.get("/clients", summary="List clients")
-async def list_clients(db: ReadDb, scope: AsOperator) -> list[ClientOut]:
+async def list_clients(db: ReadDb, scope: AsOperator) -> ItemList[ClientOut]:
     """All programs and services that may ask for tokens, the revoked ones too. Secrets are never shown, and nothing is
     changed.
     """
-    return [ClientOut.model_validate(row) for row in await clients.list_clients(db)]
+    return ItemList(items=[ClientOut.model_validate(row) for row in await clients.list_clients(db)])
 
 
 @router.post("/clients", status_code=201, summary="Register a client")
