@@ -56,8 +56,8 @@ MAX_REQUESTS_A_DAY = 20
 async def create_join_request(db: AsyncConnection, user: UserScope, body: JoinRequestCreate) -> UUID:
     """Ask an org to be in its directory. Return the request's id.
 
-    Locks the org FOR KEY SHARE, then the account. Raises UnknownOrg, the errors of `get_live_join_link`, NameNeeded,
-    PartyMembersOnly, AlreadyMember with the units, TooManyJoinRequests, TooManyRequests, JoinRequestOpen.
+    Locks the org FOR KEY SHARE, then the account. Raises UnknownOrg, the errors of `get_live_join_link`, AlreadyMember
+    with the units, NameNeeded, PartyMembersOnly, TooManyJoinRequests, TooManyRequests, JoinRequestOpen.
     """
     link: LiveJoinLink | None = None
     if body.link_token is not None:
@@ -67,12 +67,12 @@ async def create_join_request(db: AsyncConnection, user: UserScope, body: JoinRe
         org = await lock_named_org(
             db, NamedOrg(org_id=body.org_id, org_name=body.org_name, region_code=body.region_code)
         )
+    await _require_not_member(db, org.id, user.user_id)
     name = user.verified_name or body.name
     if name is None:
         raise NameNeeded
     if org.kind == Kind.PARTY and not user.party_member:
         raise PartyMembersOnly
-    await _require_not_member(db, org.id, user.user_id)
     await _require_few_requests(db, user.user_id)
     if link is not None:
         await use_join_link(db, link.id)
